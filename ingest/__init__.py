@@ -1,0 +1,1 @@
+"""From files to rows: scan of an ALF tree, registration, quarantine, refresh, and the simulated lab."""

@@ -1,0 +1,1 @@
+"""Analyses as pure functions on arrays: no database, no files."""

@@ -1,0 +1,1 @@
+"""DataJoint schemas, one module each."""

