@@ -14,6 +14,12 @@ class NeurojointError(Exception):
         self.remedy = remedy
 
 
+class InvalidSettings(NeurojointError):
+    """A setting that does not exist or whose value cannot be used."""
+
+    exit_code = 2
+
+
 class DatabaseUnavailable(NeurojointError):
     """No connection to the database: not running, unreachable, wrong password, wrong version."""
 
