@@ -1,0 +1,135 @@
+"""The signs of the task, in one place: which choice code is right, what a signed contrast is, what counts as correct.
+
+Every other analysis takes sides, signs and codes from here and from nowhere else.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+Trials = Mapping[str, np.ndarray]
+"""Trials as the analyses see them: column name -> 1-D array, all of one length; what was not recorded is absent."""
+
+CHOICE_LEFT = 1
+"""ALF code of a wheel turned clockwise: the mouse reports a stimulus on the left."""
+CHOICE_RIGHT = -1
+"""ALF code of a wheel turned counter-clockwise: the mouse reports a stimulus on the right."""
+CHOICE_NONE = 0
+"""ALF code of a trial that ended without a response (no-go)."""
+
+FEEDBACK_CORRECT = 1
+FEEDBACK_ERROR = -1
+
+EASY_CONTRAST = 50.0
+"""Contrasts of at least this size count as easy (percent)."""
+
+
+def n_trials(trials: Trials) -> int:
+    """Number of trials: the common length of the columns, 0 for an empty mapping.
+
+    Raises
+    ------
+    ValueError
+        If the columns differ in length or one of them is not 1-D.
+    """
+    shapes = {np.shape(column) for column in trials.values()}
+    if any(len(shape) != 1 for shape in shapes) or len(shapes) > 1:
+        lengths = {name: np.shape(column) for name, column in trials.items()}
+        raise ValueError(f"trials need 1-D columns of one length, got {lengths}")
+    return shapes.pop()[0] if shapes else 0
+
+
+def signed_contrast(contrast_left: ArrayLike, contrast_right: ArrayLike) -> np.ndarray:
+    """Contrast in percent, right positive; NaN on a side (no stimulus there) counts as 0.
+
+    Rounded to 1e-4 %, so that contrasts stored as float32 fall into the same level as those stored as float64.
+
+    Parameters
+    ----------
+    contrast_left, contrast_right : array_like, shape (n_trials,)
+        Fractions 0-1, NaN where no stimulus was on that side.
+
+    Examples
+    --------
+    >>> signed_contrast([1.0, np.nan, 0.0625, np.nan], [np.nan, 0.125, np.nan, 0.0])
+    array([-100.  ,   12.5 ,   -6.25,    0.  ])
+    """
+    left = np.nan_to_num(np.asarray(contrast_left, dtype=np.float64), nan=0.0)
+    right = np.nan_to_num(np.asarray(contrast_right, dtype=np.float64), nan=0.0)
+    return np.round((right - left) * 100, 4) + 0.0  # + 0.0 turns -0.0 into 0.0
+
+
+def stimulus_side(contrast_left: ArrayLike, contrast_right: ArrayLike) -> np.ndarray:
+    """Side of the stimulus, +1 right and -1 left, also at 0 % contrast; NaN where both or neither side is given as 0.
+
+    At 0 % the task still has a rewarded side: it is the side whose contrast is 0 and not NaN.
+
+    Examples
+    --------
+    >>> stimulus_side([1.0, np.nan, 0.0, 0.0], [np.nan, 0.0, np.nan, 0.0])
+    array([-1.,  1., -1., nan])
+    """
+    left = np.asarray(contrast_left, dtype=np.float64)
+    right = np.asarray(contrast_right, dtype=np.float64)
+    side = np.sign(np.nan_to_num(right) - np.nan_to_num(left))
+    blank = side == 0
+    given_right, given_left = np.isfinite(right), np.isfinite(left)
+    return np.where(blank, np.where(given_right == given_left, np.nan, np.where(given_right, 1.0, -1.0)), side)
+
+
+def responded(choice: ArrayLike) -> np.ndarray:
+    """Boolean mask of trials with a left or a right choice (neither no-go nor missing)."""
+    codes = np.asarray(choice, dtype=np.float64)
+    return (codes == CHOICE_LEFT) | (codes == CHOICE_RIGHT)
+
+
+def right_choice(choice: ArrayLike) -> np.ndarray:
+    """1.0 for a choice to the right, 0.0 to the left, NaN without a choice (no-go or missing).
+
+    Examples
+    --------
+    >>> right_choice([-1, 1, 0])
+    array([ 1.,  0., nan])
+    """
+    codes = np.asarray(choice, dtype=np.float64)
+    return np.where(responded(codes), (codes == CHOICE_RIGHT).astype(np.float64), np.nan)
+
+
+def correct_by_feedback(feedback_type: ArrayLike) -> np.ndarray:
+    """1.0 for a rewarded trial, 0.0 for an error or a no-go, NaN where the feedback is missing."""
+    feedback = np.asarray(feedback_type, dtype=np.float64)
+    return np.where(np.isfinite(feedback), (feedback == FEEDBACK_CORRECT).astype(np.float64), np.nan)
+
+
+def correct_by_side(choice: ArrayLike, contrast_left: ArrayLike, contrast_right: ArrayLike) -> np.ndarray:
+    """1.0 where the choice was the side of the stimulus, 0.0 where not (or no-go), NaN where either is unknown.
+
+    Examples
+    --------
+    >>> correct_by_side([1, 1, 0, -1], [1.0, np.nan, 0.25, np.nan], [np.nan, 0.5, np.nan, 0.0])
+    array([1., 0., 0., 1.])
+    """
+    side = stimulus_side(contrast_left, contrast_right)
+    codes = np.asarray(choice, dtype=np.float64)
+    chosen = np.where(codes == CHOICE_RIGHT, 1.0, np.where(codes == CHOICE_LEFT, -1.0, 0.0))
+    return np.where(np.isfinite(side) & np.isfinite(codes), (chosen == side).astype(np.float64), np.nan)
+
+
+def trial_signed_contrast(trials: Trials) -> np.ndarray | None:
+    """Signed contrast (percent, right positive) of every trial, None without both contrast columns."""
+    if "contrast_left" not in trials or "contrast_right" not in trials:
+        return None
+    return signed_contrast(trials["contrast_left"], trials["contrast_right"])
+
+
+def trial_correct(trials: Trials) -> np.ndarray | None:
+    """1.0, 0.0 or NaN per trial: by feedback where there is feedback, else by choice and side; None without either.
+
+    The two agree on every trial of the real sessions that the tests read, 0 % contrast included.
+    """
+    by_feedback = correct_by_feedback(trials["feedback_type"]) if "feedback_type" in trials else None
+    if not {"choice", "contrast_left", "contrast_right"} <= trials.keys():
+        return by_feedback
+    by_side = correct_by_side(trials["choice"], trials["contrast_left"], trials["contrast_right"])
+    return by_side if by_feedback is None else np.where(np.isnan(by_feedback), by_side, by_feedback)
