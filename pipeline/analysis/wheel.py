@@ -1,0 +1,382 @@
+"""Wheel movements: from position samples to velocity, movements, direction changes and each trial's first movement.
+
+The detector is the one that IBL publishes with its `_ibl_wheelMoves` datasets (`brainbox.behavior.wheel.movements`,
+described in the docstring of `movements`), written anew.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.signal import butter, convolve, sosfiltfilt
+from scipy.signal.windows import gaussian
+
+from pipeline.analysis import _wheel_kernels as kernels
+
+__all__ = [
+    "ENCODER_CYCLES",
+    "WHEEL_RADIUS",
+    "FirstMovements",
+    "MovementRules",
+    "Movements",
+    "WheelTrace",
+    "direction_changes",
+    "first_movements",
+    "movements",
+    "resample",
+    "smooth_velocity",
+    "tick_size",
+    "ticks_to_radians",
+    "total_distance",
+    "total_displacement",
+]
+
+ENCODER_CYCLES = 1024  # cycles per turn of the rig's rotary encoder; X1, X2 and X4 decoding give 1, 2 and 4 ticks each
+WHEEL_RADIUS = 3.1  # cm
+
+
+@dataclass(frozen=True)
+class MovementRules:
+    """Parameters of the detector; the defaults are the published ones. Positions count in encoder ticks."""
+
+    sampling_rate: float = 1000.0  # Hz, of the resampled trace
+    position_threshold: float = 8.0  # ticks that the wheel must turn within `time_window` to count as moving
+    time_window: float = 0.2  # s
+    min_gap: float = 0.1  # s, movements nearer to each other than this are one
+    onset_threshold: float = 1.5  # ticks from rest at which a movement has begun
+    min_duration: float = 0.05  # s, shorter movements are dropped
+
+
+@dataclass(frozen=True)
+class WheelTrace:
+    """Position on an even time axis."""
+
+    times: NDArray  # (n,) s
+    position: NDArray  # (n,) in the unit of the input, rad for ALF wheels
+    sampling_rate: float  # Hz
+
+
+@dataclass(frozen=True)
+class Movements:
+    """Detected movements, in order of time; all arrays have one entry per movement."""
+
+    onsets: NDArray  # s
+    offsets: NDArray  # s
+    peak_amplitude: NDArray  # largest excursion from the position at onset, signed, rad (unit of the position)
+    peak_velocity: NDArray  # velocity where its size is largest, signed, rad/s
+    peak_velocity_times: NDArray  # s
+
+    def __len__(self) -> int:
+        return self.onsets.size
+
+
+@dataclass(frozen=True)
+class FirstMovements:
+    """The first large movement of each trial; all arrays have one entry per trial."""
+
+    times: NDArray  # s, NaN where there is none
+    index: NDArray  # which movement, -1 where there is none
+    is_final: NDArray  # bool: no other movement began before the trial's end
+
+
+def ticks_to_radians(ticks: ArrayLike, ticks_per_turn: float = 4 * ENCODER_CYCLES) -> NDArray:
+    """Encoder ticks to radians; 1024, 2048 and 4096 ticks per turn are X1, X2 and X4 decoding.
+
+    >>> ticks_to_radians([0, 1024, -4096]).round(4)
+    array([ 0.    ,  1.5708, -6.2832])
+    """
+    if not ticks_per_turn > 0:
+        raise ValueError(f"ticks_per_turn must be positive, not {ticks_per_turn}")
+    return np.asarray(ticks, dtype=float) * (2 * np.pi / ticks_per_turn)
+
+
+def tick_size(position: ArrayLike) -> float:
+    """The size of one encoder tick in the unit of the position, recognised by the median size of its steps.
+
+    Known are ticks (1), radians and centimetres at the rim of the 3.1 cm wheel, with X1, X2 or X4 decoding; the
+    nearest is taken, as IBL's extractor does (ratios are compared here, so the choice does not depend on the unit).
+    Steps of zero do not count. A trace without steps is taken for radians with X4 decoding.
+
+    >>> position = ticks_to_radians([0, 1, 2, 1, 2, 3], ticks_per_turn=1024)
+    >>> round(tick_size(position) / (2 * np.pi / 1024), 6)
+    1.0
+    """
+    position, _ = _checked(position, np.arange(np.size(position), dtype=float))
+    steps = np.abs(np.diff(position))
+    steps = steps[steps > 0]
+    turn = ENCODER_CYCLES * np.array([4, 2, 1])
+    known = np.concatenate([2 * np.pi / turn, 2 * np.pi * WHEEL_RADIUS / turn, [1.0]])
+    if steps.size == 0:
+        return float(known[0])
+    return float(known[np.argmin(np.abs(np.log(known / np.median(steps))))])
+
+
+def resample(position: ArrayLike, timestamps: ArrayLike, sampling_rate: float = 1000.0) -> WheelTrace:
+    """Linear interpolation onto an even time axis from the first timestamp up to, not including, the last.
+
+    Parameters
+    ----------
+    position : (n,) array, rad (or any unit)
+    timestamps : (n,) array, s, strictly increasing
+    sampling_rate : Hz
+
+    Raises
+    ------
+    ValueError
+        If the arrays differ in length, hold NaN or infinity, or the timestamps do not rise. Fewer than two samples
+        give an empty trace.
+
+    Examples
+    --------
+    >>> resample([0.0, 1.0], [0.0, 0.004]).position
+    array([0.  , 0.25, 0.5 , 0.75])
+    """
+    position, timestamps = _checked(position, timestamps)
+    if not sampling_rate > 0:
+        raise ValueError(f"sampling_rate must be positive, not {sampling_rate}")
+    if position.size < 2:
+        return WheelTrace(np.empty(0), np.empty(0), float(sampling_rate))
+    period = 1.0 / sampling_rate
+    n_samples = int(np.ceil((timestamps[-1] - timestamps[0]) / period))
+    times = timestamps[0] + period * np.arange(n_samples)
+    even = kernels.resample_linear(timestamps, position, timestamps[0], period, n_samples)
+    return WheelTrace(times, even, float(sampling_rate))
+
+
+def smooth_velocity(trace: WheelTrace, corner_frequency: float = 20.0, order: int = 8) -> tuple[NDArray, NDArray]:
+    """Velocity and acceleration of a low-passed trace.
+
+    The position goes forward and backward through a Butterworth low-pass (IBL's standard: order 8, corner at 20 Hz; no
+    phase shift), then through central differences.
+
+    Returns
+    -------
+    velocity : (n,) array, rad/s
+    acceleration : (n,) array, rad/s^2
+        Zeros where the trace has fewer than two samples; traces too short for the filter's padding are differentiated
+        unfiltered.
+
+    Examples
+    --------
+    >>> trace = resample([0.0, 2.0], [0.0, 1.0])
+    >>> velocity, acceleration = smooth_velocity(trace)
+    >>> round(float(velocity[300:700].mean()), 3)
+    2.0
+    """
+    if not 0 < corner_frequency < trace.sampling_rate / 2:
+        raise ValueError(
+            f"corner_frequency must lie between 0 and {trace.sampling_rate / 2} Hz, not {corner_frequency}"
+        )
+    position = trace.position
+    if position.size < 2:
+        return np.zeros(position.size), np.zeros(position.size)
+    sections = butter(order, corner_frequency, fs=trace.sampling_rate, output="sos")
+    # The padding that sosfiltfilt uses by default; each section with a zero at the origin needs one sample less.
+    if position.size > 3 * (2 * len(sections) + 1):
+        position = sosfiltfilt(sections, position)
+    velocity = np.gradient(position) * trace.sampling_rate
+    return velocity, np.gradient(velocity) * trace.sampling_rate
+
+
+def movements(
+    position: ArrayLike,
+    timestamps: ArrayLike,
+    *,
+    tick: float | None = None,
+    rules: MovementRules | None = None,
+) -> Movements:
+    """Find the movements of the wheel.
+
+    On the trace resampled to `rules.sampling_rate`: (1) a sample moves if position varies by more than
+    `position_threshold` within the `time_window` that starts there; (2) gaps below `min_gap` are closed; (3) the onset
+    is the last sample of the first moving window within `onset_threshold` of where that window began, the offset the
+    first sample that does not move; (4) movements under `min_duration` are dropped and gaps below `min_gap` closed
+    again. A movement so begins and ends a little inside the true one.
+
+    Parameters
+    ----------
+    position : (n,) array, rad (or any unit in which `tick` is given)
+    timestamps : (n,) array, s, strictly increasing
+    tick : size of one encoder tick in the unit of position; by default recognised by `tick_size`
+    rules : the detector's parameters
+
+    Raises
+    ------
+    ValueError
+        If the arrays differ in length, hold NaN or infinity, or the timestamps do not rise. Fewer than two samples
+        give no movements.
+
+    Examples
+    --------
+    A wheel that rests, turns by 1 rad in half a second, and rests again:
+
+    >>> found = movements([0.0, 0.0, 1.0, 1.0], [0.0, 1.0, 1.5, 3.0], tick=2 * np.pi / 4096)
+    >>> found.onsets.round(2), found.offsets.round(2), found.peak_amplitude.round(2), found.peak_velocity.round(1)
+    (array([1.]), array([1.49]), array([0.98]), array([2.]))
+    """
+    rules = rules or MovementRules()
+    trace = resample(position, timestamps, rules.sampling_rate)
+    tick = tick_size(position) if tick is None else float(tick)
+    if not tick > 0:
+        raise ValueError(f"tick must be positive, not {tick}")
+    first, last = _movement_spans(trace, tick, rules)
+    velocity = _detector_velocity(trace)
+    fastest = kernels.largest_between(velocity, first, last)
+    farthest = kernels.farthest_between(trace.position, first, last)
+    return Movements(
+        onsets=trace.times[first],
+        offsets=trace.times[last],
+        peak_amplitude=trace.position[farthest] - trace.position[first],
+        peak_velocity=velocity[fastest],
+        peak_velocity_times=trace.times[fastest],
+    )
+
+
+def direction_changes(trace: WheelTrace, onsets: ArrayLike, offsets: ArrayLike) -> tuple[NDArray, NDArray]:
+    """Times within movements at which the wheel turned round.
+
+    The velocity is that of the detector (10-sample Gaussian of standard deviation 1.8 samples); a change is the first
+    sample with the sign opposite to the last non-zero sign.
+
+    Returns
+    -------
+    times : (k,) array, s
+    index : (k,) array, the movement each change lies in
+
+    Examples
+    --------
+    >>> trace = resample([0.0, 1.0, 0.0], [0.0, 0.5, 1.0])
+    >>> times, index = direction_changes(trace, [0.1], [0.9])
+    >>> times.round(2), index
+    (array([0.5]), array([0]))
+    """
+    onsets, offsets = np.asarray(onsets, dtype=float), np.asarray(offsets, dtype=float)
+    if onsets.shape != offsets.shape:
+        raise ValueError(f"{onsets.size} onsets but {offsets.size} offsets")
+    if trace.times.size == 0 or onsets.size == 0:
+        return np.empty(0), np.empty(0, dtype=np.int64)
+    half = 0.5 / trace.sampling_rate
+    first = np.searchsorted(trace.times, onsets - half)
+    last = np.minimum(np.searchsorted(trace.times, offsets - half), trace.times.size - 1)
+    samples, index = kernels.reversals(_detector_velocity(trace), first, last)
+    return trace.times[samples], index
+
+
+def first_movements(
+    found: Movements,
+    cue_times: ArrayLike,
+    end_times: ArrayLike,
+    *,
+    quiescence: ArrayLike = 0.2,
+    min_amplitude: float = 0.1,
+) -> FirstMovements:
+    """The first movement of each trial that is large enough to be one.
+
+    It begins after the cue less the enforced quiescence (a movement may begin within the quiescent period, below the
+    task's threshold) and before the trial's end, and its peak amplitude is at least `min_amplitude`, about a third of
+    what a response takes. The rule of IBL's `firstMovement_times`.
+
+    Parameters
+    ----------
+    found : movements of the session
+    cue_times : (n_trials,) array, s, go cue (or the earlier of stimulus onset and go cue)
+    end_times : (n_trials,) array, s, feedback or response; trials with NaN in either time have no first movement
+    quiescence : s, one value or one per trial
+    min_amplitude : rad
+
+    Examples
+    --------
+    >>> found = movements([0.0, 0.0, 1.0, 1.0], [0.0, 1.0, 1.5, 3.0], tick=2 * np.pi / 4096)
+    >>> first_movements(found, [0.9, 2.0], [1.6, 2.5]).times.round(2)
+    array([ 1., nan])
+    """
+    cue_times, end_times = np.asarray(cue_times, dtype=float), np.asarray(end_times, dtype=float)
+    if cue_times.ndim != 1 or cue_times.shape != end_times.shape:
+        raise ValueError(
+            f"cue_times and end_times must be one-dimensional and alike: {cue_times.shape}, {end_times.shape}"
+        )
+    known = ~np.isnan(cue_times + end_times)
+    earliest = np.where(known, cue_times - quiescence, np.inf)
+    latest = np.where(known, end_times, -np.inf)
+    large = np.flatnonzero(np.abs(found.peak_amplitude) >= min_amplitude)
+    candidate = np.searchsorted(found.onsets[large], earliest, side="right")
+    index = np.append(large, -1)[candidate]
+    onset = np.append(found.onsets, np.nan)[index]
+    has_one = onset < latest
+    index = np.where(has_one, index, -1)
+    last_in_trial = np.searchsorted(found.onsets, latest, side="left") - 1
+    return FirstMovements(np.where(has_one, onset, np.nan), index, has_one & (index == last_in_trial))
+
+
+def total_displacement(position: ArrayLike) -> float:
+    """Where the wheel ended relative to where it began, signed; NaN without samples.
+
+    >>> total_displacement([0.0, 2.0, -1.0])
+    -1.0
+    """
+    position = np.asarray(position, dtype=float)
+    return float(position[-1] - position[0]) if position.size else float("nan")
+
+
+def total_distance(position: ArrayLike) -> float:
+    """The way the wheel went, both directions added; NaN without samples.
+
+    >>> total_distance([0.0, 2.0, -1.0])
+    5.0
+    """
+    position = np.asarray(position, dtype=float)
+    return float(np.abs(np.diff(position)).sum()) if position.size else float("nan")
+
+
+def _checked(position: ArrayLike, timestamps: ArrayLike) -> tuple[NDArray, NDArray]:
+    """Both as contiguous float64, or a ValueError that says what is wrong with them."""
+    position = np.ascontiguousarray(position, dtype=float)
+    timestamps = np.ascontiguousarray(timestamps, dtype=float)
+    if position.ndim != 1 or timestamps.ndim != 1:
+        raise ValueError(f"position and timestamps must be one-dimensional: {position.shape}, {timestamps.shape}")
+    if position.size != timestamps.size:
+        raise ValueError(f"{position.size} positions but {timestamps.size} timestamps")
+    for name, values in (("position", position), ("timestamps", timestamps)):
+        n_bad = values.size - np.count_nonzero(np.isfinite(values))
+        if n_bad:
+            raise ValueError(f"{name} holds NaN or infinity in {n_bad} of {values.size} samples")
+    falls = np.flatnonzero(timestamps[1:] <= timestamps[:-1])
+    if falls.size:
+        raise ValueError(f"timestamps must rise strictly; {falls.size} do not, the first after sample {falls[0]}")
+    return position, timestamps
+
+
+def _movement_spans(trace: WheelTrace, tick: float, rules: MovementRules) -> tuple[NDArray, NDArray]:
+    """First and last sample of each movement."""
+    none = np.empty(0, dtype=np.int64)
+    position, rate = trace.position, rules.sampling_rate
+    if position.size < 2:
+        return none, none
+    window = max(round(rules.time_window * rate), 1)
+    moving = np.zeros(position.size + 2, dtype=np.int8)
+    moving[1:-1] = kernels.exceeds_range(position, window, rules.position_threshold * tick)
+    moving[-2] = 0  # a movement that the trace cuts off ends at the last sample
+    edges = np.diff(moving)
+    first, last = np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)
+    first, last = _close_gaps(first, last, (first[1:] - last[:-1]) / rate < rules.min_gap)
+    first = kernels.refine_onset(position, first, window, rules.onset_threshold * tick)
+    long_enough = trace.times[last] - trace.times[first] >= rules.min_duration
+    first, last = first[long_enough], last[long_enough]
+    return _close_gaps(first, last, trace.times[first[1:]] - trace.times[last[:-1]] < rules.min_gap)
+
+
+def _close_gaps(first: NDArray, last: NDArray, too_near: NDArray) -> tuple[NDArray, NDArray]:
+    """Join each span to the next where `too_near` says so."""
+    if first.size < 2:
+        return first, last
+    return first[np.append(True, ~too_near)], last[np.append(~too_near, True)]
+
+
+def _detector_velocity(trace: WheelTrace) -> NDArray:
+    """Velocity through the detector's smoothing window: a Gaussian of 10 samples, standard deviation 1.8 samples."""
+    if trace.position.size == 0:
+        return np.empty(0)
+    window = gaussian(10, 1.8)
+    steps = np.diff(trace.position, prepend=trace.position[0])
+    smooth = convolve(steps, window / window.sum(), mode="full", method="direct")
+    return smooth[5 : 5 + steps.size] * trace.sampling_rate
