@@ -136,7 +136,7 @@ def meta_text(
         "firstSample": 0,
         "imAiRangeMax": 0.6 if np1 else 0.5,
         "imAiRangeMin": -0.6 if np1 else -0.5,
-        "imDatPrb_pn": "NP1010" if np1 else "NP2013",
+        "imDatPrb_pn": "NP1010" if np1 else "NP2010",
         "imDatPrb_sn": "18005119451",
         "imDatPrb_type": 0 if np1 else 24,
         "imMaxInt": 512 if np1 else 8192,
