@@ -1,1 +1,1 @@
-"""The database: the only room that knows which backend it is."""
+"""The database: connection, activation, rows by the thousand. The only room that asks which backend it is."""

@@ -1,0 +1,83 @@
+"""What must be patched in DataJoint 2.3: each patch says what it mends, and has a test that fails once upstream has mended it."""
+
+from __future__ import annotations
+
+import logging
+
+
+def apply() -> None:
+    """Install every patch; harmless when called again."""
+    _cache_visible_attributes()
+    _fetch_rows_with_one_decoder_per_column()
+    _keep_declaring_transaction_alive()
+    logging.getLogger("datajoint").setLevel(logging.WARNING)
+
+
+def _cache_visible_attributes() -> None:
+    """`Heading.attributes` builds a dict of all columns at every access, so a row costs the square of its columns."""
+    from datajoint.heading import Heading
+
+    if getattr(Heading.attributes.fget, "cached", False):
+        return
+
+    def attributes(self):
+        if self._attributes is None:
+            self._init_from_database()
+        source = self._attributes
+        cached = self.__dict__.get("_visible_attributes")
+        if cached is None or cached[0] is not source:
+            cached = (source, {name: attr for name, attr in source.items() if not attr.is_hidden})
+            self.__dict__["_visible_attributes"] = cached
+        return cached[1]
+
+    attributes.cached = True
+    Heading.attributes = property(attributes)
+
+
+def _fetch_rows_with_one_decoder_per_column() -> None:
+    """`to_dicts` and iteration resolve the decoder of a column again for each value."""
+    from datajoint.codecs import decode_attribute
+    from datajoint.expression import QueryExpression
+
+    if getattr(QueryExpression.to_dicts, "patched", False):
+        return
+
+    def rows(expression, squeeze):
+        heading, names = expression.heading, expression.heading.names
+        special = [
+            (i, heading[name])
+            for i, name in enumerate(names)
+            if heading[name].codec or heading[name].json or heading[name].uuid or heading[name].is_blob
+        ]
+        for row in expression.cursor(as_dict=False):
+            values = list(row)
+            for i, attribute in special:
+                if values[i] is not None:
+                    values[i] = decode_attribute(attribute, values[i], squeeze, connection=expression.connection)
+            yield dict(zip(names, values, strict=True))
+
+    def to_dicts(self, order_by=None, limit=None, offset=None, squeeze=False):
+        return list(rows(self._apply_top(order_by, limit, offset), squeeze))
+
+    to_dicts.patched = True
+    to_dicts.__doc__ = QueryExpression.to_dicts.__doc__
+    QueryExpression.to_dicts = to_dicts
+    QueryExpression.__iter__ = lambda self: rows(self, False)
+
+
+def _keep_declaring_transaction_alive() -> None:
+    """`CREATE TYPE` of an enum that exists raises; DataJoint swallows it, but it has aborted the transaction by then."""
+    from datajoint.adapters.postgres import PostgreSQLAdapter
+
+    original = PostgreSQLAdapter.get_pending_enum_ddl
+    if getattr(original, "patched", False):
+        return
+
+    def get_pending_enum_ddl(self, schema_name):
+        return [
+            f"DO $$ BEGIN {statement}; EXCEPTION WHEN duplicate_object THEN NULL; END $$"
+            for statement in original(self, schema_name)
+        ]
+
+    get_pending_enum_ddl.patched = True
+    PostgreSQLAdapter.get_pending_enum_ddl = get_pending_enum_ddl

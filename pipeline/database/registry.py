@@ -1,0 +1,124 @@
+"""Schema modules declare their tables here without a connection; `activate` binds all of them to a database at once."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import zlib
+from collections.abc import Iterator
+
+import datajoint as dj
+
+from pipeline.database import compat
+from pipeline.errors import NeurojointError
+
+# In dependency order: a module refers only to those before it.
+MODULES = ("lab", "subject", "action", "acquisition", "data", "behavior", "behavior_analysis", "task")
+
+_schemas: dict[str, dj.Schema] = {}
+
+
+def schema(module_name: str) -> dj.Schema:
+    """The DataJoint schema of a module (pass `__name__`); declares nothing and opens no connection.
+
+    >>> schema("pipeline.schemas.example").is_activated()
+    False
+    >>> _ = _schemas.pop("example")
+    """
+    return _schemas.setdefault(module_name.rsplit(".", 1)[-1], dj.Schema())
+
+
+def load_modules() -> None:
+    """Import every schema module, so that the registry is complete."""
+    for name in MODULES:
+        importlib.import_module(f"pipeline.schemas.{name}")
+
+
+def tables() -> Iterator[type[dj.Table]]:
+    """All master tables in dependency order."""
+    load_modules()
+    for name in MODULES:
+        for cls, _ in _schemas[name].declare_list:
+            yield cls
+
+
+def parts(master: type[dj.Table]) -> list[type[dj.Part]]:
+    """The part tables of a master, in order of definition."""
+    found = [value for name, value in vars(master).items() if name[0].isupper() and isinstance(value, type)]
+    return [value for value in found if issubclass(value, dj.Part)]
+
+
+def populated_tables() -> list[type[dj.Table]]:
+    """The Imported and Computed tables in dependency order: what a worker fills."""
+    return [table for table in tables() if issubclass(table, dj.Imported | dj.Computed)]
+
+
+def label(table: type[dj.Table]) -> str:
+    """`schema.Table` as people write it, e.g. `behavior.TrialSet` or `behavior.TrialSet.Trial`."""
+    name = f"{table.master.__name__}.{table.__name__}" if issubclass(table, dj.Part) else table.__name__
+    return f"{table.__module__.rsplit('.', 1)[-1]}.{name}"
+
+
+def activate(connection: dj.Connection, prefix: str, create: bool = True) -> None:
+    """Bind all tables to `connection` under `prefix`; with `create`, declare what is missing, one process at a time.
+
+    The job tables are declared too, so that no worker has to. On PostgreSQL all of it is one transaction.
+
+    Raises:
+        NeurojointError: a schema is not there and `create` is false.
+    """
+    compat.apply()
+    load_modules()
+    _unbind()
+    try:
+        with _declaring(connection, prefix) if create else contextlib.nullcontext():
+            for name in MODULES:
+                _schemas[name].activate(
+                    prefix + name, connection=connection, create_schema=create, create_tables=create
+                )
+            if create:
+                for table in populated_tables():
+                    _declare_jobs(table)
+    except dj.errors.DataJointError as error:
+        _unbind()
+        if not create and "has not yet been declared" in str(error):
+            raise NeurojointError(
+                f"the database has no neurojoint tables under the prefix {prefix!r}", "run `neurojoint db upgrade`"
+            ) from error
+        raise
+    except BaseException:
+        _unbind()
+        raise
+
+
+def _unbind() -> None:
+    for one in _schemas.values():
+        one.database = one.connection = None
+
+
+def _declare_jobs(table: type[dj.Table]) -> None:
+    jobs = table().jobs
+    if not jobs.is_declared:
+        jobs.declare()
+
+
+@contextlib.contextmanager
+def _declaring(connection: dj.Connection, prefix: str) -> Iterator[None]:
+    """Hold the lock under which tables are declared; on PostgreSQL also a transaction, since its DDL can roll back."""
+    lock = zlib.crc32(prefix.encode())
+    if connection.adapter.backend == "postgresql":
+        connection.query("BEGIN")
+        try:
+            connection.query(f"SELECT pg_advisory_xact_lock({lock})")
+            yield
+            connection.query("COMMIT")
+        except BaseException:
+            connection.query("ROLLBACK")
+            connection.dependencies.clear()
+            raise
+    else:
+        connection.query(f"SELECT GET_LOCK('neurojoint{lock}', 600)")
+        try:
+            yield
+        finally:
+            connection.query(f"SELECT RELEASE_LOCK('neurojoint{lock}')")

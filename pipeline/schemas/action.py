@@ -1,0 +1,172 @@
+"""What is done to the animals: weighing, water, surgery, injections; and the water status of each day."""
+
+import datajoint as dj
+
+from pipeline.database import registry
+from pipeline.schemas import lab, subject  # noqa: F401 - parents of foreign keys
+
+schema = registry.schema(__name__)
+
+
+@schema
+class Weighing(dj.Manual):
+    definition = """
+    # a weighing
+    -> subject.Subject
+    weighing_time              : datetime(6)     # UTC
+    ---
+    weight                     : float64         # g, with implant
+    -> [nullable] lab.LabMember.proj(weighing_user='user_name')
+    """
+
+
+@schema
+class WaterType(dj.Lookup):
+    definition = """
+    # what was given to drink
+    water_type                 : varchar(64)     # name
+    """
+    contents = [
+        {"water_type": name}
+        for name in (
+            "Water",
+            "Water 1% Citric Acid",
+            "Water 2% Citric Acid",
+            "Water 3% Citric Acid",
+            "Water 10% Sucrose",
+            "Water 15% Sucrose",
+            "Hydrogel",
+            "Hydrogel 5% Citric Acid",
+        )
+    ]
+
+
+@schema
+class WaterAdministration(dj.Manual):
+    definition = """
+    # water given, in a session (acquisition.SessionWater) or outside
+    -> subject.Subject
+    administration_time        : datetime(6)     # UTC
+    ---
+    water_volume=null          : float64         # mL; null for free access
+    -> WaterType
+    adlib=false                : bool            # free access to water
+    -> [nullable] lab.LabMember.proj(water_user='user_name')
+    """
+
+
+@schema
+class WaterRestriction(dj.Manual):
+    definition = """
+    # a period of restricted water
+    -> subject.Subject
+    restriction_start          : datetime(6)     # UTC
+    ---
+    restriction_end=null       : datetime(6)     # UTC; null while it lasts
+    reference_weight=null      : float64         # g, with implant; null: the last weighing before the start
+    """
+
+
+@schema
+class ProcedureType(dj.Lookup):
+    definition = """
+    # a kind of procedure
+    procedure_type             : varchar(128)    # name
+    ---
+    procedure_description=""   : varchar(255)    # remarks
+    """
+    contents = [
+        {"procedure_type": name}
+        for name in (
+            "Behavior training/tasks",
+            "Ear punch",
+            "Electrophysiology recording with chronic implant",
+            "Ephys recording with acute probe(s)",
+            "Fiber implant",
+            "Headplate implant",
+            "Histology",
+            "Injection",
+            "Imaging",
+            "Optical stimulation",
+        )
+    ]
+
+
+@schema
+class Surgery(dj.Manual):
+    definition = """
+    # an operation
+    -> subject.Subject
+    surgery_start              : datetime(6)     # UTC
+    ---
+    surgery_end=null           : datetime(6)     # UTC
+    -> [nullable] lab.LabLocation.proj(surgery_location='location')
+    surgery_outcome=""         : varchar(32)     # e.g. acute, recovery, non-recovery
+    surgery_narrative=""       : varchar(1000)   # remarks
+    """
+
+    class Procedure(dj.Part):
+        definition = """
+        # what was done
+        -> master
+        -> ProcedureType
+        """
+
+    class Surgeon(dj.Part):
+        definition = """
+        # who did it
+        -> master
+        -> lab.LabMember
+        """
+
+
+@schema
+class VirusInjection(dj.Manual):
+    definition = """
+    # an injection of a virus
+    -> subject.Subject
+    injection_time             : datetime(6)     # UTC
+    ---
+    virus_name                 : varchar(128)
+    injection_volume=null      : float64         # nL
+    injection_rate=null        : float64         # nL/min
+    injection_ml=null          : float64         # um, right positive, from bregma
+    injection_ap=null          : float64         # um, anterior positive, from bregma
+    injection_dv=null          : float64         # um, dorsal positive, from bregma
+    """
+
+
+@schema
+class OtherAction(dj.Manual):
+    definition = """
+    # anything else that was done
+    -> subject.Subject
+    action_start               : datetime(6)     # UTC
+    ---
+    action_end=null            : datetime(6)     # UTC
+    action_description=""      : varchar(1000)   # what
+    -> [nullable] lab.LabMember.proj(action_user='user_name')
+    """
+
+    class Procedure(dj.Part):
+        definition = """
+        # what was done
+        -> master
+        -> ProcedureType
+        """
+
+
+@schema
+class Note(dj.Manual):
+    definition = """
+    # a remark on any object
+    note_id                    : char(36)
+    ---
+    note_time                  : datetime(6)     # UTC
+    -> [nullable] lab.LabMember.proj(note_user='user_name')
+    note_object                : varchar(64)     # table of the object, e.g. subject.Subject
+    note_object_id             : char(36)        # uuid of the object, e.g. subject_uuid, eid
+    note_text=""               : varchar(4000)
+    note_image=""              : varchar(500)    # file of the picture below the data root
+    index (note_object_id)
+    """

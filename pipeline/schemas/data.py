@@ -1,0 +1,198 @@
+"""The files: what exists, where, in which version, and what was refused."""
+
+import datajoint as dj
+
+from pipeline.alf import DATA_FORMATS, DATASET_TYPES
+from pipeline.database import registry
+from pipeline.schemas import acquisition  # noqa: F401 - parents of foreign keys
+
+schema = registry.schema(__name__)
+
+
+@schema
+class DatasetType(dj.Lookup):
+    definition = """
+    # what kind of data a file holds, named object.attribute
+    dataset_type               : varchar(96)     # e.g. trials.choice
+    ---
+    type_description=""        : varchar(1000)   # meaning, with units
+    filename_pattern=""        : varchar(128)    # glob of the file names, where object.attribute does not say it
+    """
+    contents = [{"dataset_type": name, "type_description": text} for name, text in DATASET_TYPES.items()]
+
+
+@schema
+class DataFormat(dj.Lookup):
+    definition = """
+    # a file format
+    data_format                : varchar(32)     # name
+    ---
+    file_extension             : varchar(32)     # without the dot
+    format_description=""      : varchar(255)    # how it is read
+    """
+    contents = [
+        {"data_format": extension, "file_extension": extension, "format_description": text}
+        for extension, text in DATA_FORMATS.items()
+    ]
+
+
+@schema
+class Repository(dj.Manual):
+    definition = """
+    # a place that holds files
+    repository                 : varchar(64)     # short name
+    ---
+    repository_kind            : enum('local', 'http', 's3', 'globus')
+    repository_root            : varchar(500)    # folder, address or bucket under which the paths of its files begin
+    repository_host=""         : varchar(255)    # the computer, where it matters
+    """
+
+
+@schema
+class Revision(dj.Manual):
+    definition = """
+    # a version of datasets: the folder #revision#
+    revision                   : varchar(64)     # name, later ones sort later
+    ---
+    revision_description=""    : varchar(1000)   # what changed
+    """
+
+
+@schema
+class Tag(dj.Manual):
+    definition = """
+    # a set of datasets, e.g. a release
+    tag                        : varchar(128)    # name
+    ---
+    tag_protected=false        : bool            # its datasets cannot be overwritten
+    tag_public=false           : bool            # its datasets are for everyone
+    tag_description=""         : varchar(1000)   # what for
+    """
+
+
+@schema
+class IngestRun(dj.Manual):
+    definition = """
+    # one call of the registration
+    run_id                     : char(36)
+    ---
+    run_start                  : datetime(6)     # UTC
+    run_end=null               : datetime(6)     # UTC; null while it runs or where it was cut off
+    run_root                   : varchar(500)    # the data root
+    run_host=""                : varchar(255)    # computer
+    run_user=""                : varchar(64)     # account
+    run_version=""             : varchar(32)     # of neurojoint
+    """
+
+
+@schema
+class Dataset(dj.Manual):
+    definition = """
+    # one file of a session
+    dataset_id                 : char(36)        # given, or derived from the ALF path
+    ---
+    -> acquisition.Session
+    rel_path                   : varchar(255)    # below the session folder, with collection and #revision#
+    collection                 : varchar(128)    # folder below the session, without the revision
+    alf_object                 : varchar(64)     # first part of the name
+    alf_attribute              : varchar(96)     # second part, with the time scale
+    extension                  : varchar(32)     # with what stands before it, e.g. ap.cbin
+    dataset_revision=""        : varchar(64)     # the folder #revision#, empty for the first version
+    -> [nullable] DatasetType
+    dataset_hash               : char(32)        # md5 of the content
+    file_size                  : int64           # byte
+    default_dataset            : bool            # the version that is read when none is asked for
+    dataset_qc="NOT_SET"       : enum('NOT_SET', 'PASS', 'WARNING', 'FAIL', 'CRITICAL')
+    registered                 : datetime(6)     # UTC
+    unique index (lab, subject, session_date, session_number, rel_path)
+    """
+
+
+@schema
+class DatasetTag(dj.Manual):
+    definition = """
+    # the sets that a dataset belongs to
+    -> Dataset
+    -> Tag
+    """
+
+
+@schema
+class FileRecord(dj.Manual):
+    definition = """
+    # a copy of a dataset in a repository
+    -> Dataset
+    -> Repository
+    ---
+    file_path                  : varchar(500)    # below the root of the repository
+    file_state                 : enum('online', 'missing')
+    record_size                : int64           # byte
+    record_hash                : char(32)        # md5 of this copy when it was last read
+    modified_ns                : int64           # time of last change in the file system, ns since 1970
+    verified                   : datetime(6)     # UTC, when the copy was last read and hashed
+    """
+
+
+@schema
+class AlfObject(dj.Manual):
+    definition = """
+    # one ALF object of a session: the columns that belong together, in their default versions
+    -> acquisition.Session
+    collection                 : varchar(128)    # folder below the session
+    alf_object                 : varchar(64)     # e.g. trials, wheel
+    ---
+    object_fingerprint         : char(32)        # md5 over the hashes of the default datasets and what was refused
+    accepted_columns           : json            # list of the attributes that may be read
+    refused_columns            : json            # attribute -> reason
+    """
+
+
+@schema
+class SessionScan(dj.Manual):
+    definition = """
+    # how a session folder looked when it was registered; an equal signature means that nothing has to be read
+    -> acquisition.Session
+    -> Repository
+    ---
+    scan_signature             : char(32)        # md5 over names, sizes and times of the files
+    scanned_files              : int32           # how many
+    scanned_bytes              : int64           # byte
+    scanned                    : datetime(6)     # UTC
+    """
+
+
+@schema
+class Quarantine(dj.Manual):
+    definition = """
+    # what was refused, why, and what to do
+    quarantine_id              : char(32)        # md5 of repository, path and column
+    ---
+    -> Repository
+    -> [nullable] acquisition.Session
+    quarantine_path            : varchar(500)    # below the root of the repository
+    quarantine_column=""       : varchar(96)     # the column that is refused; empty for the whole file
+    reason                     : varchar(32)     # code
+    detail                     : varchar(1000)   # what was found, with the row
+    remedy                     : varchar(500)    # what to do
+    first_seen                 : datetime(6)     # UTC
+    last_seen                  : datetime(6)     # UTC
+    resolved=null              : datetime(6)     # UTC, when it was found mended
+    """
+
+
+@schema
+class Change(dj.Manual):
+    definition = """
+    # what happened to registered data
+    change_id                  : char(36)
+    ---
+    change_time                : datetime(6)     # UTC
+    change_action              : varchar(16)     # registered, replaced, deleted, restored, compressed, refreshed, removed
+    change_path                : varchar(500)    # the file, session or table that it happened to
+    change_detail=""           : varchar(1000)   # in words
+    old_hash=""                : varchar(32)        # md5 before
+    new_hash=""                : varchar(32)        # md5 after
+    change_run=""              : varchar(36)        # IngestRun that did it
+    change_user=""             : varchar(64)     # account
+    index (change_time)
+    """

@@ -1,0 +1,75 @@
+"""Labs, their members and rooms, and the projects that they work on."""
+
+import datajoint as dj
+
+from pipeline.database import registry
+
+schema = registry.schema(__name__)
+
+
+@schema
+class Lab(dj.Manual):
+    definition = """
+    # a lab: the first folder of its ALF tree
+    lab                        : varchar(32)     # short name, as in the paths
+    ---
+    lab_name=""                : varchar(255)    # full name
+    institution=""             : varchar(255)    # university or institute
+    address=""                 : varchar(255)    # postal address
+    time_zone="UTC"            : varchar(64)     # IANA name, e.g. Europe/London; times in the tables are UTC
+    reference_weight_pct=0.85  : float64         # least weight under water restriction, fraction of the reference weight
+    zscore_weight_pct=0        : float64         # share of the z-score weight in the expected weight, 0-1
+    """
+
+
+@schema
+class LabMember(dj.Manual):
+    definition = """
+    # a person
+    user_name                  : varchar(64)     # short name that people type
+    ---
+    full_name=""               : varchar(255)    # given and family name
+    email=""                   : varchar(255)    # e-mail address
+    member_active=true         : bool            # works here now
+    """
+
+
+@schema
+class LabMembership(dj.Manual):
+    definition = """
+    # who belongs to which lab
+    -> Lab
+    -> LabMember
+    ---
+    lab_role=""                : varchar(64)     # e.g. PI, student, technician
+    membership_start=null      : date            # first day
+    membership_end=null        : date            # last day
+    """
+
+
+@schema
+class LabLocation(dj.Manual):
+    definition = """
+    # a rig or a room of a lab
+    -> Lab
+    location                   : varchar(128)    # name of the rig or room
+    ---
+    location_description=""    : varchar(255)    # what stands there
+    """
+
+
+@schema
+class Project(dj.Manual):
+    definition = """
+    # a project, within a lab or across labs
+    project                    : varchar(128)    # short name
+    ---
+    project_description=""     : varchar(1000)   # aim
+    """
+
+    class Member(dj.Part):
+        definition = """
+        # who works on the project
+        -> master
+        -> LabMember
+        """
