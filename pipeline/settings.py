@@ -1,4 +1,4 @@
-"""The one settings object: environment `NEUROJOINT_*`, then `neurojoint.toml` (current folder, else home), then defaults."""
+"""The one settings object: environment `NEUROJOINT_*`, then `neurojoint.toml` (here, else in the home), then defaults."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Settings(BaseSettings):
     @field_validator("home", "data_root", "database_password_file", mode="after")
     @classmethod
     def _absolute(cls, path: Path | None) -> Path | None:
-        return None if path is None else Path(os.path.abspath(path.expanduser()))
+        return None if path is None else path.expanduser().absolute()
 
     @field_validator("database_url", mode="before")
     @classmethod
@@ -173,7 +173,9 @@ def read_secret(path: Path) -> str:
         mode = path.stat().st_mode
         text = path.read_text(encoding="utf-8")
     except OSError as error:
-        raise InvalidSettings(f"the password file {path} cannot be read ({error.strerror})", "check path and owner")
+        raise InvalidSettings(
+            f"the password file {path} cannot be read ({error.strerror})", "check path and owner"
+        ) from None
     # Docker and Kubernetes mount secrets read-only with modes of their own, in a folder that only the container sees.
     if stat.S_IMODE(mode) & 0o077 and not path.is_relative_to("/run/secrets"):
         raise InvalidSettings(f"others may read the password file {path}", f"chmod 600 {path}")

@@ -1,0 +1,1 @@
+"""Tests of the database rooms, on real servers."""
