@@ -15,8 +15,11 @@ SQRT_PI = math.sqrt(math.pi)
 THRESHOLD_FLOOR = 0.01
 """Smallest threshold that is tried (percent): already a step between any two contrasts of the task."""
 
-N_THRESHOLDS = 8  # grid of the search, geometric between the steepest and the shallowest curve
-MAX_CANDIDATES = 6  # local maxima of the grid that are refined
+N_THRESHOLDS = 10  # grid of the search, geometric between the steepest and the shallowest curve
+MAX_CANDIDATES = 12  # points of the grid that are climbed from
+WORTH_CLIMBING = 4.0  # log likelihood below the best of the grid from which no climb wins
+MAX_ITERATIONS = 200
+TOLERANCE = 1e-9  # gain in log likelihood at which a climb ends
 TIE = 1e-7  # log likelihood by which a later start must win, so that ties go to the published start
 INTERIOR = 0.005  # starts keep this far from lapse bounds, where gradients are infinite
 
@@ -97,7 +100,7 @@ def _step(fisher, gradient, free, damping, step):
 
 
 @njit
-def _refine(theta, x, n, k, low, high, max_iterations, tolerance):
+def _refine(theta, x, n, k, low, high):
     """Climb from theta (changed in place) by damped Fisher scoring inside the box; returns the log likelihood."""
     gradient = np.empty(4)
     fisher = np.empty((4, 4))
@@ -106,7 +109,7 @@ def _refine(theta, x, n, k, low, high, max_iterations, tolerance):
     free = np.empty(4, np.bool_)
     damping = 1e-3
     best = log_likelihood(theta, x, n, k)
-    for _ in range(max_iterations):
+    for _ in range(MAX_ITERATIONS):
         _score(theta, x, n, k, gradient, fisher)
         for a in range(4):
             outward = (theta[a] <= low[a] and gradient[a] <= 0.0) or (theta[a] >= high[a] and gradient[a] >= 0.0)
@@ -127,7 +130,7 @@ def _refine(theta, x, n, k, low, high, max_iterations, tolerance):
             break
         theta[:] = trial
         best += gain
-        if gain < tolerance:
+        if gain < TOLERANCE and damping < 1.0:  # a heavily damped step is small whatever is left to gain
             break
     return best
 
@@ -178,24 +181,31 @@ def _best_lapses(rise, n, k, low, high, theta):
 
 @njit
 def _search(x, n, k, low, high, starts):
-    """Write the best local maxima of a (bias, threshold) grid, lapses profiled out, into starts; returns how many.
+    """Write the best points of a (bias, threshold) grid, lapses profiled out, into starts; returns how many.
 
-    Biases: every contrast and the middle of every two adjacent ones, so that a step between two contrasts and a step
-    at a contrast are both tried.
+    Biases: every contrast and two points between any two adjacent ones, inside the box, so that a step between two
+    contrasts and a step at a contrast are both tried. Of every threshold the local maxima along the bias are taken:
+    hills that differ in little but their width lie in one another's slopes.
     """
     m = x.size
-    n_bias = 2 * m - 1
+    biases = np.empty(3 * m)
+    n_bias = 0
+    for i in range(3 * m - 2):
+        bias = x[i // 3] if i % 3 == 0 else x[i // 3] + (i % 3) / 3.0 * (x[i // 3 + 1] - x[i // 3])
+        bias = min(max(bias, low[0]), high[0])
+        if n_bias == 0 or bias > biases[n_bias - 1]:
+            biases[n_bias] = bias
+            n_bias += 1
     smallest = high[1]
     for i in range(m - 1):
         smallest = min(smallest, x[i + 1] - x[i])
-    steepest = min(max(low[1], 0.25 * smallest), high[1])
+    steepest = min(max(low[1], 0.1 * smallest), high[1])
     ratio = (high[1] / steepest) ** (1.0 / (N_THRESHOLDS - 1))
     grid = np.empty((n_bias, N_THRESHOLDS, 4))
     value = np.empty((n_bias, N_THRESHOLDS))
     rise = np.empty(m)
     for i in range(n_bias):
-        bias = x[i // 2] if i % 2 == 0 else 0.5 * (x[i // 2] + x[i // 2 + 1])
-        bias = min(max(bias, low[0]), high[0])
+        bias = biases[i]
         threshold = steepest
         for j in range(N_THRESHOLDS):
             grid[i, j, 0] = bias
@@ -204,16 +214,16 @@ def _search(x, n, k, low, high, starts):
                 rise[t] = 0.5 * (1.0 + math.erf((x[t] - bias) / threshold))
             value[i, j] = _best_lapses(rise, n, k, low, high, grid[i, j])
             threshold *= ratio
+    top = value[:n_bias].max()
     count = 0
     peaks = np.empty(starts.shape[0])
     for i in range(n_bias):
         for j in range(N_THRESHOLDS):
-            top = True
-            for a in range(max(i - 1, 0), min(i + 2, n_bias)):
-                for b in range(max(j - 1, 0), min(j + 2, N_THRESHOLDS)):
-                    if value[a, b] > value[i, j]:
-                        top = False
-            if not top or (count == peaks.size and value[i, j] <= peaks[count - 1]):
+            below_left = i > 0 and value[i - 1, j] >= value[i, j]
+            below_right = i + 1 < n_bias and value[i + 1, j] > value[i, j]
+            same_step = j > 0 and abs(value[i, j - 1] - value[i, j]) < TIE
+            full = count == peaks.size and value[i, j] <= peaks[count - 1]
+            if below_left or below_right or same_step or full or value[i, j] < top - WORTH_CLIMBING:
                 continue
             slot = count if count < peaks.size else count - 1
             while slot > 0 and peaks[slot - 1] < value[i, j]:
@@ -289,11 +299,11 @@ def fit_packed(x, n, k, offsets, low, high, start):
             continue
         xs, ns, ks, lo, hi = x[first:last], n[first:last], k[first:last], low[b], high[b]
         theta[:] = start[b]
-        best = _refine(theta, xs, ns, ks, lo, hi, 60, 1e-9)
+        best = _refine(theta, xs, ns, ks, lo, hi)
         parameters[b] = theta
         for s in range(_search(xs, ns, ks, lo, hi, starts)):
             theta[:] = starts[s]
-            value = _refine(theta, xs, ns, ks, lo, hi, 60, 1e-9)
+            value = _refine(theta, xs, ns, ks, lo, hi)
             if value > best + TIE:
                 best = value
                 parameters[b] = theta

@@ -50,7 +50,7 @@ class Fit:
     bias: float
     """Contrast at the middle of the rise (percent, right positive)."""
     threshold: float
-    """Width of the rise (percent); smaller is steeper. The same Gaussian has a standard deviation of threshold / sqrt(2)."""
+    """Width of the rise (percent), smaller is steeper; the Gaussian SD is threshold / sqrt(2)."""
     lapse_low: float
     """P(right) far to the left, 0-1."""
     lapse_high: float
