@@ -1,5 +1,5 @@
-"""SpikeGLX headers (`.meta`): channels, sampling rate, volts per bit, probe and channel map of recordings by Neuropixels
-probes (phase 3A, 1.0, 2.0 and relatives), National Instruments devices (`nidq`) and the OneBox (`obx`)."""
+"""SpikeGLX headers (`.meta`): channels, sampling rate, volts per bit, probe and channel map of recordings made with
+Neuropixels probes (phase 3A, 1.0, 2.0 and relatives), National Instruments devices (`nidq`) or the OneBox (`obx`)."""
 
 from __future__ import annotations
 
@@ -226,7 +226,7 @@ class Meta:
 
     def _get(self, key: str) -> str:
         if not self.fields.get(key, "").strip():
-            raise MetaError(f"{self.path}: the key {key} is missing")
+            raise self._error(key, "is missing")
         return self.fields[key].strip()
 
     def _number(self, key: str, positive: bool = False) -> float:
@@ -253,7 +253,7 @@ class Meta:
         return [int(part) for part in parts]
 
     def _error(self, key: str, problem: str) -> MetaError:
-        return MetaError(f"{self.path}: {key} {problem}")
+        return MetaError(f"{key} {problem}.", file=self.path)
 
 
 @dataclass(frozen=True)
@@ -304,14 +304,14 @@ def read_meta(path: str | os.PathLike) -> Meta:
     if path.suffix != ".meta":
         found = find_meta(path)
         if found is None:
-            raise MetaError(f"{path}: no .meta file beside it")
+            raise MetaError("there is no .meta file beside it.", file=path, remedy="Give the channels and the rate.")
         path = found
     try:
         if path.stat().st_size > MAX_META_BYTES:
-            raise MetaError(f"{path}: {path.stat().st_size} bytes is too large for a SpikeGLX header")
+            raise MetaError(f"{path.stat().st_size} bytes is too large for a SpikeGLX header.", file=path)
         content = path.read_bytes()
     except OSError as error:
-        raise MetaError(f"{path}: {error.strerror}") from error
+        raise MetaError(f"cannot be read: {error.strerror}.", file=path) from error
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -328,7 +328,7 @@ def parse_meta(text: str, path: str | os.PathLike = "<text>") -> Meta:
         key, equals, value = line.partition("=")
         if not equals or not key.strip():
             shown = line if len(line) <= 60 else line[:57] + "..."
-            raise MetaError(f"{path}: line {number} is not key=value: {shown!r}")
+            raise MetaError(f"line {number} is not key=value: {shown!r}.", file=path)
         fields[key.strip().removeprefix("~")] = value
     return Meta(Path(path), fields, text)
 
@@ -354,7 +354,7 @@ def find_meta(path: str | os.PathLike) -> Path | None:
     wanted = _bare_stem(path)
     found = sorted(other for other in path.parent.glob("*.meta") if _bare_stem(other) == wanted)
     if len(found) > 1:
-        raise MetaError(f"{path}: several headers fit: {', '.join(other.name for other in found)}")
+        raise MetaError(f"several headers fit: {', '.join(other.name for other in found)}.", file=path)
     return found[0] if found else None
 
 
