@@ -1,0 +1,152 @@
+"""How a mouse did in a session: counts, fractions correct, and everything by signed contrast and by block.
+
+Fractions are over trials with a response: a no-go is counted apart (``n_no_go``, ``n_easy_no_go``), neither as correct
+nor as wrong. Whoever needs it as wrong, as some published code has it, divides by ``n_easy + n_easy_no_go``.
+"""
+
+import numpy as np
+
+from pipeline.analysis import reaction_times
+from pipeline.analysis.conventions import (
+    CHOICE_NONE,
+    EASY_CONTRAST,
+    Trials,
+    n_trials,
+    responded,
+    right_choice,
+    trial_correct,
+    trial_signed_contrast,
+)
+from pipeline.analysis.psychometrics import counts
+
+
+def session_performance(trials: Trials) -> dict[str, object]:
+    """Counts, fractions correct and reaction times of one session, ready to be a row.
+
+    Correct is what was rewarded (or, without feedback, the choice to the side of the stimulus), so that 0 % trials
+    count like all others.
+
+    Parameters
+    ----------
+    trials : mapping of column name to ndarray, shape (n_trials,)
+
+    Returns
+    -------
+    dict
+        ``n_trials``, and, each None where the columns it needs are missing:
+        ``n_responses``, ``n_no_go``, ``n_correct`` : int;
+        ``performance`` : float, fraction correct over trials with a response, 0-1;
+        ``n_easy``, ``n_easy_correct``, ``n_easy_no_go`` : int, where abs(contrast) >= 50 %: responses, correct, no-go;
+        ``performance_easy`` : float, ``n_easy_correct`` of the easy responses, 0-1; None without such responses;
+        ``reaction_time``, ``reaction_time_zero`` : float, median response time of all trials and at 0 % contrast (s);
+        and the arrays of `by_contrast`.
+
+    Raises
+    ------
+    ValueError
+        If the columns differ in length.
+
+    Examples
+    --------
+    >>> nan = np.nan
+    >>> row = session_performance({
+    ...     "choice": np.array([1, 1, -1, 0]), "feedback_type": np.array([1, -1, 1, -1]),
+    ...     "contrast_left": np.array([1.0, nan, nan, 0.5]), "contrast_right": np.array([nan, 0.5, 0.0, nan])})
+    >>> row["n_responses"], row["n_no_go"], round(row["performance"], 3), row["performance_easy"]
+    (3, 1, 0.667, 0.5)
+    """
+    total = n_trials(trials)
+    row: dict[str, object] = dict.fromkeys(
+        ("n_responses", "n_no_go", "n_correct", "performance", "n_easy", "n_easy_correct", "n_easy_no_go")
+        + ("performance_easy", "reaction_time", "reaction_time_zero")
+    )
+    row["n_trials"] = total
+    contrast = trial_signed_contrast(trials)
+    if "choice" in trials:
+        response, no_go = responded(trials["choice"]), np.asarray(trials["choice"]) == CHOICE_NONE
+        row["n_responses"], row["n_no_go"] = int(response.sum()), int(no_go.sum())
+        correct = trial_correct(trials)
+        if correct is not None:
+            row["n_correct"], row["performance"] = _fraction(correct[response])
+        if contrast is not None:
+            easy = np.abs(contrast) >= EASY_CONTRAST
+            row["n_easy"], row["n_easy_no_go"] = int((easy & response).sum()), int((easy & no_go).sum())
+            if correct is not None:
+                row["n_easy_correct"], row["performance_easy"] = _fraction(correct[easy & response])
+    times = reaction_times.response_time(trials)
+    if times is not None:
+        row["reaction_time"] = reaction_times.median(times)
+        row["reaction_time_zero"] = reaction_times.median_at_zero(trials, times)
+    return row | by_contrast(trials)
+
+
+def by_contrast(trials: Trials, which: np.ndarray | None = None) -> dict[str, np.ndarray | None]:
+    """Counts and median response times at every signed contrast that had a response, all in one order.
+
+    Parameters
+    ----------
+    trials : mapping of column name to ndarray, shape (n_trials,)
+    which : ndarray of bool, shape (n_trials,), optional
+        Trials to take; default all.
+
+    Returns
+    -------
+    dict
+        Arrays of shape (n_contrasts,), None where the columns they need are missing:
+        ``contrasts`` (percent, right positive, ascending), ``contrast_n``, ``contrast_n_right``,
+        ``contrast_n_correct``, ``contrast_reaction_time`` (median, s) and the ends of its 68 % interval,
+        ``contrast_reaction_time_low`` and ``contrast_reaction_time_high``.
+    """
+    names = ("contrasts", "contrast_n", "contrast_n_right", "contrast_n_correct")
+    names += ("contrast_reaction_time", "contrast_reaction_time_low", "contrast_reaction_time_high")
+    table: dict[str, np.ndarray | None] = dict.fromkeys(names)
+    contrast = trial_signed_contrast(trials)
+    if contrast is None or "choice" not in trials:
+        return table
+    taken = np.ones(contrast.size, dtype=bool) if which is None else which
+    right = np.where(taken, right_choice(trials["choice"]), np.nan)
+    levels, n, n_right = counts(contrast, right)
+    table |= {"contrasts": levels, "contrast_n": n, "contrast_n_right": n_right}
+    correct = trial_correct(trials)
+    if correct is not None:
+        rewarded = contrast[(correct == 1) & np.isfinite(right)]
+        found = np.searchsorted(levels, rewarded)
+        table["contrast_n_correct"] = np.bincount(found, minlength=levels.size).astype(np.int64)
+    times = reaction_times.response_time(trials)
+    if times is not None:
+        medians = reaction_times.medians_by_contrast(contrast, np.where(np.isfinite(right), times, np.nan), levels)
+        table["contrast_reaction_time"] = medians.median
+        table["contrast_reaction_time_low"] = medians.lower
+        table["contrast_reaction_time_high"] = medians.upper
+    return table
+
+
+def blocks(trials: Trials) -> dict[float, dict[str, object]]:
+    """`by_contrast` and ``n_trials`` for every probability_left that occurs, keyed by it (fraction, 0-1), ascending.
+
+    In biased sessions the keys are 0.2, 0.5 and 0.8. Trials without a probability belong to no block; without the
+    column there are no blocks.
+
+    Examples
+    --------
+    >>> found = blocks({
+    ...     "probability_left": np.array([0.5, 0.8, 0.8]), "choice": np.array([1, -1, 1]),
+    ...     "contrast_left": np.array([1.0, 0.25, 0.25]), "contrast_right": np.full(3, np.nan)})
+    >>> {probability: (block["n_trials"], block["contrast_n_right"]) for probability, block in found.items()}
+    {0.5: (1, array([0])), 0.8: (2, array([1]))}
+    """
+    n_trials(trials)
+    if "probability_left" not in trials:
+        return {}
+    probability = np.round(np.asarray(trials["probability_left"], dtype=np.float64), 4)
+    found: dict[float, dict[str, object]] = {}
+    for value in np.unique(probability[np.isfinite(probability)]):
+        which = probability == value
+        found[float(value)] = {"n_trials": int(which.sum())} | by_contrast(trials, which)
+    return found
+
+
+def _fraction(correct: np.ndarray) -> tuple[int, float | None]:
+    """Number correct and their fraction of the known ones, None if none is known."""
+    known = correct[np.isfinite(correct)]
+    return int(known.sum()), (float(known.mean()) if known.size else None)

@@ -1,0 +1,214 @@
+"""Response and reaction times per trial, and their medians by contrast, at 0 % and along the session.
+
+Everything is in seconds. A trial without a response (no-go) has no time, whatever the clock of its time-out says.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.special import bdtr, bdtrik
+
+from pipeline.analysis.conventions import CHOICE_NONE, Trials, n_trials, trial_signed_contrast
+from pipeline.analysis.psychometrics import INTERVAL_LEVEL
+
+ONSETS = ("stim_on_times", "go_cue_trigger_times", "go_cue_times")
+"""What a response is timed from: for every trial the first of these that was recorded."""
+
+RUNNING_WINDOW = 10
+"""Trials in the running median of the session plot."""
+
+
+@dataclass(frozen=True, eq=False)
+class MediansByContrast:
+    """Median time at every contrast, all arrays of shape (n_contrasts,) in the order of ``contrasts``."""
+
+    contrasts: np.ndarray
+    """Signed contrast (percent, right positive), ascending as in `psychometrics.counts`."""
+    n: np.ndarray
+    """Trials with a time."""
+    median: np.ndarray
+    """Seconds; NaN without such trials."""
+    lower: np.ndarray
+    """Lower end of the interval of the median (s); NaN with too few trials for its level."""
+    upper: np.ndarray
+    """Upper end (s)."""
+
+
+def onset_times(trials: Trials) -> np.ndarray | None:
+    """Start of the time in which the mouse can respond, per trial (s); None if no column of `ONSETS` was recorded.
+
+    The stimulus onset, and where one trial lacks it, that trial's go cue trigger, then its go cue.
+    """
+    recorded = [np.asarray(trials[name], dtype=np.float64) for name in ONSETS if name in trials]
+    if not recorded:
+        return None
+    onset = recorded[0].copy()
+    for other in recorded[1:]:
+        missing = np.isnan(onset)
+        onset[missing] = other[missing]
+    return onset
+
+
+def response_time(trials: Trials) -> np.ndarray | None:
+    """Time from the onset to the response, per trial (s); NaN without a response; None if it was not recorded.
+
+    This is what the training criteria and the published plots call reaction time.
+
+    Examples
+    --------
+    >>> nan = np.nan
+    >>> response_time({
+    ...     "response_times": np.array([1.5, 3.0, 65.0]), "choice": np.array([1, -1, 0]),
+    ...     "stim_on_times": np.array([1.0, nan, 5.0]), "go_cue_times": np.array([1.1, 2.75, 5.1])})
+    array([0.5 , 0.25,  nan])
+    """
+    n_trials(trials)
+    onset = onset_times(trials)
+    if onset is None or "response_times" not in trials:
+        return None
+    elapsed = np.asarray(trials["response_times"], dtype=np.float64) - onset
+    return np.where(trials["choice"] == CHOICE_NONE, np.nan, elapsed) if "choice" in trials else elapsed
+
+
+def movement_time(trials: Trials) -> np.ndarray | None:
+    """Time from the stimulus onset to the first movement of the wheel, per trial (s); None if it was not recorded."""
+    n_trials(trials)
+    if not {"first_movement_times", "stim_on_times"} <= trials.keys():
+        return None
+    first_movement = np.asarray(trials["first_movement_times"], dtype=np.float64)
+    return first_movement - np.asarray(trials["stim_on_times"], dtype=np.float64)
+
+
+def medians_by_contrast(
+    signed_contrast: ArrayLike,
+    times: ArrayLike,
+    contrasts: ArrayLike | None = None,
+    level: float = INTERVAL_LEVEL,
+) -> MediansByContrast:
+    """Median of the times at every signed contrast, with an interval from order statistics.
+
+    The interval lies between two order statistics d places from either end, interpolated so that its coverage is
+    nearly exact for any continuous distribution; unlike a bootstrap it needs no random numbers.
+
+    Parameters
+    ----------
+    signed_contrast, times : array_like, shape (n_trials,)
+        Percent, right positive; seconds. Trials with a NaN in either are left out.
+    contrasts : array_like, optional
+        Ascending levels to report, such as those of `psychometrics.counts`; default all that have a time.
+    level : float
+        Coverage of the interval, 0-1; default 0.68.
+
+    Raises
+    ------
+    ValueError
+        If contrasts and times differ in length.
+
+    References
+    ----------
+    Hettmansperger and Sheather (1986), Statistics and Probability Letters 4, 75-79.
+
+    Examples
+    --------
+    >>> found = medians_by_contrast([-100, -100, -100, 0, 0, 0, 0], [0.2, 0.3, 0.4, 0.5, 0.7, 0.9, np.nan])
+    >>> found.contrasts, found.n, found.median
+    (array([-100.,    0.]), array([3, 3]), array([0.3, 0.7]))
+    """
+    contrast = np.asarray(signed_contrast, dtype=np.float64)
+    time = np.asarray(times, dtype=np.float64)
+    if contrast.shape != time.shape or contrast.ndim != 1:
+        raise ValueError(f"contrasts and times must be 1-D and alike, got {contrast.shape} and {time.shape}")
+    known = np.isfinite(contrast) & np.isfinite(time)
+    contrast, time = contrast[known], time[known]
+    levels = np.unique(contrast) if contrasts is None else np.asarray(contrasts, dtype=np.float64)
+    order = np.lexsort((time, contrast))
+    contrast, time = contrast[order], time[order]
+    first = np.searchsorted(contrast, levels, side="left")
+    n = np.searchsorted(contrast, levels, side="right") - first
+    return MediansByContrast(levels, n, *_sorted_medians(time, first, n, level))
+
+
+def median_at_zero(trials: Trials, times: np.ndarray | None = None) -> float | None:
+    """Median time over the trials at 0 % contrast (s); None without such trials.
+
+    Parameters
+    ----------
+    times : ndarray, shape (n_trials,), optional
+        Default `response_time`, as the training criteria want it.
+    """
+    times = response_time(trials) if times is None else times
+    contrast = trial_signed_contrast(trials)
+    if times is None or contrast is None:
+        return None
+    return median(times[contrast == 0])
+
+
+def median(times: ArrayLike) -> float | None:
+    """Median of the finite times (s); None if there is none."""
+    finite = np.asarray(times, dtype=np.float64)
+    finite = finite[np.isfinite(finite)]
+    return float(np.median(finite)) if finite.size else None
+
+
+def running_median(times: ArrayLike, window: int = RUNNING_WINDOW) -> np.ndarray:
+    """Median of each trial and the ``window - 1`` before it (fewer at the start), NaN values left out.
+
+    Parameters
+    ----------
+    times : array_like, shape (n_trials,)
+    window : int
+        Trials, at least 1.
+
+    Returns
+    -------
+    ndarray, shape (n_trials,)
+        NaN only where the whole window is NaN.
+
+    Raises
+    ------
+    ValueError
+        If the window is below 1.
+
+    Examples
+    --------
+    >>> running_median([3.0, 1.0, np.nan, 5.0], window=2)
+    array([3., 2., 1., 5.])
+    """
+    if window < 1:
+        raise ValueError(f"a running median needs a window of at least 1 trial, got {window}")
+    times = np.asarray(times, dtype=np.float64)
+    if not times.size:
+        return times
+    padded = np.concatenate([np.full(window - 1, np.nan), times])
+    windows = np.sort(np.lib.stride_tricks.sliding_window_view(padded, window), axis=1)
+    n = np.isfinite(windows).sum(axis=1)
+    rows = np.arange(times.size)
+    middle = (windows[rows, np.maximum(n - 1, 0) // 2] + windows[rows, np.minimum(n // 2, window - 1)]) / 2
+    return np.where(n > 0, middle, np.nan)
+
+
+def _sorted_medians(
+    values: np.ndarray, first: np.ndarray, n: np.ndarray, level: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Median and interval of each run values[first:first + n], every run ascending.
+
+    d is the largest rank for which the order statistics d and n + 1 - d cover the median with at least the level, by
+    the binomial distribution; d + 1 covers it with less; the ends are interpolated between the two.
+    """
+    middle, lower, upper = (np.full(n.size, np.nan) for _ in range(3))
+    some = n > 0
+    middle[some] = (values[first[some] + (n[some] - 1) // 2] + values[first[some] + n[some] // 2]) / 2
+    tail = (1 - level) / 2
+    enough = some & (0.5 ** np.maximum(n, 1) <= tail)
+    start, size = first[enough], n[enough]
+    d = np.floor(bdtrik(tail, size, 0.5)).astype(np.int64) + 1
+    d -= bdtr(d - 1.0, size, 0.5) > tail
+    d += bdtr(d.astype(np.float64), size, 0.5) <= tail
+    wide = 1 - 2 * bdtr(d - 1.0, size, 0.5)
+    narrow = 1 - 2 * np.minimum(bdtr(d.astype(np.float64), size, 0.5), 0.5)
+    share = (wide - level) / (wide - narrow)
+    weight = (size - d) * share / (d + (size - 2 * d) * share)
+    lower[enough] = (1 - weight) * values[start + d - 1] + weight * values[start + d]
+    upper[enough] = (1 - weight) * values[start + size - d] + weight * values[start + size - d - 1]
+    return middle, lower, upper
