@@ -96,7 +96,7 @@ _RETRY = "run the same command again; what was committed is kept"
 _FREE_SPACE = "free some space, then run the same command again"
 _LOGIN = "check NEUROJOINT_DATABASE_URL and NEUROJOINT_DATABASE_PASSWORD (or the file that holds the password)"
 
-# What the text of an error of psycopg2, pymysql (which puts its code first) or DataJoint means: pattern, message, remedy.
+# What the text of an error of psycopg2, pymysql (its code comes first) or DataJoint means: pattern, message, remedy.
 # The first match counts; {} in a message stands for what the first group that matched holds.
 _DATABASE_ERRORS = [
     (

@@ -1,4 +1,4 @@
-"""The one settings object: environment `NEUROJOINT_*`, then `neurojoint.toml` (here, else in the home), then defaults."""
+"""The one settings object: environment `NEUROJOINT_*`, then `neurojoint.toml` (here, else at home), then defaults."""
 
 from __future__ import annotations
 

@@ -123,7 +123,7 @@ def raw_connection(address: Address, **options: Any) -> Any:
 
 def server_version(raw: Any) -> tuple[str, str]:
     """The kind of the server, `PostgreSQL`, `MySQL` or `MariaDB`, and its version, of a driver's connection."""
-    if hasattr(raw, "server_version"):
+    if isinstance(raw.server_version, int):  # psycopg2; pymysql has a text of that name, without what MariaDB is
         return "PostgreSQL", f"{raw.server_version // 10000}.{raw.server_version % 10000}"
     with raw.cursor() as cursor:
         cursor.execute("SELECT VERSION()")
