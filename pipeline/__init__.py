@@ -1,1 +1,50 @@
-"""neurojoint pipeline."""
+"""neurojoint: a lab's data from ALF files to DataJoint tables. `connect()` first, then `from pipeline import behavior`.
+
+The schema modules (`lab`, `subject`, `action`, `acquisition`, `data`, `behavior`, `behavior_analysis`, `task`) are
+attributes of this package, imported when they are first asked for. Importing connects to nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import datajoint as dj
+
+# In dependency order: a module refers only to those before it.
+SCHEMAS = ("lab", "subject", "action", "acquisition", "data", "behavior", "behavior_analysis", "task")
+
+__all__ = ["SCHEMAS", "connect", *SCHEMAS]
+
+
+def connect(create: bool = True) -> dj.Connection:
+    """Connect to the database of `pipeline.settings` and bind all tables to it.
+
+    With no settings this starts, or joins, the embedded PostgreSQL in `$NEUROJOINT_HOME`.
+
+    Parameters
+    ----------
+    create : declare the tables that are missing; false for people who may only read.
+
+    Raises
+    ------
+    pipeline.errors.NeurojointError : no connection, or tables of another version; the message says what to do.
+    """
+    from pipeline.database import connection, migrate
+    from pipeline.settings import settings
+
+    chosen = settings()
+    opened = connection.open_connection(chosen)
+    migrate.prepare(opened, chosen.prefix, create)
+    return opened
+
+
+def __getattr__(name: str) -> Any:
+    if name in SCHEMAS:
+        return importlib.import_module(f"pipeline.schemas.{name}")
+    raise AttributeError(f"module 'pipeline' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *SCHEMAS])

@@ -63,6 +63,12 @@ TRIALS: tuple[Column, ...] = (
     Column("iti_duration", "itiDuration", "s", "pause after the trial", low=0),
 )
 
+COMPLETE_TRIALS = frozenset(
+    {"intervals_0", "intervals_1", "stim_on_times", "go_cue_times", "response_times", "feedback_times", "choice"}
+    | {"feedback_type", "contrast_left", "contrast_right", "probability_left"}
+)
+"""The columns that a complete session of the task has."""
+
 WHEEL: tuple[Column, ...] = (
     Column("timestamps", "timestamps", "s", "time of the sample", ordered=True),
     Column("position", "position", "rad", "angle of the wheel, counter-clockwise positive"),

@@ -8,7 +8,6 @@ reboot, in a container, or when the dead process has not been collected; this do
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import logging
 import os
 import re
@@ -18,7 +17,6 @@ import signal
 import stat
 import subprocess
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,18 +30,12 @@ from pipeline.database.embedded_account import (
     programs,
     server_account,
 )
+from pipeline.database.embedded_place import PORT, Place, locked, pid_file, server_pid
 from pipeline.errors import DatabaseUnavailable
 
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None
-
 USER = DATABASE = "neurojoint"
-PORT = 5432  # without TCP it is only the number in the socket's name
 START_TIMEOUT_S = 900  # crash recovery of a large database takes minutes
 STOP_TIMEOUT_S = 120
-LONGEST_SOCKET_PATH = 103  # bytes; Linux takes 107, macOS 103
 LARGEST_LOG = 10_000_000  # bytes, before a start
 
 logger = logging.getLogger(__name__)
@@ -80,13 +72,13 @@ def start(home: Path, tcp_port: int | None = None, timeout: float = START_TIMEOU
     DatabaseUnavailable
         It does not start, or runs without the TCP port that is asked for; the message says what to do.
     """
-    place = _Place.of(home)
+    place = Place.of(home)
     deadline, next_word = time.monotonic() + timeout, time.monotonic() + 5
     launches, log_start = 0, 0
     while True:
         if address := _answering(place, tcp_port):
             return address
-        with _lock(place, create=True) as lock:
+        with locked(place, create=True) as lock:
             if lock is not None:
                 if launches == 2:
                     raise _did_not_start(place, log_start)
@@ -111,14 +103,14 @@ def stop(home: Path, timeout: float = STOP_TIMEOUT_S) -> bool:
     DatabaseUnavailable
         It does not end in time, or runs out of this process's sight (in another container or on another computer).
     """
-    place = _Place.of(home)
+    place = Place.of(home)
     deadline = time.monotonic() + timeout
     asked = None
     while True:
-        with _lock(place, create=False) as lock:
+        with locked(place, create=False) as lock:
             if lock is not None or not place.lock.exists():
                 return asked is not None
-        pid = _server_pid(place)
+        pid = server_pid(place)
         if pid and pid != asked:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGINT)  # "fast shutdown"
@@ -131,7 +123,7 @@ def stop(home: Path, timeout: float = STOP_TIMEOUT_S) -> bool:
 
 def status(home: Path) -> Status:
     """Whether the server of this home runs, and where. Starts and changes nothing."""
-    place = _Place.of(home)
+    place = Place.of(home)
     version_file = place.data / "PG_VERSION"
     version = version_file.read_text().strip() if version_file.exists() else None
     address = _answering(place, None)
@@ -140,73 +132,14 @@ def status(home: Path) -> Status:
         with contextlib.closing(_connect(address)) as connection, connection.cursor() as cursor:
             cursor.execute("SELECT current_setting('server_version'), pg_database_size(current_database())")
             version, size = cursor.fetchone()
-    return Status(address is not None, place.data, place.log, version, address, _server_pid(place), size)
+    return Status(address is not None, place.data, place.log, version, address, server_pid(place), size)
 
 
-@dataclass(frozen=True)
-class _Place:
-    home: Path
-    data: Path
-    lock: Path
-    log: Path
-    password: Path
-
-    @classmethod
-    def of(cls, home: Path) -> _Place:
-        home = Path(home).expanduser().absolute()
-        return cls(
-            home,
-            home / "postgres",
-            home / "postgres.lock",
-            home / "postgres.log",
-            home / "postgres.password",
-        )
-
-    @property
-    def sockets(self) -> Path:
-        """The folder of the unix socket: the data folder, or one in /tmp where that path does not fit into a socket's."""
-        path = os.fsencode(self.data / f".s.PGSQL.{PORT:05}")
-        if len(path) <= LONGEST_SOCKET_PATH and not re.search(rb"[,\"'\\]", path):
-            return self.data
-        owner = self.data.stat().st_uid if self.data.exists() else os.geteuid()
-        name = hashlib.sha256(os.fsencode(self.data.resolve())).hexdigest()[:16]
-        return Path("/tmp") / f"neurojoint-{owner}" / name  # noqa: S108 (checked for owner and mode before use)
-
-
-@contextlib.contextmanager
-def _lock(place: _Place, create: bool) -> Iterator[int | None]:
-    """The open, locked file; None where another process, or the server itself, holds the lock."""
-    if fcntl is None:
-        raise DatabaseUnavailable(
-            "the embedded database needs Linux or macOS", "set NEUROJOINT_DATABASE_URL to a database server, or use WSL"
-        )
-    if create:
-        _make_home(place.home)
-    elif not place.lock.exists():
-        yield None
-        return
-    handle = os.open(place.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield None
-            return
-        except OSError as error:
-            raise DatabaseUnavailable(
-                f"the disk of {place.home} cannot lock files ({error.strerror})",
-                "set NEUROJOINT_HOME to a folder on a local disk",
-            ) from None
-        yield handle
-    finally:
-        os.close(handle)
-
-
-def _answering(place: _Place, tcp_port: int | None) -> Address | None:
+def _answering(place: Place, tcp_port: int | None) -> Address | None:
     """The address of the server that runs on these data and takes connections, else None."""
     import psycopg2
 
-    lines = _pid_file(place)
+    lines = pid_file(place)
     if len(lines) < 8 or lines[7].strip() != "ready" or not lines[3].strip().isdigit():
         return None
     port, listens = int(lines[3]), bool(lines[5].strip())
@@ -237,8 +170,8 @@ def _connect(address: Address):
     )  # fmt: skip
 
 
-def _launch(place: _Place, lock: int, tcp_port: int | None) -> int:
-    """Start a server that holds `lock` as long as it lives; returns how long the log was before. Does not wait for it."""
+def _launch(place: Place, lock: int, tcp_port: int | None) -> int:
+    """Start a server that holds `lock` as long as it lives, without waiting; returns how long the log was before."""
     account = server_account(place.data)
     check_reachable(account, place.home)
     binaries = programs(place.home, account)
@@ -271,7 +204,7 @@ def _launch(place: _Place, lock: int, tcp_port: int | None) -> int:
     return before
 
 
-def _initialise(place: _Place, account: Account, binaries: Path, lock: int) -> None:
+def _initialise(place: Place, account: Account, binaries: Path, lock: int) -> None:
     """Make the data folder under another name and give it its name when it is complete: it is whole or not there."""
     logger.info("making a new database in %s", place.data)
     new, password_file = place.home / "postgres.new", place.home / "postgres.new.password"
@@ -323,7 +256,7 @@ def _must(done) -> None:
         raise _reason(text) or DatabaseUnavailable("a new database cannot be made", text or "no message")
 
 
-def _check_version(place: _Place) -> None:
+def _check_version(place: Place) -> None:
     found = (place.data / "PG_VERSION").read_text().strip()
     if found != MAJOR_VERSION:
         raise DatabaseUnavailable(
@@ -333,12 +266,12 @@ def _check_version(place: _Place) -> None:
         )
 
 
-def _remove_leftovers(place: _Place) -> None:
+def _remove_leftovers(place: Place) -> None:
     """Remove the files by which PostgreSQL believes another server runs. The lock says none does.
 
     Except one that somebody started by hand, without the lock: that is looked for by its process.
     """
-    if pid := _server_pid(place):
+    if pid := server_pid(place):
         raise DatabaseUnavailable(
             f"a PostgreSQL that neurojoint did not start runs on {place.data} (process {pid})",
             f"stop it: kill -INT {pid}",
@@ -349,35 +282,7 @@ def _remove_leftovers(place: _Place) -> None:
             leftover.unlink()
 
 
-def _pid_file(place: _Place) -> list[str]:
-    """Process, data folder, start time, port, socket folder, TCP address, shared memory, state; empty if there is none."""
-    try:
-        return (place.data / "postmaster.pid").read_text().splitlines()
-    except FileNotFoundError:
-        return []
-    except PermissionError:
-        server_account(place.data)
-        raise
-
-
-def _server_pid(place: _Place) -> int | None:
-    """The process of the server, if the number in its file is that of a living `postgres` of these data."""
-    import psutil
-
-    lines = _pid_file(place)
-    if not lines or not lines[0].strip().isdigit():
-        return None
-    try:
-        process = psutil.Process(int(lines[0]))
-        if process.status() == psutil.STATUS_ZOMBIE or not process.name().startswith("postgres"):
-            return None
-        arguments = process.cmdline()
-    except (psutil.NoSuchProcess, psutil.AccessDenied):
-        return None
-    return process.pid if str(place.data) in arguments or lines[1].strip() in arguments else None
-
-
-def _socket_folder(place: _Place, account: Account) -> Path:
+def _socket_folder(place: Place, account: Account) -> Path:
     """Make the folder of the socket; one in /tmp must belong to the server's user and be closed to all others."""
     folder = place.sockets
     if folder == place.data:
@@ -395,18 +300,6 @@ def _socket_folder(place: _Place, account: Account) -> Path:
     return folder
 
 
-def _make_home(home: Path) -> None:
-    if home.is_dir():
-        return
-    root = os.geteuid() == 0
-    missing = [path for path in (home, *home.parents) if not path.exists()]
-    for path in reversed(missing):
-        with contextlib.suppress(FileExistsError):
-            path.mkdir()
-            # The server's user must pass through what root makes here; below, each folder is closed by itself.
-            path.chmod(0o711 if root else 0o700)
-
-
 def _write_private(path: Path, text: str) -> None:
     path.touch(mode=0o600, exist_ok=False)
     path.write_text(text)
@@ -421,7 +314,7 @@ def _last_line(log: Path) -> str:
         return ""
 
 
-def _did_not_start(place: _Place, log_start: int) -> DatabaseUnavailable:
+def _did_not_start(place: Place, log_start: int) -> DatabaseUnavailable:
     text = place.log.read_bytes()[log_start:].decode(errors="replace")
     if known := _reason(text):
         return known
@@ -438,15 +331,39 @@ def _reason(text: str) -> DatabaseUnavailable | None:
 
 
 _START_ERRORS = [
-    ("No space left on device|Disk quota exceeded", "the disk of the database is full", "free some space there, then start it again"),
-    ("could not bind IPv4 address.*Address already in use", "another program uses the database's TCP port",
-     "set NEUROJOINT_EMBEDDED_TCP_PORT to a free one"),
-    ("could not look up effective user ID", "this user has no name on this system, and PostgreSQL wants one",
-     "add the user to /etc/passwd, or run as one that is there"),
-    ("Read-only file system", "the disk of the database is read-only", "set NEUROJOINT_HOME to another folder"),
-    ("has group or world access", "others may enter the folder of the data", "chmod 700 the folder `postgres` in the home"),
-    ("could not create Unix socket|could not bind Unix address", "the disk of the database holds no unix sockets",
-     "set NEUROJOINT_HOME to a folder on a local disk"),
-    ("could not (?:create|map|attach to).*shared memory", "there is not enough memory to start the database",
-     "free some, or lower shared_buffers in postgresql.conf"),
-]  # fmt: skip
+    (
+        "No space left on device|Disk quota exceeded",
+        "the disk of the database is full",
+        "free some space there, then start it again",
+    ),
+    (
+        "could not bind IPv4 address.*Address already in use",
+        "another program uses the TCP port of the database",
+        "set NEUROJOINT_EMBEDDED_TCP_PORT to a free one",
+    ),
+    (
+        "could not look up effective user ID",
+        "this user has no name on this system, and PostgreSQL wants one",
+        "add the user to /etc/passwd, or run as one that is there",
+    ),
+    (
+        "Read-only file system",
+        "the disk of the database is read-only",
+        "set NEUROJOINT_HOME to another folder",
+    ),
+    (
+        "has group or world access|has invalid permissions",
+        "others may enter the folder of the data",
+        "chmod 700 the folder `postgres` in NEUROJOINT_HOME",
+    ),
+    (
+        "could not create Unix socket|could not bind Unix address",
+        "the disk of the database holds no unix sockets",
+        "set NEUROJOINT_HOME to a folder on a local disk",
+    ),
+    (
+        "could not (?:create|map|attach to).*shared memory",
+        "there is not enough memory to start the database",
+        "free some, or lower shared_buffers in postgresql.conf",
+    ),
+]

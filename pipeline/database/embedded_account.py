@@ -1,4 +1,4 @@
-"""Who runs the embedded database server and with which programs: PostgreSQL refuses root, so root hands it to another user."""
+"""Who runs the embedded database, and with which programs: PostgreSQL refuses root, so root hands it to another user."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def check_reachable(account: Account, folder: Path) -> None:
 
 
 def programs(home: Path, account: Account) -> Path:
-    """The folder of `postgres`, `initdb` …: where pip put them, or a copy in the home if the account cannot enter there.
+    """The folder of `postgres`, `initdb` …: where pip put them, or a copy in the home if it cannot enter there.
 
     Raises
     ------
@@ -123,7 +123,7 @@ def programs(home: Path, account: Account) -> Path:
 
 
 def installed_programs() -> Path:
-    """The folder of PostgreSQL's programs that pip brought. The package is found, not imported: importing has effects."""
+    """The folder of PostgreSQL's programs that pip brought. It is found, not imported: importing has effects."""
     found = importlib.util.find_spec(PACKAGE)
     for folder in (found.submodule_search_locations or []) if found else []:
         binaries = Path(folder) / f"pginstall{MAJOR_VERSION}" / "bin"
@@ -136,7 +136,7 @@ def installed_programs() -> Path:
 
 
 def _usable(binaries: Path, account: Account) -> bool:
-    script = '"$1/postgres" -V && "$1/initdb" -V && ls "$1/../share/postgresql/timezone" && cat "$1/../share/postgresql/postgres.bki"'
+    script = 'cd "$1" && ./postgres -V && ./initdb -V && cat ../share/postgresql/postgres.bki'
     return account.run(["/bin/sh", "-c", script, "sh", binaries], capture_output=True).returncode == 0
 
 

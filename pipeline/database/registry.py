@@ -9,11 +9,9 @@ from collections.abc import Iterator
 
 import datajoint as dj
 
+from pipeline import SCHEMAS
 from pipeline.database import compat
 from pipeline.errors import NeurojointError
-
-# In dependency order: a module refers only to those before it.
-MODULES = ("lab", "subject", "action", "acquisition", "data", "behavior", "behavior_analysis", "task")
 
 _schemas: dict[str, dj.Schema] = {}
 
@@ -30,14 +28,14 @@ def schema(module_name: str) -> dj.Schema:
 
 def load_modules() -> None:
     """Import every schema module, so that the registry is complete."""
-    for name in MODULES:
+    for name in SCHEMAS:
         importlib.import_module(f"pipeline.schemas.{name}")
 
 
 def tables() -> Iterator[type[dj.Table]]:
     """All master tables in dependency order."""
     load_modules()
-    for name in MODULES:
+    for name in SCHEMAS:
         for cls, _ in _schemas[name].declare_list:
             yield cls
 
@@ -72,7 +70,7 @@ def activate(connection: dj.Connection, prefix: str, create: bool = True) -> Non
     _unbind()
     try:
         with _declaring(connection, prefix) if create else contextlib.nullcontext():
-            for name in MODULES:
+            for name in SCHEMAS:
                 _schemas[name].activate(
                     prefix + name, connection=connection, create_schema=create, create_tables=create
                 )

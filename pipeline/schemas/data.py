@@ -142,8 +142,8 @@ class AlfObject(dj.Manual):
     alf_object                 : varchar(64)     # e.g. trials, wheel
     ---
     object_fingerprint         : char(32)        # md5 over the hashes of the default datasets and what was refused
-    accepted_columns           : json            # list of the attributes that may be read
-    refused_columns            : json            # attribute -> reason
+    accepted_columns           : varchar(4000)   # what may be read: columns of pipeline.alf, else attributes, as ,position,timestamps,
+    refused_columns            : json            # column -> reason
     """
 
 

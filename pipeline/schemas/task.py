@@ -19,3 +19,15 @@ class Worker(dj.Manual):
     heartbeat                  : datetime(6)     # UTC, by the clock of the database
     worker_activity=""         : varchar(128)    # the table that it populates now
     """
+
+
+@schema
+class SchemaMigration(dj.Manual):
+    definition = """
+    # which changes of the tables were applied; 0 stands for the definitions with which they were declared
+    migration_number           : int32
+    ---
+    migration_name             : varchar(128)
+    migration_applied          : datetime(6)     # UTC
+    migration_checksum         : char(64)        # sha256 of the file, or of the definitions
+    """

@@ -1,0 +1,339 @@
+"""Rows by the thousand, as columns: in by COPY (PostgreSQL) or multi-row INSERT (MySQL), out by COPY or one cursor.
+
+Both work inside DataJoint's transaction and on DataJoint's own connection, with DataJoint's checks and errors.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import datajoint as dj
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pa_csv
+
+_ROWS_PER_BATCH = 200_000
+
+_ARROW_TYPES = {
+    "int8": pa.int8(),
+    "int16": pa.int16(),
+    "int32": pa.int32(),
+    "int64": pa.int64(),
+    "float32": pa.float32(),
+    "float64": pa.float64(),
+    "bool": pa.bool_(),
+    "date": pa.date32(),
+    "json": pa.string(),
+    "smallint": pa.int16(),
+    "integer": pa.int32(),
+    "int": pa.int32(),
+    "bigint": pa.int64(),
+    "real": pa.float32(),
+    "double precision": pa.float64(),
+    "double": pa.float64(),
+    "boolean": pa.bool_(),
+    "jsonb": pa.string(),
+}
+
+
+def insert_many(
+    table: dj.Table | type[dj.Table],
+    columns: pa.Table | Mapping[str, Any],
+    on_duplicate: str = "error",
+) -> int:
+    """Insert rows given as columns.
+
+    Parameters
+    ----------
+    table : the table or its class.
+    columns : name -> array of one value a row, or one scalar for all rows; NaN and None become NULL.
+        Columns of type json take a sequence of lists or dicts, or one dict for all rows.
+    on_duplicate : `error`; `skip` keeps the row that is there; `update` overwrites its other columns.
+
+    Returns
+    -------
+    How many rows were sent (with `skip`: also those that were there).
+
+    Raises
+    ------
+    KeyError : a column that the table does not have.
+    datajoint.errors.DuplicateError, IntegrityError, MissingAttributeError : as DataJoint's insert.
+    datajoint.DataJointError : a value that does not fit the column's type, columns of unequal length,
+        or a populated table outside its `make`.
+    """
+    table = table() if isinstance(table, type) else table
+    if on_duplicate not in ("error", "skip", "update"):
+        raise ValueError(f"on_duplicate is 'error', 'skip' or 'update', not {on_duplicate!r}")
+    if not getattr(table, "_allow_insert", True):
+        raise dj.DataJointError(
+            f"{table.full_table_name} is populated: rows are inserted by its make() only, during populate"
+        )
+    rows = _to_arrow(table, columns)
+    if not rows.num_rows:
+        return 0
+    with _one_transaction(table.connection):
+        for part in _split_by_defaults(table, rows):
+            for batch in _batches(part):
+                _insert_batch(table, batch, on_duplicate)
+    return rows.num_rows
+
+
+def fetch_columns(query: dj.expression.QueryExpression, *names: str, order_by: str | None = None) -> pa.Table:
+    """The rows of a query as columns.
+
+    Parameters
+    ----------
+    query : any DataJoint query, restricted and projected as needed.
+    names : the columns wanted; all when none is given. Columns with a codec (`<blob>` …) need `to_dicts`.
+    order_by : column names with ASC or DESC, separated by commas.
+
+    Returns
+    -------
+    A pyarrow table. Columns of type json hold JSON text (see `json_column`).
+    """
+    query = query() if isinstance(query, type) else query
+    names = names or tuple(query.heading.names)
+    for name in names:
+        if name not in query.heading:
+            raise dj.errors.UnknownAttributeError(f"`{name}` is not a column of the query")
+    connection = query.connection
+    quote = connection.adapter.quote_identifier
+    sql = query.make_sql(list(names))
+    if order_by:
+        terms = [term.split() for term in order_by.split(",")]
+        sql += " ORDER BY " + ", ".join(" ".join([quote(name), *direction]) for name, *direction in terms)
+    types = {name: _arrow_type(query.heading[name]) for name in names}
+    if connection.adapter.backend == "postgresql":
+        return _copy_out(connection, sql, types)
+    rows = connection.query(sql).fetchall()
+    values = list(zip(*rows, strict=True)) if rows else [()] * len(names)
+    return pa.table(
+        {name: _from_python(column, types[name]) for name, column in zip(names, values, strict=True)},
+    )
+
+
+def json_column(table: pa.Table, name: str) -> list[Any]:
+    """The Python values of a JSON column that `fetch_columns` returned; None where the row has none."""
+    return [None if text is None else json.loads(text) for text in table[name].to_pylist()]
+
+
+def to_numpy(table: pa.Table) -> dict[str, np.ndarray]:
+    """The columns as numpy arrays; NULL is NaN, so that nullable integers and booleans become float64.
+
+    >>> to_numpy(pa.table({"choice": pa.array([1, None], pa.int32())}))["choice"]
+    array([ 1., nan])
+    """
+    arrays = {}
+    for name in table.column_names:
+        column = table[name]
+        if column.null_count and (pa.types.is_integer(column.type) or pa.types.is_boolean(column.type)):
+            column = column.cast(pa.int64()).cast(pa.float64()) if pa.types.is_boolean(column.type) else column
+            column = column.cast(pa.float64())
+        arrays[name] = column.to_numpy()
+    return arrays
+
+
+def _to_arrow(table: dj.Table, columns: pa.Table | Mapping[str, Any]) -> pa.Table:
+    """The columns with the types of the table, scalars repeated."""
+    names = list(columns.column_names if isinstance(columns, pa.Table) else columns)
+    for name in names:
+        if name not in table.heading:
+            raise KeyError(f"`{name}` is not in the table heading")
+    given = {name: columns[name] for name in names}
+    lengths = {name: len(value) for name, value in given.items() if not _is_scalar(value)}
+    if len(set(lengths.values())) > 1:
+        raise dj.DataJointError(f"columns of unequal length: {lengths}")
+    n_rows = next(iter(lengths.values())) if lengths else 1
+    arrays, fields = [], []
+    for name in table.heading.names:  # in the table's order
+        if name not in given:
+            continue
+        attribute = table.heading[name]
+        kind = _arrow_type(attribute)
+        if kind is None:
+            raise dj.DataJointError(f"`{name}` has the codec <{attribute.codec.name}>: use insert()")
+        value = [given[name]] * n_rows if _is_scalar(given[name]) else given[name]
+        arrays.append(_column(name, attribute, value, kind))
+        fields.append(pa.field(name, kind))
+    return pa.Table.from_arrays(arrays, schema=pa.schema(fields))
+
+
+def _is_scalar(value: Any) -> bool:
+    if isinstance(value, pa.Array | pa.ChunkedArray):
+        return False
+    if isinstance(value, str | bytes | Mapping) or not hasattr(value, "__len__"):
+        return True
+    return isinstance(value, np.ndarray) and value.ndim == 0
+
+
+def _column(name: str, attribute: Any, value: Any, kind: pa.DataType) -> pa.Array | pa.ChunkedArray:
+    if _is_json(attribute) and not isinstance(value, pa.Array | pa.ChunkedArray):
+        return pa.array([None if item is None else _dump_json(name, item) for item in value], pa.string())
+    try:
+        if isinstance(value, pa.Array | pa.ChunkedArray):
+            array = value
+        else:
+            array = pa.array(value, from_pandas=True)
+        if pa.types.is_floating(array.type):
+            array = pc.if_else(pc.is_nan(array), None, array)
+        if pa.types.is_boolean(kind) and not pa.types.is_boolean(array.type):
+            array = array.cast(pa.int8()).cast(pa.bool_()) if not pa.types.is_null(array.type) else array
+        return array.cast(kind)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
+        raise dj.DataJointError(f"`{name}` of {attribute.type}: {error}") from error
+
+
+def _dump_json(name: str, value: Any) -> str:
+    if not isinstance(value, list | dict | tuple):
+        raise dj.DataJointError(f"`{name}` is json and takes lists and dicts, not {type(value).__name__}")
+    return json.dumps(_without_nan(value), allow_nan=False)
+
+
+def _without_nan(value: Any) -> Any:
+    """The same structure with None for NaN, which JSON does not have, and Python numbers for numpy's."""
+    if isinstance(value, Mapping):
+        return {str(key): _without_nan(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | np.ndarray):
+        return [_without_nan(item) for item in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def _is_json(attribute: Any) -> bool:
+    return attribute.json or attribute.original_type == "json"
+
+
+def _arrow_type(attribute: Any) -> pa.DataType | None:
+    """The Arrow type of a column, string where nothing else is known; None for columns with a codec."""
+    if attribute.codec:
+        return None
+    declared = str(attribute.original_type or attribute.type or "").lower()
+    if declared.startswith(("datetime", "timestamp")):
+        return pa.timestamp("us")
+    if declared.startswith("tinyint"):
+        return pa.int8()
+    if declared.startswith(("decimal", "numeric")):
+        return pa.float64()
+    return _ARROW_TYPES.get(re.sub(r"\(.*", "", declared).strip(), pa.string())
+
+
+@contextlib.contextmanager
+def _one_transaction(connection: dj.Connection) -> Iterator[None]:
+    """All or nothing: DataJoint's transaction if one is open, else one of its own."""
+    if connection.in_transaction:
+        yield
+    else:
+        with connection.transaction:
+            yield
+
+
+def _split_by_defaults(table: dj.Table, rows: pa.Table) -> Iterator[pa.Table]:
+    """Parts in which NULLs of a column that has a default, and may not be null, are left to the database."""
+    for name in rows.column_names:
+        attribute = table.heading[name]
+        if not rows[name].null_count or attribute.nullable or attribute.default is None:
+            continue
+        absent = pc.is_null(rows[name])
+        yield from _split_by_defaults(table, rows.filter(absent).drop_columns([name]))
+        if rows[name].null_count == rows.num_rows:
+            return
+        rows = rows.filter(pc.invert(absent))
+    yield rows
+
+
+def _batches(rows: pa.Table) -> Iterator[pa.Table]:
+    for start in range(0, rows.num_rows, _ROWS_PER_BATCH):
+        yield rows.slice(start, _ROWS_PER_BATCH)
+
+
+def _insert_batch(table: dj.Table, rows: pa.Table, on_duplicate: str) -> None:
+    connection = table.connection
+    try:
+        if connection.adapter.backend == "postgresql":
+            _copy_in(table, rows, on_duplicate)
+        else:
+            _insert_rows(table, rows, on_duplicate)
+    except dj.DataJointError:
+        raise
+    except Exception as error:
+        raise connection.adapter.translate_error(error, f"insert into {table.full_table_name}") from error
+
+
+def _copy_in(table: dj.Table, rows: pa.Table, on_duplicate: str) -> None:
+    quote = table.connection.adapter.quote_identifier
+    names = ", ".join(quote(name) for name in rows.column_names)
+    buffer = io.BytesIO()
+    pa_csv.write_csv(rows, buffer, pa_csv.WriteOptions(include_header=False))
+    buffer.seek(0)
+    with table.connection._conn.cursor() as cursor:
+        if on_duplicate == "error":
+            cursor.copy_expert(f"COPY {table.full_table_name} ({names}) FROM STDIN (FORMAT csv)", buffer)
+            return
+        cursor.execute("DROP TABLE IF EXISTS _incoming")
+        cursor.execute(f"CREATE TEMP TABLE _incoming ON COMMIT DROP AS SELECT {names} FROM {table.full_table_name} LIMIT 0")
+        cursor.copy_expert(f"COPY _incoming ({names}) FROM STDIN (FORMAT csv)", buffer)
+        key = ", ".join(quote(name) for name in table.primary_key)
+        rest = [quote(name) for name in rows.column_names if name not in table.primary_key]
+        action = "NOTHING"
+        if on_duplicate == "update" and rest:
+            action = "UPDATE SET " + ", ".join(f"{name} = EXCLUDED.{name}" for name in rest)
+        cursor.execute(
+            f"INSERT INTO {table.full_table_name} ({names}) SELECT {names} FROM _incoming ON CONFLICT ({key}) DO {action}"
+        )
+
+
+def _insert_rows(table: dj.Table, rows: pa.Table, on_duplicate: str) -> None:
+    quote = table.connection.adapter.quote_identifier
+    names = [quote(name) for name in rows.column_names]
+    sql = f"INSERT INTO {table.full_table_name} ({', '.join(names)}) VALUES ({', '.join(['%s'] * len(names))})"
+    if on_duplicate != "error":
+        rest = [quote(name) for name in rows.column_names if name not in table.primary_key]
+        if on_duplicate == "skip" or not rest:
+            rest = [quote(table.primary_key[0])]
+            sql += f" ON DUPLICATE KEY UPDATE {rest[0]}={table.full_table_name}.{rest[0]}"
+        else:
+            sql += " ON DUPLICATE KEY UPDATE " + ", ".join(f"{name}=VALUES({name})" for name in rest)
+    with table.connection._conn.cursor() as cursor:
+        cursor.executemany(sql, list(zip(*(column.to_pylist() for column in rows.columns), strict=True)))
+
+
+def _copy_out(connection: dj.Connection, sql: str, types: Mapping[str, pa.DataType]) -> pa.Table:
+    buffer = io.BytesIO()
+    try:
+        with connection._conn.cursor() as cursor:  # COPY takes the text as it is: undo the doubling for the driver
+            cursor.copy_expert(f"COPY ({sql.replace('%%', '%')}) TO STDOUT (FORMAT csv)", buffer)
+    except Exception as error:
+        raise connection.adapter.translate_error(error, sql) from error
+    if not buffer.tell():
+        return pa.table({name: pa.array([], kind) for name, kind in types.items()})
+    buffer.seek(0)
+    return pa_csv.read_csv(
+        buffer,
+        read_options=pa_csv.ReadOptions(column_names=list(types), use_threads=True),
+        parse_options=pa_csv.ParseOptions(newlines_in_values=True),
+        convert_options=pa_csv.ConvertOptions(
+            column_types=dict(types),
+            null_values=[""],
+            strings_can_be_null=True,
+            quoted_strings_can_be_null=False,
+            true_values=["t"],
+            false_values=["f"],
+            timestamp_parsers=[pa_csv.ISO8601],
+        ),
+    )
+
+
+def _from_python(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
+    if pa.types.is_boolean(kind):
+        values = [None if value is None else bool(value) for value in values]
+    elif pa.types.is_string(kind):
+        values = [value if value is None or isinstance(value, str) else str(value) for value in values]
+    return pa.array(values, kind, from_pandas=False)

@@ -1,0 +1,85 @@
+"""The one way to delete rows: keys first, then the cascade, with an audit row for each table that lost rows."""
+
+from __future__ import annotations
+
+import datetime
+import getpass
+import uuid
+
+import datajoint as dj
+
+from pipeline.database import registry
+
+
+def preview(query: dj.Table) -> dict[str, int]:
+    """How many rows of each table would go with the rows of `query`: table name -> count, without zeros.
+
+    Raises
+    ------
+    datajoint.DataJointError : `query` is not a table, restricted or not.
+    """
+    rows = _by_keys(query)
+    if rows is None:
+        return {}
+    counts = dj.Diagram.cascade(rows, part_integrity="cascade").counts()
+    return {_people_name(name): count for name, count in counts.items() if count}
+
+
+def delete(query: dj.Table, reason: str) -> dict[str, int]:
+    """Delete the rows of `query` and all that hangs on them, in one transaction (the open one if there is one).
+
+    Parameters
+    ----------
+    query : a table restricted in any way that DataJoint knows; the keys are read first, so that neither a restriction
+        by a descendant nor one by an expression can delete other rows than those it selects.
+    reason : goes into data.Change.
+
+    Returns
+    -------
+    Table name -> rows deleted.
+    """
+    rows = _by_keys(query)
+    if rows is None:
+        return {}
+    counts = preview(query)
+    if rows.connection.in_transaction:
+        _delete(rows, counts, reason)
+    else:
+        with rows.connection.transaction:
+            _delete(rows, counts, reason)
+    return counts
+
+
+def _by_keys(query: dj.Table) -> dj.Table | None:
+    """The same rows selected by their keys; None where there are none."""
+    query = query() if isinstance(query, type) else query
+    if not isinstance(query, dj.Table):
+        raise dj.DataJointError("only rows of a table can be deleted, not of a join or a projection")
+    keys = query.keys()
+    return type(query)() & keys if keys else None
+
+
+def _delete(rows: dj.Table, counts: dict[str, int], reason: str) -> None:
+    from pipeline.schemas import data
+
+    rows.delete(prompt=False, part_integrity="cascade")
+    now = datetime.datetime.now(datetime.UTC).replace(tzinfo=None)
+    data.Change.insert(
+        {
+            "change_id": str(uuid.uuid4()),
+            "change_time": now,
+            "change_action": "removed",
+            "change_path": table,
+            "change_detail": f"{count} rows: {reason}"[:1000],
+            "change_user": getpass.getuser()[:64],
+        }
+        for table, count in counts.items()
+    )
+
+
+def _people_name(full_table_name: str) -> str:
+    for table in registry.tables():
+        for one in (table, *registry.parts(table)):
+            if one.full_table_name == full_table_name:
+                return registry.label(one)
+    return full_table_name

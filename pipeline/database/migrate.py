@@ -1,0 +1,183 @@
+"""Versions of the tables: numbered SQL migrations, one file per backend, and the record of what was applied.
+
+A file `migrations/0001_what_it_does.postgresql.sql` (and `.mysql.sql`) holds statements that end with `;` at the end of
+a line; `{prefix}` stands for the prefix of the schemas. A database that is made new has the tables of today and counts
+every migration as applied.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import hashlib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import datajoint as dj
+
+from pipeline.database import registry
+from pipeline.errors import NeurojointError
+
+FOLDER = Path(__file__).with_name("migrations")
+_NAME = re.compile(r"(?P<number>\d{4})_(?P<name>\w+)\.(?P<backend>postgresql|mysql)\.sql")
+_DECLARED = 0  # the row that says with which definitions the tables were declared
+
+
+@dataclass(frozen=True)
+class Migration:
+    """One numbered change of the tables, for one backend."""
+
+    number: int
+    name: str
+    path: Path
+
+    def statements(self, prefix: str) -> list[str]:
+        """The SQL statements for the schemas that begin with `prefix`."""
+        text = re.sub(r"^\s*--.*$", "", self.path.read_text(encoding="utf-8"), flags=re.MULTILINE)
+        parts = re.split(r";\s*$", text.replace("{prefix}", prefix), flags=re.MULTILINE)
+        return [part.strip() for part in parts if part.strip()]
+
+
+def shipped(backend: str, folder: Path = FOLDER) -> list[Migration]:
+    """The migrations of this version for a backend, in order."""
+    found = []
+    for path in sorted(folder.glob("*.sql")):
+        match = _NAME.fullmatch(path.name)
+        if not match:
+            raise NeurojointError(f"{path} is no migration", "name it 0001_what_it_does.postgresql.sql or .mysql.sql")
+        if match["backend"] == backend:
+            found.append(Migration(int(match["number"]), match["name"], path))
+    numbers = [migration.number for migration in found]
+    if len(set(numbers)) < len(numbers):
+        raise NeurojointError(f"two migrations in {folder} have one number", "give each its own")
+    return found
+
+
+def prepare(connection: dj.Connection, prefix: str, create: bool, folder: Path = FOLDER) -> None:
+    """Bind the tables; in a new database declare them, in an older one say what to do.
+
+    Raises
+    ------
+    NeurojointError : the database is older or newer than this version of neurojoint, or empty and `create` is false.
+    """
+    applied = _applied(connection, prefix)
+    if applied is not None:
+        _refuse_other_version(connection, applied, folder)
+    current = applied is not None and applied.get(_DECLARED) == definitions_hash()
+    registry.activate(connection, prefix, create=create and not current)
+    if create and not current:
+        _record_declaration(connection, new=applied is None, folder=folder)
+
+
+def upgrade(connection: dj.Connection, prefix: str, folder: Path = FOLDER) -> list[Migration]:
+    """Apply the migrations that the database lacks, then declare what is new; returns what was applied.
+
+    On PostgreSQL a migration is one transaction. MySQL commits each statement: where one fails, the error says which,
+    and the migration counts as not applied.
+
+    Raises
+    ------
+    NeurojointError : a statement failed, or the database is newer than this version of neurojoint.
+    """
+    applied = _applied(connection, prefix)
+    done = []
+    if applied is not None:
+        _refuse_newer(connection, applied, folder)
+        for migration in shipped(connection.adapter.backend, folder):
+            if migration.number not in applied:
+                _apply(connection, prefix, migration)
+                done.append(migration)
+    registry.activate(connection, prefix, create=True)
+    _record_declaration(connection, new=applied is None, folder=folder)
+    return done
+
+
+def definitions_hash() -> str:
+    """A hash over all table definitions and lookup rows: when it is the database's, nothing has to be declared."""
+    text = []
+    for table in registry.tables():
+        for one in (table, *registry.parts(table)):
+            text.append(f"{registry.label(one)}{one.definition}{getattr(one, 'contents', '')}")
+    return hashlib.sha256("\n".join(text).encode()).hexdigest()
+
+
+def _applied(connection: dj.Connection, prefix: str) -> dict[int, str] | None:
+    """Number -> checksum of what was applied; None where the database has no pipeline under this prefix."""
+    with contextlib.suppress(dj.errors.MissingTableError):
+        name = connection.adapter.make_full_table_name(f"{prefix}task", "schema_migration")
+        rows = connection.query(f"SELECT migration_number, migration_checksum FROM {name}").fetchall()
+        return {int(number): checksum.strip() for number, checksum in rows}
+    return None
+
+
+def _refuse_other_version(connection: dj.Connection, applied: dict[int, str], folder: Path) -> None:
+    _refuse_newer(connection, applied, folder)
+    behind = [one for one in shipped(connection.adapter.backend, folder) if one.number not in applied]
+    if behind:
+        raise NeurojointError(
+            f"the tables are older than this version of neurojoint (migration {behind[0].number:04d} is missing)",
+            "stop the workers, make a backup (`neurojoint db backup FILE`), then run `neurojoint db upgrade`",
+        )
+
+
+def _refuse_newer(connection: dj.Connection, applied: dict[int, str], folder: Path) -> None:
+    known = {migration.number for migration in shipped(connection.adapter.backend, folder)} | {_DECLARED}
+    unknown = sorted(set(applied) - known)
+    if unknown:
+        raise NeurojointError(
+            f"the tables are newer than this version of neurojoint (migration {unknown[-1]:04d})",
+            "install the newer version: `pip install -U neurojoint`",
+        )
+
+
+def _apply(connection: dj.Connection, prefix: str, migration: Migration) -> None:
+    statements = migration.statements(prefix)
+    with _transaction(connection):
+        for number, statement in enumerate(statements, 1):
+            try:
+                connection.query(statement.replace("%", "%%"))
+            except Exception as error:
+                raise NeurojointError(
+                    f"{migration.path.name}: statement {number} of {len(statements)} failed: {error}",
+                    "restore the backup, or mend the cause and run `neurojoint db upgrade` again",
+                ) from error
+        _record(connection, prefix, migration.number, migration.name, _checksum(migration.path))
+
+
+@contextlib.contextmanager
+def _transaction(connection: dj.Connection) -> Iterator[None]:
+    connection.query("BEGIN")
+    try:
+        yield
+    except BaseException:
+        connection.query("ROLLBACK")
+        raise
+    connection.query("COMMIT")
+
+
+def _record_declaration(connection: dj.Connection, new: bool, folder: Path) -> None:
+    from pipeline.schemas import task
+
+    prefix = task.schema.database.removesuffix("task")
+    with _transaction(connection):
+        if new:
+            for one in shipped(connection.adapter.backend, folder):
+                _record(connection, prefix, one.number, one.name, _checksum(one.path))
+        _record(connection, prefix, _DECLARED, "declared", definitions_hash())
+
+
+def _record(connection: dj.Connection, prefix: str, number: int, name: str, checksum: str) -> None:
+    table = connection.adapter.make_full_table_name(f"{prefix}task", "schema_migration")
+    now = datetime.datetime.now(datetime.UTC).replace(tzinfo=None)
+    connection.query(f"DELETE FROM {table} WHERE migration_number = {int(number)}")
+    connection.query(
+        f"INSERT INTO {table} (migration_number, migration_name, migration_applied, migration_checksum) "
+        "VALUES (%s, %s, %s, %s)",
+        args=(number, name, now, checksum),
+    )
+
+
+def _checksum(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

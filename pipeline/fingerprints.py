@@ -1,0 +1,39 @@
+"""One hash over everything that a row was made from: when it changes, the row is stale."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+import pyarrow as pa
+
+
+def combine(table: pa.Table, key: Sequence[str], parts: Sequence[str]) -> pa.Table:
+    """A fingerprint for each key, over the values of all its rows, whatever their order.
+
+    Parameters
+    ----------
+    table : rows with the columns `key` and `parts`.
+    key : columns that name what the fingerprint is of.
+    parts : columns that go into it.
+
+    Returns
+    -------
+    The keys, each once, with the column `fingerprint` (md5, 32 hexadecimal digits).
+
+    >>> rows = pa.table({"subject": ["b", "a", "a"], "hash": ["z", "y", "x"]})
+    >>> found = combine(rows, ["subject"], ["hash"])
+    >>> found["subject"].to_pylist(), combine(rows.take([2, 1, 0]), ["subject"], ["hash"]) == found
+    (['a', 'b'], True)
+    """
+    ordered = table.select([*key, *parts]).sort_by([(name, "ascending") for name in (*key, *parts)])
+    columns = [ordered[name].to_pylist() for name in ordered.column_names]
+    found: dict[tuple, hashlib._Hash] = {}
+    for row in zip(*columns, strict=True):
+        digest = found.get(row[: len(key)])
+        if digest is None:
+            digest = found[row[: len(key)]] = hashlib.md5(usedforsecurity=False)
+        digest.update(repr(row[len(key) :]).encode())
+    keys = list(zip(*found, strict=True)) if found else [()] * len(key)
+    arrays = [pa.array(values, table.schema.field(name).type) for name, values in zip(key, keys, strict=True)]
+    return pa.table([*arrays, pa.array([one.hexdigest() for one in found.values()], pa.string())], [*key, "fingerprint"])

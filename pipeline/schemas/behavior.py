@@ -1,0 +1,375 @@
+"""What the animal did, read from the session's files: trials, wheel movements, licks, cameras, pupil, environment."""
+
+import datajoint as dj
+import numpy as np
+import pyarrow as pa
+
+from pipeline import alf, files, fingerprints
+from pipeline.analysis import wheel
+from pipeline.database import registry
+from pipeline.database.bulk import fetch_columns, insert_many, to_numpy
+from pipeline.schemas import acquisition, data
+
+schema = registry.schema(__name__)
+
+
+def fetch_trials(key: dict) -> dict[str, np.ndarray]:
+    """The trials of one session as the analyses take them: column name -> array, without the columns that are absent.
+
+    Parameters
+    ----------
+    key : primary key of the session.
+
+    Raises
+    ------
+    datajoint.DataJointError : the session has no trials in the tables.
+    """
+    present = (TrialSet & key).fetch1("columns_present")
+    rows = fetch_columns(TrialSet.Trial & key, *present, order_by="trial_id") if present else pa.table({})
+    return to_numpy(rows)
+
+
+class FromFiles:
+    """What the tables that read ALF objects have in common: which sessions they hold, and when a row is stale."""
+
+    objects: str
+    """ALF object; `%` stands for anything, as in SQL."""
+    needs: tuple[str, ...] = ()
+    """Columns or attributes without which there is nothing to read."""
+    fingerprint: str
+    """The column that holds the fingerprint of the files that were read."""
+
+    @property
+    def key_source(self) -> dj.expression.QueryExpression:
+        """Sessions with what is needed."""
+        return acquisition.Session.proj() & self._found().proj()
+
+    def current_fingerprints(self, key: dict | None = None) -> pa.Table:
+        """Key and fingerprint of every session (of `key`) that should have a row now."""
+        names = acquisition.Session.primary_key
+        parts = ["collection", "alf_object", "object_fingerprint"]
+        return fingerprints.combine(fetch_columns(self._found() & (key or {}), *names, *parts), names, parts)
+
+    def _fingerprint_of(self, key: dict) -> dict[str, str]:
+        """The fingerprint column of the row that `make` is about to insert."""
+        return {self.fingerprint: self.current_fingerprints(key)["fingerprint"][0].as_py()}
+
+    def _found(self) -> dj.expression.QueryExpression:
+        found = data.AlfObject & f"alf_object LIKE '{self.objects.replace('%', '%%')}'" & "accepted_columns <> ''"
+        for name in self.needs:
+            found &= f"accepted_columns LIKE '%%,{name},%%'"
+        return found
+
+
+@schema
+class TrialSet(FromFiles, dj.Imported):
+    definition = """
+    # the trials of one session, from the ALF object `trials`
+    -> acquisition.Session
+    ---
+    trials_fingerprint         : char(32)        # of the files that were read
+    trials_collection          : varchar(128)    # folder of the files below the session
+    n_trials                   : int32
+    trials_start=null          : float64         # start of the first trial, s from session start; null without times
+    trials_end=null            : float64         # end of the last trial, s from session start; null without times
+    trials_complete            : bool            # choice, feedback, contrasts, probability and their times are all there
+    columns_present            : json            # list of the columns that were read
+    columns_absent             : json            # list of the columns that the session does not have; they are null
+    columns_refused            : json            # column -> reason for the columns in quarantine; they are null
+    columns_other              : json            # list of the attributes that no column of Trial stands for
+    """
+    objects = "trials"
+    fingerprint = "trials_fingerprint"
+
+    class Trial(dj.Part):
+        definition = f"""
+        # one trial; times are s from session start
+        -> master
+        trial_id                   : int32           # row in the files, from 0
+        ---
+{alf.definition(alf.TRIALS)}
+        """
+
+    def make(self, key):
+        found = files.read_object(key, "trials")
+        columns = found.values
+        n_trials = len(next(iter(columns.values())))
+        self.insert1(
+            key
+            | self._fingerprint_of(key)
+            | {
+                "trials_collection": found.collection,
+                "n_trials": n_trials,
+                "trials_start": _at(columns.get("intervals_0"), 0),
+                "trials_end": _at(columns.get("intervals_1"), -1),
+                "trials_complete": columns.keys() >= alf.COMPLETE_TRIALS,
+                "columns_present": list(columns),
+                "columns_absent": found.absent,
+                "columns_refused": found.refused,
+                "columns_other": found.other,
+            }
+        )
+        insert_many(self.Trial, key | {"trial_id": np.arange(n_trials)} | columns)
+
+
+@schema
+class WheelMoveSet(FromFiles, dj.Imported):
+    definition = """
+    # the movements of the wheel in one session, found in `wheel.position` and `wheel.timestamps`
+    -> acquisition.Session
+    ---
+    wheel_fingerprint          : char(32)        # of the files that were read
+    n_moves                    : int32
+    n_direction_changes        : int32           # within movements
+    wheel_unit                 : enum('rad', 'ticks')  # of the positions in the file; the columns here are in rad
+    wheel_start=null           : float64         # first sample, s from session start
+    wheel_end=null             : float64         # last sample, s from session start
+    wheel_displacement=null    : float64         # where the wheel ended less where it began, rad
+    wheel_distance=null        : float64         # length of the path, rad
+    """
+    objects = "wheel"
+    needs = ("position", "timestamps")
+    fingerprint = "wheel_fingerprint"
+
+    class Move(dj.Part):
+        definition = """
+        # one movement
+        -> master
+        move_id                    : int32           # in order of time, from 0
+        ---
+        move_onset                 : float64         # s from session start
+        move_offset                : float64         # s from session start
+        move_amplitude             : float64         # largest excursion from where it began, rad, counter-clockwise positive
+        peak_velocity              : float64         # rad/s, counter-clockwise positive
+        peak_velocity_time         : float64         # s from session start
+        """
+
+    def make(self, key):
+        found = files.read_object(key, "wheel", required=("position", "timestamps"))
+        times, position, unit = found.values["timestamps"], found.values["position"], "rad"
+        if wheel.tick_size(position) == 1:
+            position, unit = wheel.ticks_to_radians(position), "ticks"
+        moves = wheel.movements(position, times)
+        changes, _ = wheel.direction_changes(wheel.resample(position, times), moves.onsets, moves.offsets)
+        self.insert1(
+            key
+            | self._fingerprint_of(key)
+            | {
+                "n_moves": len(moves),
+                "n_direction_changes": len(changes),
+                "wheel_unit": unit,
+                "wheel_start": _at(times, 0),
+                "wheel_end": _at(times, -1),
+                "wheel_displacement": wheel.total_displacement(position),
+                "wheel_distance": wheel.total_distance(position),
+            }
+        )
+        columns = {
+            "move_id": np.arange(len(moves)),
+            "move_onset": moves.onsets,
+            "move_offset": moves.offsets,
+            "move_amplitude": moves.peak_amplitude,
+            "peak_velocity": moves.peak_velocity,
+            "peak_velocity_time": moves.peak_velocity_times,
+        }
+        insert_many(self.Move, key | columns)
+
+
+@schema
+class Lick(FromFiles, dj.Imported):
+    definition = """
+    # the licks of one session; their times stay in the file
+    -> acquisition.Session
+    ---
+    lick_fingerprint           : char(32)        # of the file that was read
+    n_licks                    : int32
+    first_lick=null            : float64         # s from session start
+    last_lick=null             : float64         # s from session start
+    lick_interval=null         : float64         # median time between licks less than 1 s apart, s
+    """
+    objects = "licks"
+    needs = ("times",)
+    fingerprint = "lick_fingerprint"
+
+    def make(self, key):
+        found = files.read_object(key, "licks", required=("times",))
+        times = found.values["times"]
+        intervals = np.diff(times)
+        within_bout = intervals[intervals < 1]
+        self.insert1(
+            key
+            | self._fingerprint_of(key)
+            | {
+                "n_licks": len(times),
+                "first_lick": _at(times, 0),
+                "last_lick": _at(times, -1),
+                "lick_interval": float(np.median(within_bout)) if within_bout.size else None,
+            }
+        )
+
+
+@schema
+class Camera(FromFiles, dj.Imported):
+    definition = """
+    # the cameras of one session
+    -> acquisition.Session
+    ---
+    camera_fingerprint         : char(32)        # of the files that were read
+    n_cameras                  : int16
+    """
+    objects = "%Camera"
+    needs = ("times",)
+    fingerprint = "camera_fingerprint"
+
+    class View(dj.Part):
+        definition = """
+        # the frames of one camera; their times stay in the file
+        -> master
+        camera                     : varchar(32)     # left, right, body
+        ---
+        n_frames                   : int32
+        frame_rate=null            : float64         # one over the median time between frames, Hz
+        first_frame=null           : float64         # s from session start
+        last_frame=null            : float64         # s from session start
+        longest_gap=null           : float64         # between two frames, s
+        """
+
+    def make(self, key):
+        names = (self._found() & key).to_arrays("alf_object")
+        self.insert1(key | self._fingerprint_of(key) | {"n_cameras": len(names)})
+        self.View.insert(key | {"camera": name.removesuffix("Camera")} | self._frames(key, name) for name in names)
+
+    def _frames(self, key, name):
+        times = files.read_object(key, name, required=self.needs).values["times"]
+        intervals = np.diff(times)
+        return {
+            "n_frames": len(times),
+            "frame_rate": float(1 / np.median(intervals)) if intervals.size else None,
+            "first_frame": _at(times, 0),
+            "last_frame": _at(times, -1),
+            "longest_gap": float(intervals.max()) if intervals.size else None,
+        }
+
+
+@schema
+class Pupil(FromFiles, dj.Imported):
+    definition = """
+    # the pupil of one session; its trace stays in the file
+    -> acquisition.Session
+    ---
+    pupil_fingerprint          : char(32)        # of the files that were read
+    """
+    objects = "%Camera"
+    needs = ("features",)
+    fingerprint = "pupil_fingerprint"
+
+    class View(dj.Part):
+        definition = """
+        # the pupil as one camera saw it
+        -> master
+        pupil_camera               : varchar(32)     # left, right
+        ---
+        n_pupil_samples            : int32
+        pupil_diameter=null        : float64         # median, px
+        pupil_diameter_sd=null     : float64         # standard deviation, px
+        pupil_missing=null         : float64         # fraction of the frames without a diameter, 0-1
+        """
+
+    def make(self, key):
+        self.insert1(key | self._fingerprint_of(key))
+        for name in (self._found() & key).to_arrays("alf_object"):
+            features = files.read_attribute(key, name, "features")
+            smooth = next((column for column in _PUPIL_COLUMNS if column in features), None)
+            if smooth is None:
+                continue
+            diameter = features[smooth].to_numpy(dtype=float)
+            seen = diameter[np.isfinite(diameter)]
+            self.View.insert1(
+                key
+                | {
+                    "pupil_camera": name.removesuffix("Camera"),
+                    "n_pupil_samples": len(diameter),
+                    "pupil_diameter": float(np.median(seen)) if seen.size else None,
+                    "pupil_diameter_sd": float(np.std(seen)) if seen.size else None,
+                    "pupil_missing": 1 - seen.size / diameter.size if diameter.size else None,
+                }
+            )
+
+
+@schema
+class AmbientSensor(FromFiles, dj.Imported):
+    definition = """
+    # the air at the rig during one session; medians over the readings, which stay in the file
+    -> acquisition.Session
+    ---
+    ambient_fingerprint        : char(32)        # of the file that was read
+    n_readings                 : int32
+    temperature=null           : float64         # deg C
+    air_pressure=null          : float64         # mbar
+    relative_humidity=null     : float64         # percent
+    """
+    objects = "ambientSensorData"
+    needs = ("raw",)
+    fingerprint = "ambient_fingerprint"
+
+    def make(self, key):
+        readings = files.read_attribute(key, "ambientSensorData", "raw")
+        self.insert1(
+            key
+            | self._fingerprint_of(key)
+            | {"n_readings": len(readings)}
+            | {column: _median(reading.get(field) for reading in readings) for column, field in _AMBIENT_FIELDS.items()}
+        )
+
+
+@schema
+class PassiveTrialSet(FromFiles, dj.Imported):
+    definition = """
+    # what was shown and played after the task, while the animal was passive
+    -> acquisition.Session
+    ---
+    passive_fingerprint        : char(32)        # of the file that was read
+    n_passive_trials           : int32
+    """
+    objects = "passiveGabor"
+    needs = ("table",)
+    fingerprint = "passive_fingerprint"
+
+    class PassiveTrial(dj.Part):
+        definition = """
+        # one stimulus
+        -> master
+        passive_trial_id           : int32           # row in the file, from 0
+        ---
+        passive_start=null         : float64         # s from session start
+        passive_stop=null          : float64         # s from session start
+        passive_position=null      : float64         # azimuth, deg, right positive
+        passive_contrast=null      : float64         # fraction, 0-1
+        passive_phase=null         : float64         # of the grating, rad
+        """
+
+    def make(self, key):
+        table = files.read_attribute(key, "passiveGabor", "table")
+        self.insert1(key | self._fingerprint_of(key) | {"n_passive_trials": len(table)})
+        columns = {f"passive_{name}": table[name].to_numpy(float) for name in _GABOR_COLUMNS if name in table}
+        insert_many(self.PassiveTrial, key | {"passive_trial_id": np.arange(len(table))} | columns)
+
+
+_PUPIL_COLUMNS = ("pupilDiameter_smooth", "pupilDiameter_raw")
+_AMBIENT_FIELDS = {
+    "temperature": "Temperature_C",
+    "air_pressure": "AirPressure_mb",
+    "relative_humidity": "RelativeHumidity",
+}
+_GABOR_COLUMNS = ("start", "stop", "position", "contrast", "phase")
+
+
+def _at(values: np.ndarray | None, index: int) -> float | None:
+    """The first (0) or last (-1) value that is not NaN; None where there is none."""
+    known = [] if values is None else values[~np.isnan(values)]
+    return float(known[index]) if len(known) else None
+
+
+def _median(values) -> float | None:
+    known = [value for value in values if isinstance(value, int | float)]
+    return float(np.median(known)) if known else None
