@@ -1,4 +1,4 @@
-"""Who runs the embedded database, and with which programs: PostgreSQL refuses root, so root hands it to another user."""
+"""Who runs the embedded database, and with which programs: PostgreSQL refuses root, so root hands it to another."""
 
 from __future__ import annotations
 
