@@ -1,4 +1,4 @@
-"""Writes a simulated lab: the ALF tree of every mouse, the tables a lab keeps by hand, and the truth that generated them."""
+"""Writes a simulated lab: the ALF tree of every mouse, the tables a lab keeps by hand, and the truth behind them."""
 
 from __future__ import annotations
 
@@ -25,13 +25,11 @@ USERS = ("ada", "cajal", "marr")
 IBLRIG_VERSIONS = {7: "7.2.6", 8: "8.15.6"}
 FORM_CYCLE = ("npy", "table", "npy", "plain", "table", "npy", "revision", "npy")
 TABLES = {
-    "subjects": (
-        "lab subject subject_uuid sex birth_date death_date species line strain source responsible_user projects "
-        "protocol_number cage ear_mark description reference_weight implant_weight"
-    ).split(),
-    "weighings": "lab subject weighing_time weight user".split(),
-    "water": "lab subject administration_time volume water_type adlib user session_number".split(),
-    "restrictions": "lab subject start_time end_time reference_weight".split(),
+    "subjects": "lab,subject,subject_uuid,sex,birth_date,death_date,species,line,strain,source,responsible_user,"
+    "projects,protocol_number,cage,ear_mark,description,reference_weight,implant_weight",
+    "weighings": "lab,subject,weighing_time,weight,user",
+    "water": "lab,subject,administration_time,volume,water_type,adlib,user,session_number",
+    "restrictions": "lab,subject,start_time,end_time,reference_weight",
 }
 
 
@@ -98,9 +96,7 @@ def write_lab(
         for session in _mouse_life(mouse, index, n_sessions, start, lab, rows, rng):
             number = len(sessions)
             stored = FORM_CYCLE[number % len(FORM_CYCLE)] if form == "mixed" else form
-            file_rng = np.random.default_rng(
-                [seed, index, number]
-            )  # behaviour does not depend on which files are written
+            file_rng = np.random.default_rng([seed, index, number])  # behaviour is the same whatever is written
             sessions.append(_write_session(root, lab, session, stored, number, wheel, file_rng))
             if sessions[-1]["eid"] is not None:
                 known[sessions[-1]["path"]] = _known(session, sessions[-1]["eid"])
@@ -143,17 +139,15 @@ def _mouse_life(
                     break
                 begin = weighed + timedelta(minutes=10, seconds=int(rng.integers(60)), hours=4 * (number - 1))
                 share = 1.0 if number == 1 else 0.4
-                params = mouse.session_params(
-                    training_day, career.stage, career.phase, career.reward_volume, rng, share
-                )
+                params = mouse.session_params(training_day, career, rng, share)
                 trials = simulate_trials(params, rng)
                 end = begin + timedelta(seconds=round(float(trials["intervals_1"][-1]), 3))
                 water = round(float(trials["reward_volume"].sum()) / 1000, 4)
                 earned += water
                 rows["water"].append((mouse.subject, _iso(end), water, "Water 10% Sucrose", 0, user, number))
                 yield {
-                    "mouse": mouse, "career": career, "params": params, "trials": trials, "number": number, "user": user,
-                    "start_time": begin, "end_time": end, "weight": round(weight, 1), "index": index,
+                    "mouse": mouse, "career": career, "params": params, "trials": trials, "number": number,
+                    "user": user, "start_time": begin, "end_time": end, "weight": round(weight, 1), "index": index,
                     "version": 7 if (index + done) % 2 == 0 else 8, "training_day": training_day,
                 }  # fmt: skip
                 career.after(params, trials, weight)
@@ -266,10 +260,10 @@ def _mouse_truth(mouse: Mouse, sessions: list[dict]) -> dict:
     return {**json.loads(json.dumps(asdict(mouse), default=str)), "first_date_of_stage": firsts}
 
 
-def _write_csv(path: Path, header: list[str], rows: list[tuple], lab: str) -> None:
+def _write_csv(path: Path, header: str, rows: list[tuple], lab: str) -> None:
     with path.open("w", newline="", encoding="utf-8") as out:
+        out.write(header + "\n")
         writer = csv.writer(out, lineterminator="\n")
-        writer.writerow(header)
         writer.writerows((lab, *row) for row in rows)
 
 

@@ -1,4 +1,4 @@
-"""Writes one simulated session as a rig and an extractor leave it: trials in one of four forms, wheel, licks, camera, settings."""
+"""Writes one simulated session as a rig and an extractor leave it: trials, wheel, licks, camera times, settings."""
 
 from __future__ import annotations
 
@@ -40,12 +40,23 @@ ALF_NAMES = {
     "included": "included",
     "quiescence_period": "quiescencePeriod",
 }
-"""Table column -> ALF attribute of the object trials. The columns intervals_0 and intervals_1 make the attribute intervals."""
+"""Table column -> ALF attribute of the object trials; intervals_0 and intervals_1 make the attribute intervals."""
 
 TABLE_COLUMNS = (
-    "intervals_0 intervals_1 go_cue_times response_times choice stim_on_times contrast_left contrast_right "
-    "feedback_times feedback_type reward_volume probability_left first_movement_times"
-).split()
+    "intervals_0",
+    "intervals_1",
+    "go_cue_times",
+    "response_times",
+    "choice",
+    "stim_on_times",
+    "contrast_left",
+    "contrast_right",
+    "feedback_times",
+    "feedback_type",
+    "reward_volume",
+    "probability_left",
+    "first_movement_times",
+)
 """What an extractor puts into `_ibl_trials.table.pqt`; the other columns stay single files."""
 
 
@@ -92,7 +103,7 @@ def write_camera(alf: Path, duration: float, rng: np.random.Generator, rate: flo
 
 
 def write_settings(session: Path, info: Mapping[str, object], version: int) -> None:
-    """Write `_iblrig_taskSettings.raw.json` with the keys of iblrig 7 or 8, and for 8 `_ibl_experiment.description.yaml`.
+    """Write `_iblrig_taskSettings.raw.json` as iblrig 7 or 8 does, and for 8 `_ibl_experiment.description.yaml`.
 
     iblrig 7 puts it into `raw_behavior_data` and iblrig 8 into `raw_task_data_00`. Keys of `info`: lab, subject, user,
     project, start_time and end_time (datetime), number, protocol, version (of iblrig), rig, weight (g), delay (s),

@@ -1,4 +1,4 @@
-"""Simulated mice: how each kind of mouse changes from day to day, when it moves to the next task, what it weighs and drinks."""
+"""Simulated mice: how each kind of mouse changes from day to day, when it moves to the next task, what it weighs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PROTOCOLS = {
 
 @dataclass(frozen=True)
 class Mouse:
-    """What generates one mouse. A pair is (naive, expert): skill, from 0 to 1 over the days, leads from one to the other."""
+    """What generates one mouse. A pair is (naive, expert): skill, 0 to 1 over the days, leads from one to the other."""
 
     subject: str
     kind: str
@@ -52,26 +52,25 @@ class Mouse:
         lapse = _between(self.lapse, s)
         return Psychometric(_between(self.bias, s), _between(self.threshold, s), lapse, lapse)
 
-    def session_params(
-        self, day: int, stage: str, phase: int, reward_volume: float, rng: np.random.Generator, share: float = 1.0
-    ) -> SessionParams:
-        """What generates a session on a training day; `share` scales the number of trials (second sessions are short)."""
+    def session_params(self, day: int, career: Career, rng: np.random.Generator, share: float = 1.0) -> SessionParams:
+        """What generates a session on a training day; `share` scales the number of trials."""
+        training = career.stage == "training"
         s, curve = self.skill(day), self.psychometric(day)
         blocks = {0.5: curve}
-        if stage != "training":
+        if not training:
             for probability_left, sign in ((0.2, -1), (0.8, 1)):
                 shifted = curve.bias + sign * self.block_shift / 2
                 blocks[probability_left] = Psychometric(shifted, curve.threshold, curve.lapse_low, curve.lapse_high)
         return SessionParams(
             n_trials=max(40, round(_between(self.n_trials, s) * share * math.exp(0.08 * rng.standard_normal()))),
             blocks=blocks,
-            contrasts=TRAINING_CONTRASTS[phase] if stage == "training" else BIASED_CONTRASTS,
-            debias=stage == "training" and phase < 5,
+            contrasts=TRAINING_CONTRASTS[career.phase] if training else BIASED_CONTRASTS,
+            debias=training and career.phase < 5,
             no_go_rate=_between(self.no_go_rate, s),
             rt_easy=_between(self.rt_easy, s),
             rt_zero=_between(self.rt_zero, s),
             rt_sigma=self.rt_sigma,
-            reward_volume=reward_volume,
+            reward_volume=career.reward_volume,
         )
 
 
@@ -157,7 +156,7 @@ class Career:
 
 
 def next_weight(mouse: Mouse, weight: float, ad_libitum: bool, rng: np.random.Generator) -> float:
-    """Weight (g) one day later: drifts to the weight held under restriction, on ad libitum water half of the way back."""
+    """Weight (g) one day later: drifts to the weight held under restriction; ad libitum, half of the way back."""
     held = mouse.reference_weight * ((1 + mouse.weight_held) / 2 if ad_libitum else mouse.weight_held)
     return weight + (held - weight) / 3 + 0.12 * float(rng.standard_normal())
 

@@ -1,4 +1,4 @@
-"""One simulated session of the choice task: generating parameters in, trials out, every event time consistent with the others."""
+"""One simulated session of the choice task: generating parameters in, trials with consistent event times out."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class SessionParams:
     stim_on_missing: float = 0.01  # fraction of trials whose stimulus onset was not detected (NaN)
 
     def rt_median(self, contrast: float | np.ndarray) -> float | np.ndarray:
-        """Median reaction time (response - stimulus onset, s) of responded trials at an absolute `contrast` (fraction)."""
+        """Median reaction time (s, stimulus to response) of responded trials at an absolute `contrast` (fraction)."""
         fall = (1 - np.exp(-np.asarray(contrast) / 0.15)) / (1 - math.exp(-1 / 0.15))
         median = self.rt_zero + (self.rt_easy - self.rt_zero) * fall
         return float(median) if median.ndim == 0 else median
