@@ -15,7 +15,7 @@ import numpy as np
 from .errors import CbinError
 
 MAX_META_BYTES = 16 << 20  # headers are tens of kB; anything larger is another kind of file
-DATA_SUFFIXES = (".bin", ".cbin", ".ch", ".dat", ".cdat", ".zarr", ".zip")
+DATA_SUFFIXES = (".zarr.zip", ".bin", ".cbin", ".ch", ".dat", ".cdat")
 FIXED_GAINS = {21: 80, 24: 80, 2003: 100, 2004: 100, 2013: 100, 2014: 100, 2020: 100, 2021: 100}  # by probe type
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
@@ -346,19 +346,30 @@ def find_meta(path: str | os.PathLike) -> Path | None:
     True
     """
     path = Path(path)
-    exact = path.with_suffix(".meta") if path.suffix in DATA_SUFFIXES else path.with_name(path.name + ".meta")
+    exact = path.with_name(data_stem(path) + ".meta")
     if exact.is_file():
         return exact
     if not path.parent.is_dir():
         return None
-    wanted = _bare_stem(path)
-    found = sorted(other for other in path.parent.glob("*.meta") if _bare_stem(other) == wanted)
+    wanted = _bare(data_stem(path))
+    found = sorted(other for other in path.parent.glob("*.meta") if _bare(other.stem) == wanted)
     if len(found) > 1:
         raise MetaError(f"several headers fit: {', '.join(other.name for other in found)}.", file=path)
     return found[0] if found else None
 
 
-def _bare_stem(path: Path) -> str:
-    """The name without its suffix and without parts that are UUIDs or mark a streamed piece."""
-    stem = path.stem if path.suffix in (*DATA_SUFFIXES, ".meta") else path.name
+def data_stem(path: str | os.PathLike) -> str:
+    """The name of a data file without the suffix that says how it is stored.
+
+    Examples
+    --------
+    >>> data_stem("a_g0_t0.imec0.ap.zarr.zip"), data_stem("a_g0_t0.imec0.ap.cbin")
+    ('a_g0_t0.imec0.ap', 'a_g0_t0.imec0.ap')
+    """
+    name = Path(path).name
+    return next((name.removesuffix(suffix) for suffix in DATA_SUFFIXES if name.endswith(suffix)), name)
+
+
+def _bare(stem: str) -> str:
+    """A name without the parts that are UUIDs or mark a streamed piece."""
     return ".".join(part for part in stem.split(".") if not _UUID.fullmatch(part) and part != "stream")
