@@ -252,8 +252,7 @@ def _configuration() -> list[tuple[str, str]]:
 
 def _must(done) -> None:
     if done.returncode != 0:
-        text = done.stderr.strip()
-        raise _reason(text) or DatabaseUnavailable("a new database cannot be made", text or "no message")
+        raise _reason(done.stderr) or DatabaseUnavailable("a new database cannot be made", _worst_line(done.stderr))
 
 
 def _check_version(place: Place) -> None:
@@ -318,8 +317,12 @@ def _did_not_start(place: Place, log_start: int) -> DatabaseUnavailable:
     text = place.log.read_bytes()[log_start:].decode(errors="replace")
     if known := _reason(text):
         return known
-    worst = re.findall(r"(?:FATAL|PANIC|ERROR): +(.*)", text) or text.strip().splitlines() or ["it wrote nothing"]
-    return DatabaseUnavailable(f"the database in {place.data} does not start: {worst[-1]}", f"see {place.log}")
+    return DatabaseUnavailable(f"the database in {place.data} does not start: {_worst_line(text)}", f"see {place.log}")
+
+
+def _worst_line(text: str) -> str:
+    lines = re.findall(r"(?:FATAL|PANIC|ERROR|error): +(.*)", text) or text.strip().splitlines() or ["no message"]
+    return lines[-1]
 
 
 def _reason(text: str) -> DatabaseUnavailable | None:
@@ -332,7 +335,7 @@ def _reason(text: str) -> DatabaseUnavailable | None:
 
 _START_ERRORS = [
     (
-        "No space left on device|Disk quota exceeded",
+        "No space left on device|Disk quota exceeded|Check free disk space",
         "the disk of the database is full",
         "free some space there, then start it again",
     ),

@@ -102,7 +102,14 @@ def server_pid(place: Place) -> int | None:
         arguments = process.cmdline()
     except (psutil.NoSuchProcess, psutil.AccessDenied):
         return None
-    return process.pid if str(place.data) in arguments or lines[1].strip() in arguments else None
+    # A home that was copied holds the file of the original's server, and a home may be reached by several names.
+    return process.pid if any(_same_folder(argument, place.data) for argument in arguments[1:]) else None
+
+
+def _same_folder(name: str, folder: Path) -> bool:
+    with contextlib.suppress(OSError):
+        return name.startswith("/") and os.path.samefile(name, folder)
+    return False
 
 
 def _make_home(home: Path) -> None:
