@@ -33,6 +33,7 @@ def phase_3a(**changes):
         "imAiRangeMax": 0.6,
         "imProbeOpt": 4,
         "imProbeSN": 513180821,
+        "typeEnabled": "imec",
         "imSampRate": 30000,
         "nSavedChans": 277,
         "snsApLfSy": "276,0,1",
@@ -307,26 +308,46 @@ def test_notes_in_another_encoding_do_not_stop_the_reading(tmp_path):
     assert read_meta(path).fields["userNotes"] == "Mäuse"
 
 
-@pytest.mark.parametrize("text", [phase_3a(), np1(), np1("lf", "384:767"), np2(21), np2(24), np2(2013)])
+def complete(text):
+    """The header with the keys that other readers insist on."""
+    meta = parse_meta(text)
+    n = meta.n_channels
+    fields = {
+        "appVersion": 20230905,
+        "fileName": f"C:/r_g0_t0.{'nidq' if meta.kind == 'nidq' else f'imec0.{meta.band}'}.bin",
+        "fileSizeBytes": n * 2 * 1000,
+        "fileTimeSecs": 1000 / meta.sample_rate,
+        "firstSample": 0,
+        "_snsChanMap": table("0,0,0", (f"{name};{i}:{i}" for i, name in enumerate(meta.channel_names))),
+    }
+    if meta.kind == "imec":
+        fields["imDatPrb_pn"] = {21: "NP2000", 24: "NP2010", 2013: "NP2013"}.get(meta.probe_type, "NP1010")
+    if meta.probe_type is not None:
+        fields |= {"imDatPrb_port": 1, "imDatPrb_slot": 2}
+    return text + header(**fields)
+
+
+@pytest.mark.parametrize("text", [phase_3a(), np1(), np1("lf", "384:767"), np2(21), np2(24), np2(2013), nidq()])
 def test_gains_agree_with_neo(tmp_path, text):
-    """The microvolts per bit that neo (and so SpikeInterface) reads from the same header."""
+    """The units per bit that neo (and so SpikeInterface) reads from the same header: microvolts, or volts (nidq)."""
     neo = pytest.importorskip("neo.rawio.spikeglxrawio", reason="pip install neo")
-    band = parse_meta(text).band
-    part_numbers = {21: "NP2000", 24: "NP2010", 2013: "NP2013"}
-    pn = part_numbers.get(parse_meta(text).probe_type)
-    text += f"fileName=C:/r_g0_t0.imec0.{band}.bin\nfileTimeSecs=1\nfirstSample=0\n"
-    text += f"imDatPrb_pn={pn}\n" if pn else ""
-    path = tmp_path / f"r_g0_t0.imec0.{band}.meta"
-    path.write_text(text)
+    path = tmp_path / "r.meta"
+    path.write_text(complete(text))
     info = neo.extract_stream_info(path, neo.read_meta_file(path))
-    np.testing.assert_allclose(read_meta(path).volts_per_bit[:-1] * 1e6, info["channel_gains"][:-1])
+    ours = read_meta(path)
+    analog = slice(0, ours.sync_channels[0])
+    unit = 1.0 if ours.kind == "nidq" else 1e6
+    np.testing.assert_allclose(ours.volts_per_bit[analog] * unit, info["channel_gains"][analog])
 
 
-@pytest.mark.parametrize("text", [phase_3a(), np1(), np1("lf", "384:767"), np2(21), np2(24), nidq()])
+@pytest.mark.parametrize(
+    "text", [phase_3a(), np1(), np1("lf", "384:767"), np2(21), np2(24), np2(2013), nidq()], ids=lambda text: ""
+)
 def test_gains_agree_with_ibl_neuropixel(tmp_path, text):
+    """The volts per bit of `spikeglx.Reader`, digital words included."""
     spikeglx = pytest.importorskip("spikeglx", reason="pip install ibl-neuropixel")
-    path = tmp_path / "r.imec0.ap.meta"
-    path.write_text(text + "appVersion=20230905\nfileTimeSecs=1\nimDatPrb_port=1\nimDatPrb_slot=2\n")
-    meta = read_meta(path)
-    theirs = spikeglx._conversion_sample2v_from_meta(spikeglx.read_meta_data(path))[meta.band]
-    np.testing.assert_allclose(meta.volts_per_bit, theirs, rtol=1e-6)
+    path = tmp_path / "r.meta"
+    path.write_text(complete(text))
+    ours = read_meta(path)
+    theirs = spikeglx._conversion_sample2v_from_meta(spikeglx.read_meta_data(path))[ours.band]
+    np.testing.assert_allclose(ours.volts_per_bit, theirs, rtol=1e-6)
