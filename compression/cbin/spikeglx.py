@@ -15,6 +15,7 @@ import numpy as np
 from .errors import CbinError
 
 MAX_META_BYTES = 16 << 20  # headers are tens of kB; anything larger is another kind of file
+MAX_CHANNELS = 1 << 20
 DATA_SUFFIXES = (".zarr.zip", ".bin", ".cbin", ".ch", ".dat", ".cdat")
 FIXED_GAINS = {21: 80, 24: 80, 2003: 100, 2004: 100, 2013: 100, 2014: 100, 2020: 100, 2021: 100}  # by probe type
 
@@ -56,7 +57,10 @@ class Meta:
     @cached_property
     def n_channels(self) -> int:
         """Saved channels, sync included."""
-        return self._integer("nSavedChans", minimum=1)
+        n = self._integer("nSavedChans", minimum=1)
+        if n > MAX_CHANNELS:
+            raise self._error("nSavedChans", f"is {n}, more channels than any device has")
+        return n
 
     @cached_property
     def sample_rate(self) -> float:
@@ -80,7 +84,7 @@ class Meta:
             return self._all_ids()
         ids: list[int] = []
         for part in text.split(","):
-            match = re.fullmatch(r"\s*(\d+)\s*(?::\s*(\d+)\s*)?", part)
+            match = re.fullmatch(r"\s*(\d{1,9})\s*(?::\s*(\d{1,9})\s*)?", part)
             if not match:
                 raise self._error("snsSaveChanSubset", f"has {part!r}, which is neither a channel nor a range")
             first, last = int(match[1]), int(match[2] or match[1])
@@ -180,7 +184,7 @@ class Meta:
         """Acquired channel number -> name and place, from `~snsChanMap`, whose entries read `(AP0;0:0)`."""
         entries = {}
         for group in _GROUP.findall(self.fields.get("snsChanMap", ""))[1:]:
-            match = re.fullmatch(r"([^;]*);(\d+):(\d+)", group)
+            match = re.fullmatch(r"([^;]*);(\d{1,9}):(\d{1,9})", group)
             if not match:
                 raise self._error("~snsChanMap", f"has the entry ({group}), not (name;channel:place)")
             entries[int(match[2])] = (match[1], int(match[3]))
@@ -202,7 +206,7 @@ class Meta:
             by_kind = {"AP": header[3], "LF": header[4]}
             return np.array([self._gain(by_kind[kind], f"({' '.join(header)})") for kind in analog])
         if self.probe_type is None or (entries and len(entries[0]) == 6):  # (channel bank reference AP-gain LF-gain …)
-            table = {int(e[0]): e for e in entries if len(e) >= 5 and e[0].isdigit()}
+            table = {int(e[0]): e for e in entries if len(e) >= 5 and _is_count(e[0])}
             return np.array([self._table_gain(table, i, kind) for i, kind in enumerate(analog)])
         if self.fields.get("imChan0apGain", "").strip():
             return np.full(len(analog), self._number("imChan0apGain", positive=True))
@@ -220,7 +224,7 @@ class Meta:
         return self._gain(table[channel][3 if kind == "AP" else 4], f"({' '.join(table[channel])})")
 
     def _gain(self, text: str, entry: str) -> float:
-        if not (text.isdigit() and int(text)):
+        if not (_is_count(text) and int(text)):
             raise self._error("~imroTbl", f"has the gain {text!r} in {entry}")
         return float(text)
 
@@ -248,7 +252,7 @@ class Meta:
 
     def _integers(self, key: str, n: int) -> list[int]:
         parts = [part.strip() for part in self._get(key).split(",")]
-        if len(parts) != n or not all(part.isdigit() for part in parts):
+        if len(parts) != n or not all(map(_is_count, parts)):
             raise self._error(key, f"is {self.fields[key]!r}, not {n} counts")
         return [int(part) for part in parts]
 
@@ -373,3 +377,7 @@ def data_stem(path: str | os.PathLike) -> str:
 def _bare(stem: str) -> str:
     """A name without the parts that are UUIDs or mark a streamed piece."""
     return ".".join(part for part in stem.split(".") if not _UUID.fullmatch(part) and part != "stream")
+
+
+def _is_count(text: str) -> bool:
+    return text.isdecimal() and len(text) < 10

@@ -351,3 +351,12 @@ def test_gains_agree_with_ibl_neuropixel(tmp_path, text):
     ours = read_meta(path)
     theirs = spikeglx._conversion_sample2v_from_meta(spikeglx.read_meta_data(path))[ours.band]
     np.testing.assert_allclose(ours.volts_per_bit, theirs, rtol=1e-6)
+
+
+@pytest.mark.parametrize("digits", ["²", "9" * 5000, "9" * 12])
+def test_numbers_that_are_none_or_beyond_reason_are_refused(digits):
+    for key in ("nSavedChans", "snsSaveChanSubset", "snsApLfSy"):
+        with pytest.raises(MetaError, match=key):
+            parse_meta(np1(**{key: digits}))
+    with pytest.raises(MetaError, match="imroTbl"):
+        parse_meta(np1(_imroTbl=f"(0,384)({digits} 0 0 500 250 1)"))
