@@ -57,7 +57,7 @@ def simulate_wheel(
     direction = np.concatenate([direction, rng.choice([-1, 1], len(drifting))])
     n_ticks = np.concatenate([n_ticks, few])
 
-    firsts = np.concatenate([[0], np.cumsum(n_ticks)[:-1]]).astype(int)
+    firsts = np.cumsum(n_ticks) - n_ticks
     tick = np.arange(n_ticks.sum()) - np.repeat(firsts, n_ticks)
     when = np.repeat(begin, n_ticks) + np.repeat(duration, n_ticks) * _phase_at(
         (tick + 0.5) / np.repeat(n_ticks, n_ticks)
