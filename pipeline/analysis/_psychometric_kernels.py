@@ -155,7 +155,7 @@ def _best_lapses(rise, n, k, low, high, theta):
     for _ in range(3):
         dg = du = hgg = huu = hgu = 0.0
         for i in range(rise.size):
-            p = g * (1.0 - rise[i]) + u * rise[i]
+            p = min(max(g * (1.0 - rise[i]) + u * rise[i], EPS), 1.0 - EPS)
             residual = (k[i] - n[i] * p) / (p * (1.0 - p))
             weight = n[i] / (p * (1.0 - p))
             dg += residual * (1.0 - rise[i])
@@ -172,7 +172,7 @@ def _best_lapses(rise, n, k, low, high, theta):
         u = min(max(u + (hgg * du - hgu * dg) / determinant, u_min), u_max)
     total = 0.0
     for i in range(rise.size):
-        p = g * (1.0 - rise[i]) + u * rise[i]
+        p = min(max(g * (1.0 - rise[i]) + u * rise[i], EPS), 1.0 - EPS)
         total += k[i] * math.log(p) + (n[i] - k[i]) * math.log(1.0 - p)
     theta[2] = g
     theta[3] = 1.0 - u

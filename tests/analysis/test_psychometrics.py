@@ -252,6 +252,15 @@ def test_a_steep_curve_at_the_plotting_bound_is_identified():
     assert found.identifiable
 
 
+def test_a_box_of_ones_own_can_hold_parameters_fixed():
+    box = psychometrics.Box(lower=(None, 0, 0, 0), upper=(None, 100, 0, 0.3), start=(0, 20, 0, 0.1))
+    n = np.full(TRAINING.size, 10_000)
+    found = fit(TRAINING, n, n * curve(TRAINING, 4, 20, 0, 0.1), box)
+    assert found.parameters == pytest.approx((4, 20, 0, 0.1), abs=1e-3)
+    step = fit([-1.0, 0.0, 1.0], [5, 5, 5], [0, 0, 5], dataclasses.replace(box, upper=(None, 100, 0, 0)))
+    assert step.log_likelihood == pytest.approx(0, abs=1e-6)
+
+
 def test_bounds_are_named_by_parameter():
     found = fit(BIASED, np.full(9, 100), 100 * curve(BIASED, 0, 20, 0, 0.1))
     assert bound_names(found.at_bound) == ("lapse_low",)
