@@ -119,10 +119,11 @@ def meta_text(
 ) -> str:
     """A SpikeGLX header (text of a `.meta`) for a recording of `size` bytes, with the keys that readers use."""
     n, np1 = n_channels - 1, kind == "np1"
+    sync = 2 * n if np1 else n  # NP1 acquires an LF channel beside each AP channel
     site = "({} 0 0 500 250 1)" if np1 else "({} 0 0 0 {})"
     head = f"(0,{n})" if np1 else f"(24,{n})"
     imro = head + "".join(site.format(i, i) for i in range(n))
-    channel_map = f"({n},0,1)" + "".join(f"(AP{i};{i}:{i})" for i in range(n)) + f"(SY0;{n}:{n})"
+    channel_map = f"({n},0,1)" + "".join(f"(AP{i};{i}:{i})" for i in range(n)) + f"(SY0;{sync}:{n})"
     shanks = f"(1,2,{(n + 1) // 2})" + "".join(f"(0:{i % 2}:{i // 2}:1)" for i in range(n))
     seconds = size / 2 / n_channels / sample_rate
     fields = {
@@ -143,7 +144,7 @@ def meta_text(
         "imSampRate": sample_rate,
         "nSavedChans": n_channels,
         "snsApLfSy": f"{n},0,1",
-        "snsSaveChanSubset": "all",
+        "snsSaveChanSubset": f"0:{n - 1},{sync}",
         "typeThis": "imec",
         "~imroTbl": imro,
         "~snsChanMap": channel_map,

@@ -1,0 +1,218 @@
+"""Reading an archive: a two-dimensional array whose chunks are decoded as they are asked for, by several threads."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from .codec import Transform, forward, inverse
+from .compressor import thread_count
+from .errors import CorruptChunk, FormatError, VerificationFailed
+from .recording import Recording
+from .spikeglx import MAX_CHANNELS
+from .zarrzip import INSTALL, MAX_CHUNK_BYTES, TRACES, ZipReader, get_codec
+
+LAYOUT_VERSION = 1
+
+_CHANNEL_AFTER_CHANNEL = Transform("F", time_diff=False)
+
+
+class ChunkCoder:
+    """Samples of one chunk (rows, channels) to stored bytes and back, as the array's Zarr document says."""
+
+    def __init__(self, document: dict, rows: int, channels: int, dtype: np.dtype, path: Path):
+        self.rows, self.channels, self.dtype, self.path = rows, channels, dtype, path
+        self._codec = get_codec(document["compressor"], path)
+        self._filters = [get_codec(config, path) for config in document.get("filters") or ()]
+        self._is_pcodec = document["compressor"]["id"] == "pcodec"
+
+    def encode(self, samples: np.ndarray, chunk: int) -> bytes:
+        """Stored bytes of a chunk, decoded again and compared; a short last chunk is filled with its last row.
+
+        Raises
+        ------
+        VerificationFailed : the codec does not give the samples back
+        """
+        if len(samples) < self.rows:
+            samples = np.concatenate([samples, np.repeat(samples[-1:], self.rows - len(samples), axis=0)])
+        flat = forward(np.ascontiguousarray(samples), _CHANNEL_AFTER_CHANNEL)
+        stored = flat
+        for each in self._filters:
+            stored = each.encode(stored)
+        stored = bytes(self._codec.encode(stored))
+        if not np.array_equal(self.unpack(stored, chunk).view(np.uint8), flat.view(np.uint8)):
+            raise VerificationFailed("the codec does not give the samples back.", file=self.path, chunk=chunk)
+        return stored
+
+    def decode(self, stored, chunk: int, first: int, last: int, out: np.ndarray) -> None:
+        """Rows `first` to `last` (excluded) of a chunk from its stored bytes into `out`."""
+        self.rows_of(self.unpack(stored, chunk), first, last, out)
+
+    def rows_of(self, flat: np.ndarray, first: int, last: int, out: np.ndarray) -> None:
+        """Rows `first` to `last` (excluded) of what `unpack` gave into `out`."""
+        inverse(flat.view(np.uint8), self.rows, self.channels, self.dtype, _CHANNEL_AFTER_CHANNEL, first, last, out=out)
+
+    def unpack(self, stored, chunk: int) -> np.ndarray:
+        """All samples of a chunk, channel after channel; never more than the chunk holds.
+
+        Raises
+        ------
+        CorruptChunk, FormatError
+        """
+        flat = np.empty(self.rows * self.channels, self.dtype)
+        try:
+            if self._is_pcodec:
+                from pcodec import standalone
+
+                progress = standalone.simple_decompress_into(bytes(stored), flat)
+                complete = progress.n_processed == flat.size and progress.finished
+            else:
+                self._codec.decode(stored, out=flat)
+                complete = True
+            for each in reversed(self._filters):
+                flat = np.asarray(each.decode(flat)).view(self.dtype).reshape(-1)
+        except ImportError as error:
+            raise FormatError("archives need pcodec.", file=self.path, remedy=f"Install it: {INSTALL}.") from error
+        except (RuntimeError, ValueError, TypeError) as error:
+            raise CorruptChunk(f"cannot be decoded: {error}.", file=self.path, chunk=chunk) from error
+        if not complete or flat.size != self.rows * self.channels:
+            raise CorruptChunk("does not hold as many samples as it should.", file=self.path, chunk=chunk)
+        return flat
+
+
+class ArchiveReader(Recording):
+    """A recording in an archive; the chunk that was read last stays in memory.
+
+    Attributes
+    ----------
+    attrs : dict
+        All attributes of the Zarr group.
+    sha1 : str
+        Of the raw file.
+    meta_text : str or None
+        The SpikeGLX header, as it was.
+    channel_names : list of str
+    """
+
+    def __init__(self, path: str | Path, *, threads: int | None = None) -> None:
+        self.path, self.threads = Path(path), thread_count(threads)
+        self._zip = ZipReader(self.path)
+        self._lock = threading.Lock()
+        self._last: tuple[int, np.ndarray] | None = None
+        try:
+            self._load()
+        except (KeyError, TypeError, ValueError) as error:
+            self.close()
+            raise FormatError(f"not an archive of cbin: {error!r}.", file=self.path) from error
+        except BaseException:
+            self.close()
+            raise
+
+    def _load(self) -> None:
+        self.attrs = self._zip.document(".zattrs")
+        ours, document = self.attrs["cbin"], self._zip.document(f"{TRACES}/.zarray")
+        if ours["layout_version"] != LAYOUT_VERSION:
+            raise ValueError(f"layout {ours['layout_version']}, this version reads {LAYOUT_VERSION}")
+        self.dtype = np.dtype(document["dtype"])
+        (n, m), (rows, columns) = document["shape"], document["chunks"]
+        if not (0 < n < 1 << 53 and 0 < m <= MAX_CHANNELS and 0 < rows <= n and columns == m):
+            raise ValueError(f"shape {document['shape']} in chunks {document['chunks']}")
+        if self.dtype.kind not in "iuf" or rows * m * self.dtype.itemsize > MAX_CHUNK_BYTES or document["order"] != "F":
+            raise ValueError(f"chunks of {rows} x {m} {self.dtype} in order {document['order']}")
+        if -(-n // rows) > len(self._zip):
+            raise ValueError(f"{-(-n // rows)} chunks are announced, {len(self._zip)} files are there")
+        self.shape, self._rows = (n, m), rows
+        self.sample_rate = float(self.attrs["sampling_frequency"])
+        self.chunk_bounds = (*range(0, n, rows), n)
+        self.sha1, self.meta_text = ours["sha1"], ours.get("meta")
+        self.raw_name = ours["raw_name"]
+        gains = ours.get("volts_per_bit")
+        self._set_gains(None if gains is None else np.array(gains, np.float64))
+        self._volts_per_bit = False if gains is None else self._volts_per_bit
+        self._coder = ChunkCoder(document, rows, m, self.dtype, self.path)
+
+    @property
+    def channel_names(self) -> list[str]:
+        return self._zip.array("channel_ids").tolist()
+
+    def read(self, first: int, last: int) -> np.ndarray:
+        if not 0 <= first <= last <= self.n_samples:
+            raise IndexError(f"samples {first} to {last} are not within the {self.n_samples} of the recording")
+        out = np.empty((last - first, self.n_channels), self.dtype)
+        if last == first:
+            return out
+        rows = self._rows
+        parts = range(first // rows, -(-last // rows))
+
+        def fill(chunk: int) -> None:
+            start, stop = max(first, chunk * rows), min(last, (chunk + 1) * rows)
+            self._fill(chunk, start - chunk * rows, stop - chunk * rows, out[start - first : stop - first])
+
+        for _ in in_order(fill, parts, self.threads if len(parts) > 1 else 1):
+            pass
+        return out
+
+    def iter_parallel(self) -> Iterator[np.ndarray]:
+        """The samples chunk by chunk, decoded ahead by the reader's threads; memory stays at a few chunks."""
+
+        def whole(chunk: int) -> np.ndarray:
+            out = np.empty((self.chunk_bounds[chunk + 1] - self.chunk_bounds[chunk], self.n_channels), self.dtype)
+            self._coder.decode(self._stored(chunk), chunk, 0, len(out), out)
+            return out
+
+        return in_order(whole, range(self.n_chunks), self.threads)
+
+    def _fill(self, chunk: int, first: int, last: int, out: np.ndarray) -> None:
+        """Rows `first` to `last` of a chunk; a chunk read in part is kept, for the next part."""
+        held = self._last
+        flat = held[1] if held is not None and held[0] == chunk else self._coder.unpack(self._stored(chunk), chunk)
+        self._coder.rows_of(flat, first, last, out)
+        if last - first < self._rows:
+            self._last = (chunk, flat)
+
+    def _stored(self, chunk: int) -> np.ndarray:
+        if self._zip.closed:
+            raise ValueError(f"{self.path} is closed")
+        return self._zip.read(f"{TRACES}/{chunk}.0", MAX_CHUNK_BYTES, chunk)
+
+    def close(self) -> None:
+        self._last = None
+        self._zip.close()
+
+    def __reduce__(self):
+        return _reopen, (self.path.absolute(), self.threads)
+
+
+def in_order(function: Callable, items: Iterable, threads: int) -> Iterator:
+    """Results of `function` in the order of `items`, computed by threads that stay at most `threads` + 2 ahead."""
+    if threads == 1:
+        yield from map(function, items)
+        return
+    with _pool(threads) as pool:
+        waiting: deque[Future] = deque()
+        for item in items:
+            waiting.append(pool.submit(function, item))
+            if len(waiting) >= threads + 2:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+@contextmanager
+def _pool(threads: int) -> Iterator[ThreadPoolExecutor]:
+    """A pool that does not finish what nobody waits for when an error or a stopped iteration ends it."""
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="cbin-archive")
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _reopen(path: Path, threads: int) -> ArchiveReader:
+    return ArchiveReader(path, threads=threads)
