@@ -108,7 +108,7 @@ def server_pid(place: Place) -> int | None:
 
 def _same_folder(name: str, folder: Path) -> bool:
     with contextlib.suppress(OSError):
-        return name.startswith("/") and os.path.samefile(name, folder)
+        return name.startswith("/") and folder.samefile(name)
     return False
 
 
