@@ -36,4 +36,6 @@ def combine(table: pa.Table, key: Sequence[str], parts: Sequence[str]) -> pa.Tab
         digest.update(repr(row[len(key) :]).encode())
     keys = list(zip(*found, strict=True)) if found else [()] * len(key)
     arrays = [pa.array(values, table.schema.field(name).type) for name, values in zip(key, keys, strict=True)]
-    return pa.table([*arrays, pa.array([one.hexdigest() for one in found.values()], pa.string())], [*key, "fingerprint"])
+    return pa.table(
+        [*arrays, pa.array([one.hexdigest() for one in found.values()], pa.string())], [*key, "fingerprint"]
+    )

@@ -160,7 +160,11 @@ def _to_arrow(table: dj.Table, columns: pa.Table | Mapping[str, Any]) -> pa.Tabl
         if kind is None:
             raise dj.DataJointError(f"`{name}` has the codec <{attribute.codec.name}>: use insert()")
         value = [given[name]] * n_rows if _is_scalar(given[name]) else given[name]
-        arrays.append(_column(name, attribute, value, kind))
+        column = _column(name, attribute, value, kind)
+        if column.null_count and not attribute.nullable and attribute.default is None:
+            row = column.to_pylist().index(None)
+            raise dj.errors.MissingAttributeError(f"`{name}` has no value in row {row}, and no default")
+        arrays.append(column)
         fields.append(pa.field(name, kind))
     return pa.Table.from_arrays(arrays, schema=pa.schema(fields))
 
@@ -278,7 +282,9 @@ def _copy_in(table: dj.Table, rows: pa.Table, on_duplicate: str) -> None:
             cursor.copy_expert(f"COPY {table.full_table_name} ({names}) FROM STDIN (FORMAT csv)", buffer)
             return
         cursor.execute("DROP TABLE IF EXISTS _incoming")
-        cursor.execute(f"CREATE TEMP TABLE _incoming ON COMMIT DROP AS SELECT {names} FROM {table.full_table_name} LIMIT 0")
+        cursor.execute(
+            f"CREATE TEMP TABLE _incoming ON COMMIT DROP AS SELECT {names} FROM {table.full_table_name} LIMIT 0"
+        )
         cursor.copy_expert(f"COPY _incoming ({names}) FROM STDIN (FORMAT csv)", buffer)
         key = ", ".join(quote(name) for name in table.primary_key)
         rest = [quote(name) for name in rows.column_names if name not in table.primary_key]
@@ -286,7 +292,8 @@ def _copy_in(table: dj.Table, rows: pa.Table, on_duplicate: str) -> None:
         if on_duplicate == "update" and rest:
             action = "UPDATE SET " + ", ".join(f"{name} = EXCLUDED.{name}" for name in rest)
         cursor.execute(
-            f"INSERT INTO {table.full_table_name} ({names}) SELECT {names} FROM _incoming ON CONFLICT ({key}) DO {action}"
+            f"INSERT INTO {table.full_table_name} ({names}) SELECT {names} FROM _incoming "
+            f"ON CONFLICT ({key}) DO {action}"
         )
 
 

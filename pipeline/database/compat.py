@@ -1,4 +1,4 @@
-"""What must be patched in DataJoint 2.3: each patch says what it mends, and has a test that fails once upstream has mended it."""
+"""What must be patched in DataJoint 2.3; each patch has a test that fails once upstream has mended what it mends."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def _fetch_rows_with_one_decoder_per_column() -> None:
 
 
 def _keep_declaring_transaction_alive() -> None:
-    """`CREATE TYPE` of an enum that exists raises; DataJoint swallows it, but it has aborted the transaction by then."""
+    """`CREATE TYPE` of an enum that exists raises; DataJoint swallows that, but the transaction is aborted by then."""
     from datajoint.adapters.postgres import PostgreSQLAdapter
 
     original = PostgreSQLAdapter.get_pending_enum_ddl

@@ -96,10 +96,11 @@ def upgrade(connection: dj.Connection, prefix: str, folder: Path = FOLDER) -> li
 
 def definitions_hash() -> str:
     """A hash over all table definitions and lookup rows: when it is the database's, nothing has to be declared."""
-    text = []
-    for table in registry.tables():
-        for one in (table, *registry.parts(table)):
-            text.append(f"{registry.label(one)}{one.definition}{getattr(one, 'contents', '')}")
+    text = [
+        f"{registry.label(one)}{one.definition}{getattr(one, 'contents', '')}"
+        for table in registry.tables()
+        for one in (table, *registry.parts(table))
+    ]
     return hashlib.sha256("\n".join(text).encode()).hexdigest()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import logging
 import zlib
 from collections.abc import Iterator
 
@@ -53,8 +54,7 @@ def populated_tables() -> list[type[dj.Table]]:
 
 def label(table: type[dj.Table]) -> str:
     """`schema.Table` as people write it, e.g. `behavior.TrialSet` or `behavior.TrialSet.Trial`."""
-    name = f"{table.master.__name__}.{table.__name__}" if issubclass(table, dj.Part) else table.__name__
-    return f"{table.__module__.rsplit('.', 1)[-1]}.{name}"
+    return f"{table.__module__.rsplit('.', 1)[-1]}.{table.__qualname__}"
 
 
 def activate(connection: dj.Connection, prefix: str, create: bool = True) -> None:
@@ -69,7 +69,7 @@ def activate(connection: dj.Connection, prefix: str, create: bool = True) -> Non
     load_modules()
     _unbind()
     try:
-        with _declaring(connection, prefix) if create else contextlib.nullcontext():
+        with _declaring(connection, prefix) if create else contextlib.nullcontext(), _without_type_warnings():
             for name in SCHEMAS:
                 _schemas[name].activate(
                     prefix + name, connection=connection, create_schema=create, create_tables=create
@@ -92,6 +92,18 @@ def activate(connection: dj.Connection, prefix: str, create: bool = True) -> Non
 def _unbind() -> None:
     for one in _schemas.values():
         one.database = one.connection = None
+
+
+@contextlib.contextmanager
+def _without_type_warnings() -> Iterator[None]:
+    """DataJoint declares its job tables with the native types of the parents' columns, and warns of each."""
+    logger = logging.getLogger("datajoint")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _declare_jobs(table: type[dj.Table]) -> None:

@@ -50,7 +50,7 @@ class WaterAdministration(dj.Manual):
     ---
     water_volume=null          : float64         # mL; null for free access
     -> WaterType
-    adlib=false                : bool            # free access to water
+    adlib=0                    : bool            # free access to water
     -> [nullable] lab.LabMember.proj(water_user='user_name')
     """
 

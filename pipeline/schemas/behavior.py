@@ -47,7 +47,7 @@ class FromFiles:
     def current_fingerprints(self, key: dict | None = None) -> pa.Table:
         """Key and fingerprint of every session (of `key`) that should have a row now."""
         names = acquisition.Session.primary_key
-        parts = ["collection", "alf_object", "object_fingerprint"]
+        parts = ["object_collection", "object_name", "object_fingerprint"]
         return fingerprints.combine(fetch_columns(self._found() & (key or {}), *names, *parts), names, parts)
 
     def _fingerprint_of(self, key: dict) -> dict[str, str]:
@@ -55,7 +55,7 @@ class FromFiles:
         return {self.fingerprint: self.current_fingerprints(key)["fingerprint"][0].as_py()}
 
     def _found(self) -> dj.expression.QueryExpression:
-        found = data.AlfObject & f"alf_object LIKE '{self.objects.replace('%', '%%')}'" & "accepted_columns <> ''"
+        found = data.AlfObject & f"object_name LIKE '{self.objects.replace('%', '%%')}'" & "accepted_columns <> ''"
         for name in self.needs:
             found &= f"accepted_columns LIKE '%%,{name},%%'"
         return found
@@ -235,7 +235,7 @@ class Camera(FromFiles, dj.Imported):
         """
 
     def make(self, key):
-        names = (self._found() & key).to_arrays("alf_object")
+        names = (self._found() & key).to_arrays("object_name")
         self.insert1(key | self._fingerprint_of(key) | {"n_cameras": len(names)})
         self.View.insert(key | {"camera": name.removesuffix("Camera")} | self._frames(key, name) for name in names)
 
@@ -277,7 +277,7 @@ class Pupil(FromFiles, dj.Imported):
 
     def make(self, key):
         self.insert1(key | self._fingerprint_of(key))
-        for name in (self._found() & key).to_arrays("alf_object"):
+        for name in (self._found() & key).to_arrays("object_name"):
             features = files.read_attribute(key, name, "features")
             smooth = next((column for column in _PUPIL_COLUMNS if column in features), None)
             if smooth is None:

@@ -64,8 +64,8 @@ class Tag(dj.Manual):
     # a set of datasets, e.g. a release
     tag                        : varchar(128)    # name
     ---
-    tag_protected=false        : bool            # its datasets cannot be overwritten
-    tag_public=false           : bool            # its datasets are for everyone
+    tag_protected=0            : bool            # its datasets cannot be overwritten
+    tag_public=0               : bool            # its datasets are for everyone
     tag_description=""         : varchar(1000)   # what for
     """
 
@@ -138,8 +138,8 @@ class AlfObject(dj.Manual):
     definition = """
     # one ALF object of a session: the columns that belong together, in their default versions
     -> acquisition.Session
-    collection                 : varchar(128)    # folder below the session
-    alf_object                 : varchar(64)     # e.g. trials, wheel
+    object_collection          : varchar(128)    # folder below the session
+    object_name                : varchar(64)     # e.g. trials, wheel
     ---
     object_fingerprint         : char(32)        # md5 over the hashes of the default datasets and what was refused
     accepted_columns           : varchar(4000)   # what may be read: columns of pipeline.alf, else attributes, as ,position,timestamps,
@@ -187,7 +187,7 @@ class Change(dj.Manual):
     change_id                  : char(36)
     ---
     change_time                : datetime(6)     # UTC
-    change_action              : varchar(16)     # registered, replaced, deleted, restored, compressed, refreshed, removed
+    change_action              : varchar(16)     # registered, replaced, deleted, restored, compressed, removed
     change_path                : varchar(500)    # the file, session or table that it happened to
     change_detail=""           : varchar(1000)   # in words
     old_hash=""                : varchar(32)        # md5 before

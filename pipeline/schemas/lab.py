@@ -17,7 +17,7 @@ class Lab(dj.Manual):
     institution=""             : varchar(255)    # university or institute
     address=""                 : varchar(255)    # postal address
     time_zone="UTC"            : varchar(64)     # IANA name, e.g. Europe/London; times in the tables are UTC
-    reference_weight_pct=0.85  : float64         # least weight under water restriction, fraction of the reference weight
+    reference_weight_pct=0.85  : float64         # least weight allowed, fraction of the reference weight
     zscore_weight_pct=0        : float64         # share of the z-score weight in the expected weight, 0-1
     """
 
@@ -30,7 +30,7 @@ class LabMember(dj.Manual):
     ---
     full_name=""               : varchar(255)    # given and family name
     email=""                   : varchar(255)    # e-mail address
-    member_active=true         : bool            # works here now
+    member_active=1            : bool            # works here now
     """
 
 

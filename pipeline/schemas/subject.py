@@ -108,7 +108,7 @@ class Line(dj.Manual):
     -> [nullable] Strain
     line_description=""        : varchar(1000)   # remarks
     target_phenotype=""        : varchar(255)    # what it is bred for
-    line_active=true           : bool            # is bred now
+    line_active=1              : bool            # is bred now
     """
 
     class Carries(dj.Part):

@@ -1,0 +1,65 @@
+"""From one session's trials to what the training criteria need to know of it."""
+
+import datetime
+
+import numpy as np
+
+from pipeline.analysis import reaction_times
+from pipeline.analysis.conventions import (
+    EASY_CONTRAST,
+    Trials,
+    n_trials,
+    responded,
+    right_choice,
+    trial_correct,
+    trial_signed_contrast,
+)
+from pipeline.analysis.training import SessionRecord
+
+
+def session_record(
+    trials: Trials,
+    session_date: datetime.date,
+    session_number: int,
+    task_protocol: str = "",
+    on_ephys_rig: bool = False,
+    start_delay: float = float("nan"),
+) -> SessionRecord:
+    """Count the trials of a session by block and contrast.
+
+    Parameters
+    ----------
+    trials : mapping of column name to ndarray, shape (n_trials,)
+    start_delay : s before the first trial
+
+    Returns
+    -------
+    A record for `pipeline.analysis.training.evaluate`. Trials without a response count in `n_trials` only; without
+    choice or contrasts there are no counts, without `probability_left` the block is 0.5.
+
+    Examples
+    --------
+    >>> record = session_record({
+    ...     "choice": np.array([1, -1, -1, 0]), "feedback_type": np.array([1, 1, -1, -1]),
+    ...     "contrast_left": np.array([1.0, np.nan, 0.0, np.nan]),
+    ...     "contrast_right": np.array([np.nan, 0.5, np.nan, 0.5])}, datetime.date(2026, 1, 5), 1)
+    >>> record.n_trials, record.performance_easy, record.signed_contrast, record.n, record.n_right
+    (4, 1.0, array([-100.,    0.,   50.]), array([1, 1, 1]), array([0, 1, 1]))
+    """
+    facts = (session_date, session_number, task_protocol, on_ephys_rig, start_delay, n_trials(trials))
+    contrast, correct = trial_signed_contrast(trials), trial_correct(trials)
+    if contrast is None or "choice" not in trials:
+        return SessionRecord(*facts, float("nan"), [], [], [], [])
+    response = responded(trials["choice"])
+    easy = response & (np.abs(contrast) >= EASY_CONTRAST)
+    performance_easy = float(np.nanmean(correct[easy])) if correct is not None and easy.any() else float("nan")
+    probability = np.full(contrast.size, 0.5)
+    if "probability_left" in trials:
+        probability = np.round(np.asarray(trials["probability_left"], dtype=float), 4)
+    taken = response & np.isfinite(contrast) & np.isfinite(probability)
+    cells, which = np.unique(np.column_stack((probability, contrast))[taken], axis=0, return_inverse=True)
+    right = np.bincount(which.ravel(), right_choice(trials["choice"])[taken], minlength=len(cells)).astype(int)
+    times = reaction_times.response_time(trials)
+    at_zero = times[(contrast == 0) & np.isfinite(times)] if times is not None else ()
+    count = np.bincount(which.ravel(), minlength=len(cells))
+    return SessionRecord(*facts, performance_easy, cells[:, 0], cells[:, 1], count, right, at_zero)

@@ -1,0 +1,108 @@
+"""The life of an animal in order: its sessions and their trials, as the summaries over many sessions take them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import datajoint as dj
+import numpy as np
+import pyarrow as pa
+
+from pipeline import fingerprints
+from pipeline.analysis.records import session_record
+from pipeline.analysis.training import SessionRecord
+from pipeline.database.bulk import fetch_columns, json_column, to_numpy
+from pipeline.schemas import acquisition, behavior, subject
+
+# What of a session goes into its animal's summaries, apart from the trials.
+_FACTS = ("task_protocol", "rig", "start_delay")
+
+
+class PerSubject:
+    """What the summaries over all sessions of an animal have in common: who has one, and when it is stale.
+
+    They are `rolling`: a worker makes them anew by itself whenever a session was added, changed or removed, so that the
+    order in which sessions arrive does not matter.
+    """
+
+    rolling = True
+    fingerprint: str
+    """The column that holds the fingerprint of all sessions."""
+
+    @property
+    def key_source(self) -> dj.expression.QueryExpression:
+        """Animals with trials."""
+        return subject.Subject.proj() & behavior.TrialSet.proj()
+
+    def current_fingerprints(self, key: dict | None = None) -> pa.Table:
+        """Key and fingerprint of every animal (of `key`) that should have a row now."""
+        names = acquisition.Session.primary_key
+        sessions = acquisition.Session.proj(*_FACTS) * behavior.TrialSet.proj("trials_fingerprint") & (key or {})
+        parts = [*names[2:], "trials_fingerprint", *_FACTS]
+        return fingerprints.combine(fetch_columns(sessions, *names[:2], *parts), names[:2], parts)
+
+    def _fingerprint_of(self, key: dict) -> dict[str, str]:
+        """The fingerprint column of the row that `make` is about to insert."""
+        return {self.fingerprint: self.current_fingerprints(key)["fingerprint"][0].as_py()}
+
+
+@dataclass(frozen=True)
+class PastSession:
+    """One session of an animal: its key, what is known of it, and its trials (columns that it lacks are left out)."""
+
+    key: dict[str, Any]
+    facts: dict[str, Any]
+    trials: dict[str, np.ndarray]
+
+    def record(self) -> SessionRecord:
+        """The session as the training criteria see it."""
+        delay = self.facts["start_delay"]
+        return session_record(
+            self.trials,
+            self.key["session_date"],
+            self.key["session_number"],
+            task_protocol=self.facts["task_protocol"],
+            on_ephys_rig="ephys" in self.facts["rig"].lower(),
+            start_delay=float("nan") if delay is None else delay,
+        )
+
+
+def sessions_of(key: dict) -> list[PastSession]:
+    """All sessions with trials of one animal, in order of date and number, read in two queries."""
+    names = acquisition.Session.primary_key
+    order = ", ".join(names[2:])
+    found = fetch_columns(
+        (acquisition.Session.proj(*_FACTS) * behavior.TrialSet.proj("n_trials", "columns_present")) & key,
+        *names, *_FACTS, "n_trials", "columns_present", order_by=order,
+    )  # fmt: skip
+    present = json_column(found, "columns_present")
+    columns = sorted({name for one in present for name in one})
+    trials = fetch_columns(behavior.TrialSet.Trial & key, *columns, order_by=f"{order}, trial_id") if columns else None
+    arrays = to_numpy(trials) if columns else {}
+    ends = np.cumsum(found["n_trials"].to_numpy())
+    return [
+        PastSession(
+            key={name: row[name] for name in names},
+            facts={name: row[name] for name in _FACTS},
+            trials={name: arrays[name][end - row["n_trials"] : end] for name in has},
+        )
+        for row, has, end in zip(found.to_pylist(), present, ends, strict=True)
+    ]
+
+
+def times_lookup(table: pa.Table, lookup: dj.expression.QueryExpression, text: str) -> pa.Table:
+    """Each row of fingerprints with each row of a lookup table, whose column `text` goes into the fingerprint."""
+    rows = lookup.to_dicts()
+    key = [name for name in table.column_names if name != "fingerprint"]
+    pairs = [
+        {name: value for name, value in row.items() if name in lookup.primary_key}
+        | {name: known[name] for name in key}
+        | {"fingerprint": known["fingerprint"], "text": json.dumps(row[text], sort_keys=True)}
+        for known in table.to_pylist()
+        for row in rows
+    ]
+    names = [*key, *lookup.primary_key, "fingerprint", "text"]
+    columns = {name: [pair[name] for pair in pairs] for name in names}
+    return fingerprints.combine(pa.table(columns), names[:-2], names[-2:])

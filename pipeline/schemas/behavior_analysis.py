@@ -1,0 +1,256 @@
+"""How the animals do: performance, psychometric fits, training status and daily summaries, computed from the trials."""
+
+import json
+
+import datajoint as dj
+import pyarrow as pa
+
+from pipeline import history
+from pipeline.analysis import criteria, performance, psychometrics, training
+from pipeline.database import registry
+from pipeline.schemas import behavior, subject  # noqa: F401 - parents of foreign keys
+
+schema = registry.schema(__name__)
+
+
+@schema
+class SessionPerformance(dj.Computed):
+    definition = """
+    # how an animal did in one session; null where the columns that it takes are absent
+    -> behavior.TrialSet
+    ---
+    n_responses=null           : int32           # trials with a response
+    n_no_go=null               : int32           # trials without a response
+    n_correct=null             : int32           # responses that were correct
+    performance=null           : float64         # fraction correct over trials with a response, 0-1
+    n_easy=null                : int32           # responses where the contrast is 0.5 or more
+    n_easy_correct=null        : int32           # those of them that were correct
+    n_easy_no_go=null          : int32           # easy trials without a response
+    performance_easy=null      : float64         # fraction correct of the easy responses, 0-1; null without such trials
+    reaction_time=null         : float64         # median time from stimulus to response, s
+    reaction_time_zero=null    : float64         # the same at zero contrast, s
+    contrasts=null             : json            # list of signed contrasts, percent, right positive; order of the lists below
+    contrast_n=null            : json            # list of responses at each contrast
+    contrast_n_right=null      : json            # list of choices to the right at each contrast
+    contrast_n_correct=null    : json            # list of correct responses at each contrast
+    contrast_reaction_time=null       : json     # list of median times from stimulus to response, s
+    contrast_reaction_time_low=null   : json     # list of the lower ends of the 0.68 intervals of the medians, s
+    contrast_reaction_time_high=null  : json     # list of the upper ends, s
+    """
+
+    def make(self, key):
+        row = performance.session_performance(behavior.fetch_trials(key))
+        row.pop("n_trials")  # is in TrialSet
+        self.insert1(key | _as_lists(row))
+
+
+@schema
+class PsychometricFit(dj.Computed):
+    definition = """
+    # psychometric functions of one session, one for each prior: erf with two lapses, by maximum likelihood
+    -> behavior.TrialSet
+    ---
+    n_blocks                   : int16           # priors that occur
+    bias_shift=null            : float64         # bias at prior 0.8 minus bias at 0.2, percent contrast; null without both
+    """
+
+    class Block(dj.Part):
+        definition = """
+        # trials with one prior, and the curve fitted to them; null where there are fewer than two contrasts
+        -> master
+        block                      : int16           # probability that the stimulus is on the left, percent
+        ---
+        block_probability_left     : float64         # the same as a fraction, 0-1
+        block_n_trials             : int32
+        block_contrasts            : json            # list of signed contrasts, percent, right positive
+        block_n                    : json            # list of responses at each contrast
+        block_n_right              : json            # list of choices to the right at each contrast
+        block_reaction_time=null   : json            # list of median times from stimulus to response, s
+        block_reaction_time_low=null   : json        # list of the lower ends of the 0.68 intervals of the medians, s
+        block_reaction_time_high=null  : json        # list of the upper ends, s
+        bias=null                  : float64         # contrast at the middle of the rise, percent, right positive
+        threshold=null             : float64         # width of the rise, percent; the Gaussian SD is threshold / sqrt 2
+        lapse_low=null             : float64         # P(right) far to the left, 0-1
+        lapse_high=null            : float64         # 1 - P(right) far to the right, 0-1
+        bias_error=null            : float64         # standard error, percent
+        threshold_error=null       : float64         # standard error, percent
+        lapse_low_error=null       : float64         # standard error
+        lapse_high_error=null      : float64         # standard error
+        log_likelihood=null        : float64         # binomial, natural log
+        at_bound                   : json            # list of the parameters that lie on an edge of the allowed box
+        identifiable=null          : bool            # the data determine bias and threshold
+        """
+
+    def make(self, key):
+        blocks = {
+            probability: block
+            for probability, block in performance.blocks(behavior.fetch_trials(key)).items()
+            if block["contrasts"] is not None
+        }
+        problems = [(block["contrasts"], block["contrast_n"], block["contrast_n_right"]) for block in blocks.values()]
+        fits = psychometrics.fit_batch(problems)
+        shift = psychometrics.block_bias_shift({p: fits[i] for i, p in enumerate(blocks)})
+        self.insert1(key | {"n_blocks": len(blocks), "bias_shift": shift})
+        self.Block.insert(
+            key | _block_row(probability, block, fits[i]) for i, (probability, block) in enumerate(blocks.items())
+        )
+
+
+def _block_row(probability: float, block: dict, fit: psychometrics.Fit) -> dict:
+    names = psychometrics.PARAMETERS
+    return {
+        "block": round(100 * probability),
+        "block_probability_left": probability,
+        "block_n_trials": block["n_trials"],
+        "block_contrasts": block["contrasts"].tolist(),
+        "block_n": block["contrast_n"].tolist(),
+        "block_n_right": block["contrast_n_right"].tolist(),
+        "at_bound": list(psychometrics.bound_names(fit.at_bound)),
+        "identifiable": fit.identifiable,
+        "log_likelihood": fit.log_likelihood,
+    } | _as_lists(
+        {f"block_reaction_time{end}": block[f"contrast_reaction_time{end}"] for end in ("", "_low", "_high")}
+        | dict(zip(names, fit.parameters, strict=True))
+        | {f"{name}_error": error for name, error in zip(names, fit.standard_errors, strict=True)}
+    )
+
+
+@schema
+class TrainingCriteria(dj.Lookup):
+    definition = """
+    # rule sets that say when an animal is trained
+    criteria                   : varchar(32)     # name
+    criteria_version           : int16
+    ---
+    criteria_description       : varchar(1000)
+    rules                      : json            # as pipeline.analysis.criteria.RuleSet writes them
+    """
+    contents = [
+        {
+            "criteria": rules.name,
+            "criteria_version": rules.version,
+            "criteria_description": rules.description,
+            "rules": json.loads(rules.to_json()),
+        }
+        for rules in criteria.RULE_SETS.values()
+    ]
+
+
+@schema
+class SubjectTraining(history.PerSubject, dj.Computed):
+    definition = """
+    # how far the training of an animal is, by one rule set
+    -> subject.Subject
+    -> TrainingCriteria
+    ---
+    training_fingerprint       : char(32)        # of all sessions and the rules
+    training_status            : varchar(32)     # after the latest session
+    n_training_sessions        : int32           # sessions that count
+    first_dates                : json            # status -> first date
+    days_to_status             : json            # status -> training days up to and including that date
+    next_status=""             : varchar(32)     # the status to aim at; empty when there is none
+    missing_for_next           : json            # list of what is still missing for it, in words
+    """
+    fingerprint = "training_fingerprint"
+
+    class SessionTrainingStatus(dj.Part):
+        definition = """
+        # the training status after one session
+        -> master
+        -> behavior.TrialSet
+        ---
+        session_status             : varchar(32)     # status, kept once it is reached where the rule set says so
+        session_level=""           : varchar(32)     # the status whose criteria the window that ends here meets by itself
+        status_training_day=null   : int32           # which day of training, from 1; null for sessions that do not count
+        window_sessions=null       : int16           # sessions pooled in the fit
+        window_bias=null           : float64         # of the curve fitted to the window, percent, right positive
+        window_threshold=null      : float64         # percent
+        window_lapse_low=null      : float64         # 0-1
+        window_lapse_high=null     : float64         # 0-1
+        """
+
+    @property
+    def key_source(self):
+        return super().key_source * TrainingCriteria.proj()
+
+    def current_fingerprints(self, key: dict | None = None) -> pa.Table:
+        """Key and fingerprint of every animal and rule set (of `key`) that should have a row now."""
+        key = key or {}
+        animal = {name: value for name, value in key.items() if not name.startswith("criteria")}
+        return history.times_lookup(super().current_fingerprints(animal), TrainingCriteria & key, "rules")
+
+    def make(self, key):
+        rules = criteria.RuleSet.from_json(json.dumps((TrainingCriteria & key).fetch1("rules")))
+        course = training.evaluate([session.record() for session in history.sessions_of(key)], rules)
+        self.insert1(
+            key
+            | self._fingerprint_of(key)
+            | {
+                "training_status": course.status,
+                "n_training_sessions": sum(session.level is not None for session in course.sessions),
+                "first_dates": {step.status: str(step.session_date) for step in course.milestones},
+                "days_to_status": {step.status: step.training_day for step in course.milestones},
+                "next_status": course.next_status or "",
+                "missing_for_next": [item.words for item in course.missing],
+            }
+        )
+        self.SessionTrainingStatus.insert(key | _status_row(session) for session in course.sessions)
+
+
+SessionTrainingStatus = SubjectTraining.SessionTrainingStatus
+
+
+def _status_row(session: training.SessionStatus) -> dict:
+    fit = session.pooled_fit
+    row = {
+        "session_date": session.session_date,
+        "session_number": session.session_number,
+        "session_status": session.status,
+        "session_level": session.level or "",
+        "status_training_day": session.training_day,
+    }
+    if fit is None:
+        return row | dict.fromkeys(f"window_{name}" for name in ("sessions", *psychometrics.PARAMETERS))
+    parameters = {f"window_{name}": getattr(fit, name) for name in psychometrics.PARAMETERS}
+    return row | {"window_sessions": fit.n_sessions} | _as_lists(parameters)
+
+
+@schema
+class BehaviorHistory(history.PerSubject, dj.Computed):
+    definition = """
+    # the behaviour of an animal over its life, a row a day in DailySummary
+    -> subject.Subject
+    ---
+    history_fingerprint        : char(32)        # of all sessions
+    n_training_days            : int32           # days with a session of the task
+    first_training_date=null   : date
+    last_training_date=null    : date
+    """
+    fingerprint = "history_fingerprint"
+
+    class DailySummary(dj.Part):
+        definition = """
+        # one day: all sessions of that date pooled
+        -> master
+        summary_date               : date            # in the lab's time zone
+        ---
+        day_sessions               : int16
+        day_trials                 : int32
+        day_minutes=null           : float64         # from first to last trial, sessions added, min
+        day_performance=null       : float64         # fraction correct over trials with a response, 0-1
+        day_performance_easy=null  : float64         # the same where the contrast is 0.5 or more, 0-1
+        day_reaction_time=null     : float64         # median time from stimulus to response, s
+        training_day               : int32           # which day of training, from 1
+        training_week              : int32           # which week of five training days, from 0
+        """
+
+
+DailySummary = BehaviorHistory.DailySummary
+
+
+def _as_lists(row: dict) -> dict:
+    """The row with lists for arrays, and None for NaN."""
+    return {
+        name: value.tolist() if hasattr(value, "tolist") else None if value != value else value
+        for name, value in row.items()
+    }

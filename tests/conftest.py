@@ -1,0 +1,81 @@
+"""Real databases for the tests: one embedded PostgreSQL and one MariaDB a run, emptied before each test."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import datajoint as dj
+import pytest
+
+import pipeline
+from pipeline import settings
+from pipeline.database import registry
+from tests.database import mariadb
+
+REAL_DATA = Path(__file__).parents[2] / "shared" / "realdata" / "alf"
+
+
+@pytest.fixture
+def real_data() -> Path:
+    """The folder of real recordings; tests are skipped where it is not."""
+    if not REAL_DATA.is_dir():
+        pytest.skip(f"no real recordings at {REAL_DATA}")
+    return REAL_DATA
+
+
+@pytest.fixture(scope="session", params=["postgresql", "mysql"])
+def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, object]]:
+    """Settings that lead to a running server with all tables declared, once for each backend."""
+    if request.param == "postgresql":
+        from pipeline.database import embedded
+
+        # as root the server runs as another user, which cannot enter pytest's private folders
+        home = Path(tempfile.mkdtemp(prefix="neurojoint-"))
+        home.chmod(0o711)
+
+        def stop() -> None:
+            embedded.stop(home)
+            shutil.rmtree(home, ignore_errors=True)
+
+        chosen = {"home": home}
+    else:
+        url, stop = mariadb.start(tmp_path_factory.mktemp("mariadb"))
+        chosen = {"database_url": url}
+    with settings.override(**chosen):
+        connection = pipeline.connect()
+        yield chosen
+        connection.close()
+    stop()
+
+
+@pytest.fixture
+def database(server: dict[str, object]) -> dj.Connection:
+    """An open connection to empty tables (lookups have their contents), bound to the schema modules."""
+    with settings.override(**server):
+        connection = dj.conn()
+        if not connection.is_connected:
+            connection = pipeline.connect()
+        _empty(connection)
+        yield connection
+        if connection.in_transaction:
+            connection.cancel_transaction()
+
+
+def _empty(connection: dj.Connection) -> None:
+    """Delete all rows; what the migrations wrote stays."""
+    names = [one.full_table_name for table in registry.tables() for one in (table, *registry.parts(table))]
+    names += [table().jobs.full_table_name for table in registry.populated_tables()]
+    names = [name for name in names if "schema_migration" not in name]
+    if connection.adapter.backend == "postgresql":
+        connection.query(f"TRUNCATE {', '.join(names)}")
+    else:
+        connection.query("SET FOREIGN_KEY_CHECKS=0")
+        for name in names:
+            connection.query(f"DELETE FROM {name}")
+        connection.query("SET FOREIGN_KEY_CHECKS=1")
+    for table in registry.tables():
+        if contents := getattr(table, "contents", None):
+            table.insert(contents)

@@ -1,0 +1,160 @@
+"""Rows by the thousand: what goes in comes out, with the checks and errors of DataJoint's insert, on both backends."""
+
+from __future__ import annotations
+
+import datetime
+
+import datajoint as dj
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from pipeline import acquisition, behavior, data, lab, subject
+from pipeline.database.bulk import fetch_columns, insert_many, json_column, to_numpy
+
+EID = "00000000-0000-4000-8000-%012d"
+
+
+@pytest.fixture
+def session(database: dj.Connection) -> dict:
+    """The key of one session."""
+    lab.Lab.insert1({"lab": "lab"})
+    subject.Subject.insert1({"lab": "lab", "subject": "mouse", "subject_uuid": EID % 0})
+    key = {"lab": "lab", "subject": "mouse", "session_date": datetime.date(2026, 1, 5), "session_number": 1}
+    acquisition.Session.insert1(key | {"eid": EID % 1})
+    return key
+
+
+def sessions(session: dict, numbers: list[int], **columns) -> dict:
+    return session | {"session_number": numbers, "eid": [EID % n for n in numbers]} | columns
+
+
+def test_columns_come_back_as_they_went_in(session):
+    """Every type that the tables use, with NULL in each column that may be null."""
+    start = np.array(["2026-01-05T10:00:00.123456", "NaT"], "datetime64[us]")
+    insert_many(acquisition.Session, sessions(session, [2, 3], start_time=start, rig=["a,\"b\"\n'c'\\", ""]))
+    found = fetch_columns(acquisition.Session & "session_number > 1", order_by="session_number")
+    assert found["session_number"].to_pylist() == [2, 3]
+    assert found["session_date"].to_pylist() == [session["session_date"]] * 2
+    assert found["start_time"].to_pylist() == [datetime.datetime(2026, 1, 5, 10, 0, 0, 123456), None]
+    assert found["rig"].to_pylist() == ["a,\"b\"\n'c'\\", ""], "text with quotes, and empty text that is not NULL"
+    assert found["session_qc"].to_pylist() == ["NOT_SET"] * 2, "a column that is not given has its default"
+
+
+def test_json_columns_hold_lists_and_dicts(session):
+    objects = {"object_collection": "alf", "object_name": ["a", "b"], "object_fingerprint": "0" * 32}
+    refused = [{"choice": "value_range", "n": np.int64(3), "x": float("nan")}, {}]
+    insert_many(data.AlfObject, session | objects | {"accepted_columns": ",a,", "refused_columns": refused})
+    found = fetch_columns(data.AlfObject, "refused_columns", order_by="object_name")
+    assert json_column(found, "refused_columns") == [{"choice": "value_range", "n": 3, "x": None}, {}]
+    assert (data.AlfObject & {"object_name": "b"}).fetch1("refused_columns") == {}
+
+
+floats = st.floats(allow_nan=True, allow_infinity=False, width=64)
+
+
+@hypothesis_settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.lists(st.tuples(floats, st.none() | st.booleans(), st.integers(-(2**31), 2**31 - 1)), min_size=1))
+def test_numbers_survive_to_the_last_bit(session, rows):
+    """Floats come back bit for bit, NaN as NULL; booleans and integers as they were."""
+    behavior.TrialSet.Trial().delete_quick()
+    behavior.TrialSet().delete_quick()
+    trial_set(session, len(rows))
+    times, included, numbers = zip(*rows, strict=True)
+    columns = {"trial_id": np.arange(len(rows)), "response_times": times, "included": included, "rep_num": numbers}
+    insert_many(behavior.TrialSet.Trial, session | columns)
+    found = fetch_columns(behavior.TrialSet.Trial, *columns, order_by="trial_id")
+    assert found["included"].to_pylist() == list(included)
+    assert found["rep_num"].to_pylist() == list(numbers)
+    np.testing.assert_array_equal(to_numpy(found)["response_times"], np.array(times))
+
+
+def trial_set(session: dict, n_trials: int) -> None:
+    empty = {name: [] for name in ("columns_present", "columns_absent", "columns_other")}
+    row = {"trials_fingerprint": "0" * 32, "trials_collection": "alf", "n_trials": n_trials, "trials_complete": False}
+    behavior.TrialSet.insert1(session | row | empty | {"columns_refused": {}}, allow_direct_insert=True)
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        ({"lab": "nowhere"}, dj.errors.IntegrityError),
+        ({"session_number": [1, 2]}, dj.errors.DuplicateError),
+        ({"eid": None}, dj.errors.MissingAttributeError),
+        ({"no_such_column": 1}, KeyError),
+    ],
+    ids=["foreign key", "duplicate key", "required column", "unknown column"],
+)
+def test_errors_are_those_of_datajoint(session, change, error):
+    """The same wrong rows raise the same class from DataJoint's insert, and neither leaves a row behind."""
+    columns = sessions(session, [2, 3]) | change
+    rows = [{name: value[i] if isinstance(value, list) else value for name, value in columns.items()} for i in range(2)]
+    for insert in (lambda: insert_many(acquisition.Session, columns), lambda: acquisition.Session.insert(rows)):
+        with pytest.raises(error):
+            insert()
+    assert len(acquisition.Session()) == 1
+
+
+@pytest.mark.parametrize("value", [5.7, 2**40, "five"])
+def test_a_value_that_does_not_fit_its_column_is_refused(session, value):
+    """MySQL alone would round 5.7 to 6 in silence."""
+    with pytest.raises(dj.DataJointError, match="session_number"):
+        insert_many(acquisition.Session, session | {"session_number": [value], "eid": EID % 2})
+
+
+def test_columns_of_unequal_length_are_refused(session):
+    with pytest.raises(dj.DataJointError, match="unequal length"):
+        insert_many(acquisition.Session, session | {"session_number": [2, 3], "eid": [EID % 2]})
+
+
+def test_populated_tables_take_rows_from_make_only(session):
+    class Guarded(type(behavior.TrialSet())):
+        _allow_insert = False
+
+    with pytest.raises(dj.DataJointError, match=r"make\(\) only"):
+        insert_many(Guarded(), session)
+
+
+def test_duplicates_are_skipped_or_updated_on_request(session):
+    insert_many(acquisition.Session, sessions(session, [2], rig="old"))
+    insert_many(acquisition.Session, sessions(session, [2, 3], rig="new"), on_duplicate="skip")
+    rigs = acquisition.Session.proj("rig") & "session_number > 1"
+    assert fetch_columns(rigs, "rig", order_by="session_number")["rig"].to_pylist() == ["old", "new"]
+    insert_many(acquisition.Session, sessions(session, [2, 4], rig="newest"), on_duplicate="update")
+    assert fetch_columns(rigs, "rig", order_by="session_number")["rig"].to_pylist() == ["newest", "new", "newest"]
+
+
+def test_rows_belong_to_the_open_transaction(session, database):
+    with pytest.raises(RuntimeError, match="rolled back"), database.transaction:
+        insert_many(acquisition.Session, sessions(session, [2]))
+        insert_many(acquisition.Session, sessions(session, [2, 3]), on_duplicate="skip")
+        assert len(acquisition.Session()) == 3
+        raise RuntimeError("rolled back")
+    assert len(acquisition.Session()) == 1
+
+
+def test_restrictions_with_percent_signs_and_computed_columns_are_fetched(session):
+    insert_many(acquisition.Session, sessions(session, [2, 3], rig=["100%", "50%"]))
+    found = fetch_columns(acquisition.Session & "rig LIKE '100%%'", "rig")
+    assert found["rig"].to_pylist() == ["100%"]
+    counted = subject.Subject.aggr(acquisition.Session, n="count(session_number)")
+    assert [int(n) for n in fetch_columns(counted, "n")["n"].to_pylist()] == [3]
+
+
+def test_no_rows_are_no_error(session):
+    assert insert_many(acquisition.Session, sessions(session, [])) == 0
+    found = fetch_columns(acquisition.Session & "session_number > 9", "eid", "start_time")
+    assert found.num_rows == 0
+    assert found.schema.field("start_time").type == pa.timestamp("us")
+
+
+def test_an_arrow_table_can_be_inserted_as_it_was_fetched(session):
+    """Backup and copy: what `fetch_columns` gives, `insert_many` takes."""
+    insert_many(acquisition.Session, sessions(session, [2, 3]))
+    rows = fetch_columns(acquisition.Session)
+    acquisition.Session().delete_quick()
+    insert_many(acquisition.Session, rows)
+    assert fetch_columns(acquisition.Session, order_by="session_number").equals(rows.sort_by("session_number"))
