@@ -75,7 +75,7 @@ class Mouse:
 
 
 KINDS = {
-    "fast": {"halfway": 3.5, "slope": 0.8, "second_session_every": 6},
+    "fast": {"halfway": 4.0, "slope": 1.4, "second_session_every": 9},
     "slow": {"halfway": 15.0, "slope": 3.0, "rt_zero": (3.5, 1.0)},
     "never": {"halfway": 400.0, "slope": 1.0, "no_go_rate": (0.04, 0.0), "weight_held": 0.8},
     "side_biased": {"halfway": 7.0, "slope": 1.5, "bias": (-60.0, -60.0), "threshold": (80.0, 30.0)},

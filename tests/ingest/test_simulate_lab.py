@@ -13,6 +13,9 @@ from one.alf.spec import is_valid
 
 from ingest.simulate import Psychometric, signed_contrast, write_lab, write_many
 from ingest.simulate.files import ALF_NAMES, REVISION
+from pipeline.analysis.criteria import RULE_SETS
+from pipeline.analysis.records import session_record
+from pipeline.analysis.training import evaluate
 from pipeline.errors import NeurojointError
 
 
@@ -163,6 +166,38 @@ def test_learned_mice_master_what_moves_them_on(lab):
         assert np.mean(trials["feedback_type"][np.abs(signed) >= 50] == 1) > 0.9
         assert abs(session["blocks"]["0.5"]["bias"]) < 10
         assert session["blocks"]["0.5"]["threshold"] < 20
+
+
+def test_the_published_rules_find_the_fast_mouse_trained(lab):
+    """trained_1a, trained_1b before the first biased session, then ready4ephysrig; the other kinds stay in training."""
+    _, truth, _ = lab
+    courses = {}
+    for subject, mouse in truth["mice"].items():
+        own = [(path, s) for path, s in _sessions(lab) if s["subject"] == subject]
+        history = [
+            session_record(
+                _read_trials(path),
+                date.fromisoformat(s["date"]),
+                s["number"],
+                s["task_protocol"],
+                on_ephys_rig="ephys" in s["rig"],
+                start_delay=float(s["delay"]),
+            )
+            for path, s in own
+        ]
+        courses[mouse["kind"]] = evaluate(history, RULE_SETS["ibl_pipeline_2021"])
+    reached = {m.status: m.session_date.isoformat() for m in courses.pop("fast").milestones}
+    assert list(reached)[:4] == ["in_training", "trained_1a", "trained_1b", "ready4ephysrig"]
+    first_biased = truth["mice"]["fast_001"]["first_date_of_stage"]["biased"]
+    assert reached["trained_1b"] < first_biased <= reached["ready4ephysrig"]
+    assert {course.status for course in courses.values()} == {"in_training"}
+
+
+def test_priors_shift_choices_towards_the_likelier_side(lab):
+    """In blocks with more stimuli on the left the generating bias is larger: fewer right choices."""
+    blocks = [session["blocks"] for _, session in _sessions(lab) if session["stage"] != "training"]
+    assert len(blocks) >= 5
+    assert all(b["0.8"]["bias"] - b["0.2"]["bias"] == pytest.approx(14) for b in blocks)
 
 
 def test_sessions_are_on_weekdays_and_some_days_have_two(lab):
