@@ -4,6 +4,7 @@ import dataclasses
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import psychofit
@@ -180,6 +181,14 @@ def test_a_batch_equals_single_fits_bit_by_bit_and_every_time():
         assert_same(fit(*problem), again[b])
 
 
+def test_threads_get_the_same_fits():
+    sets = simulate(9, 40)
+    expected = fit_batch(sets)
+    with ThreadPoolExecutor(4) as pool:
+        for found in pool.map(fit_batch, [sets] * 8):
+            np.testing.assert_array_equal(found.threshold, expected.threshold)
+
+
 def test_order_repeats_and_empty_levels_do_not_matter():
     contrasts, n, n_right = simulate(6, 1)[0]
     shuffled = np.random.default_rng(0).permutation(contrasts.size)
@@ -237,6 +246,22 @@ def test_a_step_between_two_contrasts_is_not_identified():
     assert found.threshold < 6.25
     assert not found.identifiable
     np.testing.assert_allclose(curve(BIASED, *found.parameters), np.where(BIASED >= 6.25, 0.9, 0.1), atol=1e-3)
+
+
+def test_only_fits_that_can_be_trusted_are_called_identifiable():
+    rng = np.random.default_rng(2)
+    truth = np.column_stack(
+        [rng.normal(0, 12, 1000), rng.lognormal(3, 0.8, 1000), rng.beta(1, 6, 1000), rng.beta(1, 6, 1000)]
+    )
+    sets = []
+    for parameters in truth:
+        n = rng.multinomial(rng.integers(60, 900), np.full(TRAINING.size, 1 / TRAINING.size))
+        sets.append((TRAINING, n, rng.binomial(n, np.clip(curve(TRAINING, *parameters), 0, 1))))
+    fits = fit_batch(sets)
+    off = np.abs(np.log(fits.threshold / truth[:, 1]))
+    assert 0.7 < fits.identifiable.mean() < 0.9
+    assert np.percentile(off[fits.identifiable], 95) < 1
+    assert np.percentile(off[~fits.identifiable], 95) > 3
 
 
 def test_first_training_sessions_with_four_contrasts_are_not_identified():
