@@ -131,6 +131,18 @@ def db_restore(file: Path, force: bool, yes: bool) -> None:
     click.echo(f"{len(schemas)} schemas restored")
 
 
+@db.command("upgrade")
+def db_upgrade() -> None:
+    """Bring the tables of an older version of neurojoint up to this one. Stop the workers and make a backup first."""
+    from pipeline.database import connection, migrate
+    from pipeline.settings import settings
+
+    applied = migrate.upgrade(connection.open_connection(settings()), settings().prefix)
+    for migration in applied:
+        click.echo(f"applied {migration.number:04d} {migration.name.replace('_', ' ')}")
+    click.echo("the tables are up to date")
+
+
 @main.command()
 @click.argument("root", type=click.Path(path_type=Path))
 @click.option(
