@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
-import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -15,22 +14,13 @@ import numpy as np
 from pipeline.errors import NeurojointError
 
 from . import damage, files
-from .mice import PROTOCOLS, Career, Mouse, make_mouse, next_weight
-from .session import SessionParams, simulate_trials
+from .life import PROJECT, TABLES, USERS, Session, iso, live, uuid4
+from .mice import Mouse, make_mouse
 from .wheel import simulate_wheel
 
 DEFAULT_START = date(2023, 9, 4)  # a Monday
-PROJECT = "simulated_learning"
-USERS = ("ada", "cajal", "marr")
 IBLRIG_VERSIONS = {7: "7.2.6", 8: "8.15.6"}
 FORM_CYCLE = ("npy", "table", "npy", "plain", "table", "npy", "revision", "npy")
-TABLES = {
-    "subjects": "lab,subject,subject_uuid,sex,birth_date,death_date,species,line,strain,source,responsible_user,"
-    "projects,protocol_number,cage,ear_mark,description,reference_weight,implant_weight",
-    "weighings": "lab,subject,weighing_time,weight,user",
-    "water": "lab,subject,administration_time,volume,water_type,adlib,user,session_number",
-    "restrictions": "lab,subject,start_time,end_time,reference_weight",
-}
 
 
 def write_lab(
@@ -61,7 +51,7 @@ def write_lab(
         Write wheel traces too, and camera times for every fifth session (they are most of the bytes).
     damaged
         Add one session per kind of damage, of a subject named `damaged_<kind>`, and list in `truth.json` what an ingest
-        must say of it.
+        must say of it. What links lead to is put into the folder `<root>.outside`.
     progress
         Called after each session with the number of sessions done and their total.
 
@@ -77,187 +67,126 @@ def write_lab(
         raise NeurojointError("a lab needs at least one mouse and one session", "give positive numbers")
     if (root / lab).exists():
         raise NeurojointError(f"{root / lab} exists already", "choose another folder or another lab name")
+    (root / "truth").mkdir(parents=True, exist_ok=True)
     rows = {name: [] for name in TABLES}
+    mice, known, truths = {}, {}, []
+    for index in range(n_mice):
+        rng = np.random.default_rng([seed, index])
+        mouse = make_mouse(index, start, rng)
+        stages = {}
+        for session in live(mouse, USERS[index % len(USERS)], n_sessions, start, rows, rng):
+            stored = FORM_CYCLE[session.index % len(FORM_CYCLE)] if form == "mixed" else form
+            version = 7 if (index + session.index) % 2 == 0 else 8
+            rig = f"_iblrig_{lab}_{'ephys' if session.on_ephys_rig else 'behavior'}_{index % 4}"
+            file_rng = np.random.default_rng([seed, index, session.index])  # so that mice do not depend on files
+            truth = _write_session(root, lab, session, stored, version, rig, wheel, file_rng)
+            truths.append(truth)
+            stages.setdefault(session.stage, truth["date"])
+            if truth["eid"] is not None:
+                known[truth["path"]] = _known(truth)
+            if progress:
+                progress(len(truths), n_mice * n_sessions)
+        mice[mouse.subject] = _mouse_truth(mouse) | {"first_date_of_stage": stages}
+    for name, header in TABLES.items():
+        _write_csv(root / f"{name}.csv", header, rows[name], lab)
+    (root / "sessions.json").write_text(json.dumps(known, indent=1), encoding="utf-8")
     truth = {
         "lab": lab,
         "seed": seed,
         "time_zone": "UTC",
         "project": PROJECT,
-        "mice": {},
-        "sessions": [],
-        "damaged": [],
+        "mice": mice,
+        "sessions": truths,
+        "damaged": damage.write_damaged(root, lab, start, seed) if damaged else [],
     }
-    known = {}
-    (root / "truth").mkdir(parents=True, exist_ok=True)
-    for index in range(n_mice):
-        rng = np.random.default_rng([seed, index])
-        mouse = make_mouse(index, start, rng)
-        sessions = []
-        for session in _mouse_life(mouse, index, n_sessions, start, lab, rows, rng):
-            number = len(sessions)
-            stored = FORM_CYCLE[number % len(FORM_CYCLE)] if form == "mixed" else form
-            file_rng = np.random.default_rng([seed, index, number])  # behaviour is the same whatever is written
-            sessions.append(_write_session(root, lab, session, stored, number, wheel, file_rng))
-            if sessions[-1]["eid"] is not None:
-                known[sessions[-1]["path"]] = _known(session, sessions[-1]["eid"])
-            if progress:
-                progress(index * n_sessions + number + 1, n_mice * n_sessions)
-        truth["mice"][mouse.subject] = _mouse_truth(mouse, sessions)
-        truth["sessions"] += sessions
-    if damaged:
-        truth["damaged"] = damage.write_damaged(root, lab, start, seed)
-    for name, header in TABLES.items():
-        _write_csv(root / f"{name}.csv", header, rows[name], lab)
-    (root / "sessions.json").write_text(json.dumps(known, indent=1), encoding="utf-8")
     path = root / "truth.json"
     path.write_text(json.dumps(truth, indent=1), encoding="utf-8")
     return path
 
 
-def _mouse_life(
-    mouse: Mouse, index: int, n_sessions: int, start: date, lab: str, rows: dict, rng: np.random.Generator
-) -> Iterator[dict]:
-    """Yield the sessions of a mouse, day by day, while appending its rows to the tables of the lab."""
-    user = USERS[index % len(USERS)]
-    career, weight, done, training_day = Career(), mouse.reference_weight, 0, 0
-    day = start - timedelta(days=5)
-    restricted = start - timedelta(days=1)
-    while done < n_sessions:
-        weekend = day.weekday() >= 5
-        if day < start:
-            weight = mouse.reference_weight + (0.1 * rng.standard_normal() if day < restricted else 0.0)
-        else:
-            weight = next_weight(mouse, weight, weekend, rng)
-        minute = int(rng.integers(0, 150))
-        weighed = datetime.combine(day, time(9), UTC) + timedelta(minutes=minute)
-        rows["weighings"].append((mouse.subject, _iso(weighed), f"{weight:.1f}", user))
-        earned = 0.0
-        if day >= start and not weekend:
-            twice = training_day % mouse.second_session_every == mouse.second_session_every - 1
-            for number in (1, 2) if twice else (1,):
-                if done == n_sessions:
-                    break
-                begin = weighed + timedelta(minutes=10, seconds=int(rng.integers(60)), hours=4 * (number - 1))
-                share = 1.0 if number == 1 else 0.4
-                params = mouse.session_params(training_day, career, rng, share)
-                trials = simulate_trials(params, rng)
-                end = begin + timedelta(seconds=round(float(trials["intervals_1"][-1]), 3))
-                water = round(float(trials["reward_volume"].sum()) / 1000, 4)
-                earned += water
-                rows["water"].append((mouse.subject, _iso(end), water, "Water 10% Sucrose", 0, user, number))
-                yield {
-                    "mouse": mouse, "career": career, "params": params, "trials": trials, "number": number,
-                    "user": user, "start_time": begin, "end_time": end, "weight": round(weight, 1), "index": index,
-                    "version": 7 if (index + done) % 2 == 0 else 8, "training_day": training_day,
-                }  # fmt: skip
-                career.after(params, trials, weight)
-                done += 1
-            training_day += 1
-        if day >= restricted:
-            _top_up(mouse, day, weight, earned, user, rows, rng)
-        day += timedelta(days=1)
-    _close(mouse, day, restricted, n_sessions, user, rows, rng)
-
-
-def _top_up(
-    mouse: Mouse, day: date, weight: float, earned: float, user: str, rows: dict, rng: np.random.Generator
-) -> None:
-    """Water outside the task: on weekends citric acid water ad libitum, else what is missing to 1 mL per 25 g."""
-    when = datetime.combine(day, time(17, int(rng.integers(60))), UTC)
-    if day.weekday() >= 5:
-        volume = f"{rng.uniform(1.2, 2.4):.2f}" if day.weekday() == 5 else ""
-        rows["water"].append((mouse.subject, _iso(when), volume, "Citric Acid Water 2%", 1, user, ""))
-    elif earned < weight / 25:
-        kind = "Hydrogel" if rng.random() < 0.3 else "Water"
-        rows["water"].append((mouse.subject, _iso(when), f"{weight / 25 - earned:.2f}", kind, 0, user, ""))
-
-
-def _close(
-    mouse: Mouse, day: date, restricted: date, n_sessions: int, user: str, rows: dict, rng: np.random.Generator
-) -> None:
-    """The subject's own row and its restriction; a mouse that did not learn in 40 sessions leaves the colony."""
-    culled = mouse.kind == "never" and n_sessions >= 40
-    row = (
-        mouse.subject, _uuid4(rng), mouse.sex, mouse.birth_date, day if culled else "", "Laboratory mouse", "C57BL/6J",
-        "C57BL/6J", "Jax", user, PROJECT, 3, f"cage{1 + int(rng.integers(20)):02d}", "RLB"[int(rng.integers(3))],
-        f"simulated mouse, kind {mouse.kind}", mouse.reference_weight, 0.0,
-    )  # fmt: skip
-    rows["subjects"].append(row)
-    begin, end = datetime.combine(restricted, time(17), UTC), datetime.combine(day, time(8), UTC)
-    rows["restrictions"].append((mouse.subject, _iso(begin), _iso(end) if culled else "", mouse.reference_weight))
-
-
 def _write_session(
-    root: Path, lab: str, session: dict, form: str, number: int, wheel: bool, rng: np.random.Generator
+    root: Path,
+    lab: str,
+    session: Session,
+    form: str,
+    version: int,
+    rig: str,
+    wheel: bool,
+    rng: np.random.Generator,
 ) -> dict:
     """Write the files of one session; returns its truth."""
-    mouse, params, trials, career = (session[name] for name in ("mouse", "params", "trials", "career"))
-    eid = _uuid4(rng) if number % 10 < 7 else None
-    begin: datetime = session["start_time"]
-    path = Path(lab, "Subjects", mouse.subject, f"{begin:%Y-%m-%d}", f"{session['number']:03d}")
+    subject, trials, params = session.mouse.subject, session.trials, session.params
+    eid = uuid4(rng) if session.index % 10 < 7 else None
+    day = f"{session.start_time:%Y-%m-%d}"
+    path = Path(lab, "Subjects", subject, day, f"{session.number:03d}")
     alf = root / path / "alf"
     files.write_trials(alf, trials, form)
     files.write_licks(alf, trials, rng)
-    ephys_rig = "ephys" in career.stage
     n_moves = None
     if wheel:
-        trace = simulate_wheel(trials, rng, ticks=4096 if ephys_rig else 1024)
+        trace = simulate_wheel(trials, rng, ticks=4096 if session.on_ephys_rig else 1024)
         files.write_wheel(alf, trace)
         n_moves = len(trace.onsets)
-        name = f"{mouse.subject}_{begin:%Y-%m-%d}_{session['number']:03d}.npz"
         moves = {"onsets": trace.onsets, "offsets": trace.offsets, "amplitudes": trace.amplitudes}
-        np.savez(root / "truth" / name, **moves)
-        if number % 5 == 0:
+        np.savez(root / "truth" / f"{subject}_{day}_{session.number:03d}.npz", **moves)
+        if session.index % 5 == 0:
             files.write_camera(alf, float(trials["intervals_1"][-1]), rng)
-    rig = f"_iblrig_{lab}_{'ephys' if ephys_rig else 'behavior'}_{session['index'] % 4}"
-    delay = 900 + 60 * int(rng.integers(10)) if career.stage == "ephys" else 0
-    water = round(float(trials["reward_volume"].sum()), 1)
     info = {
-        "lab": lab, "subject": mouse.subject, "user": session["user"], "project": PROJECT, "number": session["number"],
-        "start_time": begin.replace(tzinfo=None), "end_time": session["end_time"].replace(tzinfo=None), "rig": rig,
-        "protocol": PROTOCOLS[career.stage], "version": IBLRIG_VERSIONS[session["version"]], "delay": delay,
-        "weight": session["weight"], "n_trials": params.n_trials, "water": water, "contrasts": params.contrasts,
-        "n_correct": int(np.sum(trials["feedback_type"] == 1)), "reward_volume": params.reward_volume,
-    }  # fmt: skip
-    files.write_settings(root / path, info, session["version"])
+        "subject": subject,
+        "user": session.user,
+        "number": session.number,
+        "protocol": session.protocol,
+        "rig": rig,
+        "delay": session.delay,
+        "weight": session.weight,
+        "n_trials": params.n_trials,
+        "n_correct": session.n_correct,
+        "reward_volume": params.reward_volume,
+    }
+    settings = {
+        "lab": lab,
+        "project": PROJECT,
+        "start_time": session.start_time.replace(tzinfo=None),
+        "end_time": session.end_time.replace(tzinfo=None),
+        "version": IBLRIG_VERSIONS[version],
+        "water": round(1000 * session.water, 1),
+        "contrasts": params.contrasts,
+    }
+    files.write_settings(root / path, info | settings, version)
     return {
-        "path": path.as_posix(), "eid": eid, "subject": mouse.subject,
-        "date": f"{begin:%Y-%m-%d}", "number": session["number"], "start_time": _iso(begin),
-        "end_time": _iso(session["end_time"]), "form": form, "stage": career.stage, "protocol": info["protocol"],
-        "task_protocol": info["protocol"] + info["version"], "rig": rig, "delay": delay, "user": session["user"],
-        "training_day": session["training_day"], "phase": career.phase, "n_trials": params.n_trials,
-        "n_correct": info["n_correct"], "water": round(water / 1000, 4), "weight": session["weight"],
-        "n_moves": n_moves, **_generating(params),
-    }  # fmt: skip
-
-
-def _generating(params: SessionParams) -> dict:
-    """The generating parameters that an analysis can be held against."""
-    return {
+        "path": path.as_posix(),
+        "eid": eid,
+        "date": day,
+        "start_time": iso(session.start_time),
+        "end_time": iso(session.end_time),
+        "task_protocol": session.protocol + IBLRIG_VERSIONS[version],
+        "form": form,
+        "stage": session.stage,
+        "phase": session.phase,
+        "training_day": session.training_day,
+        "water": session.water,
+        "n_moves": n_moves,
+        **info,
         "blocks": {str(p): asdict(curve) for p, curve in params.blocks.items()},
         "rt_median": {f"{100 * c:g}": round(params.rt_median(c), 4) for c in params.contrasts},
         "rt_sigma": params.rt_sigma,
         "no_go_rate": params.no_go_rate,
-        "reward_volume": params.reward_volume,
     }
 
 
-def _known(session: dict, eid: str) -> dict:
-    version = IBLRIG_VERSIONS[session["version"]]
+def _known(truth: dict) -> dict:
+    """What sessions.json says of a session."""
     return {
-        "eid": eid,
-        "start_time": session["start_time"].replace(tzinfo=None).isoformat(),
-        "task_protocol": PROTOCOLS[session["career"].stage] + version,
-        "users": [session["user"]],
+        "eid": truth["eid"],
+        "start_time": truth["start_time"].removesuffix("Z"),
+        "task_protocol": truth["task_protocol"],
+        "users": [truth["user"]],
         "projects": [PROJECT],
     }
 
 
-def _mouse_truth(mouse: Mouse, sessions: list[dict]) -> dict:
-    firsts = {}
-    for session in sessions:
-        firsts.setdefault(session["stage"], session["date"])
-    return {**json.loads(json.dumps(asdict(mouse), default=str)), "first_date_of_stage": firsts}
+def _mouse_truth(mouse: Mouse) -> dict:
+    return asdict(mouse) | {"birth_date": mouse.birth_date.isoformat()}
 
 
 def _write_csv(path: Path, header: str, rows: list[tuple], lab: str) -> None:
@@ -265,11 +194,3 @@ def _write_csv(path: Path, header: str, rows: list[tuple], lab: str) -> None:
         out.write(header + "\n")
         writer = csv.writer(out, lineterminator="\n")
         writer.writerows((lab, *row) for row in rows)
-
-
-def _iso(when: datetime) -> str:
-    return when.isoformat().replace("+00:00", "Z")
-
-
-def _uuid4(rng: np.random.Generator) -> str:
-    return str(uuid.UUID(bytes=rng.bytes(16), version=4))

@@ -226,7 +226,7 @@ def symlink_file(session: Path) -> list[Expected]:
 def symlink_folder(session: Path) -> list[Expected]:
     """A folder that is a link to a folder outside the data root."""
     outside = _outside(session) / "probe00"
-    outside.mkdir()
+    outside.mkdir(exist_ok=True)
     np.save(outside / "spikes.times.npy", np.arange(5.0))
     path = session / "alf" / "probe00"
     path.symlink_to(outside.absolute(), target_is_directory=True)

@@ -70,9 +70,10 @@ def test_behaviour_does_not_depend_on_what_is_written(tmp_path):
     """Without wheels, and with trials in another form, the mice do the same."""
     truths = []
     for name, options in (("a", {}), ("b", {"wheel": False, "form": "table"})):
-        truth = json.loads(write_lab(tmp_path / name, n_mice=1, n_sessions=4, **options).read_text())
+        truth = json.loads(write_lab(tmp_path / name, n_mice=1, n_sessions=18, **options).read_text())
         truths.append([{k: v for k, v in s.items() if k not in ("form", "n_moves")} for s in truth["sessions"]])
     assert truths[0] == truths[1]
+    assert truths[0][-1]["stage"] == "ephys"
     assert not list((tmp_path / "b").rglob("*wheel*"))
 
 
