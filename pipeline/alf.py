@@ -5,7 +5,10 @@ Names are parsed by `one.alf`; this room only says what is done with them.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
 
 
 @dataclass(frozen=True)
@@ -88,6 +91,101 @@ def columns_of(alf_object: str) -> tuple[Column, ...]:
     if alf_object.endswith("Camera"):
         return CAMERA
     return {"trials": TRIALS, "wheel": WHEEL, "licks": LICKS}.get(alf_object, ())
+
+
+class AlfName(NamedTuple):
+    """The parts of an ALF file name."""
+
+    alf_object: str
+    attribute: str  # with the time scale
+    extension: str  # with what stands before it, e.g. ap.cbin
+    namespace: str  # empty where there is none
+    uuid: str  # that the name holds; empty where it holds none
+    dataset: str  # the name without the uuid
+
+
+@lru_cache(maxsize=1 << 16)
+def parse_name(file_name: str) -> AlfName | None:
+    """The parts of a file name as `one.alf` sees them; None where the name is not ALF.
+
+    >>> parse_name("_ibl_trials.goCue_times_bpod.csv")[:4]
+    ('trials', 'goCue_times_bpod', 'csv', 'ibl')
+    >>> parse_name("spikes.times.2622b17c-9408-4910-99cb-abf16d9225b9.npy").dataset
+    'spikes.times.npy'
+    >>> parse_name("spike_train.npy") is None
+    True
+    """
+    # The pattern of one.alf takes exponential time on some names that it does not match: those end here.
+    if not re.fullmatch(r"[\w.-]+\.\w+", file_name):
+        return None
+    found = _file_pattern().fullmatch(file_name)
+    if found is None:
+        return None
+    namespace, alf_object, attribute, timescale, extra, extension = found.groups()
+    extras = extra.split(".") if extra else []
+    uuid = extras[-1] if extras and _UUID.fullmatch(extras[-1]) else ""
+    return AlfName(
+        alf_object,
+        attribute + (f"_{timescale}" if timescale else ""),
+        ".".join([*(extras[:-1] if uuid else extras), extension]),
+        namespace or "",
+        uuid,
+        file_name.replace(f".{uuid}.", ".") if uuid else file_name,
+    )
+
+
+@lru_cache(maxsize=1 << 16)
+def parse_folder(folder: str) -> tuple[str, str] | None:
+    """Collection and revision of a folder below the session; None where ALF allows no files in it.
+
+    >>> parse_folder("alf/probe00/#2024-01-01#"), parse_folder(""), parse_folder("alf/#r1#/sub")
+    (('alf/probe00', '2024-01-01'), ('', ''), None)
+    """
+    if not folder:
+        return "", ""
+    collection, _, last = folder.rpartition("/")
+    revision = re.fullmatch(r"#([\w.-]+)#", last)
+    if revision is None:
+        collection = folder
+    if re.fullmatch(r"[\w./-]*", collection) is None:
+        return None
+    return collection, revision[1] if revision else ""
+
+
+@lru_cache(maxsize=1 << 12)
+def dataset_type(name: AlfName) -> str | None:
+    """The known dataset type of a file, None where it is of none.
+
+    >>> dataset_type(parse_name("_ibl_trials.choice.npy")), dataset_type(parse_name("a.b.npy"))
+    ('trials.choice', None)
+    """
+    plain = f"{name.alf_object}.{name.attribute}"
+    return next((known for known in (plain, f"_{name.namespace}_{plain}") if known in DATASET_TYPES), None)
+
+
+@lru_cache(maxsize=256)
+def columns_by_attribute(alf_object: str) -> dict[str, tuple[Column, ...]]:
+    """Attribute -> the columns that it fills, also under the names that a two-dimensional one has in a table.
+
+    >>> {name: len(columns) for name, columns in columns_by_attribute("trials").items() if "intervals" in name}
+    {'intervals': 2, 'intervals_0': 1, 'intervals_1': 1}
+    """
+    found: dict[str, tuple[Column, ...]] = {}
+    for column in columns_of(alf_object):
+        found[column.attribute] = (*found.get(column.attribute, ()), column)
+        if column.index is not None:
+            found[f"{column.attribute}_{column.index}"] = (column,)
+    return found
+
+
+_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[345][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
+
+
+@lru_cache(maxsize=1)
+def _file_pattern() -> re.Pattern[str]:
+    from one.alf import spec
+
+    return spec.regex(spec.FILE_SPEC)
 
 
 def definition(columns: tuple[Column, ...]) -> str:

@@ -1,0 +1,330 @@
+"""Reads what is new in one session folder: hashes its files, checks their content, says which columns may be read."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import defaultdict
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ingest import facts as session_facts
+from ingest import identity
+from ingest.facts import Facts
+from ingest.scan import LONGEST, File, Folder, Problem, SessionKey, list_files, printable, summary
+from pipeline import alf
+from pipeline.alf_object import ARRAY_FORMATS, Content, assemble
+from pipeline.alf_reader import HEADER, load, npy_header
+from pipeline.errors import InvalidData
+from pipeline.refusals import refuse
+
+IN_MEMORY = 8 << 20  # byte; larger files are streamed
+JSON_CHECKED = 1 << 20  # byte; larger JSON is not parsed
+CHUNK = 1 << 20  # byte
+PASSING = frozenset({"vanished", "permission_denied"})
+"""Reasons that time may mend without a trace in names, sizes and times: such sessions are looked at again."""
+
+_LONGEST = {"collection": 128, "alf_object": 64, "attribute": 96, "extension": 32, "revision": 64}  # as in the tables
+
+
+class Found(NamedTuple):
+    """One accepted file: a dataset and where it is."""
+
+    file_path: str  # below the root
+    rel_path: str  # below the session, without a uuid in the name
+    collection: str
+    alf_object: str
+    attribute: str
+    extension: str
+    revision: str
+    dataset_type: str | None
+    given_id: str  # uuid in the file's name, or empty
+    md5: str
+    size: int  # byte
+    modified_ns: int  # ns since 1970
+    is_read: bool  # its content was hashed now
+
+
+class ObjectState(NamedTuple):
+    """One ALF object: what may be read of it."""
+
+    collection: str
+    alf_object: str
+    fingerprint: str
+    accepted: list[str]
+    refused: dict[str, str]
+
+
+@dataclass
+class Report:
+    """What registration has to know of a session folder. Later steps (compression) may change `files` and `changes`."""
+
+    folder: Folder
+    files: list[Found] = field(default_factory=list)
+    objects: list[ObjectState] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    facts: Facts = field(default_factory=Facts)
+    changes: list[tuple[str, str, str, str, str]] = field(default_factory=list)
+    """For data.Change, beyond what registration sees itself: action, path, detail, old hash, new hash."""
+
+
+Known = Mapping[str, tuple[int, int, str]]
+"""Path below the session -> size (byte), time of change (ns) and md5 when the file was last read."""
+
+
+def examine(root: Path, key: SessionKey, path: str, known: Known, time_zone: str = "UTC") -> Report:
+    """Examine one session folder.
+
+    Parameters
+    ----------
+    root : the data root, without links in its path.
+    key, path : the session and its folder below the root.
+    known : files that were read before; where size and time are the same, large ones are not read again.
+    time_zone : of the lab, for times without an offset in the settings.
+    """
+    listed, problems = list_files(root, path)
+    report = Report(summary(key, path, listed, problems), problems=problems)
+    names, listed = _named(path, listed, report.problems)
+    read = partial(_read, root, path, known)
+    large = [file for file in listed if file.size > IN_MEMORY and not _is_known(file, known)]
+    ahead: dict[str, Any] = {}
+    if len(large) > 1:
+        with ThreadPoolExecutor(min(len(large), 4)) as threads:
+            ahead = dict(
+                zip([file.path for file in large], threads.map(lambda f: _caught(read, f), large), strict=True)
+            )
+    contents: dict[str, Content] = {}
+    description, settings, stable = None, [], True
+    for file in listed:
+        name, collection, revision, rel_path = names[file.path]
+        result = ahead.get(file.path) or _caught(read, file)
+        if isinstance(result, Problem):
+            report.problems.append(result)
+            continue
+        md5, content, size, modified_ns, is_read = result
+        stable = stable and (size, modified_ns) == (file.size, file.modified_ns)
+        try:
+            contents[rel_path], parsed = _checked(root / path / file.path, name, rel_path, content, size)
+        except InvalidData as error:
+            reason = "bad_metadata" if _is_fact_file(name) else error.reason
+            report.problems.append(Problem(f"{path}/{file.path}", reason, error.detail[:1000], error.column))
+            continue
+        if name.dataset == session_facts.DESCRIPTION and not collection:
+            description = (f"{path}/{file.path}", parsed)
+        elif name.dataset == session_facts.SETTINGS:
+            settings.append((f"{path}/{file.path}", parsed))
+        report.files.append(
+            Found(
+                f"{path}/{file.path}", rel_path, collection, name.alf_object, name.attribute, name.extension, revision,
+                alf.dataset_type(name), name.uuid, md5, size, modified_ns, is_read,
+            )
+        )  # fmt: skip
+    report.facts, wrong = session_facts.session_facts(key, description, settings, time_zone)
+    report.problems += wrong
+    _assemble(report, contents, names)
+    if not stable or any(problem.reason in PASSING for problem in report.problems):
+        report.folder = report.folder._replace(signature="")
+    return report
+
+
+def default_versions(files: list[tuple[str, str]]) -> set[tuple[str, str]]:
+    """Of (path below the session without #revision#, revision), those that are read when no revision is asked for.
+
+    As ONE has it: of each file, the revision that sorts last.
+
+    >>> sorted(default_versions([("alf/a.b.npy", ""), ("alf/a.b.npy", "2024-01-01"), ("alf/c.d.npy", "")]))
+    [('alf/a.b.npy', '2024-01-01'), ('alf/c.d.npy', '')]
+    """
+    last: dict[str, str] = {}
+    for path, revision in files:
+        last[path] = max(revision, last.get(path, ""))
+    return set(last.items())
+
+
+def without_revision(rel_path: str, revision: str) -> str:
+    """The path of a dataset with the folder of the revision left out.
+
+    >>> without_revision("alf/#r1#/a.b.npy", "r1")
+    'alf/a.b.npy'
+    """
+    return rel_path.replace(f"#{revision}#/", "", 1) if revision else rel_path
+
+
+def _named(
+    session: str, listed: list[File], problems: list[Problem]
+) -> tuple[dict[str, tuple[alf.AlfName, str, str, str]], list[File]]:
+    """Path -> its ALF name, collection, revision and path as a dataset; the files that have them."""
+    named: dict[str, tuple[alf.AlfName, str, str, str]] = {}
+    taken: dict[str, str] = {}
+    kept = []
+    for file in listed:
+        folder, _, file_name = file.path.rpartition("/")
+        name, place = alf.parse_name(file_name), alf.parse_folder(folder)
+        if name is None or place is None:
+            what = f"the name {file_name!r}" if name is None else f"the folder {folder!r}"
+            problems.append(Problem(printable(f"{session}/{file.path}"), "not_alf", printable(f"{what} is not ALF")))
+            continue
+        rel_path = f"{folder}/{name.dataset}" if folder else name.dataset
+        sizes = {"collection": place[0], "alf_object": name.alf_object, "attribute": name.attribute,
+                 "extension": name.extension, "revision": place[1]}  # fmt: skip
+        too_long = [part for part, value in sizes.items() if len(value) > _LONGEST[part]]
+        if too_long or len(rel_path) > LONGEST["rel_path"] or len(session) + len(file.path) >= LONGEST["file_path"]:
+            detail = f"the {too_long[0] if too_long else 'path'} is too long"
+            problems.append(Problem(printable(f"{session}/{file.path}"), "not_alf", detail))
+            continue
+        if rel_path in taken:
+            detail = f"it is the same dataset as {taken[rel_path].rpartition('/')[2]}"
+            problems.append(Problem(f"{session}/{file.path}", "duplicate_column", detail))
+            continue
+        taken[rel_path] = file.path
+        named[file.path] = (name, *place, rel_path)
+        kept.append(file)
+    return named, kept
+
+
+def _is_known(file: File, known: Known) -> bool:
+    return known.get(file.path, (None, None))[:2] == (file.size, file.modified_ns)
+
+
+def _caught(read: Any, file: File) -> Any:
+    """What `read` returns, or the problem it met."""
+    try:
+        return read(file)
+    except FileNotFoundError:
+        reason, detail = "vanished", "it was there when the folder was listed"
+    except PermissionError as error:
+        reason, detail = "permission_denied", error.strerror or "permission denied"
+    except OSError as error:
+        reason, detail = "unreadable_file", error.strerror or str(error)
+    return Problem(f"{read.args[1]}/{file.path}", reason, detail)
+
+
+def _read(root: Path, session: str, known: Known, file: File) -> tuple[str, bytes | None, int, int, bool]:
+    """md5, content (None for large files), size and time of a file after reading, and whether it was read."""
+    full = f"{root}/{session}/{file.path}"
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
+    handle = os.open(full, flags)
+    try:
+        if _is_known(file, known) and file.size > IN_MEMORY:
+            return known[file.path][2], None, file.size, file.modified_ns, False
+        if file.size <= IN_MEMORY:
+            content = os.read(handle, file.size + 1)
+            while len(content) <= file.size and (more := os.read(handle, file.size + 1 - len(content))):
+                content += more
+            md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
+        else:
+            digest, content = hashlib.md5(usedforsecurity=False), None
+            while chunk := os.read(handle, CHUNK):
+                digest.update(chunk)
+            md5 = digest.hexdigest()
+        stat = os.fstat(handle)
+    finally:
+        os.close(handle)
+    return md5, content, stat.st_size, stat.st_mtime_ns, True
+
+
+def _checked(path: Path, name: alf.AlfName, rel_path: str, content: bytes | None, size: int) -> tuple[Content, Any]:
+    """What `assemble` needs of a file, and its parsed content where facts are in it.
+
+    Raises
+    ------
+    InvalidData
+        The file as a whole cannot be read.
+    """
+    if size == 0:
+        raise refuse(rel_path, "empty_file", "0 bytes")
+    if _is_fact_file(name):
+        return -1, load(content if content is not None else path, rel_path)
+    by_attribute = alf.columns_by_attribute(name.alf_object)
+    is_column = name.attribute in by_attribute and name.extension in ARRAY_FORMATS
+    if is_column or (by_attribute and name.attribute == "table" and name.extension in ARRAY_FORMATS[1:]):
+        return (content if content is not None else path), None
+    extension = name.extension.rpartition(".")[2]
+    if extension == "npy":
+        start = content
+        if start is None:
+            with path.open("rb") as file:
+                start = file.read(HEADER)
+        shape = npy_header(start[:HEADER], rel_path, size).shape
+        return (shape[0] if shape and shape[0] != 1 else -1), None
+    if extension == "pqt":
+        _check_parquet(path, content, rel_path)
+    elif extension in ("json", "yaml", "yml") and content is not None and size <= JSON_CHECKED:
+        load(content, rel_path)
+    elif extension == "jsonable" and content is not None:
+        load(content[content.rstrip().rfind(b"\n") + 1 :] or content, rel_path)
+    return -1, None
+
+
+def _check_parquet(path: Path, content: bytes | None, rel_path: str) -> None:
+    import io
+
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    if content is not None and content[:4] == b"PAR1" and content[-4:] != b"PAR1":
+        raise refuse(rel_path, "truncated", "the end of the parquet file is not there")
+    try:
+        pq.read_metadata(io.BytesIO(content) if content is not None else path)
+    except (pa.ArrowException, OSError, ValueError) as error:
+        detail = f"not a parquet file ({' '.join(str(error).split())[:200]})"
+        raise refuse(rel_path, "unreadable_file", detail) from None
+
+
+def _is_fact_file(name: alf.AlfName) -> bool:
+    return name.dataset in (session_facts.DESCRIPTION, session_facts.SETTINGS)
+
+
+def _assemble(report: Report, contents: Mapping[str, Content], names: Mapping[str, tuple]) -> None:
+    """Fill `report.objects`, and report the columns that break the rules."""
+    chosen = default_versions([(without_revision(f.rel_path, f.revision), f.revision) for f in report.files])
+    groups: dict[tuple[str, str], list[Found]] = defaultdict(list)
+    for file in report.files:
+        if (without_revision(file.rel_path, file.revision), file.revision) in chosen:
+            groups[file.collection, file.alf_object].append(file)
+    refused = _refused_by_object(report, names)
+    for group in groups.keys() | refused.keys():
+        files = groups.get(group, [])
+        found = assemble(group[1], {file.rel_path: contents[file.rel_path] for file in files})
+        paths = {file.rel_path: file.file_path for file in files}
+        report.problems += [Problem(paths[e.path], e.reason, e.detail[:1000], e.column) for e in found.refusals]
+        accepted = [*found.values, *found.other]
+        reasons = {name: why for name, why in (refused.get(group, {}) | found.refused).items() if name not in accepted}
+        report.objects.append(ObjectState(*group, fingerprint(files, reasons), accepted, reasons))
+    report.objects.sort()
+    report.problems.sort()
+
+
+def fingerprint(files: list[Found], refused: Mapping[str, str]) -> str:
+    """md5 over the hashes of an object's default datasets and over what was refused."""
+    digest = hashlib.md5(usedforsecurity=False)
+    for file in sorted(files):
+        digest.update(f"{file.rel_path}\0{file.md5}\n".encode())
+    for column, reason in sorted(refused.items()):
+        digest.update(f"{column}\1{reason}\n".encode())
+    return digest.hexdigest()
+
+
+def _refused_by_object(report: Report, names: Mapping[str, tuple]) -> dict[tuple[str, str], dict[str, str]]:
+    """(collection, object) -> column or attribute -> reason, for the files that are refused as a whole."""
+    refused: dict[tuple[str, str], dict[str, str]] = defaultdict(dict)
+    start = len(report.folder.path) + 1
+    for problem in report.problems:
+        folder, _, file_name = problem.path[start:].rpartition("/")
+        name, place = alf.parse_name(file_name), alf.parse_folder(folder)
+        if problem.column or name is None or place is None or problem.reason == "bad_metadata":
+            continue
+        columns = [column.name for column in alf.columns_by_attribute(name.alf_object).get(name.attribute, ())]
+        for column in columns or [name.attribute]:
+            refused[place[0], name.alf_object][column] = problem.reason
+    return refused
+
+
+def dataset_ids(report: Report) -> list[str]:
+    """The identifier of each file of the report: given in its name, else derived."""
+    path = identity.session_path(*report.folder.key)
+    return [file.given_id or identity.dataset_id(path, file.rel_path) for file in report.files]

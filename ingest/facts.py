@@ -1,0 +1,177 @@
+"""What a session folder says of itself: `_ibl_experiment.description.yaml` and `_iblrig_taskSettings.raw.json`.
+
+Where both say something, the description counts; what a metadata file says goes before both (see `ingest.metadata`).
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ingest import values
+from ingest.scan import Problem, SessionKey
+
+DESCRIPTION = "_ibl_experiment.description.yaml"
+SETTINGS = "_iblrig_taskSettings.raw.json"
+HEAVIEST = 2000.0  # g, of an animal
+MOST_WATER = 50.0  # mL in one session
+
+
+@dataclass
+class Facts:
+    """What is known of a session; None and empty lists: nothing is said."""
+
+    start_time: datetime.datetime | None = None  # UTC
+    end_time: datetime.datetime | None = None  # UTC
+    task_protocol: str | None = None
+    rig: str | None = None
+    start_delay: float | None = None  # s
+    eid: str | None = None
+    location: str | None = None
+    users: list[str] = field(default_factory=list)
+    projects: list[str] = field(default_factory=list)
+    procedures: list[str] = field(default_factory=list)
+    weighings: list[tuple[datetime.datetime, float, str | None]] = field(default_factory=list)  # UTC, g, user
+    water: list[tuple[datetime.datetime, float, str, str | None]] = field(default_factory=list)  # UTC, mL, type, user
+
+    def over(self, other: Facts) -> Facts:
+        """These facts, completed by those of `other`."""
+        return Facts(**{name: mine or getattr(other, name) for name, mine in vars(self).items()})
+
+
+def session_facts(
+    key: SessionKey, description: tuple[str, Any] | None, settings: list[tuple[str, Any]], time_zone: str
+) -> tuple[Facts, list[Problem]]:
+    """The facts in the parsed files of one session, and what in them cannot be used.
+
+    Parameters
+    ----------
+    key : of the session, which the settings must agree with.
+    description : path and content of the description, if there is one.
+    settings : path and content of each settings file: one for each protocol that was run.
+    time_zone : of the lab; times in the settings are in it unless they have an offset.
+    """
+    problems: list[Problem] = []
+    told = _from_description(*description, problems) if description else Facts()
+    tasks = _tasks(description[1]) if description else []
+    by_rig = []
+    for path, content in sorted(settings):
+        if not isinstance(content, dict):
+            problems.append(Problem(path, "bad_metadata", "settings are a JSON object with names and values"))
+        elif (wrong := _of_another_session(key, content)) is not None:
+            problems.append(Problem(path, "bad_metadata", *wrong))
+        else:
+            by_rig.append((path, _from_settings(path, content, key, time_zone, problems)))
+    rig = Facts()
+    for _, one in by_rig:
+        rig = rig.over(one)
+    ordered = [one for _, one in sorted(by_rig, key=lambda item: item[1].start_time or datetime.datetime.max)]
+    rig.end_time = max((one.end_time for one in ordered if one.end_time), default=None)
+    rig.start_time = next((one.start_time for one in ordered if one.start_time), None)
+    delays = [one.start_delay for one in ordered if one.start_delay is not None]
+    rig.start_delay = sum(delays) if delays else None
+    rig.weighings = list({one[0]: one for facts in ordered for one in facts.weighings}.values())
+    rig.water = list({one[0]: one for facts in ordered for one in facts.water}.values())
+    rig.users = list(dict.fromkeys(user for one in ordered for user in one.users))
+    protocols = [one.task_protocol for one in ordered if one.task_protocol]
+    rig.task_protocol = "/".join(protocols)[:255] or None
+    if tasks:
+        told.task_protocol = "/".join(_with_version(task, folder, by_rig) for task, folder in tasks)[:255]
+    return told.over(rig), problems
+
+
+def _from_description(path: str, content: Any, problems: list[Problem]) -> Facts:
+    if not isinstance(content, dict):
+        problems.append(Problem(path, "bad_metadata", "a description has names and values"))
+        return Facts()
+    read = _Reader(path, content, problems)
+    return Facts(
+        projects=read("projects", lambda value: values.names(value, 128)) or [],
+        procedures=read("procedures", lambda value: values.names(value, 128)) or [],
+    )
+
+
+def _tasks(description: Any) -> list[tuple[str, str]]:
+    """Protocol and folder of each task, in the order in which they were run."""
+    listed = description.get("tasks") if isinstance(description, dict) else None
+    found = []
+    for task in listed if isinstance(listed, list) else []:
+        for protocol, details in task.items() if isinstance(task, dict) else ():
+            folder = details.get("collection") if isinstance(details, dict) else None
+            if isinstance(protocol, str) and protocol.isprintable():
+                found.append((protocol, folder if isinstance(folder, str) else ""))
+    return found
+
+
+def _with_version(task: str, folder: str, by_rig: list[tuple[str, Facts]]) -> str:
+    """The name of a task, with the version that the settings in its folder add to it."""
+    for path, facts in by_rig:
+        if path.rpartition("/")[0].endswith(f"/{folder}") and (facts.task_protocol or "").startswith(task):
+            return facts.task_protocol or task
+    return task
+
+
+def _of_another_session(key: SessionKey, content: Mapping[str, Any]) -> tuple[str, str] | None:
+    """What in the settings does not belong to this session: detail and field."""
+    subject = content.get("SUBJECT_NAME")
+    if isinstance(subject, str) and subject and subject != key.subject:
+        return f"the settings are of {subject[:64]!r}, the folder is of {key.subject!r}", "SUBJECT_NAME"
+    return None
+
+
+def _from_settings(
+    path: str, content: dict[str, Any], key: SessionKey, time_zone: str, problems: list[Problem]
+) -> Facts:
+    read = _Reader(path, content, problems)
+    when = lambda value: values.utc(value, time_zone)  # noqa: E731 - used twice here only
+    begin = read(("SESSION_START_TIME", "SESSION_DATETIME"), when)
+    if begin is not None and abs((begin.date() - datetime.date.fromisoformat(key.date)).days) > 1:
+        detail = f"the settings say {begin:%Y-%m-%d}, the folder {key.date}"
+        problems.append(Problem(path, "bad_metadata", detail, "SESSION_DATETIME"))
+        begin = None
+    end = read(("SESSION_END_TIME",), when)
+    creator = lambda value: values.name(value[0] if isinstance(value, list) and value else value)  # noqa: E731
+    user = read(("ALYX_USER", "PYBPOD_CREATOR"), creator)
+    protocol = read(("PYBPOD_PROTOCOL",), lambda value: values.name(value, 200))
+    version = read(("IBLRIG_VERSION", "IBLRIG_VERSION_TAG"), lambda value: values.name(value, 32))
+    facts = Facts(
+        start_time=begin,
+        end_time=end,
+        task_protocol=f"{protocol}{version or ''}" if protocol else None,
+        rig=read(("RIG_NAME", "PYBPOD_BOARD"), lambda value: values.name(value, 128)),
+        start_delay=read(
+            ("SESSION_DELAY_START", "SESSION_START_DELAY_SEC"), lambda value: values.number(value, 0, 1e5)
+        ),
+        users=[user] if user else [],
+        projects=read(("PROJECTS", "PYBPOD_PROJECT"), lambda value: values.names(value, 128)) or [],
+        procedures=read(("PROCEDURES",), lambda value: values.names(value, 128)) or [],
+    )
+    weight = read(("SUBJECT_WEIGHT",), lambda value: values.number(value, 0, HEAVIEST))
+    if weight and begin:
+        facts.weighings.append((begin, weight, user))
+    volume = read(("TOTAL_WATER_DELIVERED",), lambda value: values.number(value, 0, MOST_WATER * 1000))
+    if volume and (end or begin):
+        kind = read(("REWARD_TYPE",), values.name) or "Water"
+        facts.water.append((end or begin, volume / 1000, kind, user))
+    return facts
+
+
+class _Reader:
+    """Reads fields of one file; those that cannot be used become problems."""
+
+    def __init__(self, path: str, content: Mapping[str, Any], problems: list[Problem]) -> None:
+        self.path, self.content, self.problems = path, content, problems
+
+    def __call__(self, fields: str | tuple[str, ...], check: Callable[[Any], Any]) -> Any:
+        """The first of the fields that has a value, checked; None where none has."""
+        for name in (fields,) if isinstance(fields, str) else fields:
+            value = self.content.get(name)
+            if value in (None, "", [], "None"):
+                continue
+            try:
+                return check(value)
+            except (ValueError, TypeError, LookupError) as error:
+                self.problems.append(Problem(self.path, "bad_metadata", f"{name}: {error}"[:1000], name))
+        return None

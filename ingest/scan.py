@@ -1,0 +1,303 @@
+"""Walks an ALF tree: which session folders there are, how each looks now, and what in it cannot be followed."""
+
+from __future__ import annotations
+
+import datetime
+import fnmatch
+import hashlib
+import os
+import re
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+from pipeline.errors import NeurojointError
+
+IGNORED_FILES = (
+    ".*",  # hidden: .DS_Store, .nfs…, .~lock…
+    "*.flag",  # work to do, left by acquisition software
+    "*~", "*.tmp", "*.temp", "*.part", "*.partial", "*.swp",  # unfinished or scratch
+    "Thumbs.db", "desktop.ini", "$RECYCLE.BIN",
+    "README*", "*.md", "narrative.txt", "transfer_me*", "*.log", "*.pyc",
+)  # fmt: skip
+"""Names of files that are expected in session folders, are no data and are passed over, unless they are ALF names."""
+
+IGNORED_FOLDERS = (".*", "_devices", "spike_sorters", "__pycache__", "snapshot", "logs")
+"""Names of folders in which nothing is looked for: hidden ones, stubs of devices, the sorters' own output, pictures."""
+
+LONGEST = {"lab": 32, "subject": 64, "rel_path": 255, "file_path": 500}  # characters, as in the tables
+
+_LAB, _SUBJECT = re.compile(r"\w+"), re.compile(r"[\w.-]+")
+_DATE, _NUMBER = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII), re.compile(r"\d{1,3}", re.ASCII)
+
+
+class Problem(NamedTuple):
+    """What is refused: `path` below the root, a reason of `pipeline.refusals`, what was found, in which column."""
+
+    path: str
+    reason: str
+    detail: str
+    column: str = ""
+
+
+class SessionKey(NamedTuple):
+    """The primary key of a session."""
+
+    lab: str
+    subject: str
+    date: str  # ISO
+    number: int
+
+
+class Folder(NamedTuple):
+    """One session folder as it looks now."""
+
+    key: SessionKey
+    path: str  # below the root
+    signature: str  # md5 over names, sizes and times of the files, and over what could not be followed
+    n_files: int
+    n_bytes: int
+    n_problems: int
+
+
+class File(NamedTuple):
+    """One regular file of a session folder."""
+
+    path: str  # below the session folder
+    size: int  # byte
+    modified_ns: int  # ns since 1970
+
+
+class Layout(NamedTuple):
+    """Where the subject folders of a tree are."""
+
+    subjects: list[tuple[str, str]]  # lab, path of the subject's folder below the root
+    problems: list[Problem]
+
+
+def layout(root: Path, lab: str | None = None) -> Layout:
+    """Find the subject folders of ROOT/lab/Subjects, ROOT/Subjects, ROOT named Subjects, or ROOT itself.
+
+    Parameters
+    ----------
+    root : the data root, without links in its path.
+    lab : the lab where the tree has no folder for it; a ROOT/Subjects without one belongs to the lab named as ROOT.
+
+    Raises
+    ------
+    NeurojointError : the tree names no lab and none is given, or the root cannot be read.
+    """
+    problems: list[Problem] = []
+    if lab is not None and (not _LAB.fullmatch(lab) or len(lab) > LONGEST["lab"]):
+        raise NeurojointError(
+            f"{lab!r} cannot be the name of a lab", "use at most 32 letters, digits and _, as ALF paths demand"
+        )
+    children = _folders(root, root, "", problems)
+    if problems:
+        raise NeurojointError(f"{root} cannot be read ({problems[0].detail})", "check the path and its mode")
+    if root.name == "Subjects":
+        return _subjects_of(root, lab or _lab_name(root.parent), "", problems)
+    if "Subjects" in children:
+        return _subjects_of(root, lab or _lab_name(root), "Subjects", problems)
+    labs = [child for child in children if (root / child / "Subjects").is_dir()]
+    if labs:
+        if lab is not None:
+            labs = [child for child in labs if child == lab]
+            if not labs:
+                raise NeurojointError(f"{root} has no folder {lab}/Subjects", "leave --lab out to ingest all labs")
+        found = Layout([], problems)
+        for child in labs:
+            if _LAB.fullmatch(child) and len(child) <= LONGEST["lab"]:
+                found.subjects.extend(_subjects_of(root, child, f"{child}/Subjects", problems).subjects)
+            else:
+                problems.append(Problem(child, "bad_session_path", "a lab has at most 32 letters, digits and _"))
+        return found
+    if lab is None:
+        raise NeurojointError(
+            f"{root} has no lab/Subjects folder, and no lab is given",
+            "name the lab with --lab if the subjects' folders are in it; else check the path",
+        )
+    return _subjects_of(root, lab, "", problems)
+
+
+def scan_subject(root: Path, lab: str, folder: str) -> tuple[list[Folder], list[Problem]]:
+    """All session folders of one subject, with what lies at wrong places."""
+    problems: list[Problem] = []
+    sessions: dict[SessionKey, Folder] = {}
+    subject = folder.rpartition("/")[2]
+    for day in _folders(root, root / folder, folder, problems, stray_files=True):
+        day_path = f"{folder}/{day}"
+        numbers = _folders(root, root / day_path, day_path, problems, stray_files=True)
+        if (wrong := _wrong_date(day)) is not None:
+            problems += [
+                Problem(f"{day_path}/{n}", "bad_session_path", wrong) for n in numbers if _NUMBER.fullmatch(n)
+            ] or [Problem(day_path, "bad_session_path", wrong)]
+            continue
+        for number in numbers:
+            path = f"{day_path}/{number}"
+            if not _NUMBER.fullmatch(number):
+                problems.append(Problem(path, "bad_session_path", "a session number has one to three digits"))
+                continue
+            key = SessionKey(lab, subject, day, int(number))
+            if key in sessions:
+                other = sessions[key].path.rpartition("/")[2]
+                problems.append(Problem(path, "bad_session_path", f"the folder {other} is the same session number"))
+                continue
+            files, wrong_files = list_files(root, path)
+            if files or wrong_files:
+                sessions[key] = summary(key, path, files, wrong_files)
+    return list(sessions.values()), problems
+
+
+def list_files(root: Path, session: str) -> tuple[list[File], list[Problem]]:
+    """The regular files below a session folder, sorted; links that stay within the root are followed once."""
+    files: list[File] = []
+    problems: list[Problem] = []
+    followed: set[str] = set()
+    pending = [("", os.path.join(root, session))]  # noqa: PTH118 - a string per file, not an object
+    while pending:
+        prefix, folder = pending.pop()
+        try:
+            entries = os.scandir(folder)
+        except OSError as error:
+            problems.append(_os_problem(f"{session}/{prefix}".rstrip("/"), error))
+            continue
+        with entries:
+            for entry in entries:
+                name = entry.name
+                try:
+                    if entry.is_symlink():
+                        target = _target(root, entry.path, f"{session}/{prefix}{name}", followed, problems)
+                        if target is None:
+                            continue
+                    else:
+                        target = entry.path
+                    if entry.is_dir():
+                        if not ignored_folder(name):
+                            pending.append((f"{prefix}{name}/", target))
+                    elif entry.is_file():
+                        if not ignored_file(name):
+                            stat = entry.stat()
+                            files.append(File(prefix + name, stat.st_size, stat.st_mtime_ns))
+                    elif not ignored_file(name):
+                        detail = "neither a file nor a folder"
+                        problems.append(Problem(printable(f"{session}/{prefix}{name}"), "unreadable_file", detail))
+                except OSError as error:
+                    problems.append(_os_problem(f"{session}/{prefix}{name}", error))
+    files.sort()
+    problems.sort()
+    return files, problems
+
+
+@lru_cache(maxsize=1 << 16)
+def ignored_file(name: str) -> bool:
+    """Whether a file of this name is passed over.
+
+    >>> ignored_file(".DS_Store"), ignored_file("_ibl_trials.choice.npy"), ignored_file("ibllib.log")
+    (True, False, True)
+    """
+    if not any(fnmatch.fnmatchcase(name, pattern) for pattern in IGNORED_FILES):
+        return False
+    from pipeline import alf
+
+    return name.endswith(".flag") or alf.parse_name(name) is None
+
+
+@lru_cache(maxsize=1 << 12)
+def ignored_folder(name: str) -> bool:
+    """Whether nothing is looked for in a folder of this name."""
+    return any(fnmatch.fnmatchcase(name, pattern) for pattern in IGNORED_FOLDERS)
+
+
+def printable(path: str) -> str:
+    """A path that can be stored and shown: what is not text, and control characters, as escapes.
+
+    >>> printable("alf/a\\nb")
+    'alf/a\\\\nb'
+    """
+    text = path.encode("utf-8", "backslashreplace").decode("utf-8")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)[: LONGEST["file_path"]]
+
+
+def _subjects_of(root: Path, lab: str, folder: str, problems: list[Problem]) -> Layout:
+    found = []
+    for subject in _folders(root, root / folder, folder, problems):
+        path = f"{folder}/{subject}" if folder else subject
+        if _SUBJECT.fullmatch(subject) and len(subject) <= LONGEST["subject"]:
+            found.append((lab, path))
+        else:
+            detail = "a subject has at most 64 letters, digits and _ . -"
+            problems.append(Problem(printable(path), "bad_session_path", detail))
+    return Layout(found, problems)
+
+
+def _lab_name(folder: Path) -> str:
+    if not _LAB.fullmatch(folder.name) or len(folder.name) > LONGEST["lab"]:
+        raise NeurojointError(f"{folder.name!r} cannot be the name of a lab", "name it with --lab")
+    return folder.name
+
+
+def _folders(root: Path, folder: Path, path: str, problems: list[Problem], stray_files: bool = False) -> list[str]:
+    """Names of the folders in a folder, sorted; with `stray_files`, files in it are problems."""
+    found = []
+    followed: set[str] = set()
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                below = f"{path}/{entry.name}" if path else entry.name
+                if ignored_folder(entry.name):
+                    continue
+                if entry.is_symlink() and _target(root, entry.path, below, followed, problems) is None:
+                    continue
+                if entry.is_dir():
+                    found.append(entry.name)
+                elif stray_files and not ignored_file(entry.name):
+                    problems.append(Problem(printable(below), "bad_session_path", "a file that lies in no session"))
+    except OSError as error:
+        problems.append(_os_problem(path, error))
+    return sorted(found)
+
+
+def _target(root: Path, link: str, path: str, followed: set[str], problems: list[Problem]) -> str | None:
+    """Where a link leads if that is within the root and was not followed yet; else a problem."""
+    target = os.path.realpath(link)
+    if not target.startswith(f"{root}{os.sep}"):
+        problems.append(Problem(printable(path), "symlink_outside", "it leads out of the data root"))
+    elif not os.path.exists(target):  # noqa: PTH110 - a string is at hand
+        problems.append(Problem(printable(path), "vanished", "a link to something that is not there"))
+    elif os.path.isdir(target) and (target in followed or f"{link}{os.sep}".startswith(f"{target}{os.sep}")):  # noqa: PTH112
+        problems.append(
+            Problem(printable(path), "symlink_outside", "it leads back to a folder that was walked already")
+        )
+    else:
+        followed.add(target)
+        return target
+    return None
+
+
+def _wrong_date(name: str) -> str | None:
+    if not _DATE.fullmatch(name):
+        return "a date is written YYYY-MM-DD"
+    try:
+        datetime.date.fromisoformat(name)
+    except ValueError:
+        return f"{name} is not in the calendar"
+    return None
+
+
+def summary(key: SessionKey, path: str, files: list[File], problems: list[Problem]) -> Folder:
+    digest = hashlib.md5(usedforsecurity=False)
+    digest.update("\n".join([f"{f.path}\0{f.size}\0{f.modified_ns}" for f in files]).encode("utf-8", "surrogateescape"))
+    for problem in problems:
+        digest.update(f"\n{problem.path}\0{problem.reason}".encode("utf-8", "surrogateescape"))
+    n_bytes = sum([file.size for file in files])
+    return Folder(key, path, digest.hexdigest(), len(files), n_bytes, len(problems))
+
+
+def _os_problem(path: str, error: OSError) -> Problem:
+    kinds: Iterator[tuple[type[OSError], str]] = iter(
+        [(FileNotFoundError, "vanished"), (NotADirectoryError, "vanished"), (PermissionError, "permission_denied")]
+    )
+    reason = next((reason for kind, reason in kinds if isinstance(error, kind)), "unreadable_file")
+    return Problem(printable(path), reason, error.strerror or str(error))

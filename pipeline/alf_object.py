@@ -1,0 +1,339 @@
+"""From the files of one ALF object to its columns: joins single files and tables, and refuses what breaks the rules."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from pipeline import alf
+from pipeline.alf import Column
+from pipeline.alf_reader import HEADER, load, npy_header
+from pipeline.errors import InvalidData
+from pipeline.refusals import refuse
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Content = str | os.PathLike[str] | bytes | int
+"""Path of a file, its bytes, or the number of its rows where only that is needed (-1: rows are not compared)."""
+
+ARRAY_FORMATS = ("npy", "csv", "tsv", "ssv", "pqt")
+"""Formats in which a single column is read."""
+
+
+@dataclass
+class Assembled:
+    """The columns of an ALF object.
+
+    Attributes:
+        values: column of `pipeline.alf` -> 1-D array of float64, int64 (float64 with NaN where values are missing) or
+            bool, all of one length, in the order of `pipeline.alf`.
+        absent: columns that no file gives.
+        other: attributes that no column stands for.
+        refused: column, or attribute where there is no column, -> reason; none of them is in `values`.
+        refusals: what was refused and why, with the path of the file.
+    """
+
+    values: dict[str, np.ndarray] = field(default_factory=dict)
+    absent: list[str] = field(default_factory=list)
+    other: list[str] = field(default_factory=list)
+    refused: dict[str, str] = field(default_factory=dict)
+    refusals: list[InvalidData] = field(default_factory=list)
+
+
+def assemble(alf_object: str, contents: Mapping[str, Content]) -> Assembled:
+    """Join the files of one ALF object, in their default versions, into columns that keep the rules of `pipeline.alf`.
+
+    Parameters
+    ----------
+    alf_object : name of the object, e.g. `trials`.
+    contents : path below the session (with collection and #revision#) -> where its content is, see `Content`.
+
+    Where files of several revisions give a column, the last revision counts. A column that is refused costs only
+    itself: unequal in length to a strict majority of the columns (without a majority, all are refused), out of range,
+    not in order, or given differently by two files.
+
+    Examples
+    --------
+    >>> found = assemble("licks", {"alf/licks.times.csv": b"times\\n0.5\\n0.7\\n"})
+    >>> found.values, found.absent
+    ({'times': array([0.5, 0.7])}, [])
+    """
+    result = Assembled()
+    pieces, lengths = _read_all(alf_object, contents, result)
+    pieces = _last_revisions(pieces)
+    n_rows, pieces = _equal_lengths(pieces, lengths, result)
+    _interpolate(pieces, n_rows)
+    accepted: dict[str, list[tuple[_Piece, np.ndarray]]] = defaultdict(list)
+    for piece in pieces:
+        try:
+            accepted[piece.column.name].append((piece, _checked(piece)))
+        except InvalidData as error:
+            result.refusals.append(error)
+            result.refused[piece.column.name] = error.reason
+    for column in alf.columns_of(alf_object):
+        if found := accepted.get(column.name):
+            _put(column.name, found, result)
+    _check_intervals(alf_object, accepted, result)
+    known = {column.name for column in alf.columns_of(alf_object)}
+    result.refused = {name: why for name, why in result.refused.items() if name not in result.values}
+    result.absent = [c.name for c in alf.columns_of(alf_object) if c.name not in result.values.keys() | result.refused]
+    result.other = sorted({name for name in result.other if name not in known and name not in result.refused})
+    result.refusals = _merged(result.refusals)
+    return result
+
+
+class _Piece(NamedTuple):
+    """One column as one file gives it."""
+
+    column: Column
+    path: str
+    attribute: str  # as the file names it
+    revision: str
+    values: np.ndarray
+
+
+def _read_all(
+    alf_object: str, contents: Mapping[str, Content], result: Assembled
+) -> tuple[list[_Piece], dict[tuple[str, str], int]]:
+    """The pieces of the known columns; and (path, attribute) -> number of rows of the other attributes."""
+    pieces: list[_Piece] = []
+    lengths: dict[tuple[str, str], int] = {}
+    by_attribute = alf.columns_by_attribute(alf_object)
+    for path in sorted(contents):
+        folder, _, file_name = path.rpartition("/")
+        name, place = alf.parse_name(file_name), alf.parse_folder(folder)
+        if name is None or place is None or name.alf_object != alf_object:
+            raise ValueError(f"{path} is no file of the ALF object {alf_object}")
+        as_columns = by_attribute.get(name.attribute, ()) if name.extension in ARRAY_FORMATS else ()
+        try:
+            if as_columns:
+                pieces += _split(as_columns, load(contents[path], path), path, name.attribute, place[1])
+            elif by_attribute and name.attribute == "table" and name.extension in ARRAY_FORMATS[1:]:
+                _split_table(load(contents[path], path), path, place[1], by_attribute, pieces, lengths)
+            else:
+                label = ".".join([name.attribute, *name.extension.split(".")[:-1]])
+                lengths[path, label] = _n_rows(contents[path], path)
+        except InvalidData as error:
+            result.refusals.append(error)
+            for column in as_columns or [name.attribute]:
+                result.refused[column if isinstance(column, str) else column.name] = error.reason
+    return pieces, lengths
+
+
+def _split(
+    columns: tuple[Column, ...], content: np.ndarray | pa.Table, path: str, attribute: str, revision: str
+) -> list[_Piece]:
+    """The columns of one attribute; a two-dimensional one has a column for each index."""
+    if not isinstance(content, np.ndarray):
+        arrays = [_from_arrow(content[i]) for i in range(content.num_columns)]
+        content = arrays[0] if len(arrays) == 1 else np.column_stack(arrays) if arrays else np.empty((0, 0))
+    is_table_name = any(attribute == f"{column.attribute}_{column.index}" for column in columns)
+    width = 1 if is_table_name or columns[0].index is None else len(columns)
+    if content.ndim == 2 and content.shape[1] == 1 and width == 1:
+        content = content[:, 0]
+    if content.ndim == 2 and content.shape[1] == 2 and attribute == "timestamps":
+        return [_Piece(columns[0], path, attribute, revision, content)]  # points between which is interpolated
+    if content.ndim != (1 if width == 1 else 2) or (width > 1 and content.shape[1] != width):
+        wanted = "(n,)" if width == 1 else f"(n, {width})"
+        raise refuse(path, "unequal_length", f"shape {content.shape} where {wanted} is expected", attribute)
+    if width == 1:
+        return [_Piece(columns[0], path, attribute, revision, content)]
+    return [_Piece(column, path, attribute, revision, content[:, column.index]) for column in columns]
+
+
+def _split_table(
+    table: pa.Table,
+    path: str,
+    revision: str,
+    by_attribute: Mapping[str, tuple[Column, ...]],
+    pieces: list[_Piece],
+    lengths: dict[tuple[str, str], int],
+) -> None:
+    for name in table.column_names:
+        columns = by_attribute.get(name, ())
+        if len(columns) == 1:
+            pieces.append(_Piece(columns[0], path, name, revision, _from_arrow(table[name])))
+        else:
+            lengths[path, name] = table.num_rows
+
+
+def _from_arrow(column: pa.ChunkedArray) -> np.ndarray:
+    """A column as an array; null is NaN, what is neither number nor bool stays an array of objects."""
+    import pyarrow as pa
+
+    if pa.types.is_boolean(column.type) and column.null_count:
+        column = column.cast(pa.int8())
+    if pa.types.is_decimal(column.type):
+        column = column.cast(pa.float64())
+    return column.to_numpy()
+
+
+def _n_rows(content: Content, path: str) -> int:
+    """Length of the first dimension of an npy file; -1 for a single row and for other formats."""
+    if isinstance(content, int):
+        return content
+    if not path.endswith(".npy"):
+        return -1
+    if isinstance(content, bytes):
+        shape = npy_header(content[:HEADER], path, len(content)).shape
+    else:
+        try:
+            with Path(content).open("rb") as file:
+                shape = npy_header(file.read(HEADER), path, os.fstat(file.fileno()).st_size).shape
+        except FileNotFoundError:
+            raise refuse(path, "vanished", "the file is not there any more") from None
+        except PermissionError:
+            raise refuse(path, "permission_denied", "permission denied") from None
+    return shape[0] if shape and shape[0] != 1 else -1
+
+
+def _last_revisions(pieces: list[_Piece]) -> list[_Piece]:
+    last: dict[str, str] = {}
+    for piece in pieces:
+        last[piece.column.name] = max(piece.revision, last.get(piece.column.name, ""))
+    return [piece for piece in pieces if piece.revision == last[piece.column.name]]
+
+
+def _equal_lengths(
+    pieces: list[_Piece], lengths: Mapping[tuple[str, str], int], result: Assembled
+) -> tuple[int | None, list[_Piece]]:
+    """How many rows the object has, and the pieces that have as many; the others are refused.
+
+    The known columns decide; where there is none, the other attributes do.
+    """
+    votes = Counter(len(piece.values) for piece in pieces if piece.values.ndim == 1)
+    if not votes:
+        votes = Counter(rows for (_, attribute), rows in lengths.items() if rows >= 0 and attribute != "timestamps")
+    n_rows, n_votes = votes.most_common(1)[0] if votes else (None, 0)
+    if n_votes * 2 <= votes.total():
+        n_rows = None
+    listed = ", ".join(f"{count} with {rows} rows" for rows, count in sorted(votes.items()))
+    kept = []
+    for piece in pieces:
+        rows = len(piece.values)
+        if piece.values.ndim == 1 and rows == n_rows or piece.values.ndim == 2 and n_rows is not None:
+            kept.append(piece)
+            continue
+        detail = f"{rows} rows; the object has columns {listed}" if listed else "no column says how many samples"
+        result.refusals.append(refuse(piece.path, "unequal_length", detail[:900], piece.column.name))
+        result.refused[piece.column.name] = "unequal_length"
+    for (path, attribute), rows in lengths.items():
+        if rows < 0 or rows == n_rows or not votes or attribute == "timestamps":
+            result.other.append(attribute)
+            continue
+        detail = f"{rows} rows; the object has columns {listed}"
+        result.refusals.append(refuse(path, "unequal_length", detail[:900], attribute))
+        result.refused[attribute] = "unequal_length"
+    return n_rows, kept
+
+
+def _interpolate(pieces: list[_Piece], n_rows: int | None) -> None:
+    """Times of all samples where the file holds pairs (sample, time), as `one.alf` does."""
+    for i, piece in enumerate(pieces):
+        if piece.values.ndim == 2 and n_rows is not None and piece.values.dtype.kind in "fiu":
+            samples, times = piece.values[:, 0], piece.values[:, 1]
+            pieces[i] = piece._replace(values=np.interp(np.arange(n_rows), samples, times))
+
+
+def _checked(piece: _Piece) -> np.ndarray:
+    """The values in the type of the column, if they keep its rules."""
+    column, values = piece.column, piece.values
+    if values.dtype.kind not in "bfiu" or values.ndim != 1:
+        raise _wrong(piece, "value_range", f"values of type {values.dtype} where numbers are expected")
+    known = ~np.isnan(values) if values.dtype.kind == "f" else np.ones(len(values), bool)
+    _check_values(piece, known)
+    if column.ordered:
+        rows, times = np.flatnonzero(known), values[known]
+        backwards = np.flatnonzero(times[1:] < times[:-1])
+        if backwards.size:
+            row, before = rows[backwards[0] + 1], times[backwards[0]]
+            detail = f"row {row} (from 0) is {values[row]:.10g} after {before:.10g}"
+            raise _wrong(piece, "time_backwards", detail + (f", and {backwards.size - 1} more" * (backwards.size > 1)))
+    if column.kind == "float" or not known.all():
+        return np.array(values, np.float64)
+    return np.array(values, np.int64 if column.kind == "int" else np.bool_)
+
+
+def _check_values(piece: _Piece, known: np.ndarray) -> None:
+    column, values = piece.column, piece.values
+    bad = np.isinf(values) if values.dtype.kind == "f" else np.zeros(len(values), bool)
+    rule = "a finite number"
+    if column.values is not None:
+        bad |= known & ~np.isin(values, column.values)
+        rule = "one of " + ", ".join(f"{value:g}" for value in column.values)
+    elif column.kind == "int":
+        with np.errstate(invalid="ignore"):
+            bad |= known & ((np.abs(values.astype(np.float64)) >= 2**31) | (values != np.trunc(values)))
+        rule = "a whole number below 2^31"
+    with np.errstate(invalid="ignore"):
+        if column.low is not None and (low := known & (values < column.low)).any():
+            bad, rule = bad | low, f"not below {column.low:g}"
+        if column.high is not None and (high := known & (values > column.high)).any():
+            bad, rule = bad | high, f"not above {column.high:g}"
+    if bad.any():
+        row = int(np.flatnonzero(bad)[0])
+        detail = f"row {row} (from 0) is {values[row]:g}, expected is {rule}"
+        more = int(bad.sum()) - 1
+        raise _wrong(piece, "value_range", detail + (f"; and {more} more rows" if more else ""))
+
+
+def _put(name: str, found: list[tuple[_Piece, np.ndarray]], result: Assembled) -> None:
+    """Keep the column if all files that give it agree."""
+    first = found[0][1]
+    for piece, values in found[1:]:
+        differs = ~((values == first) | (np.isnan(values) & np.isnan(first)))
+        if differs.any():
+            row = int(np.flatnonzero(differs)[0])
+            paths = [one.path for one, _ in found]
+            detail = f"row {row} (from 0) is {first[row]:.10g} in {paths[0]}, {values[row]:.10g} in {piece.path}"
+            result.refusals += [refuse(path, "duplicate_column", detail[:900], name) for path in paths]
+            result.refused[name] = "duplicate_column"
+            return
+    result.values[name] = first
+
+
+def _check_intervals(alf_object: str, accepted: Mapping[str, list], result: Assembled) -> None:
+    """Refuse intervals of which one ends before it starts."""
+    ends = [column for column in alf.columns_of(alf_object) if column.index == 1]
+    for end in ends:
+        start = end.name.removesuffix("1") + "0"
+        if end.name not in result.values or start not in result.values:
+            continue
+        with np.errstate(invalid="ignore"):
+            wrong = np.flatnonzero(result.values[end.name] < result.values[start])
+        if wrong.size:
+            row = int(wrong[0])
+            times = f"{result.values[start][row]:.10g} to {result.values[end.name][row]:.10g}"
+            for name in (start, end.name):
+                paths = {piece.path for piece, _ in accepted[name]}
+                detail = f"row {row} (from 0) runs from {times}; {wrong.size} such rows"
+                result.refusals += [refuse(path, "time_backwards", detail, name) for path in sorted(paths)]
+                result.refused[name] = "time_backwards"
+                del result.values[name]
+
+
+def _wrong(piece: _Piece, reason: str, detail: str) -> InvalidData:
+    return refuse(piece.path, reason, detail, piece.column.name)
+
+
+def _merged(refusals: list[InvalidData]) -> list[InvalidData]:
+    """One refusal for a two-dimensional attribute of which all columns are refused for one reason."""
+    merged: list[InvalidData] = []
+    by_file: dict[tuple[str, str, str], list[InvalidData]] = defaultdict(list)
+    for one in refusals:
+        stem, _, index = one.column.rpartition("_")
+        two_dimensional = index in ("0", "1") and one.path.rpartition("/")[2].split(".")[1:2] == [stem]
+        if not two_dimensional:
+            merged.append(one)
+            continue
+        by_file[one.path, one.reason, stem].append(one)
+    for (path, reason, stem), both in by_file.items():
+        merged += [refuse(path, reason, both[0].detail, stem)] if len(both) == 2 else both
+    return merged

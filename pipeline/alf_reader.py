@@ -1,0 +1,257 @@
+"""The one safe reader of data files: arrays, tables, JSON and YAML, never pickles; what cannot be read says why."""
+
+from __future__ import annotations
+
+import ast
+import io
+import json
+import os
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from pipeline.refusals import refuse
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+LARGEST_ARRAY = 4 << 30  # byte
+LARGEST_TEXT = 512 << 20  # byte
+LARGEST_YAML = 4 << 20  # byte
+HEADER = 64 << 10  # byte: no npy header is longer
+
+_SEPARATORS = {"csv": ",", "tsv": "\t", "htsv": "\t", "ssv": " "}
+
+
+class NpyHeader(NamedTuple):
+    """What the first bytes of an npy file say."""
+
+    dtype: np.dtype
+    shape: tuple[int, ...]
+    fortran: bool
+    offset: int  # byte, where the values begin
+
+    @property
+    def n_bytes(self) -> int:
+        """Size that the file must have."""
+        n_values = 1
+        for length in self.shape:
+            n_values *= length
+        return self.offset + n_values * self.dtype.itemsize
+
+
+def load(source: str | os.PathLike[str] | bytes, name: str = "") -> Any:
+    """Read a file by its extension: npy, pqt, csv, tsv, htsv, ssv, json, jsonable, yaml.
+
+    Parameters
+    ----------
+    source : the path of the file, or its bytes.
+    name : how the file is called in errors, and where `source` is bytes, what its extension is.
+
+    Returns
+    -------
+    A numpy array (npy), a `pyarrow.Table` (pqt and text tables), what JSON or YAML hold, or a list with one item for
+    each line (jsonable).
+
+    Raises
+    ------
+    InvalidData : with the reason `truncated`, `empty_file`, `object_array`, `unreadable_file`, `permission_denied` or
+        `vanished`.
+
+    Examples
+    --------
+    >>> load(b'{"a": [1, 2]}', "x.settings.json")
+    {'a': [1, 2]}
+    >>> load(b"a,b\\n1,2\\n", "x.table.csv").to_pydict()
+    {'a': [1], 'b': [2]}
+    """
+    name = name or os.fspath(source)
+    extension = name.rpartition(".")[2].lower()
+    read = _READERS.get(extension)
+    if read is None:
+        known = ", ".join(sorted(_READERS))
+        raise refuse(name, "unreadable_file", f"files of type {extension!r} are not read here, only {known}")
+    content = source if isinstance(source, bytes) else _read(Path(source), name)
+    if not content:
+        raise refuse(name, "empty_file", "0 bytes")
+    try:
+        return read(content, name)
+    except RecursionError:
+        raise refuse(name, "unreadable_file", "it is nested too deeply") from None
+    except MemoryError:
+        raise refuse(name, "unreadable_file", "it does not fit into memory") from None
+
+
+def npy_header(start: bytes, name: str, size: int | None = None) -> NpyHeader:
+    """Check and parse the beginning of an npy file.
+
+    Parameters
+    ----------
+    start : the first `HEADER` bytes, or all of them.
+    name : how the file is called in errors.
+    size : of the whole file, byte; by default the length of `start`.
+
+    Raises
+    ------
+    InvalidData : `empty_file`, `truncated`, `object_array` or `unreadable_file`.
+    """
+    size = len(start) if size is None else size
+    if not start:
+        raise refuse(name, "empty_file", "0 bytes")
+    if start[:6] != b"\x93NUMPY":
+        if b"\x93NUMPY".startswith(start[:6]):
+            raise refuse(name, "truncated", f"only {size} bytes of the header are there")
+        if start[:2] in (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"):
+            raise refuse(name, "object_array", "it is a Python pickle, not an array")
+        raise refuse(name, "unreadable_file", f"an npy file begins with \\x93NUMPY, this one with {start[:6]!r}")
+    width = 2 if start[6:7] == b"\x01" else 4
+    begin = 8 + width
+    end = begin + int.from_bytes(start[8:begin], "little")
+    if len(start) < begin or size < end:
+        raise refuse(name, "truncated", f"only {size} bytes of the header are there")
+    if start[6] > 3 or end > len(start):
+        raise refuse(name, "unreadable_file", f"no npy header of version {start[6]} and {end} bytes is known")
+    try:
+        dtype, shape, fortran = _parse_header(start[begin:end])
+    except (ValueError, TypeError, KeyError, SyntaxError, RecursionError, MemoryError, AttributeError) as error:
+        raise refuse(name, "unreadable_file", f"its npy header makes no sense ({_short(error)})") from None
+    if dtype.hasobject:
+        raise refuse(name, "object_array", f"dtype {dtype.str}, shape {shape}")
+    header = NpyHeader(dtype, shape, fortran, end)
+    if size < header.n_bytes:
+        raise refuse(name, "truncated", f"{size} of {header.n_bytes} bytes are there (shape {shape}, {dtype})")
+    if size > header.n_bytes:
+        detail = f"{size} bytes where the header says {header.n_bytes} (shape {shape}, {dtype})"
+        raise refuse(name, "unreadable_file", detail)
+    return header
+
+
+def _read(path: Path, name: str) -> bytes:
+    try:
+        size = path.stat().st_size
+        limit = LARGEST_ARRAY if name.endswith((".npy", ".pqt")) else LARGEST_TEXT
+        if size > limit:
+            raise refuse(name, "unreadable_file", f"{size} bytes, and no more than {limit} are read at once")
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise refuse(name, "vanished", "the file is not there any more") from None
+    except PermissionError as error:
+        raise refuse(name, "permission_denied", error.strerror or "permission denied") from None
+    except OSError as error:
+        raise refuse(name, "unreadable_file", error.strerror or _short(error)) from None
+
+
+def _load_npy(content: bytes, name: str) -> np.ndarray:
+    header = npy_header(content[:HEADER], name, len(content))
+    values = np.frombuffer(content, header.dtype, offset=header.offset)
+    return values.reshape(header.shape, order="F" if header.fortran else "C")
+
+
+@lru_cache(maxsize=4096)
+def _parse_header(text: bytes) -> tuple[np.dtype, tuple[int, ...], bool]:
+    if len(text) > 10_000:
+        raise ValueError(f"{len(text)} bytes long")
+    fields = ast.literal_eval(text.decode("utf-8" if b"\xc3" in text else "latin-1").strip())
+    if not isinstance(fields, dict) or fields.keys() != {"descr", "fortran_order", "shape"}:
+        raise ValueError("descr, fortran_order and shape are expected")
+    shape, fortran = fields["shape"], fields["fortran_order"]
+    if not isinstance(shape, tuple) or not all(type(length) is int and length >= 0 for length in shape):
+        raise ValueError(f"shape {shape!r}")
+    if not isinstance(fortran, bool):
+        raise ValueError(f"fortran_order {fortran!r}")
+    dtype = np.lib.format.descr_to_dtype(fields["descr"])
+    if not dtype.itemsize or dtype.subdtype:
+        raise ValueError(f"dtype {fields['descr']!r}")
+    return dtype, shape, fortran
+
+
+def _load_parquet(content: bytes, name: str) -> pa.Table:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    if content[:4] == b"PAR1" and content[-4:] != b"PAR1":
+        raise refuse(name, "truncated", "the end of the parquet file is not there")
+    try:
+        file = pq.ParquetFile(io.BytesIO(content))
+        groups = (file.metadata.row_group(i) for i in range(file.metadata.num_row_groups))
+        if sum(group.total_byte_size for group in groups) > LARGEST_ARRAY:
+            raise refuse(name, "unreadable_file", f"unpacked it is larger than {LARGEST_ARRAY} bytes")
+        table = file.read(use_threads=False)
+    except (pa.ArrowException, OSError, ValueError, TypeError, KeyError) as error:
+        raise refuse(name, "unreadable_file", f"not a parquet file ({_short(error)})") from None
+    return _without_index(table, name)
+
+
+def _load_table(content: bytes, name: str) -> pa.Table:
+    import pyarrow as pa
+    from pyarrow import csv
+
+    separator = _SEPARATORS[name.rpartition(".")[2].lower()]
+    try:
+        table = csv.read_csv(
+            io.BytesIO(content),
+            read_options=csv.ReadOptions(use_threads=False),
+            parse_options=csv.ParseOptions(delimiter=separator, newlines_in_values=True),
+        )
+    except (pa.ArrowException, ValueError) as error:
+        raise refuse(name, "unreadable_file", f"not a table ({_short(error)})") from None
+    return _without_index(table, name)
+
+
+def _without_index(table: pa.Table, name: str) -> pa.Table:
+    """The columns without the row numbers that pandas writes; two columns of one name are refused."""
+    names = table.column_names
+    if twice := sorted({column for column in names if names.count(column) > 1}):
+        raise refuse(name, "duplicate_column", f"the table has the column {twice[0]} twice", twice[0])
+    index = [column for column in names if column == "__index_level_0__" or column == ""]
+    return table.drop_columns(index) if index else table
+
+
+def _load_json(content: bytes, name: str) -> Any:
+    try:
+        return json.loads(content)
+    except ValueError as error:
+        cut = isinstance(error, json.JSONDecodeError) and error.pos >= len(error.doc.rstrip()) - 1
+        raise refuse(name, "truncated" if cut else "unreadable_file", f"not JSON ({_short(error)})") from None
+
+
+def _load_jsonable(content: bytes, name: str) -> list[Any]:
+    rows, lines = [], content.splitlines()
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            rows.append(json.loads(line))
+        except ValueError as error:
+            cut = number == len(lines) and not content.endswith(b"\n")
+            reason = "truncated" if cut else "unreadable_file"
+            raise refuse(name, reason, f"line {number} is not JSON ({_short(error)})") from None
+    return rows
+
+
+def _load_yaml(content: bytes, name: str) -> Any:
+    import yaml
+
+    if len(content) > LARGEST_YAML:
+        raise refuse(name, "unreadable_file", f"{len(content)} bytes, and no more than {LARGEST_YAML} are read")
+    try:
+        return yaml.safe_load(content)
+    except (yaml.YAMLError, ValueError) as error:
+        raise refuse(name, "unreadable_file", f"not plain YAML ({_short(error)})") from None
+
+
+def _short(error: BaseException) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__
+
+
+_READERS = {
+    "npy": _load_npy,
+    "pqt": _load_parquet,
+    "json": _load_json,
+    "jsonable": _load_jsonable,
+    "yaml": _load_yaml,
+    "yml": _load_yaml,
+    **dict.fromkeys(_SEPARATORS, _load_table),
+}

@@ -1,0 +1,203 @@
+"""From a key to arrays: the registered files of a session, read only as registration accepted them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pipeline.alf_object import Assembled, assemble
+from pipeline.alf_reader import load
+from pipeline.errors import InvalidData
+from pipeline.refusals import REASONS
+
+if TYPE_CHECKING:
+    pass
+
+__all__ = ["AlfData", "Assembled", "assemble", "load", "path_of", "read_attribute", "read_object"]
+
+_ONLINE = {"file_state": "online"}
+
+
+@dataclass
+class AlfData:
+    """One ALF object of one session.
+
+    Attributes:
+        values: column of `pipeline.alf` -> 1-D array, all of one length.
+        other: attributes that no column stands for.
+        absent: columns that no file gives.
+        refused: column -> reason, for what is in quarantine.
+        fingerprint: md5 over the hashes of the files and over what was refused.
+        collection: folder of the files below the session.
+        paths: the files that were read.
+    """
+
+    values: dict[str, np.ndarray]
+    other: list[str] = field(default_factory=list)
+    absent: list[str] = field(default_factory=list)
+    refused: dict[str, str] = field(default_factory=dict)
+    fingerprint: str = ""
+    collection: str = ""
+    paths: list[Path] = field(default_factory=list)
+
+
+def read_object(key: Mapping[str, Any], alf_object: str, required: Iterable[str] = ()) -> AlfData:
+    """Read the columns of one ALF object of a session; where several collections have it, `alf`, then the first by name.
+
+    Parameters
+    ----------
+    key : primary key of the session (other entries are ignored).
+    alf_object : name of the object, e.g. `trials`; `*` stands for anything (`*Camera`) and must match one object.
+    required : columns without which there is nothing to return.
+
+    Raises
+    ------
+    InvalidData : the session has no such object, a required column is absent or refused, or a file is not as it was
+        registered.
+    """
+    row = _object_row(key, alf_object, required)
+    datasets = [one for one in _datasets(key, row) if one["path"] is not None]
+    contents: dict[str, Any] = {}
+    wanted = set(row["accepted"])
+    for one in datasets:
+        _check_unchanged(one)
+        contents[one["rel_path"]] = one["path"]
+    found = assemble(row["alf_object"], contents)
+    refused = {name: why for name, why in (row["refused"] | found.refused).items() if name not in found.values}
+    values = {name: array for name, array in found.values.items() if name in wanted}
+    for name in required:
+        if name not in values:
+            reason = refused.get(name)
+            detail = f"the column {name} is " + (f"in quarantine ({REASONS[reason][0]})" if reason else "not there")
+            remedy = REASONS[reason][1] if reason else "add its file, then run `neurojoint ingest`"
+            raise InvalidData(_session_path(key), reason or "vanished", f"{row['alf_object']}: {detail}", remedy, name)
+    return AlfData(
+        values,
+        found.other,
+        [name for name in found.absent if name not in refused],
+        refused,
+        row["object_fingerprint"],
+        row["collection"],
+        [one["path"] for one in datasets],
+    )
+
+
+def read_attribute(key: Mapping[str, Any], alf_object: str, attribute: str) -> Any:
+    """Read one file of an ALF object: an array, a pandas DataFrame, what JSON holds, or a list with an item for each line.
+
+    Raises
+    ------
+    InvalidData : the session has no such file, it is in quarantine, or it is not as it was registered.
+    """
+    row = _object_row(key, alf_object, (attribute,))
+    for one in _datasets(key, row):
+        if one["alf_attribute"] == attribute and one["path"] is not None:
+            _check_unchanged(one)
+            content = load(one["path"], one["rel_path"])
+            return content if isinstance(content, np.ndarray | list | dict) else content.to_pandas()
+    raise InvalidData(
+        _session_path(key),
+        "vanished",
+        f"{alf_object}.{attribute} is not online here",
+        "ingest the folder that holds it",
+    )
+
+
+def path_of(key: Mapping[str, Any], rel_path: str) -> Path:
+    """The file of a dataset on this computer.
+
+    Raises
+    ------
+    InvalidData : there is no copy here.
+    """
+    from pipeline.schemas import acquisition, data
+
+    session = {name: key[name] for name in acquisition.Session.primary_key}
+    rows = (data.Dataset & session & {"rel_path": rel_path}).proj("dataset_hash", "rel_path") * (
+        data.FileRecord & _ONLINE
+    ).proj("file_path", "record_hash", "record_size", "modified_ns")
+    for one in _with_paths(rows.to_dicts()):
+        if one["path"] is not None:
+            return one["path"]
+    raise InvalidData(
+        f"{_session_path(key)}/{rel_path}", "vanished", "no copy is online here", "ingest the folder that holds it"
+    )
+
+
+def _object_row(key: Mapping[str, Any], alf_object: str, required: Iterable[str]) -> dict[str, Any]:
+    """The row of data.AlfObject to read: the one with all that is required, in `alf` if possible."""
+    from pipeline.schemas import acquisition, data
+
+    session = {name: key[name] for name in acquisition.Session.primary_key}
+    restriction = (
+        f"alf_object LIKE '{alf_object.replace('*', '%%')}'" if "*" in alf_object else {"alf_object": alf_object}
+    )
+    rows = (data.AlfObject & session & restriction).to_dicts()
+    for row in rows:
+        row["accepted"] = [name for name in row["accepted_columns"].split(",") if name]
+        row["refused"] = dict(row["refused_columns"])
+    rows = sorted(
+        rows, key=lambda row: (not set(required) <= set(row["accepted"]), row["collection"] != "alf", row["collection"])
+    )
+    if not rows:
+        raise InvalidData(
+            _session_path(key), "vanished", f"the session has no {alf_object}", "ingest the folder that holds it"
+        )
+    return rows[0]
+
+
+def _datasets(key: Mapping[str, Any], row: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The default, online datasets of the object, each with its path here (None where it has none)."""
+    from pipeline.schemas import acquisition, data
+
+    chosen = {name: key[name] for name in acquisition.Session.primary_key}
+    chosen |= {"collection": row["collection"], "alf_object": row["alf_object"], "default_dataset": True}
+    datasets = (data.Dataset & chosen).proj("rel_path", "alf_attribute", "dataset_hash")
+    records = (data.FileRecord & _ONLINE).proj("file_path", "record_hash", "record_size", "modified_ns")
+    return _with_paths((datasets * records).to_dicts(order_by="rel_path, repository"))
+
+
+def _with_paths(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """One row a dataset, with `path`: a copy that has the registered content and is on this computer, else None."""
+    roots = _local_roots()
+    chosen: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        root = roots.get(row["repository"])
+        same = row["record_hash"] == row["dataset_hash"]
+        row["path"] = root / row["file_path"] if root is not None and same else None
+        before = chosen.get(row["rel_path"])
+        if before is None or (before["path"] is None and row["path"] is not None):
+            chosen[row["rel_path"]] = row
+    return list(chosen.values())
+
+
+def _local_roots() -> dict[str, Path]:
+    from pipeline.schemas import data
+
+    rows = (data.Repository & {"repository_kind": "local"}).to_dicts()
+    return {row["repository"]: Path(row["repository_root"]) for row in rows if Path(row["repository_root"]).is_dir()}
+
+
+def _check_unchanged(one: Mapping[str, Any]) -> None:
+    """Refuse a file that is not as it was registered."""
+    path = one["path"]
+    remedy = "run `neurojoint ingest` on its folder, then try again"
+    try:
+        stat = os.stat(path)
+    except FileNotFoundError:
+        raise InvalidData(str(path), "vanished", "the file is gone since it was registered", remedy) from None
+    except PermissionError:
+        raise InvalidData(
+            str(path), "permission_denied", "this account may not read it", REASONS["permission_denied"][1]
+        ) from None
+    if (stat.st_size, stat.st_mtime_ns) != (one["record_size"], one["modified_ns"]):
+        raise InvalidData(str(path), "vanished", "the file has changed since it was registered", remedy)
+
+
+def _session_path(key: Mapping[str, Any]) -> str:
+    return f"{key['lab']}/Subjects/{key['subject']}/{key['session_date']}/{key['session_number']:03d}"

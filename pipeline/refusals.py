@@ -1,0 +1,71 @@
+"""Why a file, or a column of it, is refused: the codes as data, each with what to do about it."""
+
+from __future__ import annotations
+
+from pipeline.errors import InvalidData
+
+REASONS: dict[str, tuple[str, str]] = {
+    "truncated": (
+        "the file ends before its content does, as after a copy that stopped",
+        "copy the file again from where it was recorded",
+    ),
+    "empty_file": ("the file has no bytes", "copy the file again, or delete it if nothing was recorded"),
+    "object_array": (
+        "the file holds pickled Python objects, which can run any code when they are read",
+        "save it again as plain numbers (np.save with a numeric dtype) or as a table (.pqt)",
+    ),
+    "unreadable_file": (
+        "the content is not what the extension says",
+        "save it again in the format that its name says, or correct its extension",
+    ),
+    "unequal_length": (
+        "the column does not have as many rows as the other columns of its object",
+        "extract the object again, or delete the file that belongs to another recording",
+    ),
+    "time_backwards": (
+        "times run backwards, or an interval ends before it starts",
+        "extract the times again (a clock that was restarted is the usual cause)",
+    ),
+    "value_range": (
+        "a value lies outside what the column can hold",
+        "correct the extraction: units (contrasts and probabilities are fractions 0-1) and codes",
+    ),
+    "not_alf": (
+        "the name does not follow the ALF convention (object.attribute.extension)",
+        "rename the file, or move it out of the session folder",
+    ),
+    "bad_session_path": (
+        "the folder is not lab/Subjects/subject/date/number with a date that exists",
+        "rename the folder to lab/Subjects/subject/YYYY-MM-DD/NNN",
+    ),
+    "symlink_outside": (
+        "the link leads out of the data root",
+        "put the file itself there, or ingest the folder that holds it",
+    ),
+    "permission_denied": (
+        "this account may not read it",
+        "give this account the right to read it (chmod, chown), then ingest again",
+    ),
+    "vanished": (
+        "it was there when the folder was listed and gone when it was read",
+        "ingest again once the copying or moving has ended",
+    ),
+    "duplicate_column": (
+        "two files give different values for one column",
+        "delete the one that is wrong, or put the right one into a later #revision#",
+    ),
+    "bad_metadata": (
+        "what the file says about a session or an animal cannot be used",
+        "correct that row or field, then ingest again with the same --metadata",
+    ),
+}
+"""Code -> what it means, what to do."""
+
+
+def refuse(path: str, reason: str, detail: str, column: str = "") -> InvalidData:
+    """The error that says that `path`, or one `column` of it, is refused for `reason`, a key of `REASONS`.
+
+    >>> refuse("alf/trials.choice.npy", "truncated", "12 of 80 bytes are there").reason
+    'truncated'
+    """
+    return InvalidData(path, reason, detail, REASONS[reason][1], column)
