@@ -7,7 +7,11 @@ attributes of this package, imported when they are first asked for. Importing co
 from __future__ import annotations
 
 import importlib
+import os
 from typing import TYPE_CHECKING, Any
+
+# Settings come from pipeline.settings alone: DataJoint must not look for a file of its own when it is imported.
+os.environ.setdefault("DJ_IGNORE_CONFIG_FILE", "true")
 
 if TYPE_CHECKING:
     import datajoint as dj
