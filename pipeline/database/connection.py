@@ -192,13 +192,15 @@ def _mysql(address: Address, options: dict[str, Any]) -> Any:
     connection = pymysql.connect(
         **place,
         user=address.user,
-        password=address.password.get_secret_value(),
+        password=address.password.get_secret_value().encode(),  # pymysql would make it Latin-1
         charset="utf8mb4",
         sql_mode=SQL_MODE,
         autocommit=True,
         connect_timeout=CONNECT_TIMEOUT_S,
-        **encryption | options,
+        **encryption | {"read_timeout": CONNECT_TIMEOUT_S} | options,
     )
+    # pymysql's connect_timeout ends before the greeting: without the limit above it waits for a silent server for ever.
+    connection._read_timeout = options.get("read_timeout")
     collation = COLLATION[server_version(connection)[0]]
     with connection.cursor() as cursor:
         # A database made in this session, as DataJoint makes them, has collation_server as its default.
