@@ -11,23 +11,19 @@ import contextlib
 import hashlib
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import numpy as np
-
-from . import zarrzip
-from .archived import LAYOUT_VERSION, ArchiveReader, ChunkCoder, in_order
-from .compressor import thread_count
-from .disk import PART, disk_full_named, locked, sync_folder, write_whole
-from .errors import FormatError, OutputExists, VerificationFailed
+from .archive_reader import ArchiveReader
+from .archive_writer import ChunkCoder, rows_per_chunk, sha1_of, write_chunks, write_group
+from .disk import PART, disk_full_named, forget_cached, locked, open_to_read, sync_folder, write_whole
+from .errors import FormatError, OutputExists, RawChanged, VerificationFailed
+from .format import header_path
 from .reader import open as open_recording
 from .recording import Recording
-from .report import package_version
-from .spikeglx import Meta, data_stem, find_meta, read_meta
-from .zarrzip import TRACES, ZipWriter
+from .spikeglx import Meta, data_stem, find_meta, parse_meta, read_meta
+from .zarrzip import ZipWriter, array_document
 
 SUFFIX = ".zarr.zip"
 CHUNK_DURATION = 0.25  # s: a read of 10 ms decodes one chunk, 6 ms for 384 channels; an hour is 14,400 chunks
@@ -45,7 +41,8 @@ class ArchiveReport:
     archive_bytes: int
     seconds: float
     sha1: str  # of the raw file
-    agrees_with_header: bool | None  # whether the SpikeGLX header states the same SHA-1; None where it states none
+    agrees_with_header: bool | None = None  # whether the SpikeGLX header states this SHA-1; None where it states none
+    source_removed: bool = False
 
     @property
     def ratio(self) -> float:
@@ -56,6 +53,11 @@ class ArchiveReport:
     def rate(self) -> float:
         """Raw bytes per second."""
         return self.raw_bytes / max(self.seconds, 1e-9)
+
+    def to_dict(self) -> dict:
+        """Everything as plain values, for JSON or a table row."""
+        values = asdict(self) | {"ratio": self.ratio, "megabytes_per_second": self.rate / 1e6}
+        return values | {"path": str(self.path)}
 
 
 def pack(
@@ -68,11 +70,12 @@ def pack(
     chunk_duration: float = CHUNK_DURATION,
     threads: int | None = None,
     overwrite: bool = False,
+    remove_source: bool = False,
     progress: Progress | None = None,
 ) -> ArchiveReport:
     """Write a recording (raw, or `.cbin`) as an archive; every chunk is decoded and compared before it is written.
 
-    The file gets its name only when it is complete and on the disk. The source stays.
+    The file gets its name only when it is complete and on the disk.
 
     Parameters
     ----------
@@ -81,11 +84,14 @@ def pack(
     n_channels, sample_rate, dtype : where neither a `.ch` nor a `.meta` says them; rate in Hz
     chunk_duration : s
     threads : number of threads; by default all processors
+    remove_source : delete the source (a `.cbin` with its `.ch`), but only after the finished archive has been read
+        from the disk again and decoded to the same SHA-1, and if the source has not changed meanwhile; with an archive
+        there already, only this comparison and the deletion are done
     progress : called with raw bytes done and in all
 
     Raises
     ------
-    OutputExists, SizeMismatch, VerificationFailed, DiskFull, FormatError, MetaError
+    OutputExists, SizeMismatch, VerificationFailed, RawChanged, DiskFull, FormatError, MetaError
 
     Examples
     --------
@@ -102,22 +108,27 @@ def pack(
     started = time.perf_counter()
     path = Path(path)
     out = Path(out) if out is not None else default_path(path)
-    _refuse_existing(out, overwrite)
     with open_recording(path, n_channels=n_channels, sample_rate=sample_rate, dtype=dtype, threads=1) as source:
-        meta = _header_of(source)
-        rows = _rows_per_chunk(source, chunk_duration)
-        document = zarrzip.array_document(source.shape, (rows, source.n_channels), source.dtype)
+        if out.exists() and not overwrite and remove_source:
+            return _remove_archived(source, out, threads, progress)
+        _refuse_existing(out, overwrite)
+        before, meta = _identity(source.path), header_of(source)
+        rows = rows_per_chunk(source, chunk_duration)
+        document = array_document(source.shape, (rows, source.n_channels), source.dtype)
         coder = ChunkCoder(document, rows, source.n_channels, source.dtype, path)
         with _new_file(out) as (fd, finish):
             writer = ZipWriter(fd)
-            sha1 = _write_chunks(writer, source, coder, thread_count(threads), progress)
+            sha1 = write_chunks(writer, source, coder, threads, progress)
             _expect_same(source, sha1)
-            _write_group(writer, document, source, meta, sha1)
+            write_group(writer, document, source, meta, sha1)
             writer.finish()
             finish()
         agrees = sha1 == meta.sha1 if meta is not None and meta.sha1 else None
-        seconds = time.perf_counter() - started
-        return ArchiveReport(out, *source.shape, source.nbytes, out.stat().st_size, seconds, sha1, agrees)
+        if remove_source:
+            _expect_sha1_of(out, sha1, threads)
+            _remove(source, before)
+        seconds, size = time.perf_counter() - started, out.stat().st_size
+        return ArchiveReport(out, *source.shape, source.nbytes, size, seconds, sha1, agrees, remove_source)
 
 
 def unpack(
@@ -126,9 +137,13 @@ def unpack(
     *,
     threads: int | None = None,
     overwrite: bool = False,
+    remove_archive: bool = False,
     progress: Progress | None = None,
 ) -> ArchiveReport:
     """Write the raw file of an archive again, and its `.meta` where none is there; compared with the SHA-1 kept.
+
+    `remove_archive` deletes the archive, but only after the finished raw file has been read from the disk again and
+    has that SHA-1.
 
     Raises
     ------
@@ -147,7 +162,16 @@ def unpack(
             if archive.meta_text is not None and not meta_file.exists():
                 write_whole(meta_file, archive.meta_text.encode())
             finish()
-        return _report(archive, time.perf_counter() - started, sha1, out)
+        report = _report(archive, time.perf_counter() - started, sha1, out, remove_archive)
+    if remove_archive:
+        _forget_cached(out)
+        with out.open("rb") as file:
+            found = hashlib.file_digest(file, "sha1").hexdigest()
+        if found != sha1:
+            raise VerificationFailed(f"it has the SHA-1 {found} on the disk, not {sha1}.", file=out)
+        Path(path).unlink()
+        sync_folder(Path(path).parent)
+    return report
 
 
 def check(path: str | os.PathLike, *, threads: int | None = None, progress: Progress | None = None) -> ArchiveReport:
@@ -186,6 +210,23 @@ def default_path(path: str | os.PathLike) -> Path:
     return path.with_name(data_stem(path) + SUFFIX)
 
 
+def header_of(recording: Recording) -> Meta | None:
+    """The SpikeGLX header of a recording: the one that an archive keeps, or the one beside the file.
+
+    Raises
+    ------
+    MetaError, FormatError : it is malformed, or for another number of channels
+    """
+    if isinstance(recording, ArchiveReader):
+        return None if recording.meta_text is None else parse_meta(recording.meta_text, recording.path)
+    found = find_meta(recording.path)
+    meta = read_meta(found) if found is not None else None
+    if meta is not None and meta.n_channels != recording.n_channels:
+        problem = f"its .meta has {meta.n_channels} channels, the recording has {recording.n_channels}."
+        raise FormatError(problem, file=recording.path)
+    return meta
+
+
 def is_archive(path: str | os.PathLike) -> bool:
     """Whether the name says that this is an archive."""
     return str(path).endswith(SUFFIX)
@@ -194,27 +235,6 @@ def is_archive(path: str | os.PathLike) -> bool:
 def _refuse_existing(out: Path, overwrite: bool) -> None:
     if out.exists() and not overwrite:
         raise OutputExists("the output is there already.", file=out, remedy="Move it, or allow overwriting.")
-
-
-def _rows_per_chunk(source: Recording, seconds: float) -> int:
-    if not 0 < seconds < float("inf"):
-        raise FormatError(f"a chunk duration of {seconds} s is not positive.", file=source.path)
-    if source.n_samples == 0:
-        raise FormatError("there are no samples to archive.", file=source.path)
-    rows = max(1, min(round(seconds * source.sample_rate), source.n_samples))
-    if rows * source.n_channels * source.dtype.itemsize > zarrzip.MAX_CHUNK_BYTES:
-        raise FormatError(f"chunks of {rows} samples are too large.", file=source.path, remedy="Use shorter chunks.")
-    return rows
-
-
-def _header_of(source: Recording) -> Meta | None:
-    """The SpikeGLX header beside a recording, where there is one."""
-    found = find_meta(source.path)
-    meta = read_meta(found) if found else None
-    if meta is not None and meta.n_channels != source.n_channels:
-        problem = f"its .meta has {meta.n_channels} channels, the recording has {source.n_channels}."
-        raise FormatError(problem, file=source.path)
-    return meta
 
 
 @contextlib.contextmanager
@@ -239,77 +259,16 @@ def _new_file(out: Path) -> Iterator[tuple[int, Callable[[], None]]]:
         yield fd, finish
 
 
-def _write_chunks(writer: ZipWriter, source: Recording, coder: ChunkCoder, threads: int, progress) -> str:
-    """Encode, verify and write every chunk; the SHA-1 of all samples."""
-
-    def encoded(chunk: int) -> tuple[np.ndarray, bytes]:
-        first = chunk * coder.rows
-        samples = source.read(first, min(first + coder.rows, source.n_samples))
-        return samples, coder.encode(samples, chunk)
-
-    def written() -> Iterator[np.ndarray]:
-        chunks = range(-(-source.n_samples // coder.rows))
-        for chunk, (samples, stored) in enumerate(in_order(encoded, chunks, threads)):
-            writer.put(f"{TRACES}/{chunk}.0", stored)
-            yield samples
-
-    return _sha1(written(), source.nbytes, progress)
-
-
-def _write_group(writer: ZipWriter, document: dict, source: Recording, meta: Meta | None, sha1: str) -> None:
-    """All that is not samples: documents, channel names, gains and attributes."""
-    ours = {
-        "layout_version": LAYOUT_VERSION,
-        "written_by": f"cbin {package_version()}",
-        "raw_name": data_stem(source.path) + (".bin" if meta is not None else _raw_suffix_of(source.path)),
-        "raw_bytes": source.nbytes,
-        "sha1": sha1,
-    }
-    gains = source.volts_per_bit
-    names = meta.channel_names if meta is not None else [f"CH{i}" for i in range(source.n_channels)]
-    if gains is not None:
-        ours["volts_per_bit"] = gains.tolist()
-    if meta is not None:
-        ours |= {"meta": meta.text, "probe_serial": meta.serial, "probe": meta.probe_name}
-    attributes = {"sampling_frequency": source.sample_rate, "num_segments": 1, "cbin": ours}
-    writer.put_document(".zgroup", {"zarr_format": 2})
-    writer.put_document(".zattrs", attributes)
-    writer.put_document(f"{TRACES}/.zarray", document)
-    writer.put_array("channel_ids", np.array(names))
-    writer.put_document("properties/.zgroup", {"zarr_format": 2})
-    if gains is not None:
-        digital = list(meta.sync_channels) if meta is not None else []
-        microvolts = gains * 1e6
-        microvolts[digital] = 1.0  # words, not voltages: left as they are
-        writer.put_array("properties/gain_to_uV", microvolts)
-        writer.put_array("properties/offset_to_uV", np.zeros(source.n_channels))
-
-
 def _hash(archive: ArchiveReader, consume: Callable | None, progress: Progress | None) -> str:
     """The SHA-1 of all samples of an archive, each chunk given to `consume` meanwhile."""
 
-    def consumed() -> Iterator[np.ndarray]:
+    def consumed() -> Iterator:
         for samples in archive.iter_parallel():
             if consume is not None:
                 consume(samples.data)
             yield samples
 
-    return _sha1(consumed(), archive.nbytes, progress)
-
-
-def _sha1(pieces: Iterable[np.ndarray], total: int, progress: Progress | None) -> str:
-    """The SHA-1 of arrays one after the other, computed by a thread of its own while the next is made."""
-    sha1, done = hashlib.sha1(usedforsecurity=False), 0
-    with ThreadPoolExecutor(1) as hasher:
-        before = None
-        for samples in pieces:
-            if before is not None:
-                before.result()
-            before = hasher.submit(sha1.update, samples)
-            done += samples.nbytes
-            if progress is not None:
-                progress(done, total)
-    return sha1.hexdigest()
+    return sha1_of(consumed(), archive.nbytes, progress)
 
 
 def _expect_same(source: Recording, sha1: str) -> None:
@@ -326,14 +285,52 @@ def _expect_sha1(archive: ArchiveReader, sha1: str) -> None:
         raise VerificationFailed(problem, file=archive.path, remedy="Fetch the file again.")
 
 
-def _report(archive: ArchiveReader, seconds: float, sha1: str, path: Path) -> ArchiveReport:
-    return ArchiveReport(path, *archive.shape, archive.nbytes, archive.path.stat().st_size, seconds, sha1, None)
+def _report(archive: ArchiveReader, seconds: float, sha1: str, path: Path, removed: bool = False) -> ArchiveReport:
+    size = archive.path.stat().st_size
+    return ArchiveReport(path, *archive.shape, archive.nbytes, size, seconds, sha1, source_removed=removed)
+
+
+def _expect_sha1_of(path: Path, sha1: str, threads: int | None) -> None:
+    """Decode an archive from the disk and compare with the SHA-1 of what it was made of."""
+    _forget_cached(path)
+    with open(path, threads=threads) as archive:
+        if _hash(archive, None, None) != sha1:
+            raise VerificationFailed("the archive does not give the samples back.", file=path)
+
+
+def _remove_archived(source: Recording, out: Path, threads: int | None, progress: Progress | None) -> ArchiveReport:
+    """Delete a source whose archive is there already, once it is seen to hold the same samples."""
+    started, before = time.perf_counter(), _identity(source.path)
+    sha1 = sha1_of((samples for _, samples in source.iter_chunks()), source.nbytes, progress)
+    _expect_sha1_of(out, sha1, threads)
+    _remove(source, before)
+    with open(out) as archive:
+        return _report(archive, time.perf_counter() - started, sha1, out, removed=True)
+
+
+def _forget_cached(path: Path) -> None:
+    """Have the next read of a file come from the disk, where the system can."""
+    fd = open_to_read(path)
+    try:
+        forget_cached(fd)
+    finally:
+        os.close(fd)
+
+
+def _identity(path: Path) -> tuple[int, int, int]:
+    stat = path.stat()
+    return stat.st_ino, stat.st_size, stat.st_mtime_ns
+
+
+def _remove(source: Recording, before: tuple[int, int, int]) -> None:
+    """Delete a source that is still the file that was read."""
+    if _identity(source.path) != before:
+        raise RawChanged("it changed while it was being archived, and stays.", file=source.path)
+    source.path.unlink()
+    if hasattr(source, "header"):
+        header_path(source.path).unlink(missing_ok=True)
+    sync_folder(source.path.parent)
 
 
 def _raw_suffix(archive: ArchiveReader) -> str:
     return Path(archive.raw_name).suffix or ".bin"
-
-
-def _raw_suffix_of(path: Path) -> str:
-    """The raw form of a suffix: `.cbin` is `.bin` compressed."""
-    return "." + path.suffix[2:] if path.suffix.startswith(".c") else path.suffix or ".bin"

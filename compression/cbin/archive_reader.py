@@ -2,88 +2,18 @@
 
 from __future__ import annotations
 
-import threading
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
-from .codec import Transform, forward, inverse
+from .archive_writer import LAYOUT_VERSION, ChunkCoder
 from .compressor import thread_count
-from .errors import CorruptChunk, FormatError, VerificationFailed
+from .errors import FormatError
 from .recording import Recording
 from .spikeglx import MAX_CHANNELS
-from .zarrzip import INSTALL, MAX_CHUNK_BYTES, TRACES, ZipReader, get_codec
-
-LAYOUT_VERSION = 1
-
-_CHANNEL_AFTER_CHANNEL = Transform("F", time_diff=False)
-
-
-class ChunkCoder:
-    """Samples of one chunk (rows, channels) to stored bytes and back, as the array's Zarr document says."""
-
-    def __init__(self, document: dict, rows: int, channels: int, dtype: np.dtype, path: Path):
-        self.rows, self.channels, self.dtype, self.path = rows, channels, dtype, path
-        self._codec = get_codec(document["compressor"], path)
-        self._filters = [get_codec(config, path) for config in document.get("filters") or ()]
-        self._is_pcodec = document["compressor"]["id"] == "pcodec"
-
-    def encode(self, samples: np.ndarray, chunk: int) -> bytes:
-        """Stored bytes of a chunk, decoded again and compared; a short last chunk is filled with its last row.
-
-        Raises
-        ------
-        VerificationFailed : the codec does not give the samples back
-        """
-        if len(samples) < self.rows:
-            samples = np.concatenate([samples, np.repeat(samples[-1:], self.rows - len(samples), axis=0)])
-        flat = forward(np.ascontiguousarray(samples), _CHANNEL_AFTER_CHANNEL)
-        stored = flat
-        for each in self._filters:
-            stored = each.encode(stored)
-        stored = bytes(self._codec.encode(stored))
-        if not np.array_equal(self.unpack(stored, chunk).view(np.uint8), flat.view(np.uint8)):
-            raise VerificationFailed("the codec does not give the samples back.", file=self.path, chunk=chunk)
-        return stored
-
-    def decode(self, stored, chunk: int, first: int, last: int, out: np.ndarray) -> None:
-        """Rows `first` to `last` (excluded) of a chunk from its stored bytes into `out`."""
-        self.rows_of(self.unpack(stored, chunk), first, last, out)
-
-    def rows_of(self, flat: np.ndarray, first: int, last: int, out: np.ndarray) -> None:
-        """Rows `first` to `last` (excluded) of what `unpack` gave into `out`."""
-        inverse(flat.view(np.uint8), self.rows, self.channels, self.dtype, _CHANNEL_AFTER_CHANNEL, first, last, out=out)
-
-    def unpack(self, stored, chunk: int) -> np.ndarray:
-        """All samples of a chunk, channel after channel; never more than the chunk holds.
-
-        Raises
-        ------
-        CorruptChunk, FormatError
-        """
-        flat = np.empty(self.rows * self.channels, self.dtype)
-        try:
-            if self._is_pcodec:
-                from pcodec import standalone
-
-                progress = standalone.simple_decompress_into(bytes(stored), flat)
-                complete = progress.n_processed == flat.size and progress.finished
-            else:
-                self._codec.decode(stored, out=flat)
-                complete = True
-            for each in reversed(self._filters):
-                flat = np.asarray(each.decode(flat)).view(self.dtype).reshape(-1)
-        except ImportError as error:
-            raise FormatError("archives need pcodec.", file=self.path, remedy=f"Install it: {INSTALL}.") from error
-        except (RuntimeError, ValueError, TypeError) as error:
-            raise CorruptChunk(f"cannot be decoded: {error}.", file=self.path, chunk=chunk) from error
-        if not complete or flat.size != self.rows * self.channels:
-            raise CorruptChunk("does not hold as many samples as it should.", file=self.path, chunk=chunk)
-        return flat
+from .verify import in_order
+from .zarrzip import MAX_CHUNK_BYTES, TRACES, ZipReader
 
 
 class ArchiveReader(Recording):
@@ -103,7 +33,6 @@ class ArchiveReader(Recording):
     def __init__(self, path: str | Path, *, threads: int | None = None) -> None:
         self.path, self.threads = Path(path), thread_count(threads)
         self._zip = ZipReader(self.path)
-        self._lock = threading.Lock()
         self._last: tuple[int, np.ndarray] | None = None
         try:
             self._load()
@@ -154,7 +83,7 @@ class ArchiveReader(Recording):
             start, stop = max(first, chunk * rows), min(last, (chunk + 1) * rows)
             self._fill(chunk, start - chunk * rows, stop - chunk * rows, out[start - first : stop - first])
 
-        for _ in in_order(fill, parts, self.threads if len(parts) > 1 else 1):
+        for _ in map(fill, parts) if len(parts) == 1 else in_order(fill, parts, self.threads):
             pass
         return out
 
@@ -187,31 +116,6 @@ class ArchiveReader(Recording):
 
     def __reduce__(self):
         return _reopen, (self.path.absolute(), self.threads)
-
-
-def in_order(function: Callable, items: Iterable, threads: int) -> Iterator:
-    """Results of `function` in the order of `items`, computed by threads that stay at most `threads` + 2 ahead."""
-    if threads == 1:
-        yield from map(function, items)
-        return
-    with _pool(threads) as pool:
-        waiting: deque[Future] = deque()
-        for item in items:
-            waiting.append(pool.submit(function, item))
-            if len(waiting) >= threads + 2:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-
-
-@contextmanager
-def _pool(threads: int) -> Iterator[ThreadPoolExecutor]:
-    """A pool that does not finish what nobody waits for when an error or a stopped iteration ends it."""
-    pool = ThreadPoolExecutor(threads, thread_name_prefix="cbin-archive")
-    try:
-        yield pool
-    finally:
-        pool.shutdown(cancel_futures=True)
 
 
 def _reopen(path: Path, threads: int) -> ArchiveReader:
