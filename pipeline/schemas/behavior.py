@@ -278,11 +278,10 @@ class Pupil(FromFiles, dj.Imported):
     def make(self, key):
         self.insert1(key | self._fingerprint_of(key))
         for name in (self._found() & key).to_arrays("object_name"):
-            features = files.read_attribute(key, name, "features")
-            smooth = next((column for column in _PUPIL_COLUMNS if column in features), None)
-            if smooth is None:
+            features = to_numpy(files.read_attribute(key, name, "features"))
+            diameter = next((features[column] for column in _PUPIL_COLUMNS if column in features), None)
+            if diameter is None:
                 continue
-            diameter = features[smooth].to_numpy(dtype=float)
             seen = diameter[np.isfinite(diameter)]
             self.View.insert1(
                 key
@@ -350,9 +349,9 @@ class PassiveTrialSet(FromFiles, dj.Imported):
 
     def make(self, key):
         table = files.read_attribute(key, "passiveGabor", "table")
-        self.insert1(key | self._fingerprint_of(key) | {"n_passive_trials": len(table)})
-        columns = {f"passive_{name}": table[name].to_numpy(float) for name in _GABOR_COLUMNS if name in table}
-        insert_many(self.PassiveTrial, key | {"passive_trial_id": np.arange(len(table))} | columns)
+        self.insert1(key | self._fingerprint_of(key) | {"n_passive_trials": table.num_rows})
+        columns = {f"passive_{name}": table[name] for name in _GABOR_COLUMNS if name in table.column_names}
+        insert_many(self.PassiveTrial, key | {"passive_trial_id": np.arange(table.num_rows)} | columns)
 
 
 _PUPIL_COLUMNS = ("pupilDiameter_smooth", "pupilDiameter_raw")
