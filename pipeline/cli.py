@@ -27,6 +27,7 @@ class ExplainedGroup(click.Group):
 
 
 @click.group(cls=ExplainedGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="neurojoint")
 @click.option("--debug", is_flag=True, help="Show where an error arose, and what the programs log.")
 def main(debug: bool) -> None:
     """Run a neuroscience lab's data pipeline: from ALF files to tables, training status and plots."""
