@@ -35,8 +35,13 @@ __all__ = [
 ]  # fmt: skip
 
 
+_SUBMODULES = ("adapters", "archive", "spikeglx", "synthetic")
+
+
 def __getattr__(name: str):
     """Public names are imported when first used: numba takes half a second."""
+    if name in _SUBMODULES:
+        return importlib.import_module(f".{name}", __name__)
     if name not in _WHERE:
         raise AttributeError(f"module 'cbin' has no attribute {name!r}")
     value = getattr(importlib.import_module(f".{_WHERE[name]}", __name__), name)

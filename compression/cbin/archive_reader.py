@@ -30,12 +30,12 @@ class ArchiveReader(Recording):
     channel_names : list of str
     """
 
-    def __init__(self, path: str | Path, *, threads: int | None = None) -> None:
+    def __init__(self, path: str | Path, *, volts_per_bit=None, threads: int | None = None) -> None:
         self.path, self.threads = Path(path), thread_count(threads)
         self._zip = ZipReader(self.path)
         self._last: tuple[int, np.ndarray] | None = None
         try:
-            self._load()
+            self._load(volts_per_bit)
         except (KeyError, TypeError, ValueError) as error:
             self.close()
             raise FormatError(f"not an archive of cbin: {error!r}.", file=self.path) from error
@@ -43,7 +43,7 @@ class ArchiveReader(Recording):
             self.close()
             raise
 
-    def _load(self) -> None:
+    def _load(self, volts_per_bit) -> None:
         self.attrs = self._zip.document(".zattrs")
         ours, document = self.attrs["cbin"], self._zip.document(f"{TRACES}/.zarray")
         if ours["layout_version"] != LAYOUT_VERSION:
@@ -61,9 +61,10 @@ class ArchiveReader(Recording):
         self.chunk_bounds = (*range(0, n, rows), n)
         self.sha1, self.meta_text = ours["sha1"], ours.get("meta")
         self.raw_name = ours["raw_name"]
-        gains = ours.get("volts_per_bit")
-        self._set_gains(None if gains is None else np.array(gains, np.float64))
-        self._volts_per_bit = False if gains is None else self._volts_per_bit
+        gains = ours.get("volts_per_bit") if volts_per_bit is None else volts_per_bit
+        self._set_gains(gains)
+        if gains is None:
+            self._volts_per_bit = False
         self._coder = ChunkCoder(document, rows, m, self.dtype, self.path)
 
     @property
@@ -115,8 +116,9 @@ class ArchiveReader(Recording):
         self._zip.close()
 
     def __reduce__(self):
-        return _reopen, (self.path.absolute(), self.threads)
+        gains = None if self.volts_per_bit is None else np.array(self.volts_per_bit)
+        return _reopen, (self.path.absolute(), gains, self.threads)
 
 
-def _reopen(path: Path, threads: int) -> ArchiveReader:
-    return ArchiveReader(path, threads=threads)
+def _reopen(path: Path, gains: np.ndarray | None, threads: int) -> ArchiveReader:
+    return ArchiveReader(path, volts_per_bit=gains, threads=threads)

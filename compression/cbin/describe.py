@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 
 from .archive import ArchiveReader, header_of, is_archive
-from .archive import open as open_archive
 from .errors import CbinError
 from .reader import Reader
 from .reader import open as open_recording
@@ -22,7 +21,7 @@ def describe(path: Path, meta: Path | None = None, **shape) -> dict:
     CbinError
     """
     shape = {name: value for name, value in shape.items() if value is not None}
-    with open_archive(path) if is_archive(path) else open_recording(path, meta, **shape) as recording:
+    with open_recording(path, meta, **shape) as recording:
         stored = recording.path.stat().st_size
         facts = {
             "path": str(recording.path),

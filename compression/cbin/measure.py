@@ -16,8 +16,8 @@ import numpy as np
 
 import cbin
 
-from .archive import is_archive, pack, unpack
 from .archive import open as open_archive
+from .archive import pack, unpack
 from .compressor import thread_count
 from .errors import FormatError
 
@@ -56,7 +56,7 @@ def measure(
         with_archive = find_spec("numcodecs") is not None and find_spec("pcodec") is not None
     with tempfile.TemporaryDirectory(dir=folder, prefix="cbin-bench-") as place:
         raw = Path(place) / "piece.bin"
-        with open_archive(path) if is_archive(path) else cbin.open(path, **shape) as recording:
+        with cbin.open(path, **shape) as recording:
             rows = min(recording.n_samples, round(seconds * recording.sample_rate))
             if rows == 0:
                 raise FormatError("there is nothing to measure.", file=path)

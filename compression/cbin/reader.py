@@ -43,7 +43,7 @@ def open(  # noqa: A001 - cbin.open, as in gzip.open
     Parameters
     ----------
     path : path
-        A .cbin, or a raw file.
+        A .cbin, a raw file, or an archive (.zarr.zip, see `cbin.archive`).
     meta : path or dict, optional
         The .ch of a .cbin, or its contents, when it has another name.
     n_channels, sample_rate, dtype
@@ -61,6 +61,10 @@ def open(  # noqa: A001 - cbin.open, as in gzip.open
         The file or its header is missing, cut short or contradictory.
     """
     path = _existing(Path(path))
+    if path.name.endswith(".zarr.zip"):
+        from .archive_reader import ArchiveReader
+
+        return ArchiveReader(path, volts_per_bit=volts_per_bit, threads=threads)
     with path.open("rb") as file:
         starts_as_zlib = file.read(1) == b"\x78"
     compressed = meta is not None or path.suffix in COMPRESSED_SUFFIXES or (

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 from spikeinterface.core import BaseRecording, BaseRecordingSegment
 
-from .archive import header_of, is_archive
-from .archive import open as open_archive
+from .archive import header_of
 from .reader import open as open_recording
 from .recording import Recording
 
@@ -25,10 +24,7 @@ class CbinRecording(BaseRecording):
         dtype: str | None = None,
         sync: bool = False,
     ):
-        if is_archive(file_path):
-            source = open_archive(file_path)
-        else:
-            source = open_recording(file_path, n_channels=n_channels, sample_rate=sample_rate, dtype=dtype)
+        source = open_recording(file_path, n_channels=n_channels, sample_rate=sample_rate, dtype=dtype)
         meta = header_of(source)
         names = meta.channel_names if meta is not None else list(range(source.n_channels))
         digital = set(meta.sync_channels) if meta is not None and not sync else set()
