@@ -127,8 +127,7 @@ def _dump_postgresql(address: Address, schemas: list[str], target: Path) -> None
     chosen = [f'--schema="{name}"' for name in schemas]
     command = [_postgresql_program("pg_dump", address), *_postgresql_options(address), "--format=custom",
                "--no-owner", "--no-privileges", "--lock-wait-timeout=10min", *chosen]  # fmt: skip
-    with target.open("wb") as out:
-        _run(command, "the backup failed", stdout=out, env=_environment(_postgresql_secret(address)))
+    _run([*command, f"--file={target}"], "the backup failed", env=_environment(_postgresql_secret(address)))
 
 
 def _restore_postgresql(address: Address, drop: list[str], file: Path) -> None:
@@ -243,8 +242,8 @@ def _environment(extra: dict[str, str]) -> dict[str, str]:
 
 
 def _run(command: list[Any], failure: str, **options: Any) -> subprocess.CompletedProcess:
-    options = {"stdout": subprocess.PIPE} | options
-    done = subprocess.run([str(part) for part in command], stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, **options)
+    words = [str(part) for part in command]
+    done = subprocess.run(words, capture_output=True, stdin=subprocess.DEVNULL, **options)
     if done.returncode != 0:
         raise BackupError(failure, _last_words(done.stderr))
     return done
