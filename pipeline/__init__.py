@@ -1,6 +1,6 @@
 """neurojoint: a lab's data from ALF files to DataJoint tables. `connect()` first, then `from pipeline import behavior`.
 
-The schema modules (`lab`, `subject`, `action`, `acquisition`, `data`, `behavior`, `behavior_analysis`, `task`) are
+The schema modules (`lab`, `subject`, `action`, `acquisition`, `data`, `behavior`, `behavior_analysis`, `ephys`, `task`) are
 attributes of this package, imported when they are first asked for. Importing connects to nothing.
 """
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import datajoint as dj
 
 # In dependency order: a module refers only to those before it.
-SCHEMAS = ("lab", "subject", "action", "acquisition", "data", "behavior", "behavior_analysis", "task")
+SCHEMAS = ("lab", "subject", "action", "acquisition", "data", "behavior", "behavior_analysis", "ephys", "task")
 
 __all__ = ["SCHEMAS", "connect", *SCHEMAS]
 
