@@ -95,7 +95,7 @@ def pack(
 
     Examples
     --------
-    >>> import tempfile, cbin
+    >>> import tempfile, cbin, numpy as np
     >>> from cbin.synthetic import write_recording
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     raw = write_recording(Path(folder) / "a.ap.bin", 0.5, n_channels=33)
@@ -116,10 +116,9 @@ def pack(
         rows = rows_per_chunk(source, chunk_duration)
         document = array_document(source.shape, (rows, source.n_channels), source.dtype)
         coder = ChunkCoder(document, rows, source.n_channels, source.dtype, path)
-        with _new_file(out) as (fd, finish):
-            writer = ZipWriter(fd)
+        with _new_file(out) as (fd, finish), ZipWriter(fd) as writer:
             sha1 = write_chunks(writer, source, coder, threads, progress)
-            _expect_same(source, sha1)
+            _expect_same(source, sha1, before)
             write_group(writer, document, source, meta, sha1)
             writer.finish()
             finish()
@@ -249,11 +248,13 @@ def _new_file(out: Path) -> Iterator[tuple[int, Callable[[], None]]]:
         fd = os.open(part, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0), 0o666)
         stack.callback(os.close, fd)
         stack.enter_context(locked(fd, part))
-        stack.callback(part.unlink, missing_ok=True)
+        unfinished = stack.enter_context(contextlib.ExitStack())
+        unfinished.callback(part.unlink, missing_ok=True)
         os.ftruncate(fd, 0)
 
         def finish() -> None:
             part.replace(out)
+            unfinished.pop_all()
             sync_folder(out.parent)
 
         yield fd, finish
@@ -271,12 +272,18 @@ def _hash(archive: ArchiveReader, consume: Callable | None, progress: Progress |
     return sha1_of(consumed(), archive.nbytes, progress)
 
 
-def _expect_same(source: Recording, sha1: str) -> None:
-    """Raise when a `.cbin` holds other samples than its header says, or a raw file grew or shrank meanwhile."""
+def _expect_same(source: Recording, sha1: str, before: tuple[int, int, int]) -> None:
+    """Raise when a `.cbin` holds other samples than its header says, or the source changed while it was read."""
     known = source.header.sha1_uncompressed if hasattr(source, "header") else None
     if known and known != sha1:
         problem = f"its samples have the SHA-1 {sha1}, its .ch says {known}."
         raise VerificationFailed(problem, file=source.path, remedy="Run `cbin check` on it.")
+    _expect_unchanged(source, before)
+
+
+def _expect_unchanged(source: Recording, before: tuple[int, int, int]) -> None:
+    if _identity(source.path) != before:
+        raise RawChanged("it changed meanwhile.", file=source.path, remedy="Wait until the recording is closed.")
 
 
 def _expect_sha1(archive: ArchiveReader, sha1: str) -> None:
@@ -324,8 +331,7 @@ def _identity(path: Path) -> tuple[int, int, int]:
 
 def _remove(source: Recording, before: tuple[int, int, int]) -> None:
     """Delete a source that is still the file that was read."""
-    if _identity(source.path) != before:
-        raise RawChanged("it changed while it was being archived, and stays.", file=source.path)
+    _expect_unchanged(source, before)
     source.path.unlink()
     if hasattr(source, "header"):
         header_path(source.path).unlink(missing_ok=True)

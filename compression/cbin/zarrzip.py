@@ -6,6 +6,7 @@ The group has the layout that SpikeInterface gives its own recordings, so that o
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import struct
@@ -81,7 +82,8 @@ class ZipWriter:
     """Zarr keys into an open file, one after the other, as a zip file without compression."""
 
     def __init__(self, fd: int):
-        self._file = os.fdopen(fd, "wb", closefd=False)
+        # a descriptor of its own: buffers that are emptied late must not meet a number that another file has by then
+        self._file = os.fdopen(os.dup(fd), "wb")
         self._zip = zipfile.ZipFile(self._file, "w", zipfile.ZIP_STORED, allowZip64=True)
         self._documents: dict[str, dict] = {}
 
@@ -108,6 +110,15 @@ class ZipWriter:
         self._file.flush()
         os.fsync(self._file.fileno())
         self._file.close()
+
+    def __enter__(self) -> ZipWriter:
+        return self
+
+    def __exit__(self, *exception) -> None:
+        """Without `finish`, what was written gets no directory and is no archive."""
+        self._zip.fp = None
+        with contextlib.suppress(OSError):
+            self._file.close()
 
 
 class ZipReader:
