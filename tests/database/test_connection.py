@@ -192,6 +192,21 @@ def test_missing_right_is_explained(url):
         assert "lacks a right" in errors.explain(caught.value)
 
 
+def test_connection_that_the_server_ends(url):
+    address = parse_url(url)
+    with contextlib.closing(connection.raw_connection(address)) as victim, victim.cursor() as cursor:
+        number = "pg_backend_pid()" if address.backend == "postgresql" else "CONNECTION_ID()"
+        cursor.execute(f"SELECT {number}")
+        (session,) = cursor.fetchone()
+        with contextlib.closing(connection.raw_connection(address)) as raw, raw.cursor() as other:
+            kill = "SELECT pg_terminate_backend(%s)" if address.backend == "postgresql" else "KILL %s"
+            other.execute(kill, (session,))
+        with pytest.raises(Exception) as caught:  # noqa: PT011 (the two drivers' own classes)
+            cursor.execute("SELECT 1")
+    assert errors.is_connection_error(caught.value)
+    assert "the connection to the database was lost" in errors.explain(caught.value)
+
+
 def test_old_servers_are_refused():
     for kind, version in [("PostgreSQL", "14.9"), ("MySQL", "5.7.44"), ("MariaDB", "10.6.16")]:
         with pytest.raises(DatabaseUnavailable, match=f"{kind} {version}: it must be"):
