@@ -24,7 +24,7 @@ def to_dask(recording: Recording, block_bytes: int = BLOCK_BYTES):
 
     Examples
     --------
-    >>> import tempfile, cbin
+    >>> import tempfile, cbin; from pathlib import Path
     >>> from cbin.synthetic import write_recording
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     recording = cbin.open(write_recording(Path(folder) / "a.ap.bin", 0.5, n_channels=5))
