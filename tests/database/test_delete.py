@@ -1,4 +1,4 @@
-"""Deleting takes exactly the selected rows and what hangs on them, whatever the restriction, and leaves an audit row."""
+"""Deleting takes the selected rows and what hangs on them, whatever the restriction, and leaves an audit row."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Versions of the tables: a migration is applied once and whole, and a database of another version is refused in words."""
+"""Versions of the tables: a migration is applied once and whole; a database of another version is refused in words."""
 
 from __future__ import annotations
 
