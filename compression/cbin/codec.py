@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 import zlib
 from dataclasses import dataclass
 
 import deflate as libdeflate
 import numpy as np
 
-from .deflate16 import compress16
+from .deflate16 import DEFAULT, FAST, SMALL, compress16
 from .format import Header
 from .inflate import inflate_into
 from .jit import kernel
 
-EFFORTS = ("fast", "default", "small")
+EFFORTS = {"fast": FAST, "default": DEFAULT, "small": SMALL}
 _TILE = 256
 """Rows that are transposed at a time, so that what is read and written stays in the processor's cache."""
 
@@ -34,14 +35,14 @@ class Transform:
 def encode(differences: np.ndarray, effort: str = "default") -> np.ndarray | bytearray:
     """Deflate the result of `forward` as a zlib stream.
 
-    `fast` and `default` use this package's encoder for 16-bit samples, and zlib's level 4 for others (the best of its
-    levels in speed and size for such data); `small` uses libdeflate's level 12, which takes some 40 times longer.
+    Samples of 16 bits go through this package's own encoder. Others go through zlib, level 4 (of its levels the best
+    for such data, in speed and in size) or 1 if `fast`, and through libdeflate's level 12 if `small`.
     """
+    if differences.dtype.itemsize == 2 and sys.byteorder == "little":
+        return compress16(differences, EFFORTS[effort])
     if effort == "small":
         return libdeflate.zlib_compress(differences, 12)
-    if differences.dtype.itemsize == 2:
-        return compress16(differences, 15, False) if effort == "fast" else compress16(differences)
-    return zlib.compress(differences, 4)
+    return zlib.compress(differences, 1 if effort == "fast" else 4)
 
 
 def decode(
