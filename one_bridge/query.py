@@ -1,0 +1,197 @@
+"""From search terms to rows: the query core that the Python class, the HTTP server and the cache tables share.
+
+A search is a DataJoint restriction (`sessions`, `insertions`, `datasets`); rows come as Arrow columns with ONE's
+names (`session_rows`, `insertion_rows`, `dataset_rows`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import datajoint as dj
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from one_bridge.matching import InvalidQuery, Reading, by_ids, one_of
+from one_bridge.terms import (
+    DATASET_TERMS,
+    INSERTION_TERMS,
+    SESSION_KEY,
+    SESSION_TERMS,
+    Term,
+    online,
+    projects_of_sessions,
+    visible,
+)
+from pipeline.database.bulk import fetch_columns
+from pipeline.schemas import acquisition, data, ephys
+
+__all__ = [
+    "DATASET_TERMS", "INSERTION_TERMS", "SESSION_KEY", "SESSION_TERMS", "InvalidQuery", "Reading", "by_ids",
+    "dataset_rows", "datasets", "insertion_rows", "insertions", "one_of", "online", "session_rows", "sessions",
+]  # fmt: skip
+
+
+def sessions(terms: Mapping[str, Any] | None = None, reading: Reading | None = None) -> dj.Table:
+    """The sessions that match all terms; of several values for a term one must match (`datasets`: all must be there).
+
+    Parameters
+    ----------
+    terms : names of `SESSION_TERMS`, each with one value or a list.
+
+    Returns
+    -------
+    acquisition.Session, restricted.
+
+    Raises
+    ------
+    InvalidQuery : unknown term or unusable value.
+    """
+    reading = reading or Reading()
+    found = acquisition.Session()
+    if reading.tag is not None:
+        found &= visible(reading).proj(*SESSION_KEY)
+    return _restricted(found, terms or {}, SESSION_TERMS, reading, terms or {})
+
+
+def insertions(terms: Mapping[str, Any] | None = None, reading: Reading | None = None) -> dj.Table:
+    """The probe insertions that match all terms: those of `INSERTION_TERMS`, else of the session.
+
+    Returns
+    -------
+    ephys.ProbeInsertion, restricted.
+
+    Raises
+    ------
+    InvalidQuery : unknown term or unusable value.
+    """
+    reading = reading or Reading()
+    own, others = _split(terms, INSERTION_TERMS)
+    found = ephys.ProbeInsertion()
+    if others or reading.tag is not None:
+        found &= sessions(others, reading).proj()
+    return _restricted(found, own, INSERTION_TERMS, reading, terms or {})
+
+
+def datasets(terms: Mapping[str, Any] | None = None, reading: Reading | None = None) -> dj.Table:
+    """The datasets that match all terms: those of `DATASET_TERMS`, else of the session (subject, lab, date_range …).
+
+    Returns
+    -------
+    data.Dataset, restricted.
+
+    Raises
+    ------
+    InvalidQuery : unknown term or unusable value.
+    """
+    reading = reading or Reading()
+    own, others = _split(terms, DATASET_TERMS)
+    found = visible(reading)
+    if others:
+        found &= sessions(others, Reading(reading.style, reading.wildcards)).proj()
+    return _restricted(found, own, DATASET_TERMS, reading, terms or {})
+
+
+def session_rows(query: dj.Table | None = None, projects: bool = True, extra: tuple[str, ...] = ()) -> pa.Table:
+    """Sessions, newest first, then by subject and number downwards, as ONE returns them.
+
+    Parameters
+    ----------
+    query : acquisition.Session, restricted; all sessions by default.
+    projects : with the column `projects` (names between commas).
+    extra : further columns of acquisition.Session.
+
+    Returns
+    -------
+    Columns eid, lab, subject, date, number, task_protocol, projects, and the extra ones.
+    """
+    query = acquisition.Session() if query is None else query
+    rows = fetch_columns(query, "eid", *SESSION_KEY, "task_protocol", *extra)
+    if projects:
+        members = projects_of_sessions() & query.proj()
+        joined = fetch_columns(members, *SESSION_KEY, "joined_projects")
+        rows = rows.join(joined, list(SESSION_KEY), join_type="left outer")
+        filled = pc.fill_null(rows["joined_projects"], "")
+        rows = rows.drop_columns("joined_projects").append_column("projects", filled)
+    rows = rows.rename_columns({"session_date": "date", "session_number": "number"})
+    order = ["eid", "lab", "subject", "date", "number", "task_protocol", *(["projects"] if projects else []), *extra]
+    down = [(name, "descending") for name in ("date", "subject", "number")]
+    return rows.select(order).sort_by([*down, ("eid", "ascending")])
+
+
+def dataset_rows(query: dj.Table | None = None) -> pa.Table:
+    """Datasets by session and identifier, in the order of the client's table.
+
+    Parameters
+    ----------
+    query : data.Dataset, restricted; all datasets by default.
+
+    Returns
+    -------
+    Columns eid, id, rel_path, file_size (byte), hash (md5, null where none is known), exists (a copy is online), qc,
+    default_revision.
+    """
+    query = data.Dataset() if query is None else query
+    columns = ("rel_path", "file_size", "dataset_hash", "default_dataset", "dataset_qc")
+    joined = query.proj(*SESSION_KEY, *columns) * acquisition.Session.proj("eid")
+    rows = fetch_columns(joined, "eid", "dataset_id", *columns)
+    copies = online() & query.proj() if query.restriction else online()
+    there = pc.is_in(rows["dataset_id"], fetch_columns(dj.U("dataset_id") & copies, "dataset_id")["dataset_id"])
+    digest = pc.utf8_rtrim_whitespace(rows["dataset_hash"])  # PostgreSQL pads char(32) with spaces
+    found = {
+        "eid": rows["eid"],
+        "id": rows["dataset_id"],
+        "rel_path": rows["rel_path"],
+        "file_size": rows["file_size"].cast(pa.uint64()),
+        "hash": pc.if_else(pc.equal(digest, ""), None, digest),
+        "exists": there,
+        "qc": rows["dataset_qc"],
+        "default_revision": rows["default_dataset"],
+    }
+    return pa.table(found).sort_by([("eid", "ascending"), ("id", "ascending")])
+
+
+def insertion_rows(query: dj.Table | None = None) -> pa.Table:
+    """Probe insertions by session and identifier.
+
+    Parameters
+    ----------
+    query : ephys.ProbeInsertion, restricted; all insertions by default.
+
+    Returns
+    -------
+    Columns eid, id, name (as the folder, e.g. probe00), serial and model of the probe (empty where unknown), qc.
+    """
+    query = ephys.ProbeInsertion() if query is None else query
+    joined = query * acquisition.Session.proj("eid")
+    rows = fetch_columns(joined, "eid", "pid", "probe_label", "probe_serial", "insertion_qc")
+    models = fetch_columns(ephys.Probe, "probe_serial", "probe_model")
+    rows = rows.join(models, "probe_serial", join_type="left outer")
+    found = {
+        "eid": rows["eid"],
+        "id": rows["pid"],
+        "name": rows["probe_label"],
+        "serial": pc.fill_null(rows["probe_serial"], ""),
+        "model": pc.fill_null(rows["probe_model"], ""),
+        "qc": rows["insertion_qc"],
+    }
+    return pa.table(found).sort_by([("eid", "ascending"), ("id", "ascending")])
+
+
+def _split(terms: Mapping[str, Any] | None, own: Mapping[str, Term]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The terms of a table itself and those of its sessions."""
+    terms = dict(terms or {})
+    mine = {name: value for name, value in terms.items() if name in own}
+    return mine, {name: value for name, value in terms.items() if name not in mine}
+
+
+def _restricted(
+    found: dj.Table, terms: Mapping[str, Any], known: Mapping[str, Term], reading: Reading, given: Mapping[str, Any]
+) -> dj.Table:
+    for name, value in terms.items():
+        if name not in known:
+            raise InvalidQuery(f"unknown search term {name!r}", f"known are {', '.join(sorted(known))}")
+        for restriction in known[name](value, reading, given):
+            found &= restriction
+    return found

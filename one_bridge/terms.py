@@ -1,0 +1,296 @@
+"""What each search term means: functions from its value to restrictions, in one table per kind of thing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import datajoint as dj
+import pyarrow.compute as pc
+
+from one_bridge.matching import InvalidQuery, Reading, by_ids, matching, one_of, qc_up_to, truth, values_of, vocabulary
+from pipeline.database.bulk import fetch_columns
+from pipeline.schemas import acquisition, data, ephys, lab, subject
+
+SESSION_KEY = ("lab", "subject", "session_date", "session_number")
+
+Term = Callable[[Any, Reading, Mapping[str, Any]], Iterable[Any]]
+"""From a value, how to read it, and all terms to restrictions, all of which hold."""
+
+
+def online() -> dj.Table:
+    """The copies of datasets that are there."""
+    return data.FileRecord() & {"file_state": "online"}
+
+
+def projects_of_sessions() -> dj.expression.QueryExpression:
+    """The sessions that belong to projects, with their names in order, between commas, as `joined_projects`."""
+    if acquisition.Session().connection.adapter.backend == "postgresql":
+        joined = "STRING_AGG(project, ',' ORDER BY project)"
+    else:
+        joined = "GROUP_CONCAT(project ORDER BY project SEPARATOR ',')"
+    return dj.U(*SESSION_KEY).aggr(acquisition.SessionProject(), joined_projects=joined)
+
+
+def visible(reading: Reading) -> dj.Table:
+    """All datasets, or those of the tag."""
+    if reading.tag is None:
+        return data.Dataset()
+    return data.Dataset() & (data.DatasetTag() & {"tag": reading.tag}).proj()
+
+
+def _subject(value: Any, reading: Reading, _: Any) -> Iterable[Any]:
+    return [
+        one_of("subject", matching(vocabulary(subject.Subject, "subject"), values_of(value, reading), reading, True))
+    ]
+
+
+def _lab(value: Any, reading: Reading, _: Any) -> Iterable[Any]:
+    return [one_of("lab", matching(vocabulary(lab.Lab, "lab"), values_of(value, reading), reading, True))]
+
+
+def _task_protocol(value: Any, reading: Reading, _: Any) -> Iterable[Any]:
+    found = vocabulary(acquisition.Session, "task_protocol")
+    return [one_of("task_protocol", matching(found, values_of(value, reading), reading))]
+
+
+def _projects(value: Any, reading: Reading, _: Any) -> Iterable[Any]:
+    """As the client reads them: the names of all projects of a session between commas are one text."""
+    joined, wanted = projects_of_sessions(), values_of(value, reading)
+    present = pc.unique(fetch_columns(joined, "joined_projects")["joined_projects"]).to_pylist()
+    found = matching(present, wanted, reading)
+    choices = [(joined & one_of("joined_projects", found)).proj()] if found else []
+    if matching([""], wanted, reading):
+        choices.append(dj.Not(acquisition.SessionProject().proj()))
+    return [choices]
+
+
+def _number(value: Any, reading: Reading, _: Any) -> Iterable[Any]:
+    try:
+        return [one_of("session_number", [int(one) for one in values_of(value, reading)])]
+    except (ValueError, TypeError) as error:
+        raise InvalidQuery(f"{value!r} is no session number", "it is 1, 2, …") from error
+
+
+def _date_range(value: Any, reading: Reading, _: Any) -> Iterable[Any]:
+    import pandas as pd
+    from one.util import validate_date_range
+
+    if reading.style == "alyx" and isinstance(value, str):
+        value = [part.strip() or None for part in value.split(",")]
+    try:
+        start, end = validate_date_range(value)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise InvalidQuery(f"{value!r} is no range of dates", "give one date or two, as 2020-01-31") from error
+    if pd.isna(start) or pd.isna(end):
+        return [[]]
+    bounds = []
+    if start != pd.Timestamp.min:
+        bounds.append(f"session_date >= '{start.ceil('D').date()}'")
+    if end != pd.Timestamp.max:
+        bounds.append(f"session_date <= '{end.date()}'")
+    return bounds
+
+
+def _ids(value: Any, reading: Reading, _: Any) -> Iterable[Any]:
+    return [by_ids("eid", values_of(value, reading))]
+
+
+def _datasets(value: Any, reading: Reading, terms: Mapping[str, Any]) -> Iterable[Any]:
+    """All of these file names are there, and none of those files is worse than `dataset_qc_lte`."""
+    there = _reachable(reading, terms.get("dataset_qc_lte", "FAIL"))
+    paths = vocabulary(visible(reading), "rel_path")
+    for wanted in values_of(value, reading):
+        try:
+            pattern = re.compile(wanted if reading.style == "one" else re.escape(wanted))
+        except (re.error, TypeError) as error:
+            raise InvalidQuery(f"{wanted!r} is no name of a dataset ({error})", "e.g. spikes.times.npy") from None
+        found = [path for path in paths if pattern.fullmatch(path.rpartition("/")[2])]
+        yield (there & one_of("rel_path", found)).proj(*SESSION_KEY) if found else []
+
+
+def _dataset_qc(value: Any, reading: Reading, terms: Mapping[str, Any]) -> Iterable[Any]:
+    qc_up_to(value)
+    return [] if "datasets" in terms else [_reachable(reading, value).proj(*SESSION_KEY)]
+
+
+def _dataset_types(value: Any, reading: Reading, _: Any) -> Iterable[Any]:
+    for wanted in values_of(value, reading):
+        found = [name for name in vocabulary(data.DatasetType, "dataset_type") if name == str(wanted)]
+        yield (visible(reading) & one_of("dataset_type", found)).proj(*SESSION_KEY) if found else []
+
+
+def _tags(value: Any, reading: Reading, _: Any) -> Iterable[Any]:
+    found = matching(vocabulary(data.Tag, "tag"), values_of(value, reading), reading)
+    return [(data.Dataset() & (data.DatasetTag() & one_of("tag", found)).proj()).proj(*SESSION_KEY)]
+
+
+def _users(value: Any, reading: Reading, _: Any) -> Iterable[Any]:
+    for wanted in values_of(value, reading):
+        found = [name for name in vocabulary(lab.LabMember, "user_name") if name == str(wanted)]
+        yield (acquisition.SessionUser() & one_of("user_name", found)).proj()
+
+
+def _procedures(value: Any, reading: Reading, _: Any) -> Iterable[Any]:
+    found = matching(vocabulary(acquisition.SessionProcedure, "procedure_type"), values_of(value, reading), reading)
+    return [(acquisition.SessionProcedure() & one_of("procedure_type", found)).proj()]
+
+
+def _text_of_session(column: str, whole: bool) -> Term:
+    def term(value: Any, reading: Reading, _: Any) -> Iterable[Any]:
+        present = [one for one in fetch_columns(dj.U(column) & acquisition.Session, column)[column].to_pylist() if one]
+        return [one_of(column, matching(present, values_of(value, reading), reading, whole))]
+
+    return term
+
+
+def _qc_of(column: str) -> Term:
+    def term(value: Any, reading: Reading, _: Any) -> Iterable[Any]:
+        return [one_of(column, [qc_up_to(one)[-1] for one in values_of(value, reading)])]
+
+    return term
+
+
+def _performance(comparison: str) -> Term:
+    def term(value: Any, reading: Reading, _: Any) -> Iterable[Any]:
+        from pipeline.schemas import behavior_analysis
+
+        try:
+            limit = float(value) / 100  # from percent
+        except (ValueError, TypeError) as error:
+            raise InvalidQuery(f"{value!r} is no performance", "give a percentage, 0 to 100") from error
+        return [(behavior_analysis.SessionPerformance() & f"performance {comparison} {limit!r}").proj()]
+
+    return term
+
+
+def _no_regions(*_: Any) -> Iterable[Any]:
+    raise InvalidQuery(
+        "insertions cannot be searched by brain region: this database has no tables of regions and channel locations",
+        "search by subject, lab, date_range, datasets or tag",
+    )
+
+
+def _probe(column: str) -> Term:
+    def term(value: Any, reading: Reading, _: Any) -> Iterable[Any]:
+        present = [one for one in fetch_columns(dj.U(column) & ephys.Probe, column)[column].to_pylist() if one]
+        found = matching(present, values_of(value, reading), reading, True)
+        probes = vocabulary(ephys.Probe() & one_of(column, found), "probe_serial")
+        return [one_of("probe_serial", probes)]
+
+    return term
+
+
+def _label(value: Any, reading: Reading, _: Any) -> Iterable[Any]:
+    found = matching(vocabulary(ephys.ProbeInsertion, "probe_label"), values_of(value, reading), reading, True)
+    return [one_of("probe_label", found)]
+
+
+def _partial_dataset(value: Any, reading: Reading, terms: Mapping[str, Any]) -> Iterable[Any]:
+    """A file whose name contains the text is there."""
+    if not isinstance(value, str):
+        raise TypeError('"dataset" parameter must be a string. For lists use "datasets"')
+    paths = vocabulary(visible(reading), "rel_path")
+    found = [path for path in paths if value.casefold() in path.rpartition("/")[2].casefold()]
+    there = _reachable(reading, terms.get("dataset_qc_lte", "FAIL"))
+    return [(there & one_of("rel_path", found)).proj(*SESSION_KEY) if found else []]
+
+
+def _of_dataset(column: str, whole: bool = False) -> Term:
+    def term(value: Any, reading: Reading, _: Any) -> Iterable[Any]:
+        found = matching(vocabulary(data.Dataset, column), values_of(value, reading), reading, whole)
+        return [one_of(column, found)]
+
+    return term
+
+
+def _dataset_names(value: Any, reading: Reading, _: Any) -> Iterable[Any]:
+    wanted = {str(one) for one in values_of(value, reading)}
+    paths = vocabulary(visible(reading), "rel_path")
+    return [one_of("rel_path", [path for path in paths if path.rpartition("/")[2] in wanted])]
+
+
+def _tags_of_datasets(value: Any, reading: Reading, _: Any) -> Iterable[Any]:
+    found = matching(vocabulary(data.Tag, "tag"), values_of(value, reading), reading)
+    return [(data.DatasetTag() & one_of("tag", found)).proj()]
+
+
+def _flag_of_tags(column: str) -> Term:
+    def term(value: Any, reading: Reading, _: Any) -> Iterable[Any]:
+        tagged = (data.DatasetTag() & (data.Tag() & {column: True}).proj()).proj()
+        return [tagged if truth(value) else dj.Not(tagged)]
+
+    return term
+
+
+def _there(value: Any, reading: Reading, _: Any) -> Iterable[Any]:
+    return [online().proj() if truth(value) else dj.Not(online().proj())]
+
+
+def _reachable(reading: Reading, qc: Any) -> dj.Table:
+    """The datasets that are there and no worse than this."""
+    return visible(reading) & one_of("dataset_qc", qc_up_to(qc)) & online().proj()
+
+
+SESSION_TERMS: dict[str, Term] = {
+    "subject": _subject,
+    "nickname": _subject,
+    "laboratory": _lab,
+    "lab": _lab,
+    "number": _number,
+    "date_range": _date_range,
+    "task_protocol": _task_protocol,
+    "projects": _projects,
+    "project": _projects,
+    "datasets": _datasets,
+    "dataset_qc_lte": _dataset_qc,
+    "dataset_types": _dataset_types,
+    "tag": _tags,
+    "users": _users,
+    "procedures": _procedures,
+    "location": _text_of_session("location", whole=False),
+    "type": _text_of_session("session_type", whole=True),
+    "qc": _qc_of("session_qc"),
+    "performance_gte": _performance(">="),
+    "performance_lte": _performance("<="),
+    "session": _ids,
+    "id": _ids,
+    "eid": _ids,
+    "atlas_acronym": _no_regions,
+    "atlas_id": _no_regions,
+    "atlas_name": _no_regions,
+}
+"""What sessions can be searched by: term -> what it means."""
+
+INSERTION_TERMS: dict[str, Term] = {
+    "name": _label,
+    "model": _probe("probe_model"),
+    "serial": _probe("probe_serial"),
+    "dataset": _partial_dataset,
+    "insertion_qc": _qc_of("insertion_qc"),
+    "pid": lambda value, reading, _: [by_ids("pid", values_of(value, reading))],
+}
+"""What insertions can be searched by, besides the terms of their sessions."""
+
+DATASET_TERMS: dict[str, Term] = {
+    "dataset_id": lambda value, reading, _: [by_ids("dataset_id", values_of(value, reading))],
+    "name": _dataset_names,
+    "collection": _of_dataset("collection"),
+    "revision": _of_dataset("dataset_revision"),
+    "dataset_type": lambda value, reading, _: [
+        one_of(
+            "dataset_type",
+            matching(vocabulary(data.DatasetType, "dataset_type"), values_of(value, reading), reading, True),
+        )
+    ],
+    "data_format": _of_dataset("extension", whole=True),
+    "hash": _of_dataset("dataset_hash", whole=True),
+    "dataset_qc": _qc_of("dataset_qc"),
+    "default": lambda value, reading, _: [{"default_dataset": truth(value)}],
+    "exists": _there,
+    "tag": _tags_of_datasets,
+    "public": _flag_of_tags("tag_public"),
+    "protected": _flag_of_tags("tag_protected"),
+}
+"""What datasets can be searched by, besides the terms of their sessions."""
