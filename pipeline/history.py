@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,6 +56,11 @@ class PastSession:
     key: dict[str, Any]
     facts: dict[str, Any]
     trials: dict[str, np.ndarray]
+
+    @property
+    def is_training(self) -> bool:
+        """Does the session count as a day of training? Habituation and passive sessions do not."""
+        return not re.search("habituation|passive", self.facts["task_protocol"], re.IGNORECASE)
 
     def record(self) -> SessionRecord:
         """The session as the training criteria see it."""

@@ -1,10 +1,11 @@
 """The inner loops of `pipeline.analysis.wheel`, one pass over the samples each."""
 
 import numpy as np
-from numba import njit
+
+from pipeline.analysis._jit import njit
 
 
-@njit(cache=True, nogil=True)
+@njit
 def resample_linear(times, values, start, period, n_samples):
     """Values at ``start + k * period`` on the straight lines between the samples of a rising time axis."""
     out = np.empty(n_samples)
@@ -19,7 +20,7 @@ def resample_linear(times, values, start, period, n_samples):
     return out
 
 
-@njit(cache=True, nogil=True)
+@njit
 def exceeds_range(position, window, threshold):
     """Whether max - min over the `window` samples that start at each sample is above the threshold.
 
@@ -52,7 +53,7 @@ def exceeds_range(position, window, threshold):
     return out
 
 
-@njit(cache=True, nogil=True)
+@njit
 def refine_onset(position, first, window, threshold):
     """For each window start, the last sample of the window within `threshold` of the position at the start."""
     out = np.empty(first.size, np.int64)
@@ -65,7 +66,7 @@ def refine_onset(position, first, window, threshold):
     return out
 
 
-@njit(cache=True, nogil=True)
+@njit
 def largest_between(values, first, last):
     """For each span ``first <= k < last``, the first k at which ``abs(values[k])`` is largest."""
     out = np.empty(first.size, np.int64)
@@ -78,7 +79,7 @@ def largest_between(values, first, last):
     return out
 
 
-@njit(cache=True, nogil=True)
+@njit
 def farthest_between(position, first, last):
     """For each span, the first k in ``first <= k < last`` at which the position is farthest from that at `first`."""
     out = np.empty(first.size, np.int64)
@@ -92,7 +93,7 @@ def farthest_between(position, first, last):
     return out
 
 
-@njit(cache=True, nogil=True)
+@njit
 def reversals(velocity, first, last):
     """Samples within the spans where the velocity has the sign opposite to its last non-zero sign, and their spans."""
     samples = []

@@ -1,8 +1,12 @@
 """What is done to the animals: weighing, water, surgery, injections; and the water status of each day."""
 
 import datajoint as dj
+import pyarrow as pa
 
+from pipeline import husbandry
+from pipeline.analysis import water
 from pipeline.database import registry
+from pipeline.database.bulk import insert_many
 from pipeline.schemas import lab, subject  # noqa: F401 - parents of foreign keys
 
 schema = registry.schema(__name__)
@@ -170,3 +174,79 @@ class Note(dj.Manual):
     note_image=""              : varchar(500)    # file of the picture below the data root
     index (note_object_id)
     """
+
+
+@schema
+class WaterHistory(dj.Computed):
+    definition = """
+    # weight and water of an animal over its life, a row a day in WaterStatus
+    -> subject.Subject
+    ---
+    water_fingerprint          : char(32)        # of all weighings, waters, restrictions and the rules of the lab
+    n_restriction_days         : int32           # days under restriction
+    last_weighing_date=null    : date            # in the lab's time zone
+    """
+    rolling = True
+    fingerprint = "water_fingerprint"
+
+    class WaterStatus(dj.Part):
+        definition = """
+        # one day: what the animal weighed and drank, and what it should have
+        -> master
+        status_date                : date            # in the lab's time zone
+        ---
+        restricted                 : bool            # water was restricted
+        weighed                    : bool            # there was a weighing
+        day_weight=null            : float64         # first weighing of the day, with implant, g
+        day_reference_weight=null  : float64         # with implant, g
+        expected_weight=null       : float64         # with implant, g
+        weight_pct=null            : float64         # weight over expected weight, both without implant, percent
+        water_reward               : float64         # given in sessions, mL
+        water_supplement           : float64         # given outside sessions, mL
+        day_adlib                  : bool            # free access to water
+        expected_water=null        : float64         # needed on that day, mL; null without restriction
+        remaining_water=null       : float64         # still due at the end of the day, mL
+        underweight                : bool            # below the least weight that the lab allows
+        critical                   : bool            # below 75 percent of the expected weight
+        """
+
+    @property
+    def key_source(self):
+        return subject.Subject.proj() & [Weighing.proj(), WaterAdministration.proj(), WaterRestriction.proj()]
+
+    def current_fingerprints(self, key: dict | None = None) -> pa.Table:
+        """Key and fingerprint of every animal (of `key`) that should have a row now."""
+        return husbandry.fingerprints_of_water(key or {})
+
+    def make(self, key):
+        days = water.water_days(**husbandry.water_arguments(key))
+        weighings = days.dates[days.weighed].tolist()
+        fingerprint = self.current_fingerprints(key)["fingerprint"][0].as_py()
+        self.insert1(
+            key
+            | {
+                "water_fingerprint": fingerprint,
+                "n_restriction_days": int(days.restricted.sum()),
+                "last_weighing_date": weighings[-1] if weighings else None,
+            }
+        )
+        columns = {
+            "status_date": days.dates,
+            "restricted": days.restricted,
+            "weighed": days.weighed,
+            "day_weight": days.weight,
+            "day_reference_weight": days.reference_weight,
+            "expected_weight": days.expected_weight,
+            "weight_pct": days.weight_pct,
+            "water_reward": days.water_reward,
+            "water_supplement": days.water_supplement,
+            "day_adlib": days.adlib,
+            "expected_water": days.expected_water,
+            "remaining_water": days.remaining_water,
+            "underweight": days.underweight,
+            "critical": days.critical,
+        }
+        insert_many(self.WaterStatus, key | columns)
+
+
+WaterStatus = WaterHistory.WaterStatus

@@ -6,8 +6,9 @@ import datajoint as dj
 import pyarrow as pa
 
 from pipeline import history
-from pipeline.analysis import criteria, performance, psychometrics, training
+from pipeline.analysis import criteria, daily, performance, psychometrics, training
 from pipeline.database import registry
+from pipeline.database.bulk import insert_many
 from pipeline.schemas import behavior, subject  # noqa: F401 - parents of foreign keys
 
 schema = registry.schema(__name__)
@@ -240,9 +241,39 @@ class BehaviorHistory(history.PerSubject, dj.Computed):
         day_performance=null       : float64         # fraction correct over trials with a response, 0-1
         day_performance_easy=null  : float64         # the same where the contrast is 0.5 or more, 0-1
         day_reaction_time=null     : float64         # median time from stimulus to response, s
-        training_day               : int32           # which day of training, from 1
+        training_day               : int32           # which day of training, from 1; 0 before the first
         training_week              : int32           # which week of five training days, from 0
         """
+
+    def make(self, key):
+        sessions = history.sessions_of(key)
+        days = daily.summarise_days(
+            [session.key["session_date"] for session in sessions],
+            [session.trials for session in sessions],
+            [session.is_training for session in sessions],
+        )
+        trained = days.dates[days.training_day > 0].tolist()
+        self.insert1(
+            key
+            | self._fingerprint_of(key)
+            | {
+                "n_training_days": int(days.training_day[-1]),
+                "first_training_date": trained[0] if trained else None,
+                "last_training_date": trained[-1] if trained else None,
+            }
+        )
+        columns = {
+            "summary_date": days.dates,
+            "day_sessions": days.n_sessions,
+            "day_trials": days.n_trials,
+            "day_minutes": days.minutes,
+            "day_performance": days.performance,
+            "day_performance_easy": days.performance_easy,
+            "day_reaction_time": days.reaction_time,
+            "training_day": days.training_day,
+            "training_week": days.training_week,
+        }
+        insert_many(self.DailySummary, key | columns)
 
 
 DailySummary = BehaviorHistory.DailySummary

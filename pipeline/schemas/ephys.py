@@ -19,10 +19,20 @@ class ProbeModel(dj.Lookup):
     probe_description=""       : varchar(255)    # remarks
     """
     contents = [
-        {"probe_model": "3A", "probe_manufacturer": "imec", "n_sites": 960, "probe_description": "Neuropixels phase 3A"},
+        {
+            "probe_model": "3A",
+            "probe_manufacturer": "imec",
+            "n_sites": 960,
+            "probe_description": "Neuropixels phase 3A",
+        },
         {"probe_model": "NP1", "probe_manufacturer": "imec", "n_sites": 960, "probe_description": "Neuropixels 1.0"},
         {"probe_model": "NP2.1", "probe_manufacturer": "imec", "n_sites": 1280, "probe_description": "2.0, one shank"},
-        {"probe_model": "NP2.4", "probe_manufacturer": "imec", "n_sites": 5120, "probe_description": "2.0, four shanks"},
+        {
+            "probe_model": "NP2.4",
+            "probe_manufacturer": "imec",
+            "n_sites": 5120,
+            "probe_description": "2.0, four shanks",
+        },
     ]
 
 

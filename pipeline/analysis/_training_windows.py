@@ -1,0 +1,238 @@
+"""Windows of sessions and what is measured in them, for all sessions of a subject at once."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.analysis.criteria import FITTED, Criterion, RuleSet
+from pipeline.analysis.psychometrics import STATUS, Fits, fit_batch
+
+
+@dataclass(frozen=True)
+class Units:
+    """What windows count, in order of time: sessions, or dates with their sessions merged. One entry per unit."""
+
+    kinds: NDArray  # str, kind of protocol
+    n_trials: NDArray
+    performance_easy: NDArray
+    on_ephys_rig: NDArray  # 1 or 0
+    start_delay: NDArray  # s
+    zero_contrast_rt: Sequence[NDArray]  # s, of the trials at 0 %
+    blocks: NDArray  # (n_blocks,) probability_left
+    contrasts: NDArray  # (n_contrasts,) percent
+    n: NDArray  # (n_units, n_blocks, n_contrasts) trials
+    n_right: NDArray  # the same, choices to the right
+
+
+def merge(records: Sequence, groups: NDArray, kinds: Sequence[str]) -> Units:
+    """Units from sorted session records; `groups` says, rising from 0, which unit each record belongs to."""
+    n_units = int(groups[-1]) + 1 if groups.size else 0
+    blocks, contrasts, n, n_right = _counts(records, groups, n_units)
+    last = np.searchsorted(groups, np.arange(n_units), side="right") - 1
+    start_delay = np.full(n_units, -np.inf)
+    np.maximum.at(start_delay, groups, np.nan_to_num(_column(records, "start_delay"), nan=-np.inf))
+    performance = _column(records, "performance_easy")
+    n_easy = np.array([_easy_trials(record) for record in records], dtype=float)
+    weight = np.where(np.isnan(performance), 0.0, np.maximum(n_easy, 1e-9))
+    total = np.bincount(groups, weight, n_units)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        merged_performance = np.bincount(groups, np.nan_to_num(performance) * weight, n_units) / total
+    edges = np.searchsorted(groups, np.arange(n_units + 1))
+    reaction_times = [np.asarray(record.zero_contrast_rt, dtype=float) for record in records]
+    return Units(
+        kinds=np.array(kinds, dtype=str)[last],
+        n_trials=np.bincount(groups, _column(records, "n_trials"), n_units),
+        performance_easy=merged_performance,
+        on_ephys_rig=_column(records, "on_ephys_rig")[last],
+        start_delay=np.where(np.isneginf(start_delay), np.nan, start_delay),
+        zero_contrast_rt=[np.concatenate(reaction_times[a:b]) for a, b in zip(edges, edges[1:], strict=False)],
+        blocks=blocks,
+        contrasts=contrasts,
+        n=n,
+        n_right=n_right,
+    )
+
+
+class Windows:
+    """The window that ends with each unit, made of the last `size` units of the given kinds; (): of all."""
+
+    def __init__(self, units: Units, protocols: tuple[str, ...], size: int) -> None:
+        self.units = units
+        n_units = units.kinds.size
+        self.applies = np.isin(units.kinds, protocols) if protocols else np.ones(n_units, dtype=bool)
+        members = np.flatnonzero(self.applies)
+        # Padding with -1 in front; column -1 is the newest member up to and including the unit.
+        padded = np.concatenate([np.full(size, -1), members])
+        newest = np.cumsum(self.applies)
+        self.index = padded[newest[:, None] + np.arange(size)]
+        self.present = self.index >= 0
+        self.n_sessions = self.present.sum(axis=1)
+        self._pooled: dict[str, NDArray] = {}
+        self._median_rt: NDArray | None = None
+
+    def pooled(self, name: str) -> NDArray:
+        """Counts `n` or `n_right` summed over the window, (n_units, n_blocks, n_contrasts)."""
+        if name not in self._pooled:
+            counts = getattr(self.units, name)
+            padded = np.concatenate([counts, np.zeros((1, *counts.shape[1:]), dtype=counts.dtype)])
+            self._pooled[name] = padded[self.index].sum(axis=1)
+        return self._pooled[name]
+
+    def per_session(self, values: NDArray) -> NDArray:
+        """Values of the sessions of each window, (n_units, size); NaN where the window is not full."""
+        return np.append(values, np.nan)[self.index]
+
+    def block(self, name: str, probability_left: float | None) -> NDArray:
+        """Pooled counts by contrast in one block, or in all, (n_units, n_contrasts)."""
+        counts = self.pooled(name)
+        if probability_left is None:
+            return counts.sum(axis=1)
+        return counts[:, np.isclose(self.units.blocks, probability_left, atol=1e-3)].sum(axis=1)
+
+    def median_rt(self) -> NDArray:
+        """Median reaction time at 0 % contrast over the window, s, (n_units,)."""
+        if self._median_rt is None:
+            known = [times[np.isfinite(times)] for times in self.units.zero_contrast_rt] + [np.empty(0)]
+            joined = [np.concatenate([known[i] for i in row]) for row in self.index]
+            self._median_rt = np.array([np.median(times) if times.size else np.nan for times in joined], dtype=float)
+        return self._median_rt
+
+
+@dataclass(frozen=True)
+class FittedBlock:
+    """Fits of one block (None: all trials) in all windows of one kind."""
+
+    windows: Windows
+    probability_left: float | None
+    n_trials: NDArray  # (n_units,)
+    fits: Fits  # (n_units,)
+
+
+class Measures:
+    """The measured value of any criterion, for all units, (n_units,)."""
+
+    def __init__(self, units: Units, rules: RuleSet) -> None:
+        self.units = units
+        cache: dict[tuple, Windows] = {}
+        self.windows = []
+        for level in rules.levels:
+            key = (level.protocols, level.window)
+            if key not in cache:
+                cache[key] = Windows(units, *key)
+            self.windows.append(cache[key])
+        self.fitted = _fit_all(rules, self.windows)
+
+    def of(self, criterion: Criterion, windows: Windows) -> NDArray:
+        """Values of a criterion; NaN where there is nothing to measure."""
+        if criterion.scope == "pooled":
+            return _POOLED[criterion.measure](self, criterion, windows)
+        if criterion.measure == "contrast_trials":
+            values = self.units.n.sum(axis=1)[:, _in_range(self.units.contrasts, criterion)].sum(axis=1).astype(float)
+        elif criterion.measure == "sessions_of":
+            values = np.isin(self.units.kinds, criterion.protocols).astype(float)
+        else:
+            values = np.asarray(getattr(self.units, criterion.measure), dtype=float)
+        if criterion.scope == "current":
+            return values
+        if criterion.ephys_rig_only:
+            values = np.where(self.units.on_ephys_rig > 0, values, np.nan)
+        return _worst_or_best(windows.per_session(values), criterion, windows.present)
+
+    def fit(self, windows: Windows, probability_left: float | None, parameter: str) -> NDArray:
+        """A fitted parameter in one block."""
+        return getattr(self.fitted[id(windows), probability_left].fits, parameter)
+
+
+def _worst_or_best(values: NDArray, criterion: Criterion, present: NDArray) -> NDArray:
+    """Of each row the value that decides: for `each` the worst (NaN if any is unknown), for `any` the best known."""
+    smallest = (criterion.comparison[0] in ">=") == (criterion.scope == "each")
+    fill = np.inf if smallest else -np.inf
+    known = present & ~np.isnan(values)
+    decisive = np.where(known, values, fill)
+    decisive = decisive.min(axis=1) if smallest else decisive.max(axis=1)
+    if criterion.scope == "each" and not criterion.ephys_rig_only:
+        decisive = np.where(np.any(present & ~known, axis=1), np.nan, decisive)
+    return np.where(known.any(axis=1), decisive, np.nan)
+
+
+def _in_range(contrasts: NDArray, criterion: Criterion) -> NDArray:
+    low, high = criterion.contrasts
+    return (np.abs(contrasts) >= low - 1e-6) & (np.abs(contrasts) <= high + 1e-6)
+
+
+def _fitted(parameter: str) -> Callable[[Measures, Criterion, Windows], NDArray]:
+    return lambda measures, criterion, windows: measures.fit(windows, criterion.probability_left, parameter)
+
+
+_POOLED: dict[str, Callable[[Measures, Criterion, Windows], NDArray]] = {
+    "n_sessions": lambda m, c, w: w.n_sessions.astype(float),
+    "sessions_of": lambda m, c, w: (
+        (w.per_session(np.isin(m.units.kinds, c.protocols).astype(float)) == 1).sum(axis=1).astype(float)
+    ),
+    "contrast_trials": lambda m, c, w: (
+        w.block("n", c.probability_left)[:, _in_range(m.units.contrasts, c)].sum(axis=1).astype(float)
+    ),
+    "block_trials": lambda m, c, w: w.block("n", c.probability_left).sum(axis=1).astype(float),
+    "side_blocks": lambda m, c, w: sum((w.block("n", p).sum(axis=1) > 0).astype(float) for p in (0.2, 0.8)),
+    "bias_size": lambda m, c, w: np.abs(m.fit(w, c.probability_left, "bias")),
+    "threshold": _fitted("threshold"),
+    "lapse_low": _fitted("lapse_low"),
+    "lapse_high": _fitted("lapse_high"),
+    "bias_shift": lambda m, c, w: m.fit(w, 0.8, "bias") - m.fit(w, 0.2, "bias"),
+    "zero_contrast_rt": lambda m, c, w: w.median_rt(),
+}
+
+
+def fitted_blocks(criteria: Sequence[Criterion]) -> tuple[float | None, ...]:
+    """The blocks (None: all trials) of which these criteria need a fit."""
+    asked = [FITTED[c.measure] or (c.probability_left,) for c in criteria if c.measure in FITTED]
+    return tuple(dict.fromkeys(block for blocks in asked for block in blocks))
+
+
+def _fit_all(rules: RuleSet, all_windows: Sequence[Windows]) -> dict[tuple[int, float | None], FittedBlock]:
+    """Every fit that any criterion asks for, in one batch, each window and block once."""
+    wanted = {}
+    for level, windows in zip(rules.levels, all_windows, strict=True):
+        for block in fitted_blocks(level.criteria):
+            wanted.setdefault((id(windows), block), windows)
+    problems, places, parts = [], [], []
+    for (_, block), windows in wanted.items():
+        n, n_right = windows.block("n", block), windows.block("n_right", block)
+        # A window is fitted once: a unit that adds nothing to it has the fit of the unit before.
+        repeats = np.append(False, np.all(windows.index[1:] == windows.index[:-1], axis=1))[: n.shape[0]]
+        place = np.cumsum(~repeats) - 1 + len(problems)
+        problems.extend((windows.units.contrasts, n[i], n_right[i]) for i in np.flatnonzero(~repeats))
+        places.append(place)
+        parts.append((windows, block, n.sum(axis=1)))
+    fits = fit_batch(problems, box=STATUS)
+    return {
+        (id(windows), block): FittedBlock(windows, block, n_trials, fits[place])
+        for (windows, block, n_trials), place in zip(parts, places, strict=True)
+    }
+
+
+def _column(records: Sequence, name: str) -> NDArray:
+    return np.array([getattr(record, name) for record in records], dtype=float)
+
+
+def _easy_trials(record) -> float:
+    contrast = np.asarray(record.signed_contrast, dtype=float)
+    return float(np.asarray(record.n, dtype=float)[np.abs(contrast) >= 50].sum())
+
+
+def _counts(records: Sequence, groups: NDArray, n_units: int) -> tuple[NDArray, NDArray, NDArray, NDArray]:
+    """Distinct blocks and contrasts of a life, and the dense counts by unit, block and contrast."""
+    sizes = [len(record.n) for record in records]
+    joined = {
+        name: np.concatenate([np.asarray(getattr(record, name), dtype=float) for record in records] or [np.empty(0)])
+        for name in ("probability_left", "signed_contrast", "n", "n_right")
+    }
+    blocks, block = np.unique(np.round(joined["probability_left"], 4), return_inverse=True)
+    contrasts, contrast = np.unique(np.round(joined["signed_contrast"], 4) + 0.0, return_inverse=True)
+    shape = (n_units, blocks.size, contrasts.size)
+    flat = (np.repeat(groups, sizes) * blocks.size + block) * contrasts.size + contrast
+    size = int(np.prod(shape))
+    n = np.bincount(flat, joined["n"], size).reshape(shape)
+    return blocks, contrasts, n, np.bincount(flat, joined["n_right"], size).reshape(shape)

@@ -1,0 +1,128 @@
+"""An animal's days: the sessions of one date pooled, and which day of training it is."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from pipeline.analysis import reaction_times
+from pipeline.analysis.conventions import (
+    EASY_CONTRAST,
+    Trials,
+    n_trials,
+    responded,
+    trial_correct,
+    trial_signed_contrast,
+)
+
+DAYS_PER_WEEK = 5
+"""Training days in a training week, as the IBL counts them."""
+
+
+@dataclass(frozen=True, eq=False)
+class Days:
+    """One entry per date, ascending; NaN where no session of the day has the columns that a value takes."""
+
+    dates: NDArray  # datetime64[D]
+    n_sessions: NDArray
+    n_trials: NDArray
+    minutes: NDArray  # from the first to the last trial, sessions added, min
+    performance: NDArray  # fraction correct over trials with a response, 0-1
+    performance_easy: NDArray  # the same where abs(contrast) >= 50 %, 0-1
+    reaction_time: NDArray  # median from stimulus to response, s
+    training_day: NDArray  # dates with a session that counts, up to this one, from 1; 0 before the first
+    training_week: NDArray  # (training_day - 1) // 5, from 0
+
+
+def summarise_days(dates: ArrayLike, sessions: Sequence[Trials], counts: ArrayLike | None = None) -> Days:
+    """Pool the trials of all sessions of each date.
+
+    Parameters
+    ----------
+    dates : (n_sessions,) array of dates, in any order
+    sessions : (n_sessions,) mappings of column name to ndarray, shape (n_trials,)
+    counts : (n_sessions,) array of bool, which sessions are training; by default all (habituation does not count)
+
+    Raises
+    ------
+    ValueError
+        If the arguments differ in length.
+
+    Examples
+    --------
+    >>> one = {"choice": np.array([1, -1]), "feedback_type": np.array([1, -1]),
+    ...        "contrast_left": np.array([1.0, np.nan]), "contrast_right": np.array([np.nan, 0.25])}
+    >>> days = summarise_days(["2026-01-06", "2026-01-05", "2026-01-06"], [one, one, one], [True, False, True])
+    >>> days.n_trials, days.performance, days.performance_easy, days.training_day
+    (array([2, 4]), array([0.5, 0.5]), array([1., 1.]), array([0, 1]))
+    """
+    dates = np.asarray(dates, dtype="datetime64[D]")
+    counts = np.ones(dates.size, dtype=bool) if counts is None else np.asarray(counts, dtype=bool)
+    if not dates.size == len(sessions) == counts.size:
+        raise ValueError(f"{dates.size} dates, {len(sessions)} sessions and {counts.size} flags")
+    days, day = np.unique(dates, return_inverse=True)
+    lengths = np.array([n_trials(session) for session in sessions], dtype=np.int64)
+    trial_day = np.repeat(day, lengths)
+    per_trial = [_outcomes(session) for session in sessions] or [(np.empty(0),) * 3]
+    correct, easy, times = (np.concatenate(part) for part in zip(*per_trial, strict=True))
+    training_day = np.cumsum(np.bincount(day, counts, days.size) > 0)
+    return Days(
+        dates=days,
+        n_sessions=np.bincount(day, minlength=days.size),
+        n_trials=np.bincount(trial_day, minlength=days.size),
+        minutes=_sums(day, np.array([_minutes(session) for session in sessions], dtype=float), days.size),
+        performance=_means(trial_day, correct, days.size),
+        performance_easy=_means(trial_day, np.where(easy == 1, correct, np.nan), days.size),
+        reaction_time=_medians(trial_day, times, days.size),
+        training_day=training_day,
+        training_week=np.maximum(training_day - 1, 0) // DAYS_PER_WEEK,
+    )
+
+
+def _outcomes(trials: Trials) -> tuple[NDArray, NDArray, NDArray]:
+    """Per trial: correct (NaN without a response or where unknown), easy (1 or 0), reaction time (s)."""
+    size = n_trials(trials)
+    correct, contrast, times = (
+        trial_correct(trials),
+        trial_signed_contrast(trials),
+        reaction_times.response_time(trials),
+    )
+    if correct is None or "choice" not in trials:
+        correct = np.full(size, np.nan)
+    else:
+        correct = np.where(responded(trials["choice"]), correct, np.nan)
+    easy = np.zeros(size) if contrast is None else (np.abs(contrast) >= EASY_CONTRAST).astype(float)
+    return correct, easy, np.full(size, np.nan) if times is None else times
+
+
+def _minutes(trials: Trials) -> float:
+    if "intervals_0" not in trials or "intervals_1" not in trials:
+        return float("nan")
+    times = np.concatenate((trials["intervals_0"], trials["intervals_1"]))
+    times = times[np.isfinite(times)]
+    return float(np.ptp(times)) / 60 if times.size else float("nan")
+
+
+def _sums(group: NDArray, values: NDArray, n_groups: int) -> NDArray:
+    """Sum of the known values of each group, NaN where none is known."""
+    known = np.isfinite(values)
+    total = np.bincount(group[known], values[known], n_groups)
+    return np.where(np.bincount(group[known], minlength=n_groups) > 0, total, np.nan)
+
+
+def _means(group: NDArray, values: NDArray, n_groups: int) -> NDArray:
+    known = np.bincount(group[np.isfinite(values)], minlength=n_groups)
+    return _sums(group, values, n_groups) / np.maximum(known, 1)
+
+
+def _medians(group: NDArray, values: NDArray, n_groups: int) -> NDArray:
+    known = np.isfinite(values)
+    group, values = group[known], values[known]
+    order = np.lexsort((values, group))
+    values, size = values[order], np.bincount(group, minlength=n_groups)
+    start = np.cumsum(size) - size
+    padded = np.append(values, np.nan)
+    low = np.where(size > 0, start + (size - 1) // 2, values.size)
+    high = np.where(size > 0, start + size // 2, values.size)
+    return (padded[low] + padded[high]) / 2

@@ -1,0 +1,86 @@
+"""Weighings, water and restrictions of an animal in the dates of its lab, as the water analysis takes them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import datajoint as dj
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline import fingerprints
+from pipeline.database.bulk import fetch_columns
+
+
+def water_arguments(key: dict[str, Any]) -> dict[str, Any]:
+    """The arguments of `pipeline.analysis.water.water_days` for one animal; times become dates of its lab."""
+    from pipeline.schemas import acquisition, action, lab, subject
+
+    rules = (lab.Lab & key).fetch1()
+    weighings = fetch_columns(action.Weighing & key, "weighing_time", "weight", order_by="weighing_time")
+    waters = fetch_columns(
+        action.WaterAdministration & key, "administration_time", "water_volume", "adlib", order_by="administration_time"
+    )
+    in_session = fetch_columns(acquisition.SessionWater & key, "administration_time")["administration_time"]
+    restrictions = fetch_columns(
+        action.WaterRestriction & key,
+        "restriction_start", "restriction_end", "reference_weight", order_by="restriction_start",
+    )  # fmt: skip
+    implants = (subject.Implant & key).to_dicts(order_by="implant_date DESC", limit=1)
+
+    def dates(table: pa.Table, name: str) -> np.ndarray:
+        return local_dates(table[name], rules["time_zone"])
+
+    return {
+        "weighing_dates": dates(weighings, "weighing_time"),
+        "weights": weighings["weight"].to_numpy(),
+        "water_dates": dates(waters, "administration_time"),
+        "volumes": waters["water_volume"].to_numpy(),
+        "in_session": pc.is_in(waters["administration_time"], in_session.combine_chunks()).to_numpy(),
+        "adlib": waters["adlib"].to_numpy(),
+        "restriction_starts": dates(restrictions, "restriction_start"),
+        "restriction_ends": dates(restrictions, "restriction_end"),
+        "reference_weights": restrictions["reference_weight"].to_numpy(),
+        "implant_weight": implants[0]["implant_weight"] if implants else 0.0,
+        "reference_weight_pct": rules["reference_weight_pct"],
+        "zscore_weight_pct": rules["zscore_weight_pct"],
+    }
+
+
+def fingerprints_of_water(key: dict[str, Any]) -> pa.Table:
+    """Animal and fingerprint of all that its water history is made from, for every animal (of `key`) that has one."""
+    from pipeline.schemas import acquisition, action, lab, subject
+
+    rules = lab.Lab.proj("time_zone", "reference_weight_pct", "zscore_weight_pct")
+    animals = subject.Subject.proj() * rules & key & action.WaterHistory().key_source
+    sources: list[dj.expression.QueryExpression] = [
+        animals,
+        action.Weighing.proj("weight"),
+        action.WaterAdministration.proj("water_volume", "adlib"),
+        action.WaterRestriction.proj("restriction_end", "reference_weight"),
+        acquisition.SessionWater.proj(),
+        subject.Implant.proj("implant_weight"),
+    ]
+    rows = []
+    for number, source in enumerate(sources):
+        found = fetch_columns(source & key)
+        values = zip(*(found[name].to_pylist() for name in found.column_names[2:]), strict=True)
+        rows.append(
+            found.select(["lab", "subject"])
+            .append_column("source", pa.array([number] * found.num_rows, pa.int8()))
+            .append_column("values", pa.array([repr(value) for value in values], pa.string()))
+        )
+    return fingerprints.combine(pa.concat_tables(rows), ["lab", "subject"], ["source", "values"])
+
+
+def local_dates(times: pa.ChunkedArray, time_zone: str) -> np.ndarray:
+    """The dates at which UTC times fall in a time zone.
+
+    >>> import datetime
+    >>> times = pa.chunked_array([[datetime.datetime(2026, 1, 5, 23, 30), None]], pa.timestamp("us"))
+    >>> local_dates(times, "Europe/Paris")
+    array(['2026-01-06',        'NaT'], dtype='datetime64[D]')
+    """
+    there = pc.assume_timezone(times, "UTC").cast(pa.timestamp("us", time_zone))
+    return pc.local_timestamp(there).to_numpy().astype("datetime64[D]")
