@@ -26,6 +26,8 @@ class Session(dj.Manual):
     rig=""                     : varchar(128)    # name of the rig as its settings file states it
     start_delay=null           : float64         # from start to the first trial, s, as the task was set
     session_narrative=""       : varchar(1000)   # remarks
+    session_json=null          : json            # what other programs keep with the session
+    extended_qc=null           : json            # name of a QC metric -> outcome
     unique index (eid)
     """
 

@@ -130,6 +130,7 @@ class FileRecord(dj.Manual):
     record_hash                : char(32)        # md5 of this copy when it was last read
     modified_ns                : int64           # time of last change in the file system, ns since 1970
     verified                   : datetime(6)     # UTC, when the copy was last read and hashed
+    record_json=null           : json            # what other programs keep with the copy
     """
 
 

@@ -57,6 +57,7 @@ class ProbeInsertion(dj.Manual):
     pid                        : char(36)        # given, or derived from the ALF path
     -> [nullable] Probe
     insertion_qc="NOT_SET"     : enum('NOT_SET', 'PASS', 'WARNING', 'FAIL', 'CRITICAL')
+    insertion_json=null        : json            # what other programs keep with the insertion
     unique index (pid)
     """
 

@@ -142,6 +142,7 @@ class Subject(dj.Manual):
     light_cycle=""             : varchar(32)     # e.g. normal, inverted
     food=""                    : varchar(64)     # e.g. protein content
     subject_description=""     : varchar(1000)   # remarks
+    subject_json=null          : json            # what other programs keep with the animal
     unique index (subject_uuid)
     """
 
