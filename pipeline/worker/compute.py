@@ -1,0 +1,204 @@
+"""One key: `make` and the end of its job in one transaction, so that a kill at any moment leaves both or neither."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import random
+import signal
+import time
+from collections.abc import Iterator
+from types import FrameType
+from typing import Any, Literal
+
+import datajoint as dj
+
+from pipeline.worker.jobs import TableJobs
+
+Outcome = Literal["done", "failed", "skipped"]
+
+GRACE_SECONDS = 5.0  # for a make that runs when the worker is asked to stop; then it is rolled back
+_MOST_CONFLICTS = 6  # how often a transaction is tried again that another one got in the way of
+
+# Serialization failure, deadlock, lock timeout; for MySQL deadlock, lock timeout, record changed since it was read.
+_CONFLICTS_POSTGRESQL = {"40001", "40P01", "55P03"}
+_CONFLICTS_MYSQL = {1213, 1205, 1020}
+
+
+class ConnectionLost(Exception):
+    """The database does not answer on this connection any more: the process must end and be started again."""
+
+
+class Interrupted(BaseException):
+    """The worker was asked to stop and `make` did not end within the grace period."""
+
+
+class _Taken(Exception):
+    """The job is no longer this worker's: it was thought dead, or the key vanished."""
+
+
+class Stop:
+    """A request to stop: at the next key, or within `make` once the grace period is over."""
+
+    def __init__(self) -> None:
+        self.requested = False
+        self._in_make = False
+
+    def install(self, grace: float = GRACE_SECONDS) -> None:
+        """Let SIGTERM set it; SIGINT is left to the supervisor, who gets it too."""
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+        def on_term(_number: int, _frame: FrameType | None) -> None:
+            if not self.requested:
+                signal.setitimer(signal.ITIMER_REAL, max(grace, 1e-3), 1.0)
+            self.requested = True
+
+        signal.signal(signal.SIGALRM, self._on_alarm)
+        signal.signal(signal.SIGTERM, on_term)
+
+    @contextlib.contextmanager
+    def can_interrupt(self) -> Iterator[None]:
+        """Around the code that may be broken off at any line."""
+        self._in_make = True
+        try:
+            yield
+        finally:
+            self._in_make = False
+
+    def _on_alarm(self, _number: int, _frame: FrameType | None) -> None:
+        if self._in_make:  # else the timer comes again in a second
+            raise Interrupted
+
+
+@contextlib.contextmanager
+def session(connection: dj.Connection) -> Iterator[None]:
+    """The connection as workers use it: no reconnecting, no waiting for the disk (all of it can be computed again)."""
+    config = connection._config
+    before, config["database.reconnect"] = config["database.reconnect"], False
+    is_postgresql = connection.adapter.backend == "postgresql"
+    if is_postgresql:
+        connection.query("SET synchronous_commit = off")
+    try:
+        yield
+    finally:
+        config["database.reconnect"] = before
+        if is_postgresql and not is_lost(connection):
+            connection.query("RESET synchronous_commit")
+
+
+def compute(one: TableJobs, key: dict[str, Any], stop: Stop) -> Outcome:
+    """Compute one reserved key.
+
+    Returns
+    -------
+    `done`; `failed`: the error is recorded in the job; `skipped`: the row was there already, or the job was taken away.
+
+    Raises
+    ------
+    ConnectionLost : nothing of the key was written; the job is still reserved.
+    Interrupted, KeyboardInterrupt : nothing of the key was written; the job is still reserved.
+    """
+    for attempt in range(_MOST_CONFLICTS + 1):
+        try:
+            _make_and_complete(one, key, stop)
+            return "done"
+        except _Taken:
+            _roll_back(one.connection)
+            return "skipped"
+        except (Interrupted, KeyboardInterrupt):
+            _roll_back(one.connection)
+            raise
+        except (Exception, SystemExit) as error:
+            _roll_back(one.connection)
+            if is_conflict(error) and attempt < _MOST_CONFLICTS:
+                time.sleep(0.02 * 2**attempt * (0.5 + random.random()))  # noqa: S311 - spreads the retries
+                continue
+            if isinstance(error, dj.errors.DuplicateError) and one.table & key:
+                one.complete(key)
+                return "skipped"
+            one.fail(key, error)
+            return "failed"
+    raise AssertionError("unreachable")
+
+
+def is_lost(connection: dj.Connection) -> bool:
+    """Whether the connection answers no more; an open transaction is rolled back."""
+    try:
+        if connection._in_transaction:
+            connection.cancel_transaction()
+        connection.query("SELECT 1", reconnect=False)
+    except Exception:  # whatever the driver says, it does not answer
+        return True
+    return False
+
+
+def is_conflict(error: BaseException | None) -> bool:
+    """Whether another transaction got in the way, so that the same one may succeed when tried again."""
+    while error is not None:
+        if getattr(error, "pgcode", None) in _CONFLICTS_POSTGRESQL:
+            return True
+        if type(error).__module__.startswith("pymysql") and error.args and error.args[0] in _CONFLICTS_MYSQL:
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def _make_and_complete(one: TableJobs, key: dict[str, Any], stop: Stop) -> None:
+    connection, table = one.connection, one.table
+    is_in_three_steps = inspect.isgeneratorfunction(table.make)
+    with _making(table, key):
+        computed, digest = None, None
+        if is_in_three_steps:  # make_fetch and make_compute outside the transaction
+            with stop.can_interrupt():
+                steps = table.make(dict(key))
+                digest = _digest(next(steps))
+                computed = next(steps)
+        _begin(connection)
+        with stop.can_interrupt():
+            if is_in_three_steps:
+                steps = table.make(dict(key))
+                if _digest(next(steps)) != digest:
+                    raise dj.DataJointError("what make_fetch read has changed while make_compute ran")
+                steps.send(computed)
+            else:
+                table.make(dict(key))
+    if not one.complete(key):
+        raise _Taken
+    connection.commit_transaction()
+
+
+@contextlib.contextmanager
+def _making(table: dj.Table, key: dict[str, Any]) -> Iterator[None]:
+    """What DataJoint's populate() sets around a make: inserts are allowed, `self.upstream` knows its key."""
+    type(table)._allow_insert = True
+    table._upstream_key, table._upstream = dict(key), None
+    try:
+        yield
+    finally:
+        type(table)._allow_insert = False
+        table._upstream_key = table._upstream = None
+
+
+def _begin(connection: dj.Connection) -> None:
+    """A transaction that sees one state of the database, so that a fingerprint is that of the rows read."""
+    if connection.adapter.backend == "postgresql":
+        connection.start_transaction()
+        connection.query("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+    else:
+        connection.query("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        connection.start_transaction()
+
+
+def _roll_back(connection: dj.Connection) -> None:
+    try:
+        if connection._in_transaction:
+            connection.cancel_transaction()
+        connection.query("SELECT 1", reconnect=False)
+    except Exception as error:  # whatever the driver says, it does not answer
+        raise ConnectionLost from error
+
+
+def _digest(fetched: Any) -> str:
+    import deepdiff
+
+    return deepdiff.DeepHash(fetched, ignore_iterable_order=False)[fetched]

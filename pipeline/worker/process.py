@@ -1,0 +1,209 @@
+"""A worker process: takes jobs, computes them, fills the queue when it runs low, and ends when it is told to."""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import multiprocessing
+import multiprocessing.connection
+import os
+import signal
+import statistics
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import datajoint as dj
+
+from pipeline.errors import NeurojointError, explain, is_connection_error
+from pipeline.worker import liveness
+from pipeline.worker.board import Board
+from pipeline.worker.compute import ConnectionLost, Interrupted, Stop, compute, is_conflict, is_lost, session
+from pipeline.worker.jobs import TableJobs
+from pipeline.worker.queue import Pass, Queue
+
+TRY_AGAIN = 75  # EX_TEMPFAIL: the connection was lost or could not be made
+BATCH_SECONDS = 0.5  # of work that a worker claims at once: few round trips, and nobody waits long for the last batch
+LARGEST_BATCH = 50
+FILL_SECONDS = 1.0  # between two fillings of the queue while there is work; longer where a filling takes long
+IDLE_FILL_SECONDS = 5.0  # the same while there is none
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """What a supervisor gives its workers.
+
+    Attributes
+    ----------
+    open_tables : connects and returns the populated tables; a function of a module, since processes are spawned
+    labels : the tables to work on
+    settings : the settings that differ from the defaults
+    once : end when nothing is left to do
+    until : end then (s since 1970), or None
+    """
+
+    open_tables: Callable[[], Sequence[type[dj.Table]]]
+    labels: tuple[str, ...]
+    settings: dict[str, Any] = field(default_factory=dict)
+    once: bool = False
+    until: float | None = None
+
+
+def open_tables() -> list[type[dj.Table]]:
+    """Connect by the settings; all populated tables, in dependency order."""
+    import pipeline
+    from pipeline.database import registry
+
+    pipeline.connect(create=False)
+    return registry.populated_tables()
+
+
+def drain(tables: Sequence[type[dj.Table]]) -> dict[str, int]:
+    """Compute in this process all there is to compute, on the connection of the tables; table label -> keys done.
+
+    Other workers may be at it at the same time. Keys that fail are recorded in the job table.
+    """
+    queue = Queue(tables)
+    board = Board([one.label for one in queue.jobs], 1)
+    with session(queue.connection):
+        Loop(queue, board, 0, Stop(), once=True).run()
+    return {label: n_keys for label, n_keys in board.done().items() if n_keys}
+
+
+class Loop:
+    """Claim, compute, fill the queue, and so on.
+
+    Parameters
+    ----------
+    queue : what to work on.
+    board, slot : where to count.
+    stop : ends the loop at the next key.
+    once : end when there is nothing left to do, also nothing that others still compute.
+    until : end then (s since 1970).
+    """
+
+    def __init__(
+        self, queue: Queue, board: Board, slot: int, stop: Stop, once: bool = False, until: float | None = None
+    ) -> None:
+        self.queue, self.board, self.slot, self.stop = queue, board, slot, stop
+        self.once, self.until = once, until
+        self._durations: dict[str, collections.deque[float]] = {}
+
+    def run(self) -> None:
+        """Until told to stop, or with `once` until nothing is left. What is reserved and not computed is given back."""
+        pause = 0.01
+        with contextlib.suppress(Interrupted):
+            while not self._is_over():
+                with self._watching_connection():
+                    if self.board.since_pass > max(FILL_SECONDS, 10 * self.board.pass_seconds):
+                        self._fill()
+                    if claimed := self.queue.claim(self._limits()):
+                        pause = 0.01
+                        self._compute(*claimed)
+                        continue
+                    if self._may_find_more() and (filled := self._fill()) and filled.pending:
+                        continue
+                if self.once and self.board.is_idle:
+                    return
+                self.board.begin(self.slot, None)
+                time.sleep(pause)
+                pause = min(2 * pause, 0.5)
+
+    def _is_over(self) -> bool:
+        return self.stop.requested or (self.until is not None and time.time() >= self.until)
+
+    def _may_find_more(self) -> bool:
+        """Whether filling the queue is worth it now that nothing can be claimed."""
+        least, most = (0.02, 1.0) if self.once else (0.1, IDLE_FILL_SECONDS)
+        since, cost = self.board.since_pass, self.board.pass_seconds
+        return since > max(most, 10 * cost) or (self.board.is_changed and since > max(least, 2 * cost))
+
+    def _fill(self) -> Pass | None:
+        began, finished = time.time(), self.board.finished()
+        filled = self.queue.schedule()
+        if filled is not None:
+            left = collections.Counter(filled.pending) + collections.Counter(filled.running)
+            self.board.record_pass(left, filled.is_idle, finished, began)
+        return filled
+
+    def _compute(self, one: TableJobs, keys: list[dict[str, Any]]) -> None:
+        self.board.begin(self.slot, one.label)
+        durations = self._durations.setdefault(one.label, collections.deque(maxlen=9))
+        for number, key in enumerate(keys):
+            if self._is_over():
+                one.release(keys[number:])
+                return
+            began = time.perf_counter()
+            try:
+                outcome = compute(one, key, self.stop)
+            except (Interrupted, KeyboardInterrupt):
+                one.release(keys[number:])
+                raise
+            durations.append(time.perf_counter() - began)
+            if outcome != "skipped":
+                self.board.note(self.slot, one.label, failed=outcome == "failed")
+
+    def _limits(self) -> dict[str, int]:
+        """How many keys make up about `BATCH_SECONDS` of work, by table."""
+        return {
+            label: min(LARGEST_BATCH, max(1, int(BATCH_SECONDS / max(statistics.median(durations), 1e-6))))
+            for label, durations in self._durations.items()
+            if durations
+        }
+
+    @contextlib.contextmanager
+    def _watching_connection(self) -> Iterator[None]:
+        """Errors of the queue's own statements: a lost connection ends the process, a conflict is tried again."""
+        try:
+            yield
+        except (ConnectionLost, NeurojointError):
+            raise
+        except Exception as error:
+            connection = self.queue.connection
+            if is_lost(connection):
+                raise ConnectionLost from error
+            if not is_conflict(error):
+                raise
+
+
+def main(assignment: Assignment, board: Board, slot: int, report: Any) -> None:
+    """The life of a spawned worker; it exits with 0, or with `TRY_AGAIN` or 1 and the reason sent to `report`."""
+    stop = Stop()
+    stop.install()
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    try:
+        _work(assignment, board, slot, stop)
+    except ConnectionLost as error:
+        report.send(explain(error.__cause__ or error))
+        os._exit(TRY_AGAIN)  # without the farewells of drivers that have nobody to talk to
+    except Exception as error:
+        is_temporary = is_connection_error(error) or getattr(error, "exit_code", 1) == TRY_AGAIN
+        known = is_temporary or isinstance(error, NeurojointError)
+        report.send(explain(error) if known else "".join(traceback.format_exception(error)))
+        os._exit(TRY_AGAIN if is_temporary else 1)
+
+
+def _work(assignment: Assignment, board: Board, slot: int, stop: Stop) -> None:
+    from pipeline import settings
+    from pipeline.database import registry
+
+    with settings.override(**assignment.settings):
+        tables = [one for one in assignment.open_tables() if registry.label(one) in assignment.labels]
+        queue = Queue(tables)
+        for one in queue.jobs:  # reserved under this number, but not by this process: it has not begun
+            one.take_from_dead(*liveness.this_process())
+        liveness.register(queue.connection)
+        with session(queue.connection):
+            Loop(queue, board, slot, stop, assignment.once, assignment.until).run()
+        liveness.leave(queue.connection)
+
+
+def _end_with_parent() -> None:
+    """A worker whose supervisor is gone ends as if it had been told to."""
+    multiprocessing.connection.wait([multiprocessing.parent_process().sentinel])
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(30)  # then it hangs somewhere; its job is taken up once it is gone
+    os._exit(1)

@@ -1,0 +1,190 @@
+"""The queue of what is to be computed, over all tables in dependency order.
+
+One process at a time fills it (`Queue.schedule`), under a lock that nobody waits for; any number of processes take
+from it (`Queue.claim`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import datajoint as dj
+
+from pipeline.database import registry
+from pipeline.errors import NeurojointError
+from pipeline.worker import liveness
+from pipeline.worker.jobs import CLAIMABLE, TableJobs
+
+
+@dataclass
+class Pass:
+    """What one filling of the queue did, and what it left; dicts are table label -> number of jobs, without zeros.
+
+    Attributes
+    ----------
+    queued : new jobs
+    removed : jobs that nobody needs any more
+    recovered : jobs taken from the dead, or given back after an interruption
+    outdated : rows of rolling tables that were deleted because what they sum up has changed
+    pending : jobs that can be claimed now
+    running : jobs that live workers are at
+    """
+
+    queued: dict[str, int] = field(default_factory=dict)
+    removed: dict[str, int] = field(default_factory=dict)
+    recovered: dict[str, int] = field(default_factory=dict)
+    outdated: dict[str, int] = field(default_factory=dict)
+    pending: dict[str, int] = field(default_factory=dict)
+    running: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def is_idle(self) -> bool:
+        """True where nothing is to be done and nobody is doing anything that could lead to more."""
+        return not self.pending and not self.running
+
+
+class Queue:
+    """The job tables of some tables, in dependency order, on one connection.
+
+    Parameters
+    ----------
+    tables : Imported and Computed tables that are bound to a connection; all of one connection.
+    """
+
+    def __init__(self, tables: Sequence[type[dj.Table]]) -> None:
+        self.jobs = [TableJobs(table) for table in tables]
+        self.connection: dj.Connection = self.jobs[0].connection
+        self._not_alive: set[tuple[str, int]] = set()
+        for number, one in enumerate(self.jobs):
+            if getattr(one.table, "rolling", False):
+                one.upstream = [other for other in self.jobs[:number] if other.leads_to(one)]
+
+    def schedule(self) -> Pass | None:
+        """Bring the queue up to date; None where another process is at it at this moment.
+
+        In dependency order, for each table: jobs of keys that vanished are removed, rows of rolling tables that are
+        outdated are deleted, and a job is added for each key that has neither a row nor a job. The jobs of dead
+        workers become free.
+        """
+        with self._lock() as is_mine:
+            if not is_mine:
+                return None
+            done = Pass()
+            self._recover(done)
+            for one in self.jobs:
+                _note(done.removed, one.label, one.remove_unneeded())
+                if one.upstream is not None:
+                    one.hold_back()
+                    _note(done.outdated, one.label, one.delete_outdated())
+                _note(done.queued, one.label, one.add_new())
+            for one, status, host, pid, n_jobs in self._counts():
+                if status == "pending":
+                    _note(done.pending, one.label, n_jobs)
+                elif (host, pid) not in self._not_alive:  # whoever came since then is alive
+                    _note(done.running, one.label, n_jobs)
+            return done
+
+    def claim(self, limits: dict[str, int] | None = None) -> tuple[TableJobs, list[dict[str, Any]]] | None:
+        """Reserve some jobs of one table for this process, the most downstream table that has any.
+
+        Parameters
+        ----------
+        limits : table label -> how many jobs at most; one where nothing is said.
+
+        Returns
+        -------
+        The table's jobs and the reserved keys in the order to compute them in, or None where nothing can be claimed.
+        Jobs that another process is about to reserve are passed over, not waited for.
+        """
+        ready = self.connection.query(
+            "SELECT " + ", ".join(f"EXISTS (SELECT 1 FROM {one.name} WHERE {CLAIMABLE})" for one in self.jobs)
+        ).fetchone()
+        for one, has_some in reversed(list(zip(self.jobs, ready, strict=True))):
+            if has_some and (keys := one.claim((limits or {}).get(one.label, 1))):
+                return one, keys
+        return None
+
+    def _counts(self) -> Iterator[tuple[TableJobs, str, str, int, int]]:
+        sql = " UNION ALL ".join(
+            f"SELECT {number}, CONCAT(status, ''), host, pid, count(*) FROM {one.name} "
+            f"WHERE status = 'reserved' OR {CLAIMABLE} GROUP BY status, host, pid"
+            for number, one in enumerate(self.jobs)
+        )
+        for number, *rest in self.connection.query(sql).fetchall():
+            yield self.jobs[number], *rest
+
+    def _recover(self, done: Pass) -> None:
+        """Free the jobs of workers that are dead, and those that an interruption made fail."""
+        sql = " UNION ALL ".join(
+            f"SELECT host, pid, max(reserved_time) FROM {one.name} WHERE status = 'reserved' GROUP BY host, pid"
+            for one in self.jobs
+        )
+        holders = [liveness.Holder(*row) for row in self.connection.query(sql).fetchall()]
+        found = liveness.examine(self.connection, holders)
+        self._not_alive = {(holder.host, holder.pid) for holder in holders} - found.alive
+        for one in self.jobs:
+            n_jobs = sum(one.take_from_dead(host, pid) for host, pid in found.dead)
+            _note(done.recovered, one.label, n_jobs + one.give_back_interrupted())
+        liveness.bury(self.connection)
+
+    @contextlib.contextmanager
+    def _lock(self) -> Iterator[bool]:
+        """The right to fill the queue, by a lock in the database that is gone with the connection; never waits."""
+        name = f"queue of {liveness.database_name()}"
+        if self.connection.adapter.backend == "postgresql":
+            take, give = "SELECT pg_try_advisory_lock(hashtext(%s))", "SELECT pg_advisory_unlock(hashtext(%s))"
+        else:
+            take, give = "SELECT GET_LOCK(%s, 0)", "SELECT RELEASE_LOCK(%s)"
+        is_mine = bool(self.connection.query(take, (name,)).fetchone()[0])
+        try:
+            yield is_mine
+        except BaseException:
+            if is_mine:
+                with contextlib.suppress(Exception):  # where the connection is lost the lock is gone too
+                    self.connection.query(give, (name,))
+            raise
+        if is_mine:
+            self.connection.query(give, (name,))
+
+
+def tables_named(names: Sequence[str], tables: Sequence[type[dj.Table]] | None = None) -> list[type[dj.Table]]:
+    """The populated tables with these names, `behavior.TrialSet` or `TrialSet` in any case, in dependency order.
+
+    Raises
+    ------
+    NeurojointError : no table, or more than one, has such a name.
+    """
+    known = {registry.label(table): table for table in (registry.populated_tables() if tables is None else tables)}
+    chosen = set()
+    for name in names:
+        low = name.lower()
+        found = [label for label in known if low in (label.lower(), label.lower().rpartition(".")[2])]
+        if len(found) != 1:
+            close = found or difflib.get_close_matches(name, known, 3, 0.4) or list(known)
+            problem = "several populated tables are" if found else "no populated table is"
+            raise NeurojointError(f"{problem} called {name}", f"choose from {', '.join(close)}")
+        chosen.add(found[0])
+    return [table for label, table in known.items() if label in chosen]
+
+
+def retry(tables: Sequence[type[dj.Table]], like: str | None = None) -> dict[str, int]:
+    """Give failed jobs back to the workers: table label -> how many, without zeros.
+
+    Parameters
+    ----------
+    tables : populated tables.
+    like : only those whose message contains this text.
+    """
+    given: dict[str, int] = {}
+    for one in Queue(tables).jobs:
+        _note(given, one.label, one.retry(like))
+    return given
+
+
+def _note(counts: dict[str, int], label: str, number: int) -> None:
+    if number:
+        counts[label] = counts.get(label, 0) + number

@@ -1,0 +1,323 @@
+"""Keeps N worker processes running: starts them anew when they die, writes their heartbeats, passes signals on."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import multiprocessing.connection
+import os
+import signal
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import datajoint as dj
+
+from pipeline import settings
+from pipeline.database import registry
+from pipeline.database.address import Address
+from pipeline.database.connection import raw_connection
+from pipeline.errors import DatabaseUnavailable, NeurojointError, is_connection_error
+from pipeline.worker import liveness, process
+from pipeline.worker.board import Board
+
+LONGEST_BACKOFF_SECONDS = 30.0
+MOST_FAILED_STARTS = 8  # in a row, of one worker, where the work is to end some time; about 90 s
+MOST_CRASHES = 3  # in a row, of one worker, that are not the database's fault
+
+_POLL_SECONDS = 0.2
+_RATE_SECONDS = 60.0
+# One numerical thread a process: the processes are the parallelism.
+_ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
+
+_spawn = multiprocessing.get_context("spawn")
+
+
+@dataclass
+class Summary:
+    """How a run ended.
+
+    Attributes
+    ----------
+    done, failed : table label -> keys, without zeros
+    seconds : how long it took
+    restarts : workers that died and were started again
+    stopped_by : the signal that ended the run, or None
+    """
+
+    done: dict[str, int] = field(default_factory=dict)
+    failed: dict[str, int] = field(default_factory=dict)
+    seconds: float = 0.0
+    restarts: int = 0
+    stopped_by: signal.Signals | None = None
+
+
+def work(
+    once: bool = False,
+    processes: int | None = None,
+    tables: Sequence[type[dj.Table]] | None = None,
+    max_seconds: float | None = None,
+    watch: Callable[[Board], None] | None = None,
+    say: Callable[[str], None] | None = None,
+    open_tables: Callable[[], Sequence[type[dj.Table]]] = process.open_tables,
+) -> Summary:
+    """Compute all there is to compute in worker processes; call `pipeline.connect()` before.
+
+    Parameters
+    ----------
+    once : end when nothing is left to do and nobody is doing anything; else wait for more for ever.
+    processes : how many workers; `settings().processes` when not given.
+    tables : work on these only; all populated tables when not given.
+    max_seconds : ask the workers to end after that time.
+    watch : is called with the counters about five times a second.
+    say : is called with a line where something is worth telling, e.g. that a worker died.
+    open_tables : how a worker connects (a function of a module).
+
+    Raises
+    ------
+    DatabaseUnavailable : the database cannot be reached, and `once` or `max_seconds` says that the work has an end.
+    NeurojointError : the workers crash before they compute anything; the message holds the reason.
+    """
+    tables = registry.populated_tables() if tables is None else tables
+    chosen = settings.settings()
+    labels = tuple(registry.label(table) for table in tables)
+    assignment = process.Assignment(
+        open_tables,
+        labels,
+        {name: getattr(chosen, name) for name in chosen.model_fields_set},
+        once,
+        None if max_seconds is None else time.time() + max_seconds,
+    )
+    board = Board(labels, processes or chosen.processes)
+    supervisor = _Supervisor(assignment, board, processes or chosen.processes, watch, say)
+    address = tables[0]().connection.address
+    with supervisor.catching_signals(), _heartbeats(address, supervisor.activities), _environment(_ONE_THREAD):
+        return supervisor.run()
+
+
+@dataclass
+class _Worker:
+    """One place for a worker process, and how its processes fared."""
+
+    slot: int
+    process: Any = None
+    report: Any = None
+    is_over: bool = False
+    start_at: float = 0.0
+    failures: int = 0  # in a row, without a key finished
+    finished_at_start: int = 0
+    history: deque[tuple[float, int]] = field(default_factory=deque)  # time, keys finished since the table was taken up
+    table: str | None = None
+
+
+class _Supervisor:
+    def __init__(self, assignment: process.Assignment, board: Board, n_workers: int, watch: Any, say: Any) -> None:
+        self.assignment, self.board = assignment, board
+        self.workers = [_Worker(slot) for slot in range(n_workers)]
+        self.watch, self.say = watch or (lambda board: None), say or (lambda line: None)
+        self.signals: list[signal.Signals] = []
+        self.restarts = 0
+        self._asked_to_stop = False
+
+    def run(self) -> Summary:
+        began = time.monotonic()
+        try:
+            while not all(worker.is_over for worker in self.workers):
+                self._start_those_due()
+                self._wait()
+                for worker in self.workers:
+                    if worker.process is not None and worker.process.exitcode is not None:
+                        self._after_end(worker)
+                self._pass_signals_on()
+                self.watch(self.board)
+        finally:
+            self._kill()
+        return Summary(
+            {label: n_keys for label, n_keys in self.board.done().items() if n_keys},
+            {label: n_keys for label, n_keys in self.board.failed().items() if n_keys},
+            time.monotonic() - began,
+            self.restarts,
+            self.signals[0] if self.signals else None,
+        )
+
+    def activities(self) -> dict[int, str]:
+        """Process id -> what the worker is doing, with its rate over the last minute, for the people who look."""
+        now, found = time.monotonic(), {}
+        for worker in self.workers:
+            pid = getattr(worker.process, "pid", None)
+            if pid is None:
+                continue
+            label = self.board.current(worker.slot)
+            if label != worker.table:
+                worker.table = label
+                worker.history.clear()
+            if label is None:
+                found[pid] = ""
+                continue
+            n_keys = self.board.done(worker.slot)[label] + self.board.failed(worker.slot)[label]
+            worker.history.append((now, n_keys))
+            while worker.history[0][0] < now - _RATE_SECONDS:
+                worker.history.popleft()
+            seconds = now - worker.history[0][0]
+            rate = 60 * (n_keys - worker.history[0][1]) / seconds if seconds else 0.0
+            found[pid] = f"{label} {rate:.1f}/min"
+        return found
+
+    @contextlib.contextmanager
+    def catching_signals(self) -> Iterator[None]:
+        """Note SIGINT and SIGTERM instead of dying of them; elsewhere than in the main thread they are not ours."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {
+            number: signal.signal(number, lambda caught, _frame: self.signals.append(signal.Signals(caught)))
+            for number in (signal.SIGINT, signal.SIGTERM)
+        }
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _start_those_due(self) -> None:
+        for worker in self.workers:
+            if worker.is_over or worker.process is not None or time.monotonic() < worker.start_at:
+                continue
+            if self._is_ending:
+                worker.is_over = True
+                continue
+            worker.report, sender = _spawn.Pipe(duplex=False)
+            worker.finished_at_start = self._finished(worker)
+            worker.process = _spawn.Process(
+                target=process.main, args=(self.assignment, self.board, worker.slot, sender)
+            )
+            with _deaf_to_interrupts():
+                worker.process.start()
+            sender.close()
+
+    def _wait(self) -> None:
+        sentinels = [worker.process.sentinel for worker in self.workers if worker.process is not None]
+        if sentinels:
+            multiprocessing.connection.wait(sentinels, _POLL_SECONDS)
+        else:
+            time.sleep(_POLL_SECONDS)
+
+    def _after_end(self, worker: _Worker) -> None:
+        code, reason = worker.process.exitcode, _received(worker.report)
+        worker.process.join()
+        worker.process = None
+        self.board.begin(worker.slot, None)
+        if self._is_ending or (code == 0 and self.assignment.once):
+            worker.is_over = True
+            return
+        worker.failures = 1 if self._finished(worker) > worker.finished_at_start else worker.failures + 1
+        if code not in (0, process.TRY_AGAIN) and code > 0 and worker.failures >= MOST_CRASHES:
+            raise NeurojointError("the workers cannot start", reason or f"exit code {code}")
+        if code == process.TRY_AGAIN and worker.failures >= MOST_FAILED_STARTS and self._has_end:
+            raise DatabaseUnavailable("the workers have no connection", reason or "try again later")
+        wait = 0.0 if worker.failures <= 1 else min(LONGEST_BACKOFF_SECONDS, 0.25 * 2**worker.failures)
+        worker.start_at = time.monotonic() + wait
+        self.restarts += 1
+        self.board.ask_for_pass()  # whose jobs were reserved is to be looked at
+        self.say(_obituary(code, reason) + (f"; again in {wait:.0f} s" if wait else ""))
+
+    def _pass_signals_on(self) -> None:
+        if self._is_ending and not self._asked_to_stop:
+            self._asked_to_stop = True
+            if self.signals:
+                self.say("stopping: the workers finish or roll back what they are at (again to kill them)")
+            for worker in self._running():
+                worker.process.terminate()
+        if len(self.signals) > 1:
+            self._kill()
+
+    def _kill(self) -> None:
+        for worker in self._running():
+            worker.process.kill()
+            worker.process.join()
+
+    def _running(self) -> list[_Worker]:
+        return [worker for worker in self.workers if worker.process is not None]
+
+    def _finished(self, worker: _Worker) -> int:
+        return sum(self.board.done(worker.slot).values()) + sum(self.board.failed(worker.slot).values())
+
+    @property
+    def _is_ending(self) -> bool:
+        return bool(self.signals) or (self.assignment.until is not None and time.time() >= self.assignment.until)
+
+    @property
+    def _has_end(self) -> bool:
+        return self.assignment.once or self.assignment.until is not None
+
+
+@contextlib.contextmanager
+def _heartbeats(address: Address, activities: Callable[[], dict[int, str]]) -> Iterator[None]:
+    """In a thread and on a connection of its own, so that neither a long statement nor a long make stops the heart."""
+    from pipeline.schemas import task
+
+    table, over = task.Worker().full_table_name, threading.Event()
+
+    def beat() -> None:
+        raw = None
+        while not over.wait(liveness.HEARTBEAT_SECONDS if raw is not None else 1.0):
+            try:
+                raw = raw or raw_connection(address)
+                liveness.beat(raw, table, activities())
+            except Exception as error:
+                if not is_connection_error(error):
+                    raise
+                raw = None  # the workers notice too; both try again
+        if raw is not None:
+            raw.close()
+
+    thread = threading.Thread(target=beat, daemon=True, name="heartbeats")
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join(2)
+
+
+@contextlib.contextmanager
+def _environment(values: dict[str, str]) -> Iterator[None]:
+    """Environment for the processes that are started inside; what a person has set stays."""
+    added = {name: value for name, value in values.items() if name not in os.environ}
+    os.environ.update(added)
+    try:
+        yield
+    finally:
+        for name in added:
+            os.environ.pop(name, None)
+
+
+@contextlib.contextmanager
+def _deaf_to_interrupts() -> Iterator[None]:
+    """Ctrl-C reaches all processes of the terminal; the workers started inside leave it to the supervisor."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+
+
+def _received(report: Any) -> str:
+    try:
+        return report.recv() if report.poll() else ""
+    except EOFError:
+        return ""
+    finally:
+        report.close()
+
+
+def _obituary(code: int, reason: str) -> str:
+    if code < 0:
+        with contextlib.suppress(ValueError):
+            return f"a worker was killed ({signal.Signals(-code).name}), another takes its place"
+    if code == process.TRY_AGAIN:
+        return f"a worker lost the database ({reason}), another takes its place"
+    return f"a worker ended ({reason.strip().splitlines()[-1] if reason.strip() else f'exit code {code}'})"

@@ -1,0 +1,206 @@
+"""The queue: what becomes a job, who may take it, and what happens to the jobs of the dead."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import subprocess
+import sys
+import time
+import uuid
+
+import pytest
+
+from pipeline import errors
+from pipeline.schemas import acquisition, data, task
+from pipeline.worker import Queue, drain, liveness, retry, tables_named
+from tests.worker import toys
+
+
+def test_one_job_for_each_key_without_row_or_job(bench, statuses):
+    toys.add_sessions(mice=2, sessions=3)
+    queue = Queue(toys.TABLES)
+    assert queue.schedule().queued == {"toys.Reading": 6}
+    assert queue.schedule().queued == {}
+    assert statuses(toys.Reading) == {"pending": 6} and statuses(toys.Total) == {}
+
+
+def test_jobs_of_vanished_keys_and_of_rows_that_are_there_are_removed(bench, statuses):
+    toys.add_sessions(mice=1, sessions=4)
+    queue = Queue(toys.TABLES)
+    queue.schedule()
+    (data.AlfObject & {"session_number": 1}).delete_quick()
+    toys.Reading.populate({"session_number": 2})  # someone computes without the queue
+    done = queue.schedule()
+    assert done.removed == {"toys.Reading": 2} and statuses(toys.Reading) == {"pending": 2}
+    assert done.queued == {"toys.Total": 1}
+
+
+def test_ignored_jobs_stay_ignored(bench, statuses):
+    toys.add_sessions(mice=1, sessions=2)
+    toys.Reading.jobs.ignore((acquisition.Session & {"session_number": 1}).fetch1("KEY"))
+    assert sum(drain(toys.TABLES).values()) == 3
+    assert statuses(toys.Reading) == {"ignore": 1} and len(toys.Reading()) == 1
+
+
+def test_claims_never_overlap_and_go_downstream_first(bench):
+    toys.add_sessions(mice=1, sessions=9)
+    queue = Queue(toys.TABLES)
+    queue.schedule()
+    seen = []
+    while claimed := queue.claim({"toys.Reading": 4}):
+        assert claimed[0].label == "toys.Reading" and len(claimed[1]) <= 4
+        seen += [key["session_number"] for key in claimed[1]]
+    assert sorted(seen) == list(range(1, 10))
+    reading = queue.jobs[0]
+    reading.release([(acquisition.Session & {"session_number": 5}).fetch1("KEY")])
+    toys.Reading.populate({"session_number": 5})
+    queue.schedule()
+    assert queue.claim()[0].label == "toys.Total"
+
+
+def test_only_one_fills_the_queue_and_nobody_waits(bench):
+    from pipeline.database.connection import raw_connection
+
+    queue = Queue(toys.TABLES)
+    other = raw_connection(bench.connection.address)
+    name = f"queue of {liveness.database_name()}"
+    with other.cursor() as cursor:
+        if bench.connection.adapter.backend == "postgresql":
+            cursor.execute("SELECT pg_advisory_lock(hashtext(%s))", (name,))
+        else:
+            cursor.execute("SELECT GET_LOCK(%s, 1)", (name,))
+    assert queue.schedule() is None
+    other.close()
+    end = time.monotonic() + 10  # the server sees that the connection is gone in its own time
+    while queue.schedule() is None:
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def test_rolling_tables_wait_for_what_is_upstream_but_not_for_its_errors(bench, statuses):
+    bench.behave(fail=[2])
+    toys.add_sessions(mice=2, sessions=2)  # sessions 2 and 4 are of m0, 1 and 3 of m1
+    queue = Queue(toys.TABLES)
+    queue.schedule()
+    toys.Reading.populate({"session_number": 4})
+    queue.schedule()
+    assert statuses(toys.Chain) == {}, "m0 still has pending readings"
+    drain(toys.TABLES)
+    assert statuses(toys.Reading) == {"error": 1}
+    assert sorted(toys.Chain.to_arrays("chain_length")) == [1, 2]
+    assert len(bench.calls("Chain")) == 2
+
+
+def test_an_error_is_recorded_in_one_line_with_its_traceback_and_retried_on_request(bench, statuses):
+    bench.behave(fail=[1, 3])
+    toys.add_sessions(mice=1, sessions=3)
+    assert drain(toys.TABLES) == {"toys.Reading": 1, "toys.Total": 1, "toys.Chain": 1}
+    row = (toys.Reading.jobs & {"session_number": 3}).fetch1()
+    assert row["error_message"] == "ValueError: reading 3 is unreadable, 100 %"
+    assert "in _behave" in row["error_stack"] and "Traceback" in row["error_stack"]
+    assert len(toys.Reading()) == 1 and len(toys.Reading.Sample()) == 16, "nothing half-written"
+    assert drain(toys.TABLES) == {}, "errors stay"
+    bench.behave()
+    assert retry(toys.TABLES, like="READING 3 is%") == {}, "% is a character, not a wildcard"
+    assert retry(toys.TABLES, like="READING 3 is") == {"toys.Reading": 1}
+    drain(toys.TABLES)
+    assert statuses(toys.Reading) == {"error": 1}
+    assert retry(toys.TABLES) == {"toys.Reading": 1}
+    drain(toys.TABLES)
+    assert statuses(toys.Reading) == {} and toys.Chain.fetch1("chain_length") == 3
+
+
+def test_interruptions_of_datajoints_own_populate_are_given_back_but_not_errors(bench, statuses):
+    toys.add_sessions(mice=1, sessions=3)
+    queue = Queue(toys.TABLES)
+    queue.schedule()
+    messages = ["SystemExit: SIGTERM received", "LostConnectionError: Connection was lost", "ValueError: no"]
+    for key, message in zip(toys.Reading.jobs.keys(), messages, strict=True):
+        toys.Reading.jobs.error(key, message)
+    assert queue.schedule().recovered == {"toys.Reading": 2}
+    assert statuses(toys.Reading) == {"pending": 2, "error": 1}
+
+
+def _reserve(key: dict, host: str, pid: int) -> None:
+    now = datetime.datetime.now(datetime.UTC).replace(tzinfo=None)
+    toys.Reading.jobs.update1(key | {"status": "reserved", "host": host, "pid": pid, "reserved_time": now})
+
+
+def _enter_worker(host: str, pid: int, age: float) -> None:
+    now = datetime.datetime.now(datetime.UTC).replace(tzinfo=None)
+    task.Worker.insert1(
+        {
+            "worker_id": str(uuid.uuid4()),
+            "worker_host": host,
+            "worker_pid": pid,
+            "worker_start": now - datetime.timedelta(hours=1),
+            "heartbeat": now - datetime.timedelta(seconds=age),
+        }
+    )
+
+
+def test_jobs_of_dead_workers_are_free_again_and_those_of_live_ones_are_not(bench):
+    toys.add_sessions(mice=1, sessions=5)
+    queue = Queue(toys.TABLES)
+    queue.schedule()
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    keys = toys.Reading.jobs.keys(order_by="session_number")
+    me = liveness.host()
+    _reserve(keys[0], me, gone.pid)
+    _reserve(keys[1], "elsewhere", 77)
+    _enter_worker("elsewhere", 77, age=liveness.DEAD_AFTER_SECONDS + 5)
+    _reserve(keys[2], "elsewhere", 78)
+    _enter_worker("elsewhere", 78, age=3)
+    _reserve(keys[3], me, os.getpid())
+    _reserve(keys[4], "stranger", 5)
+    found = queue.schedule()
+    assert found.recovered == {"toys.Reading": 2}
+    assert found.running == {"toys.Reading": 2}, "nothing is known of the stranger"
+    status = dict(zip(*toys.Reading.jobs.to_arrays("session_number", "status"), strict=True))
+    assert status == {1: "pending", 2: "pending", 3: "reserved", 4: "reserved", 5: "reserved"}
+
+
+def test_a_process_that_only_inherited_the_number_of_a_worker_is_not_that_worker(bench):
+    toys.add_sessions(mice=1, sessions=1)
+    queue = Queue(toys.TABLES)
+    queue.schedule()
+    _reserve(toys.Reading.jobs.fetch1("KEY"), liveness.host(), os.getppid())
+    _enter_worker(liveness.host(), os.getppid(), age=0)
+    (row,) = task.Worker.to_dicts()
+    task.Worker.update1({"worker_id": row["worker_id"], "worker_start": datetime.datetime(2001, 1, 1)})
+    assert queue.schedule().recovered == {"toys.Reading": 1}
+    assert not task.Worker(), "its entry is gone too"
+
+
+def test_a_job_that_kills_its_workers_ends_as_an_error(bench, statuses):
+    toys.add_sessions(mice=1, sessions=2)
+    queue = Queue(toys.TABLES)
+    queue.schedule()
+    key = (toys.Reading.jobs & {"session_number": 1}).fetch1("KEY")
+    for _ in range(5):
+        assert statuses(toys.Reading) == {"pending": 2}
+        _reserve(key, liveness.host(), 2**22 + 1)
+        queue.schedule()
+    assert statuses(toys.Reading) == {"pending": 1, "error": 1}
+    assert "5 workers died" in toys.Reading.jobs.errors.fetch1("error_message")
+
+
+def test_a_worker_that_was_thought_dead_writes_nothing(bench):
+    """Its job was given to another: the row must not be there twice, nor the other's job vanish."""
+    toys.add_sessions(mice=1, sessions=1)
+    queue = Queue(toys.TABLES)
+    queue.schedule()
+    from pipeline.worker.compute import Stop, compute
+
+    one, (key,) = queue.claim()
+    _reserve(key, "elsewhere", 77)
+    assert compute(one, key, Stop()) == "skipped"
+    assert not toys.Reading() and toys.Reading.jobs.fetch1("host") == "elsewhere"
+
+
+def test_table_names_in_any_case_with_or_without_schema():
+    assert tables_named(["trialset", "behavior_analysis.PsychometricFit"])[0].__name__ == "TrialSet"
+    with pytest.raises(errors.NeurojointError, match="no populated table is called TrailSet: choose from behavior"):
+        tables_named(["TrailSet"])

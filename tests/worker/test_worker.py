@@ -1,0 +1,191 @@
+"""Worker processes: nothing twice, nothing half, whatever is killed."""
+
+from __future__ import annotations
+
+import collections
+import multiprocessing
+import os
+import random
+import signal
+import threading
+import time
+
+import psutil
+import pytest
+
+from pipeline.schemas import task
+from pipeline.settings import settings
+from pipeline.worker import drain
+from tests.worker import toys
+
+
+def _workers() -> list[psutil.Process]:
+    """The worker processes of this process (not multiprocessing's own helper)."""
+    children = psutil.Process().children()
+    return [child for child in children if "spawn_main" in " ".join(child.cmdline())]
+
+
+def _while_working(bench, act, processes=2, **options):
+    """Run the supervisor in a thread, `act()` beside it; the supervisor's summary."""
+    found = []
+    thread = threading.Thread(target=lambda: found.append(bench.work(processes, **options)))
+    thread.start()
+    try:
+        act(thread)
+    finally:
+        thread.join(60)
+    assert not thread.is_alive()
+    return found[0]
+
+
+def _until(condition, seconds=30):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.02)
+
+
+def test_four_processes_compute_each_key_once(bench, statuses):
+    bench.behave(seconds=0.005)
+    toys.add_sessions(mice=4, sessions=30)
+    summary = bench.work(processes=4)
+    assert summary.done == {"toys.Reading": 120, "toys.Total": 120, "toys.Chain": 4}
+    calls = bench.calls()
+    assert len(set(call[:3] for call in calls)) == len(calls) == 244
+    assert len({call[3] for call in calls}) == 4, "all of them worked"
+    assert [statuses(table) for table in toys.TABLES] == [{}, {}, {}]
+    assert not task.Worker() and summary.restarts == 0
+
+
+def test_the_workers_find_what_one_process_finds_and_late_sessions_are_counted_in(bench):
+    """Order-dependent summaries converge: the tables equal those computed from the final sessions at once."""
+    toys.add_sessions(mice=2, sessions=6)
+    bench.work(processes=2)
+    toys.add_sessions(mice=2, sessions=6, first=13)  # their dates lie between the others
+    summary = bench.work(processes=2)
+    assert summary.done == {"toys.Reading": 12, "toys.Total": 12, "toys.Chain": 2}
+    late = toys.contents()
+    for table in reversed(toys.TABLES):
+        table.delete(prompt=False, part_integrity="cascade")
+    drain(toys.TABLES)
+    assert toys.contents() == late
+
+
+def test_once_ends_although_keys_fail(bench, statuses):
+    bench.behave(fail=[1, 2, 3])
+    toys.add_sessions(mice=1, sessions=5)
+    summary = bench.work(processes=2)
+    assert summary.failed == {"toys.Reading": 3} and summary.done["toys.Reading"] == 2
+    assert statuses(toys.Reading) == {"error": 3}
+
+
+def test_a_key_that_kills_its_process_does_not_stop_the_rest(bench, statuses):
+    bench.behave(die=[2])
+    toys.add_sessions(mice=2, sessions=3)
+    summary = bench.work(processes=2)
+    assert summary.done["toys.Reading"] == 5 and summary.done["toys.Chain"] == 2
+    assert statuses(toys.Reading) == {"error": 1} and summary.restarts == 5
+    assert toys.Reading.jobs.errors.fetch1("error_message").startswith("WorkerDied")
+
+
+def test_sigterm_rolls_back_and_gives_the_job_back(bench, statuses):
+    """The supervisor is asked to stop; a make that takes longer than the grace period leaves nothing."""
+    bench.behave(seconds=60)
+    toys.add_sessions(mice=1, sessions=3)
+    context = multiprocessing.get_context("spawn")
+    process = context.Process(target=_supervise, args=(bench.path, _set_settings()))
+    process.start()
+    _until(lambda: len(bench.calls("Reading")) == 2)
+    os.kill(process.pid, signal.SIGTERM)
+    process.join(30)
+    assert process.exitcode == signal.SIGTERM
+    assert statuses(toys.Reading) == {"pending": 3} and not toys.Reading() and not task.Worker()
+
+
+def test_workers_end_when_their_supervisor_is_killed_and_give_their_jobs_back(bench, statuses):
+    bench.behave(seconds=1)
+    toys.add_sessions(mice=1, sessions=40)
+    context = multiprocessing.get_context("spawn")
+    process = context.Process(target=_supervise, args=(bench.path, _set_settings()))
+    process.start()
+    _until(lambda: len(bench.calls("Reading")) == 2)
+    workers = [child for child in psutil.Process(process.pid).children() if "spawn_main" in " ".join(child.cmdline())]
+    os.kill(process.pid, signal.SIGKILL)
+    process.join(10)
+    assert psutil.wait_procs(workers, timeout=20)[1] == []
+    assert "reserved" not in statuses(toys.Reading) and not task.Worker()
+
+
+def _set_settings():
+    chosen = settings()
+    return {name: getattr(chosen, name) for name in chosen.model_fields_set}
+
+
+def _supervise(path, values):
+    """What a terminal would start: ends with the number of the signal that stopped it."""
+    from pipeline import settings as room
+    from pipeline.worker import work
+
+    with room.override(**values):
+        tables = toys.open_toys()
+        summary = work(processes=2, tables=tables, open_tables=toys.open_toys)
+    os._exit(summary.stopped_by or 0)
+
+
+def test_a_lost_connection_starts_the_worker_again(bench, statuses):
+    bench.behave(seconds=0.02)
+    toys.add_sessions(mice=2, sessions=40)
+
+    def cut(_thread):
+        _until(lambda: len(bench.calls("Reading")) > 5)
+        connection = bench.connection
+        if connection.adapter.backend == "postgresql":
+            connection.query(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
+            )
+        else:
+            mine = connection.query("SELECT CONNECTION_ID()").fetchone()[0]
+            for number, *_ in connection.query("SHOW PROCESSLIST").fetchall():
+                if number != mine:
+                    connection.query(f"KILL {number}")
+
+    summary = _while_working(bench, cut)
+    assert summary.restarts >= 2
+    assert len(toys.Reading()) == 80 and len(toys.Total()) == 80 and len(toys.Chain()) == 2
+    assert [statuses(table) for table in toys.TABLES] == [{}, {}, {}]
+
+
+def test_max_seconds_ends_a_run_that_would_go_on_for_ever(bench):
+    toys.add_sessions(mice=1, sessions=2)
+    summary = bench.work(processes=1, once=False, max_seconds=4)
+    assert summary.done == {"toys.Reading": 2, "toys.Total": 2, "toys.Chain": 1} and summary.stopped_by is None
+
+
+@pytest.mark.slow
+def test_killing_a_worker_again_and_again_changes_nothing(bench, statuses):
+    """kill -9 of one of four workers each half second: the same tables as those of one undisturbed worker."""
+    bench.behave(seconds=0.03)
+    toys.add_sessions(mice=6, sessions=60)
+    kills = 0
+
+    def kill(thread):
+        nonlocal kills
+        rng = random.Random(0)
+        while thread.is_alive():
+            time.sleep(0.5)
+            if victims := _workers():
+                rng.choice(victims).kill()
+                kills += 1
+
+    summary = _while_working(bench, kill, processes=4)
+    disturbed = toys.contents()
+    assert kills > 5 and summary.restarts > 5
+    assert [statuses(table) for table in toys.TABLES] == [{}, {}, {}]
+    twice = [call for call, n_calls in collections.Counter(call[:3] for call in bench.calls()).items() if n_calls > 1]
+    assert len(twice) <= kills + 6, "only what was interrupted is computed again (and the rolling rows of 6 mice)"
+    for table in reversed(toys.TABLES):
+        table.delete(prompt=False, part_integrity="cascade")
+    bench.behave()
+    drain(toys.TABLES)
+    assert toys.contents() == disturbed
