@@ -37,6 +37,35 @@ def main(debug: bool) -> None:
     logging.basicConfig(level="DEBUG" if debug else "WARNING", format="%(message)s")
 
 
+@main.command()
+@click.option("--mice", default=4, show_default=True, help="How many mice to simulate.")
+@click.option("--sessions", default=20, show_default=True, help="Sessions of each mouse.")
+@click.option("--processes", type=int, help="Workers; by default one for each processor.")
+@click.option("--root", type=click.Path(path_type=Path), help="Folder of the files [default: NEUROJOINT_HOME/demo].")
+def demo(mice: int, sessions: int, processes: int | None, root: Path | None) -> None:
+    """Do all of it on a simulated lab, from files to training status, and say what to try next."""
+    import time
+
+    from rich.console import Console
+
+    import pipeline
+    from pipeline.settings import settings
+
+    console, start = Console(), time.monotonic()
+
+    def say(line: str) -> None:
+        console.print(f"[dim]{time.monotonic() - start:5.1f} s[/]  {line}", highlight=False)
+
+    say(f"starting the database in {settings().home}" if settings().database_url is None else "connecting")
+    pipeline.connect()
+    from ingest import demo as room
+
+    root = root or settings().home / "demo"
+    found = room.run(root, mice, sessions, processes, say)
+    say("done")
+    room.show(console, root, found)
+
+
 @main.group()
 def db() -> None:
     """Start, stop, look at, back up and upgrade the database."""

@@ -1,0 +1,118 @@
+"""All of it on a simulated lab: write the files, register them, populate the tables, say what came out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+import ingest
+from ingest import simulate
+from pipeline.errors import NeurojointError
+
+LAB = "simlab"
+RULES = {"criteria": "ibl_pipeline_2021"}
+
+
+@dataclass(frozen=True)
+class Animal:
+    """One line of the summary."""
+
+    subject: str
+    n_sessions: int
+    n_trials: int
+    performance_easy: float | None  # of the last day, fraction, 0-1
+    status: str
+    days: int | None  # training days to the first trained status
+    missing: str  # for the next status, in words
+
+
+def run(
+    root: Path, n_mice: int = 4, n_sessions: int = 20, processes: int | None = None,
+    say: Callable[[str], None] = lambda line: None,
+) -> list[Animal]:  # fmt: skip
+    """Simulate a lab below `root` unless it is there, ingest and populate it; call `pipeline.connect()` before.
+
+    Parameters
+    ----------
+    say : is called with a line at each step.
+
+    Raises
+    ------
+    NeurojointError : the database holds the data of a real lab.
+    """
+    from pipeline import lab, worker
+
+    others = sorted(set(lab.Lab.to_arrays("lab")) - {LAB})
+    if others:
+        raise NeurojointError(
+            f"this database holds data of {', '.join(others)}",
+            "give the demo one of its own: `NEUROJOINT_HOME=/tmp/neurojoint-demo neurojoint demo`",
+        )
+    if not (root / "truth.json").exists():
+        say(f"writing {n_mice} mice with {n_sessions} sessions each as ALF files below {root}")
+        simulate.write_lab(root, n_mice, n_sessions, lab=LAB)
+    say("registering the files")
+    metadata = [path for path in sorted(root.glob("*.csv")) + [root / "sessions.json"] if path.exists()]
+    ingest.register(root, metadata=metadata)
+    say("populating the tables")
+    worker.work(once=True, processes=processes)
+    return animals()
+
+
+def animals() -> list[Animal]:
+    """How each animal of the simulated lab does, by name."""
+    from pipeline import behavior, behavior_analysis, subject
+
+    found = []
+    for key in (subject.Subject & {"lab": LAB} & behavior.TrialSet.proj()).keys(order_by="subject"):
+        training = (behavior_analysis.SubjectTraining & key & RULES).to_dicts()
+        days = (behavior_analysis.DailySummary & key).to_dicts(order_by="summary_date DESC", limit=1)
+        trials = (behavior.TrialSet & key).to_arrays("n_trials")
+        one = training[0] if training else {"training_status": "", "days_to_status": {}, "missing_for_next": []}
+        trained = [day for status, day in one["days_to_status"].items() if status.startswith("trained")]
+        found.append(
+            Animal(
+                subject=key["subject"],
+                n_sessions=len(trials),
+                n_trials=int(trials.sum()),
+                performance_easy=days[0]["day_performance_easy"] if days else None,
+                status=one["training_status"],
+                days=min(trained) if trained else None,
+                missing="; ".join(one["missing_for_next"]),
+            )
+        )
+    return found
+
+
+def show(console: Console, root: Path, found: list[Animal]) -> None:
+    """Print the animals as a table, and what to try next."""
+    table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
+    for name, justify in (("mouse", "left"), ("sessions", "right"), ("trials", "right"), ("easy trials", "right")):
+        table.add_column(name, justify=justify)
+    table.add_column("status")
+    table.add_column("trained on day", justify="right")
+    table.add_column("missing for the next status", overflow="fold")
+    for one in found:
+        easy = "" if one.performance_easy is None else f"{100 * one.performance_easy:.0f} %"
+        days = "" if one.days is None else str(one.days)
+        table.add_row(one.subject, str(one.n_sessions), f"{one.n_trials:,}", easy, one.status, days, one.missing)
+    n_trained = sum(one.days is not None for one in found)
+    console.print()
+    console.print(table)
+    console.print(
+        f"\n{len(found)} mice, {sum(one.n_sessions for one in found)} sessions, "
+        f"{sum(one.n_trials for one in found):,} trials; {n_trained} mice are trained "
+        f"(rules {RULES['criteria']}).\n\nWhat to try next:\n"
+        "  neurojoint status                          what is done, running, failed, refused\n"
+        "  neurojoint db shell                        look at the tables in SQL\n"
+        "  jupyter lab notebooks/01_first_look.ipynb  query, join, plot\n"
+        f"  neurojoint ingest {root} and neurojoint work: only what changed is read again\n"
+        "  neurojoint ingest /your/data               lab/Subjects/subject/date/number/alf/...\n"
+        f"  the truth behind the simulated mice: {root / 'truth.json'}",
+        highlight=False,
+        soft_wrap=True,
+    )
