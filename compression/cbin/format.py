@@ -7,6 +7,7 @@ JSON that says which samples and which bytes each chunk holds, and how its sampl
 from __future__ import annotations
 
 import json
+import os
 import re
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
@@ -164,7 +165,8 @@ def read_header(path: Path | str) -> Header:
     path = Path(path)
     try:
         with path.open("rb") as file:
-            raw = file.read(MAX_HEADER_BYTES + 1)
+            size = os.fstat(file.fileno()).st_size
+            raw = file.read(min(size, MAX_HEADER_BYTES + 1))
     except FileNotFoundError:
         raise MissingFile(
             "the header is not there.",

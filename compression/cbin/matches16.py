@@ -102,7 +102,8 @@ def weigh(u, first, last, short, long, short_found, long_found, cost, choice, pr
     more (as far as the next samples' long repeats have the same distance). Leaves the length chosen at each sample in
     `choice`, and returns the whole price.
 
-    `cost` has room for SEGMENT + LONGEST + 8 numbers, none of them negative. `prices`: of literal bytes (0-255), match lengths (256 + samples), and distance symbols (512 + symbol).
+    `cost` has room for SEGMENT + LONGEST + 8 numbers, none of them negative.
+    `prices`: of literal bytes (0-255), match lengths (256 + samples), and distance symbols (512 + symbol).
     """
     n = last - first
     cost[n] = 0
