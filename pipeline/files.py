@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["AlfData", "Assembled", "assemble", "load", "path_of", "read_attribute", "read_object"]
 
 _ONLINE = {"file_state": "online"}
+_INGEST = "run `neurojoint ingest` on the folder that holds it"
 
 
 @dataclass
@@ -47,7 +47,7 @@ class AlfData:
 
 
 def read_object(key: Mapping[str, Any], alf_object: str, required: Iterable[str] = ()) -> AlfData:
-    """Read the columns of one ALF object of a session; where several collections have it, `alf`, then the first by name.
+    """Read the columns of one ALF object of a session; of several collections, `alf`, then the first by name.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ def read_object(key: Mapping[str, Any], alf_object: str, required: Iterable[str]
     for one in datasets:
         _check_unchanged(one)
         contents[one["rel_path"]] = one["path"]
-    found = assemble(row["alf_object"], contents)
+    found = assemble(row["object_name"], contents)
     refused = {name: why for name, why in (row["refused"] | found.refused).items() if name not in found.values}
     values = {name: array for name, array in found.values.items() if name in wanted}
     for name in required:
@@ -75,20 +75,20 @@ def read_object(key: Mapping[str, Any], alf_object: str, required: Iterable[str]
             reason = refused.get(name)
             detail = f"the column {name} is " + (f"in quarantine ({REASONS[reason][0]})" if reason else "not there")
             remedy = REASONS[reason][1] if reason else "add its file, then run `neurojoint ingest`"
-            raise InvalidData(_session_path(key), reason or "vanished", f"{row['alf_object']}: {detail}", remedy, name)
+            raise InvalidData(_session_path(key), reason or "vanished", f"{row['object_name']}: {detail}", remedy, name)
     return AlfData(
         values,
         found.other,
         [name for name in found.absent if name not in refused],
         refused,
         row["object_fingerprint"],
-        row["collection"],
+        row["object_collection"],
         [one["path"] for one in datasets],
     )
 
 
 def read_attribute(key: Mapping[str, Any], alf_object: str, attribute: str) -> Any:
-    """Read one file of an ALF object: an array, a pandas DataFrame, what JSON holds, or a list with an item for each line.
+    """Read one file of an ALF object: an array, a pandas DataFrame, what JSON holds, or a list with an item a line.
 
     Raises
     ------
@@ -124,9 +124,7 @@ def path_of(key: Mapping[str, Any], rel_path: str) -> Path:
     for one in _with_paths(rows.to_dicts()):
         if one["path"] is not None:
             return one["path"]
-    raise InvalidData(
-        f"{_session_path(key)}/{rel_path}", "vanished", "no copy is online here", "ingest the folder that holds it"
-    )
+    raise InvalidData(f"{_session_path(key)}/{rel_path}", "vanished", "no copy is online here", _INGEST)
 
 
 def _object_row(key: Mapping[str, Any], alf_object: str, required: Iterable[str]) -> dict[str, Any]:
@@ -135,19 +133,22 @@ def _object_row(key: Mapping[str, Any], alf_object: str, required: Iterable[str]
 
     session = {name: key[name] for name in acquisition.Session.primary_key}
     restriction = (
-        f"alf_object LIKE '{alf_object.replace('*', '%%')}'" if "*" in alf_object else {"alf_object": alf_object}
+        f"object_name LIKE '{alf_object.replace('*', '%%')}'" if "*" in alf_object else {"object_name": alf_object}
     )
     rows = (data.AlfObject & session & restriction).to_dicts()
     for row in rows:
         row["accepted"] = [name for name in row["accepted_columns"].split(",") if name]
         row["refused"] = dict(row["refused_columns"])
     rows = sorted(
-        rows, key=lambda row: (not set(required) <= set(row["accepted"]), row["collection"] != "alf", row["collection"])
+        rows,
+        key=lambda row: (
+            not set(required) <= set(row["accepted"]),
+            row["object_collection"] != "alf",
+            row["object_collection"],
+        ),
     )
     if not rows:
-        raise InvalidData(
-            _session_path(key), "vanished", f"the session has no {alf_object}", "ingest the folder that holds it"
-        )
+        raise InvalidData(_session_path(key), "vanished", f"the session has no {alf_object}", _INGEST)
     return rows[0]
 
 
@@ -156,7 +157,7 @@ def _datasets(key: Mapping[str, Any], row: Mapping[str, Any]) -> list[dict[str, 
     from pipeline.schemas import acquisition, data
 
     chosen = {name: key[name] for name in acquisition.Session.primary_key}
-    chosen |= {"collection": row["collection"], "alf_object": row["alf_object"], "default_dataset": True}
+    chosen |= {"collection": row["object_collection"], "alf_object": row["object_name"], "default_dataset": True}
     datasets = (data.Dataset & chosen).proj("rel_path", "alf_attribute", "dataset_hash")
     records = (data.FileRecord & _ONLINE).proj("file_path", "record_hash", "record_size", "modified_ns")
     return _with_paths((datasets * records).to_dicts(order_by="rel_path, repository"))
@@ -169,7 +170,7 @@ def _with_paths(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     for row in rows:
         root = roots.get(row["repository"])
         same = row["record_hash"] == row["dataset_hash"]
-        row["path"] = root / row["file_path"] if root is not None and same else None
+        row["root"], row["path"] = root, root / row["file_path"] if root is not None and same else None
         before = chosen.get(row["rel_path"])
         if before is None or (before["path"] is None and row["path"] is not None):
             chosen[row["rel_path"]] = row
@@ -188,7 +189,10 @@ def _check_unchanged(one: Mapping[str, Any]) -> None:
     path = one["path"]
     remedy = "run `neurojoint ingest` on its folder, then try again"
     try:
-        stat = os.stat(path)
+        if not path.resolve().is_relative_to(one["root"].resolve()):
+            detail = "it leads out of the data root"
+            raise InvalidData(str(path), "symlink_outside", detail, REASONS["symlink_outside"][1])
+        stat = path.stat()
     except FileNotFoundError:
         raise InvalidData(str(path), "vanished", "the file is gone since it was registered", remedy) from None
     except PermissionError:

@@ -1,0 +1,352 @@
+"""What people write down: labs.csv, subjects.csv, weighings.csv, water.csv, restrictions.csv and sessions.json, parsed.
+
+A row or field that cannot be used is a problem that names file, row and column; the rest counts.
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import datetime
+import io
+import json
+import re
+import zoneinfo
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ingest import values
+from ingest.facts import HEAVIEST, MOST_WATER, Facts
+from ingest.scan import Problem, SessionKey, printable
+from pipeline.errors import NeurojointError
+
+LARGEST = 1 << 30  # byte
+ORDER = ("labs", "subjects", "sessions", "weighings", "water", "restrictions")
+
+
+@dataclass(frozen=True)
+class Field:
+    """One column of a csv file: the name it has here, the check of its values, other headings it may have."""
+
+    name: str
+    check: Callable[[Any], Any]
+    also: tuple[str, ...] = ()
+    needed: bool = False
+    is_time: bool = False  # in the lab's time zone unless it has an offset
+
+
+def _name(longest: int = 64) -> Callable[[Any], str]:
+    return lambda value: values.name(value, longest)
+
+
+def _names(longest: int) -> Callable[[Any], list[str]]:
+    return lambda value: values.names(value, longest)
+
+
+def _text(longest: int) -> Callable[[Any], str]:
+    return lambda value: values.text(value, longest)
+
+
+def _number(low: float, high: float) -> Callable[[Any], float]:
+    return lambda value: values.number(value, low, high)
+
+
+def _uuid(value: Any) -> str:
+    from ingest import identity
+
+    return identity.given(value)
+
+
+def _session_number(value: Any) -> int:
+    return int(values.number(value, 0, 999))
+
+
+_KEY = (Field("lab", _name(32)), Field("subject", _name(64), needed=True))
+
+FILES: dict[str, tuple[Field, ...]] = {
+    "labs": (
+        Field("lab", _name(32), needed=True),
+        Field("lab_name", _text(255)),
+        Field("institution", _text(255)),
+        Field("address", _text(255)),
+        Field("time_zone", values.time_zone),
+        Field("reference_weight_pct", _number(0, 1)),
+        Field("zscore_weight_pct", _number(0, 1)),
+    ),
+    "subjects": (
+        *_KEY,
+        Field("subject_uuid", _uuid),
+        Field("sex", values.sex),
+        Field("birth_date", values.date),
+        Field("death_date", values.date),
+        Field("wean_date", values.date),
+        Field("species", _name(64)),
+        Field("line", _name(128)),
+        Field("strain", _name(128)),
+        Field("source", _name(128)),
+        Field("responsible_user", _name(64)),
+        Field("projects", _names(128)),
+        Field("ear_mark", _text(32)),
+        Field("protocol_number", _text(64)),
+        Field("cage", _text(64)),
+        Field("light_cycle", _text(32)),
+        Field("food", _text(64)),
+        Field("subject_description", _text(1000), ("description",)),
+        Field("reference_weight", _number(0, HEAVIEST)),
+        Field("implant_weight", _number(0, HEAVIEST)),
+        Field("implant_date", values.date),
+    ),
+    "weighings": (
+        *_KEY,
+        Field("weighing_time", values.utc, ("date_time",), needed=True, is_time=True),
+        Field("weight", _number(0.1, HEAVIEST), needed=True),
+        Field("weighing_user", _name(64), ("user",)),
+    ),
+    "water": (
+        *_KEY,
+        Field("administration_time", values.utc, ("date_time",), needed=True, is_time=True),
+        Field("water_volume", _number(0, MOST_WATER), ("volume",)),
+        Field("water_type", _name(64)),
+        Field("adlib", values.flag),
+        Field("water_user", _name(64), ("user",)),
+        Field("session_number", _session_number),
+    ),
+    "restrictions": (
+        *_KEY,
+        Field("restriction_start", values.utc, ("start_time", "start"), needed=True, is_time=True),
+        Field("restriction_end", values.utc, ("end_time", "end"), is_time=True),
+        Field("reference_weight", _number(0, HEAVIEST)),
+    ),
+}
+"""Columns of each csv file; an empty field says nothing."""
+
+SESSION_FIELDS: dict[str, Callable[[Any], Any]] = {
+    "eid": _uuid,
+    "start_time": values.utc,
+    "end_time": values.utc,
+    "task_protocol": _name(255),
+    "rig": _name(128),
+    "start_delay": _number(0, 1e5),
+    "location": _name(128),
+    "users": _names(64),
+    "projects": _names(128),
+    "procedures": _names(128),
+}
+"""Fields of a session in sessions.json."""
+
+
+@dataclass
+class Metadata:
+    """The usable rows of all metadata files, and what in them cannot be used."""
+
+    rows: dict[str, list[dict[str, Any]]] = field(default_factory=lambda: {name: [] for name in FILES})
+    sessions: dict[SessionKey, Facts] = field(default_factory=dict)
+    water_told: set[SessionKey] = field(default_factory=set)
+    files: list[str] = field(default_factory=list)
+    lines: dict[int, tuple[str, int]] = field(default_factory=dict)
+    _found: dict[tuple[str, str], list[tuple[int | str, str]]] = field(default_factory=lambda: defaultdict(list))
+
+    def problem(self, file: str, column: str, row: int | str, message: str) -> None:
+        """Note that a field (or with an empty column: a row, or the file) cannot be used."""
+        self._found[file, column].append((row, message))
+
+    def problem_of(self, row: Mapping[str, Any], column: str, message: str) -> None:
+        """Note that a row that was read turns out not to fit the tables."""
+        self.problem(*self.lines[id(row)][:1], column, self.lines[id(row)][1], message)
+
+    def problems(self) -> list[Problem]:
+        """One problem for each file and column, which lists the rows."""
+        found = []
+        for (file, column), rows in self._found.items():
+            numbers = [str(row) for row, _ in rows if row != ""]
+            where = f"row{'s' * (len(numbers) > 1)} {', '.join(numbers[:20])}" + (", …" if len(numbers) > 20 else "")
+            detail = f"{where}: {rows[0][1]}" if numbers else rows[0][1]
+            found.append(Problem(file, "bad_metadata", printable(detail)[:1000], column[:96]))
+        return found
+
+
+def read_files(paths: Iterable[Path], root: Path, default_lab: str | None, time_zones: Mapping[str, str]) -> Metadata:
+    """Read metadata files, or all that have a known name in a folder.
+
+    Parameters
+    ----------
+    paths : of the files or folders.
+    root : the data root; problems name files below it by their path there.
+    default_lab : of rows that name no lab.
+    time_zones : lab -> IANA time zone, as in the database; what labs.csv says goes before it.
+
+    Raises
+    ------
+    NeurojointError : a file is not there, or its name is none of those that are known.
+    """
+    metadata = Metadata()
+    zones = dict(time_zones)
+    for kind, path in sorted(_kinds(paths), key=lambda item: ORDER.index(item[0])):
+        resolved = path.resolve()
+        shown = resolved.relative_to(root).as_posix() if resolved.is_relative_to(root) else str(resolved)
+        shown = printable(shown)
+        metadata.files.append(shown)
+        try:
+            if path.stat().st_size > LARGEST:
+                raise ValueError(f"larger than {LARGEST} bytes")
+            text = path.read_text(encoding="utf-8-sig")
+        except (OSError, ValueError) as error:
+            metadata.problem(shown, "", "", f"it cannot be read as text in UTF-8 ({error})")
+            continue
+        if kind == "sessions":
+            _read_sessions(text, shown, default_lab, zones, metadata)
+        else:
+            _read_csv(kind, text, shown, default_lab, zones, metadata)
+            if kind == "labs":
+                zones |= {row["lab"]: row["time_zone"] for row in metadata.rows["labs"] if row.get("time_zone")}
+    _tell_water(metadata, zones)
+    return metadata
+
+
+def _kinds(paths: Iterable[Path]) -> Iterator[tuple[str, Path]]:
+    """Kind and path of each file."""
+    names = {**{f"{kind}.csv": kind for kind in FILES}, "sessions.json": "sessions"}
+    for path in paths:
+        if path.is_dir():
+            found = [(kind, path / name) for name, kind in names.items() if (path / name).is_file()]
+            if not found:
+                raise NeurojointError(f"{path} has no metadata files", f"known names are {', '.join(names)}")
+            yield from found
+            continue
+        kind = next((kind for name, kind in names.items() if path.name.lower().endswith(name)), None)
+        if kind is None:
+            raise NeurojointError(
+                f"the name of {path} does not say what it holds", f"its name must end in one of {', '.join(names)}"
+            )
+        if not path.is_file():
+            raise NeurojointError(f"{path} does not exist", "check the path given with --metadata")
+        yield kind, path
+
+
+def _read_csv(
+    kind: str, text: str, file: str, default_lab: str | None, zones: Mapping[str, str], metadata: Metadata
+) -> None:
+    known = {heading: one for one in FILES[kind] for heading in (one.name, *one.also)}
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    try:
+        headings = [heading.strip() for heading in next(reader, [])]
+    except csv.Error as error:
+        metadata.problem(file, "", 1, str(error))
+        return
+    for heading in headings:
+        if heading and heading not in known:
+            metadata.problem(file, heading, 1, f"unknown column; known are {', '.join(known)}")
+    needed = [one for one in FILES[kind] if one.needed and not {one.name, *one.also} & set(headings)]
+    for one in needed:
+        metadata.problem(file, one.name, 1, "this column is needed and not there")
+    if needed:
+        return
+    columns = [(i, known[heading]) for i, heading in enumerate(headings) if heading in known]
+    columns.sort(key=lambda item: item[1].is_time)  # the lab first, which says the time zone
+    while True:
+        try:
+            cells = next(reader, None)
+        except csv.Error as error:
+            metadata.problem(file, "", reader.line_num, str(error))
+            return
+        if cells is None:
+            return
+        if not any(cell.strip() for cell in cells):
+            continue
+        if len(cells) != len(headings):
+            metadata.problem(file, "", reader.line_num, f"{len(cells)} fields where there are {len(headings)} columns")
+            continue
+        row = _row(cells, columns, file, reader.line_num, default_lab, zones, metadata)
+        if row is not None:
+            metadata.rows[kind].append(row)
+            metadata.lines[id(row)] = (file, reader.line_num)
+
+
+def _row(
+    cells: list[str], columns: list[tuple[int, Field]], file: str, line: int, default_lab: str | None,
+    zones: Mapping[str, str], metadata: Metadata,
+) -> dict[str, Any] | None:  # fmt: skip
+    """The values of a row; None where a field that is needed is empty or cannot be used."""
+    row: dict[str, Any] = {}
+    complete = True
+    for index, one in columns:
+        cell = cells[index].strip()
+        if not cell:
+            if one.needed:
+                metadata.problem(file, one.name, line, "it is empty")
+                complete = False
+            continue
+        try:
+            if one.is_time:
+                row[one.name] = values.utc(cell, zones.get(row.get("lab") or default_lab or "", "UTC"))
+            else:
+                row[one.name] = one.check(cell)
+        except ValueError as error:
+            metadata.problem(file, one.name, line, str(error))
+            complete = complete and not one.needed
+    if "lab" not in row:
+        if default_lab is None:
+            metadata.problem(file, "lab", line, "no lab is given, here or with --lab")
+            return None
+        row["lab"] = default_lab
+    return row if complete else None
+
+
+_SESSION_PATH = re.compile(r"(?:(\w+)/Subjects/)?([\w.-]+)/(\d{4}-\d{2}-\d{2})/(\d{1,3})/?", re.ASCII)
+
+
+def _read_sessions(text: str, file: str, default_lab: str | None, zones: Mapping[str, str], metadata: Metadata) -> None:
+    try:
+        told = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        metadata.problem(file, "", "", f"not JSON ({error})")
+        return
+    if not isinstance(told, dict):
+        metadata.problem(file, "", "", "an object with one entry for each session path is expected")
+        return
+    eids: dict[str, str] = {}
+    for path, fields in told.items():
+        found = _SESSION_PATH.fullmatch(path)
+        lab = found and (found[1] or default_lab)
+        if not found or not lab or not isinstance(fields, dict):
+            metadata.problem(file, "", printable(path)[:80], "lab/Subjects/subject/date/number: {…} is expected")
+            continue
+        known: dict[str, Any] = {}
+        for name, value in fields.items():
+            if value is None or value == "" or value == []:
+                continue
+            check = SESSION_FIELDS.get(name)
+            try:
+                if check is None:
+                    raise ValueError(f"unknown field; known are {', '.join(SESSION_FIELDS)}")
+                if name.endswith("_time"):
+                    known[name] = values.utc(value, zones.get(lab, "UTC"))
+                else:
+                    known[name] = check(value)
+            except (ValueError, TypeError) as error:
+                metadata.problem(file, str(name), path, str(error))
+        if (eid := known.get("eid")) is not None and eids.setdefault(eid, path) != path:
+            metadata.problem(file, "eid", path, f"{eid} is the eid of {eids[eid]} too")
+            del known["eid"]
+        metadata.sessions[SessionKey(lab, found[2], found[3], int(found[4]))] = Facts(**known)
+
+
+def _tell_water(metadata: Metadata, zones: Mapping[str, str]) -> None:
+    """Find the session of each water row that names one, by the date in the lab's time zone."""
+    for row in metadata.rows["water"]:
+        number = row.pop("session_number", None)
+        row["session"] = None
+        if number is not None:
+            when = row["administration_time"].replace(tzinfo=datetime.UTC)
+            zone = zoneinfo.ZoneInfo(zones.get(row["lab"], "UTC"))
+            day = when.astimezone(zone).date().isoformat()
+            row["session"] = SessionKey(row["lab"], row["subject"], day, number)
+            metadata.water_told.add(row["session"])
+
+
+def without_eid(facts: Facts) -> Facts:
+    """The same facts with no eid."""
+    return dataclasses.replace(facts, eid=None)

@@ -1,0 +1,373 @@
+"""`neurojoint ingest`: walks a data root, reads what is new or changed in parallel, and writes the rows in batches."""
+
+from __future__ import annotations
+
+import contextlib
+import platform
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import datajoint as dj
+
+from ingest import examine as examining
+from ingest import metadata as metadata_files
+from ingest import people, scan
+from ingest.examine import Report
+from ingest.lock import repository_lock
+from ingest.parallel import Run, workers
+from ingest.quarantine import Entry, Quarantine
+from ingest.rows import SESSION, Registrar
+from ingest.scan import Folder, Problem, SessionKey
+from ingest.writing import Writer
+from pipeline.database.bulk import fetch_columns
+from pipeline.errors import NeurojointError
+from pipeline.schemas import data, lab
+from pipeline.settings import settings
+
+SESSIONS_PER_TASK = 16
+FILES_PER_BATCH = 8_000
+SECONDS_PER_BATCH = 5.0
+FEW_SUBJECTS, FEW_FILES = 8, 400
+"""Below these, starting processes costs more than it saves."""
+LARGE_SHARE = 0.2
+"""More known sessions than this share gone at once is taken for a disk that is not mounted."""
+RETRY = ""
+"""Signature of a folder that has to be looked at again."""
+
+Step = Callable[[Report, Path], Report]
+"""A later step (compression, extraction) between examining a session folder and writing its rows: it may replace files
+of the report by others, and tell so in `Report.changes`."""
+Progress = Callable[[str, int, int], None]
+"""Called with the phase (`look`, `read`), how much of it is done and how much there is: subjects, files."""
+
+
+@dataclass
+class Summary:
+    """What one run found and did."""
+
+    root: str
+    repository: str
+    dry_run: bool = False
+    run_id: str = ""
+    labs: int = 0
+    subjects: int = 0
+    sessions: int = 0
+    files: int = 0
+    sessions_new: int = 0
+    sessions_changed: int = 0
+    sessions_vanished: int = 0
+    files_new: int = 0
+    files_replaced: int = 0
+    files_missing: int = 0
+    files_restored: int = 0
+    metadata_rows: int = 0
+    quarantined: int = 0
+    resolved: int = 0
+    withheld: int = 0
+    """Sessions that are gone and were not marked missing, since they are a large share of all."""
+    reasons: dict[str, int] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    def as_dict(self) -> dict[str, Any]:
+        """All numbers."""
+        return asdict(self)
+
+
+def register(
+    root: Path | str,
+    *,
+    lab_name: str | None = None,
+    metadata: Iterable[Path | str] = (),
+    repository: str | None = None,
+    dry_run: bool = False,
+    processes: int | None = None,
+    accept_missing: bool = False,
+    progress: Progress | None = None,
+    steps: Sequence[Step] = (),
+) -> Summary:
+    """Bring the tables up to what is in the files below `root` (see `ingest.register`)."""
+    begin = time.perf_counter()
+    connection = dj.conn()
+    folder = _existing(Path(root))
+    name, base = _repository(folder, repository)
+    scope = "" if base == folder else f"{folder.relative_to(base).as_posix()}"
+    processes = processes or settings().processes
+    writer = Writer(connection, dry_run)
+    summary = Summary(str(folder), name, dry_run, "" if dry_run else writer.run_id)
+    tell = progress or (lambda *_: None)
+    with repository_lock(connection, settings().prefix, name), workers_when_needed(processes) as run:
+        tree = _within(scan.layout(base, lab_name), scope)
+        found, problems = _look(base, tree, scope, run, tell)
+        if not found and not problems and not _scans(name):
+            raise NeurojointError(
+                f"{folder} holds no session folders", "check the path; docs/ingest.md shows the layout"
+            )
+        if not dry_run:
+            _begin(connection, writer, name, base, folder)
+        _bring_up(
+            writer, name, base, scope, found, problems, run, tell, accept_missing, steps,
+            [Path(one) for one in metadata], lab_name or _only_lab(tree), summary,
+        )  # fmt: skip
+        if not dry_run:
+            data.IngestRun.update1({"run_id": writer.run_id, "run_end": writer.now})
+    summary.seconds = time.perf_counter() - begin
+    return summary
+
+
+@contextlib.contextmanager
+def workers_when_needed(processes: int) -> Iterator[Callable[[int, int], Run]]:
+    """A function that gives the means to run tasks: here where there is little to do, else in processes."""
+    with contextlib.ExitStack() as stack:
+        started: list[Run] = []
+
+        def choose(amount: int, few: int) -> Run:
+            if processes <= 1 or amount < few:
+                with workers(1) as here:
+                    return here
+            if not started:
+                started.append(stack.enter_context(workers(processes)))
+            return started[0]
+
+        yield choose
+
+
+def _bring_up(
+    writer: Writer, repository: str, base: Path, scope: str, found: dict[SessionKey, Folder], problems: list[Problem],
+    run: Callable[[int, int], Run], tell: Progress, accept_missing: bool, steps: Sequence[Step],
+    metadata: list[Path], default_lab: str | None, summary: Summary,
+) -> None:  # fmt: skip
+    """Compare what is there with what is known, and write the difference."""
+    known = _scans(repository)
+    changed = [one for key, one in found.items() if known.get(key, ("", 0))[0] != one.signature]
+    quarantine = Quarantine(writer, repository)
+    gone = _gone(known, found, problems, scope, repository, writer.connection) if known else []
+    covered = f"{scope}/" if scope else ""
+    if changed or gone or metadata:
+        zones = _time_zones()
+        told = metadata_files.read_files(metadata, base, default_lab, zones)
+        registrar = Registrar(writer, repository, quarantine)
+        people.check_eids(told, registrar)
+        registrar.told, registrar.water_told = told.sessions, told.water_told
+        with _transaction(writer):
+            summary.metadata_rows += people.write_animals(writer, told)
+            summary.metadata_rows += registrar.tell(told.sessions)
+            writer.flush_changes()
+        zones = _time_zones() | {r["lab"]: r["time_zone"] for r in told.rows["labs"] if r.get("time_zone")}
+        n_files = sum(one.n_files for one in changed)
+        tasks = _tasks(base, registrar, changed, zones)
+        done = 0
+        for batch in _batches(run(n_files, FEW_FILES)(_examine, tasks)):
+            for step in steps:
+                batch = [step(report, base) for report in batch]
+            registrar.register(batch)
+            done += sum(report.folder.n_files for report in batch)
+            tell("read", min(done, n_files), n_files)
+        if _is_large(len(gone), len(known)) and not accept_missing:
+            summary.withheld = len(gone)
+        else:
+            for start in range(0, len(gone), 100):
+                registrar.lose(gone[start : start + 100])
+            summary.sessions_vanished = len(gone)
+        with _transaction(writer):
+            summary.metadata_rows += people.write_actions(writer, told, registrar)
+            writer.flush_changes()
+            _settle(quarantine, problems, told, covered)
+        for name, value in vars(registrar.counts).items():
+            setattr(summary, name, value)
+    else:
+        with _transaction(writer):
+            _settle(quarantine, problems, metadata_files.Metadata(), covered)
+    summary.labs = len({key.lab for key in found})
+    summary.subjects = len({key[:2] for key in found})
+    summary.sessions, summary.files = len(found), sum(one.n_files for one in found.values())
+    summary.quarantined, summary.resolved = quarantine.n_open, quarantine.n_resolved
+    summary.reasons = quarantine.open_by_reason()
+
+
+def _settle(quarantine: Quarantine, problems: list[Problem], told: metadata_files.Metadata, covered: str) -> None:
+    """Bring the quarantine of what belongs to no session up to date, and date what is still there."""
+
+    def is_covered(entry: Entry) -> bool:
+        if entry.reason == "bad_metadata":
+            return entry.path in told.files
+        return entry.path.startswith(covered)
+
+    quarantine.others_update([*problems, *told.problems()], is_covered)
+    quarantine.see_again(covered)
+
+
+def _examine(base: Path, sessions: list[tuple[SessionKey, str, Any, str]]) -> list[Report]:
+    return [examining.examine(base, key, path, known, zone) for key, path, known, zone in sessions]
+
+
+def _look_at(base: Path, lab_name: str, folder: str) -> tuple[list[Folder], list[Problem]]:
+    return scan.scan_subject(base, lab_name, folder)
+
+
+def _look(
+    base: Path, tree: scan.Layout, scope: str, run: Callable[[int, int], Run], tell: Progress
+) -> tuple[dict[SessionKey, Folder], list[Problem]]:
+    """All session folders as they are now, and what lies at wrong places."""
+    found: dict[SessionKey, Folder] = {}
+    problems = list(tree.problems)
+    tasks = ((base, *subject) for subject in tree.subjects)
+    total = len(tree.subjects)
+    for done, (folders, wrong) in enumerate(run(total, FEW_SUBJECTS)(_look_at, tasks), start=1):
+        for one in folders:
+            if one.key in found:
+                detail = f"{found[one.key].path} is the same session"
+                wrong.append(Problem(one.path, "bad_session_path", detail))
+            else:
+                found[one.key] = one
+        problems += wrong
+        tell("look", done, total)
+    if scope:
+        found = {key: one for key, one in found.items() if f"{one.path}/".startswith(f"{scope}/")}
+        problems = [one for one in problems if f"{one.path}/".startswith(f"{scope}/")]
+    return dict(sorted(found.items())), problems
+
+
+def _tasks(
+    base: Path, registrar: Registrar, changed: list[Folder], zones: Mapping[str, str]
+) -> Iterator[tuple[Path, list]]:
+    """Sessions to examine, some at a time, with what is known of their files; large ones first in line."""
+    for start in range(0, len(changed), 200):
+        some = changed[start : start + 200]
+        known = registrar.known_files([one.key for one in some], {one.key: one.path for one in some})
+        todo = [(one.key, one.path, known[one.key], zones.get(one.key.lab, "UTC")) for one in some]
+        for first in range(0, len(todo), SESSIONS_PER_TASK):
+            yield base, todo[first : first + SESSIONS_PER_TASK]
+
+
+def _batches(results: Iterator[list[Report]]) -> Iterator[list[Report]]:
+    """Reports in batches for one transaction each: of so many files, or what has come in a few seconds."""
+    batch: list[Report] = []
+    n_files, since = 0, time.monotonic()
+    for reports in results:
+        batch += reports
+        n_files += sum(len(report.files) for report in reports)
+        if n_files >= FILES_PER_BATCH or time.monotonic() - since > SECONDS_PER_BATCH:
+            yield batch
+            batch, n_files, since = [], 0, time.monotonic()
+    if batch:
+        yield batch
+
+
+def _scans(repository: str) -> dict[SessionKey, tuple[str, int]]:
+    """Signature and number of files of each session as it was registered in this repository."""
+    rows = fetch_columns(data.SessionScan & {"repository": repository}, *SESSION, "scan_signature", "scanned_files")
+    columns = [rows[name].to_pylist() for name in rows.column_names]
+    return {
+        SessionKey(lab_name, subject, day.isoformat(), number): (signature, n_files)
+        for lab_name, subject, day, number, signature, n_files in zip(*columns, strict=True)
+    }
+
+
+def _gone(
+    known: Mapping[SessionKey, tuple[str, int]], found: Mapping[SessionKey, Folder], problems: list[Problem],
+    scope: str, repository: str, connection: dj.Connection,
+) -> list[SessionKey]:  # fmt: skip
+    """The registered sessions of which nothing is there any more; not those in folders that cannot be read."""
+    missing = [key for key, (_, n_files) in known.items() if n_files and key not in found]
+    if not missing:
+        return []
+    hidden = tuple(f"{one.path}/" for one in problems if one.reason in ("permission_denied", "unreadable_file"))
+    gone = []
+    for start in range(0, len(missing), 200):
+        some = missing[start : start + 200]
+        keys = [dict(zip(SESSION, key, strict=True)) for key in some]
+        files = (data.Dataset & keys).proj(*SESSION) * (data.FileRecord & {"repository": repository})
+        rows = fetch_columns(files, *SESSION, "file_path").to_pylist()
+        paths = {(r["lab"], r["subject"], str(r["session_date"]), r["session_number"]): r["file_path"] for r in rows}
+        for key in some:
+            path = paths.get(tuple(key))
+            if path is None or (not path.startswith(hidden) and (not scope or path.startswith(f"{scope}/"))):
+                gone.append(key)
+    return gone
+
+
+def _is_large(n_gone: int, n_known: int) -> bool:
+    """Whether so many sessions have gone at once that a disk is probably not there.
+
+    >>> _is_large(1, 20), _is_large(8, 20), _is_large(1, 1), _is_large(2, 5)
+    (False, True, True, False)
+    """
+    return n_gone > 0 and (n_gone == n_known or (n_gone > 3 and n_gone > LARGE_SHARE * n_known))
+
+
+def _existing(root: Path) -> Path:
+    try:
+        folder = root.expanduser().resolve(strict=True)
+    except OSError as error:
+        message = f"{root} cannot be read ({error.strerror})"
+        raise NeurojointError(message, "check the path, and that the disk is there") from None
+    if not folder.is_dir():
+        raise NeurojointError(f"{root} is not a folder", "name the folder that holds lab/Subjects/…")
+    return folder
+
+
+def _repository(folder: Path, name: str | None) -> tuple[str, Path]:
+    """Name and root of the repository that `folder` is, lies in, or becomes."""
+    rows = fetch_columns(data.Repository & {"repository_kind": "local"}).to_pylist()
+    roots = {row["repository"]: Path(row["repository_root"]) for row in rows}
+    if name is not None:
+        if name in roots and roots[name] != folder and not folder.is_relative_to(roots[name]) and roots[name].is_dir():
+            raise NeurojointError(f"the repository {name} is at {roots[name]}", "choose another name for this folder")
+        if name in roots and folder.is_relative_to(roots[name]):
+            return name, roots[name]
+        return name, folder
+    holders = [one for one, root in roots.items() if folder.is_relative_to(root)]
+    if holders:
+        nearest = max(holders, key=lambda one: len(roots[one].parts))
+        return nearest, roots[nearest]
+    taken = {row["repository"] for row in fetch_columns(data.Repository, "repository").to_pylist()}
+    plain = "".join(c if c.isalnum() or c in "_-." else "_" for c in folder.name)[:50] or "local"
+    numbered = [plain, *(f"{plain}_{i}" for i in range(2, 1000))]
+    return next(one for one in numbered if one not in taken), folder
+
+
+def _begin(connection: dj.Connection, writer: Writer, repository: str, base: Path, folder: Path) -> None:
+    names = ("repository", "repository_kind", "repository_root", "repository_host")
+    with connection.transaction:
+        row = data.Repository & {"repository": repository}
+        if not row or row.fetch1("repository_root") != str(base):
+            writer.put(data.Repository, names, [(repository, "local", str(base), platform.node()[:255])], "update")
+        names = ("run_id", "run_start", "run_root", "run_host", "run_user", "run_version")
+        run = (writer.run_id, writer.now, str(folder)[:500], platform.node()[:255], writer.user, _version())
+        writer.put(data.IngestRun, names, [run])
+
+
+def _version() -> str:
+    try:
+        return version("neurojoint")
+    except PackageNotFoundError:
+        return ""
+
+
+def _transaction(writer: Writer) -> contextlib.AbstractContextManager[Any]:
+    return contextlib.nullcontext() if writer.dry_run else writer.connection.transaction
+
+
+def _time_zones() -> dict[str, str]:
+    return {row["lab"]: row["time_zone"] for row in fetch_columns(lab.Lab, "lab", "time_zone").to_pylist()}
+
+
+def _within(tree: scan.Layout, scope: str) -> scan.Layout:
+    """The subject folders that hold, or lie in, the folder `scope` below the root."""
+    if not scope:
+        return tree
+    related = [
+        (name, path)
+        for name, path in tree.subjects
+        if f"{path}/".startswith(f"{scope}/") or f"{scope}/".startswith(f"{path}/")
+    ]
+    return scan.Layout(related, tree.problems)
+
+
+def _only_lab(tree: scan.Layout) -> str | None:
+    labs = {name for name, _ in tree.subjects}
+    return labs.pop() if len(labs) == 1 else None

@@ -1,0 +1,402 @@
+"""From reports of session folders to rows: sessions, datasets, copies, objects; what was replaced, lost or restored."""
+
+from __future__ import annotations
+
+import datetime
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import datajoint as dj
+
+from ingest import identity
+from ingest.examine import Found, Report, dataset_ids, default_versions, without_revision
+from ingest.facts import DESCRIPTION, SETTINGS, Facts
+from ingest.quarantine import Quarantine
+from ingest.scan import SessionKey
+from ingest.writing import Writer
+from pipeline.database.bulk import fetch_columns
+from pipeline.schemas import acquisition, action, data, lab, subject
+
+SESSION = ("lab", "subject", "session_date", "session_number")
+FACTS = ("eid", "start_time", "end_time", "task_protocol", "rig", "start_delay", "location")
+"""Columns of acquisition.Session that sources fill."""
+DATASET = (
+    "dataset_id", *SESSION, "rel_path", "collection", "alf_object", "alf_attribute", "extension", "dataset_revision",
+    "dataset_type", "dataset_hash", "file_size", "default_dataset", "dataset_qc", "registered",
+)  # fmt: skip
+RECORD = (
+    "dataset_id", "repository", "file_path", "file_state", "record_size", "record_hash", "modified_ns", "verified",
+)  # fmt: skip
+
+
+@dataclass
+class Counts:
+    """What registration did with files and sessions."""
+
+    sessions_new: int = 0
+    sessions_changed: int = 0
+    files_new: int = 0
+    files_replaced: int = 0
+    files_missing: int = 0
+    files_restored: int = 0
+
+
+class Registrar:
+    """Turns reports into rows of one repository."""
+
+    def __init__(self, writer: Writer, repository: str, quarantine: Quarantine) -> None:
+        self._writer, self._repository, self._quarantine = writer, repository, quarantine
+        self.told: Mapping[SessionKey, Facts] = {}
+        """What metadata files say of sessions; it goes before what the session folders say."""
+        self.water_told: set[SessionKey] = set()
+        """Sessions whose water a metadata file gives: what the settings say of it does not count."""
+        self.counts = Counts()
+        rows = fetch_columns(acquisition.Session, *SESSION, *FACTS).to_pylist()
+        self.sessions = {_session_key(row): {name: row[name] for name in FACTS} for row in rows}
+        self.eids = {row["eid"]: _session_key(row) for row in rows}
+
+    def register(self, reports: Sequence[Report]) -> None:
+        """Write a batch of reports in one transaction: all of it is there, or nothing."""
+        connection = self._writer.connection
+        if self._writer.dry_run:
+            self._register(reports)
+            return
+        with connection.transaction:
+            self._register(reports)
+
+    def lose(self, sessions: Sequence[SessionKey]) -> None:
+        """Mark all copies in folders that are gone as missing, in one transaction."""
+        from ingest.scan import Folder
+
+        self.register([Report(Folder(key, identity.session_path(*key), "0" * 32, 0, 0, 0)) for key in sessions])
+
+    def known_files(self, sessions: Sequence[SessionKey], paths: Mapping[SessionKey, str]) -> dict[SessionKey, dict]:
+        """Per session, path below its folder -> size (byte), time (ns) and md5 of the copies in this repository."""
+        known: dict[SessionKey, dict] = {key: {} for key in sessions}
+        there = [key for key in sessions if key in self.sessions]
+        if there:
+            datasets = (data.Dataset & _keys(there)).proj(*SESSION)
+            records = data.FileRecord & {"repository": self._repository}
+            for row in fetch_columns(datasets * records).to_pylist():
+                key = _session_key(row)
+                path = row["file_path"][len(paths[key]) + 1 :]
+                known[key][path] = (row["record_size"], row["modified_ns"], row["record_hash"])
+        return known
+
+    def _register(self, reports: Sequence[Report]) -> None:
+        put, ensure = self._writer.put, self._writer.ensure
+        keys = [report.folder.key for report in reports]
+        new = [key for key in keys if key not in self.sessions]
+        ensure(lab.Lab, {(key.lab,) for key in keys})
+        subjects = {(key.lab, key.subject) for key in keys}
+        ensure(
+            subject.Subject,
+            {(*one, identity.subject_uuid(*one)) for one in subjects},
+            ("lab", "subject", "subject_uuid"),
+        )
+        datasets = self._datasets([key for key in keys if key in self.sessions])
+        self._sessions(reports, datasets)
+        self._files(reports, datasets)
+        self._objects(reports)
+        self._quarantine.sessions_update((report.folder.key, report.problems) for report in reports)
+        now = self._writer.now
+        scans = [
+            (*r.folder.key, self._repository, r.folder.signature or "", r.folder.n_files, r.folder.n_bytes, now)
+            for r in reports
+        ]
+        names = (*SESSION, "repository", "scan_signature", "scanned_files", "scanned_bytes", "scanned")
+        put(data.SessionScan, names, scans, "update")
+        self.counts.sessions_new += len(new)
+        self._writer.flush_changes()
+
+    def _datasets(self, keys: list[SessionKey]) -> dict[SessionKey, dict[str, dict[str, Any]]]:
+        """Session -> path -> row of the dataset, with its `record` in this repository and whether it is `elsewhere`."""
+        found: dict[SessionKey, dict[str, dict[str, Any]]] = defaultdict(dict)
+        if not keys:
+            return found
+        datasets = data.Dataset & _keys(keys)
+        by_id = {}
+        for row in fetch_columns(datasets).to_pylist():
+            row |= {"record": None, "elsewhere": False}
+            by_id[row["dataset_id"]] = found[_session_key(row)][row["rel_path"]] = row
+        for record in fetch_columns(data.FileRecord & datasets.proj()).to_pylist():
+            if record["repository"] == self._repository:
+                by_id[record["dataset_id"]]["record"] = record
+            elif record["file_state"] == "online":
+                by_id[record["dataset_id"]]["elsewhere"] = True
+        return found
+
+    def _sessions(self, reports: Sequence[Report], datasets: Mapping[SessionKey, Mapping[str, dict]]) -> None:
+        rows, changed, sets = [], [], []
+        for report in reports:
+            key = report.folder.key
+            told, facts = self.told.get(key, Facts()), report.facts
+            facts = told.over(facts)
+            sets.append((key, facts))
+            before = self.sessions.get(key)
+            if before is None:
+                eid = self._free_eid(told.eid, key)
+                row = {name: getattr(facts, name) for name in FACTS} | {"eid": eid}
+                self.sessions[key] = row
+                self.eids[eid] = key
+                rows.append((*key, *(row[name] for name in FACTS)))
+                self._writer.change("registered", report.folder.path, f"{len(report.files)} files")
+                continue
+            told_again = _facts_are_new(report, datasets.get(key, {}))
+            known = {n: v for n in FACTS if (v := getattr(facts, n)) is not None and (told_again or not before[n])}
+            changed += self._change_session(key, known | _given(told))
+        names = (*SESSION, *FACTS)
+        self._lookups(sets)
+        self._writer.put(acquisition.Session, names, rows, "skip")
+        self._writer.put(acquisition.Session, names, changed, "update")
+        self._links(sets)
+        self._actions(reports, datasets)
+
+    def tell(self, told: Mapping[SessionKey, Facts]) -> int:
+        """Bring sessions that are registered up to what metadata files say of them; returns how many changed."""
+        changed, sets = [], []
+        for key, facts in told.items():
+            if key in self.sessions:
+                changed += self._change_session(key, _given(facts))
+                sets.append((key, facts))
+        self._lookups(sets)
+        self._writer.put(acquisition.Session, (*SESSION, *FACTS), changed, "update")
+        self._links(sets, exactly=True)
+        return len(changed)
+
+    def _change_session(self, key: SessionKey, known: Mapping[str, Any]) -> list[tuple]:
+        """The row of a session whose facts differ from `known`, else nothing."""
+        before = self.sessions[key]
+        differs = {name: value for name, value in known.items() if before[name] != value}
+        if "eid" in differs and self._free_eid(differs["eid"], key) != differs["eid"]:
+            del differs["eid"]
+        if not differs:
+            return []
+        said = ", ".join(f"{name}: {before[name]} -> {value}" for name, value in differs.items())
+        self._writer.change("replaced", identity.session_path(*key), f"Session {said}")
+        if "eid" in differs:
+            self.eids.pop(before["eid"], None)
+            self.eids[differs["eid"]] = key
+        self.sessions[key] = before | differs
+        return [(*key, *(self.sessions[key][name] for name in FACTS))]
+
+    def _free_eid(self, given: str | None, key: SessionKey) -> str:
+        """The eid that is given, unless another session has it; else the derived one."""
+        if given and self.eids.get(given, key) == key:
+            return given
+        return identity.eid(identity.session_path(*key))
+
+    def _lookups(self, sets: Sequence[tuple[SessionKey, Facts]]) -> None:
+        ensure = self._writer.ensure
+        ensure(lab.LabLocation, {(key.lab, facts.location) for key, facts in sets if facts.location})
+        users = {user for _, facts in sets for user in facts.users}
+        users |= {one[-1] for _, facts in sets for one in (*facts.weighings, *facts.water) if one[-1]}
+        ensure(lab.LabMember, {(user,) for user in users})
+        ensure(lab.Project, {(project,) for _, facts in sets for project in facts.projects})
+        ensure(action.ProcedureType, {(one,) for _, facts in sets for one in facts.procedures})
+        ensure(action.WaterType, {(one[2],) for _, facts in sets for one in facts.water})
+
+    def _links(self, sets: Sequence[tuple[SessionKey, Facts]], exactly: bool = False) -> None:
+        """Users, projects and procedures of sessions; with `exactly`, those that are not named any more go."""
+        for table, name in (
+            (acquisition.SessionUser, "users"),
+            (acquisition.SessionProject, "projects"),
+            (acquisition.SessionProcedure, "procedures"),
+        ):
+            rows = {(*key, one) for key, facts in sets for one in getattr(facts, name)}
+            names = (*SESSION, table.primary_key[-1])
+            if exactly and rows:
+                keys = [key for key, facts in sets if getattr(facts, name)]
+                there = {tuple(row.values()) for row in _fetch_for(table, keys, names)}
+                there = {(row[0], row[1], str(row[2]), *row[3:]) for row in there}
+                if (extra := there - rows) and not self._writer.dry_run:
+                    (table & [dict(zip(names, row, strict=True)) for row in extra]).delete_quick()
+                rows -= there
+            self._writer.put(table, names, sorted(rows), "skip")
+
+    def _actions(self, reports: Sequence[Report], datasets: Mapping[SessionKey, Mapping]) -> None:
+        """Weights and water that the settings of the sessions tell, where these are new."""
+        reports = [report for report in reports if _facts_are_new(report, datasets.get(report.folder.key, {}))]
+        weighings: list[tuple] = []
+        water: list[tuple] = []
+        given = self._water_times([r.folder.key for r in reports if r.facts.water and r.folder.key in datasets])
+        for report in reports:
+            key, facts = report.folder.key, report.facts
+            weighings += [(key.lab, key.subject, *one) for one in facts.weighings]
+            if key in self.water_told or given.get(key, set()) - {one[0] for one in facts.water}:
+                continue
+            water += [(key, *one) for one in facts.water]
+        put, names = self._writer.put, ("lab", "subject", "weighing_time", "weight", "weighing_user")
+        put(action.Weighing, names, list({row[:3]: row for row in weighings}.values()), "update")
+        key_names = ("lab", "subject", "administration_time")
+        put(
+            action.WaterAdministration,
+            (*key_names, "water_volume", "water_type", "water_user"),
+            list({(k.lab, k.subject, t): (k.lab, k.subject, t, *rest) for k, t, *rest in water}.values()),
+            "update",
+        )
+        links = {(k.lab, k.subject, t): (k.lab, k.subject, t, k.date, k.number) for k, t, *_ in water}
+        names = (*key_names, "session_date", "session_number")
+        put(acquisition.SessionWater, names, list(links.values()), "skip")
+
+    def _water_times(self, keys: list[SessionKey]) -> dict[SessionKey, set[datetime.datetime]]:
+        found: dict[SessionKey, set[datetime.datetime]] = defaultdict(set)
+        for row in _fetch_for(acquisition.SessionWater, keys, (*SESSION, "administration_time")):
+            found[_session_key(row)].add(row["administration_time"])
+        return found
+
+    def _files(self, reports: Sequence[Report], datasets: Mapping[SessionKey, dict[str, dict[str, Any]]]) -> None:
+        new_datasets: list[tuple] = []
+        changed_datasets: list[tuple] = []
+        new_records: list[tuple] = []
+        changed_records: list[tuple] = []
+        now = self._writer.now
+        taken = self._taken_ids(reports)
+        for report in reports:
+            key, there = report.folder.key, datasets.get(report.folder.key, {})
+            for one in report.changes:
+                self._writer.change(*one)
+            present = {file.rel_path for file in report.files}
+            kept = [row for path, row in there.items() if path not in present]
+            lost = [row for row in kept if row["record"] is not None and row["record"]["file_state"] == "online"]
+            online = [(f.rel_path, f.revision) for f in report.files]
+            online += [(row["rel_path"], row["dataset_revision"]) for row in kept if row["elsewhere"]]
+            gone = [(row["rel_path"], row["dataset_revision"]) for row in kept if not row["elsewhere"]]
+            default = _defaults(online, gone)
+            changed_before = self.counts.files_replaced + self.counts.files_new
+            for dataset_id, file in zip(dataset_ids(report), report.files, strict=True):
+                row = there.get(file.rel_path)
+                is_default = file.rel_path in default
+                if row is None:
+                    if taken.get(dataset_id, (key, file.rel_path)) != (key, file.rel_path):
+                        dataset_id = identity.dataset_id(identity.session_path(*key), file.rel_path)
+                    new_datasets.append(_dataset(dataset_id, key, file, is_default, now))
+                    new_records.append(self._record(dataset_id, file, now))
+                    self.counts.files_new += 1
+                    if there:
+                        self._writer.change("registered", file.file_path, "", "", file.md5)
+                    continue
+                if (row["dataset_hash"], row["file_size"], row["default_dataset"]) != (file.md5, file.size, is_default):
+                    row |= {"dataset_hash": file.md5, "file_size": file.size, "default_dataset": is_default}
+                    changed_datasets.append(tuple(row[name] for name in DATASET))
+                record = row["record"]
+                if record is None:
+                    new_records.append(self._record(row["dataset_id"], file, now))
+                    self.counts.files_new += 1
+                elif self._differs(record, file):
+                    changed_records.append(self._record(row["dataset_id"], file, now))
+            for row in kept:
+                if row["default_dataset"] != (row["rel_path"] in default):
+                    row["default_dataset"] = not row["default_dataset"]
+                    changed_datasets.append(tuple(row[name] for name in DATASET))
+            for row in lost:
+                record = row["record"]
+                reason = next((p.reason for p in report.problems if p.path == record["file_path"]), "")
+                detail = f"refused: {reason}" if reason else "the file is gone"
+                self._writer.change("deleted", record["file_path"], detail, record["record_hash"])
+                changed_records.append(tuple((record | {"file_state": "missing"})[name] for name in RECORD))
+                self.counts.files_missing += 1
+            if there and (lost or self.counts.files_replaced + self.counts.files_new > changed_before):
+                self.counts.sessions_changed += 1
+        self._writer.ensure(data.Revision, {(f.revision,) for report in reports for f in report.files if f.revision})
+        self._writer.put(data.Dataset, DATASET, new_datasets)
+        self._writer.put(data.Dataset, DATASET, changed_datasets, "update")
+        self._writer.put(data.FileRecord, RECORD, new_records)
+        self._writer.put(data.FileRecord, RECORD, changed_records, "update")
+
+    def _differs(self, record: Mapping[str, Any], file: Found) -> bool:
+        """Whether the record of a copy must be written again; notes what happened to it."""
+        if record["file_state"] == "missing":
+            self.counts.files_restored += 1
+            self._writer.change("restored", file.file_path, "", record["record_hash"], file.md5)
+        elif record["record_hash"] != file.md5:
+            self.counts.files_replaced += 1
+            self._writer.change("replaced", file.file_path, "", record["record_hash"], file.md5)
+        now = (file.file_path, "online", file.size, file.md5, file.modified_ns)
+        return now != tuple(record[n] for n in ("file_path", "file_state", "record_size", "record_hash", "modified_ns"))
+
+    def _record(self, dataset_id: str, file: Found, now: datetime.datetime) -> tuple:
+        return (dataset_id, self._repository, file.file_path, "online", file.size, file.md5, file.modified_ns, now)
+
+    def _taken_ids(self, reports: Sequence[Report]) -> dict[str, tuple[SessionKey, str]]:
+        """Of the identifiers that file names give, those that a dataset has already -> session and path of it."""
+        given: dict[str, tuple[SessionKey, str]] = {}
+        for report in reports:
+            for file in report.files:
+                if file.given_id:
+                    given.setdefault(file.given_id, (report.folder.key, file.rel_path))
+        if not given:
+            return given
+        rows = fetch_columns(data.Dataset & [{"dataset_id": one} for one in given], "dataset_id", *SESSION, "rel_path")
+        return given | {row["dataset_id"]: (_session_key(row), row["rel_path"]) for row in rows.to_pylist()}
+
+    def _objects(self, reports: Sequence[Report]) -> None:
+        names = (
+            *SESSION, "object_collection", "object_name", "object_fingerprint", "accepted_columns", "refused_columns",
+        )  # fmt: skip
+        rows = [
+            (*r.folder.key, o.collection, o.alf_object, o.fingerprint, _joined(o.accepted), o.refused)
+            for r in reports
+            for o in r.objects
+        ]
+        now = {row[:6]: row[6:] for row in rows}
+        keys = [r.folder.key for r in reports]
+        there = {}
+        for row in _fetch_for(data.AlfObject, keys, names[:7]):
+            there[(*_session_key(row), row["object_collection"], row["object_name"])] = row["object_fingerprint"]
+        gone = [dict(zip(names, one, strict=False)) for one in there.keys() - now.keys()]
+        if gone and not self._writer.dry_run:
+            (data.AlfObject & gone).delete_quick()
+        self._writer.put(data.AlfObject, names, [row for row in rows if there.get(row[:6]) != row[6]], "update")
+
+
+def _given(told: Facts) -> dict[str, Any]:
+    return {name: value for name in FACTS if (value := getattr(told, name)) is not None}
+
+
+def _facts_are_new(report: Report, there: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Whether a file that tells of the session is new, or replaced since it was last read."""
+    return any(
+        file.rel_path.endswith((DESCRIPTION, SETTINGS))
+        and (file.rel_path not in there or there[file.rel_path]["dataset_hash"] != file.md5)
+        for file in report.files
+    )
+
+
+def _dataset(dataset_id: str, key: SessionKey, file: Found, is_default: bool, now: datetime.datetime) -> tuple:
+    return (
+        dataset_id, *key, file.rel_path, file.collection, file.alf_object, file.attribute, file.extension,
+        file.revision, file.dataset_type, file.md5, file.size, is_default, "NOT_SET", now,
+    )  # fmt: skip
+
+
+def _defaults(online: list[tuple[str, str]], gone: list[tuple[str, str]]) -> set[str]:
+    """Paths of the default datasets: of each file the last revision that is online, else the last there was."""
+    paths = {(without_revision(path, revision), revision): path for path, revision in (*gone, *online)}
+    chosen = dict(default_versions([(without_revision(*one), one[1]) for one in gone]))
+    chosen |= dict(default_versions([(without_revision(*one), one[1]) for one in online]))
+    return {paths[one] for one in chosen.items()}
+
+
+def _joined(columns: list[str]) -> str:
+    """`,a,b,`, at most 4000 characters."""
+    text = ","
+    for column in columns:
+        if len(text) + len(column) >= 4000:
+            break
+        text += f"{column},"
+    return text if len(text) > 1 else ""
+
+
+def _session_key(row: Mapping[str, Any]) -> SessionKey:
+    return SessionKey(row["lab"], row["subject"], str(row["session_date"]), row["session_number"])
+
+
+def _keys(sessions: Sequence[SessionKey]) -> list[dict[str, Any]]:
+    return [dict(zip(SESSION, key, strict=True)) for key in sessions]
+
+
+def _fetch_for(table: type[dj.Table], sessions: Sequence[SessionKey], names: Sequence[str]) -> list[dict[str, Any]]:
+    return fetch_columns(table & _keys(sessions), *names).to_pylist() if sessions else []
