@@ -1,1 +1,15 @@
 """ONE on the tables: a Python class, an HTTP server and cache tables that give the same answers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+__all__ = ["ONE"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "ONE":
+        from one_bridge.api import ONE
+
+        return ONE
+    raise AttributeError(f"module 'one_bridge' has no attribute {name!r}")

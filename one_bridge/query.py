@@ -13,7 +13,7 @@ import datajoint as dj
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from one_bridge.matching import InvalidQuery, Reading, by_ids, one_of
+from one_bridge.matching import InvalidQuery, Reading, by_ids, one_of, vocabulary
 from one_bridge.terms import (
     DATASET_TERMS,
     INSERTION_TERMS,
@@ -30,6 +30,7 @@ from pipeline.schemas import acquisition, data, ephys
 __all__ = [
     "DATASET_TERMS", "INSERTION_TERMS", "SESSION_KEY", "SESSION_TERMS", "InvalidQuery", "Reading", "by_ids",
     "dataset_rows", "datasets", "insertion_rows", "insertions", "one_of", "online", "session_rows", "sessions",
+    "vocabulary",
 ]  # fmt: skip
 
 

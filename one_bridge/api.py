@@ -1,0 +1,384 @@
+"""The client's class `One`, answered from the tables: `from one_bridge import ONE; one = ONE()`."""
+
+from __future__ import annotations
+
+import datetime
+import logging
+import warnings
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import numpy as np
+import one.alf.exceptions as alferr
+import pandas as pd
+from iblutil.util import Bunch
+from one import util
+from one.alf.path import ALFPath, get_session_path, rel_path_parts
+from one.alf.spec import QC, is_session_path, is_uuid_string
+from one.api import One
+from one.converters import datasets2records, recurse
+
+from one_bridge import copies, frames, query, reading
+from one_bridge.aggregates import Aggregates
+from one_bridge.descriptions import Descriptions
+from one_bridge.matching import by_ids, vocabulary
+from one_bridge.old_calls import OldCalls
+from one_bridge.tables import Tables, join_database
+from pipeline.errors import NeurojointError
+from pipeline.schemas import acquisition, data
+
+logger = logging.getLogger(__name__)
+
+_MORE_TERMS = ("dataset_types", "tag", "users", "location", "procedures", "qc", "type", "performance_gte",
+               "performance_lte", "atlas_acronym")  # fmt: skip
+
+
+class ONE(OldCalls, Descriptions, Aggregates, Tables, One):
+    """Search and load data as with `one.api.One`; the answers come from the database, the data from where they lie.
+
+    Parameters
+    ----------
+    cache_dir : a folder that mirrors the data repositories and is looked in first; by default files are read from the
+        repositories' own folders.
+    wildcards : text in filters of datasets is a shell pattern; otherwise a regular expression.
+
+    Raises
+    ------
+    NeurojointError : the database cannot be reached or has no tables; it is joined here, and nothing is loaded.
+    """
+
+    def __init__(self, cache_dir: str | Path | None = None, wildcards: bool = True) -> None:
+        join_database()
+        self.tag: str | None = None
+        self._mirror = None if cache_dir is None else Path(cache_dir)
+        roots = copies.local_roots()
+        # In its local mode the parent would load tables from files.
+        super().__init__(self._mirror or next(iter(roots.values()), None) or Path.cwd(), "remote", wildcards)
+        self.mode = "local"
+
+    def __repr__(self) -> str:
+        return f"ONE (tables, {self.cache_dir})"
+
+    # --- searching
+
+    def search_terms(self, query_type: str | None = None, endpoint: str | None = None) -> tuple[str, ...]:
+        """The terms of `search`; with endpoint `insertions`, those of `search_insertions`."""
+        terms = (*self._search_terms, *_MORE_TERMS)
+        return (*terms, *query.INSERTION_TERMS) if endpoint == "insertions" else terms
+
+    def search(self, details: bool = False, query_type: str | None = None, **kwargs: Any) -> Any:
+        """Sessions that match all terms, newest first: as `One.search`, and with the terms of `search_terms()`.
+
+        Returns
+        -------
+        list of eids; with `details` also a list of records (None where there is no session).
+
+        Raises
+        ------
+        ValueError : unknown or ambiguous term, or a value that it cannot have.
+        """
+        terms = {self._full_term(name, _MORE_TERMS): value for name, value in kwargs.items()}
+        rows = query.session_rows(query.sessions(terms, self._reading), projects=details)
+        if not rows.num_rows:
+            return ([], None) if details else []
+        eids = [UUID(eid) for eid in rows["eid"].to_pylist()]
+        return (eids, list(map(Bunch, rows.drop_columns("eid").to_pylist()))) if details else eids
+
+    def search_insertions(self, details: bool = False, query_type: str | None = None, **kwargs: Any) -> Any:
+        """Probe insertions that match all terms: name, model, serial, dataset (part of a file name), session, and the
+        terms of `search`, which the session must match.
+
+        Returns
+        -------
+        list of pids; with `details` also a list of records (None where there is no insertion).
+        """
+        own = (*query.INSERTION_TERMS, *_MORE_TERMS, "session")
+        terms = {self._full_term(name, own): value for name, value in kwargs.items()}
+        rows = self._insertions(query.insertions(terms, self._reading))
+        if not rows.num_rows:
+            return ([], None) if details else []
+        down = [(name, "descending") for name in ("date", "subject", "number", "name")]
+        rows = rows.sort_by([*down, ("id", "ascending")])
+        pids = [UUID(pid) for pid in rows["id"].to_pylist()]
+        return (pids, list(map(Bunch, rows.to_pylist()))) if details else pids
+
+    def list_subjects(self) -> list[str]:
+        """The subjects that have sessions, sorted."""
+        return vocabulary(query.sessions(reading=self._reading), "subject")
+
+    # --- what a session has
+
+    def list_datasets(
+        self, eid=None, filename=None, collection=None, revision=None, qc=QC.FAIL, ignore_qc_not_set=False,
+        details=False, query_type=None, default_revisions_only=False, keep_eid_index=False,
+    ) -> Any:  # fmt: skip
+        """As `One.list_datasets`."""
+        filters = {
+            "filename": filename, "collection": collection, "revision": revision, "qc": qc,
+            "ignore_qc_not_set": ignore_qc_not_set, "wildcards": self.wildcards,
+            "revision_last_before": False, "assert_unique": False,
+        }  # fmt: skip
+        wanted = {"default": True} if default_revisions_only else {}
+        if not eid:
+            paths = util.filter_datasets(self._paths(wanted), **filters)["rel_path"].unique().tolist()
+            if not details:
+                return paths
+            found = query.datasets(wanted, self._reading) & query.one_of("rel_path", paths)
+            return util.filter_datasets(frames.frame("datasets", query.dataset_rows(found)), **filters)
+        nothing = frames.frame("datasets", query.dataset_rows(data.Dataset() & []))
+        eid = self.to_eid(eid)
+        if not eid:
+            return nothing
+        found = query.datasets(wanted, self._reading) & (acquisition.Session() & by_ids("eid", [eid])).proj()
+        rows = frames.frame("datasets", query.dataset_rows(found))
+        if rows.empty:
+            return nothing
+        datasets = util.filter_datasets(rows.droplevel("eid"), **filters)
+        if details:
+            return pd.concat({eid: datasets}, names=["eid"]) if keep_eid_index else datasets
+        return datasets["rel_path"].sort_values().values.tolist()
+
+    def list_collections(
+        self, eid=None, filename=None, collection=None, revision=None, details=False, query_type=None
+    ) -> Any:
+        """As `One.list_collections`."""
+        if eid or details:
+            return super().list_collections(eid, filename, collection, revision, details, query_type)
+        filters = {"filename": filename, "collection": collection, "revision": revision, "wildcards": self.wildcards}
+        found = util.filter_datasets(self._paths({}), **filters, revision_last_before=False, assert_unique=False)
+        return list(dict.fromkeys(rel_path_parts(path, assert_valid=False)[0] or "" for path in found["rel_path"]))
+
+    def list_revisions(
+        self, eid=None, filename=None, collection=None, revision=None, details=False, query_type=None
+    ) -> Any:
+        """As `One.list_revisions`."""
+        if eid or details:
+            return super().list_revisions(eid, filename, collection, revision, details, query_type)
+        filters = {"filename": filename, "collection": collection, "revision": revision, "wildcards": self.wildcards}
+        found = util.filter_datasets(self._paths({}), **filters, revision_last_before=False, assert_unique=False)
+        names = (rel_path_parts(path, assert_valid=False)[1] or "" for path in found["rel_path"])
+        return list(dict.fromkeys(name.strip("#") for name in names))
+
+    def get_details(self, eid: Any, full: bool = False, query_type: str | None = None) -> Any:
+        """The record of a session as a Series (with `full`, a frame of its datasets too); of a list, a list.
+
+        Raises
+        ------
+        one.alf.exceptions.ALFObjectNotFound : no such session.
+        """
+        eid = self.to_eid(eid)
+        if eid is None:
+            raise ValueError("Cannot parse session ID (session may not exist)")
+        if isinstance(eid, list | tuple | util.LazyId):
+            return [self.get_details(one, full) for one in eid]
+        found = self._session_frame([eid])
+        if found.empty:
+            raise alferr.ALFObjectNotFound(eid)
+        if not full:
+            return found.iloc[0]
+        own = query.datasets(reading=self._reading) & (acquisition.Session() & by_ids("eid", [eid])).proj()
+        return frames.frame("datasets", query.dataset_rows(own)).join(found, on="eid", how="right")
+
+    # --- from one identifier to another
+
+    def eid2path(self, eid: Any, query_type: str | None = None) -> Any:
+        """The folder of a session, where its files lie; None for an unknown session. Of a list, a list."""
+        if isinstance(eid, list | tuple | util.LazyId | np.ndarray | pd.Series):
+            return self._session_paths(list(eid))
+        return self._session_paths([eid])[0]
+
+    @recurse
+    def path2eid(self, path_obj: Any, query_type: str | None = None) -> UUID | None:
+        """The session that a path lies in; None where there is none. Of a list, a list."""
+        folder = get_session_path(path_obj)
+        if folder is None:
+            return None
+        named = dict(zip(("subject", "session_date", "session_number"), folder.parts[-3:], strict=True))
+        named["session_date"] = datetime.date.fromisoformat(named["session_date"])
+        named["session_number"] = int(named["session_number"])
+        rows = (query.sessions(reading=self._reading) & named).proj("eid").to_dicts()
+        if len(rows) > 1 and "Subjects" in folder.parts[:-3]:
+            rows = [row for row in rows if row["lab"] == folder.lab]
+        if len(rows) > 1:
+            raise alferr.ALFMultipleObjectsFound(*[row["lab"] for row in rows])
+        return UUID(rows[0]["eid"]) if rows else None
+
+    @recurse
+    def path2record(self, path: Any) -> pd.Series | None:
+        """The record of the session or dataset at a path; None where there is none. Of a list, a list."""
+        path = ALFPath(path)
+        if is_session_path(path):
+            eid = self.path2eid(path)
+            return None if eid is None else self.get_details(eid)
+        if is_uuid_string(given := path.stem.split(".")[-1]):
+            found = self._dataset_frame([given])
+            return None if found.empty else found.iloc[0]
+        eid = self.path2eid(path)
+        if eid is None:
+            return None
+        found = self.list_datasets(eid, qc=QC.CRITICAL, details=True, keep_eid_index=True)
+        found = found[found["rel_path"] == path.relative_to_session().as_posix()]
+        return None if found.empty else found.iloc[0]
+
+    def eid2pid(self, eid: Any, query_type: str | None = None, details: bool = False, **kwargs: Any) -> Any:
+        """The probe insertions of a session: pids and labels, and records with `details`; None where there are none."""
+        eid = self.to_eid(eid)
+        rows = None
+        if eid:
+            terms = {"session": str(eid), **kwargs}
+            rows = self._insertions(query.insertions(terms, self._reading)).sort_by("name")
+        if not rows or not rows.num_rows:
+            return (None,) * (3 if details else 2)
+        pids, names = [UUID(pid) for pid in rows["id"].to_pylist()], rows["name"].to_pylist()
+        return (pids, names, rows.to_pylist()) if details else (pids, names)
+
+    def pid2eid(self, pid: Any, query_type: str | None = None) -> tuple[UUID | None, str | None]:
+        """The session and the label of a probe insertion; (None, None) where there is none."""
+        rows = query.insertion_rows(query.insertions({"pid": pid}, self._reading)).to_pylist()
+        return (UUID(rows[0]["eid"]), rows[0]["name"]) if rows else (None, None)
+
+    # --- loading
+
+    @util.parse_id
+    def load_object(
+        self, eid, obj, collection=None, revision=None, query_type=None, download_only=False, check_hash=True, **kwargs
+    ) -> Any:
+        """As `One.load_object`; files that hold pickles raise `InvalidData`."""
+        files = super().load_object(eid, obj, collection, revision, query_type, True, check_hash, **kwargs)
+        return files if download_only else reading.load_object(files, wildcards=self.wildcards, **kwargs)
+
+    @util.parse_id
+    def load_dataset(
+        self, eid, dataset, collection=None, revision=None, query_type=None, download_only=False, check_hash=True
+    ) -> Any:
+        """As `One.load_dataset`; files that hold pickles raise `InvalidData`."""
+        file = super().load_dataset(eid, dataset, collection, revision, query_type, True, check_hash)
+        return file if download_only else reading.load_file_content(file)
+
+    @util.parse_id
+    def load_datasets(
+        self, eid, datasets, collections=None, revisions=None, query_type=None, assert_present=True,
+        download_only=False, check_hash=True,
+    ) -> Any:  # fmt: skip
+        """As `One.load_datasets`; files that hold pickles raise `InvalidData`."""
+        files, records = super().load_datasets(
+            eid, datasets, collections, revisions, query_type, assert_present, True, check_hash
+        )
+        if files is None or download_only:
+            return files, records
+        return [reading.load_file_content(file) for file in files], records
+
+    def load_dataset_from_id(self, dset_id, download_only=False, details=False, check_hash=True) -> Any:
+        """As `One.load_dataset_from_id`; files that hold pickles raise `InvalidData`."""
+        if not isinstance(dset_id, str | UUID):
+            raise ValueError(f"{dset_id!r} is no uuid")
+        dset_id = UUID(dset_id) if isinstance(dset_id, str) else dset_id
+        found = self._dataset_frame([dset_id])
+        if found.empty:
+            raise alferr.ALFObjectNotFound("Dataset not found")
+        (file,) = self._check_filesystem(found, check_hash=check_hash)
+        if not file:
+            raise alferr.ALFObjectNotFound("Dataset not found")
+        output = file if download_only else reading.load_file_content(file)
+        return (output, found.iloc[0]) if details else output
+
+    @util.parse_id
+    def load_collection(
+        self, eid, collection, object=None, revision=None, query_type=None, download_only=False, check_hash=True,
+        **kwargs,
+    ) -> Any:  # fmt: skip
+        """As `One.load_collection`, which takes the revision for a collection; files that hold pickles raise
+        `InvalidData`.
+        """
+        datasets = self.list_datasets(eid, details=True, collection=collection, keep_eid_index=True)
+        if len(datasets) == 0:
+            raise alferr.ALFError(f"{collection} not found for session {eid}")
+        from one.api import REVISION_LAST_BEFORE
+
+        datasets = util.filter_datasets(
+            datasets, {"object": object, **kwargs}, revision=revision or REVISION_LAST_BEFORE, assert_unique=False,
+            wildcards=self.wildcards,
+        )  # fmt: skip
+        if len(datasets) == 0:
+            raise alferr.ALFObjectNotFound(object or "")
+        found = self._check_filesystem(datasets, check_hash=check_hash)
+        names = [rel_path_parts(path)[3] or "" for path in datasets["rel_path"]]
+        files = [(file, name) for file, name in zip(found, names, strict=True) if file]
+        if not files:
+            raise alferr.ALFObjectNotFound(f'ALF collection "{collection}" not found on disk')
+        if download_only:
+            return tuple(file for file, _ in files)
+        return Bunch(
+            {
+                name: reading.load_object(
+                    [file for file, own in files if own == name], wildcards=self.wildcards, **kwargs
+                )
+                for name in dict.fromkeys(name for _, name in files)
+            }
+        )
+
+    def _check_filesystem(self, datasets: Any, offline=None, update_exists=True, check_hash=True) -> list:
+        """The files of datasets here, None where there is none; a file that is not as registered is logged."""
+        if isinstance(datasets, pd.Series):
+            datasets = pd.DataFrame([datasets])
+            datasets.index.set_names(["eid", "id"] if datasets.index.nlevels == 2 else ["id"], inplace=True)
+        elif not isinstance(datasets, pd.DataFrame):
+            datasets = datasets2records(list(datasets))
+        if datasets.empty:
+            return []
+        ids = [str(one) for one in datasets.index.get_level_values("id")]
+        here = self._aggregate_copies(datasets) if "relation" in datasets else copies.locate(ids, self._mirror)
+        files: list[ALFPath | None] = []
+        for dataset_id, row in zip(ids, datasets.to_dict("records"), strict=True):
+            copy = here.get(dataset_id)
+            files.append(None if copy is None else ALFPath(copy.path))
+            md5 = row["hash"] if isinstance(row["hash"], str) else ""
+            if copy and (what := copies.changed(copy, int(row["file_size"]), md5, check_hash)):
+                logger.warning("local %s mismatch on dataset: %s", what, copy.path.relative_to(copy.root).as_posix())
+        if self.record_loaded:
+            loaded = datasets.index.get_level_values("id")[np.fromiter(map(bool, files), bool)].to_numpy()
+            before = self._cache.get("_loaded_datasets", np.array([], dtype=object))
+            self._cache["_loaded_datasets"] = np.unique(np.hstack([before, loaded]))
+        return files
+
+    # --- the parent's tables, and sets of datasets
+
+    def load_cache(self, tables_dir=None, clobber=False, tag: str | None = None) -> datetime.datetime:
+        """From now on see only the datasets of a tag, and their sessions; without one, what is seen stays.
+
+        Raises
+        ------
+        NeurojointError : no such tag, or a folder of tables, which `one.api.One(tables_dir=…)` reads.
+        """
+        if tables_dir is not None:
+            raise NeurojointError(
+                "this class reads the database, not files of tables", "use one.api.One(tables_dir=…) for those"
+            )
+        if tag is not None and not (data.Tag() & {"tag": tag}):
+            known = ", ".join(vocabulary(data.Tag, "tag")) or "none"
+            raise NeurojointError(f"there is no tag {tag!r}", f"tags are: {known}")
+        self.tag = tag or self.tag
+        self._cache["_meta"]["loaded_time"] = now = datetime.datetime.now()
+        return now
+
+    def save_cache(self, save_dir: str | Path | None = None, clobber: bool = False) -> None:
+        """Write the client's cache tables to a folder; without one nothing is done, for nothing is held here."""
+        if save_dir is not None:
+            from one_bridge import cache
+
+            cache.export(save_dir, self.tag)
+
+    def save_loaded_ids(self, sessions_only: bool = False, clear_list: bool = True) -> tuple[Any, Path | None]:
+        """As `One.save_loaded_ids`; the file is written to the current folder."""
+        if self._cache.get("_loaded_datasets", np.array([])).size == 0:
+            warnings.warn('No datasets loaded; check "record_datasets" attribute is True', stacklevel=2)
+            return [], None
+        name, ids = "dataset_uuid", self._cache["_loaded_datasets"]
+        if sessions_only:
+            name, ids = "session_uuid", self._dataset_frame(ids).index.unique("eid").values
+        file = Path.cwd() / f"{datetime.datetime.now():%Y-%m-%dT%H-%M-%S}_loaded_{name}s.csv"
+        pd.DataFrame(ids, columns=[name]).to_csv(file, index=False)
+        if clear_list:
+            self._cache["_loaded_datasets"] = np.array([])
+        return ids, file

@@ -1,0 +1,91 @@
+"""Where the files of datasets lie on this computer, and whether they are still what was registered."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+import datajoint as dj
+
+from one_bridge.matching import by_ids
+from one_bridge.terms import online
+from pipeline.database.bulk import fetch_columns
+from pipeline.schemas import data
+
+logger = logging.getLogger(__name__)
+
+_hashes: dict[tuple[Path, int, int], str] = {}
+"""What this process has read: path, size (byte), time of change (ns) -> md5."""
+
+
+class Copy(NamedTuple):
+    """A copy of a dataset on this computer, as it was when it was registered."""
+
+    root: Path
+    path: Path
+    size: int  # byte
+    modified_ns: int  # ns since 1970
+    md5: str
+
+
+def local_roots() -> dict[str, Path]:
+    """The folders of the repositories that this computer has: name -> folder."""
+    rows = (data.Repository() & {"repository_kind": "local"}).to_dicts(order_by="repository")
+    return {row["repository"]: Path(row["repository_root"]) for row in rows if Path(row["repository_root"]).is_dir()}
+
+
+def locate(dataset_ids: Iterable[object], elsewhere: Path | None = None) -> dict[str, Copy]:
+    """The copies of datasets that are online here; those that are not have no entry.
+
+    Parameters
+    ----------
+    elsewhere : a folder that mirrors the repositories; it is looked in first.
+    """
+    records = online() & by_ids("dataset_id", dataset_ids)
+    columns = ("dataset_id", "repository", "file_path", "record_size", "modified_ns", "record_hash")
+    roots = local_roots()
+    found: dict[str, Copy] = {}
+    for row in fetch_columns(records, *columns, order_by="dataset_id, repository").to_pylist():
+        for root in filter(None, (elsewhere, roots.get(row["repository"]))):
+            path = root / row["file_path"]
+            if row["dataset_id"] not in found and path.is_file() and path.resolve().is_relative_to(root.resolve()):
+                copy = Copy(root, path, row["record_size"], row["modified_ns"], row["record_hash"].strip())
+                found[row["dataset_id"]] = copy
+    return found
+
+
+def changed(copy: Copy, size: int, md5: str, check_hash: bool = True) -> str:
+    """What differs between a copy and its dataset, `file size` or `md5`; empty where nothing does.
+
+    A file that has the size and time of change that were registered is not read again; any other is read once.
+    """
+    stat = copy.path.stat()
+    if size and stat.st_size != size:
+        return "file size"
+    if not check_hash or not md5:
+        return ""
+    unchanged = (stat.st_size, stat.st_mtime_ns) == (copy.size, copy.modified_ns)
+    now = copy.md5 if unchanged and copy.md5 else _md5(copy.path, stat.st_size, stat.st_mtime_ns)
+    return "" if now == md5 else "md5"
+
+
+def session_folder(session: dj.Table, roots: Iterable[Path]) -> Path | None:
+    """The folder of a session by the path of one of its files, for trees that are not lab/Subjects/subject/date/NNN."""
+    copies = (data.Dataset() & session.proj()).proj("rel_path") * online().proj("file_path")
+    rows = copies.to_dicts(limit=1)
+    if not rows or not rows[0]["file_path"].endswith(rows[0]["rel_path"]):
+        return None
+    folder = rows[0]["file_path"][: -len(rows[0]["rel_path"])].rstrip("/")
+    return next((root / folder for root in roots if (root / folder).is_dir()), None)
+
+
+def _md5(path: Path, size: int, modified_ns: int) -> str:
+    known = _hashes.get((path, size, modified_ns))
+    if known is None:
+        with path.open("rb") as file:
+            known = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+        _hashes[path, size, modified_ns] = known
+    return known

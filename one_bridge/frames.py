@@ -1,0 +1,71 @@
+"""Rows as the client holds them: parquet tables with its types and marks, and pandas frames equal to those it loads."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+from uuid import UUID
+
+import pandas as pd
+import pyarrow as pa
+from one.alf.cache import EMPTY_DATASETS_FRAME, EMPTY_SESSIONS_FRAME, QC_TYPE, cast_index_object
+
+_EMPTY = {
+    "sessions": EMPTY_SESSIONS_FRAME,
+    "datasets": EMPTY_DATASETS_FRAME.assign(default_revision=pd.Series(dtype=bool)),
+    "insertions": pd.DataFrame(columns=["eid", "id", "name", "serial", "model", "qc"])
+    .astype({"qc": QC_TYPE})
+    .set_index(["eid", "id"]),
+}
+_TYPES = {"date": pa.date32(), "number": pa.uint16(), "file_size": pa.uint64()}
+
+
+def table(name: str, rows: pa.Table, marks: Mapping[str, Any] | None = None) -> pa.Table:
+    """A table of the client (sessions, datasets, insertions) as it is written to parquet.
+
+    Parameters
+    ----------
+    rows : as `one_bridge.query` gives them; the order stays.
+    marks : what the client wants to know of the table: date_created, origin, min_api_version, database_tags.
+    """
+    if name == "sessions":
+        rows = rows.rename_columns({"eid": "id"})
+    schema = _schema(name)
+    columns = [_column(rows[field.name], field.type) for field in schema]
+    found = pa.Table.from_arrays(columns, schema=schema)
+    if marks is None:
+        return found
+    return found.replace_schema_metadata({**schema.metadata, b"one_metadata": json.dumps(dict(marks)).encode()})
+
+
+def frame(name: str, rows: pa.Table) -> pd.DataFrame:
+    """The same as a pandas frame, indexed by uuids, equal to what the client loads from parquet."""
+    return cast_index_object(table(name, rows).to_pandas(), UUID)
+
+
+@lru_cache
+def _schema(name: str) -> pa.Schema:
+    """Types of the columns, with what pandas must know to give the client's dtypes back."""
+    inferred = pa.Schema.from_pandas(_EMPTY[name])
+    types = {field.name: field.type for field in inferred}
+    for column in types:
+        if column in _TYPES:
+            types[column] = _TYPES[column]
+        elif column == "qc":
+            types[column] = pa.dictionary(pa.int8(), pa.string(), ordered=True)
+        elif pa.types.is_null(types[column]):
+            types[column] = pa.string()
+    return pa.schema(list(types.items()), metadata=inferred.metadata)
+
+
+def _column(values: pa.ChunkedArray, kind: pa.DataType) -> pa.Array:
+    if not pa.types.is_dictionary(kind):
+        return values.cast(kind)
+    levels = pa.array(list(QC_TYPE.categories), pa.string())
+    codes = pa.compute.index_in(values.cast(pa.string()), levels).cast(pa.int8())
+    return pa.chunked_array(
+        [pa.DictionaryArray.from_arrays(chunk, levels, ordered=True) for chunk in codes.chunks] or [pa.array([], kind)],
+        kind,
+    )

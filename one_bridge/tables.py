@@ -1,0 +1,188 @@
+"""The class's way to the database: joining it, the frames of one session, and DataJoint tables by experiment id."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import datajoint as dj
+import pandas as pd
+import pyarrow as pa
+from iblutil.util import Bunch
+from one import util
+from one.alf.cache import QC_TYPE, default_cache
+from one.alf.path import ALFPath
+from one.alf.spec import is_uuid
+from one.converters import session_record2path
+
+import pipeline
+from one_bridge import copies, frames, query
+from one_bridge.matching import Reading, by_ids
+from pipeline.database import compat, connection, registry
+from pipeline.errors import NeurojointError
+from pipeline.schemas import acquisition, data
+from pipeline.settings import settings
+
+_NEEDED = ("lab", "subject", "action", "acquisition", "data", "ephys")
+
+
+def join_database() -> None:
+    """Connect, unless this process is connected, and bind the tables that ONE needs; creates nothing.
+
+    Raises
+    ------
+    NeurojointError : no database, or one without tables.
+    """
+    if acquisition.schema.is_activated():
+        if not acquisition.schema.connection.is_connected:
+            pipeline.connect(create=False)
+        return
+    compat.apply()
+    opened = connection.open_connection(settings())
+    for name in _NEEDED:
+        _bind(name, opened)
+
+
+def _bind(name: str, opened: dj.Connection) -> None:
+    schema, prefix = importlib.import_module(f"pipeline.schemas.{name}").schema, settings().prefix
+    if schema.is_activated():
+        return
+    try:
+        schema.activate(prefix + name, connection=opened, create_schema=False, create_tables=False)
+    except dj.errors.DataJointError as error:
+        raise NeurojointError(
+            f"the database has no neurojoint tables under the prefix {prefix!r} ({name})", "run `neurojoint db upgrade`"
+        ) from error
+
+
+class Tables:
+    """What the parts of `one_bridge.ONE` share, and `table` and `eids`, where both worlds meet."""
+
+    tag: str | None
+    _mirror: Path | None
+
+    def table(self, name: str, eid: Any = None) -> dj.Table:
+        """A DataJoint table, restricted to the rows of one or more sessions.
+
+        Parameters
+        ----------
+        name : schema and table, e.g. `behavior.TrialSet` or `behavior.TrialSet.Trial`.
+        eid : any session identifier, or a list of them; all rows without.
+
+        Raises
+        ------
+        NeurojointError : no such table, or one whose rows belong to no session.
+        ValueError : no such session.
+        """
+        found = _table_class(name)()
+        if eid is None:
+            return found
+        eids = self.to_eid(eid)
+        eids = eids if isinstance(eids, list) else [eids]
+        sessions = acquisition.Session() & by_ids("eid", eids)
+        if None in eids or len(sessions) < len(set(map(str, eids))):
+            raise ValueError(f'Cannot parse session ID "{eid}" (session may not exist)')
+        shared = [column for column in query.SESSION_KEY if column in found.heading.names]
+        if shared:
+            keys = sessions.proj() if len(shared) == len(query.SESSION_KEY) else dj.U(*shared) & sessions
+            return found & keys
+        if "dataset_id" in found.heading.names:
+            return found & (data.Dataset() & sessions.proj()).proj()
+        raise NeurojointError(f"the rows of {name} belong to no session", f"use one.table({name!r}) for all of them")
+
+    def eids(self, rows: dj.expression.QueryExpression) -> list[UUID]:
+        """The sessions that DataJoint rows belong to, newest first."""
+        found = query.session_rows(acquisition.Session() & rows.proj(*query.SESSION_KEY), projects=False)
+        return [UUID(eid) for eid in found["eid"].to_pylist()]
+
+    @property
+    def _reading(self) -> Reading:
+        return Reading("one", self.wildcards, self.tag)
+
+    def _full_term(self, name: str, more: Iterable[str]) -> str:
+        """The whole name of a search term that may be cut short, the client's own terms first."""
+        try:
+            return util.autocomplete(name, self._search_terms)
+        except ValueError as error:
+            if "Ambiguous" in str(error) and name not in more:
+                raise
+            return util.autocomplete(name, tuple(more))
+
+    def _paths(self, wanted: dict[str, Any]) -> pd.DataFrame:
+        """The different paths of datasets below their sessions, with QC, in the order in which the table has them."""
+        datasets = query.datasets(wanted, self._reading).proj(*query.SESSION_KEY, "rel_path", "dataset_qc")
+        joined = datasets * acquisition.Session.proj("eid")
+        found = dj.U("rel_path", "dataset_qc").aggr(joined, first="MIN(CONCAT(eid, dataset_id))")
+        rows = query.fetch_columns(found, "rel_path", "dataset_qc", "first").sort_by("first")
+        qc = pd.Categorical(rows["dataset_qc"].to_pylist(), dtype=QC_TYPE)
+        return pd.DataFrame({"rel_path": pd.Series(rows["rel_path"].to_pylist(), dtype="str"), "qc": qc})
+
+    def _session_frame(self, eids: Iterable[Any]) -> pd.DataFrame:
+        found = query.sessions(reading=self._reading) & by_ids("eid", eids)
+        return frames.frame("sessions", query.session_rows(found))
+
+    def _dataset_frame(self, dataset_ids: Iterable[Any]) -> pd.DataFrame:
+        found = query.datasets(reading=self._reading) & by_ids("dataset_id", dataset_ids)
+        return frames.frame("datasets", query.dataset_rows(found))
+
+    def _insertions(self, found: dj.Table) -> pa.Table:
+        """Insertions with what their sessions are."""
+        sessions = query.session_rows(acquisition.Session() & found.proj())
+        rows = query.insertion_rows(found).join(sessions, "eid").rename_columns({"eid": "session"})
+        return rows.select(["id", "session", *(name for name in rows.column_names if name not in ("id", "session"))])
+
+    def _session_paths(self, given: list[Any]) -> list[ALFPath | None]:
+        eids = [str(one if is_uuid(one) else self.to_eid(one)) for one in given]
+        if "None" in eids:
+            raise ValueError(f"{given[eids.index('None')]} is not a valid eID/UUID string")
+        found = query.sessions(reading=self._reading) & by_ids("eid", eids)
+        rows = {row["eid"]: row for row in query.session_rows(found, projects=False).to_pylist()}
+        roots = [root for root in (self._mirror, *copies.local_roots().values()) if root is not None]
+        return [self._session_path(rows[eid], roots) if eid in rows else None for eid in eids]
+
+    def _session_path(self, row: dict[str, Any], roots: list[Path]) -> ALFPath:
+        for root in roots:
+            if (path := session_record2path(row, root)).is_dir():
+                return path
+        folder = copies.session_folder(acquisition.Session() & {"eid": row["eid"]}, roots)
+        return session_record2path(row, self.cache_dir) if folder is None else ALFPath(folder)
+
+    def _reset_cache(self) -> None:
+        """Called by the parent: there are no tables in memory, and one that is asked for is read anew."""
+        self._cache = _OnDemand(_meta=default_cache()["_meta"])
+
+
+class _OnDemand(Bunch):
+    """Stands for the parent's tables in memory: each is fetched when it is looked at, and not kept."""
+
+    def __missing__(self, name: str) -> pd.DataFrame:
+        rows = {"sessions": query.session_rows, "datasets": query.dataset_rows, "insertions": query.insertion_rows}
+        if name not in rows:
+            raise KeyError(name)
+        return frames.frame(name, rows[name]()).sort_index()
+
+    def __getattr__(self, name: str) -> pd.DataFrame:
+        try:
+            return self[name]
+        except KeyError:
+            raise AttributeError(name) from None
+
+
+def _table_class(name: str) -> type[dj.Table]:
+    schema, _, table = name.partition(".")
+    if schema in pipeline.SCHEMAS:
+        opened = acquisition.schema.connection
+        for needed in pipeline.SCHEMAS[: pipeline.SCHEMAS.index(schema) + 1]:
+            _bind(needed, opened)
+        found = importlib.import_module(f"pipeline.schemas.{schema}")
+        for part in table.split("."):
+            found = getattr(found, part, None)
+        if isinstance(found, type) and issubclass(found, dj.Table):
+            return found
+    labels = [registry.label(one) for master in registry.tables() for one in (master, *registry.parts(master))]
+    near = difflib.get_close_matches(name, labels, 3, 0.4) or labels[:3]
+    raise NeurojointError(f"there is no table {name!r}", f"did you mean {', '.join(near)}?")

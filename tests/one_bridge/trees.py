@@ -1,0 +1,155 @@
+"""Small labs for the tests of the bridge: files below a folder, and the rows that say what they are."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import uuid
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from pipeline import alf
+from pipeline.database.bulk import insert_many
+from pipeline.schemas import acquisition, data, ephys, lab, subject
+
+NAMESPACE = uuid.UUID("11111111-2222-3333-8444-555555555555")
+NOW = datetime.datetime(2026, 1, 1)
+
+
+@dataclass
+class File:
+    """One dataset: what it holds is an array, bytes, or None for a file that is registered but not there."""
+
+    rel_path: str
+    content: np.ndarray | bytes | None = None
+    qc: str = "NOT_SET"
+    default: bool = True
+    hashed: bool = True
+
+
+@dataclass
+class Session:
+    """One session with its datasets."""
+
+    lab: str = "simlab"
+    subject: str = "KS014"
+    date: str = "2020-01-01"
+    number: int = 1
+    protocol: str = ""
+    projects: tuple[str, ...] = ()
+    files: list[File] = field(default_factory=list)
+    folder: str = ""
+    probes: tuple[str, ...] = ()
+
+    @property
+    def path(self) -> str:
+        return f"{self.lab}/Subjects/{self.subject}/{self.date}/{self.folder or f'{self.number:03d}'}"
+
+    @property
+    def eid(self) -> uuid.UUID:
+        return uuid.uuid3(NAMESPACE, f"{self.lab}/{self.subject}/{self.date}/{self.number}")
+
+
+def dataset_id(session: Session, rel_path: str) -> uuid.UUID:
+    return uuid.uuid3(NAMESPACE, f"{session.eid}/{rel_path}")
+
+
+def build(root: Path, sessions: list[Session]) -> None:
+    """Write the files and insert the rows, as a registration would."""
+    root.mkdir(parents=True, exist_ok=True)
+    insert_many(data.Repository, {"repository": ["local"], "repository_kind": "local", "repository_root": str(root)})
+    labs = sorted({one.lab for one in sessions})
+    mice = sorted({(one.lab, one.subject) for one in sessions})
+    projects = sorted({name for one in sessions for name in one.projects})
+    insert_many(lab.Lab, {"lab": labs})
+    insert_many(
+        subject.Subject,
+        {
+            "lab": [a for a, _ in mice],
+            "subject": [b for _, b in mice],
+            "subject_uuid": [str(uuid.uuid3(NAMESPACE, f"{a}/{b}")) for a, b in mice],
+        },
+    )
+    insert_many(lab.Project, {"project": projects})
+    insert_many(
+        acquisition.Session,
+        keys(sessions)
+        | {"eid": [str(one.eid) for one in sessions], "task_protocol": [one.protocol for one in sessions]},
+    )
+    members = [(one, name) for one in sessions for name in one.projects]
+    insert_many(
+        acquisition.SessionProject,
+        keys([one for one, _ in members]) | {"project": [name for _, name in members]},
+    )
+    probes = [(one, label) for one in sessions for label in one.probes]
+    insert_many(
+        ephys.ProbeInsertion,
+        keys([one for one, _ in probes])
+        | {
+            "probe_label": [label for _, label in probes],
+            "pid": [str(uuid.uuid3(one.eid, label)) for one, label in probes],
+        },
+    )
+    _datasets(root, [(one, file) for one in sessions for file in one.files])
+
+
+def keys(sessions: list[Session]) -> dict[str, list]:
+    return {
+        "lab": [one.lab for one in sessions],
+        "subject": [one.subject for one in sessions],
+        "session_date": [datetime.date.fromisoformat(one.date) for one in sessions],
+        "session_number": [one.number for one in sessions],
+    }
+
+
+def _datasets(root: Path, files: list[tuple[Session, File]]) -> None:
+    datasets: list[dict] = []
+    records: list[dict] = []
+    for session, file in files:
+        path = root / session.path / file.rel_path
+        size, md5, changed = 7, "0" * 32, 0
+        if file.content is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if isinstance(file.content, bytes):
+                path.write_bytes(file.content)
+            else:
+                np.save(path, file.content)
+            size, changed = path.stat().st_size, path.stat().st_mtime_ns
+            md5 = hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
+        folder, _, name = file.rel_path.rpartition("/")
+        collection, _, revision = folder.rpartition("#")[0].rpartition("#") if "#" in folder else (folder, "", "")
+        parsed = alf.parse_name(name)
+        datasets.append(
+            {
+                "dataset_id": str(dataset_id(session, file.rel_path)),
+                "rel_path": file.rel_path,
+                "collection": collection.strip("/"),
+                "alf_object": parsed.alf_object,
+                "alf_attribute": parsed.attribute,
+                "extension": parsed.extension,
+                "dataset_revision": revision,
+                "dataset_hash": md5 if file.hashed else "",
+                "file_size": size,
+                "default_dataset": file.default,
+                "dataset_qc": file.qc,
+            }
+        )
+        if file.content is not None:
+            records.append(
+                {
+                    "dataset_id": datasets[-1]["dataset_id"],
+                    "file_path": f"{session.path}/{file.rel_path}",
+                    "record_size": size,
+                    "record_hash": md5,
+                    "modified_ns": changed,
+                }
+            )
+    if datasets:
+        columns = {name: [row[name] for row in datasets] for name in datasets[0]}
+        insert_many(data.Dataset, columns | keys([session for session, _ in files]) | {"registered": NOW})
+    if records:
+        columns = {name: [row[name] for row in records] for name in records[0]}
+        online = {"repository": "local", "file_state": "online", "verified": NOW}
+        insert_many(data.FileRecord, columns | online)
