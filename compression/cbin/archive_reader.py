@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -88,15 +89,31 @@ class ArchiveReader(Recording):
             pass
         return out
 
-    def iter_parallel(self) -> Iterator[np.ndarray]:
-        """The samples chunk by chunk, decoded ahead by the reader's threads; memory stays at a few chunks."""
+    def decode_all(self, use: Callable[[int, np.ndarray], object] | None = None) -> Iterator[np.ndarray]:
+        """The samples chunk by chunk, decoded ahead by the reader's threads, in a few arrays that are used again.
+
+        An array is valid until the next but one is asked for. `use(first, samples)` is called by the thread that
+        decoded a chunk, at once and in no order.
+        """
+        free: deque[np.ndarray] = deque()
 
         def whole(chunk: int) -> np.ndarray:
-            out = np.empty((self.chunk_bounds[chunk + 1] - self.chunk_bounds[chunk], self.n_channels), self.dtype)
-            self._coder.decode(self._stored(chunk), chunk, 0, len(out), out)
+            first, last = self.chunk_bounds[chunk], self.chunk_bounds[chunk + 1]
+            try:
+                out = free.pop()
+            except IndexError:
+                out = np.empty((self._rows, self.n_channels), self.dtype)
+            self._coder.decode(self._stored(chunk), chunk, out[: last - first])
+            if use is not None:
+                use(first, out[: last - first])
             return out
 
-        return in_order(whole, range(self.n_chunks), self.threads)
+        lent: deque[np.ndarray] = deque()
+        for chunk, out in enumerate(in_order(whole, range(self.n_chunks), self.threads)):
+            lent.append(out)
+            yield out[: self.chunk_bounds[chunk + 1] - self.chunk_bounds[chunk]]
+            if len(lent) > 1:
+                free.append(lent.popleft())
 
     def _fill(self, chunk: int, first: int, last: int, out: np.ndarray) -> None:
         """Rows `first` to `last` of a chunk; a chunk read in part is kept, for the next part."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -29,6 +30,7 @@ class ChunkCoder:
         self.rows, self.channels, self.dtype, self.path = rows, channels, dtype, path
         self._codec = get_codec(document["compressor"], path)
         self._filters = [get_codec(config, path) for config in document.get("filters") or ()]
+        self._local = threading.local()
         self._is_pcodec = document["compressor"]["id"] == "pcodec"
 
     def encode(self, samples: np.ndarray, chunk: int) -> bytes:
@@ -49,22 +51,24 @@ class ChunkCoder:
             raise VerificationFailed("the codec does not give the samples back.", file=self.path, chunk=chunk)
         return stored
 
-    def decode(self, stored, chunk: int, first: int, last: int, out: np.ndarray) -> None:
-        """Rows `first` to `last` (excluded) of a chunk from its stored bytes into `out`."""
-        self.rows_of(self.unpack(stored, chunk), first, last, out)
+    def decode(self, stored, chunk: int, out: np.ndarray) -> None:
+        """The first rows of a chunk, as many as `out` takes, from its stored bytes; each thread keeps its scratch."""
+        if not hasattr(self._local, "flat"):
+            self._local.flat = np.empty(self.rows * self.channels, self.dtype)
+        self.rows_of(self.unpack(stored, chunk, self._local.flat), 0, len(out), out)
 
     def rows_of(self, flat: np.ndarray, first: int, last: int, out: np.ndarray) -> None:
         """Rows `first` to `last` (excluded) of what `unpack` gave into `out`."""
         inverse(flat.view(np.uint8), self.rows, self.channels, self.dtype, _CHANNEL_AFTER_CHANNEL, first, last, out=out)
 
-    def unpack(self, stored, chunk: int) -> np.ndarray:
-        """All samples of a chunk, channel after channel; never more than the chunk holds.
+    def unpack(self, stored, chunk: int, flat: np.ndarray | None = None) -> np.ndarray:
+        """All samples of a chunk, channel after channel, in `flat` where given; never more than the chunk holds.
 
         Raises
         ------
         CorruptChunk, FormatError
         """
-        flat = np.empty(self.rows * self.channels, self.dtype)
+        flat = np.empty(self.rows * self.channels, self.dtype) if flat is None else flat
         try:
             if self._is_pcodec:
                 from pcodec import standalone
@@ -142,19 +146,25 @@ def write_group(writer: ZipWriter, document: dict, source: Recording, meta: Meta
         writer.put_array("properties/offset_to_uV", np.zeros(source.n_channels))
 
 
-def sha1_of(pieces: Iterable[np.ndarray], total: int, progress: Callable[[int, int], None] | None) -> str:
-    """The SHA-1 of arrays one after the other, computed by a thread of its own while the next is made."""
+def sha1_of(
+    pieces: Iterable[np.ndarray], total: int, progress: Callable[[int, int], None] | None, compute: bool = True
+) -> str | None:
+    """The SHA-1 of arrays one after the other, computed by a thread of its own while the next is made.
+
+    Without `compute` the pieces are only asked for, and counted.
+    """
     sha1, done = hashlib.sha1(usedforsecurity=False), 0
     with ThreadPoolExecutor(1) as hasher:
         before = None
         for samples in pieces:
             if before is not None:
                 before.result()
-            before = hasher.submit(sha1.update, samples)
+            if compute:
+                before = hasher.submit(sha1.update, samples)
             done += samples.nbytes
             if progress is not None:
                 progress(done, total)
-    return sha1.hexdigest()
+    return sha1.hexdigest() if compute else None
 
 
 def _raw_suffix_of(path: Path) -> str:

@@ -126,14 +126,13 @@ def decompress(files, out, threads, overwrite, remove, no_check, as_json, quiet)
 
     paths = expand(files)
     targets = output_paths(paths, out, _raw_name)
-    options = {"threads": threads, "overwrite": overwrite}
+    options = {"threads": threads, "overwrite": overwrite, "verify": not no_check}
 
     def work(path: Path, progress) -> dict:
         if is_archive(path):
             report = unpack(path, targets[path], remove_archive=remove, progress=progress, **options)
         else:
-            verify = not no_check
-            report = cbin.decompress(path, targets[path], keep=not remove, verify=verify, progress=progress, **options)
+            report = cbin.decompress(path, targets[path], keep=not remove, progress=progress, **options)
         return report.to_dict() | {"path": str(path), "output": str(targets[path])}
 
     run(paths, work, verb="decompress", show=None if quiet else summary, as_json=as_json, bar=not quiet)
@@ -191,7 +190,7 @@ def info(files, as_json, **shape) -> None:
 @files_argument
 @out_option
 @shape_options
-@click.option("-c", "--chunk", type=click.FloatRange(0, min_open=True), help="Duration of a chunk, s.  [default: 0.25]")
+@click.option("-c", "--chunk", type=click.FloatRange(0, min_open=True), help="Duration of a chunk, s.  [default: 0.1]")
 @threads_option
 @overwrite_option
 @remove_option

@@ -78,7 +78,7 @@ def test_the_archive_keeps_what_the_header_says(packed, recording):
 @given(
     st.integers(-40000, 40000) | st.none(),
     st.integers(-40000, 40000) | st.none(),
-    st.sampled_from([None, 1, 3, 7501, -1, -5]),
+    st.sampled_from([None, 1, 3, 3001, -1, -5]),
     st.sampled_from([slice(None), slice(2, 9), slice(None, None, -2), 3, -1, [4, 1, 1]]),
 )
 def test_slices_are_those_of_numpy(packed, recording, start, stop, step, columns):
@@ -120,7 +120,7 @@ def test_every_type_and_shape_comes_back_bit_for_bit(tmp_path_factory, dtype, ro
     raw = folder / "a.bin"
     samples.tofile(raw)
     report = archive.pack(raw, n_channels=channels, sample_rate=100, dtype=dtype.str, chunk_duration=seconds)
-    archive.unpack(report.path, folder / "b.bin")
+    archive.unpack(report.path, folder / "b.bin", verify=seed % 2 == 0)
     assert (folder / "b.bin").read_bytes() == raw.read_bytes()
     with archive.open(report.path) as opened:
         assert opened[:].tobytes() == raw.read_bytes()
@@ -274,8 +274,8 @@ def test_a_zip_that_is_no_archive_is_an_error(packed, tmp_path, member, content,
         (b'"<i2"', b'"<i4"'),
         (b'"F"', b'"C"'),
         (b'"order"', b'"Order"'),
-        (b"7500", b"7499"),
-        (b"7500", b"750000000"),
+        (b" 3000", b" 2999"),
+        (b" 3000", b" 300000000"),
     ],
 )
 def test_a_document_that_lies_is_an_error(packed, tmp_path, old, new):
