@@ -131,6 +131,11 @@ def examine(root: Path, key: SessionKey, path: str, known: Known, time_zone: str
     return report
 
 
+def examine_all(root: Path, sessions: list[tuple[SessionKey, str, Known, str]]) -> list[Report]:
+    """Examine some session folders: for each its key, path, known files and time zone."""
+    return [examine(root, *session) for session in sessions]
+
+
 def default_versions(files: list[tuple[str, str]]) -> set[tuple[str, str]]:
     """Of (path below the session without #revision#, revision), those that are read when no revision is asked for.
 

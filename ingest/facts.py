@@ -30,6 +30,7 @@ class Facts:
     start_delay: float | None = None  # s
     eid: str | None = None
     location: str | None = None
+    session_narrative: str | None = None
     users: list[str] = field(default_factory=list)
     projects: list[str] = field(default_factory=list)
     procedures: list[str] = field(default_factory=list)
@@ -153,7 +154,7 @@ def _from_settings(
         facts.weighings.append((begin, weight, user))
     volume = read(("TOTAL_WATER_DELIVERED",), lambda value: values.number(value, 0, MOST_WATER * 1000))
     if volume and (end or begin):
-        kind = read(("REWARD_TYPE",), values.name) or "Water"
+        kind = read(("REWARD_TYPE",), values.substance) or "Water"
         facts.water.append((end or begin, volume / 1000, kind, user))
     return facts
 

@@ -109,7 +109,7 @@ FILES: dict[str, tuple[Field, ...]] = {
         *_KEY,
         Field("administration_time", values.utc, ("date_time",), needed=True, is_time=True),
         Field("water_volume", _number(0, MOST_WATER), ("volume",)),
-        Field("water_type", _name(64)),
+        Field("water_type", values.substance),
         Field("adlib", values.flag),
         Field("water_user", _name(64), ("user",)),
         Field("session_number", _session_number),
@@ -131,11 +131,13 @@ SESSION_FIELDS: dict[str, Callable[[Any], Any]] = {
     "rig": _name(128),
     "start_delay": _number(0, 1e5),
     "location": _name(128),
+    "note": _text(900),
+    "units": _text(90),
     "users": _names(64),
     "projects": _names(128),
     "procedures": _names(128),
 }
-"""Fields of a session in sessions.json."""
+"""Fields of a session in sessions.json; note and units become the session's narrative."""
 
 
 @dataclass
@@ -331,6 +333,9 @@ def _read_sessions(text: str, file: str, default_lab: str | None, zones: Mapping
         if (eid := known.get("eid")) is not None and eids.setdefault(eid, path) != path:
             metadata.problem(file, "eid", path, f"{eid} is the eid of {eids[eid]} too")
             del known["eid"]
+        units = known.pop("units", None)
+        remarks = [known.pop("note", None), f"units: {units}" if units else None]
+        known["session_narrative"] = "; ".join(filter(None, remarks)) or None
         metadata.sessions[SessionKey(lab, found[2], found[3], int(found[4]))] = Facts(**known)
 
 

@@ -31,8 +31,12 @@ from pipeline.settings import settings
 SESSIONS_PER_TASK = 16
 FILES_PER_BATCH = 8_000
 SECONDS_PER_BATCH = 5.0
-FEW_SUBJECTS, FEW_FILES = 8, 400
+FEW_TO_LOOK_AT, FEW_TO_READ = 40_000, 3_000  # files
 """Below these, starting processes costs more than it saves."""
+FILES_PER_SUBJECT = 1_000
+"""What is assumed of a tree that was never looked at."""
+BYTES_PER_FILE = 1 << 20
+"""Reading so much costs more than opening a file."""
 LARGE_SHARE = 0.2
 """More known sessions than this share gone at once is taken for a disk that is not mounted."""
 RETRY = ""
@@ -101,15 +105,17 @@ def register(
     tell = progress or (lambda *_: None)
     with repository_lock(connection, settings().prefix, name), workers_when_needed(processes) as run:
         tree = _within(scan.layout(base, lab_name), scope)
-        found, problems = _look(base, tree, scope, run, tell)
-        if not found and not problems and not _scans(name):
+        known = _scans(name)
+        n_files = sum(one[1] for one in known.values()) if known else len(tree.subjects) * FILES_PER_SUBJECT
+        found, problems = _look(base, tree, scope, run(n_files, FEW_TO_LOOK_AT), tell)
+        if not found and not problems and not known:
             raise NeurojointError(
                 f"{folder} holds no session folders", "check the path; docs/ingest.md shows the layout"
             )
         if not dry_run:
             _begin(connection, writer, name, base, folder)
         _bring_up(
-            writer, name, base, scope, found, problems, run, tell, accept_missing, steps,
+            writer, name, base, scope, known, found, problems, run, tell, accept_missing, steps,
             [Path(one) for one in metadata], lab_name or _only_lab(tree), summary,
         )  # fmt: skip
         if not dry_run:
@@ -136,12 +142,11 @@ def workers_when_needed(processes: int) -> Iterator[Callable[[int, int], Run]]:
 
 
 def _bring_up(
-    writer: Writer, repository: str, base: Path, scope: str, found: dict[SessionKey, Folder], problems: list[Problem],
-    run: Callable[[int, int], Run], tell: Progress, accept_missing: bool, steps: Sequence[Step],
+    writer: Writer, repository: str, base: Path, scope: str, known: dict[SessionKey, tuple[str, int]],
+    found: dict[SessionKey, Folder], problems: list[Problem], run: Callable[[int, int], Run], tell: Progress, accept_missing: bool, steps: Sequence[Step],
     metadata: list[Path], default_lab: str | None, summary: Summary,
 ) -> None:  # fmt: skip
     """Compare what is there with what is known, and write the difference."""
-    known = _scans(repository)
     changed = [one for key, one in found.items() if known.get(key, ("", 0))[0] != one.signature]
     quarantine = Quarantine(writer, repository)
     gone = _gone(known, found, problems, scope, repository, writer.connection) if known else []
@@ -160,7 +165,8 @@ def _bring_up(
         n_files = sum(one.n_files for one in changed)
         tasks = _tasks(base, registrar, changed, zones)
         done = 0
-        for batch in _batches(run(n_files, FEW_FILES)(_examine, tasks)):
+        amount = n_files + sum(one.n_bytes for one in changed) // BYTES_PER_FILE
+        for batch in _batches(run(amount, FEW_TO_READ)(examining.examine_all, tasks)):
             for step in steps:
                 batch = [step(report, base) for report in batch]
             registrar.register(batch)
@@ -200,23 +206,15 @@ def _settle(quarantine: Quarantine, problems: list[Problem], told: metadata_file
     quarantine.see_again(covered)
 
 
-def _examine(base: Path, sessions: list[tuple[SessionKey, str, Any, str]]) -> list[Report]:
-    return [examining.examine(base, key, path, known, zone) for key, path, known, zone in sessions]
-
-
-def _look_at(base: Path, lab_name: str, folder: str) -> tuple[list[Folder], list[Problem]]:
-    return scan.scan_subject(base, lab_name, folder)
-
-
 def _look(
-    base: Path, tree: scan.Layout, scope: str, run: Callable[[int, int], Run], tell: Progress
+    base: Path, tree: scan.Layout, scope: str, run: Run, tell: Progress
 ) -> tuple[dict[SessionKey, Folder], list[Problem]]:
     """All session folders as they are now, and what lies at wrong places."""
     found: dict[SessionKey, Folder] = {}
     problems = list(tree.problems)
     tasks = ((base, *subject) for subject in tree.subjects)
     total = len(tree.subjects)
-    for done, (folders, wrong) in enumerate(run(total, FEW_SUBJECTS)(_look_at, tasks), start=1):
+    for done, (folders, wrong) in enumerate(run(scan.scan_subject, tasks), start=1):
         for one in folders:
             if one.key in found:
                 detail = f"{found[one.key].path} is the same session"

@@ -20,7 +20,7 @@ from pipeline.database.bulk import fetch_columns
 from pipeline.schemas import acquisition, action, data, lab, subject
 
 SESSION = ("lab", "subject", "session_date", "session_number")
-FACTS = ("eid", "start_time", "end_time", "task_protocol", "rig", "start_delay", "location")
+FACTS = ("eid", "start_time", "end_time", "task_protocol", "rig", "start_delay", "location", "session_narrative")
 """Columns of acquisition.Session that sources fill."""
 DATASET = (
     "dataset_id", *SESSION, "rel_path", "collection", "alf_object", "alf_attribute", "extension", "dataset_revision",

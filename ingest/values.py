@@ -8,13 +8,14 @@ import zoneinfo
 from typing import Any
 
 
-def name(value: Any, longest: int = 64) -> str:
+def name(value: Any, longest: int = 64, forbidden: str = "%\\") -> str:
     """A name that may become part of a key.
 
     Raises
     ------
     ValueError
-        It is empty, too long, or has a character that keys must not have: `%`, a backslash or a control character.
+        It is empty, too long, or has a character that keys must not have: `%`, a backslash or a control character
+        (DataJoint finds no rows by such keys).
 
     Examples
     --------
@@ -28,9 +29,18 @@ def name(value: Any, longest: int = 64) -> str:
         raise ValueError("the name is empty")
     if len(text) > longest:
         raise ValueError(f"{text[:20]!r}… is longer than {longest} characters")
-    if "%" in text or "\\" in text or not text.isprintable():
-        raise ValueError(f"{text!r} has a % or a backslash or a control character")
+    if not text.isprintable() or any(character in text for character in forbidden):
+        raise ValueError(f"{text!r} has a control character or one of {forbidden}")
     return text
+
+
+def substance(value: Any) -> str:
+    """The name of what is given to drink, which may have a `%`.
+
+    >>> substance("Water 10% Sucrose")
+    'Water 10% Sucrose'
+    """
+    return name(value, 64, "\\")
 
 
 def text(value: Any, longest: int = 1000) -> str:

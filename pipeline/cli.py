@@ -175,6 +175,33 @@ def db_upgrade() -> None:
 
 @main.command()
 @click.argument("root", type=click.Path(path_type=Path))
+@click.option("--lab", help="The lab, where the tree has no folder for it.")
+@click.option(
+    "--metadata",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="sessions.json, labs.csv, subjects.csv, weighings.csv, water.csv or restrictions.csv, or a folder of them; "
+    "may be given several times.",
+)
+@click.option("--repository", help="Name under which ROOT is known; by default that of the folder.")
+@click.option("--dry-run", is_flag=True, help="Write nothing; show what would be done.")
+@click.option("--processes", type=click.IntRange(1), help="How many read at once; by default one for each processor.")
+@click.option("--accept-missing", is_flag=True, help="Mark files as missing even where a large share is gone.")
+def ingest(root: Path, **options: object) -> None:
+    """Register the ALF files below ROOT; what is invalid goes into quarantine. Run it again at any time."""
+    import pipeline
+    from ingest import command, register
+
+    pipeline.connect()
+    with command.shown_progress() as progress:
+        summary = register(root, progress=progress, **options)
+    click.echo(command.report(summary))
+    if summary.withheld:
+        raise SystemExit(1)
+
+
+@main.command()
+@click.argument("root", type=click.Path(path_type=Path))
 @click.option(
     "--mice", default=4, show_default=True, help="Mice: fast, slow, never learning, side-biased, then average."
 )

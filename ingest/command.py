@@ -1,0 +1,98 @@
+"""What `neurojoint ingest` shows: progress with rate and time left, then what was found and what to do next."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+
+import click
+
+from ingest.registration import Progress, Summary
+from pipeline.refusals import REASONS
+
+_LABELS = {"look": "looking at subjects", "read": "reading files"}
+_SECONDS_PER_LINE = 10.0
+
+
+@contextlib.contextmanager
+def shown_progress() -> Iterator[Progress]:
+    """A bar on standard error where that is a terminal; elsewhere a line every ten seconds."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield _lines()
+        return
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+    )  # fmt: skip
+    with Progress(*columns, console=console, transient=True) as bar:
+        tasks: dict[str, tuple[int, float]] = {}
+
+        def tell(phase: str, done: int, total: int) -> None:
+            if phase not in tasks:
+                tasks[phase] = (bar.add_task(_LABELS[phase], total=total, rate=""), time.monotonic())
+            number, since = tasks[phase]
+            rate = done / max(time.monotonic() - since, 1e-3)
+            bar.update(number, completed=done, total=total, rate=f"{rate:,.0f}/s")
+
+        yield tell
+
+
+def _lines() -> Callable[[str, int, int], None]:
+    begun: dict[str, float] = {}
+    said = time.monotonic()
+
+    def tell(phase: str, done: int, total: int) -> None:
+        nonlocal said
+        now = time.monotonic()
+        since = begun.setdefault(phase, now)
+        if now - said < _SECONDS_PER_LINE or not done:
+            return
+        said = now
+        left = (now - since) / done * (total - done)
+        rate = done / max(now - since, 1e-3)
+        click.echo(f"{_LABELS[phase]}: {done:,} of {total:,}, {rate:,.0f}/s, {left:,.0f} s left", err=True)
+
+    return tell
+
+
+def report(summary: Summary) -> str:
+    """The summary in words, with what to type next."""
+    changed = [
+        (summary.files_new, "new"), (summary.files_replaced, "replaced"), (summary.files_restored, "restored"),
+        (summary.files_missing, "missing"),
+    ]  # fmt: skip
+    files = ", ".join(f"{number:,} {what}" for number, what in changed if number) or "nothing new"
+    sessions = f"{summary.sessions:,} ({summary.sessions_new:,} new, {summary.sessions_changed:,} changed)"
+    lines = [
+        ("nothing was written (--dry-run); " if summary.dry_run else "")
+        + f"{summary.root} is the repository {summary.repository}",
+        f"  labs      {summary.labs:,}",
+        f"  subjects  {summary.subjects:,}",
+        f"  sessions  {sessions}",
+        f"  files     {summary.files:,} ({files})",
+    ]
+    if summary.metadata_rows:
+        lines.append(f"  metadata  {summary.metadata_rows:,} rows new or changed")
+    if summary.sessions_vanished:
+        lines.append(f"  gone      {summary.sessions_vanished:,} sessions, marked missing")
+    refused = f"  refused   {summary.quarantined:,}"
+    lines.append(refused + (f" ({summary.resolved:,} mended since)" if summary.resolved else ""))
+    lines += [f"    {number:>7,} {reason}: {REASONS[reason][1]}" for reason, number in summary.reasons.items()]
+    lines.append(f"  time      {summary.seconds:.1f} s")
+    if summary.withheld:
+        lines.append(
+            f"{summary.withheld:,} registered sessions are not there. They were not marked missing, as a disk may be "
+            "absent: mount it, or run again with --accept-missing"
+        )
+    if summary.dry_run:
+        lines.append("next: the same command without --dry-run")
+    elif summary.files_new or summary.files_restored:
+        lines.append("next: neurojoint work --once")
+    elif summary.files_replaced or summary.files_missing:
+        lines.append("next: neurojoint refresh")
+    return "\n".join(lines)
