@@ -41,12 +41,17 @@ setup(
         "deflate>=0.7",
     ],
     extras_require={
+        "archive": ["numcodecs>=0.15", "pcodec>=0.3.6"],  # the codec of cbin's archives
         "test": [
             "pytest>=8",
             "pytest-xdist>=3.6",
             "hypothesis>=6.100",
             "psychofit>=1.0.0.post0",
             "mtscomp>=1.0.2",
+            "numcodecs>=0.15",
+            "pcodec>=0.3.6",
+            "zarr>=3",
+            "dask[array]>=2024.8",
             "tqdm",
             "nbclient",
             "nbformat",
