@@ -143,8 +143,8 @@ def workers_when_needed(processes: int) -> Iterator[Callable[[int, int], Run]]:
 
 def _bring_up(
     writer: Writer, repository: str, base: Path, scope: str, known: dict[SessionKey, tuple[str, int]],
-    found: dict[SessionKey, Folder], problems: list[Problem], run: Callable[[int, int], Run], tell: Progress, accept_missing: bool, steps: Sequence[Step],
-    metadata: list[Path], default_lab: str | None, summary: Summary,
+    found: dict[SessionKey, Folder], problems: list[Problem], run: Callable[[int, int], Run], tell: Progress,
+    accept_missing: bool, steps: Sequence[Step], metadata: list[Path], default_lab: str | None, summary: Summary,
 ) -> None:  # fmt: skip
     """Compare what is there with what is known, and write the difference."""
     changed = [one for key, one in found.items() if known.get(key, ("", 0))[0] != one.signature]

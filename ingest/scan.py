@@ -26,6 +26,9 @@ IGNORED_FILES = (
 IGNORED_FOLDERS = (".*", "_devices", "spike_sorters", "__pycache__", "snapshot", "logs")
 """Names of folders in which nothing is looked for: hidden ones, stubs of devices, the sorters' own output, pictures."""
 
+RULES = 1
+"""Goes into signatures: a change of what is refused raises it, and every session is examined again."""
+
 LONGEST = {"lab": 32, "subject": 64, "rel_path": 255, "file_path": 500}  # characters, as in the tables
 
 _LAB, _SUBJECT = re.compile(r"\w+"), re.compile(r"[\w.-]+")
@@ -287,7 +290,7 @@ def _wrong_date(name: str) -> str | None:
 
 
 def summary(key: SessionKey, path: str, files: list[File], problems: list[Problem]) -> Folder:
-    digest = hashlib.md5(usedforsecurity=False)
+    digest = hashlib.md5(f"{RULES}\n".encode(), usedforsecurity=False)
     digest.update("\n".join([f"{f.path}\0{f.size}\0{f.modified_ns}" for f in files]).encode("utf-8", "surrogateescape"))
     for problem in problems:
         digest.update(f"\n{problem.path}\0{problem.reason}".encode("utf-8", "surrogateescape"))
