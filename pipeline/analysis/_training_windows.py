@@ -1,5 +1,6 @@
 """Windows of sessions and what is measured in them, for all sessions of a subject at once."""
 
+import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -8,6 +9,8 @@ from numpy.typing import NDArray
 
 from pipeline.analysis.criteria import FITTED, Criterion, RuleSet
 from pipeline.analysis.psychometrics import STATUS, Fits, fit_batch
+
+COMPARE = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge, "==": operator.eq}
 
 
 @dataclass(frozen=True)
@@ -69,8 +72,8 @@ class Windows:
         self.index = padded[newest[:, None] + np.arange(size)]
         self.present = self.index >= 0
         self.n_sessions = self.present.sum(axis=1)
+        self.members = [tuple(i for i in row if i >= 0) for row in self.index.tolist()]
         self._pooled: dict[str, NDArray] = {}
-        self._median_rt: NDArray | None = None
 
     def pooled(self, name: str) -> NDArray:
         """Counts `n` or `n_right` summed over the window, (n_units, n_blocks, n_contrasts)."""
@@ -90,14 +93,6 @@ class Windows:
         if probability_left is None:
             return counts.sum(axis=1)
         return counts[:, np.isclose(self.units.blocks, probability_left, atol=1e-3)].sum(axis=1)
-
-    def median_rt(self) -> NDArray:
-        """Median reaction time at 0 % contrast over the window, s, (n_units,)."""
-        if self._median_rt is None:
-            known = [times[np.isfinite(times)] for times in self.units.zero_contrast_rt] + [np.empty(0)]
-            joined = [np.concatenate([known[i] for i in row]) for row in self.index]
-            self._median_rt = np.array([np.median(times) if times.size else np.nan for times in joined], dtype=float)
-        return self._median_rt
 
 
 @dataclass(frozen=True)
@@ -123,6 +118,8 @@ class Measures:
                 cache[key] = Windows(units, *key)
             self.windows.append(cache[key])
         self.fitted = _fit_all(rules, self.windows)
+        self._known_rt = [times[np.isfinite(times)] for times in units.zero_contrast_rt]
+        self._median_rt: dict[tuple[int, ...], float] = {}
 
     def of(self, criterion: Criterion, windows: Windows) -> NDArray:
         """Values of a criterion; NaN where there is nothing to measure."""
@@ -143,6 +140,14 @@ class Measures:
     def fit(self, windows: Windows, probability_left: float | None, parameter: str) -> NDArray:
         """A fitted parameter in one block."""
         return getattr(self.fitted[id(windows), probability_left].fits, parameter)
+
+    def median_rt(self, windows: Windows) -> NDArray:
+        """Median reaction time at 0 % contrast over the window, s, (n_units,)."""
+        for members in windows.members:
+            if members not in self._median_rt:
+                times = np.concatenate([self._known_rt[i] for i in members] or [np.empty(0)])
+                self._median_rt[members] = float(np.median(times)) if times.size else float("nan")
+        return np.array([self._median_rt[members] for members in windows.members], dtype=float)
 
 
 def _worst_or_best(values: NDArray, criterion: Criterion, present: NDArray) -> NDArray:
@@ -168,9 +173,7 @@ def _fitted(parameter: str) -> Callable[[Measures, Criterion, Windows], NDArray]
 
 _POOLED: dict[str, Callable[[Measures, Criterion, Windows], NDArray]] = {
     "n_sessions": lambda m, c, w: w.n_sessions.astype(float),
-    "sessions_of": lambda m, c, w: (
-        (w.per_session(np.isin(m.units.kinds, c.protocols).astype(float)) == 1).sum(axis=1).astype(float)
-    ),
+    "sessions_of": lambda m, c, w: _sessions_of(c, w),
     "contrast_trials": lambda m, c, w: (
         w.block("n", c.probability_left)[:, _in_range(m.units.contrasts, c)].sum(axis=1).astype(float)
     ),
@@ -181,7 +184,7 @@ _POOLED: dict[str, Callable[[Measures, Criterion, Windows], NDArray]] = {
     "lapse_low": _fitted("lapse_low"),
     "lapse_high": _fitted("lapse_high"),
     "bias_shift": lambda m, c, w: m.fit(w, 0.8, "bias") - m.fit(w, 0.2, "bias"),
-    "zero_contrast_rt": lambda m, c, w: w.median_rt(),
+    "zero_contrast_rt": lambda m, c, w: m.median_rt(w),
 }
 
 
@@ -192,25 +195,44 @@ def fitted_blocks(criteria: Sequence[Criterion]) -> tuple[float | None, ...]:
 
 
 def _fit_all(rules: RuleSet, all_windows: Sequence[Windows]) -> dict[tuple[int, float | None], FittedBlock]:
-    """Every fit that any criterion asks for, in one batch, each window and block once."""
-    wanted = {}
+    """Every fit that a criterion can use, in one batch; the same sessions and block are fitted once."""
+    asked: dict[tuple[int, float | None], tuple[Windows, NDArray]] = {}
     for level, windows in zip(rules.levels, all_windows, strict=True):
+        needed = _right_protocols(level.criteria, windows)
         for block in fitted_blocks(level.criteria):
-            wanted.setdefault((id(windows), block), windows)
-    problems, places, parts = [], [], []
-    for (_, block), windows in wanted.items():
+            _, before = asked.get((id(windows), block), (windows, np.zeros_like(needed)))
+            asked[id(windows), block] = windows, before | needed
+    problems, place_of, places = [], {}, []
+    for (_, block), (windows, needed) in asked.items():
         n, n_right = windows.block("n", block), windows.block("n_right", block)
-        # A window is fitted once: a unit that adds nothing to it has the fit of the unit before.
-        repeats = np.append(False, np.all(windows.index[1:] == windows.index[:-1], axis=1))[: n.shape[0]]
-        place = np.cumsum(~repeats) - 1 + len(problems)
-        problems.extend((windows.units.contrasts, n[i], n_right[i]) for i in np.flatnonzero(~repeats))
+        place = np.full(needed.size, -1)
+        for i in np.flatnonzero(needed):
+            sessions = windows.members[i], block
+            if sessions not in place_of:
+                place_of[sessions] = len(problems)
+                problems.append((windows.units.contrasts, n[i], n_right[i]))
+            place[i] = place_of[sessions]
         places.append(place)
-        parts.append((windows, block, n.sum(axis=1)))
+    problems.append(([], [], []))  # place -1: the fit of nothing, NaN
     fits = fit_batch(problems, box=STATUS)
     return {
-        (id(windows), block): FittedBlock(windows, block, n_trials, fits[place])
-        for (windows, block, n_trials), place in zip(parts, places, strict=True)
+        key: FittedBlock(windows, key[1], windows.block("n", key[1]).sum(axis=1), fits[place])
+        for (key, (windows, _)), place in zip(asked.items(), places, strict=True)
     }
+
+
+def _right_protocols(criteria: Sequence[Criterion], windows: Windows) -> NDArray:
+    """Where a window has the kinds of sessions that the criteria ask for; elsewhere a fit decides nothing."""
+    right = np.ones(windows.n_sessions.size, dtype=bool)
+    for criterion in criteria:
+        if criterion.measure == "sessions_of" and criterion.scope == "pooled":
+            right &= COMPARE[criterion.comparison](_sessions_of(criterion, windows), criterion.threshold)
+    return right
+
+
+def _sessions_of(criterion: Criterion, windows: Windows) -> NDArray:
+    wanted = np.isin(windows.units.kinds, criterion.protocols).astype(float)
+    return (windows.per_session(wanted) == 1).sum(axis=1).astype(float)
 
 
 def _column(records: Sequence, name: str) -> NDArray:

@@ -91,6 +91,8 @@ class Criterion:
     def __post_init__(self) -> None:
         _require(self.measure in MEASURES, f"unknown measure {self.measure!r}; known are {', '.join(MEASURES)}")
         _require(self.comparison in COMPARISONS, f"unknown comparison {self.comparison!r}")
+        exact = self.comparison == "==" and self.scope in ("each", "any")
+        _require(not exact, f"{self.measure} of {self.scope} session cannot be compared with ==")
         scopes = MEASURES[self.measure].scopes
         _require(self.scope in scopes, f"{self.measure} is measured {' or '.join(scopes)}, not {self.scope!r}")
         number = isinstance(self.threshold, int | float) and not isinstance(self.threshold, bool)
@@ -127,7 +129,7 @@ class Criterion:
             label = f"trials at {low:g} %" if low == high else f"trials at {low:g} to {high:g} %"
         if self.probability_left is not None:
             label += f" (probability left {self.probability_left:g})"
-        value = "unknown" if math.isnan(measured) else f"{measured:.4g}"
+        value = _number(measured)
         if self.scope == "each" and not math.isnan(measured):
             value += f" ({'lowest' if self.comparison[0] in '>=' else 'highest'} of the sessions)"
         elif self.scope == "any" and not math.isnan(measured):
@@ -229,6 +231,13 @@ class RuleSet:
             return _build(cls, json.loads(text))
         except TypeError as error:
             raise ValueError(f"not a rule set: {error}") from error
+
+
+def _number(value: float) -> str:
+    """A measured value for people: whole, or with three digits."""
+    if math.isnan(value):
+        return "unknown"
+    return f"{value:.0f}" if value == round(value) or abs(value) >= 1000 else f"{value:.3g}"
 
 
 _PARTS = {"levels": Level, "criteria": Criterion, "failures": Failure}

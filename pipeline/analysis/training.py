@@ -1,7 +1,6 @@
 """Training status: where a subject stands after each session by a rule set, and what it lacks for the next status."""
 
 import datetime
-import operator
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from pipeline.analysis._training_windows import Measures, fitted_blocks, merge
+from pipeline.analysis._training_windows import COMPARE, Measures, fitted_blocks, merge
 from pipeline.analysis.criteria import Criterion, Level, RuleSet
 
 __all__ = ["Milestone", "Missing", "Outcome", "SessionRecord", "SessionStatus", "Training", "WindowFit", "evaluate"]
@@ -195,9 +194,6 @@ def evaluate(records: Iterable[SessionRecord], rules: RuleSet) -> Training:
     return Training(rules, tuple(sessions), tuple(milestones.values()), status, next_status, missing)
 
 
-_COMPARE = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge, "==": operator.eq}
-
-
 class _Judged:
     """All levels of a rule set, judged after each unit (session or date)."""
 
@@ -224,7 +220,7 @@ class _Judged:
             met = np.ones(self.n_units, dtype=bool)
             for criterion, values in zip(criteria, measured, strict=True):
                 if criterion.measure != "reached":
-                    met &= _COMPARE[criterion.comparison](values, criterion.threshold)
+                    met &= COMPARE[criterion.comparison](values, criterion.threshold)
             passes.append(met.tolist())
             asked = [(k, self.rank[c.status]) for k, c in enumerate(criteria) if c.measure == "reached"]
             earlier.append(asked)
@@ -252,7 +248,7 @@ class _Judged:
     @cached_property
     def _columns(self) -> list[tuple]:
         return [
-            (self.rules.levels[i].status, criterion, _COMPARE[criterion.comparison], values.tolist())
+            (self.rules.levels[i].status, criterion, COMPARE[criterion.comparison], values.tolist())
             for i in self.order
             for criterion, values in zip(self.criteria[i], self.measured[i], strict=True)
         ]
@@ -284,7 +280,7 @@ class _Judged:
                 fits.at_bound,
             )
             columns = (windows.n_sessions, fitted.n_trials.astype(int), *parameters)
-            applies = windows.applies & (fitted.n_trials > 0)
+            applies = windows.applies & np.isfinite(fits.log_likelihood)
             rows.append((tuple(dict.fromkeys(asking)), block, applies, [column.tolist() for column in columns]))
         return rows
 
@@ -299,7 +295,7 @@ class _Judged:
         unmet = []
         for criterion, values in zip(self.criteria[i], self.measured[i], strict=True):
             value = float(values[-1]) if self.n_units else 0.0
-            if not _COMPARE[criterion.comparison](value, criterion.threshold):
+            if not COMPARE[criterion.comparison](value, criterion.threshold):
                 unmet.append(Missing(criterion, value, criterion.describe(value)))
             if criterion.measure == "n_sessions" and not value:
                 break  # nothing else can be measured yet
