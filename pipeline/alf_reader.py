@@ -178,10 +178,9 @@ def _load_parquet(content: bytes, name: str) -> pa.Table:
         groups = (file.metadata.row_group(i) for i in range(file.metadata.num_row_groups))
         if sum(group.total_byte_size for group in groups) > LARGEST_ARRAY:
             raise refuse(name, "unreadable_file", f"unpacked it is larger than {LARGEST_ARRAY} bytes")
-        table = file.read(use_threads=False)
+        return _without_index(file.read(use_threads=False), name)
     except (pa.ArrowException, OSError, ValueError, TypeError, KeyError) as error:
         raise refuse(name, "unreadable_file", f"not a parquet file ({_short(error)})") from None
-    return _without_index(table, name)
 
 
 def _load_table(content: bytes, name: str) -> pa.Table:
@@ -195,9 +194,9 @@ def _load_table(content: bytes, name: str) -> pa.Table:
             read_options=csv.ReadOptions(use_threads=False),
             parse_options=csv.ParseOptions(delimiter=separator, newlines_in_values=True),
         )
+        return _without_index(table, name)
     except (pa.ArrowException, ValueError) as error:
         raise refuse(name, "unreadable_file", f"not a table ({_short(error)})") from None
-    return _without_index(table, name)
 
 
 def _without_index(table: pa.Table, name: str) -> pa.Table:
