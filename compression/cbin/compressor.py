@@ -119,6 +119,8 @@ def compress(
                 )
             report = compare_with_raw(out, meta_out, raw, threads)
             report.seconds = time.perf_counter() - began
+            if not out.with_name(out.name + disk.PART).exists():  # that run was killed before it had tidied up
+                out.with_name(out.name + JOURNAL).unlink(missing_ok=True)
             return _remove_raw(report, source)
         chosen = plan(
             layout, n_samples=source.n_samples, sample_rate=sample_rate, dtype=dtype, order=order,
@@ -334,8 +336,8 @@ class _Job:
         return stream if self._same(stream, samples) else None
 
     def _same(self, stream: np.ndarray, samples: np.ndarray) -> bool:
-        n, m = samples.shape
-        scratch, decoded = self._buffer("inflated", np.dtype(np.uint8)), self._buffer("decoded", samples.dtype)
+        n, m = samples.shape  # the differences are not needed any more: their memory takes the decoded samples
+        scratch, decoded = self._buffer("inflated", np.dtype(np.uint8)), self._buffer("differences", samples.dtype)
         try:
             decoded = decode(
                 stream, n, m, samples.dtype, self.plan.transform, decoded[: samples.size].reshape(n, m), scratch

@@ -142,7 +142,7 @@ def test_floats_are_lossless(tmp_path):
 def test_types_that_cannot_be_stored_are_refused_before_anything_is_written(raw, tmp_path, dtype):
     with pytest.raises(cbin.FormatError, match="cannot be stored"):
         cbin.compress(raw, n_channels=8, sample_rate=1000, dtype=dtype)
-    assert os.listdir(tmp_path) == ["x.bin"]
+    assert [path.name for path in tmp_path.iterdir()] == ["x.bin"]
 
 
 def test_empty_truncated_and_corrupt_files_have_errors_of_their_own(compressed, tmp_path):

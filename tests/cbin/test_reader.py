@@ -80,8 +80,8 @@ def test_every_index_gives_what_numpy_gives(recording, rows, channels, form):
 
 @pytest.mark.parametrize(
     "key",
-    [None, (None, 1), (0, 0, 0), (..., ...), 1.5, "a", slice(0.5, 3), True, slice(None, None, 0), 433, -434, (0, 6), (0, -7),
-     [433], [0.5], np.ones(3, bool), np.zeros((2, 2), int), {1}],
+    [None, (None, 1), (0, 0, 0), (..., ...), 1.5, "a", slice(0.5, 3), True, slice(None, None, 0), 433, -434, (0, 6),
+     (0, -7), [433], [0.5], np.ones(3, bool), np.zeros((2, 2), int), {1}],
 )  # fmt: skip
 def test_what_is_no_index_says_so(recording, key):
     with pytest.raises(IndexError):
