@@ -85,7 +85,8 @@ def water_days(
     reference_weight_pct, zscore_weight_pct : of the lab: the expected weight is their weighted mean of the reference
         weight and the weight of the same z-score at the present age; their sum is the minimum as a fraction of it
     critical_weight_pct : fraction of the expected weight
-    birth_date, growth : for the z-score; without either it is left out
+    birth_date, growth : for the z-score; without either the reference weight stands in for the weight by z-score, so
+        that the minimum does not fall (in Alyx it does)
 
     Raises
     ------
@@ -127,10 +128,10 @@ def water_days(
     zscore = _zscore_weight(
         reference, np.append(starts, dates[:1])[restriction], dates, implant_weight, birth_date, growth
     )
-    share = zscore_weight_pct if np.isfinite(zscore).any() else 0.0
-    total_pct = reference_weight_pct + share
-    zscore_part = share * zscore if share else 0.0
-    bare_expected = (zscore_part + reference_weight_pct * (reference - implant_weight)) / total_pct
+    total_pct = reference_weight_pct + zscore_weight_pct
+    share = zscore_weight_pct / total_pct if total_pct > 0 else np.nan
+    bare_reference = reference - implant_weight
+    bare_expected = (1 - share) * bare_reference + share * np.where(np.isfinite(zscore), zscore, bare_reference)
 
     pct = 100 * (weight - implant_weight) / bare_expected
     known_pct = 100 * (known_weight - implant_weight) / bare_expected

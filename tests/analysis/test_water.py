@@ -100,6 +100,28 @@ def test_the_zscore_weight_follows_the_growth_of_a_healthy_animal():
     assert days.weight_pct[[0, -1]] == pytest.approx([100, 100])
 
 
+@pytest.mark.parametrize(("reference", "zscore"), [(0.85, 0.0), (0.4, 0.45), (0.0, 0.85)])
+def test_an_unknown_birth_date_does_not_lower_the_minimum_weight(reference, zscore):
+    """Without a z-score the reference weight stands in for it; an animal at 84 % stays underweight."""
+    days = status(
+        {"2026-01-05": 25.0, "2026-01-06": 21.0},
+        restrictions=[START],
+        reference_weight_pct=reference,
+        zscore_weight_pct=zscore,
+    )
+    assert days.weight_pct == pytest.approx([100, 84])
+    assert days.underweight.tolist() == [False, True]
+    assert days.expected_water[1] == pytest.approx(0.05 * 21.0)
+
+
+def test_a_lab_without_percentages_has_no_expected_weight():
+    """Unknown, not zero, and no warning of numpy."""
+    with np.errstate(all="raise"):
+        days = status({"2026-01-05": 25.0}, restrictions=[START], reference_weight_pct=0.0)
+    assert np.isnan(days.expected_weight).all()
+    assert days.underweight.tolist() == [False]
+
+
 def test_critical_is_below_the_second_threshold():
     days = status({"2026-01-05": 18.7}, restrictions=[START])
     assert days.critical.tolist() == [True]
