@@ -12,6 +12,7 @@ import pytest
 import ingest
 from pipeline import acquisition, behavior, behavior_analysis, data, worker
 from pipeline.database import registry
+from pipeline.database.bulk import fetch_columns, to_numpy
 
 KS014 = {"lab": "ibl_KS014", "subject": "KS014"}
 RULES = {"criteria": "ibl_pipeline_2021"}
@@ -76,10 +77,10 @@ def test_real_recordings_become_tables(populated):
 
     for expected in populated.glob("ibllib_fixtures/Subjects/wheel_test/*/001/expected_moves.npz"):
         key = {"subject": "wheel_test", "session_date": expected.parts[-3]}
-        moves = (behavior.WheelMoveSet.Move & key).to_arrays("move_onset", "move_offset", order_by="move_id")
+        moves = to_numpy(fetch_columns(behavior.WheelMoveSet.Move & key, order_by="move_id"))
         truth = np.load(expected, allow_pickle=False)
-        np.testing.assert_allclose(moves["move_onset"].astype(float), truth["onsets"], atol=2e-3)
-        np.testing.assert_allclose(moves["move_offset"].astype(float), truth["offsets"], atol=2e-3)
+        np.testing.assert_allclose(moves["move_onset"], truth["onsets"], atol=1e-3)
+        np.testing.assert_allclose(moves["move_offset"], truth["offsets"], atol=1e-3)
 
     refused = data.Quarantine & "resolved IS NULL"
     assert set(refused.to_arrays("reason")) == {"not_alf"}, "only the files whose names are not ALF"

@@ -21,6 +21,9 @@ CHOICE_NONE = 0
 FEEDBACK_CORRECT = 1
 FEEDBACK_ERROR = -1
 
+NO_PRIOR = 0.5
+"""Probability of the left side where neither is favoured."""
+
 EASY_CONTRAST = 50.0
 """Contrasts of at least this size count as easy (percent)."""
 
@@ -133,3 +136,32 @@ def trial_correct(trials: Trials) -> np.ndarray | None:
         return by_feedback
     by_side = correct_by_side(trials["choice"], trials["contrast_left"], trials["contrast_right"])
     return by_side if by_feedback is None else np.where(np.isnan(by_feedback), by_side, by_feedback)
+
+
+SHORTEST_BLOCK = 10  # trials
+"""A prior that changes faster than this (median over its runs) is the task's debiasing, not a block."""
+
+
+def block_prior(trials: Trials) -> np.ndarray | None:
+    """The prior that the stimulus is on the left, per trial, where the task has blocks; None without the column.
+
+    While it trains, the IBL task repeats a missed stimulus on a side drawn anew, and writes that draw's probability
+    into the column: a run of one trial or two, of which the animal cannot know. Such sessions are one block of 0.5.
+    Blocks last 20 trials or more (36 to 57 in the median of the real biased sessions, 1 to 2 in the training ones).
+
+    Examples
+    --------
+    >>> block_prior({"probability_left": np.array([0.5, 0.3, 0.5, 0.9])})
+    array([0.5, 0.5, 0.5, 0.5])
+    >>> np.unique(block_prior({"probability_left": np.repeat([0.5, 0.2, 0.8], 30)}))
+    array([0.2, 0.5, 0.8])
+    """
+    if "probability_left" not in trials:
+        return None
+    prior = np.round(np.asarray(trials["probability_left"], dtype=np.float64), 4)
+    known = prior[np.isfinite(prior)]
+    starts = np.flatnonzero(np.append(True, known[1:] != known[:-1])[: known.size])
+    biased = np.diff(np.append(starts, known.size))[known[starts] != NO_PRIOR]
+    if biased.size and np.median(biased) < SHORTEST_BLOCK:
+        return np.where(np.isfinite(prior), NO_PRIOR, np.nan)
+    return prior

@@ -11,6 +11,7 @@ from pipeline.analysis.conventions import (
     CHOICE_NONE,
     EASY_CONTRAST,
     Trials,
+    block_prior,
     n_trials,
     responded,
     right_choice,
@@ -122,23 +123,23 @@ def by_contrast(trials: Trials, which: np.ndarray | None = None) -> dict[str, np
 
 
 def blocks(trials: Trials) -> dict[float, dict[str, object]]:
-    """`by_contrast` and ``n_trials`` for every probability_left that occurs, keyed by it (fraction, 0-1), ascending.
+    """`by_contrast` and ``n_trials`` for every prior of `block_prior`, keyed by it (fraction, 0-1), ascending.
 
-    In biased sessions the keys are 0.2, 0.5 and 0.8. Trials without a probability belong to no block; without the
-    column there are no blocks.
+    In biased sessions the keys are 0.2, 0.5 and 0.8, in training sessions 0.5. Trials without a probability belong to no
+    block; without the column there are no blocks.
 
     Examples
     --------
     >>> found = blocks({
-    ...     "probability_left": np.array([0.5, 0.8, 0.8]), "choice": np.array([1, -1, 1]),
-    ...     "contrast_left": np.array([1.0, 0.25, 0.25]), "contrast_right": np.full(3, np.nan)})
+    ...     "probability_left": np.repeat([0.5, 0.8], [1, 20]), "choice": np.repeat([1, -1, 1], [1, 5, 15]),
+    ...     "contrast_left": np.repeat([1.0, 0.25], [1, 20]), "contrast_right": np.full(21, np.nan)})
     >>> {probability: (block["n_trials"], block["contrast_n_right"]) for probability, block in found.items()}
-    {0.5: (1, array([0])), 0.8: (2, array([1]))}
+    {0.5: (1, array([0])), 0.8: (20, array([5]))}
     """
     n_trials(trials)
-    if "probability_left" not in trials:
+    probability = block_prior(trials)
+    if probability is None:
         return {}
-    probability = np.round(np.asarray(trials["probability_left"], dtype=np.float64), 4)
     found: dict[float, dict[str, object]] = {}
     for value in np.unique(probability[np.isfinite(probability)]):
         which = probability == value

@@ -7,7 +7,9 @@ import numpy as np
 from pipeline.analysis import reaction_times
 from pipeline.analysis.conventions import (
     EASY_CONTRAST,
+    NO_PRIOR,
     Trials,
+    block_prior,
     n_trials,
     responded,
     right_choice,
@@ -53,9 +55,9 @@ def session_record(
     response = responded(trials["choice"])
     easy = response & (np.abs(contrast) >= EASY_CONTRAST)
     performance_easy = float(np.nanmean(correct[easy])) if correct is not None and easy.any() else float("nan")
-    probability = np.full(contrast.size, 0.5)
-    if "probability_left" in trials:
-        probability = np.round(np.asarray(trials["probability_left"], dtype=float), 4)
+    probability = block_prior(trials)
+    if probability is None:
+        probability = np.full(contrast.size, NO_PRIOR)
     taken = response & np.isfinite(contrast) & np.isfinite(probability)
     cells, which = np.unique(np.column_stack((probability, contrast))[taken], axis=0, return_inverse=True)
     right = np.bincount(which.ravel(), right_choice(trials["choice"])[taken], minlength=len(cells)).astype(int)

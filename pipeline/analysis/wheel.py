@@ -15,6 +15,7 @@ from pipeline.analysis import _wheel_kernels as kernels
 
 __all__ = [
     "ENCODER_CYCLES",
+    "TICK",
     "WHEEL_RADIUS",
     "FirstMovements",
     "MovementRules",
@@ -27,12 +28,14 @@ __all__ = [
     "smooth_velocity",
     "tick_size",
     "ticks_to_radians",
+    "to_radians",
     "total_distance",
     "total_displacement",
 ]
 
 ENCODER_CYCLES = 1024  # cycles per turn of the rig's rotary encoder; X1, X2 and X4 decoding give 1, 2 and 4 ticks each
 WHEEL_RADIUS = 3.1  # cm
+TICK = 2 * np.pi / (4 * ENCODER_CYCLES)  # rad, one tick with X4 decoding, in which the detector's thresholds are stated
 
 
 @dataclass(frozen=True)
@@ -109,6 +112,22 @@ def tick_size(position: ArrayLike) -> float:
     if steps.size == 0:
         return float(known[0])
     return float(known[np.argmin(np.abs(np.log(known / np.median(steps))))])
+
+
+def to_radians(position: ArrayLike) -> tuple[NDArray, str]:
+    """Position in radians, and the unit that it came in (rad, cm or ticks), recognised by the size of its steps.
+
+    Centimetres are those at the rim of the wheel; ticks are taken for X4 decoding.
+
+    >>> turned, unit = to_radians(ticks_to_radians([0, 1, 2, 1], ticks_per_turn=2048) * WHEEL_RADIUS)
+    >>> turned.round(4), unit
+    (array([0.    , 0.0031, 0.0061, 0.0031]), 'cm')
+    """
+    position, tick = np.asarray(position, dtype=float), tick_size(position)
+    if tick == 1:
+        return ticks_to_radians(position), "ticks"
+    in_rad = np.isclose(tick, 2 * np.pi / ENCODER_CYCLES / np.array([4, 2, 1])).any()
+    return (position, "rad") if in_rad else (position / WHEEL_RADIUS, "cm")
 
 
 def resample(position: ArrayLike, timestamps: ArrayLike, sampling_rate: float = 1000.0) -> WheelTrace:
@@ -354,7 +373,8 @@ def _movement_spans(trace: WheelTrace, tick: float, rules: MovementRules) -> tup
         return none, none
     window = max(round(rules.time_window * rate), 1)
     moving = np.zeros(position.size + 2, dtype=np.int8)
-    moving[1:-1] = kernels.exceeds_range(position, window, rules.position_threshold * tick)
+    # Positions are whole ticks: a range of exactly the threshold must not exceed it by rounding, whatever the unit.
+    moving[1:-1] = kernels.exceeds_range(position, window, rules.position_threshold * tick * (1 + 1e-9))
     moving[-2] = 0  # a movement that the trace cuts off ends at the last sample
     edges = np.diff(moving)
     first, last = np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)

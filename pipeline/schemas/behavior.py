@@ -121,7 +121,7 @@ class WheelMoveSet(FromFiles, dj.Imported):
     wheel_fingerprint          : char(32)        # of the files that were read
     n_moves                    : int32
     n_direction_changes        : int32           # within movements
-    wheel_unit                 : enum('rad', 'ticks')  # of the positions in the file; the columns here are in rad
+    wheel_unit                 : enum('rad', 'cm', 'ticks')  # of the positions in the file; the columns here are in rad
     wheel_start=null           : float64         # first sample, s from session start
     wheel_end=null             : float64         # last sample, s from session start
     wheel_displacement=null    : float64         # where the wheel ended less where it began, rad
@@ -146,10 +146,9 @@ class WheelMoveSet(FromFiles, dj.Imported):
 
     def make(self, key):
         found = files.read_object(key, "wheel", required=("position", "timestamps"))
-        times, position, unit = found.values["timestamps"], found.values["position"], "rad"
-        if wheel.tick_size(position) == 1:
-            position, unit = wheel.ticks_to_radians(position), "ticks"
-        moves = wheel.movements(position, times)
+        times = found.values["timestamps"]
+        position, unit = wheel.to_radians(found.values["position"])
+        moves = wheel.movements(position, times, tick=wheel.TICK)
         changes, _ = wheel.direction_changes(wheel.resample(position, times), moves.onsets, moves.offsets)
         self.insert1(
             key

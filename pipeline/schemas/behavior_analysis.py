@@ -280,8 +280,12 @@ DailySummary = BehaviorHistory.DailySummary
 
 
 def _as_lists(row: dict) -> dict:
-    """The row with lists for arrays, and None for NaN."""
-    return {
-        name: value.tolist() if hasattr(value, "tolist") else None if value != value else value
-        for name, value in row.items()
-    }
+    """The row with lists for arrays, and None for NaN, which neither JSON nor a number column has."""
+
+    def clean(value):
+        value = value.tolist() if hasattr(value, "tolist") else value
+        if isinstance(value, list):
+            return [clean(item) for item in value]
+        return None if value != value else value
+
+    return {name: clean(value) for name, value in row.items()}

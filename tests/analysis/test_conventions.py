@@ -102,3 +102,23 @@ def test_a_trained_mouse_goes_where_the_stimulus_is():
     right = conventions.right_choice(session["choice"])
     assert right[contrast == 100].mean() > 0.9
     assert right[contrast == -100].mean() < 0.1
+
+
+@needs_real_data
+def test_debiasing_draws_are_no_blocks():
+    """A training session writes the probability of each debiasing draw: one prior of 0.5, not ten curves."""
+    for mouse, first_biased in ((KS014, "9999"), (TRIALS_TEST, "2020-08-28")):
+        for date in real_sessions.days(mouse):
+            priors = set(np.unique(conventions.block_prior(real_sessions.trials(mouse, date))))
+            assert priors == ({0.2, 0.5, 0.8} if date >= first_biased else {0.5}), date
+
+
+@given(st.lists(st.sampled_from([0.2, 0.8]), min_size=1, max_size=8), st.integers(20, 100))
+def test_blocks_of_the_task_are_kept(priors, length):
+    column = np.repeat([0.5, *priors], length)
+    np.testing.assert_array_equal(conventions.block_prior({"probability_left": column}), column)
+
+
+def test_no_trials_have_no_prior():
+    assert conventions.block_prior({"probability_left": np.empty(0)}).size == 0
+    assert conventions.block_prior({}) is None

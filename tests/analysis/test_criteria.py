@@ -5,7 +5,7 @@ import datetime
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.analysis import criteria
@@ -68,6 +68,7 @@ def rule_sets(draw):
     )
 
 
+@settings(deadline=None)
 @given(rule_sets())
 def test_any_rule_set_goes_through_json_unchanged(rules):
     """Equal after the round trip, and written the same way again."""
@@ -78,6 +79,7 @@ def test_any_rule_set_goes_through_json_unchanged(rules):
     assert RuleSet.from_json(json.dumps(json.loads(text), indent=2)) == rules
 
 
+@settings(deadline=None)
 @given(rule_sets())
 def test_any_valid_rule_set_can_be_evaluated(rules):
     """The code that walks the data knows every measure in every scope; nothing is only writable."""

@@ -117,10 +117,10 @@ def test_counts_by_contrast_add_up_to_the_session(drawn):
 
 def test_blocks_are_keyed_by_the_probability_itself():
     """Published tables code blocks as 20/50/80 in one place and 1/0/2 in another."""
-    trials = session([100] * 4, [-1] * 4, probability_left=np.array([0.8, 0.2, 0.5, np.nan], dtype=np.float32))
-    found = performance.blocks(trials)
+    prior = np.repeat(np.array([0.8, 0.2, 0.5, np.nan], dtype=np.float32), 20)
+    found = performance.blocks(session([100] * 80, [-1] * 80, probability_left=prior))
     assert list(found) == [0.2, 0.5, 0.8]
-    assert [block["n_trials"] for block in found.values()] == [1, 1, 1]
+    assert [block["n_trials"] for block in found.values()] == [20, 20, 20]
     assert performance.blocks(session([100], [-1])) == {}
 
 
@@ -149,7 +149,7 @@ def test_blocks_of_a_real_biased_session_add_up():
 
 
 @needs_real_data
-def test_debiasing_probabilities_of_training_sessions_are_blocks_too():
+def test_a_training_session_is_one_block_with_all_its_trials():
+    """It writes the probability of each debiasing draw, 0.0 to 0.8 here: those are no priors."""
     found = performance.blocks(real_sessions.trials(KS014, "2019-08-10"))
-    assert {0.1, 0.5} <= set(found)
-    assert sum(block["n_trials"] for block in found.values()) == 735
+    assert {prior: block["n_trials"] for prior, block in found.items()} == {0.5: 735}
