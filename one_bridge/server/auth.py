@@ -1,0 +1,118 @@
+"""Who sends a request: a token, or name and password, and what that account may do."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import secrets
+import threading
+import time
+
+from one_bridge.server.shapes import Refused
+from one_bridge.server.users import Account, Throttle, Users
+
+REMEMBERED_S = 60.0  # how long a password that was right is not hashed again
+NOBODY = Account("", "public", True)
+
+
+class TooMany(Exception):
+    """Too many failed logins. Becomes a 429."""
+
+    def __init__(self, wait: float) -> None:
+        super().__init__("Request was throttled.")
+        self.wait = wait
+
+
+class Gate:
+    """Lets requests in.
+
+    Parameters
+    ----------
+    users : the accounts.
+    public_read : whether those who are not logged in may read.
+    """
+
+    def __init__(self, users: Users, public_read: bool = False) -> None:
+        self.users, self.public_read = users, public_read
+        self.throttle = Throttle()
+        self._secret = secrets.token_bytes(32)
+        self._right: dict[bytes, tuple[float, str]] = {}
+        self._hashing = threading.BoundedSemaphore(2)  # each needs 64 MB
+
+    def login(self, name: str, password: str, address: str) -> Account | None:
+        """The account with this name and password.
+
+        Raises
+        ------
+        TooMany : that many failures came before.
+        """
+        wait = self.throttle.wait(address, name)
+        if wait > 0:
+            raise TooMany(wait)
+        with self._hashing:
+            found = self.users.by_password(name, password)
+        if found is None:
+            self.throttle.failed(address, name)
+        else:
+            self.throttle.succeeded(address, name)
+        return found
+
+    def account(self, header: str, address: str) -> Account | None:
+        """The account of an Authorization header; None without one.
+
+        Raises
+        ------
+        Refused : there is a header, and it is wrong.
+        """
+        scheme, _, rest = header.partition(" ")
+        rest = rest.strip()
+        if scheme.lower() in ("token", "bearer") and rest:
+            found = self.users.by_token(rest)
+            if found is None:
+                raise Refused("Invalid token.")
+            return found
+        if scheme.lower() == "basic" and rest:
+            found = self._basic(rest, address)
+            if found is None:
+                raise Refused("Invalid username/password.")
+            return found
+        return None
+
+    def admit(self, account: Account | None, role: str) -> Account:
+        """The account, if it has the rights of a role (`public`: reading).
+
+        Raises
+        ------
+        Refused : it has not.
+        """
+        if account is None:
+            if role == "public" and self.public_read:
+                return NOBODY
+            raise Refused("Authentication credentials were not provided.")
+        if not account.may(role):
+            raise Refused("You do not have permission to perform this action.")
+        return account
+
+    def _basic(self, text: str, address: str) -> Account | None:
+        """HTTP Basic, with the password of the account or one of its tokens."""
+        try:
+            name, separator, password = base64.b64decode(text, validate=True).decode("utf-8").partition(":")
+        except (binascii.Error, UnicodeDecodeError, ValueError):
+            return None
+        if not separator:
+            return None
+        by_token = self.users.by_token(password)
+        if by_token is not None:
+            return by_token if by_token.name == name else None
+        proof = hmac.new(self._secret, f"{name}\0{password}".encode(), hashlib.sha256).digest()
+        seen, known = self._right.get(proof, (0.0, ""))
+        if known == name and time.monotonic() - seen < REMEMBERED_S:
+            return self.users.get(name)
+        found = self.login(name, password, address)
+        if found is not None:
+            if len(self._right) > 1000:
+                self._right.clear()
+            self._right[proof] = (time.monotonic(), name)
+        return found

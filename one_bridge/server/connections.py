@@ -1,0 +1,247 @@
+"""How many threads share one database: each request borrows a driver connection, and DataJoint works on that one.
+
+The tables are bound to one DataJoint connection, which is not safe for threads. Here that object is taught to answer
+each thread with the driver connection, and the state of the transaction, that the thread has borrowed; so the query
+core, `fetch_columns` and DataJoint itself run unchanged in any number of threads.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import datajoint as dj
+
+from pipeline import errors
+from pipeline.database import registry
+from pipeline.database.connection import Connection, raw_connection, resolve
+
+logger = logging.getLogger(__name__)
+
+CONNECTIONS = 8
+PATIENCE_S = 30.0  # for a free connection, and for the turn to write
+LONGEST_STATEMENT_S = 60  # of a read
+_T = TypeVar("_T")
+
+
+class ThreadsConnection(Connection):
+    """DataJoint's connection, in as many threads as have borrowed a driver connection from a `Database`."""
+
+    @property
+    def _conn(self) -> Any:
+        raw = getattr(self.borrowed, "raw", None)
+        return self.__dict__["_conn"] if raw is None else raw
+
+    @_conn.setter
+    def _conn(self, raw: Any) -> None:
+        if getattr(self.borrowed, "raw", None) is None:
+            self.__dict__["_conn"] = raw
+        else:
+            self.borrowed.raw = raw
+
+    @property
+    def _in_transaction(self) -> bool:
+        if getattr(self.borrowed, "raw", None) is None:
+            return self.__dict__["_in_transaction"]
+        return self.borrowed.in_transaction
+
+    @_in_transaction.setter
+    def _in_transaction(self, value: bool) -> None:
+        if getattr(self.borrowed, "raw", None) is None:
+            self.__dict__["_in_transaction"] = value
+        else:
+            self.borrowed.in_transaction = value
+
+
+class Database:
+    """The tables as the server's threads use them. Make one after `pipeline.connect()`, and `close` it.
+
+    Parameters
+    ----------
+    connection : DataJoint's, to which the schema modules are bound.
+    size : how many threads may be in the database at once; others wait.
+    """
+
+    def __init__(self, connection: Connection, size: int = CONNECTIONS) -> None:
+        self.connection = connection
+        self.backend: str = connection.adapter.backend
+        self._address = connection.address
+        self._writer = threading.RLock()
+        self._idle: queue.LifoQueue[Any] = queue.LifoQueue()
+        for _ in range(size):
+            self._idle.put(None)  # opened when it is first needed
+        for one in registry.tables():
+            for part in (one, *registry.parts(one)):
+                _ = part().heading.names  # read once here: afterwards threads only look
+        self._class = type(connection)
+        self._local = connection.__dict__.setdefault("borrowed", threading.local())
+        connection.__class__ = ThreadsConnection  # every table is bound to this very object
+
+    def close(self) -> None:
+        """Close the borrowed connections and give DataJoint's back as it was."""
+        self._forget_idle()
+        self.connection.__class__ = self._class
+
+    def read(self, ask: Callable[[], _T]) -> _T:
+        """What `ask` returns, run with a connection of its own; once more if that connection was lost."""
+        if getattr(self._local, "raw", None) is not None:
+            return ask()
+        for attempt in (1, 2):
+            try:
+                with self._borrowing():
+                    return ask()
+            except Exception as error:
+                if attempt == 2 or not errors.is_connection_error(error):
+                    raise
+                logger.warning("the connection to the database was lost: connecting again")
+                self._forget_idle()
+        raise AssertionError  # the loop returns or raises
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """One transaction, one thread at a time: all that is done in the block, or nothing."""
+        if not self._writer.acquire(timeout=PATIENCE_S):
+            raise errors.DatabaseUnavailable("the server is busy writing", "try again in a moment")
+        try:
+            self.read(lambda: self.connection.query("SELECT 1").fetchall())  # replaces what was lost before
+            with self._borrowing(), self.connection.transaction:
+                yield self.connection
+        finally:
+            self._writer.release()
+
+    @contextmanager
+    def working(self) -> Iterator[Connection]:
+        """As `writing`, without a transaction: for what makes its own (registration, deletes)."""
+        if not self._writer.acquire(timeout=PATIENCE_S):
+            raise errors.DatabaseUnavailable("the server is busy writing", "try again in a moment")
+        try:
+            self.read(lambda: self.connection.query("SELECT 1").fetchall())
+            with self._borrowing():
+                yield self.connection
+        finally:
+            self._writer.release()
+
+    def select(
+        self,
+        query: dj.expression.QueryExpression,
+        names: Sequence[str] = (),
+        order_by: Sequence[str] = (),
+        limit: int | None = None,
+        offset: int = 0,
+    ) -> list[dict[str, Any]]:
+        """Rows of a query as dicts, without DataJoint's cost for each.
+
+        Parameters
+        ----------
+        names : the columns; all where none are named. json columns come as Python objects.
+        order_by : column names, each with ` DESC` behind it or not.
+        limit, offset : which rows of that order.
+        """
+        wanted = set(names) or set(query.heading.names)
+        present = [name for name in query.heading.names if name in wanted]  # make_sql keeps to the heading's order
+        sql = query.make_sql(present)
+        if order_by:
+            quote = self.connection.adapter.quote_identifier
+            terms = [term.partition(" ") for term in order_by]
+            sql += " ORDER BY " + ", ".join(f"{quote(name)} {direction}" for name, _, direction in terms)
+        if limit is not None:
+            sql += f" LIMIT {int(limit)} OFFSET {int(offset)}"
+        rows = [dict(zip(present, row, strict=True)) for row in self.execute(sql)]
+        for name in present:
+            attribute = query.heading[name]
+            if attribute.json or attribute.original_type == "json":
+                _decode(rows, name)
+        return rows
+
+    def count(self, query: dj.expression.QueryExpression) -> int:
+        """How many rows a query has."""
+        return self.execute(f"SELECT count(*) FROM ({query.make_sql(query.primary_key)}) AS counted")[0][0]
+
+    def execute(self, sql: str) -> list[tuple]:
+        """Run SQL as DataJoint writes it (`%` doubled)."""
+
+        def ask() -> list[tuple]:
+            with self.connection._conn.cursor() as cursor:
+                cursor.execute(sql.replace("%%", "%"))
+                return list(cursor.fetchall())
+
+        return self.read(ask)
+
+    @contextmanager
+    def _borrowing(self) -> Iterator[None]:
+        """Lend this thread a driver connection."""
+        if getattr(self._local, "raw", None) is not None:
+            yield
+            return
+        try:
+            raw = self._idle.get(timeout=PATIENCE_S)
+        except queue.Empty:
+            raise errors.DatabaseUnavailable("the server is busy", "try again in a moment") from None
+        sound = False
+        try:
+            raw = self._open() if raw is None else raw
+            self._local.raw, self._local.in_transaction = raw, False
+            try:
+                yield
+                sound = True
+            except Exception as error:
+                sound = not errors.is_connection_error(error) and not self._local.in_transaction
+                raise
+            finally:
+                raw, self._local.raw = self._local.raw, None
+        finally:
+            if not sound:
+                _close(raw)
+            self._idle.put(raw if sound else None)
+
+    def _open(self) -> Any:
+        try:
+            raw = raw_connection(self._address)
+        except Exception as error:
+            if not errors.is_connection_error(error):
+                raise
+            from pipeline.settings import settings
+
+            self._address = resolve(settings())  # starts the embedded database if it has stopped
+            raw = raw_connection(self._address)
+        kind = "statement_timeout" if self.backend == "postgresql" else _mysql_limit(raw)
+        with raw.cursor() as cursor:
+            cursor.execute(f"SET {kind} = {LONGEST_STATEMENT_S * (1 if kind == 'max_statement_time' else 1000)}")
+        return raw
+
+    def _forget_idle(self) -> None:
+        held = []
+        while True:
+            try:
+                held.append(self._idle.get_nowait())
+            except queue.Empty:
+                break
+        for raw in held:
+            _close(raw)
+            self._idle.put(None)
+
+
+def _mysql_limit(raw: Any) -> str:
+    """The variable that ends long statements: MariaDB counts seconds, MySQL milliseconds."""
+    return "max_statement_time" if "MariaDB" in raw.get_server_info() else "max_execution_time"
+
+
+def _close(raw: Any) -> None:
+    if raw is None:
+        return
+    try:
+        raw.close()
+    except Exception as error:  # a connection that was lost may refuse even that
+        logger.debug("closing a lost connection: %s", error)
+
+
+def _decode(rows: list[dict[str, Any]], name: str) -> None:
+    import json
+
+    for row in rows:
+        if isinstance(row[name], str | bytes):
+            row[name] = json.loads(row[name])

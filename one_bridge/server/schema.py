@@ -1,0 +1,207 @@
+"""The OpenAPI document of the server, made from the registry; the ONE client reads its names of filters from it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from one_bridge.server.endpoints import ENDPOINTS
+from one_bridge.server.filters import LONGEST_PAGE, known_parameters
+from one_bridge.server.shapes import Endpoint, Field
+
+_TYPES: dict[str, dict[str, Any]] = {
+    "text": {"type": "string"},
+    "int": {"type": "integer"},
+    "float": {"type": "number"},
+    "bool": {"type": "boolean"},
+    "date": {"type": "string", "format": "date"},
+    "time": {"type": "string"},
+    "json": {"type": "object"},
+    "uuid": {"type": "string"},
+}
+_ERRORS = {
+    "400": {"description": "A value that cannot be used; the body says which."},
+    "403": {"description": "Not logged in, or not allowed."},
+    "404": {"description": "No such record."},
+    "429": {"description": "Too many failed logins."},
+    "503": {"description": "The database cannot be reached; try again after Retry-After seconds."},
+}
+
+
+def openapi(version: str) -> dict[str, Any]:
+    """The document, as OpenAPI 3.0.
+
+    >>> sorted(openapi("0")["paths"])[:3]
+    ['/auth-token', '/cache.zip', '/cache/info']
+    """
+    paths: dict[str, Any] = {}
+    schemas: dict[str, Any] = {}
+    for endpoint in ENDPOINTS.values():
+        schemas[endpoint.label] = _record(endpoint)
+        collection, single = _paths(endpoint)
+        paths[f"/{endpoint.name}"] = collection
+        if single:
+            paths[f"/{endpoint.name}/{{id}}"] = {"parameters": [_parameter("id", "path", {"type": "string"})], **single}
+    paths |= _others()
+    schemas["RegisterFile"] = _REGISTER
+    return {
+        "openapi": "3.0.3",
+        "info": {"title": "neurojoint", "version": version, "description": "ONE on the tables of neurojoint."},
+        "paths": paths,
+        "components": {
+            "schemas": schemas,
+            "securitySchemes": {
+                "token": {"type": "apiKey", "in": "header", "name": "Authorization", "description": "Token <token>"},
+                "basic": {"type": "http", "scheme": "basic"},
+            },
+        },
+        "security": [{"token": []}],
+    }
+
+
+def _paths(endpoint: Endpoint) -> tuple[dict[str, Any], dict[str, Any]]:
+    reference = {"$ref": f"#/components/schemas/{endpoint.label}"}
+    page = {
+        "type": "object",
+        "required": ["count", "next", "previous", "results"],
+        "properties": {
+            "count": {"type": "integer"},
+            "next": {"type": "string", "nullable": True},
+            "previous": {"type": "string", "nullable": True},
+            "results": {"type": "array", "items": {"type": "object"}},
+        },
+    }
+    filters = [_parameter(name, "query", {"type": "string"}) for name in known_parameters(endpoint)]
+    filters += [
+        _parameter("limit", "query", {"type": "integer", "minimum": 1, "maximum": LONGEST_PAGE}),
+        _parameter("offset", "query", {"type": "integer", "minimum": 0}),
+    ]
+    collection: dict[str, Any] = {"get": _operation(f"List {endpoint.name}", "200", page, parameters=filters)}
+    record = {"type": "object"}
+    if "create" in endpoint.verbs:
+        collection["post"] = _operation(f"Create a {endpoint.label}", "201", record, reference)
+    single: dict[str, Any] = {}
+    if "read" in endpoint.verbs:
+        single["get"] = _operation(f"Read a {endpoint.label}", "200", record)
+    if "update" in endpoint.verbs:
+        single["put"] = _operation(f"Change a {endpoint.label}", "200", record, reference)
+        single["patch"] = _operation(f"Change a {endpoint.label}", "200", record, reference)
+    if "delete" in endpoint.verbs:
+        single["delete"] = _operation(f"Delete a {endpoint.label}", "204", None)
+    return collection, single
+
+
+def _record(endpoint: Endpoint) -> dict[str, Any]:
+    properties = {one.name: _property(one) for one in endpoint.fields}
+    names = {"type": "array", "items": {"type": "string"}}
+    properties |= {
+        one.name: {"type": "string", "readOnly": True}
+        if one.single
+        else names | ({} if one.write else {"readOnly": True})
+        for one in endpoint.many
+        if not one.name.startswith("_")
+    }
+    properties |= {
+        one.name: {"type": "array", "items": {"type": "object"}, "readOnly": True} for one in endpoint.nested
+    }
+    return {"type": "object", "description": endpoint.label, "properties": properties}
+
+
+def _property(field: Field) -> dict[str, Any]:
+    found = dict(_TYPES[field.kind])
+    if field.choices:
+        found["enum"] = list(field.choices)
+    if field.name == "start_time":
+        return found
+    if not field.write:
+        found["readOnly"] = True
+    if not field.required:
+        found["nullable"] = True
+        if "enum" in found:
+            found["enum"] = [*found["enum"], None]
+    return found
+
+
+def _operation(
+    summary: str, status: str, content: Any, body: Any = None, parameters: Any = (), media: str = "application/json"
+) -> dict[str, Any]:
+    answer: dict[str, Any] = {"description": "Done."}
+    if content is not None:
+        answer["content"] = {media: {"schema": content}}
+    found: dict[str, Any] = {"summary": summary, "responses": {status: answer} | _ERRORS}
+    if parameters:
+        found["parameters"] = list(parameters)
+    if body is not None:
+        found["requestBody"] = {"required": True, "content": {"application/json": {"schema": body}}}
+    return found
+
+
+def _parameter(name: str, place: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {"name": name, "in": place, "required": place == "path", "schema": schema}
+
+
+_REGISTER = {
+    "type": "object",
+    "required": ["path", "filenames"],
+    "properties": {
+        "path": {"type": "string", "description": "subject/YYYY-MM-DD/NNN"},
+        "filenames": {"type": "array", "items": {"type": "string"}},
+        "hashes": {"type": "array", "items": {"type": "string", "nullable": True}},
+        "filesizes": {"type": "array", "items": {"type": "integer"}},
+        "labs": {"type": "string"},
+        "name": {"type": "string", "nullable": True, "description": "repository"},
+        "created_by": {"type": "string"},
+        "check_protected": {"type": "boolean"},
+        "exists": {"type": "boolean"},
+        "server_only": {"type": "boolean"},
+        "default": {"type": "boolean"},
+        "versions": {"type": "array", "items": {"type": "string", "nullable": True}},
+        "content_type": {"type": "string", "nullable": True},
+    },
+}
+
+
+def _others() -> dict[str, Any]:
+    anything = {"type": "object"}
+    register = {"$ref": "#/components/schemas/RegisterFile"}
+    login = _operation("Exchange name and password for a token", "200", anything)
+    login["security"] = []
+    login["requestBody"] = {
+        "required": True,
+        "content": {
+            "application/x-www-form-urlencoded": {
+                "schema": {
+                    "type": "object",
+                    "required": ["username", "password"],
+                    "properties": {"username": {"type": "string"}, "password": {"type": "string"}},
+                }
+            }
+        },
+    }
+    tag = [_parameter("tag", "path", {"type": "string"})]
+    path = [_parameter("path", "path", {"type": "string"})]
+    zipped = {"type": "string", "format": "binary"}
+    return {
+        "/auth-token": {"post": login},
+        "/me": {"get": _operation("Who is logged in", "200", anything)},
+        "/register-file": {
+            "post": _operation("Register files of a session", "201", {"type": "array", "items": anything}, register)
+        },
+        "/check-protected": {
+            "get": _operation("Which files are protected (body as of register-file)", "200", anything),
+            "post": _operation("Which files are protected", "200", anything, register),
+        },
+        "/cache/info": {"get": _operation("Of the cache tables", "200", anything)},
+        "/cache/info/{tag}": {"get": _operation("Of the cache tables of a tag", "200", anything, parameters=tag)},
+        "/cache.zip": {
+            "get": _operation(
+                "The cache tables", "200", zipped, media="application/zip",
+                parameters=[_parameter("tag", "query", {"type": "string"})],
+            )
+        },
+        "/data/{path}": {
+            "get": _operation("The file of a dataset", "200", zipped, parameters=path, media="application/octet-stream")
+        },
+        "/uploaded/{path}": {
+            "get": _operation("The picture of a note", "200", zipped, parameters=path, media="image/png")
+        },
+    }  # fmt: skip

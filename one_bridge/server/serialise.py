@@ -1,0 +1,159 @@
+"""Rows to records with Alyx's names: the fields of the registry, lists from their own tables, nested records."""
+
+from __future__ import annotations
+
+import datetime
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import datajoint as dj
+
+from one_bridge.server import values
+from one_bridge.server.connections import Database
+from one_bridge.server.endpoints import ENDPOINTS
+from one_bridge.server.filters import base
+from one_bridge.server.shapes import Endpoint, Field, Many, Nested, table
+
+_ZONES_KEPT_S = 10.0
+
+
+class Serialiser:
+    """Makes records; keeps the labs' time zones for a few seconds.
+
+    Parameters
+    ----------
+    database : that is read.
+    root : address of the server, before the links in records, e.g. http://127.0.0.1:8000.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self._zones: tuple[float, dict[str, str]] = (0.0, {})
+
+    def records(
+        self,
+        endpoint: Endpoint,
+        rows: dj.expression.QueryExpression,
+        root: str,
+        detail: bool = False,
+        fields: Sequence[str] = (),
+        **which: Any,
+    ) -> list[dict[str, Any]]:
+        """The records of some rows.
+
+        Parameters
+        ----------
+        rows : of the endpoint, restricted.
+        root : address of the server, before the links in the records, e.g. `http://127.0.0.1:8000`.
+        detail : with the fields and nested records that only single records have.
+        fields : only these.
+        which : `order_by`, `limit` and `offset` of `Database.select`.
+        """
+        return [record for _, record in self._with_rows(endpoint, rows, root, detail, fields, **which)]
+
+    def zone(self, lab: str | None) -> str:
+        """The time zone of a lab."""
+        if time.monotonic() - self._zones[0] > _ZONES_KEPT_S:
+            found = self.database.select(table("lab.Lab")(), ["lab", "time_zone"])
+            self._zones = (time.monotonic(), {one["lab"]: one["time_zone"] for one in found})
+        return self._zones[1].get(lab or "", "UTC")
+
+    def forget_zones(self) -> None:
+        """Read the labs' time zones anew."""
+        self._zones = (0.0, {})
+
+    def _with_rows(
+        self,
+        endpoint: Endpoint,
+        query: dj.expression.QueryExpression,
+        root: str,
+        detail: bool,
+        fields: Sequence[str],
+        **which: Any,
+    ) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+        shown = [one for one in endpoint.fields if _is_wanted(one, detail, fields)]
+        many = [one for one in endpoint.many if _is_wanted(one, detail, fields) or one.name.startswith("_")]
+        nested = [one for one in endpoint.nested if _is_wanted(one, detail, fields)]
+        rows = self.database.select(query, _columns(endpoint, query, shown, nested), **which)
+        for row in rows:
+            row["_zone"] = self.zone(row.get("lab"))
+        for one in many:
+            self._add_many(endpoint, one, rows)
+        records = []
+        for row in rows:
+            record = {one.name: _said(one, row, root) for one in shown}
+            record |= {one.name: row[one.name] for one in many if not one.name.startswith("_")}
+            records.append((row, record))
+        for one in nested:
+            self._add_nested(one, records, root)
+        return records
+
+    def _add_many(self, endpoint: Endpoint, many: Many, rows: list[dict[str, Any]]) -> None:
+        """Put the names into the rows, read for all rows at once."""
+        names = many.rows() if many.rows else table(many.table)()
+        unique = endpoint.unique
+        if unique and unique not in names.heading.names:
+            names *= table(endpoint.table).proj(unique)
+        on = [unique] if unique else table(endpoint.table)().primary_key
+        found: dict[tuple, list] = {}
+        if rows:
+            names &= values.key_condition(on, rows, self.database.backend)
+            for row in self.database.select(names, [*on, many.column], order_by=[*on, many.column]):
+                found.setdefault(tuple(row[name] for name in on), []).append(row[many.column])
+        for row in rows:
+            listed = found.get(tuple(row[name] for name in on), [])
+            row[many.name] = (listed[0] if listed else None) if many.single else listed
+
+    def _add_nested(self, nested: Nested, records: list[tuple[dict, dict]], root: str) -> None:
+        there = ENDPOINTS[nested.endpoint]
+        ids = [row[nested.id_column] for row, _ in records]
+        found: dict[Any, list] = {}
+        if ids:
+            rows = base(there) & values.key_condition([nested.column], [[one] for one in ids], self.database.backend)
+            if nested.restrict:
+                rows &= nested.restrict()
+            for row, record in self._with_rows(there, rows, root, True, nested.fields, order_by=there.order):
+                found.setdefault(row[nested.column], []).append((row, record))
+        for row, record in records:
+            record[nested.name] = [
+                child
+                for child_row, child in found.get(row[nested.id_column], [])
+                if nested.keep is None or nested.keep(row, child_row)
+            ]
+
+
+def _is_wanted(one: Field | Many | Nested, detail: bool, fields: Sequence[str]) -> bool:
+    if fields:
+        return one.name in fields
+    return (detail or not one.detail) and not one.name.startswith("_")
+
+
+def _columns(
+    endpoint: Endpoint, query: dj.expression.QueryExpression, fields: list[Field], nested: list[Nested]
+) -> list[str]:
+    wanted = {*endpoint.id, *table(endpoint.table)().primary_key, "lab", endpoint.alias}
+    for one in fields:
+        wanted |= set(one.needs) if one.say else {one.column}
+    wanted |= {one.id_column for one in nested}
+    wanted |= {"eid", "subject_uuid", "dataset_id", "note_object_id", "probe_label", "collection"}  # of nested records
+    return [name for name in query.heading.names if name in wanted]
+
+
+def _said(field: Field, row: dict[str, Any], root: str) -> Any:
+    if field.say is not None:
+        value = field.say(row)
+        if isinstance(value, str) and value.startswith("/") and (field.name.endswith("url") or field.name in _LINKS):
+            return root + value
+        return value
+    value = row[field.column]
+    if field.kind == "time":
+        return values.local_time(value, row["_zone"])
+    if field.kind == "bool":
+        return None if value is None else bool(value)
+    if isinstance(value, datetime.date):
+        return value.isoformat()
+    return value
+
+
+_LINKS = ("session", "dataset", "image")

@@ -1,0 +1,46 @@
+"""`neurojoint serve`: joins the database and answers HTTP requests until it is stopped."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import uvicorn
+
+import pipeline
+from one_bridge.server.app import create_app
+from one_bridge.server.users import Users, store_path
+from pipeline.errors import NeurojointError
+from pipeline.settings import settings
+
+LOCAL = ("127.0.0.1", "::1", "localhost")
+
+
+def serve(host: str = "127.0.0.1", port: int = 8000, public_read: bool = False, root: Path | None = None) -> None:
+    """Serve until a signal ends it.
+
+    Parameters
+    ----------
+    host, port : where to listen.
+    public_read : whether those who are not logged in may read.
+    root : the data root; by default that of the settings.
+
+    Raises
+    ------
+    NeurojointError : nobody could log in, or the database cannot be reached.
+    """
+    users = Users(store_path())
+    if not public_read and not any(one.enabled for one in users.list()):
+        raise NeurojointError("there are no accounts, so nobody could log in", "add one: neurojoint user add NAME")
+    connection = pipeline.connect()
+    app = create_app(connection, users, root or settings().data_root, settings().home, public_read, _version())
+    # Behind a proxy uvicorn believes X-Forwarded-* from this computer only, which is its default.
+    uvicorn.run(app, host=host, port=port, log_level="warning", access_log=False, server_header=False)
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("neurojoint")
+    except PackageNotFoundError:
+        return "0"

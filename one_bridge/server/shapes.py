@@ -1,0 +1,178 @@
+"""What an endpoint is made of: fields, lists kept in tables of their own, nested records, and paths of `django=`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import datajoint as dj
+
+Kind = Literal["text", "int", "float", "bool", "date", "time", "json", "uuid"]
+Verb = Literal["list", "read", "create", "update", "delete"]
+
+
+@dataclass(frozen=True)
+class Field:
+    """One value of a record.
+
+    Attributes
+    ----------
+    name : as Alyx calls it.
+    column : of the endpoint's rows that holds it; empty where `say` makes it.
+    kind : of the value; `time` is UTC in the tables and the lab's local time in records.
+    filter : the lookup behind `?name=value`; empty: no such filter. Several values, between commas, mean OR.
+    choices : the values there are.
+    to : table and label of what the value names, so that a wrong name is told from a wrong value.
+    required : in a POST.
+    write : may be set by clients.
+    detail : only in single records, not in lists.
+    say : makes the value from the row; `needs` are the columns that it looks at.
+    sql : what filters compare, for a backend, where that is not the column.
+    default : of a POST that does not say it; `user`: who sends it; None: the column's own.
+    """
+
+    name: str
+    column: str = ""
+    kind: Kind = "text"
+    filter: str = ""
+    choices: tuple[str, ...] = ()
+    to: tuple[str, str] | None = None
+    required: bool = False
+    write: bool = True
+    detail: bool = False
+    say: Callable[[Mapping[str, Any]], Any] | None = None
+    needs: tuple[str, ...] = ()
+    sql: Callable[[str], str] | None = None
+    default: Any = None
+
+
+@dataclass(frozen=True)
+class Many:
+    """A list of names that a table of its own holds, e.g. the users of a session; `single`: one value or null.
+
+    Names that begin with `_` are not part of the record: `say` functions use them. `rows`: the query, where it is
+    not the whole table.
+    """
+
+    name: str
+    table: str
+    column: str
+    to: tuple[str, str] | None = None
+    filter: str = ""
+    detail: bool = False
+    write: bool = True
+    single: bool = False
+    rows: Callable[[], dj.expression.QueryExpression] | None = None
+
+
+@dataclass(frozen=True)
+class Nested:
+    """Records of another endpoint inside a single record: those whose `column` has the value of `id_column`.
+
+    `restrict` gives a further restriction; `keep(parent, row)` says which rows stay.
+    """
+
+    name: str
+    endpoint: str
+    column: str
+    id_column: str
+    fields: tuple[str, ...]
+    detail: bool = True
+    restrict: Callable[[], Any] | None = None
+    keep: Callable[[Mapping[str, Any], Mapping[str, Any]], bool] | None = None
+
+
+@dataclass(frozen=True)
+class Relation:
+    """A path of `django=` from one endpoint to another: rows that agree in the columns `on`."""
+
+    endpoint: str
+    on: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """One collection of records with all its verbs.
+
+    Attributes
+    ----------
+    name : first part of the address.
+    label : of one record, in messages.
+    table : that is written, as `schema.Table`.
+    rows : the query behind the records; `table` alone where nothing is joined.
+    id : the columns that identify a record in the address; more than one become a token.
+    alias : another column that also finds a record, e.g. the uuid of a subject.
+    search, terms : the function of `one_bridge.query` that filters, and parameter -> its term.
+    dates : the column of time that `?date_range=` looks at, where the query core does not.
+    order : of lists.
+    verbs : what can be done.
+    write, delete : the role that it takes.
+    create, update : what is done beyond setting columns; see `one_bridge.server.writing`.
+    """
+
+    name: str
+    label: str
+    table: str
+    id: tuple[str, ...]
+    fields: tuple[Field, ...]
+    rows: Callable[[], dj.expression.QueryExpression] | None = None
+    alias: str = ""
+    many: tuple[Many, ...] = ()
+    nested: tuple[Nested, ...] = ()
+    relations: Mapping[str, Relation] = field(default_factory=dict)
+    search: Literal["", "sessions", "insertions", "datasets"] = ""
+    terms: Mapping[str, str] = field(default_factory=dict)
+    dates: str = ""
+    order: tuple[str, ...] = ()
+    verbs: tuple[Verb, ...] = ("list", "read", "create", "update", "delete")
+    write: str = "member"
+    delete: str = "manager"
+    create: str = ""
+    update: str = ""
+
+    @property
+    def unique(self) -> str:
+        """The one column that tells any two rows apart; empty where it takes several."""
+        if self.alias.endswith("uuid"):
+            return self.alias
+        return self.id[0] if len(self.id) == 1 else ""
+
+    def field(self, name: str) -> Field | None:
+        """The field of this name; `pk` is the identifier."""
+        return next((one for one in self.fields if one.name == name), None)
+
+
+class BadInput(Exception):
+    """What a client sent cannot be used: field -> messages. Becomes a 400."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(f"{field}: {message}")
+        self.problems = {field: [message]}
+
+
+class NotFound(Exception):
+    """There is no such record. Becomes a 404."""
+
+
+class Refused(Exception):
+    """The account may not do this. Becomes a 403; `body` replaces the usual one."""
+
+    def __init__(self, message: str, body: dict[str, Any] | None = None) -> None:
+        super().__init__(message)
+        self.body = body
+
+
+def table(name: str) -> type[dj.Table]:
+    """The class of a table by its name.
+
+    >>> table("acquisition.Session").__name__
+    'Session'
+    """
+    import pipeline
+
+    schema, *path = name.split(".")
+    found = getattr(pipeline, schema)
+    for part in path:
+        found = getattr(found, part)
+    return found

@@ -1,0 +1,291 @@
+"""Who may use the server: accounts with roles, passwords (argon2) and revocable tokens, in a file of their own.
+
+The file is SQLite with mode 600 in the home, outside the pipeline's database. It holds no password and no token, only
+their hashes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import re
+import secrets
+import sqlite3
+import stat
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.errors import NeurojointError
+
+ROLES = ("public", "member", "manager", "admin")
+"""From least to most: read; also write; also delete and edit what labs share; also everything else."""
+
+SHORTEST_PASSWORD, LONGEST_PASSWORD = 8, 1024  # characters
+TOKEN_LIFETIME = 90 * 86400  # s without use, for the tokens that a login makes
+LOGIN_TOKENS = 50  # how many of them an account keeps
+_KEY_LENGTH = 12  # characters of a token that find its row
+
+_TABLES = """
+CREATE TABLE IF NOT EXISTS account (
+    name TEXT PRIMARY KEY, password_hash TEXT NOT NULL, role TEXT NOT NULL, enabled INTEGER NOT NULL,
+    created REAL NOT NULL);
+CREATE TABLE IF NOT EXISTS token (
+    token_key TEXT PRIMARY KEY, token_hash TEXT NOT NULL, name TEXT NOT NULL REFERENCES account ON DELETE CASCADE,
+    label TEXT NOT NULL, created REAL NOT NULL, used REAL NOT NULL);
+"""
+
+
+@dataclass(frozen=True)
+class Account:
+    """One account, without its secrets."""
+
+    name: str
+    role: str
+    enabled: bool
+    tokens: int = 0
+
+    def may(self, role: str) -> bool:
+        """Has this account the rights of a role?
+
+        >>> Account("ada", "manager", True).may("member"), Account("bob", "public", True).may("member")
+        (True, False)
+        """
+        return self.enabled and ROLES.index(self.role) >= ROLES.index(role)
+
+
+class Users:
+    """The accounts in one file, which is made when the first account is added.
+
+    Parameters
+    ----------
+    path : the file, e.g. `store_path()`.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._local = threading.local()
+        self._nobody = ""  # a hash to compare with where there is no account, so that both take equally long
+
+    def add(self, name: str, password: str, role: str = "member") -> None:
+        """Add an account, or give an existing one this password and role; it is enabled, its tokens end.
+
+        Raises
+        ------
+        NeurojointError : an unknown role, a name or a password that cannot be used.
+        """
+        if role not in ROLES:
+            raise NeurojointError(f"there is no role {role!r}", f"use one of {', '.join(ROLES)}")
+        if not re.fullmatch(r"[\w.@-]{1,64}", name):
+            raise NeurojointError(f"{name!r} cannot be a user name", "use at most 64 letters, digits and . _ @ -")
+        if not SHORTEST_PASSWORD <= len(password) <= LONGEST_PASSWORD:
+            raise NeurojointError("the password is too short or too long", f"use at least {SHORTEST_PASSWORD} signs")
+        with self._write() as store:
+            store.execute(
+                "INSERT INTO account VALUES (?, ?, ?, 1, ?) ON CONFLICT (name) DO UPDATE SET "
+                "password_hash = excluded.password_hash, role = excluded.role, enabled = 1",
+                (name, _hasher().hash(password), role, time.time()),
+            )
+            store.execute("DELETE FROM token WHERE name = ?", (name,))
+
+    def disable(self, name: str, enabled: bool = False) -> None:
+        """Shut an account out, or let it in again. Its tokens end at once."""
+        with self._write() as store:
+            if not store.execute("UPDATE account SET enabled = ? WHERE name = ?", (int(enabled), name)).rowcount:
+                raise _unknown(name)
+            store.execute("DELETE FROM token WHERE name = ?", (name,))
+
+    def list(self) -> list[Account]:
+        """All accounts by name."""
+        if not self.path.exists():
+            return []
+        rows = self._store().execute(
+            "SELECT name, role, enabled, (SELECT count(*) FROM token WHERE token.name = account.name) "
+            "FROM account ORDER BY name"
+        )
+        return [Account(name, role, bool(enabled), tokens) for name, role, enabled, tokens in rows]
+
+    def get(self, name: str) -> Account | None:
+        """An enabled account."""
+        return next((one for one in self.list() if one.name == name and one.enabled), None)
+
+    def issue_token(self, name: str, label: str = "") -> str:
+        """A new token of an account: 40 hexadecimal digits, shown here and never again.
+
+        Parameters
+        ----------
+        label : what it is for; tokens labelled `login` end when they are not used for 90 days.
+        """
+        token, now = secrets.token_hex(20), time.time()
+        with self._write() as store:
+            if not store.execute("SELECT 1 FROM account WHERE name = ? AND enabled", (name,)).fetchone():
+                raise _unknown(name)
+            store.execute("DELETE FROM token WHERE label = 'login' AND used < ?", (now - TOKEN_LIFETIME,))
+            store.execute(
+                "DELETE FROM token WHERE label = 'login' AND name = ? AND token_key NOT IN (SELECT token_key "
+                "FROM token WHERE label = 'login' AND name = ? ORDER BY used DESC LIMIT ?)",
+                (name, name, LOGIN_TOKENS - 1),
+            )
+            store.execute(
+                "INSERT INTO token VALUES (?, ?, ?, ?, ?, ?)",
+                (token[:_KEY_LENGTH], _digest(token), name, label, now, now),
+            )
+        return token
+
+    def revoke_tokens(self, name: str) -> int:
+        """End all tokens of an account; returns how many there were."""
+        with self._write() as store:
+            return store.execute("DELETE FROM token WHERE name = ?", (name,)).rowcount
+
+    def by_token(self, token: str) -> Account | None:
+        """The enabled account that a token belongs to; takes equally long for wrong ones."""
+        if not self.path.exists():
+            return None
+        row = (
+            self._store()
+            .execute(
+                "SELECT token_hash, account.name, role, enabled, used, label FROM token JOIN account USING (name) "
+                "WHERE token_key = ?",
+                (token[:_KEY_LENGTH],),
+            )
+            .fetchone()
+        )
+        expected, name, role, enabled, used, label = row or (_digest(""), "", "public", 0, 0.0, "")
+        now = time.time()
+        right = hmac.compare_digest(expected, _digest(token))
+        expired = label == "login" and used < now - TOKEN_LIFETIME
+        if not (row and right and enabled) or expired:
+            return None
+        if now - used > 3600:
+            with self._write() as store:
+                store.execute("UPDATE token SET used = ? WHERE token_key = ?", (now, token[:_KEY_LENGTH]))
+        return Account(name, role, True)
+
+    def by_password(self, name: str, password: str) -> Account | None:
+        """The enabled account with this name and password; takes equally long where there is none.
+
+        Hashing needs 64 MB and some 50 ms on purpose: callers limit how often and how many at once.
+        """
+        import argon2
+
+        row = None
+        if self.path.exists():
+            row = (
+                self._store()
+                .execute("SELECT password_hash, role, enabled FROM account WHERE name = ?", (name,))
+                .fetchone()
+            )
+        hasher = _hasher()
+        if not self._nobody:
+            self._nobody = hasher.hash(secrets.token_hex(16))
+        expected, role, enabled = row or (self._nobody, "public", 0)
+        try:
+            hasher.verify(expected, password[: LONGEST_PASSWORD + 1])
+        except (argon2.exceptions.VerificationError, argon2.exceptions.InvalidHashError):
+            return None
+        if not (row and enabled):
+            return None
+        if hasher.check_needs_rehash(expected):
+            with self._write() as store:
+                store.execute("UPDATE account SET password_hash = ? WHERE name = ?", (hasher.hash(password), name))
+        return Account(name, role, True)
+
+    def _store(self) -> sqlite3.Connection:
+        """This thread's connection to the file."""
+        store = getattr(self._local, "store", None)
+        if store is None:
+            mode = self.path.stat().st_mode
+            if stat.S_IMODE(mode) & 0o077:
+                raise NeurojointError(f"others may read the accounts in {self.path}", f"chmod 600 {self.path}")
+            store = sqlite3.connect(self.path, timeout=10, isolation_level=None)
+            store.execute("PRAGMA journal_mode=WAL")
+            store.execute("PRAGMA foreign_keys=ON")
+            store.executescript(_TABLES)
+            self._local.store = store
+        return store
+
+    @contextmanager
+    def _write(self) -> Iterator[sqlite3.Connection]:
+        """One transaction on the file, which is made with mode 600 if it is not there."""
+        if not self.path.exists():
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))
+        store = self._store()
+        store.execute("BEGIN IMMEDIATE")
+        try:
+            yield store
+        except BaseException:
+            store.execute("ROLLBACK")
+            raise
+        store.execute("COMMIT")
+
+
+class Throttle:
+    """Counts failed logins: after `limit` of one name from one address, or 5 times that from one address, it is shut.
+
+    Parameters
+    ----------
+    limit : failures within `window` after which the next attempt has to wait.
+    window : s.
+    """
+
+    def __init__(self, limit: int = 5, window: float = 60.0) -> None:
+        self.limit, self.window = limit, window
+        self._failures: dict[tuple[str, ...], list[float]] = {}
+        self._lock = threading.Lock()
+
+    def wait(self, address: str, name: str) -> float:
+        """How many seconds this name has to wait at this address; 0 when it may try."""
+        now = time.monotonic()
+        with self._lock:
+            waits = [
+                times[-limit] + self.window - now
+                for key, limit in self._keys(address, name)
+                if len(times := [t for t in self._failures.get(key, ()) if t > now - self.window]) >= limit
+            ]
+        return max(waits, default=0.0)
+
+    def failed(self, address: str, name: str) -> None:
+        """Count one failure."""
+        now = time.monotonic()
+        with self._lock:
+            if len(self._failures) > 10_000:
+                self._failures = {k: v for k, v in self._failures.items() if v[-1] > now - self.window}
+            for key, limit in self._keys(address, name):
+                times = self._failures.setdefault(key, [])
+                times.append(now)
+                del times[:-limit]
+
+    def succeeded(self, address: str, name: str) -> None:
+        """Forget the failures of this name at this address."""
+        with self._lock:
+            self._failures.pop((address, name), None)
+
+    def _keys(self, address: str, name: str) -> list[tuple[tuple[str, ...], int]]:
+        return [((address, name[:64]), self.limit), ((address,), 5 * self.limit)]
+
+
+def store_path() -> Path:
+    """The file of the accounts of this home."""
+    from pipeline.settings import settings
+
+    return settings().home / "bridge" / "users.sqlite"
+
+
+def _digest(token: str) -> str:
+    """A token is 160 random bits, which need no slow hash."""
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _hasher():
+    import argon2
+
+    return argon2.PasswordHasher()
+
+
+def _unknown(name: str) -> NeurojointError:
+    return NeurojointError(f"there is no enabled user {name!r}", "see `neurojoint user list`")

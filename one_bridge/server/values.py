@@ -1,0 +1,237 @@
+"""Single values between clients and tables: parsing with limits, SQL literals, local times, identifiers of rows."""
+
+from __future__ import annotations
+
+import base64
+import datetime
+import json
+import math
+import re
+import zoneinfo
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from one_bridge.server.shapes import BadInput, Field, NotFound
+
+INTEGERS = {"int16": 15, "smallint": 15, "int32": 31, "integer": 31, "int": 31, "int64": 63, "bigint": 63}  # bits
+LONGEST_JSON = 1 << 20  # characters
+_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+
+
+def parse(field: Field, value: Any, attribute: Any = None, zone: str = "UTC") -> Any:
+    """A value that a client sent, as Python and the tables want it.
+
+    Parameters
+    ----------
+    field : what it is.
+    value : from JSON, a form or a query string; None stays None.
+    attribute : DataJoint's of the column, for its longest text and its range.
+    zone : IANA name, of times without an offset.
+
+    Raises
+    ------
+    BadInput : it is not of that kind, too long, or out of range.
+    """
+    if value is None:
+        return None
+    try:
+        found = _PARSERS[field.kind](value, zone)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise BadInput(field.name, str(error)) from None
+    if field.choices and found not in field.choices:
+        raise BadInput(field.name, f'"{value}" is not a valid choice: use one of {", ".join(field.choices)}.')
+    if attribute is not None:
+        _check_fits(field, found, str(attribute.original_type or attribute.type))
+    return found
+
+
+def literal(value: Any, backend: str) -> str:
+    r"""A value as SQL, so quoted that it cannot end the text it stands in.
+
+    >>> literal("it's", "postgresql"), literal("\\", "mysql"), literal(True, "mysql"), literal(1.5, "mysql")
+    ("'it''s'", "'\\\\'", 'TRUE', '1.5')
+    """
+    if isinstance(value, bool):
+        return "TRUE" if value else "FALSE"
+    if isinstance(value, int):
+        return str(int(value))
+    if isinstance(value, float):
+        return repr(value)
+    if isinstance(value, datetime.datetime):
+        return f"'{value.isoformat(sep=' ')}'"
+    if isinstance(value, datetime.date):
+        return f"'{value.isoformat()}'"
+    text = str(value).replace("'", "''")
+    return "'" + (text.replace("\\", "\\\\") if backend == "mysql" else text) + "'"
+
+
+def local_time(utc: datetime.datetime | None, zone: str) -> str | None:
+    """A time of the tables as records say it: local, without an offset, as ISO 8601.
+
+    >>> local_time(datetime.datetime(2023, 7, 1, 11), "Europe/London")
+    '2023-07-01T12:00:00'
+    """
+    if utc is None:
+        return None
+    try:
+        return utc.replace(tzinfo=datetime.UTC).astimezone(zoneinfo.ZoneInfo(zone)).replace(tzinfo=None).isoformat()
+    except (OverflowError, zoneinfo.ZoneInfoNotFoundError, ValueError):
+        return utc.isoformat()
+
+
+def to_id(values: Sequence[Any]) -> str:
+    """The identifier of a row in an address: the value itself, or a token of several.
+
+    >>> from_id(to_id(["lab", "KS014", "2020-01-01 00:00:00"]), 3)
+    ['lab', 'KS014', '2020-01-01 00:00:00']
+    """
+    if len(values) == 1:
+        return str(values[0])
+    text = json.dumps([str(value) for value in values], ensure_ascii=False, separators=(",", ":"))
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+def from_id(text: str, n: int) -> list[str]:
+    """The values behind an identifier.
+
+    Raises
+    ------
+    NotFound : it is none.
+    """
+    if n == 1:
+        return [text]
+    try:
+        values = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+        if isinstance(values, list) and len(values) == n and all(isinstance(value, str) for value in values):
+            return [printable(value) for value in values]
+    except (ValueError, RecursionError, BadInput):
+        pass  # not one of ours, as the line below says
+    raise NotFound
+
+
+def printable(text: str) -> str:
+    """The text, if a database can hold it (no NUL, no half of a surrogate pair)."""
+    if "\0" in text or any("\ud800" <= sign <= "\udfff" for sign in text):
+        raise ValueError("the text has signs that are not allowed.")
+    return text
+
+
+def is_uuid(text: str) -> bool:
+    """Is it a uuid in lower case?"""
+    return bool(_UUID.fullmatch(text))
+
+
+def _text(value: Any, _: str) -> str:
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise ValueError("Not a valid string.")
+    return printable(str(value))
+
+
+def _int(value: Any, _: str) -> int:
+    text = str(value).strip()
+    if isinstance(value, bool) or not re.fullmatch(r"[+-]?\d{1,19}", text, re.ASCII):
+        raise ValueError("A valid integer is required.")
+    return int(text)
+
+
+def _float(value: Any, _: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, str | int | float) or len(str(value)) > 40:
+        raise ValueError("A valid number is required.")
+    try:
+        found = float(value)
+    except ValueError:
+        raise ValueError("A valid number is required.") from None
+    if not math.isfinite(found):
+        raise ValueError("A finite number is required.")
+    return found
+
+
+def _bool(value: Any, _: str) -> bool:
+    known = {"true": True, "1": True, "false": False, "0": False}
+    found = known.get(str(value).strip().lower())
+    if found is None:
+        raise ValueError("Must be a valid boolean.")
+    return found
+
+
+def _date(value: Any, _: str) -> datetime.date:
+    if not isinstance(value, str) or not re.fullmatch(r"\d{4}-\d{2}-\d{2}", value.strip(), re.ASCII):
+        raise ValueError("Date has wrong format. Use YYYY-MM-DD.")
+    return datetime.date.fromisoformat(value.strip())
+
+
+def _time(value: Any, zone: str) -> datetime.datetime:
+    if not isinstance(value, str) or len(value) > 40:
+        raise ValueError("Datetime has wrong format. Use YYYY-MM-DDThh:mm:ss.")
+    try:
+        when = datetime.datetime.fromisoformat(value.strip().replace(" 00:00", "+00:00"))
+    except ValueError:
+        raise ValueError("Datetime has wrong format. Use YYYY-MM-DDThh:mm:ss.") from None
+    if when.tzinfo is None:
+        when = when.replace(tzinfo=zoneinfo.ZoneInfo(zone))
+    if not 1 < when.year < 9999:
+        raise ValueError("Datetime is out of range.")
+    return when.astimezone(datetime.UTC).replace(tzinfo=None)
+
+
+def _json(value: Any, _: str) -> dict | list:
+    if isinstance(value, str):
+        if len(value) > LONGEST_JSON:
+            raise ValueError("JSON is too long.")
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError):
+            raise ValueError("Value must be valid JSON.") from None
+    if not isinstance(value, dict | list):
+        raise ValueError("JSON must be an object or a list.")
+    try:
+        text = json.dumps(value, allow_nan=False, ensure_ascii=False)
+    except (ValueError, RecursionError):
+        raise ValueError("Value must be valid JSON.") from None
+    if len(text) > LONGEST_JSON:
+        raise ValueError("JSON is too long.")
+    printable(text)
+    if "\\u0000" in text:
+        raise ValueError("JSON has signs that are not allowed.")
+    return value
+
+
+def _uuid(value: Any, _: str) -> str:
+    text = str(value).strip().rstrip("/").rsplit("/", 1)[-1].lower()  # a url of a record names it too
+    if not is_uuid(text):
+        raise ValueError(f"“{str(value)[:80]}” is not a valid UUID.")
+    return text
+
+
+_PARSERS = {
+    "text": _text,
+    "int": _int,
+    "float": _float,
+    "bool": _bool,
+    "date": _date,
+    "time": _time,
+    "json": _json,
+    "uuid": _uuid,
+}
+
+
+def _check_fits(field: Field, value: Any, declared: str) -> None:
+    longest = re.search(r"char(?:acter varying|acter)?\((\d+)\)", declared.lower())
+    if isinstance(value, str) and longest and len(value) > int(longest[1]):
+        raise BadInput(field.name, f"Ensure this field has no more than {longest[1]} characters.")
+    bits = INTEGERS.get(declared.lower().split("(")[0])
+    if isinstance(value, int) and not isinstance(value, bool) and bits and not -(1 << bits) <= value < 1 << bits:
+        raise BadInput(field.name, "This number is out of range.")
+
+
+def key_condition(columns: Sequence[str], rows: Sequence[Sequence[Any] | Mapping[str, Any]], backend: str) -> str:
+    """SQL that selects the rows with these values of some columns; false where there are none."""
+    if not rows:
+        return "1=0"
+    values = [[row[name] for name in columns] if isinstance(row, Mapping) else row for row in rows]
+    if len(columns) == 1:
+        return f"{columns[0]} IN ({', '.join(literal(row[0], backend) for row in values)})"
+    return " OR ".join(
+        "(" + " AND ".join(f"{c} = {literal(v, backend)}" for c, v in zip(columns, row, strict=True)) + ")"
+        for row in values
+    )

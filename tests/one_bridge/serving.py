@@ -1,0 +1,80 @@
+"""A running server for the tests of the HTTP face: real application, real sockets, in a thread."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import datajoint as dj
+import requests
+import uvicorn
+
+from one_bridge.server.app import create_app
+from one_bridge.server.users import Users
+
+PASSWORD = "correct horse"
+ROLES = {"ada": "admin", "max": "manager", "mia": "member", "pat": "public"}
+
+
+@dataclass
+class Served:
+    """Where the server is, and who may use it."""
+
+    url: str
+    root: Path
+    users: Users
+    app: object
+
+    def token(self, name: str = "mia") -> str:
+        return self.users.issue_token(name, "test")
+
+    def session(self, name: str | None = "mia") -> requests.Session:
+        """A requests session that is logged in as one of ROLES, or not at all."""
+        found = requests.Session()
+        if name:
+            found.headers["Authorization"] = f"Token {self.token(name)}"
+        return found
+
+
+@contextlib.contextmanager
+def serving(connection: dj.Connection, root: Path, home: Path, public_read: bool = False) -> Iterator[Served]:
+    """Serve the tables on a free port of 127.0.0.1."""
+    users = accounts(home / "users.sqlite")
+    app = create_app(connection, users, root, home, public_read, "test")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, log_level="warning"))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    until = time.monotonic() + 20
+    while not server.started:
+        assert thread.is_alive() and time.monotonic() < until, "the server does not start"
+        time.sleep(0.01)
+    try:
+        yield Served(f"http://127.0.0.1:{port}", root, users, app)
+    finally:
+        server.should_exit = True
+        thread.join(20)
+
+
+def accounts(path: Path) -> Users:
+    """The accounts ROLES; their passwords are hashed once a run."""
+    users = Users(path)
+    if not _made:
+        for name, role in ROLES.items():
+            users.add(name, PASSWORD, role)
+        users._store().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        _made.append(path.read_bytes())
+    else:
+        path.touch(0o600)
+        path.write_bytes(_made[0])
+    return users
+
+
+_made: list[bytes] = []
