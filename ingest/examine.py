@@ -174,11 +174,9 @@ def _named(
             problems.append(Problem(printable(f"{session}/{file.path}"), "not_alf", printable(f"{what} is not ALF")))
             continue
         rel_path = f"{folder}/{name.dataset}" if folder else name.dataset
-        sizes = {"collection": place[0], "alf_object": name.alf_object, "attribute": name.attribute,
-                 "extension": name.extension, "revision": place[1]}  # fmt: skip
-        too_long = [part for part, value in sizes.items() if len(value) > _LONGEST[part]]
+        too_long = _too_long(name, *place)
         if too_long or len(rel_path) > LONGEST["rel_path"] or len(session) + len(file.path) >= LONGEST["file_path"]:
-            detail = f"the {too_long[0] if too_long else 'path'} is too long"
+            detail = f"the {too_long or 'path'} is too long"
             problems.append(Problem(printable(f"{session}/{file.path}"), "not_alf", detail))
             continue
         if rel_path in taken:
@@ -189,6 +187,15 @@ def _named(
         named[file.path] = (name, *place, rel_path)
         kept.append(file)
     return named, kept
+
+
+def _too_long(name: alf.AlfName, collection: str, revision: str) -> str:
+    """The part of a name that the tables cannot hold; empty where they can."""
+    parts = {
+        "collection": collection, "alf_object": name.alf_object, "attribute": name.attribute,
+        "extension": name.extension, "revision": revision,
+    }  # fmt: skip
+    return next((part for part, value in parts.items() if len(value) > _LONGEST[part]), "")
 
 
 def _is_known(file: File, known: Known) -> bool:
@@ -321,7 +328,9 @@ def _refused_by_object(report: Report, names: Mapping[str, tuple]) -> dict[tuple
     for problem in report.problems:
         folder, _, file_name = problem.path[start:].rpartition("/")
         name, place = alf.parse_name(file_name), alf.parse_folder(folder)
-        if problem.column or name is None or place is None or problem.reason == "bad_metadata":
+        if problem.column or name is None or place is None or problem.reason in ("bad_metadata", "not_alf"):
+            continue
+        if _too_long(name, *place):
             continue
         columns = [column.name for column in alf.columns_by_attribute(name.alf_object).get(name.attribute, ())]
         for column in columns or [name.attribute]:
