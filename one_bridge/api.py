@@ -126,14 +126,13 @@ class ONE(OldCalls, Descriptions, Aggregates, Tables, One):
                 return paths
             found = query.datasets(wanted, self._reading) & query.one_of("rel_path", paths)
             return util.filter_datasets(frames.frame("datasets", query.dataset_rows(found)), **filters)
-        nothing = frames.frame("datasets", query.dataset_rows(data.Dataset() & []))
         eid = self.to_eid(eid)
         if not eid:
-            return nothing
+            return self._dataset_frame([])
         found = query.datasets(wanted, self._reading) & (acquisition.Session() & by_ids("eid", [eid])).proj()
         rows = frames.frame("datasets", query.dataset_rows(found))
         if rows.empty:
-            return nothing
+            return rows
         datasets = util.filter_datasets(rows.droplevel("eid"), **filters)
         if details:
             return pd.concat({eid: datasets}, names=["eid"]) if keep_eid_index else datasets

@@ -10,6 +10,7 @@ from uuid import UUID
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 from one.alf.cache import EMPTY_DATASETS_FRAME, EMPTY_SESSIONS_FRAME, QC_TYPE, cast_index_object
 
 _EMPTY = {
@@ -64,8 +65,5 @@ def _column(values: pa.ChunkedArray, kind: pa.DataType) -> pa.Array:
     if not pa.types.is_dictionary(kind):
         return values.cast(kind)
     levels = pa.array(list(QC_TYPE.categories), pa.string())
-    codes = pa.compute.index_in(values.cast(pa.string()), levels).cast(pa.int8())
-    return pa.chunked_array(
-        [pa.DictionaryArray.from_arrays(chunk, levels, ordered=True) for chunk in codes.chunks] or [pa.array([], kind)],
-        kind,
-    )
+    codes = pc.index_in(values.cast(pa.string()), levels).cast(pa.int8()).combine_chunks()
+    return pa.DictionaryArray.from_arrays(codes, levels, ordered=True)

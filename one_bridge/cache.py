@@ -1,0 +1,128 @@
+"""The client's cache tables, made from the database: what `one.api.One(cache_dir=root)` reads in its local mode."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from one_bridge import frames, query
+from one_bridge.matching import Reading, vocabulary
+from pipeline.errors import NeurojointError
+from pipeline.schemas import acquisition, data
+
+ORIGIN = "neurojoint"
+"""Where tables come from, as the client records it."""
+
+OLDEST_CLIENT = "2.10.0"
+"""The first version of ONE-api that reads tables with QC and default revisions."""
+
+
+def export(folder: str | Path, tag: str | None = None) -> list[Path]:
+    """Write `sessions.pqt`, `datasets.pqt`, `insertions.pqt` and `cache_info.json`; each file is whole or the old one.
+
+    Parameters
+    ----------
+    folder : of the tables, made if it is missing; the data root, if the client is to find the files too.
+    tag : only the datasets of this tag, their sessions and insertions.
+
+    Returns
+    -------
+    The files.
+
+    Raises
+    ------
+    NeurojointError : no such tag.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    marks = info(tag)
+    found = tables(tag, marks)
+    marks["tables"] = {f"{name}.pqt": {"nrecs": table.num_rows} for name, table in found.items()}
+    with contextlib.ExitStack() as written:
+        files = [
+            written.enter_context(
+                _replacing(folder / f"{name}.pqt", lambda file, table=table: pq.write_table(table, file))
+            )
+            for name, table in found.items()
+        ]
+        text = json.dumps(marks, indent=1)
+        files.append(
+            written.enter_context(_replacing(folder / "cache_info.json", lambda file: Path(file).write_text(text)))
+        )
+    return files
+
+
+def tables(tag: str | None = None, marks: dict[str, Any] | None = None) -> dict[str, pa.Table]:
+    """The tables as of one moment: name -> table with the types and marks that the client expects.
+
+    Raises
+    ------
+    NeurojointError : no such tag.
+    """
+    marks = marks or info(tag)
+    reading = Reading(tag=tag)
+    with _one_moment():
+        sessions = query.session_rows(query.sessions(reading=reading)).sort_by("eid")
+        datasets = query.dataset_rows(query.datasets(reading=reading))
+        insertions = query.insertion_rows(query.insertions(reading=reading))
+    rows = {"sessions": sessions, "datasets": datasets, "insertions": insertions}
+    return {name: _readable(frames.table(name, found, marks)) for name, found in rows.items()}
+
+
+def info(tag: str | None = None) -> dict[str, Any]:
+    """What the client wants to know of the tables: `cache_info.json` and `/cache/info`.
+
+    Raises
+    ------
+    NeurojointError : no such tag.
+    """
+    if tag is not None and not (data.Tag() & {"tag": tag}):
+        known = ", ".join(vocabulary(data.Tag, "tag")) or "none"
+        raise NeurojointError(f"there is no tag {tag!r}", f"tags are: {known}")
+    now = datetime.datetime.now().isoformat(sep=" ", timespec="minutes")
+    marks = {"date_created": now, "origin": ORIGIN, "min_api_version": OLDEST_CLIENT}
+    return marks | ({"database_tags": [tag]} if tag else {})
+
+
+def _readable(table: pa.Table) -> pa.Table:
+    """Without rows a parquet file forgets the categories of QC, and the client fails on them: plain text then."""
+    if table.num_rows or "qc" not in table.column_names:
+        return table
+    place = table.column_names.index("qc")
+    return table.set_column(place, "qc", pa.array([], pa.string()))
+
+
+@contextlib.contextmanager
+def _one_moment() -> Iterator[None]:
+    """Queries inside see the rows of one moment, whatever is written meanwhile."""
+    connection = acquisition.Session().connection
+    if connection.in_transaction:
+        yield
+        return
+    with connection.transaction:
+        if connection.adapter.backend == "postgresql":
+            connection.query("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        yield
+
+
+@contextlib.contextmanager
+def _replacing(path: Path, write: Any) -> Iterator[Path]:
+    """Write beside a file at once; take its place at the end if nothing went wrong."""
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+    os.close(handle)
+    try:
+        write(name)
+        Path(name).chmod(0o644)
+        yield path
+        Path(name).replace(path)
+    finally:
+        Path(name).unlink(missing_ok=True)
