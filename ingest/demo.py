@@ -27,7 +27,8 @@ class Animal:
     performance_easy: float | None  # of the last day, fraction, 0-1
     status: str
     days: int | None  # training days to the first trained status
-    missing: str  # for the next status, in words
+    next_status: str
+    missing: tuple[str, ...]  # for the next status, in words
 
 
 def run(
@@ -72,7 +73,11 @@ def animals() -> list[Animal]:
         training = (behavior_analysis.SubjectTraining & key & RULES).to_dicts()
         days = (behavior_analysis.DailySummary & key).to_dicts(order_by="summary_date DESC", limit=1)
         trials = (behavior.TrialSet & key).to_arrays("n_trials")
-        one = training[0] if training else {"training_status": "", "days_to_status": {}, "missing_for_next": []}
+        one = (
+            training[0]
+            if training
+            else {"training_status": "", "days_to_status": {}, "next_status": "", "missing_for_next": []}
+        )
         trained = [day for status, day in one["days_to_status"].items() if status.startswith("trained")]
         found.append(
             Animal(
@@ -82,7 +87,8 @@ def animals() -> list[Animal]:
                 performance_easy=days[0]["day_performance_easy"] if days else None,
                 status=one["training_status"],
                 days=min(trained) if trained else None,
-                missing="; ".join(one["missing_for_next"]),
+                next_status=one["next_status"],
+                missing=tuple(one["missing_for_next"]),
             )
         )
     return found
@@ -95,14 +101,18 @@ def show(console: Console, root: Path, found: list[Animal]) -> None:
         table.add_column(name, justify=justify)
     table.add_column("status")
     table.add_column("trained on day", justify="right")
-    table.add_column("missing for the next status", overflow="fold")
     for one in found:
         easy = "" if one.performance_easy is None else f"{100 * one.performance_easy:.0f} %"
         days = "" if one.days is None else str(one.days)
-        table.add_row(one.subject, str(one.n_sessions), f"{one.n_trials:,}", easy, one.status, days, one.missing)
+        table.add_row(one.subject, str(one.n_sessions), f"{one.n_trials:,}", easy, one.status, days)
     n_trained = sum(one.days is not None for one in found)
     console.print()
     console.print(table)
+    for one in found:
+        if one.missing:
+            console.print(
+                f"\n[bold]{one.subject}[/] lacks for {one.next_status}: {'; '.join(one.missing)}", highlight=False
+            )
     console.print(
         f"\n{len(found)} mice, {sum(one.n_sessions for one in found)} sessions, "
         f"{sum(one.n_trials for one in found):,} trials; {n_trained} mice are trained "

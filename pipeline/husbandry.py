@@ -27,7 +27,7 @@ def water_arguments(key: dict[str, Any]) -> dict[str, Any]:
         action.WaterRestriction & key,
         "restriction_start", "restriction_end", "reference_weight", order_by="restriction_start",
     )  # fmt: skip
-    implants = (subject.Implant & key).to_dicts(order_by="implant_date DESC", limit=1)
+    implants = fetch_columns(subject.Implant & key, "implant_date", "implant_weight", order_by="implant_date")
 
     def dates(table: pa.Table, name: str) -> np.ndarray:
         return local_dates(table[name], rules["time_zone"])
@@ -42,7 +42,8 @@ def water_arguments(key: dict[str, Any]) -> dict[str, Any]:
         "restriction_starts": dates(restrictions, "restriction_start"),
         "restriction_ends": dates(restrictions, "restriction_end"),
         "reference_weights": restrictions["reference_weight"].to_numpy(),
-        "implant_weight": implants[0]["implant_weight"] if implants else 0.0,
+        "implant_dates": implants["implant_date"].to_numpy(),
+        "implant_weights": implants["implant_weight"].to_numpy(),
         "reference_weight_pct": rules["reference_weight_pct"],
         "zscore_weight_pct": rules["zscore_weight_pct"],
     }

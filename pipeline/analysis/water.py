@@ -37,7 +37,7 @@ class WaterDays:
     dates: NDArray  # datetime64[D], of the lab
     restricted: NDArray  # bool: water was restricted on that day
     weighed: NDArray  # bool: there was a weighing on that day
-    weight: NDArray  # first weighing of the day
+    weight: NDArray  # last weighing of the day
     reference_weight: NDArray  # at the start of the restriction
     expected_weight: NDArray
     weight_pct: NDArray  # weight over expected weight, both without the implant, percent
@@ -62,7 +62,8 @@ def water_days(
     reference_weights: ArrayLike,
     *,
     until: np.datetime64 | None = None,
-    implant_weight: float = 0.0,
+    implant_dates: ArrayLike = (),
+    implant_weights: ArrayLike = (),
     reference_weight_pct: float = 0.85,
     zscore_weight_pct: float = 0.0,
     critical_weight_pct: float = CRITICAL_WEIGHT_PCT,
@@ -81,7 +82,7 @@ def water_days(
     restriction_starts, restriction_ends, reference_weights : (k,) dates of the lab (NaT: still going on), g with
         implant (NaN or 0: the last weighing up to the start)
     until : last day of a restriction that still goes on; by default the last day with an entry
-    implant_weight : g
+    implant_dates, implant_weights : (i,) dates of the lab, g that the animal carries from that date on
     reference_weight_pct, zscore_weight_pct : of the lab: the expected weight is their weighted mean of the reference
         weight and the weight of the same z-score at the present age; their sum is the minimum as a fraction of it
     critical_weight_pct : fraction of the expected weight
@@ -116,27 +117,26 @@ def water_days(
     spans = [np.arange(start, end + 1) for start, end in zip(starts, ends, strict=True)]
     dates = np.unique(np.concatenate((entries, *spans)))
 
-    first_of_day, first = np.unique(weighed_on, return_index=True)
     weight = np.full(dates.size, np.nan)
-    weight[np.searchsorted(dates, first_of_day)] = weights[first]
+    weight[np.searchsorted(dates, weighed_on)] = weights  # of several on one day the last
     known_weight = _last_known(weight)
+    implants = _pairs("implants", implant_dates, implant_weights)
+    implant, implant_then = (_since(when, *implants) for when in (dates, starts))
 
     restriction = np.searchsorted(starts, dates, side="right") - 1
     restricted = (restriction >= 0) & (dates <= np.append(ends, dates[:1])[restriction])
     references = np.array([_reference(s, r, weighed_on, weights) for s, r in zip(starts, references, strict=True)])
     reference = np.where(restricted, np.append(references, np.nan)[restriction], np.nan)
-    zscore = _zscore_weight(
-        reference, np.append(starts, dates[:1])[restriction], dates, implant_weight, birth_date, growth
-    )
+    bare_reference = reference - np.append(implant_then, np.nan)[restriction]
+    zscore = _zscore_weight(bare_reference, np.append(starts, dates[:1])[restriction], dates, birth_date, growth)
     total_pct = reference_weight_pct + zscore_weight_pct
     share = zscore_weight_pct / total_pct if total_pct > 0 else np.nan
-    bare_reference = reference - implant_weight
     bare_expected = (1 - share) * bare_reference + share * np.where(np.isfinite(zscore), zscore, bare_reference)
 
-    pct = 100 * (weight - implant_weight) / bare_expected
-    known_pct = 100 * (known_weight - implant_weight) / bare_expected
+    pct = 100 * (weight - implant) / bare_expected
+    known_pct = 100 * (known_weight - implant) / bare_expected
     light = known_pct < 100 * total_pct
-    expected_water = np.where(light, WATER_PER_WEIGHT_UNDERWEIGHT, WATER_PER_WEIGHT) * (known_weight - implant_weight)
+    expected_water = np.where(light, WATER_PER_WEIGHT_UNDERWEIGHT, WATER_PER_WEIGHT) * (known_weight - implant)
     expected_water = np.where(restricted, expected_water, np.nan)
     day = np.searchsorted(dates, given_on)
     measured, in_session, adlib = np.nan_to_num(volumes), in_session.astype(bool), adlib.astype(bool)
@@ -149,7 +149,7 @@ def water_days(
         weighed=np.isfinite(weight),
         weight=weight,
         reference_weight=reference,
-        expected_weight=bare_expected + implant_weight,
+        expected_weight=bare_expected + implant,
         weight_pct=pct,
         water_reward=reward,
         water_supplement=supplement,
@@ -178,6 +178,11 @@ def _last_known(values: NDArray) -> NDArray:
     return np.where(index >= 0, values[index], np.nan)
 
 
+def _since(dates: NDArray, since: NDArray, values: NDArray) -> NDArray:
+    """At each date the value that began last; 0 before the first."""
+    return np.append(values, 0.0)[np.searchsorted(since, dates, side="right") - 1]
+
+
 def _reference(start: np.datetime64, given: float, weighed_on: NDArray, weights: NDArray) -> float:
     """The reference weight that was given, else the last weighing up to the start, else the first after it."""
     if np.isfinite(given) and given > 0:
@@ -189,10 +194,9 @@ def _reference(start: np.datetime64, given: float, weighed_on: NDArray, weights:
 
 
 def _zscore_weight(
-    reference: NDArray,
+    bare_reference: NDArray,
     starts: NDArray,
     dates: NDArray,
-    implant_weight: float,
     birth_date: np.datetime64 | None,
     growth: Growth | None,
 ) -> NDArray:
@@ -201,7 +205,7 @@ def _zscore_weight(
         return np.full(dates.size, np.nan)
     weeks = [(when - np.datetime64(birth_date, "D")).astype(float) / 7 for when in (starts, dates)]
     (mean_then, sd_then), (mean_now, sd_now) = (growth.at(age) for age in weeks)
-    return mean_now + sd_now * (reference - implant_weight - mean_then) / sd_then
+    return mean_now + sd_now * (bare_reference - mean_then) / sd_then
 
 
 def _no_days() -> WaterDays:

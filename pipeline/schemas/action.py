@@ -197,7 +197,7 @@ class WaterHistory(dj.Computed):
         ---
         restricted                 : bool            # water was restricted
         weighed                    : bool            # there was a weighing
-        day_weight=null            : float64         # first weighing of the day, with implant, g
+        day_weight=null            : float64         # last weighing of the day, with implant, g
         day_reference_weight=null  : float64         # with implant, g
         expected_weight=null       : float64         # with implant, g
         weight_pct=null            : float64         # weight over expected weight, both without implant, percent

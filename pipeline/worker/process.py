@@ -38,7 +38,7 @@ class Assignment:
 
     Attributes
     ----------
-    open_tables : connects and returns the populated tables; a function of a module, since processes are spawned
+    open_tables : connects and returns the populated tables; it must pickle, since processes share nothing
     labels : the tables to work on
     settings : the settings that differ from the defaults
     once : end when nothing is left to do
@@ -170,7 +170,7 @@ class Loop:
 
 
 def main(assignment: Assignment, board: Board, slot: int, report: Any) -> None:
-    """The life of a spawned worker; it exits with 0, or with `TRY_AGAIN` or 1 and the reason sent to `report`."""
+    """The life of a worker process; it exits with 0, or with `TRY_AGAIN` or 1 and the reason sent to `report`."""
     stop = Stop()
     stop.install()
     threading.Thread(target=_end_with_parent, daemon=True).start()

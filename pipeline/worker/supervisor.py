@@ -16,7 +16,7 @@ from typing import Any
 
 import datajoint as dj
 
-from pipeline import settings
+from pipeline import SCHEMAS, settings
 from pipeline.database import registry
 from pipeline.database.address import Address
 from pipeline.database.connection import raw_connection
@@ -25,15 +25,19 @@ from pipeline.worker import liveness, process
 from pipeline.worker.board import Board
 
 LONGEST_BACKOFF_SECONDS = 30.0
-MOST_FAILED_STARTS = 8  # in a row, of one worker, where the work is to end some time; about 90 s
-MOST_CRASHES = 3  # in a row, of one worker, that are not the database's fault
+LONGEST_BACKOFF_KILLED_SECONDS = 4.0
+MOST_FAILED_STARTS = 8  # in a row, of one worker, for want of a database where the work is to end some time; about 90 s
+MOST_KILLED = 20  # in a row, of one worker, before it computed anything
+MOST_CRASHES = 3  # in a row, of one worker, by an error of the program
 
 _POLL_SECONDS = 0.2
 _RATE_SECONDS = 60.0
 # One numerical thread a process: the processes are the parallelism.
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
 
-_spawn = multiprocessing.get_context("spawn")
+# Where it exists, workers are forked from a small server that has imported everything and connected to nothing.
+_METHOD = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
+_context = multiprocessing.get_context(_METHOD)
 
 
 @dataclass
@@ -74,7 +78,7 @@ def work(
     max_seconds : ask the workers to end after that time.
     watch : is called with the counters about five times a second.
     say : is called with a line where something is worth telling, e.g. that a worker died.
-    open_tables : how a worker connects (a function of a module).
+    open_tables : how a worker connects; it must be importable or picklable.
 
     Raises
     ------
@@ -94,6 +98,8 @@ def work(
     board = Board(labels, processes or chosen.processes)
     supervisor = _Supervisor(assignment, board, processes or chosen.processes, watch, say)
     address = tables[0]().connection.address
+    if _METHOD == "forkserver":
+        _context.set_forkserver_preload(["pipeline.worker.process", *(f"pipeline.schemas.{name}" for name in SCHEMAS)])
     with supervisor.catching_signals(), _heartbeats(address, supervisor.activities), _environment(_ONE_THREAD):
         return supervisor.run()
 
@@ -189,9 +195,9 @@ class _Supervisor:
             if self._is_ending:
                 worker.is_over = True
                 continue
-            worker.report, sender = _spawn.Pipe(duplex=False)
+            worker.report, sender = _context.Pipe(duplex=False)
             worker.finished_at_start = self._finished(worker)
-            worker.process = _spawn.Process(
+            worker.process = _context.Process(
                 target=process.main, args=(self.assignment, self.board, worker.slot, sender)
             )
             with _deaf_to_interrupts():
@@ -214,11 +220,13 @@ class _Supervisor:
             worker.is_over = True
             return
         worker.failures = 1 if self._finished(worker) > worker.finished_at_start else worker.failures + 1
-        if code not in (0, process.TRY_AGAIN) and code > 0 and worker.failures >= MOST_CRASHES:
-            raise NeurojointError("the workers cannot start", reason or f"exit code {code}")
-        if code == process.TRY_AGAIN and worker.failures >= MOST_FAILED_STARTS and self._has_end:
-            raise DatabaseUnavailable("the workers have no connection", reason or "try again later")
-        wait = 0.0 if worker.failures <= 1 else min(LONGEST_BACKOFF_SECONDS, 0.25 * 2**worker.failures)
+        if code == process.TRY_AGAIN:
+            if worker.failures >= MOST_FAILED_STARTS and self._has_end:
+                raise DatabaseUnavailable("the workers have no connection", reason or "try again later")
+        elif code and worker.failures >= (MOST_KILLED if code < 0 else MOST_CRASHES):
+            raise NeurojointError("the workers cannot start", reason or _obituary(code, reason))
+        longest = LONGEST_BACKOFF_KILLED_SECONDS if code < 0 else LONGEST_BACKOFF_SECONDS
+        wait = 0.0 if worker.failures <= 1 else min(longest, 0.25 * 2**worker.failures)
         worker.start_at = time.monotonic() + wait
         self.restarts += 1
         self.board.ask_for_pass()  # whose jobs were reserved is to be looked at

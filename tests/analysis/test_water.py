@@ -18,15 +18,16 @@ def status(weighings: dict[str, float], waters: list[tuple] = (), restrictions: 
 
 
 START = ("2026-01-05", "NaT", 25.0)
+IMPLANT = {"implant_dates": ["2025-12-01"], "implant_weights": [3.0]}
 
 
 def test_percentage_and_expected_weight_are_taken_without_the_implant():
     """25 g with a 3 g implant: 85 % of 22 g is 18.7 g, with the implant 21.7 g."""
-    days = status({"2026-01-05": 25.0, "2026-01-06": 21.7}, restrictions=[START], implant_weight=3.0)
+    days = status({"2026-01-05": 25.0, "2026-01-06": 21.7}, restrictions=[START], **IMPLANT)
     assert days.weight_pct == pytest.approx([100, 85])
     assert days.expected_weight == pytest.approx([25, 25])
     assert days.underweight.tolist() == [False, False]
-    lighter = status({"2026-01-06": 21.6}, restrictions=[START], implant_weight=3.0)
+    lighter = status({"2026-01-06": 21.6}, restrictions=[START], **IMPLANT)
     assert lighter.underweight.tolist()[-1]
 
 
@@ -143,3 +144,17 @@ def test_an_impossible_weight_is_refused(weight):
 
 def test_no_entry_is_no_day():
     assert status({}).dates.size == 0
+
+
+def test_an_implant_counts_from_its_day_on():
+    """20 g before, 23 g with 3 g of implant after: the animal itself has not changed."""
+    weighings = {"2026-01-05": 20.0, "2026-01-07": 23.0}
+    implant = {"implant_dates": ["2026-01-06"], "implant_weights": [3.0]}
+    days = status(weighings, restrictions=[("2026-01-05", "NaT", 20.0)], **implant)
+    assert days.weight_pct[[0, -1]] == pytest.approx([100, 100])
+    assert days.expected_weight[[0, -1]] == pytest.approx([20, 23])
+
+
+def test_of_several_weighings_on_one_day_the_last_counts():
+    days = water_days(["2026-01-05"] * 2, [25.0, 24.5], [], [], [], [], [], [], [])
+    assert days.weight.tolist() == [24.5]
