@@ -68,9 +68,11 @@ def to_spikeinterface(recording: Recording, sync: bool = False):
     CbinError : SpikeInterface is not installed
     """
     try:
-        from .spikeinterface_recording import CbinRecording
+        import spikeinterface.core  # noqa: F401
     except ImportError as error:
         raise CbinError("SpikeInterface is not installed.", remedy="pip install spikeinterface") from error
+    from .spikeinterface_recording import CbinRecording
+
     return CbinRecording(
         str(recording.path.absolute()),
         n_channels=recording.n_channels,

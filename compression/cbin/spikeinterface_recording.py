@@ -1,13 +1,17 @@
-"""The SpikeInterface class behind `cbin.adapters.to_spikeinterface`; importing it needs SpikeInterface."""
+"""The SpikeInterface class behind `cbin.adapters.to_spikeinterface`; of use only where SpikeInterface is installed."""
 
 from __future__ import annotations
 
 import numpy as np
-from spikeinterface.core import BaseRecording, BaseRecordingSegment
 
 from .archive import header_of
 from .reader import open as open_recording
 from .recording import Recording
+
+try:
+    from spikeinterface.core import BaseRecording, BaseRecordingSegment
+except ImportError:  # the module can be imported, for its documentation and by tests, but makes no recordings
+    BaseRecording = BaseRecordingSegment = object
 
 
 class CbinRecording(BaseRecording):
