@@ -1,6 +1,5 @@
 """Recordings that are compressed while they run: readers see whole chunks, crashes lose only what was not yet one."""
 
-import os
 import subprocess
 import sys
 import textwrap
@@ -63,7 +62,7 @@ def test_what_a_crash_left_behind_the_last_chunk_is_cut_off(tmp_path):
         os._exit(9)
         """
     subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=False, timeout=120)
-    assert os.path.getsize(path) > cbin.read_header(tmp_path / "x.ch").offsets[-1]
+    assert path.stat().st_size > cbin.read_header(tmp_path / "x.ch").offsets[-1]
     with cbin.open(path) as opened:
         assert opened.shape == (100, 5)
     header = cbin.append(path, np.full((30, 5), 7, np.int16))
