@@ -142,12 +142,15 @@ def dotted(row: Row) -> str:
 
 
 def data_url(row: Row) -> str:
-    """Where the file of a dataset can be downloaded: its path, with its uuid before the last suffix."""
+    """Where the file of a dataset can be downloaded: its path, with its uuid before the last suffix.
+
+    As in Alyx nothing is quoted: clients take the path of the file from it, `#revision#` included.
+    """
     folder, _, name = row["rel_path"].rpartition("/")
     stem, _, suffix = name.rpartition(".")
     session = f"{row['lab']}/Subjects/{row['subject']}/{row['session_date']}/{row['session_number']:03d}"
     parts = [session, folder, f"{stem}.{row['dataset_id']}.{suffix}"]
-    return f"{DATA}/{quote('/'.join(part for part in parts if part))}"
+    return f"{DATA}/{'/'.join(part for part in parts if part)}"
 
 
 def record_url(row: Row) -> str | None:
