@@ -38,19 +38,17 @@ def start(folder: Path, *options: str) -> tuple[str, Callable[[], None]]:
     """
     server, install = _program("mariadbd"), _program("mariadb-install-db")
     as_user = _unprivileged()
-    data = _enterable(folder, as_user) / "mariadb"
+    # A unix socket's path holds at most 107 bytes; servers that share a folder for scratch files delete one another's.
+    data, socket_folder = _enterable(folder, as_user) / "mariadb", Path(tempfile.mkdtemp(prefix="mariadb-"))
     data.mkdir(mode=0o700)
     if as_user:
-        os.chown(data, as_user["user"], as_user["group"])
-    common = ["--no-defaults", f"--datadir={data}"]
+        for path in (data, socket_folder):
+            os.chown(path, as_user["user"], as_user["group"])
+    common = ["--no-defaults", f"--datadir={data}", f"--tmpdir={socket_folder}"]
     subprocess.run(
         [install, *common, "--auth-root-authentication-method=normal", "--skip-test-db", "--skip-name-resolve"],
         **as_user, cwd="/", check=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
     )  # fmt: skip
-    # A unix socket's path holds at most 107 bytes.
-    socket_folder = Path(tempfile.mkdtemp(prefix="mariadb-"))
-    if as_user:
-        os.chown(socket_folder, as_user["user"], as_user["group"])
     sock, password = socket_folder / "s", secrets.token_urlsafe(12)
     port = free_port()
     log = data.with_suffix(".log").open("wb")
