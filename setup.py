@@ -4,7 +4,7 @@ from pathlib import Path
 
 from setuptools import find_packages, setup
 
-TOP_LEVEL = ["pipeline", "ingest"]
+TOP_LEVEL = ["pipeline", "ingest", "one_bridge"]
 
 setup(
     name="neurojoint",
