@@ -17,7 +17,7 @@ from ingest import identity
 from ingest.facts import Facts
 from ingest.scan import LONGEST, File, Folder, Problem, SessionKey, list_files, printable, summary
 from pipeline import alf
-from pipeline.alf_object import ARRAY_FORMATS, Content, assemble
+from pipeline.alf_object import ARRAY_FORMATS, Assembled, Content, assemble
 from pipeline.alf_reader import HEADER, load, npy_header
 from pipeline.errors import InvalidData
 from pipeline.refusals import refuse
@@ -125,7 +125,7 @@ def examine(root: Path, key: SessionKey, path: str, known: Known, time_zone: str
         )  # fmt: skip
     report.facts, wrong = session_facts.session_facts(key, description, settings, time_zone)
     report.problems += wrong
-    _assemble(report, contents, names)
+    _assemble(report, contents)
     if not stable or any(problem.reason in PASSING for problem in report.problems):
         report.folder = report.folder._replace(signature="")
     return report
@@ -291,21 +291,35 @@ def _is_fact_file(name: alf.AlfName) -> bool:
     return name.dataset in (session_facts.DESCRIPTION, session_facts.SETTINGS)
 
 
-def _assemble(report: Report, contents: Mapping[str, Content], names: Mapping[str, tuple]) -> None:
-    """Fill `report.objects`, and report the columns that break the rules."""
-    chosen = default_versions([(without_revision(f.rel_path, f.revision), f.revision) for f in report.files])
-    groups: dict[tuple[str, str], list[Found]] = defaultdict(list)
-    for file in report.files:
-        if (without_revision(file.rel_path, file.revision), file.revision) in chosen:
-            groups[file.collection, file.alf_object].append(file)
-    refused = _refused_by_object(report, names)
+def _assemble(report: Report, contents: Mapping[str, Content]) -> None:
+    """Fill `report.objects`, report the columns that break the rules, and drop the files that cannot be read at all."""
+    groups: dict[tuple[str, str], list[Found]] = {}
+    found: dict[tuple[str, str], Assembled] = {}
+    again: set[tuple[str, str]] | None = None  # the groups to assemble; None: all
+    while again is None or again:
+        chosen = default_versions([(without_revision(f.rel_path, f.revision), f.revision) for f in report.files])
+        groups = defaultdict(list)
+        for file in report.files:
+            if (without_revision(file.rel_path, file.revision), file.revision) in chosen:
+                groups[file.collection, file.alf_object].append(file)
+        for group in groups if again is None else again & groups.keys():
+            found[group] = assemble(group[1], {file.rel_path: contents[file.rel_path] for file in groups[group]})
+        again = set()
+        for group in groups:
+            unread = {one.path: one for one in found[group].refusals if not one.column}
+            for file in [file for file in report.files if file.rel_path in unread]:
+                error = unread[file.rel_path]
+                report.problems.append(Problem(file.file_path, error.reason, error.detail[:1000]))
+                report.files.remove(file)  # an earlier revision may now be the default
+                again.add(group)
+    refused = _refused_by_object(report)
     for group in groups.keys() | refused.keys():
-        files = groups.get(group, [])
-        found = assemble(group[1], {file.rel_path: contents[file.rel_path] for file in files})
+        files, one = groups.get(group, []), found.get(group) if group in groups else None
+        one = one or Assembled()
         paths = {file.rel_path: file.file_path for file in files}
-        report.problems += [Problem(paths[e.path], e.reason, e.detail[:1000], e.column) for e in found.refusals]
-        accepted = [*found.values, *found.other]
-        reasons = {name: why for name, why in (refused.get(group, {}) | found.refused).items() if name not in accepted}
+        report.problems += [Problem(paths[e.path], e.reason, e.detail[:1000], e.column) for e in one.refusals]
+        accepted = [*one.values, *one.other]
+        reasons = {name: why for name, why in (refused.get(group, {}) | one.refused).items() if name not in accepted}
         report.objects.append(ObjectState(*group, fingerprint(files, reasons), accepted, reasons))
     report.objects.sort()
     report.problems.sort()
@@ -321,7 +335,7 @@ def fingerprint(files: list[Found], refused: Mapping[str, str]) -> str:
     return digest.hexdigest()
 
 
-def _refused_by_object(report: Report, names: Mapping[str, tuple]) -> dict[tuple[str, str], dict[str, str]]:
+def _refused_by_object(report: Report) -> dict[tuple[str, str], dict[str, str]]:
     """(collection, object) -> column or attribute -> reason, for the files that are refused as a whole."""
     refused: dict[tuple[str, str], dict[str, str]] = defaultdict(dict)
     start = len(report.folder.path) + 1
