@@ -221,3 +221,94 @@ def simulate(root: Path, mice: int, sessions: int, **options: object) -> None:
         task = bar.add_task("sessions", total=mice * sessions)
         truth = write_lab(root, mice, sessions, progress=lambda done, _: bar.update(task, completed=done), **options)
     click.echo(f"{mice} mice with {sessions} sessions each in {root}; what generated them: {truth}")
+
+
+@main.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen; others can reach 0.0.0.0.")
+@click.option("--port", default=8000, show_default=True, type=click.IntRange(1, 65535))
+@click.option("--public-read", is_flag=True, help="Let those read who are not logged in.")
+@click.option("--root", type=click.Path(path_type=Path, exists=True, file_okay=False), help="The data root.")
+def serve(host: str, port: int, public_read: bool, root: Path | None) -> None:
+    """Answer the ONE client and other programs over HTTP, in Alyx's way, until stopped."""
+    from one_bridge.server.serve import LOCAL, serve
+
+    click.echo(f"http://{host}:{port} (stop with Ctrl-C)")
+    if host not in LOCAL:
+        click.echo("passwords travel unencrypted: put a proxy with TLS before it (docs/server.md)", err=True)
+    serve(host, port, public_read, root)
+
+
+@main.group()
+def user() -> None:
+    """Accounts of the server: add, list, disable, tokens."""
+
+
+@user.command("add")
+@click.argument("name")
+@click.option(
+    "--role",
+    type=click.Choice(["public", "member", "manager", "admin"]),
+    default="member",
+    show_default=True,
+    help="public reads; member also writes; manager also deletes and edits what labs share; admin everything.",
+)
+@click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
+def user_add(name: str, role: str, password_stdin: bool) -> None:
+    """Add the account NAME, or give it a new password and role; asks for the password."""
+    from one_bridge.server import accounts
+
+    if password_stdin:
+        password = click.get_text_stream("stdin").readline().rstrip("\r\n")
+    else:
+        password = click.prompt("password", hide_input=True, confirmation_prompt=True, err=True)
+    click.echo(accounts.add(name, password, role))
+
+
+@user.command("list")
+def user_list() -> None:
+    """List the accounts."""
+    from one_bridge.server import accounts
+
+    for line in accounts.lines():
+        click.echo(line)
+
+
+@user.command("disable")
+@click.argument("name")
+@click.option("--enable", is_flag=True, help="Let it in again.")
+def user_disable(name: str, enable: bool) -> None:
+    """Shut the account NAME out. Its tokens end at once."""
+    from one_bridge.server import accounts
+
+    accounts.store().disable(name, enabled=enable)
+
+
+@user.command("token")
+@click.argument("name")
+@click.option("--revoke", is_flag=True, help="End all its tokens instead.")
+@click.option("--label", default="", help="What the token is for.")
+def user_token(name: str, revoke: bool, label: str) -> None:
+    """Print a new token of the account NAME; it is shown only now."""
+    from one_bridge.server import accounts
+
+    if revoke:
+        click.echo(f"{accounts.store().revoke_tokens(name)} tokens ended")
+    else:
+        click.echo(accounts.store().issue_token(name, label))
+
+
+@main.command("client-config")
+@click.option("--url", required=True, help="Address of the server, e.g. http://127.0.0.1:8000")
+@click.option("--user", "name", required=True, help="Your account.")
+@click.option("--token", help="A token of it; by default one is fetched with the password, which is asked for.")
+@click.option("--cache-dir", type=click.Path(path_type=Path), help="Where the client keeps downloads.")
+@click.option("--default", "make_default", is_flag=True, help="ONE() without an address means this server.")
+def client_config(url: str, name: str, token: str | None, cache_dir: Path | None, make_default: bool) -> None:
+    """Write the parameter files of the ONE client, so that ONE(base_url=URL) asks nothing."""
+    from one_bridge import client_config as room
+
+    url = room.checked_url(url)
+    if token is None:
+        token = room.login(url, name, click.prompt("password", hide_input=True, err=True))
+    for path in room.configure(url, name, token, cache_dir, make_default):
+        click.echo(path)
