@@ -39,6 +39,10 @@ setup(
         "psutil>=6",
         "pyyaml>=6",
         "deflate>=0.7",
+        "fastapi>=0.115",
+        "uvicorn>=0.32",
+        "argon2-cffi>=23.1",
+        "python-multipart>=0.0.18",
     ],
     extras_require={
         "archive": ["numcodecs>=0.15", "pcodec>=0.3.6"],  # the codec of cbin's archives
@@ -57,6 +61,8 @@ setup(
             "nbformat",
             "ipykernel",
             "import-linter>=2",
+            "schemathesis>=4",
+            "httpx>=0.27",
             "ruff>=0.8",
         ],
     },

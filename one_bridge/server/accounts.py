@@ -1,0 +1,50 @@
+"""The accounts of this home for the command line: what `neurojoint user` does and says."""
+
+from __future__ import annotations
+
+from one_bridge.server.users import Users, store_path
+from pipeline import errors
+
+
+def store() -> Users:
+    """The accounts of this home."""
+    return Users(store_path())
+
+
+def add(name: str, password: str, role: str) -> str:
+    """Add an account, and the person to the pipeline if the database answers; returns what was done."""
+    store().add(name, password, role)
+    if role == "public":
+        return f"{name} may read"
+    try:
+        made = _add_member(name)
+    except Exception as error:
+        if not isinstance(error, errors.NeurojointError) and not errors.is_connection_error(error):
+            raise
+        return f"{name} is {role}; not yet known to the pipeline ({errors.explain(error)})"
+    return f"{name} is {role}" + (", and a new member of the pipeline" if made else "")
+
+
+def lines() -> list[str]:
+    """One line an account."""
+    found = store().list()
+    if not found:
+        return ["no accounts yet: neurojoint user add NAME"]
+    width = max(len(one.name) for one in found)
+    return [
+        f"{one.name:{width}}  {one.role:8}  {'' if one.enabled else 'disabled, '}{one.tokens} tokens" for one in found
+    ]
+
+
+def _add_member(name: str) -> bool:
+    """Make the account a person of the pipeline, so that sessions and weighings can name it."""
+    import pipeline
+
+    with pipeline.connect() as connection:
+        from pipeline.schemas import lab
+
+        if lab.LabMember & {"user_name": name}:
+            return False
+        with connection.transaction:
+            lab.LabMember.insert1({"user_name": name})
+    return True
