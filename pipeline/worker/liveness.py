@@ -148,16 +148,16 @@ def database_name() -> str:
     return _worker().database
 
 
-def beat(raw: Any, table: str, activities: dict[int, str]) -> None:
+def beat(raw: Any, backend: str, table: str, activities: dict[int, str]) -> None:
     """Write heartbeats of processes of this computer, on a connection of the driver.
 
     Parameters
     ----------
-    raw : a connection of the driver, in autocommit.
+    raw, backend : a connection of the driver, in autocommit, and `postgresql` or `mysql`.
     table : full name of task.Worker.
     activities : process id -> what the worker is doing.
     """
-    now = _NOW["postgresql" if hasattr(raw, "server_version") else "mysql"]
+    now = _NOW[backend]
     sql = f"UPDATE {table} SET heartbeat = {now}, worker_activity = %s WHERE worker_host = %s AND worker_pid = %s"
     with raw.cursor() as cursor:
         for pid, activity in activities.items():

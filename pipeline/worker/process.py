@@ -21,7 +21,16 @@ import datajoint as dj
 from pipeline.errors import NeurojointError, explain, is_connection_error
 from pipeline.worker import liveness
 from pipeline.worker.board import Board
-from pipeline.worker.compute import ConnectionLost, Interrupted, Stop, compute, is_conflict, is_lost, session
+from pipeline.worker.compute import (
+    GRACE_SECONDS,
+    ConnectionLost,
+    Interrupted,
+    Stop,
+    compute,
+    is_conflict,
+    is_lost,
+    session,
+)
 from pipeline.worker.jobs import TableJobs
 from pipeline.worker.queue import Pass, Queue
 
@@ -43,6 +52,7 @@ class Assignment:
     settings : the settings that differ from the defaults
     once : end when nothing is left to do
     until : end then (s since 1970), or None
+    grace : seconds that a make may go on after a request to stop
     """
 
     open_tables: Callable[[], Sequence[type[dj.Table]]]
@@ -50,6 +60,7 @@ class Assignment:
     settings: dict[str, Any] = field(default_factory=dict)
     once: bool = False
     until: float | None = None
+    grace: float = GRACE_SECONDS
 
 
 def open_tables() -> list[type[dj.Table]]:
@@ -172,7 +183,7 @@ class Loop:
 def main(assignment: Assignment, board: Board, slot: int, report: Any) -> None:
     """The life of a worker process; it exits with 0, or with `TRY_AGAIN` or 1 and the reason sent to `report`."""
     stop = Stop()
-    stop.install()
+    stop.install(assignment.grace)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         _work(assignment, board, slot, stop)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import multiprocessing
 import multiprocessing.connection
 import os
@@ -23,12 +24,15 @@ from pipeline.database.connection import raw_connection
 from pipeline.errors import DatabaseUnavailable, NeurojointError, is_connection_error
 from pipeline.worker import liveness, process
 from pipeline.worker.board import Board
+from pipeline.worker.compute import GRACE_SECONDS
 
 LONGEST_BACKOFF_SECONDS = 30.0
 LONGEST_BACKOFF_KILLED_SECONDS = 4.0
 MOST_FAILED_STARTS = 8  # in a row, of one worker, for want of a database where the work is to end some time; about 90 s
 MOST_KILLED = 20  # in a row, of one worker, before it computed anything
 MOST_CRASHES = 3  # in a row, of one worker, by an error of the program
+
+logger = logging.getLogger(__name__)
 
 _POLL_SECONDS = 0.2
 _RATE_SECONDS = 60.0
@@ -64,6 +68,7 @@ def work(
     processes: int | None = None,
     tables: Sequence[type[dj.Table]] | None = None,
     max_seconds: float | None = None,
+    grace_seconds: float = GRACE_SECONDS,
     watch: Callable[[Board], None] | None = None,
     say: Callable[[str], None] | None = None,
     open_tables: Callable[[], Sequence[type[dj.Table]]] = process.open_tables,
@@ -76,6 +81,7 @@ def work(
     processes : how many workers; `settings().processes` when not given.
     tables : work on these only; all populated tables when not given.
     max_seconds : ask the workers to end after that time.
+    grace_seconds : how long a `make` may go on after that, or after SIGTERM or SIGINT, before it is rolled back.
     watch : is called with the counters about five times a second.
     say : is called with a line where something is worth telling, e.g. that a worker died.
     open_tables : how a worker connects; it must be importable or picklable.
@@ -94,6 +100,7 @@ def work(
         {name: getattr(chosen, name) for name in chosen.model_fields_set},
         once,
         None if max_seconds is None else time.time() + max_seconds,
+        grace_seconds,
     )
     board = Board(labels, processes or chosen.processes)
     supervisor = _Supervisor(assignment, board, processes or chosen.processes, watch, say)
@@ -274,11 +281,10 @@ def _heartbeats(address: Address, activities: Callable[[], dict[int, str]]) -> I
         while not over.wait(liveness.HEARTBEAT_SECONDS if raw is not None else 1.0):
             try:
                 raw = raw or raw_connection(address)
-                liveness.beat(raw, table, activities())
-            except Exception as error:
-                if not is_connection_error(error):
-                    raise
-                raw = None  # the workers notice too; both try again
+                liveness.beat(raw, address.backend, table, activities())
+            except Exception as error:  # whatever it is, the heart must go on; a lost connection is the usual reason
+                logger.log(logging.DEBUG if is_connection_error(error) else logging.WARNING, "heartbeat: %s", error)
+                raw = None
         if raw is not None:
             raw.close()
 

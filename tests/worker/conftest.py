@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,20 +18,20 @@ class Bench:
     """The toy tables with the knobs of their `make`, the calls that were made, and workers of their own."""
 
     def __init__(self, connection: dj.Connection, path: Path) -> None:
-        self.connection, self._path = connection, path
-        self.path = path
+        self.connection, self.path = connection, path
 
     def behave(self, **wishes: object) -> None:
-        self._path.write_text(json.dumps(wishes))
+        self.path.write_text(json.dumps(wishes))
 
     def calls(self, table: str | None = None) -> list[tuple[str, ...]]:
         """Each call of a `make` as (table, subject, session number, pid)."""
-        log = self._path.with_suffix(".log")
+        log = self.path.with_suffix(".log")
         lines = log.read_text().splitlines() if log.exists() else []
         return [tuple(line.split()) for line in lines if table is None or line.startswith(f"{table} ")]
 
     def work(self, processes: int = 2, **options: object) -> Summary:
-        return work(**{"once": True} | options, processes=processes, tables=toys.TABLES, open_tables=toys.open_toys)
+        opener = functools.partial(toys.open_toys, self.path)
+        return work(**{"once": True} | options, processes=processes, tables=toys.TABLES, open_tables=opener)
 
 
 @pytest.fixture

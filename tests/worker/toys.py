@@ -144,8 +144,9 @@ def activate(connection: dj.Connection, create: bool = True) -> None:
             assert table.jobs.is_declared
 
 
-def open_toys() -> list[type[dj.Table]]:
+def open_toys(path: Path) -> list[type[dj.Table]]:
     """How a worker process connects to them."""
+    os.environ["NEUROJOINT_TOYS"] = str(path)
     activate(pipeline.connect(create=False), create=False)
     return TABLES
 

@@ -1,0 +1,195 @@
+"""How far the pipeline is: what is done, pending, running, failed and stale, what went wrong, and who works."""
+
+from __future__ import annotations
+
+import datetime
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import datajoint as dj
+
+from pipeline import staleness
+from pipeline.database import registry
+from pipeline.worker import liveness
+
+
+@dataclass
+class TableStatus:
+    """One populated table.
+
+    Attributes
+    ----------
+    total : keys that should have a row
+    done, running, failed, ignored : keys by what became of them; what is none of these is `pending`
+    stale : rows made from files that have changed since; None where it was not asked for or the table cannot be stale
+    rate : keys a minute, of all live workers over the last minute
+    seconds_left : until the present total is done at that rate; None without a rate
+    """
+
+    table: str
+    total: int = 0
+    done: int = 0
+    pending: int = 0
+    running: int = 0
+    failed: int = 0
+    ignored: int = 0
+    stale: int | None = None
+    rate: float = 0.0
+    seconds_left: float | None = None
+
+
+@dataclass
+class Problem:
+    """Failed jobs of one table that say the same, or files that were refused for the same reason."""
+
+    where: str
+    what: str
+    count: int
+    example: str
+
+
+@dataclass
+class WorkerStatus:
+    """A worker process; `seconds` since its last heartbeat."""
+
+    host: str
+    pid: int
+    alive: bool
+    seconds: float
+    activity: str
+
+
+@dataclass
+class Status:
+    """Everything that `neurojoint status` shows, at one moment (UTC)."""
+
+    taken: datetime.datetime
+    tables: list[TableStatus] = field(default_factory=list)
+    errors: list[Problem] = field(default_factory=list)
+    quarantine: list[Problem] = field(default_factory=list)
+    workers: list[WorkerStatus] = field(default_factory=list)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The same as JSON can hold it."""
+        return asdict(self) | {"taken": self.taken.isoformat() + "Z"}
+
+
+def collect(lab: str | None = None, stale: bool = True, tables: Sequence[type[dj.Table]] | None = None) -> Status:
+    """Look at the database.
+
+    Parameters
+    ----------
+    lab : only what belongs to this lab.
+    stale : also compare fingerprints, by far the slowest part.
+    tables : populated tables, all when not given.
+    """
+    chosen = list(registry.populated_tables() if tables is None else tables)
+    connection = chosen[0]().connection
+    found = Status(liveness.database_time(connection))
+    found.workers = [
+        WorkerStatus(row["worker_host"], row["worker_pid"], row["alive"], row["age"], row["worker_activity"])
+        for row in liveness.workers(connection)
+    ]
+    found.tables = _tables(connection, chosen, lab)
+    _add_rates(found)
+    if stale:
+        for one, table in zip(found.tables, chosen, strict=True):
+            if hasattr(table, "fingerprint"):
+                keys = staleness.stale_keys(table)
+                one.stale = sum(lab is None or key.get("lab", lab) == lab for key in keys)
+    found.errors = _errors(connection, chosen, lab)
+    found.quarantine = _quarantine(connection, lab)
+    return found
+
+
+def _tables(connection: dj.Connection, tables: Sequence[type[dj.Table]], lab: str | None) -> list[TableStatus]:
+    """Two queries over all tables: keys and rows, and jobs by status."""
+    counts, jobs = [], []
+    for number, table in enumerate(tables):
+        query = table()
+        source = query.key_source
+        source = (source() if isinstance(source, type) else source).proj()
+        in_lab = _in_lab(connection, query.primary_key, lab)
+        counts.append(
+            f"SELECT {number}, (SELECT count(*) FROM ({source.make_sql()}) AS k{in_lab}), "
+            f"(SELECT count(*) FROM {query.full_table_name}{in_lab})"
+        )
+        jobs.append(
+            f"SELECT {number}, CONCAT(status, ''), count(*) FROM {query.jobs.full_table_name}{in_lab} GROUP BY status"
+        )
+    values = () if lab is None else (lab,) * _n_marks(counts)
+    found = []
+    for number, total, done in connection.query(" UNION ALL ".join(counts), values).fetchall():
+        found.append((number, TableStatus(registry.label(tables[number]), total, done)))
+    found = [status for _, status in sorted(found, key=lambda pair: pair[0])]
+    values = () if lab is None else (lab,) * _n_marks(jobs)
+    names = {"reserved": "running", "error": "failed", "ignore": "ignored"}
+    for number, status, n_jobs in connection.query(" UNION ALL ".join(jobs), values).fetchall():
+        if status in names:
+            setattr(found[number], names[status], n_jobs)
+    for one in found:
+        one.pending = max(0, one.total - one.done - one.running - one.failed - one.ignored)
+    return found
+
+
+def _add_rates(found: Status) -> None:
+    for worker in found.workers:
+        match = re.fullmatch(r"(\S+) ([\d.]+)/min", worker.activity)
+        for one in found.tables:
+            if worker.alive and match and one.table == match[1]:
+                one.rate += float(match[2])
+    for one in found.tables:
+        if one.rate:
+            one.seconds_left = 60 * (one.pending + one.running) / one.rate
+
+
+def _errors(connection: dj.Connection, tables: Sequence[type[dj.Table]], lab: str | None) -> list[Problem]:
+    selects = []
+    for number, table in enumerate(tables):
+        jobs = table().jobs
+        in_lab = _in_lab(connection, jobs.primary_key, lab, " AND ")
+        quoted = [connection.adapter.quote_identifier(name) for name in jobs.primary_key]
+        key = f"CONCAT({', '.join(part for name in quoted for part in (name, chr(39) + '/' + chr(39)))[:-5]})"
+        selects.append(
+            f"SELECT {number}, error_message, count(*), min({key}) FROM {jobs.full_table_name} "
+            f"WHERE status = 'error'{in_lab} GROUP BY error_message"
+        )
+    values = () if lab is None else (lab,) * _n_marks(selects)
+    grouped: dict[tuple[str, str], Problem] = {}
+    for number, message, n_jobs, example in connection.query(" UNION ALL ".join(selects), values).fetchall():
+        label, general = registry.label(tables[number]), _without_particulars(message)
+        one = grouped.setdefault((label, general), Problem(label, general, 0, f"{example}: {message}"))
+        one.count += n_jobs
+    return sorted(grouped.values(), key=lambda one: (-one.count, one.where, one.what))
+
+
+def _quarantine(connection: dj.Connection, lab: str | None) -> list[Problem]:
+    from pipeline.schemas import data
+
+    in_lab = _in_lab(connection, ["lab"], lab, " AND ")
+    rows = connection.query(
+        f"SELECT reason, count(*), min(quarantine_path) FROM {data.Quarantine().full_table_name} "
+        f"WHERE resolved IS NULL{in_lab} GROUP BY reason ORDER BY 2 DESC, 1",
+        () if lab is None else (lab,),
+    ).fetchall()
+    return [Problem("quarantine", reason, count, path) for reason, count, path in rows]
+
+
+def _in_lab(connection: dj.Connection, names: Sequence[str], lab: str | None, word: str = " WHERE ") -> str:
+    return "" if lab is None or "lab" not in names else f"{word}{connection.adapter.quote_identifier('lab')} = %s"
+
+
+def _n_marks(parts: Sequence[str]) -> int:
+    return sum(part.count("%s") for part in parts)
+
+
+def _without_particulars(message: str) -> str:
+    """The message with the paths and numbers of one session taken out, so that equal errors are one line.
+
+    >>> _without_particulars("InvalidData: lab/Subjects/m1/2020-01-01/001/alf/x.npy: 17 rows, not 18")
+    'InvalidData: …/x.npy: N rows, not N'
+    """
+    message = re.sub(r"(?:[^\s/:'\"]*/)+([^\s/:'\"]+)", r"…/\1", message)
+    return re.sub(r"(?<![\w.])[+-]?\d+(?:\.\d+)?(?![\w])", "N", message)
