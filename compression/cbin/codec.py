@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import deflate as libdeflate
@@ -147,6 +148,33 @@ def inverse(
         if transform.spatial_diff:
             _sum_across(unsigned)
     return out
+
+
+def inverse_pieces(
+    inflated: np.ndarray, n_rows: int, n_channels: int, dtype: np.dtype, transform: Transform, rows: int = 1024
+) -> Iterator[np.ndarray]:
+    """The rows of a whole chunk, at most `rows` at a time, in one small array that each step fills anew.
+
+    What is to be written somewhere else then needs no memory for the whole chunk, and is still in the processor's
+    cache when it is.
+    """
+    if not has_exact_differences(dtype) or n_rows <= rows:
+        yield inverse(inflated, n_rows, n_channels, dtype, transform)
+        return
+    plain = Transform(transform.order, False, False)
+    buffer = np.empty((rows, n_channels), dtype)
+    unsigned = buffer.view(f"u{dtype.itemsize}")
+    total = np.zeros(n_channels, unsigned.dtype)
+    for first in range(0, n_rows, rows):
+        n = min(rows, n_rows - first)
+        inverse(inflated, n_rows, n_channels, dtype, plain, first, first + n, buffer[:n])
+        if transform.time_diff:
+            unsigned[0] += total
+            _sum_down(unsigned[:n])
+            total[:] = unsigned[n - 1]
+        if transform.spatial_diff:
+            _sum_across(unsigned[:n])
+        yield buffer[:n]
 
 
 def has_exact_differences(dtype: np.dtype) -> bool:

@@ -17,12 +17,13 @@ import numpy as np
 
 from . import disk
 from .codec import EFFORTS, decode, encode, forward
-from .errors import FormatError, OutputExists, RawChanged, SizeMismatch, VerificationFailed
+from .errors import FormatError, OutputExists, VerificationFailed
 from .format import MAX_CHUNK_BYTES, Header, check_dtype, default_paths
 from .inflate import InflateError
 from .journal import Journal
 from .layout import Plan, plan
 from .report import Report, package_version
+from .source import Source, shape_of, thread_count
 from .verify import compare_with_raw
 
 JOURNAL = ".journal"
@@ -103,7 +104,7 @@ def compress(
     out, meta_out = default_paths(raw, _path(out), _path(meta_out))
     if len({raw, out, meta_out}) < 3:
         raise FormatError("input and outputs must be different files.", file=raw, remedy="Give other names.")
-    n_channels, sample_rate = _shape_of(raw, n_channels, sample_rate)
+    n_channels, sample_rate = shape_of(raw, n_channels, sample_rate)
     dtype = check_dtype(dtype, raw)
     if effort not in EFFORTS:
         raise FormatError(f"effort {effort!r} is none of {', '.join(EFFORTS)}.")
@@ -111,7 +112,7 @@ def compress(
     with ExitStack() as stack:
         fd = disk.open_to_read(raw)
         stack.callback(os.close, fd)
-        source = _Source(raw, fd, n_channels, dtype, os.fstat(fd))
+        source = Source(raw, fd, n_channels, dtype, os.fstat(fd))
         if out.exists() and not overwrite:
             if not (remove_raw and resume and meta_out.exists()):
                 raise OutputExists(
@@ -136,51 +137,6 @@ def compress(
     report.layout = layout
     report.seconds = time.perf_counter() - began
     return report
-
-
-def thread_count(threads: int | None) -> int:
-    """As many threads as asked for, at least one; by default one per processor that this process may use."""
-    if threads is not None:
-        return max(1, int(threads))
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-@dataclass
-class _Source:
-    """The raw file, open, with its identity when it was opened."""
-
-    path: Path
-    fd: int
-    n_channels: int
-    dtype: np.dtype
-    stat: os.stat_result
-
-    def __post_init__(self) -> None:
-        self.row_bytes = self.n_channels * self.dtype.itemsize
-        self.size = self.stat.st_size
-        if self.size == 0:
-            raise SizeMismatch("the raw file is empty.", file=self.path, remedy="There is nothing to compress.")
-        if self.size % self.row_bytes:
-            raise SizeMismatch(
-                f"{self.size} bytes are no multiple of {self.row_bytes} ({self.n_channels} channels of {self.dtype}).",
-                file=self.path,
-                remedy="Check number of channels and type; if both are right, the file is cut short.",
-            )
-        self.n_samples = self.size // self.row_bytes
-
-    def read(self, first: int, last: int, out: np.ndarray | None = None, chunk: int | None = None) -> np.ndarray:
-        if out is None:
-            out = np.empty((last - first, self.n_channels), self.dtype)
-        disk.read_into(self.fd, out, first * self.row_bytes, self.path, chunk)
-        return out
-
-    def check_unchanged(self) -> None:
-        """Raise `RawChanged` when size or time of the file are not what they were."""
-        now = self.path.stat()
-        if (now.st_size, now.st_mtime_ns, now.st_ino) != (self.size, self.stat.st_mtime_ns, self.stat.st_ino):
-            raise RawChanged(
-                "the raw file changed meanwhile.", file=self.path, remedy="Wait until the recording is closed."
-            )
 
 
 @dataclass
@@ -381,28 +337,13 @@ def _hash(pair, done: _Chunk) -> None:
     pair[1].update(done.stream)
 
 
-def _remove_raw(report: Report, source: _Source) -> Report:
+def _remove_raw(report: Report, source: Source) -> Report:
     """Delete the raw file, which must be the one that was compressed."""
     source.check_unchanged()
     source.path.unlink()
     disk.sync_folder(source.path.parent)
     report.raw_removed = True
     return report
-
-
-def _shape_of(raw: Path, n_channels: int | None, sample_rate: float | None) -> tuple[int, float]:
-    """Channels and rate, from the SpikeGLX .meta beside the raw file where the caller does not say."""
-    if n_channels is None or sample_rate is None:
-        from .spikeglx import read_meta
-
-        meta = read_meta(raw)
-        n_channels = meta.n_channels if n_channels is None else n_channels
-        sample_rate = meta.sample_rate if sample_rate is None else sample_rate
-    if n_channels != int(n_channels) or n_channels < 1:
-        raise FormatError(f"{n_channels} channels are not possible.", file=raw)
-    if not 0 < float(sample_rate) < 1e12:
-        raise FormatError(f"a sample rate of {sample_rate} Hz is not possible.", file=raw)
-    return int(n_channels), float(sample_rate)
 
 
 def _path(path: str | Path | None) -> Path | None:

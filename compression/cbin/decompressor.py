@@ -12,12 +12,13 @@ from pathlib import Path
 import numpy as np
 
 from . import disk
-from .codec import Transform
+from .codec import Transform, inverse_pieces
 from .errors import CbinError, FormatError, OutputExists, VerificationFailed
 from .format import header_path
+from .inflate import InflateError, inflate_into
 from .reader import open_pair
 from .report import Report
-from .verify import decode_chunk, in_order, read_stream
+from .verify import corrupt, in_order, read_stream
 
 
 def decompress(
@@ -87,13 +88,18 @@ def decompress(
 
                 def write(chunk: int) -> int:
                     if not local.__dict__:
-                        local.buffers = np.empty(largest, np.uint8), np.empty(largest, np.uint8)
-                    scratch, decoded = local.buffers
-                    size = header.chunk_bytes(chunk)
-                    rows = decoded[:size].view(header.dtype).reshape(-1, header.n_channels)
+                        local.inflated = np.empty(largest, np.uint8)
+                    inflated = local.inflated[: header.chunk_bytes(chunk)]
                     stream = read_stream(fd, header, chunk, path)
-                    samples = decode_chunk(stream, header, chunk, path, transform, out=rows, scratch=scratch)
-                    disk.write_at(target, samples, header.bounds[chunk] * header.row_bytes)
+                    try:
+                        inflate_into(stream, inflated)
+                    except InflateError as error:
+                        raise corrupt(path, chunk, error) from error
+                    rows = header.bounds[chunk + 1] - header.bounds[chunk]
+                    at = header.bounds[chunk] * header.row_bytes
+                    for piece in inverse_pieces(inflated, rows, header.n_channels, header.dtype, transform):
+                        disk.write_at(target, piece, at)
+                        at += piece.nbytes
                     return chunk
 
                 for chunk in in_order(write, range(header.n_chunks), threads):

@@ -13,12 +13,12 @@ import numpy as np
 
 from . import disk
 from .codec import Transform, inverse
-from .compressor import thread_count
 from .errors import CbinError, MissingFile
 from .format import Header, check_size, header_from_dict, header_path, read_header
 from .inflate import InflateError, inflate_into
 from .raw import RawReader
 from .recording import Recording
+from .source import thread_count
 from .verify import corrupt, read_stream
 
 COMPRESSED_SUFFIXES = (".cbin", ".cdat")

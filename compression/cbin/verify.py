@@ -19,6 +19,7 @@ from .errors import CbinError, CorruptChunk, SizeMismatch, VerificationFailed
 from .format import Header, check_size, header_path, read_header
 from .inflate import InflateError
 from .report import CheckReport, Report
+from .source import thread_count
 
 
 def check(
@@ -143,8 +144,6 @@ def corrupt(path: Path, chunk: int, error: InflateError) -> CorruptChunk:
 
 def in_order(function, items, threads: int | None) -> Iterator:
     """Results of a function over items, computed by threads a few ahead, given back in order."""
-    from .compressor import thread_count
-
     count = thread_count(threads)
     with ThreadPoolExecutor(count) as pool:
         coming: deque[Future] = deque()

@@ -7,7 +7,7 @@ from pathlib import Path
 import cbin
 import numpy as np
 import pytest
-from cbin.codec import Transform, forward, inverse
+from cbin.codec import Transform, forward, inverse, inverse_pieces
 from cbin.deflate16 import BLOCK, DEFAULT, FAST, SMALL, compress16
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -190,3 +190,7 @@ def test_any_part_of_a_chunk_is_undone_alone(samples, transform, cut):
     stored = forward(samples, transform).view(np.uint8)
     found = inverse(stored, *samples.shape, samples.dtype, transform, first, last)
     assert same_bytes(found, samples[first:last])
+    pieces = [
+        piece.copy() for piece in inverse_pieces(stored, *samples.shape, samples.dtype, transform, rows=1 + first)
+    ]
+    assert same_bytes(np.concatenate(pieces), samples)
