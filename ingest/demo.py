@@ -99,7 +99,7 @@ def show(console: Console, root: Path, found: list[Animal]) -> None:
     table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
     for name, justify in (("mouse", "left"), ("sessions", "right"), ("trials", "right"), ("easy trials", "right")):
         table.add_column(name, justify=justify)
-    table.add_column("status")
+    table.add_column("status", no_wrap=True)
     table.add_column("trained on day", justify="right")
     for one in found:
         easy = "" if one.performance_easy is None else f"{100 * one.performance_easy:.0f} %"
@@ -115,7 +115,7 @@ def show(console: Console, root: Path, found: list[Animal]) -> None:
             )
     console.print(
         f"\n{len(found)} mice, {sum(one.n_sessions for one in found)} sessions, "
-        f"{sum(one.n_trials for one in found):,} trials; {n_trained} mice are trained "
+        f"{sum(one.n_trials for one in found):,} trials; {n_trained} {'mouse is' if n_trained == 1 else 'mice are'} trained "
         f"(rules {RULES['criteria']}).\n\nWhat to try next:\n"
         "  neurojoint status                          what is done, running, failed, refused\n"
         "  neurojoint db shell                        look at the tables in SQL\n"
