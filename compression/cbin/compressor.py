@@ -23,7 +23,7 @@ from .inflate import InflateError
 from .journal import Journal
 from .layout import Plan, plan
 from .report import Report, package_version
-from .source import Source, shape_of, thread_count
+from .source import Source, likelier_channels, shape_of, thread_count
 from .verify import compare_with_raw
 
 JOURNAL = ".journal"
@@ -131,6 +131,11 @@ def compress(
             raise FormatError(f"chunks of {chosen.rows} samples are too large.", file=raw, remedy="Use shorter chunks.")
         job = _Job(source, out, chosen, effort, threads, verify, resume, md5, progress)
         header, report = job.run(sample_rate, meta_out)
+        likelier = likelier_channels(source)
+        if likelier is not None:
+            report.warnings.append(
+                f"the samples look like {likelier} channels rather than {n_channels}; the file is right, but larger."
+            )
     if remove_raw:
         compare_with_raw(out, meta_out, raw, threads)
         _remove_raw(report, source)

@@ -45,6 +45,8 @@ class Report:
     resumed_chunks : int
         Chunks that an interrupted run had finished, and this one kept.
     raw_removed : bool
+    warnings : list of str
+        What a person should look at, such as a number of channels that does not fit the samples.
     """
 
     raw_path: Path
@@ -71,6 +73,7 @@ class Report:
     verified: bool = False
     resumed_chunks: int = 0
     raw_removed: bool = False
+    warnings: list[str] = field(default_factory=list)
 
     @property
     def ratio(self) -> float:

@@ -65,6 +65,25 @@ def shape_of(raw: Path, n_channels: int | None, sample_rate: float | None) -> tu
     return int(n_channels), float(sample_rate)
 
 
+def likelier_channels(source: Source) -> int | None:
+    """Another number of channels, if the first samples look much more like a recording with that many; else None.
+
+    Successive samples of a channel differ little, so the mean difference of values that lie `n` apart is small for
+    the right `n`. Only counts that divide the file's size are considered, and only one that makes differences less
+    than 0.7 of what they are is told.
+    """
+    n_values = min(source.n_samples * source.n_channels, 1 << 16)
+    values = source.read(0, n_values // source.n_channels).reshape(-1).astype(np.float64)
+    total = source.size // source.dtype.itemsize
+    counts = [n for n in range(2, min(2049, len(values) // 8)) if total % n == 0]
+    if len(values) < 8 * source.n_channels:
+        return None
+    with np.errstate(all="ignore"):
+        steps = {n: float(np.mean(np.abs(values[n:] - values[:-n]))) for n in {source.n_channels, *counts}}
+    best = min(steps, key=lambda n: steps[n])
+    return best if steps[best] < 0.7 * steps[source.n_channels] else None
+
+
 def thread_count(threads: int | None) -> int:
     """As many threads as asked for, at least one; by default one per processor that this process may use."""
     if threads is not None:

@@ -173,9 +173,19 @@ def test_input_is_opened_read_only_and_options_are_checked(raw, tmp_path, monkey
 
 
 def test_a_channel_count_that_does_not_fit_is_refused(raw):
-    """Any count that divides the size is accepted in silence; here those that do not are named with the reason."""
+    """Any count that divides the size is accepted in silence."""
     with pytest.raises(cbin.SizeMismatch, match="7 channels of int16"):
         cbin.compress(raw, n_channels=7, sample_rate=1000)
+
+
+def test_a_wrong_channel_count_that_fits_is_told(tmp_path):
+    from cbin.synthetic import write_recording
+
+    raw = write_recording(tmp_path / "x.bin", 0.5, n_channels=48, meta=False)
+    options = {"sample_rate": 30_000, "overwrite": True}
+    assert cbin.compress(raw, n_channels=48, **options).warnings == []
+    for wrong in (36, 50, 1):
+        assert "look like 48 channels" in cbin.compress(raw, n_channels=wrong, **options).warnings[0]
 
 
 def test_nothing_is_overwritten_unless_asked(raw, compressed):
