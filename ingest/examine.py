@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ingest import facts as session_facts
-from ingest import identity
+from ingest import identity, recordings
 from ingest.facts import Facts
 from ingest.scan import LONGEST, File, Folder, Problem, SessionKey, list_files, printable, summary
 from pipeline import alf
@@ -43,6 +43,7 @@ class Found(NamedTuple):
     revision: str
     dataset_type: str | None
     given_id: str  # uuid in the file's name, or empty
+    derived_id: str  # uuid of the path
     md5: str
     size: int  # byte
     modified_ns: int  # ns since 1970
@@ -68,12 +69,14 @@ class Report:
     objects: list[ObjectState] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     facts: Facts = field(default_factory=Facts)
+    recordings: list[recordings.Recording] = field(default_factory=list)
     changes: list[tuple[str, str, str, str, str]] = field(default_factory=list)
     """For data.Change, beyond what registration sees itself: action, path, detail, old hash, new hash."""
 
 
-Known = Mapping[str, tuple[int, int, str]]
-"""Path below the session -> size (byte), time of change (ns) and md5 when the file was last read."""
+Known = Mapping[str, tuple]
+"""Path below the session -> size (byte), time of change (ns) and md5 when the file was last read; SHA-1 too of a raw
+recording that lies beside its compressed form."""
 
 
 def examine(root: Path, key: SessionKey, path: str, known: Known, time_zone: str = "UTC") -> Report:
@@ -89,6 +92,7 @@ def examine(root: Path, key: SessionKey, path: str, known: Known, time_zone: str
     listed, problems = list_files(root, path)
     report = Report(summary(key, path, listed, problems), problems=problems)
     names, listed = _named(path, listed, report.problems)
+    listed, raw_beside = recordings.set_aside(root, path, listed, names)
     read = partial(_read, root, path, known)
     large = [file for file in listed if file.size > IN_MEMORY and not _is_known(file, known)]
     ahead: dict[str, Any] = {}
@@ -99,6 +103,7 @@ def examine(root: Path, key: SessionKey, path: str, known: Known, time_zone: str
             )
     contents: dict[str, Content] = {}
     description, settings, stable = None, [], True
+    derived_from = identity.session_path(*key)
     for file in listed:
         name, collection, revision, rel_path = names[file.path]
         result = ahead.get(file.path) or _caught(read, file)
@@ -120,11 +125,13 @@ def examine(root: Path, key: SessionKey, path: str, known: Known, time_zone: str
         report.files.append(
             Found(
                 f"{path}/{file.path}", rel_path, collection, name.alf_object, name.attribute, name.extension, revision,
-                alf.dataset_type(name), name.uuid, md5, size, modified_ns, is_read,
+                alf.dataset_type(name), name.uuid, identity.dataset_id(derived_from, rel_path), md5, size,
+                modified_ns, is_read,
             )
         )  # fmt: skip
     report.facts, wrong = session_facts.session_facts(key, description, settings, time_zone)
     report.problems += wrong
+    recordings.examine(root, report, raw_beside, known)
     _assemble(report, contents)
     if not stable or any(problem.reason in PASSING for problem in report.problems):
         report.folder = report.folder._replace(signature="")
@@ -350,9 +357,3 @@ def _refused_by_object(report: Report) -> dict[tuple[str, str], dict[str, str]]:
         for column in columns or [name.attribute]:
             refused[place[0], name.alf_object][column] = problem.reason
     return refused
-
-
-def dataset_ids(report: Report) -> list[str]:
-    """The identifier of each file of the report: given in its name, else derived."""
-    path = identity.session_path(*report.folder.key)
-    return [file.given_id or identity.dataset_id(path, file.rel_path) for file in report.files]

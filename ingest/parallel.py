@@ -45,8 +45,18 @@ def workers(processes: int) -> Iterator[Run]:
             "a worker process was killed, probably because memory ran out",
             "run again with fewer processes (--processes); what was registered is kept",
         ) from None
+    except BaseException:
+        _kill(pool)
+        raise
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _kill(pool: ProcessPoolExecutor) -> None:
+    """End the workers at once: who stops a run does not want to wait for the hash of a large file."""
+    for process in list((getattr(pool, "_processes", None) or {}).values()):  # public as kill_workers from Python 3.14
+        with contextlib.suppress(OSError, ValueError):
+            process.kill()
 
 
 def _run_here(function: Callable[..., Any], tasks: Iterable[tuple]) -> Iterator[Any]:

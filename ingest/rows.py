@@ -11,7 +11,7 @@ from typing import Any
 import datajoint as dj
 
 from ingest import identity
-from ingest.examine import Found, Report, dataset_ids, default_versions, without_revision
+from ingest.examine import Found, Report, default_versions, without_revision
 from ingest.facts import DESCRIPTION, SETTINGS, Facts
 from ingest.quarantine import Quarantine
 from ingest.scan import SessionKey
@@ -266,12 +266,13 @@ class Registrar:
             gone = [(row["rel_path"], row["dataset_revision"]) for row in kept if not row["elsewhere"]]
             default = _defaults(online, gone)
             changed_before = self.counts.files_replaced + self.counts.files_new
-            for dataset_id, file in zip(dataset_ids(report), report.files, strict=True):
+            for file in report.files:
                 row = there.get(file.rel_path)
                 is_default = file.rel_path in default
                 if row is None:
-                    if taken.get(dataset_id, (key, file.rel_path)) != (key, file.rel_path):
-                        dataset_id = identity.dataset_id(identity.session_path(*key), file.rel_path)
+                    here = (key, file.rel_path)
+                    is_free = file.given_id and taken[file.given_id] == here
+                    dataset_id = file.given_id if is_free else file.derived_id
                     new_datasets.append(_dataset(dataset_id, key, file, is_default, now))
                     new_records.append(self._record(dataset_id, file, now))
                     self.counts.files_new += 1

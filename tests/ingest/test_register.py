@@ -333,3 +333,31 @@ def test_killed_at_any_moment_the_next_run_ends_as_an_undisturbed_one(database, 
     for name, expected in undisturbed.items():
         assert disturbed[name] == expected, name
     assert subject.Subject()
+
+
+def test_ctrl_c_ends_with_one_line_and_the_next_run_continues(database, server, tmp_path):
+    from ingest.simulate import write_many
+
+    write_many(tmp_path, 250, 25)
+    names = {"home": "NEUROJOINT_HOME", "database_url": "NEUROJOINT_DATABASE_URL"}
+    environment = os.environ | {names[name]: str(value) for name, value in server.items()}
+    command = [
+        sys.executable,
+        "-c",
+        "from pipeline.cli import main; main()",
+        "ingest",
+        str(tmp_path),
+        "--processes",
+        "2",
+    ]
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    until = time.monotonic() + 60
+    while not data.IngestRun() and process.poll() is None and time.monotonic() < until:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    assert said.strip().splitlines()[-1].endswith("stopped: run the same command again to continue")
+    assert "Traceback" not in said
+    assert ingest(tmp_path).sessions == 250
+    assert len(acquisition.Session()) == 250
