@@ -109,7 +109,7 @@ class Loop:
         with contextlib.suppress(Interrupted):
             while not self._is_over():
                 with self._watching_connection():
-                    if self.board.since_pass > max(FILL_SECONDS, 10 * self.board.pass_seconds):
+                    if self.board.since_pass > max(FILL_SECONDS, 20 * self.board.pass_seconds):
                         self._fill()
                     if claimed := self.queue.claim(self._limits()):
                         pause = 0.01
