@@ -64,7 +64,7 @@ def report(summary: Summary) -> str:
     """The summary in words, with what to type next."""
     changed = [
         (summary.files_new, "new"), (summary.files_replaced, "replaced"), (summary.files_restored, "restored"),
-        (summary.files_missing, "missing"),
+        (summary.files_missing, "missing"), (summary.files_compressed, "compressed"),
     ]  # fmt: skip
     files = ", ".join(f"{number:,} {what}" for number, what in changed if number) or "nothing new"
     sessions = f"{summary.sessions:,} ({summary.sessions_new:,} new, {summary.sessions_changed:,} changed)"

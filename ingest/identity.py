@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import uuid
 
+from pipeline.alf import raw_form
+
 NAMESPACE = uuid.UUID("6d1f7a0e-3c58-3d0b-9b55-0f4e7d4c3f5a")
 """Of all derived identifiers: two databases that register the same tree agree on them."""
 
@@ -28,8 +30,12 @@ def eid(session_path: str) -> str:
 
 
 def dataset_id(session_path: str, rel_path: str) -> str:
-    """Identifier of a dataset by the path of its session and its path below that."""
-    return str(uuid.uuid3(NAMESPACE, f"{session_path}/{rel_path}"))
+    """Identifier of a dataset by the path of its session and its path below that; compression does not change it.
+
+    >>> dataset_id("x", "r.ap.bin") == dataset_id("x", "r.ap.cbin")
+    True
+    """
+    return str(uuid.uuid3(NAMESPACE, f"{session_path}/{raw_form(rel_path)}"))
 
 
 def session_path(lab: str, subject: str, date: object, number: int) -> str:

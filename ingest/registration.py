@@ -68,6 +68,7 @@ class Summary:
     files_replaced: int = 0
     files_missing: int = 0
     files_restored: int = 0
+    files_compressed: int = 0
     metadata_rows: int = 0
     quarantined: int = 0
     resolved: int = 0

@@ -10,12 +10,15 @@ from typing import Any
 
 import datajoint as dj
 
-from ingest import identity
+from ingest import identity, recording_rows
 from ingest.examine import Found, Report, default_versions, without_revision
 from ingest.facts import DESCRIPTION, SETTINGS, Facts
 from ingest.quarantine import Quarantine
+from ingest.recording_rows import Registered
+from ingest.recordings import Recording
 from ingest.scan import SessionKey
 from ingest.writing import Writer
+from pipeline.alf import raw_form
 from pipeline.database.bulk import fetch_columns
 from pipeline.schemas import acquisition, action, data, lab, subject
 
@@ -41,6 +44,7 @@ class Counts:
     files_replaced: int = 0
     files_missing: int = 0
     files_restored: int = 0
+    files_compressed: int = 0
 
 
 class Registrar:
@@ -79,10 +83,15 @@ class Registrar:
         if there:
             datasets = (data.Dataset & _keys(there)).proj(*SESSION)
             records = data.FileRecord & {"repository": self._repository}
+            compressed = {}
             for row in fetch_columns(datasets * records).to_pylist():
                 key = _session_key(row)
                 path = row["file_path"][len(paths[key]) + 1 :]
                 known[key][path] = (row["record_size"], row["modified_ns"], row["record_hash"])
+                if raw_form(path) != path:
+                    compressed[row["dataset_id"]] = key
+            for dataset_id, (path, *facts) in recording_rows.raw_files(compressed, self._repository).items():
+                known[compressed[dataset_id]][path] = tuple(facts)
         return known
 
     def _register(self, reports: Sequence[Report]) -> None:
@@ -112,7 +121,8 @@ class Registrar:
         self._writer.flush_changes()
 
     def _datasets(self, keys: list[SessionKey]) -> dict[SessionKey, dict[str, dict[str, Any]]]:
-        """Session -> path -> row of the dataset, with its `record` in this repository and whether it is `elsewhere`."""
+        """Session -> path before compression -> row of the dataset, with its `record` in this repository and whether
+        it is `elsewhere`."""
         found: dict[SessionKey, dict[str, dict[str, Any]]] = defaultdict(dict)
         if not keys:
             return found
@@ -120,7 +130,7 @@ class Registrar:
         by_id = {}
         for row in fetch_columns(datasets).to_pylist():
             row |= {"record": None, "elsewhere": False}
-            by_id[row["dataset_id"]] = found[_session_key(row)][row["rel_path"]] = row
+            by_id[row["dataset_id"]] = found[_session_key(row)][raw_form(row["rel_path"])] = row
         for record in fetch_columns(data.FileRecord & datasets.proj()).to_pylist():
             if record["repository"] == self._repository:
                 by_id[record["dataset_id"]]["record"] = record
@@ -254,11 +264,13 @@ class Registrar:
         changed_records: list[tuple] = []
         now = self._writer.now
         taken = self._taken_ids(reports)
+        found: list[Registered] = []
         for report in reports:
             key, there = report.folder.key, datasets.get(report.folder.key, {})
             for one in report.changes:
                 self._writer.change(*one)
-            present = {file.rel_path for file in report.files}
+            present = {raw_form(file.rel_path) for file in report.files}
+            forms = {one.rel_path: one for one in report.recordings}
             kept = [row for path, row in there.items() if path not in present]
             lost = [row for row in kept if row["record"] is not None and row["record"]["file_state"] == "online"]
             online = [(f.rel_path, f.revision) for f in report.files]
@@ -267,7 +279,7 @@ class Registrar:
             default = _defaults(online, gone)
             changed_before = self.counts.files_replaced + self.counts.files_new
             for file in report.files:
-                row = there.get(file.rel_path)
+                row = there.get(raw_form(file.rel_path))
                 is_default = file.rel_path in default
                 if row is None:
                     here = (key, file.rel_path)
@@ -278,15 +290,21 @@ class Registrar:
                     self.counts.files_new += 1
                     if there:
                         self._writer.change("registered", file.file_path, "", "", file.md5)
+                    found += _registered(report, dataset_id, file, forms)
                     continue
-                if (row["dataset_hash"], row["file_size"], row["default_dataset"]) != (file.md5, file.size, is_default):
-                    row |= {"dataset_hash": file.md5, "file_size": file.size, "default_dataset": is_default}
+                found += _registered(report, row["dataset_id"], file, forms)
+                now_is = {
+                    "rel_path": file.rel_path, "extension": file.extension, "dataset_hash": file.md5,
+                    "file_size": file.size, "default_dataset": is_default,
+                }  # fmt: skip
+                if any(row[name] != value for name, value in now_is.items()):
+                    row |= now_is
                     changed_datasets.append(tuple(row[name] for name in DATASET))
                 record = row["record"]
                 if record is None:
                     new_records.append(self._record(row["dataset_id"], file, now))
                     self.counts.files_new += 1
-                elif self._differs(record, file):
+                elif self._differs(record, file, forms.get(file.rel_path)):
                     changed_records.append(self._record(row["dataset_id"], file, now))
             for row in kept:
                 if row["default_dataset"] != (row["rel_path"] in default):
@@ -306,12 +324,18 @@ class Registrar:
         self._writer.put(data.Dataset, DATASET, changed_datasets, "update")
         self._writer.put(data.FileRecord, RECORD, new_records)
         self._writer.put(data.FileRecord, RECORD, changed_records, "update")
+        recording_rows.write(self._writer, self._repository, found)
 
-    def _differs(self, record: Mapping[str, Any], file: Found) -> bool:
+    def _differs(self, record: Mapping[str, Any], file: Found, recording: Recording | None) -> bool:
         """Whether the record of a copy must be written again; notes what happened to it."""
+        compressed = recording.compressed if recording is not None else None
         if record["file_state"] == "missing":
             self.counts.files_restored += 1
             self._writer.change("restored", file.file_path, "", record["record_hash"], file.md5)
+        elif compressed is not None and record["record_hash"] == compressed.raw_md5 != file.md5:
+            self.counts.files_compressed += 1
+            detail = f"{compressed.raw_size / file.size:.3f} times smaller, {compressed.layout}, {compressed.encoder}"
+            self._writer.change("compressed", file.file_path, detail, record["record_hash"], file.md5)
         elif record["record_hash"] != file.md5:
             self.counts.files_replaced += 1
             self._writer.change("replaced", file.file_path, "", record["record_hash"], file.md5)
@@ -371,6 +395,13 @@ def _dataset(dataset_id: str, key: SessionKey, file: Found, is_default: bool, no
         dataset_id, *key, file.rel_path, file.collection, file.alf_object, file.attribute, file.extension,
         file.revision, file.dataset_type, file.md5, file.size, is_default, "NOT_SET", now,
     )  # fmt: skip
+
+
+def _registered(report: Report, dataset_id: str, file: Found, forms: Mapping[str, Recording]) -> list[Registered]:
+    """The recording that a file is, if it is one."""
+    if file.rel_path not in forms:
+        return []
+    return [Registered(report.folder.key, report.folder.path, dataset_id, file.md5, file.size, forms[file.rel_path])]
 
 
 def _defaults(online: list[tuple[str, str]], gone: list[tuple[str, str]]) -> set[str]:

@@ -18,10 +18,14 @@ IGNORED_FILES = (
     ".*",  # hidden: .DS_Store, .nfs…, .~lock…
     "*.flag",  # work to do, left by acquisition software
     "*~", "*.tmp", "*.temp", "*.part", "*.partial", "*.swp",  # unfinished or scratch
+    "*.cbin.journal",
     "Thumbs.db", "desktop.ini", "$RECYCLE.BIN",
     "README*", "*.md", "narrative.txt", "transfer_me*", "*.log", "*.pyc",
 )  # fmt: skip
 """Names of files that are expected in session folders, are no data and are passed over, unless they are ALF names."""
+
+NEVER_DATA = (".flag", ".cbin.part", ".ch.part", ".bin.part", ".cbin.journal")
+"""Endings of names that are passed over even where they are ALF names: flags, and what compressions under way write."""
 
 IGNORED_FOLDERS = (".*", "_devices", "spike_sorters", "__pycache__", "snapshot", "logs")
 """Names of folders in which nothing is looked for: hidden ones, stubs of devices, the sorters' own output, pictures."""
@@ -204,7 +208,7 @@ def ignored_file(name: str) -> bool:
         return False
     from pipeline import alf
 
-    return name.endswith(".flag") or alf.parse_name(name) is None
+    return name.endswith(NEVER_DATA) or alf.parse_name(name) is None
 
 
 @lru_cache(maxsize=1 << 12)

@@ -152,6 +152,15 @@ def parse_folder(folder: str) -> tuple[str, str] | None:
     return collection, revision[1] if revision else ""
 
 
+def raw_form(path: str) -> str:
+    """The path of a raw ephys recording before compression, by which it is known in either form; others as they are.
+
+    >>> raw_form("raw_ephys_data/probe00/r.imec0.ap.cbin"), raw_form("alf/trials.choice.npy")
+    ('raw_ephys_data/probe00/r.imec0.ap.bin', 'alf/trials.choice.npy')
+    """
+    return f"{path[:-5]}.bin" if path.endswith((".ap.cbin", ".lf.cbin", ".nidq.cbin")) else path
+
+
 @lru_cache(maxsize=1 << 12)
 def dataset_type(name: AlfName) -> str | None:
     """The known dataset type of a file, None where it is of none.

@@ -58,6 +58,14 @@ REASONS: dict[str, tuple[str, str]] = {
         "what the file says about a session or an animal cannot be used",
         "correct that row or field, then ingest again with the same --metadata",
     ),
+    "bad_header": (
+        "the header of a raw recording (.meta; .ch of a compressed one) is missing or cannot be read",
+        "put the header that was recorded with it beside it, under the same name",
+    ),
+    "forms_differ": (
+        "a raw recording is not the one from which the compressed file beside it was made",
+        "move the one that is wrong away (a .cbin together with its .ch), then ingest again",
+    ),
 }
 """Code -> what it means, what to do."""
 

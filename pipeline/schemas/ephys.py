@@ -71,7 +71,7 @@ class Recording(dj.Manual):
     -> [nullable] ProbeInsertion
     band                       : enum('ap', 'lf', 'nidq')  # action potentials, local field, auxiliary channels
     sampling_rate              : float64         # Hz
-    n_channels                 : int16           # with the synchronisation channel
+    n_channels                 : int32           # with the synchronisation channel
     n_samples                  : int64           # per channel
     duration                   : float64         # s
     volts_per_bit=null         : float64         # V, of the first channel
@@ -81,18 +81,23 @@ class Recording(dj.Manual):
 @schema
 class Compression(dj.Manual):
     definition = """
-    # how a raw recording was compressed, with the hashes of both forms
+    # a raw recording that is kept compressed, with the hashes of both forms
     -> Recording
     ---
     raw_path                   : varchar(255)    # of the raw file, below the session folder
-    raw_hash                   : char(32)        # md5
     raw_size                   : int64           # byte
+    raw_hash=""                : varchar(32)     # md5; empty where the raw file was never here
+    raw_sha1=""                : varchar(40)     # of the samples
+    raw_repository=""          : varchar(64)     # where the raw file lies beside the compressed one; empty: nowhere
+    raw_modified_ns=null       : int64           # time of its last change when it was found equal, ns since 1970
     compressed_hash            : char(32)        # md5
     compressed_size            : int64           # byte
-    compression_ratio          : float64         # raw size over compressed size, a fraction above 1
-    compression_seconds        : float64         # s, with verification
-    compression_layout         : varchar(64)     # order of the samples, chunk length, spatial difference
-    cbin_version               : varchar(32)
-    compressed_at              : datetime(6)     # UTC
-    raw_removed=null           : datetime(6)     # UTC, when the raw file was removed; null while it is there
+    compressed_sha1=""         : varchar(40)
+    compression_ratio          : float64         # raw size over compressed size, as a fraction above 1
+    compression_layout         : varchar(64)     # order of the samples, chunk length, differences
+    compression_encoder=""     : varchar(64)     # program and version that wrote it, where the file says so
+    compression_seconds=null   : float64         # s, with verification; null where another program compressed it
+    compression_speed=null     : float64         # raw samples, 10^6 byte per s
+    compressed_at=null         : datetime(6)     # UTC
+    raw_removed=null           : datetime(6)     # UTC, when the raw file was seen to be gone; null while it is there
     """
