@@ -177,7 +177,11 @@ class ONE(OldCalls, Descriptions, Aggregates, Tables, One):
         if not full:
             return found.iloc[0]
         own = query.datasets(reading=self._reading) & (acquisition.Session() & by_ids("eid", [eid])).proj()
-        return frames.frame("datasets", query.dataset_rows(own)).join(found, on="eid", how="right")
+        joined = frames.frame("datasets", query.dataset_rows(own)).join(found, on="eid", how="right")
+        if "eid" in joined:  # what pandas makes of a session without datasets
+            index = pd.MultiIndex.from_arrays([[eid], [np.nan]], names=["eid", "id"])
+            joined = joined.drop(columns="eid").set_index(index)
+        return joined
 
     # --- from one identifier to another
 

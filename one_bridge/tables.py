@@ -27,6 +27,8 @@ from pipeline.errors import NeurojointError
 from pipeline.schemas import acquisition, data
 from pipeline.settings import settings
 
+_PATH = ("rel_path", "dataset_qc")
+_FIRST = 64  # sessions
 _NEEDED = ("lab", "subject", "action", "acquisition", "data", "ephys")
 
 
@@ -43,6 +45,8 @@ def join_database() -> None:
         return
     compat.apply()
     opened = connection.open_connection(settings())
+    if opened.adapter.backend == "postgresql":
+        opened.query("SET work_mem='64MB'")  # joins of all files then need no scratch files
     for name in _NEEDED:
         _bind(name, opened)
 
@@ -115,11 +119,23 @@ class Tables:
     def _paths(self, wanted: dict[str, Any]) -> pd.DataFrame:
         """The different paths of datasets below their sessions, with QC, in the order in which the table has them."""
         datasets = query.datasets(wanted, self._reading).proj(*query.SESSION_KEY, "rel_path", "dataset_qc")
-        joined = datasets * acquisition.Session.proj("eid")
-        found = dj.U("rel_path", "dataset_qc").aggr(joined, first="MIN(CONCAT(eid, dataset_id))")
-        rows = query.fetch_columns(found, "rel_path", "dataset_qc", "first").sort_by("first")
+        pairs = query.fetch_columns(dj.U(*_PATH) & datasets, *_PATH)
+        # Most are in the first sessions; only for the others all sessions are searched.
+        first = acquisition.Session.proj("eid").to_dicts(order_by="eid", limit=_FIRST)
+        early = self._first_places(datasets & [{k: row[k] for k in query.SESSION_KEY} for row in first])
+        late = pairs.join(early, list(_PATH), join_type="left anti")
+        rows = early
+        if late.num_rows:
+            rest = self._first_places(datasets & query.one_of("rel_path", late["rel_path"].to_pylist()))
+            rows = pa.concat_tables([early, rest.join(early, list(_PATH), join_type="left anti")])
+        rows = rows.sort_by("first")
         qc = pd.Categorical(rows["dataset_qc"].to_pylist(), dtype=QC_TYPE)
         return pd.DataFrame({"rel_path": pd.Series(rows["rel_path"].to_pylist(), dtype="str"), "qc": qc})
+
+    @staticmethod
+    def _first_places(datasets: dj.Table) -> pa.Table:
+        found = dj.U(*_PATH).aggr(datasets * acquisition.Session.proj("eid"), first="MIN(CONCAT(eid, dataset_id))")
+        return query.fetch_columns(found, *_PATH, "first")
 
     def _session_frame(self, eids: Iterable[Any]) -> pd.DataFrame:
         found = query.sessions(reading=self._reading) & by_ids("eid", eids)

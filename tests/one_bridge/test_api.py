@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import uuid
 import warnings
 from pathlib import Path
@@ -12,12 +11,9 @@ import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from one.alf.exceptions import ALFObjectNotFound
 from one.api import One
 
-from one_bridge import ONE, cache, copies
-from pipeline.errors import InvalidData, NeurojointError
-from pipeline.schemas import acquisition, data
+from one_bridge import ONE, cache
 from tests.conftest import _empty
 from tests.one_bridge.trees import File, Session, build, dataset_id
 
@@ -139,7 +135,8 @@ def calls(root: Path, tree: list[Session]) -> list[tuple[str, tuple, dict]]:
         if eid is None:
             continue
         found += [(method, (eid,), {}) for method in ("get_details", "eid2path", "eid2ref")]
-        found.append(("get_details", (eid,), {"full": True}))
+        if any(one.files for one in tree):
+            found.append(("get_details", (eid,), {"full": True}))
         for method, what, options in LOADS:
             found += [(method, (eid, what), options), (method, (eid, what), {"download_only": True} | options)]
     for one in tree:
