@@ -36,6 +36,8 @@ def repository_lock(connection: dj.Connection, prefix: str, repository: str) -> 
         time.sleep(0.2)
     try:
         yield
-    finally:
-        if connection.is_connected:
+    except BaseException:
+        with contextlib.suppress(Exception):  # what went wrong before counts; the lock ends with the connection
             connection.query(give)
+        raise
+    connection.query(give)

@@ -59,6 +59,17 @@ def _kill(pool: ProcessPoolExecutor) -> None:
             process.kill()
 
 
+def was_interrupted(error: BaseException | None) -> bool:
+    """Whether an error came up while Ctrl-C was being obeyed, as when a statement is cut off and its connection fails.
+
+    >>> was_interrupted(ValueError())
+    False
+    """
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None
+
+
 def _run_here(function: Callable[..., Any], tasks: Iterable[tuple]) -> Iterator[Any]:
     return (function(*task) for task in tasks)
 

@@ -18,7 +18,7 @@ from ingest import metadata as metadata_files
 from ingest import people, scan
 from ingest.examine import Report
 from ingest.lock import repository_lock
-from ingest.parallel import Run, workers
+from ingest.parallel import Run, was_interrupted, workers
 from ingest.quarantine import Entry, Quarantine
 from ingest.rows import SESSION, Registrar
 from ingest.scan import Folder, Problem, SessionKey
@@ -104,7 +104,11 @@ def register(
     writer = Writer(connection, dry_run)
     summary = Summary(str(folder), name, dry_run, "" if dry_run else writer.run_id)
     tell = progress or (lambda *_: None)
-    with repository_lock(connection, settings().prefix, name), workers_when_needed(processes) as run:
+    with (
+        _obeying_ctrl_c(),
+        repository_lock(connection, settings().prefix, name),
+        workers_when_needed(processes) as run,
+    ):
         tree = _within(scan.layout(base, lab_name), scope)
         known = _scans(name)
         n_files = sum(one[1] for one in known.values()) if known else len(tree.subjects) * FILES_PER_SUBJECT
@@ -123,6 +127,17 @@ def register(
             data.IngestRun.update1({"run_id": writer.run_id, "run_end": writer.now})
     summary.seconds = time.perf_counter() - begin
     return summary
+
+
+@contextlib.contextmanager
+def _obeying_ctrl_c() -> Iterator[None]:
+    """Let an interruption be one, also where it cut off a statement and the roll-back failed on that connection."""
+    try:
+        yield
+    except Exception as error:
+        if was_interrupted(error):
+            raise KeyboardInterrupt from error
+        raise
 
 
 @contextlib.contextmanager
