@@ -265,3 +265,15 @@ def test_times_with_an_offset_are_the_same_whatever_the_zone(when):
 
 def test_facts_are_completed_not_mixed():
     assert Facts(users=["a"]).over(Facts(users=["b"], rig="r")) == Facts(users=["a"], rig="r")
+
+
+def test_the_manual_names_every_reason_column_and_field():
+    from pathlib import Path
+
+    from pipeline.refusals import REASONS
+
+    manual = (Path(__file__).parents[2] / "docs" / "ingest.md").read_text(encoding="utf-8")
+    names = {one.also[0] if one.also and one.also[0] != "date_time" else one.name
+             for fields in metadata.FILES.values() for one in fields}  # fmt: skip
+    missing = {name for name in (*REASONS, *names, *metadata.SESSION_FIELDS) if name not in manual}
+    assert missing <= {"water_volume"}, f"docs/ingest.md does not name {missing}"

@@ -361,3 +361,24 @@ def test_ctrl_c_ends_with_one_line_and_the_next_run_continues(database, server, 
     assert "Traceback" not in said
     assert ingest(tmp_path).sessions == 250
     assert len(acquisition.Session()) == 250
+
+
+def test_sessions_in_a_folder_that_cannot_be_read_are_not_missing(database, tmp_path, monkeypatch):
+    """The superuser reads everything, so the refusal is put in by hand."""
+    for number in range(1, 3):
+        write(tmp_path, f"mylab/Subjects/m{number}/2020-01-01/001")
+    ingest(tmp_path)
+    before = content()
+    real = os.scandir
+
+    def scandir(path):
+        if str(path).endswith("Subjects/m1"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "scandir", scandir)
+        summary = ingest(tmp_path)
+    assert (summary.files_missing, summary.sessions_vanished, summary.reasons) == (0, 0, {"permission_denied": 1})
+    assert content() | {"Quarantine": []} == before
+    assert ingest(tmp_path).resolved == 1
