@@ -115,7 +115,7 @@ def show(console: Console, root: Path, found: list[Animal]) -> None:
             )
     console.print(
         f"\n{len(found)} mice, {sum(one.n_sessions for one in found)} sessions, "
-        f"{sum(one.n_trials for one in found):,} trials; {n_trained} {'mouse is' if n_trained == 1 else 'mice are'} trained "
+        f"{sum(one.n_trials for one in found):,} trials; trained: {n_trained} "
         f"(rules {RULES['criteria']}).\n\nWhat to try next:\n"
         "  neurojoint status                          what is done, running, failed, refused\n"
         "  neurojoint db shell                        look at the tables in SQL\n"
