@@ -32,7 +32,12 @@ class Settings(BaseSettings):
     """
 
     model_config = SettingsConfigDict(
-        env_prefix="NEUROJOINT_", env_ignore_empty=True, extra="forbid", frozen=True, hide_input_in_errors=True, validate_default=True
+        env_prefix="NEUROJOINT_",
+        env_ignore_empty=True,
+        extra="forbid",
+        frozen=True,
+        hide_input_in_errors=True,
+        validate_default=True,
     )
 
     home: Path = Field(default_factory=lambda: default_home())
