@@ -24,7 +24,7 @@ from one_bridge.aggregates import Aggregates
 from one_bridge.descriptions import Descriptions
 from one_bridge.matching import by_ids, vocabulary
 from one_bridge.old_calls import OldCalls
-from one_bridge.tables import Tables, join_database
+from one_bridge.tables import Tables, join_database, uuids
 from pipeline.errors import NeurojointError
 from pipeline.schemas import acquisition, data
 
@@ -82,7 +82,7 @@ class ONE(OldCalls, Descriptions, Aggregates, Tables, One):
         rows = query.session_rows(query.sessions(terms, self._reading), projects=details)
         if not rows.num_rows:
             return ([], None) if details else []
-        eids = [UUID(eid) for eid in rows["eid"].to_pylist()]
+        eids = uuids(rows["eid"].to_pylist())
         return (eids, list(map(Bunch, rows.drop_columns("eid").to_pylist()))) if details else eids
 
     def search_insertions(self, details: bool = False, query_type: str | None = None, **kwargs: Any) -> Any:
@@ -100,7 +100,7 @@ class ONE(OldCalls, Descriptions, Aggregates, Tables, One):
             return ([], None) if details else []
         down = [(name, "descending") for name in ("date", "subject", "number", "name")]
         rows = rows.sort_by([*down, ("id", "ascending")])
-        pids = [UUID(pid) for pid in rows["id"].to_pylist()]
+        pids = uuids(rows["id"].to_pylist())
         return (pids, list(map(Bunch, rows.to_pylist()))) if details else pids
 
     def list_subjects(self) -> list[str]:
@@ -233,7 +233,7 @@ class ONE(OldCalls, Descriptions, Aggregates, Tables, One):
             rows = self._insertions(query.insertions(terms, self._reading)).sort_by("name")
         if not rows or not rows.num_rows:
             return (None,) * (3 if details else 2)
-        pids, names = [UUID(pid) for pid in rows["id"].to_pylist()], rows["name"].to_pylist()
+        pids, names = uuids(rows["id"].to_pylist()), rows["name"].to_pylist()
         return (pids, names, rows.to_pylist()) if details else (pids, names)
 
     def pid2eid(self, pid: Any, query_type: str | None = None) -> tuple[UUID | None, str | None]:

@@ -409,3 +409,105 @@ def client_config(url: str, name: str, token: str | None, cache_dir: Path | None
         token = room.login(url, name, click.prompt("password", hide_input=True, err=True))
     for path in room.configure(url, name, token, cache_dir, make_default):
         click.echo(path)
+
+
+def _which(command: click.Command) -> click.Command:
+    """Options that say which datasets or sessions are meant; names count whole, several are written with commas."""
+    for option in reversed(
+        [
+            click.option("--session", help="Experiment ids."),
+            click.option("--subject", help="Names of animals."),
+            click.option("--lab", help="Names of labs."),
+            click.option("--date", "date_range", help="A day, or the first and the last: 2020-01-01,2020-01-31."),
+            click.option("--project", "projects", help="Part of a project's name."),
+            click.option("--name", help="File names of datasets, e.g. spikes.times.npy"),
+            click.option("--collection", help="Part of the folder below the session."),
+            click.option("--revision", help="Part of a revision's name."),
+        ]
+    ):
+        command = option(command)
+    return command
+
+
+@main.command("cache")
+@click.argument("out", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--tag", help="Only the datasets of this tag.")
+def cache(out: Path, tag: str | None) -> None:
+    """Write the tables of the ONE client (sessions, datasets, insertions) to the folder OUT, e.g. the data root."""
+    import pipeline
+    from one_bridge import cache as room
+
+    pipeline.connect(create=False)
+    for path in room.export(out, tag):
+        click.echo(path)
+
+
+@main.group()
+def tag() -> None:
+    """Name sets of datasets, e.g. releases, and protect them."""
+
+
+@tag.command("define")
+@click.argument("name")
+@click.option("--protected/--unprotected", default=None, help="Its files may not be overwritten.")
+@click.option("--public/--private", default=None, help="Its files are for everyone.")
+@click.option("--description", help="What for.")
+def tag_define(name: str, protected: bool | None, public: bool | None, description: str | None) -> None:
+    """Make the tag NAME, or change it."""
+    import pipeline
+    from one_bridge import curation
+
+    pipeline.connect(create=False)
+    curation.define_tag(name, protected, public, description)
+
+
+@tag.command("add")
+@click.argument("tag_name", metavar="NAME")
+@_which
+def tag_add(tag_name: str, **which: str | None) -> None:
+    """Put datasets into the tag NAME."""
+    import pipeline
+    from one_bridge import curation
+
+    pipeline.connect(create=False)
+    click.echo(f"{curation.tag(tag_name, curation.choose(which))} datasets added to {tag_name}")
+
+
+@tag.command("remove")
+@click.argument("tag_name", metavar="NAME")
+@_which
+def tag_remove(tag_name: str, **which: str | None) -> None:
+    """Take datasets out of the tag NAME."""
+    import pipeline
+    from one_bridge import curation
+
+    pipeline.connect(create=False)
+    click.echo(f"{curation.untag(tag_name, curation.choose(which))} datasets removed from {tag_name}")
+
+
+@tag.command("list")
+def tag_list() -> None:
+    """List the tags with the number of their datasets."""
+    import pipeline
+    from one_bridge import curation
+
+    pipeline.connect(create=False)
+    for row in curation.tags():
+        marks = [word for word in ("protected", "public") if row[f"tag_{word}"]]
+        click.echo("  ".join(filter(None, [row["tag"], str(row["n_datasets"]), *marks, row["tag_description"]])))
+
+
+@main.command("qc")
+@click.argument("outcome", type=click.Choice(["NOT_SET", "PASS", "WARNING", "FAIL", "CRITICAL"]))
+@_which
+def qc(outcome: str, **which: str | None) -> None:
+    """Set the QC outcome of sessions; with --name, --collection or --revision, of their datasets."""
+    import pipeline
+    from one_bridge import curation
+
+    pipeline.connect(create=False)
+    of_sessions = not any(which[name] for name in ("name", "collection", "revision"))
+    if of_sessions:
+        which = {name: which[name] for name in ("session", "subject", "lab", "date_range", "projects")}
+    changed = curation.set_qc(curation.choose(which, of_sessions), outcome)
+    click.echo(f"{changed} {'sessions' if of_sessions else 'datasets'} changed to {outcome}")
