@@ -17,6 +17,7 @@ from starlette.exceptions import HTTPException
 
 from one_bridge.query import InvalidQuery
 from one_bridge.server import files, filters, schema
+from one_bridge.server.answers import Answers
 from one_bridge.server.auth import Gate, TooMany
 from one_bridge.server.connections import Database
 from one_bridge.server.endpoints import ENDPOINTS
@@ -72,7 +73,8 @@ class Bridge:
 
     def __init__(self, connection: dj.Connection, gate: Gate, data_root: Path | None, home: Path, version: str) -> None:
         self.gate = gate
-        self.database = Database(connection)
+        self.answers = Answers()
+        self.database = Database(connection, written=self.answers.forget)
         self.serialiser = Serialiser(self.database)
         self.writer = Writer(self.database, self.serialiser)
         self.roots = files.Roots(self.database, data_root)
@@ -112,24 +114,27 @@ class Bridge:
             parameters = _query(request)
             page = filters.page(parameters)
 
-            def ask() -> tuple[list[dict[str, Any]], int]:
-                rows = filters.restricted(endpoint, parameters, self.database)
-                records = self.serialiser.records(
-                    endpoint, rows, _root(request), order_by=endpoint.order, limit=page.limit, offset=page.offset
+            def make() -> bytes:
+                records, count = self.database.read(
+                    lambda: self.serialiser.page(
+                        endpoint,
+                        filters.restricted(endpoint, parameters, self.database),
+                        _root(request),
+                        page.limit,
+                        page.offset,
+                    )
                 )
-                if len(records) < page.limit and (records or not page.offset):
-                    return records, page.offset + len(records)
-                return records, self.database.count(rows)
+                return _dumped(
+                    {
+                        "count": count,
+                        "next": _page_url(request, page.limit, page.offset + page.limit, count),
+                        "previous": _page_url(request, page.limit, page.offset - page.limit, count),
+                        "results": records,
+                    }
+                )
 
-            records, count = self.database.read(ask)
-            return _json(
-                {
-                    "count": count,
-                    "next": _page_url(request, page.limit, page.offset + page.limit, count),
-                    "previous": _page_url(request, page.limit, page.offset - page.limit, count),
-                    "results": records,
-                }
-            )
+            question = (endpoint.name, _root(request), str(request.url.query))
+            return Response(self.answers.get(question, make), media_type="application/json")
 
         return self._threaded(answer)
 
@@ -353,8 +358,12 @@ def _page_url(request: Request, limit: int, offset: int, count: int) -> str | No
     return f"{url.path}?{url.query}"
 
 
+def _dumped(content: Any) -> bytes:
+    return json.dumps(content, default=str).encode("utf-8", "replace")
+
+
 def _json(content: Any, status: int = 200) -> Response:
-    return Response(json.dumps(content, default=str).encode("utf-8", "replace"), status, media_type="application/json")
+    return Response(_dumped(content), status, media_type="application/json")
 
 
 def _add_error_handlers(app: FastAPI) -> None:

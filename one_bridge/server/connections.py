@@ -7,6 +7,7 @@ core, `fetch_columns` and DataJoint itself run unchanged in any number of thread
 
 from __future__ import annotations
 
+import json
 import logging
 import queue
 import threading
@@ -64,10 +65,13 @@ class Database:
     ----------
     connection : DataJoint's, to which the schema modules are bound.
     size : how many threads may be in the database at once; others wait.
+    written : called after each write.
     """
 
-    def __init__(self, connection: Connection, size: int = CONNECTIONS) -> None:
-        self.connection = connection
+    def __init__(
+        self, connection: Connection, size: int = CONNECTIONS, written: Callable[[], None] = lambda: None
+    ) -> None:
+        self.connection, self._written = connection, written
         self.backend: str = connection.adapter.backend
         self._address = connection.address
         self._writer = threading.RLock()
@@ -112,6 +116,7 @@ class Database:
                 yield self.connection
         finally:
             self._writer.release()
+            self._written()
 
     @contextmanager
     def working(self) -> Iterator[Connection]:
@@ -124,6 +129,7 @@ class Database:
                 yield self.connection
         finally:
             self._writer.release()
+            self._written()
 
     def select(
         self,
@@ -141,21 +147,28 @@ class Database:
         order_by : column names, each with ` DESC` behind it or not.
         limit, offset : which rows of that order.
         """
-        wanted = set(names) or set(query.heading.names)
-        present = [name for name in query.heading.names if name in wanted]  # make_sql keeps to the heading's order
-        sql = query.make_sql(present)
-        if order_by:
-            quote = self.connection.adapter.quote_identifier
-            terms = [term.partition(" ") for term in order_by]
-            sql += " ORDER BY " + ", ".join(f"{quote(name)} {direction}" for name, _, direction in terms)
+        present = _ordered(query, names)
+        sql = query.make_sql(present) + self._order(order_by)
         if limit is not None:
             sql += f" LIMIT {int(limit)} OFFSET {int(offset)}"
-        rows = [dict(zip(present, row, strict=True)) for row in self.execute(sql)]
-        for name in present:
-            attribute = query.heading[name]
-            if attribute.json or attribute.original_type == "json":
-                _decode(rows, name)
-        return rows
+        return _dicts(query, present, self.execute(sql))
+
+    def page(
+        self,
+        query: dj.expression.QueryExpression,
+        names: Sequence[str],
+        order_by: Sequence[str],
+        limit: int,
+        offset: int,
+    ) -> tuple[list[dict[str, Any]], int]:
+        """Some rows of a query, and how many it has in all, from one statement."""
+        present = _ordered(query, names)
+        sql = f"SELECT found.*, count(*) OVER () AS n_found FROM ({query.make_sql(present)}) AS found"
+        sql += f"{self._order(order_by)} LIMIT {int(limit)} OFFSET {int(offset)}"
+        rows = self.execute(sql)
+        if not rows:
+            return [], self.count(query) if offset else 0
+        return _dicts(query, present, [row[:-1] for row in rows]), rows[0][-1]
 
     def count(self, query: dj.expression.QueryExpression) -> int:
         """How many rows a query has."""
@@ -170,6 +183,13 @@ class Database:
                 return list(cursor.fetchall())
 
         return self.read(ask)
+
+    def _order(self, order_by: Sequence[str]) -> str:
+        if not order_by:
+            return ""
+        quote = self.connection.adapter.quote_identifier
+        terms = [term.partition(" ") for term in order_by]
+        return " ORDER BY " + ", ".join(f"{quote(name)} {direction}" for name, _, direction in terms)
 
     @contextmanager
     def _borrowing(self) -> Iterator[None]:
@@ -208,9 +228,9 @@ class Database:
 
             self._address = resolve(settings())  # starts the embedded database if it has stopped
             raw = raw_connection(self._address)
-        kind = "statement_timeout" if self.backend == "postgresql" else _mysql_limit(raw)
         with raw.cursor() as cursor:
-            cursor.execute(f"SET {kind} = {LONGEST_STATEMENT_S * (1 if kind == 'max_statement_time' else 1000)}")
+            for setting in _POSTGRESQL if self.backend == "postgresql" else (_mysql_limit(raw),):
+                cursor.execute(f"SET {setting}")
         return raw
 
     def _forget_idle(self) -> None:
@@ -225,9 +245,18 @@ class Database:
             self._idle.put(None)
 
 
+# Many small statements at once: one processor each, memory for one join over all datasets, indices preferred.
+_POSTGRESQL = (
+    f"statement_timeout = {LONGEST_STATEMENT_S * 1000}", "work_mem = '64MB'", "random_page_cost = 1.1", "jit = off",
+    "max_parallel_workers_per_gather = 0",
+)  # fmt: skip
+
+
 def _mysql_limit(raw: Any) -> str:
-    """The variable that ends long statements: MariaDB counts seconds, MySQL milliseconds."""
-    return "max_statement_time" if "MariaDB" in raw.get_server_info() else "max_execution_time"
+    """The setting that ends long statements: MariaDB counts seconds, MySQL milliseconds."""
+    if "MariaDB" in raw.get_server_info():
+        return f"max_statement_time = {LONGEST_STATEMENT_S}"
+    return f"max_execution_time = {LONGEST_STATEMENT_S * 1000}"
 
 
 def _close(raw: Any) -> None:
@@ -239,9 +268,18 @@ def _close(raw: Any) -> None:
         logger.debug("closing a lost connection: %s", error)
 
 
-def _decode(rows: list[dict[str, Any]], name: str) -> None:
-    import json
+def _ordered(query: dj.expression.QueryExpression, names: Sequence[str]) -> list[str]:
+    """The names in the heading's order, which make_sql keeps to."""
+    wanted = set(names) or set(query.heading.names)
+    return [name for name in query.heading.names if name in wanted]
 
-    for row in rows:
-        if isinstance(row[name], str | bytes):
-            row[name] = json.loads(row[name])
+
+def _dicts(query: dj.expression.QueryExpression, names: list[str], found: list[tuple]) -> list[dict[str, Any]]:
+    rows = [dict(zip(names, row, strict=True)) for row in found]
+    for name in names:
+        attribute = query.heading[name]
+        if attribute.json or attribute.original_type == "json":
+            for row in rows:
+                if isinstance(row[name], str | bytes):
+                    row[name] = json.loads(row[name])
+    return rows

@@ -50,7 +50,17 @@ class Serialiser:
         fields : only these.
         which : `order_by`, `limit` and `offset` of `Database.select`.
         """
-        return [record for _, record in self._with_rows(endpoint, rows, root, detail, fields, **which)]
+        parts = _Parts(endpoint, detail, fields)
+        found = self.database.select(rows, parts.columns(rows), **which)
+        return [record for _, record in self._made(parts, found, root)]
+
+    def page(
+        self, endpoint: Endpoint, rows: dj.expression.QueryExpression, root: str, limit: int, offset: int
+    ) -> tuple[list[dict[str, Any]], int]:
+        """Some records of a list in its order, and how many there are in all."""
+        parts = _Parts(endpoint)
+        found, total = self.database.page(rows, parts.columns(rows), endpoint.order, limit, offset)
+        return [record for _, record in self._made(parts, found, root)], total
 
     def zone(self, lab: str | None) -> str:
         """The time zone of a lab."""
@@ -63,29 +73,20 @@ class Serialiser:
         """Read the labs' time zones anew."""
         self._zones = (0.0, {})
 
-    def _with_rows(
-        self,
-        endpoint: Endpoint,
-        query: dj.expression.QueryExpression,
-        root: str,
-        detail: bool,
-        fields: Sequence[str],
-        **which: Any,
+    def _made(
+        self, parts: _Parts, rows: list[dict[str, Any]], root: str
     ) -> list[tuple[dict[str, Any], dict[str, Any]]]:
-        shown = [one for one in endpoint.fields if _is_wanted(one, detail, fields)]
-        many = [one for one in endpoint.many if _is_wanted(one, detail, fields) or one.name.startswith("_")]
-        nested = [one for one in endpoint.nested if _is_wanted(one, detail, fields)]
-        rows = self.database.select(query, _columns(endpoint, query, shown, nested), **which)
+        """Row and record of each row."""
         for row in rows:
             row["_zone"] = self.zone(row.get("lab"))
-        for one in many:
-            self._add_many(endpoint, one, rows)
+        for one in parts.many:
+            self._add_many(parts.endpoint, one, rows)
         records = []
         for row in rows:
-            record = {one.name: _said(one, row, root) for one in shown}
-            record |= {one.name: row[one.name] for one in many if not one.name.startswith("_")}
+            record = {one.name: _said(one, row, root) for one in parts.fields}
+            record |= {one.name: row[one.name] for one in parts.many if not one.name.startswith("_")}
             records.append((row, record))
-        for one in nested:
+        for one in parts.nested:
             self._add_nested(one, records, root)
         return records
 
@@ -113,7 +114,9 @@ class Serialiser:
             rows = base(there) & values.key_condition([nested.column], [[one] for one in ids], self.database.backend)
             if nested.restrict:
                 rows &= nested.restrict()
-            for row, record in self._with_rows(there, rows, root, True, nested.fields, order_by=there.order):
+            parts = _Parts(there, True, nested.fields)
+            children = self.database.select(rows, parts.columns(rows), order_by=there.order)
+            for row, record in self._made(parts, children, root):
                 found.setdefault(row[nested.column], []).append((row, record))
         for row, record in records:
             record[nested.name] = [
@@ -123,21 +126,28 @@ class Serialiser:
             ]
 
 
-def _is_wanted(one: Field | Many | Nested, detail: bool, fields: Sequence[str]) -> bool:
-    if fields:
-        return one.name in fields
-    return (detail or not one.detail) and not one.name.startswith("_")
+class _Parts:
+    """Which parts of its records an endpoint shows, and the columns that they take."""
 
+    def __init__(self, endpoint: Endpoint, detail: bool = False, names: Sequence[str] = ()) -> None:
+        def is_wanted(one: Field | Many | Nested) -> bool:
+            return one.name in names if names else (detail or not one.detail) and not one.name.startswith("_")
 
-def _columns(
-    endpoint: Endpoint, query: dj.expression.QueryExpression, fields: list[Field], nested: list[Nested]
-) -> list[str]:
-    wanted = {*endpoint.id, *table(endpoint.table)().primary_key, "lab", endpoint.alias}
-    for one in fields:
-        wanted |= set(one.needs) if one.say else {one.column}
-    wanted |= {one.id_column for one in nested}
-    wanted |= {"eid", "subject_uuid", "dataset_id", "note_object_id", "probe_label", "collection"}  # of nested records
-    return [name for name in query.heading.names if name in wanted]
+        self.endpoint = endpoint
+        self.fields = [one for one in endpoint.fields if is_wanted(one)]
+        self.many = [one for one in endpoint.many if is_wanted(one) or one.name.startswith("_")]
+        self.nested = [one for one in endpoint.nested if is_wanted(one)]
+
+    def columns(self, query: dj.expression.QueryExpression) -> list[str]:
+        """The columns of the rows that are looked at."""
+        endpoint = self.endpoint
+        wanted = {*endpoint.id, *table(endpoint.table)().primary_key, "lab", endpoint.alias}
+        wanted |= {term.partition(" ")[0] for term in endpoint.order}
+        for one in self.fields:
+            wanted |= set(one.needs) if one.say else {one.column}
+        wanted |= {one.id_column for one in self.nested}
+        wanted |= {"eid", "subject_uuid", "dataset_id", "note_object_id", "probe_label", "collection"}  # for nesting
+        return [name for name in query.heading.names if name in wanted]
 
 
 def _said(field: Field, row: dict[str, Any], root: str) -> Any:

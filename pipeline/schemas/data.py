@@ -105,6 +105,7 @@ class Dataset(dj.Manual):
     dataset_qc="NOT_SET"       : enum('NOT_SET', 'PASS', 'WARNING', 'FAIL', 'CRITICAL')
     registered                 : datetime(6)     # UTC
     unique index (lab, subject, session_date, session_number, rel_path)
+    index (rel_path)
     """
 
 
