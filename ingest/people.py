@@ -6,8 +6,8 @@ from typing import Any
 
 from ingest import identity
 from ingest.metadata import Metadata, without_eid
-from ingest.rows import SESSION, Registrar
 from ingest.scan import SessionKey
+from ingest.session_rows import SESSION, SessionRows
 from ingest.writing import Writer
 from pipeline.database.bulk import fetch_columns
 from pipeline.schemas import acquisition, action, lab, subject
@@ -56,10 +56,10 @@ def write_animals(writer: Writer, metadata: Metadata) -> int:
     return n_rows + (sum(writer.merge(subject.Implant, implants, {})) if implants else 0)
 
 
-def write_actions(writer: Writer, metadata: Metadata, registrar: Registrar) -> int:
+def write_actions(writer: Writer, metadata: Metadata, sessions: SessionRows) -> int:
     """Write weighings, water and restrictions; returns how many rows are new or changed."""
     known = {(row["lab"], row["subject"]) for row in fetch_columns(subject.Subject, "lab", "subject").to_pylist()}
-    known |= {(key.lab, key.subject) for key in registrar.sessions}
+    known |= {(key.lab, key.subject) for key in sessions.known}
     known |= {(row["lab"], row["subject"]) for row in metadata.rows["subjects"]}
     rows = {}
     for kind in ("weighings", "water", "restrictions"):
@@ -79,14 +79,14 @@ def write_actions(writer: Writer, metadata: Metadata, registrar: Registrar) -> i
     for row in rows["restrictions"]:
         row.setdefault("reference_weight", references.get((row["lab"], row["subject"])))
     n_rows += _merge(writer, action.WaterRestriction, rows["restrictions"], {})
-    return n_rows + _write_water(writer, metadata, rows["water"], registrar)
+    return n_rows + _write_water(writer, metadata, rows["water"], sessions)
 
 
-def check_eids(metadata: Metadata, registrar: Registrar) -> None:
+def check_eids(metadata: Metadata, sessions: SessionRows) -> None:
     """Take away the eids that another session has, and report them."""
     file = next((one for one in metadata.files if one.lower().endswith("sessions.json")), "")
     for key, facts in metadata.sessions.items():
-        owner = registrar.eids.get(facts.eid, key) if facts.eid else key
+        owner = sessions.eids.get(facts.eid, key) if facts.eid else key
         if owner != key:
             path = identity.session_path(*key)
             metadata.problem(file, "eid", path, f"{facts.eid} is the eid of {identity.session_path(*owner)}")
@@ -112,13 +112,13 @@ def _free_uuids(metadata: Metadata, animals: list[dict[str, Any]]) -> list[dict[
     return animals
 
 
-def _write_water(writer: Writer, metadata: Metadata, rows: list[dict[str, Any]], registrar: Registrar) -> int:
+def _write_water(writer: Writer, metadata: Metadata, rows: list[dict[str, Any]], sessions: SessionRows) -> int:
     links: dict[tuple, SessionKey] = {}
     for row in rows:
         session = row["session"]
         if session is None:
             continue
-        if session in registrar.sessions:
+        if session in sessions.known:
             links[row["lab"], row["subject"], row["administration_time"]] = session
         else:
             message = f"{row['subject']} has no session {session.number} on {session.date}"

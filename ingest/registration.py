@@ -20,8 +20,9 @@ from ingest.examine import Report
 from ingest.lock import repository_lock
 from ingest.parallel import Run, was_interrupted, workers
 from ingest.quarantine import Entry, Quarantine
-from ingest.rows import SESSION, Registrar
+from ingest.rows import Registrar
 from ingest.scan import Folder, Problem, SessionKey
+from ingest.session_rows import SESSION
 from ingest.writing import Writer
 from pipeline.database.bulk import fetch_columns
 from pipeline.errors import NeurojointError
@@ -39,6 +40,8 @@ BYTES_PER_FILE = 1 << 20
 """Reading so much costs more than opening a file."""
 LARGE_SHARE = 0.2
 """More known sessions than this share gone at once is taken for a disk that is not mounted."""
+SECONDS_OF_PATIENCE = 600.0
+"""How long a session that was compressed waits for its turn while another registration runs."""
 RETRY = ""
 """Signature of a folder that has to be looked at again."""
 
@@ -97,8 +100,8 @@ def register(
     """Bring the tables up to what is in the files below `root` (see `ingest.register`)."""
     begin = time.perf_counter()
     connection = dj.conn()
-    folder = _existing(Path(root))
-    name, base = _repository(folder, repository)
+    folder = existing(Path(root))
+    name, base = repository_of(folder, repository)
     scope = "" if base == folder else f"{folder.relative_to(base).as_posix()}"
     processes = processes or settings().processes
     writer = Writer(connection, dry_run)
@@ -140,6 +143,36 @@ def _obeying_ctrl_c() -> Iterator[None]:
         raise
 
 
+def register_session(
+    repository: str, base: Path, key: SessionKey, path: str, known: examining.Known, steps: Sequence[Step] = ()
+) -> None:
+    """Bring the tables up to one session folder that was registered before, without a look at the others.
+
+    Parameters
+    ----------
+    repository, base : name of a repository, and where it is.
+    key, path : the session and its folder below `base`.
+    known : what the caller knows of its files, beyond what is registered (see `ingest.examine.Known`).
+
+    Raises
+    ------
+    NeurojointError : the folder is not there, or another registration of the repository did not end in time.
+    """
+    if not (base / path).is_dir():
+        raise NeurojointError(f"{base / path} is not there", "check that its disk is mounted")
+    writer = Writer(dj.conn(), dry_run=False)
+    with repository_lock(writer.connection, settings().prefix, repository, patience=SECONDS_OF_PATIENCE):
+        _begin(writer.connection, writer, repository, base, base / path)
+        registrar = Registrar(writer, repository, Quarantine(writer, repository))
+        there = registrar.known_files([key], {key: path})[key]
+        zone = _time_zones().get(key.lab, "UTC")
+        report = examining.examine(base, key, path, {**there, **known}, zone)
+        for step in steps:
+            report = step(report, base)
+        registrar.register([report])
+        data.IngestRun.update1({"run_id": writer.run_id, "run_end": writer.now})
+
+
 @contextlib.contextmanager
 def workers_when_needed(processes: int) -> Iterator[Callable[[int, int], Run]]:
     """A function that gives the means to run tasks: here where there is little to do, else in processes."""
@@ -171,11 +204,11 @@ def _bring_up(
         zones = _time_zones()
         told = metadata_files.read_files(metadata, base, default_lab, zones)
         registrar = Registrar(writer, repository, quarantine)
-        people.check_eids(told, registrar)
-        registrar.told, registrar.water_told = told.sessions, told.water_told
+        people.check_eids(told, registrar.sessions)
+        registrar.sessions.told, registrar.sessions.water_told = told.sessions, told.water_told
         with _transaction(writer):
             summary.metadata_rows += people.write_animals(writer, told)
-            summary.metadata_rows += registrar.tell(told.sessions)
+            summary.metadata_rows += registrar.sessions.tell(told.sessions)
             writer.flush_changes()
         zones = _time_zones() | {r["lab"]: r["time_zone"] for r in told.rows["labs"] if r.get("time_zone")}
         n_files = sum(one.n_files for one in changed)
@@ -195,7 +228,7 @@ def _bring_up(
                 registrar.lose(gone[start : start + 100])
             summary.sessions_vanished = len(gone)
         with _transaction(writer):
-            summary.metadata_rows += people.write_actions(writer, told, registrar)
+            summary.metadata_rows += people.write_actions(writer, told, registrar.sessions)
             writer.flush_changes()
             _settle(quarantine, problems, told, covered)
         for name, value in vars(registrar.counts).items():
@@ -313,7 +346,14 @@ def _is_large(n_gone: int, n_known: int) -> bool:
     return n_gone > 0 and (n_gone == n_known or (n_gone > 3 and n_gone > LARGE_SHARE * n_known))
 
 
-def _existing(root: Path) -> Path:
+def existing(root: Path) -> Path:
+    """The folder, without links in its path.
+
+    Raises
+    ------
+    NeurojointError
+        It cannot be read, or is no folder.
+    """
     try:
         folder = root.expanduser().resolve(strict=True)
     except OSError as error:
@@ -324,7 +364,7 @@ def _existing(root: Path) -> Path:
     return folder
 
 
-def _repository(folder: Path, name: str | None) -> tuple[str, Path]:
+def repository_of(folder: Path, name: str | None) -> tuple[str, Path]:
     """Name and root of the repository that `folder` is, lies in, or becomes."""
     rows = fetch_columns(data.Repository & {"repository_kind": "local"}).to_pylist()
     roots = {row["repository"]: Path(row["repository_root"]) for row in rows}

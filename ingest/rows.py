@@ -8,23 +8,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import datajoint as dj
-
 from ingest import identity, recording_rows
 from ingest.examine import Found, Report, default_versions, without_revision
-from ingest.facts import DESCRIPTION, SETTINGS, Facts
 from ingest.quarantine import Quarantine
 from ingest.recording_rows import Registered
 from ingest.recordings import Recording
 from ingest.scan import SessionKey
+from ingest.session_rows import SESSION, SessionRows, fetch_for, keys_of, session_key
 from ingest.writing import Writer
 from pipeline.alf import raw_form
 from pipeline.database.bulk import fetch_columns
-from pipeline.schemas import acquisition, action, data, lab, subject
+from pipeline.schemas import data, lab, subject
 
-SESSION = ("lab", "subject", "session_date", "session_number")
-FACTS = ("eid", "start_time", "end_time", "task_protocol", "rig", "start_delay", "location", "session_narrative")
-"""Columns of acquisition.Session that sources fill."""
 DATASET = (
     "dataset_id", *SESSION, "rel_path", "collection", "alf_object", "alf_attribute", "extension", "dataset_revision",
     "dataset_type", "dataset_hash", "file_size", "default_dataset", "dataset_qc", "registered",
@@ -52,14 +47,8 @@ class Registrar:
 
     def __init__(self, writer: Writer, repository: str, quarantine: Quarantine) -> None:
         self._writer, self._repository, self._quarantine = writer, repository, quarantine
-        self.told: Mapping[SessionKey, Facts] = {}
-        """What metadata files say of sessions; it goes before what the session folders say."""
-        self.water_told: set[SessionKey] = set()
-        """Sessions whose water a metadata file gives: what the settings say of it does not count."""
+        self.sessions = SessionRows(writer)
         self.counts = Counts()
-        rows = fetch_columns(acquisition.Session, *SESSION, *FACTS).to_pylist()
-        self.sessions = {_session_key(row): {name: row[name] for name in FACTS} for row in rows}
-        self.eids = {row["eid"]: _session_key(row) for row in rows}
 
     def register(self, reports: Sequence[Report]) -> None:
         """Write a batch of reports in one transaction: all of it is there, or nothing."""
@@ -79,16 +68,16 @@ class Registrar:
     def known_files(self, sessions: Sequence[SessionKey], paths: Mapping[SessionKey, str]) -> dict[SessionKey, dict]:
         """Per session, path below its folder -> size (byte), time (ns) and md5 of the copies in this repository."""
         known: dict[SessionKey, dict] = {key: {} for key in sessions}
-        there = [key for key in sessions if key in self.sessions]
+        there = [key for key in sessions if key in self.sessions.known]
         if there:
-            datasets = (data.Dataset & _keys(there)).proj(*SESSION)
+            datasets = (data.Dataset & keys_of(there)).proj(*SESSION)
             records = data.FileRecord & {"repository": self._repository}
             compressed = {}
             for row in fetch_columns(datasets * records).to_pylist():
-                key = _session_key(row)
+                key = session_key(row)
                 path = row["file_path"][len(paths[key]) + 1 :]
                 known[key][path] = (row["record_size"], row["modified_ns"], row["record_hash"])
-                if raw_form(path) != path:
+                if path.endswith(".cbin"):
                     compressed[row["dataset_id"]] = key
             for dataset_id, (path, *facts) in recording_rows.raw_files(compressed, self._repository).items():
                 known[compressed[dataset_id]][path] = tuple(facts)
@@ -97,7 +86,7 @@ class Registrar:
     def _register(self, reports: Sequence[Report]) -> None:
         put, ensure = self._writer.put, self._writer.ensure
         keys = [report.folder.key for report in reports]
-        new = [key for key in keys if key not in self.sessions]
+        new = [key for key in keys if key not in self.sessions.known]
         ensure(lab.Lab, {(key.lab,) for key in keys})
         subjects = {(key.lab, key.subject) for key in keys}
         ensure(
@@ -105,8 +94,8 @@ class Registrar:
             {(*one, identity.subject_uuid(*one)) for one in subjects},
             ("lab", "subject", "subject_uuid"),
         )
-        datasets = self._datasets([key for key in keys if key in self.sessions])
-        self._sessions(reports, datasets)
+        datasets = self._datasets([key for key in keys if key in self.sessions.known])
+        self.sessions.write(reports, datasets)
         self._files(reports, datasets)
         self._objects(reports)
         self._quarantine.sessions_update((report.folder.key, report.problems) for report in reports)
@@ -126,135 +115,16 @@ class Registrar:
         found: dict[SessionKey, dict[str, dict[str, Any]]] = defaultdict(dict)
         if not keys:
             return found
-        datasets = data.Dataset & _keys(keys)
+        datasets = data.Dataset & keys_of(keys)
         by_id = {}
         for row in fetch_columns(datasets).to_pylist():
             row |= {"record": None, "elsewhere": False}
-            by_id[row["dataset_id"]] = found[_session_key(row)][raw_form(row["rel_path"])] = row
+            by_id[row["dataset_id"]] = found[session_key(row)][raw_form(row["rel_path"])] = row
         for record in fetch_columns(data.FileRecord & datasets.proj()).to_pylist():
             if record["repository"] == self._repository:
                 by_id[record["dataset_id"]]["record"] = record
             elif record["file_state"] == "online":
                 by_id[record["dataset_id"]]["elsewhere"] = True
-        return found
-
-    def _sessions(self, reports: Sequence[Report], datasets: Mapping[SessionKey, Mapping[str, dict]]) -> None:
-        rows, changed, sets = [], [], []
-        for report in reports:
-            key = report.folder.key
-            told, facts = self.told.get(key, Facts()), report.facts
-            facts = told.over(facts)
-            sets.append((key, facts))
-            before = self.sessions.get(key)
-            if before is None:
-                eid = self._free_eid(told.eid, key)
-                row = {name: getattr(facts, name) for name in FACTS} | {"eid": eid}
-                self.sessions[key] = row
-                self.eids[eid] = key
-                rows.append((*key, *(row[name] for name in FACTS)))
-                self._writer.change("registered", report.folder.path, f"{len(report.files)} files")
-                continue
-            told_again = _facts_are_new(report, datasets.get(key, {}))
-            known = {n: v for n in FACTS if (v := getattr(facts, n)) is not None and (told_again or not before[n])}
-            changed += self._change_session(key, known | _given(told))
-        names = (*SESSION, *FACTS)
-        self._lookups(sets)
-        self._writer.put(acquisition.Session, names, rows, "skip")
-        self._writer.put(acquisition.Session, names, changed, "update")
-        self._links(sets)
-        self._actions(reports, datasets)
-
-    def tell(self, told: Mapping[SessionKey, Facts]) -> int:
-        """Bring sessions that are registered up to what metadata files say of them; returns how many changed."""
-        changed, sets = [], []
-        for key, facts in told.items():
-            if key in self.sessions:
-                changed += self._change_session(key, _given(facts))
-                sets.append((key, facts))
-        self._lookups(sets)
-        self._writer.put(acquisition.Session, (*SESSION, *FACTS), changed, "update")
-        self._links(sets, exactly=True)
-        return len(changed)
-
-    def _change_session(self, key: SessionKey, known: Mapping[str, Any]) -> list[tuple]:
-        """The row of a session whose facts differ from `known`, else nothing."""
-        before = self.sessions[key]
-        differs = {name: value for name, value in known.items() if before[name] != value}
-        if "eid" in differs and self._free_eid(differs["eid"], key) != differs["eid"]:
-            del differs["eid"]
-        if not differs:
-            return []
-        said = ", ".join(f"{name}: {before[name]} -> {value}" for name, value in differs.items())
-        self._writer.change("replaced", identity.session_path(*key), f"Session {said}")
-        if "eid" in differs:
-            self.eids.pop(before["eid"], None)
-            self.eids[differs["eid"]] = key
-        self.sessions[key] = before | differs
-        return [(*key, *(self.sessions[key][name] for name in FACTS))]
-
-    def _free_eid(self, given: str | None, key: SessionKey) -> str:
-        """The eid that is given, unless another session has it; else the derived one."""
-        if given and self.eids.get(given, key) == key:
-            return given
-        return identity.eid(identity.session_path(*key))
-
-    def _lookups(self, sets: Sequence[tuple[SessionKey, Facts]]) -> None:
-        ensure = self._writer.ensure
-        ensure(lab.LabLocation, {(key.lab, facts.location) for key, facts in sets if facts.location})
-        users = {user for _, facts in sets for user in facts.users}
-        users |= {one[-1] for _, facts in sets for one in (*facts.weighings, *facts.water) if one[-1]}
-        ensure(lab.LabMember, {(user,) for user in users})
-        ensure(lab.Project, {(project,) for _, facts in sets for project in facts.projects})
-        ensure(action.ProcedureType, {(one,) for _, facts in sets for one in facts.procedures})
-        ensure(action.WaterType, {(one[2],) for _, facts in sets for one in facts.water})
-
-    def _links(self, sets: Sequence[tuple[SessionKey, Facts]], exactly: bool = False) -> None:
-        """Users, projects and procedures of sessions; with `exactly`, those that are not named any more go."""
-        for table, name in (
-            (acquisition.SessionUser, "users"),
-            (acquisition.SessionProject, "projects"),
-            (acquisition.SessionProcedure, "procedures"),
-        ):
-            rows = {(*key, one) for key, facts in sets for one in getattr(facts, name)}
-            names = (*SESSION, table.primary_key[-1])
-            if exactly and rows:
-                keys = [key for key, facts in sets if getattr(facts, name)]
-                there = {tuple(row.values()) for row in _fetch_for(table, keys, names)}
-                there = {(row[0], row[1], str(row[2]), *row[3:]) for row in there}
-                if (extra := there - rows) and not self._writer.dry_run:
-                    (table & [dict(zip(names, row, strict=True)) for row in extra]).delete_quick()
-                rows -= there
-            self._writer.put(table, names, sorted(rows), "skip")
-
-    def _actions(self, reports: Sequence[Report], datasets: Mapping[SessionKey, Mapping]) -> None:
-        """Weights and water that the settings of the sessions tell, where these are new."""
-        reports = [report for report in reports if _facts_are_new(report, datasets.get(report.folder.key, {}))]
-        weighings: list[tuple] = []
-        water: list[tuple] = []
-        given = self._water_times([r.folder.key for r in reports if r.facts.water and r.folder.key in datasets])
-        for report in reports:
-            key, facts = report.folder.key, report.facts
-            weighings += [(key.lab, key.subject, *one) for one in facts.weighings]
-            if key in self.water_told or given.get(key, set()) - {one[0] for one in facts.water}:
-                continue
-            water += [(key, *one) for one in facts.water]
-        put, names = self._writer.put, ("lab", "subject", "weighing_time", "weight", "weighing_user")
-        put(action.Weighing, names, list({row[:3]: row for row in weighings}.values()), "update")
-        key_names = ("lab", "subject", "administration_time")
-        put(
-            action.WaterAdministration,
-            (*key_names, "water_volume", "water_type", "water_user"),
-            list({(k.lab, k.subject, t): (k.lab, k.subject, t, *rest) for k, t, *rest in water}.values()),
-            "update",
-        )
-        links = {(k.lab, k.subject, t): (k.lab, k.subject, t, k.date, k.number) for k, t, *_ in water}
-        names = (*key_names, "session_date", "session_number")
-        put(acquisition.SessionWater, names, list(links.values()), "skip")
-
-    def _water_times(self, keys: list[SessionKey]) -> dict[SessionKey, set[datetime.datetime]]:
-        found: dict[SessionKey, set[datetime.datetime]] = defaultdict(set)
-        for row in _fetch_for(acquisition.SessionWater, keys, (*SESSION, "administration_time")):
-            found[_session_key(row)].add(row["administration_time"])
         return found
 
     def _files(self, reports: Sequence[Report], datasets: Mapping[SessionKey, dict[str, dict[str, Any]]]) -> None:
@@ -355,7 +225,7 @@ class Registrar:
         if not given:
             return given
         rows = fetch_columns(data.Dataset & [{"dataset_id": one} for one in given], "dataset_id", *SESSION, "rel_path")
-        return given | {row["dataset_id"]: (_session_key(row), row["rel_path"]) for row in rows.to_pylist()}
+        return given | {row["dataset_id"]: (session_key(row), row["rel_path"]) for row in rows.to_pylist()}
 
     def _objects(self, reports: Sequence[Report]) -> None:
         names = (
@@ -369,25 +239,12 @@ class Registrar:
         now = {row[:6]: row[6:] for row in rows}
         keys = [r.folder.key for r in reports]
         there = {}
-        for row in _fetch_for(data.AlfObject, keys, names[:7]):
-            there[(*_session_key(row), row["object_collection"], row["object_name"])] = row["object_fingerprint"]
+        for row in fetch_for(data.AlfObject, keys, names[:7]):
+            there[(*session_key(row), row["object_collection"], row["object_name"])] = row["object_fingerprint"]
         gone = [dict(zip(names, one, strict=False)) for one in there.keys() - now.keys()]
         if gone and not self._writer.dry_run:
             (data.AlfObject & gone).delete_quick()
         self._writer.put(data.AlfObject, names, [row for row in rows if there.get(row[:6]) != row[6]], "update")
-
-
-def _given(told: Facts) -> dict[str, Any]:
-    return {name: value for name in FACTS if (value := getattr(told, name)) is not None}
-
-
-def _facts_are_new(report: Report, there: Mapping[str, Mapping[str, Any]]) -> bool:
-    """Whether a file that tells of the session is new, or replaced since it was last read."""
-    return any(
-        file.rel_path.endswith((DESCRIPTION, SETTINGS))
-        and (file.rel_path not in there or there[file.rel_path]["dataset_hash"] != file.md5)
-        for file in report.files
-    )
 
 
 def _dataset(dataset_id: str, key: SessionKey, file: Found, is_default: bool, now: datetime.datetime) -> tuple:
@@ -420,15 +277,3 @@ def _joined(columns: list[str]) -> str:
             break
         text += f"{column},"
     return text if len(text) > 1 else ""
-
-
-def _session_key(row: Mapping[str, Any]) -> SessionKey:
-    return SessionKey(row["lab"], row["subject"], str(row["session_date"]), row["session_number"])
-
-
-def _keys(sessions: Sequence[SessionKey]) -> list[dict[str, Any]]:
-    return [dict(zip(SESSION, key, strict=True)) for key in sessions]
-
-
-def _fetch_for(table: type[dj.Table], sessions: Sequence[SessionKey], names: Sequence[str]) -> list[dict[str, Any]]:
-    return fetch_columns(table & _keys(sessions), *names).to_pylist() if sessions else []
