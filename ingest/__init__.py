@@ -1,4 +1,5 @@
-"""From files to rows: `register` brings the tables up to what is in an ALF tree, and quarantines what is invalid."""
+"""From files to rows: `register` brings the tables up to what is in an ALF tree, and quarantines what is invalid;
+`compress` then puts compressed files into the place of raw recordings."""
 
 from __future__ import annotations
 
@@ -7,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from ingest import compression
     from ingest.registration import Progress, Step, Summary
 
-__all__ = ["register"]
+__all__ = ["compress", "register"]
 
 
 def register(
@@ -53,3 +55,39 @@ def register(
         root, lab_name=lab, metadata=metadata, repository=repository, dry_run=dry_run, processes=processes,
         accept_missing=accept_missing, progress=progress, steps=steps,
     )  # fmt: skip
+
+
+def compress(
+    root: Path | str,
+    *,
+    remove_raw: bool = False,
+    layout: str = "auto",
+    effort: str = "default",
+    threads: int | None = None,
+    dry_run: bool = False,
+    progress: compression.Progress | None = None,
+) -> compression.Summary:
+    """Compress the registered raw recordings below `root` and register each compressed file in the place of the raw one.
+
+    Needs `pipeline.connect()` before. Each recording is read back and compared before its compressed file appears; the
+    dataset keeps its identifier. Stopped anywhere, the next call continues. What goes wrong with one recording is in
+    the summary, and does not stop the others.
+
+    Parameters
+    ----------
+    root : a data root that was registered, or any folder below it.
+    remove_raw : delete each raw file, also those that earlier runs left, once the compressed file was read from the
+        disk again, decoded by another library and found equal, and its hashes are those that are registered.
+    layout, effort, threads : see `cbin.compress`.
+    dry_run : write nothing, count what would be done.
+    progress : called with the name of a file, the raw bytes that are done and those there are.
+
+    Raises
+    ------
+    NeurojointError : the root cannot be read, or is not registered.
+    """
+    from ingest import compression
+
+    return compression.compress(
+        root, remove_raw=remove_raw, layout=layout, effort=effort, threads=threads, dry_run=dry_run, progress=progress
+    )

@@ -15,8 +15,10 @@ PATIENCE = 5.0  # s; a server needs a moment to notice that a killed process is 
 
 
 @contextlib.contextmanager
-def repository_lock(connection: dj.Connection, prefix: str, repository: str) -> Iterator[None]:
-    """Hold the lock of a repository.
+def repository_lock(
+    connection: dj.Connection, prefix: str, repository: str, patience: float | None = None
+) -> Iterator[None]:
+    """Hold the lock of a repository; wait for it `patience` seconds, by default a few.
 
     Raises
     ------
@@ -27,7 +29,7 @@ def repository_lock(connection: dj.Connection, prefix: str, repository: str) -> 
     postgres = connection.adapter.backend == "postgresql"
     take = f"SELECT pg_try_advisory_lock({number})" if postgres else f"SELECT GET_LOCK('neurojoint{number}', 0)"
     give = f"SELECT pg_advisory_unlock({number})" if postgres else f"SELECT RELEASE_LOCK('neurojoint{number}')"
-    until = time.monotonic() + PATIENCE
+    until = time.monotonic() + (PATIENCE if patience is None else patience)
     while not connection.query(take).fetchone()[0]:
         if time.monotonic() > until:
             raise NeurojointError(

@@ -57,6 +57,13 @@ def raw_files(dataset_ids: Iterable[str], repository: str) -> dict[str, tuple[st
     return {row["dataset_id"]: tuple(row[name] for name in names) for row in found}
 
 
+def raw_hashes(dataset_ids: Iterable[str]) -> dict[str, str]:
+    """dataset -> md5 of the raw file from which it was compressed, where that is known."""
+    ids = [{"dataset_id": one} for one in dataset_ids]
+    rows = fetch_columns(ephys.Compression & ids, "dataset_id", "raw_hash").to_pylist() if ids else []
+    return {row["dataset_id"]: row["raw_hash"] for row in rows if row["raw_hash"]}
+
+
 def _insertions(writer: Writer, found: Sequence[Registered]) -> None:
     """Probes and insertions that the recordings name; what a person or a rig said of them before stays."""
     writer.ensure(ephys.ProbeModel, {(one.recording.probe_model,) for one in found if one.recording.probe_model})

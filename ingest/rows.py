@@ -125,6 +125,9 @@ class Registrar:
                 by_id[record["dataset_id"]]["record"] = record
             elif record["file_state"] == "online":
                 by_id[record["dataset_id"]]["elsewhere"] = True
+        shared = [one for one, row in by_id.items() if row["elsewhere"] and row["rel_path"].endswith(".cbin")]
+        for dataset_id, md5 in recording_rows.raw_hashes(shared).items():
+            by_id[dataset_id]["raw_hash"] = md5
         return found
 
     def _files(self, reports: Sequence[Report], datasets: Mapping[SessionKey, dict[str, dict[str, Any]]]) -> None:
@@ -162,11 +165,11 @@ class Registrar:
                         self._writer.change("registered", file.file_path, "", "", file.md5)
                     found += _registered(report, dataset_id, file, forms)
                     continue
-                found += _registered(report, row["dataset_id"], file, forms)
-                now_is = {
-                    "rel_path": file.rel_path, "extension": file.extension, "dataset_hash": file.md5,
-                    "file_size": file.size, "default_dataset": is_default,
-                }  # fmt: skip
+                now_is: dict[str, Any] = {"default_dataset": is_default}
+                if not (row["elsewhere"] and file.md5 == row.get("raw_hash")):  # else: raw here, compressed elsewhere
+                    found += _registered(report, row["dataset_id"], file, forms)
+                    now_is |= {"rel_path": file.rel_path, "extension": file.extension, "dataset_hash": file.md5}
+                    now_is |= {"file_size": file.size}
                 if any(row[name] != value for name, value in now_is.items()):
                     row |= now_is
                     changed_datasets.append(tuple(row[name] for name in DATASET))

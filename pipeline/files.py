@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pipeline.alf import raw_form
 from pipeline.alf_object import Assembled, assemble
 from pipeline.alf_reader import load
 from pipeline.errors import InvalidData
 from pipeline.refusals import REASONS
 
 if TYPE_CHECKING:
-    pass
+    from cbin import Recording
 
-__all__ = ["AlfData", "Assembled", "assemble", "load", "path_of", "read_attribute", "read_object"]
+__all__ = ["AlfData", "Assembled", "assemble", "load", "open_recording", "path_of", "read_attribute", "read_object"]
 
 _ONLINE = {"file_state": "online"}
 _INGEST = "run `neurojoint ingest` on the folder that holds it"
@@ -109,7 +110,7 @@ def read_attribute(key: Mapping[str, Any], alf_object: str, attribute: str) -> A
 
 
 def path_of(key: Mapping[str, Any], rel_path: str) -> Path:
-    """The file of a dataset on this computer.
+    """The file of a dataset on this computer; of a raw recording the form that it has now, compressed or not.
 
     Raises
     ------
@@ -118,13 +119,53 @@ def path_of(key: Mapping[str, Any], rel_path: str) -> Path:
     from pipeline.schemas import acquisition, data
 
     session = {name: key[name] for name in acquisition.Session.primary_key}
-    rows = (data.Dataset & session & {"rel_path": rel_path}).proj("dataset_hash", "rel_path") * (
+    raw = raw_form(rel_path)
+    forms = {rel_path, raw, f"{raw[:-4]}.cbin" if raw.endswith(".bin") else raw}
+    rows = (data.Dataset & session & [{"rel_path": one} for one in sorted(forms)]).proj("dataset_hash", "rel_path") * (
         data.FileRecord & _ONLINE
     ).proj("file_path", "record_hash", "record_size", "modified_ns")
-    for one in _with_paths(rows.to_dicts()):
+    found = rows.to_dicts()
+    for one in _with_paths(found, _raw_hashes(found)):
         if one["path"] is not None:
             return one["path"]
     raise InvalidData(f"{_session_path(key)}/{rel_path}", "vanished", "no copy is online here", _INGEST)
+
+
+def open_recording(key: Mapping[str, Any], band: str = "ap", probe: str | None = None) -> Recording:
+    """Open a raw recording of a session, whichever form its file has: an array (n_samples, n_channels) from `cbin`.
+
+    Parameters
+    ----------
+    key : primary key of the session, or of a row of ephys.Recording (`dataset_id`).
+    band : `ap`, `lf` or `nidq`.
+    probe : label of the insertion, e.g. `probe00`; needed where the session has several.
+
+    Raises
+    ------
+    InvalidData : there is no such recording, several fit, or its file is not as it was registered.
+    """
+    import cbin
+
+    from pipeline.schemas import acquisition, data, ephys
+
+    chosen = {"dataset_id": key["dataset_id"]} if "dataset_id" in key else {"band": band}
+    session = {name: key[name] for name in acquisition.Session.primary_key if name in key}
+    label = probe or key.get("probe_label")
+    if label is not None and "dataset_id" not in key:
+        chosen["probe_label"] = label
+    datasets = (data.Dataset & session & {"default_dataset": True}).proj("rel_path", "dataset_hash")
+    records = (data.FileRecord & _ONLINE).proj("file_path", "record_hash", "record_size", "modified_ns")
+    rows = ((ephys.Recording & chosen).proj() * datasets * records).to_dicts(order_by="rel_path, repository")
+    found = [one for one in _with_paths(rows, _raw_hashes(rows)) if one["path"] is not None]
+    what = f"recording {key['dataset_id']}" if "dataset_id" in key else f"{band} recording of {label or 'any probe'}"
+    where = _session_path(key) if len(session) == len(acquisition.Session.primary_key) else what
+    if not found:
+        raise InvalidData(where, "vanished", f"no {what} is online here", _INGEST)
+    if len(found) > 1:
+        names = ", ".join(one["rel_path"] for one in found)
+        raise InvalidData(where, "vanished", f"several recordings fit: {names}", "name the probe, or the dataset_id")
+    _check_unchanged(found[0])
+    return cbin.open(found[0]["path"])
 
 
 def _object_row(key: Mapping[str, Any], alf_object: str, required: Iterable[str]) -> dict[str, Any]:
@@ -163,13 +204,23 @@ def _datasets(key: Mapping[str, Any], row: Mapping[str, Any]) -> list[dict[str, 
     return _with_paths((datasets * records).to_dicts(order_by="rel_path, repository"))
 
 
-def _with_paths(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _raw_hashes(rows: list[dict[str, Any]]) -> dict[str, str]:
+    """Dataset -> md5 of the raw file, for recordings that are compressed; a copy elsewhere may still be raw."""
+    from pipeline.schemas import ephys
+
+    ids = [{"dataset_id": row["dataset_id"]} for row in rows if row["rel_path"].endswith(".cbin")]
+    found = (ephys.Compression & ids & "raw_hash <> ''").proj("raw_hash").to_dicts() if ids else []
+    return {row["dataset_id"]: row["raw_hash"] for row in found}
+
+
+def _with_paths(rows: list[dict[str, Any]], raw_hashes: Mapping[str, str] | None = None) -> list[dict[str, Any]]:
     """One row a dataset, with `path`: a copy that has the registered content and is on this computer, else None."""
+    raw_hashes = raw_hashes or {}
     roots = _local_roots()
     chosen: dict[str, dict[str, Any]] = {}
     for row in rows:
         root = roots.get(row["repository"])
-        same = row["record_hash"] == row["dataset_hash"]
+        same = row["record_hash"] in (row["dataset_hash"], raw_hashes.get(row["dataset_id"]))
         row["root"], row["path"] = root, root / row["file_path"] if root is not None and same else None
         before = chosen.get(row["rel_path"])
         if before is None or (before["path"] is None and row["path"] is not None):
