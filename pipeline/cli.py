@@ -274,13 +274,13 @@ def refresh(dry_run: bool, yes: bool) -> None:
 def status(watch: bool, lab: str | None, as_json: bool) -> None:
     """Show per table what is done, pending, running, failed and stale; what went wrong; who is working."""
     import json
-    import time
 
     from rich.console import Console
     from rich.live import Live
 
     import pipeline
     from pipeline.status import collect
+    from pipeline.status import watch as again
     from pipeline.worker.display import show
 
     pipeline.connect(create=False)
@@ -291,10 +291,9 @@ def status(watch: bool, lab: str | None, as_json: bool) -> None:
     if not watch:
         console.print(show(collect(lab)))
         return
-    with Live(show(collect(lab)), console=console, auto_refresh=False) as live, contextlib.suppress(KeyboardInterrupt):
-        while True:
-            time.sleep(2)
-            live.update(show(collect(lab)), refresh=True)
+    with Live(console=console, auto_refresh=False) as live, contextlib.suppress(KeyboardInterrupt):
+        for found in again(lab):
+            live.update(show(found), refresh=True)
 
 
 @main.command()
@@ -434,10 +433,10 @@ def _which(command: click.Command) -> click.Command:
 @click.option("--tag", help="Only the datasets of this tag.")
 def cache(out: Path, tag: str | None) -> None:
     """Write the tables of the ONE client (sessions, datasets, insertions) to the folder OUT, e.g. the data root."""
-    import pipeline
     from one_bridge import cache as room
+    from one_bridge.tables import join_database
 
-    pipeline.connect(create=False)
+    join_database()
     for path in room.export(out, tag):
         click.echo(path)
 
@@ -454,10 +453,10 @@ def tag() -> None:
 @click.option("--description", help="What for.")
 def tag_define(name: str, protected: bool | None, public: bool | None, description: str | None) -> None:
     """Make the tag NAME, or change it."""
-    import pipeline
     from one_bridge import curation
+    from one_bridge.tables import join_database
 
-    pipeline.connect(create=False)
+    join_database()
     curation.define_tag(name, protected, public, description)
 
 
@@ -466,10 +465,10 @@ def tag_define(name: str, protected: bool | None, public: bool | None, descripti
 @_which
 def tag_add(tag_name: str, **which: str | None) -> None:
     """Put datasets into the tag NAME."""
-    import pipeline
     from one_bridge import curation
+    from one_bridge.tables import join_database
 
-    pipeline.connect(create=False)
+    join_database()
     click.echo(f"{curation.tag(tag_name, curation.choose(which))} datasets added to {tag_name}")
 
 
@@ -478,20 +477,20 @@ def tag_add(tag_name: str, **which: str | None) -> None:
 @_which
 def tag_remove(tag_name: str, **which: str | None) -> None:
     """Take datasets out of the tag NAME."""
-    import pipeline
     from one_bridge import curation
+    from one_bridge.tables import join_database
 
-    pipeline.connect(create=False)
+    join_database()
     click.echo(f"{curation.untag(tag_name, curation.choose(which))} datasets removed from {tag_name}")
 
 
 @tag.command("list")
 def tag_list() -> None:
     """List the tags with the number of their datasets."""
-    import pipeline
     from one_bridge import curation
+    from one_bridge.tables import join_database
 
-    pipeline.connect(create=False)
+    join_database()
     for row in curation.tags():
         marks = [word for word in ("protected", "public") if row[f"tag_{word}"]]
         click.echo("  ".join(filter(None, [row["tag"], str(row["n_datasets"]), *marks, row["tag_description"]])))
@@ -502,10 +501,10 @@ def tag_list() -> None:
 @_which
 def qc(outcome: str, **which: str | None) -> None:
     """Set the QC outcome of sessions; with --name, --collection or --revision, of their datasets."""
-    import pipeline
     from one_bridge import curation
+    from one_bridge.tables import join_database
 
-    pipeline.connect(create=False)
+    join_database()
     of_sessions = not any(which[name] for name in ("name", "collection", "revision"))
     if of_sessions:
         which = {name: which[name] for name in ("session", "subject", "lab", "date_range", "projects")}

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import datetime
 import re
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -13,6 +14,8 @@ import datajoint as dj
 from pipeline import staleness
 from pipeline.database import registry
 from pipeline.worker import liveness
+
+STALE_SECONDS = 30.0  # between two comparisons of fingerprints while someone watches
 
 
 @dataclass
@@ -102,6 +105,21 @@ def collect(lab: str | None = None, stale: bool = True, tables: Sequence[type[dj
     found.errors = _errors(connection, chosen, lab)
     found.quarantine = _quarantine(connection, lab)
     return found
+
+
+def watch(lab: str | None = None, seconds: float = 2.0) -> Iterator[Status]:
+    """`collect` again and again; fingerprints, which are slow to compare, only every `STALE_SECONDS`."""
+    stale: dict[str, int | None] = {}
+    compared = -STALE_SECONDS
+    while True:
+        is_due = time.monotonic() - compared >= STALE_SECONDS
+        found = collect(lab, stale=is_due)
+        if is_due:
+            stale, compared = {one.table: one.stale for one in found.tables}, time.monotonic()
+        for one in found.tables:
+            one.stale = stale[one.table]
+        yield found
+        time.sleep(seconds)
 
 
 def _tables(connection: dj.Connection, tables: Sequence[type[dj.Table]], lab: str | None) -> list[TableStatus]:

@@ -91,6 +91,13 @@ def test_the_whole_pipeline_prints_and_becomes_json(database):
     assert "behavior.TrialSet" in text and "truncated" in text and "no worker is running" in text
 
 
+def test_watching_keeps_what_is_stale_between_two_comparisons(database):
+    looks = status.watch(seconds=0)
+    first, second = next(looks), next(looks)
+    assert [one.stale for one in first.tables] == [one.stale for one in second.tables]
+    assert _by_table(second)["behavior.TrialSet"].stale == 0
+
+
 def test_plain_lines_where_there_is_no_terminal(monkeypatch):
     monkeypatch.setattr(display, "PLAIN_SECONDS", 0.0)
     board = Board(["behavior.TrialSet", "behavior.Lick"], 1)
