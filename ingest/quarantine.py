@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from ingest.scan import Problem, SessionKey
+from ingest.scan import Problem, SessionKey, printable
 from ingest.writing import Writer
 from pipeline.database.bulk import fetch_columns
 from pipeline.refusals import REASONS
@@ -69,7 +69,8 @@ class Quarantine:
     def sessions_update(self, problems: Iterable[tuple[SessionKey, list[Problem]]]) -> None:
         """Replace the entries of these sessions: what is not among the problems any more is resolved."""
         met, gone = [], []
-        for session, found in problems:
+        for session, raw in problems:
+            found = [_storable(problem) for problem in raw]
             identities = {self.identity(problem) for problem in found}
             met += [(session, problem) for problem in found]
             gone += [i for i in self._by_session.get(session, ()) if i not in identities and self._entries[i].is_open]
@@ -77,6 +78,7 @@ class Quarantine:
 
     def others_update(self, problems: list[Problem], is_covered: Any) -> None:
         """Replace the entries that belong to no session and for which `is_covered(entry)` holds."""
+        problems = [_storable(problem) for problem in problems]
         identities = {self.identity(problem) for problem in problems}
         gone = [
             identity
@@ -131,3 +133,11 @@ class Quarantine:
             if some and not some[0][2]:
                 names, rows_ = [*_COLUMNS[:2], *_COLUMNS[6:]], [(*row[:2], *row[6:]) for row in some]
             self._writer.put(self._table, names, rows_, "update")
+
+
+def _storable(problem: Problem) -> Problem:
+    """The problem without characters that a table cannot hold (file names are bytes)."""
+    path, detail, column = printable(problem.path), problem.detail, problem.column
+    if not (detail + column).isprintable():
+        detail, column = printable(detail), printable(column)
+    return problem._replace(path=path, detail=detail, column=column)

@@ -48,11 +48,6 @@ class Writer:
         self.put(table, names or table.primary_key, new, "skip")
         known.update(new)
 
-    def forget(self) -> None:
-        """After a transaction that was taken back: what it inserted is not there."""
-        self._names.clear()
-        self._changes.clear()
-
     def change(self, action: str, path: str, detail: str = "", old: str = "", new: str = "") -> None:
         """Note what happened; `flush_changes` writes it down."""
         self._changes.append((action, path[:500], detail[:1000], old, new))

@@ -104,3 +104,17 @@ def test_real_files_that_are_not_alf_are_only_that(database, real_data, name):
     summary = ingest(real_data)
     assert summary.reasons == {"not_alf": 4} and summary.sessions == 30
     assert any(path.endswith(name) for (path,) in rows(data.Quarantine, "quarantine_path"))
+
+
+def test_names_that_are_not_text_reach_the_tables_as_escapes(database, tmp_path):
+    import os
+
+    session = write(tmp_path, SESSION)
+    day = os.fsencode(session.parent.parent) + b"/day\xff\x1b"
+    for folder in (day, os.fsencode(session) + b"/al\xfef", day + b"/001"):
+        os.mkdir(folder)  # noqa: PTH102 - pathlib takes no bytes
+        os.close(os.open(folder + b"/a\xff.b.npy", os.O_CREAT))
+    assert ingest(tmp_path).reasons == {"bad_session_path": 2, "not_alf": 1}
+    paths = [path for (path,) in rows(data.Quarantine, "quarantine_path")]
+    assert all(path.isprintable() for path in paths) and any("\\udcff" in path for path in paths)
+    assert ingest(tmp_path).quarantined == 3
