@@ -67,7 +67,7 @@ def compress(
     dry_run: bool = False,
     progress: compression.Progress | None = None,
 ) -> compression.Summary:
-    """Compress the registered raw recordings below `root` and register each compressed file in the place of the raw one.
+    """Compress the registered raw recordings below `root`; each compressed file takes the place of the raw one.
 
     Needs `pipeline.connect()` before. Each recording is read back and compared before its compressed file appears; the
     dataset keeps its identifier. Stopped anywhere, the next call continues. What goes wrong with one recording is in

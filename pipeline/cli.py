@@ -173,6 +173,11 @@ def db_upgrade() -> None:
     click.echo("the tables are up to date")
 
 
+_remove_raw = click.option(
+    "--remove-raw", is_flag=True, help="Delete raw files whose compressed file was verified a second time."
+)
+
+
 @main.command()
 @click.argument("root", type=click.Path(path_type=Path))
 @click.option("--lab", help="The lab, where the tree has no folder for it.")
@@ -187,8 +192,13 @@ def db_upgrade() -> None:
 @click.option("--dry-run", is_flag=True, help="Write nothing; show what would be done.")
 @click.option("--processes", type=click.IntRange(1), help="How many read at once; by default one for each processor.")
 @click.option("--accept-missing", is_flag=True, help="Mark files as missing even where a large share is gone.")
-def ingest(root: Path, **options: object) -> None:
-    """Register the ALF files below ROOT; what is invalid goes into quarantine. Run it again at any time."""
+@click.option("--compress/--no-compress", default=True, help="Compress raw recordings at the end [default: do].")
+@_remove_raw
+def ingest(root: Path, compress: bool, remove_raw: bool, **options: object) -> None:
+    """Register the ALF files below ROOT; what is invalid goes into quarantine. Run it again at any time.
+
+    At the end the raw recordings (*.ap.bin, *.lf.bin, *.nidq.bin) are compressed; all else is registered by then.
+    """
     import pipeline
     from ingest import command, register
 
@@ -196,8 +206,37 @@ def ingest(root: Path, **options: object) -> None:
     with command.shown_progress() as progress:
         summary = register(root, progress=progress, **options)
     click.echo(command.report(summary))
-    if summary.withheld:
+    failed = compress and not summary.dry_run and _compress(root, remove_raw, quiet=True)
+    if summary.withheld or failed:
         raise SystemExit(1)
+
+
+@main.command()
+@click.argument("root", type=click.Path(path_type=Path))
+@_remove_raw
+@click.option("--layout", type=click.Choice(["auto", "compat", "access"]), default="auto", show_default=True,
+              help="compat: as mtscomp writes it; access: for short reads; auto: the smaller order.")  # fmt: skip
+@click.option("--effort", type=click.Choice(["fast", "default", "small"]), default="default", show_default=True)
+@click.option("--threads", type=click.IntRange(1), help="By default one for each processor.")
+@click.option("--dry-run", is_flag=True, help="Write nothing; show what would be done.")
+def compress(root: Path, remove_raw: bool, **options: object) -> None:
+    """Compress the raw recordings that are registered below ROOT. What was interrupted goes on where it ended."""
+    import pipeline
+
+    pipeline.connect()
+    if _compress(root, remove_raw, **options):
+        raise SystemExit(1)
+
+
+def _compress(root: Path, remove_raw: bool, quiet: bool = False, **options: object) -> bool:
+    """Compress, say what was done (`quiet`: not that there was nothing to do); whether something failed."""
+    from ingest import compress, compression_command
+
+    with compression_command.shown_progress() as progress:
+        summary = compress(root, remove_raw=remove_raw, progress=progress, **options)
+    if summary.recordings or not quiet:
+        click.echo(compression_command.report(summary, remove_raw))
+    return bool(summary.failures)
 
 
 @main.command()
