@@ -91,6 +91,10 @@ def forward(samples: np.ndarray, transform: Transform, out: np.ndarray | None = 
         raise ValueError(f"differences of {samples.dtype} do not give the samples back")
     out = np.empty(samples.size, samples.dtype) if out is None else out[: samples.size]
     by_row = transform.order == "C"
+    if by_row and has_exact_differences(samples.dtype):
+        kind = f"u{samples.dtype.itemsize}"
+        _difference_rows(samples.view(kind), out.view(kind).reshape(n, m), transform.time_diff, transform.spatial_diff)
+        return out
     target = out.reshape(n, m) if by_row else out.reshape(m, n).T
     for first in range(0, n, _TILE):
         last = min(first + _TILE, n)
@@ -134,8 +138,9 @@ def inverse(
         whole = np.cumsum(stored, axis=1, dtype=native) if transform.spatial_diff else stored
         out[:] = (np.cumsum(whole, axis=0, dtype=native) if transform.time_diff else whole)[first:last]
         return out
-    for begin in range(first, last, _TILE):
-        end = min(begin + _TILE, last)
+    step = _TILE if transform.order == "F" else max(1, last - first)
+    for begin in range(first, last, step):
+        end = min(begin + step, last)
         out[begin - first : end - first] = stored[begin:end]
     if last > first:
         unsigned = out.view(f"u{dtype.itemsize}")
@@ -180,6 +185,24 @@ def inverse_pieces(
 def has_exact_differences(dtype: np.dtype) -> bool:
     """Whether sums of differences give samples of this type back: integers in this machine's byte order."""
     return dtype.kind in "iu" and dtype.isnative
+
+
+@kernel
+def _difference_rows(rows, out, time_diff, spatial_diff):
+    """`forward` for sample order, without the GIL."""
+    for t in range(rows.shape[0]):
+        row = rows[t]
+        target = out[t]
+        if time_diff and t > 0:
+            above = rows[t - 1]
+            for c in range(row.size):
+                target[c] = row[c] - above[c]
+        else:
+            for c in range(row.size):
+                target[c] = row[c]
+        if spatial_diff:
+            for c in range(row.size - 1, 0, -1):
+                target[c] -= target[c - 1]
 
 
 @kernel

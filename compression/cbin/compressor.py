@@ -27,6 +27,9 @@ from .source import Source, likelier_channels, shape_of, thread_count
 from .verify import compare_with_raw
 
 JOURNAL = ".journal"
+_AHEAD_BYTES = 1 << 24
+"""Raw bytes that may wait for the chunk before them, beyond a chunk per thread and two more."""
+
 _SYNC_BYTES = 1 << 26
 """Compressed bytes after which the system is asked to write to the disk what it holds, while compression goes on."""
 
@@ -217,7 +220,8 @@ class _Job:
         """Write every chunk in order; returns where each ends, from 0 on, and how many were there already."""
         ends, resumed, synced = [0], 0, 0
         n_chunks = len(self.bounds) - 1
-        depth = self.threads + 2
+        chunk_bytes = self.plan.rows * self.source.row_bytes
+        depth = self.threads + 2 + min(2 * self.threads, _AHEAD_BYTES // chunk_bytes)
         with ExitStack() as stack:
             hash_threads = [stack.enter_context(ThreadPoolExecutor(1)) for _ in self.hashers]
             sync_thread = stack.enter_context(ThreadPoolExecutor(1))
@@ -246,7 +250,7 @@ class _Job:
                         for thread, pair in zip(hash_threads, self.hashers, strict=True)
                     ]
                     hashing.append((futures, done.samples))
-                    while len(hashing) > 2 or (hashing and all(f.done() for f in hashing[0][0])):
+                    while len(hashing) > depth // 3 or (hashing and all(f.done() for f in hashing[0][0])):
                         futures, samples = hashing.popleft()
                         for future in futures:
                             future.result()

@@ -61,7 +61,7 @@ def test_what_we_write_mtscomp_reads_bit_for_bit(samples, order, spatial, time_d
     rows=st.tuples(st.integers(0, 60), st.integers(0, 60)),
 )
 def test_what_mtscomp_writes_we_read_as_it_does(samples, order, spatial, time_diff, chunk, rows):
-    if samples.dtype.kind == "f" and (spatial or time_diff):
+    if samples.dtype.kind == "f":  # mtscomp fails on a NaN in the first sample
         samples = np.nan_to_num(samples, nan=1.0, posinf=2.0, neginf=-2.0).clip(-1e3, 1e3).astype(samples.dtype)
     with tempfile.TemporaryDirectory() as folder:
         raw = write_raw(Path(folder, "x.bin"), samples)
