@@ -93,9 +93,7 @@ def main() -> None:
                     again.append(seconds)
                     assert not summary.files_new + summary.files_replaced + summary.files_missing
             second = statistics.median(again)
-            print(
-                f"second run  {second:8.2f} s  {n_files / second:10,.0f} files/s  peak {second_memory.peak / 1e6:,.0f} MB"
-            )
+            print(f"second run  {second:8.2f} s  {n_files / second:10,.0f} files/s  {second_memory}")
             print(f"first / second: {first / second:.1f} (at least {LEAST_RATIO})")
             embedded.stop(Path(folder) / "home")
         if not options.no_peer:
