@@ -61,9 +61,7 @@ class Aggregates:
                     "hash": None, "exists": True, "qc": "NOT_SET", "relation": parts[1].casefold(),
                     "identifier": "/".join(below),
                 }  # fmt: skip
-        newest: dict[str, str] = {}
-        for rel_path in sorted(found):
-            newest["/".join(part for part in rel_path.split("/") if not part.startswith("#"))] = rel_path
+        newest = {_parts(path)[0]: path for path in sorted(found, key=_parts)}
         return [row | {"default_revision": row["rel_path"] in newest.values()} for row in found.values()]
 
     def _aggregate_copies(self, datasets: pd.DataFrame) -> dict[str, copies.Copy]:
@@ -74,3 +72,9 @@ class Aggregates:
                     here[str(dataset_id)] = copies.Copy(root, path, path.stat().st_size, path.stat().st_mtime_ns, "")
                     break
         return here
+
+
+def _parts(rel_path: str) -> tuple[str, str]:
+    """The path without its revision, and the revision."""
+    folders = rel_path.split("/")
+    return "/".join(one for one in folders if one[0] != "#"), "".join(one for one in folders if one[0] == "#")

@@ -201,8 +201,8 @@ class ONE(OldCalls, Descriptions, Aggregates, Tables, One):
         named["session_date"] = datetime.date.fromisoformat(named["session_date"])
         named["session_number"] = int(named["session_number"])
         rows = (query.sessions(reading=self._reading) & named).proj("eid").to_dicts()
-        if len(rows) > 1 and "Subjects" in folder.parts[:-3]:
-            rows = [row for row in rows if row["lab"] == folder.lab]
+        if len(rows) > 1 and folder.parts[-4:-3] == ("Subjects",):
+            rows = [row for row in rows if row["lab"] == folder.parts[-5]]
         if len(rows) > 1:
             raise alferr.ALFMultipleObjectsFound(*[row["lab"] for row in rows])
         return UUID(rows[0]["eid"]) if rows else None

@@ -1,4 +1,4 @@
-"""Sets of datasets (tags), revisions and QC outcomes: what a person decides about data, with a record of each decision."""
+"""Sets of datasets (tags) and QC outcomes: what a person decides about data, with a record of each decision."""
 
 from __future__ import annotations
 

@@ -140,7 +140,9 @@ def _uuid(value: object) -> str:
 def _literal(value: Any) -> str:
     if isinstance(value, int):
         return str(value)
-    text = str(value).replace("'", "''")
-    if acquisition.Session().connection.adapter.backend == "mysql":
-        text = text.replace("\\", "\\\\")
-    return f"'{text}'"
+    parts = [part.replace("'", "''") for part in str(value).split("\\")]
+    if len(parts) == 1:
+        return f"'{parts[0]}'"
+    # A backslash is an escape in MySQL, and one before a quote misleads DataJoint's search for column names.
+    backslash = "CHAR(92)" if acquisition.Session().connection.adapter.backend == "mysql" else "CHR(92)"
+    return "CONCAT(" + f", {backslash}, ".join(f"'{part}'" for part in parts) + ")"
