@@ -20,7 +20,7 @@ from one_bridge.matching import truth
 from one_bridge.server import values
 from one_bridge.server.connections import Database
 from one_bridge.server.endpoints import ENDPOINTS
-from one_bridge.server.shapes import BadInput, Endpoint, Field, Many, table
+from one_bridge.server.shapes import BadInput, Endpoint, Field, Many, NotFound, table
 
 PAGE, LONGEST_PAGE = 250, 1000
 LONGEST_LIST = 1000  # values in one filter
@@ -89,8 +89,8 @@ def restricted(endpoint: Endpoint, parameters: Mapping[str, str], database: Data
                 rows = _by_path(rows, endpoint, path.split("__"), value, negate, database, later, name)
         elif name == "date_range":
             rows &= _date_range(endpoint.dates, _clean(name, text))
-        elif name == "id" and endpoint.field("id") is None:
-            rows &= by_id(endpoint, _clean(name, text), database)
+        elif name == "id":
+            rows &= [_by_id(endpoint, one, database) for one in _listed(_clean(name, text))]
         elif (many := next((one for one in endpoint.many if one.name == name), None)) and many.filter:
             rows &= _of_many(endpoint, many, many.filter, _listed(_clean(name, text)), database)
         else:
@@ -124,6 +124,13 @@ def by_id(endpoint: Endpoint, text: str, database: Database) -> str:
         if "time" in kind:
             values.parse(Field(column, kind="time"), value)
     return values.key_condition(endpoint.id, [found], database.backend)
+
+
+def _by_id(endpoint: Endpoint, text: str, database: Database) -> str:
+    try:
+        return by_id(endpoint, text, database)
+    except NotFound:
+        return "1=0"
 
 
 def base(endpoint: Endpoint) -> dj.expression.QueryExpression:
@@ -435,8 +442,6 @@ def _date_range(column: str, text: str) -> str:
 
 
 def _looks_like_token(endpoint: Endpoint, text: str) -> bool:
-    from one_bridge.server.shapes import NotFound
-
     try:
         values.from_id(text, len(endpoint.id))
     except NotFound:

@@ -46,10 +46,12 @@ def parse(field: Field, value: Any, attribute: Any = None, zone: str = "UTC") ->
 
 
 def literal(value: Any, backend: str) -> str:
-    r"""A value as SQL, so quoted that it cannot end the text it stands in.
+    """A value as SQL. Text that holds a quote or a backslash is written as its bytes, so that it cannot end anything.
 
-    >>> literal("it's", "postgresql"), literal("\\", "mysql"), literal(True, "mysql"), literal(1.5, "mysql")
-    ("'it''s'", "'\\\\'", 'TRUE', '1.5')
+    >>> literal("KS014", "mysql"), literal(True, "mysql"), literal(1.5, "mysql"), literal("it's", "mysql")
+    ("'KS014'", 'TRUE', '1.5', "_utf8mb4 X'69742773'")
+    >>> literal("it's", "postgresql")
+    "CONVERT_FROM(DECODE('69742773', 'hex'), 'UTF8')"
     """
     if isinstance(value, bool):
         return "TRUE" if value else "FALSE"
@@ -61,8 +63,11 @@ def literal(value: Any, backend: str) -> str:
         return f"'{value.isoformat(sep=' ')}'"
     if isinstance(value, datetime.date):
         return f"'{value.isoformat()}'"
-    text = str(value).replace("'", "''")
-    return "'" + (text.replace("\\", "\\\\") if backend == "mysql" else text) + "'"
+    text = str(value)
+    if not re.search(r"""['"`\\]""", text):
+        return f"'{text}'"
+    content = text.encode().hex()
+    return f"CONVERT_FROM(DECODE('{content}', 'hex'), 'UTF8')" if backend == "postgresql" else f"_utf8mb4 X'{content}'"
 
 
 def local_time(utc: datetime.datetime | None, zone: str) -> str | None:

@@ -1,4 +1,4 @@
-"""Nonsense sent to the server, made from its own schema: no error 500, nothing without a login, no file from outside."""
+"""Nonsense sent to the server, made from its own schema: no error 500, nothing without a login, no file of others."""
 
 from __future__ import annotations
 
@@ -77,7 +77,13 @@ def test_no_request_made_from_the_schema_is_an_error_of_the_server(served):
             case.path_parameters["id"] = identifier
         answer = answer_of(case, headers)
         if answer is not None:
-            assert answer.status_code < 500, (case.method, answer.url, case.body, answer.text[:500])
+            assert answer.status_code < 500, (
+                case.method,
+                case.formatted_path,
+                case.query,
+                case.body,
+                answer.text[:500],
+            )
             assert SECRET not in answer.content
 
     check()
@@ -97,8 +103,14 @@ def test_nothing_is_read_or_written_without_a_login(served, database):
         answer = answer_of(case, {"Authorization": header} if header else {})
         if answer is None or (case.method.upper(), case.operation.path) in OPEN:
             return
-        # 404, 405: an address that the fuzzer broke, so that there is no such operation
-        assert answer.status_code in (401, 403, 404, 405), (case.method, answer.url, answer.status_code)
+        # 404, 405: the fuzzer broke the address, so there is no such operation; 429: too many wrong passwords
+        assert answer.status_code in (401, 403, 404, 405, 429), (
+            case.method,
+            case.formatted_path,
+            case.query,
+            answer.status_code,
+            answer.text[:200],
+        )
         assert b"KS014" not in answer.content
 
     check()
@@ -122,12 +134,13 @@ FILTERS = st.one_of(
 VALUES = st.one_of(
     st.text(max_size=30),
     st.text(string.printable, max_size=30),
-    st.sampled_from(["KS014", "simlab,x", "1", "-1", "9" * 30, "2020-01-01", "2020-01-01,2020-02-01", "2020", "True", "None",
-                     "[1,2]", "('a',)", "%", "\\", "'", "--", "x;y", "a__gt;1", "nan", "1e400", "0000-00-00", "[", "é"]),
+    st.sampled_from(["KS014", "simlab,x", "1", "-1", "9" * 30, "2020-01-01", "2020-01-01,2020-02-01", "2020", "True",
+                     "None", "[1,2]", "('a',)", "%", "\\", "'", "--", "x;y", "a__gt;1", "nan", "1e400", "0000-00-00", "[",
+                     "é"]),
 )  # fmt: skip
 PATHS = st.sampled_from(
-    ["pk", "id", "name", "subject", "lab", "session", "number", "start_time", "json", "extended_qc", "datasets", "users",
-     "data_dataset_session_related", "hash", "file_size", "exists", "weight", "date_time", "tags", "~pk", "__class__"]
+    ["pk", "id", "name", "subject", "lab", "session", "number", "start_time", "json", "extended_qc", "datasets",
+     "users", "data_dataset_session_related", "hash", "file_size", "exists", "weight", "date_time", "tags", "~pk", "__class__"]
 )  # fmt: skip
 
 
@@ -175,7 +188,7 @@ def test_django_filters_are_never_evaluated(served, text):
 
 SQL = [
     "' OR '1'='1",
-    "\\' OR 1=1 -- ",
+    "\\' OR 1=1 --",
     "x'); DROP TABLE session; --",
     '" OR ""="',
     "%' OR '%'='",
@@ -198,7 +211,7 @@ def test_values_stay_values(served, text):
     made = session.post(f"{served.url}/projects", json={"name": "q", "description": text}, timeout=10)
     assert made.json()["description"] == text
     found = session.get(f"{served.url}/projects", params={"django": f"description,{text}"}, timeout=10).json()
-    if "," not in text and text[:1] not in "'\"" and found.get("count") is not None:
+    if text[:1] not in "'\"":
         assert [one["name"] for one in found["results"]] == ["q"]
 
 
@@ -206,8 +219,8 @@ def test_values_stay_values(served, text):
     "path",
     [
         "../secret.npy", "..%2Fsecret.npy", "%2e%2e/secret.npy", "....//secret.npy", "/etc/passwd", "%2Fetc%2Fpasswd",
-        f"{SESSION.path}/../../../../../secret.npy", f"{SESSION.path}/alf/%2e%2e/%2e%2e/secret.npy", "%00", "~root/.ssh",
-        f"{SESSION.path}/alf/link.data.npy", f"{SESSION.path}/alf/..%5c..%5csecret.npy", f"{SESSION.path}/",
+        f"{SESSION.path}/../../../../../secret.npy", f"{SESSION.path}/alf/%2e%2e/%2e%2e/secret.npy", "%00",
+        "~root/.ssh", f"{SESSION.path}/alf/link.data.npy", f"{SESSION.path}/alf/..%5c..%5csecret.npy", f"{SESSION.path}/",
     ],
 )  # fmt: skip
 def test_no_path_leaves_the_data_root(served, path):
