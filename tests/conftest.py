@@ -59,13 +59,13 @@ def database(server: dict[str, object]) -> dj.Connection:
         connection = dj.conn()
         if not connection.is_connected:
             connection = pipeline.connect()
-        _empty(connection)
+        empty_tables(connection)
         yield connection
         if connection.in_transaction:
             connection.cancel_transaction()
 
 
-def _empty(connection: dj.Connection) -> None:
+def empty_tables(connection: dj.Connection) -> None:
     """Delete all rows; what the migrations wrote stays."""
     names = [one.full_table_name for table in registry.tables() for one in (table, *registry.parts(table))]
     names += [table().jobs.full_table_name for table in registry.populated_tables()]

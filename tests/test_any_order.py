@@ -1,0 +1,97 @@
+"""Whatever the order in which files arrive, change and vanish, the tables end as those of a fresh database."""
+
+from __future__ import annotations
+
+import random
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+import ingest
+from ingest.simulate import write_lab
+from pipeline import acquisition, action, staleness, worker
+from pipeline.database import registry
+from pipeline.database.bulk import fetch_columns
+from tests.conftest import empty_tables
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("whole")
+    write_lab(root, n_mice=2, n_sessions=5, seed=5, wheel=False)
+    return root
+
+
+def bring_up_to_date(root: Path) -> None:
+    ingest.register(root, metadata=[root])
+    staleness.refresh()
+    worker.drain(registry.populated_tables())
+
+
+def tables() -> dict[str, pa.Table]:
+    """All rows that were computed from files, in order of their keys.
+
+    Water is not: what was given in a session is not forgotten when its folder is removed.
+    """
+    found = {}
+    for table in registry.populated_tables():
+        if table is action.WaterHistory:
+            continue
+        for one in (table, *registry.parts(table)):
+            query = one()
+            found[registry.label(one)] = fetch_columns(query, order_by=", ".join(query.primary_key))
+    return found
+
+
+def change(sessions: list[Path], chance: random.Random) -> None:
+    """One thing that happens to files: values replaced, a version added, a column or a session removed."""
+    session = chance.choice(sessions)
+    columns = sorted(session.glob("alf/*trials.feedbackType*.npy")) or sorted(session.glob("alf/*.npy"))
+    what = chance.choice(["replace", "revise", "remove column", "remove session"])
+    if what == "remove session":
+        shutil.rmtree(session)
+        sessions.remove(session)
+    elif columns:
+        column = columns[0]
+        if what == "remove column":
+            column.unlink()
+            return
+        values = np.load(column, allow_pickle=False)
+        folder = column.parent / "#2030-01-01#" if what == "revise" else column.parent
+        folder.mkdir(exist_ok=True)
+        np.save(folder / column.name, values[::-1].copy() if "feedback" in column.name else values)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_any_order_of_arrival_ends_in_the_same_tables(database, lab, tmp_path, seed):
+    chance = random.Random(seed)
+    root = tmp_path / "root"
+    shutil.copytree(lab, root, ignore=lambda folder, names: [name for name in names if name == "Subjects"])
+    waiting = sorted(lab.glob("simlab/Subjects/*/*/*"))
+    chance.shuffle(waiting)
+    arrived: list[Path] = []
+    while waiting:
+        for source in [waiting.pop() for _ in range(min(3, len(waiting)))]:
+            target = root / source.relative_to(lab)
+            shutil.copytree(source, target)
+            arrived.append(target)
+        bring_up_to_date(root)
+        if len(arrived) > 5:
+            change(arrived, chance)
+    for _ in range(2):
+        change(arrived, chance)
+    bring_up_to_date(root)
+    grown = tables()
+    assert len(acquisition.Session()) >= len(arrived)
+
+    empty_tables(database)
+    bring_up_to_date(root)
+    fresh = tables()
+    for name, rows in fresh.items():
+        assert rows.equals(grown[name]), name
+    assert fresh["behavior.TrialSet"].num_rows == len(arrived)
+    assert fresh["behavior_analysis.SubjectTraining.SessionTrainingStatus"].num_rows > 0
