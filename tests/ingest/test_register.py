@@ -325,9 +325,9 @@ def test_killed_at_any_moment_the_next_run_ends_as_an_undisturbed_one(database, 
     assert done.returncode == 0, done.stderr[-2000:]
     disturbed = content()
     assert killed >= 10 and len(disturbed["Session"]) > 600
-    from tests.conftest import _empty
+    from tests.conftest import empty_tables
 
-    _empty(database)
+    empty_tables(database)
     ingest(root, repository="r", metadata=[root])
     undisturbed = content()
     for name, expected in undisturbed.items():
