@@ -390,10 +390,12 @@ def user() -> None:
 @click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
 def user_add(name: str, role: str, password_stdin: bool) -> None:
     """Add the account NAME, or give it a new password and role; asks for the password."""
+    import sys
+
     from one_bridge.server import accounts
 
     if password_stdin:
-        password = click.get_text_stream("stdin").readline().rstrip("\r\n")
+        password = sys.stdin.readline().rstrip("\r\n")
     else:
         password = click.prompt("password", hide_input=True, confirmation_prompt=True, err=True)
     click.echo(accounts.add(name, password, role))
