@@ -94,14 +94,17 @@ def compress(
     folder = registration.existing(Path(root))
     repository, base = _known_repository(folder)
     scope = "" if base == folder else f"{folder.relative_to(base).as_posix()}/"
-    todo = [one for one in _items(repository) if one.path.startswith(scope)]
-    todo = [one for one in todo if one.is_raw or (remove_raw and one.raw_path)]
+    items = [one for one in _items(repository) if one.path.startswith(scope)]
+    todo = [one for one in items if one.is_raw or (remove_raw and one.raw_path)]
     summary = Summary(str(folder), dry_run, len(todo))
     if dry_run:
         summary.raw_bytes = sum(one.size for one in todo if one.is_raw)
         summary.compressed = sum(one.is_raw for one in todo)
         summary.removed = len(todo) if remove_raw else 0
         return summary
+    for one in items:
+        if not one.is_raw:
+            _tidy(base / one.path)
     work = _Work(repository, base, remove_raw, {"layout": layout, "effort": effort, "threads": threads}, summary)
     work.total = sum((one.size if one.is_raw else one.raw_size) * (1 + (remove_raw and one.is_raw)) for one in todo)
     work.tell = progress or (lambda *_: None)
@@ -278,6 +281,13 @@ def _stat(path: Path) -> tuple[int, int]:
     """Size (byte) and time of last change (ns since 1970)."""
     stat = path.stat()
     return stat.st_size, stat.st_mtime_ns
+
+
+def _tidy(packed: Path) -> None:
+    """Delete the journal that a compression left which was killed after its last step."""
+    if not packed.with_name(f"{packed.name}.part").exists():
+        with contextlib.suppress(OSError):
+            packed.with_name(f"{packed.name}.journal").unlink()
 
 
 def _check_room(raw: Path, size: int) -> None:
