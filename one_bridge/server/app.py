@@ -95,7 +95,7 @@ class Bridge:
                 single["PUT"] = single["PATCH"] = self._update(endpoint)
             if "delete" in endpoint.verbs:
                 single["DELETE"] = self._delete(endpoint)
-            route(f"/{endpoint.name}/{{id}}", _by_method(single), methods=list(single))
+            route(f"/{endpoint.name}/{{id:path}}", _by_method(single), methods=list(single))
         route("/auth-token", self._login, methods=["POST"])
         route("/me", self._threaded(self._me), methods=["GET"])
         route("/api/schema", self._schema, methods=["GET"])
@@ -141,6 +141,8 @@ class Bridge:
     def _read(self, endpoint: Endpoint) -> Callable:
         def answer(request: Request) -> Response:
             self._admit(request, "public")
+            if not _id(request):
+                return RedirectResponse(f"/{endpoint.name}?{request.url.query}")
             return self._record(endpoint, filters.by_id(endpoint, _id(request), self.database), request)
 
         return self._threaded(answer)

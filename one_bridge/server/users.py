@@ -28,6 +28,7 @@ ROLES = ("public", "member", "manager", "admin")
 SHORTEST_PASSWORD, LONGEST_PASSWORD = 8, 1024  # characters
 TOKEN_LIFETIME = 90 * 86400  # s without use, for the tokens that a login makes
 LOGIN_TOKENS = 50  # how many of them an account keeps
+_NAME = r"[\w.@-]{1,64}"
 _KEY_LENGTH = 12  # characters of a token that find its row
 
 _TABLES = """
@@ -80,7 +81,7 @@ class Users:
         """
         if role not in ROLES:
             raise NeurojointError(f"there is no role {role!r}", f"use one of {', '.join(ROLES)}")
-        if not re.fullmatch(r"[\w.@-]{1,64}", name):
+        if not re.fullmatch(_NAME, name):
             raise NeurojointError(f"{name!r} cannot be a user name", "use at most 64 letters, digits and . _ @ -")
         if not SHORTEST_PASSWORD <= len(password) <= LONGEST_PASSWORD:
             raise NeurojointError("the password is too short or too long", f"use at least {SHORTEST_PASSWORD} signs")
@@ -145,6 +146,7 @@ class Users:
         """The enabled account that a token belongs to; takes equally long for wrong ones."""
         if not self.path.exists():
             return None
+        token = token if re.fullmatch(r"[0-9a-f]{40}", token) else ""
         row = (
             self._store()
             .execute(
@@ -173,7 +175,7 @@ class Users:
         import argon2
 
         row = None
-        if self.path.exists():
+        if self.path.exists() and re.fullmatch(_NAME, name):
             row = (
                 self._store()
                 .execute("SELECT password_hash, role, enabled FROM account WHERE name = ?", (name,))
@@ -184,7 +186,7 @@ class Users:
             self._nobody = hasher.hash(secrets.token_hex(16))
         expected, role, enabled = row or (self._nobody, "public", 0)
         try:
-            hasher.verify(expected, password[: LONGEST_PASSWORD + 1])
+            hasher.verify(expected, password[: LONGEST_PASSWORD + 1].encode("utf-8", "surrogatepass"))
         except (argon2.exceptions.VerificationError, argon2.exceptions.InvalidHashError):
             return None
         if not (row and enabled):

@@ -226,14 +226,15 @@ class Writer:
 
     def _refuse_protected(self, rows: dj.Table) -> None:
         """Refuse to delete what protected datasets hang on."""
-        dataset, tag = table("data.Dataset"), table("data.Tag")
-        protected = dataset & (table("data.DatasetTag") & (tag & {"tag_protected": True}).proj()).proj()
-        if isinstance(rows, tag):
-            protected = protected & (table("data.DatasetTag") & (rows & {"tag_protected": True}).proj()).proj()
-        elif not set(rows.primary_key) & {*SESSION[:2], "dataset_id"}:
+        tag = table("data.Tag") & {"tag_protected": True}
+        protected = table("data.Dataset") & (table("data.DatasetTag") & tag.proj()).proj()
+        if "tag" in rows.primary_key:
+            found = table("data.DatasetTag") & (tag & rows.proj()).proj()
+        elif shared := [name for name in rows.primary_key if name in protected.heading.names]:
+            found = protected & rows.proj(*shared)
+        else:
             return
-        shared = [name for name in rows.primary_key if name in protected.heading.names]
-        if shared and self.database.count(protected & rows.proj(*shared)):
+        if self.database.count(found):
             raise Refused("One or more datasets is protected")
 
     def _audit(self, what: str, endpoint: Endpoint, key: Mapping[str, Any], body: Any, account: Account) -> None:

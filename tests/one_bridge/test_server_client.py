@@ -245,8 +245,9 @@ def test_notes_with_pictures(one, tmp_path):
 
 def test_registers_sessions_and_files(one, served, tmp_path):
     client = RegistrationClient(one)
-    path, eid = client.create_new_session("ZM_1", session_root=served.root / "simlab" / "Subjects", date="2022-03-04T10:11:12",
-                                          projects=["alpha"], users="mia", task_protocol="habituation", lab="simlab")  # fmt: skip
+    more = {"projects": ["alpha"], "users": "mia", "task_protocol": "habituation", "lab": "simlab"}
+    root = served.root / "simlab" / "Subjects"
+    path, eid = client.create_new_session("ZM_1", session_root=root, date="2022-03-04T10:11:12", **more)
     row = (acquisition.Session & {"eid": str(eid)}).fetch1()
     assert (row["subject"], str(row["session_date"]), row["session_number"]) == ("ZM_1", "2022-03-04", 1)
     assert (acquisition.SessionUser & {"session_date": "2022-03-04"}).fetch1("user_name") == "mia"
@@ -300,7 +301,6 @@ def test_registers_weights_and_water(one):
 
 def test_every_verb(one):
     """What is created can be read, changed, listed and deleted, and is then gone."""
-    one.alyx.rest  # noqa: B018
     admin = {
         "projects": ("gamma", {"name": "gamma"}, {"description": "new"}),
         "tags": ("t1", {"name": "t1", "protected": False}, {"public": True}),
@@ -323,13 +323,13 @@ def test_every_verb(one):
 
 def test_records_of_animals(one):
     one.alyx.authenticate(username="max", password=PASSWORD, force=True)
-    mouse = one.alyx.rest("subjects", "create", data={"nickname": "new_1", "lab": "simlab", "sex": "F", "birth_date": "2020-01-01",
-                                                      "projects": ["alpha"], "responsible_user": "mia"})  # fmt: skip
+    born = {"nickname": "new_1", "lab": "simlab", "sex": "F", "birth_date": "2020-01-01"}
+    mouse = one.alyx.rest("subjects", "create", data=born | {"projects": ["alpha"], "responsible_user": "mia"})
     assert mouse["nickname"] == "new_1" and mouse["projects"] == ["alpha"] and mouse["alive"]
     assert one.alyx.rest("subjects", "read", id=mouse["id"])["nickname"] == "new_1"
     assert [found["nickname"] for found in one.alyx.rest("subjects", "list", responsible_user="mia")] == ["new_1"]
-    surgery = one.alyx.rest("surgeries", "create", data={"subject": "new_1", "start_time": "2020-03-01T10:00:00", "users": ["mia"],
-                                                         "procedures": ["Headplate implant"], "narrative": "ü"})  # fmt: skip
+    operated = {"subject": "new_1", "start_time": "2020-03-01T10:00:00", "users": ["mia"], "narrative": "ü"}
+    surgery = one.alyx.rest("surgeries", "create", data=operated | {"procedures": ["Headplate implant"]})
     assert surgery["procedures"] == ["Headplate implant"] and surgery["users"] == ["mia"]
     changed = one.alyx.rest("surgeries", "partial_update", id=surgery["id"], data={"procedures": []})
     assert changed["procedures"] == []
@@ -350,8 +350,8 @@ def test_records_of_animals(one):
 
 
 def test_insertions_can_be_made(one):
-    made = one.alyx.rest("insertions", "create", data={"session": str(SECOND.eid), "name": "probe00", "model": "NP1", "serial": "123",
-                                                       "json": {"qc": "good"}})  # fmt: skip
+    probe = {"session": str(SECOND.eid), "name": "probe00", "model": "NP1", "serial": "123", "json": {"qc": "good"}}
+    made = one.alyx.rest("insertions", "create", data=probe)
     assert made["model"] == "NP1" and made["session_info"]["subject"] == "KS014"
     assert [row["id"] for row in one.alyx.rest("insertions", "list", model="NP1")] == [made["id"]]
     assert len(one.alyx.rest("insertions", "list", django="json__qc,good")) == 1

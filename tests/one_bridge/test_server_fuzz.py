@@ -135,12 +135,13 @@ VALUES = st.one_of(
     st.text(max_size=30),
     st.text(string.printable, max_size=30),
     st.sampled_from(["KS014", "simlab,x", "1", "-1", "9" * 30, "2020-01-01", "2020-01-01,2020-02-01", "2020", "True",
-                     "None", "[1,2]", "('a',)", "%", "\\", "'", "--", "x;y", "a__gt;1", "nan", "1e400", "0000-00-00", "[",
-                     "é"]),
+                     "None", "[1,2]", "('a',)", "%", "\\", "'", "--", "x;y", "a__gt;1", "nan", "1e400", "0000-00-00",
+                     "[", "é"]),
 )  # fmt: skip
 PATHS = st.sampled_from(
     ["pk", "id", "name", "subject", "lab", "session", "number", "start_time", "json", "extended_qc", "datasets",
-     "users", "data_dataset_session_related", "hash", "file_size", "exists", "weight", "date_time", "tags", "~pk", "__class__"]
+     "users", "data_dataset_session_related", "hash", "file_size", "exists", "weight", "date_time", "tags", "~pk",
+     "__class__"]
 )  # fmt: skip
 
 
@@ -220,7 +221,8 @@ def test_values_stay_values(served, text):
     [
         "../secret.npy", "..%2Fsecret.npy", "%2e%2e/secret.npy", "....//secret.npy", "/etc/passwd", "%2Fetc%2Fpasswd",
         f"{SESSION.path}/../../../../../secret.npy", f"{SESSION.path}/alf/%2e%2e/%2e%2e/secret.npy", "%00",
-        "~root/.ssh", f"{SESSION.path}/alf/link.data.npy", f"{SESSION.path}/alf/..%5c..%5csecret.npy", f"{SESSION.path}/",
+        "~root/.ssh", f"{SESSION.path}/alf/link.data.npy", f"{SESSION.path}/alf/..%5c..%5csecret.npy",
+        f"{SESSION.path}/",
     ],
 )  # fmt: skip
 def test_no_path_leaves_the_data_root(served, path):

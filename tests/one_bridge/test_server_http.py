@@ -1,0 +1,292 @@
+"""What the client does not see: roles, shapes of pages and errors, ranges of files, freshness, lost connections."""
+
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import datajoint as dj
+import numpy as np
+import pytest
+import requests
+
+from one_bridge.server.answers import Answers
+from one_bridge.server.endpoints import ENDPOINTS
+from pipeline.database.bulk import insert_many
+from pipeline.schemas import acquisition, action, data, lab, subject
+from tests.one_bridge.serving import PASSWORD, Served, serving
+from tests.one_bridge.trees import File, Session, build, dataset_id
+
+REVISED = "alf/#2020-02-02#/_ibl_trials.choice.npy"
+FIRST = Session(files=[File("alf/spikes.times.npy", np.arange(100.0)), File(REVISED, np.arange(3.0))], projects=("p",))
+SECOND = Session(date="2020-01-02", number=1, files=[File("alf/spikes.times.npy", np.arange(3.0))])
+
+
+@pytest.fixture
+def served(database, tmp_path: Path):
+    build(tmp_path / "data", [FIRST, SECOND])
+    insert_many(lab.LabMember, {"user_name": ["mia"]})
+    with serving(database, tmp_path / "data", tmp_path) as found:
+        yield found
+
+
+@pytest.fixture
+def get(served: Served):
+    session = served.session("mia")
+    return lambda path, **more: session.get(served.url + path, timeout=30, **more)
+
+
+def test_pages_have_alyx_shape(get, served):
+    page = get("/sessions?limit=1").json()
+    assert list(page) == ["count", "next", "previous", "results"] and page["count"] == 2
+    assert page["next"] == "/sessions?limit=1&offset=1" and page["previous"] is None
+    last = get(page["next"]).json()
+    assert last["next"] is None and last["previous"] == "/sessions?limit=1&offset=0"
+    assert page["results"][0]["id"] == str(SECOND.eid) and last["results"][0]["id"] == str(FIRST.eid)
+    assert last["results"][0]["url"] == f"{served.url}/sessions/{FIRST.eid}"
+    beyond = get("/sessions?offset=99").json()
+    assert (beyond["count"], beyond["next"], beyond["results"]) == (2, None, [])
+    assert get("/sessions/?limit=1").json() == page
+
+
+@pytest.mark.parametrize("query", ["limit=0", "limit=x", "offset=-1", "number=x", "date_range=20x", "colour=red",
+                                   "dataset_qc_lte=GOOD", "django=number", "django=nothing,1", "django=number__near,1"])  # fmt: skip
+def test_bad_input_is_400(get, query):
+    answer = get(f"/sessions?{query}")
+    assert answer.status_code == 400 and answer.json()["status_code"] == 400
+
+
+def test_errors_have_alyx_shape(get, served):
+    assert get(f"/sessions/{dataset_id(FIRST, 'x')}").json() == {
+        "detail": "No Session matches the given query.", "status_code": 404}  # fmt: skip
+    wrong = requests.get(f"{served.url}/sessions", headers={"Authorization": "Token bad"}, timeout=10)
+    assert wrong.status_code == 403 and wrong.json() == {"detail": "Invalid token.", "status_code": 403}
+    login = requests.post(f"{served.url}/auth-token", data={"username": "mia", "password": "wrong"}, timeout=10)
+    assert login.status_code == 400 and "non_field_errors" in login.json()
+    made = served.session().post(
+        f"{served.url}/sessions", json={"subject": "nobody", "start_time": "2020-01-01"}, timeout=10
+    )
+    assert made.status_code == 400
+    assert made.json() == {"subject": ["Object with nickname=nobody does not exist."], "status_code": 400}
+
+
+def test_the_qc_filter_counts_sessions_once(get):
+    """Alyx counts a session once for each of its datasets."""
+    assert get("/sessions?dataset_qc_lte=PASS").json()["count"] == 2
+
+
+def test_every_endpoint_lists_and_is_in_the_schema(get):
+    paths = get("/api/schema").json()["paths"]
+    for name, endpoint in ENDPOINTS.items():
+        answer = get(f"/{name}?limit=2")
+        assert answer.status_code == 200, (name, answer.text[:300])
+        for record in answer.json()["results"]:
+            identifier = record["url"] if "url" in record else f"/{name}/{requests.utils.quote(record['id'], safe='')}"
+            assert get("/" + identifier.split("/", 3)[-1] if "://" in identifier else identifier).status_code == 200
+        assert set(paths[f"/{name}"]) == {"get"} | ({"post"} if "create" in endpoint.verbs else set())
+
+
+@pytest.mark.parametrize(
+    ("role", "verb", "path", "body", "allowed"),
+    [
+        ("pat", "GET", "/sessions", None, True),
+        ("pat", "POST", "/weighings", {"subject": "KS014", "date_time": "2020-01-01T00:00:00", "weight": 1}, False),
+        ("pat", "POST", "/register-file", {}, False),
+        ("mia", "POST", "/weighings", {"subject": "KS014", "date_time": "2020-01-01T00:00:00", "weight": 1}, True),
+        ("mia", "DELETE", f"/sessions/{FIRST.eid}", None, False),
+        ("mia", "POST", "/tags", {"name": "t"}, False),
+        ("max", "POST", "/tags", {"name": "t"}, True),
+        ("max", "DELETE", f"/sessions/{FIRST.eid}", None, True),
+        ("max", "POST", "/labs", {"name": "other"}, False),
+        ("ada", "POST", "/labs", {"name": "other"}, True),
+    ],
+)
+def test_roles(served, role, verb, path, body, allowed):
+    answer = served.session(role).request(verb, served.url + path, json=body, timeout=30)
+    assert (answer.status_code < 300) == allowed and answer.status_code in (200, 201, 204, 403), answer.text
+
+
+def test_public_reading_is_a_choice(database, tmp_path):
+    build(tmp_path / "data", [FIRST])
+    with serving(database, tmp_path / "data", tmp_path, public_read=True) as open_to_all:
+        assert requests.get(f"{open_to_all.url}/sessions", timeout=10).json()["count"] == 1
+        answer = requests.post(f"{open_to_all.url}/tags", json={"name": "t"}, timeout=10)
+        assert answer.status_code == 403
+
+
+def test_downloads(served, get):
+    """With the uuid in the name, quoted revisions, ranges and lengths, and with a password after a challenge only."""
+    path = served.root / FIRST.path / "alf/spikes.times.npy"
+    content = path.read_bytes()
+    did = dataset_id(FIRST, "alf/spikes.times.npy")
+    address = f"/data/{FIRST.path}/alf/spikes.times.{did}.npy"
+    answer = get(address)
+    assert answer.content == content and answer.headers["Content-Length"] == str(len(content))
+    part = get(address, headers={"Range": "bytes=10-19"})
+    assert part.status_code == 206 and part.content == content[10:20]
+    assert get(f"/data/{FIRST.path}/alf/spikes.times.npy").content == content
+    revised = REVISED.replace("#", "%23").replace(".npy", f".{dataset_id(FIRST, REVISED)}.npy")
+    assert get(f"/data/{FIRST.path}/{revised}").status_code == 200
+    assert get(f"/data/{FIRST.path}/alf/spikes.times.{dataset_id(SECOND, 'x')}.npy").status_code == 404
+    challenge = requests.get(served.url + address, timeout=10)
+    assert challenge.status_code == 401 and challenge.headers["WWW-Authenticate"].startswith("Basic")
+    assert requests.get(served.url + address, auth=("mia", PASSWORD), timeout=10).content == content
+    assert requests.get(served.url + address, auth=("mia", "wrong"), timeout=10).status_code == 401
+
+
+def test_protected_datasets_are_not_deleted(served):
+    data.Tag.insert1({"tag": "paper", "tag_protected": True})
+    data.DatasetTag.insert1({"dataset_id": str(dataset_id(FIRST, "alf/spikes.times.npy")), "tag": "paper"})
+    admin = served.session("ada")
+    for path in (
+        f"/sessions/{FIRST.eid}",
+        "/subjects/KS014",
+        f"/datasets/{dataset_id(FIRST, 'alf/spikes.times.npy')}",
+        "/tags/paper",
+    ):
+        answer = admin.delete(served.url + path, timeout=30)
+        assert answer.status_code == 403 and "protected" in answer.text, path
+    assert admin.delete(f"{served.url}/sessions/{SECOND.eid}", timeout=30).status_code == 204
+
+
+def test_registration_checks_what_the_client_says(served):
+    (served.root / SECOND.path / "alf" / "spikes.clusters.npy").write_bytes(b"not what it seems")
+    body = {"path": "KS014/2020-01-02/001", "labs": "simlab", "filenames": ["alf/spikes.clusters.npy"]}
+    session = served.session()
+
+    def post(**more) -> requests.Response:
+        return session.post(f"{served.url}/register-file", json=body | more, timeout=30)
+
+    assert post(hashes=["0" * 32]).status_code == 400
+    assert post(filesizes=[1]).status_code == 400
+    assert post(filenames=["alf/spikes.depths.npy"]).status_code == 400  # not there
+    assert post(filenames=["alf/not alf.txt"]).status_code == 400
+    assert post(hashes=[]).status_code == 400
+    assert post(path="KS014/2020-01-09/001").status_code == 400
+    answer = post()  # what ingest refuses is not registered here either
+    assert answer.status_code == 400 and "quarantine" in answer.text
+
+
+def test_a_subject_of_two_labs_needs_its_id(served, get):
+    insert_many(lab.Lab, {"lab": ["other"]})
+    insert_many(subject.Subject, {"lab": ["other"], "subject": "KS014", "subject_uuid": str(dataset_id(FIRST, "s"))})
+    assert get("/subjects/KS014").status_code == 400
+    assert get(f"/subjects/{dataset_id(FIRST, 's')}").json()["lab"] == "other"
+    session = served.session()
+    weight = {"subject": "KS014", "date_time": "2020-01-01T10:00:00", "weight": 20}
+    assert session.post(f"{served.url}/weighings", json=weight, timeout=10).status_code == 400
+    assert session.post(f"{served.url}/weighings", json=weight | {"lab": "other"}, timeout=10).status_code == 201
+    assert action.Weighing().fetch1("lab") == "other"
+
+
+def test_times_are_those_of_the_lab(served, get):
+    lab.Lab.update1({"lab": "simlab", "time_zone": "America/New_York"})
+    session = served.session()
+    made = session.post(f"{served.url}/sessions", json={"subject": "KS014", "number": "002", "start_time": "2020-07-01T22:30:00"}, timeout=10)  # fmt: skip
+    row = (acquisition.Session & {"session_date": "2020-07-01"}).fetch1()
+    assert str(row["start_time"]) == "2020-07-02 02:30:00" and row["session_number"] == 2
+    assert made.json()["start_time"] == "2020-07-01T22:30:00"
+    again = session.put(made.json()["url"], json={"start_time": "2020-07-01"}, timeout=10)
+    assert again.json()["start_time"] == "2020-07-01T22:30:00"  # midnight says nothing new
+    weight = {"subject": "KS014", "date_time": "2020-07-01T23:00:00", "weight": 20}
+    assert session.post(f"{served.url}/weighings", json=weight, timeout=10).json()["date_time"] == "2020-07-01T23:00:00"
+    assert get("/weighings?date_range=2020-07-01").json()["count"] == 1
+    assert get("/weighings?date_range=2020-07-02").json()["count"] == 0
+
+
+def test_a_failed_write_leaves_nothing(served, database):
+    session = served.session()
+    body = {"subject": "KS014", "start_time": "2021-01-01T10:00:00", "users": ["nobody"]}
+    assert session.post(f"{served.url}/sessions", json=body, timeout=10).status_code == 400
+    assert not acquisition.Session & {"session_date": "2021-01-01"}
+    session.post(f"{served.url}/sessions", json=body | {"users": ["mia"]}, timeout=10)
+    again = session.post(f"{served.url}/sessions", json=body | {"users": ["mia"], "number": 1}, timeout=10)
+    assert again.status_code == 400 and "exists" in again.text
+
+
+def test_own_writes_show_at_once(served, get):
+    for i in range(5):
+        assert get("/weighings").json()["count"] == i
+        body = {"subject": "KS014", "date_time": f"2020-01-01T00:00:0{i}", "weight": 20}
+        served.session().post(f"{served.url}/weighings", json=body, timeout=10)
+
+
+def test_lost_connections_are_replaced(served, database, get):
+    """The database server ends every connection of ours: the next requests, reading and writing, work."""
+    body = {"subject": "KS014", "date_time": "2020-01-01T00:00:00", "weight": 20}
+    assert get("/sessions").status_code == 200
+    _cut_connections(database)
+    served.app.state.bridge.answers.forget()
+    assert get("/sessions").status_code == 200
+    _cut_connections(database)
+    assert served.session().post(f"{served.url}/weighings", json=body, timeout=30).status_code == 201
+
+
+def test_no_request_is_lost_while_others_write(served):
+    """Reading in many threads while rows are written: every answer is whole."""
+    token = served.token()
+
+    def work(i: int) -> list[int]:
+        with requests.Session() as session:
+            session.headers["Authorization"] = f"Token {token}"
+            found = []
+            for j in range(25):
+                if i < 2:
+                    body = {"subject": "KS014", "date_time": f"2020-01-01T0{i}:00:{j:02d}", "weight": 20}
+                    found.append(session.post(f"{served.url}/weighings", json=body, timeout=60).status_code)
+                else:
+                    path = ("/sessions?datasets=spikes.times.npy", "/weighings", f"/sessions/{FIRST.eid}")[j % 3]
+                    found.append(session.get(served.url + path, timeout=60).status_code)
+            return found
+
+    with ThreadPoolExecutor(8) as threads:
+        codes = [code for found in threads.map(work, range(8)) for code in found]
+    assert sorted(set(codes)) == [200, 201] and len(codes) == 200
+    assert len(action.Weighing()) == 50
+
+
+def test_one_question_is_answered_once():
+    """Many threads that ask the same wait for one answer; an error is not kept; writing forgets what was being made."""
+    answers, calls, begun = Answers(60), [], threading.Event()
+
+    def slow() -> bytes:
+        calls.append(1)
+        begun.set()
+        time.sleep(0.2)
+        return b"answer"
+
+    with ThreadPoolExecutor(8) as threads:
+        assert set(threads.map(lambda _: answers.get("q", slow), range(8))) == {b"answer"}
+    assert len(calls) == 1
+    with pytest.raises(ZeroDivisionError):
+        answers.get("e", lambda: 1 / 0)
+    assert answers.get("e", lambda: b"fine") == b"fine"
+    begun.clear()
+    answers.forget()
+    with ThreadPoolExecutor(1) as threads:
+        late = threads.submit(answers.get, "q", slow)
+        begun.wait()
+        answers.forget()
+        assert late.result() == b"answer"
+    assert answers.get("q", lambda: b"new") == b"new"
+
+
+def _cut_connections(database: dj.Connection) -> None:
+    """End all other sessions on the database server, as its restart does."""
+    from pipeline.database.connection import raw_connection
+
+    own = raw_connection(database.address)
+    with own.cursor() as cursor:
+        if database.adapter.backend == "postgresql":
+            cursor.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'")  # fmt: skip
+        else:
+            cursor.execute(
+                "SELECT id FROM information_schema.processlist WHERE id <> CONNECTION_ID() AND command = 'Sleep'"
+            )
+            for (one,) in cursor.fetchall():
+                cursor.execute(f"KILL {one}")
+    own.close()
+    time.sleep(0.2)
+    database.reopen()  # the connection of the tests themselves
