@@ -50,8 +50,13 @@ class TableJobs:
         self._user: str | None = None
 
     def leads_to(self, rolling: TableJobs) -> bool:
-        """Whether a job of this table is about the same animal (or other shared key) as a job of a rolling table."""
-        return not getattr(self.table, "rolling", False) and not set(self.key).isdisjoint(rolling.key)
+        """Whether a job of this table holds back a rolling table's job of the same animal (or other shared key).
+
+        So do all tables before it, unless its attribute `inputs` names those that it sums up (`behavior.TrialSet`).
+        """
+        inputs = getattr(rolling.table, "inputs", None)
+        is_input = self.label in inputs if inputs is not None else not getattr(self.table, "rolling", False)
+        return is_input and not set(self.key).isdisjoint(rolling.key)
 
     def claim(self, n_jobs: int) -> list[dict[str, Any]]:
         """Reserve up to `n_jobs` jobs; the keys in the order to compute them in."""

@@ -59,9 +59,16 @@ class Queue:
         self.jobs = [TableJobs(table) for table in tables]
         self.connection: dj.Connection = self.jobs[0].connection
         self._not_alive: set[tuple[str, int]] = set()
+        depths: dict[str, int] = {}
         for number, one in enumerate(self.jobs):
+            above = one.table.ancestors()
+            before = [other for other in self.jobs[:number] if other.table.full_table_name in above]
             if getattr(one.table, "rolling", False):
                 one.upstream = [other for other in self.jobs[:number] if other.leads_to(one)]
+                before += one.upstream
+            depths[one.label] = max((depths[other.label] + 1 for other in before), default=0)
+        # What hangs on others first, so that animals are complete one by one; else in the order of the modules.
+        self._by_urgency = sorted(range(len(self.jobs)), key=lambda number: -depths[self.jobs[number].label])
 
     def schedule(self) -> Pass | None:
         """Bring the queue up to date; None where another process is at it at this moment.
@@ -89,7 +96,7 @@ class Queue:
             return done
 
     def claim(self, limits: dict[str, int] | None = None) -> tuple[TableJobs, list[dict[str, Any]]] | None:
-        """Reserve some jobs of one table for this process, the most downstream table that has any.
+        """Reserve some jobs of one table for this process: of those that have any, one that hangs on most others.
 
         Parameters
         ----------
@@ -103,8 +110,9 @@ class Queue:
         ready = self.connection.query(
             "SELECT " + ", ".join(f"EXISTS (SELECT 1 FROM {one.name} WHERE {CLAIMABLE})" for one in self.jobs)
         ).fetchone()
-        for one, has_some in reversed(list(zip(self.jobs, ready, strict=True))):
-            if has_some and (keys := one.claim((limits or {}).get(one.label, 1))):
+        for number in self._by_urgency:
+            one = self.jobs[number]
+            if ready[number] and (keys := one.claim((limits or {}).get(one.label, 1))):
                 return one, keys
         return None
 

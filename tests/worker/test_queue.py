@@ -12,6 +12,7 @@ import uuid
 import pytest
 
 from pipeline import errors
+from pipeline.database import registry
 from pipeline.schemas import acquisition, data, task
 from pipeline.worker import Queue, drain, liveness, retry, tables_named
 from tests.worker import toys
@@ -57,6 +58,25 @@ def test_claims_never_overlap_and_go_downstream_first(bench):
     toys.Reading.populate({"session_number": 5})
     queue.schedule()
     assert queue.claim()[0].label == "toys.Total"
+
+
+def test_trials_come_before_other_files_and_summaries_before_both(database):
+    queue = Queue(registry.populated_tables())
+    order = [queue.jobs[number].label for number in queue._by_urgency]
+    wanted = [
+        "behavior_analysis.SubjectTraining",
+        "behavior_analysis.PsychometricFit",
+        "behavior.TrialSet",
+        "behavior.Lick",
+    ]
+    assert [label for label in order if label in wanted] == wanted
+
+
+def test_inputs_say_what_holds_a_rolling_table_back(bench, monkeypatch):
+    monkeypatch.setattr(toys.Chain, "inputs", ("toys.Reading",), raising=False)
+    assert [one.label for one in Queue(toys.TABLES).jobs[2].upstream] == ["toys.Reading"]
+    monkeypatch.undo()
+    assert [one.label for one in Queue(toys.TABLES).jobs[2].upstream] == ["toys.Reading", "toys.Total"]
 
 
 def test_only_one_fills_the_queue_and_nobody_waits(bench):

@@ -163,11 +163,11 @@ def test_max_seconds_ends_a_run_that_would_go_on_for_ever(bench):
 def test_workers_show_that_they_live_and_what_they_do(bench, monkeypatch):
     monkeypatch.setattr(liveness, "HEARTBEAT_SECONDS", 0.2)
     bench.behave(seconds=0.3)
-    toys.add_sessions(mice=1, sessions=12)
+    toys.add_sessions(mice=1, sessions=40)
     seen = []
 
     def look(thread):
-        _until(lambda: task.Worker & "worker_activity LIKE 'toys.Reading %%/min'")
+        _until(lambda: len(task.Worker & "worker_activity LIKE 'toys.Reading %%/min'") == 2)
         seen.extend(liveness.workers(bench.connection))
 
     _while_working(bench, look)
