@@ -196,9 +196,12 @@ def test_dead_server_that_nobody_collects(home):
         home = pathlib.Path(sys.argv[1])
         embedded.start(home)
         pid = embedded.status(home).pid
-        for process in [*psutil.Process(pid).children(), psutil.Process(pid)]:
+        processes = [*psutil.Process(pid).children(), psutil.Process(pid)]
+        for process in processes:
             process.send_signal(signal.SIGKILL)
-        time.sleep(0.2)
+        deadline = time.monotonic() + 60
+        while any(process.status() != "zombie" for process in processes) and time.monotonic() < deadline:
+            time.sleep(0.05)
         print(psutil.Process(pid).status(), embedded.status(home).running)
         embedded.start(home)
         print(embedded.status(home).running, embedded.status(home).pid != pid, embedded.stop(home))
