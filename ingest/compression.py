@@ -17,6 +17,7 @@ from ingest import registration
 from ingest.examine import Report
 from ingest.recording_rows import SESSION
 from ingest.recordings import md5_and_sha1
+from ingest.repository import existing, repository_of
 from ingest.scan import SessionKey
 from pipeline.alf import raw_form
 from pipeline.database.bulk import fetch_columns
@@ -91,7 +92,7 @@ def compress(
 ) -> Summary:
     """Compress the registered raw recordings below `root` (see `ingest.compress`)."""
     began = time.perf_counter()
-    folder = registration.existing(Path(root))
+    folder = existing(Path(root))
     repository, base = _known_repository(folder)
     scope = "" if base == folder else f"{folder.relative_to(base).as_posix()}/"
     items = [one for one in _items(repository) if one.path.startswith(scope)]
@@ -242,7 +243,7 @@ class _Work:
 def _known_repository(folder: Path) -> tuple[str, Path]:
     """Name and root of the repository that the folder is, or lies in."""
     rows = fetch_columns(data.Repository & {"repository_kind": "local"}).to_pylist()
-    name, base = registration.repository_of(folder, None)
+    name, base = repository_of(folder, None)
     if name not in {row["repository"] for row in rows}:
         raise NeurojointError(f"nothing below {folder} is registered", f"neurojoint ingest {folder}")
     return name, base

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import platform
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +18,7 @@ from ingest.examine import Report
 from ingest.lock import repository_lock
 from ingest.parallel import Run, was_interrupted, workers
 from ingest.quarantine import Entry, Quarantine
+from ingest.repository import begin_run, existing, repository_of
 from ingest.rows import Registrar
 from ingest.scan import Folder, Problem, SessionKey
 from ingest.session_rows import SESSION
@@ -121,7 +120,7 @@ def register(
                 f"{folder} holds no session folders", "check the path; docs/ingest.md shows the layout"
             )
         if not dry_run:
-            _begin(connection, writer, name, base, folder)
+            begin_run(connection, writer, name, base, folder)
         _bring_up(
             writer, name, base, scope, known, found, problems, run, tell, accept_missing, steps,
             [Path(one) for one in metadata], lab_name or _only_lab(tree), summary,
@@ -162,7 +161,7 @@ def register_session(
         raise NeurojointError(f"{base / path} is not there", "check that its disk is mounted")
     writer = Writer(dj.conn(), dry_run=False)
     with repository_lock(writer.connection, settings().prefix, repository, patience=SECONDS_OF_PATIENCE):
-        _begin(writer.connection, writer, repository, base, base / path)
+        begin_run(writer.connection, writer, repository, base, base / path)
         registrar = Registrar(writer, repository, Quarantine(writer, repository))
         there = registrar.known_files([key], {key: path})[key]
         zone = _time_zones().get(key.lab, "UTC")
@@ -344,62 +343,6 @@ def _is_large(n_gone: int, n_known: int) -> bool:
     (False, True, True, False)
     """
     return n_gone > 0 and (n_gone == n_known or (n_gone > 3 and n_gone > LARGE_SHARE * n_known))
-
-
-def existing(root: Path) -> Path:
-    """The folder, without links in its path.
-
-    Raises
-    ------
-    NeurojointError
-        It cannot be read, or is no folder.
-    """
-    try:
-        folder = root.expanduser().resolve(strict=True)
-    except OSError as error:
-        message = f"{root} cannot be read ({error.strerror})"
-        raise NeurojointError(message, "check the path, and that the disk is there") from None
-    if not folder.is_dir():
-        raise NeurojointError(f"{root} is not a folder", "name the folder that holds lab/Subjects/…")
-    return folder
-
-
-def repository_of(folder: Path, name: str | None) -> tuple[str, Path]:
-    """Name and root of the repository that `folder` is, lies in, or becomes."""
-    rows = fetch_columns(data.Repository & {"repository_kind": "local"}).to_pylist()
-    roots = {row["repository"]: Path(row["repository_root"]) for row in rows}
-    if name is not None:
-        if name in roots and roots[name] != folder and not folder.is_relative_to(roots[name]) and roots[name].is_dir():
-            raise NeurojointError(f"the repository {name} is at {roots[name]}", "choose another name for this folder")
-        if name in roots and folder.is_relative_to(roots[name]):
-            return name, roots[name]
-        return name, folder
-    holders = [one for one, root in roots.items() if folder.is_relative_to(root)]
-    if holders:
-        nearest = max(holders, key=lambda one: len(roots[one].parts))
-        return nearest, roots[nearest]
-    taken = {row["repository"] for row in fetch_columns(data.Repository, "repository").to_pylist()}
-    plain = "".join(c if c.isalnum() or c in "_-." else "_" for c in folder.name)[:50] or "local"
-    numbered = [plain, *(f"{plain}_{i}" for i in range(2, 1000))]
-    return next(one for one in numbered if one not in taken), folder
-
-
-def _begin(connection: dj.Connection, writer: Writer, repository: str, base: Path, folder: Path) -> None:
-    names = ("repository", "repository_kind", "repository_root", "repository_host")
-    with connection.transaction:
-        row = data.Repository & {"repository": repository}
-        if not row or row.fetch1("repository_root") != str(base):
-            writer.put(data.Repository, names, [(repository, "local", str(base), platform.node()[:255])], "update")
-        names = ("run_id", "run_start", "run_root", "run_host", "run_user", "run_version")
-        run = (writer.run_id, writer.now, str(folder)[:500], platform.node()[:255], writer.user, _version())
-        writer.put(data.IngestRun, names, [run])
-
-
-def _version() -> str:
-    try:
-        return version("neurojoint")
-    except PackageNotFoundError:
-        return ""
 
 
 def _transaction(writer: Writer) -> contextlib.AbstractContextManager[Any]:

@@ -294,6 +294,39 @@ def test_what_other_programs_compressed_is_found_and_compared(database, tmp_path
     assert (data.Dataset & {"rel_path": f"{REL}.bin"}).fetch1("dataset_hash") == old and not ephys.Compression()
 
 
+def test_a_compressed_file_without_hashes_is_compared_sample_by_sample(database, tmp_path):
+    raw = record(tmp_path)
+    cbin.compress(raw)
+    index = raw.with_suffix(".ch")
+    index.write_text(json.dumps(json.loads(index.read_text()) | {"sha1_compressed": None, "sha1_uncompressed": None}))
+    content = raw.read_bytes()
+    raw.write_bytes(content[:-1] + b"\7")
+    ingest(tmp_path, repository="r")
+    assert rows(data.Quarantine, "reason") == [("forms_differ",)]
+    raw.write_bytes(content)
+    ingest(tmp_path)
+    assert not data.Quarantine & "resolved IS NULL"
+    assert ephys.Compression.fetch1("raw_repository") == "r" and compress(tmp_path, remove_raw=True).removed == 1
+
+
+def test_auxiliary_channels_are_a_recording_without_a_probe(database, tmp_path):
+    folder = write(tmp_path, SESSION) / "raw_ephys_data"
+    folder.mkdir()
+    raw = folder / "_spikeglx_ephysData_g0_t0.nidq.bin"
+    expected = np.arange(2000, dtype=np.int16).reshape(-1, 2)
+    expected.tofile(raw)
+    fields = {
+        "typeThis": "nidq", "nSavedChans": 2, "niSampRate": 2500, "niAiRangeMax": 5, "snsMnMaXaDw": "0,0,1,1",
+        "acqMnMaXaDw": "0,0,1,1", "fileSizeBytes": 4000, "snsSaveChanSubset": "all",
+    }  # fmt: skip
+    raw.with_suffix(".meta").write_text("".join(f"{key}={value}\n" for key, value in fields.items()))
+    ingest(tmp_path)
+    assert compress(tmp_path, remove_raw=True).removed == 1 and not raw.exists()
+    assert np.array_equal(files.open_recording(KEY, "nidq")[:], expected)
+    assert rows(ephys.Recording, "probe_label", "band", "sampling_rate") == [(None, "nidq", 2500.0)]
+    assert not ephys.ProbeInsertion()
+
+
 def test_what_a_compression_under_way_writes_is_no_data(database, tmp_path):
     raw = record(tmp_path)
     for name in (f"{NAME}.cbin.part", f"{NAME}.cbin.journal", f"{NAME}.ch.part", f"{NAME}.ch"):
