@@ -189,7 +189,7 @@ def wait_until_unlocked(home: Path) -> None:
 def test_dead_server_that_nobody_collects(home):
     """In a container whose first process does not collect its dead children the killed server stays as a zombie."""
     code = """if True:
-        import ctypes, os, pathlib, signal, sys, time
+        import contextlib, ctypes, os, pathlib, signal, sys, time
         import psutil
         from pipeline.database import embedded
         ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER: orphans become children of this process
@@ -198,9 +198,10 @@ def test_dead_server_that_nobody_collects(home):
         pid = embedded.status(home).pid
         processes = [*psutil.Process(pid).children(), psutil.Process(pid)]
         for process in processes:
-            process.send_signal(signal.SIGKILL)
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.send_signal(signal.SIGKILL)
         deadline = time.monotonic() + 60
-        while any(process.status() != "zombie" for process in processes) and time.monotonic() < deadline:
+        while any(p.is_running() and p.status() != "zombie" for p in processes) and time.monotonic() < deadline:
             time.sleep(0.05)
         print(psutil.Process(pid).status(), embedded.status(home).running)
         embedded.start(home)
