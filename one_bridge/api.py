@@ -179,7 +179,7 @@ class ONE(OldCalls, Descriptions, Aggregates, Tables, One):
         own = query.datasets(reading=self._reading) & (acquisition.Session() & by_ids("eid", [eid])).proj()
         joined = frames.frame("datasets", query.dataset_rows(own)).join(found, on="eid", how="right")
         if "eid" in joined:  # what pandas makes of a session without datasets
-            index = pd.MultiIndex.from_arrays([[eid], [np.nan]], names=["eid", "id"])
+            index = pd.MultiIndex.from_arrays([[eid], pd.Index([np.nan], dtype=object)], names=["eid", "id"])
             joined = joined.drop(columns="eid").set_index(index)
         return joined
 
