@@ -6,7 +6,6 @@ a name that it does not hold, or a value of another kind, is an error of the cli
 
 from __future__ import annotations
 
-import ast
 import datetime
 import re
 from collections.abc import Mapping
@@ -20,15 +19,19 @@ from one_bridge.matching import truth
 from one_bridge.server import values
 from one_bridge.server.connections import Database
 from one_bridge.server.endpoints import ENDPOINTS
+from one_bridge.server.literals import (
+    LONGEST_LIST,
+    LOOKUPS,
+    ORDER_LOOKUPS,
+    TEXT_LOOKUPS,
+    json_matches,
+    parse_django,
+    value_of,
+)
 from one_bridge.server.shapes import BadInput, Endpoint, Field, Many, NotFound, table
 
 PAGE, LONGEST_PAGE = 250, 1000
-LONGEST_LIST = 1000  # values in one filter
 PAGING = ("limit", "offset", "format")
-TEXT_LOOKUPS = ("exact", "iexact", "contains", "icontains", "startswith", "istartswith", "endswith", "iendswith",
-                "regex", "iregex")  # fmt: skip
-ORDER_LOOKUPS = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
-LOOKUPS = (*TEXT_LOOKUPS, *ORDER_LOOKUPS, "in", "range", "isnull")
 
 
 @dataclass(frozen=True)
@@ -138,27 +141,6 @@ def base(endpoint: Endpoint) -> dj.expression.QueryExpression:
     return endpoint.rows() if endpoint.rows else table(endpoint.table)()
 
 
-def parse_django(text: str) -> list[tuple[bool, str, Any]]:
-    """The parts of a `django=` filter: negated or not, path with lookup, value.
-
-    >>> parse_django("pk__in,('a', 'b'),~session__lab__name,x,number__gte,2")
-    [(False, 'pk__in', ['a', 'b']), (True, 'session__lab__name', 'x'), (False, 'number__gte', '2')]
-    >>> parse_django("name__in,[__import__('os').getpid()]")
-    Traceback (most recent call last):
-    one_bridge.server.shapes.BadInput: django: [__import__('os').getpid()] is no list of values.
-    """
-    parts = _split(text)
-    if len(parts) % 2:
-        raise BadInput("django", "Filters are pairs: field,value,field,value.")
-    found = []
-    for path, value in zip(parts[::2], parts[1::2], strict=True):
-        path = path.strip()
-        if not re.fullmatch(r"~?[a-zA-Z]\w*", path, re.ASCII) or len(path) > 200:
-            raise BadInput("django", f"{path[:80]!r} is no field.")
-        found.append((path.startswith("~"), path.lstrip("~"), _value(value.strip())))
-    return found
-
-
 def _rows(endpoint: Endpoint, terms: Mapping[str, str]) -> dj.expression.QueryExpression:
     if not terms:
         return base(endpoint)
@@ -199,7 +181,7 @@ def _by_field(rows: Any, endpoint: Endpoint, field: Field, text: str, database: 
         if len(parts) % 2:
             raise BadInput(field.name, "JSON filters are pairs: key__lookup;value.")
         for path, value in zip(parts[::2], parts[1::2], strict=True):
-            later.append((field, path.split("__"), _value(value), False))
+            later.append((field, path.split("__"), value_of(value), False))
         return rows
     try:
         return rows & _compare(endpoint, field, field.filter, _listed(text), database)
@@ -372,50 +354,9 @@ def _by_json(
     """The records whose JSON has such a value, looked for in Python: both databases write that differently."""
     lookup = path.pop() if path and path[-1] in LOOKUPS else "exact"
     there = database.select(rows & f"{field.column} IS NOT NULL", [*endpoint.id, field.column])
-    found = [row for row in there if _json_matches(row[field.column], path, lookup, value)]
+    found = [row for row in there if json_matches(row[field.column], path, lookup, value)]
     condition = values.key_condition(endpoint.id, found, database.backend)
     return f"NOT ({condition})" if negate else condition
-
-
-def _json_matches(content: Any, path: list[str], lookup: str, wanted: Any) -> bool:
-    for name in path:
-        if isinstance(content, dict) and name in content:
-            content = content[name]
-        elif isinstance(content, list) and re.fullmatch(r"\d{1,4}", name) and int(name) < len(content):
-            content = content[int(name)]
-        else:
-            return lookup == "isnull" and _truth(wanted)
-    if lookup == "isnull":
-        return (content is None) == _truth(wanted)
-    if isinstance(content, int | float) and not isinstance(content, bool):
-        try:
-            wanted = [float(one) for one in wanted] if isinstance(wanted, list) else float(wanted)
-        except (TypeError, ValueError):
-            return False
-    elif isinstance(content, bool) or content is None:
-        return lookup in ("exact", "iexact") and str(content).lower() == str(wanted).lower()
-    else:
-        content = content if isinstance(content, str) else str(content)
-        wanted = [str(one) for one in wanted] if isinstance(wanted, list) else str(wanted)
-    if lookup in ("in", "range"):
-        wanted = wanted if isinstance(wanted, list) else [wanted]
-        return content in wanted if lookup == "in" else len(wanted) == 2 and wanted[0] <= content <= wanted[1]
-    if isinstance(wanted, list):
-        return False
-    if lookup in ORDER_LOOKUPS:
-        return {"gt": content > wanted, "gte": content >= wanted, "lt": content < wanted, "lte": content <= wanted}[
-            lookup
-        ]
-    if not isinstance(content, str):
-        return content == wanted
-    if lookup.startswith("i"):
-        content, wanted, lookup = content.casefold(), wanted.casefold(), lookup[1:]
-    return {
-        "exact": content == wanted,
-        "contains": wanted in content,
-        "startswith": content.startswith(wanted),
-        "endswith": content.endswith(wanted),
-    }.get(lookup, False)
 
 
 def _date_range(column: str, text: str) -> str:
@@ -454,46 +395,3 @@ def _truth(value: Any) -> bool:
         return truth(value)
     except query.InvalidQuery as error:
         raise BadInput("django", error.message) from None
-
-
-def _split(text: str) -> list[str]:
-    """Split at the commas that are neither in brackets nor in quotes."""
-    parts, depth, quoted = [""], 0, ""
-    for sign in text:
-        if quoted:
-            quoted = "" if sign == quoted else quoted
-        elif sign in "'\"" and depth:
-            quoted = sign
-        elif sign in "([":
-            depth += 1
-        elif sign in ")]":
-            depth -= 1
-        if sign == "," and not depth and not quoted:
-            parts.append("")
-        else:
-            parts[-1] += sign
-    if parts[-1].strip() == "" and len(parts) > 1:
-        parts.pop()
-    return parts
-
-
-def _value(text: str) -> Any:
-    """A value of a `django=` filter: a literal, a list of literals, or the text as it stands."""
-    if text in ("True", "False", "None"):
-        return {"True": True, "False": False, "None": None}[text]
-    if text[:1] in ("'", '"') and text[-1:] == text[:1] and len(text) > 1:
-        return text[1:-1]
-    if not (text[:1] in "([" and text[-1:] in ")]" and text):
-        return text
-    plain = re.sub(r"UUID\(('[0-9a-fA-F-]{36}')\)", r"\1", text)
-    try:
-        found = ast.literal_eval(plain)
-    except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError):
-        words = [word.strip() for word in plain[1:-1].split(",") if word.strip()]
-        if not all(re.fullmatch(r"[\w.:# -]+", word) for word in words):
-            raise BadInput("django", f"{text[:80]} is no list of values.") from None
-        found = words
-    found = list(found) if isinstance(found, list | tuple) else [found]
-    if len(found) > LONGEST_LIST or not all(isinstance(one, str | int | float | bool | None) for one in found):
-        raise BadInput("django", f"{text[:80]} is no list of at most {LONGEST_LIST} plain values.")
-    return found

@@ -51,8 +51,11 @@ def test_pages_have_alyx_shape(get, served):
     assert get("/sessions/?limit=1").json() == page
 
 
-@pytest.mark.parametrize("query", ["limit=0", "limit=x", "offset=-1", "number=x", "date_range=20x", "colour=red",
-                                   "dataset_qc_lte=GOOD", "django=number", "django=nothing,1", "django=number__near,1"])  # fmt: skip
+BAD = ("limit=0", "limit=x", "offset=-1", "number=x", "date_range=20x", "colour=red", "dataset_qc_lte=GOOD",
+       "django=number", "django=nothing,1", "django=number__near,1")  # fmt: skip
+
+
+@pytest.mark.parametrize("query", BAD)
 def test_bad_input_is_400(get, query):
     answer = get(f"/sessions?{query}")
     assert answer.status_code == 400 and answer.json()["status_code"] == 400
@@ -184,7 +187,8 @@ def test_a_subject_of_two_labs_needs_its_id(served, get):
 def test_times_are_those_of_the_lab(served, get):
     lab.Lab.update1({"lab": "simlab", "time_zone": "America/New_York"})
     session = served.session()
-    made = session.post(f"{served.url}/sessions", json={"subject": "KS014", "number": "002", "start_time": "2020-07-01T22:30:00"}, timeout=10)  # fmt: skip
+    body = {"subject": "KS014", "number": "002", "start_time": "2020-07-01T22:30:00"}
+    made = session.post(f"{served.url}/sessions", json=body, timeout=10)
     row = (acquisition.Session & {"session_date": "2020-07-01"}).fetch1()
     assert str(row["start_time"]) == "2020-07-02 02:30:00" and row["session_number"] == 2
     assert made.json()["start_time"] == "2020-07-01T22:30:00"
@@ -280,7 +284,8 @@ def _cut_connections(database: dj.Connection) -> None:
     own = raw_connection(database.address)
     with own.cursor() as cursor:
         if database.adapter.backend == "postgresql":
-            cursor.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'")  # fmt: skip
+            others = "pid <> pg_backend_pid() AND backend_type = 'client backend'"
+            cursor.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others}")
         else:
             cursor.execute(
                 "SELECT id FROM information_schema.processlist WHERE id <> CONNECTION_ID() AND command = 'Sleep'"
