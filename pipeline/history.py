@@ -29,6 +29,8 @@ class PerSubject:
     """
 
     rolling = True
+    inputs = ("behavior.TrialSet",)
+    """While jobs of these tables wait for an animal, its summary waits too."""
     fingerprint: str
     """The column that holds the fingerprint of all sessions."""
 
