@@ -125,7 +125,7 @@ def by_contrast(trials: Trials, which: np.ndarray | None = None) -> dict[str, np
 def blocks(trials: Trials) -> dict[float, dict[str, object]]:
     """`by_contrast` and ``n_trials`` for every prior of `block_prior`, keyed by it (fraction, 0-1), ascending.
 
-    In biased sessions the keys are 0.2, 0.5 and 0.8, in training sessions 0.5. Trials without a probability belong to no
+    In biased sessions the keys are 0.2, 0.5 and 0.8, in training sessions 0.5. Trials without a prior belong to no
     block; without the column there are no blocks.
 
     Examples
