@@ -175,7 +175,7 @@ def _compressed(path: Path, file: Found) -> Recording:
         one,
         compressed=Compressed(
             raw_form(file.rel_path), header.raw_bytes, header.sha1_uncompressed or "", header.sha1_compressed or "",
-            layout, str(header.extra.get("encoder", ""))[:64],
+            layout, printable(str(header.extra.get("encoder", "")))[:64],
         ),
     )  # fmt: skip
 
@@ -226,8 +226,8 @@ def _described(file: Found, meta: Meta | None, n_channels: int, rate: float, n_s
     band = band_of(file.rel_path)
     label = "" if band == "nidq" else probe_label(file.collection, file.attribute)
     gain = float(meta.volts_per_bit[0]) if meta is not None else None
-    serial = meta.serial[:64] if meta is not None and meta.serial and label else None
-    model = meta.probe_name[:64] if meta is not None and meta.probe_name and label else None
+    serial = printable(meta.serial)[:64] if meta is not None and meta.serial and label else None
+    model = printable(meta.probe_name)[:64] if meta is not None and meta.probe_name and label else None
     return Recording(file.rel_path, band, label, float(rate), n_channels, n_samples, gain, serial, model)
 
 

@@ -84,7 +84,7 @@ class Compression(dj.Manual):
     # a raw recording that is kept compressed, with the hashes of both forms
     -> Recording
     ---
-    raw_path                   : varchar(255)    # of the raw file, below the session folder
+    raw_path                   : varchar(500)    # of the raw file, below the session folder
     raw_size                   : int64           # byte
     raw_hash=""                : varchar(32)     # md5; empty where the raw file was never here
     raw_sha1=""                : varchar(40)     # of the samples
@@ -94,7 +94,7 @@ class Compression(dj.Manual):
     compressed_size            : int64           # byte
     compressed_sha1=""         : varchar(40)
     compression_ratio          : float64         # raw size over compressed size, as a fraction above 1
-    compression_layout         : varchar(64)     # order of the samples, chunk length, differences
+    compression_layout         : varchar(128)    # order of the samples, chunk length, differences
     compression_encoder=""     : varchar(64)     # program and version that wrote it, where the file says so
     compression_seconds=null   : float64         # s, with verification; null where another program compressed it
     compression_speed=null     : float64         # raw samples, 10^6 byte per s

@@ -14,8 +14,10 @@ import cbin
 import numpy as np
 import pytest
 from cbin.synthetic import write_recording
+from hypothesis import given
+from hypothesis import strategies as st
 
-from ingest import compress, identity
+from ingest import compress, identity, recordings
 from pipeline import files
 from pipeline.errors import InvalidData, NeurojointError
 from pipeline.schemas import acquisition, data, ephys
@@ -153,8 +155,6 @@ def test_an_insertion_that_is_there_keeps_what_was_said_of_it(database, tmp_path
 
 
 def test_a_second_run_does_nothing(database, tmp_path, monkeypatch):
-    from ingest import recordings
-
     record(tmp_path)
     ingest(tmp_path)
     compress(tmp_path)
@@ -327,6 +327,18 @@ def test_auxiliary_channels_are_a_recording_without_a_probe(database, tmp_path):
     assert not ephys.ProbeInsertion()
 
 
+def test_odd_text_in_headers_does_not_stop_the_others(database, tmp_path):
+    raw = record(tmp_path)
+    meta = raw.with_suffix(".meta")
+    meta.write_text(meta.read_text().replace("imDatPrb_sn=18005119451", "imDatPrb_sn=1\0" + 300 * "x"))
+    cbin.compress(raw)
+    index = raw.with_suffix(".ch")
+    index.write_text(json.dumps(json.loads(index.read_text()) | {"encoder": "\0" + 300 * "é"}))
+    record(tmp_path, probe=1)
+    assert ingest(tmp_path).quarantined == 0
+    assert len(ephys.Recording()) == 2 and len(ephys.Probe()) == 2
+
+
 def test_what_a_compression_under_way_writes_is_no_data(database, tmp_path):
     raw = record(tmp_path)
     for name in (f"{NAME}.cbin.part", f"{NAME}.cbin.journal", f"{NAME}.ch.part", f"{NAME}.ch"):
@@ -446,3 +458,11 @@ def test_killed_at_any_moment_no_recording_is_lost_or_wrong(database, server, tm
     for row in data.FileRecord & {"file_state": "online"}:
         assert (tmp_path / "r" / row["file_path"]).stat().st_size == row["record_size"]
     assert_as_a_fresh_run(tmp_path / "r")
+
+
+@given(st.text(max_size=200), st.floats(1e-3, 1e6), st.sampled_from(["F", "C"]), st.booleans(), st.booleans())
+def test_whatever_a_header_says_fits_into_the_tables(text, seconds, order, time_diff, spatial_diff):
+    """One odd header must not stop the batch of sessions in which it lies."""
+    assert len(recordings.layout_text(order, seconds, time_diff, spatial_diff)) <= 128
+    assert len(recordings.probe_label(f"raw_ephys_data/probe{text}", "imec0")) <= 32
+    assert len(recordings.probe_label("raw_ephys_data", text)) <= 32
