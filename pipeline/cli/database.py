@@ -1,0 +1,117 @@
+"""Commands of the database: `neurojoint db`."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+
+import click
+
+from pipeline.cli.group import main
+
+
+@main.group()
+def db() -> None:
+    """Start, stop, look at, back up and upgrade the database."""
+
+
+@db.command("start")
+def db_start() -> None:
+    """Start the embedded database of NEUROJOINT_HOME, or check that the server of NEUROJOINT_DATABASE_URL answers."""
+    from pipeline.database import connection
+    from pipeline.settings import settings
+
+    with contextlib.closing(connection.open_connection(settings())) as opened:
+        click.echo(f"{' '.join(opened.server)} answers at {opened.address}")
+
+
+@db.command("stop")
+def db_stop() -> None:
+    """Stop the embedded database. Programs that use it are cut off; nothing that was committed is lost."""
+    from pipeline.database import embedded
+    from pipeline.settings import settings
+
+    stopped = embedded.stop(settings().home)
+    click.echo("stopped" if stopped else f"no database runs in {settings().home}")
+
+
+@db.command("status")
+def db_status() -> None:
+    """Say whether the database runs, and where. Starts nothing; the exit code is 3 where it does not run."""
+    from pipeline.database import connection, embedded
+    from pipeline.settings import settings
+
+    if settings().database_url is not None:
+        with contextlib.closing(connection.open_connection(settings())) as opened:
+            click.echo(f"{' '.join(opened.server)} answers at {opened.address}")
+        return
+    found = embedded.status(settings().home)
+    if not found.running:
+        click.echo(f"not running; data in {found.data}" if found.version else f"no database in {settings().home} yet")
+        raise click.exceptions.Exit(3)
+    size = f"{found.size_bytes / 1e6:.0f} MB"
+    click.echo(f"PostgreSQL {found.version} runs as process {found.pid}\naddress {found.address}")
+    click.echo(f"data    {found.data} ({size})\nlog     {found.log}")
+
+
+@db.command("url")
+@click.option("--with-password", is_flag=True, help="Print the password too.")
+def db_url(with_password: bool) -> None:
+    """Print the address of the database as a URL, for other programs."""
+    from pipeline.database import connection
+    from pipeline.settings import settings
+
+    click.echo(connection.resolve(settings()).url(with_password))
+
+
+@db.command("shell", context_settings={"ignore_unknown_options": True})
+@click.argument("options", nargs=-1, type=click.UNPROCESSED)
+def db_shell(options: tuple[str, ...]) -> None:
+    """Open the database's own client (psql or mysql); OPTIONS are passed on to it, e.g. `-c "SELECT 1"`."""
+    import os
+
+    from pipeline.database import backup, connection
+    from pipeline.settings import settings
+
+    command, secrets = backup.shell_command(connection.resolve(settings()))
+    os.execvpe(command[0], [*command, *options], os.environ | secrets)  # noqa: S606 (a list, no shell)
+
+
+@db.command("backup")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+def db_backup(file: Path) -> None:
+    """Write all rows of the pipeline to a new FILE. Work may go on meanwhile."""
+    from pipeline.database import backup, connection
+    from pipeline.settings import settings
+
+    schemas = backup.backup(connection.resolve(settings()), settings().prefix, file)
+    click.echo(f"{len(schemas)} schemas in {file} ({file.stat().st_size / 1e6:.1f} MB)")
+
+
+@db.command("restore")
+@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option("--force", is_flag=True, help="Drop the tables that are there first (asks before).")
+@click.option("--yes", is_flag=True, help="With --force: do not ask.")
+def db_restore(file: Path, force: bool, yes: bool) -> None:
+    """Bring all rows of a backup FILE back into a database without a pipeline."""
+    from pipeline.database import backup, connection
+    from pipeline.settings import settings
+
+    address, prefix = connection.resolve(settings()), settings().prefix
+    present = backup.schemas_in_database(address, prefix)
+    if present and force and not yes:
+        click.confirm(f"Drop {', '.join(present)} in {address}?", abort=True, err=True)
+    schemas = backup.restore(address, prefix, file, replace=force)
+    click.echo(f"{len(schemas)} schemas restored")
+
+
+@db.command("upgrade")
+def db_upgrade() -> None:
+    """Bring the tables of an older version of neurojoint up to this one. Stop the workers and make a backup first."""
+    from pipeline.database import connection, migrate
+    from pipeline.settings import settings
+
+    applied = migrate.upgrade(connection.open_connection(settings()), settings().prefix)
+    for migration in applied:
+        click.echo(f"applied {migration.number:04d} {migration.name.replace('_', ' ')}")
+    click.echo("the tables are up to date")
