@@ -244,6 +244,8 @@ def _configuration() -> list[tuple[str, str]]:
         ("log_timezone", "'UTC'"),
         ("max_connections", "200"),
         ("shared_buffers", f"'{min(max(memory_mb // 32, 64), 512)}MB'"),
+        ("random_page_cost", "1.1"),  # SSD: an index look-up costs little more than reading on
+        ("work_mem", "'16MB'"),
         ("max_wal_size", "'2GB'"),
         ("log_checkpoints", "off"),
         ("log_line_prefix", "'%t '"),
