@@ -9,6 +9,7 @@ WORKDIR /opt/neurojoint
 COPY setup.py pyproject.toml README.md LICENSE ./
 COPY pipeline pipeline
 COPY ingest ingest
+COPY one_bridge one_bridge
 COPY compression compression
 RUN pip install --no-cache-dir .
 
