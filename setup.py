@@ -51,6 +51,8 @@ setup(
             "pytest-xdist>=3.6",
             "hypothesis>=6.100",
             "psychofit>=1.0.0.post0",
+            "neo>=0.13",
+            "ibl-neuropixel>=1.6",
             "mtscomp>=1.0.2",
             "numcodecs>=0.15",
             "pcodec>=0.3.6",

@@ -77,22 +77,29 @@ class Bench:
         )  # fmt: skip
         self.sizes[name] = report.compressed_bytes
 
-    def mtscomp_decompress(self, check: bool) -> None:
+    def no_output(self) -> float:
+        """Remove the output of the run before, for both programs alike; the time from which the run counts."""
+        (self.folder / "out.bin").unlink(missing_ok=True)
+        return time.perf_counter()
+
+    def mtscomp_decompress(self, check: bool) -> float:
+        began = self.no_output()
         reader = mtscomp.decompress(
             self.folder / "mtscomp.cbin",
             out=self.folder / "out.bin",
-            overwrite=True,
             n_threads=self.threads,
             quiet=True,
             check_after_decompress=check,
         )
         reader.close()
+        return time.perf_counter() - began
 
-    def decompress(self, name: str, verify: bool, threads: int | None = None) -> None:
+    def decompress(self, name: str, verify: bool, threads: int | None = None) -> float:
+        began = self.no_output()
         cbin.decompress(
-            self.folder / f"{name}.cbin", self.folder / "out.bin", overwrite=True, verify=verify,
-            threads=threads or self.threads,
-        )  # fmt: skip
+            self.folder / f"{name}.cbin", self.folder / "out.bin", verify=verify, threads=threads or self.threads
+        )
+        return time.perf_counter() - began
 
     def read(self, name: str, seconds: float, with_mtscomp: bool, aligned: bool = False) -> float:
         """Median of single reads, each by a reader that has read nothing yet; opening is not counted."""
@@ -152,16 +159,20 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=4)
     parser.add_argument("--kind", choices=["np1", "np2"], default="np1")
     parser.add_argument("--folder", default="/dev/shm" if Path("/dev/shm").is_dir() else None)  # noqa: S108
+    parser.add_argument("--only", choices=["compression", "decompression", "reading", "memory"], help="one part of it")
     parser.add_argument("--scaling", action="store_true")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=options.folder, prefix="cbin-speed-") as folder:
         bench = Bench(Path(folder), options.seconds, options.threads, options.kind)
         print(f"{bench.bytes / 1e6:.0f} MB, {options.threads} threads, {options.rounds} rounds, {options.folder}")
         bench.run({"warm up": partial(bench.compress, "compat", "default", True)}, 1)
-        compression(bench, options.rounds)
-        decompression(bench, options.rounds)
-        reading(bench, options.rounds)
-        memory(bench)
+        parts = {"compression": compression, "decompression": decompression, "reading": reading, "memory": memory}
+        if options.only not in (None, "compression"):
+            access = partial(bench.compress, "access", "default", False)
+            bench.run({"mtscomp": partial(bench.mtscomp_compress, False), "access default": access}, 1)
+        for name, part in parts.items():
+            if options.only in (None, name):
+                part(bench, options.rounds)
         if options.scaling:
             scaling(bench, options.rounds)
 
@@ -229,7 +240,7 @@ def reading(bench: Bench, rounds: int) -> None:
         print(f"{name:36}{1e3 * bench.median(name):7.2f}   {base / bench.median(name):8.1f}")
 
 
-def memory(bench: Bench) -> None:
+def memory(bench: Bench, rounds: int = 1) -> None:
     print("\npeak memory, MB")
     raw, out, back = (repr(str(path)) for path in (bench.raw, bench.folder / "m.cbin", bench.folder / "m.out"))
     for layout in ("access", "compat"):
