@@ -1,9 +1,9 @@
 """Lossless compression of raw electrophysiology in mtscomp's format (`.cbin` and `.ch`), many times faster.
 
-    import cbin
-    report = cbin.compress("probe.ap.bin", n_channels=385, sample_rate=30_000)
-    with cbin.open("probe.ap.cbin") as recording:
-        second = recording[:30_000]
+import cbin
+report = cbin.compress("probe.ap.bin", n_channels=385, sample_rate=30_000)
+with cbin.open("probe.ap.cbin") as recording:
+    second = recording[:30_000]
 """
 
 import importlib
