@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from one_bridge.server.users import Users, store_path
 from pipeline import errors
+from pipeline.users import Users, store_path
 
 
 def store() -> Users:

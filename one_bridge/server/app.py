@@ -24,9 +24,9 @@ from one_bridge.server.endpoints import ENDPOINTS
 from one_bridge.server.registration import Registration
 from one_bridge.server.serialise import Serialiser
 from one_bridge.server.shapes import BadInput, Endpoint, NotFound, Refused
-from one_bridge.server.users import Account, Users
 from one_bridge.server.writing import Writer
 from pipeline import errors
+from pipeline.users import Account, Users
 
 logger = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ import threading
 import time
 
 from one_bridge.server.shapes import Refused
-from one_bridge.server.users import Account, Throttle, Users
+from pipeline.users import Account, Throttle, Users
 
 REMEMBERED_S = 60.0  # how long a password that was right is not hashed again
 NOBODY = Account("", "public", True)

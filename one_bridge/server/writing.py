@@ -15,7 +15,7 @@ from one_bridge.server import filters, say, values
 from one_bridge.server.connections import Database
 from one_bridge.server.serialise import Serialiser
 from one_bridge.server.shapes import BadInput, Endpoint, Field, Many, NotFound, Refused, table
-from one_bridge.server.users import Account
+from pipeline.users import Account
 
 SESSION = ("lab", "subject", "session_date", "session_number")
 

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from one_bridge.server import users as room
 from one_bridge.server.auth import Gate, TooMany
 from one_bridge.server.shapes import Refused
-from one_bridge.server.users import ROLES, Throttle, Users
+from pipeline import users as room
 from pipeline.cli import main
 from pipeline.errors import NeurojointError
+from pipeline.users import ROLES, Throttle, Users
 from tests.one_bridge.serving import PASSWORD, accounts
 
 

@@ -1,4 +1,4 @@
-"""Who may use the server: accounts with roles, passwords (argon2) and revocable tokens, in a file of their own.
+"""Who may use the servers: accounts with roles, passwords (argon2) and revocable tokens, in a file of their own.
 
 The file is SQLite with mode 600 in the home, outside the pipeline's database. It holds no password and no token, only
 their hashes.
