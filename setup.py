@@ -4,7 +4,7 @@ from pathlib import Path
 
 from setuptools import find_packages, setup
 
-TOP_LEVEL = ["pipeline", "ingest", "one_bridge"]
+TOP_LEVEL = ["pipeline", "ingest", "one_bridge", "dashboard"]
 
 setup(
     name="neurojoint",
@@ -43,9 +43,14 @@ setup(
         "uvicorn>=0.32",
         "argon2-cffi>=23.1",
         "python-multipart>=0.0.18",
+        "dash[compress]>=4.4.1",
+        "dash-mantine-components>=2.8",
+        "dash-ag-grid>=35.2",
     ],
     extras_require={
         "archive": ["numcodecs>=0.15", "pcodec>=0.3.6"],  # the codec of cbin's archives
+        "atlas": ["iblatlas>=1.3"],
+        "sorting": ["spikeinterface>=0.105", "scikit-learn", "hdbscan"],
         "test": [
             "pytest>=8",
             "pytest-xdist>=3.6",
@@ -65,6 +70,8 @@ setup(
             "import-linter>=2",
             "schemathesis>=4",
             "httpx>=0.27",
+            "playwright>=1.60",
+            "iblatlas>=1.3",
             "ruff>=0.8",
         ],
     },

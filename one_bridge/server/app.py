@@ -19,13 +19,13 @@ from one_bridge.query import InvalidQuery
 from one_bridge.server import files, filters, schema
 from one_bridge.server.answers import Answers
 from one_bridge.server.auth import Gate, TooMany
-from one_bridge.server.connections import Database
 from one_bridge.server.endpoints import ENDPOINTS
 from one_bridge.server.registration import Registration
 from one_bridge.server.serialise import Serialiser
 from one_bridge.server.shapes import BadInput, Endpoint, NotFound, Refused
 from one_bridge.server.writing import Writer
 from pipeline import errors
+from pipeline.database.threads import Database
 from pipeline.users import Account, Users
 
 logger = logging.getLogger(__name__)

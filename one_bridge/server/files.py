@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from one_bridge.server import values
-from one_bridge.server.connections import Database
 from one_bridge.server.shapes import BadInput, NotFound, table
+from pipeline.database.threads import Database
 
 LARGEST_IMAGE = 10 << 20  # byte
 NOTES = ".notes"  # folder of the pictures below the data root; hidden, so that registration passes it by

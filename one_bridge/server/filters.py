@@ -17,7 +17,6 @@ import datajoint as dj
 from one_bridge import query
 from one_bridge.matching import truth
 from one_bridge.server import values
-from one_bridge.server.connections import Database
 from one_bridge.server.endpoints import ENDPOINTS
 from one_bridge.server.literals import (
     LONGEST_LIST,
@@ -29,6 +28,7 @@ from one_bridge.server.literals import (
     value_of,
 )
 from one_bridge.server.shapes import BadInput, Endpoint, Field, Many, NotFound, table
+from pipeline.database.threads import Database
 
 PAGE, LONGEST_PAGE = 250, 1000
 PAGING = ("limit", "offset", "format")

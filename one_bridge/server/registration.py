@@ -12,13 +12,13 @@ from typing import Any
 
 from ingest import identity
 from one_bridge.server import values
-from one_bridge.server.connections import Database
 from one_bridge.server.endpoints import DATASETS
 from one_bridge.server.files import Roots
 from one_bridge.server.serialise import Serialiser
 from one_bridge.server.shapes import BadInput, Field, Refused, table
 from one_bridge.server.writing import SESSION, body_text
 from pipeline import alf
+from pipeline.database.threads import Database
 
 MOST_FILES = 5000
 _PATH = re.compile(r"(?P<subject>[\w.-]+)/(?P<date>\d{4}-\d{2}-\d{2})/(?P<number>\d{1,3})", re.ASCII)

@@ -12,9 +12,9 @@ import datajoint as dj
 
 from ingest import identity
 from one_bridge.server import filters, say, values
-from one_bridge.server.connections import Database
 from one_bridge.server.serialise import Serialiser
 from one_bridge.server.shapes import BadInput, Endpoint, Field, Many, NotFound, Refused, table
+from pipeline.database.threads import Database
 from pipeline.users import Account
 
 SESSION = ("lab", "subject", "session_date", "session_number")

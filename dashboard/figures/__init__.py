@@ -1,0 +1,1 @@
+"""Rows in, plotly figures out: used by the pages, by notebooks and by tests alike."""
