@@ -1,7 +1,8 @@
 """neurojoint: a lab's data from ALF files to DataJoint tables. `connect()` first, then `from pipeline import behavior`.
 
 The schema modules (`lab`, `subject`, `action`, `acquisition`, `data`, `behavior`, `behavior_analysis`, `ephys`,
-`histology`, `ephys_analysis`, `task`) are attributes of this package, imported when they are first asked for. Importing connects to nothing.
+`histology`, `ephys_analysis`, `task`) are attributes of this package, imported when they are first asked for.
+Importing connects to nothing.
 """
 
 from __future__ import annotations
