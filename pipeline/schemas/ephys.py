@@ -1,4 +1,4 @@
-"""Electrophysiology: the probes, where they were inserted, and what was recorded with them."""
+"""Electrophysiology: the probes, where they were inserted, what was recorded with them, and how it was sorted."""
 
 import datajoint as dj
 
@@ -101,3 +101,118 @@ class Compression(dj.Manual):
     compressed_at=null         : datetime(6)     # UTC
     raw_removed=null           : datetime(6)     # UTC, when the raw file was seen to be gone; null while it is there
     """
+
+
+@schema
+class ChannelMap(dj.Manual):
+    definition = """
+    # where the channels of a recording lie on the probe, from its SpikeGLX header; without a header there is no row
+    -> Recording
+    ---
+    map_channels               : json            # list of the acquired channel of each column of the file, sync left out
+    map_lateral                : json            # list of positions across the shank, um
+    map_axial                  : json            # list of distances from the tip along the shank, um
+    map_shank                  : json            # list of shanks, from 0
+    map_volts_per_bit          : json            # list of factors from int16 to V
+    """
+
+
+@schema
+class RecordingSignal(dj.Computed):
+    definition = """
+    # strength and spectrum of each channel of a recording, from pieces spread evenly over it
+    -> Recording
+    ---
+    signal_fingerprint         : char(32)        # of the samples
+    n_signal_channels          : int32           # without the synchronisation channel
+    n_pieces                   : int32           # pieces that were read
+    piece_duration             : float64         # of each, s
+    signal_rms                 : <blob>          # (n channels,) root mean square after the mean is taken off, uV, float32
+    spectrum_frequencies       : <blob>          # (n frequencies,) Hz, float32
+    spectrum_power             : <blob>          # (n channels, n frequencies) power density, uV^2/Hz, float32
+    """
+
+    @property
+    def key_source(self):
+        return Recording.proj() & False
+
+
+@schema
+class Sorter(dj.Lookup):
+    definition = """
+    # a program that sorts spikes, named as its folder below the probe
+    sorter                     : varchar(64)     # e.g. pykilosort
+    ---
+    sorter_rank=100            : int16           # of several sorters the one with the lowest rank is the default
+    sorter_description=""      : varchar(255)    # remarks
+    """
+    contents = [
+        {"sorter": "iblsorter", "sorter_rank": 10, "sorter_description": "IBL, from 2023"},
+        {"sorter": "pykilosort", "sorter_rank": 20, "sorter_description": "IBL's Python form of Kilosort 2.5"},
+        {"sorter": "kilosort4", "sorter_rank": 30, "sorter_description": "Kilosort 4"},
+        {"sorter": "kilosort3", "sorter_rank": 40, "sorter_description": "Kilosort 3"},
+        {"sorter": "kilosort2_5", "sorter_rank": 50, "sorter_description": "Kilosort 2.5, MATLAB"},
+        {"sorter": "ks2_matlab", "sorter_rank": 60, "sorter_description": "Kilosort 2, MATLAB"},
+        {"sorter": "spykingcircus2", "sorter_rank": 70, "sorter_description": "SpikeInterface"},
+    ]
+
+
+@schema
+class Clustering(dj.Manual):
+    definition = """
+    # one sorting of one insertion, in one revision: files of `spikes`, `clusters` and `templates` that belong together
+    -> ProbeInsertion
+    clustering                 : varchar(96)     # folder below `alf`, e.g. probe00, probe00/pykilosort/#2024-05-06#
+    ---
+    -> [nullable] Sorter
+    clustering_collection      : varchar(128)    # folder below the session, without the revision
+    clustering_revision=""     : varchar(64)     # the folder #revision#, empty for the first version
+    clustering_state           : enum('online', 'missing')  # missing: its files are gone
+    default_clustering         : bool            # the one that is meant where none is named; one for each insertion
+    clustering_fingerprint     : char(32)        # md5 over the hashes of its files and over what was refused
+    clustering_files           : json            # object.attribute -> path below the session of each file that may be read
+    clustering_refused         : json            # object.attribute -> reason, for what is in quarantine
+    """
+
+
+@schema
+class DefaultClustering(dj.Manual):
+    definition = """
+    # the clustering that a person chose as default of an insertion; it goes before ranks and revisions
+    -> ProbeInsertion
+    ---
+    chosen_clustering          : varchar(96)     # as in Clustering; while that one is not there, the rules choose
+    chosen_by=""               : varchar(64)     # account
+    """
+
+
+@schema
+class ClusterSet(dj.Imported):
+    definition = """
+    # the units of one clustering; their spikes stay in the files (`ephys.spikes`)
+    -> Clustering
+    ---
+    clusters_fingerprint       : char(32)        # of the files that were read
+    n_clusters                 : int32           # units with a spike, or a row in the metrics
+    n_spikes                   : int64
+    first_spike=null           : float64         # s from session start; null without spikes
+    last_spike=null            : float64         # s from session start; null without spikes
+    clusters_present           : json            # list of object.attribute that were read
+    clusters_refused           : json            # object.attribute -> reason, for what is in quarantine; null in the rows
+    """
+
+    class Cluster(dj.Part):
+        definition = """
+        # one unit; null where the files do not say
+        -> master
+        cluster_id                 : int32           # as in spikes.clusters; not always contiguous
+        ---
+        cluster_uuid=null          : char(36)        # name of the unit, from clusters.uuids
+        cluster_channel=null       : int32           # row of the channels object with the largest amplitude
+        cluster_depth=null         : float64         # from the tip, um
+        cluster_amp=null           : float64         # mean amplitude, uV
+        cluster_n_spikes           : int64
+        cluster_firing_rate=null   : float64         # spikes over the time from the first to the last spike of all units, Hz
+        peak_to_trough=null        : float64         # of the mean waveform, ms
+        sorter_label=null          : varchar(16)     # what the sorter or a curator calls it, e.g. good, mua, noise
+        """

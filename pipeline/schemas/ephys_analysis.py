@@ -1,6 +1,220 @@
 """What follows from the sorted spikes: metrics of units, their responses, pictures of a whole insertion."""
 
+import datajoint as dj
+
 from pipeline.database import registry
 from pipeline.schemas import behavior, ephys  # noqa: F401 - parents of foreign keys
 
 schema = registry.schema(__name__)
+
+
+@schema
+class UnitMetrics(dj.Computed):
+    definition = """
+    # quality metrics of the units of one clustering, as pipeline.analysis.units defines them
+    -> ephys.ClusterSet
+    ---
+    metrics_duration=null      : float64         # time over which rates and presence are taken, s
+    metrics_with_amps          : bool            # the spikes have amplitudes
+    metrics_with_depths        : bool            # the spikes have depths
+    """
+
+    class Unit(dj.Part):
+        definition = """
+        # one unit; null where the spikes are too few, or without amplitudes or depths
+        -> master
+        -> ephys.ClusterSet.Cluster
+        ---
+        unit_n_spikes                : int64
+        firing_rate=null             : float64       # over the recording, Hz
+        presence_ratio=null          : float64       # share of time bins with a spike, 0-1
+        presence_ratio_std=null      : float64       # standard deviation of the share of spikes in each time bin, fraction
+        isi_violations_hill=null     : float64       # contamination by refractory violations, Hill 2011, fraction
+        isi_violations_llobet=null   : float64       # the same by Llobet 2022, fraction
+        refractory_confidence=null   : float64       # that contamination is below a tenth, sliding refractory period, percent
+        refractory_contamination=null: float64       # lowest contamination that holds with confidence, percent
+        n_spikes_below_2ms=null      : int32         # intervals shorter than 2 ms
+        refractory_pass=null         : bool          # the sliding refractory period test is passed
+        amplitude_cutoff=null        : float64       # estimated share of spikes below threshold, 0-0.5
+        noise_cutoff=null            : float64       # distance of the lowest amplitudes from the rest, standard deviations
+        missed_spikes=null           : float64       # estimated fraction of spikes that are missed, 0-1
+        amp_min=null                 : float64       # uV
+        amp_max=null                 : float64       # uV
+        amp_median=null              : float64       # uV
+        amp_std_db=null              : float64       # spread of the log amplitudes, dB
+        drift=null                   : float64       # cumulative change of depth, um/h
+        drift_ptp=null               : float64       # range of depths, um
+        spike_width=null             : float64       # trough to peak of the template, ms
+        ibl_label=null               : float64       # share of the three IBL criteria that are met, 0-1
+        """
+
+
+@schema
+class UnitCriteria(dj.Lookup):
+    definition = """
+    # rule sets that say which units are good; a new version is a new row
+    unit_criteria              : varchar(32)     # name
+    unit_criteria_version      : int16
+    ---
+    unit_rules                 : json            # list of {"metric", "op", "value"}, all of which must hold
+    unit_criteria_description  : varchar(1000)
+    """
+    contents = [
+        {
+            "unit_criteria": "ibl",
+            "unit_criteria_version": 1,
+            "unit_rules": [{"metric": "ibl_label", "op": ">=", "value": 1.0}],
+            "unit_criteria_description": "All of IBL's: sliding refractory period passed, noise cutoff below 5 (and "
+            "lowest bin below a tenth of the peak), median amplitude above 50 uV",
+        },
+        {
+            "unit_criteria": "basic",
+            "unit_criteria_version": 1,
+            "unit_rules": [
+                {"metric": "firing_rate", "op": ">=", "value": 0.1},
+                {"metric": "presence_ratio", "op": ">=", "value": 0.9},
+                {"metric": "isi_violations_hill", "op": "<=", "value": 0.5},
+            ],
+            "unit_criteria_description": "For clusterings without amplitudes: rate, presence, refractory violations",
+        },
+    ]
+
+
+@schema
+class UnitSelection(dj.Computed):
+    definition = """
+    # the units of one clustering that meet one rule set
+    -> UnitMetrics
+    -> UnitCriteria
+    ---
+    n_selected                 : int32
+    """
+
+    class Unit(dj.Part):
+        definition = """
+        # one unit that meets all rules
+        -> master
+        -> UnitMetrics.Unit
+        """
+
+
+@schema
+class AlignmentEvent(dj.Lookup):
+    definition = """
+    # the events of a trial to which activity is aligned; what is to be changed gets a new name
+    event                      : varchar(32)
+    ---
+    trials_column              : varchar(64)     # of behavior.TrialSet.Trial
+    window_start               : float64         # of the picture, s from the event
+    window_end                 : float64         # s from the event
+    event_bin                  : float64         # width of a bin, s
+    event_smoothing            : float64         # standard deviation of the Gaussian, s; 0: none
+    baseline_column            : varchar(64)     # event of the trial from which the baseline is counted
+    baseline_start             : float64         # s from it
+    baseline_end               : float64         # s from it
+    response_start             : float64         # s from the event
+    response_end               : float64         # s from the event
+    """
+    contents = [
+        {
+            "event": event,
+            "trials_column": column,
+            "window_start": -0.5,
+            "window_end": 1.0,
+            "event_bin": 0.02,
+            "event_smoothing": 0.02,
+            "baseline_column": "stim_on_times",
+            "baseline_start": -0.2,
+            "baseline_end": 0.0,
+            "response_start": start,
+            "response_end": end,
+        }
+        for event, column, start, end in (
+            ("stim_on", "stim_on_times", 0.0, 0.3),
+            ("go_cue", "go_cue_times", 0.0, 0.3),
+            ("first_movement", "first_movement_times", -0.1, 0.2),
+            ("response", "response_times", -0.1, 0.2),
+            ("feedback", "feedback_times", 0.0, 0.4),
+        )
+    ]
+
+
+@schema
+class Peth(dj.Computed):
+    definition = """
+    # the activity of all units around one event of the trials; arrays have the units in order of cluster_id
+    -> ephys.ClusterSet
+    -> behavior.TrialSet
+    -> AlignmentEvent
+    ---
+    n_events                   : int32           # events with a time that lie within the recording; 0: all below is null
+    n_responsive=null          : int32           # units that respond, after correction
+    peth_times=null            : <blob>          # (n bins,) centres of the bins, s from the event, float32
+    peth_mean=null             : <blob>          # (n units, n bins) firing rate, Hz, float32
+    peth_sem=null              : <blob>          # (n units, n bins) standard error over trials, Hz, float32
+    condition_names=null       : json            # list of conditions, e.g. side_left, choice_right, feedback_error, block_left
+    condition_n=null           : json            # list of events in each
+    condition_mean=null        : <blob>          # (n conditions, n units, n bins) firing rate, Hz, float32
+    population_rate=null       : <blob>          # (n bins,) mean over units, Hz, float32
+    """
+
+    class Response(dj.Part):
+        definition = """
+        # what one unit does at the event; selectivity is 2 AUC - 1, -1 to 1, positive for the first named
+        -> master
+        -> ephys.ClusterSet.Cluster
+        ---
+        baseline_rate=null         : float64         # Hz
+        response_rate=null         : float64         # Hz
+        response_p=null            : float64         # that both are equal, signed rank test over trials, 0-1
+        response_p_corrected=null  : float64         # the same, Benjamini-Hochberg over the units of the insertion, 0-1
+        is_responsive=null         : bool            # response_p_corrected below 0.05
+        side_selectivity=null      : float64         # stimulus right or left, share from -1 to 1
+        side_p=null                : float64         # corrected, 0-1
+        choice_selectivity=null    : float64         # choice right or left, share from -1 to 1
+        choice_p=null              : float64         # corrected, 0-1
+        feedback_selectivity=null  : float64         # reward or error, share from -1 to 1
+        feedback_p=null            : float64         # corrected, 0-1
+        block_selectivity=null     : float64         # prior for right or left, share from -1 to 1
+        block_p=null               : float64         # corrected, 0-1
+        """
+
+
+@schema
+class DepthPeth(dj.Computed):
+    definition = """
+    # the activity along the probe around one event; without depths of the spikes there are no arrays
+    -> ephys.ClusterSet
+    -> behavior.TrialSet
+    -> AlignmentEvent
+    ---
+    n_depth_events             : int32           # events with a time that lie within the recording
+    depth_peth_times=null      : <blob>          # (n bins,) centres, s from the event, float32
+    depth_peth_depths=null     : <blob>          # (n depths,) centres, um from the tip, float32
+    depth_peth=null            : <blob>          # (n depths, n bins) rate less baseline over its standard deviation, float32
+    """
+
+
+@schema
+class DriftMap(dj.Computed):
+    definition = """
+    # how many spikes, and how large, at each depth and time; without depths of the spikes there are no arrays
+    -> ephys.ClusterSet
+    ---
+    drift_times=null           : <blob>          # (n times,) centres, s from session start, float32
+    drift_depths=null          : <blob>          # (n depths,) centres, um from the tip, float32
+    drift_rates=null           : <blob>          # (n depths, n times) spikes in a second, Hz, float32
+    drift_amps=null            : <blob>          # (n depths, n times) mean amplitude, uV, NaN without spikes, float32
+    """
+
+
+@schema
+class Autocorrelogram(dj.Computed):
+    definition = """
+    # autocorrelograms of all units, in order of cluster_id, for positive lags
+    -> ephys.ClusterSet
+    ---
+    acg_bin                    : float64         # width of a bin, s
+    acg_lags                   : <blob>          # (n lags,) centres, s, float32
+    acg_counts                 : <blob>          # (n units, n lags) pairs of spikes, int32
+    """
