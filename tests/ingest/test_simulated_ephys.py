@@ -12,16 +12,19 @@ from hypothesis import strategies as st
 from one.alf.spec import is_valid
 
 from ingest.simulate import Psychometric, SessionParams, simulate_trials
+from ingest.simulate import damage as lab_damage
 from ingest.simulate.ephys import (
     TRACKS,
     Response,
     Unit,
+    damage,
     draw_units,
     simulate_insertion,
     write_insertion,
     write_recording,
 )
 from ingest.simulate.ephys.trains import poisson, rate_steps, simulate_train, without_short_intervals
+from pipeline.refusals import REASONS
 
 BLOCKS = {0.5: Psychometric(), 0.2: Psychometric(-9), 0.8: Psychometric(9)}
 
@@ -309,3 +312,19 @@ def test_drawn_populations_have_all_kinds(trials):
         "feedback",
     }
     assert all(0 <= begin < end <= 3000 for unit in units for begin, end in unit.gaps)
+
+
+@pytest.mark.parametrize("kind", damage.KINDS)
+def test_damage_is_one_file_of_the_insertion(tmp_path, kind):
+    """Only the named file differs from the valid session, nothing was executed, and its path is below the root."""
+    folders = [tmp_path / name / "simlab" / "Subjects" / "mouse" / "2023-09-04" / "001" for name in ("good", "bad")]
+    for folder in folders:
+        damage.write_valid(folder)
+    (entry,) = damage.KINDS[kind](folders[1])
+    contents = [
+        {path.relative_to(folder.parents[4]).as_posix(): path.read_bytes() for path in folder.rglob("*.*")}
+        for folder in folders
+    ]
+    assert {path for path in contents[1] if contents[0][path] != contents[1][path]} == {entry.path}
+    assert entry.reason in REASONS
+    assert not lab_damage.marker(folders[1]).exists()
