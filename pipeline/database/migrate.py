@@ -68,6 +68,7 @@ def prepare(connection: dj.Connection, prefix: str, create: bool, folder: Path =
     current = applied is not None and applied.get(_DECLARED) == definitions_hash()
     registry.activate(connection, prefix, create=create and not current)
     if create and not current:
+        registry.fill_constants()
         _record_declaration(connection, new=applied is None, folder=folder)
 
 
@@ -90,6 +91,7 @@ def upgrade(connection: dj.Connection, prefix: str, folder: Path = FOLDER) -> li
                 _apply(connection, prefix, migration)
                 done.append(migration)
     registry.activate(connection, prefix, create=True)
+    registry.fill_constants()
     _record_declaration(connection, new=applied is None, folder=folder)
     return done
 
@@ -97,7 +99,7 @@ def upgrade(connection: dj.Connection, prefix: str, folder: Path = FOLDER) -> li
 def definitions_hash() -> str:
     """A hash over all table definitions and lookup rows: when it is the database's, nothing has to be declared."""
     text = [
-        f"{registry.label(one)}{one.definition}{getattr(one, 'contents', '')}"
+        f"{registry.label(one)}{one.definition}{getattr(one, 'contents', '')}{getattr(one, 'constant', '')}"
         for table in registry.tables()
         for one in (table, *registry.parts(table))
     ]

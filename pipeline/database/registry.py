@@ -52,6 +52,13 @@ def populated_tables() -> list[type[dj.Table]]:
     return [table for table in tables() if issubclass(table, dj.Imported | dj.Computed)]
 
 
+def fill_constants() -> None:
+    """Write the rows of tables that ship with the program: those with `constant`, a version, and a method `fill`."""
+    for table in tables():
+        if hasattr(table, "constant"):
+            table.fill()
+
+
 def label(table: type[dj.Table]) -> str:
     """`schema.Table` as people write it, e.g. `behavior.TrialSet` or `behavior.TrialSet.Trial`."""
     return f"{table.__module__.rsplit('.', 1)[-1]}.{table.__qualname__}"

@@ -5,8 +5,10 @@ Coordinates are um from the origin of a `CoordinateSystem` (bregma): ML grows to
 
 import datajoint as dj
 
+from pipeline import atlas
 from pipeline.analysis import coordinates
 from pipeline.database import registry
+from pipeline.database.bulk import insert_many
 from pipeline.schemas import ephys  # noqa: F401 - parents of foreign keys
 
 schema = registry.schema(__name__)
@@ -40,6 +42,29 @@ class BrainRegion(dj.Lookup):
         ancestor_distance          : int16           # steps from one to the other; 0: itself
         index (ancestor_id)
         """
+
+    constant = atlas.VERSION
+
+    @classmethod
+    def fill(cls) -> None:
+        """Write the structures of `pipeline.atlas`, or bring them up to its version."""
+        tree = atlas.regions()
+        within, larger, steps = tree.closure
+        rows = {
+            "region_id": tree.ids,
+            "acronym": tree.acronyms,
+            "region_name": tree.names,
+            "parent_region_id": [parent or None for parent in tree.parents.tolist()],
+            "region_depth": tree.depths,
+            "graph_order": tree.orders,
+            "region_color": tree.colors,
+            "beryl_id": tree.beryl,
+            "cosmos_id": tree.cosmos,
+        }
+        pairs = {"region_id": within, "ancestor_id": larger, "ancestor_distance": steps}
+        with cls().connection.transaction:
+            insert_many(cls, rows, on_duplicate="update")
+            insert_many(cls.Ancestor, pairs, on_duplicate="update")
 
 
 @schema
