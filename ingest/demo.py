@@ -15,6 +15,8 @@ from pipeline.errors import NeurojointError
 
 LAB = "simlab"
 RULES = {"criteria": "ibl_pipeline_2021"}
+SESSIONS_WITH_PROBES = 2
+"""Of each mouse that comes so far."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ def run(
         )
     if not (root / "truth.json").exists():
         say(f"writing {n_mice} mice with {n_sessions} sessions each as ALF files below {root}")
-        simulate.write_lab(root, n_mice, n_sessions, lab=LAB)
+        simulate.write_lab(root, n_mice, n_sessions, lab=LAB, ephys=SESSIONS_WITH_PROBES)
     say("registering the files")
     metadata = [path for path in sorted(root.glob("*.csv")) + [root / "sessions.json"] if path.exists()]
     ingest.register(root, metadata=metadata)

@@ -3,6 +3,7 @@
 `write_lab(root)` makes, below `root`::
 
     <lab>/Subjects/<subject>/<date>/<number>/alf/…        trials in four forms, wheel, licks, camera times
+    <lab>/Subjects/<subject>/<date>/<number>/alf/probe*/… spikes, clusters, channels, templates (sessions with probes)
     <lab>/Subjects/<subject>/<date>/<number>/raw_*/…      iblrig task settings; for iblrig 8 also the description yaml
     subjects.csv weighings.csv water.csv restrictions.csv sessions.json
     truth.json truth/<subject>_<date>_<number>.npz        what generated it; not data, outside any session folder
@@ -25,8 +26,11 @@ sessions.json             session path -> eid (version 4), start_time (ISO), tas
 `truth.json` has, per mouse, its generating parameters and the first date of each stage; per session its path, eid (or
 null), form, stage, phase, n_trials, n_correct, water (mL), n_moves, the generating psychometric function of each block
 (percent) and the generating median reaction time (s) by absolute contrast (percent; over responded trials); and under
-`damaged` what an ingest must say of damaged sessions. A `truth/*.npz` holds onsets, offsets (s: first and last encoder
-tick of each wheel movement) and amplitudes (rad, signed, anti-clockwise positive).
+`damaged` and `damaged_insertions` what an ingest must say of damaged sessions. Under `insertions` it has, per probe,
+its session's path, track, trajectory (um from bregma, deg), duration (s), drift (um/h) and `units`: all that generated
+each (see `ephys.units`), with its region, site, numbers of spikes and of those of other neurons, and the number expected.
+A `truth/*.npz` holds onsets, offsets (s: first and last encoder tick of each wheel movement) and amplitudes (rad,
+signed, anti-clockwise positive).
 """
 
 from .bulk import write_many

@@ -14,6 +14,8 @@ import numpy as np
 from pipeline.errors import NeurojointError
 
 from . import damage, files
+from .ephys import damage as damaged_insertions
+from .ephys.session import write_probes_of_session
 from .life import PROJECT, TABLES, USERS, Session, iso, live, uuid4
 from .mice import Mouse, make_mouse
 from .wheel import simulate_wheel
@@ -33,6 +35,8 @@ def write_lab(
     form: str = "mixed",
     wheel: bool = True,
     damaged: bool = False,
+    ephys: int = 0,
+    n_units: int = 30,
     progress: Callable[[int, int], None] | None = None,
 ) -> Path:
     """Write a simulated lab below `root` and return the path of its `truth.json`.
@@ -50,8 +54,13 @@ def write_lab(
     wheel
         Write wheel traces too, and camera times for every fifth session (they are most of the bytes).
     damaged
-        Add one session per kind of damage, of a subject named `damaged_<kind>`, and list in `truth.json` what an ingest
-        must say of it. What links lead to is put into the folder `<root>.outside`.
+        Add one session per kind of damage, of a subject named `damaged_<kind>` (with `ephys` also `ephys_<kind>`), and
+        list in `truth.json` what an ingest must say of it. What links lead to is put into the folder `<root>.outside`.
+    ephys
+        In how many sessions at the ephys stage of each mouse probes record; in the first of them two probes, one with
+        some raw samples.
+    n_units
+        Units of each probe.
     progress
         Called after each session with the number of sessions done and their total.
 
@@ -63,17 +72,17 @@ def write_lab(
     root = Path(root)
     if form != "mixed" and form not in files.FORMS:
         raise NeurojointError(f"unknown form of trials {form!r}", f"use mixed, {', '.join(files.FORMS)}")
-    if n_mice < 1 or n_sessions < 1:
+    if n_mice < 1 or n_sessions < 1 or ephys < 0 or n_units < 0:
         raise NeurojointError("a lab needs at least one mouse and one session", "give positive numbers")
     if (root / lab).exists():
         raise NeurojointError(f"{root / lab} exists already", "choose another folder or another lab name")
     (root / "truth").mkdir(parents=True, exist_ok=True)
     rows = {name: [] for name in TABLES}
-    mice, known, truths = {}, {}, []
+    mice, known, truths, insertions = {}, {}, [], []
     for index in range(n_mice):
         rng = np.random.default_rng([seed, index])
         mouse = make_mouse(index, start, rng)
-        stages = {}
+        stages, n_recorded = {}, 0
         for session in live(mouse, USERS[index % len(USERS)], n_sessions, start, rows, rng):
             stored = FORM_CYCLE[session.index % len(FORM_CYCLE)] if form == "mixed" else form
             version = 7 if (index + session.index) % 2 == 0 else 8
@@ -82,6 +91,12 @@ def write_lab(
             truth = _write_session(root, lab, session, stored, version, rig, wheel, file_rng)
             truths.append(truth)
             stages.setdefault(session.stage, truth["date"])
+            if session.stage == "ephys" and n_recorded < ephys:
+                first, seeds = n_recorded == 0, [seed, index, session.index, 1]
+                folder = root / truth["path"]
+                found = write_probes_of_session(folder, session.trials, 1 + first, n_units, seeds, raw=first)
+                insertions += [{"path": truth["path"], "subject": truth["subject"], **one} for one in found]
+                n_recorded += 1
             if truth["eid"] is not None:
                 known[truth["path"]] = _known(truth)
             if progress:
@@ -97,7 +112,9 @@ def write_lab(
         "project": PROJECT,
         "mice": mice,
         "sessions": truths,
+        "insertions": insertions,
         "damaged": damage.write_damaged(root, lab, start, seed) if damaged else [],
+        "damaged_insertions": damaged_insertions.write_damaged(root, lab, start, seed) if damaged and ephys else [],
     }
     path = root / "truth.json"
     path.write_text(json.dumps(truth, indent=1), encoding="utf-8")

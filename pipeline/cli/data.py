@@ -103,6 +103,9 @@ def compress(root: Path, remove_raw: bool, **options: object) -> None:
 @click.option("--lab", default="simlab", show_default=True, help="Name of the lab.")
 @click.option("--form", default="mixed", show_default=True, help="Trials as mixed, npy, table, plain or revision.")
 @click.option("--wheel/--no-wheel", default=True, help="Write wheel traces and camera times too (most of the bytes).")
+@click.option("--ephys", default=2, show_default=True, type=click.IntRange(0),
+              help="Sessions with probes, of each mouse that reaches the ephys task.")  # fmt: skip
+@click.option("--units", "n_units", default=30, show_default=True, type=click.IntRange(0), help="Of each probe.")
 @click.option("--damaged", is_flag=True, help="Add one session per kind of damage, to see what an ingest refuses.")
 def simulate(root: Path, mice: int, sessions: int, **options: object) -> None:
     """Write a simulated lab as an ALF tree below ROOT, with the truth that generated it in ROOT/truth.json."""

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from one.alf.spec import is_valid
 
-from ingest.simulate import Psychometric, SessionParams, simulate_trials
+from ingest.simulate import Psychometric, SessionParams, simulate_trials, write_lab
 from ingest.simulate import damage as lab_damage
 from ingest.simulate.ephys import (
     TRACKS,
@@ -328,3 +328,27 @@ def test_damage_is_one_file_of_the_insertion(tmp_path, kind):
     assert {path for path in contents[1] if contents[0][path] != contents[1][path]} == {entry.path}
     assert entry.reason in REASONS
     assert not lab_damage.marker(folders[1]).exists()
+
+
+def test_a_lab_has_probes_in_its_first_ephys_sessions(tmp_path):
+    """Two in the first with raw samples, one in the next; mice and trials are those of a lab without probes."""
+    with_probes = json.loads(write_lab(tmp_path / "a", 1, 20, wheel=False, ephys=2, n_units=5).read_text())
+    without = json.loads(write_lab(tmp_path / "b", 1, 20, wheel=False).read_text())
+    assert with_probes["sessions"] == without["sessions"]
+    assert not without["insertions"]
+    ephys = [one["path"] for one in without["sessions"] if one["stage"] == "ephys"]
+    found = [(one["path"], one["probe"]) for one in with_probes["insertions"]]
+    assert found == [(ephys[0], "probe00"), (ephys[0], "probe01"), (ephys[1], "probe00")]
+    for one in with_probes["insertions"]:
+        times = np.load(tmp_path / "a" / one["path"] / "alf" / one["probe"] / "spikes.times.npy")
+        assert len(times) == one["n_spikes"] == sum(unit["n_spikes"] for unit in one["units"])
+        assert len(one["units"]) == 5
+    raw = sorted(path.name for path in (tmp_path / "a").rglob("*.bin"))
+    assert raw == [f"_spikeglx_ephysData_g0_t0.imec0.{band}.bin" for band in ("ap", "lf")]
+    session = tmp_path / "a" / ephys[0]
+    described = json.loads((session / "alf" / "probes.description.json").read_text())
+    meta = read_meta(next(session.rglob("*.ap.bin")))
+    assert [one["label"] for one in described] == ["probe00", "probe01"]
+    assert str(described[0]["serial"]) == meta.serial
+    (planned, _) = json.loads((session / "alf" / "probes.trajectory.json").read_text())
+    assert planned["theta"] == 15

@@ -36,12 +36,12 @@ def write_insertion(session: Path, insertion: Insertion, probe: str = "probe00",
 
 def write_probes(session: Path, insertions: dict[str, Insertion]) -> None:
     """Write `probes.description.json` and `probes.trajectory.json` (um, deg) of all probes of a session."""
-    described = [{"label": label, "model": "3B2", "serial": _serial(label)} for label in insertions]
+    described = [{"label": label, "model": "NP1", "serial": serial_of(label)} for label in insertions]
     planned = [{"label": label, **one.truth["trajectory"]} for label, one in insertions.items()]
     for name, content in (("description", described), ("trajectory", planned)):
         (Path(session) / "alf" / f"probes.{name}.json").write_text(json.dumps(content, indent=1), encoding="utf-8")
 
 
-def _serial(label: str) -> int:
+def serial_of(label: str) -> int:
     """Serial number of a probe; the probe of a label is the same in all sessions."""
     return 18_005_110_000 + int("".join(c for c in label if c.isdigit()) or 0)

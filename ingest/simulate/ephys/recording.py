@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from . import waveforms
+from .files import serial_of
 from .insertion import SAMPLE_RATE, Insertion
 
 AP_BIT, LF_BIT = 2.34375, 4.6875  # uV, of Neuropixels 1.0 at gains of 500 and 250
@@ -62,7 +63,9 @@ def write_recording(
             out.write(block)
             sha1.update(block)
             size += block.nbytes
-    path.with_suffix(".meta").write_text(_meta(path.name, size, sha1.hexdigest(), n_sites, band), encoding="utf-8")
+    path.with_suffix(".meta").write_text(
+        _meta(path.name, size, sha1.hexdigest(), n_sites, band, probe), encoding="utf-8"
+    )
     return path
 
 
@@ -101,19 +104,19 @@ def _slow(insertion: Insertion, n_samples: int, noise: float, rng: np.random.Gen
     return signal
 
 
-def _meta(name: str, size: int, sha1: str, n_sites: int, band: str) -> str:
-    """The SpikeGLX header; for the LF band with what differs from the other."""
+def _meta(name: str, size: int, sha1: str, n_sites: int, band: str, probe: str) -> str:
+    """The SpikeGLX header."""
     from cbin.synthetic import meta_text
 
     rate = SAMPLE_RATE if band == "ap" else LF_RATE
     text = meta_text(name, size, sha1, n_sites + 1, rate, "np1")
-    if band == "ap":
-        return text
-    channels = "".join(f"(LF{i};{n_sites + i}:{i})" for i in range(n_sites))
-    changed = {
-        "snsApLfSy": f"0,{n_sites},1",
-        "snsSaveChanSubset": f"{n_sites}:{2 * n_sites}",
-        "~snsChanMap": f"(0,{n_sites},1){channels}(SY0;{2 * n_sites}:{n_sites})",
-    }
+    changed = {"imDatPrb_sn": serial_of(probe)}
+    if band == "lf":
+        channels = "".join(f"(LF{i};{n_sites + i}:{i})" for i in range(n_sites))
+        changed |= {
+            "snsApLfSy": f"0,{n_sites},1",
+            "snsSaveChanSubset": f"{n_sites}:{2 * n_sites}",
+            "~snsChanMap": f"(0,{n_sites},1){channels}(SY0;{2 * n_sites}:{n_sites})",
+        }
     lines = (line.split("=", 1) for line in text.splitlines())
     return "".join(f"{key}={changed.get(key, value)}\n" for key, value in lines)
