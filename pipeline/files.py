@@ -88,14 +88,20 @@ def read_object(key: Mapping[str, Any], alf_object: str, required: Iterable[str]
     )
 
 
-def read_attribute(key: Mapping[str, Any], alf_object: str, attribute: str) -> Any:
+def read_attribute(key: Mapping[str, Any], alf_object: str, attribute: str, collection: str | None = None) -> Any:
     """Read one file of an ALF object: an array, a pandas DataFrame, what JSON holds, or a list with an item a line.
+
+    Parameters
+    ----------
+    key : primary key of the session (other entries are ignored).
+    alf_object, attribute : e.g. `channels` and `mlapdv`.
+    collection : folder below the session; without it `alf`, then the first by name.
 
     Raises
     ------
     InvalidData : the session has no such file, it is in quarantine, or it is not as it was registered.
     """
-    row = _object_row(key, alf_object, (attribute,))
+    row = _object_row(key, alf_object, (attribute,), collection)
     for one in _datasets(key, row):
         if one["alf_attribute"] == attribute and one["path"] is not None:
             _check_unchanged(one)
@@ -168,7 +174,9 @@ def open_recording(key: Mapping[str, Any], band: str = "ap", probe: str | None =
     return cbin.open(found[0]["path"])
 
 
-def _object_row(key: Mapping[str, Any], alf_object: str, required: Iterable[str]) -> dict[str, Any]:
+def _object_row(
+    key: Mapping[str, Any], alf_object: str, required: Iterable[str], collection: str | None = None
+) -> dict[str, Any]:
     """The row of data.AlfObject to read: the one with all that is required, in `alf` if possible."""
     from pipeline.schemas import acquisition, data
 
@@ -176,7 +184,8 @@ def _object_row(key: Mapping[str, Any], alf_object: str, required: Iterable[str]
     restriction = (
         f"object_name LIKE '{alf_object.replace('*', '%%')}'" if "*" in alf_object else {"object_name": alf_object}
     )
-    rows = (data.AlfObject & session & restriction).to_dicts()
+    chosen = session if collection is None else session | {"object_collection": collection}
+    rows = (data.AlfObject & chosen & restriction).to_dicts()
     for row in rows:
         row["accepted"] = [name for name in row["accepted_columns"].split(",") if name]
         row["refused"] = dict(row["refused_columns"])
