@@ -28,7 +28,7 @@ null), form, stage, phase, n_trials, n_correct, water (mL), n_moves, the generat
 (percent) and the generating median reaction time (s) by absolute contrast (percent; over responded trials); and under
 `damaged` and `damaged_insertions` what an ingest must say of damaged sessions. Under `insertions` it has, per probe,
 its session's path, track, trajectory (um from bregma, deg), duration (s), drift (um/h) and `units`: all that generated
-each (see `ephys.units`), with its region, site, numbers of spikes and of those of other neurons, and the number expected.
+each (see `ephys.units`), with its region, site, numbers of spikes and of those of others, and the number expected.
 A `truth/*.npz` holds onsets, offsets (s: first and last encoder tick of each wheel movement) and amplitudes (rad,
 signed, anti-clockwise positive).
 """
