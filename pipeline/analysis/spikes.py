@@ -1,0 +1,182 @@
+"""Spikes grouped by cluster: the order of grouping, where each cluster's spikes are, and values in that order.
+
+Sorters write spikes in order of time; every analysis of units wants them cluster by cluster.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from pipeline.analysis import _spike_kernels as kernels
+from pipeline.analysis import _threads
+
+__all__ = ["Grouping", "gather", "group", "spikes_in_window", "times_of"]
+
+WIDEST = 1 << 20  # distance of the lowest from the highest id up to which ids are counted directly
+
+
+@dataclass(frozen=True)
+class Grouping:
+    """Where the spikes of each cluster are once they are ordered by cluster and, within a cluster, as before."""
+
+    order: NDArray  # (n,) int32 or int64: position, before grouping, of each spike after it
+    cluster_ids: NDArray  # (k,) int64, ascending
+    offsets: NDArray  # (k + 1,) int64: spikes offsets[i] to offsets[i + 1], not included, belong to cluster_ids[i]
+
+    def __len__(self) -> int:
+        return self.cluster_ids.size
+
+    @property
+    def n_spikes(self) -> NDArray:
+        """Spikes of each cluster, (k,)."""
+        return np.diff(self.offsets)
+
+    def index(self, cluster_id: int) -> int:
+        """Which row of `cluster_ids` a cluster is; KeyError where there is no such cluster."""
+        row = int(np.searchsorted(self.cluster_ids, cluster_id))
+        if row == self.cluster_ids.size or self.cluster_ids[row] != cluster_id:
+            raise KeyError(cluster_id)
+        return row
+
+    def span(self, cluster_id: int) -> slice:
+        """The slice of grouped arrays that holds a cluster's spikes; KeyError where there is no such cluster."""
+        row = self.index(cluster_id)
+        return slice(int(self.offsets[row]), int(self.offsets[row + 1]))
+
+
+def group(clusters: ArrayLike, cluster_ids: ArrayLike | None = None, threads: int | None = None) -> Grouping:
+    """Group spikes by cluster, keeping their order within each.
+
+    Parameters
+    ----------
+    clusters : (n,) array of integers, the cluster of each spike; ids need not be contiguous
+    cluster_ids : (k,) array of integers, the clusters to have in the result, with or without spikes; by default those
+        that have spikes. Every spike's cluster must be among them.
+    threads : how many threads to use, by default all usable cores
+
+    Raises
+    ------
+    ValueError
+        If the ids are not integers or not one-dimensional, or spikes belong to clusters not among `cluster_ids`.
+
+    Examples
+    --------
+    >>> found = group([7, 2, 7, 2, 9])
+    >>> found.order.tolist(), found.cluster_ids.tolist(), found.offsets.tolist()
+    ([1, 3, 0, 2, 4], [2, 7, 9], [0, 2, 4, 5])
+    """
+    clusters = _integers(clusters, "clusters")
+    wanted = None if cluster_ids is None else np.unique(_integers(cluster_ids, "cluster_ids").astype(np.int64))
+    if clusters.size == 0:
+        wanted = np.empty(0, dtype=np.int64) if wanted is None else wanted
+        return Grouping(np.empty(0, dtype=np.int32), wanted, np.zeros(wanted.size + 1, dtype=np.int64))
+    clusters, lowest, names = _countable(clusters)
+    blocks = _threads.even_pieces(clusters.size, threads, at_least=1 << 16)
+    counted = np.zeros((len(blocks), names.size), dtype=np.int64)
+    pieces = [(clusters[first:last], lowest, counted[i]) for i, (first, last) in enumerate(blocks)]
+    _threads.run(kernels.count_ids, pieces, threads)
+    n_spikes = counted.sum(axis=0)
+    # Each block writes a cluster's spikes behind those that the blocks before it have of the same cluster.
+    places = np.cumsum(n_spikes) - n_spikes + np.cumsum(counted, axis=0) - counted
+    order = np.empty(clusters.size, dtype=np.int32 if clusters.size < 1 << 31 else np.int64)
+    pieces = [(clusters[first:last], lowest, first, places[i], order) for i, (first, last) in enumerate(blocks)]
+    _threads.run(kernels.place, pieces, threads)
+
+    present = n_spikes > 0
+    if wanted is None:
+        wanted, sizes = names[present], n_spikes[present]
+    else:
+        missing = np.setdiff1d(names[present], wanted)
+        if missing.size:
+            raise ValueError(f"{missing.size} clusters have spikes but are not among cluster_ids, first {missing[0]}")
+        sizes = np.zeros(wanted.size, dtype=np.int64)
+        sizes[np.searchsorted(wanted, names[present])] = n_spikes[present]
+    return Grouping(order, wanted, np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64))
+
+
+def gather(values: ArrayLike, grouping: Grouping, threads: int | None = None) -> NDArray:
+    """Values of all spikes (times, amplitudes, depths), in the order of the grouping.
+
+    >>> gather([0.1, 0.2, 0.3, 0.4, 0.5], group([7, 2, 7, 2, 9]))
+    array([0.2, 0.4, 0.1, 0.3, 0.5])
+    """
+    values = np.asarray(values)
+    if values.shape[:1] != grouping.order.shape:
+        raise ValueError(f"{values.shape[0] if values.ndim else 'no'} values but {grouping.order.size} spikes")
+    out = np.empty_like(values)
+    blocks = _threads.even_pieces(values.shape[0], threads, at_least=1 << 16)
+
+    def piece(first: int, last: int) -> None:
+        np.take(values, grouping.order[first:last], axis=0, out=out[first:last], mode="clip")
+
+    _threads.run(piece, blocks, threads)
+    return out
+
+
+def times_of(times: ArrayLike, grouping: Grouping, cluster_id: int) -> NDArray:
+    """Times of one cluster's spikes, from times that are not yet grouped, s; KeyError where there is no such cluster.
+
+    >>> times_of([0.1, 0.2, 0.3, 0.4, 0.5], group([7, 2, 7, 2, 9]), 7)
+    array([0.1, 0.3])
+    """
+    return np.asarray(times)[grouping.order[grouping.span(cluster_id)]]
+
+
+def spikes_in_window(times: ArrayLike, offsets: ArrayLike, start: float, end: float) -> tuple[NDArray, NDArray]:
+    """For each unit, the first of its spikes at or after `start` and the first at or after `end`, as row numbers.
+
+    Parameters
+    ----------
+    times : (n,) array, s, grouped by unit, ascending within each
+    offsets : (k + 1,) array, where each unit's spikes begin
+    start, end : s
+
+    Examples
+    --------
+    >>> spikes_in_window([0.1, 0.5, 0.9, 0.2, 0.6], [0, 3, 5], 0.2, 0.8)
+    (array([1, 3]), array([2, 5]))
+    """
+    times, offsets = checked_groups(times, offsets)
+    first = np.empty(offsets.size - 1, dtype=np.int64)
+    last = np.empty_like(first)
+    for unit in range(first.size):
+        begin, stop = offsets[unit], offsets[unit + 1]
+        first[unit], last[unit] = begin + np.searchsorted(times[begin:stop], [start, end])
+    return first, last
+
+
+def checked_groups(times: ArrayLike, offsets: ArrayLike) -> tuple[NDArray, NDArray]:
+    """Times and the offsets of units as arrays, or a ValueError that says why they do not fit together."""
+    times, offsets = np.asarray(times), np.asarray(offsets)
+    if times.ndim != 1 or offsets.ndim != 1 or offsets.size < 1:
+        raise ValueError(f"times and offsets must be one-dimensional: {times.shape}, {offsets.shape}")
+    if not np.issubdtype(offsets.dtype, np.integer):
+        raise ValueError(f"offsets must be integers, not {offsets.dtype}")
+    offsets = offsets.astype(np.int64, copy=False)
+    if offsets[0] != 0 or offsets[-1] != times.size or np.any(np.diff(offsets) < 0):
+        raise ValueError(f"offsets must rise from 0 to the number of spikes, {times.size}")
+    return times, offsets
+
+
+def _integers(ids: ArrayLike, name: str) -> NDArray:
+    """One-dimensional integers, or a ValueError."""
+    ids = np.asarray(ids)
+    if ids.ndim != 1:
+        raise ValueError(f"{name} must be one-dimensional, not {ids.shape}")
+    if ids.size == 0:
+        return ids.astype(np.int64)
+    if not np.issubdtype(ids.dtype, np.integer):
+        raise ValueError(f"{name} must be integers, not {ids.dtype}")
+    return ids
+
+
+def _countable(clusters: NDArray) -> tuple[NDArray, int, NDArray]:
+    """Ids of a type and range that can be counted, the lowest of them, and the cluster that each count stands for."""
+    lowest, highest = int(clusters.min()), int(clusters.max())
+    if highest - lowest >= WIDEST or highest > np.iinfo(np.int64).max:
+        names, clusters = np.unique(clusters, return_inverse=True)
+        return clusters.astype(np.int32), 0, names.astype(np.int64)
+    small = lowest >= -(1 << 31) and highest < 1 << 31
+    plain = np.require(clusters, np.int32 if small else np.int64, ["C", "W"])
+    return plain, lowest, np.arange(lowest, highest + 1)
