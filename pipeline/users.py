@@ -142,6 +142,14 @@ class Users:
         with self._write() as store:
             return store.execute("DELETE FROM token WHERE name = ?", (name,)).rowcount
 
+    def end_token(self, token: str) -> None:
+        """End one token; nothing happens where there is none."""
+        if not self.path.exists() or not re.fullmatch(r"[0-9a-f]{40}", token):
+            return
+        with self._write() as store:
+            key = (token[:_KEY_LENGTH], _digest(token))
+            store.execute("DELETE FROM token WHERE token_key = ? AND token_hash = ?", key)
+
     def by_token(self, token: str) -> Account | None:
         """The enabled account that a token belongs to; takes equally long for wrong ones."""
         if not self.path.exists():

@@ -72,6 +72,13 @@ def test_tokens_find_their_account_until_they_are_revoked(users):
     assert users.by_token(first) is None
 
 
+def test_one_token_ends_and_the_others_stay(users):
+    ended, kept = users.issue_token("mia"), users.issue_token("mia")
+    users.end_token(ended)
+    users.end_token("no token")
+    assert users.by_token(ended) is None and users.by_token(kept).name == "mia"
+
+
 def test_disabling_and_a_new_password_end_tokens(users):
     token = users.issue_token("mia")
     users.disable("mia")

@@ -1,0 +1,187 @@
+"""Sign-in: a form, a cookie that holds an opaque token, and who may see what. Every request passes here first.
+
+Accounts, passwords and tokens are those of `pipeline.users`, so what signs in at the bridge signs in here. The cookie
+cannot be read by scripts and is not sent with requests that other sites cause (SameSite); a request that changes
+something must also say that it comes from this site.
+"""
+
+from __future__ import annotations
+
+import getpass
+import hmac
+import html
+import logging
+import threading
+from urllib.parse import quote, urlsplit
+
+import flask
+
+from dashboard import links
+from dashboard.site import PUBLIC, Site, Viewer
+from pipeline.users import Account
+
+logger = logging.getLogger(__name__)
+
+COOKIE = "neurojoint_session"
+COOKIE_AGE = 30 * 86400  # s
+SIGN_IN, SIGN_OUT = f"{links.BASE}/sign-in", f"{links.BASE}/sign-out"
+OPEN = (f"{links.BASE}/assets/", f"{links.BASE}/_dash-component-suites/", f"{links.BASE}/_favicon.ico")
+"""Programs and styles, which hold no data: the browser may have them before anyone signs in."""
+LARGEST_BODY = 8 << 20  # byte
+
+
+def protect(server: flask.Flask, site: Site) -> None:
+    """Let only those in who may come in; adds the sign-in form and the way out."""
+    gate = Gate(site)
+    server.config["MAX_CONTENT_LENGTH"] = LARGEST_BODY
+    server.config["MAX_FORM_MEMORY_SIZE"] = 64 << 10
+    server.before_request_funcs.setdefault(None, []).insert(0, gate.admit)  # before Dash's own
+    server.add_url_rule(SIGN_IN, "sign_in", gate.form, methods=["GET"])
+    server.add_url_rule(SIGN_IN, "sign_in_now", gate.sign_in, methods=["POST"])
+    server.add_url_rule(SIGN_OUT, "sign_out", gate.sign_out, methods=["POST"])
+
+
+class Gate:
+    """Who sends a request, and whether it may pass."""
+
+    def __init__(self, site: Site) -> None:
+        self.site = site
+        self._hashing = threading.BoundedSemaphore(2)  # each needs 64 MB
+
+    def admit(self) -> flask.Response | tuple | None:
+        """Set the viewer of this request, or answer it here."""
+        request = flask.request
+        flask.g.viewer = None
+        path = request.path
+        if path.startswith(OPEN):
+            return None
+        if request.method == "POST" and not _is_own(request):
+            return _refused("This request comes from another site.", 403)
+        if path in (SIGN_IN, SIGN_OUT):
+            return None
+        key = request.args.get("key", "")
+        if key and self.site.key and request.method == "GET":
+            return self._sign_in_by_key(key)
+        account = self.account(request.cookies.get(COOKIE, ""))
+        if account is not None:
+            flask.g.viewer = Viewer(account.name, account.role)
+        elif self.site.public:
+            flask.g.viewer = PUBLIC
+        elif request.method == "GET" and not path.startswith(f"{links.BASE}/_"):
+            return flask.redirect(f"{SIGN_IN}?next={quote(_asked(request))}")
+        else:
+            return _refused("Sign in first.", 401)
+        return None
+
+    def account(self, token: str) -> Account | None:
+        """Whose token this is."""
+        if not token:
+            return None
+        if self.site.key and hmac.compare_digest(token.encode(), self.site.key.encode()):
+            return Account(_own_name(), "admin", True)
+        return self.site.users.by_token(token)
+
+    def form(self) -> flask.Response | str:
+        """The page on which one signs in."""
+        if self.account(flask.request.cookies.get(COOKIE, "")) is not None:
+            return flask.redirect(_safe(flask.request.args.get("next", "")))
+        return _form(flask.request.args.get("next", ""), self.site.public)
+
+    def sign_in(self) -> flask.Response | tuple:
+        """Check name and password; a wrong pair leads back to the form, with a sentence."""
+        request = flask.request
+        name, password = request.form.get("name", "").strip(), request.form.get("password", "")
+        target, address = request.form.get("next", ""), request.remote_addr or ""
+        wait = self.site.throttle.wait(address, name)
+        if wait > 0:
+            words = f"Too many wrong attempts: try again in {wait:.0f} s."
+            return _form(target, self.site.public, words, name), 429, {"Retry-After": f"{wait + 1:.0f}"}
+        with self._hashing:
+            account = self.site.users.by_password(name, password)
+        if account is None:
+            self.site.throttle.failed(address, name)
+            return _form(target, self.site.public, "Name or password is wrong.", name), 401
+        self.site.throttle.succeeded(address, name)
+        logger.info("%s signed in", account.name)
+        return _with_cookie(flask.redirect(_safe(target), 303), self.site.users.issue_token(account.name, "login"))
+
+    def sign_out(self) -> flask.Response:
+        """End the token and forget it."""
+        token = flask.request.cookies.get(COOKIE, "")
+        if token:
+            self.site.users.end_token(token)
+        answer = flask.redirect(links.overview() if self.site.public else SIGN_IN, 303)
+        answer.delete_cookie(COOKIE, path=links.BASE)
+        return answer
+
+    def _sign_in_by_key(self, key: str) -> flask.Response:
+        rest = flask.request.args.to_dict()
+        rest.pop("key")
+        query = "&".join(f"{quote(name)}={quote(value)}" for name, value in rest.items())
+        answer = flask.redirect(flask.request.path + (f"?{query}" if query else ""), 303)
+        if hmac.compare_digest(key.encode(), self.site.key.encode()):
+            return _with_cookie(answer, self.site.key)
+        return answer
+
+
+def _own_name() -> str:
+    """Who started the site."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container may run as somebody without a name
+        return "local"
+
+
+def _is_own(request: flask.Request) -> bool:
+    """Was this request caused by a page of this site? Browsers say so; other programs need no protection."""
+    if (site := request.headers.get("Sec-Fetch-Site")) is not None:
+        return site in ("same-origin", "none")
+    origin = request.headers.get("Origin")
+    return origin is None or urlsplit(origin).netloc == request.host
+
+
+def _asked(request: flask.Request) -> str:
+    return request.full_path.rstrip("?")
+
+
+def _safe(target: str) -> str:
+    """Where to go after signing in: only to a page of this site."""
+    if target.startswith(f"{links.BASE}/") and "\\" not in target and "//" not in target and target.isprintable():
+        return target
+    return links.overview()
+
+
+def _with_cookie(answer: flask.Response, token: str) -> flask.Response:
+    answer.set_cookie(
+        COOKIE,
+        token,
+        max_age=COOKIE_AGE,
+        path=links.BASE,
+        httponly=True,
+        samesite="Lax",
+        secure=flask.request.is_secure,
+    )
+    return answer
+
+
+def _refused(words: str, status: int) -> tuple:
+    return flask.jsonify({"detail": words}), status
+
+
+def _form(target: str, public: bool, words: str = "", name: str = "") -> str:
+    problem = f'<p class="problem" role="alert">{html.escape(words)}</p>' if words else ""
+    visit = f'<p class="aside"><a href="{links.overview()}">Look without signing in</a></p>' if public else ""
+    return f"""<!DOCTYPE html>
+<html lang="en"><head><meta charset="utf-8"><title>Sign in · neurojoint</title>
+<meta name="viewport" content="width=device-width, initial-scale=1"><meta name="color-scheme" content="light dark">
+<link rel="stylesheet" href="{links.BASE}/assets/sign-in/sign-in.css">
+<link rel="icon" href="{links.BASE}/assets/favicon.svg"></head>
+<body><main><h1>neurojoint</h1>
+<form method="post" action="{SIGN_IN}"><input type="hidden" name="next" value="{html.escape(_safe(target))}">
+<label>Name<input name="name" autocomplete="username" autocapitalize="none" spellcheck="false" required
+ value="{html.escape(name)}"{"" if name else " autofocus"}></label>
+<label>Password<input name="password" type="password" autocomplete="current-password" required
+{" autofocus" if name else ""}></label>
+{problem}<button>Sign in</button></form>
+<p class="aside">Accounts are those of the bridge: <code>neurojoint user add NAME</code></p>{visit}
+</main></body></html>"""

@@ -1,0 +1,92 @@
+"""Runs the site: alone (`neurojoint dashboard`) or as one process with the bridge (`neurojoint serve --dashboard`)."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import uvicorn
+from a2wsgi import WSGIMiddleware
+
+import pipeline
+from dashboard import links
+from dashboard.app import create_app
+from dashboard.site import Site
+from pipeline.database.threads import Database
+from pipeline.errors import NeurojointError
+from pipeline.settings import settings
+from pipeline.users import Users, store_path
+
+LOCAL = ("127.0.0.1", "::1", "localhost")
+THREADS = 8  # requests that one process answers at once
+_KEY, _PUBLIC = "NEUROJOINT_DASHBOARD_KEY", "NEUROJOINT_DASHBOARD_PUBLIC"
+
+Asgi = Callable[[dict, Callable[[], Awaitable], Callable[[dict], Awaitable]], Awaitable[None]]
+
+
+def serve(host: str = "127.0.0.1", port: int = 8050, public: bool = False, key: str = "", processes: int = 1) -> None:
+    """Serve the site until a signal ends it.
+
+    Parameters
+    ----------
+    public : whether those who are not signed in may look, with pseudonyms.
+    key : a token that signs in without an account (see `new_key`).
+    processes : how many answer requests; sign-in and live updates work with any number.
+    """
+    options = {"host": host, "port": port, "log_level": "warning", "access_log": False, "server_header": False}
+    if processes == 1:
+        uvicorn.run(application(public, key), **options)
+        return
+    os.environ[_KEY], os.environ[_PUBLIC] = key, "1" if public else ""
+    uvicorn.run("dashboard.serve:_application_of_a_worker", factory=True, workers=processes, **options)
+
+
+def application(public: bool = False, key: str = "", database: Database | None = None) -> Asgi:
+    """The site as an ASGI application; joins the database unless one is given."""
+    if database is None:
+        database = Database(pipeline.connect())
+    site = Site(database, Users(store_path()), settings(), public, key)
+    return WSGIMiddleware(create_app(site).server, workers=THREADS)
+
+
+def beside(api: Asgi, site: Asgi) -> Asgi:
+    """One application of two: addresses below `links.BASE` are the site's, all others the bridge's, `/` too."""
+
+    async def dispatch(scope: dict[str, Any], receive: Callable, send: Callable) -> None:
+        path = scope.get("path", "")
+        is_site = scope["type"] != "lifespan" and (path == links.BASE or path.startswith(f"{links.BASE}/"))
+        await (site if is_site else api)(scope, receive, send)
+
+    return dispatch
+
+
+def new_key(public: bool) -> str:
+    """A key to sign in with where there are no accounts; empty where there are, or where everyone may look.
+
+    Only who sees the terminal (or the log) knows it; it ends with the process.
+    """
+    has_accounts = any(one.enabled for one in Users(store_path()).list())
+    return "" if has_accounts or public else secrets.token_urlsafe(24)
+
+
+def address(host: str, port: int, key: str = "") -> str:
+    """The address to open in a browser."""
+    shown = f"[{host}]" if ":" in host else "127.0.0.1" if host in ("0.0.0.0", "") else host  # noqa: S104 - shown only
+    return f"http://{shown}:{port}{links.overview()}" + (f"?key={key}" if key else "")
+
+
+def check(host: str, key: str) -> None:
+    """Refuse to serve a site without accounts to other computers.
+
+    Raises
+    ------
+    NeurojointError : nobody could sign in but with the key, over an open network.
+    """
+    if key and host not in LOCAL:
+        raise NeurojointError("there are no accounts, so nobody could sign in", "add one: neurojoint user add NAME")
+
+
+def _application_of_a_worker() -> Asgi:
+    return application(bool(os.environ.get(_PUBLIC)), os.environ.get(_KEY, ""))

@@ -1,0 +1,28 @@
+"""The command of those who look: the site for trainers."""
+
+from __future__ import annotations
+
+import click
+
+from pipeline.cli.group import main
+
+
+@main.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen; others can reach 0.0.0.0.")
+@click.option("--port", default=8050, show_default=True, type=click.IntRange(1, 65535))
+@click.option("--public", is_flag=True, help="Let those look who are not signed in: pseudonyms, no notes, no people.")
+@click.option("--processes", default=1, show_default=True, type=click.IntRange(1, 64), help="How many answer requests.")
+def dashboard(host: str, port: int, public: bool, processes: int) -> None:
+    """Serve the site for trainers until stopped: all mice, each mouse, each session, and the pipeline's health.
+
+    Who may look: the accounts of `neurojoint user`. While there are none, the address that is printed holds a key that
+    signs in; then only this computer can reach the site.
+    """
+    from dashboard import serve as room
+
+    key = room.new_key(public)
+    room.check(host, key)
+    click.echo(f"{room.address(host, port, key)} (stop with Ctrl-C)")
+    if host not in room.LOCAL:
+        click.echo("passwords travel unencrypted: put a proxy with TLS before it (docs/dashboard.md)", err=True)
+    room.serve(host, port, public, key, processes)
