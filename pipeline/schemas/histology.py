@@ -3,13 +3,18 @@
 Coordinates are um from the origin of a `CoordinateSystem` (bregma): ML grows to the right, AP to the front, DV upwards.
 """
 
-import datajoint as dj
+from typing import Any
 
-from pipeline import atlas
+import datajoint as dj
+import numpy as np
+import pyarrow as pa
+
+from pipeline import atlas, files, fingerprints, locations
 from pipeline.analysis import coordinates
 from pipeline.database import registry
-from pipeline.database.bulk import insert_many
-from pipeline.schemas import ephys  # noqa: F401 - parents of foreign keys
+from pipeline.database.bulk import fetch_columns, insert_many, to_numpy
+from pipeline.refusals import refuse
+from pipeline.schemas import acquisition, data, ephys
 
 schema = registry.schema(__name__)
 
@@ -180,6 +185,77 @@ class ChannelLocation(dj.Imported):
         region_channels            : int32           # how many
         """
 
+    @property
+    def key_source(self):
+        """Insertions with files that say where channels are."""
+        found = _location_objects() & _SAYS_WHERE
+        insertions = dj.U(*acquisition.Session.primary_key, "probe_label") & found.proj(probe_label=_probe_label())
+        return ephys.ProbeInsertion.proj().restrict(insertions, semantic_check=False)
+
+    def current_fingerprints(self, key: dict | None = None) -> pa.Table:
+        """Key and fingerprint of every insertion (of `key`) that should have a row now."""
+        names = ephys.ProbeInsertion.primary_key
+        parts = ["object_collection", "object_name", "object_fingerprint"]
+        found = fetch_columns((_location_objects() & _session(key)).proj(*parts[2:], probe_label=_probe_label()))
+        there = fetch_columns(self.key_source & (key or {}), *names)
+        defaults = fetch_columns(_defaults() & (key or {}), *names, "clustering_collection")
+        rows = found.join(there, names, join_type="inner").join(defaults, names, join_type="left outer")
+        return fingerprints.combine(rows, names, [*parts, "clustering_collection"])
+
+    def make(self, key):
+        sources = self._sources(key)
+        source = sources[0]
+        contents = {name: _read(key, source, name) for name in source["accepted"] if name in locations.ATTRIBUTES}
+        if source["object_name"] != "channels":  # what electrodeSites leaves out is that of the channels, if as many
+            beside = next((one for one in sources if one["object_name"] == "channels"), None)
+            for name in (locations.GEOMETRY, locations.RAW):
+                if beside and name in beside["accepted"] and name not in contents:
+                    values = _read(key, beside, name)
+                    if len(values) == len(next(iter(contents.values()))):
+                        contents[name] = values
+        try:
+            found = locations.assemble(contents)
+        except ValueError as error:
+            path = f"{source['object_collection']}/{source['object_name']}"
+            raise refuse(path, "value_range", str(error)[:900]) from error
+        self.insert1(
+            key
+            | {
+                "coordinate_system": "IBL-Allen",
+                self.fingerprint: self.current_fingerprints(key)["fingerprint"][0].as_py(),
+                "locations_object": source["object_name"],
+                "locations_collection": source["object_collection"],
+                "n_channels_located": int(np.isfinite(found.regions).sum()),
+                "n_channels_outside": found.n_outside,
+                "regions_refused": found.unknown,
+                "locations_refused": source["refused_columns"] | found.refused,
+                "n_sides_differ": found.n_sides_differ,
+            }
+        )
+        insert_many(self.Channel, key | found.columns())
+        insert_many(self.Region, key | _counts(found.regions, "region_channels"))
+
+    @staticmethod
+    def _sources(key: dict[str, Any]) -> list[dict[str, Any]]:
+        """The rows of data.AlfObject of an insertion that hold channels, the one to read first."""
+        default = (_defaults() & key).to_arrays("clustering_collection")
+        own = f"alf/{key['probe_label']}"
+        rows = [
+            row | {"accepted": [name for name in row["accepted_columns"].split(",") if name]}
+            for row in (_location_objects() & _session(key)).to_dicts()
+            if f"{row['object_collection']}/".startswith(f"{own}/")
+        ]
+        return sorted(
+            rows,
+            key=lambda row: (
+                not {locations.REGIONS, locations.PLACES} & set(row["accepted"]),
+                locations.OBJECTS.index(row["object_name"]),
+                row["object_collection"] not in default,
+                row["object_collection"] != own,
+                row["object_collection"],
+            ),
+        )
+
 
 @schema
 class ClusterLocation(dj.Computed):
@@ -213,3 +289,88 @@ class ClusterLocation(dj.Computed):
         ---
         region_clusters            : int32           # how many
         """
+
+    def make(self, key):
+        clusters = to_numpy(fetch_columns(ephys.ClusterSet.Cluster & key, "cluster_id", "cluster_channel"))
+        channels = fetch_columns(ChannelLocation.Channel & key, order_by="channel")
+        there = to_numpy(channels.drop_columns(["channel_hemisphere"]))
+        rows = self._rows_of_channels(key, clusters["cluster_channel"], there)
+        found = rows >= 0
+        columns = {
+            "cluster_id": clusters["cluster_id"],
+            "region_id": _taken(there["region_id"], rows),
+            **{f"cluster_{name}": _taken(there[f"channel_{name}"], rows) for name in ("ml", "ap", "dv")},
+            "cluster_hemisphere": [
+                channels["channel_hemisphere"][row].as_py() if row >= 0 else None for row in rows.tolist()
+            ],
+        }
+        self.insert1(
+            key
+            | {
+                "n_clusters_located": int(np.isfinite(columns["region_id"]).sum()),
+                "n_clusters_without_channel": int((~found).sum()),
+            }
+        )
+        insert_many(self.Cluster, key | columns)
+        insert_many(self.Region, key | _counts(columns["region_id"], "region_clusters"))
+
+    @staticmethod
+    def _rows_of_channels(key: dict[str, Any], wanted: np.ndarray, there: dict[str, np.ndarray]) -> np.ndarray:
+        """Rows of the channels with places at which the clusters' channels are; -1 where there is none."""
+        collection = (ephys.Clustering & key).fetch1("clustering_collection")
+        same = (ChannelLocation & key & {"locations_object": "channels", "locations_collection": collection}).proj()
+        own = data.AlfObject & _session(key) & {"object_collection": collection, "object_name": "channels"}
+        rows = np.arange(len(there["channel"]))
+        if not same and own:
+            accepted = own.fetch1("accepted_columns").split(",")
+            read = {
+                name: files.read_attribute(key, "channels", name, collection)
+                for name in (locations.RAW, locations.GEOMETRY)
+                if name in accepted
+            }
+            if read:
+                rows = locations.match(read, there, len(next(iter(read.values()))))
+        wanted = np.where(np.isnan(wanted), -1, wanted).astype(np.int64)
+        inside = (wanted >= 0) & (wanted < len(rows))
+        return np.where(inside, rows[np.where(inside, wanted, 0)] if len(rows) else -1, -1)
+
+
+_SAYS_WHERE = [f"accepted_columns LIKE '%%,{name},%%'" for name in (locations.REGIONS, locations.PLACES)]
+
+
+def _location_objects() -> dj.Table:
+    """The ALF objects of channels of any probe."""
+    return data.AlfObject & [{"object_name": name} for name in locations.OBJECTS] & "object_collection LIKE 'alf/%%'"
+
+
+def _probe_label() -> str:
+    """SQL for the label of the insertion: the second folder of the collection."""
+    if data.AlfObject().connection.adapter.backend == "postgresql":
+        return "SPLIT_PART(object_collection, '/', 2)"
+    return "SUBSTRING_INDEX(SUBSTRING_INDEX(object_collection, '/', 2), '/', -1)"
+
+
+def _defaults() -> dj.expression.QueryExpression:
+    """The collection of the default clustering of each insertion."""
+    default = (ephys.Clustering & {"default_clustering": True}).proj("clustering_collection")
+    return dj.U(*ephys.ProbeInsertion.primary_key, "clustering_collection") & default
+
+
+def _session(key: dict | None) -> dict[str, Any]:
+    return {name: value for name, value in (key or {}).items() if name in acquisition.Session.primary_key}
+
+
+def _read(key: dict[str, Any], source: dict[str, Any], attribute: str) -> np.ndarray:
+    content = files.read_attribute(key, source["object_name"], attribute, source["object_collection"])
+    return content if isinstance(content, np.ndarray) else np.asarray(content)
+
+
+def _taken(values: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """The values at some rows, NaN at -1."""
+    return np.append(np.asarray(values, np.float64), np.nan)[rows]
+
+
+def _counts(regions: np.ndarray, name: str) -> dict[str, np.ndarray]:
+    """How often each region occurs, as columns."""
+    ids, counts = np.unique(regions[np.isfinite(regions)].astype(np.int64), return_counts=True)
+    return {"region_id": ids, name: counts}
