@@ -53,6 +53,8 @@ class Gate:
         request = flask.request
         flask.g.viewer = None
         path = request.path
+        if "\ufffd" in path:  # no text in UTF-8, on which scripts of the page would fail
+            return flask.redirect(links.BASE + "/not-an-address")
         if path.startswith(OPEN):
             return None
         if request.method == "POST" and not _is_own(request):

@@ -18,7 +18,6 @@ MANTINE: dict[str, Any] = {
 """The theme of dash-mantine-components; colours of surfaces and text are the `--nj-*` variables of assets/site.css."""
 
 
-
 def figure_templates() -> dict[str, Any]:
     """The plotly templates `light` and `dark`, with the page's own surface behind the plot.
 

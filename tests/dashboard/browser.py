@@ -1,0 +1,282 @@
+"""A real Chromium in front of a real site over the simulated lab: what the tests of pages use.
+
+All test processes of a run share one lab and one server, made by the first that needs them and ended by the last.
+Screenshots are written to `$NEUROJOINT_SCREENSHOTS` (default: `neurojoint-screenshots` in the folder for temporary
+files).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dashboard import auth
+from pipeline.users import Users
+from tests.dashboard import lab
+from tests.one_bridge.serving import PASSWORD, ROLES, accounts
+
+CHROMIUM = "/usr/bin/chromium"
+NEUROJOINT = str(Path(sys.executable).with_name("neurojoint"))
+REPOSITORY = Path(__file__).parents[2]
+SCREENSHOTS = Path(os.environ.get("NEUROJOINT_SCREENSHOTS") or Path(tempfile.gettempdir()) / "neurojoint-screenshots")
+PHONE, DESK = 390, 1360  # px
+PATIENCE_MS = 30_000  # the machine of CI is slow; nothing waits that long otherwise
+
+__all__ = ["PASSWORD", "ROLES", "Served", "Visit", "browser", "served", "visit"]
+
+
+@dataclass(frozen=True)
+class Served:
+    """The running site. Those who are not signed in see it as the public does."""
+
+    url: str
+    home: Path
+    root: Path
+
+    @property
+    def users(self) -> Users:
+        return Users(self.home / "bridge" / "users.sqlite")
+
+    def environment(self) -> dict[str, str]:
+        """For programs that work on the site's database."""
+        return _environment(self.home.parent)
+
+    def run(self, *arguments: str) -> str:
+        """A `neurojoint` command on the site's database; returns what it printed."""
+        return _run([NEUROJOINT, *arguments], self.environment())
+
+
+@dataclass
+class Visit:
+    """One open page, and everything about it that must not happen."""
+
+    page: Any
+    url: str
+    problems: list[str] = field(default_factory=list)
+
+    def go(self, path: str) -> Visit:
+        """Open an address and wait until the page, its figures and its tables are there."""
+        self.page.goto(self.url + path)
+        return self.ready()
+
+    def ready(self) -> Visit:
+        """Wait until nothing is being loaded or drawn."""
+        self.page.wait_for_selector(".nj-page", timeout=PATIENCE_MS)
+        self.page.wait_for_function(
+            """() => document.title !== "Dash" && [...document.querySelectorAll(".nj-figure")].every(
+                 (card) => card.querySelector(".js-plotly-plot .main-svg"))
+               && [...document.querySelectorAll(".nj-grid")].every(
+                 (grid) => grid.querySelector(".ag-row:not(.ag-row-loading), .ag-overlay-no-rows-center"))""",
+            timeout=PATIENCE_MS,
+        )
+        return self
+
+    def text(self, selector: str = ".nj-page") -> str:
+        """The text of the first element of a kind."""
+        return self.page.locator(selector).first.inner_text()
+
+    def shot(self, name: str) -> Path:
+        """Write a screenshot of the whole page."""
+        SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+        path = SCREENSHOTS / f"{name}.png"
+        self.page.wait_for_timeout(250)  # colours fade, plotly draws once more
+        self.page.screenshot(path=path, full_page=True)
+        return path
+
+
+@pytest.fixture(scope="session")
+def served() -> Iterator[Served]:
+    """The site over the simulated lab."""
+    if not Path(CHROMIUM).exists():
+        pytest.skip(f"no {CHROMIUM}: apt-get install chromium")
+    run = os.environ.get("PYTEST_XDIST_TESTRUNUID") or str(os.getpid())
+    # not in pytest's own folder: as root the database runs as another user, which cannot enter that
+    folder = Path(tempfile.gettempdir()) / f"neurojoint-site-{run}"
+    folder.mkdir(exist_ok=True)
+    folder.chmod(0o711)
+    with _locked(folder) as state:
+        if not state.get("users"):
+            try:
+                state |= _start(folder)
+            except BaseException:
+                _run([NEUROJOINT, "db", "stop"], _environment(folder))
+                raise
+        state["users"] = state.get("users", 0) + 1
+    yield Served(state["url"], folder / "home", folder / "root")
+    with _locked(folder) as state:
+        state["users"] -= 1
+        if not state["users"]:
+            _stop(folder, state)
+    if not state["users"]:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def browser(served: Served) -> Iterator[Any]:
+    """One Chromium for each test process; it resolves no name, so nothing can be asked of another host."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        found = playwright.chromium.launch(
+            executable_path=CHROMIUM,
+            args=["--no-sandbox", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1", "--disable-gpu"],
+        )
+        yield found
+        found.close()
+
+
+@pytest.fixture
+def visit(served: Served, browser: Any) -> Iterator[Callable[..., Visit]]:
+    """Opens pages: `visit("/app/", scheme="dark", width=390, viewer="mia")`; `viewer=None` is the public.
+
+    At the end the test fails if a page wrote an error to the console, raised one, got an answer of 500 or more, or asked
+    another host for anything.
+    """
+    opened: list[Visit] = []
+
+    def open_page(
+        path: str | None = None, scheme: str = "light", width: int = DESK, viewer: str | None = "mia"
+    ) -> Visit:
+        context = _context(browser, served, scheme, width, viewer)
+        page = context.new_page()
+        page.set_default_timeout(PATIENCE_MS)
+        found = Visit(page, served.url)
+        _watch(found)
+        opened.append(found)
+        return found if path is None else found.go(path)
+
+    yield open_page
+    problems = [f"{one.page.url}: {problem}" for one in opened for problem in one.problems]
+    for one in opened:
+        one.page.close()
+    assert not problems, "\n".join(problems)
+
+
+def looks(visit: Callable[..., Visit], path: str, name: str, viewer: str | None = "mia") -> list[Path]:
+    """Screenshots of a page in light, in dark and on a phone; it must not be wider than the phone."""
+    taken = []
+    for kind, scheme, width in (("light", "light", DESK), ("dark", "dark", DESK), ("phone", "light", PHONE)):
+        seen = visit(path, scheme=scheme, width=width, viewer=viewer)
+        assert seen.page.evaluate("document.documentElement.scrollWidth") <= width, f"{name} is wider than {kind}"
+        taken.append(seen.shot(f"{name}_{kind}"))
+        seen.page.close()
+    return taken
+
+
+def _context(browser: Any, served: Served, scheme: str, width: int, viewer: str | None) -> Any:
+    """A window of a kind, kept with its cache."""
+    name = (served.url, scheme, width, viewer)
+    if name not in _contexts:
+        height = 844 if width == PHONE else 900
+        options = {"viewport": {"width": width, "height": height}, "color_scheme": scheme, "locale": "en-GB"}
+        context = browser.new_context(**options, has_touch=width == PHONE, permissions=["clipboard-write"])
+        if viewer:
+            token = served.users.issue_token(viewer, "login")
+            cookie = {"name": auth.COOKIE, "value": token, "url": served.url + "/app", "httpOnly": True}
+            context.add_cookies([cookie])
+        _contexts[name] = context
+    return _contexts[name]
+
+
+_contexts: dict[tuple, Any] = {}
+
+
+def _watch(seen: Visit) -> None:
+    page, problems = seen.page, seen.problems
+
+    def asked(request: Any) -> None:
+        if not request.url.startswith((seen.url, "data:", "blob:")):
+            problems.append(f"asks another host: {request.url[:200]}")
+
+    def said(message: Any) -> None:
+        is_expected = re.search(r"status of 40[134]", message.text) and "Failed to load resource" in message.text
+        if message.type == "error" and not is_expected:
+            problems.append(f"console: {message.text[:500]}")
+
+    def answered(answer: Any) -> None:
+        if answer.status >= 500:
+            problems.append(f"{answer.status} from {answer.url}")
+
+    page.on("request", asked)
+    page.on("console", said)
+    page.on("response", answered)
+    page.on("pageerror", lambda error: problems.append(f"error: {str(error)[:500]}"))
+
+
+def _start(folder: Path) -> dict[str, Any]:
+    """Build the lab, add the accounts, start the server."""
+    home, root = folder / "home", folder / "root"
+    shutil.rmtree(home, ignore_errors=True)
+    shutil.rmtree(root, ignore_errors=True)
+    (home / "bridge").mkdir(parents=True)
+    home.chmod(0o711)
+    accounts(home / "bridge" / "users.sqlite")
+    environment = _environment(folder)
+    _run([sys.executable, "-m", "tests.dashboard.lab", str(root)], environment)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [NEUROJOINT, "dashboard", "--public", "--port", str(port)]
+    log = (folder / "server.log").open("wb")
+    server = subprocess.Popen(command, env=environment, cwd=REPOSITORY, stdout=log, stderr=log, start_new_session=True)
+    url = f"http://127.0.0.1:{port}"
+    until = time.monotonic() + 60
+    while True:
+        try:
+            urllib.request.urlopen(f"{url}/app/sign-in", timeout=5).read()  # noqa: S310 - our own server
+            return {"url": url, "pid": server.pid}
+        except OSError:
+            assert server.poll() is None and time.monotonic() < until, (folder / "server.log").read_text()
+            time.sleep(0.1)
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    places = {"NEUROJOINT_HOME": str(folder / "home"), "NEUROJOINT_DATA_ROOT": str(folder / "root")}
+    return os.environ | places
+
+
+def _stop(folder: Path, state: dict[str, Any]) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(state["pid"], signal.SIGTERM)
+    _run([NEUROJOINT, "db", "stop"], _environment(folder))
+
+
+def _run(command: list[str], environment: dict[str, str]) -> str:
+    done = subprocess.run(command, env=environment, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[dict[str, Any]]:
+    """What the test processes of this run know of the site, while no other may change it."""
+    path = folder / "state.json"
+    with path.open("a+", encoding="utf-8") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.seek(0)
+        state = json.loads(file.read() or "{}")
+        yield state
+        file.seek(0)
+        file.truncate()
+        json.dump(state, file)
+        file.flush()
+
+
+LAB = lab.LAB

@@ -1,0 +1,41 @@
+"""The frame: sign-in, what the public may see, the look in light, dark and on a phone, and addresses that mean nothing."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.dashboard.browser import PASSWORD, Visit
+
+
+def test_navigation_holds_the_overview(visit):
+    seen = visit("/app/")
+    assert seen.page.title() == "Overview · neurojoint"
+    assert seen.page.locator(".nj-nav a[href='/app/']").count() == 1
+
+
+@pytest.mark.parametrize(
+    "path", ["/app/nowhere", "/app/mouse/simlab", "/app/mouse/a/b/c/d", "/app/%ff", "/app/mouse/simlab/%00"]
+)
+def test_an_address_that_means_nothing_is_answered_with_a_sentence(visit, path):
+    seen: Visit = visit(path)
+    assert seen.page.locator(".nj-sentence").count() == 1
+    assert "Traceback" not in seen.text() and "To the overview" in seen.text()
+
+
+def test_signing_in_and_out(visit):
+    seen = visit(viewer=None)
+    seen.page.goto(seen.url + "/app/sign-in?next=/app/")
+    seen.page.fill("input[name=name]", "mia")
+    seen.page.fill("input[name=password]", "wrong password")
+    seen.page.click("button")
+    assert "wrong" in seen.text(".problem")
+    seen.page.fill("input[name=password]", PASSWORD)
+    seen.page.click("button")
+    seen.ready()
+    token = next(one for one in seen.page.context.cookies() if one["name"] == "neurojoint_session")
+    assert token["httpOnly"] and token["sameSite"] == "Lax" and token["path"] == "/app"
+    seen.page.click("#user")
+    seen.page.click("text=Sign out")
+    seen.ready()
+    assert seen.page.locator("text=Sign in").count() == 1
+    assert not [one for one in seen.page.context.cookies() if one["name"] == "neurojoint_session"]
