@@ -102,6 +102,7 @@ def responsiveness(
     baseline: tuple[float, float] = (-0.5, 0.0),
     response: tuple[float, float] = (0.0, 0.5),
     alpha: float = 0.05,
+    baseline_events: ArrayLike | None = None,
     threads: int | None = None,
 ) -> Responsiveness:
     """Compare each unit's rate after an event with that before it, by Wilcoxon's signed-rank test over trials.
@@ -116,6 +117,8 @@ def responsiveness(
     events : (n_events,) array, s; NaN are left out
     baseline, response : start and end of the windows, s from the event
     alpha : level for `responsive`, compared with the corrected p-value
+    baseline_events : (n_events,) array, s, the moment of the same trial that the baseline window counts from; NaN are
+        left out; by default `events`
 
     Raises
     ------
@@ -133,8 +136,12 @@ def responsiveness(
         if not start < end:
             raise ValueError(f"the {name} window must begin before it ends, not {start}, {end}")
     events = np.asarray(events, dtype=float)
-    events = events[~np.isnan(events)]
-    before = window_counts(times, offsets, events, *baseline, threads=threads) / (baseline[1] - baseline[0])
+    before_events = events if baseline_events is None else np.asarray(baseline_events, dtype=float)
+    if events.shape != before_events.shape:
+        raise ValueError(f"{events.size} events but {before_events.size} baseline_events")
+    used = ~np.isnan(events) & ~np.isnan(before_events)
+    events, before_events = events[used], before_events[used]
+    before = window_counts(times, offsets, before_events, *baseline, threads=threads) / (baseline[1] - baseline[0])
     after = window_counts(times, offsets, events, *response, threads=threads) / (response[1] - response[0])
     z, p = _signed_rank(after - before)
     corrected = benjamini_hochberg(p)
