@@ -1,0 +1,352 @@
+"""The health of the pipeline: what waits, runs, failed and is stale; who works; what was refused and what to do."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import weakref
+from collections.abc import Mapping
+from typing import Any
+
+import dash
+import dash_mantine_components as dmc
+from dash import ALL, Input, Output, State, dcc, html
+
+from dashboard import links, shell
+from dashboard.queries import health
+from dashboard.site import Component, Page, Site, Viewer
+from pipeline.errors import NeurojointError
+from pipeline.refusals import REASONS
+from pipeline.status import Problem, TableStatus, WorkerStatus
+
+PAGE = Page("health", "Health", order=60, in_menu=True, icon="pulse", refresh=False)
+
+MAY_RETRY = "manager"
+FULL = 0.9  # of a disk, from which on it is a warning
+
+
+_STACK = {"display": "flex", "flexDirection": "column", "gap": 16, "minWidth": 0}
+
+
+def layout(site: Site, viewer: Viewer, *, query: Mapping[str, str]) -> Component:
+    """The page; its content is made anew every few seconds."""
+    return shell.page(
+        "Health",
+        html.Div(_content(site, viewer), id="health-content", style=_STACK),
+        dcc.Store(id="health-asked"),
+        dmc.Modal(
+            [
+                html.P(id="health-question"),
+                html.Div(
+                    [
+                        html.Button("Retry", id="health-yes", className="nj-button nj-done", type="button"),
+                        html.Button("Leave as it is", id="health-no", className="nj-button", type="button"),
+                    ],
+                    className="nj-actions",
+                    style={"marginTop": 16},
+                ),
+            ],
+            id="health-confirm",
+            title="Try failed jobs again?",
+            centered=True,
+        ),
+        subtitle="What the workers have done, what waits, and what needs somebody.",
+    )
+
+
+def register(app: dash.Dash, site: Site) -> None:
+    """The callbacks: new content, and retrying with a question before it."""
+
+    @app.callback(
+        Output("health-content", "children"),
+        Input("tick", "n_intervals"),
+        Input("version", "data"),
+        State("url", "pathname"),
+        prevent_initial_call=True,
+    )
+    def renew(n: int, version: str, path: str) -> Any:
+        return _content(site, site.viewer)
+
+    @app.callback(
+        Output("health-confirm", "opened"),
+        Output("health-question", "children"),
+        Output("health-asked", "data"),
+        Input({"type": "retry", "what": ALL}, "n_clicks"),
+        Input("health-no", "n_clicks"),
+        prevent_initial_call=True,
+    )
+    def ask(clicks: list[int | None], leave: int | None) -> tuple:
+        cause = dash.ctx.triggered_id
+        if not isinstance(cause, dict):
+            return False, dash.no_update, None
+        if not any(clicks):  # the buttons were only made anew
+            return dash.no_update, dash.no_update, dash.no_update
+        table, like = json.loads(bytes.fromhex(cause["what"]))
+        return True, _question(table, like), [table, like]
+
+    @app.callback(
+        Output("health-confirm", "opened", allow_duplicate=True),
+        Output("health-content", "children", allow_duplicate=True),
+        Output("notices", "sendNotifications", allow_duplicate=True),
+        Input("health-yes", "n_clicks"),
+        State("health-asked", "data"),
+        prevent_initial_call=True,
+    )
+    def retry(n: int | None, asked: list[str] | None) -> tuple:
+        if not n or not asked:
+            return dash.no_update, dash.no_update, dash.no_update
+        viewer = site.viewer
+        if not viewer.may(MAY_RETRY):
+            raise NeurojointError(f"only a {MAY_RETRY} may retry failed jobs", "ask one of them")
+        with site.database.working():
+            n_jobs = health.retry(*asked, viewer.name)
+        _watch(site).forget()
+        words = f"{n_jobs:,} jobs given back to the workers." if n_jobs else "No job says that any more."
+        note = {"action": "show", "title": words, "message": "It was written down under your name.", "color": "teal"}
+        return False, _content(site, viewer), [note]
+
+
+def _watch(site: Site) -> health.Watch:
+    """The one watch of a site, kept with it."""
+    if site not in _watches:
+        _watches[site] = health.Watch(site.read, site.settings)
+    return _watches[site]
+
+
+_watches: weakref.WeakKeyDictionary[Site, health.Watch] = weakref.WeakKeyDictionary()
+
+
+def _content(site: Site, viewer: Viewer) -> list[Component]:
+    found = _watch(site).health()
+    tables = [one for one in found.status.tables if one.total or one.done or one.failed]
+    may = viewer.may(MAY_RETRY)
+    parts = [shell.card(shell.facts(_summary(found, tables, viewer)))]
+    if not tables:
+        hint = "neurojoint ingest ROOT registers a folder of sessions, neurojoint work computes."
+        return [*parts, shell.sentence("Nothing has been registered yet.", hint)]
+    parts.append(
+        shell.section(
+            "Tables", shell.card(_tables(tables)), hint="keys that should have a row, and what became of them"
+        )
+    )
+    if viewer.public:
+        return parts
+    parts.append(
+        shell.section("What went wrong", _errors(found.status.errors, may), hint="failed jobs that say the same")
+    )
+    parts.append(shell.section("Workers", _workers(found.status.workers, tables)))
+    parts.append(
+        shell.section("Quarantine", *_quarantine(found, site), hint="files that were refused, why, and what to do")
+    )
+    parts.append(
+        shell.columns(
+            shell.section("Disks", _disks(found)),
+            shell.section("Registration", _runs(found), hint="times in UTC"),
+            least=420,
+        )
+    )
+    return parts
+
+
+def _summary(found: health.Health, tables: list[TableStatus], viewer: Viewer) -> list[tuple[str, Component]]:
+    def total(name: str) -> int:
+        return sum(getattr(one, name) or 0 for one in tables)
+
+    def alarm(number: int, colour: str) -> Component:
+        return shell.chip(f"{number:,}", colour) if number else "0"
+
+    alive = sum(one.alive for one in found.status.workers)
+    waiting = total("pending")
+    left = max((one.seconds_left or 0 for one in tables), default=0)
+    pairs: list[tuple[str, Component]] = [
+        ("Pending", f"{waiting:,}"),
+        ("Running", f"{total('running'):,}"),
+        ("Failed", alarm(total("failed"), "red")),
+        ("Stale", alarm(total("stale"), "orange")),
+        ("In quarantine", alarm(found.n_refused, "orange")),
+        ("Workers alive", shell.chip("none, and work waits", "red") if waiting and not alive else f"{alive}"),
+    ]
+    if left:
+        pairs.append(("Left at this rate", duration(left)))
+    if found.database_bytes and not viewer.public:
+        pairs.append(("Database", size(found.database_bytes)))
+    return [*pairs, ("Looked at", f"{found.status.taken:%H:%M:%S} UTC")]
+
+
+def _tables(tables: list[TableStatus]) -> Component:
+    heads = ["Table", "Done", "", "Pending", "Running", "Failed", "Stale", "Per minute", "Left"]
+    rows = [
+        [
+            one.table,
+            _bar(one),
+            f"{one.done:,} of {one.total:,}",
+            _quiet(one.pending),
+            _quiet(one.running),
+            shell.chip(f"{one.failed:,}", "red") if one.failed else _quiet(0),
+            shell.DASH if one.stale is None else shell.chip(f"{one.stale:,}", "orange") if one.stale else _quiet(0),
+            f"{one.rate:.0f}" if one.rate else "",
+            duration(one.seconds_left) if one.seconds_left else "",
+        ]
+        for one in tables
+    ]
+    words = "Stale rows were made from files that have changed since: `neurojoint refresh` shows what hangs on them."
+    stale = [html.P(words, className="nj-hint")] if any(one.stale for one in tables) else []
+    return html.Div([shell.table(heads, rows, numbers=(3, 4, 5, 6, 7, 8)), *stale])
+
+
+def _bar(one: TableStatus) -> Component:
+    """Done, running and failed as shares of all; the numbers stand beside it."""
+    total = max(one.total, one.done, 1)
+    shares = ((one.done, "var(--nj-accent)"), (one.running, "#e6a700"), (one.failed, "#d62839"))
+    parts = [
+        html.Span(style={"width": f"{100 * n / total:.2f}%", "minWidth": "2px", "background": colour, "height": "100%"})
+        for n, colour in shares
+        if n
+    ]
+    style = {"display": "flex", "width": 160, "height": 8, "borderRadius": 4, "overflow": "hidden",
+             "background": "var(--nj-line)"}  # fmt: skip
+    return html.Div(parts, style=style, role="img", **{"aria-label": f"{one.done} of {one.total} done"})
+
+
+def _errors(errors: list[Problem], may: bool) -> Component:
+    if not errors:
+        return shell.sentence("No job has failed.")
+    rows = []
+    for one in errors:
+        like = health.fragment(one.what)
+        button = _retry(one.where, like, "Retry") if may else ""
+        words = html.Div(
+            [html.Div(one.what), html.Div(f"for example {one.example}", className="nj-hint")],
+            style={"whiteSpace": "normal", "overflowWrap": "anywhere", "minWidth": 260, "maxWidth": 900},
+        )
+        rows.append([f"{one.count:,}", one.where, words, button])
+    table = shell.table(["Jobs", "Table", "Message", ""], rows, numbers=(0,))
+    everything = _retry("", "", "Retry all failed jobs") if may else html.Span(
+        f"A {MAY_RETRY} can give failed jobs back to the workers.", className="nj-hint"
+    )  # fmt: skip
+    return shell.card(table, html.Div(everything, className="nj-actions", style={"marginTop": 8}))
+
+
+def _retry(table: str, like: str, label: str) -> Component:
+    key = {"type": "retry", "what": json.dumps([table, like]).encode().hex()}  # ids do not take every sign
+    return html.Button(label, id=key, className="nj-button", type="button")
+
+
+def _question(table: str, like: str) -> str:
+    of = f" of {table}" if table else ""
+    if like:
+        return (
+            f"All failed jobs{of} whose message contains “{like}” go back to the workers. It is written down who did."
+        )
+    return f"All failed jobs{of} go back to the workers. It is written down who did."
+
+
+def _workers(workers: list[WorkerStatus], tables: list[TableStatus]) -> Component:
+    if not workers:
+        waits = any(one.pending for one in tables)
+        hint = "Start them: neurojoint work" if waits else "There is nothing for them to do."
+        return shell.sentence("No worker is running.", hint, kind="problem" if waits else "empty")
+    rows = [
+        [
+            one.host,
+            str(one.pid),
+            shell.chip("alive", "green") if one.alive else shell.chip("dead", "red"),
+            f"{duration(one.seconds)} ago",
+            one.activity or "waits for work",
+        ]
+        for one in workers
+    ]
+    return shell.card(shell.table(["Computer", "Process", "", "Last heartbeat", "Does"], rows, numbers=(1,)))
+
+
+def _quarantine(found: health.Health, site: Site) -> list[Component]:
+    if not found.refused:
+        return [shell.sentence("Nothing is in quarantine.")]
+    counts: dict[str, int] = {}
+    for row in found.refused:
+        counts[row["reason"]] = counts.get(row["reason"], 0) + 1
+    chips = [
+        shell.chip(f"{reason.replace('_', ' ')}: {n:,}", "orange", REASONS.get(reason, ("",))[0])
+        for reason, n in sorted(counts.items(), key=lambda pair: -pair[1])
+    ]
+    rows = []
+    for row in found.refused:
+        has_session = row["session_date"] is not None
+        rows.append({
+            "reason": row["reason"].replace("_", " "), "path": row["quarantine_path"],
+            "column": row["quarantine_column"], "detail": row["detail"], "remedy": row["remedy"],
+            "session": f"{row['subject']} {row['session_date']} {row['session_number']}" if has_session else "",
+            "session_href": links.session(row["lab"], row["subject"], row["session_date"], row["session_number"])
+            if has_session else "",
+            "first_seen": f"{row['first_seen']:%Y-%m-%d %H:%M}", "last_seen": f"{row['last_seen']:%Y-%m-%d %H:%M}",
+        })  # fmt: skip
+    columns = [
+        {"field": "reason", "headerName": "Reason", "width": 140, "filter": True},
+        {"field": "session", "headerName": "Session", "width": 190, "cellRenderer": "Link"},
+        {"field": "path", "headerName": "File", "minWidth": 260, "flex": 2, "filter": True, "tooltipField": "path"},
+        {"field": "column", "headerName": "Column", "width": 120},
+        {"field": "detail", "headerName": "What was found", "minWidth": 240, "flex": 2, "tooltipField": "detail"},
+        {"field": "remedy", "headerName": "What to do", "minWidth": 260, "flex": 2, "tooltipField": "remedy"},
+        {"field": "first_seen", "headerName": "First seen (UTC)", "width": 145},
+        {"field": "last_seen", "headerName": "Last seen (UTC)", "width": 145},
+    ]
+    more = []
+    if found.n_refused > len(rows):
+        more = [
+            html.P(
+                f"The latest {len(rows):,} of {found.n_refused:,}: neurojoint quarantine lists all.",
+                className="nj-hint",
+            )
+        ]
+    return [html.Div(chips, className="nj-chips", style={"flexWrap": "wrap", "height": "auto", "marginBottom": 8}),
+            shell.grid("health-refused", columns, rows), *more]  # fmt: skip
+
+
+def _disks(found: health.Health) -> Component:
+    rows = []
+    for disk in found.disks:
+        colour = "red" if disk.fraction > FULL else "teal"
+        bar = dmc.Progress(value=100 * disk.fraction, color=colour, size=8, w=120, **{"aria-label": "full"})
+        rows.append([disk.name, disk.path, bar, f"{100 * disk.fraction:.0f} %", f"{size(disk.free)} free"])
+    return shell.card(shell.table(["For", "Folder", "Full", "", ""], rows, numbers=(3, 4)))
+
+
+def _runs(found: health.Health) -> Component:
+    if not found.runs:
+        return shell.sentence("Nothing was ever registered here.")
+    rows = []
+    for row in found.runs:
+        took = duration((row["run_end"] - row["run_start"]).total_seconds()) if row["run_end"] else "not ended"
+        rows.append([f"{row['run_start']:%a %d %b %H:%M}", took, row["run_root"], row["run_user"]])
+    week = ", ".join(f"{n:,} {action}" for action, n in found.changes.items())
+    last = html.P(f"In the last seven days: {week}.", className="nj-hint", style={"marginTop": 8}) if week else None
+    return shell.card(shell.table(["Began", "Took", "Folder", "By"], rows), last)
+
+
+def _quiet(number: int) -> Component:
+    return f"{number:,}" if number else html.Span("0", className="nj-hint")
+
+
+def duration(seconds: float | datetime.timedelta) -> str:
+    """A time for people.
+
+    >>> duration(4.2), duration(200), duration(9000), duration(200000)
+    ('4 s', '3 min', '2.5 h', '2.3 days')
+    """
+    for limit, unit, name, digits in ((90, 1, "s", 0), (5400, 60, "min", 0), (129600, 3600, "h", 1)):
+        if seconds < limit:
+            return f"{seconds / unit:.{digits}f} {name}"
+    return f"{seconds / 86400:.1f} days"
+
+
+def size(n_bytes: float) -> str:
+    """Bytes for people.
+
+    >>> size(512), size(2.5e9)
+    ('512 B', '2.5 GB')
+    """
+    for name in ("B", "kB", "MB", "GB"):
+        if n_bytes < 1000:
+            return f"{n_bytes:.3g} {name}"
+        n_bytes /= 1000
+    return f"{n_bytes:.3g} TB"
