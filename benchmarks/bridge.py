@@ -227,7 +227,7 @@ def _datasets(insert_many, data, sessions, part, space, now, md5, sizes, changed
             "alf_attribute": [one[1] for one in parts] * len(part),
             "extension": [one[-1] for one in parts] * len(part), "dataset_hash": hashes, "file_size": size,
             "default_dataset": True, "dataset_qc": [("NOT_SET", "PASS", "FAIL")[i % 3] for i in range(len(ids))],
-            "registered": now,
+            "registered": now, "dataset_online": True,
         },
     )  # fmt: skip
     folders = [

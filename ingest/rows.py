@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ingest import identity, recording_rows
+from ingest import clustering_rows, identity, recording_rows
 from ingest.examine import Found, Report, default_versions, without_revision
 from ingest.quarantine import Quarantine
 from ingest.recording_rows import Registered
@@ -22,7 +22,7 @@ from pipeline.schemas import data, lab, subject
 
 DATASET = (
     "dataset_id", *SESSION, "rel_path", "collection", "alf_object", "alf_attribute", "extension", "dataset_revision",
-    "dataset_type", "dataset_hash", "file_size", "default_dataset", "dataset_qc", "registered",
+    "dataset_type", "dataset_hash", "file_size", "default_dataset", "dataset_qc", "registered", "dataset_online",
 )  # fmt: skip
 RECORD = (
     "dataset_id", "repository", "file_path", "file_state", "record_size", "record_hash", "modified_ns", "verified",
@@ -98,6 +98,8 @@ class Registrar:
         self.sessions.write(reports, datasets)
         self._files(reports, datasets)
         self._objects(reports)
+        elsewhere = {key: {r["rel_path"] for r in there.values() if r["elsewhere"]} for key, there in datasets.items()}
+        clustering_rows.write(self._writer, reports, elsewhere)
         self._quarantine.sessions_update((report.folder.key, report.problems) for report in reports)
         now = self._writer.now
         scans = [
@@ -197,6 +199,8 @@ class Registrar:
         self._writer.put(data.Dataset, DATASET, changed_datasets, "update")
         self._writer.put(data.FileRecord, RECORD, new_records)
         self._writer.put(data.FileRecord, RECORD, changed_records, "update")
+        if (new_records or changed_records) and not self._writer.dry_run:
+            data.note_online(data.Dataset & keys_of([report.folder.key for report in reports]))
         recording_rows.write(self._writer, self._repository, found)
 
     def _differs(self, record: Mapping[str, Any], file: Found, recording: Recording | None) -> bool:
@@ -253,7 +257,7 @@ class Registrar:
 def _dataset(dataset_id: str, key: SessionKey, file: Found, is_default: bool, now: datetime.datetime) -> tuple:
     return (
         dataset_id, *key, file.rel_path, file.collection, file.alf_object, file.attribute, file.extension,
-        file.revision, file.dataset_type, file.md5, file.size, is_default, "NOT_SET", now,
+        file.revision, file.dataset_type, file.md5, file.size, is_default, "NOT_SET", now, True,
     )  # fmt: skip
 
 

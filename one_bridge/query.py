@@ -21,6 +21,7 @@ from one_bridge.terms import (
     SESSION_TERMS,
     Term,
     online,
+    paths_of_datasets,
     projects_of_sessions,
     visible,
 )
@@ -29,8 +30,8 @@ from pipeline.schemas import acquisition, data, ephys
 
 __all__ = [
     "DATASET_TERMS", "INSERTION_TERMS", "SESSION_KEY", "SESSION_TERMS", "InvalidQuery", "Reading", "by_ids",
-    "dataset_rows", "datasets", "insertion_rows", "insertions", "one_of", "online", "session_rows", "sessions",
-    "vocabulary",
+    "dataset_rows", "datasets", "insertion_rows", "insertions", "one_of", "online", "paths_of_datasets", "session_rows",
+    "sessions", "vocabulary",
 ]  # fmt: skip
 
 
@@ -134,11 +135,9 @@ def dataset_rows(query: dj.Table | None = None) -> pa.Table:
     default_revision.
     """
     query = data.Dataset() if query is None else query
-    columns = ("rel_path", "file_size", "dataset_hash", "default_dataset", "dataset_qc")
+    columns = ("rel_path", "file_size", "dataset_hash", "default_dataset", "dataset_qc", "dataset_online")
     joined = query.proj(*SESSION_KEY, *columns) * acquisition.Session.proj("eid")
     rows = fetch_columns(joined, "eid", "dataset_id", *columns)
-    copies = online() & query.proj() if query.restriction else online()
-    there = pc.is_in(rows["dataset_id"], fetch_columns(dj.U("dataset_id") & copies, "dataset_id")["dataset_id"])
     digest = pc.utf8_rtrim_whitespace(rows["dataset_hash"])  # PostgreSQL pads char(32) with spaces
     found = {
         "eid": rows["eid"],
@@ -146,7 +145,7 @@ def dataset_rows(query: dj.Table | None = None) -> pa.Table:
         "rel_path": rows["rel_path"],
         "file_size": rows["file_size"].cast(pa.uint64()),
         "hash": pc.if_else(pc.equal(digest, ""), None, digest),
-        "exists": there,
+        "exists": rows["dataset_online"].cast(pa.bool_()),
         "qc": rows["dataset_qc"],
         "default_revision": rows["default_dataset"],
     }

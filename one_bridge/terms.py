@@ -116,23 +116,13 @@ def _datasets(value: Any, reading: Reading, terms: Mapping[str, Any]) -> Iterabl
     """All of these file names are there, and none of those files is worse than `dataset_qc_lte`."""
     there = _reachable(reading, terms.get("dataset_qc_lte", "FAIL"))
     paths = paths_of_datasets(reading)
-    chosen = []
     for wanted in values_of(value, reading):
         try:
             pattern = re.compile(wanted if reading.style == "one" else re.escape(wanted))
         except (re.error, TypeError) as error:
             raise InvalidQuery(f"{wanted!r} is no name of a dataset ({error})", "e.g. spikes.times.npy") from None
-        chosen.append([path for path in paths if pattern.fullmatch(path.rpartition("/")[2])])
-    if not all(chosen):
-        return [[]]
-    everything = there & one_of("rel_path", [path for found in chosen for path in found])
-    if len(chosen) == 1:
-        return [everything.proj(*SESSION_KEY)]
-    present = {
-        f"has_{i}": f"MAX(CASE WHEN {one_of('rel_path', found)} THEN 1 ELSE 0 END)" for i, found in enumerate(chosen)
-    }
-    complete = " AND ".join(f"{name} = 1" for name in present)
-    return [(dj.U(*SESSION_KEY).aggr(everything.proj(*SESSION_KEY, "rel_path"), **present) & complete).proj()]
+        found = [path for path in paths if pattern.fullmatch(path.rpartition("/")[2])]
+        yield (there & one_of("rel_path", found)).proj(*SESSION_KEY) if found else []
 
 
 def _dataset_qc(value: Any, reading: Reading, terms: Mapping[str, Any]) -> Iterable[Any]:
@@ -250,12 +240,12 @@ def _flag_of_tags(column: str) -> Term:
 
 
 def _there(value: Any, reading: Reading, _: Any) -> Iterable[Any]:
-    return [online().proj() if truth(value) else dj.Not(online().proj())]
+    return [{"dataset_online": truth(value)}]
 
 
 def _reachable(reading: Reading, qc: Any) -> dj.Table:
     """The datasets that are there and no worse than this."""
-    return visible(reading) & one_of("dataset_qc", qc_up_to(qc)) & online().proj()
+    return visible(reading) & one_of("dataset_qc", qc_up_to(qc)) & {"dataset_online": True}
 
 
 SESSION_TERMS: dict[str, Term] = {

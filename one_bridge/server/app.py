@@ -117,11 +117,7 @@ class Bridge:
             def make() -> bytes:
                 records, count = self.database.read(
                     lambda: self.serialiser.page(
-                        endpoint,
-                        filters.restricted(endpoint, parameters, self.database),
-                        _root(request),
-                        page.limit,
-                        page.offset,
+                        filters.restricted(endpoint, parameters, self.database), _root(request), page.limit, page.offset
                     )
                 )
                 return _dumped(
@@ -186,7 +182,7 @@ class Bridge:
 
     def _record(self, endpoint: Endpoint, restriction: str, request: Request, status: int = 200) -> Response:
         def ask() -> list[dict[str, Any]]:
-            rows = filters.base(endpoint) & restriction
+            rows = endpoint.base() & restriction
             return self.serialiser.records(endpoint, rows, _root(request), detail=True, limit=2)
 
         records = self.database.read(ask)

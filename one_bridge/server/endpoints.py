@@ -45,6 +45,10 @@ def _tags_that(flag: str) -> Any:
     return table("data.DatasetTag") & (table("data.Tag") & {flag: True}).proj()
 
 
+def _file_names() -> dict[str, str]:
+    return {path: path.rpartition("/")[2] for path in query.paths_of_datasets(query.Reading("alyx"))}
+
+
 _SUBJECT_FIELD = _field("subject", filter="iexact", required=True)
 _TAGS = Many("tags", "data.DatasetTag", "tag", ("data.Tag", "name"), "icontains")
 
@@ -84,7 +88,7 @@ SESSIONS = Endpoint(
             "data_dataset_session_related", "datasets", "eid", "eid",
             ("id", "name", "dataset_type", "data_url", "url", "file_size", "hash", "version", "collection", "revision",
              "default_revision", "qc"),
-            restrict=lambda: query.online().proj(),
+            restrict=lambda: {"dataset_online": True},
         ),
         Nested(
             "wateradmin_session_related", "water-administrations", "eid", "eid",
@@ -126,13 +130,13 @@ INSERTIONS = Endpoint(
         _made("session_info", say.session_info, "eid", "start_time", "task_protocol", *SESSION),
         _made("chronic_insertion", say.nothing),
     ),
-    rows=lambda: table("ephys.ProbeInsertion")().join(table("ephys.Probe").proj("probe_model"), left=True)
+    rows=lambda found: found.join(table("ephys.Probe").proj("probe_model"), left=True)
     * table("acquisition.Session").proj("eid", "start_time", "task_protocol"),
     many=(Many("_projects", "acquisition.SessionProject", "project", write=False),),
     nested=(
         Nested("datasets", "datasets", "eid", "eid", ("id", "name", "dataset_type", "data_url", "url", "file_size",
                                                       "hash", "version", "collection"),
-               restrict=lambda: query.online().proj(), keep=say.is_of_probe),
+               restrict=lambda: {"dataset_online": True}, keep=say.is_of_probe),
     ),
     relations={
         "session": Relation("sessions", SESSION),
@@ -157,7 +161,8 @@ DATASETS = Endpoint(
     (
         _made("id", say.column("dataset_id"), "dataset_id"),
         _url("datasets", "dataset_id"),
-        Field("name", "rel_path", say=say.file_name, needs=("rel_path",), sql=say.file_name_sql, write=False),
+        Field("name", "rel_path", say=say.file_name, needs=("rel_path",), sql=say.file_name_sql, among=_file_names,
+              write=False),
         _made("created_by", say.nothing),
         _field("created_datetime", "registered", "time", write=False),
         _field("dataset_type", to=("data.DatasetType", "name")),
@@ -179,7 +184,7 @@ DATASETS = Endpoint(
         _made("auto_datetime", say.time("registered"), "registered"),
         _made("json", say.nothing, kind="json"),
     ),
-    rows=lambda: table("data.Dataset") * table("acquisition.Session").proj("eid"),
+    rows=lambda found: found * table("acquisition.Session").proj("eid"),
     many=(
         _TAGS,
         Many("_protected", "data.DatasetTag", "tag", write=False, rows=lambda: _tags_that("tag_protected")),
@@ -232,7 +237,7 @@ FILES = Endpoint(
         _field("json", "record_json", "json"),
         _field("lab", filter="iexact", write=False, detail=True),
     ),
-    rows=lambda: table("data.FileRecord") * table("data.Dataset").proj(*SESSION, "rel_path"),
+    rows=lambda found: found * table("data.Dataset").proj(*SESSION, "rel_path"),
     relations={
         "dataset": Relation("datasets", ("dataset_id",)),
         "data_repository": Relation("data-repository", ("repository",)),
@@ -288,8 +293,8 @@ SUBJECTS = Endpoint(
 )  # fmt: skip
 
 
-def _of_subject(name: str) -> Any:
-    return lambda: table(name) * table("subject.Subject").proj("subject_uuid")
+def _of_subject(found: Any) -> Any:
+    return found * table("subject.Subject").proj("subject_uuid")
 
 
 _SUBJECT_PATH = {"subject": Relation("subjects", ("lab", "subject"))}
@@ -312,7 +317,7 @@ WEIGHINGS = Endpoint(
         _url("weighings", "lab", "subject", "weighing_time"),
         *_SUBJECT_FILTERS,
     ),
-    rows=_of_subject("action.Weighing"),
+    rows=_of_subject,
     relations=_SUBJECT_PATH,
     dates="weighing_time",
     order=("weighing_time DESC", "lab", "subject"),
@@ -337,7 +342,7 @@ WATER = Endpoint(
         _url("water-administrations", "lab", "subject", "administration_time"),
         *_SUBJECT_FILTERS,
     ),
-    rows=lambda: (table("action.WaterAdministration") * table("subject.Subject").proj("subject_uuid")).join(
+    rows=lambda found: (found * table("subject.Subject").proj("subject_uuid")).join(
         table("acquisition.SessionWater") * table("acquisition.Session").proj("eid"), left=True
     ),
     relations=_SUBJECT_PATH,

@@ -10,8 +10,8 @@ from typing import Any
 import datajoint as dj
 
 from one_bridge.server import values
+from one_bridge.server.conditions import Listed
 from one_bridge.server.endpoints import ENDPOINTS
-from one_bridge.server.filters import base
 from one_bridge.server.shapes import Endpoint, Field, Many, Nested, table
 from pipeline.database.threads import Database
 
@@ -54,12 +54,15 @@ class Serialiser:
         found = self.database.select(rows, parts.columns(rows), **which)
         return [record for _, record in self._made(parts, found, root)]
 
-    def page(
-        self, endpoint: Endpoint, rows: dj.expression.QueryExpression, root: str, limit: int, offset: int
-    ) -> tuple[list[dict[str, Any]], int]:
+    def page(self, listed: Listed, root: str, limit: int, offset: int) -> tuple[list[dict[str, Any]], int]:
         """Some records of a list in its order, and how many there are in all."""
-        parts = _Parts(endpoint)
-        found, total = self.database.page(rows, parts.columns(rows), endpoint.order, limit, offset)
+        parts, rows = _Parts(listed.endpoint), listed.rows
+        if listed.endpoint.rows is None:  # what restricts the rows is looked up once for both
+            found, total = self.database.page(rows, parts.columns(rows), listed.endpoint.order, limit, offset)
+            return [record for _, record in self._made(parts, found, root)], total
+        found = self.database.select(rows, parts.columns(rows), listed.endpoint.order, limit, offset)
+        is_last = len(found) < limit and (found or not offset)
+        total = offset + len(found) if is_last else self.database.count(listed.counted)
         return [record for _, record in self._made(parts, found, root)], total
 
     def zone(self, lab: str | None) -> str:
@@ -111,7 +114,7 @@ class Serialiser:
         ids = [row[nested.id_column] for row, _ in records]
         found: dict[Any, list] = {}
         if ids:
-            rows = base(there) & values.key_condition([nested.column], [[one] for one in ids], self.database.backend)
+            rows = there.base() & values.key_condition([nested.column], [[one] for one in ids], self.database.backend)
             if nested.restrict:
                 rows &= nested.restrict()
             parts = _Parts(there, True, nested.fields)

@@ -29,6 +29,7 @@ class Field:
     detail : only in single records, not in lists.
     say : makes the value from the row; `needs` are the columns that it looks at.
     sql : what filters compare, for a backend, where that is not the column.
+    among : value in the column -> what filters compare, for columns with few different values and an index.
     default : of a POST that does not say it; `user`: who sends it; None: the column's own.
     """
 
@@ -44,6 +45,7 @@ class Field:
     say: Callable[[Mapping[str, Any]], Any] | None = None
     needs: tuple[str, ...] = ()
     sql: Callable[[str], str] | None = None
+    among: Callable[[], Mapping[str, str]] | None = None
     default: Any = None
 
 
@@ -100,7 +102,7 @@ class Endpoint:
     name : first part of the address.
     label : of one record, in messages.
     table : that is written, as `schema.Table`.
-    rows : the query behind the records; `table` alone where nothing is joined.
+    rows : joins to rows of the table what the records say of their parents; neither adds nor drops a row.
     id : the columns that identify a record in the address; more than one become a token.
     alias : another column that also finds a record, e.g. the uuid of a subject.
     search, terms : the function of `one_bridge.query` that filters, and parameter -> its term.
@@ -116,7 +118,7 @@ class Endpoint:
     table: str
     id: tuple[str, ...]
     fields: tuple[Field, ...]
-    rows: Callable[[], dj.expression.QueryExpression] | None = None
+    rows: Callable[[dj.Table], dj.expression.QueryExpression] | None = None
     alias: str = ""
     many: tuple[Many, ...] = ()
     nested: tuple[Nested, ...] = ()
@@ -137,6 +139,11 @@ class Endpoint:
         if self.alias.endswith("uuid"):
             return self.alias
         return self.id[0] if len(self.id) == 1 else ""
+
+    def base(self, found: dj.Table | None = None) -> dj.expression.QueryExpression:
+        """The query behind the records: rows of the table (all, if none are given) with what is joined to them."""
+        found = table(self.table)() if found is None else found
+        return found if self.rows is None else self.rows(found)
 
     def field(self, name: str) -> Field | None:
         """The field of this name; `pk` is the identifier."""

@@ -115,7 +115,7 @@ class Writer:
         NotFound : no such record.
         BadInput : several animals of different labs have this name.
         """
-        rows = self.database.select(filters.base(endpoint) & restriction, limit=2)
+        rows = self.database.select(endpoint.base() & restriction, limit=2)
         if not rows:
             raise NotFound
         if len(rows) > 1:

@@ -9,6 +9,7 @@ import uuid
 import datajoint as dj
 
 from pipeline.database import registry
+from pipeline.database.bulk import fetch_columns
 
 
 def preview(query: dj.Table) -> dict[str, int]:
@@ -62,7 +63,10 @@ def _by_keys(query: dj.Table) -> dj.Table | None:
 def _delete(rows: dj.Table, counts: dict[str, int], reason: str) -> None:
     from pipeline.schemas import data
 
+    affected = _left_by_copies(rows, counts)
     rows.delete(prompt=False, part_integrity="cascade")
+    if affected is not None:
+        data.note_online(affected)
     now = datetime.datetime.now(datetime.UTC).replace(tzinfo=None)
     data.Change.insert(
         {
@@ -75,6 +79,17 @@ def _delete(rows: dj.Table, counts: dict[str, int], reason: str) -> None:
         }
         for table, count in counts.items()
     )
+
+
+def _left_by_copies(rows: dj.Table, counts: dict[str, int]) -> dj.Table | None:
+    """The datasets that stay while some of their copies go, or more; None where no copy goes."""
+    from pipeline.schemas import data
+
+    if "data.FileRecord" not in counts:
+        return None
+    if not isinstance(rows, data.FileRecord):
+        return data.Dataset()
+    return data.Dataset() & [{"dataset_id": one} for one in fetch_columns(rows, "dataset_id")["dataset_id"].to_pylist()]
 
 
 def _people_name(full_table_name: str) -> str:

@@ -104,8 +104,9 @@ class Dataset(dj.Manual):
     default_dataset            : bool            # the version that is read when none is asked for
     dataset_qc="NOT_SET"       : enum('NOT_SET', 'PASS', 'WARNING', 'FAIL', 'CRITICAL')
     registered                 : datetime(6)     # UTC
+    dataset_online=0           : bool            # one of its FileRecords is online; see `note_online`
     unique index (lab, subject, session_date, session_number, rel_path)
-    index (rel_path)
+    index (rel_path, lab, subject, session_date, session_number, dataset_online, dataset_qc)
     """
 
 
@@ -198,3 +199,24 @@ class Change(dj.Manual):
     change_user=""             : varchar(64)     # account
     index (change_time)
     """
+
+
+def note_online(datasets: dj.Table) -> None:
+    """Make `dataset_online` of some datasets what their FileRecords say.
+
+    Searches read the flag: an index answers them, whereas the records of all datasets are as many as these. Whoever
+    writes or deletes FileRecords calls this in the same transaction.
+
+    Parameters
+    ----------
+    datasets : Dataset, restricted by its own columns.
+    """
+    records = f"SELECT 1 FROM {FileRecord().full_table_name} AS copies"
+    there = (
+        f"EXISTS ({records} WHERE copies.dataset_id = {datasets.full_table_name}.dataset_id AND file_state = 'online')"
+    )
+    where = datasets.where_clause()
+    condition = f"{where} AND" if where else " WHERE"
+    datasets.connection.query(
+        f"UPDATE {datasets.full_table_name} SET dataset_online = NOT dataset_online{condition} dataset_online <> {there}"
+    )

@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import datajoint as dj
 import pytest
 
-from pipeline import lab
+from pipeline import data, lab, task
 from pipeline.database import migrate
 from pipeline.errors import NeurojointError
+from tests.one_bridge.trees import File, Session, build
 
 PREFIX = "neurojoint_"
+NEXT = 9001  # number of a migration that no version has
 
 
 @pytest.fixture
 def folder(tmp_path: Path, database: dj.Connection):
-    """An empty folder of migrations; what they did to the database is undone afterwards."""
+    """A folder with the migrations of this version; what others in it did to the database is undone afterwards."""
+    shutil.copytree(migrate.FOLDER, tmp_path, dirs_exist_ok=True)
     yield tmp_path
     name = lab.Lab.full_table_name
     columns = {row[0] for row in database.query(f"SELECT * FROM {name} LIMIT 0").description}
     if "lab_color" in columns:
         database.query(f"ALTER TABLE {name} DROP COLUMN lab_color")
     record = database.adapter.make_full_table_name(f"{PREFIX}task", "schema_migration")
-    database.query(f"DELETE FROM {record} WHERE migration_number > 0")
+    database.query(f"DELETE FROM {record} WHERE migration_number >= {NEXT}")
     migrate.prepare(database, PREFIX, create=True)
 
 
@@ -48,35 +52,35 @@ def colors(connection: dj.Connection) -> dict[str, str]:
 
 def test_an_older_database_is_refused_until_it_is_upgraded(folder, database):
     lab.Lab.insert([{"lab": "a"}, {"lab": "b"}])
-    write(folder, 1, ADD_COLUMN)
+    write(folder, NEXT, ADD_COLUMN)
     with pytest.raises(NeurojointError, match="neurojoint db upgrade"):
         migrate.prepare(database, PREFIX, create=True, folder=folder)
-    assert [one.number for one in migrate.upgrade(database, PREFIX, folder)] == [1]
+    assert [one.number for one in migrate.upgrade(database, PREFIX, folder)] == [NEXT]
     assert colors(database) == {"a": "red", "b": "blue; 100%"}
     migrate.prepare(database, PREFIX, create=True, folder=folder)
     assert migrate.upgrade(database, PREFIX, folder) == [], "applied once"
 
 
 def test_a_newer_database_is_refused(folder, database):
-    write(folder, 1, ADD_COLUMN)
+    write(folder, NEXT, ADD_COLUMN)
     migrate.upgrade(database, PREFIX, folder)
     with pytest.raises(NeurojointError, match="install the newer version"):
         migrate.prepare(database, PREFIX, create=True)
 
 
 def test_a_migration_that_fails_says_where_and_counts_as_not_applied(folder, database):
-    write(folder, 1, ADD_COLUMN + "SELECT * FROM no_such_table;\n")
-    with pytest.raises(NeurojointError, match=r"0001_test.*statement 3 of 3"):
+    write(folder, NEXT, ADD_COLUMN + "SELECT * FROM no_such_table;\n")
+    with pytest.raises(NeurojointError, match=r"9001_test.*statement 3 of 3"):
         migrate.upgrade(database, PREFIX, folder)
     if database.adapter.backend == "postgresql":
         assert "lab_color" not in [c[0] for c in database.query(f"SELECT * FROM {lab.Lab.full_table_name}").description]
-    with pytest.raises(NeurojointError, match="migration 0001 is missing"):
+    with pytest.raises(NeurojointError, match="migration 9001 is missing"):
         migrate.prepare(database, PREFIX, create=True, folder=folder)
 
 
 def test_a_new_database_counts_every_migration_as_applied(folder, database):
     """Its tables are declared as they are today: the changes that led there are not repeated."""
-    write(folder, 1, "SELECT * FROM no_such_table;\n")
+    write(folder, NEXT, "SELECT * FROM no_such_table;\n")
     prefix = "fresh_"
     try:
         migrate.prepare(database, prefix, create=True, folder=folder)
@@ -94,6 +98,41 @@ def drop(connection: dj.Connection, prefix: str) -> None:
         connection.query(f"DROP SCHEMA {connection.adapter.quote_identifier(prefix + name)}{cascade}")
     if connection.adapter.backend != "postgresql":
         connection.query("SET FOREIGN_KEY_CHECKS=1")
+
+
+def test_datasets_of_an_older_database_know_whether_they_are_online(database, tmp_path):
+    """The migration makes the column and the index that a new database is declared with, filled from the copies."""
+    there, gone = Session(files=[File("alf/a.b.npy", b"1")]), Session(number=2, files=[File("alf/a.b.npy")])
+    build(tmp_path / "data", [there, gone])
+    today, name = declared(database), data.Dataset.full_table_name
+    if database.adapter.backend == "postgresql":
+        database.query(f'DROP INDEX "{PREFIX}data"."idx_dataset_rel_path_lab_subject_session_d"')
+        database.query(f"CREATE INDEX idx_dataset_rel_path ON {name} (rel_path)")
+    else:
+        database.query(f"ALTER TABLE {name} DROP INDEX rel_path, ADD INDEX rel_path (rel_path)")
+    database.query(f"ALTER TABLE {name} DROP COLUMN dataset_online")
+    database.query(f"DELETE FROM {task.SchemaMigration.full_table_name} WHERE migration_number = 1")
+    with pytest.raises(NeurojointError, match="migration 0001 is missing"):
+        migrate.prepare(database, PREFIX, create=True)
+    assert [one.number for one in migrate.upgrade(database, PREFIX)] == [1]
+    assert declared(database) == today
+    assert (data.Dataset & {"dataset_online": True}).fetch1("session_number") == 1
+
+
+def declared(connection: dj.Connection) -> tuple[set, set]:
+    """Columns and indices of data.Dataset, as the server has them."""
+    schema = f"table_schema = '{PREFIX}data' AND table_name = 'dataset'"
+    of_table = f"schemaname = '{PREFIX}data' AND tablename = 'dataset'"
+    columns = "column_name, data_type, column_default, is_nullable"
+    if connection.adapter.backend == "postgresql":
+        indices = f"SELECT indexname, indexdef FROM pg_indexes WHERE {of_table}"
+        comments = f"SELECT col_description('{PREFIX}data.dataset'::regclass, n) FROM generate_series(1, 40) AS n"
+    else:
+        indices = f"SELECT index_name, seq_in_index, column_name FROM information_schema.statistics WHERE {schema}"
+        comments = f"SELECT column_comment, column_type FROM information_schema.columns WHERE {schema}"
+    columns = connection.query(f"SELECT {columns} FROM information_schema.columns WHERE {schema}").fetchall()
+    comments = connection.query(comments).fetchall()
+    return {*columns, *comments}, set(connection.query(indices).fetchall())
 
 
 def test_both_backends_have_the_same_migrations():

@@ -160,12 +160,14 @@ def test_rows_have_ones_names_and_order(tree):
 def test_a_copy_that_is_missing_does_not_exist(tree):
     missing = {"dataset_id": str(dataset_id(TREE[0], "alf/spikes.times.npy")), "repository": "local"}
     data.FileRecord.update1(missing | {"file_state": "missing"})
+    data.note_online(data.Dataset())
     assert found({"datasets": "spikes.times.npy"}) == ["KS0145"]
     insert_many(data.Repository, {"repository": ["far"], "repository_kind": "http", "repository_root": "https://x.org"})
     record = {"dataset_id": [missing["dataset_id"]], "repository": "far", "file_path": "a/b", "file_state": "online"}
     insert_many(
         data.FileRecord, record | {"record_size": 1, "record_hash": "0" * 32, "modified_ns": 0, "verified": NOW}
     )
+    data.note_online(data.Dataset())
     assert found({"datasets": "spikes.times.npy"}) == ["KS014", "KS0145"]
 
 

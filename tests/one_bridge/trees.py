@@ -153,3 +153,4 @@ def _datasets(root: Path, files: list[tuple[Session, File]]) -> None:
         columns = {name: [row[name] for row in records] for name in records[0]}
         online = {"repository": "local", "file_state": "online", "verified": NOW}
         insert_many(data.FileRecord, columns | online)
+    data.note_online(data.Dataset())
