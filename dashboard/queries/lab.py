@@ -1,0 +1,240 @@
+"""Groups of mice: who they are, how they did on each day of training, and after how many days they reached a status.
+
+What is asked of the tables is the same for all viewers (three queries, whatever is chosen), so a page keeps it for as
+long as the tables do not change; choosing, grouping and averaging are numpy on these columns.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline.analysis.criteria import RuleSet
+from pipeline.database.bulk import fetch_columns
+from pipeline.schemas import behavior_analysis, subject
+
+HIDDEN = ("subject_uuid", "subject_json", "subject_description", "ear_mark", "death_date", "wean_date")
+"""Columns of Subject by which mice are not grouped: each mouse has its own, or it is no property."""
+LABELS = {"lab": "Lab", "sex": "Sex", "line": "Line", "project": "Project", "responsible_user": "Responsible person",
+          "birth_date": "Month of birth", "protocol_number": "Licence", "light_cycle": "Light cycle"}  # fmt: skip
+"""Column -> what people read; others are named as they are."""
+MEASURES = {
+    "day_performance_easy": "Performance, easy contrasts",
+    "day_performance": "Performance, all contrasts",
+    "day_trials": "Trials",
+    "day_reaction_time": "Median reaction time",
+    "day_minutes": "Minutes in the task",
+}
+"""Column of DailySummary -> what people read."""
+NONE, OTHERS = "not given", "all others"
+
+
+@dataclass(frozen=True, eq=False)
+class Mice:
+    """All mice with trials, and their days; nothing of this depends on what is chosen.
+
+    Attributes
+    ----------
+    columns : name -> (n_mice,) array of text: lab, subject, columns of Subject by which mice can be grouped, project,
+        alive (yes, no)
+    n_training_days : (n_mice,) int
+    days : training_day, mouse (its row) and the columns of `MEASURES`, each (n_days,), ordered by mouse and day;
+        days before the first training day are left out
+    reached : criteria -> status -> (n_mice,) training day on which a mouse had it or a higher one; NaN: not yet
+    statuses : criteria -> its statuses above the first, from low to high
+    """
+
+    columns: dict[str, np.ndarray]
+    n_training_days: np.ndarray
+    days: dict[str, np.ndarray]
+    reached: dict[str, dict[str, np.ndarray]]
+    statuses: dict[str, tuple[str, ...]]
+
+    @property
+    def n(self) -> int:
+        """How many mice there are."""
+        return len(self.n_training_days)
+
+    def groupings(self, public: bool = False) -> dict[str, str]:
+        """Column -> what people read, of those that tell at least two mice apart; without people for the public."""
+        left_out = {"subject", "responsible_user"} if public else {"subject"}
+        found = [name for name in self.columns if name not in left_out and len(set(self.columns[name])) > 1]
+        order = list(LABELS)
+        found.sort(key=lambda name: order.index(name) if name in order else len(order))
+        return {name: LABELS.get(name, name.replace("_", " ").capitalize()) for name in found}
+
+
+@dataclass(frozen=True, eq=False)
+class Chosen:
+    """Some of the mice, in groups.
+
+    Attributes
+    ----------
+    rows : (k,) rows of `Mice`
+    group : (k,) group of each
+    names : groups, the largest first; `OTHERS` last
+    """
+
+    rows: np.ndarray
+    group: np.ndarray
+    names: tuple[str, ...]
+
+    def labels(self) -> np.ndarray:
+        """(k,) names of the groups."""
+        return np.array(self.names, dtype=object)[self.group] if self.names else np.empty(0, dtype=object)
+
+
+def mice() -> Mice:
+    """Ask the tables."""
+    names = [name for name in subject.Subject.heading.names if name not in HIDDEN]
+    animals = fetch_columns(
+        subject.Subject * behavior_analysis.BehaviorHistory.proj("n_training_days"),
+        *names, "death_date", "n_training_days", order_by="lab, subject",
+    )  # fmt: skip
+    keys = list(zip(animals["lab"].to_pylist(), animals["subject"].to_pylist(), strict=True))
+    place = {key: number for number, key in enumerate(keys)}
+    columns = {name: _texts(animals[name]) for name in names}
+    columns["project"] = _projects(place)
+    columns["alive"] = np.where(animals["death_date"].is_null().to_numpy(), "yes", "no").astype(object)
+    reached, statuses = _reached(place)
+    return Mice(columns, animals["n_training_days"].to_numpy(), _days(place), reached, statuses)
+
+
+def choose(found: Mice, by: str, filters: Mapping[str, str], most: int = 8) -> Chosen:
+    """The mice that all filters let through, grouped by a column.
+
+    Parameters
+    ----------
+    by : a key of `Mice.groupings()`; "" for one group of all.
+    filters : column -> the value it must have; for `project` one of several.
+    most : how many groups; the smaller ones become `OTHERS`.
+    """
+    taken = np.ones(found.n, dtype=bool)
+    for name, value in filters.items():
+        if name == "project":
+            taken &= np.array([value in text.split(", ") for text in found.columns["project"]], dtype=bool)
+        elif name in found.columns:
+            taken &= found.columns[name] == value
+    rows = np.flatnonzero(taken)
+    if by not in found.columns:
+        return Chosen(rows, np.zeros(rows.size, dtype=int), ("all mice",) if rows.size else ())
+    values, inverse, counts = np.unique(found.columns[by][rows], return_inverse=True, return_counts=True)
+    order = np.lexsort((values, -counts))
+    rank = np.empty(order.size, dtype=int)
+    rank[order] = np.arange(order.size)
+    names = [str(values[one]) or NONE for one in order]
+    if len(names) > most:
+        names, rank = [*names[: most - 1], OTHERS], np.minimum(rank, most - 1)
+    return Chosen(rows, rank[inverse], tuple(names))
+
+
+def day_rows(found: Mice, chosen: Chosen, measure: str) -> dict[str, np.ndarray]:
+    """The days of the chosen mice as columns: lab, subject, group, training_day and the measure."""
+    group_of = np.full(found.n, -1)
+    group_of[chosen.rows] = chosen.group
+    mouse = found.days["mouse"]
+    taken = group_of[mouse] >= 0
+    mouse = mouse[taken]
+    names = np.array(chosen.names, dtype=object)
+    return {
+        "lab": found.columns["lab"][mouse],
+        "subject": found.columns["subject"][mouse],
+        "group": names[group_of[mouse]] if names.size else np.empty(0, dtype=object),
+        "training_day": found.days["training_day"][taken],
+        measure: found.days[measure][taken],
+    }
+
+
+def status_rows(found: Mice, chosen: Chosen, criteria: str, status: str) -> dict[str, np.ndarray]:
+    """One row for each chosen mouse: lab, subject, group, days (of training, until the status or so far), reached."""
+    day = found.reached.get(criteria, {}).get(status, np.full(found.n, np.nan))[chosen.rows]
+    seen = np.isfinite(day)
+    return {
+        "lab": found.columns["lab"][chosen.rows],
+        "subject": found.columns["subject"][chosen.rows],
+        "group": chosen.labels(),
+        "days": np.where(seen, day, found.n_training_days[chosen.rows]),
+        "reached": seen,
+    }
+
+
+def mouse_rows(found: Mice, chosen: Chosen, measure: str, last: int = 5) -> dict[str, np.ndarray]:
+    """One row for each chosen mouse: lab, subject, group and the mean of the measure over its last training days."""
+    mouse, values = found.days["mouse"], found.days[measure]
+    end = np.append(np.flatnonzero(np.diff(mouse)) + 1, mouse.size) if mouse.size else np.empty(0, dtype=int)
+    last_of = np.zeros(found.n, dtype=int)
+    last_of[mouse[end - 1]] = end
+    recent = (last_of[mouse] - np.arange(mouse.size) <= last) & np.isfinite(values)
+    counts = np.bincount(mouse[recent], minlength=found.n)
+    sums = np.bincount(mouse[recent], values[recent], minlength=found.n)
+    means = np.divide(sums, counts, out=np.full(found.n, np.nan), where=counts > 0)
+    return {
+        "lab": found.columns["lab"][chosen.rows],
+        "subject": found.columns["subject"][chosen.rows],
+        "group": chosen.labels(),
+        measure: means[chosen.rows],
+    }
+
+
+def _days(place: Mapping[tuple[str, str], int]) -> dict[str, np.ndarray]:
+    table = fetch_columns(
+        behavior_analysis.DailySummary & "training_day > 0",
+        "lab", "subject", "training_day", *MEASURES, order_by="lab, subject, training_day",
+    )  # fmt: skip
+    pairs = zip(table["lab"].to_pylist(), table["subject"].to_pylist(), strict=True)
+    mouse = np.array([place.get(pair, -1) for pair in pairs], dtype=int)
+    kept = mouse >= 0  # a mouse that came between two of the queries
+    order = np.lexsort((table["training_day"].to_numpy()[kept], mouse[kept]))
+    numbers = {name: _numbers(table[name])[kept][order] for name in MEASURES}
+    return {"mouse": mouse[kept][order], "training_day": table["training_day"].to_numpy()[kept][order]} | numbers
+
+
+def _reached(
+    place: Mapping[tuple[str, str], int],
+) -> tuple[dict[str, dict[str, np.ndarray]], dict[str, tuple[str, ...]]]:
+    rules = behavior_analysis.TrainingCriteria.to_dicts()
+    latest = {row["criteria"]: row for row in sorted(rules, key=lambda row: row["criteria_version"])}
+    statuses = {name: RuleSet.from_json(json.dumps(row["rules"])).statuses[1:] for name, row in latest.items()}
+    reached = {name: {status: np.full(len(place), np.nan) for status in own} for name, own in statuses.items()}
+    versions = {name: row["criteria_version"] for name, row in latest.items()}
+    table = fetch_columns(
+        behavior_analysis.SubjectTraining, "lab", "subject", "criteria", "criteria_version", "days_to_status"
+    )
+    for lab, animal, name, version, text in zip(*(column.to_pylist() for column in table.columns), strict=True):
+        number = place.get((lab, animal))
+        if number is None or versions.get(name) != version:
+            continue
+        days = json.loads(text)
+        lowest = np.nan
+        for status in reversed(statuses[name]):  # a mouse can skip a status: then it has it with the next higher one
+            lowest = np.fmin(lowest, days.get(status, np.nan))
+            reached[name][status][number] = lowest
+    return reached, statuses
+
+
+def _projects(place: Mapping[tuple[str, str], int]) -> np.ndarray:
+    found: list[list[str]] = [[] for _ in place]
+    table = fetch_columns(subject.SubjectProject, "lab", "subject", "project", order_by="project")
+    for lab, animal, project in zip(*(column.to_pylist() for column in table.columns), strict=True):
+        if (number := place.get((lab, animal))) is not None:
+            found[number].append(project)
+    return np.array([", ".join(names) for names in found], dtype=object)
+
+
+def _texts(column: pa.ChunkedArray) -> np.ndarray:
+    """Values as text; dates as their month."""
+    is_date = pa.types.is_date(column.type)
+    values: Sequence[Any] = column.to_pylist()
+    texts = ["" if value is None else f"{value:%Y-%m}" if is_date else str(value) for value in values]
+    found = np.empty(len(texts), dtype=object)
+    found[:] = texts
+    return found
+
+
+def _numbers(column: pa.ChunkedArray) -> np.ndarray:
+    return column.cast(pa.float64()).to_numpy()
