@@ -11,63 +11,57 @@ N_SPIKES, N_KEPT, N_SHORT, N_PAIRS, N_SECOND, N_BACKWARDS = range(6)
 
 
 @njit
-def trains(times, offsets, start, end, refractory, censored, sampling_rate, window, n_windows, counts, lags, presence):
+def longest(offsets):
+    """Spikes of the unit that has most, but one at least."""
+    n = 1
+    for unit in range(offsets.size - 1):
+        n = max(n, offsets[unit + 1] - offsets[unit])
+    return n
+
+
+@njit
+def trains(times, offsets, start, refractory, censored, sampling_rate, window, n_windows, counts, lags, presence):
     """Count, for each unit's train, what the metrics of times are made of.
 
-    Columns of `counts`: spikes from `start` to `end`; those of them that do not follow another within `censored`;
-    intervals between the latter shorter than `refractory`; pairs of spikes with a lag between `censored` and
-    `refractory`; pairs with a lag of 1 s or more and less than 2 s; steps back in time. `lags`: pairs with a lag of
-    0, 1, 2… samples. `presence`: fraction of windows with a spike, standard deviation of the spikes in a window.
+    Columns of `counts`: spikes; those of them that do not follow another within `censored`; intervals between the
+    latter shorter than `refractory`; pairs of spikes with a lag between `censored` and `refractory`; pairs with a lag
+    of 1 s or more and less than 2 s; steps back in time. `lags`: pairs with a lag of 0, 1, 2… samples. `presence`:
+    fraction of windows with a spike, standard deviation of the spikes in a window.
     """
     in_window = np.empty(n_windows, np.int64)
+    samples = np.empty(longest(offsets), np.int64)
     n_lags = lags.shape[1]
-    second = int(sampling_rate)
     for unit in range(offsets.size - 1):
-        first, last = offsets[unit], offsets[unit + 1]
-        while first < last and times[first] < start:
-            first += 1
-        while last > first and times[last - 1] > end:
-            last -= 1
-        in_window[:] = 0
-        kept, short, pairs, far, backwards = 0, 0, 0, 0, 0
-        previous_kept = -np.inf
-        near, distant = first, first  # first spikes one second and two seconds after the present one
-        for i in range(first, last):
-            t = times[i]
-            if i > first and t < times[i - 1]:
-                backwards += 1
-            place = int((t - start) / window)
-            if place < n_windows:
-                in_window[place] += 1
-            if i == first or t - times[i - 1] > censored:
+        train = times[offsets[unit] : offsets[unit + 1]]
+        n = train.size
+        for i in range(n):
+            samples[i] = int(train[i] * sampling_rate)
+        kept, short, pairs, backwards = 0, 0, 0, 0
+        previous, previous_kept = -np.inf, -np.inf
+        for i in range(n):
+            t = train[i]
+            interval = t - previous
+            backwards += not interval >= 0
+            if interval > censored:
                 kept += 1
                 short += t - previous_kept < refractory
                 previous_kept = t
-            sample = int(t * sampling_rate)
-            j = i + 1
-            while j < last:
-                lag = int(times[j] * sampling_rate) - sample
-                interval = times[j] - t
-                if interval < refractory:
-                    pairs += interval > censored
-                elif lag >= n_lags:
-                    break
-                if 0 <= lag < n_lags:
-                    lags[unit, lag] += 1
-                j += 1
-            near = max(near, i)
-            while near < last and int(times[near] * sampling_rate) - sample < second:
-                near += 1
-            distant = max(distant, near)
-            while distant < last and int(times[distant] * sampling_rate) - sample < 2 * second:
-                distant += 1
-            far += distant - near
-        counts[unit, 0] = last - first
+            previous = t
+            if interval < refractory:
+                pairs += close_pairs(train, i, refractory, censored)
+        counts[unit, 0] = n
         counts[unit, 1] = kept
         counts[unit, 2] = short
         counts[unit, 3] = pairs
-        counts[unit, 4] = far
+        counts[unit, 4] = seconds_apart(samples[:n], int(sampling_rate))
         counts[unit, 5] = backwards
+        for i in range(n):
+            for j in range(i + 1, n):
+                lag = samples[j] - samples[i]
+                if lag >= n_lags:
+                    break
+                lags[unit, max(lag, 0)] += 1
+        windows(train, start, window, in_window)
         present, total, squares = 0, 0, 0
         for k in range(n_windows):
             present += in_window[k] > 0
@@ -78,14 +72,46 @@ def trains(times, offsets, start, end, refractory, censored, sampling_rate, wind
 
 
 @njit
-def positive(values, first, last, out):
-    """Copy the finite values above zero to the front of `out` and say how many there are."""
+def close_pairs(train, later, refractory, censored):
+    """Spikes before the spike `later` that are nearer than `refractory` and farther than `censored`."""
     n = 0
-    for i in range(first, last):
-        if 0.0 < values[i] < np.inf:
-            out[n] = values[i]
-            n += 1
+    for i in range(later - 1, -1, -1):
+        interval = train[later] - train[i]
+        if interval >= refractory:
+            break
+        n += interval > censored
     return n
+
+
+@njit
+def seconds_apart(samples, second):
+    """Pairs of spikes from one second up to, not including, two seconds apart: two merges without branches."""
+    n = samples.size
+    total = 0
+    for seconds in range(1, 3):
+        before = 0
+        i, j = 0, 0
+        while j < n:
+            near = samples[j] - samples[i] < seconds * second
+            before += 0 if near else j
+            i += not near
+            j += near
+        before += n * (n - i)
+        total = before - total
+    return total
+
+
+@njit
+def windows(train, start, window, counts):
+    """Count a train's spikes in windows; what lies beyond the last is left out."""
+    counts[:] = 0
+    place, same_until = -1, -np.inf
+    for t in train:
+        if t >= same_until:
+            place = int((t - start) / window)
+            same_until = start + (place + 1) * window * (1 - 1e-12)
+        if place < counts.size:
+            counts[place] += 1
 
 
 @njit
@@ -95,33 +121,59 @@ def histogram(values, low, high, counts):
     counts[:] = 0
     if low == high:
         low, high = low - 0.5, high + 0.5
-    step = (high - low) / n
-    for i in range(values.size):
-        place = min(int((values[i] - low) / (high - low) * n), n - 1)
-        if values[i] < place * step + low:
-            place -= 1
-        elif place < n - 1 and values[i] >= (place + 1) * step + low:
-            place += 1
+    step, density = (high - low) / n, n / (high - low)
+    for value in values:
+        place = min(int((value - low) * density), n - 1)
+        place -= value < place * step + low
+        place += place < n - 1 and value >= (place + 1) * step + low
         counts[place] += 1
 
 
 @njit
 def smooth(counts, weights, reflect, out):
     """Filter with symmetric weights (the first is the middle one); beyond the ends reflected, or the end's value."""
-    n = counts.size
+    n, reach = counts.size, weights.size - 1
+    padded = np.empty(n + 2 * reach)
+    padded[reach : reach + n] = counts
+    for k in range(1, reach + 1):
+        left, right = -k, n - 1 + k
+        if reflect:
+            while left < 0 or left >= n:
+                left = -left - 1 if left < 0 else 2 * n - 1 - left
+            while right < 0 or right >= n:
+                right = -right - 1 if right < 0 else 2 * n - 1 - right
+        padded[reach - k] = counts[max(left, 0)]
+        padded[reach + n - 1 + k] = counts[min(right, n - 1)]
     for i in range(n):
-        total = counts[i] * weights[0]
-        for k in range(weights.size - 1, 0, -1):
-            left, right = i - k, i + k
-            if reflect:
-                while left < 0 or left >= n:
-                    left = -left - 1 if left < 0 else 2 * n - 1 - left
-                while right < 0 or right >= n:
-                    right = -right - 1 if right < 0 else 2 * n - 1 - right
-            else:
-                left, right = max(left, 0), min(right, n - 1)
-            total += (counts[left] + counts[right]) * weights[k]
-        out[i] = total
+        out[i] = padded[reach + i] * weights[0]
+    for k in range(reach, 0, -1):
+        for i in range(n):
+            out[i] += (padded[reach + i - k] + padded[reach + i + k]) * weights[k]
+
+
+@njit
+def middle_values(values, counts, low, high):
+    """The two middle values (the same one twice where their number is odd), found by way of their histogram."""
+    n = values.size
+    step = (high - low) / counts.size
+    below, first = 0, 0
+    while below + counts[first] <= (n - 1) // 2:
+        below += counts[first]
+        first += 1
+    last, until = first, below + counts[first]
+    while until <= n // 2:
+        last += 1
+        until += counts[last]
+    at_least = first * step + low if first > 0 else -np.inf
+    less_than = (last + 1) * step + low if last < counts.size - 1 else np.inf
+    middle = np.empty(until - below)
+    size = 0
+    for value in values:
+        if at_least <= value < less_than:
+            middle[size] = value
+            size += 1
+    middle.sort()
+    return middle[(n - 1) // 2 - below], middle[n // 2 - below]
 
 
 @njit
@@ -157,11 +209,14 @@ def noise_cutoff(counts, quantile):
 
 @njit
 def share_beyond_mirror(pdf):
-    """Share of a distribution beyond the point above its peak where it is as low as at its lower end."""
+    """Share of a distribution beyond the point above its peak where it is as low as at its lower end.
+
+    Of points that are equally near but for rounding the first counts.
+    """
     peak = np.argmax(pdf)
     cutoff = peak
     for i in range(peak, pdf.size):
-        if abs(pdf[i] - pdf[0]) < abs(pdf[cutoff] - pdf[0]):
+        if abs(pdf[i] - pdf[0]) < abs(pdf[cutoff] - pdf[0]) - 1e-9 * pdf[peak]:
             cutoff = i
     beyond, total = 0.0, 0.0
     for i in range(pdf.size):
@@ -186,77 +241,95 @@ def missing_below(pdf, n):
 
 @njit
 def amplitudes(
-    amps, offsets, quantile, n_noise, per_bin, min_bins, weights, n_cutoff, per_cutoff_bin, cutoff_weights, out
+    amps, logs, offsets, quantile, n_noise, per_bin, min_bins, weights, n_cutoff, per_cutoff_bin, cutoff_weights, out
 ):
-    """For each unit: smallest, largest and median amplitude, spread in dB, noise cutoff, missed spikes, cutoff."""
+    """For each unit: smallest, largest and median amplitude, spread in dB, noise cutoff, missed spikes, cutoff.
+
+    `logs` are the natural logarithms of the amplitudes; amplitudes without a finite one are left out.
+    """
+    buffer = np.empty(longest(offsets))
+    noise, cutoff = np.empty(n_noise, np.int64), np.empty(n_cutoff, np.int64)
+    pdf = np.empty(max(buffer.size // per_bin, n_cutoff))
+    missed = np.empty(pdf.size, np.int64)
     for unit in range(offsets.size - 1):
-        first, last = offsets[unit], offsets[unit + 1]
-        buffer = np.empty(last - first)
-        n = positive(amps, first, last, buffer)
+        n = 0
+        total, squares, shift = 0.0, 0.0, 0.0
+        for i in range(offsets[unit], offsets[unit + 1]):
+            if np.isfinite(logs[i]):
+                if n == 0:
+                    shift = logs[i]
+                buffer[n] = amps[i]
+                n += 1
+                total += logs[i] - shift
+                squares += (logs[i] - shift) ** 2
         if n == 0:
             continue
         values = buffer[:n]
         low, high = values.min(), values.max()
         out[unit, 0] = low
         out[unit, 1] = high
-        shift = math.log(values[0])
-        total, squares = 0.0, 0.0
-        for i in range(n):
-            log = math.log(values[i]) - shift
-            total += log
-            squares += log * log
+        histogram(values, 0.0, high, noise)
         if n > 1:
-            variance = max(squares - total * total / n, 0.0) / (n - 1)
-            out[unit, 3] = 20 / math.log(10) * math.sqrt(variance)
-            noise = np.empty(n_noise, np.int64)
-            histogram(values, 0.0, high, noise)
+            out[unit, 3] = 20 / math.log(10) * math.sqrt(max(squares - total * total / n, 0.0) / (n - 1))
             out[unit, 4] = noise_cutoff(noise, quantile)
-        if n > per_bin * min_bins:
-            counts = np.empty(n // per_bin, np.int64)
-            histogram(values, low, high, counts)
-            pdf = np.empty(counts.size)
-            smooth(counts, weights, True, pdf)
-            out[unit, 5] = min(share_beyond_mirror(pdf), 0.5)
-        if n >= n_cutoff * per_cutoff_bin:
-            counts = np.empty(n_cutoff, np.int64)
-            histogram(values, low, high, counts)
-            pdf = np.empty(counts.size)
-            smooth(counts, cutoff_weights, False, pdf)
-            out[unit, 6] = min(missing_below(pdf, n), 0.5)
-        upper = np.partition(values, n // 2)[n // 2 :]
-        if n % 2:
-            out[unit, 2] = upper[0]
+        if n > per_bin * min_bins and low < high:
+            n_bins = n // per_bin
+            histogram(values, low, high, missed[:n_bins])
+            smooth(missed[:n_bins], weights, True, pdf[:n_bins])
+            out[unit, 5] = min(share_beyond_mirror(pdf[:n_bins]), 0.5)
+            one, other = middle_values(values, missed[:n_bins], low, high)
         else:
-            out[unit, 2] = math.sqrt(np.partition(values, n // 2)[: n // 2].max() * upper[0])
+            one, other = middle_values(values, noise, 0.0, high)
+        out[unit, 2] = math.sqrt(one) * math.sqrt(other)
+        if n >= n_cutoff * per_cutoff_bin and low < high:
+            histogram(values, low, high, cutoff)
+            smooth(cutoff, cutoff_weights, False, pdf[:n_cutoff])
+            out[unit, 6] = min(missing_below(pdf[:n_cutoff], n), 0.5)
 
 
 @njit
-def drifts(times, depths, offsets, start, end, interval, min_spikes, out):
+def drifts(times, depths, offsets, start, interval, min_spikes, out):
     """For each unit: way that its depth went from spike to spike, um; range of its median depth over intervals, um."""
+    known = np.empty(longest(offsets))
+    counts = np.empty(64, np.int64)
     for unit in range(offsets.size - 1):
-        first, last = offsets[unit], offsets[unit + 1]
-        known = np.empty(last - first)
-        n, before = 0, 0
-        way, present = 0.0, -1
-        low, high, n_intervals = np.inf, -np.inf, 0
-        for i in range(first, last + 1):
-            place = -2
-            if i < last:
-                if not (start <= times[i] <= end) or np.isnan(depths[i]):
-                    continue
-                place = int((times[i] - start) / interval)
-            if place != present:
-                if n - before >= min_spikes:
-                    middle = np.median(known[before:n])
-                    low, high = min(low, middle), max(high, middle)
+        n, before, n_intervals = 0, 0, 0
+        way, lowest, highest = 0.0, np.inf, -np.inf
+        until = -np.inf  # a time that the present interval reaches for certain
+        place = -1
+        for i in range(offsets[unit], offsets[unit + 1]):
+            t = times[i]
+            if np.isnan(depths[i]):
+                continue
+            if t >= until:
+                now = int((t - start) / interval)
+                until = start + (now + 1) * interval * (1 - 1e-12)
+                if now != place and n - before >= min_spikes:
+                    middle = median(known[before:n], counts)
+                    lowest, highest = min(lowest, middle), max(highest, middle)
                     n_intervals += 1
-                before, present = n, place
-            if i < last:
-                if n > 0:
-                    way += abs(depths[i] - known[n - 1])
-                known[n] = depths[i]
-                n += 1
+                if now != place:
+                    before, place = n, now
+            if n > 0:
+                way += abs(depths[i] - known[n - 1])
+            known[n] = depths[i]
+            n += 1
         if n > 0:
             out[unit, 0] = way
+        if n - before >= min_spikes and n > 0:
+            middle = median(known[before:n], counts)
+            lowest, highest = min(lowest, middle), max(highest, middle)
+            n_intervals += 1
         if n_intervals > 1:
-            out[unit, 1] = high - low
+            out[unit, 1] = highest - lowest
+
+
+@njit
+def median(values, counts):
+    """The median, with `counts` as room for a histogram."""
+    low, high = values.min(), values.max()
+    if low == high:
+        return low
+    histogram(values, low, high, counts)
+    one, other = middle_values(values, counts, low, high)
+    return 0.5 * (one + other)

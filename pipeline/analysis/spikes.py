@@ -14,6 +14,7 @@ from pipeline.analysis import _threads
 __all__ = ["Grouping", "gather", "group", "spikes_in_window", "times_of"]
 
 WIDEST = 1 << 20  # distance of the lowest from the highest id up to which ids are counted directly
+BLOCK = 1 << 15  # values that stay in a core's cache
 
 
 @dataclass(frozen=True)
@@ -104,13 +105,16 @@ def gather(values: ArrayLike, grouping: Grouping, threads: int | None = None) ->
     values = np.asarray(values)
     if values.shape[:1] != grouping.order.shape:
         raise ValueError(f"{values.shape[0] if values.ndim else 'no'} values but {grouping.order.size} spikes")
+    if values.dtype != np.float64 or values.ndim != 1:
+        return values[grouping.order]
+    values = np.require(values, requirements=["C", "W"])
     out = np.empty_like(values)
-    blocks = _threads.even_pieces(values.shape[0], threads, at_least=1 << 16)
-
-    def piece(first: int, last: int) -> None:
-        np.take(values, grouping.order[first:last], axis=0, out=out[first:last], mode="clip")
-
-    _threads.run(piece, blocks, threads)
+    block = max(BLOCK, 16 * len(grouping))
+    pieces = [
+        (values, grouping.order, grouping.offsets, first, last, block, out)
+        for first, last in _threads.even_pieces(values.size, threads, at_least=1 << 16)
+    ]
+    _threads.run(kernels.gather, pieces, threads)
     return out
 
 

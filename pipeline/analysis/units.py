@@ -43,6 +43,15 @@ METRICS = (
     "ibl_label",
 )
 
+_AMPLITUDE_METRICS = (  # as the kernel orders them
+    "amp_min",
+    "amp_max",
+    "amp_median",
+    "amp_std_db",
+    "noise_cutoff",
+    "missed_spikes",
+    "amplitude_cutoff",
+)
 OPERATORS = {
     "<": operator.lt,
     "<=": operator.le,
@@ -119,92 +128,26 @@ def unit_metrics(
     """
     rules = rules or MetricRules()
     times, offsets = checked_groups(times, offsets)
-    extra = {}
+    amps, depths = (None if values is None else np.asarray(values) for values in (amps, depths))
     for name, values in (("amps", amps), ("depths", depths)):
-        if values is not None:
-            extra[name] = np.asarray(values)
-            if extra[name].shape != times.shape:
-                raise ValueError(f"{times.size} times but {name} of shape {extra[name].shape}")
-    k = offsets.size - 1
-    start, end = _window(times, offsets, window)
-    n_windows = _n_windows(end - start, rules)
-    n_lags = np.arange(0, rules.max_refractory_period, 1 / rules.sampling_rate).size
-    counts = np.zeros((k, 6), dtype=np.int64)
-    lags = np.zeros((k, n_lags), dtype=np.int64)
-    presence = np.zeros((k, 2))
-    amplitude = np.full((k, 7), np.nan)
-    drift = np.full((k, 2), np.nan)
+        if values is not None and values.shape != times.shape:
+            raise ValueError(f"{times.size} times but {name} of shape {values.shape}")
+    bounds = _window(times, offsets, window)
 
-    def piece(first: int, last: int) -> None:
+    def piece(first: int, last: int) -> dict[str, NDArray]:
         spikes = slice(offsets[first], offsets[last])
-        own = offsets[first : last + 1] - offsets[first]
-        t = _plain(times[spikes])
-        kernels.trains(
-            t,
-            own,
-            start,
-            end,
-            rules.refractory_period,
-            rules.censored_period,
-            rules.sampling_rate,
-            rules.presence_window,
-            n_windows,
-            counts[first:last],
-            lags[first:last],
-            presence[first:last],
+        return _metrics(
+            _plain(times[spikes]),
+            offsets[first : last + 1] - offsets[first],
+            *(None if values is None else _plain(values[spikes]) for values in (amps, depths)),
+            bounds,
+            rules,
         )
-        if "amps" in extra:
-            kernels.amplitudes(
-                _plain(extra["amps"][spikes]),
-                own,
-                rules.noise_quantile,
-                rules.noise_bins - 1,
-                rules.spikes_per_bin,
-                rules.missed_min_bins,
-                _gaussian_weights(rules.missed_sigma),
-                rules.cutoff_bins,
-                rules.cutoff_spikes_per_bin,
-                _gaussian_weights(rules.cutoff_sigma),
-                amplitude[first:last],
-            )
-        if "depths" in extra:
-            kernels.drifts(
-                t,
-                _plain(extra["depths"][spikes]),
-                own,
-                start,
-                end,
-                rules.drift_interval,
-                rules.drift_min_spikes,
-                drift[first:last],
-            )
 
-    _threads.run(piece, _threads.balanced_pieces(offsets, 32), threads)
-    if counts[:, kernels.N_BACKWARDS].any():
-        raise ValueError(f"times must rise within a unit; they fall in {np.count_nonzero(counts[:, 5])} units")
-    n = counts[:, kernels.N_SPIKES]
-    duration = end - start
-    with np.errstate(divide="ignore", invalid="ignore"):
-        out: dict[str, NDArray] = {
-            "n_spikes": n,
-            "firing_rate": n / duration if duration > 0 else np.full(k, np.nan),
-            "presence_ratio": presence[:, 0],
-            "presence_ratio_std": presence[:, 1],
-            "isi_violations_hill": _hill(counts, duration, rules),
-            "isi_violations_llobet": _llobet(counts, duration, rules),
-        }
-    out |= _sliding_refractory_period(counts, lags, rules)
-    columns = ("amp_min", "amp_max", "amp_median", "amp_std_db", "noise_cutoff", "missed_spikes", "amplitude_cutoff")
-    out |= {name: amplitude[:, i].copy() for i, name in enumerate(columns)}
-    out["drift"] = drift[:, 0] / duration * 3600 if duration > 0 else np.full(k, np.nan)
-    out["drift_ptp"] = drift[:, 1].copy()
-    passes = [
-        out["refractory_confidence"] >= rules.confidence,
-        out["noise_cutoff"] < rules.noise_threshold,
-        out["amp_median"] > rules.amp_threshold,
-    ]
-    out["ibl_label"] = np.mean(passes, axis=0) if "amps" in extra else np.full(k, np.nan)
-    return {name: out[name] for name in METRICS}
+    # Several pieces for each thread: none waits long for the last one, and little memory is in use at a time.
+    pieces = _threads.balanced_pieces(offsets, 32) or [(0, 0)]
+    found = _threads.run(piece, pieces, threads)
+    return {name: np.concatenate([part[name] for part in found]) for name in METRICS}
 
 
 def spike_width(templates: ArrayLike, sampling_rate: float) -> NDArray:
@@ -296,6 +239,86 @@ def _plain(values: NDArray) -> NDArray:
     return np.require(values, np.float64, ["C", "W"])
 
 
+def _metrics(
+    times: NDArray,
+    offsets: NDArray,
+    amps: NDArray | None,
+    depths: NDArray | None,
+    bounds: tuple[float, float],
+    rules: MetricRules,
+) -> dict[str, NDArray]:
+    """All metrics of some units, on one thread."""
+    start, end = bounds
+    duration = end - start if end > start else np.nan
+    inside = (times >= start) & (times <= end)
+    if not inside.all():
+        if np.isnan(times).any():
+            raise ValueError("times must not be NaN")
+        offsets = np.concatenate([[0], np.cumsum(inside)])[offsets]
+        times, amps, depths = (None if values is None else values[inside] for values in (times, amps, depths))
+    k = offsets.size - 1
+    counts = np.zeros((k, 6), dtype=np.int64)
+    lags = np.zeros((k, np.arange(0, rules.max_refractory_period, 1 / rules.sampling_rate).size), dtype=np.int64)
+    presence = np.zeros((k, 2))
+    kernels.trains(
+        times,
+        offsets,
+        start,
+        rules.refractory_period,
+        rules.censored_period,
+        rules.sampling_rate,
+        rules.presence_window,
+        _n_windows(end - start, rules),
+        counts,
+        lags,
+        presence,
+    )
+    if counts[:, kernels.N_BACKWARDS].any():
+        raise ValueError("times must rise within each unit")
+    n = counts[:, kernels.N_SPIKES]
+    out = {"n_spikes": n, "firing_rate": n / duration, "presence_ratio": presence[:, 0]}
+    out["presence_ratio_std"] = presence[:, 1]
+    out["isi_violations_hill"] = _hill(counts, duration, rules)
+    out["isi_violations_llobet"] = _llobet(counts, duration, rules)
+    out |= _sliding_refractory_period(counts, lags, rules)
+    out |= _amplitude_metrics(k, amps, offsets, rules)
+    drift = np.full((k, 2), np.nan)
+    if depths is not None:
+        kernels.drifts(times, depths, offsets, start, rules.drift_interval, rules.drift_min_spikes, drift)
+    out["drift"] = drift[:, 0] / duration * 3600
+    out["drift_ptp"] = drift[:, 1]
+    passes = [
+        out["refractory_confidence"] >= rules.confidence,
+        out["noise_cutoff"] < rules.noise_threshold,
+        out["amp_median"] > rules.amp_threshold,
+    ]
+    out["ibl_label"] = np.full(k, np.nan) if amps is None else np.mean(passes, axis=0)
+    return out
+
+
+def _amplitude_metrics(k: int, amps: NDArray | None, offsets: NDArray, rules: MetricRules) -> dict[str, NDArray]:
+    """Metrics that only the amplitudes are needed for; NaN without them."""
+    found = np.full((k, len(_AMPLITUDE_METRICS)), np.nan)
+    if amps is not None:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            logs = np.log(amps)
+        kernels.amplitudes(
+            amps,
+            logs,
+            offsets,
+            rules.noise_quantile,
+            rules.noise_bins - 1,
+            rules.spikes_per_bin,
+            rules.missed_min_bins,
+            _gaussian_weights(rules.missed_sigma),
+            rules.cutoff_bins,
+            rules.cutoff_spikes_per_bin,
+            _gaussian_weights(rules.cutoff_sigma),
+            found,
+        )
+    return dict(zip(_AMPLITUDE_METRICS, found.T.copy(), strict=True))
+
+
 def _window(times: NDArray, offsets: NDArray, window: tuple[float, float] | None) -> tuple[float, float]:
     """Start and end of the recording, s."""
     if window is not None:
@@ -323,17 +346,18 @@ def _hill(counts: NDArray, duration: float, rules: MetricRules) -> NDArray:
     """Rate of refractory violations over the unit's rate."""
     n = counts[:, kernels.N_KEPT]
     time = 2 * n * (rules.refractory_period - rules.censored_period)
-    return counts[:, kernels.N_SHORT] / time / (n / duration) if duration > 0 else np.full(n.size, np.nan)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return counts[:, kernels.N_SHORT] / time / (n / duration)
 
 
 def _llobet(counts: NDArray, duration: float, rules: MetricRules) -> NDArray:
     """Fraction of contaminating spikes under the assumption of many contaminating neurons."""
     n = counts[:, kernels.N_SPIKES]
     censored = rules.censored_period
-    d = 1 - counts[:, kernels.N_PAIRS] * (duration - 2 * n * censored) / (
-        n.astype(float) ** 2 * (rules.refractory_period - censored)
-    )
-    return np.where(n == 0, np.nan, np.clip(1 - np.sqrt(np.maximum(d, 0)), 0, 1))
+    time = n.astype(float) ** 2 * (rules.refractory_period - censored)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        pure = 1 - counts[:, kernels.N_PAIRS] * (duration - 2 * n * censored) / time
+    return np.clip(1 - np.sqrt(np.maximum(pure, 0)), 0, 1)
 
 
 def _sliding_refractory_period(counts: NDArray, lags: NDArray, rules: MetricRules) -> dict[str, NDArray]:
@@ -342,21 +366,37 @@ def _sliding_refractory_period(counts: NDArray, lags: NDArray, rules: MetricRule
     levels = np.arange(0.5, 35, 0.5)
     sample = 1 / rules.sampling_rate
     periods = np.arange(lags.shape[1]) * sample + sample / 2
-    believed = periods > rules.min_refractory_period
+    below_2ms = lags[:, : np.flatnonzero(periods > 0.002)[0] + 1].sum(axis=1)
+    # For as many violations the longest period gives the most confidence: keep the last of each run of equal counts.
     observed = np.cumsum(lags, axis=1)
-    confidence = np.full(n.size, np.nan)
-    contamination = np.full(n.size, np.nan)
-    for unit in np.flatnonzero(n):
-        rate = counts[unit, kernels.N_SECOND] / n[unit]
-        expected = rate * (levels[:, None] / 100) * (periods[believed] + sample / 2) * 2 * n[unit]
-        matrix = 100 * (1 - pdtr(observed[unit, believed], expected))
-        confidence[unit] = matrix[np.flatnonzero(levels >= rules.contamination)[0]].max()
-        enough = np.flatnonzero((matrix >= rules.confidence).any(axis=1))
-        contamination[unit] = levels[enough[0]] if enough.size else np.nan
+    candidate = np.append(np.diff(observed, axis=1) > 0, np.ones((n.size, 1), dtype=bool), axis=1)
+    candidate &= (periods > rules.min_refractory_period) & (n > 0)[:, np.newaxis]
+    unit, period = np.nonzero(candidate)
+    observed = observed[unit, period]
+    first_of_unit = np.flatnonzero(np.diff(unit, prepend=-1))
+    rate = counts[unit, kernels.N_SECOND] / n[unit]
+
+    def confidence_at(level: NDArray) -> NDArray:
+        """The largest confidence that each unit's contamination is below a level, given as a row of `levels`."""
+        expected = rate * (levels[level[unit]] / 100) * (periods[period] + sample / 2) * 2 * n[unit]
+        best = np.full(n.size, -np.inf)
+        if unit.size:
+            best[n > 0] = np.maximum.reduceat(100 * (1 - pdtr(observed, expected)), first_of_unit)
+        return best
+
+    tolerated = np.full(n.size, np.flatnonzero(levels >= rules.contamination)[0])
+    confidence = np.where(n > 0, confidence_at(tolerated), np.nan)
+    # Confidence rises with the level: halve the range of levels that the lowest sufficient one lies in.
+    low, high = np.zeros(n.size, dtype=np.int64), np.full(n.size, levels.size)
+    while np.any(low < high):
+        middle = np.minimum((low + high) // 2, levels.size - 1)
+        enough = confidence_at(middle) >= rules.confidence
+        low, high = np.where(enough | (low == high), low, middle + 1), np.where(enough, middle, high)
+    contamination = np.append(levels, np.nan)[low]
     return {
         "refractory_confidence": confidence,
-        "refractory_contamination": contamination,
-        "n_spikes_below_2ms": lags[:, : np.flatnonzero(periods > 0.002)[0] + 1].sum(axis=1),
+        "refractory_contamination": np.where(n > 0, contamination, np.nan),
+        "n_spikes_below_2ms": below_2ms,
         "refractory_pass": contamination <= rules.contamination,
     }
 
