@@ -12,8 +12,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ingest import clusterings, identity, recordings
 from ingest import facts as session_facts
-from ingest import identity, recordings
 from ingest.facts import Facts
 from ingest.scan import LONGEST, File, Folder, Problem, SessionKey, list_files, printable, summary
 from pipeline import alf
@@ -70,6 +70,8 @@ class Report:
     problems: list[Problem] = field(default_factory=list)
     facts: Facts = field(default_factory=Facts)
     recordings: list[recordings.Recording] = field(default_factory=list)
+    probes: list[clusterings.Probe] = field(default_factory=list)
+    clusterings: list[clusterings.Clustering] = field(default_factory=list)
     changes: list[tuple[str, str, str, str, str]] = field(default_factory=list)
     """For data.Change, beyond what registration sees itself: action, path, detail, old hash, new hash."""
 
@@ -133,6 +135,8 @@ def examine(root: Path, key: SessionKey, path: str, known: Known, time_zone: str
     report.problems += wrong
     recordings.examine(root, report, raw_beside, known)
     _assemble(report, contents)
+    clusterings.examine(root, report)
+    report.problems.sort()
     if not stable or any(problem.reason in PASSING for problem in report.problems):
         report.folder = report.folder._replace(signature="")
     return report

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from ingest import identity
+from ingest import insertion_rows
+from ingest.insertion_rows import Insertion
 from ingest.recordings import Recording
 from ingest.scan import SessionKey
 from ingest.writing import Writer
@@ -39,7 +40,8 @@ def write(writer: Writer, repository: str, found: Sequence[Registered]) -> None:
     """Bring the tables up to the recordings of some sessions."""
     if not found:
         return
-    _insertions(writer, found)
+    described = [(one.session, one.recording) for one in found]
+    insertion_rows.write(writer, [Insertion(s, r.probe_label, r.probe_serial, r.probe_model) for s, r in described])
     rows = [_recording_row(one) for one in found]
     there = _rows(ephys.Recording, RECORDING, [one.dataset_id for one in found])
     writer.put(ephys.Recording, RECORDING, [row for row in rows if there.get(row[0]) != row], "update")
@@ -62,35 +64,6 @@ def raw_hashes(dataset_ids: Iterable[str]) -> dict[str, str]:
     ids = [{"dataset_id": one} for one in dataset_ids]
     rows = fetch_columns(ephys.Compression & ids, "dataset_id", "raw_hash").to_pylist() if ids else []
     return {row["dataset_id"]: row["raw_hash"] for row in rows if row["raw_hash"]}
-
-
-def _insertions(writer: Writer, found: Sequence[Registered]) -> None:
-    """Probes and insertions that the recordings name; what a person or a rig said of them before stays."""
-    writer.ensure(ephys.ProbeModel, {(one.recording.probe_model,) for one in found if one.recording.probe_model})
-    probes = {r.probe_serial: r.probe_model for r in (one.recording for one in found) if r.probe_serial}
-    writer.put(ephys.Probe, ("probe_serial", "probe_model"), list(probes.items()), "skip")
-    wanted: dict[tuple, str | None] = {}
-    for one in found:
-        if one.recording.probe_label:
-            key = (*one.session, one.recording.probe_label)
-            wanted[key] = wanted.get(key) or one.recording.probe_serial
-    if not wanted:
-        return
-    names = (*SESSION, "probe_label", "pid", "probe_serial")
-    query = ephys.ProbeInsertion & [dict(zip(SESSION, key, strict=True)) for key in {key[:4] for key in wanted}]
-    there = {}
-    for row in fetch_columns(query, *names).to_pylist():
-        key = (row["lab"], row["subject"], str(row["session_date"]), row["session_number"], row["probe_label"])
-        there[key] = (row["pid"], row["probe_serial"])
-    new = [
-        (*key, identity.dataset_id(identity.session_path(*key[:4]), f"alf/{key[4]}"), serial)
-        for key, serial in wanted.items()
-        if key not in there
-    ]
-    writer.put(ephys.ProbeInsertion, names, new, "skip")
-    for key, serial in wanted.items():
-        if serial and key in there and there[key][1] is None and not writer.dry_run:
-            ephys.ProbeInsertion.update1(dict(zip(names[:5], key, strict=True)) | {"probe_serial": serial})
 
 
 def _recording_row(one: Registered) -> tuple:

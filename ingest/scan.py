@@ -30,7 +30,7 @@ NEVER_DATA = (".flag", ".cbin.part", ".ch.part", ".bin.part", ".cbin.journal")
 IGNORED_FOLDERS = (".*", "_devices", "spike_sorters", "__pycache__", "snapshot", "logs")
 """Names of folders in which nothing is looked for: hidden ones, stubs of devices, the sorters' own output, pictures."""
 
-RULES = 1
+RULES = 2
 """Goes into signatures: a change of what is refused raises it, and every session is examined again."""
 
 LONGEST = {"lab": 32, "subject": 64, "rel_path": 255, "file_path": 500}  # characters, as in the tables

@@ -137,6 +137,34 @@ def path_of(key: Mapping[str, Any], rel_path: str) -> Path:
     raise InvalidData(f"{_session_path(key)}/{rel_path}", "vanished", "no copy is online here", _INGEST)
 
 
+def paths_of(key: Mapping[str, Any], hashes: Mapping[str, str]) -> dict[str, Path]:
+    """The files of some datasets of a session on this computer, each with the content that is asked for.
+
+    Parameters
+    ----------
+    key : primary key of the session (other entries are ignored).
+    hashes : path below the session -> md5 of the content.
+
+    Raises
+    ------
+    InvalidData : no copy of a file is here, or it is not as it was registered.
+    """
+    from pipeline.schemas import acquisition, data
+
+    if not hashes:
+        return {}
+    session = {name: key[name] for name in acquisition.Session.primary_key}
+    chosen = (data.Dataset & session & [{"rel_path": path} for path in sorted(hashes)]).proj("rel_path", "dataset_hash")
+    records = (data.FileRecord & _ONLINE).proj("file_path", "record_hash", "record_size", "modified_ns")
+    found = {one["rel_path"]: one for one in _with_paths((chosen * records).to_dicts(order_by="rel_path, repository"))}
+    for path, md5 in hashes.items():
+        one = found.get(path)
+        if one is None or one["path"] is None or one["record_hash"] != md5:
+            raise InvalidData(f"{_session_path(key)}/{path}", "vanished", "no copy is online here", _INGEST)
+        _check_unchanged(one)
+    return {path: found[path]["path"] for path in hashes}
+
+
 def open_recording(key: Mapping[str, Any], band: str = "ap", probe: str | None = None) -> Recording:
     """Open a raw recording of a session, whichever form its file has: an array (n_samples, n_channels) from `cbin`.
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from pipeline.errors import InvalidSettings
@@ -19,6 +19,23 @@ from pipeline.errors import InvalidSettings
 CONFIG_NAME = "neurojoint.toml"
 LONGEST_SCHEMA_NAME = len("behavior_analysis")
 LONGEST_DATABASE_SCHEMA = 30  # characters; longer ones give constraint names that MySQL refuses
+
+
+class Sorter(BaseModel):
+    """A program that sorts spikes: how it is called, and with which parameters (docs/sorting.md)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    command: tuple[str, ...] = Field(min_length=1)
+    """Program and arguments, with placeholders in braces (`{job}`, `{runner}`, …); no shell sees them."""
+    parameters: dict[str, Any] = {}
+    """What the program is told; part of what makes a sorting another one."""
+    version: str = ""
+    """A version that a person states; another one makes a sorting another one too."""
+    environment: dict[str, str] = {}
+    """Variables that are added to the program's environment."""
+    timeout: float = Field(default=86_400.0, gt=0)
+    """After so many seconds the program is ended."""
 
 
 class Settings(BaseSettings):
@@ -58,9 +75,15 @@ class Settings(BaseSettings):
     """The folder that holds the ALF tree (`lab/Subjects/subject/date/number`)."""
     processes: int = Field(default_factory=lambda: usable_cpus(), ge=1)
     """How many processes hash, compress and compute at once on this machine."""
+    cache_size: float = Field(default=50.0, ge=0)
+    """How large the arrays that this machine keeps under `home`/cache may be, 10^9 byte."""
+    sorters: dict[str, Sorter] = {}
+    """Spike sorters by name, which is also the name of the folder of their results: tables `[sorters.<name>]`."""
+    scratch: Path | None = None
+    """The folder for what a spike sorter needs while it runs. None: `scratch` in the home."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
-    @field_validator("home", "data_root", "database_password_file", mode="after")
+    @field_validator("home", "data_root", "database_password_file", "scratch", mode="after")
     @classmethod
     def _absolute(cls, path: Path | None) -> Path | None:
         return None if path is None else path.expanduser().absolute()
@@ -76,6 +99,14 @@ class Settings(BaseSettings):
         if url is not None and not re.match(r"(postgresql|postgres|mysql)://", url.get_secret_value()):
             raise ValueError("must begin with postgresql:// or mysql://")
         return url
+
+    @field_validator("sorters", mode="after")
+    @classmethod
+    def _names_of_folders(cls, sorters: dict[str, Sorter]) -> dict[str, Sorter]:
+        for name in sorters:
+            if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", name) or name.startswith("probe"):
+                raise ValueError(f"{name!r} must be letters, digits, _ and -, and not begin with probe")
+        return sorters
 
     @field_validator("log_level", mode="before")
     @classmethod
@@ -221,7 +252,7 @@ class _TomlFile(PydanticBaseSettingsSource):
         if secrets and path.stat().st_mode & 0o077 and _holds_password(values):
             raise InvalidSettings(f"{path} holds a password and others may read it", f"chmod 600 {path}")
         # A relative path means: seen from the file, wherever the command is started.
-        for name in ("home", "data_root", "database_password_file"):
+        for name in ("home", "data_root", "database_password_file", "scratch"):
             if isinstance(values.get(name), str):
                 values[name] = path.parent / Path(values[name]).expanduser()
         return values

@@ -1,11 +1,22 @@
 """Electrophysiology: the probes, where they were inserted, what was recorded with them, and how it was sorted."""
 
 import datajoint as dj
+import numpy as np
+import pyarrow as pa
 
+from pipeline import alf_sorting, clusterings, files
+from pipeline.analysis.signals import ChannelStatistics
 from pipeline.database import registry
+from pipeline.database.bulk import fetch_columns, insert_many
 from pipeline.schemas import acquisition, data  # noqa: F401 - parents of foreign keys
+from pipeline.spikes import attributes, grouped, raw_snippet, spikes, templates
+
+__all__ = ["grouped", "raw_snippet", "spikes", "templates"]
 
 schema = registry.schema(__name__)
+
+PIECES = {"ap": (24, 1.0, 4096), "lf": (40, 4.0, 2048)}
+"""What RecordingSignal reads of a band: pieces, length of each (s), samples of a segment of the spectrum."""
 
 
 @schema
@@ -131,11 +142,44 @@ class RecordingSignal(dj.Computed):
     spectrum_frequencies       : <blob>          # (n frequencies,) Hz, float32
     spectrum_power             : <blob>          # (n channels, n frequencies) power density, uV^2/Hz, float32
     """
+    fingerprint = "signal_fingerprint"
 
     @property
     def key_source(self):
-        return Recording.proj() & False
+        """Recordings of probes whose file is here and that have a gain."""
+        online = (data.FileRecord & {"file_state": "online"}).proj()
+        return Recording.proj() & (Recording & "band <> 'nidq'" & "volts_per_bit IS NOT NULL").proj() & online
 
+    def current_fingerprints(self, key: dict | None = None) -> pa.Table:
+        """Key and fingerprint of every recording (of `key`) that should have a row now."""
+        names = ("dataset_id", "dataset_hash", "raw_hash")
+        rows = fetch_columns((data.Dataset & self.key_source & (key or {})).extend(Compression), *names)
+        hashes = [raw or md5 for md5, raw in zip(*(rows[name].to_pylist() for name in names[1:]), strict=True)]
+        return pa.table({"dataset_id": rows["dataset_id"], "fingerprint": pa.array(hashes, pa.string())})
+
+    def make(self, key):
+        fingerprint = self.current_fingerprints(key)["fingerprint"][0].as_py()
+        n_pieces, seconds, segment = PIECES[(Recording & key).fetch1("band")]
+        with files.open_recording(key) as recording:
+            gains = np.asarray(recording.volts_per_bit)
+            kept = np.flatnonzero(gains < 1)  # digital words have a factor of 1
+            statistics = ChannelStatistics(recording.sample_rate, gains[kept] * 1e6, segment)
+            length = min(round(seconds * recording.sample_rate), recording.n_samples)
+            n_pieces = min(n_pieces, recording.n_samples // max(length, 1))
+            for first in np.linspace(0, recording.n_samples - length, n_pieces).astype(int).tolist():
+                statistics.add(recording.read(first, first + length)[:, kept])
+        self.insert1(
+            key
+            | {
+                "signal_fingerprint": fingerprint,
+                "n_signal_channels": len(kept),
+                "n_pieces": n_pieces,
+                "piece_duration": length / recording.sample_rate,
+                "signal_rms": statistics.rms.astype(np.float32),
+                "spectrum_frequencies": statistics.frequencies.astype(np.float32),
+                "spectrum_power": statistics.power.astype(np.float32),
+            }
+        )
 
 @schema
 class Sorter(dj.Lookup):
@@ -167,10 +211,10 @@ class Clustering(dj.Manual):
     -> [nullable] Sorter
     clustering_collection      : varchar(128)    # folder below the session, without the revision
     clustering_revision=""     : varchar(64)     # the folder #revision#, empty for the first version
-    clustering_state           : enum('online', 'missing')  # missing: its files are gone
+    clustering_state           : enum('online', 'refused', 'missing')  # refused: its spikes may not be read; missing: they are gone
     default_clustering         : bool            # the one that is meant where none is named; one for each insertion
     clustering_fingerprint     : char(32)        # md5 over the hashes of its files and over what was refused
-    clustering_files           : json            # object.attribute -> path below the session of each file that may be read
+    clustering_files           : json            # object.attribute -> [path below the session, md5] of each file that may be read
     clustering_refused         : json            # object.attribute -> reason, for what is in quarantine
     """
 
@@ -200,6 +244,7 @@ class ClusterSet(dj.Imported):
     clusters_present           : json            # list of object.attribute that were read
     clusters_refused           : json            # object.attribute -> reason, for what is in quarantine; null in the rows
     """
+    fingerprint = "clusters_fingerprint"
 
     class Cluster(dj.Part):
         definition = """
@@ -216,3 +261,31 @@ class ClusterSet(dj.Imported):
         peak_to_trough=null        : float64         # of the mean waveform, ms
         sorter_label=null          : varchar(16)     # what the sorter or a curator calls it, e.g. good, mua, noise
         """
+
+    @property
+    def key_source(self):
+        """Clusterings whose spikes can be read."""
+        return Clustering.proj() & (Clustering & {"clustering_state": "online"}).proj()
+
+    def current_fingerprints(self, key: dict | None = None) -> pa.Table:
+        """Key and fingerprint of every clustering (of `key`) that should have a row now."""
+        query = Clustering & {"clustering_state": "online"} & (key or {})
+        rows = fetch_columns(query, *Clustering.primary_key, "clustering_fingerprint")
+        return rows.rename_columns([*Clustering.primary_key, "fingerprint"])
+
+    def make(self, key):
+        row = clusterings.find(key)
+        found = alf_sorting.examine(attributes(row, row["clustering_files"]))
+        self.insert1(
+            key
+            | {
+                "clusters_fingerprint": row["clustering_fingerprint"],
+                "n_clusters": len(found.clusters["cluster_id"]),
+                "n_spikes": found.n_spikes,
+                "first_spike": found.first,
+                "last_spike": found.last,
+                "clusters_present": found.read,
+                "clusters_refused": row["clustering_refused"],
+            }
+        )
+        insert_many(self.Cluster, key | found.clusters)

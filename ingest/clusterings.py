@@ -1,0 +1,200 @@
+"""Sorted spikes in session folders: which files make one clustering, and what of them must not be read."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ingest.scan import Problem, printable
+from pipeline import alf_sorting
+from pipeline.alf_reader import load
+from pipeline.errors import InvalidData
+
+if TYPE_CHECKING:
+    from ingest.examine import Found, Report
+
+_FORMATS = ("npy", "pqt", "csv", "tsv", "htsv")
+"""Formats that are read; of several files of one attribute the first of these counts."""
+_ARRAYS_ONLY = ("spikes", "templates", "channels")
+DESCRIPTION = "alf/probes.description.json"
+
+
+@dataclass(frozen=True)
+class Clustering:
+    """One sorting of one insertion in one revision."""
+
+    name: str  # folder below alf, with the revision
+    probe_label: str
+    sorter: str | None
+    collection: str
+    revision: str
+    fingerprint: str  # md5
+    files: dict[str, tuple[str, str]]  # object.attribute -> path below the session, md5; what may be read
+    refused: dict[str, str]  # object.attribute -> reason
+
+    @property
+    def is_readable(self) -> bool:
+        """Whether its spikes may be read."""
+        return all(name in self.files for name in alf_sorting.NEEDED)
+
+
+@dataclass(frozen=True)
+class Probe:
+    """An insertion that a session has."""
+
+    label: str
+    serial: str | None = None
+    model: str | None = None
+
+
+def examine(root: Path, report: Report) -> None:
+    """Fill `report.clusterings` and `report.probes`; report what breaks the rules of `pipeline.alf_sorting`.
+
+    The default objects in `report.objects` lose the columns that are refused here.
+    """
+    sorted_files: dict[str, list[Found]] = defaultdict(list)
+    for file in report.files:
+        if file.alf_object in alf_sorting.OBJECTS or file.alf_object == "channels":
+            if _label_of(file.collection):
+                sorted_files[file.collection].append(file)
+        elif file.rel_path == DESCRIPTION:
+            report.probes += _described(root, report, file)
+    if not sorted_files:
+        return
+    labels = {_label_of(collection) for collection in sorted_files} - {probe.label for probe in report.probes}
+    report.probes += [Probe(label) for label in sorted(labels)]
+    bad = {(problem.path, problem.column) for problem in report.problems}
+    refused: set[Problem] = set()
+    for collection, files in sorted(sorted_files.items()):
+        for revision in _revisions(files):
+            one, problems = _clustering(root, collection, revision, _versions(files, revision), bad)
+            report.clusterings.append(one)
+            refused |= {problem for problem in problems if (problem.path, problem.column) not in bad}
+    report.problems += sorted(refused)
+    _refuse_in_objects(report, refused)
+
+
+def _label_of(collection: str) -> str:
+    """The probe of a collection: the folder below `alf`; empty where the collection is of no probe.
+
+    >>> _label_of("alf/probe00/pykilosort"), _label_of("alf")
+    ('probe00', '')
+    """
+    begin, _, rest = collection.partition("/")
+    return rest.partition("/")[0][:32] if begin == "alf" else ""
+
+
+def _revisions(files: Iterable[Found]) -> list[str]:
+    """The revisions that sort anew: those of spikes, templates, or of clusters beyond their places in the brain."""
+    return sorted(
+        {
+            file.revision
+            for file in files
+            if file.alf_object in alf_sorting.OBJECTS
+            and not (file.alf_object == "clusters" and file.attribute in alf_sorting.PLACES)
+        }
+    )
+
+
+def _versions(files: Iterable[Found], revision: str) -> dict[str, list[Found]]:
+    """object.attribute -> the files of its last version that is not after `revision`, in the format that counts."""
+    versions: dict[str, list[Found]] = defaultdict(list)
+    for file in files:
+        name = f"{file.alf_object}.{file.attribute}"
+        formats = _FORMATS[:1] if file.alf_object in _ARRAYS_ONLY else _FORMATS
+        is_read = file.extension in formats and not (
+            file.attribute in alf_sorting.PLACES or (file.alf_object == "channels" and name not in alf_sorting.BESIDE)
+        )
+        if file.revision <= revision and is_read:
+            versions[name].append(file)
+    chosen = {}
+    for name, found in versions.items():
+        last = max(file.revision for file in found)
+        found = [file for file in found if file.revision == last]
+        first = min(_FORMATS.index(file.extension) for file in found)
+        chosen[name] = sorted(file for file in found if file.extension == _FORMATS[first])
+    return chosen
+
+
+def _clustering(
+    root: Path, collection: str, revision: str, versions: dict[str, list[Found]], bad: set[tuple[str, str]]
+) -> tuple[Clustering, list[Problem]]:
+    """One clustering, and what is refused of its files."""
+    refused: dict[str, str] = {}
+    problems = []
+    good: dict[str, Found] = {}
+    for name, files in sorted(versions.items()):
+        attribute = name.partition(".")[2]
+        if len({file.md5 for file in files}) > 1:
+            refused[name] = "duplicate_column"
+            detail = f"{' and '.join(file.rel_path.rpartition('/')[2] for file in files)} differ"
+            problems += [Problem(file.file_path, "duplicate_column", detail[:1000], attribute) for file in files]
+        else:
+            good[name] = files[0]
+    found = alf_sorting.examine({name: root / file.file_path for name, file in good.items()})
+    for name, reason, detail in found.refused:
+        refused[name] = reason
+        problems.append(Problem(good[name].file_path, reason, printable(detail)[:1000], name.partition(".")[2]))
+    accepted = {name: (good[name].rel_path, good[name].md5) for name in found.read}
+    folder = collection.removeprefix("alf/")
+    below = folder.split("/")[1:]
+    name = f"{folder}/#{revision}#" if revision else folder
+    return (
+        Clustering(
+            name[:96], _label_of(collection), below[0][:64] if below else None, collection, revision,
+            _fingerprint(accepted, refused), accepted, refused,
+        ),
+        problems,
+    )  # fmt: skip
+
+
+def _fingerprint(files: dict[str, tuple[str, str]], refused: dict[str, str]) -> str:
+    digest = hashlib.md5(usedforsecurity=False)
+    for name, (path, md5) in sorted(files.items()):
+        digest.update(f"{name}\0{path}\0{md5}\n".encode())
+    for name, reason in sorted(refused.items()):
+        digest.update(f"{name}\1{reason}\n".encode())
+    return digest.hexdigest()
+
+
+def _refuse_in_objects(report: Report, refused: set[Problem]) -> None:
+    """Take what is refused from the default objects, too, so that nobody reads it as a plain ALF object."""
+    from ingest.examine import default_versions, without_revision
+
+    paths = {problem.path: problem for problem in refused}
+    default = default_versions([(without_revision(f.rel_path, f.revision), f.revision) for f in report.files])
+    by_object: dict[tuple[str, str], dict[str, str]] = defaultdict(dict)
+    for file in report.files:
+        version = (without_revision(file.rel_path, file.revision), file.revision)
+        if file.file_path in paths and version in default:
+            by_object[file.collection, file.alf_object][file.attribute] = paths[file.file_path].reason
+    for i, one in enumerate(report.objects):
+        if reasons := by_object.get((one.collection, one.alf_object)):
+            text = one.fingerprint + "".join(f"{name}\1{why}\n" for name, why in sorted(reasons.items()))
+            report.objects[i] = one._replace(
+                fingerprint=hashlib.md5(text.encode(), usedforsecurity=False).hexdigest(),
+                accepted=[name for name in one.accepted if name not in reasons],
+                refused=one.refused | reasons,
+            )
+
+
+def _described(root: Path, report: Report, file: Found) -> list[Probe]:
+    """What `probes.description.json` says of the probes of a session."""
+    try:
+        content: Any = load(root / file.file_path, file.rel_path)
+    except InvalidData as error:
+        report.problems.append(Problem(file.file_path, "bad_metadata", error.detail[:1000]))
+        return []
+    found = []
+    for one in content if isinstance(content, list) else [content]:
+        label = one.get("label") if isinstance(one, dict) else None
+        if not isinstance(label, str) or not label.strip():
+            report.problems.append(Problem(file.file_path, "bad_metadata", "a probe without a label"))
+            continue
+        serial, model = (str(one[key]) if one.get(key) else None for key in ("serial", "model"))
+        found.append(Probe(printable(label)[:32], serial and printable(serial)[:64], model and printable(model)[:64]))
+    return found

@@ -1,0 +1,53 @@
+"""Rows of probes and insertions, whatever file of a session names them; what was said of them before stays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from ingest import identity
+from ingest.scan import SessionKey
+from ingest.session_rows import SESSION, fetch_for, session_key
+from ingest.writing import Writer
+from pipeline.schemas import ephys
+
+
+class Insertion(NamedTuple):
+    """An insertion that a file names."""
+
+    session: SessionKey
+    label: str
+    serial: str | None = None
+    model: str | None = None
+
+
+def pid(session: SessionKey, label: str) -> str:
+    """The identifier that an insertion gets where none is given."""
+    return identity.dataset_id(identity.session_path(*session), f"alf/{label}")
+
+
+def write(writer: Writer, found: Iterable[Insertion]) -> None:
+    """Enter probes and insertions that are new, and the probe of insertions that have none yet."""
+    found = [one for one in found if one.label]
+    if not found:
+        return
+    writer.ensure(ephys.ProbeModel, {(one.model,) for one in found if one.model})
+    probes: dict[str, str | None] = {}
+    for one in found:
+        if one.serial:
+            probes[one.serial] = one.model or probes.get(one.serial)
+    writer.put(ephys.Probe, ("probe_serial", "probe_model"), list(probes.items()), "skip")
+    wanted: dict[tuple, str | None] = {}
+    for one in found:
+        key = (*one.session, one.label)
+        wanted[key] = wanted.get(key) or one.serial
+    names = (*SESSION, "probe_label", "pid", "probe_serial")
+    there = {
+        (*session_key(row), row["probe_label"]): row["probe_serial"]
+        for row in fetch_for(ephys.ProbeInsertion, sorted({one.session for one in found}), names)
+    }
+    new = [(*key, pid(SessionKey(*key[:4]), key[4]), serial) for key, serial in wanted.items() if key not in there]
+    writer.put(ephys.ProbeInsertion, names, new, "skip")
+    for key, serial in wanted.items():
+        if serial and key in there and there[key] is None and not writer.dry_run:
+            ephys.ProbeInsertion.update1(dict(zip(names[:5], key, strict=True)) | {"probe_serial": serial})

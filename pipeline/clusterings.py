@@ -1,0 +1,117 @@
+"""Which clustering of an insertion is meant: the one that is named, the one a person chose, else that of the rules."""
+
+from __future__ import annotations
+
+import getpass
+import json
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import Any
+
+from pipeline.database.bulk import fetch_columns
+from pipeline.errors import NeurojointError
+
+WITHOUT_SORTER = 1000
+"""Rank of files that lie in the folder of the probe itself: after all sorters that are named."""
+
+_STATES = ("online", "refused", "missing")
+
+
+def find(insertion: str | Mapping[str, Any], clustering: str | None = None) -> dict[str, Any]:
+    """The row of ephys.Clustering that is meant.
+
+    Parameters
+    ----------
+    insertion : pid, or a mapping that holds the primary key of the insertion; where it holds `clustering`, too, that
+        one is meant.
+    clustering : its name, e.g. `probe00/pykilosort/#2024-05-06#`; by default the default of the insertion.
+
+    Raises
+    ------
+    NeurojointError : no such insertion or clustering; the message names those that there are.
+    """
+    from pipeline.schemas import ephys
+
+    if isinstance(insertion, str):
+        query = ephys.Clustering * (ephys.ProbeInsertion & {"pid": insertion}).proj()
+    else:
+        key = {name: insertion[name] for name in ephys.ProbeInsertion.primary_key}
+        query = ephys.Clustering & key
+        clustering = clustering or insertion.get("clustering")
+    chosen = {"default_clustering": True} if clustering is None else {"clustering": clustering}
+    rows = (query & chosen).to_dicts()
+    if rows:
+        return rows[0] | {name: parsed(rows[0][name]) for name in ("clustering_files", "clustering_refused")}
+    names = sorted(query.to_arrays("clustering"))
+    if names:
+        raise NeurojointError(f"the insertion has no clustering {clustering}", f"it has {', '.join(names)}")
+    named = insertion if isinstance(insertion, str) else "/".join(str(part) for part in key.values())
+    raise NeurojointError(f"there are no sorted spikes of {named}", "`neurojoint clusterings` lists what there is")
+
+
+def choose(insertion: str | Mapping[str, Any], clustering: str | None) -> str | None:
+    """Make a clustering the default of its insertion, whatever the rules say; None lets the rules choose again.
+
+    Returns
+    -------
+    The name of the clustering that is the default now.
+
+    Raises
+    ------
+    NeurojointError : no such insertion or clustering.
+    """
+    from pipeline.schemas import ephys
+
+    named = find(insertion, clustering)
+    key = {name: named[name] for name in ephys.ProbeInsertion.primary_key}
+    with ephys.Clustering().connection.transaction:
+        (ephys.DefaultClustering & key).delete_quick()
+        if clustering is not None:
+            user = getpass.getuser()[:64]
+            ephys.DefaultClustering.insert1(key | {"chosen_clustering": clustering, "chosen_by": user})
+        rows = (ephys.Clustering & key).to_dicts()
+        before = {row["clustering"]: row["default_clustering"] for row in rows}
+        mark_defaults(rows)
+        for row in rows:
+            if before[row["clustering"]] != row["default_clustering"]:
+                names = [*ephys.Clustering.primary_key, "default_clustering"]
+                ephys.Clustering.update1({name: row[name] for name in names})
+    return next((row["clustering"] for row in rows if row["default_clustering"]), None)
+
+
+def mark_defaults(rows: list[dict[str, Any]]) -> None:
+    """Set `default_clustering` in all rows of some insertions.
+
+    What a person chose goes first (ephys.DefaultClustering); then what can be read, the sorter with the lowest rank
+    (ephys.Sorter), the latest revision, the first by name. A clustering whose files are gone is never the default.
+    """
+    from pipeline.schemas import ephys
+
+    insertion = ephys.ProbeInsertion.primary_key
+    ranks = dict(zip(*ephys.Sorter.to_arrays("sorter", "sorter_rank"), strict=True)) | {None: WITHOUT_SORTER}
+    groups: dict[tuple, list[dict[str, Any]]] = defaultdict(list)
+    for row in rows:
+        row["default_clustering"] = False
+        if row["clustering_state"] != "missing":
+            groups[tuple(str(row[name]) for name in insertion)].append(row)
+    if not groups:
+        return
+    keys = [{name: row[name] for name in insertion} for row in (group[0] for group in groups.values())]
+    chosen = fetch_columns(ephys.DefaultClustering & keys, *insertion, "chosen_clustering").to_pylist()
+    by_insertion = {tuple(str(row[name]) for name in insertion): row["chosen_clustering"] for row in chosen}
+    for key, group in groups.items():
+        group.sort(key=lambda row: row["clustering"])
+        group.sort(key=lambda row: row["clustering_revision"], reverse=True)
+        group.sort(
+            key=lambda row: (
+                row["clustering"] != by_insertion.get(key),
+                _STATES.index(row["clustering_state"]),
+                ranks.get(row["sorter"], 100),
+            )
+        )
+        group[0]["default_clustering"] = True
+
+
+def parsed(value: Any) -> Any:
+    """What a JSON column holds, whether it came as text or not."""
+    return json.loads(value) if isinstance(value, str) else value

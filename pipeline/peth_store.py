@@ -1,0 +1,206 @@
+"""Activity around events of the trials, for all units and any split of the trials; kept by content once computed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pipeline import array_cache, clusterings
+from pipeline import spikes as store
+from pipeline.analysis import conventions, peths, responses
+from pipeline.errors import NeurojointError
+from pipeline.spikes import GroupedSpikes
+
+LAYOUT = 1
+"""Goes into the names of kept results: a change of what is computed raises it."""
+
+NAMES = {
+    "side": ("left", "right"),
+    "choice": ("left", "right"),
+    "feedback": ("error", "correct"),
+    "block": ("left", "right"),
+}
+"""Split of the trials -> its conditions, in the order of `pipeline.analysis.responses.trial_groups`."""
+
+SPLITS = (*NAMES, "contrast", "probability")
+
+
+@dataclass(frozen=True)
+class UnitPeths:
+    """Firing rates around an event."""
+
+    cluster_ids: np.ndarray  # (k,) int32
+    times: np.ndarray  # (n_bins,) centres of the bins, s from the event
+    mean: np.ndarray  # (k, c, n_bins) Hz; NaN for a condition without events
+    sem: np.ndarray  # (k, c, n_bins) standard error over trials, Hz
+    n: np.ndarray  # (c,) events of each condition
+    conditions: list[str]  # (c,) e.g. left, right; `all` where the trials are not split
+
+
+def compute(
+    found: GroupedSpikes,
+    events: np.ndarray,
+    labels: np.ndarray | None = None,
+    window: tuple[float, float] = (-0.5, 1.0),
+    bin_size: float = 0.02,
+    smoothing: float = 0.02,
+    cluster_ids: Sequence[int] | None = None,
+) -> UnitPeths:
+    """Peri-event time histograms of units, from grouped spikes; nothing is kept.
+
+    Parameters
+    ----------
+    found : the spikes.
+    events : (n_trials,) s from session start; NaN, and times outside of the recording, are left out.
+    labels : (n_trials,) condition of each trial, strings; trials whose label is empty are left out. None: no split.
+    window : start and end, s from the event.
+    bin_size, smoothing : s; width of a bin, standard deviation of the Gaussian (0: none).
+    cluster_ids : units, by default all.
+    """
+    ids = found.cluster_ids if cluster_ids is None else np.asarray(list(cluster_ids), np.int32)
+    times, offsets = found.select(ids.tolist())
+    events = within_recording(found, events)
+    names, codes = np.array(["all"]), None
+    if labels is not None:
+        names, codes = np.unique(labels, return_inverse=True)
+        events = np.where(labels == "", np.nan, events)
+        names = names[np.isin(np.arange(len(names)), codes[np.isfinite(events)])]
+    result = peths.peths(times, offsets, events, -window[0], window[1], bin_size, smoothing, codes)
+    shape = (len(ids), len(names), len(result.bins))
+    return UnitPeths(
+        ids, result.bins, result.mean.reshape(shape), result.sem.reshape(shape), np.atleast_1d(result.n), names.tolist()
+    )
+
+
+def unit_peths(
+    insertion: str | Mapping[str, Any],
+    event: str = "stim_on",
+    split: str | Sequence[str] | np.ndarray | None = None,
+    clusters: Iterable[int] | None = None,
+    window: tuple[float, float] | None = None,
+    bin_size: float | None = None,
+    smoothing: float | None = None,
+    clustering: str | None = None,
+) -> UnitPeths:
+    """Firing rates around an event of the trials, computed when they are first asked for.
+
+    Parameters
+    ----------
+    insertion : pid, or a mapping with the primary key of the insertion.
+    event : a name in AlignmentEvent, or a column of behavior.TrialSet.Trial with times.
+    split : `side`, `choice`, `feedback`, `block`, `contrast` (signed, percent), `probability` (of left), several of
+        them (`["side", "feedback"]`: each combination that occurs), or one label a trial (strings; "" leaves it out).
+    clusters : units, by default all.
+    window, bin_size, smoothing : s; by default those of the event.
+    clustering : by default the default of the insertion.
+
+    Raises
+    ------
+    NeurojointError : no such insertion, event or split, or the session has no trials or lacks the columns.
+    """
+    from pipeline.schemas import behavior
+
+    row = clusterings.find(insertion, clustering)
+    rule = event_rule(event)
+    session = {name: row[name] for name in behavior.TrialSet.primary_key}
+    fingerprints = (behavior.TrialSet & session).to_arrays("trials_fingerprint")
+    if not len(fingerprints):
+        raise NeurojointError("the session has no trials in the tables", "ingest its trials, then `neurojoint work`")
+    window = (rule["window_start"], rule["window_end"]) if window is None else (float(window[0]), float(window[1]))
+    bin_size = rule["event_bin"] if bin_size is None else float(bin_size)
+    smoothing = rule["event_smoothing"] if smoothing is None else float(smoothing)
+    ids = None if clusters is None else [int(one) for one in clusters]
+    given = split.tolist() if isinstance(split, np.ndarray) else split
+    parts = [
+        LAYOUT, store.content_key(row), fingerprints[0], rule["trials_column"], given, ids, window, bin_size, smoothing,
+    ]  # fmt: skip
+    key = hashlib.md5(json.dumps(parts).encode(), usedforsecurity=False).hexdigest()
+
+    def build() -> dict[str, np.ndarray]:
+        trials = behavior.fetch_trials(session)
+        if rule["trials_column"] not in trials:
+            raise NeurojointError(f"the trials have no {rule['trials_column']}", "choose another event")
+        labels = None if split is None else labels_of(trials, split)
+        events = trials[rule["trials_column"]]
+        made = compute(store.grouped(row), events, labels, window, bin_size, smoothing, ids)
+        values = {name: getattr(made, name) for name in ("cluster_ids", "times", "n")}
+        values |= {name: getattr(made, name).astype(np.float32) for name in ("mean", "sem")}
+        return values | {"conditions": np.array(made.conditions, dtype=np.str_)}
+
+    kept = array_cache.arrays("peths", key, build)
+    return UnitPeths(**kept | {"conditions": kept["conditions"].tolist()})
+
+
+def labels_of(trials: Mapping[str, np.ndarray], split: str | Sequence[str] | np.ndarray) -> np.ndarray:
+    """The condition of each trial as a string, empty where it has none.
+
+    Raises
+    ------
+    NeurojointError : no such split, or the trials lack its columns.
+
+    Examples
+    --------
+    >>> labels_of({"choice": [1, -1, 0], "feedback_type": [1, -1, -1]}, ["choice", "feedback"]).tolist()
+    ['left correct', 'right error', '']
+    """
+    if isinstance(split, np.ndarray):
+        if split.shape != (conventions.n_trials(trials),):
+            raise NeurojointError(f"{split.shape} labels for {conventions.n_trials(trials)} trials", "one for each")
+        return split.astype(np.str_)
+    each = [_labels(trials, name) for name in ([split] if isinstance(split, str) else split)]
+    together = [" ".join(parts) if all(parts) else "" for parts in zip(*each, strict=True)]
+    return np.array(together, dtype=np.str_)
+
+
+def event_rule(event: str) -> dict[str, Any]:
+    """The row of AlignmentEvent, or for a column of the trials the row of stim_on with that column.
+
+    Raises
+    ------
+    NeurojointError : it is neither.
+    """
+    from pipeline import alf
+    from pipeline.schemas import ephys_analysis
+
+    rows = {row["event"]: row for row in ephys_analysis.AlignmentEvent.to_dicts()}
+    if event in rows:
+        return rows[event]
+    columns = {column.name for column in alf.TRIALS if column.unit == "s" and column.ordered}
+    if event in columns:
+        return next(iter(rows.values())) | {"event": event, "trials_column": event}
+    raise NeurojointError(f"there is no event {event!r}", f"known are {', '.join([*rows, *sorted(columns)])}")
+
+
+def within_recording(found: GroupedSpikes, events: np.ndarray) -> np.ndarray:
+    """The events, NaN where they lie before the first or after the last spike of all units, (n,) s."""
+    events = np.array(events, np.float64)
+    if not len(found):
+        return np.full(len(events), np.nan)
+    filled = np.flatnonzero(found.n_spikes)
+    first = min(found.times[found.offsets[i]] for i in filled)
+    last = max(found.times[found.offsets[i + 1] - 1] for i in filled)
+    with np.errstate(invalid="ignore"):
+        return np.where((events >= first) & (events <= last), events, np.nan)
+
+
+def _labels(trials: Mapping[str, np.ndarray], name: str) -> list[str]:
+    """The conditions of one split."""
+    if name in NAMES:
+        codes = responses.trial_groups(trials).get(name)
+        found = None if codes is None else [NAMES[name][code] if code >= 0 else "" for code in codes.tolist()]
+    elif name == "contrast":
+        values = conventions.trial_signed_contrast(trials)
+        found = None if values is None else [f"{value:g}" if np.isfinite(value) else "" for value in values.tolist()]
+    elif name == "probability":
+        values = trials.get("probability_left")
+        found = None if values is None else [f"{value:g}" if np.isfinite(value) else "" for value in values.tolist()]
+    else:
+        raise NeurojointError(f"trials are not split by {name!r}", f"known are {', '.join(SPLITS)}")
+    if found is None:
+        raise NeurojointError(f"the trials lack the columns for {name}", "choose another split")
+    return found

@@ -1,0 +1,309 @@
+"""Spikes of an insertion: all, of some units, or in a window of time; they stay in the files and are mapped from there.
+
+A copy grouped by unit lies in the cache of the home (`pipeline.array_cache`), made anew where the files are others.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pipeline import array_cache, clusterings, files
+from pipeline.alf_sorting import open_array
+from pipeline.analysis import spikes as grouping
+from pipeline.errors import InvalidData, NeurojointError
+
+LAYOUT = 1
+"""Goes into the names of grouped copies: a change of what they hold raises it."""
+
+_GROUPED_FROM = ("spikes.times", "spikes.clusters", "spikes.amps", "spikes.depths")
+_ROWS = 1 << 22  # spikes converted at once
+
+
+@dataclass(frozen=True)
+class Spikes:
+    """Spikes in order of time; all arrays (n,)."""
+
+    times: np.ndarray  # s from session start, ascending, float64
+    clusters: np.ndarray  # int32
+    amps: np.ndarray | None  # uV, float32; None where the files have none
+    depths: np.ndarray | None  # um from the tip, float32; None where the files have none
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+
+@dataclass(frozen=True)
+class GroupedSpikes:
+    """Spikes in order of unit, then of time; read from the disk where they are used."""
+
+    cluster_ids: np.ndarray  # (k,) int32, ascending, only units with spikes
+    offsets: np.ndarray  # (k + 1,) int64: spikes offsets[i] to offsets[i + 1] are of cluster_ids[i]
+    times: np.ndarray  # (n,) s from session start, float64
+    amps: np.ndarray | None  # (n,) uV, float32; None where the files have none
+    depths: np.ndarray | None  # (n,) um from the tip, float32; None where the files have none
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+    def span(self, cluster_id: int) -> slice:
+        """Where the spikes of a unit are; an empty slice for a unit without spikes."""
+        row = int(np.searchsorted(self.cluster_ids, cluster_id))
+        if row == len(self.cluster_ids) or self.cluster_ids[row] != cluster_id:
+            return slice(0, 0)
+        return slice(int(self.offsets[row]), int(self.offsets[row + 1]))
+
+    def times_of(self, cluster_id: int) -> np.ndarray:
+        """Times of the spikes of a unit, s, ascending."""
+        return self.times[self.span(cluster_id)]
+
+    def select(self, cluster_ids: Iterable[int]) -> tuple[np.ndarray, np.ndarray]:
+        """Times and offsets of these units, in this order, as the analyses take them."""
+        spans = [self.span(one) for one in cluster_ids]
+        offsets = np.cumsum([0, *(span.stop - span.start for span in spans)], dtype=np.int64)
+        if list(cluster_ids) == self.cluster_ids.tolist():
+            return self.times, offsets
+        return np.concatenate([np.empty(0), *(self.times[span] for span in spans)]), offsets
+
+    @property
+    def n_spikes(self) -> np.ndarray:
+        """Spikes of each unit, (k,) int64."""
+        return np.diff(self.offsets)
+
+
+def spikes(
+    insertion: str | Mapping[str, Any],
+    clusters: int | Iterable[int] | None = None,
+    window: tuple[float, float] | None = None,
+    clustering: str | None = None,
+) -> Spikes:
+    """The spikes of an insertion in order of time.
+
+    Parameters
+    ----------
+    insertion : pid, or a mapping with the primary key of the insertion (or of a clustering).
+    clusters : one unit or several; by default all. A unit without spikes gives none.
+    window : start and end, s from session start; the end does not belong to it.
+    clustering : which one; by default the default of the insertion.
+
+    Raises
+    ------
+    NeurojointError : there is no such insertion or clustering, its spikes were refused, or its files are not here.
+    """
+    row = clusterings.find(insertion, clustering)
+    if clusters is None:
+        return _all_units(row, window)
+    found = _grouped(row)
+    ids = [clusters] if isinstance(clusters, int | np.integer) else list(clusters)
+    parts = []
+    for one in dict.fromkeys(int(cluster) for cluster in ids):
+        span = found.span(one)
+        if window is not None:
+            first, last = np.searchsorted(found.times[span], window)
+            span = slice(span.start + int(first), span.start + int(last))
+        parts.append((one, span))
+    times = np.concatenate([np.empty(0), *(found.times[span] for _, span in parts)])
+    labels = np.repeat([one for one, _ in parts], [span.stop - span.start for _, span in parts]).astype(np.int32)
+    values = [
+        None if array is None else np.concatenate([np.empty(0, np.float32), *(array[span] for _, span in parts)])
+        for array in (found.amps, found.depths)
+    ]
+    if len(parts) > 1:
+        order = np.lexsort((labels, times))
+        times, labels = times[order], labels[order]
+        values = [None if array is None else array[order] for array in values]
+    return Spikes(times, labels, *values)
+
+
+def grouped(insertion: str | Mapping[str, Any], clustering: str | None = None) -> GroupedSpikes:
+    """The spikes of an insertion grouped by unit; parameters and errors as in `spikes`."""
+    return _grouped(clusterings.find(insertion, clustering))
+
+
+def content_key(row: Mapping[str, Any]) -> str:
+    """Stands for the content of the spikes of a clustering (a row of ephys.Clustering): equal for equal files."""
+    digest = hashlib.md5(f"{LAYOUT}\n".encode(), usedforsecurity=False)
+    for name in _GROUPED_FROM:
+        digest.update(f"{name}\0{row['clustering_files'].get(name, ('', ''))[1]}\n".encode())
+    return digest.hexdigest()
+
+
+def attributes(row: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    """Path of each of these files of a clustering that was accepted; what was refused or is absent is left out.
+
+    Parameters
+    ----------
+    row : of ephys.Clustering, as `pipeline.clusterings.find` gives it.
+    names : object.attribute.
+
+    Raises
+    ------
+    InvalidData : a file is not on this computer, or not as it was registered.
+    """
+    wanted = {name: row["clustering_files"][name] for name in names if name in row["clustering_files"]}
+    paths = files.paths_of(row, dict(wanted.values()))
+    return {name: paths[path] for name, (path, _) in wanted.items()}
+
+
+def templates(
+    insertion: str | Mapping[str, Any], clusters: Iterable[int] | None = None, clustering: str | None = None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """Mean waveforms of units.
+
+    Parameters
+    ----------
+    clusters : units; by default all that have a waveform.
+
+    Returns
+    -------
+    cluster_ids : (k,) int64, those that have one.
+    waveforms : (k, n_samples, n_channels), uV.
+    channels : (k, n_channels) rows of the channels object; None where the files do not say.
+
+    They come from `clusters.waveforms`; where that is absent, from the template that most spikes of the unit match.
+
+    Raises
+    ------
+    NeurojointError : the files have neither.
+    """
+    row = clusterings.find(insertion, clustering)
+    found = attributes(row, ["clusters.waveforms", "clusters.waveformsChannels"])
+    source = "clusters"
+    if "clusters.waveforms" not in found:
+        source = "templates"
+        found = attributes(row, ["templates.waveforms", "templates.waveformsChannels"])
+    if f"{source}.waveforms" not in found:
+        raise NeurojointError(f"{row['clustering']} has no waveforms", "clusters.waveforms or templates.waveforms")
+    shapes = open_array(found[f"{source}.waveforms"])
+    ids, rows = _rows_of_units(row, source, len(shapes))
+    if clusters is not None:
+        wanted = np.isin(ids, list(clusters))
+        ids, rows = ids[wanted], rows[wanted]
+    where = found.get(f"{source}.waveformsChannels")
+    values = np.asarray(shapes[rows], np.float32) * np.float32(1e6)
+    return ids, values, None if where is None else np.asarray(open_array(where)[rows])
+
+
+def raw_snippet(
+    insertion: str | Mapping[str, Any], band: str, start: float, end: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """The raw samples of a probe between two times, without reading the rest of the recording.
+
+    Parameters
+    ----------
+    insertion : pid, or a mapping with the primary key of the insertion.
+    band : `ap` or `lf`.
+    start, end : s from the first sample; what lies outside of the recording is left out.
+
+    Returns
+    -------
+    times : (n,) s from the first sample.
+    volts : (n, n_channels) V, float32, the synchronisation channel left out.
+
+    Raises
+    ------
+    NeurojointError : there is no such recording here, or it has no header that gives its gain.
+    """
+    from pipeline.schemas import ephys
+
+    key = dict(insertion) if not isinstance(insertion, str) else None
+    if key is None:
+        found = (ephys.ProbeInsertion & {"pid": insertion}).keys()
+        if not found:
+            raise NeurojointError(f"there is no insertion {insertion}", "check the pid")
+        key = found[0]
+    with files.open_recording({n: key[n] for n in ephys.ProbeInsertion.primary_key}, band) as recording:
+        rate = recording.sample_rate
+        first = min(max(int(np.ceil(start * rate - 1e-6)), 0), recording.n_samples)
+        last = min(max(int(np.ceil(end * rate - 1e-6)), first), recording.n_samples)
+        gains = recording.volts_per_bit
+        if gains is None:
+            raise NeurojointError(f"the {band} recording has no gain", "put its .meta file beside it")
+        kept = np.flatnonzero(np.asarray(gains) < 1)
+        samples = recording.read(first, last)[:, kept]
+    return np.arange(first, last) / rate, samples * np.asarray(gains, np.float32)[kept]
+
+
+def _all_units(row: Mapping[str, Any], window: tuple[float, float] | None) -> Spikes:
+    """The spikes as they are in the files, those in the window."""
+    content = _source(row)
+    times = content["spikes.times"]
+    first, last = (0, len(times)) if window is None else np.searchsorted(times, window)
+    some = {name: np.asarray(array[first:last]) for name, array in content.items()}
+    amps, depths = some.get("spikes.amps"), some.get("spikes.depths")
+    return Spikes(
+        some["spikes.times"].astype(np.float64, copy=False),
+        some["spikes.clusters"].astype(np.int32, copy=False),
+        None if amps is None else _microvolts(amps),
+        None if depths is None else depths.astype(np.float32, copy=False),
+    )
+
+
+def _grouped(row: Mapping[str, Any]) -> GroupedSpikes:
+    found = array_cache.arrays("spikes", content_key(row), lambda: _group(row))
+    return GroupedSpikes(found["cluster_ids"], found["offsets"], found["times"], found.get("amps"), found.get("depths"))
+
+
+def _group(row: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """The arrays of GroupedSpikes, without those that the files do not have."""
+    content = _source(row)
+    found = grouping.group(_as_type(content["spikes.clusters"], np.int32))
+    made = {"cluster_ids": found.cluster_ids.astype(np.int32), "offsets": found.offsets}
+    made["times"] = grouping.gather(_as_type(content["spikes.times"], np.float64), found)
+    if "spikes.amps" in content:
+        made["amps"] = grouping.gather(_microvolts(content["spikes.amps"]), found)
+    if "spikes.depths" in content:
+        made["depths"] = grouping.gather(_as_type(content["spikes.depths"], np.float32), found)
+    return made
+
+
+def _source(row: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """The accepted arrays of the spikes, mapped."""
+    if row["clustering_state"] != "online":
+        why = ", ".join(f"{name}: {reason}" for name, reason in sorted(row["clustering_refused"].items()))
+        what = "its files are gone" if row["clustering_state"] == "missing" else f"its files are in quarantine ({why})"
+        raise InvalidData(
+            row["clustering"], "vanished", f"the spikes of {row['clustering']} cannot be read: {what}",
+            "mend them or bring them back, then run `neurojoint ingest`",
+        )  # fmt: skip
+    return {name: open_array(path) for name, path in attributes(row, _GROUPED_FROM).items()}
+
+
+def _rows_of_units(row: Mapping[str, Any], source: str, n_rows: int) -> tuple[np.ndarray, np.ndarray]:
+    """The units that have a row among the waveforms, and that row."""
+    from pipeline.alf_sorting import unit_rows
+
+    if source == "templates":
+        found = attributes(row, ["spikes.templates", "spikes.clusters"])
+        if "spikes.templates" not in found:  # then units are templates
+            ids = np.asarray(_grouped(row).cluster_ids, np.int64)
+            ids = ids[ids < n_rows]
+            return ids, ids
+        clusters = _as_type(open_array(found["spikes.clusters"]), np.int64)
+        pairs, counts = np.unique(
+            clusters * n_rows + _as_type(open_array(found["spikes.templates"]), np.int64), return_counts=True
+        )
+        order = np.lexsort((counts, pairs // n_rows))
+        last = np.flatnonzero(np.diff(pairs[order] // n_rows, append=-1))
+        best = pairs[order][last]
+        return best // n_rows, best % n_rows
+    metrics = attributes(row, ["clusters.metrics"]).get("clusters.metrics")
+    ids = unit_rows(_grouped(row).cluster_ids, n_rows, metrics)
+    order = np.argsort(ids)
+    used = np.isin(ids[order], _grouped(row).cluster_ids)
+    return ids[order][used], order[used]
+
+
+def _microvolts(volts: np.ndarray) -> np.ndarray:
+    made = np.empty(len(volts), np.float32)
+    for start in range(0, len(volts), _ROWS):
+        made[start : start + _ROWS] = np.asarray(volts[start : start + _ROWS], np.float64) * 1e6
+    return made
+
+
+def _as_type(values: np.ndarray, kind: type) -> np.ndarray:
+    return np.asarray(values).astype(kind, copy=False)
