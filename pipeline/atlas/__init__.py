@@ -16,7 +16,7 @@ import numpy as np
 
 from pipeline.errors import NeurojointError
 
-__all__ = ["VERSION", "Regions", "region_ids", "regions", "unsigned"]
+__all__ = ["VERSION", "Regions", "region_ids", "region_ids_named", "regions", "unsigned"]
 
 VERSION = "Allen CCF 2017, as in iblatlas 1.3"
 """Changes with the table, so that databases take over the new one."""
@@ -142,6 +142,18 @@ def region_ids(wanted: str | int | Iterable[str | int], descendants: bool = True
     if descendants:
         return tree.descendants(chosen).tolist()
     return sorted(set(chosen), key=tree.index.__getitem__)
+
+
+def region_ids_named(text: str) -> list[int]:
+    """Ids of the structures whose full name contains a text in upper or lower case, and of all within them.
+
+    >>> region_ids_named("trochlear NUCLEUS"), region_ids_named("no such thing")
+    ([115], [])
+    """
+    tree = regions()
+    low = text.strip().lower()
+    found = [one for one, name in zip(tree.ids.tolist(), tree.names, strict=True) if low and low in name.lower()]
+    return tree.descendants(found).tolist()
 
 
 def unsigned(ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
