@@ -1,0 +1,120 @@
+"""Measures sorted spikes in the raw samples: waveform of each unit, amplitude and depth of each spike, in V and um.
+
+Sorters give templates in units of their own (whitened, scaled); what is measured in the samples means the same for all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+N_SAMPLES, TROUGH = 82, 30  # of a waveform, and the sample of it at the spike's time; at 30 kHz
+N_CHANNELS = 32  # of a stored waveform
+N_NEAR = 12  # channels from which amplitude and depth are taken
+N_AVERAGED = 200  # spikes in a waveform, at most
+_SECONDS = 1.0  # read at once
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Rows are clusters in ascending order of their numbers, or spikes."""
+
+    waveforms: np.ndarray  # V, clusters x samples x channels, float32
+    waveforms_channels: np.ndarray  # clusters x channels, best first
+    peak_to_trough: np.ndarray  # ms, clusters
+    amps: np.ndarray  # V, spikes: trough to peak on the best channel
+    depths: np.ndarray  # um, spikes: from the tip
+
+
+def measure(
+    volts: Callable[[int, int], np.ndarray],
+    n_samples: int,
+    sampling_rate: float,
+    positions: np.ndarray,
+    samples: np.ndarray,
+    clusters: np.ndarray,
+    seed: int = 0,
+) -> Measured:
+    """Measure spikes in a recording, which is read twice, a second at a time.
+
+    The waveform of a cluster is the mean over 200 of its spikes, each less its own mean. The amplitude of a spike is
+    the factor by which the waveform on the 12 channels nearest to the best one fits it best, times the waveform's
+    amplitude; its depth the mean of these channels' positions, weighted by the square of the fit of the best channel's
+    course.
+
+    Parameters
+    ----------
+    volts : function (first, last) -> samples x channels, V, of the neural channels.
+    n_samples, sampling_rate : of the recording, Hz.
+    positions : channels x 2, um, across and along the shank.
+    samples, clusters : of the spikes, ascending samples; clusters are 0, 1, …
+    """
+    k, n_channels = int(clusters.max()) + 1, len(positions)
+    chosen = _choose(clusters, k, np.random.default_rng(seed))
+    sums = np.zeros((k, N_SAMPLES, n_channels))
+    for cut, at in _pieces(volts, n_samples, sampling_rate, samples[chosen]):
+        which = chosen[at]
+        for one in np.unique(clusters[which]):
+            sums[one] += cut(np.flatnonzero(clusters[which] == one), None).sum(axis=0)
+    means = sums / np.bincount(clusters[chosen], minlength=k)[:, None, None]
+    best = np.ptp(means, axis=1).argmax(axis=1)
+    distance = np.hypot(*(positions[best][:, None] - positions[None]).transpose(2, 0, 1))
+    by_distance = np.argsort(distance, axis=1, kind="stable")
+    near = by_distance[:, :N_NEAR]
+    stored = by_distance[:, :N_CHANNELS]
+    course = means[np.arange(k), :, best]
+    on_near = np.take_along_axis(means, near[:, None], axis=2)
+    factor = np.ptp(course, axis=1) / np.maximum((on_near**2).sum(axis=(1, 2)), 1e-30)
+    amps, depths = np.empty(len(samples)), np.empty(len(samples))
+    for cut, at in _pieces(volts, n_samples, sampling_rate, samples):
+        mine = clusters[at]
+        snippets = cut(np.arange(len(mine)), near[mine])
+        amps[at] = np.einsum("stc,stc->s", snippets, on_near[mine], optimize=True) * factor[mine]
+        fit = np.einsum("stc,st->sc", snippets, course[mine], optimize=True).clip(min=0) ** 2
+        fit += 1e-12 * fit.max(initial=0) + 1e-30
+        depths[at] = (fit * positions[near[mine], 1]).sum(axis=1) / fit.sum(axis=1)
+    return Measured(
+        waveforms=np.take_along_axis(means, stored[:, None], axis=2).astype(np.float32),
+        waveforms_channels=stored,
+        peak_to_trough=(course.argmax(axis=1) - course.argmin(axis=1)) / sampling_rate * 1e3,
+        amps=amps,
+        depths=depths,
+    )
+
+
+def _choose(clusters: np.ndarray, k: int, rng: np.random.Generator) -> np.ndarray:
+    """Spikes for the mean waveforms, ascending: of each cluster at most `N_AVERAGED`, at random."""
+    shuffled = rng.permutation(len(clusters))
+    order = shuffled[np.argsort(clusters[shuffled], kind="stable")]
+    counts = np.bincount(clusters, minlength=k)
+    place = np.arange(len(order)) - np.repeat(np.cumsum(counts) - counts, counts)
+    return np.sort(order[place < N_AVERAGED])
+
+
+def _pieces(
+    volts: Callable[[int, int], np.ndarray], n_samples: int, sampling_rate: float, samples: np.ndarray
+) -> Iterator[tuple[Callable[[np.ndarray, np.ndarray | None], np.ndarray], np.ndarray]]:
+    """Go through the recording: a function that cuts out spikes of the piece, and the indices of its spikes.
+
+    The function takes which of these spikes, and channels (spikes x channels; none: all), and gives float32 snippets
+    (spikes x samples x channels) less their mean. Beyond the ends of the recording the last sample is repeated.
+    """
+    step, after = round(_SECONDS * sampling_rate), N_SAMPLES - TROUGH
+    window = np.arange(N_SAMPLES) - TROUGH
+    for first in range(0, n_samples, step):
+        low, high = np.searchsorted(samples, [first, first + step])
+        if low == high:
+            continue
+        begin, end = max(first - TROUGH, 0), min(first + step + after, n_samples)
+        block = np.asarray(volts(begin, end), np.float32)
+        at = (samples[low:high, None] + window - begin).clip(0, end - begin - 1)
+
+        def cut(
+            which: np.ndarray, channels: np.ndarray | None, block: np.ndarray = block, at: np.ndarray = at
+        ) -> np.ndarray:
+            found = block[at[which]] if channels is None else block[at[which][:, :, None], channels[:, None]]
+            return found - found.mean(axis=1, keepdims=True)
+
+        yield cut, np.arange(low, high)

@@ -1,0 +1,144 @@
+"""Reads what a sorter left: a folder of phy or Kilosort, or one of SpikeInterface."""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.errors import NeurojointError
+
+SAYS = "sorter.json"
+"""What a sorter may say of itself: {"sorter": name, "version": text}."""
+
+
+@dataclass(frozen=True)
+class Sorted:
+    """Spikes in order of time."""
+
+    samples: np.ndarray  # int64
+    clusters: np.ndarray  # int64, numbers as the sorter gives them
+    labels: dict[int, str] = field(default_factory=dict)  # cluster -> good, mua, noise
+    version: str = ""
+
+
+def read(folder: Path, n_samples: int) -> Sorted:
+    """Read the results in a folder, or in its only folder below that holds some.
+
+    Known are `spike_times.npy` (samples) with `spike_clusters.npy` or `spike_templates.npy`, and labels in
+    `cluster_group.tsv` or `cluster_KSLabel.tsv`; SpikeInterface's `numpysorting_info.json` with `spikes.npy`, and its
+    `sorting_cached.npz`.
+
+    Raises
+    ------
+    NeurojointError : there is nothing of that kind, or it cannot be the result for a recording of `n_samples`.
+    """
+    places = [folder, *sorted(path for path in folder.rglob("*") if path.is_dir() and not path.is_symlink())]
+    for place in places:
+        for name, reader in _READERS.items():
+            if (place / name).is_file():
+                samples, clusters, labels = reader(place)
+                version = _version(place) or _version(folder)
+                return _checked(place, samples, clusters, labels, version, n_samples)
+    raise NeurojointError(
+        f"the sorter left no results in {folder}", "it must write a folder as phy, Kilosort or SpikeInterface do"
+    )
+
+
+def _phy(folder: Path) -> tuple[np.ndarray, np.ndarray, dict[int, str]]:
+    name = "spike_clusters.npy" if (folder / "spike_clusters.npy").is_file() else "spike_templates.npy"
+    labels: dict[int, str] = {}
+    for table, column in (("cluster_KSLabel.tsv", "KSLabel"), ("cluster_group.tsv", "group")):
+        if (folder / table).is_file():
+            with (folder / table).open(newline="", encoding="utf-8") as file:
+                for row in csv.DictReader(file, delimiter="\t"):
+                    label = (row.get(column) or "").strip()
+                    if label and (row.get("cluster_id") or "").strip().isdecimal():
+                        labels[int(row["cluster_id"])] = label[:16]
+    return _load(folder / "spike_times.npy"), _load(folder / name), labels
+
+
+def _numpy_folder(folder: Path) -> tuple[np.ndarray, np.ndarray, dict[int, str]]:
+    info = _json(folder / "numpysorting_info.json")
+    spikes = _load(folder / "spikes.npy")
+    if not {"sample_index", "unit_index"} <= set(spikes.dtype.names or ()):
+        raise _unfit(folder, "its spikes.npy has no columns sample_index and unit_index")
+    if "segment_index" in spikes.dtype.names and np.any(spikes["segment_index"]):
+        raise _unfit(folder, "it has several segments")
+    return spikes["sample_index"], _unit_ids(folder, info.get("unit_ids"), spikes["unit_index"]), {}
+
+
+def _npz(folder: Path) -> tuple[np.ndarray, np.ndarray, dict[int, str]]:
+    path = folder / "sorting_cached.npz"
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return arrays["spike_indexes_seg0"], arrays["spike_labels_seg0"], {}
+    except (KeyError, ValueError, OSError, EOFError) as error:
+        raise _unfit(path, str(error)) from None
+
+
+_READERS = {
+    "spike_times.npy": _phy,
+    "numpysorting_info.json": _numpy_folder,
+    "sorting_cached.npz": _npz,
+}
+
+
+def _unit_ids(folder: Path, ids: object, index: np.ndarray) -> np.ndarray:
+    """Number of the unit of each spike: its name where all names are numbers, else its place."""
+    if not isinstance(ids, list) or (len(index) and not 0 <= index.min() <= index.max() < len(ids)):
+        raise _unfit(folder, "its spikes are of units that it does not name")
+    if len(ids) and all(str(one).isdecimal() for one in ids) and len({int(one) for one in ids}) == len(ids):
+        return np.array([int(one) for one in ids], np.int64)[index]
+    return index
+
+
+def _checked(
+    folder: Path, samples: np.ndarray, clusters: np.ndarray, labels: dict[int, str], version: str, n_samples: int
+) -> Sorted:
+    columns = []
+    for name, values in (("times", samples), ("clusters", clusters)):
+        flat = values.reshape(-1) if values.ndim == 2 and 1 in values.shape else values
+        if flat.ndim != 1 or flat.dtype.kind not in "iuf":
+            raise _unfit(folder, f"its spike {name} are no list of numbers")
+        whole = flat.astype(np.int64)
+        if flat.dtype.kind == "f" and not np.array_equal(flat, whole):
+            raise _unfit(folder, f"its spike {name} are not whole numbers")
+        columns.append(whole)
+    samples, clusters = columns
+    if len(samples) != len(clusters):
+        raise _unfit(folder, f"it has times of {len(samples)} spikes and clusters of {len(clusters)}")
+    if not len(samples):
+        raise _unfit(folder, "it found no spike")
+    if samples.min() < 0 or samples.max() >= n_samples:
+        raise _unfit(folder, f"its spikes lie between samples {samples.min()} and {samples.max()} of {n_samples}")
+    if clusters.min() < 0 or clusters.max() > np.iinfo(np.int32).max:
+        raise _unfit(folder, "a cluster has a number below 0 or above 2^31")
+    order = np.lexsort((clusters, samples))
+    return Sorted(samples[order], clusters[order], labels, version)
+
+
+def _load(path: Path) -> np.ndarray:
+    try:
+        return np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise _unfit(path, getattr(error, "strerror", None) or str(error)) from None
+
+
+def _json(path: Path) -> dict:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise _unfit(path, str(error)) from None
+    return content if isinstance(content, dict) else {}
+
+
+def _version(folder: Path) -> str:
+    return str(_json(folder / SAYS).get("version", ""))[:64] if (folder / SAYS).is_file() else ""
+
+
+def _unfit(path: Path, problem: str) -> NeurojointError:
+    return NeurojointError(f"the results in {path} cannot be used, as {problem}", "look into the sorter's log")

@@ -1,0 +1,52 @@
+"""The command that has spikes sorted."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from pipeline.cli.group import main
+
+
+@main.command("sort")
+@click.argument("root", type=click.Path(path_type=Path))
+@click.argument("sorter")
+@click.option("--parameters", type=click.Path(path_type=Path, exists=True, dir_okay=False),
+              help="A JSON file; what it holds goes before the parameters of the settings.")  # fmt: skip
+@click.option("--probe", help="Only this insertion, e.g. probe00.")
+@click.option("--again", is_flag=True, help="Sort also what is sorted with the same parameters already.")
+@click.option("--dry-run", is_flag=True, help="Write nothing; show what would be sorted.")
+def sort(root: Path, sorter: str, parameters: Path | None, probe: str | None, again: bool, dry_run: bool) -> None:
+    """Sort the spikes of the registered recordings below ROOT with SORTER, a program that the settings name.
+
+    The results become ALF files in alf/PROBE/SORTER and are registered. What is sorted already is passed over.
+    """
+    import pipeline
+    from ingest import sorting
+    from pipeline.errors import NeurojointError
+
+    chosen = {}
+    if parameters is not None:
+        try:
+            chosen = json.loads(parameters.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise NeurojointError(f"{parameters} is not JSON ({error})", "correct that line") from None
+        if not isinstance(chosen, dict):
+            raise NeurojointError(f"{parameters} holds no parameters", 'write an object: {"name": value}')
+    pipeline.connect()
+    found = sorting.sort(
+        root, sorter, parameters=chosen, probe=probe, again=again, dry_run=dry_run,
+        tell=lambda line: click.echo(line, err=True),
+    )  # fmt: skip
+    done = "would be sorted" if dry_run else "sorted"
+    click.echo(f"{len(found.sorted)} {done}, {len(found.known)} were before")
+    for path in found.adopted:
+        click.echo(f"{path}: its results lay there already")
+    for path in found.busy:
+        click.echo(f"{path}: another process sorts it now")
+    for path, reason in found.failures:
+        click.echo(f"{path}: {reason}", err=True)
+    if found.failures:
+        raise SystemExit(1)
