@@ -136,7 +136,7 @@ def grid(id: str, column_defs: Sequence[dict], rows: Sequence[dict] | None = Non
     what the row has under `<field>_href`; `"Chip"` shows a status; `"Sparkline"` draws a list of fractions.
     """
     given = {
-        "theme": {"function": "njTheme(theme, agGrid)"},
+        "theme": {"function": "njTheme(themeQuartz)"},
         "rowHeight": 30,
         "headerHeight": 32,
         "animateRows": False,

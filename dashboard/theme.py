@@ -7,8 +7,8 @@ from typing import Any
 from dashboard.figures import style
 
 MANTINE: dict[str, Any] = {
-    "primaryColor": "teal",
-    "primaryShade": {"light": 8, "dark": 5},
+    "primaryColor": "cyan",
+    "primaryShade": {"light": 9, "dark": 5},
     "fontFamily": "var(--nj-font)",
     "headings": {"fontFamily": "var(--nj-font)", "fontWeight": "600"},
     "defaultRadius": "sm",

@@ -184,8 +184,9 @@ window.dash_clientside = window.dash_clientside || {};
 
   // ---- tables --------------------------------------------------------------------------------------------------
   const grids = (window.dashAgGridFunctions = window.dashAgGridFunctions || {});
-  grids.njTheme = (theme, agGrid) =>
-    (agGrid || theme).themeQuartz.withParams({
+  let look = null;
+  grids.njTheme = (quartz) => {
+    look = look || quartz.withParams({
       backgroundColor: "var(--nj-surface)",
       foregroundColor: "var(--nj-ink)",
       headerBackgroundColor: "var(--nj-surface-2)",
@@ -202,6 +203,15 @@ window.dash_clientside = window.dash_clientside || {};
       wrapperBorderRadius: 6,
       browserColorScheme: "inherit",
     });
+    return look;
+  };
+
+  const months = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(" ");
+  grids.njDate = (text) => {
+    if (!text) return "";
+    const [year, month, day] = text.slice(0, 10).split("-");
+    return `${Number(day)} ${months[month - 1]} ${year}`;
+  };
 
   const cells = (window.dashAgGridComponentFunctions = window.dashAgGridComponentFunctions || {});
   const make = (...given) => window.React.createElement(...given);
@@ -223,14 +233,16 @@ window.dash_clientside = window.dash_clientside || {};
   };
   cells.Chips = (props) =>
     make("span", { className: "nj-chips" }, (props.value || []).map((one, i) => chip({ ...one, key: i })));
-  // A list of fractions 0-1 as a line, with a dot at the last; the thin line is one half (chance).
+  // A list of fractions 0-1 as a line, with a dot at the last; the thin line is one half (chance);
+  // the axis begins at 0.4, or lower where a value does.
   cells.Sparkline = (props) => {
     const values = props.value || [];
     const width = 96, height = 22, edge = 3;
     const known = values.map((value, i) => [i, value]).filter((pair) => pair[1] !== null && pair[1] !== undefined);
     if (!known.length) return "";
     const x = (i) => edge + (values.length > 1 ? (i / (values.length - 1)) * (width - 2 * edge) : width - 2 * edge);
-    const y = (value) => height - edge - value * (height - 2 * edge);
+    const low = Math.min(0.4, ...known.map((pair) => pair[1]));
+    const y = (value) => height - edge - ((value - low) / (1 - low)) * (height - 2 * edge);
     const path = known.map((pair, i) => `${i ? "L" : "M"}${x(pair[0]).toFixed(1)} ${y(pair[1]).toFixed(1)}`).join("");
     const last = known[known.length - 1];
     return make("svg", { width, height, className: "nj-spark", role: "img", "aria-label": `last ${Math.round(100 * last[1])} %` },
