@@ -149,8 +149,8 @@ def _columns(viewer: Viewer) -> list[dict[str, Any]]:
     found = [
         text("subject", "Mouse", 130, pinned="left", cellRenderer="Link"),
         text("lab", "Lab", 96),
-        {"field": "alerts", "headerName": "Attention", "width": 252, "cellRenderer": "Chips", "tooltipField": "alerts_text",
-         "headerTooltip": "What a person should look at; sorted by how many"},
+        {"field": "alerts", "headerName": "Attention", "width": 252, "cellRenderer": "Chips",
+         "tooltipField": "alerts_text", "headerTooltip": "What a person should look at; sorted by how many"},
         text("status", "Status", 166, cellRenderer="Chip", cellRendererParams={"looks": looks}),
         number("performance", "Easy %", 80, 0, "Correct on easy trials (contrast 50 % or more) on the last day"),
         {"field": "spark", "headerName": "Last days", "width": 122, "cellRenderer": "Sparkline", "sortable": False,

@@ -146,8 +146,8 @@ def browser(served: Served) -> Iterator[Any]:
 def visit(served: Served, browser: Any) -> Iterator[Callable[..., Visit]]:
     """Opens pages: `visit("/app/", scheme="dark", width=390, viewer="mia")`; `viewer=None` is the public.
 
-    At the end the test fails if a page wrote an error to the console, raised one, got an answer of 500 or more, or asked
-    another host for anything.
+    At the end the test fails if a page wrote an error to the console, raised one, got an answer of 500 or more, or
+    asked another host for anything.
     """
     opened: list[Visit] = []
 

@@ -52,7 +52,8 @@ def _add_odd_mice(root: Path, today: datetime.date) -> None:
     n = 40
     columns = {
         "choice": np.where(np.arange(n) % 2, 1, -1), "feedbackType": np.ones(n, int),
-        "contrastLeft": np.where(np.arange(n) % 2, 1.0, np.nan), "contrastRight": np.where(np.arange(n) % 2, np.nan, 1.0),
+        "contrastLeft": np.where(np.arange(n) % 2, 1.0, np.nan),
+        "contrastRight": np.where(np.arange(n) % 2, np.nan, 1.0),
         "probabilityLeft": np.full(n, 0.5),
     }  # fmt: skip
     for name, values in columns.items():

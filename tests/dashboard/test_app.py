@@ -1,4 +1,4 @@
-"""The frame: sign-in, what the public may see, the look in light, dark and on a phone, and addresses that mean nothing."""
+"""The frame: sign-in, what the public may see, live updates, and addresses that mean nothing."""
 
 from __future__ import annotations
 
