@@ -148,7 +148,7 @@ def region_ids_named(text: str) -> list[int]:
     """Ids of the structures whose full name contains a text in upper or lower case, and of all within them.
 
     >>> region_ids_named("trochlear NUCLEUS"), region_ids_named("no such thing")
-    ([115], [])
+    ([115, 606826663], [])
     """
     tree = regions()
     low = text.strip().lower()

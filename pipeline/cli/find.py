@@ -1,0 +1,152 @@
+"""Commands that search: find units, find insertions."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pipeline.cli.group import main
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+def _options(command: Any) -> Any:
+    """What both commands take."""
+    for option in reversed(
+        (
+            click.option("--region", help="Acronyms of the Allen atlas, e.g. TH or VISp,MOs, with all within them."),
+            click.option("--good", is_flag=True, help="Count only units that pass the criteria."),
+            click.option("--criteria", help="What good is, e.g. ibl or ibl:1; means --good  [default: ibl]"),
+            click.option("--min", "min_units", type=click.IntRange(0), help="Fewest such units of an insertion."),
+            click.option("--status", help="Training status of the mouse then, e.g. trained_1b; trained_1b+ or higher."),
+            click.option("--rules", help="Rules of that status  [default: ibl_pipeline_2021]"),
+            click.option("--lab", help="Names, separated by commas."),
+            click.option("--subject", help="Names, separated by commas."),
+            click.option("--since", help="First date of the session, e.g. 2024-01-31."),
+            click.option("--until", help="Last date of the session."),
+            click.option("--json", "form", flag_value="json", help="All rows, for programs."),
+            click.option("--csv", "form", flag_value="csv", help="All rows as a table, for programs."),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+@main.group()
+def find() -> None:
+    """Find sessions with units by brain region, quality and the training of the mouse."""
+
+
+@find.command()
+@_options
+@click.option("--hemisphere", type=click.Choice(["left", "right"]))
+def units(form: str | None, **asked: Any) -> None:
+    """Show the insertions with such units; with --json or --csv each unit, with its region and place (um from bregma).
+
+    Example: neurojoint find units --region TH --good --min 10 --status trained_1b
+    """
+    import pipeline
+    from pipeline import find as room
+
+    pipeline.connect(create=False)
+    asked = {name: value for name, value in asked.items() if value is not None}
+    found = room.find_units(**asked)
+    if form is None:
+        _show_units(found, asked)
+        _warn(asked)
+    else:
+        _write(found, form)
+
+
+@find.command()
+@_options
+def insertions(form: str | None, **asked: Any) -> None:
+    """Show the insertions with a channel in the region, and how many such units they have.
+
+    Example: neurojoint find insertions --region TH --min 10
+    """
+    import pipeline
+    from pipeline import find as room
+
+    pipeline.connect(create=False)
+    asked = {name: value for name, value in asked.items() if value is not None}
+    found = room.find_insertions(**asked)
+    if form is not None:
+        _write(found, form)
+        return
+    for row in found.to_pylist():
+        click.echo(
+            f"{row['pid']}  {_path(row)}  {_many(row['n_channels'], 'channel')}, {_many(row['n_units'], 'unit')}"
+        )
+    click.echo(_many(found.num_rows, "insertion"), err=True)
+    _warn(asked)
+
+
+def _show_units(found: pa.Table, asked: dict[str, Any]) -> None:
+    """A line an insertion: how many units, where, and their numbers."""
+    insertions: dict[tuple, dict[str, Any]] = {}
+    columns = [found[name].to_pylist() for name in ("pid", "acronym", "cluster_id")]
+    paths = _paths(found)
+    for path, pid, acronym, cluster_id in zip(paths, *columns, strict=True):
+        one = insertions.setdefault((path, pid), {"regions": Counter(), "ids": []})
+        one["regions"][acronym or "no region"] += 1
+        one["ids"].append(cluster_id)
+    for (path, pid), one in insertions.items():
+        regions = ", ".join(f"{name} {count}" for name, count in one["regions"].most_common())
+        click.echo(f"{pid}  {path}  {_many(len(one['ids']), 'unit')}: {regions}")
+        click.echo(f"    {_short(one['ids'])}")
+    sessions = {path.rpartition(" ")[0] for path, _ in insertions}
+    summary = [_many(found.num_rows, "good unit" if asked.get("good") or asked.get("criteria") else "unit")]
+    summary += [_many(len(insertions), "insertion"), _many(len(sessions), "session")]
+    click.echo(" of ".join(summary[:2]) + f" in {summary[2]}", err=True)
+
+
+def _paths(found: pa.Table) -> list[str]:
+    names = ("lab", "subject", "session_date", "session_number", "probe_label")
+    rows = zip(*(found[name].to_pylist() for name in names), strict=True)
+    return [_path(dict(zip(names, row, strict=True))) for row in rows]
+
+
+def _path(row: dict[str, Any]) -> str:
+    session = f"{row['lab']}/{row['subject']}/{row['session_date']}/{row['session_number']:03d}"
+    return f"{session} {row['probe_label']}"
+
+
+def _short(ids: list[int]) -> str:
+    """Numbers in order with runs as `3-7`."""
+    runs: list[list[int]] = []
+    for one in ids:
+        if runs and one == runs[-1][-1] + 1:
+            runs[-1][1:] = [one]
+        else:
+            runs.append([one])
+    return " ".join("-".join(map(str, run)) for run in runs)
+
+
+def _many(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def _warn(asked: dict[str, Any]) -> None:
+    """Say where units are missing because something was not computed yet."""
+    from pipeline import find as room
+
+    criteria = asked.get("criteria")
+    if (asked.get("good") or criteria) and (waiting := room.unjudged(criteria)):
+        text = f"{_many(waiting, 'clustering')} not judged by these criteria yet, and left out: run `neurojoint work`"
+        click.echo(text, err=True)
+
+
+def _write(found: pa.Table, form: str) -> None:
+    import json
+
+    import pyarrow.csv as pa_csv
+
+    out = click.get_binary_stream("stdout")
+    if form == "csv":
+        pa_csv.write_csv(found, out)
+    else:
+        out.write(json.dumps(found.to_pylist(), default=str, indent=1).encode() + b"\n")
