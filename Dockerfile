@@ -10,8 +10,11 @@ COPY setup.py pyproject.toml README.md LICENSE ./
 COPY pipeline pipeline
 COPY ingest ingest
 COPY one_bridge one_bridge
+COPY dashboard dashboard
 COPY compression compression
 RUN pip install --no-cache-dir .
+
+RUN install -d -o neurojoint -m 700 /home/neurojoint/.neurojoint
 
 USER neurojoint
 WORKDIR /home/neurojoint
