@@ -63,6 +63,35 @@ def serving(connection: dj.Connection, root: Path, home: Path, public_read: bool
         thread.join(20)
 
 
+class Shared:
+    """A server that stays, while the tables, files and accounts that it serves change."""
+
+    def __init__(self) -> None:
+        self._running = contextlib.ExitStack()
+        self._connection: dj.Connection | None = None
+        self._served: Served | None = None
+
+    def serve(self, connection: dj.Connection, root: Path, home: Path, public_read: bool = False) -> Served:
+        """Serve what the tables of a connection hold now; nothing that was served before is remembered."""
+        if self._served is None or connection is not self._connection:
+            self.stop()
+            self._served = self._running.enter_context(serving(connection, root, home, public_read))
+            self._connection = connection
+            return self._served
+        bridge = self._served.app.state.bridge
+        users = accounts(home / "users.sqlite")
+        bridge.gate.__init__(users, public_read)
+        bridge.roots.data_root, bridge.cache.folder = root, home / "bridge" / "cache"
+        bridge.roots.announce()
+        bridge.serialiser.forget_zones()
+        bridge.answers.forget()
+        return Served(self._served.url, root, users, self._served.app)
+
+    def stop(self) -> None:
+        self._running.close()
+        self._served = None
+
+
 def accounts(path: Path) -> Users:
     """The accounts ROLES; their passwords are hashed once a run."""
     users = Users(path)

@@ -19,7 +19,7 @@ from one.registration import RegistrationClient
 from one_bridge import client_config
 from pipeline.database.bulk import insert_many
 from pipeline.schemas import acquisition, action, data, ephys, lab, subject
-from tests.one_bridge.serving import PASSWORD, Served, serving
+from tests.one_bridge.serving import PASSWORD, Served
 from tests.one_bridge.trees import File, Session, build, dataset_id
 
 FIRST = Session(
@@ -46,12 +46,11 @@ SESSIONS = [FIRST, SECOND, THIRD]
 
 
 @pytest.fixture
-def served(database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def served(serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     build(tmp_path / "data", SESSIONS)
     insert_many(lab.LabMember, {"user_name": ["mia", "max"]})
-    with serving(database, tmp_path / "data", tmp_path) as found:
-        yield found
+    return serve(tmp_path / "data")
 
 
 @pytest.fixture
@@ -61,6 +60,7 @@ def one(served: Served, tmp_path: Path):
 
 def client(served: Served, home: Path, user: str = "mia"):
     """The real client, configured by `client-config`, with an empty folder of its own."""
+    ClientONE.cache_clear()  # it gives the instance that it made for these words before
     client_config.configure(served.url, user, served.token(user), home / "downloads" / user)
     found = ClientONE(base_url=served.url, username=user, password=PASSWORD, silent=True)
     found.alyx.cache_mode = ""  # the client would show its own writes 5 minutes late
@@ -69,6 +69,7 @@ def client(served: Served, home: Path, user: str = "mia"):
 
 def test_configured_client_needs_no_password(served, tmp_path):
     client_config.configure(served.url, "mia", served.token(), tmp_path / "own", make_default=True)
+    ClientONE.cache_clear()
     one = ClientONE(base_url=served.url, silent=True)
     assert [str(eid) for eid in one.search(subject="ZM_1")] == [str(THIRD.eid)]
     assert one.alyx.user == "mia"
@@ -376,6 +377,7 @@ def test_archive_is_a_zip(served, tmp_path):
 
 
 def test_wrong_password_is_an_error_at_once(served, tmp_path):
+    ClientONE.cache_clear()
     with pytest.raises(requests.HTTPError, match="authentication failed"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         ClientONE(base_url=served.url, username="mia", password="wrong", silent=True)
