@@ -325,7 +325,8 @@ def _copy_out(connection: dj.Connection, sql: str, types: Mapping[str, pa.DataTy
     return pa_csv.read_csv(
         buffer,
         read_options=pa_csv.ReadOptions(column_names=list(types), use_threads=True),
-        parse_options=pa_csv.ParseOptions(newlines_in_values=True),
+        # one column that is null makes an empty line, which is a row too
+        parse_options=pa_csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False),
         convert_options=pa_csv.ConvertOptions(
             column_types=dict(types),
             null_values=[""],

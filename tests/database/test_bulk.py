@@ -158,3 +158,11 @@ def test_an_arrow_table_can_be_inserted_as_it_was_fetched(session):
     acquisition.Session().delete_quick()
     insert_many(acquisition.Session, rows)
     assert fetch_columns(acquisition.Session, order_by="session_number").equals(rows.sort_by("session_number"))
+
+
+def test_a_single_column_keeps_its_nulls(session):
+    """A row of one null is an empty line of COPY, which a reader of CSV may take for no row."""
+    ends = np.array(["2026-01-05T11:00:00", "NaT"], "datetime64[us]")
+    insert_many(acquisition.Session, sessions(session, [2, 3], end_time=ends))
+    found = fetch_columns(acquisition.Session, "end_time", order_by="session_number")
+    assert found["end_time"].to_pylist() == [None, datetime.datetime(2026, 1, 5, 11), None]
