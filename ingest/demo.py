@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from pipeline.errors import NeurojointError
 
 LAB = "simlab"
 RULES = {"criteria": "ibl_pipeline_2021"}
+GOOD = {"unit_criteria": "ibl", "unit_criteria_version": 1}
 SESSIONS_WITH_PROBES = 2
 """Of each mouse that comes so far."""
 
@@ -31,6 +33,17 @@ class Animal:
     days: int | None  # training days to the first trained status
     next_status: str
     missing: tuple[str, ...]  # for the next status, in words
+
+
+@dataclass(frozen=True)
+class Probes:
+    """The insertions of the simulated lab, all together."""
+
+    n_insertions: int
+    n_units: int  # with spikes
+    n_good: int  # that meet the rules GOOD
+    n_responsive: int  # to the stimulus
+    regions: tuple[str, ...]  # acronyms, those with most units first
 
 
 def run(
@@ -96,8 +109,28 @@ def animals() -> list[Animal]:
     return found
 
 
-def show(console: Console, root: Path, found: list[Animal]) -> None:
-    """Print the animals as a table, and what to try next."""
+def probes() -> Probes:
+    """What was recorded with probes in the simulated lab."""
+    from pipeline import ephys, ephys_analysis, histology
+    from pipeline.database.bulk import fetch_columns
+
+    here = {"lab": LAB}
+    responses = ephys_analysis.Peth.Response & here & {"event": "stim_on"}
+    located = (histology.ClusterLocation.Region & here) * histology.BrainRegion.proj("acronym")
+    counts: Counter[str] = Counter()
+    for row in fetch_columns(located, "acronym", "region_clusters").to_pylist():
+        counts[row["acronym"]] += row["region_clusters"]
+    return Probes(
+        n_insertions=len(ephys.ProbeInsertion & here),
+        n_units=len(ephys_analysis.UnitMetrics.Unit & here),
+        n_good=len(ephys_analysis.UnitSelection.Unit & here & GOOD),
+        n_responsive=len(responses & "is_responsive"),
+        regions=tuple(acronym for acronym, _ in counts.most_common()),
+    )
+
+
+def show(console: Console, root: Path, found: list[Animal], recorded: Probes) -> None:
+    """Print the animals as a table, what was recorded, and what to try next."""
     table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
     for name, justify in (("mouse", "left"), ("sessions", "right"), ("trials", "right"), ("easy trials", "right")):
         table.add_column(name, justify=justify)
@@ -118,9 +151,23 @@ def show(console: Console, root: Path, found: list[Animal]) -> None:
     console.print(
         f"\n{len(found)} mice, {sum(one.n_sessions for one in found)} sessions, "
         f"{sum(one.n_trials for one in found):,} trials; trained: {n_trained} "
-        f"(rules {RULES['criteria']}).\n\nWhat to try next:\n"
+        f"(rules {RULES['criteria']}).",
+        highlight=False,
+    )
+    if recorded.n_insertions:
+        regions = ", ".join(recorded.regions[:6]) + (" …" if len(recorded.regions) > 6 else "")
+        console.print(
+            f"{recorded.n_insertions} insertions with {recorded.n_units} units, {recorded.n_good} of them good by the "
+            f"rules {GOOD['unit_criteria']}, {recorded.n_responsive} respond to the stimulus; "
+            f"{len(recorded.regions)} regions: {regions}",
+            highlight=False,
+        )
+    console.print(
+        "\nWhat to try next:\n"
         "  neurojoint status                          what is done, running, failed, refused\n"
         "  neurojoint db shell                        look at the tables in SQL\n"
+        "  neurojoint dashboard                       all of it as pages\n"
+        "  neurojoint find units --region TH --good   by region, quality and training status\n"
         "  jupyter lab notebooks/01_first_look.ipynb  query, join, plot\n"
         f"  neurojoint ingest {root} and neurojoint work: only what changed is read again\n"
         "  neurojoint ingest /your/data               lab/Subjects/subject/date/number/alf/...\n"

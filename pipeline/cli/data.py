@@ -35,7 +35,7 @@ def demo(mice: int, sessions: int, processes: int | None, root: Path | None) -> 
     root = root or settings().home / "demo"
     found = room.run(root, mice, sessions, processes, say)
     say("done")
-    room.show(console, root, found)
+    room.show(console, root, found, room.probes())
 
 
 _remove_raw = click.option(
