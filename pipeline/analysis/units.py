@@ -1,7 +1,7 @@
 """Quality metrics of sorted units from their spikes' times, amplitudes and depths, and criteria on such metrics.
 
-Names, definitions and sources are listed in `unit_metrics`. Units are independent of each other: they are computed on
-all usable cores, and the memory needed beside the input is that of the units in hand.
+Names, definitions and sources of the metrics are in `unit_metrics`. Units are independent of each other: they are
+computed on all usable cores, and the memory needed beside the input is that of the units in hand.
 """
 
 import difflib
@@ -12,9 +12,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import pdtr
 
-from pipeline.analysis import _threads
+from pipeline.analysis import _refractory, _threads
 from pipeline.analysis import _unit_kernels as kernels
 from pipeline.analysis.spikes import checked_groups
 
@@ -113,7 +112,42 @@ def unit_metrics(
 
     Returns
     -------
-    dict of name to (k,) array; float64 except where said. NaN where a metric cannot be computed.
+    dict of name to (k,) array in the order of `METRICS`, float64 except where said; NaN where a metric is not defined,
+    with so few spikes or without amplitudes or depths. With n spikes of a unit in a window of T seconds:
+
+    n_spikes : int64
+    firing_rate : n / T, Hz
+    presence_ratio : fraction 0-1 of the whole windows of 10 s in which the unit fires
+    presence_ratio_std : standard deviation of its spikes in those windows
+    isi_violations_hill : rate of intervals below 1.5 ms in the time open to violations, 2 n (1.5 - 0.1 ms), over the
+        unit's rate; 0 for a pure unit, above 1 where there are more violations than chance would give. Spikes within
+        0.1 ms after another are left out. Hill et al. (2011) J Neurosci 31: 8699-8705, in the linear form of Steinmetz
+        and of the Allen Institute; brainbox `contamination`
+    isi_violations_llobet : fraction 0-1 of spikes that are others', if these come from many neurons. Of n_v pairs
+        between t_c = 0.1 and t_r = 1.5 ms: 1 - sqrt(1 - n_v (T - 2 n t_c) / (n^2 (t_r - t_c))); 1 where there is no
+        root. Llobet et al. (2022) bioRxiv 2022.02.08.479192, equation 3
+    refractory_confidence : largest confidence 0-100 %, over refractory periods from 0.5 to 10 ms, that fewer than 10 %
+        of the spikes are others', given the Poisson probability of more pairs than were seen; the rate is taken
+        from the autocorrelogram at 1 to 2 s. Sliding refractory period of Steinmetz, Roth and IBL: white paper "Spike
+        sorting pipeline for the International Brain Laboratory" (2022), package slidingRP
+    refractory_contamination : lowest contamination, of 0.5, 1 … 34.5 %, with a confidence of 90 % or more
+    n_spikes_below_2ms : int64, pairs of spikes nearer than 2 ms (61 samples)
+    refractory_pass : bool, refractory_contamination is 10 % or less
+    amplitude_cutoff : fraction 0-0.5 of all spikes that lay below the detection threshold, if the lower tail of the
+        amplitudes were like the upper: what lies above the highest amplitude that is as frequent as the lowest, over
+        itself and n. Histogram of 100 bins, smoothed over 3; 500 spikes or more. Hill et al. (2011), Allen Institute
+        and SpikeInterface
+    noise_cutoff : the second lowest occupied of 99 bins of amplitude from 0, less the mean over the upper half of the
+        bins above the peak, in standard deviations of the latter. IBL white paper (2022)
+    missed_spikes : like amplitude_cutoff, in n / 10 bins smoothed over 4, as the share of the seen spikes that lie
+        above the amplitude nearest in frequency to the lowest; more than 500 spikes. brainbox `missed_spikes_est`
+    amp_min, amp_max : uV
+    amp_median : geometric median, uV
+    amp_std_db : standard deviation of the amplitudes in decibel
+    drift : way of the depth from spike to spike in both directions, um/h; noise of the depths adds to it. brainbox
+    drift_ptp : range of the median depth in intervals of 60 s with 100 spikes or more, um. SpikeInterface
+    ibl_label : mean of three passes: refractory_confidence of 90 % or more, noise_cutoff below 5, amp_median above
+        50 uV; 1 is what IBL calls a good unit
 
     Raises
     ------
@@ -254,6 +288,9 @@ def _metrics(
     if not inside.all():
         if np.isnan(times).any():
             raise ValueError("times must not be NaN")
+        falls = np.flatnonzero(np.diff(times) < 0) + 1
+        if not np.isin(falls, offsets).all():
+            raise ValueError("times must rise within each unit")
         offsets = np.concatenate([[0], np.cumsum(inside)])[offsets]
         times, amps, depths = (None if values is None else values[inside] for values in (times, amps, depths))
     k = offsets.size - 1
@@ -278,9 +315,19 @@ def _metrics(
     n = counts[:, kernels.N_SPIKES]
     out = {"n_spikes": n, "firing_rate": n / duration, "presence_ratio": presence[:, 0]}
     out["presence_ratio_std"] = presence[:, 1]
-    out["isi_violations_hill"] = _hill(counts, duration, rules)
-    out["isi_violations_llobet"] = _llobet(counts, duration, rules)
-    out |= _sliding_refractory_period(counts, lags, rules)
+    period, censored = rules.refractory_period, rules.censored_period
+    kept, short, pairs = (counts[:, i] for i in (kernels.N_KEPT, kernels.N_SHORT, kernels.N_PAIRS))
+    out["isi_violations_hill"] = _refractory.hill(kept, short, duration, period, censored)
+    out["isi_violations_llobet"] = _refractory.llobet(n, pairs, duration, period, censored)
+    out |= _refractory.sliding_period(
+        n,
+        counts[:, kernels.N_SECOND],
+        lags,
+        rules.sampling_rate,
+        rules.min_refractory_period,
+        rules.contamination,
+        rules.confidence,
+    )
     out |= _amplitude_metrics(k, amps, offsets, rules)
     drift = np.full((k, 2), np.nan)
     if depths is not None:
@@ -340,65 +387,6 @@ def _n_windows(duration: float, rules: MetricRules) -> int:
     if rules.partial_window:
         return max(np.arange(0, duration + rules.presence_window / 2, rules.presence_window).size, 1)
     return max(int(duration / rules.presence_window + 1e-9), 1)
-
-
-def _hill(counts: NDArray, duration: float, rules: MetricRules) -> NDArray:
-    """Rate of refractory violations over the unit's rate."""
-    n = counts[:, kernels.N_KEPT]
-    time = 2 * n * (rules.refractory_period - rules.censored_period)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return counts[:, kernels.N_SHORT] / time / (n / duration)
-
-
-def _llobet(counts: NDArray, duration: float, rules: MetricRules) -> NDArray:
-    """Fraction of contaminating spikes under the assumption of many contaminating neurons."""
-    n = counts[:, kernels.N_SPIKES]
-    censored = rules.censored_period
-    time = n.astype(float) ** 2 * (rules.refractory_period - censored)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        pure = 1 - counts[:, kernels.N_PAIRS] * (duration - 2 * n * censored) / time
-    return np.clip(1 - np.sqrt(np.maximum(pure, 0)), 0, 1)
-
-
-def _sliding_refractory_period(counts: NDArray, lags: NDArray, rules: MetricRules) -> dict[str, NDArray]:
-    """The sliding refractory period of all units."""
-    n = counts[:, kernels.N_SPIKES]
-    levels = np.arange(0.5, 35, 0.5)
-    sample = 1 / rules.sampling_rate
-    periods = np.arange(lags.shape[1]) * sample + sample / 2
-    below_2ms = lags[:, : np.flatnonzero(periods > 0.002)[0] + 1].sum(axis=1)
-    # For as many violations the longest period gives the most confidence: keep the last of each run of equal counts.
-    observed = np.cumsum(lags, axis=1)
-    candidate = np.append(np.diff(observed, axis=1) > 0, np.ones((n.size, 1), dtype=bool), axis=1)
-    candidate &= (periods > rules.min_refractory_period) & (n > 0)[:, np.newaxis]
-    unit, period = np.nonzero(candidate)
-    observed = observed[unit, period]
-    first_of_unit = np.flatnonzero(np.diff(unit, prepend=-1))
-    rate = counts[unit, kernels.N_SECOND] / n[unit]
-
-    def confidence_at(level: NDArray) -> NDArray:
-        """The largest confidence that each unit's contamination is below a level, given as a row of `levels`."""
-        expected = rate * (levels[level[unit]] / 100) * (periods[period] + sample / 2) * 2 * n[unit]
-        best = np.full(n.size, -np.inf)
-        if unit.size:
-            best[n > 0] = np.maximum.reduceat(100 * (1 - pdtr(observed, expected)), first_of_unit)
-        return best
-
-    tolerated = np.full(n.size, np.flatnonzero(levels >= rules.contamination)[0])
-    confidence = np.where(n > 0, confidence_at(tolerated), np.nan)
-    # Confidence rises with the level: halve the range of levels that the lowest sufficient one lies in.
-    low, high = np.zeros(n.size, dtype=np.int64), np.full(n.size, levels.size)
-    while np.any(low < high):
-        middle = np.minimum((low + high) // 2, levels.size - 1)
-        enough = confidence_at(middle) >= rules.confidence
-        low, high = np.where(enough | (low == high), low, middle + 1), np.where(enough, middle, high)
-    contamination = np.append(levels, np.nan)[low]
-    return {
-        "refractory_confidence": confidence,
-        "refractory_contamination": np.where(n > 0, contamination, np.nan),
-        "n_spikes_below_2ms": below_2ms,
-        "refractory_pass": contamination <= rules.contamination,
-    }
 
 
 def _gaussian_weights(sigma: float) -> NDArray:
