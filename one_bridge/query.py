@@ -26,7 +26,8 @@ from one_bridge.terms import (
     visible,
 )
 from pipeline.database.bulk import fetch_columns
-from pipeline.schemas import acquisition, data, ephys
+from pipeline.database.registry import bind
+from pipeline.schemas import acquisition, data
 
 __all__ = [
     "DATASET_TERMS", "INSERTION_TERMS", "SESSION_KEY", "SESSION_TERMS", "InvalidQuery", "Reading", "by_ids",
@@ -70,7 +71,7 @@ def insertions(terms: Mapping[str, Any] | None = None, reading: Reading | None =
     """
     reading = reading or Reading()
     own, others = _split(terms, INSERTION_TERMS)
-    found = ephys.ProbeInsertion()
+    found = bind("ephys").ProbeInsertion()
     if others or reading.tag is not None:
         found &= sessions(others, reading).proj()
     return _restricted(found, own, INSERTION_TERMS, reading, terms or {})
@@ -163,6 +164,7 @@ def insertion_rows(query: dj.Table | None = None) -> pa.Table:
     -------
     Columns eid, id, name (as the folder, e.g. probe00), serial and model of the probe (empty where unknown), qc.
     """
+    ephys = bind("ephys")
     query = ephys.ProbeInsertion() if query is None else query
     joined = query * acquisition.Session.proj("eid")
     rows = fetch_columns(joined, "eid", "pid", "probe_label", "probe_serial", "insertion_qc")

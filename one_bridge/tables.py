@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import importlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -22,14 +21,13 @@ from one.converters import session_record2path
 import pipeline
 from one_bridge import copies, frames, query
 from one_bridge.matching import Reading, by_ids
-from pipeline.database import compat, connection, registry
+from pipeline.database import registry
 from pipeline.errors import NeurojointError
 from pipeline.schemas import acquisition, data
-from pipeline.settings import settings
 
 _PATH = ("rel_path", "dataset_qc")
 _FIRST = 64  # sessions
-_NEEDED = ("lab", "subject", "action", "acquisition", "data", "ephys")
+_NEEDED = ("lab", "subject", "action", "acquisition", "data")
 
 
 def join_database() -> None:
@@ -39,15 +37,10 @@ def join_database() -> None:
     ------
     NeurojointError : no database, or one without tables.
     """
-    if acquisition.schema.is_activated():
-        if not acquisition.schema.connection.is_connected:
-            pipeline.connect(create=False)
-        return
-    compat.apply()
-    opened = connection.open_connection(settings())
-    tune(opened)
-    for name in _NEEDED:
-        _bind(name, opened)
+    if not acquisition.schema.is_activated():
+        tune(pipeline.connect(create=False, schemas=_NEEDED))
+    elif not acquisition.schema.connection.is_connected:
+        tune(pipeline.connect(create=False))
 
 
 def tune(opened: dj.Connection) -> None:
@@ -60,18 +53,6 @@ def tune(opened: dj.Connection) -> None:
 def uuids(texts: Iterable[str]) -> list[UUID]:
     """The uuids of texts that are known to be such; three times as fast as `UUID(text)`."""
     return [UUID(int=int(text.replace("-", ""), 16)) for text in texts]
-
-
-def _bind(name: str, opened: dj.Connection) -> None:
-    schema, prefix = importlib.import_module(f"pipeline.schemas.{name}").schema, settings().prefix
-    if schema.is_activated():
-        return
-    try:
-        schema.activate(prefix + name, connection=opened, create_schema=False, create_tables=False)
-    except dj.errors.DataJointError as error:
-        raise NeurojointError(
-            f"the database has no neurojoint tables under the prefix {prefix!r} ({name})", "run `neurojoint db upgrade`"
-        ) from error
 
 
 class Tables:
@@ -202,10 +183,7 @@ class _OnDemand(Bunch):
 def _table_class(name: str) -> type[dj.Table]:
     schema, _, table = name.partition(".")
     if schema in pipeline.SCHEMAS:
-        opened = acquisition.schema.connection
-        for needed in pipeline.SCHEMAS[: pipeline.SCHEMAS.index(schema) + 1]:
-            _bind(needed, opened)
-        found = importlib.import_module(f"pipeline.schemas.{schema}")
+        found = registry.bind(schema)
         for part in table.split("."):
             found = getattr(found, part, None)
         if isinstance(found, type) and issubclass(found, dj.Table):

@@ -11,7 +11,8 @@ import pyarrow.compute as pc
 
 from one_bridge.matching import InvalidQuery, Reading, by_ids, matching, one_of, qc_up_to, truth, values_of, vocabulary
 from pipeline.database.bulk import fetch_columns
-from pipeline.schemas import acquisition, data, ephys, lab, subject
+from pipeline.database.registry import bind
+from pipeline.schemas import acquisition, data, lab, subject
 
 SESSION_KEY = ("lab", "subject", "session_date", "session_number")
 
@@ -169,13 +170,11 @@ def _qc_of(column: str) -> Term:
 
 def _performance(comparison: str) -> Term:
     def term(value: Any, reading: Reading, _: Any) -> Iterable[Any]:
-        from pipeline.schemas import behavior_analysis
-
         try:
             limit = float(value) / 100  # from percent
         except (ValueError, TypeError) as error:
             raise InvalidQuery(f"{value!r} is no performance", "give a percentage, 0 to 100") from error
-        return [(behavior_analysis.SessionPerformance() & f"performance {comparison} {limit!r}").proj()]
+        return [(bind("behavior_analysis").SessionPerformance() & f"performance {comparison} {limit!r}").proj()]
 
     return term
 
@@ -189,16 +188,16 @@ def _no_regions(*_: Any) -> Iterable[Any]:
 
 def _probe(column: str) -> Term:
     def term(value: Any, reading: Reading, _: Any) -> Iterable[Any]:
-        present = [one for one in fetch_columns(dj.U(column) & ephys.Probe, column)[column].to_pylist() if one]
+        present = [one for one in fetch_columns(dj.U(column) & bind("ephys").Probe, column)[column].to_pylist() if one]
         found = matching(present, values_of(value, reading), reading, True)
-        probes = vocabulary(ephys.Probe() & one_of(column, found), "probe_serial")
+        probes = vocabulary(bind("ephys").Probe() & one_of(column, found), "probe_serial")
         return [one_of("probe_serial", probes)]
 
     return term
 
 
 def _label(value: Any, reading: Reading, _: Any) -> Iterable[Any]:
-    found = matching(vocabulary(ephys.ProbeInsertion, "probe_label"), values_of(value, reading), reading, True)
+    found = matching(vocabulary(bind("ephys").ProbeInsertion, "probe_label"), values_of(value, reading), reading, True)
     return [one_of("probe_label", found)]
 
 

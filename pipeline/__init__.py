@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 os.environ.setdefault("DJ_IGNORE_CONFIG_FILE", "true")
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import datajoint as dj
 
 # In dependency order: a module refers only to those before it.
@@ -35,7 +37,7 @@ SCHEMAS = (
 __all__ = ["SCHEMAS", "connect", *SCHEMAS]
 
 
-def connect(create: bool = True) -> dj.Connection:
+def connect(create: bool = True, schemas: Sequence[str] = SCHEMAS) -> dj.Connection:
     """Connect to the database of `pipeline.settings` and bind all tables to it.
 
     With no settings this starts, or joins, the embedded PostgreSQL in `$NEUROJOINT_HOME`.
@@ -43,6 +45,7 @@ def connect(create: bool = True) -> dj.Connection:
     Parameters
     ----------
     create : declare the tables that are missing; false for people who may only read.
+    schemas : with `create` false, bind only these, for a quick start; `pipeline.database.registry.bind` adds others.
 
     Raises
     ------
@@ -53,7 +56,7 @@ def connect(create: bool = True) -> dj.Connection:
 
     chosen = settings()
     opened = connection.open_connection(chosen)
-    migrate.prepare(opened, chosen.prefix, create)
+    migrate.prepare(opened, chosen.prefix, create, schemas=schemas)
     return opened
 
 

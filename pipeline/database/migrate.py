@@ -11,12 +11,13 @@ import contextlib
 import datetime
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import datajoint as dj
 
+from pipeline import SCHEMAS
 from pipeline.database import registry
 from pipeline.errors import NeurojointError
 
@@ -55,8 +56,11 @@ def shipped(backend: str, folder: Path = FOLDER) -> list[Migration]:
     return found
 
 
-def prepare(connection: dj.Connection, prefix: str, create: bool, folder: Path = FOLDER) -> None:
-    """Bind the tables; in a new database declare them, in an older one say what to do.
+def prepare(
+    connection: dj.Connection, prefix: str, create: bool, folder: Path = FOLDER, schemas: Sequence[str] = SCHEMAS
+) -> None:
+    """Bind the tables (without `create`, of these schemas); in a new database declare them, in an older one say what
+    to do.
 
     Raises
     ------
@@ -65,9 +69,12 @@ def prepare(connection: dj.Connection, prefix: str, create: bool, folder: Path =
     applied = _applied(connection, prefix)
     if applied is not None:
         _refuse_other_version(connection, applied, folder)
+    if not create:
+        registry.activate(connection, prefix, create=False, schemas=schemas)
+        return
     current = applied is not None and applied.get(_DECLARED) == definitions_hash()
-    registry.activate(connection, prefix, create=create and not current)
-    if create and not current:
+    registry.activate(connection, prefix, create=not current)
+    if not current:
         registry.fill_constants()
         _record_declaration(connection, new=applied is None, folder=folder)
 

@@ -6,7 +6,8 @@ import contextlib
 import importlib
 import logging
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from types import ModuleType
 
 import datajoint as dj
 
@@ -27,9 +28,9 @@ def schema(module_name: str) -> dj.Schema:
     return _schemas.setdefault(module_name.rsplit(".", 1)[-1], dj.Schema())
 
 
-def load_modules() -> None:
-    """Import every schema module, so that the registry is complete."""
-    for name in SCHEMAS:
+def load_modules(schemas: Sequence[str] = SCHEMAS) -> None:
+    """Import schema modules, by default all, so that the registry is complete."""
+    for name in schemas:
         importlib.import_module(f"pipeline.schemas.{name}")
 
 
@@ -64,20 +65,21 @@ def label(table: type[dj.Table]) -> str:
     return f"{table.__module__.rsplit('.', 1)[-1]}.{table.__qualname__}"
 
 
-def activate(connection: dj.Connection, prefix: str, create: bool = True) -> None:
+def activate(connection: dj.Connection, prefix: str, create: bool = True, schemas: Sequence[str] = SCHEMAS) -> None:
     """Bind all tables to `connection` under `prefix`; with `create`, declare what is missing, one process at a time.
 
-    The job tables are declared too, so that no worker has to. On PostgreSQL all of it is one transaction.
+    The job tables are declared too, so that no worker has to. On PostgreSQL all of it is one transaction. `schemas` are
+    those that are bound, if nothing is declared.
 
     Raises:
         NeurojointError: a schema is not there and `create` is false.
     """
     compat.apply()
-    load_modules()
+    load_modules(schemas)
     _unbind()
     try:
         with _declaring(connection, prefix) if create else contextlib.nullcontext(), _without_type_warnings():
-            for name in SCHEMAS:
+            for name in schemas:
                 _schemas[name].activate(
                     prefix + name, connection=connection, create_schema=create, create_tables=create
                 )
@@ -94,6 +96,25 @@ def activate(connection: dj.Connection, prefix: str, create: bool = True) -> Non
     except BaseException:
         _unbind()
         raise
+
+
+def bind(name: str) -> ModuleType:
+    """A schema module with its tables bound where those of others are, if they are not yet; declares nothing.
+
+    Raises
+    ------
+    NeurojointError : nothing is connected.
+    """
+    module = importlib.import_module(f"pipeline.schemas.{name}")  # imports those that it refers to
+    bound = [(label, one) for label, one in _schemas.items() if one.is_activated()]
+    if not bound:
+        raise NeurojointError("there is no connection to a database", "call pipeline.connect() first")
+    label, first = bound[0]
+    for other, one in list(_schemas.items()):
+        if not one.is_activated():
+            prefix = first.database.removesuffix(label)
+            one.activate(prefix + other, connection=first.connection, create_schema=False, create_tables=False)
+    return module
 
 
 def _unbind() -> None:
