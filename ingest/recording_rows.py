@@ -18,6 +18,9 @@ RECORDING = (
     "dataset_id", *SESSION, "probe_label", "band", "sampling_rate", "n_channels", "n_samples", "duration",
     "volts_per_bit",
 )  # fmt: skip
+CHANNEL_MAP = (
+    "dataset_id", "map_channels", "map_lateral", "map_axial", "map_shank", "map_volts_per_bit",
+)  # fmt: skip
 COMPRESSION = (
     "dataset_id", "raw_path", "raw_size", "raw_hash", "raw_sha1", "raw_repository", "raw_modified_ns",
     "compressed_hash", "compressed_size", "compressed_sha1", "compression_ratio", "compression_layout",
@@ -45,6 +48,8 @@ def write(writer: Writer, repository: str, found: Sequence[Registered]) -> None:
     rows = [_recording_row(one) for one in found]
     there = _rows(ephys.Recording, RECORDING, [one.dataset_id for one in found])
     writer.put(ephys.Recording, RECORDING, [row for row in rows if there.get(row[0]) != row], "update")
+    maps = [(one.dataset_id, *vars(one.recording.channel_map).values()) for one in found if one.recording.channel_map]
+    writer.put(ephys.ChannelMap, CHANNEL_MAP, maps, "update")
     _compressions(writer, repository, found)
 
 

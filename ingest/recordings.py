@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ingest import channel_maps
+from ingest.channel_maps import ChannelMap
 from ingest.scan import File, Problem, printable
 from pipeline.alf import raw_form
 from pipeline.errors import InvalidData
@@ -56,6 +58,7 @@ class Recording:
     probe_serial: str | None
     probe_model: str | None
     compressed: Compressed | None = None
+    channel_map: ChannelMap | None = None
 
 
 def band_of(path: str) -> str | None:
@@ -228,7 +231,10 @@ def _described(file: Found, meta: Meta | None, n_channels: int, rate: float, n_s
     gain = float(meta.volts_per_bit[0]) if meta is not None else None
     serial = printable(meta.serial)[:64] if meta is not None and meta.serial and label else None
     model = printable(meta.probe_name)[:64] if meta is not None and meta.probe_name and label else None
-    return Recording(file.rel_path, band, label, float(rate), n_channels, n_samples, gain, serial, model)
+    places = channel_maps.read(meta) if meta is not None and label and meta.n_channels == n_channels else None
+    return Recording(
+        file.rel_path, band, label, float(rate), n_channels, n_samples, gain, serial, model, channel_map=places
+    )
 
 
 def _meta(path: Path) -> Meta:

@@ -48,7 +48,7 @@ class UnitMetrics(dj.Computed):
         unit_n_spikes                : int64
         firing_rate=null             : float64       # over the recording, Hz
         presence_ratio=null          : float64       # share of time bins with a spike, 0-1
-        presence_ratio_std=null      : float64       # standard deviation of the share of spikes in each time bin, fraction
+        presence_ratio_std=null      : float64       # standard deviation of the number of spikes in windows of 10 s
         isi_violations_hill=null     : float64       # contamination by refractory violations, Hill 2011, fraction
         isi_violations_llobet=null   : float64       # the same by Llobet 2022, fraction
         refractory_confidence=null   : float64       # that contamination is below a tenth, sliding refractory period, percent
