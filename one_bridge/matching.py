@@ -5,6 +5,7 @@ What a person typed never becomes part of an SQL text: a restriction names value
 
 from __future__ import annotations
 
+import datetime
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -46,8 +47,34 @@ class Reading:
 
 def one_of(column: str, values: Iterable[Any]) -> str | list:
     """A restriction to rows whose column has one of these values; of no values, one that no row meets."""
-    listed = ", ".join(dict.fromkeys(_literal(value) for value in values))
+    backend = acquisition.Session().connection.adapter.backend
+    listed = ", ".join(dict.fromkeys(literal(value, backend) for value in values))
     return f"{column} IN ({listed})" if listed else []
+
+
+def literal(value: Any, backend: str) -> str:
+    """A value as SQL. Text that holds a quote or a backslash is written as its bytes, so that it cannot end anything.
+
+    >>> literal("KS014", "mysql"), literal(True, "mysql"), literal(1.5, "mysql"), literal("it's", "mysql")
+    ("'KS014'", 'TRUE', '1.5', "_utf8mb4 X'69742773'")
+    >>> literal("it's", "postgresql")
+    "CONVERT_FROM(DECODE('69742773', 'hex'), 'UTF8')"
+    """
+    if isinstance(value, bool):
+        return "TRUE" if value else "FALSE"
+    if isinstance(value, int):
+        return str(int(value))
+    if isinstance(value, float):
+        return repr(value)
+    if isinstance(value, datetime.datetime):
+        return f"'{value.isoformat(sep=' ')}'"
+    if isinstance(value, datetime.date):
+        return f"'{value.isoformat()}'"
+    text = str(value)
+    if not re.search(r"""['"`\\]""", text):
+        return f"'{text}'"
+    content = text.encode().hex()
+    return f"CONVERT_FROM(DECODE('{content}', 'hex'), 'UTF8')" if backend == "postgresql" else f"_utf8mb4 X'{content}'"
 
 
 def by_ids(column: str, ids: Iterable[object]) -> str | list:
@@ -135,14 +162,3 @@ def _uuid(value: object) -> str:
         return str(value if isinstance(value, UUID) else UUID(str(value)[-36:]))
     except ValueError as error:
         raise InvalidQuery(f"{value!r} is no uuid", "it is 36 characters long") from error
-
-
-def _literal(value: Any) -> str:
-    if isinstance(value, int):
-        return str(value)
-    parts = [part.replace("'", "''") for part in str(value).split("\\")]
-    if len(parts) == 1:
-        return f"'{parts[0]}'"
-    # A backslash is an escape in MySQL, and one before a quote misleads DataJoint's search for column names.
-    backslash = "CHAR(92)" if acquisition.Session().connection.adapter.backend == "mysql" else "CHR(92)"
-    return "CONCAT(" + f", {backslash}, ".join(f"'{part}'" for part in parts) + ")"

@@ -11,6 +11,7 @@ import zoneinfo
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from one_bridge.matching import literal
 from one_bridge.server.shapes import BadInput, Field, NotFound
 
 INTEGERS = {"int16": 15, "smallint": 15, "int32": 31, "integer": 31, "int": 31, "int64": 63, "bigint": 63}  # bits
@@ -43,31 +44,6 @@ def parse(field: Field, value: Any, attribute: Any = None, zone: str = "UTC") ->
     if attribute is not None:
         _check_fits(field, found, str(attribute.original_type or attribute.type))
     return found
-
-
-def literal(value: Any, backend: str) -> str:
-    """A value as SQL. Text that holds a quote or a backslash is written as its bytes, so that it cannot end anything.
-
-    >>> literal("KS014", "mysql"), literal(True, "mysql"), literal(1.5, "mysql"), literal("it's", "mysql")
-    ("'KS014'", 'TRUE', '1.5', "_utf8mb4 X'69742773'")
-    >>> literal("it's", "postgresql")
-    "CONVERT_FROM(DECODE('69742773', 'hex'), 'UTF8')"
-    """
-    if isinstance(value, bool):
-        return "TRUE" if value else "FALSE"
-    if isinstance(value, int):
-        return str(int(value))
-    if isinstance(value, float):
-        return repr(value)
-    if isinstance(value, datetime.datetime):
-        return f"'{value.isoformat(sep=' ')}'"
-    if isinstance(value, datetime.date):
-        return f"'{value.isoformat()}'"
-    text = str(value)
-    if not re.search(r"""['"`\\]""", text):
-        return f"'{text}'"
-    content = text.encode().hex()
-    return f"CONVERT_FROM(DECODE('{content}', 'hex'), 'UTF8')" if backend == "postgresql" else f"_utf8mb4 X'{content}'"
 
 
 def local_time(utc: datetime.datetime | None, zone: str) -> str | None:

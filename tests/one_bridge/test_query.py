@@ -7,7 +7,7 @@ import uuid
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from one_bridge import query
@@ -185,6 +185,23 @@ def test_values_from_the_tables_are_quoted(tree, text):
     insert_many(acquisition.SessionProject, session | {"project": [text + "x"]})
     assert found({"projects": [text + "x"]}, Reading(wildcards=False)) == ["KS014"]
     assert len(lab.Project() & one_of("project", [text + "x"])) == 1
+
+
+AWKWARD = st.lists(st.sampled_from(["\\", "'", '"', "`", "%", "{", "x", "project", " ", "é", "\n"]), max_size=8).map(
+    "".join
+)
+
+
+@settings(max_examples=25, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+@given(text=AWKWARD, other=AWKWARD)
+def test_any_text_is_found_as_it_is_and_nothing_else(database, text, other):
+    """Alone, beside others, and below another restriction; over DataJoint, in bulk and on the server's way."""
+    lab.Project.delete_quick()
+    lab.Project.insert([{"project": "a", "project_description": text}, {"project": "b", "project_description": "-"}])
+    wanted = lab.Project() & one_of("project_description", [text, other + "?"])
+    for found in (wanted, lab.Project() & wanted.proj(), lab.Project() & [one_of("project_description", [text])]):
+        assert [row["project"] for row in found.to_dicts()] == ["a"]
+        assert query.fetch_columns(found, "project")["project"].to_pylist() == ["a"]
 
 
 def test_words_for_truth_and_qc():
