@@ -1,4 +1,4 @@
-"""Sets of datasets (tags) and QC outcomes: what a person decides about data, with a record of each decision."""
+"""Tags, QC outcomes, revisions and repositories: what a person decides about data, with a record of each decision."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import getpass
 import re
 import uuid
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import datajoint as dj
@@ -14,6 +15,7 @@ import datajoint as dj
 from one_bridge import query
 from one_bridge.matching import QC_LEVELS
 from pipeline.database.bulk import fetch_columns, insert_many
+from pipeline.database.delete import delete
 from pipeline.errors import NeurojointError
 from pipeline.schemas import data
 
@@ -27,13 +29,9 @@ def define_tag(
     ------
     NeurojointError : a name that cannot be part of a web address.
     """
-    if not re.fullmatch(r"[\w.-]{1,128}", name):
-        raise NeurojointError(f"{name!r} cannot be a tag", "use letters, digits and _ . -")
+    _check_name(name, "tag", 128)
     given = {"tag_protected": protected, "tag_public": public, "tag_description": description}
-    given = {column: value for column, value in given.items() if value is not None}
-    data.Tag.insert1({"tag": name}, skip_duplicates=True)
-    if given:
-        data.Tag.update1({"tag": name} | given)
+    _define(data.Tag, {"tag": name}, given)
 
 
 def tag(name: str, datasets: dj.Table) -> int:
@@ -71,9 +69,7 @@ def untag(name: str, datasets: dj.Table) -> int:
 
 def tags() -> list[dict[str, Any]]:
     """All tags with the number of their datasets."""
-    counted = fetch_columns(dj.U("tag").aggr(data.DatasetTag(), n_datasets="COUNT(dataset_id)"), "tag", "n_datasets")
-    numbers = dict(zip(counted["tag"].to_pylist(), map(int, counted["n_datasets"].to_pylist()), strict=True))
-    return [row | {"n_datasets": numbers.get(row["tag"], 0)} for row in data.Tag().to_dicts(order_by="tag")]
+    return _counted(data.Tag, "tag", data.DatasetTag)
 
 
 def set_qc(rows: dj.Table, outcome: str) -> int:
@@ -96,6 +92,80 @@ def set_qc(rows: dj.Table, outcome: str) -> int:
     return len(keys)
 
 
+def define_revision(name: str, description: str | None = None) -> None:
+    """Make a revision, or describe one that is there.
+
+    Raises
+    ------
+    NeurojointError : a name that cannot be the folder `#name#`.
+    """
+    _check_name(name, "revision", 64)
+    _define(data.Revision, {"revision": name}, {"revision_description": description})
+
+
+def revisions() -> list[dict[str, Any]]:
+    """All revisions with the number of their datasets."""
+    return _counted(data.Revision, "revision", data.Dataset.proj(revision="dataset_revision"))
+
+
+def remove_revision(name: str) -> None:
+    """Forget a revision that no dataset has.
+
+    Raises
+    ------
+    NeurojointError : no such revision, or datasets have it.
+    """
+    n_datasets = {row["revision"]: row["n_datasets"] for row in revisions()}.get(name)
+    if n_datasets:
+        raise NeurojointError(
+            f"{n_datasets} datasets have the revision {name}", "delete their files and register again"
+        )
+    _remove(data.Revision, "revision", name)
+
+
+def define_repository(name: str, kind: str | None = None, root: str | None = None, host: str | None = None) -> None:
+    """Make a repository, or change what is given of one that is there.
+
+    Parameters
+    ----------
+    kind : local, http, s3 or globus; local by default.
+    root : folder, address or bucket under which its files begin; needed for a new one.
+
+    Raises
+    ------
+    NeurojointError : a name that cannot be part of a web address, or a new repository without a root.
+    """
+    _check_name(name, "repository", 64)
+    given = {"repository_kind": kind, "repository_root": root, "repository_host": host}
+    if not (data.Repository() & {"repository": name}):
+        if root is None:
+            raise NeurojointError(f"there is no repository {name!r}", "give --root to make it")
+        given["repository_kind"] = kind or "local"
+    if root is not None and given["repository_kind"] in ("local", None) and "://" not in root:
+        given["repository_root"] = str(Path(root).resolve())
+    _define(data.Repository, {"repository": name}, given)
+
+
+def repositories() -> list[dict[str, Any]]:
+    """All repositories with the number of datasets that have a copy there."""
+    return _counted(data.Repository, "repository", data.FileRecord)
+
+
+def remove_repository(name: str) -> None:
+    """Forget a repository that holds no copies.
+
+    Raises
+    ------
+    NeurojointError : no such repository, or there are copies in it.
+    """
+    n_copies = {row["repository"]: row["n_datasets"] for row in repositories()}.get(name)
+    if n_copies:
+        raise NeurojointError(
+            f"{n_copies} files are recorded in the repository {name}", "delete them and register the rest again first"
+        )
+    _remove(data.Repository, "repository", name)
+
+
 def choose(terms: Mapping[str, Any], of_sessions: bool = False) -> dj.Table:
     """Datasets, or sessions, by the terms of `query`; names count whole, and those that are None are left out.
 
@@ -107,6 +177,37 @@ def choose(terms: Mapping[str, Any], of_sessions: bool = False) -> dj.Table:
     if not given:
         raise NeurojointError("nothing is named", "say what: --session, --subject, --lab, --date, --name …")
     return (query.sessions if of_sessions else query.datasets)(given, query.Reading("alyx"))
+
+
+def _check_name(name: str, what: str, longest: int) -> None:
+    if not re.fullmatch(rf"[\w.-]{{1,{longest}}}", name, re.ASCII):
+        raise NeurojointError(f"{name!r} cannot be a {what}", f"use letters, digits and _ . -, at most {longest}")
+
+
+def _define(table: type[dj.Table], key: dict[str, str], given: dict[str, Any]) -> None:
+    """Make a row, or change what is given of it."""
+    given = {column: value for column, value in given.items() if value is not None}
+    known = bool(table() & key)
+    with table().connection.transaction:
+        if not known:
+            table.insert1(key | given)
+        elif given:
+            table.update1(key | given)
+        _record("changed" if known else "created", f"{table.__name__}/{next(iter(key.values()))}", str(given)[:1000])
+
+
+def _counted(table: type[dj.Table], name: str, members: Any) -> list[dict[str, Any]]:
+    """All rows with the number of datasets that belong to each."""
+    found = fetch_columns(dj.U(name).aggr(members, n_datasets="COUNT(dataset_id)"), name, "n_datasets")
+    numbers = dict(zip(found[name].to_pylist(), map(int, found["n_datasets"].to_pylist()), strict=True))
+    return [row | {"n_datasets": numbers.get(row[name], 0)} for row in table().to_dicts(order_by=name)]
+
+
+def _remove(table: type[dj.Table], column: str, name: str) -> None:
+    rows = table() & query.one_of(column, [name])
+    if not delete(rows, "removed by hand"):
+        known = ", ".join(query.vocabulary(table, column)) or "none"
+        raise NeurojointError(f"there is no {column} {name!r}", f"there are: {known}")
 
 
 def _known(name: str) -> None:

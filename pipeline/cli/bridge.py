@@ -1,8 +1,9 @@
-"""Commands for those who read: the server, its accounts, the tables of the ONE client, tags and QC."""
+"""Commands around ONE: the server, its accounts, the client's tables; tags, QC, revisions and repositories."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from types import ModuleType
 
 import click
 
@@ -145,11 +146,7 @@ def tag() -> None:
 @click.option("--description", help="What for.")
 def tag_define(name: str, protected: bool | None, public: bool | None, description: str | None) -> None:
     """Make the tag NAME, or change it."""
-    from one_bridge import curation
-    from one_bridge.tables import join_database
-
-    join_database()
-    curation.define_tag(name, protected, public, description)
+    _curation().define_tag(name, protected, public, description)
 
 
 @tag.command("add")
@@ -157,10 +154,7 @@ def tag_define(name: str, protected: bool | None, public: bool | None, descripti
 @_which
 def tag_add(tag_name: str, **which: str | None) -> None:
     """Put datasets into the tag NAME."""
-    from one_bridge import curation
-    from one_bridge.tables import join_database
-
-    join_database()
+    curation = _curation()
     click.echo(f"{curation.tag(tag_name, curation.choose(which))} datasets added to {tag_name}")
 
 
@@ -169,23 +163,73 @@ def tag_add(tag_name: str, **which: str | None) -> None:
 @_which
 def tag_remove(tag_name: str, **which: str | None) -> None:
     """Take datasets out of the tag NAME."""
-    from one_bridge import curation
-    from one_bridge.tables import join_database
-
-    join_database()
+    curation = _curation()
     click.echo(f"{curation.untag(tag_name, curation.choose(which))} datasets removed from {tag_name}")
 
 
 @tag.command("list")
 def tag_list() -> None:
     """List the tags with the number of their datasets."""
-    from one_bridge import curation
-    from one_bridge.tables import join_database
-
-    join_database()
-    for row in curation.tags():
+    for row in _curation().tags():
         marks = [word for word in ("protected", "public") if row[f"tag_{word}"]]
         click.echo("  ".join(filter(None, [row["tag"], str(row["n_datasets"]), *marks, row["tag_description"]])))
+
+
+@main.group()
+def revision() -> None:
+    """Versions of datasets: the folders #revision#."""
+
+
+@revision.command("define")
+@click.argument("name")
+@click.option("--description", help="What changed.")
+def revision_define(name: str, description: str | None) -> None:
+    """Make the revision NAME, or describe it. Registration makes those it finds; later names are newer."""
+    _curation().define_revision(name, description)
+
+
+@revision.command("list")
+def revision_list() -> None:
+    """List the revisions with the number of their datasets."""
+    for row in _curation().revisions():
+        click.echo("  ".join(filter(None, [row["revision"], str(row["n_datasets"]), row["revision_description"]])))
+
+
+@revision.command("remove")
+@click.argument("name")
+def revision_remove(name: str) -> None:
+    """Forget the revision NAME, which no dataset may have."""
+    _curation().remove_revision(name)
+
+
+@main.group()
+def repository() -> None:
+    """Places that hold files: folders, web addresses, buckets."""
+
+
+@repository.command("define")
+@click.argument("name")
+@click.option("--kind", type=click.Choice(["local", "http", "s3", "globus"]), help="What it is; a folder by default.")
+@click.option("--root", help="Folder, address or bucket under which its files begin; needed for a new one.")
+@click.option("--host", help="The computer, where it matters.")
+def repository_define(name: str, kind: str | None, root: str | None, host: str | None) -> None:
+    """Make the repository NAME, or change it, e.g. after its folder was moved."""
+    _curation().define_repository(name, kind, root, host)
+
+
+@repository.command("list")
+def repository_list() -> None:
+    """List the repositories with the number of files recorded in each."""
+    for row in _curation().repositories():
+        place = [row["repository_kind"], row["repository_root"], row["repository_host"]]
+        click.echo("  ".join(filter(None, [row["repository"], str(row["n_datasets"]), *place])))
+
+
+@repository.command("remove")
+@click.argument("name")
+def repository_remove(name: str) -> None:
+    """Forget the repository NAME, in which no file may be recorded."""
+    _curation().remove_repository(name)
 
 
 @main.command("qc")
@@ -193,12 +237,18 @@ def tag_list() -> None:
 @_which
 def qc(outcome: str, **which: str | None) -> None:
     """Set the QC outcome of sessions; with --name, --collection or --revision, of their datasets."""
-    from one_bridge import curation
-    from one_bridge.tables import join_database
-
-    join_database()
+    curation = _curation()
     of_sessions = not any(which[name] for name in ("name", "collection", "revision"))
     if of_sessions:
         which = {name: which[name] for name in ("session", "subject", "lab", "date_range", "projects")}
     changed = curation.set_qc(curation.choose(which, of_sessions), outcome)
     click.echo(f"{changed} {'sessions' if of_sessions else 'datasets'} changed to {outcome}")
+
+
+def _curation() -> ModuleType:
+    """The room of tags, QC, revisions and repositories, with the database joined."""
+    from one_bridge import curation
+    from one_bridge.tables import join_database
+
+    join_database()
+    return curation

@@ -141,3 +141,36 @@ def test_commands_write_tables_tag_and_judge(root):
         result = run.invoke(main, words)
         assert result.exit_code == 1
         assert message in result.output
+
+
+def test_commands_edit_revisions_and_repositories(root, tmp_path):
+    run = CliRunner()
+
+    def command(*words: str) -> str:
+        result = run.invoke(main, words)
+        assert result.exit_code == 0, result.output
+        return result.output
+
+    command("revision", "define", "2021-01-01", "--description", "spikes sorted anew")
+    command("revision", "define", "test")
+    assert command("revision", "list") == "2021-01-01  1  spikes sorted anew\ntest  0\n"
+    command("revision", "remove", "test")
+    assert data.Revision().to_dicts() == [{"revision": "2021-01-01", "revision_description": "spikes sorted anew"}]
+    command("repository", "define", "archive", "--kind", "http", "--root", "https://x.org/data")
+    (tmp_path / "moved").mkdir()
+    command("repository", "define", "local", "--root", str(tmp_path / "moved"))
+    assert command("repository", "list") == (
+        f"archive  0  http  https://x.org/data\nlocal  3  local  {tmp_path / 'moved'}\n"
+    )
+    command("repository", "remove", "archive")
+    assert data.Repository().fetch1("repository") == "local"
+    assert {"created", "changed", "removed"} <= set(data.Change.to_arrays("change_action"))
+    for words, message in (
+        (("revision", "remove", "2021-01-01"), "1 datasets have the revision"),
+        (("revision", "remove", "x"), "there are: 2021-01-01"),
+        (("revision", "define", "a/b"), "cannot be a revision"),
+        (("repository", "remove", "local"), "3 files are recorded"),
+        (("repository", "define", "new"), "give --root"),
+    ):
+        result = run.invoke(main, words)
+        assert result.exit_code == 1 and message in result.output, result.output
