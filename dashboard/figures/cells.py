@@ -18,14 +18,14 @@ CONDITIONS: dict[str, tuple[str, int]] = {
     "side_right": ("stimulus right", 1),
     "choice_left": ("choice left", 0),
     "choice_right": ("choice right", 1),
-    "feedback_reward": ("reward", 2),
+    "feedback_correct": ("reward", 2),
     "feedback_error": ("error", 1),
     "block_left": ("block left", 0),
     "block_right": ("block right", 1),
 }
 """Name of a condition of `Peth` -> what people read, and which of the palette is its colour."""
 _BAND = 0.2  # opacity of mean +/- standard error
-_MOST_TICKS = 40_000  # spikes of a raster that are sent
+_MOMENTS, _MOST_ROWS = 500, 500  # cells of a raster across and up; more trials share a row
 
 
 def look(condition: str, place: int = 0) -> style.Look:
@@ -176,7 +176,7 @@ def raster(
     theme: str = "light",
     height: int = 420,
 ) -> go.Figure:
-    """Spikes around an event, one row a trial, the trials in groups one above the other.
+    """Spikes around an event, one row a trial, the trials in groups one above the other; all in one picture.
 
     Parameters
     ----------
@@ -190,44 +190,49 @@ def raster(
         return figure([], {"height": height}, theme, "There are no trials with this event.")
     row_of = np.full(int(max(order.max(), np.max(trials, initial=0))) + 1, -1)
     row_of[order] = np.arange(order.size)
-    rows = row_of[np.asarray(trials, dtype=int)]
-    traces: list[Trace] = []
+    rows, times = row_of[np.asarray(trials, dtype=int)], np.asarray(times, dtype=float)
+    together = -(-order.size // _MOST_ROWS)
+    code = np.concatenate([np.full(len(own), place + 1) for place, (_, own) in enumerate(groups)])
+    width = (window[1] - window[0]) / _MOMENTS
+    columns = np.floor((times - window[0]) / width).astype(int)
+    kept = (rows >= 0) & (columns >= 0) & (columns < _MOMENTS)
+    picture = np.zeros((-(-order.size // together), _MOMENTS), dtype=np.uint8)
+    picture[rows[kept] // together, columns[kept]] = code[rows[kept]]
+    looks = [look(condition, place) for place, (condition, _) in enumerate(groups)]
+    traces: list[Trace] = [
+        {
+            "type": "heatmap",
+            "name": "spikes",
+            "x0": window[0] + width / 2,
+            "dx": width,
+            "y0": (together - 1) / 2,
+            "dy": together,
+            "z": picture,
+            "zmin": 0,
+            "zmax": len(groups),
+            "colorscale": _steps([one.color for one in looks]),
+            "showscale": False,
+            "hoverinfo": "skip",
+        }
+    ]
     shapes, start = [], 0
-    step = max(1, int(np.ceil((rows >= 0).sum() / _MOST_TICKS)))
-    for place, (condition, own) in enumerate(groups):
-        found = look(condition, place)
-        end = start + len(own)
-        within = np.flatnonzero((rows >= start) & (rows < end))[::step]
-        traces.append(
-            {
-                "type": "scattergl",
-                "mode": "markers",
-                "name": f"{found.label} ({len(own)})",
-                "x": np.asarray(times, dtype=np.float32)[within],
-                "y": rows[within].astype(np.int32),
-                "marker": {
-                    "symbol": "line-ns-open",
-                    "size": float(np.clip(330 / order.size, 1.5, 7)),
-                    "color": found.color,
-                    "line": {"width": 1.1, "color": found.color},
-                },
-                "customdata": np.asarray(trials)[within].astype(np.int32),
-                "hovertemplate": "trial %{customdata}, %{x:.3f} s<extra></extra>",
-            }
-        )
-        shapes.append(_rows(start - 0.5, end - 0.5, style.faint(found.color, 0.07)))
-        start = end
+    for one, (_, own) in zip(looks, groups, strict=True):
+        shapes.append(_rows(start - 0.5, start + len(own) - 0.5, style.faint(one.color, 0.08)))
+        start += len(own)
+        square = {"symbol": "square", "size": 10, "color": one.color}
+        label = {"type": "scatter", "mode": "markers", "name": f"{one.label} ({len(own)})", "x": [None], "y": [None]}
+        traces.append(label | {"marker": square, "hoverinfo": "skip"})
     for number, (name, moments) in enumerate((marks or {}).items()):
         shown = np.asarray(moments, dtype=float)[order]
         inside = (shown >= window[0]) & (shown <= window[1])
         traces.append(
             {
-                "type": "scattergl",
+                "type": "scatter",
                 "mode": "markers",
                 "name": name,
                 "x": shown[inside].astype(np.float32),
                 "y": np.flatnonzero(inside).astype(np.int32),
-                "marker": {"symbol": style.SYMBOLS[number + 2], "size": 4, "color": style.PURPLE},
+                "marker": {"symbol": style.SYMBOLS[number + 2], "size": 3.5, "color": style.PURPLE, "opacity": 0.75},
                 "hovertemplate": f"{name} %{{x:.3f}} s<extra></extra>",
             }
         )
@@ -236,7 +241,7 @@ def raster(
         "hovermode": "closest",
         "shapes": [*shapes, _event_line()],
         "legend": {"itemsizing": "constant"},
-        "xaxis": axis(f"Time from {event} (s)", range=list(window)),
+        "xaxis": axis(f"Time from {event} (s)", range=list(window), showgrid=False),
         "yaxis": axis("Trial, in groups", range=[-0.5, order.size - 0.5], showgrid=False),
     }
     return figure(traces, layout, theme)
@@ -278,7 +283,7 @@ def peth(
         "height": height,
         "hovermode": "x unified",
         "shapes": [_event_line()],
-        "annotations": [_corner(words)] if words else [],
+        "annotations": [_corner(words) | {"yanchor": "top"}] if words else [],
         "xaxis": axis(f"Time from {event} (s)", range=[float(times[0]), float(times[-1])]),
         "yaxis": axis("Rate (spikes/s)", rangemode="tozero"),
     }
@@ -395,6 +400,15 @@ def _spread(times: np.ndarray, mean: np.ndarray, sem: np.ndarray) -> Trace:
         "fillcolor": style.faint(style.BLUE, _BAND),
         "line": {"width": 0, "color": style.BLUE},
     }
+
+
+def _steps(colors: Sequence[str]) -> list[list[Any]]:
+    """A colour scale of whole numbers: 0 is see-through, then one colour each."""
+    n = len(colors)
+    scale: list[list[Any]] = [[0, "rgba(0, 0, 0, 0)"], [0.5 / n, "rgba(0, 0, 0, 0)"]]
+    for place, color in enumerate(colors):
+        scale += [[(place + 0.5) / n, color], [min(1.0, (place + 1.5) / n), color]]
+    return scale
 
 
 def _spacing(places: np.ndarray) -> float:

@@ -40,7 +40,7 @@ METRICS: dict[str, tuple[str, bool]] = {
     "ibl_label": ("IBL label", False),
 }
 """Column of UnitMetrics.Unit -> axis title with its unit, and whether the axis is logarithmic."""
-_REGION_SHARE = 0.045  # of the width, for the regions
+_REGION_SHARE = 0.075  # of the width, for the regions
 _MOST_TIMES, _MOST_DEPTHS = 450, 200  # cells of a picture; finer ones are averaged
 
 
@@ -124,7 +124,7 @@ def units_by_depth(
         symbol = "circle" if passed else "circle-open"
         traces.append(
             {
-                "type": "scattergl",
+                "type": "scatter",
                 "mode": "markers",
                 "name": f"{name} ({own.sum()})" if np.isfinite(good).any() else "units",
                 "x": across[own],
@@ -213,7 +213,7 @@ def rms(bands: Mapping[str, tuple[np.ndarray, np.ndarray]], *, theme: str = "lig
     for number, (name, (strength, axial)) in enumerate(bands.items()):
         look = style.nth(number)
         traces.append({
-            "type": "scattergl", "mode": "markers", "name": name, "x": np.asarray(strength, float),
+            "type": "scatter", "mode": "markers", "name": name, "x": np.asarray(strength, float),
             "y": np.asarray(axial, float), "marker": {"color": look.color, "symbol": look.symbol, "size": 5},
             "hovertemplate": f"{name} %{{x:.1f}} uV at %{{y:.0f}} um<extra></extra>",
         })  # fmt: skip
@@ -334,7 +334,7 @@ def depth_peth(
     Parameters
     ----------
     times, depths : (t,), (d,) centres, s from the event, um from the tip.
-    response : (d, t) change in standard deviations of the baseline.
+    response : (d, t) (rate - baseline) / (baseline + 1 Hz).
     """
     if not np.size(response):
         return figure([], {"height": height}, theme, "There is no such picture: no events, or spikes without depths.")
@@ -350,7 +350,7 @@ def depth_peth(
         "name": "change",
         "hovertemplate": "%{x:.2f} s, %{y:.0f} um<br>%{z:.2f}<extra></extra>",
     }
-    bar = _scale_bar("Change (SD of baseline)")
+    bar = _scale_bar("(rate - baseline) / (baseline + 1 Hz)")
     layout = {
         "height": height, "hovermode": "closest", "coloraxis": {"cmin": -limit, "cmax": limit, "colorbar": bar},
         "xaxis": axis(f"Time from {event} (s)"), "yaxis": axis(DEPTH, showgrid=False),
@@ -388,7 +388,7 @@ def _region_bars(channels: Rows, theme: str) -> list[Trace]:
             "marker": {"color": colors[first] or style.GREY, "line": {"width": 0.5, "color": style.PAPER[theme]}},
             "text": [name if (top - bottom) / whole > 0.03 else ""], "textposition": "inside", "textangle": 0,
             "insidetextanchor": "middle", "textfont": {"color": _ink_on(colors[first]), "size": 10},
-            "constraintext": "none", "cliponaxis": False,
+            "constraintext": "inside",
             "hovertemplate": f"{name or 'not known'} {words[first]}<br>{bottom:.0f} to {top:.0f} um<extra></extra>",
         })  # fmt: skip
     return bars

@@ -1,0 +1,305 @@
+"""The cells of one insertion, one at a time; the arrow keys go from one to the next."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import dash
+import numpy as np
+from dash import Input, Output, State, html
+
+from dashboard import links, shell
+from dashboard.figures import cells as figures
+from dashboard.figures import insertion as along
+from dashboard.queries import cells as queries
+from dashboard.queries import insertion as insertions
+from dashboard.site import Component, NotFound, Page, Site, Viewer
+
+PAGE = Page("cells", "Cells", order=210)
+
+WHICH = {"": "all units", "good": "that pass"}
+SORTS = {"": "number", "depth": "depth", "rate": "firing rate", "amp": "amplitude"}
+_COLUMN = {"": "cluster_id", "depth": "cluster_depth", "rate": "cluster_firing_rate", "amp": "cluster_amp"}
+
+
+def layout(
+    site: Site, viewer: Viewer, *, query: Mapping[str, str], lab: str, subject: str, date: str, number: str, probe: str
+) -> Component:
+    """The page."""
+    key = {"lab": lab, "subject": site.subject(lab, subject, viewer), "probe_label": probe}
+    key |= links.session_key({"date": date, "number": number})
+    place = (lab, subject, key["session_date"], key["session_number"], probe)
+    criteria = site.read(insertions.all_criteria)
+    chosen = {
+        "clustering": query.get("clustering", ""),
+        "criteria": _known(query.get("criteria"), criteria, insertions.find.DEFAULT_CRITERIA),
+        "which": _known(query.get("which"), WHICH, ""),
+        "sort": _known(query.get("sort"), SORTS, ""),
+        "split": _known(query.get("split"), queries.SPLITS, ""),
+    }
+    found = site.read(insertions.insertion, key, chosen["clustering"], chosen["criteria"])
+    if found is None:
+        raise NotFound(f"There is no probe called {probe} in this session of {subject}.")
+    title = f"{subject} · {shell.date(key['session_date'])} · {probe}"
+    back = shell.link("To the insertion", links.insertion(*place))
+    if found.clusters is None or not len(found.units["cluster_id"]):
+        return shell.page(title, shell.sentence("There are no units of this probe to look at yet.", link=back))
+    ordered = _ordered(found.units, chosen)
+    if not ordered:
+        return shell.page(title, shell.sentence(f"No unit passes the criteria {chosen['criteria']}.", link=back))
+    one = _asked(query.get("unit", ""), found.units, ordered)
+    events = site.read(insertions.events)
+    chosen["event"] = _known(query.get("event"), events, events[0])
+    unit = site.read(queries.unit, found, one, chosen["event"], chosen["split"])
+    return shell.page(
+        f"Unit {one}",
+        _facts(found, one, unit),
+        _controls(found, chosen, events, criteria),
+        *_figures(found, one, unit, chosen),
+        subtitle=[shell.link(title, links.insertion(*place, clustering=chosen["clustering"])), _rank(ordered, one)],
+        actions=_neighbours(ordered, one, place, chosen),
+    )
+
+
+def register(app: dash.Dash, site: Site) -> None:
+    """The callbacks: choices go into the address, a click on a unit goes to it."""
+
+    @app.callback(
+        Output("url", "search", allow_duplicate=True),
+        Input("cells-which", "value"),
+        Input("cells-sort", "value"),
+        Input("cells-event", "value"),
+        Input("cells-split", "value"),
+        Input("cells-criteria", "value"),
+        Input("cells-unit", "value"),
+        Input({"type": "figure", "name": "cells-units", "axis": ""}, "clickData"),
+        State("url", "search"),
+        prevent_initial_call=True,
+    )
+    def choose(
+        which: str, sort: str, event: str, split: str, criteria: str, unit: str, click: dict | None, search: str | None
+    ) -> Any:
+        before = links.query_of(search or "")
+        cause = dash.ctx.triggered_id
+        if isinstance(cause, dict):
+            point = (click or {}).get("points", [{}])[0].get("customdata")
+            if not point:
+                return dash.no_update
+            after = before | {"unit": int(point[0])}
+        else:
+            chosen = {"which": which, "sort": sort, "event": event, "split": split, "criteria": criteria, "unit": unit}
+            name = str(cause).removeprefix("cells-")
+            after = before | {name: chosen.get(name) or ""}
+        wanted = links.to("overview", **after).partition("?")[2]
+        return dash.no_update if wanted == (search or "").removeprefix("?") else f"?{wanted}"
+
+
+def _figures(found: insertions.Insertion, one: int, unit: queries.Unit, chosen: Mapping[str, str]) -> list[Component]:
+    event, row = chosen["event"].replace("_", " "), _row(found.units, one)
+    contamination = float(found.units["isi_violations_hill"][row]) if "isi_violations_hill" in found.units else None
+    units = along.with_regions(along.units_by_depth(found.units, chosen=one, height=340), found.channels)
+    shape = figures.waveform(
+        unit.waveform.get("template", np.empty((0, 0))),
+        unit.waveform.get("lateral", np.empty(0)),
+        unit.waveform.get("axial", np.empty(0)),
+        channels=unit.waveform.get("channels"),
+    )
+    correlogram = figures.autocorrelogram(
+        unit.acg.get("lags", np.empty(0)), unit.acg.get("counts", np.empty(0)), contamination=contamination, height=340
+    )
+    rate = figures.peth(
+        unit.peth.get("times", np.empty(0)), unit.peth.get("mean", np.empty(0)), unit.peth.get("sem"),
+        unit.peth.get("conditions"), event=event, words=_response_words(unit),
+    )  # fmt: skip
+    parts: list[Component] = [
+        shell.columns(
+            shell.figure("cells-units", units, "Units", "click on one to go there"),
+            shell.figure("cells-waveform", shape, "Waveform", "blue: the largest channel"),
+            shell.figure("cells-correlogram", correlogram, "Autocorrelogram"),
+            least=330,
+        )
+    ]
+    if unit.problem:
+        parts.append(shell.sentence("The spikes of this unit are not on this computer.", unit.problem))
+        return [*parts, shell.figure("cells-rate", rate, f"Rate around {event}")]
+    spikes = unit.raster or {
+        "trials": np.empty(0),
+        "times": np.empty(0),
+        "groups": (),
+        "marks": {},
+        "window": (-0.5, 1),
+    }
+    raster = figures.raster(
+        spikes["trials"],
+        spikes["times"],
+        spikes["groups"],
+        window=spikes["window"],
+        marks=spikes["marks"],
+        event=event,
+        height=640,
+    )
+    first, last = found.clusters["first_spike"] or 0.0, found.clusters["last_spike"] or 1.0
+    span = (min(0.0, first), last)
+    size = figures.amplitudes(unit.times, unit.amps if unit.amps is not None else np.empty(0), span=span) if (
+        unit.amps is not None) else figures.amplitudes(np.empty(0), np.empty(0))  # fmt: skip
+    pace = figures.rate_over_time(unit.times, span=span, width=max(5.0, (span[1] - span[0]) / 150), height=220)
+    axis_event, axis_time = "event", "time"
+    parts.append(
+        shell.columns(
+            html.Div(
+                [
+                    shell.figure(
+                        "cells-rate", rate, f"Rate around {event}", "mean, shaded: standard error", axis=axis_event
+                    ),
+                    shell.figure(
+                        "cells-raster",
+                        raster,
+                        f"Spikes around {event}",
+                        "a row a trial, in each group by response time",
+                        axis=axis_event,
+                    ),
+                ],
+                style=_STACK,
+            ),
+            html.Div(
+                [
+                    shell.figure(
+                        "cells-amplitudes", size, "Amplitudes", "a gap: the unit was not seen", axis=axis_time
+                    ),
+                    shell.figure("cells-pace", pace, "Rate over the session", axis=axis_time),
+                    _metrics(found, row),
+                ],
+                style=_STACK,
+            ),
+            least=420,
+        )
+    )
+    return parts
+
+
+_STACK = {"display": "flex", "flexDirection": "column", "gap": 12, "minWidth": 0}
+
+
+def _controls(
+    found: insertions.Insertion, chosen: Mapping[str, str], events: list[str], criteria: list[str]
+) -> Component:
+    def options(values: Mapping[str, str]) -> list[dict[str, str]]:
+        return [{"value": name, "label": label} for name, label in values.items()]
+
+    ids = [str(int(one)) for one in found.units["cluster_id"]]
+    splits = {"": "nothing"} | {name: name for name in queries.SPLITS}
+    return html.Div(
+        [
+            shell.select("cells-unit", "Go to", ids, None, placeholder="number", w=110),
+            shell.select("cells-which", "Units", options(WHICH), chosen["which"], clearable=False, w=120),
+            shell.select("cells-criteria", "Criteria", criteria, chosen["criteria"], clearable=False, w=100),
+            shell.select("cells-sort", "In order of", options(SORTS), chosen["sort"], clearable=False, w=130),
+            shell.select("cells-event", "Aligned to", options({one: one.replace("_", " ") for one in events}),
+                         chosen["event"], clearable=False, w=150),
+            shell.select("cells-split", "Trials by", options(splits), chosen["split"], clearable=False, w=120),
+        ],
+        className="nj-actions",
+    )  # fmt: skip
+
+
+def _facts(found: insertions.Insertion, one: int, unit: queries.Unit) -> Component:
+    row, units = _row(found.units, one), found.units
+
+    def value(name: str, digits: int, of: str = "") -> str:
+        return shell.number(float(units[name][row]), digits, of) if name in units else shell.DASH
+
+    selected = float(units["selected"][row])
+    passes = {1.0: shell.chip("passes", "green"), 0.0: shell.chip("does not pass", "gray")}.get(selected)
+    region = units["acronym"][row]
+    pairs = [
+        (
+            "Region",
+            shell.link(region, links.region(region), title=units["region_name"][row]) if region else "not known",
+        ),
+        ("Depth", value("cluster_depth", 0, "um")),
+        ("Amplitude", value("cluster_amp", 0, "uV")),
+        ("Firing rate", value("cluster_firing_rate", 2, "Hz")),
+        ("Spikes", value("cluster_n_spikes", 0)),
+        ("Criteria", passes),
+        ("Sorter says", units["sorter_label"][row] or None),
+        ("Responds", _chip_of_response(unit)),
+    ]
+    return shell.card(shell.facts(pairs))
+
+
+def _chip_of_response(unit: queries.Unit) -> Component:
+    if unit.response is None or unit.response["is_responsive"] is None:
+        return None
+    return shell.chip("yes", "teal") if unit.response["is_responsive"] else shell.chip("no", "gray")
+
+
+def _metrics(found: insertions.Insertion, row: int) -> Component:
+    rules = {rule["metric"]: rule for rule in (found.criteria or {}).get("unit_rules", [])}
+    rows = []
+    for name, (title, _) in along.METRICS.items():
+        if name not in found.units:
+            continue
+        rule = rules.get(name)
+        limit = f"{rule['op']} {rule['value']:g}" if rule else ""
+        number = float(found.units[name][row])
+        rows.append([title, shell.DASH if np.isnan(number) else f"{number:.3g}", limit])
+    if not rows:
+        return shell.sentence("The metrics of this unit are not computed yet.")
+    return shell.card(shell.table(["Metric", "Value", "Criterion"], rows, numbers=(1, 2)), title="Metrics")
+
+
+def _response_words(unit: queries.Unit) -> str:
+    """Whether the unit responds, in words."""
+    response = unit.response
+    if response is None or response["response_p_corrected"] is None:
+        return ""
+    verb = "responds" if response["is_responsive"] else "does not respond"
+    return (
+        f"{verb}: {response['baseline_rate']:.1f} to {response['response_rate']:.1f} Hz, "
+        f"p = {response['response_p_corrected']:.2g} (corrected)"
+    )
+
+
+def _ordered(units: Mapping[str, np.ndarray], chosen: Mapping[str, str]) -> list[int]:
+    """The units that are gone through, in order."""
+    taken = units["selected"] == 1 if chosen["which"] == "good" else np.ones(len(units["cluster_id"]), dtype=bool)
+    values = np.asarray(units[_COLUMN[chosen["sort"]]], dtype=float)
+    down = chosen["sort"] in ("rate", "amp")
+    order = np.lexsort((units["cluster_id"], np.where(np.isnan(values), np.inf, -values if down else values)))
+    return [int(units["cluster_id"][place]) for place in order if taken[place]]
+
+
+def _asked(text: str, units: Mapping[str, np.ndarray], ordered: list[int]) -> int:
+    """The unit that the address names; the first where it names none."""
+    if not text:
+        return ordered[0]
+    if not text.isdecimal() or int(text) not in set(units["cluster_id"].tolist()):
+        raise NotFound(f"There is no unit {text[:20]} in this sorting.")
+    return int(text)
+
+
+def _neighbours(ordered: list[int], one: int, place: tuple, chosen: Mapping[str, str]) -> Component:
+    at = ordered.index(one) if one in ordered else -1
+    before = ordered[at - 1] if at > 0 else None
+    after = ordered[at + 1] if at + 1 < len(ordered) else None
+    pairs = [
+        None if unit is None else (f"unit {unit}", links.cells(*place, **(dict(chosen) | {"unit": unit})))
+        for unit in (before, after)
+    ]
+    return shell.neighbours(*pairs, "unit")
+
+
+def _rank(ordered: list[int], one: int) -> Component:
+    words = (
+        f"{ordered.index(one) + 1:,} of {len(ordered):,}" if one in ordered else f"not among the {len(ordered):,} shown"
+    )
+    return html.Span(words)
+
+
+def _row(units: Mapping[str, np.ndarray], one: int) -> int:
+    return int(np.flatnonzero(units["cluster_id"] == one)[0])
+
+
+def _known(text: str | None, values: Any, default: str) -> str:
+    return text if text is not None and text in values else default

@@ -1,0 +1,300 @@
+"""One probe insertion: what spiked where and when, its units by depth, the local field, metrics with the criteria."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import dash
+import numpy as np
+from dash import Input, Output, State, html
+
+from dashboard import links, shell
+from dashboard.figures import insertion as figures
+from dashboard.queries import insertion as queries
+from dashboard.site import Component, NotFound, Page, Site, Viewer
+
+PAGE = Page("insertion", "Insertion", order=200)
+
+HISTOGRAMS = (
+    "firing_rate",
+    "presence_ratio",
+    "isi_violations_hill",
+    "refractory_confidence",
+    "noise_cutoff",
+    "amplitude_cutoff",
+    "amp_median",
+    "spike_width",
+)
+HISTOGRAMS_SHOWN, UNITS_SHOWN = 8, 5000
+
+
+def layout(
+    site: Site, viewer: Viewer, *, query: Mapping[str, str], lab: str, subject: str, date: str, number: str, probe: str
+) -> Component:
+    """The page."""
+    key = {"lab": lab, "subject": site.subject(lab, subject, viewer), "probe_label": probe}
+    key |= links.session_key({"date": date, "number": number})
+    criteria = site.read(queries.all_criteria)
+    chosen = query.get("criteria", "")
+    chosen = chosen if chosen in criteria else queries.find.DEFAULT_CRITERIA
+    found = site.read(queries.insertion, key, query.get("clustering", ""), chosen)
+    if found is None:
+        raise NotFound(f"There is no probe called {probe} in this session of {subject}.")
+    events = site.read(queries.events)
+    event = query.get("event", "")
+    made = site.read(queries.pictures, found, event if event in events else events[0])
+    place = (lab, subject, key["session_date"], key["session_number"])
+    controls = html.Div(
+        [
+            shell.select(
+                "insertion-clustering",
+                "Sorting",
+                [row["clustering"] for row in found.clusterings],
+                found.clustering and found.clustering["clustering"],
+                clearable=False,
+                w=190,
+            ),
+            shell.select("insertion-criteria", "Good units", criteria, chosen, clearable=False, w=110),
+            shell.select(
+                "insertion-event",
+                "Aligned to",
+                [{"value": one, "label": one.replace("_", " ")} for one in events],
+                made.event,
+                clearable=False,
+                w=150,
+            ),
+            shell.select(
+                "insertion-value",
+                "Drift map of",
+                [{"value": "rate", "label": "rate"}, {"value": "amp", "label": "amplitude"}],
+                _value(query),
+                clearable=False,
+                w=120,
+            ),
+        ],
+        className="nj-actions",
+    )
+    return shell.page(
+        f"{subject} · {shell.date(key['session_date'])} · {probe}",
+        shell.card(_facts(found)),
+        controls,
+        *_body(found, made, place, query, chosen),
+        subtitle=_subtitle(found, place),
+        actions=[
+            _neighbours(found, place),
+            shell.button_link("Cells", _cells(found, place, chosen), icon_name="probe") if found.clusters else None,
+        ],
+    )
+
+
+def register(app: dash.Dash, site: Site) -> None:
+    """The callbacks: choices go into the address, a click on a unit opens it."""
+
+    @app.callback(
+        Output("url", "search", allow_duplicate=True),
+        Input("insertion-clustering", "value"),
+        Input("insertion-criteria", "value"),
+        Input("insertion-event", "value"),
+        Input("insertion-value", "value"),
+        State("url", "search"),
+        prevent_initial_call=True,
+    )
+    def choose(clustering: str, criteria: str, event: str, value: str, search: str | None) -> Any:
+        chosen = {"clustering": clustering, "criteria": criteria, "event": event, "value": value}
+        wanted = links.to("overview", **(links.query_of(search or "") | chosen)).partition("?")[2]
+        return dash.no_update if wanted == (search or "").removeprefix("?") else f"?{wanted}"
+
+    @app.callback(
+        Output("url", "href", allow_duplicate=True),
+        Input({"type": "figure", "name": "insertion-units", "axis": ""}, "clickData"),
+        State("url", "pathname"),
+        State("insertion-clustering", "value"),
+        State("insertion-criteria", "value"),
+        prevent_initial_call=True,
+    )
+    def open_unit(click: dict | None, path: str, clustering: str, criteria: str) -> Any:
+        point = (click or {}).get("points", [{}])[0].get("customdata")
+        if not point:
+            return dash.no_update
+        parts = links.parse(path).parts
+        return links.cells(*parts.values(), unit=int(point[0]), clustering=clustering, criteria=criteria)
+
+
+def _body(
+    found: queries.Insertion, made: queries.Pictures, place: tuple, query: Mapping[str, str], criteria: str
+) -> list[Component]:
+    parts: list[Component] = []
+    channels = found.channels
+    if found.clustering is None:
+        parts.append(
+            shell.sentence("There are no sorted spikes of this probe.", "They are found below alf/ when they arrive.")
+        )
+    elif found.clusters is None:
+        state = found.clustering["clustering_state"]
+        words = {
+            "refused": "The files of this sorting are in quarantine.",
+            "missing": "The files of this sorting are gone.",
+        }
+        parts.append(
+            shell.sentence(
+                words.get(state, "The units of this sorting are not computed yet."),
+                None if state in words else "The workers are on it: this page updates by itself.",
+            )
+        )
+    else:
+        marks = [
+            (at, name) for at, name in zip(found.trials, ("first trial", "last trial"), strict=True) if at is not None
+        ]
+        drift = figures.drift_map(
+            made.drift.get("times", ()),
+            made.drift.get("depths", ()),
+            made.drift.get("rates", ()),
+            made.drift.get("amps"),
+            value=_value(query),
+            marks=marks,
+        )
+        units = figures.units_by_depth(found.units)
+        parts.append(
+            shell.columns(
+                shell.figure("insertion-drift", figures.with_regions(drift, channels), "Drift map",
+                             "what spiked at which depth, over the session"),
+                shell.figure("insertion-units", figures.with_regions(units, channels), "Units",
+                             "filled: pass the criteria; click on one to open it"),
+                least=460,
+            )
+        )  # fmt: skip
+    signals = _signals(made, channels)
+    if made.depth_peth:
+        response = figures.depth_peth(
+            made.depth_peth["times"], made.depth_peth["depths"], made.depth_peth["change"],
+            event=made.event.replace("_", " "),
+        )  # fmt: skip
+        title = f"Activity around {made.event.replace('_', ' ')}"
+        signals.insert(0, shell.figure("insertion-response", figures.with_regions(response, channels), title))
+    if signals:
+        parts.append(shell.columns(*signals, least=330))
+    if found.clusters is not None:
+        parts.append(_metrics(found))
+        parts.append(_table(found, place, criteria))
+    return parts
+
+
+def _signals(made: queries.Pictures, channels: Mapping[str, np.ndarray]) -> list[Component]:
+    parts = []
+    if (field := made.signals.get("lf")) is not None and field["power"].size:
+        power = figures.spectrum(field["frequencies"], field["power"], field["axial"])
+        parts.append(shell.figure("insertion-spectrum", figures.with_regions(power, channels), "Local field",
+                                  "power by frequency and depth"))  # fmt: skip
+    if made.signals:
+        strength = figures.rms({band: (one["rms"], one["axial"]) for band, one in made.signals.items()})
+        parts.append(shell.figure("insertion-rms", figures.with_regions(strength, channels), "Strength of the signal",
+                                  "root mean square of each channel"))  # fmt: skip
+    return parts
+
+
+def _metrics(found: queries.Insertion) -> Component:
+    known = [name for name in HISTOGRAMS if name in found.units and np.isfinite(found.units[name]).any()]
+    if not known:
+        return shell.sentence("The metrics of these units are not computed yet.")
+    rules = found.criteria["unit_rules"] if found.criteria else []
+    ruled = [rule["metric"] for rule in rules if rule["metric"] not in known and rule["metric"] in found.units]
+    cards = [
+        shell.figure(f"insertion-{name}", figures.metric_histogram(found.units[name], name, rules, height=190),
+                     figures.METRICS.get(name, (name.replace("_", " "),))[0].partition(" (")[0])
+        for name in [*dict.fromkeys(ruled), *known][:HISTOGRAMS_SHOWN]
+    ]  # fmt: skip
+    words = found.criteria["unit_criteria_description"] if found.criteria else ""
+    name = f"{found.criteria['unit_criteria']} {found.criteria['unit_criteria_version']}" if found.criteria else ""
+    return shell.section("Metrics", shell.columns(*cards, least=260), hint=f"criteria {name}: {words}" if words else "")
+
+
+def _table(found: queries.Insertion, place: tuple, criteria: str) -> Component:
+    units, probe = found.units, found.row["probe_label"]
+    clustering = found.clustering["clustering"] if found.clustering else ""
+    names = [
+        ("cluster_depth", "Depth (um)", 0),
+        ("cluster_amp", "Amplitude (uV)", 0),
+        ("cluster_firing_rate", "Rate (Hz)", 2),
+        ("presence_ratio", "Presence", 2),
+        ("isi_violations_hill", "Contamination", 3),
+        ("refractory_confidence", "Refractory (%)", 0),
+        ("noise_cutoff", "Noise cutoff", 1),
+        ("ibl_label", "IBL label", 2),
+    ]
+    rows = []
+    for number in range(min(len(units["cluster_id"]), UNITS_SHOWN)):
+        one = int(units["cluster_id"][number])
+        row = {
+            "unit": one,
+            "unit_href": links.cells(*place, probe, unit=one, clustering=clustering, criteria=criteria),
+            "region": units["acronym"][number],
+            "label": units["sorter_label"][number] or "",
+            "good": {1.0: "yes", 0.0: "no"}.get(float(units["selected"][number]), ""),
+        }
+        for name, _, digits in names:
+            value = float(units[name][number]) if name in units else float("nan")
+            row[name] = None if np.isnan(value) else round(value, digits)
+        rows.append(row)
+    columns = [
+        {"field": "unit", "headerName": "Unit", "cellRenderer": "Link", "width": 80, "pinned": "left"},
+        {"field": "region", "headerName": "Region", "width": 100, "filter": True},
+        {"field": "good", "headerName": "Passes", "width": 90, "filter": True},
+        *(
+            {"field": name, "headerName": title, "type": "rightAligned", "filter": "agNumberColumnFilter", "width": 135}
+            for name, title, _ in names
+        ),
+        {"field": "label", "headerName": "Sorter says", "width": 120, "filter": True},
+    ]
+    return shell.section("Units", shell.grid("insertion-table", columns, rows), hint=f"{len(rows):,}")
+
+
+def _facts(found: queries.Insertion) -> Component:
+    pairs: list[tuple[str, Component]] = []
+    if found.clusters is not None:
+        selected = found.units["selected"]
+        pairs += [("Units", f"{found.clusters['n_clusters']:,}")]
+        if np.isfinite(selected).any():
+            pairs += [("Pass the criteria", f"{int(np.nansum(selected)):,}")]
+        pairs += [("Spikes", f"{found.clusters['n_spikes']:,}")]
+        first, last = found.clusters["first_spike"], found.clusters["last_spike"]
+        if first is not None:
+            pairs += [("Recorded", f"{(last - first) / 60:.0f} min")]
+    pairs += [("Probe", " ".join(filter(None, (found.row.get("probe_model"), found.row.get("probe_serial"))))),
+              ("QC", found.row["insertion_qc"].replace("_", " ").lower())]  # fmt: skip
+    if found.trajectories:
+        best = found.trajectories[0]
+        at = f"ML {best['entry_ml']:.0f}, AP {best['entry_ap']:.0f}, DV {best['entry_dv']:.0f} um"
+        pairs += [("Enters at", at), ("Depth", f"{best['insertion_depth']:.0f} um"),
+                  ("Angles", f"theta {best['theta']:.0f}°, phi {best['phi']:.0f}°"),
+                  ("Known from", best["provenance"].replace("_", " "))]  # fmt: skip
+    return shell.facts(pairs)
+
+
+def _subtitle(found: queries.Insertion, place: tuple) -> list[Component]:
+    acronyms = found.channels.get("acronym", np.empty(0, dtype=object))
+    named = list(dict.fromkeys(one for one in acronyms[::-1] if one))
+    crumbs: list[Component] = [
+        shell.link("Mouse", links.mouse(*place[:2])),
+        shell.link("Session", links.session(*place)),
+    ]
+    return [*crumbs, *(shell.link(one, links.region(one)) for one in named)]
+
+
+def _neighbours(found: queries.Insertion, place: tuple) -> Component:
+    at = found.siblings.index(found.row["probe_label"])
+    before = found.siblings[at - 1] if at else None
+    after = found.siblings[at + 1] if at + 1 < len(found.siblings) else None
+    if before is None and after is None:
+        return None
+    pairs = [(one, links.insertion(*place, one)) if one else None for one in (before, after)]
+    return shell.neighbours(*pairs, "probe")
+
+
+def _cells(found: queries.Insertion, place: tuple, criteria: str) -> str:
+    clustering = found.clustering["clustering"] if found.clustering else ""
+    return links.cells(*place, found.row["probe_label"], clustering=clustering, criteria=criteria)
+
+
+def _value(query: Mapping[str, str]) -> str:
+    return "amp" if query.get("value") == "amp" else "rate"

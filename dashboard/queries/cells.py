@@ -1,0 +1,214 @@
+"""The units of one insertion, one at a time: waveform, correlogram, activity around an event, amplitudes.
+
+What belongs to a whole insertion (the list of its units, the arrays over all of them, the trials) is read once and kept
+in memory for as long as its fingerprints are the same; the spikes of a unit come from the grouped copy on the disk.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from dashboard.queries import insertion as insertions
+from pipeline import clusterings, peth_store
+from pipeline import spikes as store
+from pipeline.analysis import peths, responses
+from pipeline.database.bulk import fetch_columns
+from pipeline.errors import NeurojointError
+from pipeline.schemas import behavior, ephys, ephys_analysis
+
+SPLITS = ("side", "choice", "feedback", "block")
+NEAREST_CHANNELS = 14  # of a waveform that are shown
+KEPT = 48  # arrays of insertions in memory
+
+
+@dataclass
+class Unit:
+    """One unit.
+
+    Attributes
+    ----------
+    waveform : template (n_samples, n_channels) uV, channels, lateral, axial (um), sampling_rate (Hz); empty: not known
+    acg : lags (s), counts; empty: not computed
+    peth : times (s), mean, sem (Hz), and conditions: name -> (rate, trials); empty: not computed
+    response : the row of Peth.Response; None where there is none
+    raster : trials and times (s from the event) of the spikes, groups: condition and its trials; marks: name -> times
+    times, amps : of all spikes, s and uV; None where the files are not here
+    problem : why there are no spikes, in words
+    """
+
+    waveform: dict[str, Any] = field(default_factory=dict)
+    acg: dict[str, np.ndarray] = field(default_factory=dict)
+    peth: dict[str, Any] = field(default_factory=dict)
+    response: dict[str, Any] | None = None
+    raster: dict[str, Any] = field(default_factory=dict)
+    times: np.ndarray | None = None
+    amps: np.ndarray | None = None
+    problem: str = ""
+
+
+def unit(found: insertions.Insertion, cluster_id: int, event: str, split: str) -> Unit:
+    """A unit of the clustering that was chosen in `found`.
+
+    Parameters
+    ----------
+    event : of AlignmentEvent.
+    split : of `SPLITS`, or "" for all trials together.
+    """
+    key = {name: found.clusters[name] for name in ephys.Clustering.primary_key}
+    content = (tuple(key.values()), found.clusters["clusters_fingerprint"])
+    made = Unit()
+    ids = _kept(("ids", *content), lambda: _ids(key))
+    row = int(np.searchsorted(ids, cluster_id))
+    has_spikes = row < ids.size and ids[row] == cluster_id
+    made.waveform = _waveform(found, key, content, cluster_id)
+    trials = _trials(key)
+    if has_spikes:
+        lags, counts = _kept(("acg", *content), lambda: _acg(key))
+        if counts is not None and row < len(counts):
+            made.acg = {"lags": lags, "counts": counts[row]}
+        if trials is not None:
+            made.peth = _peth(key, content, trials["fingerprint"], event, row, split)
+            where = {"event": event, "cluster_id": cluster_id}
+            made.response = next(iter((ephys_analysis.Peth.Response & key & where).to_dicts()), None)
+    try:
+        spikes = store.grouped(key, key["clustering"])
+        span = spikes.span(cluster_id)
+        made.times = np.asarray(spikes.times[span])
+        made.amps = None if spikes.amps is None else np.asarray(spikes.amps[span])
+    except NeurojointError as error:
+        made.problem = f"{error.message}: {error.remedy}"
+    if made.times is not None and trials is not None:
+        made.raster = _raster(made.times, trials["columns"], event, split)
+    return made
+
+
+def _raster(times: np.ndarray, trials: Mapping[str, np.ndarray], event: str, split: str) -> dict[str, Any]:
+    """The spikes around the event, and the trials in groups, within each by the time of the response."""
+    rule = peth_store.event_rule(event)
+    column = rule["trials_column"]
+    if column not in trials:
+        return {}
+    moments = np.asarray(trials[column], dtype=float)
+    before, after = -rule["window_start"], rule["window_end"]
+    valid = np.flatnonzero(np.isfinite(moments))
+    which, lags = peths.raster(times, moments[valid], before, after)
+    latency = np.asarray(trials.get("response_times", moments), dtype=float) - moments
+    groups = [("all trials", valid)]
+    if split:
+        labels = responses.trial_groups(trials).get(split)
+        names = peth_store.NAMES[split]
+        if labels is not None:
+            numbers = np.asarray(labels, dtype=float)
+            groups = [(f"{split}_{name}", valid[numbers[valid] == place]) for place, name in enumerate(names)]
+    ordered = [(name, own[np.argsort(latency[own], kind="stable")]) for name, own in groups if own.size]
+    mark = "first_movement_times" if column != "first_movement_times" else "stim_on_times"
+    marks = {}
+    if mark in trials:
+        words = mark.removesuffix("_times").replace("_", " ").replace("stim on", "stimulus")
+        marks[words] = np.asarray(trials[mark], dtype=float) - moments
+    return {"trials": valid[which], "times": lags, "groups": ordered, "marks": marks, "window": (-before, after)}
+
+
+def _peth(key: Mapping[str, Any], content: tuple, trials: str, event: str, row: int, split: str) -> dict[str, Any]:
+    whole = _kept(("peth", *content, trials, event), lambda: _whole_peth(key, event))
+    if whole is None or row >= len(whole["mean"]):
+        return {}
+    made = {"times": whole["times"], "mean": whole["mean"][row], "sem": whole["sem"][row], "conditions": {}}
+    if split and whole["conditions"] is not None:
+        for place, (name, n) in enumerate(zip(whole["names"], whole["n"], strict=True)):
+            if name.startswith(f"{split}_"):
+                made["conditions"][name] = (whole["conditions"][place, row], n)
+    return made
+
+
+def _whole_peth(key: Mapping[str, Any], event: str) -> dict[str, Any] | None:
+    rows = (ephys_analysis.Peth & key & {"event": event}).to_dicts()
+    if not rows or rows[0]["peth_mean"] is None:
+        return None
+    row = rows[0]
+    return {
+        "times": np.asarray(row["peth_times"]),
+        "mean": np.asarray(row["peth_mean"]),
+        "sem": np.asarray(row["peth_sem"]),
+        "names": clusterings.parsed(row["condition_names"]) or [],
+        "n": clusterings.parsed(row["condition_n"]) or [],
+        "conditions": None if row["condition_mean"] is None else np.asarray(row["condition_mean"]),
+    }
+
+
+def _acg(key: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray] | None:
+    rows = (ephys_analysis.Autocorrelogram & key).to_dicts()
+    return (np.asarray(rows[0]["acg_lags"]), np.asarray(rows[0]["acg_counts"])) if rows else None
+
+
+def _ids(key: Mapping[str, Any]) -> np.ndarray:
+    """The units with spikes in the order of the arrays of the tables."""
+    query = ephys.ClusterSet.Cluster & key & "cluster_n_spikes > 0"
+    return fetch_columns(query, "cluster_id", order_by="cluster_id")["cluster_id"].to_numpy()
+
+
+def _waveform(found: insertions.Insertion, key: Mapping[str, Any], content: tuple, cluster_id: int) -> dict[str, Any]:
+    """The waveform on the channels with the largest amplitudes."""
+    try:
+        ids, waveforms, channels = _kept(("waveforms", *content), lambda: store.templates(key))
+    except NeurojointError:
+        return {}
+    at = np.flatnonzero(ids == cluster_id)
+    if not at.size:
+        return {}
+    template = np.asarray(waveforms[at[0]], dtype=float)
+    on = np.arange(template.shape[1]) if channels is None else np.asarray(channels[at[0]], dtype=int)
+    lateral, axial = _sites(found, on)
+    size = np.where((on >= 0) & np.isfinite(axial), np.ptp(np.nan_to_num(template), axis=0), -1)
+    nearest = np.argsort(-size, kind="stable")[:NEAREST_CHANNELS]
+    nearest = nearest[size[nearest] >= 0]
+    return {"template": template[:, nearest], "channels": on[nearest].tolist(), "lateral": lateral[nearest],
+            "axial": axial[nearest]}  # fmt: skip
+
+
+def _sites(found: insertions.Insertion, channels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where channels are on the probe, um; two columns 20 um apart where the files do not say."""
+    known = {int(one): place for place, one in enumerate(found.channels.get("channel", ()))}
+    lateral, axial = 32.0 * (channels % 2), 20.0 * (channels // 2)
+    if known and "channel_lateral" in found.channels:
+        for number, channel in enumerate(channels.tolist()):
+            if (place := known.get(channel)) is not None:
+                lateral[number] = np.nan_to_num(found.channels["channel_lateral"][place])
+                axial[number] = found.channels["channel_axial"][place]
+    return lateral.astype(float), axial.astype(float)
+
+
+def _trials(key: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The trials of the session and their fingerprint; None where there are none."""
+    session = {name: key[name] for name in behavior.TrialSet.primary_key}
+    fingerprints = (behavior.TrialSet & session).to_arrays("trials_fingerprint")
+    if not len(fingerprints):
+        return None
+    columns = _kept(("trials", tuple(session.values()), fingerprints[0]), lambda: behavior.fetch_trials(session))
+    return {"fingerprint": fingerprints[0], "columns": columns}
+
+
+def _kept(name: tuple, make: Callable[[], Any]) -> Any:
+    """What `make` returned for this name before; what is not there yet (None) is not kept."""
+    with _lock:
+        if name in _memory:
+            _memory.move_to_end(name)
+            return _memory[name]
+    made = make()
+    if made is None:
+        return (None, None) if name[0] == "acg" else None
+    with _lock:
+        _memory[name] = made
+        while len(_memory) > KEPT:
+            _memory.popitem(last=False)
+    return made
+
+
+_memory: OrderedDict[tuple, Any] = OrderedDict()
+_lock = threading.Lock()

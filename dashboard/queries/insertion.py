@@ -1,0 +1,223 @@
+"""One probe insertion: its clusterings, its units with metrics, selection and place, pictures and signals along it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from pipeline import clusterings, find
+from pipeline.database.bulk import fetch_columns, to_numpy
+from pipeline.schemas import behavior, ephys, ephys_analysis, histology
+
+PLACE = ("lab", "subject", "session_date", "session_number", "probe_label")
+
+
+@dataclass
+class Insertion:
+    """What is known of an insertion.
+
+    Attributes
+    ----------
+    row : of ProbeInsertion, with the model of the probe
+    clusterings : rows of Clustering: name, sorter, revision, state, whether it is the default
+    clustering : the row that was chosen; None without sorted spikes
+    clusters : the row of ClusterSet; None while it is not computed
+    units : columns of the units: cluster_id, cluster_*, the metrics, selected (bool, NaN where not judged), acronym,
+        region_color, region_name
+    criteria : name, version, rules and description of the criteria of `selected`
+    channels : columns channel_axial, acronym, region_color, region_name
+    trajectories : rows of Trajectory, the best known first
+    trials : first and last time of the trials, s from session start
+    siblings : probe labels of the session
+    """
+
+    row: dict[str, Any]
+    clusterings: list[dict[str, Any]] = field(default_factory=list)
+    clustering: dict[str, Any] | None = None
+    clusters: dict[str, Any] | None = None
+    units: dict[str, np.ndarray] = field(default_factory=dict)
+    criteria: dict[str, Any] | None = None
+    channels: dict[str, np.ndarray] = field(default_factory=dict)
+    trajectories: list[dict[str, Any]] = field(default_factory=list)
+    trials: tuple[float | None, float | None] = (None, None)
+    siblings: list[str] = field(default_factory=list)
+
+    @property
+    def key(self) -> dict[str, Any]:
+        """The primary key of the insertion."""
+        return {name: self.row[name] for name in PLACE}
+
+
+@dataclass
+class Pictures:
+    """What is drawn along the probe; an empty array where it is not there.
+
+    Attributes
+    ----------
+    drift : times, depths, rates, amps of DriftMap
+    signals : band -> frequencies, power, rms, axial
+    depth_peth : times, depths, change of DepthPeth at `event`
+    """
+
+    drift: dict[str, np.ndarray] = field(default_factory=dict)
+    signals: dict[str, dict[str, np.ndarray]] = field(default_factory=dict)
+    depth_peth: dict[str, np.ndarray] = field(default_factory=dict)
+    event: str = ""
+
+
+def insertion(key: Mapping[str, Any], clustering: str = "", criteria: str = find.DEFAULT_CRITERIA) -> Insertion | None:
+    """An insertion with the units of one clustering; None where there is no such insertion.
+
+    Parameters
+    ----------
+    key : the primary key of the insertion.
+    clustering : by default the default of the insertion, also where it has none of that name.
+    criteria : name of the criteria that say which units are selected.
+    """
+    rows = (ephys.ProbeInsertion & dict(key)).to_dicts()
+    if not rows:
+        return None
+    found = Insertion(rows[0])
+    if found.row["probe_serial"]:
+        found.row |= (ephys.Probe & {"probe_serial": found.row["probe_serial"]}).to_dicts()[0]
+    session = {name: found.row[name] for name in PLACE[:-1]}
+    names = ("clustering", "sorter", "clustering_revision", "clustering_state", "default_clustering")
+    found.clusterings = fetch_columns(ephys.Clustering & found.key, *names, order_by="clustering").to_pylist()
+    found.siblings = sorted((ephys.ProbeInsertion & session).to_arrays("probe_label").tolist())
+    tracks = (histology.Trajectory * histology.Provenance.proj("provenance_rank") & found.key).to_dicts()
+    found.trajectories = sorted(tracks, key=lambda row: -row["provenance_rank"])
+    times = (behavior.TrialSet & session).to_dicts()
+    if times:
+        found.trials = (times[0]["trials_start"], times[0]["trials_end"])
+    found.channels = channels(found.key)
+    default = [row for row in found.clusterings if row["default_clustering"]]
+    named = [row for row in found.clusterings if row["clustering"] == clustering]
+    if named or default:
+        found.clustering = (named or default)[0]
+        sets = (ephys.ClusterSet & found.key & {"clustering": found.clustering["clustering"]}).to_dicts()
+        if sets:
+            found.clusters = sets[0]
+            found.units, found.criteria = units(_of_clustering(sets[0]), criteria)
+    return found
+
+
+def units(key: Mapping[str, Any], criteria: str) -> tuple[dict[str, np.ndarray], dict[str, Any] | None]:
+    """The units of a clustering as columns, and the criteria by which `selected` is judged.
+
+    Parameters
+    ----------
+    key : the primary key of the clustering.
+    """
+    query = ephys.ClusterSet.Cluster & dict(key)
+    columns = to_numpy(fetch_columns(query, order_by="cluster_id").drop_columns(list(key)))
+    ids = columns["cluster_id"]
+    place = {int(one): number for number, one in enumerate(ids)}
+    metrics = to_numpy(fetch_columns(ephys_analysis.UnitMetrics.Unit & dict(key)).drop_columns(list(key)))
+    at = np.array([place[int(one)] for one in metrics.pop("cluster_id", ())], dtype=int)
+    for name, values in metrics.items():
+        if name not in columns:
+            columns[name] = np.full(ids.size, np.nan)
+            columns[name][at] = values.astype(float)
+    columns |= _regions_of_units(key, place)
+    rules = _criteria(criteria)
+    columns["selected"] = np.full(ids.size, np.nan)
+    if rules is not None:
+        judged = {name: rules[name] for name in ("unit_criteria", "unit_criteria_version")} | dict(key)
+        if ephys_analysis.UnitSelection & judged:
+            columns["selected"][:] = 0
+            chosen = fetch_columns(ephys_analysis.UnitSelection.Unit & judged, "cluster_id")["cluster_id"].to_pylist()
+            columns["selected"][[place[one] for one in chosen]] = 1
+    return columns, rules
+
+
+def channels(key: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """The channels of an insertion and their regions; no columns where that is not known."""
+    query = (histology.ChannelLocation.Channel & dict(key)).join(
+        histology.BrainRegion.proj("acronym", "region_color", "region_name"), left=True
+    )
+    names = ("channel", "channel_lateral", "channel_axial", "acronym", "region_color", "region_name")
+    found = fetch_columns(query, *names, order_by="channel")
+    return to_numpy(found) if found.num_rows else {}
+
+
+def pictures(found: Insertion, event: str) -> Pictures:
+    """Drift map, signals and activity around an event."""
+    made = Pictures(event=event)
+    for name, values in signals(found.key).items():
+        made.signals[name] = values
+    if found.clusters is None:
+        return made
+    key = _of_clustering(found.clusters)
+    rows = (ephys_analysis.DriftMap & key).to_dicts()
+    if rows and rows[0]["drift_rates"] is not None:
+        made.drift = {name.removeprefix("drift_"): rows[0][name] for name in rows[0] if name.startswith("drift_")}
+    rows = (ephys_analysis.DepthPeth & key & {"event": event}).to_dicts()
+    if rows and rows[0]["depth_peth"] is not None:
+        baseline = np.asarray(rows[0]["depth_baseline"])[:, np.newaxis]
+        made.depth_peth = {
+            "times": rows[0]["depth_peth_times"],
+            "depths": rows[0]["depth_peth_depths"],
+            "change": (np.asarray(rows[0]["depth_peth"]) - baseline) / (baseline + 1),
+        }
+    return made
+
+
+def signals(key: Mapping[str, Any]) -> dict[str, dict[str, np.ndarray]]:
+    """Band -> rms (uV) and axial (um from the tip) of each channel; of the local field frequencies and power too."""
+    recorded = ephys.Recording.proj("band", *PLACE) * ephys.RecordingSignal & dict(key)
+    made: dict[str, dict[str, np.ndarray]] = {}
+    rows = (recorded & {"band": "lf"}).to_dicts()
+    rows += (recorded & {"band": "ap"}).proj("band", "signal_rms").to_dicts()
+    for row in rows:
+        placed = (ephys.ChannelMap & {"dataset_id": row["dataset_id"]}).to_dicts()
+        n = len(row["signal_rms"])
+        axial = np.asarray(clusterings.parsed(placed[0]["map_axial"]), float) if placed else 20.0 * (np.arange(n) // 2)
+        made[row["band"]] = {
+            "frequencies": np.asarray(row.get("spectrum_frequencies", ())),
+            "power": np.asarray(row.get("spectrum_power", ())),
+            "rms": np.asarray(row["signal_rms"]),
+            "axial": axial[:n],
+        }
+    return made
+
+
+def events() -> list[str]:
+    """The events to which activity is aligned."""
+    return sorted(ephys_analysis.AlignmentEvent.to_arrays("event").tolist(), key=_event_order)
+
+
+def all_criteria() -> list[str]:
+    """The names of the criteria of units."""
+    return sorted(set(ephys_analysis.UnitCriteria.to_arrays("unit_criteria").tolist()))
+
+
+def _criteria(name: str) -> dict[str, Any] | None:
+    """The latest version of some criteria."""
+    rows = (ephys_analysis.UnitCriteria & {"unit_criteria": name}).to_dicts()
+    if not rows:
+        return None
+    row = max(rows, key=lambda one: one["unit_criteria_version"])
+    return row | {"unit_rules": clusterings.parsed(row["unit_rules"])}
+
+
+def _regions_of_units(key: Mapping[str, Any], place: Mapping[int, int]) -> dict[str, np.ndarray]:
+    names = ("acronym", "region_color", "region_name")
+    query = histology.ClusterLocation.Cluster * histology.BrainRegion.proj(*names) & dict(key)
+    found = fetch_columns(query, "cluster_id", *names).to_pydict()
+    columns = {name: np.full(len(place), "", dtype=object) for name in names}
+    at = [place[one] for one in found["cluster_id"]]
+    for name in names:
+        columns[name][at] = found[name]
+    return columns
+
+
+def _of_clustering(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: row[name] for name in ephys.Clustering.primary_key}
+
+
+def _event_order(event: str) -> int:
+    order = ("stim_on", "go_cue", "first_movement", "response", "feedback")
+    return order.index(event) if event in order else len(order)
