@@ -81,7 +81,7 @@ class _Work:
         connection = dj.conn()
         with contextlib.ExitStack() as stack:
             try:
-                lock = repository_lock(connection, settings().prefix, f"sorting {one.dataset_id}", patience=0)
+                lock = repository_lock(connection, settings().prefix, f"sorting {one.dataset_id}")
                 stack.enter_context(lock)
             except NeurojointError:
                 summary.busy.append(one.path)
@@ -126,10 +126,8 @@ class _Work:
         """Run the program and write what it found; returns the folder of the files. Fills `ended` on the way."""
         import cbin
 
-        recorded = self.base / one.path
-        if (recorded.stat().st_size, recorded.stat().st_mtime_ns) != one.modified:
-            raise NeurojointError(f"{one.path} has changed since it was registered", f"neurojoint ingest {self.base}")
-        raw = recorded
+        raw = recorded = self.base / one.path
+        self.check_unchanged(one)
         if one.is_compressed:
             self.tell(f"{one.path}: decompressing")
             raw = folder / f"{recorded.stem}.bin"
@@ -154,9 +152,16 @@ class _Work:
                 + (f"; it said last: {last[:300]}" if last else ""),
                 "the last lines of its log are in task.SortingRun",
             )
+        self.check_unchanged(one)
         result = results.read(Path(task.output), one.n_samples)
         self.tell(f"{one.path}: measuring {len(result.samples):,} spikes")
         return self.write(one, place, raw, task, result, ended)
+
+    def check_unchanged(self, one: Item) -> None:
+        """Raise NeurojointError where the recording is not the one that was registered."""
+        found = (self.base / one.path).stat()
+        if (found.st_size, found.st_mtime_ns) != one.modified:
+            raise NeurojointError(f"{one.path} has changed since it was registered", f"neurojoint ingest {self.base}")
 
     def job(self, folder: Path, one: Item, raw: Path, there: Mapping[str, list]) -> job.Job:
         """The job, written into its folder."""

@@ -60,19 +60,6 @@ def toy(tmp_path: Path):
         yield chosen
 
 
-def register(root: Path) -> None:
-    """Register a root with one probe of simulated sites."""
-    from ingest.simulate.ephys.track import local_coordinates
-
-    ingest.register(root, processes=1)
-    for key in (ephys.Recording & "band = 'ap'").proj().to_dicts():
-        if not ephys.ChannelMap & key:
-            n = (ephys.Recording & key).fetch1("n_channels") - 1
-            lateral, axial = local_coordinates(n).T.tolist()
-            gains = {"map_shank": [0] * n, "map_volts_per_bit": [2.34375e-6] * n, "map_channels": list(range(n))}
-            ephys.ChannelMap.insert1(key | gains | {"map_lateral": lateral, "map_axial": axial})
-
-
 def runs() -> list[dict]:
     return fetch_columns(task.SortingRun).to_pylist()
 
@@ -90,7 +77,7 @@ def scratch_is_empty() -> bool:
 @pytest.mark.parametrize("compressed", [False, True])
 def test_found_spikes_become_files_and_rows(database, recorded, insertion, toy, compressed):
     """Spikes, amplitudes, depths, waveforms and places are those of the simulated units; raw and compressed alike."""
-    register(recorded)
+    ingest.register(recorded, processes=1)
     if compressed:
         ingest.compress(recorded, remove_raw=True)
     summary = sorting.sort(recorded, "toy")
@@ -100,16 +87,17 @@ def test_found_spikes_become_files_and_rows(database, recorded, insertion, toy, 
     folder = recorded / SESSION / "alf" / "probe00" / "toy"
     found = {path.name[:-4]: np.load(path) for path in folder.glob("*.npy")}
     truth = insertion.objects["spikes"]
+    origin = ephys.ChannelMap().fetch1("map_axial")[0] - 20  # um, where the header counts from
     assert len(np.unique(found["spikes.clusters"])) == len(UNITS)
     assert np.array_equal(found["spikes.times"], found["spikes.samples"] / RATE)
     for number, unit in enumerate(UNITS):
         true = truth["samples"][truth["clusters"] == number]
-        mine = found["spikes.clusters"] == np.argmin(np.abs(found["clusters.depths"] - unit.depth))
+        mine = found["spikes.clusters"] == np.argmin(np.abs(found["clusters.depths"] - origin - unit.depth))
         near = np.abs(found["spikes.samples"][mine][:, None] - true[None]).min(axis=1)
         assert np.mean(near <= 2) > 0.95
         cluster = int(found["spikes.clusters"][mine][0])
         assert found["clusters.amps"][cluster] == pytest.approx(1e-6 * unit.amplitude, rel=0.08)
-        assert found["clusters.depths"][cluster] == pytest.approx(unit.depth, abs=15)
+        assert found["clusters.depths"][cluster] == pytest.approx(unit.depth + origin, abs=15)
         assert found["clusters.peakToTrough"][cluster] == pytest.approx(
             insertion.truth["units"][number]["peak_to_trough"], abs=0.1
         )
@@ -123,11 +111,15 @@ def test_found_spikes_become_files_and_rows(database, recorded, insertion, toy, 
     registered = fetch_columns(data.Dataset & "collection = 'alf/probe00/toy'", "rel_path")["rel_path"].to_pylist()
     assert sorted(registered) == sorted(f"alf/probe00/toy/{path.name}" for path in folder.iterdir())
     assert scratch_is_empty()
+    (clustering,) = fetch_columns(ephys.Clustering()).to_pylist()
+    assert (clustering["clustering"], clustering["sorter"]) == ("probe00/toy", "toy")
+    ephys.ClusterSet.populate()
+    assert len(ephys.ClusterSet.Cluster & "sorter_label = 'good'") == 3
 
 
 def test_what_is_sorted_is_not_sorted_again(database, recorded, toy):
     """With other parameters it is, into a revision; with --again too; a dry run writes nothing."""
-    register(recorded)
+    ingest.register(recorded, processes=1)
     assert sorting.sort(recorded, "toy", dry_run=True).sorted
     assert not runs()
     assert sorting.sort(recorded, "toy").sorted
@@ -146,7 +138,7 @@ def test_what_is_sorted_is_not_sorted_again(database, recorded, toy):
 
 def test_a_failure_leaves_a_reason_and_nothing_else(database, recorded, toy):
     """Exit code, crash, no results, results that cannot be: recorded with the last lines; a good run follows."""
-    register(recorded)
+    ingest.register(recorded, processes=1)
     for mode, reason in (
         ("fail", "exit code 3"), ("nothing", "left no results"), ("beyond", "its spikes lie between"),
     ):  # fmt: skip
@@ -172,7 +164,7 @@ def test_a_failure_leaves_a_reason_and_nothing_else(database, recorded, toy):
 
 def test_interrupted_before_it_is_registered_it_is_adopted(database, recorded, toy):
     """The files are complete; the next call registers them and does not sort again."""
-    register(recorded)
+    ingest.register(recorded, processes=1)
 
     def stop(line: str) -> None:
         if "registering" in line:
@@ -196,7 +188,7 @@ def test_interrupted_before_it_is_registered_it_is_adopted(database, recorded, t
 def test_only_what_is_registered_and_unchanged_is_sorted(database, recorded, toy):
     with pytest.raises(NeurojointError, match="nothing below"):
         sorting.sort(recorded, "toy")
-    register(recorded)
+    ingest.register(recorded, processes=1)
     with pytest.raises(InvalidSettings, match="know no sorter kilosort"):
         sorting.sort(recorded, "kilosort")
     (raw,) = (recorded / SESSION).rglob("*.ap.bin")
@@ -204,12 +196,53 @@ def test_only_what_is_registered_and_unchanged_is_sorted(database, recorded, toy
         file.write(b"12")
     ((_, message),) = sorting.sort(recorded, "toy").failures
     assert "has changed since it was registered" in message
-    register(recorded)
+    ingest.register(recorded, processes=1)
     assert sorting.sort(recorded, "toy").sorted
     with raw.open("r+b") as file:
         file.write(b"34")
-    register(recorded)
+    ingest.register(recorded, processes=1)
     assert sorting.sort(recorded, "toy").sorted, "another recording now"
+
+
+def test_killed_it_leaves_nothing_and_the_next_call_sorts(server, database, recorded, tmp_path):
+    """kill -9 of `neurojoint sort` while the program runs; until then others pass the recording over."""
+    ingest.register(recorded, processes=1)
+    marks = tmp_path / "marks"
+    parameters = tmp_path / "parameters.json"
+    parameters.write_text(json.dumps({"mode": "hang_once", "marks": str(marks)}))
+    sorters = {"toy": {"command": [sys.executable, str(TOY), "{job}"]}}
+    url = settings().database_url
+    variables = {
+        "NEUROJOINT_HOME": str(settings().home), "NEUROJOINT_DATABASE_URL": url.get_secret_value() if url else "",
+        "NEUROJOINT_SORTERS": json.dumps(sorters), "NEUROJOINT_SCRATCH": str(tmp_path / "scratch"),
+    }  # fmt: skip
+    command = [sys.executable, "-c", "from pipeline.cli import main; main()", "sort", str(recorded), "toy"]
+    command += ["--parameters", str(parameters)]
+    ours = subprocess.Popen(command, env=os.environ | variables, stderr=subprocess.PIPE, text=True)
+    wait_for(marks, ours)
+    with override(sorters=sorters, scratch=tmp_path / "scratch"):
+        assert sorting.sort(recorded, "toy", parameters=json.loads(parameters.read_text())).busy
+        ours.kill()
+        ours.communicate()
+        (row,) = runs()
+        assert row["sorting_state"] == "running"
+        assert folders(recorded) == []
+        assert sorting.sort(recorded, "toy", parameters=json.loads(parameters.read_text())).sorted
+        assert scratch_is_empty()
+    assert are_gone(marks)
+    (row,) = runs()
+    assert (row["sorting_state"], row["sorting_attempts"]) == ("done", 2)
+    again = subprocess.run(command, env=os.environ | variables, capture_output=True, text=True, check=True)
+    assert again.stdout == "0 sorted, 1 were before\n"
+
+
+def wait_for(marks: Path, program: subprocess.Popen) -> None:
+    """Until the toy has noted its processes."""
+    until = time.monotonic() + 60
+    while not (marks.exists() and marks.read_text()):
+        assert program.poll() is None, program.stderr and program.stderr.read()
+        assert time.monotonic() < until
+        time.sleep(0.05)
 
 
 def test_times_follow_the_synchronisation(tmp_path):
@@ -370,9 +403,7 @@ def test_what_a_killed_run_left_is_ended_by_the_next(tmp_path):
     code = "import sys; from pathlib import Path; from ingest.sorting import process; "
     code += "process.run(sys.argv[2:], Path(sys.argv[1]), 600)"
     ours = subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "job"), *argv])
-    until = time.monotonic() + 60
-    while not (marks.exists() and marks.read_text()) and time.monotonic() < until:
-        time.sleep(0.05)
+    wait_for(marks, ours)
     ours.send_signal(signal.SIGKILL)
     ours.wait()
     first, child = map(int, marks.read_text().split())
@@ -412,6 +443,7 @@ def spikeinterface_python() -> str | None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("server", ["postgresql"], indirect=True)
 def test_spykingcircus2_finds_the_simulated_units(database, tmp_path):
     """Through SpikeInterface in its own environment: four of five units with 9 of 10 spikes, within 0.4 ms."""
     python = spikeinterface_python()
@@ -426,7 +458,7 @@ def test_spykingcircus2_finds_the_simulated_units(database, tmp_path):
     root = tmp_path / "data"
     damage.write_valid(root / SESSION)
     write_recording(root / SESSION, insertion, 40.0, noise=6.0)
-    register(root)
+    ingest.register(root, processes=1)
     sorter = {
         "command": [python, "{runner}", "{job}"],
         "parameters": {"apply_motion_correction": False},
