@@ -139,7 +139,7 @@ def _react(app: dash.Dash) -> None:
         here("draw"),
         Output(figure, "figure"),
         Input(data, "data"),
-        Input("scheme", "computedColorScheme"),
+        Input("scheme-seen", "data"),
         State("templates", "data"),
     )
     everywhere = {"type": "figure", "name": dash.ALL, "axis": dash.ALL}

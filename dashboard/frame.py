@@ -22,6 +22,7 @@ def layout(site: Site, pages: Sequence[Page], templates: dict[str, Any]) -> dmc.
             dcc.Store(id="version", data=site.live.version()),
             dcc.Store(id="title"),
             dcc.Store(id="place"),
+            dcc.Store(id="scheme-seen"),
             dcc.Store(id="templates", data=templates),
             dcc.Interval(id="tick", interval=live.POLL_MS),
             dmc.NotificationContainer(id="notices", position="bottom-right"),

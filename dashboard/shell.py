@@ -107,7 +107,7 @@ def figure(
                 id=graph,
                 figure={"data": [], "layout": {"height": height, "paper_bgcolor": theme.CLEAR}},
                 config={"displaylogo": False, "displayModeBar": False, "responsive": True, "doubleClick": "reset"},
-                style={"height": drawing["layout"].get("height", height)},
+                style={"minHeight": drawing["layout"].setdefault("height", height)},
             ),
             dcc.Store(id=figure_data(name, axis), data=drawing),
         ],
@@ -126,6 +126,9 @@ def drawn(fig: Any, name: str = "") -> dict[str, Any]:
     content = dict(fig if isinstance(fig, Mapping) else fig.to_plotly_json())
     layout = {key: value for key, value in content.get("layout", {}).items() if key != "template"}
     layout.setdefault("uirevision", name)
+    scale = layout.get("coloraxis", {}).get("colorscale")
+    if scale == style.diverging("light"):  # the template of each scheme has its own
+        layout["coloraxis"] = {key: value for key, value in layout["coloraxis"].items() if key != "colorscale"}
     return {"data": content.get("data", []), "layout": layout}
 
 

@@ -27,7 +27,10 @@ def figure_templates() -> dict[str, Any]:
 
 
 def _on_the_page(template: dict[str, Any]) -> dict[str, Any]:
-    return template | {"layout": template["layout"] | {"paper_bgcolor": CLEAR, "plot_bgcolor": CLEAR}}
+    layout = template["layout"]
+    minor = {"gridcolor": layout["yaxis"]["gridcolor"]}  # of Mondays, as that of the other lines
+    clear = {"paper_bgcolor": CLEAR, "plot_bgcolor": CLEAR, "xaxis": layout["xaxis"] | {"minor": minor}}
+    return template | {"layout": layout | clear}
 
 
 CLEAR = "rgba(0, 0, 0, 0)"

@@ -9,10 +9,25 @@ window.dash_clientside = window.dash_clientside || {};
   function draw(figure, scheme, given) {
     if (!figure || !given) return none();
     templates = given;
-    const name = scheme || document.documentElement.dataset.mantineColorScheme;
+    const name = document.documentElement.dataset.mantineColorScheme || scheme;
     const layout = { ...figure.layout, template: name === "dark" ? given.dark : given.light };
-    if (window.innerWidth < 600) layout.margin = { ...layout.margin, l: 44, r: 12 };
+    if (window.innerWidth < 600) narrow(figure.data, layout);
     return { data: figure.data.map((trace) => ({ ...trace })), layout };
+  }
+
+  // On a phone: less room at the sides, and a long legend below the plot.
+  function narrow(data, layout) {
+    layout.margin = { ...layout.margin, l: 46, r: (layout.margin || {}).r > 40 ? 46 : 12 };
+    const entries = data.filter((trace) => trace.name && trace.showlegend !== false && trace.type !== "heatmap").length;
+    if (entries > 2 && layout.showlegend !== false) {
+      const height = 18 * Math.ceil(entries / 2) + 8;
+      layout.margin.t = 12;
+      layout.margin.b = (layout.margin.b || 52) + 8 + height;
+      layout.height = (layout.height || 320) + height;
+      const plot = layout.height - layout.margin.t - layout.margin.b;
+      const below = (layout.margin.b - height) / plot;
+      layout.legend = { orientation: "h", x: -0.1, y: -below, yanchor: "top", font: { size: 10 }, entrywidth: 122, tracegroupgap: 0 };
+    }
   }
 
   let sharing = false;
@@ -31,11 +46,7 @@ window.dash_clientside = window.dash_clientside || {};
     if (!Object.keys(update).length) return none();
     sharing = true;
     const waiting = [];
-    for (const card of document.querySelectorAll(".nj-figure")) {
-      const plot = card.querySelector(".js-plotly-plot");
-      const own = card.querySelector('[id*="\\"type\\":\\"figure\\""]');
-      if (!plot || !own || !plot._fullLayout) continue;
-      const its = JSON.parse(own.id);
+    for (const { plot, id: its } of plots()) {
       if (its.axis !== id.axis || its.name === id.name) continue;
       const wanted = {};
       for (const axis of Object.keys(plot._fullLayout).filter((name) => /^xaxis\d*$/.test(name))) {
@@ -45,6 +56,31 @@ window.dash_clientside = window.dash_clientside || {};
     }
     Promise.allSettled(waiting).then(() => { sharing = false; });
     return none();
+  }
+
+  // All figures of an axis show the last days only, or all of them (0).
+  function zoom(days, axis) {
+    for (const { plot, id } of plots()) {
+      if (id.axis !== axis) continue;
+      const own = plot.layout.xaxis || {};
+      const all = (own._all = own._all || (own.range || []).slice());
+      const end = new Date(all[1].replace("T", " ") + (all[1].length < 17 ? ":00" : ""));
+      const start = new Date(end - days * 86400000);
+      const iso = (moment) => new Date(moment - moment.getTimezoneOffset() * 60000).toISOString().slice(0, 16);
+      sharing = true;
+      window.Plotly.relayout(plot, { "xaxis.range": days ? [iso(start), all[1]] : all }).then(() => { sharing = false; });
+    }
+  }
+
+  // Every figure of the page that is drawn, with the id of its graph.
+  function plots() {
+    const found = [];
+    for (const card of document.querySelectorAll(".nj-figure")) {
+      const plot = card.querySelector(".js-plotly-plot");
+      const own = card.querySelector('[id*="\\"type\\":\\"figure\\""]');
+      if (plot && own && plot._fullLayout) found.push({ plot, id: JSON.parse(own.id) });
+    }
+    return found;
   }
 
   function save(text, name, kind) {
@@ -115,6 +151,8 @@ window.dash_clientside = window.dash_clientside || {};
   document.addEventListener("click", (event) => {
     const button = event.target.closest("[data-export]");
     if (button) return exported(button);
+    const period = event.target.closest("[data-period]");
+    if (period) return zoom(Number(period.dataset.period), period.dataset.axis);
     const copy = event.target.closest("[data-copy]");
     if (copy) {
       navigator.clipboard.writeText(window.location.href).then(() => {
@@ -174,6 +212,20 @@ window.dash_clientside = window.dash_clientside || {};
     document.title = title ? `${title} · neurojoint` : "neurojoint";
     return none();
   }
+
+  function remember_days(chosen) {
+    const found = new URLSearchParams(window.location.search);
+    if (chosen && chosen.length) found.set("days", chosen.join(","));
+    else found.delete("days");
+    const text = found.toString().replace(/%2C/g, ",");
+    window.history.replaceState(window.history.state, "", window.location.pathname + (text ? `?${text}` : ""));
+    return none();
+  }
+
+  new MutationObserver(() => {
+    const scheme = document.documentElement.dataset.mantineColorScheme;
+    if (window.dash_clientside.set_props && scheme) window.dash_clientside.set_props("scheme-seen", { data: scheme });
+  }).observe(document.documentElement, { attributeFilter: ["data-mantine-color-scheme"] });
 
   let lastPath = "";
   function open_menu(opened, path, navbar) {
@@ -251,5 +303,5 @@ window.dash_clientside = window.dash_clientside || {};
       make("circle", { cx: x(last[0]), cy: y(last[1]), r: 2.2 }));
   };
 
-  window.dash_clientside.neurojoint = { draw, share_axis, ask_version, name_window, open_menu };
+  window.dash_clientside.neurojoint = { draw, share_axis, ask_version, name_window, open_menu, remember_days };
 })();

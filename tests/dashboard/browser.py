@@ -96,8 +96,12 @@ class Visit:
         """Write a screenshot of the whole page."""
         SCREENSHOTS.mkdir(parents=True, exist_ok=True)
         path = SCREENSHOTS / f"{name}.png"
-        self.page.wait_for_timeout(250)  # colours fade, plotly draws once more
+        size = self.page.viewport_size
+        tall = self.page.evaluate("document.documentElement.scrollHeight")
+        self.page.set_viewport_size(size | {"height": max(size["height"], min(tall, 6000))})  # tables draw what is seen
+        self.page.wait_for_timeout(400)  # colours fade, plotly draws once more
         self.page.screenshot(path=path, full_page=True)
+        self.page.set_viewport_size(size)
         return path
 
 
