@@ -86,13 +86,13 @@ def drift_map(
     start, time_bin, n_times = _bins(times, time_bin, window, "window")
     low, depth_bin, n_depths = _bins(depths, depth_bin, depth_range, "depth_range")
     counts = np.zeros((n_times, n_depths), dtype=np.int64)
-    totals = np.zeros((n_times, n_depths) if amps.size else (0, 0))
-    kernels.count_2d(times, depths, amps, start, time_bin, low, depth_bin, counts, totals)
+    totals = np.zeros((n_times, n_depths))
+    kernels.count_2d(times, depths, _NONE if amps is None else amps, start, time_bin, low, depth_bin, counts, totals)
     return DriftMap(
         times=start + (np.arange(n_times) + 0.5) * time_bin,
         depths=low + (np.arange(n_depths) + 0.5) * depth_bin,
         rate=counts / time_bin,
-        amp=_mean(totals, counts) if amps.size else None,
+        amp=None if amps is None else _mean(totals, counts),
     )
 
 
@@ -118,14 +118,14 @@ def depth_profile(
     duration = window[1] - window[0]
     low, depth_bin, n_depths = _bins(depths, depth_bin, depth_range, "depth_range")
     counts = np.zeros((1, n_depths), dtype=np.int64)
-    totals = np.zeros((1, n_depths) if amps.size else (0, 0))
+    totals = np.zeros((1, n_depths))
     # One bin of time that the last spike, at its end, belongs to.
     whole = np.nextafter(duration, np.inf)
-    kernels.count_2d(times, depths, amps, window[0], whole, low, depth_bin, counts, totals)
+    kernels.count_2d(times, depths, _NONE if amps is None else amps, window[0], whole, low, depth_bin, counts, totals)
     return DepthProfile(
         depths=low + (np.arange(n_depths) + 0.5) * depth_bin,
         rate=counts[0] / duration if duration > 0 else np.full(n_depths, np.nan),
-        amp=_mean(totals[0], counts[0]) if amps.size else None,
+        amp=None if amps is None else _mean(totals[0], counts[0]),
     )
 
 
@@ -188,16 +188,19 @@ def depth_peth(
     return DepthPeth(centres, low + (np.arange(n_depths) + 0.5) * depth_bin, rate, before[:, 0], n)
 
 
-def _checked(times: ArrayLike, depths: ArrayLike, amps: ArrayLike | None) -> tuple[NDArray, NDArray, NDArray]:
-    """Times, depths and amplitudes (empty for none) of the spikes whose depth is known, as float64."""
-    times, depths = plain(np.asarray(times)), plain(np.asarray(depths))
-    amps = np.empty(0) if amps is None else plain(np.asarray(amps))
-    if times.ndim != 1 or times.shape != depths.shape or (amps.size and amps.shape != times.shape):
-        raise ValueError(f"times, depths and amps must be alike: {times.shape}, {depths.shape}, {amps.shape}")
-    known = ~np.isnan(depths)
-    if known.all():
-        return times, depths, amps
-    return times[known], depths[known], amps[known] if amps.size else amps
+_NONE = np.empty(0)  # what kernels take for no amplitudes
+
+
+def _checked(times: ArrayLike, depths: ArrayLike, amps: ArrayLike | None) -> tuple[NDArray, NDArray, NDArray | None]:
+    """Times, depths and amplitudes, if any, of the spikes whose depth is known, as float64."""
+    columns = [None if values is None else plain(np.asarray(values)) for values in (times, depths, amps)]
+    shapes = {values.shape for values in columns if values is not None}
+    if len(shapes) > 1 or columns[0].ndim != 1:
+        raise ValueError(f"times, depths and amps must be one-dimensional and alike, not {sorted(shapes)}")
+    known = ~np.isnan(columns[1])
+    if not known.all():
+        columns = [None if values is None else values[known] for values in columns]
+    return tuple(columns)
 
 
 def _bins(values: NDArray, width: float, limits: tuple[float, float] | None, name: str) -> tuple[float, float, int]:

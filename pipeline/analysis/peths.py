@@ -150,29 +150,34 @@ def peths(
     used = used[np.argsort(events[used], kind="stable")]
     margin = 5 * int(np.ceil(smoothing / bin - 1e-9))
     starts = events[used] - (before + margin) * bin
-    weights = _weights(smoothing / bin, before + after + 2 * margin)
-    shape = (offsets.size - 1, n_groups, before + after)
-    total, squares = np.zeros(shape), np.zeros(shape)
+    n_bins = before + after + 2 * margin
+    weights = _weights(smoothing / bin, n_bins)
+    found = np.zeros((offsets.size - 1, n_groups, n_bins), dtype=np.int64)
+    squares = np.zeros((offsets.size - 1, n_groups, before + after))
 
     def piece(first: int, last: int) -> None:
         own = offsets[first : last + 1]
-        kernels.smoothed_moments(
+        kernels.smoothed_squares(
             plain(times[own[0] : own[-1]]),
             own - own[0],
             starts,
             groups[used],
             float(bin),
-            before + after + 2 * margin,
+            n_bins,
             weights,
             margin,
-            total[first:last],
+            found[first:last],
             squares[first:last],
         )
 
     _threads.run(piece, _threads.balanced_pieces(offsets, 32), threads)
     n = np.bincount(groups[used], minlength=n_groups)
+    # Smoothing is linear: the mean of smoothed counts is the smoothed mean.
+    steps = np.abs(np.subtract.outer(np.arange(n_bins), np.arange(margin, n_bins - margin)))
+    half = np.append(weights[weights.size // 2 :], 0)
+    smooth = half[np.minimum(steps, half.size - 1)]
     with np.errstate(invalid="ignore"):
-        mean = total / n[:, np.newaxis]
+        mean = found @ smooth / n[:, np.newaxis]
         std = np.sqrt(np.maximum(squares / n[:, np.newaxis] - mean**2, 0))
     centres = bin_centres(pre, post, bin)
     if labels is None:
@@ -275,10 +280,9 @@ def _groups(events: NDArray, conditions: ArrayLike | None) -> tuple[NDArray, NDA
 
 
 def _weights(sigma: float, n_bins: int) -> NDArray:
-    """One half of the Gaussian filter, the middle weight first; as long as brainbox's, less what is below 1e-18."""
+    """The Gaussian filter, an odd number of weights; as long as brainbox's, less what is below 1e-18 of its peak."""
     if sigma == 0:
         return np.ones(1)
     reach = ((n_bins - 1 if n_bins % 2 == 0 else n_bins) - 1) // 2
-    half = np.exp(-0.5 * (np.arange(reach + 1) / sigma) ** 2)
-    half /= 2 * half.sum() - half[0]
-    return half[: max(np.count_nonzero(half > 1e-18 * half[0]), 1)].copy()
+    weights = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
+    return (weights / weights.sum())[weights > 1e-18]
