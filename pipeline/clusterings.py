@@ -79,6 +79,25 @@ def choose(insertion: str | Mapping[str, Any], clustering: str | None) -> str | 
     return next((row["clustering"] for row in rows if row["default_clustering"]), None)
 
 
+def overview(pid: str | None = None) -> list[dict[str, Any]]:
+    """The clusterings of an insertion, or of all, with `pid`, and the numbers of units and spikes where known.
+
+    Raises
+    ------
+    NeurojointError : no such insertion.
+    """
+    from pipeline.schemas import ephys
+
+    insertions = ephys.ProbeInsertion & ({} if pid is None else {"pid": pid})
+    if pid is not None and not insertions:
+        raise NeurojointError(f"there is no insertion {pid}", "`neurojoint clusterings` lists what there is")
+    numbers = ephys.ClusterSet.proj("n_clusters", "n_spikes")
+    query = (ephys.Clustering * insertions.proj("pid")).extend(numbers)
+    names = ("pid", "clustering_state", "default_clustering", "n_clusters", "n_spikes")
+    order = ", ".join(ephys.Clustering.primary_key)
+    return fetch_columns(query, *ephys.Clustering.primary_key, *names, order_by=order).to_pylist()
+
+
 def mark_defaults(rows: list[dict[str, Any]]) -> None:
     """Set `default_clustering` in all rows of some insertions.
 
