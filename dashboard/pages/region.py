@@ -1,0 +1,214 @@
+"""A brain region: what is within it, how many units were recorded there and respond, the insertions that reach it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from dash import html
+
+from dashboard import links, shell
+from dashboard.figures import region as figures
+from dashboard.queries import region as queries
+from dashboard.site import Component, NotFound, Page, Site, Viewer
+
+PAGE = Page("region", "Region", order=220)
+
+OPEN_TO = 3  # levels of the tree that are open from the beginning
+FEWEST_IN_FIGURE = 1
+
+
+def layout(site: Site, viewer: Viewer, *, query: Mapping[str, str], acronym: str) -> Component:
+    """The page."""
+    found = site.read(queries.region, acronym)
+    if found is None:
+        raise NotFound(
+            f"The Allen atlas has no region {acronym[:30]!r} (upper and lower case differ). {queries.near(acronym)}"
+        )
+    title = found.name if acronym != queries.ROOT else "Brain regions"
+    head: list[Component] = [_swatch(found.color), f"{acronym} · {title}" if acronym != queries.ROOT else title]
+    if not found.n_units and not found.insertions:
+        back = shell.link("To all regions", links.region(queries.ROOT)) if acronym != queries.ROOT else None
+        words = "No probe has recorded here yet."
+        hint = "Regions come from the files channels.brainLocationIds_ccf_2017 or electrodeSites of an insertion."
+        return shell.page(head, shell.sentence(words, hint, back), subtitle=_path(found))
+    names = {(row["lab"], row["subject"]): site.name(row["lab"], row["subject"], viewer) for row in found.insertions}
+    parts: list[Component] = []
+    below = [row for row in found.tree if row["own_units"] >= FEWEST_IN_FIGURE]
+    if found.n_units:
+        rows = [row | {"n_units": row["own_units"]} for row in below]
+        responses = [row | {"acronym": ""} for row in site.read(queries.responsive, acronym)]
+        counts = figures.counts(_own(rows, found))
+        share = figures.responsive(responses)
+        parts.append(
+            shell.columns(
+                shell.section("Regions within", shell.card(_tree(found)), hint="units (those that pass), insertions"),
+                html.Div([
+                    shell.figure("region-responsive", share, "Units that respond", "after correction, at each event"),
+                    shell.figure("region-counts", counts, "Units by region", "the regions with most units"),
+                ], style={"display": "flex", "flexDirection": "column", "gap": 12, "minWidth": 0}),
+                least=420,
+            )
+        )  # fmt: skip
+    parts.append(shell.section("Insertions", _insertions(found, names), hint=f"{len(found.insertions):,} reach it"))
+    if found.n_units and acronym != queries.ROOT:
+        shown = found.units.num_rows
+        hint = (
+            f"{found.n_units:,}" if shown == found.n_units else f"{shown:,} of {found.n_units:,}, those that pass first"
+        )
+        parts.append(shell.section("Units", _units(found, names), hint=hint))
+    return shell.page(head, shell.card(shell.facts(_facts(found))), *parts, subtitle=_path(found))
+
+
+def _facts(found: queries.Region) -> list[tuple[str, Component]]:
+    return [
+        ("Units", f"{found.n_units:,}"),
+        ("Pass the IBL criteria", f"{found.n_selected:,}"),
+        ("Insertions", f"{len(found.insertions):,}"),
+        ("Regions within, with units", f"{sum(row['own_units'] > 0 for row in found.tree):,}"),
+    ]
+
+
+def _path(found: queries.Region) -> list[Component]:
+    return [shell.link("all regions" if one == queries.ROOT else name, links.region(one)) for one, name in found.path]
+
+
+def _tree(found: queries.Region) -> Component:
+    """The structures with units as a tree that opens and closes, without any script."""
+    if not found.tree:
+        return shell.sentence("No unit was found in a known region.")
+    top = found.tree[0]["region_depth"]
+    place = 0
+
+    def build(depth: int) -> list[Component]:
+        nonlocal place
+        items: list[Component] = []
+        while place < len(found.tree) and found.tree[place]["region_depth"] >= depth:
+            row = found.tree[place]
+            place += 1
+            has_more = place < len(found.tree) and found.tree[place]["region_depth"] > row["region_depth"]
+            line = _line(row)
+            if has_more:
+                inside = build(row["region_depth"] + 1)
+                style = {"paddingLeft": 18}
+                items.append(
+                    html.Details(
+                        [html.Summary(line, style={"cursor": "pointer"}), html.Div(inside, style=style)],
+                        open=row["region_depth"] - top < OPEN_TO or len(found.tree) < 30,
+                    )
+                )
+            else:
+                items.append(html.Div(line, style={"paddingLeft": 15}))
+        return items
+
+    return html.Div(build(top), style={"maxHeight": 760, "overflow": "auto", "fontSize": 13, "lineHeight": "24px"})
+
+
+def _line(row: Mapping[str, Any]) -> Component:
+    numbers = f"{row['n_units']:,} ({row['n_selected']:,}) · {row['n_insertions']:,}"
+    return html.Span(
+        [
+            _swatch(row["region_color"]),
+            shell.link(row["acronym"], links.region(row["acronym"]), style={"fontWeight": 600}),
+            html.Span(f" {row['region_name']} ", className="nj-hint", style={"margin": "0 6px"}),
+            html.Span(numbers, style={"fontVariantNumeric": "tabular-nums", "whiteSpace": "nowrap"}),
+        ]
+    )
+
+
+def _swatch(color: str) -> Component:
+    style = {
+        "display": "inline-block",
+        "width": 11,
+        "height": 11,
+        "borderRadius": 3,
+        "background": color,
+        "marginRight": 7,
+    }
+    return html.Span(style=style | {"border": "1px solid var(--nj-line)"})
+
+
+def _own(rows: list[dict[str, Any]], found: queries.Region) -> list[dict[str, Any]]:
+    """The rows of the figure: each structure with its own units and how many of these pass."""
+    if found.units is None:
+        return rows
+    acronyms = np.array(found.units["acronym"].to_pylist(), dtype=object)
+    selected = np.array(found.units["selected"].to_pylist(), dtype=bool)
+    if acronyms.size < found.n_units:  # not all units are here: the counts of the tree, without those of what is within
+        return [row for row in rows if row["n_units"]]
+    return [row | {"n_selected": int(selected[acronyms == row["acronym"]].sum())} for row in rows]
+
+
+def _insertions(found: queries.Region, names: Mapping[tuple[str, str], str]) -> Component:
+    rows = []
+    for row in found.insertions:
+        name = names[row["lab"], row["subject"]]
+        place = (row["lab"], name, row["session_date"], row["session_number"], row["probe_label"])
+        rows.append({
+            "probe": row["probe_label"], "probe_href": links.insertion(*place), "mouse": name,
+            "mouse_href": links.mouse(row["lab"], name), "lab": row["lab"],
+            "session": f"{row['session_date']} {row['session_number']}", "session_href": links.session(*place[:4]),
+            "channels": row["n_channels"], "units": row["n_units"], "good": row["n_selected"],
+        })  # fmt: skip
+    columns = [
+        {"field": "probe", "headerName": "Probe", "cellRenderer": "Link", "width": 110},
+        {"field": "mouse", "headerName": "Mouse", "cellRenderer": "Link", "minWidth": 140, "flex": 1, "filter": True},
+        {"field": "session", "headerName": "Session", "cellRenderer": "Link", "width": 140},
+        {"field": "lab", "headerName": "Lab", "width": 130, "filter": True},
+        {"field": "channels", "headerName": "Channels here", "type": "rightAligned", "width": 130},
+        {"field": "units", "headerName": "Units here", "type": "rightAligned", "width": 120},
+        {"field": "good", "headerName": "Pass", "type": "rightAligned", "width": 100},
+    ]
+    return shell.grid("region-insertions", columns, rows)
+
+
+def _units(found: queries.Region, names: Mapping[tuple[str, str], str]) -> Component:
+    rows = []
+    for row in found.units.to_pylist():
+        name = names.get((row["lab"], row["subject"]))
+        if name is None:
+            continue
+        place = (row["lab"], name, row["session_date"], row["session_number"], row["probe_label"])
+        rows.append(
+            {
+                "unit": row["cluster_id"],
+                "unit_href": links.cells(*place, unit=row["cluster_id"], clustering=row["clustering"]),
+                "region": row["acronym"],
+                "good": "yes" if row["selected"] else "no",
+                "mouse": name,
+                "session": f"{row['session_date']} {row['session_number']}",
+                "probe": row["probe_label"],
+                "probe_href": links.insertion(*place),
+                "rate": _rounded(row["cluster_firing_rate"], 2),
+                "amp": _rounded(row["cluster_amp"], 0),
+                "depth": _rounded(row["cluster_depth"], 0),
+                "ml": _rounded(row["cluster_ml"], 0),
+                "ap": _rounded(row["cluster_ap"], 0),
+                "dv": _rounded(row["cluster_dv"], 0),
+            }
+        )
+    columns = [
+        {"field": "unit", "headerName": "Unit", "cellRenderer": "Link", "width": 80},
+        {"field": "region", "headerName": "Region", "width": 100, "filter": True},
+        {"field": "good", "headerName": "Passes", "width": 90, "filter": True},
+        {"field": "mouse", "headerName": "Mouse", "minWidth": 120, "flex": 1, "filter": True},
+        {"field": "session", "headerName": "Session", "width": 130},
+        {"field": "probe", "headerName": "Probe", "cellRenderer": "Link", "width": 100},
+        *(
+            {"field": name, "headerName": title, "type": "rightAligned", "width": 120}
+            for name, title in (
+                ("rate", "Rate (Hz)"),
+                ("amp", "Amplitude (uV)"),
+                ("depth", "Depth (um)"),
+                ("ml", "ML (um)"),
+                ("ap", "AP (um)"),
+                ("dv", "DV (um)"),
+            )
+        ),
+    ]
+    return shell.grid("region-units", columns, rows)
+
+
+def _rounded(value: float | None, digits: int) -> float | None:
+    return None if value is None else round(value, digits)
