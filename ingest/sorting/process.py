@@ -83,7 +83,9 @@ def end_left_over(folder: Path) -> None:
         process = psutil.Process(int(noted["pid"]))
         if abs(process.create_time() - float(noted["created"])) < 0.1 and os.getpgid(process.pid) == process.pid:
             os.killpg(process.pid, signal.SIGKILL)
-            process.wait(PATIENCE)
+            until = time.monotonic() + PATIENCE
+            while process.status() != psutil.STATUS_ZOMBIE and time.monotonic() < until:
+                time.sleep(0.05)
     except (OSError, ValueError, KeyError, TypeError, psutil.Error):
         return
 
