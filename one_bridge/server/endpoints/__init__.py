@@ -1,0 +1,31 @@
+"""The endpoints as data: what each record holds, what it can be searched by, and who may change it.
+
+Routing, filters, serialisation and the OpenAPI schema all walk `ENDPOINTS`. Names are Alyx's.
+"""
+
+from __future__ import annotations
+
+from one_bridge.server.endpoints.animals import NOTES, RESTRICTION, SUBJECTS, SURGERIES, WATER, WEIGHINGS
+from one_bridge.server.endpoints.names import LABS, LOCATIONS, NAMES, USERS
+from one_bridge.server.endpoints.recordings import DATASETS, FILES, INSERTIONS, SESSIONS
+from one_bridge.server.shapes import Endpoint
+
+_ALL = (
+    SESSIONS,
+    INSERTIONS,
+    DATASETS,
+    FILES,
+    SUBJECTS,
+    WEIGHINGS,
+    WATER,
+    RESTRICTION,
+    SURGERIES,
+    NOTES,
+    USERS,
+    LABS,
+    LOCATIONS,
+    *NAMES,
+)
+
+ENDPOINTS: dict[str, Endpoint] = {one.name: one for one in _ALL}
+"""By the first part of their address."""

@@ -1,0 +1,194 @@
+"""Endpoints of what belongs to animals: subjects, weights, water, surgeries, and notes on anything."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from one_bridge.server import say
+from one_bridge.server.endpoints.parts import LAB, PROJECT, SUBJECT_FIELD, USER, field, made, token, url
+from one_bridge.server.shapes import Endpoint, Field, Many, Nested, Relation, table
+
+SUBJECTS = Endpoint(
+    "subjects",
+    "Subject",
+    "subject.Subject",
+    ("subject",),
+    (
+        field("nickname", "subject", filter="iexact", required=True),
+        url("subjects", "subject"),
+        field("id", "subject_uuid", "uuid"),
+        field("lab", filter="iexact", to=LAB),
+        field("responsible_user", filter="iexact", to=USER),
+        field("birth_date", kind="date"),
+        field("death_date", kind="date"),
+        field("wean_date", kind="date"),
+        field("sex", choices=("M", "F", "U"), filter="exact"),
+        field("species", to=("subject.Species", "name")),
+        field("strain", to=("subject.Strain", "name")),
+        field("line", filter="iexact", to=("subject.Line", "name")),
+        field("source", to=("subject.Source", "name")),
+        field("ear_mark"),
+        field("protocol_number"),
+        field("cage"),
+        field("light_cycle"),
+        field("food"),
+        field("description", "subject_description"),
+        field("json", "subject_json", "json", "json"),
+        Field("alive", "death_date", "bool", "exact", say=say.is_null("death_date"), needs=("death_date",),
+              sql=lambda _: "(death_date IS NULL)", write=False),
+    ),
+    alias="subject_uuid",
+    many=(
+        Many("projects", "subject.SubjectProject", "project", PROJECT, "icontains"),
+        Many("litter", "subject.Litter.Pup", "litter", filter="iexact", write=False, single=True),
+        Many("genotype", "subject.Genotype", "allele", filter="icontains", write=False, detail=True),
+    ),
+    nested=(
+        Nested("weighings", "weighings", "subject_uuid", "subject_uuid", ("date_time", "weight", "user", "url")),
+        Nested("water_administrations", "water-administrations", "subject_uuid", "subject_uuid",
+               ("date_time", "water_administered", "water_type", "adlib", "session", "url")),
+        Nested("notes", "notes", "note_object_id", "subject_uuid", ("id", "user", "date_time", "text", "image")),
+    ),
+    relations={"lab": Relation("labs", ("lab",)), "session": Relation("sessions", ("lab", "subject"))},
+    order=("lab", "subject"),
+    create="subject",
+)  # fmt: skip
+
+
+def _of_subject(found: Any) -> Any:
+    return found * table("subject.Subject").proj("subject_uuid")
+
+
+_SUBJECT_PATH = {"subject": Relation("subjects", ("lab", "subject"))}
+_SUBJECT_FILTERS = (
+    Field("nickname", "subject", filter="iexact", write=False, detail=True),
+    Field("lab", "lab", filter="iexact", detail=True),
+)
+
+WEIGHINGS = Endpoint(
+    "weighings",
+    "Weighing",
+    "action.Weighing",
+    ("lab", "subject", "weighing_time"),
+    (
+        token("lab", "subject", "weighing_time"),
+        SUBJECT_FIELD,
+        field("date_time", "weighing_time", "time", required=True),
+        field("weight", kind="float", required=True),
+        field("user", "weighing_user", to=USER, filter="iexact", default="user"),
+        url("weighings", "lab", "subject", "weighing_time"),
+        *_SUBJECT_FILTERS,
+    ),
+    rows=_of_subject,
+    relations=_SUBJECT_PATH,
+    dates="weighing_time",
+    order=("weighing_time DESC", "lab", "subject"),
+    delete="member",
+)
+
+WATER = Endpoint(
+    "water-administrations",
+    "WaterAdministration",
+    "action.WaterAdministration",
+    ("lab", "subject", "administration_time"),
+    (
+        token("lab", "subject", "administration_time"),
+        SUBJECT_FIELD,
+        field("date_time", "administration_time", "time", required=True),
+        field("water_administered", "water_volume", "float"),
+        field("water_type", to=("action.WaterType", "name"), filter="iexact", default="Water"),
+        field("adlib", kind="bool"),
+        field("user", "water_user", to=USER, filter="iexact", default="user"),
+        field("session", "eid", "uuid"),
+        made("name", say.nothing),
+        url("water-administrations", "lab", "subject", "administration_time"),
+        *_SUBJECT_FILTERS,
+    ),
+    rows=lambda found: (found * table("subject.Subject").proj("subject_uuid")).join(
+        table("acquisition.SessionWater") * table("acquisition.Session").proj("eid"), left=True
+    ),
+    relations=_SUBJECT_PATH,
+    dates="administration_time",
+    order=("administration_time DESC", "lab", "subject"),
+    delete="member",
+    create="water",
+    update="water",
+)
+
+RESTRICTION = Endpoint(
+    "water-restriction",
+    "WaterRestriction",
+    "action.WaterRestriction",
+    ("lab", "subject", "restriction_start"),
+    (
+        token("lab", "subject", "restriction_start"),
+        SUBJECT_FIELD,
+        field("start_time", "restriction_start", "time", required=True),
+        field("end_time", "restriction_end", "time"),
+        field("reference_weight", kind="float"),
+        made("water_type", say.nothing),
+        url("water-restriction", "lab", "subject", "restriction_start"),
+        *_SUBJECT_FILTERS,
+    ),
+    relations=_SUBJECT_PATH,
+    dates="restriction_start",
+    order=("restriction_start DESC", "lab", "subject"),
+)
+
+SURGERIES = Endpoint(
+    "surgeries",
+    "Surgery",
+    "action.Surgery",
+    ("lab", "subject", "surgery_start"),
+    (
+        token("lab", "subject", "surgery_start"),
+        SUBJECT_FIELD,
+        field("start_time", "surgery_start", "time", required=True),
+        field("end_time", "surgery_end", "time"),
+        field("location", "surgery_location", to=("lab.LabLocation", "name")),
+        field("outcome_type", "surgery_outcome"),
+        field("narrative", "surgery_narrative"),
+        field("lab"),
+        made("json", say.nothing, kind="json"),
+        url("surgeries", "lab", "subject", "surgery_start"),
+        _SUBJECT_FILTERS[0],
+    ),
+    many=(
+        Many("procedures", "action.Surgery.Procedure", "procedure_type", ("action.ProcedureType", "name"), "icontains"),
+        Many("users", "action.Surgery.Surgeon", "user_name", USER, "iexact"),
+    ),
+    relations=_SUBJECT_PATH,
+    dates="surgery_start",
+    order=("surgery_start DESC", "lab", "subject"),
+)
+
+NOTES = Endpoint(
+    "notes",
+    "Note",
+    "action.Note",
+    ("note_id",),
+    (
+        made("id", say.column("note_id"), "note_id"),
+        field("user", "note_user", to=USER, filter="iexact", default="user"),
+        field("date_time", "note_time", "time"),
+        Field(
+            "content_type",
+            "note_object",
+            "text",
+            "exact",
+            tuple(say.CONTENT_TYPES),
+            say=say.content_type,
+            needs=("note_object",),
+            sql=say.content_type_sql,
+            required=True,
+        ),
+        field("object_id", "note_object_id", "uuid", "exact", required=True),
+        field("text", "note_text", filter="icontains"),
+        Field("image", "note_image", say=say.image_url, needs=("note_image",), write=False),
+        url("notes", "note_id"),
+        made("json", say.nothing, kind="json"),
+    ),
+    order=("note_time DESC", "note_id"),
+    delete="member",
+    create="note",
+)

@@ -1,0 +1,40 @@
+"""What the definitions of endpoints share: short forms of fields, names of tables that values refer to."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from one_bridge.server import say
+from one_bridge.server.shapes import Endpoint, Field
+
+QC = ("NOT_SET", "PASS", "WARNING", "FAIL", "CRITICAL")
+SESSION = ("lab", "subject", "session_date", "session_number")
+USER, PROJECT, LAB = ("lab.LabMember", "username"), ("lab.Project", "name"), ("lab.Lab", "name")
+PROCEDURE = ("action.ProcedureType", "name")
+KINDS = ("local", "http", "s3", "globus")
+READ_ONLY = ("list", "read")
+
+
+def field(name: str, column: str = "", kind: Any = "text", filter: str = "", **more: Any) -> Field:
+    return Field(name, column or name, kind, filter, **more)
+
+
+def made(name: str, how: Any, *needs: str, **more: Any) -> Field:
+    return Field(name, say=how, needs=needs, write=False, **more)
+
+
+def url(endpoint: str, *needs: str) -> Field:
+    return made("url", say.url(endpoint, needs), *needs)
+
+
+def token(*needs: str) -> Field:
+    return made("id", say.token(needs), *needs)
+
+
+def names(name: str, label: str, table_name: str, column: str, *fields: Field, **more: Any) -> Endpoint:
+    """An endpoint whose records are found by their name."""
+    own = (made("id", say.column(column), column), field("name", column, "text", "iexact", required=True))
+    return Endpoint(name, label, table_name, (column,), (*own, *fields), **({"write": "manager"} | more))
+
+
+SUBJECT_FIELD = field("subject", filter="iexact", required=True)

@@ -1,0 +1,227 @@
+"""Endpoints of what was recorded: sessions, insertions of probes, datasets and their copies."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from one_bridge import query
+from one_bridge.server import say
+from one_bridge.server.endpoints.parts import (
+    LAB,
+    PROCEDURE,
+    PROJECT,
+    QC,
+    SESSION,
+    SUBJECT_FIELD,
+    USER,
+    field,
+    made,
+    token,
+    url,
+)
+from one_bridge.server.shapes import Endpoint, Field, Many, Nested, Relation, table
+
+
+def _tags_that(flag: str) -> Any:
+    return table("data.DatasetTag") & (table("data.Tag") & {flag: True}).proj()
+
+
+def _file_names() -> dict[str, str]:
+    return {path: path.rpartition("/")[2] for path in query.paths_of_datasets(query.Reading("alyx"))}
+
+
+_TAGS = Many("tags", "data.DatasetTag", "tag", ("data.Tag", "name"), "icontains")
+
+SESSIONS = Endpoint(
+    "sessions",
+    "Session",
+    "acquisition.Session",
+    ("eid",),
+    (
+        field("id", "eid", "uuid"),
+        SUBJECT_FIELD,
+        made("start_time", say.session_start, "start_time", "session_date", "lab"),
+        field("number", "session_number", "int"),
+        field("lab", to=LAB),
+        url("sessions", "eid"),
+        field("task_protocol"),
+        field("location", to=("lab.LabLocation", "name"), detail=True),
+        field("type", "session_type", detail=True),
+        field("end_time", kind="time", detail=True),
+        field("narrative", "session_narrative", detail=True),
+        field("qc", "session_qc", choices=QC, detail=True),
+        field("extended_qc", kind="json", filter="json", detail=True),
+        field("json", "session_json", "json", "json", detail=True),
+        made("auto_datetime", say.nothing, detail=True),
+        made("parent_session", say.nothing, detail=True),
+    ),
+    many=(
+        Many("projects", "acquisition.SessionProject", "project", PROJECT),
+        Many("users", "acquisition.SessionUser", "user_name", USER, detail=True),
+        Many("procedures", "acquisition.SessionProcedure", "procedure_type", PROCEDURE, detail=True),
+        Many("n_trials", "behavior.TrialSet", "n_trials", detail=True, write=False, single=True),
+        Many("n_correct_trials", "behavior_analysis.SessionPerformance", "n_correct", detail=True, write=False,
+             single=True),
+    ),
+    nested=(
+        Nested(
+            "data_dataset_session_related", "datasets", "eid", "eid",
+            ("id", "name", "dataset_type", "data_url", "url", "file_size", "hash", "version", "collection", "revision",
+             "default_revision", "qc"),
+            restrict=lambda: {"dataset_online": True},
+        ),
+        Nested(
+            "wateradmin_session_related", "water-administrations", "eid", "eid",
+            ("id", "name", "water_type", "water_administered"),
+        ),
+        Nested("probe_insertion", "insertions", "eid", "eid", ("id", "name", "model", "serial", "json", "url")),
+        Nested("notes", "notes", "note_object_id", "eid", ("id", "user", "date_time", "text", "image")),
+    ),
+    relations={
+        "subject": Relation("subjects", ("lab", "subject")),
+        "lab": Relation("labs", ("lab",)),
+        "data_dataset_session_related": Relation("datasets", SESSION),
+        "probe_insertion": Relation("insertions", SESSION),
+    },
+    search="sessions",
+    terms={name: name for name in (
+        "subject", "nickname", "lab", "number", "date_range", "project", "projects", "task_protocol", "users",
+        "location", "type", "qc", "procedures", "datasets", "dataset_types", "dataset_qc_lte", "tag",
+        "performance_gte", "performance_lte", "atlas_acronym", "atlas_id", "atlas_name")},
+    order=("session_date DESC", "subject DESC", "session_number DESC", "eid"),
+    create="session",
+    update="session",
+)  # fmt: skip
+
+INSERTIONS = Endpoint(
+    "insertions",
+    "ProbeInsertion",
+    "ephys.ProbeInsertion",
+    ("pid",),
+    (
+        field("id", "pid", "uuid"),
+        field("session", "eid", "uuid", required=True),
+        field("name", "probe_label", required=True),
+        field("model", "probe_model", to=("ephys.ProbeModel", "name")),
+        field("serial", "probe_serial"),
+        field("json", "insertion_json", "json", "json"),
+        field("qc", "insertion_qc", choices=QC),
+        url("insertions", "pid"),
+        made("session_info", say.session_info, "eid", "start_time", "task_protocol", *SESSION),
+        made("chronic_insertion", say.nothing),
+    ),
+    rows=lambda found: found.join(table("ephys.Probe").proj("probe_model"), left=True)
+    * table("acquisition.Session").proj("eid", "start_time", "task_protocol"),
+    many=(Many("_projects", "acquisition.SessionProject", "project", write=False),),
+    nested=(
+        Nested("datasets", "datasets", "eid", "eid", ("id", "name", "dataset_type", "data_url", "url", "file_size",
+                                                      "hash", "version", "collection"),
+               restrict=lambda: {"dataset_online": True}, keep=say.is_of_probe),
+    ),
+    relations={
+        "session": Relation("sessions", SESSION),
+        "datasets": Relation("datasets", SESSION),
+    },
+    search="insertions",
+    terms={name: name for name in (
+        "session", "subject", "lab", "project", "projects", "date_range", "number", "name", "model", "serial",
+        "datasets", "dataset_types", "dataset_qc_lte", "tag", "task_protocol", "atlas_acronym", "atlas_id",
+        "atlas_name")}
+    | {"experiment_number": "number", "date": "date_range"},
+    order=("session_date DESC", "subject DESC", "session_number DESC", "eid", "probe_label"),
+    create="insertion",
+    update="insertion",
+)  # fmt: skip
+
+DATASETS = Endpoint(
+    "datasets",
+    "Dataset",
+    "data.Dataset",
+    ("dataset_id",),
+    (
+        made("id", say.column("dataset_id"), "dataset_id"),
+        url("datasets", "dataset_id"),
+        Field("name", "rel_path", say=say.file_name, needs=("rel_path",), sql=say.file_name_sql, among=_file_names,
+              write=False),
+        made("created_by", say.nothing),
+        field("created_datetime", "registered", "time", write=False),
+        field("dataset_type", to=("data.DatasetType", "name")),
+        made("data_format", say.data_format, "extension"),
+        field("collection", write=False),
+        Field("session", "eid", "uuid", say=say.session_url, needs=("eid",), write=False),
+        field("file_size", kind="int", write=False),
+        field("hash", "dataset_hash", write=False),
+        made("version", say.nothing),
+        made("experiment_number", say.column("session_number"), "session_number"),
+        Field("revision", "dataset_revision", say=say.or_none("dataset_revision"), needs=("dataset_revision",),
+              write=False),
+        field("default_dataset", kind="bool"),
+        made("default_revision", say.as_text("default_dataset"), "default_dataset"),
+        field("qc", "dataset_qc", choices=QC),
+        made("data_url", say.data_url, *SESSION, "rel_path", "dataset_id"),
+        made("protected", say.has("_protected")),
+        made("public", say.has("_public")),
+        made("auto_datetime", say.time("registered"), "registered"),
+        made("json", say.nothing, kind="json"),
+    ),
+    rows=lambda found: found * table("acquisition.Session").proj("eid"),
+    many=(
+        _TAGS,
+        Many("_protected", "data.DatasetTag", "tag", write=False, rows=lambda: _tags_that("tag_protected")),
+        Many("_public", "data.DatasetTag", "tag", write=False, rows=lambda: _tags_that("tag_public")),
+    ),
+    nested=(
+        Nested(
+            "file_records", "files", "dataset_id", "dataset_id",
+            ("id", "data_repository", "data_repository_path", "relative_path", "data_url", "exists"), detail=False,
+        ),
+    ),
+    relations={
+        "session": Relation("sessions", SESSION),
+        "dataset_type": Relation("dataset-types", ("dataset_type",)),
+        "file_records": Relation("files", ("dataset_id",)),
+    },
+    search="datasets",
+    terms={name: name for name in (
+        "session", "subject", "lab", "name", "collection", "revision", "dataset_type", "data_format", "hash", "exists",
+        "tag", "public", "protected", "date_range")}
+    | {"experiment_number": "number", "date": "date_range", "qc": "dataset_qc", "default": "default",
+       "id": "dataset_id"},
+    order=(*SESSION, "rel_path"),
+    verbs=("list", "read", "update", "delete"),
+)  # fmt: skip
+
+FILES = Endpoint(
+    "files",
+    "FileRecord",
+    "data.FileRecord",
+    ("dataset_id", "repository"),
+    (
+        token("dataset_id", "repository"),
+        url("files", "dataset_id", "repository"),
+        Field("dataset", "dataset_id", "uuid", "exact", say=say.dataset_url, needs=("dataset_id",), write=False),
+        field("data_repository", "repository", filter="iexact", write=False),
+        made("data_repository_path", say.nothing_text),
+        field("relative_path", "file_path", filter="exact", write=False),
+        Field(
+            "exists",
+            "file_state",
+            "bool",
+            "exact",
+            say=say.is_online,
+            needs=("file_state",),
+            sql=lambda _: "(file_state = 'online')",
+            write=False,
+        ),
+        made("data_url", say.record_url, *SESSION, "rel_path", "dataset_id", "file_state"),
+        field("json", "record_json", "json"),
+        field("lab", filter="iexact", write=False, detail=True),
+    ),
+    rows=lambda found: found * table("data.Dataset").proj(*SESSION, "rel_path"),
+    relations={
+        "dataset": Relation("datasets", ("dataset_id",)),
+        "data_repository": Relation("data-repository", ("repository",)),
+    },
+    order=("dataset_id", "repository"),
+    verbs=("list", "read", "update", "delete"),
+)
