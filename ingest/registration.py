@@ -11,9 +11,9 @@ from typing import Any
 
 import datajoint as dj
 
+from ingest import aggregates, people, scan
 from ingest import examine as examining
 from ingest import metadata as metadata_files
-from ingest import people, scan
 from ingest.examine import Report
 from ingest.lock import repository_lock
 from ingest.parallel import Run, was_interrupted, workers
@@ -235,6 +235,10 @@ def _bring_up(
     else:
         with _transaction(writer):
             _settle(quarantine, problems, metadata_files.Metadata(), covered)
+    if not scope:
+        with _transaction(writer):
+            aggregates.register(writer, repository, base)
+            writer.flush_changes()
     summary.labs = len({key.lab for key in found})
     summary.subjects = len({key[:2] for key in found})
     summary.sessions, summary.files = len(found), sum(one.n_files for one in found.values())

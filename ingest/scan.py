@@ -30,6 +30,9 @@ NEVER_DATA = (".flag", ".cbin.part", ".ch.part", ".bin.part", ".cbin.journal")
 IGNORED_FOLDERS = (".*", "_devices", "spike_sorters", "__pycache__", "snapshot", "logs")
 """Names of folders in which nothing is looked for: hidden ones, stubs of devices, the sorters' own output, pictures."""
 
+AGGREGATES = "aggregates"
+"""The folder of a data root that holds files over many sessions (`ingest.aggregates`), and no lab."""
+
 RULES = 2
 """Goes into signatures: a change of what is refused raises it, and every session is examined again."""
 
@@ -107,7 +110,7 @@ def layout(root: Path, lab: str | None = None) -> Layout:
         return _subjects_of(root, lab or _lab_name(root.parent), "", problems)
     if "Subjects" in children:
         return _subjects_of(root, lab or _lab_name(root), "Subjects", problems)
-    labs = [child for child in children if (root / child / "Subjects").is_dir()]
+    labs = [child for child in children if child != AGGREGATES and (root / child / "Subjects").is_dir()]
     if labs:
         if lab is not None:
             labs = [child for child in labs if child == lab]

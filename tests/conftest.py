@@ -44,7 +44,7 @@ def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         chosen = {"home": home}
     else:
         url, stop = mariadb.start(tmp_path_factory.mktemp("mariadb"))
-        chosen = {"database_url": url}
+        chosen = {"database_url": url, "home": tmp_path_factory.mktemp("home")}
     with settings.override(**chosen):
         connection = pipeline.connect()
         yield chosen

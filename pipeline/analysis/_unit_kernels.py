@@ -104,7 +104,7 @@ def seconds_apart(samples, second):
 @njit
 def windows(train, start, window, counts):
     """Count a train's spikes in windows; what lies beyond the last is left out."""
-    counts[:] = 0
+    counts.fill(0)
     place, same_until = -1, -np.inf
     for t in train:
         if t >= same_until:
@@ -118,7 +118,7 @@ def windows(train, start, window, counts):
 def histogram(values, low, high, counts):
     """Count values in ``counts.size`` equal bins from `low` to `high`; edges and ties as in `numpy.histogram`."""
     n = counts.size
-    counts[:] = 0
+    counts.fill(0)
     if low == high:
         low, high = low - 0.5, high + 0.5
     step, density = (high - low) / n, n / (high - low)
@@ -134,7 +134,8 @@ def smooth(counts, weights, reflect, out):
     """Filter with symmetric weights (the first is the middle one); beyond the ends reflected, or the end's value."""
     n, reach = counts.size, weights.size - 1
     padded = np.empty(n + 2 * reach)
-    padded[reach : reach + n] = counts
+    for i in range(n):
+        padded[reach + i] = counts[i]
     for k in range(1, reach + 1):
         left, right = -k, n - 1 + k
         if reflect:

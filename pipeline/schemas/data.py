@@ -137,6 +137,27 @@ class FileRecord(dj.Manual):
 
 
 @schema
+class Aggregate(dj.Manual):
+    definition = """
+    # a file over many sessions, below the folder aggregates of a repository
+    aggregate_id               : char(36)        # derived from the path
+    ---
+    -> Repository
+    aggregate_path             : varchar(255)    # below the root, e.g. aggregates/Subjects/simlab/KS014/x.y.pqt
+    aggregate_relation         : varchar(64)     # over what, in lower case, e.g. subjects, tags
+    aggregate_identifier       : varchar(255)    # over which, e.g. simlab/KS014
+    aggregate_revision=""      : varchar(64)     # the folder #revision#, empty for the first version
+    aggregate_hash             : char(32)        # md5 of the content
+    aggregate_size             : int64           # byte
+    aggregate_modified_ns      : int64           # time of last change in the file system, ns since 1970
+    aggregate_default          : bool            # the newest version
+    aggregate_qc="NOT_SET"     : enum('NOT_SET', 'PASS', 'WARNING', 'FAIL', 'CRITICAL')
+    aggregate_registered       : datetime(6)     # UTC
+    index (aggregate_relation)
+    """
+
+
+@schema
 class AlfObject(dj.Manual):
     definition = """
     # one ALF object of a session: the columns that belong together, in their default versions

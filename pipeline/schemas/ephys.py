@@ -181,6 +181,7 @@ class RecordingSignal(dj.Computed):
             }
         )
 
+
 @schema
 class Sorter(dj.Lookup):
     definition = """
