@@ -31,7 +31,7 @@ from pipeline.schemas import acquisition, data
 logger = logging.getLogger(__name__)
 
 _MORE_TERMS = ("dataset_types", "tag", "users", "location", "procedures", "qc", "type", "performance_gte",
-               "performance_lte", "atlas_acronym")  # fmt: skip
+               "performance_lte", "atlas_acronym", "atlas_id", "atlas_name")  # fmt: skip
 
 
 class ONE(OldCalls, Descriptions, Aggregates, Tables, One):
@@ -65,7 +65,7 @@ class ONE(OldCalls, Descriptions, Aggregates, Tables, One):
     def search_terms(self, query_type: str | None = None, endpoint: str | None = None) -> tuple[str, ...]:
         """The terms of `search`; with endpoint `insertions`, those of `search_insertions`."""
         terms = (*self._search_terms, *_MORE_TERMS)
-        return (*terms, *query.INSERTION_TERMS) if endpoint == "insertions" else terms
+        return tuple(dict.fromkeys((*terms, *query.INSERTION_TERMS))) if endpoint == "insertions" else terms
 
     def search(self, details: bool = False, query_type: str | None = None, **kwargs: Any) -> Any:
         """Sessions that match all terms, newest first: as `One.search`, and with the terms of `search_terms()`.
@@ -93,7 +93,7 @@ class ONE(OldCalls, Descriptions, Aggregates, Tables, One):
         -------
         list of pids; with `details` also a list of records (None where there is no insertion).
         """
-        own = (*query.INSERTION_TERMS, *_MORE_TERMS, "session")
+        own = dict.fromkeys((*query.INSERTION_TERMS, *_MORE_TERMS, "session"))
         terms = {self._full_term(name, own): value for name, value in kwargs.items()}
         rows = self._insertions(query.insertions(terms, self._reading))
         if not rows.num_rows:

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from one_bridge.matching import InvalidQuery, Reading, by_ids, one_of, vocabulary
 from one_bridge.terms import (
+    CHANNEL_TERMS,
     DATASET_TERMS,
     INSERTION_TERMS,
     SESSION_KEY,
@@ -30,9 +31,9 @@ from pipeline.database.registry import bind
 from pipeline.schemas import acquisition, data
 
 __all__ = [
-    "DATASET_TERMS", "INSERTION_TERMS", "SESSION_KEY", "SESSION_TERMS", "InvalidQuery", "Reading", "by_ids",
-    "dataset_rows", "datasets", "insertion_rows", "insertions", "one_of", "online", "paths_of_datasets", "session_rows",
-    "sessions", "vocabulary",
+    "CHANNEL_TERMS", "DATASET_TERMS", "INSERTION_TERMS", "SESSION_KEY", "SESSION_TERMS", "InvalidQuery", "Reading",
+    "by_ids", "channels", "dataset_rows", "datasets", "insertion_rows", "insertions", "one_of", "online",
+    "paths_of_datasets", "session_rows", "sessions", "trajectories", "vocabulary",
 ]  # fmt: skip
 
 
@@ -75,6 +76,31 @@ def insertions(terms: Mapping[str, Any] | None = None, reading: Reading | None =
     if others or reading.tag is not None:
         found &= sessions(others, reading).proj()
     return _restricted(found, own, INSERTION_TERMS, reading, terms or {})
+
+
+def trajectories(terms: Mapping[str, Any] | None = None, reading: Reading | None = None) -> dj.Table:
+    """The tracks of the insertions that match all terms of `insertions`: histology.Trajectory, restricted."""
+    found = bind("histology").Trajectory()
+    return found & insertions(terms, reading).proj() if terms else found
+
+
+def channels(terms: Mapping[str, Any] | None = None, reading: Reading | None = None) -> dj.Table:
+    """The channels with places that match all terms: those of `CHANNEL_TERMS`, else of `insertions`.
+
+    Returns
+    -------
+    histology.ChannelLocation.Channel, restricted.
+
+    Raises
+    ------
+    InvalidQuery : unknown term or unusable value.
+    """
+    reading = reading or Reading()
+    own, others = _split(terms, CHANNEL_TERMS)
+    found = bind("histology").ChannelLocation.Channel()
+    if others:
+        found &= insertions(others, reading).proj()
+    return _restricted(found, own, CHANNEL_TERMS, reading, terms or {})
 
 
 def datasets(terms: Mapping[str, Any] | None = None, reading: Reading | None = None) -> dj.Table:

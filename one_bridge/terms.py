@@ -10,8 +10,10 @@ import datajoint as dj
 import pyarrow.compute as pc
 
 from one_bridge.matching import InvalidQuery, Reading, by_ids, matching, one_of, qc_up_to, truth, values_of, vocabulary
+from pipeline import atlas
 from pipeline.database.bulk import fetch_columns
 from pipeline.database.registry import bind
+from pipeline.errors import NeurojointError
 from pipeline.schemas import acquisition, data, lab, subject
 
 SESSION_KEY = ("lab", "subject", "session_date", "session_number")
@@ -179,11 +181,39 @@ def _performance(comparison: str) -> Term:
     return term
 
 
-def _no_regions(*_: Any) -> Iterable[Any]:
-    raise InvalidQuery(
-        "insertions cannot be searched by brain region: this database has no tables of regions and channel locations",
-        "search by subject, lab, date_range, datasets or tag",
-    )
+def _regions(place: Callable[[list[int]], Any]) -> dict[str, Term]:
+    """Terms for what lies in brain regions, or anything within them, by acronym, id or part of the name in the Allen
+    atlas; `place` restricts to such regions.
+    """
+
+    def term(ids: Callable[[list[Any]], list[int]]) -> Term:
+        def restrictions(value: Any, reading: Reading, _: Any) -> Iterable[Any]:
+            try:
+                found = ids(values_of(value, reading))
+            except NeurojointError as error:
+                raise InvalidQuery(error.message, error.remedy) from None
+            return [place(found) if found else []]
+
+        return restrictions
+
+    return {
+        "atlas_acronym": term(lambda values: atlas.region_ids(map(str, values))),
+        "atlas_id": term(_numbered),
+        "atlas_name": term(lambda values: [one for text in values for one in atlas.region_ids_named(str(text))]),
+    }
+
+
+def _numbered(values: list[Any]) -> list[int]:
+    if not all(re.fullmatch(r"-?\d{1,18}", str(one).strip(), re.ASCII) for one in values):
+        raise InvalidQuery(f"{values!r} are no ids of brain regions", "ids are those of the Allen atlas, e.g. 549")
+    return atlas.region_ids(map(str, values))
+
+
+def _with_channels(regions: list[int]) -> dj.expression.QueryExpression:
+    from pipeline.find import insertions_in
+
+    bind("histology")
+    return insertions_in(regions)
 
 
 def _probe(column: str) -> Term:
@@ -271,9 +301,7 @@ SESSION_TERMS: dict[str, Term] = {
     "session": _ids,
     "id": _ids,
     "eid": _ids,
-    "atlas_acronym": _no_regions,
-    "atlas_id": _no_regions,
-    "atlas_name": _no_regions,
+    **_regions(_with_channels),
 }
 """What sessions can be searched by: term -> what it means."""
 
@@ -284,8 +312,12 @@ INSERTION_TERMS: dict[str, Term] = {
     "dataset": _partial_dataset,
     "insertion_qc": _qc_of("insertion_qc"),
     "pid": lambda value, reading, _: [by_ids("pid", values_of(value, reading))],
+    **_regions(_with_channels),
 }
 """What insertions can be searched by, besides the terms of their sessions."""
+
+CHANNEL_TERMS: dict[str, Term] = _regions(lambda regions: one_of("region_id", regions))
+"""What channels can be searched by, besides the terms of their insertions."""
 
 DATASET_TERMS: dict[str, Term] = {
     "dataset_id": lambda value, reading, _: [by_ids("dataset_id", values_of(value, reading))],

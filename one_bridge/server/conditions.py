@@ -111,8 +111,8 @@ def field_of(endpoint: Endpoint, name: str) -> Field | None:
     if name in ("pk", "id"):
         if len(endpoint.id) == 1:
             column = endpoint.alias if endpoint.alias.endswith("uuid") else endpoint.id[0]
-            kind = "uuid" if column in ("eid", "pid", "dataset_id", "note_id", "subject_uuid") else "text"
-            return Field("pk", column, kind)
+            uuids = ("eid", "pid", "dataset_id", "note_id", "subject_uuid")
+            return Field("pk", column, "uuid" if column in uuids else "int" if column == "region_id" else "text")
         return None
     field = endpoint.field(name)
     return field if field is not None and field.column else None
@@ -126,8 +126,9 @@ def compare(field: Field, lookup: str, wanted: list[Any], database: Database) ->
     ValueError : a value or lookup that cannot be used.
     """
     backend = database.backend
-    if field.among is not None and not lookup.endswith("regex"):  # the database gives up in time, Python does not
-        shown = field.among()
+    shown = field.among() if field.among else field.spoken
+    if shown and not lookup.endswith("regex"):  # the database gives up in time, Python does not
+        wanted = [shown.get((field.words or {}).get(str(one), ""), one) for one in wanted]
         values_of_all = [wanted] if lookup in ("in", "range") else wanted
         found = [
             stored

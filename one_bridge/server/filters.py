@@ -94,6 +94,8 @@ def restricted(endpoint: Endpoint, parameters: Mapping[str, str], database: Data
             found.restrict([_by_id(endpoint, one, database) for one in _listed(text)])
         elif (many := next((one for one in endpoint.many if one.name == name), None)) and many.filter:
             found.restrict(conditions.by_names(endpoint, many, many.filter, _listed(text), database))
+        elif means := known[name].restrict:
+            found.restrict([means(one, database.backend) for one in _listed(text)])
         elif known[name].filter == "json":
             in_json += [(known[name], path, value, False) for path, value in _json_pairs(name, text)]
         else:
@@ -126,9 +128,14 @@ def by_id(endpoint: Endpoint, text: str, database: Database) -> str:
         found[0] = found[0].lower()
     heading = endpoint.base().heading
     for column, value in zip(endpoint.id, found, strict=True):
-        kind = str(heading[column].original_type or heading[column].type).lower()
-        if "time" in kind:
-            values.parse(Field(column, kind="time"), value)
+        declared = str(heading[column].original_type or heading[column].type).lower()
+        kind = "int" if "int" in declared else "time" if "time" in declared else "date" if "date" in declared else ""
+        try:
+            _ = values.parse(Field(column, kind=kind), value) if kind else value
+        except BadInput:
+            if endpoint.alias:  # e.g. the acronym of a region
+                return values.key_condition([endpoint.alias], [[text]], database.backend)
+            raise NotFound from None
     return values.key_condition(endpoint.id, [found], database.backend)
 
 

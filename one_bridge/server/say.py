@@ -163,17 +163,6 @@ def is_online(row: Row) -> bool:
     return row["file_state"] == "online"
 
 
-def content_type(row: Row) -> str:
-    """Alyx's name of what a note is on."""
-    return next((name for name, table in CONTENT_TYPES.items() if table == row["note_object"]), row["note_object"])
-
-
-def content_type_sql(_: str) -> str:
-    """The same in SQL."""
-    cases = " ".join(f"WHEN '{table}' THEN '{name}'" for name, table in CONTENT_TYPES.items())
-    return f"CASE note_object {cases} END"
-
-
 def image_url(row: Row) -> str | None:
     """Where the picture of a note is."""
     return f"{UPLOADED}/{quote(row['note_image'].rsplit('/', 1)[-1])}" if row["note_image"] else None

@@ -108,8 +108,8 @@ def _record(endpoint: Endpoint) -> dict[str, Any]:
 
 def _property(field: Field) -> dict[str, Any]:
     found = dict(_TYPES[field.kind])
-    if field.choices:
-        found["enum"] = list(field.choices)
+    if field.choices or field.words:
+        found["enum"] = list(field.choices or field.spoken.values())
     if field.name == "start_time":
         return found
     if not field.write:

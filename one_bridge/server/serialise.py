@@ -162,6 +162,8 @@ def _said(field: Field, row: dict[str, Any], root: str) -> Any:
     value = row[field.column]
     if field.kind == "time":
         return values.local_time(value, row["_zone"])
+    if field.words:
+        return field.spoken.get(value, value)
     if field.kind == "bool":
         return None if value is None else bool(value)
     if isinstance(value, datetime.date):

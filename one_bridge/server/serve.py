@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import uvicorn
+from fastapi import FastAPI
 
 import pipeline
 from one_bridge.server.app import create_app
@@ -15,7 +17,10 @@ from pipeline.users import Users, store_path
 LOCAL = ("127.0.0.1", "::1", "localhost")
 
 
-def serve(host: str = "127.0.0.1", port: int = 8000, public_read: bool = False, root: Path | None = None) -> None:
+def serve(
+    host: str = "127.0.0.1", port: int = 8000, public_read: bool = False, root: Path | None = None,
+    beside: Callable[[FastAPI], Callable[..., Awaitable[None]]] = lambda api: api,
+) -> None:  # fmt: skip
     """Serve until a signal ends it.
 
     Parameters
@@ -23,6 +28,7 @@ def serve(host: str = "127.0.0.1", port: int = 8000, public_read: bool = False, 
     host, port : where to listen.
     public_read : whether those who are not logged in may read.
     root : the data root; by default that of the settings.
+    beside : makes of this application what is served, e.g. together with another one on the same port.
 
     Raises
     ------
@@ -34,7 +40,7 @@ def serve(host: str = "127.0.0.1", port: int = 8000, public_read: bool = False, 
     connection = pipeline.connect()
     app = create_app(connection, users, root or settings().data_root, settings().home, public_read, _version())
     # Behind a proxy uvicorn believes X-Forwarded-* from this computer only, which is its default.
-    uvicorn.run(app, host=host, port=port, log_level="warning", access_log=False, server_header=False)
+    uvicorn.run(beside(app), host=host, port=port, log_level="warning", access_log=False, server_header=False)
 
 
 def _version() -> str:

@@ -23,12 +23,14 @@ class Field:
     kind : of the value; `time` is UTC in the tables and the lab's local time in records.
     filter : the lookup behind `?name=value`; empty: no such filter. Several values, between commas, mean OR.
     choices : the values there are.
+    words : what clients write -> what the column holds; records say the first word for it.
     to : table and label of what the value names, so that a wrong name is told from a wrong value.
     required : in a POST.
     write : may be set by clients.
     detail : only in single records, not in lists.
     say : makes the value from the row; `needs` are the columns that it looks at.
     sql : what filters compare, for a backend, where that is not the column.
+    restrict : what the filter means for one value, where that is more than comparing the column.
     among : value in the column -> what filters compare, for columns with few different values and an index.
     default : of a POST that does not say it; `user`: who sends it; None: the column's own.
     """
@@ -38,6 +40,7 @@ class Field:
     kind: Kind = "text"
     filter: str = ""
     choices: tuple[str, ...] = ()
+    words: Mapping[str, str] | None = None
     to: tuple[str, str] | None = None
     required: bool = False
     write: bool = True
@@ -45,8 +48,14 @@ class Field:
     say: Callable[[Mapping[str, Any]], Any] | None = None
     needs: tuple[str, ...] = ()
     sql: Callable[[str], str] | None = None
+    restrict: Callable[[str, str], str] | None = None
     among: Callable[[], Mapping[str, str]] | None = None
     default: Any = None
+
+    @property
+    def spoken(self) -> dict[str, str]:
+        """What the column holds -> what records say, of `words`."""
+        return {stored: word for word, stored in reversed((self.words or {}).items())}
 
 
 @dataclass(frozen=True)
@@ -123,7 +132,7 @@ class Endpoint:
     many: tuple[Many, ...] = ()
     nested: tuple[Nested, ...] = ()
     relations: Mapping[str, Relation] = field(default_factory=dict)
-    search: Literal["", "sessions", "insertions", "datasets"] = ""
+    search: Literal["", "sessions", "insertions", "datasets", "trajectories", "channels"] = ""
     terms: Mapping[str, str] = field(default_factory=dict)
     dates: str = ""
     order: tuple[str, ...] = ()

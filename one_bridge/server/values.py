@@ -41,6 +41,10 @@ def parse(field: Field, value: Any, attribute: Any = None, zone: str = "UTC") ->
         raise BadInput(field.name, str(error)) from None
     if field.choices and found not in field.choices:
         raise BadInput(field.name, f'"{value}" is not a valid choice: use one of {", ".join(field.choices)}.')
+    if field.words:
+        if found not in field.words:
+            raise BadInput(field.name, f'"{value}" is not a valid choice: use one of {", ".join(field.words)}.')
+        found = field.words[found]
     if attribute is not None:
         _check_fits(field, found, str(attribute.original_type or attribute.type))
     return found

@@ -155,8 +155,6 @@ class Writer:
             if field.column == "session_number" and isinstance(value, str):
                 value = value.lstrip("0") or "0"
             row[field.column] = values.parse(field, value, attribute, zone)
-            if field.say is say.content_type:
-                row[field.column] = say.CONTENT_TYPES[row[field.column]]
             if field.say is say.dotted:
                 row[field.column] = row[field.column].lstrip(".")
             if field.to and value is not None and field.column not in owner:
@@ -166,8 +164,7 @@ class Writer:
 
     def _owner(self, endpoint: Endpoint, body: Mapping[str, Any], before: Any) -> dict[str, Any]:
         """Lab and subject of what belongs to an animal."""
-        target = table(endpoint.table)
-        if "subject" not in target.primary_key or endpoint.table == "subject.Subject" or endpoint.name == "insertions":
+        if endpoint.field("subject") is None:
             return {}
         if before is not None:
             for name in ("subject", "lab"):
@@ -305,6 +302,18 @@ class Writer:
             row["probe_serial"] = before["probe_serial"]
         for target, probe in self._probe(row):
             target.insert1(probe, skip_duplicates=True)
+
+    def _create_trajectory(self, row: dict[str, Any], body: Mapping[str, Any]) -> list:
+        pid = row.pop("pid")
+        there = table("ephys.ProbeInsertion") & _restriction({"pid": pid}, self.database.backend)
+        if not (rows := self.database.select(there, [*SESSION, "probe_label"])):
+            raise BadInput("probe_insertion", f"Object with id={pid} does not exist.")
+        row |= rows[0]
+        return []
+
+    def _update_trajectory(self, row: dict[str, Any], body: Mapping[str, Any], before: Mapping[str, Any]) -> None:
+        if row.pop("pid", before["pid"]) != before["pid"]:
+            raise BadInput("probe_insertion", "It identifies the record and cannot be changed.")
 
     def _probe(self, row: dict[str, Any]) -> list:
         """The probe of an insertion, which is known by its serial number."""

@@ -19,7 +19,7 @@ from one_bridge import ONE, cache, copies, curation
 from pipeline.errors import InvalidData, NeurojointError
 from pipeline.schemas import acquisition, data
 from tests.conftest import empty_tables
-from tests.one_bridge.trees import File, Session, build, dataset_id
+from tests.one_bridge.trees import File, Session, build, dataset_id, locate
 
 NAMES = (
     "_ibl_trials.choice.npy", "trials.choice.npy", "_ibl_trials.intervals.npy", "spikes.times.npy",
@@ -343,8 +343,12 @@ def test_insertions_are_searched_and_converted(database, tmp_path):
     assert one.pid2eid(str(pid["KS014", "probe01"])) == (two.eid, "probe01")
     assert one.eid2pid(uuid.UUID(int=0, version=4)) == (None, None)
     assert one.pid2eid(uuid.UUID(int=0, version=4)) == (None, None)
-    with pytest.raises(NeurojointError, match="brain region"):
-        one.search_insertions(atlas_acronym="CA1")
+    locate(two, "probe01", ["VPM", "CA1"])
+    assert one.search_insertions(atlas_acronym="TH") == [pid["KS014", "probe01"]]
+    assert one.search_insertions(atlas_acronym=["CA1", "CA3"], subject="KS015") == []
+    assert one.search(atlas_name="hippocampal") == [two.eid]
+    with pytest.raises(NeurojointError, match="did you mean"):
+        one.search_insertions(atlas_acronym="CA11")
 
 
 def test_a_tag_shows_only_what_belongs_to_it(database, tmp_path):

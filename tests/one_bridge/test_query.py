@@ -14,7 +14,7 @@ from one_bridge import query
 from one_bridge.matching import InvalidQuery, Reading, matching, one_of, qc_up_to, truth, values_of
 from pipeline.database.bulk import insert_many
 from pipeline.schemas import acquisition, data, ephys, lab
-from tests.one_bridge.trees import NOW, File, Session, build, dataset_id, keys
+from tests.one_bridge.trees import NOW, File, Session, build, dataset_id, keys, locate
 
 ALYX = Reading("alyx")
 ALL = ["KS014", "KS0145", "ks014"]
@@ -91,7 +91,7 @@ def test_a_range_of_dates_as_text(tree):
     [
         {"nonsense": 1}, {"number": "x"}, {"number": None}, {"date_range": "2020-99-99"}, {"date_range": [1, 2, 3]},
         {"dataset_qc_lte": "GOOD"}, {"dataset_qc_lte": "99"}, {"session": "x"}, {"performance_gte": "much"},
-        {"atlas_acronym": "CA1"}, {"datasets": "spikes.(npy"}, {"subject": "(KS"},
+        {"atlas_acronym": "CA99"}, {"atlas_id": "TH"}, {"datasets": "spikes.(npy"}, {"subject": "(KS"},
     ],
 )  # fmt: skip
 def test_bad_terms_are_refused_in_words(tree, terms):
@@ -118,6 +118,30 @@ def test_terms_of_insertions(tree):
     assert labels({"pid": uuid.uuid3(TREE[0].eid, "probe00")}) == ["probe00"]
     row = query.insertion_rows(query.insertions({"serial": "18005"})).to_pylist()[0]
     assert (row["model"], row["serial"], row["eid"]) == ("3A", "18005", str(TREE[0].eid))
+
+
+def test_a_region_is_all_that_lies_within_it(tree):
+    """VPM and PO lie in the thalamus (TH, 549); an insertion is found by its own channels, a session by any of them."""
+    locate(TREE[0], "probe00", ["VPM", "PO", None])
+    locate(TREE[2], "probe01", ["CA1", "VPM"])
+
+    def insertions(reading: Reading | None = None, **terms) -> list[str]:
+        rows = query.insertion_rows(query.insertions(terms, reading)).to_pylist()
+        return sorted(row["id"] for row in rows)
+
+    first, second = str(uuid.uuid3(TREE[0].eid, "probe00")), str(uuid.uuid3(TREE[2].eid, "probe01"))
+    both = sorted((first, second))
+    assert insertions(atlas_acronym="TH") == insertions(atlas_acronym="VPM") == both
+    assert insertions(atlas_acronym="PO") == [first]
+    assert insertions(atlas_acronym=["PO", "CA1"]) == insertions(ALYX, atlas_acronym="PO,CA1") == both
+    assert insertions(atlas_acronym="HPF", lab="simlab") == []
+    assert insertions(atlas_id=549) == insertions(atlas_id=["549", 382]) == insertions(ALYX, atlas_id="549") == both
+    assert insertions(atlas_name="field ca1") == [second]
+    assert insertions(atlas_name="nowhere") == []
+    assert found({"atlas_acronym": "TH"}) == found({"atlas_acronym": "TH"}, ALYX) == ["KS014", "KS0145"]
+    assert found({"atlas_acronym": "HPF", "datasets": "spikes.times.npy"}) == ["KS0145"]
+    with pytest.raises(InvalidQuery, match="did you mean"):
+        query.insertions({"atlas_acronym": "VPN"})
 
 
 def test_terms_of_datasets(tree):

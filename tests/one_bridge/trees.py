@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline import alf
+from pipeline import alf, atlas
 from pipeline.database.bulk import insert_many
-from pipeline.schemas import acquisition, data, ephys, lab, subject
+from pipeline.schemas import acquisition, data, ephys, histology, lab, subject
 
 NAMESPACE = uuid.UUID("11111111-2222-3333-8444-555555555555")
 NOW = datetime.datetime(2026, 1, 1)
@@ -102,6 +102,28 @@ def keys(sessions: list[Session]) -> dict[str, list]:
         "session_date": [datetime.date.fromisoformat(one.date) for one in sessions],
         "session_number": [one.number for one in sessions],
     }
+
+
+def locate(session: Session, label: str, acronyms: list[str | None]) -> None:
+    """Say in which regions the channels of a probe are, 20 um apart; None: outside of the brain."""
+    key = {name: values[0] for name, values in keys([session]).items()} | {"probe_label": label}
+    regions = [acronym and atlas.regions().by_acronym[acronym] for acronym in acronyms]
+    n_inside = len(acronyms) - regions.count(None)
+    master = {
+        "coordinate_system": "IBL-Allen", "locations_fingerprint": "0" * 32, "locations_object": "channels",
+        "locations_collection": f"alf/{label}", "n_channels_located": n_inside, "regions_refused": [],
+        "n_channels_outside": len(acronyms) - n_inside, "locations_refused": {}, "n_sides_differ": 0,
+    }  # fmt: skip
+    histology.ChannelLocation.insert1(key | master, allow_direct_insert=True)
+    places = np.arange(len(acronyms))
+    columns = {"channel": places, "region_id": regions, "channel_lateral": 43.0, "channel_axial": 20.0 * places,
+               "channel_ml": -1200.0, "channel_ap": -2000.0, "channel_dv": -3000.0 + 20 * places}  # fmt: skip
+    insert_many(histology.ChannelLocation.Channel, key | columns)
+    counts = {one: regions.count(one) for one in regions if one is not None}
+    insert_many(
+        histology.ChannelLocation.Region,
+        key | {"region_id": list(counts), "region_channels": list(counts.values())},
+    )
 
 
 def _datasets(root: Path, files: list[tuple[Session, File]]) -> None:

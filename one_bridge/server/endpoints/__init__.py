@@ -6,6 +6,7 @@ Routing, filters, serialisation and the OpenAPI schema all walk `ENDPOINTS`. Nam
 from __future__ import annotations
 
 from one_bridge.server.endpoints.animals import NOTES, RESTRICTION, SUBJECTS, SURGERIES, WATER, WEIGHINGS
+from one_bridge.server.endpoints.brain import BRAIN_REGIONS, CHANNELS, TRAJECTORIES
 from one_bridge.server.endpoints.names import LABS, LOCATIONS, NAMES, USERS
 from one_bridge.server.endpoints.recordings import DATASETS, FILES, INSERTIONS, SESSIONS
 from one_bridge.server.shapes import Endpoint
@@ -13,6 +14,9 @@ from one_bridge.server.shapes import Endpoint
 _ALL = (
     SESSIONS,
     INSERTIONS,
+    TRAJECTORIES,
+    CHANNELS,
+    BRAIN_REGIONS,
     DATASETS,
     FILES,
     SUBJECTS,

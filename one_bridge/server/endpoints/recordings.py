@@ -121,6 +121,8 @@ INSERTIONS = Endpoint(
     relations={
         "session": Relation("sessions", SESSION),
         "datasets": Relation("datasets", SESSION),
+        "trajectory_estimate": Relation("trajectories", (*SESSION, "probe_label")),
+        "channels": Relation("channels", (*SESSION, "probe_label")),
     },
     search="insertions",
     terms={name: name for name in (
