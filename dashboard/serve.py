@@ -17,7 +17,7 @@ from dashboard.site import Site
 from pipeline.database.threads import Database
 from pipeline.errors import NeurojointError
 from pipeline.settings import settings
-from pipeline.users import Users, store_path
+from pipeline.users import Throttle, Users, store_path
 
 LOCAL = ("127.0.0.1", "::1", "localhost")
 THREADS = 8  # requests that one process answers at once
@@ -43,23 +43,40 @@ def serve(host: str = "127.0.0.1", port: int = 8050, public: bool = False, key: 
     uvicorn.run("dashboard.serve:_application_of_a_worker", factory=True, workers=processes, **options)
 
 
-def application(public: bool = False, key: str = "", database: Database | None = None) -> Asgi:
+def application(
+    public: bool = False, key: str = "", database: Database | None = None, throttle: Throttle | None = None
+) -> Asgi:
     """The site as an ASGI application; joins the database unless one is given."""
     if database is None:
         database = Database(pipeline.connect())
     site = Site(database, Users(store_path()), settings(), public, key)
+    site.throttle = throttle or site.throttle
     return WSGIMiddleware(create_app(site).server, workers=THREADS)
 
 
-def beside(api: Asgi, site: Asgi) -> Asgi:
-    """One application of two: addresses below `links.BASE` are the site's, all others the bridge's, `/` too."""
+def onto(api: Asgi, database: Database, throttle: Throttle, public: bool = False) -> Asgi:
+    """The site and another application as one: addresses below `links.BASE` are the site's, all others the other's.
+
+    Parameters
+    ----------
+    api : the other application; a browser that asks it for `/` is led to the site.
+    database, throttle : those of the other application, which the site shares.
+    """
+    site = application(public, database=database, throttle=throttle)
 
     async def dispatch(scope: dict[str, Any], receive: Callable, send: Callable) -> None:
-        path = scope.get("path", "")
-        is_site = scope["type"] != "lifespan" and (path == links.BASE or path.startswith(f"{links.BASE}/"))
-        await (site if is_site else api)(scope, receive, send)
+        await (site if _is_for_the_site(scope) else api)(scope, receive, send)
 
     return dispatch
+
+
+def _is_for_the_site(scope: dict[str, Any]) -> bool:
+    if scope["type"] != "http":
+        return False
+    path = scope["path"]
+    if path == "/":
+        return any(name == b"accept" and b"text/html" in value for name, value in scope["headers"])
+    return path == links.BASE or path.startswith(f"{links.BASE}/")
 
 
 def new_key(public: bool) -> str:

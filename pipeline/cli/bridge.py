@@ -15,14 +15,26 @@ from pipeline.cli.group import main
 @click.option("--port", default=8000, show_default=True, type=click.IntRange(1, 65535))
 @click.option("--public-read", is_flag=True, help="Let those read who are not logged in.")
 @click.option("--root", type=click.Path(path_type=Path, exists=True, file_okay=False), help="The data root.")
-def serve(host: str, port: int, public_read: bool, root: Path | None) -> None:
+@click.option("--dashboard", is_flag=True, help="Serve the site for trainers too, below /app/, with the same accounts.")
+@click.option("--public-dashboard", is_flag=True, help="The same, also for those who are not signed in: pseudonyms.")
+def serve(
+    host: str, port: int, public_read: bool, root: Path | None, dashboard: bool, public_dashboard: bool
+) -> None:
     """Answer the ONE client and other programs over HTTP, in Alyx's way, until stopped."""
     from one_bridge.server.serve import LOCAL, serve
 
+    options = {}
     click.echo(f"http://{host}:{port} (stop with Ctrl-C)")
+    if dashboard or public_dashboard:
+        from dashboard.serve import address, onto
+
+        options["beside"] = lambda api: onto(
+            api, api.state.bridge.database, api.state.bridge.gate.throttle, public_dashboard
+        )
+        click.echo(f"the site: {address(host, port)}")
     if host not in LOCAL:
         click.echo("passwords travel unencrypted: put a proxy with TLS before it (docs/server.md)", err=True)
-    serve(host, port, public_read, root)
+    serve(host, port, public_read, root, **options)
 
 
 @main.group()

@@ -14,7 +14,8 @@ from pipeline.cli.group import main
 @click.option("--sessions", default=20, show_default=True, help="Sessions of each mouse.")
 @click.option("--processes", type=int, help="Workers; by default one for each processor.")
 @click.option("--root", type=click.Path(path_type=Path), help="Folder of the files [default: NEUROJOINT_HOME/demo].")
-def demo(mice: int, sessions: int, processes: int | None, root: Path | None) -> None:
+@click.option("--dashboard", is_flag=True, help="Then serve it as pages, until stopped.")
+def demo(mice: int, sessions: int, processes: int | None, root: Path | None, dashboard: bool) -> None:
     """Do all of it on a simulated lab, from files to training status, and say what to try next."""
     import time
 
@@ -36,6 +37,11 @@ def demo(mice: int, sessions: int, processes: int | None, root: Path | None) -> 
     found = room.run(root, mice, sessions, processes, say)
     say("done")
     room.show(console, root, found, room.probes())
+    if dashboard:
+        from pipeline.cli.dashboard import dashboard as command
+
+        click.echo()
+        command.callback(**{one.name: one.default for one in command.params})
 
 
 _remove_raw = click.option(

@@ -118,7 +118,7 @@ def served() -> Iterator[Served]:
     with _locked(folder) as state:
         if not state.get("users"):
             try:
-                state |= _start(folder)
+                state |= start(folder)
             except BaseException:
                 _run([NEUROJOINT, "db", "stop"], _environment(folder))
                 raise
@@ -127,7 +127,7 @@ def served() -> Iterator[Served]:
     with _locked(folder) as state:
         state["users"] -= 1
         if not state["users"]:
-            _stop(folder, state)
+            stop(folder, state)
     if not state["users"]:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -138,12 +138,17 @@ def browser(served: Served) -> Iterator[Any]:
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        found = playwright.chromium.launch(
-            executable_path=CHROMIUM,
-            args=["--no-sandbox", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1", "--disable-gpu"],
-        )
+        found = launch(playwright)
         yield found
         found.close()
+
+
+def launch(playwright: Any) -> Any:
+    """A Chromium that resolves no name."""
+    return playwright.chromium.launch(
+        executable_path=CHROMIUM,
+        args=["--no-sandbox", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1", "--disable-gpu"],
+    )
 
 
 @pytest.fixture
@@ -158,11 +163,7 @@ def visit(served: Served, browser: Any) -> Iterator[Callable[..., Visit]]:
     def open_page(
         path: str | None = None, scheme: str = "light", width: int = DESK, viewer: str | None = "mia"
     ) -> Visit:
-        context = _context(browser, served, scheme, width, viewer)
-        page = context.new_page()
-        page.set_default_timeout(PATIENCE_MS)
-        found = Visit(page, served.url)
-        _watch(found)
+        found = open_window(browser, served, scheme, width, viewer)
         opened.append(found)
         return found if path is None else found.go(path)
 
@@ -171,6 +172,15 @@ def visit(served: Served, browser: Any) -> Iterator[Callable[..., Visit]]:
     for one in opened:
         one.page.close()
     assert not problems, "\n".join(problems)
+
+
+def open_window(browser: Any, served: Served, scheme: str, width: int, viewer: str | None) -> Visit:
+    """An empty page that writes down every problem."""
+    page = _context(browser, served, scheme, width, viewer).new_page()
+    page.set_default_timeout(PATIENCE_MS)
+    found = Visit(page, served.url)
+    _watch(found)
+    return found
 
 
 def looks(visit: Callable[..., Visit], path: str, name: str, viewer: str | None = "mia") -> list[Path]:
@@ -224,22 +234,34 @@ def _watch(seen: Visit) -> None:
     page.on("pageerror", lambda error: problems.append(f"error: {str(error)[:500]}"))
 
 
-def _start(folder: Path) -> dict[str, Any]:
-    """Build the lab, add the accounts, start the server."""
+def start(folder: Path, *lab_options: str) -> dict[str, Any]:
+    """Build the lab in `folder`, add the accounts, start the server; returns its `url` and `pid`.
+
+    Parameters
+    ----------
+    lab_options : for `python -m tests.dashboard.lab`.
+    """
     home, root = folder / "home", folder / "root"
     shutil.rmtree(home, ignore_errors=True)
     shutil.rmtree(root, ignore_errors=True)
     (home / "bridge").mkdir(parents=True)
     home.chmod(0o711)
     accounts(home / "bridge" / "users.sqlite")
-    environment = _environment(folder)
-    _run([sys.executable, "-m", "tests.dashboard.lab", str(root)], environment)
+    _run([sys.executable, "-m", "tests.dashboard.lab", str(root), *lab_options], _environment(folder))
+    return serve(folder, "dashboard", "--public")
+
+
+def serve(folder: Path, *command: str) -> dict[str, Any]:
+    """Start a serving `neurojoint` command on a free port; returns its `url` and `pid`."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [NEUROJOINT, "dashboard", "--public", "--port", str(port)]
-    log = (folder / "server.log").open("wb")
-    server = subprocess.Popen(command, env=environment, cwd=REPOSITORY, stdout=log, stderr=log, start_new_session=True)
+    path = folder / f"{command[0]}.log"
+    with path.open("wb") as log:
+        server = subprocess.Popen(
+            [NEUROJOINT, *command, "--port", str(port)], env=_environment(folder), cwd=REPOSITORY,
+            stdout=log, stderr=log, start_new_session=True,
+        )  # fmt: skip
     url = f"http://127.0.0.1:{port}"
     until = time.monotonic() + 60
     while True:
@@ -247,7 +269,7 @@ def _start(folder: Path) -> dict[str, Any]:
             urllib.request.urlopen(f"{url}/app/sign-in", timeout=5).read()  # noqa: S310 - our own server
             return {"url": url, "pid": server.pid}
         except OSError:
-            assert server.poll() is None and time.monotonic() < until, (folder / "server.log").read_text()
+            assert server.poll() is None and time.monotonic() < until, path.read_text()
             time.sleep(0.1)
 
 
@@ -256,7 +278,8 @@ def _environment(folder: Path) -> dict[str, str]:
     return os.environ | places
 
 
-def _stop(folder: Path, state: dict[str, Any]) -> None:
+def stop(folder: Path, state: dict[str, Any]) -> None:
+    """End the server and its database."""
     with contextlib.suppress(ProcessLookupError):
         os.kill(state["pid"], signal.SIGTERM)
     _run([NEUROJOINT, "db", "stop"], _environment(folder))

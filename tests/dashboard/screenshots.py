@@ -1,0 +1,103 @@
+"""Pictures of every page in light, in dark and on a phone: `python -m tests.dashboard.screenshots FOLDER`.
+
+Goes from the overview along the links until every registered page was seen; pages with parts in their address are
+those to which a link leads. `--site FOLDER` keeps the simulated lab there, and uses it again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import signal
+import tempfile
+from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from dashboard import links
+from dashboard.app import find_pages
+from tests.dashboard import browser
+from tests.dashboard.browser import DESK, PHONE, Served, Visit
+
+LAB = ("12", "40", "1")  # mice, sessions of each, sessions with probes of each
+LOOKS = {"light": ("light", DESK), "dark": ("dark", DESK), "phone": ("light", PHONE)}
+MOST_VISITED = 6  # pages of a kind, in search of links to other kinds
+TALLEST = 1700  # px of a picture for the README
+
+
+def take(folder: Path, site: Path, only: str = "", looks: tuple[str, ...] = tuple(LOOKS)) -> Iterator[Path]:
+    """Write `<page>_<look>.png` of every page; yields their paths."""
+    from playwright.sync_api import sync_playwright
+
+    folder.mkdir(parents=True, exist_ok=True)
+    is_new = not (site / "home").exists()
+    state = browser.start(site, *LAB) if is_new else browser.serve(site, "dashboard", "--public")
+    served = Served(state["url"], site / "home", site / "root")
+    try:
+        with sync_playwright() as playwright:
+            chromium = browser.launch(playwright)
+            places = examples(browser.open_window(chromium, served, "light", DESK, "ada"))
+            for name in sorted(set(find_pages()) - set(places)):
+                print(f"no link leads to the page {name}")  # noqa: T201 - a command
+            for name, address in places.items():
+                for look in looks:
+                    if only in name:
+                        scheme, width = LOOKS[look]
+                        seen = browser.open_window(chromium, served, scheme, width, "ada").go(address)
+                        yield _picture(seen, folder / f"{name}_{look}.png")
+                        for problem in seen.problems:
+                            print(f"{address}: {problem}")  # noqa: T201 - a command
+                        seen.page.close()
+            chromium.close()
+    finally:
+        os.kill(state["pid"], signal.SIGTERM)
+
+
+def examples(seen: Visit) -> dict[str, str]:
+    """An address of each registered page to which links lead from the overview."""
+    pages = find_pages()
+    found: dict[str, str] = {}
+    visited: dict[str, int] = {}
+    todo = deque([links.overview(sort="n_sessions-desc")])
+    known = set(todo)
+    while todo and len(found) < len(pages):
+        address = todo.popleft()
+        name = links.parse(*address.partition("?")[::2]).page
+        if name not in pages or visited.get(name, 0) >= MOST_VISITED:
+            continue
+        visited[name] = visited.get(name, 0) + 1
+        seen.go(address)
+        if not seen.page.locator(".nj-problem").count():
+            found.setdefault(name, address)
+        for href in seen.page.eval_on_selector_all("a[href^='/app/']", "all => all.map((one) => one.href)"):
+            parts = urlsplit(href)
+            if parts.path not in known and not parts.path.startswith(("/app/_", "/app/sign")):
+                known.add(parts.path)
+                todo.append(parts.path + (f"?{parts.query}" if parts.query else ""))
+    return {name: found[name] for name in pages if name in found}
+
+
+def _picture(seen: Visit, path: Path) -> Path:
+    whole = seen.shot(path.stem)
+    shutil.copyfile(whole, path)
+    return path
+
+
+def _arguments() -> Any:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--site", type=Path, help="where the simulated lab is kept")
+    parser.add_argument("--only", default="", help="a part of a page's name")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    given = _arguments()
+    kept = given.site or Path(tempfile.mkdtemp(prefix="neurojoint-pictures-"))
+    kept.mkdir(parents=True, exist_ok=True)
+    kept.chmod(0o711)
+    for written in take(given.folder, kept, given.only):
+        print(written)  # noqa: T201 - a command
