@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import re
 import uuid
-from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+from ingest import scan
 from ingest.identity import NAMESPACE
-from ingest.scan import AGGREGATES
+from ingest.scan import AGGREGATES, Problem
 from ingest.writing import Writer
 from pipeline import alf
 from pipeline.database.bulk import fetch_columns
@@ -20,37 +21,47 @@ COLUMNS = ("aggregate_id", "repository", "aggregate_path", "aggregate_relation",
            "aggregate_registered")  # fmt: skip
 
 
-def register(writer: Writer, repository: str, root: Path) -> None:
+def register(writer: Writer, repository: str, root: Path) -> list[Problem]:
     """Bring data.Aggregate up to what is in the folder: new and changed files are hashed, rows of lost ones go.
 
     What another repository holds under the same path stays that one's.
+
+    Returns
+    -------
+    What is refused, for the quarantine. What was registered there before stays registered.
     """
     rows = fetch_columns(data.Aggregate, *COLUMNS).to_pylist()
     known = {row["aggregate_path"]: row for row in rows if row["repository"] == repository}
     elsewhere = {row["aggregate_path"] for row in rows if row["repository"] != repository}
+    files, problems = scan.list_files(root, AGGREGATES) if (root / AGGREGATES).is_dir() else ([], [])
     found = {}
-    for path in _files(root):
-        if path.relative_to(root).as_posix() in elsewhere:
+    for file in files:
+        path = f"{AGGREGATES}/{file.path}"
+        if path in elsewhere:
             continue
-        stat, before = path.stat(), known.get(path.relative_to(root).as_posix())
-        row = _row(repository, path.relative_to(root).as_posix())
-        unchanged = before and (before["aggregate_size"], before["aggregate_modified_ns"]) == (
-            stat.st_size, stat.st_mtime_ns,
-        )  # fmt: skip
-        row["aggregate_size"], row["aggregate_modified_ns"] = stat.st_size, stat.st_mtime_ns
-        row["aggregate_hash"] = before["aggregate_hash"] if unchanged else _md5(path)
-        row["aggregate_registered"] = before["aggregate_registered"] if before else writer.now
-        found[row["aggregate_path"]] = row
+        try:
+            if wrong := _wrong(path):
+                problems.append(Problem(scan.printable(path), "not_alf", wrong))
+            else:
+                found[path] = _row(writer, repository, path, file, root, known.get(path))
+        except OSError as error:
+            problems.append(scan.os_problem(path, error))
     newest = {_without_revision(path): path for path in sorted(found, key=lambda p: found[p]["aggregate_revision"])}
     for path, row in found.items():
         row["aggregate_default"] = newest[_without_revision(path)] == path
+    refused = tuple(problem.path for problem in problems)
+    gone = [row for path, row in known.items() if path not in found and not f"{path}/".startswith(refused)]
+    _write(writer, known, found, gone)
+    return problems
+
+
+def _write(writer: Writer, known: dict[str, dict], found: dict[str, dict], gone: list[dict]) -> None:
     changed = [row for path, row in found.items() if row != known.get(path)]
     for row in changed:
         before, path = known.get(row["aggregate_path"]), row["aggregate_path"]
         if before is None or before["aggregate_hash"] != row["aggregate_hash"]:
             old = before["aggregate_hash"] if before else ""
             writer.change("replaced" if before else "registered", path, "", old, row["aggregate_hash"])
-    gone = [row for path, row in known.items() if path not in found]
     for row in gone:
         writer.change("deleted", row["aggregate_path"], "the file is gone", row["aggregate_hash"])
     if gone and not writer.dry_run:
@@ -58,31 +69,44 @@ def register(writer: Writer, repository: str, root: Path) -> None:
     writer.put(data.Aggregate, COLUMNS, [tuple(row[name] for name in COLUMNS) for row in changed], "update")
 
 
-def _files(root: Path) -> Iterator[Path]:
-    """The files with ALF names, at least two folders deep, that really lie below the root."""
-    for path in sorted((root / AGGREGATES).rglob("*")):
-        depth, parsed = len(path.relative_to(root).parts), alf.parse_name(path.name)
-        is_alf = parsed is not None and not parsed.uuid and len(path.relative_to(root).as_posix()) <= 255
-        if depth > 3 and is_alf and path.is_file() and path.resolve().is_relative_to(root.resolve()):
-            yield path
+def _wrong(path: str) -> str:
+    """What is wrong with the path of a file, if anything is.
 
-
-def _row(repository: str, path: str) -> dict:
-    """What a path says.
-
-    >>> row = _row("local", "aggregates/Subjects/simlab/KS014/#r1#/x.y.pqt")
-    >>> row["aggregate_relation"], row["aggregate_identifier"], row["aggregate_revision"]
-    ('subjects', 'simlab/KS014', 'r1')
+    >>> _wrong("aggregates/Subjects/simlab/KS014/_ibl_subjectTraining.table.pqt")
+    ''
+    >>> _wrong("aggregates/Subjects/trials.table.pqt")
+    'it lies in no folder aggregates/relation/identifier'
     """
-    folders = path.split("/")[1:-1]
-    revision = next((one.strip("#") for one in folders if one.startswith("#")), "")
+    *folders, name = path.split("/")
+    parsed = alf.parse_name(name)
+    if parsed is None or parsed.uuid:
+        return "it is not named object.attribute.extension"
+    if any(not re.fullmatch(r"#[\w.-]+#" if one[0] == "#" else r"[\w.-]+", one) for one in folders):
+        return "a folder is not named with letters, digits and _ . -"
+    if len([one for one in folders if one[0] != "#"]) < 3:
+        return "it lies in no folder aggregates/relation/identifier"
+    if any(one[0] == "#" for one in folders[:-1]):
+        return "#revision# is not the last folder"
+    return "its path is longer than 255 characters" if len(path) > 255 else ""
+
+
+def _row(
+    writer: Writer, repository: str, path: str, file: scan.File, root: Path, before: dict | None
+) -> dict[str, Any]:
+    *folders, last = path.split("/")[1:-1]
+    revision = last.strip("#") if last[0] == "#" else ""
+    same = before and (before["aggregate_size"], before["aggregate_modified_ns"]) == (file.size, file.modified_ns)
     return {
         "aggregate_id": str(uuid.uuid3(NAMESPACE, path)),
         "repository": repository,
         "aggregate_path": path,
         "aggregate_relation": folders[0].casefold(),
-        "aggregate_identifier": "/".join(one for one in folders[1:] if not one.startswith("#")),
+        "aggregate_identifier": "/".join([*folders[1:], *([] if revision else [last])]),
         "aggregate_revision": revision,
+        "aggregate_hash": before["aggregate_hash"] if before and same else _md5(root / path),
+        "aggregate_size": file.size,
+        "aggregate_modified_ns": file.modified_ns,
+        "aggregate_registered": before["aggregate_registered"] if before else writer.now,
     }
 
 

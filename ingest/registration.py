@@ -199,6 +199,10 @@ def _bring_up(
     quarantine = Quarantine(writer, repository)
     gone = _gone(known, found, problems, scope, repository, writer.connection) if known else []
     covered = f"{scope}/" if scope else ""
+    if not scope:
+        with _transaction(writer):
+            problems += aggregates.register(writer, repository, base)
+            writer.flush_changes()
     if changed or gone or metadata:
         zones = _time_zones()
         told = metadata_files.read_files(metadata, base, default_lab, zones)
@@ -235,10 +239,6 @@ def _bring_up(
     else:
         with _transaction(writer):
             _settle(quarantine, problems, metadata_files.Metadata(), covered)
-    if not scope:
-        with _transaction(writer):
-            aggregates.register(writer, repository, base)
-            writer.flush_changes()
     summary.labs = len({key.lab for key in found})
     summary.subjects = len({key[:2] for key in found})
     summary.sessions, summary.files = len(found), sum(one.n_files for one in found.values())

@@ -171,7 +171,7 @@ def list_files(root: Path, session: str) -> tuple[list[File], list[Problem]]:
         try:
             entries = os.scandir(folder)
         except OSError as error:
-            problems.append(_os_problem(f"{session}/{prefix}".rstrip("/"), error))
+            problems.append(os_problem(f"{session}/{prefix}".rstrip("/"), error))
             continue
         with entries:
             for entry in entries:
@@ -194,7 +194,7 @@ def list_files(root: Path, session: str) -> tuple[list[File], list[Problem]]:
                         detail = "neither a file nor a folder"
                         problems.append(Problem(printable(f"{session}/{prefix}{name}"), "unreadable_file", detail))
                 except OSError as error:
-                    problems.append(_os_problem(f"{session}/{prefix}{name}", error))
+                    problems.append(os_problem(f"{session}/{prefix}{name}", error))
     files.sort()
     problems.sort()
     return files, problems
@@ -265,7 +265,7 @@ def _folders(root: Path, folder: Path, path: str, problems: list[Problem], stray
                 elif stray_files and not ignored_file(entry.name):
                     problems.append(Problem(printable(below), "bad_session_path", "a file that lies in no session"))
     except OSError as error:
-        problems.append(_os_problem(path, error))
+        problems.append(os_problem(path, error))
     return sorted(found)
 
 
@@ -305,7 +305,8 @@ def summary(key: SessionKey, path: str, files: list[File], problems: list[Proble
     return Folder(key, path, digest.hexdigest(), len(files), n_bytes, len(problems))
 
 
-def _os_problem(path: str, error: OSError) -> Problem:
+def os_problem(path: str, error: OSError) -> Problem:
+    """What the system says about a file that cannot be read."""
     kinds: Iterator[tuple[type[OSError], str]] = iter(
         [(FileNotFoundError, "vanished"), (NotADirectoryError, "vanished"), (PermissionError, "permission_denied")]
     )
