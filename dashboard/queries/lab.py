@@ -1,13 +1,13 @@
 """Groups of mice: who they are, how they did on each day of training, and after how many days they reached a status.
 
-What is asked of the tables is the same for all viewers (three queries, whatever is chosen), so a page keeps it for as
+What is asked of the tables is the same for all viewers (six queries, whatever is chosen), so a page keeps it for as
 long as the tables do not change; choosing, grouping and averaging are numpy on these columns.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,15 +23,15 @@ HIDDEN = ("subject_uuid", "subject_json", "subject_description", "ear_mark", "de
 LABELS = {"lab": "Lab", "sex": "Sex", "line": "Line", "project": "Project", "responsible_user": "Responsible person",
           "birth_date": "Month of birth", "protocol_number": "Licence", "light_cycle": "Light cycle"}  # fmt: skip
 """Column -> what people read; others are named as they are."""
-MEASURES = {
-    "day_performance_easy": "Performance, easy contrasts",
-    "day_performance": "Performance, all contrasts",
-    "day_trials": "Trials",
-    "day_reaction_time": "Median reaction time",
-    "day_minutes": "Minutes in the task",
-}
-"""Column of DailySummary -> what people read."""
+MEASURES = ("day_performance_easy", "day_performance", "day_trials", "day_reaction_time", "day_minutes")
+"""Columns of DailySummary."""
+PARAMETERS = ("window_bias", "window_threshold", "window_lapse_low", "window_lapse_high")
+"""Columns of SessionTrainingStatus: the curve fitted to the sessions that the status is judged by."""
+USUAL = "ibl_pipeline_2021"
+"""The rule set that is meant where none is chosen."""
 NONE, OTHERS = "not given", "all others"
+MOST_VALUES = 60
+"""A column with more values than that names single mice (cage, litter) and groups none."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +46,7 @@ class Mice:
     days : training_day, mouse (its row) and the columns of `MEASURES`, each (n_days,), ordered by mouse and day;
         days before the first training day are left out
     reached : criteria -> status -> (n_mice,) training day on which a mouse had it or a higher one; NaN: not yet
+    fits : criteria -> column of `PARAMETERS` -> (n_mice,) at the last session with a fit; NaN: none
     statuses : criteria -> its statuses above the first, from low to high
     """
 
@@ -53,6 +54,7 @@ class Mice:
     n_training_days: np.ndarray
     days: dict[str, np.ndarray]
     reached: dict[str, dict[str, np.ndarray]]
+    fits: dict[str, dict[str, np.ndarray]]
     statuses: dict[str, tuple[str, ...]]
 
     @property
@@ -63,7 +65,8 @@ class Mice:
     def groupings(self, public: bool = False) -> dict[str, str]:
         """Column -> what people read, of those that tell at least two mice apart; without people for the public."""
         left_out = {"subject", "responsible_user"} if public else {"subject"}
-        found = [name for name in self.columns if name not in left_out and len(set(self.columns[name])) > 1]
+        n_values = {name: len(set(self.columns[name])) for name in self.columns if name not in left_out}
+        found = [name for name, n in n_values.items() if 1 < n <= MOST_VALUES]
         order = list(LABELS)
         found.sort(key=lambda name: order.index(name) if name in order else len(order))
         return {name: LABELS.get(name, name.replace("_", " ").capitalize()) for name in found}
@@ -101,25 +104,27 @@ def mice() -> Mice:
     columns = {name: _texts(animals[name]) for name in names}
     columns["project"] = _projects(place)
     columns["alive"] = np.where(animals["death_date"].is_null().to_numpy(), "yes", "no").astype(object)
-    reached, statuses = _reached(place)
-    return Mice(columns, animals["n_training_days"].to_numpy(), _days(place), reached, statuses)
+    latest, statuses = _rules()
+    reached, fits = _reached(place, latest, statuses), _fits(place, latest)
+    return Mice(columns, animals["n_training_days"].to_numpy(), _days(place), reached, fits, statuses)
 
 
-def choose(found: Mice, by: str, filters: Mapping[str, str], most: int = 8) -> Chosen:
+def choose(found: Mice, by: str, only: Mapping[str, Collection[str]], most: int = 8) -> Chosen:
     """The mice that all filters let through, grouped by a column.
 
     Parameters
     ----------
     by : a key of `Mice.groupings()`; "" for one group of all.
-    filters : column -> the value it must have; for `project` one of several.
+    only : column -> the values that it may have; a mouse of several projects needs one of them.
     most : how many groups; the smaller ones become `OTHERS`.
     """
     taken = np.ones(found.n, dtype=bool)
-    for name, value in filters.items():
+    for name, values in only.items():
         if name == "project":
-            taken &= np.array([value in text.split(", ") for text in found.columns["project"]], dtype=bool)
+            own = [not set(text.split(", ")).isdisjoint(values) for text in found.columns["project"]]
+            taken &= np.array(own, dtype=bool)
         elif name in found.columns:
-            taken &= found.columns[name] == value
+            taken &= np.isin(found.columns[name], list(values))
     rows = np.flatnonzero(taken)
     if by not in found.columns:
         return Chosen(rows, np.zeros(rows.size, dtype=int), ("all mice",) if rows.size else ())
@@ -163,8 +168,21 @@ def status_rows(found: Mice, chosen: Chosen, criteria: str, status: str) -> dict
     }
 
 
-def mouse_rows(found: Mice, chosen: Chosen, measure: str, last: int = 5) -> dict[str, np.ndarray]:
-    """One row for each chosen mouse: lab, subject, group and the mean of the measure over its last training days."""
+def mouse_rows(found: Mice, chosen: Chosen, criteria: str, last: int = 5) -> dict[str, np.ndarray]:
+    """One row for each chosen mouse: lab, subject, group, the means of all measures over its last training days, and
+    the parameters of its last fit.
+    """
+    means = {measure: _means(found, measure, last) for measure in MEASURES}
+    values = means | found.fits.get(criteria, {name: np.full(found.n, np.nan) for name in PARAMETERS})
+    return {
+        "lab": found.columns["lab"][chosen.rows],
+        "subject": found.columns["subject"][chosen.rows],
+        "group": chosen.labels(),
+    } | {name: column[chosen.rows] for name, column in values.items()}
+
+
+def _means(found: Mice, measure: str, last: int) -> np.ndarray:
+    """(n_mice,) means over the last training days of each mouse; NaN where none has the measure."""
     mouse, values = found.days["mouse"], found.days[measure]
     end = np.append(np.flatnonzero(np.diff(mouse)) + 1, mouse.size) if mouse.size else np.empty(0, dtype=int)
     last_of = np.zeros(found.n, dtype=int)
@@ -172,13 +190,7 @@ def mouse_rows(found: Mice, chosen: Chosen, measure: str, last: int = 5) -> dict
     recent = (last_of[mouse] - np.arange(mouse.size) <= last) & np.isfinite(values)
     counts = np.bincount(mouse[recent], minlength=found.n)
     sums = np.bincount(mouse[recent], values[recent], minlength=found.n)
-    means = np.divide(sums, counts, out=np.full(found.n, np.nan), where=counts > 0)
-    return {
-        "lab": found.columns["lab"][chosen.rows],
-        "subject": found.columns["subject"][chosen.rows],
-        "group": chosen.labels(),
-        measure: means[chosen.rows],
-    }
+    return np.divide(sums, counts, out=np.full(found.n, np.nan), where=counts > 0)
 
 
 def _days(place: Mapping[tuple[str, str], int]) -> dict[str, np.ndarray]:
@@ -194,27 +206,48 @@ def _days(place: Mapping[tuple[str, str], int]) -> dict[str, np.ndarray]:
     return {"mouse": mouse[kept][order], "training_day": table["training_day"].to_numpy()[kept][order]} | numbers
 
 
-def _reached(
-    place: Mapping[tuple[str, str], int],
-) -> tuple[dict[str, dict[str, np.ndarray]], dict[str, tuple[str, ...]]]:
-    rules = behavior_analysis.TrainingCriteria.to_dicts()
-    latest = {row["criteria"]: row for row in sorted(rules, key=lambda row: row["criteria_version"])}
+def _rules() -> tuple[dict[str, int], dict[str, tuple[str, ...]]]:
+    """The latest version of each rule set, the usual one first, and its statuses above the first."""
+    rows = behavior_analysis.TrainingCriteria.to_dicts(order_by="criteria, criteria_version")
+    rows.sort(key=lambda row: row["criteria"] != USUAL)
+    latest = {row["criteria"]: row for row in rows}
     statuses = {name: RuleSet.from_json(json.dumps(row["rules"])).statuses[1:] for name, row in latest.items()}
+    return {name: row["criteria_version"] for name, row in latest.items()}, statuses
+
+
+def _reached(
+    place: Mapping[tuple[str, str], int], latest: Mapping[str, int], statuses: Mapping[str, tuple[str, ...]]
+) -> dict[str, dict[str, np.ndarray]]:
     reached = {name: {status: np.full(len(place), np.nan) for status in own} for name, own in statuses.items()}
-    versions = {name: row["criteria_version"] for name, row in latest.items()}
     table = fetch_columns(
         behavior_analysis.SubjectTraining, "lab", "subject", "criteria", "criteria_version", "days_to_status"
     )
     for lab, animal, name, version, text in zip(*(column.to_pylist() for column in table.columns), strict=True):
         number = place.get((lab, animal))
-        if number is None or versions.get(name) != version:
+        if number is None or latest.get(name) != version:
             continue
         days = json.loads(text)
         lowest = np.nan
         for status in reversed(statuses[name]):  # a mouse can skip a status: then it has it with the next higher one
             lowest = np.fmin(lowest, days.get(status, np.nan))
             reached[name][status][number] = lowest
-    return reached, statuses
+    return reached
+
+
+def _fits(place: Mapping[tuple[str, str], int], latest: Mapping[str, int]) -> dict[str, dict[str, np.ndarray]]:
+    fits = {name: {column: np.full(len(place), np.nan) for column in PARAMETERS} for name in latest}
+    fitted = behavior_analysis.SessionTrainingStatus & "window_bias IS NOT NULL"
+    last = behavior_analysis.SubjectTraining.proj().aggr(fitted, last_fit="max(session_date)")
+    table = fetch_columns(
+        fitted * last & "session_date = last_fit",
+        "lab", "subject", "criteria", "criteria_version", *PARAMETERS, order_by="session_number",
+    )  # fmt: skip
+    for lab, animal, name, version, *values in zip(*(column.to_pylist() for column in table.columns), strict=True):
+        number = place.get((lab, animal))
+        if number is not None and latest.get(name) == version:
+            for column, value in zip(PARAMETERS, values, strict=True):
+                fits[name][column][number] = np.nan if value is None else value
+    return fits
 
 
 def _projects(place: Mapping[tuple[str, str], int]) -> np.ndarray:
