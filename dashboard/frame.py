@@ -99,7 +99,7 @@ def _navigation(pages: Sequence[Page]) -> html.Nav:
     items = [
         dmc.NavLink(
             label=page.title,
-            href=links.to(page.name),
+            href=links.to(page.name, *page.parts),
             leftSection=icon(page.icon or "chart", 18),
             active="exact",
             variant="light",

@@ -38,7 +38,8 @@ class Page:
     name : a key of `links.TEMPLATES`, which holds its path.
     title : for the menu and the window.
     order : place in the menu.
-    in_menu : whether the menu has it; only for pages without parts.
+    in_menu : whether the menu has it.
+    parts : what the menu puts in place of the `<name>`s of its path.
     icon : name of an icon of `dashboard.icons`.
     refresh : whether the shell makes the page again when new data arrive. False for a page that updates by itself
         (`Input("version", "data")` in a callback of its own).
@@ -48,6 +49,7 @@ class Page:
     title: str
     order: int = 100
     in_menu: bool = False
+    parts: tuple[str, ...] = ()
     icon: str = ""
     refresh: bool = True
 

@@ -42,6 +42,12 @@ def second_axis(title: str, color: str, **more: Any) -> dict[str, Any]:
     return colored | {"overlaying": "y", "side": "right", "showgrid": False} | more
 
 
+def upright(at: float, color: str, dash: str = "dash") -> dict[str, Any]:
+    """A vertical line over the whole height."""
+    line = {"color": color, "dash": dash, "width": 1.4}
+    return {"type": "line", "xref": "x", "yref": "paper", "x0": at, "x1": at, "y0": 0, "y1": 1, "line": line}
+
+
 def log_ticks(low: int, high: int) -> dict[str, Any]:
     """A logarithmic axis from 10**low to 10**high whose ticks are plain numbers."""
     values = [10.0**power for power in range(low, high + 1)]

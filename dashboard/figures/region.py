@@ -89,6 +89,6 @@ def responsive(rows: Rows, *, level: float = 0.95, theme: str = "light", height:
     layout = {
         "height": height, "hovermode": "closest",
         "xaxis": axis("Event of the trial", type="category"),
-        "yaxis": axis(f"Share of units that respond, bars {100 * level:g} % Wilson", range=[-0.02, 1.02]),
+        "yaxis": axis(f"Share of units (bars: {100 * level:g} % interval)", range=[-0.02, 1.02]),
     }  # fmt: skip
     return figure(traces, layout, theme)

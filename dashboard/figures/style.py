@@ -99,6 +99,8 @@ MAIN, SECOND = BLUE, VERMILLION
 """The measure of the left axis and that of the right one."""
 WEIGHT, LEAST, CRITICAL, RESTRICTED = GREY, AMBER, RED, "rgba(127, 135, 144, 0.13)"
 """Weight, the least weight that the lab allows, the weight that must not be reached, and days under restriction."""
+GROWING = [[0, BLUE], [0.5, PURPLE], [1, VERMILLION]]
+"""The colour scale of markers for quantities that only grow; all of it is seen on the light and on the dark theme."""
 CRITERION = Look("criterion", GREEN, "dashdot")
 
 _DIVERGING = {  # PuOr of ColorBrewer; the middle is near the paper, so that no preference is no colour

@@ -12,6 +12,7 @@ from dash import Input, Output, State, html
 from dashboard import links, shell
 from dashboard.figures import cells as figures
 from dashboard.figures import insertion as along
+from dashboard.figures import metrics, responses, track
 from dashboard.queries import cells as queries
 from dashboard.queries import insertion as insertions
 from dashboard.site import Component, NotFound, Page, Site, Viewer
@@ -57,7 +58,11 @@ def layout(
         _facts(found, one, unit),
         _controls(found, chosen, events, criteria),
         *_figures(found, one, unit, chosen),
-        subtitle=[shell.link(title, links.insertion(*place, clustering=chosen["clustering"])), _rank(ordered, one)],
+        subtitle=[
+            shell.link(title, links.insertion(*place, clustering=chosen["clustering"])),
+            html.Span(found.clustering["clustering"]),
+            _rank(ordered, one),
+        ],
         actions=_neighbours(ordered, one, place, chosen),
     )
 
@@ -98,7 +103,7 @@ def register(app: dash.Dash, site: Site) -> None:
 def _figures(found: insertions.Insertion, one: int, unit: queries.Unit, chosen: Mapping[str, str]) -> list[Component]:
     event, row = chosen["event"].replace("_", " "), _row(found.units, one)
     contamination = float(found.units["isi_violations_hill"][row]) if "isi_violations_hill" in found.units else None
-    units = along.with_regions(along.units_by_depth(found.units, chosen=one, height=340), found.channels)
+    units = track.with_regions(along.units_by_depth(found.units, chosen=one, height=340), found.channels)
     shape = figures.waveform(
         unit.waveform.get("template", np.empty((0, 0))),
         unit.waveform.get("lateral", np.empty(0)),
@@ -108,21 +113,21 @@ def _figures(found: insertions.Insertion, one: int, unit: queries.Unit, chosen: 
     correlogram = figures.autocorrelogram(
         unit.acg.get("lags", np.empty(0)), unit.acg.get("counts", np.empty(0)), contamination=contamination, height=340
     )
-    rate = figures.peth(
+    rate = responses.peth(
         unit.peth.get("times", np.empty(0)), unit.peth.get("mean", np.empty(0)), unit.peth.get("sem"),
-        unit.peth.get("conditions"), event=event, words=_response_words(unit),
+        unit.peth.get("conditions"), event=event,
     )  # fmt: skip
     parts: list[Component] = [
         shell.columns(
             shell.figure("cells-units", units, "Units", "click on one to go there"),
-            shell.figure("cells-waveform", shape, "Waveform", "blue: the largest channel"),
+            shell.figure("cells-waveform", shape, "Waveform", "blue: the largest"),
             shell.figure("cells-correlogram", correlogram, "Autocorrelogram"),
             least=330,
         )
     ]
     if unit.problem:
         parts.append(shell.sentence("The spikes of this unit are not on this computer.", unit.problem))
-        return [*parts, shell.figure("cells-rate", rate, f"Rate around {event}")]
+        return [*parts, shell.figure("cells-rate", rate, f"Rate around {event}", _response_words(unit))]
     spikes = unit.raster or {
         "trials": np.empty(0),
         "times": np.empty(0),
@@ -130,7 +135,7 @@ def _figures(found: insertions.Insertion, one: int, unit: queries.Unit, chosen: 
         "marks": {},
         "window": (-0.5, 1),
     }
-    raster = figures.raster(
+    raster = responses.raster(
         spikes["trials"],
         spikes["times"],
         spikes["groups"],
@@ -141,22 +146,20 @@ def _figures(found: insertions.Insertion, one: int, unit: queries.Unit, chosen: 
     )
     first, last = found.clusters["first_spike"] or 0.0, found.clusters["last_spike"] or 1.0
     span = (min(0.0, first), last)
-    size = figures.amplitudes(unit.times, unit.amps if unit.amps is not None else np.empty(0), span=span) if (
-        unit.amps is not None) else figures.amplitudes(np.empty(0), np.empty(0))  # fmt: skip
+    amps = np.full(len(unit.times), np.nan) if unit.amps is None else unit.amps
+    size = figures.amplitudes(unit.times, amps, span=span)
     pace = figures.rate_over_time(unit.times, span=span, width=max(5.0, (span[1] - span[0]) / 150), height=220)
     axis_event, axis_time = "event", "time"
     parts.append(
         shell.columns(
             html.Div(
                 [
-                    shell.figure(
-                        "cells-rate", rate, f"Rate around {event}", "mean, shaded: standard error", axis=axis_event
-                    ),
+                    shell.figure("cells-rate", rate, f"Rate around {event}", _response_words(unit), axis=axis_event),
                     shell.figure(
                         "cells-raster",
                         raster,
                         f"Spikes around {event}",
-                        "a row a trial, in each group by response time",
+                        "a row a trial, by time of response",
                         axis=axis_event,
                     ),
                 ],
@@ -237,13 +240,13 @@ def _chip_of_response(unit: queries.Unit) -> Component:
 def _metrics(found: insertions.Insertion, row: int) -> Component:
     rules = {rule["metric"]: rule for rule in (found.criteria or {}).get("unit_rules", [])}
     rows = []
-    for name, (title, _) in along.METRICS.items():
+    for name, (title, _) in metrics.METRICS.items():
         if name not in found.units:
             continue
         rule = rules.get(name)
-        limit = f"{rule['op']} {rule['value']:g}" if rule else ""
+        limit = f"{metrics.SIGNS.get(rule['op'], rule['op'])} {rule['value']:g}" if rule else ""
         number = float(found.units[name][row])
-        rows.append([title, shell.DASH if np.isnan(number) else f"{number:.3g}", limit])
+        rows.append([title, _short(number), limit])
     if not rows:
         return shell.sentence("The metrics of this unit are not computed yet.")
     return shell.card(shell.table(["Metric", "Value", "Criterion"], rows, numbers=(1, 2)), title="Metrics")
@@ -257,7 +260,7 @@ def _response_words(unit: queries.Unit) -> str:
     verb = "responds" if response["is_responsive"] else "does not respond"
     return (
         f"{verb}: {response['baseline_rate']:.1f} to {response['response_rate']:.1f} Hz, "
-        f"p = {response['response_p_corrected']:.2g} (corrected)"
+        f"corrected p = {response['response_p_corrected']:.2g}"
     )
 
 
@@ -295,6 +298,13 @@ def _rank(ordered: list[int], one: int) -> Component:
         f"{ordered.index(one) + 1:,} of {len(ordered):,}" if one in ordered else f"not among the {len(ordered):,} shown"
     )
     return html.Span(words)
+
+
+def _short(number: float) -> str:
+    """A value of any size with three digits."""
+    if np.isnan(number):
+        return shell.DASH
+    return f"{number:,.0f}" if abs(number) >= 1000 else f"{number:.3g}"
 
 
 def _row(units: Mapping[str, np.ndarray], one: int) -> int:

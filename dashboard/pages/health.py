@@ -25,14 +25,11 @@ MAY_RETRY = "manager"
 FULL = 0.9  # of a disk, from which on it is a warning
 
 
-_STACK = {"display": "flex", "flexDirection": "column", "gap": 16, "minWidth": 0}
-
-
 def layout(site: Site, viewer: Viewer, *, query: Mapping[str, str]) -> Component:
     """The page; its content is made anew every few seconds."""
     return shell.page(
         "Health",
-        html.Div(_content(site, viewer), id="health-content", style=_STACK),
+        html.Div(_content(site, viewer), id="health-content", className="nj-stack"),
         dcc.Store(id="health-asked"),
         dmc.Modal(
             [
@@ -174,7 +171,8 @@ def _summary(found: health.Health, tables: list[TableStatus], viewer: Viewer) ->
 
 
 def _tables(tables: list[TableStatus]) -> Component:
-    heads = ["Table", "Done", "", "Pending", "Running", "Failed", "Stale", "Per minute", "Left"]
+    heads = ["Table", "Done", "", "Pending", "Running", "Failed", "Stale"]
+    is_busy = any(one.rate for one in tables)
     rows = [
         [
             one.table,
@@ -184,14 +182,16 @@ def _tables(tables: list[TableStatus]) -> Component:
             _quiet(one.running),
             shell.chip(f"{one.failed:,}", "red") if one.failed else _quiet(0),
             shell.DASH if one.stale is None else shell.chip(f"{one.stale:,}", "orange") if one.stale else _quiet(0),
-            f"{one.rate:.0f}" if one.rate else "",
-            duration(one.seconds_left) if one.seconds_left else "",
+            *(
+                [f"{one.rate:.0f}" if one.rate else "", duration(one.seconds_left) if one.seconds_left else ""]
+                * is_busy
+            ),
         ]
         for one in tables
     ]
     words = "Stale rows were made from files that have changed since: `neurojoint refresh` shows what hangs on them."
     stale = [html.P(words, className="nj-hint")] if any(one.stale for one in tables) else []
-    return html.Div([shell.table(heads, rows, numbers=(3, 4, 5, 6, 7, 8)), *stale])
+    return html.Div([shell.table(heads + ["Per minute", "Left"] * is_busy, rows, numbers=range(3, 9)), *stale])
 
 
 def _bar(one: TableStatus) -> Component:
@@ -280,21 +280,22 @@ def _quarantine(found: health.Health, site: Site) -> list[Component]:
             if has_session else "",
             "first_seen": f"{row['first_seen']:%Y-%m-%d %H:%M}", "last_seen": f"{row['last_seen']:%Y-%m-%d %H:%M}",
         })  # fmt: skip
+    whole = {"wrapText": True, "autoHeight": True, "cellClass": "nj-words"}
     columns = [
-        {"field": "reason", "headerName": "Reason", "width": 140, "filter": True},
+        {"field": "reason", "headerName": "Reason", "width": 120, "filter": True},
         {"field": "session", "headerName": "Session", "width": 190, "cellRenderer": "Link"},
-        {"field": "path", "headerName": "File", "minWidth": 260, "flex": 2, "filter": True, "tooltipField": "path"},
-        {"field": "column", "headerName": "Column", "width": 120},
-        {"field": "detail", "headerName": "What was found", "minWidth": 240, "flex": 2, "tooltipField": "detail"},
-        {"field": "remedy", "headerName": "What to do", "minWidth": 260, "flex": 2, "tooltipField": "remedy"},
-        {"field": "first_seen", "headerName": "First seen (UTC)", "width": 145},
-        {"field": "last_seen", "headerName": "Last seen (UTC)", "width": 145},
+        {"field": "path", "headerName": "File", "minWidth": 240, "flex": 3, "filter": True} | whole,
+        {"field": "column", "headerName": "Column", "width": 110},
+        {"field": "detail", "headerName": "What was found", "minWidth": 200, "flex": 2} | whole,
+        {"field": "remedy", "headerName": "What to do", "minWidth": 220, "flex": 2} | whole,
+        {"field": "first_seen", "headerName": "First seen (UTC)", "width": 140},
+        {"field": "last_seen", "headerName": "Last seen (UTC)", "width": 140},
     ]
     more = []
     if found.n_refused > len(rows):
         more = [
             html.P(
-                f"The latest {len(rows):,} of {found.n_refused:,}: neurojoint quarantine lists all.",
+                f"The latest {len(rows):,} of {found.n_refused:,}; all are in the table data.Quarantine.",
                 className="nj-hint",
             )
         ]
@@ -319,7 +320,11 @@ def _runs(found: health.Health) -> Component:
         took = duration((row["run_end"] - row["run_start"]).total_seconds()) if row["run_end"] else "not ended"
         rows.append([f"{row['run_start']:%a %d %b %H:%M}", took, row["run_root"], row["run_user"]])
     week = ", ".join(f"{n:,} {action}" for action, n in found.changes.items())
-    last = html.P(f"In the last seven days: {week}.", className="nj-hint", style={"marginTop": 8}) if week else None
+    last = (
+        html.P(f"Written down in the last seven days: {week}.", className="nj-hint", style={"marginTop": 8})
+        if week
+        else None
+    )
     return shell.card(shell.table(["Began", "Took", "Folder", "By"], rows), last)
 
 

@@ -11,6 +11,7 @@ from dash import Input, Output, State, html
 
 from dashboard import links, shell
 from dashboard.figures import insertion as figures
+from dashboard.figures import metrics, track
 from dashboard.queries import insertion as queries
 from dashboard.site import Component, NotFound, Page, Site, Viewer
 
@@ -25,8 +26,18 @@ HISTOGRAMS = (
     "amplitude_cutoff",
     "amp_median",
     "spike_width",
+    "drift_ptp",
 )
-HISTOGRAMS_SHOWN, UNITS_SHOWN = 8, 5000
+_STATES = {
+    "online": (
+        "The units of this sorting are not computed yet.",
+        "The workers are on it: this page updates by itself.",
+    ),
+    "refused": ("The files of this sorting are in quarantine.", "The page of the session says why."),
+    "missing": ("The files of this sorting are gone.", "Bring them back, then run neurojoint ingest."),
+}
+"""State of a clustering without units -> what it means, and what to do."""
+HISTOGRAMS_SHOWN, UNITS_SHOWN = 9, 5000
 
 
 def layout(
@@ -131,17 +142,8 @@ def _body(
             shell.sentence("There are no sorted spikes of this probe.", "They are found below alf/ when they arrive.")
         )
     elif found.clusters is None:
-        state = found.clustering["clustering_state"]
-        words = {
-            "refused": "The files of this sorting are in quarantine.",
-            "missing": "The files of this sorting are gone.",
-        }
-        parts.append(
-            shell.sentence(
-                words.get(state, "The units of this sorting are not computed yet."),
-                None if state in words else "The workers are on it: this page updates by itself.",
-            )
-        )
+        words, hint = _STATES.get(found.clustering["clustering_state"], _STATES["online"])
+        parts.append(shell.sentence(words, hint, shell.link("To the session", links.session(*place))))
     else:
         marks = [
             (at, name) for at, name in zip(found.trials, ("first trial", "last trial"), strict=True) if at is not None
@@ -157,9 +159,9 @@ def _body(
         units = figures.units_by_depth(found.units)
         parts.append(
             shell.columns(
-                shell.figure("insertion-drift", figures.with_regions(drift, channels), "Drift map",
+                shell.figure("insertion-drift", track.with_regions(drift, channels), "Drift map",
                              "what spiked at which depth, over the session"),
-                shell.figure("insertion-units", figures.with_regions(units, channels), "Units",
+                shell.figure("insertion-units", track.with_regions(units, channels), "Units",
                              "filled: pass the criteria; click on one to open it"),
                 least=460,
             )
@@ -171,7 +173,7 @@ def _body(
             event=made.event.replace("_", " "),
         )  # fmt: skip
         title = f"Activity around {made.event.replace('_', ' ')}"
-        signals.insert(0, shell.figure("insertion-response", figures.with_regions(response, channels), title))
+        signals.insert(0, shell.figure("insertion-response", track.with_regions(response, channels), title))
     if signals:
         parts.append(shell.columns(*signals, least=330))
     if found.clusters is not None:
@@ -184,12 +186,10 @@ def _signals(made: queries.Pictures, channels: Mapping[str, np.ndarray]) -> list
     parts = []
     if (field := made.signals.get("lf")) is not None and field["power"].size:
         power = figures.spectrum(field["frequencies"], field["power"], field["axial"])
-        parts.append(shell.figure("insertion-spectrum", figures.with_regions(power, channels), "Local field",
-                                  "power by frequency and depth"))  # fmt: skip
+        parts.append(shell.figure("insertion-spectrum", track.with_regions(power, channels), "Local field"))
     if made.signals:
         strength = figures.rms({band: (one["rms"], one["axial"]) for band, one in made.signals.items()})
-        parts.append(shell.figure("insertion-rms", figures.with_regions(strength, channels), "Strength of the signal",
-                                  "root mean square of each channel"))  # fmt: skip
+        parts.append(shell.figure("insertion-rms", track.with_regions(strength, channels), "Strength of the signal"))
     return parts
 
 
@@ -200,13 +200,13 @@ def _metrics(found: queries.Insertion) -> Component:
     rules = found.criteria["unit_rules"] if found.criteria else []
     ruled = [rule["metric"] for rule in rules if rule["metric"] not in known and rule["metric"] in found.units]
     cards = [
-        shell.figure(f"insertion-{name}", figures.metric_histogram(found.units[name], name, rules, height=190),
-                     figures.METRICS.get(name, (name.replace("_", " "),))[0].partition(" (")[0])
+        shell.figure(f"insertion-{name}", metrics.metric_histogram(found.units[name], name, rules, height=190),
+                     metrics.METRICS.get(name, (name.replace("_", " "),))[0].partition(" (")[0].partition(",")[0])
         for name in [*dict.fromkeys(ruled), *known][:HISTOGRAMS_SHOWN]
     ]  # fmt: skip
     words = found.criteria["unit_criteria_description"] if found.criteria else ""
     name = f"{found.criteria['unit_criteria']} {found.criteria['unit_criteria_version']}" if found.criteria else ""
-    return shell.section("Metrics", shell.columns(*cards, least=260), hint=f"criteria {name}: {words}" if words else "")
+    return shell.section("Metrics", shell.columns(*cards, least=300), hint=f"criteria {name}: {words}" if words else "")
 
 
 def _table(found: queries.Insertion, place: tuple, criteria: str) -> Component:
@@ -214,12 +214,12 @@ def _table(found: queries.Insertion, place: tuple, criteria: str) -> Component:
     clustering = found.clustering["clustering"] if found.clustering else ""
     names = [
         ("cluster_depth", "Depth (um)", 0),
-        ("cluster_amp", "Amplitude (uV)", 0),
+        ("cluster_amp", "Amp. (uV)", 0),
         ("cluster_firing_rate", "Rate (Hz)", 2),
         ("presence_ratio", "Presence", 2),
-        ("isi_violations_hill", "Contamination", 3),
-        ("refractory_confidence", "Refractory (%)", 0),
-        ("noise_cutoff", "Noise cutoff", 1),
+        ("isi_violations_hill", "Contam.", 3),
+        ("refractory_confidence", "Refr. (%)", 0),
+        ("noise_cutoff", "Noise (SD)", 1),
         ("ibl_label", "IBL label", 2),
     ]
     rows = []
@@ -237,14 +237,21 @@ def _table(found: queries.Insertion, place: tuple, criteria: str) -> Component:
             row[name] = None if np.isnan(value) else round(value, digits)
         rows.append(row)
     columns = [
-        {"field": "unit", "headerName": "Unit", "cellRenderer": "Link", "width": 80, "pinned": "left"},
+        {"field": "unit", "headerName": "Unit", "cellRenderer": "Link", "width": 70, "pinned": "left"},
         {"field": "region", "headerName": "Region", "width": 100, "filter": True},
-        {"field": "good", "headerName": "Passes", "width": 90, "filter": True},
+        {"field": "good", "headerName": "Passes", "width": 80, "filter": True},
         *(
-            {"field": name, "headerName": title, "type": "rightAligned", "filter": "agNumberColumnFilter", "width": 135}
+            {
+                "field": name,
+                "headerName": title,
+                "type": "rightAligned",
+                "filter": "agNumberColumnFilter",
+                "minWidth": 88,
+                "flex": 1,
+            }
             for name, title, _ in names
         ),
-        {"field": "label", "headerName": "Sorter says", "width": 120, "filter": True},
+        {"field": "label", "headerName": "Sorter says", "width": 105, "filter": True},
     ]
     return shell.section("Units", shell.grid("insertion-table", columns, rows), hint=f"{len(rows):,}")
 

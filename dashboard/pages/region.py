@@ -13,10 +13,9 @@ from dashboard.figures import region as figures
 from dashboard.queries import region as queries
 from dashboard.site import Component, NotFound, Page, Site, Viewer
 
-PAGE = Page("region", "Region", order=220)
+PAGE = Page("region", "Regions", order=50, in_menu=True, parts=(queries.ROOT,), icon="brain")
 
-OPEN_TO = 3  # levels of the tree that are open from the beginning
-FEWEST_IN_FIGURE = 1
+OPEN_TO, SMALL = 5, 60  # levels of the tree that are open from the beginning; rows of one that is open altogether
 
 
 def layout(site: Site, viewer: Viewer, *, query: Mapping[str, str], acronym: str) -> Component:
@@ -35,23 +34,22 @@ def layout(site: Site, viewer: Viewer, *, query: Mapping[str, str], acronym: str
         return shell.page(head, shell.sentence(words, hint, back), subtitle=_path(found))
     names = {(row["lab"], row["subject"]): site.name(row["lab"], row["subject"], viewer) for row in found.insertions}
     parts: list[Component] = []
-    below = [row for row in found.tree if row["own_units"] >= FEWEST_IN_FIGURE]
     if found.n_units:
-        rows = [row | {"n_units": row["own_units"]} for row in below]
+        rows = [row | {"n_units": row["own_units"]} for row in found.tree if row["own_units"]]
         responses = [row | {"acronym": ""} for row in site.read(queries.responsive, acronym)]
         counts = figures.counts(_own(rows, found))
         share = figures.responsive(responses)
         parts.append(
             shell.columns(
-                shell.section("Regions within", shell.card(_tree(found)), hint="units (those that pass), insertions"),
+                shell.section("Regions within", shell.card(_tree(found))),
                 html.Div([
                     shell.figure("region-responsive", share, "Units that respond", "after correction, at each event"),
                     shell.figure("region-counts", counts, "Units by region", "the regions with most units"),
-                ], style={"display": "flex", "flexDirection": "column", "gap": 12, "minWidth": 0}),
+                ], className="nj-stack"),
                 least=420,
             )
         )  # fmt: skip
-    parts.append(shell.section("Insertions", _insertions(found, names), hint=f"{len(found.insertions):,} reach it"))
+    parts.append(shell.section("Insertions", _insertions(found, names), hint=f"{len(found.insertions):,}"))
     if found.n_units and acronym != queries.ROOT:
         shown = found.units.num_rows
         hint = (
@@ -91,42 +89,37 @@ def _tree(found: queries.Region) -> Component:
             line = _line(row)
             if has_more:
                 inside = build(row["region_depth"] + 1)
-                style = {"paddingLeft": 18}
                 items.append(
                     html.Details(
-                        [html.Summary(line, style={"cursor": "pointer"}), html.Div(inside, style=style)],
-                        open=row["region_depth"] - top < OPEN_TO or len(found.tree) < 30,
+                        [html.Summary(line), html.Div(inside, className="nj-tree-inside")],
+                        open=row["region_depth"] - top < OPEN_TO or len(found.tree) < SMALL,
                     )
                 )
             else:
-                items.append(html.Div(line, style={"paddingLeft": 15}))
+                items.append(html.Div(line, className="nj-tree-leaf"))
         return items
 
-    return html.Div(build(top), style={"maxHeight": 760, "overflow": "auto", "fontSize": 13, "lineHeight": "24px"})
+    numbers = [html.Span(words, className="nj-number") for words in ("units", "pass", "insertions")]
+    head = html.Div([html.Span(), *numbers], className="nj-tree-line nj-hint")
+    return html.Div([head, *build(top)], className="nj-tree")
 
 
 def _line(row: Mapping[str, Any]) -> Component:
-    numbers = f"{row['n_units']:,} ({row['n_selected']:,}) · {row['n_insertions']:,}"
-    return html.Span(
+    name = html.Span(
         [
             _swatch(row["region_color"]),
-            shell.link(row["acronym"], links.region(row["acronym"]), style={"fontWeight": 600}),
-            html.Span(f" {row['region_name']} ", className="nj-hint", style={"margin": "0 6px"}),
-            html.Span(numbers, style={"fontVariantNumeric": "tabular-nums", "whiteSpace": "nowrap"}),
+            shell.link(row["acronym"], links.region(row["acronym"]), title=row["region_name"]),
+            html.Span(row["region_name"], className="nj-hint"),
         ]
+    )
+    numbers = (row["n_units"], row["n_selected"], row["n_insertions"])
+    return html.Span(
+        [name, *(html.Span(f"{number:,}", className="nj-number") for number in numbers)], className="nj-tree-line"
     )
 
 
 def _swatch(color: str) -> Component:
-    style = {
-        "display": "inline-block",
-        "width": 11,
-        "height": 11,
-        "borderRadius": 3,
-        "background": color,
-        "marginRight": 7,
-    }
-    return html.Span(style=style | {"border": "1px solid var(--nj-line)"})
+    return html.Span(className="nj-swatch", style={"background": color})
 
 
 def _own(rows: list[dict[str, Any]], found: queries.Region) -> list[dict[str, Any]]:

@@ -84,17 +84,19 @@ def unit(found: insertions.Insertion, cluster_id: int, event: str, split: str) -
     except NeurojointError as error:
         made.problem = f"{error.message}: {error.remedy}"
     if made.times is not None and trials is not None:
-        made.raster = _raster(made.times, trials["columns"], event, split)
+        made.raster = _raster(spikes, made.times, trials["columns"], event, split)
     return made
 
 
-def _raster(times: np.ndarray, trials: Mapping[str, np.ndarray], event: str, split: str) -> dict[str, Any]:
-    """The spikes around the event, and the trials in groups, within each by the time of the response."""
+def _raster(
+    spikes: store.GroupedSpikes, times: np.ndarray, trials: Mapping[str, np.ndarray], event: str, split: str
+) -> dict[str, Any]:
+    """The spikes around the events during the recording, and the trials in groups, in each by the time of response."""
     rule = peth_store.event_rule(event)
     column = rule["trials_column"]
     if column not in trials:
         return {}
-    moments = np.asarray(trials[column], dtype=float)
+    moments = peth_store.within_recording(spikes, trials[column])
     before, after = -rule["window_start"], rule["window_end"]
     valid = np.flatnonzero(np.isfinite(moments))
     which, lags = peths.raster(times, moments[valid], before, after)
