@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import parse_qsl, quote, unquote, urlencode
 
 BASE = "/app"
+FILES = f"{BASE}/_file"
 LONGEST = 2000  # characters of an address that is read
 
 TEMPLATES: dict[str, str] = {
@@ -76,6 +77,11 @@ def session(lab: str, subject: str, date: datetime.date | str, number: int, **qu
     '/app/session/simlab/m1/2024-05-06/1'
     """
     return to("session", lab, subject, date, number, **query)
+
+
+def file(dataset_id: str) -> str:
+    """One registered file, to be saved."""
+    return f"{FILES}/{quote(dataset_id, safe='')}"
 
 
 def daily(**query: Any) -> str:

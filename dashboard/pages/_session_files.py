@@ -1,0 +1,157 @@
+"""The files of a session: what is absent, refused or not yet computed and why, its QC, and all datasets with links."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dash import html
+
+from dashboard import links, shell
+from dashboard.queries.session import Session
+from dashboard.site import Component, Viewer
+from pipeline import alf
+from pipeline.refusals import REASONS
+
+_QC = {"PASS": "green", "WARNING": "yellow", "FAIL": "orange", "CRITICAL": "red"}
+_LOOKS = {name: {"text": name.lower(), "colour": colour} for name, colour in _QC.items()}
+_STATES = {"refused": "red", "missing": "orange", "failed": "red", "waits": "blue", "runs": "blue", "absent": "gray"}
+_JOBS = {"pending": "waits", "reserved": "runs", "error": "failed"}
+_EXPECTED = ("trials", "wheel")
+"""ALF objects that every session of the task has."""
+_LONGEST = 240  # characters of a message that are shown
+
+
+def sections(found: Session, viewer: Viewer) -> list[Component]:
+    """What is not as it should be, QC, and the files."""
+    return [_problems(found, viewer), _qc(found), _files(found, viewer)]
+
+
+def qc(outcome: str) -> Component:
+    """A QC outcome as a chip."""
+    return shell.chip(f"QC {outcome.lower()}", _QC.get(outcome, "gray"))
+
+
+def problems(found: Session, public: bool = False) -> list[tuple[str, str, str, str]]:
+    """State, thing, reason, and what to do, of all that is refused, lost, absent or not computed; the worst first.
+
+    Parameters
+    ----------
+    public : without what is found in a file and without error messages, which may hold names.
+    """
+    rows = []
+    for one in found.quarantine:
+        path = _below_session(one["quarantine_path"], found)
+        name = f"{path}, {one['quarantine_column']}" if one["quarantine_column"] else path
+        meaning, remedy = REASONS.get(one["reason"], (one["reason"].replace("_", " "), one["remedy"]))
+        rows.append(
+            ("refused", name, meaning if public or not one["detail"] else f"{meaning}: {one['detail']}", remedy)
+        )
+    for one in found.files:
+        if not one["dataset_online"]:
+            remedy = "bring the file back, then run `neurojoint ingest`"
+            rows.append(("missing", one["rel_path"], "it was registered; no copy is here now", remedy))
+    for job in found.jobs:
+        message = job["error_message"] if job["status"] == "error" and not public else ""
+        what = {"pending": "a worker takes it next", "reserved": "a worker is at it"}.get(job["status"], "see Health")
+        rows.append((_JOBS[job["status"]], job["table"], message or "not computed yet", what))
+    present = {one["object_name"] for one in found.objects}
+    rows += [("absent", name, f"no file of {name} is registered", "") for name in _EXPECTED if name not in present]
+    rows += _absent_columns(found)
+    order = list(_STATES)
+    return sorted(rows, key=lambda row: order.index(row[0]))
+
+
+def _absent_columns(found: Session) -> list[tuple[str, str, str, str]]:
+    """The columns of the trials that no file gives: those of a complete session, then others."""
+    if found.trial_set is None:
+        return []
+    absent = set(found.trial_set["columns_absent"])
+    named = {True: [], False: []}
+    for column in alf.TRIALS:
+        shown = named[column.name in alf.COMPLETE_TRIALS]
+        if column.name in absent and column.attribute not in shown:
+            shown.append(column.attribute)
+    words = {True: "no file gives these; a complete session has them", False: "no file gives these; they are optional"}
+    return [("absent", f"trials: {', '.join(shown)}", words[needed], "") for needed, shown in named.items() if shown]
+
+
+def _problems(found: Session, viewer: Viewer) -> Component:
+    rows = [
+        (shell.chip(state, _STATES[state]), name, _short(reason), remedy)
+        for state, name, reason, remedy in problems(found, viewer.public)
+    ]
+    if not rows:
+        return shell.section("Absent or refused", shell.sentence("Nothing is absent, refused or left to compute."))
+    table = shell.table(["", "What", "Why", "What to do"], rows)
+    return shell.section(
+        "Absent or refused", html.Div(shell.card(table), className="nj-wrapped"), id="session-problems"
+    )
+
+
+def _qc(found: Session) -> Component:
+    """The outcomes that are set: of the session, its metrics, its probes."""
+    row = found.row
+    rows: list[tuple[str, Component]] = [("session", qc(row["session_qc"]))] if row["session_qc"] != "NOT_SET" else []
+    rows += [
+        (one["probe_label"], qc(one["insertion_qc"])) for one in found.insertions if one["insertion_qc"] != "NOT_SET"
+    ]
+    rows += [(name, _outcome(value)) for name, value in sorted(row["extended_qc"].items())]
+    if not rows:
+        return None
+    return shell.section("QC", shell.card(shell.facts(rows)))
+
+
+def _outcome(value: Any) -> Component:
+    """The outcome of one metric: a word of QC, a number, or several of them."""
+    if isinstance(value, str) and value.upper() in _QC:
+        return shell.chip(value.lower(), _QC[value.upper()])
+    if isinstance(value, bool) or value is None:
+        return {True: "yes", False: "no"}.get(value, shell.DASH)
+    if isinstance(value, int | float):
+        return f"{value:.4g}"
+    return _short(", ".join(map(str, value)) if isinstance(value, list) else str(value))
+
+
+def _files(found: Session, viewer: Viewer) -> Component:
+    if not found.files:
+        return shell.section("Files", shell.sentence("No file of this session is registered."))
+    rows = []
+    for one in found.files:
+        row = {
+            "path": one["rel_path"],
+            "size": one["file_size"],
+            "version": "read by default" if one["default_dataset"] else "another version",
+            "state": "here" if one["dataset_online"] else "missing",
+            "qc": None if one["dataset_qc"] == "NOT_SET" else one["dataset_qc"],
+        }
+        if one["dataset_online"] and (one["is_public"] or not viewer.public):
+            row["path_href"] = links.file(one["dataset_id"])
+        rows.append(row)
+    size = sum(one["file_size"] for one in found.files)
+    columns = [
+        {"field": "path", "headerName": "File", "flex": 1, "minWidth": 220, "cellRenderer": "File",
+         "filter": "agTextColumnFilter", "tooltipField": "path"},
+        {"field": "size", "headerName": "Size (kB)", "width": 110, "type": "rightAligned",
+         "valueFormatter": {"function": "d3.format(',.1f')(params.value / 1000)"}},
+        {"field": "version", "headerName": "Version", "width": 140, "filter": "agTextColumnFilter"},
+        {"field": "state", "headerName": "State", "width": 100, "filter": "agTextColumnFilter"},
+        {"field": "qc", "headerName": "QC", "width": 100, "cellRenderer": "Chip",
+         "cellRendererParams": {"looks": _LOOKS}},
+    ]  # fmt: skip
+    hint = f"{size / 1e6:,.1f} MB; " + ("" if viewer.public else "click on a name to save the file")
+    return shell.section(f"Files ({len(rows):,})", shell.grid("session-files", columns, rows), hint=hint.rstrip("; "))
+
+
+def _below_session(path: str, found: Session) -> str:
+    """A path of the repository without the session's folder, which names the mouse."""
+    row = found.row
+    parts = path.split("/")
+    folder = [str(row["session_date"]), f"{row['session_number']:03d}"]
+    for start in range(len(parts) - 1):
+        if parts[start : start + 2] == folder:
+            return "/".join(parts[start + 2 :]) or path.rpartition("/")[2]
+    return parts[-1]
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"

@@ -1,0 +1,322 @@
+"""One session: how the mouse did, trial by trial, what the wheel did, its files, what is absent of them and why."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import dash
+import dash_mantine_components as dmc
+import numpy as np
+from dash import ClientsideFunction, Input, Output, State, dcc, html
+
+from dashboard import downloads, kept, links, shell
+from dashboard.figures import build, style
+from dashboard.figures import session as figures
+from dashboard.icons import icon
+from dashboard.pages import _session_files as session_files
+from dashboard.queries import session as queries
+from dashboard.site import Component, NotFound, Page, Site, Viewer
+from pipeline.analysis import psychometrics, reaction_times
+from pipeline.errors import NeurojointError
+
+PAGE = Page("session", "Session", refresh=False)
+
+RULES = "ibl_pipeline_2021"
+FIRST_TRIALS = 20
+"""How many trials the wheel is shown of to begin with."""
+MOST_TRIALS = 100
+
+
+def layout(
+    site: Site, viewer: Viewer, *, lab: str, subject: str, date: str, number: str, query: Mapping[str, str]
+) -> Component:
+    """The page."""
+    key = links.session_key({"date": date, "number": number})
+    key |= {"lab": lab, "subject": site.subject(lab, subject, viewer)}
+    rules = query.get("rules") or RULES
+    found = site.read(queries.session, key, rules)
+    if found is None:
+        words = f"on {shell.date(key['session_date'])} with the number {key['session_number']}"
+        raise NotFound(f"The mouse {subject} has no session {words}.")
+    version = site.read(queries.version, key)
+    place = {"lab": lab, "name": subject, "date": date, "number": number}
+    before, after = ((_label(*one), links.session(lab, subject, *one)) if one else None
+                     for one in (found.before, found.after))  # fmt: skip
+    shown = place | {"rules": rules, "version": version, "trials": query.get("trials", "")}
+    return shell.page(
+        [f"{subject} · {_label(key['session_date'], key['session_number'])}",
+         html.Span(_chips(found), className="nj-chips nj-beside")],
+        html.Div(_body(site, viewer, found, shown), id="session-body", className="nj-stack"),
+        dcc.Store(id="session-shown", data=shown),
+        subtitle=[html.Span(one) for one in _subtitle(site, viewer, found, subject) if one],
+        actions=[
+            *(shell.button_link(one["probe_label"], links.insertion(*_place(shown), one["probe_label"]),
+                                icon_name="probe", title="What this probe recorded") for one in found.insertions),
+            html.Button([icon("link"), "Copy link"], className="nj-button", type="button", **{"data-copy": "1"}),
+            shell.neighbours(before, after, "session"),
+        ],
+    )  # fmt: skip
+
+
+def register(app: dash.Dash, site: Site) -> None:
+    """What is new appears by itself; the wheel is drawn around the trials that are chosen; files can be saved."""
+    downloads.add(app.server, site)
+
+    @app.callback(
+        Output("session-body", "children"),
+        Output("session-shown", "data"),
+        Input("version", "data"),
+        State("session-shown", "data"),
+        State("url", "search"),
+        prevent_initial_call=True,
+    )
+    def renew(_: str, shown: Mapping[str, str] | None, search: str | None) -> tuple:
+        if not shown:
+            return dash.no_update, dash.no_update
+        key = _key(site, shown)
+        version = site.read(queries.version, key)
+        found = None if version == shown["version"] else site.read(queries.session, key, shown["rules"])
+        if found is None:
+            return dash.no_update, dash.no_update
+        shown = dict(shown) | {"version": version, "trials": links.query_of(search or "").get("trials", "")}
+        return _body(site, site.viewer, found, shown), shown
+
+    @app.callback(
+        Output(shell.figure_data("wheel"), "data"),
+        Output("session-wheel-words", "children"),
+        Input("session-trials", "value"),
+        State("session-shown", "data"),
+    )
+    def turn(text: str | None, shown: Mapping[str, str] | None) -> tuple:
+        if not shown:
+            return dash.no_update, dash.no_update
+        drawing, words = _wheel(site, _key(site, shown), text or "")
+        return shell.drawn(drawing, "wheel"), words
+
+    def here(name: str) -> ClientsideFunction:
+        return ClientsideFunction("neurojoint_session", name)
+
+    app.clientside_callback(
+        here("choose_trial"),
+        Output("session-trials", "value"),
+        Input({"type": "figure", "name": "reaction-times", "axis": ""}, "clickData"),
+        Input({"type": "figure", "name": "choices", "axis": ""}, "clickData"),
+        prevent_initial_call=True,
+    )
+    app.clientside_callback(here("remember_trials"), Input("session-trials", "value"), prevent_initial_call=True)
+
+
+def chosen_trials(text: str, n_trials: int) -> list[int]:
+    """The trials that a person names, as `trial_id`, in order; people count from 1.
+
+    Raises
+    ------
+    NeurojointError : no such trials; the message is a sentence.
+
+    >>> chosen_trials("12, 3-5", 700)
+    [2, 3, 4, 11]
+    """
+    found: set[int] = set()
+    for part in re.split(r"[,;\s]+", re.sub(r"\s*[-–]\s*", "-", text.strip())):
+        if not part:
+            continue
+        if not (given := re.fullmatch(r"([0-9]{1,7})(?:-([0-9]{1,7}))?", part)):
+            raise NeurojointError(f"{part[:20]!r} is no trial", "name trials by number, e.g. 12, 40-45")
+        first, last = int(given[1]), int(given[2] or given[1])
+        if not 1 <= first <= last <= n_trials:
+            raise NeurojointError(f"There is no trial {part}", f"this session has the trials 1 to {n_trials:,}")
+        found |= set(range(first - 1, min(last, first + MOST_TRIALS)))
+        if len(found) > MOST_TRIALS:
+            raise NeurojointError("These are too many trials to draw", f"name at most {MOST_TRIALS}")
+    return sorted(found)
+
+
+_wheels = kept.Kept(6)
+
+
+def _wheel(site: Site, key: Mapping[str, Any], text: str) -> tuple[Any, Component]:
+    """The wheel around the named trials, and a sentence where there is something to say."""
+    n_trials, fingerprint = site.read(queries.wheel_of, key)
+    nothing = build.figure([], {}, empty="There is no wheel to show.")
+    try:
+        ids = chosen_trials(text or f"1-{min(FIRST_TRIALS, n_trials)}", n_trials)
+        name = (id(site), *(key[part] for part in queries.KEY))
+        times, position = _wheels.get(name, fingerprint, lambda: site.read(queries.wheel, key))
+    except NeurojointError as error:
+        return nothing, shell.sentence(f"{error.message}.", f"{error.remedy[:1].upper()}{error.remedy[1:]}.",
+                                       kind="problem")  # fmt: skip
+    rows = site.read(queries.trials, key, ids)
+    return figures.wheel_traces(rows, times, position), None
+
+
+def _key(site: Site, shown: Mapping[str, str]) -> dict[str, Any]:
+    return {"lab": shown["lab"], "subject": site.subject(shown["lab"], shown["name"])} | links.session_key(shown)
+
+
+def _place(shown: Mapping[str, str]) -> tuple[str, str, str, str]:
+    return shown["lab"], shown["name"], shown["date"], shown["number"]
+
+
+def _label(day: Any, number: int) -> str:
+    return shell.date(day) + (f", no. {number}" if number > 1 else "")
+
+
+def _chips(found: queries.Session) -> list[Component]:
+    chips = [shell.status(found.status["session_status"])] if found.status else []
+    if found.row["session_qc"] != "NOT_SET":
+        chips.append(session_files.qc(found.row["session_qc"]))
+    return chips
+
+
+def _subtitle(site: Site, viewer: Viewer, found: queries.Session, name: str) -> list[Component]:
+    row = found.row
+    start, end = (site.local(row[one], row["lab"]) for one in ("start_time", "end_time"))
+    hours = f"{start:%H:%M}" + (f" to {end:%H:%M}" if end else "") + f" {row['time_zone']}" if start else None
+    public = [
+        shell.link("All of this mouse", links.mouse(row["lab"], name)),
+        shell.link(row["lab"], links.overview(lab=row["lab"])),
+        hours,
+        row["task_protocol"],
+        ", ".join(row["projects"]),
+    ]
+    return public if viewer.public else [*public, row["rig"] or row["location"], ", ".join(row["users"])]
+
+
+def _body(site: Site, viewer: Viewer, found: queries.Session, shown: Mapping[str, str]) -> list[Component]:
+    parts: list[Component] = []
+    if found.trial_set is None:
+        parts.append(_without_trials(found))
+    else:
+        parts += [html.Div([_facts(found), _parameters(found)], className="nj-columns nj-first"), *_figures(found)]
+        parts.append(_wheel_section(found, shown["trials"]))
+    parts += session_files.sections(found, viewer)
+    if not viewer.public:
+        parts.append(_remarks(site, found))
+    return [one for one in parts if one is not None]
+
+
+def _without_trials(found: queries.Session) -> Component:
+    waiting = [job for job in found.jobs if job["table"].endswith("TrialSet")]
+    has_files = any(one["object_name"] == "trials" and one["accepted"] for one in found.objects)
+    if waiting and waiting[0]["status"] == "error":
+        return shell.sentence("The trials could not be read.", waiting[0]["error_message"], kind="problem")
+    if has_files:
+        return shell.sentence("The trials are not read yet.", "They appear here once a worker has read them.")
+    hint = "Trials appear here once their files (alf/_ibl_trials.*) are registered and read."
+    return shell.sentence("This session has no trials.", hint)
+
+
+def _facts(found: queries.Session) -> Component:
+    done, trial_set = found.performance or {}, found.trial_set
+    reward = np.nansum(found.trials["reward_volume"].to_numpy()) / 1000
+    start, end = trial_set["trials_start"], trial_set["trials_end"]
+    pairs: list[tuple[Component, Component]] = [
+        ("Trials", shell.number(trial_set["n_trials"])),
+        ("Correct", shell.percent(done.get("performance"), 1)),
+        ("Correct, easy", shell.percent(done.get("performance_easy"), 1)),
+        ("No response", shell.number(done.get("n_no_go"))),
+        ("Reaction time", shell.number(done.get("reaction_time"), 2, "s")),
+        ("at 0 % contrast", shell.number(done.get("reaction_time_zero"), 2, "s")),
+        ("In the task", shell.number((end - start) / 60, 0, "min") if None not in (start, end) else None),
+        ("Water earned", shell.number(reward, 2, "mL") if reward > 0 else None),
+        ("Bias shift", shell.number((found.fit or {}).get("bias_shift"), 1, "%")),
+    ]
+    if found.moves:
+        turns = found.moves["wheel_distance"]
+        pairs += [("Wheel movements", shell.number(found.moves["n_moves"])),
+                  ("Wheel turned", shell.number(turns and turns / (2 * np.pi), 0, "turns"))]  # fmt: skip
+    return shell.card(shell.facts(pair for pair in pairs if pair[1] != shell.DASH), title="Session")
+
+
+def _parameters(found: queries.Session) -> Component:
+    """The fitted parameters of each block, with their standard errors."""
+    rows, notes = [], []
+    for row in found.blocks.to_pylist():
+        look = style.block(row["block"])
+        cells = [_with_error(row, name, digits) for name, digits in
+                 (("bias", 1), ("threshold", 1), ("lapse_low", 2), ("lapse_high", 2))]  # fmt: skip
+        rows.append([shell.chip(look.label, look.color), shell.number(row["block_n_trials"]), *cells,
+                     shell.number(row["log_likelihood"], 1)])  # fmt: skip
+        if row["identifiable"] is not None and not row["identifiable"]:
+            notes.append(f"{look.label}: the data do not determine the curve.")
+        elif row["bias"] is None:
+            notes.append(f"{look.label}: fewer than two contrasts, so there is no curve.")
+    if not rows:
+        words = "The curves are not fitted yet." if found.fit is None else "No block has contrasts and choices."
+        return shell.card(html.P(words, className="nj-hint"), title="Psychometric parameters")
+    heads = ["Block", "Trials", "Bias (%)", "Threshold (%)", "Lapse low", "Lapse high", "Log likelihood"]
+    words = html.Span("maximum likelihood ± standard error", className="nj-hint")
+    table = shell.table(heads, rows, numbers=range(1, 7))
+    return shell.card(table, *(html.P(note, className="nj-hint") for note in notes), title="Psychometric parameters",
+                      actions=words)  # fmt: skip
+
+
+def _with_error(row: Mapping[str, Any], name: str, digits: int) -> str:
+    value, error = row[name], row[f"{name}_error"]
+    if value is None:
+        return shell.DASH
+    return f"{value:.{digits}f}" + (f" ± {error:.{digits}f}" if error is not None else "")
+
+
+def _figures(found: queries.Session) -> list[Component]:
+    trials = found.trials.select([name for name in found.trials.column_names if name not in queries.KEY])
+    level = f"bars: {100 * psychometrics.INTERVAL_LEVEL:g} % intervals"
+    return [
+        shell.columns(
+            shell.figure("psychometric", figures.psychometric(found.blocks), "Psychometric curves", level),
+            shell.figure("chronometric", figures.chronometric(found.blocks), "Reaction time by contrast", level),
+            least=420,
+        ),
+        shell.columns(
+            shell.figure("reaction-times", figures.reaction_time_over_trials(trials), "Reaction time over trials",
+                         "click on a trial to see its wheel"),
+            shell.figure("choices", figures.choices_and_rewards(trials), "Choices and rewards"),
+            least=420,
+        ),
+    ]  # fmt: skip
+
+
+def _wheel_section(found: queries.Session, text: str) -> Component:
+    """The wheel; where it cannot be drawn, why."""
+    has_times = any(found.trials[name].null_count < found.trials.num_rows for name in reaction_times.ONSETS)
+    words = ""
+    if not found.has_wheel:
+        words = "The wheel was not recorded, or its files are not here."
+    elif not has_times:
+        words = "The trials have no times, so the wheel cannot be shown around them."
+    if words:
+        return shell.section("Wheel", shell.sentence(words))
+    pick = dmc.TextInput(
+        id="session-trials",
+        value=text,
+        placeholder=f"1-{FIRST_TRIALS}",
+        debounce=500,
+        size="xs",
+        w=190,
+        leftSection="Trials",
+        leftSectionWidth=52,
+        **{"aria-label": "Trials, e.g. 12, 40-45"},
+    )
+    empty = build.figure([], {"height": 320}, empty="The wheel is being read.")
+    return shell.section(
+        "Wheel",
+        html.Div(id="session-wheel-words"),
+        shell.figure("wheel", empty, "Around the onset of the stimulus", "numbers and ranges, e.g. 12, 40-45",
+                     actions=pick),
+        id="session-wheel",
+    )  # fmt: skip
+
+
+def _remarks(site: Site, found: queries.Session) -> Component:
+    """What people wrote about the session."""
+    rows = [(shell.moment(site.local(one["note_time"], found.row["lab"])), one["note_user"], one["note_text"])
+            for one in found.notes]  # fmt: skip
+    told = found.row["session_narrative"]
+    if not rows and not told:
+        return None
+    return shell.section(
+        "Remarks",
+        shell.card(html.P(told) if told else None, shell.table(["When", "Who", "What"], rows) if rows else None),
+    )
