@@ -6,12 +6,18 @@ import copy
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import plotly.graph_objects as go
 
 from dashboard.figures import style
 
 HEIGHT = 260
 """Pixels of one plot."""
+
+ON_RIGHT = {"yaxis": "y2"}
+"""Of a trace that belongs to the axis on the right."""
+ROOM_FOR_TWO = {"r": 60}
+"""Pixels beside a figure with an axis on the right."""
 
 Trace = dict[str, Any]
 
@@ -37,15 +43,32 @@ def axis(title: str, **more: Any) -> dict[str, Any]:
 
 
 def second_axis(title: str, color: str, **more: Any) -> dict[str, Any]:
-    """An axis on the right for another measure, in its colour."""
-    colored = {"title": {"text": title, "font": {"color": color}}, "tickfont": {"color": color}}
-    return colored | {"overlaying": "y", "side": "right", "showgrid": False} | more
+    """An axis on the right for another measure, in its colour, with ticks of its own (plotly would take the left's)."""
+    made = colored_axis(title, color, overlaying="y", side="right", showgrid=False, **more)
+    return made if "tickvals" in more else made | {"tickmode": "auto"}
+
+
+def colored_axis(title: str, color: str, **more: Any) -> dict[str, Any]:
+    """An axis in the colour of the one measure that it is for."""
+    return {"title": {"text": title, "font": {"color": color}}, "tickfont": {"color": color}} | more
 
 
 def upright(at: float, color: str, dash: str = "dash") -> dict[str, Any]:
     """A vertical line over the whole height."""
     line = {"color": color, "dash": dash, "width": 1.4}
     return {"type": "line", "xref": "x", "yref": "paper", "x0": at, "x1": at, "y0": 0, "y1": 1, "line": line}
+
+
+def line_trace(
+    x: list[str], y: np.ndarray, name: str, color: str, words: str, *, dash: str = "solid", width: float = 1.8,
+    symbol: str = "", shape: str = "linear",
+) -> Trace:  # fmt: skip
+    """A line, with markers if it has a symbol; `words` are what is said of a point."""
+    made = {
+        "type": "scatter", "mode": "lines", "name": name, "x": x, "y": y, "hovertemplate": words + "<extra></extra>",
+        "line": {"color": color, "dash": dash, "width": width, "shape": shape},
+    }  # fmt: skip
+    return made | {"mode": "lines+markers", "marker": {"color": color, "symbol": symbol, "size": 5}} if symbol else made
 
 
 def log_ticks(low: int, high: int) -> dict[str, Any]:

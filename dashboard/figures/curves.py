@@ -70,7 +70,8 @@ def psychometric(blocks: Rows, *, by: str = "block", level: float = psychometric
     layout: dict[str, Any] = {
         "height": height, "hovermode": "closest",
         "xaxis": axis(CONTRAST, **_X),
-        "yaxis": axis(f"P(right), {100 * level:g} % Wilson", range=[-0.05, 1.05], tickvals=[0, 0.25, 0.5, 0.75, 1]),
+        "yaxis": axis(f"P(right), {100 * level:g} % Wilson interval", range=[-0.05, 1.05],
+                      tickvals=[0, 0.25, 0.5, 0.75, 1]),
     }  # fmt: skip
     return figure(traces, layout, theme, "There is no psychometric curve: no trials with contrasts and choices.")
 
@@ -113,7 +114,7 @@ def chronometric(blocks: Rows, *, by: str = "block", theme: str = "light", heigh
     layout = {
         "height": height, "hovermode": "closest",
         "xaxis": axis(CONTRAST, **_X),
-        "yaxis": axis("Median reaction time (s), bars 68 % of the median") | _time_axis(parts[0]),
+        "yaxis": axis(f"Median reaction time (s), {100 * psychometrics.INTERVAL_LEVEL:g} % CI") | _time_axis(parts[0]),
     }  # fmt: skip
     return figure(traces, layout, theme, "There are no reaction times: no times of stimulus and response.")
 

@@ -13,9 +13,21 @@ import numpy as np
 import plotly.graph_objects as go
 
 from dashboard.figures import curves, dates, style, thresholds
-from dashboard.figures.build import Trace, axis, figure, log_ticks, second_axis, stack
+from dashboard.figures.build import (
+    ON_RIGHT,
+    ROOM_FOR_TWO,
+    Trace,
+    axis,
+    colored_axis,
+    figure,
+    line_trace,
+    log_ticks,
+    second_axis,
+    stack,
+)
 from dashboard.figures.dates import Mark, marks
-from dashboard.figures.rows import Columns, Rows, columns, iso
+from dashboard.figures.rows import Rows, columns, iso
+from dashboard.figures.water import water_and_weight
 
 __all__ = [
     "chronometric_by_date",
@@ -73,88 +85,6 @@ def learning_curve(days: Rows, *, rules: Any = None, theme: str = "light") -> go
     return figure(traces, layout, theme, "There is no day of training yet.")
 
 
-def water_and_weight(
-    days: Rows,
-    waters: Rows = None,
-    *,
-    implants: Rows = None,
-    least: float = 0.85,
-    critical: float = 0.75,
-    marks: Sequence[Mark] = (),
-    theme: str = "light",
-) -> go.Figure:
-    """Water given (bars by type, left) and weight (right) against the date, with the weights that are allowed.
-
-    Parameters
-    ----------
-    days : rows of `action.WaterStatus`.
-    waters : `water_date` (of the lab), `water_type`, `water_volume` (mL), one row for each administration or each sum;
-        without them the bars are `water_reward` and `water_supplement`.
-    implants : `implant_date`, `implant_weight` (g), each from its date on; the fractions hold for the animal without.
-    least : least weight that the lab allows, fraction of the expected weight (`reference_weight_pct +
-        zscore_weight_pct` of `lab.Lab`).
-    critical : weight below which an animal is taken off restriction, the same.
-    """
-    chosen = columns(days).ordered("status_date")
-    when = chosen.dates("status_date")
-    x = iso(when)
-    traces = _water_bars(chosen, columns(waters), x)
-    expected_water = chosen.numbers("expected_water")
-    if np.isfinite(expected_water).any():
-        traces.append(
-            _line(x, expected_water, "needed", style.BLUE, "%{y:.2f} mL needed", dash="dot", shape="hvh", width=1.2)
-        )
-    if "day_adlib" in chosen and (free := chosen.numbers("day_adlib") == 1).any():
-        traces.append(
-            {
-                "type": "scatter",
-                "mode": "markers",
-                "name": "free access",
-                "x": iso(when[free]),
-                "y": np.zeros(int(free.sum())),
-                "cliponaxis": False,
-                "marker": {"color": style.BLUE, "symbol": "triangle-up", "size": 7},
-                "hovertemplate": "free access to water<extra></extra>",
-            }  # fmt: skip
-        )
-    weight, expected = chosen.numbers("day_weight"), chosen.numbers("expected_weight")
-    carried = _carried(when, columns(implants))
-    limits = []
-    for part, name, color in ((least, "least", style.LEAST), (critical, "critical", style.CRITICAL)):
-        limit = carried + part * (expected - carried)
-        limits.append(limit)
-        if np.isfinite(limit).any():
-            words = f"{name} weight, {100 * part:g} %"
-            traces.append(_line(x, limit, words, color, f"{words}: %{{y:.1f}} g", dash="dashdot", width=1.5) | _RIGHT)
-    if np.isfinite(weight).any():
-        percent = chosen.numbers("weight_pct")
-        line = _line(x, weight, "weight", style.WEIGHT, "%{y:.1f} g, %{customdata:.0f} % of expected", width=2.2)
-        traces.append(line | _RIGHT | {"customdata": percent, "connectgaps": True, "mode": "lines+markers"})
-    shown = np.concatenate([weight, *limits])
-    shown = shown[np.isfinite(shown)]
-    low, high = (shown.min(), shown.max()) if shown.size else (0, 1)
-    given = _stacked_height(traces)
-    marked = dates.lines(marks, when)
-    restricted = [
-        {
-            "type": "rect", "x0": f"{first}T00:00", "x1": f"{last}T23:59", "y0": 0, "y1": 1, "yref": "paper",
-            "fillcolor": style.RESTRICTED, "line": {"width": 0}, "layer": "below", "name": "restriction",
-        }
-        for first, last in dates.runs(when, chosen.numbers("restricted") == 1)
-    ]  # fmt: skip
-    layout = {
-        "barmode": "stack", "bargap": 0.25, "hovermode": "x unified",
-        "xaxis": dates.axis(when, marks),
-        "yaxis": axis("Water (mL a day)", range=[0, 2 * max(given, 0.5)], showgrid=False),
-        "yaxis2": second_axis("Weight (g)", style.WEIGHT, range=[low - 1.1 * max(high - low, 1), high + 0.12 * max(
-            high - low, 1)]),
-        "shapes": [*restricted, *marked.get("shapes", [])],
-        "annotations": marked.get("annotations", []),
-        "margin": _TWO_AXES,
-    }  # fmt: skip
-    return figure(traces, layout, theme, "There are no weighings and no water yet.")
-
-
 def trial_counts_and_duration(days: Rows, *, marks: Sequence[Mark] = (), theme: str = "light") -> go.Figure:
     """Trials (left) and minutes in the task (right) against the date, from rows of `DailySummary`."""
     chosen = columns(days).ordered("summary_date")
@@ -162,15 +92,15 @@ def trial_counts_and_duration(days: Rows, *, marks: Sequence[Mark] = (), theme: 
     x, n_trials, minutes = iso(when), chosen.numbers("day_trials"), chosen.numbers("day_minutes")
     traces: list[Trace] = []
     if chosen.n:
-        line = _line(
+        line = line_trace(
             x, n_trials, "trials", style.MAIN, "%{y:.0f} trials in %{customdata:.0f} session(s)", symbol="circle"
         )
         traces.append(line | {"customdata": chosen.numbers("day_sessions")})
     if np.isfinite(minutes).any():
-        traces.append(_line(x, minutes, "duration", style.SECOND, "%{y:.0f} min", symbol="square") | _RIGHT)
+        traces.append(line_trace(x, minutes, "duration", style.SECOND, "%{y:.0f} min", symbol="square") | ON_RIGHT)
     layout = {
-        "hovermode": "x unified", "xaxis": dates.axis(when, marks), "margin": _TWO_AXES,
-        "yaxis": _colored("Trials (count)", style.MAIN, range=[0, np.nanmax(n_trials, initial=0) + 50]),
+        "hovermode": "x unified", "xaxis": dates.axis(when, marks), "margin": ROOM_FOR_TWO,
+        "yaxis": colored_axis("Trials (count)", style.MAIN, range=[0, np.nanmax(n_trials, initial=0) + 50]),
         "yaxis2": second_axis("Duration (min)", style.SECOND, rangemode="tozero"),
     } | dates.lines(marks, when)  # fmt: skip
     return figure(traces, layout, theme, "There is no session with trials yet.")
@@ -191,17 +121,19 @@ def performance_and_reaction_time(
     x, easy, times = iso(when), chosen.numbers("day_performance_easy"), chosen.numbers("day_reaction_time")
     traces: list[Trace] = []
     if np.isfinite(easy).any():
-        line = _line(x, 100 * easy, "easy trials", style.MAIN, "%{y:.1f} % of easy trials, %{customdata:.1f} % of all",
-                     symbol="circle")  # fmt: skip
+        words = "%{y:.1f} % of easy trials, %{customdata:.1f} % of all"
+        line = line_trace(x, 100 * easy, "easy trials", style.MAIN, words, symbol="circle")
         traces.append(line | {"customdata": 100 * chosen.numbers("day_performance")})
     if np.isfinite(times).any():
         shown = np.where(times > 0, times, np.nan)
-        traces.append(_line(x, shown, "reaction time", style.SECOND, "median %{y:.2f} s", symbol="square") | _RIGHT)
+        traces.append(
+            line_trace(x, shown, "reaction time", style.SECOND, "median %{y:.2f} s", symbol="square") | ON_RIGHT
+        )
     marked = dates.lines(marks, when)
     drawn = thresholds.shapes(thresholds.thresholds(rules, "performance_easy", _TRAINED), scale=100)
     layout = {
-        "hovermode": "x unified", "xaxis": dates.axis(when, marks), "margin": _TWO_AXES,
-        "yaxis": _colored("Correct on easy trials (%)", style.MAIN, range=[0, 105]),
+        "hovermode": "x unified", "xaxis": dates.axis(when, marks), "margin": ROOM_FOR_TWO,
+        "yaxis": colored_axis("Correct on easy trials (%)", style.MAIN, range=[0, 105]),
         "yaxis2": second_axis("Median reaction time (s)", style.SECOND, **log_ticks(-1, 1)),
         "shapes": [*drawn, *marked.get("shapes", [])], "annotations": marked.get("annotations", []),
     }  # fmt: skip
@@ -259,7 +191,7 @@ def contrast_heatmap(
         "xaxis": dates.axis(when, marks),
         "yaxis": axis("Signed contrast (%)", type="category", showgrid=False),
         "coloraxis": {"cmin": 0, "cmax": 1, "colorbar": bar, "colorscale": style.diverging(theme)},
-        "margin": _TWO_AXES,
+        "margin": ROOM_FOR_TWO,
     } | dates.lines(marks, when)  # fmt: skip
     return figure(traces, layout, theme, "There are no choices at known contrasts yet.")
 
@@ -318,7 +250,7 @@ def fit_parameters(
         window = pooled.numbers(f"window_{name}")
         if np.isfinite(window).any():
             traces.append(
-                _line(iso(pooled.dates("session_date")), window, "pooled for the criteria", style.GREEN,
+                line_trace(iso(pooled.dates("session_date")), window, "pooled for the criteria", style.GREEN,
                       f"pooled sessions, %{{x|%d %b %Y}}<br>{title} %{{y:.3g}}", width=1.3)
                 | {"yaxis": yref, "legendgroup": "pooled", "showlegend": place == 0}
             )  # fmt: skip
@@ -332,73 +264,9 @@ def fit_parameters(
 
 
 _TRAINED = ("trained_1a", "trained_1b")
-_RIGHT = {"yaxis": "y2"}
-_TWO_AXES = {"r": 60}
 _PARAMETERS = (
     ("threshold", "Threshold (%)", [0, 100], "threshold"),
     ("bias", "Bias (%)", [-100, 100], "bias_size"),
     ("lapse_low", "Lapse low (0-1)", [0, 1], "lapse_low"),
     ("lapse_high", "Lapse high (0-1)", [0, 1], "lapse_high"),
 )
-
-
-def _line(
-    x: list[str], y: np.ndarray, name: str, color: str, words: str, *, dash: str = "solid", width: float = 1.8,
-    symbol: str = "", shape: str = "linear",
-) -> Trace:  # fmt: skip
-    made = {
-        "type": "scatter", "mode": "lines", "name": name, "x": x, "y": y, "hovertemplate": words + "<extra></extra>",
-        "line": {"color": color, "dash": dash, "width": width, "shape": shape},
-    }  # fmt: skip
-    return made | {"mode": "lines+markers", "marker": {"color": color, "symbol": symbol, "size": 5}} if symbol else made
-
-
-def _colored(title: str, color: str, **more: Any) -> dict[str, Any]:
-    return {"title": {"text": title, "font": {"color": color}}, "tickfont": {"color": color}} | more
-
-
-def _water_bars(days: Columns, waters: Columns, x: list[str]) -> list[Trace]:
-    """One trace for each water type, in the order of the lookup, volumes of one day and type added."""
-    if not waters.n:
-        parts = (("water_reward", "in sessions", style.BLUE), ("water_supplement", "outside sessions", style.TEAL))
-        return [
-            _bar(x, days.numbers(column), name, color)
-            for column, name, color in parts
-            if np.nansum(days.numbers(column)) > 0
-        ]
-    when, volumes, types = waters.dates("water_date"), waters.numbers("water_volume"), waters.texts("water_type")
-    order = list(style.WATERS)
-    names = sorted(set(types), key=lambda name: (order.index(name) if name in order else len(order), name))
-    traces = []
-    for name in names:
-        which = (types == name) & np.isfinite(volumes)
-        if which.any():
-            on, day = np.unique(when[which], return_inverse=True)
-            traces.append(_bar(iso(on), np.bincount(day, volumes[which]), name, style.water_color(name)))
-    return traces
-
-
-def _bar(x: list[str], y: np.ndarray, name: str, color: str) -> Trace:
-    return {
-        "type": "bar", "x": x, "y": y, "name": name, "marker": {"color": color, "line": {"width": 0}},
-        "hovertemplate": f"%{{y:.2f}} mL {name}<extra></extra>",
-    }  # fmt: skip
-
-
-def _stacked_height(traces: list[Trace]) -> float:
-    """The highest of the stacked bars (and of the water that is needed)."""
-    total: dict[str, float] = {}
-    for trace in traces:
-        if trace["type"] == "bar":
-            for day, volume in zip(trace["x"], np.nan_to_num(trace["y"]), strict=True):
-                total[day] = total.get(day, 0.0) + volume
-    needed = [np.nanmax(trace["y"]) for trace in traces if trace["name"] == "needed"]
-    return max([*total.values(), *needed], default=0.0)
-
-
-def _carried(when: np.ndarray, implants: Columns) -> np.ndarray:
-    """Weight of the implants on each day, g; of several the latest."""
-    since, weights = implants.dates("implant_date"), implants.numbers("implant_weight")
-    order = np.argsort(since)
-    place = np.searchsorted(since[order], when, side="right")
-    return np.append(0.0, weights[order])[place]

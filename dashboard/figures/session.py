@@ -39,8 +39,10 @@ def reaction_time_over_trials(
         outcome = _outcome(chosen)
         contrast = conventions.trial_signed_contrast(chosen)
         contrast = np.full(chosen.n, np.nan) if contrast is None else contrast
-        for words, color, symbol in _OUTCOMES[:2]:
+        for words, color, symbol in _OUTCOMES:
             which = (outcome == words) & np.isfinite(shown)
+            if not which.any():
+                continue
             traces.append(
                 {
                     "type": "scattergl" if chosen.n > 3000 else "scatter",
@@ -68,7 +70,7 @@ def reaction_time_over_trials(
     layout = {
         "height": height, "hovermode": "closest",
         "xaxis": axis("Trial number", rangemode="tozero"),
-        "yaxis": axis("Reaction time (s)", **log_ticks(-1, 2)),
+        "yaxis": axis("Reaction time (s)", **log_ticks(*_decades(times))),
     }  # fmt: skip
     return figure(traces, layout, theme, "There are no reaction times: no times of stimulus and response.")
 
@@ -88,9 +90,9 @@ def choices_and_rewards(trials: Rows, *, theme: str = "light", height: int = 280
     if right.size and np.isfinite(right).any():
         outcome = _outcome(chosen)
         number = np.arange(1, chosen.n + 1)
-        rows = np.where(right == 1, 1.08, np.where(right == 0, -0.08, 0.5))
         for words, color, symbol in _OUTCOMES:
             which = outcome == words
+            away = 0.2 if words == "wrong" else 0.1
             if which.any():
                 traces.append(
                     {
@@ -98,11 +100,11 @@ def choices_and_rewards(trials: Rows, *, theme: str = "light", height: int = 280
                         "mode": "markers",
                         "name": words,
                         "x": x[which],
-                        "y": rows[which],
+                        "y": np.where(right == 1, 1 + away, np.where(right == 0, -away, 0.5))[which],
                         "marker": {
                             "color": color,
                             "symbol": "line-ns-open" if symbol == "circle" else symbol,
-                            "size": 7,
+                            "size": 7 if symbol == "circle" else 5,
                             "line": {"width": 1, "color": color},
                         },
                         "customdata": number[which],
@@ -111,14 +113,15 @@ def choices_and_rewards(trials: Rows, *, theme: str = "light", height: int = 280
                 )
         prior = conventions.block_prior(chosen)
         if prior is not None:
+            steps = np.flatnonzero(np.append(True, prior[1:] != prior[:-1]) | (number == chosen.n))
             traces.append(
                 {
                     "type": "scatter",
                     "mode": "lines",
-                    "name": "P(stimulus right) of the block",
-                    "x": x,
-                    "y": 1 - prior,
-                    "line": {"color": style.GREY, "width": 1.5, "dash": "dash", "shape": "hv"},
+                    "name": "P(stimulus right)",
+                    "x": x[steps],
+                    "y": 1 - prior[steps],
+                    "line": {"color": style.GREY, "width": 2, "dash": "dash", "shape": "hv"},
                     "hovertemplate": "prior %{y:.2f} on the right<extra></extra>",
                 }  # fmt: skip
             )
@@ -126,7 +129,7 @@ def choices_and_rewards(trials: Rows, *, theme: str = "light", height: int = 280
             {
                 "type": "scatter",
                 "mode": "lines",
-                "name": f"choices to the right, last {RUNNING_CHOICES}",
+                "name": f"P(choice right), last {RUNNING_CHOICES}",
                 "x": x,
                 "y": running_mean(right, RUNNING_CHOICES),
                 "line": {"color": style.BLUE, "width": 2},
@@ -137,7 +140,7 @@ def choices_and_rewards(trials: Rows, *, theme: str = "light", height: int = 280
     layout: dict[str, Any] = {
         "height": height, "hovermode": "closest", "margin": {"r": 60},
         "xaxis": axis(title),
-        "yaxis": axis("P(right)", range=[-0.16, 1.16], tickvals=[-0.08, 0, 0.5, 1, 1.08],
+        "yaxis": axis("P(right)", range=[-0.26, 1.26], tickvals=[-0.15, 0, 0.5, 1, 1.15],
                       ticktext=["left", "0", "0.5", "1", "right"]),
     }  # fmt: skip
     if traces and np.nansum(volume) > 0:
@@ -198,7 +201,7 @@ def wheel_traces(
             continue
         at = np.asarray(times[start:stop]) - onset[row]
         turned = np.degrees(np.asarray(position[start:stop]) - np.interp(onset[row], times, position))
-        side = _SIDES[right[row]] if np.isfinite(right[row]) else ("no choice", style.GREY)
+        side = _SIDES[right[row]] if np.isfinite(right[row]) else _NO_SIDE
         label = side[0] if many else f"trial {ids[row] + 1}"
         shown = "" if contrast is None else f", {contrast[row]:g} %"
         traces.append(
@@ -210,7 +213,9 @@ def wheel_traces(
                 "name": label,
                 "legendgroup": label,
                 "showlegend": label not in seen,
-                "line": {"color": side[1] if many else style.nth(number).color, "width": 1.2 if many else 1.8},
+                "line": {"color": side[1], "dash": side[2], "width": 1.2}
+                if many
+                else {"color": style.nth(number).color, "dash": style.DASHES[number % 4], "width": 1.8},
                 "hovertemplate": f"trial {ids[row] + 1}{shown}, {side[0]}, {outcome[row]}<br>%{{x:.3f}} s: %{{y:.1f}}°"
                 "<extra></extra>",
             }  # fmt: skip
@@ -237,7 +242,7 @@ def wheel_traces(
     layout = {
         "height": height, "hovermode": "closest",
         "xaxis": axis("Time from stimulus onset (s)", range=[-before, after], zeroline=True),
-        "yaxis": axis("Wheel (degrees, counter-clockwise positive)", zeroline=True),
+        "yaxis": axis("Wheel (degrees, CCW positive)", zeroline=True),
     }  # fmt: skip
     return figure(traces, layout, theme, "There is no wheel around these trials.")
 
@@ -261,8 +266,10 @@ _OUTCOMES = (
     ("correct", style.CORRECT, "circle"),
     ("wrong", style.WRONG, "x"),
     ("no response", style.NO_RESPONSE, "circle-open"),
+    ("outcome unknown", style.GREY, "diamond"),
 )
-_SIDES = {1.0: ("choice right", style.RIGHT), 0.0: ("choice left", style.LEFT)}
+_SIDES = {1.0: ("choice right", style.RIGHT, "solid"), 0.0: ("choice left", style.LEFT, "dash")}
+_NO_SIDE = ("no choice", style.GREY, "dot")
 _WHEEL_EVENTS = {
     "first_movement_times": ("first movement", "circle-open"),
     "response_times": ("response", "x-open"),
@@ -285,10 +292,19 @@ def _trials(trials: Rows) -> Columns:
     return found
 
 
+def _decades(times: np.ndarray | None) -> tuple[int, int]:
+    """The powers of ten that hold all times; at least from 0.1 to 10 s."""
+    known = times[np.isfinite(times) & (times > 0)] if times is not None else np.empty(0)
+    if not known.size:
+        return -1, 1
+    low, high = np.log10([known.min(), known.max()])
+    return max(-3, min(-1, int(np.floor(low)))), min(3, max(1, int(np.ceil(high))))
+
+
 def _outcome(trials: Columns) -> np.ndarray:
-    """`correct`, `wrong`, `no response` or an empty text for every trial."""
+    """One of the words of `_OUTCOMES` for every trial."""
     correct = conventions.trial_correct(trials) if trials.n else None
-    words = np.full(trials.n, "", dtype=object)
+    words = np.full(trials.n, "outcome unknown", dtype=object)
     if correct is not None:
         words[correct == 1], words[correct == 0] = "correct", "wrong"
     if "choice" in trials:

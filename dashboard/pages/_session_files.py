@@ -120,8 +120,8 @@ def _files(found: Session, viewer: Viewer) -> Component:
         row = {
             "path": one["rel_path"],
             "size": one["file_size"],
-            "version": "read by default" if one["default_dataset"] else "another version",
-            "state": "here" if one["dataset_online"] else "missing",
+            "state": _state(one),
+            "registered": f"{one['registered']:%Y-%m-%d}",
             "qc": None if one["dataset_qc"] == "NOT_SET" else one["dataset_qc"],
         }
         if one["dataset_online"] and (one["is_public"] or not viewer.public):
@@ -133,13 +133,19 @@ def _files(found: Session, viewer: Viewer) -> Component:
          "filter": "agTextColumnFilter", "tooltipField": "path"},
         {"field": "size", "headerName": "Size (kB)", "width": 110, "type": "rightAligned",
          "valueFormatter": {"function": "d3.format(',.1f')(params.value / 1000)"}},
-        {"field": "version", "headerName": "Version", "width": 140, "filter": "agTextColumnFilter"},
-        {"field": "state", "headerName": "State", "width": 100, "filter": "agTextColumnFilter"},
+        {"field": "registered", "headerName": "Registered", "width": 120},
+        {"field": "state", "headerName": "State", "width": 150, "filter": "agTextColumnFilter"},
         {"field": "qc", "headerName": "QC", "width": 100, "cellRenderer": "Chip",
          "cellRendererParams": {"looks": _LOOKS}},
     ]  # fmt: skip
     hint = f"{size / 1e6:,.1f} MB; " + ("" if viewer.public else "click on a name to save the file")
     return shell.section(f"Files ({len(rows):,})", shell.grid("session-files", columns, rows), hint=hint.rstrip("; "))
+
+
+def _state(one: dict[str, Any]) -> str:
+    if not one["dataset_online"]:
+        return "missing"
+    return "" if one["default_dataset"] else "not the default version"
 
 
 def _below_session(path: str, found: Session) -> str:

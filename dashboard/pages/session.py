@@ -246,7 +246,7 @@ def _parameters(found: queries.Session) -> Component:
     if not rows:
         words = "The curves are not fitted yet." if found.fit is None else "No block has contrasts and choices."
         return shell.card(html.P(words, className="nj-hint"), title="Psychometric parameters")
-    heads = ["Block", "Trials", "Bias (%)", "Threshold (%)", "Lapse low", "Lapse high", "Log likelihood"]
+    heads = ["Block", "Trials", "Bias (%)", "Threshold (%)", "Lapse low", "Lapse high", "Log L"]
     words = html.Span("maximum likelihood ± standard error", className="nj-hint")
     table = shell.table(heads, rows, numbers=range(1, 7))
     return shell.card(table, *(html.P(note, className="nj-hint") for note in notes), title="Psychometric parameters",
