@@ -43,7 +43,9 @@ def drift_map(
     marks : time and name of vertical lines, e.g. the first and the last trial; those outside of `times` are left out.
     """
     if not np.size(rates):
-        return figure([], {"height": height}, theme, "There is no drift map: the spikes have no depths.")
+        return figure(
+            [], {"height": height}, theme, "There is no drift map: not computed yet, or spikes without depths."
+        )
     weights = np.asarray(rates, dtype=float)
     if value == "amp" and amps is not None:
         picture, label, unit, digits = _mean_amp(np.asarray(amps, dtype=float), weights), "Mean amplitude", "uV", 0

@@ -214,17 +214,13 @@ def _errors(errors: list[Problem], may: bool) -> Component:
     rows = []
     for one in errors:
         like = health.fragment(one.what)
-        button = _retry(one.where, like, "Retry") if may else ""
-        words = html.Div(
-            [html.Div(one.what), html.Div(f"for example {one.example}", className="nj-hint")],
-            style={"whiteSpace": "normal", "overflowWrap": "anywhere", "minWidth": 260, "maxWidth": 900},
-        )
-        rows.append([f"{one.count:,}", one.where, words, button])
-    table = shell.table(["Jobs", "Table", "Message", ""], rows, numbers=(0,))
+        title = html.Div([shell.chip(f"{one.count:,}", "red"), html.Strong(f" {one.where}")])
+        words = [title, html.Div(one.what), html.Div(f"for example {one.example}", className="nj-hint")]
+        rows.append(html.Li([html.Div(words), _retry(one.where, like, "Retry") if may else None]))
     everything = _retry("", "", "Retry all failed jobs") if may else html.Span(
         f"A {MAY_RETRY} can give failed jobs back to the workers.", className="nj-hint"
     )  # fmt: skip
-    return shell.card(table, html.Div(everything, className="nj-actions", style={"marginTop": 8}))
+    return shell.card(html.Ul(rows, className="nj-errors"), html.Div(everything, className="nj-actions"))
 
 
 def _retry(table: str, like: str, label: str) -> Component:

@@ -19,8 +19,8 @@ SILENT, REFUSED = "probe00", "probe01"
 """Of the session ODD: a probe without sorted spikes, and one whose spikes cannot be read."""
 TUNED, GOOD_UNITS = 3, 6
 """The unit of the FULL session that fires more after stimuli on the right; how many units there were made to pass."""
-SORTING = "probe00/spare"
-"""A second sorting of the FULL session."""
+SORTINGS = ("probe00", "probe00/pykilosort")
+"""Of the first probe of the FULL session; the second is the default, and the one of which all is known."""
 SECONDS = 300.0
 
 
@@ -63,11 +63,11 @@ def _write_full(folder: Path) -> None:
              responses=(tuned,) if number == TUNED else ())
         for number in range(GOOD_UNITS)
     ]  # fmt: skip
-    drawn = simulate_insertion(trials, 10, 21, duration=SECONDS, track="posterior")
+    drawn = simulate_insertion(trials, 10, 21, duration=SECONDS)
     one = simulate_insertion(trials, seed=22, duration=SECONDS, units=[*units, *drawn.units], drift=40.0)
     other = simulate_insertion(trials, 8, 23, duration=SECONDS, track="anterior", drift=-20.0)
     write_insertion(folder, one, "probe00")
-    write_insertion(folder, simulate_insertion(trials, 5, 24, duration=SECONDS), "probe00", f"alf/{SORTING}")
+    write_insertion(folder, simulate_insertion(trials, 5, 24, duration=SECONDS), "probe00", f"alf/{SORTINGS[0]}")
     write_insertion(folder, other, "probe01")
     write_probes(folder, {"probe00": one, "probe01": other})
     for band, seconds in (("ap", 0.2), ("lf", 4.0)):
