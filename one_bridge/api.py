@@ -331,7 +331,8 @@ class ONE(OldCalls, Descriptions, Aggregates, Tables, One):
         if datasets.empty:
             return []
         ids = [str(one) for one in datasets.index.get_level_values("id")]
-        here = self._aggregate_copies(datasets) if "relation" in datasets else copies.locate(ids, self._mirror)
+        locate = copies.locate_aggregates if "relation" in datasets else copies.locate
+        here = locate(ids, self._mirror)
         files: list[ALFPath | None] = []
         for dataset_id, row in zip(ids, datasets.to_dict("records"), strict=True):
             copy = here.get(dataset_id)

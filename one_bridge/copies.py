@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import datajoint as dj
+import pyarrow as pa
 
 from one_bridge.matching import by_ids
 from one_bridge.terms import online
@@ -46,14 +47,26 @@ def locate(dataset_ids: Iterable[object], elsewhere: Path | None = None) -> dict
     """
     records = online() & by_ids("dataset_id", dataset_ids)
     columns = ("dataset_id", "repository", "file_path", "record_size", "modified_ns", "record_hash")
+    return _there(fetch_columns(records, *columns, order_by="dataset_id, repository"), elsewhere)
+
+
+def locate_aggregates(aggregate_ids: Iterable[object], elsewhere: Path | None = None) -> dict[str, Copy]:
+    """The same of files over many sessions."""
+    rows = data.Aggregate() & by_ids("aggregate_id", aggregate_ids)
+    columns = ("aggregate_id", "repository", "aggregate_path", "aggregate_size", "aggregate_modified_ns",
+               "aggregate_hash")  # fmt: skip
+    return _there(fetch_columns(rows, *columns), elsewhere)
+
+
+def _there(rows: pa.Table, elsewhere: Path | None) -> dict[str, Copy]:
+    """Of identifier, repository, path, size, time of change and md5 the first that is a file below its root."""
     roots = local_roots()
     found: dict[str, Copy] = {}
-    for row in fetch_columns(records, *columns, order_by="dataset_id, repository").to_pylist():
-        for root in filter(None, (elsewhere, roots.get(row["repository"]))):
-            path = root / row["file_path"]
-            if row["dataset_id"] not in found and path.is_file() and path.resolve().is_relative_to(root.resolve()):
-                copy = Copy(root, path, row["record_size"], row["modified_ns"], row["record_hash"].strip())
-                found[row["dataset_id"]] = copy
+    for identifier, repository, path, size, modified_ns, md5 in zip(*rows.to_pydict().values(), strict=True):
+        for root in filter(None, (elsewhere, roots.get(repository))):
+            file = root / path
+            if identifier not in found and file.is_file() and file.resolve().is_relative_to(root.resolve()):
+                found[identifier] = Copy(root, file, size, modified_ns, md5.strip())
     return found
 
 

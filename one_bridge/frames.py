@@ -19,12 +19,15 @@ _EMPTY = {
     "insertions": pd.DataFrame(columns=["eid", "id", "name", "serial", "model", "qc"])
     .astype({"qc": QC_TYPE})
     .set_index(["eid", "id"]),
+    "aggregates": EMPTY_DATASETS_FRAME.droplevel("eid").assign(
+        default_revision=pd.Series(dtype=bool), relation=pd.Series(dtype=str), identifier=pd.Series(dtype=str)
+    ),
 }
 _TYPES = {"date": pa.date32(), "number": pa.uint16(), "file_size": pa.uint64()}
 
 
 def table(name: str, rows: pa.Table, marks: Mapping[str, Any] | None = None) -> pa.Table:
-    """A table of the client (sessions, datasets, insertions) as it is written to parquet.
+    """A table of the client (sessions, datasets, insertions, aggregates) as it is written to parquet.
 
     Parameters
     ----------

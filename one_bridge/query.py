@@ -32,8 +32,8 @@ from pipeline.schemas import acquisition, data
 
 __all__ = [
     "CHANNEL_TERMS", "DATASET_TERMS", "INSERTION_TERMS", "SESSION_KEY", "SESSION_TERMS", "InvalidQuery", "Reading",
-    "by_ids", "channels", "dataset_rows", "datasets", "insertion_rows", "insertions", "one_of", "online",
-    "paths_of_datasets", "session_rows", "sessions", "trajectories", "vocabulary",
+    "aggregate_rows", "aggregates", "by_ids", "channels", "dataset_rows", "datasets", "insertion_rows", "insertions",
+    "one_of", "online", "paths_of_datasets", "session_rows", "sessions", "trajectories", "vocabulary",
 ]  # fmt: skip
 
 
@@ -205,6 +205,36 @@ def insertion_rows(query: dj.Table | None = None) -> pa.Table:
         "qc": rows["insertion_qc"],
     }
     return pa.table(found).sort_by([("eid", "ascending"), ("id", "ascending")])
+
+
+def aggregates(relation: str | None = None) -> dj.Table:
+    """The files over many sessions, or those over one relation (`subjects`, `tags` …; case does not count).
+
+    Returns
+    -------
+    data.Aggregate, restricted.
+    """
+    found = data.Aggregate()
+    if relation is None:
+        return found
+    known = vocabulary(found, "aggregate_relation")
+    return found & one_of("aggregate_relation", [one for one in known if one == relation.casefold()])
+
+
+def aggregate_rows(query: dj.Table | None = None) -> pa.Table:
+    """Files over many sessions by identifier.
+
+    Returns
+    -------
+    Columns id, rel_path (below the root), file_size (byte), hash (md5), exists, qc, default_revision, relation (in
+    lower case), identifier (e.g. lab/subject).
+    """
+    columns = ("aggregate_id", "aggregate_path", "aggregate_size", "aggregate_hash", "aggregate_qc",
+               "aggregate_default", "aggregate_relation", "aggregate_identifier")  # fmt: skip
+    rows = fetch_columns(data.Aggregate() if query is None else query, *columns)
+    names = ["id", "rel_path", "file_size", "hash", "qc", "default_revision", "relation", "identifier"]
+    rows = rows.rename_columns(names).append_column("exists", pa.array([True] * rows.num_rows, pa.bool_()))
+    return rows.sort_by("id")
 
 
 def _split(terms: Mapping[str, Any] | None, own: Mapping[str, Term]) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -13,6 +13,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+from ingest.scan import AGGREGATES
 from one_bridge.server import values
 from one_bridge.server.shapes import BadInput, NotFound, table
 from pipeline.database.threads import Database
@@ -24,7 +25,7 @@ _ADDRESS = re.compile(
     r"(?P<lab>\w+)/Subjects/(?P<subject>[\w.-]+)/(?P<date>\d{4}-\d{2}-\d{2})/(?P<number>\d{1,3})/(?P<path>.+)"
 )
 _UUID_IN_NAME = re.compile(
-    r"\.([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})(?=\.[^.]+$)", re.IGNORECASE
+    r"\.([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})(?=\.[^./]+$)", re.IGNORECASE
 )
 _IMAGES = {b"\x89PNG\r\n\x1a\n": "png", b"\xff\xd8\xff": "jpg", b"GIF87a": "gif", b"GIF89a": "gif"}
 
@@ -82,41 +83,54 @@ def find_dataset(roots: Roots, address: str) -> Path:
 
     Parameters
     ----------
-    address : lab/Subjects/subject/date/number/path, with the uuid of the dataset before the last suffix or without.
+    address : lab/Subjects/subject/date/number/path, or aggregates/…, with the uuid of the dataset before the last
+        suffix or without.
 
     Raises
     ------
     NotFound : no such dataset, or no copy of it on this computer.
     """
-    match = _ADDRESS.fullmatch(address)
-    if match is None:
-        raise NotFound
-    database = roots.database
-    folder, _, name = match["path"].rpartition("/")
-    given = _UUID_IN_NAME.search(name)
-    plain = _UUID_IN_NAME.sub("", name)
-    wanted: dict[str, Any] = {
-        "lab": match["lab"],
-        "subject": match["subject"],
-        "session_number": int(match["number"]),
-        "rel_path": f"{folder}/{plain}" if folder else plain,
-    }
-    if given:
-        wanted["dataset_id"] = given[1].lower()
+    given = _UUID_IN_NAME.search(address)
+    plain = _UUID_IN_NAME.sub("", address)
     try:
         values.printable(address)
-        wanted["session_date"] = values._date(match["date"], "")
     except ValueError:
         raise NotFound from None
-    condition = values.key_condition(list(wanted), [list(wanted.values())], database.backend)
-    copies = table("data.FileRecord") & {"file_state": "online"}
-    rows = database.select((table("data.Dataset") & condition) * copies.proj("file_path"), ["repository", "file_path"])
+    find = _copies_of_aggregate if plain.startswith(f"{AGGREGATES}/") else _copies_of_dataset
+    rows = find(roots.database, plain, given and given[1].lower())
     local = roots.local()
     for row in rows:
         root = local.get(row["repository"])
         if root is not None and (path := _inside(root, root / row["file_path"])):
             return path
     raise NotFound
+
+
+def _copies_of_dataset(database: Database, address: str, identifier: str | None) -> list[dict[str, Any]]:
+    match = _ADDRESS.fullmatch(address)
+    if match is None:
+        raise NotFound
+    wanted: dict[str, Any] = {
+        "lab": match["lab"],
+        "subject": match["subject"],
+        "session_number": int(match["number"]),
+        "rel_path": match["path"],
+    }
+    if identifier:
+        wanted["dataset_id"] = identifier
+    try:
+        wanted["session_date"] = values._date(match["date"], "")
+    except ValueError:
+        raise NotFound from None
+    condition = values.key_condition(list(wanted), [list(wanted.values())], database.backend)
+    copies = table("data.FileRecord") & {"file_state": "online"}
+    return database.select((table("data.Dataset") & condition) * copies.proj("file_path"), ["repository", "file_path"])
+
+
+def _copies_of_aggregate(database: Database, address: str, identifier: str | None) -> list[dict[str, Any]]:
+    wanted = {"aggregate_path": address} | ({"aggregate_id": identifier} if identifier else {})
+    rows = table("data.Aggregate") & values.key_condition(list(wanted), [list(wanted.values())], database.backend)
+    return database.select(rows.proj("repository", file_path="aggregate_path"), ["repository", "file_path"])
 
 
 def save_image(roots: Roots, content: bytes) -> str:

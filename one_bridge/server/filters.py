@@ -15,7 +15,9 @@ from typing import Any
 import datajoint as dj
 
 from one_bridge import query
+from one_bridge.matching import truth
 from one_bridge.server import conditions, values
+from one_bridge.server.endpoints import ENDPOINTS
 from one_bridge.server.literals import LONGEST_LIST, LOOKUPS, json_matches, parse_django, value_of
 from one_bridge.server.shapes import BadInput, Endpoint, Field, NotFound, table
 from pipeline.database.threads import Database
@@ -53,6 +55,15 @@ def known_parameters(endpoint: Endpoint) -> dict[str, Field]:
     found.setdefault("id", Field("id"))
     found["django"] = Field("django")
     return found
+
+
+def asked(endpoint: Endpoint, parameters: Mapping[str, str]) -> Endpoint:
+    """The endpoint whose records a query string is about: `aside`, if it asks for those without a session."""
+    if not endpoint.aside or "session__isnull" not in parameters.get("django", ""):
+        return endpoint
+    without = [negate != truth(value) for negate, path, value in parse_django(parameters["django"])
+               if path == "session__isnull"]  # fmt: skip
+    return ENDPOINTS[endpoint.aside] if any(without) else endpoint
 
 
 def restricted(endpoint: Endpoint, parameters: Mapping[str, str], database: Database) -> conditions.Listed:

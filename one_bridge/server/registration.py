@@ -12,11 +12,12 @@ from typing import Any
 
 from ingest import identity
 from one_bridge.server import values
+from one_bridge.server.completing import SESSION
 from one_bridge.server.endpoints import DATASETS
 from one_bridge.server.files import Roots
 from one_bridge.server.serialise import Serialiser
 from one_bridge.server.shapes import BadInput, Field, Refused, table
-from one_bridge.server.writing import SESSION, body_text
+from one_bridge.server.writing import body_text
 from pipeline import alf
 from pipeline.database.threads import Database
 

@@ -74,6 +74,11 @@ def false(_: Row) -> bool:
     return False
 
 
+def true(_: Row) -> bool:
+    """What is registered is there."""
+    return True
+
+
 def session_start(row: Row) -> str:
     """Local start of a session. Clients take the date of the session's path from it, so it never has another."""
     date = row["session_date"].isoformat()
@@ -104,16 +109,16 @@ def dataset_url(row: Row) -> str:
     return f"/datasets/{row['dataset_id']}"
 
 
-def file_name(row: Row) -> str:
-    """Name of the file of a dataset."""
-    return row["rel_path"].rsplit("/", 1)[-1]
+def last_part(name: str) -> Callable[[Row], str]:
+    """Name of the file whose path is in a column."""
+    return lambda row: row[name].rsplit("/", 1)[-1]
 
 
-def file_name_sql(backend: str) -> str:
-    """The name of the file, in SQL."""
-    if backend == "postgresql":
-        return "REGEXP_REPLACE(rel_path, '^.*/', '')"
-    return "SUBSTRING_INDEX(rel_path, '/', -1)"
+def last_part_sql(name: str) -> Callable[[str], str]:
+    """The same in SQL."""
+    return lambda backend: (
+        f"REGEXP_REPLACE({name}, '^.*/', '')" if backend == "postgresql" else f"SUBSTRING_INDEX({name}, '/', -1)"
+    )
 
 
 def is_of_probe(insertion: Row, dataset: Row) -> bool:
@@ -146,11 +151,23 @@ def data_url(row: Row) -> str:
 
     As in Alyx nothing is quoted: clients take the path of the file from it, `#revision#` included.
     """
-    folder, _, name = row["rel_path"].rpartition("/")
-    stem, _, suffix = name.rpartition(".")
     session = f"{row['lab']}/Subjects/{row['subject']}/{row['session_date']}/{row['session_number']:03d}"
-    parts = [session, folder, f"{stem}.{row['dataset_id']}.{suffix}"]
-    return f"{DATA}/{'/'.join(part for part in parts if part)}"
+    return _data_url(f"{session}/{row['rel_path']}", row["dataset_id"])
+
+
+def aggregate_url(row: Row) -> str:
+    """The same for a file over many sessions."""
+    return _data_url(row["aggregate_path"], row["aggregate_id"])
+
+
+def folder_of_aggregate(row: Row) -> str:
+    """The folder of a file over many sessions, without the revision."""
+    return "/".join(part for part in row["aggregate_path"].split("/")[:-1] if not part.startswith("#"))
+
+
+def _data_url(path: str, identifier: str) -> str:
+    stem, _, suffix = path.rpartition(".")
+    return f"{DATA}/{stem}.{identifier}.{suffix}"
 
 
 def record_url(row: Row) -> str | None:

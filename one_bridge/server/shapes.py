@@ -117,6 +117,7 @@ class Endpoint:
     search, terms : the function of `one_bridge.query` that filters, and parameter -> its term.
     dates : the column of time that `?date_range=` looks at, where the query core does not.
     order : of lists.
+    aside : the endpoint that has the records without a session, which are asked for by `django=session__isnull,True`.
     verbs : what can be done.
     write, delete : the role that it takes.
     create, update : what is done beyond setting columns; see `one_bridge.server.writing`.
@@ -136,6 +137,7 @@ class Endpoint:
     terms: Mapping[str, str] = field(default_factory=dict)
     dates: str = ""
     order: tuple[str, ...] = ()
+    aside: str = ""
     verbs: tuple[Verb, ...] = ("list", "read", "create", "update", "delete")
     write: str = "member"
     delete: str = "manager"

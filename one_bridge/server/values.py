@@ -220,3 +220,8 @@ def key_condition(columns: Sequence[str], rows: Sequence[Sequence[Any] | Mapping
         "(" + " AND ".join(f"{c} = {literal(v, backend)}" for c, v in zip(columns, row, strict=True)) + ")"
         for row in values
     )
+
+
+def restriction(key: Mapping[str, Any], backend: str) -> str:
+    """SQL that selects the rows with these values."""
+    return key_condition(list(key), [list(key.values())], backend)

@@ -1,4 +1,4 @@
-"""Protects data.Aggregate: it is what lies below `aggregates/`, its newest versions are the default, damage is named."""
+"""Protects data.Aggregate: it is what lies below `aggregates/`, its newest versions are default, damage is named."""
 
 from __future__ import annotations
 

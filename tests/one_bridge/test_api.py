@@ -19,7 +19,7 @@ from one_bridge import ONE, cache, copies, curation
 from pipeline.errors import InvalidData, NeurojointError
 from pipeline.schemas import acquisition, data
 from tests.conftest import empty_tables
-from tests.one_bridge.trees import File, Session, build, dataset_id, locate
+from tests.one_bridge.trees import File, Session, build, dataset_id, locate, over_sessions
 
 NAMES = (
     "_ibl_trials.choice.npy", "trials.choice.npy", "_ibl_trials.intervals.npy", "spikes.times.npy",
@@ -420,20 +420,24 @@ def test_tables_and_sessions_meet(database, tmp_path):
         one.table("data.Dataset", uuid.UUID(int=0, version=4))
 
 
-def test_aggregates_are_files_of_the_data_root(database, tmp_path):
+def test_aggregates_are_files_of_the_data_root(database, tmp_path, caplog):
     build(tmp_path / "data", [Session()])
-    for revision in ("", "#2022-01-01#"):
-        folder = tmp_path / "data/aggregates/Subjects/simlab/KS014" / revision
-        folder.mkdir(parents=True, exist_ok=True)
-        pd.DataFrame({"day": [len(revision)]}).to_parquet(folder / "_ibl_subjectTraining.table.pqt")
+    over_sessions(tmp_path / "data")
     one = ONE()
-    found = one.list_aggregates("subjects", "KS014")
-    assert found["rel_path"].tolist() == [
-        "aggregates/Subjects/simlab/KS014/#2022-01-01#/_ibl_subjectTraining.table.pqt"
-    ]
+    newest = "aggregates/Subjects/simlab/KS014/#2022-01-01#/_ibl_subjectTraining.table.pqt"
+    assert one.list_aggregates("SUBJECTS", "KS014")["rel_path"].tolist() == [newest]
     assert one.load_aggregate("subjects", "KS014", "_ibl_subjectTraining.table")["day"].tolist() == [12]
-    with pytest.raises(ALFObjectNotFound):
-        one.load_aggregate("subjects", "KS099", "_ibl_subjectTraining.table")
+    assert one.load_aggregate("subjects", "KS014", "_ibl_subjectTraining.table", "2021")["day"].tolist() == [0]
+    for identifier in ("KS099", "simlab/KS014$x"):
+        with pytest.raises(ALFObjectNotFound):
+            one.load_aggregate("subjects", identifier, "_ibl_subjectTraining.table")
+    (tmp_path / "data" / newest).write_bytes(b"other")
+    with caplog.at_level(logging.WARNING):
+        one.load_aggregate("subjects", "KS014", download_only=True)
+    assert f"local file size mismatch on dataset: {newest}" in caplog.text
+    (tmp_path / "data" / newest).unlink()
+    with pytest.raises(ALFObjectNotFound, match="on disk"):
+        one.load_aggregate("subjects", "KS014")
 
 
 def test_what_was_loaded_is_recorded(database, tmp_path, monkeypatch):

@@ -10,18 +10,19 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import requests
-from one.alf.exceptions import ALFObjectNotFound, AlyxSubjectNotFound
+from one.alf.exceptions import ALFMultipleCollectionsFound, ALFObjectNotFound, AlyxSubjectNotFound
 from one.api import ONE as ClientONE
 from one.registration import RegistrationClient
 
-from one_bridge import client_config
+from one_bridge import ONE, client_config
 from pipeline import atlas
 from pipeline.database.bulk import insert_many
 from pipeline.schemas import acquisition, action, data, ephys, lab, subject
 from tests.one_bridge.serving import PASSWORD, Served
-from tests.one_bridge.trees import File, Session, build, dataset_id, locate
+from tests.one_bridge.trees import File, Session, build, dataset_id, locate, over_sessions
 
 FIRST = Session(
     subject="KS014",
@@ -436,3 +437,36 @@ def test_regions_of_the_brain(one):
     assert [row["id"] for row in one.alyx.rest("brain-regions", "list", acronym="vpm")] == [733]
     with pytest.raises(ValueError):
         one.alyx.rest("brain-regions", "create", data={"acronym": "X"})
+
+
+def test_aggregates_are_those_of_the_class(one, served, tmp_path):
+    """`list_aggregates` and `load_aggregate` of the client and of our class give one answer."""
+    over_sessions(served.root)
+    ours = ONE()
+    name = "_ibl_subjectTraining.table.pqt"
+    for arguments in (
+        ("subjects",), ("Subjects", "KS014"), ("subjects", "lab/ZM"), ("tags", "r.1"), ("tags",), ("projects",),
+        ("subjects", None, "*Training*"), ("subjects", "KS014", name, "2022-01-01"), ("subjects", None, "*.npy"),
+        ("subjects", "KS014", {"object": "subjectTraining"}, "2021*"),
+    ):  # fmt: skip
+        found, expected = ours.list_aggregates(*arguments), one.list_aggregates(*arguments)
+        assert found["rel_path"].tolist() == expected["rel_path"].tolist(), arguments
+        shared = [column for column in expected if column in found]
+        assert {"file_size", "hash", "exists", "qc", "relation", "identifier"} <= set(shared) or expected.empty
+        if len(expected):
+            pd.testing.assert_frame_equal(found[shared], expected[shared])
+    for revision, day in ((None, 12), ("2021-01-01", 0), ("2022-01-01", 12)):
+        theirs = one.load_aggregate("subjects", "KS014", name, revision)
+        assert (
+            theirs["day"].tolist() == ours.load_aggregate("subjects", "KS014", name, revision)["day"].tolist() == [day]
+        )
+    for which in (one, ours):
+        with pytest.raises(ALFMultipleCollectionsFound):
+            which.load_aggregate("subjects", "simlab")
+        with pytest.raises(ALFObjectNotFound):
+            which.load_aggregate("subjects", "KS099")
+    (record,) = one.alyx.rest("datasets", "list", django="session__isnull,True", name=name, revision="2022-01-01")
+    assert one.alyx.rest("datasets", "read", id=record["id"]) == record
+    assert record["session"] is None and record["file_records"][0]["exists"]
+    assert len(one.alyx.rest("datasets", "list", django="session__isnull,False")) == 8
+    assert one.alyx.rest("aggregates", "list", relation="tags")[0]["qc"] == "NOT_SET"

@@ -8,8 +8,11 @@ import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import datajoint as dj
 import numpy as np
+import pandas as pd
 
+from ingest import aggregates, writing
 from pipeline import alf, atlas
 from pipeline.database.bulk import insert_many
 from pipeline.schemas import acquisition, data, ephys, histology, lab, subject
@@ -124,6 +127,15 @@ def locate(session: Session, label: str, acronyms: list[str | None]) -> None:
         histology.ChannelLocation.Region,
         key | {"region_id": list(counts), "region_channels": list(counts.values())},
     )
+
+
+def over_sessions(root: Path) -> None:
+    """Write files over many sessions, in two versions for one mouse, and register them; `day` tells them apart."""
+    for folder in ("Subjects/simlab/KS014", "Subjects/simlab/KS014/#2022-01-01#", "Subjects/simlab/ZM_1", "Tags/r.1"):
+        path = root / "aggregates" / folder / "_ibl_subjectTraining.table.pqt"
+        path.parent.mkdir(parents=True)
+        pd.DataFrame({"day": [12 if "#" in folder else 0]}).to_parquet(path)
+    aggregates.register(writing.Writer(dj.conn(), dry_run=False), "local", root)
 
 
 def _datasets(root: Path, files: list[tuple[Session, File]]) -> None:

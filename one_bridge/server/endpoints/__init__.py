@@ -8,7 +8,7 @@ from __future__ import annotations
 from one_bridge.server.endpoints.animals import NOTES, RESTRICTION, SUBJECTS, SURGERIES, WATER, WEIGHINGS
 from one_bridge.server.endpoints.brain import BRAIN_REGIONS, CHANNELS, TRAJECTORIES
 from one_bridge.server.endpoints.names import LABS, LOCATIONS, NAMES, USERS
-from one_bridge.server.endpoints.recordings import DATASETS, FILES, INSERTIONS, SESSIONS
+from one_bridge.server.endpoints.recordings import AGGREGATES, DATASETS, FILES, INSERTIONS, SESSIONS
 from one_bridge.server.shapes import Endpoint
 
 _ALL = (
@@ -18,6 +18,7 @@ _ALL = (
     CHANNELS,
     BRAIN_REGIONS,
     DATASETS,
+    AGGREGATES,
     FILES,
     SUBJECTS,
     WEIGHINGS,

@@ -143,8 +143,8 @@ DATASETS = Endpoint(
     (
         made("id", say.column("dataset_id"), "dataset_id"),
         url("datasets", "dataset_id"),
-        Field("name", "rel_path", say=say.file_name, needs=("rel_path",), sql=say.file_name_sql, among=_file_names,
-              write=False),
+        Field("name", "rel_path", say=say.last_part("rel_path"), needs=("rel_path",), among=_file_names,
+              sql=say.last_part_sql("rel_path"), write=False),
         made("created_by", say.nothing),
         field("created_datetime", "registered", "time", write=False),
         field("dataset_type", to=("data.DatasetType", "name")),
@@ -190,8 +190,50 @@ DATASETS = Endpoint(
     | {"experiment_number": "number", "date": "date_range", "qc": "dataset_qc", "default": "default",
        "id": "dataset_id"},
     order=(*SESSION, "rel_path"),
+    aside="aggregates",
     verbs=("list", "read", "update", "delete"),
 )  # fmt: skip
+
+AGGREGATES = Endpoint(
+    "aggregates",
+    "Aggregate",
+    "data.Aggregate",
+    ("aggregate_id",),
+    (
+        made("id", say.column("aggregate_id"), "aggregate_id"),
+        made("url", say.url("datasets", ["aggregate_id"]), "aggregate_id"),
+        Field("name", "aggregate_path", filter="iexact", say=say.last_part("aggregate_path"), needs=("aggregate_path",),
+              sql=say.last_part_sql("aggregate_path"), write=False),
+        Field("collection", "aggregate_path", filter="icontains", say=say.folder_of_aggregate,
+              needs=("aggregate_path",), write=False),
+        Field("session", "aggregate_id", say=say.nothing, sql=lambda _: "NULL", write=False),
+        field("relation", "aggregate_relation", filter="iexact", write=False),
+        field("identifier", "aggregate_identifier", filter="icontains", write=False),
+        Field("revision", "aggregate_revision", filter="iexact", say=say.or_none("aggregate_revision"),
+              needs=("aggregate_revision",), write=False),
+        field("default_dataset", "aggregate_default", "bool", "exact", write=False),
+        field("created_datetime", "aggregate_registered", "time", write=False),
+        field("file_size", "aggregate_size", "int", write=False),
+        field("hash", "aggregate_hash", filter="exact", write=False),
+        field("qc", "aggregate_qc", choices=QC, filter="exact"),
+        made("data_url", say.aggregate_url, "aggregate_path", "aggregate_id"),
+        field("data_repository", "repository", filter="iexact", write=False),
+        made("data_repository_path", say.nothing_text),
+        made("relative_path", say.column("aggregate_path"), "aggregate_path"),
+        made("exists", say.true),
+        made("dataset_type", say.nothing),
+        made("created_by", say.nothing),
+        made("version", say.nothing),
+        made("tags", say.nothing_list),
+    ),
+    nested=(
+        Nested("file_records", "aggregates", "aggregate_id", "aggregate_id",
+               ("data_repository", "data_repository_path", "relative_path", "data_url", "exists"), detail=False),
+    ),
+    order=("aggregate_path",),
+    verbs=("list", "read", "update"),
+)  # fmt: skip
+"""Datasets over many sessions: records as those of datasets."""
 
 FILES = Endpoint(
     "files",

@@ -1,0 +1,76 @@
+"""Errors as answers, all in Alyx's shape: what the client did wrong is 400 to 429, a lost database 503."""
+
+from __future__ import annotations
+
+import logging
+
+import datajoint as dj
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse, Response
+from starlette.exceptions import HTTPException
+
+from one_bridge.query import InvalidQuery
+from one_bridge.server.auth import TooMany
+from one_bridge.server.shapes import BadInput, NotFound, Refused
+from one_bridge.server.wire import answer
+from pipeline import errors
+
+logger = logging.getLogger(__name__)
+
+
+def add_handlers(app: FastAPI) -> None:
+    """Answer every exception that a route can raise."""
+
+    @app.exception_handler(HTTPException)
+    async def plain(_: Request, error: HTTPException) -> Response:
+        body = {"detail": str(error.detail), "status_code": error.status_code}
+        return JSONResponse(body, error.status_code, error.headers)
+
+    @app.exception_handler(BadInput)
+    async def bad_input(_: Request, error: BadInput) -> Response:
+        return answer(error.problems | {"status_code": 400}, 400)
+
+    @app.exception_handler(InvalidQuery)
+    async def invalid_query(_: Request, error: InvalidQuery) -> Response:
+        return answer({"detail": str(error), "status_code": 400}, 400)
+
+    @app.exception_handler(NotFound)
+    async def not_found(_: Request, error: NotFound) -> Response:
+        return answer({"detail": str(error) or "Not found.", "status_code": 404}, 404)
+
+    @app.exception_handler(Refused)
+    async def refused(_: Request, error: Refused) -> Response:
+        return answer(error.body or {"detail": str(error), "status_code": 403}, 403)
+
+    @app.exception_handler(TooMany)
+    async def too_many(_: Request, error: TooMany) -> Response:
+        body = {"detail": f"{error} Expected available in {error.wait:.0f} seconds.", "status_code": 429}
+        return JSONResponse(body, 429, {"Retry-After": f"{error.wait + 1:.0f}"})
+
+    async def other(request: Request, error: Exception) -> Response:
+        if isinstance(error, errors.DatabaseUnavailable) or errors.is_connection_error(error):
+            logger.warning("%s", errors.explain(error))
+            body = {"detail": "The database cannot be reached at the moment.", "status_code": 503}
+            return JSONResponse(body, 503, {"Retry-After": "1"})
+        if isinstance(error, errors.NeurojointError):
+            return answer({"detail": str(error), "status_code": 400}, 400)
+        if _is_of_data(error):
+            return answer({"detail": "The database refuses a value of this request.", "status_code": 400}, 400)
+        logger.error("%s %s", request.method, request.url.path, exc_info=error)
+        return answer({"detail": "Internal server error; see the log of the server.", "status_code": 500}, 500)
+
+    import psycopg2
+    import pymysql
+
+    # Not only for Exception: what is caught there is answered too, but also raised again for the log of uvicorn.
+    for kind in (errors.NeurojointError, psycopg2.Error, pymysql.Error, dj.DataJointError, OSError, Exception):
+        app.add_exception_handler(kind, other)
+
+
+def _is_of_data(error: BaseException) -> bool:
+    """Does the database refuse a value (too long, out of range, no such name, two of the same)?"""
+    names = {cls.__name__ for cls in type(error).__mro__}
+    modules = {cls.__module__.split(".")[0] for cls in type(error).__mro__}
+    return bool(modules & {"psycopg2", "pymysql", "datajoint"}) and bool(
+        names & {"DataError", "IntegrityError", "DuplicateError", "QueryCanceled"}
+    )

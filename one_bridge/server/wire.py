@@ -1,0 +1,108 @@
+"""Requests read and answers written: bodies within limits, query strings, senders, addresses of pages, JSON."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from fastapi import Request, Response
+from starlette.exceptions import HTTPException
+
+from one_bridge.server.shapes import BadInput
+
+LARGEST_BODY = 16 << 20  # byte
+
+
+async def body(request: Request) -> dict[str, Any]:
+    """What a request holds, JSON or a form, as names and values.
+
+    Raises
+    ------
+    BadInput : too large, or not to be read.
+    """
+    content = b""
+    async for chunk in request.stream():
+        content += chunk
+        if len(content) > LARGEST_BODY:
+            raise HTTPException(413, "The request is too large.")
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind in ("multipart/form-data", "application/x-www-form-urlencoded"):
+        return await _form(request, content)
+    try:
+        found = json.loads(content or b"{}", parse_constant=_no_constant)
+    except (ValueError, RecursionError):
+        raise HTTPException(400, "JSON parse error") from None
+    if not isinstance(found, dict):
+        raise BadInput("non_field_errors", "Invalid data. Expected a dictionary.")
+    return found
+
+
+def parameters(request: Request) -> dict[str, str]:
+    """The query string, each name once; a name given twice is a list."""
+    found: dict[str, str] = {}
+    for name, value in request.query_params.multi_items():
+        found[name] = f"{found[name]},{value}" if name in found and value else value or found.get(name, "")
+    return found
+
+
+def record_id(request: Request) -> str:
+    """The identifier in the address of a record."""
+    return request.path_params["id"]
+
+
+def sender(request: Request) -> str:
+    """The computer that a request comes from."""
+    return request.client.host if request.client else ""
+
+
+def root(request: Request) -> str:
+    """The address of the server, as the client wrote it."""
+    return str(request.base_url).rstrip("/")
+
+
+def page_url(request: Request, limit: int, offset: int, count: int) -> str | None:
+    """The address of another page, without the host: behind a proxy the client knows better where it is."""
+    if offset >= count or offset <= -limit:
+        return None
+    url = request.url.include_query_params(limit=limit, offset=max(offset, 0))
+    return f"{url.path}?{url.query}"
+
+
+def dumped(content: Any) -> bytes:
+    """Content as JSON."""
+    return json.dumps(content, default=str).encode("utf-8", "replace")
+
+
+def answer(content: Any, status: int = 200) -> Response:
+    """Content as an answer."""
+    return Response(dumped(content), status, media_type="application/json")
+
+
+async def _form(request: Request, content: bytes) -> dict[str, Any]:
+    from starlette.formparsers import MultiPartException
+
+    async def stream():
+        yield content
+
+    parsers = _parsers()
+    try:
+        if request.headers["content-type"].lower().startswith("multipart"):
+            parsed = await parsers[0](request.headers, stream(), max_files=4, max_fields=100).parse()
+        else:
+            parsed = await parsers[1](request.headers, stream()).parse()
+    except (MultiPartException, KeyError, ValueError) as error:
+        raise HTTPException(400, f"Multipart form parse error - {error}") from None
+    found: dict[str, Any] = {}
+    for name, value in parsed.multi_items():
+        found[name] = value if isinstance(value, str) else await value.read()
+    return found
+
+
+def _parsers() -> tuple:
+    from starlette.formparsers import FormParser, MultiPartParser
+
+    return MultiPartParser, FormParser
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
