@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import datetime
+import json
+import os
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
@@ -14,11 +18,16 @@ import ingest
 from ingest import simulate
 from pipeline.errors import NeurojointError
 
+if TYPE_CHECKING:
+    from pipeline.worker import Summary
+
 LAB = "simlab"
 RULES = {"criteria": "ibl_pipeline_2021"}
 GOOD = {"unit_criteria": "ibl", "unit_criteria_version": 1}
 SESSIONS_WITH_PROBES = 2
 """Of each mouse that comes so far."""
+EVENING = 18
+"""From this hour (UTC) on the lab has done its day."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +37,7 @@ class Animal:
     subject: str
     n_sessions: int
     n_trials: int
-    performance_easy: float | None  # of the last day, fraction, 0-1
+    performance_easy: float | None  # of the last day on which it is known, fraction, 0-1
     status: str
     days: int | None  # training days to the first trained status
     next_status: str
@@ -48,13 +57,20 @@ class Probes:
 
 def run(
     root: Path, n_mice: int = 4, n_sessions: int = 20, processes: int | None = None,
-    say: Callable[[str], None] = lambda line: None,
-) -> list[Animal]:  # fmt: skip
+    last: datetime.date | None = None, say: Callable[[str], None] = lambda line: None,
+) -> Summary:  # fmt: skip
     """Simulate a lab below `root` unless it is there, ingest and populate it; call `pipeline.connect()` before.
+
+    The copying of one trials file broke off, so that there is something in the quarantine.
 
     Parameters
     ----------
+    last : date on which the lab ends; by default the last day that is over.
     say : is called with a line at each step.
+
+    Returns
+    -------
+    What the workers did.
 
     Raises
     ------
@@ -70,13 +86,30 @@ def run(
         )
     if not (root / "truth.json").exists():
         say(f"writing {n_mice} mice with {n_sessions} sessions each as ALF files below {root}")
-        simulate.write_lab(root, n_mice, n_sessions, lab=LAB, ephys=SESSIONS_WITH_PROBES)
+        simulate.write_lab(root, n_mice, n_sessions, lab=LAB, last=last or _last_day(), ephys=SESSIONS_WITH_PROBES)
+        _break_off(root)
     say("registering the files")
     metadata = [path for path in sorted(root.glob("*.csv")) + [root / "sessions.json"] if path.exists()]
     ingest.register(root, metadata=metadata)
     say("populating the tables")
-    worker.work(once=True, processes=processes)
-    return animals()
+    return worker.work(once=True, processes=processes)
+
+
+def _last_day() -> datetime.date:
+    """Today, or yesterday where the simulated lab is still at work."""
+    now = datetime.datetime.now(datetime.UTC)
+    return now.date() - datetime.timedelta(days=now.hour < EVENING)
+
+
+def _break_off(root: Path) -> None:
+    """Cut the trials of the last session of the second mouse, as a copy leaves them that stopped."""
+    truth = json.loads((root / "truth.json").read_text(encoding="utf-8"))
+    if len(truth["mice"]) > 1:
+        subject = list(truth["mice"])[1]
+        session = [one for one in truth["sessions"] if one["subject"] == subject][-1]
+        alf = root / session["path"] / "alf"
+        path = next(alf.glob("*trials.table.pqt"), None) or next(alf.glob("*trials.choice.npy"))
+        os.truncate(path, path.stat().st_size // 2)
 
 
 def animals() -> list[Animal]:
@@ -86,7 +119,8 @@ def animals() -> list[Animal]:
     found = []
     for key in (subject.Subject & {"lab": LAB} & behavior.TrialSet.proj()).keys(order_by="subject"):
         training = (behavior_analysis.SubjectTraining & key & RULES).to_dicts()
-        days = (behavior_analysis.DailySummary & key).to_dicts(order_by="summary_date DESC", limit=1)
+        known = behavior_analysis.DailySummary & key & "day_performance_easy IS NOT NULL"
+        days = known.to_dicts(order_by="summary_date DESC", limit=1)
         trials = (behavior.TrialSet & key).to_arrays("n_trials")
         one = (
             training[0]
@@ -129,16 +163,20 @@ def probes() -> Probes:
     )
 
 
-def show(console: Console, root: Path, found: list[Animal], recorded: Probes) -> None:
-    """Print the animals as a table, what was recorded, and what to try next."""
+def show(console: Console, root: Path) -> None:
+    """Print the animals as a table, what was recorded and refused, and what to try next."""
+    from pipeline import data
+
+    found, recorded = animals(), probes()
+    refused = (data.Quarantine & "resolved IS NULL").to_dicts(order_by="quarantine_path")
     table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
     for name, justify in (("mouse", "left"), ("sessions", "right"), ("trials", "right"), ("easy trials", "right")):
-        table.add_column(name, justify=justify)
+        table.add_column(name, justify=justify, no_wrap=True)
     table.add_column("status", no_wrap=True)
-    table.add_column("trained on day", justify="right")
+    table.add_column("trained on", no_wrap=True)
     for one in found:
         easy = "" if one.performance_easy is None else f"{100 * one.performance_easy:.0f} %"
-        days = "" if one.days is None else str(one.days)
+        days = "" if one.days is None else f"day {one.days}"
         table.add_row(one.subject, str(one.n_sessions), f"{one.n_trials:,}", easy, one.status, days)
     n_trained = sum(one.days is not None for one in found)
     console.print()
@@ -162,16 +200,19 @@ def show(console: Console, root: Path, found: list[Animal], recorded: Probes) ->
             f"{len(recorded.regions)} regions: {regions}",
             highlight=False,
         )
+    for one in refused:
+        console.print(f"In quarantine ({one['reason']}): {one['quarantine_path']}", highlight=False, soft_wrap=True)
     console.print(
         "\nWhat to try next:\n"
-        "  neurojoint status                          what is done, running, failed, refused\n"
-        "  neurojoint db shell                        look at the tables in SQL\n"
-        "  neurojoint dashboard                       all of it as pages\n"
-        "  neurojoint find units --region TH --good   by region, quality and training status\n"
-        "  jupyter lab notebooks/01_first_look.ipynb  query, join, plot\n"
-        f"  neurojoint ingest {root} and neurojoint work: only what changed is read again\n"
-        "  neurojoint ingest /your/data               lab/Subjects/subject/date/number/alf/...\n"
-        f"  the truth behind the simulated mice: {root / 'truth.json'}",
+        "  neurojoint dashboard                     all of it as pages\n"
+        "  neurojoint find units --region TH --good --min 10 --status trained_1b+\n"
+        "                                           by region, quality and training of the mouse\n"
+        "  neurojoint status                        what is done, running, failed, in quarantine\n"
+        "  neurojoint serve                         the same data for the ONE client, over HTTP\n"
+        "  neurojoint db shell                      the tables in SQL\n"
+        "  jupyter lab notebooks                    query, join, plot (the notebooks are in the repository)\n"
+        "  neurojoint ingest /your/data             lab/Subjects/subject/date/number/alf/...; then neurojoint work\n"
+        f"The files are in {root}, what generated them in {root / 'truth.json'}.",
         highlight=False,
         soft_wrap=True,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import date
 from pathlib import Path
 
@@ -14,6 +14,7 @@ import numpy as np
 from pipeline.errors import NeurojointError
 
 from . import damage, files
+from .calendar import Course, ending
 from .ephys import damage as damaged_insertions
 from .ephys.session import write_probes_of_session
 from .life import PROJECT, TABLES, USERS, Session, iso, live, uuid4
@@ -32,6 +33,7 @@ def write_lab(
     seed: int = 0,
     lab: str = "simlab",
     start: date = DEFAULT_START,
+    last: date | None = None,
     form: str = "mixed",
     wheel: bool = True,
     damaged: bool = False,
@@ -46,9 +48,12 @@ def write_lab(
     root
         Data root; made if absent. It must not hold a folder named `lab`.
     n_mice, n_sessions
-        Mice, and sessions of each mouse. Sessions are on weekdays from `start`; some days have two.
+        Mice, and sessions of each mouse, on five days of the week; some days have two.
     seed
         The same arguments and the same versions of numpy and pyarrow give the same bytes.
+    start, last
+        The first date of all mice, who rest on Saturdays and Sundays; or instead of it the last date of the lab, on
+        which half of the mice are trained; of the others some are the day before, some not for days.
     form
         How trials are stored: one of `files.FORMS`, or `mixed` for all of them in turn.
     wheel
@@ -82,8 +87,12 @@ def write_lab(
     for index in range(n_mice):
         rng = np.random.default_rng([seed, index])
         mouse = make_mouse(index, start, rng)
+        course = Course(start)
+        if last is not None:
+            course = ending(last, index, n_sessions, mouse.second_session_every)
+            mouse = replace(mouse, birth_date=mouse.birth_date + (course.start - start))
         stages, n_recorded = {}, 0
-        for session in live(mouse, USERS[index % len(USERS)], n_sessions, start, rows, rng):
+        for session in live(mouse, USERS[index % len(USERS)], n_sessions, course, rows, rng):
             stored = FORM_CYCLE[session.index % len(FORM_CYCLE)] if form == "mixed" else form
             version = 7 if (index + session.index) % 2 == 0 else 8
             rig = f"_iblrig_{lab}_{'ephys' if session.on_ephys_rig else 'behavior'}_{index % 4}"
@@ -105,6 +114,7 @@ def write_lab(
     for name, header in TABLES.items():
         _write_csv(root / f"{name}.csv", header, rows[name], lab)
     (root / "sessions.json").write_text(json.dumps(known, indent=1), encoding="utf-8")
+    day = last or start
     truth = {
         "lab": lab,
         "seed": seed,
@@ -113,8 +123,8 @@ def write_lab(
         "mice": mice,
         "sessions": truths,
         "insertions": insertions,
-        "damaged": damage.write_damaged(root, lab, start, seed) if damaged else [],
-        "damaged_insertions": damaged_insertions.write_damaged(root, lab, start, seed) if damaged and ephys else [],
+        "damaged": damage.write_damaged(root, lab, day, seed) if damaged else [],
+        "damaged_insertions": damaged_insertions.write_damaged(root, lab, day, seed) if damaged and ephys else [],
     }
     path = root / "truth.json"
     path.write_text(json.dumps(truth, indent=1), encoding="utf-8")

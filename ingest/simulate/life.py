@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime, time, timedelta
 
 import numpy as np
 
+from .calendar import Course
 from .mice import PROTOCOLS, Career, Mouse, next_weight
 from .session import SessionParams, simulate_trials
 
@@ -67,16 +68,18 @@ class Session:
 
 
 def live(
-    mouse: Mouse, user: str, n_sessions: int, start: date, rows: dict[str, list[tuple]], rng: np.random.Generator
+    mouse: Mouse, user: str, n_sessions: int, course: Course, rows: dict[str, list[tuple]], rng: np.random.Generator
 ) -> Iterator[Session]:
     """Yield the `n_sessions` sessions of a mouse in order, appending to `rows` what `TABLES` name, without the lab.
 
-    Weighed every day from five days before `start`; restricted from the day before it; sessions on weekdays.
+    Weighed every day from five days before the first session; restricted from the day before it; after the last session
+    weighed and given water as long as the course says.
     """
     career, weight, done, training_day = Career(), mouse.reference_weight, 0, 0
+    start, leaves = course.start, mouse.kind == "never" and n_sessions >= 40
     day, restricted = start - _BEFORE, start - timedelta(days=1)
-    while done < n_sessions:
-        weekend = day.weekday() >= 5
+    while done < n_sessions or (day <= course.last and not leaves):
+        weekend = day.weekday() in course.rest
         if day < start:
             weight = mouse.reference_weight + (0.1 * rng.standard_normal() if day < restricted else 0.0)
         else:
@@ -84,7 +87,7 @@ def live(
         weighed = datetime.combine(day, time(9), UTC) + timedelta(minutes=int(rng.integers(0, 150)))
         rows["weighings"].append((mouse.subject, iso(weighed), f"{weight:.1f}", user))
         earned = 0.0
-        if day >= start and not weekend:
+        if day >= start and not weekend and done < n_sessions:
             twice = (training_day + 1) % mouse.second_session_every == 0
             for number in range(1, 1 + min(2 if twice else 1, n_sessions - done)):
                 params = mouse.session_params(training_day, career, rng, share=1.0 if number == 1 else 0.4)
@@ -111,9 +114,9 @@ def live(
             training_day += 1
         missing = weight / 25 - earned  # mL to 1 mL per 25 g
         if day >= restricted and (weekend or missing >= 0.01):
-            rows["water"].append((mouse.subject, *_top_up(day, missing, rng), user, ""))
+            rows["water"].append((mouse.subject, *_top_up(day, missing, course.rest, rng), user, ""))
         day += timedelta(days=1)
-    culled = day if mouse.kind == "never" and n_sessions >= 40 else None
+    culled = day if leaves else None
     rows["subjects"].append(_subject_row(mouse, user, culled, rng))
     begin = datetime.combine(restricted, time(17), UTC)
     end = iso(datetime.combine(culled, time(8), UTC)) if culled else ""
@@ -130,14 +133,14 @@ def uuid4(rng: np.random.Generator) -> str:
     return str(uuid.UUID(bytes=rng.bytes(16), version=4))
 
 
-def _top_up(day: date, missing: float, rng: np.random.Generator) -> tuple[str, str, str, int]:
+def _top_up(day: date, missing: float, rest: tuple[int, int], rng: np.random.Generator) -> tuple[str, str, str, int]:
     """Water outside the task, as administration_time, volume, water_type, adlib.
 
-    What is `missing` (mL); on weekends citric acid water ad libitum, measured on Saturdays only.
+    What is `missing` (mL); on days of rest citric acid water ad libitum, measured on the first of the two only.
     """
     when = iso(datetime.combine(day, time(17, int(rng.integers(60))), UTC))
-    if day.weekday() >= 5:
-        return when, f"{rng.uniform(1.2, 2.4):.2f}" if day.weekday() == 5 else "", "Citric Acid Water 2%", 1
+    if day.weekday() in rest:
+        return when, f"{rng.uniform(1.2, 2.4):.2f}" if day.weekday() == rest[0] else "", "Citric Acid Water 2%", 1
     return when, f"{missing:.2f}", "Hydrogel" if rng.random() < 0.3 else "Water", 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from pathlib import Path
 
 import click
@@ -23,25 +24,28 @@ def demo(mice: int, sessions: int, processes: int | None, root: Path | None, das
 
     import pipeline
     from pipeline.settings import settings
+    from pipeline.worker.display import describe
 
     console, start = Console(), time.monotonic()
 
     def say(line: str) -> None:
-        console.print(f"[dim]{time.monotonic() - start:5.1f} s[/]  {line}", highlight=False)
+        console.print(f"[dim]{time.monotonic() - start:5.1f} s[/]  {line}", highlight=False, soft_wrap=True)
 
     say(f"starting the database in {settings().home}" if settings().database_url is None else "connecting")
     pipeline.connect()
     from ingest import demo as room
 
     root = root or settings().home / "demo"
-    found = room.run(root, mice, sessions, processes, say)
-    say("done")
-    room.show(console, root, found, room.probes())
+    summary = room.run(root, mice, sessions, processes, say=say)
+    say(describe(summary))
+    room.show(console, root)
     if dashboard:
         from pipeline.cli.dashboard import dashboard as command
 
         click.echo()
         command.callback(**{one.name: one.default for one in command.params})
+    elif summary.failed:
+        raise SystemExit(1)
 
 
 _remove_raw = click.option(
@@ -99,6 +103,18 @@ def compress(root: Path, remove_raw: bool, **options: object) -> None:
         raise SystemExit(1)
 
 
+def _day(_context: click.Context, _option: click.Parameter, value: str | None) -> datetime.date | None:
+    """The date that a text means."""
+    today = datetime.datetime.now(datetime.UTC).date()
+    known = {None: None, "today": today, "yesterday": today - datetime.timedelta(days=1)}
+    if value in known:
+        return known[value]
+    try:
+        return datetime.date.fromisoformat(value)
+    except ValueError:
+        raise click.BadParameter(f"{value!r} is no date: write it as 2024-01-31") from None
+
+
 @main.command()
 @click.argument("root", type=click.Path(path_type=Path))
 @click.option(
@@ -107,6 +123,8 @@ def compress(root: Path, remove_raw: bool, **options: object) -> None:
 @click.option("--sessions", default=20, show_default=True, help="Sessions of each mouse.")
 @click.option("--seed", default=0, show_default=True, help="The same seed gives the same files.")
 @click.option("--lab", default="simlab", show_default=True, help="Name of the lab.")
+@click.option("--last-date", "last", callback=_day,
+              help="Last day of the lab: today, yesterday or a date  [default: all begin on 2023-09-04].")  # fmt: skip
 @click.option("--form", default="mixed", show_default=True, help="Trials as mixed, npy, table, plain or revision.")
 @click.option("--wheel/--no-wheel", default=True, help="Write wheel traces and camera times too (most of the bytes).")
 @click.option("--ephys", default=2, show_default=True, type=click.IntRange(0),
