@@ -13,7 +13,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import FileResponse, JSONResponse, RedirectResponse, Response
 from starlette.concurrency import run_in_threadpool
 
-from one_bridge.server import faults, files, filters, schema, wire
+from one_bridge.server import faults, files, filters, schema, water, wire
 from one_bridge.server.answers import Answers
 from one_bridge.server.auth import Gate
 from one_bridge.server.endpoints import ENDPOINTS
@@ -92,6 +92,8 @@ class Bridge:
         route("/api/schema", self._schema, methods=["GET"])
         route("/register-file", self._register, methods=["POST"])
         route("/check-protected", self._check_protected, methods=["GET", "POST"])
+        route("/water-requirement/{nickname}", self._threaded(self._water_requirement), methods=["GET"])
+        route("/water-restricted-subjects", self._threaded(self._restricted_subjects), methods=["GET"])
         route("/cache/info", self._threaded(self._cache_info), methods=["GET"])
         route("/cache/info/{tag}", self._threaded(self._cache_info), methods=["GET"])
         route("/cache.zip", self._threaded(self._cache_zip), methods=["GET"])
@@ -232,6 +234,15 @@ class Bridge:
         await run_in_threadpool(self._admit, request, "public")
         body = await wire.body(request)
         return wire.answer(await run_in_threadpool(self.database.read, lambda: self.registration.check_protected(body)))
+
+    def _water_requirement(self, request: Request) -> Response:
+        self._admit(request, "public")
+        nickname, days = request.path_params["nickname"], wire.parameters(request)
+        return wire.answer(self.database.read(lambda: water.requirement(self.database, nickname, days)))
+
+    def _restricted_subjects(self, request: Request) -> Response:
+        self._admit(request, "public")
+        return wire.answer(self.database.read(lambda: water.restricted_subjects(self.database)))
 
     def _cache_info(self, request: Request) -> Response:
         self._admit(request, "public")

@@ -190,6 +190,16 @@ def _others() -> dict[str, Any]:
             "get": _operation("Which files are protected (body as of register-file)", "200", anything),
             "post": _operation("Which files are protected", "200", anything, register),
         },
+        "/water-requirement/{nickname}": {
+            "get": _operation(
+                "Weights and water of a subject, day by day", "200", anything,
+                parameters=[_parameter("nickname", "path", {"type": "string"}),
+                            *(_parameter(name, "query", {"type": "string"}) for name in ("start_date", "end_date"))],
+            )
+        },
+        "/water-restricted-subjects": {
+            "get": _operation("Subjects under water restriction today", "200", {"type": "array", "items": anything})
+        },
         "/cache/info": {"get": _operation("Of the cache tables", "200", anything)},
         "/cache/info/{tag}": {"get": _operation("Of the cache tables of a tag", "200", anything, parameters=tag)},
         "/cache.zip": {

@@ -30,7 +30,7 @@ class Field:
     detail : only in single records, not in lists.
     say : makes the value from the row; `needs` are the columns that it looks at.
     sql : what filters compare, for a backend, where that is not the column.
-    restrict : what the filter means for one value, where that is more than comparing the column.
+    restrict : from one value and the backend to what the filter means, where that is more than comparing the column.
     among : value in the column -> what filters compare, for columns with few different values and an index.
     default : of a POST that does not say it; `user`: who sends it; None: the column's own.
     """
@@ -48,7 +48,7 @@ class Field:
     say: Callable[[Mapping[str, Any]], Any] | None = None
     needs: tuple[str, ...] = ()
     sql: Callable[[str], str] | None = None
-    restrict: Callable[[str, str], str] | None = None
+    restrict: Callable[[str, str], Any] | None = None
     among: Callable[[], Mapping[str, str]] | None = None
     default: Any = None
 

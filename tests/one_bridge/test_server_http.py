@@ -294,3 +294,51 @@ def _cut_connections(database: dj.Connection) -> None:
     own.close()
     time.sleep(0.2)
     database.reopen()  # the connection of the tests themselves
+
+
+def test_water_of_a_restricted_mouse(get, database):
+    """As Alyx counts it (facts of `pipeline.analysis.water`): 4 % of the weight a day, 5 % below the least weight."""
+    mouse = {"lab": "simlab", "subject": "KS014"}
+    lab.Lab.update1({"lab": "simlab", "time_zone": "America/New_York", "reference_weight_pct": 0.8})
+    subject.Implant.insert1(mouse | {"implant_date": "2020-01-02", "implant_weight": 1.0})
+    for day, weight in ((1, 20.0), (4, 16.0)):
+        action.Weighing.insert1(mouse | {"weighing_time": f"2020-01-{day:02d} 23:30:00", "weight": weight})
+    action.WaterRestriction.insert1(
+        mouse | {"restriction_start": "2020-01-02 12:00:00", "restriction_end": "2020-01-04 23:00:00"}
+    )
+    action.WaterAdministration.insert1(
+        mouse | {"administration_time": "2020-01-04 02:00:00", "water_volume": 0.5, "water_type": "Water"}
+    )  # at night: the third in New York
+    answer = get("/water-requirement/KS014?start_date=2019-12-31&end_date=2020-01-05").json()
+    assert {name: answer[name] for name in ("subject", "implant_weight", "reference_weight_pct")} == {
+        "subject": "KS014", "implant_weight": 1.0, "reference_weight_pct": 0.8}  # fmt: skip
+    days = {one["date"]: one for one in answer["records"]}
+    assert list(days) == [f"2020-01-{day:02d}" if day else "2019-12-31" for day in range(6)]
+    assert [one["is_water_restricted"] for one in days.values()] == [False, False, True, True, True, False]
+    assert [one["weight"] for one in days.values()] == [0, 20, 20, 20, 16, 16]
+    assert [one["weighing_at"] for one in days.values()] == [None, 20, None, None, 16, None]
+    third, fourth = days["2020-01-03"], days["2020-01-04"]
+    assert third["expected_water"] == pytest.approx(0.04 * 19)
+    assert third["excess_water"] == pytest.approx(0.5 - 0.04 * 19) and third["given_water_supplement"] == 0.5
+    assert fourth["expected_water"] == pytest.approx(0.05 * 15) and fourth["given_water_total"] == 0
+    assert fourth["min_weight"] == pytest.approx(0.8 * (fourth["expected_weight"] - 1) + 1)
+    assert fourth["percentage_weight"] == pytest.approx(100 * 15 / (fourth["expected_weight"] - 1))
+    assert len(get("/water-requirement/KS014?end_date=2020-01-04").json()["records"]) == 4
+    assert get("/water-requirement/nobody").status_code == 404
+    for bad in ("start_date=x", "start_date=0001-01-01", "end_date=2020-13-01", "start_date=1950-01-01"):
+        assert get(f"/water-requirement/KS014?{bad}").status_code == 400, bad
+    assert get("/water-requirement/KS014?start_date=2020-02-01&end_date=2020-01-01").json()["records"] == []
+
+
+def test_who_is_under_water_restriction(get, served):
+    mouse = {"lab": "simlab", "subject": "KS014"}
+    assert get("/water-restricted-subjects").json() == []
+    action.Weighing.insert1(mouse | {"weighing_time": "2020-01-01 12:00:00", "weight": 20.0})
+    action.WaterRestriction.insert1(mouse | {"restriction_start": "2020-01-02 12:00:00"})
+    served.app.state.bridge.answers.forget()
+    (found,) = get("/water-restricted-subjects").json()
+    assert found["nickname"] == "KS014" and found["remaining_water"] == found["expected_water"] == pytest.approx(0.8)
+    assert [one["nickname"] for one in get("/subjects?water_restricted=True").json()["results"]] == ["KS014"]
+    assert get("/subjects?water_restricted=False").json()["count"] == 0
+    assert get("/subjects/KS014").json()["water_restricted"] is True
+    assert get("/subjects?water_restricted=maybe").status_code == 400

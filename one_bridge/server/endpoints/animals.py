@@ -4,9 +4,25 @@ from __future__ import annotations
 
 from typing import Any
 
+import datajoint as dj
+
+from one_bridge.matching import InvalidQuery, truth
 from one_bridge.server import say
 from one_bridge.server.endpoints.parts import LAB, PROJECT, SUBJECT_FIELD, USER, field, made, token, url
-from one_bridge.server.shapes import Endpoint, Field, Many, Nested, Relation, table
+from one_bridge.server.shapes import BadInput, Endpoint, Field, Many, Nested, Relation, table
+
+
+def restricted_now() -> dj.Table:
+    """The restrictions of water that are not over."""
+    return (table("action.WaterRestriction") & "restriction_end IS NULL").proj()
+
+
+def _is_restricted(text: str, _: str) -> Any:
+    try:
+        return restricted_now() if truth(text) else dj.Not(restricted_now())
+    except InvalidQuery as error:
+        raise BadInput("water_restricted", error.message) from None
+
 
 SUBJECTS = Endpoint(
     "subjects",
@@ -36,11 +52,13 @@ SUBJECTS = Endpoint(
         field("json", "subject_json", "json", "json"),
         Field("alive", "death_date", "bool", "exact", say=say.is_null("death_date"), needs=("death_date",),
               sql=lambda _: "(death_date IS NULL)", write=False),
+        Field("water_restricted", filter="exact", restrict=_is_restricted, say=say.has("_restricted"), write=False),
     ),
     alias="subject_uuid",
     many=(
         Many("projects", "subject.SubjectProject", "project", PROJECT, "icontains"),
         Many("litter", "subject.Litter.Pup", "litter", filter="iexact", write=False, single=True),
+        Many("_restricted", "action.WaterRestriction", "restriction_start", write=False, rows=restricted_now),
         Many("genotype", "subject.Genotype", "allele", filter="icontains", write=False, detail=True),
     ),
     nested=(

@@ -1,0 +1,130 @@
+"""`water-requirement` and `water-restricted-subjects`: what animals weigh, drank and need, by day, in Alyx's words."""
+
+from __future__ import annotations
+
+import datetime
+import zoneinfo
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from one_bridge.server import filters, values
+from one_bridge.server.endpoints.animals import SUBJECTS, restricted_now
+from one_bridge.server.shapes import BadInput, Field, NotFound, table
+from pipeline import husbandry
+from pipeline.analysis import water
+from pipeline.database.threads import Database
+
+MOST_DAYS = 4000
+
+
+def requirement(database: Database, nickname: str, parameters: Mapping[str, str]) -> dict[str, Any]:
+    """The days of one animal from `start_date` (by default its birth, else the first entry) to `end_date` (today).
+
+    As in Alyx, weights are g with implant, water is mL, and 0 stands for what is not known. `weight` is the last one
+    known, `weighing_at` that of the very day.
+
+    Raises
+    ------
+    NotFound : no such animal.
+    BadInput : several labs have an animal of this name, or the dates cannot be used.
+    """
+    rows = database.select(table("subject.Subject") & filters.by_id(SUBJECTS, nickname, database), limit=2)
+    if len(rows) > 1:
+        raise BadInput("nickname", "Several labs have a subject of this name: use its id.")
+    if not rows:
+        raise NotFound("No Subject matches the given query.")
+    key = {name: rows[0][name] for name in ("lab", "subject")}
+    given = husbandry.water_arguments(key)
+    entries = [given[name] for name in ("weighing_dates", "water_dates", "restriction_starts")]
+    first = min((one.min() for one in entries if len(one)), default=None)
+    begin = _day(parameters, "start_date") or rows[0]["birth_date"] or (first and first.item())
+    end = _day(parameters, "end_date") or _today(key["lab"])
+    if begin is not None and (end - begin).days > MOST_DAYS:
+        raise BadInput("start_date", f"At most {MOST_DAYS} days can be asked for.")
+    dates = np.arange(begin or end, end + datetime.timedelta(1), dtype="datetime64[D]")
+    records = _records(given, dates) if first is not None else []
+    return {
+        "subject": rows[0]["subject"],
+        "implant_weight": _at(dates[-1:], given["implant_dates"], given["implant_weights"])[0] if len(dates) else 0.0,
+        "reference_weight_pct": given["reference_weight_pct"],
+        "zscore_weight_pct": given["zscore_weight_pct"],
+        "records": records,
+    }
+
+
+def restricted_subjects(database: Database) -> list[dict[str, Any]]:
+    """The animals whose water is restricted today, and what each still needs."""
+    found = []
+    for row in database.select(table("subject.Subject") & restricted_now(), ["lab", "subject", "subject_uuid"]):
+        today = str(_today(row["lab"]))
+        parameters = {"start_date": today, "end_date": today}
+        (day,) = requirement(database, row["subject_uuid"], parameters)["records"]
+        found.append(
+            {
+                "nickname": row["subject"],
+                "lab": row["lab"],
+                "expected_water": day["expected_water"],
+                "remaining_water": max(-day["excess_water"], 0.0),
+                "percentage_weight": day["percentage_weight"],
+            }
+        )
+    return sorted(found, key=lambda one: (one["lab"], one["nickname"]))
+
+
+def _records(given: dict[str, Any], dates: np.ndarray) -> list[dict[str, Any]]:
+    try:
+        days = water.water_days(**given, until=dates[-1] if len(dates) else None)
+    except ValueError as error:
+        raise BadInput("weight", str(error)) from None
+    row = np.searchsorted(days.dates, dates)
+    there = np.isin(dates, days.dates)
+    row[~there] = 0
+
+    def of_day(column: np.ndarray) -> np.ndarray:
+        return np.where(there, np.nan_to_num(column)[row], 0.0).round(6)
+
+    weighed = np.isfinite(days.weight)
+    implant = _at(dates, given["implant_dates"], given["implant_weights"])
+    expected = of_day(days.expected_weight)
+    total_pct = given["reference_weight_pct"] + given["zscore_weight_pct"]
+    at = of_day(days.weight)
+    reward, supplement = of_day(days.water_reward), of_day(days.water_supplement)
+    needed = of_day(days.expected_water)
+    columns = {
+        "date": dates.astype(str),
+        "weight": _at(dates, days.dates[weighed], days.weight[weighed]),
+        "weighing_at": np.where(at > 0, at, None),
+        "reference_weight": of_day(days.reference_weight),
+        "expected_weight": expected,
+        "min_weight": np.where(expected > 0, (expected - implant) * total_pct + implant, 0.0).round(6),
+        "percentage_weight": of_day(days.weight_pct),
+        "given_water_reward": reward,
+        "given_water_supplement": supplement,
+        "given_water_total": reward + supplement,
+        "expected_water": needed,
+        "excess_water": reward + supplement - needed,
+        "is_water_restricted": np.where(there, days.restricted[row], False),
+        "implant_weight": implant,
+    }
+    lists = (column.tolist() for column in columns.values())
+    return [dict(zip(columns, one, strict=True)) for one in zip(*lists, strict=True)]
+
+
+def _at(dates: np.ndarray, since: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """At each date the value that began last, 0 before the first."""
+    return np.append(known, 0.0)[np.searchsorted(since, dates, side="right") - 1]
+
+
+def _day(parameters: Mapping[str, str], name: str) -> datetime.date | None:
+    text = parameters.get(name)
+    found = values.parse(Field(name, kind="date"), text) if text else None
+    if found and not 1900 <= found.year <= 2200:
+        raise BadInput(name, "It is out of range.")
+    return found
+
+
+def _today(lab: str) -> datetime.date:
+    zone = (table("lab.Lab") & {"lab": lab}).fetch1("time_zone")
+    return datetime.datetime.now(zoneinfo.ZoneInfo(zone)).date()
