@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import dash
@@ -33,7 +34,7 @@ SPREAD = (
 LAST_DAYS = 5
 """Of how many last training days the distributions show the mean."""
 
-_kept = Kept(4)
+_kept, _views = Kept(4), Kept(32)
 
 
 def layout(site: Site, viewer: Viewer, *, query: Mapping[str, str]) -> Component:
@@ -42,19 +43,19 @@ def layout(site: Site, viewer: Viewer, *, query: Mapping[str, str]) -> Component
     if not found.n:
         hint = "They come with the first session whose trials were read: neurojoint ingest, then neurojoint work."
         return shell.page("Groups of mice", shell.sentence("No mouse has a day of training yet.", hint))
-    view = View(site, viewer, found, choices.read(query, DEFAULTS))
-    made = view.figures()
+    view = _view(site, viewer, choices.read(query, DEFAULTS))
+    made = view.figures
     spread = [shell.figure(f"spread-{value}", made[f"spread-{value}"], figures.VALUES[value].label) for value in SPREAD]
     return shell.page(
         "Groups of mice",
         _controls(view),
-        html.Div(view.problem(), id="lab-problem", style={"display": "contents"}),
+        html.Div(view.problem, id="lab-problem", style={"display": "contents"}),
         shell.figure("learning", made["learning"], "Learning curves",
                      "mean and 95 % interval of the mean; faint: each mouse; below: how many mice trained that long"),
         shell.columns(
             shell.figure("survival", made["survival"], "Days to the status",
                          "Kaplan-Meier with 95 % interval; ticks: mice that are not there yet"),
-            html.Div(view.summary(), id="lab-summary", className="nj-card"),
+            html.Div(view.summary, id="lab-summary", className="nj-card"),
             least=460,
         ),
         shell.section(
@@ -62,9 +63,9 @@ def layout(site: Site, viewer: Viewer, *, query: Mapping[str, str]) -> Component
             shell.columns(*spread, least=320),
             hint=f"each point a mouse: mean of its last {LAST_DAYS} training days; fit of its last sessions",
         ),
-        shell.section("Mice", view.table(), hint="click a heading to sort"),
+        shell.section("Mice", view.table, hint="click a heading to sort"),
         *choices.stores("lab", view.chosen, DEFAULTS),
-        subtitle=html.Span(view.words(), id="lab-words"),
+        subtitle=html.Span(view.words, id="lab-words"),
         actions=html.Button([icon("link"), "Copy link"], className="nj-button", type="button", **{"data-copy": "1"}),
     )  # fmt: skip
 
@@ -87,10 +88,21 @@ def register(app: dash.Dash, site: Site) -> None:
         prevent_initial_call=True,
     )
     def renew(chosen: Mapping[str, str] | None, version: str, path: str) -> tuple:
-        view = View(site, site.viewer, _mice(site), choices.read(chosen or {}, DEFAULTS))
-        made = view.figures()
-        drawn = [shell.drawn(made[name], name) for name in names]
-        return drawn, view.summary(), view.words(), view.problem(), view.rows(), view.statuses()
+        view = _view(site, site.viewer, choices.read(chosen or {}, DEFAULTS))
+        return (
+            [view.figures[name] for name in names],
+            view.summary,
+            view.words,
+            view.problem,
+            view.rows,
+            view.statuses(),
+        )
+
+
+def _view(site: Site, viewer: Viewer, chosen: Mapping[str, str]) -> View:
+    """What was chosen, made anew when data have arrived."""
+    name = (id(site), viewer.public, *chosen.items())
+    return _views.get(name, site.live.version(), lambda: View(site, viewer, _mice(site), chosen))
 
 
 def _mice(site: Site) -> queries.Mice:
@@ -102,7 +114,7 @@ class View:
 
     Parameters
     ----------
-    chosen : as `DEFAULTS`; what does not exist is said in `problem()` and left out.
+    chosen : as `DEFAULTS`; what does not exist is said in `problem` and left out.
     """
 
     def __init__(self, site: Site, viewer: Viewer, found: queries.Mice, chosen: Mapping[str, str]) -> None:
@@ -127,8 +139,9 @@ class View:
         for rows in (self._until, self._values):
             rows["subject"] = self._name(rows)
 
-    def figures(self) -> dict[str, Any]:
-        """Name -> figure."""
+    @cached_property
+    def figures(self) -> dict[str, dict[str, Any]]:
+        """Name -> figure as the browser takes it."""
         days = queries.day_rows(self.found, self.mice, self.chosen["measure"])
         days["subject"] = self._name(days)
         made = {
@@ -139,8 +152,9 @@ class View:
         }
         for value in SPREAD:
             made[f"spread-{value}"] = figures.distribution(self._values, value, groups=self.names)
-        return made
+        return {name: shell.drawn(fig, name) for name, fig in made.items()}
 
+    @cached_property
     def words(self) -> str:
         """How many mice are compared."""
         n, of = self.mice.rows.size, self.found.n
@@ -149,6 +163,7 @@ class View:
         by = f", by {self.groupings[self.by].lower()}" if self.by else ""
         return f"{count} with {days:,} training days{by}"
 
+    @cached_property
     def problem(self) -> Component:
         """What was asked for and does not exist; nothing otherwise."""
         if not self.mice.rows.size:
@@ -158,6 +173,7 @@ class View:
             return shell.sentence(" ".join(self._wrong), "The rest of the page is shown.", kind="problem")
         return None
 
+    @cached_property
     def summary(self) -> Component:
         """The groups as a table, and whether their times to the status differ."""
         rows, sets = [], []
@@ -182,6 +198,7 @@ class View:
             html.P(hint, className="nj-hint", style={"marginTop": 8}),
         ]
 
+    @cached_property
     def table(self) -> Component:
         """The mice, with links."""
 
@@ -204,9 +221,10 @@ class View:
             number("window_lapse_high", "Lapse high", 2),
         ]
         options = {"domLayout": "normal"}
-        return shell.grid("lab-mice", columns, self.rows(), dashGridOptions=options,
+        return shell.grid("lab-mice", columns, self.rows, dashGridOptions=options,
                           style={"height": min(520, 50 + 30 * max(3, self.mice.rows.size))})  # fmt: skip
 
+    @cached_property
     def rows(self) -> list[dict[str, Any]]:
         """What the table holds."""
         values = {name: column.tolist() for name, column in self._values.items()}

@@ -1,0 +1,165 @@
+"""How far the pipeline is with sessions: what was read and computed, what waits, what failed, what was refused."""
+
+from __future__ import annotations
+
+import datetime
+from collections import defaultdict
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pipeline.database import registry
+from pipeline.database.bulk import fetch_columns
+from pipeline.schemas import behavior, behavior_analysis, data
+
+TRAINED, COMPUTING, ERROR = "trained", "computing", "error"
+REFUSED, NO_TRIALS, OTHER = "refused", "no_trials", "other"
+"""What became of a session: all that the pages show is in the tables; something is still to be computed; a job failed;
+the files were refused; there are no files of trials; its task has no trials."""
+NOT_READY = (ERROR, REFUSED, NO_TRIALS, COMPUTING)
+"""Something was recorded that the pages do not show yet; the worst first."""
+NO_TASK = ("habituation", "passive")
+"""Words of protocols whose sessions have no trials."""
+
+
+Row = dict[str, Any]
+Key = tuple[str, str, datetime.date, int]
+"""lab, subject, session_date, session_number"""
+_SESSION = ("lab", "subject", "session_date", "session_number")
+_STEPS = {
+    "behavior.TrialSet": "reading the trials",
+    "behavior_analysis.SessionPerformance": "performance",
+    "behavior_analysis.PsychometricFit": "psychometric curve",
+    "behavior_analysis.SubjectTraining": "training status",
+    "behavior_analysis.BehaviorHistory": "daily summary",
+}
+"""Tables without which a session is not ready -> what they compute."""
+
+
+@dataclass
+class Session:
+    """One session; what is not known is None.
+
+    Attributes
+    ----------
+    start : UTC
+    minutes : from the first to the last trial
+    n_easy, n_easy_correct : responses to easy contrasts, of which `performance_easy` (0-1) is made
+    waits_for : what is still to be computed, in words
+    running : a worker is at it
+    errors : table, message of jobs that failed
+    refused : path, reason, what to do
+    """
+
+    number: int
+    protocol: str
+    start: datetime.datetime | None
+    kind: str = TRAINED
+    n_trials: int | None = None
+    minutes: float | None = None
+    n_easy: int = 0
+    n_easy_correct: int = 0
+    waits_for: list[str] = field(default_factory=list)
+    running: bool = False
+    errors: list[tuple[str, str]] = field(default_factory=list)
+    refused: list[tuple[str, str, str]] = field(default_factory=list)
+
+
+def examine(by_key: Mapping[Key, Session], first: datetime.date, last: datetime.date) -> None:
+    """Add to sessions of these dates what the tables hold of them, what they wait for, and what went wrong."""
+    within = f"session_date BETWEEN '{first}' AND '{last}'"
+    trials = _by_session(behavior.TrialSet & within, "n_trials", "trials_start", "trials_end")
+    performance = _by_session(behavior_analysis.SessionPerformance & within, "n_easy", "n_easy_correct")
+    fits = _by_session(behavior_analysis.PsychometricFit & within)
+    training = _by_session(behavior_analysis.SessionTrainingStatus & within)
+    summaries = behavior_analysis.DailySummary & f"summary_date BETWEEN '{first}' AND '{last}'"
+    counted = fetch_columns(summaries, "lab", "subject", "summary_date").to_pylist()
+    summarised = {tuple(row.values()) for row in counted}
+    readable = _by_session(data.AlfObject & within & "object_name = 'trials'" & "accepted_columns <> ''")
+    refused = _refused(within)
+    reserved, failed = _jobs(within, {key[:2] for key in by_key})
+    for key, one in by_key.items():
+        one.refused = refused.get(key, [])
+        one.errors = [*failed.get(key, []), *failed.get(key[:2], [])]
+        done = {
+            "behavior.TrialSet": key in trials,
+            "behavior_analysis.SessionPerformance": key in performance,
+            "behavior_analysis.PsychometricFit": key in fits,
+            "behavior_analysis.SubjectTraining": key in training,
+            "behavior_analysis.BehaviorHistory": key[:3] in summarised,
+        }
+        if key in trials:
+            row = trials[key]
+            one.n_trials = row["n_trials"]
+            if row["trials_start"] is not None and row["trials_end"] is not None:
+                one.minutes = (row["trials_end"] - row["trials_start"]) / 60
+        one.n_easy = performance.get(key, {}).get("n_easy") or 0
+        one.n_easy_correct = performance.get(key, {}).get("n_easy_correct") or 0
+        one.waits_for = [words for table, words in _STEPS.items() if not done[table]]
+        one.running = key in reserved or key[:2] in reserved
+        one.kind = _kind(one, done["behavior.TrialSet"], key in readable)
+
+
+def _kind(one: Session, is_read: bool, is_readable: bool) -> str:
+    if any(table in _STEPS for table, _ in one.errors) and one.waits_for:
+        return ERROR
+    if is_read:
+        return COMPUTING if one.waits_for else TRAINED
+    if is_readable:
+        return COMPUTING
+    if any("trials" in path.rpartition("/")[2] for path, _, _ in one.refused):
+        return REFUSED
+    if any(word in one.protocol.lower() for word in NO_TASK):
+        return OTHER
+    return REFUSED if one.refused else NO_TRIALS
+
+
+def _by_session(query: Any, *names: str) -> dict[tuple, Row]:
+    rows = fetch_columns(query, *_SESSION, *names).to_pylist()
+    return {tuple(row[name] for name in _SESSION): row for row in rows}
+
+
+def _refused(within: str) -> dict[tuple, list[tuple[str, str, str]]]:
+    """Session -> files that are in quarantine."""
+    found: dict[tuple, list] = defaultdict(list)
+    open_ones = data.Quarantine & "resolved IS NULL" & within
+    names = ("quarantine_path", "reason", "remedy")
+    for row in fetch_columns(open_ones, *_SESSION, *names, order_by="quarantine_path").to_pylist():
+        found[tuple(row[name] for name in _SESSION)].append(tuple(row[name] for name in names))
+    return found
+
+
+def _jobs(within: str, animals: Collection[tuple[str, str]]) -> tuple[set[tuple], dict[tuple, list[tuple[str, str]]]]:
+    """Keys of sessions and of mice whose jobs run, and those whose jobs failed with table and message."""
+    tables = list(registry.populated_tables())
+    connection = tables[0]().connection
+    quote = connection.adapter.quote_identifier
+    by_session, by_mouse = [], []
+    for number, table in enumerate(tables):
+        names = set(table().primary_key)
+        is_of_session = set(_SESSION) <= names
+        if not {"lab", "subject"} <= names:
+            continue
+        key = _SESSION if is_of_session else _SESSION[:2]
+        select = (
+            f"SELECT {number}, {', '.join(map(quote, key))}, CONCAT(status, ''), error_message "
+            f"FROM {_queue(table())} WHERE status IN ('reserved', 'error', 'ignore')"
+        )
+        (by_session if is_of_session else by_mouse).append(f"{select} AND {within}" if is_of_session else select)
+    rows = [row for part in (by_session, by_mouse) if part for row in connection.query(" UNION ALL ".join(part))]
+    running: set[tuple] = set()
+    failed: dict[tuple, list[tuple[str, str]]] = defaultdict(list)
+    for number, *key, status, message in rows:
+        if tuple(key[:2]) not in animals:
+            continue
+        if status == "reserved":
+            running.add(tuple(key))
+        else:
+            failed[tuple(key)].append((registry.label(tables[number]), message or "left out by a person"))
+    return running, failed
+
+
+def _queue(table: Any) -> str:
+    """The full name of the jobs of a table; `table.jobs` would load the graph of all tables first."""
+    quote = table.connection.adapter.quote_identifier
+    return f"{quote(table.database)}.{quote('~~' + table.table_name.lstrip('_'))}"
