@@ -1,4 +1,4 @@
-"""What people write down: labs.csv, subjects.csv, weighings.csv, water.csv, restrictions.csv and sessions.json, parsed.
+"""What people write down: csv files of labs, subjects, weights, water, restrictions, tracks, and sessions.json, parsed.
 
 A row or field that cannot be used is a problem that names file, row and column; the rest counts.
 """
@@ -24,7 +24,7 @@ from ingest.scan import Problem, SessionKey, printable
 from pipeline.errors import NeurojointError
 
 LARGEST = 1 << 30  # byte
-ORDER = ("labs", "subjects", "sessions", "weighings", "water", "restrictions")
+ORDER = ("labs", "subjects", "sessions", "weighings", "water", "restrictions", "trajectories")
 
 
 @dataclass(frozen=True)
@@ -119,6 +119,22 @@ FILES: dict[str, tuple[Field, ...]] = {
         Field("restriction_start", values.utc, ("start_time", "start"), needed=True, is_time=True),
         Field("restriction_end", values.utc, ("end_time", "end"), is_time=True),
         Field("reference_weight", _number(0, HEAVIEST)),
+    ),
+    "trajectories": (
+        *_KEY,
+        Field("session_date", values.date, ("date",), needed=True),
+        Field("session_number", _session_number, ("number",), needed=True),
+        Field("probe_label", _name(32), ("probe",), needed=True),
+        Field("provenance", values.provenance, needed=True),
+        *(
+            Field(f"entry_{name}", values.from_bregma, (also,), needed=True)
+            for name, also in (("ml", "x"), ("ap", "y"), ("dv", "z"))
+        ),
+        Field("insertion_depth", values.depth, ("depth",), needed=True),
+        Field("theta", _number(0, 180), needed=True),
+        Field("phi", _number(-360, 360), needed=True),
+        Field("roll", _number(-360, 360)),
+        Field("coordinate_system", _name(32)),
     ),
 }
 """Columns of each csv file; an empty field says nothing."""

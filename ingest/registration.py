@@ -11,7 +11,7 @@ from typing import Any
 
 import datajoint as dj
 
-from ingest import aggregates, people, scan
+from ingest import aggregates, histology, people, scan
 from ingest import examine as examining
 from ingest import metadata as metadata_files
 from ingest.examine import Report
@@ -232,6 +232,7 @@ def _bring_up(
             summary.sessions_vanished = len(gone)
         with _transaction(writer):
             summary.metadata_rows += people.write_actions(writer, told, registrar.sessions)
+            summary.metadata_rows += histology.write_trajectories(writer, told, registrar.sessions)
             writer.flush_changes()
             _settle(quarantine, problems, told, covered)
         for name, value in vars(registrar.counts).items():

@@ -7,6 +7,18 @@ import math
 import zoneinfo
 from typing import Any
 
+from pipeline.analysis import coordinates
+
+PROVENANCES = {
+    "planned": "planned",
+    "micro-manipulator": "micro_manipulator",
+    "histology track": "histology",
+    "ephys aligned histology track": "ephys_aligned",
+}
+"""How Alyx spells where a track is from -> our names of it."""
+SHALLOWEST = 20.0
+"""um; no probe is in the brain less deep than this, so that a smaller number is in mm or m."""
+
 
 def name(value: Any, longest: int = 64, forbidden: str = "%\\") -> str:
     """A name that may become part of a key.
@@ -133,3 +145,36 @@ def time_zone(value: Any) -> str:
         return zoneinfo.ZoneInfo(str(value).strip()).key
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
         raise ValueError(f"{value!r} is no time zone (write it as Europe/London)") from None
+
+
+def provenance(value: Any) -> str:
+    """How a track is known, in our words or in those of Alyx.
+
+    >>> provenance("Ephys aligned histology track"), provenance("planned")
+    ('ephys_aligned', 'planned')
+    """
+    text = str(value).strip().lower()
+    found = PROVENANCES.get(text, text)
+    if found not in PROVENANCES.values():
+        raise ValueError(f"{value!r} is none of {', '.join(PROVENANCES.values())}")
+    return found
+
+
+def from_bregma(value: Any) -> float:
+    """A coordinate of a place in the brain, um from bregma."""
+    return number(value, -coordinates.LARGEST, coordinates.LARGEST)
+
+
+def depth(value: Any) -> float:
+    """How deep a probe is in the brain, um.
+
+    >>> depth("4000")
+    4000.0
+    >>> depth("3.9")
+    Traceback (most recent call last):
+    ValueError: 3.9 um is not as deep as a probe: mm or m? um are expected
+    """
+    found = number(value, 0, coordinates.LARGEST)
+    if found < SHALLOWEST:
+        raise ValueError(f"{found:g} um is not as deep as a probe: mm or m? um are expected")
+    return found

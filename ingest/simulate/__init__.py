@@ -5,7 +5,7 @@
     <lab>/Subjects/<subject>/<date>/<number>/alf/…        trials in four forms, wheel, licks, camera times
     <lab>/Subjects/<subject>/<date>/<number>/alf/probe*/… spikes, clusters, channels, templates (sessions with probes)
     <lab>/Subjects/<subject>/<date>/<number>/raw_*/…      iblrig task settings; for iblrig 8 also the description yaml
-    subjects.csv weighings.csv water.csv restrictions.csv sessions.json
+    subjects.csv weighings.csv water.csv restrictions.csv sessions.json; trajectories.csv where probes record
     truth.json truth/<subject>_<date>_<number>.npz        what generated it; not data, outside any session folder
 
 The lab's time zone is UTC. Columns of the tables (an empty field is an unknown value):
@@ -19,6 +19,8 @@ water.csv                 lab, subject, administration_time (ISO, UTC), volume (
                           measured), water_type, adlib (0 or 1), user, session_number (of that subject and date; empty:
                           not given in a session)
 restrictions.csv          lab, subject, start_time (ISO, UTC), end_time (empty: goes on), reference_weight (g)
+trajectories.csv          lab, subject, session_date, session_number, probe, provenance, x, y, z (um from bregma), depth
+                          (um), theta, phi, roll (deg): planned, micro_manipulator, and ephys_aligned, the true ones
 sessions.json             session path -> eid (version 4), start_time (ISO), task_protocol, users, projects; for 7 of 10
                           sessions
 ========================  ==============================================================================================

@@ -16,7 +16,7 @@ from pipeline.errors import NeurojointError
 from . import damage, files
 from .calendar import Course, ending
 from .ephys import damage as damaged_insertions
-from .ephys.session import write_probes_of_session
+from .ephys.session import TRACKS_HEADER, known_tracks, write_probes_of_session
 from .life import PROJECT, TABLES, USERS, Session, iso, live, uuid4
 from .mice import Mouse, make_mouse
 from .wheel import simulate_wheel
@@ -83,7 +83,7 @@ def write_lab(
         raise NeurojointError(f"{root / lab} exists already", "choose another folder or another lab name")
     (root / "truth").mkdir(parents=True, exist_ok=True)
     rows = {name: [] for name in TABLES}
-    mice, known, truths, insertions = {}, {}, [], []
+    mice, known, truths, insertions, tracks = {}, {}, [], [], []
     for index in range(n_mice):
         rng = np.random.default_rng([seed, index])
         mouse = make_mouse(index, start, rng)
@@ -105,6 +105,8 @@ def write_lab(
                 folder = root / truth["path"]
                 found = write_probes_of_session(folder, session.trials, 1 + first, n_units, seeds, raw=first)
                 insertions += [{"path": truth["path"], "subject": truth["subject"], **one} for one in found]
+                where = (truth["subject"], truth["date"], truth["number"])
+                tracks += [(*where, *row) for one in found for row in known_tracks(one, np.random.default_rng(seeds))]
                 n_recorded += 1
             if truth["eid"] is not None:
                 known[truth["path"]] = _known(truth)
@@ -113,6 +115,8 @@ def write_lab(
         mice[mouse.subject] = _mouse_truth(mouse) | {"first_date_of_stage": stages}
     for name, header in TABLES.items():
         _write_csv(root / f"{name}.csv", header, rows[name], lab)
+    if tracks:
+        _write_csv(root / "trajectories.csv", TRACKS_HEADER, tracks, lab)
     (root / "sessions.json").write_text(json.dumps(known, indent=1), encoding="utf-8")
     day = last or start
     truth = {

@@ -60,8 +60,8 @@ _remove_raw = click.option(
     "--metadata",
     multiple=True,
     type=click.Path(path_type=Path),
-    help="sessions.json, labs.csv, subjects.csv, weighings.csv, water.csv or restrictions.csv, or a folder of them; "
-    "may be given several times.",
+    help="sessions.json, labs.csv, subjects.csv, weighings.csv, water.csv, restrictions.csv or trajectories.csv, or a "
+    "folder of them; may be given several times.",
 )
 @click.option("--repository", help="Name under which ROOT is known; by default that of the folder.")
 @click.option("--dry-run", is_flag=True, help="Write nothing; show what would be done.")

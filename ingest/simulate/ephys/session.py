@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -13,6 +14,8 @@ from .recording import write_recording
 from .track import TRACKS
 
 AP_SECONDS, LF_SECONDS = 1.0, 4.0
+TRACKS_HEADER = "lab,subject,session_date,session_number,probe,provenance,x,y,z,depth,theta,phi,roll"
+"""Of trajectories.csv."""
 
 
 def write_probes_of_session(
@@ -40,3 +43,17 @@ def write_probes_of_session(
         for band, seconds in (("ap", AP_SECONDS), ("lf", LF_SECONDS)):
             write_recording(session, insertions["probe00"], seconds, band=band, start=60.0)
     return [{"probe": label, **one.truth} for label, one in insertions.items()]
+
+
+def known_tracks(truth: Mapping[str, Any], rng: np.random.Generator) -> list[tuple]:
+    """What a lab knows of the track of an insertion: planned, read from the manipulator, and as it was.
+
+    Rows of trajectories.csv from the probe on; `truth` is that of an insertion.
+    """
+    true = truth["trajectory"]
+    planned = {name: round(value / 100) * 100.0 for name, value in true.items()}
+    planned |= {name: true[name] for name in ("theta", "phi", "roll")}
+    reached = {name: round(value + 40 * rng.standard_normal(), 1) for name, value in true.items()}
+    reached |= {name: round(true[name] + rng.standard_normal(), 1) for name in ("theta", "phi")} | {"roll": 0.0}
+    told = {"planned": planned, "micro_manipulator": reached, "ephys_aligned": true}
+    return [(truth["probe"], name, *(one[part] for part in true)) for name, one in told.items()]
