@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from pipeline import array_rules
 from pipeline.alf_reader import HEADER, load, npy_header
 from pipeline.errors import InvalidData
 from pipeline.refusals import refuse
@@ -28,9 +29,7 @@ BESIDE = ("channels.localCoordinates", "channels.rawInd")
 PLACES = ("mlapdv", "brainLocationIds_ccf_2017", "brainLocationAcronyms_ccf_2017", "brainLocationIds")
 """Attributes of clusters that say where they are in the brain: an alignment replaces them, and sorts nothing anew."""
 NEEDED = ("spikes.times", "spikes.clusters")
-LARGEST_AMPLITUDE = 0.02  # V; the median of a file above it is in another unit
 
-_ROWS = 1 << 20  # spikes at once
 _LABELS = ("ks2_label", "KSLabel", "sorter_label", "group", "quality")
 _MOST_DIRECT = 1 << 22  # ids up to which spikes are counted in an array
 
@@ -82,13 +81,13 @@ def examine(paths: Mapping[str, Path]) -> Sorting:
         files.check_lengths(alf_object)
     found = Sorting()
     if "spikes.times" in files:
-        files.check("spikes.times", _check_times)
+        files.check("spikes.times", array_rules.times)
     if "spikes.clusters" in files:
-        files.check("spikes.clusters", _check_ids)
+        files.check("spikes.clusters", array_rules.whole_numbers)
     for name in ("spikes.amps", "clusters.amps"):
-        files.check(name, _check_amplitudes)
+        files.check(name, array_rules.amplitudes)
     for name in ("spikes.depths", "clusters.depths", "clusters.peakToTrough", "channels.localCoordinates"):
-        files.check(name, _check_numbers)
+        files.check(name, array_rules.numbers)
     files.check_references("clusters.channels", "channels")
     files.check_references("spikes.templates", "templates")
     if all(name in files for name in NEEDED):
@@ -205,9 +204,9 @@ class _Files:
         values, n_rows = self.get(name), self.rows(alf_object)
         if values is None:
             return
-        if wrong := _check_ids(values):
+        if wrong := array_rules.whole_numbers(values):
             self.refuse(name, *wrong)
-        elif n_rows is not None and len(values) and (last := _largest(values)) >= n_rows:
+        elif n_rows is not None and len(values) and (last := array_rules.largest(values)) >= n_rows:
             self.refuse(name, "value_range", f"it names row {last} of {alf_object}, which has {n_rows} rows")
 
     def _arrays(self, alf_object: str) -> dict[str, np.ndarray]:
@@ -264,7 +263,7 @@ def _metrics_ids(files: _Files) -> np.ndarray | None:
             files.refuse("clusters.metrics", "unequal_length", "no column cluster_id says which unit a row is of")
         return None
     ids = np.asarray(table["cluster_id"].to_numpy())
-    if wrong := _check_ids(ids):
+    if wrong := array_rules.whole_numbers(ids):
         files.refuse("clusters.metrics", wrong[0], f"cluster_id: {wrong[1]}")
         return None
     ids = ids.astype(np.int64)
@@ -329,75 +328,15 @@ def _count(clusters: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The ids that spikes have, ascending, and how many spikes each has."""
     if not len(clusters):
         return np.empty(0, np.int64), np.empty(0, np.int64)
-    if (largest := _largest(clusters)) < _MOST_DIRECT:
+    if (largest := array_rules.largest(clusters)) < _MOST_DIRECT:
         counts = np.zeros(largest + 1, np.int64)
-        for _, some in _chunks(clusters):
+        for _, some in array_rules.chunks(clusters):
             counts += np.bincount(some.astype(np.int64, copy=False), minlength=largest + 1)
         ids = np.flatnonzero(counts)
         return ids, counts[ids]
     found: Counter[int] = Counter()
-    for _, some in _chunks(clusters):
+    for _, some in array_rules.chunks(clusters):
         ids, counts = np.unique(some.astype(np.int64, copy=False), return_counts=True)
         found.update(dict(zip(ids.tolist(), counts.tolist(), strict=True)))
     ids = np.array(sorted(found), np.int64)
     return ids, np.array([found[one] for one in ids.tolist()], np.int64)
-
-
-def _largest(values: np.ndarray) -> int:
-    return int(max(some.max() for _, some in _chunks(values)))
-
-
-def _chunks(values: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
-    """Pieces of a long array, each with the row where it begins."""
-    for start in range(0, len(values), _ROWS):
-        yield start, np.asarray(values[start : start + _ROWS])
-
-
-def _check_times(times: np.ndarray) -> tuple[str, str] | None:
-    """Numbers without gaps, in order."""
-    if times.ndim != 1 or times.dtype.kind not in "fiu":
-        return "value_range", f"an array of {times.dtype} with shape {times.shape} where (n,) times are expected"
-    before = -np.inf
-    for start, some in _chunks(times):
-        if not np.isfinite(some).all():
-            row = int(np.flatnonzero(~np.isfinite(some))[0])
-            return "value_range", f"row {start + row} (from 0) is {some[row]}, and every spike has a time"
-        if some[0] < before:
-            return "time_backwards", f"row {start} (from 0) is {some[0]:.10g} after {before:.10g}"
-        later = some[1:] >= some[:-1]
-        if not later.all():
-            row = int(np.flatnonzero(~later)[0]) + 1
-            return "time_backwards", f"row {start + row} (from 0) is {some[row]:.10g} after {some[row - 1]:.10g}"
-        before = some[-1]
-    return None
-
-
-def _check_ids(values: np.ndarray) -> tuple[str, str] | None:
-    """Whole numbers from 0 that fit into 32 bits."""
-    if values.ndim != 1 or values.dtype.kind not in "fiu":
-        return "value_range", f"an array of {values.dtype} with shape {values.shape} where (n,) numbers are expected"
-    for start, some in _chunks(values):
-        bad = (some < 0) | (some >= 2**31)
-        if some.dtype.kind == "f":
-            bad |= ~(some == np.trunc(some))
-        if bad.any():
-            row = int(np.flatnonzero(bad)[0])
-            return "value_range", f"row {start + row} (from 0) is {some[row]:g}, expected is a whole number from 0"
-    return None
-
-
-def _check_numbers(values: np.ndarray) -> tuple[str, str] | None:
-    if values.dtype.kind not in "fiu":
-        return "value_range", f"values of type {values.dtype} where numbers are expected"
-    return None
-
-
-def _check_amplitudes(values: np.ndarray) -> tuple[str, str] | None:
-    """Numbers whose size is that of spikes in V, judged by some of them."""
-    if wrong := _check_numbers(values):
-        return wrong
-    some = np.abs(np.asarray(values[:: max(1, len(values) // 10_000)], np.float64))
-    some = some[np.isfinite(some)]
-    if len(some) and (middle := float(np.median(some))) > LARGEST_AMPLITUDE:
-        return "value_range", f"the median amplitude is {middle:.4g}: expected are V"
-    return None

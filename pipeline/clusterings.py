@@ -131,6 +131,18 @@ def mark_defaults(rows: list[dict[str, Any]]) -> None:
         group[0]["default_clustering"] = True
 
 
+def why_absent(row: Mapping[str, Any], name: str) -> str:
+    """Why a clustering has no such file, in words.
+
+    >>> why_absent({"clustering_refused": {"spikes.amps": "value_range"}}, "spikes.amps")
+    'spikes.amps is in quarantine (value_range)'
+    >>> why_absent({"clustering_refused": {}}, "spikes.depths")
+    'there is no spikes.depths'
+    """
+    reason = row["clustering_refused"].get(name)
+    return f"{name} is in quarantine ({reason})" if reason else f"there is no {name}"
+
+
 def parsed(value: Any) -> Any:
     """What a JSON column holds, whether it came as text or not."""
     return json.loads(value) if isinstance(value, str) else value

@@ -29,6 +29,8 @@ NAMES = {
 
 SPLITS = (*NAMES, "contrast", "probability")
 
+_NO_TRIALS = ("the session has no trials in the tables", "ingest its trials, then `neurojoint work`")
+
 
 @dataclass(frozen=True)
 class UnitPeths:
@@ -40,6 +42,11 @@ class UnitPeths:
     sem: np.ndarray  # (k, c, n_bins) standard error over trials, Hz
     n: np.ndarray  # (c,) events of each condition
     conditions: list[str]  # (c,) e.g. left, right; `all` where the trials are not split
+
+    @property
+    def population(self) -> np.ndarray:
+        """Mean over the units, (c, n_bins) Hz."""
+        return self.mean.mean(axis=0)
 
 
 def compute(
@@ -94,7 +101,8 @@ def unit_peths(
     insertion : pid, or a mapping with the primary key of the insertion.
     event : a name in AlignmentEvent, or a column of behavior.TrialSet.Trial with times.
     split : `side`, `choice`, `feedback`, `block`, `contrast` (signed, percent), `probability` (of left), several of
-        them (`["side", "feedback"]`: each combination that occurs), or one label a trial (strings; "" leaves it out).
+        them (`["side", "feedback"]`: each combination that occurs), or an array with one label a trial (strings,
+        numbers or bool; "" and NaN leave it out).
     clusters : units, by default all.
     window, bin_size, smoothing : s; by default those of the event.
     clustering : by default the default of the insertion.
@@ -110,21 +118,19 @@ def unit_peths(
     session = {name: row[name] for name in behavior.TrialSet.primary_key}
     fingerprints = (behavior.TrialSet & session).to_arrays("trials_fingerprint")
     if not len(fingerprints):
-        raise NeurojointError("the session has no trials in the tables", "ingest its trials, then `neurojoint work`")
+        raise NeurojointError(*_NO_TRIALS)
     window = (rule["window_start"], rule["window_end"]) if window is None else (float(window[0]), float(window[1]))
     bin_size = rule["event_bin"] if bin_size is None else float(bin_size)
     smoothing = rule["event_smoothing"] if smoothing is None else float(smoothing)
     ids = None if clusters is None else [int(one) for one in clusters]
-    given = split.tolist() if isinstance(split, np.ndarray) else split
+    given = _own_labels(split).tolist() if isinstance(split, np.ndarray) else split
     parts = [
         LAYOUT, store.content_key(row), fingerprints[0], rule["trials_column"], given, ids, window, bin_size, smoothing,
     ]  # fmt: skip
     key = hashlib.md5(json.dumps(parts).encode(), usedforsecurity=False).hexdigest()
 
     def build() -> dict[str, np.ndarray]:
-        trials = behavior.fetch_trials(session)
-        if rule["trials_column"] not in trials:
-            raise NeurojointError(f"the trials have no {rule['trials_column']}", "choose another event")
+        trials = trials_with(row, rule["trials_column"])
         labels = None if split is None else labels_of(trials, split)
         events = trials[rule["trials_column"]]
         made = compute(store.grouped(row), events, labels, window, bin_size, smoothing, ids)
@@ -134,6 +140,24 @@ def unit_peths(
 
     kept = array_cache.arrays("peths", key, build)
     return UnitPeths(**kept | {"conditions": kept["conditions"].tolist()})
+
+
+def trials_with(row: Mapping[str, Any], column: str) -> dict[str, np.ndarray]:
+    """The trials of a session (or of an insertion in it), which have this column.
+
+    Raises
+    ------
+    NeurojointError : the session has no trials, or they lack the column.
+    """
+    from pipeline.schemas import behavior
+
+    session = {name: row[name] for name in behavior.TrialSet.primary_key}
+    if not behavior.TrialSet & session:
+        raise NeurojointError(*_NO_TRIALS)
+    trials = behavior.fetch_trials(session)
+    if column not in trials:
+        raise NeurojointError(f"the trials have no {column}", "choose another event")
+    return trials
 
 
 def labels_of(trials: Mapping[str, np.ndarray], split: str | Sequence[str] | np.ndarray) -> np.ndarray:
@@ -151,7 +175,7 @@ def labels_of(trials: Mapping[str, np.ndarray], split: str | Sequence[str] | np.
     if isinstance(split, np.ndarray):
         if split.shape != (conventions.n_trials(trials),):
             raise NeurojointError(f"{split.shape} labels for {conventions.n_trials(trials)} trials", "one for each")
-        return split.astype(np.str_)
+        return _own_labels(split)
     each = [_labels(trials, name) for name in ([split] if isinstance(split, str) else split)]
     together = [" ".join(parts) if all(parts) else "" for parts in zip(*each, strict=True)]
     return np.array(together, dtype=np.str_)
@@ -172,7 +196,7 @@ def event_rule(event: str) -> dict[str, Any]:
         return rows[event]
     columns = {column.name for column in alf.TRIALS if column.unit == "s" and column.ordered}
     if event in columns:
-        return next(iter(rows.values())) | {"event": event, "trials_column": event}
+        return rows["stim_on"] | {"event": event, "trials_column": event}
     raise NeurojointError(f"there is no event {event!r}", f"known are {', '.join([*rows, *sorted(columns)])}")
 
 
@@ -188,17 +212,21 @@ def within_recording(found: GroupedSpikes, events: np.ndarray) -> np.ndarray:
         return np.where((events >= first) & (events <= last), events, np.nan)
 
 
+def _own_labels(given: np.ndarray) -> np.ndarray:
+    """Labels of any type as strings, empty for NaN."""
+    if given.dtype.kind == "f":
+        return np.array([f"{value:g}" if np.isfinite(value) else "" for value in given.ravel().tolist()], dtype=np.str_)
+    return given.astype(np.str_)
+
+
 def _labels(trials: Mapping[str, np.ndarray], name: str) -> list[str]:
     """The conditions of one split."""
     if name in NAMES:
         codes = responses.trial_groups(trials).get(name)
         found = None if codes is None else [NAMES[name][code] if code >= 0 else "" for code in codes.tolist()]
-    elif name == "contrast":
-        values = conventions.trial_signed_contrast(trials)
-        found = None if values is None else [f"{value:g}" if np.isfinite(value) else "" for value in values.tolist()]
-    elif name == "probability":
-        values = trials.get("probability_left")
-        found = None if values is None else [f"{value:g}" if np.isfinite(value) else "" for value in values.tolist()]
+    elif name in SPLITS:
+        values = conventions.trial_signed_contrast(trials) if name == "contrast" else trials.get("probability_left")
+        found = None if values is None else _own_labels(np.asarray(values, float)).tolist()
     else:
         raise NeurojointError(f"trials are not split by {name!r}", f"known are {', '.join(SPLITS)}")
     if found is None:

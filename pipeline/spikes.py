@@ -188,6 +188,22 @@ def templates(
     return ids, values, None if where is None else np.asarray(open_array(where)[rows])
 
 
+def has_waveforms(row: Mapping[str, Any]) -> bool:
+    """Whether a clustering (a row of ephys.Clustering) has files from which `templates` reads."""
+    return any(name in row["clustering_files"] for name in ("clusters.waveforms", "templates.waveforms"))
+
+
+def sampling_rate(row: Mapping[str, Any]) -> float:
+    """Samples of the probe a second, from spikes.samples over spikes.times of a clustering; 30 kHz without samples."""
+    found = attributes(row, ["spikes.samples", "spikes.times"])
+    arrays = [open_array(path) for path in found.values()]
+    if len(arrays) == 2 and len(arrays[0]):
+        samples, times = (np.asarray(array[[0, -1]], np.float64) for array in arrays)
+        if samples[1] > samples[0] and times[1] > times[0]:
+            return float(np.diff(samples)[0] / np.diff(times)[0])
+    return 30000.0
+
+
 def raw_snippet(
     insertion: str | Mapping[str, Any], band: str, start: float, end: float
 ) -> tuple[np.ndarray, np.ndarray]:

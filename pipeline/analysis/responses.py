@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtr
-from scipy.stats import rankdata
+from scipy.stats import binom, rankdata
 
 from pipeline.analysis import _peth_kernels as kernels
 from pipeline.analysis import _threads
@@ -21,6 +21,7 @@ __all__ = [
     "Selectivity",
     "benjamini_hochberg",
     "modulated_fraction",
+    "more_than_chance",
     "responsiveness",
     "selectivity",
     "trial_groups",
@@ -270,6 +271,17 @@ def modulated_fraction(modulated: ArrayLike, labels: ArrayLike) -> tuple[NDArray
     if inverse.shape != modulated.shape:
         raise ValueError(f"{modulated.size} units but {inverse.size} labels")
     return names, n, np.bincount(inverse, modulated, names.size) / n
+
+
+def more_than_chance(n_modulated: ArrayLike, n_units: ArrayLike, alpha: float = 0.05) -> NDArray:
+    """The chance that of `n_units` at least `n_modulated` pass a test at level `alpha` where none is modulated.
+
+    One-sided binomial test; units are taken as independent, which those recorded together are not quite.
+
+    >>> more_than_chance([0, 1, 3], [10, 10, 10]).round(3)
+    array([1.   , 0.401, 0.012])
+    """
+    return binom.sf(np.asarray(n_modulated) - 1, np.asarray(n_units), alpha)
 
 
 _SPLIT_COLUMNS = ("contrast_left", "contrast_right", "choice", "feedback_type", "probability_left")

@@ -1,31 +1,18 @@
 """What follows from the sorted spikes: metrics of units, their responses, pictures of a whole insertion."""
 
 import datajoint as dj
-import numpy as np
-import pyarrow as pa
 
-from pipeline import peth_store, spikes
-from pipeline.analysis import correlograms, drift, responses, units
-from pipeline.analysis import peths as peri_event
+from pipeline import clusterings, ephys_columns
+from pipeline.activity import cross_correlograms, population_rate, raster, task_modulated_by_region
+from pipeline.analysis import units
 from pipeline.database import registry
 from pipeline.database.bulk import fetch_columns, insert_many, to_numpy
-from pipeline.errors import NeurojointError
 from pipeline.peth_store import unit_peths
-from pipeline.schemas import behavior, ephys, histology
+from pipeline.schemas import behavior, ephys
 
-__all__ = ["population_rate", "task_modulated_by_region", "unit_peths"]
+__all__ = ["cross_correlograms", "population_rate", "raster", "task_modulated_by_region", "unit_peths"]
 
 schema = registry.schema(__name__)
-
-ALPHA = 0.05
-"""Level for `is_responsive`, after correction."""
-DEPTH_BIN = 80.0
-"""Of DepthPeth, um."""
-DRIFT_TIME_BIN, DRIFT_DEPTH_BIN, DRIFT_MOST_TIMES = 1.0, 20.0, 7200
-"""Of DriftMap: s, um, bins of time; longer recordings have wider bins."""
-ACG_WINDOW, ACG_BIN = 0.05, 0.0005
-"""Of Autocorrelogram, s."""
-SELECTIVITIES = ("side", "choice", "feedback", "block")
 
 
 @schema
@@ -37,6 +24,7 @@ class UnitMetrics(dj.Computed):
     metrics_duration=null      : float64         # time over which rates and presence are taken, s
     metrics_with_amps          : bool            # the spikes have amplitudes
     metrics_with_depths        : bool            # the spikes have depths
+    metrics_missing=""         : varchar(500)    # what is null for all units, and what the files lack; empty: nothing
     """
 
     class Unit(dj.Part):
@@ -69,34 +57,20 @@ class UnitMetrics(dj.Computed):
         """
 
     def make(self, key):
-        found = ephys.grouped(key)
+        row, found = clusterings.find(key), ephys.grouped(key)
         first, last = (ephys.ClusterSet & key).fetch1("first_spike", "last_spike")
-        values = units.unit_metrics(found.times, found.offsets, found.amps, found.depths)
-        values["unit_n_spikes"] = values.pop("n_spikes")
-        values["spike_width"] = _spike_widths(key, found.cluster_ids)
+        columns, missing = ephys_columns.metrics(row, found)
         self.insert1(
             key
             | {
                 "metrics_duration": None if first is None else last - first,
                 "metrics_with_amps": found.amps is not None,
                 "metrics_with_depths": found.depths is not None,
+                "metrics_missing": missing,
             }
         )
-        known = {name: values[name] for name in self.Unit.heading.secondary_attributes if name in values}
+        known = {name: columns[name] for name in self.Unit.heading.secondary_attributes if name in columns}
         insert_many(self.Unit, key | {"cluster_id": found.cluster_ids} | known)
-
-
-def _spike_widths(key: dict, cluster_ids: np.ndarray) -> np.ndarray:
-    """Trough to peak of the mean waveforms, ms; NaN for units without one."""
-    widths = np.full(len(cluster_ids), np.nan)
-    try:
-        ids, waveforms, _ = ephys.templates(key)
-    except NeurojointError:
-        return widths
-    recorded = ephys.Recording & {name: key[name] for name in ephys.ProbeInsertion.primary_key} & {"band": "ap"}
-    rates = recorded.to_arrays("sampling_rate")
-    widths[np.searchsorted(cluster_ids, ids)] = units.spike_width(waveforms, float(rates[0]) if len(rates) else 30000.0)
-    return widths
 
 
 @schema
@@ -215,6 +189,7 @@ class Peth(dj.Computed):
     condition_n=null           : json            # list of events in each
     condition_mean=null        : <blob>          # (n conditions, n units, n bins) firing rate, Hz, float32
     population_rate=null       : <blob>          # (n bins,) mean over units, Hz, float32
+    peth_missing=""            : varchar(500)    # why there are no events, splits or responses; empty: all are there
     """
 
     class Response(dj.Part):
@@ -240,71 +215,10 @@ class Peth(dj.Computed):
 
     def make(self, key):
         rule = (AlignmentEvent & key).fetch1()
-        found, trials = ephys.grouped(key), behavior.fetch_trials(key)
-        events = peth_store.within_recording(found, trials.get(rule["trials_column"], np.empty(0)))
-        n_events = int(np.isfinite(events).sum())
-        if not n_events:
-            self.insert1(key | {"n_events": 0})
-            return
-        whole = peth_store.compute(found, events, None, *_window(rule))
-        split = {name: _split(found, events, trials, name, rule) for name in _splits(trials)}
-        names = [f"{name}_{condition}" for name, one in split.items() for condition in one.conditions]
-        means = [one.mean.transpose(1, 0, 2) for one in split.values()]
-        columns = _responses(found, events, trials, rule)
-        self.insert1(
-            key
-            | {
-                "n_events": n_events,
-                "n_responsive": int(np.sum(columns["is_responsive"])),
-                "peth_times": whole.times.astype(np.float32),
-                "peth_mean": whole.mean[:, 0].astype(np.float32),
-                "peth_sem": whole.sem[:, 0].astype(np.float32),
-                "condition_names": names,
-                "condition_n": [int(n) for one in split.values() for n in one.n],
-                "condition_mean": np.concatenate(means).astype(np.float32) if means else None,
-                "population_rate": whole.mean[:, 0].mean(axis=0).astype(np.float32),
-            }
-        )
-        insert_many(self.Response, key | {"cluster_id": found.cluster_ids} | columns)
-
-
-def _window(rule: dict) -> tuple[tuple[float, float], float, float]:
-    return (rule["window_start"], rule["window_end"]), rule["event_bin"], rule["event_smoothing"]
-
-
-def _splits(trials: dict[str, np.ndarray]) -> list[str]:
-    """The splits for which the session has the columns."""
-    known = responses.trial_groups(trials)
-    return [name for name in SELECTIVITIES if name in known]
-
-
-def _split(
-    found: spikes.GroupedSpikes, events: np.ndarray, trials: dict[str, np.ndarray], name: str, rule: dict
-) -> peth_store.UnitPeths:
-    return peth_store.compute(found, events, peth_store.labels_of(trials, name), *_window(rule))
-
-
-def _responses(
-    found: spikes.GroupedSpikes, events: np.ndarray, trials: dict[str, np.ndarray], rule: dict
-) -> dict[str, np.ndarray]:
-    """The columns of Peth.Response, one value a unit."""
-    grouped = (found.times, found.offsets, events)
-    before = trials.get(rule["baseline_column"], np.full(len(events), np.nan))
-    window = (rule["response_start"], rule["response_end"])
-    one = responses.responsiveness(
-        *grouped, (rule["baseline_start"], rule["baseline_end"]), window, ALPHA, baseline_events=before
-    )
-    columns = {
-        "baseline_rate": one.baseline_rate,
-        "response_rate": one.response_rate,
-        "response_p": one.p_value,
-        "response_p_corrected": one.p_corrected,
-        "is_responsive": one.responsive,
-    }
-    for name, groups in responses.trial_groups(trials).items():
-        chosen = responses.selectivity(*grouped, groups, window, ALPHA)
-        columns |= {f"{name}_selectivity": chosen.index, f"{name}_p": chosen.p_corrected}
-    return columns
+        row, answers = ephys_columns.peth(ephys.grouped(key), behavior.fetch_trials(key), rule)
+        self.insert1(key | row)
+        if answers:
+            insert_many(self.Response, key | answers)
 
 
 @schema
@@ -320,33 +234,12 @@ class DepthPeth(dj.Computed):
     depth_peth_depths=null     : <blob>          # (n depths,) centres, um from the tip, float32
     depth_peth=null            : <blob>          # (n depths, n bins) rate of all spikes at that depth, Hz, float32
     depth_baseline=null        : <blob>          # (n depths,) rate in the baseline window of the event, Hz, float32
+    depth_peth_missing=""      : varchar(255)    # why there are no arrays; empty where there are
     """
 
     def make(self, key):
-        rule = (AlignmentEvent & key).fetch1()
-        found, trials = ephys.grouped(key), behavior.fetch_trials(key)
-        events = peth_store.within_recording(found, trials.get(rule["trials_column"], np.empty(0)))
-        row = key | {"n_depth_events": int(np.isfinite(events).sum())}
-        if row["n_depth_events"] and found.depths is not None:
-            all_spikes = ephys.spikes(key)
-            made = drift.depth_peth(
-                all_spikes.times,
-                all_spikes.depths,
-                events,
-                -rule["window_start"],
-                rule["window_end"],
-                rule["event_bin"],
-                DEPTH_BIN,
-                (rule["baseline_start"], rule["baseline_end"]),
-                trials.get(rule["baseline_column"], np.full(1, np.nan)),
-            )
-            row |= _float32(
-                depth_peth_times=made.bins,
-                depth_peth_depths=made.depths,
-                depth_peth=made.rate,
-                depth_baseline=made.baseline,
-            )
-        self.insert1(row)
+        rule, row = (AlignmentEvent & key).fetch1(), clusterings.find(key)
+        self.insert1(key | ephys_columns.depth_peth(row, ephys.grouped(key), behavior.fetch_trials(key), rule))
 
 
 @schema
@@ -359,17 +252,11 @@ class DriftMap(dj.Computed):
     drift_depths=null          : <blob>          # (n depths,) centres, um from the tip, float32
     drift_rates=null           : <blob>          # (n depths, n times) spikes in a second, Hz, float32
     drift_amps=null            : <blob>          # (n depths, n times) mean amplitude, uV, NaN without spikes, float32
+    drift_missing=""           : varchar(255)    # why arrays are absent; empty where none is
     """
 
     def make(self, key):
-        found = ephys.spikes(key)
-        row = dict(key)
-        if len(found) and found.depths is not None:
-            time_bin = max(DRIFT_TIME_BIN, float(found.times[-1]) / DRIFT_MOST_TIMES)
-            made = drift.drift_map(found.times, found.depths, found.amps, time_bin, DRIFT_DEPTH_BIN)
-            row |= _float32(drift_times=made.times, drift_depths=made.depths, drift_rates=made.rate.T)
-            row |= _float32(drift_amps=made.amp.T) if made.amp is not None else {}
-        self.insert1(row)
+        self.insert1(key | ephys_columns.drift_map(clusterings.find(key), ephys.spikes(key)))
 
 
 @schema
@@ -384,65 +271,4 @@ class Autocorrelogram(dj.Computed):
     """
 
     def make(self, key):
-        found = ephys.grouped(key)
-        made = correlograms.autocorrelograms(found.times, found.offsets, ACG_WINDOW, ACG_BIN)
-        positive = made.lags > 0
-        counts = made.counts[:, positive].astype(np.int32)
-        self.insert1(key | {"acg_bin": ACG_BIN, "acg_counts": counts} | _float32(acg_lags=made.lags[positive]))
-
-
-def population_rate(
-    insertion: str | dict, bin_size: float = 0.1, clustering: str | None = None
-) -> tuple[np.ndarray, np.ndarray]:
-    """Spikes of all units together over the recording, a second.
-
-    Parameters
-    ----------
-    insertion : pid, or a mapping with the primary key of the insertion.
-    bin_size : s.
-    clustering : by default the default of the insertion.
-
-    Returns
-    -------
-    times : (n,) centres of the bins, s from session start.
-    rate : (n,) Hz.
-    """
-    found = ephys.spikes(insertion, clustering=clustering)
-    if not len(found):
-        return np.empty(0), np.empty(0)
-    return peri_event.population_rate(found.times, found.times[0], found.times[-1], bin_size)
-
-
-def task_modulated_by_region(event: str = "stim_on", restriction: object = None, min_units: int = 1) -> pa.Table:
-    """The share of units that respond at an event, by brain region; of each insertion its default clustering counts.
-
-    Parameters
-    ----------
-    event : in AlignmentEvent.
-    restriction : of the insertions, anything that restricts ephys.ProbeInsertion.
-    min_units : regions with fewer units are left out.
-
-    Returns
-    -------
-    A table with region_id, acronym, n_units, n_responsive, fraction (0-1), in order of the atlas; regions themselves,
-    without those below them.
-    """
-    chosen = ephys.Clustering & {"default_clustering": True}
-    if restriction is not None:
-        chosen = chosen & (ephys.ProbeInsertion & restriction).proj()
-    located = (histology.ClusterLocation.Cluster & "region_id IS NOT NULL").proj("region_id")
-    answered = (Peth.Response & {"event": event} & "is_responsive IS NOT NULL" & chosen.proj()).proj("is_responsive")
-    rows = fetch_columns(answered * located, "region_id", "is_responsive")
-    counted = rows.append_column("answers", rows["is_responsive"].cast(pa.int64())).group_by("region_id")
-    counted = counted.aggregate([("answers", "count"), ("answers", "sum")])
-    names = fetch_columns(histology.BrainRegion, "region_id", "acronym", "graph_order")
-    table = counted.join(names, "region_id").sort_by("graph_order")
-    n_units, n_responsive = table["answers_count"], table["answers_sum"]
-    fraction = pa.array(np.asarray(n_responsive, float) / np.asarray(n_units, float))
-    columns = [table["region_id"], table["acronym"], n_units, n_responsive, fraction]
-    made = pa.table(columns, ["region_id", "acronym", "n_units", "n_responsive", "fraction"])
-    return made.filter(np.asarray(n_units) >= min_units)
-
-
-def _float32(**arrays: np.ndarray) -> dict[str, np.ndarray]:
-    return {name: np.ascontiguousarray(values, np.float32) for name, values in arrays.items()}
+        self.insert1(key | ephys_columns.autocorrelogram(ephys.grouped(key)))

@@ -119,14 +119,32 @@ def test_datasets_of_an_older_database_know_whether_they_are_online(database, tm
     assert (data.Dataset & {"dataset_online": True}).fetch1("session_number") == 1
 
 
-def declared(connection: dj.Connection) -> tuple[set, set]:
-    """Columns and indices of data.Dataset, as the server has them."""
-    schema = f"table_schema = '{PREFIX}data' AND table_name = 'dataset'"
-    of_table = f"schemaname = '{PREFIX}data' AND tablename = 'dataset'"
+def test_an_older_database_learns_what_ephys_lacks(database):
+    """With the tables as they were, and without them."""
+    names = ("__unit_metrics", "__peth", "__depth_peth", "__drift_map")
+    today = [declared(database, "ephys_analysis", name) for name in names]
+    columns = ("metrics_missing", "peth_missing", "depth_peth_missing", "drift_missing")
+    for name, column in zip(names, columns, strict=True):
+        table = database.adapter.make_full_table_name(f"{PREFIX}ephys_analysis", name)
+        database.query(f"ALTER TABLE {table} DROP COLUMN {column}")
+    database.query(f"DELETE FROM {task.SchemaMigration.full_table_name} WHERE migration_number = 2")
+    assert [one.number for one in migrate.upgrade(database, PREFIX)] == [2]
+    for name, expected in zip(names, today, strict=True):
+        assert declared(database, "ephys_analysis", name) == expected
+    (migration,) = [one for one in migrate.shipped(database.adapter.backend) if one.number == 2]
+    for statement in migration.statements("no_such_"):
+        database.query(statement)
+
+
+def declared(connection: dj.Connection, schema: str = "data", table: str = "dataset") -> tuple[set, set]:
+    """Columns and indices of a table, as the server has them."""
+    of_table = f"schemaname = '{PREFIX}{schema}' AND tablename = '{table}'"
+    regclass = f"{PREFIX}{schema}.{table}"
+    schema = f"table_schema = '{PREFIX}{schema}' AND table_name = '{table}'"
     columns = "column_name, data_type, column_default, is_nullable"
     if connection.adapter.backend == "postgresql":
         indices = f"SELECT indexname, indexdef FROM pg_indexes WHERE {of_table}"
-        comments = f"SELECT col_description('{PREFIX}data.dataset'::regclass, n) FROM generate_series(1, 40) AS n"
+        comments = f"SELECT col_description('{regclass}'::regclass, n) FROM generate_series(1, 40) AS n"
     else:
         indices = f"SELECT index_name, seq_in_index, column_name FROM information_schema.statistics WHERE {schema}"
         comments = f"SELECT column_comment, column_type FROM information_schema.columns WHERE {schema}"

@@ -1,0 +1,181 @@
+"""What the tables of ephys_analysis hold of one clustering: functions of spikes and trials that give a row's columns.
+
+A row that lacks something says in a column `..._missing` what the files do not have.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from pipeline import clusterings, peth_store, spikes
+from pipeline.analysis import correlograms, drift, responses, units
+from pipeline.spikes import GroupedSpikes, Spikes
+
+ALPHA = 0.05
+"""Level for `is_responsive`, after correction."""
+DEPTH_BIN = 80.0
+"""Of DepthPeth, um."""
+DRIFT_TIME_BIN, DRIFT_DEPTH_BIN, DRIFT_MOST_TIMES = 1.0, 20.0, 7200
+"""Of DriftMap: s, um, bins of time; longer recordings have wider bins."""
+ACG_WINDOW, ACG_BIN = 0.05, 0.0005
+"""Of Autocorrelogram, s."""
+SELECTIVITIES = ("side", "choice", "feedback", "block")
+"""Splits of the trials that Peth holds apart."""
+
+
+def metrics(clustering: Mapping[str, Any], found: GroupedSpikes) -> tuple[dict[str, np.ndarray], str]:
+    """The columns of UnitMetrics.Unit, and what is missing.
+
+    Parameters
+    ----------
+    clustering : row of ephys.Clustering.
+    found : its spikes.
+    """
+    columns = units.unit_metrics(found.times, found.offsets, found.amps, found.depths)
+    columns["unit_n_spikes"] = columns.pop("n_spikes")
+    columns["spike_width"] = np.full(len(found.cluster_ids), np.nan)
+    missing = []
+    if found.amps is None:
+        why = clusterings.why_absent(clustering, "spikes.amps")
+        missing.append(f"{why}: amplitudes, cutoffs, missed_spikes and ibl_label are null")
+    if found.depths is None:
+        missing.append(f"{clusterings.why_absent(clustering, 'spikes.depths')}: drift and drift_ptp are null")
+    if spikes.has_waveforms(clustering):
+        ids, waveforms, _ = spikes.templates(clustering)
+        width = units.spike_width(waveforms, spikes.sampling_rate(clustering))
+        columns["spike_width"][np.searchsorted(found.cluster_ids, ids)] = width
+    else:
+        missing.append("there are no clusters.waveforms and no templates.waveforms: spike_width is null")
+    return columns, "; ".join(missing)
+
+
+def peth(
+    found: GroupedSpikes, trials: Mapping[str, np.ndarray], rule: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """The columns of Peth, and those of Peth.Response; without events the second is empty.
+
+    Parameters
+    ----------
+    rule : row of AlignmentEvent.
+    """
+    events, missing = _events(found, trials, rule)
+    n_events = int(np.isfinite(events).sum())
+    if not n_events:
+        return {"n_events": 0, "peth_missing": missing}, {}
+    window = (rule["window_start"], rule["window_end"]), rule["event_bin"], rule["event_smoothing"]
+    whole = peth_store.compute(found, events, None, *window)
+    known = responses.trial_groups(trials)
+    split = {
+        name: peth_store.compute(found, events, peth_store.labels_of(trials, name), *window)
+        for name in SELECTIVITIES
+        if name in known
+    }
+    means = [one.mean.transpose(1, 0, 2) for one in split.values()]
+    lacking = [f"no split by {name}" for name in SELECTIVITIES if name not in split]
+    if rule["baseline_column"] not in trials:
+        lacking.append(f"the trials have no {rule['baseline_column']}: no baseline and no response")
+    answers = _responses(found, events, trials, rule)
+    columns = {
+        "n_events": n_events,
+        "n_responsive": sum(map(bool, answers["is_responsive"])),
+        "peth_missing": "; ".join(lacking),
+        "condition_names": [f"{name}_{condition}" for name, one in split.items() for condition in one.conditions],
+        "condition_n": [int(n) for one in split.values() for n in one.n],
+        "condition_mean": np.concatenate(means).astype(np.float32) if means else None,
+    }
+    columns |= _float32(peth_times=whole.times, peth_mean=whole.mean[:, 0], peth_sem=whole.sem[:, 0])
+    columns |= _float32(population_rate=whole.population[0])
+    return columns, {"cluster_id": found.cluster_ids} | answers
+
+
+def depth_peth(
+    clustering: Mapping[str, Any], found: GroupedSpikes, trials: Mapping[str, np.ndarray], rule: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The columns of DepthPeth; parameters as in `metrics` and `peth`."""
+    events, missing = _events(found, trials, rule)
+    columns = {"n_depth_events": int(np.isfinite(events).sum())}
+    if found.depths is None:
+        missing = clusterings.why_absent(clustering, "spikes.depths")
+    if missing:
+        return columns | {"depth_peth_missing": missing}
+    all_spikes = spikes.spikes(clustering)
+    made = drift.depth_peth(
+        all_spikes.times,
+        all_spikes.depths,
+        events,
+        -rule["window_start"],
+        rule["window_end"],
+        rule["event_bin"],
+        DEPTH_BIN,
+        (rule["baseline_start"], rule["baseline_end"]),
+        trials.get(rule["baseline_column"], np.full(1, np.nan)),
+    )
+    return columns | _float32(
+        depth_peth_times=made.bins,
+        depth_peth_depths=made.depths,
+        depth_peth=made.rate,
+        depth_baseline=made.baseline,
+    )
+
+
+def drift_map(clustering: Mapping[str, Any], found: Spikes) -> dict[str, Any]:
+    """The columns of DriftMap; parameters as in `metrics`."""
+    if not len(found):
+        return {"drift_missing": "there are no spikes"}
+    if found.depths is None:
+        return {"drift_missing": clusterings.why_absent(clustering, "spikes.depths")}
+    time_bin = max(DRIFT_TIME_BIN, float(found.times[-1]) / DRIFT_MOST_TIMES)
+    made = drift.drift_map(found.times, found.depths, found.amps, time_bin, DRIFT_DEPTH_BIN)
+    columns = _float32(drift_times=made.times, drift_depths=made.depths, drift_rates=made.rate.T)
+    if made.amp is None:
+        return columns | {"drift_missing": f"{clusterings.why_absent(clustering, 'spikes.amps')}: no drift_amps"}
+    return columns | _float32(drift_amps=made.amp.T)
+
+
+def autocorrelogram(found: GroupedSpikes) -> dict[str, Any]:
+    """The columns of Autocorrelogram."""
+    made = correlograms.autocorrelograms(found.times, found.offsets, ACG_WINDOW, ACG_BIN)
+    positive = made.lags > 0
+    counts = made.counts[:, positive].astype(np.int32)
+    return {"acg_bin": ACG_BIN, "acg_counts": counts} | _float32(acg_lags=made.lags[positive])
+
+
+def _events(found: GroupedSpikes, trials: Mapping[str, np.ndarray], rule: Mapping[str, Any]) -> tuple[np.ndarray, str]:
+    """The events during the recording, NaN for the others; and why there are none, empty where there are."""
+    column = rule["trials_column"]
+    if column not in trials:
+        return np.empty(0), f"the trials have no {column}"
+    events = peth_store.within_recording(found, trials[column])
+    if np.isfinite(events).any():
+        return events, ""
+    return events, f"no {column} lies between the first and the last spike" if len(found) else "there are no spikes"
+
+
+def _responses(
+    found: GroupedSpikes, events: np.ndarray, trials: Mapping[str, np.ndarray], rule: Mapping[str, Any]
+) -> dict[str, np.ndarray]:
+    """The columns of Peth.Response, one value a unit."""
+    grouped = (found.times, found.offsets, events)
+    before = trials.get(rule["baseline_column"], np.full(len(events), np.nan))
+    window = (rule["response_start"], rule["response_end"])
+    one = responses.responsiveness(
+        *grouped, (rule["baseline_start"], rule["baseline_end"]), window, ALPHA, baseline_events=before
+    )
+    columns = {
+        "baseline_rate": one.baseline_rate,
+        "response_rate": one.response_rate,
+        "response_p": one.p_value,
+        "response_p_corrected": one.p_corrected,
+        "is_responsive": np.where(np.isnan(one.p_value), None, one.responsive),
+    }
+    for name, groups in responses.trial_groups(trials).items():
+        chosen = responses.selectivity(*grouped, groups, window, ALPHA)
+        columns |= {f"{name}_selectivity": chosen.index, f"{name}_p": chosen.p_corrected}
+    return columns
+
+
+def _float32(**arrays: np.ndarray) -> dict[str, np.ndarray]:
+    return {name: np.ascontiguousarray(values, np.float32) for name, values in arrays.items()}
