@@ -8,7 +8,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from dashboard.figures import style
-from dashboard.figures.build import Trace, axis, figure, log_ticks, second_axis
+from dashboard.figures.build import Trace, axis, figure, second_axis
 from dashboard.figures.curves import chronometric, psychometric
 from dashboard.figures.rows import Columns, Rows, columns
 from pipeline.analysis import conventions, reaction_times
@@ -20,7 +20,7 @@ RUNNING_CHOICES = 20
 
 
 def reaction_time_over_trials(
-    trials: Rows, *, window: int = reaction_times.RUNNING_WINDOW, theme: str = "light", height: int = 280
+    trials: Rows, *, window: int = reaction_times.RUNNING_WINDOW, theme: str = "light", height: int = 320
 ) -> go.Figure:
     """Reaction time of every trial (logarithmic) with the running median.
 
@@ -51,7 +51,7 @@ def reaction_time_over_trials(
                     "x": number[which],
                     "y": shown[which],
                     "customdata": contrast[which],
-                    "marker": {"color": color, "symbol": symbol, "size": 4, "opacity": 0.55},
+                    "marker": {"color": color, "symbol": symbol, "size": 4, "opacity": 0.7},
                     "hovertemplate": "trial %{x}: %{y:.3g} s<br>contrast %{customdata:g} %, "
                     f"{words}<extra></extra>",
                 }  # fmt: skip
@@ -70,12 +70,12 @@ def reaction_time_over_trials(
     layout = {
         "height": height, "hovermode": "closest",
         "xaxis": axis("Trial number", rangemode="tozero"),
-        "yaxis": axis("Reaction time (s)", **log_ticks(*_decades(times))),
+        "yaxis": axis("Reaction time (s)", **_time_axis(times)),
     }  # fmt: skip
     return figure(traces, layout, theme, "There are no reaction times: no times of stimulus and response.")
 
 
-def choices_and_rewards(trials: Rows, *, theme: str = "light", height: int = 280) -> go.Figure:
+def choices_and_rewards(trials: Rows, *, theme: str = "light", height: int = 320) -> go.Figure:
     """Each choice at its time, the running fraction to the right beside the prior of the blocks, and the water so far.
 
     Parameters
@@ -107,7 +107,7 @@ def choices_and_rewards(trials: Rows, *, theme: str = "light", height: int = 280
                             "size": 7 if symbol == "circle" else 5,
                             "line": {"width": 1, "color": color},
                         },
-                        "customdata": number[which],
+                        "customdata": number[which].tolist(),  # a list, so that a click says it
                         "hovertemplate": f"trial %{{customdata}}, {words}<extra></extra>",
                     }  # fmt: skip
                 )
@@ -292,13 +292,13 @@ def _trials(trials: Rows) -> Columns:
     return found
 
 
-def _decades(times: np.ndarray | None) -> tuple[int, int]:
-    """The powers of ten that hold all times; at least from 0.1 to 10 s."""
+def _time_axis(times: np.ndarray | None) -> dict[str, Any]:
+    """A logarithmic axis that holds all times, and at least those from 0.1 to 3 s."""
     known = times[np.isfinite(times) & (times > 0)] if times is not None else np.empty(0)
-    if not known.size:
-        return -1, 1
-    low, high = np.log10([known.min(), known.max()])
-    return max(-3, min(-1, int(np.floor(low)))), min(3, max(1, int(np.ceil(high))))
+    low, high = np.log10([known.min(initial=0.1), known.max(initial=3)])
+    ticks = [first * 10.0**power for power in range(-3, 3) for first in (1, 3)] + [1000.0]
+    span = [max(low, -3) - 0.08, min(high, 3) + 0.08]
+    return {"type": "log", "range": span, "tickvals": ticks, "ticktext": [f"{tick:g}" for tick in ticks]}
 
 
 def _outcome(trials: Columns) -> np.ndarray:

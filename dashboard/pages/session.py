@@ -101,8 +101,8 @@ def register(app: dash.Dash, site: Site) -> None:
     app.clientside_callback(
         here("choose_trial"),
         Output("session-trials", "value"),
-        Input({"type": "figure", "name": "reaction-times", "axis": ""}, "clickData"),
-        Input({"type": "figure", "name": "choices", "axis": ""}, "clickData"),
+        Input({"type": "figure", "name": "reaction-times", "axis": ""}, "clickData", allow_optional=True),
+        Input({"type": "figure", "name": "choices", "axis": ""}, "clickData", allow_optional=True),
         prevent_initial_call=True,
     )
     app.clientside_callback(here("remember_trials"), Input("session-trials", "value"), prevent_initial_call=True)
@@ -261,32 +261,32 @@ def _with_error(row: Mapping[str, Any], name: str, digits: int) -> str:
 
 
 def _figures(found: queries.Session) -> list[Component]:
-    trials = found.trials.select([name for name in found.trials.column_names if name not in queries.KEY])
+    """Curves and courses side by side; what cannot be drawn is said once."""
     level = f"bars: {100 * psychometrics.INTERVAL_LEVEL:g} % intervals"
-    return [
-        shell.columns(
-            shell.figure("psychometric", figures.psychometric(found.blocks), "Psychometric curves", level),
-            shell.figure("chronometric", figures.chronometric(found.blocks), "Reaction time by contrast", level),
-            least=420,
-        ),
-        shell.columns(
-            shell.figure("reaction-times", figures.reaction_time_over_trials(trials), "Reaction time over trials",
-                         "click on a trial to see its wheel"),
-            shell.figure("choices", figures.choices_and_rewards(trials), "Choices and rewards"),
-            least=420,
-        ),
-    ]  # fmt: skip
+    click = "click on a trial to see its wheel" if _wheel_is_drawn(found) else ""
+    made = (
+        ("psychometric", "Psychometric curves", level, figures.psychometric(found.blocks)),
+        ("chronometric", "Reaction time by contrast", level, figures.chronometric(found.blocks)),
+        ("reaction-times", "Reaction time over trials", click, figures.reaction_time_over_trials(found.trials)),
+        ("choices", "Choices and rewards", click, figures.choices_and_rewards(found.trials)),
+    )
+    cards = [shell.figure(name, drawing, title, hint) for name, title, hint, drawing in made if drawing.data]
+    lacking = dict.fromkeys(drawing.layout.annotations[0].text for *_, drawing in made if not drawing.data)
+    return [shell.columns(*cards, least=420) if cards else None, *(shell.sentence(words) for words in lacking)]
+
+
+def _wheel_is_drawn(found: queries.Session) -> bool:
+    """Whether there are a wheel and times of trials to show it around."""
+    known = (found.trials.num_rows - found.trials[name].null_count for name in reaction_times.ONSETS)
+    return found.has_wheel and any(known)
 
 
 def _wheel_section(found: queries.Session, text: str) -> Component:
     """The wheel; where it cannot be drawn, why."""
-    has_times = any(found.trials[name].null_count < found.trials.num_rows for name in reaction_times.ONSETS)
-    words = ""
-    if not found.has_wheel:
+    if not _wheel_is_drawn(found):
         words = "The wheel was not recorded, or its files are not here."
-    elif not has_times:
-        words = "The trials have no times, so the wheel cannot be shown around them."
-    if words:
+        if found.has_wheel:
+            words = "The trials have no times, so the wheel cannot be shown around them."
         return shell.section("Wheel", shell.sentence(words))
     pick = dmc.TextInput(
         id="session-trials",
@@ -297,14 +297,20 @@ def _wheel_section(found: queries.Session, text: str) -> Component:
         w=190,
         leftSection="Trials",
         leftSectionWidth=52,
-        **{"aria-label": "Trials, e.g. 12, 40-45"},
+        **{"aria-label": "Trials"},
     )
+    hint = f"numbers and ranges, e.g. 12, 40-45; at most {MOST_TRIALS}; or click on a trial above"
     empty = build.figure([], {"height": 320}, empty="The wheel is being read.")
     return shell.section(
         "Wheel",
-        html.Div(id="session-wheel-words"),
-        shell.figure("wheel", empty, "Around the onset of the stimulus", "numbers and ranges, e.g. 12, 40-45",
-                     actions=pick),
+        html.Div(
+            [
+                html.Div([pick, html.Span(hint, className="nj-hint")], className="nj-links nj-picked"),
+                html.Div(id="session-wheel-words"),
+                shell.figure("wheel", empty, "Around the onset of the stimulus"),
+            ],
+            className="nj-stack nj-tight",
+        ),
         id="session-wheel",
     )  # fmt: skip
 
