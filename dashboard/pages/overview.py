@@ -53,7 +53,7 @@ def layout(site: Site, viewer: Viewer, *, query: Mapping[str, str]) -> Component
     return shell.page(
         "Overview",
         _bar(site, viewer, rows, chosen),
-        _grid(viewer, len({row["lab"] for row in rows}), query),
+        _grid(viewer, rows, query),
         dcc.Store(id="overview-query", data=chosen),
         subtitle=html.Span(id="overview-count", children=_count(_filtered(rows, chosen), rows)),
         actions=[
@@ -107,9 +107,10 @@ def register(app: dash.Dash, site: Site) -> None:
     app.server.add_url_rule(CSV, "overview_csv", lambda: _csv(site))
 
 
-def _grid(viewer: Viewer, n_labs: int, query: Mapping[str, str]) -> Component:
+def _grid(viewer: Viewer, rows: Sequence[Mapping], query: Mapping[str, str]) -> Component:
     order = {one["colId"]: one for one in _order(query)}
-    hidden = {"lab"} if n_labs == 1 else set()
+    hidden = {"lab"} if len({row["lab"] for row in rows}) == 1 else set()
+    whole = 60 + 30 * len(rows)  # px: all rows, the head, and a bar to scroll with
     defs = [one | _sorting(order.get(one["field"])) | {"hide": one["field"] in hidden} for one in _columns(viewer)]
     return shell.grid(
         "overview-grid",
@@ -128,7 +129,7 @@ def _grid(viewer: Viewer, n_labs: int, query: Mapping[str, str]) -> Component:
             "infiniteInitialRowCount": 20,
             "localeText": {"noRowsToShow": "No mouse passes these filters."},
         },
-        style={"height": "calc(100vh - 212px)", "minHeight": 360},
+        style={"height": f"min(calc(100vh - 178px), {whole}px)", "minHeight": 300},
     )
 
 
@@ -147,7 +148,7 @@ def _columns(viewer: Viewer) -> list[dict[str, Any]]:
 
     looks = {name: {"text": look.label, "colour": look.color} for name, look in style.STATUSES.items()}
     found = [
-        text("subject", "Mouse", 130, pinned="left", cellRenderer="Link"),
+        text("subject", "Mouse", 142, pinned="left", cellRenderer="Link"),
         text("lab", "Lab", 96),
         {"field": "alerts", "headerName": "Attention", "width": 252, "cellRenderer": "Chips",
          "tooltipField": "alerts_text", "headerTooltip": "What a person should look at; sorted by how many"},
@@ -157,7 +158,7 @@ def _columns(viewer: Viewer) -> list[dict[str, Any]]:
          "headerTooltip": f"Correct on easy trials on the last {queries.SPARK_DAYS} days; the thin line is chance"},
         {"field": "last_session", "headerName": "Last session", "width": 112, "filter": "agDateColumnFilter",
          "valueFormatter": {"function": "njDate(params.value)"}},
-        number("n_sessions", "Sessions", 90, 0),
+        number("n_sessions", "Sessions", 98, 0),
         text("protocol", "Protocol", 110, headerTooltip="Of the last session", tooltipField="protocol_full"),
         number("weight", "Weight g", 90, 1, "Last weighing, with implant"),
         number("weight_pct", "Weight %", 94, 0, "Of the expected weight, both without implant"),
@@ -189,14 +190,14 @@ def _bar(site: Site, viewer: Viewer, rows: Sequence[Mapping], chosen: Mapping[st
     parts = [
         dmc.TextInput(
             id={"type": "overview-filter", "name": "q"}, label="Search", value=chosen["q"], debounce=250, size="xs",
-            placeholder="name, line, protocol …", w=170, leftSection=icon("search", 14),
+            placeholder="name, line, protocol …", w=150, leftSection=icon("search", 14),
         ),
         pick("lab", "Lab", values("lab")),
-        pick("project", "Project", projects, 140),
-        None if viewer.public else pick("user", "Responsible", values("responsible_user"), 130),
-        pick("status", "Status", statuses, 150),
-        pick("alert", "Attention", alerts, 140),
-        pick("rules", "Criteria", rules, 150, clearable=False) if len(rules) > 1 else None,
+        pick("project", "Project", projects),
+        None if viewer.public else pick("user", "Responsible", values("responsible_user")),
+        pick("status", "Status", statuses, 145),
+        pick("alert", "Attention", alerts, 130),
+        pick("rules", "Criteria", rules, 145, clearable=False) if len(rules) > 1 else None,
         dmc.Switch(
             id={"type": "overview-switch", "name": "dead"}, label="Dead too", checked=bool(chosen["dead"]), size="xs",
             mb=7,

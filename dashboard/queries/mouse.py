@@ -30,6 +30,7 @@ class Mouse:
         `PsychometricFit.Block` and `WaterStatus`, in order of date.
     waters : water_time (UTC), water_type, water_volume (mL), adlib, water_user.
     weighings : weighing_time (UTC), weight (g), weighing_user.
+    probes : session_date, session_number, probe_label.
     sessions : session_date, session_number, eid, start_time (UTC), task_protocol, rig, n_trials, performance_easy.
     """
 
@@ -47,8 +48,13 @@ class Mouse:
     restrictions: pa.Table
     implants: pa.Table
     sessions: pa.Table
-    first_ephys_date: datetime.date | None = None
+    probes: pa.Table
     others: list[Row] = field(default_factory=list)
+
+    @property
+    def first_ephys_date(self) -> datetime.date | None:
+        """The day of the first session with a probe."""
+        return self.probes["session_date"][0].as_py() if self.probes.num_rows else None
 
 
 def version(key: Row) -> str:
@@ -65,6 +71,7 @@ def version(key: Row) -> str:
         (action.WaterRestriction, "restriction_start"),
         (action.Surgery, "surgery_start"),
         (action.OtherAction, "action_start"),
+        (ephys.ProbeInsertion, "probe_label"),
         (subject.Housing, "housing_start"),
         (subject.Cull, "cull_date"),
     ]
@@ -114,7 +121,6 @@ def mouse(key: Row, rules: str) -> Mouse:
     judged = _training(key, rules)
     statuses = behavior_analysis.SessionTrainingStatus & (judged or key | {"criteria": rules})
     order = "session_date, session_number"
-    first_ephys = fetch_columns(ephys.ProbeInsertion & key, "session_date", order_by="session_date")["session_date"]
     return Mouse(
         subject=row,
         lab=fetch_columns(lab.Lab & key, "time_zone", "reference_weight_pct", "zscore_weight_pct").to_pylist()[0],
@@ -136,7 +142,9 @@ def mouse(key: Row, rules: str) -> Mouse:
         restrictions=fetch_columns(action.WaterRestriction & key, order_by="restriction_start"),
         implants=fetch_columns(subject.Implant & key, order_by="implant_date"),
         sessions=_sessions(key, order),
-        first_ephys_date=first_ephys[0].as_py() if len(first_ephys) else None,
+        probes=fetch_columns(
+            ephys.ProbeInsertion & key, *order.split(", "), "probe_label", order_by=f"{order}, probe_label"
+        ),
         others=_others(key, row["subject_uuid"]),
     )  # fmt: skip
 
@@ -184,9 +192,11 @@ def _others(key: Row, subject_uuid: str) -> list[Row]:
     for row in fetch_columns(action.OtherAction & key).to_pylist():
         add("other", row["action_start"], row["action_description"], who=row["action_user"], is_note=True)
     for row in fetch_columns(subject.Implant & key).to_pylist():
-        add("implant", row["implant_date"], row["implant_description"], f"{row['implant_weight']:g} g")
+        add("implant", row["implant_date"], f"{row['implant_weight']:g} g")
+        if row["implant_description"]:
+            add("implant", row["implant_date"], row["implant_description"], is_note=True)
     for row in fetch_columns(subject.Housing & key).to_pylist():
-        add("housing", row["housing_start"], row["cage_name"], row["cage_type"], row["housing_food"])
+        add("housing", row["housing_start"], row["cage_name"], row["cage_type"], row["housing_food"], is_note=True)
     for row in fetch_columns(subject.Cull & key).to_pylist():
         add("death", row["cull_date"], row["cull_reason"], row["cull_method"], who=row["cull_user"])
     names = ("note_time", "note_user", "note_text", "note_object")

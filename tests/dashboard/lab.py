@@ -1,7 +1,7 @@
 """The simulated lab that all tests of pages look at: mice that learn, and mice of which little or nothing is known.
 
-`python -m tests.dashboard.lab ROOT` writes, registers and populates it in the database of the environment; more
-numbers behind it are those of mice, sessions of each, and sessions with probes of each.
+`python -m tests.dashboard.lab ROOT` writes, registers and populates it in the database of the environment; with the
+numbers of mice, sessions of each and sessions with probes of each, a lab without odd mice, for pictures.
 """
 
 from __future__ import annotations
@@ -21,30 +21,40 @@ LONG, ONE_SESSION, NO_TIMES, NO_SESSION = "fast_001", "young_101", "timeless_102
 """A mouse with everything, one with a single session, one whose files have no times, one without any session."""
 
 
-def build(root: Path, n_mice: int = N_MICE, n_sessions: int = N_SESSIONS, n_ephys: int = 0) -> None:
-    """Write the files, register them, populate the tables; the last sessions are of yesterday or shortly before.
-
-    Parameters
-    ----------
-    n_ephys : sessions with probes, and with wheel traces, of each mouse that comes so far.
-    """
-    import ingest
-    import pipeline
+def build(root: Path) -> None:
+    """Write the files, register them, populate the tables; the last sessions are of the last weekday before today."""
     from ingest import simulate
-    from pipeline import worker
     from pipeline.settings import settings
 
     today = datetime.datetime.now(datetime.UTC).date()
-    start = today - datetime.timedelta(days=1 + 7 * (n_sessions // 5))
-    simulate.write_lab(root, n_mice, n_sessions, lab=LAB, start=start, wheel=n_ephys > 0, ephys=n_ephys)
+    n_days = N_SESSIONS - 1  # one day has two sessions
+    start = np.busday_offset(today - datetime.timedelta(days=1), 1 - n_days, roll="backward").item()
+    simulate.write_lab(root, N_MICE, N_SESSIONS, lab=LAB, start=start, wheel=False)
     _add_odd_mice(root, today)
     probes.write(root, LAB, LONG, NO_TIMES)
+    _ingest(root)
+    probes.lose(root, settings().home / "cache", LAB, LONG)
+
+
+def build_for_pictures(root: Path, n_mice: int, n_sessions: int, n_ephys: int) -> None:
+    """The same of a lab in which everything is known."""
+    from ingest import simulate
+
+    today = datetime.datetime.now(datetime.UTC).date()
+    simulate.write_lab(root, n_mice, n_sessions, lab=LAB, last=today, ephys=n_ephys, n_units=80)
+    _ingest(root)
+
+
+def _ingest(root: Path) -> None:
+    import ingest
+    import pipeline
+    from pipeline import worker
+
     pipeline.connect()
     metadata = [path for path in sorted(root.glob("*.csv")) + [root / "sessions.json"] if path.exists()]
     ingest.register(root, metadata=metadata, processes=2)
     _add_what_people_enter()
     worker.work(once=True, processes=2)
-    probes.lose(root, settings().home / "cache", LAB, LONG)
 
 
 def add_session(root: Path, subject: str, date: datetime.date, number: int = 1) -> None:
@@ -92,4 +102,7 @@ def _add_what_people_enter() -> None:
 
 
 if __name__ == "__main__":
-    build(Path(sys.argv[1]), *map(int, sys.argv[2:]))
+    if sys.argv[2:]:
+        build_for_pictures(Path(sys.argv[1]), *map(int, sys.argv[2:]))
+    else:
+        build(Path(sys.argv[1]))

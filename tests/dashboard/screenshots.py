@@ -22,7 +22,7 @@ from dashboard.app import find_pages
 from tests.dashboard import browser
 from tests.dashboard.browser import DESK, PHONE, Served, Visit
 
-LAB = ("12", "40", "1")  # mice, sessions of each, sessions with probes of each
+LAB = ("14", "40", "1")  # mice, sessions of each, sessions with probes of each
 LOOKS = {"light": ("light", DESK), "dark": ("dark", DESK), "phone": ("light", PHONE)}
 MOST_VISITED = 6  # pages of a kind, in search of links to other kinds
 TALLEST = 1700  # px of a picture for the README
