@@ -17,9 +17,7 @@ from pipeline.cli.group import main
 @click.option("--root", type=click.Path(path_type=Path, exists=True, file_okay=False), help="The data root.")
 @click.option("--dashboard", is_flag=True, help="Serve the site for trainers too, below /app/, with the same accounts.")
 @click.option("--public-dashboard", is_flag=True, help="The same, also for those who are not signed in: pseudonyms.")
-def serve(
-    host: str, port: int, public_read: bool, root: Path | None, dashboard: bool, public_dashboard: bool
-) -> None:
+def serve(host: str, port: int, public_read: bool, root: Path | None, dashboard: bool, public_dashboard: bool) -> None:
     """Answer the ONE client and other programs over HTTP, in Alyx's way, until stopped."""
     from one_bridge.server.serve import LOCAL, serve
 
