@@ -79,7 +79,8 @@ def log_ticks(low: int, high: int) -> dict[str, Any]:
 
 def themed(made: go.Figure, theme: str) -> go.Figure:
     """The same figure in another theme."""
-    return _with_layout(made, template=style.template(theme))
+    layout = made.layout.to_plotly_json() | {"template": style.template(theme)}
+    return go.Figure({"data": [trace.to_plotly_json() for trace in made.data], "layout": layout}, _validate=False)
 
 
 def stack(figures: Sequence[go.Figure], theme: str = "light", gap: int = 34) -> go.Figure:
@@ -103,8 +104,7 @@ def stack(figures: Sequence[go.Figure], theme: str = "light", gap: int = 34) -> 
     top, n_axes = 1.0, 0
     for part, (made, height) in enumerate(zip(parts, heights, strict=True)):
         bottom = top - height / total
-        plain = made.to_plotly_json()
-        own = plain["layout"]
+        own = made.layout.to_plotly_json()
         names = {}
         for name in (name for name in own if name.startswith("yaxis")):
             n_axes += 1
@@ -117,7 +117,7 @@ def stack(figures: Sequence[go.Figure], theme: str = "light", gap: int = 34) -> 
                 axis_["overlaying"] = names[axis_["overlaying"]]
             layout["yaxis" + new[1:]] = axis_
         layout.setdefault("xaxis", {}).update(own.get("xaxis", {}))
-        for trace in plain["data"]:
+        for trace in (trace.to_plotly_json() for trace in made.data):
             trace["yaxis"] = names.get(trace.get("yaxis", "y"), "y")
             trace["legend"] = f"legend{part + 1 if part else ''}"
             traces.append(trace)
@@ -166,8 +166,3 @@ def _sentence(words: str, height: int) -> dict[str, Any]:
         "xaxis": hidden, "yaxis": hidden, "annotations": [note], "shapes": [], "height": min(height, 160),
         "showlegend": False,
     }  # fmt: skip
-
-
-def _with_layout(made: go.Figure, **changed: Any) -> go.Figure:
-    plain = made.to_plotly_json()
-    return go.Figure({"data": plain["data"], "layout": plain["layout"] | changed}, _validate=False)

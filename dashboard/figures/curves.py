@@ -33,8 +33,10 @@ def psychometric(blocks: Rows, *, by: str = "block", level: float = psychometric
     parameters = np.stack([chosen.numbers(name) for name in psychometrics.PARAMETERS], axis=-1)
     for row, (look, label, group) in enumerate(_looks(chosen, by)):
         taken = n[row] > 0
+        if not taken.any():
+            continue
         x, shown, k = contrasts[row][taken], n[row][taken], right[row][taken]
-        p = k / shown if x.size else x
+        p = k / shown
         lower, upper = psychometrics.wilson_interval(k, shown, level)
         traces.append(
             {

@@ -17,6 +17,8 @@ __all__ = ["choices_and_rewards", "chronometric", "psychometric", "reaction_time
 
 RUNNING_CHOICES = 20
 """Trials in the running fraction of choices to the right."""
+MOST_SAMPLES = 500
+"""Samples of one wheel trace that are drawn; of more, every so many."""
 
 
 def reaction_time_over_trials(
@@ -199,8 +201,9 @@ def wheel_traces(
         start, stop = max(start - 1, 0), min(stop + 1, len(times))
         if stop - start < 2 or onset[row] > times[-1]:
             continue
-        at = np.asarray(times[start:stop]) - onset[row]
-        turned = np.degrees(np.asarray(position[start:stop]) - np.interp(onset[row], times, position))
+        samples = np.unique(np.linspace(start, stop - 1, min(stop - start, MOST_SAMPLES)).astype(int))
+        at = np.asarray(times)[samples] - onset[row]
+        turned = np.degrees(np.asarray(position)[samples] - np.interp(onset[row], times, position))
         side = _SIDES[right[row]] if np.isfinite(right[row]) else _NO_SIDE
         label = side[0] if many else f"trial {ids[row] + 1}"
         shown = "" if contrast is None else f", {contrast[row]:g} %"

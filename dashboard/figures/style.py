@@ -7,6 +7,7 @@ Ito, a shade darker where theirs fade on white; whatever colour says, a symbol, 
 
 from __future__ import annotations
 
+import math
 import zlib
 from dataclasses import dataclass
 from typing import Any
@@ -125,6 +126,8 @@ def block(prior: float) -> Look:
     >>> block(20).label, block(35).label
     ('P(left) = 0.2', 'P(left) = 0.35')
     """
+    if not math.isfinite(prior):
+        return Look("P(left) unknown", GREY, "dot", "cross")
     number = round(float(prior))
     return BLOCKS.get(number) or Look(f"P(left) = {number / 100:g}", nth(number).color, "solid", "triangle-up")
 
