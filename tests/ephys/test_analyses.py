@@ -7,13 +7,12 @@ import shutil
 import numpy as np
 import pytest
 
-from pipeline import acquisition, behavior, ephys, ephys_analysis, histology
+from pipeline import acquisition, ephys, ephys_analysis
 from pipeline.database import registry
 from pipeline.database.bulk import fetch_columns
 from pipeline.errors import NeurojointError
 from tests.conftest import empty_tables
 from tests.ephys import trees
-from tests.ingest.tree import ingest
 
 KEY = {"lab": "lab", "subject": "mouse", "session_date": "2024-05-01", "session_number": 1, "probe_label": "probe00"}
 
@@ -32,23 +31,9 @@ def computed() -> dict[str, list]:
     return found
 
 
-def tuned(root) -> dict:
-    """Five units, of which unit 2 also fires after stimuli on the right and unit 4 before none."""
-    files = trees.sorting(3)
-    extra = np.concatenate([6.0 + 2 * np.arange(20) + delay for delay in np.linspace(0.05, 0.25, 9)])
-    rows = np.searchsorted(files["spikes.times"], extra)
-    for name, values in {"times": extra, "clusters": 2, "amps": 1e-4, "depths": 600.0}.items():
-        files[f"spikes.{name}"] = np.insert(files[f"spikes.{name}"], rows, values)
-    order = np.argsort(files["spikes.times"], kind="stable")
-    for name in ("times", "clusters", "amps", "depths"):
-        files[f"spikes.{name}"] = files[f"spikes.{name}"][order]
-    trees.write(root, files)
-    return files
-
-
 def test_all_tables_of_a_session(database, tmp_path):
     """Counts, rates, responses and maps are those of the generated spikes."""
-    files = tuned(tmp_path)
+    files = trees.tuned(tmp_path)
     trees.trials(tmp_path)
     trees.bring_up_to_date(tmp_path)
     times, units = files["spikes.times"], files["spikes.clusters"]
@@ -84,29 +69,64 @@ def test_all_tables_of_a_session(database, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "columns",
+    ("columns", "reason"),
     [
-        {"stimOn_times": np.full(40, np.nan)},
-        {"stimOn_times": None},
-        {"stimOn_times": np.arange(40.0) + 1000},
-        {"contrastLeft": None, "probabilityLeft": None, "feedbackType": None},
+        ({"stimOn_times": np.full(40, np.nan)}, "no stim_on_times lies between the first and the last spike"),
+        ({"stimOn_times": None}, "the trials have no stim_on_times"),
+        ({"stimOn_times": np.arange(40.0) + 1000}, "no stim_on_times lies between the first and the last spike"),
+        ({"contrastLeft": None, "probabilityLeft": None, "feedbackType": None},
+         "no split by side; no split by feedback; no split by block"),
     ],
     ids=["all NaN", "no column", "outside the recording", "few columns"],
-)
-def test_sessions_that_lack_something(database, tmp_path, columns):
-    """No job fails; the row says that there are no events, or has no column for what is not known."""
+)  # fmt: skip
+def test_sessions_that_lack_something(database, tmp_path, columns, reason):
+    """No job fails; the row says what is not there, in words, or has no column for what is not known."""
     files = trees.sorting(n_units=1)
     trees.write(tmp_path, {"spikes.times": files["spikes.times"], "spikes.clusters": files["spikes.clusters"]})
     trees.trials(tmp_path, **columns)
     trees.bring_up_to_date(tmp_path)
     row = (ephys_analysis.Peth & {"event": "stim_on"}).fetch1()
+    assert row["peth_missing"] == reason
     has_events = "contrastLeft" in columns
     assert row["n_events"] == (40 if has_events else 0) and (row["peth_mean"] is not None) == has_events
     if has_events:
         answer = (ephys_analysis.Peth.Response & {"event": "stim_on"}).fetch1()
         assert answer["side_p"] is None and answer["choice_p"] is not None
-    assert ephys_analysis.DriftMap.fetch1("drift_rates") is None, "no depths"
-    assert ephys_analysis.UnitMetrics.Unit.fetch1("amp_median") is None
+    if columns.get("stimOn_times", 0) is None:
+        lacking = (ephys_analysis.Peth & {"event": "feedback"}).fetch1("peth_missing")
+        assert lacking == "the trials have no stim_on_times: no baseline and no response"
+        answer = (ephys_analysis.Peth.Response & {"event": "feedback"}).fetch1()
+        assert answer["is_responsive"] is None and answer["response_rate"] is None and answer["choice_p"] is not None
+    assert ephys_analysis.DriftMap.fetch1("drift_rates", "drift_missing") == (None, "there is no spikes.depths")
+    assert ephys_analysis.UnitMetrics.Unit.fetch1("amp_median", "drift", "spike_width") == (None, None, None)
+    assert ephys_analysis.UnitMetrics.fetch1("metrics_missing").split("; ") == [
+        "there is no spikes.amps: amplitudes, cutoffs, missed_spikes and ibl_label are null",
+        "there is no spikes.depths: drift and drift_ptp are null",
+        "there are no clusters.waveforms and no templates.waveforms: spike_width is null",
+    ]
+    cluster = ephys.ClusterSet.Cluster.fetch1()
+    assert [cluster[name] for name in ("cluster_channel", "cluster_depth", "cluster_amp")] == [None] * 3
+
+
+@pytest.mark.parametrize("server", ["postgresql"], indirect=True)
+def test_what_is_in_quarantine_is_named_where_it_is_missed(database, server, tmp_path):
+    files = trees.sorting(n_units=1)
+    shapes = np.random.default_rng(0).normal(0, 1e-5, (1, 82, 4))
+    shapes[0, 30, 1], shapes[0, 48, 1] = -1e-3, 1e-3  # trough and peak, 18 samples apart
+    files |= {"spikes.depths": files["spikes.depths"][:-1], "spikes.amps": files["spikes.amps"] * 1e6}
+    files |= {"clusters.waveforms": shapes, "spikes.samples": np.round(files["spikes.times"] * 20_000).astype(int)}
+    trees.write(tmp_path, files)
+    trees.trials(tmp_path)
+    trees.bring_up_to_date(tmp_path)
+    missing = ephys_analysis.UnitMetrics.fetch1("metrics_missing")
+    assert "spikes.amps is in quarantine (value_range)" in missing and "waveforms" not in missing
+    assert ephys_analysis.DriftMap.fetch1("drift_missing") == "spikes.depths is in quarantine (unequal_length)"
+    depth = (ephys_analysis.DepthPeth & {"event": "stim_on"}).fetch1()
+    assert (
+        depth["depth_peth"] is None and depth["depth_peth_missing"] == "spikes.depths is in quarantine (unequal_length)"
+    )
+    width = ephys_analysis.UnitMetrics.Unit.fetch1("spike_width")
+    assert width == pytest.approx(18 / 20, rel=1e-3), "18 samples of a probe that was sampled at 20 kHz, ms"
 
 
 def test_no_trials_no_spikes(database, tmp_path):
@@ -122,48 +142,6 @@ def test_no_trials_no_spikes(database, tmp_path):
     events = (ephys_analysis.Peth & {"probe_label": "probe01"}).to_arrays("n_events")
     assert events.tolist() == [0] * 5
     assert (ephys_analysis.Peth & KEY & "n_events = 40").to_arrays("event").size == 5
-
-
-def test_peths_of_any_split(database, tmp_path):
-    """Each condition is the direct count over its trials; a second call reads what the first one computed."""
-    files = tuned(tmp_path)
-    trees.trials(tmp_path)
-    ingest(tmp_path)
-    behavior.TrialSet.populate()
-    found = ephys_analysis.unit_peths(
-        KEY, "stim_on", ["side", "choice"], clusters=[2, 0], window=(-0.2, 0.4), bin_size=0.1, smoothing=0
-    )
-    assert found.conditions == ["left left", "left right", "right left", "right right"]
-    start, right = 5.0 + np.arange(40.0), np.arange(40) % 2 == 1
-    chose_left = np.arange(40) % 4 < 2
-    events = start[right & chose_left]
-    own = files["spikes.times"][files["spikes.clusters"] == 2]
-    counts = [np.histogram(own - event, np.linspace(-0.2, 0.4, 7))[0] for event in events]
-    np.testing.assert_allclose(found.mean[0, 2], np.mean(counts, axis=0) / 0.1, rtol=1e-5)
-    again = ephys_analysis.unit_peths(
-        KEY, "stim_on", ["side", "choice"], clusters=[2, 0], window=(-0.2, 0.4), bin_size=0.1, smoothing=0
-    )
-    assert isinstance(again.mean, np.memmap) or isinstance(again.mean.base, np.memmap)
-    np.testing.assert_array_equal(again.mean, found.mean)
-    labels = np.where(np.arange(40) < 10, "early", "")
-    assert ephys_analysis.unit_peths(KEY, "go_cue_times", labels).n.tolist() == [10]
-    for wrong, message in (({"event": "lunch"}, "no event"), ({"split": "colour"}, "not split by")):
-        with pytest.raises(NeurojointError, match=message):
-            ephys_analysis.unit_peths(KEY, **wrong)
-
-
-def test_regions_of_units_that_respond(database, tmp_path):
-    tuned(tmp_path)
-    where = {"channels.brainLocationIds_ccf_2017": np.repeat([382, 672, 997], 4), "channels.rawInd": np.arange(12)}
-    trees.write(tmp_path, where | {"channels.mlapdv": np.zeros((12, 3))})
-    trees.trials(tmp_path)
-    trees.bring_up_to_date(tmp_path)
-    assert len(histology.ClusterLocation.Cluster()) == 5
-    table = ephys_analysis.task_modulated_by_region().to_pydict()
-    assert dict(zip(table["acronym"], table["fraction"], strict=True)) == {"CA1": 0.25, "CP": 0.0}
-    assert ephys_analysis.task_modulated_by_region(min_units=2)["acronym"].to_pylist() == ["CA1"]
-    _, rate = ephys_analysis.population_rate(KEY, 1.0)
-    assert rate.mean() == pytest.approx(33, rel=0.1)
 
 
 def test_files_that_change_end_as_a_fresh_database(database, tmp_path):
@@ -210,11 +188,7 @@ def test_real_recording(database, tmp_path, real_data):
     edges = np.arange(-10, 21) * 0.025
     for group, name in enumerate(found.conditions):
         chosen = events[groups.astype(str) == name]
-        for unit in range(0, 289, 12):
-            own = times[units == ids[unit]]
-            bins = [np.floor((own - event) / 0.025 + 1e-9).astype(int) for event in chosen]
-            direct = np.zeros(len(edges) - 1)
-            for one in bins:
-                inside = one[(one >= -10) & (one < 20)] + 10
-                np.add.at(direct, inside, 1)
+        for unit, one in enumerate(ids):
+            own = times[units == one]
+            direct = np.diff(np.searchsorted(own, chosen[:, None] + edges), axis=1).sum(axis=0)
             np.testing.assert_allclose(found.mean[unit, group], direct / len(chosen) / 0.025, atol=1e-3)

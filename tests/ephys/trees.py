@@ -50,6 +50,20 @@ def write(root: Path, files: dict[str, Any], collection: str = "alf/probe00", se
     return folder
 
 
+def tuned(root: Path) -> dict[str, Any]:
+    """Five units, of which unit 2 also fires after stimuli on the right and the others fire at random."""
+    files = sorting(3)
+    extra = np.concatenate([6.0 + 2 * np.arange(20) + delay for delay in np.linspace(0.05, 0.25, 9)])
+    rows = np.searchsorted(files["spikes.times"], extra)
+    for name, values in {"times": extra, "clusters": 2, "amps": 1e-4, "depths": 600.0}.items():
+        files[f"spikes.{name}"] = np.insert(files[f"spikes.{name}"], rows, values)
+    order = np.argsort(files["spikes.times"], kind="stable")
+    for name in ("times", "clusters", "amps", "depths"):
+        files[f"spikes.{name}"] = files[f"spikes.{name}"][order]
+    write(root, files)
+    return files
+
+
 def trials(root: Path, session: str = SESSION, **columns: Any) -> None:
     """Forty trials, one a second, stimuli left and right in turn; keyword arguments replace ALF attributes."""
     start = 5.0 + np.arange(40.0)
