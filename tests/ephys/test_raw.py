@@ -1,0 +1,82 @@
+"""Raw recordings are read where they are asked for, from both forms of the file: strength, spectrum, snippets."""
+
+from __future__ import annotations
+
+import os
+
+import cbin
+import numpy as np
+import pytest
+
+from ingest.simulate.ephys import simulate_insertion, write_recording
+from ingest.simulate.ephys.recording import LF_BIT, LF_RATE, THETA
+from pipeline import ephys
+from pipeline.errors import NeurojointError
+from tests.ephys import trees
+from tests.ingest.tree import ingest
+
+KEY = {"lab": "lab", "subject": "mouse", "session_date": "2024-05-01", "session_number": 1, "probe_label": "probe00"}
+SECONDS = 200
+N_SITES = 8
+
+
+@pytest.fixture(params=["bin", "cbin"])
+def lf(request, database, tmp_path):
+    """The samples of an LF recording of a rhythm of 8 Hz and an amplitude of 100 uV in little noise, and its file."""
+    insertion = simulate_insertion(None, 2, 1, duration=4.0, n_sites=N_SITES)
+    insertion.objects["channels"]["brainLocationIds_ccf_2017"][:] = 382
+    path = write_recording(tmp_path / trees.SESSION, insertion, SECONDS, band="lf", noise=0.2)
+    samples = np.fromfile(path, np.int16).reshape(-1, N_SITES + 1)[:, :N_SITES]
+    if request.param == "cbin":
+        cbin.compress(path, chunk_duration=1.0)
+        path.unlink()
+        path = path.with_suffix(".cbin")
+    ingest(tmp_path)
+    return samples, path
+
+
+def damage(path, second: int) -> None:
+    """Make one second of a compressed recording unreadable, and leave its size and time of change."""
+    offsets = cbin.read_header(path.with_suffix(".ch")).offsets
+    before = path.stat()
+    with path.open("r+b") as file:
+        file.seek(offsets[second] + 2)
+        file.write(b"\xff" * (offsets[second + 1] - offsets[second] - 2))
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def test_strength_and_spectrum_of_a_known_rhythm(lf):
+    """A sine of amplitude A has the power A^2 / 2; what lies between the pieces is not decompressed."""
+    samples, path = lf
+    if path.suffix == ".cbin":
+        damage(path, 4)  # of 200 s, 40 pieces of 4 s are read, 5.03 s apart
+    ephys.RecordingSignal.populate()
+    row = ephys.RecordingSignal.fetch1()
+    assert (row["n_signal_channels"], row["n_pieces"], row["piece_duration"]) == (N_SITES, 40, 4.0)
+    whole = (samples * LF_BIT).std(axis=0)
+    np.testing.assert_allclose(row["signal_rms"], whole, rtol=0.01)
+    np.testing.assert_allclose(row["signal_rms"], 100 / np.sqrt(2), rtol=0.02)
+    frequencies, power = row["spectrum_frequencies"], row["spectrum_power"]
+    assert abs(frequencies[power[3].argmax()] - THETA) < LF_RATE / 2048
+    around = abs(frequencies - THETA) < 5
+    np.testing.assert_allclose(power[:, around].sum(axis=1) * frequencies[1], 100**2 / 2, rtol=0.03)
+
+
+def test_snippets_around_any_time(lf):
+    """Samples times gain, from the second that is asked for alone; the ends of the recording cut them off."""
+    samples, path = lf
+    if path.suffix == ".cbin":
+        damage(path, 100)
+        with pytest.raises(cbin.CorruptChunk):
+            ephys.raw_snippet(KEY, "lf", 100.2, 100.3)
+    pid = ephys.ProbeInsertion.fetch1("pid")
+    for start, end in ((0.0, 0.01), (98.95, 99.05), (150.0, 150.0004), (101.5, 102.5)):
+        times, volts = ephys.raw_snippet(pid, "lf", start, end)
+        first, last = round(start * LF_RATE), round(end * LF_RATE)
+        np.testing.assert_allclose(times, np.arange(first, last) / LF_RATE)
+        np.testing.assert_allclose(volts, samples[first:last] * (LF_BIT * 1e-6), rtol=1e-5)
+    assert len(ephys.raw_snippet(pid, "lf", -1, 0.002)[0]) == 5
+    assert len(ephys.raw_snippet(pid, "lf", SECONDS - 0.002, SECONDS + 9)[0]) == 5
+    assert not len(ephys.raw_snippet(pid, "lf", SECONDS + 1, SECONDS + 2)[0])
+    with pytest.raises(NeurojointError, match="no ap recording of probe00 is online here"):
+        ephys.raw_snippet(pid, "ap", 0, 1)
