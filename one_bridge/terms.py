@@ -232,12 +232,12 @@ def _label(value: Any, reading: Reading, _: Any) -> Iterable[Any]:
 
 
 def _partial_dataset(value: Any, reading: Reading, terms: Mapping[str, Any]) -> Iterable[Any]:
-    """A file whose name contains the text is there."""
+    """A file whose name contains the text is there, of any QC if none is said, as in Alyx."""
     if not isinstance(value, str):
         raise TypeError('"dataset" parameter must be a string. For lists use "datasets"')
     paths = paths_of_datasets(reading)
     found = [path for path in paths if value.casefold() in path.rpartition("/")[2].casefold()]
-    there = _reachable(reading, terms.get("dataset_qc_lte", "FAIL"))
+    there = _reachable(reading, terms.get("dataset_qc_lte", "CRITICAL"))
     return [(there & one_of("rel_path", found)).proj(*SESSION_KEY) if found else []]
 
 

@@ -45,6 +45,11 @@ def or_none(name: str) -> Callable[[Row], Any]:
     return lambda row: row[name] or None
 
 
+def stripped(name: str) -> Callable[[Row], str | None]:
+    """Text of a fixed length, which PostgreSQL fills with spaces; null where it is empty."""
+    return lambda row: row[name].rstrip() or None
+
+
 def as_text(name: str) -> Callable[[Row], str]:
     """A yes or no as the words that the client expects."""
     return lambda row: "True" if row[name] else "False"

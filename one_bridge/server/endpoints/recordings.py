@@ -152,7 +152,7 @@ DATASETS = Endpoint(
         field("collection", write=False),
         Field("session", "eid", "uuid", say=say.session_url, needs=("eid",), write=False),
         field("file_size", kind="int", write=False),
-        field("hash", "dataset_hash", write=False),
+        Field("hash", "dataset_hash", say=say.stripped("dataset_hash"), needs=("dataset_hash",), write=False),
         made("version", say.nothing),
         made("experiment_number", say.column("session_number"), "session_number"),
         Field("revision", "dataset_revision", say=say.or_none("dataset_revision"), needs=("dataset_revision",),
