@@ -55,6 +55,7 @@ def layout(site: Site, viewer: Viewer, *, query: Mapping[str, str]) -> Component
         _bar(site, viewer, rows, chosen),
         _grid(viewer, rows, query),
         dcc.Store(id="overview-query", data=chosen),
+        dcc.Store(id="overview-asked"),
         subtitle=html.Span(id="overview-count", children=_count(_filtered(rows, chosen), rows)),
         actions=[
             html.Button([icon("link"), "Copy link"], className="nj-button", type="button", **{"data-copy": "1"}),
@@ -93,6 +94,7 @@ def register(app: dash.Dash, site: Site) -> None:
     )
     app.clientside_callback(
         ClientsideFunction(here, "ask_again"),
+        Output("overview-asked", "data"),  # without an output it would be looked for on every page
         Input("overview-query", "data"),
         Input("version", "data"),
         prevent_initial_call=True,

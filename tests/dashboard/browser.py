@@ -179,7 +179,7 @@ def open_window(browser: Any, served: Served, scheme: str, width: int, viewer: s
     page = _context(browser, served, scheme, width, viewer).new_page()
     page.set_default_timeout(PATIENCE_MS)
     found = Visit(page, served.url)
-    _watch(found)
+    watch(found)
     return found
 
 
@@ -212,7 +212,8 @@ def _context(browser: Any, served: Served, scheme: str, width: int, viewer: str 
 _contexts: dict[tuple, Any] = {}
 
 
-def _watch(seen: Visit) -> None:
+def watch(seen: Visit) -> None:
+    """Write down what must not happen on a page: errors, and requests to other hosts."""
     page, problems = seen.page, seen.problems
 
     def asked(request: Any) -> None:

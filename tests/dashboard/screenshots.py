@@ -11,7 +11,6 @@ import os
 import shutil
 import signal
 import tempfile
-from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -61,11 +60,12 @@ def examples(seen: Visit) -> dict[str, str]:
     pages = find_pages()
     found: dict[str, str] = {}
     visited: dict[str, int] = {}
-    todo = deque([links.overview(sort="n_sessions-desc")])
+    todo = [links.overview(sort="n_sessions-desc")]
     known = set(todo)
     while todo and len(found) < len(pages):
-        address = todo.popleft()
-        name = links.parse(*address.partition("?")[::2]).page
+        address = next((one for one in todo if _page_of(one) not in found), todo[0])  # what is new comes first
+        todo.remove(address)
+        name = _page_of(address)
         if name not in pages or visited.get(name, 0) >= MOST_VISITED:
             continue
         visited[name] = visited.get(name, 0) + 1
@@ -78,6 +78,10 @@ def examples(seen: Visit) -> dict[str, str]:
                 known.add(parts.path)
                 todo.append(parts.path + (f"?{parts.query}" if parts.query else ""))
     return {name: found[name] for name in pages if name in found}
+
+
+def _page_of(address: str) -> str:
+    return links.parse(*address.partition("?")[::2]).page
 
 
 def _picture(seen: Visit, path: Path) -> Path:
