@@ -20,7 +20,9 @@ def _options(command: Any) -> Any:
             click.option("--region", help="Acronyms of the Allen atlas, e.g. TH or VISp,MOs, with all within them."),
             click.option("--good", is_flag=True, help="Count only units that pass the criteria."),
             click.option("--criteria", help="What good is, e.g. ibl or ibl:1; means --good  [default: ibl]"),
-            click.option("--min", "min_units", type=click.IntRange(0), help="Fewest such units of an insertion."),
+            click.option(
+                "--min", "min_units", type=click.IntRange(0), help="Leave out insertions with fewer such units."
+            ),
             click.option("--status", help="Training status of the mouse then, e.g. trained_1b; trained_1b+ or higher."),
             click.option("--rules", help="Rules of that status  [default: ibl_pipeline_2021]"),
             click.option("--lab", help="Names, separated by commas."),
@@ -42,7 +44,7 @@ def find() -> None:
 
 @find.command()
 @_options
-@click.option("--hemisphere", type=click.Choice(["left", "right"]))
+@click.option("--hemisphere", type=click.Choice(["left", "right"]), help="Side of the brain, by the channel's ML.")
 def units(form: str | None, **asked: Any) -> None:
     """Show the insertions with such units; with --json or --csv each unit, with its region and place (um from bregma).
 
@@ -141,12 +143,14 @@ def _warn(asked: dict[str, Any]) -> None:
 
 
 def _write(found: pa.Table, form: str) -> None:
+    import io
     import json
 
     import pyarrow.csv as pa_csv
 
-    out = click.get_binary_stream("stdout")
     if form == "csv":
+        out = io.BytesIO()
         pa_csv.write_csv(found, out)
+        click.echo(out.getvalue(), nl=False)
     else:
-        out.write(json.dumps(found.to_pylist(), default=str, indent=1).encode() + b"\n")
+        click.echo(json.dumps(found.to_pylist(), default=str, indent=1))
