@@ -1,0 +1,91 @@
+"""What those see who are not signed in: pseudonyms and no people, in all that is sent to the browser, on every page."""
+
+from __future__ import annotations
+
+import json
+import re
+from urllib.parse import quote
+
+import pytest
+
+from dashboard import links
+from dashboard.app import find_pages
+from dashboard.site import PUBLIC, Site
+from pipeline import settings
+from tests.dashboard import lab, screenshots
+from tests.dashboard.browser import DESK, open_window
+
+USERS = ("ada", "cajal", "marr", "max", "mia", "pat")
+WRITTEN = ("no complications", "whiskers trimmed")
+PROGRAMS = ("/app/assets/", "/app/_dash-component-suites/")
+
+
+@pytest.fixture(scope="module")
+def sent(served, browser):
+    """The whole traffic of a walk over all pages as the public: (address and what was asked, answer); and the pages."""
+    seen = open_window(browser, served, "light", DESK, None)
+    texts = []
+
+    def through(route):
+        """Let an answer pass, and keep what it says."""
+        request = route.request
+        if request.url.removeprefix(served.url).startswith(PROGRAMS):
+            return route.continue_()
+        answer = route.fetch()
+        texts.append((f"{request.url} {request.post_data or ''}", answer.text()))
+        return route.fulfill(response=answer)
+
+    seen.page.route(f"{served.url}/app/**", through)
+    found = screenshots.examples(seen)
+    for address in found.values():  # what the pages offer for download
+        seen.go(address)
+        for href in seen.page.eval_on_selector_all("a[download]", "all => all.map((one) => one.href)"):
+            seen.page.evaluate("(href) => fetch(href).then((answer) => answer.text())", href)
+    seen.page.unroute_all(behavior="wait")
+    assert not seen.problems
+    seen.page.close()
+    return found, texts
+
+
+def test_every_page_is_open_to_the_public(sent):
+    assert set(sent[0]) == set(find_pages())
+
+
+def test_nothing_that_is_sent_names_a_mouse_or_a_person(sent, served):
+    mice = {one["subject"] for one in json.loads((served.root / "truth.json").read_text())["sessions"]}
+    mice |= {lab.ONE_SESSION, lab.NO_TIMES, lab.NO_SESSION}
+    secret = re.compile("|".join([*map(re.escape, mice), *(rf"\b{one}\b" for one in USERS), *WRITTEN]))
+    texts = sent[1]
+    assert len(texts) > 20 and sum(len(text) for _, text in texts) > 200_000
+    for asked, text in texts:
+        for part in (asked, text):
+            found = secret.search(part)
+            assert found is None, f"{asked[:200]} … {part[max(0, found.start() - 150) : found.end() + 50]}"
+    pseudonyms = set(re.findall(r"mouse-[a-z2-7]{10}\b", "".join(text for _, text in texts)))
+    assert len(pseudonyms) >= len(mice) - 1
+
+
+def test_a_real_name_leads_nowhere(visit):
+    for path in (links.mouse(lab.LAB, lab.LONG), links.session(lab.LAB, lab.LONG, "2026-01-01", 1)):
+        seen = visit(path, viewer=None)
+        assert "There is no mouse called" in seen.text()
+
+
+def test_a_pseudonym_leads_to_its_mouse_and_stays(visit, sent):
+    place = sent[0]["mouse"]
+    name = links.parse(place).parts["subject"]
+    seen = visit(place, viewer=None)
+    assert seen.text(".nj-title").startswith(name) and seen.page.title().endswith("neurojoint")
+    assert "Who" not in seen.text("#mouse-history")
+
+
+def test_pseudonyms_are_long_and_depend_on_the_secret(tmp_path):
+    def names(folder: str) -> list[str]:
+        with settings.override(home=tmp_path / folder) as chosen:
+            site = Site(None, None, chosen)
+            return [site.name("a lab", f"mouse {i}", PUBLIC) for i in range(5000)]
+
+    one, again, other = names("one"), names("one"), names("other")
+    assert one == again and len(set(one)) == len(one)
+    assert all(re.fullmatch("mouse-[a-z2-7]{10}", name) and quote(name) == name for name in one)  # 50 bits
+    assert not set(one) & set(other)
