@@ -108,17 +108,30 @@ class Visit:
 @pytest.fixture(scope="session")
 def served() -> Iterator[Served]:
     """The site over the simulated lab."""
+    with shared("site", "tests.dashboard.lab") as found:
+        yield found
+
+
+@contextlib.contextmanager
+def shared(name: str, lab: str, *lab_options: str) -> Iterator[Served]:
+    """A site that all test processes of a run share: who comes first builds it, who leaves last ends it.
+
+    Parameters
+    ----------
+    name : tells the sites of a run apart.
+    lab, lab_options : the program that builds its lab; see `start`.
+    """
     if not Path(CHROMIUM).exists():
         pytest.skip(f"no {CHROMIUM}: apt-get install chromium")
     run = os.environ.get("PYTEST_XDIST_TESTRUNUID") or str(os.getpid())
     # not in pytest's own folder: as root the database runs as another user, which cannot enter that
-    folder = Path(tempfile.gettempdir()) / f"neurojoint-site-{run}"
+    folder = Path(tempfile.gettempdir()) / f"neurojoint-{name}-{run}"
     folder.mkdir(exist_ok=True)
     folder.chmod(0o711)
     with _locked(folder) as state:
         if not state.get("users"):
             try:
-                state |= start(folder)
+                state |= start(folder, *lab_options, lab=lab)
             except BaseException:
                 _run([NEUROJOINT, "db", "stop"], _environment(folder))
                 raise
@@ -158,6 +171,13 @@ def visit(served: Served, browser: Any) -> Iterator[Callable[..., Visit]]:
     At the end the test fails if a page wrote an error to the console, raised one, got an answer of 500 or more, or
     asked another host for anything.
     """
+    with visiting(browser, served) as open_page:
+        yield open_page
+
+
+@contextlib.contextmanager
+def visiting(browser: Any, served: Served) -> Iterator[Callable[..., Visit]]:
+    """What the fixture `visit` is, for any site."""
     opened: list[Visit] = []
 
     def open_page(
@@ -235,12 +255,12 @@ def watch(seen: Visit) -> None:
     page.on("pageerror", lambda error: problems.append(f"error: {str(error)[:500]}"))
 
 
-def start(folder: Path, *lab_options: str) -> dict[str, Any]:
+def start(folder: Path, *lab_options: str, lab: str = "tests.dashboard.lab") -> dict[str, Any]:
     """Build the lab in `folder`, add the accounts, start the server; returns its `url` and `pid`.
 
     Parameters
     ----------
-    lab_options : for `python -m tests.dashboard.lab`.
+    lab, lab_options : the lab is built by `python -m <lab> <folder>/root <lab_options>`.
     """
     home, root = folder / "home", folder / "root"
     shutil.rmtree(home, ignore_errors=True)
@@ -248,7 +268,7 @@ def start(folder: Path, *lab_options: str) -> dict[str, Any]:
     (home / "bridge").mkdir(parents=True)
     home.chmod(0o711)
     accounts(home / "bridge" / "users.sqlite")
-    _run([sys.executable, "-m", "tests.dashboard.lab", str(root), *lab_options], _environment(folder))
+    _run([sys.executable, "-m", lab, str(root), *lab_options], _environment(folder))
     return serve(folder, "dashboard", "--public")
 
 
