@@ -72,7 +72,7 @@ def learning_curves(
     measure : one of `MEASURES`.
     each : draw the curve of each mouse too, faint.
     level : coverage of Student's interval of the mean, 0-1.
-    fewest : the mean is drawn for days with as many mice; in a group that never has so many, for all days.
+    fewest : the mean is drawn for days with as many mice, or with half of the group where that is less.
 
     Raises
     ------
@@ -95,7 +95,7 @@ def learning_curves(
         day, y = one.numbers("training_day").astype(int), what.scale * one.numbers(measure)
         mean, half, n = _course(day, y, level)
         x = np.arange(1, mean.size + 1)
-        shown = n >= (fewest if n.max() >= fewest else 1)
+        shown = n >= min(fewest, -(-n.max() // 2))
         if each:
             faint.append(_each(one, y, name, look, n_mice=_n_mice(chosen)))
         middle = np.where(shown, mean, np.nan)
@@ -219,7 +219,7 @@ def distribution(
             "type": "box", "orientation": "h", "name": name, "showlegend": False,
             "x": what.scale * one.numbers(value), "y": np.full(one.n, _short(name), dtype=object),
             "text": one.texts("subject"), "boxpoints": "all", "jitter": 0.7, "pointpos": 0, "width": 0.62,
-            "marker": {"color": look.color, "symbol": look.symbol, "size": 4, "opacity": 0.6},
+            "marker": {"color": look.color, "symbol": look.symbol, "size": 5, "opacity": 0.7},
             "line": {"color": look.color, "width": 1.4}, "fillcolor": style.faint(look.color, 0.14),
             "hovertemplate": f"%{{text}}: %{{x:{what.form}}}<extra></extra>", "hoveron": "points",
         })  # fmt: skip

@@ -9,7 +9,7 @@ from typing import Any
 import dash
 import dash_mantine_components as dmc
 import numpy as np
-from dash import Input, Output, State, html
+from dash import Input, Output, html
 
 from dashboard import choices, links, shell
 from dashboard.figures import lab as figures
@@ -76,7 +76,7 @@ def register(app: dash.Dash, site: Site) -> None:
     names = ["learning", "survival", *(f"spread-{value}" for value in SPREAD)]
 
     @app.callback(
-        [Output(shell.figure_data(name), "data") for name in names],
+        *[Output(shell.figure_data(name), "data") for name in names],
         Output("lab-summary", "children"),
         Output("lab-words", "children"),
         Output("lab-problem", "children"),
@@ -84,13 +84,12 @@ def register(app: dash.Dash, site: Site) -> None:
         Output(choices.control("lab", "status"), "data"),
         Input(choices.store("lab"), "data"),
         Input("version", "data"),
-        State("url", "pathname"),
         prevent_initial_call=True,
     )
-    def renew(chosen: Mapping[str, str] | None, version: str, path: str) -> tuple:
+    def renew(chosen: Mapping[str, str] | None, version: str) -> tuple:
         view = _view(site, site.viewer, choices.read(chosen or {}, DEFAULTS))
         return (
-            [view.figures[name] for name in names],
+            *(view.figures[name] for name in names),
             view.summary,
             view.words,
             view.problem,

@@ -53,6 +53,11 @@ def test_few_survivors_have_no_mean_but_are_counted():
     assert list(counts.y) == [3, 2, 1] and counts.yaxis == "y2"
 
 
+def test_a_small_group_has_a_mean_while_half_of_it_trains():
+    made = figures.learning_curves(_days(a1=[0.5, 0.6, 0.7], a2=[0.5, 0.6], a3=[0.5]))
+    assert np.isfinite(_trace(made, "a (n").y).tolist() == [True, True, False]
+
+
 def test_a_gap_in_the_days_and_days_without_the_measure_are_no_points():
     rows = _days(a1=[0.5, 0.6, 0.7], a2=[0.5, np.nan, 0.9])
     rows["training_day"] = [1, 2, 5, 1, 2, 5]
