@@ -205,10 +205,10 @@ def show(console: Console, root: Path) -> None:
     console.print(
         "\nWhat to try next:\n"
         "  neurojoint dashboard                     all of it as pages\n"
-        "  neurojoint find units --region TH --good --min 10 --status trained_1b+\n"
+        "  neurojoint find units --region TH --good --min 3 --status trained_1b+\n"
         "                                           by region, quality and training of the mouse\n"
         "  neurojoint status                        what is done, running, failed, in quarantine\n"
-        "  neurojoint serve                         the same data for the ONE client, over HTTP\n"
+        "  neurojoint user add NAME                 an account; with it `neurojoint serve` answers the ONE client\n"
         "  neurojoint db shell                      the tables in SQL\n"
         "  jupyter lab notebooks                    query, join, plot (the notebooks are in the repository)\n"
         "  neurojoint ingest /your/data             lab/Subjects/subject/date/number/alf/...; then neurojoint work\n"
