@@ -43,7 +43,7 @@ def demo(mice: int, sessions: int, processes: int | None, root: Path | None, das
         from pipeline.cli.dashboard import dashboard as command
 
         click.echo()
-        command.callback(**{one.name: one.default for one in command.params})
+        click.get_current_context().invoke(command)
     elif summary.failed:
         raise SystemExit(1)
 
