@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import pytest
 from nbclient import NotebookClient
 
 import ingest
-from ingest.simulate import write_lab
+from ingest.simulate import SessionParams, simulate_trials, write_lab
+from ingest.simulate.ephys.session import write_probes_of_session
+from ingest.simulate.files import write_trials
 from pipeline import worker
 from pipeline.database import registry
 
@@ -19,18 +22,43 @@ FOLDER = Path(__file__).parents[1] / "notebooks"
 @pytest.mark.slow
 @pytest.mark.parametrize("server", ["postgresql"], indirect=True)
 def test_the_first_look_shows_learning_curves(database, server, tmp_path, monkeypatch):
-    write_lab(tmp_path / "lab", n_mice=2, n_sessions=6, seed=1, wheel=False)
-    ingest.register(tmp_path / "lab", metadata=[tmp_path / "lab"])
-    worker.drain(registry.populated_tables())
-    for name, value in server.items():
-        monkeypatch.setenv(f"NEUROJOINT_{name.upper()}", str(value))
-    notebook = nbformat.read(FOLDER / "01_first_look.ipynb", as_version=4)
-    NotebookClient(notebook, timeout=120, kernel_name="python3", resources={"metadata": {"path": tmp_path}}).execute()
-    outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
+    fill(tmp_path / "lab", n_mice=2, n_sessions=6, seed=1, wheel=False)
+    outputs = run("01_first_look", server, tmp_path, monkeypatch)
     pictures = [output for output in outputs if "image/png" in output.get("data", {})]
     assert len(pictures) == 2, "learning curves and a psychometric curve"
-    warnings = [output.text for output in outputs if output.output_type == "stream" and output.name == "stderr"]
-    assert warnings == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("server", ["postgresql"], indirect=True)
+def test_units_spikes_and_responses(database, server, tmp_path, monkeypatch):
+    session = tmp_path / "lab/simlab/Subjects/SIM_001/2024-05-01/001"
+    trials = simulate_trials(SessionParams(n_trials=300), seed=1)
+    write_trials(session / "alf", trials)
+    write_probes_of_session(session, trials, n_probes=1, n_units=30, seed=[1], raw=True)
+    ingest.register(tmp_path / "lab")
+    worker.drain(registry.populated_tables())
+    outputs = run("03_ephys", server, tmp_path, monkeypatch)
+    figures = [output for output in outputs if "application/vnd.plotly.v1+json" in output.get("data", {})]
+    assert len(figures) == 3, "PETH, raster and drift map"
+    assert "2500 samples of 384 channels" in str(outputs)
+
+
+def fill(root: Path, **lab: Any) -> None:
+    """A database with a simulated lab."""
+    write_lab(root, **lab)
+    ingest.register(root, metadata=[root])
+    worker.drain(registry.populated_tables())
+
+
+def run(name: str, server: dict[str, object], folder: Path, monkeypatch: pytest.MonkeyPatch) -> list:
+    """Everything that a notebook shows; it warns of nothing."""
+    for option, value in server.items():
+        monkeypatch.setenv(f"NEUROJOINT_{option.upper()}", str(value))
+    notebook = nbformat.read(FOLDER / f"{name}.ipynb", as_version=4)
+    NotebookClient(notebook, timeout=120, kernel_name="python3", resources={"metadata": {"path": folder}}).execute()
+    outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
+    assert [output.text for output in outputs if output.output_type == "stream" and output.name == "stderr"] == []
+    return outputs
 
 
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("*.ipynb")), ids=lambda path: path.stem)
