@@ -20,7 +20,7 @@ from pipeline.analysis.survival import kaplan_meier
 
 
 class Measure(NamedTuple):
-    """How a value is called, its axis with the unit, by what it is multiplied, how it is written, and what it can be."""
+    """How a value is called, its axis with the unit, by what it is multiplied, its format, and what it can be."""
 
     label: str
     axis: str

@@ -111,14 +111,15 @@ class View:
         self.day = max(self.days.values())
         self.found = site.read(queries.summary, self.days)
         self.users = [] if viewer.public else sorted({one.responsible_user for one in self.found.mice} - {""})
-        self.mice = [one for one in self.found.mice if self._passes(one)]
+        user = "" if viewer.public else chosen["user"]
+        self.everyone = [one for one in self.found.mice if not user or one.responsible_user == user]
+        self.mice = [one for one in self.everyone if self._passes(one)]
 
     @cached_property
     def words(self) -> str:
         """One line about the day."""
-        n = sum(one.today.kind == progress.TRAINED for one in self.mice)
-        before = sum(one.before.kind == progress.TRAINED for one in self.mice)
-        return f"{n:,} of {_mice(len(self.mice))} trained on {_day(self.day)}, {before:,} on the day before"
+        before = sum(one.before.kind == progress.TRAINED for one in self.everyone)
+        return f"{_trained(self.everyone)} mice trained on {_day(self.day)}, {before:,} on the day before"
 
     @cached_property
     def neighbours(self) -> list[Component]:
@@ -150,17 +151,15 @@ class View:
             what = SHOWN.get(self.chosen["show"], self.chosen["show"])
             back = shell.link("All mice of the day", links.daily(date=self.chosen["date"], lab=self.chosen["lab"]))
             return [*parts, shell.sentence("No mouse of this day passes the filters.", f"Shown: {what}.", back)]
-        both = (("The day before", [one.before for one in self.mice]), ("The day", [one.today for one in self.mice]))
-        if not self.chosen["date"]:
-            both = (("Yesterday", both[0][1]), ("Today", both[1][1]))
-        parts.append(shell.columns(*(_counts(title, days) for title, days in both), least=320))
+        titles = ("The day before", "The day") if self.chosen["date"] else ("Yesterday", "Today")
+        both = [one.before for one in self.everyone], [one.today for one in self.everyone]
+        counts = [_counts(title, days) for title, days in zip(titles, both, strict=True)]
+        parts.append(shell.columns(*counts, least=320))
         for lab, mice in groupby(self.mice, key=lambda one: one.lab):
             parts.append(self._lab(lab, list(mice)))
         return parts
 
     def _passes(self, one: queries.Mouse) -> bool:
-        if self.chosen["user"] and not self.viewer.public and one.responsible_user != self.chosen["user"]:
-            return False
         kinds = {one.before.kind, one.today.kind}
         tests = {
             "idle": one.today.kind in (queries.UNKNOWN, queries.ABSENT),
@@ -195,8 +194,9 @@ class View:
             if not self.viewer.public:
                 rows.append(self._user(user, own, len(heads)))
             rows += [self._row(one) for one in own]
-        now = datetime.datetime.now(self.site.zone(lab))
-        hint = f"{_trained(mice)} trained on {_day(day)}; times of {self.site.zone(lab).key}, where it is {now:%H:%M}"
+        zone = self.site.zone(lab)
+        count = _trained([one for one in self.everyone if one.lab == lab])
+        hint = f"{count} trained on {_day(day)}; times of {zone.key}, where it is {datetime.datetime.now(zone):%H:%M}"
         table = html.Table(
             [
                 html.Colgroup([html.Col(className=f"nj-daily-{i}") for i in range(len(heads))]),
@@ -212,7 +212,8 @@ class View:
         return shell.section(lab, shell.card(html.Div(table, className="nj-scroll"), under), hint=hint)
 
     def _user(self, user: str, mice: Sequence[queries.Mouse], width: int) -> Component:
-        words = [html.Span(user or "nobody responsible"), html.Span(f"{_trained(mice)} trained", className="nj-hint")]
+        count = "" if self.chosen["show"] else f"{_trained(mice)} trained"
+        words = [html.Span(user or "nobody responsible"), html.Span(count, className="nj-hint")]
         return html.Tr(html.Th(words, colSpan=width, scope="rowgroup"), className="nj-daily-user")
 
     def _row(self, one: queries.Mouse) -> Component:
