@@ -184,7 +184,7 @@ def test_where_there_is_nothing_stands_a_sentence(visit, path, words):
     assert seen.page.locator("[data-figure]").count() == 0
 
 
-@pytest.mark.parametrize("days", ["2020-01-01.1", "nonsense", "..,,..", "2024-99-99.1,%00"])
+@pytest.mark.parametrize("days", ["2020-01-01.1,..,,", "2024-99-99.1,%00"])
 def test_days_of_an_address_that_are_none_are_left_out(visit, days):
     seen = visit(f"{LONG}?days={days}&rules=unheard-of")
     assert seen.page.locator("[data-figure=psychometric]").count() == 1

@@ -92,9 +92,7 @@ def test_columns_sort_and_filter_on_the_server(visit):
     assert names(filtered) == ["slow_002", "side_biased_004", "never_003", "fast_001"]
 
 
-@pytest.mark.parametrize(
-    "query", ["f=%7B%22x", "f=[]", "sort=nothing-up,-", "status=unheard", "rules=unheard", "alert=unheard", "lab=%00"]
-)
+@pytest.mark.parametrize("query", ["f=%7B%22x&rules=unheard", "f=[]&sort=nothing-up,-", "lab=%00&alert=unheard"])
 def test_an_address_that_cannot_be_meant_shows_a_table_all_the_same(visit, query):
     seen = visit(f"/app/?{query}")
     assert seen.page.locator("#overview-grid").count() == 1 and "Traceback" not in seen.text()

@@ -136,6 +136,7 @@ def crowd(berlin, database: dj.Connection, tmp_path: Path) -> Iterator[windows.S
     if database.adapter.backend != "postgresql":
         pytest.skip("the browser sees the same on both databases")
     add_mice([f"mouse {i:04d}" for i in range(2000)], sex=["M" if i % 4 else "F" for i in range(2000)])
+    (settings().home / "bridge").mkdir(exist_ok=True)
     accounts(settings().home / "bridge" / "users.sqlite")
     pool = Database(database)
     server = uvicorn.Server(uvicorn.Config(serve.application(database=pool), port=0, log_level="warning"))
