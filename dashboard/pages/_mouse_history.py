@@ -36,7 +36,7 @@ def _sessions(rows: list[dict[str, Any]], has_probes: bool) -> Component:
     return shell.grid(
         "mouse-sessions",
         [
-            {"field": "date", "headerName": "Session", "width": 156, "cellRenderer": "Link", "valueFormatter": day},
+            {"field": "date", "headerName": "Session", "width": 176, "cellRenderer": "Link", "valueFormatter": day},
             {"field": "status", "headerName": "Status after", "width": 162, "cellRenderer": "Chip",
              "cellRendererParams": {"looks": _LOOKS}},
             {"field": "trials", "headerName": "Trials", "width": 74, "type": "rightAligned"},

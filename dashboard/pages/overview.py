@@ -160,7 +160,7 @@ def _columns(viewer: Viewer) -> list[dict[str, Any]]:
          "headerTooltip": f"Correct on easy trials on the last {queries.SPARK_DAYS} days; the thin line is chance"},
         {"field": "last_session", "headerName": "Last session", "width": 112, "filter": "agDateColumnFilter",
          "valueFormatter": {"function": "njDate(params.value)"}},
-        number("n_sessions", "Sessions", 98, 0),
+        number("n_sessions", "Sessions", 108, 0),
         text("protocol", "Protocol", 110, headerTooltip="Of the last session", tooltipField="protocol_full"),
         number("weight", "Weight g", 90, 1, "Last weighing, with implant"),
         number("weight_pct", "Weight %", 94, 0, "Of the expected weight, both without implant"),

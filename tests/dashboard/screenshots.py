@@ -1,7 +1,8 @@
 """Pictures of every page in light, in dark and on a phone: `python -m tests.dashboard.screenshots FOLDER`.
 
 Goes from the overview along the links until every registered page was seen; pages with parts in their address are
-those to which a link leads. `--site FOLDER` keeps the simulated lab there, and uses it again.
+those to which a link leads. `--site FOLDER` keeps the simulated lab there, and uses it again; `--readme docs/images`
+also writes the upper parts of the pictures, small enough for the README.
 """
 
 from __future__ import annotations
@@ -21,10 +22,12 @@ from dashboard.app import find_pages
 from tests.dashboard import browser
 from tests.dashboard.browser import DESK, PHONE, Served, Visit
 
-LAB = ("14", "40", "1")  # mice, sessions of each, sessions with probes of each
+LAB = ("16", "26", "1")  # mice, sessions of each, sessions with probes of each
 LOOKS = {"light": ("light", DESK), "dark": ("dark", DESK), "phone": ("light", PHONE)}
 MOST_VISITED = 6  # pages of a kind, in search of links to other kinds
-TALLEST = 1700  # px of a picture for the README
+TALLEST = 1400  # px of a picture for the README
+IN_DARK, ON_PHONE = "mouse", "daily"
+"""Pages that the README also shows in dark, and on a phone."""
 
 
 def take(folder: Path, site: Path, only: str = "", looks: tuple[str, ...] = tuple(LOOKS)) -> Iterator[Path]:
@@ -90,10 +93,31 @@ def _picture(seen: Visit, path: Path) -> Path:
     return path
 
 
+def for_readme(picture: Path, folder: Path) -> Path | None:
+    """Write the upper part of a picture with few colours, if the README shows it."""
+    from PIL import Image
+
+    page, _, look = picture.stem.rpartition("_")
+    if look == "light":
+        name = page
+    elif (page, look) in ((IN_DARK, "dark"), (ON_PHONE, "phone")):
+        name = f"{page}_{look}"
+    else:
+        return None
+    folder.mkdir(parents=True, exist_ok=True)
+    whole = Image.open(picture).convert("RGB")
+    part = whole.crop((0, 0, whole.width, min(whole.height, TALLEST)))
+    part.quantize(192, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).save(
+        folder / f"{name}.png", optimize=True
+    )
+    return folder / f"{name}.png"
+
+
 def _arguments() -> Any:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--site", type=Path, help="where the simulated lab is kept")
+    parser.add_argument("--readme", type=Path, help="write small pictures for the README there")
     parser.add_argument("--only", default="", help="a part of a page's name")
     return parser.parse_args()
 
@@ -105,3 +129,5 @@ if __name__ == "__main__":
     kept.chmod(0o711)
     for written in take(given.folder, kept, given.only):
         print(written)  # noqa: T201 - a command
+        if given.readme:
+            for_readme(written, given.readme)
