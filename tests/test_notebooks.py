@@ -43,6 +43,16 @@ def test_units_spikes_and_responses(database, server, tmp_path, monkeypatch):
     assert "2500 samples of 384 channels" in str(outputs)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("server", ["postgresql"], indirect=True)
+def test_figures_are_drawn_from_tables(database, server, tmp_path, monkeypatch):
+    fill(tmp_path / "lab", n_mice=4, n_sessions=8, seed=1, wheel=False)
+    outputs = run("04_figures", server, tmp_path, monkeypatch)
+    kept = [output["data"].get("application/vnd.plotly.v1+json") for output in outputs if "data" in output]
+    drawn = [figure["data"] for figure in kept if figure]
+    assert len(drawn) == 9 and all(drawn)
+
+
 def fill(root: Path, **lab: Any) -> None:
     """A database with a simulated lab."""
     write_lab(root, **lab)
