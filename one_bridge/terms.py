@@ -97,17 +97,17 @@ def _date_range(value: Any, reading: Reading, _: Any) -> Iterable[Any]:
 
     if reading.style == "alyx" and isinstance(value, str):
         value = [part.strip() or None for part in value.split(",")]
+    bounds = []
     try:
         start, end = validate_date_range(value)
-    except (ValueError, TypeError, OverflowError) as error:
+        if pd.isna(start) or pd.isna(end):
+            return [[]]
+        if start != pd.Timestamp.min:
+            bounds.append(f"session_date >= '{start.ceil('D').date()}'")
+        if end != pd.Timestamp.max:
+            bounds.append(f"session_date <= '{end.date()}'")
+    except (ValueError, TypeError, OverflowError, NotImplementedError) as error:  # the last: before the year 1
         raise InvalidQuery(f"{value!r} is no range of dates", "give one date or two, as 2020-01-31") from error
-    if pd.isna(start) or pd.isna(end):
-        return [[]]
-    bounds = []
-    if start != pd.Timestamp.min:
-        bounds.append(f"session_date >= '{start.ceil('D').date()}'")
-    if end != pd.Timestamp.max:
-        bounds.append(f"session_date <= '{end.date()}'")
     return bounds
 
 

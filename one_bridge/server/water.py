@@ -92,14 +92,16 @@ def _records(given: dict[str, Any], dates: np.ndarray) -> list[dict[str, Any]]:
     at = of_day(days.weight)
     reward, supplement = of_day(days.water_reward), of_day(days.water_supplement)
     needed = of_day(days.expected_water)
+    weight = _at(dates, days.dates[weighed], days.weight[weighed])
+    comparable = (weight > 0) & (expected > implant)
     columns = {
         "date": dates.astype(str),
-        "weight": _at(dates, days.dates[weighed], days.weight[weighed]),
+        "weight": weight,
         "weighing_at": np.where(at > 0, at, None),
         "reference_weight": of_day(days.reference_weight),
         "expected_weight": expected,
         "min_weight": np.where(expected > 0, (expected - implant) * total_pct + implant, 0.0).round(6),
-        "percentage_weight": of_day(days.weight_pct),
+        "percentage_weight": 100 * (weight - implant) / np.where(comparable, expected - implant, np.inf),
         "given_water_reward": reward,
         "given_water_supplement": supplement,
         "given_water_total": reward + supplement,

@@ -89,7 +89,8 @@ def test_a_range_of_dates_as_text(tree):
 @pytest.mark.parametrize(
     "terms",
     [
-        {"nonsense": 1}, {"number": "x"}, {"number": None}, {"date_range": "2020-99-99"}, {"date_range": [1, 2, 3]},
+        {"nonsense": 1}, {"number": "x"}, {"number": None}, {"date_range": "2020-99-99"}, {"date_range": "-549"},
+        {"date_range": [1, 2, 3]},
         {"dataset_qc_lte": "GOOD"}, {"dataset_qc_lte": "99"}, {"session": "x"}, {"performance_gte": "much"},
         {"atlas_acronym": "CA99"}, {"atlas_id": "TH"}, {"datasets": "spikes.(npy"}, {"subject": "(KS"},
     ],

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from one_bridge.server.endpoints import ENDPOINTS
 from one_bridge.server.filters import LOOKUPS, known_parameters
 from pipeline.database.bulk import insert_many
-from pipeline.schemas import data, lab
-from tests.one_bridge.trees import File, Session, build
+from pipeline.schemas import action, data, lab
+from tests.one_bridge.trees import File, Session, build, locate, over_sessions
 
 EXAMPLES = int(os.environ.get("NEUROJOINT_FUZZ_EXAMPLES", "150"))
 SECRET = b"this file lies outside the data root"
@@ -38,12 +38,30 @@ def served(serve, tmp_path: Path):
     insert_many(lab.LabMember, {"user_name": ["mia", "ada"]})
     data.Tag.insert1({"tag": "a tag"})
     (tmp_path / "secret.npy").write_bytes(SECRET)
+    mouse = {"lab": "simlab", "subject": "KS014"}
+    action.Weighing.insert1(mouse | {"weighing_time": "2020-01-01 12:00:00", "weight": 20.0})
+    action.WaterRestriction.insert1(mouse | {"restriction_start": "2020-01-02 12:00:00"})
+    locate(SESSION, "probe00", ["VPM", None])
+    over_sessions(tmp_path / "data")
     return serve(tmp_path / "data")
 
 
 def ids() -> st.SearchStrategy[str]:
     """Identifiers that exist, so that requests come further than 404, and some that do not."""
-    known = [str(SESSION.eid), "KS014", "simlab", "alpha", "mia", "a tag", "trials.choice", "npy", "local", "Water"]
+    known = [
+        str(SESSION.eid),
+        "KS014",
+        "simlab",
+        "alpha",
+        "mia",
+        "a tag",
+        "trials.choice",
+        "npy",
+        "local",
+        "Water",
+        "TH",
+        "549",
+    ]
     return st.sampled_from(known) | st.text(max_size=20)
 
 
@@ -71,8 +89,9 @@ def test_no_request_made_from_the_schema_is_an_error_of_the_server(served):
     @QUIET
     @given(case=operations(served.url), identifier=ids())
     def check(case: schemathesis.Case, identifier: str) -> None:
-        if "id" in (case.path_parameters or {}) and identifier.strip("./"):
-            case.path_parameters["id"] = identifier
+        for name in {"id", "nickname"} & set(case.path_parameters or {}):
+            if identifier.strip("./"):
+                case.path_parameters[name] = identifier
         answer = answer_of(case, headers)
         if answer is not None:
             assert answer.status_code < 500, (
@@ -120,7 +139,12 @@ def test_each_operation_needs_a_login(served):
     schema = requests.get(f"{served.url}/api/schema", timeout=10).json()
     for path, verbs in schema["paths"].items():
         for verb in set(verbs) - {"parameters"}:
-            address = path.replace("{id}", str(SESSION.eid)).replace("{tag}", "a%20tag").replace("{path}", "x")
+            address = (
+                path.replace("{id}", str(SESSION.eid))
+                .replace("{nickname}", "KS014")
+                .replace("{tag}", "a%20tag")
+                .replace("{path}", "x")
+            )
             answer = requests.request(verb, served.url + address, json={}, timeout=10)
             if (verb.upper(), path) not in OPEN:
                 assert answer.status_code in (401, 403), (verb, path, answer.status_code)
@@ -134,7 +158,7 @@ VALUES = st.one_of(
     st.text(string.printable, max_size=30),
     st.sampled_from(["KS014", "simlab,x", "1", "-1", "9" * 30, "2020-01-01", "2020-01-01,2020-02-01", "2020", "True",
                      "None", "[1,2]", "('a',)", "%", "\\", "'", "--", "x;y", "a__gt;1", "nan", "1e400", "0000-00-00",
-                     "[", "é"]),
+                     "[", "é", "TH", "549", "-549"]),
 )  # fmt: skip
 PATHS = st.sampled_from(
     ["pk", "id", "name", "subject", "lab", "session", "number", "start_time", "json", "extended_qc", "datasets",

@@ -322,6 +322,7 @@ def test_water_of_a_restricted_mouse(get, database):
     assert third["excess_water"] == pytest.approx(0.5 - 0.04 * 19) and third["given_water_supplement"] == 0.5
     assert fourth["expected_water"] == pytest.approx(0.05 * 15) and fourth["given_water_total"] == 0
     assert fourth["min_weight"] == pytest.approx(0.8 * (fourth["expected_weight"] - 1) + 1)
+    assert third["percentage_weight"] == pytest.approx(100)  # of the last weight that is known
     assert fourth["percentage_weight"] == pytest.approx(100 * 15 / (fourth["expected_weight"] - 1))
     assert len(get("/water-requirement/KS014?end_date=2020-01-04").json()["records"]) == 4
     assert get("/water-requirement/nobody").status_code == 404
