@@ -7,7 +7,10 @@ import os
 import cbin
 import numpy as np
 import pytest
+from cbin import synthetic
+from cbin.spikeglx import Meta, parse_meta
 
+from ingest import channel_maps
 from ingest.simulate.ephys import simulate_insertion, write_recording
 from ingest.simulate.ephys.recording import LF_BIT, LF_RATE, THETA
 from pipeline import ephys
@@ -80,3 +83,21 @@ def test_snippets_around_any_time(lf):
     assert not len(ephys.raw_snippet(pid, "lf", SECONDS + 1, SECONDS + 2)[0])
     with pytest.raises(NeurojointError, match="no ap recording of probe00 is online here"):
         ephys.raw_snippet(pid, "ap", 0, 1)
+
+
+def header(kind: str, **changed: str) -> Meta:
+    text = synthetic.meta_text("a.imec0.ap.bin", 0, "0" * 40, n_channels=5, kind=kind)
+    lines = [line for line in text.splitlines() if line.lstrip("~").split("=")[0] not in changed]
+    return parse_meta("\n".join([*lines, *(f"{name}={value}" for name, value in changed.items())]))
+
+
+def test_places_of_channels_of_every_kind_of_header():
+    """1.0: two columns, every other row set in, rows 20 um apart; 2.0: straight, 15 um; new headers say um."""
+    one, two = channel_maps.read(header("np1")), channel_maps.read(header("np2"))
+    assert (one.lateral, one.axial) == ([27, 59, 11, 43], [0, 0, 20, 20])
+    assert (two.lateral, two.axial) == ([27, 59, 27, 59], [0, 0, 15, 15])
+    shanks = "(NP2010,4,250,70)(0:8:0:1)(0:40:0:1)(3:8:15.5:1)(3:40:15.5:1)"
+    new = channel_maps.read(header("np2", snsGeomMap=shanks))
+    assert (new.lateral, new.axial, new.shank) == ([8, 40, 8, 40], [0, 0, 15.5, 15.5], [0, 0, 3, 3])
+    assert channel_maps.read(header("np1", snsShankMap="(1,2,2)(0:0:0:1)")) is None, "sites for each channel or none"
+    assert channel_maps.read(header("np1", imDatPrb_type="7777", imDatPrb_pn="?")) is None, "an unknown layout"
