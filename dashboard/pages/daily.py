@@ -222,7 +222,7 @@ class View:
         if one.weight_pct is not None:
             colour = "red" if one.critical else "orange" if one.underweight else ""
             text = f"{one.weight_pct:.0f} %"
-            weight.append(shell.chip(text, colour, "of the expected weight") if colour else f" · {text}")
+            weight += [" ", shell.chip(text, colour, "of the expected weight")] if colour else [f" · {text}"]
         if one.weight_date is not None and one.weight_date != one.today.date:
             weight.append(html.Div(f"on {_day(one.weight_date)}", className="nj-hint"))
         given = "free" if one.water_adlib else shell.number(one.water_given, 2, "mL")

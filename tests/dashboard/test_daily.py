@@ -8,67 +8,12 @@ import uuid
 import pytest
 
 from dashboard.queries import daily, progress
-from pipeline.database.bulk import insert_many
 from tests.dashboard import lab as simulated
+from tests.dashboard import rows
 from tests.dashboard.browser import looks
+from tests.dashboard.rows import DAY
 
-DAY = datetime.date(2026, 3, 11)
 BEFORE, LONG_AGO = DAY - datetime.timedelta(days=1), DAY - datetime.timedelta(days=40)
-NAMES = ("lab", "subject", "session_date", "session_number")
-
-
-def _mice(*names: str, at: str = "here", **columns) -> None:
-    from pipeline.schemas import subject
-
-    for name in names:
-        row = {"lab": at, "subject": name, "sex": "F", "subject_uuid": str(uuid.uuid4())} | columns
-        insert_many(subject.Subject, {key: [value] for key, value in row.items()})
-
-
-def _session(mouse: str, date: datetime.date = DAY, number: int = 1, protocol: str = "training", **trials) -> dict:
-    """A session; with `n_trials` its trials are there too."""
-    from pipeline.schemas import acquisition
-
-    key = dict(zip(NAMES, ("here", mouse, date, number), strict=True))
-    start = datetime.datetime.combine(date, datetime.time(1, 30))
-    acquisition.Session.insert1(key | {"eid": str(uuid.uuid4()), "start_time": start, "task_protocol": protocol})
-    if trials:
-        _write("behavior.TrialSet", key | {
-            "trials_fingerprint": "0" * 32, "trials_collection": "alf", "trials_start": 0.0, "trials_end": 600.0,
-            "trials_complete": True, "columns_present": [], "columns_absent": [], "columns_refused": {},
-            "columns_other": [],
-        } | trials)  # fmt: skip
-    return key
-
-
-def _write(label: str, row: dict) -> None:
-    """A row of a populated table, as a worker would insert it."""
-    from pipeline import action, behavior, behavior_analysis  # noqa: F401 - found by name
-
-    schema, _, name = label.partition(".")
-    table = locals()[schema]
-    for part in name.split("."):
-        table = getattr(table, part)
-    one = table()
-    one._allow_insert = True
-    one.insert1(row)
-
-
-def _compute(key: dict, n_easy: int, n_correct: int) -> None:
-    """Everything that the pages need of a session with trials."""
-    mouse = {name: key[name] for name in ("lab", "subject")}
-    rules = {"criteria": "ibl_pipeline_2021", "criteria_version": 1}
-    _write("behavior_analysis.SessionPerformance", key | {"n_easy": n_easy, "n_easy_correct": n_correct})
-    _write("behavior_analysis.PsychometricFit", key | {"n_blocks": 0})
-    _write("behavior_analysis.SubjectTraining", mouse | rules | {
-        "training_fingerprint": "0" * 32, "training_status": "trained_1a", "n_training_sessions": 1,
-        "first_dates": {}, "days_to_status": {}, "missing_for_next": [],
-    })  # fmt: skip
-    _write("behavior_analysis.SessionTrainingStatus", key | rules | {"session_status": "trained_1a"})
-    _write("behavior_analysis.BehaviorHistory", mouse | {"history_fingerprint": "0" * 32, "n_training_days": 1})
-    _write("behavior_analysis.DailySummary", mouse | {
-        "summary_date": key["session_date"], "day_sessions": 1, "day_trials": 1, "training_day": 1, "training_week": 0,
-    })  # fmt: skip
 
 
 def _refuse(path: str, key: dict | None = None) -> None:
@@ -105,23 +50,23 @@ def test_every_reason_why_a_mouse_has_no_result_is_told_apart(here):
     from pipeline.schemas import behavior, data
 
     names = ["trained", "computing", "unread", "failed", "refused", "lost", "bare", "habituated", "idle"]
-    _mice(*names)
-    _compute(_session("trained", n_trials=300), n_easy=100, n_correct=90)
-    _session("computing", n_trials=200)
-    unread = _session("unread")
+    rows.mice(*names)
+    rows.compute(rows.session("trained", n_trials=300), n_easy=100, n_correct=90)
+    rows.session("computing", n_trials=200)
+    unread = rows.session("unread")
     data.AlfObject.insert1(unread | {
         "object_collection": "alf", "object_name": "trials", "object_fingerprint": "0" * 32,
         "accepted_columns": ",choice,", "refused_columns": {},
     })  # fmt: skip
     message = {"status": "error", "error_message": "InvalidData: nothing fits", "priority": 5}
-    behavior.TrialSet().jobs.insert1(_session("failed") | message)
-    refused = _session("refused")
+    behavior.TrialSet().jobs.insert1(rows.session("failed") | message)
+    refused = rows.session("refused")
     _refuse("here/Subjects/refused/2026-03-11/001/alf/_ibl_trials.table.pqt", refused)
-    _session("lost", BEFORE)
+    rows.session("lost", BEFORE)
     _refuse(f"here/Subjects/lost/{DAY}/1x/alf/_ibl_trials.table.pqt")
-    _session("bare")
-    _session("habituated", protocol="_iblrig_tasks_habituationChoiceWorld6")
-    _session("idle", BEFORE)
+    rows.session("bare")
+    rows.session("habituated", protocol="_iblrig_tasks_habituationChoiceWorld6")
+    rows.session("idle", BEFORE)
     found = _found()
     kinds = {name: found[name].today.kind for name in names}
     assert kinds == {
@@ -139,8 +84,8 @@ def test_every_reason_why_a_mouse_has_no_result_is_told_apart(here):
 
 def test_a_day_is_over_for_a_lab_when_files_were_registered_after_its_midnight(here):
     """In Tokyo the eleventh of March ends at 15:00 UTC."""
-    _mice("idle")
-    _session("idle", BEFORE)
+    rows.mice("idle")
+    rows.session("idle", BEFORE)
     _registered(datetime.datetime(2026, 3, 11, 14, 59))
     assert _found()["idle"].today.kind == daily.UNKNOWN
     _registered(datetime.datetime(2026, 3, 11, 15, 1))
@@ -148,19 +93,19 @@ def test_a_day_is_over_for_a_lab_when_files_were_registered_after_its_midnight(h
 
 
 def test_several_sessions_of_a_day_are_pooled_and_the_worst_counts(here):
-    _mice("two")
-    _compute(_session("two", n_trials=300), n_easy=100, n_correct=90)
-    _session("two", number=2, n_trials=100)
+    rows.mice("two")
+    rows.compute(rows.session("two", n_trials=300), n_easy=100, n_correct=90)
+    rows.session("two", number=2, n_trials=100)
     today = _found()["two"].today
     assert today.n_trials == 400 and today.kind == progress.COMPUTING and len(today.sessions) == 2
 
 
 def test_mice_without_anything_recent_are_only_counted(here):
-    _mice("old", "new")
-    _mice("dead", death_date=LONG_AGO)
-    _session("old", LONG_AGO)
-    _session("dead", LONG_AGO)
-    _session("new", BEFORE)
+    rows.mice("old", "new")
+    rows.mice("dead", death_date=LONG_AGO)
+    rows.session("old", LONG_AGO)
+    rows.session("dead", LONG_AGO)
+    rows.session("new", BEFORE)
     found = daily.summary({"here": DAY})
     assert [one.subject for one in found.mice] == ["new"]
     assert found.n_others == {"here": 1} and found.newest == {"here": BEFORE}
@@ -170,12 +115,12 @@ def test_mice_without_anything_recent_are_only_counted(here):
 def test_water_that_is_due_and_the_last_weight(here):
     from pipeline.schemas import action
 
-    _mice("thirsty", "fresh")
+    rows.mice("thirsty", "fresh")
     for mouse in ("thirsty", "fresh"):
         key = {"lab": "here", "subject": mouse}
         action.WaterRestriction.insert1(key | {"restriction_start": datetime.datetime(2026, 3, 1)})
-        _write("action.WaterHistory", key | {"water_fingerprint": "0" * 32, "n_restriction_days": 1})
-        _write("action.WaterStatus", key | {
+        rows.write("action.WaterHistory", key | {"water_fingerprint": "0" * 32, "n_restriction_days": 1})
+        rows.write("action.WaterStatus", key | {
             "status_date": DAY if mouse == "thirsty" else BEFORE, "restricted": True, "weighed": True,
             "day_weight": 20.0, "weight_pct": 82.0, "water_reward": 0.3, "water_supplement": 0.1, "day_adlib": False,
             "expected_water": 1.0, "remaining_water": 0.6, "underweight": True, "critical": False,

@@ -7,6 +7,7 @@ import pytest
 
 from dashboard.queries import lab as queries
 from tests.dashboard import lab as simulated
+from tests.dashboard import rows
 from tests.dashboard.browser import looks
 
 
@@ -65,6 +66,23 @@ def test_mice_without_the_status_count_for_as_long_as_they_were_trained(mice):
 def test_what_names_people_or_single_mice_is_no_grouping_for_the_public(mice):
     assert {"lab", "sex", "project", "responsible_user"} <= mice.groupings().keys()
     assert "responsible_user" not in mice.groupings(public=True) and "subject" not in mice.groupings()
+
+
+def test_what_the_tables_hold_becomes_columns(database):
+    from pipeline.schemas import lab
+
+    lab.Lab.insert1({"lab": "here"})
+    rows.mice("new", "seen")
+    rows.compute(rows.session("seen", n_trials=300), n_easy=100, n_correct=90, days={"trained_1b": 7}, window_bias=-3.5)
+    found = queries.mice()
+    assert found.columns["subject"].tolist() == ["seen"] and found.columns["alive"].tolist() == ["yes"]
+    assert found.n_training_days.tolist() == [1] and found.days["day_trials"].tolist() == [1]
+    assert next(iter(found.statuses)) == queries.USUAL
+    reached = found.reached[queries.USUAL]
+    assert reached["trained_1a"].tolist() == reached["trained_1b"].tolist() == [7], "the first one was skipped"
+    assert np.isnan(reached["ready4recording"]).all()
+    assert found.fits[queries.USUAL]["window_bias"].tolist() == [-3.5]
+    assert np.isnan(found.fits["ibllib_4"]["window_bias"]).all()
 
 
 @pytest.fixture
