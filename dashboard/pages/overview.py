@@ -152,9 +152,9 @@ def _columns(viewer: Viewer) -> list[dict[str, Any]]:
     found = [
         text("subject", "Mouse", 142, pinned="left", cellRenderer="Link"),
         text("lab", "Lab", 96),
-        {"field": "alerts", "headerName": "Attention", "width": 252, "cellRenderer": "Chips",
+        {"field": "alerts", "headerName": "Attention", "width": 244, "cellRenderer": "Chips",
          "tooltipField": "alerts_text", "headerTooltip": "What a person should look at; sorted by how many"},
-        text("status", "Status", 166, cellRenderer="Chip", cellRendererParams={"looks": looks}),
+        text("status", "Status", 182, cellRenderer="Chip", cellRendererParams={"looks": looks}),
         number("performance", "Easy %", 80, 0, "Correct on easy trials (contrast 50 % or more) on the last day"),
         {"field": "spark", "headerName": "Last days", "width": 122, "cellRenderer": "Sparkline", "sortable": False,
          "headerTooltip": f"Correct on easy trials on the last {queries.SPARK_DAYS} days; the thin line is chance"},
@@ -289,7 +289,7 @@ def _filtered(rows: Sequence[Mapping], chosen: Mapping[str, str]) -> list[Mappin
 
 
 def _count(found: Sequence[Mapping], rows: Sequence[Mapping]) -> str:
-    n_alerts = sum(bool(row["alerts"]) for row in found)
+    n_alerts = sum(any(one["kind"] != "reached" for one in row["alerts"]) for row in found)
     mice = f"{len(found):,} of {len(rows):,} mice" if len(found) != len(rows) else f"{len(rows):,} mice"
     return f"{mice}, {n_alerts:,} need attention" if n_alerts else mice
 
