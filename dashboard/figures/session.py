@@ -53,7 +53,7 @@ def reaction_time_over_trials(
                     "x": number[which],
                     "y": shown[which],
                     "customdata": contrast[which],
-                    "marker": {"color": color, "symbol": symbol, "size": 4, "opacity": 0.7},
+                    "marker": {"color": color, "symbol": symbol, "size": 4, "opacity": 0.85},
                     "hovertemplate": "trial %{x}: %{y:.3g} s<br>contrast %{customdata:g} %, "
                     f"{words}<extra></extra>",
                 }  # fmt: skip

@@ -36,18 +36,18 @@ def layout(
     key = links.session_key({"date": date, "number": number})
     key |= {"lab": lab, "subject": site.subject(lab, subject, viewer)}
     rules = query.get("rules") or RULES
+    version = site.read(queries.version, key)
     found = site.read(queries.session, key, rules)
     if found is None:
         words = f"on {shell.date(key['session_date'])} with the number {key['session_number']}"
         raise NotFound(f"The mouse {subject} has no session {words}.")
-    version = site.read(queries.version, key)
     place = {"lab": lab, "name": subject, "date": date, "number": number}
     before, after = ((_label(*one), links.session(lab, subject, *one)) if one else None
                      for one in (found.before, found.after))  # fmt: skip
     shown = place | {"rules": rules, "version": version, "trials": query.get("trials", "")}
     return shell.page(
         [f"{subject} · {_label(key['session_date'], key['session_number'])}",
-         html.Span(_chips(found), className="nj-chips nj-beside")],
+         html.Span(_chips(found), id="session-chips", className="nj-chips nj-beside")],
         html.Div(_body(site, viewer, found, shown), id="session-body", className="nj-stack"),
         dcc.Store(id="session-shown", data=shown),
         subtitle=[html.Span(one) for one in _subtitle(site, viewer, found, subject) if one],
@@ -66,22 +66,23 @@ def register(app: dash.Dash, site: Site) -> None:
 
     @app.callback(
         Output("session-body", "children"),
+        Output("session-chips", "children"),
         Output("session-shown", "data"),
         Input("version", "data"),
         State("session-shown", "data"),
-        State("url", "search"),
+        State("session-trials", "value", allow_optional=True),
         prevent_initial_call=True,
     )
-    def renew(_: str, shown: Mapping[str, str] | None, search: str | None) -> tuple:
+    def renew(_: str, shown: Mapping[str, str] | None, trials: str | None) -> tuple:
         if not shown:
-            return dash.no_update, dash.no_update
+            return (dash.no_update,) * 3
         key = _key(site, shown)
         version = site.read(queries.version, key)
         found = None if version == shown["version"] else site.read(queries.session, key, shown["rules"])
         if found is None:
-            return dash.no_update, dash.no_update
-        shown = dict(shown) | {"version": version, "trials": links.query_of(search or "").get("trials", "")}
-        return _body(site, site.viewer, found, shown), shown
+            return (dash.no_update,) * 3
+        shown = dict(shown) | {"version": version, "trials": trials or ""}
+        return _body(site, site.viewer, found, shown), _chips(found), shown
 
     @app.callback(
         Output(shell.figure_data("wheel"), "data"),

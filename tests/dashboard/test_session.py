@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -19,7 +21,7 @@ from pipeline import behavior, behavior_analysis, data
 from pipeline.errors import InvalidData, NeurojointError
 from tests.conftest import REAL_DATA
 from tests.dashboard import lab, sessions
-from tests.dashboard.browser import Served, Visit, looks, shared, visiting
+from tests.dashboard.browser import REPOSITORY, Served, Visit, looks, shared, visiting
 from tests.dashboard.test_mouse import graph
 
 FIRST, DAMAGED, LOST, NO_TRIALS = (
@@ -89,9 +91,10 @@ def test_a_session_of_the_simulated_lab(visit, served):
     assert parameters.locator("tbody tr").count() == graph(
         seen, "psychometric", "gd._fullData.filter((one) => one.mode === 'markers').length")  # fmt: skip
     assert "±" in parameters.inner_text()
+    title = seen.text("h1")
     seen.page.keyboard.press("k")
-    seen.page.wait_for_function("(before) => location.href !== before", arg=last)
-    seen.ready()
+    seen.page.wait_for_selector(f".nj-neighbours a[data-keys^=j][href='{last.removeprefix(served.url)}']")
+    assert seen.page.url != last and seen.text("h1") != title
     seen.page.keyboard.press("j")
     seen.page.wait_for_url(last)
 
@@ -216,6 +219,23 @@ def test_qc_and_remarks(visit_small):
     text = seen.text()
     assert "QC warning" in seen.text("h1") and "_task_goCue_delays" in text and "0.98" in text
     assert sessions.NARRATIVE in text
+
+
+def test_what_is_new_appears_and_the_chosen_trials_stay(visit_small, small):
+    seen = visit_small(f"{DAMAGED}?trials=4")
+    assert wheel(seen, 1) == ["trial 4"]
+    changed = f"""
+import datetime, pipeline
+pipeline.connect()
+from pipeline import acquisition, data
+key = {{"lab": {sessions.LAB!r}, "subject": {sessions.TURNER!r}, "session_date": "{sessions.DAMAGED}"}}
+acquisition.Session.update1(key | {{"session_number": 1, "session_qc": "CRITICAL"}})
+now = datetime.datetime.now(datetime.UTC).replace(tzinfo=None)
+data.Change.insert1({{"change_id": "x", "change_time": now, "change_action": "replaced", "change_path": "x"}})
+"""
+    subprocess.run([sys.executable, "-c", changed], env=small.environment(), cwd=REPOSITORY, check=True)
+    seen.page.wait_for_selector("h1 >> text=QC critical")
+    assert wheel(seen, 1) == ["trial 4"]
 
 
 def test_the_public_sees_no_names(visit_small, small):
