@@ -71,7 +71,7 @@ def layout(site: Site, viewer: Viewer, *, query: Mapping[str, str]) -> Component
 
 
 def register(app: dash.Dash, site: Site) -> None:
-    """What is chosen, and the page for it; made again when data arrive, and as jobs come and go."""
+    """What is chosen, and the page for it; made again when data arrive."""
     choices.register(app, "daily")
 
     @app.callback(
@@ -88,7 +88,7 @@ def register(app: dash.Dash, site: Site) -> None:
 
 
 def _view(site: Site, viewer: Viewer, chosen: Mapping[str, str]) -> View:
-    """The day, made anew when data have arrived, and every few seconds, since jobs come and go."""
+    """The day, made anew when data have arrived, and for who asks later than a few seconds: jobs come and go."""
     name = (id(site), viewer.public, *chosen.items())
     return _kept.get(name, f"{site.live.version()} {time.monotonic() // FRESH_S}", lambda: View(site, viewer, chosen))
 
