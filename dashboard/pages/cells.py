@@ -87,6 +87,8 @@ def register(app: dash.Dash, site: Site) -> None:
     ) -> Any:
         before = links.query_of(search or "")
         cause = dash.ctx.triggered_id
+        if len(dash.ctx.triggered) > 1 or (cause == "cells-unit" and not unit):  # the controls were only made
+            return dash.no_update
         if isinstance(cause, dict):
             point = (click or {}).get("points", [{}])[0].get("customdata")
             if not point:

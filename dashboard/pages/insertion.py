@@ -112,8 +112,11 @@ def register(app: dash.Dash, site: Site) -> None:
         prevent_initial_call=True,
     )
     def choose(clustering: str, criteria: str, event: str, value: str, search: str | None) -> Any:
+        if len(dash.ctx.triggered) > 1:  # the controls were only made
+            return dash.no_update
         chosen = {"clustering": clustering, "criteria": criteria, "event": event, "value": value}
-        wanted = links.to("overview", **(links.query_of(search or "") | chosen)).partition("?")[2]
+        name = str(dash.ctx.triggered_id).removeprefix("insertion-")
+        wanted = links.to("overview", **(links.query_of(search or "") | {name: chosen[name]})).partition("?")[2]
         return dash.no_update if wanted == (search or "").removeprefix("?") else f"?{wanted}"
 
     @app.callback(
@@ -176,6 +179,8 @@ def _body(
         signals.insert(0, shell.figure("insertion-response", track.with_regions(response, channels), title))
     if signals:
         parts.append(shell.columns(*signals, least=330))
+    if made.missing:
+        parts.append(shell.sentence("Some results are missing.", f"{'; '.join(made.missing)}."))
     if found.clusters is not None:
         parts.append(_metrics(found))
         parts.append(_table(found, place, criteria))
