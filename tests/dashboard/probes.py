@@ -66,7 +66,7 @@ def _write_full(folder: Path) -> None:
     drawn = simulate_insertion(trials, 10, 21, duration=SECONDS)
     one = simulate_insertion(trials, seed=22, duration=SECONDS, units=[*units, *drawn.units], drift=40.0)
     other = simulate_insertion(trials, 8, 23, duration=SECONDS, track="anterior", drift=-20.0)
-    write_insertion(folder, one, "probe00")
+    write_insertion(folder, one, "probe00", f"alf/{SORTINGS[1]}")
     write_insertion(folder, simulate_insertion(trials, 5, 24, duration=SECONDS), "probe00", f"alf/{SORTINGS[0]}")
     write_insertion(folder, other, "probe01")
     write_probes(folder, {"probe00": one, "probe01": other})
