@@ -81,14 +81,15 @@ def learning_curves(
     what = MEASURES[measure]
     chosen = columns(days)
     values = what.scale * chosen.numbers(measure)
-    chosen = chosen.where(np.isfinite(values) & (chosen.numbers("training_day") > 0))
+    chosen = _with_mice(chosen.where(np.isfinite(values) & (chosen.numbers("training_day") > 0)))
     names, own = _groups(chosen, groups)
+    n_mice = int(chosen["mouse"].max()) + 1 if chosen.n else 0
     lines: list[Trace] = []
     bands: list[Trace] = []
     faint: list[Trace] = []
     counts: list[Trace] = []
     for number, name in enumerate(names):
-        one = chosen.where(own == name).ordered(*[key for key in ("lab", "subject", "training_day") if key in chosen])
+        one = chosen.where(own == name).ordered("mouse", "training_day")
         if not one.n:
             continue
         look = style.nth(number)
@@ -97,7 +98,7 @@ def learning_curves(
         x = np.arange(1, mean.size + 1)
         shown = n >= min(fewest, -(-n.max() // 2))
         if each:
-            faint.append(_each(one, y, name, look, n_mice=_n_mice(chosen)))
+            faint.append(_each(one, y, name, look, n_mice=n_mice))
         middle = np.where(shown, mean, np.nan)
         edges = np.clip([middle - half, middle + half], *(what.limits or (-np.inf, np.inf)))
         bands += _bands(x, *edges, name, look)
@@ -143,7 +144,7 @@ def survival(
     level : coverage of the interval (Greenwood's, on the scale log(-log)), 0-1.
     """
     chosen = columns(mice)
-    chosen = chosen.where(np.isfinite(chosen.numbers("days")))
+    chosen = _with_mice(chosen.where(np.isfinite(chosen.numbers("days"))))
     names, own = _groups(chosen, groups)
     traces: list[Trace] = []
     for number, name in enumerate(names):
@@ -207,7 +208,7 @@ def distribution(
     """
     what = VALUES[value]
     chosen = columns(mice)
-    chosen = chosen.where(np.isfinite(chosen.numbers(value)))
+    chosen = _with_mice(chosen.where(np.isfinite(chosen.numbers(value))))
     names, own = _groups(chosen, groups)
     traces: list[Trace] = []
     for number, name in enumerate(names):
@@ -232,6 +233,14 @@ def distribution(
     return figure(traces, layout, theme, "No mouse has this value.")
 
 
+def _with_mice(chosen: Columns) -> Columns:
+    """The rows with a column `mouse`, the number of each mouse from 0: names can be the same in two labs."""
+    numbers: dict[tuple[str, str], int] = {}
+    pairs = zip(chosen.texts("lab"), chosen.texts("subject"), strict=True)
+    mice = np.array([numbers.setdefault(pair, len(numbers)) for pair in pairs], dtype=np.int64)
+    return Columns(chosen | {"mouse": mice})
+
+
 def _groups(chosen: Columns, groups: Sequence[str] | None) -> tuple[list[str], np.ndarray]:
     """The groups in their order (by default the largest first) and the group of each row."""
     own = chosen.texts("group")
@@ -242,7 +251,7 @@ def _groups(chosen: Columns, groups: Sequence[str] | None) -> tuple[list[str], n
 
 
 def _n_mice(chosen: Columns) -> int:
-    return len(set(zip(chosen.texts("lab"), chosen.texts("subject"), strict=True)))
+    return np.unique(chosen["mouse"]).size
 
 
 def _course(day: np.ndarray, values: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -273,9 +282,7 @@ def _bands(x: np.ndarray, lower: np.ndarray, upper: np.ndarray, name: str, look:
 
 def _each(one: Columns, y: np.ndarray, name: str, look: style.Look, n_mice: int) -> Trace:
     """The curves of all mice of a group as one trace with gaps between them."""
-    subjects = one.texts("subject")
-    keys = np.array([f"{lab}\0{subject}" for lab, subject in zip(one.texts("lab"), subjects, strict=True)])
-    gaps = np.flatnonzero(keys[1:] != keys[:-1]) + 1
+    gaps = np.flatnonzero(np.diff(one["mouse"])) + 1
     line = {"color": style.faint(look.color, max(0.12, min(0.4, 6 / n_mice))), "width": 1}
     trace = {
         "type": "scatter", "mode": "lines", "name": f"{name}, each mouse", "legendgroup": name, "showlegend": False,
@@ -283,7 +290,7 @@ def _each(one: Columns, y: np.ndarray, name: str, look: style.Look, n_mice: int)
     }  # fmt: skip
     if n_mice > NAMED:
         return trace | {"hoverinfo": "skip"}
-    text = np.insert(subjects.astype(object), gaps, "")
+    text = np.insert(one.texts("subject"), gaps, "")
     return trace | {"text": text, "hovertemplate": "%{text}, day %{x}: %{y:.3g}<extra></extra>"}
 
 
