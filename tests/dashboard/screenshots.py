@@ -26,6 +26,8 @@ LAB = ("16", "26", "1")  # mice, sessions of each, sessions with probes of each
 LOOKS = {"light": ("light", DESK), "dark": ("dark", DESK), "phone": ("light", PHONE)}
 MOST_VISITED = 6  # pages of a kind, in search of links to other kinds
 TALLEST = 1400  # px of a picture for the README
+VIEWS = {"lab": "?by=sex"}
+"""What pages are asked to show, where that says more than what they show by themselves."""
 IN_DARK, ON_PHONE = "mouse", "daily"
 """Pages that the README also shows in dark, and on a phone."""
 
@@ -48,7 +50,8 @@ def take(folder: Path, site: Path, only: str = "", looks: tuple[str, ...] = tupl
                 for look in looks:
                     if only in name:
                         scheme, width = LOOKS[look]
-                        seen = browser.open_window(chromium, served, scheme, width, "ada").go(address)
+                        seen = browser.open_window(chromium, served, scheme, width, "ada")
+                        seen.go(address + VIEWS.get(name, ""))
                         yield _picture(seen, folder / f"{name}_{look}.png")
                         for problem in seen.problems:
                             print(f"{address}: {problem}")  # noqa: T201 - a command
