@@ -111,7 +111,7 @@ def units_by_depth(
                 "name": f"{name} ({own.sum()})" if np.isfinite(good).any() else "units",
                 "x": across[own],
                 "y": depth[own],
-                "customdata": np.stack([ids[own], rate[own]], axis=1),
+                "customdata": np.stack([ids[own], rate[own]], axis=1).tolist(),
                 "text": regions[own],
                 "marker": {
                     "size": size[own],

@@ -60,12 +60,14 @@ class Pictures:
     drift : times, depths, rates, amps of DriftMap
     signals : band -> frequencies, power, rms, axial
     depth_peth : times, depths, change of DepthPeth at `event`
+    missing : what the files lack, in words
     """
 
     drift: dict[str, np.ndarray] = field(default_factory=dict)
     signals: dict[str, dict[str, np.ndarray]] = field(default_factory=dict)
     depth_peth: dict[str, np.ndarray] = field(default_factory=dict)
     event: str = ""
+    missing: list[str] = field(default_factory=list)
 
 
 def insertion(key: Mapping[str, Any], clustering: str = "", criteria: str = find.DEFAULT_CRITERIA) -> Insertion | None:
@@ -151,10 +153,13 @@ def pictures(found: Insertion, event: str) -> Pictures:
     if found.clusters is None:
         return made
     key = _of_clustering(found.clusters)
+    judged = (ephys_analysis.UnitMetrics & key).to_arrays("metrics_missing")
+    made.missing = [words for text in judged for words in text.split("; ") if words]
     rows = (ephys_analysis.DriftMap & key).to_dicts()
     if rows and rows[0]["drift_rates"] is not None:
         made.drift = {name.removeprefix("drift_"): rows[0][name] for name in rows[0] if name.startswith("drift_")}
     rows = (ephys_analysis.DepthPeth & key & {"event": event}).to_dicts()
+    made.missing += [f"{row['depth_peth_missing']}: no activity by depth" for row in rows if row["depth_peth_missing"]]
     if rows and rows[0]["depth_peth"] is not None:
         baseline = np.asarray(rows[0]["depth_baseline"])[:, np.newaxis]
         made.depth_peth = {
