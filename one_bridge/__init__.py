@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pipeline  # noqa: F401 - it says where DataJoint's settings come from, before anything here imports DataJoint
+
 __all__ = ["ONE"]
 
 

@@ -10,63 +10,18 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 import requests
-from one.alf.exceptions import ALFMultipleCollectionsFound, ALFObjectNotFound, AlyxSubjectNotFound
+from one.alf.exceptions import ALFObjectNotFound, AlyxSubjectNotFound
 from one.api import ONE as ClientONE
 from one.registration import RegistrationClient
 
-from one_bridge import ONE, client_config
-from pipeline import atlas
+from one_bridge import client_config
 from pipeline.database.bulk import insert_many
-from pipeline.schemas import acquisition, action, data, ephys, lab, subject
-from tests.one_bridge.serving import PASSWORD, Served
-from tests.one_bridge.trees import File, Session, build, dataset_id, locate, over_sessions
-
-FIRST = Session(
-    subject="KS014",
-    date="2020-01-01",
-    protocol="trainingChoiceWorld",
-    projects=("alpha", "beta"),
-    probes=("probe00", "probe01"),
-    files=[
-        File("alf/_ibl_trials.choice.npy", np.array([1.0, -1.0, 0.0]), default=False),
-        File("alf/#2020-02-02#/_ibl_trials.choice.npy", np.array([1.0, 1.0, 0.0])),
-        File("alf/_ibl_trials.feedbackType.npy", np.array([1, -1, -1])),
-        File("alf/probe00/spikes.times.npy", np.linspace(0, 5, 50)),
-        File("alf/probe00/spikes.clusters.npy", np.arange(50)),
-        File("raw_behavior_data/_iblrig_taskData.raw.jsonable", b'{"a": 1}\n', qc="FAIL"),
-    ],
-)
-SECOND = Session(
-    subject="KS014", date="2020-01-02", number=1, protocol="ephysChoiceWorld",
-    files=[File("alf/_ibl_trials.choice.npy", np.array([1.0]), qc="PASS")],
-)  # fmt: skip
-THIRD = Session(subject="ZM_1", date="2020-01-02", number=2, files=[File("alf/spikes.times.npy", None)])
-SESSIONS = [FIRST, SECOND, THIRD]
-
-
-@pytest.fixture
-def served(serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("HOME", str(tmp_path))
-    build(tmp_path / "data", SESSIONS)
-    insert_many(lab.LabMember, {"user_name": ["mia", "max"]})
-    return serve(tmp_path / "data")
-
-
-@pytest.fixture
-def one(served: Served, tmp_path: Path):
-    return client(served, tmp_path)
-
-
-def client(served: Served, home: Path, user: str = "mia"):
-    """The real client, configured by `client-config`, with an empty folder of its own."""
-    ClientONE.cache_clear()  # it gives the instance that it made for these words before
-    client_config.configure(served.url, user, served.token(user), home / "downloads" / user)
-    found = ClientONE(base_url=served.url, username=user, password=PASSWORD, silent=True)
-    found.alyx.cache_mode = ""  # the client would show its own writes 5 minutes late
-    return found
+from pipeline.schemas import acquisition, action, data, ephys, subject
+from tests.one_bridge.remote import FIRST, SECOND, SESSIONS, THIRD
+from tests.one_bridge.serving import PASSWORD
+from tests.one_bridge.trees import dataset_id
 
 
 def test_configured_client_needs_no_password(served, tmp_path):
@@ -384,89 +339,3 @@ def test_wrong_password_is_an_error_at_once(served, tmp_path):
         warnings.simplefilter("ignore")
         ClientONE(base_url=served.url, username="mia", password="wrong", silent=True)
     shutil.rmtree(tmp_path / ".one", ignore_errors=True)
-
-
-def test_places_in_the_brain(one, database):
-    """Insertions by region, tracks and channels, as brainbox asks for them."""
-    locate(FIRST, "probe00", ["VPM", "VPM", "PO", None])
-    pids, names = one.eid2pid(FIRST.eid)
-    pid = str(dict(zip(names, pids, strict=True))["probe00"])
-    for terms in (
-        {"atlas_acronym": "TH"},
-        {"atlas_acronym": ["CA1", "PO"]},
-        {"atlas_id": 549},
-        {"atlas_name": "thalamus"},
-    ):
-        assert [str(found) for found in one.search_insertions(**terms)] == [pid], terms
-    assert one.search_insertions(atlas_acronym="CA1") == []
-    assert [str(eid) for eid in one.search(atlas_acronym="TH")] == [str(FIRST.eid)]
-    assert len(one.alyx.rest("insertions", "list", django="channels__brain_region__acronym__icontains,vp")) == 1
-    with pytest.raises(requests.HTTPError, match="did you mean") as error:
-        one.search_insertions(atlas_acronym="TTH")
-    assert error.value.response.status_code == 400
-    track = {"probe_insertion": pid, "x": -1200.0, "y": -2000.0, "z": -300.0, "depth": 4000.0, "theta": 15, "phi": 180}
-    planned = one.alyx.rest("trajectories", "create", data=track | {"provenance": "Planned", "roll": 0.0})
-    assert planned["provenance"] == "Planned" and planned["probe_name"] == "probe00"
-    assert planned["session"]["subject"] == "KS014" and planned["coordinate_system"] == "IBL-Allen"
-    aligned = one.alyx.rest("trajectories", "create", data=track | {"provenance": 70, "json": {"2020": [1, 2]}})
-    with pytest.raises(requests.HTTPError, match="exists"):
-        one.alyx.rest("trajectories", "create", data=track | {"provenance": 70})
-    label = "Ephys aligned histology track"
-    (found,) = one.alyx.rest("trajectories", "list", probe_insertion=pid, provenance=label)
-    assert found["id"] == aligned["id"] and found["json"] == {"2020": [1, 2]}
-    changed = one.alyx.rest("trajectories", "partial_update", id=found["id"], data={"theta": 20.5})
-    assert changed["theta"] == 20.5 and changed["x"] == -1200
-    channels = one.alyx.rest("channels", "list", trajectory_estimate=found["id"])
-    assert [row["brain_region"] for row in channels] == [*atlas.region_ids(["VPM"], False) * 2, 1020, None]
-    assert [row["axial"] for row in channels] == [0, 20, 40, 60] and channels[0]["trajectory_estimate"] == found["id"]
-    assert one.alyx.rest("channels", "list", trajectory_estimate=planned["id"]) == []
-    assert len(one.alyx.rest("channels", "list", probe_insertion=pid, atlas_acronym="VPM")) == 2
-    one.alyx.authenticate(username="max", password=PASSWORD, force=True)
-    one.alyx.rest("trajectories", "delete", id=found["id"])
-    assert len(one.alyx.rest("channels", "list", trajectory_estimate=planned["id"])) == 4
-
-
-def test_regions_of_the_brain(one):
-    thalamus = one.alyx.rest("brain-regions", "read", id="TH")
-    assert thalamus["id"] == 549 and thalamus["name"] == "Thalamus" and len(thalamus["descendants"]) == 74
-    assert one.alyx.rest("brain-regions", "read", id=549) == thalamus
-    assert [row["acronym"] for row in one.alyx.rest("brain-regions", "list", ancestors="CA1")] == [
-        "root", "grey", "CH", "CTX", "CTXpl", "HPF", "HIP", "CA", "CA1"]  # fmt: skip
-    assert len(one.alyx.rest("brain-regions", "list", descendants=549)) == 74
-    assert len(one.alyx.rest("brain-regions", "list", parent=549)) == 2
-    assert [row["id"] for row in one.alyx.rest("brain-regions", "list", acronym="vpm")] == [733]
-    with pytest.raises(ValueError):
-        one.alyx.rest("brain-regions", "create", data={"acronym": "X"})
-
-
-def test_aggregates_are_those_of_the_class(one, served, tmp_path):
-    """`list_aggregates` and `load_aggregate` of the client and of our class give one answer."""
-    over_sessions(served.root)
-    ours = ONE()
-    name = "_ibl_subjectTraining.table.pqt"
-    for arguments in (
-        ("subjects",), ("Subjects", "KS014"), ("subjects", "lab/ZM"), ("tags", "r.1"), ("tags",), ("projects",),
-        ("subjects", None, "*Training*"), ("subjects", "KS014", name, "2022-01-01"), ("subjects", None, "*.npy"),
-        ("subjects", "KS014", {"object": "subjectTraining"}, "2021*"),
-    ):  # fmt: skip
-        found, expected = ours.list_aggregates(*arguments), one.list_aggregates(*arguments)
-        assert found["rel_path"].tolist() == expected["rel_path"].tolist(), arguments
-        shared = [column for column in expected if column in found]
-        assert {"file_size", "hash", "exists", "qc", "relation", "identifier"} <= set(shared) or expected.empty
-        if len(expected):
-            pd.testing.assert_frame_equal(found[shared], expected[shared])
-    for revision, day in ((None, 12), ("2021-01-01", 0), ("2022-01-01", 12)):
-        theirs = one.load_aggregate("subjects", "KS014", name, revision)
-        assert (
-            theirs["day"].tolist() == ours.load_aggregate("subjects", "KS014", name, revision)["day"].tolist() == [day]
-        )
-    for which in (one, ours):
-        with pytest.raises(ALFMultipleCollectionsFound):
-            which.load_aggregate("subjects", "simlab")
-        with pytest.raises(ALFObjectNotFound):
-            which.load_aggregate("subjects", "KS099")
-    (record,) = one.alyx.rest("datasets", "list", django="session__isnull,True", name=name, revision="2022-01-01")
-    assert one.alyx.rest("datasets", "read", id=record["id"]) == record
-    assert record["session"] is None and record["file_records"][0]["exists"]
-    assert len(one.alyx.rest("datasets", "list", django="session__isnull,False")) == 8
-    assert one.alyx.rest("aggregates", "list", relation="tags")[0]["qc"] == "NOT_SET"
