@@ -20,7 +20,7 @@ WRITTEN = ("no complications", "whiskers trimmed")
 PROGRAMS = ("/app/assets/", "/app/_dash-component-suites/")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def sent(served, browser):
     """The whole traffic of a walk over all pages as the public: (address and what was asked, answer); and the pages."""
     seen = open_window(browser, served, "light", DESK, None)
@@ -47,15 +47,12 @@ def sent(served, browser):
     return found, texts
 
 
-def test_every_page_is_open_to_the_public(sent):
-    assert set(sent[0]) == set(find_pages())
-
-
-def test_nothing_that_is_sent_names_a_mouse_or_a_person(sent, served):
+def test_every_page_is_open_and_nothing_that_is_sent_names_a_mouse_or_a_person(sent, served, visit):
+    pages, texts = sent
+    assert set(pages) == set(find_pages())
     mice = {one["subject"] for one in json.loads((served.root / "truth.json").read_text())["sessions"]}
     mice |= {lab.ONE_SESSION, lab.NO_TIMES, lab.NO_SESSION}
     secret = re.compile("|".join([*map(re.escape, mice), *(rf"\b{one}\b" for one in USERS), *WRITTEN]))
-    texts = sent[1]
     assert len(texts) > 20 and sum(len(text) for _, text in texts) > 200_000
     for asked, text in texts:
         for part in (asked, text):
@@ -63,20 +60,15 @@ def test_nothing_that_is_sent_names_a_mouse_or_a_person(sent, served):
             assert found is None, f"{asked[:200]} … {part[max(0, found.start() - 150) : found.end() + 50]}"
     pseudonyms = set(re.findall(r"mouse-[a-z2-7]{10}\b", "".join(text for _, text in texts)))
     assert len(pseudonyms) >= len(mice) - 1
+    seen = visit(pages["mouse"], viewer=None)  # the same mouse under the same name
+    assert seen.text(".nj-title").startswith(links.parse(pages["mouse"]).parts["subject"])
+    assert "Who" not in seen.text("#mouse-history")
 
 
 def test_a_real_name_leads_nowhere(visit):
     for path in (links.mouse(lab.LAB, lab.LONG), links.session(lab.LAB, lab.LONG, "2026-01-01", 1)):
         seen = visit(path, viewer=None)
         assert "There is no mouse called" in seen.text()
-
-
-def test_a_pseudonym_leads_to_its_mouse_and_stays(visit, sent):
-    place = sent[0]["mouse"]
-    name = links.parse(place).parts["subject"]
-    seen = visit(place, viewer=None)
-    assert seen.text(".nj-title").startswith(name) and seen.page.title().endswith("neurojoint")
-    assert "Who" not in seen.text("#mouse-history")
 
 
 def test_pseudonyms_are_long_and_depend_on_the_secret(tmp_path):
