@@ -8,6 +8,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -37,11 +38,11 @@ class Session:
     ----------
     row : of `acquisition.Session`, with `time_zone`, and with `users`, `projects` and `procedures` as lists.
     trial_set, performance, fit, moves : rows of `TrialSet`, `SessionPerformance`, `PsychometricFit`, `WheelMoveSet`.
-    status : session_status and session_level after this session, by the latest version of the rules.
+    status : session_status after this session, by the latest version of the rules.
     blocks, trials : rows of `PsychometricFit.Block`, and of `TrialSet.Trial` in order.
     insertions : probe_label and insertion_qc.
     files : rel_path, dataset_id, file_size, dataset_qc, default_dataset, dataset_online, is_public; by path.
-    objects : rows of `AlfObject`, `accepted` and `refused` read.
+    objects : rows of `AlfObject`, with `accepted` as a set of columns.
     quarantine : open rows of `Quarantine`.
     jobs : table, status and error_message of what is not computed.
     notes : note_time (UTC), note_user, note_text.
@@ -112,14 +113,12 @@ def session(key: Mapping[str, Any], rules: str) -> Session | None:
         return None
     trial_set = _one(behavior.TrialSet & key)
     judged = behavior_analysis.SessionTrainingStatus & key & {"criteria": rules}
-    status = fetch_columns(judged, "session_status", "session_level", order_by="criteria_version DESC").to_pylist()
+    status = fetch_columns(judged, "session_status", order_by="criteria_version DESC").to_pylist()
     trials = fetch_columns(behavior.TrialSet.Trial & key, *TRIAL_COLUMNS, order_by="trial_id")
     before, after = _neighbours(key)
     return Session(
         row=row | {"extended_qc": _json(row["extended_qc"]) or {}} | _people(key),
-        trial_set=trial_set and trial_set | {
-            name: _json(trial_set[name]) for name in ("columns_absent", "columns_refused", "columns_present")
-        },
+        trial_set=trial_set and trial_set | {"columns_absent": _json(trial_set["columns_absent"])},
         performance=_one(behavior_analysis.SessionPerformance & key),
         fit=_one(behavior_analysis.PsychometricFit & key),
         moves=_one(behavior.WheelMoveSet & key),
@@ -130,7 +129,7 @@ def session(key: Mapping[str, Any], rules: str) -> Session | None:
             ephys.ProbeInsertion & key, "probe_label", "insertion_qc", order_by="probe_label").to_pylist(),
         files=_files(key),
         objects=[
-            one | {"accepted": set(one["accepted_columns"].split(",")) - {""}, "refused": _json(one["refused_columns"])}
+            one | {"accepted": set(one["accepted_columns"].split(",")) - {""}}
             for one in fetch_columns(data.AlfObject & key, order_by="object_collection, object_name").to_pylist()
         ],
         quarantine=fetch_columns(
@@ -176,7 +175,7 @@ def wheel(key: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
 class File:
     """A registered file that may be sent."""
 
-    path: Any
+    path: Path
     name: str
 
 
@@ -195,7 +194,7 @@ def file(dataset_id: str, public: bool) -> File | None:
     ------
     InvalidData : no copy is here, it leads out of its root, or it has changed since it was registered.
     """
-    names = (*KEY, "rel_path", "dataset_hash", "dataset_qc")
+    names = (*KEY, "rel_path", "dataset_hash")
     rows = fetch_columns(data.Dataset & {"dataset_id": dataset_id}, *names).to_pylist()
     if not rows or (public and not _public({"dataset_id": dataset_id})):
         return None
