@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ingest.simulate.calendar import Course
 from ingest.simulate.life import live
 from ingest.simulate.mice import KINDS, Mouse, make_mouse
 
@@ -90,7 +91,7 @@ def simulate(plan: Plan) -> dict[str, Any]:
 
     rng = np.random.default_rng([1, plan.index])
     by_hand: dict[str, list] = {"weighings": [], "water": [], "restrictions": [], "subjects": []}
-    sessions = list(live(plan.mouse, plan.user, plan.n_sessions, plan.start, by_hand, rng))
+    sessions = list(live(plan.mouse, plan.user, plan.n_sessions, Course(plan.start), by_hand, rng))
     shift = _hours_behind(LABS.get(plan.lab, "UTC"))
     read = sessions[:-1] if plan.unread else sessions
     life: dict[str, Any] = {"sessions": [], "read": [], "performance": [], "fits": [], "blocks": [], "trials": []}
