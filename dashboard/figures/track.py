@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-
 import numpy as np
 import plotly.graph_objects as go
 
@@ -40,7 +38,7 @@ def with_regions(made: go.Figure, channels: Rows, theme: str = "light") -> go.Fi
     bars = _region_bars(channels, theme)
     if not bars or not made.data:
         return made
-    plain = copy.deepcopy(made.to_plotly_json())
+    plain = made.to_plotly_json()  # a copy
     for bar in bars:
         bar |= {"xaxis": "x2", "yaxis": "y", "showlegend": False}
     layout = plain["layout"]
