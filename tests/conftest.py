@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,9 @@ import pipeline
 from pipeline import settings
 from pipeline.database import registry
 from tests.database import mariadb
+
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # of a shell's background: the commands under test inherit it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 REAL_DATA = Path(__file__).parents[2] / "shared" / "realdata" / "alf"
 

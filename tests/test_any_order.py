@@ -32,7 +32,7 @@ def bring_up_to_date(root: Path) -> None:
 
 
 def tables() -> dict[str, pa.Table]:
-    """All rows that were computed from files, in order of their keys.
+    """All rows that were computed from files, in order of their keys, without their blobs.
 
     Water is not: what was given in a session is not forgotten when its folder is removed.
     """
@@ -42,7 +42,8 @@ def tables() -> dict[str, pa.Table]:
             continue
         for one in (table, *registry.parts(table)):
             query = one()
-            found[registry.label(one)] = fetch_columns(query, order_by=", ".join(query.primary_key))
+            names = [name for name in query.heading.names if not query.heading[name].codec]
+            found[registry.label(one)] = fetch_columns(query, *names, order_by=", ".join(query.primary_key))
     return found
 
 

@@ -31,7 +31,7 @@ def openapi(version: str) -> dict[str, Any]:
     """The document, as OpenAPI 3.0.
 
     >>> sorted(openapi("0")["paths"])[:3]
-    ['/auth-token', '/cache.zip', '/cache/info']
+    ['/aggregates', '/aggregates/{id}', '/auth-token']
     """
     paths: dict[str, Any] = {}
     schemas: dict[str, Any] = {}

@@ -103,6 +103,8 @@ def fetch_columns(query: dj.expression.QueryExpression, *names: str, order_by: s
     for name in names:
         if name not in query.heading:
             raise dj.errors.UnknownAttributeError(f"`{name}` is not a column of the query")
+        if query.heading[name].codec:
+            raise dj.errors.DataJointError(f"`{name}` has a codec: fetch it with `to_dicts`")
     connection = query.connection
     quote = connection.adapter.quote_identifier
     sql = query.make_sql(list(names))

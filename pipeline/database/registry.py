@@ -106,11 +106,12 @@ def bind(name: str) -> ModuleType:
     NeurojointError : nothing is connected.
     """
     module = importlib.import_module(f"pipeline.schemas.{name}")  # imports those that it refers to
-    bound = [(label, one) for label, one in _schemas.items() if one.is_activated()]
+    known = {label: _schemas[label] for label in SCHEMAS if label in _schemas}
+    bound = [(label, one) for label, one in known.items() if one.is_activated()]
     if not bound:
         raise NeurojointError("there is no connection to a database", "call pipeline.connect() first")
     label, first = bound[0]
-    for other, one in list(_schemas.items()):
+    for other, one in known.items():
         if not one.is_activated():
             prefix = first.database.removesuffix(label)
             one.activate(prefix + other, connection=first.connection, create_schema=False, create_tables=False)

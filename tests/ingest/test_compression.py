@@ -68,8 +68,8 @@ def content() -> dict[str, list[tuple]]:
 def forget() -> None:
     """Empty the tables of files."""
     for table in (
-        ephys.Compression, ephys.Recording, ephys.ProbeInsertion, ephys.Probe, data.Quarantine, data.AlfObject,
-        data.SessionScan, data.FileRecord, data.Dataset, acquisition.Session,
+        ephys.Compression, ephys.ChannelMap, ephys.Recording, ephys.ProbeInsertion, ephys.Probe, data.Quarantine,
+        data.AlfObject, data.SessionScan, data.FileRecord, data.Dataset, acquisition.Session,
     ):  # fmt: skip
         table.delete_quick()
 
