@@ -178,7 +178,9 @@ def peths(
     smooth = half[np.minimum(steps, half.size - 1)]
     with np.errstate(invalid="ignore"):
         mean = found @ smooth / n[:, np.newaxis]
-        std = np.sqrt(np.maximum(squares / n[:, np.newaxis] - mean**2, 0))
+        squares /= n[:, np.newaxis]
+        variance = squares - mean**2
+        std = np.sqrt(np.where(variance <= 16 * np.finfo(float).eps * squares, 0, variance))  # that is rounding
     centres = bin_centres(pre, post, bin)
     if labels is None:
         return Peths(centres, mean[:, 0] / bin, std[:, 0] / bin, int(n[0]))
