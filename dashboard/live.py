@@ -47,7 +47,18 @@ class Versions:
 
 def look() -> str:
     """The version that the tables have now."""
-    from pipeline.schemas import acquisition, action, behavior, behavior_analysis, data, ephys, histology, lab, subject
+    from pipeline.schemas import (
+        acquisition,
+        action,
+        behavior,
+        behavior_analysis,
+        data,
+        ephys,
+        ephys_analysis,
+        histology,
+        lab,
+        subject,
+    )
 
     connection = subject.Subject().connection
     quote = connection.adapter.quote_identifier
@@ -73,7 +84,19 @@ def look() -> str:
         (behavior_analysis.BehaviorHistory, digest("history_fingerprint")),
         (action.WaterHistory, digest("water_fingerprint")),
         (ephys.ProbeInsertion, "count(*)"),
-        (histology.BrainRegion, "count(*)") if hasattr(histology, "BrainRegion") else (lab.Lab, "count(*)"),
+        (ephys.Clustering, digest("clustering_fingerprint")),
+        (ephys.DefaultClustering, "count(*)"),
+        (ephys.ClusterSet, digest("clusters_fingerprint")),
+        (ephys.RecordingSignal, digest("signal_fingerprint")),
+        (ephys_analysis.UnitMetrics, "count(*)"),
+        (ephys_analysis.UnitSelection, "count(*)"),
+        (ephys_analysis.Peth, "count(*)"),
+        (ephys_analysis.DepthPeth, "count(*)"),
+        (ephys_analysis.DriftMap, "count(*)"),
+        (ephys_analysis.Autocorrelogram, "count(*)"),
+        (histology.Trajectory, "count(*)"),
+        (histology.ChannelLocation, digest("locations_fingerprint")),
+        (histology.ClusterLocation, "count(*)"),
     ]
     selects = ", ".join(f"(SELECT {what} FROM {table().full_table_name})" for table, what in asked)
     row = connection.query(f"SELECT {selects}").fetchone()

@@ -23,6 +23,18 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # of a shell's background
 REAL_DATA = Path(__file__).parents[2] / "shared" / "realdata" / "alf"
 
 
+BROWSER = {"served", "browser"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The quick part (`-m "not slow"`) needs one database and no browser."""
+    for item in items:
+        parameters = getattr(item, "callspec", None)
+        is_second = parameters is not None and parameters.params.get("server") == "mysql"
+        if is_second or BROWSER & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture
 def real_data() -> Path:
     """The folder of real recordings; tests are skipped where it is not."""

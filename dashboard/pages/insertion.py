@@ -12,6 +12,7 @@ from dash import Input, Output, State, html
 from dashboard import links, shell
 from dashboard.figures import insertion as figures
 from dashboard.figures import metrics, track
+from dashboard.kept import Kept
 from dashboard.queries import insertion as queries
 from dashboard.site import Component, NotFound, Page, Site, Viewer
 
@@ -39,11 +40,20 @@ _STATES = {
 """State of a clustering without units -> what it means, and what to do."""
 HISTOGRAMS_SHOWN, UNITS_SHOWN = 9, 5000
 
+_kept = Kept(16)
+
 
 def layout(
     site: Site, viewer: Viewer, *, query: Mapping[str, str], lab: str, subject: str, date: str, number: str, probe: str
 ) -> Component:
-    """The page."""
+    """The page, kept until something new is in the tables."""
+    name = (id(site), viewer.public, lab, subject, date, number, probe, *sorted(query.items()))
+    return _kept.get(name, site.live.version(), lambda: _page(site, viewer, query, lab, subject, date, number, probe))
+
+
+def _page(
+    site: Site, viewer: Viewer, query: Mapping[str, str], lab: str, subject: str, date: str, number: str, probe: str
+) -> Component:
     key = {"lab": lab, "subject": site.subject(lab, subject, viewer), "probe_label": probe}
     key |= links.session_key({"date": date, "number": number})
     criteria = site.read(queries.all_criteria)

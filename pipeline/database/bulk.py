@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
 _ROWS_PER_BATCH = 200_000
+_BLOCK = 1 << 18  # byte of CSV that a thread parses at once
 
 _ARROW_TYPES = {
     "int8": pa.int8(),
@@ -323,10 +324,19 @@ def _copy_out(connection: dj.Connection, sql: str, types: Mapping[str, pa.DataTy
         raise connection.adapter.translate_error(error, sql) from error
     if not buffer.tell():
         return pa.table({name: pa.array([], kind) for name, kind in types.items()})
-    buffer.seek(0)
+    content = buffer.getbuffer()
+    try:
+        return _parsed(content, types, _BLOCK)
+    except pa.ArrowInvalid as error:
+        if "straddl" not in str(error):
+            raise
+        return _parsed(content, types, len(content))  # a value is larger than a block
+
+
+def _parsed(content: memoryview, types: Mapping[str, pa.DataType], block: int) -> pa.Table:
     return pa_csv.read_csv(
-        buffer,
-        read_options=pa_csv.ReadOptions(column_names=list(types), use_threads=True),
+        pa.BufferReader(content),
+        read_options=pa_csv.ReadOptions(column_names=list(types), use_threads=True, block_size=block),
         # one column that is null makes an empty line, which is a row too
         parse_options=pa_csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False),
         convert_options=pa_csv.ConvertOptions(

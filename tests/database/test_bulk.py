@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from pipeline import acquisition, behavior, data, lab, subject
+from pipeline import acquisition, behavior, data, ephys_analysis, lab, subject
 from pipeline.database.bulk import fetch_columns, insert_many, json_column, to_numpy
 
 EID = "00000000-0000-4000-8000-%012d"
@@ -51,6 +51,20 @@ def test_json_columns_hold_lists_and_dicts(session):
     found = fetch_columns(data.AlfObject, "refused_columns", order_by="object_name")
     assert json_column(found, "refused_columns") == [{"choice": "value_range", "n": 3, "x": None}, {}]
     assert (data.AlfObject & {"object_name": "b"}).fetch1("refused_columns") == {}
+
+
+def test_a_value_of_megabytes_comes_back(session):
+    """Also among others: it is larger than the blocks in which rows are parsed."""
+    objects = {"object_collection": "alf", "object_name": ["a", "b", "c"], "object_fingerprint": "0" * 32}
+    refused = [{}, {"column": "x" * 3_000_000}, {}]
+    insert_many(data.AlfObject, session | objects | {"accepted_columns": ",a,", "refused_columns": refused})
+    found = fetch_columns(data.AlfObject, "object_name", "refused_columns", order_by="object_name")
+    assert json_column(found, "refused_columns") == refused
+
+
+def test_a_blob_is_refused_in_words(database):
+    with pytest.raises(dj.DataJointError, match="to_dicts"):
+        fetch_columns(ephys_analysis.DriftMap, "drift_rates")
 
 
 floats = st.floats(allow_nan=True, allow_infinity=False, width=64)
