@@ -40,11 +40,14 @@ def peak_of(code):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("layout", "limit"), [("access", 300), ("compat", 800)])
-def test_memory_stays_below(long_recording, layout, limit):
+def test_memory_stays_below(long_recording, tmp_path, layout, limit):
     """300 MB with chunks of 0.1 s, 800 MB with chunks of 1 s: verifying, removing nothing, reading back, 4 threads."""
     out = long_recording.with_name(f"{layout}.cbin")
     files = f"{str(long_recording)!r}, {str(out)!r}"
     options = f"n_channels=385, sample_rate=30000, layout={layout!r}, threads=4"
+    first = tmp_path / "first.bin"  # the first run on a machine compiles, which takes memory of its own and is kept
+    first.write_bytes(long_recording.read_bytes()[: 385 * 2 * 3000])
+    peak_of(f"cbin.compress({str(first)!r}, {options}); cbin.check({str(first.with_suffix('.cbin'))!r})")
     assert peak_of(f"cbin.compress({files}, {options})") < limit * MEGABYTE
     assert peak_of(f"cbin.check({str(out)!r}, threads=4).raise_if_bad()") < limit * MEGABYTE
     assert peak_of(f"cbin.decompress({str(out)!r}, {str(out) + '.raw'!r}, threads=4)") < limit * MEGABYTE

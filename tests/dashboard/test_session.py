@@ -50,12 +50,14 @@ def drawn(seen: Visit) -> list[str]:
     return seen.page.eval_on_selector_all("[data-figure]", "all => all.map((one) => one.dataset.figure)")
 
 
-def wheel(seen: Visit, n_lines: int) -> list[str]:
-    """The names of the traces of the wheel, once there are so many lines."""
+def wheel(seen: Visit, expected: int | list[str]) -> list[str]:
+    """The names of the lines of the wheel, once there are so many, or these."""
     lines = "one.querySelector('.js-plotly-plot')._fullData.filter((trace) => trace.mode === 'lines')"
+    has = "lines.length === expected" if isinstance(expected, int) else "lines.join() === expected.join()"
     seen.page.wait_for_function(
-        f"(n) => {{ const one = document.querySelector('[data-figure=wheel]'); return {lines}.length === n }}",
-        arg=n_lines,
+        "(expected) => { const one = document.querySelector('[data-figure=wheel]'); "
+        f"const lines = {lines}.map((trace) => trace.name); return {has} }}",
+        arg=expected,
     )
     return graph(seen, "wheel", "gd._fullData.filter((one) => one.mode === 'lines').map((one) => one.name)")
 
@@ -131,14 +133,14 @@ def test_the_wheel_around_chosen_trials(visit_small):
     assert drawn(seen) == [*CURVES, "wheel"]
     assert set(wheel(seen, page.FIRST_TRIALS)) <= {"choice right", "choice left", "no choice"}
     seen.page.fill("#session-trials", "3, 7-8")
-    assert wheel(seen, 3) == ["trial 3", "trial 7", "trial 8"]
+    assert wheel(seen, ["trial 3", "trial 7", "trial 8"])
     seen.page.wait_for_function("() => location.search === '?trials=3,+7-8'")
     seen.page.fill("#session-trials", "7-900")
     seen.page.wait_for_selector("#session-wheel-words .nj-sentence")
     words = seen.text("#session-wheel-words")
     assert "There is no trial 7-900." in words and f"1 to {sessions.N_TRIALS}" in words
     seen.page.fill("#session-trials", "5")
-    assert wheel(seen, 1) == ["trial 5"]
+    assert wheel(seen, ["trial 5"])
     assert seen.page.locator("#session-wheel-words .nj-sentence").count() == 0
     x, y, number = graph(
         seen, "choices",
@@ -153,7 +155,7 @@ def test_the_wheel_around_chosen_trials(visit_small):
     seen.page.wait_for_function("() => document.querySelector('#session-trials').value !== '5'")
     clicked = int(seen.page.input_value("#session-trials"))
     assert abs(clicked - number) <= 2  # neighbours may share a pixel
-    assert wheel(seen, 1) == [f"trial {clicked}"]
+    assert wheel(seen, [f"trial {clicked}"])
     again = visit_small(f"{FIRST}?trials=3,7")
     assert wheel(again, 2) == ["trial 3", "trial 7"]
 
@@ -223,7 +225,7 @@ def test_qc_and_remarks(visit_small):
 
 def test_what_is_new_appears_and_the_chosen_trials_stay(visit_small, small):
     seen = visit_small(f"{DAMAGED}?trials=4")
-    assert wheel(seen, 1) == ["trial 4"]
+    assert wheel(seen, ["trial 4"])
     changed = f"""
 import datetime, pipeline
 pipeline.connect()
@@ -235,7 +237,7 @@ data.Change.insert1({{"change_id": "x", "change_time": now, "change_action": "re
 """
     subprocess.run([sys.executable, "-c", changed], env=small.environment(), cwd=REPOSITORY, check=True)
     seen.page.wait_for_selector("h1 >> text=QC critical")
-    assert wheel(seen, 1) == ["trial 4"]
+    assert wheel(seen, ["trial 4"])
 
 
 def test_the_public_sees_no_names(visit_small, small):
