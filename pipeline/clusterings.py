@@ -17,6 +17,23 @@ WITHOUT_SORTER = 1000
 _STATES = ("online", "refused", "missing")
 
 
+def insertion_key(insertion: str | Mapping[str, Any]) -> dict[str, Any]:
+    """The primary key of an insertion that is given by its pid or by a mapping that holds the key.
+
+    Raises
+    ------
+    NeurojointError : no such insertion.
+    """
+    from pipeline.schemas import ephys
+
+    if not isinstance(insertion, str):
+        return {name: insertion[name] for name in ephys.ProbeInsertion.primary_key}
+    keys = (ephys.ProbeInsertion & {"pid": insertion}).keys()
+    if not keys:
+        raise NeurojointError(f"there is no insertion {insertion}", "`neurojoint clusterings` lists what there is")
+    return keys[0]
+
+
 def find(insertion: str | Mapping[str, Any], clustering: str | None = None) -> dict[str, Any]:
     """The row of ephys.Clustering that is meant.
 
@@ -32,11 +49,9 @@ def find(insertion: str | Mapping[str, Any], clustering: str | None = None) -> d
     """
     from pipeline.schemas import ephys
 
-    if isinstance(insertion, str):
-        query = ephys.Clustering * (ephys.ProbeInsertion & {"pid": insertion}).proj()
-    else:
-        key = {name: insertion[name] for name in ephys.ProbeInsertion.primary_key}
-        query = ephys.Clustering & key
+    key = insertion_key(insertion)
+    query = ephys.Clustering & key
+    if not isinstance(insertion, str):
         clustering = clustering or insertion.get("clustering")
     chosen = {"default_clustering": True} if clustering is None else {"clustering": clustering}
     rows = (query & chosen).to_dicts()
@@ -88,9 +103,7 @@ def overview(pid: str | None = None) -> list[dict[str, Any]]:
     """
     from pipeline.schemas import ephys
 
-    insertions = ephys.ProbeInsertion & ({} if pid is None else {"pid": pid})
-    if pid is not None and not insertions:
-        raise NeurojointError(f"there is no insertion {pid}", "`neurojoint clusterings` lists what there is")
+    insertions = ephys.ProbeInsertion & ({} if pid is None else insertion_key(pid))
     numbers = ephys.ClusterSet.proj("n_clusters", "n_spikes")
     query = (ephys.Clustering * insertions.proj("pid")).extend(numbers)
     names = ("pid", "clustering_state", "default_clustering", "n_clusters", "n_spikes")

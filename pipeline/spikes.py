@@ -224,15 +224,7 @@ def raw_snippet(
     ------
     NeurojointError : there is no such recording here, or it has no header that gives its gain.
     """
-    from pipeline.schemas import ephys
-
-    key = dict(insertion) if not isinstance(insertion, str) else None
-    if key is None:
-        found = (ephys.ProbeInsertion & {"pid": insertion}).keys()
-        if not found:
-            raise NeurojointError(f"there is no insertion {insertion}", "check the pid")
-        key = found[0]
-    with files.open_recording({n: key[n] for n in ephys.ProbeInsertion.primary_key}, band) as recording:
+    with files.open_recording(clusterings.insertion_key(insertion), band) as recording:
         rate = recording.sample_rate
         first = min(max(int(np.ceil(start * rate - 1e-6)), 0), recording.n_samples)
         last = min(max(int(np.ceil(end * rate - 1e-6)), first), recording.n_samples)

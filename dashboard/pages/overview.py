@@ -6,7 +6,6 @@ import csv
 import datetime
 import io
 import json
-import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,6 +17,7 @@ from dash import ClientsideFunction, Input, Output, State, dcc, html
 from dashboard import links, rowmodel, shell
 from dashboard.figures import style
 from dashboard.icons import icon
+from dashboard.kept import Kept
 from dashboard.queries import overview as queries
 from dashboard.site import Component, Page, Site, Viewer
 
@@ -210,31 +210,21 @@ def _bar(site: Site, viewer: Viewer, rows: Sequence[Mapping], chosen: Mapping[st
     return html.Div([part for part in parts if part is not None], className="nj-bar-of-filters", role="search")
 
 
-class _Kept:
-    """The rows of all mice, made once for each version of the data; one thread makes them, the others wait."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._rows: dict[tuple, list[dict[str, Any]]] = {}
-
-    def rows(self, site: Site, viewer: Viewer, rules: str) -> list[dict[str, Any]]:
-        now = datetime.datetime.now(datetime.UTC).replace(tzinfo=None)
-        name = (id(site), site.live.version(), rules, viewer.public, now.date(), now.hour, now.minute // 10)
-        with self._lock:
-            if name not in self._rows:
-                found = [_made(site, viewer, row) for row in site.read(queries.mice, rules, now)]
-                found.sort(key=lambda row: (row["lab"], row["subject"].casefold()))
-                current = {key: rows for key, rows in self._rows.items() if key[:2] == name[:2]}
-                self._rows = current | {name: found}
-            return self._rows[name]
-
-
-_kept = _Kept()
+_kept = Kept(16)
 
 
 def _rows(site: Site, viewer: Viewer, rules: str) -> list[dict[str, Any]]:
+    """The rows of all mice, made anew when something is new, and every ten minutes: what is due depends on the time."""
     known = site.read(queries.rule_sets)
-    return _kept.rows(site, viewer, rules if rules in known else known[0])
+    rules = rules if rules in known else known[0]
+    now = datetime.datetime.now(datetime.UTC).replace(tzinfo=None)
+
+    def make() -> list[dict[str, Any]]:
+        found = [_made(site, viewer, row) for row in site.read(queries.mice, rules, now)]
+        return sorted(found, key=lambda row: (row["lab"], row["subject"].casefold()))
+
+    version = f"{site.live.version()} {now:%Y-%m-%d %H} {now.minute // 10}"
+    return _kept.get((id(site), rules, viewer.public), version, make)
 
 
 def _made(site: Site, viewer: Viewer, row: dict[str, Any]) -> dict[str, Any]:

@@ -6,14 +6,13 @@ in memory for as long as its fingerprints are the same; the spikes of a unit com
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from dashboard.kept import Kept
 from dashboard.queries import insertion as insertions
 from pipeline import clusterings, peth_store
 from pipeline import spikes as store
@@ -24,7 +23,8 @@ from pipeline.schemas import behavior, ephys, ephys_analysis
 
 SPLITS = ("side", "choice", "feedback", "block")
 NEAREST_CHANNELS = 14  # of a waveform that are shown
-KEPT = 48  # arrays of insertions in memory
+
+_kept = Kept(48)  # arrays of insertions and trials, by what they are; their version is the fingerprint of the files
 
 
 @dataclass
@@ -61,19 +61,19 @@ def unit(found: insertions.Insertion, cluster_id: int, event: str, split: str) -
     split : of `SPLITS`, or "" for all trials together.
     """
     key = {name: found.clusters[name] for name in ephys.Clustering.primary_key}
-    content = (tuple(key.values()), found.clusters["clusters_fingerprint"])
+    version = found.clusters["clusters_fingerprint"]
     made = Unit()
-    ids = _kept(("ids", *content), lambda: _ids(key))
+    ids = _kept.get(("ids", *key.values()), version, lambda: _ids(key))
     row = int(np.searchsorted(ids, cluster_id))
     has_spikes = row < ids.size and ids[row] == cluster_id
-    made.waveform = _waveform(found, key, content, cluster_id)
+    made.waveform = _waveform(found, key, version, cluster_id)
     trials = _trials(key)
     if has_spikes:
-        lags, counts = _kept(("acg", *content), lambda: _acg(key))
-        if counts is not None and row < len(counts):
-            made.acg = {"lags": lags, "counts": counts[row]}
+        acg = _kept.get(("acg", *key.values()), version, lambda: _acg(key))
+        if acg is not None and row < len(acg["counts"]):
+            made.acg = {"lags": acg["lags"], "counts": acg["counts"][row]}
         if trials is not None:
-            made.peth = _peth(key, content, trials["fingerprint"], event, row, split)
+            made.peth = _peth(key, f"{version} {trials['fingerprint']}", event, row, split)
             where = {"event": event, "cluster_id": cluster_id}
             made.response = next(iter((ephys_analysis.Peth.Response & key & where).to_dicts()), None)
     try:
@@ -117,8 +117,8 @@ def _raster(
     return {"trials": valid[which], "times": lags, "groups": ordered, "marks": marks, "window": (-before, after)}
 
 
-def _peth(key: Mapping[str, Any], content: tuple, trials: str, event: str, row: int, split: str) -> dict[str, Any]:
-    whole = _kept(("peth", *content, trials, event), lambda: _whole_peth(key, event))
+def _peth(key: Mapping[str, Any], version: str, event: str, row: int, split: str) -> dict[str, Any]:
+    whole = _kept.get(("peth", *key.values(), event), version, lambda: _whole_peth(key, event))
     if whole is None or row >= len(whole["mean"]):
         return {}
     made = {"times": whole["times"], "mean": whole["mean"][row], "sem": whole["sem"][row], "conditions": {}}
@@ -144,9 +144,12 @@ def _whole_peth(key: Mapping[str, Any], event: str) -> dict[str, Any] | None:
     }
 
 
-def _acg(key: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray] | None:
+def _acg(key: Mapping[str, Any]) -> dict[str, np.ndarray] | None:
+    """Lags and counts of all units; None where they are not computed yet."""
     rows = (ephys_analysis.Autocorrelogram & key).to_dicts()
-    return (np.asarray(rows[0]["acg_lags"]), np.asarray(rows[0]["acg_counts"])) if rows else None
+    if not rows or rows[0]["acg_counts"] is None:
+        return None
+    return {name: np.asarray(rows[0][f"acg_{name}"]) for name in ("lags", "counts")}
 
 
 def _ids(key: Mapping[str, Any]) -> np.ndarray:
@@ -155,10 +158,10 @@ def _ids(key: Mapping[str, Any]) -> np.ndarray:
     return fetch_columns(query, "cluster_id", order_by="cluster_id")["cluster_id"].to_numpy()
 
 
-def _waveform(found: insertions.Insertion, key: Mapping[str, Any], content: tuple, cluster_id: int) -> dict[str, Any]:
+def _waveform(found: insertions.Insertion, key: Mapping[str, Any], version: str, cluster_id: int) -> dict[str, Any]:
     """The waveform on the channels with the largest amplitudes."""
     try:
-        ids, waveforms, channels = _kept(("waveforms", *content), lambda: store.templates(key))
+        ids, waveforms, channels = _kept.get(("waveforms", *key.values()), version, lambda: store.templates(key))
     except NeurojointError:
         return {}
     at = np.flatnonzero(ids == cluster_id)
@@ -192,25 +195,5 @@ def _trials(key: Mapping[str, Any]) -> dict[str, Any] | None:
     fingerprints = (behavior.TrialSet & session).to_arrays("trials_fingerprint")
     if not len(fingerprints):
         return None
-    columns = _kept(("trials", tuple(session.values()), fingerprints[0]), lambda: behavior.fetch_trials(session))
+    columns = _kept.get(("trials", *session.values()), fingerprints[0], lambda: behavior.fetch_trials(session))
     return {"fingerprint": fingerprints[0], "columns": columns}
-
-
-def _kept(name: tuple, make: Callable[[], Any]) -> Any:
-    """What `make` returned for this name before; what is not there yet (None) is not kept."""
-    with _lock:
-        if name in _memory:
-            _memory.move_to_end(name)
-            return _memory[name]
-    made = make()
-    if made is None:
-        return (None, None) if name[0] == "acg" else None
-    with _lock:
-        _memory[name] = made
-        while len(_memory) > KEPT:
-            _memory.popitem(last=False)
-    return made
-
-
-_memory: OrderedDict[tuple, Any] = OrderedDict()
-_lock = threading.Lock()

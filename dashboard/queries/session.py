@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline import files
-from pipeline.analysis import wheel as wheels
+from pipeline.analysis import encoder
 from pipeline.database import registry
 from pipeline.database.bulk import fetch_columns
 from pipeline.schemas import acquisition, action, behavior, behavior_analysis, data, ephys, lab
@@ -168,7 +168,7 @@ def wheel(key: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
     InvalidData : the file is absent, refused, or not as it was registered.
     """
     found = files.read_object(key, "wheel", required=("position", "timestamps"))
-    return found.values["timestamps"], wheels.to_radians(found.values["position"])[0]
+    return found.values["timestamps"], encoder.to_radians(found.values["position"])[0]
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import ndtr
-from scipy.stats import binom, rankdata
+from scipy.special import bdtrc, ndtr
 
 from pipeline.analysis import _peth_kernels as kernels
 from pipeline.analysis import _threads
@@ -281,7 +280,7 @@ def more_than_chance(n_modulated: ArrayLike, n_units: ArrayLike, alpha: float = 
     >>> more_than_chance([0, 1, 3], [10, 10, 10]).round(3)
     array([1.   , 0.401, 0.012])
     """
-    return binom.sf(np.asarray(n_modulated) - 1, np.asarray(n_units), alpha)
+    return bdtrc(np.asarray(n_modulated) - 1.0, np.asarray(n_units), alpha)
 
 
 _SPLIT_COLUMNS = ("contrast_left", "contrast_right", "choice", "feedback_type", "probability_left")
@@ -289,6 +288,8 @@ _SPLIT_COLUMNS = ("contrast_left", "contrast_right", "choice", "feedback_type", 
 
 def _signed_rank(differences: NDArray) -> tuple[NDArray, NDArray]:
     """z and two-sided p of Wilcoxon's signed-rank test for each row."""
+    from scipy.stats import rankdata  # not above: it takes half a second, and most who import this need no ranks
+
     z = np.full(differences.shape[0], np.nan)
     p = np.full(differences.shape[0], np.nan)
     if differences.shape[1] == 0:
@@ -310,6 +311,8 @@ def _signed_rank(differences: NDArray) -> tuple[NDArray, NDArray]:
 
 def _rank_sum(counts: NDArray, one: NDArray) -> tuple[NDArray, NDArray]:
     """2 AUC - 1 and two-sided p of the rank-sum test of the columns `one` against the others, for each row."""
+    from scipy.stats import rankdata  # see above
+
     n1 = np.count_nonzero(one)
     n0 = one.size - n1
     if n0 == 0 or n1 == 0:

@@ -8,7 +8,6 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.fft import rfft
-from scipy.signal.windows import hann
 
 __all__ = ["ChannelStatistics", "channel_statistics"]
 
@@ -46,7 +45,7 @@ class ChannelStatistics:
         self.n_segments = 0
         self._squares = np.zeros(0)
         self._power = np.zeros((0, 0))
-        self._window = hann(self.segment, sym=False).astype(np.float32)
+        self._window = (0.5 - 0.5 * np.cos(2 * np.pi / segment * np.arange(segment))).astype(np.float32)  # Hann
 
     def add(self, chunk: ArrayLike) -> None:
         """Take in a chunk, (n_samples, n_channels), of any number type.

@@ -8,15 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.signal import butter, convolve, sosfiltfilt
-from scipy.signal.windows import gaussian
 
 from pipeline.analysis import _wheel_kernels as kernels
+from pipeline.analysis.encoder import checked_trace, tick_size
 
 __all__ = [
-    "ENCODER_CYCLES",
-    "TICK",
-    "WHEEL_RADIUS",
     "FirstMovements",
     "MovementRules",
     "Movements",
@@ -26,16 +22,9 @@ __all__ = [
     "movements",
     "resample",
     "smooth_velocity",
-    "tick_size",
-    "ticks_to_radians",
-    "to_radians",
     "total_distance",
     "total_displacement",
 ]
-
-ENCODER_CYCLES = 1024  # cycles per turn of the rig's rotary encoder; X1, X2 and X4 decoding give 1, 2 and 4 ticks each
-WHEEL_RADIUS = 3.1  # cm
-TICK = 2 * np.pi / (4 * ENCODER_CYCLES)  # rad, one tick with X4 decoding, in which the detector's thresholds are stated
 
 
 @dataclass(frozen=True)
@@ -82,54 +71,6 @@ class FirstMovements:
     is_final: NDArray  # bool: no other movement began before the trial's end
 
 
-def ticks_to_radians(ticks: ArrayLike, ticks_per_turn: float = 4 * ENCODER_CYCLES) -> NDArray:
-    """Encoder ticks to radians; 1024, 2048 and 4096 ticks per turn are X1, X2 and X4 decoding.
-
-    >>> ticks_to_radians([0, 1024, -4096]).round(4)
-    array([ 0.    ,  1.5708, -6.2832])
-    """
-    if not ticks_per_turn > 0:
-        raise ValueError(f"ticks_per_turn must be positive, not {ticks_per_turn}")
-    return np.asarray(ticks, dtype=float) * (2 * np.pi / ticks_per_turn)
-
-
-def tick_size(position: ArrayLike) -> float:
-    """The size of one encoder tick in the unit of the position, recognised by the median size of its steps.
-
-    Known are ticks (1), radians and centimetres at the rim of the 3.1 cm wheel, with X1, X2 or X4 decoding; the
-    nearest is taken, as IBL's extractor does (ratios are compared here, so the choice does not depend on the unit).
-    Steps of zero do not count. A trace without steps is taken for radians with X4 decoding.
-
-    >>> position = ticks_to_radians([0, 1, 2, 1, 2, 3], ticks_per_turn=1024)
-    >>> round(tick_size(position) / (2 * np.pi / 1024), 6)
-    1.0
-    """
-    position, _ = _checked(position, np.arange(np.size(position), dtype=float))
-    steps = np.abs(np.diff(position))
-    steps = steps[steps > 0]
-    turn = ENCODER_CYCLES * np.array([4, 2, 1])
-    known = np.concatenate([2 * np.pi / turn, 2 * np.pi * WHEEL_RADIUS / turn, [1.0]])
-    if steps.size == 0:
-        return float(known[0])
-    return float(known[np.argmin(np.abs(np.log(known / np.median(steps))))])
-
-
-def to_radians(position: ArrayLike) -> tuple[NDArray, str]:
-    """Position in radians, and the unit that it came in (rad, cm or ticks), recognised by the size of its steps.
-
-    Centimetres are those at the rim of the wheel; ticks are taken for X4 decoding.
-
-    >>> turned, unit = to_radians(ticks_to_radians([0, 1, 2, 1], ticks_per_turn=2048) * WHEEL_RADIUS)
-    >>> turned.round(4), unit
-    (array([0.    , 0.0031, 0.0061, 0.0031]), 'cm')
-    """
-    position, tick = np.asarray(position, dtype=float), tick_size(position)
-    if tick == 1:
-        return ticks_to_radians(position), "ticks"
-    in_rad = np.isclose(tick, 2 * np.pi / ENCODER_CYCLES / np.array([4, 2, 1])).any()
-    return (position, "rad") if in_rad else (position / WHEEL_RADIUS, "cm")
-
-
 def resample(position: ArrayLike, timestamps: ArrayLike, sampling_rate: float = 1000.0) -> WheelTrace:
     """Linear interpolation onto an even time axis from the first timestamp up to, not including, the last.
 
@@ -150,7 +91,7 @@ def resample(position: ArrayLike, timestamps: ArrayLike, sampling_rate: float = 
     >>> resample([0.0, 1.0], [0.0, 0.004]).position
     array([0.  , 0.25, 0.5 , 0.75])
     """
-    position, timestamps = _checked(position, timestamps)
+    position, timestamps = checked_trace(position, timestamps)
     if not sampling_rate > 0:
         raise ValueError(f"sampling_rate must be positive, not {sampling_rate}")
     if position.size < 2:
@@ -189,6 +130,8 @@ def smooth_velocity(trace: WheelTrace, corner_frequency: float = 20.0, order: in
     position = trace.position
     if position.size < 2:
         return np.zeros(position.size), np.zeros(position.size)
+    from scipy.signal import butter, sosfiltfilt  # not above: it takes as long as all else here
+
     sections = butter(order, corner_frequency, fs=trace.sampling_rate, output="sos")
     # The padding that sosfiltfilt uses by default; each section with a zero at the origin needs one sample less.
     if position.size > 3 * (2 * len(sections) + 1):
@@ -347,24 +290,6 @@ def total_distance(position: ArrayLike) -> float:
     return float(np.abs(np.diff(position)).sum()) if position.size else float("nan")
 
 
-def _checked(position: ArrayLike, timestamps: ArrayLike) -> tuple[NDArray, NDArray]:
-    """Both as contiguous float64, or a ValueError that says what is wrong with them."""
-    position = np.ascontiguousarray(position, dtype=float)
-    timestamps = np.ascontiguousarray(timestamps, dtype=float)
-    if position.ndim != 1 or timestamps.ndim != 1:
-        raise ValueError(f"position and timestamps must be one-dimensional: {position.shape}, {timestamps.shape}")
-    if position.size != timestamps.size:
-        raise ValueError(f"{position.size} positions but {timestamps.size} timestamps")
-    for name, values in (("position", position), ("timestamps", timestamps)):
-        n_bad = values.size - np.count_nonzero(np.isfinite(values))
-        if n_bad:
-            raise ValueError(f"{name} holds NaN or infinity in {n_bad} of {values.size} samples")
-    falls = np.flatnonzero(timestamps[1:] <= timestamps[:-1])
-    if falls.size:
-        raise ValueError(f"timestamps must rise strictly; {falls.size} do not, the first after sample {falls[0]}")
-    return position, timestamps
-
-
 def _movement_spans(trace: WheelTrace, tick: float, rules: MovementRules) -> tuple[NDArray, NDArray]:
     """First and last sample of each movement."""
     none = np.empty(0, dtype=np.int64)
@@ -396,7 +321,7 @@ def _detector_velocity(trace: WheelTrace) -> NDArray:
     """Velocity through the detector's smoothing window: a Gaussian of 10 samples, standard deviation 1.8 samples."""
     if trace.position.size == 0:
         return np.empty(0)
-    window = gaussian(10, 1.8)
+    window = np.exp(-0.5 * ((np.arange(10) - 4.5) / 1.8) ** 2)
     steps = np.diff(trace.position, prepend=trace.position[0])
-    smooth = convolve(steps, window / window.sum(), mode="full", method="direct")
+    smooth = np.convolve(steps, window / window.sum())
     return smooth[5 : 5 + steps.size] * trace.sampling_rate

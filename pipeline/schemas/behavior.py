@@ -5,7 +5,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline import alf, files, fingerprints
-from pipeline.analysis import wheel
+from pipeline.analysis import encoder, wheel
 from pipeline.database import registry
 from pipeline.database.bulk import fetch_columns, insert_many, to_numpy
 from pipeline.schemas import acquisition, data
@@ -147,8 +147,8 @@ class WheelMoveSet(FromFiles, dj.Imported):
     def make(self, key):
         found = files.read_object(key, "wheel", required=("position", "timestamps"))
         times = found.values["timestamps"]
-        position, unit = wheel.to_radians(found.values["position"])
-        moves = wheel.movements(position, times, tick=wheel.TICK)
+        position, unit = encoder.to_radians(found.values["position"])
+        moves = wheel.movements(position, times, tick=encoder.TICK)
         changes, _ = wheel.direction_changes(wheel.resample(position, times), moves.onsets, moves.offsets)
         self.insert1(
             key

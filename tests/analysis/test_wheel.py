@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.analysis import wheel
+from pipeline.analysis import encoder, wheel
 
 TICK = 2 * np.pi / 4096  # rad
 REAL = Path(__file__).parents[3] / "shared/realdata/alf/ibllib_fixtures/Subjects/wheel_test"
@@ -36,7 +36,7 @@ def record(times, position, tick=TICK):
     ("date", "tick"),
     [
         pytest.param("2020-01-01", 1.0, id="ticks"),
-        pytest.param("2020-01-02", 2 * np.pi * wheel.WHEEL_RADIUS / 4096, id="centimetres, X4 decoding"),
+        pytest.param("2020-01-02", 2 * np.pi * encoder.WHEEL_RADIUS / 4096, id="centimetres, X4 decoding"),
     ],
 )
 def test_finds_what_the_published_detector_finds_in_real_traces(date, tick):
@@ -103,8 +103,8 @@ def test_scale_of_the_position_does_not_matter():
     in_ticks = np.round(position / TICK)
     steps_of_one = np.flatnonzero(np.abs(np.diff(in_ticks)) <= 1)
     assert steps_of_one.size == times.size - 1
-    for size in (1.0, TICK, 2 * np.pi / 1024, wheel.WHEEL_RADIUS * TICK):
-        assert wheel.tick_size(in_ticks * size) == pytest.approx(size)
+    for size in (1.0, TICK, 2 * np.pi / 1024, encoder.WHEEL_RADIUS * TICK):
+        assert encoder.tick_size(in_ticks * size) == pytest.approx(size)
         found = wheel.movements(in_ticks * size, times)
         assert len(found) == 2
         np.testing.assert_allclose(found.peak_amplitude / size, [0.8 / TICK, -0.5 / TICK], atol=12)
