@@ -59,7 +59,8 @@ def find(insertion: str | Mapping[str, Any], clustering: str | None = None) -> d
         return rows[0] | {name: parsed(rows[0][name]) for name in ("clustering_files", "clustering_refused")}
     names = sorted(query.to_arrays("clustering"))
     if names:
-        raise NeurojointError(f"the insertion has no clustering {clustering}", f"it has {', '.join(names)}")
+        wanted = clustering or "whose files are here"
+        raise NeurojointError(f"the insertion has no clustering {wanted}", f"it has {', '.join(names)}")
     named = insertion if isinstance(insertion, str) else "/".join(str(part) for part in key.values())
     raise NeurojointError(f"there are no sorted spikes of {named}", "`neurojoint clusterings` lists what there is")
 

@@ -17,6 +17,8 @@ from pipeline import data, ephys, ephys_analysis, histology, worker
 from pipeline.database import registry
 from pipeline.database.bulk import fetch_columns, to_numpy
 
+pytestmark = pytest.mark.slow
+
 SESSION = "mylab/Subjects/m1/2024-01-01/001"
 DRIFT = 150.0  # um/h
 EVENTS = {"stim_on": (0.05, 0.2), "first_movement": (-0.08, 0.2), "feedback": (0.06, 0.3)}

@@ -126,6 +126,7 @@ def test_roles_include_the_lesser_ones(users, role):
     assert [account.may(other) for other in ROLES] == [ROLES.index(other) <= ROLES.index(role) for other in ROLES]
 
 
+@pytest.mark.slow
 def test_guessing_is_slowed_down(users):
     gate = Gate(users)
     for _ in range(gate.throttle.limit):

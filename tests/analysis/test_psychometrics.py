@@ -157,6 +157,7 @@ def compare(sets, box) -> np.ndarray:
     return gain
 
 
+@pytest.mark.slow
 @needs_real_data
 @pytest.mark.parametrize("box", [STATUS, PLOTTING], ids=["status", "plotting"])
 def test_never_below_psychofit_on_real_sessions(box):
@@ -164,6 +165,7 @@ def test_never_below_psychofit_on_real_sessions(box):
     assert compare(sets, box).min() > -1e-6
 
 
+@pytest.mark.slow
 def test_never_below_psychofit_on_simulated_sessions():
     gain = compare(simulate(11, 25), STATUS)
     assert gain.min() > -1e-6
@@ -364,6 +366,7 @@ def test_a_real_mouse_shifts_with_the_blocks():
     assert psychometrics.block_bias_shift(fits) > 5
 
 
+@pytest.mark.slow
 def test_the_fit_works_where_no_compiled_code_can_be_kept():
     """A read-only installation used by a service without a home: numba finds no cache folder it could write."""
     script = (

@@ -83,6 +83,7 @@ def together(trains):
     return columns, np.concatenate([[0], np.cumsum([t[0].size for t in trains])]).astype(np.int64)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=12)
 @given(
     st.integers(0, 2**31),

@@ -319,6 +319,7 @@ def test_interrupted_it_goes_on(long_recording, tmp_path, how):
         np.testing.assert_array_equal(recording[:], expected)
 
 
+@pytest.mark.slow
 def test_a_terminal_sees_a_bar_with_rate_and_time_left(raw):
     """On a terminal the progress goes to standard error, and standard output has only the result."""
     leader, follower = pty.openpty()

@@ -13,6 +13,8 @@ import pytest
 from cbin import compressor, disk
 from signals import neural, read_with_mtscomp, write_raw
 
+pytestmark = pytest.mark.slow
+
 SAMPLES = neural(3000, 8)
 OPTIONS = {"n_channels": 8, "sample_rate": 1000, "chunk_duration": 0.1, "layout": "access", "threads": 2}
 
@@ -54,7 +56,6 @@ def kill(tmp_path, *arguments):
     return json.loads(done.stdout.splitlines()[-1])
 
 
-@pytest.mark.slow
 def test_200_kills_at_random_moments_lose_nothing(tmp_path):
     result = kill(tmp_path, "random", "200")
     assert result["problems"] == []

@@ -64,6 +64,7 @@ def test_memory_stays_below(long_recording, layout, limit):
         assert peak_of(code, compiled) < limit * MEGABYTE, code
 
 
+@pytest.mark.slow
 def test_kernels_work_where_nothing_can_be_cached(tmp_path):
     """Installed read-only, with a home that cannot be written: no error, only a slower start."""
     package = tmp_path / "site" / "cbin"

@@ -116,6 +116,7 @@ def test_the_file_can_be_read_after_decompression(compressed, tmp_path):
         assert np.array_equal(r[:5], SAMPLES[:5])
 
 
+@pytest.mark.slow
 def test_checks_work_without_assertions(compressed):
     """The checks are `assert`, so `python -O` turns them off."""
     data = bytearray(compressed.read_bytes())
@@ -199,6 +200,7 @@ def test_nothing_is_overwritten_unless_asked(raw, compressed):
     cbin.decompress(compressed, overwrite=True)
 
 
+@pytest.mark.slow
 def test_importing_and_compressing_need_no_progress_bar(raw):
     """setup.py requires nothing, so numpy and tqdm may be missing; the progress bar cannot be silenced."""
     done = run(f"""
@@ -222,6 +224,7 @@ def test_the_shape_of_a_chopped_file_is_that_of_its_samples(compressed, tmp_path
         assert r.shape == (1000, 8)
 
 
+@pytest.mark.slow
 def test_the_cpu_is_busy_while_the_file_is_written(raw, tmp_path, monkeypatch):
     """The pool idles while the main thread writes and hashes: here chunks are encoded while others are written."""
     import threading

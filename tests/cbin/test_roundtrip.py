@@ -24,6 +24,7 @@ def recordings(dtypes=INTEGERS + FLOATS):
     )
 
 
+@pytest.mark.slow
 @settings(quick, max_examples=120)
 @given(
     samples=recordings(),
@@ -51,6 +52,7 @@ def test_what_we_write_mtscomp_reads_bit_for_bit(samples, order, spatial, time_d
         assert back.raw_path.read_bytes() == raw.read_bytes()
 
 
+@pytest.mark.slow
 @settings(quick, max_examples=120)
 @given(
     samples=recordings(),

@@ -51,6 +51,7 @@ def test_readers_see_what_is_finished_at_any_moment(tmp_path):
         assert not opened.header.in_progress and np.array_equal(opened[:], SAMPLES)
 
 
+@pytest.mark.slow
 def test_what_a_crash_left_behind_the_last_chunk_is_cut_off(tmp_path):
     path = tmp_path / "x.cbin"
     code = f"""

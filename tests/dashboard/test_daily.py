@@ -13,6 +13,8 @@ from tests.dashboard import rows
 from tests.dashboard.browser import looks
 from tests.dashboard.rows import DAY
 
+pytestmark = pytest.mark.slow
+
 BEFORE, LONG_AGO = DAY - datetime.timedelta(days=1), DAY - datetime.timedelta(days=40)
 
 

@@ -18,6 +18,8 @@ from pipeline.database.threads import Database
 from pipeline.users import Users
 from tests.ephys import trees
 
+pytestmark = pytest.mark.slow
+
 MOUSE = ("lab", "mouse")
 PROBE = (*MOUSE, "2024-05-01", 1, "probe00")
 

@@ -24,6 +24,8 @@ from tests.dashboard import lab
 from tests.dashboard.browser import NEUROJOINT, PASSWORD, Served, Visit
 from tests.one_bridge.serving import accounts
 
+pytestmark = pytest.mark.slow
+
 TODAY = datetime.datetime.now(datetime.UTC).date()
 MOUSE = "early_001"
 

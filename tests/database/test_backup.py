@@ -19,6 +19,8 @@ from pipeline.database.backup import BackupError
 from pipeline.settings import override
 from tests.database import mariadb
 
+pytestmark = pytest.mark.slow
+
 PREFIX = "njback_"
 
 

@@ -9,6 +9,8 @@ import pytest
 
 from pipeline import lab
 
+pytestmark = pytest.mark.slow
+
 
 def without_patches(statement: str) -> str:
     """What a fresh Python with unpatched DataJoint prints."""

@@ -23,6 +23,8 @@ from pipeline.errors import DatabaseUnavailable, InvalidSettings
 from pipeline.settings import load
 from tests.database import mariadb
 
+pytestmark = pytest.mark.slow
+
 ODD = "p@ss/w:rd%20 #?[]ü'\"\\"
 
 

@@ -10,6 +10,8 @@ import pytest
 from pipeline import acquisition, behavior, behavior_analysis, data, lab, subject
 from pipeline.database.delete import delete, preview
 
+pytestmark = pytest.mark.slow
+
 ID = "00000000-0000-4000-8000-%012d"
 
 

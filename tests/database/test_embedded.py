@@ -24,6 +24,8 @@ from pipeline.database.connection import raw_connection
 from pipeline.database.embedded_place import Place, locked, pid_file, server_pid
 from pipeline.errors import DatabaseUnavailable
 
+pytestmark = pytest.mark.slow
+
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become other users")
 START = "import sys, pathlib; from pipeline.database import embedded; print(embedded.start(pathlib.Path(sys.argv[1])))"
 

@@ -13,6 +13,8 @@ from pipeline.database import migrate
 from pipeline.errors import NeurojointError
 from tests.one_bridge.trees import File, Session, build
 
+pytestmark = pytest.mark.slow
+
 PREFIX = "neurojoint_"
 NEXT = 9001  # number of a migration that no version has
 

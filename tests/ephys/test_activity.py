@@ -10,6 +10,8 @@ from pipeline.errors import NeurojointError
 from tests.ephys import trees
 from tests.ingest.tree import ingest
 
+pytestmark = pytest.mark.slow
+
 KEY = {"lab": "lab", "subject": "mouse", "session_date": "2024-05-01", "session_number": 1, "probe_label": "probe00"}
 START = 5.0 + np.arange(40.0)  # s, the events of trees.trials
 RIGHT = np.arange(40) % 2 == 1

@@ -14,6 +14,8 @@ from pipeline.errors import NeurojointError
 from tests.conftest import empty_tables
 from tests.ephys import trees
 
+pytestmark = pytest.mark.slow
+
 KEY = {"lab": "lab", "subject": "mouse", "session_date": "2024-05-01", "session_number": 1, "probe_label": "probe00"}
 
 

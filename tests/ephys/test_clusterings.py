@@ -15,6 +15,8 @@ from pipeline.schemas import data
 from tests.ephys import trees
 from tests.ingest.tree import ingest, rows
 
+pytestmark = pytest.mark.slow
+
 KEY = {"lab": "lab", "subject": "mouse", "session_date": "2024-05-01", "session_number": 1, "probe_label": "probe00"}
 
 
@@ -65,8 +67,16 @@ def test_a_person_chooses_the_default(database, tmp_path):
     assert clusterings.choose(pid, None) == "probe00/pykilosort"
     with pytest.raises(NeurojointError, match="no clustering nothing"):
         clusterings.find(pid, "nothing")
-    with pytest.raises(NeurojointError, match="no sorted spikes"):
+    with pytest.raises(NeurojointError, match="no insertion 0000"):
         clusterings.find("00000000-0000-4000-8000-000000000000")
+    shutil.rmtree(tmp_path / trees.SESSION / "alf/probe00")
+    trees.write(tmp_path, trees.sorting(), "alf/probe01")  # a tree without any file would count as not mounted
+    ingest(tmp_path)
+    with pytest.raises(NeurojointError, match="no clustering whose files are here"):
+        clusterings.find(pid)
+    ephys.Clustering.delete_quick()
+    with pytest.raises(NeurojointError, match="no sorted spikes"):
+        clusterings.find(pid)
 
 
 @pytest.mark.parametrize("kind", damage.KINDS)

@@ -158,6 +158,7 @@ def read_in_a_process(home: Path) -> list[int]:
         return array_cache.arrays("room", "key", lambda: build_slowly(home))["a"].tolist()
 
 
+@pytest.mark.slow
 def test_processes_that_need_one_entry_build_it_once(tmp_path):
     with multiprocessing.get_context("spawn").Pool(3) as pool:
         assert pool.map(read_in_a_process, [tmp_path] * 3) == [list(range(10))] * 3

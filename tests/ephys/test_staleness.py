@@ -11,6 +11,8 @@ from pipeline import behavior, clusterings, ephys, ephys_analysis, staleness
 from tests.ephys import trees
 from tests.ingest.tree import ingest
 
+pytestmark = pytest.mark.slow
+
 SESSION = {"lab": "lab", "subject": "mouse", "session_date": "2024-05-01", "session_number": 1}
 OTHER = "lab/Subjects/mouse/2024-05-02/001"
 MARK = -1  # written into the rows that are there; a row that is made again has lost it

@@ -18,6 +18,8 @@ from pipeline.errors import NeurojointError
 from pipeline.schemas import acquisition, behavior_analysis, ephys, ephys_analysis, histology
 from tests.conftest import empty_tables
 
+pytestmark = pytest.mark.slow
+
 KEY = ["lab", "subject", "session_date", "session_number", "probe_label", "clustering", "cluster_id"]
 
 

@@ -12,6 +12,8 @@ from pipeline.schemas import ephys, histology
 from tests.histology import trees
 from tests.histology.trees import KEY
 
+pytestmark = pytest.mark.slow
+
 
 def channels(**restriction) -> dict:
     return fetch_columns(histology.ChannelLocation.Channel & restriction, order_by="channel").to_pydict()

@@ -24,6 +24,8 @@ from pipeline.schemas import acquisition, data, ephys
 from pipeline.settings import settings
 from tests.ingest.tree import ingest, rows, write
 
+pytestmark = pytest.mark.slow
+
 SESSION = "mylab/Subjects/m1/2020-01-01/001"
 KEY = {"lab": "mylab", "subject": "m1", "session_date": datetime.date(2020, 1, 1), "session_number": 1}
 NAME = "_spikeglx_ephysData_g0_t0.imec0.ap"
@@ -444,7 +446,6 @@ def test_the_command_compresses_what_it_registers(database, server, tmp_path):
     assert told.exit_code == 0 and not raw.exists(), told.output
 
 
-@pytest.mark.slow
 def test_killed_at_any_moment_no_recording_is_lost_or_wrong(database, server, tmp_path):
     """200 kills over both databases, during registration, compression, replacement and removal."""
     script = Path(__file__).with_name("killing_compression.py")

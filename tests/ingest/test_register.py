@@ -335,6 +335,7 @@ def test_killed_at_any_moment_the_next_run_ends_as_an_undisturbed_one(database, 
     assert subject.Subject()
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_with_one_line_and_the_next_run_continues(database, server, tmp_path):
     from ingest.simulate import write_many
 

@@ -23,6 +23,8 @@ from pipeline.schemas import data, ephys
 from pipeline.settings import override, settings
 from tests.ingest.sorters import SESSION, TOY, are_gone, runs, wait_for
 
+pytestmark = pytest.mark.slow
+
 SECONDS, RATE, N_SITES = 3.0, 30_000, 16
 UNITS = [
     Unit(depth=20, lateral=43, rate=12, amplitude=220, amplitude_sd=0.05, width=0.6),

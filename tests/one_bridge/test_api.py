@@ -62,6 +62,7 @@ def check(database, folder: Path, tree: list[Session], random, n_calls: int) -> 
         same(ours, theirs, method, *args, **options)
 
 
+@pytest.mark.slow
 @settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
 @given(tree=trees(), random=st.randoms(use_true_random=False))
 def test_any_tree_gives_the_answers_of_the_clients_class(database, tmp_path_factory, tree, random):

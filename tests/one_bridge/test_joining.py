@@ -24,6 +24,7 @@ assert len(one.table("behavior.TrialSet.Trial")) == 0
 """
 
 
+@pytest.mark.slow
 def test_a_start_imports_no_analysis(database, server):
     """What takes long to import is imported when it is asked for."""
     environment = os.environ | {f"NEUROJOINT_{name.upper()}": str(value) for name, value in server.items()}

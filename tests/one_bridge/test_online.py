@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -14,6 +15,8 @@ from pipeline.database.delete import delete
 from pipeline.schemas import acquisition, data
 from tests.conftest import empty_tables
 from tests.one_bridge.trees import File, Session, build, dataset_id
+
+pytestmark = pytest.mark.slow
 
 ROOTS = ("here", "there")
 PATHS = [f"simlab/Subjects/KS014/2020-01-0{day}/001/alf/{name}" for day in (1, 2) for name in ("a.b.npy", "c.d.npy")]

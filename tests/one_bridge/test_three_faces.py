@@ -19,6 +19,8 @@ from tests.one_bridge.drawn import equal, outcome, trees
 from tests.one_bridge.serving import PASSWORD
 from tests.one_bridge.trees import Session, build, locate
 
+pytestmark = pytest.mark.slow
+
 SEARCHES: tuple[tuple[dict, dict], ...] = (
     ({}, {}), ({"subject": "^KS014$"}, {"subject": "KS014"}), ({"subject": r"^ks\.014-b$"}, {"subject": "ks.014-b"}),
     ({"subject": ["^KS0145$", "^Mouse_7$"]}, {"subject": ["KS0145", "Mouse_7"]}),
@@ -132,7 +134,6 @@ def test_any_tree_looks_the_same_from_all_sides(database, serve, tmp_path_factor
     check(database, serve, tmp_path_factory.mktemp("tree"), tree, regions)
 
 
-@pytest.mark.slow
 @settings(QUICK, max_examples=12)
 @given(tree=trees(), regions=st.lists(REGIONS, max_size=3))
 def test_any_tree_looks_the_same_from_all_sides_at_length(database, serve, tmp_path_factory, tree, regions):

@@ -17,6 +17,8 @@ from pipeline.schemas import acquisition, data, task
 from pipeline.worker import Queue, drain, liveness, retry, tables_named
 from tests.worker import toys
 
+pytestmark = pytest.mark.slow
+
 
 def test_one_job_for_each_key_without_row_or_job(bench, statuses):
     toys.add_sessions(mice=2, sessions=3)

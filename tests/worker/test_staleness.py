@@ -11,6 +11,8 @@ from pipeline.schemas import data
 from pipeline.worker import drain
 from tests.worker import toys
 
+pytestmark = pytest.mark.slow
+
 
 def _numbers(table) -> list[int]:
     return sorted(table.to_arrays("session_number").tolist())

@@ -6,6 +6,7 @@ import datetime
 import io
 import json
 
+import pytest
 from click.testing import CliRunner
 from rich.console import Console
 
@@ -14,6 +15,8 @@ from pipeline.schemas import acquisition, data
 from pipeline.worker import Queue, display, drain, liveness
 from pipeline.worker.board import Board
 from tests.worker import toys
+
+pytestmark = pytest.mark.slow
 
 
 def _by_table(found: status.Status) -> dict[str, status.TableStatus]:

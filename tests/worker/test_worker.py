@@ -20,6 +20,8 @@ from pipeline.settings import settings
 from pipeline.worker import drain, liveness
 from tests.worker import toys
 
+pytestmark = pytest.mark.slow
+
 
 def _while_working(bench, act, processes=2, **options):
     """Run the supervisor in a thread, `act()` beside it; the supervisor's summary."""
@@ -175,7 +177,6 @@ def test_workers_show_that_they_live_and_what_they_do(bench, monkeypatch):
     assert not task.Worker()
 
 
-@pytest.mark.slow
 def test_killing_a_worker_again_and_again_changes_nothing(bench, statuses):
     """kill -9 of one of four workers each second: the same tables as those of one undisturbed worker."""
     bench.behave(seconds=0.05)
