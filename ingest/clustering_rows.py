@@ -11,8 +11,8 @@ from ingest.insertion_rows import Insertion
 from ingest.scan import SessionKey
 from ingest.session_rows import SESSION, fetch_for, session_key
 from ingest.writing import Writer
-from pipeline import clusterings
 from pipeline.schemas import ephys
+from pipeline.units import clusterings
 
 if TYPE_CHECKING:
     from ingest.examine import Report

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ingest.scan import Problem, printable
-from pipeline import alf_sorting
 from pipeline.alf_reader import load
 from pipeline.errors import InvalidData
+from pipeline.units import alf_sorting
 
 if TYPE_CHECKING:
     from ingest.examine import Found, Report
@@ -52,7 +52,7 @@ class Probe:
 
 
 def examine(root: Path, report: Report) -> None:
-    """Fill `report.clusterings` and `report.probes`; report what breaks the rules of `pipeline.alf_sorting`.
+    """Fill `report.clusterings` and `report.probes`; report what breaks the rules of `pipeline.units.alf_sorting`.
 
     The default objects in `report.objects` lose the columns that are refused here.
     """

@@ -14,12 +14,12 @@ import numpy as np
 
 from dashboard.kept import Kept
 from dashboard.queries import insertion as insertions
-from pipeline import clusterings, peth_store
-from pipeline import spikes as store
 from pipeline.analysis import peths, responses
 from pipeline.database.bulk import fetch_columns
 from pipeline.errors import NeurojointError
 from pipeline.schemas import behavior, ephys, ephys_analysis
+from pipeline.units import clusterings, peth_store
+from pipeline.units import spikes as store
 
 SPLITS = ("side", "choice", "feedback", "block")
 NEAREST_CHANNELS = 14  # of a waveform that are shown

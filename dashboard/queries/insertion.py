@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from pipeline import clusterings, find
+from pipeline import find
 from pipeline.database.bulk import fetch_columns, to_numpy
 from pipeline.schemas import behavior, ephys, ephys_analysis, histology
+from pipeline.units import clusterings
 
 PLACE = ("lab", "subject", "session_date", "session_number", "probe_label")
 

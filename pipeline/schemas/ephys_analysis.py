@@ -2,13 +2,13 @@
 
 import datajoint as dj
 
-from pipeline import clusterings, ephys_columns
-from pipeline.activity import cross_correlograms, population_rate, raster, task_modulated_by_region
 from pipeline.analysis import units
 from pipeline.database import registry
 from pipeline.database.bulk import fetch_columns, insert_many, to_numpy
-from pipeline.peth_store import unit_peths
 from pipeline.schemas import behavior, ephys
+from pipeline.units import clusterings, ephys_columns
+from pipeline.units.activity import cross_correlograms, population_rate, raster, task_modulated_by_region
+from pipeline.units.peth_store import unit_peths
 
 __all__ = ["cross_correlograms", "population_rate", "raster", "task_modulated_by_region", "unit_peths"]
 

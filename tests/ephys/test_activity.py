@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pipeline import behavior, clusterings, ephys, ephys_analysis, settings, staleness
+from pipeline import behavior, ephys, ephys_analysis, settings, staleness
 from pipeline.errors import NeurojointError
+from pipeline.units import clusterings
 from tests.ephys import trees
 from tests.ingest.tree import ingest
 

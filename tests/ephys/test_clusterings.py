@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from ingest.simulate.ephys import damage
-from pipeline import clusterings, ephys
+from pipeline import ephys
 from pipeline.database.bulk import fetch_columns
 from pipeline.errors import NeurojointError
 from pipeline.schemas import data
+from pipeline.units import clusterings
 from tests.ephys import trees
 from tests.ingest.tree import ingest, rows
 

@@ -15,8 +15,9 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from ingest.simulate.ephys import simulate_insertion, write_recording
-from pipeline import alf_sorting, array_cache, ephys, settings
+from pipeline import ephys, settings
 from pipeline.errors import NeurojointError
+from pipeline.units import alf_sorting, array_cache
 from tests.ephys import trees
 from tests.ingest.tree import ingest
 

@@ -7,7 +7,8 @@ import shutil
 import numpy as np
 import pytest
 
-from pipeline import behavior, clusterings, ephys, ephys_analysis, staleness
+from pipeline import behavior, ephys, ephys_analysis, staleness
+from pipeline.units import clusterings
 from tests.ephys import trees
 from tests.ingest.tree import ingest
 

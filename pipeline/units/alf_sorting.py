@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from pipeline import array_rules
 from pipeline.alf_reader import HEADER, load, npy_header
 from pipeline.errors import InvalidData
 from pipeline.refusals import refuse
+from pipeline.units import array_rules
 
 if TYPE_CHECKING:
     import pyarrow as pa

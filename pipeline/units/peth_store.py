@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from pipeline import array_cache, clusterings
-from pipeline import spikes as store
 from pipeline.analysis import conventions, peths, responses
 from pipeline.errors import NeurojointError
-from pipeline.spikes import GroupedSpikes
+from pipeline.units import array_cache, clusterings
+from pipeline.units import spikes as store
+from pipeline.units.spikes import GroupedSpikes
 
 LAYOUT = 1
 """Goes into the names of kept results: a change of what is computed raises it."""

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from pipeline import clusterings, peth_store, spikes
 from pipeline.analysis import correlograms, drift, responses, units
-from pipeline.spikes import GroupedSpikes, Spikes
+from pipeline.units import clusterings, peth_store, spikes
+from pipeline.units.spikes import GroupedSpikes, Spikes
 
 ALPHA = 0.05
 """Level for `is_responsive`, after correction."""

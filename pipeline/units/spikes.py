@@ -1,6 +1,6 @@
 """Spikes of an insertion: all, of some units, or in a window of time; they stay in the files and are mapped from there.
 
-A copy grouped by unit lies in the cache of the home (`pipeline.array_cache`), made anew where the files are others.
+A copy grouped by unit lies in the cache of the home (`pipeline.units.array_cache`), made anew where the files differ.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from pipeline import array_cache, clusterings, files
-from pipeline.alf_sorting import open_array
+from pipeline import files
 from pipeline.analysis import spikes as grouping
 from pipeline.errors import InvalidData, NeurojointError
+from pipeline.units import array_cache, clusterings
+from pipeline.units.alf_sorting import open_array
 
 LAYOUT = 1
 """Goes into the names of grouped copies: a change of what they hold raises it."""
@@ -137,7 +138,7 @@ def attributes(row: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
 
     Parameters
     ----------
-    row : of ephys.Clustering, as `pipeline.clusterings.find` gives it.
+    row : of ephys.Clustering, as `pipeline.units.clusterings.find` gives it.
     names : object.attribute.
 
     Raises
@@ -283,7 +284,7 @@ def _source(row: Mapping[str, Any]) -> dict[str, np.ndarray]:
 
 def _rows_of_units(row: Mapping[str, Any], source: str, n_rows: int) -> tuple[np.ndarray, np.ndarray]:
     """The units that have a row among the waveforms, and that row."""
-    from pipeline.alf_sorting import unit_rows
+    from pipeline.units.alf_sorting import unit_rows
 
     if source == "templates":
         found = attributes(row, ["spikes.templates", "spikes.clusters"])

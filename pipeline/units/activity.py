@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from pipeline import clusterings, peth_store, spikes
 from pipeline.analysis import correlograms, peths, responses
 from pipeline.analysis.correlograms import Correlograms
 from pipeline.database.bulk import fetch_columns, to_numpy
 from pipeline.errors import NeurojointError
+from pipeline.units import clusterings, peth_store, spikes
 
 ALPHA = 0.05
 """Level at which a unit counts as modulated, after correction over the units of its insertion."""
