@@ -48,7 +48,9 @@ def page(parameters: Mapping[str, str]) -> Page:
 def known_parameters(endpoint: Endpoint) -> dict[str, Field]:
     """Every filter of a list, in order: name -> what its values are."""
     found = {name: Field(name) for name in endpoint.terms}
-    found |= {one.name: one for one in endpoint.fields if one.filter and one.name not in found}
+    found |= {name: Field(name) for name in endpoint.paths}
+    own = (*endpoint.fields, *endpoint.filters)
+    found |= {one.name: one for one in own if (one.filter or one.restrict) and one.name not in found}
     found |= {one.name: Field(one.name) for one in endpoint.many if one.filter and one.name not in found}
     if endpoint.dates:
         found["date_range"] = Field("date_range")
@@ -90,7 +92,13 @@ def restricted(endpoint: Endpoint, parameters: Mapping[str, str], database: Data
     for name, text in given.items():
         if name in endpoint.terms:
             continue
-        if name == "django":
+        if name in endpoint.paths:
+            path = endpoint.paths[name].split("__")
+            try:
+                found.restrict(conditions.by_path(endpoint, path, _listed(text), database))
+            except BadInput as error:
+                raise BadInput(name, next(iter(error.problems.values()))[0]) from None
+        elif name == "django":
             for negate, path, value in parse_django(text):
                 parts = path.split("__")
                 field = conditions.field_of(endpoint, parts[0])

@@ -115,6 +115,8 @@ class Endpoint:
     id : the columns that identify a record in the address; more than one become a token.
     alias : another column that also finds a record, e.g. the uuid of a subject.
     search, terms : the function of `one_bridge.query` that filters, and parameter -> its term.
+    paths : parameter -> the path of `django=` that it is short for.
+    filters : parameters that are no values of the records.
     dates : the column of time that `?date_range=` looks at, where the query core does not.
     order : of lists.
     aside : the endpoint that has the records without a session, which are asked for by `django=session__isnull,True`.
@@ -135,6 +137,8 @@ class Endpoint:
     relations: Mapping[str, Relation] = field(default_factory=dict)
     search: Literal["", "sessions", "insertions", "datasets", "trajectories", "channels"] = ""
     terms: Mapping[str, str] = field(default_factory=dict)
+    paths: Mapping[str, str] = field(default_factory=dict)
+    filters: tuple[Field, ...] = ()
     dates: str = ""
     order: tuple[str, ...] = ()
     aside: str = ""

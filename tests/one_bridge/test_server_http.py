@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import datetime
 import threading
 import time
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -343,3 +345,44 @@ def test_who_is_under_water_restriction(get, served):
     assert get("/subjects?water_restricted=False").json()["count"] == 0
     assert get("/subjects/KS014").json()["water_restricted"] is True
     assert get("/subjects?water_restricted=maybe").status_code == 400
+
+
+def test_filters_that_are_no_values_of_the_records(serve, tmp_path):
+    """What Alyx filters by beyond its records: a probe, a day of registration, a repository, histology, a project."""
+    probed = Session(date="2020-01-03", probes=("probe00", "probe01"), projects=("p",), files=[
+        File(name, np.arange(3.0)) for name in (
+            "alf/probe00/spikes.times.npy", "alf/probe00/ks/spikes.times.npy", "alf/probe001/spikes.times.npy",
+            "raw_ephys_data/probe00/_x_y.z.npy", "alf/probe01/spikes.times.npy")
+    ])  # fmt: skip
+    other = Session(subject="KS015", files=[File("alf/probe00/spikes.times.npy", np.arange(3.0))])
+    build(tmp_path / "data", [probed, other])
+    insert_many(lab.LabMember, {"user_name": ["mia"]})
+    animal = {"lab": probed.lab, "subject": probed.subject}
+    subject.SubjectProject.insert1(animal | {"project": "p"})
+    key = next(iter((acquisition.Session & {"eid": str(other.eid)}).keys()))
+    action.ProcedureType.insert1({"procedure_type": "Histology"}, skip_duplicates=True)
+    acquisition.SessionProcedure.insert1(key | {"procedure_type": "Histology"})
+    served = serve(tmp_path / "data")
+    session = served.session("mia")
+
+    def found(path: str, *names: str) -> list:
+        answer = session.get(served.url + path, timeout=30)
+        assert answer.status_code == 200, answer.text
+        return sorted("/".join(one[name] for name in names) for one in answer.json()["results"])
+
+    (pid,) = found(f"/insertions?name=probe00&session={probed.eid}", "id")
+    of_probe = ["alf/probe00", "alf/probe00/ks", "raw_ephys_data/probe00"]
+    assert found(f"/datasets?probe_insertion={pid}", "collection") == of_probe
+    assert found(f"/datasets?probe_insertion={uuid.uuid4()}", "collection") == []
+    (day,) = {str(one)[:10] for one in data.Dataset.to_arrays("registered")}
+    after = str(datetime.date.fromisoformat(day) + datetime.timedelta(days=1))
+    for terms, n in ((f"created_date={day}", 6), (f"created_date={after}", 0), (f"created_date_gte={day}", 6),
+                     (f"created_date_gte={after}", 0), (f"created_date_lte={day}", 6), ("data_repository=local", 6),
+                     ("data_repository=nowhere", 0), (f"created_date_lte={day}&probe_insertion={pid}", 3)):  # fmt: skip
+        assert len(found(f"/datasets?{terms}", "id")) == n, terms
+    assert found("/sessions?histology=True", "subject") == ["KS015"]
+    assert found("/sessions?histology=false", "subject") == [probed.subject]
+    assert found("/subjects?project=P", "nickname") == [probed.subject] and found("/subjects?project=q", "id") == []
+    for bad in ("/datasets?probe_insertion=x", "/datasets?created_date=x", "/sessions?histology=x"):
+        answer = session.get(served.url + bad, timeout=30)
+        assert answer.status_code == 400 and bad.split("?")[1].split("=")[0] in answer.json(), answer.text

@@ -6,10 +6,9 @@ from typing import Any
 
 import datajoint as dj
 
-from one_bridge.matching import InvalidQuery, truth
 from one_bridge.server import say
-from one_bridge.server.endpoints.parts import LAB, PROJECT, SUBJECT_FIELD, USER, field, made, token, url
-from one_bridge.server.shapes import BadInput, Endpoint, Field, Many, Nested, Relation, table
+from one_bridge.server.endpoints.parts import LAB, PROJECT, SUBJECT_FIELD, USER, boolean, field, made, token, url
+from one_bridge.server.shapes import Endpoint, Field, Many, Nested, Relation, table
 
 
 def restricted_now() -> dj.Table:
@@ -18,10 +17,7 @@ def restricted_now() -> dj.Table:
 
 
 def _is_restricted(text: str, _: str) -> Any:
-    try:
-        return restricted_now() if truth(text) else dj.Not(restricted_now())
-    except InvalidQuery as error:
-        raise BadInput("water_restricted", error.message) from None
+    return restricted_now() if boolean("water_restricted", text) else dj.Not(restricted_now())
 
 
 SUBJECTS = Endpoint(
@@ -68,6 +64,7 @@ SUBJECTS = Endpoint(
         Nested("notes", "notes", "note_object_id", "subject_uuid", ("id", "user", "date_time", "text", "image")),
     ),
     relations={"lab": Relation("labs", ("lab",)), "session": Relation("sessions", ("lab", "subject"))},
+    paths={"project": "projects__icontains"},
     order=("lab", "subject"),
     create="subject",
 )  # fmt: skip

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from one_bridge.matching import InvalidQuery, truth
 from one_bridge.server import say
-from one_bridge.server.shapes import Endpoint, Field
+from one_bridge.server.shapes import BadInput, Endpoint, Field
 
 QC = ("NOT_SET", "PASS", "WARNING", "FAIL", "CRITICAL")
 SESSION = ("lab", "subject", "session_date", "session_number")
@@ -21,6 +22,19 @@ def field(name: str, column: str = "", kind: Any = "text", filter: str = "", **m
 
 def made(name: str, how: Any, *needs: str, **more: Any) -> Field:
     return Field(name, say=how, needs=needs, write=False, **more)
+
+
+def boolean(name: str, text: str) -> bool:
+    """The value of a parameter that is true or false.
+
+    Raises
+    ------
+    BadInput : it is neither.
+    """
+    try:
+        return truth(text)
+    except InvalidQuery as error:
+        raise BadInput(name, error.message) from None
 
 
 def url(endpoint: str, *needs: str) -> Field:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import datajoint as dj
+
 from one_bridge import query
-from one_bridge.server import say
+from one_bridge.server import say, values
 from one_bridge.server.endpoints.parts import (
     LAB,
     PROCEDURE,
@@ -14,12 +16,13 @@ from one_bridge.server.endpoints.parts import (
     SESSION,
     SUBJECT_FIELD,
     USER,
+    boolean,
     field,
     made,
     token,
     url,
 )
-from one_bridge.server.shapes import Endpoint, Field, Many, Nested, Relation, table
+from one_bridge.server.shapes import BadInput, Endpoint, Field, Many, Nested, Relation, table
 
 
 def _tags_that(flag: str) -> Any:
@@ -31,6 +34,26 @@ def _file_names() -> dict[str, str]:
 
 
 _TAGS = Many("tags", "data.DatasetTag", "tag", ("data.Tag", "name"), "icontains")
+
+
+def _has_histology(text: str, _: str) -> Any:
+    """Sessions of animals that have a session of histology."""
+    histology = table("acquisition.SessionProcedure") & {"procedure_type": "Histology"}
+    animals = table("subject.Subject").proj() & histology
+    return animals if boolean("histology", text) else dj.Not(animals)
+
+
+def _of_probe(text: str, backend: str) -> str:
+    """Datasets in a folder of the probe."""
+    if not values.is_uuid(text.lower()):
+        raise BadInput("probe_insertion", "A UUID is required.")
+    rows = (table("ephys.ProbeInsertion") & {"pid": text.lower()}).to_dicts()
+    if not rows:
+        return "1=0"
+    session = values.key_condition(SESSION, [[rows[0][name] for name in SESSION]], backend)
+    folder = values.literal(f"/{rows[0]['probe_label']}/", backend)
+    return f"({session}) AND POSITION({folder} IN CONCAT('/', collection, '/')) > 0"
+
 
 SESSIONS = Endpoint(
     "sessions",
@@ -88,6 +111,7 @@ SESSIONS = Endpoint(
         "subject", "nickname", "lab", "number", "date_range", "project", "projects", "task_protocol", "users",
         "location", "type", "qc", "procedures", "datasets", "dataset_types", "dataset_qc_lte", "tag",
         "performance_gte", "performance_lte", "atlas_acronym", "atlas_id", "atlas_name")},
+    filters=(Field("histology", restrict=_has_histology),),
     order=("session_date DESC", "subject DESC", "session_number DESC", "eid"),
     create="session",
     update="session",
@@ -189,6 +213,13 @@ DATASETS = Endpoint(
         "tag", "public", "protected", "date_range")}
     | {"experiment_number": "number", "date": "date_range", "qc": "dataset_qc", "default": "default",
        "id": "dataset_id"},
+    paths={
+        "created_date": "created_datetime__date",
+        "created_date_gte": "created_datetime__date__gte",
+        "created_date_lte": "created_datetime__date__lte",
+        "data_repository": "file_records__data_repository",
+    },
+    filters=(Field("probe_insertion", restrict=_of_probe),),
     order=(*SESSION, "rel_path"),
     aside="aggregates",
     verbs=("list", "read", "update", "delete"),
