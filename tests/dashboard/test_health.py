@@ -63,6 +63,7 @@ def failures(served):
 def test_errors_are_grouped_and_a_manager_gives_them_back(visit, served, failures):
     seen = visit("/app/health", viewer="max")
     group = seen.page.locator(".nj-errors li", has_text="behavior.Camera").filter(has_text="not N")
+    group.wait_for()  # what everybody shares may be some seconds old
     assert "2" in group.locator(".nj-chip").inner_text() and "broken_" in group.inner_text()
     group.locator("button").click()
     seen.page.wait_for_selector("text=All failed jobs of behavior.Camera whose message contains")
@@ -77,6 +78,7 @@ def test_errors_are_grouped_and_a_manager_gives_them_back(visit, served, failure
 def test_a_member_has_no_buttons_and_is_refused(visit, failures):
     """Also where the request is made by hand."""
     seen = visit("/app/health", viewer="mia")
+    seen.page.wait_for_selector("text=broken_")
     assert "broken_" in seen.text() and "Retry" not in seen.text() and f"A {MAY_RETRY} can give" in seen.text()
     known = seen.page.evaluate("fetch('/app/_dash-dependencies').then((answer) => answer.json())")
     retry = next(one for one in known if [part["id"] for part in one["inputs"]] == ["health-yes"])
