@@ -27,7 +27,7 @@ from .source import Source, likelier_channels, shape_of, thread_count
 from .verify import compare_with_raw
 
 JOURNAL = ".journal"
-_AHEAD_BYTES = 1 << 24
+_AHEAD_BYTES = 1 << 22
 """Raw bytes that may wait for the chunk before them, beyond a chunk per thread and two more."""
 
 _SYNC_BYTES = 1 << 26
