@@ -139,19 +139,21 @@ def inverse(
         out[:] = (np.cumsum(whole, axis=0, dtype=native) if transform.time_diff else whole)[first:last]
         return out
     step = _TILE if transform.order == "F" else max(1, last - first)
-    for begin in range(first, last, step):
-        end = min(begin + step, last)
-        out[begin - first : end - first] = stored[begin:end]
-    if last > first:
-        unsigned = out.view(f"u{dtype.itemsize}")
+    unsigned = out.view(f"u{dtype.itemsize}")
+    for begin in range(0, last - first, step):
+        tile = slice(begin, min(begin + step, last - first))
+        out[tile] = stored[first + begin : first + tile.stop]
         if transform.time_diff:
+            if begin:
+                _sum_down(unsigned[begin - 1 : tile.stop])
+                continue
             if first and transform.order == "C":
                 _add_rows(stored.view(unsigned.dtype), first, unsigned[0])
             elif first:
                 _add_columns(stored.T.view(unsigned.dtype), first, unsigned[0])
-            _sum_down(unsigned)
-        if transform.spatial_diff:
-            _sum_across(unsigned)
+            _sum_down(unsigned[tile])
+    if transform.spatial_diff:
+        _sum_across(unsigned)
     return out
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from . import disk
-from .codec import Transform, inverse
+from .codec import Transform, has_exact_differences, inverse
 from .errors import CbinError, MissingFile
 from .format import Header, check_size, header_from_dict, header_path, read_header
 from .inflate import InflateError, inflate_into
@@ -23,6 +23,8 @@ from .verify import corrupt, read_stream
 
 COMPRESSED_SUFFIXES = (".cbin", ".cdat")
 DEFAULT_CACHE_BYTES = 64 << 20
+_SHARED_BYTES, _MOST_SHARING = 1 << 22, 3
+"""From how many bytes on several threads undo the differences of one chunk, and how many: more wait for the memory."""
 
 
 def open(  # noqa: A001 - cbin.open, as in gzip.open
@@ -109,6 +111,7 @@ class Reader(Recording):
         self._transform = Transform.of(self.header)
         self._set_gains(volts_per_bit)
         self._lock = threading.Lock()
+        self._own = threading.local()
         self._cache: OrderedDict[int, tuple[bool, np.ndarray]] = OrderedDict()
         self._cached = 0
         self._pool: tuple[int, ThreadPoolExecutor] | None = None
@@ -129,7 +132,8 @@ class Reader(Recording):
 
         def fill(chunk: int) -> None:
             start, stop = max(first, bounds[chunk]), min(last, bounds[chunk + 1])
-            self._fill(chunk, start - bounds[chunk], stop - bounds[chunk], out[start - first : stop - first])
+            part = out[start - first : stop - first]
+            self._fill(chunk, start - bounds[chunk], stop - bounds[chunk], part, self.threads // len(parts))
 
         if len(parts) == 1 or self.threads == 1:
             for chunk in parts:
@@ -138,7 +142,7 @@ class Reader(Recording):
             for _ in self._executor().map(fill, parts):
                 pass
 
-    def _fill(self, chunk: int, first: int, last: int, out: np.ndarray) -> None:
+    def _fill(self, chunk: int, first: int, last: int, out: np.ndarray, helpers: int) -> None:
         """Rows `first` to `last` of a chunk into `out`; a chunk asked for a second time is kept decoded."""
         header = self.header
         rows = header.bounds[chunk + 1] - header.bounds[chunk]
@@ -149,26 +153,59 @@ class Reader(Recording):
         if held is not None and held[0]:
             out[:] = held[1][first:last]
             return
-        inflated = self._inflate(chunk) if held is None else held[1]
-        if held is None or last - first == rows:
-            inverse(inflated, rows, header.n_channels, header.dtype, self._transform, first, last, out)
-            if held is None and last - first < rows:
+        is_whole = last - first == rows
+        inflated = self._inflate(chunk, passing=is_whole) if held is None else held[1]
+        if held is None or is_whole:
+            self._inverse(inflated, rows, first, last, out, helpers)
+            if held is None and not is_whole:
                 self._keep(chunk, False, inflated)
             return
-        whole = inverse(inflated, rows, header.n_channels, header.dtype, self._transform)
+        whole = np.empty((rows, header.n_channels), header.dtype)
+        self._inverse(inflated, rows, 0, rows, whole, helpers)
         out[:] = whole[first:last]
         self._keep(chunk, True, whole)
 
-    def _inflate(self, chunk: int) -> np.ndarray:
+    def _inverse(self, inflated: np.ndarray, rows: int, first: int, last: int, out: np.ndarray, helpers: int) -> None:
+        """Rows of a chunk from its inflated bytes, by this thread and those of the pool that have nothing to do."""
+        is_shared = out.nbytes >= _SHARED_BYTES and has_exact_differences(self.dtype)
+        n_pieces = max(1, min(helpers, _MOST_SHARING)) if is_shared else 1
+        cuts = [first + (last - first) * piece // n_pieces for piece in range(n_pieces + 1)]
+
+        def piece(start: int, stop: int) -> None:
+            target = out[start - first : stop - first]
+            header = self.header
+            inverse(inflated, rows, header.n_channels, header.dtype, self._transform, start, stop, target)
+
+        others = [(span, self._executor().submit(piece, *span)) for span in zip(cuts[1:], cuts[2:], strict=False)]
+        piece(*cuts[:2])
+        for span, future in others:
+            if future.cancel():  # nobody has begun it: waiting could take for ever, since all may wait
+                piece(*span)
+            else:
+                future.result()
+
+    def _inflate(self, chunk: int, passing: bool) -> np.ndarray:
+        """The bytes of a chunk; `passing`: in memory that this thread uses again for its next chunk."""
         if self._fd < 0:
             raise ValueError(f"{self.path} is closed")
         stream = read_stream(self._fd, self.header, chunk, self.path)
-        inflated = np.empty(self.header.chunk_bytes(chunk), np.uint8)
+        inflated = self._passing(self.header.chunk_bytes(chunk)) if passing else None
+        if inflated is None:
+            inflated = np.empty(self.header.chunk_bytes(chunk), np.uint8)
         try:
             inflate_into(stream, inflated)
         except InflateError as error:
             raise corrupt(self.path, chunk, error) from error
         return inflated
+
+    def _passing(self, n_bytes: int) -> np.ndarray | None:
+        """This thread's memory, which saves faulting in as much for each chunk; None for what is large."""
+        if n_bytes >= _SHARED_BYTES:
+            return None
+        memory = getattr(self._own, "memory", None)
+        if memory is None or memory.nbytes < n_bytes:
+            memory = self._own.memory = np.empty(n_bytes, np.uint8)
+        return memory[:n_bytes]
 
     def _keep(self, chunk: int, decoded: bool, data: np.ndarray) -> None:
         if data.nbytes > self.cache_bytes:

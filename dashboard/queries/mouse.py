@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import datetime
-import hashlib
 import json
 from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
 
+from dashboard.queries import versions
 from pipeline.database.bulk import fetch_columns, json_column
 from pipeline.schemas import acquisition, action, behavior, behavior_analysis, data, ephys, lab, subject
 
@@ -75,19 +75,9 @@ def version(key: Row) -> str:
         (subject.Housing, "housing_start"),
         (subject.Cull, "cull_date"),
     ]
-    connection = subject.Subject().connection
-    quote = connection.adapter.quote_identifier
-    parts = [
-        f"(SELECT concat(count(*), max({quote(name)})) FROM {table().full_table_name} "
-        f"WHERE {quote('lab')} = %s AND {quote('subject')} = %s)"
-        for table, name in counted
-    ]
-    note = f"(SELECT concat(count(*), max(note_time)) FROM {action.Note().full_table_name} WHERE note_object_id = %s)"
-    row = connection.query(
-        f"SELECT {', '.join(parts)}, {note}",
-        (*(key["lab"], key["subject"]) * len(counted), key["subject_uuid"]),
-    ).fetchone()
-    return hashlib.md5(repr(row).encode(), usedforsecurity=False).hexdigest()[:12]
+    mouse = {"lab": key["lab"], "subject": key["subject"]}
+    notes = (action.Note, "note_time", {"note_object_id": key["subject_uuid"]})
+    return versions.of_rows([*((table, column, mouse) for table, column in counted), notes])
 
 
 def find(name: str, at: str) -> Row | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import functools
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from dashboard.queries import versions
 from pipeline import files
 from pipeline.analysis import encoder
 from pipeline.database import registry
@@ -88,15 +88,8 @@ def version(key: Mapping[str, Any]) -> str:
         (data.Quarantine, "last_seen"),
         (ephys.ProbeInsertion, "insertion_qc"),
     )
-    connection = acquisition.Session().connection
-    quote = connection.adapter.quote_identifier
-    where = " AND ".join(f"{quote(name)} = %s" for name in KEY)
-    parts = [
-        f"(SELECT concat(count(*), max(concat({quote(name)}, ''))) FROM {table().full_table_name} WHERE {where})"
-        for table, name in counted
-    ]
-    row = connection.query(f"SELECT {', '.join(parts)}", _values(key) * len(counted)).fetchone()
-    return hashlib.md5(repr(row).encode(), usedforsecurity=False).hexdigest()[:12]
+    session = {name: key[name] for name in KEY}
+    return versions.of_rows([(table, column, session) for table, column in counted])
 
 
 def session(key: Mapping[str, Any], rules: str) -> Session | None:
