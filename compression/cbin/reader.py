@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import bisect
+import itertools
 import os
 import threading
 from collections import OrderedDict
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -135,12 +138,7 @@ class Reader(Recording):
             part = out[start - first : stop - first]
             self._fill(chunk, start - bounds[chunk], stop - bounds[chunk], part, self.threads // len(parts))
 
-        if len(parts) == 1 or self.threads == 1:
-            for chunk in parts:
-                fill(chunk)
-        else:
-            for _ in self._executor().map(fill, parts):
-                pass
+        self._together([partial(fill, chunk) for chunk in parts])
 
     def _fill(self, chunk: int, first: int, last: int, out: np.ndarray, helpers: int) -> None:
         """Rows `first` to `last` of a chunk into `out`; a chunk asked for a second time is kept decoded."""
@@ -176,12 +174,31 @@ class Reader(Recording):
             header = self.header
             inverse(inflated, rows, header.n_channels, header.dtype, self._transform, start, stop, target)
 
-        others = [(span, self._executor().submit(piece, *span)) for span in zip(cuts[1:], cuts[2:], strict=False)]
-        piece(*cuts[:2])
-        for span, future in others:
-            if future.cancel():  # nobody has begun it: waiting could take for ever, since all may wait
-                piece(*span)
-            else:
+        self._together([partial(piece, *span) for span in itertools.pairwise(cuts)])
+
+    def _together(self, tasks: list[Callable[[], None]]) -> None:
+        """Run all, by this thread and those of the pool that have nothing to do.
+
+        Tasks may do the same themselves: what no thread of the pool has begun is run here, so none waits for another
+        that waits.
+        """
+        if len(tasks) == 1 or self.threads == 1:
+            for task in tasks:
+                task()
+            return
+        mine, *others = tasks
+        futures = [self._executor().submit(task) for task in others]
+        try:
+            mine()
+            for task, future in zip(reversed(others), reversed(futures), strict=True):
+                if future.cancel():
+                    task()
+        finally:
+            for future in futures:
+                future.cancel()
+            wait(futures)
+        for future in futures:
+            if not future.cancelled():
                 future.result()
 
     def _inflate(self, chunk: int, passing: bool) -> np.ndarray:
@@ -222,7 +239,7 @@ class Reader(Recording):
             if self._fd < 0:
                 raise ValueError(f"{self.path} is closed")
             if self._pool is None or self._pool[0] != os.getpid():  # threads do not survive a fork
-                self._pool = os.getpid(), ThreadPoolExecutor(self.threads, thread_name_prefix="cbin")
+                self._pool = os.getpid(), ThreadPoolExecutor(self.threads - 1, thread_name_prefix="cbin")
             return self._pool[1]
 
     def close(self) -> None:

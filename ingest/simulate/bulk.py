@@ -91,13 +91,13 @@ def _arrays(variant: int, n_files: int, n_trials: int, seed: int) -> list[tuple[
     probe = 0
     while len(arrays) < n_files:
         folder = f"alf/probe{probe:02d}"
-        n_clusters = 5
+        n_clusters, n_channels = 5, 8
         arrays += [
-            (f"{folder}/clusters.channels.npy", rng.integers(0, 384, n_clusters)),
+            (f"{folder}/clusters.channels.npy", rng.integers(0, n_channels, n_clusters)),
             (f"{folder}/clusters.depths.npy", rng.uniform(0, 3840, n_clusters)),
             (f"{folder}/clusters.amps.npy", rng.uniform(5e-5, 3e-4, n_clusters)),
-            (f"{folder}/channels.rawInd.npy", np.arange(8)),
-            (f"{folder}/channels.localCoordinates.npy", rng.uniform(0, 3840, (8, 2))),
+            (f"{folder}/channels.rawInd.npy", np.arange(n_channels)),
+            (f"{folder}/channels.localCoordinates.npy", rng.uniform(0, 3840, (n_channels, 2))),
         ]
         probe += 1
     return arrays[:n_files]
