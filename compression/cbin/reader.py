@@ -194,12 +194,10 @@ class Reader(Recording):
                 if future.cancel():
                     task()
         finally:
-            for future in futures:
-                future.cancel()
-            wait(futures)
-        for future in futures:
-            if not future.cancelled():
-                future.result()
+            begun = [future for future in futures if not future.cancel()]
+            wait(begun)
+        for future in begun:
+            future.result()
 
     def _inflate(self, chunk: int, passing: bool) -> np.ndarray:
         """The bytes of a chunk; `passing`: in memory that this thread uses again for its next chunk."""
