@@ -59,6 +59,22 @@ def _kill(pool: ProcessPoolExecutor) -> None:
             process.kill()
 
 
+@contextlib.contextmanager
+def _without_interrupt() -> Iterator[None]:
+    """Let Ctrl-C wait until the end of the block."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[tuple] = []
+    before = signal.signal(signal.SIGINT, lambda *arguments: came.append(arguments))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if came and callable(before):
+        before(*came[0])
+
+
 def was_interrupted(error: BaseException | None) -> bool:
     """Whether an error came up while Ctrl-C was being obeyed, as when a statement is cut off and its connection fails.
 
@@ -80,7 +96,8 @@ def _run_in_pool(pool: ProcessPoolExecutor, function: Any, tasks: Iterable[tuple
     running: set[Future] = set()
     while True:
         for task in tasks:
-            running.add(pool.submit(function, *task))
+            with _without_interrupt():  # a process that is being started is not yet one that `_kill` knows
+                running.add(pool.submit(function, *task))
             if len(running) >= ahead:
                 break
         if not running:
