@@ -2,6 +2,7 @@
 
 import argparse
 import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ given = {name: np.load(f"{folder}/{name}.npy") for name in sys.argv[2:]}
 
 def add_option(parser: argparse.ArgumentParser) -> None:
     """The option that names the python that can import brainbox."""
-    parser.add_argument("--ibllib-python", default="/tmp/ibl/bin/python", help="python that can import brainbox")  # noqa: S108
+    parser.add_argument("--ibllib-python", default=sys.executable, help="python that can import brainbox")
 
 
 def check(python: str, script: str) -> None:

@@ -3,7 +3,7 @@
 brainbox's `calculate_peths` takes spikes in order of time; ours takes them grouped by cluster, which is done once for
 all analyses of an insertion; the time with grouping is printed beside it.
 
-    python -m benchmarks.peths [--ibllib-python /tmp/ibl/bin/python] [--units 500] [--events 700] [--threads 4]
+    python -m benchmarks.peths --ibllib-python /tmp/ibl/bin/python [--units 500] [--events 700] [--threads 4]
 """
 
 import argparse

@@ -3,7 +3,7 @@
 Both begin with the spikes as a sorter writes them, in order of time, and end with all metrics of all units. Each runs
 in a process of its own; ours before and after brainbox's `quick_unit_metrics`.
 
-    python -m benchmarks.unit_metrics [--ibllib-python /tmp/ibl/bin/python] [--spikes 10000000] [--threads 4]
+    python -m benchmarks.unit_metrics --ibllib-python /tmp/ibl/bin/python [--spikes 10000000] [--threads 4]
 """
 
 import argparse
