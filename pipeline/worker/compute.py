@@ -4,25 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-import random
 import signal
-import time
 from collections.abc import Iterator
+from functools import partial
 from types import FrameType
 from typing import Any, Literal
 
 import datajoint as dj
 
+from pipeline.worker import conflicts
 from pipeline.worker.jobs import TableJobs
 
 Outcome = Literal["done", "failed", "skipped"]
 
 GRACE_SECONDS = 5.0  # for a make that runs when the worker is asked to stop; then it is rolled back
-_MOST_CONFLICTS = 6  # how often a transaction is tried again that another one got in the way of
-
-# Serialization failure, deadlock, lock timeout; for MySQL deadlock, lock timeout, record changed since it was read.
-_CONFLICTS_POSTGRESQL = {"40001", "40P01", "55P03"}
-_CONFLICTS_MYSQL = {1213, 1205, 1020}
 
 
 class ConnectionLost(Exception):
@@ -98,7 +93,7 @@ def compute(one: TableJobs, key: dict[str, Any], stop: Stop) -> Outcome:
     ConnectionLost : nothing of the key was written; the job is still reserved.
     Interrupted, KeyboardInterrupt : nothing of the key was written; the job is still reserved.
     """
-    for attempt in range(_MOST_CONFLICTS + 1):
+    for attempt in range(conflicts.MOST_CONFLICTS + 1):
         try:
             _make_and_complete(one, key, stop)
             return "done"
@@ -110,13 +105,13 @@ def compute(one: TableJobs, key: dict[str, Any], stop: Stop) -> Outcome:
             raise
         except (Exception, SystemExit) as error:
             _roll_back(one.connection)
-            if is_conflict(error) and attempt < _MOST_CONFLICTS:
-                time.sleep(0.02 * 2**attempt * (0.5 + random.random()))  # noqa: S311 - spreads the retries
+            if conflicts.is_conflict(error) and attempt < conflicts.MOST_CONFLICTS:
+                conflicts.pause(attempt)
                 continue
             if isinstance(error, dj.errors.DuplicateError) and one.table & key:
-                one.complete(key)
+                conflicts.through(partial(one.complete, key))
                 return "skipped"
-            one.fail(key, error)
+            conflicts.through(partial(one.fail, key, error))
             return "failed"
     raise AssertionError("unreachable")
 
@@ -129,17 +124,6 @@ def is_lost(connection: dj.Connection) -> bool:
         connection.query("SELECT 1", reconnect=False)
     except Exception:  # whatever the driver says, it does not answer
         return True
-    return False
-
-
-def is_conflict(error: BaseException | None) -> bool:
-    """Whether another transaction got in the way, so that the same one may succeed when tried again."""
-    while error is not None:
-        if getattr(error, "pgcode", None) in _CONFLICTS_POSTGRESQL:
-            return True
-        if type(error).__module__.startswith("pymysql") and error.args and error.args[0] in _CONFLICTS_MYSQL:
-            return True
-        error = error.__cause__ or error.__context__
     return False
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import traceback
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import datajoint as dj
@@ -13,7 +14,7 @@ from pipeline import staleness
 from pipeline.database import registry
 from pipeline.database.address import without_password
 from pipeline.errors import NeurojointError, explain
-from pipeline.worker import liveness
+from pipeline.worker import conflicts, liveness
 
 PRIORITY = 5  # of a new job, as in DataJoint; lower ones come first
 MOST_DEATHS = 5  # a job whose worker died so often counts as failed
@@ -74,15 +75,14 @@ class TableJobs:
                 f"UPDATE {self.name} AS job {reserve} FROM picked WHERE {self._equal('job', 'picked')} "
                 f"RETURNING job.priority, job.scheduled_time, {self._listed('job')}"
             )
-            rows = sorted(self.connection.query(sql, values).fetchall())
-            return [dict(zip(self.key, row[2:], strict=True)) for row in rows]
+            return self._in_order(self.connection.query(sql, values).fetchall())
         # Without FORCE INDEX a small table is sorted instead, and every row that was looked at is locked.
         pick = (
-            f"SELECT {self._columns} FROM {self.name} FORCE INDEX (status) WHERE {CLAIMABLE} "
-            f"ORDER BY priority, scheduled_time LIMIT {int(n_jobs)} FOR UPDATE SKIP LOCKED"
+            f"SELECT priority, scheduled_time, {self._columns} FROM {self.name} FORCE INDEX (status) "
+            f"WHERE {CLAIMABLE} ORDER BY priority, scheduled_time LIMIT {int(n_jobs)} FOR UPDATE SKIP LOCKED"
         )
         with self.connection.transaction:
-            keys = [dict(zip(self.key, row, strict=True)) for row in self.connection.query(pick).fetchall()]
+            keys = self._in_order(self.connection.query(pick).fetchall())
             if keys:
                 one_key = f"({', '.join(['%s'] * len(self.key))})"
                 where = f"({self._columns}) IN ({', '.join([one_key] * len(keys))})"
@@ -98,9 +98,8 @@ class TableJobs:
     def release(self, keys: Sequence[dict[str, Any]]) -> None:
         """Give reserved jobs back as if they had never been claimed."""
         for key in keys:
-            self.connection.query(
-                f"UPDATE {self.name} {_FREE} WHERE {self._is(key)} AND {_MINE}", (*self._values(key), *self.me)
-            )
+            sql = f"UPDATE {self.name} {_FREE} WHERE {self._is(key)} AND {_MINE}"
+            conflicts.through(partial(self.connection.query, sql, (*self._values(key), *self.me)))
 
     def fail(self, key: dict[str, Any], error: BaseException) -> str:
         """Record what went wrong: one line, and the whole traceback. Returns the line."""
@@ -154,15 +153,13 @@ class TableJobs:
         A job whose worker died `MOST_DEATHS` times (killed for its memory, crashed) counts as failed.
         """
         held = (host, pid)
-        first = self.connection.query(
-            f"SELECT priority, {self._columns} FROM {self.name} WHERE {_MINE} "
-            f"ORDER BY priority, scheduled_time, {self._columns} LIMIT 1",
-            held,
-        ).fetchone()
-        if first is None:
+        rows = self.connection.query(
+            f"SELECT priority, scheduled_time, {self._columns} FROM {self.name} WHERE {_MINE}", held
+        ).fetchall()
+        if not rows:
             return 0
-        key = dict(zip(self.key, first[1:], strict=True))
-        if first[0] + 1 >= PRIORITY + MOST_DEATHS:
+        key, priority = self._in_order(rows)[0], min(row[0] for row in rows)
+        if priority + 1 >= PRIORITY + MOST_DEATHS:
             why = f"WorkerDied: {MOST_DEATHS} workers died while they computed this (killed, out of memory, or a crash)"
             self.jobs.error(key, why)
         else:
@@ -185,6 +182,13 @@ class TableJobs:
             values = ("%" + "".join(f"!{c}" if c in "!%_" else c for c in like.lower()) + "%",)
         sql = f"UPDATE {self.name} {_FREE}, {_NO_ERROR}, priority = {PRIORITY} WHERE {where}"
         return self.connection.query(sql, values).rowcount
+
+    def _in_order(self, rows: Sequence[tuple]) -> list[dict[str, Any]]:
+        """The keys of rows (priority, scheduled time, key) in the order to compute them in.
+
+        One order for who computes them and who finds out what a dead worker was at; databases sort text differently.
+        """
+        return [dict(zip(self.key, row[2:], strict=True)) for row in sorted(rows)]
 
     def _busy_upstream(self, alias: str) -> list[str]:
         """Conditions that are true where a job upstream of the row `alias` is pending or reserved."""

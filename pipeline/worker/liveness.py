@@ -99,17 +99,17 @@ def register(connection: dj.Connection) -> str:
     name, pid = this_process()
     worker_id = str(uuid.uuid4())
     now = database_time(connection)
-    with connection.transaction:
-        (worker & {"worker_host": name, "worker_pid": pid}).delete_quick()
-        worker.insert1(
-            {
-                "worker_id": worker_id,
-                "worker_host": name,
-                "worker_pid": pid,
-                "worker_start": process_start(pid),
-                "heartbeat": now,
-            }
-        )
+    # Not in one transaction: what MySQL locks for the first would keep others, who are at the same, from the second.
+    (worker & {"worker_host": name, "worker_pid": pid}).delete_quick()
+    worker.insert1(
+        {
+            "worker_id": worker_id,
+            "worker_host": name,
+            "worker_pid": pid,
+            "worker_start": process_start(pid),
+            "heartbeat": now,
+        }
+    )
     return worker_id
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import functools
 import multiprocessing
 import multiprocessing.connection
 import os
@@ -19,7 +20,7 @@ from typing import Any
 import datajoint as dj
 
 from pipeline.errors import NeurojointError, explain, is_connection_error
-from pipeline.worker import liveness
+from pipeline.worker import conflicts, liveness
 from pipeline.worker.board import Board
 from pipeline.worker.compute import (
     GRACE_SECONDS,
@@ -27,7 +28,6 @@ from pipeline.worker.compute import (
     Interrupted,
     Stop,
     compute,
-    is_conflict,
     is_lost,
     session,
 )
@@ -150,7 +150,9 @@ class Loop:
             began = time.perf_counter()
             try:
                 outcome = compute(one, key, self.stop)
-            except (Interrupted, KeyboardInterrupt):
+            except ConnectionLost:
+                raise
+            except BaseException:
                 one.release(keys[number:])
                 raise
             durations.append(time.perf_counter() - began)
@@ -176,7 +178,7 @@ class Loop:
             connection = self.queue.connection
             if is_lost(connection):
                 raise ConnectionLost from error
-            if not is_conflict(error):
+            if not conflicts.is_conflict(error):
                 raise
 
 
@@ -205,11 +207,11 @@ def _work(assignment: Assignment, board: Board, slot: int, stop: Stop) -> None:
         tables = [one for one in assignment.open_tables() if registry.label(one) in assignment.labels]
         queue = Queue(tables)
         for one in queue.jobs:  # reserved under this number, but not by this process: it has not begun
-            one.take_from_dead(*liveness.this_process())
-        liveness.register(queue.connection)
+            conflicts.through(functools.partial(one.take_from_dead, *liveness.this_process()))
+        conflicts.through(lambda: liveness.register(queue.connection))
         with session(queue.connection):
             Loop(queue, board, slot, stop, assignment.once, assignment.until).run()
-        liveness.leave(queue.connection)
+        conflicts.through(lambda: liveness.leave(queue.connection))
 
 
 def _end_with_parent() -> None:

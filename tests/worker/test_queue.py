@@ -78,6 +78,17 @@ def test_inputs_say_what_holds_a_rolling_table_back(bench, monkeypatch):
     assert [one.label for one in Queue(toys.TABLES).jobs[2].upstream] == ["toys.Reading", "toys.Total"]
 
 
+def test_the_job_that_a_dead_worker_was_at_is_the_first_of_those_it_computes(bench):
+    """Whatever the order that the database's collation gives to names."""
+    toys.add_sessions(["Zm", "am", "bM", "Bm"], sessions=2)
+    queue = Queue(toys.TABLES)
+    queue.schedule()
+    one, keys = queue.claim({"toys.Reading": 8})
+    assert len(keys) == 8
+    one.take_from_dead(*liveness.this_process())
+    assert (one.jobs & "priority = 6").fetch1("KEY") == keys[0]
+
+
 def test_only_one_fills_the_queue_and_nobody_waits(bench):
     from pipeline.database.connection import raw_connection
 

@@ -16,7 +16,6 @@ import psutil
 import pytest
 
 from pipeline.schemas import task
-from pipeline.settings import settings
 from pipeline.worker import drain, liveness
 from tests.worker import toys
 
@@ -80,9 +79,10 @@ def test_once_ends_although_keys_fail(bench, statuses):
 def test_a_key_that_kills_its_process_does_not_stop_the_rest(bench, statuses):
     bench.behave(die=[2])
     toys.add_sessions(mice=2, sessions=3)
-    summary = bench.work(processes=2)
+    said = []
+    summary = bench.work(processes=2, say=said.append)
     assert summary.done["toys.Reading"] == 5 and summary.done["toys.Chain"] == 2
-    assert statuses(toys.Reading) == {"error": 1} and summary.restarts == 5
+    assert statuses(toys.Reading) == {"error": 1} and summary.restarts == 5, said
     assert toys.Reading.jobs.errors.fetch1("error_message").startswith("WorkerDied")
 
 
@@ -91,7 +91,7 @@ def test_sigterm_rolls_back_and_gives_the_job_back(bench, statuses):
     bench.behave(seconds=60)
     toys.add_sessions(mice=1, sessions=3)
     context = multiprocessing.get_context("spawn")
-    process = context.Process(target=_supervise, args=(bench.path, _set_settings()))
+    process = context.Process(target=_supervise, args=(bench.path, toys.set_settings()))
     process.start()
     _until(lambda: len(bench.calls("Reading")) == 2)
     os.kill(process.pid, signal.SIGTERM)
@@ -104,7 +104,7 @@ def test_workers_end_when_their_supervisor_is_killed_and_give_their_jobs_back(be
     bench.behave(seconds=1)
     toys.add_sessions(mice=1, sessions=40)
     context = multiprocessing.get_context("spawn")
-    process = context.Process(target=_supervise, args=(bench.path, _set_settings()))
+    process = context.Process(target=_supervise, args=(bench.path, toys.set_settings()))
     process.start()
     _until(lambda: len(bench.calls("Reading")) == 2)
     workers = [psutil.Process(int(call[3])) for call in bench.calls("Reading")]
@@ -112,11 +112,6 @@ def test_workers_end_when_their_supervisor_is_killed_and_give_their_jobs_back(be
     process.join(10)
     assert psutil.wait_procs(workers, timeout=20)[1] == []
     assert "reserved" not in statuses(toys.Reading) and not task.Worker()
-
-
-def _set_settings():
-    chosen = settings()
-    return {name: getattr(chosen, name) for name in chosen.model_fields_set}
 
 
 def _supervise(path, values):

@@ -151,6 +151,12 @@ def open_toys(path: Path) -> list[type[dj.Table]]:
     return TABLES
 
 
+def set_settings() -> dict[str, object]:
+    """What a process that is started anew sets to see the same database."""
+    chosen = settings()
+    return {name: getattr(chosen, name) for name in chosen.model_fields_set}
+
+
 @contextlib.contextmanager
 def declared(connection: dj.Connection, path: Path) -> Iterator[None]:
     """The tables, new and empty, in which `make` behaves as the file at `path` says."""
@@ -170,10 +176,11 @@ def declared(connection: dj.Connection, path: Path) -> Iterator[None]:
         del os.environ["NEUROJOINT_TOYS"]
 
 
-def add_sessions(mice: int, sessions: int, content: str = "first", first: int = 1) -> None:
+def add_sessions(mice: int | list[str], sessions: int, content: str = "first", first: int = 1) -> None:
     """Sessions with something to read, numbered from `first` over all mice, in a lab called `toys`."""
     lab.Lab.insert1({"lab": "toys"}, skip_duplicates=True)
-    names = [f"m{number}" for number in range(mice)]
+    names = [f"m{number}" for number in range(mice)] if isinstance(mice, int) else mice
+    mice = len(names)
     subject.Subject.insert(
         ({"lab": "toys", "subject": name, "subject_uuid": name.ljust(36, "0")} for name in names), skip_duplicates=True
     )

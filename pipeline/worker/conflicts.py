@@ -1,0 +1,44 @@
+"""Transactions of others that get in the way of one's own: how they are told, and trying again."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+MOST_CONFLICTS = 6  # how often something is tried again
+
+# Serialization failure, deadlock, lock timeout; for MySQL deadlock, lock timeout, record changed since it was read.
+_POSTGRESQL = {"40001", "40P01", "55P03"}
+_MYSQL = {1213, 1205, 1020}
+
+_T = TypeVar("_T")
+
+
+def is_conflict(error: BaseException | None) -> bool:
+    """Whether another transaction got in the way, so that the same one may succeed when tried again."""
+    while error is not None:
+        if getattr(error, "pgcode", None) in _POSTGRESQL:
+            return True
+        if type(error).__module__.startswith("pymysql") and error.args and error.args[0] in _MYSQL:
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def pause(attempt: int) -> None:
+    """Wait before the next attempt (they count from 0), each worker for another time."""
+    time.sleep(0.02 * 2**attempt * (0.5 + random.random()))  # noqa: S311 - spreads the retries
+
+
+def through(act: Callable[[], _T]) -> _T:
+    """What `act`, a transaction as a whole, returns; after a conflict it is tried again."""
+    for attempt in range(MOST_CONFLICTS):
+        try:
+            return act()
+        except Exception as error:
+            if not is_conflict(error):
+                raise
+            pause(attempt)
+    return act()
