@@ -12,7 +12,16 @@ import threading
 import deflate as libdeflate
 import numpy as np
 
-from .huffman import CODE_LENGTH_ORDER, canonical_codes, code_lengths, run_lengths
+from .huffman import (
+    CODE_LENGTH_ORDER,
+    DISTANCE_BASE,
+    DISTANCE_EXTRA,
+    LENGTH_BASE,
+    LENGTH_EXTRA,
+    canonical_codes,
+    code_lengths,
+    run_lengths,
+)
 from .jit import kernel, store64
 from .matches16 import (
     LONGEST,
@@ -35,15 +44,9 @@ BLOCK = 65536
 FAST, DEFAULT, SMALL = 0, 1, 2
 _HASH_BITS = (15, 16, 16)
 
-_LENGTH_BASE = np.array(
-    [3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 15, 17, 19, 23, 27, 31, 35, 43, 51, 59, 67, 83, 99, 115, 131, 163, 195, 227, 258]
-)
-_LENGTH_EXTRA = np.array([0] * 8 + [n for n in range(1, 6) for _ in range(4)] + [0], np.int64)
-_DISTANCE_EXTRA = np.array([0, 0, *[n for n in range(14) for _ in range(2)]], np.int64)
-_DISTANCE_BASE = np.concatenate([[1], 1 + np.cumsum(1 << _DISTANCE_EXTRA)[:-1]])
 # by length and distance in samples, that is, half of those in bytes
-_LENGTH_SYMBOL = (np.searchsorted(_LENGTH_BASE, 2 * np.arange(LONGEST + 1), side="right") - 1).clip(0).astype(np.uint8)
-_DISTANCE_SYMBOL = (np.searchsorted(_DISTANCE_BASE, 2 * np.arange(WINDOW + 1), side="right") - 1).astype(np.uint8)
+_LENGTH_SYMBOL = (np.searchsorted(LENGTH_BASE, 2 * np.arange(LONGEST + 1), side="right") - 1).clip(0).astype(np.uint8)
+_DISTANCE_SYMBOL = (np.searchsorted(DISTANCE_BASE, 2 * np.arange(WINDOW + 1), side="right") - 1).astype(np.uint8)
 _DISTANCE_SYMBOL[0] = NO_MATCH
 
 _U = np.uint64
@@ -75,7 +78,7 @@ def compress16(samples: np.ndarray, effort: int = DEFAULT) -> np.ndarray:
     out, heads, found, cost, choice, tokens = _workspace(flat.size, effort)
     size = _encode(
         flat.view(np.uint16), effort, _HASH_BITS[effort], out, heads, found, cost, choice, tokens, _LENGTH_SYMBOL,
-        _DISTANCE_SYMBOL, _LENGTH_BASE, _LENGTH_EXTRA, _DISTANCE_BASE, _DISTANCE_EXTRA, CODE_LENGTH_ORDER,
+        _DISTANCE_SYMBOL, LENGTH_BASE, LENGTH_EXTRA, DISTANCE_BASE, DISTANCE_EXTRA, CODE_LENGTH_ORDER,
     )  # fmt: skip
     out[size : size + 4] = np.frombuffer(libdeflate.adler32(flat).to_bytes(4, "big"), np.uint8)
     return out[: size + 4].copy()

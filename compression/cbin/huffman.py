@@ -9,6 +9,14 @@ from .jit import kernel
 CODE_LENGTH_ORDER = np.array([16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15], np.int64)
 """Order in which the lengths of the code length codes are written."""
 
+LENGTH_BASE = np.array(
+    [3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 15, 17, 19, 23, 27, 31, 35, 43, 51, 59, 67, 83, 99, 115, 131, 163, 195, 227, 258]
+)
+LENGTH_EXTRA = np.array([0] * 8 + [n for n in range(1, 6) for _ in range(4)] + [0], np.int64)
+DISTANCE_EXTRA = np.array([0, 0, *[n for n in range(14) for _ in range(2)]], np.int64)
+DISTANCE_BASE = np.concatenate([[1], 1 + np.cumsum(1 << DISTANCE_EXTRA)[:-1]])
+"""Of the symbols of match lengths (from 257 on) and distances: the smallest, and how many bits are added to it."""
+
 
 @kernel
 def code_lengths(frequency, n, max_bits, lengths):

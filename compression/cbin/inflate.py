@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import itertools
 import threading
 import weakref
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
 
 import deflate as libdeflate
 import numpy as np
+
+from .blocks import LITERALS_MARGIN, TOKENS_MARGIN, find_block, parse, resolve
+
+Together = Callable[[Sequence[Callable[[], Any]]], list[Any]]
+"""Calls all it is given, at the same time as far as it has threads; what they return, in their order."""
 
 
 class InflateError(ValueError):
@@ -50,6 +59,65 @@ def inflate_into(stream: np.ndarray, out: np.ndarray) -> None:
         raise InflateError(f"its stream ends after {used.value} of {stream.nbytes} bytes.")
 
 
+def inflate_together(stream: np.ndarray, out: np.ndarray, n_pieces: int, together: Together) -> None:
+    """`inflate_into` (`out`: array of uint8) by several threads at once, each of which takes a piece of the stream.
+
+    libdeflate inflates the first piece. The others are read into tokens meanwhile (see `cbin.blocks`), and what these
+    say is written in their order afterwards. A stream that cannot be divided so, and one that is corrupt, is left to
+    `inflate_into`.
+
+    Raises
+    ------
+    InflateError
+        As `inflate_into`.
+    """
+    if _library() is None or not _inflate_pieces(stream, out, n_pieces, together):
+        inflate_into(stream, out)
+
+
+def _inflate_pieces(stream: np.ndarray, out: np.ndarray, n_pieces: int, together: Together) -> bool:
+    """Whether `stream` could be inflated in pieces; `out` then holds what its checksum is of."""
+    head, body, checksum = stream[:2].tobytes(), stream[:-4], stream[-4:].tobytes()
+    if stream.nbytes < 6 or head[0] != _DEFLATE or head[1] & _DICTIONARY or int.from_bytes(head, "big") % 31:
+        return False
+    end = 8 * body.nbytes
+    cuts = [end * piece // n_pieces for piece in range(1, n_pieces + 1)]
+    found = together([partial(find_block, body, *span) for span in itertools.pairwise(cuts)])
+    begins = [begin for begin in found if begin >= 0]
+    if not begins:
+        return False
+    spans = itertools.pairwise([*begins, end])
+    tasks = [partial(_inflate_until, body, begins[0], out), *(partial(_read, body, *span) for span in spans)]
+    place, *pieces = together(tasks)
+    for piece in pieces:
+        place = resolve(*piece, out, place) if piece is not None and place >= 0 else -1
+    adler = int.from_bytes(checksum, "big")
+    return place == out.nbytes and _library().libdeflate_adler32(1, out.ctypes.data, out.nbytes) == adler
+
+
+def _inflate_until(body: np.ndarray, end: int, out: np.ndarray) -> int:
+    """Inflate the blocks from the first up to bit `end`; how many bytes they give, or -1 where these are no blocks."""
+    whole, rest = divmod(end, 8)
+    begin_of_next = int(body[whole]) & (1 << rest) - 1 | _EMPTY_LAST_BLOCK << rest
+    part = np.concatenate([body[2:whole], np.frombuffer(begin_of_next.to_bytes(3, "little"), np.uint8)])
+    made = ctypes.c_size_t()
+    result = _library().libdeflate_deflate_decompress_ex(
+        _decompressor(), part.ctypes.data, part.nbytes, out.ctypes.data, out.nbytes, None, ctypes.byref(made)
+    )
+    return made.value if result == 0 else -1
+
+
+def _read(body: np.ndarray, begin: int, end: int) -> tuple[np.ndarray, np.ndarray] | None:
+    """Tokens and literals of the blocks between two bits."""
+    n_bytes = (end - begin) // 8
+    tokens = np.empty(n_bytes + TOKENS_MARGIN, np.uint32)
+    literals = np.empty(2 * n_bytes + LITERALS_MARGIN, np.uint8)
+    n_tokens = parse(body, begin, end, tokens, literals)
+    return (tokens[:n_tokens], literals) if n_tokens >= 0 else None
+
+
+_DEFLATE, _DICTIONARY = 0x78, 0x20  # first byte of a zlib stream with the usual window; flag in the second
+_EMPTY_LAST_BLOCK = 0b0000000_01_1  # end, codes of RFC 1951, last
 _INSUFFICIENT_SPACE = 3
 _local = threading.local()
 
@@ -72,6 +140,10 @@ def _library() -> ctypes.CDLL | None:
         ctypes.c_void_p, ctypes.c_void_p, size, ctypes.c_void_p, size, ctypes.POINTER(size), ctypes.POINTER(size),
     ]  # fmt: skip
     inflate.restype = ctypes.c_int
+    library.libdeflate_deflate_decompress_ex.argtypes = inflate.argtypes
+    library.libdeflate_deflate_decompress_ex.restype = ctypes.c_int
+    library.libdeflate_adler32.argtypes = [ctypes.c_uint32, ctypes.c_void_p, size]
+    library.libdeflate_adler32.restype = ctypes.c_uint32
     make.restype = ctypes.c_void_p
     free.argtypes = [ctypes.c_void_p]
     free.restype = None

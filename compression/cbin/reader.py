@@ -7,10 +7,11 @@ import itertools
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -18,7 +19,7 @@ from . import disk
 from .codec import Transform, has_exact_differences, inverse
 from .errors import CbinError, MissingFile
 from .format import Header, check_size, header_from_dict, header_path, read_header
-from .inflate import InflateError, inflate_into
+from .inflate import InflateError, inflate_into, inflate_together
 from .raw import RawReader
 from .recording import Recording
 from .source import thread_count
@@ -152,7 +153,7 @@ class Reader(Recording):
             out[:] = held[1][first:last]
             return
         is_whole = last - first == rows
-        inflated = self._inflate(chunk, passing=is_whole) if held is None else held[1]
+        inflated = self._inflate(chunk, passing=is_whole, helpers=helpers) if held is None else held[1]
         if held is None or is_whole:
             self._inverse(inflated, rows, first, last, out, helpers)
             if held is None and not is_whole:
@@ -176,30 +177,27 @@ class Reader(Recording):
 
         self._together([partial(piece, *span) for span in itertools.pairwise(cuts)])
 
-    def _together(self, tasks: list[Callable[[], None]]) -> None:
-        """Run all, by this thread and those of the pool that have nothing to do.
+    def _together(self, tasks: Sequence[Callable[[], Any]]) -> list[Any]:
+        """Call all, in this thread and those of the pool that have nothing to do; what they return.
 
-        Tasks may do the same themselves: what no thread of the pool has begun is run here, so none waits for another
-        that waits.
+        Tasks may do the same themselves: what no thread of the pool has begun is called here, so none waits for
+        another that waits.
         """
         if len(tasks) == 1 or self.threads == 1:
-            for task in tasks:
-                task()
-            return
+            return [task() for task in tasks]
         mine, *others = tasks
         futures = [self._executor().submit(task) for task in others]
         try:
-            mine()
-            for task, future in zip(reversed(others), reversed(futures), strict=True):
-                if future.cancel():
-                    task()
+            found = [mine()]
+            own = {}
+            for number in reversed(range(len(others))):
+                if futures[number].cancel():
+                    own[number] = others[number]()
         finally:
-            begun = [future for future in futures if not future.cancel()]
-            wait(begun)
-        for future in begun:
-            future.result()
+            wait([future for future in futures if not future.cancel()])
+        return found + [own[n] if n in own else future.result() for n, future in enumerate(futures)]
 
-    def _inflate(self, chunk: int, passing: bool) -> np.ndarray:
+    def _inflate(self, chunk: int, passing: bool, helpers: int) -> np.ndarray:
         """The bytes of a chunk; `passing`: in memory that this thread uses again for its next chunk."""
         if self._fd < 0:
             raise ValueError(f"{self.path} is closed")
@@ -208,7 +206,10 @@ class Reader(Recording):
         if inflated is None:
             inflated = np.empty(self.header.chunk_bytes(chunk), np.uint8)
         try:
-            inflate_into(stream, inflated)
+            if helpers > 1 and inflated.nbytes >= _SHARED_BYTES:
+                inflate_together(stream, inflated, helpers, self._together)
+            else:
+                inflate_into(stream, inflated)
         except InflateError as error:
             raise corrupt(self.path, chunk, error) from error
         return inflated
