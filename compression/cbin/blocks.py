@@ -18,8 +18,7 @@ TOKENS_MARGIN, LITERALS_MARGIN = 2, 8
 
 _U = np.uint64
 _0, _1, _3, _7, _8, _16 = (_U(n) for n in (0, 1, 3, 7, 8, 16))
-_INDEX_BITS = 11
-_INDEX_MASK = _U((1 << _INDEX_BITS) - 1)
+_SYMBOL_BITS, _DISTANCE_BITS = 11, 10  # what is looked up at once; two codes in one look-up, where they fit
 _MOST_LITERALS = 250  # and then two and one more; a token has room for 255
 
 # What the next bits stand for: how many they are (6 bits), and without the extra ones (5), the kind (2), how many
@@ -73,8 +72,8 @@ def parse(stream, begin, end, tokens, literals):
     Blocks that are stored as they are are not read.
     """
     lengths = np.empty(320, np.uint8)
-    symbols = np.empty(1 << _INDEX_BITS, np.uint64)
-    distances = np.empty(1 << _INDEX_BITS, np.uint64)
+    symbols = np.empty(1 << _SYMBOL_BITS, np.uint64)
+    distances = np.empty(1 << _DISTANCE_BITS, np.uint64)
     counts = np.empty((2, 16), np.int64)
     ordered = np.empty((2, 320), np.uint16)
     at = _U(begin)
@@ -130,7 +129,7 @@ def _parse_symbols(stream, at, symbols, distances, counts, ordered, tokens, n_to
         bits |= _load(stream, byte) << held  # to 56 bits or more; two codes have 48 at most
         byte += (_U(63) - held) >> _3
         held |= _U(56)
-        entry = symbols[bits & _INDEX_MASK]
+        entry = symbols[bits & _U(symbols.size - 1)]
         if entry == 0:
             entry = _search(bits, counts[0], ordered[0], _SYMBOLS)
         store64(literals, n_literals, entry >> _U(32))
@@ -143,7 +142,7 @@ def _parse_symbols(stream, at, symbols, distances, counts, ordered, tokens, n_to
             length = ((entry >> _U(16)) & _U(511)) + _extra(bits, entry)
             bits >>= all_bits
             held -= all_bits
-            entry = distances[bits & _INDEX_MASK]
+            entry = distances[bits & _U(distances.size - 1)]
             if entry == 0:
                 entry = _search(bits, counts[1], ordered[1], _DISTANCES)
             if (entry >> _U(11)) & _3 != _LENGTH:
@@ -321,7 +320,7 @@ def _reversed(code, n_bits):
 
 @kernel
 def _index(lengths, meaning, index, counts, ordered):
-    """What the next bits stand for, by their value; 0 for codes that are longer than `_INDEX_BITS`, or not there.
+    """What the next bits stand for, by their value; 0 for codes that are too long, or not there.
 
     `counts` and `ordered` receive what `_search` finds the longer ones with.
     """
@@ -343,9 +342,9 @@ def _index(lengths, meaning, index, counts, ordered):
         first[length] += 1
         code = following[length]
         following[length] += 1
-        if length <= _INDEX_BITS:
+        if 1 << length <= index.size:
             entry = meaning[symbol] + _U(length | length << 6)
-            for place in range(_reversed(code, length), 1 << _INDEX_BITS, 1 << length):
+            for place in range(_reversed(code, length), index.size, 1 << length):
                 index[place] = entry
 
 
@@ -358,7 +357,7 @@ def _pair(index):
             continue
         n_bits = first & _ALL
         second = index[_U(i) >> n_bits]
-        fits = ((second >> _U(6)) & _CODE) + n_bits <= _INDEX_BITS
+        fits = _1 << ((second >> _U(6)) & _CODE) + n_bits <= _U(index.size)
         if second != 0 and fits and (second >> _U(11)) & _3 <= _LENGTH:
             index[i] = first + (second & _U(0xFFFFFFFF)) + (second >> _U(32) << _U(40))
 
