@@ -10,7 +10,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from .huffman import CODE_LENGTH_ORDER, DISTANCE_BASE, DISTANCE_EXTRA, LENGTH_BASE, LENGTH_EXTRA
+from .huffman import (
+    CODE_LENGTH_ORDER,
+    DISTANCE_BASE,
+    DISTANCE_EXTRA,
+    LENGTH_BASE,
+    LENGTH_EXTRA,
+    canonical_codes,
+)
 from .jit import kernel, load64, store64
 
 TOKENS_MARGIN, LITERALS_MARGIN = 2, 8
@@ -243,19 +250,12 @@ def _read_codes(stream, at, lengths):
     if n_symbols > 286 or n_distances > 30 or not _is_complete(own, 7):
         return failed
     index = np.empty(128, np.uint8)  # symbol << 3 | bits of the code
-    counts = np.zeros(9, np.int64)
-    for length in own:
-        counts[length] += 1
-    counts[0] = 0
-    code = 0
-    for length in range(1, 8):
-        code = (code + counts[length - 1]) << 1
-        following = code
-        for symbol in range(19):
-            if own[symbol] == length:
-                for place in range(_reversed(following, length), 128, 1 << length):
-                    index[place] = symbol << 3 | length
-                following += 1
+    codes = np.empty(19, np.int64)
+    canonical_codes(own, 19, codes)
+    for symbol in range(19):
+        if own[symbol]:
+            for place in range(codes[symbol], 128, 1 << own[symbol]):
+                index[place] = symbol << 3 | own[symbol]
     n = n_symbols + n_distances
     i = 0
     while i < n:
@@ -287,12 +287,7 @@ def _read_codes(stream, at, lengths):
         for _ in range(times):
             lengths[i] = value
             i += 1
-    is_lone = True  # a code for one distance at most need not be complete
-    used = 0
-    for i in range(n_symbols, n):
-        used += lengths[i] > 0
-        is_lone &= lengths[i] <= 1
-    is_lone &= used <= 1
+    is_lone = (lengths[n_symbols:n] > 0).sum() <= 1  # one distance, or none, needs no complete code
     if lengths[256] == 0 or not _is_complete(lengths[:n_symbols], 15):
         return failed
     if not is_lone and not _is_complete(lengths[n_symbols:n], 15):
@@ -310,15 +305,6 @@ def _is_complete(lengths, longest):
 
 
 @kernel
-def _reversed(code, n_bits):
-    back = 0
-    for _ in range(n_bits):
-        back = back << 1 | code & 1
-        code >>= 1
-    return back
-
-
-@kernel
 def _index(lengths, meaning, index, counts, ordered):
     """What the next bits stand for, by their value; 0 for codes that are too long, or not there.
 
@@ -328,11 +314,11 @@ def _index(lengths, meaning, index, counts, ordered):
     for length in lengths:
         counts[length] += 1
     counts[0] = 0
-    following = np.zeros(17, np.int64)
     first = np.zeros(17, np.int64)
     for length in range(1, 16):
-        following[length + 1] = (following[length] + counts[length]) << 1
         first[length + 1] = first[length] + counts[length]
+    codes = np.empty(lengths.size, np.int64)
+    canonical_codes(lengths, lengths.size, codes)
     index[:] = 0
     for symbol in range(lengths.size):
         length = np.int64(lengths[symbol])
@@ -340,11 +326,9 @@ def _index(lengths, meaning, index, counts, ordered):
             continue
         ordered[first[length]] = symbol
         first[length] += 1
-        code = following[length]
-        following[length] += 1
         if 1 << length <= index.size:
             entry = meaning[symbol] + _U(length | length << 6)
-            for place in range(_reversed(code, length), index.size, 1 << length):
+            for place in range(codes[symbol], index.size, 1 << length):
                 index[place] = entry
 
 

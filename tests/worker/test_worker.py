@@ -128,11 +128,11 @@ def _supervise(path, values):
 
 
 def test_a_lost_connection_starts_the_worker_again(bench, statuses):
-    bench.behave(seconds=0.02)
+    bench.behave(seconds=0.05)
     toys.add_sessions(mice=2, sessions=40)
 
     def cut(_thread):
-        _until(lambda: len(bench.calls("Reading")) > 5)
+        _until(lambda: len({pid for *_, pid in bench.calls("Reading")}) == 2)
         connection = bench.connection
         if connection.adapter.backend == "postgresql":
             connection.query(
