@@ -87,15 +87,15 @@ def test_all_days_zoom_together(visit):
     seen.page.mouse.up()
     seen.page.wait_for_function(
         """([names, before]) => {
-             const of = (name) => document.querySelector(`[data-figure="${name}"] .js-plotly-plot`)._fullLayout;
-             const all = new Set(names.map((name) => of(name).xaxis.range.join()));
+             const of = (name) => document.querySelector(`[data-figure="${name}"] .js-plotly-plot`)?._fullLayout;
+             const all = new Set(names.map((name) => of(name)?.xaxis.range.join() ?? before));
              return all.size === 1 && !all.has(before) }""",
         arg=[OVER_DAYS, ",".join(whole[0])],
     )
     seen.page.click("[data-period='0']")
     seen.page.wait_for_function(
         "(start) => [...document.querySelectorAll('.js-plotly-plot')].slice(0, 5).every((gd) =>"
-        " gd._fullLayout.xaxis.range[0].startsWith(start))",
+        " gd._fullLayout?.xaxis.range[0].startsWith(start))",
         arg=whole[0][0][:10],
     )
 
@@ -106,7 +106,7 @@ def test_a_click_on_a_day_compares_it(visit):
     day = click_day(seen, "performance", 2)
     seen.page.wait_for_function("(day) => location.search.includes(day)", arg=day)
     assert any(one.startswith(day) for one in chosen(seen)) and len(chosen(seen)) == 4  # the last three, and this one
-    count = "(n) => document.querySelector('[data-figure=psychometric] .js-plotly-plot').data.length %s n"
+    count = "(n) => document.querySelector('[data-figure=psychometric] .js-plotly-plot')?.data.length %s n"
     seen.page.wait_for_function(count % ">", arg=before)
     assert day in " ".join(graph(seen, "psychometric", "gd.data.map((one) => one.name)"))
     bands = "gd.layout.shapes.filter((one) => one.name === 'chosen day').length"
@@ -118,7 +118,7 @@ def test_a_click_on_a_day_compares_it(visit):
     again = visit(address)  # the address says what is compared
     assert day in " ".join(graph(again, "chronometric", "gd.data.map((one) => one.name)"))
     again.page.wait_for_function(
-        "() => document.querySelector('[data-figure=water] .js-plotly-plot').layout.shapes.filter("
+        "() => document.querySelector('[data-figure=water] .js-plotly-plot')?.layout?.shapes?.filter("
         "(one) => one.name === 'chosen day').length === 4"
     )
 
@@ -133,12 +133,12 @@ def test_history_and_its_kinds(visit):
     seen = visit(LONG)
     rows = seen.page.locator("#mouse-events .ag-center-cols-container .ag-row")
     seen.page.click("#mouse-kind >> text=surgery")
-    seen.page.wait_for_function("() => document.querySelector('#mouse-events').innerText.includes('Headplate implant')")
+    seen.page.wait_for_function("document.querySelector('#mouse-events')?.innerText.includes('Headplate implant')")
     assert all("surgery" in text for text in rows.all_inner_texts())
     seen.page.click("#mouse-kind >> text=note")
-    seen.page.wait_for_function("() => document.querySelector('#mouse-events').innerText.includes('whiskers trimmed')")
+    seen.page.wait_for_function("() => document.querySelector('#mouse-events')?.innerText.includes('whiskers trimmed')")
     seen.page.click("#mouse-kind >> text=weighing")
-    seen.page.wait_for_function("() => /\\d\\.\\d g/.test(document.querySelector('#mouse-events').innerText)")
+    seen.page.wait_for_function("() => /\\d\\.\\d g/.test(document.querySelector('#mouse-events')?.innerText)")
 
 
 def test_sessions_lead_to_their_pages_and_to_their_probes(visit):

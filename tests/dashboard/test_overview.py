@@ -83,7 +83,7 @@ def test_columns_sort_and_filter_on_the_server(visit):
     seen.page.wait_for_function("() => location.search.includes('sort=n_sessions-asc')")
     seen.page.wait_for_function(
         "(name) => document.querySelector('#overview-grid .ag-pinned-left-cols-container [row-index=\"0\"]')"
-        ".innerText.trim() === name",
+        "?.innerText.trim() === name",
         arg=lab.NO_SESSION,
     )
     model = json.dumps({"n_sessions": {"filterType": "number", "type": "greaterThan", "filter": 1}})

@@ -178,6 +178,6 @@ def test_two_thousand_mice_are_fetched_part_by_part(crowd, browser):
     )
     assert max(fetched) <= 100 and sum(fetched) <= 1000
     seen.go("/app/?q=mouse+0042")
-    seen.page.wait_for_function("() => document.querySelector('#overview-count').innerText.startsWith('1 of 2,000')")
+    seen.page.wait_for_function("() => document.querySelector('#overview-count')?.innerText.startsWith('1 of 2,000')")
     assert not seen.problems
     seen.page.close()

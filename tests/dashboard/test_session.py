@@ -52,10 +52,10 @@ def drawn(seen: Visit) -> list[str]:
 
 def wheel(seen: Visit, expected: int | list[str]) -> list[str]:
     """The names of the lines of the wheel, once there are so many, or these."""
-    lines = "one.querySelector('.js-plotly-plot')._fullData.filter((trace) => trace.mode === 'lines')"
+    lines = "(one?._fullData ?? []).filter((trace) => trace.mode === 'lines')"
     has = "lines.length === expected" if isinstance(expected, int) else "lines.join() === expected.join()"
     seen.page.wait_for_function(
-        "(expected) => { const one = document.querySelector('[data-figure=wheel]'); "
+        "(expected) => { const one = document.querySelector('[data-figure=wheel] .js-plotly-plot'); "
         f"const lines = {lines}.map((trace) => trace.name); return {has} }}",
         arg=expected,
     )

@@ -146,11 +146,11 @@ def test_what_arrives_appears_without_reloading(site, window):
         seen.page.evaluate("window.here = true")  # gone after a reload
     assert "Sessions (1)" in window.text("#mouse-history") and "late_002" not in overview.text()
     arrive(site, {MOUSE: 1, "late_002": 1})
-    overview.page.wait_for_function("() => document.querySelector('#overview-grid').innerText.includes('late_002')")
+    overview.page.wait_for_function("() => document.querySelector('#overview-grid')?.innerText.includes('late_002')")
     window.page.bring_to_front()
-    window.page.wait_for_function("() => document.querySelector('#mouse-history').innerText.includes('Sessions (2)')")
+    window.page.wait_for_function("() => document.querySelector('#mouse-history')?.innerText.includes('Sessions (2)')")
     window.page.wait_for_function(
-        "() => document.querySelector('[data-figure=trials] .js-plotly-plot')._fullData?.[0]?.y?.length === 2"
+        "() => document.querySelector('[data-figure=trials] .js-plotly-plot')?._fullData?.[0]?.y?.length === 2"
     )
     assert all(seen.page.evaluate("window.here") is True for seen in (window, overview))
 
