@@ -152,6 +152,21 @@ def header_path(cbin: Path) -> Path:
     return beside
 
 
+def header_of(cbin: Path, meta: Path | str | None = None) -> Header:
+    """The header of a .cbin: of the .ch that belongs to it, or of `meta`.
+
+    Raises
+    ------
+    MissingFile
+        One of the two is not there.
+    FormatError
+        As `read_header`.
+    """
+    if not cbin.exists():
+        raise MissingFile("there is no such file.", file=cbin)
+    return read_header(meta if meta is not None else header_path(cbin))
+
+
 def read_header(path: Path | str) -> Header:
     """Read and check a .ch file.
 

@@ -18,7 +18,7 @@ import numpy as np
 from . import disk
 from .codec import Transform, has_exact_differences, inverse
 from .errors import CbinError, MissingFile
-from .format import Header, check_size, header_from_dict, header_path, read_header
+from .format import Header, check_size, header_from_dict, header_of, header_path
 from .inflate import InflateError, inflate_into, inflate_together
 from .raw import RawReader
 from .recording import Recording
@@ -277,7 +277,7 @@ def open_pair(path: Path, meta) -> tuple[int, Header]:
     meta = Path(meta) if meta is not None else header_path(path)
     while True:
         before = _identity(meta)
-        header = read_header(meta)
+        header = header_of(path, meta)
         fd = disk.open_to_read(path)
         try:
             check_size(header, os.fstat(fd).st_size, path)

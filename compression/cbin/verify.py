@@ -16,7 +16,7 @@ import numpy as np
 from . import disk
 from .codec import Transform, decode
 from .errors import CbinError, CorruptChunk, SizeMismatch, VerificationFailed
-from .format import Header, check_size, header_path, read_header
+from .format import Header, check_size, header_of, read_header
 from .inflate import InflateError
 from .report import CheckReport, Report
 from .source import thread_count
@@ -47,7 +47,7 @@ def check(
     path = Path(path)
     report = CheckReport(path, [])
     try:
-        header = read_header(Path(meta) if meta is not None else header_path(path))
+        header = header_of(path, meta)
         report.n_chunks, report.n_samples, report.n_channels = header.n_chunks, header.n_samples, header.n_channels
         report.raw_bytes = header.raw_bytes
         report.sha1_known = header.sha1_compressed is not None and header.sha1_uncompressed is not None
@@ -91,13 +91,14 @@ def _check_chunks(path: Path, fd: int, header: Header, report: CheckReport, thre
     if whole < header.n_chunks:
         return
     report.sha1_compressed = file_hash.hexdigest()
-    if not report.errors:
-        report.sha1_raw = raw_hash.hexdigest()
+    if report.errors:
+        return
+    report.sha1_raw = raw_hash.hexdigest()
     for what, expected, found in (
         ("the compressed file", header.sha1_compressed, report.sha1_compressed),
         ("the samples", header.sha1_uncompressed, report.sha1_raw),
     ):
-        if expected is not None and found is not None and expected != found:
+        if expected is not None and expected != found:
             report.errors.append(
                 SizeMismatch(
                     f"the SHA-1 of {what} is {found}, not {expected} as in the header.",

@@ -57,6 +57,23 @@ def test_every_field_of_the_header_may_be_wrong(pair, key, value):
     assert not cbin.check(path).ok
 
 
+def test_a_missing_file_is_named(tmp_path):
+    """The one that was asked for, not the header that it would have had."""
+    for call in (cbin.open, lambda missing: cbin.decompress(missing, tmp_path / "y")):
+        with pytest.raises(cbin.MissingFile, match=r"z\.cbin: there is no such file"):
+            call(tmp_path / "z.cbin")
+    assert "z.cbin: there is no such file" in str(cbin.check(tmp_path / "z.cbin").errors[0])
+
+
+def test_a_bad_chunk_is_all_that_is_said_of_it(pair):
+    """Not also that the hash is another, whose advice speaks of files in which every chunk can be read."""
+    path, header = pair
+    data = bytearray(path.read_bytes())
+    data[header["chunk_offsets"][4] + 20] ^= 0xFF
+    path.write_bytes(data)
+    assert ["chunk 4" in str(error) for error in cbin.check(path).errors] == [True]
+
+
 @pytest.mark.parametrize("key", ["dtype", "n_channels", "sample_rate", "chunk_bounds", "chunk_offsets"])
 def test_a_missing_key_is_named(pair, key):
     path, header = pair
