@@ -1,4 +1,4 @@
-"""Inflating a zlib stream of known size into memory that the caller owns, through libdeflate."""
+"""Inflating a zlib stream of known size into memory that the caller owns, by libdeflate, and by several threads."""
 
 from __future__ import annotations
 

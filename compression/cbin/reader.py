@@ -28,7 +28,7 @@ from .verify import corrupt, read_stream
 COMPRESSED_SUFFIXES = (".cbin", ".cdat")
 DEFAULT_CACHE_BYTES = 64 << 20
 _SHARED_BYTES, _MOST_SHARING = 1 << 22, 3
-"""From how many bytes on several threads undo the differences of one chunk, and how many: more wait for the memory."""
+"""From how many bytes on several threads share one chunk, and how many undo its differences: more wait for memory."""
 
 
 def open(  # noqa: A001 - cbin.open, as in gzip.open
