@@ -35,7 +35,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=20)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--threads", type=int, default=4)
-    parser.add_argument("--folder", default="/dev/shm" if Path("/dev/shm").is_dir() else None)  # noqa: S108
+    parser.add_argument("--folder", default="/dev/shm" if Path("/dev/shm").is_dir() else None)  # noqa: S108 - a RAM disk
     parser.add_argument("--candidates", action="store_true")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=options.folder, prefix="cbin-archive-") as place:

@@ -158,7 +158,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=4)
     parser.add_argument("--kind", choices=["np1", "np2"], default="np1")
-    parser.add_argument("--folder", default="/dev/shm" if Path("/dev/shm").is_dir() else None)  # noqa: S108
+    parser.add_argument("--folder", default="/dev/shm" if Path("/dev/shm").is_dir() else None)  # noqa: S108 - a RAM disk
     parser.add_argument("--only", choices=["compression", "decompression", "reading", "memory"], help="one part of it")
     parser.add_argument("--scaling", action="store_true")
     options = parser.parse_args()

@@ -12,7 +12,7 @@ from pathlib import Path
 import datajoint as dj
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from pipeline.database import registry  # noqa: E402
+from pipeline.database import registry  # noqa: E402 - of this checkout
 
 TIERS = {dj.Manual: "manual", dj.Lookup: "lookup", dj.Imported: "imported", dj.Computed: "computed", dj.Part: "part"}
 PAGE = Path(__file__).with_name("schemas.md")

@@ -68,7 +68,7 @@ def to_spikeinterface(recording: Recording, sync: bool = False):
     CbinError : SpikeInterface is not installed
     """
     try:
-        import spikeinterface.core  # noqa: F401
+        import spikeinterface.core  # noqa: F401 - is it there?
     except ImportError as error:
         raise CbinError("SpikeInterface is not installed.", remedy="pip install spikeinterface") from error
     from .spikeinterface_recording import CbinRecording
