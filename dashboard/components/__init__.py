@@ -1,0 +1,1 @@
+"""What pages are built from: layout, icons, tables, choices, theme."""

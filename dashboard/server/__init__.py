@@ -1,0 +1,1 @@
+"""The site as a web application: routes, sign-in, downloads, response headers."""

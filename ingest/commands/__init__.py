@@ -1,0 +1,1 @@
+"""What the commands `ingest` and `compress` display."""

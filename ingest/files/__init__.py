@@ -1,0 +1,1 @@
+"""Reads session folders: scanning, hashing and checking files. No database."""

@@ -1,0 +1,1 @@
+"""Metadata files that people write: labs, subjects, weights, water, trajectories."""

@@ -1,0 +1,1 @@
+"""External programs in environments of their own: spike sorters."""

@@ -1,0 +1,1 @@
+"""Turns reports of session folders and metadata into rows."""

@@ -1,0 +1,1 @@
+"""From the query string of a list to a DataJoint restriction."""

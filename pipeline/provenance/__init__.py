@@ -1,0 +1,1 @@
+"""What a row was made from: fingerprints, stale rows, audited deletes."""

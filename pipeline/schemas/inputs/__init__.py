@@ -1,0 +1,1 @@
+"""What a `make` reads from lower tables and from registered files."""

@@ -1,0 +1,1 @@
+"""What the site and the HTTP server share: accounts, thread-safe reading, response caches."""
