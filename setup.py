@@ -4,7 +4,7 @@ from pathlib import Path
 
 from setuptools import find_packages, setup
 
-TOP_LEVEL = ["pipeline", "ingest", "one_bridge", "dashboard"]
+TOP_LEVEL = ["neurojoint", "pipeline", "ingest", "one_bridge", "dashboard"]
 
 setup(
     name="neurojoint",
@@ -83,7 +83,7 @@ setup(
     },
     entry_points={
         "console_scripts": [
-            "neurojoint = pipeline.cli:main",
+            "neurojoint = neurojoint.cli:main",
             "cbin = cbin.cli:main",
         ]
     },

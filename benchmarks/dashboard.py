@@ -181,7 +181,7 @@ def _side(home: Path, name: str) -> dict | list:
 @contextmanager
 def _server(home: Path) -> Iterator[tuple[str, str]]:
     """A running site: its address, and a token of somebody who may see all."""
-    from pipeline.users import Users
+    from pipeline.web.accounts import Users
 
     (home / "bridge").mkdir(exist_ok=True)
     users = Users(home / "bridge" / "users.sqlite")
@@ -259,13 +259,13 @@ def _time_mice() -> list[list[float]]:
     import flask
 
     import pipeline
-    from dashboard import app as site_app
     from dashboard import links
+    from dashboard.server import app as site_app
     from dashboard.site import Site, Viewer
-    from pipeline.database.threads import Database
     from pipeline.schemas import acquisition
     from pipeline.settings import settings
-    from pipeline.users import Users, store_path
+    from pipeline.web.accounts import Users, store_path
+    from pipeline.web.threads import Database
 
     class Timed(Database):
         spent, depth = 0.0, 0

@@ -253,13 +253,13 @@ def _write_analyses(write: _Writer, plans: list[Plan], lives: list[dict]) -> Non
 
 def _write_water(write: _Writer, plans: list[Plan], current: dict[tuple, str]) -> None:
     """The water history from the rows just written, by the code of the table itself."""
-    from pipeline import husbandry
     from pipeline.analysis import water
     from pipeline.schemas import action
+    from pipeline.schemas.inputs import water_history
 
     for plan in plans:
         key = _key(plan)
-        days = water.water_days(**husbandry.water_arguments(key))
+        days = water.water_days(**water_history.water_arguments(key))
         weighings = days.dates[days.weighed].tolist()
         write(action.WaterHistory, [key | {
             "water_fingerprint": current[tuple(key.values())], "n_restriction_days": int(days.restricted.sum()),
@@ -272,9 +272,9 @@ def _write_water(write: _Writer, plans: list[Plan], current: dict[tuple, str]) -
 
 def _write_jobs(plans: list[Plan], lives: list[dict]) -> None:
     """The queue as workers leave it: some sessions wait, some failed; what was refused is in quarantine."""
+    from pipeline.alf.reasons import REASONS
     from pipeline.database import registry
     from pipeline.database.bulk import insert_many
-    from pipeline.refusals import REASONS
     from pipeline.schemas import behavior, data
     from pipeline.worker import Queue
 

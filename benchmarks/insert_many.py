@@ -21,7 +21,8 @@ from datajoint.heading import Heading
 SHIPPED = {(Heading, "attributes"): Heading.attributes, (QueryExpression, "to_dicts"): QueryExpression.to_dicts}
 
 import pipeline  # noqa: E402 - it patches what SHIPPED holds
-from pipeline import acquisition, alf, behavior, lab, settings, subject  # noqa: E402
+from pipeline import acquisition, behavior, lab, settings, subject  # noqa: E402
+from pipeline.alf import columns as alf  # noqa: E402
 from pipeline.database import embedded  # noqa: E402
 from pipeline.database.bulk import fetch_columns, insert_many  # noqa: E402
 

@@ -64,7 +64,7 @@ def main() -> None:
 def _measure(home: Path, n_sessions: int, n_requests: int, with_peer: bool) -> None:
     import pipeline
     from benchmarks.bridge import fill
-    from pipeline.users import Users, store_path
+    from pipeline.web.accounts import Users, store_path
 
     root = home / "root"
     connection = pipeline.connect()

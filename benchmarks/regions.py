@@ -219,14 +219,14 @@ def measure(region: str, repeats: int, explain: bool) -> None:
     import pandas as pd
     from iblatlas.regions import BrainRegions
 
-    from pipeline import find
+    from pipeline.queries import search
     from pipeline.schemas import histology
 
-    units = find.find_units().to_pandas()
-    good = find.find_units(good=True).to_pandas().assign(good=True)
+    units = search.find_units().to_pandas()
+    good = search.find_units(good=True).to_pandas().assign(good=True)
     key = ["lab", "subject", "session_date", "session_number", "probe_label", "clustering", "cluster_id"]
     units = units.merge(good[[*key, "good"]], how="left", on=key).assign(good=lambda rows: rows["good"].notna())
-    status = find.find_units(status="trained_1b").to_pandas()[["eid"]].drop_duplicates().assign(fits=True)
+    status = search.find_units(status="trained_1b").to_pandas()[["eid"]].drop_duplicates().assign(fits=True)
     units = units.merge(status, how="left", on="eid").assign(fits=lambda rows: rows["fits"].notna())
     tree = BrainRegions()
     print(f"{len(units):,} units of {units['pid'].nunique():,} insertions, {units['good'].sum():,} of them good")
@@ -243,13 +243,13 @@ def measure(region: str, repeats: int, explain: bool) -> None:
         path = Path(folder) / "units.pqt"
         units.to_parquet(path)
         cases: dict[str, tuple[Callable[[], Any], Callable[[], Any]]] = {
-            f"units in {region}": (lambda: find.find_units(region), lambda: peer(False)),
+            f"units in {region}": (lambda: search.find_units(region), lambda: peer(False)),
             f"good units in {region}, 10 or more, trained_1b": (
-                lambda: find.find_units(region, True, 10, "trained_1b"),
+                lambda: search.find_units(region, True, 10, "trained_1b"),
                 lambda: peer(True),
             ),
             f"insertions in {region}": (
-                lambda: find.find_insertions(region, min_units=1),
+                lambda: search.find_insertions(region, min_units=1),
                 lambda: peer(False)["pid"].unique(),
             ),
         }

@@ -15,11 +15,12 @@ from typing import Any, ParamSpec, TypeVar
 
 import flask
 
-from dashboard import live, secret
-from pipeline.database.threads import Database
+from dashboard import data_version
+from dashboard.server import secret
 from pipeline.errors import NeurojointError
 from pipeline.settings import Settings
-from pipeline.users import Account, Throttle, Users
+from pipeline.web.accounts import Account, Throttle, Users
+from pipeline.web.threads import Database
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -40,7 +41,7 @@ class Page:
     order : place in the menu.
     in_menu : whether the menu has it.
     parts : what the menu puts in place of the `<name>`s of its path.
-    icon : name of an icon of `dashboard.icons`.
+    icon : name of an icon of `dashboard.components.icons`.
     refresh : whether the shell makes the page again when new data arrive. False for a page that updates by itself
         (`Input("version", "data")` in a callback of its own).
     """
@@ -93,7 +94,7 @@ class Site:
     ) -> None:
         self.database, self.users, self.settings, self.public, self.key = database, users, settings, public, key
         self.throttle = Throttle()
-        self.live = live.Versions(self)
+        self.live = data_version.Versions(self)
         self._lock = threading.Lock()
         self._names: dict[str, dict[tuple[str, str], str]] = {}
         self._zones: dict[str, tuple[str, zoneinfo.ZoneInfo]] = {}

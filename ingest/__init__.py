@@ -36,13 +36,14 @@ def register(
     root : a data root (`lab/Subjects/subject/date/number`), a lab's folder, a `Subjects` folder, a folder of subjects
         (with `lab`), or any folder below a root that was registered before.
     lab : the lab, where the tree has no folder for it.
-    metadata : csv and json files (`ingest.metadata.FILES`), or folders that hold them.
+    metadata : csv and json files (`ingest.metadata.files.FILES`), or folders that hold them.
     repository : name under which the root is known; by default that of the folder.
     dry_run : write nothing, return the same summary.
     processes : how many read at once; by default the setting `processes`.
     accept_missing : mark sessions as missing even where a large share of them is gone.
     progress : called with phase (`look`, `read`), done and total.
-    steps : what happens to the report of a session between reading and writing (see `ingest.examine.Report`).
+    steps : what happens to the report of a session between reading and writing (see
+        `ingest.files.inspect_session.Report`).
 
     Raises
     ------

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from ingest import registration
-from ingest.examine import Report
-from ingest.recording_rows import SESSION
-from ingest.recordings import md5_and_sha1
-from ingest.repository import existing, repository_of
-from ingest.scan import SessionKey
-from pipeline.alf import raw_form
+from ingest.files.inspect_session import Report
+from ingest.files.recordings import md5_and_sha1
+from ingest.files.scan import SessionKey
+from ingest.rows.recordings import SESSION
+from ingest.rows.repository import existing, repository_of
+from pipeline.alf.columns import raw_form
 from pipeline.database.bulk import fetch_columns
 from pipeline.errors import NeurojointError, explain
 from pipeline.schemas import data, ephys

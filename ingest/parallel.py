@@ -35,7 +35,7 @@ def workers(processes: int) -> Iterator[Run]:
     method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
     context = multiprocessing.get_context(method)
     if method == "forkserver":
-        context.set_forkserver_preload(["ingest.scan"])
+        context.set_forkserver_preload(["ingest.files.scan"])
     pool = ProcessPoolExecutor(processes, mp_context=context, initializer=_begin)
     try:
         yield lambda function, tasks: _run_in_pool(pool, function, tasks, 3 * processes)

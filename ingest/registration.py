@@ -11,18 +11,20 @@ from typing import Any
 
 import datajoint as dj
 
-from ingest import aggregates, histology, people, scan
-from ingest import examine as examining
-from ingest import metadata as metadata_files
-from ingest.examine import Report
-from ingest.lock import repository_lock
+from ingest.files import inspect_session as examining
+from ingest.files import scan
+from ingest.files.inspect_session import Report
+from ingest.files.scan import Folder, Problem, SessionKey
+from ingest.metadata import files as metadata_files
 from ingest.parallel import Run, was_interrupted, workers
-from ingest.quarantine import Entry, Quarantine
-from ingest.repository import begin_run, existing, repository_of
-from ingest.rows import Registrar
-from ingest.scan import Folder, Problem, SessionKey
-from ingest.session_rows import SESSION
-from ingest.writing import Writer
+from ingest.rows import aggregates, trajectories
+from ingest.rows import metadata_rows as people
+from ingest.rows.lock import repository_lock
+from ingest.rows.quarantine import Entry, Quarantine
+from ingest.rows.registrar import Registrar
+from ingest.rows.repository import begin_run, existing, repository_of
+from ingest.rows.sessions import SESSION
+from ingest.rows.writing import Writer
 from pipeline.database.bulk import fetch_columns
 from pipeline.errors import NeurojointError
 from pipeline.schemas import data, lab
@@ -151,7 +153,7 @@ def register_session(
     ----------
     repository, base : name of a repository, and where it is.
     key, path : the session and its folder below `base`.
-    known : what the caller knows of its files, beyond what is registered (see `ingest.examine.Known`).
+    known : what the caller knows of its files, beyond what is registered (see `ingest.files.inspect_session.Known`).
 
     Raises
     ------
@@ -232,7 +234,7 @@ def _bring_up(
             summary.sessions_vanished = len(gone)
         with _transaction(writer):
             summary.metadata_rows += people.write_actions(writer, told, registrar.sessions)
-            summary.metadata_rows += histology.write_trajectories(writer, told, registrar.sessions)
+            summary.metadata_rows += trajectories.write_trajectories(writer, told, registrar.sessions)
             writer.flush_changes()
             _settle(quarantine, problems, told, covered)
         for name, value in vars(registrar.counts).items():

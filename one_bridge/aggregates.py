@@ -9,7 +9,7 @@ import pandas as pd
 from one import util
 from one.alf.cache import EMPTY_DATASETS_FRAME
 
-from one_bridge import frames, query, reading
+from one_bridge import frames, query, safe_io
 
 
 class Aggregates:
@@ -39,4 +39,4 @@ class Aggregates:
         (file,) = self._check_filesystem(found)
         if not file:
             raise alferr.ALFObjectNotFound("Dataset file not found on disk")
-        return file if download_only else reading.load_file_content(file)
+        return file if download_only else safe_io.load_file_content(file)

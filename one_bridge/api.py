@@ -19,11 +19,11 @@ from one.alf.spec import QC, is_session_path, is_uuid_string
 from one.api import One
 from one.converters import datasets2records, recurse
 
-from one_bridge import copies, frames, query, reading
+from one_bridge import file_locations, frames, query, safe_io
 from one_bridge.aggregates import Aggregates
+from one_bridge.deprecated import OldCalls
 from one_bridge.descriptions import Descriptions
 from one_bridge.matching import by_ids, vocabulary
-from one_bridge.old_calls import OldCalls
 from one_bridge.tables import Tables, join_database, uuids
 from pipeline.errors import NeurojointError
 from pipeline.schemas import acquisition, data
@@ -52,7 +52,7 @@ class ONE(OldCalls, Descriptions, Aggregates, Tables, One):
         join_database()
         self.tag: str | None = None
         self._mirror = None if cache_dir is None else Path(cache_dir)
-        roots = copies.local_roots()
+        roots = file_locations.local_roots()
         # In its local mode the parent would load tables from files.
         super().__init__(self._mirror or next(iter(roots.values()), None) or Path.cwd(), "remote", wildcards)
         self.mode = "local"
@@ -249,7 +249,7 @@ class ONE(OldCalls, Descriptions, Aggregates, Tables, One):
     ) -> Any:
         """As `One.load_object`; files that hold pickles raise `InvalidData`."""
         files = super().load_object(eid, obj, collection, revision, query_type, True, check_hash, **kwargs)
-        return files if download_only else reading.load_object(files, wildcards=self.wildcards, **kwargs)
+        return files if download_only else safe_io.load_object(files, wildcards=self.wildcards, **kwargs)
 
     @util.parse_id
     def load_dataset(
@@ -257,7 +257,7 @@ class ONE(OldCalls, Descriptions, Aggregates, Tables, One):
     ) -> Any:
         """As `One.load_dataset`; files that hold pickles raise `InvalidData`."""
         file = super().load_dataset(eid, dataset, collection, revision, query_type, True, check_hash)
-        return file if download_only else reading.load_file_content(file)
+        return file if download_only else safe_io.load_file_content(file)
 
     @util.parse_id
     def load_datasets(
@@ -270,7 +270,7 @@ class ONE(OldCalls, Descriptions, Aggregates, Tables, One):
         )
         if files is None or download_only:
             return files, records
-        return [reading.load_file_content(file) for file in files], records
+        return [safe_io.load_file_content(file) for file in files], records
 
     def load_dataset_from_id(self, dset_id, download_only=False, details=False, check_hash=True) -> Any:
         """As `One.load_dataset_from_id`; files that hold pickles raise `InvalidData`."""
@@ -283,7 +283,7 @@ class ONE(OldCalls, Descriptions, Aggregates, Tables, One):
         (file,) = self._check_filesystem(found, check_hash=check_hash)
         if not file:
             raise alferr.ALFObjectNotFound("Dataset not found")
-        output = file if download_only else reading.load_file_content(file)
+        output = file if download_only else safe_io.load_file_content(file)
         return (output, found.iloc[0]) if details else output
 
     @util.parse_id
@@ -314,7 +314,7 @@ class ONE(OldCalls, Descriptions, Aggregates, Tables, One):
             return tuple(file for file, _ in files)
         return Bunch(
             {
-                name: reading.load_object(
+                name: safe_io.load_object(
                     [file for file, own in files if own == name], wildcards=self.wildcards, **kwargs
                 )
                 for name in dict.fromkeys(name for _, name in files)
@@ -331,14 +331,14 @@ class ONE(OldCalls, Descriptions, Aggregates, Tables, One):
         if datasets.empty:
             return []
         ids = [str(one) for one in datasets.index.get_level_values("id")]
-        locate = copies.locate_aggregates if "relation" in datasets else copies.locate
+        locate = file_locations.locate_aggregates if "relation" in datasets else file_locations.locate
         here = locate(ids, self._mirror)
         files: list[ALFPath | None] = []
         for dataset_id, row in zip(ids, datasets.to_dict("records"), strict=True):
             copy = here.get(dataset_id)
             files.append(None if copy is None else ALFPath(copy.path))
             md5 = row["hash"] if isinstance(row["hash"], str) else ""
-            if copy and (what := copies.changed(copy, int(row["file_size"]), md5, check_hash)):
+            if copy and (what := file_locations.changed(copy, int(row["file_size"]), md5, check_hash)):
                 logger.warning("local %s mismatch on dataset: %s", what, copy.path.relative_to(copy.root).as_posix())
         if self.record_loaded:
             loaded = datasets.index.get_level_values("id")[np.fromiter(map(bool, files), bool)].to_numpy()

@@ -15,8 +15,8 @@ import datajoint as dj
 from one_bridge import query
 from one_bridge.matching import QC_LEVELS
 from pipeline.database.bulk import fetch_columns, insert_many
-from pipeline.database.delete import delete
 from pipeline.errors import NeurojointError
+from pipeline.provenance.delete import delete
 from pipeline.schemas import data
 
 

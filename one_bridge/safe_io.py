@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import one.alf.io as alfio
 
+from pipeline.alf.reasons import refuse
 from pipeline.errors import InvalidData
-from pipeline.refusals import refuse
 
 
 def load_file_content(file: str | Path | None) -> Any:

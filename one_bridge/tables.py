@@ -19,7 +19,7 @@ from one.alf.spec import is_uuid
 from one.converters import session_record2path
 
 import pipeline
-from one_bridge import copies, frames, query
+from one_bridge import file_locations, frames, query
 from one_bridge.matching import Reading, by_ids
 from pipeline.database import registry
 from pipeline.errors import NeurojointError
@@ -149,14 +149,14 @@ class Tables:
             raise ValueError(f"{given[eids.index('None')]} is not a valid eID/UUID string")
         found = query.sessions(reading=self._reading) & by_ids("eid", eids)
         rows = {row["eid"]: row for row in query.session_rows(found, projects=False).to_pylist()}
-        roots = [root for root in (self._mirror, *copies.local_roots().values()) if root is not None]
+        roots = [root for root in (self._mirror, *file_locations.local_roots().values()) if root is not None]
         return [self._session_path(rows[eid], roots) if eid in rows else None for eid in eids]
 
     def _session_path(self, row: dict[str, Any], roots: list[Path]) -> ALFPath:
         for root in roots:
             if (path := session_record2path(row, root)).is_dir():
                 return path
-        folder = copies.session_folder(acquisition.Session() & {"eid": row["eid"]}, roots)
+        folder = file_locations.session_folder(acquisition.Session() & {"eid": row["eid"]}, roots)
         return session_record2path(row, self.cache_dir) if folder is None else ALFPath(folder)
 
     def _reset_cache(self) -> None:

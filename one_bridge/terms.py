@@ -210,7 +210,7 @@ def _numbered(values: list[Any]) -> list[int]:
 
 
 def _with_channels(regions: list[int]) -> dj.expression.QueryExpression:
-    from pipeline.find import insertions_in
+    from pipeline.queries.search import insertions_in
 
     bind("histology")
     return insertions_in(regions)

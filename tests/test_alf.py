@@ -4,7 +4,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from one.alf import spec
 
-from pipeline import alf
+from pipeline.alf import columns
 
 REAL = [
     "_ibl_trials.goCue_times_bpod.csv", "channels.brainLocationIds_ccf_2017.npy", "obj.stim_on_times.npy",
@@ -18,28 +18,28 @@ REAL = [
 @example("obj.attr.a..b.npy")
 def test_a_name_is_alf_where_one_says_so(name):
     theirs = spec.is_valid(name) and not name.endswith("\n")
-    assert (alf.parse_name(name) is not None) == theirs
+    assert (columns.parse_name(name) is not None) == theirs
 
 
 def test_names_that_stall_the_pattern_of_one_alf_are_refused_at_once():
     for name in ("obj.attr" + ".a" * 110 + "-", "obj.attr" + ".a" * 110 + " ", "o.a" + "." * 200 + "-"):
-        assert alf.parse_name(name) is None
+        assert columns.parse_name(name) is None
 
 
 def test_a_uuid_in_the_name_is_taken_out_of_the_dataset():
     uuid = "2622b17c-9408-4910-99cb-abf16d9225b9"
-    name = alf.parse_name(f"_spikeglx_ephysData.raw.ap.{uuid}.cbin")
+    name = columns.parse_name(f"_spikeglx_ephysData.raw.ap.{uuid}.cbin")
     assert (name.uuid, name.extension, name.dataset) == (uuid, "ap.cbin", "_spikeglx_ephysData.raw.ap.cbin")
 
 
 def test_a_revision_is_the_last_folder_or_none():
-    assert alf.parse_folder("alf/#2024-01-01#") == ("alf", "2024-01-01")
-    assert alf.parse_folder("#r1#") == ("", "r1")
-    assert alf.parse_folder("alf/#r1#/probe00") is None
-    assert alf.parse_folder("my data") is None
+    assert columns.parse_folder("alf/#2024-01-01#") == ("alf", "2024-01-01")
+    assert columns.parse_folder("#r1#") == ("", "r1")
+    assert columns.parse_folder("alf/#r1#/probe00") is None
+    assert columns.parse_folder("my data") is None
 
 
 def test_each_column_is_found_by_the_attribute_that_fills_it():
     for alf_object in ("trials", "wheel", "licks", "leftCamera"):
-        for column in alf.columns_of(alf_object):
-            assert column in alf.columns_by_attribute(alf_object)[column.attribute]
+        for column in columns.columns_of(alf_object):
+            assert column in columns.columns_by_attribute(alf_object)[column.attribute]

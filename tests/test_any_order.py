@@ -12,9 +12,10 @@ import pytest
 
 import ingest
 from ingest.simulate import write_lab
-from pipeline import acquisition, action, staleness, worker
+from pipeline import acquisition, action, worker
 from pipeline.database import registry
 from pipeline.database.bulk import fetch_columns
+from pipeline.provenance import staleness
 from tests.conftest import empty_tables
 
 

@@ -9,7 +9,7 @@ import click
 import pytest
 import yaml
 
-from pipeline.cli import main
+from neurojoint.cli import main
 from pipeline.settings import Settings
 
 ROOT = Path(__file__).parents[1]

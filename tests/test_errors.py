@@ -10,7 +10,7 @@ import pymysql
 import pytest
 from click.testing import CliRunner
 
-from pipeline.cli import ExplainedGroup
+from neurojoint.cli import ExplainedGroup
 from pipeline.errors import DatabaseUnavailable, InvalidData, NeurojointError, explain, is_connection_error
 
 

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline import alf
+from pipeline.alf import columns as alf
 from pipeline.errors import InvalidData
-from pipeline.files import assemble, load
+from pipeline.schemas.inputs.files import assemble, load
 
 N = 12
 

@@ -143,6 +143,6 @@ def test_help_imports_nothing_heavy():
     import subprocess
     import sys
 
-    code = "import sys, pipeline.cli; print([m for m in ('pydantic', 'datajoint', 'numpy') if m in sys.modules])"
+    code = "import sys, neurojoint.cli; print([m for m in ('pydantic', 'datajoint', 'numpy') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from neurojoint.cli import main
 from one_bridge.server.auth import Gate, TooMany
-from one_bridge.server.shapes import Refused
-from pipeline import users as room
-from pipeline.cli import main
+from one_bridge.server.endpoint_model import Refused
 from pipeline.errors import NeurojointError
-from pipeline.users import ROLES, Throttle, Users
+from pipeline.web import accounts as room
+from pipeline.web.accounts import ROLES, Throttle, Users
 from tests.one_bridge.serving import PASSWORD, accounts
 
 

@@ -8,8 +8,10 @@ from typing import Any
 import dash_mantine_components as dmc
 from dash import dcc, html
 
-from dashboard import auth, links, live, theme
-from dashboard.icons import icon
+from dashboard import data_version, links
+from dashboard.components import theme
+from dashboard.components.icons import icon
+from dashboard.server import auth
 from dashboard.site import Page, Site, Viewer
 
 
@@ -24,7 +26,7 @@ def layout(site: Site, pages: Sequence[Page], templates: dict[str, Any]) -> dmc.
             dcc.Store(id="place"),
             dcc.Store(id="scheme-seen"),
             dcc.Store(id="templates", data=templates),
-            dcc.Interval(id="tick", interval=live.POLL_MS),
+            dcc.Interval(id="tick", interval=data_version.POLL_MS),
             dmc.NotificationContainer(id="notices", position="bottom-right"),
             dmc.AppShell(
                 [

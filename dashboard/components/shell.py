@@ -13,9 +13,9 @@ import dash_ag_grid as dag
 import dash_mantine_components as dmc
 from dash import dcc, html
 
-from dashboard import theme
+from dashboard.components import theme
+from dashboard.components.icons import icon
 from dashboard.figures import style
-from dashboard.icons import icon
 from dashboard.site import Component
 
 DASH = "–"

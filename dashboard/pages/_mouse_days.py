@@ -8,13 +8,14 @@ from typing import Any
 import dash_mantine_components as dmc
 from dash import html
 
-from dashboard import links, shell
+from dashboard import links
+from dashboard.components import shell
 from dashboard.figures import mouse as figures
 from dashboard.figures import style
 from dashboard.pages._mouse_history import name_of, session_link
 from dashboard.queries import mouse as queries
 from dashboard.site import Component, Site, Viewer
-from pipeline.husbandry import local_dates
+from pipeline.schemas.inputs.water_history import local_dates
 
 COMPARED = 3
 """How many of the last sessions are compared to begin with."""

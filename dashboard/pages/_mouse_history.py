@@ -9,7 +9,8 @@ from typing import Any
 import dash_mantine_components as dmc
 from dash import html
 
-from dashboard import links, shell
+from dashboard import links
+from dashboard.components import shell
 from dashboard.figures import style
 from dashboard.queries import mouse as queries
 from dashboard.site import Component, Site, Viewer

@@ -6,11 +6,12 @@ from typing import Any
 
 from dash import html
 
-from dashboard import links, shell
+from dashboard import links
+from dashboard.components import shell
 from dashboard.queries.session import Session
 from dashboard.site import Component, Viewer
-from pipeline import alf
-from pipeline.refusals import REASONS
+from pipeline.alf import columns as alf
+from pipeline.alf.reasons import REASONS
 
 _QC = {"PASS": "green", "WARNING": "yellow", "FAIL": "orange", "CRITICAL": "red"}
 _LOOKS = {name: {"text": name.lower(), "colour": colour} for name, colour in _QC.items()}

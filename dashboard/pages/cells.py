@@ -9,7 +9,8 @@ import dash
 import numpy as np
 from dash import Input, Output, State, html
 
-from dashboard import links, shell
+from dashboard import links
+from dashboard.components import shell
 from dashboard.figures import cells as figures
 from dashboard.figures import insertion as along
 from dashboard.figures import metrics, responses, track

@@ -14,11 +14,12 @@ import dash
 import dash_mantine_components as dmc
 from dash import Input, Output, html
 
-from dashboard import choices, links, shell
-from dashboard.kept import Kept
+from dashboard import links
+from dashboard.components import choices, shell
 from dashboard.queries import daily as queries
 from dashboard.queries import progress
 from dashboard.site import Component, NotFound, Page, Site, Viewer
+from pipeline.web.versioned_cache import Kept
 
 PAGE = Page("daily", "Daily", order=20, in_menu=True, icon="calendar", refresh=False)
 

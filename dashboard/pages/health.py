@@ -12,12 +12,13 @@ import dash
 import dash_mantine_components as dmc
 from dash import ALL, Input, Output, State, dcc, html
 
-from dashboard import links, shell
+from dashboard import links
+from dashboard.components import shell
 from dashboard.queries import health
 from dashboard.site import Component, Page, Site, Viewer
+from pipeline.alf.reasons import REASONS
 from pipeline.errors import NeurojointError
-from pipeline.refusals import REASONS
-from pipeline.status import Problem, TableStatus, WorkerStatus
+from pipeline.worker.status import Problem, TableStatus, WorkerStatus
 
 PAGE = Page("health", "Health", order=60, in_menu=True, icon="pulse", refresh=False)
 

@@ -9,12 +9,13 @@ import dash
 import numpy as np
 from dash import Input, Output, State, html
 
-from dashboard import links, shell
+from dashboard import links
+from dashboard.components import shell
 from dashboard.figures import insertion as figures
 from dashboard.figures import metrics, track
-from dashboard.kept import Kept
 from dashboard.queries import insertion as queries
 from dashboard.site import Component, NotFound, Page, Site, Viewer
+from pipeline.web.versioned_cache import Kept
 
 PAGE = Page("insertion", "Insertion", order=200)
 

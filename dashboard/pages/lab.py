@@ -11,14 +11,15 @@ import dash_mantine_components as dmc
 import numpy as np
 from dash import Input, Output, html
 
-from dashboard import choices, links, shell
+from dashboard import links
+from dashboard.components import choices, shell
+from dashboard.components.icons import icon
 from dashboard.figures import lab as figures
 from dashboard.figures import style
-from dashboard.icons import icon
-from dashboard.kept import Kept
 from dashboard.queries import lab as queries
 from dashboard.site import Component, Page, Site, Viewer
 from pipeline.analysis.survival import kaplan_meier, log_rank
+from pipeline.web.versioned_cache import Kept
 
 PAGE = Page("lab", "Groups", order=30, in_menu=True, icon="group", refresh=False)
 

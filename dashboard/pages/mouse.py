@@ -9,12 +9,14 @@ from typing import Any
 import dash
 from dash import ClientsideFunction, Input, Output, State, dcc, html
 
-from dashboard import kept, links, shell
-from dashboard.icons import icon
+from dashboard import links
+from dashboard.components import shell
+from dashboard.components.icons import icon
 from dashboard.pages._mouse_days import comparison, curves, days, links_to, sessions_to_choose
 from dashboard.pages._mouse_history import history, protocol, session_link
 from dashboard.queries import mouse as queries
 from dashboard.site import Component, NotFound, Page, Site, Viewer
+from pipeline.web import versioned_cache
 
 PAGE = Page("mouse", "Mouse", refresh=False)
 
@@ -124,7 +126,7 @@ def register(app: dash.Dash, site: Site) -> None:
     )
 
 
-_mice = kept.Kept(128)
+_mice = versioned_cache.Kept(128)
 
 
 def _found(site: Site, key: Mapping[str, Any], rules: str) -> tuple[str, queries.Mouse]:

@@ -14,12 +14,13 @@ import dash_mantine_components as dmc
 import flask
 from dash import ClientsideFunction, Input, Output, State, dcc, html
 
-from dashboard import links, rowmodel, shell
+from dashboard import links
+from dashboard.components import grid_model, shell
+from dashboard.components.icons import icon
 from dashboard.figures import style
-from dashboard.icons import icon
-from dashboard.kept import Kept
 from dashboard.queries import overview as queries
 from dashboard.site import Component, Page, Site, Viewer
+from pipeline.web.versioned_cache import Kept
 
 PAGE = Page("overview", "Overview", order=10, in_menu=True, icon="table", refresh=False)
 
@@ -79,7 +80,7 @@ def register(app: dash.Dash, site: Site) -> None:
         if not request:
             return dash.no_update, dash.no_update
         rows = _rows(site, site.viewer, (chosen or {}).get("rules", ""))
-        found = rowmodel.chosen(_filtered(rows, chosen or {}), request.get("filterModel"), request.get("sortModel"))
+        found = grid_model.chosen(_filtered(rows, chosen or {}), request.get("filterModel"), request.get("sortModel"))
         start, end = int(request.get("startRow") or 0), int(request.get("endRow") or 100)
         part = [_shown(row) for row in found[start:end]]
         return {"rowData": part, "rowCount": len(found)}, _count(found, rows)
@@ -288,7 +289,7 @@ def _csv(site: Site) -> flask.Response:
     """The filtered rows as a table."""
     query = flask.request.args.to_dict()
     rows = _filtered(_rows(site, site.viewer, query.get("rules", "")), query)
-    rows = rowmodel.chosen(rows, _models(query), _order(query))
+    rows = grid_model.chosen(rows, _models(query), _order(query))
     names = [one["field"] for one in _columns(site.viewer) if one["field"] not in ("spark", "performance")]
     names += ["performance_easy", "birth_date", "alive", "next_status"]
     out = io.StringIO()

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from dash import html
 
-from dashboard import links, shell
+from dashboard import links
+from dashboard.components import shell
 from dashboard.figures import region as figures
 from dashboard.queries import region as queries
 from dashboard.site import Component, NotFound, Page, Site, Viewer

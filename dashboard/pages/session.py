@@ -11,15 +11,18 @@ import dash_mantine_components as dmc
 import numpy as np
 from dash import ClientsideFunction, Input, Output, State, dcc, html
 
-from dashboard import downloads, kept, links, shell
+from dashboard import links
+from dashboard.components import shell
+from dashboard.components.icons import icon
 from dashboard.figures import build, style
 from dashboard.figures import session as figures
-from dashboard.icons import icon
 from dashboard.pages import _session_files as session_files
 from dashboard.queries import session as queries
+from dashboard.server import downloads
 from dashboard.site import Component, NotFound, Page, Site, Viewer
 from pipeline.analysis import psychometrics, reaction_times
 from pipeline.errors import NeurojointError
+from pipeline.web import versioned_cache
 
 PAGE = Page("session", "Session", refresh=False)
 
@@ -134,7 +137,7 @@ def chosen_trials(text: str, n_trials: int) -> list[int]:
     return sorted(found)
 
 
-_wheels = kept.Kept(6)
+_wheels = versioned_cache.Kept(6)
 
 
 def _wheel(site: Site, key: Mapping[str, Any], text: str) -> tuple[Any, Component]:

@@ -12,14 +12,15 @@ from typing import Any
 
 import numpy as np
 
-from dashboard.kept import Kept
 from dashboard.queries import insertion as insertions
 from pipeline.analysis import peths, responses
 from pipeline.database.bulk import fetch_columns
+from pipeline.electrophysiology import clusterings
+from pipeline.electrophysiology import peths as peth_store
+from pipeline.electrophysiology import spikes as store
 from pipeline.errors import NeurojointError
 from pipeline.schemas import behavior, ephys, ephys_analysis
-from pipeline.units import clusterings, peth_store
-from pipeline.units import spikes as store
+from pipeline.web.versioned_cache import Kept
 
 SPLITS = ("side", "choice", "feedback", "block")
 NEAREST_CHANNELS = 14  # of a waveform that are shown

@@ -17,7 +17,7 @@ from dashboard.queries import progress
 from dashboard.queries.progress import Session
 from pipeline.database.bulk import fetch_columns
 from pipeline.schemas import acquisition, action, behavior_analysis, data, lab, subject
-from pipeline.worker import liveness
+from pipeline.worker import heartbeat
 
 ACTIVE_DAYS = 14
 """A mouse without a session, a weighing or restriction for so many days is left out."""
@@ -288,7 +288,7 @@ def _registered() -> datetime.datetime | None:
 
 
 def _workers() -> int:
-    return sum(row["alive"] for row in liveness.workers(subject.Subject().connection))
+    return sum(row["alive"] for row in heartbeat.workers(subject.Subject().connection))
 
 
 def _newest(days: Mapping[str, datetime.date]) -> dict[str, datetime.date]:

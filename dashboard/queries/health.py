@@ -16,11 +16,13 @@ from typing import Any
 
 import pyarrow as pa
 
-from pipeline import staleness, status, worker
+from pipeline import worker
 from pipeline.database import registry
 from pipeline.database.bulk import fetch_columns, insert_many
+from pipeline.provenance import staleness
 from pipeline.schemas import data
 from pipeline.settings import Settings
+from pipeline.worker import status
 
 logger = logging.getLogger(__name__)
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from pipeline import find
 from pipeline.database.bulk import fetch_columns, to_numpy
+from pipeline.electrophysiology import clusterings
+from pipeline.queries import search
 from pipeline.schemas import behavior, ephys, ephys_analysis, histology
-from pipeline.units import clusterings
 
 PLACE = ("lab", "subject", "session_date", "session_number", "probe_label")
 
@@ -71,7 +71,9 @@ class Pictures:
     missing: list[str] = field(default_factory=list)
 
 
-def insertion(key: Mapping[str, Any], clustering: str = "", criteria: str = find.DEFAULT_CRITERIA) -> Insertion | None:
+def insertion(
+    key: Mapping[str, Any], clustering: str = "", criteria: str = search.DEFAULT_CRITERIA
+) -> Insertion | None:
     """An insertion with the units of one clustering; None where there is no such insertion.
 
     Parameters

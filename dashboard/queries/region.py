@@ -9,9 +9,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline import atlas, find
+from pipeline import atlas
 from pipeline.database.bulk import fetch_columns
 from pipeline.errors import NeurojointError
+from pipeline.queries import search
 from pipeline.schemas import ephys, ephys_analysis, histology
 
 ROOT = "root"
@@ -46,7 +47,7 @@ class Region:
     n_selected: int = 0
 
 
-def region(acronym: str, criteria: str = find.DEFAULT_CRITERIA) -> Region | None:
+def region(acronym: str, criteria: str = search.DEFAULT_CRITERIA) -> Region | None:
     """A structure by its acronym (upper and lower case differ); None where the atlas has none.
 
     Parameters
@@ -63,12 +64,12 @@ def region(acronym: str, criteria: str = find.DEFAULT_CRITERIA) -> Region | None
     at = {int(one): number for number, one in enumerate(ids)}
     above = _above(regions, at, place)
     made.path = [(regions.acronyms[one], regions.names[one]) for one in above[:-1]]
-    units = find.find_units(acronym if acronym != ROOT else None)
+    units = search.find_units(acronym if acronym != ROOT else None)
     units = units.filter(pc.is_valid(units["region_id"]))
     selected = _selected(units, criteria)
     made.n_units, made.n_selected = units.num_rows, int(selected.sum())
     made.tree = _tree(regions, at, units, selected, int(ids[place]))
-    reached = find.find_insertions(acronym if acronym != ROOT else None)
+    reached = search.find_insertions(acronym if acronym != ROOT else None)
     made.insertions = _insertions(reached, units, selected)
     order = np.argsort(~selected, kind="stable")[:UNITS_SHOWN]
     made.units = _with_metrics(units.append_column("selected", pa.array(selected)).take(pa.array(order)))

@@ -14,11 +14,11 @@ import numpy as np
 import pyarrow as pa
 
 from dashboard.queries import versions
-from pipeline import files
 from pipeline.analysis import encoder
 from pipeline.database import registry
 from pipeline.database.bulk import fetch_columns
 from pipeline.schemas import acquisition, action, behavior, behavior_analysis, data, ephys, lab
+from pipeline.schemas.inputs import files
 
 Row = dict[str, Any]
 KEY = ("lab", "subject", "session_date", "session_number")

@@ -14,7 +14,9 @@ import dash
 import flask
 from dash import ClientsideFunction, Input, Output, State
 
-from dashboard import answers, auth, frame, links, shell, theme
+from dashboard import links
+from dashboard.components import app_shell, shell, theme
+from dashboard.server import auth, response_headers
 from dashboard.site import NotFound, Page, Site
 from pipeline.errors import NeurojointError, explain, is_connection_error
 
@@ -26,7 +28,7 @@ def create_app(site: Site) -> dash.Dash:
     pages = find_pages()
     app = dash.Dash(
         "dashboard",
-        assets_folder=str(Path(__file__).parent / "assets"),
+        assets_folder=str(Path(__file__).parents[1] / "assets"),
         assets_ignore="sign-in.*",
         url_base_pathname=f"{links.BASE}/",
         suppress_callback_exceptions=True,
@@ -45,7 +47,7 @@ def create_app(site: Site) -> dash.Dash:
 
     def layout() -> Any:
         """The frame; nothing for a request of which nobody is the viewer (Dash asks once, at the first request)."""
-        return frame.layout(site, [page.PAGE for page in pages.values()], templates) if flask.g.viewer else []
+        return app_shell.layout(site, [page.PAGE for page in pages.values()], templates) if flask.g.viewer else []
 
     app.layout = layout
     _route(app, site, pages)
@@ -55,7 +57,7 @@ def create_app(site: Site) -> dash.Dash:
             module.register(app, site)
     server.add_url_rule(f"{links.BASE}/_version", "version", lambda: _version(site))
     server.add_url_rule("/", "root", lambda: flask.redirect(links.overview()))
-    answers.finish(app)
+    response_headers.finish(app)
     return app
 
 

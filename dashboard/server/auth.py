@@ -1,7 +1,7 @@
 """Sign-in: a form, a cookie that holds an opaque token, and who may see what. Every request passes here first.
 
-Accounts, passwords and tokens are those of `pipeline.users`, so what signs in at the bridge signs in here. The cookie
-cannot be read by scripts and is not sent with requests that other sites cause (SameSite); a request that changes
+Accounts, passwords and tokens are those of `pipeline.web.accounts`, so what signs in at the bridge signs in here. The
+cookie cannot be read by scripts and is not sent with requests that other sites cause (SameSite); a request that changes
 something must also say that it comes from this site.
 """
 
@@ -18,7 +18,7 @@ import flask
 
 from dashboard import links
 from dashboard.site import PUBLIC, Site, Viewer
-from pipeline.users import Account
+from pipeline.web.accounts import Account
 
 logger = logging.getLogger(__name__)
 

@@ -12,12 +12,12 @@ from a2wsgi import WSGIMiddleware
 
 import pipeline
 from dashboard import links
-from dashboard.app import create_app
+from dashboard.server.app import create_app
 from dashboard.site import Site
-from pipeline.database.threads import Database
 from pipeline.errors import NeurojointError
 from pipeline.settings import settings
-from pipeline.users import Throttle, Users, store_path
+from pipeline.web.accounts import Throttle, Users, store_path
+from pipeline.web.threads import Database
 
 LOCAL = ("127.0.0.1", "::1", "localhost")
 THREADS = 8  # requests that one process answers at once
@@ -40,7 +40,7 @@ def serve(host: str = "127.0.0.1", port: int = 8050, public: bool = False, key: 
         uvicorn.run(application(public, key), **options)
         return
     os.environ[_KEY], os.environ[_PUBLIC] = key, "1" if public else ""
-    uvicorn.run("dashboard.serve:_application_of_a_worker", factory=True, workers=processes, **options)
+    uvicorn.run("dashboard.server.serve:_application_of_a_worker", factory=True, workers=processes, **options)
 
 
 def application(

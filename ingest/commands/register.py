@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import click
 
 from ingest.registration import Progress, Summary
-from pipeline.refusals import REASONS
+from pipeline.alf.reasons import REASONS
 
 _LABELS = {"look": "looking at subjects", "read": "reading files"}
 _SECONDS_PER_LINE = 10.0

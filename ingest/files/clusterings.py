@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ingest.scan import Problem, printable
-from pipeline.alf_reader import load
+from ingest.files.scan import Problem, printable
+from pipeline.alf.reader import load
+from pipeline.electrophysiology import sorting as alf_sorting
 from pipeline.errors import InvalidData
-from pipeline.units import alf_sorting
 
 if TYPE_CHECKING:
-    from ingest.examine import Found, Report
+    from ingest.files.inspect_session import Found, Report
 
 _FORMATS = ("npy", "pqt", "csv", "tsv", "htsv")
 """Formats that are read; of several files of one attribute the first of these counts."""
@@ -52,7 +52,8 @@ class Probe:
 
 
 def examine(root: Path, report: Report) -> None:
-    """Fill `report.clusterings` and `report.probes`; report what breaks the rules of `pipeline.units.alf_sorting`.
+    """Fill `report.clusterings` and `report.probes`; report what breaks the rules of
+    `pipeline.electrophysiology.sorting`.
 
     The default objects in `report.objects` lose the columns that are refused here.
     """
@@ -163,7 +164,7 @@ def _fingerprint(files: dict[str, tuple[str, str]], refused: dict[str, str]) -> 
 
 def _refuse_in_objects(report: Report, refused: set[Problem]) -> None:
     """Take what is refused from the default objects, too, so that nobody reads it as a plain ALF object."""
-    from ingest.examine import default_versions, without_revision
+    from ingest.files.inspect_session import default_versions, without_revision
 
     paths = {problem.path: problem for problem in refused}
     default = default_versions([(without_revision(f.rel_path, f.revision), f.revision) for f in report.files])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import uuid
 
-from pipeline.alf import raw_form
+from pipeline.alf.columns import raw_form
 
 NAMESPACE = uuid.UUID("6d1f7a0e-3c58-3d0b-9b55-0f4e7d4c3f5a")
 """Of all derived identifiers: two databases that register the same tree agree on them."""

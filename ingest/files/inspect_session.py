@@ -12,15 +12,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ingest import clusterings, identity, recordings
-from ingest import facts as session_facts
-from ingest.facts import Facts
-from ingest.scan import LONGEST, File, Folder, Problem, SessionKey, list_files, printable, summary
-from pipeline import alf
-from pipeline.alf_object import ARRAY_FORMATS, Assembled, Content, assemble
-from pipeline.alf_reader import HEADER, load, npy_header
+from ingest.files import clusterings, identity, recordings
+from ingest.files import session_metadata as session_facts
+from ingest.files.scan import LONGEST, File, Folder, Problem, SessionKey, list_files, printable, summary
+from ingest.files.session_metadata import Facts
+from pipeline.alf import columns as alf
+from pipeline.alf.objects import ARRAY_FORMATS, Assembled, Content, assemble
+from pipeline.alf.reader import HEADER, load, npy_header
+from pipeline.alf.reasons import refuse
 from pipeline.errors import InvalidData
-from pipeline.refusals import refuse
 
 IN_MEMORY = 8 << 20  # byte; larger files are streamed
 JSON_CHECKED = 1 << 20  # byte; larger JSON is not parsed

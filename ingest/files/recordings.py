@@ -10,18 +10,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ingest import channel_maps
-from ingest.channel_maps import ChannelMap
-from ingest.scan import File, Problem, printable
-from pipeline.alf import raw_form
+from ingest.files import channel_maps
+from ingest.files.channel_maps import ChannelMap
+from ingest.files.scan import File, Problem, printable
+from pipeline.alf.columns import raw_form
+from pipeline.alf.reasons import refuse
 from pipeline.errors import InvalidData
-from pipeline.refusals import refuse
 
 if TYPE_CHECKING:
     from cbin.format import Header
     from cbin.spikeglx import Meta
 
-    from ingest.examine import Found, Known, Report
+    from ingest.files.inspect_session import Found, Known, Report
 
 SAMPLE_BYTES = 2
 """SpikeGLX writes int16."""

@@ -31,7 +31,7 @@ IGNORED_FOLDERS = (".*", "_devices", "spike_sorters", "__pycache__", "snapshot",
 """Names of folders in which nothing is looked for: hidden ones, stubs of devices, the sorters' own output, pictures."""
 
 AGGREGATES = "aggregates"
-"""The folder of a data root that holds files over many sessions (`ingest.aggregates`), and no lab."""
+"""The folder of a data root that holds files over many sessions (`ingest.rows.aggregates`), and no lab."""
 
 RULES = 2
 """Goes into signatures: a change of what is refused raises it, and every session is examined again."""
@@ -43,7 +43,7 @@ _DATE, _NUMBER = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII), re.compile(r"\d{1,3
 
 
 class Problem(NamedTuple):
-    """What is refused: `path` below the root, a reason of `pipeline.refusals`, what was found, in which column."""
+    """What is refused: `path` below the root, a reason of `pipeline.alf.reasons`, what was found, in which column."""
 
     path: str
     reason: str
@@ -209,9 +209,9 @@ def ignored_file(name: str) -> bool:
     """
     if not any(fnmatch.fnmatchcase(name, pattern) for pattern in IGNORED_FILES):
         return False
-    from pipeline import alf
+    from pipeline.alf import columns
 
-    return name.endswith(NEVER_DATA) or alf.parse_name(name) is None
+    return name.endswith(NEVER_DATA) or columns.parse_name(name) is None
 
 
 @lru_cache(maxsize=1 << 12)

@@ -1,6 +1,7 @@
 """What a session folder says of itself: `_ibl_experiment.description.yaml` and `_iblrig_taskSettings.raw.json`.
 
-Where both say something, the description counts; what a metadata file says goes before both (see `ingest.metadata`).
+Where both say something, the description counts; what a metadata file says takes precedence over both (see
+`ingest.metadata.files`).
 """
 
 from __future__ import annotations
@@ -10,8 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ingest import values
-from ingest.scan import Problem, SessionKey
+from ingest.files.scan import Problem, SessionKey
+from ingest.metadata import values
 
 DESCRIPTION = "_ibl_experiment.description.yaml"
 SETTINGS = "_iblrig_taskSettings.raw.json"

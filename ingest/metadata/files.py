@@ -18,9 +18,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ingest import values
-from ingest.facts import HEAVIEST, MOST_WATER, Facts
-from ingest.scan import Problem, SessionKey, printable
+from ingest.files.scan import Problem, SessionKey, printable
+from ingest.files.session_metadata import HEAVIEST, MOST_WATER, Facts
+from ingest.metadata import values
 from pipeline.errors import NeurojointError
 
 LARGEST = 1 << 30  # byte
@@ -55,7 +55,7 @@ def _number(low: float, high: float) -> Callable[[Any], float]:
 
 
 def _uuid(value: Any) -> str:
-    from ingest import identity
+    from ingest.files import identity
 
     return identity.given(value)
 

@@ -8,11 +8,11 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-from ingest import scan
-from ingest.identity import NAMESPACE
-from ingest.scan import AGGREGATES, Problem
-from ingest.writing import Writer
-from pipeline import alf
+from ingest.files import scan
+from ingest.files.identity import NAMESPACE
+from ingest.files.scan import AGGREGATES, Problem
+from ingest.rows.writing import Writer
+from pipeline.alf import columns
 from pipeline.database.bulk import fetch_columns
 from pipeline.schemas import data
 
@@ -78,7 +78,7 @@ def _wrong(path: str) -> str:
     'it lies in no folder aggregates/relation/identifier'
     """
     *folders, name = path.split("/")
-    parsed = alf.parse_name(name)
+    parsed = columns.parse_name(name)
     if parsed is None or parsed.uuid:
         return "it is not named object.attribute.extension"
     if any(not re.fullmatch(r"#[\w.-]+#" if one[0] == "#" else r"[\w.-]+", one) for one in folders):

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from ingest import insertion_rows
-from ingest.clusterings import Clustering
-from ingest.insertion_rows import Insertion
-from ingest.scan import SessionKey
-from ingest.session_rows import SESSION, fetch_for, session_key
-from ingest.writing import Writer
+from ingest.files.clusterings import Clustering
+from ingest.files.scan import SessionKey
+from ingest.rows import insertions as insertion_rows
+from ingest.rows.insertions import Insertion
+from ingest.rows.sessions import SESSION, fetch_for, session_key
+from ingest.rows.writing import Writer
+from pipeline.electrophysiology import clusterings
 from pipeline.schemas import ephys
-from pipeline.units import clusterings
 
 if TYPE_CHECKING:
-    from ingest.examine import Report
+    from ingest.files.inspect_session import Report
 
 KEY = (*SESSION, "probe_label", "clustering")
 COLUMNS = (

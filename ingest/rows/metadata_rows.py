@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from ingest import identity
-from ingest.metadata import Metadata, without_eid
-from ingest.scan import SessionKey
-from ingest.session_rows import SESSION, SessionRows
-from ingest.writing import Writer
+from ingest.files import identity
+from ingest.files.scan import SessionKey
+from ingest.metadata.files import Metadata, without_eid
+from ingest.rows.sessions import SESSION, SessionRows
+from ingest.rows.writing import Writer
 from pipeline.database.bulk import fetch_columns
 from pipeline.schemas import acquisition, action, lab, subject
 

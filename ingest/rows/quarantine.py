@@ -6,10 +6,10 @@ import hashlib
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from ingest.scan import Problem, SessionKey, printable
-from ingest.writing import Writer
+from ingest.files.scan import Problem, SessionKey, printable
+from ingest.rows.writing import Writer
+from pipeline.alf.reasons import REASONS
 from pipeline.database.bulk import fetch_columns
-from pipeline.refusals import REASONS
 
 __all__ = ["REASONS", "Entry", "Quarantine"]
 

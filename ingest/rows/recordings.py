@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from ingest import insertion_rows
-from ingest.insertion_rows import Insertion
-from ingest.recordings import Recording
-from ingest.scan import SessionKey
-from ingest.writing import Writer
+from ingest.files.recordings import Recording
+from ingest.files.scan import SessionKey
+from ingest.rows import insertions as insertion_rows
+from ingest.rows.insertions import Insertion
+from ingest.rows.writing import Writer
 from pipeline.database.bulk import fetch_columns
 from pipeline.schemas import ephys
 

@@ -8,15 +8,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ingest import clustering_rows, identity, recording_rows
-from ingest.examine import Found, Report, default_versions, without_revision
-from ingest.quarantine import Quarantine
-from ingest.recording_rows import Registered
-from ingest.recordings import Recording
-from ingest.scan import SessionKey
-from ingest.session_rows import SESSION, SessionRows, fetch_for, keys_of, session_key
-from ingest.writing import Writer
-from pipeline.alf import raw_form
+from ingest.files import identity
+from ingest.files.inspect_session import Found, Report, default_versions, without_revision
+from ingest.files.recordings import Recording
+from ingest.files.scan import SessionKey
+from ingest.rows import clusterings
+from ingest.rows import recordings as recording_rows
+from ingest.rows.quarantine import Quarantine
+from ingest.rows.recordings import Registered
+from ingest.rows.sessions import SESSION, SessionRows, fetch_for, keys_of, session_key
+from ingest.rows.writing import Writer
+from pipeline.alf.columns import raw_form
 from pipeline.database.bulk import fetch_columns
 from pipeline.schemas import data, lab, subject
 
@@ -61,7 +63,7 @@ class Registrar:
 
     def lose(self, sessions: Sequence[SessionKey]) -> None:
         """Mark all copies in folders that are gone as missing, in one transaction."""
-        from ingest.scan import Folder
+        from ingest.files.scan import Folder
 
         self.register([Report(Folder(key, identity.session_path(*key), "0" * 32, 0, 0, 0)) for key in sessions])
 
@@ -99,7 +101,7 @@ class Registrar:
         self._files(reports, datasets)
         self._objects(reports)
         elsewhere = {key: {r["rel_path"] for r in there.values() if r["elsewhere"]} for key, there in datasets.items()}
-        clustering_rows.write(self._writer, reports, elsewhere)
+        clusterings.write(self._writer, reports, elsewhere)
         self._quarantine.sessions_update((report.folder.key, report.problems) for report in reports)
         now = self._writer.now
         scans = [

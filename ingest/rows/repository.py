@@ -8,7 +8,7 @@ from pathlib import Path
 
 import datajoint as dj
 
-from ingest.writing import Writer
+from ingest.rows.writing import Writer
 from pipeline.database.bulk import fetch_columns
 from pipeline.errors import NeurojointError
 from pipeline.schemas import data

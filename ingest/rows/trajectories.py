@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import Any
 
-from ingest import identity
-from ingest.metadata import Metadata
-from ingest.session_rows import SessionRows, fetch_for, session_key
-from ingest.writing import Writer
+from ingest.files import identity
+from ingest.metadata.files import Metadata
+from ingest.rows.sessions import SessionRows, fetch_for, session_key
+from ingest.rows.writing import Writer
 from pipeline.database.bulk import fetch_columns
 from pipeline.schemas import ephys, histology
 

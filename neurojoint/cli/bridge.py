@@ -7,7 +7,7 @@ from types import ModuleType
 
 import click
 
-from pipeline.cli.group import main
+from neurojoint.cli.group import main
 
 
 @main.command()
@@ -24,7 +24,7 @@ def serve(host: str, port: int, public_read: bool, root: Path | None, dashboard:
     options = {}
     click.echo(f"http://{host}:{port} (stop with Ctrl-C)")
     if dashboard or public_dashboard:
-        from dashboard.serve import address, onto
+        from dashboard.server.serve import address, onto
 
         options["beside"] = lambda api: onto(
             api, api.state.bridge.database, api.state.bridge.gate.throttle, public_dashboard
@@ -257,8 +257,8 @@ def qc(outcome: str, **which: str | None) -> None:
 
 def _curation() -> ModuleType:
     """The room of tags, QC, revisions and repositories, with the database joined."""
-    from one_bridge import curation
+    from one_bridge import dataset_admin
     from one_bridge.tables import join_database
 
     join_database()
-    return curation
+    return dataset_admin

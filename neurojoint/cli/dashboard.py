@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from pipeline.cli.group import main
+from neurojoint.cli.group import main
 
 
 @main.command()
@@ -18,7 +18,7 @@ def dashboard(host: str, port: int, public: bool, processes: int) -> None:
     Who may look: the accounts of `neurojoint user`. While there are none, the address that is printed holds a key that
     signs in; then only this computer can reach the site.
     """
-    from dashboard import serve as room
+    from dashboard.server import serve as room
 
     key = room.new_key(public)
     room.check(host, key)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from pipeline.cli.group import main
+from neurojoint.cli.group import main
 
 
 @main.command()
@@ -40,7 +40,7 @@ def demo(mice: int, sessions: int, processes: int | None, root: Path | None, das
     say(describe(summary))
     room.show(console, root)
     if dashboard:
-        from pipeline.cli.dashboard import dashboard as command
+        from neurojoint.cli.dashboard import dashboard as command
 
         click.echo()
         click.get_current_context().invoke(command)
@@ -75,7 +75,8 @@ def ingest(root: Path, compress: bool, remove_raw: bool, **options: object) -> N
     At the end the raw recordings (*.ap.bin, *.lf.bin, *.nidq.bin) are compressed; all else is registered by then.
     """
     import pipeline
-    from ingest import command, register
+    from ingest import register
+    from ingest.commands import register as command
 
     pipeline.connect()
     with command.shown_progress() as progress:
@@ -145,7 +146,8 @@ def simulate(root: Path, mice: int, sessions: int, **options: object) -> None:
 
 def _compress(root: Path, remove_raw: bool, quiet: bool = False, **options: object) -> bool:
     """Compress, say what was done (`quiet`: not that there was nothing to do); whether something failed."""
-    from ingest import compress, compression_command
+    from ingest import compress
+    from ingest.commands import compress as compression_command
 
     with compression_command.shown_progress() as progress:
         summary = compress(root, remove_raw=remove_raw, progress=progress, **options)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from pipeline.cli.group import main
+from neurojoint.cli.group import main
 
 
 @main.group()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from pipeline.cli.group import main
+from neurojoint.cli.group import main
 
 
 @main.command()
@@ -14,7 +14,7 @@ from pipeline.cli.group import main
 def clusterings(pid: str | None, chosen: str | None, by_rules: bool) -> None:
     """List the clusterings of all insertions, or of insertion PID, and choose which one is the default."""
     import pipeline
-    from pipeline.units import clusterings as room
+    from pipeline.electrophysiology import clusterings as room
 
     if (chosen or by_rules) and (pid is None or (chosen and by_rules)):
         raise click.UsageError("name the PID, and either --default NAME or --by-rules")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipeline.cli.group import main
+from neurojoint.cli.group import main
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -51,7 +51,7 @@ def units(form: str | None, **asked: Any) -> None:
     Example: neurojoint find units --region TH --good --min 10 --status trained_1b
     """
     import pipeline
-    from pipeline import find as room
+    from pipeline.queries import search as room
 
     pipeline.connect(create=False)
     asked = {name: value for name, value in asked.items() if value is not None}
@@ -71,7 +71,7 @@ def insertions(form: str | None, **asked: Any) -> None:
     Example: neurojoint find insertions --region TH --min 10
     """
     import pipeline
-    from pipeline import find as room
+    from pipeline.queries import search as room
 
     pipeline.connect(create=False)
     asked = {name: value for name, value in asked.items() if value is not None}
@@ -134,7 +134,7 @@ def _many(count: int, noun: str) -> str:
 
 def _warn(asked: dict[str, Any]) -> None:
     """Say where units are missing because something was not computed yet."""
-    from pipeline import find as room
+    from pipeline.queries import search as room
 
     criteria = asked.get("criteria")
     if (asked.get("good") or criteria) and (waiting := room.unjudged(criteria)):

@@ -6,7 +6,7 @@ import contextlib
 
 import click
 
-from pipeline.cli.group import main
+from neurojoint.cli.group import main
 
 
 @main.command()
@@ -55,7 +55,7 @@ def retry(table: str | None, like: str | None) -> None:
 def refresh(dry_run: bool, yes: bool) -> None:
     """Delete rows that were made from files that have changed since; the workers compute them again."""
     import pipeline
-    from pipeline import staleness
+    from pipeline.provenance import staleness
 
     pipeline.connect()
     stale = staleness.find()
@@ -88,9 +88,9 @@ def status(watch: bool, lab: str | None, as_json: bool) -> None:
     from rich.live import Live
 
     import pipeline
-    from pipeline.status import collect
-    from pipeline.status import watch as again
     from pipeline.worker.display import show
+    from pipeline.worker.status import collect
+    from pipeline.worker.status import watch as again
 
     pipeline.connect(create=False)
     if as_json:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from pipeline.cli.group import main
+from neurojoint.cli.group import main
 
 
 @main.command("sort")
@@ -24,7 +24,7 @@ def sort(root: Path, sorter: str, parameters: Path | None, probe: str | None, ag
     The results become ALF files in alf/PROBE/SORTER and are registered. What is sorted already is passed over.
     """
     import pipeline
-    from ingest import sorting
+    from ingest.programs import sorting
     from pipeline.errors import NeurojointError
 
     chosen = {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pipeline import errors
-from pipeline.users import Users, store_path
+from pipeline.web.accounts import Users, store_path
 
 
 def store() -> Users:

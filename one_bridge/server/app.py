@@ -13,16 +13,17 @@ from fastapi import FastAPI, Request
 from fastapi.responses import FileResponse, JSONResponse, RedirectResponse, Response
 from starlette.concurrency import run_in_threadpool
 
-from one_bridge.server import faults, files, filters, schema, water, wire
-from one_bridge.server.answers import Answers
+from one_bridge.server import exception_handlers, files, http, schema, water
 from one_bridge.server.auth import Gate
+from one_bridge.server.endpoint_model import BadInput, Endpoint, NotFound, Refused
 from one_bridge.server.endpoints import ENDPOINTS
+from one_bridge.server.query import filters
 from one_bridge.server.registration import Registration
 from one_bridge.server.serialise import Serialiser
-from one_bridge.server.shapes import BadInput, Endpoint, NotFound, Refused
 from one_bridge.server.writing import Writer
-from pipeline.database.threads import Database
-from pipeline.users import Account, Users
+from pipeline.web.accounts import Account, Users
+from pipeline.web.response_cache import Answers
+from pipeline.web.threads import Database
 
 
 def create_app(
@@ -55,7 +56,7 @@ def create_app(
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan, redirect_slashes=True)
     app.state.bridge = bridge
     bridge.add_routes(app)
-    faults.add_handlers(app)
+    exception_handlers.add_handlers(app)
     return app
 
 
@@ -104,7 +105,7 @@ class Bridge:
     def _list(self, endpoint: Endpoint) -> Callable:
         def answer(request: Request) -> Response:
             self._admit(request, "public")
-            parameters = wire.parameters(request)
+            parameters = http.parameters(request)
             page = filters.page(parameters)
             asked = filters.asked(endpoint, parameters)
 
@@ -112,21 +113,21 @@ class Bridge:
                 records, count = self.database.read(
                     lambda: self.serialiser.page(
                         filters.restricted(asked, parameters, self.database),
-                        wire.root(request),
+                        http.root(request),
                         page.limit,
                         page.offset,
                     )
                 )
-                return wire.dumped(
+                return http.dumped(
                     {
                         "count": count,
-                        "next": wire.page_url(request, page.limit, page.offset + page.limit, count),
-                        "previous": wire.page_url(request, page.limit, page.offset - page.limit, count),
+                        "next": http.page_url(request, page.limit, page.offset + page.limit, count),
+                        "previous": http.page_url(request, page.limit, page.offset - page.limit, count),
                         "results": records,
                     }
                 )
 
-            question = (endpoint.name, wire.root(request), str(request.url.query))
+            question = (endpoint.name, http.root(request), str(request.url.query))
             return Response(self.answers.get(question, make), media_type="application/json")
 
         return self._threaded(answer)
@@ -134,21 +135,21 @@ class Bridge:
     def _read(self, endpoint: Endpoint) -> Callable:
         def answer(request: Request) -> Response:
             self._admit(request, "public")
-            if not wire.record_id(request):
+            if not http.record_id(request):
                 return RedirectResponse(f"/{endpoint.name}?{request.url.query}")
             try:
-                return self._record(endpoint, wire.record_id(request), request)
+                return self._record(endpoint, http.record_id(request), request)
             except NotFound:
                 if not endpoint.aside:
                     raise
-                return self._record(ENDPOINTS[endpoint.aside], wire.record_id(request), request)
+                return self._record(ENDPOINTS[endpoint.aside], http.record_id(request), request)
 
         return self._threaded(answer)
 
     def _create(self, endpoint: Endpoint) -> Callable:
         async def answer(request: Request) -> Response:
             account = await run_in_threadpool(self._admit, request, endpoint.write)
-            body = await wire.body(request)
+            body = await http.body(request)
 
             def work() -> Response:
                 if isinstance(body.get("image"), bytes) and endpoint.name == "notes":
@@ -164,10 +165,10 @@ class Bridge:
     def _update(self, endpoint: Endpoint) -> Callable:
         async def answer(request: Request) -> Response:
             account = await run_in_threadpool(self._admit, request, endpoint.write)
-            body = await wire.body(request)
+            body = await http.body(request)
 
             def work() -> Response:
-                restriction = filters.by_id(endpoint, wire.record_id(request), self.database)
+                restriction = filters.by_id(endpoint, http.record_id(request), self.database)
                 return self._found(endpoint, self.writer.update(endpoint, restriction, body, account), request)
 
             return await run_in_threadpool(work)
@@ -177,7 +178,7 @@ class Bridge:
     def _delete(self, endpoint: Endpoint) -> Callable:
         def answer(request: Request) -> Response:
             account = self._admit(request, endpoint.delete)
-            self.writer.delete(endpoint, filters.by_id(endpoint, wire.record_id(request), self.database), account)
+            self.writer.delete(endpoint, filters.by_id(endpoint, http.record_id(request), self.database), account)
             return Response(status_code=204)
 
         return self._threaded(answer)
@@ -188,65 +189,65 @@ class Bridge:
     def _found(self, endpoint: Endpoint, restriction: str, request: Request, status: int = 200) -> Response:
         def ask() -> list[dict[str, Any]]:
             rows = endpoint.base() & restriction
-            return self.serialiser.records(endpoint, rows, wire.root(request), detail=True, limit=2)
+            return self.serialiser.records(endpoint, rows, http.root(request), detail=True, limit=2)
 
         records = self.database.read(ask)
         if not records:
             raise NotFound(f"No {endpoint.label} matches the given query.")
         if len(records) > 1:
             raise BadInput("id", f"Several labs have a {endpoint.label} of this name: use its id.")
-        return wire.answer(records[0], status)
+        return http.answer(records[0], status)
 
     async def _login(self, request: Request) -> Response:
-        body = await wire.body(request)
+        body = await http.body(request)
         name, password = body.get("username"), body.get("password")
         wrong = {
             one: ["This field is required."] for one in ("username", "password") if not isinstance(body.get(one), str)
         }
         if wrong:
-            return wire.answer(wrong | {"status_code": 400}, 400)
+            return http.answer(wrong | {"status_code": 400}, 400)
 
         def work() -> str | None:
-            account = self.gate.login(name, password, wire.sender(request))
+            account = self.gate.login(name, password, http.sender(request))
             return None if account is None else self.gate.users.issue_token(account.name, "login")
 
         token = await run_in_threadpool(work)
         if token is None:
             message = "Unable to log in with provided credentials."
-            return wire.answer({"non_field_errors": [message], "status_code": 400}, 400)
-        return wire.answer({"token": token})
+            return http.answer({"non_field_errors": [message], "status_code": 400}, 400)
+        return http.answer({"token": token})
 
     def _me(self, request: Request) -> Response:
-        account = self.gate.account(request.headers.get("authorization", ""), wire.sender(request))
+        account = self.gate.account(request.headers.get("authorization", ""), http.sender(request))
         if account is None:
             raise Refused("Authentication credentials were not provided.")
-        return wire.answer({"username": account.name, "role": account.role})
+        return http.answer({"username": account.name, "role": account.role})
 
     async def _schema(self, _: Request) -> Response:
         return Response(self.schema, media_type="application/vnd.oai.openapi+json")
 
     async def _register(self, request: Request) -> Response:
         await run_in_threadpool(self._admit, request, "member")
-        body = await wire.body(request)
-        return wire.answer(await run_in_threadpool(self.registration.register, body, wire.root(request)), 201)
+        body = await http.body(request)
+        return http.answer(await run_in_threadpool(self.registration.register, body, http.root(request)), 201)
 
     async def _check_protected(self, request: Request) -> Response:
         await run_in_threadpool(self._admit, request, "public")
-        body = await wire.body(request)
-        return wire.answer(await run_in_threadpool(self.database.read, lambda: self.registration.check_protected(body)))
+        body = await http.body(request)
+        return http.answer(await run_in_threadpool(self.database.read, lambda: self.registration.check_protected(body)))
 
     def _water_requirement(self, request: Request) -> Response:
         self._admit(request, "public")
-        nickname, days = request.path_params["nickname"], wire.parameters(request)
-        return wire.answer(self.database.read(lambda: water.requirement(self.database, nickname, days)))
+        nickname, days = request.path_params["nickname"], http.parameters(request)
+        return http.answer(self.database.read(lambda: water.requirement(self.database, nickname, days)))
 
     def _restricted_subjects(self, request: Request) -> Response:
         self._admit(request, "public")
-        return wire.answer(self.database.read(lambda: water.restricted_subjects(self.database)))
+        return http.answer(self.database.read(lambda: water.restricted_subjects(self.database)))
 
     def _cache_info(self, request: Request) -> Response:
         self._admit(request, "public")
-        return wire.answer(self.cache.info(request.path_params.get("tag"), wire.root(request)))
+        return http.answer(self.cache.info(request.path_params.get("tag"), http.root(request)))
 
     def _cache_zip(self, request: Request) -> Response:
         self._admit(request, "public")
@@ -268,10 +269,10 @@ class Bridge:
         return FileResponse(path, headers={"X-Content-Type-Options": "nosniff"})
 
     def _about(self, request: Request) -> Response:
-        return wire.answer({"name": "neurojoint", "schema": f"{wire.root(request)}/api/schema"})
+        return http.answer({"name": "neurojoint", "schema": f"{http.root(request)}/api/schema"})
 
     def _admit(self, request: Request, role: str) -> Account:
-        account = self.gate.account(request.headers.get("authorization", ""), wire.sender(request))
+        account = self.gate.account(request.headers.get("authorization", ""), http.sender(request))
         return self.gate.admit(account, role)
 
     def _threaded(self, answer: Callable[[Request], Response]) -> Callable:

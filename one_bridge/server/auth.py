@@ -10,8 +10,8 @@ import secrets
 import threading
 import time
 
-from one_bridge.server.shapes import Refused
-from pipeline.users import Account, Throttle, Users
+from one_bridge.server.endpoint_model import Refused
+from pipeline.web.accounts import Account, Throttle, Users
 
 REMEMBERED_S = 60.0  # how long a password that was right is not hashed again
 NOBODY = Account("", "public", True)

@@ -11,8 +11,8 @@ from starlette.exceptions import HTTPException
 
 from one_bridge.query import InvalidQuery
 from one_bridge.server.auth import TooMany
-from one_bridge.server.shapes import BadInput, NotFound, Refused
-from one_bridge.server.wire import answer
+from one_bridge.server.endpoint_model import BadInput, NotFound, Refused
+from one_bridge.server.http import answer
 from pipeline import errors
 
 logger = logging.getLogger(__name__)

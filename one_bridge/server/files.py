@@ -13,10 +13,10 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from ingest.scan import AGGREGATES
+from ingest.files.scan import AGGREGATES
 from one_bridge.server import values
-from one_bridge.server.shapes import BadInput, NotFound, table
-from pipeline.database.threads import Database
+from one_bridge.server.endpoint_model import BadInput, NotFound, table
+from pipeline.web.threads import Database
 
 LARGEST_IMAGE = 10 << 20  # byte
 NOTES = ".notes"  # folder of the pictures below the data root; hidden, so that registration passes it by

@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import Request, Response
 from starlette.exceptions import HTTPException
 
-from one_bridge.server.shapes import BadInput
+from one_bridge.server.endpoint_model import BadInput
 
 LARGEST_BODY = 16 << 20  # byte
 

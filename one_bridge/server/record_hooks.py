@@ -7,11 +7,11 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
-from ingest import identity
+from ingest.files import identity
 from one_bridge.server import values
+from one_bridge.server.endpoint_model import BadInput, Field, table
 from one_bridge.server.serialise import Serialiser
-from one_bridge.server.shapes import BadInput, Field, table
-from pipeline.database.threads import Database
+from pipeline.web.threads import Database
 
 SESSION = ("lab", "subject", "session_date", "session_number")
 

@@ -10,16 +10,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ingest import identity
+from ingest.files import identity
 from one_bridge.server import values
-from one_bridge.server.completing import SESSION
+from one_bridge.server.endpoint_model import BadInput, Field, Refused, table
 from one_bridge.server.endpoints import DATASETS
 from one_bridge.server.files import Roots
+from one_bridge.server.record_hooks import SESSION
 from one_bridge.server.serialise import Serialiser
-from one_bridge.server.shapes import BadInput, Field, Refused, table
 from one_bridge.server.writing import body_text
-from pipeline import alf
-from pipeline.database.threads import Database
+from pipeline.alf import columns
+from pipeline.web.threads import Database
 
 MOST_FILES = 5000
 _PATH = re.compile(r"(?P<subject>[\w.-]+)/(?P<date>\d{4}-\d{2}-\d{2})/(?P<number>\d{1,3})", re.ASCII)
@@ -206,7 +206,7 @@ def _checked_name(name: Any) -> str:
     parts = name.split("/")
     if name.startswith("/") or any(part in ("", ".", "..") for part in parts) or "\\" in name or not name.isprintable():
         raise BadInput("filenames", f"{name[:80]!r} is no path below the session folder.")
-    if alf.parse_name(file_name) is None or alf.parse_folder(folder) is None:
+    if columns.parse_name(file_name) is None or columns.parse_folder(folder) is None:
         raise BadInput("filenames", f"{name[:80]!r} is no ALF name.")
     return name
 
@@ -217,7 +217,7 @@ def _without_revision(path: str) -> str:
 
 def _without_uuid(path: str) -> str:
     folder, _, name = path.rpartition("/")
-    parsed = alf.parse_name(name)
+    parsed = columns.parse_name(name)
     plain = parsed.dataset if parsed else name
     return f"{folder}/{plain}" if folder else plain
 

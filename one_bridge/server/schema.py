@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from one_bridge.server.endpoint_model import Endpoint, Field
 from one_bridge.server.endpoints import ENDPOINTS
-from one_bridge.server.filters import LONGEST_PAGE, known_parameters
-from one_bridge.server.shapes import Endpoint, Field
+from one_bridge.server.query.filters import LONGEST_PAGE, known_parameters
 
 _TYPES: dict[str, dict[str, Any]] = {
     "text": {"type": "string"},

@@ -10,10 +10,10 @@ from typing import Any
 import datajoint as dj
 
 from one_bridge.server import values
-from one_bridge.server.conditions import Listed
+from one_bridge.server.endpoint_model import Endpoint, Field, Many, Nested, table
 from one_bridge.server.endpoints import ENDPOINTS
-from one_bridge.server.shapes import Endpoint, Field, Many, Nested, table
-from pipeline.database.threads import Database
+from one_bridge.server.query.conditions import Listed
+from pipeline.web.threads import Database
 
 _ZONES_KEPT_S = 10.0
 

@@ -12,7 +12,7 @@ import pipeline
 from one_bridge.server.app import create_app
 from pipeline.errors import NeurojointError
 from pipeline.settings import settings
-from pipeline.users import Users, store_path
+from pipeline.web.accounts import Users, store_path
 
 LOCAL = ("127.0.0.1", "::1", "localhost")
 

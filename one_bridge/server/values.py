@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from one_bridge.matching import literal
-from one_bridge.server.shapes import BadInput, Field, NotFound
+from one_bridge.server.endpoint_model import BadInput, Field, NotFound
 
 INTEGERS = {"int16": 15, "smallint": 15, "int32": 31, "integer": 31, "int": 31, "int64": 63, "bigint": 63}  # bits
 LONGEST_JSON = 1 << 20  # characters

@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from one_bridge.server import filters, values
+from one_bridge.server import values
+from one_bridge.server.endpoint_model import BadInput, Field, NotFound, table
 from one_bridge.server.endpoints.animals import SUBJECTS, restricted_now
-from one_bridge.server.shapes import BadInput, Field, NotFound, table
-from pipeline import husbandry
+from one_bridge.server.query import filters
 from pipeline.analysis import water
-from pipeline.database.threads import Database
+from pipeline.schemas.inputs import water_history
+from pipeline.web.threads import Database
 
 MOST_DAYS = 4000
 
@@ -36,7 +37,7 @@ def requirement(database: Database, nickname: str, parameters: Mapping[str, str]
     if not rows:
         raise NotFound("No Subject matches the given query.")
     key = {name: rows[0][name] for name in ("lab", "subject")}
-    given = husbandry.water_arguments(key)
+    given = water_history.water_arguments(key)
     entries = [given[name] for name in ("weighing_dates", "water_dates", "restriction_starts")]
     first = min((one.min() for one in entries if len(one)), default=None)
     begin = _day(parameters, "start_date") or rows[0]["birth_date"] or (first and first.item())

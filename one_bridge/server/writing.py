@@ -10,12 +10,13 @@ from typing import Any
 
 import datajoint as dj
 
-from one_bridge.server import filters, say, values
-from one_bridge.server.completing import Completion
+from one_bridge.server import field_getters, values
+from one_bridge.server.endpoint_model import BadInput, Endpoint, Field, Many, NotFound, Refused, table
+from one_bridge.server.query import filters
+from one_bridge.server.record_hooks import Completion
 from one_bridge.server.serialise import Serialiser
-from one_bridge.server.shapes import BadInput, Endpoint, Field, Many, NotFound, Refused, table
-from pipeline.database.threads import Database
-from pipeline.users import Account
+from pipeline.web.accounts import Account
+from pipeline.web.threads import Database
 
 
 class Writer:
@@ -95,7 +96,7 @@ class Writer:
         NotFound : no such record.
         Refused : a dataset that would go is protected.
         """
-        from pipeline.database.delete import delete
+        from pipeline.provenance.delete import delete
 
         with self.database.working() as connection, connection.transaction:
             row = self.find(endpoint, restriction)
@@ -154,7 +155,7 @@ class Writer:
             if field.column == "session_number" and isinstance(value, str):
                 value = value.lstrip("0") or "0"
             row[field.column] = values.parse(field, value, attribute, zone)
-            if field.say is say.dotted:
+            if field.say is field_getters.dotted:
                 row[field.column] = row[field.column].lstrip(".")
             if field.to and value is not None and field.column not in owner:
                 self._must_exist(field.name, field.to, row[field.column], owner)

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from pipeline import alf
-from pipeline.alf import Column
-from pipeline.alf_reader import HEADER, load, npy_header
+from pipeline.alf import columns as alf
+from pipeline.alf.columns import Column
+from pipeline.alf.reader import HEADER, load, npy_header
+from pipeline.alf.reasons import refuse
 from pipeline.errors import InvalidData
-from pipeline.refusals import refuse
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -32,8 +32,8 @@ class Assembled:
     """The columns of an ALF object.
 
     Attributes:
-        values: column of `pipeline.alf` -> 1-D array of float64, int64 (float64 with NaN where values are missing) or
-            bool, all of one length, in the order of `pipeline.alf`.
+        values: column of `pipeline.alf.columns` -> 1-D array of float64, int64 (float64 with NaN where values are
+            missing) or bool, all of one length, in the order of `pipeline.alf.columns`.
         absent: columns that no file gives.
         other: attributes that no column stands for.
         refused: column, or attribute where there is no column, -> reason; none of them is in `values`.
@@ -48,7 +48,9 @@ class Assembled:
 
 
 def assemble(alf_object: str, contents: Mapping[str, Content]) -> Assembled:
-    """Join the files of one ALF object, in their default versions, into columns that keep the rules of `pipeline.alf`.
+    """Join the files of one ALF object, in their default versions, into columns.
+
+    The columns keep the rules of `pipeline.alf.columns`.
 
     Parameters
     ----------

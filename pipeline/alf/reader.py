@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from pipeline.refusals import refuse
+from pipeline.alf.reasons import refuse
 
 if TYPE_CHECKING:
     import pyarrow as pa

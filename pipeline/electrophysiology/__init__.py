@@ -1,1 +1,1 @@
-"""What stands behind the tables of sorted units: their files, which sorting is meant, their spikes, cached arrays."""
+"""Electrophysiology below the tables: sortings and their files, spikes, cached arrays, channel locations."""

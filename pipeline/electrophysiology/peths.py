@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from pipeline.analysis import conventions, peths, responses
+from pipeline.electrophysiology import array_cache, clusterings
+from pipeline.electrophysiology import spikes as store
+from pipeline.electrophysiology.spikes import GroupedSpikes
 from pipeline.errors import NeurojointError
-from pipeline.units import array_cache, clusterings
-from pipeline.units import spikes as store
-from pipeline.units.spikes import GroupedSpikes
 
 LAYOUT = 1
 """Goes into the names of kept results: a change of what is computed raises it."""
@@ -188,7 +188,7 @@ def event_rule(event: str) -> dict[str, Any]:
     ------
     NeurojointError : it is neither.
     """
-    from pipeline import alf
+    from pipeline.alf import columns as alf
     from pipeline.schemas import ephys_analysis
 
     rows = {row["event"]: row for row in ephys_analysis.AlignmentEvent.to_dicts()}

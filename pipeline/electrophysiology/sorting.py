@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from pipeline.alf_reader import HEADER, load, npy_header
+from pipeline.alf.reader import HEADER, load, npy_header
+from pipeline.alf.reasons import refuse
+from pipeline.electrophysiology import array_rules
 from pipeline.errors import InvalidData
-from pipeline.refusals import refuse
-from pipeline.units import array_rules
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -38,7 +38,7 @@ class Refused(NamedTuple):
     """One file that must not be read: `attribute` is object.attribute."""
 
     attribute: str
-    reason: str  # of pipeline.refusals
+    reason: str  # of pipeline.alf.reasons
     detail: str
 
 
@@ -128,7 +128,7 @@ def open_array(path: Path | str, name: str = "") -> np.ndarray:
 
     Raises
     ------
-    InvalidData : as `pipeline.alf_reader.load`.
+    InvalidData : as `pipeline.alf.reader.load`.
     """
     name = name or str(path)
     try:

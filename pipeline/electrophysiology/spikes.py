@@ -1,6 +1,7 @@
 """Spikes of an insertion: all, of some units, or in a window of time; they stay in the files and are mapped from there.
 
-A copy grouped by unit lies in the cache of the home (`pipeline.units.array_cache`), made anew where the files differ.
+A copy grouped by unit lies in the cache of the home (`pipeline.electrophysiology.array_cache`), made again
+where the files differ.
 """
 
 from __future__ import annotations
@@ -12,11 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from pipeline import files
 from pipeline.analysis import spikes as grouping
+from pipeline.electrophysiology import array_cache, clusterings
+from pipeline.electrophysiology.sorting import open_array
 from pipeline.errors import InvalidData, NeurojointError
-from pipeline.units import array_cache, clusterings
-from pipeline.units.alf_sorting import open_array
+from pipeline.schemas.inputs import files
 
 LAYOUT = 1
 """Goes into the names of grouped copies: a change of what they hold raises it."""
@@ -138,7 +139,7 @@ def attributes(row: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
 
     Parameters
     ----------
-    row : of ephys.Clustering, as `pipeline.units.clusterings.find` gives it.
+    row : of ephys.Clustering, as `pipeline.electrophysiology.clusterings.find` gives it.
     names : object.attribute.
 
     Raises
@@ -284,7 +285,7 @@ def _source(row: Mapping[str, Any]) -> dict[str, np.ndarray]:
 
 def _rows_of_units(row: Mapping[str, Any], source: str, n_rows: int) -> tuple[np.ndarray, np.ndarray]:
     """The units that have a row among the waveforms, and that row."""
-    from pipeline.units.alf_sorting import unit_rows
+    from pipeline.electrophysiology.sorting import unit_rows
 
     if source == "templates":
         found = attributes(row, ["spikes.templates", "spikes.clusters"])

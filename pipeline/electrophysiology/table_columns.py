@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from pipeline.analysis import correlograms, drift, responses, units
-from pipeline.units import clusterings, peth_store, spikes
-from pipeline.units.spikes import GroupedSpikes, Spikes
+from pipeline.electrophysiology import clusterings, peths, spikes
+from pipeline.electrophysiology.spikes import GroupedSpikes, Spikes
 
 ALPHA = 0.05
 """Level for `is_responsive`, after correction."""
@@ -66,10 +66,10 @@ def peth(
     if not n_events:
         return {"n_events": 0, "peth_missing": missing}, {}
     window = (rule["window_start"], rule["window_end"]), rule["event_bin"], rule["event_smoothing"]
-    whole = peth_store.compute(found, events, None, *window)
+    whole = peths.compute(found, events, None, *window)
     known = responses.trial_groups(trials)
     split = {
-        name: peth_store.compute(found, events, peth_store.labels_of(trials, name), *window)
+        name: peths.compute(found, events, peths.labels_of(trials, name), *window)
         for name in SELECTIVITIES
         if name in known
     }
@@ -148,7 +148,7 @@ def _events(found: GroupedSpikes, trials: Mapping[str, np.ndarray], rule: Mappin
     column = rule["trials_column"]
     if column not in trials:
         return np.empty(0), f"the trials have no {column}"
-    events = peth_store.within_recording(found, trials[column])
+    events = peths.within_recording(found, trials[column])
     if np.isfinite(events).any():
         return events, ""
     return events, f"no {column} lies between the first and the last spike" if len(found) else "there are no spikes"

@@ -14,8 +14,9 @@ from typing import Any
 import datajoint as dj
 import pyarrow.compute as pc
 
-from pipeline.database import delete, registry
+from pipeline.database import registry
 from pipeline.database.bulk import fetch_columns
+from pipeline.provenance import delete
 
 REASON = "made from files that have changed since"
 

@@ -12,8 +12,9 @@ import pyarrow as pa
 from pipeline.analysis import correlograms, peths, responses
 from pipeline.analysis.correlograms import Correlograms
 from pipeline.database.bulk import fetch_columns, to_numpy
+from pipeline.electrophysiology import clusterings, spikes
+from pipeline.electrophysiology import peths as peth_store
 from pipeline.errors import NeurojointError
-from pipeline.units import clusterings, peth_store, spikes
 
 ALPHA = 0.05
 """Level at which a unit counts as modulated, after correction over the units of its insertion."""

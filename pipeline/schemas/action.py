@@ -3,11 +3,11 @@
 import datajoint as dj
 import pyarrow as pa
 
-from pipeline import husbandry
 from pipeline.analysis import water
 from pipeline.database import registry
 from pipeline.database.bulk import insert_many
 from pipeline.schemas import lab, subject  # noqa: F401 - parents of foreign keys
+from pipeline.schemas.inputs import water_history
 
 schema = registry.schema(__name__)
 
@@ -216,10 +216,10 @@ class WaterHistory(dj.Computed):
 
     def current_fingerprints(self, key: dict | None = None) -> pa.Table:
         """Key and fingerprint of every animal (of `key`) that should have a row now."""
-        return husbandry.fingerprints_of_water(key or {})
+        return water_history.fingerprints_of_water(key or {})
 
     def make(self, key):
-        days = water.water_days(**husbandry.water_arguments(key))
+        days = water.water_days(**water_history.water_arguments(key))
         weighings = days.dates[days.weighed].tolist()
         fingerprint = self.current_fingerprints(key)["fingerprint"][0].as_py()
         self.insert1(

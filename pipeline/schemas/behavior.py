@@ -4,11 +4,13 @@ import datajoint as dj
 import numpy as np
 import pyarrow as pa
 
-from pipeline import alf, files, fingerprints
+from pipeline.alf import columns as alf
 from pipeline.analysis import encoder, wheel
 from pipeline.database import registry
 from pipeline.database.bulk import fetch_columns, insert_many, to_numpy
+from pipeline.provenance import fingerprints
 from pipeline.schemas import acquisition, data
+from pipeline.schemas.inputs import files
 
 schema = registry.schema(__name__)
 

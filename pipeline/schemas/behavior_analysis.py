@@ -5,11 +5,11 @@ import json
 import datajoint as dj
 import pyarrow as pa
 
-from pipeline import history
 from pipeline.analysis import criteria, daily, performance, psychometrics, training
 from pipeline.database import registry
 from pipeline.database.bulk import insert_many
 from pipeline.schemas import behavior, subject  # noqa: F401 - parents of foreign keys
+from pipeline.schemas.inputs import subject_history
 
 schema = registry.schema(__name__)
 
@@ -138,7 +138,7 @@ class TrainingCriteria(dj.Lookup):
 
 
 @schema
-class SubjectTraining(history.PerSubject, dj.Computed):
+class SubjectTraining(subject_history.PerSubject, dj.Computed):
     definition = """
     # how far the training of an animal is, by one rule set
     -> subject.Subject
@@ -178,11 +178,11 @@ class SubjectTraining(history.PerSubject, dj.Computed):
         """Key and fingerprint of every animal and rule set (of `key`) that should have a row now."""
         key = key or {}
         animal = {name: value for name, value in key.items() if not name.startswith("criteria")}
-        return history.times_lookup(super().current_fingerprints(animal), TrainingCriteria & key, "rules")
+        return subject_history.times_lookup(super().current_fingerprints(animal), TrainingCriteria & key, "rules")
 
     def make(self, key):
         rules = criteria.RuleSet.from_json(json.dumps((TrainingCriteria & key).fetch1("rules")))
-        course = training.evaluate([session.record() for session in history.sessions_of(key)], rules)
+        course = training.evaluate([session.record() for session in subject_history.sessions_of(key)], rules)
         self.insert1(
             key
             | self._fingerprint_of(key)
@@ -217,7 +217,7 @@ def _status_row(session: training.SessionStatus) -> dict:
 
 
 @schema
-class BehaviorHistory(history.PerSubject, dj.Computed):
+class BehaviorHistory(subject_history.PerSubject, dj.Computed):
     definition = """
     # the behaviour of an animal over its life, a row a day in DailySummary
     -> subject.Subject
@@ -246,7 +246,7 @@ class BehaviorHistory(history.PerSubject, dj.Computed):
         """
 
     def make(self, key):
-        sessions = history.sessions_of(key)
+        sessions = subject_history.sessions_of(key)
         days = daily.summarise_days(
             [session.key["session_date"] for session in sessions],
             [session.trials for session in sessions],

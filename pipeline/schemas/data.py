@@ -2,7 +2,7 @@
 
 import datajoint as dj
 
-from pipeline.alf import DATA_FORMATS, DATASET_TYPES
+from pipeline.alf.columns import DATA_FORMATS, DATASET_TYPES
 from pipeline.database import registry
 from pipeline.schemas import acquisition  # noqa: F401 - parents of foreign keys
 
@@ -166,7 +166,7 @@ class AlfObject(dj.Manual):
     object_name                : varchar(64)     # e.g. trials, wheel
     ---
     object_fingerprint         : char(32)        # md5 over the hashes of the default datasets and what was refused
-    accepted_columns           : varchar(4000)   # what may be read: columns of pipeline.alf, else attributes, as ,position,timestamps,
+    accepted_columns           : varchar(4000)   # what may be read: columns of pipeline.alf.columns, else attributes, as ,position,timestamps,
     refused_columns            : json            # column -> reason
     """
 

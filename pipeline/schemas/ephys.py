@@ -4,13 +4,14 @@ import datajoint as dj
 import numpy as np
 import pyarrow as pa
 
-from pipeline import files
 from pipeline.analysis.signals import ChannelStatistics
 from pipeline.database import registry
 from pipeline.database.bulk import fetch_columns, insert_many
+from pipeline.electrophysiology import clusterings
+from pipeline.electrophysiology import sorting as alf_sorting
+from pipeline.electrophysiology.spikes import attributes, grouped, raw_snippet, spikes, templates
 from pipeline.schemas import acquisition, data  # noqa: F401 - parents of foreign keys
-from pipeline.units import alf_sorting, clusterings
-from pipeline.units.spikes import attributes, grouped, raw_snippet, spikes, templates
+from pipeline.schemas.inputs import files
 
 __all__ = ["grouped", "raw_snippet", "spikes", "templates"]
 

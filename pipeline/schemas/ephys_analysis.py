@@ -5,10 +5,10 @@ import datajoint as dj
 from pipeline.analysis import units
 from pipeline.database import registry
 from pipeline.database.bulk import fetch_columns, insert_many, to_numpy
+from pipeline.electrophysiology import clusterings, table_columns
+from pipeline.electrophysiology.peths import unit_peths
+from pipeline.queries.activity import cross_correlograms, population_rate, raster, task_modulated_by_region
 from pipeline.schemas import behavior, ephys
-from pipeline.units import clusterings, ephys_columns
-from pipeline.units.activity import cross_correlograms, population_rate, raster, task_modulated_by_region
-from pipeline.units.peth_store import unit_peths
 
 __all__ = ["cross_correlograms", "population_rate", "raster", "task_modulated_by_region", "unit_peths"]
 
@@ -59,7 +59,7 @@ class UnitMetrics(dj.Computed):
     def make(self, key):
         row, found = clusterings.find(key), ephys.grouped(key)
         first, last = (ephys.ClusterSet & key).fetch1("first_spike", "last_spike")
-        columns, missing = ephys_columns.metrics(row, found)
+        columns, missing = table_columns.metrics(row, found)
         self.insert1(
             key
             | {
@@ -215,7 +215,7 @@ class Peth(dj.Computed):
 
     def make(self, key):
         rule = (AlignmentEvent & key).fetch1()
-        row, answers = ephys_columns.peth(ephys.grouped(key), behavior.fetch_trials(key), rule)
+        row, answers = table_columns.peth(ephys.grouped(key), behavior.fetch_trials(key), rule)
         self.insert1(key | row)
         if answers:
             insert_many(self.Response, key | answers)
@@ -239,7 +239,7 @@ class DepthPeth(dj.Computed):
 
     def make(self, key):
         rule, row = (AlignmentEvent & key).fetch1(), clusterings.find(key)
-        self.insert1(key | ephys_columns.depth_peth(row, ephys.grouped(key), behavior.fetch_trials(key), rule))
+        self.insert1(key | table_columns.depth_peth(row, ephys.grouped(key), behavior.fetch_trials(key), rule))
 
 
 @schema
@@ -256,7 +256,7 @@ class DriftMap(dj.Computed):
     """
 
     def make(self, key):
-        self.insert1(key | ephys_columns.drift_map(clusterings.find(key), ephys.spikes(key)))
+        self.insert1(key | table_columns.drift_map(clusterings.find(key), ephys.spikes(key)))
 
 
 @schema
@@ -271,4 +271,4 @@ class Autocorrelogram(dj.Computed):
     """
 
     def make(self, key):
-        self.insert1(key | ephys_columns.autocorrelogram(ephys.grouped(key)))
+        self.insert1(key | table_columns.autocorrelogram(ephys.grouped(key)))

@@ -9,12 +9,15 @@ import datajoint as dj
 import numpy as np
 import pyarrow as pa
 
-from pipeline import atlas, files, fingerprints, locations
+from pipeline import atlas
+from pipeline.alf.reasons import refuse
 from pipeline.analysis import coordinates
 from pipeline.database import registry
 from pipeline.database.bulk import fetch_columns, insert_many, to_numpy
-from pipeline.refusals import refuse
+from pipeline.electrophysiology import channel_locations
+from pipeline.provenance import fingerprints
 from pipeline.schemas import acquisition, data, ephys
+from pipeline.schemas.inputs import files
 
 schema = registry.schema(__name__)
 
@@ -205,16 +208,18 @@ class ChannelLocation(dj.Imported):
     def make(self, key):
         sources = self._sources(key)
         source = sources[0]
-        contents = {name: _read(key, source, name) for name in source["accepted"] if name in locations.ATTRIBUTES}
+        contents = {
+            name: _read(key, source, name) for name in source["accepted"] if name in channel_locations.ATTRIBUTES
+        }
         if source["object_name"] != "channels":  # what electrodeSites leaves out is that of the channels, if as many
             beside = next((one for one in sources if one["object_name"] == "channels"), None)
-            for name in (locations.GEOMETRY, locations.RAW):
+            for name in (channel_locations.GEOMETRY, channel_locations.RAW):
                 if beside and name in beside["accepted"] and name not in contents:
                     values = _read(key, beside, name)
                     if len(values) == len(next(iter(contents.values()))):
                         contents[name] = values
         try:
-            found = locations.assemble(contents)
+            found = channel_locations.assemble(contents)
         except ValueError as error:
             path = f"{source['object_collection']}/{source['object_name']}"
             raise refuse(path, "value_range", str(error)[:900]) from error
@@ -248,8 +253,8 @@ class ChannelLocation(dj.Imported):
         return sorted(
             rows,
             key=lambda row: (
-                not {locations.REGIONS, locations.PLACES} & set(row["accepted"]),
-                locations.OBJECTS.index(row["object_name"]),
+                not {channel_locations.REGIONS, channel_locations.PLACES} & set(row["accepted"]),
+                channel_locations.OBJECTS.index(row["object_name"]),
                 row["object_collection"] not in default,
                 row["object_collection"] != own,
                 row["object_collection"],
@@ -325,22 +330,28 @@ class ClusterLocation(dj.Computed):
             accepted = own.fetch1("accepted_columns").split(",")
             read = {
                 name: files.read_attribute(key, "channels", name, collection)
-                for name in (locations.RAW, locations.GEOMETRY)
+                for name in (channel_locations.RAW, channel_locations.GEOMETRY)
                 if name in accepted
             }
             if read:
-                rows = locations.match(read, there, len(next(iter(read.values()))))
+                rows = channel_locations.match(read, there, len(next(iter(read.values()))))
         wanted = np.where(np.isnan(wanted), -1, wanted).astype(np.int64)
         inside = (wanted >= 0) & (wanted < len(rows))
         return np.where(inside, rows[np.where(inside, wanted, 0)] if len(rows) else -1, -1)
 
 
-_SAYS_WHERE = [f"accepted_columns LIKE '%%,{name},%%'" for name in (locations.REGIONS, locations.PLACES)]
+_SAYS_WHERE = [
+    f"accepted_columns LIKE '%%,{name},%%'" for name in (channel_locations.REGIONS, channel_locations.PLACES)
+]
 
 
 def _location_objects() -> dj.Table:
     """The ALF objects of channels of any probe."""
-    return data.AlfObject & [{"object_name": name} for name in locations.OBJECTS] & "object_collection LIKE 'alf/%%'"
+    return (
+        data.AlfObject
+        & [{"object_name": name} for name in channel_locations.OBJECTS]
+        & "object_collection LIKE 'alf/%%'"
+    )
 
 
 def _probe_label() -> str:

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import datajoint as dj
 
-from pipeline.worker import conflicts
+from pipeline.worker import retry
 from pipeline.worker.jobs import TableJobs
 
 Outcome = Literal["done", "failed", "skipped"]
@@ -93,7 +93,7 @@ def compute(one: TableJobs, key: dict[str, Any], stop: Stop) -> Outcome:
     ConnectionLost : nothing of the key was written; the job is still reserved.
     Interrupted, KeyboardInterrupt : nothing of the key was written; the job is still reserved.
     """
-    for attempt in range(conflicts.MOST_CONFLICTS + 1):
+    for attempt in range(retry.MOST_CONFLICTS + 1):
         try:
             _make_and_complete(one, key, stop)
             return "done"
@@ -105,13 +105,13 @@ def compute(one: TableJobs, key: dict[str, Any], stop: Stop) -> Outcome:
             raise
         except (Exception, SystemExit) as error:
             _roll_back(one.connection)
-            if conflicts.is_conflict(error) and attempt < conflicts.MOST_CONFLICTS:
-                conflicts.pause(attempt)
+            if retry.is_conflict(error) and attempt < retry.MOST_CONFLICTS:
+                retry.pause(attempt)
                 continue
             if isinstance(error, dj.errors.DuplicateError) and one.table & key:
-                conflicts.through(partial(one.complete, key))
+                retry.through(partial(one.complete, key))
                 return "skipped"
-            conflicts.through(partial(one.fail, key, error))
+            retry.through(partial(one.fail, key, error))
             return "failed"
     raise AssertionError("unreachable")
 

@@ -11,8 +11,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from pipeline.status import Problem, Status
-from pipeline.worker.board import Board
+from pipeline.worker.progress_counters import Board
+from pipeline.worker.status import Problem, Status
 from pipeline.worker.supervisor import Summary
 
 PLAIN_SECONDS = 10.0  # between two lines where there is no terminal

@@ -10,11 +10,12 @@ from typing import Any
 
 import datajoint as dj
 
-from pipeline import staleness
 from pipeline.database import registry
 from pipeline.database.address import without_password
 from pipeline.errors import NeurojointError, explain
-from pipeline.worker import conflicts, liveness
+from pipeline.provenance import staleness
+from pipeline.worker import heartbeat
+from pipeline.worker import retry as conflicts
 
 PRIORITY = 5  # of a new job, as in DataJoint; lower ones come first
 MOST_DEATHS = 5  # a job whose worker died so often counts as failed
@@ -45,7 +46,7 @@ class TableJobs:
         self.name: str = self.jobs.full_table_name
         self.key: tuple[str, ...] = tuple(self.jobs.primary_key)
         self.upstream: list[TableJobs] | None = None
-        self.me = liveness.this_process()
+        self.me = heartbeat.this_process()
         self._quote = self.connection.adapter.quote_identifier
         self._columns = ", ".join(self._quote(name) for name in self.key)
         self._user: str | None = None

@@ -20,8 +20,7 @@ from typing import Any
 import datajoint as dj
 
 from pipeline.errors import NeurojointError, explain, is_connection_error
-from pipeline.worker import conflicts, liveness
-from pipeline.worker.board import Board
+from pipeline.worker import heartbeat, retry
 from pipeline.worker.compute import (
     GRACE_SECONDS,
     ConnectionLost,
@@ -32,6 +31,7 @@ from pipeline.worker.compute import (
     session,
 )
 from pipeline.worker.jobs import TableJobs
+from pipeline.worker.progress_counters import Board
 from pipeline.worker.queue import Pass, Queue
 
 TRY_AGAIN = 75  # EX_TEMPFAIL: the connection was lost or could not be made
@@ -178,7 +178,7 @@ class Loop:
             connection = self.queue.connection
             if is_lost(connection):
                 raise ConnectionLost from error
-            if not conflicts.is_conflict(error):
+            if not retry.is_conflict(error):
                 raise
 
 
@@ -207,11 +207,11 @@ def _work(assignment: Assignment, board: Board, slot: int, stop: Stop) -> None:
         tables = [one for one in assignment.open_tables() if registry.label(one) in assignment.labels]
         queue = Queue(tables)
         for one in queue.jobs:  # reserved under this number, but not by this process: it has not begun
-            conflicts.through(functools.partial(one.take_from_dead, *liveness.this_process()))
-        conflicts.through(lambda: liveness.register(queue.connection))
+            retry.through(functools.partial(one.take_from_dead, *heartbeat.this_process()))
+        retry.through(lambda: heartbeat.register(queue.connection))
         with session(queue.connection):
             Loop(queue, board, slot, stop, assignment.once, assignment.until).run()
-        conflicts.through(lambda: liveness.leave(queue.connection))
+        retry.through(lambda: heartbeat.leave(queue.connection))
 
 
 def _end_with_parent() -> None:

@@ -16,7 +16,7 @@ import datajoint as dj
 
 from pipeline.database import registry
 from pipeline.errors import NeurojointError
-from pipeline.worker import liveness
+from pipeline.worker import heartbeat
 from pipeline.worker.jobs import CLAIMABLE, TableJobs
 
 
@@ -131,18 +131,18 @@ class Queue:
             f"SELECT host, pid, max(reserved_time) FROM {one.name} WHERE status = 'reserved' GROUP BY host, pid"
             for one in self.jobs
         )
-        holders = [liveness.Holder(*row) for row in self.connection.query(sql).fetchall()]
-        found = liveness.examine(self.connection, holders)
+        holders = [heartbeat.Holder(*row) for row in self.connection.query(sql).fetchall()]
+        found = heartbeat.examine(self.connection, holders)
         self._not_alive = {(holder.host, holder.pid) for holder in holders} - found.alive
         for one in self.jobs:
             n_jobs = sum(one.take_from_dead(host, pid) for host, pid in found.dead)
             _note(done.recovered, one.label, n_jobs + one.give_back_interrupted())
-        liveness.bury(self.connection)
+        heartbeat.bury(self.connection)
 
     @contextlib.contextmanager
     def _lock(self) -> Iterator[bool]:
         """The right to fill the queue, by a lock in the database that is gone with the connection; never waits."""
-        name = f"queue of {liveness.database_name()}"
+        name = f"queue of {heartbeat.database_name()}"
         if self.connection.adapter.backend == "postgresql":
             take, give = "SELECT pg_try_advisory_lock(hashtext(%s))", "SELECT pg_advisory_unlock(hashtext(%s))"
         else:

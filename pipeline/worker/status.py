@@ -11,9 +11,9 @@ from typing import Any
 
 import datajoint as dj
 
-from pipeline import staleness
 from pipeline.database import registry
-from pipeline.worker import liveness
+from pipeline.provenance import staleness
+from pipeline.worker import heartbeat as liveness
 
 STALE_SECONDS = 30.0  # between two comparisons of fingerprints while someone watches
 

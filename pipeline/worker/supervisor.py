@@ -22,9 +22,10 @@ from pipeline.database import registry
 from pipeline.database.address import Address
 from pipeline.database.connection import raw_connection
 from pipeline.errors import DatabaseUnavailable, NeurojointError, is_connection_error
-from pipeline.worker import liveness, process
-from pipeline.worker.board import Board
+from pipeline.worker import heartbeat as liveness
+from pipeline.worker import process
 from pipeline.worker.compute import GRACE_SECONDS
+from pipeline.worker.progress_counters import Board
 
 LONGEST_BACKOFF_SECONDS = 30.0
 LONGEST_BACKOFF_KILLED_SECONDS = 4.0

@@ -27,8 +27,8 @@ from typing import Any
 
 import pytest
 
-from dashboard import auth
-from pipeline.users import Users
+from dashboard.server import auth
+from pipeline.web.accounts import Users
 from tests.dashboard import lab
 from tests.one_bridge.serving import PASSWORD, ROLES, accounts
 

@@ -18,7 +18,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from dashboard import links
-from dashboard.app import find_pages
+from dashboard.server.app import find_pages
 from tests.dashboard import browser
 from tests.dashboard.browser import DESK, PHONE, Served, Visit
 

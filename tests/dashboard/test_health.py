@@ -11,8 +11,8 @@ import pytest
 
 from dashboard.pages.health import MAY_RETRY
 from dashboard.queries import health as queries
-from pipeline import status
 from pipeline.settings import settings
+from pipeline.worker import status
 from tests.dashboard.browser import looks
 
 FAIL = """

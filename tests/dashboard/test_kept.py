@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from dashboard.kept import Kept
+from pipeline.web.versioned_cache import Kept
 
 
 def test_many_ask_and_one_makes():

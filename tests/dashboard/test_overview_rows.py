@@ -13,12 +13,12 @@ import datajoint as dj
 import pytest
 import uvicorn
 
-from dashboard import serve
 from dashboard.queries import overview
+from dashboard.server import serve
 from pipeline.database.bulk import insert_many
-from pipeline.database.threads import Database
 from pipeline.schemas import acquisition, action, behavior_analysis, lab, subject
 from pipeline.settings import settings
+from pipeline.web.threads import Database
 from tests.dashboard import browser as windows
 from tests.one_bridge.serving import accounts
 

@@ -9,7 +9,7 @@ from urllib.parse import quote
 import pytest
 
 from dashboard import links
-from dashboard.app import find_pages
+from dashboard.server.app import find_pages
 from dashboard.site import PUBLIC, Site
 from pipeline import settings
 from tests.dashboard import lab, screenshots

@@ -11,11 +11,12 @@ import numpy as np
 import plotly.utils
 import pytest
 
-from dashboard import app, links
+from dashboard import links
+from dashboard.server import app
 from dashboard.site import PUBLIC, Site, Viewer
 from pipeline import settings
-from pipeline.database.threads import Database
-from pipeline.users import Users
+from pipeline.web.accounts import Users
+from pipeline.web.threads import Database
 from tests.ephys import trees
 
 pytestmark = pytest.mark.slow

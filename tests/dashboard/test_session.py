@@ -13,10 +13,11 @@ from typing import Any
 import pytest
 
 import ingest
-from dashboard import auth, links
+from dashboard import links
 from dashboard.pages import _session_files as session_files
 from dashboard.pages import session as page
 from dashboard.queries import session as queries
+from dashboard.server import auth
 from pipeline import behavior, behavior_analysis, data
 from pipeline.errors import InvalidData, NeurojointError
 from tests.conftest import REAL_DATA

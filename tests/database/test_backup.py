@@ -12,7 +12,7 @@ import datajoint as dj
 import pytest
 from click.testing import CliRunner
 
-from pipeline.cli import main
+from neurojoint.cli import main
 from pipeline.database import backup, connection, embedded
 from pipeline.database.address import parse_url
 from pipeline.database.backup import BackupError

@@ -8,7 +8,7 @@ import datajoint as dj
 import pytest
 
 from pipeline import acquisition, behavior, behavior_analysis, data, lab, subject
-from pipeline.database.delete import delete, preview
+from pipeline.provenance.delete import delete, preview
 
 pytestmark = pytest.mark.slow
 

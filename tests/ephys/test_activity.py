@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pipeline import behavior, ephys, ephys_analysis, settings, staleness
+from pipeline import behavior, ephys, ephys_analysis, settings
+from pipeline.electrophysiology import clusterings
 from pipeline.errors import NeurojointError
-from pipeline.units import clusterings
+from pipeline.provenance import staleness
 from tests.ephys import trees
 from tests.ingest.tree import ingest
 

@@ -10,9 +10,9 @@ import pytest
 from ingest.simulate.ephys import damage
 from pipeline import ephys
 from pipeline.database.bulk import fetch_columns
+from pipeline.electrophysiology import clusterings
 from pipeline.errors import NeurojointError
 from pipeline.schemas import data
-from pipeline.units import clusterings
 from tests.ephys import trees
 from tests.ingest.tree import ingest, rows
 

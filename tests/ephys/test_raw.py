@@ -10,7 +10,7 @@ import pytest
 from cbin import synthetic
 from cbin.spikeglx import Meta, parse_meta
 
-from ingest import channel_maps
+from ingest.files import channel_maps
 from ingest.simulate.ephys import simulate_insertion, write_recording
 from ingest.simulate.ephys.recording import LF_BIT, LF_RATE, THETA
 from pipeline import ephys

@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 
 from ingest.simulate.ephys import simulate_insertion, write_recording
 from pipeline import ephys, settings
+from pipeline.electrophysiology import array_cache
+from pipeline.electrophysiology import sorting as alf_sorting
 from pipeline.errors import NeurojointError
-from pipeline.units import alf_sorting, array_cache
 from tests.ephys import trees
 from tests.ingest.tree import ingest
 

@@ -7,8 +7,9 @@ import shutil
 import numpy as np
 import pytest
 
-from pipeline import behavior, ephys, ephys_analysis, staleness
-from pipeline.units import clusterings
+from pipeline import behavior, ephys, ephys_analysis
+from pipeline.electrophysiology import clusterings
+from pipeline.provenance import staleness
 from tests.ephys import trees
 from tests.ingest.tree import ingest
 

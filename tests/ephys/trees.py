@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 import ingest
-from pipeline import staleness, worker
+from pipeline import worker
 from pipeline.database import registry
+from pipeline.provenance import staleness
 from tests.ingest import tree
 
 SESSION = "lab/Subjects/mouse/2024-05-01/001"

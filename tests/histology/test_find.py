@@ -12,9 +12,10 @@ import pytest
 from click.testing import CliRunner
 
 from benchmarks import regions as laboratory
-from pipeline import atlas, find
-from pipeline.cli import main
+from neurojoint.cli import main
+from pipeline import atlas
 from pipeline.errors import NeurojointError
+from pipeline.queries import search as find
 from pipeline.schemas import acquisition, behavior_analysis, ephys, ephys_analysis, histology
 from tests.conftest import empty_tables
 
@@ -196,7 +197,7 @@ def test_the_command_prints_sessions_and_units(units):
 
 
 def test_runs_of_numbers_are_shown_short():
-    from pipeline.cli.find import _short
+    from neurojoint.cli.find import _short
 
     rng = np.random.default_rng(0)
     ids = np.flatnonzero(rng.random(200) < 0.7).tolist()

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pipeline import staleness
 from pipeline.analysis import coordinates
 from pipeline.database.bulk import fetch_columns
+from pipeline.provenance import staleness
 from pipeline.schemas import ephys, histology
 from tests.histology import trees
 from tests.histology.trees import KEY

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from ingest.sorting import job
+from ingest.programs.sorting import job
+from neurojoint.cli import main
 from pipeline.analysis import coordinates
-from pipeline.cli import main
 from pipeline.schemas import histology
 from pipeline.settings import load
 

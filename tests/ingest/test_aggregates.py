@@ -56,7 +56,7 @@ def test_a_second_run_hashes_nothing_and_changes_nothing(root, monkeypatch):
     save(root, f"{MOUSE}/{NAME}")
     ingest(root)
     before, noted = rows(data.Aggregate), actions()
-    monkeypatch.setattr("ingest.aggregates._md5", lambda path: pytest.fail(f"{path} is read again"))
+    monkeypatch.setattr("ingest.rows.aggregates._md5", lambda path: pytest.fail(f"{path} is read again"))
     ingest(root)
     assert rows(data.Aggregate) == before
     assert actions() == noted == [("registered", f"{MOUSE}/{NAME}")]
@@ -121,7 +121,7 @@ def test_a_file_that_cannot_be_read_keeps_its_row(root, monkeypatch):
         raise PermissionError(13, "Permission denied", str(path))
 
     with monkeypatch.context() as patch:
-        patch.setattr("ingest.aggregates._md5", refuse)
+        patch.setattr("ingest.rows.aggregates._md5", refuse)
         ingest(root)
     assert rows(data.Quarantine, "quarantine_path", "reason") == [(f"{MOUSE}/{NAME}", "permission_denied")]
     assert data.Aggregate.fetch1("aggregate_size") == 1

@@ -17,10 +17,11 @@ from cbin.synthetic import write_recording
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest import compress, identity, recordings
-from pipeline import files
+from ingest import compress
+from ingest.files import identity, recordings
 from pipeline.errors import InvalidData, NeurojointError
 from pipeline.schemas import acquisition, data, ephys
+from pipeline.schemas.inputs import files
 from pipeline.settings import settings
 from tests.ingest.tree import ingest, rows, write
 
@@ -432,7 +433,7 @@ def test_one_loads_the_same_samples_before_and_after(database, tmp_path):
 def test_the_command_compresses_what_it_registers(database, server, tmp_path):
     from click.testing import CliRunner
 
-    from pipeline.cli import main
+    from neurojoint.cli import main
 
     raw = record(tmp_path)
     run = CliRunner().invoke

@@ -13,8 +13,8 @@ from rich.console import Console
 from ingest import demo
 from ingest.simulate import write_lab
 from ingest.simulate.calendar import ENDS, ending
+from neurojoint.cli import main
 from pipeline import action, behavior, data, lab
-from pipeline.cli import main
 from pipeline.errors import NeurojointError
 
 LAST = datetime.date(2024, 5, 6)  # a Monday

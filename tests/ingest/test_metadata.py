@@ -9,9 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest import facts, identity, metadata, values
-from ingest.facts import Facts
-from ingest.scan import SessionKey
+from ingest.files import identity, session_metadata
+from ingest.files.scan import SessionKey
+from ingest.files.session_metadata import Facts
+from ingest.metadata import files as metadata
+from ingest.metadata import values
 from pipeline.errors import NeurojointError
 from pipeline.schemas import acquisition, action, data, lab, subject
 from tests.ingest.tree import ingest, rows, write
@@ -24,7 +26,7 @@ EID = "604e1da8-1e3d-41c4-a29e-21d573a0b84c"
 def settings_file(session, content, collection="raw_task_data_00"):
     folder = session / collection
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / facts.SETTINGS).write_text(json.dumps(content))
+    (folder / session_metadata.SETTINGS).write_text(json.dumps(content))
 
 
 def settings_8(**changed):
@@ -64,7 +66,7 @@ def test_old_settings_are_read_too():
         "PYBPOD_PROTOCOL": "_iblrig_tasks_biasedChoiceWorld", "IBLRIG_VERSION_TAG": "5.0.0", "PYBPOD_BOARD": "rig0",
         "PYBPOD_CREATOR": ["ada", "2671b209-5f71-4f0b-8f62-ef74f2e9e833", "local"], "SESSION_START_DELAY_SEC": 900,
     }  # fmt: skip
-    found, problems = facts.session_facts(KEY, None, [("s.json", old)], "UTC")
+    found, problems = session_metadata.session_facts(KEY, None, [("s.json", old)], "UTC")
     assert not problems
     assert (found.task_protocol, found.users, found.rig) == ("_iblrig_tasks_biasedChoiceWorld5.0.0", ["ada"], "rig0")
     assert (found.start_delay, found.start_time.microsecond) == (900, 145140)
@@ -76,7 +78,7 @@ def test_chained_protocols_are_one_session():
         PYBPOD_PROTOCOL="_iblrig_tasks_passiveChoiceWorld", SUBJECT_WEIGHT=None, TOTAL_WATER_DELIVERED=100,
     )  # fmt: skip
     files = [("x/raw_task_data_01/s.json", second), ("x/raw_task_data_00/s.json", settings_8())]
-    found, problems = facts.session_facts(KEY, None, files, "UTC")
+    found, problems = session_metadata.session_facts(KEY, None, files, "UTC")
     assert not problems
     assert found.task_protocol == "_iblrig_tasks_trainingChoiceWorld8.15.6/_iblrig_tasks_passiveChoiceWorld8.15.6"
     assert (found.start_time.hour, found.end_time.minute, found.users) == (12, 40, ["ada", "cajal"])
@@ -89,7 +91,7 @@ def test_the_description_goes_before_the_settings():
         "tasks": [{"_iblrig_tasks_trainingChoiceWorld": {"collection": "raw_task_data_00"}}, {"passive": {}}],
     }
     files = [("x/raw_task_data_00/s.json", settings_8())]
-    found, _ = facts.session_facts(KEY, ("d.yaml", description), files, "UTC")
+    found, _ = session_metadata.session_facts(KEY, ("d.yaml", description), files, "UTC")
     assert (found.projects, found.procedures) == (["described"], ["Behavior training/tasks"])
     assert found.task_protocol == "_iblrig_tasks_trainingChoiceWorld8.15.6/passive"
 
@@ -106,7 +108,7 @@ def test_the_description_goes_before_the_settings():
     ],
 )
 def test_settings_that_cannot_be_used_are_named_and_the_rest_counts(changed, column):
-    found, problems = facts.session_facts(KEY, None, [("s.json", settings_8(**changed))], "UTC")
+    found, problems = session_metadata.session_facts(KEY, None, [("s.json", settings_8(**changed))], "UTC")
     assert [(one.path, one.reason, one.column) for one in problems] == [("s.json", "bad_metadata", column)]
     assert found.rig == (None if column == "SUBJECT_NAME" else "_iblrig_my_behavior_0")
 
@@ -114,8 +116,10 @@ def test_settings_that_cannot_be_used_are_named_and_the_rest_counts(changed, col
 @given(st.recursive(st.none() | st.booleans() | st.floats() | st.text(max_size=5), lambda x: st.lists(x, max_size=3)))
 def test_no_settings_break_the_reader(thing):
     for name in settings_8():
-        facts.session_facts(KEY, ("d.yaml", {"tasks": thing}), [("s.json", settings_8(**{name: thing}))], "UTC")
-    facts.session_facts(KEY, ("d.yaml", thing), [("s.json", thing)], "UTC")
+        session_metadata.session_facts(
+            KEY, ("d.yaml", {"tasks": thing}), [("s.json", settings_8(**{name: thing}))], "UTC"
+        )
+    session_metadata.session_facts(KEY, ("d.yaml", thing), [("s.json", thing)], "UTC")
 
 
 def test_a_metadata_file_goes_before_the_folder_and_a_correction_updates(database, tmp_path):
@@ -270,7 +274,7 @@ def test_facts_are_completed_not_mixed():
 def test_the_manual_names_every_reason_column_and_field():
     from pathlib import Path
 
-    from pipeline.refusals import REASONS
+    from pipeline.alf.reasons import REASONS
 
     manual = (Path(__file__).parents[2] / "docs" / "ingest.md").read_text(encoding="utf-8")
     names = {one.also[0] if one.also and one.also[0] != "date_time" else one.name

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ingest.simulate import damage
-from pipeline.refusals import REASONS
+from pipeline.alf.reasons import REASONS
 from pipeline.schemas import acquisition, data
 from tests.ingest.tree import ingest, rows, write
 

@@ -16,11 +16,11 @@ import uuid
 import numpy as np
 import pytest
 
-from ingest import examine, identity
-from ingest.lock import repository_lock
-from pipeline import files
+from ingest.files import identity, inspect_session
+from ingest.rows.lock import repository_lock
 from pipeline.errors import InvalidData, NeurojointError
 from pipeline.schemas import acquisition, data, subject
+from pipeline.schemas.inputs import files
 from pipeline.settings import settings
 from tests.ingest.tree import content, ingest, rows, write
 
@@ -54,7 +54,7 @@ def test_a_second_run_reads_and_changes_nothing(database, tmp_path, monkeypatch)
     write(tmp_path, SESSION)
     ingest(tmp_path)
     before, n_changes = content(), len(data.Change())
-    monkeypatch.setattr(examine, "examine", lambda *_: pytest.fail("an unchanged folder was read"))
+    monkeypatch.setattr(inspect_session, "examine", lambda *_: pytest.fail("an unchanged folder was read"))
     summary = ingest(tmp_path)
     assert (summary.sessions, summary.sessions_new, summary.files_new) == (1, 0, 0)
     assert content() == before and len(data.Change()) == n_changes
@@ -225,7 +225,7 @@ def test_a_copy_in_a_second_repository_is_a_second_record(database, tmp_path):
 
 
 def test_a_second_ingest_of_one_repository_is_refused(database, server, tmp_path, monkeypatch):
-    from ingest import lock
+    from ingest.rows import lock
     from pipeline.database import connection
 
     monkeypatch.setattr(lock, "PATIENCE", 0.1)
@@ -249,7 +249,7 @@ def test_a_step_can_put_another_file_in_the_place_of_one_with_its_history(databa
             return report
         path = root / raw.file_path
         path.rename(path.with_suffix(".cbin"))
-        again = examine.examine(root, report.folder.key, report.folder.path, {})
+        again = inspect_session.examine(root, report.folder.key, report.folder.path, {})
         packed = next(one for one in again.files if one.extension == "cbin")
         again.changes.append(("compressed", packed.file_path, "by a test", raw.md5, packed.md5))
         return again
@@ -345,7 +345,7 @@ def test_ctrl_c_ends_with_one_line_and_the_next_run_continues(database, server, 
     command = [
         sys.executable,
         "-c",
-        "from pipeline.cli import main; main()",
+        "from neurojoint.cli import main; main()",
         "ingest",
         str(tmp_path),
         "--processes",

@@ -7,8 +7,8 @@ import os
 import numpy as np
 import pytest
 
-from ingest import scan
-from ingest.scan import SessionKey
+from ingest.files import scan
+from ingest.files.scan import SessionKey
 from pipeline.errors import NeurojointError
 from tests.ingest.tree import write
 

@@ -4,7 +4,7 @@ import json
 
 from click.testing import CliRunner
 
-from pipeline.cli import main
+from neurojoint.cli import main
 
 
 def test_simulate_writes_a_lab(tmp_path):

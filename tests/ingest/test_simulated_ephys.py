@@ -24,7 +24,7 @@ from ingest.simulate.ephys import (
     write_recording,
 )
 from ingest.simulate.ephys.trains import poisson, rate_steps, simulate_train, without_short_intervals
-from pipeline.refusals import REASONS
+from pipeline.alf.reasons import REASONS
 
 BLOCKS = {0.5: Psychometric(), 0.2: Psychometric(-9), 0.8: Psychometric(9)}
 

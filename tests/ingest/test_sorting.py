@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import ingest
-from ingest import sorting
+from ingest.programs import sorting
 from ingest.simulate import damage
 from ingest.simulate.ephys import Insertion, Unit, simulate_insertion, write_recording
 from pipeline.database.bulk import fetch_columns
@@ -207,7 +207,7 @@ def test_killed_it_leaves_nothing_and_the_next_call_sorts(server, database, reco
         "NEUROJOINT_HOME": str(settings().home), "NEUROJOINT_DATABASE_URL": url.get_secret_value() if url else "",
         "NEUROJOINT_SORTERS": json.dumps(sorters), "NEUROJOINT_SCRATCH": str(tmp_path / "scratch"),
     }  # fmt: skip
-    command = [sys.executable, "-c", "from pipeline.cli import main; main()", "sort", str(recorded), "toy"]
+    command = [sys.executable, "-c", "from neurojoint.cli import main; main()", "sort", str(recorded), "toy"]
     command += ["--parameters", str(parameters)]
     ours = subprocess.Popen(command, env=os.environ | variables, stderr=subprocess.PIPE, text=True)
     wait_for(marks, ours)

@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from ingest.sorting import job, process
+from ingest.programs.sorting import job, process
 from pipeline.errors import InvalidSettings
 from pipeline.settings import load
 from tests.ingest.sorters import TOY, are_gone, wait_for
@@ -69,7 +69,7 @@ def test_a_program_gets_no_secrets(tmp_path, monkeypatch):
 def test_what_a_killed_run_left_is_ended_by_the_next(tmp_path):
     """kill -9 of the pipeline leaves the program running; the next run finds it by number and time of its start."""
     marks, argv = hang(tmp_path)
-    code = "import sys; from pathlib import Path; from ingest.sorting import process; "
+    code = "import sys; from pathlib import Path; from ingest.programs.sorting import process; "
     code += "process.run(sys.argv[2:], Path(sys.argv[1]), 600)"
     ours = subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "job"), *argv])
     wait_for(marks, ours)

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ingest.programs.sorting import alf_files, measures, results
+from ingest.programs.sorting.work import spike_times
 from ingest.simulate import damage
 from ingest.simulate.ephys import Unit, simulate_insertion, write_recording
-from ingest.sorting import alf_files, measures, results
-from ingest.sorting.work import spike_times
 from pipeline.errors import NeurojointError
 from tests.ingest.sorters import SESSION
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import ingest
-from ingest import sorting
+from ingest.programs import sorting
 from ingest.simulate import damage
 from ingest.simulate.ephys import Unit, simulate_insertion, write_recording
 from pipeline.settings import override

@@ -15,7 +15,7 @@ import requests
 import uvicorn
 
 from one_bridge.server.app import create_app
-from pipeline.users import Users
+from pipeline.web.accounts import Users
 
 PASSWORD = "correct horse"
 ROLES = {"ada": "admin", "max": "manager", "mia": "member", "pat": "public"}

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from one.alf.exceptions import ALFMultipleObjectsFound, ALFObjectNotFound
 from one.api import One
 
-from one_bridge import ONE, cache, copies, curation
+from one_bridge import ONE, cache, dataset_admin, file_locations
 from pipeline.errors import InvalidData, NeurojointError
 from pipeline.schemas import acquisition, data
 from tests.conftest import empty_tables
@@ -144,7 +144,7 @@ def test_an_unchanged_file_is_not_read_to_check_its_hash(database, tmp_path, mon
     session = Session(files=trials())
     build(tmp_path / "data", [session])
     read = []
-    monkeypatch.setattr(copies, "_md5", lambda path, *_: read.append(path) or "0" * 32)
+    monkeypatch.setattr(file_locations, "_md5", lambda path, *_: read.append(path) or "0" * 32)
     one = ONE()
     one.load_object(session.eid, "trials")
     assert not read
@@ -282,9 +282,9 @@ def test_insertions_are_searched_and_converted(database, tmp_path):
 def test_a_tag_shows_only_what_belongs_to_it(database, tmp_path):
     sessions = [Session(number=n, files=trials(), probes=("probe00",)) for n in (1, 2)]
     build(tmp_path / "data", sessions)
-    curation.define_tag("2026_release", protected=True)
+    dataset_admin.define_tag("2026_release", protected=True)
     chosen = data.Dataset & {"alf_attribute": "choice", "session_number": 2}
-    assert curation.tag("2026_release", chosen) == 1
+    assert dataset_admin.tag("2026_release", chosen) == 1
     one = ONE()
     assert len(one.search()) == 2
     assert one.search(tag="release") == [sessions[1].eid]

@@ -15,8 +15,8 @@ import pytest
 from click.testing import CliRunner
 from one.api import One
 
-from one_bridge import cache, curation
-from pipeline.cli import main
+from neurojoint.cli import main
+from one_bridge import cache, dataset_admin
 from pipeline.errors import NeurojointError
 from pipeline.schemas import acquisition, data
 from tests.one_bridge.trees import File, Session, build, dataset_id
@@ -79,8 +79,8 @@ def test_an_empty_database_gives_tables_that_load(database, tmp_path):
 
 
 def test_a_tag_has_tables_of_its_own(root):
-    curation.define_tag("release")
-    curation.tag("release", data.Dataset & {"alf_attribute": "intervals"})
+    dataset_admin.define_tag("release")
+    dataset_admin.tag("release", data.Dataset & {"alf_attribute": "intervals"})
     cache.export(root / "release", "release")
     one = One(root, tables_dir=root / "release")
     assert one.list_datasets() == ["alf/_ibl_trials.intervals.npy"]

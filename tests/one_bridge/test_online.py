@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import ingest
 from pipeline.database.bulk import fetch_columns
-from pipeline.database.delete import delete
+from pipeline.provenance.delete import delete
 from pipeline.schemas import acquisition, data
 from tests.conftest import empty_tables
 from tests.one_bridge.trees import File, Session, build, dataset_id

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
 from one_bridge.server.endpoints import ENDPOINTS
-from one_bridge.server.filters import LOOKUPS, known_parameters
+from one_bridge.server.query.filters import LOOKUPS, known_parameters
 from pipeline.database.bulk import insert_many
 from pipeline.schemas import action, data, lab
 from tests.one_bridge.trees import File, Session, build, locate, over_sessions

@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 import requests
 
-from one_bridge.server.answers import Answers
 from one_bridge.server.endpoints import ENDPOINTS
 from pipeline.database.bulk import insert_many
 from pipeline.schemas import acquisition, action, data, lab, subject
+from pipeline.web.response_cache import Answers
 from tests.one_bridge.serving import PASSWORD, Served
 from tests.one_bridge.trees import File, Session, build, dataset_id
 

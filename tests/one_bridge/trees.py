@@ -12,8 +12,9 @@ import datajoint as dj
 import numpy as np
 import pandas as pd
 
-from ingest import aggregates, writing
-from pipeline import alf, atlas
+from ingest.rows import aggregates, writing
+from pipeline import atlas
+from pipeline.alf import columns as alf
 from pipeline.database.bulk import insert_many
 from pipeline.schemas import acquisition, data, ephys, histology, lab, subject
 

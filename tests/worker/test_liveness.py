@@ -9,7 +9,7 @@ import pytest
 import pipeline
 from pipeline.schemas import task
 from pipeline.settings import override
-from pipeline.worker import liveness
+from pipeline.worker import heartbeat
 from tests.worker import toys
 
 pytestmark = pytest.mark.slow
@@ -38,8 +38,8 @@ def _come_and_go(values, barrier, failures):
         for _ in range(N_TIMES):
             barrier.wait(60)
             try:
-                liveness.register(connection)
-                liveness.leave(connection)
+                heartbeat.register(connection)
+                heartbeat.leave(connection)
             except Exception as error:
                 found.append(repr(error))
     failures.put(found)

@@ -14,7 +14,8 @@ import pytest
 from pipeline import errors
 from pipeline.database import registry
 from pipeline.schemas import acquisition, data, task
-from pipeline.worker import Queue, drain, liveness, retry, tables_named
+from pipeline.worker import Queue, drain, retry, tables_named
+from pipeline.worker import heartbeat as liveness
 from tests.worker import toys
 
 pytestmark = pytest.mark.slow

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from pipeline import staleness
+from pipeline.provenance import staleness
 from pipeline.schemas import data
 from pipeline.worker import drain
 from tests.worker import toys

@@ -10,10 +10,10 @@ import pytest
 from click.testing import CliRunner
 from rich.console import Console
 
-from pipeline import cli, status
+from neurojoint import cli
 from pipeline.schemas import acquisition, data
-from pipeline.worker import Queue, display, drain, liveness
-from pipeline.worker.board import Board
+from pipeline.worker import Queue, display, drain, heartbeat, status
+from pipeline.worker.progress_counters import Board
 from tests.worker import toys
 
 pytestmark = pytest.mark.slow
@@ -58,9 +58,9 @@ def test_equal_errors_are_one_line_with_an_example(bench):
 
 def test_rate_and_time_left_come_from_the_live_workers(bench):
     toys.add_sessions(mice=1, sessions=6)
-    liveness.register(bench.connection)
-    name, pid = liveness.this_process()
-    worker = liveness.workers(bench.connection)[0]
+    heartbeat.register(bench.connection)
+    name, pid = heartbeat.this_process()
+    worker = heartbeat.workers(bench.connection)[0]
     from pipeline.schemas import task
 
     task.Worker.update1({"worker_id": worker["worker_id"], "worker_activity": "toys.Reading 12.0/min"})

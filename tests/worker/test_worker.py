@@ -16,7 +16,8 @@ import psutil
 import pytest
 
 from pipeline.schemas import task
-from pipeline.worker import drain, liveness
+from pipeline.worker import drain
+from pipeline.worker import heartbeat as liveness
 from tests.worker import toys
 
 pytestmark = pytest.mark.slow

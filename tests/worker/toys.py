@@ -20,9 +20,9 @@ import datajoint as dj
 import pyarrow as pa
 
 import pipeline
-from pipeline import fingerprints
 from pipeline.database import registry
 from pipeline.database.bulk import fetch_columns, insert_many
+from pipeline.provenance import fingerprints
 from pipeline.schemas import acquisition, data, lab, subject
 from pipeline.settings import settings
 

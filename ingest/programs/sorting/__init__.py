@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ingest.sorting.work import Summary, Tell
+    from ingest.programs.sorting.work import Summary, Tell
 
 __all__ = ["sort"]
 
@@ -45,7 +45,7 @@ def sort(
     ------
     NeurojointError : the settings know no such sorter, the root cannot be read or is not registered.
     """
-    from ingest.sorting import work
+    from ingest.programs.sorting import work
 
     return work.sort(
         root, sorter, parameters=parameters, probe=probe, again=again, dry_run=dry_run, tell=tell or (lambda line: None)

@@ -16,9 +16,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ingest.identity import NAMESPACE
-from ingest.sorting.measures import Measured
-from ingest.sorting.results import Sorted
+from ingest.files.identity import NAMESPACE
+from ingest.programs.sorting.measures import Measured
+from ingest.programs.sorting.results import Sorted
 
 SAYS = "_neurojoint_sorting.run.json"
 """Lies beside the files: sorter, version, parameters and their hash, recording."""

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ingest.recording_rows import SESSION
-from ingest.scan import SessionKey
-from pipeline.alf import raw_form
+from ingest.files.scan import SessionKey
+from ingest.rows.recordings import SESSION
+from pipeline.alf.columns import raw_form
 from pipeline.database.bulk import fetch_columns, insert_many, json_column
 from pipeline.schemas import data, ephys, task
 

@@ -13,10 +13,10 @@ import datajoint as dj
 import numpy as np
 
 from ingest import registration
-from ingest.lock import repository_lock
-from ingest.repository import existing, repository_of
-from ingest.sorting import alf_files, job, measures, process, results
-from ingest.sorting.runs import Item, Run, below, geometry, items
+from ingest.programs.sorting import alf_files, job, measures, process, results
+from ingest.programs.sorting.runs import Item, Run, below, geometry, items
+from ingest.rows.lock import repository_lock
+from ingest.rows.repository import existing, repository_of
 from pipeline.database.bulk import fetch_columns
 from pipeline.errors import InvalidSettings, NeurojointError, explain
 from pipeline.schemas import data
@@ -42,7 +42,7 @@ def sort(
     root: Path | str, name: str, *, parameters: Mapping[str, Any] | None, probe: str | None, again: bool,
     dry_run: bool, tell: Tell,
 ) -> Summary:  # fmt: skip
-    """Sort the recordings below `root` (see `ingest.sorting.sort`)."""
+    """Sort the recordings below `root` (see `ingest.programs.sorting.sort`)."""
     if name not in settings().sorters:
         known = ", ".join(settings().sorters) or "none"
         raise InvalidSettings(

@@ -5,11 +5,11 @@ Routing, filters, serialisation and the OpenAPI schema all walk `ENDPOINTS`. Nam
 
 from __future__ import annotations
 
+from one_bridge.server.endpoint_model import Endpoint
 from one_bridge.server.endpoints.animals import NOTES, RESTRICTION, SUBJECTS, SURGERIES, WATER, WEIGHINGS
 from one_bridge.server.endpoints.brain import BRAIN_REGIONS, CHANNELS, TRAJECTORIES
-from one_bridge.server.endpoints.names import LABS, LOCATIONS, NAMES, USERS
+from one_bridge.server.endpoints.lookups import LABS, LOCATIONS, NAMES, USERS
 from one_bridge.server.endpoints.recordings import AGGREGATES, DATASETS, FILES, INSERTIONS, SESSIONS
-from one_bridge.server.shapes import Endpoint
 
 _ALL = (
     SESSIONS,

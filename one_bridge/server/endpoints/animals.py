@@ -6,9 +6,9 @@ from typing import Any
 
 import datajoint as dj
 
-from one_bridge.server import say
-from one_bridge.server.endpoints.parts import LAB, PROJECT, SUBJECT_FIELD, USER, boolean, field, made, token, url
-from one_bridge.server.shapes import Endpoint, Field, Many, Nested, Relation, table
+from one_bridge.server import field_getters
+from one_bridge.server.endpoint_model import Endpoint, Field, Many, Nested, Relation, table
+from one_bridge.server.endpoints.fields import LAB, PROJECT, SUBJECT_FIELD, USER, boolean, field, made, token, url
 
 
 def restricted_now() -> dj.Table:
@@ -46,9 +46,10 @@ SUBJECTS = Endpoint(
         field("food"),
         field("description", "subject_description"),
         field("json", "subject_json", "json", "json"),
-        Field("alive", "death_date", "bool", "exact", say=say.is_null("death_date"), needs=("death_date",),
+        Field("alive", "death_date", "bool", "exact", say=field_getters.is_null("death_date"), needs=("death_date",),
               sql=lambda _: "(death_date IS NULL)", write=False),
-        Field("water_restricted", filter="exact", restrict=_is_restricted, say=say.has("_restricted"), write=False),
+        Field("water_restricted", filter="exact", restrict=_is_restricted, say=field_getters.has("_restricted"),
+              write=False),
     ),
     alias="subject_uuid",
     many=(
@@ -115,7 +116,7 @@ WATER = Endpoint(
         field("adlib", kind="bool"),
         field("user", "water_user", to=USER, filter="iexact", default="user"),
         field("session", "eid", "uuid"),
-        made("name", say.nothing),
+        made("name", field_getters.nothing),
         url("water-administrations", "lab", "subject", "administration_time"),
         *_SUBJECT_FILTERS,
     ),
@@ -141,7 +142,7 @@ RESTRICTION = Endpoint(
         field("start_time", "restriction_start", "time", required=True),
         field("end_time", "restriction_end", "time"),
         field("reference_weight", kind="float"),
-        made("water_type", say.nothing),
+        made("water_type", field_getters.nothing),
         url("water-restriction", "lab", "subject", "restriction_start"),
         *_SUBJECT_FILTERS,
     ),
@@ -164,7 +165,7 @@ SURGERIES = Endpoint(
         field("outcome_type", "surgery_outcome"),
         field("narrative", "surgery_narrative"),
         field("lab"),
-        made("json", say.nothing, kind="json"),
+        made("json", field_getters.nothing, kind="json"),
         url("surgeries", "lab", "subject", "surgery_start"),
         _SUBJECT_FILTERS[0],
     ),
@@ -183,15 +184,15 @@ NOTES = Endpoint(
     "action.Note",
     ("note_id",),
     (
-        made("id", say.column("note_id"), "note_id"),
+        made("id", field_getters.column("note_id"), "note_id"),
         field("user", "note_user", to=USER, filter="iexact", default="user"),
         field("date_time", "note_time", "time"),
-        field("content_type", "note_object", filter="exact", words=say.CONTENT_TYPES, required=True),
+        field("content_type", "note_object", filter="exact", words=field_getters.CONTENT_TYPES, required=True),
         field("object_id", "note_object_id", "uuid", "exact", required=True),
         field("text", "note_text", filter="icontains"),
-        Field("image", "note_image", say=say.image_url, needs=("note_image",), write=False),
+        Field("image", "note_image", say=field_getters.image_url, needs=("note_image",), write=False),
         url("notes", "note_id"),
-        made("json", say.nothing, kind="json"),
+        made("json", field_getters.nothing, kind="json"),
     ),
     order=("note_time DESC", "note_id"),
     delete="member",

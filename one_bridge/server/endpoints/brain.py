@@ -6,9 +6,9 @@ from typing import Any
 
 import datajoint as dj
 
-from one_bridge.server import say, values
-from one_bridge.server.endpoints.parts import READ_ONLY, SESSION, field, made, token, url
-from one_bridge.server.shapes import BadInput, Endpoint, Field, NotFound, Relation, table
+from one_bridge.server import field_getters, values
+from one_bridge.server.endpoint_model import BadInput, Endpoint, Field, NotFound, Relation, table
+from one_bridge.server.endpoints.fields import READ_ONLY, SESSION, field, made, token, url
 from pipeline import atlas
 from pipeline.errors import NeurojointError
 
@@ -50,7 +50,7 @@ BRAIN_REGIONS = Endpoint(
         field("acronym", filter="iexact"),
         field("name", "region_name", filter="iexact"),
         field("parent", "parent_region_id", "int", "exact"),
-        made("related_descriptions", say.nothing_list),
+        made("related_descriptions", field_getters.nothing_list),
         Field("ancestors", "region_id", restrict=_related("ancestors"), filter="exact", detail=True, write=False,
               say=lambda row: atlas.regions().ancestors([row["region_id"]]).tolist(), needs=("region_id",)),
         Field("descendants", "region_id", restrict=_related("descendants"), filter="exact", detail=True, write=False,
@@ -80,10 +80,10 @@ TRAJECTORIES = Endpoint(
         field("roll", kind="float"),
         field("coordinate_system", filter="iexact", to=("histology.CoordinateSystem", "name"), default="IBL-Allen"),
         field("json", "trajectory_json", "json", "json"),
-        made("probe_name", say.column("probe_label"), "probe_label"),
-        made("session", say.session_info, "eid", "start_time", "task_protocol", *SESSION),
-        made("chronic_insertion", say.nothing),
-        made("datetime", say.nothing),
+        made("probe_name", field_getters.column("probe_label"), "probe_label"),
+        made("session", field_getters.session_info, "eid", "start_time", "task_protocol", *SESSION),
+        made("chronic_insertion", field_getters.nothing),
+        made("datetime", field_getters.nothing),
         url("trajectories", *INSERTION, "provenance"),
     ),
     rows=lambda found: (
@@ -104,7 +104,7 @@ TRAJECTORIES = Endpoint(
 )
 
 
-def _best_track(row: say.Row) -> str | None:
+def _best_track(row: field_getters.Row) -> str | None:
     """The trajectory that the places of channels are from: of several, the one with the highest rank."""
     name = next((name for name, rank in RANKS.items() if rank == row["best_rank"]), None)
     return name and values.to_id([*(row[column] for column in INSERTION), name])
@@ -143,7 +143,7 @@ CHANNELS = Endpoint(
         field("probe_insertion", "pid", "uuid"),
         Field("trajectory_estimate", "best_rank", filter="exact", restrict=_of_track, say=_best_track,
               needs=(*INSERTION, "best_rank")),
-        made("json", say.nothing, kind="json"),
+        made("json", field_getters.nothing, kind="json"),
         url("channels", *INSERTION, "channel"),
     ),
     rows=_with_best_track,

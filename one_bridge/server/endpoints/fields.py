@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from one_bridge.matching import InvalidQuery, truth
-from one_bridge.server import say
-from one_bridge.server.shapes import BadInput, Endpoint, Field
+from one_bridge.server import field_getters
+from one_bridge.server.endpoint_model import BadInput, Endpoint, Field
 
 QC = ("NOT_SET", "PASS", "WARNING", "FAIL", "CRITICAL")
 SESSION = ("lab", "subject", "session_date", "session_number")
@@ -38,16 +38,16 @@ def boolean(name: str, text: str) -> bool:
 
 
 def url(endpoint: str, *needs: str) -> Field:
-    return made("url", say.url(endpoint, needs), *needs)
+    return made("url", field_getters.url(endpoint, needs), *needs)
 
 
 def token(*needs: str) -> Field:
-    return made("id", say.token(needs), *needs)
+    return made("id", field_getters.token(needs), *needs)
 
 
 def names(name: str, label: str, table_name: str, column: str, *fields: Field, **more: Any) -> Endpoint:
     """An endpoint whose records are found by their name."""
-    own = (made("id", say.column(column), column), field("name", column, "text", "iexact", required=True))
+    own = (made("id", field_getters.column(column), column), field("name", column, "text", "iexact", required=True))
     return Endpoint(name, label, table_name, (column,), (*own, *fields), **({"write": "manager"} | more))
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from one_bridge.server import say
-from one_bridge.server.endpoints.parts import KINDS, LAB, USER, field, made, names, token, url
-from one_bridge.server.shapes import Endpoint, Field, Many, Relation, table
+from one_bridge.server import field_getters
+from one_bridge.server.endpoint_model import Endpoint, Field, Many, Relation, table
+from one_bridge.server.endpoints.fields import KINDS, LAB, USER, field, made, names, token, url
 
 USERS = Endpoint(
     "users",
@@ -12,7 +12,7 @@ USERS = Endpoint(
     "lab.LabMember",
     ("user_name",),
     (
-        made("id", say.column("user_name"), "user_name"),
+        made("id", field_getters.column("user_name"), "user_name"),
         field("username", "user_name", filter="iexact", required=True),
         field("fullname", "full_name"),
         field("email"),
@@ -41,8 +41,8 @@ LABS = names(
     field("timezone", "time_zone"),
     field("reference_weight_pct", kind="float"),
     field("zscore_weight_pct", kind="float"),
-    made("repositories", say.nothing_list),
-    made("json", say.nothing, kind="json"),
+    made("repositories", field_getters.nothing_list),
+    made("json", field_getters.nothing, kind="json"),
     order=("lab",), write="admin", delete="admin",
 )  # fmt: skip
 
@@ -56,7 +56,7 @@ LOCATIONS = Endpoint(
         field("name", "location", filter="iexact", required=True),
         field("lab", filter="iexact", to=LAB, required=True),
         field("description", "location_description"),
-        made("json", say.nothing, kind="json"),
+        made("json", field_getters.nothing, kind="json"),
         url("locations", "lab", "location"),
     ),
     relations={"lab": Relation("labs", ("lab",))},
@@ -69,7 +69,7 @@ NAMES = (
     names(
         "projects", "Project", "lab.Project", "project",
         field("description", "project_description"),
-        made("json", say.nothing, kind="json"),
+        made("json", field_getters.nothing, kind="json"),
         many=(Many("users", "lab.Project.Member", "user_name", USER, "iexact"),), order=("project",),
     ),
     names(
@@ -79,12 +79,12 @@ NAMES = (
     names("water-type", "WaterType", "action.WaterType", "water_type", order=("water_type",)),
     names(
         "dataset-types", "DatasetType", "data.DatasetType", "dataset_type",
-        field("description", "type_description"), field("filename_pattern"), made("created_by", say.nothing),
+        field("description", "type_description"), field("filename_pattern"), made("created_by", field_getters.nothing),
         order=("dataset_type",),
     ),
     names(
         "data-formats", "DataFormat", "data.DataFormat", "data_format",
-        Field("file_extension", "file_extension", say=say.dotted, needs=("file_extension",), required=True),
+        Field("file_extension", "file_extension", say=field_getters.dotted, needs=("file_extension",), required=True),
         field("description", "format_description"), order=("data_format",),
     ),
     names(
@@ -92,12 +92,12 @@ NAMES = (
         Field("repository_type", "repository_kind", choices=KINDS, required=True, filter="exact"),
         field("hostname", "repository_host"),
         field("globus_path", "repository_root", required=True),
-        made("data_url", say.nothing),
-        Field("globus_is_personal", "repository_kind", "bool", say=say.false, needs=("repository_kind",),
+        made("data_url", field_getters.nothing),
+        Field("globus_is_personal", "repository_kind", "bool", say=field_getters.false, needs=("repository_kind",),
               sql=lambda _: "(repository_kind IS NULL)", write=False),
-        made("globus_endpoint_id", say.nothing),
-        made("timezone", say.nothing),
-        made("json", say.nothing, kind="json"),
+        made("globus_endpoint_id", field_getters.nothing),
+        made("timezone", field_getters.nothing),
+        made("json", field_getters.nothing, kind="json"),
         order=("repository",), write="admin", delete="admin",
     ),
     names(

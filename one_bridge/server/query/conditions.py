@@ -15,10 +15,10 @@ from datajoint.condition import extract_column_names
 from one_bridge import query
 from one_bridge.matching import truth
 from one_bridge.server import values
+from one_bridge.server.endpoint_model import BadInput, Endpoint, Field, Many, Relation, table
 from one_bridge.server.endpoints import ENDPOINTS
-from one_bridge.server.literals import LONGEST_LIST, LOOKUPS, ORDER_LOOKUPS, TEXT_LOOKUPS, json_matches
-from one_bridge.server.shapes import BadInput, Endpoint, Field, Many, Relation, table
-from pipeline.database.threads import Database
+from one_bridge.server.query.literals import LONGEST_LIST, LOOKUPS, ORDER_LOOKUPS, TEXT_LOOKUPS, json_matches
+from pipeline.web.threads import Database
 
 
 class Listed:

@@ -16,11 +16,12 @@ import datajoint as dj
 
 from one_bridge import query
 from one_bridge.matching import truth
-from one_bridge.server import conditions, values
+from one_bridge.server import values
+from one_bridge.server.endpoint_model import BadInput, Endpoint, Field, NotFound, table
 from one_bridge.server.endpoints import ENDPOINTS
-from one_bridge.server.literals import LONGEST_LIST, LOOKUPS, json_matches, parse_django, value_of
-from one_bridge.server.shapes import BadInput, Endpoint, Field, NotFound, table
-from pipeline.database.threads import Database
+from one_bridge.server.query import conditions
+from one_bridge.server.query.literals import LONGEST_LIST, LOOKUPS, json_matches, parse_django, value_of
+from pipeline.web.threads import Database
 
 PAGE, LONGEST_PAGE = 250, 1000
 PAGING = ("limit", "offset", "format")

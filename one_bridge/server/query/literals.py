@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 from one_bridge.matching import truth
-from one_bridge.server.shapes import BadInput
+from one_bridge.server.endpoint_model import BadInput
 
 LONGEST_LIST = 1000  # values in one filter
 TEXT_LOOKUPS = ("exact", "iexact", "contains", "icontains", "startswith", "istartswith", "endswith", "iendswith",
@@ -23,7 +23,7 @@ def parse_django(text: str) -> list[tuple[bool, str, Any]]:
     [(False, 'pk__in', ['a', 'b']), (True, 'session__lab__name', 'x'), (False, 'number__gte', '2')]
     >>> parse_django("name__in,[__import__('os').getpid()]")
     Traceback (most recent call last):
-    one_bridge.server.shapes.BadInput: django: [__import__('os').getpid()] is no list of values.
+    one_bridge.server.endpoint_model.BadInput: django: [__import__('os').getpid()] is no list of values.
     """
     parts = split(text)
     if len(parts) % 2:

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipeline.alf import raw_form
-from pipeline.alf_object import Assembled, assemble
-from pipeline.alf_reader import load
+from pipeline.alf.columns import raw_form
+from pipeline.alf.objects import Assembled, assemble
+from pipeline.alf.reader import load
+from pipeline.alf.reasons import REASONS
 from pipeline.errors import InvalidData
-from pipeline.refusals import REASONS
 
 if TYPE_CHECKING:
     from cbin import Recording
@@ -29,7 +29,7 @@ class AlfData:
     """One ALF object of one session.
 
     Attributes:
-        values: column of `pipeline.alf` -> 1-D array, all of one length.
+        values: column of `pipeline.alf.columns` -> 1-D array, all of one length.
         other: attributes that no column stands for.
         absent: columns that no file gives.
         refused: column -> reason, for what is in quarantine.

@@ -11,10 +11,10 @@ import datajoint as dj
 import numpy as np
 import pyarrow as pa
 
-from pipeline import fingerprints
 from pipeline.analysis.records import session_record
 from pipeline.analysis.training import SessionRecord
 from pipeline.database.bulk import fetch_columns, json_column, to_numpy
+from pipeline.provenance import fingerprints
 from pipeline.schemas import acquisition, behavior, subject
 
 # What of a session goes into its animal's summaries, apart from the trials.

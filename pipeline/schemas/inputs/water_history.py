@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline import fingerprints
 from pipeline.database.bulk import fetch_columns
+from pipeline.provenance import fingerprints
 
 
 def water_arguments(key: dict[str, Any]) -> dict[str, Any]:
