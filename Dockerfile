@@ -7,6 +7,7 @@ RUN useradd --create-home --uid ${UID} neurojoint
 
 WORKDIR /opt/neurojoint
 COPY setup.py pyproject.toml README.md LICENSE ./
+COPY neurojoint neurojoint
 COPY pipeline pipeline
 COPY ingest ingest
 COPY one_bridge one_bridge

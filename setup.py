@@ -1,18 +1,35 @@
 """Packaging: the distribution `neurojoint` brings the top-level packages and the commands `neurojoint` and `cbin`."""
 
+import re
 from pathlib import Path
 
 from setuptools import find_packages, setup
 
+ROOT = Path(__file__).parent
+VERSION = re.search(r'^__version__ = "(.+)"', (ROOT / "neurojoint/__init__.py").read_text(encoding="utf-8"), re.M)[1]
 TOP_LEVEL = ["neurojoint", "pipeline", "ingest", "one_bridge", "dashboard"]
 
 setup(
     name="neurojoint",
-    version="0.1.0",
+    version=VERSION,
     description="A neuroscience lab's data, from the rig to the plot: ALF files, DataJoint tables, ONE, dashboard",
-    long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
+    long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="MIT",
+    classifiers=[
+        "Development Status :: 4 - Beta",
+        "Environment :: Console",
+        "Intended Audience :: Science/Research",
+        "Operating System :: POSIX :: Linux",
+        "Programming Language :: Python :: 3",
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Programming Language :: Python :: 3.13",
+        "Programming Language :: Python :: 3.14",
+        "Topic :: Scientific/Engineering :: Bio-Informatics",
+        "Typing :: Typed",
+    ],
+    keywords=["neuroscience", "DataJoint", "ALF", "ONE", "electrophysiology", "behavior"],
     python_requires=">=3.11,<3.15",
     # `compression/` is a source root, not a package: Python 3.14 has a standard module of that name.
     packages=[
@@ -21,6 +38,8 @@ setup(
     ],
     package_dir={"cbin": "compression/cbin"},
     package_data={
+        "neurojoint": ["py.typed"],
+        "pipeline": ["py.typed"],
         "dashboard": ["assets/*", "assets/*/*"],
         "pipeline.database": ["migrations/*.sql"],
         "pipeline.atlas": ["*.csv", "*.md"],

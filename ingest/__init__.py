@@ -92,3 +92,7 @@ def compress(
     return compression.compress(
         root, remove_raw=remove_raw, layout=layout, effort=effort, threads=threads, dry_run=dry_run, progress=progress
     )
+
+
+def __dir__() -> list[str]:
+    return __all__

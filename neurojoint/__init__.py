@@ -1,1 +1,104 @@
-"""neurojoint: a neuroscience laboratory's data, from ALF files to tables, ONE and the training dashboard."""
+"""neurojoint: a neuroscience laboratory's data, from ALF files to tables, ONE and the training dashboard.
+
+>>> import neurojoint as nj
+>>> nj.connect()  # doctest: +SKIP
+>>> nj.behavior.TrialSet & {"subject": "KS014"}  # doctest: +SKIP
+
+Every name is imported when it is first used. Importing connects to nothing; `connect()` opens the database of the
+settings and binds the tables.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dashboard import figures
+    from ingest import compress, register
+    from ingest.programs.sorting import sort
+    from one_bridge import ONE
+    from pipeline import connect
+    from pipeline.database.bulk import fetch_columns
+    from pipeline.electrophysiology.peths import unit_peths as peths
+    from pipeline.electrophysiology.spikes import spikes
+    from pipeline.queries.search import find_insertions, find_units
+    from pipeline.schemas import (
+        acquisition,
+        action,
+        behavior,
+        behavior_analysis,
+        data,
+        ephys,
+        ephys_analysis,
+        histology,
+        lab,
+        subject,
+        task,
+    )
+    from pipeline.worker import populate
+
+__version__ = "0.2.0.dev0"
+
+_HOMES = {
+    "ONE": "one_bridge:ONE",
+    "compress": "ingest:compress",
+    "connect": "pipeline:connect",
+    "fetch_columns": "pipeline.database.bulk:fetch_columns",
+    "figures": "dashboard.figures",
+    "find_insertions": "pipeline.queries.search:find_insertions",
+    "find_units": "pipeline.queries.search:find_units",
+    "peths": "pipeline.electrophysiology.peths:unit_peths",
+    "populate": "pipeline.worker:populate",
+    "register": "ingest:register",
+    "sort": "ingest.programs.sorting:sort",
+    "spikes": "pipeline.electrophysiology.spikes:spikes",
+}
+"""Public name -> the module, or `module:attribute`, that holds it."""
+
+_SCHEMAS = (
+    "lab", "subject", "action", "acquisition", "data", "behavior", "behavior_analysis", "ephys", "histology",
+    "ephys_analysis", "task",
+)  # fmt: skip
+
+__all__ = [
+    "ONE",
+    "acquisition",
+    "action",
+    "behavior",
+    "behavior_analysis",
+    "compress",
+    "connect",
+    "data",
+    "ephys",
+    "ephys_analysis",
+    "fetch_columns",
+    "figures",
+    "find_insertions",
+    "find_units",
+    "histology",
+    "lab",
+    "peths",
+    "populate",
+    "register",
+    "sort",
+    "spikes",
+    "subject",
+    "task",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _SCHEMAS:
+        return importlib.import_module(f"pipeline.schemas.{name}")
+    if name not in _HOMES:
+        raise AttributeError(f"module 'neurojoint' has no attribute {name!r}")
+    import pipeline  # noqa: F401 - it says where DataJoint's settings come from, before anything imports DataJoint
+
+    module, _, attribute = _HOMES[name].partition(":")
+    value: Any = importlib.import_module(module)
+    return getattr(value, attribute) if attribute else value
+
+
+def __dir__() -> list[str]:
+    return __all__

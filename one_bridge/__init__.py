@@ -15,3 +15,7 @@ def __getattr__(name: str) -> Any:
 
         return ONE
     raise AttributeError(f"module 'one_bridge' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

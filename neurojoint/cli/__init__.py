@@ -1,6 +1,14 @@
-"""The `neurojoint` command: lists of commands, each a call into a room that works without it."""
+"""The `neurojoint` command: one module `cmd_NAME.py` for each command, each a call into code that works without it."""
 
-from neurojoint.cli import bridge, dashboard, data, database, ephys, find, populate, sort  # noqa: F401 - they add commands
+from __future__ import annotations
+
+import importlib
+import pkgutil
+
 from neurojoint.cli.group import ExplainedGroup, main
 
 __all__ = ["ExplainedGroup", "main"]
+
+for _module in pkgutil.iter_modules(__path__):
+    if _module.name.startswith("cmd_"):
+        importlib.import_module(f"{__name__}.{_module.name}")  # adds its command to `main`

@@ -6,6 +6,10 @@ jobs back.
 
 from pipeline.worker.process import drain
 from pipeline.worker.queue import Queue, retry, tables_named
-from pipeline.worker.supervisor import Summary, work
+from pipeline.worker.supervisor import Summary, populate, work
 
-__all__ = ["Queue", "Summary", "drain", "retry", "tables_named", "work"]
+__all__ = ["Queue", "Summary", "drain", "populate", "retry", "tables_named", "work"]
+
+
+def __dir__() -> list[str]:
+    return __all__

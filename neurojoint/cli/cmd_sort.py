@@ -10,18 +10,19 @@ import click
 from neurojoint.cli.group import main
 
 
-@main.command("sort")
+@main.command("sort", section="Computing")
 @click.argument("root", type=click.Path(path_type=Path))
 @click.argument("sorter")
 @click.option("--parameters", type=click.Path(path_type=Path, exists=True, dir_okay=False),
-              help="A JSON file; what it holds goes before the parameters of the settings.")  # fmt: skip
+              help="A JSON file; takes precedence over the parameters of the settings.")  # fmt: skip
 @click.option("--probe", help="Only this insertion, e.g. probe00.")
 @click.option("--again", is_flag=True, help="Sort also what is sorted with the same parameters already.")
 @click.option("--dry-run", is_flag=True, help="Write nothing; show what would be sorted.")
 def sort(root: Path, sorter: str, parameters: Path | None, probe: str | None, again: bool, dry_run: bool) -> None:
-    """Sort the spikes of the registered recordings below ROOT with SORTER, a program that the settings name.
+    """Run a spike sorter on registered recordings.
 
-    The results become ALF files in alf/PROBE/SORTER and are registered. What is sorted already is passed over.
+    SORTER is a program that the settings name; ROOT a folder with registered recordings. The results become ALF
+    files in alf/PROBE/SORTER and are registered. What is sorted already is passed over.
     """
     import pipeline
     from ingest.programs import sorting

@@ -7,15 +7,16 @@ import click
 from neurojoint.cli.group import main
 
 
-@main.command()
-@click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen; others can reach 0.0.0.0.")
+@main.command(section="Server")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; 0.0.0.0 for all networks.")
 @click.option("--port", default=8050, show_default=True, type=click.IntRange(1, 65535))
-@click.option("--public", is_flag=True, help="Let those look who are not signed in: pseudonyms, no notes, no people.")
-@click.option("--processes", default=1, show_default=True, type=click.IntRange(1, 64), help="How many answer requests.")
+@click.option("--public", is_flag=True, help="Allow anonymous read-only access (pseudonyms; no notes or people).")
+@click.option("--processes", default=1, show_default=True, type=click.IntRange(1, 64), help="Server processes.")
 def dashboard(host: str, port: int, public: bool, processes: int) -> None:
-    """Serve the site for trainers until stopped: all mice, each mouse, each session, and the pipeline's health.
+    """Serve the training dashboard.
 
-    Who may look: the accounts of `neurojoint user`. While there are none, the address that is printed holds a key that
+    People sign in with the accounts of `neurojoint user`. While there are none, the address that is printed
+    holds a key that
     signs in; then only this computer can reach the site.
     """
     from dashboard.server import serve as room

@@ -10,9 +10,9 @@ import click
 from neurojoint.cli.group import main
 
 
-@main.group()
+@main.group(section="Database")
 def db() -> None:
-    """Start, stop, look at, back up and upgrade the database."""
+    """Start, stop, back up and upgrade the database."""
 
 
 @db.command("start")

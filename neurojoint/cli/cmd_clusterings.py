@@ -7,12 +7,15 @@ import click
 from neurojoint.cli.group import main
 
 
-@main.command()
+@main.command(section="Data")
 @click.argument("pid", required=False)
 @click.option("--default", "chosen", metavar="NAME", help="Make this clustering the default of insertion PID.")
 @click.option("--by-rules", is_flag=True, help="Let the rules choose the default of insertion PID again.")
 def clusterings(pid: str | None, chosen: str | None, by_rules: bool) -> None:
-    """List the clusterings of all insertions, or of insertion PID, and choose which one is the default."""
+    """List spike sortings and choose the default ones.
+
+    Lists the clusterings of all insertions, or of insertion PID.
+    """
     import pipeline
     from pipeline.electrophysiology import clusterings as room
 

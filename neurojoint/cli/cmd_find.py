@@ -37,16 +37,18 @@ def _options(command: Any) -> Any:
     return command
 
 
-@main.group()
+@main.group(section="Data")
 def find() -> None:
-    """Find sessions with units by brain region, quality and the training of the mouse."""
+    """Find units by region, quality and training."""
 
 
 @find.command()
 @_options
 @click.option("--hemisphere", type=click.Choice(["left", "right"]), help="Side of the brain, by the channel's ML.")
 def units(form: str | None, **asked: Any) -> None:
-    """Show the insertions with such units; with --json or --csv each unit, with its region and place (um from bregma).
+    """Find insertions with units that meet the criteria.
+
+    With --json or --csv each unit is written, with its region and position (um from bregma).
 
     Example: neurojoint find units --region TH --good --min 10 --status trained_1b
     """
@@ -66,7 +68,9 @@ def units(form: str | None, **asked: Any) -> None:
 @find.command()
 @_options
 def insertions(form: str | None, **asked: Any) -> None:
-    """Show the insertions with a channel in the region, and how many such units they have.
+    """Find insertions with a channel in a region.
+
+    Shows how many units that meet the criteria they have.
 
     Example: neurojoint find insertions --region TH --min 10
     """

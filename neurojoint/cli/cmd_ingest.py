@@ -1,0 +1,46 @@
+"""Registration of ALF files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from neurojoint.cli.cmd_compress import remove_raw_option
+from neurojoint.cli.cmd_compress import run as run_compression
+from neurojoint.cli.group import main
+
+
+@main.command(section="Data")
+@click.argument("root", type=click.Path(path_type=Path))
+@click.option("--lab", help="The lab, where the tree has no folder for it.")
+@click.option(
+    "--metadata",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="sessions.json, labs.csv, subjects.csv, weighings.csv, water.csv, restrictions.csv or trajectories.csv, or a "
+    "folder of them; may be given several times.",
+)
+@click.option("--repository", help="Name under which ROOT is known; by default that of the folder.")
+@click.option("--dry-run", is_flag=True, help="Write nothing; show what would be done.")
+@click.option("--processes", type=click.IntRange(1), help="How many read at once; by default one for each processor.")
+@click.option("--accept-missing", is_flag=True, help="Mark files as missing even where a large share is gone.")
+@click.option("--compress/--no-compress", default=True, help="Compress raw recordings at the end [default: do].")
+@remove_raw_option
+def ingest(root: Path, compress: bool, remove_raw: bool, **options: object) -> None:
+    """Register the ALF files of a data root.
+
+    Invalid files go into quarantine, with the reason. Run it again at any time: only changes are read. At the
+    end raw recordings (*.ap.bin, *.lf.bin, *.nidq.bin) are compressed; everything else is registered by then.
+    """
+    import pipeline
+    from ingest import register
+    from ingest.commands import register as display
+
+    pipeline.connect()
+    with display.shown_progress() as progress:
+        summary = register(root, progress=progress, **options)
+    click.echo(display.report(summary))
+    failed = compress and not summary.dry_run and run_compression(root, remove_raw, quiet=True)
+    if summary.withheld or failed:
+        raise SystemExit(1)

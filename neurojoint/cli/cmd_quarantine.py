@@ -1,0 +1,51 @@
+"""What registration rejected, and what to do about it."""
+
+from __future__ import annotations
+
+import click
+
+from neurojoint.cli.group import main
+
+
+@main.command(section="Data")
+@click.option("--lab", help="Only this lab.")
+@click.option("--subject", help="Only this animal.")
+@click.option("--reason", help="Only this reason, e.g. truncated.")
+@click.option("--resolved", is_flag=True, help="Include what was corrected since.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+def quarantine(lab: str | None, subject: str | None, reason: str | None, resolved: bool, as_json: bool) -> None:
+    """List rejected files, why, and what to do."""
+    import json
+
+    import pipeline
+
+    pipeline.connect(create=False)
+    from pipeline.database.bulk import fetch_columns
+    from pipeline.schemas import data
+
+    asked = {"lab": lab, "subject": subject, "reason": reason}
+    rows = data.Quarantine & {name: value for name, value in asked.items() if value is not None}
+    if not resolved:
+        rows &= "resolved IS NULL"
+    columns = (
+        "repository",
+        "quarantine_path",
+        "quarantine_column",
+        "reason",
+        "detail",
+        "remedy",
+        "last_seen",
+        "resolved",
+    )
+    rejected = fetch_columns(
+        rows, *columns, order_by=("repository", "quarantine_path", "quarantine_column")
+    ).to_pylist()
+    if as_json:
+        click.echo(json.dumps(rejected, default=str, indent=1))
+        return
+    for row in rejected:
+        column = f" ({row['quarantine_column']})" if row["quarantine_column"] else ""
+        mark = " (corrected since)" if row["resolved"] else ""
+        click.echo(f"{row['repository']}: {row['quarantine_path']}{column}: {row['reason']}{mark}")
+        click.echo(f"    {row['detail']}\n    to do: {row['remedy']}")
+    click.echo(f"{len(rejected):,} rejected" if rejected else "nothing is in quarantine", err=True)

@@ -1,0 +1,68 @@
+"""Accounts of the servers."""
+
+from __future__ import annotations
+
+import click
+
+from neurojoint.cli.group import main
+
+
+@main.group(section="People")
+def user() -> None:
+    """Manage accounts and tokens of the servers."""
+
+
+@user.command("add")
+@click.argument("name")
+@click.option(
+    "--role",
+    type=click.Choice(["public", "member", "manager", "admin"]),
+    default="member",
+    show_default=True,
+    help="public reads; member also writes; manager also deletes and edits what labs share; admin everything.",
+)
+@click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
+def user_add(name: str, role: str, password_stdin: bool) -> None:
+    """Add the account NAME, or give it a new password and role; asks for the password."""
+    import sys
+
+    from one_bridge.server import accounts
+
+    if password_stdin:
+        password = sys.stdin.readline().rstrip("\r\n")
+    else:
+        password = click.prompt("password", hide_input=True, confirmation_prompt=True, err=True)
+    click.echo(accounts.add(name, password, role))
+
+
+@user.command("list")
+def user_list() -> None:
+    """List the accounts."""
+    from one_bridge.server import accounts
+
+    for line in accounts.lines():
+        click.echo(line)
+
+
+@user.command("disable")
+@click.argument("name")
+@click.option("--enable", is_flag=True, help="Enable it again.")
+def user_disable(name: str, enable: bool) -> None:
+    """Disable the account NAME. Its tokens are revoked at once."""
+    from one_bridge.server import accounts
+
+    accounts.store().disable(name, enabled=enable)
+
+
+@user.command("token")
+@click.argument("name")
+@click.option("--revoke", is_flag=True, help="Revoke all its tokens instead.")
+@click.option("--label", default="", help="What the token is for.")
+def user_token(name: str, revoke: bool, label: str) -> None:
+    """Print a new token of the account NAME; it is shown only now."""
+    from one_bridge.server import accounts
+
+    if revoke:
+        click.echo(f"{accounts.store().revoke_tokens(name)} tokens revoked")
+    else:
+        click.echo(accounts.store().issue_token(name, label))

@@ -1,0 +1,34 @@
+"""Workers that populate the tables."""
+
+from __future__ import annotations
+
+import click
+
+from neurojoint.cli.group import main
+
+
+@main.command(section="Computing")
+@click.option("--once", is_flag=True, help="Exit when nothing is left to do; by default wait for more.")
+@click.option("--processes", type=click.IntRange(1), help="How many workers; by default one for each processor.")
+@click.option("--table", "tables", multiple=True, help="Only this table, e.g. TrialSet; may be given several times.")
+@click.option(
+    "--max-seconds", type=click.FloatRange(0, min_open=True), help="End after that time, e.g. in a batch job."
+)
+def work(once: bool, processes: int | None, tables: tuple[str, ...], max_seconds: float | None) -> None:
+    """Run workers that populate the tables.
+
+    Any number of these may run on any number of computers.
+    """
+    from rich.console import Console
+
+    import pipeline
+    from pipeline import worker
+    from pipeline.worker.display import Progress, describe
+
+    pipeline.connect()
+    chosen = worker.tables_named(tables) if tables else None
+    with Progress(Console(stderr=True)) as progress:
+        summary = worker.work(once, processes, chosen, max_seconds, watch=progress.watch, say=progress.say)
+    click.echo(describe(summary))
+    if summary.stopped_by is not None:
+        raise SystemExit(128 + summary.stopped_by)

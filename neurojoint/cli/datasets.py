@@ -1,0 +1,34 @@
+"""What the commands `tag`, `revision`, `repository` and `qc` share."""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+import click
+
+
+def select_datasets(command: click.Command) -> click.Command:
+    """Options that say which datasets or sessions are meant; names count whole, several are written with commas."""
+    for option in reversed(
+        [
+            click.option("--session", help="Experiment ids."),
+            click.option("--subject", help="Names of animals."),
+            click.option("--lab", help="Names of labs."),
+            click.option("--date", "date_range", help="A day, or the first and the last: 2020-01-01,2020-01-31."),
+            click.option("--project", "projects", help="Part of a project's name."),
+            click.option("--name", help="File names of datasets, e.g. spikes.times.npy"),
+            click.option("--collection", help="Part of the folder below the session."),
+            click.option("--revision", help="Part of a revision's name."),
+        ]
+    ):
+        command = option(command)
+    return command
+
+
+def dataset_admin() -> ModuleType:
+    """The room of tags, QC, revisions and repositories, with the database joined."""
+    from one_bridge import dataset_admin as administration
+    from one_bridge.tables import join_database
+
+    join_database()
+    return administration

@@ -1,0 +1,1 @@
+"""Tests of the package `neurojoint`: the public API and the command line."""

@@ -1,0 +1,71 @@
+"""The command line: help that fits the screen, one command a file, commands that messages and manuals name exist."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from neurojoint.cli import main
+from neurojoint.cli.group import SECTIONS
+
+ROOT = Path(__file__).parents[2]
+SOURCES = ("neurojoint", "pipeline", "ingest", "one_bridge", "dashboard", "exchange", "docs")
+
+
+def test_help_is_grouped_and_no_summary_is_cut_at_80_columns():
+    shown = CliRunner().invoke(main, ["--help"], terminal_width=80).output
+    headings = re.findall(r"^([A-Z][\w ]+):$", shown, re.MULTILINE)
+    assert [heading for heading in headings if heading in SECTIONS] == [s for s in SECTIONS if s in headings]
+    lines = shown[shown.index("Start here:") :].splitlines()
+    assert not [line for line in lines if len(line) > 80 or line.rstrip().endswith(("...", "…"))]
+    assert not [line for line in lines if re.match(r" {8,}", line)], "a summary needs two lines: shorten it"
+
+
+def test_every_command_is_a_file_of_its_own():
+    files = {path.stem.removeprefix("cmd_").replace("_", "-") for path in (ROOT / "neurojoint/cli").glob("cmd_*.py")}
+    assert files == set(main.commands)
+
+
+def _commands(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    for name, command in group.commands.items():
+        yield (*path, name), command
+        if isinstance(command, click.Group):
+            yield from _commands(command, (*path, name))
+
+
+@pytest.mark.parametrize("name", [" ".join(path) for path, _ in _commands(main)])
+def test_each_command_has_help(name):
+    result = CliRunner().invoke(main, [*name.split(), "--help"])
+    assert result.exit_code == 0 and len(result.output.splitlines()) > 2
+
+
+def _named_commands() -> Iterator[tuple[str, list[str]]]:
+    """Where code and manuals name a command in backticks, and its words."""
+    for source in SOURCES:
+        for path in [*(ROOT / source).rglob("*.py"), *(ROOT / source).rglob("*.md")]:
+            text = path.read_text(encoding="utf-8")
+            for words in re.findall(r"`neurojoint ((?:[a-z][\w-]*)(?: [a-z-][\w=-]*)*)", text):
+                yield f"{path.relative_to(ROOT)}: neurojoint {words}", words.split()
+
+
+def test_commands_that_messages_and_manuals_name_exist():
+    """Text like `neurojoint db upgrade` in code and manuals names a command, and options that it has."""
+    known = {" ".join(path): command for path, command in _commands(main)}
+    wrong = []
+    for place, words in _named_commands():
+        command = known.get(words[0])
+        if isinstance(command, click.Group) and len(words) > 1 and not words[1].startswith("-"):
+            command = known.get(" ".join(words[:2]))
+        if command is None:
+            wrong.append(place)
+            continue
+        options = {"--help", "--debug", "--version"}
+        options |= {option for parameter in command.params for option in [*parameter.opts, *parameter.secondary_opts]}
+        named = [word.partition("=")[0] for word in words if word.startswith("--")]
+        wrong += [f"{place} has no {option}" for option in named if option not in options]
+    assert not wrong, "\n".join(wrong)
