@@ -11,6 +11,7 @@ from one.alf.spec import is_uuid_string
 
 from one_bridge import frames, query
 from one_bridge.matching import by_ids, one_of
+from pipeline.alf.dataset_types import DATASET_TYPES, describe
 from pipeline.schemas import acquisition, data
 
 
@@ -18,12 +19,18 @@ class Descriptions:
     """A part of `one_bridge.ONE`."""
 
     def describe_dataset(self, dataset_type: str | None = None) -> Any:
-        """Print what a dataset type, or the type of a dataset, means; returns its record, or those of all types."""
+        """Print what a dataset type, or the type of a dataset, means; returns its record, or those of all types.
+
+        A record has name, description, filename_pattern, and, of the types of the published convention, shape and unit.
+        A former name, and one with a namespace, lead to the type too.
+        """
         if not dataset_type:
             return [_type_record(row) for row in data.DatasetType().to_dicts(order_by="dataset_type")]
         rows = []
         if isinstance(dataset_type, str) and not is_uuid_string(dataset_type):
             rows = (data.DatasetType() & {"dataset_type": dataset_type}).to_dicts()
+            if not rows and (known := describe(dataset_type)) is not None:
+                rows = (data.DatasetType() & {"dataset_type": known.name}).to_dicts()
         if not rows:
             rows = (data.DatasetType() & {"dataset_type": self.dataset2type(dataset_type)}).to_dicts()
         found = _type_record(rows[0])
@@ -69,8 +76,11 @@ class Descriptions:
 
 
 def _type_record(row: dict[str, Any]) -> dict[str, Any]:
+    known = DATASET_TYPES.get(row["dataset_type"])
     return {
         "name": row["dataset_type"],
-        "description": row["type_description"],
+        "description": known.description if known else row["type_description"],
         "filename_pattern": row["filename_pattern"] or None,
+        "shape": known.shape if known else "",
+        "unit": known.unit if known else "",
     }

@@ -60,13 +60,13 @@ def examine(root: Path, report: Report) -> None:
     sorted_files: dict[str, list[Found]] = defaultdict(list)
     for file in report.files:
         if file.alf_object in alf_sorting.OBJECTS or file.alf_object == "channels":
-            if _label_of(file.collection):
+            if label_of(file.collection):
                 sorted_files[file.collection].append(file)
         elif file.rel_path == DESCRIPTION:
             report.probes += _described(root, report, file)
     if not sorted_files:
         return
-    labels = {_label_of(collection) for collection in sorted_files} - {probe.label for probe in report.probes}
+    labels = {label_of(collection) for collection in sorted_files} - {probe.label for probe in report.probes}
     report.probes += [Probe(label) for label in sorted(labels)]
     bad = {(problem.path, problem.column) for problem in report.problems}
     refused: set[Problem] = set()
@@ -79,10 +79,15 @@ def examine(root: Path, report: Report) -> None:
     _refuse_in_objects(report, refused)
 
 
-def _label_of(collection: str) -> str:
+def is_of_probe(collection: str) -> bool:
+    """Whether files of a collection are of one probe."""
+    return bool(label_of(collection))
+
+
+def label_of(collection: str) -> str:
     """The probe of a collection: the folder below `alf`; empty where the collection is of no probe.
 
-    >>> _label_of("alf/probe00/pykilosort"), _label_of("alf")
+    >>> label_of("alf/probe00/pykilosort"), label_of("alf")
     ('probe00', '')
     """
     begin, _, rest = collection.partition("/")
@@ -146,7 +151,7 @@ def _clustering(
     name = f"{folder}/#{revision}#" if revision else folder
     return (
         Clustering(
-            name[:96], _label_of(collection), below[0][:64] if below else None, collection, revision,
+            name[:96], label_of(collection), below[0][:64] if below else None, collection, revision,
             _fingerprint(accepted, refused), accepted, refused,
         ),
         problems,

@@ -16,7 +16,10 @@ from ingest.files import clusterings, identity, recordings
 from ingest.files import session_metadata as session_facts
 from ingest.files.scan import LONGEST, File, Folder, Problem, SessionKey, list_files, printable, summary
 from ingest.files.session_metadata import Facts
+from pipeline.alf import clocks
 from pipeline.alf import columns as alf
+from pipeline.alf.aliases import meaning, object_of
+from pipeline.alf.dataset_types import REFERENCES, dataset_type
 from pipeline.alf.objects import ARRAY_FORMATS, Assembled, Content, assemble
 from pipeline.alf.reader import HEADER, load, npy_header
 from pipeline.alf.reasons import refuse
@@ -127,7 +130,7 @@ def examine(root: Path, key: SessionKey, path: str, known: Known, time_zone: str
         report.files.append(
             Found(
                 f"{path}/{file.path}", rel_path, collection, name.alf_object, name.attribute, name.extension, revision,
-                alf.dataset_type(name), name.uuid, identity.dataset_id(derived_from, rel_path), md5, size,
+                dataset_type(name), name.uuid, identity.dataset_id(derived_from, rel_path), md5, size,
                 modified_ns, is_read,
             )
         )  # fmt: skip
@@ -261,10 +264,14 @@ def _checked(path: Path, name: alf.AlfName, rel_path: str, content: bytes | None
     if size == 0:
         raise refuse(rel_path, "empty_file", "0 bytes")
     if _is_fact_file(name):
-        return -1, load(content if content is not None else path, rel_path)
-    by_attribute = alf.columns_by_attribute(name.alf_object)
-    is_column = name.attribute in by_attribute and name.extension in ARRAY_FORMATS
-    if is_column or (by_attribute and name.attribute == "table" and name.extension in ARRAY_FORMATS[1:]):
+        return (), load(content if content is not None else path, rel_path)
+    alf_object, attribute, *_ = meaning(name.alf_object, name.attribute)
+    by_attribute = alf.columns_by_attribute(alf_object)
+    is_column = attribute in by_attribute and name.extension in ARRAY_FORMATS
+    is_table = by_attribute and attribute == "table" and name.extension in ARRAY_FORMATS[1:]
+    is_index = f"{alf_object}.{attribute}" in REFERENCES and name.extension == "npy"
+    is_clock = attribute == "timestamps" and name.extension == "npy"
+    if is_column or is_table or is_index:
         return (content if content is not None else path), None
     extension = name.extension.rpartition(".")[2]
     if extension == "npy":
@@ -273,14 +280,16 @@ def _checked(path: Path, name: alf.AlfName, rel_path: str, content: bytes | None
             with path.open("rb") as file:
                 start = file.read(HEADER)
         shape = npy_header(start[:HEADER], rel_path, size).shape
-        return (shape[0] if shape and shape[0] != 1 else -1), None
+        if is_clock and len(shape) == 2:
+            return (content if content is not None else path), None
+        return shape, None
     if extension == "pqt":
         _check_parquet(path, content, rel_path)
     elif extension in ("json", "yaml", "yml") and content is not None and size <= JSON_CHECKED:
         load(content, rel_path)
     elif extension == "jsonable" and content is not None:
         load(content[content.rstrip().rfind(b"\n") + 1 :] or content, rel_path)
-    return -1, None
+    return (), None
 
 
 def _check_parquet(path: Path, content: bytes | None, rel_path: str) -> None:
@@ -312,7 +321,7 @@ def _assemble(report: Report, contents: Mapping[str, Content]) -> None:
         groups = defaultdict(list)
         for file in report.files:
             if (without_revision(file.rel_path, file.revision), file.revision) in chosen:
-                groups[file.collection, file.alf_object].append(file)
+                groups[file.collection, object_of(file.alf_object)].append(file)
         for group in groups if again is None else again & groups.keys():
             found[group] = assemble(group[1], {file.rel_path: contents[file.rel_path] for file in groups[group]})
         again = set()
@@ -323,6 +332,7 @@ def _assemble(report: Report, contents: Mapping[str, Content]) -> None:
                 report.problems.append(Problem(file.file_path, error.reason, error.detail[:1000]))
                 report.files.remove(file)  # an earlier revision may now be the default
                 again.add(group)
+    _check_references(groups, found, contents)
     refused = _refused_by_object(report)
     for group in groups.keys() | refused.keys():
         files, one = groups.get(group, []), found.get(group) if group in groups else None
@@ -334,6 +344,38 @@ def _assemble(report: Report, contents: Mapping[str, Content]) -> None:
         report.objects.append(ObjectState(*group, fingerprint(files, reasons), accepted, reasons))
     report.objects.sort()
     report.problems.sort()
+
+
+def _check_references(
+    groups: Mapping[tuple[str, str], list[Found]],
+    found: Mapping[tuple[str, str], Assembled],
+    contents: Mapping[str, Content],
+) -> None:
+    """Refuse the attributes that index rows which the other object of their collection does not have.
+
+    Not in the folders of probes: there the rules of sortings say which rows a cluster has.
+    """
+    for (collection, alf_object), files in groups.items():
+        if clusterings.is_of_probe(collection):
+            continue
+        for file in files:
+            attribute = meaning(file.alf_object, file.attribute).attribute
+            target = REFERENCES.get(f"{alf_object}.{attribute}")
+            content, result = contents[file.rel_path], found[collection, alf_object]
+            if target is None or file.extension != "npy" or isinstance(content, tuple) or attribute in result.refused:
+                continue
+            others = [contents[one.rel_path] for one in groups.get((collection, target), []) if one.extension == "npy"]
+            n_rows = max((_n_rows(one, target) for one in others), default=None)
+            if wrong := clocks.wrong_reference(load(content, file.rel_path), n_rows, target):
+                result.refusals.append(refuse(file.rel_path, "wrong_reference", wrong, attribute))
+                result.refused[attribute] = "wrong_reference"
+                result.other = [name for name in result.other if name != attribute]
+
+
+def _n_rows(content: Content, name: str) -> int:
+    """Rows of an array that was found to be one."""
+    shape = content if isinstance(content, tuple) else load(content, f"{name}.npy").shape
+    return shape[0] if shape else 0
 
 
 def fingerprint(files: list[Found], refused: Mapping[str, str]) -> str:
@@ -357,7 +399,8 @@ def _refused_by_object(report: Report) -> dict[tuple[str, str], dict[str, str]]:
             continue
         if _too_long(name, *place):
             continue
-        columns = [column.name for column in alf.columns_by_attribute(name.alf_object).get(name.attribute, ())]
-        for column in columns or [name.attribute]:
-            refused[place[0], name.alf_object][column] = problem.reason
+        alf_object, attribute, *_ = meaning(name.alf_object, name.attribute)
+        columns = [column.name for column in alf.columns_by_attribute(alf_object).get(attribute, ())]
+        for column in columns or [attribute]:
+            refused[place[0], alf_object][column] = problem.reason
     return refused

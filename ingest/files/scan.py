@@ -33,7 +33,7 @@ IGNORED_FOLDERS = (".*", "_devices", "spike_sorters", "__pycache__", "snapshot",
 AGGREGATES = "aggregates"
 """The folder of a data root that holds files over many sessions (`ingest.rows.aggregates`), and no lab."""
 
-RULES = 2
+RULES = 3
 """Goes into signatures: a change of what is refused raises it, and every session is examined again."""
 
 LONGEST = {"lab": 32, "subject": 64, "rel_path": 255, "file_path": 500}  # characters, as in the tables

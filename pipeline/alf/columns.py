@@ -161,17 +161,6 @@ def raw_form(path: str) -> str:
     return f"{path[:-5]}.bin" if path.endswith((".ap.cbin", ".lf.cbin", ".nidq.cbin")) else path
 
 
-@lru_cache(maxsize=1 << 12)
-def dataset_type(name: AlfName) -> str | None:
-    """The known dataset type of a file, None where it is of none.
-
-    >>> dataset_type(parse_name("_ibl_trials.choice.npy")), dataset_type(parse_name("a.b.npy"))
-    ('trials.choice', None)
-    """
-    plain = f"{name.alf_object}.{name.attribute}"
-    return next((known for known in (plain, f"_{name.namespace}_{plain}") if known in DATASET_TYPES), None)
-
-
 @lru_cache(maxsize=256)
 def columns_by_attribute(alf_object: str) -> dict[str, tuple[Column, ...]]:
     """Attribute -> the columns that it fills, also under the names that a two-dimensional one has in a table.
@@ -207,67 +196,10 @@ def definition(columns: tuple[Column, ...]) -> str:
     )
 
 
-DATASET_TYPES: dict[str, str] = {
-    **{
-        f"trials.{column.attribute}": column.text + (f", {column.unit}" if column.unit else "")
-        for column in TRIALS
-        if column.index is None
-    },
-    "trials.intervals": "start and end of each trial, s",
-    "trials.table": "all trials columns in one table",
-    "wheel.position": "angle of the wheel, rad, counter-clockwise positive",
-    "wheel.timestamps": "times of the wheel samples, s",
-    "wheel.velocity": "angular velocity, rad/s",
-    "wheelMoves.intervals": "onset and offset of each movement, s",
-    "wheelMoves.peakAmplitude": "largest excursion of each movement, rad",
-    "licks.times": "times at which the tongue touches the spout, s",
-    "leftCamera.times": "times of the frames, s",
-    "rightCamera.times": "times of the frames, s",
-    "bodyCamera.times": "times of the frames, s",
-    "leftCamera.dlc": "tracked points, px, with likelihoods",
-    "rightCamera.dlc": "tracked points, px, with likelihoods",
-    "bodyCamera.dlc": "tracked points, px, with likelihoods",
-    "leftCamera.features": "pupil diameter, px, raw and smoothed",
-    "rightCamera.features": "pupil diameter, px, raw and smoothed",
-    "leftCamera.ROIMotionEnergy": "motion energy of the region of interest, a.u.",
-    "rightCamera.ROIMotionEnergy": "motion energy of the region of interest, a.u.",
-    "bodyCamera.ROIMotionEnergy": "motion energy of the region of interest, a.u.",
-    "passivePeriods.intervalsTable": "start and end of the passive periods, s",
-    "passiveGabor.table": "stimuli shown passively: start, stop (s), position (deg), contrast (0-1), phase (rad)",
-    "passiveStims.table": "valve, tone and noise played passively, s",
-    "passiveRFM.times": "frames of the receptive field mapping, s",
-    "spikes.times": "times of the spikes, s",
-    "spikes.clusters": "cluster of each spike, row of the clusters object",
-    "spikes.depths": "depth of each spike from the tip, um",
-    "spikes.amps": "amplitude of each spike, V",
-    "spikes.templates": "template of each spike",
-    "spikes.samples": "sample of each spike in the raw file",
-    "clusters.channels": "channel of the largest amplitude",
-    "clusters.depths": "depth from the tip, um",
-    "clusters.amps": "mean amplitude, V",
-    "clusters.metrics": "quality metrics of the units",
-    "clusters.uuids": "unique names of the units",
-    "clusters.waveforms": "mean waveforms, V",
-    "clusters.waveformsChannels": "channels of the mean waveforms",
-    "clusters.peakToTrough": "from peak to trough, ms",
-    "channels.localCoordinates": "position on the probe, um",
-    "channels.rawInd": "channel in the raw file",
-    "channels.mlapdv": "position from bregma, um",
-    "channels.brainLocationIds_ccf_2017": "Allen region id",
-    "templates.waveforms": "template waveforms, V",
-    "templates.waveformsChannels": "channels of the templates",
-    "probes.description": "probes, with model and serial number",
-    "probes.trajectory": "planned insertions, um and deg",
-    "_iblrig_taskSettings.raw": "settings of the task at the rig",
-    "_iblrig_taskData.raw": "trials as the rig wrote them",
-    "_iblrig_ambientSensorData.raw": "temperature (deg C), air pressure (mb), relative humidity (%)",
-    "experiment.description": "what was recorded in the session, by which task and device",
-    "ephysData.raw": "raw samples of a probe",
-}
-
 DATA_FORMATS: dict[str, str] = {
     "npy": "numpy array, never with Python objects",
     "pqt": "Parquet table",
+    "mat": "MATLAB variables (version 7 or before)",
     "csv": "comma-separated table",
     "tsv": "tab-separated table",
     "ssv": "space-separated table",

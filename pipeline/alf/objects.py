@@ -11,8 +11,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from pipeline.alf import clocks
 from pipeline.alf import columns as alf
+from pipeline.alf.aliases import heading, meaning, object_of
 from pipeline.alf.columns import Column
+from pipeline.alf.dataset_types import describe
 from pipeline.alf.reader import HEADER, load, npy_header
 from pipeline.alf.reasons import refuse
 from pipeline.errors import InvalidData
@@ -20,10 +23,10 @@ from pipeline.errors import InvalidData
 if TYPE_CHECKING:
     import pyarrow as pa
 
-Content = str | os.PathLike[str] | bytes | int
-"""Path of a file, its bytes, or the number of its rows where only that is needed (-1: rows are not compared)."""
+Content = str | os.PathLike[str] | bytes | tuple[int, ...]
+"""Path of a file, its bytes, or the shape of its array where only that is needed (empty: rows are not compared)."""
 
-ARRAY_FORMATS = ("npy", "csv", "tsv", "ssv", "pqt")
+ARRAY_FORMATS = ("npy", "csv", "tsv", "ssv", "pqt", "mat")
 """Formats in which a single column is read."""
 
 
@@ -55,7 +58,8 @@ def assemble(alf_object: str, contents: Mapping[str, Content]) -> Assembled:
     Parameters
     ----------
     alf_object : name of the object, e.g. `trials`.
-    contents : path below the session (with collection and #revision#) -> where its content is, see `Content`.
+    contents : path below the session (with collection and #revision#) -> where its content is, see `Content`. Names of
+        other layouts (`pipeline.alf.aliases`) are read as what they stand for.
 
     Where files of several revisions give a column, the last revision counts. A column that is refused costs only
     itself: unequal in length to a strict majority of the columns (without a majority, all are refused), out of range,
@@ -71,7 +75,8 @@ def assemble(alf_object: str, contents: Mapping[str, Content]) -> Assembled:
     pieces, lengths = _read_all(alf_object, contents, result)
     pieces = _last_revisions(pieces)
     n_rows, pieces = _equal_lengths(pieces, lengths, result)
-    _interpolate(pieces, n_rows)
+    pieces = _interpolate(pieces, n_rows, result)
+    _check_clocks(alf_object, contents, n_rows, result)
     accepted: dict[str, list[tuple[_Piece, np.ndarray]]] = defaultdict(list)
     for piece in pieces:
         try:
@@ -111,20 +116,26 @@ def _read_all(
     for path in sorted(contents):
         folder, _, file_name = path.rpartition("/")
         name, place = alf.parse_name(file_name), alf.parse_folder(folder)
-        if name is None or place is None or name.alf_object != alf_object:
+        if name is None or place is None or object_of(name.alf_object) != alf_object:
             raise ValueError(f"{path} is no file of the ALF object {alf_object}")
-        as_columns = by_attribute.get(name.attribute, ()) if name.extension in ARRAY_FORMATS else ()
+        _, attribute, codes, _ = meaning(name.alf_object, name.attribute)
+        as_columns = by_attribute.get(attribute, ()) if name.extension in ARRAY_FORMATS else ()
         try:
             if as_columns:
-                pieces += _split(as_columns, load(contents[path], path), path, name.attribute, place[1])
+                split = _split(as_columns, load(contents[path], path), path, attribute, place[1])
+                pieces += [piece._replace(values=_decoded(piece, codes)) for piece in split] if codes else split
             elif by_attribute and name.attribute == "table" and name.extension in ARRAY_FORMATS[1:]:
-                _split_table(load(contents[path], path), path, place[1], by_attribute, pieces, lengths)
+                _split_table(alf_object, load(contents[path], path), path, place[1], by_attribute, pieces, lengths)
             else:
-                label = ".".join([name.attribute, *name.extension.split(".")[:-1]])
-                lengths[path, label] = _n_rows(contents[path], path)
+                label = ".".join([attribute, *name.extension.split(".")[:-1]])
+                shape = _shape(contents[path], path)
+                known = describe(f"{alf_object}.{attribute}") if name.extension == "npy" and shape else None
+                if known is not None and (wrong := known.wrong_shape(shape)):
+                    raise refuse(path, "wrong_shape", wrong, attribute)
+                lengths[path, label] = shape[0] if shape and shape[0] != 1 else -1
         except InvalidData as error:
             result.refusals.append(error)
-            for column in as_columns or [name.attribute]:
+            for column in as_columns or [attribute]:
                 result.refused[column if isinstance(column, str) else column.name] = error.reason
     return pieces, lengths
 
@@ -151,6 +162,7 @@ def _split(
 
 
 def _split_table(
+    alf_object: str,
     table: pa.Table,
     path: str,
     revision: str,
@@ -159,9 +171,10 @@ def _split_table(
     lengths: dict[tuple[str, str], int],
 ) -> None:
     for name in table.column_names:
-        columns = by_attribute.get(name, ())
+        attribute = heading(alf_object, name)
+        columns = by_attribute.get(attribute, ())
         if len(columns) == 1:
-            pieces.append(_Piece(columns[0], path, name, revision, _from_arrow(table[name])))
+            pieces.append(_Piece(columns[0], path, attribute, revision, _from_arrow(table[name])))
         else:
             lengths[path, name] = table.num_rows
 
@@ -177,23 +190,44 @@ def _from_arrow(column: pa.ChunkedArray) -> np.ndarray:
     return column.to_numpy()
 
 
-def _n_rows(content: Content, path: str) -> int:
-    """Length of the first dimension of an npy file; -1 for a single row and for other formats."""
-    if isinstance(content, int):
+def _shape(content: Content, path: str) -> tuple[int, ...]:
+    """Shape of the array in an npy file; empty for other formats and where it is not to be compared."""
+    if isinstance(content, tuple):
         return content
     if not path.endswith(".npy"):
-        return -1
+        return ()
     if isinstance(content, bytes):
-        shape = npy_header(content[:HEADER], path, len(content)).shape
-    else:
-        try:
-            with Path(content).open("rb") as file:
-                shape = npy_header(file.read(HEADER), path, os.fstat(file.fileno()).st_size).shape
-        except FileNotFoundError:
-            raise refuse(path, "vanished", "the file is not there any more") from None
-        except PermissionError:
-            raise refuse(path, "permission_denied", "permission denied") from None
-    return shape[0] if shape and shape[0] != 1 else -1
+        return npy_header(content[:HEADER], path, len(content)).shape
+    try:
+        with Path(content).open("rb") as file:
+            return npy_header(file.read(HEADER), path, os.fstat(file.fileno()).st_size).shape
+    except FileNotFoundError:
+        raise refuse(path, "vanished", "the file is not there any more") from None
+    except PermissionError:
+        raise refuse(path, "permission_denied", "permission denied") from None
+
+
+def _decoded(piece: _Piece, codes: Mapping[float, float]) -> np.ndarray:
+    """The values of a layout that codes them in its own way, by the convention; NaN stays.
+
+    Raises
+    ------
+    InvalidData
+        A value is none of the codes of the layout.
+    """
+    values = piece.values
+    if values.dtype.kind not in "bfiu":
+        return values  # refused later, with the others of a wrong type
+    values = values.astype(np.float64)
+    decoded = np.full(values.shape, np.nan)
+    for code, means in codes.items():
+        decoded[values == code] = means
+    unknown = np.flatnonzero(np.isnan(decoded) & ~np.isnan(values))
+    if unknown.size:
+        listed = ", ".join(f"{code:g}" for code in codes)
+        detail = f"row {unknown[0]} (from 0) is {values[unknown[0]]:g}, the codes of this layout are {listed}"
+        raise _wrong(piece, "value_range", detail)
+    return decoded
 
 
 def _last_revisions(pieces: list[_Piece]) -> list[_Piece]:
@@ -236,12 +270,34 @@ def _equal_lengths(
     return n_rows, kept
 
 
-def _interpolate(pieces: list[_Piece], n_rows: int | None) -> None:
-    """Times of all samples where the file holds pairs (sample, time), as `one.alf` does."""
-    for i, piece in enumerate(pieces):
+def _interpolate(pieces: list[_Piece], n_rows: int | None, result: Assembled) -> list[_Piece]:
+    """Times of all samples where the file holds pairs (sample, time); a clock that cannot be used is refused."""
+    kept = []
+    for piece in pieces:
         if piece.values.ndim == 2 and n_rows is not None and piece.values.dtype.kind in "fiu":
-            samples, times = piece.values[:, 0], piece.values[:, 1]
-            pieces[i] = piece._replace(values=np.interp(np.arange(n_rows), samples, times))
+            if wrong := clocks.wrong_clock(piece.values, n_rows):
+                result.refusals.append(_wrong(piece, "wrong_clock", wrong))
+                result.refused[piece.column.name] = "wrong_clock"
+                continue
+            piece = piece._replace(values=clocks.times_of_samples(piece.values, n_rows))
+        kept.append(piece)
+    return kept
+
+
+def _check_clocks(alf_object: str, contents: Mapping[str, Content], n_rows: int | None, result: Assembled) -> None:
+    """Refuse the sparse clock of an object without known columns where it cannot be used."""
+    if "timestamps" in alf.columns_by_attribute(alf_object):
+        return
+    for path, content in contents.items():
+        is_clock = path.rpartition("/")[2].split(".")[1:] == ["timestamps", "npy"]
+        if not is_clock or isinstance(content, tuple) or "timestamps" in result.refused:
+            continue
+        values = load(content, path)
+        wrong = clocks.wrong_clock(values, n_rows) if values.ndim == 2 and values.shape[1] == 2 else ""
+        if wrong:
+            result.refusals.append(refuse(path, "wrong_clock", wrong, "timestamps"))
+            result.refused["timestamps"] = "wrong_clock"
+            result.other = [name for name in result.other if name != "timestamps"]
 
 
 def _checked(piece: _Piece) -> np.ndarray:

@@ -43,7 +43,7 @@ class NpyHeader(NamedTuple):
 
 
 def load(source: str | os.PathLike[str] | bytes, name: str = "") -> Any:
-    """Read a file by its extension: npy, pqt, csv, tsv, htsv, ssv, json, jsonable, yaml.
+    """Read a file by its extension: npy, pqt, mat, csv, tsv, htsv, ssv, json, jsonable, yaml.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ def load(source: str | os.PathLike[str] | bytes, name: str = "") -> Any:
 
     Returns
     -------
-    A numpy array (npy), a `pyarrow.Table` (pqt and text tables), what JSON or YAML hold, or a list with one item for
+    A numpy array (npy), a `pyarrow.Table` (pqt, mat, text tables), what JSON or YAML hold, or a list with one item for
     each line (jsonable).
 
     Raises
@@ -199,6 +199,38 @@ def _load_table(content: bytes, name: str) -> pa.Table:
         raise refuse(name, "unreadable_file", f"not a table ({_short(error)})") from None
 
 
+def _load_mat(content: bytes, name: str) -> pa.Table:
+    """The variables of a MATLAB file (version 7 or before), or the fields of its only structure, as columns.
+
+    A matrix with several columns becomes the columns `name_0`, `name_1`, …
+    """
+    import pyarrow as pa
+    import scipy.io
+
+    if content[:8] == b"\x89HDF\r\n\x1a\n" or b"MATLAB 7.3 MAT-file" in content[:128]:
+        raise refuse(name, "unreadable_file", "MATLAB 7.3 files are not read here: save it with -v7")
+    try:
+        found = scipy.io.loadmat(io.BytesIO(content), squeeze_me=False, struct_as_record=True, appendmat=False)
+    except Exception as error:  # whatever the file makes of the parser
+        raise refuse(name, "unreadable_file", f"not a MATLAB file ({_short(error)})") from None
+    variables = {key: value for key, value in found.items() if not key.startswith("__")}
+    if len(variables) == 1 and (only := next(iter(variables.values()))).dtype.names and only.size == 1:
+        variables = {field: only[field].flat[0] for field in only.dtype.names}
+    columns: dict[str, np.ndarray] = {}
+    for key, value in variables.items():
+        if not isinstance(value, np.ndarray) or value.dtype.kind not in "bfiu" or value.ndim != 2:
+            continue
+        if 1 in value.shape:
+            columns[key] = value.ravel()
+        else:
+            columns |= {f"{key}_{index}": value[:, index] for index in range(value.shape[1])}
+    lengths = {len(values) for values in columns.values()}
+    if len(lengths) != 1:
+        what = "no numeric variables" if not lengths else f"variables of {len(lengths)} lengths"
+        raise refuse(name, "unreadable_file", f"{what}; one row a trial or sample is expected")
+    return pa.table(columns)
+
+
 def _without_index(table: pa.Table, name: str) -> pa.Table:
     """The columns without the row numbers that pandas writes; two columns of one name are refused."""
     names = table.column_names
@@ -248,6 +280,7 @@ def _short(error: BaseException) -> str:
 _READERS = {
     "npy": _load_npy,
     "pqt": _load_parquet,
+    "mat": _load_mat,
     "json": _load_json,
     "jsonable": _load_jsonable,
     "yaml": _load_yaml,

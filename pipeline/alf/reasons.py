@@ -22,6 +22,27 @@ REASONS: dict[str, tuple[str, str]] = {
         "the column does not have as many rows as the other columns of its object",
         "extract the object again, or delete the file that belongs to another recording",
     ),
+    "wrong_shape": (
+        "the array does not have the shape that its name stands for",
+        "save it again in the shape that `ONE.describe_dataset` names, or under the name of what it holds",
+    ),
+    "wrong_clock": (
+        "the pairs of sample and time of a sparse clock cannot be interpolated",
+        "extract the timestamps again: samples and times must rise, and span all samples",
+    ),
+    "wrong_reference": (
+        "an index names rows that the other object does not have",
+        "extract both objects together; rows are counted from 0",
+    ),
+    "wrong_animal": (
+        "the settings in the folder name another animal, so that its data are not used until a person decides",
+        "move the session to the animal that did it (neurojoint session move), or, if the settings are wrong, "
+        "confirm the folder (neurojoint session confirm); then ingest again",
+    ),
+    "renamed_folder": (
+        "the files of the folder are those of a session that was registered under another name",
+        "rename or move what was registered by the command that is named, then ingest again",
+    ),
     "time_backwards": (
         "times run backwards, or an interval ends before it starts",
         "extract the times again (a clock that was restarted is the usual cause)",

@@ -2,7 +2,8 @@
 
 import datajoint as dj
 
-from pipeline.alf.columns import DATA_FORMATS, DATASET_TYPES
+from pipeline.alf.columns import DATA_FORMATS
+from pipeline.alf.dataset_types import DATASET_TYPES
 from pipeline.database import registry
 from pipeline.schemas import acquisition  # noqa: F401 - parents of foreign keys
 
@@ -18,7 +19,7 @@ class DatasetType(dj.Lookup):
     type_description=""        : varchar(1000)   # meaning, with units
     filename_pattern=""        : varchar(128)    # glob of the file names, where object.attribute does not say it
     """
-    contents = [{"dataset_type": name, "type_description": text} for name, text in DATASET_TYPES.items()]
+    contents = [{"dataset_type": name, "type_description": one.description} for name, one in DATASET_TYPES.items()]
 
 
 @schema

@@ -323,6 +323,9 @@ def test_descriptions_are_printed_and_returned(database, tmp_path, capsys):
     assert one.describe_revision("2021-01-01", full=True) == {"name": "2021-01-01", "description": "spikes sorted anew"}
     assert one.describe_revision("x") is None
     assert one.describe_dataset("trials.choice")["name"] == "trials.choice"
+    depths = one.describe_dataset("_ibl_spikes.depths")
+    assert (depths["name"], depths["shape"], depths["unit"]) == ("spikes.depths", "(n_spikes,)", "um")
+    assert "depth of each spike" in depths["description"]
     assert "spikes sorted anew" in (printed := capsys.readouterr().out)
     assert 'revision "x" not found' in printed
     assert {"trials.choice", "wheel.position"} <= {row["name"] for row in one.describe_dataset()}

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pipeline.alf.aliases import meaning, names_of
 from pipeline.alf.columns import raw_form
 from pipeline.alf.objects import Assembled, assemble
 from pipeline.alf.reader import load
@@ -102,8 +103,12 @@ def read_attribute(key: Mapping[str, Any], alf_object: str, attribute: str, coll
     InvalidData : the session has no such file, it is in quarantine, or it is not as it was registered.
     """
     row = _object_row(key, alf_object, (attribute,), collection)
+    if attribute in row["refused"] and attribute not in row["accepted"]:
+        reason = row["refused"][attribute]
+        detail = f"{alf_object}.{attribute} is in quarantine ({REASONS[reason][0]})"
+        raise InvalidData(_session_path(key), reason, detail, REASONS[reason][1], attribute)
     for one in _datasets(key, row):
-        if one["alf_attribute"] == attribute and one["path"] is not None:
+        if meaning(one["alf_object"], one["alf_attribute"]).attribute == attribute and one["path"] is not None:
             _check_unchanged(one)
             content = load(one["path"], one["rel_path"])
             return content if isinstance(content, np.ndarray | list | dict) else content.to_pandas()
@@ -235,8 +240,9 @@ def _datasets(key: Mapping[str, Any], row: Mapping[str, Any]) -> list[dict[str, 
     from pipeline.schemas import acquisition, data
 
     chosen = {name: key[name] for name in acquisition.Session.primary_key}
-    chosen |= {"collection": row["object_collection"], "alf_object": row["object_name"], "default_dataset": True}
-    datasets = (data.Dataset & chosen).proj("rel_path", "alf_attribute", "dataset_hash")
+    chosen |= {"collection": row["object_collection"], "default_dataset": True}
+    names = [{"alf_object": name} for name in names_of(row["object_name"])]
+    datasets = (data.Dataset & chosen & names).proj("rel_path", "alf_object", "alf_attribute", "dataset_hash")
     records = (data.FileRecord & _ONLINE).proj("file_path", "record_hash", "record_size", "modified_ns")
     return _with_paths((datasets * records).to_dicts(order_by="rel_path, repository"))
 
