@@ -26,12 +26,13 @@ REAL_DATA = Path(__file__).parents[2] / "shared" / "realdata" / "alf"
 BROWSER = {"served", "browser"}
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The quick part (`-m "not slow"`) needs one database and no browser."""
+    """The quick part (`-m "not slow"`) needs one database and no browser, and leaves out what `soak` marks."""
     for item in items:
         parameters = getattr(item, "callspec", None)
         is_second = parameters is not None and parameters.params.get("server") == "mysql"
-        if is_second or BROWSER & set(getattr(item, "fixturenames", ())):
+        if is_second or BROWSER & set(getattr(item, "fixturenames", ())) or item.get_closest_marker("soak"):
             item.add_marker(pytest.mark.slow)
 
 
@@ -108,3 +109,19 @@ def pytest_runtest_makereport(item: pytest.Item):
         if "apt-get install" in reason or "no real recordings" in reason:
             report.outcome, report.longrepr = "failed", f"{reason} (NEUROJOINT_REQUIRE_ALL is set)"
     return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Seconds that the tests of each folder took, to be held against the budgets in CONTRIBUTING.md."""
+    seconds: dict[str, float] = {}
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if isinstance(report, pytest.TestReport):
+                folder = "/".join(
+                    Path(report.nodeid.partition("::")[0]).parts[:2][: 2 if "tests" in report.nodeid else 1]
+                )
+                folder = folder if not folder.endswith(".py") else "tests"
+                seconds[folder] = seconds.get(folder, 0) + report.duration
+    terminalreporter.section("seconds per folder, over all processes")
+    for folder, total in sorted(seconds.items(), key=lambda item: -item[1]):
+        terminalreporter.write_line(f"{total:8.0f}  {folder}")

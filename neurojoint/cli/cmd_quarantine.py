@@ -27,19 +27,9 @@ def quarantine(lab: str | None, subject: str | None, reason: str | None, resolve
     rows = data.Quarantine & {name: value for name, value in asked.items() if value is not None}
     if not resolved:
         rows &= "resolved IS NULL"
-    columns = (
-        "repository",
-        "quarantine_path",
-        "quarantine_column",
-        "reason",
-        "detail",
-        "remedy",
-        "last_seen",
-        "resolved",
-    )
-    rejected = fetch_columns(
-        rows, *columns, order_by=("repository", "quarantine_path", "quarantine_column")
-    ).to_pylist()
+    order = "repository, quarantine_path, quarantine_column"
+    columns = ("reason", "detail", "remedy", "last_seen", "resolved")
+    rejected = fetch_columns(rows, *order.split(", "), *columns, order_by=order).to_pylist()
     if as_json:
         click.echo(json.dumps(rejected, default=str, indent=1))
         return

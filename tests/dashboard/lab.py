@@ -28,9 +28,10 @@ def build(root: Path) -> None:
 
     today = datetime.datetime.now(datetime.UTC).date()
     n_days = N_SESSIONS - 1  # one day has two sessions
-    start = np.busday_offset(today - datetime.timedelta(days=1), 1 - n_days, roll="backward").item()
+    last = np.busday_offset(today - datetime.timedelta(days=1), 0, roll="backward").item()
+    start = np.busday_offset(last, 1 - n_days).item()
     simulate.write_lab(root, N_MICE, N_SESSIONS, lab=LAB, start=start, wheel=False)
-    _add_odd_mice(root, today)
+    _add_odd_mice(root, last)
     probes.write(root, LAB, LONG, NO_TIMES)
     _ingest(root)
     probes.lose(root, settings().home / "cache", LAB, LONG)
@@ -66,9 +67,10 @@ def add_session(root: Path, subject: str, date: datetime.date, number: int = 1) 
     files.write_trials(root / LAB / "Subjects" / subject / str(date) / f"{number:03d}" / "alf", trials, "npy")
 
 
-def _add_odd_mice(root: Path, today: datetime.date) -> None:
-    add_session(root, ONE_SESSION, today - datetime.timedelta(days=1))
-    alf = root / LAB / "Subjects" / NO_TIMES / str(today - datetime.timedelta(days=2)) / "001" / "alf"
+def _add_odd_mice(root: Path, last: datetime.date) -> None:
+    """On the last weekday, as all others, and the day before: the same on every day of the week."""
+    add_session(root, ONE_SESSION, last)
+    alf = root / LAB / "Subjects" / NO_TIMES / str(last - datetime.timedelta(days=1)) / "001" / "alf"
     alf.mkdir(parents=True)
     n = 40
     columns = {
