@@ -117,10 +117,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     for reports in terminalreporter.stats.values():
         for report in reports:
             if isinstance(report, pytest.TestReport):
-                folder = "/".join(
-                    Path(report.nodeid.partition("::")[0]).parts[:2][: 2 if "tests" in report.nodeid else 1]
-                )
-                folder = folder if not folder.endswith(".py") else "tests"
+                parts = Path(report.nodeid.partition("::")[0]).parts[:-1]
+                folder = "/".join(parts[:2] if parts[:1] == ("tests",) else parts[:1])
                 seconds[folder] = seconds.get(folder, 0) + report.duration
     terminalreporter.section("seconds per folder, over all processes")
     for folder, total in sorted(seconds.items(), key=lambda item: -item[1]):
