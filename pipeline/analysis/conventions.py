@@ -87,6 +87,29 @@ def responded(choice: ArrayLike) -> np.ndarray:
     return (codes == CHOICE_LEFT) | (codes == CHOICE_RIGHT)
 
 
+def answered(trials: Trials) -> np.ndarray | None:
+    """Boolean mask of the trials whose outcome is an answer of the animal; None without the column `choice`.
+
+    These are the trials with a response. Where the task rewards it to withhold a response (some no-go trial of the
+    session was rewarded), a no-go is an answer like the others, and every trial with a known choice counts.
+
+    Examples
+    --------
+    >>> answered({"choice": np.array([1, -1, 0]), "feedback_type": np.array([1, -1, -1])})
+    array([ True,  True, False])
+    >>> answered({"choice": np.array([1, -1, 0]), "feedback_type": np.array([1, -1, 1])})
+    array([ True,  True,  True])
+    """
+    if "choice" not in trials:
+        return None
+    codes = np.asarray(trials["choice"], dtype=np.float64)
+    taken = responded(codes)
+    no_go = codes == CHOICE_NONE
+    if "feedback_type" in trials and np.any(no_go & (np.asarray(trials["feedback_type"]) == FEEDBACK_CORRECT)):
+        return taken | no_go
+    return taken
+
+
 def right_choice(choice: ArrayLike) -> np.ndarray:
     """1.0 for a choice to the right, 0.0 to the left, NaN without a choice (no-go or missing).
 

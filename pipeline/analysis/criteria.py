@@ -39,6 +39,9 @@ STATUS_CODES = {
 
 COMPARISONS = ("<", "<=", ">", ">=", "==")
 
+WRONG, LEFT_OUT = "wrong", "left_out"
+"""What a rule set can take a trial without a response for."""
+
 
 @dataclass(frozen=True)
 class Measure:
@@ -183,10 +186,12 @@ class RuleSet:
         )
     )  # (word in the task protocol, kind of protocol); the first that fits in any case of letters, else "other"
     ignored: tuple[str, ...] = ("habituation", "passive")  # kinds of session that do not count
+    no_go: str = LEFT_OUT  # a trial without a response: wrong (performance, fit, reaction time), or left_out of them
 
     def __post_init__(self) -> None:
         _require(bool(self.name), "a rule set needs a name")
         _require(self.unit in ("session", "date"), f"unit must be session or date, not {self.unit!r}")
+        _require(self.no_go in (WRONG, LEFT_OUT), f"no_go must be {WRONG} or {LEFT_OUT}, not {self.no_go!r}")
         _require(len(set(self.statuses)) == len(self.statuses) > 0, "statuses must be given, each once")
         for level in self.levels:
             _require(
@@ -332,6 +337,7 @@ IBL_PIPELINE_2021 = RuleSet(
         Failure("untrainable", 40, below="trained_1a"),
         Failure("unbiasable", 40, below="ready4ephysrig", protocols=("biased",)),
     ),
+    no_go=WRONG,
 )
 """The rules of the IBL pipeline of 2021."""
 
@@ -370,6 +376,7 @@ IBLLIB_4 = RuleSet(
     ),
     unit="date",
     ignored=("habituation", "passive", "other"),
+    no_go=WRONG,
 )
 """The rules of ibllib 4."""
 

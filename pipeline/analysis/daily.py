@@ -10,8 +10,8 @@ from pipeline.analysis import reaction_times
 from pipeline.analysis.conventions import (
     EASY_CONTRAST,
     Trials,
+    answered,
     n_trials,
-    responded,
     trial_correct,
     trial_signed_contrast,
 )
@@ -88,10 +88,8 @@ def _outcomes(trials: Trials) -> tuple[NDArray, NDArray, NDArray]:
         trial_signed_contrast(trials),
         reaction_times.response_time(trials),
     )
-    if correct is None or "choice" not in trials:
-        correct = np.full(size, np.nan)
-    else:
-        correct = np.where(responded(trials["choice"]), correct, np.nan)
+    answer = answered(trials)
+    correct = np.full(size, np.nan) if correct is None or answer is None else np.where(answer, correct, np.nan)
     easy = np.zeros(size) if contrast is None else (np.abs(contrast) >= EASY_CONTRAST).astype(float)
     return correct, easy, np.full(size, np.nan) if times is None else times
 

@@ -1,7 +1,8 @@
 """How a mouse did in a session: counts, fractions correct, and everything by signed contrast and by block.
 
 Fractions are over trials with a response: a no-go is counted apart (``n_no_go``, ``n_easy_no_go``), neither as correct
-nor as wrong. Whoever needs it as wrong, as some published code has it, divides by ``n_easy + n_easy_no_go``.
+nor as wrong. Whoever needs it as wrong, as the published training criteria do, divides by ``n_easy + n_easy_no_go``.
+Only where the task rewards no-go trials is a no-go an answer like the others (see `conventions.answered`).
 """
 
 import numpy as np
@@ -11,6 +12,7 @@ from pipeline.analysis.conventions import (
     CHOICE_NONE,
     EASY_CONTRAST,
     Trials,
+    answered,
     block_prior,
     n_trials,
     responded,
@@ -66,14 +68,14 @@ def session_performance(trials: Trials) -> dict[str, object]:
     if "choice" in trials:
         response, no_go = responded(trials["choice"]), np.asarray(trials["choice"]) == CHOICE_NONE
         row["n_responses"], row["n_no_go"] = int(response.sum()), int(no_go.sum())
-        correct = trial_correct(trials)
+        correct, answer = trial_correct(trials), answered(trials)
         if correct is not None:
-            row["n_correct"], row["performance"] = _fraction(correct[response])
+            row["n_correct"], row["performance"] = _fraction(correct[answer])
         if contrast is not None:
             easy = np.abs(contrast) >= EASY_CONTRAST
             row["n_easy"], row["n_easy_no_go"] = int((easy & response).sum()), int((easy & no_go).sum())
             if correct is not None:
-                row["n_easy_correct"], row["performance_easy"] = _fraction(correct[easy & response])
+                row["n_easy_correct"], row["performance_easy"] = _fraction(correct[easy & answer])
     times = reaction_times.response_time(trials)
     if times is not None:
         row["reaction_time"] = reaction_times.median(times)

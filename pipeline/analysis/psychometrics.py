@@ -222,7 +222,7 @@ def bound_names(at_bound: int) -> tuple[str, ...]:
 
 
 def wilson_interval(n_right: ArrayLike, n: ArrayLike, level: float = INTERVAL_LEVEL) -> tuple[np.ndarray, np.ndarray]:
-    """Wilson score interval of a proportion: within 0-1, sensible at 0 and 1, NaN for n = 0.
+    """Wilson score interval of a proportion: within 0-1, holds the proportion itself, NaN for n = 0.
 
     Parameters
     ----------
@@ -251,7 +251,8 @@ def wilson_interval(n_right: ArrayLike, n: ArrayLike, level: float = INTERVAL_LE
         p = np.where(n > 0, np.asarray(n_right, dtype=np.float64) / n, np.nan)
         centre = (p + z**2 / (2 * n)) / (1 + z**2 / n)
         half = z / (1 + z**2 / n) * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
-    return np.clip(centre - half, 0, 1), np.clip(centre + half, 0, 1)
+    # At p = 0 and p = 1 rounding can put an end on the wrong side of the estimate, by 1e-16.
+    return np.clip(np.minimum(centre - half, p), 0, 1), np.clip(np.maximum(centre + half, p), 0, 1)
 
 
 def block_bias_shift(fits: Mapping[float, Fit]) -> float | None:

@@ -50,10 +50,11 @@ def onset_times(trials: Trials) -> np.ndarray | None:
     return onset
 
 
-def response_time(trials: Trials) -> np.ndarray | None:
+def response_time(trials: Trials, with_no_go: bool = False) -> np.ndarray | None:
     """Time from the onset to the response, per trial (s); NaN without a response; None if it was not recorded.
 
-    This is what the training criteria and the published plots call reaction time.
+    This is what the training criteria and the published plots call reaction time. With `with_no_go` a trial without a
+    response has the time until its time-out, as the published criteria take it.
 
     Examples
     --------
@@ -68,7 +69,9 @@ def response_time(trials: Trials) -> np.ndarray | None:
     if onset is None or "response_times" not in trials:
         return None
     elapsed = np.asarray(trials["response_times"], dtype=np.float64) - onset
-    return np.where(trials["choice"] == CHOICE_NONE, np.nan, elapsed) if "choice" in trials else elapsed
+    if with_no_go or "choice" not in trials:
+        return elapsed
+    return np.where(trials["choice"] == CHOICE_NONE, np.nan, elapsed)
 
 
 def movement_time(trials: Trials) -> np.ndarray | None:

@@ -9,6 +9,7 @@ from pipeline.analysis.conventions import (
     EASY_CONTRAST,
     NO_PRIOR,
     Trials,
+    answered,
     block_prior,
     n_trials,
     responded,
@@ -16,6 +17,7 @@ from pipeline.analysis.conventions import (
     trial_correct,
     trial_signed_contrast,
 )
+from pipeline.analysis.criteria import LEFT_OUT, WRONG
 from pipeline.analysis.training import SessionRecord
 
 
@@ -26,6 +28,7 @@ def session_record(
     task_protocol: str = "",
     on_ephys_rig: bool = False,
     start_delay: float = float("nan"),
+    no_go: str = LEFT_OUT,
 ) -> SessionRecord:
     """Count the trials of a session by block and contrast.
 
@@ -33,11 +36,14 @@ def session_record(
     ----------
     trials : mapping of column name to ndarray, shape (n_trials,)
     start_delay : s before the first trial
+    no_go : what a trial without a response is, as `RuleSet.no_go` states it: "left_out" (it counts in `n_trials` only)
+        or "wrong" (an error in `performance_easy`, a trial that did not go to the right in the counts, and its time
+        until the time-out, where that was recorded, a reaction time)
 
     Returns
     -------
-    A record for `pipeline.analysis.training.evaluate`. Trials without a response count in `n_trials` only; without
-    choice or contrasts there are no counts, without `probability_left` the block is 0.5.
+    A record for `pipeline.analysis.training.evaluate`. Without choice or contrasts there are no counts, without
+    `probability_left` the block is 0.5.
 
     Examples
     --------
@@ -52,16 +58,19 @@ def session_record(
     contrast, correct = trial_signed_contrast(trials), trial_correct(trials)
     if contrast is None or "choice" not in trials:
         return SessionRecord(*facts, float("nan"), [], [], [], [])
-    response = responded(trials["choice"])
-    easy = response & (np.abs(contrast) >= EASY_CONTRAST)
-    performance_easy = float(np.nanmean(correct[easy])) if correct is not None and easy.any() else float("nan")
+    known = np.isfinite(np.asarray(trials["choice"], dtype=np.float64))
+    response = known if no_go == WRONG else responded(trials["choice"])
+    easy = (known if no_go == WRONG else answered(trials)) & (np.abs(contrast) >= EASY_CONTRAST)
+    scored = correct[easy] if correct is not None else np.empty(0)
+    performance_easy = float(np.nanmean(scored)) if np.isfinite(scored).any() else float("nan")
     probability = block_prior(trials)
     if probability is None:
         probability = np.full(contrast.size, NO_PRIOR)
     taken = response & np.isfinite(contrast) & np.isfinite(probability)
     cells, which = np.unique(np.column_stack((probability, contrast))[taken], axis=0, return_inverse=True)
-    right = np.bincount(which.ravel(), right_choice(trials["choice"])[taken], minlength=len(cells)).astype(int)
-    times = reaction_times.response_time(trials)
+    chosen = np.nan_to_num(right_choice(trials["choice"])[taken])
+    right = np.bincount(which.ravel(), chosen, minlength=len(cells)).astype(int)
+    times = reaction_times.response_time(trials, with_no_go=no_go == WRONG)
     at_zero = times[(contrast == 0) & np.isfinite(times)] if times is not None else ()
     count = np.bincount(which.ravel(), minlength=len(cells))
     return SessionRecord(*facts, performance_easy, cells[:, 0], cells[:, 1], count, right, at_zero)

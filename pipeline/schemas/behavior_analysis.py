@@ -182,7 +182,7 @@ class SubjectTraining(subject_history.PerSubject, dj.Computed):
 
     def make(self, key):
         rules = criteria.RuleSet.from_json(json.dumps((TrainingCriteria & key).fetch1("rules")))
-        course = training.evaluate([session.record() for session in subject_history.sessions_of(key)], rules)
+        course = training.evaluate([session.record(rules.no_go) for session in subject_history.sessions_of(key)], rules)
         self.insert1(
             key
             | self._fingerprint_of(key)

@@ -64,8 +64,8 @@ class PastSession:
         """Does the session count as a day of training? Habituation and passive sessions do not."""
         return not re.search("habituation|passive", self.facts["task_protocol"], re.IGNORECASE)
 
-    def record(self) -> SessionRecord:
-        """The session as the training criteria see it."""
+    def record(self, no_go: str) -> SessionRecord:
+        """The session as training criteria see it that take trials without a response for `no_go`."""
         delay = self.facts["start_delay"]
         return session_record(
             self.trials,
@@ -74,6 +74,7 @@ class PastSession:
             task_protocol=self.facts["task_protocol"],
             on_ephys_rig="ephys" in self.facts["rig"].lower(),
             start_delay=float("nan") if delay is None else delay,
+            no_go=no_go,
         )
 
 
