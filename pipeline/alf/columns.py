@@ -24,6 +24,8 @@ class Column:
         kind: `float`, `int` or `bool`.
         low, high: closed range of valid values; None: no bound.
         ordered: times that must not run backwards from row to row.
+        tolerance: share of the rows that may break the order of a clock: they are dropped from all columns of the
+            object, and counted; 0: none may.
     """
 
     name: str
@@ -36,6 +38,7 @@ class Column:
     high: float | None = None
     values: tuple[float, ...] | None = None
     ordered: bool = False
+    tolerance: float = 0.0
 
 
 def _time(name: str, attribute: str, text: str, index: int | None = None) -> Column:
@@ -73,7 +76,7 @@ COMPLETE_TRIALS = frozenset(
 """The columns that a complete session of the task has."""
 
 WHEEL: tuple[Column, ...] = (
-    Column("timestamps", "timestamps", "s", "time of the sample", ordered=True),
+    Column("timestamps", "timestamps", "s", "time of the sample", ordered=True, tolerance=0.01),
     Column("position", "position", "rad", "angle of the wheel, counter-clockwise positive"),
 )
 

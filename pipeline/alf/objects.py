@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import os
 from collections import Counter, defaultdict
 from collections.abc import Mapping
@@ -41,6 +42,7 @@ class Assembled:
         other: attributes that no column stands for.
         refused: column, or attribute where there is no column, -> reason; none of them is in `values`.
         refusals: what was refused and why, with the path of the file.
+        dropped: rows that were left out of all columns, since their time is missing or not after the time before.
     """
 
     values: dict[str, np.ndarray] = field(default_factory=dict)
@@ -48,6 +50,7 @@ class Assembled:
     other: list[str] = field(default_factory=list)
     refused: dict[str, str] = field(default_factory=dict)
     refusals: list[InvalidData] = field(default_factory=list)
+    dropped: int = 0
 
 
 def assemble(alf_object: str, contents: Mapping[str, Content]) -> Assembled:
@@ -88,6 +91,7 @@ def assemble(alf_object: str, contents: Mapping[str, Content]) -> Assembled:
         if found := accepted.get(column.name):
             _put(column.name, found, result)
     _check_intervals(alf_object, accepted, result)
+    _drop_out_of_order(alf_object, accepted, result)
     known = {column.name for column in alf.columns_of(alf_object)}
     result.refused = {name: why for name, why in result.refused.items() if name not in result.values}
     result.absent = [c.name for c in alf.columns_of(alf_object) if c.name not in result.values.keys() | result.refused]
@@ -307,7 +311,7 @@ def _checked(piece: _Piece) -> np.ndarray:
         raise _wrong(piece, "value_range", f"values of type {values.dtype} where numbers are expected")
     known = ~np.isnan(values) if values.dtype.kind == "f" else np.ones(len(values), bool)
     _check_values(piece, known)
-    if column.ordered:
+    if column.ordered and not column.tolerance:
         rows, times = np.flatnonzero(known), values[known]
         backwards = np.flatnonzero(times[1:] < times[:-1])
         if backwards.size:
@@ -343,10 +347,12 @@ def _check_values(piece: _Piece, known: np.ndarray) -> None:
 
 
 def _put(name: str, found: list[tuple[_Piece, np.ndarray]], result: Assembled) -> None:
-    """Keep the column if all files that give it agree."""
+    """Keep the column, in its finest type, if all files that give it agree as far as their types can tell."""
+    found = sorted(found, key=lambda one: -_digits(one[0]))
     first = found[0][1]
     for piece, values in found[1:]:
-        differs = ~((values == first) | (np.isnan(values) & np.isnan(first)))
+        coarse = np.float32 if _digits(piece) < 15 else np.float64
+        differs = ~((values.astype(coarse) == first.astype(coarse)) | (np.isnan(values) & np.isnan(first)))
         if differs.any():
             row = int(np.flatnonzero(differs)[0])
             paths = [one.path for one, _ in found]
@@ -355,6 +361,61 @@ def _put(name: str, found: list[tuple[_Piece, np.ndarray]], result: Assembled) -
             result.refused[name] = "duplicate_column"
             return
     result.values[name] = first
+
+
+def _digits(piece: _Piece) -> int:
+    """How many decimal digits the type of the values in the file holds; 15 or more where it loses none."""
+    return np.finfo(piece.values.dtype).precision if piece.values.dtype.kind == "f" else 15
+
+
+def in_order(times: np.ndarray) -> np.ndarray:
+    """A mask that drops as few rows as possible so that the times rise strictly; NaN are dropped.
+
+    >>> in_order(np.array([0.0, 1.0, 1.0, 9.0, 2.0, 3.0]))
+    array([ True,  True, False, False,  True,  True])
+    """
+    known = np.isfinite(times)
+    clock = times[known]
+    if not np.any(clock[1:] <= clock[:-1]):
+        return known
+    # Longest rising subsequence: last[k] is the row with the smallest time that ends a rising run of k + 1 rows.
+    last: list[int] = []
+    ends: list[float] = []
+    before = np.full(clock.size, -1)
+    for row, time in enumerate(clock.tolist()):
+        place = bisect.bisect_left(ends, time)
+        before[row] = last[place - 1] if place else -1
+        if place == len(ends):
+            ends.append(time)
+            last.append(row)
+        elif time < ends[place]:
+            ends[place], last[place] = time, row
+    kept = np.zeros(clock.size, bool)
+    row = last[-1]
+    while row >= 0:
+        kept[row] = True
+        row = before[row]
+    known[known] = kept
+    return known
+
+
+def _drop_out_of_order(alf_object: str, accepted: Mapping[str, list], result: Assembled) -> None:
+    """Leave out the few rows that a clock has twice or backwards; refuse the clock where they are not few."""
+    for column in alf.columns_of(alf_object):
+        if not column.tolerance or column.name not in result.values:
+            continue
+        kept = in_order(result.values[column.name])
+        n_dropped = kept.size - int(kept.sum())
+        if n_dropped > max(1, column.tolerance * kept.size):
+            row = int(np.flatnonzero(~kept)[0])
+            detail = f"{n_dropped} of {kept.size} times are missing or not after the one before, the first in row {row}"
+            for path in sorted({piece.path for piece, _ in accepted[column.name]}):
+                result.refusals.append(refuse(path, "time_backwards", f"{detail} (from 0)", column.name))
+            result.refused[column.name] = "time_backwards"
+            del result.values[column.name]
+        elif n_dropped:
+            result.dropped += n_dropped
+            result.values = {name: values[kept] for name, values in result.values.items()}
 
 
 def _check_intervals(alf_object: str, accepted: Mapping[str, list], result: Assembled) -> None:

@@ -21,39 +21,6 @@ def resample_linear(times, values, start, period, n_samples):
 
 
 @njit
-def exceeds_range(position, window, threshold):
-    """Whether max - min over the `window` samples that start at each sample is above the threshold.
-
-    Windows end at the last sample. The maximum of a window is the larger of a suffix maximum of the block of `window`
-    samples it starts in and a prefix maximum of the next block (van Herk; Gil and Werman): the cost does not depend on
-    `window`.
-    """
-    n = position.size
-    out = np.empty(n, np.bool_)
-    high = np.empty(window)
-    low = np.empty(window)
-    for start in range(0, n, window):
-        end = min(start + window, n)
-        running_high = position[end - 1]
-        running_low = running_high
-        for i in range(end - 1, start - 1, -1):
-            running_high = max(running_high, position[i])
-            running_low = min(running_low, position[i])
-            high[i - start] = running_high
-            low[i - start] = running_low
-        out[start] = high[0] - low[0] > threshold
-        running_high = -np.inf
-        running_low = np.inf
-        for i in range(start + 1, end):
-            entering = i + window - 1
-            if entering < n:
-                running_high = max(running_high, position[entering])
-                running_low = min(running_low, position[entering])
-            out[i] = max(high[i - start], running_high) - min(low[i - start], running_low) > threshold
-    return out
-
-
-@njit
 def refine_onset(position, first, window, threshold):
     """For each window start, the last sample of the window within `threshold` of the position at the start."""
     out = np.empty(first.size, np.int64)
@@ -63,33 +30,6 @@ def refine_onset(position, first, window, threshold):
         while last > start and abs(position[last] - position[start]) > threshold:
             last -= 1
         out[m] = last
-    return out
-
-
-@njit
-def largest_between(values, first, last):
-    """For each span ``first <= k < last``, the first k at which ``abs(values[k])`` is largest."""
-    out = np.empty(first.size, np.int64)
-    for m in range(first.size):
-        best = first[m]
-        for k in range(first[m] + 1, last[m]):
-            if abs(values[k]) > abs(values[best]):
-                best = k
-        out[m] = best
-    return out
-
-
-@njit
-def farthest_between(position, first, last):
-    """For each span, the first k in ``first <= k < last`` at which the position is farthest from that at `first`."""
-    out = np.empty(first.size, np.int64)
-    for m in range(first.size):
-        origin = position[first[m]]
-        best = first[m]
-        for k in range(first[m] + 1, last[m]):
-            if abs(position[k] - origin) > abs(position[best] - origin):
-                best = k
-        out[m] = best
     return out
 
 
@@ -113,3 +53,139 @@ def reversals(velocity, first, last):
         out[0, i] = samples[i]
         out[1, i] = spans[i]
     return out
+
+
+@njit
+def moving_spans(times, values, period, n_samples, window, threshold, even, filled):
+    """First and last sample of each run of windows in which the resampled trace varies by more than the threshold.
+
+    A window starts at each sample and ends, at the latest, at the last. The maximum of a window is the larger of a
+    suffix maximum of the block of `window` samples that it starts in and a prefix maximum of the next block (van Herk;
+    Gil and Werman): the cost does not depend on `window`. Only stretches in which the samples of the encoder vary by
+    more than the threshold are resampled: `even` is written there, block by block, and `filled` says which.
+    """
+    n_blocks = (n_samples + window - 1) // window
+    left = np.empty(n_blocks + 2, np.int64)  # the encoder's sample at or before the start of each block
+    high = np.full(n_blocks + 2, -np.inf)
+    low = np.full(n_blocks + 2, np.inf)
+    j = 0
+    last = times.size - 2
+    for b in range(n_blocks + 1):
+        t = times[0] + min(b * window, n_samples) * period
+        while j < last and times[j + 1] <= t:
+            j += 1
+        left[b] = j
+    left[n_blocks + 1] = last
+    for b in range(n_blocks):
+        for i in range(left[b], min(left[b + 1] + 1, last + 1) + 1):
+            high[b] = max(high[b], values[i])
+            low[b] = min(low[b], values[i])
+    suffix_high = np.empty(window)
+    suffix_low = np.empty(window)
+    firsts = []
+    lasts = []
+    is_moving = False
+    for b in range(n_blocks):
+        start = b * window
+        end = min(start + window, n_samples)
+        if max(high[b], high[b + 1]) - min(low[b], low[b + 1]) <= threshold:
+            if is_moving:
+                lasts.append(start)
+                is_moving = False
+            continue
+        fill_block(times, values, period, n_samples, window, left, even, filled, b)
+        fill_block(times, values, period, n_samples, window, left, even, filled, b + 1)
+        running_high = -np.inf
+        running_low = np.inf
+        for i in range(end - 1, start - 1, -1):
+            running_high = max(running_high, even[i])
+            running_low = min(running_low, even[i])
+            suffix_high[i - start] = running_high
+            suffix_low[i - start] = running_low
+        running_high = -np.inf
+        running_low = np.inf
+        for i in range(start, end):
+            entering = i + window - 1
+            if i > start and entering < n_samples:
+                running_high = max(running_high, even[entering])
+                running_low = min(running_low, even[entering])
+            now = max(suffix_high[i - start], running_high) - min(suffix_low[i - start], running_low) > threshold
+            if i == n_samples - 1:
+                now = False  # a movement that the trace cuts off ends at the last sample
+            if now and not is_moving:
+                firsts.append(i)
+            elif is_moving and not now:
+                lasts.append(i)
+            is_moving = now
+    if is_moving:
+        lasts.append(n_samples - 1)
+    out = np.empty((2, len(firsts)), np.int64)
+    for m in range(len(firsts)):
+        out[0, m] = firsts[m]
+        out[1, m] = lasts[m]
+    return out, left
+
+
+@njit
+def fill_block(times, values, period, n_samples, window, left, even, filled, block):
+    """Write one block of the resampled trace, unless it is there."""
+    if block * window >= n_samples or filled[block]:
+        return
+    filled[block] = True
+    j = left[block]
+    last = times.size - 2
+    for k in range(block * window, min((block + 1) * window, n_samples)):
+        t = times[0] + k * period
+        while j < last and times[j + 1] <= t:
+            j += 1
+        slope = (values[j + 1] - values[j]) / (times[j + 1] - times[j])
+        even[k] = values[j] + slope * (t - times[j])
+
+
+@njit
+def describe_spans(times, values, period, n_samples, window, left, even, filled, first, last, weights, rate):
+    """For each span: the sample farthest from its start, that of the largest velocity, the velocity there, reversals.
+
+    The velocity is the smoothed one of the detector: steps of the trace through the 10 `weights`, times the rate.
+    """
+    farthest = np.empty(first.size, np.int64)
+    fastest = np.empty(first.size, np.int64)
+    peak = np.empty(first.size)
+    samples = []
+    spans = []
+    for m in range(first.size):
+        for block in range(max(first[m] - 5, 0) // window, min(last[m] + 5, n_samples - 1) // window + 1):
+            fill_block(times, values, period, n_samples, window, left, even, filled, block)
+        origin = even[first[m]]
+        farthest[m] = first[m]
+        fastest[m] = first[m]
+        begin, end = first[m] - 4, last[m] + 6  # the steps to these samples go into the velocities of the span
+        steps = np.zeros(end - begin)
+        for i in range(max(begin, 1), min(end, n_samples)):
+            steps[i - begin] = even[i] - even[i - 1]
+        sign = 0.0
+        for k in range(first[m], last[m] + 1):
+            i = k - first[m]
+            total = 0.0
+            for j in range(10):
+                total += steps[i + j] * weights[9 - j]
+            total *= rate
+            if k == first[m]:
+                peak[m] = total
+            elif k < last[m]:
+                if abs(total) > abs(peak[m]):
+                    fastest[m] = k
+                    peak[m] = total
+                if abs(even[k] - origin) > abs(even[farthest[m]] - origin):
+                    farthest[m] = k
+            now = np.sign(total)
+            if now != 0.0:
+                if sign != 0.0 and now != sign:
+                    samples.append(k)
+                    spans.append(m)
+                sign = now
+    changes = np.empty((2, len(samples)), np.int64)
+    for i in range(len(samples)):
+        changes[0, i] = samples[i]
+        changes[1, i] = spans[i]
+    return farthest, fastest, peak, changes

@@ -4,9 +4,12 @@ Every other analysis takes sides, signs and codes from here and from nowhere els
 """
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
+
+from pipeline.analysis.protocols import BLOCKED
 
 Trials = Mapping[str, np.ndarray]
 """Trials as the analyses see them: column name -> 1-D array, all of one length; what was not recorded is absent."""
@@ -162,14 +165,75 @@ def trial_correct(trials: Trials) -> np.ndarray | None:
 
 
 SHORTEST_BLOCK = 10  # trials
-"""A prior that changes faster than this (median over its runs) is the task's debiasing, not a block."""
+"""A prior that changes faster than this is no block."""
+MANY_SHORT = 0.05
+"""Share of the trials in runs too short for blocks from which on the column is not what the protocol makes."""
 
 
-def block_prior(trials: Trials) -> np.ndarray | None:
-    """The prior that the stimulus is on the left, per trial, where the task has blocks; None without the column.
+class PriorRuns(NamedTuple):
+    """How long the prior of each trial lasts; NaN belong to no run."""
+
+    length: np.ndarray
+    """Trials in the run of each trial; 0 without a prior."""
+    is_short: np.ndarray
+    """Whether the run is shorter than `SHORTEST_BLOCK`, and not the first or the last, which a session may cut off."""
+
+
+def prior_runs(probability_left: ArrayLike) -> PriorRuns:
+    """The runs of equal priors, trials without one left out.
+
+    Examples
+    --------
+    >>> prior_runs([0.5, 0.5, 0.2, 0.8, 0.8]).length
+    array([2, 2, 1, 2, 2])
+    """
+    prior = np.round(np.asarray(probability_left, dtype=np.float64), 4)
+    is_known = np.isfinite(prior)
+    known = prior[is_known]
+    starts = np.flatnonzero(np.append(True, known[1:] != known[:-1])[: known.size])
+    lengths = np.diff(np.append(starts, known.size))
+    short = lengths < SHORTEST_BLOCK
+    short[:1] = short[-1:] = False
+    length, is_short = np.zeros(prior.size, dtype=np.int64), np.zeros(prior.size, dtype=bool)
+    length[is_known], is_short[is_known] = np.repeat(lengths, lengths), np.repeat(short, lengths)
+    return PriorRuns(length, is_short)
+
+
+def is_debiased(probability_left: ArrayLike) -> bool:
+    """Whether the column holds what the debiasing of the training protocol leaves in it.
 
     While it trains, the IBL task repeats a missed stimulus on a side drawn anew, and writes that draw's probability
-    into the column: a run of one trial or two, of which the animal cannot know. Such sessions are one block of 0.5.
+    into the column: a run of one trial or two, of which the animal cannot know, with a probability that depends on the
+    last choices. (Two priors p and 1 - p alone are none of that.)
+
+    Examples
+    --------
+    >>> is_debiased([0.5, 0.3, 0.5, 0.9]), is_debiased(np.repeat([0.5, 0.2, 0.8], 30)), is_debiased([0.2, 0.8] * 9)
+    (True, False, False)
+    """
+    prior = np.round(np.asarray(probability_left, dtype=np.float64), 4)
+    values = np.unique(prior[np.isfinite(prior) & (prior != NO_PRIOR)])
+    return _changes_fast(prior) and not (values.size == 2 and bool(np.isclose(values.sum(), 1)))
+
+
+def _changes_fast(prior: np.ndarray) -> bool:
+    """Whether the runs of priors other than 0.5 are, in their median, too short for blocks."""
+    known = prior[np.isfinite(prior)]
+    starts = np.flatnonzero(np.append(True, known[1:] != known[:-1])[: known.size])
+    biased = np.diff(np.append(starts, known.size))[known[starts] != NO_PRIOR]
+    return bool(biased.size) and bool(np.median(biased) < SHORTEST_BLOCK)
+
+
+def block_prior(trials: Trials, task_kind: str = "") -> np.ndarray | None:
+    """The prior that the stimulus is on the left, per trial, as the animal can know it; None without the column.
+
+    Parameters
+    ----------
+    trials : mapping of column name to ndarray, shape (n_trials,)
+    task_kind : of the protocol, see `pipeline.analysis.protocols`. In training, and where the kind is not known,
+        debiasing (`is_debiased`) is one block of 0.5. In the kinds with blocks, runs that are too short for a block
+        are NaN where they are many: which block the animal was in is not known. Elsewhere the column is what it says.
+
     Blocks last 20 trials or more (36 to 57 in the median of the real biased sessions, 1 to 2 in the training ones).
 
     Examples
@@ -182,9 +246,8 @@ def block_prior(trials: Trials) -> np.ndarray | None:
     if "probability_left" not in trials:
         return None
     prior = np.round(np.asarray(trials["probability_left"], dtype=np.float64), 4)
-    known = prior[np.isfinite(prior)]
-    starts = np.flatnonzero(np.append(True, known[1:] != known[:-1])[: known.size])
-    biased = np.diff(np.append(starts, known.size))[known[starts] != NO_PRIOR]
-    if biased.size and np.median(biased) < SHORTEST_BLOCK:
-        return np.where(np.isfinite(prior), NO_PRIOR, np.nan)
-    return prior
+    if task_kind in BLOCKED:
+        short = prior_runs(prior).is_short
+        return np.where(short, np.nan, prior) if short.size and short.mean() >= MANY_SHORT else prior
+    debiased = _changes_fast(prior) if task_kind == "training" else task_kind == "" and is_debiased(prior)
+    return np.where(np.isfinite(prior), NO_PRIOR, np.nan) if debiased else prior

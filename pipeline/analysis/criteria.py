@@ -7,8 +7,10 @@ ones are here, `IBL_PIPELINE_2021` and `IBLLIB_4`; a laboratory writes its own t
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, fields
 from typing import Any
+
+from pipeline.analysis.protocols import KINDS, OTHER, kind
 
 __all__ = [
     "IBLLIB_4",
@@ -176,15 +178,7 @@ class RuleSet:
     failures: tuple[Failure, ...] = ()
     unit: str = "session"  # what a window counts: session, or date (the sessions of one date are merged)
     latch: bool = True  # a status once reached is kept
-    kinds: tuple[tuple[str, str], ...] = field(
-        default=(
-            ("habituation", "habituation"),
-            ("passive", "passive"),
-            ("ephys", "ephys"),
-            ("biased", "biased"),
-            ("training", "training"),
-        )
-    )  # (word in the task protocol, kind of protocol); the first that fits in any case of letters, else "other"
+    kinds: tuple[tuple[str, str], ...] = KINDS  # (word in the task protocol, kind of protocol); the first that fits in any case of letters, else "other"
     ignored: tuple[str, ...] = ("habituation", "passive")  # kinds of session that do not count
     no_go: str = LEFT_OUT  # a trial without a response: wrong (performance, fit, reaction time), or left_out of them
 
@@ -212,8 +206,7 @@ class RuleSet:
         >>> IBLLIB_4.kind("_iblrig_tasks_biasedChoiceWorld6.4.2"), IBLLIB_4.kind("my_own_task")
         ('biased', 'other')
         """
-        lower = task_protocol.lower()
-        return next((kind for word, kind in self.kinds if word.lower() in lower), "other")
+        return kind(task_protocol, self.kinds) or OTHER
 
     def to_json(self) -> str:
         """The rule set as JSON text; equal rule sets give equal text.

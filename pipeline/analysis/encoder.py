@@ -1,4 +1,14 @@
-"""Rotary encoders: a trace of the position of a wheel, the unit in which it comes, and radians."""
+"""Rotary encoders: the unit in which the trace of a wheel comes, proven from the trace, and the trace in radians.
+
+An encoder counts ticks, so the positions of a trace differ by whole ticks, and the size of a tick gives the unit away.
+Where a trace was interpolated between the samples of the encoder, the corners of its straight pieces still lie on whole
+ticks. A unit that neither shows must be stated: it is never guessed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -6,6 +16,112 @@ from numpy.typing import ArrayLike, NDArray
 ENCODER_CYCLES = 1024  # cycles per turn of the rig's rotary encoder; X1, X2 and X4 decoding give 1, 2 and 4 ticks each
 WHEEL_RADIUS = 3.1  # cm
 TICK = 2 * np.pi / (4 * ENCODER_CYCLES)  # rad, one tick with X4 decoding, in which the detector's thresholds are stated
+TURN = {
+    "rad": 2 * np.pi,
+    "cm": 2 * np.pi * WHEEL_RADIUS,
+    "mm": 20 * np.pi * WHEEL_RADIUS,
+    "deg": 360.0,
+    "ticks": 4.0 * ENCODER_CYCLES,
+}
+"""One turn of the wheel in each unit; centimetres and millimetres are those at its rim, ticks those of X4 decoding."""
+FASTEST = 100.0
+"""A wheel that turns faster than this (rad/s; 3.1 m/s at the rim) was not turned by a mouse."""
+
+_COUNTERS = tuple(2.0**bits for bits in (16, 32))  # ticks after which a counter of so many bits begins anew
+_ON_TICKS = 0.9  # share of the steps that must be whole ticks
+_WHOLE = 0.02  # ticks within which a step is whole; chance steps are so in 4 % of all cases
+_LOOKED_AT = 20_000  # steps, or up to twice as many, that are enough to look at
+_ENOUGH = 5  # corners that an interpolated trace must have
+
+
+class UnknownUnit(ValueError):
+    """The unit of a trace is neither stated nor can it be proven."""
+
+
+@dataclass(frozen=True, eq=False)
+class WheelPosition:
+    """A trace in radians, and how it came to be."""
+
+    position: NDArray  # (n,) rad, wraps and resets of the counter taken out
+    unit: str  # of the input, a key of TURN
+    tick: float  # rad, one tick of the encoder; NaN where the unit was stated and nothing shows the tick
+    n_wraps: int  # places where the counter began anew
+    n_resets: int  # places where it was set to another value, faster than a mouse turns the wheel
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was repaired, in words."""
+        said = ((self.n_wraps, "counter wrapped"), (self.n_resets, "counter was reset"))
+        return tuple(f"the {what} {n} time{'s' * (n != 1)}; taken out" for n, what in said if n)
+
+
+def in_radians(position: ArrayLike, timestamps: ArrayLike, unit: str | None = None) -> WheelPosition:
+    """A wheel trace in radians, its unit proven by the trace unless it is stated.
+
+    Parameters
+    ----------
+    position : (n,) array
+    timestamps : (n,) array, s, strictly increasing
+    unit : a key of `TURN`; None: proven
+
+    Raises
+    ------
+    UnknownUnit
+        The unit is not stated and the trace does not prove one, or the trace proves another than is stated.
+    ValueError
+        The arrays differ in length, hold NaN or infinity, or the timestamps do not rise.
+
+    Examples
+    --------
+    >>> turned = ticks_to_radians([0, 1, 2, 1, 2, 3], ticks_per_turn=2048)
+    >>> found = in_radians(turned * WHEEL_RADIUS, np.arange(6.0))
+    >>> found.unit, bool(np.allclose(found.position, turned))
+    ('cm', True)
+    """
+    position, timestamps = checked_trace(position, timestamps)
+    if unit is not None and unit not in TURN:
+        raise ValueError(f"unit must be one of {', '.join(TURN)}, not {unit!r}")
+    proven = recognise(position)
+    if proven is not None and unit not in (None, proven[0]):
+        raise UnknownUnit(f"the unit is stated as {unit}, but the positions differ by whole ticks in {proven[0]}")
+    if proven is None and unit is None and np.any(position != position[:1]):
+        raise UnknownUnit("the positions differ by whole ticks in none of the known units")
+    name, tick = proven or (unit or "rad", float("nan"))
+    tick *= 2 * np.pi / TURN[name]
+    unwrapped, n_wraps = _without_wraps(_to_radians(position, name), tick)
+    steady, n_resets = _without_resets(unwrapped, timestamps)
+    return WheelPosition(steady, name, tick, n_wraps, n_resets)
+
+
+def recognise(position: ArrayLike) -> tuple[str, float] | None:
+    """Unit and size of one tick (in that unit) that a trace proves; None where it proves none or does not move.
+
+    The largest tick tells the unit of which nearly all steps are multiples: the steps of the samples, else those
+    between the corners of a trace that was interpolated. Of the decodings in that unit the one counts whose tick is
+    nearest to the median step.
+
+    Examples
+    --------
+    >>> recognise(np.degrees(ticks_to_radians([0, 1, 2, 1, 2, 3, 5])))
+    ('deg', 0.087890625)
+    >>> recognise([0.0, 0.3, 0.5, 1.1]) is None
+    True
+    """
+    position = np.asarray(position, dtype=float)
+    noise = _resolution(position)
+    for levels in (position, _corners(position, noise)):
+        steps = np.abs(np.diff(levels))
+        steps = steps[steps > 2 * noise]
+        steps = steps[:: max(1, steps.size // _LOOKED_AT)]
+        if levels is not position and steps.size < _ENOUGH:
+            continue
+        if not steps.size:
+            continue
+        fitting = [(name, tick) for name, tick in _known_ticks() if _are_whole(steps, tick, noise)]
+        if fitting:
+            alike = [tick for name, tick in fitting if name == fitting[0][0]]
+            return fitting[0][0], min(alike, key=lambda tick: abs(np.log(tick / np.median(steps))))
+    return None
 
 
 def ticks_to_radians(ticks: ArrayLike, ticks_per_turn: float = 4 * ENCODER_CYCLES) -> NDArray:
@@ -20,40 +136,18 @@ def ticks_to_radians(ticks: ArrayLike, ticks_per_turn: float = 4 * ENCODER_CYCLE
 
 
 def tick_size(position: ArrayLike) -> float:
-    """The size of one encoder tick in the unit of the position, recognised by the median size of its steps.
+    """The size of one encoder tick in the unit of the position, for the detector's thresholds.
 
-    Known are ticks (1), radians and centimetres at the rim of the 3.1 cm wheel, with X1, X2 or X4 decoding; the
-    nearest is taken, as IBL's extractor does (ratios are compared here, so the choice does not depend on the unit).
-    Steps of zero do not count. A trace without steps is taken for radians with X4 decoding.
+    That of the unit which the trace proves, see `recognise`; where it proves none, or does not move, that of radians
+    with X4 decoding.
 
     >>> position = ticks_to_radians([0, 1, 2, 1, 2, 3], ticks_per_turn=1024)
     >>> round(tick_size(position) / (2 * np.pi / 1024), 6)
     1.0
     """
     position, _ = checked_trace(position, np.arange(np.size(position), dtype=float))
-    steps = np.abs(np.diff(position))
-    steps = steps[steps > 0]
-    turn = ENCODER_CYCLES * np.array([4, 2, 1])
-    known = np.concatenate([2 * np.pi / turn, 2 * np.pi * WHEEL_RADIUS / turn, [1.0]])
-    if steps.size == 0:
-        return float(known[0])
-    return float(known[np.argmin(np.abs(np.log(known / np.median(steps))))])
-
-
-def to_radians(position: ArrayLike) -> tuple[NDArray, str]:
-    """Position in radians, and the unit that it came in (rad, cm or ticks), recognised by the size of its steps.
-
-    Centimetres are those at the rim of the wheel; ticks are taken for X4 decoding.
-
-    >>> turned, unit = to_radians(ticks_to_radians([0, 1, 2, 1], ticks_per_turn=2048) * WHEEL_RADIUS)
-    >>> turned.round(4), unit
-    (array([0.    , 0.0031, 0.0061, 0.0031]), 'cm')
-    """
-    position, tick = np.asarray(position, dtype=float), tick_size(position)
-    if tick == 1:
-        return ticks_to_radians(position), "ticks"
-    in_rad = np.isclose(tick, 2 * np.pi / ENCODER_CYCLES / np.array([4, 2, 1])).any()
-    return (position, "rad") if in_rad else (position / WHEEL_RADIUS, "cm")
+    proven = recognise(position)
+    return TICK if proven is None else proven[1]
 
 
 def checked_trace(position: ArrayLike, timestamps: ArrayLike) -> tuple[NDArray, NDArray]:
@@ -72,3 +166,95 @@ def checked_trace(position: ArrayLike, timestamps: ArrayLike) -> tuple[NDArray, 
     if falls.size:
         raise ValueError(f"timestamps must rise strictly; {falls.size} do not, the first after sample {falls[0]}")
     return position, timestamps
+
+
+def _are_whole(steps: NDArray, tick: float, noise: float) -> bool:
+    """Whether steps of values stored with this much noise are multiples of a tick."""
+    if 2 * noise >= tick / 4 or np.median(steps) <= tick / 2:
+        return False
+    off = np.abs(steps / tick - np.rint(steps / tick))
+    return bool(np.mean(off <= _WHOLE + 2 * noise / tick) >= _ON_TICKS)
+
+
+def _to_radians(position: NDArray, unit: str) -> NDArray:
+    if unit == "rad":
+        return position
+    if unit == "ticks":
+        return ticks_to_radians(position)
+    return position / {"cm": WHEEL_RADIUS, "mm": 10 * WHEEL_RADIUS, "deg": 180 / np.pi}[unit]
+
+
+def _known_ticks() -> Iterator[tuple[str, float]]:
+    """Unit and size of a tick, the largest first."""
+    found = [("ticks", 1.0)]
+    found += [
+        (name, TURN[name] / (ENCODER_CYCLES * decoding))
+        for name in ("rad", "cm", "mm", "deg")
+        for decoding in (1, 2, 4)
+    ]
+    return iter(sorted(found, key=lambda one: -one[1]))
+
+
+def _resolution(position: NDArray) -> float:
+    """How finely the values are stored: half a unit in the last place of the type that holds them all."""
+    largest = float(np.abs(position).max(initial=0.0))
+    single = np.array_equal(position.astype(np.float32).astype(float), position)
+    whole = single and np.array_equal(position, np.rint(position))
+    return 0.0 if whole else largest * float(np.finfo(np.float32 if single else np.float64).eps)
+
+
+def _corners(position: NDArray, noise: float) -> NDArray:
+    """Where the straight pieces of an evenly interpolated trace meet, as far as pieces of three samples or more do.
+
+    A corner between samples i and i + 1 bends the trace at both and nowhere near; one that lies on a sample bends it
+    there only. The corner is where the lines through the samples before and after it meet.
+    """
+    if position.size < 6:
+        return np.empty(0)
+    bend = np.diff(position, 2)  # at sample 1, 2, …
+    limit = 8 * noise + 1e-13
+    bent = np.abs(bend) > limit
+    straight = ~bent
+    # A corner on a sample: straight, bent, straight.
+    on = np.flatnonzero(straight[:-2] & bent[1:-1] & straight[2:]) + 2
+    # A corner between two samples: straight, bent, bent, straight.
+    i = np.flatnonzero(straight[:-3] & bent[1:-2] & bent[2:-1] & straight[3:]) + 2
+    before, after = position[i] - position[i - 1], position[i + 2] - position[i + 1]
+    turn = before - after
+    with np.errstate(invalid="ignore", divide="ignore"):
+        share = (position[i + 1] - position[i] - after) / turn
+        level = position[i] + before * share
+    good = (np.abs(turn) > 20 * limit) & (share > -1e-3) & (share < 1 + 1e-3)
+    at = np.concatenate([on, i[good] + 0.5])
+    return np.concatenate([position[on], level[good]])[np.argsort(at, kind="stable")]
+
+
+def _without_wraps(position: NDArray, tick: float) -> tuple[NDArray, int]:
+    """The trace (rad) without the steps by which a counter, or an angle, begins anew; and how many there were."""
+    steps = np.diff(position)
+    large = np.abs(steps) > np.pi
+    if not large.any():
+        return position, 0
+    usual = np.abs(steps[~large]).max(initial=0.0)
+    spread = np.ptp(position)
+    periods = [2 * np.pi, *((counter * tick for counter in _COUNTERS) if np.isfinite(tick) else ())]
+    for period in periods:
+        residual = steps - period * np.rint(steps / period)
+        wraps = large & (np.abs(np.rint(steps / period)) == 1) & (np.abs(residual) < 0.05 * period)
+        # The values of a counter lie within one of its periods, and it moves little between two samples.
+        if wraps.any() and spread <= period * (1 + 1e-9) and usual < period / 2:
+            corrected = np.where(wraps, residual, steps)
+            return position[0] + np.concatenate([[0.0], np.cumsum(corrected)]), int(wraps.sum())
+    return position, 0
+
+
+def _without_resets(position: NDArray, timestamps: NDArray) -> tuple[NDArray, int]:
+    """The trace (rad) without the steps of a turn or more that are faster than a mouse; and how many there were."""
+    steps = np.diff(position)
+    jumps = np.abs(steps) > np.pi
+    if jumps.any():
+        jumps &= np.abs(steps) > FASTEST * np.diff(timestamps)
+    if not jumps.any():
+        return position, 0
+    removed = np.concatenate([[0.0], np.cumsum(np.where(jumps, steps, 0.0))])
+    return position - removed, int(jumps.sum())

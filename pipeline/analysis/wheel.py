@@ -27,6 +27,11 @@ __all__ = [
 ]
 
 
+_SMOOTHING = np.exp(-0.5 * ((np.arange(10) - 4.5) / 1.8) ** 2)
+_SMOOTHING /= _SMOOTHING.sum()
+"""Weights of the detector's velocity: a Gaussian of 10 samples, standard deviation 1.8 samples."""
+
+
 @dataclass(frozen=True)
 class MovementRules:
     """Parameters of the detector; the defaults are the published ones. Positions count in encoder ticks."""
@@ -57,6 +62,7 @@ class Movements:
     peak_amplitude: NDArray  # largest excursion from the position at onset, signed, rad (unit of the position)
     peak_velocity: NDArray  # velocity where its size is largest, signed, rad/s
     peak_velocity_times: NDArray  # s
+    direction_changes: NDArray  # times within movements at which the wheel turned round, s; see `direction_changes`
 
     def __len__(self) -> int:
         return self.onsets.size
@@ -177,20 +183,36 @@ def movements(
     (array([1.]), array([1.49]), array([0.98]), array([2.]))
     """
     rules = rules or MovementRules()
-    trace = resample(position, timestamps, rules.sampling_rate)
+    position, timestamps = checked_trace(position, timestamps)
     tick = tick_size(position) if tick is None else float(tick)
     if not tick > 0:
         raise ValueError(f"tick must be positive, not {tick}")
-    first, last = _movement_spans(trace, tick, rules)
-    velocity = _detector_velocity(trace)
-    fastest = kernels.largest_between(velocity, first, last)
-    farthest = kernels.farthest_between(trace.position, first, last)
+    if not rules.sampling_rate > 0:
+        raise ValueError(f"sampling_rate must be positive, not {rules.sampling_rate}")
+    period = 1.0 / rules.sampling_rate
+    n_samples = int(np.ceil((timestamps[-1] - timestamps[0]) / period)) if position.size > 1 else 0
+    if n_samples < 2:
+        return Movements(*(np.empty(0) for _ in range(6)))
+    window = max(round(rules.time_window * rules.sampling_rate), 1)
+    even, filled = np.empty(n_samples), np.zeros(n_samples // window + 2, dtype=np.bool_)
+    axis = (timestamps, position, period, n_samples, window)
+    # Positions are whole ticks: a range of exactly the threshold must not exceed it by rounding, whatever the unit.
+    spans, left = kernels.moving_spans(*axis, rules.position_threshold * tick * (1 + 1e-9), even, filled)
+    first, last = _movement_spans(spans, even, timestamps[0], period, window, tick, rules)
+    farthest, fastest, peak_velocity, changes = kernels.describe_spans(
+        *axis, left, even, filled, first, last, _SMOOTHING, rules.sampling_rate
+    )
+
+    def at(samples: NDArray) -> NDArray:
+        return timestamps[0] + period * samples
+
     return Movements(
-        onsets=trace.times[first],
-        offsets=trace.times[last],
-        peak_amplitude=trace.position[farthest] - trace.position[first],
-        peak_velocity=velocity[fastest],
-        peak_velocity_times=trace.times[fastest],
+        onsets=at(first),
+        offsets=at(last),
+        peak_amplitude=even[farthest] - even[first],
+        peak_velocity=peak_velocity,
+        peak_velocity_times=at(fastest),
+        direction_changes=at(changes[0]),
     )
 
 
@@ -290,24 +312,17 @@ def total_distance(position: ArrayLike) -> float:
     return float(np.abs(np.diff(position)).sum()) if position.size else float("nan")
 
 
-def _movement_spans(trace: WheelTrace, tick: float, rules: MovementRules) -> tuple[NDArray, NDArray]:
-    """First and last sample of each movement."""
-    none = np.empty(0, dtype=np.int64)
-    position, rate = trace.position, rules.sampling_rate
-    if position.size < 2:
-        return none, none
-    window = max(round(rules.time_window * rate), 1)
-    moving = np.zeros(position.size + 2, dtype=np.int8)
-    # Positions are whole ticks: a range of exactly the threshold must not exceed it by rounding, whatever the unit.
-    moving[1:-1] = kernels.exceeds_range(position, window, rules.position_threshold * tick * (1 + 1e-9))
-    moving[-2] = 0  # a movement that the trace cuts off ends at the last sample
-    edges = np.diff(moving)
-    first, last = np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)
-    first, last = _close_gaps(first, last, (first[1:] - last[:-1]) / rate < rules.min_gap)
-    first = kernels.refine_onset(position, first, window, rules.onset_threshold * tick)
-    long_enough = trace.times[last] - trace.times[first] >= rules.min_duration
-    first, last = first[long_enough], last[long_enough]
-    return _close_gaps(first, last, trace.times[first[1:]] - trace.times[last[:-1]] < rules.min_gap)
+def _movement_spans(
+    spans: NDArray, even: NDArray, start: float, period: float, window: int, tick: float, rules: MovementRules
+) -> tuple[NDArray, NDArray]:
+    """First and last sample of each movement, from the runs of samples that move."""
+    first, last = spans
+    first, last = _close_gaps(first, last, (first[1:] - last[:-1]) / rules.sampling_rate < rules.min_gap)
+    first = kernels.refine_onset(even, first, window, rules.onset_threshold * tick)
+    begin, end = start + period * first, start + period * last
+    long_enough = end - begin >= rules.min_duration
+    first, last, begin, end = first[long_enough], last[long_enough], begin[long_enough], end[long_enough]
+    return _close_gaps(first, last, begin[1:] - end[:-1] < rules.min_gap)
 
 
 def _close_gaps(first: NDArray, last: NDArray, too_near: NDArray) -> tuple[NDArray, NDArray]:
@@ -321,7 +336,6 @@ def _detector_velocity(trace: WheelTrace) -> NDArray:
     """Velocity through the detector's smoothing window: a Gaussian of 10 samples, standard deviation 1.8 samples."""
     if trace.position.size == 0:
         return np.empty(0)
-    window = np.exp(-0.5 * ((np.arange(10) - 4.5) / 1.8) ** 2)
     steps = np.diff(trace.position, prepend=trace.position[0])
-    smooth = np.convolve(steps, window / window.sum())
+    smooth = np.convolve(steps, _SMOOTHING)
     return smooth[5 : 5 + steps.size] * trace.sampling_rate

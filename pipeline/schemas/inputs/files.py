@@ -37,6 +37,7 @@ class AlfData:
         fingerprint: md5 over the hashes of the files and over what was refused.
         collection: folder of the files below the session.
         paths: the files that were read.
+        dropped: rows that were left out, since their time is missing or not after the time before.
     """
 
     values: dict[str, np.ndarray]
@@ -46,6 +47,7 @@ class AlfData:
     fingerprint: str = ""
     collection: str = ""
     paths: list[Path] = field(default_factory=list)
+    dropped: int = 0
 
 
 def read_object(key: Mapping[str, Any], alf_object: str, required: Iterable[str] = ()) -> AlfData:
@@ -86,6 +88,7 @@ def read_object(key: Mapping[str, Any], alf_object: str, required: Iterable[str]
         row["object_fingerprint"],
         row["object_collection"],
         [one["path"] for one in datasets],
+        found.dropped,
     )
 
 

@@ -1,0 +1,57 @@
+"""Kinds of task: what the name of a protocol says about it, in one place."""
+
+from __future__ import annotations
+
+KINDS: tuple[tuple[str, str], ...] = (
+    ("habituation", "habituation"),
+    ("passive", "passive"),
+    ("ephys", "ephys"),
+    ("biased", "biased"),
+    ("training", "training"),
+)
+"""Word in a protocol, and the kind that it stands for; the first that fits in any case of letters counts."""
+
+OTHER = "other"
+"""The kind of a protocol that has none of these words."""
+
+BLOCKED = frozenset({"biased", "ephys"})
+"""Kinds in which the side of the stimulus is more likely in blocks of trials."""
+
+NOT_TRAINING = frozenset({"habituation", "passive"})
+"""Kinds in which the animal does not do the task: they make no day of training."""
+
+
+def kind(protocol: str, kinds: tuple[tuple[str, str], ...] = KINDS) -> str:
+    """The kind of one protocol; empty where there is no protocol.
+
+    >>> kind("_iblrig_tasks_biasedChoiceWorld6.4.2"), kind("my_own_task"), kind("")
+    ('biased', 'other', '')
+    """
+    lower = protocol.lower()
+    return next((found for word, found in kinds if word.lower() in lower), OTHER if protocol else "")
+
+
+def parts(protocol: str) -> list[str]:
+    """The protocols of a session that ran several, which are joined with a slash.
+
+    >>> parts("ephysChoiceWorld8.2.0/passiveChoiceWorld8.2.0")
+    ['ephysChoiceWorld8.2.0', 'passiveChoiceWorld8.2.0']
+    """
+    return [part for part in protocol.split("/") if part]
+
+
+def of_collection(protocol: str, collection: str) -> str:
+    """Of the protocols of a session, the one whose trials lie in a collection.
+
+    The trials of `alf/task_01` are those of the second protocol. Those of any other collection are of the only
+    protocol in which the animal does a task; where there are several, of all of them.
+
+    >>> of_collection("training/biased", "alf/task_01"), of_collection("ephys/passive", "alf")
+    ('biased', 'ephys')
+    """
+    every = parts(protocol)
+    number = collection.rpartition("task_")[2]
+    if "task_" in collection and number.isdigit() and int(number) < len(every):
+        return every[int(number)]
+    active = [part for part in every if kind(part) not in NOT_TRAINING]
+    return "/".join(active or every)

@@ -1,0 +1,287 @@
+"""Do the columns of a session's trials agree with each other? Checks across columns, each with an outcome and words.
+
+What is certain is repaired, and the outcome says so; what is not is flagged. PASS: nothing was found; WARNING: usable,
+with something to know; FAIL: what the animal did cannot be told from these columns, and the summaries leave them out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.analysis import reaction_times
+from pipeline.analysis.conventions import (
+    CHOICE_LEFT,
+    CHOICE_NONE,
+    CHOICE_RIGHT,
+    FEEDBACK_CORRECT,
+    FEEDBACK_ERROR,
+    MANY_SHORT,
+    NO_PRIOR,
+    SHORTEST_BLOCK,
+    Trials,
+    is_debiased,
+    n_trials,
+    prior_runs,
+    responded,
+    stimulus_side,
+    trial_correct,
+)
+from pipeline.analysis.protocols import BLOCKED, OTHER
+
+__all__ = ["UNUSABLE", "Finding", "check_trials", "worst"]
+
+OUTCOMES = ("NOT_SET", "PASS", "WARNING", "FAIL")
+"""From the least to the most serious."""
+UNUSABLE = "FAIL"
+"""Sessions with this outcome are left out of training and of the summaries of performance."""
+
+DAY = 86_400.0  # s, longer than any session
+RESPONSE_WINDOW = 60.0  # s, in which the task waits for a response
+LONGEST_TRIAL = 1800.0  # s
+SLACK = 0.01  # s by which two events of a trial may be out of order
+FEWEST = 10  # trials from which a share means something
+SURE = 0.99  # share of trials that must agree before a column is read in another way
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one check found."""
+
+    check: str
+    outcome: str  # PASS, WARNING or FAIL
+    n_trials: int  # that are concerned
+    detail: str  # in words; empty for PASS
+
+
+Checked = tuple[Trials, Finding | None]
+
+
+def check_trials(trials: Trials, task_kind: str = "") -> tuple[dict[str, NDArray], list[Finding]]:
+    """The trials, repaired where that is certain, and what each check found that could be made.
+
+    Parameters
+    ----------
+    trials : mapping of column name to ndarray, shape (n_trials,)
+    task_kind : of the protocol, see `pipeline.analysis.protocols`; empty where it is not known
+
+    Examples
+    --------
+    >>> turned = {"choice": np.repeat([0, 1], 20), "feedback_type": np.ones(40),
+    ...           "contrast_left": np.repeat([0.5, np.nan], 20), "contrast_right": np.repeat([np.nan, 0.5], 20)}
+    >>> repaired, found = check_trials(turned)
+    >>> np.unique(repaired["choice"]).tolist(), found[0].outcome, found[0].detail
+    ([-1, 1], 'WARNING', 'choice is coded 0 = left, 1 = right, as feedback and sides prove; read as such')
+    """
+    found = []
+    trials = dict(trials)
+    for check in _CHECKS:
+        trials, finding = check(trials, task_kind)
+        if finding is not None:
+            found.append(finding)
+    return dict(trials), found
+
+
+def worst(findings: list[Finding]) -> str:
+    """The most serious outcome; NOT_SET where nothing could be checked.
+
+    >>> worst([Finding("a", "PASS", 0, ""), Finding("b", "WARNING", 3, "odd")]), worst([])
+    ('WARNING', 'NOT_SET')
+    """
+    return max((one.outcome for one in findings), key=OUTCOMES.index, default=OUTCOMES[0])
+
+
+def _passed(check: str) -> Finding:
+    return Finding(check, "PASS", 0, "")
+
+
+def _time_unit(trials: Trials, task_kind: str) -> Checked:
+    """Times in ms or us are read as such: no session lasts a day, no trial of the task waits for minutes."""
+    names = [name for name in trials if name.endswith("_times") or name.startswith("intervals_")]
+    times = np.concatenate([np.asarray(trials[name], dtype=float) for name in names] or [np.empty(0)])
+    times = times[np.isfinite(times)]
+    if times.size < 2:
+        return trials, None
+    length = float(np.ptp(times))
+    waited = reaction_times.response_time(trials)
+    wait = float(np.median(waited[np.isfinite(waited)])) if waited is not None and np.isfinite(waited).any() else 0.0
+    is_long = length > DAY or (task_kind not in ("", OTHER) and wait > 1.5 * RESPONSE_WINDOW)
+    if not is_long:
+        return trials, _passed("time_unit")
+    size, pace = n_trials(trials), length / max(n_trials(trials), 1)
+    for scale, unit in ((1e3, "ms"), (1e6, "us")):
+        if size >= FEWEST and 0.5 <= pace / scale <= 300 and length / scale < DAY / 2 and wait / scale <= 60:
+            repaired = dict(trials) | {name: np.asarray(trials[name], dtype=float) / scale for name in names}
+            detail = f"times are in {unit}: a session does not last {length / 3600:.0f} hours; read as such"
+            return repaired, Finding("time_unit", "WARNING", size, detail)
+    return trials, Finding("time_unit", "FAIL", size, f"the times span {length / 3600:.0f} hours")
+
+
+def _choice_code(trials: Trials, task_kind: str) -> Checked:
+    """Choices coded 0 and 1 (or false and true), where feedback and sides prove which is which."""
+    if "choice" not in trials:
+        return trials, None
+    codes = np.asarray(trials["choice"], dtype=float)
+    n_zero, n_one = int(np.sum(codes == CHOICE_NONE)), int(np.sum(codes == CHOICE_LEFT))
+    if np.any(codes == CHOICE_RIGHT) or n_zero + n_one < FEWEST or n_zero < 0.05 * (n_zero + n_one):
+        return trials, None
+    readings = {}
+    for name, left in (("1 = left, 0 = right", 1), ("0 = left, 1 = right", 0)):
+        read = np.where(np.isnan(codes), np.nan, np.where(codes == left, CHOICE_LEFT, CHOICE_RIGHT))
+        share, n_known = _agreement(dict(trials) | {"choice": read})
+        if n_known >= FEWEST and share >= SURE:
+            readings[name] = read
+    if len(readings) == 1:
+        ((name, read),) = readings.items()
+        choice = read if np.isnan(read).any() else read.astype(np.int64)
+        ordered = ", ".join(sorted(name.split(", ")))
+        detail = f"choice is coded {ordered}, as feedback and sides prove; read as such"
+        return dict(trials) | {"choice": choice}, Finding("choice_code", "WARNING", codes.size, detail)
+    share = n_zero / (n_zero + n_one)
+    detail = f"no choice to the right (-1) in {codes.size} trials, and {n_zero} without one (0): perhaps coded 0 and 1"
+    is_odd = share >= 0.2 and "go" not in task_kind
+    return trials, Finding("choice_code", "FAIL" if is_odd else "WARNING", n_zero, detail)
+
+
+def _agreement(trials: Trials) -> tuple[float, int]:
+    """Share of the trials whose feedback is what choice and side say, and of how many."""
+    side = stimulus_side(trials["contrast_left"], trials["contrast_right"]) if _has_sides(trials) else None
+    if side is None or not {"choice", "feedback_type"} <= trials.keys():
+        return float("nan"), 0
+    feedback = np.asarray(trials["feedback_type"], dtype=float)
+    known = responded(trials["choice"]) & np.isfinite(side) & np.isin(feedback, (FEEDBACK_CORRECT, FEEDBACK_ERROR))
+    chosen = np.where(np.asarray(trials["choice"]) == CHOICE_RIGHT, 1.0, -1.0)
+    agrees = (chosen == side) == (feedback == FEEDBACK_CORRECT)
+    return (float(agrees[known].mean()) if known.any() else float("nan")), int(known.sum())
+
+
+def _has_sides(trials: Trials) -> bool:
+    return {"contrast_left", "contrast_right"} <= trials.keys()
+
+
+def _choice_against_feedback(trials: Trials, task_kind: str) -> Checked:
+    share, n_known = _agreement(trials)
+    if not n_known:
+        return trials, None
+    n_wrong = round((1 - share) * n_known)
+    if n_wrong == 0:
+        return trials, _passed("choice_against_feedback")
+    detail = f"feedback contradicts choice and side of the stimulus in {n_wrong} of {n_known} trials"
+    if share < 1 - SURE and n_known >= FEWEST:
+        detail += ": the sign of the choice, or the sides, are exchanged"
+    is_bad = share < 0.95 and n_known >= FEWEST
+    return trials, Finding("choice_against_feedback", "FAIL" if is_bad else "WARNING", n_wrong, detail)
+
+
+def _order_of_events(trials: Trials, task_kind: str) -> Checked:
+    """Within a trial: start, stimulus, response, feedback, end."""
+    order = ("intervals_0", "stim_on_times", "response_times", "feedback_times", "intervals_1")
+    words = dict(zip(order, ("the start", "the stimulus", "the response", "the feedback", "the end"), strict=True))
+    present = [name for name in order if name in trials]
+    if len(present) < 2:
+        return trials, None
+    wrong = np.zeros(n_trials(trials), dtype=bool)
+    said = []
+    for i, earlier in enumerate(present):
+        for later in present[i + 1 :]:
+            with np.errstate(invalid="ignore"):
+                bad = np.asarray(trials[later], dtype=float) < np.asarray(trials[earlier], dtype=float) - SLACK
+            if bad.any():
+                said.append(f"{words[later]} comes before {words[earlier]} in {int(bad.sum())} trials")
+                wrong |= bad
+    if not wrong.any():
+        return trials, _passed("order_of_events")
+    share = wrong.mean()
+    outcome = "FAIL" if share > 0.5 and wrong.size >= FEWEST else "WARNING"
+    return trials, Finding("order_of_events", outcome, int(wrong.sum()), "; ".join(said))
+
+
+def _durations(trials: Trials, task_kind: str) -> Checked:
+    if not {"intervals_0", "intervals_1"} <= trials.keys():
+        return trials, None
+    with np.errstate(invalid="ignore"):
+        length = np.asarray(trials["intervals_1"], dtype=float) - np.asarray(trials["intervals_0"], dtype=float)
+        long = length > LONGEST_TRIAL
+    if not long.any():
+        return trials, _passed("durations")
+    detail = f"{int(long.sum())} trials last longer than {LONGEST_TRIAL / 60:.0f} minutes"
+    return trials, Finding("durations", "WARNING", int(long.sum()), detail)
+
+
+def _prior(trials: Trials, task_kind: str) -> Checked:
+    """Blocks in the protocols that have them; where none is known, that debiasing was assumed."""
+    if "probability_left" not in trials:
+        return trials, None
+    prior = np.asarray(trials["probability_left"], dtype=float)
+    if not task_kind and is_debiased(prior):
+        detail = "probability_left changes from trial to trial; since no protocol is known, it is taken for debiasing"
+        return trials, Finding("prior", "WARNING", int(np.sum(prior != NO_PRIOR)), detail)
+    if task_kind not in BLOCKED:
+        return trials, _passed("prior")
+    runs = prior_runs(prior)
+    short = runs.is_short
+    if not short.size or short.mean() < MANY_SHORT:
+        return trials, _passed("prior")
+    first = int(np.flatnonzero(short)[0])
+    detail = (
+        f"probability_left changes after fewer than {SHORTEST_BLOCK} trials in {int(short.sum())} trials, from trial "
+        f"{first} on, which no {task_kind} protocol does; the block of these trials is not known"
+    )
+    return trials, Finding("prior", "WARNING", int(short.sum()), detail)
+
+
+def _both_sides(trials: Trials, task_kind: str) -> Checked:
+    if not _has_sides(trials):
+        return trials, None
+    both = (np.nan_to_num(trials["contrast_left"]) > 0) & (np.nan_to_num(trials["contrast_right"]) > 0)
+    if not both.any():
+        return trials, _passed("both_sides")
+    detail = f"a stimulus on both sides in {int(both.sum())} trials; their contrast is right minus left"
+    return trials, Finding("both_sides", "WARNING", int(both.sum()), detail)
+
+
+def _unscored(trials: Trials, task_kind: str) -> Checked:
+    """Responses of which nothing says whether they were correct, so that performance leaves them out."""
+    correct = trial_correct(trials)
+    if correct is None or "choice" not in trials:
+        return trials, None
+    unknown = responded(trials["choice"]) & np.isnan(correct)
+    if not unknown.any():
+        return trials, _passed("unscored")
+    where = ""
+    if _has_sides(trials):
+        zero = (np.nan_to_num(trials["contrast_left"]) == 0) & (np.nan_to_num(trials["contrast_right"]) == 0)
+        where = f", {int((unknown & zero).sum())} of them at zero contrast"
+    detail = f"nothing says whether {int(unknown.sum())} responses{where} were correct; performance leaves them out"
+    return trials, Finding("unscored", "WARNING", int(unknown.sum()), detail)
+
+
+def _sides_at_zero(trials: Trials, task_kind: str) -> Checked:
+    """At zero contrast the rewarded side is drawn like any other."""
+    if not _has_sides(trials) or task_kind not in ("training", "biased", "ephys"):
+        return trials, None
+    contrast = np.abs(np.nan_to_num(trials["contrast_left"])) + np.abs(np.nan_to_num(trials["contrast_right"]))
+    side = stimulus_side(trials["contrast_left"], trials["contrast_right"])[contrast == 0]
+    side = side[np.isfinite(side)]
+    if side.size < 3 * FEWEST:
+        return trials, None
+    if abs(side.mean()) < 1:
+        return trials, _passed("sides_at_zero")
+    detail = f"all {side.size} trials at zero contrast are on the {'right' if side[0] > 0 else 'left'}"
+    return trials, Finding("sides_at_zero", "WARNING", side.size, detail)
+
+
+_CHECKS: tuple[Callable[[Trials, str], Checked], ...] = (
+    _time_unit,
+    _choice_code,
+    _choice_against_feedback,
+    _order_of_events,
+    _durations,
+    _prior,
+    _both_sides,
+    _unscored,
+    _sides_at_zero,
+)
