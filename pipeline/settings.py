@@ -81,6 +81,8 @@ class Settings(BaseSettings):
     """Spike sorters by name, which is also the name of the folder of their results: tables `[sorters.<name>]`."""
     scratch: Path | None = None
     """The folder for what a spike sorter needs while it runs. None: `scratch` in the home."""
+    wheel_units: dict[str, Literal["rad", "cm", "mm", "deg", "ticks"]] = {}
+    """The unit of `wheel.position` by lab, where the positions do not prove it by themselves (smoothed traces)."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
     @field_validator("home", "data_root", "database_password_file", "scratch", mode="after")

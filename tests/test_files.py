@@ -149,6 +149,44 @@ def test_two_files_that_agree_are_one_column_and_two_that_differ_none():
     assert reasons(found) == {(f"{n}trials.choice.npy", "duplicate_column", "choice") for n in ("_ibl_", "")}
 
 
+@pytest.mark.parametrize("kind", ["float32", "float16"])
+def test_copies_of_different_precision_agree_as_far_as_the_coarser_can_tell(kind):
+    exact = np.array([0.1, 1234.5678901, np.nan, 2.0e3])
+    files = {"alf/trials.response_times.npy": npy(np.sort(exact).astype(kind))}
+    files["alf/trials.table.pqt"] = pqt({"response_times": np.sort(exact), "choice": np.ones(4)})
+    found = assemble("trials", files)
+    assert not found.refusals
+    np.testing.assert_array_equal(found.values["response_times"], np.sort(exact))
+    files["alf/trials.response_times.npy"] = npy((np.sort(exact) * 1.01).astype(kind))
+    assert assemble("trials", files).refused == {"response_times": "duplicate_column"}
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(0, 10_000), st.integers(1, 4), st.sampled_from(["repeat", "back", "ahead", "missing"]))
+def test_a_few_bad_samples_do_not_cost_the_wheel(seed, n_bad, fault):
+    """Repeated, backward, far-ahead or missing times; as few samples as possible go, and they are counted."""
+    chance = np.random.default_rng(seed)
+    times = np.cumsum(chance.uniform(0.01, 0.05, 1000))
+    rows = 2 + 10 * chance.choice(99, n_bad, replace=False)
+    bad = times.copy()
+    bad[rows] = {"repeat": times[rows - 1], "back": times[rows - 2] - 1e-3, "ahead": 99.0 + rows, "missing": np.nan}[
+        fault
+    ]
+    position = np.arange(1000.0)
+    found = assemble("wheel", {"alf/_ibl_wheel.timestamps.npy": npy(bad), "alf/_ibl_wheel.position.npy": npy(position)})
+    assert not found.refusals
+    assert found.dropped == n_bad
+    assert np.all(np.diff(found.values["timestamps"]) > 0)
+    assert np.isin(found.values["position"], np.delete(position, rows)).all() or fault in ("repeat", "back")
+
+
+def test_a_clock_that_was_restarted_costs_the_wheel():
+    times = np.r_[np.arange(500.0), np.arange(500.0)]
+    found = assemble("wheel", {"alf/wheel.timestamps.npy": npy(times), "alf/wheel.position.npy": npy(times)})
+    assert found.refused == {"timestamps": "time_backwards"}
+    assert "500 of 1000 samples" in found.refusals[0].detail
+
+
 def test_a_broken_copy_does_not_cost_the_column():
     half = as_files(trials()) | as_files({"choice": np.full(N, 7)}, namespace="")
     found = assemble("trials", half)

@@ -14,11 +14,10 @@ import numpy as np
 import pyarrow as pa
 
 from dashboard.queries import versions
-from pipeline.analysis import encoder
 from pipeline.database import registry
 from pipeline.database.bulk import fetch_columns
 from pipeline.schemas import acquisition, action, behavior, behavior_analysis, data, ephys, lab
-from pipeline.schemas.inputs import files
+from pipeline.schemas.inputs import files, wheel_trace
 
 Row = dict[str, Any]
 KEY = ("lab", "subject", "session_date", "session_number")
@@ -160,8 +159,8 @@ def wheel(key: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
     ------
     InvalidData : the file is absent, refused, or not as it was registered.
     """
-    found = files.read_object(key, "wheel", required=("position", "timestamps"))
-    return found.values["timestamps"], encoder.to_radians(found.values["position"])[0]
+    found = wheel_trace.read(key)
+    return found.times, found.turned.position
 
 
 @dataclass(frozen=True)

@@ -351,7 +351,7 @@ def _put(name: str, found: list[tuple[_Piece, np.ndarray]], result: Assembled) -
     found = sorted(found, key=lambda one: -_digits(one[0]))
     first = found[0][1]
     for piece, values in found[1:]:
-        coarse = np.float32 if _digits(piece) < 15 else np.float64
+        coarse = piece.values.dtype if _digits(piece) < 15 else np.float64
         differs = ~((values.astype(coarse) == first.astype(coarse)) | (np.isnan(values) & np.isnan(first)))
         if differs.any():
             row = int(np.flatnonzero(differs)[0])
@@ -404,11 +404,12 @@ def _drop_out_of_order(alf_object: str, accepted: Mapping[str, list], result: As
     for column in alf.columns_of(alf_object):
         if not column.tolerance or column.name not in result.values:
             continue
-        kept = in_order(result.values[column.name])
+        complete = np.logical_and.reduce([np.isfinite(values) for values in result.values.values()])
+        kept = in_order(np.where(complete, result.values[column.name], np.nan))
         n_dropped = kept.size - int(kept.sum())
         if n_dropped > max(1, column.tolerance * kept.size):
             row = int(np.flatnonzero(~kept)[0])
-            detail = f"{n_dropped} of {kept.size} times are missing or not after the one before, the first in row {row}"
+            detail = f"{n_dropped} of {kept.size} samples have no time or one not after the time before, from row {row}"
             for path in sorted({piece.path for piece, _ in accepted[column.name]}):
                 result.refusals.append(refuse(path, "time_backwards", f"{detail} (from 0)", column.name))
             result.refused[column.name] = "time_backwards"

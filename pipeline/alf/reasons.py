@@ -87,6 +87,10 @@ REASONS: dict[str, tuple[str, str]] = {
         "a raw recording is not the one from which the compressed file beside it was made",
         "move the one that is wrong away (a .cbin together with its .ch), then ingest again",
     ),
+    "unknown_unit": (
+        "the unit of the values is not stated, and the values do not prove one",
+        "state the unit of the lab's wheels in the setting wheel_units (docs/ingest.md), then retry",
+    ),
 }
 """Code -> what it means, what to do."""
 

@@ -178,8 +178,9 @@ class RuleSet:
     failures: tuple[Failure, ...] = ()
     unit: str = "session"  # what a window counts: session, or date (the sessions of one date are merged)
     latch: bool = True  # a status once reached is kept
-    kinds: tuple[tuple[str, str], ...] = KINDS  # (word in the task protocol, kind of protocol); the first that fits in any case of letters, else "other"
+    kinds: tuple[tuple[str, str], ...] = KINDS  # (word in the protocol, its kind); the first that fits, else "other"
     ignored: tuple[str, ...] = ("habituation", "passive")  # kinds of session that do not count
+    ignored_qc: tuple[str, ...] = ("FAIL",)  # outcomes of the checks of the trials with which a session does not count
     no_go: str = LEFT_OUT  # a trial without a response: wrong (performance, fit, reaction time), or left_out of them
 
     def __post_init__(self) -> None:

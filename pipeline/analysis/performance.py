@@ -124,8 +124,13 @@ def by_contrast(trials: Trials, which: np.ndarray | None = None) -> dict[str, np
     return table
 
 
-def blocks(trials: Trials) -> dict[float, dict[str, object]]:
+def blocks(trials: Trials, task_kind: str = "") -> dict[float, dict[str, object]]:
     """`by_contrast` and ``n_trials`` for every prior of `block_prior`, keyed by it (fraction, 0-1), ascending.
+
+    Parameters
+    ----------
+    trials : mapping of column name to ndarray, shape (n_trials,)
+    task_kind : of the protocol, see `pipeline.analysis.protocols`; empty where it is not known
 
     In biased sessions the keys are 0.2, 0.5 and 0.8, in training sessions 0.5. Trials without a prior belong to no
     block; without the column there are no blocks.
@@ -139,7 +144,7 @@ def blocks(trials: Trials) -> dict[float, dict[str, object]]:
     {0.5: (1, array([0])), 0.8: (20, array([5]))}
     """
     n_trials(trials)
-    probability = block_prior(trials)
+    probability = block_prior(trials, task_kind)
     if probability is None:
         return {}
     found: dict[float, dict[str, object]] = {}

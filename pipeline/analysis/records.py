@@ -4,7 +4,7 @@ import datetime
 
 import numpy as np
 
-from pipeline.analysis import reaction_times
+from pipeline.analysis import protocols, reaction_times
 from pipeline.analysis.conventions import (
     EASY_CONTRAST,
     NO_PRIOR,
@@ -29,6 +29,7 @@ def session_record(
     on_ephys_rig: bool = False,
     start_delay: float = float("nan"),
     no_go: str = LEFT_OUT,
+    trials_qc: str = "NOT_SET",
 ) -> SessionRecord:
     """Count the trials of a session by block and contrast.
 
@@ -36,6 +37,7 @@ def session_record(
     ----------
     trials : mapping of column name to ndarray, shape (n_trials,)
     start_delay : s before the first trial
+    trials_qc : outcome of the checks of the trials, which a rule set may ask for
     no_go : what a trial without a response is, as `RuleSet.no_go` states it: "left_out" (it counts in `n_trials` only)
         or "wrong" (an error in `performance_easy`, a trial that did not go to the right in the counts, and its time
         until the time-out, where that was recorded, a reaction time)
@@ -57,13 +59,13 @@ def session_record(
     facts = (session_date, session_number, task_protocol, on_ephys_rig, start_delay, n_trials(trials))
     contrast, correct = trial_signed_contrast(trials), trial_correct(trials)
     if contrast is None or "choice" not in trials:
-        return SessionRecord(*facts, float("nan"), [], [], [], [])
+        return SessionRecord(*facts, float("nan"), [], [], [], [], trials_qc=trials_qc)
     known = np.isfinite(np.asarray(trials["choice"], dtype=np.float64))
     response = known if no_go == WRONG else responded(trials["choice"])
     easy = (known if no_go == WRONG else answered(trials)) & (np.abs(contrast) >= EASY_CONTRAST)
     scored = correct[easy] if correct is not None else np.empty(0)
     performance_easy = float(np.nanmean(scored)) if np.isfinite(scored).any() else float("nan")
-    probability = block_prior(trials)
+    probability = block_prior(trials, protocols.kind(task_protocol))
     if probability is None:
         probability = np.full(contrast.size, NO_PRIOR)
     taken = response & np.isfinite(contrast) & np.isfinite(probability)
@@ -73,4 +75,4 @@ def session_record(
     times = reaction_times.response_time(trials, with_no_go=no_go == WRONG)
     at_zero = times[(contrast == 0) & np.isfinite(times)] if times is not None else ()
     count = np.bincount(which.ravel(), minlength=len(cells))
-    return SessionRecord(*facts, performance_easy, cells[:, 0], cells[:, 1], count, right, at_zero)
+    return SessionRecord(*facts, performance_easy, cells[:, 0], cells[:, 1], count, right, at_zero, trials_qc)

@@ -31,6 +31,7 @@ class SessionRecord:
     n: ArrayLike  # trials
     n_right: ArrayLike  # choices to the right
     zero_contrast_rt: ArrayLike = ()  # s, of each trial at 0 % contrast; empty where unknown
+    trials_qc: str = "NOT_SET"  # outcome of the checks of the trials
 
 
 class Outcome(NamedTuple):
@@ -164,7 +165,10 @@ def evaluate(records: Iterable[SessionRecord], rules: RuleSet) -> Training:
     ordered = sorted(records, key=lambda record: (record.session_date, record.session_number))
     _check(ordered)
     kinds = [rules.kind(record.task_protocol) for record in ordered]
-    is_counted = [kind not in rules.ignored for kind in kinds]
+    is_counted = [
+        kind not in rules.ignored and record.trials_qc not in rules.ignored_qc
+        for kind, record in zip(kinds, ordered, strict=True)
+    ]
     counted = [record for record, does_count in zip(ordered, is_counted, strict=True) if does_count]
     counted_kinds = [kind for kind, does_count in zip(kinds, is_counted, strict=True) if does_count]
     days = np.array([record.session_date.toordinal() for record in counted], dtype=np.int64)

@@ -4,13 +4,13 @@ The detector is the one that IBL publishes with its `_ibl_wheelMoves` datasets (
 described in the docstring of `movements`), written anew.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pipeline.analysis import _wheel_kernels as kernels
-from pipeline.analysis.encoder import checked_trace, tick_size
+from pipeline.analysis.encoder import FASTEST, WheelPosition, checked_trace, tick_size
 
 __all__ = [
     "FirstMovements",
@@ -20,6 +20,7 @@ __all__ = [
     "direction_changes",
     "first_movements",
     "movements",
+    "notes",
     "resample",
     "smooth_velocity",
     "total_distance",
@@ -62,7 +63,9 @@ class Movements:
     peak_amplitude: NDArray  # largest excursion from the position at onset, signed, rad (unit of the position)
     peak_velocity: NDArray  # velocity where its size is largest, signed, rad/s
     peak_velocity_times: NDArray  # s
-    direction_changes: NDArray  # times within movements at which the wheel turned round, s; see `direction_changes`
+    direction_changes: NDArray = field(
+        default_factory=lambda: np.empty(0)
+    )  # times in movements where it turned round, s
 
     def __len__(self) -> int:
         return self.onsets.size
@@ -290,6 +293,26 @@ def first_movements(
     index = np.where(has_one, index, -1)
     last_in_trial = np.searchsorted(found.onsets, latest, side="left") - 1
     return FirstMovements(np.where(has_one, onset, np.nan), index, has_one & (index == last_in_trial))
+
+
+def notes(turned: WheelPosition, found: Movements, dropped: int = 0) -> list[str]:
+    """What was repaired in a trace, or is odd about its movements, in words.
+
+    Parameters
+    ----------
+    turned : the trace
+    found : its movements
+    dropped : samples that were left out since their time was missing or not after the one before
+    """
+    said = []
+    if dropped:
+        said.append(f"{dropped} sample{'s' * (dropped != 1)} left out: no time, or one not after the time before")
+    said += turned.notes
+    fast = np.abs(found.peak_velocity) > FASTEST
+    if fast.any():
+        largest = float(np.abs(found.peak_velocity).max())
+        said.append(f"{int(fast.sum())} movements are faster than a mouse turns the wheel, up to {largest:.0f} rad/s")
+    return said
 
 
 def total_displacement(position: ArrayLike) -> float:

@@ -1,16 +1,21 @@
 """What the animal did, read from the session's files: trials, wheel movements, licks, cameras, pupil, environment."""
 
+from collections.abc import Iterable
+from dataclasses import asdict
+from typing import Any
+
 import datajoint as dj
 import numpy as np
 import pyarrow as pa
 
 from pipeline.alf import columns as alf
-from pipeline.analysis import encoder, wheel
+from pipeline.alf.reasons import refuse
+from pipeline.analysis import encoder, protocols, trial_checks, wheel
 from pipeline.database import registry
 from pipeline.database.bulk import fetch_columns, insert_many, to_numpy
 from pipeline.provenance import fingerprints
 from pipeline.schemas import acquisition, data
-from pipeline.schemas.inputs import files
+from pipeline.schemas.inputs import files, wheel_trace
 
 schema = registry.schema(__name__)
 
@@ -79,6 +84,10 @@ class TrialSet(FromFiles, dj.Imported):
     columns_absent             : json            # list of the columns that the session does not have; they are null
     columns_refused            : json            # column -> reason for the columns in quarantine; they are null
     columns_other              : json            # list of the attributes that no column of Trial stands for
+    trials_protocol=""         : varchar(255)    # of the task whose trials these are, as the rig names it
+    task_kind=""               : varchar(32)     # of the protocol: training, biased, ephys, passive, habituation, other
+    trials_qc="NOT_SET"        : varchar(8)      # worst outcome of the checks: PASS, WARNING, FAIL; NOT_SET: none made
+    trials_checks=null         : json            # list of what was checked: check, outcome, n_trials, detail in words
     """
     objects = "trials"
     fingerprint = "trials_fingerprint"
@@ -92,9 +101,19 @@ class TrialSet(FromFiles, dj.Imported):
 {alf.definition(alf.TRIALS)}
         """
 
+    def current_fingerprints(self, key: dict | None = None) -> pa.Table:
+        """As of all tables that read files; the protocol, by which the columns are checked, is a part of it."""
+        names = acquisition.Session.primary_key
+        parts = ["object_collection", "object_name", "object_fingerprint", "task_protocol"]
+        found = self._found() * acquisition.Session.proj("task_protocol") & (key or {})
+        return fingerprints.combine(fetch_columns(found, *names, *parts), names, parts)
+
     def make(self, key):
         found = files.read_object(key, "trials")
-        columns = found.values
+        session_protocol = (acquisition.Session & key).fetch1("task_protocol")
+        protocol = protocols.of_collection(session_protocol, found.collection)
+        kind = protocols.kind(protocol)
+        columns, checks = trial_checks.check_trials(found.values, kind)
         n_trials = len(next(iter(columns.values())))
         self.insert1(
             key
@@ -109,6 +128,10 @@ class TrialSet(FromFiles, dj.Imported):
                 "columns_absent": found.absent,
                 "columns_refused": found.refused,
                 "columns_other": found.other,
+                "trials_protocol": protocol,
+                "task_kind": kind,
+                "trials_qc": trial_checks.worst(checks),
+                "trials_checks": [asdict(check) for check in checks],
             }
         )
         insert_many(self.Trial, key | {"trial_id": np.arange(n_trials)} | columns)
@@ -123,11 +146,14 @@ class WheelMoveSet(FromFiles, dj.Imported):
     wheel_fingerprint          : char(32)        # of the files that were read
     n_moves                    : int32
     n_direction_changes        : int32           # within movements
-    wheel_unit                 : enum('rad', 'cm', 'ticks')  # of the positions in the file; the columns here are in rad
+    wheel_unit                 : varchar(8)      # of the positions in the file: rad, cm, mm, deg, ticks; here all is rad
     wheel_start=null           : float64         # first sample, s from session start
     wheel_end=null             : float64         # last sample, s from session start
     wheel_displacement=null    : float64         # where the wheel ended less where it began, rad
     wheel_distance=null        : float64         # length of the path, rad
+    wheel_dropped=0            : int32           # samples left out: their time is missing or not after the one before
+    wheel_qc="NOT_SET"         : varchar(8)      # PASS; WARNING: something was repaired, or is faster than a mouse
+    wheel_notes=""             : varchar(1000)   # what was repaired or is odd, in words
     """
     objects = "wheel"
     needs = ("position", "timestamps")
@@ -147,22 +173,23 @@ class WheelMoveSet(FromFiles, dj.Imported):
         """
 
     def make(self, key):
-        found = files.read_object(key, "wheel", required=("position", "timestamps"))
-        times = found.values["timestamps"]
-        position, unit = encoder.to_radians(found.values["position"])
-        moves = wheel.movements(position, times, tick=encoder.TICK)
-        changes, _ = wheel.direction_changes(wheel.resample(position, times), moves.onsets, moves.offsets)
+        times, turned, dropped = wheel_trace.read(key)
+        moves = wheel.movements(turned.position, times, tick=encoder.TICK)
+        notes = wheel.notes(turned, moves, dropped)
         self.insert1(
             key
             | self._fingerprint_of(key)
             | {
                 "n_moves": len(moves),
-                "n_direction_changes": len(changes),
-                "wheel_unit": unit,
+                "n_direction_changes": len(moves.direction_changes),
+                "wheel_unit": turned.unit,
                 "wheel_start": _at(times, 0),
                 "wheel_end": _at(times, -1),
-                "wheel_displacement": wheel.total_displacement(position),
-                "wheel_distance": wheel.total_distance(position),
+                "wheel_displacement": wheel.total_displacement(turned.position),
+                "wheel_distance": wheel.total_distance(turned.position),
+                "wheel_dropped": dropped,
+                "wheel_qc": "WARNING" if notes else "PASS",
+                "wheel_notes": "; ".join(notes)[:1000],
             }
         )
         columns = {
@@ -313,13 +340,13 @@ class AmbientSensor(FromFiles, dj.Imported):
     fingerprint = "ambient_fingerprint"
 
     def make(self, key):
-        readings = files.read_attribute(key, "ambientSensorData", "raw")
-        self.insert1(
-            key
-            | self._fingerprint_of(key)
-            | {"n_readings": len(readings)}
-            | {column: _median(reading.get(field) for reading in readings) for column, field in _AMBIENT_FIELDS.items()}
-        )
+        content = files.read_attribute(key, "ambientSensorData", "raw")
+        readings = [one for one in content if isinstance(one, dict)] if isinstance(content, list) else []
+        medians = {name: _median(one.get(field) for one in readings) for name, field in _AMBIENT_FIELDS.items()}
+        if all(value is None for value in medians.values()):
+            wanted = ", ".join(_AMBIENT_FIELDS.values())
+            raise refuse("_iblrig_ambientSensorData.raw.jsonable", "value_range", f"no line has a number in {wanted}")
+        self.insert1(key | self._fingerprint_of(key) | {"n_readings": len(readings)} | medians)
 
 
 @schema
@@ -370,6 +397,8 @@ def _at(values: np.ndarray | None, index: int) -> float | None:
     return float(known[index]) if len(known) else None
 
 
-def _median(values) -> float | None:
-    known = [value for value in values if isinstance(value, int | float)]
+def _median(values: Iterable[Any]) -> float | None:
+    """Median of the readings, each a number or a list that holds one; None where none is a number."""
+    flat = (part for value in values for part in (value if isinstance(value, list | tuple) else (value,)))
+    known = [float(v) for v in flat if isinstance(v, int | float) and not isinstance(v, bool) and np.isfinite(v)]
     return float(np.median(known)) if known else None

@@ -22,7 +22,7 @@ class SessionPerformance(dj.Computed):
     ---
     n_responses=null           : int32           # trials with a response
     n_no_go=null               : int32           # trials without a response
-    n_correct=null             : int32           # responses that were correct
+    n_correct=null             : int32           # that were correct; with rewarded no-go trials where the task has them
     performance=null           : float64         # fraction correct over trials with a response, 0-1
     n_easy=null                : int32           # responses where the contrast is 0.5 or more
     n_easy_correct=null        : int32           # those of them that were correct
@@ -83,9 +83,10 @@ class PsychometricFit(dj.Computed):
         """
 
     def make(self, key):
+        kind = (behavior.TrialSet & key).fetch1("task_kind")
         blocks = {
             probability: block
-            for probability, block in performance.blocks(behavior.fetch_trials(key)).items()
+            for probability, block in performance.blocks(behavior.fetch_trials(key), kind).items()
             if block["contrasts"] is not None
         }
         problems = [(block["contrasts"], block["contrast_n"], block["contrast_n_right"]) for block in blocks.values()]
@@ -249,7 +250,7 @@ class BehaviorHistory(subject_history.PerSubject, dj.Computed):
         sessions = subject_history.sessions_of(key)
         days = daily.summarise_days(
             [session.key["session_date"] for session in sessions],
-            [session.trials for session in sessions],
+            [session.judged_trials for session in sessions],
             [session.is_training for session in sessions],
         )
         trained = days.dates[days.training_day > 0].tolist()

@@ -380,3 +380,14 @@ def test_the_fit_works_where_no_compiled_code_can_be_kept():
     ended = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stderr
     assert float(ended.stdout) == pytest.approx(4 * np.log(0.5))
+
+
+def test_a_wilson_interval_holds_its_estimate_exactly():
+    """For k = 0 and k = n too, which plots of real sessions reach, to the last bit."""
+    for n in range(1, 400):
+        k = np.arange(n + 1)
+        lower, upper = psychometrics.wilson_interval(k, n)
+        assert np.all(lower <= k / n)
+        assert np.all(k / n <= upper)
+        assert lower.min() >= 0
+        assert upper.max() <= 1

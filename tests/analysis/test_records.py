@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 
 import numpy as np
+import pytest
 
 from pipeline.analysis.performance import blocks, session_performance
 from pipeline.analysis.records import session_record
@@ -36,3 +37,17 @@ def test_a_session_without_choices_has_a_record_without_counts():
 
 def test_without_times_the_reaction_times_are_unknown_not_zero():
     assert len(session_record(trials(50, times=False), DAY, 1).zero_contrast_rt) == 0
+
+
+def test_a_no_go_is_wrong_or_left_out_as_the_rule_set_says():
+    one = {
+        "choice": np.array([1, -1, 0, 0]), "feedback_type": np.array([1, 1, -1, -1]),
+        "contrast_left": np.array([1.0, np.nan, 0.5, 0.0]), "contrast_right": np.array([np.nan, 1.0, np.nan, np.nan]),
+        "stim_on_times": np.array([1.0, 5.0, 9.0, 100.0]), "response_times": np.array([2.0, 6.0, 69.0, 160.0]),
+    }  # fmt: skip
+    left_out, wrong = (session_record(one, DAY, 1, no_go=rule) for rule in ("left_out", "wrong"))
+    assert (left_out.performance_easy, wrong.performance_easy) == (1.0, pytest.approx(2 / 3))
+    assert (left_out.signed_contrast.tolist(), left_out.n.tolist()) == ([-100, 100], [1, 1])
+    assert (wrong.signed_contrast.tolist(), wrong.n.tolist()) == ([-100, -50, 0, 100], [1, 1, 1, 1])
+    assert wrong.n_right.tolist() == [0, 0, 0, 1]
+    assert (list(left_out.zero_contrast_rt), list(wrong.zero_contrast_rt)) == ([], [60.0])

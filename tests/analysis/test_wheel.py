@@ -88,13 +88,53 @@ def test_spans_are_ordered_disjoint_and_long_enough(steps, seed):
         assert found.offsets[-1] <= times[-1]
 
 
-@settings(deadline=None, max_examples=30)
-@given(st.lists(st.floats(-50, 50), min_size=1, max_size=120), st.integers(1, 40), st.floats(0, 30))
-def test_window_range_equals_the_definition(position, window, threshold):
-    """The one-pass kernel against max - min of each window taken one by one."""
-    position = np.array(position)
-    expected = [np.ptp(position[i : i + window]) > threshold for i in range(position.size)]
-    np.testing.assert_array_equal(wheel.kernels.exceeds_range(position, window, threshold), expected)
+def by_definition(position, timestamps, tick, rules):
+    """Onsets and offsets, and the samples at which a window of the resampled trace moves, step by step."""
+    trace = wheel.resample(position, timestamps, rules.sampling_rate)
+    window = round(rules.time_window * rules.sampling_rate)
+    threshold = rules.position_threshold * tick * (1 + 1e-9)
+    even = trace.position
+    moving = np.array([np.ptp(even[i : i + window]) > threshold for i in range(even.size)])
+    moving[-1] = False
+    edges = np.diff(np.r_[0, moving.astype(int), 0])
+    first, last = np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)
+    spans = []
+    for a, b in zip(first, last, strict=True):
+        if spans and (a - spans[-1][1]) / rules.sampling_rate < rules.min_gap:
+            spans[-1][1] = b
+        else:
+            spans.append([a, b])
+    for span in spans:
+        near = np.flatnonzero(np.abs(even[span[0] : span[0] + window] - even[span[0]]) <= rules.onset_threshold * tick)
+        span[0] += near[-1]
+    spans = [span for span in spans if trace.times[span[1]] - trace.times[span[0]] >= rules.min_duration]
+    joined = []
+    for a, b in spans:
+        if joined and trace.times[a] - trace.times[joined[-1][1]] < rules.min_gap:
+            joined[-1][1] = b
+        else:
+            joined.append([a, b])
+    onsets, offsets = (trace.times[[span[i] for span in joined]] if joined else np.empty(0) for i in (0, 1))
+    return trace, onsets, offsets
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(0, 2**31), st.integers(2, 400), st.sampled_from([0.001, 0.02, 0.1]), st.floats(0.2, 0.8))
+def test_the_one_pass_equals_the_definition(seed, n, gap, tendency):
+    """Against the rules taken one after the other over the whole resampled trace."""
+    chance = np.random.default_rng(seed)
+    times = np.cumsum(chance.exponential(gap, n) + 1e-6)
+    position = np.cumsum(chance.choice([-1, 1], n, p=[tendency, 1 - tendency])) * TICK
+    rules = wheel.MovementRules()
+    found = wheel.movements(position, times, tick=TICK)
+    if times[-1] - times[0] <= 0.001:
+        assert not len(found)
+        return
+    trace, onsets, offsets = by_definition(position, times, TICK, rules)
+    np.testing.assert_array_equal(found.onsets, onsets)
+    np.testing.assert_array_equal(found.offsets, offsets)
+    changes, _ = wheel.direction_changes(trace, onsets, offsets)
+    np.testing.assert_array_equal(found.direction_changes, changes)
 
 
 def test_scale_of_the_position_does_not_matter():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,14 +10,20 @@ import datajoint as dj
 import numpy as np
 import pyarrow as pa
 
+from pipeline.analysis import protocols
 from pipeline.analysis.records import session_record
 from pipeline.analysis.training import SessionRecord
+from pipeline.analysis.trial_checks import UNUSABLE
 from pipeline.database.bulk import fetch_columns, json_column, to_numpy
 from pipeline.provenance import fingerprints
 from pipeline.schemas import acquisition, behavior, subject
 
 # What of a session goes into its animal's summaries, apart from the trials.
 _FACTS = ("task_protocol", "rig", "start_delay")
+# What of its trials does, apart from their columns.
+_OF_TRIALS = ("n_trials", "columns_present", "trials_collection", "trials_qc")
+
+_OUTCOMES = ("choice", "feedback_type", "response_times")
 
 
 class PerSubject:
@@ -61,8 +66,31 @@ class PastSession:
 
     @property
     def is_training(self) -> bool:
-        """Does the session count as a day of training? Habituation and passive sessions do not."""
-        return not re.search("habituation|passive", self.facts["task_protocol"], re.IGNORECASE)
+        """Does the session count as a day of training? Habituation, passive and unusable sessions do not."""
+        return self.task_kind not in protocols.NOT_TRAINING and self.is_usable
+
+    @property
+    def protocol(self) -> str:
+        """The protocol of the task whose trials these are."""
+        return protocols.of_collection(self.facts["task_protocol"], self.facts["trials_collection"])
+
+    @property
+    def task_kind(self) -> str:
+        """The kind of the protocol, see `pipeline.analysis.protocols`."""
+        return protocols.kind(self.protocol)
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether the trials tell what the animal did: their checks found nothing that makes them worthless."""
+        return self.facts["trials_qc"] != UNUSABLE
+
+    @property
+    def judged_trials(self) -> dict[str, np.ndarray]:
+        """The trials; of unusable ones only the columns that do not tell what the animal did: they count as trials."""
+        if self.is_usable:
+            return self.trials
+        rest = {name: values for name, values in self.trials.items() if name not in _OUTCOMES}
+        return rest or {"": np.empty(self.facts["n_trials"])}
 
     def record(self, no_go: str) -> SessionRecord:
         """The session as training criteria see it that take trials without a response for `no_go`."""
@@ -71,7 +99,8 @@ class PastSession:
             self.trials,
             self.key["session_date"],
             self.key["session_number"],
-            task_protocol=self.facts["task_protocol"],
+            task_protocol=self.protocol,
+            trials_qc=self.facts["trials_qc"],
             on_ephys_rig="ephys" in self.facts["rig"].lower(),
             start_delay=float("nan") if delay is None else delay,
             no_go=no_go,
@@ -83,8 +112,8 @@ def sessions_of(key: dict) -> list[PastSession]:
     names = acquisition.Session.primary_key
     order = ", ".join(names[2:])
     found = fetch_columns(
-        (acquisition.Session.proj(*_FACTS) * behavior.TrialSet.proj("n_trials", "columns_present")) & key,
-        *names, *_FACTS, "n_trials", "columns_present", order_by=order,
+        (acquisition.Session.proj(*_FACTS) * behavior.TrialSet.proj(*_OF_TRIALS)) & key,
+        *names, *_FACTS, *_OF_TRIALS, order_by=order,
     )  # fmt: skip
     present = json_column(found, "columns_present")
     columns = sorted({name for one in present for name in one})
@@ -94,7 +123,7 @@ def sessions_of(key: dict) -> list[PastSession]:
     return [
         PastSession(
             key={name: row[name] for name in names},
-            facts={name: row[name] for name in _FACTS},
+            facts={name: row[name] for name in (*_FACTS, *_OF_TRIALS)},
             trials={name: arrays[name][end - row["n_trials"] : end] for name in has},
         )
         for row, has, end in zip(found.to_pylist(), present, ends, strict=True)

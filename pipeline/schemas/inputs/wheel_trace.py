@@ -1,0 +1,37 @@
+"""The wheel of one session in radians, from its files: what its movements are found in and what a page draws."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from pipeline.alf.reasons import refuse
+from pipeline.analysis import encoder
+from pipeline.schemas.inputs import files
+from pipeline.settings import settings
+
+
+class WheelTrace(NamedTuple):
+    """A wheel as its files have it, in radians."""
+
+    times: np.ndarray  # (n,) s from session start, strictly increasing
+    turned: encoder.WheelPosition
+    dropped: int  # samples that were left out: their time is missing or not after the one before
+
+
+def read(key: Mapping[str, Any]) -> WheelTrace:
+    """Read the wheel; its unit is what the setting `wheel_units` states for the lab, else what the trace proves.
+
+    Raises
+    ------
+    InvalidData : a file is absent, refused or not as it was registered; or the unit is neither stated nor proven.
+    """
+    found = files.read_object(key, "wheel", required=("position", "timestamps"))
+    times = found.values["timestamps"]
+    try:
+        turned = encoder.in_radians(found.values["position"], times, settings().wheel_units.get(key["lab"]))
+    except encoder.UnknownUnit as error:
+        raise refuse(str(found.paths[0]), "unknown_unit", str(error), "position") from error
+    return WheelTrace(times, turned, found.dropped)

@@ -1,0 +1,107 @@
+"""Small inputs of the kinds that real rigs write, each with the answer that the tables must give."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+import ingest
+from pipeline import acquisition, behavior, behavior_analysis, worker
+from pipeline.database import registry
+
+pytestmark = pytest.mark.slow
+
+CASES = Path(__file__).parents[3] / "shared" / "cases" / "behavior"
+POPULATED = (behavior, behavior_analysis)
+
+
+@pytest.fixture
+def tables(database, tmp_path):
+    """A function that ingests some cases, sets protocols, and fills the tables."""
+    if not CASES.is_dir():
+        pytest.skip(f"no cases at {CASES}")
+
+    def fill(*cases: str, protocols: dict[str, str] | None = None) -> None:
+        for case in cases:
+            shutil.copytree(CASES / case, tmp_path, dirs_exist_ok=True)
+        ingest.register(tmp_path)
+        for subject, protocol in (protocols or {}).items():
+            for key in (acquisition.Session & {"subject": subject}).to_dicts():
+                acquisition.Session.update1(key | {"task_protocol": protocol})
+        chosen = [
+            table
+            for table in registry.populated_tables()
+            if table.__module__.rpartition(".")[2] in ("behavior", "behavior_analysis", "action")
+        ]
+        worker.drain(chosen)
+
+    return fill
+
+
+def status(subject: str, criteria: str) -> str:
+    return (behavior_analysis.SubjectTraining & {"subject": subject, "criteria": criteria}).fetch1("training_status")
+
+
+def test_readings_in_lists_of_one_are_numbers(tables):
+    tables("ambient_lists")
+    row = behavior.AmbientSensor.fetch1()
+    assert row["n_readings"] == 12
+    assert row["temperature"] == pytest.approx(24.375, abs=5e-4)
+    assert row["air_pressure"] == pytest.approx(1035.138, abs=5e-4)
+    assert row["relative_humidity"] == pytest.approx(50.045, abs=5e-4)
+
+
+def test_one_bad_time_stamp_costs_one_sample_of_the_wheel(tables):
+    tables("wheel_times")
+    rows = {row["subject"]: row for row in behavior.WheelMoveSet.to_dicts()}
+    assert rows.keys() == {"wheel_dup", "wheel_back", "wheel_raw_rad"}
+    for subject, row in rows.items():
+        assert (row["n_moves"], row["n_direction_changes"], row["wheel_unit"]) == (1, 21, "rad")
+        assert row["wheel_distance"] == pytest.approx(46.03, abs=0.02)
+        is_sound = subject == "wheel_raw_rad"
+        assert row["wheel_dropped"] == (0 if is_sound else 1)
+        assert row["wheel_qc"] == ("PASS" if is_sound else "WARNING")
+        assert ("1 sample left out" in row["wheel_notes"]) is not is_sound
+
+
+def test_a_no_go_is_wrong_in_the_published_rules(tables):
+    protocol = next(iter(json.loads((CASES / "nogo_criteria/sessions.json").read_text()).values()))["task_protocol"]
+    tables("nogo_criteria", protocols={"nogo": protocol})
+    assert status("nogo", "ibllib_4") == status("nogo", "ibl_pipeline_2021") == "trained_1a"
+    from pipeline.schemas.inputs import subject_history
+
+    records = [one.record("wrong") for one in subject_history.sessions_of({"lab": "nogolab", "subject": "nogo"})]
+    assert [round(one.performance_easy, 3) for one in records] == [0.891, 0.881, 0.867], "as ibllib 4.1.0"
+
+
+def test_an_inverted_choice_is_flagged_and_left_out(tables):
+    tables("flipped_choice")
+    row = behavior.TrialSet.fetch1()
+    assert row["trials_qc"] == "FAIL"
+    (finding,) = [one for one in row["trials_checks"] if one["outcome"] == "FAIL"]
+    assert finding["check"] == "choice_against_feedback"
+    assert finding["n_trials"] == 600
+    assert "exchanged" in finding["detail"]
+    assert (behavior_analysis.DailySummary.fetch1("day_performance"), status("flipped", "ibllib_4")) == (
+        None,
+        "not_computed",
+    )
+
+
+def test_a_prior_that_alternates_is_no_block_of_one_half(tables):
+    protocol = "_iblrig_tasks_ephysChoiceWorld6.4.2"
+    tables("block_prior_alternating", protocols={"alternating": protocol, "alternating_truth": protocol})
+    for subject in ("alternating", "alternating_truth"):
+        for row in (behavior.TrialSet & {"subject": subject}).to_dicts():
+            flagged = {one["check"]: one for one in row["trials_checks"] if one["outcome"] != "PASS"}
+            assert ("prior" in flagged) == (subject == "alternating")
+            blocks = (
+                behavior_analysis.PsychometricFit.Block & {"subject": subject} & {"session_date": row["session_date"]}
+            )
+            n_half = (blocks & {"block": 50}).to_arrays("block_n_trials")
+            assert n_half.sum() < 200, "the block of 0.5 has its own trials only"
+            if subject == "alternating":
+                assert "from trial 12" in flagged["prior"]["detail"]
