@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
-import getpass
 import re
-import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -217,13 +214,4 @@ def _known(name: str) -> None:
 
 
 def _record(action: str, path: str, detail: str) -> None:
-    data.Change.insert1(
-        {
-            "change_id": str(uuid.uuid4()),
-            "change_time": datetime.datetime.now(datetime.UTC).replace(tzinfo=None),
-            "change_action": action,
-            "change_path": path,
-            "change_detail": detail,
-            "change_user": getpass.getuser()[:64],
-        }
-    )
+    data.Change.record([data.ChangeNote(action, path, detail)])

@@ -1,7 +1,7 @@
 """neurojoint: a lab's data from ALF files to DataJoint tables. `connect()` first, then `from pipeline import behavior`.
 
 The schema modules (`lab`, `subject`, `action`, `acquisition`, `data`, `behavior`, `behavior_analysis`, `ephys`,
-`histology`, `ephys_analysis`, `task`) are attributes of this package, imported when they are first asked for.
+`histology`, `ephys_analysis`, `task`, `audit`) are attributes of this package, imported when they are first asked for.
 Importing connects to nothing.
 """
 
@@ -32,6 +32,7 @@ SCHEMAS = (
     "histology",
     "ephys_analysis",
     "task",
+    "audit",
 )
 
 __all__ = ["SCHEMAS", "connect", *SCHEMAS]

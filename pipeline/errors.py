@@ -17,13 +17,37 @@ class NeurojointError(Exception):
         self.remedy = remedy
 
 
-class InvalidSettings(NeurojointError):
+class UserError(NeurojointError):
+    """What a person or a client asked or entered cannot be used; they can correct it."""
+
+
+class NotFoundError(UserError):
+    """What was asked for does not exist."""
+
+
+class AmbiguousError(UserError):
+    """Several things fit what was asked for; the remedy says how to choose one."""
+
+
+class ConflictError(UserError):
+    """It does not fit what is stored by now: somebody else was there first, or other rows depend on it."""
+
+
+class PermissionDenied(NeurojointError):
+    """This account may not do that."""
+
+
+class OperatorError(NeurojointError):
+    """Only who runs the program can mend it: settings, a file, a disk. Clients see a number, the log the text."""
+
+
+class InvalidSettings(OperatorError):
     """A setting that does not exist or whose value cannot be used."""
 
     exit_code = 2
 
 
-class DatabaseUnavailable(NeurojointError):
+class DatabaseUnavailable(OperatorError):
     """No connection to the database: not running, unreachable, wrong password, wrong version."""
 
     exit_code = 75  # EX_TEMPFAIL: a supervisor may start the program again

@@ -8,7 +8,6 @@ import re
 import shutil
 import threading
 import time
-import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +17,7 @@ import pyarrow as pa
 
 from pipeline import worker
 from pipeline.database import registry
-from pipeline.database.bulk import fetch_columns, insert_many
+from pipeline.database.bulk import fetch_columns
 from pipeline.provenance import staleness
 from pipeline.schemas import data
 from pipeline.settings import Settings
@@ -173,13 +172,9 @@ def retry(table: str, like: str, user: str) -> int:
     """
     tables = worker.tables_named([table]) if table else registry.populated_tables()
     given = worker.retry(tables, like or None)
-    now = datetime.datetime.now(datetime.UTC).replace(tzinfo=None)
     for label, n_jobs in given.items():
         words = f"{n_jobs} failed jobs given back" + (f" whose message contains: {like}" if like else "")
-        insert_many(data.Change, {
-            "change_id": str(uuid.uuid4()), "change_time": now, "change_action": "retried", "change_path": label,
-            "change_detail": words[:1000], "change_user": user[:64],
-        })  # fmt: skip
+        data.Change.record([data.ChangeNote("retried", label, words)], user)
         logger.info("%s: %s of %s", user, words, label)
     return sum(given.values())
 

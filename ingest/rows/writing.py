@@ -12,6 +12,7 @@ from typing import Any
 import datajoint as dj
 
 from pipeline.database.bulk import fetch_columns, insert_many
+from pipeline.schemas import data
 
 
 class Writer:
@@ -26,7 +27,7 @@ class Writer:
         self.connection, self.dry_run = connection, dry_run
         self.run_id = str(uuid.uuid4())
         self.user = getpass.getuser()[:64]
-        self._changes: list[tuple[str, str, str, str, str]] = []
+        self._changes: list[data.ChangeNote] = []
         self._names: dict[type, set[tuple]] = defaultdict(set)
 
     @property
@@ -50,17 +51,12 @@ class Writer:
 
     def change(self, action: str, path: str, detail: str = "", old: str = "", new: str = "") -> None:
         """Note what happened; `flush_changes` writes it down."""
-        self._changes.append((action, path[:500], detail[:1000], old, new))
+        self._changes.append(data.ChangeNote(action, path, detail, old, new))
 
     def flush_changes(self) -> None:
         """Write the notes into data.Change."""
-        from pipeline.schemas import data
-
-        names = ("change_id", "change_time", "change_action", "change_path", "change_detail", "old_hash", "new_hash",
-                 "change_run", "change_user")  # fmt: skip
-        now = self.now
-        rows = [(str(uuid.uuid4()), now, *one, self.run_id, self.user) for one in self._changes]
-        self.put(data.Change, names, rows)
+        if not self.dry_run:
+            data.Change.record(self._changes, self.user, self.run_id)
         self._changes.clear()
 
     def merge(

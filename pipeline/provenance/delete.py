@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
-import getpass
-import uuid
-
 import datajoint as dj
 
 from pipeline.database import registry
@@ -26,7 +22,7 @@ def preview(query: dj.Table) -> dict[str, int]:
     return {_people_name(name): count for name, count in counts.items() if count}
 
 
-def delete(query: dj.Table, reason: str) -> dict[str, int]:
+def delete(query: dj.Table, reason: str, user: str = "") -> dict[str, int]:
     """Delete the rows of `query` and all that hangs on them, in one transaction (the open one if there is one).
 
     Parameters
@@ -34,6 +30,7 @@ def delete(query: dj.Table, reason: str) -> dict[str, int]:
     query : a table restricted in any way that DataJoint knows; the keys are read first, so that neither a restriction
         by a descendant nor one by an expression can delete other rows than those it selects.
     reason : goes into data.Change.
+    user : who deletes; by default the account that runs this program.
 
     Returns
     -------
@@ -44,10 +41,10 @@ def delete(query: dj.Table, reason: str) -> dict[str, int]:
         return {}
     counts = preview(query)
     if rows.connection.in_transaction:
-        _delete(rows, counts, reason)
+        _delete(rows, counts, reason, user)
     else:
         with rows.connection.transaction:
-            _delete(rows, counts, reason)
+            _delete(rows, counts, reason, user)
     return counts
 
 
@@ -60,24 +57,15 @@ def _by_keys(query: dj.Table) -> dj.Table | None:
     return type(query)() & keys if keys else None
 
 
-def _delete(rows: dj.Table, counts: dict[str, int], reason: str) -> None:
+def _delete(rows: dj.Table, counts: dict[str, int], reason: str, user: str) -> None:
     from pipeline.schemas import data
 
     affected = _left_by_copies(rows, counts)
     rows.delete(prompt=False, part_integrity="cascade")
     if affected is not None:
         data.note_online(affected)
-    now = datetime.datetime.now(datetime.UTC).replace(tzinfo=None)
-    data.Change.insert(
-        {
-            "change_id": str(uuid.uuid4()),
-            "change_time": now,
-            "change_action": "removed",
-            "change_path": table,
-            "change_detail": f"{count} rows: {reason}"[:1000],
-            "change_user": getpass.getuser()[:64],
-        }
-        for table, count in counts.items()
+    data.Change.record(
+        (data.ChangeNote("removed", table, f"{count} rows: {reason}") for table, count in counts.items()), user
     )
 
 

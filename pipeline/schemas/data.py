@@ -1,10 +1,17 @@
 """The files: what exists, where, in which version, and what was refused."""
 
+import datetime
+import getpass
+import uuid
+from collections.abc import Iterable
+from typing import NamedTuple
+
 import datajoint as dj
 
 from pipeline.alf.columns import DATA_FORMATS
 from pipeline.alf.dataset_types import DATASET_TYPES
 from pipeline.database import registry
+from pipeline.database.bulk import insert_many
 from pipeline.schemas import acquisition  # noqa: F401 - parents of foreign keys
 
 schema = registry.schema(__name__)
@@ -205,6 +212,16 @@ class Quarantine(dj.Manual):
     """
 
 
+class ChangeNote(NamedTuple):
+    """One line of `Change`."""
+
+    action: str
+    path: str
+    detail: str = ""
+    old_hash: str = ""
+    new_hash: str = ""
+
+
 @schema
 class Change(dj.Manual):
     definition = """
@@ -221,6 +238,33 @@ class Change(dj.Manual):
     change_user=""             : varchar(64)     # account
     index (change_time)
     """
+
+    @classmethod
+    def record(cls, notes: Iterable[ChangeNote], user: str = "", run: str = "") -> None:
+        """Write down what happened; in a transaction it is kept or lost with the rest of that.
+
+        Parameters
+        ----------
+        notes : what happened.
+        user : who did it; by default the account that runs this program.
+        run : IngestRun that did it.
+        """
+        listed = list(notes)
+        if not listed:
+            return
+        columns = {
+            "change_action": [note.action for note in listed],
+            "change_path": [note.path[:500] for note in listed],
+            "change_detail": [note.detail[:1000] for note in listed],
+            "old_hash": [note.old_hash for note in listed],
+            "new_hash": [note.new_hash for note in listed],
+        }
+        same = {
+            "change_time": datetime.datetime.now(datetime.UTC).replace(tzinfo=None),
+            "change_run": run,
+            "change_user": (user or getpass.getuser())[:64],
+        }
+        insert_many(cls, {"change_id": [str(uuid.uuid4()) for _ in listed]} | columns | same)
 
 
 def note_online(datasets: dj.Table) -> None:

@@ -1,0 +1,90 @@
+"""Rows as they are now: read by their keys, and locked while they are being changed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import datajoint as dj
+
+from pipeline.database.bulk import fetch_columns
+
+FEW = 100
+"""So many rows are selected one by one by their keys; of more, all rows of the same first key column are read."""
+
+Key = tuple[Any, ...]
+
+
+def rows_by_key(
+    table: type[dj.Table], keys: Sequence[Key], columns: Sequence[str] = (), lock: bool = False
+) -> dict[Key, dict[str, Any]]:
+    """The rows with these keys.
+
+    Parameters
+    ----------
+    table : the table.
+    keys : values of its primary key, in order.
+    columns : that are read beside the key; all if none is given.
+    lock : keep others from changing the rows until the transaction ends (few rows only).
+    """
+    if not keys:
+        return {}
+    primary = table.primary_key
+    query = table()
+    if len(keys) <= FEW:
+        query = query & [dict(zip(primary, key, strict=True)) for key in keys]
+    elif len(first := {key[0] for key in keys}) <= FEW:
+        query = query & [{primary[0]: value} for value in first]
+    wanted = set(keys)
+    names = [name for name in query.heading.names if not columns or name in columns or name in primary]
+    if lock and len(keys) <= FEW:
+        rows = _locked(query, names)
+    else:
+        rows = fetch_columns(query, *names).to_pylist()
+    found: dict[Key, dict[str, Any]] = {}
+    for row in rows:
+        key = tuple(row[name] for name in primary)
+        if key in wanted:
+            found[key] = _plain(query, row)
+    return found
+
+
+def names_in(table: type[dj.Table]) -> list[Key]:
+    """The keys of all rows of a small table."""
+    found = fetch_columns(table, *table.primary_key)
+    return list(zip(*(found[name].to_pylist() for name in table.primary_key), strict=True))
+
+
+def default_of(table: type[dj.Table], column: str) -> Any:
+    """The value that a column has where none is given."""
+    attribute = table().heading[column]
+    if attribute.nullable or attribute.default is None:
+        return None
+    written = str(attribute.default).partition("::")[0].strip()
+    if written[:1] in ("'", '"', ""):
+        return written.strip("'\"")
+    declared = str(attribute.original_type or attribute.type).lower()
+    if declared.startswith(("bool", "tinyint(1)")):
+        return written.lower() in ("1", "true")
+    try:
+        return int(written) if "int" in declared else float(written)
+    except ValueError:
+        return written
+
+
+def _locked(query: dj.Table, names: Sequence[str]) -> list[dict[str, Any]]:
+    cursor = query.connection.query(query.make_sql(names) + " FOR UPDATE")
+    return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+
+def _plain(query: dj.Table, row: dict[str, Any]) -> dict[str, Any]:
+    """The row with Python values for JSON and booleans."""
+    for name in row:
+        attribute = query.heading[name]
+        if attribute.json or attribute.original_type == "json":
+            if isinstance(row[name], str | bytes):
+                row[name] = json.loads(row[name])
+        elif isinstance(row[name], int) and str(attribute.original_type or attribute.type).lower().startswith("bool"):
+            row[name] = bool(row[name])
+    return row

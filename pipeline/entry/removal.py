@@ -1,0 +1,128 @@
+"""Deleting rows that were entered, with their dependent rows, and lists that are kept in tables of their own."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import datajoint as dj
+
+from pipeline.database import registry
+from pipeline.database.delete import delete
+from pipeline.entry import audit
+from pipeline.entry.audit import Edit, Origin
+from pipeline.entry.reading import rows_by_key
+from pipeline.entry.tables import TABLES, class_of, entry_of
+from pipeline.entry.writer import InvalidEntry, RowError, Written, transaction, write
+
+
+def remove(
+    table: str | type[dj.Table],
+    keys: Sequence[Mapping[str, Any]],
+    *,
+    user: str,
+    source: str,
+    reason: str = "",
+    batch: str = "",
+    undoes: str = "",
+) -> Written:
+    """Delete rows and all rows that depend on them, in one transaction.
+
+    The audit keeps every deleted row that had been entered, so that `pipeline.entry.undo` can bring them back; what was
+    computed from them is computed again.
+
+    Parameters
+    ----------
+    table
+        `schema.Table`, or its class.
+    keys
+        Primary keys, as Python values.
+    user, source
+        As in `write`.
+    reason
+        For data.Change.
+    batch, undoes
+        As in `write`.
+
+    Raises
+    ------
+    InvalidEntry
+        One of the rows does not exist; nothing was deleted.
+    """
+    entry = entry_of(table)
+    cls = class_of(entry.table)
+    origin = Origin(user, source, batch or str(uuid.uuid4()), undoes)
+    wanted = [tuple(key[name] for name in cls.primary_key) for key in keys]
+    with transaction(cls().connection):
+        there = rows_by_key(cls, wanted, cls.primary_key, lock=True)
+        if absent := [index for index, key in enumerate(wanted) if key not in there]:
+            message = f"there is no {entry.label} {'/'.join(map(str, wanted[absent[0]]))}"
+            raise InvalidEntry(entry.table, [RowError(index, "", message) for index in absent])
+        rows = cls() & [dict(zip(cls.primary_key, key, strict=True)) for key in there]
+        for label, deleted in reversed(_entered(rows)):  # dependent rows first, as they are deleted
+            audit.record(origin, label, deleted)
+        delete(rows, reason or f"deleted through {source}", user)
+    return Written(origin.batch, deleted=len(there), keys=[dict(key) for key in keys])
+
+
+def write_list(
+    table: str, key: Mapping[str, Any], column: str, names: Sequence[Any], *, user: str, source: str,
+    batch: str = "", create_missing: bool = False,
+) -> Written:  # fmt: skip
+    """Make a list that has a table of its own, e.g. the users of a session, exactly these names.
+
+    Parameters
+    ----------
+    table
+        Its table, e.g. `acquisition.SessionUser`.
+    key
+        Of the row whose list it is.
+    column
+        The column of the names.
+    names
+        As people write them; repeated ones count once.
+
+    Raises
+    ------
+    InvalidEntry
+        One of them cannot be a name, or there is no such row.
+    """
+    batch = batch or str(uuid.uuid4())
+    cls = class_of(table)
+    with transaction(cls().connection):
+        rows = [dict(key) | {column: name} for name in names if name not in (None, "")]
+        written = write(table, rows, user=user, source=source, batch=batch, create_missing=create_missing)
+        listed = {one[column] for one in written.keys if one is not None}
+        present = (cls() & dict(key)).to_dicts()
+        gone = [{name: row[name] for name in cls.primary_key} for row in present if row[column] not in listed]
+        if gone:
+            written.deleted = remove(cls, gone, user=user, source=source, batch=batch).deleted
+    return written
+
+
+def _entered(rows: dj.Table) -> list[tuple[str, list[Edit]]]:
+    """The rows that will go and can be entered, by table, in the order of dependence."""
+    labels = {
+        one.full_table_name: registry.label(one)
+        for table in registry.tables()
+        for one in (table, *registry.parts(table))
+    }
+    found = []
+    for part in dj.Diagram.cascade(rows, part_integrity="cascade"):
+        entry = TABLES.get(labels.get(part.full_table_name, ""))
+        if entry is None or not entry.can_create:
+            continue
+        deleted = part.to_dicts()
+        edits = [
+            Edit(
+                "delete",
+                {name: row[name] for name in part.primary_key},
+                {name: value for name, value in row.items() if name not in part.primary_key},
+                None,
+            )
+            for row in deleted
+        ]
+        if edits:
+            found.append((entry.table, edits))
+    return found

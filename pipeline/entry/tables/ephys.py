@@ -1,0 +1,72 @@
+"""Probes, where they were inserted, and their tracks."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from pipeline.analysis.coordinates import LARGEST
+from pipeline.entry.fields import Field, TableEntry
+from pipeline.entry.tables.common import INSERTION, QC, term, text, um_from_bregma
+
+SHALLOWEST = 20.0  # um; a probe that is less deep in the brain was given in mm or m
+
+PROVENANCES = {
+    "planned": "planned",
+    "micro-manipulator": "micro_manipulator",
+    "histology track": "histology",
+    "ephys aligned histology track": "ephys_aligned",
+}
+"""How Alyx spells where a track is from, in lower case -> our names of it."""
+
+RANKS = {"10": "planned", "30": "micro_manipulator", "50": "histology", "70": "ephys_aligned"}
+"""The same by Alyx's numbers."""
+
+_OWN_PROBE = (*INSERTION[:4], dataclasses.replace(INSERTION[4], to=""))
+
+TABLES = (
+    TableEntry(
+        "ephys.Probe",
+        "probe",
+        (
+            term("probe_serial", 64, required=True, fixed=True, description="serial number"),
+            term("probe_model", 64, "ephys.ProbeModel"),
+            text("probe_comment", 255),
+        ),
+        vocabulary=True,
+    ),
+    TableEntry(
+        "ephys.ProbeInsertion",
+        "insertion",
+        (
+            *_OWN_PROBE,
+            Field("pid", "uuid", description="derived from the path if not given"),
+            term("probe_serial", 64, "ephys.Probe"),
+            Field("insertion_qc", "choice", choices=QC),
+            Field("insertion_json", "json", description="what other programs keep with the insertion"),
+        ),
+        unique=("pid",),
+    ),
+    TableEntry(
+        "histology.Trajectory",
+        "trajectory",
+        (
+            *INSERTION,
+            Field(
+                "provenance", "choice", choices=tuple(PROVENANCES.values()), required=True, fixed=True,
+                words=PROVENANCES | RANKS,
+            ),
+            term("coordinate_system", 32, "histology.CoordinateSystem", default="IBL-Allen"),
+            um_from_bregma("entry_ml", aliases=("x",), required=True, description="from bregma, right positive"),
+            um_from_bregma("entry_ap", aliases=("y",), required=True, description="from bregma, anterior positive"),
+            um_from_bregma("entry_dv", aliases=("z",), required=True, description="from bregma, dorsal positive"),
+            Field(
+                "insertion_depth", "number", unit="um", low=SHALLOWEST, high=LARGEST, aliases=("depth",), required=True,
+                description="along the probe", hint="write um, not mm or m",
+            ),
+            Field("theta", "number", unit="deg", low=0, high=180, required=True, description="from the vertical"),
+            Field("phi", "number", unit="deg", low=-360, high=360, required=True, description="from the right"),
+            Field("roll", "number", unit="deg", low=-360, high=360, description="about its own axis"),
+            Field("trajectory_json", "json", description="what other programs keep with it"),
+        ),
+    ),
+)  # fmt: skip

@@ -1,0 +1,80 @@
+"""Labs, their members and rooms, and projects."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from pipeline.entry.fields import Field, TableEntry
+from pipeline.entry.tables.common import LAB, term, text, user
+
+_FRACTION = "write 85 % as 0.85"
+
+TABLES = (
+    TableEntry(
+        "lab.Lab",
+        "lab",
+        (
+            dataclasses.replace(LAB, to="", description="short name, as in the paths"),
+            text("lab_name", 255, description="full name"),
+            text("institution", 255, description="university or institute"),
+            text("address", 255, description="postal address"),
+            Field("time_zone", "time_zone", description="of the times that people and rigs write"),
+            Field(
+                "reference_weight_pct", "number", unit="fraction", low=0, high=1, hint=_FRACTION,
+                description="least weight allowed, of the reference weight",
+            ),
+            Field(
+                "zscore_weight_pct", "number", unit="fraction", low=0, high=1, hint=_FRACTION,
+                description="share of the z-score weight in the expected weight",
+            ),
+        ),
+        vocabulary=True,
+    ),
+    TableEntry(
+        "lab.LabMember",
+        "person",
+        (
+            Field("user_name", "name", longest=64, rule="user", required=True, fixed=True, description="short name"),
+            text("full_name", 255, description="given and family name"),
+            text("email", 255, description="e-mail address"),
+            Field("member_active", "boolean", description="works here now"),
+        ),
+        vocabulary=True,
+    ),
+    TableEntry(
+        "lab.LabMembership",
+        "membership",
+        (
+            LAB,
+            user("user_name", required=True, fixed=True),
+            text("lab_role", 64, description="e.g. PI, student, technician"),
+            Field("membership_start", "date", description="first day"),
+            Field("membership_end", "date", description="last day"),
+        ),
+        spans=(("membership_start", "membership_end"),),
+    ),
+    TableEntry(
+        "lab.LabLocation",
+        "location",
+        (
+            LAB,
+            term("location", 128, required=True, fixed=True, description="rig or room"),
+            text("location_description", 255, description="what stands there"),
+        ),
+        vocabulary=True,
+    ),
+    TableEntry(
+        "lab.Project",
+        "project",
+        (
+            term("project", 128, required=True, fixed=True, description="short name"),
+            text("project_description", 1000, description="aim"),
+        ),
+        vocabulary=True,
+    ),
+    TableEntry(
+        "lab.Project.Member",
+        "member of a project",
+        (term("project", 128, "lab.Project", required=True, fixed=True), user("user_name", required=True, fixed=True)),
+    ),
+)  # fmt: skip
