@@ -17,9 +17,9 @@ from ingest.files.inspect_session import Report
 from ingest.files.scan import Folder, Problem, SessionKey
 from ingest.metadata import files as metadata_files
 from ingest.parallel import Run, was_interrupted, workers
-from ingest.rows import aggregates, trajectories
-from ingest.rows import metadata_rows as people
+from ingest.rows import aggregates
 from ingest.rows.lock import repository_lock
+from ingest.rows.metadata_rows import MetadataRows, check_eids
 from ingest.rows.quarantine import Entry, Quarantine
 from ingest.rows.registrar import Registrar
 from ingest.rows.repository import begin_run, existing, repository_of
@@ -209,10 +209,11 @@ def _bring_up(
         zones = _time_zones()
         told = metadata_files.read_files(metadata, base, default_lab, zones)
         registrar = Registrar(writer, repository, quarantine)
-        people.check_eids(told, registrar.sessions)
+        check_eids(told, registrar.sessions)
+        written = MetadataRows(writer, told)
         registrar.sessions.told, registrar.sessions.water_told = told.sessions, told.water_told
         with _transaction(writer):
-            summary.metadata_rows += people.write_animals(writer, told)
+            summary.metadata_rows += written.animals()
             summary.metadata_rows += registrar.sessions.tell(told.sessions)
             writer.flush_changes()
         zones = _time_zones() | {r["lab"]: r["time_zone"] for r in told.rows["labs"] if r.get("time_zone")}
@@ -233,8 +234,8 @@ def _bring_up(
                 registrar.lose(gone[start : start + 100])
             summary.sessions_vanished = len(gone)
         with _transaction(writer):
-            summary.metadata_rows += people.write_actions(writer, told, registrar.sessions)
-            summary.metadata_rows += trajectories.write_trajectories(writer, told, registrar.sessions)
+            summary.metadata_rows += written.actions(registrar.sessions)
+            summary.metadata_rows += written.trajectories(registrar.sessions)
             writer.flush_changes()
             _settle(quarantine, problems, told, covered)
         for name, value in vars(registrar.counts).items():

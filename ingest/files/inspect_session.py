@@ -12,11 +12,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ingest.files import clusterings, identity, recordings
+from ingest.files import clusterings, recordings
 from ingest.files import session_metadata as session_facts
 from ingest.files.scan import LONGEST, File, Folder, Problem, SessionKey, list_files, printable, summary
 from ingest.files.session_metadata import Facts
-from pipeline.alf import clocks
+from pipeline.alf import clocks, identity
 from pipeline.alf import columns as alf
 from pipeline.alf.aliases import meaning, object_of
 from pipeline.alf.dataset_types import REFERENCES, dataset_type

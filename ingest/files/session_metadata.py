@@ -12,12 +12,19 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ingest.files.scan import Problem, SessionKey
-from ingest.metadata import values
+from pipeline.entry.fields import Field
+from pipeline.entry.parse import names, parse
+from pipeline.entry.tables import field_of
 
 DESCRIPTION = "_ibl_experiment.description.yaml"
 SETTINGS = "_iblrig_taskSettings.raw.json"
-HEAVIEST = 2000.0  # g, of an animal
-MOST_WATER = 50.0  # mL in one session
+
+_USER = field_of("lab.LabMember", "user_name")
+_PROJECT, _PROCEDURE = field_of("lab.Project", "project"), field_of("action.ProcedureType", "procedure_type")
+_PROTOCOL, _VERSION = Field("task_protocol", "name", longest=128), Field("version", "name", longest=32)
+_TIME, _RIG, _DELAY = (field_of("acquisition.Session", name) for name in ("start_time", "rig", "start_delay"))
+_WEIGHT, _SUBSTANCE = field_of("action.Weighing", "weight"), field_of("action.WaterType", "water_type")
+_VOLUME = field_of("action.WaterAdministration", "water_volume")
 
 
 @dataclass
@@ -90,8 +97,8 @@ def _from_description(path: str, content: Any, problems: list[Problem]) -> Facts
         return Facts()
     read = _Reader(path, content, problems)
     return Facts(
-        projects=read("projects", lambda value: values.names(value, 128)) or [],
-        procedures=read("procedures", lambda value: values.names(value, 128)) or [],
+        projects=read("projects", lambda value: names(_PROJECT, value)) or [],
+        procedures=read("procedures", lambda value: names(_PROCEDURE, value)) or [],
     )
 
 
@@ -127,37 +134,41 @@ def _from_settings(
     path: str, content: dict[str, Any], key: SessionKey, time_zone: str, problems: list[Problem]
 ) -> Facts:
     read = _Reader(path, content, problems)
-    when = lambda value: values.utc(value, time_zone)  # noqa: E731 - used twice here only
+    when = lambda value: parse(_TIME, value, time_zone)  # noqa: E731 - used twice here only
     begin = read(("SESSION_START_TIME", "SESSION_DATETIME"), when)
     if begin is not None and abs((begin.date() - datetime.date.fromisoformat(key.date)).days) > 1:
         detail = f"the settings say {begin:%Y-%m-%d}, the folder {key.date}"
         problems.append(Problem(path, "bad_metadata", detail, "SESSION_DATETIME"))
         begin = None
     end = read(("SESSION_END_TIME",), when)
-    creator = lambda value: values.name(value[0] if isinstance(value, list) and value else value)  # noqa: E731
+    creator = lambda value: parse(_USER, value[0] if isinstance(value, list) and value else value)  # noqa: E731
     user = read(("ALYX_USER", "PYBPOD_CREATOR"), creator)
-    protocol = read(("PYBPOD_PROTOCOL",), lambda value: values.name(value, 200))
-    version = read(("IBLRIG_VERSION", "IBLRIG_VERSION_TAG"), lambda value: values.name(value, 32))
+    protocol = read(("PYBPOD_PROTOCOL",), lambda value: parse(_PROTOCOL, value))
+    version = read(("IBLRIG_VERSION", "IBLRIG_VERSION_TAG"), lambda value: parse(_VERSION, value))
     facts = Facts(
         start_time=begin,
         end_time=end,
         task_protocol=f"{protocol}{version or ''}" if protocol else None,
-        rig=read(("RIG_NAME", "PYBPOD_BOARD"), lambda value: values.name(value, 128)),
-        start_delay=read(
-            ("SESSION_DELAY_START", "SESSION_START_DELAY_SEC"), lambda value: values.number(value, 0, 1e5)
-        ),
+        rig=read(("RIG_NAME", "PYBPOD_BOARD"), lambda value: parse(_RIG, value)),
+        start_delay=read(("SESSION_DELAY_START", "SESSION_START_DELAY_SEC"), lambda value: parse(_DELAY, value)),
         users=[user] if user else [],
-        projects=read(("PROJECTS", "PYBPOD_PROJECT"), lambda value: values.names(value, 128)) or [],
-        procedures=read(("PROCEDURES",), lambda value: values.names(value, 128)) or [],
+        projects=read(("PROJECTS", "PYBPOD_PROJECT"), lambda value: names(_PROJECT, value)) or [],
+        procedures=read(("PROCEDURES",), lambda value: names(_PROCEDURE, value)) or [],
     )
-    weight = read(("SUBJECT_WEIGHT",), lambda value: values.number(value, 0, HEAVIEST))
+    weight = read(("SUBJECT_WEIGHT",), lambda value: None if value == 0 else parse(_WEIGHT, value))
     if weight and begin:
         facts.weighings.append((begin, weight, user))
-    volume = read(("TOTAL_WATER_DELIVERED",), lambda value: values.number(value, 0, MOST_WATER * 1000))
+    volume = read(("TOTAL_WATER_DELIVERED",), _millilitres)
     if volume and (end or begin):
-        kind = read(("REWARD_TYPE",), values.substance) or "Water"
-        facts.water.append((end or begin, volume / 1000, kind, user))
+        kind = read(("REWARD_TYPE",), lambda value: parse(_SUBSTANCE, value)) or "Water"
+        facts.water.append((end or begin, volume, kind, user))
     return facts
+
+
+def _millilitres(value: Any) -> float | None:
+    """A volume that the rig states in microlitres; none was given where it says 0."""
+    microlitres = parse(Field("water", "number", unit="uL"), value)
+    return parse(_VOLUME, microlitres / 1000) if microlitres else None
 
 
 class _Reader:

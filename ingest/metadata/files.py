@@ -1,6 +1,7 @@
 """What people write down: csv files of labs, subjects, weights, water, restrictions, tracks, and sessions.json, parsed.
 
-A row or field that cannot be used is a problem that names file, row and column; the rest counts.
+A row or field that cannot be used is a problem that names file, row and column; the rest counts. What a column may hold
+is said in `pipeline.entry.tables`.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ import datetime
 import io
 import json
 import re
-import zoneinfo
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -19,8 +19,10 @@ from pathlib import Path
 from typing import Any
 
 from ingest.files.scan import Problem, SessionKey, printable
-from ingest.files.session_metadata import HEAVIEST, MOST_WATER, Facts
-from ingest.metadata import values
+from ingest.files.session_metadata import Facts
+from pipeline.entry.fields import Field
+from pipeline.entry.parse import is_blank, names, parse, zone_of
+from pipeline.entry.tables import entry_of, field_of
 from pipeline.errors import NeurojointError
 
 LARGEST = 1 << 30  # byte
@@ -28,130 +30,87 @@ ORDER = ("labs", "subjects", "sessions", "weighings", "water", "restrictions", "
 
 
 @dataclass(frozen=True)
-class Field:
-    """One column of a csv file: the name it has here, the check of its values, other headings it may have."""
+class Column:
+    """One column of a csv file.
 
-    name: str
-    check: Callable[[Any], Any]
-    also: tuple[str, ...] = ()
+    Attributes
+    ----------
+    field : the column of a table that it fills.
+    needed : a row must have it.
+    is_list : names separated by commas.
+    """
+
+    field: Field
     needed: bool = False
-    is_time: bool = False  # in the lab's time zone unless it has an offset
+    is_list: bool = False
+
+    @property
+    def name(self) -> str:
+        """The name that it has here."""
+        return self.field.column
+
+    @property
+    def also(self) -> tuple[str, ...]:
+        """Other headings that it may have."""
+        return self.field.aliases
+
+    def read(self, value: Any, zone: str) -> Any:
+        """The value; times without an offset are in the time zone `zone`.
+
+        Raises
+        ------
+        ValueError : it cannot be used.
+        """
+        return names(self.field, value) if self.is_list else parse(self.field, value, zone)
 
 
-def _name(longest: int = 64) -> Callable[[Any], str]:
-    return lambda value: values.name(value, longest)
+def _columns_of(table: str) -> tuple[Column, ...]:
+    """The columns of a table, but for those that only programs fill; the lab may follow from the data root."""
+    fields = (one for one in entry_of(table).fields if one.type != "json")
+    return tuple(Column(one, one.required and (one.column != "lab" or table == "lab.Lab")) for one in fields)
 
 
-def _names(longest: int) -> Callable[[Any], list[str]]:
-    return lambda value: values.names(value, longest)
+_PROJECTS = dataclasses.replace(field_of("subject.SubjectProject", "project"), column="projects")
 
 
-def _text(longest: int) -> Callable[[Any], str]:
-    return lambda value: values.text(value, longest)
-
-
-def _number(low: float, high: float) -> Callable[[Any], float]:
-    return lambda value: values.number(value, low, high)
-
-
-def _uuid(value: Any) -> str:
-    from ingest.files import identity
-
-    return identity.given(value)
-
-
-def _session_number(value: Any) -> int:
-    return int(values.number(value, 0, 999))
-
-
-_KEY = (Field("lab", _name(32)), Field("subject", _name(64), needed=True))
-
-FILES: dict[str, tuple[Field, ...]] = {
-    "labs": (
-        Field("lab", _name(32), needed=True),
-        Field("lab_name", _text(255)),
-        Field("institution", _text(255)),
-        Field("address", _text(255)),
-        Field("time_zone", values.time_zone),
-        Field("reference_weight_pct", _number(0, 1)),
-        Field("zscore_weight_pct", _number(0, 1)),
-    ),
+FILES: dict[str, tuple[Column, ...]] = {
+    "labs": _columns_of("lab.Lab"),
     "subjects": (
-        *_KEY,
-        Field("subject_uuid", _uuid),
-        Field("sex", values.sex),
-        Field("birth_date", values.date),
-        Field("death_date", values.date),
-        Field("wean_date", values.date),
-        Field("species", _name(64)),
-        Field("line", _name(128)),
-        Field("strain", _name(128)),
-        Field("source", _name(128)),
-        Field("responsible_user", _name(64)),
-        Field("projects", _names(128)),
-        Field("ear_mark", _text(32)),
-        Field("protocol_number", _text(64)),
-        Field("cage", _text(64)),
-        Field("light_cycle", _text(32)),
-        Field("food", _text(64)),
-        Field("subject_description", _text(1000), ("description",)),
-        Field("reference_weight", _number(0, HEAVIEST)),
-        Field("implant_weight", _number(0, HEAVIEST)),
-        Field("implant_date", values.date),
+        *_columns_of("subject.Subject"),
+        Column(_PROJECTS, is_list=True),
+        Column(field_of("action.WaterRestriction", "reference_weight")),
+        Column(field_of("subject.Implant", "implant_weight")),
+        Column(field_of("subject.Implant", "implant_date")),
     ),
-    "weighings": (
-        *_KEY,
-        Field("weighing_time", values.utc, ("date_time",), needed=True, is_time=True),
-        Field("weight", _number(0.1, HEAVIEST), needed=True),
-        Field("weighing_user", _name(64), ("user",)),
-    ),
-    "water": (
-        *_KEY,
-        Field("administration_time", values.utc, ("date_time",), needed=True, is_time=True),
-        Field("water_volume", _number(0, MOST_WATER), ("volume",)),
-        Field("water_type", values.substance),
-        Field("adlib", values.flag),
-        Field("water_user", _name(64), ("user",)),
-        Field("session_number", _session_number),
-    ),
-    "restrictions": (
-        *_KEY,
-        Field("restriction_start", values.utc, ("start_time", "start"), needed=True, is_time=True),
-        Field("restriction_end", values.utc, ("end_time", "end"), is_time=True),
-        Field("reference_weight", _number(0, HEAVIEST)),
-    ),
-    "trajectories": (
-        *_KEY,
-        Field("session_date", values.date, ("date",), needed=True),
-        Field("session_number", _session_number, ("number",), needed=True),
-        Field("probe_label", _name(32), ("probe",), needed=True),
-        Field("provenance", values.provenance, needed=True),
-        *(
-            Field(f"entry_{name}", values.from_bregma, (also,), needed=True)
-            for name, also in (("ml", "x"), ("ap", "y"), ("dv", "z"))
-        ),
-        Field("insertion_depth", values.depth, ("depth",), needed=True),
-        Field("theta", _number(0, 180), needed=True),
-        Field("phi", _number(-360, 360), needed=True),
-        Field("roll", _number(-360, 360)),
-        Field("coordinate_system", _name(32)),
-    ),
+    "weighings": _columns_of("action.Weighing"),
+    "water": (*_columns_of("action.WaterAdministration"), Column(field_of("acquisition.Session", "session_number"))),
+    "restrictions": _columns_of("action.WaterRestriction"),
+    "trajectories": _columns_of("histology.Trajectory"),
 }
 """Columns of each csv file; an empty field says nothing."""
 
-SESSION_FIELDS: dict[str, Callable[[Any], Any]] = {
-    "eid": _uuid,
-    "start_time": values.utc,
-    "end_time": values.utc,
-    "task_protocol": _name(255),
-    "rig": _name(128),
-    "start_delay": _number(0, 1e5),
-    "location": _name(128),
-    "note": _text(900),
-    "units": _text(90),
-    "users": _names(64),
-    "projects": _names(128),
-    "procedures": _names(128),
+
+def _reader(table: str, name: str, longest: int = 0) -> Callable[[Any, str], Any]:
+    one = field_of(table, name)
+    one = dataclasses.replace(one, longest=longest) if longest else one
+    return lambda value, zone: parse(one, value, zone)
+
+
+def _list_reader(table: str, name: str) -> Callable[[Any, str], Any]:
+    one = field_of(table, name)
+    return lambda value, zone: names(one, value)
+
+
+SESSION_FIELDS: dict[str, Callable[[Any, str], Any]] = {
+    **{
+        name: _reader("acquisition.Session", name)
+        for name in ("eid", "start_time", "end_time", "task_protocol", "rig", "start_delay", "location")
+    },
+    "note": _reader("acquisition.Session", "session_narrative", 900),
+    "units": _reader("acquisition.Session", "session_narrative", 90),
+    "users": _list_reader("acquisition.SessionUser", "user_name"),
+    "projects": _list_reader("acquisition.SessionProject", "project"),
+    "procedures": _list_reader("acquisition.SessionProcedure", "procedure_type"),
 }
 """Fields of a session in sessions.json; note and units become the session's narrative."""
 
@@ -263,7 +222,7 @@ def _read_csv(
     if needed:
         return
     columns = [(i, known[heading]) for i, heading in enumerate(headings) if heading in known]
-    columns.sort(key=lambda item: item[1].is_time)  # the lab first, which says the time zone
+    columns.sort(key=lambda item: item[1].field.type == "time")  # the lab first, which says the time zone
     while True:
         try:
             cells = next(reader, None)
@@ -284,7 +243,7 @@ def _read_csv(
 
 
 def _row(
-    cells: list[str], columns: list[tuple[int, Field]], file: str, line: int, default_lab: str | None,
+    cells: list[str], columns: list[tuple[int, Column]], file: str, line: int, default_lab: str | None,
     zones: Mapping[str, str], metadata: Metadata,
 ) -> dict[str, Any] | None:  # fmt: skip
     """The values of a row; None where a field that is needed is empty or cannot be used."""
@@ -298,13 +257,10 @@ def _row(
                 complete = False
             continue
         try:
-            if one.is_time:
-                row[one.name] = values.utc(cell, zones.get(row.get("lab") or default_lab or "", "UTC"))
-            else:
-                row[one.name] = one.check(cell)
+            row[one.name] = one.read(cell, zones.get(row.get("lab") or default_lab or "", "UTC"))
         except ValueError as error:
             metadata.problem(file, one.name, line, str(error))
-            complete = complete and not one.needed
+            complete = complete and not one.needed and one.field.default is None  # no default for what was meant
     if "lab" not in row:
         if default_lab is None:
             metadata.problem(file, "lab", line, "no lab is given, here or with --lab")
@@ -334,16 +290,13 @@ def _read_sessions(text: str, file: str, default_lab: str | None, zones: Mapping
             continue
         known: dict[str, Any] = {}
         for name, value in fields.items():
-            if value is None or value == "" or value == []:
+            if is_blank(value):
                 continue
             check = SESSION_FIELDS.get(name)
             try:
                 if check is None:
                     raise ValueError(f"unknown field; known are {', '.join(SESSION_FIELDS)}")
-                if name.endswith("_time"):
-                    known[name] = values.utc(value, zones.get(lab, "UTC"))
-                else:
-                    known[name] = check(value)
+                known[name] = check(value, zones.get(lab, "UTC"))
             except (ValueError, TypeError) as error:
                 metadata.problem(file, str(name), path, str(error))
         if (eid := known.get("eid")) is not None and eids.setdefault(eid, path) != path:
@@ -361,8 +314,12 @@ def _tell_water(metadata: Metadata, zones: Mapping[str, str]) -> None:
         number = row.pop("session_number", None)
         row["session"] = None
         if number is not None:
+            try:
+                zone = zone_of(zones.get(row["lab"], "UTC"))
+            except ValueError as error:
+                metadata.problem_of(row, "session_number", f"the day is not known: {error}")
+                continue
             when = row["administration_time"].replace(tzinfo=datetime.UTC)
-            zone = zoneinfo.ZoneInfo(zones.get(row["lab"], "UTC"))
             day = when.astimezone(zone).date().isoformat()
             row["session"] = SessionKey(row["lab"], row["subject"], day, number)
             metadata.water_told.add(row["session"])

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from ingest.files import scan
-from ingest.files.identity import NAMESPACE
 from ingest.files.scan import AGGREGATES, Problem
 from ingest.rows.writing import Writer
 from pipeline.alf import columns
+from pipeline.alf.identity import NAMESPACE
 from pipeline.database.bulk import fetch_columns
 from pipeline.schemas import data
 

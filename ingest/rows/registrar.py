@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ingest.files import identity
 from ingest.files.inspect_session import Found, Report, default_versions, without_revision
 from ingest.files.recordings import Recording
 from ingest.files.scan import SessionKey
@@ -18,6 +17,7 @@ from ingest.rows.quarantine import Quarantine
 from ingest.rows.recordings import Registered
 from ingest.rows.sessions import SESSION, SessionRows, fetch_for, keys_of, session_key
 from ingest.rows.writing import Writer
+from pipeline.alf import identity
 from pipeline.alf.columns import raw_form
 from pipeline.database.bulk import fetch_columns
 from pipeline.schemas import data, lab, subject

@@ -9,11 +9,11 @@ from typing import Any
 
 import datajoint as dj
 
-from ingest.files import identity
 from ingest.files.inspect_session import Report
 from ingest.files.scan import SessionKey
 from ingest.files.session_metadata import DESCRIPTION, SETTINGS, Facts
 from ingest.rows.writing import Writer
+from pipeline.alf import identity
 from pipeline.database.bulk import fetch_columns
 from pipeline.schemas import acquisition, action, lab
 

@@ -7,12 +7,15 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
-from ingest.files import identity
 from one_bridge.server import values
 from one_bridge.server.endpoint_model import BadInput, Field, table
 from one_bridge.server.serialise import Serialiser
+from pipeline.alf import identity
+from pipeline.entry.fields import Field as Column
+from pipeline.entry.parse import parse
 from pipeline.web.threads import Database
 
+_UUID = Column("id", "uuid")
 SESSION = ("lab", "subject", "session_date", "session_number")
 
 
@@ -174,6 +177,6 @@ def _checked_uuid(name: str, text: str | None) -> str | None:
     if text is None:
         return None
     try:
-        return identity.given(text)
+        return parse(_UUID, text)
     except ValueError as error:
         raise BadInput(name, str(error)) from None

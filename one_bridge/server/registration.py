@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ingest.files import identity
 from one_bridge.server import values
 from one_bridge.server.endpoint_model import BadInput, Field, Refused, table
 from one_bridge.server.endpoints import DATASETS
@@ -18,7 +17,7 @@ from one_bridge.server.files import Roots
 from one_bridge.server.record_hooks import SESSION
 from one_bridge.server.serialise import Serialiser
 from one_bridge.server.writing import body_text
-from pipeline.alf import columns
+from pipeline.alf import columns, identity
 from pipeline.web.threads import Database
 
 MOST_FILES = 5000

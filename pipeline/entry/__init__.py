@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pipeline.entry.fields import Field, TableEntry
     from pipeline.entry.removal import remove, write_list
-    from pipeline.entry.tables import entry_of, field_of
     from pipeline.entry.reversal import undo
+    from pipeline.entry.tables import entry_of, field_of
     from pipeline.entry.writer import ConflictingEntry, InvalidEntry, RowError, Written, write
 
 _WHERE = {

@@ -81,10 +81,12 @@ def record(origin: Origin, table: str, edits: Sequence[Edit]) -> None:
         },
     )
     label = table.partition(".")[2]
-    corrected = [edit for edit in edits if edit.action == "update"]
-    data.Change.record(
-        (data.ChangeNote("replaced", path_of(one.key), f"{label} {_difference(one)}") for one in corrected), origin.user
-    )
+    notes = [
+        data.ChangeNote("replaced", path_of(edit.key), f"{label} {_difference(edit)}")
+        for edit in edits
+        if edit.action == "update"
+    ]
+    data.Change.record(notes, origin.user, origin.batch)
 
 
 def to_json(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from pipeline.entry.names import RULES
+from pipeline.alf.names import RULES
 
 Type = Literal[
     "name", "text", "number", "integer", "boolean", "date", "time", "uuid", "json", "choice", "time_zone", "md5"
@@ -34,7 +34,7 @@ class Field:
     longest : characters of text; the limit of the column in the database.
     choices : the values there are.
     words : other spellings of choices, in lower case -> the choice.
-    rule : kind of a name (see `pipeline.entry.names.RULES`).
+    rule : kind of a name (see `pipeline.alf.names.RULES`).
     to : the table whose row the value names, e.g. `subject.Line`; `""` where it names none.
     aliases : other headings of the column in files.
     required : a new row must have it.
@@ -110,7 +110,7 @@ class TableEntry:
     unique : columns outside the key in which no two rows agree.
     vocabulary : a list of names, to which a file that uses a new name may add it.
     can_create : whether rows can be created here (files of a session are registered by `neurojoint ingest`).
-    derive : fills columns of a new row that follow from the others.
+    derive : from the key of a new row to columns that follow from it where none are given.
     """
 
     table: str
@@ -121,7 +121,7 @@ class TableEntry:
     unique: tuple[str, ...] = ()
     vocabulary: bool = False
     can_create: bool = True
-    derive: Callable[[dict[str, Any]], None] | None = None
+    derive: Callable[[Mapping[str, Any]], dict[str, Any]] | None = None
 
     def field(self, name: str) -> Field | None:
         """The field with this column or alias."""

@@ -15,8 +15,8 @@ import zoneinfo
 from collections.abc import Callable
 from typing import Any
 
+from pipeline.alf.names import check, shown
 from pipeline.entry.fields import EARLIEST, LATEST, Field
-from pipeline.entry.names import check, shown
 
 LONGEST_JSON = 1 << 20  # characters
 _NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,3})?", re.ASCII)
@@ -60,7 +60,7 @@ def is_blank(value: Any) -> bool:
 
 
 def name(field: Field, value: Any, _: str = "") -> str:
-    """A name (see `pipeline.entry.names`)."""
+    """A name (see `pipeline.alf.names`)."""
     return check(value, field.rule or "term", field.longest)
 
 

@@ -9,12 +9,12 @@ from typing import Any
 import datajoint as dj
 
 from pipeline.database import registry
-from pipeline.database.delete import delete
 from pipeline.entry import audit
 from pipeline.entry.audit import Edit, Origin
 from pipeline.entry.reading import rows_by_key
 from pipeline.entry.tables import TABLES, class_of, entry_of
 from pipeline.entry.writer import InvalidEntry, RowError, Written, transaction, write
+from pipeline.provenance.delete import delete
 
 
 def remove(

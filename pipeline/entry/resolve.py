@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
+from pipeline.alf.names import shown
 from pipeline.entry.fields import Field, TableEntry
-from pipeline.entry.names import shown
 from pipeline.entry.reading import names_in, rows_by_key
 from pipeline.entry.tables import TABLES, class_of
 
@@ -17,14 +17,19 @@ SUGGESTIONS = 3
 class Resolver:
     """Finds the rows that values name, each table read once.
 
+    Parameters
+    ----------
+    create_missing : whether names that are new are added to their lists.
+    planned : table -> keys of rows that are going to exist.
+
     Attributes
     ----------
     missing : table -> keys of rows that do not exist and are to be created first.
     respelled : (value as written, name as stored) of every value that was found in another case.
     """
 
-    def __init__(self, create_missing: bool) -> None:
-        self.create_missing = create_missing
+    def __init__(self, create_missing: bool, planned: Mapping[str, Collection[tuple]]) -> None:
+        self.create_missing, self.planned = create_missing, planned
         self.missing: dict[str, list[tuple]] = {}
         self.respelled: set[tuple[str, str]] = set()
         self._known: dict[str, set[tuple]] = {}
@@ -43,6 +48,7 @@ class Resolver:
                     self._known[field.to] = set(names_in(target))
             else:
                 self._known.setdefault(field.to, set()).update(rows_by_key(target, list(keys), target.primary_key))
+            self._known[field.to].update(self.planned.get(field.to, ()))
 
     def resolve(self, field: Field, row: Mapping[str, Any]) -> Any:
         """The name as it is stored.

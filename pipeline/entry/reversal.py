@@ -9,12 +9,12 @@ from typing import Any
 
 import datajoint as dj
 
-from pipeline.database.delete import preview
 from pipeline.entry.reading import rows_by_key
 from pipeline.entry.removal import remove
 from pipeline.entry.tables import TABLES, class_of, entry_of
 from pipeline.entry.writer import Written, transaction, write
 from pipeline.errors import ConflictError, NotFoundError
+from pipeline.provenance.delete import preview
 from pipeline.schemas import audit
 
 Row = dict[str, Any]

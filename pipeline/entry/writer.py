@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import datajoint as dj
 
+from pipeline.alf.names import shown
 from pipeline.database.bulk import insert_many
 from pipeline.entry import audit, zones
 from pipeline.entry.audit import Edit, Origin
 from pipeline.entry.check import Checker
 from pipeline.entry.fields import Field, TableEntry
-from pipeline.entry.names import shown
 from pipeline.entry.parse import parse
 from pipeline.entry.reading import Key, default_of, rows_by_key
 from pipeline.entry.resolve import Resolver
@@ -99,7 +99,7 @@ def write(
     expected: Sequence[Mapping[str, Any] | None] = (),
     batch: str = "",
     undoes: str = "",
-    time_zones: Mapping[str, str] | None = None,
+    planned: Mapping[str, Collection[Key]] | None = None,
     dry_run: bool = False,
 ) -> Written:
     """Create or change rows of one table.
@@ -130,8 +130,8 @@ def write(
         Identifier of a larger change that this write is a part of; by default a new one.
     undoes
         The batch that this write takes back (see `pipeline.entry.undo`).
-    time_zones
-        Lab -> time zone, of labs that are not stored yet.
+    planned
+        Table -> keys of rows that do not exist yet, since this is part of a dry run, and that rows may refer to.
     dry_run
         Check everything and count, but write nothing.
 
@@ -150,7 +150,7 @@ def write(
     entry = entry_of(table)
     with transaction(class_of(entry.table)().connection, dry_run):
         origin = Origin(user, source, batch or str(uuid.uuid4()), undoes)
-        return _Write(entry, action, on_error, origin, create_missing, time_zones or {}, dry_run).run(rows, expected)
+        return _Write(entry, action, on_error, origin, create_missing, planned or {}, dry_run).run(rows, expected)
 
 
 class _Write:
@@ -158,22 +158,19 @@ class _Write:
 
     def __init__(
         self, entry: TableEntry, action: Action, on_error: OnError, origin: Origin, create_missing: bool,
-        time_zones: Mapping[str, str], dry_run: bool,
+        planned: Mapping[str, Collection[Key]], dry_run: bool,
     ) -> None:  # fmt: skip
         self.entry, self.action, self.on_error, self.origin, self.dry_run = entry, action, on_error, origin, dry_run
         self.table = class_of(entry.table)
         self.result = Written(origin.batch)
-        self.resolver = Resolver(create_missing)
-        self.time_zones = zones.of_labs() | dict(time_zones)
+        self.resolver = Resolver(create_missing, planned)
+        self.time_zones = zones.of_labs()
         self._key_columns = self.table.primary_key
 
     def run(self, rows: Sequence[Mapping[str, Any]], expected: Sequence[Mapping[str, Any] | None]) -> Written:
         self.result.keys = [None] * len(rows)
         parsed = self._parse(rows)
         self._resolve(parsed)
-        for row in parsed.values():
-            if self.entry.derive is not None:
-                self.entry.derive(row)
         keyed = self._keyed(parsed)
         merged, owners = self._merge(keyed)
         existing = rows_by_key(self.table, list(merged), lock=not self.dry_run)
@@ -226,6 +223,7 @@ class _Write:
                     del row[one.column]
                     if not self._fail(index, one.column, str(error), one):
                         parsed.pop(index, None)
+                        break
         self.result.respelled = self.resolver.respelled
 
     def _keyed(self, parsed: Mapping[int, dict[str, Any]]) -> list[tuple[int, Key, dict[str, Any]]]:
@@ -371,8 +369,12 @@ class _Write:
             rows = [dict(zip(names, key, strict=True)) for key in dict.fromkeys(keys)]
             write(
                 table, rows, user=self.origin.user, source=self.origin.source, batch=self.origin.batch,
-                create_missing=True, time_zones=self.time_zones,
+                create_missing=True,
             )  # fmt: skip
+        if self.entry.derive is not None:
+            for key, row in new.items():
+                derived = self.entry.derive(dict(zip(self._key_columns, key, strict=True)))
+                row |= {name: value for name, value in derived.items() if row.get(name) is None}
         columns = list(dict.fromkeys(name for row in new.values() for name in row))
         created = [dict(zip(self._key_columns, key, strict=True)) | row for key, row in new.items()]
         self._insert(created, [*self._key_columns, *columns], "error")
@@ -405,9 +407,9 @@ class _Write:
     def _fail(self, index: int, column: str, message: str, one: Field | None, conflict: bool = False) -> bool:
         """Note what is wrong; returns whether the row can be written without that value."""
         self.result.errors.append(RowError(index, column, message, conflict))
-        if self.on_error != "skip_value":
+        if self.on_error != "skip_value" or one is None or one.required or one.column in self._key_columns:
             return False
-        return one is not None and not one.required and one.column not in self._key_columns
+        return one.default is None  # else its default would be stored in the place of what was meant
 
 
 @contextlib.contextmanager

@@ -56,13 +56,16 @@ REFUSED = {
     ROW.format("planned").replace("4000", "4.0"): ("insertion_depth", "mm or m"),
     ROW.format("planned").replace("-2000", "-200000"): ("entry_ap", "not between"),
     ROW.format("planned").replace(",15,", ",,"): ("theta", "empty"),
-    ROW.format("planned").replace("2024-05-01", "2024-13-01"): ("session_date", "no date"),
+    ROW.format("planned").replace("2024-05-01", "2024-13-01"): ("session_date", "not a day of the calendar"),
     ROW.format("planned").replace("05-01,1", "05-02,1"): (
         "session_number",
-        "no session lab/Subjects/m1/2024-05-02/001",
+        "no session '1' of lab/m1/2024-05-02",
     ),
-    ROW.format("planned").replace("probe00", "probe07"): ("probe_label", "no probe probe07 (known: probe00)"),
-    ROW.format("planned").replace("0,\n", "0,Paxinos\n"): ("coordinate_system", "none of IBL-Allen, Needles-Allen"),
+    ROW.format("planned").replace("probe00", "probe07"): (
+        "probe_label",
+        "no insertion 'probe07' of lab/m1/2024-05-01/1",
+    ),
+    ROW.format("planned").replace("0,\n", "0,Paxinos\n"): ("coordinate_system", "there are IBL-Allen, Needles-Allen"),
 }
 
 

@@ -18,7 +18,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest import compress
-from ingest.files import identity, recordings
+from ingest.files import recordings
+from pipeline.alf import identity
 from pipeline.errors import InvalidData, NeurojointError
 from pipeline.schemas import acquisition, data, ephys
 from pipeline.schemas.inputs import files

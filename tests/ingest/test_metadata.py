@@ -9,17 +9,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.files import identity, session_metadata
+from ingest.files import session_metadata
 from ingest.files.scan import SessionKey
 from ingest.files.session_metadata import Facts
 from ingest.metadata import files as metadata
-from ingest.metadata import values
+from pipeline.alf import identity
+from pipeline.entry import field_of
+from pipeline.entry.parse import parse
 from pipeline.errors import NeurojointError
 from pipeline.schemas import acquisition, action, data, lab, subject
 from tests.ingest.tree import ingest, rows, write
 
 SESSION = "mylab/Subjects/m1/2023-07-03/001"
 KEY = SessionKey("mylab", "m1", "2023-07-03", 1)
+TIME = field_of("action.Weighing", "weighing_time")
 EID = "604e1da8-1e3d-41c4-a29e-21d573a0b84c"
 
 
@@ -264,7 +267,7 @@ def test_no_bytes_break_the_reader(tmp_path_factory, content):
 @given(st.datetimes(datetime.datetime(1990, 1, 1), datetime.datetime(2060, 1, 1)))
 def test_times_with_an_offset_are_the_same_whatever_the_zone(when):
     text = when.isoformat() + "+02:00"
-    assert values.utc(text, "America/New_York") == when - datetime.timedelta(hours=2) == values.utc(text)
+    assert parse(TIME, text, "America/New_York") == when - datetime.timedelta(hours=2) == parse(TIME, text)
 
 
 def test_facts_are_completed_not_mixed():

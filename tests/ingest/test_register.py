@@ -16,8 +16,9 @@ import uuid
 import numpy as np
 import pytest
 
-from ingest.files import identity, inspect_session
+from ingest.files import inspect_session
 from ingest.rows.lock import repository_lock
+from pipeline.alf import identity
 from pipeline.errors import InvalidData, NeurojointError
 from pipeline.schemas import acquisition, data, subject
 from pipeline.schemas.inputs import files

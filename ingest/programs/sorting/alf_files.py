@@ -16,9 +16,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ingest.files.identity import NAMESPACE
 from ingest.programs.sorting.measures import Measured
 from ingest.programs.sorting.results import Sorted
+from pipeline.alf.identity import NAMESPACE
 
 SAYS = "_neurojoint_sorting.run.json"
 """Lies beside the files: sorter, version, parameters and their hash, recording."""

@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
+from typing import Any
 
+from pipeline.alf import identity
 from pipeline.entry.fields import Field, TableEntry
 from pipeline.entry.tables.common import QC, SESSION, SUBJECT, term, text, user
+
+
+def _path(key: Mapping[str, Any]) -> str:
+    return identity.session_path(key["lab"], key["subject"], key["session_date"], key["session_number"])
+
 
 _OWN_NUMBER = (*SESSION[:3], dataclasses.replace(SESSION[3], to=""))
 
@@ -31,6 +39,7 @@ TABLES = (
         spans=(("start_time", "end_time"),),
         events=("session_date",),
         unique=("eid",),
+        derive=lambda key: {"eid": identity.eid(_path(key))},
     ),
     TableEntry(
         "acquisition.SessionUser", "user of a session", (*SESSION, user("user_name", required=True, fixed=True))

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
+from typing import Any
 
+from pipeline.alf import identity
 from pipeline.analysis.coordinates import LARGEST
 from pipeline.entry.fields import Field, TableEntry
 from pipeline.entry.tables.common import INSERTION, QC, term, text, um_from_bregma
@@ -20,6 +23,12 @@ PROVENANCES = {
 
 RANKS = {"10": "planned", "30": "micro_manipulator", "50": "histology", "70": "ephys_aligned"}
 """The same by Alyx's numbers."""
+
+
+def _pid(key: Mapping[str, Any]) -> dict[str, Any]:
+    path = identity.session_path(key["lab"], key["subject"], key["session_date"], key["session_number"])
+    return {"pid": identity.dataset_id(path, f"alf/{key['probe_label']}")}
+
 
 _OWN_PROBE = (*INSERTION[:4], dataclasses.replace(INSERTION[4], to=""))
 
@@ -45,6 +54,7 @@ TABLES = (
             Field("insertion_json", "json", description="what other programs keep with the insertion"),
         ),
         unique=("pid",),
+        derive=_pid,
     ),
     TableEntry(
         "histology.Trajectory",

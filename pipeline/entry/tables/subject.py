@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+from pipeline.alf import identity
 from pipeline.entry.fields import Field, TableEntry
 from pipeline.entry.tables.common import SUBJECT, term, text, user
 
@@ -66,6 +67,7 @@ TABLES = (
         ),
         spans=(("birth_date", "death_date"), ("birth_date", "wean_date"), ("wean_date", "death_date")),
         unique=("subject_uuid",),
+        derive=lambda key: {"subject_uuid": identity.subject_uuid(key["lab"], key["subject"])},
     ),
     TableEntry(
         "subject.SubjectProject",

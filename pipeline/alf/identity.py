@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import uuid
 
 from pipeline.alf.columns import raw_form
@@ -45,24 +44,3 @@ def session_path(lab: str, subject: str, date: object, number: int) -> str:
     'ibl_KS014/Subjects/KS014/2019-08-06/001'
     """
     return f"{lab}/Subjects/{subject}/{date}/{number:03d}"
-
-
-def given(text: object) -> str:
-    """A uuid that a person or a rig gives, in lower case.
-
-    Raises
-    ------
-    ValueError
-        It is not a uuid of version 3 or 4, which ONE demands.
-
-    Examples
-    --------
-    >>> given("604E1DA8-1E3D-41C4-A29E-21D573A0B84C")
-    '604e1da8-1e3d-41c4-a29e-21d573a0b84c'
-    """
-    lower = str(text).strip().lower()
-    if not re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", lower):
-        raise ValueError(f"{text!r} is not a uuid")
-    if not re.fullmatch(r".{14}[34].{4}[89ab].*", lower):
-        raise ValueError(f"{lower} is a uuid of a version that ONE does not accept (it must be 3 or 4)")
-    return lower
