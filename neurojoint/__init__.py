@@ -18,10 +18,11 @@ if TYPE_CHECKING:
     from ingest import compress, register
     from ingest.programs.sorting import sort
     from one_bridge import ONE
-    from pipeline import connect
+    from pipeline import analysis, atlas, connect
     from pipeline.database.bulk import fetch_columns
     from pipeline.electrophysiology.peths import unit_peths as peths
     from pipeline.electrophysiology.spikes import spikes
+    from pipeline.queries.activity import cross_correlograms, population_rate, raster, task_modulated_by_region
     from pipeline.queries.search import find_insertions, find_units
     from pipeline.schemas import (
         acquisition,
@@ -42,17 +43,23 @@ __version__ = "0.2.0.dev0"
 
 _HOMES = {
     "ONE": "one_bridge:ONE",
+    "analysis": "pipeline.analysis",
+    "atlas": "pipeline.atlas",
     "compress": "ingest:compress",
     "connect": "pipeline:connect",
+    "cross_correlograms": "pipeline.queries.activity:cross_correlograms",
     "fetch_columns": "pipeline.database.bulk:fetch_columns",
     "figures": "dashboard.figures",
     "find_insertions": "pipeline.queries.search:find_insertions",
     "find_units": "pipeline.queries.search:find_units",
     "peths": "pipeline.electrophysiology.peths:unit_peths",
     "populate": "pipeline.worker:populate",
+    "population_rate": "pipeline.queries.activity:population_rate",
+    "raster": "pipeline.queries.activity:raster",
     "register": "ingest:register",
     "sort": "ingest.programs.sorting:sort",
     "spikes": "pipeline.electrophysiology.spikes:spikes",
+    "task_modulated_by_region": "pipeline.queries.activity:task_modulated_by_region",
 }
 """Public name -> the module, or `module:attribute`, that holds it."""
 
@@ -65,10 +72,13 @@ __all__ = [
     "ONE",
     "acquisition",
     "action",
+    "analysis",
+    "atlas",
     "behavior",
     "behavior_analysis",
     "compress",
     "connect",
+    "cross_correlograms",
     "data",
     "ephys",
     "ephys_analysis",
@@ -80,11 +90,14 @@ __all__ = [
     "lab",
     "peths",
     "populate",
+    "population_rate",
+    "raster",
     "register",
     "sort",
     "spikes",
     "subject",
     "task",
+    "task_modulated_by_region",
 ]
 
 

@@ -35,6 +35,14 @@ SCHEMAS = (
     "audit",
 )
 
+_MOVED = {
+    "files": "pipeline.schemas.inputs.files",
+    "find": "pipeline.queries.search",
+    "staleness": "pipeline.provenance.staleness",
+    "status": "pipeline.worker.status",
+}
+"""Names of 0.1.0 that scripts import from here -> where they are now."""
+
 __all__ = ["SCHEMAS", "connect", *SCHEMAS]
 
 
@@ -64,6 +72,8 @@ def connect(create: bool = True, schemas: Sequence[str] = SCHEMAS) -> dj.Connect
 def __getattr__(name: str) -> Any:
     if name in SCHEMAS:
         return importlib.import_module(f"pipeline.schemas.{name}")
+    if name in _MOVED:
+        return importlib.import_module(_MOVED[name])
     raise AttributeError(f"module 'pipeline' has no attribute {name!r}")
 
 

@@ -6,11 +6,7 @@ from pipeline.analysis import units
 from pipeline.database import registry
 from pipeline.database.bulk import fetch_columns, insert_many, to_numpy
 from pipeline.electrophysiology import clusterings, table_columns
-from pipeline.electrophysiology.peths import unit_peths
-from pipeline.queries.activity import cross_correlograms, population_rate, raster, task_modulated_by_region
 from pipeline.schemas import behavior, ephys
-
-__all__ = ["cross_correlograms", "population_rate", "raster", "task_modulated_by_region", "unit_peths"]
 
 schema = registry.schema(__name__)
 

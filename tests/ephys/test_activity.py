@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pipeline import behavior, ephys, ephys_analysis, settings
+from pipeline import behavior, ephys, settings
 from pipeline.electrophysiology import clusterings
+from pipeline.electrophysiology.peths import unit_peths
 from pipeline.errors import NeurojointError
 from pipeline.provenance import staleness
+from pipeline.queries import activity
 from tests.ephys import trees
 from tests.ingest.tree import ingest
 
@@ -43,14 +45,14 @@ def kept(home) -> int:
 def test_peths_of_any_split(files, home):
     """Each condition is the direct count over its trials; a second call reads what the first one computed."""
     asked = {"clusters": [2, 0], "window": (-0.2, 0.4), "bin_size": 0.1, "smoothing": 0}
-    found = ephys_analysis.unit_peths(KEY, "stim_on", ["side", "choice"], **asked)
+    found = unit_peths(KEY, "stim_on", ["side", "choice"], **asked)
     assert found.conditions == ["left left", "left right", "right left", "right right"]
     own = files["spikes.times"][files["spikes.clusters"] == 2]
     events = START[RIGHT & (np.arange(40) % 4 < 2)]
     counts = [np.histogram(own - event, np.linspace(-0.2, 0.4, 7))[0] for event in events]
     np.testing.assert_allclose(found.mean[0, 2], np.mean(counts, axis=0) / 0.1, rtol=1e-5)
     np.testing.assert_allclose(found.population, found.mean.mean(axis=0))
-    again = ephys_analysis.unit_peths(KEY, "stim_on", ["side", "choice"], **asked)
+    again = unit_peths(KEY, "stim_on", ["side", "choice"], **asked)
     assert isinstance(again.mean, np.memmap) and kept(home) == 1
     np.testing.assert_array_equal(again.mean, found.mean)
     for labels, conditions, n in (
@@ -60,7 +62,7 @@ def test_peths_of_any_split(files, home):
         ("contrast", ["-100", "25"], [20, 20]),
         ("probability", ["0.2", "0.8"], [20, 20]),
     ):
-        found = ephys_analysis.unit_peths(KEY, "go_cue_times", labels)
+        found = unit_peths(KEY, "go_cue_times", labels)
         assert (found.conditions, found.n.tolist()) == (conditions, n)
     for wrong, message in (
         ({"event": "lunch"}, "no event"),
@@ -68,61 +70,61 @@ def test_peths_of_any_split(files, home):
         ({"split": np.arange(3)}, "labels for 40 trials"),
     ):
         with pytest.raises(NeurojointError, match=message):
-            ephys_analysis.unit_peths(KEY, **wrong)
+            unit_peths(KEY, **wrong)
 
 
 def test_what_is_kept_follows_trials_and_spikes(files, home, tmp_path):
     """Equal content is computed once; other trials or other spikes are other content."""
-    before = ephys_analysis.unit_peths(KEY, split="feedback")
+    before = unit_peths(KEY, split="feedback")
     assert before.conditions == ["correct", "error"] and kept(home) == 1
     trees.write(tmp_path / "root", {"clusters.depths": np.arange(5.0)})
     ingest(tmp_path / "root")
-    ephys_analysis.unit_peths(KEY, split="feedback")
+    unit_peths(KEY, split="feedback")
     assert kept(home) == 1, "depths of clusters change no PETH"
     trees.trials(tmp_path / "root", feedbackType=np.ones(40))
     ingest(tmp_path / "root")
     staleness.refresh()
     behavior.TrialSet.populate()
-    assert ephys_analysis.unit_peths(KEY, split="feedback").conditions == ["correct"] and kept(home) == 2
+    assert unit_peths(KEY, split="feedback").conditions == ["correct"] and kept(home) == 2
     trees.write(tmp_path / "root", {"spikes.clusters": (files["spikes.clusters"] + 1) % 5})
     ingest(tmp_path / "root")
-    after = ephys_analysis.unit_peths(KEY)
-    np.testing.assert_array_equal(after.mean[3], ephys_analysis.unit_peths(KEY, split="feedback").mean[3])
+    after = unit_peths(KEY)
+    np.testing.assert_array_equal(after.mean[3], unit_peths(KEY, split="feedback").mean[3])
     np.testing.assert_array_equal(after.cluster_ids, before.cluster_ids)
     assert after.mean[3, 0].max() > 2 * after.mean[2, 0].max(), "the tuned unit is number 3 now"
     with settings.override(**{**settings.settings().model_dump(exclude_unset=True), "cache_size": 0.0}):
-        ephys_analysis.unit_peths(KEY, "feedback")
+        unit_peths(KEY, "feedback")
     assert kept(home) == 1, "the cache keeps within its size"
 
 
 def test_a_raster_is_the_spikes_around_each_event(files):
     own = files["spikes.times"][files["spikes.clusters"] == 2]
-    found = ephys_analysis.raster(KEY, 2, "stim_on", "side", window=(-0.1, 0.3))
+    found = activity.raster(KEY, 2, "stim_on", "side", window=(-0.1, 0.3))
     assert found.conditions.tolist() == ["left", "right"] * 20
     for trial, event in enumerate(START):
         expected = own[(own >= event - 0.1) & (own < event + 0.3)] - event
         np.testing.assert_allclose(found.times[found.trials == trial], expected)
-    some = ephys_analysis.raster(KEY, 2, split=np.where(RIGHT, "right", ""))
+    some = activity.raster(KEY, 2, split=np.where(RIGHT, "right", ""))
     assert set(some.trials) <= set(np.flatnonzero(RIGHT)) and set(some.conditions) == {"", "right"}
-    assert not len(ephys_analysis.raster(KEY, 77).times), "a unit without spikes"
+    assert not len(activity.raster(KEY, 77).times), "a unit without spikes"
 
 
 def test_cross_correlograms_count_all_pairs(files):
     times, units = files["spikes.times"], files["spikes.clusters"]
-    ids, found = ephys_analysis.cross_correlograms(KEY, 1, window=0.05, bin_size=0.005)
+    ids, found = activity.cross_correlograms(KEY, 1, window=0.05, bin_size=0.005)
     assert ids.tolist() == [0, 1, 2, 3, 4]
     for row, other in enumerate(ids):
         lags = (times[units == other][None, :] - times[units == 1][:, None]).ravel()
         expected = np.histogram(lags[lags != 0] if other == 1 else lags, np.linspace(-0.05, 0.05, 21))[0]
         np.testing.assert_array_equal(found.counts[row], expected)
-    ids, one = ephys_analysis.cross_correlograms(KEY, 1, [4], window=0.05, bin_size=0.005)
+    ids, one = activity.cross_correlograms(KEY, 1, [4], window=0.05, bin_size=0.005)
     np.testing.assert_array_equal(one.counts[0], found.counts[4])
     with pytest.raises(NeurojointError, match="unit 9 has no spikes"):
-        ephys_analysis.cross_correlograms(KEY, 9)
+        activity.cross_correlograms(KEY, 9)
 
 
 def test_population_rate(files):
-    times, rate = ephys_analysis.population_rate(KEY, 1.0)
+    times, rate = activity.population_rate(KEY, 1.0)
     spikes = files["spikes.times"]
     assert rate[3] == np.sum((spikes >= spikes[0] + 3) & (spikes < spikes[0] + 4)) and times[0] == spikes[0] + 0.5
 
@@ -135,18 +137,18 @@ def test_modulated_units_by_region(files, tmp_path):
     trees.write(tmp_path / "root", trees.sorting(1) | where, "alf/probe00/other")
     trees.bring_up_to_date(tmp_path / "root")
     pid = ephys.ProbeInsertion.fetch1("pid")
-    other = ephys_analysis.task_modulated_by_region().to_pylist()
+    other = activity.task_modulated_by_region().to_pylist()
     assert {row["acronym"]: row["n_modulated"] for row in other} == {"CA1": 0, "CP": 0}, "a named sorter goes first"
     assert clusterings.choose(pid, "probe00") == "probe00"
-    table = ephys_analysis.task_modulated_by_region().to_pydict()
+    table = activity.task_modulated_by_region().to_pydict()
     assert table["acronym"] == ["CA1", "CP"] and table["n_units"] == [4, 1] and table["fraction"] == [0.25, 0.0]
     assert table["p_value"] == pytest.approx([1 - 0.95**4, 1.0]), "one of four, each by chance at 0.05"
     assert table["p_corrected"] == pytest.approx([2 * (1 - 0.95**4), 1.0])
     own = files["spikes.times"][files["spikes.clusters"] == 2]
     np.testing.assert_array_equal(ephys.spikes(pid, clusters=2).times, own)
-    cosmos = ephys_analysis.task_modulated_by_region(modulation="side", parcellation="cosmos", min_units=2)
+    cosmos = activity.task_modulated_by_region(modulation="side", parcellation="cosmos", min_units=2)
     assert cosmos["acronym"].to_pylist() == ["HPF"] and cosmos["n_modulated"].to_pylist() == [1]
-    assert ephys_analysis.task_modulated_by_region(restriction={"subject": "nobody"}).num_rows == 0
+    assert activity.task_modulated_by_region(restriction={"subject": "nobody"}).num_rows == 0
     for wrong in ({"event": "lunch"}, {"modulation": "colour"}, {"parcellation": "fine"}):
         with pytest.raises(NeurojointError, match="there is no"):
-            ephys_analysis.task_modulated_by_region(**wrong)
+            activity.task_modulated_by_region(**wrong)

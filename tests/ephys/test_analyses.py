@@ -10,6 +10,7 @@ import pytest
 from pipeline import acquisition, ephys, ephys_analysis
 from pipeline.database import registry
 from pipeline.database.bulk import fetch_columns
+from pipeline.electrophysiology.peths import unit_peths
 from pipeline.errors import NeurojointError
 from tests.conftest import empty_tables
 from tests.ephys import trees
@@ -138,7 +139,7 @@ def test_no_trials_no_spikes(database, tmp_path):
     trees.bring_up_to_date(tmp_path)
     assert not len(ephys_analysis.Peth()) and len(ephys_analysis.UnitMetrics()) == 2
     with pytest.raises(NeurojointError, match="no trials"):
-        ephys_analysis.unit_peths(KEY)
+        unit_peths(KEY)
     trees.trials(tmp_path)
     trees.bring_up_to_date(tmp_path)
     events = (ephys_analysis.Peth & {"probe_label": "probe01"}).to_arrays("n_events")
@@ -185,7 +186,7 @@ def test_real_recording(database, tmp_path, real_data):
     assert stored["cluster_id"].to_pylist() == ids.tolist() and stored["unit_n_spikes"].to_pylist() == counts.tolist()
     assert (ephys_analysis.Peth & {"event": "stim_on"}).fetch1("n_events") == 18
     pid = (ephys.ProbeInsertion & acquisition.Session).fetch1("pid")
-    found = ephys_analysis.unit_peths(pid, split=groups.astype(str), window=(-0.25, 0.5), bin_size=0.025, smoothing=0)
+    found = unit_peths(pid, split=groups.astype(str), window=(-0.25, 0.5), bin_size=0.025, smoothing=0)
     assert found.n.sum() == 18
     edges = np.arange(-10, 21) * 0.025
     for group, name in enumerate(found.conditions):
