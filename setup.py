@@ -78,6 +78,8 @@ setup(
         "sorting": ["spikeinterface>=0.105", "scikit-learn", "hdbscan"],
         "test": [
             "pytest>=8",
+            "polars>=1",
+            "duckdb>=1",
             "pytest-xdist>=3.6",
             "hypothesis>=6.100",
             "psychofit>=1.0.0.post0",

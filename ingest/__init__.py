@@ -23,6 +23,7 @@ def register(
     dry_run: bool = False,
     processes: int | None = None,
     accept_missing: bool = False,
+    layout: str | None = None,
     progress: Progress | None = None,
     steps: Sequence[Step] = (),
 ) -> Summary:
@@ -41,6 +42,8 @@ def register(
     dry_run : write nothing, return the same summary.
     processes : how many read at once; by default the setting `processes`.
     accept_missing : mark sessions as missing even where a large share of them is gone.
+    layout : one of `ingest.scan.LAYOUTS`, in place of the layout that was decided for the root when it was first
+        registered.
     progress : called with phase (`look`, `read`), done and total.
     steps : what happens to the report of a session between reading and writing (see
         `ingest.files.inspect_session.Report`).
@@ -54,7 +57,7 @@ def register(
 
     return registration.register(
         root, lab_name=lab, metadata=metadata, repository=repository, dry_run=dry_run, processes=processes,
-        accept_missing=accept_missing, progress=progress, steps=steps,
+        accept_missing=accept_missing, layout=layout, progress=progress, steps=steps,
     )  # fmt: skip
 
 

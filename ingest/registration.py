@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,14 +17,16 @@ from ingest.files.inspect_session import Report
 from ingest.files.scan import Folder, Problem, SessionKey
 from ingest.metadata import files as metadata_files
 from ingest.parallel import Run, was_interrupted, workers
-from ingest.rows import aggregates
+from ingest.rows import aggregates, layouts
 from ingest.rows.lock import repository_lock
 from ingest.rows.metadata_rows import MetadataRows, check_eids
 from ingest.rows.quarantine import Entry, Quarantine
 from ingest.rows.registrar import Registrar
-from ingest.rows.repository import begin_run, existing, repository_of
+from ingest.rows.repository import begin_run, enter_run, existing, repository_of
 from ingest.rows.sessions import SESSION
 from ingest.rows.writing import Writer
+from pipeline.alf.columns import raw_form
+from pipeline.alf.reasons import refuse
 from pipeline.database.bulk import fetch_columns
 from pipeline.errors import NeurojointError
 from pipeline.schemas import data, lab
@@ -95,6 +97,7 @@ def register(
     dry_run: bool = False,
     processes: int | None = None,
     accept_missing: bool = False,
+    layout: str | None = None,
     progress: Progress | None = None,
     steps: Sequence[Step] = (),
 ) -> Summary:
@@ -113,16 +116,22 @@ def register(
         repository_lock(connection, settings().prefix, name),
         workers_when_needed(processes) as run,
     ):
-        tree = _within(scan.layout(base, lab_name), scope)
+        decided, decided_lab = layouts.decided(name)
+        lab_name = lab_name or (decided_lab if layout in (None, decided) else None)
+        tree = _within(scan.layout(base, lab_name, layout or decided), scope)
+        layouts.check_lab(base, tree)
         known = _scans(name)
         n_files = sum(one[1] for one in known.values()) if known else len(tree.subjects) * FILES_PER_SUBJECT
         found, problems = _look(base, tree, scope, run(n_files, FEW_TO_LOOK_AT), tell)
+        found, problems = layouts.with_registered_places(name, base, known, found, problems, scope)
         if not found and not problems and not known:
             raise NeurojointError(
                 f"{folder} holds no session folders", "check the path; docs/ingest.md shows the layout"
             )
         if not dry_run:
             begin_run(connection, writer, name, base, folder)
+            if layout or (found and decided is None):
+                layouts.decide(name, tree, lab_name)
         _bring_up(
             writer, name, base, scope, known, found, problems, run, tell, accept_missing, steps,
             [Path(one) for one in metadata], lab_name or _only_lab(tree), summary,
@@ -145,33 +154,68 @@ def _obeying_ctrl_c() -> Iterator[None]:
 
 
 def register_session(
-    repository: str, base: Path, key: SessionKey, path: str, known: examining.Known, steps: Sequence[Step] = ()
+    repository: str,
+    base: Path,
+    key: SessionKey,
+    path: str,
+    known: examining.Known | None = None,
+    steps: Sequence[Step] = (),
+    required: Collection[str] = (),
 ) -> None:
-    """Bring the tables up to one session folder that was registered before, without a look at the others.
+    """Bring the tables up to one folder of a session that is in the tables, without a look at the others.
+
+    All rows are written in one transaction, and for no other session than this one.
 
     Parameters
     ----------
-    repository, base : name of a repository, and where it is.
-    key, path : the session and its folder below `base`.
-    known : what the caller knows of its files, beyond what is registered (see `ingest.files.inspect_session.Known`).
+    repository, base : str, Path
+        Name of a repository, and where it is.
+    key, path : SessionKey, str
+        The session and its folder below `base`.
+    known : Known, optional
+        What the caller knows of its files, beyond what is registered (see `ingest.files.inspect_session.Known`).
+    steps : sequence of Step
+        What happens to the report of the session between reading and writing.
+    required : collection of str
+        Paths of files below the session folder: if one of them is refused, nothing is written.
 
     Raises
     ------
-    NeurojointError : the folder is not there, or another registration of the repository did not end in time.
+    InvalidData
+        A required file is refused; its reason and detail say why.
+    NeurojointError
+        The folder is not there, the session is not in the tables, or another registration of the repository did not
+        end in time.
     """
     if not (base / path).is_dir():
         raise NeurojointError(f"{base / path} is not there", "check that its disk is mounted")
     writer = Writer(dj.conn(), dry_run=False)
     with repository_lock(writer.connection, settings().prefix, repository, patience=SECONDS_OF_PATIENCE):
-        begin_run(writer.connection, writer, repository, base, base / path)
         registrar = Registrar(writer, repository, Quarantine(writer, repository))
+        if key not in registrar.sessions.known:
+            raise NeurojointError(f"there is no session {'/'.join(map(str, key))} in the tables", "register it first")
         there = registrar.known_files([key], {key: path})[key]
         zone = _time_zones().get(key.lab, "UTC")
-        report = examining.examine(base, key, path, {**there, **known}, zone)
+        report = examining.examine(base, key, path, {**there, **(known or {})}, zone)
         for step in steps:
             report = step(report, base)
-        registrar.register([report])
-        data.IngestRun.update1({"run_id": writer.run_id, "run_end": writer.now})
+        _require(report, required)
+        with writer.connection.transaction:
+            enter_run(writer, repository, base, base / path)
+            registrar.write(reports=[report])
+            data.IngestRun.update1({"run_id": writer.run_id, "run_end": writer.now})
+
+
+def _require(report: Report, required: Collection[str]) -> None:
+    """Raise for the first file that is not among the accepted ones of a report."""
+    accepted = {raw_form(file.file_path) for file in report.files}
+    for name in required:
+        path = f"{report.folder.path}/{name}"
+        if raw_form(path) not in accepted:
+            why = next((one for one in report.problems if one.path == path), None)
+            if why is None:
+                raise refuse(name, "not_alf", "the registration passes over files of this name")
+            raise refuse(name, why.reason, why.detail, why.column)
 
 
 @contextlib.contextmanager

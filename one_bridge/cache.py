@@ -7,7 +7,7 @@ import datetime
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,8 @@ from one_bridge.matching import Reading, vocabulary
 from pipeline.errors import NeurojointError
 from pipeline.schemas import acquisition, data
 
+Served = Callable[[Iterable[str]], Mapping[str, tuple[str, int]]]
+
 ORIGIN = "neurojoint"
 """Where tables come from, as the client records it."""
 
@@ -26,13 +28,14 @@ OLDEST_CLIENT = "2.10.0"
 """The first version of ONE-api that reads tables with QC and default revisions."""
 
 
-def export(folder: str | Path, tag: str | None = None) -> list[Path]:
+def export(folder: str | Path, tag: str | None = None, served: Served | None = None) -> list[Path]:
     """Write `sessions.pqt`, `datasets.pqt`, `insertions.pqt` and `cache_info.json`; each file is whole or the old one.
 
     Parameters
     ----------
     folder : of the tables, made if it is missing; the data root, if the client is to find the files too.
     tag : only the datasets of this tag, their sessions and insertions.
+    served : from datasets to hash and size of those that a server sends in another form than they are stored in.
 
     Returns
     -------
@@ -45,7 +48,7 @@ def export(folder: str | Path, tag: str | None = None) -> list[Path]:
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     marks = info(tag)
-    found = tables(tag, marks)
+    found = tables(tag, marks, served)
     marks["tables"] = {f"{name}.pqt": {"nrecs": table.num_rows} for name, table in found.items()}
     with contextlib.ExitStack() as written:
         files = [
@@ -61,7 +64,9 @@ def export(folder: str | Path, tag: str | None = None) -> list[Path]:
     return files
 
 
-def tables(tag: str | None = None, marks: dict[str, Any] | None = None) -> dict[str, pa.Table]:
+def tables(
+    tag: str | None = None, marks: dict[str, Any] | None = None, served: Served | None = None
+) -> dict[str, pa.Table]:
     """The tables as of one moment: name -> table with the types and marks that the client expects.
 
     Raises
@@ -74,6 +79,7 @@ def tables(tag: str | None = None, marks: dict[str, Any] | None = None) -> dict[
         sessions = query.session_rows(query.sessions(reading=reading)).sort_by("eid")
         datasets = query.dataset_rows(query.datasets(reading=reading))
         insertions = query.insertion_rows(query.insertions(reading=reading))
+        datasets = datasets if served is None else _as_served(datasets, served)
     rows = {"sessions": sessions, "datasets": datasets, "insertions": insertions}
     return {name: _readable(frames.table(name, found, marks)) for name, found in rows.items()}
 
@@ -91,6 +97,19 @@ def info(tag: str | None = None) -> dict[str, Any]:
     now = datetime.datetime.now().isoformat(sep=" ", timespec="minutes")
     marks = {"date_created": now, "origin": ORIGIN, "min_api_version": OLDEST_CLIENT}
     return marks | ({"database_tags": [tag]} if tag else {})
+
+
+def _as_served(datasets: pa.Table, served: Served) -> pa.Table:
+    """The datasets with hash and size of what a server sends for them."""
+    paths, ids = (datasets[name].to_pylist() for name in ("rel_path", "id"))
+    forms = served([one for one, path in zip(ids, paths, strict=True) if path.endswith(".pqt")])
+    for place, name in enumerate(("hash", "file_size")) if forms else ():
+        values = [
+            forms[one][place] if one in forms else v for one, v in zip(ids, datasets[name].to_pylist(), strict=True)
+        ]
+        column = datasets.column_names.index(name)
+        datasets = datasets.set_column(column, name, pa.array(values, datasets[name].type))
+    return datasets
 
 
 def _readable(table: pa.Table) -> pa.Table:

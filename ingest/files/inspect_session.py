@@ -188,9 +188,9 @@ def _named(
             problems.append(Problem(printable(f"{session}/{file.path}"), "not_alf", printable(f"{what} is not ALF")))
             continue
         rel_path = f"{folder}/{name.dataset}" if folder else name.dataset
-        too_long = _too_long(name, *place)
-        if too_long or len(rel_path) > LONGEST["rel_path"] or len(session) + len(file.path) >= LONGEST["file_path"]:
-            detail = f"the {too_long or 'path'} is too long"
+        excess = too_long(name, *place)
+        if excess or len(rel_path) > LONGEST["rel_path"] or len(session) + len(file.path) >= LONGEST["file_path"]:
+            detail = f"the {excess or 'path'} is too long"
             problems.append(Problem(printable(f"{session}/{file.path}"), "not_alf", detail))
             continue
         if rel_path in taken:
@@ -203,7 +203,7 @@ def _named(
     return named, kept
 
 
-def _too_long(name: alf.AlfName, collection: str, revision: str) -> str:
+def too_long(name: alf.AlfName, collection: str, revision: str) -> str:
     """The part of a name that the tables cannot hold; empty where they can."""
     parts = {
         "collection": collection, "alf_object": name.alf_object, "attribute": name.attribute,
@@ -397,7 +397,7 @@ def _refused_by_object(report: Report) -> dict[tuple[str, str], dict[str, str]]:
         name, place = alf.parse_name(file_name), alf.parse_folder(folder)
         if problem.column or name is None or place is None or problem.reason in ("bad_metadata", "not_alf"):
             continue
-        if _too_long(name, *place):
+        if too_long(name, *place):
             continue
         alf_object, attribute, *_ = meaning(name.alf_object, name.attribute)
         columns = [column.name for column in alf.columns_by_attribute(alf_object).get(attribute, ())]

@@ -84,19 +84,33 @@ class Layout(NamedTuple):
 
     subjects: list[tuple[str, str]]  # lab, path of the subject's folder below the root
     problems: list[Problem]
+    kind: str = "labs"  # one of LAYOUTS
+    is_lab_assumed: bool = False  # the lab is the name of the root, which nobody stated
 
 
-def layout(root: Path, lab: str | None = None) -> Layout:
+LAYOUTS = {"labs": "lab/Subjects/subject", "subjects_folder": "Subjects/subject", "subjects": "subject"}
+"""Layouts of a data root: name -> where the folders of the subjects are. A new root has the first that it shows."""
+
+
+def layout(root: Path, lab: str | None = None, decided: str | None = None) -> Layout:
     """Find the subject folders of ROOT/lab/Subjects, ROOT/Subjects, ROOT named Subjects, or ROOT itself.
+
+    A root has one layout. Session folders that lie where another layout has them are problems, and empty folders do
+    not count.
 
     Parameters
     ----------
-    root : the data root, without links in its path.
-    lab : the lab where the tree has no folder for it; a ROOT/Subjects without one belongs to the lab named as ROOT.
+    root : Path
+        The data root, without links in its path.
+    lab : str, optional
+        The lab where the tree has no folder for it; a ROOT/Subjects without one belongs to the lab named as ROOT.
+    decided : str, optional
+        The layout that was decided for this root before, one of `LAYOUTS`.
 
     Raises
     ------
-    NeurojointError : the tree names no lab and none is given, or the root cannot be read.
+    NeurojointError
+        The tree names no lab and none is given, or the root cannot be read.
     """
     problems: list[Problem] = []
     if lab is not None and (not _LAB.fullmatch(lab) or len(lab) > LONGEST["lab"]):
@@ -107,28 +121,80 @@ def layout(root: Path, lab: str | None = None) -> Layout:
     if problems:
         raise NeurojointError(f"{root} cannot be read ({problems[0].detail})", "check the path and its mode")
     if root.name == "Subjects":
-        return _subjects_of(root, lab or _lab_name(root.parent), "", problems)
-    if "Subjects" in children:
-        return _subjects_of(root, lab or _lab_name(root), "Subjects", problems)
+        return _subjects_of(root, lab or _lab_name(root.parent), "", problems)._replace(kind="subjects")
     labs = [child for child in children if child != AGGREGATES and (root / child / "Subjects").is_dir()]
-    if labs:
-        if lab is not None:
-            labs = [child for child in labs if child == lab]
-            if not labs:
-                raise NeurojointError(f"{root} has no folder {lab}/Subjects", "leave --lab out to ingest all labs")
-        found = Layout([], problems)
-        for child in labs:
-            if _LAB.fullmatch(child) and len(child) <= LONGEST["lab"]:
-                found.subjects.extend(_subjects_of(root, child, f"{child}/Subjects", problems).subjects)
-            else:
-                problems.append(Problem(child, "bad_session_path", "a lab has at most 32 letters, digits and _"))
-        return found
-    if lab is None:
-        raise NeurojointError(
-            f"{root} has no lab/Subjects folder, and no lab is given",
-            "name the lab with --lab if the subjects' folders are in it; else check the path",
-        )
-    return _subjects_of(root, lab, "", problems)
+    others = [child for child in children if child not in (*labs, AGGREGATES, "Subjects")]
+
+    def at(kind: str) -> Iterator[str]:
+        """Subject folders where this layout has them, if they hold dated folders."""
+        if kind == "subjects":
+            return (child for child in others if _is_subject_folder(root / child))
+        holders = [f"{child}/Subjects" for child in labs] if kind == "labs" else ["Subjects"]
+        return (path for holder in holders for path in _subjects_in(root, holder))
+
+    kind = decided or next((one for one in LAYOUTS if next(at(one), None)), None)
+    if kind is None:  # no session anywhere: which folders there are decides
+        kind = "labs" if labs else "subjects_folder" if "Subjects" in children else "subjects"
+    found = _subjects_by_layout(root, kind, lab, labs, others, problems)
+    for other in LAYOUTS:
+        if other != kind:
+            problems += [one for path in at(other) for one in _misplaced(root, path, kind)]
+    return found
+
+
+def _subjects_by_layout(
+    root: Path, kind: str, lab: str | None, labs: list[str], others: list[str], problems: list[Problem]
+) -> Layout:
+    if kind == "subjects_folder":
+        found = _subjects_of(root, lab or _lab_name(root), "Subjects", problems)
+        return found._replace(kind=kind, is_lab_assumed=lab is None)
+    if kind == "subjects":
+        if lab is None:
+            raise NeurojointError(
+                f"{root} has no lab/Subjects folder, and no lab is given",
+                "name the lab with --lab if the subjects' folders are in it; else check the path",
+            )
+        return _subjects_of(root, lab, "", problems, others)._replace(kind=kind)
+    if lab is not None:
+        labs = [child for child in labs if child == lab]
+        if not labs:
+            raise NeurojointError(f"{root} has no folder {lab}/Subjects", "leave --lab out to ingest all labs")
+    found = Layout([], problems)
+    for child in labs:
+        if _LAB.fullmatch(child) and len(child) <= LONGEST["lab"]:
+            found.subjects.extend(_subjects_of(root, child, f"{child}/Subjects", problems).subjects)
+        else:
+            problems.append(Problem(child, "bad_session_path", "a lab has at most 32 letters, digits and _"))
+    return found
+
+
+def _subjects_in(root: Path, folder: str) -> Iterator[str]:
+    """Paths of the folders below a folder that hold at least one dated folder."""
+    if (root / folder).is_dir():
+        for name in _folders(root, root / folder, folder, []):
+            if _is_subject_folder(root / folder / name):
+                yield f"{folder}/{name}"
+
+
+def _is_subject_folder(folder: Path) -> bool:
+    """Whether a folder holds a dated folder, as that of a subject does."""
+    try:
+        with os.scandir(folder) as entries:
+            return any(_DATE.fullmatch(entry.name) and entry.is_dir() for entry in entries)
+    except OSError:
+        return False
+
+
+def _misplaced(root: Path, subject: str, kind: str) -> list[Problem]:
+    """The session folders of a subject that lies where another layout than that of the root has it."""
+    detail = f"mixed layouts: in this root sessions lie in {LAYOUTS[kind]}/date/number"
+    days = [one for one in _folders(root, root / subject, subject, []) if _DATE.fullmatch(one)]
+    return [
+        Problem(printable(f"{subject}/{day}/{number}"), "bad_session_path", detail)
+        for day in days
+        for number in _folders(root, root / subject / day, f"{subject}/{day}", [])
+        if _NUMBER.fullmatch(number)
+    ]
 
 
 def scan_subject(root: Path, lab: str, folder: str) -> tuple[list[Folder], list[Problem]]:
@@ -230,9 +296,9 @@ def printable(path: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)[: LONGEST["file_path"]]
 
 
-def _subjects_of(root: Path, lab: str, folder: str, problems: list[Problem]) -> Layout:
+def _subjects_of(root: Path, lab: str, folder: str, problems: list[Problem], names: list[str] | None = None) -> Layout:
     found = []
-    for subject in _folders(root, root / folder, folder, problems):
+    for subject in _folders(root, root / folder, folder, problems) if names is None else names:
         path = f"{folder}/{subject}" if folder else subject
         if _SUBJECT.fullmatch(subject) and len(subject) <= LONGEST["subject"]:
             found.append((lab, path))

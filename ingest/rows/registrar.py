@@ -54,12 +54,11 @@ class Registrar:
 
     def register(self, reports: Sequence[Report]) -> None:
         """Write a batch of reports in one transaction: all of it is there, or nothing."""
-        connection = self._writer.connection
         if self._writer.dry_run:
-            self._register(reports)
+            self.write(reports)
             return
-        with connection.transaction:
-            self._register(reports)
+        with self._writer.connection.transaction:
+            self.write(reports)
 
     def lose(self, sessions: Sequence[SessionKey]) -> None:
         """Mark all copies in folders that are gone as missing, in one transaction."""
@@ -85,7 +84,8 @@ class Registrar:
                 known[compressed[dataset_id]][path] = tuple(facts)
         return known
 
-    def _register(self, reports: Sequence[Report]) -> None:
+    def write(self, reports: Sequence[Report]) -> None:
+        """Write a batch of reports within a transaction of the caller."""
         put, ensure = self._writer.put, self._writer.ensure
         keys = [report.folder.key for report in reports]
         new = [key for key in keys if key not in self.sessions.known]

@@ -53,15 +53,20 @@ def repository_of(folder: Path, name: str | None) -> tuple[str, Path]:
 
 
 def begin_run(connection: dj.Connection, writer: Writer, repository: str, base: Path, folder: Path) -> None:
-    """Enter the repository, and this run of the registration over `folder`."""
-    names = ("repository", "repository_kind", "repository_root", "repository_host")
+    """Enter the repository, and this run of the registration over `folder`, in a transaction of their own."""
     with connection.transaction:
-        row = data.Repository & {"repository": repository}
-        if not row or row.fetch1("repository_root") != str(base):
-            writer.put(data.Repository, names, [(repository, "local", str(base), platform.node()[:255])], "update")
-        names = ("run_id", "run_start", "run_root", "run_host", "run_user", "run_version")
-        run = (writer.run_id, writer.now, str(folder)[:500], platform.node()[:255], writer.user, _version())
-        writer.put(data.IngestRun, names, [run])
+        enter_run(writer, repository, base, folder)
+
+
+def enter_run(writer: Writer, repository: str, base: Path, folder: Path) -> None:
+    """The same within a transaction of the caller."""
+    names = ("repository", "repository_kind", "repository_root", "repository_host")
+    row = data.Repository & {"repository": repository}
+    if not row or row.fetch1("repository_root") != str(base):
+        writer.put(data.Repository, names, [(repository, "local", str(base), platform.node()[:255])], "update")
+    names = ("run_id", "run_start", "run_root", "run_host", "run_user", "run_version")
+    run = (writer.run_id, writer.now, str(folder)[:500], platform.node()[:255], writer.user, _version())
+    writer.put(data.IngestRun, names, [run])
 
 
 def _version() -> str:

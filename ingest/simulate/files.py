@@ -8,9 +8,9 @@ from datetime import datetime
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
+import pandas as pd
 import yaml
+from iblutil.io import parquet
 
 from .wheel import Wheel
 
@@ -70,8 +70,8 @@ def write_trials(alf: Path, trials: Mapping[str, np.ndarray], form: str = "npy")
         (alf / REVISION).mkdir()
         _save_columns(alf / REVISION, changed, "_ibl_trials")
     elif form == "table":
-        table = {ALF_NAMES.get(name, name): pa.array(trials[name]) for name in TABLE_COLUMNS}
-        pq.write_table(pa.table(table), alf / "_ibl_trials.table.pqt")
+        table = pd.DataFrame({ALF_NAMES.get(name, name): trials[name] for name in TABLE_COLUMNS})
+        parquet.save(alf / "_ibl_trials.table.pqt", table)
         _save_columns(alf, {k: v for k, v in trials.items() if k not in TABLE_COLUMNS}, "_ibl_trials")
     else:
         prefix = {"npy": "_ibl_trials", "plain": "trials"}[form]

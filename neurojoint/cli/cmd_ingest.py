@@ -25,6 +25,8 @@ from neurojoint.cli.group import main
 @click.option("--dry-run", is_flag=True, help="Write nothing; show what would be done.")
 @click.option("--processes", type=click.IntRange(1), help="How many read at once; by default one for each processor.")
 @click.option("--accept-missing", is_flag=True, help="Mark files as missing even where a large share is gone.")
+@click.option("--layout", type=click.Choice(["labs", "subjects_folder", "subjects"]),
+              help="Where sessions lie below ROOT, if that changed since it was first registered.")  # fmt: skip
 @click.option("--compress/--no-compress", default=True, help="Compress raw recordings at the end [default: do].")
 @remove_raw_option
 def ingest(root: Path, compress: bool, remove_raw: bool, **options: object) -> None:

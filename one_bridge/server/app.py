@@ -10,7 +10,7 @@ from typing import Any
 
 import datajoint as dj
 from fastapi import FastAPI, Request
-from fastapi.responses import FileResponse, JSONResponse, RedirectResponse, Response
+from fastapi.responses import FileResponse, JSONResponse, RedirectResponse, Response, StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
 from one_bridge.server import exception_handlers, files, http, schema, water
@@ -233,7 +233,7 @@ class Bridge:
 
     async def _check_protected(self, request: Request) -> Response:
         await run_in_threadpool(self._admit, request, "public")
-        body = await http.body(request)
+        body = http.parameters(request) | await http.body(request)
         return http.answer(await run_in_threadpool(self.database.read, lambda: self.registration.check_protected(body)))
 
     def _water_requirement(self, request: Request) -> Response:
@@ -261,6 +261,10 @@ class Bridge:
             body = {"detail": str(error), "status_code": 401}
             return JSONResponse(body, 401, {"WWW-Authenticate": 'Basic realm="neurojoint", charset="UTF-8"'})
         path = self.database.read(lambda: files.find_dataset(self.roots, request.path_params["path"]))
+        if (other := files.with_metadata(path)) is not None:
+            size, content = other
+            more = {"X-Content-Type-Options": "nosniff", "Content-Length": str(size)}
+            return StreamingResponse(content, media_type="application/octet-stream", headers=more)
         return FileResponse(path, media_type="application/octet-stream", headers={"X-Content-Type-Options": "nosniff"})
 
     def _image(self, request: Request) -> Response:

@@ -10,10 +10,12 @@ import threading
 import time
 import uuid
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from ingest.files.scan import AGGREGATES
+from one_bridge import parquet_files, parquet_metadata
 from one_bridge.server import values
 from one_bridge.server.endpoint_model import BadInput, NotFound, table
 from pipeline.web.threads import Database
@@ -104,6 +106,19 @@ def find_dataset(roots: Roots, address: str) -> Path:
         if root is not None and (path := _inside(root, root / row["file_path"])):
             return path
     raise NotFound
+
+
+def with_metadata(path: Path) -> tuple[int, Iterator[bytes]] | None:
+    """Size and content of a Parquet file with the metadata that the client needs; None where it is sent as it is."""
+    if path.suffix != ".pqt":
+        return None
+    try:
+        footer = parquet_metadata.missing_footer(path)
+    except (OSError, ValueError):
+        return None
+    if footer is None:
+        return None
+    return footer.begin + len(footer.content), parquet_metadata.content(path, footer)
 
 
 def _copies_of_dataset(database: Database, address: str, identifier: str | None) -> list[dict[str, Any]]:
@@ -236,7 +251,7 @@ class CacheTables:
 
         self.folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=self.folder) as made:
-            self.database.read(lambda: cache.export(Path(made), tag=tag))
+            self.database.read(lambda: cache.export(Path(made), tag=tag, served=parquet_files.served_forms))
             unfinished = Path(made) / "cache.zip"
             with zipfile.ZipFile(unfinished, "w", zipfile.ZIP_STORED) as archive:
                 for file in sorted(Path(made).iterdir()):

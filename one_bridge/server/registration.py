@@ -1,31 +1,36 @@
 """`register-file` and `check-protected`: files that a rig has put below the data root become rows, by ingest's own way.
 
-The server reads the files itself: hashes and sizes that a client states are compared with what is there.
+The server reads the files itself: hashes and sizes that a client states are compared with what is there. The session is
+looked up first and handed down, and everything is written in one transaction, or nothing.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ingest.files.scan import SessionKey
+from one_bridge.server import registration_request as requested
 from one_bridge.server import values
-from one_bridge.server.endpoint_model import BadInput, Field, Refused, table
-from one_bridge.server.endpoints import DATASETS
+from one_bridge.server.endpoint_model import BadInput, Refused, table
+from one_bridge.server.endpoints import AGGREGATES, DATASETS
 from one_bridge.server.files import Roots
 from one_bridge.server.record_hooks import SESSION
+from one_bridge.server.registration_places import Place, Places
+from one_bridge.server.registration_request import RequestedFile, without_uuid
 from one_bridge.server.serialise import Serialiser
 from one_bridge.server.writing import body_text
-from pipeline.alf import columns, identity
+from pipeline.alf.columns import raw_form
+from pipeline.errors import InvalidData
 from pipeline.web.threads import Database
 
-MOST_FILES = 5000
-_PATH = re.compile(r"(?P<subject>[\w.-]+)/(?P<date>\d{4}-\d{2}-\d{2})/(?P<number>\d{1,3})", re.ASCII)
 _RECORD = (
     "id", "name", "file_size", "hash", "created_by", "created_datetime", "dataset_type", "data_format", "collection",
     "revision", "default_dataset", "qc", "file_records", "version", "url",
 )  # fmt: skip
+_SESSIONS = ("", "session", "actions.session")
 
 
 class Registration:
@@ -33,72 +38,149 @@ class Registration:
 
     Parameters
     ----------
-    database, serialiser : the tables, and how records are made of them.
-    roots : the folders of this computer that hold files.
+    database, serialiser : Database, Serialiser
+        The tables, and how records are made of them.
+    roots : Roots
+        The folders of this computer that hold files.
     """
 
     def __init__(self, database: Database, serialiser: Serialiser, roots: Roots) -> None:
         self.database, self.serialiser, self.roots = database, serialiser, roots
+        self.places = Places(database, roots)
 
     def check_protected(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """Which of the files are protected: `{"status_code": 200 or 403, "details": …}`."""
+        if body_text(body, "content_type") not in _SESSIONS:  # tags protect datasets of sessions only
+            return {"status_code": 200, "details": [{one.path: []} for one in requested.files(body)]}
         key, files = self._named(body)
-        details = self._versions(key, files)
+        details = self._versions(key, [one.path for one in files])
         if not _any_protected(details):
             return {"status_code": 200, "details": details}
         return {"status_code": 403, "error": "One or more datasets is protected", "details": details}
 
     def register(self, body: Mapping[str, Any], root: str) -> list[dict[str, Any]]:
-        """Register files of one session; returns their records in the order of the request.
+        """Register files of one session, or of one animal; returns their records in the order of the request.
 
         Raises
         ------
-        BadInput : no such session, a file that is not there, is no ALF file, or is not as the client says.
-        Refused : a protected dataset would be overwritten.
+        BadInput
+            No such session, a file that is not there, is no ALF file, or is not as the client says.
+        Refused
+            A protected dataset would be overwritten.
         """
+        if body_text(body, "content_type") not in _SESSIONS:
+            return self._register_aggregates(body, root)
         key, files = self._named(body)
-        if body.get("content_type") not in (None, "", "session"):
-            raise BadInput("content_type", "Only files of sessions can be registered.")
-        hashes, sizes = _aligned(body, "hashes", files), _aligned(body, "filesizes", files)
-        details = self._versions(key, files)
-        checked = _flag(body, "check_protected")
-        if checked and _any_protected(details):
-            raise Refused("One or more datasets is protected", _protected_body(details))
-        if not _flag(body, "exists"):
-            raise BadInput("exists", "Copy the files below the data root of the server first.")
-        folder, repository = self._folder(key, body_text(body, "name"))
-        for name, md5, size in zip(files, hashes, sizes, strict=True):
-            self._compare(key, folder, name, md5, size)
-        with self.database.working():
-            import ingest
-
-            ingest.register(folder, repository=repository, processes=1)
+        if requested.flag(body, "check_protected"):
+            details = self._versions(key, [one.path for one in files])
+            if _any_protected(details):
+                raise Refused("One or more datasets is protected", _protected_body(details))
+        if requested.flag(body, "exists"):
+            names = [one.path for one in files]
+            place = self.places.find(key, names, body_text(body, "name"), body_text(body, "hostname"))
+            for one in files:
+                self._compare(key, place.folder, one)
+            self._register_folder(key, place, names)
+        else:
+            self._announce(key, files)
         return self._records(key, files, root, body)
 
-    def _named(self, body: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
-        """The session and the paths below its folder that a body names."""
-        match = _PATH.fullmatch(body_text(body, "path").strip("/"))
-        if match is None:
-            raise BadInput("path", "Write it as subject/YYYY-MM-DD/NNN.")
-        date = values.parse(Field("path", kind="date"), match["date"])
-        wanted = {"subject": match["subject"], "session_date": date, "session_number": int(match["number"])}
-        labs = body.get("labs")
-        lab = values.parse(Field("labs"), labs[0] if isinstance(labs, list) and labs else labs or None)
+    def _register_folder(self, key: Mapping[str, Any], place: Place, names: Sequence[str]) -> None:
+        """Bring the tables up to the folder; nothing is written if one of the files is refused."""
+        from ingest import registration
+
+        with self.database.working():
+            try:
+                registration.register_session(
+                    place.repository, place.root, _session_key(key), place.path, required=names
+                )
+            except InvalidData as error:
+                raise BadInput(
+                    "filenames", f"{error.path} is refused: {error.detail}. Remedy: {error.remedy}."
+                ) from None
+
+    def _announce(self, key: Mapping[str, Any], files: Sequence[RequestedFile]) -> None:
+        """Enter datasets whose files come later; the registration that finds the files completes the rows."""
+        from ingest.rows.announced import Announced, announce
+        from ingest.rows.writing import Writer
+
+        with self.database.writing() as connection:
+            writer = Writer(connection, dry_run=False)
+            try:
+                announce(writer, _session_key(key), [Announced(f.path, f.md5 or "", f.size or 0) for f in files])
+            except ValueError as error:
+                raise BadInput("filenames", f"{error}.") from None
+            writer.flush_changes()
+
+    def _register_aggregates(self, body: Mapping[str, Any], root: str) -> list[dict[str, Any]]:
+        """Register files over many sessions, e.g. of an animal, in the folder `aggregates` of a data root."""
+        from ingest.rows import aggregates
+        from ingest.rows.writing import Writer
+
+        relation = body_text(body, "content_type").rpartition(".")[2]
+        folder = requested.aggregate_folder(body, relation)
+        self._check_object(relation, folder, body)
+        files = requested.files(body)
+        paths = [f"{folder}/{one.path}" for one in files]
+        roots = {name: path.resolve() for name, path in self.roots.local().items()}
+        wanted = body_text(body, "name")
+        place = next(
+            (
+                Place(name, path, "")
+                for name, path in roots.items()
+                if wanted in ("", name) and all(Place(name, path, "").holds(one) for one in paths)
+            ),
+            None,
+        )
+        if place is None:
+            raise BadInput("path", f"Copy the files below the data root of the server first, to {folder}.")
+        for one, path in zip(files, paths, strict=True):
+            _compare_file(place.root / path, one)
+        with self.database.writing() as connection:
+            writer = Writer(connection, dry_run=False)
+            problems = {one.path: one for one in aggregates.register(writer, place.repository, place.root)}
+            for path in paths:
+                if path in problems:
+                    raise BadInput("filenames", f"{path} is refused: {problems[path].detail}.")
+            writer.flush_changes()
+        rows = table("data.Aggregate") & values.key_condition(
+            ["aggregate_path"], [[path] for path in paths], self.database.backend
+        )
+        records = {one["relative_path"]: one for one in self.serialiser.records(AGGREGATES, rows, root, True)}
+        return [records[path] | {"created_by": body_text(body, "created_by")} for path in paths]
+
+    def _check_object(self, relation: str, folder: str, body: Mapping[str, Any]) -> None:
+        """The object that the files are of must be the one that their folder names."""
+        identifier = body_text(body, "object_id")
+        if relation != "subject" or not identifier:
+            return
+        rows = self.database.select(
+            table("subject.Subject")
+            & values.key_condition(["subject_uuid"], [[identifier.lower()]], self.database.backend)
+        )
+        if not rows:
+            raise BadInput("object_id", f"There is no subject {identifier}.")
+        if rows[0]["subject"] not in folder.split("/"):
+            raise BadInput("path", f"{folder} is no folder of the subject {rows[0]['subject']}.")
+
+    def _named(self, body: Mapping[str, Any]) -> tuple[dict[str, Any], list[RequestedFile]]:
+        """The session and the files below its folder that a body names."""
+        named = requested.session_folder(body)
+        wanted = {"subject": named.subject, "session_date": named.date, "session_number": named.number}
         condition = values.key_condition(list(wanted), [list(wanted.values())], self.database.backend)
         rows = self.database.select(table("acquisition.Session") & condition, [*SESSION, "eid"])
-        rows = [row for row in rows if not lab or row["lab"] in lab.split(",")]
-        if len(rows) != 1:
-            raise BadInput("path", f"{'Several labs have' if rows else 'There is no'} session {match[0]}.")
-        names = body.get("filenames")
-        names = names.split(",") if isinstance(names, str) else names
-        if not isinstance(names, list) or not names or len(names) > MOST_FILES:
-            raise BadInput("filenames", f"Expected a list of 1 to {MOST_FILES} paths below the session folder.")
-        return rows[0], [_checked_name(one) for one in names]
+        rows = [row for row in rows if not named.labs or row["lab"] in named.labs]
+        if not rows:
+            raise BadInput("path", f"There is no session {named.text}: create it first (POST /sessions).")
+        if len(rows) > 1:
+            labs = ", ".join(sorted(row["lab"] for row in rows))
+            raise BadInput("labs", f"Several labs have a session {named.text} ({labs}): say which.")
+        return rows[0], requested.files(body, named.collection)
 
     def _versions(self, key: Mapping[str, Any], files: list[str]) -> list[dict[str, list[dict[str, bool]]]]:
         """Per file the versions of it that are registered, newest revision first: `{path: [{revision: protected}]}`."""
-        datasets = (table("data.Dataset") * table("acquisition.Session").proj("eid")) & values.key_condition(
-            ["eid"], [[key["eid"]]], self.database.backend
+        datasets = table("data.Dataset") & values.key_condition(
+            SESSION, [[key[name] for name in SESSION]], self.database.backend
         )
         rows = self.database.select(datasets, ["dataset_id", "rel_path", "dataset_revision"])
         tags = table("data.DatasetTag") & (table("data.Tag") & {"tag_protected": True}).proj()
@@ -113,117 +195,59 @@ class Registration:
             for name in files
         ]  # fmt: skip
 
-    def _folder(self, key: Mapping[str, Any], repository: str) -> tuple[Path, str]:
-        """The folder of a session on this computer, and the repository that it is in."""
-        path = identity.session_path(*(key[name] for name in SESSION)).split("/")
-        roots = self.roots.local()
-        if repository and repository not in roots:
-            raise BadInput("name", f"There is no repository {repository} on this server.")
-        for name, root in roots.items():
-            if repository and name != repository:
-                continue
-            for start in (path, path[1:], path[2:]):  # lab/Subjects/…, Subjects/…, or the subjects themselves
-                for number in (f"{key['session_number']:03d}", str(key["session_number"])):
-                    folder = root.joinpath(*start[:-1], number)
-                    if folder.is_dir() and folder.resolve().is_relative_to(root.resolve()):
-                        return folder, name
-        raise BadInput(
-            "path", "The session has no folder below the data root of the server: copy the files there first."
-        )
-
-    def _compare(self, key: Mapping[str, Any], folder: Path, name: str, md5: Any, size: Any) -> None:
-        """Is the file there, and is it what the client says? A protected version must not differ."""
-        path = folder / name
-        if not path.resolve().is_relative_to(folder.resolve()) or not path.is_file():
-            raise BadInput("filenames", f"{name} is not below the data root of the server: copy it there first.")
-        found = path.stat().st_size
-        if size is not None and values.parse(Field("filesizes", kind="int"), size) != found:
-            raise BadInput("filesizes", f"{name} has {found} bytes on the server.")
-        known = (table("data.Dataset") * table("acquisition.Session").proj("eid")) & values.key_condition(
-            ["eid", "rel_path"], [[key["eid"], _without_uuid(name)]], self.database.backend
+    def _compare(self, key: Mapping[str, Any], folder: Path, file: RequestedFile) -> None:
+        """Is the file what the client says? A protected version must not differ."""
+        known = table("data.Dataset") & values.key_condition(
+            [*SESSION, "rel_path"], [[*(key[n] for n in SESSION), without_uuid(file.path)]], self.database.backend
         )
         rows = self.database.select(known, ["dataset_id", "dataset_hash"])
         is_protected = bool(rows) and _any_protected_id(self.database, rows[0]["dataset_id"])
-        if md5 is None and not is_protected:
-            return
-        there = _md5(path)
-        if md5 is not None and str(md5).replace("-", "").lower() != there:
-            raise BadInput("hashes", f"{name} has the md5 {there} on the server.")
-        if is_protected and rows[0]["dataset_hash"].strip() != there:
-            raise Refused("One or more datasets is protected", _protected_body(self._versions(key, [name])))
+        _compare_file(folder / file.path, file)
+        if is_protected and rows[0]["dataset_hash"].strip() != _md5(folder / file.path):
+            raise Refused("One or more datasets is protected", _protected_body(self._versions(key, [file.path])))
 
     def _records(
-        self, key: Mapping[str, Any], files: list[str], root: str, body: Mapping[str, Any]
+        self, key: Mapping[str, Any], files: Sequence[RequestedFile], root: str, body: Mapping[str, Any]
     ) -> list[dict[str, Any]]:
-        rows = (table("data.Dataset") * table("acquisition.Session").proj("eid")) & values.key_condition(
-            ["eid", "rel_path"], [[key["eid"], _without_uuid(name)] for name in files], self.database.backend
-        )
-        found = {row["dataset_id"]: row["rel_path"] for row in self.database.select(rows, ["dataset_id", "rel_path"])}
-        records = self.serialiser.records(DATASETS, rows, root, True, _RECORD)
-        by_path = {found[record["id"]]: record for record in records}
-        users = self.database.select(
-            (table("acquisition.SessionUser") * table("acquisition.Session").proj("eid"))
-            & values.key_condition(["eid"], [[key["eid"]]], self.database.backend),
-            ["user_name"],
-        )
-        answer = []
-        for name in files:
-            record = by_path.get(_without_uuid(name))
-            if record is None:
-                raise BadInput("filenames", f"{name} was refused: see `neurojoint quarantine`.")
-            answer.append(
-                record
-                | {
-                    "default": record["default_dataset"],
-                    "subject": key["subject"],
-                    "session": key["eid"],
-                    "session_number": key["session_number"],
-                    "session_users": ",".join(row["user_name"] for row in users),
-                    "session_start_time": f"{key['session_date']}",
-                    "created_by": body_text(body, "created_by"),
-                }
-            )
-        return answer
+        of_session = values.key_condition(SESSION, [[key[name] for name in SESSION]], self.database.backend)
+        there = table("data.Dataset") & of_session
+        paths = {row["dataset_id"]: row["rel_path"] for row in self.database.select(there, ["dataset_id", "rel_path"])}
+        wanted = {raw_form(without_uuid(one.path)) for one in files}
+        ids = [[one] for one, path in paths.items() if raw_form(path) in wanted]
+        rows = DATASETS.base() & values.key_condition(["dataset_id"], ids, self.database.backend)
+        by_path = {
+            raw_form(paths[record["id"]]): record
+            for record in self.serialiser.records(DATASETS, rows, root, True, _RECORD)
+        }
+        (session,) = self.database.select(table("acquisition.Session") & of_session, ["eid"])
+        users = self.database.select(table("acquisition.SessionUser") & of_session, ["user_name"])
+        more = {
+            "subject": key["subject"],
+            "session": session["eid"],
+            "session_number": key["session_number"],
+            "session_users": ",".join(row["user_name"] for row in users),
+            "session_start_time": f"{key['session_date']}",
+            "created_by": body_text(body, "created_by"),
+        }
+        found = [by_path[raw_form(without_uuid(one.path))] for one in files]
+        return [record | {"default": record["default_dataset"]} | more for record in found]
 
 
-def _aligned(body: Mapping[str, Any], name: str, files: list[str]) -> list[Any]:
-    """One value a file; nothing said means None for each."""
-    given = body.get(name)
-    given = given.split(",") if isinstance(given, str) else given
-    if given is None:
-        return [None] * len(files)
-    if not isinstance(given, list) or len(given) != len(files):
-        raise BadInput(name, "Expected one value for each file.")
-    return given
+def _session_key(key: Mapping[str, Any]) -> SessionKey:
+    return SessionKey(key["lab"], key["subject"], f"{key['session_date']}", key["session_number"])
 
 
-def _checked_name(name: Any) -> str:
-    """A path below a session folder that ALF allows."""
-    if not isinstance(name, str) or len(name) > 255:
-        raise BadInput("filenames", "A path of at most 255 characters is required.")
-    folder, _, file_name = name.rpartition("/")
-    parts = name.split("/")
-    if name.startswith("/") or any(part in ("", ".", "..") for part in parts) or "\\" in name or not name.isprintable():
-        raise BadInput("filenames", f"{name[:80]!r} is no path below the session folder.")
-    if columns.parse_name(file_name) is None or columns.parse_folder(folder) is None:
-        raise BadInput("filenames", f"{name[:80]!r} is no ALF name.")
-    return name
+def _compare_file(path: Path, file: RequestedFile) -> None:
+    """Has the file the size and the md5 that the client says?"""
+    size = path.stat().st_size
+    if file.size is not None and file.size != size:
+        raise BadInput("filesizes", f"{file.path} has {size} bytes on the server.")
+    if file.md5 is not None and file.md5 != (there := _md5(path)):
+        raise BadInput("hashes", f"{file.path} has the md5 {there} on the server.")
 
 
 def _without_revision(path: str) -> str:
     return re.sub(r"#[^/]*#/", "", path)
-
-
-def _without_uuid(path: str) -> str:
-    folder, _, name = path.rpartition("/")
-    parsed = columns.parse_name(name)
-    plain = parsed.dataset if parsed else name
-    return f"{folder}/{plain}" if folder else plain
-
-
-def _flag(body: Mapping[str, Any], name: str) -> bool:
-    """A yes or no that is yes where nothing is said."""
-    return True if body.get(name) is None else values.parse(Field(name, kind="bool"), body[name])
 
 
 def _any_protected(details: list[dict[str, list[dict[str, bool]]]]) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 
 import datajoint as dj
 
+from one_bridge.parquet_files import served_forms
 from one_bridge.server import values
 from one_bridge.server.endpoint_model import Endpoint, Field, Many, Nested, table
 from one_bridge.server.endpoints import ENDPOINTS
@@ -91,6 +92,8 @@ class Serialiser:
             records.append((row, record))
         for one in parts.nested:
             self._add_nested(one, records, root)
+        if parts.endpoint.name == "datasets":
+            self._describe_served_tables(records)
         return records
 
     def _add_many(self, endpoint: Endpoint, many: Many, rows: list[dict[str, Any]]) -> None:
@@ -127,6 +130,17 @@ class Serialiser:
                 for child_row, child in found.get(row[nested.id_column], [])
                 if nested.keep is None or nested.keep(row, child_row)
             ]
+
+    def _describe_served_tables(self, records: list[tuple[dict[str, Any], dict[str, Any]]]) -> None:
+        """Hash and size of tables are those of what is sent: clients compare what they downloaded with them."""
+        tables = {
+            row["dataset_id"]: record
+            for row, record in records
+            if record.get("name", "").endswith(".pqt") and ("hash" in record or "file_size" in record)
+        }
+        for dataset_id, form in self.database.read(lambda: served_forms(tables)).items() if tables else ():
+            record = tables[dataset_id]
+            record |= {name: value for name, value in (("hash", form.md5), ("file_size", form.size)) if name in record}
 
 
 class _Parts:

@@ -57,6 +57,17 @@ class Repository(dj.Manual):
 
 
 @schema
+class RepositoryLayout(dj.Manual):
+    definition = """
+    # where the sessions lie in a data root, decided when it is first registered
+    -> Repository
+    ---
+    layout                     : varchar(16)     # labs: lab/Subjects/subject; subjects_folder: Subjects/subject; subjects: subject
+    layout_lab=""              : varchar(32)     # the lab of all sessions, where the layout has no folder for it
+    """
+
+
+@schema
 class Revision(dj.Manual):
     definition = """
     # a version of datasets: the folder #revision#
@@ -229,7 +240,7 @@ class Change(dj.Manual):
     change_id                  : char(36)
     ---
     change_time                : datetime(6)     # UTC
-    change_action              : varchar(16)     # registered, replaced, deleted, restored, compressed, removed
+    change_action              : varchar(16)     # registered, announced, replaced, deleted, restored, compressed, removed
     change_path                : varchar(500)    # the file, session or table that it happened to
     change_detail=""           : varchar(1000)   # in words
     old_hash=""                : varchar(32)        # md5 before

@@ -147,3 +147,30 @@ def test_an_unreadable_folder_is_a_problem_and_the_rest_goes_on(tmp_path, monkey
     found, _ = walk(tmp_path)
     assert found[KEY].n_problems == 1 and found[KEY].n_files == 0
     assert found[KEY._replace(date="2020-01-02")].n_files == 4
+
+
+def test_empty_folders_do_not_decide_the_layout(tmp_path):
+    write(tmp_path, SESSION)
+    (tmp_path / "Subjects").mkdir()
+    (tmp_path / "backup" / "m1").mkdir(parents=True)
+    found, problems = walk(tmp_path)
+    assert list(found) == [KEY] and not problems
+
+
+@pytest.mark.parametrize("stray", ["Subjects/m2/2020-01-01/001", "m2/2020-01-01/001"])
+def test_mixed_layouts_are_named(tmp_path, stray):
+    write(tmp_path, SESSION)
+    write(tmp_path, stray)
+    tree = scan.layout(tmp_path)
+    assert tree.kind == "labs" and [path for _, path in tree.subjects] == ["mylab/Subjects/m1"]
+    (problem,) = tree.problems
+    assert problem.path == stray and "mixed layouts" in problem.detail and "lab/Subjects" in problem.detail
+
+
+def test_a_decided_layout_stays(tmp_path):
+    write(tmp_path, "Subjects/m1/2020-01-01/001")
+    write(tmp_path, "newlab/Subjects/m2/2020-01-01/001")
+    assert scan.layout(tmp_path).kind == "labs"
+    tree = scan.layout(tmp_path, "mylab", decided="subjects_folder")
+    assert tree.subjects == [("mylab", "Subjects/m1")]
+    assert [one.path for one in tree.problems] == ["newlab/Subjects/m2/2020-01-01/001"]

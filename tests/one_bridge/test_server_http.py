@@ -170,7 +170,7 @@ def test_registration_checks_what_the_client_says(served):
     assert post(hashes=[]).status_code == 400
     assert post(path="KS014/2020-01-09/001").status_code == 400
     answer = post()  # what ingest refuses is not registered here either
-    assert answer.status_code == 400 and "quarantine" in answer.text
+    assert answer.status_code == 400 and "spikes.clusters.npy is refused" in answer.text
 
 
 def test_a_subject_of_two_labs_needs_its_id(served, get):

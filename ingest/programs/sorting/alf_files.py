@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
+from iblutil.io import parquet
 
 from ingest.programs.sorting.measures import Measured
 from ingest.programs.sorting.results import Sorted
@@ -81,7 +81,7 @@ def write(
     }
     if not any(metrics["ks2_label"]):
         del metrics["ks2_label"]
-    pq.write_table(pa.table(metrics), folder / "clusters.metrics.pqt")
+    parquet.save(folder / "clusters.metrics.pqt", pa.table(metrics).to_pandas())
     with (folder / "clusters.uuids.csv").open("w", newline="", encoding="utf-8") as out:
         names = [str(uuid.uuid3(NAMESPACE, f"{says['identity']}/{number}")) for number in numbers.tolist()]
         csv.writer(out, lineterminator="\n").writerows([["uuids"], *([one] for one in names)])

@@ -7,8 +7,8 @@ import json
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
+import pandas as pd
+from iblutil.io import parquet
 
 from .insertion import Insertion
 
@@ -27,8 +27,8 @@ def write_insertion(session: Path, insertion: Insertion, probe: str = "probe00",
     for name, attributes in insertion.objects.items():
         for attribute, values in attributes.items():
             np.save(folder / f"{name}.{attribute}.npy", values)
-    columns = {name: pa.array(values.tolist()) for name, values in insertion.metrics.items()}
-    pq.write_table(pa.table(columns), folder / "clusters.metrics.pqt")
+    metrics = pd.DataFrame({name: values.tolist() for name, values in insertion.metrics.items()})
+    parquet.save(folder / "clusters.metrics.pqt", metrics)
     with (folder / "clusters.uuids.csv").open("w", newline="", encoding="utf-8") as out:
         csv.writer(out, lineterminator="\n").writerows([["uuids"], *([one] for one in insertion.uuids)])
     return folder
