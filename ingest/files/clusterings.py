@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -11,11 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from ingest.files.scan import Problem, printable
 from pipeline.alf.reader import load
-from pipeline.electrophysiology import sorting as alf_sorting
+from pipeline.electrophysiology import sorting
+from pipeline.electrophysiology.reading import Recorded
 from pipeline.errors import InvalidData
 
 if TYPE_CHECKING:
     from ingest.files.inspect_session import Found, Report
+    from ingest.files.recordings import Recording
 
 _FORMATS = ("npy", "pqt", "csv", "tsv", "htsv")
 """Formats that are read; of several files of one attribute the first of these counts."""
@@ -35,11 +38,12 @@ class Clustering:
     fingerprint: str  # md5
     files: dict[str, tuple[str, str]]  # object.attribute -> path below the session, md5; what may be read
     refused: dict[str, str]  # object.attribute -> reason
+    reading: dict[str, Any]  # how they are to be read
 
     @property
     def is_readable(self) -> bool:
         """Whether its spikes may be read."""
-        return all(name in self.files for name in alf_sorting.NEEDED)
+        return all(name in self.files for name in sorting.NEEDED)
 
 
 @dataclass(frozen=True)
@@ -59,7 +63,7 @@ def examine(root: Path, report: Report) -> None:
     """
     sorted_files: dict[str, list[Found]] = defaultdict(list)
     for file in report.files:
-        if file.alf_object in alf_sorting.OBJECTS or file.alf_object == "channels":
+        if file.alf_object in sorting.OBJECTS or file.alf_object == "channels":
             if label_of(file.collection):
                 sorted_files[file.collection].append(file)
         elif file.rel_path == DESCRIPTION:
@@ -72,7 +76,8 @@ def examine(root: Path, report: Report) -> None:
     refused: set[Problem] = set()
     for collection, files in sorted(sorted_files.items()):
         for revision in _revisions(files):
-            one, problems = _clustering(root, collection, revision, _versions(files, revision), bad)
+            known = recorded(report.recordings, label_of(collection))
+            one, problems = _clustering(root, collection, revision, _versions(files, revision), known)
             report.clusterings.append(one)
             refused |= {problem for problem in problems if (problem.path, problem.column) not in bad}
     report.problems += sorted(refused)
@@ -100,8 +105,8 @@ def _revisions(files: Iterable[Found]) -> list[str]:
         {
             file.revision
             for file in files
-            if file.alf_object in alf_sorting.OBJECTS
-            and not (file.alf_object == "clusters" and file.attribute in alf_sorting.PLACES)
+            if file.alf_object in sorting.OBJECTS
+            and not (file.alf_object == "clusters" and file.attribute in sorting.PLACES)
         }
     )
 
@@ -113,7 +118,7 @@ def _versions(files: Iterable[Found], revision: str) -> dict[str, list[Found]]:
         name = f"{file.alf_object}.{file.attribute}"
         formats = _FORMATS[:1] if file.alf_object in _ARRAYS_ONLY else _FORMATS
         is_read = file.extension in formats and not (
-            file.attribute in alf_sorting.PLACES or (file.alf_object == "channels" and name not in alf_sorting.BESIDE)
+            file.attribute in sorting.PLACES or (file.alf_object == "channels" and name not in sorting.BESIDE)
         )
         if file.revision <= revision and is_read:
             versions[name].append(file)
@@ -127,7 +132,7 @@ def _versions(files: Iterable[Found], revision: str) -> dict[str, list[Found]]:
 
 
 def _clustering(
-    root: Path, collection: str, revision: str, versions: dict[str, list[Found]], bad: set[tuple[str, str]]
+    root: Path, collection: str, revision: str, versions: dict[str, list[Found]], known: Recorded | None
 ) -> tuple[Clustering, list[Problem]]:
     """One clustering, and what is refused of its files."""
     refused: dict[str, str] = {}
@@ -141,29 +146,46 @@ def _clustering(
             problems += [Problem(file.file_path, "duplicate_column", detail[:1000], attribute) for file in files]
         else:
             good[name] = files[0]
-    found = alf_sorting.examine({name: root / file.file_path for name, file in good.items()})
+    found = sorting.examine({name: root / file.file_path for name, file in good.items()}, known)
     for name, reason, detail in found.refused:
         refused[name] = reason
         problems.append(Problem(good[name].file_path, reason, printable(detail)[:1000], name.partition(".")[2]))
     accepted = {name: (good[name].rel_path, good[name].md5) for name in found.read}
+    reading = found.reading.to_dict()
     folder = collection.removeprefix("alf/")
     below = folder.split("/")[1:]
     name = f"{folder}/#{revision}#" if revision else folder
     return (
         Clustering(
             name[:96], label_of(collection), below[0][:64] if below else None, collection, revision,
-            _fingerprint(accepted, refused), accepted, refused,
+            _fingerprint(accepted, refused, reading), accepted, refused, reading,
         ),
         problems,
     )  # fmt: skip
 
 
-def _fingerprint(files: dict[str, tuple[str, str]], refused: dict[str, str]) -> str:
+def recorded(found: Iterable[Recording], label: str) -> Recorded | None:
+    """What is known of the AP recordings of a probe, all pieces together; None where it has none."""
+    pieces = [one for one in found if one.probe_label == label and one.band == "ap"]
+    if not pieces:
+        return None
+    places = next((one.channel_map for one in pieces if one.channel_map), None)
+    return Recorded(
+        pieces[0].sampling_rate,
+        sum(one.n_samples / one.sampling_rate for one in pieces),
+        sum(one.n_samples for one in pieces),
+        hashlib.md5(repr(places).encode(), usedforsecurity=False).hexdigest() if places else "",
+    )
+
+
+def _fingerprint(files: dict[str, tuple[str, str]], refused: dict[str, str], reading: dict[str, Any]) -> str:
     digest = hashlib.md5(usedforsecurity=False)
     for name, (path, md5) in sorted(files.items()):
         digest.update(f"{name}\0{path}\0{md5}\n".encode())
     for name, reason in sorted(refused.items()):
         digest.update(f"{name}\1{reason}\n".encode())
+    if told := {name: value for name, value in reading.items() if name not in ("rows_why", "notes")}:
+        digest.update(json.dumps(told, sort_keys=True).encode())
     return digest.hexdigest()
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 KEY = (*SESSION, "probe_label", "clustering")
 COLUMNS = (
     *KEY, "sorter", "clustering_collection", "clustering_revision", "clustering_state", "default_clustering",
-    "clustering_fingerprint", "clustering_files", "clustering_refused",
+    "clustering_fingerprint", "clustering_files", "clustering_refused", "clustering_reading",
 )  # fmt: skip
 
 
@@ -37,7 +37,7 @@ def write(writer: Writer, reports: Sequence[Report], elsewhere: Mapping[SessionK
     there = {}
     for row in fetch_for(ephys.Clustering, [report.folder.key for report in reports], COLUMNS):
         row = row | {"session_date": str(row["session_date"])}
-        row |= {name: clusterings.parsed(row[name]) for name in ("clustering_files", "clustering_refused")}
+        row |= {name: clusterings.parsed(row[name]) for name in clusterings.JSON}
         there[tuple(row[name] for name in KEY)] = row
     now = {
         (*report.folder.key, one.probe_label, one.name): _row(report.folder.key, one)
@@ -62,5 +62,6 @@ def _row(session: SessionKey, one: Clustering) -> dict:
         *session, one.probe_label, one.name, one.sorter, one.collection, one.revision,
         "online" if one.is_readable else "refused", False, one.fingerprint,
         {name: list(file) for name, file in one.files.items()}, one.refused,
+        one.reading,
     )  # fmt: skip
     return dict(zip(COLUMNS, values, strict=True))

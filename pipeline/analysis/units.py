@@ -51,6 +51,8 @@ _AMPLITUDE_METRICS = (  # as the kernel orders them
     "missed_spikes",
     "amplitude_cutoff",
 )
+LABEL_CRITERIA = ("refractory_confidence", "noise_cutoff", "amp_median")
+"""Metrics that decide about ibl_label."""
 OPERATORS = {
     "<": operator.lt,
     "<=": operator.le,
@@ -147,7 +149,8 @@ def unit_metrics(
     drift : way of the depth from spike to spike in both directions, um/h; noise of the depths adds to it. brainbox
     drift_ptp : range of the median depth in intervals of 60 s with 100 spikes or more, um. SpikeInterface
     ibl_label : mean of three passes: refractory_confidence of 90 % or more, noise_cutoff below 5, amp_median above
-        50 uV; 1 is what IBL calls a good unit
+        50 uV; 1 is what IBL calls a good unit. NaN where one of the three is not known (no amplitudes, too few spikes),
+        where brainbox counts it as failed
 
     Raises
     ------
@@ -334,13 +337,19 @@ def _metrics(
         kernels.drifts(times, depths, offsets, start, rules.drift_interval, rules.drift_min_spikes, drift)
     out["drift"] = drift[:, 0] / duration * 3600
     out["drift_ptp"] = drift[:, 1]
+    out["ibl_label"] = _label(out, rules)
+    return out
+
+
+def _label(out: Mapping[str, NDArray], rules: MetricRules) -> NDArray:
+    """The share of the criteria that are met; NaN where one of them is not known."""
     passes = [
         out["refractory_confidence"] >= rules.confidence,
         out["noise_cutoff"] < rules.noise_threshold,
         out["amp_median"] > rules.amp_threshold,
     ]
-    out["ibl_label"] = np.full(k, np.nan) if amps is None else np.mean(passes, axis=0)
-    return out
+    unknown = np.any([np.isnan(out[name]) for name in LABEL_CRITERIA], axis=0)
+    return np.where(unknown, np.nan, np.mean(passes, axis=0))
 
 
 def _amplitude_metrics(k: int, amps: NDArray | None, offsets: NDArray, rules: MetricRules) -> dict[str, NDArray]:

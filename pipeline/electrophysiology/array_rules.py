@@ -3,31 +3,62 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 
 LARGEST_AMPLITUDE = 0.02  # V; the median of a file above it is in another unit
 
+FEW, SMALL_SHARE = 10, 0.001
+"""As many steps back in time are mended, or this share of the spikes."""
+
 _ROWS = 1 << 20  # values at once
 
 
+class OutOfOrder(NamedTuple):
+    """Spikes that are not in order of time."""
+
+    n: int  # how many have to be moved
+    wrong: str = ""  # why they must not be; empty where sorting mends it
+
+
 def times(values: np.ndarray) -> tuple[str, str] | None:
-    """Numbers without gaps, in order."""
+    """Numbers without gaps."""
     if values.ndim != 1 or values.dtype.kind not in "fiu":
         return "value_range", f"an array of {values.dtype} with shape {values.shape} where (n,) times are expected"
-    before = -np.inf
     for start, some in chunks(values):
         if not np.isfinite(some).all():
             row = int(np.flatnonzero(~np.isfinite(some))[0])
             return "value_range", f"row {start + row} (from 0) is {some[row]}, and every spike has a time"
-        if some[0] < before:
-            return "time_backwards", f"row {start} (from 0) is {some[0]:.10g} after {before:.10g}"
-        later = some[1:] >= some[:-1]
-        if not later.all():
-            row = int(np.flatnonzero(~later)[0]) + 1
-            return "time_backwards", f"row {start + row} (from 0) is {some[row]:.10g} after {some[row - 1]:.10g}"
-        before = some[-1]
     return None
+
+
+def out_of_order(values: np.ndarray) -> OutOfOrder:
+    """Whether times are in order, but for a few: without the neighbours of each step back, the rest must be in order.
+
+    A clock that was restarted takes one step back, after which all times are too early: sorting would mix two parts.
+
+    >>> out_of_order(np.array([0.0, 2.0, 1.0, 3.0, 4.0, 5.0, 6.0]))
+    OutOfOrder(n=2, wrong='')
+    """
+    steps, before = [], None
+    for start, some in chunks(values):
+        if before is not None and some[0] < before:
+            steps.append(np.array([start]))
+        steps.append(start + 1 + np.flatnonzero(some[1:] < some[:-1]))
+        before = some[-1]
+    back = np.concatenate(steps) if steps else np.empty(0, np.int64)
+    if not len(back):
+        return OutOfOrder(0)
+    row = int(back[0])
+    detail = f"row {row} (from 0) is {values[row]:.10g} after {values[row - 1]:.10g}"
+    beside = np.unique(np.concatenate([back - 1, back]))
+    if len(back) > max(FEW, SMALL_SHARE * len(values)) or len(beside) > len(values) / 2:
+        return OutOfOrder(len(beside), f"{detail}, and so on {len(back):,} times")
+    rest = np.delete(np.asarray(values), beside)
+    if (rest[1:] < rest[:-1]).any():
+        return OutOfOrder(len(beside), detail)
+    return OutOfOrder(len(beside))
 
 
 def whole_numbers(values: np.ndarray) -> tuple[str, str] | None:
@@ -44,21 +75,20 @@ def whole_numbers(values: np.ndarray) -> tuple[str, str] | None:
     return None
 
 
+def unit_numbers(values: np.ndarray) -> tuple[str, str] | None:
+    """Whole numbers from 0 that fit into 32 bits, and -1 for spikes of no unit."""
+    if values.ndim == 1 and values.dtype.kind in "fi" and len(values) and min(s.min() for _, s in chunks(values)) == -1:
+        for start, some in chunks(values):
+            if wrong := whole_numbers(some[some != -1]):
+                return wrong[0], f"among the rows from {start}: {wrong[1]}"
+        return None
+    return whole_numbers(values)
+
+
 def numbers(values: np.ndarray) -> tuple[str, str] | None:
     """Numbers, NaN where one is not known."""
     if values.dtype.kind not in "fiu":
         return "value_range", f"values of type {values.dtype} where numbers are expected"
-    return None
-
-
-def amplitudes(values: np.ndarray) -> tuple[str, str] | None:
-    """Numbers whose size is that of spikes in V, judged by some of them."""
-    if wrong := numbers(values):
-        return wrong
-    some = np.abs(np.asarray(values[:: max(1, len(values) // 10_000)], np.float64))
-    some = some[np.isfinite(some)]
-    if len(some) and (middle := float(np.median(some))) > LARGEST_AMPLITUDE:
-        return "value_range", f"the median amplitude is {middle:.4g}: expected are V"
     return None
 
 

@@ -9,10 +9,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from pipeline.database.bulk import fetch_columns
+from pipeline.electrophysiology.reading import Reading
 from pipeline.errors import NeurojointError
 
 WITHOUT_SORTER = 1000
 """Rank of files that lie in the folder of the probe itself: after all sorters that are named."""
+
+JSON = ("clustering_files", "clustering_refused", "clustering_reading")
+"""Columns of ephys.Clustering that hold JSON."""
 
 _STATES = ("online", "refused", "missing")
 
@@ -56,7 +60,7 @@ def find(insertion: str | Mapping[str, Any], clustering: str | None = None) -> d
     chosen = {"default_clustering": True} if clustering is None else {"clustering": clustering}
     rows = (query & chosen).to_dicts()
     if rows:
-        return rows[0] | {name: parsed(rows[0][name]) for name in ("clustering_files", "clustering_refused")}
+        return rows[0] | {name: parsed(rows[0][name]) for name in JSON}
     names = sorted(query.to_arrays("clustering"))
     if names:
         wanted = clustering or "whose files are here"
@@ -155,6 +159,11 @@ def why_absent(row: Mapping[str, Any], name: str) -> str:
     """
     reason = row["clustering_refused"].get(name)
     return f"{name} is in quarantine ({reason})" if reason else f"there is no {name}"
+
+
+def reading(row: Mapping[str, Any]) -> Reading:
+    """How the files of a clustering (a row of ephys.Clustering) are to be read."""
+    return Reading.from_dict(parsed(row.get("clustering_reading")))
 
 
 def parsed(value: Any) -> Any:

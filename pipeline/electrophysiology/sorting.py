@@ -1,45 +1,43 @@
 """What the files of one clustering hold: spikes checked without reading them whole, and the units as columns.
 
-Registration uses it to find what is to be refused, the tables to read the rest: both see the same.
+Registration uses it to find what is to be refused and how the rest is to be read, the tables to read the units: both
+see the same.
 """
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pipeline.alf.reader import HEADER, load, npy_header
-from pipeline.alf.reasons import refuse
-from pipeline.electrophysiology import array_rules
-from pipeline.errors import InvalidData
+from pipeline.analysis.units import spike_width
+from pipeline.electrophysiology import array_rules, measurement_units, unit_columns, unit_rows
+from pipeline.electrophysiology.measurement_units import COMMON_RATE
+from pipeline.electrophysiology.reading import Reading, Recorded
+from pipeline.electrophysiology.sorting_files import Files, Refused, open_array
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+__all__ = ["Refused", "Sorting", "examine", "open_array", "unit_of_rows"]
+
 OBJECTS = ("spikes", "clusters", "templates")
 """ALF objects of which a clustering consists."""
-BESIDE = ("channels.localCoordinates", "channels.rawInd")
+BESIDE = ("channels.localCoordinates", "channels.rawInd", "channels.shanks")
 """Attributes that are read with a clustering and do not make one of their own."""
 PLACES = ("mlapdv", "brainLocationIds_ccf_2017", "brainLocationAcronyms_ccf_2017", "brainLocationIds")
 """Attributes of clusters that say where they are in the brain: an alignment replaces them, and sorts nothing anew."""
 NEEDED = ("spikes.times", "spikes.clusters")
 
-_LABELS = ("ks2_label", "KSLabel", "sorter_label", "group", "quality")
+_COUNTS = ("spike_count", "num_spikes", "n_spikes")  # columns of metrics that say how many spikes a unit has
+_NUMBERS = ("spikes.amps", "clusters.amps", "spikes.depths", "clusters.depths", "clusters.peakToTrough",
+            "channels.localCoordinates", "clusters.waveforms", "templates.waveforms")  # fmt: skip
 _MOST_DIRECT = 1 << 22  # ids up to which spikes are counted in an array
-
-
-class Refused(NamedTuple):
-    """One file that must not be read: `attribute` is object.attribute."""
-
-    attribute: str
-    reason: str  # of pipeline.alf.reasons
-    detail: str
+_SOME = 20_000  # spikes of which the depths are compared with those of their units
 
 
 @dataclass
@@ -53,6 +51,7 @@ class Sorting:
             in order of `cluster_id`.
         read: attributes that were accepted.
         refused: what must not be read.
+        reading: how the rest is to be read.
     """
 
     n_spikes: int = 0
@@ -61,279 +60,208 @@ class Sorting:
     clusters: dict[str, np.ndarray | list] = field(default_factory=dict)
     read: list[str] = field(default_factory=list)
     refused: list[Refused] = field(default_factory=list)
+    reading: Reading = field(default_factory=Reading)
 
 
-def examine(paths: Mapping[str, Path]) -> Sorting:
+def examine(
+    paths: Mapping[str, Path],
+    recorded: Recorded | None = None,
+    channel_map: Mapping[str, list] | None = None,
+) -> Sorting:
     """Check the files of a clustering against each other and read its units.
 
     Parameters
     ----------
     paths : object.attribute -> file, e.g. `spikes.times`, `clusters.metrics`.
+    recorded : the raw recording of the probe.
+    channel_map : `channels`, `lateral`, `axial` (um), `shank` of that recording.
 
     The rules: the columns of an object are equally long (a file that differs from a strict majority is refused; without
-    a majority, all are); spikes are in order of time, with times; `spikes.clusters` are whole numbers from 0 that name
-    rows of the clusters object, by its row, or where its metrics list as many `cluster_id` as it has rows, by those;
-    `clusters.channels` and `spikes.templates` name rows of channels and templates; amplitudes are in V. What breaks a
-    rule is refused and costs no other file, except that without `spikes.times` and `spikes.clusters` no unit is known.
+    a majority, all are); `spikes.clusters` are whole numbers from 0 that name units (`unit_rows.decide`);
+    `clusters.channels` and `spikes.templates` name rows of channels and templates; every array is in the unit of ALF or
+    provably in another one (`measurement_units`). A few spikes out of order, and spikes of the unit -1, are mended when
+    they are read. What breaks a rule is refused and costs no other file, except that without `spikes.times` and
+    `spikes.clusters` no unit is known.
     """
-    files = _Files(paths)
+    files = Files(paths)
     for alf_object in ("spikes", "clusters", "templates", "channels"):
         files.check_lengths(alf_object)
-    found = Sorting()
-    if "spikes.times" in files:
-        files.check("spikes.times", array_rules.times)
-    if "spikes.clusters" in files:
-        files.check("spikes.clusters", array_rules.whole_numbers)
-    for name in ("spikes.amps", "clusters.amps"):
-        files.check(name, array_rules.amplitudes)
-    for name in ("spikes.depths", "clusters.depths", "clusters.peakToTrough", "channels.localCoordinates"):
+    found = Sorting(reading=Reading(recorded=recorded))
+    files.check("spikes.times", array_rules.times)
+    files.check("spikes.clusters", array_rules.unit_numbers)
+    for name in _NUMBERS:
         files.check(name, array_rules.numbers)
     files.check_references("clusters.channels", "channels")
     files.check_references("spikes.templates", "templates")
+    _check_times(files, found)
+    used, counts = _count(files.get("spikes.clusters"))
+    n_none = int(counts[used < 0].sum())
+    used, counts = used[used >= 0], counts[used >= 0]
+    named, named_counts = _named(files)
+    n_rows = _n_rows(files)
+    rows = unit_rows.decide(used, n_rows, named, counts, named_counts)
+    found.reading.rows, found.reading.rows_why = rows.rule, rows.why
+    if named is not None and not rows.metrics and rows.rule:
+        files.refuse("clusters.metrics", "unequal_length", rows.why)
+    if not rows.rule and "spikes.clusters" in files:
+        files.refuse("spikes.clusters", "value_range", rows.why)
+    row_ids = None if n_rows is None else unit_rows.ids_of(rows.rule, n_rows, named)
+    _check_measurements(files, row_ids, recorded)
     if all(name in files for name in NEEDED):
-        times = files["spikes.times"]
-        found.n_spikes = len(times)
-        if len(times):
-            found.first, found.last = float(times[0]), float(times[-1])
-        used, counts = _count(files["spikes.clusters"])
-        metrics = _metrics_ids(files)
-        row_ids = _row_ids(files, used, metrics)
-        if "spikes.clusters" in files:
-            found.clusters = _units(files, found, used, counts, metrics, row_ids)
+        _summarise(files, found, n_none)
+        metrics = None if "clusters.metrics" not in files else unit_rows.metrics_ids(rows, n_rows, named)
+        found.clusters = unit_columns.columns(files, found, used, counts, row_ids, metrics, named, channel_map)
+    found.reading.factors, found.reading.notes = files.factors, files.notes + found.reading.notes
     found.read = sorted(files.content)
     found.refused = files.refused
     return found
 
 
-def unit_rows(used: np.ndarray, n_rows: int, metrics: Path | None = None) -> np.ndarray:
-    """The unit of each row of an accepted clusters object of `n_rows` rows.
+def unit_of_rows(reading: Reading, n_rows: int, metrics: pa.Table | None) -> np.ndarray:
+    """The unit of each row of an accepted clusters object; -1 where it is not known.
 
-    Parameters
-    ----------
-    used : (k,) units that have spikes, ascending.
-    metrics : file of clusters.metrics, if there is one.
-
-    >>> unit_rows(np.array([0, 2]), 3)
+    >>> unit_of_rows(Reading(), 3, None)
     array([0, 1, 2])
     """
-    files = _Files({} if metrics is None else {"clusters.metrics": metrics})
-    ids = _metrics_ids(files)
-    if ids is None or not len(used) or used[-1] < n_rows or len(ids) != n_rows:
-        return np.arange(n_rows)
-    return ids
+    named = None
+    if metrics is not None and "cluster_id" in metrics.column_names:
+        named = metrics["cluster_id"].to_numpy().astype(np.int64)
+    return unit_rows.ids_of(reading.rows, n_rows, named)
 
 
-def open_array(path: Path | str, name: str = "") -> np.ndarray:
-    """An npy file as an array that is read from the disk where it is used; one column is one-dimensional.
+def _check_times(files: Files, found: Sorting) -> None:
+    """The unit of the spike times, and whether a few of them are out of order."""
+    times = files.get("spikes.times")
+    if times is None:
+        return
+    out_of_order = array_rules.out_of_order(times)
+    if out_of_order.wrong:
+        files.refuse("spikes.times", "time_backwards", out_of_order.wrong)
+        return
+    found.reading.n_moved = out_of_order.n
+    if out_of_order.n:
+        found.reading.notes.append(f"{out_of_order.n} spikes are out of order and were sorted by time")
+    arrays = files.get("spikes.clusters"), files.get("spikes.samples")
+    files.judge("spikes.times", measurement_units.spike_times(times, *arrays, found.reading.recorded))
 
-    Raises
-    ------
-    InvalidData : as `pipeline.alf.reader.load`.
-    """
-    name = name or str(path)
-    try:
-        with Path(path).open("rb") as file:
-            header = npy_header(file.read(HEADER), name, os.fstat(file.fileno()).st_size)
-    except FileNotFoundError:
-        raise refuse(name, "vanished", "the file is not there any more") from None
-    except PermissionError as error:
-        raise refuse(name, "permission_denied", error.strerror or "permission denied") from None
-    except OSError as error:
-        raise refuse(name, "unreadable_file", error.strerror or str(error)) from None
-    if 0 in header.shape:
-        values = np.empty(header.shape, header.dtype)
+
+def _check_measurements(files: Files, row_ids: np.ndarray | None, recorded: Recorded | None) -> None:
+    """The units of measurement of all other arrays, each against what is known to be right by then."""
+    for name in ("spikes.amps", "clusters.amps"):
+        if name in files:
+            files.judge(name, measurement_units.amplitudes(files[name]))
+    if "channels.localCoordinates" in files:
+        files.judge("channels.localCoordinates", measurement_units.places(files["channels.localCoordinates"]))
+    if "clusters.depths" in files:
+        files.judge("clusters.depths", measurement_units.depths(files["clusters.depths"], _depths_of_channels(files)))
+    if "spikes.depths" in files:
+        some = np.linspace(0, len(files["spikes.depths"]) - 1, min(len(files["spikes.depths"]), _SOME)).astype(int)
+        some = some if len(files["spikes.depths"]) else some[:0]
+        reference = _of_units(files, files.scaled("clusters.depths"), row_ids, some)
+        files.judge("spikes.depths", measurement_units.depths(files["spikes.depths"][some], reference))
+    amps = files.scaled("clusters.amps")
+    if amps is None:
+        amps = _mean_amplitudes(files, row_ids)
+    for name, of_units in (("clusters.waveforms", amps), ("templates.waveforms", None)):
+        if name in files:
+            files.judge(name, measurement_units.waveforms(files[name], of_units))
+    if "clusters.peakToTrough" in files:
+        width, shapes = None, files.get("clusters.waveforms")
+        if shapes is not None and shapes.ndim == 3:
+            width = spike_width(shapes, recorded.sampling_rate if recorded else COMMON_RATE)
+        files.judge("clusters.peakToTrough", measurement_units.widths(files["clusters.peakToTrough"], width))
+
+
+def _depths_of_channels(files: Files) -> np.ndarray | None:
+    """Depth of the channel of each row of the clusters object, um."""
+    places, channels = files.scaled("channels.localCoordinates"), files.get("clusters.channels")
+    if places is None or channels is None or places.ndim != 2 or places.shape[1] < 2:
+        return None
+    return places[np.asarray(channels, np.int64), 1]
+
+
+def _of_units(
+    files: Files, values: np.ndarray | None, row_ids: np.ndarray | None, spikes: np.ndarray
+) -> np.ndarray | None:
+    """A value of the clusters object for each of some spikes; NaN where the unit has none."""
+    if values is None or row_ids is None or "spikes.clusters" not in files:
+        return None
+    return unit_columns.spread(np.asarray(files["spikes.clusters"][spikes], np.int64), row_ids, values)
+
+
+def _mean_amplitudes(files: Files, row_ids: np.ndarray | None) -> np.ndarray | None:
+    """Mean amplitude of each row of the clusters object over some of its spikes, V; NaN without any."""
+    if row_ids is None or "spikes.amps" not in files or "spikes.clusters" not in files:
+        return None
+    step = max(1, len(files["spikes.amps"]) // (50 * _SOME))
+    amps = np.asarray(files["spikes.amps"][::step], np.float64) * files.factors.get("spikes.amps", 1.0)
+    clusters = np.asarray(files["spikes.clusters"][::step], np.int64)
+    good = np.isfinite(amps) & (clusters >= 0)
+    ids, place = np.unique(clusters[good], return_inverse=True)
+    means = np.bincount(place, amps[good], len(ids)) / np.maximum(np.bincount(place, minlength=len(ids)), 1)
+    return unit_columns.spread(row_ids, ids, means)
+
+
+def _summarise(files: Files, found: Sorting, n_none: int) -> None:
+    """How many spikes there are, from when to when."""
+    times = files["spikes.times"]
+    found.reading.n_dropped = n_none
+    if n_none:
+        found.reading.notes.append(f"{n_none} spikes have the unit -1 (noise) and were left out")
+    found.n_spikes = len(times) - n_none
+    if not found.n_spikes:
+        return
+    if found.reading.is_plain:
+        ends = np.asarray(times[[0, -1]], np.float64)
     else:
-        order = "F" if header.fortran else "C"
-        values = np.memmap(path, header.dtype, "r", header.offset, header.shape or (1,), order)
-    return values[:, 0] if values.ndim == 2 and values.shape[1] == 1 else values
+        kept = np.asarray(times)[np.asarray(files["spikes.clusters"]) >= 0]
+        ends = np.array([kept.min(), kept.max()], np.float64)
+    found.first, found.last = (ends * files.factors.get("spikes.times", 1.0)).tolist()
 
 
-class _Files:
-    """The files of a clustering that are still thought good, and those that are refused."""
-
-    def __init__(self, paths: Mapping[str, Path]) -> None:
-        self.content: dict[str, np.ndarray | pa.Table] = {}
-        self.refused: list[Refused] = []
-        for name, path in paths.items():
-            try:
-                is_array = str(path).endswith(".npy")
-                self.content[name] = open_array(path, name) if is_array else load(path, Path(path).name)
-            except InvalidData as error:
-                self.refused.append(Refused(name, error.reason, error.detail))
-
-    def __contains__(self, name: str) -> bool:
-        return name in self.content
-
-    def __getitem__(self, name: str) -> Any:
-        return self.content[name]
-
-    def get(self, name: str) -> Any:
-        """The content of a file; None where it is absent or refused."""
-        return self.content.get(name)
-
-    def refuse(self, name: str, reason: str, detail: str) -> None:
-        """Take a file out."""
-        if self.content.pop(name, None) is not None:
-            self.refused.append(Refused(name, reason, detail))
-
-    def check(self, name: str, rule: Any) -> None:
-        """Take a file out where `rule(values)` returns a reason and a detail."""
-        values = self.get(name)
-        if values is not None and (wrong := rule(values)):
-            self.refuse(name, *wrong)
-
-    def rows(self, alf_object: str) -> int | None:
-        """How many rows the arrays of an object have; None where it has no array."""
-        lengths = {len(values) for values in self._arrays(alf_object).values()}
-        return lengths.pop() if lengths else None
-
-    def check_lengths(self, alf_object: str) -> None:
-        """Take out the arrays that are not as long as most of their object."""
-        lengths = {name: len(values) for name, values in self._arrays(alf_object).items()}
-        votes = Counter(lengths.values())
-        if len(votes) < 2:
-            return
-        n_rows, n_votes = votes.most_common(1)[0]
-        listed = ", ".join(f"{count} with {rows} rows" for rows, count in sorted(votes.items()))
-        for name, rows in lengths.items():
-            if rows != n_rows or n_votes * 2 <= votes.total():
-                self.refuse(name, "unequal_length", f"{rows} rows; the object {alf_object} has columns {listed}")
-
-    def check_references(self, name: str, alf_object: str) -> None:
-        """Take out an array that names rows which another object does not have."""
-        values, n_rows = self.get(name), self.rows(alf_object)
-        if values is None:
-            return
-        if wrong := array_rules.whole_numbers(values):
-            self.refuse(name, *wrong)
-        elif n_rows is not None and len(values) and (last := array_rules.largest(values)) >= n_rows:
-            self.refuse(name, "value_range", f"it names row {last} of {alf_object}, which has {n_rows} rows")
-
-    def _arrays(self, alf_object: str) -> dict[str, np.ndarray]:
-        begin = f"{alf_object}."
-        return {n: v for n, v in self.content.items() if n.startswith(begin) and isinstance(v, np.ndarray)}
+def _n_rows(files: Files) -> int | None:
+    """Rows of the clusters object; None where it has no array."""
+    n_rows = files.rows("clusters")
+    if n_rows is None and (table := files.get("clusters.uuids")) is not None:
+        return len(table)
+    return n_rows
 
 
-def _units(
-    files: _Files,
-    found: Sorting,
-    used: np.ndarray,
-    counts: np.ndarray,
-    metrics: np.ndarray | None,
-    row_ids: np.ndarray | None,
-) -> dict[str, np.ndarray | list]:
-    """The columns of the units: those that have spikes, and those that the metrics list."""
-    ids = np.union1d(used, metrics) if metrics is not None else used
-    n_spikes = np.zeros(len(ids), np.int64)
-    n_spikes[np.searchsorted(ids, used)] = counts
-    seconds = found.last - found.first if found.n_spikes else 0.0
-    columns: dict[str, Any] = {"cluster_id": ids, "cluster_n_spikes": n_spikes}
-    columns["cluster_firing_rate"] = n_spikes / seconds if seconds > 0 else np.full(len(ids), np.nan)
+def _named(files: Files) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """The `cluster_id` of each row of the metrics, and how many spikes they say it has; None where they do not say.
 
-    def of_rows(name: str) -> np.ndarray:
-        values = files.get(name)
-        if values is None or row_ids is None or values.ndim != 1:
-            return np.full(len(ids), np.nan)
-        return _spread(ids, row_ids, np.asarray(values, np.float64))
-
-    columns["cluster_channel"] = of_rows("clusters.channels")
-    columns["cluster_depth"] = of_rows("clusters.depths")
-    columns["cluster_amp"] = of_rows("clusters.amps") * 1e6
-    columns["peak_to_trough"] = of_rows("clusters.peakToTrough")
-    places = files.get("channels.localCoordinates")
-    if "clusters.depths" not in files and places is not None and places.ndim == 2 and places.shape[1] == 2:
-        known = np.isfinite(columns["cluster_channel"])
-        rows = columns["cluster_channel"][known].astype(np.int64)
-        columns["cluster_depth"][known] = np.asarray(places[:, 1], np.float64)[rows]
-    columns["cluster_uuid"] = _uuids(files, ids, row_ids)
-    columns["sorter_label"] = _labels(files, ids, metrics)
-    return columns
-
-
-def _metrics_ids(files: _Files) -> np.ndarray | None:
-    """Which unit each row of the metrics is of; None without metrics, or with such as cannot be told."""
+    Metrics with a row for each of the clusters object name its rows where they have no such column.
+    """
     table = files.get("clusters.metrics")
-    if table is None:
-        return None
-    if isinstance(table, np.ndarray) or "cluster_id" not in table.column_names:
-        n_rows = files.rows("clusters")
-        if not isinstance(table, np.ndarray) and table.num_rows == n_rows:
-            return np.arange(n_rows)
-        if not isinstance(table, np.ndarray):
-            files.refuse("clusters.metrics", "unequal_length", "no column cluster_id says which unit a row is of")
-        return None
+    if table is None or isinstance(table, np.ndarray):
+        return None, None
+    if "cluster_id" not in table.column_names:
+        if table.num_rows == files.rows("clusters"):
+            return np.arange(table.num_rows), None
+        files.refuse("clusters.metrics", "unequal_length", "no column cluster_id says which unit a row is of")
+        return None, None
     ids = np.asarray(table["cluster_id"].to_numpy())
     if wrong := array_rules.whole_numbers(ids):
         files.refuse("clusters.metrics", wrong[0], f"cluster_id: {wrong[1]}")
-        return None
+        return None, None
     ids = ids.astype(np.int64)
     if len(np.unique(ids)) < len(ids):
         files.refuse("clusters.metrics", "duplicate_column", "a cluster_id stands in two rows")
-        return None
-    return ids
+        return None, None
+    name = next((one for one in _COUNTS if one in table.column_names), None)
+    return ids, None if name is None else np.asarray(table[name].to_numpy())
 
 
-def _row_ids(files: _Files, used: np.ndarray, metrics: np.ndarray | None) -> np.ndarray | None:
-    """The unit of each row of the clusters object; where that cannot be told, `spikes.clusters` is taken out."""
-    n_rows = files.rows("clusters")
-    table = files.get("clusters.uuids")
-    if n_rows is None and table is not None:
-        n_rows = len(table)
-    if n_rows is None:
-        return None
-    if not len(used) or used[-1] < n_rows:
-        return np.arange(n_rows)
-    if metrics is not None and len(metrics) == n_rows and np.isin(used, metrics).all():
-        return metrics
-    detail = f"it goes up to {used[-1]}, but the object clusters has {n_rows} rows"
-    files.refuse("spikes.clusters", "value_range", f"{detail}, and no metrics list a cluster_id for each of them")
-    return None
-
-
-def _spread(ids: np.ndarray, row_ids: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Values of the rows in order of the units, NaN for units without a row."""
-    spread = np.full(len(ids), np.nan)
-    order = np.argsort(row_ids)
-    at = np.searchsorted(row_ids, ids, sorter=order)
-    there = at < len(row_ids)
-    rows = order[at[there]]
-    spread[there] = np.where(row_ids[rows] == ids[there], values[rows], np.nan)
-    return spread
-
-
-def _uuids(files: _Files, ids: np.ndarray, row_ids: np.ndarray | None) -> list[str | None]:
-    table = files.get("clusters.uuids")
-    if table is None or isinstance(table, np.ndarray) or row_ids is None:
-        return [None] * len(ids)
-    if table.num_rows != len(row_ids):
-        detail = f"{table.num_rows} rows; the object clusters has {len(row_ids)}"
-        files.refuse("clusters.uuids", "unequal_length", detail)
-        return [None] * len(ids)
-    name = "uuids" if "uuids" in table.column_names else table.column_names[-1]
-    by_id = dict(zip(row_ids.tolist(), table[name].to_pylist(), strict=True))
-    texts = (str(by_id.get(one) or "") for one in ids.tolist())
-    return [text.lower() if len(text) == 36 else None for text in texts]
-
-
-def _labels(files: _Files, ids: np.ndarray, metrics: np.ndarray | None) -> list[str | None]:
-    table = files.get("clusters.metrics")
-    name = next((one for one in _LABELS if metrics is not None and one in table.column_names), None)
-    if name is None:
-        return [None] * len(ids)
-    by_id = dict(zip(metrics.tolist(), table[name].to_pylist(), strict=True))
-    return [str(by_id[one])[:16] if by_id.get(one) is not None else None for one in ids.tolist()]
-
-
-def _count(clusters: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _count(clusters: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
     """The ids that spikes have, ascending, and how many spikes each has."""
-    if not len(clusters):
+    if clusters is None or not len(clusters):
         return np.empty(0, np.int64), np.empty(0, np.int64)
     if (largest := array_rules.largest(clusters)) < _MOST_DIRECT:
-        counts = np.zeros(largest + 1, np.int64)
+        counts = np.zeros(largest + 2, np.int64)
         for _, some in array_rules.chunks(clusters):
-            counts += np.bincount(some.astype(np.int64, copy=False), minlength=largest + 1)
+            counts += np.bincount(some.astype(np.int64, copy=False) + 1, minlength=largest + 2)
         ids = np.flatnonzero(counts)
-        return ids, counts[ids]
+        return ids - 1, counts[ids]
     found: Counter[int] = Counter()
     for _, some in array_rules.chunks(clusters):
         ids, counts = np.unique(some.astype(np.int64, copy=False), return_counts=True)

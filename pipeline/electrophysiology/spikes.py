@@ -7,19 +7,21 @@ where the files differ.
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from pipeline.alf.reader import load
 from pipeline.analysis import spikes as grouping
 from pipeline.electrophysiology import array_cache, clusterings
-from pipeline.electrophysiology.sorting import open_array
+from pipeline.electrophysiology.sorting import open_array, unit_of_rows
 from pipeline.errors import InvalidData, NeurojointError
 from pipeline.schemas.inputs import files
 
-LAYOUT = 1
+LAYOUT = 2
 """Goes into the names of grouped copies: a change of what they hold raises it."""
 
 _GROUPED_FROM = ("spikes.times", "spikes.clusters", "spikes.amps", "spikes.depths")
@@ -131,6 +133,9 @@ def content_key(row: Mapping[str, Any]) -> str:
     digest = hashlib.md5(f"{LAYOUT}\n".encode(), usedforsecurity=False)
     for name in _GROUPED_FROM:
         digest.update(f"{name}\0{row['clustering_files'].get(name, ('', ''))[1]}\n".encode())
+    reading = clusterings.reading(row)
+    used = {name: reading.factor(name) for name in _GROUPED_FROM}
+    digest.update(json.dumps([reading.n_moved, reading.n_dropped, used], sort_keys=True).encode())
     return digest.hexdigest()
 
 
@@ -186,7 +191,8 @@ def templates(
         wanted = np.isin(ids, list(clusters))
         ids, rows = ids[wanted], rows[wanted]
     where = found.get(f"{source}.waveformsChannels")
-    values = np.asarray(shapes[rows], np.float32) * np.float32(1e6)
+    factor = clusterings.reading(row).factor(f"{source}.waveforms")
+    values = (np.asarray(shapes[rows], np.float64) * (1e6 * factor)).astype(np.float32)
     return ids, values, None if where is None else np.asarray(open_array(where)[rows])
 
 
@@ -196,7 +202,10 @@ def has_waveforms(row: Mapping[str, Any]) -> bool:
 
 
 def sampling_rate(row: Mapping[str, Any]) -> float:
-    """Samples of the probe a second, from spikes.samples over spikes.times of a clustering; 30 kHz without samples."""
+    """Samples of the probe a second: of its recording, else spikes.samples over spikes.times, else 30 kHz."""
+    reading = clusterings.reading(row)
+    if reading.recorded is not None:
+        return reading.recorded.sampling_rate
     found = attributes(row, ["spikes.samples", "spikes.times"])
     arrays = [open_array(path) for path in found.values()]
     if len(arrays) == 2 and len(arrays[0]):
@@ -242,14 +251,16 @@ def _all_units(row: Mapping[str, Any], window: tuple[float, float] | None) -> Sp
     """The spikes as they are in the files, those in the window."""
     content = _source(row)
     times = content["spikes.times"]
-    first, last = (0, len(times)) if window is None else np.searchsorted(times, window)
+    reading = clusterings.reading(row)
+    factor = reading.factor("spikes.times")
+    first, last = (0, len(times)) if window is None else np.searchsorted(times, np.asarray(window, float) / factor)
     some = {name: np.asarray(array[first:last]) for name, array in content.items()}
     amps, depths = some.get("spikes.amps"), some.get("spikes.depths")
     return Spikes(
-        some["spikes.times"].astype(np.float64, copy=False),
+        _scaled(some["spikes.times"], reading.factor("spikes.times"), np.float64),
         some["spikes.clusters"].astype(np.int32, copy=False),
-        None if amps is None else _microvolts(amps),
-        None if depths is None else depths.astype(np.float32, copy=False),
+        None if amps is None else _scaled(amps, 1e6 * reading.factor("spikes.amps")),
+        None if depths is None else _scaled(depths, reading.factor("spikes.depths")),
     )
 
 
@@ -260,19 +271,20 @@ def _grouped(row: Mapping[str, Any]) -> GroupedSpikes:
 
 def _group(row: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """The arrays of GroupedSpikes, without those that the files do not have."""
-    content = _source(row)
+    content, reading = _source(row), clusterings.reading(row)
     found = grouping.group(_as_type(content["spikes.clusters"], np.int32))
     made = {"cluster_ids": found.cluster_ids.astype(np.int32), "offsets": found.offsets}
-    made["times"] = grouping.gather(_as_type(content["spikes.times"], np.float64), found)
+    made["times"] = grouping.gather(_scaled(content["spikes.times"], reading.factor("spikes.times"), np.float64), found)
     if "spikes.amps" in content:
-        made["amps"] = grouping.gather(_microvolts(content["spikes.amps"]), found)
+        amps = _scaled(content["spikes.amps"], 1e6 * reading.factor("spikes.amps"))
+        made["amps"] = grouping.gather(amps, found)
     if "spikes.depths" in content:
-        made["depths"] = grouping.gather(_as_type(content["spikes.depths"], np.float32), found)
+        made["depths"] = grouping.gather(_scaled(content["spikes.depths"], reading.factor("spikes.depths")), found)
     return made
 
 
 def _source(row: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """The accepted arrays of the spikes, mapped."""
+    """The accepted arrays of the spikes, mapped where nothing is to mend, in order of time, all of a unit."""
     if row["clustering_state"] != "online":
         why = ", ".join(f"{name}: {reason}" for name, reason in sorted(row["clustering_refused"].items()))
         what = "its files are gone" if row["clustering_state"] == "missing" else f"its files are in quarantine ({why})"
@@ -280,38 +292,42 @@ def _source(row: Mapping[str, Any]) -> dict[str, np.ndarray]:
             row["clustering"], "vanished", f"the spikes of {row['clustering']} cannot be read: {what}",
             "mend them or bring them back, then run `neurojoint ingest`",
         )  # fmt: skip
-    return {name: open_array(path) for name, path in attributes(row, _GROUPED_FROM).items()}
+    arrays = {name: open_array(path) for name, path in attributes(row, _GROUPED_FROM).items()}
+    return clusterings.reading(row).mend(arrays)
 
 
 def _rows_of_units(row: Mapping[str, Any], source: str, n_rows: int) -> tuple[np.ndarray, np.ndarray]:
     """The units that have a row among the waveforms, and that row."""
-    from pipeline.electrophysiology.sorting import unit_rows
-
     if source == "templates":
         found = attributes(row, ["spikes.templates", "spikes.clusters"])
         if "spikes.templates" not in found:  # then units are templates
             ids = np.asarray(_grouped(row).cluster_ids, np.int64)
             ids = ids[ids < n_rows]
             return ids, ids
-        clusters = _as_type(open_array(found["spikes.clusters"]), np.int64)
-        pairs, counts = np.unique(
-            clusters * n_rows + _as_type(open_array(found["spikes.templates"]), np.int64), return_counts=True
+        clusters, matched = (
+            _as_type(open_array(found[f"spikes.{name}"]), np.int64) for name in ("clusters", "templates")
         )
+        known = clusters >= 0
+        pairs, counts = np.unique(clusters[known] * n_rows + matched[known], return_counts=True)
         order = np.lexsort((counts, pairs // n_rows))
         last = np.flatnonzero(np.diff(pairs[order] // n_rows, append=-1))
         best = pairs[order][last]
         return best // n_rows, best % n_rows
     metrics = attributes(row, ["clusters.metrics"]).get("clusters.metrics")
-    ids = unit_rows(_grouped(row).cluster_ids, n_rows, metrics)
+    table = None if metrics is None else load(metrics, metrics.name)
+    ids = unit_of_rows(clusterings.reading(row), n_rows, table)
     order = np.argsort(ids)
     used = np.isin(ids[order], _grouped(row).cluster_ids)
     return ids[order][used], order[used]
 
 
-def _microvolts(volts: np.ndarray) -> np.ndarray:
-    made = np.empty(len(volts), np.float32)
-    for start in range(0, len(volts), _ROWS):
-        made[start : start + _ROWS] = np.asarray(volts[start : start + _ROWS], np.float64) * 1e6
+def _scaled(values: np.ndarray, factor: float, kind: type = np.float32) -> np.ndarray:
+    """Values times a factor; the array itself, mapped, where neither factor nor type change it."""
+    if factor == 1:
+        return _as_type(values, kind)
+    made = np.empty(len(values), kind)
+    for start in range(0, len(values), _ROWS):
+        made[start : start + _ROWS] = np.asarray(values[start : start + _ROWS], np.float64) * factor
     return made
 
 

@@ -43,6 +43,8 @@ def metrics(clustering: Mapping[str, Any], found: GroupedSpikes) -> tuple[dict[s
         missing.append(f"{why}: amplitudes, cutoffs, missed_spikes and ibl_label are null")
     if found.depths is None:
         missing.append(f"{clusterings.why_absent(clustering, 'spikes.depths')}: drift and drift_ptp are null")
+    if found.amps is not None and (unlabelled := unknown_labels(columns)):
+        missing.append(unlabelled)
     if spikes.has_waveforms(clustering):
         ids, waveforms, _ = spikes.templates(clustering)
         width = units.spike_width(waveforms, spikes.sampling_rate(clustering))
@@ -50,6 +52,21 @@ def metrics(clustering: Mapping[str, Any], found: GroupedSpikes) -> tuple[dict[s
     else:
         missing.append("there are no clusters.waveforms and no templates.waveforms: spike_width is null")
     return columns, "; ".join(missing)
+
+
+def unknown_labels(columns: Mapping[str, np.ndarray]) -> str:
+    """How many units have no ibl_label, and for want of which metrics; empty where all have one.
+
+    >>> unknown_labels({"ibl_label": np.array([1.0, np.nan]), "refractory_confidence": np.array([99.0, 99.0]),
+    ...                 "noise_cutoff": np.array([1.0, np.nan]), "amp_median": np.array([80.0, 70.0])})
+    'ibl_label of 1 of 2 units is null: too few spikes or amplitudes for noise_cutoff'
+    """
+    unknown = np.isnan(columns["ibl_label"])
+    if not unknown.any():
+        return ""
+    lacking = [name for name in units.LABEL_CRITERIA if np.isnan(columns[name][unknown]).any()]
+    n = f"{unknown.sum()} of {len(unknown)}"
+    return f"ibl_label of {n} units is null: too few spikes or amplitudes for {', '.join(lacking)}"
 
 
 def peth(

@@ -7,8 +7,8 @@ import pyarrow as pa
 from pipeline.analysis.signals import ChannelStatistics
 from pipeline.database import registry
 from pipeline.database.bulk import fetch_columns, insert_many
-from pipeline.electrophysiology import clusterings
-from pipeline.electrophysiology import sorting as alf_sorting
+from pipeline.electrophysiology import clusterings, sorting
+from pipeline.electrophysiology.recordings import channel_map
 from pipeline.electrophysiology.spikes import attributes, grouped, raw_snippet, spikes, templates
 from pipeline.schemas import acquisition, data  # noqa: F401 - parents of foreign keys
 from pipeline.schemas.inputs import files
@@ -219,6 +219,7 @@ class Clustering(dj.Manual):
     clustering_fingerprint     : char(32)        # md5 over the hashes of its files and over what was refused
     clustering_files           : json            # object.attribute -> [path below the session, md5] of each file that may be read
     clustering_refused         : json            # object.attribute -> reason, for what is in quarantine
+    clustering_reading=null    : json            # which unit a row is and how that was found, factors of units of measurement, repairs, doubts
     """
 
 
@@ -258,11 +259,14 @@ class ClusterSet(dj.Imported):
         cluster_uuid=null          : char(36)        # name of the unit, from clusters.uuids
         cluster_channel=null       : int32           # row of the channels object with the largest amplitude
         cluster_depth=null         : float64         # from the tip, um
+        cluster_lateral=null       : float64         # across the shank, um, as channels.localCoordinates or the map has it
+        cluster_shank=null         : int16           # from 0; null where no file says it
         cluster_amp=null           : float64         # mean amplitude, uV
         cluster_n_spikes           : int64
         cluster_firing_rate=null   : float64         # spikes over the time from the first to the last spike of all units, Hz
         peak_to_trough=null        : float64         # of the mean waveform, ms
         sorter_label=null          : varchar(16)     # what the sorter or a curator calls it, e.g. good, mua, noise
+        sorter_cluster_id=null     : int32           # number that the sorter gave it, where that differs from cluster_id
         """
 
     @property
@@ -278,7 +282,8 @@ class ClusterSet(dj.Imported):
 
     def make(self, key):
         row = clusterings.find(key)
-        found = alf_sorting.examine(attributes(row, row["clustering_files"]))
+        files = attributes(row, row["clustering_files"])
+        found = sorting.examine(files, clusterings.reading(row).recorded, channel_map(key))
         self.insert1(
             key
             | {

@@ -57,8 +57,8 @@ def clusters_beyond(session: Path) -> list[Expected]:
 
 @_kind
 def clusters_negative(session: Path) -> list[Expected]:
-    """Spikes of the cluster -1."""
-    return _change(session, "spikes.clusters", "value_range", lambda values: np.where(values == 2, -1, values))
+    """Spikes of the cluster -2; -1 stands for noise."""
+    return _change(session, "spikes.clusters", "value_range", lambda values: np.where(values == 2, -2, values))
 
 
 @_kind

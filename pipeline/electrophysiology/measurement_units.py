@@ -1,0 +1,210 @@
+"""In which unit of measurement an array of a sorting is: as ALF has it, provably in another one, or not to be used.
+
+Each check compares an array with what else the session says (its sampling rate, the places of the channels, the other
+arrays). It returns a factor where that proves the unit, and a reason where the values cannot be in the unit of ALF and
+nothing proves which one it is.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from pipeline.electrophysiology.array_rules import LARGEST_AMPLITUDE, chunks
+from pipeline.electrophysiology.reading import Recorded
+
+COMMON_RATE = 30000.0  # Hz, of a probe whose recording is not here
+LONGEST_SESSION = 48 * 3600.0  # s
+SHORTEST_WIDTH, LONGEST_WIDTH = 0.02, 20.0  # ms, of the median spike
+SMALLEST_SPAN, LONGEST_PROBE = 15.0, 100_000.0  # um between the depths of several units, and along any probe
+SMALLEST_AMPLITUDE = 1e-7  # V; the median of a file below it is in another unit
+NEAR = 0.05  # tolerated relative difference between two measures of one depth
+FAR = 4.0  # tolerated factor between two measures of one amplitude or width
+MIXED = 0.1  # share of amplitudes of the other sign that is tolerated
+_SOME = 20_000  # values that are looked at
+
+
+class Verdict(NamedTuple):
+    """What a check found."""
+
+    factor: float = 1.0  # brings the values into the unit of ALF
+    wrong: str = ""  # why the array must not be read; empty where it may
+    note: str = ""  # what was converted or is doubtful, in words
+
+
+def spike_times(
+    times: np.ndarray, clusters: np.ndarray | None, samples: np.ndarray | None, recorded: Recorded | None
+) -> Verdict:
+    """Spike times are s: not samples, not ms, not coarser than a sample.
+
+    Integers, and whole numbers over more than a day, are samples; with a recording whose rate is known and that is
+    long enough they become seconds. Where hundreds of spikes of several units are never nearer to each other than
+    10 ms, the unit is smaller than a second. Times of 32 bits that are coarser than a sample are refused.
+    """
+    if not len(times):
+        return Verdict()
+    first, last = float(times[0]), float(times[-1])
+    rate = recorded.sampling_rate if recorded else COMMON_RATE
+    if times.dtype.kind in "iu" or _are_whole(times, clusters):
+        return _samples(times, last, samples, recorded)
+    if last > LONGEST_SESSION:
+        return Verdict(wrong=f"the last spike is at {last:,.0f}, which is {last / 3600:,.0f} h: expected are s")
+    step = _smallest_step(times)
+    if step >= 0.01 and len(times) >= 300 and _n_units(clusters) >= 3:
+        return Verdict(wrong=f"no two of {len(times):,} spikes are nearer than {step:.3g}: expected are s")
+    if times.dtype.itemsize < 8 and (grain := float(np.spacing(np.abs(times[-1])))) > 1 / rate:
+        return Verdict(
+            wrong=f"{times.dtype} has steps of {grain * 1e3:.2g} ms at {last:.0f} s, coarser than a sample: "
+            "expected is float64"
+        )
+    if recorded and last - first > 1.01 * recorded.duration + 1:
+        ratio = (last - first) / recorded.duration
+        note = f"the spikes span {last - first:,.1f} s, but the recording beside them only {recorded.duration:,.1f} s"
+        if ratio > 300 and step > 0.5 * 1000 / rate:
+            return Verdict(wrong=f"{note}: expected are s")
+        return Verdict(note=note)
+    return Verdict()
+
+
+def amplitudes(values: np.ndarray) -> Verdict:
+    """Amplitudes are V; those of negative spikes that are written with their sign count by their size."""
+    some = _finite(values)
+    if not len(some):
+        return Verdict(wrong="no value is a finite number") if len(values) else Verdict()
+    if (middle := float(np.median(np.abs(some)))) > LARGEST_AMPLITUDE:
+        return Verdict(wrong=f"the median amplitude is {middle:.4g}: expected are V")
+    if 0 < middle < SMALLEST_AMPLITUDE:
+        return Verdict(wrong=f"the median amplitude is {middle:.4g}, less than 0.1 uV: expected are V")
+    negative, positive = float((some < 0).mean()), float((some > 0).mean())
+    if negative <= MIXED:
+        return Verdict()
+    if positive <= MIXED * negative:
+        return Verdict(-1.0, note="the amplitudes are negative: their size counts")
+    return Verdict(wrong=f"{100 * negative:.0f} % of the amplitudes are negative and the others positive")
+
+
+def depths(values: np.ndarray, reference: np.ndarray | None = None) -> Verdict:
+    """Depths are um from the tip.
+
+    Parameters
+    ----------
+    reference : the same depths from another source that is known to be in um; NaN where that does not say.
+    """
+    values = np.asarray(values, np.float64)
+    if reference is not None:
+        both = np.isfinite(values) & np.isfinite(reference) & (np.abs(reference) > 1)
+        if both.sum() >= 3 and np.ptp(reference[both]) > SMALLEST_SPAN:
+            ratio = float(np.median(values[both] / reference[both]))
+            for factor, unit in ((1e3, "mm"), (1e6, "m")):
+                if np.isclose(ratio * factor, 1, rtol=5 * NEAR):
+                    return Verdict(factor, note=f"the depths are in {unit}, as the places of the channels show")
+    some = _finite(values)
+    if not len(some):
+        return Verdict(wrong="no value is a finite number") if len(values) else Verdict()
+    largest = float(np.abs(some).max())
+    if largest > LONGEST_PROBE:
+        return Verdict(wrong=f"a depth is {largest:,.0f}: expected are um from the tip")
+    if largest < SMALLEST_SPAN and len(some) >= 3 and len(np.unique(some)) >= 3:
+        return Verdict(wrong=f"all depths lie between {some.min():.4g} and {some.max():.4g}: expected are um")
+    return Verdict()
+
+
+def places(values: np.ndarray, reference: np.ndarray | None = None) -> Verdict:
+    """Places of channels, (n, 2), are um; `reference` as in `depths`, along the shank."""
+    if values.ndim != 2 or values.shape[1] < 2:
+        return Verdict()
+    return depths(values[:, 1], reference if reference is not None and len(reference) == len(values) else None)
+
+
+def waveforms(values: np.ndarray, amps: np.ndarray | None = None) -> Verdict:
+    """Mean waveforms are V.
+
+    Parameters
+    ----------
+    values : (k, n_samples, n_channels).
+    amps : (k,) mean amplitude of each row, V, NaN where it is not known.
+    """
+    if values.ndim != 3 or 0 in values.shape:
+        return Verdict()
+    rows = np.unique(np.linspace(0, len(values) - 1, min(len(values), 200)).astype(int))
+    size = np.array([np.abs(np.nan_to_num(np.asarray(values[row], np.float64))).max() for row in rows])
+    known = size > 0
+    if not known.any():
+        return Verdict(wrong="no waveform has a finite value other than 0")
+    middle = float(np.median(size[known]))
+    if SMALLEST_AMPLITUDE <= middle <= LARGEST_AMPLITUDE:
+        return Verdict()
+    if amps is not None and len(amps) == len(values):
+        both = known & np.isfinite(amps[rows]) & (amps[rows] != 0)
+        if both.sum() >= 3:
+            ratio = float(np.median(size[both] / np.abs(amps[rows][both])))
+            for factor, unit in ((1e-6, "uV"), (1e-3, "mV")):
+                if 1 / FAR < ratio * factor < FAR:
+                    return Verdict(factor, note=f"the waveforms are in {unit}, as the amplitudes of the spikes show")
+    return Verdict(wrong=f"the median size of a waveform is {middle:.4g}: expected are V")
+
+
+def widths(values: np.ndarray, reference: np.ndarray | None = None) -> Verdict:
+    """Times from peak to trough are ms; `reference` are the same, ms, from the waveforms."""
+    some = np.abs(_finite(values))
+    if not len(some):
+        return Verdict(wrong="no value is a finite number") if len(values) else Verdict()
+    middle = float(np.median(some))
+    if middle == 0 or SHORTEST_WIDTH <= middle <= LONGEST_WIDTH:
+        return Verdict()
+    if reference is not None and len(reference) == len(values):
+        both = np.isfinite(values) & np.isfinite(reference) & (reference != 0)
+        if both.sum() >= 3:
+            ratio = float(np.median(np.abs(values[both]) / np.abs(reference[both])))
+            for factor, unit in ((1e3, "s"), (1e-3, "us")):
+                if 1 / FAR < ratio * factor < FAR:
+                    return Verdict(factor, note=f"the widths are in {unit}, as the waveforms show")
+    return Verdict(wrong=f"the median time from peak to trough is {middle:.4g}: expected are ms")
+
+
+def _samples(times: np.ndarray, last: float, samples: np.ndarray | None, recorded: Recorded | None) -> Verdict:
+    """Times that are whole numbers: samples, where a recording or spikes.samples proves it."""
+    what = f"the times are whole numbers up to {last:,.0f}, as samples are: expected are s"
+    if recorded is None:
+        return Verdict(wrong=f"{what}, and there is no recording that tells the sampling rate")
+    if last >= recorded.n_samples:
+        return Verdict(wrong=f"{what}, and the recording has only {recorded.n_samples:,} samples")
+    if samples is not None and len(samples) == len(times):
+        rows = np.linspace(0, len(times) - 1, min(len(times), _SOME)).astype(int)
+        if not np.array_equal(np.asarray(times[rows], np.float64), np.asarray(samples[rows], np.float64)):
+            return Verdict(wrong=f"{what}, and spikes.samples holds other numbers")
+    rate = recorded.sampling_rate
+    return Verdict(1 / rate, note=f"the times are samples; they were divided by the sampling rate, {rate:.10g} Hz")
+
+
+def _are_whole(times: np.ndarray, clusters: np.ndarray | None) -> bool:
+    """Whether times of a floating type are samples or milliseconds: hundreds, all whole, of several units."""
+    if len(times) < 100 or _n_units(clusters) < 2 or float(times[-1]) < 1000:
+        return False
+    return all(bool((some == np.trunc(some)).all()) for _, some in chunks(times))
+
+
+def _n_units(clusters: np.ndarray | None) -> int:
+    """How many units the first spikes have."""
+    return 0 if clusters is None else len(np.unique(np.asarray(clusters[:_SOME])))
+
+
+def _smallest_step(times: np.ndarray) -> float:
+    """The smallest difference above 0 between neighbours among the first spikes; 0 where there is none."""
+    steps = np.diff(np.sort(np.asarray(times[:_SOME], np.float64)))
+    steps = steps[steps > 0]
+    return float(steps.min()) if len(steps) else 0.0
+
+
+def _finite(values: np.ndarray) -> np.ndarray:
+    """Some of the values, evenly spread, without those that are not finite."""
+    some = np.asarray(values[:: max(1, len(values) // _SOME)], np.float64).ravel()
+    some = some[np.isfinite(some)]
+    return some if len(some) or not values.size else _all_finite(values)
+
+
+def _all_finite(values: np.ndarray) -> np.ndarray:
+    """The finite among all values."""
+    found = np.asarray(values, np.float64).ravel()
+    return found[np.isfinite(found)]

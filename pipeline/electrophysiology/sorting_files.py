@@ -1,0 +1,136 @@
+"""The files of one clustering: arrays mapped from the disk, tables read whole; what is refused is taken out."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from pipeline.alf.reader import HEADER, load, npy_header
+from pipeline.alf.reasons import refuse
+from pipeline.electrophysiology import array_rules
+from pipeline.electrophysiology.measurement_units import Verdict
+from pipeline.errors import InvalidData
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+class Refused(NamedTuple):
+    """One file that must not be read: `attribute` is object.attribute."""
+
+    attribute: str
+    reason: str  # of pipeline.alf.reasons
+    detail: str
+
+
+def open_array(path: Path | str, name: str = "") -> np.ndarray:
+    """An npy file as an array that is read from the disk where it is used; one column is one-dimensional.
+
+    Raises
+    ------
+    InvalidData : as `pipeline.alf.reader.load`.
+    """
+    name = name or str(path)
+    try:
+        with Path(path).open("rb") as file:
+            header = npy_header(file.read(HEADER), name, os.fstat(file.fileno()).st_size)
+    except FileNotFoundError:
+        raise refuse(name, "vanished", "the file is not there any more") from None
+    except PermissionError as error:
+        raise refuse(name, "permission_denied", error.strerror or "permission denied") from None
+    except OSError as error:
+        raise refuse(name, "unreadable_file", error.strerror or str(error)) from None
+    if 0 in header.shape:
+        values = np.empty(header.shape, header.dtype)
+    else:
+        order = "F" if header.fortran else "C"
+        values = np.memmap(path, header.dtype, "r", header.offset, header.shape or (1,), order)
+    return values[:, 0] if values.ndim == 2 and values.shape[1] == 1 else values
+
+
+class Files:
+    """The files of a clustering that are still thought good, and those that are refused."""
+
+    def __init__(self, paths: Mapping[str, Path]) -> None:
+        self.content: dict[str, np.ndarray | pa.Table] = {}
+        self.refused: list[Refused] = []
+        self.factors: dict[str, float] = {}
+        self.notes: list[str] = []
+        for name, path in paths.items():
+            try:
+                is_array = str(path).endswith(".npy")
+                self.content[name] = open_array(path, name) if is_array else load(path, Path(path).name)
+            except InvalidData as error:
+                self.refused.append(Refused(name, error.reason, error.detail))
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.content
+
+    def __getitem__(self, name: str) -> Any:
+        return self.content[name]
+
+    def get(self, name: str) -> Any:
+        """The content of a file; None where it is absent or refused."""
+        return self.content.get(name)
+
+    def refuse(self, name: str, reason: str, detail: str) -> None:
+        """Take a file out."""
+        if self.content.pop(name, None) is not None:
+            self.refused.append(Refused(name, reason, detail))
+
+    def check(self, name: str, rule: Callable[[np.ndarray], tuple[str, str] | None]) -> None:
+        """Take a file out where `rule(values)` returns a reason and a detail."""
+        values = self.get(name)
+        if values is not None and (wrong := rule(values)):
+            self.refuse(name, *wrong)
+
+    def judge(self, name: str, verdict: Verdict) -> None:
+        """Take a file out, or note by what its values are to be multiplied and what is doubtful about them."""
+        if verdict.wrong:
+            self.refuse(name, "value_range", verdict.wrong)
+            return
+        if verdict.factor != 1:
+            self.factors[name] = verdict.factor
+        if verdict.note:
+            self.notes.append(f"{name}: {verdict.note}")
+
+    def scaled(self, name: str) -> np.ndarray | None:
+        """The values of an array in the unit of ALF, float64; None where it is absent or refused."""
+        values = self.get(name)
+        return None if values is None else np.asarray(values, np.float64) * self.factors.get(name, 1.0)
+
+    def rows(self, alf_object: str) -> int | None:
+        """How many rows the arrays of an object have; None where it has no array."""
+        lengths = {len(values) for values in self._arrays(alf_object).values()}
+        return lengths.pop() if lengths else None
+
+    def check_lengths(self, alf_object: str) -> None:
+        """Take out the arrays that are not as long as most of their object."""
+        lengths = {name: len(values) for name, values in self._arrays(alf_object).items()}
+        votes = Counter(lengths.values())
+        if len(votes) < 2:
+            return
+        n_rows, n_votes = votes.most_common(1)[0]
+        listed = ", ".join(f"{count} with {rows} rows" for rows, count in sorted(votes.items()))
+        for name, rows in lengths.items():
+            if rows != n_rows or n_votes * 2 <= votes.total():
+                self.refuse(name, "unequal_length", f"{rows} rows; the object {alf_object} has columns {listed}")
+
+    def check_references(self, name: str, alf_object: str) -> None:
+        """Take out an array that names rows which another object does not have."""
+        values, n_rows = self.get(name), self.rows(alf_object)
+        if values is None:
+            return
+        if wrong := array_rules.whole_numbers(values):
+            self.refuse(name, *wrong)
+        elif n_rows is not None and len(values) and (last := array_rules.largest(values)) >= n_rows:
+            self.refuse(name, "value_range", f"it names row {last} of {alf_object}, which has {n_rows} rows")
+
+    def _arrays(self, alf_object: str) -> dict[str, np.ndarray]:
+        begin = f"{alf_object}."
+        return {n: v for n, v in self.content.items() if n.startswith(begin) and isinstance(v, np.ndarray)}

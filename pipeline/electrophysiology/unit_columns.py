@@ -1,0 +1,175 @@
+"""The units of a clustering as columns of ephys.ClusterSet.Cluster, from its checked files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pipeline.electrophysiology import array_rules
+from pipeline.electrophysiology.sorting_files import Files
+
+if TYPE_CHECKING:
+    from pipeline.electrophysiology.sorting import Sorting
+
+_LABELS = ("ks2_label", "KSLabel", "sorter_label", "group", "quality")
+_SORTER_NAMES = ("sorter_cluster_id", "original_cluster_id")
+
+
+def columns(
+    files: Files,
+    found: Sorting,
+    used: np.ndarray,
+    counts: np.ndarray,
+    row_ids: np.ndarray | None,
+    metrics: np.ndarray | None,
+    named: np.ndarray | None,
+    channel_map: Mapping[str, list] | None,
+) -> dict[str, np.ndarray | list]:
+    """The columns of the units: those that have spikes, and those that the metrics list.
+
+    Parameters
+    ----------
+    used, counts : (k,) units with spikes, and how many.
+    row_ids : unit of each row of the clusters object; None where it has no arrays.
+    metrics : unit of each row of the metrics; None without them.
+    named : `cluster_id` of each row of the metrics.
+    channel_map : of the raw recording, see `sorting.examine`.
+    """
+    ids = np.union1d(used, metrics) if metrics is not None else used
+    n_spikes = np.zeros(len(ids), np.int64)
+    n_spikes[np.searchsorted(ids, used)] = counts
+    seconds = found.last - found.first if found.last is not None and found.first is not None else 0.0
+    made: dict[str, Any] = {"cluster_id": ids, "cluster_n_spikes": n_spikes}
+    made["cluster_firing_rate"] = n_spikes / seconds if seconds > 0 else np.full(len(ids), np.nan)
+
+    def of_rows(name: str) -> np.ndarray:
+        values = files.scaled(name)
+        if values is None or row_ids is None or values.ndim != 1:
+            return np.full(len(ids), np.nan)
+        return spread(ids, row_ids, values)
+
+    made["cluster_channel"] = of_rows("clusters.channels")
+    made["cluster_depth"] = of_rows("clusters.depths")
+    made["cluster_amp"] = of_rows("clusters.amps") * 1e6
+    made["peak_to_trough"] = of_rows("clusters.peakToTrough")
+    made |= _places(files, made["cluster_channel"], of_rows("clusters.shanks"), channel_map)
+    axial = made.pop("channel_axial")
+    if "clusters.depths" not in files:
+        made["cluster_depth"] = axial
+    made["cluster_uuid"] = _uuids(files, ids, row_ids)
+    made["sorter_label"] = _labels(files, ids, metrics)
+    made["sorter_cluster_id"] = _sorter_names(files, ids, metrics, named)
+    return made
+
+
+def spread(ids: np.ndarray, row_ids: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Values of the rows in order of the units, NaN for units without a row.
+
+    >>> spread(np.array([3, 5]), np.array([5, 4]), np.array([0.5, 0.4]))
+    array([nan, 0.5])
+    """
+    found = np.full(len(ids), np.nan)
+    if not len(row_ids):
+        return found
+    order = np.argsort(row_ids)
+    at = np.searchsorted(row_ids, ids, sorter=order)
+    there = at < len(row_ids)
+    rows = order[at[there]]
+    found[there] = np.where(row_ids[rows] == ids[there], values[rows], np.nan)
+    return found
+
+
+def _places(
+    files: Files, channels: np.ndarray, shanks: np.ndarray, channel_map: Mapping[str, list] | None
+) -> dict[str, np.ndarray]:
+    """Lateral and axial place (um) and shank of the channel of each unit, NaN where that is not known.
+
+    Places are those of `channels.localCoordinates`, else of the map of the recording; the shank is that of the files,
+    else of the map, whose channels are those of `channels.rawInd` or, without it, in the same order.
+    """
+    made = {name: np.full(len(channels), np.nan) for name in ("cluster_lateral", "channel_axial", "cluster_shank")}
+    known = np.flatnonzero(np.isfinite(channels))
+    rows = channels[known].astype(np.int64)
+    places = files.scaled("channels.localCoordinates")
+    if places is not None and places.ndim == 2 and places.shape[1] >= 2:
+        inside = rows < len(places)
+        made["cluster_lateral"][known[inside]] = places[rows[inside], 0]
+        made["channel_axial"][known[inside]] = places[rows[inside], 1]
+    made["cluster_shank"] = _whole(shanks)
+    own = files.get("channels.shanks")
+    if not np.isfinite(made["cluster_shank"]).any() and own is not None and own.ndim == 1:
+        inside = rows < len(own)
+        made["cluster_shank"][known[inside]] = _whole(np.asarray(own, np.float64)[rows[inside]])
+    at = None if channel_map is None else _columns_of_map(files, rows, len(channel_map["shank"]))
+    if at is not None and channel_map is not None:
+        on_map, where = known[at >= 0], at[at >= 0]
+        for name, part in (
+            ("cluster_shank", "shank"), ("cluster_lateral", "lateral"), ("channel_axial", "axial"),
+        ):  # fmt: skip
+            missing = np.isnan(made[name][on_map])
+            made[name][on_map[missing]] = np.asarray(channel_map[part], np.float64)[where[missing]]
+    return made
+
+
+def _columns_of_map(files: Files, channels: np.ndarray, n_map: int) -> np.ndarray | None:
+    """Column of the recording for rows of the channels object, -1 where there is none; None where that is not known."""
+    raw, n_rows = files.get("channels.rawInd"), files.rows("channels")
+    if raw is not None and raw.ndim == 1 and array_rules.whole_numbers(raw) is None:
+        inside = channels < len(raw)
+        at = np.full(len(channels), -1)
+        at[inside] = np.asarray(raw, np.int64)[channels[inside]]
+    elif n_rows in (None, n_map):
+        at = channels.copy()
+    else:
+        return None
+    return np.where((at >= 0) & (at < n_map), at, -1)
+
+
+def _whole(values: np.ndarray) -> np.ndarray:
+    """Shanks, NaN where a value is no whole number from 0."""
+    with np.errstate(invalid="ignore"):
+        return np.where((values >= 0) & (values == np.trunc(values)), values, np.nan)
+
+
+def _uuids(files: Files, ids: np.ndarray, row_ids: np.ndarray | None) -> list[str | None]:
+    table = files.get("clusters.uuids")
+    if table is None or isinstance(table, np.ndarray) or row_ids is None:
+        return [None] * len(ids)
+    if table.num_rows != len(row_ids):
+        detail = f"{table.num_rows} rows; the object clusters has {len(row_ids)}"
+        files.refuse("clusters.uuids", "unequal_length", detail)
+        return [None] * len(ids)
+    name = "uuids" if "uuids" in table.column_names else table.column_names[-1]
+    by_id = dict(zip(row_ids.tolist(), table[name].to_pylist(), strict=True))
+    texts = (str(by_id.get(one) or "") for one in ids.tolist())
+    return [text.lower() if len(text) == 36 else None for text in texts]
+
+
+def _labels(files: Files, ids: np.ndarray, metrics: np.ndarray | None) -> list[str | None]:
+    table = files.get("clusters.metrics")
+    name = None if metrics is None else next((one for one in _LABELS if one in table.column_names), None)
+    if name is None or metrics is None:
+        return [None] * len(ids)
+    by_id = dict(zip(metrics.tolist(), table[name].to_pylist(), strict=True))
+    return [str(by_id[one])[:16] if by_id.get(one) is not None else None for one in ids.tolist()]
+
+
+def _sorter_names(
+    files: Files, ids: np.ndarray, metrics: np.ndarray | None, named: np.ndarray | None
+) -> list[int | None]:
+    """The number that the sorter gave to each unit, where that differs from its number in spikes.clusters."""
+    if metrics is None or named is None:
+        return [None] * len(ids)
+    table = files.get("clusters.metrics")
+    column = next((one for one in _SORTER_NAMES if table is not None and one in table.column_names), None)
+    values = named.tolist() if column is None else table[column].to_pylist()
+    if column is None and np.array_equal(metrics, named):
+        return [None] * len(ids)
+    by_id = dict(zip(metrics.tolist(), values, strict=True))
+    return [int(by_id[one]) if _is_number(by_id.get(one)) else None for one in ids.tolist()]
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and value == int(value) if value == value else False
