@@ -62,6 +62,7 @@ setup(
         "psutil>=6",
         "pyyaml>=6",
         "deflate>=0.7",
+        "probeinterface>=0.3.1",  # the table of all Neuropixels probes
         "fastapi>=0.115",
         "uvicorn>=0.32",
         "argon2-cffi>=23.1",

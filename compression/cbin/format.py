@@ -140,16 +140,21 @@ def default_paths(raw: Path, out: Path | None = None, meta_out: Path | None = No
 
 
 def header_path(cbin: Path) -> Path:
-    """The .ch that belongs to a .cbin: same stem, or the stem without a file UUID (`x.<uuid>.cbin` beside `x.ch`).
+    """The .ch that belongs to a .cbin: same stem, else the one whose name is the same but for UUIDs.
 
-    Only the first exists when neither is on disk.
+    Files of public servers have a UUID each: `x.<uuid>.cbin` goes with `x.ch` and with `x.<another uuid>.ch`. Where
+    none is on disk, or several fit, it is the one of the same stem.
     """
     beside = cbin.with_suffix(".ch")
-    if not beside.exists():
-        without_uuid = cbin.with_name(re.sub(r"\.[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$", "", cbin.stem) + ".ch")
-        if without_uuid.exists():
-            return without_uuid
-    return beside
+    if beside.exists() or not cbin.parent.is_dir():
+        return beside
+    wanted = _without_uuid(cbin.stem)
+    found = [other for other in cbin.parent.glob("*.ch") if _without_uuid(other.stem) == wanted]
+    return found[0] if len(found) == 1 else beside
+
+
+def _without_uuid(stem: str) -> str:
+    return re.sub(r"\.[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$", "", stem, flags=re.IGNORECASE)
 
 
 def header_of(cbin: Path, meta: Path | str | None = None) -> Header:

@@ -1,16 +1,23 @@
-"""Where the channels of a recording lie on the probe, from its SpikeGLX header."""
+"""Where the channels of a recording lie on the probe: from its SpikeGLX header, or from a probe file beside it."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from ingest.files import probe_layouts
+from ingest.files.probe_layouts import Layout
 
 if TYPE_CHECKING:
     from cbin.spikeglx import Meta
 
 _ENTRY = re.compile(r"\((\d{1,3}):(-?\d{1,6}(?:\.\d{1,6})?):(-?\d{1,6}(?:\.\d{1,6})?):[01]\)")
+_GROUP = re.compile(r"\(([^()]*)\)")
+_RANGE = re.compile(r"\s*(\d{1,6})(?::(\d{1,6}))?\s*")
 
 
 @dataclass(frozen=True)
@@ -19,45 +26,218 @@ class ChannelMap:
 
     channels: list[int]  # as acquired
     lateral: list[float]  # um across the shank
-    axial: list[float]  # um from the tip along the shank
+    axial: list[float]  # um from the lowest row of electrodes along the shank
     shank: list[int]  # from 0
     volts_per_bit: list[float]  # V
 
 
-@dataclass(frozen=True)
-class _Layout:
-    """How the sites of a kind of probe are arranged."""
+class _Sites(NamedTuple):
+    """The electrodes of some acquired channels; arrays (n,)."""
 
-    left: tuple[float, float]  # um, of the first column in even and in odd rows
-    column: float  # um between columns
-    row: float  # um between rows
-
-
-_NP1 = _Layout((27.0, 11.0), 32.0, 20.0)
-_NP2 = _Layout((27.0, 27.0), 32.0, 15.0)
-_LAYOUTS: Mapping[str | None, _Layout] = {"3A": _NP1, "NP1": _NP1, "NP2.1": _NP2, "NP2.4": _NP2}
+    channels: np.ndarray
+    shank: np.ndarray
+    lateral: np.ndarray
+    axial: np.ndarray
 
 
-def read(meta: Meta) -> ChannelMap | None:
-    """The channel map of a header; None where it has none, or of a probe whose sites are not known.
+def read(meta: Meta, ap: Meta | None = None) -> ChannelMap | None:
+    """The channel map of a header; None where it has none, or of a probe whose electrodes are not known.
 
-    `~snsGeomMap` gives places in um; older headers have `~snsShankMap`, whose columns and rows become um by the layout
-    of the probe (SpikeGLX, Metadata guide): 1.0 has rows every 20 um, staggered, 2.0 every 15 um.
+    `~snsGeomMap` gives places in um. `~snsShankMap` gives columns and rows, `~imroTbl` banks or electrodes; both become
+    um by the layout of the probe's part number (`probe_layouts`). The maps have an entry for each saved or for each
+    acquired channel; a file that was split by shanks says in `snsSaveChanSubset_orig` which of them it holds.
+
+    Parameters
+    ----------
+    ap : header of the AP recording of the same probe; an LF recording has the electrodes of the AP channels.
     """
     columns = [i for i, kind in enumerate(meta.channel_kinds) if kind in ("AP", "LF")]
-    text = meta.fields.get("snsGeomMap") or meta.fields.get("snsShankMap") or ""
-    entries = [tuple(map(float, one)) for one in _ENTRY.findall(text)]
-    layout = _LAYOUTS.get(meta.probe_name)
-    if not columns or len(entries) != len(columns) or ("snsGeomMap" not in meta.fields and layout is None):
+    if not columns or meta.kind != "imec":
         return None
-    if "snsGeomMap" in meta.fields:
-        places = [(x, z) for _, x, z in entries]
-    else:
-        places = [(layout.left[int(row) % 2] + layout.column * column, layout.row * row) for _, column, row in entries]
+    saved = _acquired(meta)[columns]
+    n_ap = _n_acquired_ap(meta)
+    wanted = np.where(np.array([meta.channel_kinds[i] == "LF" for i in columns]), saved - n_ap, saved)
+    for header in (meta, ap):
+        sites = None if header is None else _sites(header)
+        if sites is None:
+            continue
+        order = np.argsort(sites.channels)
+        at = np.searchsorted(sites.channels, wanted, sorter=order).clip(0, len(order) - 1)
+        rows = order[at]
+        if np.array_equal(sites.channels[rows], wanted):
+            return ChannelMap(
+                saved.tolist(),
+                sites.lateral[rows].tolist(),
+                sites.axial[rows].tolist(),
+                sites.shank[rows].tolist(),
+                [float(meta.volts_per_bit[i]) for i in columns],
+            )
+    return None
+
+
+def beside(path: Path, meta: Meta) -> ChannelMap | None:
+    """The channel map of a recording, with what lies beside it: the header of the AP recording, or a probe file."""
+    ap = None
+    if "LF" in meta.channel_kinds and ".lf." in path.name:
+        ap = _read_meta(path.with_name(path.name.replace(".lf.", ".ap.")))
+    return read(meta, ap) or from_probe_file(path, meta)
+
+
+def from_probe_file(path: Path, meta: Meta) -> ChannelMap | None:
+    """The channel map by `<name>.probe.json`, or the only `*.probe.json` in the folder, as probeinterface writes it.
+
+    Contacts are the columns of the file by their `device_channel_indices`; every column with samples needs one.
+    """
+    named = path.with_name(f"{re.sub(r'[.](c?bin|meta)$', '', path.name)}.probe.json")
+    files = [named] if named.is_file() else sorted(path.parent.glob("*.probe.json"))
+    if len(files) != 1:
+        return None
+    columns = [i for i, kind in enumerate(meta.channel_kinds) if kind not in ("SY", "DW")]
+    places = contacts(files[0])
+    if places is None or not set(columns) <= places.keys():
+        return None
+    found = [places[column] for column in columns]
     return ChannelMap(
-        [int(meta.channel_ids[i]) for i in columns],
-        [x for x, _ in places],
-        [z for _, z in places],
-        [int(shank) for shank, _, _ in entries],
+        _acquired(meta)[columns].tolist(),
+        [x for _, x, _ in found],
+        [y for _, _, y in found],
+        [shank for shank, _, _ in found],
         [float(meta.volts_per_bit[i]) for i in columns],
     )
+
+
+def contacts(path: Path) -> dict[int, tuple[int, float, float]] | None:
+    """Column of the recording -> shank, lateral and axial place (um), from a probe file of probeinterface."""
+    from pipeline.alf.reader import load
+    from pipeline.errors import InvalidData
+
+    try:
+        content = load(path, path.name)
+    except InvalidData:
+        return None
+    found: dict[int, tuple[int, float, float]] = {}
+    shanks: dict[str, int] = {}
+    for probe in content.get("probes", ()) if isinstance(content, dict) else ():
+        try:
+            found |= _contacts_of(probe, shanks)
+        except (KeyError, TypeError, ValueError):
+            return None
+    return found or None
+
+
+def _contacts_of(probe: dict[str, Any], shanks: dict[str, int]) -> dict[int, tuple[int, float, float]]:
+    factor = {"um": 1.0, "mm": 1e3, "m": 1e6}[probe["si_units"]]
+    places = factor * np.asarray(probe["contact_positions"], np.float64)
+    names = probe.get("shank_ids") or [""] * len(places)
+    columns = probe.get("device_channel_indices") or range(len(places))
+    return {
+        int(column): (shanks.setdefault(str(shank), len(shanks)), float(x), float(y))
+        for column, shank, (x, y) in zip(columns, names, places[:, :2], strict=True)
+        if int(column) >= 0
+    }
+
+
+def _sites(meta: Meta) -> _Sites | None:
+    """The electrodes of the acquired AP channels that a header tells."""
+    layout = probe_layouts.of_header(
+        meta.fields.get("imDatPrb_pn", "").strip(), meta.probe_type, "imProbeOpt" in meta.fields
+    )
+    for name in ("snsGeomMap", "snsShankMap"):
+        entries = np.array([tuple(map(float, one)) for one in _ENTRY.findall(meta.fields.get(name, ""))]).reshape(-1, 3)
+        channels = _channels_of_entries(meta, len(entries))
+        if channels is None or (name == "snsShankMap" and layout is None):
+            continue
+        shank, first, second = entries.T
+        if name == "snsShankMap" and layout is not None:
+            first, second = layout.place(first.astype(int), second.astype(int))
+        return _Sites(channels, shank.astype(int), first, second)
+    return None if layout is None else _of_imro(meta, layout)
+
+
+def _channels_of_entries(meta: Meta, n: int) -> np.ndarray | None:
+    """Acquired AP channel of each of the `n` entries of a map; None where that cannot be told."""
+    kinds = np.array(meta.channel_kinds)
+    acquired, n_ap = _acquired(meta), _n_acquired_ap(meta)
+    for kind, offset in (("AP", 0), ("LF", n_ap)):
+        if n and n == int((kinds == kind).sum()) and not meta.fields.get("snsSaveChanSubset_orig"):
+            return acquired[kinds == kind] - offset
+    return np.arange(n) if n and n >= n_ap else None
+
+
+def _of_imro(meta: Meta, layout: Layout) -> _Sites | None:
+    """The electrodes by the table of what the probe was told to record."""
+    header, *entries = [one.replace(",", " ").split() for one in _GROUP.findall(meta.fields.get("imroTbl", ""))] or [[]]
+    names = probe_layouts.fields(layout.imro)
+    if not entries or any(len(entry) < (3 if layout.imro == "np1110" else 2) for entry in entries):
+        return None
+    try:
+        table = {
+            name: np.array([int(entry[i]) for entry in entries]) for i, name in enumerate(names[: len(entries[0])])
+        }
+        if layout.imro == "np1110":
+            channels, electrodes = np.arange(layout.n_readout), _of_groups(table, int(header[1]))
+        else:
+            channels = table["channel"]
+            if len(np.unique(channels)) < len(channels):  # of several shanks that are numbered apart
+                channels = np.arange(len(channels))
+            electrodes = table["electrode"] if "electrode" in table else 384 * table["bank"] + table["channel"]
+    except (ValueError, IndexError, KeyError):
+        return None
+    if len(electrodes) != len(channels) or electrodes.max() >= layout.n_columns * layout.n_rows:
+        return None
+    shank = table.get("shank", np.zeros(len(channels), int))
+    return _Sites(channels, shank, *layout.place_of(electrodes))
+
+
+def _of_groups(table: dict[str, np.ndarray], column_mode: int) -> np.ndarray:
+    """Electrodes of the 384 channels of an NP1110, of which 16 at a time are switched (SpikeGLX, IMROTbl_T1110).
+
+    Even and odd channels belong to different groups; the lowest bit of the bank changes which two columns a group has,
+    its third bit exchanges them. In the modes "inner" (0) and "outer" (1) half of the columns come from each bank.
+    """
+    channel = np.arange(384)
+    odd, within = channel % 2, channel % 32
+    group = 2 * (channel // 32) + odd
+    pairs = np.array([[0, 3, 1, 2], [1, 2, 0, 3]])
+
+    def column(bank: np.ndarray) -> np.ndarray:
+        right = (within // 2 % 2) ^ (bank // 4 % 2) ^ odd
+        return 2 * pairs[bank % 2, group % 4] + right
+
+    bank = table["bankA"][group]
+    if column_mode != 2:  # not all columns
+        at = column(bank)
+        is_outer = (at % 2 == 0) == (at <= 3)
+        bank = np.where(is_outer == (column_mode == 1), bank, table["bankB"][group])
+    row = within // 4
+    row = 48 * bank + 8 * (group // 4) + np.where(odd == 1, 7 - row, row)
+    return 8 * row + column(bank)
+
+
+def _n_acquired_ap(meta: Meta) -> int:
+    """How many AP channels the probe has; where the header does not say, as many as are saved."""
+    try:
+        stated = int(meta.fields.get("acqApLfSy", "").split(",")[0])
+    except ValueError:
+        stated = 0
+    return max(stated, meta.channel_kinds.count("AP"))
+
+
+def _acquired(meta: Meta) -> np.ndarray:
+    """Number of each saved channel at the acquisition, also of a file that was split afterwards."""
+    ids = []
+    for part in meta.fields.get("snsSaveChanSubset_orig", "").split(","):
+        if not (found := _RANGE.fullmatch(part)) or int(found[2] or found[1]) - int(found[1]) > meta.n_channels:
+            return meta.channel_ids
+        ids += range(int(found[1]), int(found[2] or found[1]) + 1)
+    return np.array(ids, np.int64) if len(ids) == meta.n_channels else meta.channel_ids
+
+
+def _read_meta(path: Path) -> Meta | None:
+    from cbin import CbinError
+    from cbin.spikeglx import read_meta
+
+    try:
+        return read_meta(path)
+    except CbinError:
+        return None

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 SAMPLE_BYTES = 2
 """SpikeGLX writes int16."""
-_BAND = re.compile(r"\.(ap|lf|nidq)\.(?:c?bin)$")
+_BAND = re.compile(r"\.(ap|lf|nidq|obx)\.(?:c?bin)$")
 _CHUNK = 1 << 20  # byte
 
 
@@ -49,8 +49,8 @@ class Recording:
     """One raw recording as its headers describe it."""
 
     rel_path: str  # of the form that is the dataset
-    band: str  # ap, lf, nidq
-    probe_label: str  # empty for nidq
+    band: str  # ap, lf, nidq, obx
+    probe_label: str  # empty for nidq and obx
     sampling_rate: float  # Hz
     n_channels: int
     n_samples: int  # per channel
@@ -162,7 +162,7 @@ def _raw(path: Path, file: Found) -> Recording:
     if file.size % row:
         detail = f"{file.size} bytes are no multiple of {row} ({meta.n_channels} channels of int16)"
         raise refuse(file.rel_path, "truncated", detail)
-    return _described(file, meta, meta.n_channels, meta.sample_rate, file.size // row)
+    return _described(path, file, meta, meta.n_channels, meta.sample_rate, file.size // row)
 
 
 def _compressed(path: Path, file: Found) -> Recording:
@@ -172,7 +172,7 @@ def _compressed(path: Path, file: Found) -> Recording:
         meta = _meta(path)
     except InvalidData:
         meta = None
-    one = _described(file, meta, header.n_channels, header.sample_rate, header.n_samples)
+    one = _described(path, file, meta, header.n_channels, header.sample_rate, header.n_samples)
     layout = layout_text(header.order, header.chunk_seconds, header.time_diff, header.spatial_diff)
     return replace(
         one,
@@ -225,13 +225,14 @@ def _compare(path: Path, raw: Path) -> None:
         raise refuse(raw.name, "forms_differ", error.problem) from None
 
 
-def _described(file: Found, meta: Meta | None, n_channels: int, rate: float, n_samples: int) -> Recording:
+def _described(path: Path, file: Found, meta: Meta | None, n_channels: int, rate: float, n_samples: int) -> Recording:
     band = band_of(file.rel_path)
-    label = "" if band == "nidq" else probe_label(file.collection, file.attribute)
+    label = "" if band in ("nidq", "obx") else probe_label(file.collection, file.attribute)
     gain = float(meta.volts_per_bit[0]) if meta is not None else None
     serial = printable(meta.serial)[:64] if meta is not None and meta.serial and label else None
     model = printable(meta.probe_name)[:64] if meta is not None and meta.probe_name and label else None
-    places = channel_maps.read(meta) if meta is not None and label and meta.n_channels == n_channels else None
+    has_map = meta is not None and label and meta.n_channels == n_channels
+    places = channel_maps.beside(path, meta) if has_map and meta is not None else None
     return Recording(
         file.rel_path, band, label, float(rate), n_channels, n_samples, gain, serial, model, channel_map=places
     )

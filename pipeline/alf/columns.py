@@ -161,7 +161,7 @@ def raw_form(path: str) -> str:
     >>> raw_form("raw_ephys_data/probe00/r.imec0.ap.cbin"), raw_form("alf/trials.choice.npy")
     ('raw_ephys_data/probe00/r.imec0.ap.bin', 'alf/trials.choice.npy')
     """
-    return f"{path[:-5]}.bin" if path.endswith((".ap.cbin", ".lf.cbin", ".nidq.cbin")) else path
+    return f"{path[:-5]}.bin" if path.endswith((".ap.cbin", ".lf.cbin", ".nidq.cbin", ".obx.cbin")) else path
 
 
 @lru_cache(maxsize=256)

@@ -82,7 +82,7 @@ class Recording(dj.Manual):
     -> data.Dataset
     ---
     -> [nullable] ProbeInsertion
-    band                       : enum('ap', 'lf', 'nidq')  # action potentials, local field, auxiliary channels
+    band                       : enum('ap', 'lf', 'nidq', 'obx')  # action potentials, local field, auxiliary channels of a NIDQ or a OneBox
     sampling_rate              : float64         # Hz
     n_channels                 : int32           # with the synchronisation channel
     n_samples                  : int64           # per channel
@@ -150,7 +150,11 @@ class RecordingSignal(dj.Computed):
     def key_source(self):
         """Recordings of probes whose file is here and that have a gain."""
         online = (data.FileRecord & {"file_state": "online"}).proj()
-        return Recording.proj() & (Recording & "band <> 'nidq'" & "volts_per_bit IS NOT NULL").proj() & online
+        return (
+            Recording.proj()
+            & (Recording & [{"band": "ap"}, {"band": "lf"}] & "volts_per_bit IS NOT NULL").proj()
+            & online
+        )
 
     def current_fingerprints(self, key: dict | None = None) -> pa.Table:
         """Key and fingerprint of every recording (of `key`) that should have a row now."""
@@ -282,8 +286,8 @@ class ClusterSet(dj.Imported):
 
     def make(self, key):
         row = clusterings.find(key)
-        files = attributes(row, row["clustering_files"])
-        found = sorting.examine(files, clusterings.reading(row).recorded, channel_map(key))
+        paths = attributes(row, row["clustering_files"])
+        found = sorting.examine(paths, clusterings.reading(row).recorded, channel_map(key))
         self.insert1(
             key
             | {

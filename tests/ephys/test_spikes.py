@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from ingest.simulate.ephys import simulate_insertion, write_recording
 from pipeline import ephys, settings
-from pipeline.electrophysiology import array_cache
+from pipeline.electrophysiology import array_cache, array_rules
 from pipeline.electrophysiology import sorting as alf_sorting
 from pipeline.errors import NeurojointError
 from tests.ephys import trees
@@ -192,7 +192,7 @@ def test_the_cache_keeps_within_its_size_and_gives_up_the_oldest(tmp_path):
     st.booleans(),
 )
 def test_checks_of_any_files(tmp_path_factory, ids, times, n_rows, ordered):
-    """Spikes are accepted exactly where they are in order and point into the clusters; counts are those of the file."""
+    """Spikes are accepted where they are in order, or can be put so, and point into the clusters; all are counted."""
     folder = tmp_path_factory.mktemp("files")
     times = np.array(times[: len(ids)])
     content = {
@@ -205,10 +205,13 @@ def test_checks_of_any_files(tmp_path_factory, ids, times, n_rows, ordered):
     found = alf_sorting.examine({name: folder / f"{name}.npy" for name in content})
     refused = {one.attribute for one in found.refused}
     is_ordered = bool(np.all(np.diff(content["spikes.times"]) >= 0))
-    assert ("spikes.times" in refused) == (not is_ordered)
+    disorder = array_rules.out_of_order(content["spikes.times"])
+    assert ("spikes.times" in refused) == bool(disorder.wrong)
+    assert is_ordered == (disorder.n == 0)
     points = not ids or max(ids) < n_rows
-    assert ("spikes.clusters" in refused) == (is_ordered and not points)
+    assert ("spikes.clusters" in refused) == (not points)
     if not refused:
+        assert found.reading.n_moved == disorder.n
         used, counts = np.unique(content["spikes.clusters"], return_counts=True)
         assert found.clusters["cluster_id"].tolist() == used.tolist()
         assert found.clusters["cluster_n_spikes"].tolist() == counts.tolist()

@@ -92,7 +92,7 @@ def test_results_are_read_from_the_folders_that_sorters_write(tmp_path):
     ("times", "clusters", "problem"),
     [
         ([1, 2], [1], "times of 2 spikes"), ([], [], "no spike"), ([-1, 2], [0, 0], "lie between"),
-        ([1, 10], [0, 0], "lie between"), ([1.5, 2], [0, 0], "whole"), ([1, 2], [0, -1], "below 0"),
+        ([1, 10], [0, 0], "lie between"), ([1.5, 2], [0, 0], "whole"), ([1, 2], [0, -2], "below -1"),
         ([[1, 2], [3, 4]], [0, 0], "no list"), (["a", "b"], [0, 0], "no list"), ([1, np.nan], [0, 0], "whole"),
     ],
 )  # fmt: skip

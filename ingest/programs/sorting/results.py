@@ -11,6 +11,8 @@ import numpy as np
 
 from pipeline.errors import NeurojointError
 
+FEW, SMALL_SHARE = 10, 0.001
+"""As many spikes outside of the recording are dropped and counted, or this share of all; more are another recording."""
 SAYS = "sorter.json"
 """What a sorter may say of itself: {"sorter": name, "version": text}."""
 
@@ -23,6 +25,7 @@ class Sorted:
     clusters: np.ndarray  # int64, numbers as the sorter gives them
     labels: dict[int, str] = field(default_factory=dict)  # cluster -> good, mua, noise
     version: str = ""
+    n_dropped: int = 0  # spikes before the first or after the last sample of the recording, or of no unit (-1)
 
 
 def read(folder: Path, n_samples: int) -> Sorted:
@@ -113,12 +116,19 @@ def _checked(
         raise _unfit(folder, f"it has times of {len(samples)} spikes and clusters of {len(clusters)}")
     if not len(samples):
         raise _unfit(folder, "it found no spike")
-    if samples.min() < 0 or samples.max() >= n_samples:
-        raise _unfit(folder, f"its spikes lie between samples {samples.min()} and {samples.max()} of {n_samples}")
+    kept = (samples >= 0) & (samples < n_samples) & (clusters != -1)
+    n_outside = int(((samples < 0) | (samples >= n_samples)).sum())
+    if n_outside > max(FEW, SMALL_SHARE * len(samples)) or 2 * n_outside >= len(samples):
+        where = f"{samples.min()} and {samples.max()} of {n_samples}, {n_outside:,} of {len(samples):,} outside"
+        raise _unfit(folder, f"its spikes lie between samples {where}")
+    n_dropped = len(samples) - int(kept.sum())
+    samples, clusters = samples[kept], clusters[kept]
+    if not len(samples):
+        raise _unfit(folder, "none of its spikes is of a unit")
     if clusters.min() < 0 or clusters.max() > np.iinfo(np.int32).max:
-        raise _unfit(folder, "a cluster has a number below 0 or above 2^31")
+        raise _unfit(folder, "a cluster has a number below -1 or above 2^31")
     order = np.lexsort((clusters, samples))
-    return Sorted(samples[order], clusters[order], labels, version)
+    return Sorted(samples[order], clusters[order], labels, version, n_dropped)
 
 
 def _load(path: Path) -> np.ndarray:

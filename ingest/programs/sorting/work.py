@@ -154,6 +154,8 @@ class _Work:
             )
         self.check_unchanged(one)
         result = results.read(Path(task.output), one.n_samples)
+        if result.n_dropped:
+            self.tell(f"{one.path}: {result.n_dropped:,} spikes outside of the recording or of no unit were dropped")
         self.tell(f"{one.path}: measuring {len(result.samples):,} spikes")
         return self.write(one, place, raw, task, result, ended)
 

@@ -179,7 +179,7 @@ def open_recording(key: Mapping[str, Any], band: str = "ap", probe: str | None =
     Parameters
     ----------
     key : primary key of the session, or of a row of ephys.Recording (`dataset_id`).
-    band : `ap`, `lf` or `nidq`.
+    band : `ap`, `lf`, `nidq` or `obx`.
     probe : label of the insertion, e.g. `probe00`; needed where the session has several.
 
     Raises

@@ -1,0 +1,128 @@
+"""Arrays in other units of measurement than those of ALF are converted where that is proven, refused otherwise."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.electrophysiology import array_rules, sorting
+from pipeline.electrophysiology import measurement_units as mu
+from pipeline.electrophysiology.reading import Reading, Recorded
+from tests.ephys import trees
+
+RATE = 30_000.0
+HOUR = Recorded(RATE, 3600.0, int(3600 * RATE))
+
+
+def train(n: int = 5000, seconds: float = 3000.0, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Times (s), units and samples of random spikes."""
+    chance = np.random.default_rng(seed)
+    samples = np.sort(chance.integers(0, int(seconds * RATE), n))
+    return samples / RATE, chance.integers(0, 5, n), samples
+
+
+def test_spike_times_in_s_are_left_alone():
+    times, units, samples = train()
+    for recorded in (None, HOUR):
+        assert mu.spike_times(times, units, samples, recorded) == mu.Verdict()
+    assert mu.spike_times(times - 10, units, None, HOUR) == mu.Verdict(), "before the session"
+    assert mu.spike_times(np.arange(0, 900.0, 0.2), np.zeros(4500, int), None, None) == mu.Verdict(), (
+        "one clocklike unit"
+    )
+
+
+@pytest.mark.parametrize("kind", [np.uint64, np.int32, np.float64])
+def test_samples_become_seconds_where_the_rate_is_known(kind):
+    times, units, samples = train()
+    found = mu.spike_times(samples.astype(kind), units, samples, HOUR)
+    assert not found.wrong
+    np.testing.assert_allclose(samples * found.factor, times)
+    assert mu.spike_times(samples.astype(kind), units, None, None).wrong
+    assert mu.spike_times(samples.astype(kind), units, None, Recorded(RATE, 10.0, 300_000)).wrong, (
+        "beyond the recording"
+    )
+    assert mu.spike_times(samples.astype(kind), units, samples + 1, HOUR).wrong, "spikes.samples says otherwise"
+
+
+def test_times_in_ms_and_of_32_bits_are_refused():
+    times, units, _ = train()
+    assert mu.spike_times(times * 1e3, units, None, None).wrong
+    assert mu.spike_times(times[:1000] * 1e3, units[:1000], None, None).wrong
+    assert mu.spike_times(times * 1e3, units * 0, None, HOUR).wrong, "one unit, but a recording of an hour"
+    assert "coarser than a sample" in mu.spike_times(times.astype(np.float32), units, None, HOUR).wrong
+    early = times[times < 200].astype(np.float32)
+    assert not mu.spike_times(early, units[: len(early)], None, HOUR).wrong, "fine enough up to 256 s"
+
+
+def test_spikes_beyond_the_recording_are_a_doubt():
+    times, units, _ = train(seconds=300.0)
+    found = mu.spike_times(times, units, None, Recorded(RATE, 0.31, 9300))
+    assert not found.wrong and "0.3 s" in found.note
+
+
+@given(st.floats(20, 800), st.sampled_from([1.0, -1.0]))
+def test_amplitudes_count_by_their_size(microvolts, sign):
+    chance = np.random.default_rng(0)
+    volts = sign * microvolts * 1e-6 * chance.uniform(0.5, 2, 3000)
+    found = mu.amplitudes(volts)
+    assert not found.wrong and (volts * found.factor > 0).all()
+    assert mu.amplitudes(volts * 1e6).wrong and mu.amplitudes(volts * 1e3 * 25).wrong
+
+
+def test_amplitudes_that_say_nothing():
+    assert mu.amplitudes(np.full(50, np.nan)).wrong
+    assert mu.amplitudes(np.tile([1e-4, -1e-4], 50)).wrong
+    assert not mu.amplitudes(np.empty(0)).wrong
+
+
+@given(st.floats(100, 7000))
+def test_depths_in_mm(span):
+    true = np.random.default_rng(1).uniform(20, span, 200)
+    assert mu.depths(true) == mu.depths(true, true) == mu.Verdict()
+    proven = mu.depths(true / 1e3, true)
+    np.testing.assert_allclose(true / 1e3 * proven.factor, true)
+    assert "mm" in proven.note and mu.depths(true / 1e3).wrong and mu.depths(true * 1e3 + 1e5).wrong
+
+
+def test_waveforms_and_widths():
+    shapes = np.random.default_rng(2).normal(0, 30e-6, (8, 82, 6))
+    amps = np.abs(shapes).max(axis=(1, 2))
+    assert mu.waveforms(shapes) == mu.Verdict()
+    assert mu.waveforms(shapes * 1e6, amps).factor == pytest.approx(1e-6)
+    assert mu.waveforms(shapes * 1e6).wrong and mu.waveforms(shapes * 1e12, amps).wrong
+    assert mu.waveforms(np.zeros((3, 82, 6))).wrong
+    width = np.array([0.2, 0.5, -0.4, 0.7])
+    assert mu.widths(width) == mu.Verdict()
+    assert mu.widths(width / 1e3, width).factor == pytest.approx(1e3)
+    assert mu.widths(width / 1e3).wrong and mu.widths(width * 1e3).wrong
+
+
+@given(st.integers(0, 4).flatmap(lambda n: st.tuples(st.just(n), st.randoms(use_true_random=False))))
+def test_a_few_spikes_out_of_order_are_mended(drawn):
+    """Pairs exchanged anywhere are sorted, with all columns; a clock that began again is refused."""
+    n, chance = drawn
+    times = np.arange(2000) * 0.01
+    order = np.arange(2000)
+    for at in chance.sample(range(0, 1990, 10), n):
+        order[[at, at + 3]] = order[[at + 3, at]]
+    found = array_rules.out_of_order(times[order])
+    assert not found.wrong and (found.n > 0) == (n > 0)
+    made = Reading(n_moved=found.n).mend({"spikes.times": times[order], "spikes.clusters": order})
+    assert made["spikes.times"].tolist() == times.tolist() and made["spikes.clusters"].tolist() == list(range(2000))
+    assert array_rules.out_of_order(np.r_[times, times]).wrong
+    assert array_rules.out_of_order(times[::-1]).wrong
+
+
+def test_spikes_of_no_unit_are_left_out_and_counted(tmp_path):
+    files = trees.sorting()
+    files["spikes.clusters"][::10] = -1
+    for name, values in files.items():
+        np.save(tmp_path / f"{name}.npy", values)
+    found = sorting.examine({name: tmp_path / f"{name}.npy" for name in files})
+    assert not found.refused
+    n = int((files["spikes.clusters"] >= 0).sum())
+    assert found.n_spikes == n == found.clusters["cluster_n_spikes"].sum()
+    assert found.reading.n_dropped == len(files["spikes.clusters"]) - n
+    assert "-1" in found.reading.notes[0]
