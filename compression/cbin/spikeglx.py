@@ -17,7 +17,9 @@ from .errors import CbinError
 MAX_META_BYTES = 16 << 20  # headers are tens of kB; anything larger is another kind of file
 MAX_CHANNELS = 1 << 20
 DATA_SUFFIXES = (".zarr.zip", ".bin", ".cbin", ".ch", ".dat", ".cdat")
-_PLAIN_NP1 = ("NP1000", "NP1001", "PRB_1_4_0480_1", "PRB_1_4_0480_1_C", "PRB_1_2_0480_2")
+_PLAIN_NP1 = frozenset(  # part numbers of probes whose sites lie as those of the first Neuropixels 1.0
+    {"NP1000", "NP1001", *(f"NP101{i}" for i in range(5)), "PRB_1_4_0480_1", "PRB_1_4_0480_1_C", "PRB_1_2_0480_2"}
+)
 FIXED_GAINS = {21: 80, 24: 80, 2003: 100, 2004: 100, 2013: 100, 2014: 100, 2020: 100, 2021: 100}  # by probe type
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
@@ -131,7 +133,7 @@ class Meta:
             return "3A" if "imProbeOpt" in self.fields or "imProbeSN" in self.fields else None
         part_number = self.fields.get("imDatPrb_pn", "").strip()
         if self.probe_type == 0 and part_number and part_number not in _PLAIN_NP1:
-            return part_number  # the type is that of a family: NP1010 to NP1017 are others
+            return part_number  # the type is that of a family: NP1015 to NP1017 are linear
         known = {0: "NP1", 21: "NP2.1", 2003: "NP2.1", 2004: "NP2.1", 24: "NP2.4", 2013: "NP2.4", 2014: "NP2.4"}
         return known.get(self.probe_type) or part_number or f"type {self.probe_type}"
 

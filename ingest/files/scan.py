@@ -21,6 +21,12 @@ IGNORED_FILES = (
     "*.cbin.journal",
     "Thumbs.db", "desktop.ini", "$RECYCLE.BIN",
     "README*", "*.md", "narrative.txt", "transfer_me*", "*.log", "*.pyc",
+    # what sorters, phy and SpikeInterface write beside or instead of ALF; `ingest.programs.sorting` reads it
+    "params.py", "ops.npy", "rez.mat", "rez2.mat", "chanMap.mat", "*.prb", "*.probe.json", "*.imro",
+    "whitening_mat*.npy", "similar_templates.npy", "amplitudes.npy", "channel_map.npy", "channel_positions.npy",
+    "channel_shanks.npy", "pc_features*.npy", "pc_feature_ind.npy", "template_features.npy", "template_feature_ind.npy",
+    "templates.npy", "templates_ind.npy", "templates_unw.npy", "spike_*.npy", "kept_spikes.npy", "cluster_*.tsv",
+    "cluster_*.csv", "iblsorter_parameters.yaml", "_iblsorter_parameters.yaml", "full_kilosort*.mat", "temp_wh.dat",
 )  # fmt: skip
 """Names of files that are expected in session folders, are no data and are passed over, unless they are ALF names."""
 

@@ -96,6 +96,10 @@ def columns_of(alf_object: str) -> tuple[Column, ...]:
     return {"trials": TRIALS, "wheel": WHEEL, "licks": LICKS}.get(alf_object, ())
 
 
+INDEPENDENT = frozenset({"waveforms"})
+"""Objects whose attributes have rows of different things: `waveforms.templates` units, `waveforms.traces` spikes."""
+
+
 class AlfName(NamedTuple):
     """The parts of an ALF file name."""
 
@@ -120,10 +124,10 @@ def parse_name(file_name: str) -> AlfName | None:
     """
     # The pattern of one.alf takes exponential time on some names that it does not match: those end here.
     if not re.fullmatch(r"[\w.-]+\.\w+", file_name):
-        return None
+        return _spikeglx_name(file_name)
     found = _file_pattern().fullmatch(file_name)
     if found is None:
-        return None
+        return _spikeglx_name(file_name)
     namespace, alf_object, attribute, timescale, extra, extension = found.groups()
     extras = extra.split(".") if extra else []
     uuid = extras[-1] if extras and _UUID.fullmatch(extras[-1]) else ""
@@ -135,6 +139,21 @@ def parse_name(file_name: str) -> AlfName | None:
         uuid,
         file_name.replace(f".{uuid}.", ".") if uuid else file_name,
     )
+
+
+def _spikeglx_name(file_name: str) -> AlfName | None:
+    """The parts of a recording's name that is not ALF for the name of its run only, as with dashes in a date.
+
+    >>> parse_name("2024-05-01_M12_g0_t0.imec0.ap.bin")[:3]
+    ('2024-05-01_M12_g0_t0', 'imec0', 'ap.bin')
+    """
+    found = _SPIKEGLX.fullmatch(file_name)
+    if found is None:
+        return None
+    uuid = found["uuid"] or ""
+    extension = ".".join(part for part in (found["band"], found["suffix"]) if part)
+    dataset = file_name.replace(f".{uuid}.", ".") if uuid else file_name
+    return AlfName(found["run"], found["device"], extension, "", uuid, dataset)
 
 
 @lru_cache(maxsize=1 << 16)
@@ -179,6 +198,11 @@ def columns_by_attribute(alf_object: str) -> dict[str, tuple[Column, ...]]:
     return found
 
 
+_SPIKEGLX = re.compile(
+    r"(?P<run>[\w][\w -]*_g\d+_t(?:\d+|cat))\.(?P<device>imec\d*|nidq|obx\d*)"
+    r"(?:\.(?P<band>ap|lf|obx))?(?:\.(?P<uuid>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}))?"
+    r"\.(?P<suffix>bin|cbin|ch|meta)"
+)
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[345][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 
 

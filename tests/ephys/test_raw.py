@@ -99,5 +99,5 @@ def test_places_of_channels_of_every_kind_of_header():
     shanks = "(NP2010,4,250,70)(0:8:0:1)(0:40:0:1)(3:8:15.5:1)(3:40:15.5:1)"
     new = channel_maps.read(header("np2", snsGeomMap=shanks))
     assert (new.lateral, new.axial, new.shank) == ([8, 40, 8, 40], [0, 0, 15.5, 15.5], [0, 0, 3, 3])
-    assert channel_maps.read(header("np1", snsShankMap="(1,2,2)(0:0:0:1)")) is None, "sites for each channel or none"
+    assert channel_maps.read(header("np1", snsShankMap="(1,2,2)(0:0:0:1)")) == one, "else by the table of banks"
     assert channel_maps.read(header("np1", imDatPrb_type="7777", imDatPrb_pn="?")) is None, "an unknown layout"

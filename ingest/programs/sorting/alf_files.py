@@ -71,12 +71,31 @@ def write(
         "channels.localCoordinates": positions,
         "channels.rawInd": raw_channels,
     }
+    write_arrays(folder, arrays, numbers, counts, result.labels, says)
+
+
+def write_arrays(
+    folder: Path,
+    arrays: Mapping[str, np.ndarray],
+    numbers: np.ndarray,
+    counts: np.ndarray,
+    labels: Mapping[int, str],
+    says: Mapping[str, Any],
+) -> None:
+    """Write arrays (object.attribute -> values) and the tables of the units into `folder`.
+
+    Parameters
+    ----------
+    numbers, counts : of the units in order: how the sorter numbers them, and their spikes.
+    labels : sorter's number -> label.
+    says : as in `write`.
+    """
     for name, values in arrays.items():
         np.save(folder / f"{name}.npy", values)
     metrics = {
         "cluster_id": np.arange(len(numbers), dtype=np.int32),
         "sorter_cluster_id": numbers,
-        "ks2_label": [result.labels.get(number) for number in numbers.tolist()],
+        "ks2_label": [labels.get(number) for number in numbers.tolist()],
         "spike_count": counts,
     }
     if not any(metrics["ks2_label"]):
@@ -112,6 +131,11 @@ def publish(folder: Path, place: Path, day: datetime.date | None = None) -> Path
         except OSError:  # another program made it meanwhile
             if not place.exists():
                 raise
+    if not list(place.glob("spikes.*")) and not list(place.glob("#*#")):  # the folder of a sorter, beside whose files
+        for file in sorted(folder.iterdir(), key=lambda file: file.name == SAYS):
+            file.rename(place / file.name)
+        folder.rmdir()
+        return place
     day = day or datetime.datetime.now(datetime.UTC).date()
     taken = {path.name for path in place.iterdir()}
     suffixes = ["", *"abcdefghijklmnopqrstuvwxyz"]

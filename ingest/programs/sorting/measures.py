@@ -51,17 +51,9 @@ def measure(
     positions : channels x 2, um, across and along the shank.
     samples, clusters : of the spikes, ascending samples; clusters are 0, 1, …
     """
-    k, n_channels = int(clusters.max()) + 1, len(positions)
+    k = int(clusters.max()) + 1
     chosen = _choose(clusters, k, np.random.default_rng(seed))
-    sums = np.zeros((k, N_SAMPLES, n_channels))
-    for cut, at in _pieces(volts, n_samples, sampling_rate, samples[chosen]):
-        which = chosen[at]
-        for one in np.unique(clusters[which]):
-            sums[one] += cut(np.flatnonzero(clusters[which] == one), None).sum(axis=0)
-    means = sums / np.bincount(clusters[chosen], minlength=k)[:, None, None]
-    best = np.ptp(means, axis=1).argmax(axis=1)
-    distance = np.hypot(*(positions[best][:, None] - positions[None]).transpose(2, 0, 1))
-    by_distance = np.argsort(distance, axis=1, kind="stable")
+    means, best, by_distance = _means(volts, n_samples, sampling_rate, positions, samples, clusters, chosen)
     near = by_distance[:, :N_NEAR]
     stored = by_distance[:, :N_CHANNELS]
     course = means[np.arange(k), :, best]
@@ -84,13 +76,82 @@ def measure(
     )
 
 
-def _choose(clusters: np.ndarray, k: int, rng: np.random.Generator) -> np.ndarray:
-    """Spikes for the mean waveforms, ascending: of each cluster at most `N_AVERAGED`, at random."""
+@dataclass(frozen=True)
+class Waveforms:
+    """Mean waveforms; rows are clusters in ascending order of their numbers. NaN where no spike could be cut out."""
+
+    waveforms: np.ndarray  # V, clusters x samples x channels, float32
+    channels: np.ndarray  # clusters x channels, best first
+    peak_to_trough: np.ndarray  # ms, clusters
+    amplitudes: np.ndarray  # V, clusters: trough to peak of the mean on the best channel
+    spikes: np.ndarray  # which spikes were averaged, ascending
+
+
+def mean_waveforms(
+    volts: Callable[[int, int], np.ndarray],
+    n_samples: int,
+    sampling_rate: float,
+    positions: np.ndarray,
+    samples: np.ndarray,
+    clusters: np.ndarray,
+    most_seconds: int = 120,
+    seed: int = 0,
+) -> Waveforms:
+    """Mean waveforms of clusters without reading the whole recording; parameters as in `measure`.
+
+    The spikes are those in `most_seconds` seconds, spread evenly over the recording; a cluster with fewer than ten
+    spikes in these has up to ten others.
+    """
+    rng = np.random.default_rng(seed)
+    k = int(clusters.max()) + 1
+    n_seconds = max(1, int(np.ceil(n_samples / sampling_rate)))
+    read = np.zeros(n_seconds, bool)
+    read[np.unique(np.linspace(0, n_seconds - 1, min(n_seconds, most_seconds)).astype(int))] = True
+    inside = np.flatnonzero(read[(samples // round(_SECONDS * sampling_rate)).clip(0, n_seconds - 1)])
+    chosen = inside[_choose(clusters[inside], k, rng)]
+    rare = np.flatnonzero(np.bincount(clusters[chosen], minlength=k) < 10)
+    others = np.flatnonzero(np.isin(clusters, rare)) if len(rare) else rare
+    chosen = np.union1d(chosen, others[_choose(clusters[others], k, rng, 10)])
+    means, best, by_distance = _means(volts, n_samples, sampling_rate, positions, samples, clusters, chosen)
+    course, stored = means[np.arange(k), :, best], by_distance[:, :N_CHANNELS]
+    return Waveforms(
+        np.take_along_axis(means, stored[:, None], axis=2).astype(np.float32),
+        stored,
+        (course.argmax(axis=1) - course.argmin(axis=1)) / sampling_rate * 1e3,
+        np.ptp(course, axis=1),
+        chosen,
+    )
+
+
+def _means(
+    volts: Callable[[int, int], np.ndarray],
+    n_samples: int,
+    sampling_rate: float,
+    positions: np.ndarray,
+    samples: np.ndarray,
+    clusters: np.ndarray,
+    chosen: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mean waveform (clusters x samples x channels), best channel, and channels by distance from it."""
+    k = int(clusters.max()) + 1
+    sums = np.zeros((k, N_SAMPLES, len(positions)))
+    for cut, at in _pieces(volts, n_samples, sampling_rate, samples[chosen]):
+        which = chosen[at]
+        for one in np.unique(clusters[which]):
+            sums[one] += cut(np.flatnonzero(clusters[which] == one), None).sum(axis=0)
+    means = sums / np.maximum(np.bincount(clusters[chosen], minlength=k), 1)[:, None, None]
+    best = np.ptp(means, axis=1).argmax(axis=1)
+    distance = np.hypot(*(positions[best][:, None] - positions[None]).transpose(2, 0, 1))
+    return means, best, np.argsort(distance, axis=1, kind="stable")
+
+
+def _choose(clusters: np.ndarray, k: int, rng: np.random.Generator, most: int = N_AVERAGED) -> np.ndarray:
+    """Spikes for the mean waveforms, ascending: of each cluster at most `most`, at random."""
     shuffled = rng.permutation(len(clusters))
     order = shuffled[np.argsort(clusters[shuffled], kind="stable")]
     counts = np.bincount(clusters, minlength=k)
     place = np.arange(len(order)) - np.repeat(np.cumsum(counts) - counts, counts)
-    return np.sort(order[place < N_AVERAGED])
+    return np.sort(order[place < most])
 
 
 def _pieces(

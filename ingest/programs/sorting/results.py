@@ -25,6 +25,8 @@ class Sorted:
     clusters: np.ndarray  # int64, numbers as the sorter gives them
     labels: dict[int, str] = field(default_factory=dict)  # cluster -> good, mua, noise
     version: str = ""
+    kept: np.ndarray | None = None  # rows of the sorter's arrays in this order; None: not by rows
+    place: Path | None = None  # the folder in which they lie
     n_dropped: int = 0  # spikes before the first or after the last sample of the recording, or of no unit (-1)
 
 
@@ -54,14 +56,25 @@ def read(folder: Path, n_samples: int) -> Sorted:
 def _phy(folder: Path) -> tuple[np.ndarray, np.ndarray, dict[int, str]]:
     name = "spike_clusters.npy" if (folder / "spike_clusters.npy").is_file() else "spike_templates.npy"
     labels: dict[int, str] = {}
-    for table, column in (("cluster_KSLabel.tsv", "KSLabel"), ("cluster_group.tsv", "group")):
-        if (folder / table).is_file():
-            with (folder / table).open(newline="", encoding="utf-8") as file:
-                for row in csv.DictReader(file, delimiter="\t"):
-                    label = (row.get(column) or "").strip()
-                    if label and (row.get("cluster_id") or "").strip().isdecimal():
-                        labels[int(row["cluster_id"])] = label[:16]
+    for table, columns in _LABELS.items():
+        for suffix, separator in ((".tsv", "\t"), (".csv", None)):
+            if (folder / f"{table}{suffix}").is_file():
+                labels |= _labels(folder / f"{table}{suffix}", columns, separator)
     return _load(folder / "spike_times.npy"), _load(folder / name), labels
+
+
+def _labels(path: Path, columns: tuple[str, ...], separator: str | None) -> dict[int, str]:
+    """cluster -> label of a table of phy or Kilosort; older ones are called csv and separated by tabs all the same."""
+    found: dict[int, str] = {}
+    with path.open(newline="", encoding="utf-8") as file:
+        first = file.readline()
+        file.seek(0)
+        for row in csv.DictReader(file, delimiter=separator or ("\t" if "\t" in first else ",")):
+            number = (row.get("cluster_id") or row.get("id") or "").strip()
+            label = next((text for name in columns if (text := (row.get(name) or "").strip())), "")
+            if label and number.isdecimal():
+                found[int(number)] = label[:16]
+    return found
 
 
 def _numpy_folder(folder: Path) -> tuple[np.ndarray, np.ndarray, dict[int, str]]:
@@ -71,11 +84,25 @@ def _numpy_folder(folder: Path) -> tuple[np.ndarray, np.ndarray, dict[int, str]]
         raise _unfit(folder, "its spikes.npy has no columns sample_index and unit_index")
     if "segment_index" in spikes.dtype.names and np.any(spikes["segment_index"]):
         raise _unfit(folder, "it has several segments")
-    return spikes["sample_index"], _unit_ids(folder, info.get("unit_ids"), spikes["unit_index"]), {}
+    ids = info.get("unit_ids")
+    return spikes["sample_index"], _unit_ids(folder, ids, spikes["unit_index"]), _properties(folder, ids)
 
 
-def _npz(folder: Path) -> tuple[np.ndarray, np.ndarray, dict[int, str]]:
-    path = folder / "sorting_cached.npz"
+def _properties(folder: Path, ids: object) -> dict[int, str]:
+    """Labels that SpikeInterface keeps with a sorting."""
+    for name in ("quality", "curated_label", "KSLabel", "group"):
+        path = folder / "properties" / f"{name}.npy"
+        if path.is_file() and isinstance(ids, list):
+            values = _load(path)
+            numbers = _unit_ids(folder, ids, np.arange(len(ids))).tolist()
+            if len(values) == len(numbers):
+                pairs = zip(numbers, values.tolist(), strict=True)
+                return {number: str(value)[:16] for number, value in pairs if str(value).strip()}
+    return {}
+
+
+def _npz(folder: Path, name: str = "sorting_cached.npz") -> tuple[np.ndarray, np.ndarray, dict[int, str]]:
+    path = folder / name
     try:
         with np.load(path, allow_pickle=False) as arrays:
             return arrays["spike_indexes_seg0"], arrays["spike_labels_seg0"], {}
@@ -83,10 +110,14 @@ def _npz(folder: Path) -> tuple[np.ndarray, np.ndarray, dict[int, str]]:
         raise _unfit(path, str(error)) from None
 
 
+_LABELS = {"cluster_KSLabel": ("KSLabel",), "cluster_info": ("KSLabel", "group"), "cluster_group": ("group",)}
+"""Tables of labels without their suffix -> columns; the later ones, which a person wrote, go before the others."""
+
 _READERS = {
     "spike_times.npy": _phy,
     "numpysorting_info.json": _numpy_folder,
     "sorting_cached.npz": _npz,
+    "firings.npz": lambda folder: _npz(folder, "firings.npz"),  # MountainSort 5
 }
 
 
@@ -128,7 +159,8 @@ def _checked(
     if clusters.min() < 0 or clusters.max() > np.iinfo(np.int32).max:
         raise _unfit(folder, "a cluster has a number below -1 or above 2^31")
     order = np.lexsort((clusters, samples))
-    return Sorted(samples[order], clusters[order], labels, version, n_dropped)
+    rows = np.flatnonzero(kept)[order]
+    return Sorted(samples[order], clusters[order], labels, version, rows, folder, n_dropped)
 
 
 def _load(path: Path) -> np.ndarray:

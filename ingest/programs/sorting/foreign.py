@@ -1,0 +1,157 @@
+"""What lies in a sorter's folder beside spike times and units: who made it, its sampling rate, places, amplitudes."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ingest.programs.sorting.results import Sorted
+from pipeline.errors import NeurojointError
+
+_ROWS = 1 << 20  # spikes whose features are read at once
+_MARKS = (  # file or folder in the place, or above it -> sorter
+    ("_iblsorter_parameters.yaml", "iblsorter"), ("iblsorter_parameters.yaml", "iblsorter"),
+    ("kilosort4.log", "kilosort4"), ("whitening_mat_dat.npy", "kilosort4"), ("spike_positions.npy", "kilosort4"),
+    ("rez2.mat", "kilosort3"), ("rez.mat", "kilosort2_5"),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Beside:
+    """What the folder says; None where it does not."""
+
+    sorter: str
+    sampling_rate: float | None  # Hz
+    positions: np.ndarray | None  # (n channels, 2) um, of the sorter's channels
+    channels: np.ndarray | None  # (n channels,) columns of the raw file
+    shanks: np.ndarray | None  # (n channels,)
+    amplitudes: np.ndarray | None  # (n spikes,) in a unit of the sorter
+    depths: np.ndarray | None  # (n spikes,) um
+    best: np.ndarray | None  # (n templates,) the sorter's channel on which each template is largest
+    templates: np.ndarray | None  # (n spikes,) template of each spike
+
+
+def read(result: Sorted, name: str | None = None) -> Beside:
+    """Read what lies beside the spikes of a result; arrays of spikes come in the order of `result`."""
+    place = result.place
+    if place is None or result.kept is None:
+        return Beside(name or "imported", None, None, None, None, None, None, None, None)
+    positions = _array(place / "channel_positions.npy", 2)
+    channels = _array(place / "channel_map.npy", 1)
+    shanks = _array(place / "channel_shanks.npy", 1)
+    n = len(positions) if positions is not None else None
+    of_spikes = {
+        name: values[result.kept] if values is not None and len(values) > int(result.kept.max()) else None
+        for name, values in (
+            ("amplitudes", _array(place / "amplitudes.npy", 1)),
+            ("templates", _array(place / "spike_templates.npy", 1)),
+        )
+    }
+    return Beside(
+        name or sorter_of(place),
+        sampling_rate(place),
+        positions,
+        channels.astype(np.int64) if channels is not None and len(channels) == n else None,
+        shanks.astype(np.int64) if shanks is not None and len(shanks) == n else None,
+        of_spikes["amplitudes"],
+        _depths(place, result.kept, positions),
+        _best_channels(place),
+        of_spikes["templates"],
+    )
+
+
+def sorter_of(place: Path) -> str:
+    """The sorter that wrote a folder, by files that only it writes, else the name of the folder."""
+    for folder in (place, place.parent):
+        for name, sorter in _MARKS:
+            if (folder / name).exists():
+                return sorter
+        log = folder / "spikeinterface_log.json"
+        if log.is_file() and (found := _json(log).get("sorter_name")):
+            return plain(str(found))
+    names = [
+        one.name for one in (place, *place.parents) if one.name not in ("sorter_output", "sorting", "output", "phy")
+    ]
+    return plain(names[0])
+
+
+def plain(name: str) -> str:
+    """A name as a folder below the probe may have it.
+
+    >>> plain("Kilosort 2.5")
+    'kilosort_2_5'
+    """
+    return re.sub(r"\W+", "_", name.lower()).strip("_")[:48] or "imported"
+
+
+def sampling_rate(place: Path) -> float | None:
+    """Hz, from `params.py` (read as text, never run) or SpikeInterface's description; None where neither is there."""
+    path = place / "params.py"
+    if path.is_file():
+        found = re.search(r"^\s*sample_rate\s*=\s*([\d.eE+]+)", path.read_text("utf-8", "replace"), re.MULTILINE)
+        if found:
+            return float(found[1])
+    for name in ("numpysorting_info.json", "si_folder.json", "spikeinterface_params.json"):
+        rate = _json(place / name).get("sampling_frequency") if (place / name).is_file() else None
+        if isinstance(rate, int | float) and rate > 0:
+            return float(rate)
+    return None
+
+
+def _depths(place: Path, kept: np.ndarray, positions: np.ndarray | None) -> np.ndarray | None:
+    """Depth of each spike, um: as Kilosort 4 locates it, else the channels' mean weighted by the first feature."""
+    located = _array(place / "spike_positions.npy", 2)
+    if located is not None and len(located) > int(kept.max()):
+        return np.asarray(located[:, 1], np.float64)[kept]
+    features, where = _array(place / "pc_features.npy", 3), _array(place / "pc_feature_ind.npy", 2)
+    templates = _array(place / "spike_templates.npy", 1)
+    if features is None or where is None or templates is None or positions is None:
+        return None
+    if not len(features) == len(templates) > int(kept.max()) or features.shape[2] != where.shape[1]:
+        return None
+    axial = np.asarray(positions[:, 1], np.float64)[np.asarray(where, np.int64).clip(0, len(positions) - 1)]
+    found = np.empty(len(templates))
+    for first in range(0, len(templates), _ROWS):
+        part = slice(first, first + _ROWS)
+        weights = np.asarray(features[part, 0], np.float64).clip(min=0) ** 2
+        total = weights.sum(axis=1)
+        mean = (weights * axial[np.asarray(templates[part], np.int64)]).sum(axis=1)
+        found[part] = np.divide(mean, total, out=np.full(len(total), np.nan), where=total > 0)
+    return found[kept]
+
+
+def _best_channels(place: Path) -> np.ndarray | None:
+    """The channel on which each template is largest, in the sorter's numbering."""
+    templates = _array(place / "templates.npy", 3)
+    if templates is None or 0 in templates.shape:
+        return None
+    best = np.array([int(np.ptp(np.asarray(one, np.float32), axis=0).argmax()) for one in templates])
+    where = _array(place / "templates_ind.npy", 2)
+    if where is not None and where.shape == (len(templates), templates.shape[2]):
+        return np.asarray(where, np.int64)[np.arange(len(best)), best]
+    return best
+
+
+def _array(path: Path, n_dimensions: int) -> np.ndarray | None:
+    """A numeric array of a file, mapped from the disk; None where there is none of that shape."""
+    if not path.is_file():
+        return None
+    try:
+        values = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise NeurojointError(f"{path} cannot be read ({error})", "copy the folder of the sorter again") from None
+    if n_dimensions == 1 and values.ndim == 2 and 1 in values.shape:
+        values = values.reshape(-1)
+    return values if values.ndim == n_dimensions and values.dtype.kind in "fiu" else None
+
+
+def _json(path: Path) -> dict:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}

@@ -1,0 +1,343 @@
+"""Takes sortings that exist already: a folder of Kilosort, phy, SpikeInterface or iblsorter becomes ALF files and rows.
+
+The folder stays as it is. Imported again after a curation it becomes a new revision, with what the curation changed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from ingest import registration
+from ingest.files.scan import SessionKey
+from ingest.programs.sorting import alf_files, curation, foreign, measures, results, runs
+from ingest.programs.sorting.foreign import Beside
+from ingest.programs.sorting.results import Sorted
+from ingest.programs.sorting.runs import Item
+from ingest.programs.sorting.work import Tell, spike_times
+from ingest.rows.repository import existing, repository_of
+from pipeline.database.bulk import fetch_columns
+from pipeline.errors import NeurojointError
+from pipeline.schemas import acquisition, data
+
+RESULTS = ("spike_times.npy", "spike_clusters.npy", "spike_templates.npy", "numpysorting_info.json", "spikes.npy",
+           "sorting_cached.npz", "firings.npz")  # fmt: skip
+"""Files of spikes; with tables of labels they decide whether a folder is as it was when it was imported."""
+
+_SESSION = re.compile(r"(?P<folder>(?:.*/)?(?P<subject>[^/]+)/(?P<date>\d{4}-\d{2}-\d{2})/(?P<number>\d{1,3}))(?:/|$)")
+_UNLIMITED = 1 << 62
+
+
+@dataclass
+class Imported:
+    """What became of one folder of results."""
+
+    source: Path
+    folder: Path | None = None  # of the ALF files; None where nothing was new
+    n_units: int = 0
+    n_spikes: int = 0
+    n_dropped: int = 0
+    changes: dict[str, Any] = field(default_factory=dict)  # since the last import, see `curation.difference`
+    notes: list[str] = field(default_factory=list)
+
+
+def import_folder(
+    folder: Path | str,
+    *,
+    session: Path | str | None = None,
+    probe: str | None = None,
+    sorter: str | None = None,
+    dry_run: bool = False,
+    tell: Tell | None = None,
+) -> list[Imported]:
+    """Import the results of sorters in a folder, or below it, as ALF files beside them, and register these.
+
+    Parameters
+    ----------
+    folder : of Kilosort, phy, SpikeInterface or iblsorter; or one that holds several of these.
+    session : the session folder, where `folder` does not lie in it.
+    probe : label of the insertion, where no part of the path is called so and the session has several.
+    sorter : what the clustering is called; by default the sorter that the files tell, else the name of the folder.
+    dry_run : write nothing.
+    tell : called with a line at each step.
+
+    Raises
+    ------
+    NeurojointError : there are no results, or they cannot be assigned to a session, a probe and a sampling rate.
+    """
+    source = existing(Path(folder))
+    found = places(source)
+    if not found:
+        known = "Kilosort, phy, SpikeInterface, iblsorter"
+        raise NeurojointError(f"there are no results of a sorter in {source}", f"name a folder as {known} write it")
+    return [
+        _Import(place, session and Path(session), probe, sorter, tell or (lambda line: None)).run(dry_run)
+        for place in found
+    ]
+
+
+def places(folder: Path) -> list[Path]:
+    """The folders at or below `folder` that hold results, not those within another one's."""
+    names = ("spike_times.npy", "numpysorting_info.json", "sorting_cached.npz", "firings.npz")
+    below = sorted({path.parent for name in names for path in folder.rglob(name)})
+    return [one for one in below if not any(other in one.parents for other in below)]
+
+
+class _Import:
+    """One folder of results."""
+
+    def __init__(self, source: Path, session: Path | None, probe: str | None, sorter: str | None, tell: Tell) -> None:
+        self.source, self.tell = source, tell
+        self.repository, self.base, self.path, self.session = _session_of(existing(session) if session else source)
+        recordings = [
+            one for one in runs.items(self.repository, f"{self.path}/", None) if one.folder == self.path
+        ]  # fmt: skip
+        self.probe = probe or _probe_of(source.relative_to(source.anchor), {one.probe for one in recordings})
+        self.recordings: list[Item] = [one for one in recordings if one.probe == self.probe]
+        self.sorter = sorter and foreign.plain(sorter)
+
+    def run(self, dry_run: bool) -> Imported:
+        """Import, unless the folder is as it was."""
+        made = Imported(self.source)
+        content = _content_hash(self.source)
+        n_samples = sum(one.n_samples for one in self.recordings) or _UNLIMITED
+        result = results.read(self.source, n_samples)
+        beside = foreign.read(result, self.sorter)
+        place = self.base / self.path / "alf" / self.probe / beside.sorter
+        before = _last_import(place)
+        if before is not None and before[1].get("content_hash") == content:
+            made.notes.append(f"imported before: {before[0].relative_to(self.base / self.path)}")
+            return made
+        numbers, clusters, counts = np.unique(result.clusters, return_inverse=True, return_counts=True)
+        made.n_units, made.n_spikes, made.n_dropped = len(numbers), len(result.samples), result.n_dropped
+        if result.n_dropped:
+            made.notes.append(f"{result.n_dropped:,} spikes outside of the recording or of no unit were dropped")
+        if before is not None:
+            made.changes = _changes(before[0], result)
+        if dry_run:
+            return made
+        arrays = self.arrays(result, beside, clusters.astype(np.int32), counts, made.notes)
+        says = {
+            "sorter": beside.sorter, "version": result.version, "source": str(self.source), "content_hash": content,
+            "n_units": len(numbers), "n_spikes": len(result.samples), "n_dropped": result.n_dropped,
+            "notes": made.notes, "changes": made.changes,
+            "identity": f"{'/'.join(map(str, self.session))}/{self.probe}/{beside.sorter}/{content}",
+        }  # fmt: skip
+        unfinished = alf_files.unfinished(place)
+        try:
+            alf_files.write_arrays(unfinished, arrays, numbers, counts, result.labels, says)
+            made.folder = alf_files.publish(unfinished, place)
+        except BaseException:
+            shutil.rmtree(unfinished, ignore_errors=True)
+            raise
+        self.tell(f"{self.source}: registering {made.folder.relative_to(self.base / self.path)}")
+        registration.register_session(self.repository, self.base, self.session, self.path, {})
+        return made
+
+    def arrays(
+        self, result: Sorted, beside: Beside, clusters: np.ndarray, counts: np.ndarray, notes: list[str]
+    ) -> dict[str, np.ndarray]:
+        """The ALF arrays of a result, as far as the folder and the raw recording give them."""
+        arrays = {
+            "spikes.times": self.times(result, beside, notes), "spikes.samples": result.samples,
+            "spikes.clusters": clusters,
+        }  # fmt: skip
+        if beside.templates is not None:
+            arrays["spikes.templates"] = np.asarray(beside.templates).astype(np.int32)
+        there = runs.geometry(self.recordings[0].dataset_id) if self.recordings else None
+        positions, raw, shanks = _channels(beside, there)
+        if positions is not None:
+            arrays["channels.localCoordinates"] = positions
+        if raw is not None:
+            arrays["channels.rawInd"] = raw
+        if shanks is not None:
+            arrays["channels.shanks"] = shanks
+        if beside.depths is not None:
+            arrays["spikes.depths"] = beside.depths
+            known = np.isfinite(beside.depths)
+            sums = np.bincount(clusters[known], beside.depths[known], len(counts))
+            n = np.bincount(clusters[known], minlength=len(counts))
+            arrays["clusters.depths"] = np.divide(sums, n, out=np.full(len(counts), np.nan), where=n > 0)
+        measured = self.measured(result, beside, clusters, positions, raw, there, notes)
+        if measured is not None:
+            arrays |= _measured_arrays(measured, beside, clusters, counts)
+        elif beside.best is not None and beside.templates is not None:
+            arrays["clusters.channels"] = _commonest(clusters, beside.best[np.asarray(beside.templates)], len(counts))
+        if "clusters.depths" not in arrays and positions is not None and "clusters.channels" in arrays:
+            arrays["clusters.depths"] = positions[arrays["clusters.channels"], 1]
+        return arrays
+
+    def times(self, result: Sorted, beside: Beside, notes: list[str]) -> np.ndarray:
+        """Times of the spikes, s from session start."""
+        if len(self.recordings) == 1:
+            one = self.recordings[0]
+            return spike_times(self.base / one.path, result.samples, one.sampling_rate)
+        rate = self.recordings[0].sampling_rate if self.recordings else beside.sampling_rate
+        if rate is None:
+            raise NeurojointError(
+                f"the sampling rate of {self.source} is not known",
+                "put its params.py beside it, or ingest the raw recording of the probe first",
+            )
+        what = "several recordings" if self.recordings else "no raw recording"
+        notes.append(f"{what} of {self.probe}: times are samples over {rate:.10g} Hz from the first sample on")
+        return result.samples / rate
+
+    def measured(
+        self,
+        result: Sorted,
+        beside: Beside,
+        clusters: np.ndarray,
+        positions: np.ndarray | None,
+        raw: np.ndarray | None,
+        there: dict[str, list] | None,
+        notes: list[str],
+    ) -> measures.Waveforms | None:
+        """Mean waveforms from the raw recording; None where that is not here, or not one, or without gain or places."""
+        import cbin
+
+        if len(self.recordings) != 1 or positions is None or raw is None or there is None:
+            notes.append("waveforms and amplitudes were not measured: that needs one raw recording with its .meta")
+            return None
+        one = self.recordings[0]
+        if raw.max(initial=0) >= len(there["volts_per_bit"]):
+            notes.append(
+                "waveforms and amplitudes were not measured: channel_map.npy names channels that are not there"
+            )
+            return None
+        gains = np.asarray(there["volts_per_bit"], np.float32)[raw]
+        self.tell(f"{self.source}: measuring waveforms of {int(clusters.max()) + 1} units")
+        path = self.base / one.path
+        options: dict[str, Any] = {} if one.is_compressed else {
+            "n_channels": one.n_channels, "sample_rate": one.sampling_rate, "dtype": "int16",
+        }  # fmt: skip
+        with cbin.open(path, **options) as recording:
+            return measures.mean_waveforms(
+                lambda first, last: recording[first:last][:, raw] * gains, one.n_samples, one.sampling_rate, positions,
+                result.samples, clusters,
+            )  # fmt: skip
+
+
+def _measured_arrays(
+    measured: measures.Waveforms, beside: Beside, clusters: np.ndarray, counts: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Arrays from mean waveforms; amplitudes of spikes vary about that of their unit as the sorter's amplitudes do."""
+    arrays = {
+        "clusters.waveforms": measured.waveforms, "clusters.waveformsChannels": measured.channels,
+        "clusters.channels": measured.channels[:, 0], "clusters.peakToTrough": measured.peak_to_trough,
+        "clusters.amps": measured.amplitudes,
+    }  # fmt: skip
+    if beside.amplitudes is not None:
+        own = np.asarray(beside.amplitudes, np.float64)
+        some = measured.spikes
+        n = np.bincount(clusters[some], minlength=len(counts))
+        mean = np.bincount(clusters[some], own[some], len(counts)) / np.maximum(n, 1)
+        scale = np.divide(measured.amplitudes, mean, out=np.full(len(counts), np.nan), where=mean > 0)
+        arrays["spikes.amps"] = own * scale[clusters]
+    return arrays
+
+
+def _channels(
+    beside: Beside, there: dict[str, list] | None
+) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]:
+    """Places (um), columns of the raw file and shanks of the sorter's channels; the map of the recording goes first."""
+    raw = beside.channels
+    if raw is None and there is not None and (beside.positions is None or len(beside.positions) == len(there["axial"])):
+        raw = np.arange(len(there["axial"]))
+    if there is not None and raw is not None and raw.max(initial=0) < len(there["axial"]):
+        places = np.column_stack([there["lateral"], there["axial"]]).astype(np.float64)
+        return places[raw], raw, np.asarray(there["shank"], np.int64)[raw]
+    positions = None if beside.positions is None else np.asarray(beside.positions, np.float64)
+    return positions, raw, beside.shanks
+
+
+def _commonest(units: np.ndarray, values: np.ndarray, n_units: int) -> np.ndarray:
+    """The value that most spikes of each unit have."""
+    pairs, counts = np.unique(units * (int(values.max()) + 1) + values.astype(np.int64), return_counts=True)
+    of, value = np.divmod(pairs, int(values.max()) + 1)
+    order = np.lexsort((counts, of))
+    found = np.zeros(n_units, np.int64)
+    found[of[order]] = value[order]
+    return found
+
+
+def _session_of(folder: Path) -> tuple[str, Path, str, SessionKey]:
+    """Repository, its root, the session's folder below it, and the key of the session that holds a folder."""
+    repository, base = repository_of(folder, None)
+    if not data.Repository & {"repository": repository, "repository_kind": "local"}:
+        raise NeurojointError(f"{folder} lies in no folder that is registered", "run `neurojoint ingest` on it first")
+    found = _SESSION.match(folder.relative_to(base).as_posix())
+    key = found and {"subject": found["subject"], "session_date": found["date"], "session_number": int(found["number"])}
+    rows = fetch_columns(acquisition.Session & key, *acquisition.Session.primary_key).to_pylist() if key else []
+    if len(rows) > 1 and found:
+        rows = [row for row in rows if found["folder"].startswith(f"{row['lab']}/")] or rows
+    if not found or len(rows) != 1:
+        raise NeurojointError(
+            f"{folder} lies in no session that is registered",
+            "name the session folder with --session, or run `neurojoint ingest` first",
+        )
+    row = rows[0]
+    session = SessionKey(row["lab"], row["subject"], str(row["session_date"]), row["session_number"])
+    return repository, base, found["folder"], session
+
+
+def _probe_of(path: Path, recorded: set[str]) -> str:
+    """The probe that a path names, `probe00` or `imec0`, else the only one that was recorded."""
+    for part in reversed(path.parts):
+        if found := re.search(r"probe\d+[a-z]?", part):
+            return found[0]
+        if found := re.search(r"imec(\d+)", part):
+            return f"probe{int(found[1]):02d}"
+    if len(recorded) == 1:
+        return next(iter(recorded))
+    raise NeurojointError(f"{path} does not say which probe it is of", "name it with --probe, e.g. --probe probe00")
+
+
+def _content_hash(place: Path) -> str:
+    """md5 over what decides about the units: spikes, units, labels."""
+    digest = hashlib.md5(usedforsecurity=False)
+    tables = sorted(path.name for pattern in ("cluster_*.tsv", "cluster_*.csv") for path in place.glob(pattern))
+    for name in [*RESULTS, *tables]:
+        path = place / name
+        if path.is_file():
+            with path.open("rb") as file:
+                digest.update(f"{name}\0{hashlib.file_digest(file, 'md5').hexdigest()}\n".encode())
+    return digest.hexdigest()
+
+
+def _last_import(place: Path) -> tuple[Path, dict[str, Any]] | None:
+    """The folder of the last import, and what it says."""
+    for path in [*sorted(place.glob(f"#*#/{alf_files.SAYS}"), reverse=True), place / alf_files.SAYS]:
+        try:
+            says = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            continue
+        if isinstance(says, dict) and "content_hash" in says:
+            return path.parent, says
+    return None
+
+
+def _changes(before: Path, result: Sorted) -> dict[str, Any]:
+    """What the result has changed since it was imported; units by the sorter's numbers."""
+    table = pq.read_table(before / "clusters.metrics.pqt")
+    numbers = table["sorter_cluster_id"].to_numpy()
+    labels = (
+        dict(zip(numbers.tolist(), table["ks2_label"].to_pylist(), strict=True))
+        if "ks2_label" in table.column_names
+        else {}
+    )
+    load: Callable[[str], np.ndarray] = lambda name: np.load(before / name, allow_pickle=False)  # noqa: E731
+    samples, clusters = load("spikes.samples.npy"), numbers[load("spikes.clusters.npy")]
+    found = curation.difference(
+        (samples, clusters), (result.samples, result.clusters),
+        {number: label for number, label in labels.items() if label}, result.labels,
+    )  # fmt: skip
+    return {} if curation.is_empty(found) else {name: value for name, value in found.items() if value}

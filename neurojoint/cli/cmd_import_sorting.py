@@ -1,0 +1,40 @@
+"""The command that takes sortings that exist already."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from neurojoint.cli.group import main
+
+
+@main.command("import-sorting")
+@click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.option("--session", type=click.Path(path_type=Path, exists=True, file_okay=False),
+              help="The session folder, where FOLDER does not lie in it.")  # fmt: skip
+@click.option("--probe", help="Label of the insertion, e.g. probe00; by default as the path says.")
+@click.option("--sorter", help="What the clustering is called; by default the sorter that wrote the files.")
+@click.option("--dry-run", is_flag=True, help="Write nothing; show what would be imported.")
+def import_sorting(folder: Path, session: Path | None, probe: str | None, sorter: str | None, dry_run: bool) -> None:
+    """Import the results of a spike sorter in FOLDER, or in folders below it.
+
+    Kilosort 2 to 4, phy, SpikeInterface and iblsorter folders are read, with the labels and units of a curation. They
+    become ALF files in alf/PROBE/SORTER of the session and are registered; FOLDER stays as it is. Imported again after
+    a curation, they become a new revision, and the units that were merged, split or relabelled are listed.
+    """
+    import pipeline
+    from ingest.programs.sorting import curation, imports
+
+    pipeline.connect()
+    found = imports.import_folder(
+        folder, session=session, probe=probe, sorter=sorter, dry_run=dry_run,
+        tell=lambda line: click.echo(line, err=True),
+    )  # fmt: skip
+    for one in found:
+        if one.folder is not None or dry_run:
+            click.echo(f"{one.source}: {one.n_units:,} units, {one.n_spikes:,} spikes -> {one.folder or 'not written'}")
+        for note in one.notes:
+            click.echo(f"  {note}")
+        if one.changes:
+            click.echo(f"  since the last import: {curation.in_words(one.changes)}")
