@@ -281,7 +281,7 @@ def _checked(path: Path, name: alf.AlfName, rel_path: str, content: bytes | None
                 start = file.read(HEADER)
         shape = npy_header(start[:HEADER], rel_path, size).shape
         if name.alf_object in alf.INDEPENDENT:
-            return -1, None
+            return (), None
         if is_clock and len(shape) == 2:
             return (content if content is not None else path), None
         return shape, None
