@@ -76,6 +76,7 @@ setup(
     extras_require={
         "archive": ["numcodecs>=0.15", "pcodec>=0.3.6"],  # the codec of cbin's archives
         "atlas": ["iblatlas>=1.3"],
+        "docs": ["mkdocs-material>=9.5,<10", "mkdocstrings[python]>=0.27"],
         "sorting": ["spikeinterface>=0.105", "scikit-learn", "hdbscan"],
         "test": [
             "pytest>=8",
@@ -101,6 +102,7 @@ setup(
             "playwright>=1.60",
             "iblatlas>=1.3",
             "ruff>=0.8",
+            "codespell>=2.3",
         ],
     },
     entry_points={

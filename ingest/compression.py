@@ -143,7 +143,7 @@ class _Work:
             self.summary.failures.append((one.path, " ".join(part for part in (error.problem, error.remedy) if part)))
             if not isinstance(error, DiskFull):
                 with contextlib.suppress(NeurojointError, OSError):
-                    self.register(one)  # a file that has changed since is judged anew
+                    self.register(one)  # a file that has changed since is judged again
         except (NeurojointError, OSError) as error:
             self.summary.failures.append((one.path, explain(error)))
         self.done = before + size * (1 + (self.remove_raw and one.is_raw))

@@ -160,7 +160,7 @@ class Tables:
         return session_record2path(row, self.cache_dir) if folder is None else ALFPath(folder)
 
     def _reset_cache(self) -> None:
-        """Called by the parent: there are no tables in memory, and one that is asked for is read anew."""
+        """Called by the parent: there are no tables in memory, and one that is asked for is read again."""
         self._cache = _OnDemand(_meta=default_cache()["_meta"])
 
 

@@ -164,7 +164,7 @@ def settings() -> Settings:
 
 
 def load(**values: Any) -> Settings:
-    """Read environment and file anew, `values` going before both."""
+    """Read environment and file again, `values` going before both."""
     try:
         return Settings(**values)
     except ValidationError as error:

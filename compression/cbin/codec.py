@@ -160,7 +160,7 @@ def inverse(
 def inverse_pieces(
     inflated: np.ndarray, n_rows: int, n_channels: int, dtype: np.dtype, transform: Transform, rows: int = 1024
 ) -> Iterator[np.ndarray]:
-    """The rows of a whole chunk, at most `rows` at a time, in one small array that each step fills anew.
+    """The rows of a whole chunk, at most `rows` at a time, in one small array that each step fills again.
 
     What is to be written somewhere else then needs no memory for the whole chunk, and is still in the processor's
     cache when it is.

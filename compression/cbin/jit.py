@@ -14,7 +14,7 @@ def kernel(function=None, **options):
     """Compile with `nogil=True` and keep the machine code on disk.
 
     Numba keeps it beside the source, or in the user's cache folder when the place of installation is read-only; when
-    neither can be written the function is compiled anew in each process.
+    neither can be written the function is compiled again in each process.
     """
     if function is None:
         return functools.partial(kernel, **options)

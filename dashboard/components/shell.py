@@ -202,7 +202,7 @@ def chip(text: str, colour: str = "gray", title: str = "") -> html.Span:
 
 
 def link(text: Component, href: str, **options: Any) -> html.A:
-    """A link inside the site, followed without loading everything anew."""
+    """A link inside the site, followed without loading everything again."""
     return html.A(text, href=href, **options)
 
 

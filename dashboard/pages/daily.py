@@ -89,7 +89,7 @@ def register(app: dash.Dash, site: Site) -> None:
 
 
 def _view(site: Site, viewer: Viewer, chosen: Mapping[str, str]) -> View:
-    """The day, made anew when data have arrived, and for who asks later than a few seconds: jobs come and go."""
+    """The day, made again when data have arrived, and for who asks later than a few seconds: jobs come and go."""
     name = (id(site), viewer.public, *chosen.items())
     return _kept.get(name, f"{site.live.version()} {time.monotonic() // FRESH_S}", lambda: View(site, viewer, chosen))
 

@@ -27,7 +27,7 @@ FULL = 0.9  # of a disk, from which on it is a warning
 
 
 def layout(site: Site, viewer: Viewer, *, query: Mapping[str, str]) -> Component:
-    """The page; its content is made anew every few seconds."""
+    """The page; its content is made again every few seconds."""
     return shell.page(
         "Health",
         html.Div(_content(site, viewer), id="health-content", className="nj-stack"),
@@ -77,7 +77,7 @@ def register(app: dash.Dash, site: Site) -> None:
         cause = dash.ctx.triggered_id
         if not isinstance(cause, dict):
             return False, dash.no_update, None
-        if not any(clicks):  # the buttons were only made anew
+        if not any(clicks):  # the buttons were only made again
             return dash.no_update, dash.no_update, dash.no_update
         table, like = json.loads(bytes.fromhex(cause["what"]))
         return True, _question(table, like), [table, like]

@@ -100,7 +100,7 @@ def register(app: dash.Dash, site: Site) -> None:
 
 
 def _view(site: Site, viewer: Viewer, chosen: Mapping[str, str]) -> View:
-    """What was chosen, made anew when data have arrived."""
+    """What was chosen, made again when data have arrived."""
     name = (id(site), viewer.public, *chosen.items())
     return _views.get(name, site.live.version(), lambda: View(site, viewer, _mice(site), chosen))
 

@@ -215,7 +215,7 @@ _kept = Kept(16)
 
 
 def _rows(site: Site, viewer: Viewer, rules: str) -> list[dict[str, Any]]:
-    """The rows of all mice, made anew when something is new, and every ten minutes: what is due depends on the time."""
+    """The rows of all mice, made again when something is new, and every ten minutes: what is due depends on time."""
     known = site.read(queries.rule_sets)
     rules = rules if rules in known else known[0]
     now = datetime.datetime.now(datetime.UTC).replace(tzinfo=None)

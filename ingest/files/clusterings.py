@@ -100,7 +100,7 @@ def label_of(collection: str) -> str:
 
 
 def _revisions(files: Iterable[Found]) -> list[str]:
-    """The revisions that sort anew: those of spikes, templates, or of clusters beyond their places in the brain."""
+    """The revisions that sort again: those of spikes, templates, or of clusters beyond their places in the brain."""
     return sorted(
         {
             file.revision

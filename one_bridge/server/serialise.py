@@ -74,7 +74,7 @@ class Serialiser:
         return self._zones[1].get(lab or "", "UTC")
 
     def forget_zones(self) -> None:
-        """Read the labs' time zones anew."""
+        """Read the labs' time zones again."""
         self._zones = (0.0, {})
 
     def _made(

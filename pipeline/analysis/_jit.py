@@ -10,7 +10,7 @@ def njit(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile with numba without the interpreter lock, and cache the result if any cache folder can be written.
 
     numba refuses to define a cached function when neither ``__pycache__`` nor the user's cache folder can be written
-    (a read-only installation run by a service without a home); such a process compiles anew instead. Dividing by zero
+    (a read-only installation run by a service without a home); such a process compiles again instead. Dividing by zero
     gives inf or NaN as in numpy.
     """
     try:

@@ -202,7 +202,7 @@ def prior_runs(probability_left: ArrayLike) -> PriorRuns:
 def is_debiased(probability_left: ArrayLike) -> bool:
     """Whether the column holds what the debiasing of the training protocol leaves in it.
 
-    While it trains, the IBL task repeats a missed stimulus on a side drawn anew, and writes that draw's probability
+    While it trains, the IBL task repeats a missed stimulus on a side drawn again, and writes that draw's probability
     into the column: a run of one trial or two, of which the animal cannot know, with a probability that depends on the
     last choices. (Two priors p and 1 - p alone are none of that.)
 

@@ -27,7 +27,7 @@ TURN = {
 FASTEST = 100.0
 """A wheel that turns faster than this (rad/s; 3.1 m/s at the rim) was not turned by a mouse."""
 
-_COUNTERS = tuple(2.0**bits for bits in (16, 32))  # ticks after which a counter of so many bits begins anew
+_COUNTERS = tuple(2.0**bits for bits in (16, 32))  # ticks after which a counter of so many bits begins again
 _ON_TICKS = 0.9  # share of the steps that must be whole ticks
 _WHOLE = 0.02  # ticks within which a step is whole; chance steps are so in 4 % of all cases
 _LOOKED_AT = 20_000  # steps, or up to twice as many, that are enough to look at
@@ -45,7 +45,7 @@ class WheelPosition:
     position: NDArray  # (n,) rad, wraps and resets of the counter taken out
     unit: str  # of the input, a key of TURN
     tick: float  # rad, one tick of the encoder; NaN where the unit was stated and nothing shows the tick
-    n_wraps: int  # places where the counter began anew
+    n_wraps: int  # places where the counter began again
     n_resets: int  # places where it was set to another value, faster than a mouse turns the wheel
 
     @property
@@ -230,7 +230,7 @@ def _corners(position: NDArray, noise: float) -> NDArray:
 
 
 def _without_wraps(position: NDArray, tick: float) -> tuple[NDArray, int]:
-    """The trace (rad) without the steps by which a counter, or an angle, begins anew; and how many there were."""
+    """The trace (rad) without the steps by which a counter, or an angle, begins again; and how many there were."""
     steps = np.diff(position)
     large = np.abs(steps) > np.pi
     if not large.any():

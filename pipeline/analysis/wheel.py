@@ -1,7 +1,7 @@
 """Wheel movements: from position samples to velocity, movements, direction changes and each trial's first movement.
 
 The detector is the one that IBL publishes with its `_ibl_wheelMoves` datasets (`brainbox.behavior.wheel.movements`,
-described in the docstring of `movements`), written anew.
+described in the docstring of `movements`), written again.
 """
 
 from dataclasses import dataclass, field

@@ -30,7 +30,7 @@ OBJECTS = ("spikes", "clusters", "templates")
 BESIDE = ("channels.localCoordinates", "channels.rawInd", "channels.shanks")
 """Attributes that are read with a clustering and do not make one of their own."""
 PLACES = ("mlapdv", "brainLocationIds_ccf_2017", "brainLocationAcronyms_ccf_2017", "brainLocationIds")
-"""Attributes of clusters that say where they are in the brain: an alignment replaces them, and sorts nothing anew."""
+"""Attributes of clusters that say where they are in the brain: an alignment replaces them, and sorts nothing again."""
 NEEDED = ("spikes.times", "spikes.clusters")
 
 _COUNTS = ("spike_count", "num_spikes", "n_spikes")  # columns of metrics that say how many spikes a unit has

@@ -21,8 +21,8 @@ class Kept:
     Examples
     --------
     >>> kept = Kept(2)
-    >>> kept.get("a", "1", lambda: "made"), kept.get("a", "1", lambda: "anew"), kept.get("a", "2", lambda: "anew")
-    ('made', 'made', 'anew')
+    >>> kept.get("a", "1", lambda: "made"), kept.get("a", "1", lambda: "again"), kept.get("a", "2", lambda: "again")
+    ('made', 'made', 'again')
     """
 
     def __init__(self, size: int) -> None:

@@ -13,7 +13,7 @@ import datajoint as dj
 
 from pipeline.database import registry
 from pipeline.provenance import staleness
-from pipeline.worker import heartbeat as liveness
+from pipeline.worker import heartbeat
 
 STALE_SECONDS = 30.0  # between two comparisons of fingerprints while someone watches
 
@@ -90,10 +90,10 @@ def collect(lab: str | None = None, stale: bool = True, tables: Sequence[type[dj
     """
     chosen = list(registry.populated_tables() if tables is None else tables)
     connection = chosen[0]().connection
-    found = Status(liveness.database_time(connection))
+    found = Status(heartbeat.database_time(connection))
     found.workers = [
         WorkerStatus(row["worker_host"], row["worker_pid"], row["alive"], row["age"], row["worker_activity"])
-        for row in liveness.workers(connection)
+        for row in heartbeat.workers(connection)
     ]
     found.tables = _tables(connection, chosen, lab)
     _add_rates(found)

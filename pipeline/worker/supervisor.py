@@ -1,4 +1,4 @@
-"""Keeps N worker processes running: starts them anew when they die, writes their heartbeats, passes signals on."""
+"""Keeps N worker processes running: starts them again when they die, writes their heartbeats, passes signals on."""
 
 from __future__ import annotations
 
@@ -22,8 +22,7 @@ from pipeline.database import registry
 from pipeline.database.address import Address
 from pipeline.database.connection import raw_connection
 from pipeline.errors import DatabaseUnavailable, NeurojointError, is_connection_error
-from pipeline.worker import heartbeat as liveness
-from pipeline.worker import process
+from pipeline.worker import heartbeat, process
 from pipeline.worker.compute import GRACE_SECONDS
 from pipeline.worker.progress_counters import Board
 
@@ -313,10 +312,10 @@ def _heartbeats(address: Address, activities: Callable[[], dict[int, str]]) -> I
 
     def beat() -> None:
         raw = None
-        while not over.wait(liveness.HEARTBEAT_SECONDS if raw is not None else 1.0):
+        while not over.wait(heartbeat.HEARTBEAT_SECONDS if raw is not None else 1.0):
             try:
                 raw = raw or raw_connection(address)
-                liveness.beat(raw, address.backend, table, activities())
+                heartbeat.beat(raw, address.backend, table, activities())
             except Exception as error:  # whatever it is, the heart must go on; a lost connection is the usual reason
                 logger.log(logging.DEBUG if is_connection_error(error) else logging.WARNING, "heartbeat: %s", error)
                 raw = None

@@ -126,7 +126,7 @@ def test_looks(visit, failures):
 
 
 def test_one_look_answers_many_viewers():
-    """The state is collected once for all who ask within a few seconds, and anew for who has changed something."""
+    """The state is collected once for all who ask within a few seconds, and again for who has changed something."""
     looked = []
 
     def read(ask, *args):

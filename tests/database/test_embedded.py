@@ -242,7 +242,7 @@ def test_socket_folder_that_others_may_enter_is_refused(folder):
 
 
 def test_interrupted_first_start_leaves_nothing_half_made(fresh):
-    """Killed in the middle of initdb, the next start begins anew."""
+    """Killed in the middle of initdb, the next start begins again."""
     (first,) = start_in_processes(fresh, 1)
     end = time.monotonic() + 60
     while not (fresh / "postgres.new" / "base").exists() and time.monotonic() < end:

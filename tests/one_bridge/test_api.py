@@ -318,15 +318,18 @@ def test_the_first_papers_calls_work(database, tmp_path):
 
 
 def test_descriptions_are_printed_and_returned(database, tmp_path, capsys):
-    data.Revision.insert1({"revision": "2021-01-01", "revision_description": "spikes sorted anew"})
+    data.Revision.insert1({"revision": "2021-01-01", "revision_description": "spikes sorted again"})
     one = ONE(tmp_path)
-    assert one.describe_revision("2021-01-01", full=True) == {"name": "2021-01-01", "description": "spikes sorted anew"}
+    assert one.describe_revision("2021-01-01", full=True) == {
+        "name": "2021-01-01",
+        "description": "spikes sorted again",
+    }
     assert one.describe_revision("x") is None
     assert one.describe_dataset("trials.choice")["name"] == "trials.choice"
     depths = one.describe_dataset("_ibl_spikes.depths")
     assert (depths["name"], depths["shape"], depths["unit"]) == ("spikes.depths", "(n_spikes,)", "um")
     assert "depth of each spike" in depths["description"]
-    assert "spikes sorted anew" in (printed := capsys.readouterr().out)
+    assert "spikes sorted again" in (printed := capsys.readouterr().out)
     assert 'revision "x" not found' in printed
     assert {"trials.choice", "wheel.position"} <= {row["name"] for row in one.describe_dataset()}
 

@@ -151,11 +151,11 @@ def test_commands_edit_revisions_and_repositories(root, tmp_path):
         assert result.exit_code == 0, result.output
         return result.output
 
-    command("revision", "define", "2021-01-01", "--description", "spikes sorted anew")
+    command("revision", "define", "2021-01-01", "--description", "spikes sorted again")
     command("revision", "define", "test")
-    assert command("revision", "list") == "2021-01-01  1  spikes sorted anew\ntest  0\n"
+    assert command("revision", "list") == "2021-01-01  1  spikes sorted again\ntest  0\n"
     command("revision", "remove", "test")
-    assert data.Revision().to_dicts() == [{"revision": "2021-01-01", "revision_description": "spikes sorted anew"}]
+    assert data.Revision().to_dicts() == [{"revision": "2021-01-01", "revision_description": "spikes sorted again"}]
     command("repository", "define", "archive", "--kind", "http", "--root", "https://x.org/data")
     (tmp_path / "moved").mkdir()
     command("repository", "define", "local", "--root", str(tmp_path / "moved"))

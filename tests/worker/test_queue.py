@@ -14,8 +14,7 @@ import pytest
 from pipeline import errors
 from pipeline.database import registry
 from pipeline.schemas import acquisition, data, task
-from pipeline.worker import Queue, drain, retry, tables_named
-from pipeline.worker import heartbeat as liveness
+from pipeline.worker import Queue, drain, heartbeat, retry, tables_named
 from tests.worker import toys
 
 pytestmark = pytest.mark.slow
@@ -86,7 +85,7 @@ def test_the_job_that_a_dead_worker_was_at_is_the_first_of_those_it_computes(ben
     queue.schedule()
     one, keys = queue.claim({"toys.Reading": 8})
     assert len(keys) == 8
-    one.take_from_dead(*liveness.this_process())
+    one.take_from_dead(*heartbeat.this_process())
     assert (one.jobs & "priority = 6").fetch1("KEY") == keys[0]
 
 
@@ -95,7 +94,7 @@ def test_only_one_fills_the_queue_and_nobody_waits(bench):
 
     queue = Queue(toys.TABLES)
     other = raw_connection(bench.connection.address)
-    name = f"queue of {liveness.database_name()}"
+    name = f"queue of {heartbeat.database_name()}"
     with other.cursor() as cursor:
         if bench.connection.adapter.backend == "postgresql":
             cursor.execute("SELECT pg_advisory_lock(hashtext(%s))", (name,))
@@ -178,10 +177,10 @@ def test_jobs_of_dead_workers_are_free_again_and_those_of_live_ones_are_not(benc
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
     keys = toys.Reading.jobs.keys(order_by="session_number")
-    me = liveness.host()
+    me = heartbeat.host()
     _reserve(keys[0], me, gone.pid)
     _reserve(keys[1], "elsewhere", 77)
-    _enter_worker("elsewhere", 77, age=liveness.DEAD_AFTER_SECONDS + 5)
+    _enter_worker("elsewhere", 77, age=heartbeat.DEAD_AFTER_SECONDS + 5)
     _reserve(keys[2], "elsewhere", 78)
     _enter_worker("elsewhere", 78, age=3)
     _reserve(keys[3], me, os.getpid())
@@ -197,8 +196,8 @@ def test_a_process_that_only_inherited_the_number_of_a_worker_is_not_that_worker
     toys.add_sessions(mice=1, sessions=1)
     queue = Queue(toys.TABLES)
     queue.schedule()
-    _reserve(toys.Reading.jobs.fetch1("KEY"), liveness.host(), os.getppid())
-    _enter_worker(liveness.host(), os.getppid(), age=0)
+    _reserve(toys.Reading.jobs.fetch1("KEY"), heartbeat.host(), os.getppid())
+    _enter_worker(heartbeat.host(), os.getppid(), age=0)
     (row,) = task.Worker.to_dicts()
     task.Worker.update1({"worker_id": row["worker_id"], "worker_start": datetime.datetime(2001, 1, 1)})
     assert queue.schedule().recovered == {"toys.Reading": 1}
@@ -212,7 +211,7 @@ def test_a_job_that_kills_its_workers_ends_as_an_error(bench, statuses):
     key = (toys.Reading.jobs & {"session_number": 1}).fetch1("KEY")
     for _ in range(5):
         assert statuses(toys.Reading) == {"pending": 2}
-        _reserve(key, liveness.host(), 2**22 + 1)
+        _reserve(key, heartbeat.host(), 2**22 + 1)
         queue.schedule()
     assert statuses(toys.Reading) == {"pending": 1, "error": 1}
     assert "5 workers died" in toys.Reading.jobs.errors.fetch1("error_message")

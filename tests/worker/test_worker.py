@@ -16,8 +16,7 @@ import psutil
 import pytest
 
 from pipeline.schemas import task
-from pipeline.worker import drain
-from pipeline.worker import heartbeat as liveness
+from pipeline.worker import drain, heartbeat
 from tests.worker import toys
 
 pytestmark = pytest.mark.slow
@@ -159,14 +158,14 @@ def test_max_seconds_ends_a_run_that_would_go_on_for_ever(bench):
 
 
 def test_workers_show_that_they_live_and_what_they_do(bench, monkeypatch):
-    monkeypatch.setattr(liveness, "HEARTBEAT_SECONDS", 0.2)
+    monkeypatch.setattr(heartbeat, "HEARTBEAT_SECONDS", 0.2)
     bench.behave(seconds=0.3)
     toys.add_sessions(mice=1, sessions=40)
     seen = []
 
     def look(thread):
         _until(lambda: len(task.Worker & "worker_activity LIKE 'toys.Reading %%/min'") == 2)
-        seen.extend(liveness.workers(bench.connection))
+        seen.extend(heartbeat.workers(bench.connection))
 
     _while_working(bench, look)
     assert len(seen) == 2 and all(row["alive"] and row["heartbeat"] > row["worker_start"] for row in seen)

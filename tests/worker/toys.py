@@ -152,7 +152,7 @@ def open_toys(path: Path) -> list[type[dj.Table]]:
 
 
 def set_settings() -> dict[str, object]:
-    """What a process that is started anew sets to see the same database."""
+    """What a process that is started again sets to see the same database."""
     chosen = settings()
     return {name: getattr(chosen, name) for name in chosen.model_fields_set}
 

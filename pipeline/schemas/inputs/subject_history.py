@@ -29,7 +29,7 @@ _OUTCOMES = ("choice", "feedback_type", "response_times")
 class PerSubject:
     """What the summaries over all sessions of an animal have in common: who has one, and when it is stale.
 
-    They are `rolling`: a worker makes them anew by itself whenever a session was added, changed or removed, so that the
+    They are `rolling`: a worker makes them again by itself whenever a session was added, changed or removed, so that the
     order in which sessions arrive does not matter.
     """
 

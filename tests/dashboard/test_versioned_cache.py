@@ -37,7 +37,7 @@ def test_the_least_recently_used_goes_first():
     kept = Kept(2)
     kept.get("a", "1", lambda: "a")
     kept.get("b", "1", lambda: "b")
-    kept.get("a", "1", lambda: "anew")
+    kept.get("a", "1", lambda: "again")
     kept.get("c", "1", lambda: "c")
-    assert kept.get("a", "1", lambda: "anew") == "a"
-    assert kept.get("b", "1", lambda: "anew") == "anew"
+    assert kept.get("a", "1", lambda: "again") == "a"
+    assert kept.get("b", "1", lambda: "again") == "again"
