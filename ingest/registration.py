@@ -11,8 +11,8 @@ from typing import Any
 
 import datajoint as dj
 
+from ingest.files import away, identity, scan
 from ingest.files import inspect_session as examining
-from ingest.files import scan
 from ingest.files.inspect_session import Report
 from ingest.files.scan import Folder, Problem, SessionKey
 from ingest.metadata import files as metadata_files
@@ -41,8 +41,6 @@ FILES_PER_SUBJECT = 1_000
 """What is assumed of a tree that was never looked at."""
 BYTES_PER_FILE = 1 << 20
 """Reading so much costs more than opening a file."""
-LARGE_SHARE = 0.2
-"""More known sessions than this share gone at once is taken for a disk that is not mounted."""
 SECONDS_OF_PATIENCE = 600.0
 """How long a session that was compressed waits for its turn while another registration runs."""
 RETRY = ""
@@ -79,7 +77,10 @@ class Summary:
     quarantined: int = 0
     resolved: int = 0
     withheld: int = 0
-    """Sessions that are gone and were not marked missing, since they are a large share of all."""
+    """Sessions that lack files and were left as they were, since a disk may be absent."""
+    files_withheld: int = 0
+    withheld_because: dict[str, str] = field(default_factory=dict)
+    """Place -> why."""
     reasons: dict[str, int] = field(default_factory=dict)
     seconds: float = 0.0
 
@@ -243,7 +244,12 @@ def _bring_up(
     """Compare what is there with what is known, and write the difference."""
     changed = [one for key, one in found.items() if known.get(key, ("", 0))[0] != one.signature]
     quarantine = Quarantine(writer, repository)
-    gone = _gone(known, found, problems, scope, repository, writer.connection) if known else []
+    gone = _gone(known, found, problems, scope, repository, writer.connection) if known else {}
+    held = _withhold(repository, base, known, found, changed, gone, problems, scope, accept_missing, writer.dry_run)
+    changed = [one for one in changed if one.key not in held.sessions]
+    gone = {key: path for key, path in gone.items() if key not in held.sessions}
+    summary.withheld, summary.files_withheld = len(held.sessions), held.n_files
+    summary.withheld_because = held.reasons
     covered = f"{scope}/" if scope else ""
     if not scope:
         with _transaction(writer):
@@ -271,12 +277,10 @@ def _bring_up(
             registrar.register(batch)
             done += sum(report.folder.n_files for report in batch)
             tell("read", min(done, n_files), n_files)
-        if _is_large(len(gone), len(known)) and not accept_missing:
-            summary.withheld = len(gone)
-        else:
-            for start in range(0, len(gone), 100):
-                registrar.lose(gone[start : start + 100])
-            summary.sessions_vanished = len(gone)
+        lost = list(gone)
+        for start in range(0, len(lost), 100):
+            registrar.lose(lost[start : start + 100])
+        summary.sessions_vanished = len(lost)
         with _transaction(writer):
             summary.metadata_rows += written.actions(registrar.sessions)
             summary.metadata_rows += written.trajectories(registrar.sessions)
@@ -368,33 +372,55 @@ def _scans(repository: str) -> dict[SessionKey, tuple[str, int]]:
 def _gone(
     known: Mapping[SessionKey, tuple[str, int]], found: Mapping[SessionKey, Folder], problems: list[Problem],
     scope: str, repository: str, connection: dj.Connection,
-) -> list[SessionKey]:  # fmt: skip
-    """The registered sessions of which nothing is there any more; not those in folders that cannot be read."""
+) -> dict[SessionKey, str]:  # fmt: skip
+    """The registered sessions of which nothing is there any more, with their folders; not those in folders that cannot
+    be read."""
     missing = [key for key, (_, n_files) in known.items() if n_files and key not in found]
     if not missing:
-        return []
+        return {}
     hidden = tuple(f"{one.path}/" for one in problems if one.reason in ("permission_denied", "unreadable_file"))
-    gone = []
+    gone = {}
     for start in range(0, len(missing), 200):
         some = missing[start : start + 200]
         keys = [dict(zip(SESSION, key, strict=True)) for key in some]
-        files = (data.Dataset & keys).proj(*SESSION) * (data.FileRecord & {"repository": repository})
-        rows = fetch_columns(files, *SESSION, "file_path").to_pylist()
-        paths = {(r["lab"], r["subject"], str(r["session_date"]), r["session_number"]): r["file_path"] for r in rows}
+        files = (data.Dataset & keys).proj(*SESSION, "rel_path") * (data.FileRecord & {"repository": repository})
+        rows = fetch_columns(files, *SESSION, "rel_path", "file_path").to_pylist()
+        paths = {(r["lab"], r["subject"], str(r["session_date"]), r["session_number"]): r for r in rows}
         for key in some:
-            path = paths.get(tuple(key))
-            if path is None or (not path.startswith(hidden) and (not scope or path.startswith(f"{scope}/"))):
-                gone.append(key)
+            row = paths.get(tuple(key))
+            if row is None:
+                gone[key] = identity.session_path(*key)
+            elif not row["file_path"].startswith(hidden) and (not scope or row["file_path"].startswith(f"{scope}/")):
+                gone[key] = "/".join(row["file_path"].split("/")[: -len(row["rel_path"].split("/"))])
     return gone
 
 
-def _is_large(n_gone: int, n_known: int) -> bool:
-    """Whether so many sessions have gone at once that a disk is probably not there.
-
-    >>> _is_large(1, 20), _is_large(8, 20), _is_large(1, 1), _is_large(2, 5)
-    (False, True, True, False)
-    """
-    return n_gone > 0 and (n_gone == n_known or (n_gone > 3 and n_gone > LARGE_SHARE * n_known))
+def _withhold(
+    repository: str, base: Path, known: Mapping[SessionKey, tuple[str, int]], found: Mapping[SessionKey, Folder],
+    changed: list[Folder], gone: Mapping[SessionKey, str], problems: list[Problem], scope: str, accept_missing: bool,
+    dry_run: bool,
+) -> away.Withheld:  # fmt: skip
+    """Which sessions are left as they are, since their files are more likely away than deleted."""
+    query = data.MountPoint & {"repository": repository}
+    were = query.to_arrays("mount_path").tolist()
+    absent = away.absent(base, were)
+    if not dry_run:
+        subjects = {one.path.rpartition("/")[0].rpartition("/")[0] for one in found.values()}
+        new = sorted(set(away.mounts(base, subjects)) - set(were))
+        data.MountPoint.insert({"repository": repository, "mount_path": path} for path in new if len(path) <= 255)
+        if accept_missing and absent:
+            (query & [{"mount_path": path} for path in absent]).delete_quick()
+    if accept_missing:
+        return away.Withheld()
+    losses = [away.Loss(key, path, known[key][1], known[key][1]) for key, path in gone.items()]
+    for one in changed:
+        before = known.get(one.key, ("", 0))[1]
+        if one.n_files < before:
+            losses.append(away.Loss(one.key, one.path, before, before - one.n_files))
+    if not losses:
+        return away.Withheld()
+    looked_for = {key: n for key, (_, n) in known.items() if not scope or key in found or key in gone}
+    return away.withhold(looked_for, losses, problems, absent, base)
 
 
 def _transaction(writer: Writer) -> contextlib.AbstractContextManager[Any]:

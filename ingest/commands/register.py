@@ -13,6 +13,7 @@ from pipeline.alf.reasons import REASONS
 
 _LABELS = {"look": "looking at subjects", "read": "reading files"}
 _SECONDS_PER_LINE = 10.0
+_MOST_PLACES = 10
 
 
 @contextlib.contextmanager
@@ -86,9 +87,13 @@ def report(summary: Summary) -> str:
     lines.append(f"  time      {summary.seconds:.1f} s")
     if summary.withheld:
         lines.append(
-            f"{summary.withheld:,} registered sessions are not there. They were not marked missing, as a disk may be "
-            "absent: mount it, or run again with --accept-missing"
+            f"{summary.withheld:,} sessions lack {summary.files_withheld:,} registered files. They were left as they "
+            "are and not marked missing, as a disk may be absent:"
         )
+        lines += [f"    {place}: {why}" for place, why in list(summary.withheld_because.items())[:_MOST_PLACES]]
+        if (more := len(summary.withheld_because) - _MOST_PLACES) > 0:
+            lines.append(f"    and {more:,} more places")
+        lines.append("  mount it and run the same command again; if they are deleted for good, add --accept-missing")
     if summary.dry_run:
         lines.append("next: the same command without --dry-run")
     elif summary.files_new or summary.files_restored:

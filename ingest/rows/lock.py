@@ -1,15 +1,13 @@
-"""One registration at a time for each repository: an advisory lock of the database, gone when its connection is."""
+"""One registration at a time for each repository, over all computers."""
 
 from __future__ import annotations
 
 import contextlib
-import time
-import zlib
 from collections.abc import Iterator
 
 import datajoint as dj
 
-from pipeline.errors import NeurojointError
+from pipeline.worker import locks
 
 PATIENCE = 5.0  # s; a server needs a moment to notice that a killed process is gone
 
@@ -20,26 +18,16 @@ def repository_lock(
 ) -> Iterator[None]:
     """Hold the lock of a repository; wait for it `patience` seconds, by default a few.
 
+    One whose holder has had no heartbeat for a minute is taken from it (`pipeline.worker.locks`).
+
     Raises
     ------
     NeurojointError
-        Another registration of this repository is running.
+        Another registration of this repository is running; the message says where, and since when.
     """
-    number = zlib.crc32(f"{prefix}ingest:{repository}".encode())
-    postgres = connection.adapter.backend == "postgresql"
-    take = f"SELECT pg_try_advisory_lock({number})" if postgres else f"SELECT GET_LOCK('neurojoint{number}', 0)"
-    give = f"SELECT pg_advisory_unlock({number})" if postgres else f"SELECT RELEASE_LOCK('neurojoint{number}')"
-    until = time.monotonic() + (PATIENCE if patience is None else patience)
-    while not connection.query(take).fetchone()[0]:
-        if time.monotonic() > until:
-            raise NeurojointError(
-                f"another `neurojoint ingest` of the repository {repository} is running", "wait until it has ended"
-            )
-        time.sleep(0.2)
-    try:
+    with locks.hold(
+        connection, f"{prefix}ingest:{repository}"[: locks.LONGEST_NAME], f"ingest of the repository {repository}",
+        PATIENCE if patience is None else patience,
+        f"another `neurojoint ingest` of the repository {repository} is running", "wait until it has ended",
+    ):  # fmt: skip
         yield
-    except BaseException:
-        with contextlib.suppress(Exception):  # what went wrong before counts; the lock ends with the connection
-            connection.query(give)
-        raise
-    connection.query(give)

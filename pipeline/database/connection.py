@@ -19,6 +19,7 @@ with warnings.catch_warnings():
     import datajoint.logging  # noqa: F401  (binds the logger before its level is set)
 
 from pipeline import errors
+from pipeline.database import sessions
 from pipeline.database.address import Address, parse_url
 from pipeline.errors import DatabaseUnavailable
 from pipeline.settings import Settings
@@ -104,7 +105,8 @@ def open_connection(settings: Settings) -> Connection:
 def raw_connection(address: Address, **options: Any) -> Any:
     """A connection of the driver itself (psycopg2 or pymysql), in autocommit, for a thread of its own.
 
-    Text is compared byte for byte, sessions are in UTC, and MySQL refuses values that do not fit.
+    Text is compared byte for byte, sessions are in UTC, MySQL refuses values that do not fit, and both ends notice when
+    the other is gone (`sessions.protect`).
 
     Parameters
     ----------
@@ -175,11 +177,12 @@ def _postgresql(address: Address, options: dict[str, Any]) -> Any:
         sslmode={True: "require", False: "disable", None: "prefer"}[address.tls],
         connect_timeout=CONNECT_TIMEOUT_S,
         client_encoding="UTF8",
-        **{"application_name": "neurojoint"} | options,
+        **sessions.POSTGRESQL_OPTIONS | {"application_name": "neurojoint"} | options,
     )
     connection.autocommit = True
     with connection.cursor() as cursor:
         cursor.execute("SET timezone='UTC'")
+    sessions.protect(connection, "postgresql")
     return connection
 
 
@@ -206,6 +209,7 @@ def _mysql(address: Address, options: dict[str, Any]) -> Any:
         # A database made in this session, as DataJoint makes them, has collation_server as its default.
         cursor.execute(f"SET time_zone='+00:00', collation_server='{collation}'")
         cursor.execute(f"SET NAMES utf8mb4 COLLATE {collation}")
+    sessions.protect(connection, "mysql")
     return connection
 
 

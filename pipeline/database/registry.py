@@ -5,15 +5,19 @@ from __future__ import annotations
 import contextlib
 import importlib
 import logging
-import zlib
+import time
 from collections.abc import Iterator, Sequence
 from types import ModuleType
 
 import datajoint as dj
 
 from pipeline import SCHEMAS
-from pipeline.database import compat
-from pipeline.errors import NeurojointError
+from pipeline.database import compat, sessions
+from pipeline.errors import DatabaseUnavailable, NeurojointError
+
+DECLARING_TIMEOUT_S = 600
+
+logger = logging.getLogger(__name__)
 
 _schemas: dict[str, dj.Schema] = {}
 
@@ -144,11 +148,12 @@ def _declare_jobs(table: type[dj.Table]) -> None:
 @contextlib.contextmanager
 def _declaring(connection: dj.Connection, prefix: str) -> Iterator[None]:
     """Hold the lock under which tables are declared; on PostgreSQL also a transaction, since its DDL can roll back."""
-    lock = zlib.crc32(prefix.encode())
-    if connection.adapter.backend == "postgresql":
+    is_postgresql = connection.adapter.backend == "postgresql"
+    name = f"tables of {prefix}"
+    if is_postgresql:
         connection.query("BEGIN")
         try:
-            connection.query(f"SELECT pg_advisory_xact_lock({lock})")
+            _wait_for_lock(connection, name)
             yield
             connection.query("COMMIT")
         except BaseException:
@@ -156,8 +161,25 @@ def _declaring(connection: dj.Connection, prefix: str) -> Iterator[None]:
             connection.dependencies.clear()
             raise
     else:
-        connection.query(f"SELECT GET_LOCK('neurojoint{lock}', 600)")
+        _wait_for_lock(connection, name)
         try:
             yield
         finally:
-            connection.query(f"SELECT RELEASE_LOCK('neurojoint{lock}')")
+            sessions.unlock(connection, name)
+
+
+def _wait_for_lock(connection: dj.Connection, name: str) -> None:
+    """Wait while others declare the same tables; the server ends a session that does nothing meanwhile by itself."""
+    began = said = time.monotonic()
+    while not sessions.try_lock(connection, name, in_transaction=True):
+        now = time.monotonic()
+        if now - said > 5:
+            said, holder = now, sessions.lock_holder(connection, name)
+            who = f"session {holder.number}, from {holder.address or 'this computer'}" if holder else "unknown session"
+            if now - began > DECLARING_TIMEOUT_S:
+                raise DatabaseUnavailable(
+                    f"another process has declared the tables for {now - began:.0f} s ({who} of the database)",
+                    "end that process, then run the same command again",
+                )
+            logger.warning("waiting for another process that declares the tables (%s)", who)
+        time.sleep(0.05)

@@ -68,6 +68,15 @@ class RepositoryLayout(dj.Manual):
 
 
 @schema
+class MountPoint(dj.Manual):
+    definition = """
+    # a folder of a repository that is a disk of its own; where it is not mounted, its files are away, not deleted
+    -> Repository
+    mount_path                 : varchar(255)    # below the root
+    """
+
+
+@schema
 class Revision(dj.Manual):
     definition = """
     # a version of datasets: the folder #revision#

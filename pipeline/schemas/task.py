@@ -19,6 +19,22 @@ class Worker(dj.Manual):
     worker_start               : datetime(6)     # UTC
     heartbeat                  : datetime(6)     # UTC, by the clock of the database
     worker_activity=""         : varchar(128)    # the table that it populates now
+    worker_session=null        : int64           # its session in the database, which is ended when it is dead
+    """
+
+
+@schema
+class Lock(dj.Manual):
+    definition = """
+    # what only one process may do at a time, and who is at it; the lock itself is held by the session
+    lock_name                  : varchar(128)
+    ---
+    lock_host                  : varchar(255)    # computer
+    lock_pid                   : int32           # process id
+    lock_purpose               : varchar(255)    # what it does
+    lock_since                 : datetime(6)     # UTC, by the clock of the database
+    lock_heartbeat             : datetime(6)     # UTC, by the clock of the database
+    lock_session               : int64           # number of the session in the database
     """
 
 

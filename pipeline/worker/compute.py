@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import datajoint as dj
 
+from pipeline.database.sessions import IDLE_IN_TRANSACTION_S, WORKER_IDLE_IN_TRANSACTION_S, set_idle_limit
 from pipeline.worker import retry
 from pipeline.worker.jobs import TableJobs
 
@@ -73,12 +74,15 @@ def session(connection: dj.Connection) -> Iterator[None]:
     is_postgresql = connection.adapter.backend == "postgresql"
     if is_postgresql:
         connection.query("SET synchronous_commit = off")
+    set_idle_limit(connection._conn, connection.adapter.backend, WORKER_IDLE_IN_TRANSACTION_S)
     try:
         yield
     finally:
         config["database.reconnect"] = before
-        if is_postgresql and not is_lost(connection):
-            connection.query("RESET synchronous_commit")
+        if not is_lost(connection):
+            set_idle_limit(connection._conn, connection.adapter.backend, IDLE_IN_TRANSACTION_S)
+            if is_postgresql:
+                connection.query("RESET synchronous_commit")
 
 
 def compute(one: TableJobs, key: dict[str, Any], stop: Stop) -> Outcome:

@@ -14,6 +14,8 @@ from typing import Any
 import datajoint as dj
 import psutil
 
+from pipeline.database import sessions
+
 HEARTBEAT_SECONDS = 5.0
 DEAD_AFTER_SECONDS = 60.0  # without a heartbeat, on another computer
 STRANGER_HOURS = (
@@ -108,6 +110,7 @@ def register(connection: dj.Connection) -> str:
             "worker_pid": pid,
             "worker_start": process_start(pid),
             "heartbeat": now,
+            "worker_session": sessions.session_number(connection._conn, connection.adapter.backend),
         }
     )
     return worker_id
@@ -117,6 +120,20 @@ def leave(connection: dj.Connection) -> None:
     """Take this process out of the list of workers."""
     name, pid = this_process()
     (_worker() & {"worker_host": name, "worker_pid": pid}).delete_quick()
+
+
+def end_sessions_of_dead(connection: dj.Connection) -> None:
+    """End the sessions that dead workers of other computers left in the database.
+
+    What such a worker had not committed would otherwise hold up whoever computes its keys next, for as long as its
+    connection looks alive (a computer that sleeps, a network that is cut, a process that was stopped).
+    """
+    left = [
+        (row["worker_session"], row["heartbeat"])
+        for row in workers(connection)
+        if not row["alive"] and row["worker_session"]
+    ]
+    sessions.terminate(connection, left)
 
 
 def bury(connection: dj.Connection) -> None:
@@ -140,7 +157,7 @@ def workers(connection: dj.Connection) -> list[dict[str, Any]]:
 
 def database_time(connection: dj.Connection) -> datetime.datetime:
     """The clock of the database, UTC."""
-    return connection.query(f"SELECT {_NOW[connection.adapter.backend]}").fetchone()[0]
+    return connection.query(f"SELECT {NOW[connection.adapter.backend]}").fetchone()[0]
 
 
 def database_name() -> str:
@@ -157,14 +174,14 @@ def beat(raw: Any, backend: str, table: str, activities: dict[int, str]) -> None
     table : full name of task.Worker.
     activities : process id -> what the worker is doing.
     """
-    now = _NOW[backend]
+    now = NOW[backend]
     sql = f"UPDATE {table} SET heartbeat = {now}, worker_activity = %s WHERE worker_host = %s AND worker_pid = %s"
     with raw.cursor() as cursor:
         for pid, activity in activities.items():
             cursor.execute(sql, (activity[:128], host(), pid))
 
 
-_NOW = {"postgresql": "CAST(CURRENT_TIMESTAMP(6) AS timestamp)", "mysql": "CURRENT_TIMESTAMP(6)"}
+NOW = {"postgresql": "CAST(CURRENT_TIMESTAMP(6) AS timestamp)", "mysql": "CURRENT_TIMESTAMP(6)"}
 
 
 def _worker() -> dj.Table:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import logging
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,8 +18,12 @@ import datajoint as dj
 
 from pipeline.database import registry
 from pipeline.errors import NeurojointError
-from pipeline.worker import heartbeat
+from pipeline.worker import heartbeat, locks
 from pipeline.worker.jobs import CLAIMABLE, TableJobs
+
+_LONG_FILLING_SECONDS = 60
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass
@@ -59,6 +65,7 @@ class Queue:
         self.jobs = [TableJobs(table) for table in tables]
         self.connection: dj.Connection = self.jobs[0].connection
         self._not_alive: set[tuple[str, int]] = set()
+        self._refused_since: float | None = None
         depths: dict[str, int] = {}
         for number, one in enumerate(self.jobs):
             above = one.table.ancestors()
@@ -134,6 +141,9 @@ class Queue:
         holders = [heartbeat.Holder(*row) for row in self.connection.query(sql).fetchall()]
         found = heartbeat.examine(self.connection, holders)
         self._not_alive = {(holder.host, holder.pid) for holder in holders} - found.alive
+        # Before others get their keys: what the dead have not committed would hold them up.
+        heartbeat.end_sessions_of_dead(self.connection)
+        locks.free_from_dead(self.connection)
         for one in self.jobs:
             n_jobs = sum(one.take_from_dead(host, pid) for host, pid in found.dead)
             _note(done.recovered, one.label, n_jobs + one.give_back_interrupted())
@@ -141,22 +151,7 @@ class Queue:
 
     @contextlib.contextmanager
     def _lock(self) -> Iterator[bool]:
-        """The right to fill the queue, by a lock in the database that is gone with the connection; never waits."""
-        name = f"queue of {heartbeat.database_name()}"
-        if self.connection.adapter.backend == "postgresql":
-            take, give = "SELECT pg_try_advisory_lock(hashtext(%s))", "SELECT pg_advisory_unlock(hashtext(%s))"
-        else:
-            take, give = "SELECT GET_LOCK(%s, 0)", "SELECT RELEASE_LOCK(%s)"
-        is_mine = bool(self.connection.query(take, (name,)).fetchone()[0])
-        try:
-            yield is_mine
-        except BaseException:
-            if is_mine:
-                with contextlib.suppress(Exception):  # where the connection is lost the lock is gone too
-                    self.connection.query(give, (name,))
-            raise
-        if is_mine:
-            self.connection.query(give, (name,))
+from pipeline.worker import heartbeat, locks
 
 
 def tables_named(names: Sequence[str], tables: Sequence[type[dj.Table]] | None = None) -> list[type[dj.Table]]:

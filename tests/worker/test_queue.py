@@ -90,16 +90,12 @@ def test_the_job_that_a_dead_worker_was_at_is_the_first_of_those_it_computes(ben
 
 
 def test_only_one_fills_the_queue_and_nobody_waits(bench):
-    from pipeline.database.connection import raw_connection
+    from pipeline.database import sessions
+    from pipeline.database.connection import Connection
 
     queue = Queue(toys.TABLES)
-    other = raw_connection(bench.connection.address)
-    name = f"queue of {heartbeat.database_name()}"
-    with other.cursor() as cursor:
-        if bench.connection.adapter.backend == "postgresql":
-            cursor.execute("SELECT pg_advisory_lock(hashtext(%s))", (name,))
-        else:
-            cursor.execute("SELECT GET_LOCK(%s, 1)", (name,))
+    other = Connection(bench.connection.address)
+    assert sessions.try_lock(other, f"queue of {heartbeat.database_name()}")
     assert queue.schedule() is None
     other.close()
     end = time.monotonic() + 10  # the server sees that the connection is gone in its own time
