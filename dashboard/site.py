@@ -19,8 +19,9 @@ from dashboard import data_version
 from dashboard.server import secret
 from pipeline.errors import NeurojointError
 from pipeline.settings import Settings
-from pipeline.web.accounts import Account, Throttle, Users
+from pipeline.web.accounts import Account, Users
 from pipeline.web.threads import Database
+from pipeline.web.throttle import Throttle
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -93,7 +94,7 @@ class Site:
         self, database: Database, users: Users, settings: Settings, public: bool = False, key: str = ""
     ) -> None:
         self.database, self.users, self.settings, self.public, self.key = database, users, settings, public, key
-        self.throttle = Throttle()
+        self.throttle = Throttle(path=users.path.with_name("attempts.sqlite"))
         self.live = data_version.Versions(self)
         self._lock = threading.Lock()
         self._names: dict[str, dict[tuple[str, str], str]] = {}

@@ -83,6 +83,8 @@ class Settings(BaseSettings):
     """The folder for what a spike sorter needs while it runs. None: `scratch` in the home."""
     wheel_units: dict[str, Literal["rad", "cm", "mm", "deg", "ticks"]] = {}
     """The unit of `wheel.position` by lab, where the positions do not prove it by themselves (smoothed traces)."""
+    trusted_proxies: tuple[str, ...] = ()
+    """Addresses of the proxies before the servers; the headers `X-Forwarded-*` of others are not believed."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
     @field_validator("home", "data_root", "database_password_file", "scratch", mode="after")

@@ -34,8 +34,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         is_second = parameters is not None and parameters.params.get("server") == "mysql"
         if is_second or BROWSER & set(getattr(item, "fixturenames", ())) or item.get_closest_marker("soak"):
             item.add_marker(pytest.mark.slow)
-        if item.get_closest_marker("soak") and not os.environ.get("NEUROJOINT_SOAK"):
-            item.add_marker(pytest.mark.skip(reason="a long form: set NEUROJOINT_SOAK to run it"))
 
 
 @pytest.fixture

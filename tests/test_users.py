@@ -15,7 +15,8 @@ from one_bridge.server.auth import Gate, TooMany
 from one_bridge.server.endpoint_model import Refused
 from pipeline.errors import NeurojointError
 from pipeline.web import accounts as room
-from pipeline.web.accounts import ROLES, Throttle, Users
+from pipeline.web.accounts import ROLES, Users
+from pipeline.web.throttle import Throttle
 from tests.one_bridge.serving import PASSWORD, accounts
 
 
@@ -141,10 +142,83 @@ def test_throttle_counts_addresses_too():
     """Guessing many names from one address is slowed down as well; a success clears only its own name."""
     throttle = Throttle(limit=2, window=60)
     for i in range(10):
-        throttle.failed("10.0.0.1", f"name{i}")
-    throttle.succeeded("10.0.0.1", "name0")
-    assert throttle.wait("10.0.0.1", "fresh") > 0
-    assert throttle.wait("10.0.0.2", "fresh") == 0
+        assert throttle.begin("10.0.0.1", f"name{i}") == 0
+    assert throttle.begin("10.0.0.1", "fresh") > 0
+    assert throttle.begin("10.0.0.2", "fresh") == 0
+
+
+def test_attempts_are_counted_when_they_begin_and_over_all_processes(tmp_path):
+    """120 at once, over two processes that share the file: five are tried."""
+    doors = [Throttle(path=tmp_path / "attempts.sqlite") for _ in range(2)]
+    waits: list[float] = []
+    barrier = threading.Barrier(24)
+
+    def attempt(number: int) -> None:
+        barrier.wait()
+        waits.extend(doors[number % 2].begin("10.0.0.1", "mia") for _ in range(5))
+
+    threads = [threading.Thread(target=attempt, args=(number,)) for number in range(24)]
+    [one.start() for one in threads]
+    [one.join() for one in threads]
+    assert len(waits) == 120 and sum(wait == 0 for wait in waits) == 5
+    assert (tmp_path / "attempts.sqlite").stat().st_mode & 0o077 == 0
+
+
+def test_one_name_from_many_addresses_is_slowed_down_but_its_owner_is_not_shut_out():
+    throttle = Throttle()
+    assert throttle.begin("10.9.9.9", "mia") == 0
+    throttle.succeeded("10.9.9.9", "mia")
+    tried = sum(throttle.begin(f"10.0.{i // 250}.{i % 250}", "mia") == 0 for i in range(300))
+    assert tried == 50
+    assert throttle.begin("10.9.9.9", "mia") == 0
+
+
+def test_a_new_password_ends_basic_access_at_once(users):
+    import base64
+
+    gate = Gate(users)
+    header = "Basic " + base64.b64encode(f"mia:{PASSWORD}".encode()).decode()
+    assert gate.account(header, "").name == "mia"
+    users.add("mia", "quite another one", "admin")
+    with pytest.raises(Refused):
+        gate.account(header, "")
+
+
+def test_a_token_may_do_less_than_its_account_and_end(users, monkeypatch):
+    token = users.issue_token("pat", "plots", scope="public", days=1)
+    assert users.by_token(token).role == "public"
+    assert users.by_token(users.issue_token("mia", scope="admin")).role == "member", "a scope gives nothing"
+    assert [one.scope for one in users.tokens("pat")] == ["public"]
+    now = room.time.time()
+    monkeypatch.setattr(room.time, "time", lambda: now + 2 * 86400)
+    assert users.by_token(token) is None and users.tokens("pat") == []
+
+
+def test_signing_out_everywhere_leaves_the_tokens_of_programs(users):
+    login, program = users.issue_token("mia", "login"), users.issue_token("mia", "nightly")
+    assert users.end_sessions("mia") == 1
+    assert users.by_token(login) is None and users.by_token(program)
+
+
+def test_sign_ins_are_noted_without_what_may_be_a_password(users):
+    gate = Gate(users)
+    assert gate.login("my secret password", "mia", "10.0.0.3") is None
+    gate.login("mia", PASSWORD, "10.0.0.3")
+    assert [(one.name, one.outcome) for one in users.sign_ins()] == [
+        ("mia", "signed in"), ("", "wrong name or password"),
+    ]  # fmt: skip
+    for name in ("users.sqlite", "attempts.sqlite"):
+        for path in users.path.parent.glob(f"{name}*"):
+            assert b"my secret password" not in path.read_bytes()
+
+
+def test_a_file_of_an_older_version_gets_the_new_columns(users):
+    users.list()
+    with sqlite3.connect(users.path) as store:
+        store.execute("ALTER TABLE token DROP COLUMN expires")
+        store.execute("ALTER TABLE token DROP COLUMN scope")
+    again = Users(users.path)
+    assert again.by_token(again.issue_token("mia", scope="public")).role == "public"
 
 
 def test_the_gate(users):

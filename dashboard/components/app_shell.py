@@ -89,8 +89,9 @@ def _user(viewer: Viewer, site: Site) -> Any:
         id="user",
         **{"aria-label": f"Signed in as {viewer.name}"},
     )
+    sessions = html.A("Your sessions", href=auth.SESSIONS, className="nj-menu-button", **{"data-leave": "1"})
     return dmc.Menu(
-        [dmc.MenuTarget(label), dmc.MenuDropdown([dmc.MenuLabel(f"{viewer.name} · {viewer.role}"), out])],
+        [dmc.MenuTarget(label), dmc.MenuDropdown([dmc.MenuLabel(f"{viewer.name} · {viewer.role}"), sessions, out])],
         position="bottom-end",
         shadow="md",
         width=180,

@@ -8,6 +8,13 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from pipeline.errors import NeurojointError
+
+MOST_TERMS = 64
+"""Columns that are filtered or sorted by at once: more than any table here has."""
+MOST_CONDITIONS = 8
+"""Conditions on one column; the grid itself offers two."""
+
 Row = Mapping[str, Any]
 
 
@@ -16,6 +23,10 @@ def chosen(rows: Sequence[Row], filters: Mapping[str, Any] | None, order: Sequen
 
     Rows without a value stand last whatever the direction. What cannot be read of a model is left out.
 
+    Raises
+    ------
+    NeurojointError : more terms or conditions than a table of the site can ask for; their cost grows with the rows.
+
     >>> rows = [{"n": 3}, {"n": None}, {"n": 1}]
     >>> chosen(rows, {"n": {"filterType": "number", "type": "lessThan", "filter": 3}}, None)
     [{'n': 1}]
@@ -23,6 +34,8 @@ def chosen(rows: Sequence[Row], filters: Mapping[str, Any] | None, order: Sequen
     [{'n': 3}, {'n': 1}, {'n': None}]
     """
     found = list(rows)
+    if len(filters or ()) > MOST_TERMS or len(order or ()) > MOST_TERMS:
+        raise _too_much()
     for name, model in (filters or {}).items():
         passes = _filter(model) if isinstance(model, Mapping) else None
         if passes is not None:
@@ -37,10 +50,12 @@ def chosen(rows: Sequence[Row], filters: Mapping[str, Any] | None, order: Sequen
     return found
 
 
-def _filter(model: Mapping[str, Any]) -> Callable[[Any], bool] | None:
+def _filter(model: Mapping[str, Any], depth: int = 0) -> Callable[[Any], bool] | None:
     conditions = model.get("conditions")
     if isinstance(conditions, list):
-        parts = [_filter(one) for one in conditions if isinstance(one, Mapping)]
+        if depth or len(conditions) > MOST_CONDITIONS:
+            raise _too_much()
+        parts = [_filter(one, depth + 1) for one in conditions if isinstance(one, Mapping)]
         parts = [one for one in parts if one is not None]
         if not parts:
             return None
@@ -54,6 +69,10 @@ def _filter(model: Mapping[str, Any]) -> Callable[[Any], bool] | None:
     makers = {"text": _text, "number": _number, "date": _date}
     maker = makers.get(str(model.get("filterType")))
     return maker(str(kind), model) if maker else None
+
+
+def _too_much() -> NeurojointError:
+    return NeurojointError("the filter has too many conditions", f"use at most {MOST_CONDITIONS} for a column")
 
 
 def _text(kind: str, model: Mapping[str, Any]) -> Callable[[Any], bool] | None:

@@ -7,6 +7,7 @@ something must also say that it comes from this site.
 
 from __future__ import annotations
 
+import datetime
 import getpass
 import hmac
 import html
@@ -18,13 +19,14 @@ import flask
 
 from dashboard import links
 from dashboard.site import PUBLIC, Site, Viewer
-from pipeline.web.accounts import Account
+from pipeline.web.accounts import Account, Token
 
 logger = logging.getLogger(__name__)
 
 COOKIE = "neurojoint_session"
 COOKIE_AGE = 30 * 86400  # s
 SIGN_IN, SIGN_OUT = f"{links.BASE}/sign-in", f"{links.BASE}/sign-out"
+SESSIONS = f"{links.BASE}/sessions-of-mine"
 OPEN = (f"{links.BASE}/assets/", f"{links.BASE}/_dash-component-suites/", f"{links.BASE}/_favicon.ico")
 """Programs and styles, which hold no data: the browser may have them before anyone signs in."""
 LARGEST_BODY = 8 << 20  # byte
@@ -39,6 +41,8 @@ def protect(server: flask.Flask, site: Site) -> None:
     server.add_url_rule(SIGN_IN, "sign_in", gate.form, methods=["GET"])
     server.add_url_rule(SIGN_IN, "sign_in_now", gate.sign_in, methods=["POST"])
     server.add_url_rule(SIGN_OUT, "sign_out", gate.sign_out, methods=["POST"])
+    server.add_url_rule(SESSIONS, "sessions_of_mine", gate.sessions, methods=["GET"])
+    server.add_url_rule(SESSIONS, "end_sessions", gate.end_sessions, methods=["POST"])
 
 
 class Gate:
@@ -94,16 +98,17 @@ class Gate:
         request = flask.request
         name, password = request.form.get("name", "").strip(), request.form.get("password", "")
         target, address = request.form.get("next", ""), request.remote_addr or ""
-        wait = self.site.throttle.wait(address, name)
+        wait = self.site.throttle.begin(address, name)
         if wait > 0:
             words = f"Too many wrong attempts: try again in {wait:.0f} s."
             return _form(target, self.site.public, words, name), 429, {"Retry-After": f"{wait + 1:.0f}"}
         with self._hashing:
             account = self.site.users.by_password(name, password)
         if account is None:
-            self.site.throttle.failed(address, name)
+            self.site.users.record(name, address, "site", "wrong name or password")
             return _form(target, self.site.public, "Name or password is wrong.", name), 401
         self.site.throttle.succeeded(address, name)
+        self.site.users.record(name, address, "site", "signed in")
         logger.info("%s signed in", account.name)
         return _with_cookie(flask.redirect(_safe(target), 303), self.site.users.issue_token(account.name, "login"))
 
@@ -115,6 +120,21 @@ class Gate:
         answer = flask.redirect(links.overview() if self.site.public else SIGN_IN, 303)
         answer.delete_cookie(COOKIE, path=links.BASE)
         return answer
+
+    def sessions(self) -> flask.Response | str:
+        """Where the viewer is signed in, with a button to end each, and one to end all."""
+        name = flask.g.viewer.name
+        if not name or self.site.users.get(name) is None:
+            return flask.redirect(links.overview())
+        own = flask.request.cookies.get(COOKIE, "")
+        return _sessions(self.site.users.tokens(name), own)
+
+    def end_sessions(self) -> flask.Response:
+        """End one session of the viewer, or all of them."""
+        name, key = flask.g.viewer.name, flask.request.form.get("key", "")
+        if name:
+            self.site.users.end_sessions(name, key or None)
+        return flask.redirect(SESSIONS if key else SIGN_IN, 303)
 
     def _sign_in_by_key(self, key: str) -> flask.Response:
         rest = flask.request.args.to_dict()
@@ -168,6 +188,30 @@ def _with_cookie(answer: flask.Response, token: str) -> flask.Response:
 
 def _refused(words: str, status: int) -> tuple:
     return flask.jsonify({"detail": words}), status
+
+
+def _sessions(tokens: list[Token], own: str) -> str:
+    rows = []
+    for one in tokens:
+        here = " (this one)" if own.startswith(one.key) else ""
+        what = "signed in with the password" if one.label == "login" else html.escape(one.label or "a token")
+        ends = "" if one.expires is None else f", ends {_day(one.expires)}"
+        rows.append(
+            f"<li>{what}{here}: since {_day(one.created)}, last used {_day(one.used)}{ends}"
+            f'<form method="post" action="{SESSIONS}"><input type="hidden" name="key" value="{html.escape(one.key)}">'
+            "<button>End it</button></form></li>"
+        )
+    return f"""<!DOCTYPE html>
+<html lang="en"><head><meta charset="utf-8"><title>Your sessions · neurojoint</title>
+<meta name="viewport" content="width=device-width, initial-scale=1"><meta name="color-scheme" content="light dark">
+<link rel="stylesheet" href="{links.BASE}/assets/sign-in/sign-in.css"></head>
+<body><main><h1>Your sessions</h1><ul>{"".join(rows)}</ul>
+<form method="post" action="{SESSIONS}"><button>Sign out everywhere</button></form>
+<p class="aside"><a href="{links.overview()}">Back to the site</a></p></main></body></html>"""
+
+
+def _day(at: float) -> str:
+    return datetime.datetime.fromtimestamp(at, datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def _form(target: str, public: bool, words: str = "", name: str = "") -> str:

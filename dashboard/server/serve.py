@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 import uvicorn
@@ -12,15 +12,19 @@ from a2wsgi import WSGIMiddleware
 
 import pipeline
 from dashboard import links
+from dashboard.server import auth
 from dashboard.server.app import create_app
 from dashboard.site import Site
 from pipeline.errors import NeurojointError
 from pipeline.settings import settings
-from pipeline.web.accounts import Throttle, Users, store_path
+from pipeline.web.accounts import Users, store_path
+from pipeline.web.request_limits import LOGIN_BODY, WholeBodies, server_options
 from pipeline.web.threads import Database
+from pipeline.web.throttle import Throttle
 
 LOCAL = ("127.0.0.1", "::1", "localhost")
 THREADS = 8  # requests that one process answers at once
+LARGEST_BODY_OF_STRANGERS = 1 << 20  # byte
 _KEY, _PUBLIC = "NEUROJOINT_DASHBOARD_KEY", "NEUROJOINT_DASHBOARD_PUBLIC"
 
 Asgi = Callable[[dict, Callable[[], Awaitable], Callable[[dict], Awaitable]], Awaitable[None]]
@@ -35,7 +39,7 @@ def serve(host: str = "127.0.0.1", port: int = 8050, public: bool = False, key: 
     key : a token that signs in without an account (see `new_key`).
     processes : how many answer requests; sign-in and live updates work with any number.
     """
-    options = {"host": host, "port": port, "log_level": "warning", "access_log": False, "server_header": False}
+    options = {"host": host, "port": port} | server_options(settings().trusted_proxies)
     if processes == 1:
         uvicorn.run(application(public, key), **options)
         return
@@ -51,7 +55,7 @@ def application(
         database = Database(pipeline.connect())
     site = Site(database, Users(store_path()), settings(), public, key)
     site.throttle = throttle or site.throttle
-    return WSGIMiddleware(create_app(site).server, workers=THREADS)
+    return WholeBodies(WSGIMiddleware(create_app(site).server, workers=THREADS), _largest_body)
 
 
 def onto(api: Asgi, database: Database, throttle: Throttle, public: bool = False) -> Asgi:
@@ -103,6 +107,14 @@ def check(host: str, key: str) -> None:
     """
     if key and host not in LOCAL:
         raise NeurojointError("there are no accounts, so nobody could sign in", "add one: neurojoint user add NAME")
+
+
+def _largest_body(scope: MutableMapping[str, Any]) -> int:
+    """How many bytes a request may send: little for signing in, and for those who carry no session."""
+    if scope["path"] in (auth.SIGN_IN, auth.SIGN_OUT):
+        return LOGIN_BODY
+    cookies = b"; ".join(value for name, value in scope["headers"] if name == b"cookie")
+    return auth.LARGEST_BODY if auth.COOKIE.encode() in cookies else LARGEST_BODY_OF_STRANGERS
 
 
 def _application_of_a_worker() -> Asgi:

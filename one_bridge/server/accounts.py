@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
+
 from pipeline import errors
 from pipeline.web.accounts import Users, store_path
 
@@ -34,6 +36,31 @@ def lines() -> list[str]:
     return [
         f"{one.name:{width}}  {one.role:8}  {'' if one.enabled else 'disabled, '}{one.tokens} tokens" for one in found
     ]
+
+
+def session_lines(name: str) -> list[str]:
+    """One line a session or token of an account."""
+    found = store().tokens(name)
+    if not found:
+        return [f"{name} is signed in nowhere and has no tokens"]
+    return [
+        f"{one.key}…  {one.label or '(no label)':20}  since {_time(one.created)}  last used {_time(one.used)}"
+        + (f"  ends {_time(one.expires)}" if one.expires is not None else "")
+        + (f"  at most {one.scope}" if one.scope else "")
+        for one in found
+    ]
+
+
+def sign_in_lines(name: str | None = None) -> list[str]:
+    """One line an attempt to sign in, newest first."""
+    return [
+        f"{_time(one.at)}  {one.name or '(no such account)':20}  {one.address:15}  {one.door:5}  {one.outcome}"
+        for one in store().sign_ins(name)
+    ] or ["nobody has tried to sign in yet"]
+
+
+def _time(at: float) -> str:
+    return datetime.datetime.fromtimestamp(at, datetime.UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 def _add_member(name: str) -> bool:

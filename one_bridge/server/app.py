@@ -22,6 +22,7 @@ from one_bridge.server.registration import Registration
 from one_bridge.server.serialise import Serialiser
 from one_bridge.server.writing import Writer
 from pipeline.web.accounts import Account, Users
+from pipeline.web.request_limits import LOGIN_BODY
 from pipeline.web.response_cache import Answers
 from pipeline.web.threads import Database
 
@@ -199,7 +200,7 @@ class Bridge:
         return http.answer(records[0], status)
 
     async def _login(self, request: Request) -> Response:
-        body = await http.body(request)
+        body = await http.body(request, LOGIN_BODY)
         name, password = body.get("username"), body.get("password")
         wrong = {
             one: ["This field is required."] for one in ("username", "password") if not isinstance(body.get(one), str)

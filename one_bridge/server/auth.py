@@ -11,7 +11,8 @@ import threading
 import time
 
 from one_bridge.server.endpoint_model import Refused
-from pipeline.web.accounts import Account, Throttle, Users
+from pipeline.web.accounts import Account, Users
+from pipeline.web.throttle import Throttle
 
 REMEMBERED_S = 60.0  # how long a password that was right is not hashed again
 NOBODY = Account("", "public", True)
@@ -36,9 +37,9 @@ class Gate:
 
     def __init__(self, users: Users, public_read: bool = False) -> None:
         self.users, self.public_read = users, public_read
-        self.throttle = Throttle()
+        self.throttle = Throttle(path=users.path.with_name("attempts.sqlite"))
         self._secret = secrets.token_bytes(32)
-        self._right: dict[bytes, tuple[float, str]] = {}
+        self._right: dict[bytes, tuple[float, str, str]] = {}
         self._hashing = threading.BoundedSemaphore(2)  # each needs 64 MB
 
     def login(self, name: str, password: str, address: str) -> Account | None:
@@ -48,15 +49,14 @@ class Gate:
         ------
         TooMany : that many failures came before.
         """
-        wait = self.throttle.wait(address, name)
+        wait = self.throttle.begin(address, name)
         if wait > 0:
             raise TooMany(wait)
         with self._hashing:
             found = self.users.by_password(name, password)
-        if found is None:
-            self.throttle.failed(address, name)
-        else:
+        if found is not None:
             self.throttle.succeeded(address, name)
+        self.users.record(name, address, "REST", "wrong name or password" if found is None else "signed in")
         return found
 
     def account(self, header: str, address: str) -> Account | None:
@@ -107,12 +107,12 @@ class Gate:
         if by_token is not None:
             return by_token if by_token.name == name else None
         proof = hmac.new(self._secret, f"{name}\0{password}".encode(), hashlib.sha256).digest()
-        seen, known = self._right.get(proof, (0.0, ""))
-        if known == name and time.monotonic() - seen < REMEMBERED_S:
+        seen, known, stamp = self._right.get(proof, (0.0, "", ""))
+        if known == name and time.monotonic() - seen < REMEMBERED_S and stamp == self.users.stamp(name) != "":
             return self.users.get(name)
         found = self.login(name, password, address)
         if found is not None:
             if len(self._right) > 1000:
                 self._right.clear()
-            self._right[proof] = (time.monotonic(), name)
+            self._right[proof] = (time.monotonic(), name, self.users.stamp(name))
         return found

@@ -8,12 +8,14 @@ import datajoint as dj
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from one_bridge.query import InvalidQuery
 from one_bridge.server.auth import TooMany
 from one_bridge.server.endpoint_model import BadInput, NotFound, Refused
 from one_bridge.server.http import answer
 from pipeline import errors
+from pipeline.web.request_limits import Disconnected
 
 logger = logging.getLogger(__name__)
 
@@ -46,6 +48,12 @@ def add_handlers(app: FastAPI) -> None:
     async def too_many(_: Request, error: TooMany) -> Response:
         body = {"detail": f"{error} Expected available in {error.wait:.0f} seconds.", "status_code": 429}
         return JSONResponse(body, 429, {"Retry-After": f"{error.wait + 1:.0f}"})
+
+    @app.exception_handler(Disconnected)
+    @app.exception_handler(ClientDisconnect)
+    async def gone(request: Request, _: Exception) -> Response:
+        logger.debug("%s %s: the client went away", request.method, request.url.path)
+        return Response(status_code=400)  # nobody reads it
 
     async def other(request: Request, error: Exception) -> Response:
         if isinstance(error, errors.DatabaseUnavailable) or errors.is_connection_error(error):

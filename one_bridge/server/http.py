@@ -2,32 +2,49 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from functools import partial
 from typing import Any
 
 from fastapi import Request, Response
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 
 from one_bridge.server.endpoint_model import BadInput
+from pipeline.web.request_limits import BodyRefused, read_body
 
-LARGEST_BODY = 16 << 20  # byte
+LARGEST_BODY = 16 << 20  # byte; a form with a picture
+LARGEST_JSON = 4 << 20  # byte
+PARSED_AT_ONCE = 64 << 10  # byte; what is larger is parsed in a thread, so that other requests do not wait
 
 
-async def body(request: Request) -> dict[str, Any]:
+async def body(request: Request, largest: int = LARGEST_BODY) -> dict[str, Any]:
     """What a request holds, JSON or a form, as names and values.
+
+    Parameters
+    ----------
+    largest : how many bytes it may have.
 
     Raises
     ------
-    BadInput : too large, or not to be read.
+    BadInput : not to be read.
+    HTTPException : too large, or it comes too slowly.
+    Disconnected : the client went away.
     """
-    content = b""
-    async for chunk in request.stream():
-        content += chunk
-        if len(content) > LARGEST_BODY:
-            raise HTTPException(413, "The request is too large.")
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind in ("multipart/form-data", "application/x-www-form-urlencoded"):
-        return await _form(request, content)
+    is_form = kind in ("multipart/form-data", "application/x-www-form-urlencoded")
+    largest = largest if is_form else min(largest, LARGEST_JSON)
+    try:
+        content = await read_body(request.receive, largest, request.headers.get("content-length", ""))
+    except BodyRefused as error:
+        raise HTTPException(error.status, error.words, {"Connection": "close"}) from None
+    parse = partial(_parsed_form, request.headers, content) if is_form else partial(_parsed_json, content)
+    return parse() if len(content) <= PARSED_AT_ONCE and not is_form else await run_in_threadpool(parse)
+
+
+def _parsed_json(content: bytes) -> dict[str, Any]:
     try:
         found = json.loads(content or b"{}", parse_constant=_no_constant)
     except (ValueError, RecursionError):
@@ -78,7 +95,12 @@ def answer(content: Any, status: int = 200) -> Response:
     return Response(dumped(content), status, media_type="application/json")
 
 
-async def _form(request: Request, content: bytes) -> dict[str, Any]:
+def _parsed_form(headers: Headers, content: bytes) -> dict[str, Any]:
+    """In a thread: the parsers want a loop, here one of their own."""
+    return asyncio.run(_form(headers, content))
+
+
+async def _form(headers: Headers, content: bytes) -> dict[str, Any]:
     from starlette.formparsers import MultiPartException
 
     async def stream():
@@ -86,10 +108,10 @@ async def _form(request: Request, content: bytes) -> dict[str, Any]:
 
     parsers = _parsers()
     try:
-        if request.headers["content-type"].lower().startswith("multipart"):
-            parsed = await parsers[0](request.headers, stream(), max_files=4, max_fields=100).parse()
+        if headers["content-type"].lower().startswith("multipart"):
+            parsed = await parsers[0](headers, stream(), max_files=4, max_fields=100).parse()
         else:
-            parsed = await parsers[1](request.headers, stream()).parse()
+            parsed = await parsers[1](headers, stream()).parse()
     except (MultiPartException, KeyError, ValueError) as error:
         raise HTTPException(400, f"Multipart form parse error - {error}") from None
     found: dict[str, Any] = {}

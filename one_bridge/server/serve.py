@@ -13,6 +13,7 @@ from one_bridge.server.app import create_app
 from pipeline.errors import NeurojointError
 from pipeline.settings import settings
 from pipeline.web.accounts import Users, store_path
+from pipeline.web.request_limits import server_options
 
 LOCAL = ("127.0.0.1", "::1", "localhost")
 
@@ -39,8 +40,7 @@ def serve(
         raise NeurojointError("there are no accounts, so nobody could log in", "add one: neurojoint user add NAME")
     connection = pipeline.connect()
     app = create_app(connection, users, root or settings().data_root, settings().home, public_read, _version())
-    # Behind a proxy uvicorn believes X-Forwarded-* from this computer only, which is its default.
-    uvicorn.run(beside(app), host=host, port=port, log_level="warning", access_log=False, server_header=False)
+    uvicorn.run(beside(app), host=host, port=port, **server_options(settings().trusted_proxies))
 
 
 def _version() -> str:

@@ -6,6 +6,7 @@ their hashes.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import hmac
 import os
@@ -28,6 +29,7 @@ ROLES = ("public", "member", "manager", "admin")
 SHORTEST_PASSWORD, LONGEST_PASSWORD = 8, 1024  # characters
 TOKEN_LIFETIME = 90 * 86400  # s without use, for the tokens that a login makes
 LOGIN_TOKENS = 50  # how many of them an account keeps
+list_ = list  # in the class below `list` is a method
 _NAME = r"[\w.@-]{1,64}"
 _KEY_LENGTH = 12  # characters of a token that find its row
 
@@ -37,8 +39,12 @@ CREATE TABLE IF NOT EXISTS account (
     created REAL NOT NULL);
 CREATE TABLE IF NOT EXISTS token (
     token_key TEXT PRIMARY KEY, token_hash TEXT NOT NULL, name TEXT NOT NULL REFERENCES account ON DELETE CASCADE,
-    label TEXT NOT NULL, created REAL NOT NULL, used REAL NOT NULL);
+    label TEXT NOT NULL, created REAL NOT NULL, used REAL NOT NULL, expires REAL, scope TEXT);
+CREATE TABLE IF NOT EXISTS sign_in (
+    at REAL NOT NULL, name TEXT NOT NULL, address TEXT NOT NULL, door TEXT NOT NULL, outcome TEXT NOT NULL);
 """
+_ADDED = {"expires": "REAL", "scope": "TEXT"}  # columns of token that older files lack
+SIGN_INS_KEPT = 10_000
 
 
 @dataclass(frozen=True)
@@ -57,6 +63,36 @@ class Account:
         (True, False)
         """
         return self.enabled and ROLES.index(self.role) >= ROLES.index(role)
+
+
+@dataclass(frozen=True)
+class Token:
+    """One token of an account, without its secret; times in s since 1970.
+
+    Attributes
+    ----------
+    key : its first characters, by which it can be ended.
+    scope : the most that it may do, a role; empty: as much as the account.
+    expires : None: it does not, but for logins that are not used for 90 days.
+    """
+
+    key: str
+    label: str
+    created: float
+    used: float
+    expires: float | None
+    scope: str
+
+
+@dataclass(frozen=True)
+class SignIn:
+    """One attempt to sign in; `at` in s since 1970. The name is empty where no account has it."""
+
+    at: float
+    name: str
+    address: str
+    door: str
+    outcome: str
 
 
 class Users:
@@ -100,7 +136,7 @@ class Users:
                 raise _unknown(name)
             store.execute("DELETE FROM token WHERE name = ?", (name,))
 
-    def list(self) -> list[Account]:
+    def list(self) -> list_[Account]:
         """All accounts by name."""
         if not self.path.exists():
             return []
@@ -114,13 +150,25 @@ class Users:
         """An enabled account."""
         return next((one for one in self.list() if one.name == name and one.enabled), None)
 
-    def issue_token(self, name: str, label: str = "") -> str:
+    def stamp(self, name: str) -> str:
+        """A text that changes when the account's password, role or right to come in changes; empty without account."""
+        if not self.path.exists():
+            return ""
+        sql = "SELECT password_hash, role FROM account WHERE name = ? AND enabled"
+        row = self._store().execute(sql, (name,)).fetchone()
+        return _digest("\0".join(row)) if row else ""
+
+    def issue_token(self, name: str, label: str = "", scope: str = "", days: float | None = None) -> str:
         """A new token of an account: 40 hexadecimal digits, shown here and never again.
 
         Parameters
         ----------
         label : what it is for; tokens labelled `login` end when they are not used for 90 days.
+        scope : a role, beyond whose rights the token gives none.
+        days : after which it ends.
         """
+        if scope and scope not in ROLES:
+            raise NeurojointError(f"there is no role {scope!r}", f"use one of {', '.join(ROLES)}")
         token, now = secrets.token_hex(20), time.time()
         with self._write() as store:
             if not store.execute("SELECT 1 FROM account WHERE name = ? AND enabled", (name,)).fetchone():
@@ -132,8 +180,18 @@ class Users:
                 (name, name, LOGIN_TOKENS - 1),
             )
             store.execute(
-                "INSERT INTO token VALUES (?, ?, ?, ?, ?, ?)",
-                (token[:_KEY_LENGTH], _digest(token), name, label, now, now),
+                "INSERT INTO token (token_key, token_hash, name, label, created, used, expires, scope) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    token[:_KEY_LENGTH],
+                    _digest(token),
+                    name,
+                    label,
+                    now,
+                    now,
+                    None if days is None else now + 86400 * days,
+                    scope or None,
+                ),
             )
         return token
 
@@ -141,6 +199,42 @@ class Users:
         """End all tokens of an account; returns how many there were."""
         with self._write() as store:
             return store.execute("DELETE FROM token WHERE name = ?", (name,)).rowcount
+
+    def tokens(self, name: str) -> list_[Token]:
+        """The tokens of an account that have not ended, last used first."""
+        if not self.path.exists():
+            return []
+        rows = self._store().execute(
+            "SELECT token_key, label, created, used, expires, COALESCE(scope, '') FROM token WHERE name = ? "
+            "AND (expires IS NULL OR expires > ?) ORDER BY used DESC",
+            (name, time.time()),
+        )
+        return [Token(*row) for row in rows]
+
+    def end_sessions(self, name: str, key: str | None = None) -> int:
+        """Sign an account out of all browsers and programs that signed in with its password, or of one by its key."""
+        where, values = ("label = 'login'", ()) if key is None else ("token_key = ?", (key,))
+        with self._write() as store:
+            return store.execute(f"DELETE FROM token WHERE name = ? AND {where}", (name, *values)).rowcount  # noqa: S608
+
+    def record(self, name: str, address: str, door: str, outcome: str) -> None:
+        """Note an attempt to sign in, for those who look after the accounts. Only names of accounts are kept: others
+        may be passwords that were typed in the wrong field."""
+        if not self.path.exists():
+            return
+        with self._write() as store:
+            known = store.execute("SELECT 1 FROM account WHERE name = ?", (name,)).fetchone()
+            row = (time.time(), name if known else "", address[:64], door, outcome)
+            store.execute("INSERT INTO sign_in VALUES (?, ?, ?, ?, ?)", row)
+            store.execute("DELETE FROM sign_in WHERE rowid <= (SELECT max(rowid) FROM sign_in) - ?", (SIGN_INS_KEPT,))
+
+    def sign_ins(self, name: str | None = None, limit: int = 100) -> list_[SignIn]:
+        """The last attempts to sign in, newest first."""
+        if not self.path.exists():
+            return []
+        where, values = ("", ()) if name is None else ("WHERE name = ?", (name,))
+        sql = f"SELECT at, name, address, door, outcome FROM sign_in {where} ORDER BY rowid DESC LIMIT ?"  # noqa: S608
+        return [SignIn(*row) for row in self._store().execute(sql, (*values, limit))]
 
     def end_token(self, token: str) -> None:
         """End one token; nothing happens where there is none."""
@@ -158,21 +252,25 @@ class Users:
         row = (
             self._store()
             .execute(
-                "SELECT token_hash, account.name, role, enabled, used, label FROM token JOIN account USING (name) "
-                "WHERE token_key = ?",
+                "SELECT token_hash, account.name, role, enabled, used, label, expires, COALESCE(scope, '') "
+                "FROM token JOIN account USING (name) WHERE token_key = ?",
                 (token[:_KEY_LENGTH],),
             )
             .fetchone()
         )
-        expected, name, role, enabled, used, label = row or (_digest(""), "", "public", 0, 0.0, "")
+        expected, name, role, enabled, used, label, expires, scope = row or (
+            _digest(""), "", "public", 0, 0.0, "", None, "",
+        )  # fmt: skip
         now = time.time()
         right = hmac.compare_digest(expected, _digest(token))
-        expired = label == "login" and used < now - TOKEN_LIFETIME
+        expired = (label == "login" and used < now - TOKEN_LIFETIME) or (expires is not None and expires < now)
         if not (row and right and enabled) or expired:
             return None
         if now - used > 3600:
             with self._write() as store:
                 store.execute("UPDATE token SET used = ? WHERE token_key = ?", (now, token[:_KEY_LENGTH]))
+        if scope:
+            role = min(role, scope, key=ROLES.index)
         return Account(name, role, True)
 
     def by_password(self, name: str, password: str) -> Account | None:
@@ -215,6 +313,11 @@ class Users:
             store.execute("PRAGMA journal_mode=WAL")
             store.execute("PRAGMA foreign_keys=ON")
             store.executescript(_TABLES)
+            present = {row[1] for row in store.execute("PRAGMA table_info(token)")}
+            for column, kind in _ADDED.items():
+                if column not in present:
+                    with contextlib.suppress(sqlite3.OperationalError):  # another process was first
+                        store.execute(f"ALTER TABLE token ADD COLUMN {column} {kind}")
             self._local.store = store
         return store
 
@@ -232,51 +335,6 @@ class Users:
             store.execute("ROLLBACK")
             raise
         store.execute("COMMIT")
-
-
-class Throttle:
-    """Counts failed logins: after `limit` of one name from one address, or 5 times that from one address, it is shut.
-
-    Parameters
-    ----------
-    limit : failures within `window` after which the next attempt has to wait.
-    window : s.
-    """
-
-    def __init__(self, limit: int = 5, window: float = 60.0) -> None:
-        self.limit, self.window = limit, window
-        self._failures: dict[tuple[str, ...], list[float]] = {}
-        self._lock = threading.Lock()
-
-    def wait(self, address: str, name: str) -> float:
-        """How many seconds this name has to wait at this address; 0 when it may try."""
-        now = time.monotonic()
-        with self._lock:
-            waits = [
-                times[-limit] + self.window - now
-                for key, limit in self._keys(address, name)
-                if len(times := [t for t in self._failures.get(key, ()) if t > now - self.window]) >= limit
-            ]
-        return max(waits, default=0.0)
-
-    def failed(self, address: str, name: str) -> None:
-        """Count one failure."""
-        now = time.monotonic()
-        with self._lock:
-            if len(self._failures) > 10_000:
-                self._failures = {k: v for k, v in self._failures.items() if v[-1] > now - self.window}
-            for key, limit in self._keys(address, name):
-                times = self._failures.setdefault(key, [])
-                times.append(now)
-                del times[:-limit]
-
-    def succeeded(self, address: str, name: str) -> None:
-        """Forget the failures of this name at this address."""
-        with self._lock:
-            self._failures.pop((address, name), None)
-
-    def _keys(self, address: str, name: str) -> list[tuple[tuple[str, ...], int]]:
-        return [((address, name[:64]), self.limit), ((address,), 5 * self.limit)]
 
 
 def store_path() -> Path:

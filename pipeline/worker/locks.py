@@ -40,7 +40,7 @@ class Holder:
     pid: int = 0
     purpose: str = ""
     since: datetime.datetime | None = None
-    heartbeat: datetime.datetime | None = None
+    last_beat: datetime.datetime | None = None
     heartbeat_age: float | None = None
 
     @property
@@ -139,7 +139,7 @@ def _take(connection: dj.Connection, name: str) -> Holder | None:
         if until is None:
             until = time.monotonic() + _TAKE_OVER_SECONDS
             logger.warning("the lock %r is taken from a process that is dead (%s)", name, holder)
-            used = holder.heartbeat or heartbeat.database_time(connection)
+            used = holder.last_beat or heartbeat.database_time(connection)
             sessions.terminate(connection, [(holder.session.number, used)])
         elif time.monotonic() > until:
             return holder

@@ -151,7 +151,18 @@ class Queue:
 
     @contextlib.contextmanager
     def _lock(self) -> Iterator[bool]:
-from pipeline.worker import heartbeat, locks
+        """The right to fill the queue; never waits. Where it is not to be had for a minute, the log says who has it."""
+        name = f"queue of {heartbeat.database_name()}"
+        with locks.attempt(self.connection, name, "filling the queue") as holder:
+            if holder is None:
+                self._refused_since = None
+            else:
+                now = time.monotonic()
+                self._refused_since = self._refused_since or now
+                if now - self._refused_since > _LONG_FILLING_SECONDS:
+                    self._refused_since = now
+                    logger.warning("another process has been filling the queue for more than a minute: %s", holder)
+            yield holder is None
 
 
 def tables_named(names: Sequence[str], tables: Sequence[type[dj.Table]] | None = None) -> list[type[dj.Table]]:

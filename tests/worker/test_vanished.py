@@ -100,9 +100,9 @@ def tcp_server(request: pytest.FixtureRequest) -> Iterator[tuple[str, str]]:
 @contextlib.contextmanager
 def postgresql(folder: Path) -> Iterator[str]:
     port = mariadb.free_port()
-    account = embedded_account.server_account(folder)
-    programs = embedded_account.programs(folder, account)
     data = folder / "pg"
+    account = embedded_account.server_account(data)
+    programs = embedded_account.programs(folder, account)
     data.mkdir(mode=0o700)
     account.give(data)
     quiet = {"check": True, "stdout": subprocess.DEVNULL}

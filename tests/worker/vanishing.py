@@ -42,7 +42,8 @@ class Computer:
         return f"{NETWORK}.{self.number}.1"
 
     def __enter__(self) -> Computer:
-        subprocess.run(["ip", "netns", "delete", self.name], capture_output=True)
+        for leftover in ("link", "netns"):
+            subprocess.run(["ip", leftover, "delete", self.name], capture_output=True)
         _ip(f"netns add {self.name}")
         _ip(f"link add {self.name} type veth peer name eth0 netns {self.name}")
         _ip(f"addr add {NETWORK}.{self.number}.1/24 dev {self.name}")
@@ -54,6 +55,7 @@ class Computer:
 
     def __exit__(self, *_: object) -> None:
         self.lose_power()
+        _ip(f"link delete {self.name}")  # the namespace itself ends when its last process is collected
         _ip(f"netns delete {self.name}")
 
     def run(self, *command: str, **environment: str) -> subprocess.Popen:

@@ -10,6 +10,7 @@ from one_bridge.matching import truth
 from one_bridge.server.endpoint_model import BadInput
 
 LONGEST_LIST = 1000  # values in one filter
+MOST_CONDITIONS = 50  # filters in one request
 TEXT_LOOKUPS = ("exact", "iexact", "contains", "icontains", "startswith", "istartswith", "endswith", "iendswith",
                 "regex", "iregex")  # fmt: skip
 ORDER_LOOKUPS = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
@@ -26,6 +27,8 @@ def parse_django(text: str) -> list[tuple[bool, str, Any]]:
     one_bridge.server.endpoint_model.BadInput: django: [__import__('os').getpid()] is no list of values.
     """
     parts = split(text)
+    if len(parts) > 2 * MOST_CONDITIONS:
+        raise BadInput("django", f"At most {MOST_CONDITIONS} filters at once.")
     if len(parts) % 2:
         raise BadInput("django", "Filters are pairs: field,value,field,value.")
     found = []
