@@ -11,7 +11,7 @@ from typing import Any
 
 import datajoint as dj
 
-from ingest.files import away, identity, scan
+from ingest.files import away, scan
 from ingest.files import inspect_session as examining
 from ingest.files.inspect_session import Report
 from ingest.files.scan import Folder, Problem, SessionKey
@@ -25,6 +25,7 @@ from ingest.rows.registrar import Registrar
 from ingest.rows.repository import begin_run, enter_run, existing, repository_of
 from ingest.rows.sessions import SESSION
 from ingest.rows.writing import Writer
+from pipeline.alf import identity
 from pipeline.alf.columns import raw_form
 from pipeline.alf.reasons import refuse
 from pipeline.database.bulk import fetch_columns
