@@ -7,7 +7,7 @@ from setuptools import find_packages, setup
 
 ROOT = Path(__file__).parent
 VERSION = re.search(r'^__version__ = "(.+)"', (ROOT / "neurojoint/__init__.py").read_text(encoding="utf-8"), re.M)[1]
-TOP_LEVEL = ["neurojoint", "pipeline", "ingest", "one_bridge", "dashboard"]
+TOP_LEVEL = ["neurojoint", "pipeline", "ingest", "one_bridge", "exchange", "dashboard"]
 
 setup(
     name="neurojoint",
@@ -77,6 +77,8 @@ setup(
         "archive": ["numcodecs>=0.15", "pcodec>=0.3.6"],  # the codec of cbin's archives
         "atlas": ["iblatlas>=1.3"],
         "docs": ["mkdocs-material>=9.5,<10", "mkdocstrings[python]>=0.27"],
+        "nwb": ["pynwb>=4.2", "nwbinspector>=0.7.2", "ndx-pose>=0.4"],
+        "nwb-zarr": ["pynwb>=4.2", "hdmf-zarr>=0.13"],  # needs zarr 2
         "sorting": ["spikeinterface>=0.105", "scikit-learn", "hdbscan"],
         "test": [
             "pytest>=8",
@@ -101,6 +103,10 @@ setup(
             "httpx>=0.27",
             "playwright>=1.60",
             "iblatlas>=1.3",
+            "pynwb>=4.2",
+            "nwbinspector>=0.7.2",
+            "ndx-pose>=0.4",
+            "dandi>=0.81",
             "ruff>=0.8",
             "codespell>=2.3",
         ],

@@ -1,0 +1,1 @@
+"""Everything that goes to or comes from another system: transfers, NWB files."""

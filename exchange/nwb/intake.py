@@ -1,0 +1,299 @@
+"""NWB files to sessions: each becomes an ALF session below a data root, which is then registered like any other."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import uuid
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+
+from exchange.nwb import forms, reading, rows
+from exchange.nwb.reading import Cells, Own
+from pipeline.alf import columns as alf
+from pipeline.errors import InvalidData, NeurojointError, explain
+
+Progress = Callable[[str, int, int], None]
+"""Called with the path of a file of the session, how many are written, and how many there are."""
+
+
+@dataclass
+class Line:
+    """What became of one object or file: `state` is `equal`, `values` (written anew), `mapped` or `left out`."""
+
+    name: str
+    state: str
+    detail: str = ""
+
+
+@dataclass
+class Intake:
+    """What became of one NWB file.
+
+    Attributes:
+        state: `written`, `equal` (the session was there), `failed`.
+        session: lab/Subjects/subject/date/number.
+        lines: object by object, or for files of our own, file by file.
+    """
+
+    path: Path
+    state: str
+    session: str = ""
+    is_own: bool = False
+    lines: list[Line] = field(default_factory=list)
+    problem: str = ""
+
+    def counts(self) -> dict[str, int]:
+        """How many lines have each state."""
+        found: dict[str, int] = {}
+        for line in self.lines:
+            found[line.state] = found.get(line.state, 0) + 1
+        return found
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What a person states about files of others; see `foreign.read`."""
+
+    lab: str | None = None
+    subject: str | None = None
+    number: int | None = None
+    columns: Mapping[str, str] = field(default_factory=dict)
+    """ALF attribute of trials -> column of the trials table."""
+
+
+def ingest(
+    paths: Iterable[Path | str], root: Path | str, choices: Choices | None = None, *, register: bool = True,
+    progress: Progress | None = None,
+) -> list[Intake]:  # fmt: skip
+    """Write NWB files as ALF sessions below a data root, and register them; needs `pipeline.connect()` before.
+
+    A session appears whole or not at all. What cannot be read costs only its file.
+
+    Parameters
+    ----------
+    paths : NWB files, HDF5 or Zarr.
+    root : data root; made where it is not there.
+    choices : lab, animal and so on of files that other programs wrote.
+    register : also register the root, with what the files say of sessions and animals.
+
+    Raises
+    ------
+    NeurojointError : the root cannot be registered.
+    """
+    root, choices = Path(root), choices or Choices()
+    root.mkdir(parents=True, exist_ok=True)
+    found, metadata, after = [], [], []
+    for path in map(Path, paths):
+        try:
+            with reading.opened(path) as nwbfile:
+                about = reading.own(nwbfile, path)
+                if about is not None:
+                    one, late = _own(path, nwbfile, about, root, progress)
+                    after.append((about, late))
+                else:
+                    from exchange.nwb import foreign
+
+                    one, files = foreign.read(path, nwbfile, root, choices)
+                    metadata += files
+            found.append(one)
+        except (NeurojointError, OSError, ValueError, KeyError, TypeError) as error:
+            found.append(Intake(path, "failed", problem=explain(error)))
+    if register and any(one.state != "failed" for one in found):
+        import ingest as registration
+
+        registration.register(root, metadata=metadata)
+        for about, late in after:
+            _finish(about, late)
+    return found
+
+
+def _own(
+    path: Path, nwbfile: Any, about: Own, root: Path, progress: Progress | None
+) -> tuple[Intake, list[dict[str, Any]]]:
+    """Make the session of a file that this program wrote."""
+    session = session_path(about.session, path)
+    lines: list[Line] = []
+    content = rows.loaded(about.rows)
+    get = Cells(nwbfile)
+
+    def write(folder: Path) -> None:
+        for count, (name, form) in enumerate(sorted(about.forms.items()), 1):
+            if form.kind == "absent":
+                lines.append(Line(name, "left out", form.why))
+            else:
+                target = folder / _file_name(session, name, about)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                lines.append(_write_file(target, name, form, get, about.datasets.get(name, {}), path))
+            if progress is not None:
+                progress(name, count, len(about.forms))
+
+    state = place(root, session, write)
+    before = [one for one in content if one["table"] not in rows.AFTER]
+    n_rows, said = rows.store(before)
+    lines.append(
+        Line(
+            "rows of the tables", "mapped" if content else "left out", f"{n_rows} new" if content else "not in the file"
+        )
+    )
+    lines += [Line("rows of the tables", "left out", sentence) for sentence in said]
+    return Intake(path, state, session, True, lines), [one for one in content if one["table"] in rows.AFTER]
+
+
+def session_path(name: str, path: Path) -> str:
+    """lab/Subjects/subject/date/number from lab/subject/date/number.
+
+    Raises
+    ------
+    InvalidData : it is none.
+
+    >>> session_path("simlab/KS014/2024-01-31/001", Path("x.nwb"))
+    'simlab/Subjects/KS014/2024-01-31/001'
+    """
+    found = re.fullmatch(r"(\w+)/([\w.-]+)/(\d{4}-\d\d-\d\d)/(\d{3})", name, re.ASCII)
+    if found is None or found[2].strip(".") == "":
+        raise InvalidData(
+            str(path), "not_alf", f"{name[:80]!r} is no lab/subject/date/number", "give --lab and --subject"
+        )
+    return f"{found[1]}/Subjects/{found[2]}/{found[3]}/{found[4]}"
+
+
+def place(root: Path, session: str, write: Callable[[Path], None]) -> str:
+    """Make the folder of a session as a whole; where it is there, compare.
+
+    Returns
+    -------
+    `written`, or `equal` where all files are there already.
+
+    Raises
+    ------
+    NeurojointError : the session is there with other content.
+    """
+    target = root / session
+    part = root / f".nwb_{uuid.uuid4().hex[:8]}.part"
+    try:
+        part.mkdir()
+        write(part)
+        if target.exists():
+            differs = sorted(name for name in _names(part) if not _same(part / name, target / name))
+            if differs:
+                some = ", ".join(differs[:3]) + (", …" if len(differs) > 3 else "")
+                raise NeurojointError(
+                    f"{session} is there with other content ({some})", "move it away, or give another number (--number)"
+                )
+            return "equal"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        os.replace(part, target)
+        return "written"
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _names(folder: Path) -> list[str]:
+    return [one.relative_to(folder).as_posix() for one in folder.rglob("*") if one.is_file()]
+
+
+def _same(one: Path, other: Path) -> bool:
+    return other.is_file() and one.stat().st_size == other.stat().st_size and _md5(one) == _md5(other)
+
+
+def _md5(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
+def _file_name(session: str, name: str, about: Own) -> str:
+    """Where a file goes below the session; one whose identifier is not that of its path carries it in its name."""
+    from ingest.files import identity
+
+    pure = PurePosixPath(name)
+    parsed = alf.parse_folder(pure.parent.as_posix() if len(pure.parts) > 1 else "")
+    if pure.is_absolute() or ".." in pure.parts or parsed is None or not re.fullmatch(r"[\w.-]+", pure.name):
+        raise InvalidData(name, "not_alf", "it is no path below a session", "export the session again")
+    given = str(about.datasets.get(name, {}).get("dataset_id", ""))
+    if given and given != identity.dataset_id(session, name) and alf.parse_name(pure.name):
+        stem, _, ending = pure.name.rpartition(".")
+        return str(pure.with_name(f"{stem}.{identity.given(given)}.{ending}"))
+    return name
+
+
+def _write_file(target: Path, name: str, form: forms.Form, get: Cells, dataset: Mapping[str, Any], nwb: Path) -> Line:
+    """Write one file of the session, and compare it with the one that was exported."""
+    if form.kind == "copy":
+        target.write_bytes(np.asarray(get(str(form.cells[0])), np.uint8).tobytes())
+    elif form.kind == "array":
+        header, values = forms.rebuild(form, get)
+        forms.write_npy(target, header, values)
+        if forms.md5(header, values) == dataset.get("md5"):
+            return Line(name, "equal")
+        return Line(name, "values", "the values are those of the file; its bytes are not")
+    elif form.kind == "table":
+        _write_table(target, form, get)
+    elif form.kind == "recording":
+        _write_samples(target, form, get)
+    elif form.kind == "beside":
+        beside = nwb.parent / f"{nwb.name.removesuffix('.nwb')}_videos" / PurePosixPath(str(form.cells[0])).name
+        if not beside.is_file():
+            return Line(name, "left out", f"the video {beside.name} is not beside the NWB file")
+        shutil.copyfile(beside, target)
+    if not dataset or _md5(target) == dataset["md5"]:
+        return Line(name, "equal")
+    return Line(name, "values", "the values are those of the file; its bytes are not")
+
+
+def _write_table(target: Path, form: forms.Form, get: Cells) -> None:
+    """Columns as Parquet or text, in the form that the name says."""
+    import pyarrow as pa
+    import pyarrow.csv
+    import pyarrow.parquet
+
+    n_rows = max(len(get(cell)) for cell in form.cells if cell is not None)
+    span = slice(*form.rows) if form.rows else slice(0, n_rows)
+    columns = {
+        name: np.full(span.stop - span.start, np.nan) if cell is None else get(cell)[span]
+        for name, cell in zip(form.columns, form.cells, strict=True)
+    }
+    table = pa.table(
+        {name: pa.array(values.tolist() if values.dtype == object else values) for name, values in columns.items()}
+    )
+    if target.suffix == ".pqt":
+        pyarrow.parquet.write_table(table, target)
+    else:
+        mark = {".tsv": "\t", ".htsv": "\t", ".ssv": " "}.get(target.suffix, ",")
+        pyarrow.csv.write_csv(table, target, pyarrow.csv.WriteOptions(delimiter=mark, quoting_style="needed"))
+
+
+def _write_samples(target: Path, form: forms.Form, get: Cells) -> None:
+    """Samples of a recording, piece by piece, in the order of its channels; compressed where the name says so."""
+    n_samples, n_channels = form.shape
+    sources = [get.lazy(str(cell)) for cell in form.cells]
+    channels = [int(one) for one in form.columns]
+    raw = target.with_suffix(".bin")
+    step = max(1, (1 << 25) // max(1, n_channels * np.dtype(form.dtype).itemsize))
+    with raw.open("wb") as file:
+        for first in range(0, n_samples, step):
+            last = min(first + step, n_samples)
+            block = np.empty((last - first, n_channels), np.dtype(form.dtype))
+            at = 0
+            for one in sources:
+                values = np.asarray(one[first:last])
+                values = values[:, None] if values.ndim == 1 else values
+                block[:, channels[at : at + values.shape[1]]] = values
+                at += values.shape[1]
+            file.write(memoryview(block).cast("B"))
+
+
+def _finish(about: Own, late: list[dict[str, Any]]) -> None:
+    """What can only be written once the files are registered: releases and quality of datasets."""
+    from pipeline.schemas import data
+
+    rows.store(late)
+    for one in about.datasets.values():
+        if one.get("qc", "NOT_SET") != "NOT_SET" and len(data.Dataset & {"dataset_id": one["dataset_id"]}):
+            data.Dataset.update1({"dataset_id": one["dataset_id"], "dataset_qc": one["qc"]})

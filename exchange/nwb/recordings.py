@@ -1,0 +1,181 @@
+"""Raw recordings as electrical series: samples go from the compressed file to the NWB file in pieces."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import cbin
+import numpy as np
+from hdmf.data_utils import AbstractDataChunkIterator, DataChunk
+from pynwb import TimeSeries
+from pynwb.ecephys import ElectricalSeries
+
+from exchange.nwb import forms
+from exchange.nwb.containers import Builder
+from exchange.nwb.ecephys import Probe
+
+PIECE = 1 << 25  # byte of samples that are held at once
+
+
+class Samples(AbstractDataChunkIterator):
+    """Some channels of a recording, piece by piece, as hdmf takes them."""
+
+    def __init__(self, recording: cbin.Recording, channels: np.ndarray, flat: bool = False) -> None:
+        self.recording, self.channels, self.flat = recording, channels, flat
+        self._pieces: Iterator[DataChunk] | None = None
+
+    def pieces(self) -> Iterator[tuple[int, np.ndarray]]:
+        """First sample and samples, (n, n_channels), of each piece."""
+        step = max(1, PIECE // (self.recording.n_channels * self.recording.dtype.itemsize))
+        bounds = self._bounds(step)
+        everything = len(self.channels) == self.recording.n_channels
+        run = self.channels[-1] - self.channels[0] + 1 == len(self.channels) if len(self.channels) else False
+        for first, last in zip(bounds[:-1], bounds[1:], strict=True):
+            samples = self.recording.read(first, last)
+            if not everything:
+                chosen = slice(self.channels[0], self.channels[-1] + 1) if run else self.channels
+                samples = samples[:, chosen]
+            yield first, samples[:, 0] if self.flat else samples
+
+    def _bounds(self, step: int) -> list[int]:
+        """Where to cut: at the chunks of the file, about `step` samples apart."""
+        bounds, last = [0], 0
+        for bound in self.recording.chunk_bounds[1:]:
+            if bound - last >= step or bound == self.recording.n_samples:
+                bounds.append(bound)
+                last = bound
+        return bounds
+
+    @property
+    def dtype(self) -> np.dtype:
+        return self.recording.dtype
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        n_samples = self.recording.n_samples
+        return (n_samples,) if self.flat else (n_samples, len(self.channels))
+
+    @property
+    def maxshape(self) -> tuple[int, ...]:
+        return self.shape
+
+    def __iter__(self) -> Samples:
+        return self
+
+    def __next__(self) -> DataChunk:
+        if self._pieces is None:
+            self._pieces = (
+                DataChunk(data=samples, selection=np.s_[first : first + len(samples)])
+                for first, samples in self.pieces()
+            )
+        return next(self._pieces)
+
+    def recommended_chunk_shape(self) -> tuple[int, ...] | None:
+        return None
+
+    def recommended_data_shape(self) -> tuple[int, ...]:
+        return self.shape
+
+
+def add(builder: Builder, probes: list[Probe], wrap: Callable[[Samples, str], Any] | None = None) -> None:
+    """Add the raw recordings of the session.
+
+    Parameters
+    ----------
+    wrap : what is written for the samples of a series, by its name; by default they are read when pynwb writes them.
+    """
+    from pipeline.schemas import data, ephys
+    from pipeline.schemas.inputs import files
+
+    wrap = wrap or (lambda samples, name: samples)
+    rows = (ephys.Recording & (data.Dataset & builder.source.key & {"default_dataset": True}).proj()).to_dicts()
+    paths = {file.dataset_id: file for file in builder.source.files}
+    for row in sorted(rows, key=lambda one: paths[one["dataset_id"]].rel_path):
+        file = paths[row["dataset_id"]]
+        if file.path is None:
+            continue
+        recording = files.open_recording({"dataset_id": row["dataset_id"]})
+        label = row["probe_label"] or "nidq"
+        probe = next((one for one in probes if one.label == row["probe_label"]), None)
+        gains = recording.volts_per_bit
+        if gains is None or row["band"] == "nidq" or probe is None or not probe.n_channels:
+            _auxiliary(builder, recording, f"{label}_{row['band']}", file.rel_path, gains, wrap)
+            continue
+        _electrical(builder, recording, row, probe, file.rel_path, np.asarray(gains), wrap)
+
+
+def _electrical(
+    builder: Builder, recording: cbin.Recording, row: dict[str, Any], probe: Probe, path: str, gains: np.ndarray,
+    wrap: Callable[[Samples, str], Any],
+) -> None:  # fmt: skip
+    """Samples of the electrodes in volts; digital words beside them."""
+    channels = np.flatnonzero(gains < 1)
+    rows, there = _electrode_rows(builder, probe, len(channels))
+    channels = channels[there]
+    others = np.setdiff1d(np.arange(recording.n_channels), channels)
+    name = builder.free_name(f"{row['band']}_{row['probe_label']}")
+    some = gains[channels]
+    even = bool(np.all(some == some[0]))
+    clock = "Times count from the first sample by the clock of the probe; they are not synchronised with the session."
+    series = ElectricalSeries(
+        name=name, data=wrap(Samples(recording, channels), name), rate=float(recording.sample_rate), starting_time=0.0,
+        electrodes=builder.nwbfile.create_electrode_table_region(rows.tolist(), f"Channels of {row['probe_label']}."),
+        conversion=float(some[0]) if even else 1.0, channel_conversion=None if even else some.astype(float),
+        description=f"Raw {row['band'].upper()} band of {row['probe_label']}. {clock}",
+    )  # fmt: skip
+    builder.nwbfile.add_acquisition(series)
+    cells = [f"{name}:data"]
+    for channel in others.tolist():
+        beside = builder.free_name(f"{name}_channel_{channel}")
+        text = f"Channel {channel} of the same recording, as it is: digital words or a channel without electrode."
+        builder.nwbfile.add_acquisition(
+            TimeSeries(
+                name=beside,
+                description=text,
+                unit="n.a.",
+                rate=float(recording.sample_rate),
+                starting_time=0.0,
+                data=wrap(Samples(recording, np.array([channel]), flat=True), beside),
+            )  # fmt: skip
+        )
+        cells.append(f"{beside}:data")
+    builder.forms[path] = forms.Form(
+        "recording", cells, columns=[*map(str, channels.tolist()), *map(str, others.tolist())],
+        dtype=recording.dtype.str, shape=list(recording.shape),
+    )  # fmt: skip
+
+
+def _electrode_rows(builder: Builder, probe: Probe, n_channels: int) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of the electrodes table, and which of the channels of the recording they are, in the recording's order."""
+    raw = np.arange(probe.n_channels)
+    cell = builder.cells.get("electrodes:raw_channel")
+    if cell is not None and probe.channels is not None and probe.channels.get("rawInd") is not None:
+        raw = np.asarray(cell[probe.first : probe.first + probe.n_channels], np.int64)
+    known = (raw >= 0) & (raw < n_channels)
+    order = np.argsort(raw[known], kind="stable")
+    return probe.first + np.flatnonzero(known)[order], raw[known][order]
+
+
+def _auxiliary(
+    builder: Builder, recording: cbin.Recording, name: str, path: str, gains: Any, wrap: Callable[[Samples, str], Any]
+) -> None:
+    """Channels that belong to no electrode."""
+    name = builder.free_name(name)
+    channels = np.arange(recording.n_channels)
+    known = gains is not None and bool(np.all(np.asarray(gains) == gains[0])) and gains[0] < 1
+    builder.nwbfile.add_acquisition(
+        TimeSeries(
+            name=name,
+            data=wrap(Samples(recording, channels), name),
+            rate=float(recording.sample_rate),
+            starting_time=0.0,
+            unit="volts" if known else "n.a.",
+            conversion=float(gains[0]) if known else 1.0,
+            description="Samples of a recording, as they are in the file. Times count from its first sample.",
+        )  # fmt: skip
+    )
+    builder.forms[path] = forms.Form(
+        "recording", [f"{name}:data"], columns=[str(one) for one in channels.tolist()], dtype=recording.dtype.str,
+        shape=list(recording.shape),
+    )  # fmt: skip

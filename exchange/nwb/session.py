@@ -1,0 +1,195 @@
+"""From the key of a session to an NWB file in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+from hdmf.common import DynamicTable, VectorData
+from pynwb import NWBFile
+from pynwb.core import ScratchData
+
+from exchange.nwb import ecephys, forms, metadata, recordings, rows, rules, source
+from exchange.nwb.containers import Builder, Wrap
+from pipeline.analysis import encoder, wheel
+
+LARGEST_COPY = 1 << 26  # byte; larger files that no NWB object stands for are not kept in the file
+
+
+def nwbfile(
+    key: Mapping[str, Any] | str, *, raw: bool = False, public: bool = False, incomplete: bool = False
+) -> NWBFile:
+    """A session as an NWB file in memory, for notebooks; `export` writes files.
+
+    Parameters
+    ----------
+    key : primary key of the session, or its eid.
+    raw : with the raw recordings, which are read from their files when the NWB file is written.
+    public : leave out what only the lab needs: rows of the tables, copies of files of the rig.
+    incomplete : also where birth date, species or start time are not known.
+
+    Raises
+    ------
+    NeurojointError : there is no such session, or something that NWB needs is not known.
+    """
+    found = source.read({"eid": key} if isinstance(key, str) else key)
+    return build(found, raw=raw, public=public, incomplete=incomplete).nwbfile
+
+
+def build(
+    found: source.Source,
+    *,
+    raw: bool = False,
+    public: bool = False,
+    incomplete: bool = False,
+    wrap: Wrap = lambda values: values,
+    samples: Callable[..., Any] | None = None,
+) -> Builder:
+    """The same, with all that `export` has to know."""
+    builder = Builder(metadata.create(found, incomplete), found, wrap)
+    objects = sorted(found.objects(), key=lambda one: (one.collection != "alf", one.collection, one.name))
+    rest, probes = ecephys.add_all(builder, objects)
+    for one in rest:
+        builder.add(one)
+    _wheel_velocity(builder, objects)
+    if raw:
+        recordings.add(builder, probes, samples)
+    _keep_files(builder, raw, public)
+    _add_provenance(builder, public)
+    return builder
+
+
+def _wheel_velocity(builder: Builder, objects: list[source.AlfObject]) -> None:
+    """Smoothed velocity of the wheel, at an even rate; computed, and not read back."""
+    from pipeline.schemas import behavior
+
+    for one in objects:
+        position, times = one.get("position"), one.get("timestamps")
+        if one.name != "wheel" or position is None or times is None or one.n_rows < 2:
+            continue
+        unit = (behavior.WheelMoveSet & builder.source.key).to_arrays("wheel_unit")
+        name = f"wheel_position{one.suffix}"
+        series = builder.module("behavior").data_interfaces.get(name)
+        if series is not None and len(unit) and unit[0] != "rad":
+            builder.notes.append(f"{name} is in {unit[0]}, as in the file")
+            series.fields["comments"] = f"The values are {unit[0]}, as in the file."
+        try:
+            angle, _ = encoder.to_radians(np.asarray(position.values, float))
+            trace = wheel.resample(angle, np.asarray(times.values, float))
+            velocity, _ = wheel.smooth_velocity(trace)
+        except ValueError as error:
+            builder.notes.append(f"no velocity of the wheel: {error}")
+            continue
+        if len(velocity) < 2:
+            continue
+        from pynwb import TimeSeries
+
+        text = "Velocity of the wheel, counter-clockwise positive: position at 1000 Hz, low-pass 20 Hz (Butterworth, order 8, both ways)."  # noqa: E501
+        builder.module("behavior").add(
+            TimeSeries(
+                name=builder.free_name(f"wheel_velocity_smoothed{one.suffix}"),
+                description=text,
+                unit="radians/s",
+                data=builder.wrap(velocity),
+                rate=trace.sampling_rate,
+                starting_time=float(trace.times[0]),
+            )  # fmt: skip
+        )
+
+
+def _keep_files(builder: Builder, raw: bool, public: bool) -> None:
+    """Settle for each file whether its objects give it back; where they do not, keep its bytes if that is allowed."""
+    for file in builder.source.files:
+        form = builder.forms.get(file.rel_path)
+        if form is not None and form.kind in ("beside", "recording"):
+            continue
+        if file.path is None:
+            builder.forms[file.rel_path] = forms.Form("absent", why=file.problem or "no copy is here")
+            continue
+        if form is not None and form.kind == "array" and _is_exact(builder, form, file.md5):
+            continue
+        is_raw = file.rel_path.endswith((*source.RECORDINGS, ".ch", *source.VIDEOS))
+        if is_raw or file.size > LARGEST_COPY or public:
+            if form is None or form.kind == "copy":
+                why = (
+                    "raw: export with --raw"
+                    if is_raw
+                    else "only in files for the lab"
+                    if public
+                    else "too large to keep"
+                )
+                builder.forms[file.rel_path] = forms.Form("absent", why=why)
+            continue
+        name = f"{rules.SCRATCH}_file_{len(builder.cells)}"
+        content = np.frombuffer(file.path.read_bytes(), np.uint8)
+        builder.cells[name] = content
+        text = f"The file {file.rel_path} as it is."
+        builder.nwbfile.add_scratch(ScratchData(name=name, description=text, data=builder.wrap(content)))
+        builder.forms[file.rel_path] = forms.Form("copy", [name])
+
+
+def _is_exact(builder: Builder, form: forms.Form, md5: str) -> bool:
+    """Whether a file can be made again to the byte."""
+    try:
+        return forms.md5(*forms.rebuild(form, builder.cells.__getitem__)) == md5
+    except (KeyError, ValueError, TypeError):
+        return False
+
+
+def _add_provenance(builder: Builder, public: bool) -> None:
+    """Which files, in which versions, the content comes from; for the lab also the rows around the session."""
+    files = builder.source.files
+    tags = _tags(builder.source.key)
+    columns = {
+        "dataset_id": ("Identifier of the dataset.", [file.dataset_id for file in files]),
+        "path": ("Path below the session folder.", [file.rel_path for file in files]),
+        "md5": ("Hash of the content.", [file.md5 for file in files]),
+        "size": ("Size (byte).", np.asarray([file.size for file in files], np.int64)),
+        "revision": ("Version of the dataset; empty for the first.", [file.revision for file in files]),
+        "qc": ("Quality of the dataset, as people judged it.", [file.qc for file in files]),
+        "tags": ("Releases that hold it, separated by commas.", [tags.get(file.dataset_id, "") for file in files]),
+    }
+    made = [VectorData(name=n, description=text, data=values) for n, (text, values) in columns.items() if len(files)]
+    if made:
+        table = DynamicTable(
+            name=f"{rules.SCRATCH}_datasets", description="Files that this content comes from.", columns=made
+        )
+        builder.nwbfile.add_scratch(table)
+    dumped = "\n".join(f"{path}\t{form.dumped()}" for path, form in sorted(builder.forms.items()))
+    _text(builder, "forms", "How each file lies in this one: path, tab, form.", dumped)
+    if not public:
+        _text(builder, "rows", "Rows of the tables around the session, one JSON object a line.", rows.dumped(rows.collect(builder.source.key)))  # noqa: E501  # fmt: skip
+
+
+def _text(builder: Builder, name: str, description: str, text: str) -> None:
+    """Text of any length, which HDF5 can compress."""
+    data = np.frombuffer(text.encode() or b"\n", np.uint8)
+    builder.nwbfile.add_scratch(
+        ScratchData(name=f"{rules.SCRATCH}_{name}", description=description, data=builder.wrap(data))
+    )
+
+
+def add_mark(builder: Builder, mark: str) -> None:
+    """Say which program wrote the file, and what stands for its content."""
+    builder.mark = mark
+    said = [
+        mark,
+        f"neurojoint {version('neurojoint')}",
+        f"layout {rules.FORMAT}",
+        builder.source.name,
+        builder.source.session["eid"],
+    ]
+    text = "Fingerprint of the content, program, layout of what follows, session, eid."
+    data = np.frombuffer("\n".join(said).encode(), np.uint8)
+    builder.nwbfile.add_scratch(ScratchData(name=rules.SCRATCH, description=text, data=data))
+
+
+def _tags(key: Mapping[str, Any]) -> dict[str, str]:
+    from pipeline.schemas import data
+
+    found: dict[str, list[str]] = {}
+    for row in (data.DatasetTag & (data.Dataset & key).proj()).to_dicts(order_by="tag"):
+        found.setdefault(row["dataset_id"], []).append(row["tag"])
+    return {dataset: ",".join(tags) for dataset, tags in found.items()}
