@@ -77,7 +77,7 @@ def _probes(builder: Builder, objects: list[AlfObject]) -> list[Probe]:
             f"phi {track['phi']:g} deg."
         )  # fmt: skip
         where = (histology.ChannelLocation.Region & key & {"probe_label": label}).to_dicts()
-        names = {one: acronym for one, acronym in zip(*_tree(), strict=True)}
+        names = dict(zip(*_tree(), strict=True))
         location = ", ".join(sorted(names.get(one["region_id"], "root") for one in where)) or "not known"
         group = ElectrodeGroup(
             name=f"{label}_electrodes", device=device, location=location,
@@ -176,7 +176,7 @@ def _electrodes(builder: Builder, probes: list[Probe]) -> None:
     made = []
     for name, values in merged.items():
         if values.dtype.kind == "f" and np.isnan(values).all():
-            for piece, cells, probe in forms_of:
+            for _, cells, _ in forms_of:
                 if f"electrodes:{name}" in cells:
                     cells[cells.index(f"electrodes:{name}")] = None
             continue
@@ -258,10 +258,11 @@ def _merged(parts: list[np.ndarray | None], lengths: list[int]) -> np.ndarray:
     there = [part for part in parts if part is not None]
     if len(parts) == 1:
         return there[0]
-    kind = object if any(part.dtype == object for part in there) else np.result_type(*there)
-    if len(there) < len(parts) and kind != object and np.dtype(kind).kind not in "f":
+    is_text = any(part.dtype == object for part in there)
+    kind: Any = object if is_text else np.result_type(*there)
+    if len(there) < len(parts) and not is_text and np.dtype(kind).kind not in "f":
         kind = np.result_type(kind, np.int8) if np.dtype(kind).kind != "u" else np.result_type(kind, np.int64)
-    fill: Any = "" if kind == object else np.nan if np.dtype(kind).kind == "f" else -1
+    fill: Any = "" if is_text else np.nan if np.dtype(kind).kind == "f" else -1
     widest = tuple(max(part.shape[axis] for part in there) for axis in range(1, there[0].ndim))
     whole = np.full((sum(lengths), *widest), fill, dtype=kind)
     first = 0

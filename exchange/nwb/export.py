@@ -1,5 +1,4 @@
-"""Sessions to NWB files: one after the other, each appears whole or not at all, those that are there and equal are passed
-over."""
+"""Sessions to NWB files: each appears whole or not at all, and what is there and equal is passed over."""
 
 from __future__ import annotations
 
@@ -153,7 +152,7 @@ def _export_one(found: source.Source, out: Path, options: Options, progress: Pro
         store.write(builder, part)
         if path.is_dir():
             shutil.rmtree(path)
-        os.replace(part, path)
+        part.replace(path)
     except BaseException:
         shutil.rmtree(part, ignore_errors=True) if part.is_dir() else part.unlink(missing_ok=True)
         raise
@@ -241,7 +240,7 @@ def _copy_videos(builder: Builder, folder: Path) -> None:
             part = target.with_name(f".{name}.part")
             part.unlink(missing_ok=True)
             shutil.copyfile(file.path, part)
-            os.replace(part, target)
+            part.replace(target)
         series = next(
             one
             for one in builder.nwbfile.acquisition.values()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import shutil
 import uuid
@@ -189,7 +188,7 @@ def place(root: Path, session: str, write: Callable[[Path], None]) -> str:
                 )
             return "equal"
         target.parent.mkdir(parents=True, exist_ok=True)
-        os.replace(part, target)
+        part.replace(target)
         return "written"
     finally:
         shutil.rmtree(part, ignore_errors=True)

@@ -209,10 +209,8 @@ def _surgeries(source: Source) -> str:
         parts = (action.Surgery.Procedure & row).to_arrays("procedure_type")
         what = ", ".join(sorted(str(one) for one in parts)) or "operation"
         said.append(f"{row['surgery_start'].date()}: {what}. {row['surgery_narrative']}".strip())
-    for row in (subject.Implant & key).to_dicts(order_by="implant_date"):
-        said.append(
-            f"{row['implant_date']}: implant of {row['implant_weight']:g} g. {row['implant_description']}".strip()
-        )
+    implants = (subject.Implant & key).to_dicts(order_by="implant_date")
+    said += [f"{o['implant_date']}: implant of {o['implant_weight']:g} g. {o['implant_description']}" for o in implants]
     return "\n".join(said)
 
 
