@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from hdmf.common import DynamicTableRegion, VectorData, VectorIndex
 from pynwb.device import Device
 from pynwb.ecephys import ElectrodeGroup, ElectrodesTable
@@ -186,10 +187,7 @@ def _electrodes(builder: Builder, probes: list[Probe]) -> None:
             made.append(builder.column("electrodes", name, texts[name], values))
     for piece, cells, probe in forms_of:
         builder.note_form(piece, cells, rows=[probe.first, probe.first + probe.n_channels])
-    table = ElectrodesTable(
-        name="electrodes", columns=made, id=np.arange(first, dtype=np.int64),
-        description="Channels of all probes. x, y, z are um in the Allen CCF: to the back, downwards, to the right.",
-    )  # fmt: skip
+    table = ElectrodesTable(columns=made, id=np.arange(first, dtype=np.int64))
     builder.nwbfile.electrodes = table
 
 
@@ -522,7 +520,7 @@ def _computed(builder: Builder, table: str, sortings: list[Sorting]) -> list[Vec
             )
             known = rows["cluster_id"].to_numpy()
             for name in names:
-                if heading[name].numeric or heading[name].type in ("float64", "float32", "bool", "int32", "int64"):
+                if not pa.types.is_string(rows.schema.field(name).type):
                     values: Any = to_numpy(rows.select([name]))[name].astype(float)
                     put(name, heading[name].comment, first, one.ids, known, values, np.nan)
                 else:

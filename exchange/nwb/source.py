@@ -229,6 +229,7 @@ def _files(session: dict[str, Any], datasets: list[dict[str, Any]]) -> list[File
                 row["dataset_hash"],
                 row["file_size"],
                 bool(row["default_dataset"]),
+                row["dataset_qc"],
                 path,
                 problem,
             )  # fmt: skip

@@ -306,7 +306,7 @@ class Pupil(FromFiles, dj.Imported):
     def make(self, key):
         self.insert1(key | self._fingerprint_of(key))
         for name in (self._found() & key).to_arrays("object_name"):
-            features = to_numpy(files.read_attribute(key, name, "features"))
+            features = to_numpy(pa.Table.from_pandas(files.read_attribute(key, name, "features"), preserve_index=False))
             diameter = next((features[column] for column in _PUPIL_COLUMNS if column in features), None)
             if diameter is None:
                 continue
@@ -376,7 +376,7 @@ class PassiveTrialSet(FromFiles, dj.Imported):
         """
 
     def make(self, key):
-        table = files.read_attribute(key, "passiveGabor", "table")
+        table = pa.Table.from_pandas(files.read_attribute(key, "passiveGabor", "table"), preserve_index=False)
         self.insert1(key | self._fingerprint_of(key) | {"n_passive_trials": table.num_rows})
         columns = {f"passive_{name}": table[name] for name in _GABOR_COLUMNS if name in table.column_names}
         insert_many(self.PassiveTrial, key | {"passive_trial_id": np.arange(table.num_rows)} | columns)
