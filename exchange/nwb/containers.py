@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -15,11 +16,15 @@ from pynwb.epoch import TimeIntervals
 from pynwb.event import EventsTable, TimestampVectorData
 from pynwb.image import ImageSeries
 
-from exchange.nwb import forms, rules
+from exchange.nwb import forms, rules, wheels
 from exchange.nwb.source import VIDEOS, AlfObject, File, Piece, Source
 
 Wrap = Callable[[np.ndarray], Any]
 """What is done to an array before it is written: compression, by the kind of file."""
+
+_FULL = {"radians": 2 * np.pi, "degrees": 360.0}
+"""Angles that a SpatialSeries may hold; a wheel that has turned further becomes a plain series."""
+_LENGTHS = ("centimeters", "millimeters", "meters")
 
 _MODULES = {
     "behavior": "What the animal did, apart from the trials.",
@@ -177,6 +182,8 @@ class Builder:
         timing = None
         for other in others:
             column = rules.column_of(rule, one.name, other.attribute, self.source.described)
+            if column.unit == "radians" and (one.name, other.attribute) == ("wheel", "position"):
+                column = dataclasses.replace(column, unit=wheels.unit_of(np.asarray(other.values)))
             name = f"{rules.snake(one.name)}_{column.name}{one.suffix}"
             timing = self.series(name, other, column, piece, timing, module=rule.module) or timing
         if timing is not None:
@@ -195,8 +202,9 @@ class Builder:
         self.cells[f"{name}:data"] = values
         self.note_form(piece, [f"{name}:data"])
         made: dict[str, Any] = {"name": name, "description": column.text, "data": self.wrap(values)} | given
-        if column.unit == "radians" and not np.any(np.abs(values[:200]) > 2 * np.pi):
-            series = SpatialSeries(unit="radians", reference_frame="Angle 0 is where the recording began.", **made)
+        turned = np.any(np.abs(values[:200]) > _FULL.get(column.unit, np.inf))
+        if column.unit in (*_FULL, *_LENGTHS) and not turned:
+            series = SpatialSeries(unit=column.unit, reference_frame="Angle 0 is where the recording began.", **made)
         else:
             series = TimeSeries(unit=column.unit or "n.a.", **made)
         self.module(module).add(series)

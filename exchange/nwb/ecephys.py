@@ -74,8 +74,8 @@ def _probes(builder: Builder, objects: list[AlfObject]) -> list[Probe]:
         track = max(tracks, key=lambda one: ranks[one["provenance"]], default=None)
         words = "" if track is None else (
             f" Track ({track['provenance']}): entry ML {track['entry_ml']:g}, AP {track['entry_ap']:g}, DV "
-            f"{track['entry_dv']:g} um from bregma, {track['insertion_depth']:g} um deep, theta {track['theta']:g} deg, "
-            f"phi {track['phi']:g} deg."
+            f"{track['entry_dv']:g} um from bregma, {track['insertion_depth']:g} um deep, theta "
+            f"{track['theta']:g} deg, phi {track['phi']:g} deg."
         )  # fmt: skip
         where = (histology.ChannelLocation.Region & key & {"probe_label": label}).to_dicts()
         names = dict(zip(*_tree(), strict=True))
@@ -314,7 +314,7 @@ def _sortings(builder: Builder, objects: list[AlfObject]) -> list[Sorting]:
 
 
 def _ids(labels: np.ndarray, clusters: AlfObject | None) -> np.ndarray:
-    """The units: rows of the clusters object by the rules of `pipeline.units.alf_sorting`, then those that only spike."""
+    """The units: rows of the clusters object (see `electrophysiology.sorting`), then those that only have spikes."""
     used = np.unique(labels).astype(np.int64)
     if clusters is None:
         return used

@@ -12,6 +12,7 @@ import re
 from dataclasses import dataclass, field
 
 from pipeline.alf import columns as alf
+from pipeline.alf.dataset_types import describe
 
 FORMAT = 1
 """Of the layout below; files with a higher number are refused by `intake`."""
@@ -209,6 +210,7 @@ def column_of(rule: Rule, alf_object: str, attribute: str, described: dict[str, 
     """
     if attribute in rule.columns:
         return rule.columns[attribute]
-    text = (described or {}).get(f"{alf_object}.{attribute}") or alf.DATASET_TYPES.get(f"{alf_object}.{attribute}")
+    known = describe(f"{alf_object}.{attribute}")
+    text = (described or {}).get(f"{alf_object}.{attribute}") or (known.description if known else "")
     text = text or f"ALF attribute {attribute} of {alf_object}, as the lab that recorded it defines it"
     return Column(snake(attribute), "", f"{text[:1].upper()}{text[1:].rstrip('.')}.")

@@ -11,9 +11,8 @@ from hdmf.common import DynamicTable, VectorData
 from pynwb import NWBFile
 from pynwb.core import ScratchData
 
-from exchange.nwb import ecephys, forms, metadata, recordings, rows, rules, source
+from exchange.nwb import ecephys, forms, metadata, recordings, rows, rules, source, wheels
 from exchange.nwb.containers import Builder, Wrap
-from pipeline.analysis import encoder, wheel
 
 LARGEST_COPY = 1 << 26  # byte; larger files that no NWB object stands for are not kept in the file
 
@@ -53,50 +52,13 @@ def build(
     rest, probes = ecephys.add_all(builder, objects)
     for one in rest:
         builder.add(one)
-    _wheel_velocity(builder, objects)
+    for one in objects:
+        wheels.add_velocity(builder, one)
     if raw:
         recordings.add(builder, probes, samples)
     _keep_files(builder, raw, public)
     _add_provenance(builder, public)
     return builder
-
-
-def _wheel_velocity(builder: Builder, objects: list[source.AlfObject]) -> None:
-    """Smoothed velocity of the wheel, at an even rate; computed, and not read back."""
-    from pipeline.schemas import behavior
-
-    for one in objects:
-        position, times = one.get("position"), one.get("timestamps")
-        if one.name != "wheel" or position is None or times is None or one.n_rows < 2:
-            continue
-        unit = (behavior.WheelMoveSet & builder.source.key).to_arrays("wheel_unit")
-        name = f"wheel_position{one.suffix}"
-        series = builder.module("behavior").data_interfaces.get(name)
-        if series is not None and len(unit) and unit[0] != "rad":
-            builder.notes.append(f"{name} is in {unit[0]}, as in the file")
-            series.fields["comments"] = f"The values are {unit[0]}, as in the file."
-        try:
-            angle, _ = encoder.to_radians(np.asarray(position.values, float))
-            trace = wheel.resample(angle, np.asarray(times.values, float))
-            velocity, _ = wheel.smooth_velocity(trace)
-        except ValueError as error:
-            builder.notes.append(f"no velocity of the wheel: {error}")
-            continue
-        if len(velocity) < 2:
-            continue
-        from pynwb import TimeSeries
-
-        text = "Velocity of the wheel, counter-clockwise positive: position at 1000 Hz, low-pass 20 Hz (Butterworth, order 8, both ways)."  # noqa: E501
-        builder.module("behavior").add(
-            TimeSeries(
-                name=builder.free_name(f"wheel_velocity_smoothed{one.suffix}"),
-                description=text,
-                unit="radians/s",
-                data=builder.wrap(velocity),
-                rate=trace.sampling_rate,
-                starting_time=float(trace.times[0]),
-            )  # fmt: skip
-        )
 
 
 def _keep_files(builder: Builder, raw: bool, public: bool) -> None:

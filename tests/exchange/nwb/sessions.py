@@ -16,9 +16,11 @@ from pipeline.database import registry
 SESSION = "lab/Subjects/mouse/2024-05-01/001"
 ENTERED = {
     "labs.csv": "lab,lab_name,institution,time_zone\nlab,The Lab,University of Somewhere,Europe/London\n",
-    "subjects.csv": "lab,subject,sex,birth_date,species,strain,line,responsible_user,projects,implant_weight,implant_date\n"
+    "subjects.csv": "lab,subject,sex,birth_date,species,strain,line,responsible_user,projects,implant_weight,"
+    "implant_date\n"
     "lab,mouse,F,2024-01-02,Mus musculus,C57BL/6J,C57BL/6J,ann,maps,1.2,2024-03-01\n",
-    "weighings.csv": "lab,subject,weighing_time,weight,user\nlab,mouse,2024-04-30 10:00,22.5,ann\nlab,mouse,2024-05-01 09:00,21.5,ann\n",
+    "weighings.csv": "lab,subject,weighing_time,weight,user\nlab,mouse,2024-04-30 10:00,22.5,ann\n"
+    "lab,mouse,2024-05-01 09:00,21.5,ann\n",
     "water.csv": "lab,subject,administration_time,volume,water_type,user\nlab,mouse,2024-05-01 17:00,1.1,Water,ann\n",
     "restrictions.csv": "lab,subject,start_time,end_time,reference_weight\nlab,mouse,2024-04-01 09:00,,24.0\n",
     "trajectories.csv": "lab,subject,session_date,session_number,probe,provenance,x,y,z,depth,theta,phi,roll\n"
@@ -119,7 +121,7 @@ def probe(folder: Path, chance: np.random.Generator, n_units: int = 6, shanks: i
         clusters__waveformsChannels=np.tile(np.arange(8), (n_units, 1)),
         channels__localCoordinates=local,
         channels__rawInd=np.arange(n_channels),
-        channels__mlapdv=np.column_stack([np.full(n_channels, -2000.0), np.full(n_channels, -2500.0), -1000.0 - 20 * np.arange(n_channels)]),
+        channels__mlapdv=np.array([-2000.0, -2500.0, -1000.0]) - np.arange(n_channels)[:, None] * [0.0, 0.0, 20.0],
         channels__brainLocationIds_ccf_2017=np.full(n_channels, -385),
         templates__waveforms=chance.normal(0, 1e-5, (n_units, 20, 8)).astype(np.float32),
     )  # fmt: skip
@@ -127,7 +129,7 @@ def probe(folder: Path, chance: np.random.Generator, n_units: int = 6, shanks: i
 
 
 def everything(root: Path, seed: int = 0, session: str = SESSION) -> Path:
-    """A session of every modality: two probes, four shanks, cameras, pose, pupil, licks, photometry, passive, two tasks."""
+    """A session of every modality: probes, shanks, cameras, pose, pupil, licks, photometry, passive, two tasks."""
     chance = np.random.default_rng(seed)
     folder = root / session
     alf = folder / "alf"

@@ -1,0 +1,136 @@
+"""What an NWB file holds, what the inspector says of it, and what `ingest` would make of it."""
+
+from __future__ import annotations
+
+import tempfile
+import warnings
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hdmf.common import DynamicTable
+from pynwb import NWBFile, TimeSeries
+
+from exchange.nwb import foreign, reading, safety
+from exchange.nwb.intake import Choices, Line
+from pipeline.errors import NeurojointError, explain
+
+
+@dataclass
+class Finding:
+    """One message of the inspector or the validator."""
+
+    importance: str
+    name: str
+    where: str
+    message: str
+
+
+@dataclass
+class Check:
+    """What is known of a file.
+
+    Attributes:
+        version: of NWB.
+        program: that wrote it, where it says so.
+        session: where `ingest` would put it; empty where it cannot tell.
+        holds: a line for each object: path, type, size.
+        findings: of nwbinspector (settings for DANDI) and pynwb's validator.
+        lines: what `ingest` would do, object by object.
+        problem: why it cannot be ingested; empty where it can.
+    """
+
+    path: Path
+    version: str = ""
+    program: str = ""
+    session: str = ""
+    holds: list[str] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+    lines: list[Line] = field(default_factory=list)
+    problem: str = ""
+
+
+def check(path: Path | str, choices: Choices | None = None) -> Check:
+    """Look at an NWB file; nothing is written anywhere but in a temporary folder.
+
+    Raises
+    ------
+    InvalidData : it cannot be read safely, or at all.
+    """
+    path, choices = Path(path), choices or Choices()
+    found = Check(path, safety.check(path))
+    with reading.opened(path) as nwbfile:
+        found.program = _program(nwbfile)
+        found.holds = contents(nwbfile)
+        try:
+            about = reading.own(nwbfile, path)
+            if about is not None:
+                found.session = about.session
+                found.lines = [
+                    Line(name, "left out" if form.kind == "absent" else "mapped", form.why or form.kind)
+                    for name, form in sorted(about.forms.items())
+                ]
+            else:
+                with tempfile.TemporaryDirectory() as folder:
+                    intake, _ = foreign.read(path, nwbfile, Path(folder), choices)
+                found.session, found.lines = intake.session, intake.lines
+        except (NeurojointError, ValueError, TypeError, KeyError) as error:
+            found.problem = explain(error)
+    found.findings = inspect(path)
+    return found
+
+
+def inspect(path: Path) -> list[Finding]:
+    """What nwbinspector (with its settings for DANDI) and pynwb's validator find, the most important first.
+
+    Raises
+    ------
+    NeurojointError : nwbinspector is not installed.
+    """
+    try:
+        from nwbinspector import inspect_nwbfile, load_config
+    except ImportError as error:
+        raise NeurojointError("nwbinspector is not installed", 'pip install "neurojoint[nwb]"') from error
+    import pynwb
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        messages = list(inspect_nwbfile(nwbfile_path=str(path), config=load_config("dandi"), skip_validate=True))
+        errors = pynwb.validate(path=str(path)) if path.is_file() else []
+    found = [Finding("ERROR", "pynwb.validate", one.location or "", one.reason) for one in errors]
+    messages.sort(key=lambda one: -one.importance.value)
+    found += [
+        Finding(one.importance.name, one.check_function_name or "", one.location or one.object_name or "", one.message)
+        for one in messages
+    ]
+    return found
+
+
+def contents(nwbfile: NWBFile) -> list[str]:
+    """A line for each time series and table: where it is, what it is, how much."""
+    found = []
+    for thing in nwbfile.objects.values():
+        if isinstance(thing, TimeSeries):
+            shape = getattr(thing.data, "shape", None) or (len(thing.data),) if thing.data is not None else ()
+            size = " x ".join(f"{one:,}" for one in shape)
+            found.append(f"{_place(thing)}: {type(thing).__name__}, {size} {thing.unit or ''}".rstrip())
+        elif isinstance(thing, DynamicTable):
+            found.append(
+                f"{_place(thing)}: {type(thing).__name__}, {len(thing.id):,} rows, {len(thing.colnames)} columns"
+            )
+    return sorted(found)
+
+
+def _place(thing: Any) -> str:
+    parts = [thing.name]
+    while thing.parent is not None and not isinstance(thing.parent, NWBFile):
+        thing = thing.parent
+        parts.append(thing.name)
+    return "/".join(reversed(parts))
+
+
+def _program(nwbfile: NWBFile) -> str:
+    made = getattr(nwbfile, "was_generated_by", None)
+    if made is not None and len(made):
+        return ", ".join(" ".join(str(part) for part in one) for one in made[:])
+    return str(nwbfile.source_script_file_name or "")

@@ -1,0 +1,147 @@
+"""What the commands `neurojoint nwb …` show: progress with rate and time left, and reports."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from pipeline.errors import NeurojointError
+
+if TYPE_CHECKING:
+    from exchange.nwb.checking import Check
+    from exchange.nwb.export import Progress, Result
+    from exchange.nwb.intake import Intake
+
+_MEGABYTE = 1e6
+_SECONDS_PER_LINE = 10.0
+
+
+@contextlib.contextmanager
+def shown_progress(n_sessions: int) -> Iterator[Progress]:
+    """A bar on standard error where that is a terminal; elsewhere a line every ten seconds."""
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+    console = Console(stderr=True)
+    names: list[str] = []
+    if not console.is_terminal:
+        yield _lines(n_sessions, names)
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, transient=True) as bar:
+        tasks: dict[str, object] = {}
+
+        def tell(name: str, done: int, total: int) -> None:
+            if name not in tasks:
+                for task in tasks.values():
+                    bar.update(task, visible=False)  # type: ignore[arg-type]
+                tasks[name] = bar.add_task(f"{len(tasks) + 1} of {n_sessions}: {name}", total=total)
+            bar.update(tasks[name], completed=done)  # type: ignore[arg-type]
+
+        yield tell
+
+
+def _lines(n_sessions: int, names: list[str]) -> Progress:
+    begun = said = time.monotonic()
+
+    def tell(name: str, done: int, total: int) -> None:
+        nonlocal said, begun
+        now = time.monotonic()
+        if name not in names:
+            names.append(name)
+            begun = now
+        if now - said < _SECONDS_PER_LINE or not done:
+            return
+        said = now
+        rate = done / max(now - begun, 1e-3)
+        left = (total - done) / max(rate, 1)
+        click.echo(
+            f"{len(names)} of {n_sessions}, {name}: {done / _MEGABYTE:,.0f} of {total / _MEGABYTE:,.0f} MB, "
+            f"{rate / _MEGABYTE:,.0f} MB/s, {left:,.0f} s left",
+            err=True,
+        )
+
+    return tell
+
+
+def exported(results: Sequence[Result]) -> str:
+    """What an export did, one line a session, and the sums."""
+    lines = []
+    for one in results:
+        if one.state == "failed":
+            lines.append(f"failed   {one.name}: {one.problem}")
+            continue
+        lines.append(f"{one.state:<8} {one.name}: {one.path} ({one.size / _MEGABYTE:,.1f} MB)")
+        lines += [f"         note: {text}" for text in one.notes]
+        reasons: dict[str, list[str]] = {}
+        for path, why in one.left_out.items():
+            reasons.setdefault(why, []).append(path)
+        for why, paths in reasons.items():
+            some = ", ".join(paths[:3]) + (f" and {len(paths) - 3} more" if len(paths) > 3 else "")
+            lines.append(f"         not in the file ({why}): {some}")
+    counts = {state: sum(one.state == state for one in results) for state in ("written", "equal", "failed")}
+    lines.append(
+        ", ".join(f"{count} {state}" for state, count in counts.items() if count) or "no session was asked for"
+    )
+    return "\n".join(lines)
+
+
+def ingested(results: Sequence[Intake]) -> str:
+    """What an ingest did, object by object; of our own files only what is not equal."""
+    lines = []
+    for one in results:
+        if one.state == "failed":
+            lines.append(f"failed   {one.problem}")
+            continue
+        counts = ", ".join(f"{count} {state}" for state, count in sorted(one.counts().items()))
+        lines.append(f"{one.state:<8} {one.path} -> {one.session}: {counts}")
+        lines += _table([line for line in one.lines if not (one.is_own and line.state == "equal")])
+    if any(one.state == "written" for one in results):
+        lines.append("next: `neurojoint work --once` computes what follows from the files")
+    return "\n".join(lines)
+
+
+def checked(found: Check) -> str:
+    """What a check found."""
+    by = f", written by {found.program}" if found.program else ""
+    lines = [f"{found.path}: NWB {found.version}{by}", "", "It holds", *(f"  {one}" for one in found.holds), ""]
+    if found.findings:
+        lines.append("nwbinspector (for DANDI) and the validator find")
+        lines += [f"  {one.importance} {one.name} {one.where}: {one.message}" for one in found.findings]
+    else:
+        lines.append("nwbinspector (for DANDI) and the validator find nothing")
+    lines.append("")
+    if found.problem:
+        lines.append(f"It cannot be ingested: {found.problem}")
+    else:
+        lines += [f"`neurojoint nwb ingest` would write {found.session}", *_table(found.lines)]
+    return "\n".join(lines)
+
+
+def _table(lines: Sequence) -> list[str]:
+    return [f"  {line.state:<9} {line.name}" + (f": {line.detail}" if line.detail else "") for line in lines]
+
+
+def pairs(texts: Sequence[str]) -> dict[str, str]:
+    """ATTRIBUTE=COLUMN, as given on the command line.
+
+    >>> pairs(["choice=response"])
+    {'choice': 'response'}
+    """
+    found = {}
+    for text in texts:
+        name, sign, value = text.partition("=")
+        if not sign or not name or not value:
+            raise NeurojointError(f"{text!r} is no ATTRIBUTE=COLUMN", "write it as --column choice=response")
+        found[name] = value
+    return found

@@ -1,0 +1,334 @@
+"""NWB files of other programs: what the NWB standard states becomes ALF under its ALF name.
+
+All else keeps the name that it has, or is named as left out.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import re
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from hdmf.common import DynamicTable, VectorIndex
+from pynwb import NWBFile, TimeSeries
+from pynwb.ecephys import ElectricalSeries
+from pynwb.epoch import TimeIntervals
+from pynwb.image import ImageSeries
+
+from exchange.nwb import conventions, foreign_units
+from exchange.nwb.intake import Choices, Intake, Line, place, session_path
+from exchange.nwb.reading import as_array, timestamps
+from pipeline.alf import columns as alf
+from pipeline.errors import InvalidData, NeurojointError
+
+LARGEST = 1 << 31  # byte of one series
+_SEX = {"M": "M", "F": "F", "U": "U", "O": "U"}
+
+
+class Session:
+    """An ALF session that is being written from an NWB file."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.lines: list[Line] = []
+        self._taken: set[str] = set()
+
+    def save(self, name: str, values: np.ndarray) -> None:
+        """Write one file, e.g. `alf/trials.intervals.npy`; ValueError where a file of that name is there."""
+        if name in self._taken:
+            raise ValueError(f"two objects would be {name}")
+        self._taken.add(name)
+        values = np.asarray(values)
+        if values.dtype == object:
+            values = np.asarray([str(one) for one in values.ravel()], dtype=str).reshape(values.shape)
+        if values.dtype.kind not in "biufUS":
+            raise ValueError(f"values of type {values.dtype} are no numbers or text")
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.save(path, values)
+
+    def mapped(self, name: str, detail: str) -> None:
+        """Say what became of an object."""
+        self.lines.append(Line(name, "mapped", detail))
+
+    def left(self, name: str, why: str) -> None:
+        """Say why an object is not taken."""
+        self.lines.append(Line(name, "left out", why))
+
+
+def read(path: Path, nwbfile: NWBFile, root: Path, choices: Choices) -> tuple[Intake, list[Path]]:
+    """Write a session from a file of another program.
+
+    Returns
+    -------
+    What became of it, object by object, and metadata files for the registration.
+
+    Raises
+    ------
+    NeurojointError : it names no animal, there is nothing to take, or the session is there with other content.
+    """
+    session, about = _identity(path, nwbfile, choices)
+    written: list[Session] = []
+
+    def write(folder: Path) -> None:
+        one = Session(folder)
+        written.append(one)
+        _trials(one, nwbfile, choices)
+        foreign_units.add(one, nwbfile)
+        _objects(one, nwbfile)
+        if not any(folder.rglob("*.npy")):
+            what = "; ".join(f"{line.name}: {line.detail}" for line in one.lines[:5]) or "it holds no data"
+            raise NeurojointError(
+                f"{path} has nothing that can be ingested ({what})", "run `neurojoint nwb check` on it"
+            )
+
+    state = place(root, session, write)
+    lines = [*_subject_lines(nwbfile, about), *written[0].lines]
+    return Intake(path, state, session, False, lines), _metadata(root, session, about)
+
+
+def _identity(path: Path, nwbfile: NWBFile, choices: Choices) -> tuple[str, dict[str, Any]]:
+    """The session's path, and what the file says of session and animal."""
+    subject = nwbfile.subject
+    name = choices.subject or (subject.subject_id if subject is not None else None)
+    if not name:
+        raise InvalidData(str(path), "bad_metadata", "it does not say which animal it is of", "give it: --subject NAME")
+    label = re.sub(r"[^\w.-]", "_", str(name), flags=re.ASCII)[:64]
+    lab = choices.lab or nwbfile.lab
+    if not lab:
+        raise InvalidData(str(path), "bad_metadata", "it does not say which lab it is from", "give it: --lab NAME")
+    short = re.sub(r"\W+", "_", str(lab), flags=re.ASCII).strip("_").lower()[:32] if not choices.lab else choices.lab
+    start = nwbfile.session_start_time
+    session = f"{short}/{label}/{start.date()}/{choices.number or 1:03d}"
+    about = {"lab": short, "subject": label, "start_time": start, "name": str(name), "lab_name": str(lab)}
+    about["eid"] = nwbfile.identifier.lower() if _is_uuid(nwbfile.identifier) else None
+    about["protocol"] = nwbfile.session_description
+    about["from"] = subject
+    return session_path(session, path), about
+
+
+def _is_uuid(text: str) -> bool:
+    try:
+        return uuid.UUID(text).version in (3, 4) and len(text) == 36
+    except ValueError:
+        return False
+
+
+def _subject_lines(nwbfile: NWBFile, about: dict[str, Any]) -> list[Line]:
+    """What is said of animal and session, and what the tables have no place for."""
+    lines = [
+        Line(
+            "session",
+            "mapped",
+            f"start {about['start_time'].isoformat()}" + (f", eid {about['eid']}" if about["eid"] else ""),
+        )
+    ]
+    if about["name"] != about["subject"]:
+        lines.append(Line("subject", "mapped", f"{about['name']!r} is called {about['subject']} here"))
+    subject = nwbfile.subject
+    if subject is None:
+        lines.append(Line("subject", "left out", "the file does not describe the animal"))
+    else:
+        row = _subject_row(about)
+        said = ", ".join(f"{name} {value}" for name, value in row.items() if name not in ("lab", "subject"))
+        lines.append(Line("subject", "mapped", said or "its name"))
+        if subject.age and not subject.date_of_birth and "birth_date" not in row:
+            lines.append(Line("subject.age", "left out", f"{subject.age!r} gives no date of birth"))
+    return lines
+
+
+def _subject_row(about: Mapping[str, Any]) -> dict[str, str]:
+    """The row of subjects.csv."""
+    row = {"lab": about["lab"], "subject": about["subject"]}
+    subject = about["from"]
+    if subject is None:
+        return row
+    born = subject.date_of_birth
+    days = re.fullmatch(r"P(?=\d)(?:(\d+)W)?(?:(\d+)D)?", subject.age or "")
+    if born is None and days and (subject.age__reference or "birth") == "birth":
+        born = about["start_time"] - datetime.timedelta(weeks=int(days[1] or 0), days=int(days[2] or 0))
+    given = {
+        "sex": _SEX.get(subject.sex or ""),
+        "birth_date": born.date().isoformat() if born is not None else None,
+        "species": subject.species,
+        "strain": subject.strain,
+        "subject_description": "; ".join(
+            filter(None, [subject.description, subject.genotype and f"genotype {subject.genotype}"])
+        ),
+    }
+    return row | {name: str(value)[:1000] for name, value in given.items() if value}
+
+
+def _metadata(root: Path, session: str, about: dict[str, Any]) -> list[Path]:
+    """Files that tell the registration of session and animal; of an animal that is known nothing is told."""
+    import csv
+
+    from pipeline.schemas import subject
+
+    folder = root / "nwb_metadata"
+    folder.mkdir(exist_ok=True)
+    start = folder / session.replace("/", "_")
+    told = {"start_time": about["start_time"].isoformat(), "note": str(about["protocol"])[:900]}
+    told |= {"eid": about["eid"]} if about["eid"] else {}
+    files = [Path(f"{start}_sessions.json")]
+    files[0].write_text(json.dumps({session: told}))
+    known = _is_bound() and len(subject.Subject & {"lab": about["lab"], "subject": about["subject"]})
+    row = _subject_row(about)
+    if not known:
+        files.append(Path(f"{start}_subjects.csv"))
+        with files[1].open("w", newline="") as file:
+            writer = csv.DictWriter(file, list(row))
+            writer.writeheader()
+            writer.writerow(row)
+    return files
+
+
+def _is_bound() -> bool:
+    from pipeline.schemas import subject
+
+    return subject.schema.is_activated()
+
+
+def attribute(name: str) -> str:
+    """A name as an ALF attribute or object.
+
+    >>> attribute("go_cue time (s)"), attribute("WheelPosition"), attribute("2p")
+    ('goCueTimeS', 'wheelPosition', 'nwb2p')
+    """
+    words = [word for word in re.split(r"[^0-9A-Za-z]+", name) if word]
+    text = "".join(word if i == 0 else word[0].upper() + word[1:] for i, word in enumerate(words)) or "unnamed"
+    text = text[0].lower() + text[1:] if not text[:2].isupper() else text
+    return f"nwb{text}" if text[0].isdigit() else text
+
+
+def _trials(session: Session, nwbfile: NWBFile, choices: Choices) -> None:
+    """The trials: start and end mean what they do in ALF; other columns where a person or a convention says so."""
+    table = nwbfile.trials
+    if table is None:
+        return
+    columns = {one.name: one for one in table.columns}
+    session.save(
+        "alf/trials.intervals.npy", np.column_stack([as_array(columns[n].data) for n in ("start_time", "stop_time")])
+    )
+    session.mapped("trials", f"{len(table.id):,} trials as trials.intervals")
+    known = conventions.recognised(columns)
+    done: set[str] = {"start_time", "stop_time"}
+    for name, (made, sources, text) in conventions.trials(known, columns).items():
+        session.save(f"alf/trials.{name}.npy", made)
+        session.mapped(f"trials.{'+'.join(sources)}", f"trials.{name}: {text}")
+        done.update(sources)
+    ours = set(alf.columns_by_attribute("trials"))
+    for target, source in choices.columns.items():
+        if source not in columns:
+            raise NeurojointError(f"the trials have no column {source}", f"choose from {', '.join(columns)}")
+        session.save(f"alf/trials.{target}.npy", as_array(columns[source].data))
+        session.mapped(f"trials.{source}", f"trials.{target}, as stated")
+        done.add(source)
+    for name, column in columns.items():
+        if name in done or isinstance(column, VectorIndex):
+            continue
+        target = attribute(name)
+        foreign = f"nwb{target[0].upper()}{target[1:]}" if target in ours else target
+        _column(session, column, f"trials.{name}", "alf/trials", foreign, target if foreign != target else "")
+
+
+def _column(session: Session, column: Any, name: str, prefix: str, target: str, like: str = "") -> None:
+    """One column of a table under its own name."""
+    try:
+        if any(isinstance(one, VectorIndex) and one.target is column for one in column.parent.columns):
+            raise ValueError("its rows differ in length")
+        values = as_array(column.data)
+        session.save(f"{prefix}.{target}.npy", values)
+    except (ValueError, TypeError) as error:
+        session.left(name, str(error))
+        return
+    doubt = f"; whether it means {like} is not known: state it with --column {like}={column.name}" if like else ""
+    session.mapped(name, f"{prefix.removeprefix('alf/')}.{target}{doubt}")
+
+
+def _objects(session: Session, nwbfile: NWBFile) -> None:
+    """Series and tables, by their type."""
+    done = {id(one) for one in (nwbfile.trials, nwbfile.units, nwbfile.electrodes) if one is not None}
+    for thing in nwbfile.objects.values():
+        if id(thing) in done or not isinstance(thing, TimeSeries | DynamicTable):
+            continue
+        name = f"{type(thing).__name__} {_path(thing)}"
+        try:
+            if isinstance(thing, ElectricalSeries):
+                session.left(name, "raw samples stay in the NWB file")
+            elif isinstance(thing, ImageSeries):
+                session.left(name, "images and videos stay where they are")
+            elif isinstance(thing, TimeSeries):
+                _series(session, thing, name)
+            elif isinstance(thing, TimeIntervals):
+                _intervals(session, thing, name)
+            elif "timestamp" in thing.colnames:
+                _events(session, thing, name)
+            else:
+                session.left(name, f"a {type(thing).__name__} has no place in ALF")
+        except (ValueError, TypeError, KeyError, AttributeError, OSError) as error:
+            session.left(name, " ".join(str(error).split())[:200] or type(error).__name__)
+
+
+def _series(session: Session, series: TimeSeries, name: str) -> None:
+    data = series.data
+    if data is None or not len(data):
+        raise ValueError("it holds no values")
+    if isinstance(data, TimeSeries):
+        data = data.data
+    size = np.prod(getattr(data, "shape", (len(data),))) * 8
+    if size > LARGEST:
+        raise ValueError(f"{size / (1 << 30):.1f} GiB are more than a file of behaviour holds")
+    values = np.asarray(data[:])
+    if values.dtype.kind not in "biuf":
+        raise ValueError(f"values of type {values.dtype} are no numbers")
+    when = timestamps(series)
+    if len(when) != len(values):
+        raise ValueError(f"{len(values)} values at {len(when)} times")
+    if series.conversion not in (None, 1.0) or series.offset:
+        values = values * (series.conversion or 1.0) + (series.offset or 0.0)
+    target = attribute(series.name)
+    if target in ("wheelPosition", "wheel") and series.unit in ("radians", "radian", "rad") and values.ndim == 1:
+        session.save("alf/wheel.timestamps.npy", when)
+        session.save("alf/wheel.position.npy", values)
+        session.mapped(name, "wheel.position (rad) and wheel.timestamps")
+        return
+    session.save(f"alf/{target}.timestamps.npy", when)
+    session.save(f"alf/{target}.data.npy", values)
+    session.mapped(name, f"{target}.data ({series.unit}) and {target}.timestamps")
+
+
+def _intervals(session: Session, table: TimeIntervals, name: str) -> None:
+    columns = {one.name: one for one in table.columns}
+    target = attribute(table.name)
+    target = f"nwb{target[0].upper()}{target[1:]}" if target in ("trials", "spikes", "clusters") else target
+    session.save(
+        f"alf/{target}.intervals.npy", np.column_stack([as_array(columns[n].data) for n in ("start_time", "stop_time")])
+    )
+    session.mapped(name, f"{len(table.id):,} rows as {target}.intervals")
+    for one in columns.values():
+        if one.name not in ("start_time", "stop_time") and not isinstance(one, VectorIndex):
+            _column(session, one, f"{name}.{one.name}", f"alf/{target}", attribute(one.name))
+
+
+def _events(session: Session, table: DynamicTable, name: str) -> None:
+    target = attribute(table.name)
+    columns = {one.name: one for one in table.columns}
+    session.save(f"alf/{target}.times.npy", as_array(columns["timestamp"].data))
+    session.mapped(name, f"{len(table.id):,} events as {target}.times")
+    for one in columns.values():
+        if one.name != "timestamp" and not isinstance(one, VectorIndex):
+            _column(session, one, f"{name}.{one.name}", f"alf/{target}", attribute(one.name))
+
+
+def _path(thing: Any) -> str:
+    parts = [thing.name]
+    while thing.parent is not None and not isinstance(thing.parent, NWBFile):
+        thing = thing.parent
+        parts.append(thing.name)
+    return "/".join(reversed(parts))

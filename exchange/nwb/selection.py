@@ -1,0 +1,92 @@
+"""Which sessions are meant: by eid, animal, path, release, or by what `neurojoint find` takes."""
+
+from __future__ import annotations
+
+import datetime
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pipeline.errors import NeurojointError
+
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+_PATH = re.compile(r"(?:(\w+)/(?:Subjects/)?)?([\w.-]+)(?:/(\d{4}-\d\d-\d\d)(?:/(\d{1,3}))?)?", re.ASCII)
+
+
+def sessions(
+    words: Sequence[str] = (), *, tag: str | None = None, since: str | None = None, until: str | None = None,
+    **asked: Any,
+) -> list[dict[str, Any]]:  # fmt: skip
+    """Keys of the sessions, in order of animal and date.
+
+    Parameters
+    ----------
+    words : each an eid, an animal, or a path (lab/subject/date/number, from the right as short as wanted); without
+        words all sessions that the options leave.
+    tag : a release that one of the session's datasets belongs to.
+    since, until : dates, both included.
+    asked : as `pipeline.queries.search.find_insertions` takes it: lab, subject, region, good, criteria, min_units,
+        status, rules. Any of region, good, criteria and min_units leaves only sessions with insertions.
+
+    Raises
+    ------
+    NeurojointError : a word means no session, or nothing is asked for.
+    """
+    from pipeline.queries import search
+    from pipeline.schemas import acquisition, data
+
+    asked = {name: value for name, value in asked.items() if value not in (None, False, "")}
+    if not words and not asked and tag is None and since is None and until is None:
+        raise NeurojointError(
+            "no session is named", "give eids, animals or paths, or options such as --tag and --subject"
+        )
+    found = acquisition.Session()
+    if words:
+        found &= [key for word in words for key in _meant(word)]
+    if tag is not None:
+        if not len(data.Tag & {"tag": tag}):
+            raise NeurojointError(f"there is no tag {tag}", "`neurojoint tag` shows the tags")
+        datasets = data.Dataset & (data.DatasetTag & {"tag": tag}).proj()
+        found &= [{name: row[name] for name in found.primary_key} for row in datasets.to_dicts()] or "1=0"
+    for sign, day in ((">=", since), ("<=", until)):
+        if day is not None:
+            found &= f"session_date {sign} '{_date(day)}'"
+    if {"region", "good", "criteria", "min_units", "status"} & asked.keys():
+        rows = search.find_insertions(**asked)
+        found &= [{"eid": eid} for eid in sorted(set(rows["eid"].to_pylist()))] or "1=0"
+    else:
+        for name in ("lab", "subject"):
+            if name in asked:
+                found &= [{name: one.strip()} for one in str(asked[name]).split(",")]
+    return found.keys(order_by="lab, subject, session_date, session_number")
+
+
+def _meant(word: str) -> list[Mapping[str, Any]]:
+    """The sessions of one word."""
+    from pipeline.schemas import acquisition
+
+    if _UUID.fullmatch(word):
+        keys = (acquisition.Session & {"eid": word.lower()}).keys()
+    else:
+        parts = _PATH.fullmatch(word.strip("/"))
+        if parts is None:
+            raise NeurojointError(
+                f"{word!r} is no eid, animal or session path", "write e.g. KS014 or lab/KS014/2024-01-31/1"
+            )
+        given = {
+            "lab": parts[1],
+            "subject": parts[2],
+            "session_date": parts[3],
+            "session_number": parts[4] and int(parts[4]),
+        }
+        keys = (acquisition.Session & {name: value for name, value in given.items() if value is not None}).keys()
+    if not keys:
+        raise NeurojointError(f"there is no session of {word}", "check the name; `neurojoint status` shows the labs")
+    return keys
+
+
+def _date(day: str) -> datetime.date:
+    try:
+        return datetime.date.fromisoformat(day)
+    except ValueError:
+        raise NeurojointError(f"{day!r} is no date", "write it as 2024-01-31") from None

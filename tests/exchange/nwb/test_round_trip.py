@@ -1,0 +1,234 @@
+"""Export, ingest into an empty database, and every table is equal; exported again, the content is equal."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import datajoint as dj
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+pytest.importorskip("pynwb")
+
+from exchange.nwb.export import Options, export  # noqa: E402
+from exchange.nwb.intake import ingest  # noqa: E402
+from pipeline.schemas import acquisition, action, data, lab, subject  # noqa: E402
+from tests.conftest import empty_tables  # noqa: E402
+from tests.exchange.nwb import compare, sessions  # noqa: E402
+
+pytestmark = pytest.mark.slow
+
+
+def entered() -> None:
+    """Rows that people enter and no file tells."""
+    lab.LabMember.update1({"user_name": "ann", "full_name": "Ann Smith", "email": "ann@x.org"})
+    animal = {"lab": "lab", "subject": "mouse"}
+    action.Surgery.insert1(animal | {"surgery_start": "2024-03-01 09:00:00", "surgery_narrative": "headplate"})
+    action.Surgery.Procedure.insert1(
+        animal | {"surgery_start": "2024-03-01 09:00:00", "procedure_type": "Headplate implant"}
+    )
+    action.VirusInjection.insert1(
+        animal | {"injection_time": "2024-03-02 09:00:00", "virus_name": "AAV1", "injection_ml": -1200.0}
+    )
+    subject.Allele.insert1({"allele": "Ai95"})
+    subject.Genotype.insert1(animal | {"allele": "Ai95", "zygosity": "Heterozygous"})
+    session = acquisition.Session.keys()[0]
+    acquisition.Session.update1(
+        session | {"session_qc": "WARNING", "session_json": {"a": [1, None]}, "extended_qc": {"x": 0.5}}
+    )
+    data.Tag.insert1({"tag": "release1", "tag_public": True})
+    one = data.Dataset.keys(order_by="rel_path")[0]
+    data.DatasetTag.insert1(one | {"tag": "release1"})
+    data.Dataset.update1(one | {"dataset_qc": "PASS"})
+
+
+def there_and_back(connection: dj.Connection, tmp_path: Path, options: Options | None = None) -> tuple[Path, Path]:
+    """Export what is registered, ingest it into an empty database, compare; returns both exports."""
+    before = sessions.content()
+    first = export(acquisition.Session.keys(), tmp_path / "first", options)
+    assert [one.state for one in first] == ["written"] * len(first), first
+    empty_tables(connection)
+    found = ingest([one.path for one in first], tmp_path / "again")
+    assert [one.state for one in found] == ["written"] * len(first), found
+    sessions.populate()
+    after = sessions.content()
+    for name in before:
+        assert after[name] == before[name], name
+    second = export(acquisition.Session.keys(), tmp_path / "second", options)
+    for one, other in zip(first, second, strict=True):
+        assert compare.differences(one.path, other.path) == []
+    return first[0].path, second[0].path
+
+
+def test_a_session_of_every_modality(database: dj.Connection, tmp_path: Path) -> None:
+    root = tmp_path / "data"
+    root.mkdir()
+    sessions.everything(root)
+    sessions.register(root, sessions.enter(root))
+    entered()
+    path, _ = there_and_back(database, tmp_path)
+    assert len(acquisition.Session() & {"session_qc": "WARNING"}) == len(data.DatasetTag()) == 1
+    again = ingest([path], tmp_path / "again")[0]
+    assert again.state == "equal"
+    assert len(acquisition.Session()) == 1
+
+
+def odd_arrays(chance: np.random.Generator, folder: Path, choices: dict[str, Any]) -> None:
+    """Trials, wheel and spikes in the types, orders and lengths that rigs and programs write."""
+    trials = sessions.trials(chance, choices["n_trials"])
+    if choices["as_table"]:
+        flat = {name: v for name, v in trials.items() if v.ndim == 1}
+        flat |= {f"intervals_{i}": trials["intervals"][:, i] for i in range(2)}
+        sessions.save(folder, _ibl_trials__table=pd.DataFrame(flat))
+    else:
+        kind = choices["kind"]
+        trials = {n: v.astype(kind) if v.dtype.kind == "f" and n == "rewardVolume" else v for n, v in trials.items()}
+        if choices["fortran"]:
+            trials["intervals"] = np.asfortranarray(trials["intervals"])
+        if choices["without_times"]:
+            trials = {n: v for n, v in trials.items() if not n.endswith("times") and n != "intervals"}
+        sessions.save(folder, **{f"_ibl_trials__{name}": values for name, values in trials.items()})
+    times = np.arange(500) / 1000 if choices["even"] else np.cumsum(chance.uniform(1e-3, 2e-3, 500))
+    position = np.cumsum(chance.choice([-1, 1], 500)) * 2 * np.pi / 4096
+    sessions.save(folder, _ibl_wheel__timestamps=times, _ibl_wheel__position=position)
+    n_spikes = choices["n_spikes"]
+    spikes = np.sort(np.round(chance.uniform(0, 20, n_spikes), 2))  # many at one time
+    ids = chance.choice(choices["ids"], n_spikes) if n_spikes else np.empty(0, int)
+    probe = folder / "probe00"
+    sessions.save(
+        probe,
+        spikes__times=spikes,
+        spikes__clusters=ids.astype(np.uint32),
+        spikes__amps=np.full(n_spikes, 1e-4, np.float32),
+    )
+    if choices["column"]:
+        sessions.save(
+            probe, clusters__depths=np.arange(9, dtype=">f8")[:, None], clusters__channels=np.arange(9)[:, None]
+        )
+    sessions.save(folder, lever__times=spikes[:10], lever__force=spikes[:10] * 2)
+
+
+@given(
+    st.fixed_dictionaries(
+        {
+            "n_trials": st.integers(2, 30),
+            "as_table": st.booleans(),
+            "kind": st.sampled_from(["<f4", ">f8", "<f8"]),
+            "fortran": st.booleans(),
+            "without_times": st.booleans(),
+            "even": st.booleans(),
+            "n_spikes": st.sampled_from([0, 1, 300]),
+            "ids": st.sampled_from([[0, 1, 2], [8, 3], [0, 8]]),
+            "column": st.booleans(),
+            "seed": st.integers(0, 1000),
+        }
+    )
+)
+@settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
+def test_files_come_back_to_the_byte(server: dict[str, object], tmp_path_factory: Any, choices: dict[str, Any]) -> None:
+    from pipeline import settings as ours
+
+    tmp_path = tmp_path_factory.mktemp("trip")
+    with ours.override(**server):
+        connection = dj.conn()
+        empty_tables(connection)
+        root = tmp_path / "data"
+        root.mkdir()
+        odd_arrays(np.random.default_rng(choices["seed"]), root / sessions.SESSION / "alf", choices)
+        sessions.register(root, sessions.enter(root, **{"trajectories.csv": None}))
+        there_and_back(connection, tmp_path)
+    shutil.rmtree(tmp_path)
+
+
+def test_what_is_there_stays_as_it_is(database: dj.Connection, tmp_path: Path) -> None:
+    root = tmp_path / "data"
+    root.mkdir()
+    sessions.save(
+        root / sessions.SESSION / "alf",
+        **{f"_ibl_trials__{n}": v for n, v in sessions.trials(np.random.default_rng(1)).items()},
+    )
+    sessions.register(root, sessions.enter(root, **{"trajectories.csv": None}))
+    path = export(acquisition.Session.keys(), tmp_path / "out")[0].path
+    subject.Subject.update1({"lab": "lab", "subject": "mouse", "sex": "M"})
+    found = ingest([path], root)[0]
+    assert found.state == "equal"
+    assert (subject.Subject & {"subject": "mouse"}).fetch1("sex") == "M"
+    assert any("sex" in line.detail and line.state == "left out" for line in found.lines)
+    np.save(root / sessions.SESSION / "alf" / "_ibl_trials.choice.npy", np.zeros(40))
+    found = ingest([path], root)[0]
+    assert found.state == "failed"
+    assert "other content (alf/_ibl_trials.choice.npy)" in found.problem
+    assert not list(root.glob(".nwb*"))
+
+
+def test_raw_recordings_come_back(database: dj.Connection, tmp_path: Path) -> None:
+    root = tmp_path / "data"
+    root.mkdir()
+    chance = np.random.default_rng(2)
+    sessions.probe(root / sessions.SESSION / "alf" / "probe00", chance)
+    folder = root / sessions.SESSION / "raw_ephys_data" / "probe00"
+    folder.mkdir(parents=True)
+    write_recording(folder, chance)
+    sessions.register(root, sessions.enter(root))
+    raw = next(folder.glob("*.bin")).read_bytes()
+    found = export(acquisition.Session.keys(), tmp_path / "out", Options(raw=True))[0]
+    assert found.state == "written", found.problem
+    assert not found.left_out
+    import pynwb
+
+    with pynwb.NWBHDF5IO(found.path, "r") as io:
+        series = io.read().acquisition["ap_probe00"]
+        samples = np.frombuffer(raw, np.int16).reshape(-1, 17)
+        assert np.array_equal(series.data[:], samples[:, :16])
+        assert series.rate == 30000.0
+        assert series.conversion == pytest.approx(0.6 / 512 / 500)
+        assert len(series.electrodes.data) == 16
+    empty_tables(database)
+    back = ingest([found.path], tmp_path / "again")[0]
+    assert back.state == "written", back.problem
+    assert next((tmp_path / "again").rglob("*.ap.bin")).read_bytes() == raw
+
+
+def write_recording(folder: Path, chance: np.random.Generator) -> None:
+    """An AP recording of 16 channels and the synchronisation channel, with its header."""
+    samples = chance.integers(-200, 200, (40_000, 17)).astype(np.int16)
+    path = folder / "_spikeglx_ephysData_g0_t0.imec0.ap.bin"
+    samples.tofile(path)
+    imro = "".join(f"({channel} 0 0 500 250 1)" for channel in range(16))
+    said = {
+        "typeThis": "imec", "imSampRate": 30000, "nSavedChans": 17, "fileSizeBytes": samples.nbytes, "imDatPrb_type": 0,
+        "imAiRangeMax": 0.6, "imAiRangeMin": -0.6, "imMaxInt": 512, "snsApLfSy": "16,0,1",
+        "snsSaveChanSubset": "0:15,768", "fileTimeSecs": 1.333, "imDatPrb_sn": 12345, "~imroTbl": f"(0,384){imro}",
+    }  # fmt: skip
+    path.with_suffix(".meta").write_text("".join(f"{name}={value}\n" for name, value in said.items()))
+
+
+def test_files_for_dandi_hold_nothing_of_the_lab(database: dj.Connection, tmp_path: Path) -> None:
+    root = tmp_path / "data"
+    root.mkdir()
+    folder = sessions.everything(root)
+    settings_file = folder / "raw_behavior_data" / "_iblrig_taskSettings.raw.json"
+    settings_file.write_text(
+        json.dumps({"PYBPOD_CREATOR": ["secret_person"], "SESSION_DATETIME": "2024-05-01T10:00:00"})
+    )
+    sessions.register(root, sessions.enter(root))
+    entered()
+    found = export(acquisition.Session.keys(), tmp_path / "out", Options(dandi=True))[0]
+    assert found.state == "written", found.problem
+    assert found.path.parent.name == "sub-mouse"
+    text = found.path.read_bytes()
+    assert b"secret_person" not in text
+    assert b"ann@x.org" not in text
+    assert str(settings_file.relative_to(folder)) in found.left_out
+    empty_tables(database)
+    back = ingest([found.path], tmp_path / "again")[0]
+    assert back.state == "written", back.problem
+    states = {line.name: line.state for line in back.lines}
+    assert states["alf/_ibl_trials.intervals.npy"] == "equal"
+    assert states["alf/_ibl_leftCamera.dlc.pqt"] == "values"
