@@ -15,6 +15,7 @@ from dashboard.figures import insertion as figures
 from dashboard.figures import metrics, track
 from dashboard.queries import insertion as queries
 from dashboard.site import Component, NotFound, Page, Site, Viewer
+from pipeline.queries import search
 from pipeline.web.versioned_cache import Kept
 
 PAGE = Page("insertion", "Insertion", order=200)
@@ -59,7 +60,7 @@ def _page(
     key |= links.session_key({"date": date, "number": number})
     criteria = site.read(queries.all_criteria)
     chosen = query.get("criteria", "")
-    chosen = chosen if chosen in criteria else queries.find.DEFAULT_CRITERIA
+    chosen = chosen if chosen in criteria else search.DEFAULT_CRITERIA
     found = site.read(queries.insertion, key, query.get("clustering", ""), chosen)
     if found is None:
         raise NotFound(f"There is no probe called {probe} in this session of {subject}.")

@@ -86,7 +86,9 @@ def insert_many(
     return rows.num_rows
 
 
-def fetch_columns(query: dj.expression.QueryExpression, *names: str, order_by: str | None = None) -> pa.Table:
+def fetch_columns(
+    query: dj.expression.QueryExpression | type[dj.Table], *names: str, order_by: str | None = None
+) -> pa.Table:
     """The rows of a query as columns.
 
     Parameters

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import datajoint as dj
 
 from pipeline.database.sessions import IDLE_IN_TRANSACTION_S, WORKER_IDLE_IN_TRANSACTION_S, set_idle_limit
-from pipeline.worker import retry
+from pipeline.worker import transactions
 from pipeline.worker.jobs import TableJobs
 
 Outcome = Literal["done", "failed", "skipped"]
@@ -97,7 +97,7 @@ def compute(one: TableJobs, key: dict[str, Any], stop: Stop) -> Outcome:
     ConnectionLost : nothing of the key was written; the job is still reserved.
     Interrupted, KeyboardInterrupt : nothing of the key was written; the job is still reserved.
     """
-    for attempt in range(retry.MOST_CONFLICTS + 1):
+    for attempt in range(transactions.MOST_CONFLICTS + 1):
         try:
             _make_and_complete(one, key, stop)
             return "done"
@@ -109,13 +109,13 @@ def compute(one: TableJobs, key: dict[str, Any], stop: Stop) -> Outcome:
             raise
         except (Exception, SystemExit) as error:
             _roll_back(one.connection)
-            if retry.is_conflict(error) and attempt < retry.MOST_CONFLICTS:
-                retry.pause(attempt)
+            if transactions.is_conflict(error) and attempt < transactions.MOST_CONFLICTS:
+                transactions.pause(attempt)
                 continue
             if isinstance(error, dj.errors.DuplicateError) and one.table & key:
-                retry.through(partial(one.complete, key))
+                transactions.retry_on_conflict(partial(one.complete, key))
                 return "skipped"
-            retry.through(partial(one.fail, key, error))
+            transactions.retry_on_conflict(partial(one.fail, key, error))
             return "failed"
     raise AssertionError("unreachable")
 

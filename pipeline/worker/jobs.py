@@ -14,8 +14,7 @@ from pipeline.database import registry
 from pipeline.database.address import without_password
 from pipeline.errors import NeurojointError, explain
 from pipeline.provenance import staleness
-from pipeline.worker import heartbeat
-from pipeline.worker import retry as conflicts
+from pipeline.worker import heartbeat, transactions
 
 PRIORITY = 5  # of a new job, as in DataJoint; lower ones come first
 MOST_DEATHS = 5  # a job whose worker died so often counts as failed
@@ -100,7 +99,7 @@ class TableJobs:
         """Give reserved jobs back as if they had never been claimed."""
         for key in keys:
             sql = f"UPDATE {self.name} {_FREE} WHERE {self._is(key)} AND {_MINE}"
-            conflicts.through(partial(self.connection.query, sql, (*self._values(key), *self.me)))
+            transactions.retry_on_conflict(partial(self.connection.query, sql, (*self._values(key), *self.me)))
 
     def fail(self, key: dict[str, Any], error: BaseException) -> str:
         """Record what went wrong: one line, and the whole traceback. Returns the line."""

@@ -20,7 +20,7 @@ from typing import Any
 import datajoint as dj
 
 from pipeline.errors import NeurojointError, explain, is_connection_error
-from pipeline.worker import heartbeat, retry
+from pipeline.worker import heartbeat, transactions
 from pipeline.worker.compute import (
     GRACE_SECONDS,
     ConnectionLost,
@@ -178,7 +178,7 @@ class Loop:
             connection = self.queue.connection
             if is_lost(connection):
                 raise ConnectionLost from error
-            if not retry.is_conflict(error):
+            if not transactions.is_conflict(error):
                 raise
 
 
@@ -207,11 +207,11 @@ def _work(assignment: Assignment, board: Board, slot: int, stop: Stop) -> None:
         tables = [one for one in assignment.open_tables() if registry.label(one) in assignment.labels]
         queue = Queue(tables)
         for one in queue.jobs:  # reserved under this number, but not by this process: it has not begun
-            retry.through(functools.partial(one.take_from_dead, *heartbeat.this_process()))
-        retry.through(lambda: heartbeat.register(queue.connection))
+            transactions.retry_on_conflict(functools.partial(one.take_from_dead, *heartbeat.this_process()))
+        transactions.retry_on_conflict(lambda: heartbeat.register(queue.connection))
         with session(queue.connection):
             Loop(queue, board, slot, stop, assignment.once, assignment.until).run()
-        retry.through(lambda: heartbeat.leave(queue.connection))
+        transactions.retry_on_conflict(lambda: heartbeat.leave(queue.connection))
 
 
 def _end_with_parent() -> None:

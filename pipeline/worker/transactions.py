@@ -1,4 +1,4 @@
-"""Transactions of others that get in the way of one's own: how they are told, and trying again."""
+"""Conflicts with other transactions: how they are recognised, and retrying."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-MOST_CONFLICTS = 6  # how often something is tried again
+MOST_CONFLICTS = 6  # retries of one transaction
 
 # Serialization failure, deadlock, lock timeout; for MySQL deadlock, lock timeout, record changed since it was read.
 _POSTGRESQL = {"40001", "40P01", "55P03"}
@@ -32,8 +32,8 @@ def pause(attempt: int) -> None:
     time.sleep(0.02 * 2**attempt * (0.5 + random.random()))  # noqa: S311 - spreads the retries
 
 
-def through(act: Callable[[], _T]) -> _T:
-    """What `act`, a transaction as a whole, returns; after a conflict it is tried again."""
+def retry_on_conflict(act: Callable[[], _T]) -> _T:
+    """Return what `act`, a whole transaction, returns; retry it after a conflict."""
     for attempt in range(MOST_CONFLICTS):
         try:
             return act()
