@@ -1,6 +1,6 @@
 """neurojoint: a lab's data from ALF files to DataJoint tables. `connect()` first, then `from pipeline import behavior`.
 
-The schema modules (`lab`, `subject`, `action`, `acquisition`, `data`, `behavior`, `behavior_analysis`, `ephys`,
+The schema modules (`lab`, `subject`, `action`, `acquisition`, `identity`, `data`, `behavior`, `behavior_analysis`, `ephys`,
 `histology`, `ephys_analysis`, `task`, `audit`) are attributes of this package, imported when they are first asked for.
 Importing connects to nothing.
 """
@@ -25,6 +25,7 @@ SCHEMAS = (
     "subject",
     "action",
     "acquisition",
+    "identity",
     "data",
     "behavior",
     "behavior_analysis",

@@ -1,0 +1,66 @@
+"""What the commands that rename, merge and move animals and sessions have in common: preview, question, change."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from pipeline.entry.renaming import Change
+
+
+def confirmed(command: Any) -> Any:
+    """The options of a command that shows what it would do before it does it."""
+    command = click.option("--yes", is_flag=True, help="Do not ask.")(command)
+    return click.option("--dry-run", is_flag=True, help="Only show what would change.")(command)
+
+
+def carry_out(change: Change, yes: bool, dry_run: bool) -> None:
+    """Show what a change would do, ask, do it, and say how to take it back."""
+    from pipeline.entry import renaming
+
+    before, after = renaming.path_of(change.before), renaming.path_of(change.after)
+    click.echo(f"{change.kind}: {before} becomes {after}")
+    for label, count in change.preview().items():
+        click.echo(f"  {count:>9,} {label}")
+    if wrong := change.conflicts():
+        raise click.ClickException("\n".join([*wrong, "nothing was changed"]))
+    if dry_run:
+        click.echo("nothing was changed (--dry-run)")
+        return
+    if not yes:
+        click.confirm("Change these rows? Files stay where they are.", abort=True)
+    change_id = change.apply()
+    click.echo(f"done; to take it back: neurojoint {change.kind.split()[0]} undo {change_id}")
+    click.echo("next: neurojoint work --once, if rows that are computed from all of an animal's data changed")
+
+
+def undo(change_id: str) -> None:
+    """Take a change back, and say what was changed."""
+    import pipeline
+
+    pipeline.connect()
+    from pipeline.entry import renaming
+
+    counts = renaming.undo(change_id)
+    click.echo(f"undone: {sum(counts.values()):,} rows have their former key")
+
+
+def list_changes(kind: str) -> None:
+    """List the changes of animals or sessions, the last first."""
+    import pipeline
+
+    pipeline.connect(create=False)
+    from pipeline.entry import renaming
+    from pipeline.schemas import identity
+
+    rows = (identity.KeyChange & f"key_change_kind LIKE '{kind}%%'").to_dicts(order_by="key_change_time DESC")
+    for row in rows:
+        before, after = (renaming.path_of(renaming.from_json(row[name])) for name in ("key_before", "key_after"))
+        mark = " (undone)" if row["undone_time"] else ""
+        when = f"{row['key_change_time']:%Y-%m-%d %H:%M}"
+        click.echo(f"{row['key_change_id']}  {when} UTC  {row['key_change_user']}  {row['key_change_kind']}: "
+                   f"{before} -> {after}{mark}")  # fmt: skip
+    if not rows:
+        click.echo("nothing was renamed, merged or moved", err=True)

@@ -1,0 +1,504 @@
+"""Rename, merge and move animals and sessions: uuid, eid, history and file records stay; previewed, audited, undoable.
+
+    change = renaming.rename_subject("mylab", "KS14", "KS014")
+    change.preview()          # {'acquisition.Session': 12, …}
+    change.apply(user="ada")  # one transaction; `undo(change_id)` takes it back
+
+Files stay where they are: the former name is kept, so that a folder of that name goes on meaning the same animal or
+session, whether or not it is renamed later.
+"""
+
+from __future__ import annotations
+
+import datetime
+import getpass
+import re
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import datajoint as dj
+
+from pipeline.database import registry
+from pipeline.errors import NeurojointError
+from pipeline.provenance import rekey
+from pipeline.schemas import acquisition, action, data, identity, lab, subject
+
+SUBJECT = ("lab", "subject")
+SESSION = (*SUBJECT, "session_date", "session_number")
+_OF_SESSION = SESSION[2:]
+_SESSION_PATH = re.compile(r"(\w+)/(?:Subjects/)?([\w.-]+)/(\d{4}-\d{2}-\d{2})/(\d{1,3})/?", re.ASCII)
+_REGISTERED_AGAIN = frozenset({"data.AlfObject", "data.SessionScan"})
+"""What the next ingest of a session folder writes anew."""
+
+
+@dataclass
+class Change:
+    """A change of keys that was prepared and not made yet.
+
+    Attributes
+    ----------
+    kind
+        `subject rename`, `subject merge`, `subject move-lab`, `session move` or `session merge`.
+    before, after
+        Primary key before and after.
+    """
+
+    kind: str
+    before: dict[str, Any]
+    after: dict[str, Any]
+
+    @property
+    def root(self) -> type[dj.Table]:
+        """The table of which a row gets another key."""
+        return acquisition.Session if self.kind.startswith("session") else subject.Subject
+
+    @property
+    def is_merge(self) -> bool:
+        """Whether two rows become one."""
+        return self.kind.endswith("merge")
+
+    def preview(self) -> dict[str, int]:
+        """How many rows of each table get another key, or are deleted to be computed again: label -> count."""
+        return self._rekeying().preview()
+
+    def conflicts(self) -> list[str]:
+        """What stands in the way, in words with what to do; empty where nothing does."""
+        found = []
+        for label, keys in self._rekeying().conflicts().items():
+            for key in keys[:10]:
+                where = ", ".join(f"{name} {value}" for name, value in key.items() if name not in SUBJECT)
+                remedy = "correct or delete one of them first"
+                if label == "acquisition.Session":
+                    here = path_of(self.before | {name: key[name] for name in _OF_SESSION})
+                    remedy = f"give one another number first: neurojoint session move {here} …"
+                found.append(f"{label}: both have a row at {where or path_of(key)} with different content; {remedy}")
+            if len(keys) > 10:
+                found.append(f"{label}: and {len(keys) - 10} more")
+        if self.kind == "session merge":
+            found += self._same_files()
+        return found
+
+    def apply(self, user: str | None = None) -> str:
+        """Make the change in one transaction, with an entry in identity.KeyChange and data.Change.
+
+        Returns
+        -------
+        str
+            The identifier with which it can be undone.
+
+        Raises
+        ------
+        NeurojointError
+            Rows stand in the way (see `conflicts`), or what is to be changed is not there any more.
+        """
+        change_id = str(uuid.uuid4())
+        with self.root().connection.transaction:
+            facts = self._undo_facts()
+            counts = self._make(facts)
+            identity.KeyChange.insert1(
+                {
+                    "key_change_id": change_id,
+                    "key_change_kind": self.kind,
+                    "key_before": to_json(self.before),
+                    "key_after": to_json(self.after),
+                    "changed_rows": counts,
+                    "undo_facts": facts,
+                    "key_change_user": (user or getpass.getuser())[:64],
+                    "key_change_time": _now(),
+                }
+            )
+            _note(self, counts, user, "")
+        return change_id
+
+    def _make(self, facts: Mapping[str, Any]) -> dict[str, int]:
+        if not (self.root & self.before):
+            raise NeurojointError(f"{path_of(self.before)} is not there any more", "look at the list again")
+        if wrong := self.conflicts():
+            raise NeurojointError("; ".join(wrong), "nothing was changed")
+        if self.before["lab"] != self.after["lab"]:
+            self._bring_lab_rows()
+        links = self._move_water() if self.root is acquisition.Session else []
+        counts = self._rekeying().run()
+        acquisition.SessionWater.insert(links, skip_duplicates=True)
+        self._remember_name()
+        if self.root is acquisition.Session:
+            (data.SessionScan & self.after).delete_quick()  # the folder is read again under its new key
+        return counts
+
+    def _rekeying(self) -> rekey.Rekeying:
+        columns = SESSION if self.root is acquisition.Session else SUBJECT
+        old, new = (tuple(key[name] for name in columns) for key in (self.before, self.after))
+        dropped: frozenset[str] = frozenset()
+        if self.is_merge or old[:2] != new[:2]:
+            if self.kind == "session merge":
+                dropped = rekey.summaries(acquisition.Session) | _REGISTERED_AGAIN
+            if self.kind in ("subject merge", "session move", "session merge"):
+                dropped |= rekey.summaries(subject.Subject, but=_OF_SESSION)
+        return rekey.Rekeying(self.root, old, new, dropped)
+
+    def _same_files(self) -> list[str]:
+        """Files that both sessions have under one name."""
+        names = [set((data.Dataset & key).to_arrays("rel_path")) for key in (self.before, self.after)]
+        both = sorted(names[0] & names[1])
+        shown = ", ".join(both[:5]) + (f" and {len(both) - 5} more" if len(both) > 5 else "")
+        return [f"data.Dataset: both sessions have {shown}; put one into another collection first"] if both else []
+
+    def _undo_facts(self) -> dict[str, Any]:
+        """What a merge loses: the row that goes, and which of the rows that stay were its own."""
+        if not self.is_merge:
+            return {}
+        row = (self.root & self.before).fetch1()
+        columns = SESSION if self.root is acquisition.Session else SUBJECT
+        own: dict[str, list[dict[str, Any]]] = {}
+        rekeying = self._rekeying()
+        for place in rekey.places(self.root)[1:]:
+            label, query = registry.label(place.table), place.table()
+            if rekeying.drops(label) or (self.root is subject.Subject and set(_OF_SESSION) <= set(query.heading.names)):
+                continue  # what a session has goes with it
+            rest = [name for name in query.primary_key if not (place.key_roles and name in columns)]
+            rows = (query & [dict(zip(role, rekeying.old, strict=True)) for role in place.roles]).proj().to_dicts()
+            own[label] = [to_json({name: one[name] for name in rest}) for one in rows]
+        sessions = (acquisition.Session & self.before).proj().to_dicts() if self.root is subject.Subject else []
+        return {
+            "row": to_json(row),
+            "sessions": [to_json({name: one[name] for name in _OF_SESSION}) for one in sessions],
+            "own_rows": own,
+        }
+
+    def _bring_lab_rows(self) -> None:
+        """Rooms of the old lab that the rows name exist in the new one too."""
+        rooms = lab.LabLocation & {"lab": self.before["lab"]}
+        lab.LabLocation.insert((row | {"lab": self.after["lab"]} for row in rooms.to_dicts()), skip_duplicates=True)
+
+    def _move_water(self) -> list[dict[str, Any]]:
+        """Give water of the session to the animal that did it; returns the links to enter after the session moved."""
+        links = (acquisition.SessionWater & self.before).to_dicts()
+        if not links:
+            return []
+        times = [{name: row[name] for name in (*SUBJECT, "administration_time")} for row in links]
+        animal = {name: self.after[name] for name in SUBJECT}
+        given = (action.WaterAdministration & times).to_dicts()
+        (acquisition.SessionWater & times).delete_quick()
+        if any(animal[name] != self.before[name] for name in SUBJECT):
+            (action.WaterAdministration & times).delete_quick()
+            action.WaterAdministration.insert((row | animal for row in given), skip_duplicates=True)
+        return [row | self.after for row in links]
+
+    def _remember_name(self) -> None:
+        if self.root is subject.Subject:
+            former = {"former_lab": self.before["lab"], "former_subject": self.before["subject"]}
+            now = {"former_lab": self.after["lab"], "former_subject": self.after["subject"]}
+            known = (identity.FormerSession & former).to_dicts()
+            identity.FormerSession.insert((row | now for row in known), skip_duplicates=True)
+            table = identity.FormerSubject
+        else:
+            names = ("former_lab", "former_subject", "former_date", "former_number")
+            former, now = (
+                dict(zip(names, (key[name] for name in SESSION), strict=True)) for key in (self.before, self.after)
+            )
+            table = identity.FormerSession
+        (table & now).delete_quick()
+        (table & former).delete_quick()
+        table.insert1(former | self.after)
+
+
+def rename_subject(lab_name: str, old: str, new: str) -> Change:
+    """Prepare to give an animal another name.
+
+    Raises
+    ------
+    NeurojointError
+        There is no such animal, or another has the new name: then merge them.
+    """
+    before, after = _animal(lab_name, old), {"lab": lab_name, "subject": _name(new)}
+    if subject.Subject & after:
+        raise NeurojointError(
+            f"{lab_name} has an animal {new} already",
+            f"if both are one animal: neurojoint subject merge {lab_name}/{old} {lab_name}/{new}",
+        )
+    return Change("subject rename", before, after)
+
+
+def merge_subjects(lab_name: str, old: str, into_lab: str, into: str) -> Change:
+    """Prepare to make one animal of two: what `old` has goes to `into`, whose uuid and description stay.
+
+    Raises
+    ------
+    NeurojointError
+        One of them is not there, or both are the same.
+    """
+    before, after = _animal(lab_name, old), _animal(into_lab, into)
+    if before == after:
+        raise NeurojointError(f"{path_of(before)} cannot be merged with itself", "name two animals")
+    return Change("subject merge", before, after)
+
+
+def move_subject(lab_name: str, name: str, to_lab: str) -> Change:
+    """Prepare to move an animal to another lab.
+
+    Raises
+    ------
+    NeurojointError
+        There is no such animal or lab, or that lab has an animal of this name: then rename one first.
+    """
+    before, after = _animal(lab_name, name), {"lab": to_lab, "subject": name}
+    if not (lab.Lab & {"lab": to_lab}):
+        raise NeurojointError(f"there is no lab {to_lab}", "enter it first, e.g. in labs.csv")
+    if subject.Subject & after:
+        raise NeurojointError(
+            f"{to_lab} has an animal {name} already",
+            f"give one another name first: neurojoint subject rename {lab_name}/{name} …; or, if both are one animal: "
+            f"neurojoint subject merge {lab_name}/{name} {to_lab}/{name}",
+        )
+    return Change("subject move-lab", before, after)
+
+
+def move_session(old: str, new: str) -> Change:
+    """Prepare to give a session another animal, date or number.
+
+    Parameters
+    ----------
+    old, new
+        `lab/Subjects/subject/date/number`.
+
+    Raises
+    ------
+    NeurojointError
+        There is no such session, no such animal, or there is a session at the new place: then merge them.
+    """
+    before, after = _session(old), session_key(new)
+    _animal(after["lab"], after["subject"])
+    if acquisition.Session & after:
+        raise NeurojointError(
+            f"there is a session {path_of(after)} already",
+            f"choose another number; or, if both are one session: neurojoint session merge {old} {new}",
+        )
+    return Change("session move", before, after)
+
+
+def merge_sessions(old: str, into: str) -> Change:
+    """Prepare to make one session of two: the files of `old` become files of `into`, whose eid and facts stay.
+
+    Raises
+    ------
+    NeurojointError
+        One of them is not there, or both are the same.
+    """
+    before, after = _session(old), _session(into)
+    if before == after:
+        raise NeurojointError(f"{path_of(before)} cannot be merged with itself", "name two sessions")
+    return Change("session merge", before, after)
+
+
+def confirm_session(path: str, settings_subject: str, user: str | None = None) -> None:
+    """Note that a session's folder is right although its settings name another animal; the next ingest reads it.
+
+    Raises
+    ------
+    NeurojointError
+        There is no such session.
+    """
+    key = _session(path)
+    connection = acquisition.Session().connection
+    with connection.transaction:
+        identity.SessionConfirmation.insert1(
+            key
+            | {
+                "settings_subject": _name(settings_subject),
+                "confirmation_user": (user or getpass.getuser())[:64],
+                "confirmation_time": _now(),
+            },
+            skip_duplicates=True,
+        )
+        (data.SessionScan & key).delete_quick()
+
+
+def undo(change_id: str, user: str | None = None) -> dict[str, int]:
+    """Take a change back, in one transaction; returns how many rows of each table got their former key.
+
+    Raises
+    ------
+    NeurojointError
+        There is no such change, it was undone before, or rows stand in the way.
+    """
+    rows = (identity.KeyChange & {"key_change_id": change_id}).to_dicts()
+    if not rows:
+        raise NeurojointError(f"there is no change {change_id}", "`neurojoint subject changes` lists them")
+    if rows[0]["undone_time"] is not None:
+        raise NeurojointError(f"the change {change_id} was undone before", "make the change again if you need it")
+    row = rows[0]
+    before, after, facts = from_json(row["key_before"]), from_json(row["key_after"]), row["undo_facts"]
+    change = Change(row["key_change_kind"], before, after)
+    with change.root().connection.transaction:
+        counts = _split(change, facts) if change.is_merge else Change(change.kind, after, before)._make({})
+        table = identity.FormerSession if change.root is acquisition.Session else identity.FormerSubject
+        (table & _former(after, table)).delete_quick()
+        (table & _former(before, table)).delete_quick()
+        identity.KeyChange.update1({"key_change_id": change_id, "undone_time": _now()})
+        _note(change, counts, user, "undone: ")
+    return counts
+
+
+def _split(change: Change, facts: Mapping[str, Any]) -> dict[str, int]:
+    """Take a merge back: the row that went is there again, with what was its own."""
+    change.root.insert1(from_json(facts["row"]))
+    forward = change._rekeying()
+    only: dict[str, list[dict[str, Any]]] = {registry.label(change.root): []}
+    sessions = [from_json(one) for one in facts["sessions"]]
+    for place in rekey.places(change.root)[1:]:
+        label, names = registry.label(place.table), set(place.table().heading.names)
+        of_session = change.root is subject.Subject and set(_OF_SESSION) <= names
+        only[label] = sessions if of_session else [from_json(one) for one in facts["own_rows"].get(label, [])]
+    return rekey.Rekeying(change.root, forward.new, forward.old, forward.dropped, only).run()
+
+
+class Former:
+    """The former names of animals and sessions, read once.
+
+    Attributes
+    ----------
+    subjects
+        (lab, subject) as folders name it -> as it is called now.
+    sessions
+        The same for (lab, subject, date, number); dates as text.
+    confirmed
+        Session -> animals that its settings name wrongly, as a person found.
+    """
+
+    def __init__(self) -> None:
+        rows = identity.FormerSubject().to_dicts()
+        taken = {(row["lab"], row["subject"]) for row in subject.Subject.proj().to_dicts()} if rows else set()
+        self.subjects = {
+            (row["former_lab"], row["former_subject"]): (row["lab"], row["subject"])
+            for row in rows
+            if (row["former_lab"], row["former_subject"]) not in taken
+        }
+        self.sessions = {
+            (row["former_lab"], row["former_subject"], str(row["former_date"]), row["former_number"]): (
+                row["lab"], row["subject"], str(row["session_date"]), row["session_number"],
+            )
+            for row in identity.FormerSession().to_dicts()
+        }  # fmt: skip
+        self.confirmed: dict[tuple[Any, ...], set[str]] = {}
+        for row in identity.SessionConfirmation().to_dicts():
+            key = (row["lab"], row["subject"], str(row["session_date"]), row["session_number"])
+            self.confirmed.setdefault(key, set()).add(row["settings_subject"])
+
+    def animal(self, lab_name: str, name: str) -> tuple[str, str]:
+        """Lab and name of an animal now."""
+        return self.subjects.get((lab_name, name), (lab_name, name))
+
+    def session(self, key: tuple[Any, ...]) -> tuple[Any, ...]:
+        """The key of a session now."""
+        seen = set()
+        while key not in seen:
+            seen.add(key)
+            key = self.sessions.get(key) or (*self.animal(*key[:2]), *key[2:])
+        return key
+
+    def names(self, key: tuple[Any, ...]) -> frozenset[str]:
+        """The names by which the settings of a session may call its animal."""
+        known = {old[1] for old, new in self.subjects.items() if new == key[:2]}
+        return frozenset({key[1]} | known | self.confirmed.get(key, set()))
+
+
+def session_key(path: str) -> dict[str, Any]:
+    """The primary key of a session path, `lab/Subjects/subject/date/number`.
+
+    Raises
+    ------
+    NeurojointError
+        It is no such path.
+
+    >>> session_key("mylab/Subjects/m1/2024-01-31/001")["session_number"]
+    1
+    """
+    found = _SESSION_PATH.fullmatch(path.strip())
+    if found is None:
+        raise NeurojointError(f"{path!r} is no session", "write it as LAB/Subjects/SUBJECT/YYYY-MM-DD/NNN")
+    try:
+        day = datetime.date.fromisoformat(found[3])
+    except ValueError:
+        raise NeurojointError(f"{found[3]} is no date", "write it as YYYY-MM-DD") from None
+    return dict(zip(SESSION, (found[1], found[2], day, int(found[4])), strict=True))
+
+
+def path_of(key: Mapping[str, Any]) -> str:
+    """How people write an animal or a session.
+
+    >>> path_of({"lab": "a", "subject": "m"}), path_of(session_key("a/Subjects/m/2024-01-31/1"))
+    ('a/m', 'a/Subjects/m/2024-01-31/001')
+    """
+    if "session_date" not in key:
+        return f"{key['lab']}/{key['subject']}"
+    return f"{key['lab']}/Subjects/{key['subject']}/{key['session_date']}/{key['session_number']:03d}"
+
+
+def _animal(lab_name: str, name: str) -> dict[str, Any]:
+    key = {"lab": lab_name, "subject": name}
+    if not (subject.Subject & key):
+        near = (subject.Subject & {"lab": lab_name}).to_arrays("subject") if lab.Lab & {"lab": lab_name} else []
+        known = f"; {lab_name} has {', '.join(sorted(near)[:10])}" if len(near) else ""
+        raise NeurojointError(f"there is no animal {lab_name}/{name}{known}", "write it as LAB/SUBJECT")
+    return key
+
+
+def _session(path: str) -> dict[str, Any]:
+    key = session_key(path)
+    if not (acquisition.Session & key):
+        raise NeurojointError(f"there is no session {path_of(key)}", "`neurojoint find` lists the sessions")
+    return key
+
+
+def _name(text: str) -> str:
+    if not re.fullmatch(r"[\w.-]{1,64}", text, re.ASCII):
+        raise NeurojointError(f"{text!r} cannot be the name of an animal", "use at most 64 letters, digits and _ . -")
+    return text
+
+
+def _former(key: Mapping[str, Any], table: type[dj.Table]) -> dict[str, Any]:
+    columns = SESSION if table is identity.FormerSession else SUBJECT
+    return dict(zip(table().primary_key, (key[name] for name in columns), strict=True))
+
+
+def _note(change: Change, counts: Mapping[str, int], user: str | None, begin: str) -> None:
+    total = sum(counts.values())
+    data.Change.insert1(
+        {
+            "change_id": str(uuid.uuid4()),
+            "change_time": _now(),
+            "change_action": "replaced",
+            "change_path": path_of(change.before),
+            "change_detail": f"{begin}{change.kind} to {path_of(change.after)}, {total} rows",
+            "change_user": (user or getpass.getuser())[:64],
+        }
+    )
+
+
+def _now() -> datetime.datetime:
+    return datetime.datetime.now(datetime.UTC).replace(tzinfo=None)
+
+
+def to_json(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row as JSON can hold it."""
+
+    def value_of(value: Any) -> Any:
+        if isinstance(value, datetime.date | datetime.datetime):
+            return {"time": value.isoformat()}
+        return value.item() if hasattr(value, "item") else value
+
+    return {name: value_of(value) for name, value in row.items()}
+
+
+def from_json(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row out of JSON."""
+
+    def value_of(value: Any) -> Any:
+        if not (isinstance(value, dict) and value.keys() == {"time"}):
+            return value
+        text = value["time"]
+        return datetime.datetime.fromisoformat(text) if "T" in text else datetime.date.fromisoformat(text)
+
+    return {name: value_of(value) for name, value in row.items()}
