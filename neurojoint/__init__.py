@@ -64,14 +64,13 @@ _HOMES = {
 """Public name -> the module, or `module:attribute`, that holds it."""
 
 _SCHEMAS = (
-    "lab", "subject", "action", "acquisition", "identity", "data", "behavior", "behavior_analysis", "ephys", "histology",
+    "lab", "subject", "action", "acquisition", "data", "behavior", "behavior_analysis", "ephys", "histology",
     "ephys_analysis", "task",
 )  # fmt: skip
 
 __all__ = [
     "ONE",
     "acquisition",
-    "identity",
     "action",
     "analysis",
     "atlas",

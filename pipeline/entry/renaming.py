@@ -20,8 +20,10 @@ from typing import Any
 
 import datajoint as dj
 
+from pipeline.alf import names
 from pipeline.database import registry
-from pipeline.errors import NeurojointError
+from pipeline.entry.audit import Edit, Origin, record
+from pipeline.errors import ConflictError, NotFoundError, UserError
 from pipeline.provenance import rekey
 from pipeline.schemas import acquisition, action, data, identity, lab, subject
 
@@ -90,7 +92,7 @@ class Change:
 
         Raises
         ------
-        NeurojointError
+        UserError
             Rows stand in the way (see `conflicts`), or what is to be changed is not there any more.
         """
         change_id = str(uuid.uuid4())
@@ -109,14 +111,14 @@ class Change:
                     "key_change_time": _now(),
                 }
             )
-            _note(self, counts, user, "")
+            _note(self, counts, user or getpass.getuser(), change_id)
         return change_id
 
     def _make(self, facts: Mapping[str, Any]) -> dict[str, int]:
         if not (self.root & self.before):
-            raise NeurojointError(f"{path_of(self.before)} is not there any more", "look at the list again")
+            raise NotFoundError(f"{path_of(self.before)} is not there any more", "look at the list again")
         if wrong := self.conflicts():
-            raise NeurojointError("; ".join(wrong), "nothing was changed")
+            raise ConflictError("; ".join(wrong), "nothing was changed")
         if self.before["lab"] != self.after["lab"]:
             self._bring_lab_rows()
         links = self._move_water() if self.root is acquisition.Session else []
@@ -209,12 +211,12 @@ def rename_subject(lab_name: str, old: str, new: str) -> Change:
 
     Raises
     ------
-    NeurojointError
+    UserError
         There is no such animal, or another has the new name: then merge them.
     """
     before, after = _animal(lab_name, old), {"lab": lab_name, "subject": _name(new)}
     if subject.Subject & after:
-        raise NeurojointError(
+        raise ConflictError(
             f"{lab_name} has an animal {new} already",
             f"if both are one animal: neurojoint subject merge {lab_name}/{old} {lab_name}/{new}",
         )
@@ -226,12 +228,12 @@ def merge_subjects(lab_name: str, old: str, into_lab: str, into: str) -> Change:
 
     Raises
     ------
-    NeurojointError
+    UserError
         One of them is not there, or both are the same.
     """
     before, after = _animal(lab_name, old), _animal(into_lab, into)
     if before == after:
-        raise NeurojointError(f"{path_of(before)} cannot be merged with itself", "name two animals")
+        raise UserError(f"{path_of(before)} cannot be merged with itself", "name two animals")
     return Change("subject merge", before, after)
 
 
@@ -240,14 +242,14 @@ def move_subject(lab_name: str, name: str, to_lab: str) -> Change:
 
     Raises
     ------
-    NeurojointError
+    UserError
         There is no such animal or lab, or that lab has an animal of this name: then rename one first.
     """
     before, after = _animal(lab_name, name), {"lab": to_lab, "subject": name}
     if not (lab.Lab & {"lab": to_lab}):
-        raise NeurojointError(f"there is no lab {to_lab}", "enter it first, e.g. in labs.csv")
+        raise NotFoundError(f"there is no lab {to_lab}", "enter it first, e.g. in labs.csv")
     if subject.Subject & after:
-        raise NeurojointError(
+        raise ConflictError(
             f"{to_lab} has an animal {name} already",
             f"give one another name first: neurojoint subject rename {lab_name}/{name} …; or, if both are one animal: "
             f"neurojoint subject merge {lab_name}/{name} {to_lab}/{name}",
@@ -265,13 +267,13 @@ def move_session(old: str, new: str) -> Change:
 
     Raises
     ------
-    NeurojointError
+    UserError
         There is no such session, no such animal, or there is a session at the new place: then merge them.
     """
     before, after = _session(old), session_key(new)
     _animal(after["lab"], after["subject"])
     if acquisition.Session & after:
-        raise NeurojointError(
+        raise ConflictError(
             f"there is a session {path_of(after)} already",
             f"choose another number; or, if both are one session: neurojoint session merge {old} {new}",
         )
@@ -283,12 +285,12 @@ def merge_sessions(old: str, into: str) -> Change:
 
     Raises
     ------
-    NeurojointError
+    UserError
         One of them is not there, or both are the same.
     """
     before, after = _session(old), _session(into)
     if before == after:
-        raise NeurojointError(f"{path_of(before)} cannot be merged with itself", "name two sessions")
+        raise UserError(f"{path_of(before)} cannot be merged with itself", "name two sessions")
     return Change("session merge", before, after)
 
 
@@ -297,7 +299,7 @@ def confirm_session(path: str, settings_subject: str, user: str | None = None) -
 
     Raises
     ------
-    NeurojointError
+    UserError
         There is no such session.
     """
     key = _session(path)
@@ -320,14 +322,14 @@ def undo(change_id: str, user: str | None = None) -> dict[str, int]:
 
     Raises
     ------
-    NeurojointError
+    UserError
         There is no such change, it was undone before, or rows stand in the way.
     """
     rows = (identity.KeyChange & {"key_change_id": change_id}).to_dicts()
     if not rows:
-        raise NeurojointError(f"there is no change {change_id}", "`neurojoint subject changes` lists them")
+        raise NotFoundError(f"there is no change {change_id}", "`neurojoint subject changes` lists them")
     if rows[0]["undone_time"] is not None:
-        raise NeurojointError(f"the change {change_id} was undone before", "make the change again if you need it")
+        raise UserError(f"the change {change_id} was undone before", "make the change again if you need it")
     row = rows[0]
     before, after, facts = from_json(row["key_before"]), from_json(row["key_after"]), row["undo_facts"]
     change = Change(row["key_change_kind"], before, after)
@@ -337,7 +339,7 @@ def undo(change_id: str, user: str | None = None) -> dict[str, int]:
         (table & _former(after, table)).delete_quick()
         (table & _former(before, table)).delete_quick()
         identity.KeyChange.update1({"key_change_id": change_id, "undone_time": _now()})
-        _note(change, counts, user, "undone: ")
+        _note(change, counts, user or getpass.getuser(), change_id, undoes=True)
     return counts
 
 
@@ -409,7 +411,7 @@ def session_key(path: str) -> dict[str, Any]:
 
     Raises
     ------
-    NeurojointError
+    UserError
         It is no such path.
 
     >>> session_key("mylab/Subjects/m1/2024-01-31/001")["session_number"]
@@ -417,11 +419,11 @@ def session_key(path: str) -> dict[str, Any]:
     """
     found = _SESSION_PATH.fullmatch(path.strip())
     if found is None:
-        raise NeurojointError(f"{path!r} is no session", "write it as LAB/Subjects/SUBJECT/YYYY-MM-DD/NNN")
+        raise UserError(f"{path!r} is no session", "write it as LAB/Subjects/SUBJECT/YYYY-MM-DD/NNN")
     try:
         day = datetime.date.fromisoformat(found[3])
     except ValueError:
-        raise NeurojointError(f"{found[3]} is no date", "write it as YYYY-MM-DD") from None
+        raise UserError(f"{found[3]} is no date", "write it as YYYY-MM-DD") from None
     return dict(zip(SESSION, (found[1], found[2], day, int(found[4])), strict=True))
 
 
@@ -441,21 +443,22 @@ def _animal(lab_name: str, name: str) -> dict[str, Any]:
     if not (subject.Subject & key):
         near = (subject.Subject & {"lab": lab_name}).to_arrays("subject") if lab.Lab & {"lab": lab_name} else []
         known = f"; {lab_name} has {', '.join(sorted(near)[:10])}" if len(near) else ""
-        raise NeurojointError(f"there is no animal {lab_name}/{name}{known}", "write it as LAB/SUBJECT")
+        raise NotFoundError(f"there is no animal {lab_name}/{name}{known}", "write it as LAB/SUBJECT")
     return key
 
 
 def _session(path: str) -> dict[str, Any]:
     key = session_key(path)
     if not (acquisition.Session & key):
-        raise NeurojointError(f"there is no session {path_of(key)}", "`neurojoint find` lists the sessions")
+        raise NotFoundError(f"there is no session {path_of(key)}", "`neurojoint find` lists the sessions")
     return key
 
 
 def _name(text: str) -> str:
-    if not re.fullmatch(r"[\w.-]{1,64}", text, re.ASCII):
-        raise NeurojointError(f"{text!r} cannot be the name of an animal", "use at most 64 letters, digits and _ . -")
-    return text
+    try:
+        return names.check(text, "subject")
+    except ValueError as error:
+        raise UserError(str(error), "choose another name") from None
 
 
 def _former(key: Mapping[str, Any], table: type[dj.Table]) -> dict[str, Any]:
@@ -463,18 +466,17 @@ def _former(key: Mapping[str, Any], table: type[dj.Table]) -> dict[str, Any]:
     return dict(zip(table().primary_key, (key[name] for name in columns), strict=True))
 
 
-def _note(change: Change, counts: Mapping[str, int], user: str | None, begin: str) -> None:
+def _note(change: Change, counts: Mapping[str, int], user: str, change_id: str, undoes: bool = False) -> None:
+    """Write down who gave the row another key; `undoes` where it was given back."""
+    batch = str(uuid.uuid4()) if undoes else change_id
+    origin = Origin(user, f"{'undo of ' if undoes else ''}{change.kind}", batch, change_id if undoes else "")
+    before, after = (change.after, change.before) if undoes else (change.before, change.after)
+    table = registry.label(change.root)
+    renamed = {name: value for name, value in after.items() if before[name] != value}
+    record(origin, table, [Edit("update", before, {name: before[name] for name in renamed}, renamed)])
     total = sum(counts.values())
-    data.Change.insert1(
-        {
-            "change_id": str(uuid.uuid4()),
-            "change_time": _now(),
-            "change_action": "replaced",
-            "change_path": path_of(change.before),
-            "change_detail": f"{begin}{change.kind} to {path_of(change.after)}, {total} rows",
-            "change_user": (user or getpass.getuser())[:64],
-        }
-    )
+    note = data.ChangeNote("replaced", path_of(before), f"{change.kind}: {total} rows are of {path_of(after)}")
+    data.Change.record([note], user, batch)
 
 
 def _now() -> datetime.datetime:
