@@ -22,13 +22,15 @@ from ingest.rows.lock import repository_lock
 from ingest.rows.metadata_rows import MetadataRows, check_eids
 from ingest.rows.quarantine import Entry, Quarantine
 from ingest.rows.registrar import Registrar
+from ingest.rows.renamed import RenamedFolders, under_current_keys
 from ingest.rows.repository import begin_run, enter_run, existing, repository_of
-from ingest.rows.sessions import SESSION
+from ingest.rows.sessions import SESSION, after_death
 from ingest.rows.writing import Writer
 from pipeline.alf import identity
 from pipeline.alf.columns import raw_form
 from pipeline.alf.reasons import refuse
 from pipeline.database.bulk import fetch_columns
+from pipeline.entry.renaming import Former
 from pipeline.errors import NeurojointError
 from pipeline.schemas import data, lab
 from pipeline.settings import settings
@@ -125,6 +127,9 @@ def register(
         known = _scans(name)
         n_files = sum(one[1] for one in known.values()) if known else len(tree.subjects) * FILES_PER_SUBJECT
         found, problems = _look(base, tree, scope, run(n_files, FEW_TO_LOOK_AT), tell)
+        former = Former()
+        found, twice = under_current_keys(found, former)
+        problems += twice
         found, problems = layouts.with_registered_places(name, base, known, found, problems, scope)
         if not found and not problems and not known:
             raise NeurojointError(
@@ -136,7 +141,7 @@ def register(
                 layouts.decide(name, tree, lab_name)
         _bring_up(
             writer, name, base, scope, known, found, problems, run, tell, accept_missing, steps,
-            [Path(one) for one in metadata], lab_name or _only_lab(tree), summary,
+            [Path(one) for one in metadata], lab_name or _only_lab(tree), summary, former,
         )  # fmt: skip
         if not dry_run:
             data.IngestRun.update1({"run_id": writer.run_id, "run_end": writer.now})
@@ -198,7 +203,7 @@ def register_session(
             raise NeurojointError(f"there is no session {'/'.join(map(str, key))} in the tables", "register it first")
         there = registrar.known_files([key], {key: path})[key]
         zone = _time_zones().get(key.lab, "UTC")
-        report = examining.examine(base, key, path, {**there, **(known or {})}, zone)
+        report = examining.examine(base, key, path, {**there, **(known or {})}, zone, Former().names(key))
         for step in steps:
             report = step(report, base)
         _require(report, required)
@@ -241,9 +246,10 @@ def _bring_up(
     writer: Writer, repository: str, base: Path, scope: str, known: dict[SessionKey, tuple[str, int]],
     found: dict[SessionKey, Folder], problems: list[Problem], run: Callable[[int, int], Run], tell: Progress,
     accept_missing: bool, steps: Sequence[Step], metadata: list[Path], default_lab: str | None, summary: Summary,
+    former: Former,
 ) -> None:  # fmt: skip
     """Compare what is there with what is known, and write the difference."""
-    changed = [one for key, one in found.items() if known.get(key, ("", 0))[0] != one.signature]
+    changed = _changed(found, known, _time_zones())
     quarantine = Quarantine(writer, repository)
     gone = _gone(known, found, problems, scope, repository, writer.connection) if known else {}
     held = _withhold(repository, base, known, found, changed, gone, problems, scope, accept_missing, writer.dry_run)
@@ -259,6 +265,7 @@ def _bring_up(
     if changed or gone or metadata:
         zones = _time_zones()
         told = metadata_files.read_files(metadata, base, default_lab, zones)
+        told.use_current_names(former)
         registrar = Registrar(writer, repository, quarantine)
         check_eids(told, registrar.sessions)
         written = MetadataRows(writer, told)
@@ -268,15 +275,20 @@ def _bring_up(
             summary.metadata_rows += registrar.sessions.tell(told.sessions)
             writer.flush_changes()
         zones = _time_zones() | {r["lab"]: r["time_zone"] for r in told.rows["labs"] if r.get("time_zone")}
+        # times in settings are read anew where the time zone is another
+        changed = [one for one in _changed(found, known, zones) if one.key not in held.sessions]
+        renamed = RenamedFolders(known.keys() - found.keys(), found)
         n_files = sum(one.n_files for one in changed)
-        tasks = _tasks(base, registrar, changed, zones)
+        tasks = _tasks(base, registrar, changed, zones, former)
         done = 0
         amount = n_files + sum(one.n_bytes for one in changed) // BYTES_PER_FILE
         for batch in _batches(run(amount, FEW_TO_READ)(examining.examine_all, tasks)):
             for step in steps:
                 batch = [step(report, base) for report in batch]
-            registrar.register(batch)
             done += sum(report.folder.n_files for report in batch)
+            batch, waiting = renamed.hold_back(batch, registrar.sessions.known)
+            problems += waiting
+            registrar.register(batch)
             tell("read", min(done, n_files), n_files)
         lost = list(gone)
         for start in range(0, len(lost), 100):
@@ -286,12 +298,12 @@ def _bring_up(
             summary.metadata_rows += written.actions(registrar.sessions)
             summary.metadata_rows += written.trajectories(registrar.sessions)
             writer.flush_changes()
-            _settle(quarantine, problems, told, covered)
+            _settle(quarantine, [*problems, *after_death(found)], told, covered)
         for name, value in vars(registrar.counts).items():
             setattr(summary, name, value)
     else:
         with _transaction(writer):
-            _settle(quarantine, problems, metadata_files.Metadata(), covered)
+            _settle(quarantine, [*problems, *after_death(found)], metadata_files.Metadata(), covered)
     summary.labs = len({key.lab for key in found})
     summary.subjects = len({key[:2] for key in found})
     summary.sessions, summary.files = len(found), sum(one.n_files for one in found.values())
@@ -334,14 +346,27 @@ def _look(
     return dict(sorted(found.items())), problems
 
 
+def _changed(
+    found: Mapping[SessionKey, Folder], known: Mapping[SessionKey, tuple[str, int]], zones: Mapping[str, str]
+) -> list[Folder]:
+    """The folders that are not as they were registered, or whose times were read in another time zone."""
+    return [
+        folder
+        for key, folder in found.items()
+        if known.get(key, (RETRY, 0))[0] != scan.in_time_zone(folder.signature, zones.get(key.lab, "UTC"))
+    ]
+
+
 def _tasks(
-    base: Path, registrar: Registrar, changed: list[Folder], zones: Mapping[str, str]
+    base: Path, registrar: Registrar, changed: list[Folder], zones: Mapping[str, str], former: Former
 ) -> Iterator[tuple[Path, list]]:
     """Sessions to examine, some at a time, with what is known of their files; large ones first in line."""
     for start in range(0, len(changed), 200):
         some = changed[start : start + 200]
         known = registrar.known_files([one.key for one in some], {one.key: one.path for one in some})
-        todo = [(one.key, one.path, known[one.key], zones.get(one.key.lab, "UTC")) for one in some]
+        todo = [
+            (one.key, one.path, known[one.key], zones.get(one.key.lab, "UTC"), former.names(one.key)) for one in some
+        ]
         for first in range(0, len(todo), SESSIONS_PER_TASK):
             yield base, todo[first : first + SESSIONS_PER_TASK]
 

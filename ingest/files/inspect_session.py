@@ -7,14 +7,24 @@ import os
 from collections import defaultdict
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ingest.files import clusterings, recordings
 from ingest.files import session_metadata as session_facts
-from ingest.files.scan import LONGEST, File, Folder, Problem, SessionKey, list_files, printable, summary
+from ingest.files.scan import (
+    LONGEST,
+    File,
+    Folder,
+    Problem,
+    SessionKey,
+    in_time_zone,
+    list_files,
+    printable,
+    summary,
+)
 from ingest.files.session_metadata import Facts
 from pipeline.alf import clocks, identity
 from pipeline.alf import columns as alf
@@ -84,7 +94,9 @@ Known = Mapping[str, tuple]
 recording that lies beside its compressed form."""
 
 
-def examine(root: Path, key: SessionKey, path: str, known: Known, time_zone: str = "UTC") -> Report:
+def examine(
+    root: Path, key: SessionKey, path: str, known: Known, time_zone: str = "UTC", names: frozenset[str] = frozenset()
+) -> Report:
     """Examine one session folder.
 
     Parameters
@@ -93,11 +105,14 @@ def examine(root: Path, key: SessionKey, path: str, known: Known, time_zone: str
     key, path : the session and its folder below the root.
     known : files that were read before; where size and time are the same, large ones are not read again.
     time_zone : of the lab, for times without an offset in the settings.
+    names : by which the settings may call the animal, besides its name of today.
+
+    Where the settings name another animal, nothing in the folder may be used until a person decides.
     """
     listed, problems = list_files(root, path)
     report = Report(summary(key, path, listed, problems), problems=problems)
-    names, listed = _named(path, listed, report.problems)
-    listed, raw_beside = recordings.set_aside(root, path, listed, names)
+    named, listed = _named(path, listed, report.problems)
+    listed, raw_beside = recordings.set_aside(root, path, listed, named)
     read = partial(_read, root, path, known)
     large = [file for file in listed if file.size > IN_MEMORY and not _is_known(file, known)]
     ahead: dict[str, Any] = {}
@@ -110,7 +125,7 @@ def examine(root: Path, key: SessionKey, path: str, known: Known, time_zone: str
     description, settings, stable = None, [], True
     derived_from = identity.session_path(*key)
     for file in listed:
-        name, collection, revision, rel_path = names[file.path]
+        name, collection, revision, rel_path = named[file.path]
         result = ahead.get(file.path) or _caught(read, file)
         if isinstance(result, Problem):
             report.problems.append(result)
@@ -134,19 +149,22 @@ def examine(root: Path, key: SessionKey, path: str, known: Known, time_zone: str
                 modified_ns, is_read,
             )
         )  # fmt: skip
-    report.facts, wrong = session_facts.session_facts(key, description, settings, time_zone)
+    report.facts, wrong = session_facts.session_facts(key, description, settings, time_zone, names)
     report.problems += wrong
     recordings.examine(root, report, raw_beside, known)
     _assemble(report, contents)
     clusterings.examine(root, report)
+    if any(problem.reason == "wrong_animal" for problem in report.problems):
+        _refuse_all(report)
     report.problems.sort()
+    report.folder = report.folder._replace(signature=in_time_zone(report.folder.signature or "", time_zone))
     if not stable or any(problem.reason in PASSING for problem in report.problems):
         report.folder = report.folder._replace(signature="")
     return report
 
 
-def examine_all(root: Path, sessions: list[tuple[SessionKey, str, Known, str]]) -> list[Report]:
-    """Examine some session folders: for each its key, path, known files and time zone."""
+def examine_all(root: Path, sessions: list[tuple[SessionKey, str, Known, str, frozenset[str]]]) -> list[Report]:
+    """Examine some session folders: for each its key, path, known files, time zone and names of the animal."""
     return [examine(root, *session) for session in sessions]
 
 
@@ -378,6 +396,17 @@ def _n_rows(content: Content, name: str) -> int:
     """Rows of an array that was found to be one."""
     shape = content if isinstance(content, tuple) else load(content, f"{name}.npy").shape
     return shape[0] if shape else 0
+
+
+def _refuse_all(report: Report) -> None:
+    """Let no object and no sorting of the folder be used: it is not known whose they are."""
+    for index, state in enumerate(report.objects):
+        refused = state.refused | dict.fromkeys(state.accepted, "wrong_animal")
+        files = [file for file in report.files if (file.collection, object_of(file.alf_object)) == state[:2]]
+        report.objects[index] = ObjectState(*state[:2], fingerprint(files, refused), [], refused)
+    for index, sorting in enumerate(report.clusterings):
+        refused = sorting.refused | dict.fromkeys(sorting.files, "wrong_animal")
+        report.clusterings[index] = replace(sorting, files={}, refused=refused)
 
 
 def fingerprint(files: list[Found], refused: Mapping[str, str]) -> str:

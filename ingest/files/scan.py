@@ -377,6 +377,17 @@ def summary(key: SessionKey, path: str, files: list[File], problems: list[Proble
     return Folder(key, path, digest.hexdigest(), len(files), n_bytes, len(problems))
 
 
+def in_time_zone(signature: str, time_zone: str) -> str:
+    """The signature of a folder whose times were read in a time zone: when the zone changes, the folder is read again.
+
+    >>> in_time_zone("abc", "UTC"), in_time_zone("", "Europe/London")
+    ('abc', '')
+    """
+    if not signature or time_zone == "UTC":
+        return signature
+    return hashlib.md5(f"{signature}\0{time_zone}".encode(), usedforsecurity=False).hexdigest()
+
+
 def os_problem(path: str, error: OSError) -> Problem:
     """What the system says about a file that cannot be read."""
     kinds: Iterator[tuple[type[OSError], str]] = iter(

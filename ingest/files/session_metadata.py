@@ -51,7 +51,11 @@ class Facts:
 
 
 def session_facts(
-    key: SessionKey, description: tuple[str, Any] | None, settings: list[tuple[str, Any]], time_zone: str
+    key: SessionKey,
+    description: tuple[str, Any] | None,
+    settings: list[tuple[str, Any]],
+    time_zone: str,
+    names: frozenset[str] = frozenset(),
 ) -> tuple[Facts, list[Problem]]:
     """The facts in the parsed files of one session, and what in them cannot be used.
 
@@ -61,6 +65,7 @@ def session_facts(
     description : path and content of the description, if there is one.
     settings : path and content of each settings file: one for each protocol that was run.
     time_zone : of the lab; times in the settings are in it unless they have an offset.
+    names : by which the settings may call the animal, besides its name of today.
     """
     problems: list[Problem] = []
     told = _from_description(*description, problems) if description else Facts()
@@ -69,8 +74,8 @@ def session_facts(
     for path, content in sorted(settings):
         if not isinstance(content, dict):
             problems.append(Problem(path, "bad_metadata", "settings are a JSON object with names and values"))
-        elif (wrong := _of_another_session(key, content)) is not None:
-            problems.append(Problem(path, "bad_metadata", *wrong))
+        elif other := _other_animal(key, content, names):
+            problems.append(Problem(path, "wrong_animal", _decision(key, other), "SUBJECT_NAME"))
         else:
             by_rig.append((path, _from_settings(path, content, key, time_zone, problems)))
     rig = Facts()
@@ -122,12 +127,19 @@ def _with_version(task: str, folder: str, by_rig: list[tuple[str, Facts]]) -> st
     return task
 
 
-def _of_another_session(key: SessionKey, content: Mapping[str, Any]) -> tuple[str, str] | None:
-    """What in the settings does not belong to this session: detail and field."""
+def _other_animal(key: SessionKey, content: Mapping[str, Any], names: frozenset[str]) -> str:
+    """The animal that the settings name, if it is not that of the session; else nothing."""
     subject = content.get("SUBJECT_NAME")
-    if isinstance(subject, str) and subject and subject != key.subject:
-        return f"the settings are of {subject[:64]!r}, the folder is of {key.subject!r}", "SUBJECT_NAME"
-    return None
+    return subject[:64] if isinstance(subject, str) and subject and subject not in names | {key.subject} else ""
+
+
+def _decision(key: SessionKey, other: str) -> str:
+    """What a person has to decide where the settings name another animal."""
+    here, there = (f"{key.lab}/Subjects/{name}/{key.date}/{key.number:03d}" for name in (key.subject, other))
+    return (
+        f"the settings are of {other!r}, the folder is of {key.subject!r}; if {other} did it: "
+        f"neurojoint session move {here} {there}; if the settings are wrong: neurojoint session confirm {here} {other}"
+    )
 
 
 def _from_settings(

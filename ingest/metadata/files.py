@@ -22,6 +22,7 @@ from ingest.files.scan import Problem, SessionKey, printable
 from ingest.files.session_metadata import Facts
 from pipeline.entry.fields import Field
 from pipeline.entry.parse import is_blank, names, parse, zone_of
+from pipeline.entry.renaming import Former
 from pipeline.entry.tables import entry_of, field_of
 from pipeline.errors import NeurojointError
 
@@ -133,6 +134,21 @@ class Metadata:
     def problem_of(self, row: Mapping[str, Any], column: str, message: str) -> None:
         """Note that a row that was read turns out not to fit the tables."""
         self.problem(*self.lines[id(row)][:1], column, self.lines[id(row)][1], message)
+
+    def use_current_names(self, former: Former) -> None:
+        """Let rows under a former name of an animal, or a former path of a session, mean what it is called now.
+
+        A row of subjects.csv that gives another uuid is of a new animal that has the name.
+        """
+        for kind, rows in self.rows.items():
+            for row in rows:
+                if "subject" not in row or (kind == "subjects" and row.get("subject_uuid")):
+                    continue
+                row["lab"], row["subject"] = former.animal(row["lab"], row["subject"])
+                if row.get("session") is not None:
+                    row["session"] = SessionKey(*former.session(row["session"]))
+        self.sessions = {SessionKey(*former.session(key)): facts for key, facts in self.sessions.items()}
+        self.water_told = {SessionKey(*former.session(key)) for key in self.water_told}
 
     def problems(self) -> list[Problem]:
         """One problem for each file and column, which lists the rows."""

@@ -13,7 +13,7 @@ from ingest.rows.writing import Writer
 from pipeline import entry
 from pipeline.alf import identity
 from pipeline.database.bulk import fetch_columns
-from pipeline.schemas import acquisition, ephys
+from pipeline.schemas import acquisition, ephys, subject
 
 WATER_KEY = ("lab", "subject", "administration_time")
 _OF_OTHER_TABLES = ("projects", "reference_weight", "implant_weight", "implant_date")
@@ -66,7 +66,7 @@ class MetadataRows:
     def animals(self) -> int:
         """Write labs, subjects, their projects and implants; returns how many labs, animals and implants changed."""
         n_rows = self.write("lab.Lab", self.metadata.rows["labs"])
-        animals = self.metadata.rows["subjects"]
+        animals = self.metadata.rows["subjects"] = self._with_own_uuids(self.metadata.rows["subjects"])
         plain = [{name: value for name, value in row.items() if name not in _OF_OTHER_TABLES} for row in animals]
         n_rows += self.write("subject.Subject", plain, animals)
         pairs = [
@@ -88,6 +88,31 @@ class MetadataRows:
             implants.append(key | {"implant_weight": row["implant_weight"]})
             sources.append(row)
         return n_rows + self.write("subject.Implant", implants, sources)
+
+    def _with_own_uuids(self, animals: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """The rows but for those of new animals that have the uuid of another: they are one animal under two names."""
+        if not any(row.get("subject_uuid") for row in animals):
+            return animals
+        there = fetch_columns(subject.Subject, "subject_uuid", "lab", "subject").to_pylist()
+        owners = {row["subject_uuid"]: (row["lab"], row["subject"]) for row in there}
+        known = set(owners.values())
+        kept = []
+        for row in animals:
+            key, uuid = (row["lab"], row["subject"]), row.get("subject_uuid")
+            owner = owners.setdefault(uuid, key) if uuid else key
+            if owner == key:
+                kept.append(row)
+                continue
+            old, new = "/".join(owner), "/".join(key)
+            command = f"merge {old} {new}" if key in known else f"rename {old} {key[1]}"
+            if key not in known and owner[0] != key[0]:
+                command = f"move-lab {old} {key[0]}"
+            message = f"{uuid} is the uuid of {old}; if {new} is the same animal: neurojoint subject {command}"
+            self.metadata.problem_of(row, "subject_uuid", message)
+            if key in known:
+                kept.append(row)
+                del row["subject_uuid"]
+        return kept
 
     def actions(self, sessions: SessionRows) -> int:
         """Write weighings, water and restrictions; returns how many rows are new or changed."""

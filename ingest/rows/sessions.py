@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import datetime
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import datajoint as dj
 
 from ingest.files.inspect_session import Report
-from ingest.files.scan import SessionKey
+from ingest.files.scan import Problem, SessionKey
 from ingest.files.session_metadata import DESCRIPTION, SETTINGS, Facts
 from ingest.rows.writing import Writer
 from pipeline.alf import identity
 from pipeline.database.bulk import fetch_columns
-from pipeline.schemas import acquisition, action, lab
+from pipeline.schemas import acquisition, action, lab, subject
 
 SESSION = ("lab", "subject", "session_date", "session_number")
 FACTS = ("eid", "start_time", "end_time", "task_protocol", "rig", "start_delay", "location", "session_narrative")
@@ -154,6 +154,26 @@ class SessionRows:
         for row in fetch_for(acquisition.SessionWater, keys, (*SESSION, "administration_time")):
             found[session_key(row)].add(row["administration_time"])
         return found
+
+
+def after_death(found: Iterable[SessionKey]) -> list[Problem]:
+    """What is said of the sessions among `found` that are later than the death of their animal."""
+    died = [
+        (subject.Subject & "death_date IS NOT NULL").proj(last_day="death_date"),
+        subject.Cull.proj(last_day="cull_date"),
+    ]
+    there, problems = set(found), []
+    for animals in died:
+        late = (acquisition.Session.proj() * animals) & "session_date > last_day"
+        for row in late.to_dicts():
+            key = session_key(row)
+            if key in there:
+                detail = (
+                    f"the animal died on {row['last_day']}: correct that date (subjects.csv), or, if another animal "
+                    f"did it: neurojoint session move {identity.session_path(*key)} …"
+                )
+                problems.append(Problem(identity.session_path(*key), "after_death", detail))
+    return list({problem.path: problem for problem in problems}.values())
 
 
 def session_key(row: Mapping[str, Any]) -> SessionKey:

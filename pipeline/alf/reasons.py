@@ -39,6 +39,10 @@ REASONS: dict[str, tuple[str, str]] = {
         "move the session to the animal that did it (neurojoint session move), or, if the settings are wrong, "
         "confirm the folder (neurojoint session confirm); then ingest again",
     ),
+    "after_death": (
+        "the session is later than the death of its animal; its data are used",
+        "correct the date of death, or move the session to the animal that did it (neurojoint session move)",
+    ),
     "renamed_folder": (
         "the files of the folder are those of a session that was registered under another name",
         "rename or move what was registered by the command that is named, then ingest again",

@@ -14,7 +14,7 @@ import datetime
 import getpass
 import re
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -122,9 +122,12 @@ class Change:
         if self.before["lab"] != self.after["lab"]:
             self._bring_lab_rows()
         links = self._move_water() if self.root is acquisition.Session else []
+        sessions = (acquisition.Session & self.before).proj().to_dicts()
         counts = self._rekeying().run()
         acquisition.SessionWater.insert(links, skip_duplicates=True)
         self._remember_name()
+        if self.root is subject.Subject:
+            _remember_sessions((former, former | self.after) for former in sessions)
         if self.root is acquisition.Session:
             (data.SessionScan & self.after).delete_quick()  # the folder is read again under its new key
         return counts
@@ -335,9 +338,11 @@ def undo(change_id: str, user: str | None = None) -> dict[str, int]:
     change = Change(row["key_change_kind"], before, after)
     with change.root().connection.transaction:
         counts = _split(change, facts) if change.is_merge else Change(change.kind, after, before)._make({})
-        table = identity.FormerSession if change.root is acquisition.Session else identity.FormerSubject
-        (table & _former(after, table)).delete_quick()
-        (table & _former(before, table)).delete_quick()
+        for key in (before, after):
+            if change.root is subject.Subject:
+                (identity.FormerSubject & _former(key, identity.FormerSubject)).delete_quick()
+            columns = dict(zip(identity.FormerSession.primary_key, key.values(), strict=False))
+            (identity.FormerSession & columns).delete_quick()
         identity.KeyChange.update1({"key_change_id": change_id, "undone_time": _now()})
         _note(change, counts, user or getpass.getuser(), change_id, undoes=True)
     return counts
@@ -459,6 +464,16 @@ def _name(text: str) -> str:
         return names.check(text, "subject")
     except ValueError as error:
         raise UserError(str(error), "choose another name") from None
+
+
+def _remember_sessions(pairs: Iterable[tuple[dict[str, Any], dict[str, Any]]]) -> None:
+    """Let the folders of sessions mean them also when another animal has the name one day."""
+    rows = []
+    for before, after in pairs:
+        former = _former(before, identity.FormerSession)
+        rows.append(former | {name: after[name] for name in SESSION})
+        (identity.FormerSession & _former(after, identity.FormerSession)).delete_quick()
+    identity.FormerSession.insert(rows, skip_duplicates=True)
 
 
 def _former(key: Mapping[str, Any], table: type[dj.Table]) -> dict[str, Any]:

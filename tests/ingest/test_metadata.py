@@ -112,7 +112,8 @@ def test_the_description_goes_before_the_settings():
 )
 def test_settings_that_cannot_be_used_are_named_and_the_rest_counts(changed, column):
     found, problems = session_metadata.session_facts(KEY, None, [("s.json", settings_8(**changed))], "UTC")
-    assert [(one.path, one.reason, one.column) for one in problems] == [("s.json", "bad_metadata", column)]
+    reason = "wrong_animal" if column == "SUBJECT_NAME" else "bad_metadata"
+    assert [(one.path, one.reason, one.column) for one in problems] == [("s.json", reason, column)]
     assert found.rig == (None if column == "SUBJECT_NAME" else "_iblrig_my_behavior_0")
 
 
