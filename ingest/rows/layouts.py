@@ -84,21 +84,17 @@ def registered_places(repository: str, keys: list[SessionKey]) -> dict[SessionKe
     for start in range(0, len(keys), 200):
         datasets = (data.Dataset & keys_of(keys[start : start + 200])).proj(*SESSION, "rel_path")
         records = (data.FileRecord & {"repository": repository}).proj("file_path", "file_state")
-        for row in fetch_columns(datasets * records, *SESSION, "file_path", "file_state").to_pylist():
+        for row in fetch_columns(datasets * records, *SESSION, "rel_path", "file_path", "file_state").to_pylist():
             key = session_key(row)
             if key not in places or row["file_state"] == "online":
-                places[key] = folder_of(row["file_path"], key)
+                places[key] = folder_of(row["file_path"], row["rel_path"])
     return places
 
 
-def folder_of(file_path: str, key: SessionKey) -> str:
-    """The session folder that a file path below a root begins with.
+def folder_of(file_path: str, rel_path: str) -> str:
+    """The session folder of a file, whatever animal and date it names.
 
-    >>> folder_of("lab/Subjects/m1/2020-01-01/001/alf/a.b.npy", SessionKey("lab", "m1", "2020-01-01", 1))
+    >>> folder_of("lab/Subjects/m1/2020-01-01/001/alf/a.b.0f5c.npy", "alf/a.b.npy")
     'lab/Subjects/m1/2020-01-01/001'
     """
-    parts = file_path.split("/")
-    for at in range(len(parts) - 3):
-        if parts[at : at + 2] == [key.subject, key.date] and parts[at + 2].isdecimal():
-            return "/".join(parts[: at + 3])
-    return ""
+    return "/".join(file_path.split("/")[: -len(rel_path.split("/"))])

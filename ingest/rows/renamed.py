@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 
 from ingest.files.inspect_session import Report
 from ingest.files.scan import Folder, Problem, SessionKey
+from ingest.rows.layouts import registered_places
 from ingest.rows.sessions import SESSION, keys_of, session_key
 from pipeline.alf import identity
 from pipeline.database.bulk import fetch_columns
 from pipeline.entry.renaming import Former
 from pipeline.schemas import data, subject
 
-SHARE = 0.5
-"""A new folder of which at least this share of the files was registered in a session that is gone is that session."""
+SHARE = 0.9
+"""A new folder that holds at least this share of the files of a session that is gone is that session."""
 
 
 def under_current_keys(
@@ -46,12 +48,17 @@ class RenamedFolders:
 
     Parameters
     ----------
-    gone
-        Registered sessions of which no folder is there.
+    repository, base
+        Name of the repository, and where it is.
+    missing
+        Registered sessions of which no folder was found; those whose folder was not looked for are left out here.
+    found
+        The sessions whose folders were found.
     """
 
-    def __init__(self, gone: Iterable[SessionKey], found: Iterable[SessionKey]) -> None:
-        self._gone = sorted(gone)
+    def __init__(self, repository: str, base: Path, missing: Iterable[SessionKey], found: Iterable[SessionKey]) -> None:
+        places = registered_places(repository, sorted(missing))
+        self._gone = sorted(key for key, path in places.items() if not (base / path).is_dir())
         self._animals = {key[:2] for key in found}
         self._sessions: dict[str, set[SessionKey]] | None = None
 
@@ -83,7 +90,8 @@ class RenamedFolders:
             return None
         (first, n_first), *others = votes.most_common(2)
         is_clear = not others or others[0][1] < n_first
-        return first if is_clear and n_first >= SHARE * len(hashes) else None
+        n_files = sum(first in keys for keys in sessions.values())
+        return first if is_clear and n_first >= SHARE * n_files else None
 
     def _hashes(self) -> dict[str, set[SessionKey]]:
         """md5 of a file -> the sessions that are gone and had it; read when first asked for."""
