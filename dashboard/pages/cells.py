@@ -17,6 +17,7 @@ from dashboard.figures import metrics, responses, track
 from dashboard.queries import cells as queries
 from dashboard.queries import insertion as insertions
 from dashboard.site import Component, NotFound, Page, Site, Viewer
+from pipeline.queries import search
 
 PAGE = Page("cells", "Cells", order=210)
 
@@ -35,7 +36,7 @@ def layout(
     criteria = site.read(insertions.all_criteria)
     chosen = {
         "clustering": query.get("clustering", ""),
-        "criteria": _known(query.get("criteria"), criteria, insertions.find.DEFAULT_CRITERIA),
+        "criteria": _known(query.get("criteria"), criteria, search.DEFAULT_CRITERIA),
         "which": _known(query.get("which"), WHICH, ""),
         "sort": _known(query.get("sort"), SORTS, ""),
         "split": _known(query.get("split"), queries.SPLITS, ""),

@@ -56,13 +56,40 @@ def user_disable(name: str, enable: bool) -> None:
 
 @user.command("token")
 @click.argument("name")
-@click.option("--revoke", is_flag=True, help="Revoke all its tokens instead.")
+@click.option("--revoke", is_flag=True, help="End all its tokens instead.")
 @click.option("--label", default="", help="What the token is for.")
-def user_token(name: str, revoke: bool, label: str) -> None:
-    """Print a new token of the account NAME; it is shown only now."""
+@click.option("--scope", type=click.Choice(["public", "member", "manager", "admin"]), default=None,
+              help="The most that the token may do; by default as much as the account.")  # fmt: skip
+@click.option("--days", type=click.FloatRange(min=0, min_open=True), help="After which it ends; by default never.")
+def user_token(name: str, revoke: bool, label: str, scope: str | None, days: float | None) -> None:
+    """Print a new token of the account NAME; it is shown only once."""
     from one_bridge.server import accounts
 
     if revoke:
-        click.echo(f"{accounts.store().revoke_tokens(name)} tokens revoked")
+        click.echo(f"{accounts.store().revoke_tokens(name)} tokens ended")
     else:
-        click.echo(accounts.store().issue_token(name, label))
+        click.echo(accounts.store().issue_token(name, label, scope or "", days))
+
+
+@user.command("sessions")
+@click.argument("name")
+@click.option("--end", is_flag=True, help="Sign the account out everywhere; tokens for programs stay.")
+def user_sessions(name: str, end: bool) -> None:
+    """List where the account NAME is signed in, and its tokens."""
+    from one_bridge.server import accounts
+
+    if end:
+        click.echo(f"{accounts.store().end_sessions(name)} sessions ended")
+    else:
+        for line in accounts.session_lines(name):
+            click.echo(line)
+
+
+@user.command("sign-ins")
+@click.argument("name", required=False)
+def user_sign_ins(name: str | None) -> None:
+    """List the last attempts to sign in, of all accounts or of NAME."""
+    from one_bridge.server import accounts
+
+    for line in accounts.sign_in_lines(name):
+        click.echo(line)
