@@ -79,6 +79,9 @@ setup(
         "docs": ["mkdocs-material>=9.5,<10", "mkdocstrings[python]>=0.27"],
         "nwb": ["pynwb>=4.2", "nwbinspector>=0.7.2", "ndx-pose>=0.4"],
         "nwb-zarr": ["pynwb>=4.2", "hdmf-zarr>=0.13"],  # needs zarr 2
+        "globus": ["globus-sdk>=4.9,<5"],
+        "s3": ["boto3>=1.34"],
+        "sftp": ["paramiko>=3.4"],
         "sorting": ["spikeinterface>=0.105", "scikit-learn", "hdbscan"],
         "test": [
             "pytest>=8",
@@ -109,6 +112,10 @@ setup(
             "dandi>=0.81",
             "ruff>=0.8",
             "codespell>=2.3",
+            "boto3>=1.34",
+            "moto[server]>=5",
+            "paramiko>=3.4",
+            "globus-sdk>=4.9,<5",
         ],
     },
     entry_points={

@@ -34,6 +34,7 @@ SCHEMAS = (
     "ephys_analysis",
     "task",
     "audit",
+    "transfer",
 )
 
 _MOVED = {

@@ -15,7 +15,7 @@ def repository() -> None:
 
 @repository.command("define")
 @click.argument("name")
-@click.option("--kind", type=click.Choice(["local", "http", "s3", "globus"]), help="What it is; a folder by default.")
+@click.option("--kind", type=click.Choice(["local", "ssh", "sftp", "s3", "http", "globus"]), help="[default: local]")
 @click.option("--root", help="Folder, address or bucket under which its files begin; needed for a new one.")
 @click.option("--host", help="The computer, where it matters.")
 def repository_define(name: str, kind: str | None, root: str | None, host: str | None) -> None:

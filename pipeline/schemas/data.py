@@ -50,9 +50,9 @@ class Repository(dj.Manual):
     # a place that holds files
     repository                 : varchar(64)     # short name
     ---
-    repository_kind            : enum('local', 'http', 's3', 'globus')
+    repository_kind            : varchar(16)     # how it is reached: local, ssh, sftp, s3, http, globus
     repository_root            : varchar(500)    # folder, address or bucket under which the paths of its files begin
-    repository_host=""         : varchar(255)    # the computer, where it matters
+    repository_host=""         : varchar(255)    # the computer, user@host, or the collection of Globus
     """
 
 

@@ -12,7 +12,7 @@ QC = ("NOT_SET", "PASS", "WARNING", "FAIL", "CRITICAL")
 SESSION = ("lab", "subject", "session_date", "session_number")
 USER, PROJECT, LAB = ("lab.LabMember", "username"), ("lab.Project", "name"), ("lab.Lab", "name")
 PROCEDURE = ("action.ProcedureType", "name")
-KINDS = ("local", "http", "s3", "globus")
+KINDS = ("local", "ssh", "sftp", "s3", "http", "globus")
 READ_ONLY = ("list", "read")
 
 

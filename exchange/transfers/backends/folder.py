@@ -1,0 +1,301 @@
+"""Folders of this computer, also mounted ones: copies by the kernel, written to disk and read back before they count."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import hashlib
+import os
+import uuid
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from exchange.transfers.protocol import Found, Job, Outcome, Place, Progress, Stat, Unavailable, inside
+from exchange.transfers.throttle import Throttle
+
+MARKER = ".neurojoint-repository"
+"""Below the root: says which repository it is, so that an empty mount point is not taken for it."""
+INCOMING = ".neurojoint-incoming"
+"""Folder below the root for files that are not whole yet; registration passes hidden folders by."""
+CHUNK = 1 << 22  # byte
+SMALL = 1 << 20  # byte; smaller files are read in one go
+GROUP_FILES, GROUP_BYTES = 2_000, 256 << 20
+"""So much is written before the file system is told to put it on the disk, once for all."""
+
+
+class Folder:
+    """A folder, on a disk of this computer or mounted."""
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        self.root = Path(place.root)
+        self._folders: set[str] = set()
+
+    def check(self, writing: bool = False) -> None:
+        """See `Backend.check`; for writing, the marker file must be there and name this repository."""
+        if not self.root.is_dir():
+            raise Unavailable(
+                f"the folder {self.root} of the repository {self.place.name} is not here",
+                "mount its disk, then try again",
+            )
+        try:
+            marker = (self.root / MARKER).read_text(encoding="utf-8").strip()
+        except FileNotFoundError:
+            marker = ""
+        except OSError as error:
+            raise Unavailable(f"{self.root} cannot be read ({error.strerror})", "check its disk") from None
+        if marker != self.place.token and (writing or self.place.token or marker):
+            what = "has no marker file" if not marker else "belongs to another repository"
+            raise Unavailable(
+                f"the folder {self.root} {what}, so it is not taken for the repository {self.place.name}",
+                f"mount its disk; or, if this is it, `neurojoint transfer repository {self.place.name}`",
+            )
+        if not marker and not any(os.scandir(self.root)):
+            raise Unavailable(f"the folder {self.root} is empty", "its disk is probably not mounted")
+
+    def local(self, path: str) -> Path:
+        """A file below the root, which links do not lead out of.
+
+        Raises
+        ------
+        NeurojointError : the path leads out of the root.
+        """
+        return self.root / inside(path)
+
+    def stat(self, paths: Sequence[str]) -> dict[str, Stat]:
+        """See `Backend.stat`."""
+        found = {}
+        for path in paths:
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                stat = os.stat(self.local(path))
+                found[path] = Stat(path, stat.st_size, stat.st_mtime_ns)
+        return found
+
+    def list(self, prefix: str = "") -> Iterator[Stat]:
+        """See `Backend.list`."""
+        start = self.root / inside(prefix.rstrip("/")) if prefix else self.root
+        for folder, folders, names in os.walk(start):
+            folders[:] = sorted(name for name in folders if not name.startswith("."))
+            for name in sorted(names):
+                path = Path(folder, name)
+                if not name.startswith(".") and path.is_file():
+                    stat = path.stat()
+                    yield Stat(path.relative_to(self.root).as_posix(), stat.st_size, stat.st_mtime_ns)
+
+    def send(self, jobs: Iterable[Job], progress: Progress) -> Iterator[Outcome]:
+        """See `Backend.send`: whole groups are written, put on the disk with one call, then renamed."""
+        self.check(writing=True)
+        throttle = Throttle(self.place.bandwidth)
+        incoming = self.root / INCOMING
+        incoming.mkdir(exist_ok=True)
+        prefix = f"{incoming}/{uuid.uuid4().hex}-"
+        group: list[tuple[Job, str]] = []
+        n_bytes = n_sent = 0
+        for job in jobs:
+            temporary = f"{prefix}{n_sent}"
+            n_sent += 1
+            try:
+                _copy(str(job.local), temporary, job.size, progress, throttle)
+            except Exception as error:
+                _remove(temporary)
+                yield job, error
+                if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
+                    yield from self._rename(group)  # what is there already counts
+                    group = []
+                continue
+            group.append((job, temporary))
+            n_bytes += job.size
+            if len(group) >= GROUP_FILES or n_bytes >= GROUP_BYTES:
+                yield from self._rename(group)
+                group, n_bytes = [], 0
+        yield from self._rename(group)
+
+    def adopt(self, job: Job) -> None:
+        """Make a file of the folder `incoming` one of the repository."""
+        (outcome,) = self._rename([(job, str(job.local))])
+        if outcome[1] is not None:
+            raise outcome[1]
+
+    def incoming(self) -> Path:
+        """A file name below the root, on its file system, for what is to become a copy."""
+        folder = self.root / INCOMING
+        folder.mkdir(exist_ok=True)
+        return folder / uuid.uuid4().hex
+
+    def fetch(self, jobs: Iterable[Job], progress: Progress) -> Iterator[Outcome]:
+        """See `Backend.fetch`."""
+        throttle = Throttle(self.place.bandwidth)
+        for job in jobs:
+            try:
+                _copy(str(self.local(job.path)), str(job.local), job.size, progress, throttle)
+                yield job, None
+            except Exception as error:
+                yield job, error
+
+    def read(self, paths: Sequence[str], progress: Progress) -> Iterator[tuple[str, Found | Exception]]:
+        """See `Backend.read`: what the kernel still remembers of a file is dropped first where it lets us."""
+        for path in paths:
+            try:
+                yield path, read_file(self.local(path), progress)
+            except Exception as error:
+                yield path, error
+
+    def delete(self, paths: Sequence[str]) -> None:
+        """See `Backend.delete`."""
+        for path in paths:
+            self.local(path).unlink(missing_ok=True)
+
+    def mark(self, token: str) -> None:
+        """Write the marker file, which says that this is the repository."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        (self.root / MARKER).write_text(f"{token}\n", encoding="utf-8")
+
+    def close(self) -> None:
+        """Nothing is open. Files of transfers that were cut off a day ago are removed."""
+        import time
+
+        incoming = self.root / INCOMING
+        if incoming.is_dir():
+            for one in os.scandir(incoming):
+                with contextlib.suppress(OSError):
+                    if time.time() - one.stat().st_mtime > 86_400:
+                        os.unlink(one.path)
+
+    def _rename(self, group: list[tuple[Job, str]]) -> Iterator[Outcome]:
+        if not group:
+            return
+        _sync_file_system(self.root / INCOMING)
+        touched = set()
+        for job, temporary in group:
+            try:
+                folder, _, _ = inside(job.path).rpartition("/")
+                if folder not in self._folders:
+                    os.makedirs(self.root / folder, exist_ok=True)
+                    if not (self.root / folder).resolve().is_relative_to(self.root.resolve()):
+                        raise OSError(errno.ELOOP, f"{folder} leads out of {self.root}")
+                    self._folders.add(folder)
+                os.replace(temporary, f"{self.place.root}/{job.path}")
+                touched.add(folder)
+                yield job, None
+            except Exception as error:
+                _remove(temporary)
+                yield job, error
+        if len(touched) > 20:
+            _sync_file_system(self.root)
+        else:
+            for folder in touched:
+                _sync_folder(self.root / folder)
+
+
+def read_file(path: Path, progress: Progress = lambda n: None) -> Found:
+    """Read a file from its disk: md5, size, time of change.
+
+    Raises
+    ------
+    OSError : it cannot be read, or changed while it was read.
+    """
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        before = os.fstat(fd)
+        if hasattr(os, "posix_fadvise"):
+            os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+        digest = hashlib.md5(usedforsecurity=False)
+        size = 0
+        if before.st_size <= SMALL:
+            while block := os.read(fd, SMALL + 1):
+                digest.update(block)
+                size += len(block)
+                progress(len(block))
+        else:
+            with open(fd, "rb", buffering=0, closefd=False) as file:
+                buffer = memoryview(bytearray(CHUNK))
+                while count := file.readinto(buffer):
+                    digest.update(buffer[:count])
+                    size += count
+                    progress(count)
+        after = os.fstat(fd)
+        if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns) or size != after.st_size:
+            raise OSError(errno.EBUSY, "the file changed while it was read", str(path))
+        return Found(digest.hexdigest(), size, after.st_mtime_ns)
+    finally:
+        os.close(fd)
+
+
+def _copy(source: str, target: str, size: int, progress: Progress, throttle: Throttle) -> None:
+    """Copy content and time of change. The kernel does it where it can; nothing is synchronised here."""
+    reading = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        writing = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o664)
+        try:
+            if size <= SMALL:
+                while block := os.read(reading, SMALL):
+                    _write_all(writing, block)
+                    progress(len(block))
+                    throttle(len(block))
+            else:
+                _copy_large(reading, writing, progress, throttle)
+            stat = os.fstat(reading)
+            os.utime(writing, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+        finally:
+            os.close(writing)
+    finally:
+        os.close(reading)
+
+
+def _copy_large(reading: int, writing: int, progress: Progress, throttle: Throttle) -> None:
+    by_kernel = hasattr(os, "copy_file_range")
+    while True:
+        if by_kernel:
+            try:
+                count = os.copy_file_range(reading, writing, CHUNK * 4)
+            except OSError as error:
+                if error.errno not in (errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP):
+                    raise
+                by_kernel = False
+                continue
+        else:
+            block = os.read(reading, CHUNK)
+            count = len(block)
+            _write_all(writing, block)
+        if not count:
+            return
+        progress(count)
+        throttle(count)
+
+
+def _write_all(fd: int, block: bytes) -> None:
+    view = memoryview(block)
+    while view:
+        view = view[os.write(fd, view) :]
+
+
+def _sync_file_system(folder: Path) -> None:
+    """Put on the disk what was written to the file system of a folder."""
+    fd = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        syncfs = getattr(_libc(), "syncfs", None)
+        if syncfs is None:
+            os.sync()
+        elif syncfs(fd):
+            code = ctypes.get_errno()
+            raise OSError(code, os.strerror(code), str(folder))
+    finally:
+        os.close(fd)
+
+
+def _libc() -> ctypes.CDLL:
+    return ctypes.CDLL(None, use_errno=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    fd = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def _remove(path: str) -> None:
+    with contextlib.suppress(OSError):
+        os.unlink(path)

@@ -1,0 +1,216 @@
+"""Folders that only SFTP leads to: written beside the name and renamed, read back for their hash."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import stat as modes
+import uuid
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import paramiko
+
+from exchange.transfers.backends.folder import CHUNK, INCOMING, MARKER
+from exchange.transfers.protocol import Found, Job, Outcome, Place, Progress, Stat, Unavailable, inside
+from exchange.transfers.throttle import Throttle
+
+PATIENCE_S = 30.0
+
+
+class Sftp:
+    """A folder of `host` (`user@computer`). Options: `port`, `identity_file`, `known_hosts_file`; keys, no passwords."""
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        self._root = place.root.rstrip("/") or "/"
+        self._client: paramiko.SSHClient | None = None
+        self._sftp: Any = None
+        self._folders: set[str] = set()
+
+    def check(self, writing: bool = False) -> None:
+        """See `Backend.check`."""
+        with self._explained():
+            sftp = self._open()
+            sftp.stat(self._root)
+            try:
+                with sftp.open(f"{self._root}/{MARKER}") as file:
+                    marker = file.read(200).decode("utf-8", "replace").strip()
+            except FileNotFoundError:
+                marker = ""
+        if marker != self.place.token and (writing or self.place.token or marker):
+            what = "has no marker file" if not marker else "belongs to another repository"
+            raise Unavailable(
+                f"the folder {self._root} of {self.place.host} {what}",
+                f"mount its disk; or, if this is it, `neurojoint transfer repository {self.place.name}`",
+            )
+
+    def mark(self, token: str) -> None:
+        """See `Backend.mark`."""
+        with self._explained():
+            self._make(self._root)
+            with self._open().open(f"{self._root}/{MARKER}", "w") as file:
+                file.write(f"{token}\n")
+
+    def stat(self, paths: Sequence[str]) -> dict[str, Stat]:
+        """See `Backend.stat`."""
+        found = {}
+        with self._explained():
+            for path in paths:
+                with contextlib.suppress(FileNotFoundError):
+                    found[path] = self._stat(path)
+        return found
+
+    def list(self, prefix: str = "") -> Iterator[Stat]:
+        """See `Backend.list`."""
+        waiting = [inside(prefix.rstrip("/")) if prefix else ""]
+        while waiting:
+            folder = waiting.pop()
+            with self._explained():
+                entries = sorted(self._open().listdir_attr(f"{self._root}/{folder}"), key=lambda one: one.filename)
+            for one in entries:
+                path = f"{folder}/{one.filename}" if folder else one.filename
+                if one.filename.startswith("."):
+                    continue
+                if modes.S_ISDIR(one.st_mode):
+                    waiting.append(path)
+                elif modes.S_ISREG(one.st_mode):
+                    yield Stat(path, one.st_size, one.st_mtime * 1_000_000_000)
+
+    def send(self, jobs: Iterable[Job], progress: Progress) -> Iterator[Outcome]:
+        """See `Backend.send`."""
+        throttle = Throttle(self.place.bandwidth)
+        for job in jobs:
+            try:
+                with self._explained():
+                    self._put(job, lambda n: (progress(n), throttle(n)))
+                yield job, None
+            except Exception as error:
+                yield job, error
+
+    def fetch(self, jobs: Iterable[Job], progress: Progress) -> Iterator[Outcome]:
+        """See `Backend.fetch`."""
+        throttle = Throttle(self.place.bandwidth)
+        for job in jobs:
+            try:
+                with self._explained(), job.local.open("wb") as file:
+                    for block in self._blocks(job.path):
+                        file.write(block)
+                        progress(len(block))
+                        throttle(len(block))
+                yield job, None
+            except Exception as error:
+                yield job, error
+
+    def read(self, paths: Sequence[str], progress: Progress) -> Iterator[tuple[str, Found | Exception]]:
+        """See `Backend.read`: the protocol has no hashes."""
+        for path in paths:
+            try:
+                with self._explained():
+                    digest, size = hashlib.md5(usedforsecurity=False), 0
+                    for block in self._blocks(path):
+                        digest.update(block)
+                        size += len(block)
+                        progress(len(block))
+                    yield path, Found(digest.hexdigest(), size, self._stat(path).modified_ns)
+            except Exception as error:
+                yield path, error
+
+    def delete(self, paths: Sequence[str]) -> None:
+        """See `Backend.delete`."""
+        with self._explained():
+            for path in paths:
+                with contextlib.suppress(FileNotFoundError):
+                    self._open().remove(self._full(path))
+
+    def close(self) -> None:
+        """End the connection."""
+        if self._client is not None:
+            self._client.close()
+        self._client = self._sftp = None
+
+    def _put(self, job: Job, progress: Progress) -> None:
+        sftp = self._open()
+        target = self._full(job.path)
+        self._make(target.rpartition("/")[0])
+        self._make(f"{self._root}/{INCOMING}")
+        temporary = f"{self._root}/{INCOMING}/{uuid.uuid4().hex}"
+        try:
+            with job.local.open("rb") as source, sftp.open(temporary, "wb") as file:
+                file.set_pipelined(True)
+                while block := source.read(CHUNK // 8):
+                    file.write(block)
+                    progress(len(block))
+            sftp.posix_rename(temporary, target)
+        except BaseException:
+            with contextlib.suppress(Exception):
+                sftp.remove(temporary)
+            raise
+
+    def _blocks(self, path: str) -> Iterator[bytes]:
+        with self._open().open(self._full(path), "rb") as file:
+            size = file.stat().st_size
+            file.prefetch(size)
+            while block := file.read(CHUNK // 8):
+                yield block
+
+    def _stat(self, path: str) -> Stat:
+        found = self._open().stat(self._full(path))
+        return Stat(path, found.st_size, found.st_mtime * 1_000_000_000)
+
+    def _make(self, folder: str) -> None:
+        if folder in self._folders or not folder.strip("/"):
+            return
+        sftp = self._open()
+        try:
+            sftp.stat(folder)
+        except FileNotFoundError:
+            self._make(folder.rpartition("/")[0])
+            with contextlib.suppress(OSError):  # another one made it meanwhile
+                sftp.mkdir(folder)
+        self._folders.add(folder)
+
+    def _full(self, path: str) -> str:
+        return f"{self._root}/{inside(path)}"
+
+    def _open(self) -> Any:
+        if self._sftp is not None and self._client.get_transport() and self._client.get_transport().is_active():
+            return self._sftp
+        self._folders.clear()
+        user, _, computer = self.place.host.rpartition("@")
+        options = self.place.options
+        client = paramiko.SSHClient()
+        if options.get("known_hosts_file"):
+            client.load_host_keys(str(Path(options["known_hosts_file"]).expanduser()))
+        else:
+            client.load_system_host_keys()
+        client.set_missing_host_key_policy(paramiko.RejectPolicy())
+        key = options.get("identity_file")
+        client.connect(
+            computer, port=int(options.get("port", 22)), username=user or None, timeout=PATIENCE_S,
+            banner_timeout=PATIENCE_S, auth_timeout=PATIENCE_S, look_for_keys=not key, allow_agent=not key,
+            key_filename=str(Path(key).expanduser()) if key else None,
+        )  # fmt: skip
+        client.get_transport().set_keepalive(15)
+        self._client, self._sftp = client, client.open_sftp()
+        self._sftp.get_channel().settimeout(PATIENCE_S * 2)
+        return self._sftp
+
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except (paramiko.SSHException, EOFError, TimeoutError, ConnectionError) as error:
+            self.close()
+            raise Unavailable(
+                f"{self.place.host} cannot be reached by SFTP ({error or type(error).__name__})"[:900],
+                "check the network, the key and known_hosts; `sftp` by hand must work without a password",
+            ) from error
+        except OSError as error:
+            if error.errno is None or isinstance(error, paramiko.ssh_exception.NoValidConnectionsError):
+                self.close()
+                raise Unavailable(
+                    f"{self.place.host} cannot be reached ({error})"[:900], "check the network"
+                ) from error
+            raise

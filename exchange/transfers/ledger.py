@@ -1,0 +1,374 @@
+"""The rows of transfers: read, claimed and moved from state to state, by whole groups."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import getpass
+import platform
+import uuid
+import zlib
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import datajoint as dj
+
+from exchange.transfers import states
+from exchange.transfers.protocol import Found
+from pipeline.database.bulk import fetch_columns, insert_many
+from pipeline.schemas import data, transfer
+from pipeline.settings import settings
+from pipeline.worker import heartbeat
+
+_COLUMNS = (
+    "transfer_id", "dataset_id", "source_path", "destination_path", "item_size", "item_hash", "item_state",
+    "item_attempts", "item_replace", "item_due", "item_message",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Item:
+    """A file of a transfer, as a row of `transfer.Transfer.Item`."""
+
+    transfer_id: str
+    dataset_id: str
+    source_path: str
+    destination_path: str
+    size: int
+    md5: str
+    state: str = "planned"
+    attempts: int = 0
+    replace: bool = False
+    due: datetime.datetime = states.NEVER
+    message: str = ""
+
+    def moved(self, state: str, now: datetime.datetime, message: str = "", attempts: int | None = None) -> Item:
+        """The same file in another state."""
+        attempts = self.attempts if attempts is None else attempts
+        return replace(
+            self, state=state, attempts=attempts, message=message[:1000],
+            due=states.due(state, now, self.size, attempts),
+        )  # fmt: skip
+
+    def failed(self, now: datetime.datetime, message: str, final: bool = False) -> Item:
+        """The same file after one more attempt that failed; `final`: another would not help."""
+        attempts = states.MOST_ATTEMPTS if final else self.attempts + 1
+        return self.moved("failed", now, message, attempts)
+
+    def row(self) -> tuple:
+        return (
+            self.transfer_id, self.dataset_id, self.source_path, self.destination_path, self.size, self.md5, self.state,
+            self.attempts, self.replace, self.due, self.message,
+        )  # fmt: skip
+
+
+def connection() -> dj.Connection:
+    """The connection that the tables are bound to."""
+    return transfer.Transfer().connection
+
+
+def database_time() -> datetime.datetime:
+    """The clock of the database, UTC: all deadlines are by it, however wrong that of this computer is."""
+    now = heartbeat.database_time(connection())
+    return now.replace(tzinfo=None)
+
+
+@contextlib.contextmanager
+def claimed(name: str) -> Iterator[bool]:
+    """Hold the lock of a name while in the block; whether it was free. It ends with the connection of who holds it."""
+    number = zlib.crc32(f"{settings().prefix}transfer:{name}".encode())
+    link = connection()
+    postgres = link.adapter.backend == "postgresql"
+    take = f"SELECT pg_try_advisory_lock({number})" if postgres else f"SELECT GET_LOCK('neurojoint{number}', 0)"
+    give = f"SELECT pg_advisory_unlock({number})" if postgres else f"SELECT RELEASE_LOCK('neurojoint{number}')"
+    if not link.query(take).fetchone()[0]:
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        with contextlib.suppress(Exception):  # what went wrong before counts; the lock ends with the connection
+            link.query(give)
+
+
+def add(
+    source: str,
+    destination: str,
+    purpose: str,
+    large: bool,
+    items: Sequence[Item],
+    now: datetime.datetime,
+    keep_days: float | None = None,
+) -> str:
+    """Write a new transfer with its files; returns its identifier."""
+    identifier = str(uuid.uuid4())
+    size = sum(one.size for one in items)
+    row = {
+        "transfer_id": identifier, "source_repository": source, "destination_repository": destination,
+        "transfer_purpose": purpose, "transfer_state": "planned", "transfer_large": large,
+        "transfer_files": len(items), "transfer_bytes": size, "transfer_created": now,
+        "transfer_keep_days": keep_days,
+    }  # fmt: skip
+    with _transaction():
+        transfer.Transfer.insert1(row)
+        put([replace(one, transfer_id=identifier).moved("planned", now) for one in items])
+        note([("planned", f"transfer/{identifier}", f"{source} to {destination}: {len(items)} files, {size} byte", "")])
+    return identifier
+
+
+def put(items: Sequence[Item]) -> None:
+    """Write rows of files as they are now."""
+    if items:
+        columns = dict(zip(_COLUMNS, zip(*(one.row() for one in items), strict=True), strict=True))
+        insert_many(transfer.Transfer.Item, columns, "update")
+
+
+def items(identifier: str, *wanted: str) -> list[Item]:
+    """Files of a transfer in some states (by default in all), small ones first."""
+    query = transfer.Transfer.Item & {"transfer_id": identifier}
+    if wanted:
+        query &= [{"item_state": one} for one in wanted]
+    found = fetch_columns(query, *_COLUMNS, order_by="item_size, destination_path")
+    return [Item(*row) for row in zip(*(found[name].to_pylist() for name in _COLUMNS), strict=True)]
+
+
+def transfers(*wanted: str, restriction: Any = ()) -> list[dict[str, Any]]:
+    """Transfers in some states, in the order in which they run: small files first, then by age."""
+    query = transfer.Transfer & [{"transfer_state": one} for one in wanted or states.OPEN]
+    if restriction != ():
+        query &= restriction
+    return query.to_dicts(order_by="transfer_large, transfer_created, transfer_id")
+
+
+def update(identifier: str, **columns: Any) -> None:
+    """Change columns of a transfer."""
+    transfer.Transfer.update1({"transfer_id": identifier} | columns)
+
+
+def begin(identifier: str, group: Sequence[Item], now: datetime.datetime) -> list[Item]:
+    """Mark files as under way, before anything is done with them."""
+    begun = [one.moved("submitted", now) for one in group]
+    with _transaction():
+        put(begun)
+        row = (transfer.Transfer & {"transfer_id": identifier}).fetch1()
+        update(
+            identifier, transfer_state="submitted", transfer_host=platform.node()[:255],
+            transfer_started=row["transfer_started"] or now,
+        )  # fmt: skip
+    return begun
+
+
+def settle(identifier: str) -> str:
+    """Make the state of a transfer what those of its files say; returns it."""
+    name = transfer.Transfer.Item().full_table_name
+    sql = f"SELECT CONCAT(item_state, ''), count(*) FROM {name} WHERE transfer_id = %s GROUP BY item_state"
+    counts = dict(connection().query(sql, (identifier,)).fetchall())
+    state = states.of_transfer(counts)
+    ended = state in ("verified", "cancelled")
+    update(identifier, transfer_state=state, transfer_finished=database_time() if ended else None)
+    return state
+
+
+def fail(failed: Sequence[Item]) -> None:
+    """Write what failed, with the reasons."""
+    if failed:
+        with _transaction():
+            put(failed)
+            note(("failed", one.destination_path, one.message, one.md5) for one in failed)
+
+
+def verify(destination: str, arrived: Sequence[tuple[Item, Found]], now: datetime.datetime) -> None:
+    """Write copies that somebody read at the destination and found to be what was registered."""
+    if not arrived:
+        return
+    with _transaction():
+        there = known_datasets([one.dataset_id for one, _ in arrived])
+        good = [(one, found) for one, found in arrived if one.dataset_id in there]
+        put([one.moved("verified", now) for one, _ in good])
+        records(
+            destination,
+            [(one.dataset_id, one.destination_path, found) for one, found in good],
+            now,
+        )
+        note(("verified", f"{destination}:{one.destination_path}", found.how, one.md5) for one, found in good)
+
+
+def keep_until(repository: str, ids: Sequence[str], days: float | None) -> None:
+    """Write until when files that were brought back are kept; of several times the longest counts."""
+    now = database_time()
+    until = None if days is None else now + datetime.timedelta(days=days)
+    chosen = {"repository": repository}
+    there = fetch_columns(data.FileRecord & chosen & in_list("dataset_id", ids), "dataset_id")["dataset_id"].to_pylist()
+    rows = (transfer.Retrieval & chosen & in_list("dataset_id", there)).to_dicts()
+    before = {row["dataset_id"]: row["retrieved_until"] for row in rows}
+    longer = [one for one in there if one not in before or _is_longer(before[one], until)]
+    if longer:
+        columns = {"dataset_id": longer, "repository": repository, "retrieved_at": now, "retrieved_until": until}
+        insert_many(transfer.Retrieval, columns | {"retrieved_by": getpass.getuser()[:64]}, "update")
+
+
+def _is_longer(before: datetime.datetime | None, now: datetime.datetime | None) -> bool:
+    return before is not None and (now is None or now > before)
+
+
+def records(repository: str, found: Sequence[tuple[str, str, Found]], now: datetime.datetime) -> None:
+    """Write copies that were read: dataset, path below the root, what was found. Call it in a transaction."""
+    if not found:
+        return
+    insert_many(
+        data.FileRecord,
+        {
+            "dataset_id": [one[0] for one in found],
+            "repository": repository,
+            "file_path": [one[1] for one in found],
+            "file_state": "online",
+            "record_size": [one[2].size for one in found],
+            "record_hash": [one[2].md5 for one in found],
+            "modified_ns": [one[2].modified_ns for one in found],
+            "verified": now,
+        },
+        "update",
+    )
+    note_online([one[0] for one in found])
+
+
+def lose(
+    repository: str, lost: Sequence[Mapping[str, Any]], action: str, why: Mapping[str, str], now: datetime.datetime
+) -> None:
+    """Mark copies as not there (rows of FileRecord), with an entry in data.Change for each."""
+    if not lost:
+        return
+    with _transaction():
+        names = ("dataset_id", "repository", "file_path", "record_size", "record_hash", "modified_ns", "verified")
+        columns: dict[str, Any] = {name: [row[name] for row in lost] for name in names}
+        insert_many(data.FileRecord, columns | {"file_state": "missing"}, "update")
+        note_online([row["dataset_id"] for row in lost])
+        note(
+            (action, f"{repository}:{row['file_path']}", why.get(row["dataset_id"], ""), row["record_hash"])
+            for row in lost
+        )
+
+
+def note_online(ids: Sequence[str]) -> None:
+    """See `pipeline.schemas.data.note_online`, for many datasets."""
+    for start in range(0, len(ids), 5_000):
+        data.note_online(data.Dataset & in_list("dataset_id", ids[start : start + 5_000]))
+
+
+def known_datasets(ids: Sequence[str]) -> set[str]:
+    """Those of some datasets that are still registered."""
+    found: set[str] = set()
+    for start in range(0, len(ids), 5_000):
+        some = data.Dataset & in_list("dataset_id", ids[start : start + 5_000])
+        found.update(fetch_columns(some, "dataset_id")["dataset_id"].to_pylist())
+    return found
+
+
+def in_list(column: str, ids: Sequence[str]) -> str:
+    """A restriction to rows whose column is one of some uuids.
+
+    >>> in_list("dataset_id", [])
+    'FALSE'
+    """
+    if not ids:
+        return "FALSE"
+    listed = ", ".join(f"'{uuid.UUID(one)}'" for one in ids)
+    return f"{column} IN ({listed})"
+
+
+def note(changes: Iterable[tuple[str, str, str, str]]) -> None:
+    """Write into data.Change what happened: action, path, detail, md5."""
+    rows = list(changes)
+    if not rows:
+        return
+    insert_many(
+        data.Change,
+        {
+            "change_id": [str(uuid.uuid4()) for _ in rows],
+            "change_time": database_time(),
+            "change_action": [one[0] for one in rows],
+            "change_path": [one[1][:500] for one in rows],
+            "change_detail": [one[2][:1000] for one in rows],
+            "new_hash": [one[3] for one in rows],
+            "change_user": getpass.getuser()[:64],
+        },
+    )
+
+
+def expire(now: datetime.datetime) -> int:
+    """Fail what stayed longer in a state than it may, and cancel what was registered anew since; how many files.
+
+    Only transfers that nobody works on are looked at.
+    """
+    n_done = 0
+    for row in transfers():
+        with claimed(row["transfer_id"]) as free:
+            if not free or row["task_id"]:
+                continue
+            stuck = [one for one in items(row["transfer_id"], "submitted", "arrived")]
+            stopped = [one.failed(now, "the program that copied it was stopped") for one in stuck]
+            fail([one for one in stopped if one.attempts >= states.MOST_ATTEMPTS])
+            put([one.moved("planned", now, one.message) for one in stopped if one.attempts < states.MOST_ATTEMPTS])
+            n_done += len(stuck)
+            if stuck:
+                settle(row["transfer_id"])
+    return n_done + cancel_outdated(now)
+
+
+def cancel_outdated(now: datetime.datetime) -> int:
+    """Cancel waiting files whose dataset has another content by now; the next plan takes up the new one."""
+    table, dataset = transfer.Transfer.Item().full_table_name, data.Dataset().full_table_name
+    sql = (
+        f"SELECT i.transfer_id, i.dataset_id FROM {table} AS i JOIN {dataset} AS d ON d.dataset_id = i.dataset_id "
+        "WHERE i.item_state IN ('planned', 'failed') AND d.dataset_hash <> i.item_hash"
+    )
+    rows = connection().query(sql).fetchall()
+    per_transfer: dict[str, set[str]] = {}
+    for identifier, dataset_id in rows:
+        per_transfer.setdefault(identifier, set()).add(dataset_id)
+    for identifier, ids in per_transfer.items():
+        cancel(identifier, ids, "the file was registered anew", now)
+    return len(rows)
+
+
+def cancel(identifier: str, only: set[str] | None, why: str, now: datetime.datetime) -> int:
+    """Cancel the files of a transfer that wait or have failed, all or some datasets; how many."""
+    waiting = [one for one in items(identifier, "planned", "failed") if only is None or one.dataset_id in only]
+    if waiting:
+        with _transaction():
+            put([one.moved("cancelled", now, why) for one in waiting])
+            note(("cancelled", one.destination_path, why, one.md5) for one in waiting)
+        settle(identifier)
+    return len(waiting)
+
+
+def retry(identifier: str, now: datetime.datetime) -> int:
+    """Try the failed files of a transfer again at once, also those that were given up; how many."""
+    failed = items(identifier, "failed")
+    put([one.moved("planned", now, one.message, attempts=0) for one in failed])
+    if failed:
+        settle(identifier)
+    return len(failed)
+
+
+def counts() -> Counter[tuple[str, str]]:
+    """How many files by destination and state."""
+    item, one = transfer.Transfer.Item().full_table_name, transfer.Transfer().full_table_name
+    sql = (
+        f"SELECT t.destination_repository, CONCAT(i.item_state, ''), count(*) FROM {item} AS i "
+        f"JOIN {one} AS t ON t.transfer_id = i.transfer_id GROUP BY 1, 2"
+    )
+    return Counter({(name, state): number for name, state, number in connection().query(sql).fetchall()})
+
+
+@contextlib.contextmanager
+def _transaction() -> Iterator[None]:
+    """DataJoint's transaction if one is open, else one of its own."""
+    link = connection()
+    if link.in_transaction:
+        yield
+    else:
+        with link.transaction:
+            yield

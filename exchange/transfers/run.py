@@ -1,0 +1,346 @@
+"""Carries planned transfers out: copies, reads every copy where it arrived, and writes what was found.
+
+Any number of these may run on any computers: each transfer is worked on by one at a time, and what a killed one left is
+taken up by the next.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from exchange.transfers import ledger, patrol, states
+from exchange.transfers.backends.folder import Folder
+from exchange.transfers.ledger import Item
+from exchange.transfers.protocol import Backend, CannotDo, Found, Job, NameTaken, Rejected, SourceChanged, Unavailable
+from exchange.transfers.repositories import Repository, repositories
+from pipeline.database.bulk import fetch_columns
+from pipeline.errors import NeurojointError, explain
+from pipeline.schemas import data
+from pipeline.settings import settings
+
+GROUP_FILES, GROUP_BYTES = 2_000, 1 << 30
+"""So much is begun, carried and written as one."""
+Progress = Callable[["Summary"], None]
+
+
+@dataclass
+class Summary:
+    """How far a run is, or what it did.
+
+    Attributes
+    ----------
+    transfers : how many were worked on
+    files, total_files, size, total_size : carried and verified, of those that were waiting; byte
+    moved : bytes that went over, also of what failed
+    failed : path -> why
+    waiting : repositories that cannot be reached now -> why
+    outside : transfers that wait for their nightly window
+    elsewhere : transfers that a service carries, or another program
+    """
+
+    transfers: int = 0
+    files: int = 0
+    total_files: int = 0
+    size: int = 0
+    total_size: int = 0
+    moved: int = 0
+    failed: dict[str, str] = field(default_factory=dict)
+    waiting: dict[str, str] = field(default_factory=dict)
+    outside: int = 0
+    elsewhere: int = 0
+    seconds: float = 0.0
+
+
+def run(
+    *,
+    nightly: bool = False,
+    restriction: Any = (),
+    bandwidth: float | None = None,
+    progress: Progress = lambda summary: None,
+    until: Callable[[], bool] = lambda: False,
+) -> Summary:
+    """Work on all transfers that wait, small files before large ones.
+
+    Parameters
+    ----------
+    nightly : only those whose repositories are in their window now.
+    restriction : of transfer.Transfer.
+    bandwidth : limit, 10^6 byte per s, instead of those of the repositories.
+    progress : called now and then with the state so far.
+    until : asked between groups of files; true ends the run.
+    """
+    began = time.monotonic()
+    summary = Summary()
+    ledger.expire(ledger.database_time())
+    known = repositories()
+    waiting = [row for row in ledger.transfers(restriction=restriction) if _can_begin(row)]
+    summary.total_files = sum(row["transfer_files"] for row in waiting)
+    summary.total_size = sum(row["transfer_bytes"] for row in waiting)
+    for row in waiting:
+        if until():
+            break
+        source, destination = (known[row[f"{end}_repository"]] for end in ("source", "destination"))
+        if not (source.enabled and destination.enabled):
+            continue
+        if nightly and not _in_window(source, destination):
+            summary.outside += 1
+            continue
+        with ledger.claimed(row["transfer_id"]) as free:
+            if not free:
+                summary.elsewhere += 1
+                continue
+            summary.transfers += 1
+            ends = [_limited(one, bandwidth) for one in (source, destination)]
+            _Mover(row, *ends, summary, progress, until).work()
+    summary.seconds = time.monotonic() - began
+    return summary
+
+
+def _can_begin(row: dict[str, Any]) -> bool:
+    now = ledger.database_time()
+    return any(_is_due(one, now) for one in ledger.items(row["transfer_id"], *states.OPEN))
+
+
+def _is_due(one: Item, now: Any) -> bool:
+    return one.state != "failed" or one.due <= now
+
+
+def _in_window(*ends: Repository) -> bool:
+    now = ledger.database_time()
+    return all(one.window is None or one.window.is_open(now) for one in ends)
+
+
+def _limited(one: Repository, bandwidth: float | None) -> Repository:
+    import dataclasses
+
+    if bandwidth is None:
+        return one
+    return dataclasses.replace(one, place=dataclasses.replace(one.place, bandwidth=bandwidth))
+
+
+class _Mover:
+    """One transfer, while this program has its lock."""
+
+    def __init__(
+        self, row: dict[str, Any], source: Repository, destination: Repository, summary: Summary, progress: Progress,
+        until: Callable[[], bool],
+    ) -> None:  # fmt: skip
+        self.identifier, self.source, self.destination = row["transfer_id"], source, destination
+        self._keep_days, self._is_retrieval = row["transfer_keep_days"], row["transfer_purpose"] == "retrieve"
+        self.summary, self._progress, self._until = summary, progress, until
+        self._suspects: list[Item] = []
+
+    def work(self) -> None:
+        """Carry what is due; what cannot be reached stays as it is, and is said."""
+        with contextlib.ExitStack() as stack:
+            try:
+                self.reading = self._open(stack, self.source, False)
+                self.writing = self._open(stack, self.destination, True)
+            except (Unavailable, CannotDo) as error:
+                self._wait(error)
+                return
+            now = ledger.database_time()
+            due = [one for one in ledger.items(self.identifier, "planned", "failed") if _is_due(one, now)]
+            for group in _groups(due):
+                if self._until():
+                    break
+                try:
+                    self._carry(group)
+                except Unavailable as error:
+                    self._wait(error)
+                    break
+        self._doubt_sources()
+        ledger.settle(self.identifier)
+
+    def _open(self, stack: contextlib.ExitStack, one: Repository, writing: bool) -> Backend:
+        backend = one.open()
+        stack.callback(backend.close)
+        backend.check(writing)
+        return backend
+
+    def _wait(self, error: NeurojointError) -> None:
+        name = self.destination.name if self.destination.place.root in str(error) else self.source.name
+        self.summary.waiting[name] = explain(error)
+        ledger.update(self.identifier, transfer_message=explain(error)[:1000])
+        now = ledger.database_time()
+        begun = ledger.items(self.identifier, "submitted", "arrived")
+        if begun:
+            ledger.fail([one.failed(now, explain(error)) for one in begun])
+        ledger.settle(self.identifier)
+
+    def _carry(self, group: list[Item]) -> None:
+        """Carry some files: begun, sent, read back, written."""
+        group = ledger.begin(self.identifier, group, ledger.database_time())
+        failed: list[Item] = []
+        here, group = self._present(group, failed)
+        sent = list(self._send(group, failed)) if group else []
+        self._judge([*here, *sent], failed)
+        ledger.fail(failed)
+        self.summary.failed |= {one.destination_path: one.message for one in failed}
+        self._progress(self.summary)
+
+    def _present(self, group: list[Item], failed: list[Item]) -> tuple[list[Item], list[Item]]:
+        """Which files are at the destination already (whole, from an earlier attempt) and which are to be sent."""
+        now = ledger.database_time()
+        stats = self.writing.stat([one.destination_path for one in group])
+        same = [one for one in group if one.destination_path in stats and stats[one.destination_path].size == one.size]
+        found = dict(self.writing.read([one.destination_path for one in same], lambda n: None)) if same else {}
+        here, there = [], []
+        for one in group:
+            what = found.get(one.destination_path)
+            if isinstance(what, Found) and what.md5 == one.md5:
+                here.append(one)
+            elif one.destination_path in stats and not (one.replace or one.attempts > 0):
+                error = NameTaken(
+                    f"another file lies at {self.destination.name}:{one.destination_path}",
+                    "move it away, then `neurojoint transfer retry`",
+                )
+                failed.append(one.failed(now, explain(error), final=True))
+            else:
+                there.append(one)
+        return here, there
+
+    def _send(self, group: list[Item], failed: list[Item]) -> Iterator[Item]:
+        """Carry files over; those that went over come back, the others go into `failed`."""
+        by_path = {one.destination_path: one for one in group}
+        if isinstance(self.reading, Folder):
+            outcomes = self.writing.send(self._local_jobs(group, failed), self._count)
+            yield from self._sorted(outcomes, by_path, failed)
+            return
+        with self._staging() as stage:
+            jobs = [Job(stage(number), one.source_path, one.size, one.md5) for number, one in enumerate(group)]
+            waiting = dict(zip([job.local for job in jobs], group, strict=True))
+            fetched: list[Job] = []
+            now = ledger.database_time()
+            for job, error in self.reading.fetch(jobs, self._count):
+                one = waiting[job.local]
+                if error is None and job.local.stat().st_size == one.size:
+                    fetched.append(Job(job.local, one.destination_path, one.size, one.md5))
+                else:
+                    self._suspects.append(one)
+                    short = Rejected(f"{self.source.name}:{one.source_path} came over incomplete", "it is tried again")
+                    failed.append(one.failed(now, explain(error or short)))
+            if isinstance(self.writing, Folder):
+                for job in fetched:
+                    try:
+                        self.writing.adopt(job)
+                        yield by_path[job.path]
+                    except Exception as error:
+                        failed.append(by_path[job.path].failed(now, explain(error)))
+            else:
+                yield from self._sorted(self.writing.send(fetched, lambda n: None), by_path, failed)
+
+    def _local_jobs(self, group: list[Item], failed: list[Item]) -> Iterator[Job]:
+        """Jobs for files of a folder, of those that are there with the size that was registered."""
+        stats = self.reading.stat([one.source_path for one in group])
+        now = ledger.database_time()
+        for one in group:
+            stat = stats.get(one.source_path)
+            if stat is None or stat.size != one.size:
+                self._suspects.append(one)
+                what = "is not there" if stat is None else f"has {stat.size} byte, not {one.size}"
+                error = SourceChanged(
+                    f"{self.source.name}:{one.source_path} {what}", "run `neurojoint ingest` on its folder"
+                )
+                failed.append(one.failed(now, explain(error)))
+            else:
+                yield Job(self.reading.local(one.source_path), one.destination_path, one.size, one.md5)
+
+    def _sorted(self, outcomes: Any, by_path: dict[str, Item], failed: list[Item]) -> Iterator[Item]:
+        now = ledger.database_time()
+        for job, error in outcomes:
+            one = by_path[job.path]
+            if error is None:
+                yield one
+                continue
+            if isinstance(error, FileNotFoundError | SourceChanged):
+                self._suspects.append(one)
+            failed.append(one.failed(now, explain(error)))
+
+    def _judge(self, arrived: Sequence[Item], failed: list[Item]) -> None:
+        """Read what arrived, where it arrived, and write what is as it should be."""
+        if not arrived:
+            return
+        now = ledger.database_time()
+        ledger.put([one.moved("arrived", now) for one in arrived])
+        by_path = {one.destination_path: one for one in arrived}
+        good: list[tuple[Item, Found]] = []
+        bad: list[Item] = []
+        for path, what in self.writing.read(list(by_path), lambda n: None):
+            one = by_path[path]
+            if isinstance(what, Exception):
+                failed.append(one.failed(now, explain(what)))
+            elif (what.md5, what.size) == (one.md5, one.size):
+                good.append((one, what))
+            else:
+                bad.append(one)
+                said = f"the copy at {self.destination.name}:{path} has md5 {what.md5} and {what.size} byte"
+                failed.append(one.failed(now, explain(Rejected(said, "it was removed and is made again"))))
+        if bad:
+            self.writing.delete([one.destination_path for one in bad])
+            self._suspects += bad
+        ledger.verify(self.destination.name, good, ledger.database_time())
+        if self._is_retrieval:
+            ledger.keep_until(self.destination.name, [one.dataset_id for one, _ in good], self._keep_days)
+        self.summary.files += len(good)
+        self.summary.size += sum(one.size for one, _ in good)
+
+    def _doubt_sources(self) -> None:
+        """Read those sources again from which no good copy came: a damaged one is not copied from any more."""
+        if not self._suspects:
+            return
+        ids = list({one.dataset_id for one in self._suspects})
+        chosen = data.FileRecord & {"repository": self.source.name, "file_state": "online"}
+        rows = fetch_columns(chosen & ledger.in_list("dataset_id", ids)).to_pylist()
+        report = patrol.examine(self.source, rows)
+        bad = {row["dataset_id"] for row in rows} - self._still_online(ids)
+        for problem in report.problems:
+            self.summary.waiting.setdefault(self.source.name, problem)
+        if bad:
+            now = ledger.database_time()
+            ledger.cancel(self.identifier, bad, "its source is damaged or gone: another is looked for", now)
+            patrol.repair(report, repositories())
+
+    def _still_online(self, ids: list[str]) -> set[str]:
+        chosen = data.FileRecord & {"repository": self.source.name, "file_state": "online"}
+        return set(fetch_columns(chosen & ledger.in_list("dataset_id", ids), "dataset_id")["dataset_id"].to_pylist())
+
+    @contextlib.contextmanager
+    def _staging(self) -> Iterator[Callable[[int], Path]]:
+        """Names for files on their way: at the destination if it is a folder, else in the scratch folder."""
+        if isinstance(self.writing, Folder):
+            incoming = self.writing.incoming()
+            made = [incoming.with_name(f"{incoming.name}-{number}") for number in range(GROUP_FILES)]
+            try:
+                yield lambda number: made[number]
+            finally:
+                for one in made:
+                    one.unlink(missing_ok=True)
+            return
+        scratch = settings().scratch or settings().home / "scratch"
+        scratch.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix="transfer-", dir=scratch) as folder:
+            yield lambda number: Path(folder, str(number))
+
+    def _count(self, n_bytes: int) -> None:
+        self.summary.moved += n_bytes
+        self._progress(self.summary)
+
+
+def _groups(items: Sequence[Item]) -> Iterator[list[Item]]:
+    group: list[Item] = []
+    size = 0
+    for one in items:
+        if group and (len(group) >= GROUP_FILES or size + one.size > GROUP_BYTES):
+            yield group
+            group, size = [], 0
+        group.append(one)
+        size += one.size
+    if group:
+        yield group
