@@ -71,7 +71,7 @@ def propose(root: Path | str) -> Proposal:
     """Which raw files below a folder may go: nothing is removed.
 
     A file may go when a policy says so for its age, it has not changed since it was registered, and at least two other
-    repositories (more, where the policy says so) hold copies that were verified after it last changed and are there now.
+    repositories (more, where the policy says so) hold copies that were verified after it changed and are there now.
     """
     folder = existing(Path(root))
     name, base = repository_of(folder, None)
@@ -218,7 +218,7 @@ def _mark_freed(repository: str, one: Candidate) -> bool:
 
 @contextlib.contextmanager
 def _exclusive(path: Path) -> Iterator[int]:
-    """A file that nobody reads (see `pipeline.files.shared_lock`), open and locked.
+    """A file that nobody reads (see `pipeline.schemas.inputs.files.shared_lock`), open and locked.
 
     Raises
     ------

@@ -307,7 +307,7 @@ def expire(now: datetime.datetime) -> int:
         with claimed(row["transfer_id"]) as free:
             if not free or row["task_id"]:
                 continue
-            stuck = [one for one in items(row["transfer_id"], "submitted", "arrived")]
+            stuck = list(items(row["transfer_id"], "submitted", "arrived"))
             stopped = [one.failed(now, "the program that copied it was stopped") for one in stuck]
             fail([one for one in stopped if one.attempts >= states.MOST_ATTEMPTS])
             put([one.moved("planned", now, one.message) for one in stopped if one.attempts < states.MOST_ATTEMPTS])

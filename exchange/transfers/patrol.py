@@ -1,4 +1,4 @@
-"""Copies are read again, oldest check first, so that rot is found; damaged ones are marked and replaced from good ones."""
+"""Copies are read again, oldest check first, so that rot is found; damaged ones are replaced from good ones."""
 
 from __future__ import annotations
 

@@ -39,9 +39,9 @@ def define(name: str, destinations: Sequence[str] | None = None, **rules: Any) -
         raise NeurojointError(f"{rules['for_worst_qc']!r} is no outcome of QC", f"choose of {', '.join(QC)}")
     there = bool(transfer.Policy & {"policy": name})
     with transfer.Policy().connection.transaction:
-        if there:
+        if there and rules:
             transfer.Policy.update1({"policy": name} | rules)
-        else:
+        elif not there:
             transfer.Policy.insert1({"policy": name} | rules)
         if destinations is not None:
             (transfer.Policy.Destination & {"policy": name}).delete_quick()

@@ -17,7 +17,7 @@ Progress = Callable[[int], None]
 
 
 class Unavailable(NeurojointError):
-    """A repository that cannot be reached, or is not mounted: nothing is known of its files, so nothing is concluded."""
+    """A repository that cannot be reached or is not mounted: nothing is known of its files, so nothing is concluded."""
 
 
 class CannotDo(NeurojointError):

@@ -7,6 +7,7 @@ taken up by the next.
 from __future__ import annotations
 
 import contextlib
+import datetime
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -100,6 +101,11 @@ def run(
             _Mover(row, *ends, summary, progress, until).work()
     summary.seconds = time.monotonic() - began
     return summary
+
+
+def cancel(identifier: str, why: str, now: datetime.datetime) -> int:
+    """Cancel what waits or has failed of a transfer; how many files."""
+    return ledger.cancel(identifier, None, why, now)
 
 
 def _can_begin(row: dict[str, Any]) -> bool:

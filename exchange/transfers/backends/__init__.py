@@ -1,4 +1,4 @@
-"""The kinds of repositories, each a module. Their libraries are imported when the first repository of a kind is opened."""
+"""The kinds of repositories, each a module, whose libraries are imported when the first of the kind is opened."""
 
 from __future__ import annotations
 

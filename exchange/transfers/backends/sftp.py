@@ -20,7 +20,7 @@ PATIENCE_S = 30.0
 
 
 class Sftp:
-    """A folder of `host` (`user@computer`). Options: `port`, `identity_file`, `known_hosts_file`; keys, no passwords."""
+    """A folder of `host` (`user@computer`). Options: `port`, `identity_file`, `known_hosts_file`; no passwords."""
 
     def __init__(self, place: Place) -> None:
         self.place = place

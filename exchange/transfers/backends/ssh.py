@@ -1,4 +1,4 @@
-"""Folders of another computer by rsync over ssh; hashes are computed there. The login works without a password (keys)."""
+"""Folders of another computer by rsync over ssh; hashes are computed there. The login works by keys."""
 
 from __future__ import annotations
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import weakref
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +18,11 @@ from pipeline.alf.objects import Assembled, assemble
 from pipeline.alf.reader import load
 from pipeline.alf.reasons import REASONS
 from pipeline.errors import InvalidData
+
+try:
+    import fcntl
+except ModuleNotFoundError:  # Windows: no such locks
+    fcntl = None  # type: ignore[assignment]
 
 if TYPE_CHECKING:
     from cbin import Recording
@@ -206,8 +214,32 @@ def open_recording(key: Mapping[str, Any], band: str = "ap", probe: str | None =
     if len(found) > 1:
         names = ", ".join(one["rel_path"] for one in found)
         raise InvalidData(where, "vanished", f"several recordings fit: {names}", "name the probe, or the dataset_id")
-    _check_unchanged(found[0])
-    return cbin.open(found[0]["path"])
+    lock = shared_lock(found[0]["path"])
+    try:
+        _check_unchanged(found[0])
+        recording = cbin.open(found[0]["path"])
+    except BaseException:
+        os.close(lock)
+        raise
+    weakref.finalize(recording, os.close, lock)
+    return recording
+
+
+def shared_lock(path: Path) -> int:
+    """Open a file that is going to be read for long, so that `neurojoint free` leaves it alone; close what is returned.
+
+    Raises
+    ------
+    InvalidData : the file is gone since it was registered.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        raise InvalidData(str(path), "vanished", "the file is gone since it was registered", _INGEST) from None
+    if fcntl is not None:
+        with contextlib.suppress(OSError):  # a file system without locks
+            fcntl.flock(descriptor, fcntl.LOCK_SH)
+    return descriptor
 
 
 def _object_row(
