@@ -165,3 +165,22 @@ def test_a_misnamed_migration_is_an_error(tmp_path, name):
     (tmp_path / name).write_text("SELECT 1;\n")
     with pytest.raises(NeurojointError, match="no migration"):
         migrate.shipped("mysql", tmp_path)
+
+
+def test_an_older_database_takes_new_kinds_of_repositories(database):
+    today, name = declared(database, "data", "repository"), data.Repository.full_table_name
+    kinds = "'local', 'http', 's3', 'globus'"
+    if database.adapter.backend == "postgresql":
+        database.query(f'CREATE TYPE "{PREFIX}data".old_kinds AS ENUM ({kinds})')
+        column = f'TYPE "{PREFIX}data".old_kinds USING repository_kind::"{PREFIX}data".old_kinds'
+        database.query(f"ALTER TABLE {name} ALTER COLUMN repository_kind {column}")
+        database.query(f"COMMENT ON COLUMN {name}.repository_kind IS ':enum:'")
+    else:
+        database.query(f"ALTER TABLE {name} MODIFY COLUMN repository_kind enum({kinds}) NOT NULL COMMENT ':enum:'")
+    data.Repository.insert1({"repository": "r", "repository_kind": "s3", "repository_root": "s3://b"})
+    database.query(f"DELETE FROM {task.SchemaMigration.full_table_name} WHERE migration_number = 90")
+    assert [one.number for one in migrate.upgrade(database, PREFIX)] == [90]
+    assert declared(database, "data", "repository") == today
+    data.Repository.insert1({"repository": "q", "repository_kind": "sftp", "repository_root": "/d"})
+    if database.adapter.backend == "postgresql":
+        database.query(f'DROP TYPE "{PREFIX}data".old_kinds')
