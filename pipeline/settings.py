@@ -85,9 +85,17 @@ class Settings(BaseSettings):
     """The unit of `wheel.position` by lab, where the positions do not prove it by themselves (smoothed traces)."""
     trusted_proxies: tuple[str, ...] = ()
     """Addresses of the proxies before the servers; the headers `X-Forwarded-*` of others are not believed."""
+    globus_client_id: str | None = None
+    """Identifier of the application at Globus by which transfers log in (docs/transfers.md)."""
+    globus_client_secret: SecretStr | None = None
+    """Its secret, if it acts for itself; without one, a person logs in with `neurojoint transfer login`."""
+    globus_client_secret_file: Path | None = None
+    """A file of mode 600 that holds the secret; used where `globus_client_secret` is not set."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
-    @field_validator("home", "data_root", "database_password_file", "scratch", mode="after")
+    @field_validator(
+        "home", "data_root", "database_password_file", "globus_client_secret_file", "scratch", mode="after"
+    )
     @classmethod
     def _absolute(cls, path: Path | None) -> Path | None:
         return None if path is None else path.expanduser().absolute()
@@ -252,18 +260,19 @@ class _TomlFile(PydanticBaseSettingsSource):
             raise InvalidSettings(f"{path} cannot be read ({error.strerror})", "check its owner and mode") from None
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise InvalidSettings(f"{path} is not valid TOML ({error})", "correct that line") from None
-        secrets = {"database_password", "database_url"} & values.keys()
+        secrets = {"database_password", "database_url", "globus_client_secret"} & values.keys()
         if secrets and path.stat().st_mode & 0o077 and _holds_password(values):
             raise InvalidSettings(f"{path} holds a password and others may read it", f"chmod 600 {path}")
         # A relative path means: seen from the file, wherever the command is started.
-        for name in ("home", "data_root", "database_password_file", "scratch"):
+        for name in ("home", "data_root", "database_password_file", "globus_client_secret_file", "scratch"):
             if isinstance(values.get(name), str):
                 values[name] = path.parent / Path(values[name]).expanduser()
         return values
 
 
 def _holds_password(values: dict[str, Any]) -> bool:
-    return "database_password" in values or bool(re.search(r"://[^/@]*:[^/@]*@", str(values.get("database_url", ""))))
+    has_secret = "database_password" in values or "globus_client_secret" in values
+    return has_secret or bool(re.search(r"://[^/@]*:[^/@]*@", str(values.get("database_url", ""))))
 
 
 def _explained(error: ValidationError, given: dict[str, Any]) -> InvalidSettings:

@@ -305,7 +305,7 @@ def expire(now: datetime.datetime) -> int:
     n_done = 0
     for row in transfers():
         with claimed(row["transfer_id"]) as free:
-            if not free or row["task_id"]:
+            if not free or row["submission_id"]:
                 continue
             stuck = list(items(row["transfer_id"], "submitted", "arrived"))
             stopped = [one.failed(now, "the program that copied it was stopped") for one in stuck]

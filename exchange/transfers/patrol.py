@@ -73,7 +73,7 @@ def verify(
     for name in names:
         if name not in known:
             raise NeurojointError(f"there is no repository {name!r}", f"there are: {', '.join(known)}")
-    chosen = [known[name] for name in names] or [one for one in known.values() if one.enabled and not one.offline]
+    chosen = [known[name] for name in names] or [one for one in known.values() if _can_be_read(one)]
     now = ledger.database_time()
     query = data.FileRecord & {"file_state": "online"} & [{"repository": one.name} for one in chosen]
     if older_than:
@@ -101,6 +101,11 @@ def verify(
             backend.close()
     repair(report, known)
     return report
+
+
+def _can_be_read(one: Repository) -> bool:
+    """Whether its files can be read from here: not on tape, and not behind Globus alone."""
+    return one.enabled and not one.offline and one.place.kind != "globus"
 
 
 def repair(report: Report, known: dict[str, Repository]) -> None:

@@ -137,8 +137,8 @@ class Task:
     Attributes
     ----------
     state : `active`, `paused`, `succeeded`, `failed` or `lost`
-    arrived : source paths of which the service says that they are there
-    problems : source path -> what went wrong with it
+    arrived : paths at the destination, in the collection, of which the service says that they are there
+    problems : source path in its collection -> what went wrong with it
     message : about the whole
     """
 
@@ -155,8 +155,15 @@ class Service(Protocol):
     def reserve(self) -> str:
         """An identifier of a submission; the same one never starts two tasks. Store it before `submit`."""
 
-    def submit(self, submission: str, source: Place, destination: Place, jobs: Sequence[ServiceJob], label: str) -> str:
-        """Hand over a batch; returns the identifier of the task."""
+    def submit(
+        self,
+        submission: str,
+        source: tuple[str, str],
+        destination: tuple[str, str],
+        jobs: Sequence[ServiceJob],
+        label: str,
+    ) -> str:
+        """Hand over a batch between two collections (identifier, path); returns the identifier of the task."""
 
     def poll(self, task: str) -> Task:
         """How far a task is, with what became of each file, in few requests however many files it has."""

@@ -34,6 +34,14 @@ class Repository:
     def name(self) -> str:
         return self.place.name
 
+    @property
+    def collection(self) -> tuple[str, str] | None:
+        """Collection of Globus and path in it, of a repository that Globus reaches."""
+        if self.place.kind == "globus":
+            return self.place.host, self.place.root
+        identifier = self.place.options.get("globus_collection")
+        return None if identifier is None else (str(identifier), str(self.place.options.get("globus_root", "/")))
+
     def open(self) -> Backend:
         """Its backend."""
         return backends.open_backend(self.place)
@@ -129,7 +137,7 @@ def configure(name: str, *, mark: bool = True, options: dict[str, Any] | None = 
     if now.get("access_from"):
         zone = (lab.Lab & {"lab": now.get("lab") or ""}).to_dicts()
         Window.parse(now["access_from"], now.get("access_until", ""), zone[0]["time_zone"] if zone else "UTC")
-    if mark and one.place.kind in ("local", "ssh", "sftp", "globus") and not now["access_token"]:
+    if mark and one.place.kind in ("local", "ssh", "sftp") and not now["access_token"]:
         now["access_token"] = str(uuid.uuid4())
     with transfer.Access().connection.transaction:
         transfer.Access.insert1(now, skip_duplicates=True) if not row else transfer.Access.update1(now)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from exchange.transfers import ledger, patrol, states
+from exchange.transfers import ledger, patrol, service, states
 from exchange.transfers.backends.folder import Folder
 from exchange.transfers.ledger import Item
 from exchange.transfers.protocol import Backend, CannotDo, Found, Job, NameTaken, Rejected, SourceChanged, Unavailable
@@ -97,6 +97,9 @@ def run(
                 summary.elsewhere += 1
                 continue
             summary.transfers += 1
+            if service.is_carried(source, destination):
+                _step(row, source, destination, summary)
+                continue
             ends = [_limited(one, bandwidth) for one in (source, destination)]
             _Mover(row, *ends, summary, progress, until).work()
     summary.seconds = time.monotonic() - began
@@ -104,8 +107,34 @@ def run(
 
 
 def cancel(identifier: str, why: str, now: datetime.datetime) -> int:
-    """Cancel what waits or has failed of a transfer; how many files."""
+    """Cancel what waits or has failed of a transfer, and the task of a service; how many files."""
+    known = repositories()
+    (row,) = ledger.transfers(restriction={"transfer_id": identifier})
+    source, destination = (known[row[f"{end}_repository"]] for end in ("source", "destination"))
+    if row["submission_id"]:
+        with ledger.claimed(identifier) as free:
+            if not free:
+                raise NeurojointError(f"another program works on the transfer {identifier}", "try again in a moment")
+            return service.Carried(row, source, destination, _is_due).cancel(why)
     return ledger.cancel(identifier, None, why, now)
+
+
+def _step(row: dict[str, Any], source: Repository, destination: Repository, summary: Summary) -> None:
+    """Go one step on with a transfer that a service carries."""
+    carried = None
+    try:
+        row = ledger.transfers(restriction={"transfer_id": row["transfer_id"]})[0]  # as it is under the lock
+        carried = service.Carried(row, source, destination, _is_due)
+        carried.work()
+    except (Unavailable, CannotDo) as error:
+        summary.waiting[destination.name] = explain(error)
+        ledger.update(row["transfer_id"], transfer_message=explain(error)[:1000])
+        return
+    summary.files += len(carried.done)
+    summary.size += sum(one.size for one in carried.done)
+    summary.moved += sum(one.size for one in carried.done)
+    summary.failed |= {one.destination_path: one.message for one in carried.failed}
+    summary.elsewhere += carried.state in ("active", "paused")
 
 
 def _can_begin(row: dict[str, Any]) -> bool:

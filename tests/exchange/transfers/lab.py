@@ -67,7 +67,9 @@ def later(**items_due: object) -> None:
 
     name = transfer.Transfer.Item().full_table_name
     now = ledger.database_time()
-    ledger.connection().query(f"UPDATE {name} SET item_due = %s WHERE item_state = 'failed'", (now,))
+    ledger.connection().query(
+        f"UPDATE {name} SET item_due = %s WHERE item_state = 'failed' AND item_attempts < 6", (now,)
+    )
 
 
 def new_bucket(server) -> str:
