@@ -65,7 +65,7 @@ _HOMES = {
 
 _SCHEMAS = (
     "lab", "subject", "action", "acquisition", "data", "behavior", "behavior_analysis", "ephys", "histology",
-    "ephys_analysis", "task",
+    "ephys_analysis", "task", "transfer",
 )  # fmt: skip
 
 __all__ = [
@@ -98,6 +98,7 @@ __all__ = [
     "subject",
     "task",
     "task_modulated_by_region",
+    "transfer",
 ]
 
 

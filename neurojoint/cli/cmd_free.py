@@ -10,13 +10,16 @@ from neurojoint.cli.group import main
 from neurojoint.cli.transfers import connect, size
 
 
-@main.command()
+@main.command(section="Sharing")
 @click.argument("root", type=click.Path(path_type=Path))
 @click.option("--dry-run", is_flag=True, help="Only show what would go.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--verbose", is_flag=True, help="Name every file.")
 def free(root: Path, dry_run: bool, yes: bool, verbose: bool) -> None:
-    """Remove raw files below ROOT that policies let go and of which two other verified copies are there now."""
+    """Remove local raw files of which two verified copies are elsewhere.
+
+    Of those below ROOT, the ones that a policy lets go; it shows them first and asks.
+    """
     connect()
     from exchange.transfers import free as room
 

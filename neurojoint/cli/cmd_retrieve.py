@@ -11,14 +11,14 @@ from neurojoint.cli.group import main
 from neurojoint.cli.transfers import connect, progress, report, size
 
 
-@main.command()
+@main.command(section="Sharing")
 @select_datasets
 @click.option("--dataset", help="Identifier of one dataset.")
 @click.option("--to", help="Local repository; by default the only one that is here.")
 @click.option("--days", type=click.FloatRange(0, min_open=True), help="May be removed again after so many days.")
 @click.option("--wait/--no-wait", default=True, show_default=True, help="Copy now, or leave it to the next run.")
 def retrieve(to: str | None, days: float | None, wait: bool, dataset: str | None, **terms: str | None) -> None:
-    """Copy files back to this computer from wherever a verified copy is: what is named, and only that."""
+    """Copy files back to this computer: what is named, and only that."""
     connect()
     from exchange.transfers import ledger
     from exchange.transfers import retrieve as room

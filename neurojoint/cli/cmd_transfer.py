@@ -11,11 +11,11 @@ from neurojoint.cli.group import main
 from neurojoint.cli.transfers import connect, progress, report, size
 
 
-@main.group(invoke_without_command=True)
+@main.group(section="Sharing", invoke_without_command=True)
 @click.option("--nightly", is_flag=True, help="Serve: plan and run each night in the windows of the repositories.")
 @click.pass_context
 def transfer(context: click.Context, nightly: bool) -> None:
-    """Copy files to where the policies want them, and verify every copy where it arrived."""
+    """Copy files to where policies want them, and verify each copy."""
     if context.invoked_subcommand is not None:
         return
     if not nightly:
@@ -144,6 +144,15 @@ def transfer_repository(
     with contextlib.closing(backend):
         backend.check(writing=one.place.kind in repositories.WRITABLE)
     click.echo(f"{name} ({one.place.kind}) can be reached")
+
+
+@transfer.command("login")
+def transfer_login() -> None:
+    """Log in to Globus on this computer, for transfers that nobody watches."""
+    from exchange.transfers.backends import globus
+
+    globus.login()
+    click.echo("logged in to Globus; the tokens are kept in the home of neurojoint")
 
 
 @transfer.command("policy")

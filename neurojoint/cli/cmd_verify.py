@@ -8,13 +8,16 @@ from neurojoint.cli.group import main
 from neurojoint.cli.transfers import connect, size
 
 
-@main.command()
+@main.command(section="Sharing")
 @click.argument("repositories", nargs=-1)
 @click.option("--rate", type=click.FloatRange(0, min_open=True), help="Read at most so many MB/s.")
 @click.option("--older-than", type=float, default=0.0, help="Only copies whose last check is so many days ago.")
 @click.option("--most", type=click.IntRange(1), help="At most so many copies.")
 def verify(repositories: tuple[str, ...], rate: float | None, older_than: float, most: int | None) -> None:
-    """Read copies again, those first that were not read for longest, and replace damaged ones from good ones."""
+    """Read copies again, and replace damaged ones from good ones.
+
+    Those first that were not read for longest.
+    """
     import datetime
 
     from rich.progress import Progress

@@ -248,6 +248,15 @@ def client(collections: Sequence[str] = ()) -> Any:
     return made
 
 
+def login() -> None:
+    """Log a person in, who is shown an address to open and asked for the code; an application needs no login."""
+    app = login_app()
+    made = globus_sdk.TransferClient(app=app)
+    if isinstance(app, globus_sdk.UserApp):
+        app.login()
+    made.task_list(limit=1)
+
+
 def login_app() -> Any:
     """The application by which transfers log in: with a secret it acts for itself, else for a person.
 
