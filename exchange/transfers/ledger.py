@@ -7,7 +7,6 @@ import datetime
 import getpass
 import platform
 import uuid
-import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -20,7 +19,7 @@ from exchange.transfers.protocol import Found
 from pipeline.database.bulk import fetch_columns, insert_many
 from pipeline.schemas import data, transfer
 from pipeline.settings import settings
-from pipeline.worker import heartbeat
+from pipeline.worker import heartbeat, locks
 
 _COLUMNS = (
     "transfer_id", "dataset_id", "source_path", "destination_path", "item_size", "item_hash", "item_state",
@@ -77,20 +76,14 @@ def database_time() -> datetime.datetime:
 
 @contextlib.contextmanager
 def claimed(name: str) -> Iterator[bool]:
-    """Hold the lock of a name while in the block; whether it was free. It ends with the connection of who holds it."""
-    number = zlib.crc32(f"{settings().prefix}transfer:{name}".encode())
-    link = connection()
-    postgres = link.adapter.backend == "postgresql"
-    take = f"SELECT pg_try_advisory_lock({number})" if postgres else f"SELECT GET_LOCK('neurojoint{number}', 0)"
-    give = f"SELECT pg_advisory_unlock({number})" if postgres else f"SELECT RELEASE_LOCK('neurojoint{number}')"
-    if not link.query(take).fetchone()[0]:
-        yield False
-        return
-    try:
-        yield True
-    finally:
-        with contextlib.suppress(Exception):  # what went wrong before counts; the lock ends with the connection
-            link.query(give)
+    """Hold the lock of a name while in the block; whether it was free, or its holder is dead."""
+    with locks.attempt(connection(), lock_name(name), "transfer of files") as holder:
+        yield holder is None
+
+
+def lock_name(name: str) -> str:
+    """The lock of a transfer, or of `plan`, among those of all pipelines of the database."""
+    return f"{settings().prefix}transfer:{name}"[: locks.LONGEST_NAME]
 
 
 def add(

@@ -175,15 +175,15 @@ def raw_connection():
 
 
 def lock(other, name: str) -> None:
-    import zlib
+    from pipeline.database import sessions
 
-    from pipeline.settings import settings
-
-    number = zlib.crc32(f"{settings().prefix}transfer:{name}".encode())
+    name = ledger.lock_name(name)
     postgres = ledger.connection().adapter.backend == "postgresql"
     with other.cursor() as cursor:
         cursor.execute(
-            f"SELECT pg_advisory_lock({number})" if postgres else f"SELECT GET_LOCK('neurojoint{number}', 9)"
+            f"SELECT pg_advisory_lock({sessions._key(name)})"
+            if postgres
+            else f"SELECT GET_LOCK('{sessions._mysql_name(name)}', 9)"
         )
 
 
