@@ -13,6 +13,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from pipeline import SCHEMAS
+
 if TYPE_CHECKING:
     from dashboard import figures
     from ingest import compress, register
@@ -63,52 +65,14 @@ _HOMES = {
 }
 """Public name -> the module, or `module:attribute`, that holds it."""
 
-_SCHEMAS = (
-    "lab", "subject", "action", "acquisition", "data", "behavior", "behavior_analysis", "ephys", "histology",
-    "ephys_analysis", "task", "transfer",
-)  # fmt: skip
-
-__all__ = [
-    "ONE",
-    "acquisition",
-    "action",
-    "analysis",
-    "atlas",
-    "behavior",
-    "behavior_analysis",
-    "compress",
-    "connect",
-    "cross_correlograms",
-    "data",
-    "ephys",
-    "ephys_analysis",
-    "fetch_columns",
-    "figures",
-    "find_insertions",
-    "find_units",
-    "histology",
-    "lab",
-    "peths",
-    "populate",
-    "population_rate",
-    "raster",
-    "register",
-    "sort",
-    "spikes",
-    "subject",
-    "task",
-    "task_modulated_by_region",
-    "transfer",
-]
+__all__ = sorted([*_HOMES, *SCHEMAS])
 
 
 def __getattr__(name: str) -> Any:
-    if name in _SCHEMAS:
+    if name in SCHEMAS:
         return importlib.import_module(f"pipeline.schemas.{name}")
     if name not in _HOMES:
         raise AttributeError(f"module 'neurojoint' has no attribute {name!r}")
-    import pipeline  # noqa: F401 - it says where DataJoint's settings come from, before anything imports DataJoint
-
     module, _, attribute = _HOMES[name].partition(":")
     value: Any = importlib.import_module(module)
     return getattr(value, attribute) if attribute else value

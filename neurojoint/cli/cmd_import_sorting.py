@@ -17,7 +17,9 @@ from neurojoint.cli.group import main
 @click.option("--sorter", help="What the clustering is called; by default the sorter that wrote the files.")
 @click.option("--dry-run", is_flag=True, help="Write nothing; show what would be imported.")
 def import_sorting(folder: Path, session: Path | None, probe: str | None, sorter: str | None, dry_run: bool) -> None:
-    """Import the results of a spike sorter in FOLDER, or in folders below it.
+    """Import the results of a spike sorter.
+
+    Those in FOLDER, or in folders below it.
 
     Kilosort 2 to 4, phy, SpikeInterface and iblsorter folders are read, with the labels and units of a curation. They
     become ALF files in alf/PROBE/SORTER of the session and are registered; FOLDER stays as it is. Imported again after
