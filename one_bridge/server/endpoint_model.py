@@ -172,6 +172,14 @@ class BadInput(Exception):
         super().__init__(f"{field}: {message}")
         self.problems = {field: [message]}
 
+    @classmethod
+    def of(cls, problems: dict[str, list[str]]) -> BadInput:
+        """Several problems at once: field -> messages."""
+        name, messages = next(iter(problems.items()))
+        error = cls(name, messages[0])
+        error.problems = problems
+        return error
+
 
 class NotFound(Exception):
     """There is no such record. Becomes a 404."""

@@ -1,29 +1,46 @@
-"""Rows of some kinds are completed or checked before they are written: derived keys, probes, links, times of start."""
+"""Rows are completed before they are written: the session that an eid names, probes, links, dates of sessions."""
 
 from __future__ import annotations
 
 import datetime
 import uuid
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from one_bridge.server import values
-from one_bridge.server.endpoint_model import BadInput, Field, table
+from one_bridge.server.endpoint_model import BadInput, table
 from one_bridge.server.serialise import Serialiser
-from pipeline.alf import identity
-from pipeline.entry.fields import Field as Column
-from pipeline.entry.parse import parse
+from pipeline import entry
+from pipeline.entry.fields import Field
+from pipeline.entry.parse import is_blank, parse
 from pipeline.web.threads import Database
 
-_UUID = Column("id", "uuid")
 SESSION = ("lab", "subject", "session_date", "session_number")
+WATER = ("lab", "subject", "administration_time")
+_UUID, _COUNT = Field("id", "uuid"), Field("n_trials", "integer", low=0, high=1e9)
+_OBJECTS = {
+    "acquisition.Session": "eid",
+    "subject.Subject": "subject_uuid",
+    "ephys.ProbeInsertion": "pid",
+    "data.Dataset": "dataset_id",
+}  # what notes can be on -> column of its uuid
 
 
-class Completion:
+@dataclass
+class Related:
+    """Rows of other tables that belong to a record: deleted first, written before it, and after it."""
+
+    remove: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    before: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    after: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+
+
+class RecordHooks:
     """Methods `create_…` and `update_…`, named by an endpoint's `create` and `update`.
 
-    Each completes or checks the row that is going to be written. `create_…` returns the rows of other tables that
-    follow it, as pairs of table and row. All raise `BadInput` for what a client got wrong.
+    Each completes the row that is going to be written, whose values are as the client sent them, and returns what else
+    has to be written. All raise `BadInput` for what a client got wrong; what `pipeline.entry` checks is left to it.
 
     Parameters
     ----------
@@ -34,77 +51,85 @@ class Completion:
     def __init__(self, database: Database, serialiser: Serialiser) -> None:
         self.database, self.serialiser = database, serialiser
 
-    def create_session(self, row: dict[str, Any], body: Mapping[str, Any]) -> list:
+    def create_session(self, row: dict[str, Any], body: Mapping[str, Any]) -> Related:
         begin = body.get("start_time")
         if begin is None:
-            raise BadInput("start_time", "This field is required.")
-        self._set_start(row, begin, None)
-        if row.get("session_number") is None:
-            there = table("acquisition.Session") & values.restriction(
-                {n: row[n] for n in SESSION[:3]}, self.database.backend
-            )
-            numbers = [one["session_number"] for one in self.database.select(there, ["session_number"])]
-            row["session_number"] = max(numbers, default=0) + 1
-        if not 0 <= row["session_number"] <= 999:
-            raise BadInput("number", "A session number has one to three digits.")
-        path = identity.session_path(*(row[name] for name in SESSION))
-        row["eid"] = _checked_uuid("id", row.get("eid")) or identity.eid(path)
+            raise BadInput("start_time", "a value is needed here")
+        if "lab" in row and "subject" in row:
+            self._set_start(row, begin, None)
+            if is_blank(row.get("session_number")):
+                row["session_number"] = self._next_number(row)
         self._count_trials(row, body)
-        return []
+        return Related()
 
-    def update_session(self, row: dict[str, Any], body: Mapping[str, Any], before: Mapping[str, Any]) -> None:
+    def update_session(self, row: dict[str, Any], body: Mapping[str, Any], before: Mapping[str, Any]) -> Related:
         row.pop("eid", None)
         if body.get("start_time") is not None:
-            self._set_start(row, body["start_time"], before)
+            self._set_start(row | {"lab": before["lab"]}, body["start_time"], before, row)
+        return Related()
 
-    def _set_start(self, row: dict[str, Any], text: Any, before: Mapping[str, Any] | None) -> None:
+    def _next_number(self, row: Mapping[str, Any]) -> int:
+        key = {name: _parsed("acquisition.Session", name, row[name]) for name in SESSION[:3]}
+        there = table("acquisition.Session") & values.restriction(key, self.database.backend)
+        numbers = [one["session_number"] for one in self.database.select(there, ["session_number"])]
+        return max(numbers, default=0) + 1
+
+    def _set_start(
+        self, row: dict[str, Any], text: Any, before: Mapping[str, Any] | None, target: dict[str, Any] | None = None
+    ) -> None:
         """The date of the session, as in its path, and its start; midnight means that only the date is known."""
-        field = Field("start_time", kind="time")
-        zone = self.serialiser.zone(row["lab"])
-        utc = values.parse(field, text, zone=zone)
-        local = datetime.datetime.fromisoformat(values.local_time(utc, zone))
+        target = row if target is None else target
+        zone = self.serialiser.zone(str(row["lab"]))
+        utc = _parsed("acquisition.Session", "start_time", text, zone)
+        local = datetime.datetime.fromisoformat(values.local_time(utc, zone) or "")
         if before is not None and local.date() != before["session_date"]:
             raise BadInput("start_time", "Its date is not that of the session, which cannot be changed.")
-        row["session_date"] = local.date()
+        if before is None:
+            target["session_date"] = local.date()
         if local.time() != datetime.time():
-            row["start_time"] = utc
+            target["start_time"] = utc
 
     def _count_trials(self, row: dict[str, Any], body: Mapping[str, Any]) -> None:
         """Counts that the rig states are kept in the JSON: the tables count the trials themselves."""
-        told = {name: body[name] for name in ("n_trials", "n_correct_trials") if body.get(name) is not None}
-        for name, value in told.items():
-            values.parse(Field(name, kind="int"), value)
-        if told and not isinstance(row.get("session_json"), list):
-            row["session_json"] = told | (row.get("session_json") or {})
+        told = {
+            name: _value(_COUNT, body[name], name)
+            for name in ("n_trials", "n_correct_trials")
+            if body.get(name) is not None
+        }
+        kept = row.get("session_json")
+        if told and not isinstance(kept, list | str):
+            row["session_json"] = told | (kept or {})
 
-    def create_insertion(self, row: dict[str, Any], body: Mapping[str, Any]) -> list:
-        session = self._session("session", row.pop("eid"))
-        path = identity.session_path(*(session[name] for name in SESSION))
-        row |= {name: session[name] for name in SESSION}
-        row["pid"] = _checked_uuid("id", row.get("pid")) or identity.dataset_id(path, f"alf/{row['probe_label']}")
+    def create_insertion(self, row: dict[str, Any], body: Mapping[str, Any]) -> Related:
+        row |= self._session("session", row.pop("eid", None))
         return self._probe(row)
 
-    def update_insertion(self, row: dict[str, Any], body: Mapping[str, Any], before: Mapping[str, Any]) -> None:
-        if row.pop("eid", before["eid"]) != before["eid"]:
+    def update_insertion(self, row: dict[str, Any], body: Mapping[str, Any], before: Mapping[str, Any]) -> Related:
+        sent = row.pop("eid", None)
+        if sent is not None and _value(_UUID, sent, "session") != before["eid"]:
             raise BadInput("session", "It identifies the record and cannot be changed.")
         if "probe_model" in row and not row.get("probe_serial"):
             row["probe_serial"] = before["probe_serial"]
-        for target, probe in self._probe(row):
-            target.insert1(probe, skip_duplicates=True)
+        return self._probe(row)
 
-    def create_trajectory(self, row: dict[str, Any], body: Mapping[str, Any]) -> list:
-        pid = row.pop("pid")
+    def create_trajectory(self, row: dict[str, Any], body: Mapping[str, Any]) -> Related:
+        pid = row.pop("pid", None)
+        if pid is None:
+            raise BadInput("probe_insertion", "a value is needed here")
+        pid = _value(_UUID, pid, "probe_insertion")
         there = table("ephys.ProbeInsertion") & values.restriction({"pid": pid}, self.database.backend)
         if not (rows := self.database.select(there, [*SESSION, "probe_label"])):
-            raise BadInput("probe_insertion", f"Object with id={pid} does not exist.")
+            raise BadInput("probe_insertion", f"there is no insertion {pid}: register it first, or correct the id")
         row |= rows[0]
-        return []
+        return Related()
 
-    def update_trajectory(self, row: dict[str, Any], body: Mapping[str, Any], before: Mapping[str, Any]) -> None:
-        if row.pop("pid", before["pid"]) != before["pid"]:
+    def update_trajectory(self, row: dict[str, Any], body: Mapping[str, Any], before: Mapping[str, Any]) -> Related:
+        sent = row.pop("pid", None)
+        if sent is not None and _value(_UUID, sent, "probe_insertion") != before["pid"]:
             raise BadInput("probe_insertion", "It identifies the record and cannot be changed.")
+        return Related()
 
-    def _probe(self, row: dict[str, Any]) -> list:
+    def _probe(self, row: dict[str, Any]) -> Related:
         """The probe of an insertion, which is known by its serial number."""
         model = row.pop("probe_model", None)
         serial = row.get("probe_serial") or None
@@ -113,70 +138,68 @@ class Completion:
         if serial is None:
             if model is not None:
                 raise BadInput("serial", "A model needs the serial number of the probe.")
-            return []
-        probe = table("ephys.Probe")
-        if model and probe & values.restriction({"probe_serial": serial}, self.database.backend):
-            probe.update1({"probe_serial": serial, "probe_model": model})
-            return []
-        probe.insert1({"probe_serial": serial} | ({"probe_model": model} if model else {}), skip_duplicates=True)
-        return []
+            return Related()
+        probe = {"probe_serial": serial} | ({"probe_model": model} if model else {})
+        return Related(before=[("ephys.Probe", probe)])
 
-    def create_subject(self, row: dict[str, Any], body: Mapping[str, Any]) -> list:
+    def create_subject(self, row: dict[str, Any], body: Mapping[str, Any]) -> Related:
         if row.get("lab") is None:
             labs = [one["lab"] for one in self.database.select(table("lab.Lab")(), ["lab"], limit=2)]
-            if len(labs) != 1:
-                raise BadInput("lab", "This field is required.")
-            row["lab"] = labs[0]
-        row["subject_uuid"] = _checked_uuid("id", row.get("subject_uuid")) or identity.subject_uuid(
-            row["lab"], row["subject"]
-        )
-        return []
+            if len(labs) == 1:
+                row["lab"] = labs[0]
+        return Related()
 
-    def create_water(self, row: dict[str, Any], body: Mapping[str, Any]) -> list:
+    def create_water(self, row: dict[str, Any], body: Mapping[str, Any]) -> Related:
         eid = row.pop("eid", None)
-        if eid is None:
-            return []
+        return Related() if eid is None else Related(after=[self._link(row, eid)])
+
+    def update_water(self, row: dict[str, Any], body: Mapping[str, Any], before: Mapping[str, Any]) -> Related:
+        if "eid" not in row:
+            return Related()
+        key = {name: before[name] for name in WATER}
+        related = Related(remove=[("acquisition.SessionWater", key)])
+        if (eid := row.pop("eid")) is not None:
+            related.after.append(self._link(key, eid))
+        return related
+
+    def _link(self, row: Mapping[str, Any], eid: Any) -> tuple[str, dict[str, Any]]:
+        """The row that says in which session water was given."""
         session = self._session("session", eid)
         if (session["lab"], session["subject"]) != (row["lab"], row["subject"]):
             raise BadInput("session", "It is a session of another subject.")
-        link = {name: row[name] for name in ("lab", "subject", "administration_time")}
-        return [(table("acquisition.SessionWater"), link | {name: session[name] for name in SESSION})]
+        return "acquisition.SessionWater", {name: row.get(name) for name in WATER} | session
 
-    def update_water(self, row: dict[str, Any], body: Mapping[str, Any], before: Mapping[str, Any]) -> None:
-        if "eid" not in row:
-            return
-        key = {name: before[name] for name in ("lab", "subject", "administration_time")}
-        links = table("acquisition.SessionWater")
-        (links & values.restriction(key, self.database.backend)).delete_quick()
-        for target, link in self.create_water(row | key, body):
-            target.insert1(link)
-        row.pop("eid")
-
-    def create_note(self, row: dict[str, Any], body: Mapping[str, Any]) -> list:
+    def create_note(self, row: dict[str, Any], body: Mapping[str, Any]) -> Related:
         row["note_id"] = str(uuid.uuid4())
         row.setdefault("note_time", datetime.datetime.now(datetime.UTC).replace(tzinfo=None))
         if body.get("image"):
             row["note_image"] = body["image"]
-        columns = {"acquisition.Session": "eid", "subject.Subject": "subject_uuid", "ephys.ProbeInsertion": "pid",
-                   "data.Dataset": "dataset_id"}  # fmt: skip
-        target = table(row["note_object"])
-        found = target & values.restriction({columns[row["note_object"]]: row["note_object_id"]}, self.database.backend)
-        if not self.database.count(found):
-            raise BadInput("object_id", f"There is no {body['content_type']} {row['note_object_id']}.")
-        return []
+        if row.get("note_object") is not None and row.get("note_object_id") is not None:
+            kind = _parsed("action.Note", "note_object", row["note_object"], name="content_type")
+            identifier = _value(_UUID, row["note_object_id"], "object_id")
+            found = table(kind) & values.restriction({_OBJECTS[kind]: identifier}, self.database.backend)
+            if not self.database.count(found):
+                raise BadInput("object_id", f"There is no {body['content_type']} {identifier}.")
+        return Related()
 
-    def _session(self, name: str, eid: str) -> dict[str, Any]:
+    def _session(self, name: str, eid: Any) -> dict[str, Any]:
+        if eid is None:
+            raise BadInput(name, "a value is needed here")
+        eid = _value(_UUID, eid, name)
         found = table("acquisition.Session") & values.restriction({"eid": eid}, self.database.backend)
         rows = self.database.select(found, SESSION)
         if not rows:
-            raise BadInput(name, f"Object with id={eid} does not exist.")
+            raise BadInput(name, f"there is no session {eid}: create it first, or correct the id")
         return rows[0]
 
 
-def _checked_uuid(name: str, text: str | None) -> str | None:
-    if text is None:
-        return None
+def _parsed(table_name: str, column: str, value: Any, zone: str = "UTC", name: str = "") -> Any:
+    """A value as the entry room reads it, before it gets there."""
+    return _value(entry.field_of(table_name, column), value, name or column, zone)
+
+
+def _value(column: Field, value: Any, name: str, zone: str = "UTC") -> Any:
     try:
-        return parse(_UUID, text)
+        return parse(column, value, zone)
     except ValueError as error:
         raise BadInput(name, str(error)) from None

@@ -1,22 +1,27 @@
-"""Creates, changes and deletes records: checks every value, resolves names to keys, one transaction a request."""
+"""Creates, changes and deletes records through `pipeline.entry`: names of the interface to columns, and errors back."""
 
 from __future__ import annotations
 
-import datetime
-import json
+import contextlib
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import datajoint as dj
 
-from one_bridge.server import field_getters, values
+from one_bridge.server import field_getters as say
+from one_bridge.server import values
 from one_bridge.server.endpoint_model import BadInput, Endpoint, Field, Many, NotFound, Refused, table
 from one_bridge.server.query import filters
-from one_bridge.server.record_hooks import Completion
+from one_bridge.server.record_hooks import RecordHooks, Related
 from one_bridge.server.serialise import Serialiser
+from pipeline import entry
+from pipeline.alf.names import shown
+from pipeline.entry.parse import parse
 from pipeline.web.accounts import Account
 from pipeline.web.threads import Database
+
+SOURCE = "rest"
 
 
 class Writer:
@@ -30,7 +35,7 @@ class Writer:
 
     def __init__(self, database: Database, serialiser: Serialiser) -> None:
         self.database, self.serialiser = database, serialiser
-        self.completion = Completion(database, serialiser)
+        self.hooks = RecordHooks(database, serialiser)
 
     def create(self, endpoint: Endpoint, body: Mapping[str, Any], account: Account) -> str:
         """Create a record; returns the restriction that finds it.
@@ -39,23 +44,15 @@ class Writer:
         ------
         BadInput : a value is missing, wrong, or names what is not there; or the record exists.
         """
-        with self.database.writing():
-            row = self._columns(endpoint, body, account, creating=True)
-            later = []
+        write = _Write(endpoint, account)
+        with self.database.writing(), write.errors_as_bad_input():
+            row = self._columns(endpoint, body, account)
+            row |= self._owner(endpoint, body)
+            related = Related()
             if endpoint.create:
-                later = getattr(self.completion, f"create_{endpoint.create}")(row, body)
-            target = table(endpoint.table)
-            for name in target.primary_key:
-                if row.get(name) is None:
-                    raise BadInput(_field_of(endpoint, name), "This field is required.")
-            key = {name: row[name] for name in target.primary_key}
-            if target & values.restriction(key, self.database.backend):
-                raise BadInput("non_field_errors", f"This {endpoint.label} exists already.")
-            target.insert1({name: value for name, value in row.items() if value is not None})
-            for other, more in later:
-                other.insert1(more, skip_duplicates=True)
-            self._set_lists(endpoint, key, body, account)
-            self._audit("created", endpoint, key, body, account)
+                related = getattr(self.hooks, f"create_{endpoint.create}")(row, body)
+            key = write.write(row, related, "create")
+            self._set_lists(write, key, body)
         self.serialiser.forget_zones()
         return values.restriction(key, self.database.backend)
 
@@ -67,44 +64,35 @@ class Writer:
         NotFound : no such record.
         BadInput : a value is wrong, or is part of what identifies the record and differs.
         """
-        with self.database.writing():
+        write = _Write(endpoint, account)
+        with self.database.writing(), write.errors_as_bad_input():
             before = self.find(endpoint, restriction)
-            target = table(endpoint.table)
-            key = {name: before[name] for name in target.primary_key}
-            row = self._columns(endpoint, body, account, creating=False, before=before)
+            key = {name: before[name] for name in table(endpoint.table).primary_key}
+            row = self._columns(endpoint, body)
+            related = Related()
             if endpoint.update:
-                getattr(self.completion, f"update_{endpoint.update}")(row, body, before)
-            for name in target.primary_key:
-                if name in row and str(row.pop(name)) != str(key[name]):
-                    raise BadInput(_field_of(endpoint, name), "It identifies the record and cannot be changed.")
-            for column in endpoint.id:
-                if column in row and row.pop(column) != before[column]:
-                    raise BadInput(_field_of(endpoint, column), "It identifies the record and cannot be changed.")
-            row = {name: value for name, value in row.items() if name in target.heading.names}
-            if row:
-                target().update1(key | row)
-            self._set_lists(endpoint, key, body, account)
-            self._audit("edited", endpoint, key, body, account)
+                related = getattr(self.hooks, f"update_{endpoint.update}")(row, body, before)
+            self._check_identity(endpoint, row, body, before)
+            write.write(key | row, related, "update")
+            self._set_lists(write, key, body)
         self.serialiser.forget_zones()
         return values.restriction(key, self.database.backend)
 
     def delete(self, endpoint: Endpoint, restriction: str, account: Account) -> None:
-        """Delete one record and all that hangs on it.
+        """Delete one record and its dependent rows.
 
         Raises
         ------
         NotFound : no such record.
         Refused : a dataset that would go is protected.
         """
-        from pipeline.provenance.delete import delete
-
         with self.database.working() as connection, connection.transaction:
             row = self.find(endpoint, restriction)
             target = table(endpoint.table)
             key = {name: row[name] for name in target.primary_key}
-            condition = values.restriction(key, self.database.backend)
-            self._refuse_protected(target & condition)
-            delete(target & condition, f"DELETE /{endpoint.name} by {account.name}"[:900])
+            self._refuse_protected(target & values.restriction(key, self.database.backend))
+            reason = f"DELETE /{endpoint.name} by {account.name}"[:900]
+            entry.remove(endpoint.table, [key], user=account.name, source=SOURCE, reason=reason)
         self.serialiser.forget_zones()
 
     def find(self, endpoint: Endpoint, restriction: str) -> dict[str, Any]:
@@ -122,107 +110,81 @@ class Writer:
             raise BadInput("id", f"Several labs have a {endpoint.label} of this name: use its id.")
         return rows[0]
 
-    def _columns(
-        self, endpoint: Endpoint, body: Mapping[str, Any], account: Account, creating: bool, before: Any = None
-    ) -> dict[str, Any]:
-        """Column -> value of what the body says of the record itself."""
-        known = {one.name for one in (*endpoint.fields, *endpoint.many, *endpoint.nested)}
+    def _columns(self, endpoint: Endpoint, body: Mapping[str, Any], creator: Account | None = None) -> dict[str, Any]:
+        """Column -> value as it was sent, of what the body says of the record itself; defaults for a new record."""
+        known = {part.name for part in (*endpoint.fields, *endpoint.many, *endpoint.nested)}
         for name in body:
             if name not in known:
                 raise BadInput(str(name)[:80], f"{endpoint.label} has no such field.")
-        heading = table(endpoint.table)().heading
         row: dict[str, Any] = {}
-        owner = self._owner(endpoint, body, before)
-        zone = self.serialiser.zone(owner.get("lab") or body_text(body, "lab"))
         for field in endpoint.fields:
-            value = body.get(field.name)
-            if value is None and creating and field.default is not None and field.name not in body:
-                value = self._default_user(account) if field.default == "user" else field.default
-                if value is None:
-                    continue
-            elif field.name not in body:
-                if field.required and creating and field.column not in owner:
-                    raise BadInput(field.name, "This field is required.")
-                continue
             if not field.write or not field.column:
                 continue
-            if value is None and (field.required or not _may_be_null(heading, field.column)):
-                if creating and not field.required:
+            if field.name in body:
+                value = body[field.name]
+            elif creator is not None and field.default is not None:
+                value = self._default_user(creator) if field.default == "user" else field.default
+                if value is None:
                     continue
-                if field.required:
-                    raise BadInput(field.name, "This field may not be null.")
-            attribute = heading[field.column] if field.column in heading.names else None
-            if field.column == "session_number" and isinstance(value, str):
-                value = value.lstrip("0") or "0"
-            row[field.column] = values.parse(field, value, attribute, zone)
-            if field.say is field_getters.dotted:
-                row[field.column] = row[field.column].lstrip(".")
-            if field.to and value is not None and field.column not in owner:
-                self._must_exist(field.name, field.to, row[field.column], owner)
-            _check_key_text(field, row[field.column], attribute is not None and attribute.in_key)
-        return row | owner
+            else:
+                continue
+            if field.say is say.dotted and isinstance(value, str):
+                value = value.lstrip(".")
+            row[field.column] = value
+        return row
 
-    def _owner(self, endpoint: Endpoint, body: Mapping[str, Any], before: Any) -> dict[str, Any]:
-        """Lab and subject of what belongs to an animal."""
-        if endpoint.field("subject") is None:
+    def _owner(self, endpoint: Endpoint, body: Mapping[str, Any]) -> dict[str, Any]:
+        """The lab of an animal that is named without it."""
+        if endpoint.field("subject") is None or not body.get("subject") or body.get("lab"):
             return {}
-        if before is not None:
-            for name in ("subject", "lab"):
-                if body.get(name) not in (None, before[name]):
-                    raise BadInput(name, "It identifies the record and cannot be changed.")
-            return {"lab": before["lab"], "subject": before["subject"]}
-        field = Field("subject", required=True)
-        name = values.parse(field, body.get("subject"))
-        if not name:
-            raise BadInput("subject", "This field is required.")
+        with _as_bad_input("subject"):
+            name = parse(entry.field_of("subject.Subject", "subject"), body["subject"])
         there = table("subject.Subject") & values.key_condition(["subject"], [[name]], self.database.backend)
         labs = [row["lab"] for row in self.database.select(there, ["lab"])]
-        wanted = body_text(body, "lab")
-        if not labs or (wanted and wanted not in labs):
-            raise BadInput("subject", f"Object with nickname={name} does not exist.")
-        if not wanted and len(labs) > 1:
+        if not labs:
+            raise BadInput("subject", f"there is no animal {shown(name)}: enter it first, or correct the name")
+        if len(labs) > 1:
             raise BadInput("lab", f"Several labs have a subject {name}: say which of {', '.join(labs)}.")
-        return {"lab": wanted or labs[0], "subject": name}
+        return {"lab": labs[0], "subject": name}
 
-    def _must_exist(self, name: str, to: tuple[str, str], value: Any, owner: Mapping[str, Any]) -> None:
-        target = table(to[0])()
-        column = target.primary_key[-1]
-        restriction = {column: value} | {
-            key: owner[key] for key in target.primary_key if key in owner and key != column
-        }
-        if not self.database.count(target & values.restriction(restriction, self.database.backend)):
-            raise BadInput(name, f"Object with {to[1]}={value} does not exist.")
+    def _check_identity(
+        self, endpoint: Endpoint, row: dict[str, Any], body: Mapping[str, Any], before: Mapping[str, Any]
+    ) -> None:
+        """Take what identifies the record out of `row`; it must be what it is."""
+        fixed = {*table(endpoint.table).primary_key, *endpoint.id}
+        if endpoint.field("subject") is not None:
+            fixed |= {"lab", "subject"}
+        zone = self.serialiser.zone(before.get("lab"))
+        for name in fixed:
+            sent = row.pop(name, None)
+            if sent is None and body.get(name) is not None and name in ("lab", "subject"):
+                sent = body[name]
+            if sent is None:
+                continue
+            known = entry.entry_of(endpoint.table).field(name)
+            with _as_bad_input(_field_of(endpoint, name)):
+                if known is not None:
+                    sent = parse(known, sent, zone)
+            if str(sent) != str(before[name]):
+                raise BadInput(_field_of(endpoint, name), "It identifies the record and cannot be changed.")
 
     def _default_user(self, account: Account) -> str | None:
         """Who sends it, if the pipeline knows them."""
         there = table("lab.LabMember") & values.restriction({"user_name": account.name}, self.database.backend)
         return account.name if self.database.count(there) else None
 
-    def _set_lists(self, endpoint: Endpoint, key: Mapping[str, Any], body: Mapping[str, Any], account: Account) -> None:
+    def _set_lists(self, write: _Write, key: Mapping[str, Any], body: Mapping[str, Any]) -> None:
         """Make the lists of a record what the body says."""
-        for many in endpoint.many:
+        for many in write.endpoint.many:
             if many.write and not many.single and body.get(many.name) is not None:
-                self._set_list(many, key, body[many.name])
-
-    def _set_list(self, many: Many, key: Mapping[str, Any], given: Any) -> None:
-        wanted = given.split(",") if isinstance(given, str) else given
-        if not isinstance(wanted, list) or len(wanted) > filters.LONGEST_LIST:
-            raise BadInput(many.name, "Expected a list of names.")
-        target = table(many.table)()
-        attribute = target.heading[many.column]
-        names = [values.parse(Field(many.name), one, attribute) for one in wanted if one not in ("", None)]
-        for one in names:
-            if many.to:
-                self._must_exist(many.name, many.to, one, {})
-        mine = {name: key[name] for name in target.heading.names if name in key}
-        there = target & values.restriction(mine, self.database.backend)
-        present = {row[many.column] for row in self.database.select(there, [many.column])}
-        if gone := present - set(names):
-            (there & values.key_condition([many.column], [[one] for one in gone], self.database.backend)).delete_quick()
-        target.insert([mine | {many.column: one} for one in dict.fromkeys(names) if one not in present])
+                given = body[many.name]
+                wanted = given.split(",") if isinstance(given, str) else given
+                if not isinstance(wanted, list) or len(wanted) > filters.LONGEST_LIST:
+                    raise BadInput(many.name, "Expected a list of names.")
+                write.write_list(many, key, wanted)
 
     def _refuse_protected(self, rows: dj.Table) -> None:
-        """Refuse to delete what protected datasets hang on."""
+        """Refuse to delete what protected datasets depend on."""
         tag = table("data.Tag") & {"tag_protected": True}
         protected = table("data.Dataset") & (table("data.DatasetTag") & tag.proj()).proj()
         if "tag" in rows.primary_key:
@@ -234,18 +196,53 @@ class Writer:
         if self.database.count(found):
             raise Refused("One or more datasets is protected")
 
-    def _audit(self, what: str, endpoint: Endpoint, key: Mapping[str, Any], body: Any, account: Account) -> None:
-        said = json.dumps({name: value for name, value in body.items() if name != "image"}, default=str)
-        table("data.Change").insert1(
-            {
-                "change_id": str(uuid.uuid4()),
-                "change_time": datetime.datetime.now(datetime.UTC).replace(tzinfo=None),
-                "change_action": what,
-                "change_path": f"{endpoint.name}/{'/'.join(str(value) for value in key.values())}"[:500],
-                "change_detail": said.encode("utf-8", "replace").decode()[:1000],
-                "change_user": account.name,
-            }
-        )
+
+class _Write:
+    """What belongs to one request: one batch of the audit, and the names of the interface for its errors."""
+
+    def __init__(self, endpoint: Endpoint, account: Account) -> None:
+        self.endpoint = endpoint
+        self._origin = {"user": account.name, "source": SOURCE, "batch": str(uuid.uuid4())}
+
+    def write(self, row: Mapping[str, Any], related: Related, action: Any) -> dict[str, Any]:
+        """Write a row and what belongs to it; returns its key."""
+        for other, key in related.remove:
+            if table(other)() & dict(key):
+                entry.remove(other, [key], **self._origin)
+        for other, more in related.before:
+            entry.write(other, [more], **self._origin)
+        written = entry.write(self.endpoint.table, [row], action=action, **self._origin)
+        for other, more in related.after:
+            entry.write(other, [more], **self._origin)
+        key = written.keys[0]
+        if key is None:
+            raise AssertionError("a row without errors has a key")
+        return key
+
+    def write_list(self, many: Many, key: Mapping[str, Any], names: list[Any]) -> None:
+        mine = {name: key[name] for name in table(many.table)().heading.names if name in key}
+        with self.errors_as_bad_input(many):
+            entry.write_list(many.table, mine, many.column, names, **self._origin)
+
+    @contextlib.contextmanager
+    def errors_as_bad_input(self, many: Many | None = None) -> Iterator[None]:
+        """Turn what the entry room refuses into an answer that names the fields as the interface does."""
+        try:
+            yield
+        except entry.InvalidEntry as error:
+            problems: dict[str, list[str]] = {}
+            for fault in error.errors:
+                name = many.name if many else _field_of(self.endpoint, fault.column)
+                problems.setdefault(name or "non_field_errors", []).append(fault.message)
+            raise BadInput.of(problems) from error
+
+
+@contextlib.contextmanager
+def _as_bad_input(name: str) -> Iterator[None]:
+    try:
+        yield
+    except ValueError as error:
+        raise BadInput(name, str(error)) from None
 
 
 def body_text(body: Mapping[str, Any], name: str) -> str:
@@ -259,18 +256,4 @@ def body_text(body: Mapping[str, Any], name: str) -> str:
 
 
 def _field_of(endpoint: Endpoint, column: str) -> str:
-    return next((one.name for one in endpoint.fields if one.column == column), column)
-
-
-def _may_be_null(heading: Any, column: str) -> bool:
-    return column not in heading.names or heading[column].nullable
-
-
-def _check_key_text(field: Field, value: Any, in_key: bool) -> None:
-    """Keys hold no `%`, backslash or control character, and are not empty (see the portable subset)."""
-    if (
-        in_key
-        and isinstance(value, str)
-        and (not value.strip() or "%" in value or "\\" in value or not value.isprintable() or "/" in value)
-    ):
-        raise BadInput(field.name, "A name is not empty and has no %, slash, backslash or control character.")
+    return next((field.name for field in endpoint.fields if field.column == column), column)

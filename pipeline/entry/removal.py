@@ -14,7 +14,7 @@ from pipeline.entry.audit import Edit, Origin
 from pipeline.entry.reading import rows_by_key
 from pipeline.entry.tables import TABLES, class_of, entry_of
 from pipeline.entry.writer import InvalidEntry, RowError, Written, transaction, write
-from pipeline.provenance.delete import delete
+from pipeline.provenance.delete import delete, integrity
 
 
 def remove(
@@ -62,7 +62,7 @@ def remove(
         rows = cls() & [dict(zip(cls.primary_key, key, strict=True)) for key in there]
         for label, deleted in reversed(_entered(rows)):  # dependent rows first, as they are deleted
             audit.record(origin, label, deleted)
-        delete(rows, reason or f"deleted through {source}", user)
+        delete(rows, reason or f"deleted through {source}", user, keep_master=issubclass(cls, dj.Part))
     return Written(origin.batch, deleted=len(there), keys=[dict(key) for key in keys])
 
 
@@ -109,7 +109,7 @@ def _entered(rows: dj.Table) -> list[tuple[str, list[Edit]]]:
         for one in (table, *registry.parts(table))
     }
     found = []
-    for part in dj.Diagram.cascade(rows, part_integrity="cascade"):
+    for part in dj.Diagram.cascade(rows, part_integrity=integrity(isinstance(rows, dj.Part))):
         entry = TABLES.get(labels.get(part.full_table_name, ""))
         if entry is None or not entry.can_create:
             continue

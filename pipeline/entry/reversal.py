@@ -75,7 +75,9 @@ def _undo_one(edit: Row, origin: dict[str, str]) -> Written:
     if edit["edit_action"] == "update":
         return write(table, [key | before], action="update", **origin)
     dependent = {
-        label: n for label, n in preview(cls() & _restriction(key)).items() if label != table and label in TABLES
+        label: n
+        for label, n in preview(cls() & _restriction(key), keep_master=issubclass(cls, dj.Part)).items()
+        if label != table and label in TABLES
     }
     if dependent:
         listed = ", ".join(f"{n} rows of {label}" for label, n in dependent.items())

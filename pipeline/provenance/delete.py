@@ -8,7 +8,7 @@ from pipeline.database import registry
 from pipeline.database.bulk import fetch_columns
 
 
-def preview(query: dj.Table) -> dict[str, int]:
+def preview(query: dj.Table, keep_master: bool = False) -> dict[str, int]:
     """How many rows of each table would go with the rows of `query`: table name -> count, without zeros.
 
     Raises
@@ -18,11 +18,11 @@ def preview(query: dj.Table) -> dict[str, int]:
     rows = _by_keys(query)
     if rows is None:
         return {}
-    counts = dj.Diagram.cascade(rows, part_integrity="cascade").counts()
+    counts = dj.Diagram.cascade(rows, part_integrity=integrity(keep_master)).counts()
     return {_people_name(name): count for name, count in counts.items() if count}
 
 
-def delete(query: dj.Table, reason: str, user: str = "") -> dict[str, int]:
+def delete(query: dj.Table, reason: str, user: str = "", keep_master: bool = False) -> dict[str, int]:
     """Delete the rows of `query` and all that hangs on them, in one transaction (the open one if there is one).
 
     Parameters
@@ -31,6 +31,7 @@ def delete(query: dj.Table, reason: str, user: str = "") -> dict[str, int]:
         by a descendant nor one by an expression can delete other rows than those it selects.
     reason : goes into data.Change.
     user : who deletes; by default the account that runs this program.
+    keep_master : where rows of a part table go, their masters stay.
 
     Returns
     -------
@@ -39,13 +40,18 @@ def delete(query: dj.Table, reason: str, user: str = "") -> dict[str, int]:
     rows = _by_keys(query)
     if rows is None:
         return {}
-    counts = preview(query)
+    counts = preview(query, keep_master)
     if rows.connection.in_transaction:
-        _delete(rows, counts, reason, user)
+        _delete(rows, counts, reason, user, keep_master)
     else:
         with rows.connection.transaction:
-            _delete(rows, counts, reason, user)
+            _delete(rows, counts, reason, user, keep_master)
     return counts
+
+
+def integrity(keep_master: bool) -> str:
+    """DataJoint's word for what happens to the masters of deleted part rows."""
+    return "ignore" if keep_master else "cascade"
 
 
 def _by_keys(query: dj.Table) -> dj.Table | None:
@@ -57,11 +63,11 @@ def _by_keys(query: dj.Table) -> dj.Table | None:
     return type(query)() & keys if keys else None
 
 
-def _delete(rows: dj.Table, counts: dict[str, int], reason: str, user: str) -> None:
+def _delete(rows: dj.Table, counts: dict[str, int], reason: str, user: str, keep_master: bool) -> None:
     from pipeline.schemas import data
 
     affected = _left_by_copies(rows, counts)
-    rows.delete(prompt=False, part_integrity="cascade")
+    rows.delete(prompt=False, part_integrity=integrity(keep_master))
     if affected is not None:
         data.note_online(affected)
     data.Change.record(

@@ -73,7 +73,10 @@ def test_errors_have_alyx_shape(get, served):
         f"{served.url}/sessions", json={"subject": "nobody", "start_time": "2020-01-01"}, timeout=10
     )
     assert made.status_code == 400
-    assert made.json() == {"subject": ["Object with nickname=nobody does not exist."], "status_code": 400}
+    assert made.json() == {
+        "subject": ["there is no animal 'nobody': enter it first, or correct the name"],
+        "status_code": 400,
+    }
 
 
 def test_the_qc_filter_counts_sessions_once(get):

@@ -136,6 +136,10 @@ TABLES = (
             Field(
                 "note_object", "choice", required=True,
                 choices=("acquisition.Session", "subject.Subject", "ephys.ProbeInsertion", "data.Dataset"),
+                words={
+                    "session": "acquisition.Session", "subject": "subject.Subject", "dataset": "data.Dataset",
+                    "probeinsertion": "ephys.ProbeInsertion",
+                },
                 description="table of what it is about",
             ),
             Field("note_object_id", "uuid", required=True, description="UUID of what it is about"),
