@@ -276,13 +276,16 @@ def _row(
             row[one.name] = one.read(cell, zones.get(row.get("lab") or default_lab or "", "UTC"))
         except ValueError as error:
             metadata.problem(file, one.name, line, str(error))
-            complete = complete and not one.needed and one.field.default is None  # no default for what was meant
+            # the lab of the data root, or a default, must not take the place of what was meant
+            complete = complete and not one.needed and one.name != "lab" and one.field.default is None
+    if not complete:
+        return None
     if "lab" not in row:
         if default_lab is None:
             metadata.problem(file, "lab", line, "no lab is given, here or with --lab")
             return None
         row["lab"] = default_lab
-    return row if complete else None
+    return row
 
 
 _SESSION_PATH = re.compile(r"(?:(\w+)/Subjects/)?([\w.-]+)/(\d{4}-\d{2}-\d{2})/(\d{1,3})/?", re.ASCII)

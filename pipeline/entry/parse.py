@@ -51,7 +51,7 @@ def parse(field: Field, value: Any, zone: str = "UTC") -> Any:
     """
     if value is None:
         return None
-    return _PARSERS[field.type](field, value, zone)
+    return _PARSERS[field.type](field, value.strip() if isinstance(value, str) else value, zone)
 
 
 def is_blank(value: Any) -> bool:

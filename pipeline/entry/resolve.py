@@ -24,13 +24,13 @@ class Resolver:
 
     Attributes
     ----------
-    missing : table -> keys of rows that do not exist and are to be created first.
+    missing : table -> keys of rows that do not exist and may be created.
     respelled : (value as written, name as stored) of every value that was found in another case.
     """
 
     def __init__(self, create_missing: bool, planned: Mapping[str, Collection[tuple]]) -> None:
         self.create_missing, self.planned = create_missing, planned
-        self.missing: dict[str, list[tuple]] = {}
+        self.missing: dict[str, set[tuple]] = {}
         self.respelled: set[tuple[str, str]] = set()
         self._known: dict[str, set[tuple]] = {}
 
@@ -71,10 +71,19 @@ class Resolver:
             return same[0][-1]
         target = TABLES.get(field.to)
         if self.create_missing and target is not None and target.vocabulary:
-            self.missing.setdefault(field.to, []).append(key)
+            self.missing.setdefault(field.to, set()).add(key)
             known.add(key)
             return key[-1]
         raise ValueError(_unknown(field, row, key, [str(one[-1]) for one in similar]))
+
+    def to_create(self, entry: TableEntry, rows: Iterable[Mapping[str, Any]]) -> dict[str, list[tuple]]:
+        """Table -> keys of the rows that have to be created before these rows are written."""
+        wanted: dict[str, dict[tuple, None]] = {}
+        for row in rows:
+            for field in entry.fields:
+                if field.to in self.missing and (key := _key(field, row)) in self.missing[field.to]:
+                    wanted.setdefault(field.to, {})[key] = None
+        return {table: list(keys) for table, keys in wanted.items()}
 
 
 def _key(field: Field, row: Mapping[str, Any]) -> tuple | None:

@@ -364,9 +364,12 @@ class _Write:
         changed: Mapping[Key, dict[str, Any]],
         existing: Mapping[Key, dict[str, Any]],
     ) -> None:
-        for table, keys in self.resolver.missing.items():
+        written = [
+            dict(zip(self._key_columns, key, strict=True)) | row for key, row in (*new.items(), *changed.items())
+        ]
+        for table, keys in self.resolver.to_create(self.entry, written).items():
             names = class_of(table).primary_key
-            rows = [dict(zip(names, key, strict=True)) for key in dict.fromkeys(keys)]
+            rows = [dict(zip(names, key, strict=True)) for key in keys]
             write(
                 table, rows, user=self.origin.user, source=self.origin.source, batch=self.origin.batch,
                 create_missing=True,

@@ -139,6 +139,12 @@ def test_names_are_found_in_any_case_and_created_if_asked_for(animal):
     assert sorted(tables) == ["subject.Line", "subject.Subject"]
 
 
+def test_a_row_that_is_refused_creates_no_names(animal):
+    rows = [weighing(lab="elsewhere", weighing_user="eve"), weighing(weight=-1, weighing_user="bob")]
+    assert len(entry.write("action.Weighing", rows, create_missing=True, on_error="skip_value", **BY).errors) == 2
+    assert not lab.LabMember() and len(lab.Lab()) == 1
+
+
 def test_rows_of_one_key_must_agree(animal):
     [found] = errors_of("action.Weighing", [weighing(), weighing(weight=23)])
     assert found == (1, "weight", "row 1 says 22.5 of the same weighing: correct one")
@@ -173,6 +179,7 @@ def contents():
     return [sorted(map(repr, table.to_dicts())) for table in tables]
 
 
+@pytest.mark.slow
 def test_every_write_can_be_taken_back_and_that_too(animal):
     before = contents()
     batches = [

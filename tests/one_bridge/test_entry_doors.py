@@ -1,0 +1,167 @@
+"""Protects that a column has one rule, whoever writes: metadata files, REST and entry.write agree to the word."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ingest.metadata.files import FILES, read_files
+from ingest.rows.metadata_rows import MetadataRows
+from ingest.rows.writing import Writer
+from one_bridge.server.endpoints import ENDPOINTS
+from pipeline import entry
+from pipeline.entry.reversal import from_json
+from pipeline.entry.tables import TABLES, class_of
+from pipeline.schemas import audit
+
+BY = {"user": "ada", "source": "test"}
+MOUSE = {"lab": "simlab", "subject": "m1"}
+DOORS = {  # table: metadata file, endpoint, a row that everybody accepts
+    "lab.Lab": ("labs", "labs", {"lab": "newlab"}),
+    "subject.Subject": ("subjects", "subjects", {"lab": "simlab", "subject": "m2"}),
+    "action.Weighing": ("weighings", "weighings", MOUSE | {"weighing_time": "2023-07-03T12:00:00", "weight": "20"}),
+    "action.WaterAdministration": (
+        "water", "water-administrations", MOUSE | {"administration_time": "2023-07-03T12:00:00", "water_volume": "1"},
+    ),
+    "action.WaterRestriction": (
+        "restrictions", "water-restriction", MOUSE | {"restriction_start": "2023-07-03T12:00:00"},
+    ),
+}  # fmt: skip
+COLUMNS = [
+    (table, column.name)
+    for table, (kind, endpoint, _) in DOORS.items()
+    for column in FILES[kind]
+    if any(one.column == column.name and one.write for one in ENDPOINTS[endpoint].fields)
+]
+
+KNOWN = (
+    "-5", "25000", "-3", "85", "85 %", "0.85", "22,5", "1,200", "22.5 g", "22.5 kg", "nan", "inf", "1e9", "0", "m1",
+    "m9", "Mars/Phobos",
+    "Europe/London", "=1+1", "@x", "../x", "con", "a/b", "a%b", "x.", "F", "female", "X", "yes", "2",
+    "true",
+    "2023-07-03", "2023-13-01", "1850-01-01", "2024-05-01", "2022-01-01T00:00:00", "2023-03-26T01:30:00",
+    "2023-10-29T01:30:00", "2023-10-29T01:30:00+00:00", "03/07/2023", "noon", "604e1da8-1e3d-41c4-a29e-21d573a0b84c",
+    "604e1da8-1e3d-11c4-a29e-21d573a0b84c", "x" * 300, "x" * 2000, "ada", "C57BL/6J", "Water 10% Sucrose", "simlab",
+)  # fmt: skip
+VALUES = (
+    st.sampled_from(KNOWN)
+    | st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0\r"), min_size=1, max_size=40)
+    | st.floats(-1e5, 1e5).map(str)
+    | st.integers(-100, 5000).map(str)
+    | st.dates().map(str)
+    | st.datetimes().map(lambda when: when.isoformat())
+).filter(lambda text: text.strip())
+
+
+def by_entry(table, row, column, create_missing):
+    try:
+        entry.write(table, [row], action="create", create_missing=create_missing, dry_run=True, **BY)
+    except entry.InvalidEntry as error:
+        return sorted(one.message for one in error.errors if one.column == column) or [
+            one.message for one in error.errors
+        ]
+    return []
+
+
+def by_file(folder, kind, row, column, connection):
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(row), quoting=csv.QUOTE_ALL, lineterminator="\n")
+    writer.writeheader()
+    writer.writerow(row)
+    path = folder / f"{kind}.csv"
+    path.write_text(text.getvalue(), encoding="utf-8")
+    metadata = read_files([path], folder, None, {"simlab": "Europe/London"})
+    rows = MetadataRows(Writer(connection, dry_run=True), metadata)
+    for table, (name, _, _) in DOORS.items():
+        if name == kind:
+            own = {one.column for one in TABLES[table].fields}
+            sources = metadata.rows[kind]
+            rows.write(table, [{name: row[name] for name in row if name in own} for row in sources], sources)
+    found = {where: [message for _, message in messages] for (_, where), messages in metadata._found.items()}
+    return sorted(found.get(column, [])) or [message for messages in found.values() for message in messages]
+
+
+def by_rest(session, url, endpoint, row, column):
+    names = {one.column: one.name for one in ENDPOINTS[endpoint].fields if one.write and one.column}
+    body = {names[name]: value for name, value in row.items()}
+    made = session.post(f"{url}/{endpoint}", json=body, timeout=20)
+    if made.status_code == 201:
+        (latest,) = audit.Edit.to_dicts(order_by="edit_time DESC, edit_number DESC", limit=1)
+        (class_of(latest["edit_table"])() & from_json(latest["edit_table"], latest["edit_key"])).delete_quick()
+        return []
+    assert made.status_code == 400, made.text
+    problems = made.json()
+    problems.pop("status_code")
+    return sorted(problems.get(names[column], [])) or [message for one in problems.values() for message in one]
+
+
+@pytest.fixture
+def lab_with_a_mouse(serve, database, tmp_path):
+    entry.write("lab.Lab", [{"lab": "simlab", "time_zone": "Europe/London"}], **BY)
+    life = {"birth_date": "2023-01-01", "death_date": "2023-12-01"}
+    entry.write("subject.Subject", [MOUSE | life], create_missing=True, **BY)
+    (tmp_path / "data").mkdir()
+    return serve(tmp_path / "data")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("server", ["postgresql"], indirect=True)
+def test_every_door_accepts_and_refuses_alike_with_the_same_sentence(lab_with_a_mouse, database, tmp_path):
+    session, url = lab_with_a_mouse.session("ada"), lab_with_a_mouse.url
+
+    def compare(table, column, value):
+        kind, endpoint, base = DOORS[table]
+        row = base | {column: value}
+        strict, open_ = (by_entry(table, row, column, create) for create in (False, True))
+        assert by_rest(session, url, endpoint, row, column) == strict, (table, column, value)
+        assert by_file(tmp_path, kind, row, column, database) == open_, (table, column, value)
+        if not TABLES[table].field(column).to:
+            assert strict == open_
+
+    for table, column in COLUMNS:
+        compare(table, column, "=1+1")
+
+    @settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(st.sampled_from(COLUMNS), VALUES)
+    def anything(place, value):
+        compare(*place, value)
+
+    anything()
+
+
+@pytest.mark.parametrize("server", ["postgresql"], indirect=True)
+@pytest.mark.parametrize(
+    ("table", "column", "value"),
+    [
+        ("action.Weighing", "weight", "-5"),
+        ("action.Weighing", "weight", "25000"),
+        ("action.WaterAdministration", "water_volume", "-3"),
+        ("lab.Lab", "reference_weight_pct", "85"),
+        ("lab.Lab", "time_zone", "Mars/Phobos"),
+        ("action.Weighing", "weighing_time", "2024-01-01"),
+        ("action.WaterRestriction", "restriction_end", "2023-07-01"),
+    ],
+)
+def test_what_used_to_pass_over_http_is_refused_by_all(lab_with_a_mouse, database, tmp_path, table, column, value):
+    kind, endpoint, base = DOORS[table]
+    row = base | {column: value}
+    found = by_entry(table, row, column, create_missing=False)
+    assert found
+    session, url = lab_with_a_mouse.session("ada"), lab_with_a_mouse.url
+    assert by_rest(session, url, endpoint, row, column) == found
+    assert by_file(tmp_path, kind, row, column, database) == found
+
+
+def test_every_writable_field_of_rest_is_described_once():
+    for endpoint in ENDPOINTS.values():
+        if not {"create", "update"} & set(endpoint.verbs):
+            continue
+        described = TABLES[endpoint.table]
+        by_hooks = {"eid", "pid", "probe_model"}
+        columns = {one.column for one in endpoint.fields if one.write and one.column}
+        assert not [name for name in columns if described.field(name) is None and name not in by_hooks], endpoint.name
+        assert {one.table for one in endpoint.many if one.write and not one.single} <= TABLES.keys()
