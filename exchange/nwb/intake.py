@@ -209,7 +209,7 @@ def _md5(path: Path) -> str:
 
 def _file_name(session: str, name: str, about: Own) -> str:
     """Where a file goes below the session; one whose identifier is not that of its path carries it in its name."""
-    from ingest.files import identity
+    from pipeline.alf import identity
 
     pure = PurePosixPath(name)
     parsed = alf.parse_folder(pure.parent.as_posix() if len(pure.parts) > 1 else "")

@@ -8,7 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -51,6 +51,13 @@ class Assembled:
     refused: dict[str, str] = field(default_factory=dict)
     refusals: list[InvalidData] = field(default_factory=list)
     dropped: int = 0
+
+
+def _loaded(content: Content, path: str) -> Any:
+    """The values of a file or its bytes; of a bare shape there are none to read."""
+    if isinstance(content, tuple):
+        raise ValueError(f"{path} is given by its shape, but its values are needed")
+    return load(content, path)
 
 
 def assemble(alf_object: str, contents: Mapping[str, Content]) -> Assembled:
@@ -126,10 +133,10 @@ def _read_all(
         as_columns = by_attribute.get(attribute, ()) if name.extension in ARRAY_FORMATS else ()
         try:
             if as_columns:
-                split = _split(as_columns, load(contents[path], path), path, attribute, place[1])
+                split = _split(as_columns, _loaded(contents[path], path), path, attribute, place[1])
                 pieces += [piece._replace(values=_decoded(piece, codes)) for piece in split] if codes else split
             elif by_attribute and name.attribute == "table" and name.extension in ARRAY_FORMATS[1:]:
-                _split_table(alf_object, load(contents[path], path), path, place[1], by_attribute, pieces, lengths)
+                _split_table(alf_object, _loaded(contents[path], path), path, place[1], by_attribute, pieces, lengths)
             else:
                 label = ".".join([attribute, *name.extension.split(".")[:-1]])
                 shape = _shape(contents[path], path)

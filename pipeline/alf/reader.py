@@ -67,7 +67,7 @@ def load(source: str | os.PathLike[str] | bytes, name: str = "") -> Any:
     >>> load(b"a,b\\n1,2\\n", "x.table.csv").to_pydict()
     {'a': [1], 'b': [2]}
     """
-    name = name or os.fspath(source)
+    name = name or os.fsdecode(source)
     extension = name.rpartition(".")[2].lower()
     read = _READERS.get(extension)
     if read is None:

@@ -3,6 +3,7 @@
 import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -163,7 +164,7 @@ def _worst_or_best(values: NDArray, criterion: Criterion, present: NDArray) -> N
 
 
 def _in_range(contrasts: NDArray, criterion: Criterion) -> NDArray:
-    low, high = criterion.contrasts
+    low, high = criterion.contrasts or (-np.inf, np.inf)
     return (np.abs(contrasts) >= low - 1e-6) & (np.abs(contrasts) <= high + 1e-6)
 
 
@@ -202,7 +203,9 @@ def _fit_all(rules: RuleSet, all_windows: Sequence[Windows]) -> dict[tuple[int, 
         for block in fitted_blocks(level.criteria):
             _, before = asked.get((id(windows), block), (windows, np.zeros_like(needed)))
             asked[id(windows), block] = windows, before | needed
-    problems, place_of, places = [], {}, []
+    problems: list[tuple[NDArray, NDArray, NDArray]] = []
+    place_of: dict[tuple[Any, float | None], int] = {}
+    places = []
     for (_, block), (windows, needed) in asked.items():
         n, n_right = windows.block("n", block), windows.block("n_right", block)
         place = np.full(needed.size, -1)
@@ -213,7 +216,7 @@ def _fit_all(rules: RuleSet, all_windows: Sequence[Windows]) -> dict[tuple[int, 
                 problems.append((windows.units.contrasts, n[i], n_right[i]))
             place[i] = place_of[sessions]
         places.append(place)
-    problems.append(([], [], []))  # place -1: the fit of nothing, NaN
+    problems.append((np.empty(0), np.empty(0), np.empty(0)))  # place -1: the fit of nothing, NaN
     fits = fit_batch(problems, box=STATUS)
     return {
         key: FittedBlock(windows, key[1], windows.block("n", key[1]).sum(axis=1), fits[place])

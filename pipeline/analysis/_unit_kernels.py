@@ -214,7 +214,7 @@ def share_beyond_mirror(pdf):
 
     Of points that are equally near but for rounding the first counts.
     """
-    peak = np.argmax(pdf)
+    peak = int(np.argmax(pdf))
     cutoff = peak
     for i in range(peak, pdf.size):
         if abs(pdf[i] - pdf[0]) < abs(pdf[cutoff] - pdf[0]) - 1e-9 * pdf[peak]:

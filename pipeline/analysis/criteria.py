@@ -129,7 +129,7 @@ class Criterion:
         label = measure.label
         if self.measure == "sessions_of":
             label = f"{' or '.join(self.protocols)} sessions in the window"
-        elif self.measure == "contrast_trials":
+        elif self.measure == "contrast_trials" and self.contrasts is not None:
             low, high = self.contrasts
             label = f"trials at {low:g} %" if low == high else f"trials at {low:g} to {high:g} %"
         if self.probability_left is not None:

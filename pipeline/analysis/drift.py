@@ -177,11 +177,11 @@ def depth_peth(
     low, depth_bin, n_depths = _bins(depths, depth_bin, depth_range, "depth_range")
 
     def rates(moments: ArrayLike, first: float, width: float, n_bins: int) -> tuple[NDArray, int]:
-        moments = np.asarray(moments, dtype=float)
-        moments = moments[~np.isnan(moments)]
+        known = np.asarray(moments, dtype=float)
+        known = known[~np.isnan(known)]
         counts = np.zeros((n_depths, n_bins), dtype=np.int64)
-        kernels.count_around(times, depths, moments + first, float(width), low, depth_bin, counts)
-        return counts / (moments.size * width) if moments.size else np.full(counts.shape, np.nan), moments.size
+        kernels.count_around(times, depths, known + first, float(width), low, depth_bin, counts)
+        return counts / (known.size * width) if known.size else np.full(counts.shape, np.nan), known.size
 
     rate, n = rates(events, centres[0] - bin / 2, bin, centres.size)
     before, _ = rates(events if baseline_events is None else baseline_events, start, end - start, 1)
@@ -193,14 +193,16 @@ _NONE = np.empty(0)  # what kernels take for no amplitudes
 
 def _checked(times: ArrayLike, depths: ArrayLike, amps: ArrayLike | None) -> tuple[NDArray, NDArray, NDArray | None]:
     """Times, depths and amplitudes, if any, of the spikes whose depth is known, as float64."""
-    columns = [None if values is None else plain(np.asarray(values)) for values in (times, depths, amps)]
-    shapes = {values.shape for values in columns if values is not None}
-    if len(shapes) > 1 or columns[0].ndim != 1:
+    when, where = plain(np.asarray(times)), plain(np.asarray(depths))
+    sizes = None if amps is None else plain(np.asarray(amps))
+    shapes = {values.shape for values in (when, where, sizes) if values is not None}
+    if len(shapes) > 1 or when.ndim != 1:
         raise ValueError(f"times, depths and amps must be one-dimensional and alike, not {sorted(shapes)}")
-    known = ~np.isnan(columns[1])
+    known = ~np.isnan(where)
     if not known.all():
-        columns = [None if values is None else values[known] for values in columns]
-    return tuple(columns)
+        when, where = when[known], where[known]
+        sizes = None if sizes is None else sizes[known]
+    return when, where, sizes
 
 
 def _bins(values: NDArray, width: float, limits: tuple[float, float] | None, name: str) -> tuple[float, float, int]:

@@ -5,6 +5,8 @@ nor as wrong. Whoever needs it as wrong, as the published training criteria do, 
 Only where the task rewards no-go trials is a no-go an answer like the others (see `conventions.answered`).
 """
 
+from typing import Any
+
 import numpy as np
 
 from pipeline.analysis import reaction_times
@@ -100,7 +102,7 @@ def by_contrast(trials: Trials, which: np.ndarray | None = None) -> dict[str, np
         ``contrast_n_correct``, ``contrast_reaction_time`` (median, s) and the ends of its 68 % interval,
         ``contrast_reaction_time_low`` and ``contrast_reaction_time_high``.
     """
-    names = ("contrasts", "contrast_n", "contrast_n_right", "contrast_n_correct")
+    names: tuple[str, ...] = ("contrasts", "contrast_n", "contrast_n_right", "contrast_n_correct")
     names += ("contrast_reaction_time", "contrast_reaction_time_low", "contrast_reaction_time_high")
     table: dict[str, np.ndarray | None] = dict.fromkeys(names)
     contrast = trial_signed_contrast(trials)
@@ -124,7 +126,7 @@ def by_contrast(trials: Trials, which: np.ndarray | None = None) -> dict[str, np
     return table
 
 
-def blocks(trials: Trials, task_kind: str = "") -> dict[float, dict[str, object]]:
+def blocks(trials: Trials, task_kind: str = "") -> dict[float, dict[str, Any]]:
     """`by_contrast` and ``n_trials`` for every prior of `block_prior`, keyed by it (fraction, 0-1), ascending.
 
     Parameters
@@ -147,10 +149,10 @@ def blocks(trials: Trials, task_kind: str = "") -> dict[float, dict[str, object]
     probability = block_prior(trials, task_kind)
     if probability is None:
         return {}
-    found: dict[float, dict[str, object]] = {}
+    found: dict[float, dict[str, Any]] = {}
     for value in np.unique(probability[np.isfinite(probability)]):
         which = probability == value
-        found[float(value)] = {"n_trials": int(which.sum())} | by_contrast(trials, which)
+        found[float(value)] = {"n_trials": int(which.sum()), **by_contrast(trials, which)}
     return found
 
 

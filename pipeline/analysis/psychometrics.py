@@ -97,7 +97,11 @@ class Fits:
         parts = [getattr(self, field.name)[index] for field in fields(self)]
         if np.ndim(parts[0]):
             return Fits(*parts)
-        return Fit(*map(float, parts[:5]), int(parts[5]), bool(parts[6]), tuple(parts[7].tolist()))
+        bias, threshold, lapse_low, lapse_high, likelihood, at_bound, identifiable, errors = parts
+        return Fit(
+            float(bias), float(threshold), float(lapse_low), float(lapse_high), float(likelihood), int(at_bound),
+            bool(identifiable), tuple(errors.tolist()),
+        )  # fmt: skip
 
 
 def counts(signed_contrast: ArrayLike, right: ArrayLike) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -150,8 +154,10 @@ def curve(
     >>> curve([-100, 0, 100], 0, 20, 0.1, 0.05).round(3)
     array([0.1  , 0.525, 0.95 ])
     """
-    rise = (erf((np.asarray(contrast, dtype=np.float64) - bias) / np.asarray(threshold, dtype=np.float64)) + 1) / 2
-    return lapse_low + (1 - np.asarray(lapse_low) - lapse_high) * rise
+    x, centre, width = (np.asarray(values, dtype=np.float64) for values in (contrast, bias, threshold))
+    low, high = np.asarray(lapse_low), np.asarray(lapse_high)
+    rise = (erf((x - centre) / width) + 1) / 2
+    return low + (1 - low - high) * rise
 
 
 def fit(contrasts: ArrayLike, n: ArrayLike, n_right: ArrayLike, box: Box = STATUS) -> Fit:
@@ -207,7 +213,8 @@ def fit_batch(problems: Sequence[Problem], box: Box = STATUS) -> Fits:
         steepest_allowed = threshold <= (lower + margin)[:, 1]
         identifiable = (np.diff(offsets) >= 4) & (threshold >= _smallest_step(x, offsets))
         identifiable &= np.isfinite(errors[:, 0]) & (steepest_allowed | (errors[:, 1] < threshold))
-    return Fits(*parameters.T, likelihood, at_bound, identifiable, errors)
+    bias, threshold, lapse_low, lapse_high = parameters.T
+    return Fits(bias, threshold, lapse_low, lapse_high, likelihood, at_bound, identifiable, errors)
 
 
 def bound_names(at_bound: int) -> tuple[str, ...]:

@@ -135,18 +135,18 @@ def responsiveness(
     for name, (start, end) in (("baseline", baseline), ("response", response)):
         if not start < end:
             raise ValueError(f"the {name} window must begin before it ends, not {start}, {end}")
-    events = np.asarray(events, dtype=float)
-    before_events = events if baseline_events is None else np.asarray(baseline_events, dtype=float)
-    if events.shape != before_events.shape:
-        raise ValueError(f"{events.size} events but {before_events.size} baseline_events")
-    used = ~np.isnan(events) & ~np.isnan(before_events)
-    events, before_events = events[used], before_events[used]
+    moments = np.asarray(events, dtype=float)
+    before_events = moments if baseline_events is None else np.asarray(baseline_events, dtype=float)
+    if moments.shape != before_events.shape:
+        raise ValueError(f"{moments.size} events but {before_events.size} baseline_events")
+    used = ~np.isnan(moments) & ~np.isnan(before_events)
+    moments, before_events = moments[used], before_events[used]
     before = window_counts(times, offsets, before_events, *baseline, threads=threads) / (baseline[1] - baseline[0])
-    after = window_counts(times, offsets, events, *response, threads=threads) / (response[1] - response[0])
+    after = window_counts(times, offsets, moments, *response, threads=threads) / (response[1] - response[0])
     z, p = _signed_rank(after - before)
     corrected = benjamini_hochberg(p)
-    n = max(events.size, 1)
-    empty = np.nan if events.size == 0 else 1.0
+    n = max(moments.size, 1)
+    empty = np.nan if moments.size == 0 else 1.0
     return Responsiveness(
         before.sum(axis=1) / n * empty, after.sum(axis=1) / n * empty, z, p, corrected, corrected < alpha
     )
@@ -201,7 +201,7 @@ def selectivity(
     corrected = benjamini_hochberg(p)
     with np.errstate(invalid="ignore"):
         rates = [found[:, chosen].sum(axis=1) / np.count_nonzero(chosen) / (end - start) for chosen in (~one, one)]
-    return Selectivity(*rates, index, p, corrected, corrected < alpha)
+    return Selectivity(rates[0], rates[1], index, p, corrected, corrected < alpha)
 
 
 def trial_groups(trials: Mapping[str, ArrayLike]) -> dict[str, NDArray]:

@@ -75,14 +75,14 @@ def group(clusters: ArrayLike, cluster_ids: ArrayLike | None = None, threads: in
     clusters, lowest, names = _countable(clusters)
     blocks = _threads.even_pieces(clusters.size, threads, at_least=1 << 16)
     counted = np.zeros((len(blocks), names.size), dtype=np.int64)
-    pieces = [(clusters[first:last], lowest, counted[i]) for i, (first, last) in enumerate(blocks)]
-    _threads.run(kernels.count_ids, pieces, threads)
+    to_count = [(clusters[first:last], lowest, counted[i]) for i, (first, last) in enumerate(blocks)]
+    _threads.run(kernels.count_ids, to_count, threads)
     n_spikes = counted.sum(axis=0)
     # Each block writes a cluster's spikes behind those that the blocks before it have of the same cluster.
     places = np.cumsum(n_spikes) - n_spikes + np.cumsum(counted, axis=0) - counted
     order = np.empty(clusters.size, dtype=np.int32 if clusters.size < 1 << 31 else np.int64)
-    pieces = [(clusters[first:last], lowest, first, places[i], order) for i, (first, last) in enumerate(blocks)]
-    _threads.run(kernels.place, pieces, threads)
+    to_place = [(clusters[first:last], lowest, first, places[i], order) for i, (first, last) in enumerate(blocks)]
+    _threads.run(kernels.place, to_place, threads)
 
     present = n_spikes > 0
     if wanted is None:

@@ -4,7 +4,7 @@ import datetime
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -178,7 +178,8 @@ def evaluate(records: Iterable[SessionRecord], rules: RuleSet) -> Training:
     judged = _Judged(Measures(merge(counted, groups, counted_kinds), rules), rules)
     statuses = _with_failures(rules, counted_kinds, [judged.latched[group] for group in groups])
 
-    sessions, milestones, place = [], {}, 0
+    milestones: dict[str, Any] = {}
+    sessions, place = [], 0
     for record, kind, does_count in zip(ordered, kinds, is_counted, strict=True):
         when = (record.session_date, record.session_number)
         if not does_count:
@@ -226,7 +227,7 @@ class _Judged:
                 if criterion.measure != "reached":
                     met &= COMPARE[criterion.comparison](values, criterion.threshold)
             passes.append(met.tolist())
-            asked = [(k, self.rank[c.status]) for k, c in enumerate(criteria) if c.measure == "reached"]
+            asked = [(k, self.rank[c.status]) for k, c in enumerate(criteria) if c.status is not None]
             earlier.append(asked)
         highest = 0
         for unit in range(self.n_units):

@@ -165,8 +165,9 @@ def unit_metrics(
     """
     rules = rules or MetricRules()
     times, offsets = checked_groups(times, offsets)
-    amps, depths = (None if values is None else np.asarray(values) for values in (amps, depths))
-    for name, values in (("amps", amps), ("depths", depths)):
+    amplitudes = None if amps is None else np.asarray(amps)
+    places = None if depths is None else np.asarray(depths)
+    for name, values in (("amps", amplitudes), ("depths", places)):
         if values is not None and values.shape != times.shape:
             raise ValueError(f"{times.size} times but {name} of shape {values.shape}")
     bounds = _window(times, offsets, window)
@@ -176,7 +177,8 @@ def unit_metrics(
         return _metrics(
             _plain(times[spikes]),
             offsets[first : last + 1] - offsets[first],
-            *(None if values is None else _plain(values[spikes]) for values in (amps, depths)),
+            None if amplitudes is None else _plain(amplitudes[spikes]),
+            None if places is None else _plain(places[spikes]),
             bounds,
             rules,
         )
@@ -218,9 +220,9 @@ def spike_width(templates: ArrayLike, sampling_rate: float) -> NDArray:
     k, n_samples, n_channels = templates.shape
     if 0 in templates.shape:
         return np.full(k, np.nan)
-    templates = np.nan_to_num(templates)
-    largest = np.ptp(templates, axis=1).argmax(axis=1)
-    wave = np.take_along_axis(templates, largest[:, np.newaxis, np.newaxis], axis=2)[:, :, 0]
+    known: NDArray = np.nan_to_num(templates)
+    largest = np.ptp(known, axis=1).argmax(axis=1)
+    wave: NDArray = np.take_along_axis(known, largest[:, np.newaxis, np.newaxis], axis=2)[:, :, 0]
     extreme = np.abs(wave).argmax(axis=1)
     sign = np.sign(np.take_along_axis(wave, extreme[:, np.newaxis], axis=1))
     after = np.where(np.arange(n_samples) >= extreme[:, np.newaxis], -sign * wave, -np.inf).argmax(axis=1)
@@ -295,7 +297,8 @@ def _metrics(
         if not np.isin(falls, offsets).all():
             raise ValueError("times must rise within each unit")
         offsets = np.concatenate([[0], np.cumsum(inside)])[offsets]
-        times, amps, depths = (None if values is None else values[inside] for values in (times, amps, depths))
+        times = times[inside]
+        amps, depths = (None if values is None else values[inside] for values in (amps, depths))
     k = offsets.size - 1
     counts = np.zeros((k, 6), dtype=np.int64)
     lags = np.zeros((k, np.arange(0, rules.max_refractory_period, 1 / rules.sampling_rate).size), dtype=np.int64)

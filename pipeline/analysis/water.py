@@ -27,7 +27,8 @@ class Growth:
 
     def at(self, age_weeks: ArrayLike) -> tuple[NDArray, NDArray]:
         """Mean and standard deviation at these ages (g), interpolated; the ends hold beyond them."""
-        return np.interp(age_weeks, self.age_weeks, self.mean), np.interp(age_weeks, self.age_weeks, self.sd)
+        ages, known = np.asarray(age_weeks, dtype=float), np.asarray(self.age_weeks, dtype=float)
+        return np.interp(ages, known, np.asarray(self.mean)), np.interp(ages, known, np.asarray(self.sd))
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,7 +190,7 @@ def _reference(start: np.datetime64, given: float, weighed_on: NDArray, weights:
         return float(given)
     if not weights.size:
         return float("nan")
-    before = np.searchsorted(weighed_on, start, side="right") - 1
+    before = int(np.searchsorted(weighed_on, start, side="right")) - 1
     return float(weights[max(before, 0)])
 
 
@@ -203,7 +204,8 @@ def _zscore_weight(
     """The weight without implant that has, at the present age, the z-score of the reference weight at the start."""
     if birth_date is None or growth is None:
         return np.full(dates.size, np.nan)
-    weeks = [(when - np.datetime64(birth_date, "D")).astype(float) / 7 for when in (starts, dates)]
+    born = birth_date.astype("datetime64[D]")
+    weeks = [(when - born).astype(float) / 7 for when in (starts, dates)]
     (mean_then, sd_then), (mean_now, sd_now) = (growth.at(age) for age in weeks)
     return mean_now + sd_now * (bare_reference - mean_then) / sd_then
 

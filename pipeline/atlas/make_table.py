@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
+from typing import Any
 
 TABLE = Path(__file__).with_name("allen_regions.csv")
 COLUMNS = ("id", "acronym", "name", "parent", "depth", "order", "color", "beryl", "cosmos")
@@ -18,7 +19,7 @@ def main() -> None:
 
     tree = BrainRegions()
     beryl, cosmos = (tree.id[tree.mappings[name]] for name in ("Beryl", "Cosmos"))
-    rows = []
+    rows: list[tuple[Any, ...]] = []
     for i in range(1, tree.n_lr + 1):  # 0 is what lies outside of the brain; behind them come the left hemisphere's
         parent = "" if tree.parent[i] != tree.parent[i] else int(tree.parent[i])
         name, acronym = str(tree.name[i]), str(tree.acronym[i])
@@ -37,7 +38,7 @@ def main() -> None:
     with TABLE.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
-        writer.writerows(sorted(rows, key=lambda row: row[5]))
+        writer.writerows(sorted(rows, key=lambda row: tuple(row)[5]))
 
 
 if __name__ == "__main__":

@@ -98,9 +98,11 @@ def parse_url(url: str, password: SecretStr | None = None, tls: bool | None = No
         port = parts.port
     except ValueError:
         raise _unreadable(url, "the port is not a number, or a special character is not percent-encoded") from None
-    backend = {"postgres": "postgresql"}.get(parts.scheme, parts.scheme)
-    if backend not in DEFAULT_PORTS:
+    backends: dict[str, Literal["postgresql", "mysql"]]
+    backends = {"postgres": "postgresql", "postgresql": "postgresql", "mysql": "mysql"}
+    if parts.scheme not in backends:
         raise _unreadable(url, "it must begin with postgresql:// or mysql://")
+    backend = backends[parts.scheme]
     if parts.fragment or "#" in url:
         raise _unreadable(url, "write # in a password as %23")
     if not parts.username:

@@ -256,6 +256,7 @@ def _piped(command: list[Any], failure: str) -> Iterator[Any]:
         process = subprocess.Popen(
             [str(part) for part in command], stdout=subprocess.PIPE, stderr=complaints, stdin=subprocess.DEVNULL
         )
+        assert process.stdout is not None  # noqa: S101 - it is a pipe
         try:
             yield process.stdout
         except BaseException:
@@ -276,6 +277,7 @@ def _feed(command: list[Any], statements: Generator[bytes], environment: dict[st
             [str(part) for part in command], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=complaints,
             env=environment,
         )  # fmt: skip
+        assert process.stdin is not None  # noqa: S101 - it is a pipe
         try:
             # A client that stops early says why on its error output, which is read below.
             with contextlib.suppress(BrokenPipeError), contextlib.closing(statements):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 
 def apply() -> None:
@@ -30,15 +31,16 @@ def _cache_visible_attributes() -> None:
             self.__dict__["_visible_attributes"] = cached
         return cached[1]
 
-    attributes.cached = True
+    attributes.cached = True  # type: ignore[attr-defined]
     Heading.attributes = property(attributes)
 
 
 def _fetch_rows_with_one_decoder_per_column() -> None:
     """`to_dicts` and iteration resolve the decoder of a column again for each value."""
+    from datajoint import expression as dj_expression
     from datajoint.codecs import decode_attribute
-    from datajoint.expression import QueryExpression
 
+    QueryExpression: Any = dj_expression.QueryExpression  # noqa: N806 - the class, whose methods are replaced
     if getattr(QueryExpression.to_dicts, "patched", False):
         return
 
@@ -59,7 +61,7 @@ def _fetch_rows_with_one_decoder_per_column() -> None:
     def to_dicts(self, order_by=None, limit=None, offset=None, squeeze=False):
         return list(rows(self._apply_top(order_by, limit, offset), squeeze))
 
-    to_dicts.patched = True
+    to_dicts.patched = True  # type: ignore[attr-defined]
     to_dicts.__doc__ = QueryExpression.to_dicts.__doc__
     QueryExpression.to_dicts = to_dicts
     QueryExpression.__iter__ = lambda self: rows(self, False)
@@ -79,5 +81,5 @@ def _keep_declaring_transaction_alive() -> None:
             for statement in original(self, schema_name)
         ]
 
-    get_pending_enum_ddl.patched = True
+    get_pending_enum_ddl.patched = True  # type: ignore[attr-defined]
     PostgreSQLAdapter.get_pending_enum_ddl = get_pending_enum_ddl

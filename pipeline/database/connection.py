@@ -130,7 +130,8 @@ def server_version(raw: Any) -> tuple[str, str]:
     with raw.cursor() as cursor:
         cursor.execute("SELECT VERSION()")
         text = cursor.fetchone()[0]
-    return ("MariaDB" if "MariaDB" in text else "MySQL"), re.search(r"\d+(\.\d+)+", text)[0]
+    number = re.search(r"\d+(\.\d+)+", text)
+    return ("MariaDB" if "MariaDB" in text else "MySQL"), number[0] if number else text
 
 
 def check_version(kind: str, version: str) -> None:
@@ -191,7 +192,9 @@ def _mysql(address: Address, options: dict[str, Any]) -> Any:
 
     place = {"unix_socket": address.host} if address.is_socket else {"host": address.host, "port": address.port}
     # Without a certificate authority pymysql encrypts but does not verify, as libpq's `require` does.
-    encryption = {True: {"ssl": {"verify_mode": "none"}}, False: {"ssl_disabled": True}, None: {}}[address.tls]
+    encryptions: dict[bool | None, dict[str, Any]]
+    encryptions = {True: {"ssl": {"verify_mode": "none"}}, False: {"ssl_disabled": True}, None: {}}
+    encryption = encryptions[address.tls]
     connection = pymysql.connect(
         **place,
         user=address.user,

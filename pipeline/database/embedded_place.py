@@ -16,7 +16,7 @@ from pipeline.errors import DatabaseUnavailable
 try:
     import fcntl
 except ImportError:  # Windows
-    fcntl = None
+    fcntl = None  # type: ignore[assignment]
 
 PORT = 5432  # without TCP it is only the number in the socket's name
 LONGEST_SOCKET_PATH = 103  # bytes; Linux takes 107, macOS 103

@@ -21,7 +21,7 @@ from pipeline.settings import settings
 try:
     import fcntl
 except ImportError:  # Windows: two processes may then build one entry at once; the first to end counts
-    fcntl = None
+    fcntl = None  # type: ignore[assignment]
 
 _COMPLETE = "complete"  # a file that is written last; its time of change says when the entry was last used
 _NOTED = 3600.0  # s between two notes that an entry is used

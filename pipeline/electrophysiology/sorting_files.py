@@ -6,7 +6,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -48,7 +48,7 @@ def open_array(path: Path | str, name: str = "") -> np.ndarray:
     if 0 in header.shape:
         values = np.empty(header.shape, header.dtype)
     else:
-        order = "F" if header.fortran else "C"
+        order: Literal["F", "C"] = "F" if header.fortran else "C"
         values = np.memmap(path, header.dtype, "r", header.offset, header.shape or (1,), order)
     return values[:, 0] if values.ndim == 2 and values.shape[1] == 1 else values
 

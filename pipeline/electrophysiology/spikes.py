@@ -325,7 +325,7 @@ def _scaled(values: np.ndarray, factor: float, kind: type = np.float32) -> np.nd
     """Values times a factor; the array itself, mapped, where neither factor nor type change it."""
     if factor == 1:
         return _as_type(values, kind)
-    made = np.empty(len(values), kind)
+    made: np.ndarray = np.empty(len(values), kind)
     for start in range(0, len(values), _ROWS):
         made[start : start + _ROWS] = np.asarray(values[start : start + _ROWS], np.float64) * factor
     return made

@@ -113,12 +113,13 @@ def depth_peth(
 ) -> dict[str, Any]:
     """The columns of DepthPeth; parameters as in `metrics` and `peth`."""
     events, missing = _events(found, trials, rule)
-    columns = {"n_depth_events": int(np.isfinite(events).sum())}
+    columns: dict[str, Any] = {"n_depth_events": int(np.isfinite(events).sum())}
     if found.depths is None:
         missing = clusterings.why_absent(clustering, "spikes.depths")
     if missing:
         return columns | {"depth_peth_missing": missing}
     all_spikes = spikes.spikes(clustering)
+    assert all_spikes.depths is not None  # noqa: S101 - as in `found`
     made = drift.depth_peth(
         all_spikes.times,
         all_spikes.depths,
@@ -186,7 +187,7 @@ def _responses(
         "response_rate": one.response_rate,
         "response_p": one.p_value,
         "response_p_corrected": one.p_corrected,
-        "is_responsive": np.where(np.isnan(one.p_value), None, one.responsive),
+        "is_responsive": np.where(np.isnan(one.p_value), np.array(None), one.responsive),
     }
     for name, groups in responses.trial_groups(trials).items():
         chosen = responses.selectivity(*grouped, groups, window, ALPHA)

@@ -197,7 +197,7 @@ class Change:
             now = {"former_lab": self.after["lab"], "former_subject": self.after["subject"]}
             known = (identity.FormerSession & former).to_dicts()
             identity.FormerSession.insert((row | now for row in known), skip_duplicates=True)
-            table = identity.FormerSubject
+            table: type[dj.Table] = identity.FormerSubject
         else:
             names = ("former_lab", "former_subject", "former_date", "former_number")
             former, now = (

@@ -53,7 +53,7 @@ def undo(batch: str, *, user: str, source: str = "undo") -> Written:
     return total
 
 
-def _undo_one(edit: Row, origin: dict[str, str]) -> Written:
+def _undo_one(edit: Row, origin: dict[str, Any]) -> Written:
     table = edit["edit_table"]
     cls = class_of(table)
     key = from_json(table, edit["edit_key"])

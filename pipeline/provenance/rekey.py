@@ -183,7 +183,8 @@ class Rekeying:
 
     def _new_value(self, place: Place, name: str, quote: Any) -> tuple[str, list[Any]]:
         """SQL of what a column becomes, and its arguments."""
-        expression, arguments = quote(name), []
+        expression: str = quote(name)
+        arguments: list[Any] = []
         for role in place.roles:
             if name in role:
                 condition, values = self._role_is(role, self.old, quote)

@@ -135,7 +135,7 @@ def find_insertions(
     n_channels = _counts(channels, known, "SUM(region_channels)")
     default = (ephys.Clustering & {"default_clustering": True}).proj()
     if good or criteria:
-        asked = {"lab": lab, "subject": subject, "since": since, "until": until}
+        asked: dict[str, Any] = {"lab": lab, "subject": subject, "since": since, "until": until}
         units = find_units(region, True, status=status, criteria=criteria, rules=rules, **asked)
         counted = units.group_by(list(_INSERTION)).aggregate([([], "count_all")])
         n_units = _aligned(known, counted.rename_columns([*_INSERTION, "n_found"]))

@@ -301,7 +301,7 @@ class ClusterLocation(dj.Computed):
         there = to_numpy(channels.drop_columns(["channel_hemisphere"]))
         rows = self._rows_of_channels(key, clusters["cluster_channel"], there)
         found = rows >= 0
-        columns = {
+        columns: dict[str, Any] = {
             "cluster_id": clusters["cluster_id"],
             "region_id": _taken(there["region_id"], rows),
             **{f"cluster_{name}": _taken(there[f"channel_{name}"], rows) for name in ("ml", "ap", "dv")},

@@ -36,10 +36,10 @@ class Kept:
         None, which says that something is not there yet, is not kept; nor is an error, which everyone who waited gets.
         """
         with self._lock:
-            known = self._values.get(name)
-            is_known = known is not None and known[0] == version
-            if not is_known:
-                known = self._values[name] = version, Future()
+            kept = self._values.get(name)
+            is_known = kept is not None and kept[0] == version
+            known = kept if kept is not None and is_known else (version, Future())
+            self._values[name] = known
             self._values.move_to_end(name)
             while len(self._values) > self._size:
                 self._values.popitem(last=False)

@@ -156,7 +156,7 @@ def _make_and_complete(one: TableJobs, key: dict[str, Any], stop: Stop) -> None:
 
 
 @contextlib.contextmanager
-def _making(table: dj.Table, key: dict[str, Any]) -> Iterator[None]:
+def _making(table: Any, key: dict[str, Any]) -> Iterator[None]:
     """What DataJoint's populate() sets around a make: inserts are allowed, `self.upstream` knows its key."""
     type(table)._allow_insert = True
     table._upstream_key, table._upstream = dict(key), None

@@ -176,7 +176,8 @@ class TableJobs:
 
     def retry(self, like: str | None = None) -> int:
         """Give failed jobs back, all or those whose message contains `like` in upper or lower case; how many."""
-        where, values = "status = 'error'", ()
+        where = "status = 'error'"
+        values: tuple[str, ...] = ()
         if like:
             where += " AND LOWER(error_message) LIKE %s ESCAPE '!'"
             values = ("%" + "".join(f"!{c}" if c in "!%_" else c for c in like.lower()) + "%",)

@@ -216,7 +216,10 @@ def _work(assignment: Assignment, board: Board, slot: int, stop: Stop) -> None:
 
 def _end_with_parent() -> None:
     """A worker whose supervisor is gone ends as if it had been told to."""
-    multiprocessing.connection.wait([multiprocessing.parent_process().sentinel])
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+    multiprocessing.connection.wait([parent.sentinel])
     os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(30)  # then it hangs somewhere; its job is taken up once it is gone
     os._exit(1)

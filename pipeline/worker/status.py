@@ -138,10 +138,10 @@ def _tables(connection: dj.Connection, tables: Sequence[type[dj.Table]], lab: st
             f"SELECT {number}, CONCAT(status, ''), count(*) FROM {query.jobs.full_table_name}{in_lab} GROUP BY status"
         )
     values = () if lab is None else (lab,) * _n_marks(counts)
-    found = []
+    numbered = []
     for number, total, done in connection.query(" UNION ALL ".join(counts), values).fetchall():
-        found.append((number, TableStatus(registry.label(tables[number]), total, done)))
-    found = [status for _, status in sorted(found, key=lambda pair: pair[0])]
+        numbered.append((number, TableStatus(registry.label(tables[number]), total, done)))
+    found = [status for _, status in sorted(numbered, key=lambda pair: pair[0])]
     values = () if lab is None else (lab,) * _n_marks(jobs)
     names = {"reserved": "running", "error": "failed", "ignore": "ignored"}
     for number, status, n_jobs in connection.query(" UNION ALL ".join(jobs), values).fetchall():

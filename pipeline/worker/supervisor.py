@@ -41,7 +41,7 @@ _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM
 
 # Where it exists, workers are forked from a small server that has imported everything and connected to nothing.
 _METHOD = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
-_context = multiprocessing.get_context(_METHOD)
+_context: Any = multiprocessing.get_context(_METHOD)
 
 
 @dataclass
