@@ -25,6 +25,7 @@ from ingest.rows.registrar import Registrar
 from ingest.rows.renamed import RenamedFolders, under_current_keys
 from ingest.rows.repository import begin_run, enter_run, existing, repository_of
 from ingest.rows.sessions import SESSION, after_death
+from ingest.rows.sources import Sources
 from ingest.rows.writing import Writer
 from pipeline.alf import identity
 from pipeline.alf.columns import raw_form
@@ -77,6 +78,8 @@ class Summary:
     files_restored: int = 0
     files_compressed: int = 0
     metadata_rows: int = 0
+    metadata_withdrawn: int = 0
+    """Rows, or columns of rows, that a metadata file said before and does not say any more."""
     quarantined: int = 0
     resolved: int = 0
     withheld: int = 0
@@ -262,17 +265,20 @@ def _bring_up(
         with _transaction(writer):
             problems += aggregates.register(writer, repository, base)
             writer.flush_changes()
-    if changed or gone or metadata:
+    if changed or gone or metadata or _zones_differ(writer, repository):
         zones = _time_zones()
+        sources = Sources(writer, repository)
+        metadata, waiting = _with_other_zones(metadata, base, sources, default_lab, zones)
+        problems += waiting
         told = metadata_files.read_files(metadata, base, default_lab, zones)
         told.use_current_names(former)
         registrar = Registrar(writer, repository, quarantine)
         check_eids(told, registrar.sessions)
-        written = MetadataRows(writer, told)
+        written = MetadataRows(writer, told, registrar.sessions.sources)
         registrar.sessions.told, registrar.sessions.water_told = told.sessions, told.water_told
         with _transaction(writer):
             summary.metadata_rows += written.animals()
-            summary.metadata_rows += registrar.sessions.tell(told.sessions)
+            summary.metadata_rows += registrar.sessions.tell(told)
             writer.flush_changes()
         zones = _time_zones() | {r["lab"]: r["time_zone"] for r in told.rows["labs"] if r.get("time_zone")}
         # times in settings are read anew where the time zone is another
@@ -297,6 +303,7 @@ def _bring_up(
         with _transaction(writer):
             summary.metadata_rows += written.actions(registrar.sessions)
             summary.metadata_rows += written.trajectories(registrar.sessions)
+            summary.metadata_withdrawn = written.withdraw(registrar.sessions)
             writer.flush_changes()
             _settle(quarantine, [*problems, *after_death(found)], told, covered)
         for name, value in vars(registrar.counts).items():
@@ -309,6 +316,38 @@ def _bring_up(
     summary.sessions, summary.files = len(found), sum(one.n_files for one in found.values())
     summary.quarantined, summary.resolved = quarantine.n_open, quarantine.n_resolved
     summary.reasons = quarantine.open_by_reason()
+
+
+def _zones_differ(writer: Writer, repository: str) -> bool:
+    """Whether a metadata file was read in another time zone than its lab has now."""
+    return bool(Sources(writer, repository).under_other_zones(_time_zones()))
+
+
+def _with_other_zones(
+    metadata: list[Path], base: Path, sources: Sources, default_lab: str | None, zones: Mapping[str, str]
+) -> tuple[list[Path], list[Problem]]:
+    """The metadata files to read: those that are given, and those that were read in another time zone than is now.
+
+    One that is not there any more is a problem.
+    """
+    labs = [one for one in metadata if one.is_dir() or one.name.lower().endswith("labs.csv")]
+    if labs:
+        told = metadata_files.read_files(labs, base, default_lab, zones)
+        zones = dict(zones) | {row["lab"]: row["time_zone"] for row in told.rows["labs"] if row.get("time_zone")}
+    given = {path.resolve() for path in metadata} | {
+        path.resolve() for one in metadata if one.is_dir() for path in one.iterdir()
+    }
+    more, problems = [], []
+    for file in sorted(sources.under_other_zones(zones)):
+        path = base / file  # an absolute path stays as it is
+        if path.resolve() in given:
+            continue
+        if path.is_file():
+            more.append(path)
+        else:
+            detail = "it was read in another time zone than its lab has now: give it again with --metadata"
+            problems.append(Problem(file, "bad_metadata", detail))
+    return [*metadata, *more], problems
 
 
 def _settle(quarantine: Quarantine, problems: list[Problem], told: metadata_files.Metadata, covered: str) -> None:

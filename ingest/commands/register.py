@@ -79,6 +79,8 @@ def report(summary: Summary) -> str:
     ]
     if summary.metadata_rows:
         lines.append(f"  metadata  {summary.metadata_rows:,} rows new or changed")
+    if summary.metadata_withdrawn:
+        lines.append(f"  withdrawn {summary.metadata_withdrawn:,} rows that their metadata file does not say any more")
     if summary.sessions_vanished:
         lines.append(f"  gone      {summary.sessions_vanished:,} sessions, marked missing")
     refused = f"  refused   {summary.quarantined:,}"

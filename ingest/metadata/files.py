@@ -125,6 +125,14 @@ class Metadata:
     water_told: set[SessionKey] = field(default_factory=set)
     files: list[str] = field(default_factory=list)
     lines: dict[int, tuple[str, int]] = field(default_factory=dict)
+    incomplete: set[str] = field(default_factory=set)
+    """Files of which some rows could not be told apart: what they said before still holds."""
+    folders: list[str] = field(default_factory=list)
+    """Folders of which all metadata files were read."""
+    zones: dict[str, str] = field(default_factory=dict)
+    """Lab -> the time zone in which times without an offset were read."""
+    session_files: dict[SessionKey, str] = field(default_factory=dict)
+    """Session -> the sessions.json that tells of it."""
     _found: dict[tuple[str, str], list[tuple[int | str, str]]] = field(default_factory=lambda: defaultdict(list))
 
     def problem(self, file: str, column: str, row: int | str, message: str) -> None:
@@ -148,6 +156,7 @@ class Metadata:
                 if row.get("session") is not None:
                     row["session"] = SessionKey(*former.session(row["session"]))
         self.sessions = {SessionKey(*former.session(key)): facts for key, facts in self.sessions.items()}
+        self.session_files = {SessionKey(*former.session(key)): file for key, file in self.session_files.items()}
         self.water_told = {SessionKey(*former.session(key)) for key in self.water_told}
 
     def problems(self) -> list[Problem]:
@@ -177,10 +186,12 @@ def read_files(paths: Iterable[Path], root: Path, default_lab: str | None, time_
     """
     metadata = Metadata()
     zones = dict(time_zones)
+    paths = list(paths)
+    metadata.folders = [_shown(path, root) for path in paths if path.is_dir()]
     for kind, path in sorted(_kinds(paths), key=lambda item: ORDER.index(item[0])):
-        resolved = path.resolve()
-        shown = resolved.relative_to(root).as_posix() if resolved.is_relative_to(root) else str(resolved)
-        shown = printable(shown)
+        shown = _shown(path, root)
+        if shown in metadata.files:
+            continue  # given twice
         metadata.files.append(shown)
         try:
             if path.stat().st_size > LARGEST:
@@ -188,6 +199,7 @@ def read_files(paths: Iterable[Path], root: Path, default_lab: str | None, time_
             text = path.read_text(encoding="utf-8-sig")
         except (OSError, ValueError) as error:
             metadata.problem(shown, "", "", f"it cannot be read as text in UTF-8 ({error})")
+            metadata.incomplete.add(shown)
             continue
         if kind == "sessions":
             _read_sessions(text, shown, default_lab, zones, metadata)
@@ -195,8 +207,16 @@ def read_files(paths: Iterable[Path], root: Path, default_lab: str | None, time_
             _read_csv(kind, text, shown, default_lab, zones, metadata)
             if kind == "labs":
                 zones |= {row["lab"]: row["time_zone"] for row in metadata.rows["labs"] if row.get("time_zone")}
+    metadata.zones = zones
     _tell_water(metadata, zones)
     return metadata
+
+
+def _shown(path: Path, root: Path) -> str:
+    """How a file or folder is called: below the root by its path there."""
+    resolved = path.resolve()
+    shown = resolved.relative_to(root).as_posix() if resolved.is_relative_to(root) else str(resolved)
+    return printable("" if shown == "." else shown)
 
 
 def _kinds(paths: Iterable[Path]) -> Iterator[tuple[str, Path]]:
@@ -228,6 +248,7 @@ def _read_csv(
         headings = [heading.strip() for heading in next(reader, [])]
     except csv.Error as error:
         metadata.problem(file, "", 1, str(error))
+        metadata.incomplete.add(file)
         return
     for heading in headings:
         if heading and heading not in known:
@@ -236,6 +257,7 @@ def _read_csv(
     for one in needed:
         metadata.problem(file, one.name, 1, "this column is needed and not there")
     if needed:
+        metadata.incomplete.add(file)
         return
     columns = [(i, known[heading]) for i, heading in enumerate(headings) if heading in known]
     columns.sort(key=lambda item: item[1].field.type == "time")  # the lab first, which says the time zone
@@ -244,6 +266,7 @@ def _read_csv(
             cells = next(reader, None)
         except csv.Error as error:
             metadata.problem(file, "", reader.line_num, str(error))
+            metadata.incomplete.add(file)
             return
         if cells is None:
             return
@@ -296,9 +319,11 @@ def _read_sessions(text: str, file: str, default_lab: str | None, zones: Mapping
         told = json.loads(text)
     except (ValueError, RecursionError) as error:
         metadata.problem(file, "", "", f"not JSON ({error})")
+        metadata.incomplete.add(file)
         return
     if not isinstance(told, dict):
         metadata.problem(file, "", "", "an object with one entry for each session path is expected")
+        metadata.incomplete.add(file)
         return
     eids: dict[str, str] = {}
     for path, fields in told.items():
@@ -324,7 +349,8 @@ def _read_sessions(text: str, file: str, default_lab: str | None, zones: Mapping
         units = known.pop("units", None)
         remarks = [known.pop("note", None), f"units: {units}" if units else None]
         known["session_narrative"] = "; ".join(filter(None, remarks)) or None
-        metadata.sessions[SessionKey(lab, found[2], found[3], int(found[4]))] = Facts(**known)
+        key = SessionKey(lab, found[2], found[3], int(found[4]))
+        metadata.sessions[key], metadata.session_files[key] = Facts(**known), file
 
 
 def _tell_water(metadata: Metadata, zones: Mapping[str, str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,11 +10,22 @@ from typing import Any
 from ingest.files.scan import SessionKey
 from ingest.metadata.files import Metadata, without_eid
 from ingest.rows.sessions import SESSION, SessionRows, fetch_for, session_key
+from ingest.rows.sources import Fact, Sources, Statement, key_text
 from ingest.rows.writing import Writer
 from pipeline import entry
 from pipeline.alf import identity
+from pipeline.database import registry
 from pipeline.database.bulk import fetch_columns
+from pipeline.entry.tables import class_of
+from pipeline.provenance import delete
 from pipeline.schemas import acquisition, ephys, subject
+
+_ORDER = (
+    "lab.Lab", "subject.Subject", "subject.SubjectProject", "subject.Implant", "action.Weighing",
+    "action.WaterAdministration", "action.WaterRestriction", "acquisition.SessionWater", "histology.Trajectory",
+)  # fmt: skip
+"""The tables that metadata files fill, in the order of dependence."""
+_OF_SESSION = "acquisition.SessionWater"
 
 WATER_KEY = ("lab", "subject", "administration_time")
 _OF_OTHER_TABLES = ("projects", "reference_weight", "implant_weight", "implant_date")
@@ -26,12 +38,15 @@ class MetadataRows:
     ----------
     writer : of this run.
     metadata : the rows.
+    sources : where it is kept which file says what.
     """
 
-    def __init__(self, writer: Writer, metadata: Metadata) -> None:
-        self.writer, self.metadata = writer, metadata
+    def __init__(self, writer: Writer, metadata: Metadata, sources: Sources) -> None:
+        self.writer, self.metadata, self.sources = writer, metadata, sources
+        self._said: dict[str, dict[Fact, Statement]] = defaultdict(dict)
         self._planned: dict[str, set[tuple]] = defaultdict(set)
         """Rows that a dry run does not write, and to which later ones refer."""
+        self._linked: dict[tuple, SessionKey] = {}
 
     def write(self, table: str, rows: Sequence[Mapping[str, Any]], sources: Sequence[Mapping[str, Any]] = ()) -> int:
         """Write rows of one table; returns how many are new or changed.
@@ -59,9 +74,80 @@ class MetadataRows:
             )
             for error in written.errors:
                 self.metadata.problem_of(sources[indices[error.row]], error.column, error.message)
+            for index, key in zip(indices, written.keys, strict=True):
+                if key is not None:
+                    self._note(table, key, rows[index], sources[index])
             self._planned[table] |= {tuple(key.values()) for key in written.keys if key is not None}
             n_changed += written.changed
         return n_changed
+
+    def _note(self, table: str, key: Mapping[str, Any], row: Mapping[str, Any], source: Mapping[str, Any]) -> None:
+        """Remember that the file says this row."""
+        file, line = self.metadata.lines[id(source)]
+        values = {name: value for name, value in row.items() if name not in key and value is not None}
+        has_times = any(isinstance(value, datetime.datetime) for value in (*key.values(), *values.values()))
+        zone = self.metadata.zones.get(str(key.get("lab")), "UTC") if has_times else ""
+        statement = Statement(table, dict(key), values, line, zone)
+        self._said[file][statement.fact] = statement
+
+    def withdraw(self, sessions: SessionRows) -> int:
+        """Take back what the files said when they were last read and do not say any more; returns how many rows."""
+        files = {file for file in self.metadata.files if file not in self.metadata.incomplete}
+        for folder in self.metadata.folders:
+            files |= self.sources.files_in(folder) - set(self.metadata.files)  # those that were taken away
+        before = {
+            file: {fact: one for fact, one in said.items() if one.table != "acquisition.Session"}
+            for file, said in self.sources.before(files).items()
+        }
+        gone = self.sources.replace(before, {file: self._said.get(file, {}) for file in files})
+        n_rows = 0
+        for table in reversed(_ORDER):
+            statements = [one for one in gone.values() if one.table == table]
+            if statements:
+                n_rows += self._take_back(table, statements)
+        n_rows += self._empty_columns(before)
+        given = {_session_of(one) for said in before.values() for one in said.values() if one.table == _OF_SESSION}
+        sessions.restore_water(given - set(self._linked.values()))
+        return n_rows
+
+    def _take_back(self, table: str, statements: Sequence[Statement]) -> int:
+        """Delete rows that no file says any more; an animal or a lab on which others depend only loses its values."""
+        if self.writer.dry_run:
+            return len(statements)
+        cls = class_of(table)
+        there = (cls & [dict(one.key) for one in statements]).proj().to_dicts()
+        origin = {"user": self.writer.user, "source": "metadata", "batch": self.writer.run_id}
+        reason = "the file that said it does not say it any more"
+        n_rows = 0
+        for start in range(0, len(there), 500):
+            keys = there[start : start + 500]
+            if table in ("lab.Lab", "subject.Subject"):
+                for key in keys:
+                    own = {registry.label(cls), "subject.SubjectProject", "action.WaterHistory"}
+                    if set(delete.preview(cls & key)) <= own | {"action.WaterHistory.WaterStatus"}:
+                        entry.remove(table, [key], reason=reason, **origin)
+                        continue
+                    values = next(one.values for one in statements if key_text(one.key) == key_text(key))
+                    entry.write(table, [key | dict.fromkeys(values)], on_error="skip_value", **origin)
+            else:
+                entry.remove(table, keys, reason=reason, **origin)
+            n_rows += len(keys)
+        return n_rows
+
+    def _empty_columns(self, before: Mapping[str, Mapping[Fact, Statement]]) -> int:
+        """Empty the columns that a file gave and does not give any more, of rows that it still says."""
+        emptied: dict[str, list[dict[str, Any]]] = defaultdict(list)
+        for file, said in before.items():
+            for fact, one in said.items():
+                now = self._said.get(file, {}).get(fact)
+                if now is not None and (names := one.values.keys() - now.values.keys()):
+                    emptied[one.table].append(dict(one.key) | dict.fromkeys(sorted(names)))
+        for table, rows in emptied.items():
+            entry.write(
+                table, rows, user=self.writer.user, source="metadata", on_error="skip_value",
+                batch=self.writer.run_id, dry_run=self.writer.dry_run,
+            )  # fmt: skip
+        return sum(map(len, emptied.values()))
 
     def animals(self) -> int:
         """Write labs, subjects, their projects and implants; returns how many labs, animals and implants changed."""
@@ -160,6 +246,7 @@ class MetadataRows:
                 self.metadata.problem_of(row, "session_number", message)
         plain = [{name: value for name, value in row.items() if name != "session"} for row in rows]
         n_rows = self.write("action.WaterAdministration", plain, rows)
+        self._linked = links
         if not links or self.writer.dry_run:
             return n_rows
         self._replace_water_of_settings(links)
@@ -187,6 +274,12 @@ class MetadataRows:
             entry.remove("acquisition.SessionWater", old, **origin)
         if gone := [key for key in old if tuple(key.values()) not in links]:
             entry.remove("action.WaterAdministration", gone, **origin)
+
+
+def _session_of(statement: Statement) -> SessionKey:
+    """The session of a statement that water was given in it."""
+    row = {**statement.key, **statement.values}
+    return SessionKey(row["lab"], row["subject"], str(row["session_date"]), row["session_number"])
 
 
 def check_eids(metadata: Metadata, sessions: SessionRows) -> None:

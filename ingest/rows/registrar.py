@@ -16,6 +16,7 @@ from ingest.rows import recordings as recording_rows
 from ingest.rows.quarantine import Quarantine
 from ingest.rows.recordings import Registered
 from ingest.rows.sessions import SESSION, SessionRows, fetch_for, keys_of, session_key
+from ingest.rows.sources import Sources
 from ingest.rows.writing import Writer
 from pipeline.alf import identity
 from pipeline.alf.columns import raw_form
@@ -49,7 +50,7 @@ class Registrar:
 
     def __init__(self, writer: Writer, repository: str, quarantine: Quarantine) -> None:
         self._writer, self._repository, self._quarantine = writer, repository, quarantine
-        self.sessions = SessionRows(writer)
+        self.sessions = SessionRows(writer, Sources(writer, repository))
         self.counts = Counts()
 
     def register(self, reports: Sequence[Report]) -> None:

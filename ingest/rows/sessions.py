@@ -12,6 +12,8 @@ import datajoint as dj
 from ingest.files.inspect_session import Report
 from ingest.files.scan import Problem, SessionKey
 from ingest.files.session_metadata import DESCRIPTION, SETTINGS, Facts
+from ingest.metadata.files import Metadata
+from ingest.rows.sources import FOLDER, Fact, Sources, Statement, key_text
 from ingest.rows.writing import Writer
 from pipeline.alf import identity
 from pipeline.database.bulk import fetch_columns
@@ -22,11 +24,18 @@ FACTS = ("eid", "start_time", "end_time", "task_protocol", "rig", "start_delay",
 """Columns of acquisition.Session that sources fill."""
 
 
+_LISTS = (
+    (acquisition.SessionUser, "users"),
+    (acquisition.SessionProject, "projects"),
+    (acquisition.SessionProcedure, "procedures"),
+)
+
+
 class SessionRows:
     """The sessions that are registered, and those that are being registered."""
 
-    def __init__(self, writer: Writer) -> None:
-        self._writer = writer
+    def __init__(self, writer: Writer, sources: Sources) -> None:
+        self._writer, self.sources = writer, sources
         self.told: Mapping[SessionKey, Facts] = {}
         """What metadata files say of sessions; it goes before what the session folders say."""
         self.water_told: set[SessionKey] = set()
@@ -37,14 +46,16 @@ class SessionRows:
 
     def write(self, reports: Sequence[Report], datasets: Mapping[SessionKey, Mapping[str, dict]]) -> None:
         """Write the sessions of a batch; `datasets` are those that were registered before."""
-        rows, changed, sets = [], [], []
+        rows, changed, sets, unlinked = [], [], [], []
+        telling = {report.folder.path: report for report in reports if _tells(report)}
+        before = self.sources.before(telling)
+        told_before = self._told([report.folder.key for report in reports])
         for report in reports:
-            key = report.folder.key
-            told, facts = self.told.get(key, Facts()), report.facts
-            facts = told.over(facts)
+            key, said = report.folder.key, before.get(report.folder.path, {})
+            told = self.told.get(key) or told_before.get(key, Facts())
+            facts = told.over(report.facts)
             sets.append((key, facts))
-            before = self.known.get(key)
-            if before is None:
+            if key not in self.known:
                 eid = self._free_eid(told.eid, key)
                 row = {name: getattr(facts, name) for name in FACTS} | {"eid": eid}
                 self.known[key] = row
@@ -52,31 +63,107 @@ class SessionRows:
                 rows.append((*key, *(row[name] for name in FACTS)))
                 self._writer.change("registered", report.folder.path, f"{len(report.files)} files")
                 continue
-            told_again = _facts_are_new(report, datasets.get(key, {}))
-            known = {n: v for n in FACTS if (v := getattr(facts, n)) is not None and (told_again or not before[n])}
+            known = {}
+            if report.folder.path in telling:
+                statement = said.get(("acquisition.Session", key_text(_key(key))))
+                if statement is not None:
+                    old = told.over(Facts(**statement.values))
+                    known = _differences(old, facts)
+                    unlinked.append((key, old, facts))
+                else:
+                    again = _facts_are_new(report, datasets.get(key, {}))
+                    known = {n: v for n in FACTS if (v := getattr(facts, n)) is not None}
+                    known = {n: v for n, v in known.items() if again or not self.known[key][n]}
             changed += self._change_session(key, known | _given(told))
         names = (*SESSION, *FACTS)
         self._lookups(sets)
         self._writer.put(acquisition.Session, names, rows, "skip")
         self._writer.put(acquisition.Session, names, changed, "update")
         self._links(sets)
-        self._actions(reports, datasets)
+        self._unlink(unlinked)
+        now = {path: _statements(report) for path, report in telling.items()}
+        gone = self.sources.replace({path: before.get(path, {}) for path in telling}, now)
+        self._take_back(gone.values())
+        self._actions(telling, before, datasets)
 
-    def tell(self, told: Mapping[SessionKey, Facts]) -> int:
-        """Bring sessions that are registered up to what metadata files say of them; returns how many changed."""
-        changed, sets = [], []
+    def tell(self, metadata: Metadata) -> int:
+        """Bring sessions that are registered up to what metadata files say of them; returns how many changed.
+
+        What they do not say any more is as the session folders have it. An eid stays: others know the session by it.
+        """
+        told = metadata.sessions
+        files = {file for file in metadata.files if file.lower().endswith("sessions.json")} - metadata.incomplete
+        for folder in metadata.folders:
+            absent = self.sources.files_in(folder) - set(metadata.files)
+            files |= {file for file in absent if file.lower().endswith("sessions.json")}
+        now: dict[str, dict[Fact, Statement]] = {file: {} for file in files}
         for key, facts in told.items():
-            if key in self.known:
-                changed += self._change_session(key, _given(facts))
-                sets.append((key, facts))
+            file = metadata.session_files[key]
+            if file in now:
+                zone = metadata.zones.get(key.lab, "UTC") if facts.start_time or facts.end_time else ""
+                one = Statement("acquisition.Session", _key(key), _values(facts), 1, zone)
+                now[file][one.fact] = one
+        before = {
+            file: {fact: one for fact, one in said.items() if one.table == "acquisition.Session"}
+            for file, said in self.sources.before(files).items()
+        }
+        self.sources.replace(before, now)
+        old = {session_key(one.key): Facts(**one.values) for said in before.values() for one in said.values()}
+        keys = [key for key in told.keys() | old.keys() if key in self.known]
+        folder = self._said_of("acquisition.Session", keys, f"source_line = {FOLDER}")
+        changed, sets, unlinked = [], [], []
+        for key in keys:
+            by_folder = folder.get(key, Facts())
+            facts, previous = told.get(key, Facts()), old.get(key)
+            known = _given(facts)
+            if previous is not None:
+                merged = previous.over(by_folder), facts.over(by_folder)
+                known = _differences(*merged) | known
+                unlinked.append((key, *merged))
+            changed += self._change_session(key, known)
+            sets.append((key, facts))
         self._lookups(sets)
         self._writer.put(acquisition.Session, (*SESSION, *FACTS), changed, "update")
         self._links(sets, exactly=True)
+        self._unlink(unlinked)
         return len(changed)
+
+    def restore_water(self, sessions: set[SessionKey]) -> None:
+        """Let settings say again how much water was given in sessions of which no metadata file says it any more."""
+        if not sessions or self._writer.dry_run:
+            return
+        labs = [{"stated_lab": name} for name in sorted({key.lab for key in sessions})]
+        links = self.sources.all_of("acquisition.SessionWater", labs, f"source_line = {FOLDER}")
+        links = [one for one in links if session_key({**one.key, **one.values}) in sessions]
+        given = self.sources.of_rows("action.WaterAdministration", [one.key for one in links])
+        water = [
+            (session_key({**one.key, **one.values}), one.key["administration_time"], said.values["water_volume"],
+             said.values["water_type"], said.values.get("water_user"))
+            for one in links
+            for said in given.get(key_text(one.key), [])[:1]
+        ]  # fmt: skip
+        self._put_water(water)
+
+    def _told(self, keys: Sequence[SessionKey]) -> dict[SessionKey, Facts]:
+        """What metadata files that are not read now said of sessions."""
+        return self._said_of("acquisition.Session", [k for k in keys if k not in self.told], f"source_line > {FOLDER}")
+
+    def _said_of(self, table: str, keys: Sequence[SessionKey], restriction: str) -> dict[SessionKey, Facts]:
+        """The facts that files of one kind say of sessions; of several files the first by name counts."""
+        found = self.sources.of_rows(table, [_key(key) for key in keys], restriction)
+        result = {}
+        for statements in found.values():
+            merged = Facts()
+            for one in statements:
+                merged = merged.over(Facts(**one.values))
+            result[session_key(statements[0].key)] = merged
+        return result
 
     def _change_session(self, key: SessionKey, known: Mapping[str, Any]) -> list[tuple]:
         """The row of a session whose facts differ from `known`, else nothing."""
         before = self.known[key]
+        empty = dict.fromkeys(("task_protocol", "rig", "session_narrative"), "")
+        known = {name: empty.get(name) if value is None else value for name, value in known.items()}
         differs = {name: value for name, value in known.items() if before[name] != value}
         if "eid" in differs and self._free_eid(differs["eid"], key) != differs["eid"]:
             del differs["eid"]
@@ -108,11 +195,7 @@ class SessionRows:
 
     def _links(self, sets: Sequence[tuple[SessionKey, Facts]], exactly: bool = False) -> None:
         """Users, projects and procedures of sessions; with `exactly`, those that are not named any more go."""
-        for table, name in (
-            (acquisition.SessionUser, "users"),
-            (acquisition.SessionProject, "projects"),
-            (acquisition.SessionProcedure, "procedures"),
-        ):
+        for table, name in _LISTS:
             rows = {(*key, one) for key, facts in sets for one in getattr(facts, name)}
             names = (*SESSION, table.primary_key[-1])
             if exactly and rows:
@@ -124,22 +207,68 @@ class SessionRows:
                 rows -= there
             self._writer.put(table, names, sorted(rows), "skip")
 
-    def _actions(self, reports: Sequence[Report], datasets: Mapping[SessionKey, Mapping]) -> None:
-        """Weights and water that the settings of the sessions tell, where these are new."""
-        reports = [report for report in reports if _facts_are_new(report, datasets.get(report.folder.key, {}))]
+    def _unlink(self, changes: Sequence[tuple[SessionKey, Facts, Facts]]) -> None:
+        """Take away users, projects and procedures that were named before and are not any more."""
+        for table, name in _LISTS:
+            names = (*SESSION, table.primary_key[-1])
+            rows = [
+                dict(zip(names, (*key, one), strict=True))
+                for key, old, now in changes
+                for one in getattr(old, name)
+                if one not in getattr(now, name)
+            ]
+            if rows and not self._writer.dry_run:
+                (table & rows).delete_quick()
+
+    def _take_back(self, statements: Iterable[Statement]) -> None:
+        """Delete weighings and water that settings said before and do not say any more."""
+        keys: dict[str, list[dict[str, Any]]] = defaultdict(list)
+        for one in statements:
+            keys[one.table].append(dict(one.key))
+        for table, label in (
+            (acquisition.SessionWater, "acquisition.SessionWater"),
+            (action.WaterAdministration, "action.WaterAdministration"),
+            (action.Weighing, "action.Weighing"),
+        ):
+            if keys[label] and not self._writer.dry_run:
+                (table & keys[label]).delete_quick()
+                for key in keys[label]:
+                    path = "/".join(str(value) for value in key.values())
+                    self._writer.change("removed", path, f"{label}: the settings do not say it any more")
+
+    def _actions(
+        self,
+        telling: Mapping[str, Report],
+        before: Mapping[str, Mapping[Fact, Statement]],
+        datasets: Mapping[SessionKey, Mapping],
+    ) -> None:
+        """Weights and water that the settings of sessions tell, where these are new or other than before."""
         weighings: list[tuple] = []
         water: list[tuple] = []
-        given = self._water_times([r.folder.key for r in reports if r.facts.water and r.folder.key in datasets])
-        for report in reports:
-            key, facts = report.folder.key, report.facts
-            weighings += [(key.lab, key.subject, *one) for one in facts.weighings]
-            if key in self.water_told or given.get(key, set()) - {one[0] for one in facts.water}:
+        linked = self._water_times([r.folder.key for r in telling.values() if r.facts.water])
+        for path, report in telling.items():
+            key, facts, said = report.folder.key, report.facts, before.get(path, {})
+            if not said and key in datasets and not _facts_are_new(report, datasets.get(key, {})):
+                continue  # registered before it was kept which file says what
+            is_new = {fact for fact, one in _statements(report).items() if said.get(fact) != one}
+            animal = {"lab": key.lab, "subject": key.subject}
+            for when, weight, user in facts.weighings:
+                if ("action.Weighing", key_text(animal | {"weighing_time": when})) in is_new:
+                    weighings.append((key.lab, key.subject, when, weight, user))
+            times = {one.key["administration_time"] for one in said.values() if one.table == "acquisition.SessionWater"}
+            if key in self.water_told or linked.get(key, set()) - {one[0] for one in facts.water} - times:
                 continue
-            water += [(key, *one) for one in facts.water]
-        put, names = self._writer.put, ("lab", "subject", "weighing_time", "weight", "weighing_user")
-        put(action.Weighing, names, list({row[:3]: row for row in weighings}.values()), "update")
+            for when, *rest in facts.water:
+                if ("action.WaterAdministration", key_text(animal | {"administration_time": when})) in is_new:
+                    water.append((key, when, *rest))
+        names = ("lab", "subject", "weighing_time", "weight", "weighing_user")
+        self._writer.put(action.Weighing, names, list({row[:3]: row for row in weighings}.values()), "update")
+        self._put_water(water)
+
+    def _put_water(self, water: Sequence[tuple]) -> None:
+        """Enter water of sessions: session, time, volume, type, user."""
         key_names = ("lab", "subject", "administration_time")
-        put(
+        self._writer.put(
             action.WaterAdministration,
             (*key_names, "water_volume", "water_type", "water_user"),
             list({(k.lab, k.subject, t): (k.lab, k.subject, t, *rest) for k, t, *rest in water}.values()),
@@ -147,7 +276,7 @@ class SessionRows:
         )
         links = {(k.lab, k.subject, t): (k.lab, k.subject, t, k.date, k.number) for k, t, *_ in water}
         names = (*key_names, "session_date", "session_number")
-        put(acquisition.SessionWater, names, list(links.values()), "skip")
+        self._writer.put(acquisition.SessionWater, names, list(links.values()), "skip")
 
     def _water_times(self, keys: list[SessionKey]) -> dict[SessionKey, set[datetime.datetime]]:
         found: dict[SessionKey, set[datetime.datetime]] = defaultdict(set)
@@ -189,6 +318,43 @@ def keys_of(sessions: Sequence[SessionKey]) -> list[dict[str, Any]]:
 def fetch_for(table: type[dj.Table], sessions: Sequence[SessionKey], names: Sequence[str]) -> list[dict[str, Any]]:
     """Rows of these sessions as dicts."""
     return fetch_columns(table & keys_of(sessions), *names).to_pylist() if sessions else []
+
+
+def _key(key: SessionKey) -> dict[str, Any]:
+    """The primary key of a session."""
+    return dict(zip(SESSION, (key.lab, key.subject, datetime.date.fromisoformat(key.date), key.number), strict=True))
+
+
+def _tells(report: Report) -> bool:
+    """Whether a folder has files that tell of the session."""
+    return any(file.rel_path.endswith((DESCRIPTION, SETTINGS)) for file in report.files)
+
+
+def _values(facts: Facts) -> dict[str, Any]:
+    """Facts of a session as columns and lists, without what is not said."""
+    return {name: value for name, value in vars(facts).items() if value and name not in ("weighings", "water")}
+
+
+def _differences(old: Facts, now: Facts) -> dict[str, Any]:
+    """The columns of a session that are said otherwise than before."""
+    return {n: getattr(now, n) for n in FACTS if n != "eid" and getattr(old, n) != getattr(now, n)}
+
+
+def _statements(report: Report) -> dict[Fact, Statement]:
+    """What the files of a session folder say."""
+    key, facts = report.folder.key, report.facts
+    animal = {"lab": key.lab, "subject": key.subject}
+    session = _key(key)
+    said = [Statement("acquisition.Session", session, _values(facts))]
+    for when, weight, user in facts.weighings:
+        values = {"weight": weight} | ({"weighing_user": user} if user else {})
+        said.append(Statement("action.Weighing", animal | {"weighing_time": when}, values))
+    for when, volume, kind, user in facts.water:
+        values = {"water_volume": volume, "water_type": kind} | ({"water_user": user} if user else {})
+        given = animal | {"administration_time": when}
+        said.append(Statement("action.WaterAdministration", given, values))
+        said.append(Statement("acquisition.SessionWater", given, {name: session[name] for name in SESSION[2:]}))
+    return {one.fact: one for one in said}
 
 
 def _given(told: Facts) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import datetime
 import getpass
+import json
 import uuid
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -230,6 +231,42 @@ class Quarantine(dj.Manual):
     last_seen                  : datetime(6)     # UTC
     resolved=null              : datetime(6)     # UTC, when it was found mended
     """
+
+
+@schema
+class SourceRow(dj.Manual):
+    definition = """
+    # where a row comes from that nobody entered by hand: the file that says it, and the line
+    source_row_id              : char(32)        # md5 of repository, file, table and key
+    ---
+    -> Repository
+    source_file                : varchar(500)    # below the root of the repository, else absolute; a session folder as a whole
+    source_line                : int32           # of a metadata file, from 1; 0: what the settings in a session folder say
+    source_zone                : varchar(64)     # time zone in which times without an offset were read
+    stated_lab                 : varchar(32)     # the lab that the row belongs to
+    stated_table               : varchar(64)     # e.g. action.Weighing
+    stated_key                 : varchar(500)    # primary key of the row, as JSON
+    stated_values              : varchar(4000)   # the columns that the file gives, as JSON
+    index (source_file)
+    index (stated_table, stated_key)
+    """
+
+    @classmethod
+    def of(cls, table: str, key: dict) -> dj.expression.QueryExpression:
+        """The files and lines that say a row.
+
+        Parameters
+        ----------
+        table
+            E.g. `action.Weighing`.
+        key
+            Its primary key, all of it.
+        """
+        parts = {name: value.isoformat() if hasattr(value, "isoformat") else value for name, value in key.items()}
+        for name, value in key.items():
+            if isinstance(value, datetime.datetime):
+                parts[name] = value.isoformat(timespec="microseconds")
+        return cls & {"stated_table": table, "stated_key": json.dumps(parts, ensure_ascii=False)}
 
 
 class ChangeNote(NamedTuple):

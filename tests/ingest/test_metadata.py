@@ -195,6 +195,8 @@ def test_bad_rows_and_columns_are_named_and_the_rest_is_written(database, tmp_pa
     (tmp_path / "subjects.csv").write_text(SUBJECTS.splitlines()[0].removesuffix(",colour") + "\nmylab,m1,M,,,,,,\n")
     summary = ingest(tmp_path, metadata=[tmp_path / "subjects.csv"])
     assert (summary.metadata_rows, summary.resolved) == (1, 5), "corrected: the value and the entries"
+    assert summary.metadata_withdrawn == 5, "two animals, two projects, and what is empty now"
+    assert rows(subject.Subject, "subject") == [("m1",)] and not subject.SubjectProject()
     assert (subject.Subject & {"subject": "m1"}).fetch1("sex") == "M"
 
 

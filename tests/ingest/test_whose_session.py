@@ -45,7 +45,7 @@ def test_a_folder_with_the_settings_of_another_animal_waits_until_it_is_moved(da
     assert in_quarantine() == {}
     assert usable(subject="m2", session_date="2020-01-01") == ["taskSettings", "trials"]
     assert (acquisition.Session & {"eid": eid}).fetch1("subject") == "m2"
-    # WEIGHT1
+    assert action.Weighing.fetch1("subject", "weight") == ("m2", 21.5)
     assert not (acquisition.Session & {"subject": "m1"})
     summary = ingest(tmp_path)
     assert (summary.sessions_new, summary.sessions_vanished, summary.files_new) == (0, 0, 0)
@@ -57,7 +57,7 @@ def test_a_folder_that_a_person_confirms_is_used_as_it_is(database, tmp_path):
     renaming.confirm_session(M1, "m2", user="ada")
     ingest(tmp_path)
     assert in_quarantine() == {} and "trials" in usable(subject="m1")
-    # WEIGHT2
+    assert action.Weighing.fetch1("subject") == "m1"
 
 
 def test_a_session_whose_data_were_used_before_the_settings_came_waits_too(database, tmp_path):
