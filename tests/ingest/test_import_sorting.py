@@ -1,0 +1,171 @@
+"""Sortings that exist already become the files and rows that running the sorter would give; curations are seen."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import ingest
+from ingest.programs.sorting import curation, imports
+from ingest.simulate import damage
+from ingest.simulate.ephys import Insertion, Unit, simulate_insertion, write_recording
+from pipeline.electrophysiology import clusterings, recordings
+from pipeline.errors import NeurojointError
+from pipeline.schemas import data, ephys
+from tests.ingest.sorters import SESSION
+
+SECONDS, RATE, N_SITES = 4.0, 30_000, 16
+UNITS = [
+    Unit(depth=20, lateral=43, rate=40, amplitude=220, amplitude_sd=0.05, width=0.6),
+    Unit(depth=100, lateral=59, rate=30, amplitude=160, amplitude_sd=0.05, width=0.3),
+    Unit(depth=160, lateral=27, rate=50, amplitude=190, amplitude_sd=0.05, width=0.5),
+]
+IDS = np.array([5, 12, 40])  # as a curation leaves them
+
+
+@pytest.fixture
+def insertion() -> Insertion:
+    return simulate_insertion(units=UNITS, duration=SECONDS, n_sites=N_SITES, n_silent=0, seed=1)
+
+
+@pytest.fixture
+def recorded(tmp_path: Path, insertion: Insertion) -> Path:
+    """A data root with one session: trials, and four seconds of a probe with 16 sites."""
+    root = tmp_path / "data"
+    damage.write_valid(root / SESSION)
+    write_recording(root / SESSION, insertion, SECONDS, noise=4.0)
+    return root
+
+
+def write_phy(folder: Path, insertion: Insertion, ids: np.ndarray = IDS) -> Path:
+    """The folder of a sorter that found the simulated spikes, with amplitudes and features in units of its own."""
+    folder.mkdir(parents=True)
+    spikes = insertion.objects["spikes"]
+    samples = spikes["samples"].astype(np.int64)
+    relative = spikes["amps"] / np.array([unit.amplitude * 1e-6 for unit in UNITS])[spikes["clusters"]]
+    places = insertion.objects["channels"]["localCoordinates"]
+    templates = np.zeros((3, 61, N_SITES), np.float32)
+    for number, unit in enumerate(UNITS):
+        templates[number, 20, np.abs(places[:, 1] - unit.depth).argmin()] = -0.3
+    arrays = {
+        "spike_times": samples.astype(np.uint64)[:, None],
+        "spike_clusters": ids[spikes["clusters"]].astype(np.int32),
+        "spike_templates": spikes["clusters"].astype(np.uint32),
+        "amplitudes": 17.0 * relative[:, None],
+        "templates": templates,
+        "channel_positions": places + [5.0, 0.0],
+        "channel_map": np.arange(N_SITES, dtype=np.int32)[:, None],
+        "spike_positions": np.column_stack([np.zeros(len(samples)), spikes["depths"]]),
+        "whitening_mat_inv": np.eye(N_SITES),
+    }
+    for name, values in arrays.items():
+        np.save(folder / f"{name}.npy", values)
+    (folder / "params.py").write_text(f"dat_path = 'x.bin'\nsample_rate = {RATE}.0\nraise SystemExit(9)\n")
+    (folder / "cluster_KSLabel.tsv").write_text("cluster_id\tKSLabel\n5\tgood\n12\tmua\n40\tgood\n")
+    return folder
+
+
+@pytest.mark.slow
+def test_a_folder_of_kilosort_becomes_files_and_rows(database, recorded, insertion):
+    """Measured in the raw recording; the places are those of its header; the folder is left as it is."""
+    source = write_phy(recorded / SESSION / "raw_ephys_data" / "probe00" / "kilosort4_output", insertion)
+    before = {path.name: path.read_bytes() for path in source.iterdir()}
+    ingest.register(recorded, processes=1)
+    assert not [path for path in data.Quarantine.to_arrays("quarantine_path") if "kilosort" in path], "known files"
+    (found,) = imports.import_folder(source)
+    folder = recorded / SESSION / "alf" / "probe00" / "kilosort4"
+    assert found.folder == folder and (found.n_units, found.n_dropped) == (3, 0)
+    arrays = {path.name[:-4]: np.load(path) for path in folder.glob("*.npy")}
+    truth = insertion.objects["spikes"]
+    np.testing.assert_allclose(arrays["spikes.times"], truth["samples"] / RATE)
+    assert arrays["spikes.clusters"].tolist() == truth["clusters"].tolist()
+    np.testing.assert_allclose(arrays["clusters.amps"] * 1e6, [220, 160, 190], rtol=0.15)
+    np.testing.assert_allclose(arrays["spikes.amps"], truth["amps"], rtol=0.2)
+    np.testing.assert_allclose(arrays["clusters.depths"], [20, 100, 160], atol=25)
+    there = recordings.channel_map(ephys.ProbeInsertion.keys()[0])
+    assert arrays["channels.localCoordinates"].tolist() == np.column_stack([there["lateral"], there["axial"]]).tolist()
+    ephys.ClusterSet.populate()
+    rows = {row["cluster_id"]: row for row in ephys.ClusterSet.Cluster.to_dicts()}
+    assert [rows[i]["sorter_cluster_id"] for i in range(3)] == IDS.tolist()
+    assert [rows[i]["sorter_label"] for i in range(3)] == ["good", "mua", "good"]
+    assert [rows[i]["cluster_shank"] for i in range(3)] == [0, 0, 0]
+    assert {path.name: path.read_bytes() for path in source.iterdir()} == before
+    (again,) = imports.import_folder(source)
+    assert again.folder is None and "imported before" in again.notes[0]
+
+
+@pytest.mark.slow
+def test_a_curation_is_a_new_version_that_says_what_changed(database, recorded, insertion):
+    """Merged, split and relabelled in phy: a revision, which becomes the default, with the difference in words."""
+    source = write_phy(recorded / SESSION / "alf" / "probe00" / "kilosort4", insertion)
+    ingest.register(recorded, processes=1)
+    (first,) = imports.import_folder(recorded / SESSION)
+    assert first.folder == source, "beside the originals"
+    clusters = np.load(source / "spike_clusters.npy")
+    clusters[np.isin(clusters, [5, 12])] = 41
+    third = np.flatnonzero(clusters == 40)
+    clusters[third] = np.where(np.arange(len(third)) % 2, 42, 43)
+    np.save(source / "spike_clusters.npy", clusters)
+    (source / "cluster_group.tsv").write_text("cluster_id\tgroup\n41\tgood\n42\tnoise\n")
+    (second,) = imports.import_folder(source)
+    assert second.changes["merged"] == [{"from": [5, 12], "to": 41}]
+    assert second.changes["split"] == [{"from": 40, "to": [42, 43]}]
+    assert second.folder.parent == source and second.folder.name.startswith("#")
+    says = json.loads((second.folder / "_neurojoint_sorting.run.json").read_text())
+    assert says["changes"] == second.changes
+    default = (ephys.Clustering & {"default_clustering": True}).fetch1()
+    assert default["clustering_revision"] == second.folder.name.strip("#")
+    (source / "cluster_group.tsv").write_text("cluster_id\tgroup\n41\tmua\n42\tnoise\n")
+    (third_import,) = imports.import_folder(source)
+    assert third_import.changes == {"relabelled": [{"unit": 41, "from": "good", "to": "mua"}]}
+    table = pq.read_table(third_import.folder / "clusters.metrics.pqt").to_pydict()
+    assert dict(zip(table["sorter_cluster_id"], table["ks2_label"], strict=True)) == {41: "mua", 42: "noise", 43: None}
+
+
+@pytest.mark.slow
+def test_without_a_recording_the_folder_says_what_it_can(database, tmp_path, insertion):
+    """Rate and places of the folder; amplitudes are in no unit and left out; without a rate it says what to do."""
+    damage.write_valid(tmp_path / SESSION)
+    ingest.register(tmp_path, processes=1)
+    source = write_phy(tmp_path / "elsewhere" / "ks", insertion)
+    with pytest.raises(NeurojointError, match="no session"):
+        imports.import_folder(source)
+    with pytest.raises(NeurojointError, match="which probe"):
+        imports.import_folder(source, session=tmp_path / SESSION)
+    (found,) = imports.import_folder(source, session=tmp_path / SESSION, probe="probe00", sorter="My Sorter 2")
+    assert found.folder == tmp_path / SESSION / "alf/probe00/my_sorter_2"
+    names = {path.name[:-4] for path in found.folder.glob("*.npy")}
+    assert {"spikes.depths", "clusters.channels", "channels.localCoordinates"} <= names
+    assert not names & {"spikes.amps", "clusters.amps", "clusters.waveforms"}
+    assert any("not measured" in note for note in found.notes)
+    reading = clusterings.reading(ephys.Clustering.fetch1())
+    assert reading.rows == "name" and not reading.factors
+    (source / "params.py").unlink()
+    shutil.rmtree(found.folder)
+    with pytest.raises(NeurojointError, match="sampling rate"):
+        imports.import_folder(source, session=tmp_path / SESSION, probe="probe00")
+
+
+@given(st.lists(st.integers(0, 6), min_size=30, max_size=60), st.permutations(range(7)), st.integers(0, 6))
+def test_merges_are_found_whatever_the_numbers(units, numbers, target):
+    """Renumbering and merging two units is told as that; nothing else is said to have changed."""
+    before = np.array(units)
+    samples = np.arange(len(units)) // 2  # pairs at one sample
+    now = np.array(numbers)[before] + 10
+    partner = (target + 1) % 7
+    present = set(np.unique(before).tolist())
+    now[before == partner] = numbers[target] + 10
+    found = curation.difference((samples, before), (samples, now))
+    expected = [{"from": sorted([target, partner]), "to": numbers[target] + 10}] if {target, partner} <= present else []
+    assert found["merged"] == expected
+    assert not found["split"] and not found["gone"] and not found["new"] and not found["relabelled"]
+    assert found["n_spikes_gone"] == found["n_spikes_new"] == 0
+    reverse = curation.difference((samples, now), (samples, before))
+    assert [one["to"] for one in reverse["split"]] == [one["from"] for one in expected]
