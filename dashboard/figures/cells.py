@@ -29,7 +29,8 @@ def waveform(
     Parameters
     ----------
     template : (n_samples, n_channels) uV.
-    lateral, axial : (n_channels,) um on the probe, from its left edge and from the tip.
+    lateral, axial : (n_channels,) um on the probe, from its left edge and from the tip. Where that is not known (NaN),
+        the channels are drawn one above the other, and no axis is in um.
     sampling_rate : Hz.
     channels : names of the channels for those who point at one.
     """
@@ -38,6 +39,9 @@ def waveform(
         return figure([], {"height": height}, theme, "The files hold no waveform of this unit.")
     lateral, axial = np.asarray(lateral, dtype=float), np.asarray(axial, dtype=float)
     n_samples, n_channels = template.shape
+    placed = bool(np.isfinite(lateral).all() and np.isfinite(axial).all())
+    if not placed:
+        lateral, axial = np.zeros(n_channels), np.arange(n_channels)[::-1].astype(float)
     names = list(range(n_channels)) if channels is None else list(channels)
     across, up = _spacing(lateral), _spacing(axial)
     milliseconds = np.arange(n_samples) / sampling_rate * 1000
@@ -58,7 +62,7 @@ def waveform(
                 "y": axial[channel] + template[:, channel] * per_uv,
                 "customdata": np.column_stack((milliseconds, template[:, channel])).round(3),
                 "line": {"color": style.BLUE if is_peak else style.GREY, "width": 2 if is_peak else 1.1},
-                "hovertemplate": f"channel {names[channel]}, {axial[channel]:.0f} um<br>"
+                "hovertemplate": f"channel {names[channel]}{f', {axial[channel]:.0f} um' if placed else ''}<br>"
                 "%{customdata[0]:.2f} ms: %{customdata[1]:.0f} uV<extra></extra>",
             }
         )
@@ -82,9 +86,10 @@ def waveform(
     layout = {
         "height": height,
         "hovermode": "closest",
-        "xaxis": axis("Across the probe (um)", showgrid=False),
-        "yaxis": axis("Depth (um from the tip)", showgrid=False),
-    }
+        "xaxis": axis("Across the probe (um)" if placed else "", showgrid=False, visible=placed),
+        "yaxis": axis("Depth (um from the tip)" if placed else "Channels (places not known)", showgrid=False,
+                      showticklabels=placed),
+    }  # fmt: skip
     return figure(traces, layout, theme)
 
 

@@ -16,6 +16,8 @@ from dashboard.figures.build import Trace, axis, figure, upright
 from dashboard.figures.rows import Rows, columns
 from dashboard.figures.track import DEPTH, TALL
 
+CHANNEL = "Channel (its depth is not known)"
+"""Title of that axis where there is no map of the channels."""
 SCALE = "Cividis"
 """Of quantities that only grow; it reads the same with and without colour vision deficiency."""
 _MOST_TIMES, _MOST_DEPTHS = 450, 200  # cells of a picture; finer ones are averaged
@@ -148,8 +150,8 @@ def units_by_depth(
 
 
 def spectrum(
-    frequencies: np.ndarray, power: np.ndarray, axial: np.ndarray, *, highest: float = 300.0, theme: str = "light",
-    height: int = TALL,
+    frequencies: np.ndarray, power: np.ndarray, axial: np.ndarray | None, *, highest: float = 300.0,
+    theme: str = "light", height: int = TALL,
 ) -> go.Figure:  # fmt: skip
     """Power of the signal of each channel by frequency.
 
@@ -157,13 +159,14 @@ def spectrum(
     ----------
     frequencies : (f,) Hz.
     power : (channels, f) uV^2/Hz.
-    axial : (channels,) um from the tip; channels at one depth are averaged.
+    axial : (channels,) um from the tip; channels at one depth are averaged. None: not known, channels by their number.
     highest : Hz that are shown.
     """
     if not np.size(power):
         return figure([], {"height": height}, theme, "There is no spectrum: no recording of the local field.")
     taken = (frequencies > 0) & (frequencies <= highest)
-    depths, mean = _by_depth(np.asarray(axial, float), np.asarray(power, float)[:, taken])
+    place = np.arange(len(power), dtype=float) if axial is None else np.asarray(axial, float)
+    depths, mean = _by_depth(place, np.asarray(power, float)[:, taken])
     decibel = 10 * np.log10(np.maximum(mean, 1e-12))
     low, high = np.percentile(decibel, [2, 98]) if decibel.size else (0, 1)
     trace: Trace = {
@@ -176,32 +179,38 @@ def spectrum(
         "colorscale": SCALE,
         "name": "Power",
         "colorbar": _scale_bar("Power (dB re 1 uV²/Hz)"),
-        "hovertemplate": "%{x:.1f} Hz, %{y:.0f} um<br>%{z:.1f} dB<extra></extra>",
+        "hovertemplate": f"%{{x:.1f}} Hz, {_at(axial)}<br>%{{z:.1f}} dB<extra></extra>",
     }
     layout = {
-        "height": height, "hovermode": "closest", "xaxis": axis("Frequency (Hz)"), "yaxis": axis(DEPTH, showgrid=False),
+        "height": height, "hovermode": "closest", "xaxis": axis("Frequency (Hz)"),
+        "yaxis": axis(DEPTH if axial is not None else CHANNEL, showgrid=False),
     }  # fmt: skip
     return figure([trace], layout, theme)
 
 
-def rms(bands: Mapping[str, tuple[np.ndarray, np.ndarray]], *, theme: str = "light", height: int = TALL) -> go.Figure:
+def rms(
+    bands: Mapping[str, tuple[np.ndarray, np.ndarray | None]], *, theme: str = "light", height: int = TALL
+) -> go.Figure:
     """Strength of the signal of each channel.
 
     Parameters
     ----------
-    bands : name, e.g. `ap`, -> strength (channels,) uV and depth (channels,) um from the tip.
+    bands : name, e.g. `ap`, -> strength (channels,) uV and depth (channels,) um from the tip. Where the depth of one is
+        None, it is not known, and all are drawn by the number of the channel.
     """
     traces: list[Trace] = []
+    placed = all(axial is not None for _, axial in bands.values())
     for number, (name, (strength, axial)) in enumerate(bands.items()):
         look = style.nth(number)
         traces.append({
             "type": "scatter", "mode": "markers", "name": name, "x": np.asarray(strength, float),
-            "y": np.asarray(axial, float), "marker": {"color": look.color, "symbol": look.symbol, "size": 5},
-            "hovertemplate": f"{name} %{{x:.1f}} uV at %{{y:.0f}} um<extra></extra>",
+            "y": np.asarray(axial, float) if placed else np.arange(len(strength)),
+            "marker": {"color": look.color, "symbol": look.symbol, "size": 5},
+            "hovertemplate": f"{name} %{{x:.1f}} uV, {_at(placed or None)}<extra></extra>",
         })  # fmt: skip
     layout = {
         "height": height, "hovermode": "closest", "xaxis": axis("RMS (uV)", rangemode="tozero"),
-        "yaxis": axis(DEPTH, showgrid=False),
+        "yaxis": axis(DEPTH if placed else CHANNEL, showgrid=False),
     }  # fmt: skip
     return figure(traces, layout, theme, "There is no raw recording.")
 
@@ -238,6 +247,11 @@ def depth_peth(
         **_vertical([(0.0, "")]),
     }  # fmt: skip
     return figure([trace], layout, theme)
+
+
+def _at(axial: Any) -> str:
+    """What is said of the place of a point: its depth, or where that is not known the number of the channel."""
+    return "channel %{y:.0f}" if axial is None else "%{y:.0f} um"
 
 
 def _vertical(marks: Sequence[tuple[float, str]]) -> dict[str, Any]:

@@ -107,7 +107,11 @@ def register(app: dash.Dash, site: Site) -> None:
 def _figures(found: insertions.Insertion, one: int, unit: queries.Unit, chosen: Mapping[str, str]) -> list[Component]:
     event, row = chosen["event"].replace("_", " "), _row(found.units, one)
     contamination = float(found.units["isi_violations_hill"][row]) if "isi_violations_hill" in found.units else None
-    units = track.with_regions(along.units_by_depth(found.units, chosen=one, height=340), found.channels)
+    on = float(found.units["cluster_shank"][row]) if len(insertions.shanks(found)) > 1 else float("nan")
+    shank = None if np.isnan(on) else int(on)
+    same = insertions.of_shank(found.units, "cluster_shank", shank)
+    beside = insertions.of_shank(found.channels, "channel_shank", shank)
+    units = track.with_regions(along.units_by_depth(same, chosen=one, height=340), beside)
     shape = figures.waveform(
         unit.waveform.get("template", np.empty((0, 0))),
         unit.waveform.get("lateral", np.empty(0)),
@@ -123,7 +127,12 @@ def _figures(found: insertions.Insertion, one: int, unit: queries.Unit, chosen: 
     )  # fmt: skip
     parts: list[Component] = [
         shell.columns(
-            shell.figure("cells-units", units, "Units", "click on one to go there"),
+            shell.figure(
+                "cells-units",
+                units,
+                "Units" if shank is None else f"Units of shank {shank}",
+                "click on one to go there",
+            ),
             shell.figure("cells-waveform", shape, "Waveform", "blue: the largest"),
             shell.figure("cells-correlogram", correlogram, "Autocorrelogram"),
             least=330,

@@ -66,7 +66,9 @@ def _page(
         raise NotFound(f"There is no probe called {probe} in this session of {subject}.")
     events = site.read(queries.events)
     event = query.get("event", "")
-    made = site.read(queries.pictures, found, event if event in events else events[0])
+    shanks = queries.shanks(found)
+    shank = _shank(query, shanks)
+    made = site.read(queries.pictures, found, event if event in events else events[0], shank)
     place = (lab, subject, key["session_date"], key["session_number"])
     controls = html.Div(
         [
@@ -95,6 +97,17 @@ def _page(
                 clearable=False,
                 w=120,
             ),
+            html.Div(
+                shell.select(
+                    "insertion-shank",
+                    "Shank",
+                    [{"value": str(one), "label": str(one)} for one in shanks],
+                    None if shank is None else str(shank),
+                    clearable=False,
+                    w=90,
+                ),
+                hidden=shank is None,
+            ),
         ],
         className="nj-actions",
     )
@@ -120,13 +133,14 @@ def register(app: dash.Dash, site: Site) -> None:
         Input("insertion-criteria", "value"),
         Input("insertion-event", "value"),
         Input("insertion-value", "value"),
+        Input("insertion-shank", "value"),
         State("url", "search"),
         prevent_initial_call=True,
     )
-    def choose(clustering: str, criteria: str, event: str, value: str, search: str | None) -> Any:
+    def choose(clustering: str, criteria: str, event: str, value: str, shank: str | None, search: str | None) -> Any:
         if len(dash.ctx.triggered) > 1:  # the controls were only made
             return dash.no_update
-        chosen = {"clustering": clustering, "criteria": criteria, "event": event, "value": value}
+        chosen = {"clustering": clustering, "criteria": criteria, "event": event, "value": value, "shank": shank}
         name = str(dash.ctx.triggered_id).removeprefix("insertion-")
         wanted = links.to("overview", **(links.query_of(search or "") | {name: chosen[name]})).partition("?")[2]
         return dash.no_update if wanted == (search or "").removeprefix("?") else f"?{wanted}"
@@ -151,7 +165,8 @@ def _body(
     found: queries.Insertion, made: queries.Pictures, place: tuple, query: Mapping[str, str], criteria: str
 ) -> list[Component]:
     parts: list[Component] = []
-    channels = found.channels
+    shank = _shank(query, queries.shanks(found))
+    channels = queries.of_shank(found.channels, "channel_shank", shank)
     if found.clustering is None:
         parts.append(
             shell.sentence("There are no sorted spikes of this probe.", "They are found below alf/ when they arrive.")
@@ -171,12 +186,14 @@ def _body(
             value=_value(query),
             marks=marks,
         )
-        units = figures.units_by_depth(found.units)
+        units = figures.units_by_depth(queries.of_shank(found.units, "cluster_shank", shank))
         parts.append(
             shell.columns(
-                shell.figure("insertion-drift", track.with_regions(drift, channels), "Drift map",
+                shell.figure("insertion-drift", track.with_regions(drift, channels),
+                             "Drift map" if shank is None else f"Drift map of shank {shank}",
                              "what spiked at which depth, over the session"),
-                shell.figure("insertion-units", track.with_regions(units, channels), "Units",
+                shell.figure("insertion-units", track.with_regions(units, channels),
+                             "Units" if shank is None else f"Units of shank {shank}",
                              "filled: pass the criteria; click on one to open it"),
                 least=460,
             )
@@ -203,10 +220,12 @@ def _signals(made: queries.Pictures, channels: Mapping[str, np.ndarray]) -> list
     parts = []
     if (field := made.signals.get("lf")) is not None and field["power"].size:
         power = figures.spectrum(field["frequencies"], field["power"], field["axial"])
-        parts.append(shell.figure("insertion-spectrum", track.with_regions(power, channels), "Local field"))
+        beside = channels if field["axial"] is not None else {}
+        parts.append(shell.figure("insertion-spectrum", track.with_regions(power, beside), "Local field"))
     if made.signals:
         strength = figures.rms({band: (one["rms"], one["axial"]) for band, one in made.signals.items()})
-        parts.append(shell.figure("insertion-rms", track.with_regions(strength, channels), "Strength of the signal"))
+        beside = channels if all(one["axial"] is not None for one in made.signals.values()) else {}
+        parts.append(shell.figure("insertion-rms", track.with_regions(strength, beside), "Strength of the signal"))
     return parts
 
 
@@ -229,7 +248,9 @@ def _metrics(found: queries.Insertion) -> Component:
 def _table(found: queries.Insertion, place: tuple, criteria: str) -> Component:
     units, probe = found.units, found.row["probe_label"]
     clustering = found.clustering["clustering"] if found.clustering else ""
+    on_shanks = len(queries.shanks(found)) > 1
     names = [
+        *([("cluster_shank", "Shank", 0)] if on_shanks else []),
         ("cluster_depth", "Depth (um)", 0),
         ("cluster_amp", "Amp. (uV)", 0),
         ("cluster_firing_rate", "Rate (Hz)", 2),
@@ -318,6 +339,14 @@ def _neighbours(found: queries.Insertion, place: tuple) -> Component:
 def _cells(found: queries.Insertion, place: tuple, criteria: str) -> str:
     clustering = found.clustering["clustering"] if found.clustering else ""
     return links.cells(*place, found.row["probe_label"], clustering=clustering, criteria=criteria)
+
+
+def _shank(query: Mapping[str, str], shanks: list[int]) -> int | None:
+    """The shank that is shown: the one asked for, else the first; None where there are not several."""
+    if len(shanks) < 2:
+        return None
+    asked = query.get("shank", "")
+    return int(asked) if asked.isdecimal() and int(asked) in shanks else shanks[0]
 
 
 def _value(query: Mapping[str, str]) -> str:

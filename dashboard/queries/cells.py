@@ -171,7 +171,9 @@ def _waveform(found: insertions.Insertion, key: Mapping[str, Any], version: str,
     template = np.asarray(waveforms[at[0]], dtype=float)
     on = np.arange(template.shape[1]) if channels is None else np.asarray(channels[at[0]], dtype=int)
     lateral, axial = _sites(found, on)
-    size = np.where((on >= 0) & np.isfinite(axial), np.ptp(np.nan_to_num(template), axis=0), -1)
+    size = np.where(
+        (on >= 0) & (np.isfinite(axial) | np.isnan(axial).all()), np.ptp(np.nan_to_num(template), axis=0), -1
+    )
     nearest = np.argsort(-size, kind="stable")[:NEAREST_CHANNELS]
     nearest = nearest[size[nearest] >= 0]
     return {"template": template[:, nearest], "channels": on[nearest].tolist(), "lateral": lateral[nearest],
@@ -179,15 +181,20 @@ def _waveform(found: insertions.Insertion, key: Mapping[str, Any], version: str,
 
 
 def _sites(found: insertions.Insertion, channels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Where channels are on the probe, um; two columns 20 um apart where the files do not say."""
+    """Where channels are on the probe, um: as with the regions, else by the sorting's files; NaN where not known."""
+    places = np.full((len(channels), 2), np.nan)
     known = {int(one): place for place, one in enumerate(found.channels.get("channel", ()))}
-    lateral, axial = 32.0 * (channels % 2), 20.0 * (channels // 2)
     if known and "channel_lateral" in found.channels:
         for number, channel in enumerate(channels.tolist()):
             if (place := known.get(channel)) is not None:
-                lateral[number] = np.nan_to_num(found.channels["channel_lateral"][place])
-                axial[number] = found.channels["channel_axial"][place]
-    return lateral.astype(float), axial.astype(float)
+                lateral = float(np.nan_to_num(found.channels["channel_lateral"][place]))
+                places[number] = lateral, float(found.channels["channel_axial"][place])
+    if np.isnan(places).any() and found.clusters is not None:
+        own = store.channel_places({name: found.clusters[name] for name in ephys.Clustering.primary_key})
+        if own is not None:
+            missing = np.isnan(places).any(axis=1) & (channels >= 0) & (channels < len(own))
+            places[missing] = own[channels[missing]]
+    return places[:, 0], places[:, 1]
 
 
 def _trials(key: Mapping[str, Any]) -> dict[str, Any] | None:

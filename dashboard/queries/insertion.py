@@ -12,6 +12,7 @@ from pipeline.database.bulk import fetch_columns, to_numpy
 from pipeline.electrophysiology import clusterings
 from pipeline.queries import search
 from pipeline.schemas import behavior, ephys, ephys_analysis, histology
+from pipeline.schemas.inputs.recordings import channel_map
 
 PLACE = ("lab", "subject", "session_date", "session_number", "probe_label")
 
@@ -29,7 +30,7 @@ class Insertion:
     units : columns of the units: cluster_id, cluster_*, the metrics, selected (bool, NaN where not judged), acronym,
         region_color, region_name
     criteria : name, version, rules and description of the criteria of `selected`
-    channels : columns channel_axial, acronym, region_color, region_name
+    channels : columns channel_axial, channel_shank (NaN where not known), acronym, region_color, region_name
     trajectories : rows of Trajectory, the best known first
     trials : first and last time of the trials, s from session start
     siblings : probe labels of the session
@@ -59,7 +60,7 @@ class Pictures:
     Attributes
     ----------
     drift : times, depths, rates, amps of DriftMap
-    signals : band -> frequencies, power, rms, axial
+    signals : band -> frequencies, power, rms, axial, shank
     depth_peth : times, depths, change of DepthPeth at `event`
     missing : what the files lack, in words
     """
@@ -143,24 +144,57 @@ def channels(key: Mapping[str, Any]) -> dict[str, np.ndarray]:
     query = (histology.ChannelLocation.Channel & dict(key)).join(
         histology.BrainRegion.proj("acronym", "region_color", "region_name"), left=True
     )
-    names = ("channel", "channel_lateral", "channel_axial", "acronym", "region_color", "region_name")
+    names = ("channel", "raw_channel", "channel_lateral", "channel_axial", "acronym", "region_color", "region_name")
     found = fetch_columns(query, *names, order_by="channel")
-    return to_numpy(found) if found.num_rows else {}
+    if not found.num_rows:
+        return {}
+    columns = to_numpy(found)
+    raw = np.asarray(columns.pop("raw_channel"), float)
+    shanks, there = np.full(found.num_rows, np.nan), channel_map(key)
+    if there is not None:
+        at = np.where(np.isfinite(raw), raw, columns["channel"]).astype(int)
+        inside = (at >= 0) & (at < len(there["shank"]))
+        shanks[inside] = np.asarray(there["shank"], float)[at[inside]]
+    return columns | {"channel_shank": shanks}
 
 
-def pictures(found: Insertion, event: str) -> Pictures:
-    """Drift map, signals and activity around an event."""
+def shanks(found: Insertion) -> list[int]:
+    """The shanks on which units or channels lie; empty where that is not known."""
+    of_units, of_channels = found.units.get("cluster_shank", ()), found.channels.get("channel_shank", ())
+    both = np.concatenate([np.asarray(of_units, float), np.asarray(of_channels, float)])
+    return np.unique(both[np.isfinite(both)]).astype(int).tolist()
+
+
+def of_shank(columns: Mapping[str, np.ndarray], name: str, shank: int | None) -> dict[str, np.ndarray]:
+    """The rows whose column `name` is this shank; all without one."""
+    if shank is None or name not in columns:
+        return dict(columns)
+    own = np.asarray(columns[name], float) == shank
+    return {key: np.asarray(values)[own] for key, values in columns.items()}
+
+
+def pictures(found: Insertion, event: str, shank: int | None = None) -> Pictures:
+    """Drift map, signals and activity around an event; with `shank`, drift map and signals of that one."""
     made = Pictures(event=event)
     for name, values in signals(found.key).items():
-        made.signals[name] = values
+        own = slice(None) if shank is None or values["shank"] is None else values["shank"] == shank
+        sliced = {one: values[one][own] if values[one] is not None and len(values[one]) else values[one]
+                  for one in ("power", "rms", "axial", "shank")}  # fmt: skip
+        made.signals[name] = values | sliced
+        if values["axial"] is None:
+            made.missing.append(f"the {name} recording has no channel map: its channels are drawn by number, not in um")
     if found.clusters is None:
         return made
     key = _of_clustering(found.clusters)
     judged = (ephys_analysis.UnitMetrics & key).to_arrays("metrics_missing")
-    made.missing = [words for text in judged for words in text.split("; ") if words]
+    made.missing += [words for text in judged for words in text.split("; ") if words]
     rows = (ephys_analysis.DriftMap & key).to_dicts()
     if rows and rows[0]["drift_rates"] is not None:
         made.drift = {name.removeprefix("drift_"): rows[0][name] for name in rows[0] if name.startswith("drift_")}
+        for row in (ephys_analysis.DriftMap.Shank & key & {"shank": -1 if shank is None else shank}).to_dicts():
+            made.drift = {
+                name.removeprefix("shank_drift_"): row[name] for name in row if name.startswith("shank_drift")
+            }
     rows = (ephys_analysis.DepthPeth & key & {"event": event}).to_dicts()
     made.missing += [f"{row['depth_peth_missing']}: no activity by depth" for row in rows if row["depth_peth_missing"]]
     if rows and rows[0]["depth_peth"] is not None:
@@ -174,7 +208,10 @@ def pictures(found: Insertion, event: str) -> Pictures:
 
 
 def signals(key: Mapping[str, Any]) -> dict[str, dict[str, np.ndarray]]:
-    """Band -> rms (uV) and axial (um from the tip) of each channel; of the local field frequencies and power too."""
+    """Band -> rms (uV), axial (um from the tip), shank of each channel; of the local field frequencies and power too.
+
+    Without a map of the channels `axial` and `shank` are None.
+    """
     recorded = ephys.Recording.proj("band", *PLACE) * ephys.RecordingSignal & dict(key)
     made: dict[str, dict[str, np.ndarray]] = {}
     rows = (recorded & {"band": "lf"}).to_dicts()
@@ -182,12 +219,15 @@ def signals(key: Mapping[str, Any]) -> dict[str, dict[str, np.ndarray]]:
     for row in rows:
         placed = (ephys.ChannelMap & {"dataset_id": row["dataset_id"]}).to_dicts()
         n = len(row["signal_rms"])
-        axial = np.asarray(clusterings.parsed(placed[0]["map_axial"]), float) if placed else 20.0 * (np.arange(n) // 2)
+        places: dict[str, Any] = dict.fromkeys(("map_axial", "map_shank"))
+        if placed and len(clusterings.parsed(placed[0]["map_axial"])) >= n:
+            places = {name: np.asarray(clusterings.parsed(placed[0][name]), float)[:n] for name in places}
         made[row["band"]] = {
             "frequencies": np.asarray(row.get("spectrum_frequencies", ())),
             "power": np.asarray(row.get("spectrum_power", ())),
             "rms": np.asarray(row["signal_rms"]),
-            "axial": axial[:n],
+            "axial": places["map_axial"],
+            "shank": places["map_shank"],
         }
     return made
 

@@ -196,6 +196,23 @@ def templates(
     return ids, values, None if where is None else np.asarray(open_array(where)[rows])
 
 
+def channel_places(insertion: str | Mapping[str, Any], clustering: str | None = None) -> np.ndarray | None:
+    """Places of the rows of the channels object of a clustering, (n, 2), across and along the shank, um.
+
+    Those of its `channels.localCoordinates`, else None; also where that file is not on this computer.
+    """
+    row = clusterings.find(insertion, clustering)
+    try:
+        found = attributes(row, ["channels.localCoordinates"])
+    except InvalidData:
+        return None
+    if not found:
+        return None
+    values = np.asarray(open_array(found["channels.localCoordinates"]), np.float64)
+    factor = clusterings.reading(row).factor("channels.localCoordinates")
+    return values[:, :2] * factor if values.ndim == 2 and values.shape[1] >= 2 else None
+
+
 def has_waveforms(row: Mapping[str, Any]) -> bool:
     """Whether a clustering (a row of ephys.Clustering) has files from which `templates` reads."""
     return any(name in row["clustering_files"] for name in ("clusters.waveforms", "templates.waveforms"))
@@ -213,38 +230,6 @@ def sampling_rate(row: Mapping[str, Any]) -> float:
         if samples[1] > samples[0] and times[1] > times[0]:
             return float(np.diff(samples)[0] / np.diff(times)[0])
     return 30000.0
-
-
-def raw_snippet(
-    insertion: str | Mapping[str, Any], band: str, start: float, end: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """The raw samples of a probe between two times, without reading the rest of the recording.
-
-    Parameters
-    ----------
-    insertion : pid, or a mapping with the primary key of the insertion.
-    band : `ap` or `lf`.
-    start, end : s from the first sample; what lies outside of the recording is left out.
-
-    Returns
-    -------
-    times : (n,) s from the first sample.
-    volts : (n, n_channels) V, float32, the synchronisation channel left out.
-
-    Raises
-    ------
-    NeurojointError : there is no such recording here, or it has no header that gives its gain.
-    """
-    with files.open_recording(clusterings.insertion_key(insertion), band) as recording:
-        rate = recording.sample_rate
-        first = min(max(int(np.ceil(start * rate - 1e-6)), 0), recording.n_samples)
-        last = min(max(int(np.ceil(end * rate - 1e-6)), first), recording.n_samples)
-        gains = recording.volts_per_bit
-        if gains is None:
-            raise NeurojointError(f"the {band} recording has no gain", "put its .meta file beside it")
-        kept = np.flatnonzero(np.asarray(gains) < 1)
-        samples = recording.read(first, last)[:, kept]
-    return np.arange(first, last) / rate, samples * np.asarray(gains, np.float32)[kept]
 
 
 def _all_units(row: Mapping[str, Any], window: tuple[float, float] | None) -> Spikes:

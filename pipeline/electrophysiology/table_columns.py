@@ -6,13 +6,16 @@ A row that lacks something says in a column `..._missing` what the files do not 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pipeline.analysis import correlograms, drift, responses, units
 from pipeline.electrophysiology import clusterings, peths, spikes
 from pipeline.electrophysiology.spikes import GroupedSpikes, Spikes
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 ALPHA = 0.05
 """Level for `is_responsive`, after correction."""
@@ -151,6 +154,36 @@ def drift_map(clustering: Mapping[str, Any], found: Spikes) -> dict[str, Any]:
     if made.amp is None:
         return columns | {"drift_missing": f"{clusterings.why_absent(clustering, 'spikes.amps')}: no drift_amps"}
     return columns | _float32(drift_amps=made.amp.T)
+
+
+def drift_maps_of_shanks(clustering: Mapping[str, Any], found: Spikes, units: pa.Table) -> list[dict[str, Any]]:
+    """The rows of DriftMap.Shank; none where the units lie on one shank or it is not known on which.
+
+    Parameters
+    ----------
+    units : columns cluster_id and cluster_shank.
+    """
+    known = {
+        i: shank
+        for i, shank in zip(*(units[n].to_pylist() for n in units.column_names), strict=True)
+        if shank is not None
+    }
+    shanks = sorted(set(known.values()))
+    if len(shanks) < 2 or found.depths is None:
+        return []
+    ids = np.array(sorted(known), np.int64)
+    of_unit = np.array([known[one] for one in ids.tolist()])
+    at = np.searchsorted(ids, found.clusters).clip(0, len(ids) - 1)
+    shank_of_spike = np.where(ids[at] == found.clusters, of_unit[at], -1)
+    rows = []
+    for shank in shanks:
+        own = shank_of_spike == shank
+        if own.any():
+            some = Spikes(*(None if values is None else values[own] for values in vars(found).values()))
+            made = drift_map(clustering, some)
+            columns = {f"shank_{name}": values for name, values in made.items() if name != "drift_missing"}
+            rows.append({"shank": shank, "shank_drift_amps": None} | columns)
+    return rows
 
 
 def autocorrelogram(found: GroupedSpikes) -> dict[str, Any]:

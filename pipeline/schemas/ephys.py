@@ -7,13 +7,14 @@ import pyarrow as pa
 from pipeline.analysis.signals import ChannelStatistics
 from pipeline.database import registry
 from pipeline.database.bulk import fetch_columns, insert_many
-from pipeline.electrophysiology import clusterings, sorting
-from pipeline.electrophysiology.recordings import channel_map
-from pipeline.electrophysiology.spikes import attributes, grouped, raw_snippet, spikes, templates
+from pipeline.electrophysiology import clocks, clusterings, sorting
+from pipeline.electrophysiology.spikes import attributes, grouped, spikes, templates
+from pipeline.provenance import fingerprints
 from pipeline.schemas import acquisition, data  # noqa: F401 - parents of foreign keys
-from pipeline.schemas.inputs import files
+from pipeline.schemas.inputs import files, session_streams
+from pipeline.schemas.inputs.recordings import channel_map, clock, raw_snippet
 
-__all__ = ["grouped", "raw_snippet", "spikes", "templates"]
+__all__ = ["clock", "grouped", "raw_snippet", "spikes", "templates"]
 
 schema = registry.schema(__name__)
 
@@ -186,6 +187,86 @@ class RecordingSignal(dj.Computed):
                 "spectrum_power": statistics.power.astype(np.float32),
             }
         )
+
+
+@schema
+class SessionClock(dj.Computed):
+    definition = """
+    # the clocks of all raw recordings of a session, and the changes of their digital lines
+    -> acquisition.Session
+    ---
+    clocks_fingerprint         : char(32)        # of the samples, and of timestamps beside them
+    n_streams                  : int32           # recordings
+    clocks_qc                  : enum('NOT_SET', 'PASS', 'WARNING', 'FAIL', 'CRITICAL')  # the worst of its recordings
+    """
+    fingerprint = "clocks_fingerprint"
+
+    class Stream(dj.Part):
+        definition = """
+        # how the samples of one recording become s from session start, linear in between
+        -> master
+        -> Recording
+        ---
+        clock_source               : enum('timestamps', 'reference', 'aligned', 'unaligned')  # a file beside it; it is the session's clock; pulses; nothing
+        clock_samples              : <blob>          # (k,) samples, float64
+        clock_times                : <blob>          # (k,) their times, s from session start, float64
+        clock_line=null            : int16           # line of the reference by which it was aligned
+        clock_offset=null          : float64         # of a straight line through all pulses: session time of its first sample, s
+        clock_drift=null           : float64         # relative difference of its rate to that of the reference, ppm
+        n_pulses=null              : int32           # that both have
+        linear_residual=null       : float64         # largest distance of a pulse from the straight line, s
+        clock_residual=null        : float64         # largest distance from the piecewise linear clock, s
+        clock_residual_rms=null    : float64         # root mean square of these distances, s
+        clock_qc                   : enum('NOT_SET', 'PASS', 'WARNING', 'FAIL', 'CRITICAL')  # PASS: all pulses within 0.1 ms, WARNING: 1 ms
+        clock_note=""              : varchar(255)    # why it is not aligned
+        """
+
+    class Line(dj.Part):
+        definition = """
+        # the changes of one digital line of a recording
+        -> master
+        -> Recording
+        line                       : int16           # bit of the digital word, from 0; 16 more for each further word
+        ---
+        n_rising                   : int64           # changes from 0 to 1
+        n_falling                  : int64           # changes from 1 to 0
+        line_samples               : <blob>          # (n,) sample of each change, int64
+        line_polarities            : <blob>          # (n,) 1 rises, -1 falls, int8
+        """
+
+    @property
+    def key_source(self):
+        """Sessions with a raw recording whose file is here."""
+        online = (data.FileRecord & {"file_state": "online"}).proj()
+        return acquisition.Session.proj() & (data.Dataset & Recording.proj() & online & {"default_dataset": True}).proj(
+            *acquisition.Session.primary_key
+        )
+
+    def current_fingerprints(self, key: dict | None = None) -> pa.Table:
+        """Key and fingerprint of every session (of `key`) that should have a row now."""
+        names = acquisition.Session.primary_key
+        datasets = data.Dataset & self.key_source & {"default_dataset": True} & (key or {})
+        rows = fetch_columns((datasets & Recording.proj()).extend(Compression), *names, "dataset_hash", "raw_hash")
+        hashes = [
+            raw or md5 for md5, raw in zip(rows["dataset_hash"].to_pylist(), rows["raw_hash"].to_pylist(), strict=True)
+        ]
+        rows = rows.select(names).append_column("part", pa.array(hashes, pa.string()))
+        beside = fetch_columns(datasets & "rel_path LIKE '%%.timestamps.npy'", *names, "dataset_hash")
+        return fingerprints.combine(pa.concat_tables([rows, beside.rename_columns([*names, "part"])]), names, ["part"])
+
+    def make(self, key):
+        found, changes = session_streams.read(key)
+        made = clocks.session_clocks(found.streams, changes, found.timestamps)
+        self.insert1(
+            key
+            | {
+                "clocks_fingerprint": self.current_fingerprints(key)["fingerprint"][0].as_py(),
+                "n_streams": len(made),
+                "clocks_qc": max((one.qc for one in made), key=session_streams.SEVERITY.index, default="NOT_SET"),
+            }
+        )
+        self.Stream.insert([key | session_streams.stream_row(one) for one in made])
+        self.Line.insert([key | row for row in session_streams.line_rows(changes)])
 
 
 @schema

@@ -251,8 +251,23 @@ class DriftMap(dj.Computed):
     drift_missing=""           : varchar(255)    # why arrays are absent; empty where none is
     """
 
+    class Shank(dj.Part):
+        definition = """
+        # the same for the units of one shank, where they lie on several
+        -> master
+        shank                      : int16           # from 0
+        ---
+        shank_drift_times          : <blob>          # (n times,) centres, s from session start, float32
+        shank_drift_depths         : <blob>          # (n depths,) centres, um from the tip, float32
+        shank_drift_rates          : <blob>          # (n depths, n times) spikes in a second, Hz, float32
+        shank_drift_amps=null      : <blob>          # (n depths, n times) mean amplitude, uV, NaN without spikes, float32
+        """
+
     def make(self, key):
-        self.insert1(key | table_columns.drift_map(clusterings.find(key), ephys.spikes(key)))
+        row, spikes = clusterings.find(key), ephys.spikes(key)
+        self.insert1(key | table_columns.drift_map(row, spikes))
+        units = fetch_columns(ephys.ClusterSet.Cluster & key, "cluster_id", "cluster_shank")
+        self.Shank.insert([key | one for one in table_columns.drift_maps_of_shanks(row, spikes, units)])
 
 
 @schema

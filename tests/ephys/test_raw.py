@@ -71,18 +71,18 @@ def test_snippets_around_any_time(lf):
     if path.suffix == ".cbin":
         damage(path, 100)
         with pytest.raises(cbin.CorruptChunk):
-            ephys.raw_snippet(KEY, "lf", 100.2, 100.3)
+            ephys.raw_snippet(KEY, 100.2, 100.3, "lf")
     pid = ephys.ProbeInsertion.fetch1("pid")
     for start, end in ((0.0, 0.01), (98.95, 99.05), (150.0, 150.0004), (101.5, 102.5)):
-        times, volts = ephys.raw_snippet(pid, "lf", start, end)
+        times, volts = ephys.raw_snippet(pid, start, end, "lf")
         first, last = round(start * LF_RATE), round(end * LF_RATE)
         np.testing.assert_allclose(times, np.arange(first, last) / LF_RATE)
         np.testing.assert_allclose(volts, samples[first:last] * (LF_BIT * 1e-6), rtol=1e-5)
-    assert len(ephys.raw_snippet(pid, "lf", -1, 0.002)[0]) == 5
-    assert len(ephys.raw_snippet(pid, "lf", SECONDS - 0.002, SECONDS + 9)[0]) == 5
-    assert not len(ephys.raw_snippet(pid, "lf", SECONDS + 1, SECONDS + 2)[0])
+    assert len(ephys.raw_snippet(pid, -1, 0.002, "lf")[0]) == 5
+    assert len(ephys.raw_snippet(pid, SECONDS - 0.002, SECONDS + 9, "lf")[0]) == 5
+    assert not len(ephys.raw_snippet(pid, SECONDS + 1, SECONDS + 2, "lf")[0])
     with pytest.raises(NeurojointError, match="no ap recording of probe00 is online here"):
-        ephys.raw_snippet(pid, "ap", 0, 1)
+        ephys.raw_snippet(pid, 0, 1)
 
 
 def header(kind: str, **changed: str) -> Meta:

@@ -16,9 +16,10 @@ import ingest
 from ingest.programs.sorting import curation, imports
 from ingest.simulate import damage
 from ingest.simulate.ephys import Insertion, Unit, simulate_insertion, write_recording
-from pipeline.electrophysiology import clusterings, recordings
+from pipeline.electrophysiology import clusterings
 from pipeline.errors import NeurojointError
 from pipeline.schemas import data, ephys
+from pipeline.schemas.inputs import recordings
 from tests.ingest.sorters import SESSION
 
 SECONDS, RATE, N_SITES = 4.0, 30_000, 16

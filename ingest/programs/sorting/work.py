@@ -17,7 +17,9 @@ from ingest.programs.sorting import alf_files, job, measures, process, results
 from ingest.programs.sorting.runs import Item, Run, below, geometry, items
 from ingest.rows.lock import repository_lock
 from ingest.rows.repository import existing, repository_of
+from pipeline.analysis.clocks import Clock
 from pipeline.database.bulk import fetch_columns
+from pipeline.electrophysiology import clocks
 from pipeline.errors import InvalidSettings, NeurojointError, explain
 from pipeline.schemas import data
 from pipeline.settings import Sorter, settings
@@ -227,21 +229,9 @@ def spike_times(recording: Path, samples: np.ndarray, sampling_rate: float) -> n
     By `<name>.timestamps.npy` beside it (rows of sample and time, s), as synchronisation leaves it: linear in between,
     and beyond its ends by the sampling rate; where there is none, by the sampling rate from 0 on.
     """
-    path = recording.with_name(f"{recording.name.rsplit('.', 2)[0]}.timestamps.npy")
-    if not path.is_file():
-        return samples / sampling_rate
-    try:
-        table = np.load(path, allow_pickle=False).astype(np.float64)
-    except (ValueError, OSError, EOFError) as error:
-        raise NeurojointError(f"{path} cannot be read ({error})", "synchronise again, or move it away") from None
-    if table.ndim != 2 or table.shape[1] != 2 or len(table) < 2 or np.any(np.diff(table, axis=0) <= 0):
-        raise NeurojointError(f"{path} holds no ascending samples and times", "synchronise again, or move it away")
-    known, at = table.T
-    times = np.interp(samples, known, at)
-    before, after = samples < known[0], samples > known[-1]
-    times[before] = at[0] + (samples[before] - known[0]) / sampling_rate
-    times[after] = at[-1] + (samples[after] - known[-1]) / sampling_rate
-    return times
+    path = clocks.timestamps_path(recording)
+    clock = clocks.from_file(path, sampling_rate) if path.is_file() else Clock.uniform(sampling_rate)
+    return clock.convert(samples)
 
 
 def _keep_alive() -> None:

@@ -1,0 +1,128 @@
+"""The raw recordings of an insertion: where their channels lie, their clocks, and pieces of them by session time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from pipeline.analysis.clocks import Clock
+from pipeline.database.bulk import fetch_columns
+from pipeline.electrophysiology import clocks, clusterings
+from pipeline.electrophysiology.clusterings import parsed
+from pipeline.errors import InvalidData, NeurojointError
+from pipeline.schemas.inputs import files
+
+SNIPPET = 0.04
+"""Length of a snippet of which only the middle is given, s."""
+MAP = {"channels": "map_channels", "lateral": "map_lateral", "axial": "map_axial", "shank": "map_shank"}
+
+
+def channel_map(insertion: Mapping[str, Any]) -> dict[str, list] | None:
+    """The map of the AP recording of an insertion, else of its LF recording; None where no header gave one.
+
+    Returns
+    -------
+    `channels` (as acquired), `lateral` and `axial` (um), `shank` (from 0) of each column of the file.
+    """
+    from pipeline.schemas import ephys
+
+    key = {name: insertion[name] for name in ephys.ProbeInsertion.primary_key}
+    query = ephys.ChannelMap * ephys.Recording.proj("band", *key) & key
+    rows = fetch_columns(query, "band", "dataset_id", *MAP.values(), order_by="band, dataset_id").to_pylist()
+    return {name: parsed(rows[0][column]) for name, column in MAP.items()} if rows else None
+
+
+def clock(recording: Mapping[str, Any]) -> Clock:
+    """The clock of a recording: `convert` turns its samples into s from session start, `invert` the other way round.
+
+    That of `ephys.SessionClock`; while that is not computed, of the timestamps file beside it, else its sampling rate.
+
+    Parameters
+    ----------
+    recording : a mapping with `dataset_id`.
+
+    Raises
+    ------
+    NeurojointError : there is no such recording.
+    """
+    from pipeline.schemas import data, ephys
+
+    chosen = {"dataset_id": recording["dataset_id"]}
+    if rows := (ephys.SessionClock.Stream & chosen).to_dicts():
+        return Clock(rows[0]["clock_samples"], rows[0]["clock_times"])
+    found = (ephys.Recording.proj("sampling_rate") * data.Dataset & chosen).to_dicts()
+    if not found:
+        raise NeurojointError(f"there is no recording {chosen['dataset_id']}", "run `neurojoint ingest`")
+    try:
+        beside = clocks.timestamps_path(files.path_of(found[0], found[0]["rel_path"]))
+    except InvalidData:
+        return Clock.uniform(found[0]["sampling_rate"])
+    rate = found[0]["sampling_rate"]
+    return clocks.from_file(beside, rate) if beside.is_file() else Clock.uniform(rate)
+
+
+def recordings(insertion: str | Mapping[str, Any], band: str = "ap") -> list[dict[str, Any]]:
+    """The rows of ephys.Recording of a band of an insertion, or of the session (`nidq`, `obx`), by path.
+
+    Parameters
+    ----------
+    insertion : pid, or a mapping with the primary key of the insertion.
+
+    Raises
+    ------
+    NeurojointError : there is no such insertion, or it has no such recording.
+    """
+    from pipeline.schemas import acquisition, data, ephys
+
+    key = clusterings.insertion_key(insertion)
+    session = {name: key[name] for name in acquisition.Session.primary_key}
+    label = {"label": key["probe_label"]} if band in ("ap", "lf") else {}
+    own = (data.Dataset & session & {"default_dataset": True}).proj("rel_path")
+    columns = ("band", "sampling_rate", "n_samples", "duration")
+    found = (ephys.Recording.proj(*columns, label="probe_label") & {"band": band} & label) * own
+    rows = found.to_dicts(order_by="rel_path")
+    if not rows:
+        what = f"no {band} recording of {key['probe_label']}" if label else f"no {band} recording"
+        raise NeurojointError(f"{what} is online here", "run `neurojoint ingest` on the folder that holds it")
+    return rows
+
+
+def raw_snippet(
+    insertion: str | Mapping[str, Any], start: float, end: float | None = None, band: str = "ap"
+) -> tuple[np.ndarray, np.ndarray]:
+    """The raw samples of a probe between two times of the session, without reading the rest of the recording.
+
+    Parameters
+    ----------
+    insertion : pid, or a mapping with the primary key of the insertion.
+    start, end : s from session start, as spikes and trials count; without `end`, 40 ms around `start`. What lies outside
+        of the recording is left out; of several pieces (gates, triggers) of a recording, each gives what it has.
+    band : `ap` or `lf`.
+
+    Returns
+    -------
+    times : (n,) s from session start.
+    volts : (n, n_channels) V, float32, the synchronisation channel left out.
+
+    Raises
+    ------
+    NeurojointError : there is no such recording here, or it has no header that gives its gain.
+    """
+    if end is None:
+        start, end = start - SNIPPET / 2, start + SNIPPET / 2
+    times, volts = [], []
+    for row in recordings(insertion, band):
+        own = clock(row)
+        first, last = np.ceil(own.invert([start, end]) - 1e-6).astype(np.int64).clip(0, row["n_samples"])
+        with files.open_recording({"dataset_id": row["dataset_id"]}) as recording:
+            gains = recording.volts_per_bit
+            if gains is None:
+                raise NeurojointError(f"the recording {row['rel_path']} has no gain", "put its .meta file beside it")
+            kept = np.flatnonzero(np.asarray(gains) < 1)
+            samples = recording.read(int(first), int(last))[:, kept]
+        times.append(own.convert(np.arange(first, last)))
+        volts.append(samples * np.asarray(gains, np.float32)[kept])
+    order = np.argsort(np.concatenate(times), kind="stable")
+    return np.concatenate(times)[order], np.concatenate(volts)[order]

@@ -1,0 +1,135 @@
+"""Two probes and a NIDQ on clocks of their own: any sample of any of them has its time in the session."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline import ephys
+from pipeline.electrophysiology import clocks
+from pipeline.electrophysiology.clocks import Stream
+from pipeline.errors import NeurojointError
+from tests.ephys import trees
+from tests.ingest.tree import ingest
+
+SECONDS = 20.0
+DEVICES = {  # rate, samples that the device counts too many (ppm), session time of its first sample
+    "nidq": (10_000.0, 0.0, 0.0),
+    "imec0": (30_000.0, 60.0, 0.213),
+    "imec1": (30_001.5, -45.0, -0.118),
+}
+PULSES = np.cumsum(np.random.default_rng(3).uniform(0.1, 0.3, 90))
+FRAMES = np.arange(1.0, 19.0, 1 / 30)
+
+
+def write(session: Path, device: str, piece: str = "g0_t0", first_sample: int = 7, begin: float = 0.0) -> np.ndarray:
+    """A recording whose first channel is a ramp; pulses of the sync on bit 6 of a probe and 1 of the NIDQ, frames on 3.
+
+    Returns the session time of each sample.
+    """
+    rate, ppm, start = DEVICES[device]
+    n = int(SECONDS * rate)
+    times = begin + start + np.arange(n) / (rate * (1 + ppm * 1e-6))
+    is_probe = device.startswith("imec")
+    word = np.zeros(n, np.int16)
+    for bit, moments, width in ((6 if is_probe else 1, PULSES, 0.05), *(() if is_probe else ((3, FRAMES, 0.01),))):
+        for moment in moments:
+            low, high = np.searchsorted(times, [moment, moment + width])
+            word[low:high] |= 1 << bit
+    samples = np.column_stack([np.arange(n) % 10_000, word]).astype(np.int16)
+    folder = session / "raw_ephys_data" / (f"probe0{device[-1]}" if is_probe else "")
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"2024-05-01_run_{piece}.{device}{'.ap' if is_probe else ''}.bin"
+    samples.tofile(path)
+    common = {"fileSizeBytes": samples.nbytes, "nSavedChans": 2, "firstSample": first_sample}
+    if is_probe:
+        fields = {"typeThis": "imec", "snsApLfSy": "1,0,1", "imSampRate": rate, "imAiRangeMax": 0.6, "imMaxInt": 512,
+                  "imDatPrb_type": 0, "imDatPrb_pn": "NP1000", "acqApLfSy": "384,384,1",
+                  "snsSaveChanSubset": "0,768", "~imroTbl": "(0,1)(0 0 0 500 250 1)"}  # fmt: skip
+    else:
+        fields = {"typeThis": "nidq", "snsMnMaXaDw": "0,0,1,1", "niSampRate": rate, "niAiRangeMax": 5, "niMNGain": 1,
+                  "niMAGain": 1, "snsSaveChanSubset": "all", "acqMnMaXaDw": "0,0,1,1"}  # fmt: skip
+    text = "".join(f"{key}={value}\n" for key, value in (fields | common).items())
+    path.with_suffix(".meta").write_text(text)
+    return times
+
+
+@pytest.mark.slow
+def test_every_recording_is_in_session_time(database, tmp_path):
+    """Aligned within 0.1 ms of the truth; raw samples come by session time; frames of a camera are events."""
+    session = tmp_path / trees.SESSION
+    truth = {device: write(session, device) for device in DEVICES}
+    ingest(tmp_path)
+    assert len(ephys.Recording()) == 3, "also under a name with a date in it"
+    ephys.SessionClock.populate()
+    assert ephys.SessionClock.fetch1("clocks_qc") == "PASS"
+    rows = {row["rel_path"].split(".")[1]: row for row in _streams()}
+    assert {name: row["clock_source"] for name, row in rows.items()} == {
+        "nidq": "reference", "imec0": "aligned", "imec1": "aligned",
+    }  # fmt: skip
+    for device, times in truth.items():
+        clock = ephys.clock(rows[device])
+        found = clock.convert(np.arange(len(times)))
+        assert np.abs(found - times).max() < 1e-4
+        np.testing.assert_allclose(clock.invert(found), np.arange(len(times)), atol=1e-6)
+    assert rows["imec0"]["clock_drift"] == pytest.approx(-60, abs=3)
+    assert rows["imec0"]["clock_line"] == 1 and rows["imec0"]["n_pulses"] >= 85
+    camera = (ephys.SessionClock.Line & {"dataset_id": rows["nidq"]["dataset_id"], "line": 3}).fetch1()
+    rising = camera["line_samples"][camera["line_polarities"] > 0]
+    np.testing.assert_allclose(ephys.clock(rows["nidq"]).convert(rising), FRAMES, atol=1.1e-4)
+    pid = (ephys.ProbeInsertion & {"probe_label": "probe01"}).fetch1("pid")
+    times, volts = ephys.raw_snippet(pid, 12.0)
+    assert len(times) == pytest.approx(0.04 * 30_001.5, abs=2) and abs(times.mean() - 12.0) < 1e-3
+    expected = np.searchsorted(truth["imec1"], times[0] - 1e-5)
+    bit = 0.6 / 512 / 500
+    assert volts[:, 0] == pytest.approx((np.arange(expected, expected + len(times)) % 10_000) * bit, abs=1.5 * bit)
+
+
+@pytest.mark.slow
+def test_timestamps_beside_a_recording_go_first(database, tmp_path):
+    """A file of samples and times counts before pulses; one that cannot be is an error that names it."""
+    session = tmp_path / trees.SESSION
+    for device in ("nidq", "imec0"):
+        write(session, device)
+    path = next((session / "raw_ephys_data/probe00").glob("*.bin"))
+    beside = clocks.timestamps_path(path)
+    np.save(beside, np.array([[0, 100.0], [300_000, 110.5]]))
+    ingest(tmp_path)
+    row = (ephys.Recording & {"band": "ap"}).fetch1()
+    assert ephys.clock(row).convert([0, 150_000]).tolist() == [100.0, 105.25], "before the clocks are computed"
+    ephys.SessionClock.populate()
+    assert ephys.clock(row).convert([0, 150_000, 330_000]).tolist() == pytest.approx([100.0, 105.25, 111.5])
+    np.save(beside, np.array([[0, 100.0], [300_000, 90.0]]))
+    with pytest.raises(NeurojointError, match="no ascending samples"):
+        clocks.from_file(beside, 30_000.0)
+
+
+def test_pieces_follow_each_other():
+    """Two gates: the second begins where the NIDQ had counted to; each probe goes with the NIDQ of its gate."""
+    rate = 10_000.0
+    streams = [
+        Stream(f"{device}{gate}", f"raw/x_g{gate}_t0.{device}.{'ap.' if device == 'imec0' else ''}bin",
+               "ap" if device == "imec0" else "nidq", "probe00" if device == "imec0" else "", rate, 200_000,
+               1000 + gate * 500_000)
+        for gate in (0, 1) for device in ("imec0", "nidq")
+    ]  # fmt: skip
+    pulses = (PULSES * rate).astype(int)
+    rises = pulses, np.ones(len(pulses), np.int8)
+    late = pulses + 300, np.ones(len(pulses), np.int8)
+    changes = {"imec00": {6: rises}, "nidq0": {2: rises}, "imec01": {6: late}, "nidq1": {2: rises}}
+    found = {one.stream.dataset_id: one for one in clocks.session_clocks(streams, changes, {})}
+    assert found["nidq1"].clock.convert(0) == 50.0
+    assert found["imec00"].clock.convert(0) == pytest.approx(0.0, abs=1e-6)
+    assert found["imec01"].clock.convert(0) == pytest.approx(50.0 - 0.03, abs=1e-6)
+    lone = clocks.session_clocks(streams[:1], {}, {})
+    assert (lone[0].source, lone[0].qc) == ("reference", "NOT_SET")
+    silent = clocks.session_clocks(streams[:2], {"nidq0": {2: rises}}, {})
+    assert (silent[0].source, silent[0].qc) == ("unaligned", "WARNING") and "no pulses" in silent[0].note
+
+
+def _streams() -> list[dict]:
+    from pipeline import data
+
+    return (ephys.SessionClock.Stream * data.Dataset.proj("rel_path")).to_dicts()
