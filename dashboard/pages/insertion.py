@@ -210,6 +210,8 @@ def _body(
         parts.append(shell.columns(*signals, least=330))
     if made.missing:
         parts.append(shell.sentence("Some results are missing.", f"{'; '.join(made.missing)}."))
+    if made.notes:
+        parts.append(shell.sentence("Some values were repaired or are doubtful.", f"{'; '.join(made.notes)}."))
     if found.clusters is not None:
         parts.append(_metrics(found))
         parts.append(_table(found, place, criteria))

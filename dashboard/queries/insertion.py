@@ -63,6 +63,7 @@ class Pictures:
     signals : band -> frequencies, power, rms, axial, shank
     depth_peth : times, depths, change of DepthPeth at `event`
     missing : what the files lack, in words
+    notes : repairs of the files, and doubts about them, in words
     """
 
     drift: dict[str, np.ndarray] = field(default_factory=dict)
@@ -70,6 +71,7 @@ class Pictures:
     depth_peth: dict[str, np.ndarray] = field(default_factory=dict)
     event: str = ""
     missing: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
 
 def insertion(
@@ -186,6 +188,7 @@ def pictures(found: Insertion, event: str, shank: int | None = None) -> Pictures
     if found.clusters is None:
         return made
     key = _of_clustering(found.clusters)
+    made.notes = clusterings.reading(clusterings.find(key)).notes
     judged = (ephys_analysis.UnitMetrics & key).to_arrays("metrics_missing")
     made.missing += [words for text in judged for words in text.split("; ") if words]
     rows = (ephys_analysis.DriftMap & key).to_dicts()
