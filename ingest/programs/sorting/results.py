@@ -158,7 +158,8 @@ def _checked(
         raise _unfit(folder, "none of its spikes is of a unit")
     if clusters.min() < 0 or clusters.max() > np.iinfo(np.int32).max:
         raise _unfit(folder, "a cluster has a number below -1 or above 2^31")
-    order = np.lexsort((clusters, samples))
+    in_order = not len(samples) or bool((samples[1:] >= samples[:-1]).all())
+    order = np.arange(len(samples)) if in_order else np.argsort(samples, kind="stable")
     rows = np.flatnonzero(kept)[order]
     return Sorted(samples[order], clusters[order], labels, version, rows, folder, n_dropped)
 
