@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
-if TYPE_CHECKING:
-    from dashboard.site import Site
+import datajoint as dj
+
+from pipeline.database import registry
 
 FRESH_S = 4.0  # how old the answer may be that all viewers share
 POLL_MS = 10_000  # how often a browser asks
@@ -17,8 +18,8 @@ POLL_MS = 10_000  # how often a browser asks
 class Versions:
     """The version of everything the pages show, looked up at most every few seconds whoever asks."""
 
-    def __init__(self, site: Site) -> None:
-        self._site = site
+    def __init__(self, read: Callable[[Callable[[], str]], str]) -> None:
+        self._read = read
         self._lock = threading.Lock()
         self._looked = -FRESH_S
         self._version = ""
@@ -34,7 +35,7 @@ class Versions:
             self._lock.acquire()
         try:
             if time.monotonic() - self._looked >= FRESH_S:
-                self._version = self._site.read(look)
+                self._version = self._read(look)
                 self._looked = time.monotonic()
         finally:
             self._lock.release()
@@ -45,22 +46,15 @@ class Versions:
         self._looked = -FRESH_S
 
 
-def look() -> str:
-    """The version that the tables have now."""
-    from pipeline.schemas import (
-        acquisition,
-        action,
-        behavior,
-        behavior_analysis,
-        data,
-        ephys,
-        ephys_analysis,
-        histology,
-        lab,
-        subject,
-    )
+NOT_SHOWN = ("task", "data")
+"""Schemas whose tables change all the time, or are large, without a page showing it; of `data` the changes count."""
 
-    connection = subject.Subject().connection
+
+def look() -> str:
+    """The version that the tables have now: of each the fingerprints of its rows, or how many there are."""
+    from pipeline.schemas import data
+
+    connection = data.Change().connection
     quote = connection.adapter.quote_identifier
     is_postgresql = connection.adapter.backend == "postgresql"
 
@@ -69,35 +63,11 @@ def look() -> str:
         name = quote(column)
         return f"sum(('x' || substr({name}, 1, 8))::bit(32)::bigint)" if is_postgresql else f"sum(crc32({name}))"
 
-    asked = [
-        (data.Change, "max(change_time)"),
-        (lab.Lab, "count(*)"),
-        (subject.Subject, digest("subject_uuid")),
-        (acquisition.Session, "count(*)"),
-        (action.Weighing, "max(weighing_time)"),
-        (action.WaterAdministration, "max(administration_time)"),
-        (action.Note, "max(note_time)"),
-        (behavior.TrialSet, digest("trials_fingerprint")),
-        (behavior_analysis.SessionPerformance, "count(*)"),
-        (behavior_analysis.PsychometricFit, "count(*)"),
-        (behavior_analysis.SubjectTraining, digest("training_fingerprint")),
-        (behavior_analysis.BehaviorHistory, digest("history_fingerprint")),
-        (action.WaterHistory, digest("water_fingerprint")),
-        (ephys.ProbeInsertion, "count(*)"),
-        (ephys.Clustering, digest("clustering_fingerprint")),
-        (ephys.DefaultClustering, "count(*)"),
-        (ephys.ClusterSet, digest("clusters_fingerprint")),
-        (ephys.RecordingSignal, digest("signal_fingerprint")),
-        (ephys_analysis.UnitMetrics, "count(*)"),
-        (ephys_analysis.UnitSelection, "count(*)"),
-        (ephys_analysis.Peth, "count(*)"),
-        (ephys_analysis.DepthPeth, "count(*)"),
-        (ephys_analysis.DriftMap, "count(*)"),
-        (ephys_analysis.Autocorrelogram, "count(*)"),
-        (histology.Trajectory, "count(*)"),
-        (histology.ChannelLocation, digest("locations_fingerprint")),
-        (histology.ClusterLocation, "count(*)"),
-    ]
+    asked = [(data.Change, "max(change_time)")]
+    for table in registry.tables():
+        if registry.label(table).partition(".")[0] not in NOT_SHOWN and not issubclass(table, dj.Lookup):
+            column = getattr(table, "fingerprint", None)
+            asked.append((table, digest(column) if column else "count(*)"))
     selects = ", ".join(f"(SELECT {what} FROM {table().full_table_name})" for table, what in asked)
     row = connection.query(f"SELECT {selects}").fetchone()
     return hashlib.md5(repr([str(value) for value in row]).encode(), usedforsecurity=False).hexdigest()[:12]

@@ -14,6 +14,7 @@ from urllib.parse import parse_qsl, quote, unquote, urlencode
 
 BASE = "/app"
 FILES = f"{BASE}/_file"
+SIGN_IN, SIGN_OUT, SESSIONS = f"{BASE}/sign-in", f"{BASE}/sign-out", f"{BASE}/sessions-of-mine"
 LONGEST = 2000  # characters of an address that is read
 
 TEMPLATES: dict[str, str] = {

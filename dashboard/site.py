@@ -15,8 +15,7 @@ from typing import Any, ParamSpec, TypeVar
 
 import flask
 
-from dashboard import data_version
-from dashboard.server import secret
+from dashboard import data_version, secret
 from pipeline.errors import NeurojointError
 from pipeline.settings import Settings
 from pipeline.web.accounts import Account, Users
@@ -95,7 +94,7 @@ class Site:
     ) -> None:
         self.database, self.users, self.settings, self.public, self.key = database, users, settings, public, key
         self.throttle = Throttle(path=users.path.with_name("attempts.sqlite"))
-        self.live = data_version.Versions(self)
+        self.live = data_version.Versions(self.read)
         self._lock = threading.Lock()
         self._names: dict[str, dict[tuple[str, str], str]] = {}
         self._zones: dict[str, tuple[str, zoneinfo.ZoneInfo]] = {}

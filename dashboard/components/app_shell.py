@@ -11,7 +11,6 @@ from dash import dcc, html
 from dashboard import data_version, links
 from dashboard.components import theme
 from dashboard.components.icons import icon
-from dashboard.server import auth
 from dashboard.site import Page, Site, Viewer
 
 
@@ -79,9 +78,9 @@ def _header(viewer: Viewer, site: Site) -> html.Div:
 
 def _user(viewer: Viewer, site: Site) -> Any:
     if viewer.public:
-        return html.A("Sign in", href=auth.SIGN_IN, className="nj-button", **{"data-leave": "1"})
+        return html.A("Sign in", href=links.SIGN_IN, className="nj-button", **{"data-leave": "1"})
     out = html.Form(
-        html.Button("Sign out", type="submit", className="nj-menu-button"), action=auth.SIGN_OUT, method="post"
+        html.Button("Sign out", type="submit", className="nj-menu-button"), action=links.SIGN_OUT, method="post"
     )
     label = html.Button(
         [icon("user", 18), html.Span(viewer.name, className="nj-wide")],
@@ -89,7 +88,7 @@ def _user(viewer: Viewer, site: Site) -> Any:
         id="user",
         **{"aria-label": f"Signed in as {viewer.name}"},
     )
-    sessions = html.A("Your sessions", href=auth.SESSIONS, className="nj-menu-button", **{"data-leave": "1"})
+    sessions = html.A("Your sessions", href=links.SESSIONS, className="nj-menu-button", **{"data-leave": "1"})
     return dmc.Menu(
         [dmc.MenuTarget(label), dmc.MenuDropdown([dmc.MenuLabel(f"{viewer.name} · {viewer.role}"), sessions, out])],
         position="bottom-end",

@@ -18,7 +18,6 @@ from dashboard.figures import build, style
 from dashboard.figures import session as figures
 from dashboard.pages import _session_files as session_files
 from dashboard.queries import session as queries
-from dashboard.server import downloads
 from dashboard.site import Component, NotFound, Page, Site, Viewer
 from pipeline.analysis import psychometrics, reaction_times
 from pipeline.errors import NeurojointError
@@ -65,7 +64,6 @@ def layout(
 
 def register(app: dash.Dash, site: Site) -> None:
     """What is new appears by itself; the wheel is drawn around the trials that are chosen; files can be saved."""
-    downloads.add(app.server, site)
 
     @app.callback(
         Output("session-body", "children"),

@@ -25,8 +25,6 @@ logger = logging.getLogger(__name__)
 
 COOKIE = "neurojoint_session"
 COOKIE_AGE = 30 * 86400  # s
-SIGN_IN, SIGN_OUT = f"{links.BASE}/sign-in", f"{links.BASE}/sign-out"
-SESSIONS = f"{links.BASE}/sessions-of-mine"
 OPEN = (f"{links.BASE}/assets/", f"{links.BASE}/_dash-component-suites/", f"{links.BASE}/_favicon.ico")
 """Programs and styles, which hold no data: the browser may have them before anyone signs in."""
 LARGEST_BODY = 8 << 20  # byte
@@ -38,11 +36,11 @@ def protect(server: flask.Flask, site: Site) -> None:
     server.config["MAX_CONTENT_LENGTH"] = LARGEST_BODY
     server.config["MAX_FORM_MEMORY_SIZE"] = 64 << 10
     server.before_request_funcs.setdefault(None, []).insert(0, gate.admit)  # before Dash's own
-    server.add_url_rule(SIGN_IN, "sign_in", gate.form, methods=["GET"])
-    server.add_url_rule(SIGN_IN, "sign_in_now", gate.sign_in, methods=["POST"])
-    server.add_url_rule(SIGN_OUT, "sign_out", gate.sign_out, methods=["POST"])
-    server.add_url_rule(SESSIONS, "sessions_of_mine", gate.sessions, methods=["GET"])
-    server.add_url_rule(SESSIONS, "end_sessions", gate.end_sessions, methods=["POST"])
+    server.add_url_rule(links.SIGN_IN, "sign_in", gate.form, methods=["GET"])
+    server.add_url_rule(links.SIGN_IN, "sign_in_now", gate.sign_in, methods=["POST"])
+    server.add_url_rule(links.SIGN_OUT, "sign_out", gate.sign_out, methods=["POST"])
+    server.add_url_rule(links.SESSIONS, "sessions_of_mine", gate.sessions, methods=["GET"])
+    server.add_url_rule(links.SESSIONS, "end_sessions", gate.end_sessions, methods=["POST"])
 
 
 class Gate:
@@ -63,7 +61,7 @@ class Gate:
             return None
         if request.method == "POST" and not _is_own(request):
             return _refused("This request comes from another site.", 403)
-        if path in (SIGN_IN, SIGN_OUT):
+        if path in (links.SIGN_IN, links.SIGN_OUT):
             return None
         key = request.args.get("key", "")
         if key and self.site.key and request.method == "GET":
@@ -74,7 +72,7 @@ class Gate:
         elif self.site.public:
             flask.g.viewer = PUBLIC
         elif request.method == "GET" and not path.startswith(f"{links.BASE}/_"):
-            return flask.redirect(f"{SIGN_IN}?next={quote(_asked(request))}")
+            return flask.redirect(f"{links.SIGN_IN}?next={quote(_asked(request))}")
         else:
             return _refused("Sign in first.", 401)
         return None
@@ -117,7 +115,7 @@ class Gate:
         token = flask.request.cookies.get(COOKIE, "")
         if token:
             self.site.users.end_token(token)
-        answer = flask.redirect(links.overview() if self.site.public else SIGN_IN, 303)
+        answer = flask.redirect(links.overview() if self.site.public else links.SIGN_IN, 303)
         answer.delete_cookie(COOKIE, path=links.BASE)
         return answer
 
@@ -134,7 +132,7 @@ class Gate:
         name, key = flask.g.viewer.name, flask.request.form.get("key", "")
         if name:
             self.site.users.end_sessions(name, key or None)
-        return flask.redirect(SESSIONS if key else SIGN_IN, 303)
+        return flask.redirect(links.SESSIONS if key else links.SIGN_IN, 303)
 
     def _sign_in_by_key(self, key: str) -> flask.Response:
         rest = flask.request.args.to_dict()
@@ -198,7 +196,8 @@ def _sessions(tokens: list[Token], own: str) -> str:
         ends = "" if one.expires is None else f", ends {_day(one.expires)}"
         rows.append(
             f"<li>{what}{here}: since {_day(one.created)}, last used {_day(one.used)}{ends}"
-            f'<form method="post" action="{SESSIONS}"><input type="hidden" name="key" value="{html.escape(one.key)}">'
+            f'<form method="post" action="{links.SESSIONS}">'
+            f'<input type="hidden" name="key" value="{html.escape(one.key)}">'
             "<button>End it</button></form></li>"
         )
     return f"""<!DOCTYPE html>
@@ -206,7 +205,7 @@ def _sessions(tokens: list[Token], own: str) -> str:
 <meta name="viewport" content="width=device-width, initial-scale=1"><meta name="color-scheme" content="light dark">
 <link rel="stylesheet" href="{links.BASE}/assets/sign-in/sign-in.css"></head>
 <body><main><h1>Your sessions</h1><ul>{"".join(rows)}</ul>
-<form method="post" action="{SESSIONS}"><button>Sign out everywhere</button></form>
+<form method="post" action="{links.SESSIONS}"><button>Sign out everywhere</button></form>
 <p class="aside"><a href="{links.overview()}">Back to the site</a></p></main></body></html>"""
 
 
@@ -223,7 +222,7 @@ def _form(target: str, public: bool, words: str = "", name: str = "") -> str:
 <link rel="stylesheet" href="{links.BASE}/assets/sign-in/sign-in.css">
 <link rel="icon" href="{links.BASE}/assets/favicon.svg"></head>
 <body><main><h1>neurojoint</h1>
-<form method="post" action="{SIGN_IN}"><input type="hidden" name="next" value="{html.escape(_safe(target))}">
+<form method="post" action="{links.SIGN_IN}"><input type="hidden" name="next" value="{html.escape(_safe(target))}">
 <label>Name<input name="name" autocomplete="username" autocapitalize="none" spellcheck="false" required
  value="{html.escape(name)}"{"" if name else " autofocus"}></label>
 <label>Password<input name="password" type="password" autocomplete="current-password" required

@@ -111,7 +111,7 @@ def check(host: str, key: str) -> None:
 
 def _largest_body(scope: MutableMapping[str, Any]) -> int:
     """How many bytes a request may send: little for signing in, and for those who carry no session."""
-    if scope["path"] in (auth.SIGN_IN, auth.SIGN_OUT):
+    if scope["path"] in (links.SIGN_IN, links.SIGN_OUT):
         return LOGIN_BODY
     cookies = b"; ".join(value for name, value in scope["headers"] if name == b"cookie")
     return auth.LARGEST_BODY if auth.COOKIE.encode() in cookies else LARGEST_BODY_OF_STRANGERS

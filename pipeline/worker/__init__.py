@@ -4,9 +4,10 @@
 jobs back.
 """
 
+from pipeline.worker.populating import populate
 from pipeline.worker.process import drain
 from pipeline.worker.queue import Queue, retry, tables_named
-from pipeline.worker.supervisor import Summary, populate, work
+from pipeline.worker.supervisor import Summary, work
 
 __all__ = ["Queue", "Summary", "drain", "populate", "retry", "tables_named", "work"]
 
