@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import logging
 import warnings
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -16,6 +17,7 @@ from iblutil.util import Bunch
 from one import util
 from one.alf.path import ALFPath, get_session_path, rel_path_parts
 from one.alf.spec import QC, is_session_path, is_uuid_string
+from one.api import ONE as ClientONE
 from one.api import One
 from one.converters import datasets2records, recurse
 
@@ -23,15 +25,19 @@ from one_bridge import file_locations, frames, query, safe_io
 from one_bridge.aggregates import Aggregates
 from one_bridge.deprecated import OldCalls
 from one_bridge.descriptions import Descriptions
+from one_bridge.local_alyx import LocalAlyx
 from one_bridge.matching import by_ids, vocabulary
-from one_bridge.tables import Tables, join_database, uuids
+from one_bridge.tables import Tables, can_be_unwrapped, join_database, uuids
 from pipeline.errors import NeurojointError
 from pipeline.schemas import acquisition, data
 
 logger = logging.getLogger(__name__)
 
-_MORE_TERMS = ("dataset_types", "tag", "users", "location", "procedures", "qc", "type", "performance_gte",
+_MORE_TERMS = ("dataset", "dataset_types", "tag", "users", "location", "procedures", "qc", "type", "performance_gte",
                "performance_lte", "atlas_acronym", "atlas_id", "atlas_name")  # fmt: skip
+
+
+_OF_THE_CLIENT = {"base_url", "username", "password", "token", "cache_rest"}
 
 
 class ONE(OldCalls, Descriptions, Aggregates, Tables, One):
@@ -43,10 +49,22 @@ class ONE(OldCalls, Descriptions, Aggregates, Tables, One):
         repositories' own folders.
     wildcards : text in filters of datasets is a shell pattern; otherwise a regular expression.
 
+    With `base_url` (or a user name, password or token) this is `one.api.ONE`: the plain client of that server.
+
     Raises
     ------
     NeurojointError : the database cannot be reached or has no tables; it is joined here, and nothing is loaded.
     """
+
+    def __new__(cls, *args: Any, **options: Any) -> Any:
+        if _OF_THE_CLIENT & options.keys():
+            return ClientONE(*args, **options)
+        return super().__new__(cls)
+
+    @staticmethod
+    def cache_clear() -> None:
+        """Forget the client that `ONE(base_url=…)` made last, as `one.api.ONE.cache_clear` does."""
+        ClientONE.cache_clear()
 
     def __init__(self, cache_dir: str | Path | None = None, wildcards: bool = True) -> None:
         join_database()
@@ -59,6 +77,11 @@ class ONE(OldCalls, Descriptions, Aggregates, Tables, One):
 
     def __repr__(self) -> str:
         return f"ONE (tables, {self.cache_dir})"
+
+    @cached_property
+    def alyx(self) -> LocalAlyx:
+        """Lists and records of the REST interface, e.g. `one.alyx.rest("sessions", "list", subject="KS014")`."""
+        return LocalAlyx(acquisition.Session().connection)
 
     # --- searching
 
@@ -78,8 +101,12 @@ class ONE(OldCalls, Descriptions, Aggregates, Tables, One):
         ------
         ValueError : unknown or ambiguous term, or a value that it cannot have.
         """
+        django, limit = kwargs.pop("django", None), kwargs.pop("limit", None)
         terms = {self._full_term(name, _MORE_TERMS): value for name, value in kwargs.items()}
-        rows = query.session_rows(query.sessions(terms, self._reading), projects=details)
+        found = query.sessions(terms, self._reading)
+        if django:
+            found = self.alyx.restrict("sessions", found, django)
+        rows = query.session_rows(found, projects=details).slice(0, limit)
         if not rows.num_rows:
             return ([], None) if details else []
         eids = uuids(rows["eid"].to_pylist())
@@ -93,13 +120,18 @@ class ONE(OldCalls, Descriptions, Aggregates, Tables, One):
         -------
         list of pids; with `details` also a list of records (None where there is no insertion).
         """
+        django, limit = kwargs.pop("django", None), kwargs.pop("limit", None)
         own = dict.fromkeys((*query.INSERTION_TERMS, *_MORE_TERMS, "session"))
         terms = {self._full_term(name, own): value for name, value in kwargs.items()}
-        rows = self._insertions(query.insertions(terms, self._reading))
+        found = query.insertions(terms, self._reading)
+        if django:
+            found = self.alyx.restrict("insertions", found, django)
+        rows = self._insertions(found)
         if not rows.num_rows:
             return ([], None) if details else []
         down = [(name, "descending") for name in ("date", "subject", "number", "name")]
         rows = rows.sort_by([*down, ("id", "ascending")])
+        rows = rows.slice(0, limit)
         pids = uuids(rows["id"].to_pylist())
         return (pids, list(map(Bunch, rows.to_pylist()))) if details else pids
 
@@ -185,6 +217,7 @@ class ONE(OldCalls, Descriptions, Aggregates, Tables, One):
 
     # --- from one identifier to another
 
+    @can_be_unwrapped
     def eid2path(self, eid: Any, query_type: str | None = None) -> Any:
         """The folder of a session, where its files lie; None for an unknown session. Of a list, a list."""
         if isinstance(eid, list | tuple | util.LazyId | np.ndarray | pd.Series):
@@ -206,6 +239,15 @@ class ONE(OldCalls, Descriptions, Aggregates, Tables, One):
         if len(rows) > 1:
             raise alferr.ALFMultipleObjectsFound(*[row["lab"] for row in rows])
         return UUID(rows[0]["eid"]) if rows else None
+
+    def record2url(self, record: Any) -> Any:
+        """Not here: addresses are those of a server.
+
+        Raises
+        ------
+        NeurojointError : always.
+        """
+        raise NeurojointError("this class reads the tables and has no server", "use one.api.ONE(base_url=…) for urls")
 
     @recurse
     def path2record(self, path: Any) -> pd.Series | None:

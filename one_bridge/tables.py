@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+import functools
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -48,6 +49,18 @@ def tune(opened: dj.Connection) -> None:
     if opened.adapter.backend == "postgresql":
         opened.query("SET work_mem='64MB'")
         opened.query("SET random_page_cost=1.1")
+
+
+def can_be_unwrapped(method: Callable) -> Callable:
+    """Let the parent take a method apart: of methods that its own decorators wrap it calls
+    `inspect.unwrap(self.method)(self, …)`, and gets a function of the instance only if there is a wrapper here too.
+    """
+
+    @functools.wraps(method)
+    def wrapper(self: Any, *args: Any, **options: Any) -> Any:
+        return method(self, *args, **options)
+
+    return wrapper
 
 
 def uuids(texts: Iterable[str]) -> list[UUID]:

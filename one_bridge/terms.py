@@ -288,6 +288,7 @@ SESSION_TERMS: dict[str, Term] = {
     "projects": _projects,
     "project": _projects,
     "datasets": _datasets,
+    "dataset": _partial_dataset,
     "dataset_qc_lte": _dataset_qc,
     "dataset_types": _dataset_types,
     "tag": _tags,

@@ -12,6 +12,7 @@ from ingest.rows.sessions import keys_of
 from ingest.rows.writing import Writer
 from pipeline.alf import columns, identity
 from pipeline.alf.columns import raw_form
+from pipeline.alf.dataset_types import dataset_type
 from pipeline.database.bulk import fetch_columns
 from pipeline.schemas import data
 
@@ -65,7 +66,7 @@ def announce(writer: Writer, key: SessionKey, files: Sequence[Announced]) -> Non
         new.append(
             (
                 dataset_id, *key, rel_path, place[0], name.alf_object,
-                name.attribute, name.extension, place[1], columns.dataset_type(name), file.md5, file.size,
+                name.attribute, name.extension, place[1], dataset_type(name), file.md5, file.size,
                 is_default, "NOT_SET", writer.now, False,
             )
         )  # fmt: skip

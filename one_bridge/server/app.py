@@ -13,11 +13,11 @@ from fastapi import FastAPI, Request
 from fastapi.responses import FileResponse, JSONResponse, RedirectResponse, Response, StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
-from one_bridge.server import exception_handlers, files, http, schema, water
+from one_bridge.server import docs_page, exception_handlers, files, http, permissions, schema, water
 from one_bridge.server.auth import Gate
 from one_bridge.server.endpoint_model import BadInput, Endpoint, NotFound, Refused
 from one_bridge.server.endpoints import ENDPOINTS
-from one_bridge.server.query import filters
+from one_bridge.server.query import identifiers, parse, resolve, sql
 from one_bridge.server.registration import Registration
 from one_bridge.server.serialise import Serialiser
 from one_bridge.server.writing import Writer
@@ -73,7 +73,8 @@ class Bridge:
         self.roots = files.Roots(self.database, data_root)
         self.registration = Registration(self.database, self.serialiser, self.roots)
         self.cache = files.CacheTables(self.database, home / "bridge" / "cache")
-        self.schema = json.dumps(schema.openapi(version)).encode()
+        document = schema.openapi(version)
+        self.schema, self.docs = json.dumps(document).encode(), docs_page.page(document).encode()
 
     def add_routes(self, app: FastAPI) -> None:
         """One route for each verb of each endpoint, and those that are no endpoint."""
@@ -92,6 +93,7 @@ class Bridge:
         route("/auth-token", self._login, methods=["POST"])
         route("/me", self._threaded(self._me), methods=["GET"])
         route("/api/schema", self._schema, methods=["GET"])
+        route("/docs", self._docs, methods=["GET"])
         route("/register-file", self._register, methods=["POST"])
         route("/check-protected", self._check_protected, methods=["GET", "POST"])
         route("/water-requirement/{nickname}", self._threaded(self._water_requirement), methods=["GET"])
@@ -106,30 +108,27 @@ class Bridge:
     def _list(self, endpoint: Endpoint) -> Callable:
         def answer(request: Request) -> Response:
             self._admit(request, "public")
-            parameters = http.parameters(request)
-            page = filters.page(parameters)
-            asked = filters.asked(endpoint, parameters)
+            query = parse.parse(http.parameters(request))
+            resolved = resolve.resolve(resolve.asked(endpoint, query), query)
 
             def make() -> bytes:
                 records, count = self.database.read(
                     lambda: self.serialiser.page(
-                        filters.restricted(asked, parameters, self.database),
-                        http.root(request),
-                        page.limit,
-                        page.offset,
+                        sql.restricted(resolved, self.database), http.root(request), query.limit, query.offset
                     )
                 )
                 return http.dumped(
                     {
                         "count": count,
-                        "next": http.page_url(request, page.limit, page.offset + page.limit, count),
-                        "previous": http.page_url(request, page.limit, page.offset - page.limit, count),
+                        "next": http.page_url(request, query.limit, query.offset + query.limit, count),
+                        "previous": http.page_url(request, query.limit, query.offset - query.limit, count),
                         "results": records,
                     }
                 )
 
             question = (endpoint.name, http.root(request), str(request.url.query))
-            return Response(self.answers.get(question, make), media_type="application/json")
+            notices = http.unknown_filters(resolved.unknown)
+            return Response(self.answers.get(question, make), media_type="application/json", headers=notices)
 
         return self._threaded(answer)
 
@@ -169,7 +168,10 @@ class Bridge:
             body = await http.body(request)
 
             def work() -> Response:
-                restriction = filters.by_id(endpoint, http.record_id(request), self.database)
+                restriction = identifiers.by_id(endpoint, http.record_id(request), self.database)
+                self.database.read(
+                    lambda: permissions.check_update(endpoint, restriction, body, account, self.database)
+                )
                 return self._found(endpoint, self.writer.update(endpoint, restriction, body, account), request)
 
             return await run_in_threadpool(work)
@@ -179,13 +181,15 @@ class Bridge:
     def _delete(self, endpoint: Endpoint) -> Callable:
         def answer(request: Request) -> Response:
             account = self._admit(request, endpoint.delete)
-            self.writer.delete(endpoint, filters.by_id(endpoint, http.record_id(request), self.database), account)
+            restriction = identifiers.by_id(endpoint, http.record_id(request), self.database)
+            self.database.read(lambda: permissions.check_delete(endpoint, restriction, account, self.database))
+            self.writer.delete(endpoint, restriction, account)
             return Response(status_code=204)
 
         return self._threaded(answer)
 
     def _record(self, endpoint: Endpoint, identifier: str, request: Request) -> Response:
-        return self._found(endpoint, filters.by_id(endpoint, identifier, self.database), request)
+        return self._found(endpoint, identifiers.by_id(endpoint, identifier, self.database), request)
 
     def _found(self, endpoint: Endpoint, restriction: str, request: Request, status: int = 200) -> Response:
         def ask() -> list[dict[str, Any]]:
@@ -226,6 +230,10 @@ class Bridge:
 
     async def _schema(self, _: Request) -> Response:
         return Response(self.schema, media_type="application/vnd.oai.openapi+json")
+
+    async def _docs(self, _: Request) -> Response:
+        policy = "default-src 'none'; style-src 'unsafe-inline'"
+        return Response(self.docs, media_type="text/html", headers={"Content-Security-Policy": policy})
 
     async def _register(self, request: Request) -> Response:
         await run_in_threadpool(self._admit, request, "member")

@@ -32,7 +32,9 @@ class Field:
     sql : what filters compare, for a backend, where that is not the column.
     restrict : from one value and the backend to what the filter means, where that is more than comparing the column.
     among : value in the column -> what filters compare, for columns with few different values and an index.
-    default : of a POST that does not say it; `user`: who sends it; None: the column's own.
+    ranks : stored value -> number, where the values are in an order: filters take either.
+    day : of a time, the column with its local day, which the record says even where the time is not known.
+    default : of a POST that does not say it; `user`: who sends it; `now`: when; None: the column's own.
     """
 
     name: str
@@ -50,6 +52,8 @@ class Field:
     sql: Callable[[str], str] | None = None
     restrict: Callable[[str, str], Any] | None = None
     among: Callable[[], Mapping[str, str]] | None = None
+    ranks: Mapping[str, int] | None = None
+    day: str = ""
     default: Any = None
 
     @property
@@ -63,7 +67,7 @@ class Many:
     """A list of names that a table of its own holds, e.g. the users of a session; `single`: one value or null.
 
     Names that begin with `_` are not part of the record: `say` functions use them. `rows`: the query, where it is
-    not the whole table.
+    not the whole table. `managed`: changed by managers only.
     """
 
     name: str
@@ -74,6 +78,8 @@ class Many:
     detail: bool = False
     write: bool = True
     single: bool = False
+    kind: Kind = "text"
+    managed: bool = False
     rows: Callable[[], dj.expression.QueryExpression] | None = None
 
 
@@ -96,10 +102,20 @@ class Nested:
 
 @dataclass(frozen=True)
 class Relation:
-    """A path of `django=` from one endpoint to another: rows that agree in the columns `on`."""
+    """A path of `django=` from one endpoint to another.
+
+    Attributes
+    ----------
+    endpoint : of the related records.
+    on : columns of this endpoint's rows.
+    theirs : columns of the related rows with the same values; by default those of the same names.
+    via : a table that links both: its columns `on` are those of this endpoint, its columns `theirs` those of the other.
+    """
 
     endpoint: str
     on: tuple[str, ...]
+    theirs: tuple[str, ...] = ()
+    via: str = ""
 
 
 @dataclass(frozen=True)
@@ -122,6 +138,7 @@ class Endpoint:
     aside : the endpoint that has the records without a session, which are asked for by `django=session__isnull,True`.
     verbs : what can be done.
     write, delete : the role that it takes.
+    owner : the column with the person who entered the record, where members may delete their own only.
     create, update : what is done beyond setting columns; see `one_bridge.server.writing`.
     """
 
@@ -145,6 +162,7 @@ class Endpoint:
     verbs: tuple[Verb, ...] = ("list", "read", "create", "update", "delete")
     write: str = "member"
     delete: str = "manager"
+    owner: str = ""
     create: str = ""
     update: str = ""
 

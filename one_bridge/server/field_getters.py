@@ -17,12 +17,16 @@ Row = Mapping[str, Any]
 DATA = "/data"
 UPLOADED = "/uploaded"
 CONTENT_TYPES = {
+    "actions.session": "acquisition.Session",
+    "subjects.subject": "subject.Subject",
+    "experiments.probeinsertion": "ephys.ProbeInsertion",
+    "data.dataset": "data.Dataset",
     "session": "acquisition.Session",
     "subject": "subject.Subject",
     "probeinsertion": "ephys.ProbeInsertion",
     "dataset": "data.Dataset",
 }
-"""What notes can be on: Alyx's name of a model -> table."""
+"""What notes can be on: Alyx's name of a model, with its app or without, -> table."""
 
 
 def url(endpoint: str, columns: Sequence[str]) -> Callable[[Row], str]:
@@ -74,6 +78,11 @@ def nothing_list(_: Row) -> list:
     return []
 
 
+def globus_collection(row: Row) -> str | None:
+    """The collection of Globus that a repository is."""
+    return row["repository_host"] if row["repository_kind"] == "globus" else None
+
+
 def false(_: Row) -> bool:
     """No repository is on a personal Globus endpoint."""
     return False
@@ -123,6 +132,13 @@ def last_part_sql(name: str) -> Callable[[str], str]:
     """The same in SQL."""
     return lambda backend: (
         f"REGEXP_REPLACE({name}, '^.*/', '')" if backend == "postgresql" else f"SUBSTRING_INDEX({name}, '/', -1)"
+    )
+
+
+def last_suffix_sql(name: str) -> Callable[[str], str]:
+    """What stands behind the last dot of a column, in SQL."""
+    return lambda backend: (
+        f"REGEXP_REPLACE({name}, '^.*[.]', '')" if backend == "postgresql" else f"SUBSTRING_INDEX({name}, '.', -1)"
     )
 
 

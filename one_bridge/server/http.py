@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -128,3 +129,11 @@ def _parsers() -> tuple:
 
 def _no_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
+
+
+def unknown_filters(names: Sequence[str]) -> dict[str, str]:
+    """The header that tells a client which of its filters were passed over; the ONE client logs it as a warning."""
+    if not names:
+        return {}
+    listed = ", ".join(name.encode("ascii", "replace").decode() for name in names if name.isprintable())[:500]
+    return {"Alyx-API-Notice": f"!!! unknown filters are ignored: {listed} (strict=true makes them errors)"}

@@ -54,11 +54,11 @@ class RecordHooks:
     def create_session(self, row: dict[str, Any], body: Mapping[str, Any]) -> Related:
         begin = body.get("start_time")
         if begin is None:
-            raise BadInput("start_time", "a value is needed here")
+            begin = datetime.datetime.now(datetime.UTC).replace(tzinfo=None, microsecond=0)  # as in Alyx
         if "lab" in row and "subject" in row:
             self._set_start(row, begin, None)
             if is_blank(row.get("session_number")):
-                row["session_number"] = self._next_number(row)
+                row["session_number"] = self._next_number(row, 0 if row.get("session_type") == "Base" else 1)
         self._count_trials(row, body)
         return Related()
 
@@ -68,11 +68,12 @@ class RecordHooks:
             self._set_start(row | {"lab": before["lab"]}, body["start_time"], before, row)
         return Related()
 
-    def _next_number(self, row: Mapping[str, Any]) -> int:
+    def _next_number(self, row: Mapping[str, Any], first: int) -> int:
+        """The number after those of the day; a base session, which stands for the day, is 0 where that is free."""
         key = {name: _parsed("acquisition.Session", name, row[name]) for name in SESSION[:3]}
         there = table("acquisition.Session") & values.restriction(key, self.database.backend)
         numbers = [one["session_number"] for one in self.database.select(there, ["session_number"])]
-        return max(numbers, default=0) + 1
+        return max(numbers, default=0) + 1 if first in numbers or (numbers and first) else first
 
     def _set_start(
         self, row: dict[str, Any], text: Any, before: Mapping[str, Any] | None, target: dict[str, Any] | None = None

@@ -6,7 +6,8 @@ from typing import Any
 
 from one_bridge.server.endpoint_model import Endpoint, Field
 from one_bridge.server.endpoints import ENDPOINTS
-from one_bridge.server.query.filters import LONGEST_PAGE, known_parameters
+from one_bridge.server.query.parse import LONGEST_PAGE
+from one_bridge.server.query.resolve import known_parameters
 
 _TYPES: dict[str, dict[str, Any]] = {
     "text": {"type": "string"},

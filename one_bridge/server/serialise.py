@@ -13,7 +13,7 @@ from one_bridge.parquet_files import served_forms
 from one_bridge.server import values
 from one_bridge.server.endpoint_model import Endpoint, Field, Many, Nested, table
 from one_bridge.server.endpoints import ENDPOINTS
-from one_bridge.server.query.conditions import Listed
+from one_bridge.server.query.sql import Listed
 from pipeline.web.threads import Database
 
 _ZONES_KEPT_S = 10.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import logging
 import zoneinfo
 from collections.abc import Mapping
 from typing import Any
@@ -12,10 +13,13 @@ import numpy as np
 from one_bridge.server import values
 from one_bridge.server.endpoint_model import BadInput, Field, NotFound, table
 from one_bridge.server.endpoints.animals import SUBJECTS, restricted_now
-from one_bridge.server.query import filters
+from one_bridge.server.query import identifiers
 from pipeline.analysis import water
+from pipeline.errors import is_connection_error
 from pipeline.schemas.inputs import water_history
 from pipeline.web.threads import Database
+
+logger = logging.getLogger(__name__)
 
 MOST_DAYS = 4000
 
@@ -31,13 +35,13 @@ def requirement(database: Database, nickname: str, parameters: Mapping[str, str]
     NotFound : no such animal.
     BadInput : several labs have an animal of this name, or the dates cannot be used.
     """
-    rows = database.select(table("subject.Subject") & filters.by_id(SUBJECTS, nickname, database), limit=2)
+    rows = database.select(table("subject.Subject") & identifiers.by_id(SUBJECTS, nickname, database), limit=2)
     if len(rows) > 1:
         raise BadInput("nickname", "Several labs have a subject of this name: use its id.")
     if not rows:
         raise NotFound("No Subject matches the given query.")
     key = {name: rows[0][name] for name in ("lab", "subject")}
-    given = water_history.water_arguments(key)
+    given, errors = _usable(water_history.water_arguments(key))
     entries = [given[name] for name in ("weighing_dates", "water_dates", "restriction_starts")]
     first = min((one.min() for one in entries if len(one)), default=None)
     begin = _day(parameters, "start_date") or rows[0]["birth_date"] or (first and first.item())
@@ -52,33 +56,59 @@ def requirement(database: Database, nickname: str, parameters: Mapping[str, str]
         "reference_weight_pct": given["reference_weight_pct"],
         "zscore_weight_pct": given["zscore_weight_pct"],
         "records": records,
+        "errors": errors,
     }
 
 
 def restricted_subjects(database: Database) -> list[dict[str, Any]]:
-    """The animals whose water is restricted today, and what each still needs."""
+    """The living animals whose water is restricted today, and what each still needs.
+
+    Stored values that cannot be are left out of the animal's numbers and named in its `errors`; what cannot be worked
+    out at all is null. Neither costs the other animals anything.
+    """
     found = []
-    for row in database.select(table("subject.Subject") & restricted_now(), ["lab", "subject", "subject_uuid"]):
-        today = str(_today(row["lab"]))
-        parameters = {"start_date": today, "end_date": today}
-        (day,) = requirement(database, row["subject_uuid"], parameters)["records"]
-        found.append(
-            {
-                "nickname": row["subject"],
-                "lab": row["lab"],
+    living = table("subject.Subject") & restricted_now()
+    for row in database.select(living, ["lab", "subject", "subject_uuid"]):
+        line: dict[str, Any] = {"nickname": row["subject"], "lab": row["lab"]}
+        try:
+            today = str(_today(row["lab"]))
+            answer = requirement(database, row["subject_uuid"], {"start_date": today, "end_date": today})
+            (day,) = answer["records"]
+            line |= {
                 "expected_water": day["expected_water"],
                 "remaining_water": max(-day["excess_water"], 0.0),
                 "percentage_weight": day["percentage_weight"],
+                "errors": answer["errors"],
             }
-        )
+        except Exception as error:
+            if is_connection_error(error):
+                raise
+            logger.exception("the water of %s/%s cannot be worked out", row["lab"], row["subject"])
+            nothing = dict.fromkeys(("expected_water", "remaining_water", "percentage_weight"))
+            line |= nothing | {"errors": [f"its water cannot be worked out ({type(error).__name__})"]}
+        found.append(line)
     return sorted(found, key=lambda one: (one["lab"], one["nickname"]))
 
 
+def _usable(given: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """The entries without values that no animal has, and what was left out: old rows may hold them."""
+    found, errors = dict(given), []
+    for what, date, value, others, unit in (
+        ("weight", "weighing_dates", "weights", (), "g"),
+        ("water", "water_dates", "volumes", ("in_session", "adlib"), "mL"),
+    ):
+        measured = np.asarray(found[value], float)
+        wrong = ~(measured > 0) if what == "weight" else measured < 0  # no volume is that of free access
+        errors += [
+            f"{what} of {day}: {number:g} {unit} cannot be and is left out"
+            for day, number in zip(found[date][wrong], measured[wrong], strict=True)
+        ]
+        found |= {name: np.asarray(found[name])[~wrong] for name in (date, value, *others)}
+    return found, errors
+
+
 def _records(given: dict[str, Any], dates: np.ndarray) -> list[dict[str, Any]]:
-    try:
-        days = water.water_days(**given, until=dates[-1] if len(dates) else None)
-    except ValueError as error:
-        raise BadInput("weight", str(error)) from None
+    days = water.water_days(**given, until=dates[-1] if len(dates) else None)
     row = np.searchsorted(days.dates, dates)
     there = np.isin(dates, days.dates)
     row[~there] = 0

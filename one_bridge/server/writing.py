@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime
 import uuid
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -12,7 +13,7 @@ import datajoint as dj
 from one_bridge.server import field_getters as say
 from one_bridge.server import values
 from one_bridge.server.endpoint_model import BadInput, Endpoint, Field, Many, NotFound, Refused, table
-from one_bridge.server.query import filters
+from one_bridge.server.query.parse import LONGEST_LIST
 from one_bridge.server.record_hooks import RecordHooks, Related
 from one_bridge.server.serialise import Serialiser
 from pipeline import entry
@@ -123,7 +124,7 @@ class Writer:
             if field.name in body:
                 value = body[field.name]
             elif creator is not None and field.default is not None:
-                value = self._default_user(creator) if field.default == "user" else field.default
+                value = self._default(field.default, creator)
                 if value is None:
                     continue
             else:
@@ -168,6 +169,12 @@ class Writer:
             if str(sent) != str(before[name]):
                 raise BadInput(_field_of(endpoint, name), "It identifies the record and cannot be changed.")
 
+    def _default(self, default: Any, creator: Account) -> Any:
+        """The value of a field that a new record does not state: `user` and `now` are who sends it, and when."""
+        if default == "now":
+            return datetime.datetime.now(datetime.UTC).replace(tzinfo=None, microsecond=0)
+        return self._default_user(creator) if default == "user" else default
+
     def _default_user(self, account: Account) -> str | None:
         """Who sends it, if the pipeline knows them."""
         there = table("lab.LabMember") & values.restriction({"user_name": account.name}, self.database.backend)
@@ -179,7 +186,7 @@ class Writer:
             if many.write and not many.single and body.get(many.name) is not None:
                 given = body[many.name]
                 wanted = given.split(",") if isinstance(given, str) else given
-                if not isinstance(wanted, list) or len(wanted) > filters.LONGEST_LIST:
+                if not isinstance(wanted, list) or len(wanted) > LONGEST_LIST:
                     raise BadInput(many.name, "Expected a list of names.")
                 write.write_list(many, key, wanted)
 

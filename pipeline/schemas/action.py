@@ -172,6 +172,7 @@ class Note(dj.Manual):
     note_object_id             : char(36)        # uuid of the object, e.g. subject_uuid, eid
     note_text=""               : varchar(4000)
     note_image=""              : varchar(500)    # file of the picture below the data root
+    note_json=null             : json            # what other programs keep with the note
     index (note_object_id)
     """
 

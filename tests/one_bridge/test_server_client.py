@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import json
 import shutil
 import uuid
 import warnings
@@ -125,12 +126,11 @@ def test_descriptions(one, database, capsys):
 
 
 def test_remote_search_terms_are_alyx_names(one):
-    """Auto-completion goes by these names: another one beginning with `dataset` would make it ambiguous."""
+    """Auto-completion goes by these names; `dataset` is one of ours, for the page "Loading data" says it so."""
     terms = one.search_terms(query_type="remote")
     alyx = {"subject", "laboratory", "date_range", "datasets", "dataset_types", "dataset_qc_lte", "projects", "tag"}
     assert alyx <= set(terms)
-    with pytest.raises(ValueError, match="mbiguous"):
-        one.search(dataset="spikes.times.npy")
+    assert list(one.search(dataset="spikes.times")) == [FIRST.eid]
 
 
 def test_pages(one, database):
@@ -185,10 +185,16 @@ def test_notes_with_pictures(one, tmp_path):
     png = b"\x89PNG\r\n\x1a\n" + bytes(100)
     picture = tmp_path / "brain.png"
     picture.write_bytes(png)
-    note = {"user": "mia", "content_type": "session", "object_id": str(FIRST.eid), "text": "cosy"}
+    note = {"user": "mia", "content_type": "session", "object_id": str(FIRST.eid), "text": "cosy",
+            "json": json.dumps({"tag": "## report ##", "name": "raster"})}  # fmt: skip
     with picture.open("rb") as file:
         made = one.alyx.rest("notes", "create", data=note, files={"image": file})
     assert made["text"] == "cosy" and made["image"].startswith(one.alyx.base_url)
+    assert made["content_type"] == "actions.session" and made["json"] == {"tag": "## report ##", "name": "raster"}
+    query = (
+        f"object_id,{FIRST.eid},text,cosy,json__name,raster"  # ibllib's plots look for the picture that they replace
+    )
+    assert [one["id"] for one in one.alyx.rest("notes", "list", django=query)] == [made["id"]]
     answer = requests.get(made["image"], headers=one.alyx._headers, timeout=10)
     assert answer.content == png
     assert [one["text"] for one in one.alyx.rest("sessions", "read", id=str(FIRST.eid))["notes"]] == ["cosy"]

@@ -15,7 +15,8 @@ from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
 from one_bridge.server.endpoints import ENDPOINTS
-from one_bridge.server.query.filters import LOOKUPS, known_parameters
+from one_bridge.server.query.evaluate import LOOKUPS
+from one_bridge.server.query.resolve import known_parameters
 from pipeline.database.bulk import insert_many
 from pipeline.schemas import action, data, lab
 from tests.one_bridge.trees import File, Session, build, locate, over_sessions
@@ -232,7 +233,7 @@ def _stays_a_value(served, name: str, text: str) -> None:
     for path in (
         "/sessions?subject={}", "/sessions?django=subject,{}", "/sessions?django=subject__icontains,{}",
         "/sessions?django=narrative__regex,{}", "/weighings?nickname={}", "/files?relative_path={}", "/tags?name={}",
-        "/subjects?projects={}", "/users?name={}", "/datasets?collection={}", "/notes?text={}",
+        "/subjects?projects={}", "/users?username={}", "/datasets?collection={}", "/notes?text={}",
     ):  # fmt: skip
         answer = session.get(served.url + path.format(requests.utils.quote(text)), timeout=10)
         assert answer.status_code == 400 or answer.json()["count"] == 0, (path, answer.text[:200])

@@ -8,12 +8,29 @@ import datajoint as dj
 
 from one_bridge.server import field_getters
 from one_bridge.server.endpoint_model import Endpoint, Field, Many, Nested, Relation, table
-from one_bridge.server.endpoints.fields import LAB, PROJECT, SUBJECT_FIELD, USER, boolean, field, made, token, url
+from one_bridge.server.endpoints.fields import (
+    LAB,
+    PROJECT,
+    SUBJECT_FIELD,
+    USER,
+    absent,
+    boolean,
+    field,
+    made,
+    notes_of,
+    token,
+    url,
+    users_by,
+)
+
+ANIMAL = ("lab", "subject")
+SURGERY = (*ANIMAL, "surgery_start")
 
 
 def restricted_now() -> dj.Table:
-    """The restrictions of water that are not over."""
-    return (table("action.WaterRestriction") & "restriction_end IS NULL").proj()
+    """The restrictions of water that are not over; death ends them."""
+    living = (table("subject.Subject") & "death_date IS NULL").proj()
+    return (table("action.WaterRestriction") & "restriction_end IS NULL" & living).proj()
 
 
 def _is_restricted(text: str, _: str) -> Any:
@@ -64,7 +81,18 @@ SUBJECTS = Endpoint(
                ("date_time", "water_administered", "water_type", "adlib", "session", "url")),
         Nested("notes", "notes", "note_object_id", "subject_uuid", ("id", "user", "date_time", "text", "image")),
     ),
-    relations={"lab": Relation("labs", ("lab",)), "session": Relation("sessions", ("lab", "subject"))},
+    relations={
+        "lab": Relation("labs", ("lab",)),
+        "session": Relation("sessions", ANIMAL),
+        "actions_sessions": Relation("sessions", ANIMAL),
+        "projects": Relation("projects", ANIMAL, ("project",), "subject.SubjectProject"),
+        "responsible_user": users_by("responsible_user"),
+        "weighings": Relation("weighings", ANIMAL),
+        "water_administrations": Relation("water-administrations", ANIMAL),
+        "actions_waterrestrictions": Relation("water-restriction", ANIMAL),
+        "actions_surgerys": Relation("surgeries", ANIMAL),
+        "notes": notes_of("subject_uuid"),
+    },
     paths={"project": "projects__icontains"},
     order=("lab", "subject"),
     create="subject",
@@ -75,7 +103,7 @@ def _of_subject(found: Any) -> Any:
     return found * table("subject.Subject").proj("subject_uuid")
 
 
-_SUBJECT_PATH = {"subject": Relation("subjects", ("lab", "subject"))}
+_SUBJECT_PATH = {"subject": Relation("subjects", ANIMAL)}
 _SUBJECT_FILTERS = (
     Field("nickname", "subject", filter="iexact", write=False, detail=True),
     Field("lab", "lab", filter="iexact", detail=True),
@@ -89,17 +117,18 @@ WEIGHINGS = Endpoint(
     (
         token("lab", "subject", "weighing_time"),
         SUBJECT_FIELD,
-        field("date_time", "weighing_time", "time", required=True),
+        field("date_time", "weighing_time", "time", default="now"),
         field("weight", kind="float", required=True),
         field("user", "weighing_user", to=USER, filter="iexact", default="user"),
         url("weighings", "lab", "subject", "weighing_time"),
         *_SUBJECT_FILTERS,
     ),
     rows=_of_subject,
-    relations=_SUBJECT_PATH,
+    relations=_SUBJECT_PATH | {"user": users_by("weighing_user")},
     dates="weighing_time",
     order=("weighing_time DESC", "lab", "subject"),
     delete="member",
+    owner="weighing_user",
 )
 
 WATER = Endpoint(
@@ -110,23 +139,24 @@ WATER = Endpoint(
     (
         token("lab", "subject", "administration_time"),
         SUBJECT_FIELD,
-        field("date_time", "administration_time", "time", required=True),
+        field("date_time", "administration_time", "time", default="now"),
         field("water_administered", "water_volume", "float"),
         field("water_type", to=("action.WaterType", "name"), filter="iexact", default="Water"),
         field("adlib", kind="bool"),
         field("user", "water_user", to=USER, filter="iexact", default="user"),
         field("session", "eid", "uuid"),
-        made("name", field_getters.nothing),
+        absent("name"),
         url("water-administrations", "lab", "subject", "administration_time"),
         *_SUBJECT_FILTERS,
     ),
     rows=lambda found: (found * table("subject.Subject").proj("subject_uuid")).join(
         table("acquisition.SessionWater") * table("acquisition.Session").proj("eid"), left=True
     ),
-    relations=_SUBJECT_PATH,
+    relations=_SUBJECT_PATH | {"user": users_by("water_user"), "session": Relation("sessions", ("eid",))},
     dates="administration_time",
     order=("administration_time DESC", "lab", "subject"),
     delete="member",
+    owner="water_user",
     create="water",
     update="water",
 )
@@ -139,10 +169,10 @@ RESTRICTION = Endpoint(
     (
         token("lab", "subject", "restriction_start"),
         SUBJECT_FIELD,
-        field("start_time", "restriction_start", "time", required=True),
+        field("start_time", "restriction_start", "time", default="now"),
         field("end_time", "restriction_end", "time"),
         field("reference_weight", kind="float"),
-        made("water_type", field_getters.nothing),
+        absent("water_type"),
         url("water-restriction", "lab", "subject", "restriction_start"),
         *_SUBJECT_FILTERS,
     ),
@@ -159,13 +189,13 @@ SURGERIES = Endpoint(
     (
         token("lab", "subject", "surgery_start"),
         SUBJECT_FIELD,
-        field("start_time", "surgery_start", "time", required=True),
+        field("start_time", "surgery_start", "time", default="now"),
         field("end_time", "surgery_end", "time"),
         field("location", "surgery_location", to=("lab.LabLocation", "name")),
         field("outcome_type", "surgery_outcome"),
         field("narrative", "surgery_narrative"),
         field("lab"),
-        made("json", field_getters.nothing, kind="json"),
+        absent("json", kind="json"),
         url("surgeries", "lab", "subject", "surgery_start"),
         _SUBJECT_FILTERS[0],
     ),
@@ -173,7 +203,11 @@ SURGERIES = Endpoint(
         Many("procedures", "action.Surgery.Procedure", "procedure_type", ("action.ProcedureType", "name"), "icontains"),
         Many("users", "action.Surgery.Surgeon", "user_name", USER, "iexact"),
     ),
-    relations=_SUBJECT_PATH,
+    relations=_SUBJECT_PATH
+    | {
+        "procedures": Relation("procedures", SURGERY, ("procedure_type",), "action.Surgery.Procedure"),
+        "users": Relation("users", SURGERY, ("user_name",), "action.Surgery.Surgeon"),
+    },
     dates="surgery_start",
     order=("surgery_start DESC", "lab", "subject"),
 )
@@ -192,9 +226,11 @@ NOTES = Endpoint(
         field("text", "note_text", filter="icontains"),
         Field("image", "note_image", say=field_getters.image_url, needs=("note_image",), write=False),
         url("notes", "note_id"),
-        made("json", field_getters.nothing, kind="json"),
+        field("json", "note_json", "json", "json"),
     ),
+    relations={"user": users_by("note_user")},
     order=("note_time DESC", "note_id"),
     delete="member",
+    owner="note_user",
     create="note",
 )

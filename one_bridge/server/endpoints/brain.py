@@ -8,7 +8,7 @@ import datajoint as dj
 
 from one_bridge.server import field_getters, values
 from one_bridge.server.endpoint_model import BadInput, Endpoint, Field, NotFound, Relation, table
-from one_bridge.server.endpoints.fields import READ_ONLY, SESSION, field, made, token, url
+from one_bridge.server.endpoints.fields import READ_ONLY, SESSION, absent, field, made, token, url
 from pipeline import atlas
 from pipeline.errors import NeurojointError
 
@@ -58,6 +58,10 @@ BRAIN_REGIONS = Endpoint(
         url("brain-regions", "region_id"),
     ),
     alias="acronym",
+    relations={
+        "parent": Relation("brain-regions", ("parent_region_id",), ("region_id",)),
+        "channels": Relation("channels", ("region_id",)),
+    },
     order=("graph_order",),
     verbs=READ_ONLY,
 )  # fmt: skip
@@ -70,7 +74,7 @@ TRAJECTORIES = Endpoint(
     (
         token(*INSERTION, "provenance"),
         field("probe_insertion", "pid", "uuid", required=True),
-        field("provenance", filter="exact", words=_SPELLINGS, required=True),
+        field("provenance", filter="exact", words=_SPELLINGS, ranks=RANKS, required=True),
         field("x", "entry_ml", "float", required=True),
         field("y", "entry_ap", "float", required=True),
         field("z", "entry_dv", "float", required=True),
@@ -80,16 +84,17 @@ TRAJECTORIES = Endpoint(
         field("roll", kind="float"),
         field("coordinate_system", filter="iexact", to=("histology.CoordinateSystem", "name"), default="IBL-Allen"),
         field("json", "trajectory_json", "json", "json"),
-        made("probe_name", field_getters.column("probe_label"), "probe_label"),
+        field("probe_name", "probe_label", write=False),
         made("session", field_getters.session_info, "eid", "start_time", "task_protocol", *SESSION),
-        made("chronic_insertion", field_getters.nothing),
-        made("datetime", field_getters.nothing),
+        absent("chronic_insertion"),
+        absent("datetime", kind="time"),
         url("trajectories", *INSERTION, "provenance"),
     ),
     rows=lambda found: (
         found
         * table("ephys.ProbeInsertion").proj("pid")
         * table("acquisition.Session").proj("eid", "start_time", "task_protocol")
+        * table("histology.Provenance").proj("provenance_rank")
     ),
     relations={
         "probe_insertion": Relation("insertions", INSERTION),
@@ -141,9 +146,9 @@ CHANNELS = Endpoint(
         field("z", "channel_dv", "float"),
         field("brain_region", "region_id", "int", "exact"),
         field("probe_insertion", "pid", "uuid"),
-        Field("trajectory_estimate", "best_rank", filter="exact", restrict=_of_track, say=_best_track,
+        Field("trajectory_estimate", filter="exact", restrict=_of_track, say=_best_track,
               needs=(*INSERTION, "best_rank")),
-        made("json", field_getters.nothing, kind="json"),
+        absent("json", kind="json"),
         url("channels", *INSERTION, "channel"),
     ),
     rows=_with_best_track,
@@ -151,6 +156,9 @@ CHANNELS = Endpoint(
         "brain_region": Relation("brain-regions", ("region_id",)),
         "probe_insertion": Relation("insertions", INSERTION),
         "session": Relation("sessions", SESSION),
+        "trajectory_estimate": Relation(
+            "trajectories", (*INSERTION, "best_rank"), (*INSERTION, "provenance_rank")
+        ),
     },
     search="channels",
     terms=_OF_INSERTIONS,

@@ -4,16 +4,31 @@ from __future__ import annotations
 
 from typing import Any
 
-from one_bridge.matching import InvalidQuery, truth
+from one_bridge.matching import QC_LEVELS, InvalidQuery, truth
 from one_bridge.server import field_getters
-from one_bridge.server.endpoint_model import BadInput, Endpoint, Field
+from one_bridge.server.endpoint_model import BadInput, Endpoint, Field, Relation
 
-QC = ("NOT_SET", "PASS", "WARNING", "FAIL", "CRITICAL")
+QC = tuple(QC_LEVELS)
 SESSION = ("lab", "subject", "session_date", "session_number")
 USER, PROJECT, LAB = ("lab.LabMember", "username"), ("lab.Project", "name"), ("lab.Lab", "name")
 PROCEDURE = ("action.ProcedureType", "name")
 KINDS = ("local", "ssh", "sftp", "s3", "http", "globus")
 READ_ONLY = ("list", "read")
+
+
+def qc_field(column: str, **more: Any) -> Field:
+    """A QC outcome, by name or number."""
+    return Field("qc", column, choices=QC, ranks=QC_LEVELS, **more)
+
+
+def notes_of(column: str) -> Relation:
+    """From a record to the notes on it."""
+    return Relation("notes", (column,), ("note_object_id",))
+
+
+def users_by(column: str) -> Relation:
+    """From a record to the person in one of its columns."""
+    return Relation("users", (column,), ("user_name",))
 
 
 def field(name: str, column: str = "", kind: Any = "text", filter: str = "", **more: Any) -> Field:
@@ -22,6 +37,11 @@ def field(name: str, column: str = "", kind: Any = "text", filter: str = "", **m
 
 def made(name: str, how: Any, *needs: str, **more: Any) -> Field:
     return Field(name, say=how, needs=needs, write=False, **more)
+
+
+def absent(name: str, how: Any = field_getters.nothing, kind: Any = "text", **more: Any) -> Field:
+    """A value that Alyx has and these tables do not: filters take it for null."""
+    return Field(name, kind=kind, say=how, sql=lambda _: "NULL", write=False, **more)
 
 
 def boolean(name: str, text: str) -> bool:

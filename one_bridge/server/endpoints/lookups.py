@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from one_bridge.server import field_getters
 from one_bridge.server.endpoint_model import Endpoint, Field, Many, Relation, table
-from one_bridge.server.endpoints.fields import KINDS, LAB, USER, field, made, names, token, url
+from one_bridge.server.endpoints.fields import KINDS, LAB, SESSION, USER, absent, field, made, names, token, url
 
 USERS = Endpoint(
     "users",
@@ -29,6 +29,10 @@ USERS = Endpoint(
             rows=lambda: table("subject.Subject").proj(user_name="responsible_user") & "user_name IS NOT NULL",
         ),
     ),
+    relations={
+        "session": Relation("sessions", ("user_name",), SESSION, "acquisition.SessionUser"),
+        "subjects_responsible": Relation("subjects", ("user_name",), ("responsible_user",)),
+    },
     order=("user_name",),
     write="manager",
     delete="admin",
@@ -42,7 +46,9 @@ LABS = names(
     field("reference_weight_pct", kind="float"),
     field("zscore_weight_pct", kind="float"),
     made("repositories", field_getters.nothing_list),
-    made("json", field_getters.nothing, kind="json"),
+    absent("json", kind="json"),
+    relations={"session": Relation("sessions", ("lab",)), "subject": Relation("subjects", ("lab",)),
+               "locations": Relation("locations", ("lab",))},
     order=("lab",), write="admin", delete="admin",
 )  # fmt: skip
 
@@ -56,10 +62,10 @@ LOCATIONS = Endpoint(
         field("name", "location", filter="iexact", required=True),
         field("lab", filter="iexact", to=LAB, required=True),
         field("description", "location_description"),
-        made("json", field_getters.nothing, kind="json"),
+        absent("json", kind="json"),
         url("locations", "lab", "location"),
     ),
-    relations={"lab": Relation("labs", ("lab",))},
+    relations={"lab": Relation("labs", ("lab",)), "session": Relation("sessions", ("lab", "location"))},
     alias="location",
     order=("lab", "location"),
     write="manager",
@@ -69,18 +75,24 @@ NAMES = (
     names(
         "projects", "Project", "lab.Project", "project",
         field("description", "project_description"),
-        made("json", field_getters.nothing, kind="json"),
+        absent("json", kind="json"),
         many=(Many("users", "lab.Project.Member", "user_name", USER, "iexact"),), order=("project",),
+        relations={
+            "session": Relation("sessions", ("project",), SESSION, "acquisition.SessionProject"),
+            "subject": Relation("subjects", ("project",), ("lab", "subject"), "subject.SubjectProject"),
+            "users": Relation("users", ("project",), ("user_name",), "lab.Project.Member"),
+        },
     ),
     names(
         "procedures", "ProcedureType", "action.ProcedureType", "procedure_type",
         field("description", "procedure_description"), order=("procedure_type",),
+        relations={"session": Relation("sessions", ("procedure_type",), SESSION, "acquisition.SessionProcedure")},
     ),
     names("water-type", "WaterType", "action.WaterType", "water_type", order=("water_type",)),
     names(
         "dataset-types", "DatasetType", "data.DatasetType", "dataset_type",
-        field("description", "type_description"), field("filename_pattern"), made("created_by", field_getters.nothing),
-        order=("dataset_type",),
+        field("description", "type_description"), field("filename_pattern"), absent("created_by"),
+        order=("dataset_type",), relations={"dataset": Relation("datasets", ("dataset_type",))},
     ),
     names(
         "data-formats", "DataFormat", "data.DataFormat", "data_format",
@@ -92,22 +104,26 @@ NAMES = (
         Field("repository_type", "repository_kind", choices=KINDS, required=True, filter="exact"),
         field("hostname", "repository_host"),
         field("globus_path", "repository_root", required=True),
-        made("data_url", field_getters.nothing),
+        absent("data_url"),
         Field("globus_is_personal", "repository_kind", "bool", say=field_getters.false, needs=("repository_kind",),
               sql=lambda _: "(repository_kind IS NULL)", write=False),
-        made("globus_endpoint_id", field_getters.nothing),
-        made("timezone", field_getters.nothing),
-        made("json", field_getters.nothing, kind="json"),
+        Field("globus_endpoint_id", say=field_getters.globus_collection, needs=("repository_kind", "repository_host"),
+              sql=lambda _: "(CASE WHEN repository_kind = 'globus' THEN repository_host END)", write=False),
+        absent("timezone"),
+        absent("json", kind="json"),
+        relations={"files": Relation("files", ("repository",))},
         order=("repository",), write="admin", delete="admin",
     ),
     names(
         "revisions", "Revision", "data.Revision", "revision",
         field("description", "revision_description"), order=("revision",),
+        relations={"datasets": Relation("datasets", ("revision",), ("dataset_revision",))},
     ),
     names(
         "tags", "Tag", "data.Tag", "tag",
         field("protected", "tag_protected", "bool", "exact"), field("public", "tag_public", "bool", "exact"),
         field("description", "tag_description"), order=("tag",),
+        relations={"datasets": Relation("datasets", ("tag",), ("dataset_id",), "data.DatasetTag")},
     ),
 )  # fmt: skip
 """What has little more than a name."""

@@ -13,13 +13,15 @@ from one_bridge.server.endpoints.fields import (
     LAB,
     PROCEDURE,
     PROJECT,
-    QC,
     SESSION,
     SUBJECT_FIELD,
     USER,
+    absent,
     boolean,
     field,
     made,
+    notes_of,
+    qc_field,
     token,
     url,
 )
@@ -29,11 +31,21 @@ def _tags_that(flag: str) -> Any:
     return table("data.DatasetTag") & (table("data.Tag") & {flag: True}).proj()
 
 
+def _flagged(flag: str) -> Any:
+    """Datasets that have a tag with a flag, or have none."""
+
+    def restriction(text: str, _: str) -> Any:
+        rows = _tags_that(flag).proj()
+        return rows if boolean(flag, text) else dj.Not(rows)
+
+    return restriction
+
+
 def _file_names() -> dict[str, str]:
     return {path: path.rpartition("/")[2] for path in query.paths_of_datasets(query.Reading("alyx"))}
 
 
-_TAGS = Many("tags", "data.DatasetTag", "tag", ("data.Tag", "name"), "icontains")
+_TAGS = Many("tags", "data.DatasetTag", "tag", ("data.Tag", "name"), "icontains", managed=True)
 
 
 def _has_histology(text: str, _: str) -> Any:
@@ -63,7 +75,8 @@ SESSIONS = Endpoint(
     (
         field("id", "eid", "uuid"),
         SUBJECT_FIELD,
-        made("start_time", field_getters.session_start, "start_time", "session_date", "lab"),
+        Field("start_time", "start_time", "time", say=field_getters.session_start, day="session_date",
+              needs=("start_time", "session_date", "lab"), write=False),
         field("number", "session_number", "int"),
         field("lab", to=LAB),
         url("sessions", "eid"),
@@ -72,19 +85,19 @@ SESSIONS = Endpoint(
         field("type", "session_type", detail=True),
         field("end_time", kind="time", detail=True),
         field("narrative", "session_narrative", detail=True),
-        field("qc", "session_qc", choices=QC, detail=True),
+        qc_field("session_qc", detail=True),
         field("extended_qc", kind="json", filter="json", detail=True),
         field("json", "session_json", "json", "json", detail=True),
-        made("auto_datetime", field_getters.nothing, detail=True),
-        made("parent_session", field_getters.nothing, detail=True),
+        absent("auto_datetime", kind="time", detail=True),
+        absent("parent_session", detail=True),
     ),
     many=(
         Many("projects", "acquisition.SessionProject", "project", PROJECT),
         Many("users", "acquisition.SessionUser", "user_name", USER, detail=True),
         Many("procedures", "acquisition.SessionProcedure", "procedure_type", PROCEDURE, detail=True),
-        Many("n_trials", "behavior.TrialSet", "n_trials", detail=True, write=False, single=True),
+        Many("n_trials", "behavior.TrialSet", "n_trials", detail=True, write=False, single=True, kind="int"),
         Many("n_correct_trials", "behavior_analysis.SessionPerformance", "n_correct", detail=True, write=False,
-             single=True),
+             single=True, kind="int"),
     ),
     nested=(
         Nested(
@@ -105,11 +118,17 @@ SESSIONS = Endpoint(
         "lab": Relation("labs", ("lab",)),
         "data_dataset_session_related": Relation("datasets", SESSION),
         "probe_insertion": Relation("insertions", SESSION),
+        "users": Relation("users", SESSION, ("user_name",), "acquisition.SessionUser"),
+        "projects": Relation("projects", SESSION, ("project",), "acquisition.SessionProject"),
+        "procedures": Relation("procedures", SESSION, ("procedure_type",), "acquisition.SessionProcedure"),
+        "location": Relation("locations", ("lab", "location")),
+        "wateradmin_session_related": Relation("water-administrations", ("eid",)),
+        "notes": notes_of("eid"),
     },
     search="sessions",
     terms={name: name for name in (
         "subject", "nickname", "lab", "number", "date_range", "project", "projects", "task_protocol", "users",
-        "location", "type", "qc", "procedures", "datasets", "dataset_types", "dataset_qc_lte", "tag",
+        "location", "type", "qc", "procedures", "datasets", "dataset", "dataset_types", "dataset_qc_lte", "tag",
         "performance_gte", "performance_lte", "atlas_acronym", "atlas_id", "atlas_name")},
     filters=(Field("histology", restrict=_has_histology),),
     order=("session_date DESC", "subject DESC", "session_number DESC", "eid"),
@@ -129,10 +148,10 @@ INSERTIONS = Endpoint(
         field("model", "probe_model", to=("ephys.ProbeModel", "name")),
         field("serial", "probe_serial"),
         field("json", "insertion_json", "json", "json"),
-        field("qc", "insertion_qc", choices=QC),
+        qc_field("insertion_qc"),
         url("insertions", "pid"),
         made("session_info", field_getters.session_info, "eid", "start_time", "task_protocol", *SESSION),
-        made("chronic_insertion", field_getters.nothing),
+        absent("chronic_insertion"),
     ),
     rows=lambda found: found.join(table("ephys.Probe").proj("probe_model"), left=True)
     * table("acquisition.Session").proj("eid", "start_time", "task_protocol"),
@@ -147,6 +166,7 @@ INSERTIONS = Endpoint(
         "datasets": Relation("datasets", SESSION),
         "trajectory_estimate": Relation("trajectories", (*SESSION, "probe_label")),
         "channels": Relation("channels", (*SESSION, "probe_label")),
+        "notes": notes_of("pid"),
     },
     search="insertions",
     terms={name: name for name in (
@@ -169,26 +189,29 @@ DATASETS = Endpoint(
         url("datasets", "dataset_id"),
         Field("name", "rel_path", say=field_getters.last_part("rel_path"), needs=("rel_path",), among=_file_names,
               sql=field_getters.last_part_sql("rel_path"), write=False),
-        made("created_by", field_getters.nothing),
+        absent("created_by"),
         field("created_datetime", "registered", "time", write=False),
         field("dataset_type", to=("data.DatasetType", "name")),
-        made("data_format", field_getters.data_format, "extension"),
+        Field("data_format", "extension", say=field_getters.data_format, needs=("extension",),
+              sql=field_getters.last_suffix_sql("extension"), write=False),
         field("collection", write=False),
         Field("session", "eid", "uuid", say=field_getters.session_url, needs=("eid",), write=False),
         field("file_size", kind="int", write=False),
         Field("hash", "dataset_hash", say=field_getters.stripped("dataset_hash"), needs=("dataset_hash",), write=False),
-        made("version", field_getters.nothing),
-        made("experiment_number", field_getters.column("session_number"), "session_number"),
+        absent("version"),
+        field("experiment_number", "session_number", "int", write=False),
         Field("revision", "dataset_revision", say=field_getters.or_none("dataset_revision"),
-              needs=("dataset_revision",), write=False),
+              needs=("dataset_revision",), sql=lambda _: "NULLIF(dataset_revision, '')", write=False),
         field("default_dataset", kind="bool"),
-        made("default_revision", field_getters.as_text("default_dataset"), "default_dataset"),
-        field("qc", "dataset_qc", choices=QC),
+        Field("default_revision", "default_dataset", "bool", say=field_getters.as_text("default_dataset"),
+              needs=("default_dataset",), write=False),
+        qc_field("dataset_qc"),
         made("data_url", field_getters.data_url, *SESSION, "rel_path", "dataset_id"),
-        made("protected", field_getters.has("_protected")),
-        made("public", field_getters.has("_public")),
-        made("auto_datetime", field_getters.time("registered"), "registered"),
-        made("json", field_getters.nothing, kind="json"),
+        Field("protected", kind="bool", say=field_getters.has("_protected"), restrict=_flagged("tag_protected"),
+              write=False),
+        Field("public", kind="bool", say=field_getters.has("_public"), restrict=_flagged("tag_public"), write=False),
+        field("auto_datetime", "registered", "time", write=False),
+        absent("json", kind="json"),
     ),
     rows=lambda found: found * table("acquisition.Session").proj("eid"),
     many=(
@@ -206,6 +229,9 @@ DATASETS = Endpoint(
         "session": Relation("sessions", SESSION),
         "dataset_type": Relation("dataset-types", ("dataset_type",)),
         "file_records": Relation("files", ("dataset_id",)),
+        "tags": Relation("tags", ("dataset_id",), ("tag",), "data.DatasetTag"),
+        "revision": Relation("revisions", ("dataset_revision",), ("revision",)),
+        "notes": notes_of("dataset_id"),
     },
     search="datasets",
     terms={name: name for name in (
@@ -247,15 +273,15 @@ AGGREGATES = Endpoint(
         field("created_datetime", "aggregate_registered", "time", write=False),
         field("file_size", "aggregate_size", "int", write=False),
         field("hash", "aggregate_hash", filter="exact", write=False),
-        field("qc", "aggregate_qc", choices=QC, filter="exact"),
+        qc_field("aggregate_qc", filter="exact"),
         made("data_url", field_getters.aggregate_url, "aggregate_path", "aggregate_id"),
         field("data_repository", "repository", filter="iexact", write=False),
         made("data_repository_path", field_getters.nothing_text),
-        made("relative_path", field_getters.column("aggregate_path"), "aggregate_path"),
+        field("relative_path", "aggregate_path", write=False),
         made("exists", field_getters.true),
-        made("dataset_type", field_getters.nothing),
-        made("created_by", field_getters.nothing),
-        made("version", field_getters.nothing),
+        absent("dataset_type"),
+        absent("created_by"),
+        absent("version"),
         made("tags", field_getters.nothing_list),
     ),
     nested=(

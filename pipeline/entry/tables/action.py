@@ -145,6 +145,7 @@ TABLES = (
             Field("note_object_id", "uuid", required=True, description="UUID of what it is about"),
             text("note_text", 4000),
             text("note_image", 500, description="picture, below the data root"),
+            Field("note_json", "json", description="what other programs keep with the note"),
         ),
     ),
 )  # fmt: skip

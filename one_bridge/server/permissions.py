@@ -1,0 +1,52 @@
+"""What an account may do to a record beyond the role that its endpoint asks for (see docs/server.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from one_bridge.server.endpoint_model import Endpoint, Refused, table
+from pipeline.web.accounts import Account
+from pipeline.web.threads import Database
+
+MANAGER = "manager"
+
+
+def check_update(
+    endpoint: Endpoint, restriction: str, body: Mapping[str, Any], account: Account, database: Database
+) -> None:
+    """Refuse a change that takes more than the role of the endpoint.
+
+    Raises
+    ------
+    Refused
+        A member would change the tags of a dataset, or whose entry a record is.
+    """
+    if account.may(MANAGER):
+        return
+    managed = [many for many in endpoint.many if many.managed and body.get(many.name) is not None]
+    for many in managed:
+        given = body[many.name]
+        wanted = {str(one) for one in (given.split(",") if isinstance(given, str) else given) if one != ""}
+        names = table(many.table)() & (endpoint.base() & restriction).proj()
+        if wanted != {row[many.column] for row in database.select(names, [many.column])}:
+            raise Refused(f"The {many.name} of a {endpoint.label} are changed by managers.")
+    if endpoint.owner and "user" in body:
+        for row in database.select(endpoint.base() & restriction, [endpoint.owner], limit=2):
+            if row[endpoint.owner] != account.name and body["user"] != row[endpoint.owner]:
+                raise Refused(f"Whose entry a {endpoint.label} is, is changed by managers.")
+
+
+def check_delete(endpoint: Endpoint, restriction: str, account: Account, database: Database) -> None:
+    """Refuse to delete what another person entered.
+
+    Raises
+    ------
+    Refused
+        The account is no manager, and the record is not its own.
+    """
+    if account.may(MANAGER) or not endpoint.owner:
+        return
+    for row in database.select(endpoint.base() & restriction, [endpoint.owner], limit=2):
+        if row[endpoint.owner] != account.name:
+            raise Refused(f"A {endpoint.label} of another person is deleted by managers.")
