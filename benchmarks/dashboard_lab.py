@@ -210,24 +210,28 @@ def _write_datasets(write: _Writer, sessions: list[dict]) -> None:
 
 def _write_analyses(write: _Writer, plans: list[Plan], lives: list[dict]) -> None:
     """What the workers compute, from what `simulate` returned."""
-    from pipeline.schemas import action, behavior, behavior_analysis
+    from pipeline.schemas import acquisition, action, behavior, behavior_analysis
 
     def rows(name: str) -> list[dict]:
         return [_key(plan) | row for plan, life in zip(plans, lives, strict=True) for row in life[name]]
 
-    current = _fingerprints(behavior.TrialSet())
     read = rows("read")
+    task = {"task_collection": "alf"}
+    names = ("lab", "subject", "session_date", "session_number")
+    tasks = [{name: row[name] for name in names} | task | {"task_number": 0} for row in read]
+    write(acquisition.SessionTask, tasks)
+    current = _fingerprints(behavior.TrialSet())
     for row in read:
-        key = tuple(row[name] for name in ("lab", "subject", "session_date", "session_number"))
-        row |= {"trials_fingerprint": current[key], "trials_collection": "alf", "trials_complete": True,
+        key = tuple((row | task)[name] for name in (*names, "task_collection"))
+        row |= task | {"trials_fingerprint": current[key], "trials_complete": True,
                 "columns_absent": [], "columns_refused": {}, "columns_other": []}  # fmt: skip
     write(behavior.TrialSet, read)
     for plan, life in zip(plans, lives, strict=True):
         if life["trials"]:
-            write(behavior.TrialSet.Trial, _key(plan) | _stacked(life["trials"]))
-    write(behavior_analysis.SessionPerformance, rows("performance"))
-    write(behavior_analysis.PsychometricFit, rows("fits"))
-    write(behavior_analysis.PsychometricFit.Block, rows("blocks"))
+            write(behavior.TrialSet.Trial, _key(plan) | task | _stacked(life["trials"]))
+    write(behavior_analysis.SessionPerformance, [row | task for row in rows("performance")])
+    write(behavior_analysis.PsychometricFit, [row | task for row in rows("fits")])
+    write(behavior_analysis.PsychometricFit.Block, [row | task for row in rows("blocks")])
     current = _fingerprints(behavior_analysis.SubjectTraining())
     training, statuses, versions = [], [], dict(_versions())
     for plan, life in zip(plans, lives, strict=True):

@@ -124,7 +124,9 @@ def simulate(plan: Plan) -> dict[str, Any]:
         life["fits"].append(key | {"n_blocks": len(blocks), "bias_shift": psychometrics.block_bias_shift(own)})
         life["blocks"] += [key | behavior_analysis._block_row(p, block, own[p]) for p, block in blocks.items()]
     past = [
-        records.session_record(s.trials, s.start_time.date(), s.number, s.protocol, s.on_ephys_rig, float(s.delay))
+        records.session_record(
+            s.trials, s.start_time.date(), s.number, s.protocol, s.on_ephys_rig, float(s.delay), task_collection="alf"
+        )
         for s in read
     ]
     life["training"] = {name: training.evaluate(past, rules) for name, rules in criteria.RULE_SETS.items()}

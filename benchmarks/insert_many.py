@@ -110,7 +110,9 @@ def _session() -> dict:
     key = {"lab": "lab", "subject": "mouse", "session_date": datetime.date(2026, 1, 5), "session_number": 1}
     acquisition.Session.insert1(key | {"eid": uuid % 2})
     lists = {name: [] for name in ("columns_present", "columns_absent", "columns_other")} | {"columns_refused": {}}
-    row = {"trials_fingerprint": "0" * 32, "trials_collection": "alf", "n_trials": 0, "trials_complete": False}
+    key |= {"task_collection": "alf"}
+    acquisition.SessionTask.insert1(key | {"task_number": 0})
+    row = {"trials_fingerprint": "0" * 32, "n_trials": 0, "trials_complete": False}
     behavior.TrialSet.insert1(key | lists | row, allow_direct_insert=True)
     return key
 

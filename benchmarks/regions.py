@@ -88,9 +88,11 @@ def write(n_insertions: int, n_units: int, seed: int = 0) -> None:
     ]
     of_session = _columns(("lab", "subject", "session_date", "session_number"), sessions)
     put(acquisition.Session, of_session | {"eid": [_uuid(rng) for _ in sessions]})
-    facts = {"trials_fingerprint": "0" * 32, "trials_collection": "alf", "n_trials": 600, "trials_complete": True}
+    of_task = of_session | {"task_collection": "alf"}
+    put(acquisition.SessionTask, of_task | {"task_number": 0})
+    facts = {"trials_fingerprint": "0" * 32, "n_trials": 600, "trials_complete": True}
     lists = {name: [[] for _ in sessions] for name in ("columns_present", "columns_absent", "columns_other")}
-    put(behavior.TrialSet, of_session | facts | lists | {"columns_refused": [{} for _ in sessions]})
+    put(behavior.TrialSet, of_task | facts | lists | {"columns_refused": [{} for _ in sessions]})
     rules = {"criteria": "ibl_pipeline_2021", "criteria_version": 1}
     statuses = rng.choice(STATUSES, n_mice)
     course = {"training_fingerprint": "0" * 32, "training_status": statuses, "n_training_sessions": PER_MOUSE}
@@ -100,7 +102,7 @@ def write(n_insertions: int, n_units: int, seed: int = 0) -> None:
         _columns(("lab", "subject"), mice) | rules | course | {"missing_for_next": [[] for _ in mice]},
     )
     of_mouse = np.arange(n_sessions) // PER_MOUSE
-    put(behavior_analysis.SessionTrainingStatus, of_session | rules | {"session_status": statuses[of_mouse]})
+    put(behavior_analysis.SessionTrainingStatus, of_task | rules | {"session_status": statuses[of_mouse]})
 
     insertions = [(*session, f"probe{probe:02d}") for session in sessions for probe in range(2)][:n_insertions]
     of_insertion = _columns((*of_session, "probe_label"), insertions)

@@ -15,7 +15,10 @@ from pipeline.alf.reasons import REASONS
 
 _QC = {"PASS": "green", "WARNING": "yellow", "FAIL": "orange", "CRITICAL": "red"}
 _LOOKS = {name: {"text": name.lower(), "colour": colour} for name, colour in _QC.items()}
-_STATES = {"refused": "red", "missing": "orange", "failed": "red", "waits": "blue", "runs": "blue", "absent": "gray"}
+_STATES = {
+    "refused": "red", "missing": "orange", "failed": "red", "fail": "red", "warning": "orange", "waits": "blue",
+    "runs": "blue", "other task": "gray", "absent": "gray",
+}  # fmt: skip
 _JOBS = {"pending": "waits", "reserved": "runs", "error": "failed"}
 _EXPECTED = ("trials", "wheel")
 """ALF objects that every session of the task has."""
@@ -58,8 +61,27 @@ def problems(found: Session, public: bool = False) -> list[tuple[str, str, str, 
     present = {one["object_name"] for one in found.objects}
     rows += [("absent", name, f"no file of {name} is registered", "") for name in _EXPECTED if name not in present]
     rows += _absent_columns(found)
+    rows += _doubts(found)
     order = list(_STATES)
     return sorted(rows, key=lambda row: order.index(row[0]))
+
+
+def _doubts(found: Session) -> list[tuple[str, str, str, str]]:
+    """What the checks of the trials and of the wheel found, and tasks that the page does not show."""
+    rows = []
+    for one in (found.trial_set or {}).get("trials_checks", []):
+        if one["outcome"] in ("WARNING", "FAIL"):
+            what = "left out of training and summaries" if one["outcome"] == "FAIL" else "see docs/ingest.md"
+            rows.append((one["outcome"].lower(), f"trials: {one['check']}", one["detail"], what))
+    if found.moves and found.moves["wheel_notes"]:
+        rows.append(("warning", "wheel", found.moves["wheel_notes"], "see docs/ingest.md"))
+    shown = (found.trial_set or {}).get("task_collection")
+    for one in found.tasks:
+        if one["n_trials"] is not None and one["task_collection"] != shown:
+            protocol = one["trials_protocol"] or one["protocol"] or "another task"
+            what = f"behavior.TrialSet & {{'task_collection': '{one['task_collection']}'}}"
+            rows.append(("other task", one["task_collection"], f"{one['n_trials']} trials of {protocol}", what))
+    return rows
 
 
 def _absent_columns(found: Session) -> list[tuple[str, str, str, str]]:

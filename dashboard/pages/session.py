@@ -229,6 +229,8 @@ def _facts(found: queries.Session) -> Component:
         turns = found.moves["wheel_distance"]
         pairs += [("Wheel movements", shell.number(found.moves["n_moves"])),
                   ("Wheel turned", shell.number(turns and turns / (2 * np.pi), 0, "turns"))]  # fmt: skip
+    if len(found.tasks) > 1:
+        pairs.append(("Task", f"{trial_set['trials_protocol']} ({trial_set['task_collection']})"))
     return shell.card(shell.facts(pair for pair in pairs if pair[1] != shell.DASH), title="Session")
 
 

@@ -19,7 +19,7 @@ from pipeline.electrophysiology import clusterings
 from pipeline.electrophysiology import peths as peth_store
 from pipeline.electrophysiology import spikes as store
 from pipeline.errors import NeurojointError
-from pipeline.schemas import behavior, ephys, ephys_analysis
+from pipeline.schemas import acquisition, behavior, ephys, ephys_analysis
 from pipeline.web.versioned_cache import Kept
 
 SPLITS = ("side", "choice", "feedback", "block")
@@ -199,9 +199,9 @@ def _sites(found: insertions.Insertion, channels: np.ndarray) -> tuple[np.ndarra
 
 def _trials(key: Mapping[str, Any]) -> dict[str, Any] | None:
     """The trials of the session and their fingerprint; None where there are none."""
-    session = {name: key[name] for name in behavior.TrialSet.primary_key}
-    fingerprints = (behavior.TrialSet & session).to_arrays("trials_fingerprint")
-    if not len(fingerprints):
+    if not behavior.TrialSet & {name: key[name] for name in acquisition.Session.primary_key}:
         return None
-    columns = _kept.get(("trials", *session.values()), fingerprints[0], lambda: behavior.fetch_trials(session))
-    return {"fingerprint": fingerprints[0], "columns": columns}
+    task = behavior.task_of(key)
+    fingerprint = (behavior.TrialSet & task).fetch1("trials_fingerprint")
+    columns = _kept.get(("trials", *task.values()), fingerprint, lambda: behavior.fetch_trials(task))
+    return {"fingerprint": fingerprint, "columns": columns}

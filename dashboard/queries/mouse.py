@@ -154,8 +154,12 @@ def _training(key: Row, rules: str) -> Row | None:
 def _sessions(key: Row, order: str) -> pa.Table:
     """All sessions, with the trials where they were read."""
     names = ("session_date", "session_number", "eid", "start_time", "task_protocol", "rig", "session_qc")
-    query = acquisition.Session.proj(*names[2:]).join(behavior.TrialSet.proj("n_trials"), left=True) & key
-    return fetch_columns(query, *names, "n_trials", order_by=order)
+    sessions = fetch_columns(acquisition.Session.proj(*names[2:]) & key, *names, order_by=order)
+    counts: dict[tuple, int] = {}
+    for row in fetch_columns(behavior.TrialSet & key, *names[:2], "n_trials").to_pylist():
+        counts[tuple(row.values())[:2]] = counts.get(tuple(row.values())[:2], 0) + row["n_trials"]
+    keys = zip(sessions["session_date"].to_pylist(), sessions["session_number"].to_pylist(), strict=True)
+    return sessions.append_column("n_trials", pa.array([counts.get(one) for one in keys], pa.int32()))
 
 
 def _others(key: Row, subject_uuid: str) -> list[Row]:

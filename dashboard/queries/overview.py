@@ -13,6 +13,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from pipeline.analysis import protocols
 from pipeline.database.bulk import fetch_columns, json_column
 from pipeline.schemas import acquisition, action, behavior, behavior_analysis, data, lab, subject
 
@@ -149,7 +150,7 @@ def _missing(today: datetime.date) -> dict[Key, int]:
     found = fetch_columns(recent - behavior.TrialSet.proj(), "lab", "subject", "task_protocol")
     counts: dict[Key, int] = defaultdict(int)
     for row in found.to_pylist():
-        if not any(word in row["task_protocol"].lower() for word in ("habituation", "passive")):
+        if not protocols.is_without_task(row["task_protocol"]):
             counts[row["lab"], row["subject"]] += 1
     refused = data.Quarantine.proj("lab", "subject", "session_date", "resolved") & "resolved IS NULL"
     refused = fetch_columns(refused & f"session_date >= '{since}'", "lab", "subject")

@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from pipeline.analysis import protocols
 from pipeline.database import registry
 from pipeline.database.bulk import fetch_columns
 from pipeline.schemas import behavior, behavior_analysis, data
@@ -18,8 +19,6 @@ REFUSED, NO_TRIALS, OTHER = "refused", "no_trials", "other"
 the files were refused; there are no files of trials; its task has no trials."""
 NOT_READY = (ERROR, REFUSED, NO_TRIALS, COMPUTING)
 """Something was recorded that the pages do not show yet; the worst first."""
-NO_TASK = ("habituation", "passive")
-"""Words of protocols whose sessions have no trials."""
 
 
 Row = dict[str, Any]
@@ -68,8 +67,9 @@ class Session:
 def examine(by_key: Mapping[Key, Session], first: datetime.date, last: datetime.date) -> None:
     """Add to sessions of these dates what the tables hold of them, what they wait for, and what went wrong."""
     within = f"session_date BETWEEN '{first}' AND '{last}'"
-    trials = _by_session(behavior.TrialSet & within, "n_trials", "trials_start", "trials_end")
-    performance = _by_session(behavior_analysis.SessionPerformance & within, "n_easy", "n_easy_correct")
+    minutes = behavior.TrialSet.proj("n_trials", seconds="trials_end - trials_start")
+    trials = _sums(minutes & within, "n_trials", "seconds")
+    performance = _sums(behavior_analysis.SessionPerformance & within, "n_easy", "n_easy_correct")
     fits = _by_session(behavior_analysis.PsychometricFit & within)
     training = _by_session(behavior_analysis.SessionTrainingStatus & within)
     summaries = behavior_analysis.DailySummary & f"summary_date BETWEEN '{first}' AND '{last}'"
@@ -89,10 +89,9 @@ def examine(by_key: Mapping[Key, Session], first: datetime.date, last: datetime.
             "behavior_analysis.BehaviorHistory": key[:3] in summarised,
         }
         if key in trials:
-            row = trials[key]
-            one.n_trials = row["n_trials"]
-            if row["trials_start"] is not None and row["trials_end"] is not None:
-                one.minutes = (row["trials_end"] - row["trials_start"]) / 60
+            one.n_trials = trials[key]["n_trials"]
+            if trials[key]["seconds"] is not None:
+                one.minutes = trials[key]["seconds"] / 60
         one.n_easy = performance.get(key, {}).get("n_easy") or 0
         one.n_easy_correct = performance.get(key, {}).get("n_easy_correct") or 0
         one.waits_for = [words for table, words in _STEPS.items() if not done[table]]
@@ -109,7 +108,7 @@ def _kind(one: Session, is_read: bool, is_readable: bool) -> str:
         return COMPUTING
     if any("trials" in path.rpartition("/")[2] for path, _, _ in one.refused):
         return REFUSED
-    if any(word in one.protocol.lower() for word in NO_TASK):
+    if protocols.is_without_task(one.protocol):
         return OTHER
     return REFUSED if one.refused else NO_TRIALS
 
@@ -117,6 +116,17 @@ def _kind(one: Session, is_read: bool, is_readable: bool) -> str:
 def _by_session(query: Any, *names: str) -> dict[tuple, Row]:
     rows = fetch_columns(query, *_SESSION, *names).to_pylist()
     return {tuple(row[name] for name in _SESSION): row for row in rows}
+
+
+def _sums(query: Any, *names: str) -> dict[tuple, Row]:
+    """Columns of each session, added up over its tasks; None where they are null in all."""
+    found: dict[tuple, Row] = {}
+    for row in fetch_columns(query, *_SESSION, *names).to_pylist():
+        total = found.setdefault(tuple(row[name] for name in _SESSION), dict.fromkeys(names))
+        for name in names:
+            if row[name] is not None:
+                total[name] = (total[name] or 0) + row[name]
+    return found
 
 
 def _refused(within: str) -> dict[tuple, list[tuple[str, str, str]]]:

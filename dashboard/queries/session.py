@@ -36,7 +36,9 @@ class Session:
     Attributes
     ----------
     row : of `acquisition.Session`, with `time_zone`, and with `users`, `projects` and `procedures` as lists.
-    trial_set, performance, fit, moves : rows of `TrialSet`, `SessionPerformance`, `PsychometricFit`, `WheelMoveSet`.
+    tasks : all tasks: task_collection, protocol, and n_trials, trials_protocol, trials_qc where trials were read.
+    trial_set, performance, fit, moves : of the task that is shown (see `behavior.task_of`), rows of `TrialSet`,
+        `SessionPerformance`, `PsychometricFit` and `WheelMoveSet`.
     status : session_status after this session, by the latest version of the rules.
     blocks, trials : rows of `PsychometricFit.Block`, and of `TrialSet.Trial` in order.
     insertions : probe_label and insertion_qc.
@@ -54,6 +56,7 @@ class Session:
     fit: Row | None
     moves: Row | None
     status: Row | None
+    tasks: list[Row]
     blocks: pa.Table
     trials: pa.Table
     insertions: list[Row]
@@ -103,19 +106,23 @@ def session(key: Mapping[str, Any], rules: str) -> Session | None:
     row = _one(acquisition.Session.proj(..., "-session_json") * lab.Lab.proj("time_zone") & key)
     if row is None:
         return None
-    trial_set = _one(behavior.TrialSet & key)
-    judged = behavior_analysis.SessionTrainingStatus & key & {"criteria": rules}
+    task = _task(key)
+    trial_set = _one(behavior.TrialSet & task)
+    judged = behavior_analysis.SessionTrainingStatus & task & {"criteria": rules}
     status = fetch_columns(judged, "session_status", order_by="criteria_version DESC").to_pylist()
-    trials = fetch_columns(behavior.TrialSet.Trial & key, *TRIAL_COLUMNS, order_by="trial_id")
+    trials = fetch_columns(behavior.TrialSet.Trial & task, *TRIAL_COLUMNS, order_by="trial_id")
     before, after = _neighbours(key)
     return Session(
         row=row | {"extended_qc": _json(row["extended_qc"]) or {}} | _people(key),
-        trial_set=trial_set and trial_set | {"columns_absent": _json(trial_set["columns_absent"])},
-        performance=_one(behavior_analysis.SessionPerformance & key),
-        fit=_one(behavior_analysis.PsychometricFit & key),
-        moves=_one(behavior.WheelMoveSet & key),
+        trial_set=trial_set and trial_set | {
+            name: _json(trial_set[name]) or [] for name in ("columns_absent", "trials_checks")
+        },
+        performance=_one(behavior_analysis.SessionPerformance & task),
+        fit=_one(behavior_analysis.PsychometricFit & task),
+        moves=_one(behavior.WheelMoveSet & task),
+        tasks=_tasks(key),
         status=status[0] if status else None,
-        blocks=fetch_columns(behavior_analysis.PsychometricFit.Block & key, order_by="block"),
+        blocks=fetch_columns(behavior_analysis.PsychometricFit.Block & task, order_by="block"),
         trials=trials,
         insertions=fetch_columns(
             ephys.ProbeInsertion & key, "probe_label", "insertion_qc", order_by="probe_label").to_pylist(),
@@ -139,14 +146,15 @@ def session(key: Mapping[str, Any], rules: str) -> Session | None:
 def trials(key: Mapping[str, Any], ids: Sequence[int]) -> pa.Table:
     """Some trials of a session, by `trial_id`."""
     numbers = ", ".join(str(int(one)) for one in ids) or "-1"
-    query = behavior.TrialSet.Trial & {name: key[name] for name in KEY} & f"trial_id IN ({numbers})"
+    task = _task({name: key[name] for name in KEY})
+    query = behavior.TrialSet.Trial & task & f"trial_id IN ({numbers})"
     return fetch_columns(query, *TRIAL_COLUMNS, order_by="trial_id")
 
 
 def wheel_of(key: Mapping[str, Any]) -> tuple[int, str]:
     """How many trials a session has, and the fingerprint of its wheel files; 0 and empty where there are none."""
     key = {name: key[name] for name in KEY}
-    n_trials = fetch_columns(behavior.TrialSet & key, "n_trials")["n_trials"].to_pylist()
+    n_trials = fetch_columns(behavior.TrialSet & _task(key), "n_trials")["n_trials"].to_pylist()
     wanted = data.AlfObject & key & {"object_name": "wheel"}
     found = fetch_columns(wanted, "object_fingerprint", order_by="object_collection")["object_fingerprint"].to_pylist()
     return (n_trials or [0])[0], "".join(found)
@@ -159,8 +167,24 @@ def wheel(key: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
     ------
     InvalidData : the file is absent, refused, or not as it was registered.
     """
-    found = wheel_trace.read(key)
+    found = wheel_trace.read(_task(key))
     return found.times, found.turned.position
+
+
+def _task(key: Mapping[str, Any]) -> Row:
+    """The key of the task that the page shows; that of the session where it has no trials."""
+    session = {name: key[name] for name in KEY}
+    return behavior.task_of(session) if behavior.TrialSet & session else session
+
+
+def _tasks(key: Mapping[str, Any]) -> list[Row]:
+    """All tasks of a session, with the trials of those that were read."""
+    tasks = fetch_columns(
+        acquisition.SessionTask & key, "task_collection", "protocol", "task_number", order_by="task_number"
+    ).to_pylist()
+    names = ("task_collection", "n_trials", "trials_protocol", "trials_qc")
+    read = {row["task_collection"]: row for row in fetch_columns(behavior.TrialSet & key, *names).to_pylist()}
+    return [dict.fromkeys(names[1:]) | one | read.get(one["task_collection"], {}) for one in tasks]
 
 
 @dataclass(frozen=True)

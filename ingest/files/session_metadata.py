@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ingest.files.scan import Problem, SessionKey
+from ingest.files.tasks import RawTask
 from pipeline.entry.fields import Field
 from pipeline.entry.parse import names, parse
 from pipeline.entry.tables import field_of
@@ -44,6 +45,7 @@ class Facts:
     procedures: list[str] = field(default_factory=list)
     weighings: list[tuple[datetime.datetime, float, str | None]] = field(default_factory=list)  # UTC, g, user
     water: list[tuple[datetime.datetime, float, str, str | None]] = field(default_factory=list)  # UTC, mL, type, user
+    tasks: list[RawTask] = field(default_factory=list)
 
     def over(self, other: Facts) -> Facts:
         """These facts, completed by those of `other`."""
@@ -91,6 +93,7 @@ def session_facts(
     rig.users = list(dict.fromkeys(user for one in ordered for user in one.users))
     protocols = [one.task_protocol for one in ordered if one.task_protocol]
     rig.task_protocol = "/".join(protocols)[:255] or None
+    rig.tasks = _raw_tasks(by_rig, tasks)
     if tasks:
         told.task_protocol = "/".join(_with_version(task, folder, by_rig) for task, folder in tasks)[:255]
     return told.over(rig), problems
@@ -117,6 +120,17 @@ def _tasks(description: Any) -> list[tuple[str, str]]:
             if isinstance(protocol, str) and protocol.isprintable():
                 found.append((protocol, folder if isinstance(folder, str) else ""))
     return found
+
+
+def _raw_tasks(by_rig: list[tuple[str, Facts]], described: list[tuple[str, str]]) -> list[RawTask]:
+    """What settings and description say of each task; the description gives the order where no start is known."""
+    of_settings = {}
+    for path, facts in by_rig:
+        folder = path.rpartition("/")[0].rpartition("/")[2]
+        water = sum(one[1] for one in facts.water) if facts.water else None
+        of_settings[folder] = RawTask(folder, facts.task_protocol or "", facts.start_time, facts.end_time, water)
+    found = [of_settings.get(folder, RawTask(folder, protocol)) for protocol, folder in described if folder]
+    return [*found, *(one for folder, one in of_settings.items() if folder not in {task.folder for task in found})]
 
 
 def _with_version(task: str, folder: str, by_rig: list[tuple[str, Facts]]) -> str:

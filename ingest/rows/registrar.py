@@ -11,6 +11,7 @@ from typing import Any
 from ingest.files.inspect_session import Found, Report, default_versions, without_revision
 from ingest.files.recordings import Recording
 from ingest.files.scan import SessionKey
+from ingest.files.tasks import tasks_of
 from ingest.rows import clusterings
 from ingest.rows import recordings as recording_rows
 from ingest.rows.quarantine import Quarantine
@@ -21,7 +22,7 @@ from ingest.rows.writing import Writer
 from pipeline.alf import identity
 from pipeline.alf.columns import raw_form
 from pipeline.database.bulk import fetch_columns
-from pipeline.schemas import data, lab, subject
+from pipeline.schemas import acquisition, behavior, data, lab, subject
 
 DATASET = (
     "dataset_id", *SESSION, "rel_path", "collection", "alf_object", "alf_attribute", "extension", "dataset_revision",
@@ -101,6 +102,7 @@ class Registrar:
         self.sessions.write(reports, datasets)
         self._files(reports, datasets)
         self._objects(reports)
+        self._tasks(reports)
         elsewhere = {key: {r["rel_path"] for r in there.values() if r["elsewhere"]} for key, there in datasets.items()}
         clusterings.write(self._writer, reports, elsewhere)
         self._quarantine.sessions_update((report.folder.key, report.problems) for report in reports)
@@ -255,6 +257,31 @@ class Registrar:
         if gone and not self._writer.dry_run:
             (data.AlfObject & gone).delete_quick()
         self._writer.put(data.AlfObject, names, [row for row in rows if there.get(row[:6]) != row[6]], "update")
+
+    def _tasks(self, reports: Sequence[Report]) -> None:
+        """The tasks of each session; one that is not there any more goes, unless something was read of it."""
+        names = (
+            *SESSION, "task_collection", "task_number", "protocol", "raw_collection", "task_start", "task_end",
+            "task_water",
+        )  # fmt: skip
+        now = {}
+        for report in reports:
+            objects = [(one.collection, one.alf_object) for one in report.objects]
+            for task in tasks_of(report.facts.tasks, objects):
+                now[*report.folder.key, task.collection] = (*report.folder.key, *task)
+        there = {}
+        for row in fetch_for(acquisition.SessionTask, [report.folder.key for report in reports], names):
+            values = (*session_key(row), *(row[name] for name in names[len(SESSION) :]))
+            there[values[: len(SESSION) + 1]] = values
+        gone = [dict(zip(names, one, strict=False)) for one in there.keys() - now.keys()]
+        if gone and not self._writer.dry_run:
+            unread = acquisition.SessionTask & gone
+            for table in (behavior.TrialSet, behavior.WheelMoveSet, behavior.AmbientSensor):
+                unread -= table.proj()
+            if keys := unread.keys():
+                (acquisition.SessionTask & keys).delete_quick()
+        changed = [row for key, row in now.items() if there.get(key) != row]
+        self._writer.put(acquisition.SessionTask, names, changed, "update")
 
 
 def _dataset(dataset_id: str, key: SessionKey, file: Found, is_default: bool, now: datetime.datetime) -> tuple:

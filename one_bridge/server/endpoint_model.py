@@ -64,7 +64,7 @@ class Field:
 
 @dataclass(frozen=True)
 class Many:
-    """A list of names that a table of its own holds, e.g. the users of a session; `single`: one value or null.
+    """A list of names that a table of its own holds, e.g. the users of a session; `single`: their sum, or null.
 
     Names that begin with `_` are not part of the record: `say` functions use them. `rows`: the query, where it is
     not the whole table. `managed`: changed by managers only.

@@ -110,7 +110,7 @@ class Serialiser:
                 found.setdefault(tuple(row[name] for name in on), []).append(row[many.column])
         for row in rows:
             listed = found.get(tuple(row[name] for name in on), [])
-            row[many.name] = (listed[0] if listed else None) if many.single else listed
+            row[many.name] = _total(listed) if many.single else listed
 
     def _add_nested(self, nested: Nested, records: list[tuple[dict, dict]], root: str) -> None:
         there = ENDPOINTS[nested.endpoint]
@@ -186,3 +186,9 @@ def _said(field: Field, row: dict[str, Any], root: str) -> Any:
 
 
 _LINKS = ("session", "dataset", "image")
+
+
+def _total(numbers: list) -> Any:
+    """The value of a single row; the sum over those of the tasks of a session; None where nothing is known."""
+    known = [number for number in numbers if number is not None]
+    return sum(known) if len(known) > 1 else next(iter(known), None)

@@ -35,14 +35,21 @@ class Days:
     training_week: NDArray  # (training_day - 1) // 5, from 0
 
 
-def summarise_days(dates: ArrayLike, sessions: Sequence[Trials], counts: ArrayLike | None = None) -> Days:
-    """Pool the trials of all sessions of each date.
+def summarise_days(
+    dates: ArrayLike,
+    sessions: Sequence[Trials],
+    counts: ArrayLike | None = None,
+    numbers: ArrayLike | None = None,
+) -> Days:
+    """Pool the trials of all sessions of each date; of a session with several tasks, all of them.
 
     Parameters
     ----------
     dates : (n_sessions,) array of dates, in any order
     sessions : (n_sessions,) mappings of column name to ndarray, shape (n_trials,)
     counts : (n_sessions,) array of bool, which sessions are training; by default all (habituation does not count)
+    numbers : (n_sessions,) array, the number of the session on its date; equal ones are tasks of one session; by
+        default each is a session
 
     Raises
     ------
@@ -69,7 +76,7 @@ def summarise_days(dates: ArrayLike, sessions: Sequence[Trials], counts: ArrayLi
     training_day = np.cumsum(np.bincount(day, counts, days.size) > 0)
     return Days(
         dates=days,
-        n_sessions=np.bincount(day, minlength=days.size),
+        n_sessions=np.bincount(day, minlength=days.size) if numbers is None else _distinct(day, numbers, days.size),
         n_trials=np.bincount(trial_day, minlength=days.size),
         minutes=_sums(day, np.array([_minutes(session) for session in sessions], dtype=float), days.size),
         performance=_means(trial_day, correct, days.size),
@@ -78,6 +85,12 @@ def summarise_days(dates: ArrayLike, sessions: Sequence[Trials], counts: ArrayLi
         training_day=training_day,
         training_week=np.maximum(training_day - 1, 0) // DAYS_PER_WEEK,
     )
+
+
+def _distinct(day: NDArray, numbers: ArrayLike, n_days: int) -> NDArray:
+    """How many different numbers each day has."""
+    pairs = np.unique(np.column_stack((day, np.asarray(numbers, dtype=np.int64))), axis=0)
+    return np.bincount(pairs[:, 0], minlength=n_days)
 
 
 def _outcomes(trials: Trials) -> tuple[NDArray, NDArray, NDArray]:

@@ -40,6 +40,16 @@ def parts(protocol: str) -> list[str]:
     return [part for part in protocol.split("/") if part]
 
 
+def is_without_task(protocol: str) -> bool:
+    """Whether the animal did nothing in a session: all its protocols are passive or habituation.
+
+    >>> is_without_task("ephysChoiceWorld/passiveChoiceWorld"), is_without_task("passiveChoiceWorld")
+    (False, True)
+    """
+    every = parts(protocol)
+    return bool(every) and all(kind(part) in NOT_TRAINING for part in every)
+
+
 def of_collection(protocol: str, collection: str) -> str:
     """Of the protocols of a session, the one whose trials lie in a collection.
 
@@ -55,3 +65,24 @@ def of_collection(protocol: str, collection: str) -> str:
         return every[int(number)]
     active = [part for part in every if kind(part) not in NOT_TRAINING]
     return "/".join(active or every)
+
+
+def of_task(session_protocol: str, task_protocol: str, collection: str) -> str:
+    """The protocol of a task: what its settings name, unless the session is said to have another one.
+
+    Parameters
+    ----------
+    session_protocol : of the session as a whole; several joined with a slash
+    task_protocol : that the settings of the task name; may be empty
+    collection : of the task
+
+    Examples
+    --------
+    >>> of_task("training/biased", "biased", "alf/task_01"), of_task("ephys/passive", "", "alf")
+    ('biased', 'ephys')
+    >>> of_task("corrected by a person", "training", "alf")
+    'corrected by a person'
+    """
+    if task_protocol and (not session_protocol or task_protocol in parts(session_protocol)):
+        return task_protocol
+    return of_collection(session_protocol, collection)

@@ -30,6 +30,7 @@ def session_record(
     start_delay: float = float("nan"),
     no_go: str = LEFT_OUT,
     trials_qc: str = "NOT_SET",
+    task_collection: str = "",
 ) -> SessionRecord:
     """Count the trials of a session by block and contrast.
 
@@ -38,6 +39,7 @@ def session_record(
     trials : mapping of column name to ndarray, shape (n_trials,)
     start_delay : s before the first trial
     trials_qc : outcome of the checks of the trials, which a rule set may ask for
+    task_collection : which task of the session, where it has several
     no_go : what a trial without a response is, as `RuleSet.no_go` states it: "left_out" (it counts in `n_trials` only)
         or "wrong" (an error in `performance_easy`, a trial that did not go to the right in the counts, and its time
         until the time-out, where that was recorded, a reaction time)
@@ -57,9 +59,10 @@ def session_record(
     (4, 1.0, array([-100.,    0.,   50.]), array([1, 1, 1]), array([0, 1, 1]))
     """
     facts = (session_date, session_number, task_protocol, on_ephys_rig, start_delay, n_trials(trials))
+    task = (trials_qc, task_collection)
     contrast, correct = trial_signed_contrast(trials), trial_correct(trials)
     if contrast is None or "choice" not in trials:
-        return SessionRecord(*facts, float("nan"), [], [], [], [], trials_qc=trials_qc)
+        return SessionRecord(*facts, float("nan"), [], [], [], [], (), *task)
     known = np.isfinite(np.asarray(trials["choice"], dtype=np.float64))
     response = known if no_go == WRONG else responded(trials["choice"])
     easy = (known if no_go == WRONG else answered(trials)) & (np.abs(contrast) >= EASY_CONTRAST)
@@ -75,4 +78,4 @@ def session_record(
     times = reaction_times.response_time(trials, with_no_go=no_go == WRONG)
     at_zero = times[(contrast == 0) & np.isfinite(times)] if times is not None else ()
     count = np.bincount(which.ravel(), minlength=len(cells))
-    return SessionRecord(*facts, performance_easy, cells[:, 0], cells[:, 1], count, right, at_zero, trials_qc)
+    return SessionRecord(*facts, performance_easy, cells[:, 0], cells[:, 1], count, right, at_zero, *task)

@@ -32,6 +32,7 @@ class SessionRecord:
     n_right: ArrayLike  # choices to the right
     zero_contrast_rt: ArrayLike = ()  # s, of each trial at 0 % contrast; empty where unknown
     trials_qc: str = "NOT_SET"  # outcome of the checks of the trials
+    task_collection: str = ""  # which task of the session, where it has several: they are in order of this name
 
 
 class Outcome(NamedTuple):
@@ -77,6 +78,7 @@ class SessionStatus:
     training_day: int | None  # distinct dates of sessions that count, up to this one, from 1
     outcomes: tuple[Outcome, ...]  # of all criteria of all levels, the lowest level first
     fits: tuple[WindowFit, ...]
+    task_collection: str = ""
 
     @property
     def pooled_fit(self) -> WindowFit | None:
@@ -162,7 +164,7 @@ def evaluate(records: Iterable[SessionRecord], rules: RuleSet) -> Training:
     >>> course.status, course.reached("trained_1a").training_day
     ('trained_1b', 3)
     """
-    ordered = sorted(records, key=lambda record: (record.session_date, record.session_number))
+    ordered = sorted(records, key=_when)
     _check(ordered)
     kinds = [rules.kind(record.task_protocol) for record in ordered]
     is_counted = [
@@ -173,7 +175,7 @@ def evaluate(records: Iterable[SessionRecord], rules: RuleSet) -> Training:
     counted_kinds = [kind for kind, does_count in zip(kinds, is_counted, strict=True) if does_count]
     days = np.array([record.session_date.toordinal() for record in counted], dtype=np.int64)
     training_day = np.cumsum(np.diff(days, prepend=-1) > 0)
-    groups = training_day - 1 if rules.unit == "date" else np.arange(len(counted))
+    groups = _same_day_and_kind(days, counted_kinds) if rules.unit == "date" else np.arange(len(counted))
 
     judged = _Judged(Measures(merge(counted, groups, counted_kinds), rules), rules)
     statuses = _with_failures(rules, counted_kinds, [judged.latched[group] for group in groups])
@@ -184,19 +186,31 @@ def evaluate(records: Iterable[SessionRecord], rules: RuleSet) -> Training:
         when = (record.session_date, record.session_number)
         if not does_count:
             status = "habituation" if kind == "habituation" else "not_computed"
-            sessions.append(SessionStatus(*when, status, None, None, (), ()))
+            sessions.append(SessionStatus(*when, status, None, None, (), (), record.task_collection))
             continue
         group, day, status = groups[place], int(training_day[place]), statuses[place]
         place += 1
         milestones.setdefault(status, Milestone(status, *when, day, place))
         outcomes, fits = judged.outcomes(group), judged.fits(group)
-        sessions.append(SessionStatus(*when, status, judged.levels[group], day, outcomes, fits))
+        of_task = (outcomes, fits, record.task_collection)
+        sessions.append(SessionStatus(*when, status, judged.levels[group], day, *of_task))
     next_status, missing = judged.missing()
     if statuses:
         status = statuses[-1]
     else:
         status = sessions[-1].status if sessions else "not_computed"
     return Training(rules, tuple(sessions), tuple(milestones.values()), status, next_status, missing)
+
+
+def _when(record: SessionRecord) -> tuple:
+    return record.session_date, record.session_number, record.task_collection
+
+
+def _same_day_and_kind(days: np.ndarray, kinds: list[str]) -> np.ndarray:
+    """Which unit each session belongs to: those of one date and one kind that follow each other are one."""
+    codes = np.unique(np.array(kinds, dtype=str), return_inverse=True)[1]
+    new = (np.diff(days, prepend=-1) != 0) | (np.diff(codes, prepend=-1) != 0)
+    return np.cumsum(new) - 1
 
 
 class _Judged:
@@ -340,8 +354,8 @@ def _check(ordered: list[SessionRecord]) -> None:
     """A ValueError that names the session and what is wrong with it."""
     before = None
     for record in ordered:
-        when = (record.session_date, record.session_number)
-        name = f"session {when[0]} {when[1]}"
+        when = _when(record)
+        name = " ".join(["session", *(str(part) for part in when if part != "")])
         if when == before:
             raise ValueError(f"{name} is there twice")
         before = when

@@ -1,8 +1,10 @@
 """Versions of the tables: numbered SQL migrations, one file per backend, and the record of what was applied.
 
 A file `migrations/0001_what_it_does.postgresql.sql` (and `.mysql.sql`) holds statements that end with `;` at the end of
-a line; `{prefix}` stands for the prefix of the schemas. A database that is made new has the tables of today and counts
-every migration as applied.
+a line; `{prefix}` stands for the prefix of the schemas. What stands below a line `-- after declaring` runs once the
+tables of today are declared, for instance to fill a table that was moved aside and declared anew; such a migration can
+be applied again where it was cut off between its two halves. A database that is made new has the tables of today and
+counts every migration as applied.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from pipeline.errors import NeurojointError
 
 FOLDER = Path(__file__).with_name("migrations")
 _NAME = re.compile(r"(?P<number>\d{4})_(?P<name>\w+)\.(?P<backend>postgresql|mysql)\.sql")
+_AFTER = re.compile(r"^-- after declaring$", re.MULTILINE)
 _DECLARED = 0  # the row that says with which definitions the tables were declared
 
 
@@ -34,9 +37,15 @@ class Migration:
     name: str
     path: Path
 
-    def statements(self, prefix: str) -> list[str]:
-        """The SQL statements for the schemas that begin with `prefix`."""
-        text = re.sub(r"^\s*--.*$", "", self.path.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    @property
+    def has_second_half(self) -> bool:
+        """Whether something is to be done after the tables are declared."""
+        return bool(_AFTER.search(self.path.read_text(encoding="utf-8")))
+
+    def statements(self, prefix: str, after: bool = False) -> list[str]:
+        """The SQL statements for the schemas that begin with `prefix`; with `after` those that follow declaring."""
+        halves = [*_AFTER.split(self.path.read_text(encoding="utf-8")), ""]
+        text = re.sub(r"^\s*--.*$", "", halves[1 if after else 0], flags=re.MULTILINE)
         parts = re.split(r";\s*$", text.replace("{prefix}", prefix), flags=re.MULTILINE)
         return [part.strip() for part in parts if part.strip()]
 
@@ -98,6 +107,9 @@ def upgrade(connection: dj.Connection, prefix: str, folder: Path = FOLDER) -> li
                 _apply(connection, prefix, migration)
                 done.append(migration)
     registry.activate(connection, prefix, create=True)
+    for migration in done:
+        if migration.has_second_half:
+            _apply(connection, prefix, migration, after=True)
     registry.fill_constants()
     _record_declaration(connection, new=applied is None, folder=folder)
     return done
@@ -142,8 +154,8 @@ def _refuse_newer(connection: dj.Connection, applied: dict[int, str], folder: Pa
         )
 
 
-def _apply(connection: dj.Connection, prefix: str, migration: Migration) -> None:
-    statements = migration.statements(prefix)
+def _apply(connection: dj.Connection, prefix: str, migration: Migration, after: bool = False) -> None:
+    statements = migration.statements(prefix, after)
     with _transaction(connection):
         for number, statement in enumerate(statements, 1):
             try:
@@ -153,7 +165,8 @@ def _apply(connection: dj.Connection, prefix: str, migration: Migration) -> None
                     f"{migration.path.name}: statement {number} of {len(statements)} failed: {error}",
                     "restore the backup, or mend the cause and run `neurojoint db upgrade` again",
                 ) from error
-        _record(connection, prefix, migration.number, migration.name, _checksum(migration.path))
+        if after or not migration.has_second_half:
+            _record(connection, prefix, migration.number, migration.name, _checksum(migration.path))
 
 
 @contextlib.contextmanager

@@ -115,22 +115,20 @@ def unit_peths(
 
     row = clusterings.find(insertion, clustering)
     rule = event_rule(event)
-    session = {name: row[name] for name in behavior.TrialSet.primary_key}
-    fingerprints = (behavior.TrialSet & session).to_arrays("trials_fingerprint")
-    if not len(fingerprints):
-        raise NeurojointError(*_NO_TRIALS)
+    task = _task_of(row)
+    fingerprint = (behavior.TrialSet & task).fetch1("trials_fingerprint")
     window = (rule["window_start"], rule["window_end"]) if window is None else (float(window[0]), float(window[1]))
     bin_size = rule["event_bin"] if bin_size is None else float(bin_size)
     smoothing = rule["event_smoothing"] if smoothing is None else float(smoothing)
     ids = None if clusters is None else [int(one) for one in clusters]
     given = _own_labels(split).tolist() if isinstance(split, np.ndarray) else split
     parts = [
-        LAYOUT, store.content_key(row), fingerprints[0], rule["trials_column"], given, ids, window, bin_size, smoothing,
+        LAYOUT, store.content_key(row), fingerprint, rule["trials_column"], given, ids, window, bin_size, smoothing,
     ]  # fmt: skip
     key = hashlib.md5(json.dumps(parts).encode(), usedforsecurity=False).hexdigest()
 
     def build() -> dict[str, np.ndarray]:
-        trials = trials_with(row, rule["trials_column"])
+        trials = trials_with(row | task, rule["trials_column"])
         labels = None if split is None else labels_of(trials, split)
         events = trials[rule["trials_column"]]
         made = compute(store.grouped(row), events, labels, window, bin_size, smoothing, ids)
@@ -143,7 +141,7 @@ def unit_peths(
 
 
 def trials_with(row: Mapping[str, Any], column: str) -> dict[str, np.ndarray]:
-    """The trials of a session (or of an insertion in it), which have this column.
+    """The trials of a task of a session (or of an insertion in it), which have this column; see `behavior.task_of`.
 
     Raises
     ------
@@ -151,13 +149,19 @@ def trials_with(row: Mapping[str, Any], column: str) -> dict[str, np.ndarray]:
     """
     from pipeline.schemas import behavior
 
-    session = {name: row[name] for name in behavior.TrialSet.primary_key}
-    if not behavior.TrialSet & session:
-        raise NeurojointError(*_NO_TRIALS)
-    trials = behavior.fetch_trials(session)
+    trials = behavior.fetch_trials(_task_of(row))
     if column not in trials:
         raise NeurojointError(f"the trials have no {column}", "choose another event")
     return trials
+
+
+def _task_of(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The key of the trials of a session, see `behavior.task_of`."""
+    from pipeline.schemas import acquisition, behavior
+
+    if not behavior.TrialSet & {name: row[name] for name in acquisition.Session.primary_key}:
+        raise NeurojointError(*_NO_TRIALS)
+    return behavior.task_of(row)
 
 
 def labels_of(trials: Mapping[str, np.ndarray], split: str | Sequence[str] | np.ndarray) -> np.ndarray:

@@ -33,6 +33,22 @@ class Session(dj.Manual):
 
 
 @schema
+class SessionTask(dj.Manual):
+    definition = """
+    # one task of a session: where its trials and wheel lie, and where its settings; ingest writes a row for each
+    -> Session
+    task_collection            : varchar(128)    # folder of its ALF files below the session: alf, alf/task_00
+    ---
+    task_number                : int16           # which of the session, in the order in which they were run, from 0
+    protocol=""                : varchar(255)    # as its settings name it; empty where they do not
+    raw_collection=""          : varchar(128)    # folder of its settings and sensors: raw_task_data_00; empty: none
+    task_start=null            : datetime(6)     # UTC
+    task_end=null              : datetime(6)     # UTC
+    task_water=null            : float64         # given as reward, mL
+    """
+
+
+@schema
 class ChildSession(dj.Manual):
     definition = """
     # a session that is part of another

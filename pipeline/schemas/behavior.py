@@ -1,6 +1,6 @@
 """What the animal did, read from the session's files: trials, wheel movements, licks, cameras, pupil, environment."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -13,6 +13,7 @@ from pipeline.alf.reasons import refuse
 from pipeline.analysis import encoder, protocols, trial_checks, wheel
 from pipeline.database import registry
 from pipeline.database.bulk import fetch_columns, insert_many, to_numpy
+from pipeline.errors import NeurojointError
 from pipeline.provenance import fingerprints
 from pipeline.schemas import acquisition, data
 from pipeline.schemas.inputs import files, wheel_trace
@@ -20,19 +21,46 @@ from pipeline.schemas.inputs import files, wheel_trace
 schema = registry.schema(__name__)
 
 
-def fetch_trials(key: dict) -> dict[str, np.ndarray]:
-    """The trials of one session as the analyses take them: column name -> array, without the columns that are absent.
-
-    Parameters
-    ----------
-    key : primary key of the session.
+def task_of(key: Mapping[str, Any]) -> dict[str, Any]:
+    """The primary key of the one row of `TrialSet` that is meant: for a session with several tasks, that of the first
+    in which the animal did something (neither passive nor habituation), unless `task_collection` says which.
 
     Raises
     ------
-    datajoint.DataJointError : the session has no trials in the tables.
+    NeurojointError : parts of the key are missing, or the session has no trials in the tables; the message says which.
     """
-    present = (TrialSet & key).fetch1("columns_present")
-    rows = fetch_columns(TrialSet.Trial & key, *present, order_by="trial_id") if present else pa.table({})
+    names = acquisition.Session.primary_key
+    missing = [name for name in names if name not in key]
+    wanted = {name: key[name] for name in TrialSet.primary_key if name in key}
+    found = fetch_columns(TrialSet & wanted, *TrialSet.primary_key, "task_kind").to_pylist()
+    if missing and len(found) != 1:
+        raise NeurojointError(
+            f"{len(found)} sessions with trials fit: the key lacks {', '.join(missing)}",
+            "name one session by lab, subject, session_date and session_number; `pipeline.session(eid)` gives its key",
+        )
+    if not found:
+        named = "/".join(str(wanted[name]) for name in TrialSet.primary_key if name in wanted)
+        raise NeurojointError(
+            f"{named} has no trials in the tables", "see `behavior.TrialSet` for the sessions that do"
+        )
+    order = sorted(found, key=lambda row: (row["task_kind"] in protocols.NOT_TRAINING, row["task_collection"]))
+    return {name: order[0][name] for name in TrialSet.primary_key}
+
+
+def fetch_trials(key: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """The trials of one task as the analyses take them: column name -> array, without the columns that are absent.
+
+    Parameters
+    ----------
+    key : primary key of the session; with `task_collection` where it has several tasks, else see `task_of`.
+
+    Raises
+    ------
+    NeurojointError : the key does not name one session, or the session has no trials in the tables.
+    """
+    chosen = task_of(key)
+    present = (TrialSet & chosen).fetch1("columns_present")
+    rows = fetch_columns(TrialSet.Trial & chosen, *present, order_by="trial_id") if present else pa.table({})
     return to_numpy(rows)
 
 
@@ -54,8 +82,7 @@ class FromFiles:
     def current_fingerprints(self, key: dict | None = None) -> pa.Table:
         """Key and fingerprint of every session (of `key`) that should have a row now."""
         names = acquisition.Session.primary_key
-        parts = ["object_collection", "object_name", "object_fingerprint"]
-        return fingerprints.combine(fetch_columns(self._found() & (key or {}), *names, *parts), names, parts)
+        return fingerprints.combine(fetch_columns(self._found() & (key or {}), *names, *_PARTS), names, _PARTS)
 
     def _fingerprint_of(self, key: dict) -> dict[str, str]:
         """The fingerprint column of the row that `make` is about to insert."""
@@ -68,20 +95,50 @@ class FromFiles:
         return found
 
 
+class OfTask(FromFiles):
+    """What the tables have in common of which a session has a row for each of its tasks."""
+
+    place = "task_collection"
+    """The column of SessionTask that says where the object lies."""
+    facts: tuple[str, ...] = ()
+    """What else of session and task a row is made from."""
+
+    @property
+    def key_source(self) -> dj.expression.QueryExpression:
+        """Tasks with what is needed."""
+        found = self._found().proj(**{self.place: "object_collection"})
+        # The folder of an object and that of a task have the same values and other origins.
+        return acquisition.SessionTask().restrict(found, semantic_check=False).proj()
+
+    def current_fingerprints(self, key: dict | None = None) -> pa.Table:
+        """Key and fingerprint of every task (of `key`) that should have a row now."""
+        names = acquisition.SessionTask.primary_key
+        session = {name: value for name, value in (key or {}).items() if name in names[:-1]}
+        task = {name: value for name, value in (key or {}).items() if name in names}
+        of_task = [name for name in dict.fromkeys((self.place, *self.facts)) if name in acquisition.SessionTask.heading]
+        of_session = [name for name in self.facts if name not in of_task]
+        found = fetch_columns(self._found() & session, *names[:-1], *_PARTS)
+        tasks = acquisition.SessionTask.proj(*of_task) * acquisition.Session.proj(*of_session) & task
+        there = fetch_columns(tasks, *dict.fromkeys((*names, *of_task, *of_session)))
+        place = there[self.place].cast(found["object_collection"].type)
+        there = there.append_column("object_collection", place)
+        on = [*names[:-1], "object_collection"]
+        return fingerprints.combine(there.join(found, on, join_type="inner"), names, [*_PARTS, *self.facts])
+
+
 @schema
-class TrialSet(FromFiles, dj.Imported):
+class TrialSet(OfTask, dj.Imported):
     definition = """
-    # the trials of one session, from the ALF object `trials`
-    -> acquisition.Session
+    # the trials of one task of a session, from the ALF object `trials`
+    -> acquisition.SessionTask
     ---
-    trials_fingerprint         : char(32)        # of the files that were read
-    trials_collection          : varchar(128)    # folder of the files below the session
+    trials_fingerprint         : char(32)        # of the files that were read, and of what the protocol is
     n_trials                   : int32
     trials_start=null          : float64         # start of the first trial, s from session start; null without times
     trials_end=null            : float64         # end of the last trial, s from session start; null without times
     trials_complete            : bool            # choice, feedback, contrasts, probability and their times are all there
     columns_present            : json            # list of the columns that were read
-    columns_absent             : json            # list of the columns that the session does not have; they are null
+    columns_absent             : json            # list of the columns that the files do not have; they are null
     columns_refused            : json            # column -> reason for the columns in quarantine; they are null
     columns_other              : json            # list of the attributes that no column of Trial stands for
     trials_protocol=""         : varchar(255)    # of the task whose trials these are, as the rig names it
@@ -91,6 +148,7 @@ class TrialSet(FromFiles, dj.Imported):
     """
     objects = "trials"
     fingerprint = "trials_fingerprint"
+    facts = ("protocol", "task_protocol")
 
     class Trial(dj.Part):
         definition = f"""
@@ -101,17 +159,10 @@ class TrialSet(FromFiles, dj.Imported):
 {alf.definition(alf.TRIALS)}
         """
 
-    def current_fingerprints(self, key: dict | None = None) -> pa.Table:
-        """As of all tables that read files; the protocol, by which the columns are checked, is a part of it."""
-        names = acquisition.Session.primary_key
-        parts = ["object_collection", "object_name", "object_fingerprint", "task_protocol"]
-        found = self._found() * acquisition.Session.proj("task_protocol") & (key or {})
-        return fingerprints.combine(fetch_columns(found, *names, *parts), names, parts)
-
     def make(self, key):
         found = files.read_object(key, "trials")
-        session_protocol = (acquisition.Session & key).fetch1("task_protocol")
-        protocol = protocols.of_collection(session_protocol, found.collection)
+        facts = (acquisition.SessionTask.proj("protocol") * acquisition.Session.proj("task_protocol") & key).fetch1()
+        protocol = protocols.of_task(facts["task_protocol"], facts["protocol"], key["task_collection"])
         kind = protocols.kind(protocol)
         columns, checks = trial_checks.check_trials(found.values, kind)
         n_trials = len(next(iter(columns.values())))
@@ -119,7 +170,6 @@ class TrialSet(FromFiles, dj.Imported):
             key
             | self._fingerprint_of(key)
             | {
-                "trials_collection": found.collection,
                 "n_trials": n_trials,
                 "trials_start": _at(columns.get("intervals_0"), 0),
                 "trials_end": _at(columns.get("intervals_1"), -1),
@@ -138,10 +188,10 @@ class TrialSet(FromFiles, dj.Imported):
 
 
 @schema
-class WheelMoveSet(FromFiles, dj.Imported):
+class WheelMoveSet(OfTask, dj.Imported):
     definition = """
-    # the movements of the wheel in one session, found in `wheel.position` and `wheel.timestamps`
-    -> acquisition.Session
+    # the movements of the wheel in one task of a session, found in `wheel.position` and `wheel.timestamps`
+    -> acquisition.SessionTask
     ---
     wheel_fingerprint          : char(32)        # of the files that were read
     n_moves                    : int32
@@ -324,10 +374,10 @@ class Pupil(FromFiles, dj.Imported):
 
 
 @schema
-class AmbientSensor(FromFiles, dj.Imported):
+class AmbientSensor(OfTask, dj.Imported):
     definition = """
-    # the air at the rig during one session; medians over the readings, which stay in the file
-    -> acquisition.Session
+    # the air at the rig during one task of a session; medians over the readings, which stay in the file
+    -> acquisition.SessionTask
     ---
     ambient_fingerprint        : char(32)        # of the file that was read
     n_readings                 : int32
@@ -338,9 +388,11 @@ class AmbientSensor(FromFiles, dj.Imported):
     objects = "ambientSensorData"
     needs = ("raw",)
     fingerprint = "ambient_fingerprint"
+    place = "raw_collection"
 
     def make(self, key):
-        content = files.read_attribute(key, "ambientSensorData", "raw")
+        folder = (acquisition.SessionTask & key).fetch1("raw_collection")
+        content = files.read_attribute(key, "ambientSensorData", "raw", folder)
         readings = [one for one in content if isinstance(one, dict)] if isinstance(content, list) else []
         medians = {name: _median(one.get(field) for one in readings) for name, field in _AMBIENT_FIELDS.items()}
         if all(value is None for value in medians.values()):
@@ -382,6 +434,7 @@ class PassiveTrialSet(FromFiles, dj.Imported):
         insert_many(self.PassiveTrial, key | {"passive_trial_id": np.arange(table.num_rows)} | columns)
 
 
+_PARTS = ["object_collection", "object_name", "object_fingerprint"]
 _PUPIL_COLUMNS = ("pupilDiameter_smooth", "pupilDiameter_raw")
 _AMBIENT_FIELDS = {
     "temperature": "Temperature_C",

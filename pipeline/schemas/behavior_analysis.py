@@ -17,7 +17,7 @@ schema = registry.schema(__name__)
 @schema
 class SessionPerformance(dj.Computed):
     definition = """
-    # how an animal did in one session; null where the columns that it takes are absent
+    # how an animal did in one task of a session; null where the columns that it takes are absent
     -> behavior.TrialSet
     ---
     n_responses=null           : int32           # trials with a response
@@ -48,7 +48,7 @@ class SessionPerformance(dj.Computed):
 @schema
 class PsychometricFit(dj.Computed):
     definition = """
-    # psychometric functions of one session, one for each prior: erf with two lapses, by maximum likelihood
+    # psychometric functions of one task of a session, one for each prior: erf with two lapses, by maximum likelihood
     -> behavior.TrialSet
     ---
     n_blocks                   : int16           # priors that occur
@@ -157,7 +157,7 @@ class SubjectTraining(subject_history.PerSubject, dj.Computed):
 
     class SessionTrainingStatus(dj.Part):
         definition = """
-        # the training status after one session
+        # the training status after one task of a session
         -> master
         -> behavior.TrialSet
         ---
@@ -207,6 +207,7 @@ def _status_row(session: training.SessionStatus) -> dict:
     row = {
         "session_date": session.session_date,
         "session_number": session.session_number,
+        "task_collection": session.task_collection,
         "session_status": session.status,
         "session_level": session.level or "",
         "status_training_day": session.training_day,
@@ -252,6 +253,7 @@ class BehaviorHistory(subject_history.PerSubject, dj.Computed):
             [session.key["session_date"] for session in sessions],
             [session.judged_trials for session in sessions],
             [session.is_training for session in sessions],
+            [session.key["session_number"] for session in sessions],
         )
         trained = days.dates[days.training_day > 0].tolist()
         self.insert1(

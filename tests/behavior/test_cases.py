@@ -105,3 +105,34 @@ def test_a_prior_that_alternates_is_no_block_of_one_half(tables):
             assert n_half.sum() < 200, "the block of 0.5 has its own trials only"
             if subject == "alternating":
                 assert "from trial 12" in flagged["prior"]["detail"]
+
+
+def test_each_task_of_a_session_has_its_own_rows(tables):
+    tables("two_tasks")
+    tasks = acquisition.SessionTask.to_dicts(order_by="task_number")
+    assert [(one["task_collection"], one["raw_collection"], one["task_water"]) for one in tasks] == [
+        ("alf/task_00", "raw_task_data_00", 0.8),
+        ("alf/task_01", "raw_task_data_01", 0.5),
+    ]
+    rows = behavior.TrialSet.to_dicts(order_by="task_collection")
+    assert [(row["n_trials"], row["task_kind"]) for row in rows] == [(300, "training"), (250, "biased")]
+    assert [row["trials_protocol"].rpartition("_")[2] for row in rows] == ["trainingChoiceWorld", "biasedChoiceWorld"]
+    assert len(behavior.TrialSet.Trial()) == 550
+    day = behavior_analysis.DailySummary.fetch1()
+    assert (day["day_trials"], day["day_sessions"], day["training_day"]) == (550, 1, 1)
+    assert len(behavior_analysis.SessionPerformance()) == len(behavior_analysis.PsychometricFit()) == 2
+    judged = behavior_analysis.SessionTrainingStatus & {"criteria": "ibllib_4"}
+    assert judged.to_dicts(order_by="task_collection")[0]["session_status"] == "in_training"
+
+
+def test_a_passive_task_after_a_recording_is_a_part_of_the_session(tables):
+    tables("chained_passive")
+    for subject in ("chained_passive", "not_chained"):
+        days = (behavior_analysis.DailySummary & {"subject": subject}).to_dicts(order_by="summary_date")
+        assert [day["training_day"] for day in days] == [1, 2, 3]
+        assert status(subject, "ibllib_4") == "ready4delay"
+    one = (acquisition.SessionTask & {"subject": "chained_passive", "session_date": "2024-01-08"}).to_dicts()
+    assert {(row["task_collection"], "passive" in row["protocol"]) for row in one} == {
+        ("alf/task_00", False),
+        ("alf/task_01", True),
+    }

@@ -33,8 +33,10 @@ def session(
     start = datetime.datetime.combine(date, datetime.time(1, 30))
     acquisition.Session.insert1(key | {"eid": str(uuid.uuid4()), "start_time": start, "task_protocol": protocol})
     if trials:
-        write("behavior.TrialSet", key | {
-            "trials_fingerprint": "0" * 32, "trials_collection": "alf", "trials_start": 0.0, "trials_end": 600.0,
+        task = {"task_collection": "alf"}
+        acquisition.SessionTask.insert1(key | task | {"task_number": 0})
+        write("behavior.TrialSet", key | task | {
+            "trials_fingerprint": "0" * 32, "trials_start": 0.0, "trials_end": 600.0,
             "trials_complete": True, "columns_present": [], "columns_absent": [], "columns_refused": {},
             "columns_other": [],
         } | trials)  # fmt: skip
@@ -52,6 +54,7 @@ def write(label: str, row: dict) -> None:
 def compute(key: dict, n_easy: int, n_correct: int, days: dict | None = None, **window: float) -> None:
     """Everything that the pages need of a session with trials."""
     mouse = {name: key[name] for name in ("lab", "subject")}
+    key = key | {"task_collection": "alf"}
     write("behavior_analysis.SessionPerformance", key | {"n_easy": n_easy, "n_easy_correct": n_correct})
     write("behavior_analysis.PsychometricFit", key | {"n_blocks": 0})
     write("behavior_analysis.SubjectTraining", mouse | RULES | {

@@ -67,6 +67,7 @@ def test_a_blob_is_refused_in_words(database):
         fetch_columns(ephys_analysis.DriftMap, "drift_rates")
 
 
+TASK = {"task_collection": "alf"}
 floats = st.floats(allow_nan=True, allow_infinity=False, width=64)
 
 
@@ -79,7 +80,7 @@ def test_numbers_survive_to_the_last_bit(session, rows):
     trial_set(session, len(rows))
     times, included, numbers = zip(*rows, strict=True)
     columns = {"trial_id": np.arange(len(rows)), "response_times": times, "included": included, "rep_num": numbers}
-    insert_many(behavior.TrialSet.Trial, session | columns)
+    insert_many(behavior.TrialSet.Trial, session | TASK | columns)
     found = fetch_columns(behavior.TrialSet.Trial, *columns, order_by="trial_id")
     assert found["included"].to_pylist() == list(included)
     assert found["rep_num"].to_pylist() == list(numbers)
@@ -88,8 +89,9 @@ def test_numbers_survive_to_the_last_bit(session, rows):
 
 def trial_set(session: dict, n_trials: int) -> None:
     empty = {name: [] for name in ("columns_present", "columns_absent", "columns_other")}
-    row = {"trials_fingerprint": "0" * 32, "trials_collection": "alf", "n_trials": n_trials, "trials_complete": False}
-    behavior.TrialSet.insert1(session | row | empty | {"columns_refused": {}}, allow_direct_insert=True)
+    row = {"trials_fingerprint": "0" * 32, "n_trials": n_trials, "trials_complete": False}
+    acquisition.SessionTask.insert1(session | TASK | {"task_number": 0}, skip_duplicates=True)
+    behavior.TrialSet.insert1(session | TASK | row | empty | {"columns_refused": {}}, allow_direct_insert=True)
 
 
 @pytest.mark.parametrize(

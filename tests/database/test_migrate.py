@@ -184,3 +184,44 @@ def test_an_older_database_takes_new_kinds_of_repositories(database):
     data.Repository.insert1({"repository": "q", "repository_kind": "sftp", "repository_root": "/d"})
     if database.adapter.backend == "postgresql":
         database.query(f'DROP TYPE "{PREFIX}data".old_kinds')
+
+
+def test_the_sessions_of_an_older_database_have_a_task_each(database, tmp_path):
+    """Tables whose key got the task are declared anew with all their rows; wheels are to be read again."""
+    import ingest
+    from ingest.simulate import write_lab
+    from pipeline import acquisition, behavior, behavior_analysis, ephys_analysis, worker
+    from pipeline.database import registry
+
+    write_lab(tmp_path, n_mice=1, n_sessions=1, seed=3)
+    ingest.register(tmp_path)
+    worker.drain([behavior.TrialSet, behavior.WheelMoveSet, behavior_analysis.PsychometricFit])
+    masters = (behavior.TrialSet, behavior.WheelMoveSet, behavior_analysis.SessionPerformance)
+    masters += (behavior_analysis.PsychometricFit, ephys_analysis.Peth, ephys_analysis.DepthPeth)
+    moved = [one for table in masters for one in (table, *registry.parts(table))]
+    today = [declared(database, registry.label(one).partition(".")[0], one().table_name) for one in moved]
+    rows = {one: one.to_dicts(order_by=", ".join(one.primary_key)) for one in moved}
+    is_mysql = database.adapter.backend != "postgresql"
+    if is_mysql:
+        database.query("SET FOREIGN_KEY_CHECKS=0")
+    for one in moved:  # as they were: without the task in the key
+        columns = [name for name in one.heading.names if name != "task_collection"]
+        columns += ["task_collection AS trials_collection"] if one is behavior.TrialSet else []
+        name, old = one.full_table_name, database.adapter.make_full_table_name(f"{PREFIX}behavior", "as_it_was")
+        database.query(f"CREATE TABLE {old} AS SELECT {', '.join(columns)} FROM {name}")
+        database.query(f"DROP TABLE {name}{'' if is_mysql else ' CASCADE'}")
+        database.query(f"CREATE TABLE {name} AS SELECT * FROM {old}")
+        database.query(f"DROP TABLE {old}")
+    acquisition.SessionTask().delete_quick()
+    if is_mysql:
+        database.query("SET FOREIGN_KEY_CHECKS=1")
+    database.query(f"DELETE FROM {task.SchemaMigration.full_table_name} WHERE migration_number = 11")
+    assert [one.number for one in migrate.upgrade(database, PREFIX)] == [11]
+    assert [declared(database, registry.label(one).partition(".")[0], one().table_name) for one in moved] == today
+    for one in moved:
+        found = one.to_dicts(order_by=", ".join(one.primary_key))
+        changed = {"wheel_fingerprint": " " * 32} if one is behavior.WheelMoveSet and not is_mysql else {}
+        changed |= {"wheel_fingerprint": ""} if one is behavior.WheelMoveSet and is_mysql else {}
+        assert found == [row | changed for row in rows[one]], registry.label(one)
+    assert [(row["task_collection"], row["protocol"]) for row in acquisition.SessionTask.to_dicts()] == [("alf", "")]
+    assert not (data.SessionScan & "scan_signature <> ''")

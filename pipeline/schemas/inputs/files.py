@@ -58,7 +58,9 @@ class AlfData:
     dropped: int = 0
 
 
-def read_object(key: Mapping[str, Any], alf_object: str, required: Iterable[str] = ()) -> AlfData:
+def read_object(
+    key: Mapping[str, Any], alf_object: str, required: Iterable[str] = (), collection: str | None = None
+) -> AlfData:
     """Read the columns of one ALF object of a session; of several collections, `alf`, then the first by name.
 
     Parameters
@@ -66,13 +68,14 @@ def read_object(key: Mapping[str, Any], alf_object: str, required: Iterable[str]
     key : primary key of the session (other entries are ignored).
     alf_object : name of the object, e.g. `trials`; `*` stands for anything (`*Camera`) and must match one object.
     required : columns without which there is nothing to return.
+    collection : folder below the session; by default that of `key["task_collection"]`, if it is there.
 
     Raises
     ------
     InvalidData : the session has no such object, a required column is absent or refused, or a file is not as it was
         registered.
     """
-    row = _object_row(key, alf_object, required)
+    row = _object_row(key, alf_object, required, collection or key.get("task_collection"))
     datasets = [one for one in _datasets(key, row) if one["path"] is not None]
     contents: dict[str, Any] = {}
     wanted = set(row["accepted"])

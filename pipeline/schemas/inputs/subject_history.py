@@ -19,9 +19,9 @@ from pipeline.provenance import fingerprints
 from pipeline.schemas import acquisition, behavior, subject
 
 # What of a session goes into its animal's summaries, apart from the trials.
-_FACTS = ("task_protocol", "rig", "start_delay")
+_FACTS = ("task_protocol", "rig", "start_delay", "protocol")
 # What of its trials does, apart from their columns.
-_OF_TRIALS = ("n_trials", "columns_present", "trials_collection", "trials_qc")
+_OF_TRIALS = ("n_trials", "columns_present", "trials_qc")
 
 _OUTCOMES = ("choice", "feedback_type", "response_times")
 
@@ -46,8 +46,8 @@ class PerSubject:
 
     def current_fingerprints(self, key: dict | None = None) -> pa.Table:
         """Key and fingerprint of every animal (of `key`) that should have a row now."""
-        names = acquisition.Session.primary_key
-        sessions = acquisition.Session.proj(*_FACTS) * behavior.TrialSet.proj("trials_fingerprint") & (key or {})
+        names = behavior.TrialSet.primary_key
+        sessions = _facts() * behavior.TrialSet.proj("trials_fingerprint") & (key or {})
         parts = [*names[2:], "trials_fingerprint", *_FACTS]
         return fingerprints.combine(fetch_columns(sessions, *names[:2], *parts), names[:2], parts)
 
@@ -58,7 +58,7 @@ class PerSubject:
 
 @dataclass(frozen=True)
 class PastSession:
-    """One session of an animal: its key, what is known of it, and its trials (columns that it lacks are left out)."""
+    """One task of a session of an animal: its key, what is known of it, and its trials (without columns it lacks)."""
 
     key: dict[str, Any]
     facts: dict[str, Any]
@@ -72,7 +72,7 @@ class PastSession:
     @property
     def protocol(self) -> str:
         """The protocol of the task whose trials these are."""
-        return protocols.of_collection(self.facts["task_protocol"], self.facts["trials_collection"])
+        return protocols.of_task(self.facts["task_protocol"], self.facts["protocol"], self.key["task_collection"])
 
     @property
     def task_kind(self) -> str:
@@ -101,6 +101,7 @@ class PastSession:
             self.key["session_number"],
             task_protocol=self.protocol,
             trials_qc=self.facts["trials_qc"],
+            task_collection=self.key["task_collection"],
             on_ephys_rig="ephys" in self.facts["rig"].lower(),
             start_delay=float("nan") if delay is None else delay,
             no_go=no_go,
@@ -108,11 +109,11 @@ class PastSession:
 
 
 def sessions_of(key: dict) -> list[PastSession]:
-    """All sessions with trials of one animal, in order of date and number, read in two queries."""
-    names = acquisition.Session.primary_key
+    """All tasks with trials of one animal, in order of date, number and task, read in two queries."""
+    names = behavior.TrialSet.primary_key
     order = ", ".join(names[2:])
     found = fetch_columns(
-        (acquisition.Session.proj(*_FACTS) * behavior.TrialSet.proj(*_OF_TRIALS)) & key,
+        (_facts() * behavior.TrialSet.proj(*_OF_TRIALS)) & key,
         *names, *_FACTS, *_OF_TRIALS, order_by=order,
     )  # fmt: skip
     present = json_column(found, "columns_present")
@@ -128,6 +129,11 @@ def sessions_of(key: dict) -> list[PastSession]:
         )
         for row, has, end in zip(found.to_pylist(), present, ends, strict=True)
     ]
+
+
+def _facts() -> dj.expression.QueryExpression:
+    """What of session and task goes into the summaries."""
+    return acquisition.Session.proj(*_FACTS[:-1]) * acquisition.SessionTask.proj(_FACTS[-1])
 
 
 def times_lookup(table: pa.Table, lookup: dj.expression.QueryExpression, text: str) -> pa.Table:

@@ -1,0 +1,94 @@
+"""The tasks of a session, each with the folder of its ALF files and that of its raw data: `alf/task_01` and
+`raw_task_data_01`, or `alf` and `raw_behavior_data`."""
+
+from __future__ import annotations
+
+import datetime
+import re
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from pipeline.analysis import protocols
+
+OBJECTS = frozenset({"trials", "wheel"})
+"""ALF objects of which each task has its own."""
+SENSORS = "ambientSensorData"
+"""The object that lies with the settings of a task."""
+
+
+class RawTask(NamedTuple):
+    """What is known of a task from its settings or the description of the session."""
+
+    folder: str  # below the session
+    protocol: str = ""
+    start: datetime.datetime | None = None  # UTC
+    end: datetime.datetime | None = None  # UTC
+    water: float | None = None  # mL
+
+
+class Task(NamedTuple):
+    """A task, as a row of acquisition.SessionTask has it."""
+
+    collection: str
+    number: int
+    protocol: str
+    raw_collection: str
+    start: datetime.datetime | None
+    end: datetime.datetime | None
+    water: float | None
+
+
+def tasks_of(raw: Sequence[RawTask], objects: Iterable[tuple[str, str]]) -> list[Task]:
+    """The tasks of one session, in the order in which they were run.
+
+    Parameters
+    ----------
+    raw : what settings and description say, in their order; several of one folder complete each other.
+    objects : collection and name of the ALF objects of the session.
+
+    Examples
+    --------
+    >>> raw = [RawTask("raw_task_data_00", "ephys"), RawTask("raw_task_data_01", "passive")]
+    >>> [task[:4] for task in tasks_of(raw, [("alf/task_00", "trials")])]
+    [('alf/task_00', 0, 'ephys', 'raw_task_data_00'), ('alf/task_01', 1, 'passive', 'raw_task_data_01')]
+    >>> [task[:4] for task in tasks_of(raw[:1], [("alf", "trials"), ("alf", "wheel")])]
+    [('alf', 0, 'ephys', 'raw_task_data_00')]
+    """
+    objects = list(objects)
+    known: dict[str, RawTask] = {}
+    for one in [*raw, *(RawTask(folder) for folder, name in sorted(objects) if name == SENSORS)]:
+        before = known.get(one.folder)
+        known[one.folder] = one if before is None else _completed(before, one)
+    ordered = sorted(known.values(), key=lambda one: (one.start is None, one.start or datetime.datetime.min))
+    with_data = sorted({folder for folder, name in objects if name in OBJECTS})
+    place = {one.folder: _usual_place(one.folder) for one in ordered}
+    for folder in with_data:
+        if folder in place.values():
+            continue
+        free = [one for one in ordered if place[one.folder] not in with_data]
+        active = [one for one in free if protocols.kind(one.protocol) not in protocols.NOT_TRAINING]
+        if active:
+            place[active[0].folder] = folder
+        else:
+            ordered.append(RawTask(""))
+            place[f"+{folder}"] = folder
+            ordered[-1] = ordered[-1]._replace(folder=f"+{folder}")
+    found: dict[str, RawTask] = {}
+    for one in ordered:
+        collection = place[one.folder] if place[one.folder] not in found else one.folder
+        found.setdefault(collection, one)
+    return [
+        Task(collection, number, one.protocol[:255], "" if one.folder.startswith("+") else one.folder, *one[2:])
+        for number, (collection, one) in enumerate(found.items())
+    ]
+
+
+def _completed(one: RawTask, other: RawTask) -> RawTask:
+    return RawTask(*(mine or its for mine, its in zip(one, other, strict=True)))
+
+
+def _usual_place(folder: str) -> str:
+    """Where the extractor puts the trials of a task with this folder of raw data."""
+    if match := re.fullmatch(r"raw_task_data_(\d+)", folder):
+        return f"alf/task_{match[1]}"
+    return "alf" if folder == "raw_behavior_data" else folder
