@@ -67,8 +67,7 @@ class Session:
 def examine(by_key: Mapping[Key, Session], first: datetime.date, last: datetime.date) -> None:
     """Add to sessions of these dates what the tables hold of them, what they wait for, and what went wrong."""
     within = f"session_date BETWEEN '{first}' AND '{last}'"
-    minutes = behavior.TrialSet.proj("n_trials", seconds="trials_end - trials_start")
-    trials = _sums(minutes & within, "n_trials", "seconds")
+    trials = _sums(behavior.TrialSet & within, "n_trials", "trials_start", "trials_end")
     performance = _sums(behavior_analysis.SessionPerformance & within, "n_easy", "n_easy_correct")
     fits = _by_session(behavior_analysis.PsychometricFit & within)
     training = _by_session(behavior_analysis.SessionTrainingStatus & within)
@@ -90,8 +89,8 @@ def examine(by_key: Mapping[Key, Session], first: datetime.date, last: datetime.
         }
         if key in trials:
             one.n_trials = trials[key]["n_trials"]
-            if trials[key]["seconds"] is not None:
-                one.minutes = trials[key]["seconds"] / 60
+            start, end = trials[key]["trials_start"], trials[key]["trials_end"]
+            one.minutes = None if start is None or end is None else (end - start) / 60  # of sums: the tasks added up
         one.n_easy = performance.get(key, {}).get("n_easy") or 0
         one.n_easy_correct = performance.get(key, {}).get("n_easy_correct") or 0
         one.waits_for = [words for table, words in _STEPS.items() if not done[table]]

@@ -61,7 +61,7 @@ def test_every_reason_why_a_mouse_has_no_result_is_told_apart(here):
         "accepted_columns": ",choice,", "refused_columns": {},
     })  # fmt: skip
     message = {"status": "error", "error_message": "InvalidData: nothing fits", "priority": 5}
-    behavior.TrialSet().jobs.insert1(rows.session("failed") | message)
+    behavior.TrialSet().jobs.insert1(rows.session("failed") | {"task_collection": "alf"} | message)
     refused = rows.session("refused")
     _refuse("here/Subjects/refused/2026-03-11/001/alf/_ibl_trials.table.pqt", refused)
     rows.session("lost", BEFORE)
