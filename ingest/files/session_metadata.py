@@ -128,7 +128,7 @@ def _raw_tasks(by_rig: list[tuple[str, Facts]], described: list[tuple[str, str]]
     for path, facts in by_rig:
         folder = path.rpartition("/")[0].rpartition("/")[2]
         water = sum(one[1] for one in facts.water) if facts.water else None
-        of_settings[folder] = RawTask(folder, facts.task_protocol or "", facts.start_time, facts.end_time, water)
+        of_settings[folder] = RawTask(folder, facts.task_protocol or "", facts.start_time, water)
     found = [of_settings.get(folder, RawTask(folder, protocol)) for protocol, folder in described if folder]
     return [*found, *(one for folder, one in of_settings.items() if folder not in {task.folder for task in found})]
 

@@ -21,8 +21,7 @@ class RawTask(NamedTuple):
 
     folder: str  # below the session
     protocol: str = ""
-    start: datetime.datetime | None = None  # UTC
-    end: datetime.datetime | None = None  # UTC
+    start: datetime.datetime | None = None  # UTC, for the order
     water: float | None = None  # mL
 
 
@@ -33,8 +32,6 @@ class Task(NamedTuple):
     number: int
     protocol: str
     raw_collection: str
-    start: datetime.datetime | None
-    end: datetime.datetime | None
     water: float | None
 
 
@@ -78,7 +75,7 @@ def tasks_of(raw: Sequence[RawTask], objects: Iterable[tuple[str, str]]) -> list
         collection = place[one.folder] if place[one.folder] not in found else one.folder
         found.setdefault(collection, one)
     return [
-        Task(collection, number, one.protocol[:255], "" if one.folder.startswith("+") else one.folder, *one[2:])
+        Task(collection, number, one.protocol[:255], "" if one.folder.startswith("+") else one.folder, one.water)
         for number, (collection, one) in enumerate(found.items())
     ]
 

@@ -261,8 +261,7 @@ class Registrar:
     def _tasks(self, reports: Sequence[Report]) -> None:
         """The tasks of each session; one that is not there any more goes, unless something was read of it."""
         names = (
-            *SESSION, "task_collection", "task_number", "protocol", "raw_collection", "task_start", "task_end",
-            "task_water",
+            *SESSION, "task_collection", "task_number", "protocol", "raw_collection", "task_water",
         )  # fmt: skip
         now = {}
         for report in reports:

@@ -332,7 +332,7 @@ def _tells(report: Report) -> bool:
 
 def _values(facts: Facts) -> dict[str, Any]:
     """Facts of a session as columns and lists, without what is not said."""
-    return {name: value for name, value in vars(facts).items() if value and name not in ("weighings", "water")}
+    return {name: value for name, value in vars(facts).items() if value and name not in ("weighings", "water", "tasks")}
 
 
 def _differences(old: Facts, now: Facts) -> dict[str, Any]:

@@ -42,8 +42,6 @@ class SessionTask(dj.Manual):
     task_number                : int16           # which of the session, in the order in which they were run, from 0
     protocol=""                : varchar(255)    # as its settings name it; empty where they do not
     raw_collection=""          : varchar(128)    # folder of its settings and sensors: raw_task_data_00; empty: none
-    task_start=null            : datetime(6)     # UTC
-    task_end=null              : datetime(6)     # UTC
     task_water=null            : float64         # given as reward, mL
     """
 
