@@ -24,6 +24,7 @@ TEMPLATES: dict[str, str] = {
     "daily": "/daily",
     "lab": "/lab",
     "health": "/health",
+    "transfers": "/transfers",
     "insertion": "/insertion/<lab>/<subject>/<date>/<number>/<probe>",
     "cells": "/cells/<lab>/<subject>/<date>/<number>/<probe>",
     "region": "/region/<acronym>",

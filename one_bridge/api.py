@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import logging
 import warnings
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,10 @@ class ONE(OldCalls, Descriptions, Aggregates, Tables, One):
     ------
     NeurojointError : the database cannot be reached or has no tables; it is joined here, and nothing is loaded.
     """
+
+    retriever: Callable[[list[str]], None] | None = None
+    """Called with the identifiers of datasets that are in an archive; it brings them back and waits for it, as
+    `exchange.transfers.retrieve.bring` does. Without one a message says how to get them."""
 
     def __new__(cls, *args: Any, **options: Any) -> Any:
         if _OF_THE_CLIENT & options.keys():
@@ -375,6 +380,9 @@ class ONE(OldCalls, Descriptions, Aggregates, Tables, One):
         ids = [str(one) for one in datasets.index.get_level_values("id")]
         locate = file_locations.locate_aggregates if "relation" in datasets else file_locations.locate
         here = locate(ids, self._mirror)
+        absent = [one for one in ids if one not in here]
+        if absent and locate is file_locations.locate:
+            here |= self._bring(absent)
         files: list[ALFPath | None] = []
         for dataset_id, row in zip(ids, datasets.to_dict("records"), strict=True):
             copy = here.get(dataset_id)
@@ -387,6 +395,21 @@ class ONE(OldCalls, Descriptions, Aggregates, Tables, One):
             before = self._cache.get("_loaded_datasets", np.array([], dtype=object))
             self._cache["_loaded_datasets"] = np.unique(np.hstack([before, loaded]))
         return files
+
+    def _bring(self, absent: list[str]) -> dict[str, file_locations.Copy]:
+        """Files that are not here: from the nearest place online, else from an archive if there is a `retriever`."""
+        here = file_locations.fetch(absent)
+        archived = [one for one in absent if one not in here]
+        if archived and self.retriever is not None:
+            self.retriever(archived)
+            here |= file_locations.locate(archived, self._mirror)
+            archived = [one for one in archived if one not in here]
+        if archived:
+            logger.warning(
+                "%d files are not on this computer; bring them back with: neurojoint retrieve --dataset %s",
+                len(archived), " --dataset ".join(archived[:3]),
+            )  # fmt: skip
+        return here
 
     # --- the parent's tables, and sets of datasets
 

@@ -15,6 +15,7 @@ from one_bridge.matching import by_ids
 from one_bridge.terms import online
 from pipeline.database.bulk import fetch_columns
 from pipeline.schemas import data
+from pipeline.schemas.inputs import remote_files
 
 logger = logging.getLogger(__name__)
 
@@ -48,6 +49,20 @@ def locate(dataset_ids: Iterable[object], elsewhere: Path | None = None) -> dict
     records = online() & by_ids("dataset_id", dataset_ids)
     columns = ("dataset_id", "repository", "file_path", "record_size", "modified_ns", "record_hash")
     return _there(fetch_columns(records, *columns, order_by="dataset_id, repository"), elsewhere)
+
+
+def fetch(dataset_ids: Iterable[object]) -> dict[str, Copy]:
+    """Copies of datasets that are online elsewhere, brought into the cache of this computer from the nearest place."""
+    records = online() & by_ids("dataset_id", dataset_ids)
+    columns = ("dataset_id", "repository", "file_path", "record_size", "record_hash")
+    rows = fetch_columns(records * data.Dataset.proj("dataset_hash"), *columns, "dataset_hash").to_pylist()
+    found = {}
+    for dataset_id, path in remote_files.fetch(
+        row for row in rows if row["record_hash"] == row["dataset_hash"]
+    ).items():
+        stat, md5 = path.stat(), path.relative_to(remote_files.cache_root()).parts[1]
+        found[dataset_id] = Copy(remote_files.cache_root(), path, stat.st_size, stat.st_mtime_ns, md5)
+    return found
 
 
 def locate_aggregates(aggregate_ids: Iterable[object], elsewhere: Path | None = None) -> dict[str, Copy]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import uuid
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from exchange.transfers import backends
@@ -93,7 +94,7 @@ def repository(name: str) -> Repository:
 
 
 def by_distance(known: dict[str, Repository]) -> list[str]:
-    """Names of repositories in the order in which copies are looked for in them.
+    """Names of repositories in the order in which copies are looked for in them; folders of other computers last.
 
     >>> far = Repository(Place("far", "s3", "s3://b"), archive=True)
     >>> web = Repository(Place("web", "http", "https://x"))
@@ -103,7 +104,8 @@ def by_distance(known: dict[str, Repository]) -> list[str]:
 
     def distance(one: Repository) -> tuple:
         kind = NEAREST.index(one.place.kind) if one.place.kind in NEAREST else len(NEAREST)
-        return one.offline, one.archive, kind, one.name
+        is_elsewhere = one.place.kind == "local" and not Path(one.place.root).is_dir()
+        return is_elsewhere, one.offline, one.archive, kind, one.name
 
     return [one.name for one in sorted(known.values(), key=distance)]
 

@@ -39,6 +39,11 @@ def retrieve(
     return summary
 
 
+def bring(ids: list[str]) -> None:
+    """Bring datasets back and wait for it, for `one_bridge.ONE`: `one.retriever = bring`."""
+    retrieve(ledger.in_list("dataset_id", ids))
+
+
 def default_repository() -> str:
     """The local repository to retrieve into.
 

@@ -13,17 +13,17 @@ from neurojoint.cli.transfers import connect, progress, report, size
 
 @main.command(section="Sharing")
 @select_datasets
-@click.option("--dataset", help="Identifier of one dataset.")
+@click.option("--dataset", multiple=True, help="Identifier of a dataset; may be repeated.")
 @click.option("--to", help="Local repository; by default the only one that is here.")
 @click.option("--days", type=click.FloatRange(0, min_open=True), help="May be removed again after so many days.")
 @click.option("--wait/--no-wait", default=True, show_default=True, help="Copy now, or leave it to the next run.")
-def retrieve(to: str | None, days: float | None, wait: bool, dataset: str | None, **terms: str | None) -> None:
+def retrieve(to: str | None, days: float | None, wait: bool, dataset: tuple[str, ...], **terms: str | None) -> None:
     """Copy files back to this computer: what is named, and only that."""
     connect()
     from exchange.transfers import ledger
     from exchange.transfers import retrieve as room
 
-    chosen: Any = ledger.in_list("dataset_id", [dataset]) if dataset else dataset_admin().choose(terms).proj()
+    chosen: Any = ledger.in_list("dataset_id", dataset) if dataset else dataset_admin().choose(terms).proj()
     with progress() as show:
         summary = room.retrieve(chosen, to, days, wait, **({"progress": show} if wait else {}))
     if wait:

@@ -67,11 +67,15 @@ class Overview:
         return f"transfers: {said}{remedy}"
 
 
+def line(lab: str | None = None) -> str:
+    """What is on its way, late or stuck, in one line; empty where nothing is."""
+    return Overview(_on_the_way(lab)).line()
+
+
 def overview(lab: str | None = None, n_problems: int = 20) -> Overview:
     """What is where and what is on its way, of all labs or of one."""
     link = data.Dataset().connection
     dataset, record = data.Dataset().full_table_name, data.FileRecord().full_table_name
-    one, item = transfer.Transfer().full_table_name, transfer.Transfer.Item().full_table_name
     in_lab, marks = ("", ()) if lab is None else (" WHERE d.lab = %s", (lab,))
     known = {row["repository"]: row for row in data.Repository().to_dicts()}
     archives = {row["repository"] for row in (transfer.Access & {"access_archive": True}).to_dicts()}
@@ -89,15 +93,31 @@ def overview(lab: str | None = None, n_problems: int = 20) -> Overview:
     ).fetchall():
         row = row_of(lab_name, name)
         row.files, row.size, row.oldest_check = int(n_files), int(size), checked
+    for one in _on_the_way(lab):
+        row = row_of(one.lab, one.repository)
+        for name in ("waiting", "under_way", "late", "failed", "stuck"):
+            setattr(row, name, getattr(one, name))
+    result = Overview(sorted(found.values(), key=lambda row: (row.lab, row.repository)))
+    result.problems = _problems(link, lab, n_problems)
+    result.retrieved, result.freed = len(transfer.Retrieval()), len(transfer.Freed())
+    return result
+
+
+def _on_the_way(lab: str | None) -> list[Copies]:
+    """Files that are planned, carried or failed, by lab and destination."""
+    link = data.Dataset().connection
+    dataset = data.Dataset().full_table_name
+    one, item = transfer.Transfer().full_table_name, transfer.Transfer.Item().full_table_name
+    in_lab, marks = ("", ()) if lab is None else (" AND d.lab = %s", (lab,))
+    found: dict[tuple[str, str], Copies] = {}
     for lab_name, name, state, stuck, late, n_files in link.query(
         f"SELECT d.lab, t.destination_repository, CONCAT(i.item_state, ''), i.item_due >= '{STUCK}', "
         f"i.item_due < {_NOW[link.adapter.backend]}, count(*) FROM {item} AS i "
-        f"JOIN {one} AS t ON t.transfer_id = i.transfer_id JOIN {dataset} AS d ON d.dataset_id = i.dataset_id"
-        f"{in_lab or ' WHERE 1 = 1'} AND i.item_state IN ('planned', 'submitted', 'arrived', 'failed') "
-        "GROUP BY 1, 2, 3, 4, 5",
+        f"JOIN {one} AS t ON t.transfer_id = i.transfer_id JOIN {dataset} AS d ON d.dataset_id = i.dataset_id "
+        f"WHERE i.item_state IN ('planned', 'submitted', 'arrived', 'failed'){in_lab} GROUP BY 1, 2, 3, 4, 5",
         marks,
     ).fetchall():
-        row = row_of(lab_name, name)
+        row = found.setdefault((lab_name, name), Copies(lab_name, name))
         if state == "failed":
             row.stuck += n_files if stuck else 0
             row.failed += 0 if stuck else n_files
@@ -105,10 +125,7 @@ def overview(lab: str | None = None, n_problems: int = 20) -> Overview:
             row.waiting += n_files if state == "planned" else 0
             row.under_way += n_files if state != "planned" else 0
             row.late += n_files if late else 0
-    result = Overview(sorted(found.values(), key=lambda row: (row.lab, row.repository)))
-    result.problems = _problems(link, lab, n_problems)
-    result.retrieved, result.freed = len(transfer.Retrieval()), len(transfer.Freed())
-    return result
+    return list(found.values())
 
 
 def _problems(link: dj.Connection, lab: str | None, most: int) -> list[dict[str, Any]]:

@@ -109,6 +109,8 @@ def show(status: Status) -> RenderableType:
         parts.append(_problems("Failed (neurojoint retry tries again)", "table", status.errors))
     if status.quarantine:
         parts.append(_problems("Files in quarantine", "", status.quarantine))
+    if status.transfers:
+        parts.append(Text(status.transfers))
     alive = [worker for worker in status.workers if worker.alive]
     dead = len(status.workers) - len(alive)
     hosts = ", ".join(sorted({worker.host for worker in alive}))

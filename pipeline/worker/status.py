@@ -13,6 +13,7 @@ import datajoint as dj
 
 from pipeline.database import registry
 from pipeline.provenance import staleness
+from pipeline.queries import transfers
 from pipeline.worker import heartbeat
 
 STALE_SECONDS = 30.0  # between two comparisons of fingerprints while someone watches
@@ -73,6 +74,8 @@ class Status:
     errors: list[Problem] = field(default_factory=list)
     quarantine: list[Problem] = field(default_factory=list)
     workers: list[WorkerStatus] = field(default_factory=list)
+    transfers: str = ""
+    """Files that wait, are late or stuck, in a line; empty where nothing is on its way."""
 
     def to_dict(self) -> dict[str, Any]:
         """The same as JSON can hold it."""
@@ -104,6 +107,7 @@ def collect(lab: str | None = None, stale: bool = True, tables: Sequence[type[dj
                 one.stale = sum(lab is None or key.get("lab", lab) == lab for key in keys)
     found.errors = _errors(connection, chosen, lab)
     found.quarantine = _quarantine(connection, lab)
+    found.transfers = transfers.line(lab)
     return found
 
 

@@ -121,12 +121,6 @@ class S3:
         """Give back the connections."""
         self.client.close()
 
-    def link(self, path: str, seconds: int = 3600) -> str:
-        """A web address from which a file can be read for a time, also in parts, without credentials."""
-        return self.client.generate_presigned_url(
-            "get_object", Params={"Bucket": self.bucket, "Key": self._key(path)}, ExpiresIn=seconds
-        )
-
     def _put(self, job: Job, config: TransferConfig, progress: Progress) -> None:
         extra: dict[str, Any] = {"Metadata": {"md5": job.md5}}
         if storage := self.place.options.get("storage_class"):

@@ -306,7 +306,27 @@ def _with_paths(rows: list[dict[str, Any]], raw_hashes: Mapping[str, str] | None
         before = chosen.get(row["rel_path"])
         if before is None or (before["path"] is None and row["path"] is not None):
             chosen[row["rel_path"]] = row
+    _fetch_remote(rows, chosen, raw_hashes)
     return list(chosen.values())
+
+
+def _fetch_remote(rows: list[dict[str, Any]], chosen: dict[str, dict[str, Any]], raw_hashes: Mapping[str, str]) -> None:
+    """Give the rows without a file here one from the cache of what is online elsewhere."""
+    from pipeline.schemas.inputs import remote_files
+
+    absent = {row["dataset_id"]: row for row in chosen.values() if row["path"] is None}
+    wanted = [
+        row
+        for row in rows
+        if row["dataset_id"] in absent
+        and row["record_hash"] in (row["dataset_hash"], raw_hashes.get(row["dataset_id"]))
+    ]
+    for dataset_id, path in (remote_files.fetch(wanted) if wanted else {}).items():
+        stat = path.stat()
+        absent[dataset_id] |= {
+            "root": remote_files.cache_root(), "path": path, "record_size": stat.st_size,
+            "modified_ns": stat.st_mtime_ns,
+        }  # fmt: skip
 
 
 def _local_roots() -> dict[str, Path]:

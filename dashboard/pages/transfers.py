@@ -1,0 +1,101 @@
+"""Copies of files: what is where, what is on its way, what is late or stuck, by lab and repository."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import dash
+from dash import Input, Output, html
+
+from dashboard.components import shell
+from dashboard.pages.health import size
+from dashboard.site import Component, Page, Site, Viewer
+from pipeline.queries.transfers import Copies, Overview, overview
+
+PAGE = Page("transfers", "Copies", order=65, in_menu=True, icon="download", refresh=False)
+
+
+def layout(site: Site, viewer: Viewer, *, query: Mapping[str, str]) -> Component:
+    """The page; its content is made again every few seconds."""
+    return shell.page(
+        "Copies of files",
+        html.Div(_content(site, viewer), id="transfers-content", className="nj-stack"),
+        subtitle="Where the files are, which of them are on their way, and what needs somebody.",
+    )
+
+
+def register(app: dash.Dash, site: Site) -> None:
+    """New content when time has passed or data have arrived."""
+
+    @app.callback(
+        Output("transfers-content", "children"),
+        Input("tick", "n_intervals"),
+        Input("version", "data"),
+        prevent_initial_call=True,
+    )
+    def renew(n: int, version: str) -> list[Component]:
+        return _content(site, site.viewer)
+
+
+def _content(site: Site, viewer: Viewer) -> list[Component]:
+    if viewer.public:
+        return [shell.sentence("Where a lab keeps its files is not shown to the public.")]
+    found = site.read(overview)
+    if not found.copies:
+        hint = "neurojoint ingest registers files; docs/transfers.md shows how they are copied."
+        return [shell.sentence("No file is registered.", hint)]
+    parts: list[Component] = [shell.card(shell.facts(_summary(found)))]
+    for lab in sorted({one.lab for one in found.copies}):
+        rows = [_row(one) for one in found.copies if one.lab == lab]
+        heads = ["Repository", "Kind", "Copies", "Size", "Waiting", "Under way", "Late", "To be tried again", "Stuck",
+                 "Oldest check"]  # fmt: skip
+        parts.append(shell.section(lab, shell.card(shell.table(heads, rows, numbers=range(2, 9)))))
+    parts.append(shell.section("What went wrong", _problems(found), hint="those that need somebody first"))
+    return parts
+
+
+def _summary(found: Overview) -> list[tuple[Component, Component]]:
+    def alarm(number: int, colour: str) -> Component:
+        return shell.chip(f"{number:,}", colour) if number else "0"
+
+    return [
+        ("Copies", f"{found.total('files'):,}"),
+        ("Size", size(found.total("size"))),
+        ("Waiting", f"{found.total('waiting'):,}"),
+        ("Under way", f"{found.total('under_way'):,}"),
+        ("Late", alarm(found.total("late"), "orange")),
+        ("Stuck", alarm(found.total("stuck"), "red")),
+        ("Removed locally", f"{found.freed:,}"),
+        ("Brought back", f"{found.retrieved:,}"),
+    ]
+
+
+def _row(one: Copies) -> list[Component]:
+    return [
+        one.repository,
+        f"{one.kind}, archive" if one.archive else one.kind,
+        f"{one.files:,}",
+        size(one.size),
+        _quiet(one.waiting),
+        _quiet(one.under_way),
+        shell.chip(f"{one.late:,}", "orange") if one.late else _quiet(0),
+        _quiet(one.failed),
+        shell.chip(f"{one.stuck:,}", "red") if one.stuck else _quiet(0),
+        f"{one.oldest_check:%Y-%m-%d}" if one.oldest_check else shell.DASH,
+    ]
+
+
+def _problems(found: Overview) -> Component:
+    if not found.problems:
+        return shell.sentence("No file has failed.")
+    rows = []
+    for one in found.problems:
+        mark = shell.chip("stuck", "red") if one["stuck"] else shell.chip(f"attempt {one['attempts']}", "orange")
+        title = html.Div([mark, html.Strong(f" {one['lab']}: {one['source']} to {one['destination']}")])
+        rows.append(html.Li(html.Div([title, html.Div(one["message"]), html.Div(one["path"], className="nj-hint")])))
+    hint = html.Span("When the cause is mended: neurojoint transfer retry", className="nj-hint")
+    return shell.card(html.Ul(rows, className="nj-errors"), html.Div(hint, className="nj-actions"))
+
+
+def _quiet(number: int) -> Component:
+    return f"{number:,}" if number else html.Span("0", className="nj-hint")
