@@ -170,6 +170,7 @@ class _Mover:
         self._keep_days, self._is_retrieval = row["transfer_keep_days"], row["transfer_purpose"] == "retrieve"
         self.summary, self._progress, self._until = summary, progress, until
         self._suspects: list[Item] = []
+        self._opening = source  # the repository that is asked last, for the message if it does not answer
 
     def work(self) -> None:
         """Carry what is due; what cannot be reached stays as it is, and is said."""
@@ -194,14 +195,14 @@ class _Mover:
         ledger.settle(self.identifier)
 
     def _open(self, stack: contextlib.ExitStack, one: Repository, writing: bool) -> Backend:
+        self._opening = one
         backend = one.open()
         stack.callback(backend.close)
         backend.check(writing)
         return backend
 
     def _wait(self, error: NeurojointError) -> None:
-        name = self.destination.name if self.destination.place.root in str(error) else self.source.name
-        self.summary.waiting[name] = explain(error)
+        self.summary.waiting[self._opening.name] = explain(error)
         ledger.update(self.identifier, transfer_message=explain(error)[:1000])
         now = ledger.database_time()
         begun = ledger.items(self.identifier, "submitted", "arrived")
