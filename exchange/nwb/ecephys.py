@@ -417,7 +417,16 @@ def _spike_columns(
 def _in_order_of_time(one: Sorting) -> bool:
     """Whether the order of the files follows from the times: earlier first, then by row of the unit."""
     times = np.asarray(one.spikes.get("times").values)
-    return np.array_equal(one.order[np.argsort(times[one.order], kind="stable")], np.arange(len(one.order)))
+    if not len(times):
+        return True
+    steps = np.diff(times)
+    if not (steps >= 0).all():
+        return False
+    ties = np.flatnonzero(steps == 0)
+    labels = np.asarray(one.spikes.get("clusters").values)
+    by_id = np.argsort(one.ids, kind="stable")
+    before, after = (by_id[np.searchsorted(one.ids, labels[ties + n], sorter=by_id)] for n in (0, 1))
+    return bool((before <= after).all())
 
 
 def _cluster_columns(builder: Builder, table: str, sortings: list[Sorting], firsts: np.ndarray) -> list[VectorData]:

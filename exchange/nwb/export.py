@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from exchange.nwb import rules, session, source
+from exchange.nwb import packing, rules, session, source
 from exchange.nwb.containers import Builder
 from pipeline.errors import NeurojointError, explain
 
@@ -25,6 +25,7 @@ Progress = Callable[[str, int, int], None]
 
 GZIP = 1
 CHUNK = 1 << 16  # values of a chunk of a column
+LARGE = 1 << 22  # byte; larger arrays are packed with all cores
 UNPACKED = 1 << 14  # byte; smaller arrays are not compressed
 
 
@@ -265,7 +266,7 @@ class Store:
     def __init__(self, options: Options, name: str, total: int, progress: Progress | None) -> None:
         self.options, self.name, self.total, self.done = options, name, max(total, 1), 0
         self.progress = progress
-        self._recordings: dict[str, Any] = {}
+        self._later: list[tuple[Any, Callable[[], Iterable[tuple[int, np.ndarray]]]]] = []
 
     def tell(self, n_bytes: int) -> None:
         """Count what is done."""
@@ -277,27 +278,31 @@ class Store:
         """Compress what is large."""
         if self.options.backend == "zarr" or values.dtype == object or values.nbytes < UNPACKED:
             return values
-        from hdmf.backends.hdf5.h5_utils import H5DataIO
-
         width = max(1, values.size // max(1, len(values)))
         rows = min(len(values), max(1, CHUNK // width))
-        return H5DataIO(
-            values, compression="gzip", compression_opts=GZIP, shuffle=True, chunks=(rows, *values.shape[1:])
-        )
+        if values.nbytes < LARGE or values.dtype.kind not in "iuf":
+            from hdmf.backends.hdf5.h5_utils import H5DataIO
+
+            chunks = (rows, *values.shape[1:])
+            return H5DataIO(values, compression="gzip", compression_opts=GZIP, shuffle=True, chunks=chunks)
+        return self._put_off(values.shape, values.dtype, (rows, *values.shape[1:]), lambda: packing.rows(values))
 
     def samples(self, samples: Any, name: str) -> Any:
-        """Samples of a recording: into an HDF5 file they are written after all else, in pieces."""
+        """Samples of a recording, which are read while they are written."""
         if self.options.backend == "zarr":
             return samples
+        return self._put_off(samples.shape, samples.dtype, packing.chunk_shape(samples.shape), samples.pieces)
+
+    def _put_off(self, shape: tuple[int, ...], kind: Any, chunks: tuple[int, ...], pieces: Any) -> Any:
+        """A dataset that is filled once the file has all its objects."""
         from hdmf.backends.hdf5.h5_utils import H5DataIO
 
-        from exchange.nwb import packing
-
-        self._recordings[name] = samples
-        return H5DataIO(
-            shape=samples.shape, dtype=samples.dtype, chunks=packing.chunk_shape(samples.shape), maxshape=samples.shape,
-            compression="gzip", compression_opts=GZIP, shuffle=True,
+        made = H5DataIO(
+            shape=shape, dtype=kind, chunks=chunks, maxshape=shape, compression="gzip", compression_opts=GZIP,
+            shuffle=True,
         )  # fmt: skip
+        self._later.append((made, pieces))
+        return made
 
     def write(self, builder: Builder, path: Path) -> None:
         """Write the file, flushed to the disk."""
@@ -309,17 +314,14 @@ class Store:
             (path / ".neurojoint").write_text(builder.mark)
             self.tell(self.total)
             return
-        import h5py
         from pynwb import NWBHDF5IO
 
         with NWBHDF5IO(path, "w") as io:
             io.write(builder.nwbfile)
-        self.tell(self.total - sum(np.prod(s.shape) * s.dtype.itemsize for s in self._recordings.values()))
-        if self._recordings:
-            from exchange.nwb import packing
-
-            with h5py.File(path, "r+") as file:
-                for name, samples in self._recordings.items():
-                    packing.fill(file[f"acquisition/{name}/data"], samples.pieces(), self.tell)
+            waiting = sum(int(np.prod(made.dataset.shape)) * made.dataset.dtype.itemsize for made, _ in self._later)
+            self.tell(self.total - min(waiting, self.total))
+            for made, pieces in self._later:
+                packing.fill(made.dataset, pieces(), self.tell)
+        self.tell(self.total)
         with path.open("rb+") as opened:
             os.fsync(opened.fileno())
