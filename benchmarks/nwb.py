@@ -3,8 +3,8 @@
     python -m benchmarks.nwb [--spikes 10000000] [--units 800] [--seconds 60] [--import]
 
 Both ways of writing units are timed in this run, without a database: the arrays are the same. `add_unit` is timed on a
-twentieth of the units with a twentieth of the spikes, and its time is multiplied (its cost grows at least in proportion).
-With --import the file is also read back as ALF files.
+twentieth of the units with their spikes, and its time is multiplied: its cost grows at least in proportion. With --import
+the file is also read back as ALF files.
 """
 
 from __future__ import annotations
@@ -97,10 +97,10 @@ def write_add_unit(paths: dict[str, Path], target: Path, share: int) -> float:
 
 def raw(seconds: float, folder: Path) -> tuple[float, float, int]:
     """Seconds for a plain copy of the decompressed samples, and for the export; and the bytes."""
-    import h5py
-
     import cbin
+    import h5py
     from cbin import synthetic
+
     from exchange.nwb.recordings import Samples
 
     n_samples = int(seconds * 30000)
@@ -148,7 +148,8 @@ def main() -> None:
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
         one_by_one = write_add_unit(paths, folder / "add_unit.nwb", share) * share
         print(
-            f"units: columns {columns:.2f} s, add_unit {one_by_one:.1f} s (a share times {share}): {one_by_one / columns:.0f} x"
+            f"units: columns {columns:.2f} s, add_unit {one_by_one:.1f} s (a share times {share}): "
+            f"{one_by_one / columns:.0f} x"
         )
         print(f"peak memory of the columns: {memory:.2f} GB (with the making of the arrays)")
         with NWBHDF5IO(folder / "columns.nwb", "r") as io:
@@ -172,7 +173,8 @@ def main() -> None:
             print(f"import: {time.perf_counter() - begin:.1f} s, files equal to the byte")
         copied, written, size = raw(asked.seconds, folder)
         print(
-            f"raw: copy {size / copied / 1e6:.0f} MB/s, export {size / written / 1e6:.0f} MB/s: {written / copied:.2f} times the copy"
+            f"raw: copy {size / copied / 1e6:.0f} MB/s, export {size / written / 1e6:.0f} MB/s: "
+            f"{written / copied:.2f} times the copy"
         )
 
 

@@ -14,6 +14,7 @@ from urllib.parse import parse_qsl, quote, unquote, urlencode
 
 BASE = "/app"
 FILES = f"{BASE}/_file"
+NWB = f"{BASE}/_nwb"
 SIGN_IN, SIGN_OUT, SESSIONS = f"{BASE}/sign-in", f"{BASE}/sign-out", f"{BASE}/sessions-of-mine"
 LONGEST = 2000  # characters of an address that is read
 
@@ -84,6 +85,11 @@ def session(lab: str, subject: str, date: datetime.date | str, number: int, **qu
 def file(dataset_id: str) -> str:
     """One registered file, to be saved."""
     return f"{FILES}/{quote(dataset_id, safe='')}"
+
+
+def nwb(eid: str) -> str:
+    """The address of a session's NWB file."""
+    return f"{NWB}/{quote(eid, safe='')}"
 
 
 def daily(**query: Any) -> str:

@@ -195,6 +195,11 @@ class File:
     name: str
 
 
+def has_session(eid: str) -> bool:
+    """Whether there is a session of this eid."""
+    return bool(len(acquisition.Session & {"eid": eid}))
+
+
 def file(dataset_id: str, public: bool) -> File | None:
     """The file of a dataset on this computer, as it was registered.
 

@@ -16,7 +16,7 @@ from dash import ClientsideFunction, Input, Output, State
 
 from dashboard import links
 from dashboard.components import app_shell, shell, theme
-from dashboard.server import auth, downloads, response_headers
+from dashboard.server import auth, downloads, nwb, response_headers
 from dashboard.site import NotFound, Page, Site
 from pipeline.errors import NeurojointError, explain, is_connection_error
 
@@ -53,6 +53,7 @@ def create_app(site: Site) -> dash.Dash:
     _route(app, site, pages)
     _react(app)
     downloads.add(server, site)
+    nwb.add(server, site)
     for module in pages.values():
         if hasattr(module, "register"):
             module.register(app, site)

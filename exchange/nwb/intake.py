@@ -102,8 +102,12 @@ def ingest(
                     one, files = foreign.read(path, nwbfile, root, choices)
                     metadata += files
             found.append(one)
-        except (NeurojointError, OSError, ValueError, KeyError, TypeError) as error:
+        except (NeurojointError, OSError) as error:
             found.append(Intake(path, "failed", problem=explain(error)))
+        except (ValueError, KeyError, TypeError, AttributeError, IndexError, RuntimeError) as error:
+            words = " ".join(str(error).split())[:200]
+            detail = f"{path}: its content is not as the NWB standard says ({type(error).__name__}: {words})"
+            found.append(Intake(path, "failed", problem=f"{detail}: `neurojoint nwb check` says more"))
     if register and any(one.state != "failed" for one in found):
         import ingest as registration
 
@@ -218,7 +222,7 @@ def _file_name(session: str, name: str, about: Own) -> str:
     given = str(about.datasets.get(name, {}).get("dataset_id", ""))
     if given and given != identity.dataset_id(session, name) and alf.parse_name(pure.name):
         stem, _, ending = pure.name.rpartition(".")
-        return str(pure.with_name(f"{stem}.{identity.given(given)}.{ending}"))
+        return str(pure.with_name(f"{stem}.{uuid.UUID(given)}.{ending}"))
     return name
 
 

@@ -11,8 +11,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import deflate
 import h5py
-import numba
 import numpy as np
+
+from pipeline.analysis._jit import njit
 
 LEVEL = 1
 ROWS = 1 << 14  # samples of a chunk
@@ -52,7 +53,7 @@ def pack(chunk: np.ndarray) -> bytes:
     return bytes(deflate.zlib_compress(memoryview(np.ascontiguousarray(shuffled)).cast("B"), LEVEL))
 
 
-@numba.njit(nogil=True, cache=True)
+@njit
 def _split(samples: np.ndarray, planes: np.ndarray) -> None:
     """Low and high bytes of samples (n, n_channels), one plane each."""
     n_rows, n_columns = samples.shape

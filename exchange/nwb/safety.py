@@ -140,7 +140,7 @@ def _check_references(path: Path, file: h5py.File, name: str, thing: Any) -> Non
         references += [(name, one) for one in values]
     for where, reference in references:
         try:
-            there = bool(reference) and file[reference] is not None
+            there = bool(reference) and file[reference].name is not None  # what was unlinked has no name
         except (ValueError, KeyError, OSError, RuntimeError):
             there = False
         if not there:

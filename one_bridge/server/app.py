@@ -15,13 +15,14 @@ from starlette.concurrency import run_in_threadpool
 
 from one_bridge.server import docs_page, exception_handlers, files, http, permissions, schema, water
 from one_bridge.server.auth import Gate
-from one_bridge.server.endpoint_model import BadInput, Endpoint, NotFound, Refused
+from one_bridge.server.endpoint_model import BadInput, Endpoint, NotFound, Refused, table
 from one_bridge.server.endpoints import ENDPOINTS
 from one_bridge.server.query import identifiers, parse, resolve, sql
 from one_bridge.server.registration import Registration
 from one_bridge.server.serialise import Serialiser
 from one_bridge.server.writing import Writer
 from pipeline.web.accounts import Account, Users
+from pipeline.web.nwb_files import NwbFiles, is_eid
 from pipeline.web.request_limits import LOGIN_BODY
 from pipeline.web.response_cache import Answers
 from pipeline.web.threads import Database
@@ -75,10 +76,12 @@ class Bridge:
         self.cache = files.CacheTables(self.database, home / "bridge" / "cache")
         document = schema.openapi(version)
         self.schema, self.docs = json.dumps(document).encode(), docs_page.page(document).encode()
+        self.nwb = NwbFiles()
 
     def add_routes(self, app: FastAPI) -> None:
         """One route for each verb of each endpoint, and those that are no endpoint."""
         route = app.add_route
+        route("/sessions/{eid}/nwb", self._threaded(self._nwb), methods=["GET"])  # before the records of sessions
         for endpoint in ENDPOINTS.values():
             verbs = {"GET": self._list(endpoint)}
             if "create" in endpoint.verbs:
@@ -275,6 +278,21 @@ class Bridge:
             more = {"X-Content-Type-Options": "nosniff", "Content-Length": str(size)}
             return StreamingResponse(content, media_type="application/octet-stream", headers=more)
         return FileResponse(path, media_type="application/octet-stream", headers={"X-Content-Type-Options": "nosniff"})
+
+    def _nwb(self, request: Request) -> Response:
+        self._admit(request, "member")
+        eid = request.path_params["eid"].lower()
+        if not is_eid(eid) or not self.database.read(lambda: len(table("acquisition.Session") & {"eid": eid})):
+            raise NotFound("No session matches the given query.")
+        found = self.nwb.get(eid)
+        if found.path is not None:
+            headers = {"X-Content-Type-Options": "nosniff"}
+            return FileResponse(found.path, media_type="application/x-hdf5", filename=found.path.name, headers=headers)
+        if found.problem:
+            return http.answer({"detail": found.problem, "status_code": 409}, 409)
+        words = "Other sessions are being exported" if found.busy else "The file is being written"
+        body = {"detail": f"{words}: ask again in a moment.", "status_code": 503 if found.busy else 202}
+        return JSONResponse(body, body["status_code"], {"Retry-After": "5"})
 
     def _image(self, request: Request) -> Response:
         self._admit(request, "public")

@@ -140,7 +140,8 @@ def everything(root: Path, seed: int = 0, session: str = SESSION) -> Path:
     steps = np.cumsum(chance.choice([-1, 1, 1], 4000)) * tick
     save(alf, _ibl_wheel__timestamps=wheel_times, _ibl_wheel__position=steps)
     save(alf, _ibl_wheelMoves__intervals=np.array([[1.0, 1.5], [2.5, 3.0], [4.0, 5.0]]), _ibl_wheelMoves__peakAmplitude=np.array([0.1, -0.2, 0.3]))  # noqa: E501  # fmt: skip
-    save(alf, licks__times=np.sort(chance.uniform(0, 120, 30)))
+    named = {"licks.times.2622b17c-9408-4910-99cb-abf16d9225b9": np.sort(chance.uniform(0, 120, 30))}
+    save(alf, **named)  # with the identifier that another system gave it
     frames = 0.3 + np.arange(600) / 60 + chance.uniform(0, 1e-4, 600)
     even = np.arange(300) / 30
     pose = {

@@ -1,0 +1,201 @@
+"""Files that were not written here: by the tools of pynwb, ndx-pose, nwbinspector, and of neuroconv where it is."""
+
+from __future__ import annotations
+
+import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("pynwb")
+
+from pynwb import NWBHDF5IO, NWBFile, TimeSeries  # noqa: E402
+from pynwb.behavior import SpatialSeries  # noqa: E402
+from pynwb.file import Subject  # noqa: E402
+from pynwb.testing import make_test_files  # noqa: E402
+from pynwb.testing.mock.behavior import mock_Position, mock_SpatialSeries  # noqa: E402
+from pynwb.testing.mock.ecephys import mock_ElectricalSeries, mock_Units  # noqa: E402
+from pynwb.testing.mock.file import mock_NWBFile, mock_Subject  # noqa: E402
+
+from exchange.nwb.intake import Choices, Intake, ingest  # noqa: E402
+
+STATED = Choices(lab="other", subject="m1")
+
+
+def save(nwbfile: NWBFile, path: Path) -> Path:
+    with NWBHDF5IO(path, "w") as io:
+        io.write(nwbfile)
+    return path
+
+
+def take(path: Path, **stated: Any) -> Intake:
+    choices = Choices(**({"lab": "other", "subject": "m1"} | stated))
+    return ingest([path], path.parent / "root", choices, register=False)[0]
+
+
+def lines(found: Intake) -> dict[str, tuple[str, str]]:
+    return {line.name: (line.state, line.detail) for line in found.lines}
+
+
+MADE = sorted(name for name in dir(make_test_files) if name.startswith("_make_"))
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_files_of_pynwb_are_taken_or_refused_with_a_sentence(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The files with which pynwb tests that it reads what it wrote before."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(make_test_files, "_write", lambda test, nwbfile: save(nwbfile, tmp_path / "a.nwb"))
+    try:
+        getattr(make_test_files, name)()
+    except (TypeError, ValueError) as error:
+        pytest.skip(f"this pynwb cannot make it any more: {error}")
+    if not (tmp_path / "a.nwb").exists():
+        pytest.skip("it is written elsewhere")
+    found = take(tmp_path / "a.nwb")
+    if found.state == "failed":
+        assert "nothing that can be ingested" in found.problem
+    else:
+        assert {line.state for line in found.lines} <= {"mapped", "left out"}
+        assert list((tmp_path / "root" / found.session).rglob("*.npy"))
+
+
+def test_each_object_is_named(tmp_path: Path) -> None:
+    nwbfile = mock_NWBFile(subject=Subject(subject_id="a b", sex="F", age="P90D", species="Mus musculus"))
+    nwbfile.add_acquisition(mock_SpatialSeries(name="head position"))
+    nwbfile.create_processing_module("behavior", "x").add(mock_Position(name="Position"))
+    mock_ElectricalSeries(name="raw", nwbfile=nwbfile)
+    nwbfile.units = mock_Units(num_units=4)
+    found = take(save(nwbfile, tmp_path / "a.nwb"), subject=None)
+    said = lines(found)
+    assert said["ElectricalSeries raw"] == ("left out", "raw samples stay in the NWB file")
+    assert said["SpatialSeries head position"][1].startswith("headPosition.data (meters)")
+    assert said["units.spike_times"][0] == "mapped"
+    assert found.session == "other/Subjects/a_b/1970-01-01/001"
+    assert "'a b' is called a_b here" in [line.detail for line in found.lines if line.name == "subject"]
+
+
+def test_poses_are_series(tmp_path: Path) -> None:
+    mock = pytest.importorskip("ndx_pose.testing.mock.pose")
+    nwbfile = mock_NWBFile(subject=mock_Subject())
+    mock.mock_PoseEstimation(nwbfile=nwbfile)
+    said = lines(take(save(nwbfile, tmp_path / "a.nwb")))
+    assert [state for name, (state, _) in said.items() if name.startswith("PoseEstimationSeries")] == ["mapped"] * 3
+
+
+def test_a_minimal_file_has_nothing(tmp_path: Path) -> None:
+    testing = pytest.importorskip("nwbinspector.testing")
+    found = take(save(testing.make_minimal_nwbfile(), tmp_path / "a.nwb"))
+    assert "nothing that can be ingested" in found.problem
+
+
+def test_files_of_neuroconv(tmp_path: Path) -> None:
+    tools = pytest.importorskip("neuroconv.tools.testing.mock_interfaces")
+    interface = tools.MockSortingInterface(num_units=5, durations=(10.0,))
+    said = interface.get_metadata()
+    said["NWBFile"]["session_start_time"] = datetime.datetime(2024, 5, 1, tzinfo=datetime.UTC)
+    interface.run_conversion(nwbfile_path=str(tmp_path / "a.nwb"), metadata=said)
+    assert "5 units in probe00" in lines(take(tmp_path / "a.nwb"))["units.spike_times"][1]
+
+
+def trials_file(path: Path, **columns: list) -> Path:
+    nwbfile = mock_NWBFile(subject=mock_Subject())
+    for name in columns:
+        nwbfile.add_trial_column(name, f"the {name}")
+    n_trials = len(next(iter(columns.values()))) if columns else 3
+    for row in range(n_trials):
+        nwbfile.add_trial(start_time=float(row), stop_time=row + 0.5, **{name: v[row] for name, v in columns.items()})
+    return save(nwbfile, path)
+
+
+def test_a_column_of_the_same_name_is_not_taken_for_ours(tmp_path: Path) -> None:
+    """What 0 and 1 mean is not known: it keeps a name of its own until a person says that it is the choice."""
+    path = trials_file(tmp_path / "a.nwb", choice=[0, 1, 1], response_side=[1, -1, 0])
+    found = take(path)
+    alf = tmp_path / "root" / found.session / "alf"
+    assert not (alf / "trials.choice.npy").exists()
+    assert np.load(alf / "trials.nwbChoice.npy").tolist() == [0, 1, 1]
+    assert "state it with --column choice=choice" in lines(found)["trials.choice"][1]
+    stated = take(path, number=2, columns={"choice": "response_side"})
+    alf = tmp_path / "root" / stated.session / "alf"
+    assert np.load(alf / "trials.choice.npy").tolist() == [1, -1, 0]
+    assert "have no column nothing" in take(path, number=3, columns={"choice": "nothing"}).problem
+
+
+def test_trials_of_ibl_to_nwb_are_known_by_their_columns(tmp_path: Path) -> None:
+    path = trials_file(
+        tmp_path / "a.nwb",
+        gabor_stimulus_contrast=[100.0, 25.0, 0.0],
+        gabor_stimulus_side=["left", "right", "right"],
+        mouse_wheel_choice=["clockwise", "counter_clockwise", "none"],
+        is_mouse_rewarded=[True, False, False],
+        probability_left=[0.5, 0.2, 0.8],
+    )
+    alf = tmp_path / "root" / take(path).session / "alf"
+    assert np.load(alf / "trials.choice.npy").tolist() == [1, -1, 0]
+    assert np.load(alf / "trials.feedbackType.npy").tolist() == [1, -1, -1]
+    assert np.array_equal(np.load(alf / "trials.contrastLeft.npy"), [1, np.nan, np.nan], equal_nan=True)
+    assert np.array_equal(np.load(alf / "trials.contrastRight.npy"), [np.nan, 0.25, 0], equal_nan=True)
+
+
+def test_units_are_spikes_in_order_of_time(tmp_path: Path) -> None:
+    nwbfile = mock_NWBFile(subject=mock_Subject())
+    device = nwbfile.create_device("d")
+    groups = [nwbfile.create_electrode_group(f"Probe {i}", "x", "y", device) for i in range(2)]
+    for row in range(4):
+        nwbfile.add_electrode(location="VISp", group=groups[row // 2], rel_x=float(row), rel_y=10.0 * row)
+    nwbfile.add_unit_column("quality", "label")
+    nwbfile.add_unit_column("depths", "in mm, who knows")
+    for row, times in enumerate([[0.5, 1.5, 2.5], [0.1, 3.0], [2.0]]):
+        nwbfile.add_unit(
+            spike_times=times, electrodes=[[0], [1], [3]][row], electrode_group=groups[row // 2], quality="good",
+            depths=0.5, id=10 + row,
+        )  # fmt: skip
+    found = take(save(nwbfile, tmp_path / "a.nwb"))
+    alf = tmp_path / "root" / found.session / "alf"
+    assert np.load(alf / "Probe_0" / "spikes.times.npy").tolist() == [0.1, 0.5, 1.5, 2.5, 3.0]
+    assert np.load(alf / "Probe_0" / "spikes.clusters.npy").tolist() == [1, 0, 0, 0, 1]
+    assert np.load(alf / "Probe_1" / "clusters.channels.npy").tolist() == [1]
+    assert np.load(alf / "Probe_1" / "channels.localCoordinates.npy").tolist() == [[2, 20], [3, 30]]
+    assert np.load(alf / "Probe_0" / "clusters.nwbIds.npy").tolist() == [10, 11]
+    assert np.load(alf / "Probe_0" / "clusters.nwbDepths.npy").tolist() == [0.5, 0.5]  # not taken for um
+    assert not (alf / "Probe_0" / "clusters.depths.npy").exists()
+
+
+def test_series_keep_their_unit(tmp_path: Path) -> None:
+    nwbfile = mock_NWBFile(subject=mock_Subject())
+    times = np.array([0.0, 0.1, 0.3])
+    nwbfile.add_acquisition(SpatialSeries(name="wheel_position", data=np.arange(3.0), timestamps=times, unit="radians"))
+    nwbfile.add_acquisition(TimeSeries(name="lick_rate", data=np.arange(3), rate=10.0, unit="Hz", conversion=0.5))
+    alf = tmp_path / "root" / take(save(nwbfile, tmp_path / "a.nwb")).session / "alf"
+    assert np.load(alf / "wheel.position.npy").tolist() == [0, 1, 2]
+    assert np.load(alf / "lickRate.data.npy").tolist() == [0, 0.5, 1]
+    assert np.load(alf / "lickRate.timestamps.npy").tolist() == [0, 0.1, 0.2]
+
+
+@pytest.mark.slow
+def test_a_session_of_another_lab_is_registered(database: Any, tmp_path: Path) -> None:
+    from pipeline.schemas import acquisition, behavior, ephys, subject
+    from tests.exchange.nwb import sessions
+
+    nwbfile = mock_NWBFile(
+        subject=Subject(subject_id="m1", sex="M", species="Mus musculus", age="P30D"), lab="Some Lab",
+        session_start_time=datetime.datetime(2024, 5, 1, 9, tzinfo=datetime.UTC),
+    )  # fmt: skip
+    for row in range(5):
+        nwbfile.add_trial(start_time=float(row), stop_time=row + 0.5)
+    nwbfile.units = mock_Units(num_units=3)
+    found = ingest([save(nwbfile, tmp_path / "a.nwb")], tmp_path / "root")[0]
+    assert found.state == "written", found.problem
+    sessions.populate()
+    assert acquisition.Session.fetch1("lab", "subject", "start_time") == (
+        "some_lab",
+        "m1",
+        datetime.datetime(2024, 5, 1, 9),
+    )
+    assert subject.Subject.fetch1("sex", "birth_date") == ("M", datetime.date(2024, 4, 1))
+    assert behavior.TrialSet.fetch1("n_trials") == 5
+    assert ephys.ClusterSet.fetch1("n_clusters") == 3
