@@ -241,7 +241,11 @@ def _write_file(target: Path, name: str, form: forms.Form, get: Cells, dataset: 
     elif form.kind == "recording":
         _write_samples(target, form, get)
     elif form.kind == "beside":
-        beside = nwb.parent / f"{nwb.name.removesuffix('.nwb')}_videos" / PurePosixPath(str(form.cells[0])).name
+        beside = (
+            nwb.parent
+            / f"{nwb.name.removesuffix('.zarr').removesuffix('.nwb')}_videos"
+            / PurePosixPath(str(form.cells[0])).name
+        )
         if not beside.is_file():
             return Line(name, "left out", f"the video {beside.name} is not beside the NWB file")
         shutil.copyfile(beside, target)

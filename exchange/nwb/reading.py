@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -117,6 +118,9 @@ def _text(nwbfile: NWBFile, name: str) -> str:
 
 
 def _datasets(nwbfile: NWBFile) -> dict[str, dict[str, Any]]:
+    if f"{rules.SCRATCH}_dataset" in nwbfile.scratch:
+        one = json.loads(_text(nwbfile, "dataset"))
+        return {one["path"]: one}
     table = nwbfile.scratch.get(f"{rules.SCRATCH}_datasets")
     if table is None:
         return {}

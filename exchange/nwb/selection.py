@@ -10,7 +10,8 @@ from typing import Any
 from pipeline.errors import NeurojointError
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
-_PATH = re.compile(r"(?:(\w+)/(?:Subjects/)?)?([\w.-]+)(?:/(\d{4}-\d\d-\d\d)(?:/(\d{1,3}))?)?", re.ASCII)
+_PART = re.compile(r"[\w.-]+", re.ASCII)
+_DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 
 
 def sessions(
@@ -68,21 +69,34 @@ def _meant(word: str) -> list[Mapping[str, Any]]:
     if _UUID.fullmatch(word):
         keys = (acquisition.Session & {"eid": word.lower()}).keys()
     else:
-        parts = _PATH.fullmatch(word.strip("/"))
-        if parts is None:
-            raise NeurojointError(
-                f"{word!r} is no eid, animal or session path", "write e.g. KS014 or lab/KS014/2024-01-31/1"
-            )
-        given = {
-            "lab": parts[1],
-            "subject": parts[2],
-            "session_date": parts[3],
-            "session_number": parts[4] and int(parts[4]),
-        }
-        keys = (acquisition.Session & {name: value for name, value in given.items() if value is not None}).keys()
+        given = _parts(word)
+        keys = (acquisition.Session & given).keys()
     if not keys:
         raise NeurojointError(f"there is no session of {word}", "check the name; `neurojoint status` shows the labs")
     return keys
+
+
+def _parts(word: str) -> dict[str, Any]:
+    """The columns that a path gives, read from its date.
+
+    >>> _parts("lab/Subjects/m1/2024-01-31/001")
+    {'lab': 'lab', 'subject': 'm1', 'session_date': '2024-01-31', 'session_number': 1}
+    >>> _parts("m1/2024-01-31"), _parts("lab/m1")
+    ({'subject': 'm1', 'session_date': '2024-01-31'}, {'lab': 'lab', 'subject': 'm1'})
+    """
+    parts = [part for part in word.strip("/").split("/") if part != "Subjects"]
+    at = next((index for index, part in enumerate(parts) if _DATE.fullmatch(part)), len(parts))
+    before, after = parts[:at], parts[at:]
+    is_path = 1 <= len(before) <= 2 and len(after) <= 2 and all(_PART.fullmatch(part) for part in parts)
+    if not is_path or (len(after) == 2 and not after[1].isdecimal()):
+        raise NeurojointError(f"{word!r} is no eid, animal or session path", "e.g. KS014 or lab/KS014/2024-01-31/1")
+    given: dict[str, Any] = {"lab": before[0]} if len(before) == 2 else {}
+    given["subject"] = before[-1]
+    if after:
+        given["session_date"] = _date(after[0]).isoformat()
+    if len(after) == 2:
+        given["session_number"] = int(after[1])
+    return given
 
 
 def _date(day: str) -> datetime.date:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from typing import Any
@@ -113,12 +114,16 @@ def _add_provenance(builder: Builder, public: bool) -> None:
         "qc": ("Quality of the dataset, as people judged it.", [file.qc for file in files]),
         "tags": ("Releases that hold it, separated by commas.", [tags.get(file.dataset_id, "") for file in files]),
     }
-    made = [VectorData(name=n, description=text, data=values) for n, (text, values) in columns.items() if len(files)]
-    if made:
-        table = DynamicTable(
-            name=f"{rules.SCRATCH}_datasets", description="Files that this content comes from.", columns=made
-        )
-        builder.nwbfile.add_scratch(table)
+    if len(files) == 1:  # a table of one row is what inspectors object to
+        one = {
+            name: (values[0].item() if hasattr(values[0], "item") else values[0])
+            for name, (_, values) in columns.items()
+        }
+        _text(builder, "dataset", "The file that this content comes from, as JSON.", json.dumps(one))
+    elif files:
+        made = [VectorData(name=name, description=text, data=values) for name, (text, values) in columns.items()]
+        text = "Files that this content comes from."
+        builder.nwbfile.add_scratch(DynamicTable(name=f"{rules.SCRATCH}_datasets", description=text, columns=made))
     dumped = "\n".join(f"{path}\t{form.dumped()}" for path, form in sorted(builder.forms.items()))
     _text(builder, "forms", "How each file lies in this one: path, tab, form.", dumped)
     if not public:

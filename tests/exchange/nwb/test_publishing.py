@@ -18,6 +18,7 @@ from click.testing import CliRunner
 
 pytest.importorskip("pynwb")
 
+import ingest  # noqa: E402
 from exchange.nwb import checking, command, selection  # noqa: E402
 from exchange.nwb.export import Options, dandi_label, export  # noqa: E402
 from neurojoint.cli import main  # noqa: E402
@@ -38,14 +39,14 @@ def _postgresql_only(server: dict) -> None:
 
 @pytest.fixture
 def registered(database: dj.Connection, tmp_path: Path) -> Path:
-    """A small session with trials and one probe, registered and computed."""
+    """A small session with trials and one probe, registered."""
     root = tmp_path / "data"
     root.mkdir()
     chance = np.random.default_rng(0)
     alf = root / sessions.SESSION / "alf"
     sessions.save(alf, **{f"_ibl_trials__{name}": values for name, values in sessions.trials(chance).items()})
     sessions.probe(alf / "probe00", chance)
-    sessions.register(root, sessions.enter(root))
+    ingest.register(root, metadata=sessions.enter(root), processes=1)
     return root
 
 
@@ -82,8 +83,9 @@ def test_the_simulated_lab_and_real_mice_pass_the_inspector(
 ) -> None:
     from ingest import simulate
 
-    root = simulate.write_lab(tmp_path / "sim", 1, 1)
-    sessions.register(root, [*sorted(root.glob("*.csv")), root / "sessions.json"])
+    root = tmp_path / "sim"
+    simulate.write_lab(root, 1, 1)
+    ingest.register(root, metadata=[*sorted(root.glob("*.csv")), root / "sessions.json"], processes=1)
     real = tmp_path / "real"
     for name in ("ibl_KS014/Subjects/KS014/2019-08-06", "ibl_photometry", "ibllib_fixtures/Subjects/ephys_test"):
         if (real_data / name).is_dir():
@@ -92,7 +94,8 @@ def test_the_simulated_lab_and_real_mice_pass_the_inspector(
     animals = sorted((one.parts[-3], one.name) for one in real.glob("*/Subjects/*"))
     rows = "".join(f"{lab},{animal},U,2018-01-01,Mus musculus\n" for lab, animal in animals)
     people.write_text("lab,subject,sex,birth_date,species\n" + rows)
-    sessions.register(real, [people, real_data / "sessions.json"])
+    ingest.register(real, metadata=[people, real_data / "sessions.json"], processes=1)
+    sessions.populate()
     keys = acquisition.Session.keys()
     missing = [key for key in keys if (acquisition.Session & key).fetch1("start_time") is None]
     for key in missing:
@@ -164,6 +167,7 @@ def test_the_commands(registered: Path, tmp_path: Path, server: dict) -> None:
 
 
 def test_sessions_are_chosen(registered: Path) -> None:
+    sessions.populate()
     eid = acquisition.Session.fetch1("eid")
     for words in ([eid], ["mouse"], ["lab/mouse/2024-05-01/1"], [sessions.SESSION], ["mouse/2024-05-01"]):
         assert len(selection.sessions(words)) == 1, words
@@ -194,7 +198,7 @@ def test_members_get_the_file_from_the_server(registered: Path, database: dj.Con
             answer = member.get(url, timeout=60)
         assert answer.status_code == 200, answer.text
         assert answer.content[:8] == b"\x89HDF\r\n\x1a\n"
-        assert f"mouse_{sessions.SESSION[18:28]}" in answer.headers["content-disposition"]
+        assert "lab_mouse_2024-05-01_001.nwb" in answer.headers["content-disposition"]
         subject.Subject.update1({"lab": "lab", "subject": "mouse", "birth_date": None})
         from pipeline.web import nwb_files
 
