@@ -3,8 +3,8 @@
     python -m benchmarks.nwb [--spikes 10000000] [--units 800] [--seconds 60] [--import]
 
 Both ways of writing units are timed in this run, without a database: the arrays are the same. `add_unit` is timed on a
-twentieth of the units with their spikes, and its time is multiplied: its cost grows at least in proportion. With --import
-the file is also read back as ALF files.
+twentieth of the units with their spikes, and its time is multiplied: its cost grows at least in proportion. With
+--import the file is also read back as ALF files.
 """
 
 from __future__ import annotations
