@@ -27,9 +27,10 @@ from neurojoint.cli.group import main
 @click.option("--accept-missing", is_flag=True, help="Mark files as missing even where a large share is gone.")
 @click.option("--layout", type=click.Choice(["labs", "subjects_folder", "subjects"]),
               help="Where sessions lie below ROOT, if that changed since it was first registered.")  # fmt: skip
+@click.option("--report", is_flag=True, help="At the end list what is not understood, with its shape and a suggestion.")
 @click.option("--compress/--no-compress", default=True, help="Compress raw recordings at the end [default: do].")
 @remove_raw_option
-def ingest(root: Path, compress: bool, remove_raw: bool, **options: object) -> None:
+def ingest(root: Path, compress: bool, remove_raw: bool, report: bool, **options: object) -> None:
     """Register the ALF files of a data root.
 
     Invalid files go into quarantine, with the reason. Run it again at any time: only changes are read. At the
@@ -44,5 +45,10 @@ def ingest(root: Path, compress: bool, remove_raw: bool, **options: object) -> N
         summary = register(root, progress=progress, **options)
     click.echo(display.report(summary))
     failed = compress and not summary.dry_run and run_compression(root, remove_raw, quiet=True)
+    if report:
+        from ingest import not_understood
+        from ingest.rows.repository import existing, repository_of
+
+        click.echo(not_understood.report(not_understood.find(*repository_of(existing(root), options["repository"]))))
     if summary.withheld or failed:
         raise SystemExit(1)

@@ -71,7 +71,6 @@ ALIASES: tuple[Alias, ...] = (
         {"contrastLeft": "contrastLeft", "contrastRight": "contrastRight", "times": "stimOn_times"},
     ),
     *_names(STEINMETZ, "passiveValveClick", "passiveValveClicks", {"times": "times"}),
-    *_names(STEINMETZ, "sparseNoise", "sparseNoise", {"positions": "xy"}),
     *_names(SIGNALS, "cwTrials", "trials", {"intervals": "intervals", "inclTrials": "included", "repNum": "repNum"}),
     *_names(
         SIGNALS,

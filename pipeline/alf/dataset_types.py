@@ -181,6 +181,12 @@ _TYPES: tuple[DatasetType, ...] = (
     *_array("n_sounds", ("passiveWhiteNoise.times", "s", "time of each replayed error noise")),
     DatasetType("passiveNoise.intervals", "start and end of each replayed error noise", "s", "(n_sounds, 2)"),
     DatasetType("sparseNoise.xy", "place of each square of the sparse noise on the screen", "deg", "(n_squares, 2)"),
+    DatasetType(
+        "sparseNoise.positions",
+        "place of each square of the sparse noise; which column is which differs by release",
+        "deg",
+        "(n_squares, 2)",
+    ),  # fmt: skip
     *_array("n_squares", ("sparseNoise.times", "s", "time at which each square of the sparse noise appears")),
     # spikes
     *_array(

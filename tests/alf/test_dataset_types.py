@@ -71,7 +71,7 @@ def test_a_file_of_another_layout_has_the_type_it_stands_for():
         ("_ns_trials.visualStim_times.npy", "trials.stimOn_times"),
         ("cwFeedback.type.npy", "trials.feedbackType"),
         ("Wheel.position.npy", "wheel.position"),
-        ("sparseNoise.positions.npy", "sparseNoise.xy"),
+        ("sparseNoise.positions.npy", "sparseNoise.positions"),
     ):
         assert dataset_type(parse_name(file_name)) == known
 

@@ -1,0 +1,107 @@
+"""Replays of the task's stimuli and sounds to a passive animal, from either published layout, as one list of events."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+OBJECTS: dict[str, tuple[str, ...]] = {
+    "passiveTrials": ("stimOn_times", "contrastLeft", "contrastRight"),
+    "passiveGabor": ("table",),
+    "passiveStims": ("table",),
+    "passiveValveClicks": ("times",),
+    "passiveBeeps": ("times",),
+    "passiveWhiteNoise": ("times",),
+    "passiveNoise": ("intervals",),
+}
+"""Objects that hold a replay -> the attributes of each that are read."""
+
+_TIMES = {"passiveValveClicks": "valve", "passiveBeeps": "tone", "passiveWhiteNoise": "noise"}
+_STIMS = {"valve": ("valveOn", "valveOff"), "tone": ("toneOn", "toneOff"), "noise": ("noiseOn", "noiseOff")}
+
+
+def replayed(content: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """All replayed events in order of time.
+
+    Parameters
+    ----------
+    content : mapping of str to array or table
+        `object.attribute` -> its content; tables are mappings of column to values, e.g. a DataFrame.
+
+    Returns
+    -------
+    dict
+        `kind` (visual, valve, tone or noise), `start` and `end` (s, NaN where it is not known), `contrast_left` and
+        `contrast_right` (fraction 0-1, NaN for sounds, and where no stimulus was on that side), all of one length.
+
+    Examples
+    --------
+    >>> events = replayed({"passiveBeeps.times": [2.0, 5.0], "passiveNoise.intervals": [[3.0, 3.5]]})
+    >>> events["kind"].tolist(), events["start"].tolist()
+    (['tone', 'noise', 'tone'], [2.0, 3.0, 5.0])
+    """
+    pieces: list[tuple[str, np.ndarray, np.ndarray, np.ndarray, np.ndarray]] = []
+
+    def add(kind: str, start: ArrayLike, end: ArrayLike | None = None, left: Any = None, right: Any = None) -> None:
+        begin = np.ravel(np.asarray(start, np.float64))
+        others = [np.full(begin.shape, np.nan) if one is None else np.ravel(np.asarray(one, np.float64))
+                  for one in (end, left, right)]  # fmt: skip
+        if any(one.shape != begin.shape for one in others):
+            raise ValueError(f"the columns of the replay of kind {kind} differ in length")
+        known = np.isfinite(begin)
+        pieces.append((kind, begin[known], *(one[known] for one in others)))
+
+    if "passiveTrials.stimOn_times" in content:
+        sides = (content.get(f"passiveTrials.contrast{side}") for side in ("Left", "Right"))
+        add("visual", content["passiveTrials.stimOn_times"], None, *sides)
+    if (gabor := content.get("passiveGabor.table")) is not None:
+        contrast, position = (np.asarray(gabor[name], np.float64) for name in ("contrast", "position"))
+        left, right = np.where(position < 0, contrast, np.nan), np.where(position > 0, contrast, np.nan)
+        add("visual", gabor["start"], gabor["stop"], left, right)
+    if (stims := content.get("passiveStims.table")) is not None:
+        for kind, (on, off) in _STIMS.items():
+            if on in stims:
+                add(kind, stims[on], stims.get(off))
+    for alf_object, kind in _TIMES.items():
+        if (times := content.get(f"{alf_object}.times")) is not None:
+            add(kind, times)
+    if (noise := content.get("passiveNoise.intervals")) is not None:
+        noise = np.asarray(noise, np.float64).reshape(-1, 2)
+        add("noise", noise[:, 0], noise[:, 1])
+
+    kinds = np.concatenate([np.full(len(one[1]), one[0], "<U6") for one in pieces]) if pieces else np.empty(0, "<U6")
+    columns = [np.concatenate([one[i] for one in pieces]) if pieces else np.empty(0) for i in range(1, 5)]
+    order = np.argsort(columns[0], kind="stable")
+    names = ("start", "end", "contrast_left", "contrast_right")
+    return {"kind": kinds[order]} | {name: values[order] for name, values in zip(names, columns, strict=True)}
+
+
+def labels(kinds: ArrayLike | str | None, n_rows: int) -> np.ndarray:
+    """The kinds of movements as text, from any form in which they are published.
+
+    Parameters
+    ----------
+    kinds : array_like, str or None
+        Numbers or texts, one a movement; or the text of a file with one kind a line, or all in one line separated by
+        commas, with or without a heading; None without them.
+    n_rows : int
+        How many movements there are; other numbers of kinds are no kinds of these.
+
+    Examples
+    --------
+    >>> labels("CW,CCW,Flinch", 3).tolist(), labels([1.0, -1.0], 2).tolist(), labels(None, 2).tolist()
+    (['CW', 'CCW', 'Flinch'], ['1', '-1'], ['', ''])
+    """
+    if kinds is None:
+        return np.full(n_rows, "", object)
+    if isinstance(kinds, str):
+        values = [part.strip().strip('"') for part in re.split(r"[,\t\r\n]+", kinds) if part.strip()]
+        values = values[1:] if len(values) == n_rows + 1 else values  # a heading
+    else:
+        flat = np.ravel(kinds)
+        values = [f"{one:g}" for one in flat] if flat.dtype.kind in "biuf" else [str(one) for one in flat]
+    if len(values) != n_rows:
+        return np.full(n_rows, "", object)
+    return np.array([value[:16] for value in values], object)
