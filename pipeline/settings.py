@@ -83,6 +83,8 @@ class Settings(BaseSettings):
     """The folder for what a spike sorter needs while it runs. None: `scratch` in the home."""
     wheel_units: dict[str, Literal["rad", "cm", "mm", "deg", "ticks"]] = {}
     """The unit of `wheel.position` by lab, where the positions do not prove it by themselves (smoothed traces)."""
+    public_hidden: tuple[str, ...] = ("birth_date",)
+    """Columns by which an animal could be found again in other tables: the public site does not show them."""
     trusted_proxies: tuple[str, ...] = ()
     """Addresses of the proxies before the servers; the headers `X-Forwarded-*` of others are not believed."""
     globus_client_id: str | None = None

@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from pipeline.errors import NeurojointError
+from pipeline.web.error_words import InvalidRequest
 
 MOST_TERMS = 64
 """Columns that are filtered or sorted by at once: more than any table here has."""
@@ -25,7 +25,7 @@ def chosen(rows: Sequence[Row], filters: Mapping[str, Any] | None, order: Sequen
 
     Raises
     ------
-    NeurojointError : more terms or conditions than a table of the site can ask for; their cost grows with the rows.
+    InvalidRequest : more terms or conditions than a table of the site can ask for; their cost grows with the rows.
 
     >>> rows = [{"n": 3}, {"n": None}, {"n": 1}]
     >>> chosen(rows, {"n": {"filterType": "number", "type": "lessThan", "filter": 3}}, None)
@@ -71,8 +71,8 @@ def _filter(model: Mapping[str, Any], depth: int = 0) -> Callable[[Any], bool] |
     return maker(str(kind), model) if maker else None
 
 
-def _too_much() -> NeurojointError:
-    return NeurojointError("the filter has too many conditions", f"use at most {MOST_CONDITIONS} for a column")
+def _too_much() -> InvalidRequest:
+    return InvalidRequest("the filter has too many conditions", f"use at most {MOST_CONDITIONS} for a column")
 
 
 def _text(kind: str, model: Mapping[str, Any]) -> Callable[[Any], bool] | None:

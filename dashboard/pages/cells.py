@@ -18,6 +18,7 @@ from dashboard.queries import cells as queries
 from dashboard.queries import insertion as insertions
 from dashboard.site import Component, NotFound, Page, Site, Viewer
 from pipeline.queries import search
+from pipeline.web.error_words import words_for
 
 PAGE = Page("cells", "Cells", order=210)
 
@@ -59,7 +60,7 @@ def layout(
         f"Unit {one}",
         _facts(found, one, unit),
         _controls(found, chosen, events, criteria),
-        *_figures(found, one, unit, chosen),
+        *_figures(viewer, found, one, unit, chosen),
         subtitle=[
             shell.link(title, links.insertion(*place, clustering=chosen["clustering"])),
             html.Span(found.clustering["clustering"]),
@@ -104,7 +105,9 @@ def register(app: dash.Dash, site: Site) -> None:
         return dash.no_update if wanted == (search or "").removeprefix("?") else f"?{wanted}"
 
 
-def _figures(found: insertions.Insertion, one: int, unit: queries.Unit, chosen: Mapping[str, str]) -> list[Component]:
+def _figures(
+    viewer: Viewer, found: insertions.Insertion, one: int, unit: queries.Unit, chosen: Mapping[str, str]
+) -> list[Component]:
     event, row = chosen["event"].replace("_", " "), _row(found.units, one)
     contamination = float(found.units["isi_violations_hill"][row]) if "isi_violations_hill" in found.units else None
     on = float(found.units["cluster_shank"][row]) if len(insertions.shanks(found)) > 1 else float("nan")
@@ -139,7 +142,8 @@ def _figures(found: insertions.Insertion, one: int, unit: queries.Unit, chosen: 
         )
     ]
     if unit.problem:
-        parts.append(shell.sentence("The spikes of this unit are not on this computer.", unit.problem))
+        why = str(words_for(unit.problem, viewer.role, "the spikes of a unit"))
+        parts.append(shell.sentence("The spikes of this unit are not on this computer.", why))
         return [*parts, shell.figure("cells-rate", rate, f"Rate around {event}", _response_words(unit))]
     spikes = unit.raster or {
         "trials": np.empty(0),

@@ -17,7 +17,7 @@ from dashboard.components import shell
 from dashboard.queries import health
 from dashboard.site import Component, Page, Site, Viewer
 from pipeline.alf.reasons import REASONS
-from pipeline.errors import NeurojointError
+from pipeline.errors import PermissionDenied
 from pipeline.worker.status import Problem, TableStatus, WorkerStatus
 
 PAGE = Page("health", "Health", order=60, in_menu=True, icon="pulse", refresh=False)
@@ -95,7 +95,7 @@ def register(app: dash.Dash, site: Site) -> None:
             return dash.no_update, dash.no_update, dash.no_update
         viewer = site.viewer
         if not viewer.may(MAY_RETRY):
-            raise NeurojointError(f"only a {MAY_RETRY} may retry failed jobs", "ask one of them")
+            raise PermissionDenied(f"only a {MAY_RETRY} may retry failed jobs", "ask one of them")
         with site.database.working():
             n_jobs = health.retry(*asked, viewer.name)
         _watch(site).forget()

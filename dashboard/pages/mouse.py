@@ -40,7 +40,11 @@ def layout(site: Site, viewer: Viewer, *, lab: str, subject: str, query: Mapping
     chips = [shell.status(found.training.get("training_status"))]
     if row["death_date"]:
         chips.append(shell.chip(f"died {shell.date(row['death_date'])}", "gray"))
-    where = [shell.link(lab, links.overview(lab=lab)), _age(row, site.today(lab)), *_descent(row, viewer)]
+    where = [
+        shell.link(lab, links.overview(lab=lab)),
+        _age(row, site.today(lab), viewer.public and "birth_date" in site.settings.public_hidden),
+        *_descent(row, viewer),
+    ]
     shown = {"lab": lab, "name": name, "rules": rules, "version": version, "choices": len(sessions_to_choose(found))}
     return shell.page(
         [name, html.Span(chips, className="nj-chips nj-beside")],
@@ -229,11 +233,12 @@ def _training(found: queries.Mouse) -> Component:
     return shell.card(html.Div([reached, lacking], className="nj-columns nj-two"), title="Training", actions=rules)
 
 
-def _age(row: Mapping[str, Any], today: datetime.date) -> str | None:
+def _age(row: Mapping[str, Any], today: datetime.date, is_hidden: bool = False) -> str | None:
     if row["birth_date"] is None:
         return None
     days = ((row["death_date"] or today) - row["birth_date"]).days
-    return f"born {shell.date(row['birth_date'])}, {days // 7} weeks old" + (" at death" if row["death_date"] else "")
+    born = "" if is_hidden else f"born {shell.date(row['birth_date'])}, "
+    return f"{born}{days // 7} weeks old" + (" at death" if row["death_date"] else "")
 
 
 def _descent(row: Mapping[str, Any], viewer: Viewer) -> list[str | None]:

@@ -241,6 +241,7 @@ def _made(site: Site, viewer: Viewer, row: dict[str, Any]) -> dict[str, Any]:
     }
     if viewer.public:
         row |= {"responsible_user": None, "alerts": [one for one in row["alerts"] if one["kind"] == "reached"]}
+        row |= dict.fromkeys(row.keys() & set(site.settings.public_hidden))
     return row
 
 
@@ -292,6 +293,8 @@ def _csv(site: Site) -> flask.Response:
     rows = grid_model.chosen(rows, _models(query), _order(query))
     names = [one["field"] for one in _columns(site.viewer) if one["field"] not in ("spark", "performance")]
     names += ["performance_easy", "birth_date", "alive", "next_status"]
+    if site.viewer.public:
+        names = [name for name in names if name not in site.settings.public_hidden]
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(names)
@@ -304,6 +307,8 @@ def _csv(site: Site) -> flask.Response:
 
 def _harmless(value: Any) -> Any:
     """A text that a spreadsheet would take for a formula gets a sign before it."""
+    if isinstance(value, float):
+        return round(value, 6)  # 2.8e-17 mL are none
     return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
 
 

@@ -22,6 +22,7 @@ from dashboard.site import Component, NotFound, Page, Site, Viewer
 from pipeline.analysis import psychometrics, reaction_times
 from pipeline.errors import NeurojointError
 from pipeline.web import versioned_cache
+from pipeline.web.error_words import InvalidRequest, words_for
 
 PAGE = Page("session", "Session", refresh=False)
 
@@ -127,13 +128,13 @@ def chosen_trials(text: str, n_trials: int) -> list[int]:
         if not part:
             continue
         if not (given := re.fullmatch(r"([0-9]{1,7})(?:-([0-9]{1,7}))?", part)):
-            raise NeurojointError(f"{part[:20]!r} is no trial", "name trials by number, e.g. 12, 40-45")
+            raise InvalidRequest(f"{part[:20]!r} is no trial", "name trials by number, e.g. 12, 40-45")
         first, last = int(given[1]), int(given[2] or given[1])
         if not 1 <= first <= last <= n_trials:
-            raise NeurojointError(f"There is no trial {part}", f"this session has the trials 1 to {n_trials:,}")
+            raise InvalidRequest(f"There is no trial {part}", f"this session has the trials 1 to {n_trials:,}")
         found |= set(range(first - 1, min(last, first + MOST_TRIALS)))
         if len(found) > MOST_TRIALS:
-            raise NeurojointError("These are too many trials to draw", f"name at most {MOST_TRIALS}")
+            raise InvalidRequest("These are too many trials to draw", f"name at most {MOST_TRIALS}")
     return sorted(found)
 
 
@@ -149,8 +150,8 @@ def _wheel(site: Site, key: Mapping[str, Any], text: str) -> tuple[Any, Componen
         name = (id(site), *(key[part] for part in queries.KEY))
         times, position = _wheels.get(name, fingerprint, lambda: site.read(queries.wheel, key))
     except NeurojointError as error:
-        return nothing, shell.sentence(f"{error.message}.", f"{error.remedy[:1].upper()}{error.remedy[1:]}.",
-                                       kind="problem")  # fmt: skip
+        said = words_for(error, site.viewer.role, "a wheel")
+        return nothing, shell.sentence(said.text, said.hint, kind="problem")
     rows = site.read(queries.trials, key, ids)
     return figures.wheel_traces(rows, times, position), None
 
@@ -191,7 +192,7 @@ def _subtitle(site: Site, viewer: Viewer, found: queries.Session, name: str) -> 
 def _body(site: Site, viewer: Viewer, found: queries.Session, shown: Mapping[str, str]) -> list[Component]:
     parts: list[Component] = []
     if found.trial_set is None:
-        parts.append(_without_trials(found))
+        parts.append(_without_trials(found, viewer))
     else:
         parts += [html.Div([_facts(found), _parameters(found)], className="nj-columns nj-first"), *_figures(found)]
         parts.append(_wheel_section(found, shown["trials"]))
@@ -201,11 +202,12 @@ def _body(site: Site, viewer: Viewer, found: queries.Session, shown: Mapping[str
     return [one for one in parts if one is not None]
 
 
-def _without_trials(found: queries.Session) -> Component:
+def _without_trials(found: queries.Session, viewer: Viewer) -> Component:
     waiting = [job for job in found.jobs if job["table"].endswith("TrialSet")]
     has_files = any(one["object_name"] == "trials" and one["accepted"] for one in found.objects)
     if waiting and waiting[0]["status"] == "error":
-        return shell.sentence("The trials could not be read.", waiting[0]["error_message"], kind="problem")
+        why = "" if viewer.public else waiting[0]["error_message"]
+        return shell.sentence("The trials could not be read.", why, kind="problem")
     if has_files:
         return shell.sentence("The trials are not read yet.", "They appear here once a worker has read them.")
     hint = "Trials appear here once their files (alf/_ibl_trials.*) are registered and read."

@@ -40,7 +40,7 @@ class Unit:
     response : the row of Peth.Response; None where there is none
     raster : trials and times (s from the event) of the spikes, groups: condition and its trials; marks: name -> times
     times, amps : of all spikes, s and uV; None where the files are not here
-    problem : why there are no spikes, in words
+    problem : why there are no spikes
     """
 
     waveform: dict[str, Any] = field(default_factory=dict)
@@ -50,7 +50,7 @@ class Unit:
     raster: dict[str, Any] = field(default_factory=dict)
     times: np.ndarray | None = None
     amps: np.ndarray | None = None
-    problem: str = ""
+    problem: NeurojointError | None = None
 
 
 def unit(found: insertions.Insertion, cluster_id: int, event: str, split: str) -> Unit:
@@ -83,7 +83,7 @@ def unit(found: insertions.Insertion, cluster_id: int, event: str, split: str) -
         made.times = np.asarray(spikes.times[span])
         made.amps = None if spikes.amps is None else np.asarray(spikes.amps[span])
     except NeurojointError as error:
-        made.problem = f"{error.message}: {error.remedy}"
+        made.problem = error
     if made.times is not None and trials is not None:
         made.raster = _raster(spikes, made.times, trials["columns"], event, split)
     return made

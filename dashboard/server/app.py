@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import logging
 import pkgutil
-import secrets
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -18,7 +17,7 @@ from dashboard import links
 from dashboard.components import app_shell, shell, theme
 from dashboard.server import auth, downloads, nwb, response_headers
 from dashboard.site import NotFound, Page, Site
-from pipeline.errors import NeurojointError, explain, is_connection_error
+from pipeline.web.error_words import words_for
 
 logger = logging.getLogger(__name__)
 
@@ -104,19 +103,8 @@ def make_page(site: Site, pages: dict[str, ModuleType], path: str, search: str =
     except (links.BadAddress, NotFound) as error:
         return page, _page_of_words(str(error))
     except Exception as error:
-        return page, _page_of_words(*_words(error))
-
-
-def _words(error: Exception) -> tuple[str, str]:
-    """What happened and what to do, for people; what nobody foresaw goes into the log under a number."""
-    if is_connection_error(error):
-        logger.warning("%s", explain(error))
-        return "The database cannot be reached at the moment.", "This page tries again by itself."
-    if isinstance(error, NeurojointError):
-        return error.message, error.remedy
-    number = secrets.token_hex(3)
-    logger.error("page error %s", number, exc_info=error)
-    return "This could not be shown: an error in the program.", f"The log of the server describes it under {number}."
+        said = words_for(error, site.viewer.role, path)
+        return page, _page_of_words(said.text, said.hint)
 
 
 def _page_of_words(text: str, hint: str = "") -> Any:
@@ -126,8 +114,10 @@ def _page_of_words(text: str, hint: str = "") -> Any:
 
 def _say_what_failed(error: Exception) -> Any:
     """A callback failed: tell the person, leave the page as it is."""
-    text, hint = _words(error)
-    note = {"action": "show", "color": "red", "title": text, "message": hint, "autoClose": 8000, "id": "failed"}
+    viewer = flask.g.viewer
+    said = words_for(error, viewer.role if viewer else "public", flask.request.path)
+    note = {"action": "show", "color": "red", "title": said.text, "message": said.hint, "autoClose": 8000,
+            "id": "failed"}  # fmt: skip
     dash.set_props("notices", {"sendNotifications": [note]})
     return dash.no_update
 

@@ -10,7 +10,8 @@ import flask
 from dashboard import links
 from dashboard.queries import session as queries
 from dashboard.site import Site
-from pipeline.errors import NeurojointError, explain, is_connection_error
+from pipeline.errors import InvalidData
+from pipeline.web.error_words import words_for
 
 logger = logging.getLogger(__name__)
 
@@ -25,14 +26,9 @@ def add(server: flask.Flask, site: Site) -> None:
     def send(dataset_id: str) -> flask.Response:
         try:
             found = site.read(queries.file, dataset_id, site.viewer.public)
-        except NeurojointError as error:
-            text = "no copy is here as it was registered" if site.viewer.public else f"{error.message}: {error.remedy}"
-            return _words(f"{text[:1].upper()}{text[1:]}.", 410)
         except Exception as error:
-            if not is_connection_error(error):
-                raise
-            logger.warning("%s", explain(error))
-            return _words("The database cannot be reached at the moment.", 503)
+            said = words_for(error, site.viewer.role, "a file")
+            return _words(str(said), 410 if isinstance(error, InvalidData) else said.status)
         if found is None:
             return _words("There is no such file, or it is not for everyone.", 404)
         if not free.acquire(blocking=False):

@@ -304,6 +304,7 @@ class Bridge:
 
     def _admit(self, request: Request, role: str) -> Account:
         account = self.gate.account(request.headers.get("authorization", ""), http.sender(request))
+        request.state.account = account
         return self.gate.admit(account, role)
 
     def _threaded(self, answer: Callable[[Request], Response]) -> Callable:

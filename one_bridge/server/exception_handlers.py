@@ -15,6 +15,7 @@ from one_bridge.server.auth import TooMany
 from one_bridge.server.endpoint_model import BadInput, NotFound, Refused
 from one_bridge.server.http import answer
 from pipeline import errors
+from pipeline.web.error_words import words_for
 from pipeline.web.request_limits import Disconnected
 
 logger = logging.getLogger(__name__)
@@ -56,16 +57,12 @@ def add_handlers(app: FastAPI) -> None:
         return Response(status_code=400)  # nobody reads it
 
     async def other(request: Request, error: Exception) -> Response:
-        if isinstance(error, errors.DatabaseUnavailable) or errors.is_connection_error(error):
-            logger.warning("%s", errors.explain(error))
-            body = {"detail": "The database cannot be reached at the moment.", "status_code": 503}
-            return JSONResponse(body, 503, {"Retry-After": "1"})
-        if isinstance(error, errors.NeurojointError):
-            return answer({"detail": str(error), "status_code": 400}, 400)
         if _is_of_data(error):
             return answer({"detail": "The database refuses a value of this request.", "status_code": 400}, 400)
-        logger.error("%s %s", request.method, request.url.path, exc_info=error)
-        return answer({"detail": "Internal server error; see the log of the server.", "status_code": 500}, 500)
+        account = getattr(request.state, "account", None)
+        said = words_for(error, account.role if account else "public", f"{request.method} {request.url.path}")
+        headers = {"Retry-After": "1"} if said.status == 503 else None
+        return JSONResponse({"detail": str(said), "status_code": said.status}, said.status, headers)
 
     import psycopg2
     import pymysql

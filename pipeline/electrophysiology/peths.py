@@ -14,7 +14,7 @@ from pipeline.analysis import conventions, peths, responses
 from pipeline.electrophysiology import array_cache, clusterings
 from pipeline.electrophysiology import spikes as store
 from pipeline.electrophysiology.spikes import GroupedSpikes
-from pipeline.errors import NeurojointError
+from pipeline.errors import UserError
 
 LAYOUT = 1
 """Goes into the names of kept results: a change of what is computed raises it."""
@@ -151,7 +151,7 @@ def trials_with(row: Mapping[str, Any], column: str) -> dict[str, np.ndarray]:
 
     trials = behavior.fetch_trials(_task_of(row))
     if column not in trials:
-        raise NeurojointError(f"the trials have no {column}", "choose another event")
+        raise UserError(f"the trials have no {column}", "choose another event")
     return trials
 
 
@@ -160,7 +160,7 @@ def _task_of(row: Mapping[str, Any]) -> dict[str, Any]:
     from pipeline.schemas import acquisition, behavior
 
     if not behavior.TrialSet & {name: row[name] for name in acquisition.Session.primary_key}:
-        raise NeurojointError(*_NO_TRIALS)
+        raise UserError(*_NO_TRIALS)
     return behavior.task_of(row)
 
 
@@ -178,7 +178,7 @@ def labels_of(trials: Mapping[str, np.ndarray], split: str | Sequence[str] | np.
     """
     if isinstance(split, np.ndarray):
         if split.shape != (conventions.n_trials(trials),):
-            raise NeurojointError(f"{split.shape} labels for {conventions.n_trials(trials)} trials", "one for each")
+            raise UserError(f"{split.shape} labels for {conventions.n_trials(trials)} trials", "one for each")
         return _own_labels(split)
     each = [_labels(trials, name) for name in ([split] if isinstance(split, str) else split)]
     together = [" ".join(parts) if all(parts) else "" for parts in zip(*each, strict=True)]
@@ -201,7 +201,7 @@ def event_rule(event: str) -> dict[str, Any]:
     columns = {column.name for column in alf.TRIALS if column.unit == "s" and column.ordered}
     if event in columns:
         return rows["stim_on"] | {"event": event, "trials_column": event}
-    raise NeurojointError(f"there is no event {event!r}", f"known are {', '.join([*rows, *sorted(columns)])}")
+    raise UserError(f"there is no event {event!r}", f"known are {', '.join([*rows, *sorted(columns)])}")
 
 
 def within_recording(found: GroupedSpikes, events: np.ndarray) -> np.ndarray:
@@ -232,7 +232,7 @@ def _labels(trials: Mapping[str, np.ndarray], name: str) -> list[str]:
         values = conventions.trial_signed_contrast(trials) if name == "contrast" else trials.get("probability_left")
         found = None if values is None else _own_labels(np.asarray(values, float)).tolist()
     else:
-        raise NeurojointError(f"trials are not split by {name!r}", f"known are {', '.join(SPLITS)}")
+        raise UserError(f"trials are not split by {name!r}", f"known are {', '.join(SPLITS)}")
     if found is None:
-        raise NeurojointError(f"the trials lack the columns for {name}", "choose another split")
+        raise UserError(f"the trials lack the columns for {name}", "choose another split")
     return found

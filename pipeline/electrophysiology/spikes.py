@@ -18,7 +18,7 @@ from pipeline.alf.reader import load
 from pipeline.analysis import spikes as grouping
 from pipeline.electrophysiology import array_cache, clusterings
 from pipeline.electrophysiology.sorting import open_array, unit_of_rows
-from pipeline.errors import InvalidData, NeurojointError
+from pipeline.errors import InvalidData, UserError
 from pipeline.schemas.inputs import files
 
 LAYOUT = 2
@@ -184,7 +184,7 @@ def templates(
         source = "templates"
         found = attributes(row, ["templates.waveforms", "templates.waveformsChannels"])
     if f"{source}.waveforms" not in found:
-        raise NeurojointError(f"{row['clustering']} has no waveforms", "clusters.waveforms or templates.waveforms")
+        raise UserError(f"{row['clustering']} has no waveforms", "clusters.waveforms or templates.waveforms")
     shapes = open_array(found[f"{source}.waveforms"])
     ids, rows = _rows_of_units(row, source, len(shapes))
     if clusters is not None:

@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 from pipeline import atlas
 from pipeline.analysis.criteria import RuleSet
 from pipeline.database.bulk import fetch_columns
-from pipeline.errors import NeurojointError
+from pipeline.errors import UserError
 
 __all__ = ["DEFAULT_CRITERIA", "DEFAULT_RULES", "find_insertions", "find_units", "insertions_in", "unjudged"]
 
@@ -283,7 +283,7 @@ def _statuses(wanted: Sequence[str], rules: str) -> tuple[dict[str, Any], list[s
         name = one.removesuffix("+")
         if name not in (ordered if one.endswith("+") else every):
             near = difflib.get_close_matches(name, every, 3, 0.5) or every
-            raise NeurojointError(f"the rules {rules} have no status {one}", f"choose from {', '.join(near)}")
+            raise UserError(f"the rules {rules} have no status {one}", f"choose from {', '.join(near)}")
         found += ordered[ordered.index(name) :] if one.endswith("+") else [name]
     return dict(zip(names, key, strict=True)), list(dict.fromkeys(found))
 
@@ -303,7 +303,7 @@ def _version(text: str, known: Sequence[tuple[str, int]], what: str) -> tuple[st
     fitting = sorted(one for one in known if one[0] == name and version in ("", str(one[1])))
     if not fitting:
         there = ", ".join(f"{one}:{number}" for one, number in sorted(known))
-        raise NeurojointError(f"there are no {what} called {text}", f"choose from {there}")
+        raise UserError(f"there are no {what} called {text}", f"choose from {there}")
     return fitting[-1]
 
 
@@ -314,7 +314,7 @@ def _listed(names: Names) -> list[str]:
 
 def _side(hemisphere: str) -> str:
     if hemisphere not in ("left", "right"):
-        raise NeurojointError(f"there is no hemisphere {hemisphere!r}", "choose left or right")
+        raise UserError(f"there is no hemisphere {hemisphere!r}", "choose left or right")
     return hemisphere
 
 
@@ -322,4 +322,4 @@ def _date(day: datetime.date | str) -> datetime.date:
     try:
         return day if isinstance(day, datetime.date) else datetime.date.fromisoformat(str(day))
     except ValueError:
-        raise NeurojointError(f"{day!r} is no date", "write it as 2024-01-31") from None
+        raise UserError(f"{day!r} is no date", "write it as 2024-01-31") from None

@@ -1,0 +1,115 @@
+"""What a viewer is told of an error: the one place where the text of an exception may become part of an answer.
+
+Texts of exceptions hold names of animals and people, paths and statements. So an answer holds one only where its class
+says for whom it is meant; all others get a sentence and a number, under which the log of the server has the rest.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from dataclasses import dataclass
+
+from pipeline.alf.reasons import REASONS
+from pipeline.errors import (
+    DatabaseUnavailable,
+    InvalidData,
+    NeurojointError,
+    NotFoundError,
+    PermissionDenied,
+    UserError,
+    explain,
+    is_connection_error,
+)
+
+OPERATORS = ("manager", "admin")
+"""Roles whose holders look after files and workers: they read what is wrong with them."""
+
+logger = logging.getLogger(__name__)
+
+
+class InvalidRequest(UserError):
+    """What a viewer asked for cannot be used. Its text holds only what the viewer sent, so everyone may read it."""
+
+
+@dataclass(frozen=True)
+class Words:
+    """What is said: a sentence, what to do, and the status of an HTTP answer."""
+
+    text: str
+    hint: str
+    status: int
+
+    def __str__(self) -> str:
+        return f"{self.text} {self.hint}".strip()
+
+
+def words_for(error: BaseException, role: str, where: str = "") -> Words:
+    """The words in which a viewer learns of an error; what they do not say goes into the log.
+
+    Parameters
+    ----------
+    role : of the viewer: `public`, `member`, `manager` or `admin`.
+    where : what was asked for, for the log.
+
+    Examples
+    --------
+    >>> logger.disabled = True
+    >>> error = InvalidData("lab/Subjects/slow_002/alf/wheel.npy", "truncated", "12 of 40 bytes", "copy it again")
+    >>> words_for(error, "public").text
+    'This cannot be shown at the moment.'
+    >>> words_for(error, "member").text
+    'A file cannot be used: the file ends before its content does, as after a copy that stopped.'
+    >>> words_for(error, "manager").text
+    'lab/Subjects/slow_002/alf/wheel.npy: 12 of 40 bytes.'
+    >>> logger.disabled = False
+    """
+    if isinstance(error, InvalidRequest):
+        return Words(_sentence(error.message), _sentence(error.remedy), 400)
+    if isinstance(error, DatabaseUnavailable) or is_connection_error(error):
+        logger.warning("%s", explain(error))
+        return Words("The database cannot be reached at the moment.", "Try again in a moment.", 503)
+    status = _status(error)
+    is_known = isinstance(error, NeurojointError)
+    is_mine = isinstance(error, UserError | PermissionDenied) and role != "public"
+    if is_mine or (is_known and role in OPERATORS):
+        return Words(_sentence(error.message), _sentence(error.remedy), status)
+    number = secrets.token_hex(3)
+    if is_known:
+        logger.warning("error %s %s: %s", number, where, explain(error))
+    else:
+        logger.error("error %s %s", number, where, exc_info=error)
+    if role == "public":
+        return Words(_FOR_ALL.get(status, _FOR_ALL[500]), "", status)
+    hint = f"The log of the server describes it under {number}."
+    if isinstance(error, InvalidData):
+        meaning = REASONS.get(error.reason, ("it is not as it was registered", ""))[0]
+        return Words(f"A file cannot be used: {meaning}.", hint, status)
+    text = "This does not work at the moment." if is_known else "This failed: an error in the program."
+    return Words(text, hint, status)
+
+
+_FOR_ALL = {
+    400: "This cannot be shown as it was asked for.",
+    403: "This is not for everyone.",
+    404: "There is nothing here.",
+    500: "This cannot be shown at the moment.",
+}
+
+
+def _status(error: BaseException) -> int:
+    if isinstance(error, NotFoundError):
+        return 404
+    if isinstance(error, PermissionDenied):
+        return 403
+    return 400 if isinstance(error, UserError) else 500
+
+
+def _sentence(text: str) -> str:
+    """With a capital at the beginning and a full stop at the end.
+
+    >>> _sentence("use another name")
+    'Use another name.'
+    """
+    text = " ".join(text.split())
+    return f"{text[:1].upper()}{text[1:]}" + ("" if not text or text[-1] in ".!?" else ".")
