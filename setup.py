@@ -123,7 +123,7 @@ setup(
     },
     entry_points={
         "console_scripts": [
-            "neurojoint = neurojoint.cli:main",
+            "neurojoint = neurojoint.command:run",
             "cbin = cbin.cli:main",
         ]
     },

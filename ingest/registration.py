@@ -30,6 +30,7 @@ from ingest.rows.writing import Writer
 from pipeline.alf import identity
 from pipeline.alf.columns import raw_form
 from pipeline.alf.reasons import refuse
+from pipeline.database import free_space
 from pipeline.database.bulk import fetch_columns
 from pipeline.entry.renaming import Former
 from pipeline.errors import NeurojointError
@@ -111,6 +112,8 @@ def register(
     """Bring the tables up to what is in the files below `root` (see `ingest.register`)."""
     begin = time.perf_counter()
     connection = dj.conn()
+    if connection.address.is_socket:  # the embedded database
+        free_space.check(settings().home, free_space.LEAST_TO_RUN)
     folder = existing(Path(root))
     name, base = repository_of(folder, repository)
     scope = "" if base == folder else f"{folder.relative_to(base).as_posix()}"

@@ -78,24 +78,56 @@ def db_shell(options: tuple[str, ...]) -> None:
 
 
 @db.command("backup")
-@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
-def db_backup(file: Path) -> None:
-    """Write all rows of the pipeline to a new FILE. Work may go on meanwhile."""
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False), required=False)
+@click.option("--to", "folder", type=click.Path(path_type=Path, file_okay=False),
+              help="Instead of FILE: keep every moment from now on in this folder (embedded database).")  # fmt: skip
+def db_backup(file: Path | None, folder: Path | None) -> None:
+    """Write all rows of the pipeline to a new FILE, or add a copy to a folder of backups. Work may go on meanwhile."""
     from pipeline.database import backup, connection
     from pipeline.settings import settings
+
+    if (file is None) == (folder is None):
+        raise click.UsageError("name either a FILE or --to FOLDER")
+    if folder is not None:
+        from pipeline.database import continuous_backup
+
+        if settings().database_url is not None:
+            raise click.UsageError("--to is for the embedded database; docs/database.md says what servers have for it")
+        made = continuous_backup.backup(settings().home, folder, lambda line: click.echo(line, err=True))
+        kind = "all data" if made.previous is None else f"what changed since {made.previous}"
+        click.echo(f"{made.name} ({kind}) in {folder}; the log of all changes follows by itself")
+        return
 
     schemas = backup.backup(connection.resolve(settings()), settings().prefix, file)
     click.echo(f"{len(schemas)} schemas in {file} ({file.stat().st_size / 1e6:.1f} MB)")
 
 
 @db.command("restore")
-@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False), required=False)
 @click.option("--force", is_flag=True, help="Drop the tables that are there first (asks before).")
 @click.option("--yes", is_flag=True, help="With --force: do not ask.")
-def db_restore(file: Path, force: bool, yes: bool) -> None:
-    """Bring all rows of a backup FILE back into a database without a pipeline."""
+@click.option("--from", "folder", type=click.Path(path_type=Path, exists=True, file_okay=False),
+              help="Instead of FILE: a folder of `db backup --to`; the home must have no database yet.")  # fmt: skip
+@click.option("--at", help="With --from: the moment, e.g. 2026-01-07T10:30+01:00; by default the last one.")
+def db_restore(file: Path | None, force: bool, yes: bool, folder: Path | None, at: str | None) -> None:
+    """Bring all rows of a backup FILE back into a database without a pipeline, or a moment from a folder of backups."""
+    import datetime
+
     from pipeline.database import backup, connection
     from pipeline.settings import settings
+
+    if (file is None) == (folder is None):
+        raise click.UsageError("name either a FILE or --from FOLDER")
+    if folder is not None:
+        from pipeline.database import continuous_backup
+
+        try:
+            moment = None if at is None else datetime.datetime.fromisoformat(at).astimezone()
+        except ValueError:
+            raise click.UsageError(f"{at!r} is no time: write it as 2026-01-07T10:30+01:00") from None
+        made = continuous_backup.restore(folder, settings().home, moment)
+        click.echo(f"restored from the copy {made.name}" + (f", up to {moment.isoformat()}" if moment else ""))
+        return
 
     address, prefix = connection.resolve(settings()), settings().prefix
     present = backup.schemas_in_database(address, prefix)

@@ -155,11 +155,13 @@ class Bridge:
             body = await http.body(request)
 
             def work() -> Response:
-                if isinstance(body.get("image"), bytes) and endpoint.name == "notes":
-                    body["image"] = files.save_image(self.roots, body["image"])
+                picture = body.pop("image", None)
+                if not isinstance(picture, bytes) or endpoint.name != "notes":
+                    made = self.writer.create(endpoint, body, account)
                 else:
-                    body.pop("image", None)
-                return self._found(endpoint, self.writer.create(endpoint, body, account), request, 201)
+                    with files.saved_image(self.roots, picture) as path:
+                        made = self.writer.create(endpoint, body | {"image": path}, account)
+                return self._found(endpoint, made, request, 201)
 
             return await run_in_threadpool(work)
 

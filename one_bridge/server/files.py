@@ -5,6 +5,7 @@ An address is never a path: it names a dataset, and the database says where its 
 
 from __future__ import annotations
 
+import contextlib
 import re
 import threading
 import time
@@ -148,8 +149,9 @@ def _copies_of_aggregate(database: Database, address: str, identifier: str | Non
     return database.select(rows.proj("repository", file_path="aggregate_path"), ["repository", "file_path"])
 
 
-def save_image(roots: Roots, content: bytes) -> str:
-    """Keep the picture of a note; returns its path below the data root.
+@contextlib.contextmanager
+def saved_image(roots: Roots, content: bytes) -> Iterator[str]:
+    """Keep the picture of a note, under a path below the data root; where the block fails, no picture is left.
 
     Raises
     ------
@@ -163,8 +165,13 @@ def save_image(roots: Roots, content: bytes) -> str:
     folder = roots.images()
     folder.mkdir(exist_ok=True)
     name = f"{uuid.uuid4()}.{suffix}"
-    (folder / name).write_bytes(content)
-    return f"{NOTES}/{name}"
+    path = folder / name
+    try:
+        path.write_bytes(content)
+        yield f"{NOTES}/{name}"
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
 
 
 def find_image(roots: Roots, name: str) -> Path:

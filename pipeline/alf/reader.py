@@ -6,6 +6,8 @@ import ast
 import io
 import json
 import os
+import struct
+import zlib
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -13,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from pipeline.alf.reasons import refuse
+from pipeline.errors import InvalidData
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
 LARGEST_ARRAY = 4 << 30  # byte
 LARGEST_TEXT = 512 << 20  # byte
 LARGEST_YAML = 4 << 20  # byte
+_COMPRESSED = 15  # type of an element of a MATLAB file
 HEADER = 64 << 10  # byte: no npy header is longer
 
 _SEPARATORS = {"csv": ",", "tsv": "\t", "htsv": "\t", "ssv": " "}
@@ -177,7 +181,10 @@ def _load_parquet(content: bytes, name: str) -> pa.Table:
         file = pq.ParquetFile(io.BytesIO(content))
         groups = (file.metadata.row_group(i) for i in range(file.metadata.num_row_groups))
         if sum(group.total_byte_size for group in groups) > LARGEST_ARRAY:
-            raise refuse(name, "unreadable_file", f"unpacked it is larger than {LARGEST_ARRAY} bytes")
+            raise _too_large(name)
+        # What repeats takes no room in the file, however many rows it has, and 8 bytes a row in memory.
+        if 8 * file.metadata.num_rows * file.metadata.num_columns > LARGEST_ARRAY:
+            raise _too_large(name)
         return _without_index(file.read(use_threads=False), name)
     except (pa.ArrowException, OSError, ValueError, TypeError, KeyError) as error:
         raise refuse(name, "unreadable_file", f"not a parquet file ({_short(error)})") from None
@@ -209,6 +216,8 @@ def _load_mat(content: bytes, name: str) -> pa.Table:
 
     if content[:8] == b"\x89HDF\r\n\x1a\n" or b"MATLAB 7.3 MAT-file" in content[:128]:
         raise refuse(name, "unreadable_file", "MATLAB 7.3 files are not read here: save it with -v7")
+    if _inflated_size(content, LARGEST_ARRAY) > LARGEST_ARRAY:
+        raise _too_large(name)
     try:
         found = scipy.io.loadmat(io.BytesIO(content), squeeze_me=False, struct_as_record=True, appendmat=False)
     except Exception as error:  # whatever the file makes of the parser
@@ -229,6 +238,28 @@ def _load_mat(content: bytes, name: str) -> pa.Table:
         what = "no numeric variables" if not lengths else f"variables of {len(lengths)} lengths"
         raise refuse(name, "unreadable_file", f"{what}; one row a trial or sample is expected")
     return pa.table(columns)
+
+
+def _inflated_size(content: bytes, limit: int) -> int:
+    """How large the compressed variables of a MATLAB file are when unpacked, counted not much beyond `limit`."""
+    total, at = 0, 128
+    while at + 8 <= len(content) and total <= limit:
+        kind, size = struct.unpack_from("<II" if content[126:128] == b"IM" else ">II", content, at)
+        at += 8
+        if kind == _COMPRESSED:
+            inflate, rest = zlib.decompressobj(), content[at : at + size]
+            while rest and total <= limit:
+                try:
+                    total += len(inflate.decompress(rest, 1 << 20))
+                except zlib.error:
+                    break
+                rest = inflate.unconsumed_tail
+        at += size
+    return total
+
+
+def _too_large(name: str) -> InvalidData:
+    return refuse(name, "unreadable_file", f"unpacked it is larger than {LARGEST_ARRAY} bytes")
 
 
 def _without_index(table: pa.Table, name: str) -> pa.Table:

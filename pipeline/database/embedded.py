@@ -22,6 +22,7 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
+from pipeline.database import free_space
 from pipeline.database.address import Address
 from pipeline.database.embedded_account import (
     MAJOR_VERSION,
@@ -78,6 +79,7 @@ def start(home: Path, tcp_port: int | None = None, timeout: float = START_TIMEOU
     while True:
         if address := _answering(place, tcp_port):
             return address
+        free_space.check(place.home, free_space.LEAST_TO_RUN if place.data.exists() else free_space.LEAST_TO_START)
         with locked(place, create=True) as lock:
             if lock is not None:
                 if launches == 2:

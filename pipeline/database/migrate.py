@@ -26,6 +26,8 @@ from pipeline.errors import NeurojointError
 FOLDER = Path(__file__).with_name("migrations")
 _NAME = re.compile(r"(?P<number>\d{4})_(?P<name>\w+)\.(?P<backend>postgresql|mysql)\.sql")
 _AFTER = re.compile(r"^-- after declaring$", re.MULTILINE)
+WORKER_SECONDS = 60.0  # a worker with a younger heartbeat is alive
+_TIME = {"postgresql": "timestamp", "mysql": "datetime(6)"}
 _DECLARED = 0  # the row that says with which definitions the tables were declared
 
 
@@ -96,16 +98,19 @@ def upgrade(connection: dj.Connection, prefix: str, folder: Path = FOLDER) -> li
 
     Raises
     ------
-    NeurojointError : a statement failed, or the database is newer than this version of neurojoint.
+    NeurojointError : a statement failed, the database is newer than this version of neurojoint, or workers of the older
+        version are alive.
     """
     applied = _applied(connection, prefix)
-    done = []
+    done: list[Migration] = []
     if applied is not None:
         _refuse_newer(connection, applied, folder)
-        for migration in shipped(connection.adapter.backend, folder):
-            if migration.number not in applied:
-                _apply(connection, prefix, migration)
-                done.append(migration)
+        missing = [one for one in shipped(connection.adapter.backend, folder) if one.number not in applied]
+        if missing:
+            _refuse_live_workers(connection, prefix)
+        for migration in missing:
+            _apply(connection, prefix, migration)
+            done.append(migration)
     registry.activate(connection, prefix, create=True)
     for migration in done:
         if migration.has_second_half:
@@ -151,6 +156,21 @@ def _refuse_newer(connection: dj.Connection, applied: dict[int, str], folder: Pa
         raise NeurojointError(
             f"the tables are newer than this version of neurojoint (migration {unknown[-1]:04d})",
             "install the newer version: `pip install -U neurojoint`",
+        )
+
+
+def _refuse_live_workers(connection: dj.Connection, prefix: str) -> None:
+    """Workers that are alive were started by the version of the old tables: they would fail in the middle of a key."""
+    table = connection.adapter.make_full_table_name(f"{prefix}task", "worker")
+    now = connection.query("SELECT CAST(CURRENT_TIMESTAMP AS " + _TIME[connection.adapter.backend] + ")").fetchone()[0]
+    rows = connection.query(f"SELECT worker_host, worker_pid, heartbeat FROM {table}").fetchall()
+    alive = [(host, pid, now - beat) for host, pid, beat in rows if (now - beat).total_seconds() < WORKER_SECONDS]
+    if alive:
+        host, pid, age = min(alive, key=lambda one: one[2])
+        raise NeurojointError(
+            f"{len(alive)} workers of the older version are alive (process {pid} on {host}, last heartbeat "
+            f"{max(age.total_seconds(), 0):.0f} s ago)",
+            "stop `neurojoint work` there; after a kill wait for a minute; then run `neurojoint db upgrade` again",
         )
 
 

@@ -18,7 +18,7 @@ from typing import Any
 import datajoint as dj
 
 from pipeline import SCHEMAS, settings
-from pipeline.database import registry
+from pipeline.database import free_space, registry
 from pipeline.database.address import Address
 from pipeline.database.connection import raw_connection
 from pipeline.errors import DatabaseUnavailable, NeurojointError, is_connection_error
@@ -105,9 +105,11 @@ def work(
     board = Board(labels, processes or chosen.processes)
     supervisor = _Supervisor(assignment, board, processes or chosen.processes, watch, say)
     address = tables[0]().connection.address
-    if _METHOD == "forkserver":
-        _context.set_forkserver_preload(["pipeline.worker.process", *(f"pipeline.schemas.{name}" for name in SCHEMAS)])
+    if address.is_socket:
+        free_space.check(chosen.home, free_space.LEAST_TO_RUN)
     with supervisor.catching_signals(), _heartbeats(address, supervisor.activities), _environment(_ONE_THREAD):
+        if _METHOD == "forkserver":
+            _start_forkserver()
         return supervisor.run()
 
 
@@ -255,7 +257,7 @@ class _Supervisor:
             worker.process.join()
 
     def _running(self) -> list[_Worker]:
-        return [worker for worker in self.workers if worker.process is not None]
+        return [worker for worker in self.workers if getattr(worker.process, "pid", None) is not None]
 
     def _finished(self, worker: _Worker) -> int:
         return sum(self.board.done(worker.slot).values()) + sum(self.board.failed(worker.slot).values())
@@ -307,6 +309,19 @@ def _environment(values: dict[str, str]) -> Iterator[None]:
     finally:
         for name in added:
             os.environ.pop(name, None)
+
+
+def _start_forkserver() -> None:
+    """Start the process that makes the workers; Ctrl-C, which reaches all of the terminal, must not end it.
+
+    The tracker of resources comes first, since Python lets interrupts through again once it has started.
+    """
+    from multiprocessing import forkserver, resource_tracker
+
+    _context.set_forkserver_preload(["pipeline.worker.process", *(f"pipeline.schemas.{name}" for name in SCHEMAS)])
+    resource_tracker.ensure_running()
+    with _deaf_to_interrupts():
+        forkserver.ensure_running()
 
 
 @contextlib.contextmanager

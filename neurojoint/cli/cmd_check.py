@@ -1,0 +1,24 @@
+"""`neurojoint check`."""
+
+from __future__ import annotations
+
+import click
+
+from neurojoint.cli.group import main
+
+
+@main.command(section="Database")
+@click.option("--hashes", is_flag=True, help="Also read every file and compare its md5.")
+def check(hashes: bool) -> None:
+    """Compare the database with the files and with itself; the exit code is 1 where something is wrong."""
+    import pipeline
+    from ingest import check as checking
+
+    pipeline.connect(create=False)
+    is_sound = True
+    for found in checking.check(hashes):
+        click.echo(f"{'wrong' if found.n_wrong else 'ok':5}  {found.rule} ({found.n_checked:,} checked)")
+        if found.n_wrong:
+            is_sound = False
+            click.echo(f"       {found.n_wrong:,} do not: {'; '.join(found.examples)}\n       next: {found.remedy}")
+    raise SystemExit(0 if is_sound else 1)

@@ -1,0 +1,47 @@
+"""The program `neurojoint`: the command line, in which Ctrl-C at any moment ends with one sentence."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+
+STOPPED = 130
+_WORDS = "neurojoint: stopped: run the same command again to continue"
+
+
+def run() -> None:
+    """Run the command line and end the process."""
+    code: object = STOPPED
+    try:
+        _forward_ignored_interrupts()
+        from neurojoint.cli import main
+
+        main()
+    except KeyboardInterrupt:
+        print(f"\n{_WORDS}", file=sys.stderr)
+    except SystemExit as end:
+        code = end.code
+    else:
+        code = 0
+    try:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # what is left is putting things away
+    except KeyboardInterrupt:
+        code = STOPPED
+    sys.exit(code)
+
+
+def _forward_ignored_interrupts() -> None:
+    """An interrupt that comes while Python cannot raise it (in a destructor) is sent again, without a traceback."""
+    default = sys.unraisablehook
+
+    def hook(unraisable: sys.UnraisableHookArgs) -> None:
+        if isinstance(unraisable.exc_value, KeyboardInterrupt):
+            timer = threading.Timer(0.01, os.kill, (os.getpid(), signal.SIGINT))
+            timer.daemon = True
+            timer.start()
+        else:
+            default(unraisable)
+
+    sys.unraisablehook = hook
