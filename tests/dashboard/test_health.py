@@ -95,7 +95,7 @@ def test_a_member_has_no_buttons_and_is_refused(visit, failures):
         headers: {'Content-Type': 'application/json'}}).then((answer) => answer.text())""",
         json.dumps(body),
     )
-    assert f"only a {MAY_RETRY} may retry failed jobs" in answer and failures() == 3
+    assert f"Only a {MAY_RETRY} may retry failed jobs" in answer and failures() == 3
 
 
 def test_the_tables_are_those_of_the_command(visit, served):

@@ -58,13 +58,14 @@ class Computer:
         _ip(f"link delete {self.name}")  # the namespace itself ends when its last process is collected
         _ip(f"netns delete {self.name}")
 
-    def run(self, *command: str, **environment: str) -> subprocess.Popen:
-        """Start a program on this computer, with pipes to its output."""
+    def run(self, *command: str, log: Path | None = None, **environment: str) -> subprocess.Popen:
+        """Start a program on this computer; its output goes to a pipe, or is added to a file."""
+        output = subprocess.PIPE if log is None else log.open("a")
         inner = f'hostname {self.name}; exec "$@"'
         process = subprocess.Popen(
             ["ip", "netns", "exec", self.name, "unshare", "--uts", "--pid", "--fork", "--kill-child", "--mount-proc",
              "sh", "-c", inner, "sh", *command],
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=ROOT, start_new_session=True,
+            stdout=output, stderr=subprocess.STDOUT, text=True, cwd=ROOT, start_new_session=True,
             env=os.environ | environment,
         )  # fmt: skip
         self.processes.append(process)
@@ -85,7 +86,8 @@ class Computer:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-            process.stdout.close()
+            if process.stdout is not None:
+                process.stdout.close()
         self.processes.clear()
 
 

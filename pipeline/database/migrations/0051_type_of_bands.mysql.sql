@@ -1,0 +1,2 @@
+-- Nothing to do: here the column itself tells its type.
+DO 0;
