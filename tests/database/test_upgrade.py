@@ -14,7 +14,7 @@ import pytest
 from pipeline.database import backup, migrate, registry
 from pipeline.database.connection import Connection, raw_connection
 from pipeline.errors import NeurojointError
-from pipeline.schemas import action, behavior, data, ephys_analysis
+from pipeline.schemas import action, behavior, data
 
 pytestmark = pytest.mark.slow
 
@@ -81,7 +81,7 @@ def test_an_upgraded_database_equals_a_new_one_and_keeps_its_rows(older, databas
         assert [row for row in upgraded[name] if row not in rows] == [], f"{name} that a new database has not"
         assert [row for row in rows if row not in upgraded[name]] == [], f"{name} that the upgrade lacks"
     assert before == len(behavior.TrialSet.Trial()) > 1000
-    for table in (data.Dataset, data.FileRecord, action.Weighing, ephys_analysis.UnitMetrics):
+    for table in (data.Dataset, data.FileRecord, action.Weighing, behavior.WheelMoveSet):
         assert len(table()), table.__name__
     for table in registry.tables():
         table().to_dicts(limit=1)
