@@ -92,10 +92,10 @@ def test_an_upgrade_that_was_cut_off_goes_on_where_it_was(older, monkeypatch):
     missing = [one.number for one in migrate.shipped("postgresql") if one.number > 2]
     apply = migrate._apply
 
-    def cut_off(connection, prefix, migration):
+    def cut_off(connection, prefix, migration, **half):
         if migration.number == missing[1]:
             raise KeyboardInterrupt
-        apply(connection, prefix, migration)
+        apply(connection, prefix, migration, **half)
 
     monkeypatch.setattr(migrate, "_apply", cut_off)
     with pytest.raises(KeyboardInterrupt):
