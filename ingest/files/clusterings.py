@@ -24,6 +24,8 @@ _FORMATS = ("npy", "pqt", "csv", "tsv", "htsv")
 """Formats that are read; of several files of one attribute the first of these counts."""
 _ARRAYS_ONLY = ("spikes", "templates", "channels")
 DESCRIPTION = "alf/probes.description.json"
+MODELS = {"3B": "NP1", "3B1": "NP1", "3B2": "NP1", "NP1.0": "NP1", "NP2.0": "NP2.1"}
+"""Other names of kinds of probes -> as `ephys.ProbeModel` has them."""
 
 
 @dataclass(frozen=True)
@@ -62,10 +64,14 @@ def examine(root: Path, report: Report) -> None:
     The default objects in `report.objects` lose the columns that are refused here.
     """
     sorted_files: dict[str, list[Found]] = defaultdict(list)
+    of_probes = any(file.alf_object == "spikes" and label_of(file.collection) for file in report.files)
     for file in report.files:
         if file.alf_object in sorting.OBJECTS or file.alf_object == "channels":
             if label_of(file.collection):
                 sorted_files[file.collection].append(file)
+            elif (file.alf_object, file.attribute) == ("spikes", "times") and not of_probes:
+                detail = f"the folder {file.collection or 'of the session'} names no probe; its spikes are in no table"
+                report.problems.append(Problem(file.file_path, "no_probe", detail))
         elif file.rel_path == DESCRIPTION:
             report.probes += _described(root, report, file)
     if not sorted_files:
@@ -224,5 +230,6 @@ def _described(root: Path, report: Report, file: Found) -> list[Probe]:
             report.problems.append(Problem(file.file_path, "bad_metadata", "a probe without a label"))
             continue
         serial, model = (str(one[key]) if one.get(key) else None for key in ("serial", "model"))
+        model = MODELS.get(model or "", model)
         found.append(Probe(printable(label)[:32], serial and printable(serial)[:64], model and printable(model)[:64]))
     return found

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from neurojoint.cli.group import main
 
+if TYPE_CHECKING:
+    from ingest.programs.sorting.imports import Imported
 
-@main.command("import-sorting")
+
+@main.command("import-sorting", section="Data")
 @click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.option("--session", type=click.Path(path_type=Path, exists=True, file_okay=False),
               help="The session folder, where FOLDER does not lie in it.")  # fmt: skip
@@ -26,17 +30,33 @@ def import_sorting(folder: Path, session: Path | None, probe: str | None, sorter
     a curation, they become a new revision, and the units that were merged, split or relabelled are listed.
     """
     import pipeline
-    from ingest.programs.sorting import curation, imports
+    from ingest.programs.sorting import imports
 
     pipeline.connect()
-    found = imports.import_folder(
+    show(imports.import_folder(
         folder, session=session, probe=probe, sorter=sorter, dry_run=dry_run,
         tell=lambda line: click.echo(line, err=True),
-    )  # fmt: skip
+    ))  # fmt: skip
+
+
+def show(found: list[Imported]) -> None:
+    """Print what became of some folders."""
+    from ingest.programs.sorting import curation
+
     for one in found:
-        if one.folder is not None or dry_run:
-            click.echo(f"{one.source}: {one.n_units:,} units, {one.n_spikes:,} spikes -> {one.folder or 'not written'}")
+        click.echo(f"{one.source}: {one.n_units:,} units, {one.n_spikes:,} spikes -> {one.folder or 'not written'}")
         for note in one.notes:
             click.echo(f"  {note}")
         if one.changes:
             click.echo(f"  since the last import: {curation.in_words(one.changes)}")
+
+
+def run_below(root: Path) -> bool:
+    """Import all results of sorters below a data root; returns whether some could not be."""
+    from ingest.programs.sorting import imports
+
+    found, failed = imports.import_below(root, tell=lambda line: click.echo(line, err=True))
+    show([one for one in found if one.folder is not None])
+    for place, error in failed:
+        click.echo(f"{place}: {error.message}: {error.remedy}", err=True)
+    return bool(failed)

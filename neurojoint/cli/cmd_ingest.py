@@ -8,6 +8,7 @@ import click
 
 from neurojoint.cli.cmd_compress import remove_raw_option
 from neurojoint.cli.cmd_compress import run as run_compression
+from neurojoint.cli.cmd_import_sorting import run_below
 from neurojoint.cli.group import main
 
 
@@ -30,7 +31,10 @@ from neurojoint.cli.group import main
 @click.option("--report", is_flag=True, help="At the end list what is not understood, with its shape and a suggestion.")
 @click.option("--compress/--no-compress", default=True, help="Compress raw recordings at the end [default: do].")
 @remove_raw_option
-def ingest(root: Path, compress: bool, remove_raw: bool, report: bool, **options: object) -> None:
+@click.option("--import-sortings", is_flag=True, help="Import results of Kilosort, phy and others afterwards.")
+def ingest(
+    root: Path, compress: bool, remove_raw: bool, import_sortings: bool, report: bool, **options: object
+) -> None:
     """Register the ALF files of a data root.
 
     Invalid files go into quarantine, with the reason. Run it again at any time: only changes are read. At the
@@ -45,6 +49,8 @@ def ingest(root: Path, compress: bool, remove_raw: bool, report: bool, **options
         summary = register(root, progress=progress, **options)
     click.echo(display.report(summary))
     failed = compress and not summary.dry_run and run_compression(root, remove_raw, quiet=True)
+    if import_sortings and not summary.dry_run:
+        failed = run_below(root) or failed
     if report:
         from ingest import not_understood
         from ingest.rows.repository import existing, repository_of

@@ -5,6 +5,10 @@ from __future__ import annotations
 from pipeline.errors import InvalidData
 
 REASONS: dict[str, tuple[str, str]] = {
+    "no_probe": (
+        "spikes lie in a folder that names no probe, so they are in no table",
+        "run `neurojoint import-sorting` on the folder if it has clusters.probes; else move it to alf/probe00",
+    ),
     "truncated": (
         "the file ends before its content does, as after a copy that stopped",
         "copy the file again from where it was recorded",

@@ -12,11 +12,11 @@ import pytest
 from cbin.spikeglx import read_meta
 
 from ingest.files import channel_maps
-from ingest.programs.sorting import results
+from ingest.programs.sorting import imports, results
 from ingest.simulate.ephys import simulate_insertion, write_recording
 from pipeline import ephys, ephys_analysis
 from pipeline.electrophysiology import clusterings
-from pipeline.schemas import data
+from pipeline.schemas import data, histology
 from tests.ephys import trees
 from tests.ingest.tree import ingest, rows
 
@@ -125,3 +125,27 @@ def test_channel_maps_of_unusual_headers(case):
     found = channel_maps.read(read_meta(next(folder.glob("*.meta"))))
     expected = json.loads((folder / "expected.json").read_text())
     assert {name: getattr(found, name) for name in expected} == expected
+
+
+@pytest.mark.slow
+def test_several_probes_in_one_folder(database, tmp_path):
+    """The layout of Steinmetz et al. 2019: refused with the remedy, then a folder for each probe, with regions."""
+    session = tmp_path / "lab/Subjects/mouse/2024-01-01/001"
+    shutil.copytree(CASES / "04_steinmetz_2019_layout", session / "alf")
+    ingest(tmp_path)
+    assert ("no_probe",) in rows(data.Quarantine, "reason")
+    found = imports.import_folder(session)
+    assert [one.n_units for one in found] == [3, 3] and sum(one.n_spikes for one in found) == 3764
+    assert [one.folder.name for one in found] == ["probe00", "probe01"]
+    ephys.ClusterSet.populate()
+    histology.ChannelLocation.populate()
+    histology.ClusterLocation.populate()
+    located = histology.ClusterLocation.Cluster * histology.BrainRegion.proj("acronym")
+    assert {(row["probe_label"], row["acronym"]) for row in located.to_dicts()} == {
+        ("probe00", "VISp"), ("probe01", "CA1"),
+    }  # fmt: skip
+    labels = (ephys.ClusterSet.Cluster & {"probe_label": "probe00"}).to_arrays("sorter_label")
+    assert set(labels) == {"good", "unsorted"}
+    assert all(one.folder is None for one in imports.import_folder(session)), "nothing new"
+    ingest(tmp_path)
+    assert not [row for row in data.Quarantine.to_dicts() if row["reason"] == "no_probe" and row["resolved"] is None]

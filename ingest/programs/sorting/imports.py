@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from ingest import registration
 from ingest.files.scan import SessionKey
-from ingest.programs.sorting import alf_files, curation, foreign, measures, results, runs
+from ingest.programs.sorting import alf_files, curation, foreign, measures, results, runs, several_probes
 from ingest.programs.sorting.foreign import Beside
 from ingest.programs.sorting.results import Sorted
 from ingest.programs.sorting.runs import Item
@@ -76,13 +76,80 @@ def import_folder(
     """
     source = existing(Path(folder))
     found = places(source)
+    together = [
+        one for one in [source, *sorted(p for p in source.rglob("*") if p.is_dir())] if several_probes.is_such(one)
+    ]
+    if together:
+        done = [made for one in together for made in _import_several(one, session and Path(session), dry_run, tell)]
+        return done + [
+            _Import(place, session and Path(session), probe, sorter, tell or _silent).run(dry_run) for place in found
+        ]
     if not found:
         known = "Kilosort, phy, SpikeInterface, iblsorter"
         raise NeurojointError(f"there are no results of a sorter in {source}", f"name a folder as {known} write it")
-    return [
-        _Import(place, session and Path(session), probe, sorter, tell or (lambda line: None)).run(dry_run)
-        for place in found
-    ]
+    return [_Import(place, session and Path(session), probe, sorter, tell or _silent).run(dry_run) for place in found]
+
+
+def import_below(
+    root: Path | str, tell: Tell | None = None
+) -> tuple[list[Imported], list[tuple[Path, NeurojointError]]]:
+    """Import all results of sorters in the session folders below a root; what goes wrong with one stops no other.
+
+    Returns
+    -------
+    What was imported, or was before; and the folders that could not be, with the reason.
+    """
+    done: list[Imported] = []
+    failed: list[tuple[Path, NeurojointError]] = []
+    folder = existing(Path(root))
+    several = {path.parent for path in folder.rglob("clusters.probes*.npy")}
+    for place in [*sorted(one for one in several if several_probes.is_such(one)), *places(folder)]:
+        try:
+            done += import_folder(place, tell=tell)
+        except NeurojointError as error:
+            failed.append((place, error))
+    return done, failed
+
+
+def _silent(line: str) -> None:
+    """Tell nobody."""
+
+
+def _import_several(source: Path, session: Path | None, dry_run: bool, tell: Tell | None) -> list[Imported]:
+    """Spikes of several probes in one folder become a folder for each probe."""
+    repository, base, path, key = _session_of(existing(session) if session else source)
+    digest = hashlib.md5(usedforsecurity=False)
+    for name in ("spikes.times", "spikes.clusters", "clusters.probes"):
+        for file in sorted(source.glob(f"{name}*.npy")):
+            with file.open("rb") as opened:
+                digest.update(f"{name}\0{hashlib.file_digest(opened, 'md5').hexdigest()}\n".encode())
+    content, done = digest.hexdigest(), []
+    for one in several_probes.split(source):
+        made = Imported(source, None, len(one.numbers), int(one.counts.sum()), notes=list(one.notes))
+        place = base / path / "alf" / one.label
+        before = _last_import(place)
+        done.append(made)
+        if before is not None and before[1].get("content_hash") == content:
+            made.notes.append(f"imported before: {before[0].relative_to(base / path)}")
+            continue
+        if dry_run:
+            continue
+        says = {
+            "sorter": "", "source": str(source), "content_hash": content, "n_units": made.n_units,
+            "n_spikes": made.n_spikes, "notes": made.notes,
+            "identity": f"{'/'.join(map(str, key))}/{one.label}/{content}",
+        }  # fmt: skip
+        unfinished = alf_files.unfinished(place)
+        try:
+            alf_files.write_arrays(unfinished, one.arrays, one.numbers, one.counts, one.labels, says)
+            made.folder = alf_files.publish(unfinished, place)
+        except BaseException:
+            shutil.rmtree(unfinished, ignore_errors=True)
+            raise
+    if any(made.folder is not None for made in done):
+        (tell or _silent)(f"{source}: registering")
+        registration.register_session(repository, base, key, path, {})
+    return done
 
 
 def places(folder: Path) -> list[Path]:
