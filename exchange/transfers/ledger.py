@@ -17,10 +17,13 @@ import datajoint as dj
 from exchange.transfers import states
 from exchange.transfers.protocol import Found
 from pipeline.database.bulk import fetch_columns, insert_many
+from pipeline.errors import NeurojointError
 from pipeline.schemas import data, transfer
 from pipeline.settings import settings
 from pipeline.worker import heartbeat, locks
 
+LEASE = "http:"
+"""Begins the submission of a transfer that was handed to a server without the database."""
 _COLUMNS = (
     "transfer_id", "dataset_id", "source_path", "destination_path", "item_size", "item_hash", "item_state",
     "item_attempts", "item_replace", "item_due", "item_message",
@@ -298,8 +301,10 @@ def expire(now: datetime.datetime) -> int:
     n_done = 0
     for row in transfers():
         with claimed(row["transfer_id"]) as free:
-            if not free or row["submission_id"]:
+            if not free or (row["submission_id"] and not _is_over(row, now)):
                 continue
+            if row["submission_id"]:
+                update(row["transfer_id"], submission_id="", task_deadline=None)
             stuck = list(items(row["transfer_id"], "submitted", "arrived"))
             stopped = [one.failed(now, "the program that copied it was stopped") for one in stuck]
             fail([one for one in stopped if one.attempts >= states.MOST_ATTEMPTS])
@@ -308,6 +313,76 @@ def expire(now: datetime.datetime) -> int:
             if stuck:
                 settle(row["transfer_id"])
     return n_done + cancel_outdated(now)
+
+
+def lease(names: Sequence[str], host: str, most_files: int, most_bytes: int) -> dict[str, Any] | None:
+    """Hand files of one transfer to somebody who has no database: those that are due, between repositories of his.
+
+    Returns
+    -------
+    The row of the transfer and its `items`; None where nothing is due. They come back by `settle_lease` before the
+    `task_deadline` of the row, or are given to others.
+    """
+    now = database_time()
+    for row in transfers():
+        if row["source_repository"] not in names or row["destination_repository"] not in names:
+            continue
+        with claimed(row["transfer_id"]) as free:
+            row = transfers(restriction={"transfer_id": row["transfer_id"]})[:1]
+            if not free or not row or row[0]["submission_id"]:
+                continue
+            chosen: list[Item] = []
+            for one in items(row[0]["transfer_id"], "planned", "failed"):
+                too_much = sum(other.size for other in chosen) + one.size > most_bytes
+                if len(chosen) >= most_files or (chosen and too_much):
+                    break
+                if one.state == "planned" or one.due <= now:
+                    chosen.append(one)
+            if not chosen:
+                continue
+            begun = begin(row[0]["transfer_id"], chosen, now)
+            until = now + datetime.timedelta(hours=1, seconds=sum(one.size for one in begun) / states.SLOWEST)
+            put([replace(one, due=until) for one in begun])
+            name = f"{LEASE}{uuid.uuid4()}"
+            update(row[0]["transfer_id"], submission_id=name, task_deadline=until, transfer_host=host[:255])
+            return row[0] | {"submission_id": name, "task_deadline": until, "items": begun}
+    return None
+
+
+def settle_lease(identifier: str, name: str, found: Mapping[str, tuple[Found | None, str, bool]]) -> tuple[int, int]:
+    """Write what became of files that were handed out: dataset -> what was read, else why not, and whether for good.
+
+    Returns
+    -------
+    How many are verified, and how many failed; files that are not named are given to others.
+
+    Raises
+    ------
+    NeurojointError : the time is over, and others have them.
+    """
+    with claimed(identifier) as free:
+        rows = transfers(restriction={"transfer_id": identifier})
+        if not free or not rows or rows[0]["submission_id"] != name:
+            raise NeurojointError("these files were given to others: the time was over", "ask for new ones")
+        now = database_time()
+        good: list[tuple[Item, Found]] = []
+        failed: list[Item] = []
+        for one in items(identifier, "submitted"):
+            what, why, final = found.get(one.dataset_id, (None, "nothing was reported of it", False))
+            if what is not None and (what.md5, what.size) == (one.md5, one.size):
+                good.append((one, what))
+            else:
+                failed.append(one.failed(now, why or "its content is not what was registered", final))
+        fail(failed)
+        verify(rows[0]["destination_repository"], good, now)
+        update(identifier, submission_id="", task_deadline=None)
+        settle(identifier)
+    return len(good), len(failed)
+
+
+def _is_over(row: Mapping[str, Any], now: datetime.datetime) -> bool:
+    """Whether files that were handed out have not come back in time."""
+    return row["submission_id"].startswith(LEASE) and row["task_deadline"] < now
 
 
 def cancel_outdated(now: datetime.datetime) -> int:

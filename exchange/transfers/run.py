@@ -96,12 +96,16 @@ def run(
             if not free:
                 summary.elsewhere += 1
                 continue
+            row = ledger.transfers(restriction={"transfer_id": row["transfer_id"]})[0]  # as it is under the lock
+            if row["submission_id"].startswith(ledger.LEASE):
+                summary.elsewhere += 1  # a server without the database copies it
+                continue
             summary.transfers += 1
             if service.is_carried(source, destination):
                 _step(row, source, destination, summary)
                 continue
             ends = [_limited(one, bandwidth) for one in (source, destination)]
-            _Mover(row, *ends, summary, progress, until).work()
+            Mover(row, *ends, summary, progress, until).work()
     summary.seconds = time.monotonic() - began
     return summary
 
@@ -123,7 +127,6 @@ def _step(row: dict[str, Any], source: Repository, destination: Repository, summ
     """Go one step on with a transfer that a service carries."""
     carried = None
     try:
-        row = ledger.transfers(restriction={"transfer_id": row["transfer_id"]})[0]  # as it is under the lock
         carried = service.Carried(row, source, destination, _is_due)
         carried.work()
     except (Unavailable, CannotDo) as error:
@@ -159,13 +162,20 @@ def _limited(one: Repository, bandwidth: float | None) -> Repository:
     return dataclasses.replace(one, place=dataclasses.replace(one.place, bandwidth=bandwidth))
 
 
-class _Mover:
-    """One transfer, while this program has its lock."""
+class Mover:
+    """One transfer, while this program has its lock.
+
+    Parameters
+    ----------
+    row : of transfer.Transfer.
+    book : where its files are written down: the tables, or a server that writes for us (`exchange.transfers.agent`).
+    """
 
     def __init__(
         self, row: dict[str, Any], source: Repository, destination: Repository, summary: Summary, progress: Progress,
-        until: Callable[[], bool],
+        until: Callable[[], bool], book: Any = ledger,
     ) -> None:  # fmt: skip
+        self._book = book
         self.identifier, self.source, self.destination = row["transfer_id"], source, destination
         self._keep_days, self._is_retrieval = row["transfer_keep_days"], row["transfer_purpose"] == "retrieve"
         self.summary, self._progress, self._until = summary, progress, until
@@ -181,8 +191,8 @@ class _Mover:
             except (Unavailable, CannotDo) as error:
                 self._wait(error)
                 return
-            now = ledger.database_time()
-            due = [one for one in ledger.items(self.identifier, "planned", "failed") if _is_due(one, now)]
+            now = self._book.database_time()
+            due = [one for one in self._book.items(self.identifier, "planned", "failed") if _is_due(one, now)]
             for group in _groups(due):
                 if self._until():
                     break
@@ -192,7 +202,7 @@ class _Mover:
                     self._wait(error)
                     break
         self._doubt_sources()
-        ledger.settle(self.identifier)
+        self._book.settle(self.identifier)
 
     def _open(self, stack: contextlib.ExitStack, one: Repository, writing: bool) -> Backend:
         self._opening = one
@@ -203,27 +213,27 @@ class _Mover:
 
     def _wait(self, error: NeurojointError) -> None:
         self.summary.waiting[self._opening.name] = explain(error)
-        ledger.update(self.identifier, transfer_message=explain(error)[:1000])
-        now = ledger.database_time()
-        begun = ledger.items(self.identifier, "submitted", "arrived")
+        self._book.update(self.identifier, transfer_message=explain(error)[:1000])
+        now = self._book.database_time()
+        begun = self._book.items(self.identifier, "submitted", "arrived")
         if begun:
-            ledger.fail([one.failed(now, explain(error)) for one in begun])
-        ledger.settle(self.identifier)
+            self._book.fail([one.failed(now, explain(error)) for one in begun])
+        self._book.settle(self.identifier)
 
     def _carry(self, group: list[Item]) -> None:
         """Carry some files: begun, sent, read back, written."""
-        group = ledger.begin(self.identifier, group, ledger.database_time())
+        group = self._book.begin(self.identifier, group, self._book.database_time())
         failed: list[Item] = []
         here, group = self._present(group, failed)
         sent = list(self._send(group, failed)) if group else []
         self._judge([*here, *sent], failed)
-        ledger.fail(failed)
+        self._book.fail(failed)
         self.summary.failed |= {one.destination_path: one.message for one in failed}
         self._progress(self.summary)
 
     def _present(self, group: list[Item], failed: list[Item]) -> tuple[list[Item], list[Item]]:
         """Which files are at the destination already (whole, from an earlier attempt) and which are to be sent."""
-        now = ledger.database_time()
+        now = self._book.database_time()
         stats = self.writing.stat([one.destination_path for one in group])
         same = [one for one in group if one.destination_path in stats and stats[one.destination_path].size == one.size]
         found = dict(self.writing.read([one.destination_path for one in same], lambda n: None)) if same else {}
@@ -253,7 +263,7 @@ class _Mover:
             jobs = [Job(stage(number), one.source_path, one.size, one.md5) for number, one in enumerate(group)]
             waiting = dict(zip([job.local for job in jobs], group, strict=True))
             fetched: list[Job] = []
-            now = ledger.database_time()
+            now = self._book.database_time()
             for job, error in self.reading.fetch(jobs, self._count):
                 one = waiting[job.local]
                 if error is None and job.local.stat().st_size == one.size:
@@ -275,7 +285,7 @@ class _Mover:
     def _local_jobs(self, group: list[Item], failed: list[Item]) -> Iterator[Job]:
         """Jobs for files of a folder, of those that are there with the size that was registered."""
         stats = self.reading.stat([one.source_path for one in group])
-        now = ledger.database_time()
+        now = self._book.database_time()
         for one in group:
             stat = stats.get(one.source_path)
             if stat is None or stat.size != one.size:
@@ -289,7 +299,7 @@ class _Mover:
                 yield Job(self.reading.local(one.source_path), one.destination_path, one.size, one.md5)
 
     def _sorted(self, outcomes: Any, by_path: dict[str, Item], failed: list[Item]) -> Iterator[Item]:
-        now = ledger.database_time()
+        now = self._book.database_time()
         for job, error in outcomes:
             one = by_path[job.path]
             if error is None:
@@ -303,8 +313,8 @@ class _Mover:
         """Read what arrived, where it arrived, and write what is as it should be."""
         if not arrived:
             return
-        now = ledger.database_time()
-        ledger.put([one.moved("arrived", now) for one in arrived])
+        now = self._book.database_time()
+        self._book.put([one.moved("arrived", now) for one in arrived])
         by_path = {one.destination_path: one for one in arrived}
         good: list[tuple[Item, Found]] = []
         bad: list[Item] = []
@@ -321,15 +331,15 @@ class _Mover:
         if bad:
             self.writing.delete([one.destination_path for one in bad])
             self._suspects += bad
-        ledger.verify(self.destination.name, good, ledger.database_time())
+        self._book.verify(self.destination.name, good, self._book.database_time())
         if self._is_retrieval:
-            ledger.keep_until(self.destination.name, [one.dataset_id for one, _ in good], self._keep_days)
+            self._book.keep_until(self.destination.name, [one.dataset_id for one, _ in good], self._keep_days)
         self.summary.files += len(good)
         self.summary.size += sum(one.size for one, _ in good)
 
     def _doubt_sources(self) -> None:
         """Read those sources again from which no good copy came: a damaged one is not copied from any more."""
-        if not self._suspects:
+        if not self._suspects or self._book is not ledger:
             return
         ids = list({one.dataset_id for one in self._suspects})
         chosen = data.FileRecord & {"repository": self.source.name, "file_state": "online"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -20,15 +21,16 @@ from neurojoint.cli.group import main
 @click.option("--public-dashboard", is_flag=True, help="The same, with anonymous read-only access (pseudonyms).")
 def serve(host: str, port: int, public_read: bool, root: Path | None, dashboard: bool, public_dashboard: bool) -> None:
     """Serve ONE over HTTP (Alyx's REST interface)."""
+    from exchange.transfers.endpoints import add_routes
     from one_bridge.server.serve import LOCAL, serve
 
-    options = {}
+    options: dict[str, Any] = {"beside": add_routes}
     click.echo(f"http://{host}:{port} (stop with Ctrl-C)")
     if dashboard or public_dashboard:
         from dashboard.server.serve import address, onto
 
         options["beside"] = lambda api: onto(
-            api, api.state.bridge.database, api.state.bridge.gate.throttle, public_dashboard
+            add_routes(api), api.state.bridge.database, api.state.bridge.gate.throttle, public_dashboard
         )
         click.echo(f"the site: {address(host, port)}")
     if host not in LOCAL:

@@ -146,6 +146,27 @@ def transfer_repository(
     click.echo(f"{name} ({one.place.kind}) can be reached")
 
 
+@transfer.command("agent")
+@click.argument("address")
+@click.argument("repositories", nargs=-1, required=True)
+def transfer_agent(address: str, repositories: tuple[str, ...]) -> None:
+    """Copy what is due, on a server without the database.
+
+    ADDRESS is that of `neurojoint serve`, REPOSITORIES those that this computer reaches. The token of the account is
+    in the variable NEUROJOINT_SERVER_TOKEN.
+    """
+    import os
+
+    from exchange.transfers import agent
+
+    token = os.environ.get("NEUROJOINT_SERVER_TOKEN")
+    if not token:
+        raise click.UsageError("put the token of an account into NEUROJOINT_SERVER_TOKEN")
+    with progress() as show:
+        summary = agent.work(agent.Server(address, token), repositories, progress=show)
+    report(summary)
+
+
 @transfer.command("login")
 def transfer_login() -> None:
     """Log in to Globus on this computer, for transfers that nobody watches."""
