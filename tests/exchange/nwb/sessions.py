@@ -181,9 +181,11 @@ NOT_COMPARED = {
     "data.IngestRun": None,
     "data.Change": None,
     "data.Repository": None,
+    "data.RepositoryLayout": None,
     "data.FileRecord": {"repository", "modified_ns", "verified"},
     "data.SessionScan": None,
     "data.Dataset": {"registered"},
+    "audit.Edit": None,
     "task.Worker": None,
     "task.SchemaMigration": None,
 }
