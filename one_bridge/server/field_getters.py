@@ -31,12 +31,12 @@ CONTENT_TYPES = {
 
 def url(endpoint: str, columns: Sequence[str]) -> Callable[[Row], str]:
     """The address of the record itself."""
-    return lambda row: f"/{endpoint}/{quote(values.to_id([row[name] for name in columns]), safe='')}"
+    return lambda row: f"/{endpoint}/{quote(values.to_id(columns, row), safe='')}"
 
 
 def token(columns: Sequence[str]) -> Callable[[Row], str]:
     """The identifier of a record that several columns identify."""
-    return lambda row: values.to_id([row[name] for name in columns])
+    return lambda row: values.to_id(columns, row)
 
 
 def column(name: str) -> Callable[[Row], Any]:

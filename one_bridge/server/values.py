@@ -7,6 +7,7 @@ import datetime
 import json
 import math
 import re
+import uuid
 import zoneinfo
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,6 +16,8 @@ from one_bridge.matching import literal
 from one_bridge.server.endpoint_model import BadInput, Field, NotFound
 
 INTEGERS = {"int16": 15, "smallint": 15, "int32": 31, "integer": 31, "int": 31, "int64": 63, "bigint": 63}  # bits
+NAMESPACE = uuid.UUID("0f5a4d2c-9f6e-3b7a-8c1d-2e6b4a7d9c31")
+"""Of the uuids of rows that have a key of several columns."""
 LONGEST_JSON = 1 << 20  # characters
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
@@ -64,20 +67,54 @@ def local_time(utc: datetime.datetime | None, zone: str) -> str | None:
         return utc.isoformat()
 
 
-def to_id(values: Sequence[Any]) -> str:
-    """The identifier of a row in an address: the value itself, or a token of several.
+def to_id(columns: Sequence[str], row: Mapping[str, Any]) -> str:
+    """The identifier of a row in an address: its one key column, or a uuid (version 3) of several.
 
-    >>> from_id(to_id(["lab", "KS014", "2020-01-01 00:00:00"]), 3)
-    ['lab', 'KS014', '2020-01-01 00:00:00']
+    >>> to_id(["lab", "location"], {"lab": "simlab", "location": "rig1"})
+    'aad3bc0e-11f2-36d1-ba09-508c91f00dc9'
     """
-    if len(values) == 1:
-        return str(values[0])
-    text = json.dumps([str(value) for value in values], ensure_ascii=False, separators=(",", ":"))
-    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+    if len(columns) == 1:
+        return str(row[columns[0]])
+    return str(uuid.uuid3(NAMESPACE, f"{'/'.join(columns)}:{'/'.join(_as_text(row[name]) for name in columns)}"))
+
+
+def uuid_condition(columns: Mapping[str, str], identifier: str, backend: str) -> str:
+    """SQL that selects the row with this uuid: the database derives it for each row, as `to_id` does.
+
+    Parameters
+    ----------
+    columns : mapping
+        Columns of the key in order -> their types in the database.
+    identifier : str
+        A uuid in lower case.
+    backend : str
+        `postgresql` or `mysql`.
+    """
+    is_postgres = backend == "postgresql"
+    parts = []
+    for name, kind in columns.items():
+        if "time" in kind.lower():
+            form = "'YYYY-MM-DD HH24:MI:SS.US'" if is_postgres else "'%Y-%m-%d %H:%i:%s.%f'"
+            parts.append(f"{'TO_CHAR' if is_postgres else 'DATE_FORMAT'}({name}, {form})")
+        else:
+            parts.append(f"CAST({name} AS {'TEXT' if is_postgres else 'CHAR'})")
+    text = f"CONCAT({literal('/'.join(columns) + ':', backend)}, CONCAT_WS('/', {', '.join(parts)}))"
+    space = NAMESPACE.hex
+    if is_postgres:
+        digest = f"MD5(DECODE('{space}', 'hex') || CONVERT_TO({text}, 'UTF8'))"
+    else:
+        digest = f"MD5(CONCAT(UNHEX('{space}'), {text}))"
+    plain = identifier.replace("-", "")
+    # A uuid has its version and its variant in place of two digits of the hash.
+    return f"{digest} LIKE '{plain[:12]}_{plain[13:16]}_{plain[17:]}'"
+
+
+def _as_text(value: Any) -> str:
+    return f"{value:%Y-%m-%d %H:%M:%S.%f}" if isinstance(value, datetime.datetime) else str(value)
 
 
 def from_id(text: str, n: int) -> list[str]:
-    """The values behind an identifier.
+    """The values behind an identifier as it was before uuids: one value, or a token of several.
 
     Raises
     ------

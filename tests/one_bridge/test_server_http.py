@@ -438,3 +438,30 @@ def test_the_interface_is_documented_on_a_page(served):
     answer = requests.get(f"{served.url}/docs", timeout=30)
     assert answer.status_code == 200 and "<script" not in answer.text and "http://" not in answer.text
     assert "<code>/sessions</code>" in answer.text and "<code>task_protocol</code>" in answer.text
+
+
+def test_identifiers_are_uuids(served, database):
+    """ONE and ibllib cut them from the end of the address; one row is found by each."""
+    http = served.session("ada")
+    mouse = {"subject": "KS014"}
+    for endpoint, body in (
+        ("weighings", mouse | {"date_time": "2020-01-01T08:00:00.25", "weight": 20}),
+        ("water-administrations", mouse | {"date_time": "2020-01-01T09:00:00", "water_administered": 1}),
+        ("water-restriction", mouse | {"start_time": "2020-01-01T10:00:00"}),
+        ("surgeries", mouse | {"start_time": "2020-01-01T11:00:00"}),
+        ("locations", {"name": "rig1", "lab": "simlab"}),
+    ):
+        other = body | (
+            {"name": "rig2"} if "name" in body else {next(n for n in body if "time" in n): "2020-02-01T08:00:00"}
+        )
+        made, second = (http.post(f"{served.url}/{endpoint}", json=one, timeout=30).json() for one in (body, other))
+        assert str(uuid.UUID(made["id"])) == made["url"][-36:] and uuid.UUID(made["id"]).version == 3, endpoint
+        assert made["id"] != second["id"]
+        assert http.get(f"{served.url}/{endpoint}/{made['url'][-36:]}", timeout=30).json() == made, endpoint
+        listed = http.get(f"{served.url}/{endpoint}?django=pk,{made['id']}", timeout=30).json()
+        assert [one["id"] for one in listed["results"]] == [made["id"]]
+        assert http.get(f"{served.url}/{endpoint}?id={made['id']}", timeout=30).json()["count"] == 1
+        assert http.delete(f"{served.url}/{endpoint}/{made['id']}", timeout=30).status_code == 204
+        assert http.get(f"{served.url}/{endpoint}/{made['id']}", timeout=30).status_code == 404
+    (record, *_) = http.get(f"{served.url}/files?limit=1", timeout=30).json()["results"]
+    assert http.get(f"{served.url}/files/{record['id']}", timeout=30).json()["dataset"] == record["dataset"]

@@ -7,12 +7,13 @@ from typing import Any
 import datajoint as dj
 
 from one_bridge.server import field_getters, values
-from one_bridge.server.endpoint_model import BadInput, Endpoint, Field, NotFound, Relation, table
+from one_bridge.server.endpoint_model import BadInput, Endpoint, Field, Relation, table
 from one_bridge.server.endpoints.fields import READ_ONLY, SESSION, absent, field, made, token, url
 from pipeline import atlas
 from pipeline.errors import NeurojointError
 
 INSERTION = (*SESSION, "probe_label")
+TRACK = (*INSERTION, "provenance")
 RANKS = {"planned": 10, "micro_manipulator": 30, "histology": 50, "ephys_aligned": 70}
 PROVENANCES = {
     "Planned": "planned", "Micro-manipulator": "micro_manipulator", "Histology track": "histology",
@@ -112,18 +113,19 @@ TRAJECTORIES = Endpoint(
 def _best_track(row: field_getters.Row) -> str | None:
     """The trajectory that the places of channels are from: of several, the one with the highest rank."""
     name = next((name for name, rank in RANKS.items() if rank == row["best_rank"]), None)
-    return name and values.to_id([*(row[column] for column in INSERTION), name])
+    return name and values.to_id(TRACK, dict(row) | {"provenance": name})
 
 
 def _of_track(text: str, backend: str) -> str:
     """The channels whose places are from a trajectory."""
-    try:
-        *key, provenance = values.from_id(text.rstrip("/").rpartition("/")[2], len(INSERTION) + 1)
-        values.parse(Field("trajectory_estimate", kind="date"), key[2])
-        values.parse(Field("trajectory_estimate", kind="int"), key[3])
-    except NotFound:
+    identifier = text.rstrip("/").rpartition("/")[2].lower()
+    if not values.is_uuid(identifier):
         return "1=0"
-    return values.key_condition([*INSERTION, "best_rank"], [[*key, RANKS.get(provenance, 0)]], backend)
+    tracks = table("histology.Trajectory")
+    kinds = {name: str(tracks.heading[name].original_type or tracks.heading[name].type) for name in TRACK}
+    found = (tracks & values.uuid_condition(kinds, identifier, backend)).proj().to_dicts()
+    rows = [[*(row[name] for name in INSERTION), RANKS[row["provenance"]]] for row in found]
+    return values.key_condition([*INSERTION, "best_rank"], rows, backend)
 
 
 def _with_best_track(found: dj.Table) -> dj.expression.QueryExpression:

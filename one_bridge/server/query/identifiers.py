@@ -19,6 +19,10 @@ def by_id(endpoint: Endpoint, text: str, database: Database) -> str:
         values.printable(text)
     except ValueError:
         return "1=0"
+    if len(endpoint.id) > 1 and values.is_uuid(text.lower()):
+        heading = endpoint.base().heading
+        kinds = {name: str(heading[name].original_type or heading[name].type) for name in endpoint.id}
+        return values.uuid_condition(kinds, text.lower(), database.backend)
     if endpoint.alias and (values.is_uuid(text.lower()) or len(endpoint.id) > 1):
         column, value = endpoint.alias, text.lower() if endpoint.alias.endswith("uuid") else text
         if endpoint.alias.endswith("uuid") or not _looks_like_token(endpoint, text):

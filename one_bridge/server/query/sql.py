@@ -351,7 +351,7 @@ class Conditions:
             text = f"(CAST({column} AS JSONB) #>> {keys})"
         else:
             keys = "$" + "".join(f"[{one}]" if one.isdecimal() else f'."{one}"' for one in path)
-            text = f"JSON_UNQUOTE(JSON_EXTRACT({column}, {values.literal(keys, self.backend)}))"
+            text = f"(JSON_UNQUOTE(JSON_EXTRACT({column}, {values.literal(keys, self.backend)})) COLLATE UTF8MB4_BIN)"
         return _like(text, lookup, pattern, self.backend)
 
     def _in_python(
