@@ -37,6 +37,12 @@ REQUESTS = {
     "a month": "/sessions?date_range=2019-06-01,2019-07-01",
     "a project": "/sessions?projects=brainwide",
     "datasets by name": "/datasets?name=spikes.times.npy",
+    "django: from a day on": "/sessions?django=start_time__date__gte,2019-06-01",
+    "django: QC in order": "/sessions?django=qc__lt,50",
+    "django: relation": "/sessions?django=data_dataset_session_related__name,spikes.times.npy",
+    "django: relation negated": "/sessions?django=~data_dataset_session_related__name,spikes.times.npy",
+    "django: reverse relation": "/subjects?django=actions_sessions__task_protocol__icontains,ephys",
+    "django: two relations": "/labs?django=session__data_dataset_session_related__qc__gte,40",
 }
 
 
