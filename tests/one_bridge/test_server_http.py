@@ -110,7 +110,7 @@ def test_roles(served):
         ("max", "POST", "/labs", {"name": "other"}, False),
         ("ada", "POST", "/labs", {"name": "other"}, True),
     ):
-        answer = served.session(role).request(verb, served.url + path, json=body, timeout=30)
+        answer = served.session(role).request(verb, served.url + path, json=body, timeout=120)
         assert (answer.status_code < 300) == allowed, (role, verb, path, answer.text)
         assert answer.status_code in (200, 201, 204, 403)
 
@@ -153,9 +153,9 @@ def test_protected_datasets_are_not_deleted(served):
         f"/datasets/{dataset_id(FIRST, 'alf/spikes.times.npy')}",
         "/tags/paper",
     ):
-        answer = admin.delete(served.url + path, timeout=30)
+        answer = admin.delete(served.url + path, timeout=120)
         assert answer.status_code == 403 and "protected" in answer.text, path
-    assert admin.delete(f"{served.url}/sessions/{SECOND.eid}", timeout=30).status_code == 204
+    assert admin.delete(f"{served.url}/sessions/{SECOND.eid}", timeout=120).status_code == 204
 
 
 def test_registration_checks_what_the_client_says(served):
@@ -461,7 +461,7 @@ def test_identifiers_are_uuids(served, database):
         listed = http.get(f"{served.url}/{endpoint}?django=pk,{made['id']}", timeout=30).json()
         assert [one["id"] for one in listed["results"]] == [made["id"]]
         assert http.get(f"{served.url}/{endpoint}?id={made['id']}", timeout=30).json()["count"] == 1
-        assert http.delete(f"{served.url}/{endpoint}/{made['id']}", timeout=30).status_code == 204
+        assert http.delete(f"{served.url}/{endpoint}/{made['id']}", timeout=120).status_code == 204
         assert http.get(f"{served.url}/{endpoint}/{made['id']}", timeout=30).status_code == 404
     (record, *_) = http.get(f"{served.url}/files?limit=1", timeout=30).json()["results"]
     assert http.get(f"{served.url}/files/{record['id']}", timeout=30).json()["dataset"] == record["dataset"]
