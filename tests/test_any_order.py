@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import random
 import shutil
 from pathlib import Path
@@ -11,8 +12,10 @@ import pyarrow as pa
 import pytest
 
 import ingest
+from ingest.rows.sources import key_text
 from ingest.simulate import write_lab
-from pipeline import acquisition, action, worker
+from pipeline import acquisition, action, data, subject, worker
+from pipeline import lab as lab_tables
 from pipeline.database import registry
 from pipeline.database.bulk import fetch_columns
 from pipeline.provenance import staleness
@@ -27,7 +30,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def bring_up_to_date(root: Path) -> None:
-    ingest.register(root, metadata=[root])
+    ingest.register(root, metadata=[root], accept_missing=True)
     staleness.refresh()
     worker.drain(registry.populated_tables())
 
@@ -50,6 +53,9 @@ def tables() -> dict[str, pa.Table]:
 
 def change(sessions: list[Path], chance: random.Random) -> None:
     """One thing that happens to files: values replaced, a version added, a column or a session removed."""
+    if chance.random() < 0.4:
+        change_metadata(sessions[0].parents[4], chance)
+        return
     session = chance.choice(sessions)
     columns = sorted(session.glob("alf/*trials.feedbackType*.npy")) or sorted(session.glob("alf/*.npy"))
     what = chance.choice(["replace", "revise", "remove column", "remove session"])
@@ -65,6 +71,43 @@ def change(sessions: list[Path], chance: random.Random) -> None:
         folder = column.parent / "#2030-01-01#" if what == "revise" else column.parent
         folder.mkdir(exist_ok=True)
         np.save(folder / column.name, values[::-1].copy() if "feedback" in column.name else values)
+
+
+def change_metadata(root: Path, chance: random.Random) -> None:
+    """One thing that happens to what people wrote down: another time zone, a row taken out, a value corrected."""
+    what = chance.choice(["time zone", "remove row", "correct row"])
+    if what == "time zone":
+        zone = chance.choice(["America/New_York", "Europe/London", "Asia/Tokyo"])
+        (root / "labs.csv").write_text(f"lab,time_zone\nsimlab,{zone}\n")
+        return
+    table = root / chance.choice(["weighings.csv", "water.csv", "subjects.csv"])
+    if not table.exists():
+        return
+    heading, *lines = table.read_text().splitlines()
+    if what == "remove row" and len(lines) > 1 and table.name != "subjects.csv":
+        lines.pop(chance.randrange(len(lines)))
+    elif table.name == "weighings.csv":
+        parts = lines[0].split(",")
+        at = heading.split(",").index("weight")
+        parts[at] = str(round(float(parts[at]) + 0.1, 2))
+        lines[0] = ",".join(parts)
+    table.write_text("\n".join([heading, *lines]) + "\n")
+
+
+def facts(present: set[tuple]) -> dict[str, list]:
+    """What metadata files and settings say; of sessions, those in `present`, since removed folders are kept in mind."""
+    stated = data.SourceRow & "source_line > 0" & "stated_table <> 'acquisition.SessionWater'"
+    found = {"SourceRow": fetch_columns(stated, "stated_table", "stated_key", "stated_values").to_pylist()}
+    weighed = {row["stated_key"] for row in found["SourceRow"] if row["stated_table"] == "action.Weighing"}
+    for table in (lab_tables.Lab, subject.Subject, action.Weighing, action.WaterRestriction, acquisition.Session):
+        names = [name for name in table.heading.names if not name.endswith(("_json", "extended_qc"))]
+        listed = fetch_columns(table, *names).to_pylist()
+        if table is acquisition.Session:
+            listed = [row for row in listed if tuple(row[name] for name in table.primary_key) in present]
+        if table is action.Weighing:
+            listed = [row for row in listed if key_text({n: row[n] for n in table.primary_key}) in weighed]
+        found[table.__name__] = listed
+    return {name: sorted(listed, key=repr) for name, listed in found.items()}
 
 
 @pytest.mark.slow
@@ -88,6 +131,9 @@ def test_any_order_of_arrival_ends_in_the_same_tables(database, lab, tmp_path, s
         change(arrived, chance)
     bring_up_to_date(root)
     grown = tables()
+    keys = [path.relative_to(root).parts for path in arrived]
+    present = {(one[0], one[2], datetime.date.fromisoformat(one[3]), int(one[4])) for one in keys}
+    grown_facts = facts(present)
     assert len(acquisition.Session()) >= len(arrived)
 
     empty_tables(database)
@@ -95,5 +141,7 @@ def test_any_order_of_arrival_ends_in_the_same_tables(database, lab, tmp_path, s
     fresh = tables()
     for name, rows in fresh.items():
         assert rows.equals(grown[name]), name
+    for name, listed in facts(present).items():
+        assert grown_facts[name] == listed, name
     assert fresh["behavior.TrialSet"].num_rows == len(arrived)
     assert fresh["behavior_analysis.SubjectTraining.SessionTrainingStatus"].num_rows > 0
