@@ -11,6 +11,7 @@ def apply() -> None:
     _cache_visible_attributes()
     _fetch_rows_with_one_decoder_per_column()
     _keep_declaring_transaction_alive()
+    _take_double_quotes_for_text()
     logging.getLogger("datajoint").setLevel(logging.WARNING)
 
 
@@ -83,3 +84,28 @@ def _keep_declaring_transaction_alive() -> None:
 
     get_pending_enum_ddl.patched = True  # type: ignore[attr-defined]
     PostgreSQLAdapter.get_pending_enum_ddl = get_pending_enum_ddl
+
+
+def _take_double_quotes_for_text() -> None:
+    """A restriction such as `'status = "x"'` compares with a column named x on PostgreSQL."""
+    from datajoint import condition, expression, jobs, table
+
+    from pipeline.database.string_literals import single_quoted
+
+    original = condition.make_condition
+    if getattr(original, "patched", False):
+        return
+
+    def make_condition(query_expression, restriction, columns, semantic_check=True):
+        is_negated = isinstance(restriction, condition.Not)
+        written = restriction.restriction if is_negated else restriction
+        if isinstance(written, str) and '"' in written:
+            heading = query_expression.heading
+            if query_expression.connection.adapter.backend == "postgresql":
+                written = single_quoted(written, {*heading.names, *(getattr(heading, "_attributes", None) or ())})
+                restriction = condition.Not(written) if is_negated else written
+        return original(query_expression, restriction, columns, semantic_check)
+
+    make_condition.patched = True
+    for module in (condition, expression, jobs, table):
+        module.make_condition = make_condition

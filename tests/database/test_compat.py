@@ -5,9 +5,11 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import datajoint as dj
 import pytest
 
 from pipeline import lab
+from pipeline.errors import AmbiguousError
 
 pytestmark = pytest.mark.slow
 
@@ -56,3 +58,31 @@ def test_an_enum_that_exists_does_not_abort_the_transaction(database):
         "a._pending_enum_types = {'t': ['a']}; print(a.get_pending_enum_ddl('s')[0].startswith('CREATE TYPE'))"
     )
     assert without_patches(plain) == "True"
+
+
+def test_double_quotes_are_text_in_a_restriction_on_both_databases(database):
+    lab.Lab.insert([{"lab": "a", "address": "x y'z"}, {"lab": "b", "address": "lab"}])
+
+    def found(*restrictions):
+        query = lab.Lab()
+        for one in restrictions:
+            query &= one
+        return sorted(query.to_arrays("lab").tolist())
+
+    assert found('lab = "a"') == found(['lab="a"']) == found(dj.AndList(['lab = "a"'])) == ["a"]
+    assert found(dj.Not('lab = "a"')) == ["b"]
+    assert found('lab IN ("a", "b") AND "b" <> lab') == ["a"]
+    assert found('address LIKE "x%"') == found('address = "x y\'z"') == ["a"]
+    assert found("lab = 'a'", (lab.Lab & 'lab = "a"').proj()) == ["a"]
+    assert len((lab.Lab & 'lab BETWEEN "a" AND "b"').proj(address="lab")) == 2
+
+
+@pytest.mark.parametrize("server", ["postgresql"], indirect=True)
+def test_text_that_is_also_a_column_is_asked_back(database):
+    with pytest.raises(AmbiguousError, match="write 'lab' for the text"):
+        lab.Lab & 'address = "lab"'
+    plain = (
+        "from types import SimpleNamespace as N; from datajoint.condition import make_condition as m; "
+        "e = N(connection=N(adapter=N(backend='postgresql')), heading=None); print(m(e, 'a = \\x22x\\x22', set()))"
+    )
+    assert '"x"' in without_patches(plain), "DataJoint turns double quotes into text by now: delete the patch"
