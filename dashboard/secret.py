@@ -9,7 +9,7 @@ import secrets
 import stat
 from pathlib import Path
 
-from pipeline.errors import NeurojointError
+from pipeline.errors import OperatorError
 
 
 @functools.lru_cache(maxsize=8)
@@ -30,5 +30,5 @@ def of(folder: Path) -> bytes:
             os.link(fresh, path)
         fresh.unlink()
     if stat.S_IMODE(path.stat().st_mode) & 0o077:
-        raise NeurojointError(f"others may read the site's secret {path}", f"chmod 600 {path}")
+        raise OperatorError(f"others may read the site's secret {path}", f"chmod 600 {path}")
     return path.read_bytes()

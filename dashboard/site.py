@@ -16,7 +16,7 @@ from typing import Any, ParamSpec, TypeVar
 import flask
 
 from dashboard import data_version, secret
-from pipeline.errors import NeurojointError
+from pipeline.errors import NotFoundError
 from pipeline.settings import Settings
 from pipeline.web.accounts import Account, Users
 from pipeline.web.threads import Database
@@ -73,7 +73,7 @@ PSEUDONYM_LENGTH = 10
 PUBLIC = Viewer("", "public", public=True)
 
 
-class NotFound(NeurojointError):
+class NotFound(NotFoundError):
     """There is no such mouse, session, …; the message is the sentence that the page shows."""
 
 

@@ -91,4 +91,40 @@ def reasons() -> str:
     return "\n".join(rows)
 
 
-PARTS = {"commands": commands, "settings": settings, "reasons": reasons}
+def names() -> str:
+    """What each kind of name may have."""
+    from pipeline.alf.names import RULES
+
+    rows = [
+        f"| {kind} | {rule.longest} | {rule.allowed or _forbidden(rule.forbidden)} |" for kind, rule in RULES.items()
+    ]
+    return "\n".join(["| kind | characters | may have |", "|---|---|---|", *rows])
+
+
+def fields() -> str:
+    """Every column that can be entered, with its limits, by table."""
+    from pipeline.entry.tables import TABLES
+
+    parts = []
+    for name, entry in TABLES.items():
+        note = (
+            "" if entry.can_create else "Rows are registered by `neurojoint ingest`; these columns can be changed.\n\n"
+        )
+        rows = "\n".join(_field(one) for one in entry.fields)
+        parts.append(f"### {name}\n\n{note}| column | takes | remarks |\n|---|---|---|\n{rows}")
+    return "\n\n".join(parts)
+
+
+def _forbidden(signs: str) -> str:
+    return "anything printable but " + " ".join("`\\|`" if sign == "|" else f"`{sign}`" for sign in signs)
+
+
+def _field(field: Any) -> str:
+    name = f"**{field.column}**" if field.required else field.column
+    takes = field.limits() + (f" of {field.to}" if field.to and field.type == "name" else "")
+    also = f"also {', '.join(field.aliases)}" if field.aliases else ""
+    default = "" if field.default is None else f"else {field.default}"
+    return f"| {name} | {takes} | {'; '.join(filter(None, (field.description, also, default)))} |"
+
+
+PARTS = {"commands": commands, "settings": settings, "reasons": reasons, "names": names, "fields": fields}

@@ -29,7 +29,7 @@ from one_bridge.descriptions import Descriptions
 from one_bridge.local_alyx import LocalAlyx
 from one_bridge.matching import by_ids, vocabulary
 from one_bridge.tables import Tables, can_be_unwrapped, join_database, uuids
-from pipeline.errors import NeurojointError
+from pipeline.errors import NeurojointError, NotFoundError
 from pipeline.schemas import acquisition, data
 
 logger = logging.getLogger(__name__)
@@ -426,7 +426,7 @@ class ONE(OldCalls, Descriptions, Aggregates, Tables, One):
             )
         if tag is not None and not (data.Tag() & {"tag": tag}):
             known = ", ".join(vocabulary(data.Tag, "tag")) or "none"
-            raise NeurojointError(f"there is no tag {tag!r}", f"tags are: {known}")
+            raise NotFoundError(f"there is no tag {tag!r}", f"tags are: {known}")
         self.tag = tag or self.tag
         self._cache["_meta"]["loaded_time"] = now = datetime.datetime.now()
         return now

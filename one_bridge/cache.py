@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from one_bridge import frames, query
 from one_bridge.matching import Reading, vocabulary
-from pipeline.errors import NeurojointError
+from pipeline.errors import NotFoundError
 from pipeline.schemas import acquisition, data
 
 Served = Callable[[Iterable[str]], Mapping[str, tuple[str, int]]]
@@ -93,7 +93,7 @@ def info(tag: str | None = None) -> dict[str, Any]:
     """
     if tag is not None and not (data.Tag() & {"tag": tag}):
         known = ", ".join(vocabulary(data.Tag, "tag")) or "none"
-        raise NeurojointError(f"there is no tag {tag!r}", f"tags are: {known}")
+        raise NotFoundError(f"there is no tag {tag!r}", f"tags are: {known}")
     now = datetime.datetime.now().isoformat(sep=" ", timespec="minutes")
     marks = {"date_created": now, "origin": ORIGIN, "min_api_version": OLDEST_CLIENT}
     return marks | ({"database_tags": [tag]} if tag else {})

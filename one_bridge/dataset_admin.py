@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+import getpass
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,9 +11,10 @@ import datajoint as dj
 
 from one_bridge import query
 from one_bridge.matching import QC_LEVELS
+from pipeline import entry
+from pipeline.alf import names
 from pipeline.database.bulk import fetch_columns, insert_many
-from pipeline.errors import NeurojointError
-from pipeline.provenance.delete import delete
+from pipeline.errors import ConflictError, NotFoundError, UserError
 from pipeline.schemas import data
 
 
@@ -24,9 +25,9 @@ def define_tag(
 
     Raises
     ------
-    NeurojointError : a name that cannot be part of a web address.
+    UserError : a name that cannot be part of a web address.
     """
-    _check_name(name, "tag", 128)
+    _check_name(name, "tag")
     given = {"tag_protected": protected, "tag_public": public, "tag_description": description}
     _define(data.Tag, {"tag": name}, given)
 
@@ -36,7 +37,7 @@ def tag(name: str, datasets: dj.Table) -> int:
 
     Raises
     ------
-    NeurojointError : no such tag.
+    NotFoundError : no such tag.
     """
     _known(name)
     new = datasets - (data.DatasetTag() & {"tag": name}).proj()
@@ -52,7 +53,7 @@ def untag(name: str, datasets: dj.Table) -> int:
 
     Raises
     ------
-    NeurojointError : no such tag.
+    NotFoundError : no such tag.
     """
     _known(name)
     present = datasets & (data.DatasetTag() & {"tag": name}).proj()
@@ -74,17 +75,15 @@ def set_qc(rows: dj.Table, outcome: str) -> int:
 
     Raises
     ------
-    NeurojointError : no such outcome.
+    UserError : no such outcome.
     """
     if outcome not in QC_LEVELS:
-        raise NeurojointError(f"{outcome!r} is no QC outcome", f"it is one of {', '.join(QC_LEVELS)}")
+        raise UserError(f"{outcome!r} is no QC outcome", f"it is one of {', '.join(QC_LEVELS)}")
     column = "dataset_qc" if "dataset_qc" in rows.heading.names else "session_qc"
-    changed = rows & f"{column} <> '{outcome}'"
-    keys = changed.keys()
-    table = type(rows)()
+    keys = (rows & f"{column} <> '{outcome}'").keys()
     with rows.connection.transaction:
-        for key in keys:
-            table.update1(key | {column: outcome})
+        changed = [key | {column: outcome} for key in keys]
+        entry.write(type(rows), changed, user=getpass.getuser(), source="command", action="update")
         _record("qc", outcome, f"{len(keys)} rows of {'datasets' if column == 'dataset_qc' else 'sessions'}")
     return len(keys)
 
@@ -94,9 +93,9 @@ def define_revision(name: str, description: str | None = None) -> None:
 
     Raises
     ------
-    NeurojointError : a name that cannot be the folder `#name#`.
+    UserError : a name that cannot be the folder `#name#`.
     """
-    _check_name(name, "revision", 64)
+    _check_name(name, "revision")
     _define(data.Revision, {"revision": name}, {"revision_description": description})
 
 
@@ -110,13 +109,12 @@ def remove_revision(name: str) -> None:
 
     Raises
     ------
-    NeurojointError : no such revision, or datasets have it.
+    NotFoundError : no such revision.
+    ConflictError : datasets have it.
     """
     n_datasets = {row["revision"]: row["n_datasets"] for row in revisions()}.get(name)
     if n_datasets:
-        raise NeurojointError(
-            f"{n_datasets} datasets have the revision {name}", "delete their files and register again"
-        )
+        raise ConflictError(f"{n_datasets} datasets have the revision {name}", "delete their files and register again")
     _remove(data.Revision, "revision", name)
 
 
@@ -130,13 +128,13 @@ def define_repository(name: str, kind: str | None = None, root: str | None = Non
 
     Raises
     ------
-    NeurojointError : a name that cannot be part of a web address, or a new repository without a root.
+    UserError : a name that cannot be part of a web address, or a new repository without a root.
     """
-    _check_name(name, "repository", 64)
+    _check_name(name, "repository")
     given = {"repository_kind": kind, "repository_root": root, "repository_host": host}
     if not (data.Repository() & {"repository": name}):
         if root is None:
-            raise NeurojointError(f"there is no repository {name!r}", "give --root to make it")
+            raise NotFoundError(f"there is no repository {name!r}", "give --root to make it")
         given["repository_kind"] = kind or "local"
     if root is not None and given["repository_kind"] in ("local", None) and "://" not in root:
         given["repository_root"] = str(Path(root).resolve())
@@ -153,11 +151,12 @@ def remove_repository(name: str) -> None:
 
     Raises
     ------
-    NeurojointError : no such repository, or there are copies in it.
+    NotFoundError : no such repository.
+    ConflictError : there are copies in it.
     """
     n_copies = {row["repository"]: row["n_datasets"] for row in repositories()}.get(name)
     if n_copies:
-        raise NeurojointError(
+        raise ConflictError(
             f"{n_copies} files are recorded in the repository {name}", "delete them and register the rest again first"
         )
     _remove(data.Repository, "repository", name)
@@ -168,17 +167,19 @@ def choose(terms: Mapping[str, Any], of_sessions: bool = False) -> dj.Table:
 
     Raises
     ------
-    NeurojointError : no term is given, which would mean everything.
+    UserError : no term is given, which would mean everything.
     """
     given = {name: value for name, value in terms.items() if value is not None}
     if not given:
-        raise NeurojointError("nothing is named", "say what: --session, --subject, --lab, --date, --name …")
+        raise UserError("nothing is named", "say what: --session, --subject, --lab, --date, --name …")
     return (query.sessions if of_sessions else query.datasets)(given, query.Reading("alyx"))
 
 
-def _check_name(name: str, what: str, longest: int) -> None:
-    if not re.fullmatch(rf"[\w.-]{{1,{longest}}}", name, re.ASCII):
-        raise NeurojointError(f"{name!r} cannot be a {what}", f"use letters, digits and _ . -, at most {longest}")
+def _check_name(name: str, what: str) -> None:
+    try:
+        names.check(name, what)
+    except ValueError as error:
+        raise UserError(str(error)) from None
 
 
 def _define(table: type[dj.Table], key: dict[str, str], given: dict[str, Any]) -> None:
@@ -186,10 +187,7 @@ def _define(table: type[dj.Table], key: dict[str, str], given: dict[str, Any]) -
     given = {column: value for column, value in given.items() if value is not None}
     known = bool(table() & key)
     with table().connection.transaction:
-        if not known:
-            table.insert1(key | given)
-        elif given:
-            table.update1(key | given)
+        entry.write(table, [key | given], user=getpass.getuser(), source="command")
         _record("changed" if known else "created", f"{table.__name__}/{next(iter(key.values()))}", str(given)[:1000])
 
 
@@ -201,16 +199,16 @@ def _counted(table: type[dj.Table], name: str, members: Any) -> list[dict[str, A
 
 
 def _remove(table: type[dj.Table], column: str, name: str) -> None:
-    rows = table() & query.one_of(column, [name])
-    if not delete(rows, "removed by hand"):
+    if not table() & query.one_of(column, [name]):
         known = ", ".join(query.vocabulary(table, column)) or "none"
-        raise NeurojointError(f"there is no {column} {name!r}", f"there are: {known}")
+        raise NotFoundError(f"there is no {column} {name!r}", f"there are: {known}")
+    entry.remove(table, [{column: name}], user=getpass.getuser(), source="command", reason="removed by hand")
 
 
 def _known(name: str) -> None:
     if not (data.Tag() & {"tag": name}):
         known = ", ".join(query.vocabulary(data.Tag, "tag")) or "none"
-        raise NeurojointError(f"there is no tag {name!r}", f"make it with `neurojoint tag define`; tags are: {known}")
+        raise NotFoundError(f"there is no tag {name!r}", f"make it with `neurojoint tag define`; tags are: {known}")
 
 
 def _record(action: str, path: str, detail: str) -> None:

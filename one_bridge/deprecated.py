@@ -8,7 +8,7 @@ from typing import Any
 from one import util
 
 from one_bridge.matching import by_ids, vocabulary
-from pipeline.errors import NeurojointError
+from pipeline.errors import UserError
 from pipeline.schemas import acquisition, data, lab
 
 
@@ -33,7 +33,7 @@ class OldCalls:
             "tags": (data.Tag, "tag"),
         }  # fmt: skip
         if keyword not in kinds:
-            raise NeurojointError(f"nothing is listed by {keyword!r}", f"use one of {', '.join(kinds)}")
+            raise UserError(f"nothing is listed by {keyword!r}", f"use one of {', '.join(kinds)}")
         return vocabulary(*kinds[keyword])
 
     @util.parse_id

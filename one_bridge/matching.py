@@ -15,7 +15,7 @@ from uuid import UUID
 import datajoint as dj
 
 from pipeline.database.bulk import fetch_columns
-from pipeline.errors import NeurojointError
+from pipeline.errors import UserError
 from pipeline.schemas import acquisition
 
 QC_LEVELS = {"NOT_SET": 0, "PASS": 10, "WARNING": 30, "FAIL": 40, "CRITICAL": 50}
@@ -24,7 +24,7 @@ QC_LEVELS = {"NOT_SET": 0, "PASS": 10, "WARNING": 30, "FAIL": 40, "CRITICAL": 50
 Style = Literal["one", "alyx"]
 
 
-class InvalidQuery(NeurojointError, ValueError):
+class InvalidQuery(UserError, ValueError):
     """A search term that does not exist, or a value that it cannot have."""
 
 

@@ -23,7 +23,7 @@ import pipeline
 from one_bridge import file_locations, frames, query
 from one_bridge.matching import Reading, by_ids
 from pipeline.database import registry
-from pipeline.errors import NeurojointError
+from pipeline.errors import NotFoundError, UserError
 from pipeline.schemas import acquisition, data
 
 _PATH = ("rel_path", "dataset_qc")
@@ -101,7 +101,7 @@ class Tables:
             return found & keys
         if "dataset_id" in found.heading.names:
             return found & (data.Dataset() & sessions.proj()).proj()
-        raise NeurojointError(f"the rows of {name} belong to no session", f"use one.table({name!r}) for all of them")
+        raise UserError(f"the rows of {name} belong to no session", f"use one.table({name!r}) for all of them")
 
     def eids(self, rows: dj.expression.QueryExpression) -> list[UUID]:
         """The sessions that DataJoint rows belong to, newest first."""
@@ -203,4 +203,4 @@ def _table_class(name: str) -> type[dj.Table]:
             return found
     labels = [registry.label(one) for master in registry.tables() for one in (master, *registry.parts(master))]
     near = difflib.get_close_matches(name, labels, 3, 0.4) or labels[:3]
-    raise NeurojointError(f"there is no table {name!r}", f"did you mean {', '.join(near)}?")
+    raise NotFoundError(f"there is no table {name!r}", f"did you mean {', '.join(near)}?")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import re
+from typing import NamedTuple
 
 
 class NeurojointError(Exception):
@@ -58,13 +59,46 @@ class InvalidData(NeurojointError):
 
     Attributes:
         path: the file, relative to the data root where that is known.
-        reason: a short code, one of `ingest`'s quarantine reasons (e.g. `truncated`, `unequal_length`).
+        reason: one of `pipeline.alf.reasons.Reason` (e.g. `truncated`, `unequal_length`).
         column: the column of the file that is refused; empty when it is the whole file.
     """
 
     def __init__(self, path: str, reason: str, detail: str, remedy: str, column: str = "") -> None:
         super().__init__(f"{path}: {detail}", remedy)
         self.path, self.reason, self.detail, self.column = str(path), reason, detail, column
+
+
+class Answer(NamedTuple):
+    """What the programs answer to a class of errors; what is said to whom is up to `pipeline.web.error_words`."""
+
+    exit_code: int
+    status: int  # of HTTP
+
+
+ANSWERS: dict[type[BaseException], Answer] = {
+    NotFoundError: Answer(1, 404),
+    AmbiguousError: Answer(1, 400),
+    ConflictError: Answer(1, 409),
+    UserError: Answer(1, 400),
+    PermissionDenied: Answer(1, 403),
+    InvalidSettings: Answer(2, 500),
+    DatabaseUnavailable: Answer(75, 503),
+    OperatorError: Answer(1, 500),
+    InvalidData: Answer(1, 500),
+    NeurojointError: Answer(1, 500),
+}
+"""Class of error -> exit code of a command, HTTP status; the first class that fits counts."""
+
+
+def answer_to(error: BaseException) -> Answer:
+    """What is answered to an error, of whatever class.
+
+    >>> answer_to(ConflictError("it exists already")).status
+    409
+    """
+    if is_connection_error(error):
+        return ANSWERS[DatabaseUnavailable]
+    return next((answer for cls, answer in ANSWERS.items() if isinstance(error, cls)), Answer(1, 500))
 
 
 def explain(error: BaseException) -> str:

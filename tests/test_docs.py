@@ -14,3 +14,18 @@ def test_the_page_of_tables_is_made_from_the_present_definitions():
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     assert (DOCS / "schemas.md").read_text(encoding="utf-8") == module.page()
+
+
+def test_the_page_of_columns_has_every_limit_of_the_data():
+    from pipeline.alf.names import RULES
+    from pipeline.entry.tables import TABLES
+
+    spec = importlib.util.spec_from_file_location("generated", DOCS / "generated.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    page = module.on_page_markdown((DOCS / "reference" / "fields.md").read_text(encoding="utf-8"))
+    for name, entry in TABLES.items():
+        section = page.partition(f"### {name}\n")[2].partition("\n### ")[0]
+        for field in entry.fields:
+            assert f"{field.column}" in section and field.limits() in section, f"{name}.{field.column}"
+    assert all(f"| {kind} | {rule.longest} |" in page for kind, rule in RULES.items())

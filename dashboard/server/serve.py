@@ -15,7 +15,7 @@ from dashboard import links
 from dashboard.server import auth
 from dashboard.server.app import create_app
 from dashboard.site import Site
-from pipeline.errors import NeurojointError
+from pipeline.errors import OperatorError
 from pipeline.settings import settings
 from pipeline.web.accounts import Users, store_path
 from pipeline.web.request_limits import LOGIN_BODY, WholeBodies, server_options
@@ -106,7 +106,7 @@ def check(host: str, key: str) -> None:
     NeurojointError : nobody could sign in but with the key, over an open network.
     """
     if key and host not in LOCAL:
-        raise NeurojointError("there are no accounts, so nobody could sign in", "add one: neurojoint user add NAME")
+        raise OperatorError("there are no accounts, so nobody could sign in", "add one: neurojoint user add NAME")
 
 
 def _largest_body(scope: MutableMapping[str, Any]) -> int:

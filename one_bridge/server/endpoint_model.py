@@ -8,6 +8,8 @@ from typing import Any, Literal
 
 import datajoint as dj
 
+from pipeline.errors import NotFoundError, PermissionDenied, UserError
+
 Kind = Literal["text", "int", "float", "bool", "date", "time", "json", "uuid"]
 Verb = Literal["list", "read", "create", "update", "delete"]
 
@@ -183,7 +185,7 @@ class Endpoint:
         return next((one for one in self.fields if one.name == name), None)
 
 
-class BadInput(Exception):
+class BadInput(UserError):
     """What a client sent cannot be used: field -> messages. Becomes a 400."""
 
     def __init__(self, field: str, message: str) -> None:
@@ -199,11 +201,14 @@ class BadInput(Exception):
         return error
 
 
-class NotFound(Exception):
+class NotFound(NotFoundError):
     """There is no such record. Becomes a 404."""
 
+    def __init__(self, message: str = "Not found.") -> None:
+        super().__init__(message)
 
-class Refused(Exception):
+
+class Refused(PermissionDenied):
     """The account may not do this. Becomes a 403; `body` replaces the usual one."""
 
     def __init__(self, message: str, body: dict[str, Any] | None = None) -> None:

@@ -10,7 +10,7 @@ from fastapi import FastAPI
 
 import pipeline
 from one_bridge.server.app import create_app
-from pipeline.errors import NeurojointError
+from pipeline.errors import OperatorError
 from pipeline.settings import settings
 from pipeline.web.accounts import Users, store_path
 from pipeline.web.request_limits import server_options
@@ -37,7 +37,7 @@ def serve(
     """
     users = Users(store_path())
     if not public_read and not any(one.enabled for one in users.list()):
-        raise NeurojointError("there are no accounts, so nobody could log in", "add one: neurojoint user add NAME")
+        raise OperatorError("there are no accounts, so nobody could log in", "add one: neurojoint user add NAME")
     connection = pipeline.connect()
     app = create_app(connection, users, root or settings().data_root, settings().home, public_read, _version())
     uvicorn.run(beside(app), host=host, port=port, **server_options(settings().trusted_proxies))

@@ -8,12 +8,12 @@ import json
 import math
 import re
 import uuid
-import zoneinfo
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from one_bridge.matching import literal
 from one_bridge.server.endpoint_model import BadInput, Field, NotFound
+from pipeline.entry.parse import zone_or_utc
 
 INTEGERS = {"int16": 15, "smallint": 15, "int32": 31, "integer": 31, "int": 31, "int64": 63, "bigint": 63}  # bits
 NAMESPACE = uuid.UUID("0f5a4d2c-9f6e-3b7a-8c1d-2e6b4a7d9c31")
@@ -62,8 +62,8 @@ def local_time(utc: datetime.datetime | None, zone: str) -> str | None:
     if utc is None:
         return None
     try:
-        return utc.replace(tzinfo=datetime.UTC).astimezone(zoneinfo.ZoneInfo(zone)).replace(tzinfo=None).isoformat()
-    except (OverflowError, zoneinfo.ZoneInfoNotFoundError, ValueError):
+        return utc.replace(tzinfo=datetime.UTC).astimezone(zone_or_utc(zone)).replace(tzinfo=None).isoformat()
+    except (OverflowError, ValueError):
         return utc.isoformat()
 
 
@@ -190,7 +190,7 @@ def _time(value: Any, zone: str) -> datetime.datetime:
     except ValueError:
         raise ValueError("Datetime has wrong format. Use YYYY-MM-DDThh:mm:ss.") from None
     if when.tzinfo is None:
-        when = when.replace(tzinfo=zoneinfo.ZoneInfo(zone))
+        when = when.replace(tzinfo=zone_or_utc(zone))
     if not 1 < when.year < 9999:
         raise ValueError("Datetime is out of range.")
     return when.astimezone(datetime.UTC).replace(tzinfo=None)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import logging
-import zoneinfo
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,6 +14,7 @@ from one_bridge.server.endpoint_model import BadInput, Field, NotFound, table
 from one_bridge.server.endpoints.animals import SUBJECTS, restricted_now
 from one_bridge.server.query import identifiers
 from pipeline.analysis import water
+from pipeline.entry.parse import zone_or_utc
 from pipeline.errors import is_connection_error
 from pipeline.schemas.inputs import water_history
 from pipeline.web.threads import Database
@@ -160,4 +160,4 @@ def _day(parameters: Mapping[str, str], name: str) -> datetime.date | None:
 
 def _today(lab: str) -> datetime.date:
     zone = (table("lab.Lab") & {"lab": lab}).fetch1("time_zone")
-    return datetime.datetime.now(zoneinfo.ZoneInfo(zone)).date()
+    return datetime.datetime.now(zone_or_utc(zone)).date()

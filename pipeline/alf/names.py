@@ -49,7 +49,7 @@ RULES: dict[str, NameRule] = {
     "tag": NameRule("tag", 128, r"[\w.-]+", _ALF),
     "revision": NameRule("revision", 64, r"[\w.-]+", _ALF),
     "repository": NameRule("repository", 64, r"[\w.-]+", _ALF),
-    "user": NameRule("user", 64),
+    "user": NameRule("user", 64, r"[\w.@-]+", "letters, digits and . _ @ -"),
     "term": NameRule("name", 128, forbidden="\\%"),
     "substance": NameRule("name", 64, forbidden="\\"),
 }
@@ -96,7 +96,7 @@ def check(value: Any, kind: str = "term", longest: int = 0) -> str:
             "begin with a letter or a digit"
         )
     if rule.pattern and not re.fullmatch(rule.pattern, text):
-        raise ValueError(f"{shown(text)} cannot be the name of a {rule.what}: use {rule.allowed}")
+        raise ValueError(f"{shown(text)} cannot be a {rule.what}: use {rule.allowed}")
     if found := [character for character in rule.forbidden if character in text]:
         raise ValueError(f"{shown(text)} has {' and '.join(found)}, which names must not have: leave it out")
     if "/" in rule.forbidden or rule.pattern:

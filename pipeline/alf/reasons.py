@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import enum
+
 from pipeline.errors import InvalidData
 
 REASONS: dict[str, tuple[str, str]] = {
@@ -75,6 +77,14 @@ REASONS: dict[str, tuple[str, str]] = {
         "this account may not read it",
         "give this account the right to read it (chmod, chown), then ingest again",
     ),
+    "missing": (
+        "the session has no such file or column here",
+        "ingest the folder that holds it",
+    ),
+    "changed": (
+        "the file is not as it was when it was registered",
+        "run `neurojoint ingest` on its folder, then try again",
+    ),
     "vanished": (
         "it was there when the folder was listed and gone when it was read",
         "ingest again once the copying or moving has ended",
@@ -102,6 +112,9 @@ REASONS: dict[str, tuple[str, str]] = {
 }
 """Code -> what it means, what to do."""
 
+Reason = enum.StrEnum("Reason", list(REASONS))  # type: ignore[misc]
+"""The codes; each is also its text, as `data.Quarantine` stores it."""
+
 
 def refuse(path: str, reason: str, detail: str, column: str = "") -> InvalidData:
     """The error that says that `path`, or one `column` of it, is refused for `reason`, a key of `REASONS`.
@@ -109,4 +122,4 @@ def refuse(path: str, reason: str, detail: str, column: str = "") -> InvalidData
     >>> refuse("alf/trials.choice.npy", "truncated", "12 of 80 bytes are there").reason
     'truncated'
     """
-    return InvalidData(path, reason, detail, REASONS[reason][1], column)
+    return InvalidData(path, Reason(reason), detail, REASONS[reason][1], column)

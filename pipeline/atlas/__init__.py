@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.errors import NeurojointError
+from pipeline.errors import NotFoundError
 
 __all__ = ["VERSION", "Regions", "region_ids", "region_ids_named", "regions", "unsigned"]
 
@@ -125,7 +125,7 @@ def region_ids(wanted: str | int | Iterable[str | int], descendants: bool = True
 
     Raises
     ------
-    NeurojointError : the atlas has no such structure; the message names those that are written nearly so.
+    NotFoundError : the atlas has no such structure; the message names those that are written nearly so.
 
     Examples
     --------
@@ -135,7 +135,7 @@ def region_ids(wanted: str | int | Iterable[str | int], descendants: bool = True
     [385, 593, 821, 721, 778, 33, 305]
     >>> region_ids("VISpp")
     Traceback (most recent call last):
-    pipeline.errors.NeurojointError: the atlas has no region VISpp: did you mean VISp, VISpm or VISpl?
+    pipeline.errors.NotFoundError: the atlas has no region VISpp: did you mean VISp, VISpm or VISpl?
     """
     tree = regions()
     chosen = [_one(str(part).strip(), tree) for one in _listed(wanted) for part in str(one).split(",")]
@@ -180,7 +180,7 @@ def _one(text: str, tree: Regions) -> int:
         return found
     if text.lstrip("-").isdecimal() and abs(int(text)) in tree.index:
         return abs(int(text))
-    raise NeurojointError(f"the atlas has no region {text}", _near(text, tree))
+    raise NotFoundError(f"the atlas has no region {text}", _near(text, tree))
 
 
 def _near(text: str, tree: Regions) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 from pipeline.database.bulk import fetch_columns
 from pipeline.electrophysiology.reading import Reading
-from pipeline.errors import UserError
+from pipeline.errors import NotFoundError
 
 WITHOUT_SORTER = 1000
 """Rank of files that lie in the folder of the probe itself: after all sorters that are named."""
@@ -34,7 +34,7 @@ def insertion_key(insertion: str | Mapping[str, Any]) -> dict[str, Any]:
         return {name: insertion[name] for name in ephys.ProbeInsertion.primary_key}
     keys = (ephys.ProbeInsertion & {"pid": insertion}).keys()
     if not keys:
-        raise UserError(f"there is no insertion {insertion}", "`neurojoint clusterings` lists what there is")
+        raise NotFoundError(f"there is no insertion {insertion}", "`neurojoint clusterings` lists what there is")
     return keys[0]
 
 
@@ -64,9 +64,9 @@ def find(insertion: str | Mapping[str, Any], clustering: str | None = None) -> d
     names = sorted(query.to_arrays("clustering"))
     if names:
         wanted = clustering or "whose files are here"
-        raise UserError(f"the insertion has no clustering {wanted}", f"it has {', '.join(names)}")
+        raise NotFoundError(f"the insertion has no clustering {wanted}", f"it has {', '.join(names)}")
     named = insertion if isinstance(insertion, str) else "/".join(str(part) for part in key.values())
-    raise UserError(f"there are no sorted spikes of {named}", "`neurojoint clusterings` lists what there is")
+    raise NotFoundError(f"there are no sorted spikes of {named}", "`neurojoint clusterings` lists what there is")
 
 
 def choose(insertion: str | Mapping[str, Any], clustering: str | None) -> str | None:

@@ -274,7 +274,8 @@ def _source(row: Mapping[str, Any]) -> dict[str, np.ndarray]:
         why = ", ".join(f"{name}: {reason}" for name, reason in sorted(row["clustering_refused"].items()))
         what = "its files are gone" if row["clustering_state"] == "missing" else f"its files are in quarantine ({why})"
         raise InvalidData(
-            row["clustering"], "vanished", f"the spikes of {row['clustering']} cannot be read: {what}",
+            row["clustering"], "vanished" if row["clustering_state"] == "missing" else "missing",
+            f"the spikes of {row['clustering']} cannot be read: {what}",
             "mend them or bring them back, then run `neurojoint ingest`",
         )  # fmt: skip
     arrays = {name: open_array(path) for name, path in attributes(row, _GROUPED_FROM).items()}

@@ -225,6 +225,18 @@ def zone_of(name: str) -> zoneinfo.ZoneInfo:
         raise ValueError(f"{shown(name)} is no time zone: write it as Europe/London") from None
 
 
+def zone_or_utc(name: str) -> zoneinfo.ZoneInfo:
+    """The time zone in which times of a lab are shown; UTC where what is stored is none.
+
+    >>> zone_or_utc("Mars/Phobos").key
+    'UTC'
+    """
+    try:
+        return zone_of(name)
+    except ValueError:
+        return zoneinfo.ZoneInfo("UTC")
+
+
 def _float(field: Field, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise ValueError(f"{shown(value)} is not a number")

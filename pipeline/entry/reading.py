@@ -10,8 +10,9 @@ import datajoint as dj
 
 from pipeline.database.bulk import fetch_columns
 
-FEW = 100
-"""So many rows are selected one by one by their keys; of more, all rows of the same first key column are read."""
+FEW, AT_ONCE = 100, 500
+"""Up to `FEW` rows are selected by their keys and can be locked. Of more, all rows with the same few values in the
+first column of the key (a lab) are read; where that has many values too, rows are selected `AT_ONCE` by their keys."""
 
 Key = tuple[Any, ...]
 
@@ -31,22 +32,21 @@ def rows_by_key(
     if not keys:
         return {}
     primary = table.primary_key
-    query = table()
-    if len(keys) <= FEW:
-        query = query & [dict(zip(primary, key, strict=True)) for key in keys]
-    elif len(first := {key[0] for key in keys}) <= FEW:
-        query = query & [{primary[0]: value} for value in first]
-    wanted = set(keys)
-    names = [name for name in query.heading.names if not columns or name in columns or name in primary]
-    if lock and len(keys) <= FEW:
-        rows = _locked(query, names)
-    else:
-        rows = fetch_columns(query, *names).to_pylist()
+    names = [name for name in table().heading.names if not columns or name in columns or name in primary]
+    wanted, first = set(keys), {key[0] for key in keys}
     found: dict[Key, dict[str, Any]] = {}
-    for row in rows:
-        key = tuple(row[name] for name in primary)
-        if key in wanted:
-            found[key] = _plain(query, row)
+    if len(keys) > FEW and len(first) <= FEW and len(primary) > 1:
+        parts = [[{primary[0]: value} for value in first]]
+    else:
+        listed = [dict(zip(primary, key, strict=True)) for key in wanted]
+        parts = [listed[start : start + AT_ONCE] for start in range(0, len(listed), AT_ONCE)]
+    for part in parts:
+        query = table() & part
+        rows = _locked(query, names) if lock and len(keys) <= FEW else fetch_columns(query, *names).to_pylist()
+        for row in rows:
+            key = tuple(row[name] for name in primary)
+            if key in wanted:
+                found[key] = _plain(query, row)
     return found
 
 

@@ -14,7 +14,7 @@ from pipeline.analysis.correlograms import Correlograms
 from pipeline.database.bulk import fetch_columns, to_numpy
 from pipeline.electrophysiology import clusterings, spikes
 from pipeline.electrophysiology import peths as peth_store
-from pipeline.errors import UserError
+from pipeline.errors import NotFoundError
 
 ALPHA = 0.05
 """Level at which a unit counts as modulated, after correction over the units of its insertion."""
@@ -86,7 +86,7 @@ def cross_correlograms(
     found = spikes.grouped(insertion, clustering)
     ids = found.cluster_ids if others is None else np.array([int(one) for one in others], np.int32)
     if not len(found.times_of(cluster)):
-        raise UserError(f"unit {cluster} has no spikes", "ephys.ClusterSet.Cluster lists those that have")
+        raise NotFoundError(f"unit {cluster} has no spikes", "ephys.ClusterSet.Cluster lists those that have")
     times, offsets = found.select([int(cluster), *ids.tolist()])
     made = correlograms.cross_correlograms(times, offsets, 0, window, bin_size)
     counts = made.counts[1:]
@@ -148,10 +148,10 @@ def task_modulated_by_region(
 
     for value, known in ((modulation, MODULATIONS), (parcellation, PARCELLATIONS)):
         if value not in known:
-            raise UserError(f"there is no {value!r} here", f"known are {', '.join(known)}")
+            raise NotFoundError(f"there is no {value!r} here", f"known are {', '.join(known)}")
     if not ephys_analysis.AlignmentEvent & {"event": event}:
         names = ", ".join(ephys_analysis.AlignmentEvent.to_arrays("event"))
-        raise UserError(f"there is no event {event!r}", f"known are {names}")
+        raise NotFoundError(f"there is no event {event!r}", f"known are {names}")
     chosen = ephys.Clustering & {"default_clustering": True}
     if restriction is not None:
         chosen = chosen & (ephys.ProbeInsertion & restriction).proj()

@@ -21,7 +21,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.errors import NeurojointError
+from pipeline.alf import names
+from pipeline.errors import NeurojointError, OperatorError, UserError
 
 ROLES = ("public", "member", "manager", "admin")
 """From least to most: read; also write; also delete and edit what labs share; also everything else."""
@@ -30,7 +31,6 @@ SHORTEST_PASSWORD, LONGEST_PASSWORD = 8, 1024  # characters
 TOKEN_LIFETIME = 90 * 86400  # s without use, for the tokens that a login makes
 LOGIN_TOKENS = 50  # how many of them an account keeps
 list_ = list  # in the class below `list` is a method
-_NAME = r"[\w.@-]{1,64}"
 _KEY_LENGTH = 12  # characters of a token that find its row
 
 _TABLES = """
@@ -116,11 +116,13 @@ class Users:
         NeurojointError : an unknown role, a name or a password that cannot be used.
         """
         if role not in ROLES:
-            raise NeurojointError(f"there is no role {role!r}", f"use one of {', '.join(ROLES)}")
-        if not re.fullmatch(_NAME, name):
-            raise NeurojointError(f"{name!r} cannot be a user name", "use at most 64 letters, digits and . _ @ -")
+            raise UserError(f"there is no role {role!r}", f"use one of {', '.join(ROLES)}")
+        try:
+            name = names.check(name, "user")
+        except ValueError as error:
+            raise UserError(str(error)) from None
         if not SHORTEST_PASSWORD <= len(password) <= LONGEST_PASSWORD:
-            raise NeurojointError("the password is too short or too long", f"use at least {SHORTEST_PASSWORD} signs")
+            raise UserError("the password is too short or too long", f"use at least {SHORTEST_PASSWORD} signs")
         with self._write() as store:
             store.execute(
                 "INSERT INTO account VALUES (?, ?, ?, 1, ?) ON CONFLICT (name) DO UPDATE SET "
@@ -168,7 +170,7 @@ class Users:
         days : after which it ends.
         """
         if scope and scope not in ROLES:
-            raise NeurojointError(f"there is no role {scope!r}", f"use one of {', '.join(ROLES)}")
+            raise UserError(f"there is no role {scope!r}", f"use one of {', '.join(ROLES)}")
         token, now = secrets.token_hex(20), time.time()
         with self._write() as store:
             if not store.execute("SELECT 1 FROM account WHERE name = ? AND enabled", (name,)).fetchone():
@@ -281,7 +283,7 @@ class Users:
         import argon2
 
         row = None
-        if self.path.exists() and re.fullmatch(_NAME, name):
+        if self.path.exists() and _is_name(name):
             row = (
                 self._store()
                 .execute("SELECT password_hash, role, enabled FROM account WHERE name = ?", (name,))
@@ -308,7 +310,7 @@ class Users:
         if store is None:
             mode = self.path.stat().st_mode
             if stat.S_IMODE(mode) & 0o077:
-                raise NeurojointError(f"others may read the accounts in {self.path}", f"chmod 600 {self.path}")
+                raise OperatorError(f"others may read the accounts in {self.path}", f"chmod 600 {self.path}")
             store = sqlite3.connect(self.path, timeout=10, isolation_level=None)
             store.execute("PRAGMA journal_mode=WAL")
             store.execute("PRAGMA foreign_keys=ON")
@@ -353,6 +355,13 @@ def _hasher():
     import argon2
 
     return argon2.PasswordHasher()
+
+
+def _is_name(name: str) -> bool:
+    try:
+        return names.check(name, "user") == name
+    except ValueError:
+        return False
 
 
 def _unknown(name: str) -> NeurojointError:

@@ -15,9 +15,10 @@ from pipeline.errors import (
     DatabaseUnavailable,
     InvalidData,
     NeurojointError,
-    NotFoundError,
+    OperatorError,
     PermissionDenied,
     UserError,
+    answer_to,
     explain,
     is_connection_error,
 )
@@ -69,10 +70,10 @@ def words_for(error: BaseException, role: str, where: str = "") -> Words:
     if isinstance(error, DatabaseUnavailable) or is_connection_error(error):
         logger.warning("%s", explain(error))
         return Words("The database cannot be reached at the moment.", "Try again in a moment.", 503)
-    status = _status(error)
+    status = answer_to(error).status
     is_known = isinstance(error, NeurojointError)
     is_mine = isinstance(error, UserError | PermissionDenied) and role != "public"
-    if is_mine or (is_known and role in OPERATORS):
+    if is_mine or (is_known and role in OPERATORS and not isinstance(error, OperatorError)):
         return Words(_sentence(error.message), _sentence(error.remedy), status)
     number = secrets.token_hex(3)
     if is_known:
@@ -95,14 +96,6 @@ _FOR_ALL = {
     404: "There is nothing here.",
     500: "This cannot be shown at the moment.",
 }
-
-
-def _status(error: BaseException) -> int:
-    if isinstance(error, NotFoundError):
-        return 404
-    if isinstance(error, PermissionDenied):
-        return 403
-    return 400 if isinstance(error, UserError) else 500
 
 
 def _sentence(text: str) -> str:

@@ -21,7 +21,7 @@ import datajoint as dj
 
 from pipeline.database import sessions
 from pipeline.database.connection import raw_connection
-from pipeline.errors import NeurojointError
+from pipeline.errors import ConflictError
 from pipeline.worker import heartbeat
 
 LONGEST_NAME = 128
@@ -82,7 +82,7 @@ def hold(
                 yield
                 return
         if time.monotonic() > until:
-            raise NeurojointError(f"{refused} ({holder})", remedy)
+            raise ConflictError(f"{refused} ({holder})", remedy)
         time.sleep(0.2)
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import datajoint as dj
 
 from pipeline.database import registry
-from pipeline.errors import NeurojointError
+from pipeline.errors import UserError
 from pipeline.worker import heartbeat, locks
 from pipeline.worker.jobs import CLAIMABLE, TableJobs
 
@@ -180,7 +180,7 @@ def tables_named(names: Sequence[str], tables: Sequence[type[dj.Table]] | None =
         if len(found) != 1:
             close = found or difflib.get_close_matches(name, known, 3, 0.4) or list(known)
             problem = "several populated tables are" if found else "no populated table is"
-            raise NeurojointError(f"{problem} called {name}", f"choose from {', '.join(close)}")
+            raise UserError(f"{problem} called {name}", f"choose from {', '.join(close)}")
         chosen.add(found[0])
     return [table for label, table in known.items() if label in chosen]
 

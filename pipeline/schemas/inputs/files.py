@@ -17,7 +17,7 @@ from pipeline.alf.columns import raw_form
 from pipeline.alf.objects import Assembled, assemble
 from pipeline.alf.reader import load
 from pipeline.alf.reasons import REASONS
-from pipeline.errors import InvalidData
+from pipeline.errors import AmbiguousError, InvalidData
 
 try:
     import fcntl
@@ -90,7 +90,7 @@ def read_object(
             reason = refused.get(name)
             detail = f"the column {name} is " + (f"in quarantine ({REASONS[reason][0]})" if reason else "not there")
             remedy = REASONS[reason][1] if reason else "add its file, then run `neurojoint ingest`"
-            raise InvalidData(_session_path(key), reason or "vanished", f"{row['object_name']}: {detail}", remedy, name)
+            raise InvalidData(_session_path(key), reason or "missing", f"{row['object_name']}: {detail}", remedy, name)
     return AlfData(
         values,
         found.other,
@@ -128,7 +128,7 @@ def read_attribute(key: Mapping[str, Any], alf_object: str, attribute: str, coll
             return content if isinstance(content, np.ndarray | list | dict) else content.to_pandas()
     raise InvalidData(
         _session_path(key),
-        "vanished",
+        "missing",
         f"{alf_object}.{attribute} is not online here",
         "ingest the folder that holds it",
     )
@@ -153,7 +153,7 @@ def path_of(key: Mapping[str, Any], rel_path: str) -> Path:
     for one in _with_paths(found, _raw_hashes(found)):
         if one["path"] is not None:
             return one["path"]
-    raise InvalidData(f"{_session_path(key)}/{rel_path}", "vanished", "no copy is online here", _INGEST)
+    raise InvalidData(f"{_session_path(key)}/{rel_path}", "missing", "no copy is online here", _INGEST)
 
 
 def paths_of(key: Mapping[str, Any], hashes: Mapping[str, str]) -> dict[str, Path]:
@@ -179,7 +179,7 @@ def paths_of(key: Mapping[str, Any], hashes: Mapping[str, str]) -> dict[str, Pat
     for path, md5 in hashes.items():
         one = found.get(path)
         if one is None or one["path"] is None or one["record_hash"] != md5:
-            raise InvalidData(f"{_session_path(key)}/{path}", "vanished", "no copy is online here", _INGEST)
+            raise InvalidData(f"{_session_path(key)}/{path}", "missing", "no copy is online here", _INGEST)
         _check_unchanged(one)
     return {path: found[path]["path"] for path in hashes}
 
@@ -195,7 +195,8 @@ def open_recording(key: Mapping[str, Any], band: str = "ap", probe: str | None =
 
     Raises
     ------
-    InvalidData : there is no such recording, several fit, or its file is not as it was registered.
+    InvalidData : there is no such recording, or its file is not as it was registered.
+    AmbiguousError : several fit.
     """
     import cbin
 
@@ -213,10 +214,10 @@ def open_recording(key: Mapping[str, Any], band: str = "ap", probe: str | None =
     what = f"recording {key['dataset_id']}" if "dataset_id" in key else f"{band} recording of {label or 'any probe'}"
     where = _session_path(key) if len(session) == len(acquisition.Session.primary_key) else what
     if not found:
-        raise InvalidData(where, "vanished", f"no {what} is online here", _INGEST)
+        raise InvalidData(where, "missing", f"no {what} is online here", _INGEST)
     if len(found) > 1:
         names = ", ".join(one["rel_path"] for one in found)
-        raise InvalidData(where, "vanished", f"several recordings fit: {names}", "name the probe, or the dataset_id")
+        raise AmbiguousError(f"several recordings of {where} fit: {names}", "name the probe, or the dataset_id")
     lock = shared_lock(found[0]["path"])
     try:
         _check_unchanged(found[0])
@@ -269,7 +270,7 @@ def _object_row(
         ),
     )
     if not rows:
-        raise InvalidData(_session_path(key), "vanished", f"the session has no {alf_object}", _INGEST)
+        raise InvalidData(_session_path(key), "missing", f"the session has no {alf_object}", _INGEST)
     return rows[0]
 
 
@@ -352,7 +353,7 @@ def _check_unchanged(one: Mapping[str, Any]) -> None:
             str(path), "permission_denied", "this account may not read it", REASONS["permission_denied"][1]
         ) from None
     if (stat.st_size, stat.st_mtime_ns) != (one["record_size"], one["modified_ns"]):
-        raise InvalidData(str(path), "vanished", "the file has changed since it was registered", remedy)
+        raise InvalidData(str(path), "changed", "the file has changed since it was registered", remedy)
 
 
 def _session_path(key: Mapping[str, Any]) -> str:

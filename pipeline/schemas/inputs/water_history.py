@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zoneinfo
 from typing import Any
 
 import datajoint as dj
@@ -10,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.database.bulk import fetch_columns
+from pipeline.errors import UserError
 from pipeline.provenance import fingerprints
 
 
@@ -83,5 +85,9 @@ def local_dates(times: pa.ChunkedArray, time_zone: str) -> np.ndarray:
     >>> local_dates(times, "Europe/Paris")
     array(['2026-01-06',        'NaT'], dtype='datetime64[D]')
     """
+    try:
+        zoneinfo.ZoneInfo(time_zone)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+        raise UserError(f"the time zone {time_zone!r} of the lab is unknown", "write it as Europe/London") from None
     there = pc.assume_timezone(times, "UTC").cast(pa.timestamp("us", time_zone))
     return pc.local_timestamp(there).to_numpy().astype("datetime64[D]")
