@@ -106,6 +106,6 @@ def _take_double_quotes_for_text() -> None:
                 restriction = condition.Not(written) if is_negated else written
         return original(query_expression, restriction, columns, semantic_check)
 
-    make_condition.patched = True
+    make_condition.patched = True  # type: ignore[attr-defined]
     for module in (condition, expression, jobs, table):
-        module.make_condition = make_condition
+        setattr(module, "make_condition", make_condition)  # noqa: B010 - the modules do not export it

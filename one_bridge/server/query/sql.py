@@ -23,6 +23,7 @@ from one_bridge.server.query import evaluate
 from one_bridge.server.query.evaluate import ORDER_LOOKUPS, TEXT_LOOKUPS
 from one_bridge.server.query.identifiers import by_id
 from one_bridge.server.query.resolve import Comparison, Condition, Resolved
+from pipeline.entry.parse import zone_or_utc
 from pipeline.web.threads import Database
 
 NONE, ALL = "1=0", "1=1"
@@ -419,11 +420,11 @@ def _known_zone(name: str) -> str:
 
 
 def _local(at: Bound, zone: str) -> Bound:
-    return at if at is None or at.tzinfo is None else at.astimezone(zoneinfo.ZoneInfo(zone)).replace(tzinfo=None)
+    return at if at is None or at.tzinfo is None else at.astimezone(zone_or_utc(zone)).replace(tzinfo=None)
 
 
 def _utc(at: datetime.datetime, zone: str) -> str:
-    return str(at.replace(tzinfo=zoneinfo.ZoneInfo(zone)).astimezone(datetime.UTC).replace(tzinfo=None))
+    return str(at.replace(tzinfo=zone_or_utc(zone)).astimezone(datetime.UTC).replace(tzinfo=None))
 
 
 def _between(column: str, day: str, interval: tuple[Bound, Bound], zone: str, backend: str) -> str:
