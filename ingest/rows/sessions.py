@@ -15,6 +15,7 @@ from ingest.files.session_metadata import DESCRIPTION, SETTINGS, Facts
 from ingest.metadata.files import Metadata
 from ingest.rows.sources import FOLDER, Fact, Sources, Statement, key_text
 from ingest.rows.writing import Writer
+from pipeline import entry
 from pipeline.alf import identity
 from pipeline.database.bulk import fetch_columns
 from pipeline.schemas import acquisition, action, lab, subject
@@ -111,7 +112,8 @@ class SessionRows:
         old = {session_key(one.key): Facts(**one.values) for said in before.values() for one in said.values()}
         keys = [key for key in told.keys() | old.keys() if key in self.known]
         folder = self._said_of("acquisition.Session", keys, f"source_line = {FOLDER}")
-        changed, sets, unlinked = [], [], []
+        changed: list[tuple[SessionKey, dict[str, Any]]] = []
+        sets, unlinked = [], []
         for key in keys:
             by_folder = folder.get(key, Facts())
             facts, previous = told.get(key, Facts()), old.get(key)
@@ -120,13 +122,34 @@ class SessionRows:
                 merged = previous.over(by_folder), facts.over(by_folder)
                 known = _differences(*merged) | known
                 unlinked.append((key, *merged))
-            changed += self._change_session(key, known)
+            stored = dict(self.known[key])
+            if self._change_session(key, known, note=False):
+                changed.append((key, {name: value for name, value in self.known[key].items() if stored[name] != value}))
             sets.append((key, facts))
         self._lookups(sets)
-        self._writer.put(acquisition.Session, (*SESSION, *FACTS), changed, "update")
+        n_changed = self._enter(changed, metadata)
         self._links(sets, exactly=True)
         self._unlink(unlinked)
-        return len(changed)
+        return n_changed
+
+    def _enter(self, changed: Sequence[tuple[SessionKey, dict[str, Any]]], metadata: Metadata) -> int:
+        """Change sessions as metadata files say; what cannot be is a problem of the file, and stays as it was."""
+        written = entry.write(
+            "acquisition.Session",
+            [_key(key) | values for key, values in changed],
+            user=self._writer.user,
+            source="metadata sessions.json",
+            action="update",
+            on_error="skip_value",
+            create_missing=True,
+            batch=self._writer.run_id,
+            dry_run=self._writer.dry_run,
+        )
+        for error in written.errors:
+            key = changed[error.row][0]
+            file = metadata.session_files.get(key, "sessions.json")
+            metadata.problem(file, error.column, identity.session_path(*key), error.message)
+        return written.updated
 
     def restore_water(self, sessions: set[SessionKey]) -> None:
         """Let settings say again how much water was given in sessions of which no metadata file says it any more."""
@@ -159,7 +182,7 @@ class SessionRows:
             result[session_key(statements[0].key)] = merged
         return result
 
-    def _change_session(self, key: SessionKey, known: Mapping[str, Any]) -> list[tuple]:
+    def _change_session(self, key: SessionKey, known: Mapping[str, Any], note: bool = True) -> list[tuple]:
         """The row of a session whose facts differ from `known`, else nothing."""
         before = self.known[key]
         empty = dict.fromkeys(("task_protocol", "rig", "session_narrative"), "")
@@ -170,7 +193,8 @@ class SessionRows:
         if not differs:
             return []
         said = ", ".join(f"{name}: {before[name]} -> {value}" for name, value in differs.items())
-        self._writer.change("replaced", identity.session_path(*key), f"Session {said}")
+        if note:
+            self._writer.change("replaced", identity.session_path(*key), f"Session {said}")
         if "eid" in differs:
             self.eids.pop(before["eid"], None)
             self.eids[differs["eid"]] = key

@@ -17,7 +17,7 @@ from pipeline.alf import identity
 from pipeline.entry import field_of
 from pipeline.entry.parse import parse
 from pipeline.errors import NeurojointError
-from pipeline.schemas import acquisition, action, data, lab, subject
+from pipeline.schemas import acquisition, action, audit, data, lab, subject
 from tests.ingest.tree import ingest, rows, write
 
 SESSION = "mylab/Subjects/m1/2023-07-03/001"
@@ -287,3 +287,15 @@ def test_the_manual_names_every_reason_column_and_field():
              for fields in metadata.FILES.values() for one in fields}  # fmt: skip
     missing = {name for name in (*REASONS, *names, *metadata.SESSION_FIELDS) if name not in manual}
     assert missing <= {"water_volume"}, f"docs/ingest.md does not name {missing}"
+
+
+def test_a_session_that_would_end_before_it_starts_is_named_and_stays_as_it_was(database, tmp_path):
+    write(tmp_path, SESSION)
+    ingest(tmp_path)
+    told = tmp_path / "sessions.json"
+    times = {"start_time": "2023-07-03T12:00:00", "end_time": "2023-07-03T11:00:00"}
+    told.write_text(json.dumps({SESSION: times | {"rig": "rig1"}}))
+    assert ingest(tmp_path, metadata=[told]).reasons == {"bad_metadata": 1}
+    assert "is before start time" in data.Quarantine.fetch1("detail")
+    assert (session_row()["end_time"], session_row()["rig"]) == (None, "rig1")
+    assert audit.Edit.fetch1("edit_source") == "metadata sessions.json"
