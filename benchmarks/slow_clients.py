@@ -69,9 +69,7 @@ async def dishonest(port: int, kind: int, until: float) -> None:
     while time.monotonic() < until:
         with contextlib.suppress(OSError, TimeoutError):
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
-            writer.write(
-                [begin + b"1000\r\n\r\nname", b"POST / HT", begin + b"9\r\n\r\nx", begin + b"99999999\r\n\r\n"][kind]
-            )
+            writer.write(SENT[kind])
             if kind == 2:
                 writer.close()
                 await asyncio.sleep(0.5)
