@@ -6,9 +6,12 @@ import contextlib
 import ctypes
 import errno
 import hashlib
+import itertools
 import os
+import threading
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from exchange.transfers.protocol import Found, Job, Outcome, Place, Progress, Stat, Unavailable, inside
@@ -20,6 +23,8 @@ INCOMING = ".neurojoint-incoming"
 """Folder below the root for files that are not whole yet; registration passes hidden folders by."""
 CHUNK = 1 << 22  # byte
 SMALL = 1 << 20  # byte; smaller files are read in one go
+THREADS = 8
+"""So many files are copied or read at once: small ones wait for the disk most of the time."""
 GROUP_FILES, GROUP_BYTES = 2_000, 256 << 20
 """So much is written before the file system is told to put it on the disk, once for all."""
 
@@ -90,26 +95,24 @@ class Folder:
         incoming = self.root / INCOMING
         incoming.mkdir(exist_ok=True)
         prefix = f"{incoming}/{uuid.uuid4().hex}-"
-        group: list[tuple[Job, str]] = []
-        n_bytes = n_sent = 0
-        for job in jobs:
-            temporary = f"{prefix}{n_sent}"
-            n_sent += 1
+        count = _one_at_a_time(progress)
+
+        def copy(job: Job, temporary: str) -> Exception | None:
             try:
-                _copy(str(job.local), temporary, job.size, progress, throttle)
+                _copy(str(job.local), temporary, job.size, count, throttle)
             except Exception as error:
                 _remove(temporary)
-                yield job, error
-                if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
-                    yield from self._rename(group)  # what is there already counts
-                    group = []
-                continue
-            group.append((job, temporary))
-            n_bytes += job.size
-            if len(group) >= GROUP_FILES or n_bytes >= GROUP_BYTES:
-                yield from self._rename(group)
-                group, n_bytes = [], 0
-        yield from self._rename(group)
+                return error
+            return None
+
+        numbers = itertools.count()
+        with ThreadPoolExecutor(1 if self.place.bandwidth else THREADS) as pool:
+            for group in _groups(jobs):
+                names = [f"{prefix}{next(numbers)}" for _ in group]
+                errors = list(pool.map(copy, group, names))
+                yield from ((job, error) for job, error in zip(group, errors, strict=True) if error is not None)
+                copied = zip(group, names, errors, strict=True)
+                yield from self._rename([(job, name) for job, name, error in copied if error is None])
 
     def adopt(self, job: Job) -> None:
         """Make a file of the folder `incoming` one of the repository."""
@@ -135,11 +138,18 @@ class Folder:
 
     def read(self, paths: Sequence[str], progress: Progress) -> Iterator[tuple[str, Found | Exception]]:
         """See `Backend.read`: what the kernel still remembers of a file is dropped first where it lets us."""
-        for path in paths:
+        count = _one_at_a_time(progress)
+
+        def read(path: str) -> Found | Exception:
             try:
-                yield path, read_file(self.local(path), progress)
+                return read_file(self.local(path), count)
             except Exception as error:
-                yield path, error
+                return error
+
+        with ThreadPoolExecutor(THREADS) as pool:
+            for start in range(0, len(paths), GROUP_FILES):
+                some = paths[start : start + GROUP_FILES]
+                yield from zip(some, pool.map(read, some), strict=True)
 
     def delete(self, paths: Sequence[str]) -> None:
         """See `Backend.delete`."""
@@ -262,6 +272,30 @@ def _copy_large(reading: int, writing: int, progress: Progress, throttle: Thrott
             return
         progress(count)
         throttle(count)
+
+
+def _groups(jobs: Iterable[Job]) -> Iterator[list[Job]]:
+    group: list[Job] = []
+    n_bytes = 0
+    for job in jobs:
+        group.append(job)
+        n_bytes += job.size
+        if len(group) >= GROUP_FILES or n_bytes >= GROUP_BYTES:
+            yield group
+            group, n_bytes = [], 0
+    if group:
+        yield group
+
+
+def _one_at_a_time(progress: Progress) -> Progress:
+    """The same for several threads."""
+    lock = threading.Lock()
+
+    def count(n_bytes: int) -> None:
+        with lock:
+            progress(n_bytes)
+
+    return count
 
 
 def _write_all(fd: int, block: bytes) -> None:

@@ -1,0 +1,165 @@
+"""Claims: 100,000 small files go to a folder, each read back there, at least 3 times as fast as `rsync -a`; a large
+file at the speed of `cp` followed by `sha256sum`; planning over 400,000 datasets and 4 repositories takes less than 2 s
+and 300 MB.
+
+Run: python benchmarks/transfers.py [--files N] [--datasets N] [--large MB]
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+import shutil
+import subprocess
+import tempfile
+import time
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+LEAST_SMALL, LEAST_LARGE, MOST_PLAN_S, MOST_PLAN_MB = 3.0, 1.0, 2.0, 300.0
+
+
+def timed(what: Callable[[], object]) -> float:
+    begin = time.perf_counter()
+    what()
+    return time.perf_counter() - begin
+
+
+def small_files(folder: Path, n_files: int) -> None:
+    """Copy and verify many files, beside rsync."""
+    from exchange.transfers.backends.folder import Folder
+    from exchange.transfers.protocol import Job, Place
+
+    source = folder / "source"
+    jobs = []
+    for number in range(n_files):
+        path = f"lab/Subjects/m{number // 2500:03d}/2020-01-{1 + number // 250 % 10:02d}/001/alf/x.y{number % 250}.npy"
+        file = source / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(b"%08d" % number * 100)
+        jobs.append(Job(file, path, 800, ""))
+    rsync = timed(lambda: subprocess.run(["rsync", "-a", f"{source}/", str(folder / "rsync")], check=True))
+    shutil.rmtree(folder / "rsync")
+    os.sync()
+    backend = Folder(Place("f", "local", str(folder / "ours")))
+    backend.mark("")
+
+    def ours() -> None:
+        assert all(error is None for _, error in backend.send(jobs, lambda n: None))
+        assert sum(1 for _ in backend.read([one.path for one in jobs], lambda n: None)) == n_files
+
+    seconds = timed(ours)
+    print(
+        f"{n_files:,} files: rsync -a {rsync:.1f} s, copied, written to the disk and read back {seconds:.1f} s: "
+        f"{rsync / seconds:.2f} times as fast (claim: {LEAST_SMALL})"
+    )
+
+
+def large_file(folder: Path, megabytes: int) -> None:
+    """Copy and verify one large file, beside cp and sha256sum."""
+    from exchange.transfers.backends.folder import Folder
+    from exchange.transfers.protocol import Job, Place
+
+    source = folder / "large.bin"
+    with source.open("wb") as file:
+        for number in range(megabytes):
+            file.write(np.random.default_rng(number).bytes(1 << 20))
+    os.sync()
+
+    def peer() -> None:
+        subprocess.run(["cp", str(source), str(folder / "copy")], check=True)
+        os.sync()
+        subprocess.run(["sha256sum", str(folder / "copy")], check=True, stdout=subprocess.DEVNULL)
+
+    backend = Folder(Place("g", "local", str(folder / "ours2")))
+    backend.mark("")
+    job = Job(source, "large.bin", source.stat().st_size, "")
+
+    def ours() -> None:
+        assert all(error is None for _, error in backend.send([job], lambda n: None))
+        assert all(True for _ in backend.read(["large.bin"], lambda n: None))
+
+    theirs, seconds = timed(peer), timed(ours)
+    print(
+        f"{megabytes} MB: cp, sync and sha256sum {theirs:.1f} s, copied, synced and read back {seconds:.1f} s: "
+        f"{theirs / seconds:.2f} times as fast (claim: {LEAST_LARGE})"
+    )
+
+
+def planning(folder: Path, n_datasets: int) -> None:
+    """Plan over many datasets in four repositories, of which some lack some."""
+    import pipeline
+    from exchange.transfers import plan, policies
+    from pipeline import settings
+    from pipeline.database import embedded
+    from pipeline.database.bulk import insert_many
+    from pipeline.schemas import acquisition, data, lab, subject
+
+    folder.chmod(0o711)
+    with settings.override(home=folder / "home"):
+        connection = pipeline.connect()
+        names = ["rig", "store", "archive", "tape"]
+        insert_many(lab.Lab, {"lab": ["l"]})
+        insert_many(subject.Subject, {"lab": ["l"], "subject": ["m"], "subject_uuid": str(uuid.uuid4())})
+        n_sessions = n_datasets // 25
+        dates = np.datetime64("1990-01-01") + np.arange(n_sessions)
+        key = {"lab": "l", "subject": "m", "session_date": dates, "session_number": 1}
+        insert_many(acquisition.Session, key | {"eid": [str(uuid.uuid4()) for _ in range(n_sessions)]})
+        insert_many(
+            data.Repository,
+            {"repository": names, "repository_kind": "local", "repository_root": [f"/{n}" for n in names]},
+        )
+        ids = [str(uuid.UUID(int=number, version=4)) for number in range(n_datasets)]
+        hashes = [f"{number:032x}" for number in range(n_datasets)]
+        paths = [f"alf/x.y{number % 25}.npy" for number in range(n_datasets)]
+        insert_many(data.Dataset, {
+            "dataset_id": ids, "lab": "l", "subject": "m", "session_date": np.repeat(dates, 25)[:n_datasets],
+            "session_number": 1, "rel_path": paths, "collection": "alf", "alf_object": "x", "alf_attribute": "y",
+            "extension": "npy", "dataset_hash": hashes, "file_size": 800, "default_dataset": True,
+            "registered": np.datetime64("2026-01-01", "us"), "dataset_online": True,
+        })  # fmt: skip
+        for number, name in enumerate(names):
+            some = slice(0, n_datasets - number * n_datasets // 400)
+            insert_many(data.FileRecord, {
+                "dataset_id": ids[some], "repository": name, "file_path": paths[some], "file_state": "online",
+                "record_size": 800, "record_hash": hashes[some], "modified_ns": 1,
+                "verified": np.datetime64("2026-01-01", "us"),
+            })  # fmt: skip
+        connection.query("ANALYZE")
+        policies.define("all", names[1:])
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        found: list[plan.Plan] = []
+        seconds = timed(lambda: found.append(plan.plan()))
+        memory = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+        again = timed(plan.plan)
+        print(
+            f"planning over {n_datasets:,} datasets in {len(names)} repositories: {found[0].files:,} files planned in "
+            f"{seconds:.2f} s, nothing left to plan in {again:.2f} s, {memory:.0f} MB more "
+            f"(claims: {MOST_PLAN_S} s, {MOST_PLAN_MB:.0f} MB)"
+        )
+        connection.close()
+        embedded.stop(folder / "home")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--files", type=int, default=100_000)
+    parser.add_argument("--datasets", type=int, default=400_000)
+    parser.add_argument("--large", type=int, default=1_000, help="MB")
+    chosen = parser.parse_args()
+    if chosen.files:
+        with tempfile.TemporaryDirectory() as folder:
+            small_files(Path(folder), chosen.files)
+    if chosen.large:
+        with tempfile.TemporaryDirectory() as folder:
+            large_file(Path(folder), chosen.large)
+    with tempfile.TemporaryDirectory() as folder:
+        planning(Path(folder), chosen.datasets)
+
+
+if __name__ == "__main__":
+    main()
