@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ingest.files.scan import Problem, printable
 from pipeline.alf.reader import load
 from pipeline.electrophysiology import sorting
-from pipeline.electrophysiology.reading import Recorded
+from pipeline.electrophysiology.reading import BY_ROW, Recorded
 from pipeline.errors import InvalidData
 
 if TYPE_CHECKING:
@@ -190,8 +190,8 @@ def _fingerprint(files: dict[str, tuple[str, str]], refused: dict[str, str], rea
         digest.update(f"{name}\0{path}\0{md5}\n".encode())
     for name, reason in sorted(refused.items()):
         digest.update(f"{name}\1{reason}\n".encode())
-    if told := {name: value for name, value in reading.items() if name not in ("rows_why", "notes")}:
-        digest.update(json.dumps(told, sort_keys=True).encode())
+    told = {"rows": BY_ROW} | {name: value for name, value in reading.items() if name not in ("rows_why", "notes")}
+    digest.update(json.dumps(told, sort_keys=True).encode())
     return digest.hexdigest()
 
 

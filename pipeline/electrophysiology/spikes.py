@@ -16,7 +16,8 @@ import numpy as np
 
 from pipeline.alf.reader import load
 from pipeline.analysis import spikes as grouping
-from pipeline.electrophysiology import array_cache, clusterings
+from pipeline.electrophysiology import array_cache, clusterings, unit_rows
+from pipeline.electrophysiology.reading import Reading
 from pipeline.electrophysiology.sorting import open_array, unit_of_rows
 from pipeline.errors import InvalidData, UserError
 from pipeline.schemas.inputs import files
@@ -301,10 +302,19 @@ def _rows_of_units(row: Mapping[str, Any], source: str, n_rows: int) -> tuple[np
         return best // n_rows, best % n_rows
     metrics = attributes(row, ["clusters.metrics"]).get("clusters.metrics")
     table = None if metrics is None else load(metrics, metrics.name)
-    ids = unit_of_rows(clusterings.reading(row), n_rows, table)
+    ids = unit_of_rows(_rows_rule(row, n_rows, table), n_rows, table)
     order = np.argsort(ids)
     used = np.isin(ids[order], _grouped(row).cluster_ids)
     return ids[order][used], order[used]
+
+
+def _rows_rule(row: Mapping[str, Any], n_rows: int, table: Any) -> Reading:
+    """How rows are assigned to units: as it is stored; decided now for clusterings of before that was stored."""
+    if row.get("clustering_reading") is not None:
+        return clusterings.reading(row)
+    named = None if table is None or "cluster_id" not in table.column_names else table["cluster_id"].to_numpy()
+    used = np.asarray(_grouped(row).cluster_ids, np.int64)
+    return Reading(rows=unit_rows.decide(used, n_rows, named).rule)
 
 
 def _scaled(values: np.ndarray, factor: float, kind: type = np.float32) -> np.ndarray:

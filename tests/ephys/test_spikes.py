@@ -123,10 +123,10 @@ def test_raw_samples_and_their_strength(home, tmp_path):
     raw = next(session.rglob("*.ap.bin"))
     samples = np.fromfile(raw, np.int16).reshape(-1, 17)[:, :16]
     gain = (ephys.Recording & {"band": "ap"}).fetch1("volts_per_bit")
-    times, volts = ephys.raw_snippet(KEY, "ap", 1.0, 1.01)
+    times, volts = ephys.raw_snippet(KEY, 1.0, 1.01)
     np.testing.assert_allclose(volts, samples[30000:30300] * gain, rtol=1e-5)
     assert times[0] == 1.0 and len(times) == 300
-    assert len(ephys.raw_snippet(KEY, "ap", 3.99, 10)[0]) == len(samples) - 119700
+    assert len(ephys.raw_snippet(KEY, 3.99, 10)[0]) == len(samples) - 119700
     ephys.RecordingSignal.populate()
     row = (ephys.RecordingSignal * ephys.Recording & {"band": "ap"}).fetch1()
     plain = samples[: row["n_pieces"] * 30000].reshape(-1, 30000, 16) * (gain * 1e6)
