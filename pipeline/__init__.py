@@ -46,7 +46,7 @@ _MOVED = {
 }
 """Names of 0.1.0 that scripts import from here -> where they are now."""
 
-__all__ = ["SCHEMAS", "connect", *SCHEMAS]
+__all__ = ["SCHEMAS", "connect", "session", *SCHEMAS]
 
 
 def connect(create: bool = True, schemas: Sequence[str] = SCHEMAS) -> dj.Connection:
@@ -70,6 +70,26 @@ def connect(create: bool = True, schemas: Sequence[str] = SCHEMAS) -> dj.Connect
     opened = connection.open_connection(chosen)
     migrate.prepare(opened, chosen.prefix, create, schemas=schemas)
     return opened
+
+
+def session(eid: str) -> dict[str, Any]:
+    """The primary key of the session with this eid, to restrict any table by.
+
+    Raises
+    ------
+    pipeline.errors.NeurojointError : there is no such session.
+
+    Examples
+    --------
+    >>> behavior.TrialSet & session("431e7140-8444-4d4d-aca0-1526a2ac136a")  # doctest: +SKIP
+    """
+    from pipeline.database import registry
+    from pipeline.errors import NeurojointError
+
+    found = (registry.bind("acquisition").Session & {"eid": str(eid).lower()}).keys()
+    if not found:
+        raise NeurojointError(f"no session has the eid {eid}", "see `acquisition.Session`, column eid")
+    return found[0]
 
 
 def __getattr__(name: str) -> Any:

@@ -81,6 +81,9 @@ class Settings(BaseSettings):
     """Spike sorters by name, which is also the name of the folder of their results: tables `[sorters.<name>]`."""
     scratch: Path | None = None
     """The folder for what a spike sorter needs while it runs. None: `scratch` in the home."""
+    session_water_day: Literal["session", "time"] = "session"
+    """The day for which water counts that was given in a session: that of the session's folder, also where it ran over
+    midnight, or that of the time at which the rig wrote it down."""
     wheel_units: dict[str, Literal["rad", "cm", "mm", "deg", "ticks"]] = {}
     """The unit of `wheel.position` by lab, where the positions do not prove it by themselves (smoothed traces)."""
     public_hidden: tuple[str, ...] = ("birth_date",)

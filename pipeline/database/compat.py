@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import logging
+from collections.abc import Mapping
 from typing import Any
 
 
@@ -12,6 +14,7 @@ def apply() -> None:
     _fetch_rows_with_one_decoder_per_column()
     _keep_declaring_transaction_alive()
     _take_double_quotes_for_text()
+    _refuse_unknown_names_in_restrictions()
     logging.getLogger("datajoint").setLevel(logging.WARNING)
 
 
@@ -109,3 +112,73 @@ def _take_double_quotes_for_text() -> None:
     make_condition.patched = True  # type: ignore[attr-defined]
     for module in (condition, expression, jobs, table):
         setattr(module, "make_condition", make_condition)  # noqa: B010 - the modules do not export it
+
+
+def _refuse_unknown_names_in_restrictions() -> None:
+    """A dictionary restricts by the names that the table has; DataJoint drops the others without a word.
+
+    So `TrialSet & {"eid": eid}` selects every row. Here a name that the table does not have is an error, unless it is
+    part of the key of some table: `lab.Lab & key` with the key of a session goes on meaning the lab of that session.
+    """
+    from datajoint.expression import QueryExpression
+
+    original = QueryExpression.restrict
+    if getattr(original, "patched", False):
+        return
+
+    def restrict(self, restriction, semantic_check=True):
+        for one in _mappings(restriction):
+            _check_names(self, one)
+        return original(self, restriction, semantic_check=semantic_check)
+
+    restrict.patched = True
+    restrict.__doc__ = original.__doc__
+    QueryExpression.restrict = restrict
+
+
+def _mappings(restriction: Any) -> list[Mapping[str, Any]]:
+    """The dictionaries in a restriction; of a list, the first stands for all that have the same names."""
+    if isinstance(restriction, Mapping):
+        return [restriction]
+    if type(restriction).__name__ == "Not":
+        return _mappings(restriction.restriction)
+    if isinstance(restriction, list | tuple | set):
+        distinct = {frozenset(one): one for one in restriction if isinstance(one, Mapping)}
+        return [*distinct.values(), *(one for part in restriction if isinstance(part, list) for one in _mappings(part))]
+    return []
+
+
+def _check_names(query: Any, restriction: Mapping[str, Any]) -> None:
+    """Raise where a name of the restriction is neither a column of the query nor part of any table's key."""
+    from datajoint.errors import DataJointError
+
+    heading = query.heading
+    unknown = [name for name in restriction if str(name).split(".", 1)[0] not in heading.names]
+    if not unknown:
+        return
+    keys = _key_names()
+    wrong = [name for name in unknown if name not in keys]
+    if not wrong:
+        return
+    name = wrong[0]
+    if name == "eid":
+        hint = "`pipeline.session(eid)` gives the key of that session"
+    else:
+        near = difflib.get_close_matches(str(name), heading.names, 1)
+        hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(heading.names[:12])}"
+    label = getattr(type(query), "__qualname__", "the query") if hasattr(query, "table_name") else "the query"
+    raise DataJointError(f"{label} has no column {name!r} to restrict by: {hint}")
+
+
+def _key_names() -> set[str]:
+    """The names in the keys of all tables that are bound, also as foreign keys rename them."""
+    from pipeline.database import registry
+
+    tables = [one for table in registry.tables() for one in (table, *registry.parts(table))]
+    if _keys.get("n") != len(tables):
+        names = {name for table in tables if table.connection is not None for name in table().primary_key}
+        _keys.update(n=len(tables), names=names)
+    return _keys["names"]
+
+
+_keys: dict[str, Any] = {}

@@ -107,6 +107,8 @@ def show(status: Status) -> RenderableType:
     parts: list[RenderableType] = [_tables(status)]
     if status.errors:
         parts.append(_problems("Failed (neurojoint retry tries again)", "table", status.errors))
+    if status.doubts:
+        parts.append(_problems("Doubtful data", "outcome", status.doubts))
     if status.quarantine:
         parts.append(_problems("Files in quarantine", "", status.quarantine))
     if status.transfers:

@@ -73,6 +73,8 @@ class Status:
     tables: list[TableStatus] = field(default_factory=list)
     errors: list[Problem] = field(default_factory=list)
     quarantine: list[Problem] = field(default_factory=list)
+    doubts: list[Problem] = field(default_factory=list)
+    """What the checks of trials and wheels found, see docs/ingest.md."""
     workers: list[WorkerStatus] = field(default_factory=list)
     transfers: str = ""
     """Files that wait, are late or stuck, in a line; empty where nothing is on its way."""
@@ -108,6 +110,7 @@ def collect(lab: str | None = None, stale: bool = True, tables: Sequence[type[dj
     found.errors = _errors(connection, chosen, lab)
     found.quarantine = _quarantine(connection, lab)
     found.transfers = transfers.line(lab)
+    found.doubts = _doubts(lab)
     return found
 
 
@@ -197,6 +200,32 @@ def _quarantine(connection: dj.Connection, lab: str | None) -> list[Problem]:
         () if lab is None else (lab,),
     ).fetchall()
     return [Problem("quarantine", reason, count, path) for reason, count, path in rows]
+
+
+def _doubts(lab: str | None) -> list[Problem]:
+    """The checks that did not pass, each with how many tasks of sessions it concerns; the most serious first."""
+    from pipeline.database.bulk import fetch_columns, json_column
+    from pipeline.schemas import behavior
+
+    within = {} if lab is None else {"lab": lab}
+    found: dict[tuple[str, str], Problem] = {}
+
+    def add(outcome: str, what: str, row: dict[str, Any], detail: str) -> None:
+        session = f"{row['lab']}/{row['subject']}/{row['session_date']}/{row['session_number']:03d}"
+        one = found.setdefault((outcome, what), Problem(outcome, what, 0, f"{session}: {detail}"))
+        one.count += 1
+
+    names = behavior.TrialSet.primary_key
+    wanted = behavior.TrialSet & within & "trials_qc IN ('WARNING', 'FAIL')"
+    rows = fetch_columns(wanted, *names, "trials_checks", order_by=", ".join(names))
+    for row, checks in zip(rows.to_pylist(), json_column(rows, "trials_checks"), strict=True):
+        for check in checks or ():
+            if check["outcome"] in ("WARNING", "FAIL"):
+                add(check["outcome"], f"trials: {check['check']}", row, check["detail"])
+    moves = behavior.WheelMoveSet & within & "wheel_notes <> ''"
+    for row in fetch_columns(moves, *names, "wheel_notes", order_by=", ".join(names)).to_pylist():
+        add("WARNING", "wheel", row, row["wheel_notes"])
+    return sorted(found.values(), key=lambda one: (one.where != "FAIL", -one.count, one.what))
 
 
 def _in_lab(connection: dj.Connection, names: Sequence[str], lab: str | None, word: str = " WHERE ") -> str:

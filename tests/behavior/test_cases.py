@@ -136,3 +136,34 @@ def test_a_passive_task_after_a_recording_is_a_part_of_the_session(tables):
         ("alf/task_00", False),
         ("alf/task_01", True),
     }
+
+
+def test_water_of_a_night_counts_for_the_day_of_its_session_and_today_has_a_row(database, monkeypatch):
+    """A session from 23:50 to 00:40, and an animal under restriction that got nothing yet today."""
+    import datetime
+
+    from pipeline import action, lab, subject
+    from pipeline.schemas.inputs import water_history
+
+    animal, uuid = {"lab": "l", "subject": "m"}, "00000000-0000-4000-8000-000000000001"
+    lab.Lab.insert1({"lab": "l"})
+    subject.Subject.insert1(animal | {"subject_uuid": uuid})
+    day, given = datetime.date(2026, 1, 5), {"administration_time": datetime.datetime(2026, 1, 6, 0, 40)}
+    action.WaterRestriction.insert1(animal | {"restriction_start": datetime.datetime(2026, 1, 5, 8)})
+    action.Weighing.insert1(animal | {"weighing_time": datetime.datetime(2026, 1, 5, 9), "weight": 25.0})
+    session = animal | {"session_date": day, "session_number": 1}
+    acquisition.Session.insert1(session | {"eid": uuid})
+    action.WaterAdministration.insert1(animal | given | {"water_volume": 0.9, "water_type": "Water"})
+    acquisition.SessionWater.insert1(session | given)
+    monkeypatch.setattr(water_history, "now", lambda: datetime.datetime(2026, 1, 7, 12))
+
+    def rows() -> dict[datetime.date, float]:
+        worker.drain([action.WaterHistory])
+        found = action.WaterStatus.to_dicts(order_by="status_date")
+        return {row["status_date"]: (row["water_reward"], row["remaining_water"]) for row in found}
+
+    next_day, today = day + datetime.timedelta(1), day + datetime.timedelta(2)
+    due = pytest.approx(0.1)
+    assert rows() == {day: (0.9, due), next_day: (0, 1.0), today: (0, 1.0)}
+    monkeypatch.setattr(water_history, "now", lambda: datetime.datetime(2026, 3, 7, 12))
+    assert rows().keys() == {day}, "an animal without an entry for two weeks is not followed"

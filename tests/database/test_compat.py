@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import subprocess
 import sys
 
@@ -86,3 +87,30 @@ def test_text_that_is_also_a_column_is_asked_back(database):
         "e = N(connection=N(adapter=N(backend='postgresql')), heading=None); print(m(e, 'a = \\x22x\\x22', set()))"
     )
     assert '"x"' in without_patches(plain), "DataJoint turns double quotes into text by now: delete the patch"
+
+
+def test_a_name_that_a_table_does_not_have_is_an_error_in_a_restriction(database):
+    """Unpatched, `Session & {"eid": …}` on a table without it, or a name with a typing error, selects every row."""
+    import datajoint as dj
+
+    import pipeline
+    from pipeline import acquisition, behavior, subject
+
+    lab.Lab.insert([{"lab": "a"}, {"lab": "b"}])
+    for name, words in (("eid", r"pipeline.session\(eid\)"), ("columns_presnt", "did you mean 'columns_present'")):
+        for form in ({name: "x"}, [{name: "x"}], dj.Not({name: "x"}), dj.AndList([{name: "x"}])):
+            with pytest.raises(dj.DataJointError, match=words):
+                behavior.TrialSet & form
+    with pytest.raises(dj.DataJointError, match="'subjct'"):
+        behavior.TrialSet - {"subjct": "KS014"}
+    assert len(lab.Lab & {"lab": "a", "subject": "m", "session_date": "2026-01-05"}) == 1, "a longer key is one"
+    assert len(behavior.TrialSet & {"session_number": 1, "criteria": "ibllib_4"}) == 0
+    eid = "00000000-0000-4000-8000-000000000001"
+    subject.Subject.insert1({"lab": "a", "subject": "m", "subject_uuid": eid})
+    key = {"lab": "a", "subject": "m", "session_date": datetime.date(2026, 1, 5), "session_number": 1}
+    acquisition.Session.insert1(key | {"eid": eid})
+    assert pipeline.session(eid) == key
+    with pytest.raises(pipeline.errors.NeurojointError, match="no session has the eid"):
+        pipeline.session("431e7140-8444-4d4d-aca0-1526a2ac136a")
+    source = "import inspect; print('no matching attributes -> evaluates to True' in inspect.getsource(dj.condition))"
+    assert without_patches(source) == "True"

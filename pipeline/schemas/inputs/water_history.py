@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import zoneinfo
 from typing import Any
 
@@ -13,6 +14,10 @@ import pyarrow.compute as pc
 from pipeline.database.bulk import fetch_columns
 from pipeline.errors import UserError
 from pipeline.provenance import fingerprints
+from pipeline.settings import settings
+
+FOLLOWED_DAYS = 14
+"""A restriction that goes on is followed to today while the last entry of its animal is not older than this."""
 
 
 def water_arguments(key: dict[str, Any]) -> dict[str, Any]:
@@ -24,7 +29,8 @@ def water_arguments(key: dict[str, Any]) -> dict[str, Any]:
     waters = fetch_columns(
         action.WaterAdministration & key, "administration_time", "water_volume", "adlib", order_by="administration_time"
     )
-    in_session = fetch_columns(acquisition.SessionWater & key, "administration_time")["administration_time"]
+    of_sessions = fetch_columns(acquisition.SessionWater & key, "administration_time", "session_date")
+    in_session = of_sessions["administration_time"]
     restrictions = fetch_columns(
         action.WaterRestriction & key,
         "restriction_start", "restriction_end", "reference_weight", order_by="restriction_start",
@@ -34,10 +40,15 @@ def water_arguments(key: dict[str, Any]) -> dict[str, Any]:
     def dates(table: pa.Table, name: str) -> np.ndarray:
         return local_dates(table[name], rules["time_zone"])
 
+    water_dates = dates(waters, "administration_time")
+    if settings().session_water_day == "session":
+        place = pc.index_in(waters["administration_time"], in_session.combine_chunks())
+        days = pc.take(of_sessions["session_date"], place).to_numpy().astype("datetime64[D]")
+        water_dates = np.where(np.isnat(days), water_dates, days)
     return {
         "weighing_dates": dates(weighings, "weighing_time"),
         "weights": weighings["weight"].to_numpy(),
-        "water_dates": dates(waters, "administration_time"),
+        "water_dates": water_dates,
         "volumes": waters["water_volume"].to_numpy(),
         "in_session": pc.is_in(waters["administration_time"], in_session.combine_chunks()).to_numpy(),
         "adlib": waters["adlib"].to_numpy(),
@@ -48,6 +59,7 @@ def water_arguments(key: dict[str, Any]) -> dict[str, Any]:
         "implant_weights": implants["implant_weight"].to_numpy(),
         "reference_weight_pct": rules["reference_weight_pct"],
         "zscore_weight_pct": rules["zscore_weight_pct"],
+        "until": _followed(key).get((key["lab"], key["subject"])),
     }
 
 
@@ -62,7 +74,7 @@ def fingerprints_of_water(key: dict[str, Any]) -> pa.Table:
         action.Weighing.proj("weight"),
         action.WaterAdministration.proj("water_volume", "adlib"),
         action.WaterRestriction.proj("restriction_end", "reference_weight"),
-        acquisition.SessionWater.proj(),
+        acquisition.SessionWater.proj("session_date"),
         subject.Implant.proj("implant_weight"),
     ]
     rows = []
@@ -74,7 +86,44 @@ def fingerprints_of_water(key: dict[str, Any]) -> pa.Table:
             .append_column("source", pa.array([number] * found.num_rows, pa.int8()))
             .append_column("values", pa.array([repr(value) for value in values], pa.string()))
         )
+    day = settings().session_water_day
+    told = [(*animal, repr(date)) for animal, date in _followed(key).items()]
+    told += [(row["lab"], row["subject"], day) for row in animals.to_dicts() if day != "session"]
+    if told:
+        names, subjects, values = zip(*told, strict=True)
+        columns = [pa.array(names), pa.array(subjects), pa.array([99] * len(told), pa.int8()), pa.array(values)]
+        rows.append(pa.table(columns, names=rows[0].column_names).cast(rows[0].schema))
     return fingerprints.combine(pa.concat_tables(rows), ["lab", "subject"], ["source", "values"])
+
+
+def now() -> datetime.datetime:
+    """The time, UTC."""
+    return datetime.datetime.now(datetime.UTC).replace(tzinfo=None)
+
+
+def _followed(key: dict[str, Any]) -> dict[tuple[str, str], np.datetime64]:
+    """The animals (of `key`) that are under restriction today, and which date that is in their lab.
+
+    An animal that got nothing yet today has a row for today too. One without any entry for `FOLLOWED_DAYS`, or that is
+    dead, is not followed any more.
+    """
+    from pipeline.schemas import action, lab, subject
+
+    today = now()
+    since = today - datetime.timedelta(days=FOLLOWED_DAYS)
+    alive = subject.Subject.proj("death_date") * lab.Lab.proj("time_zone") & key & "death_date IS NULL"
+    under = alive & (action.WaterRestriction & "restriction_end IS NULL").proj()
+    recent = [
+        (action.Weighing & f"weighing_time >= '{since}'").proj(),
+        (action.WaterAdministration & f"administration_time >= '{since}'").proj(),
+        (action.WaterRestriction & f"restriction_start >= '{since}'").proj(),
+    ]
+    found = fetch_columns(under & recent, "lab", "subject", "time_zone").to_pylist()
+    utc = today.replace(tzinfo=datetime.UTC)
+    return {
+        (row["lab"], row["subject"]): np.datetime64(utc.astimezone(zoneinfo.ZoneInfo(row["time_zone"])).date())
+        for row in found
+    }
 
 
 def local_dates(times: pa.ChunkedArray, time_zone: str) -> np.ndarray:
