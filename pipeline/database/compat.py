@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import logging
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -156,9 +157,8 @@ def _check_names(query: Any, restriction: Mapping[str, Any]) -> None:
     unknown = [name for name in restriction if str(name).split(".", 1)[0] not in heading.names]
     if not unknown:
         return
-    keys = _key_names()
-    wrong = [name for name in unknown if name not in keys]
-    if not wrong:
+    wrong = [name for name in unknown if name not in _key_names()]
+    if not wrong or set(wrong) <= _of_rows(restriction):
         return
     name = wrong[0]
     if name == "eid":
@@ -171,14 +171,30 @@ def _check_names(query: Any, restriction: Mapping[str, Any]) -> None:
 
 
 def _key_names() -> set[str]:
-    """The names in the keys of all tables that are bound, also as foreign keys rename them."""
+    """The names in the keys of all tables, also as foreign keys rename them, from the definitions."""
     from pipeline.database import registry
 
     tables = [one for table in registry.tables() for one in (table, *registry.parts(table))]
     if _keys.get("n") != len(tables):
-        names = {name for table in tables if table.connection is not None for name in table().primary_key}
+        names: set[str] = set()
+        for table in tables:
+            key = str(table.definition).partition("---")[0]
+            names.update(re.findall(r"^\s*(\w+)\s*(?:=[^:]*)?:", key, re.MULTILINE))
+            names.update(re.findall(r"(\w+)\s*=\s*['\"]", key))
         _keys.update(n=len(tables), names=names)
     return _keys["names"]
+
+
+def _of_rows(restriction: Mapping[str, Any]) -> set[str]:
+    """The columns of the tables whose whole key a restriction has: a row of one table restricts others by its key."""
+    from pipeline.database import registry
+
+    found: set[str] = set()
+    tables = [one for table in registry.tables() for one in (table, *registry.parts(table))]
+    for one in tables:
+        if one.connection is not None and set(one().primary_key) <= restriction.keys():
+            found.update(one().heading.names)
+    return found
 
 
 _keys: dict[str, Any] = {}

@@ -110,6 +110,9 @@ def test_a_name_that_a_table_does_not_have_is_an_error_in_a_restriction(database
     key = {"lab": "a", "subject": "m", "session_date": datetime.date(2026, 1, 5), "session_number": 1}
     acquisition.Session.insert1(key | {"eid": eid})
     assert pipeline.session(eid) == key
+    assert len(subject.Subject & (acquisition.Session & key).fetch1()) == 1, "a whole row restricts by its key"
+    with pytest.raises(dj.DataJointError, match="eid"):
+        behavior.TrialSet & {"lab": "a", "eid": eid}
     with pytest.raises(pipeline.errors.NeurojointError, match="no session has the eid"):
         pipeline.session("431e7140-8444-4d4d-aca0-1526a2ac136a")
     source = "import inspect; print('no matching attributes -> evaluates to True' in inspect.getsource(dj.condition))"
