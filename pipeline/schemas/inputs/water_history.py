@@ -119,10 +119,12 @@ def _followed(key: dict[str, Any]) -> dict[tuple[str, str], np.datetime64]:
         (action.WaterRestriction & f"restriction_start >= '{since}'").proj(),
     ]
     found = fetch_columns(under & recent, "lab", "subject", "time_zone").to_pylist()
+    known = zoneinfo.available_timezones()  # an unknown one is the error of the animals whose times need it
     utc = today.replace(tzinfo=datetime.UTC)
     return {
         (row["lab"], row["subject"]): np.datetime64(utc.astimezone(zoneinfo.ZoneInfo(row["time_zone"])).date())
         for row in found
+        if row["time_zone"] in known
     }
 
 
