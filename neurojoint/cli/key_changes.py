@@ -55,7 +55,8 @@ def list_changes(kind: str) -> None:
     from pipeline.entry import renaming
     from pipeline.schemas import identity
 
-    rows = (identity.KeyChange & f"key_change_kind LIKE '{kind}%%'").to_dicts(order_by="key_change_time DESC")
+    rows = identity.KeyChange().to_dicts(order_by="key_change_time DESC")
+    rows = [row for row in rows if row["key_change_kind"].startswith(kind)]
     for row in rows:
         before, after = (renaming.path_of(renaming.from_json(row[name])) for name in ("key_before", "key_after"))
         mark = " (undone)" if row["undone_time"] else ""

@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from ingest.simulate import write_lab
+from neurojoint.cli import main
 from pipeline import worker
 from pipeline.database import registry
 from pipeline.database.bulk import fetch_columns
@@ -203,3 +205,28 @@ def test_what_cannot_be_done_says_why_and_what_to_do(database, tmp_path, call, s
     with pytest.raises(NeurojointError) as raised:
         call()
     assert said in f"{raised.value} {getattr(raised.value, 'remedy', '')} {raised.value.args}"
+
+
+@pytest.mark.parametrize("server", ["postgresql"], indirect=True)
+def test_the_commands_preview_change_list_and_undo(database, tmp_path):
+    write(tmp_path, "mylab/Subjects/m1/2020-01-01/001")
+    ingest(tmp_path)
+
+    def run(*words: str) -> str:
+        result = CliRunner().invoke(main, words, catch_exceptions=False)
+        assert result.exit_code == 0, result.output
+        return result.output
+
+    assert "1 acquisition.Session" in run("subject", "rename", "mylab/m1", "m2", "--dry-run")
+    assert animals() == [("mylab", "m1")]
+    said = run("subject", "rename", "mylab/m1", "m2", "--yes")
+    change_id = said.partition("neurojoint subject undo ")[2].split()[0]
+    assert animals() == [("mylab", "m2")]
+    assert f"{change_id}" in (listed := run("subject", "changes")) and "mylab/m1 -> mylab/m2" in listed
+    run("subject", "undo", change_id)
+    assert animals() == [("mylab", "m1")]
+    path = "mylab/Subjects/m1/2020-01-01/00"
+    moved = run("session", "move", f"{path}1", f"{path}2", "--yes")
+    assert acquisition.Session.fetch1("session_number") == 2
+    run("session", "undo", moved.partition("neurojoint session undo ")[2].split()[0])
+    assert acquisition.Session.fetch1("session_number") == 1
