@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from ingest.metadata.files import FILES, read_files
 from ingest.rows.metadata_rows import MetadataRows
+from ingest.rows.sources import Sources
 from ingest.rows.writing import Writer
 from one_bridge.server.endpoints import ENDPOINTS
 from pipeline import entry
@@ -75,7 +76,8 @@ def by_file(folder, kind, row, column, connection):
     path = folder / f"{kind}.csv"
     path.write_text(text.getvalue(), encoding="utf-8")
     metadata = read_files([path], folder, None, {"simlab": "Europe/London"})
-    rows = MetadataRows(Writer(connection, dry_run=True), metadata)
+    run = Writer(connection, dry_run=True)
+    rows = MetadataRows(run, metadata, Sources(run, "simlab"))
     for table, (name, _, _) in DOORS.items():
         if name == kind:
             own = {one.column for one in TABLES[table].fields}
