@@ -12,6 +12,7 @@ COPY pipeline pipeline
 COPY ingest ingest
 COPY one_bridge one_bridge
 COPY dashboard dashboard
+COPY exchange exchange
 COPY compression compression
 RUN pip install --no-cache-dir .
 
