@@ -9,7 +9,7 @@ import pytest
 from exchange.archive import discover, publish
 from exchange.transfers.retrieve import retrieve
 from pipeline.errors import NeurojointError
-from pipeline.schemas import acquisition, data
+from pipeline.schemas import data
 from tests.exchange.transfers import servers
 from tests.exchange.transfers.lab import RAW, SESSION, add_place, add_repository, build, copies, new_bucket
 from tests.ingest.tree import ingest, rows
@@ -24,17 +24,11 @@ def s3():
 
 
 def forget() -> None:
-    from pipeline.schemas import audit  # noqa: F401 - nothing of it hangs on sessions
+    """A database that never saw the lab; the repositories stay."""
+    from pipeline.provenance.delete import delete
+    from pipeline.schemas import subject
 
-    for table in (
-        data.Quarantine,
-        data.AlfObject,
-        data.SessionScan,
-        data.FileRecord,
-        data.Dataset,
-        acquisition.Session,
-    ):
-        table.delete_quick()
+    delete(subject.Subject, "a test")
 
 
 def test_raw_files_are_published_and_a_laboratory_that_never_had_them_finds_them(database, tmp_path, s3):
