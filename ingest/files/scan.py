@@ -25,8 +25,10 @@ IGNORED_FILES = (
     "params.py", "ops.npy", "rez.mat", "rez2.mat", "chanMap.mat", "*.prb", "*.probe.json", "*.imro",
     "whitening_mat*.npy", "similar_templates.npy", "amplitudes.npy", "channel_map.npy", "channel_positions.npy",
     "channel_shanks.npy", "pc_features*.npy", "pc_feature_ind.npy", "template_features.npy", "template_feature_ind.npy",
-    "templates.npy", "templates_ind.npy", "templates_unw.npy", "spike_*.npy", "kept_spikes.npy", "cluster_*.tsv",
-    "cluster_*.csv", "iblsorter_parameters.yaml", "_iblsorter_parameters.yaml", "full_kilosort*.mat", "temp_wh.dat",
+    "templates.npy", "templates_ind.npy", "templates_unw.npy", "spike_times*.npy", "spike_clusters.npy",
+    "spike_templates.npy", "spike_positions.npy", "spike_detection_templates.npy", "spike_datasets.npy",
+    "cluster_*.tsv", "cluster_*.csv", "iblsorter_parameters.yaml", "_iblsorter_parameters.yaml", "full_kilosort*.mat",
+    "temp_wh.dat", "kept_spikes.npy",
 )  # fmt: skip
 """Names of files that are expected in session folders, are no data and are passed over, unless they are ALF names."""
 
