@@ -10,7 +10,9 @@ from neurojoint.cli.group import main
 @main.command(section="Database")
 @click.option("--hashes", is_flag=True, help="Also read every file and compare its md5.")
 def check(hashes: bool) -> None:
-    """Compare the database with the files and with itself; the exit code is 1 where something is wrong."""
+    """Compare the database with the files and itself.
+
+    The exit code is 1 where something is wrong."""
     import pipeline
     from ingest import check as checking
 
