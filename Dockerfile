@@ -11,6 +11,7 @@ COPY neurojoint neurojoint
 COPY pipeline pipeline
 COPY ingest ingest
 COPY one_bridge one_bridge
+COPY exchange exchange
 COPY dashboard dashboard
 COPY exchange exchange
 COPY compression compression

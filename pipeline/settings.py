@@ -43,8 +43,8 @@ class Settings(BaseSettings):
 
     Examples
     --------
-    >>> with override(prefix="demo_", database_url="postgresql://me:secret@server/lab") as chosen:
-    ...     chosen.prefix, "secret" in repr(chosen)
+    >>> with override(prefix="demo_", database_url="postgresql://me:swordfish@server/lab") as chosen:
+    ...     chosen.prefix, "swordfish" in repr(chosen)
     ('demo_', False)
     """
 

@@ -30,9 +30,9 @@ def metrics(times, amps, depths, start, end):
     medians = [np.median(depths[known][interval == i]) for i in np.unique(interval) if np.sum(interval == i) >= 100]
     out["drift"] = way / duration * 3600
     out["drift_ptp"] = np.ptp(medians) if len(medians) > 1 else np.nan
-    out["ibl_label"] = np.mean(
-        [out["refractory_confidence"] >= 90, out["noise_cutoff"] < 5, out["amp_median"] > 50], dtype=float
-    )
+    decisive = [out["refractory_confidence"], out["noise_cutoff"], out["amp_median"]]
+    passes = [decisive[0] >= 90, decisive[1] < 5, decisive[2] > 50]
+    out["ibl_label"] = np.nan if np.isnan(decisive).any() else np.mean(passes, dtype=float)
     return out
 
 

@@ -12,6 +12,7 @@ from dashboard import links
 from dashboard.server.app import find_pages
 from dashboard.site import PUBLIC, Site
 from pipeline import settings
+from pipeline.web.accounts import Users
 from tests.dashboard import lab, screenshots
 from tests.dashboard.browser import DESK, open_window
 
@@ -74,7 +75,7 @@ def test_a_real_name_leads_nowhere(visit):
 def test_pseudonyms_are_long_and_depend_on_the_secret(tmp_path):
     def names(folder: str) -> list[str]:
         with settings.override(home=tmp_path / folder) as chosen:
-            site = Site(None, None, chosen)
+            site = Site(None, Users(tmp_path / "users.sqlite"), chosen)
             return [site.name("a lab", f"mouse {i}", PUBLIC) for i in range(5000)]
 
     one, again, other = names("one"), names("one"), names("other")
