@@ -164,7 +164,8 @@ def _sign(base: Path, loss: Loss) -> tuple[str, str] | None:
             if full.is_symlink():
                 return path, "it is a link to something that is not there"
             return None
-        if loss.lost > FEW and depth < len(parts) and _is_empty(full):
+        # What is left of a date whose sessions were deleted is no sign: nobody mounts a disk there.
+        if loss.lost > FEW and depth < len(parts) - 1 and _is_empty(full):
             return path, "it is an empty folder"
     for problem in list_files(base, loss.path)[1]:
         if problem.reason == "vanished":

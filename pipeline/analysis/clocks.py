@@ -270,9 +270,10 @@ def _track(source: NDArray, target: NDArray, offset: float, reach: float, tolera
             at = float(some[-1])
             line = _robust_line(x - at, y)
             line[0] = np.clip(line[0], -LARGEST_DRIFT, LARGEST_DRIFT)
-    pairs = tuple(np.concatenate([one[i] for one in found]) for i in range(2))
-    later = np.concatenate([[True], np.diff(np.maximum.accumulate(pairs[1])) > 0]) if len(pairs[1]) else pairs[1] > 0
-    return pairs[0][later], pairs[1][later]
+    ours = np.concatenate([one for one, _ in found])
+    theirs = np.concatenate([other for _, other in found])
+    later = np.concatenate([[True], np.diff(np.maximum.accumulate(theirs)) > 0]) if len(theirs) else theirs > 0
+    return ours[later], theirs[later]
 
 
 def _nearest(expected: NDArray, target: NDArray, reach: float) -> tuple[NDArray, NDArray]:

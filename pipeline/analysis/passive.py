@@ -46,12 +46,14 @@ def replayed(content: Mapping[str, Any]) -> dict[str, np.ndarray]:
 
     def add(kind: str, start: ArrayLike, end: ArrayLike | None = None, left: Any = None, right: Any = None) -> None:
         begin = np.ravel(np.asarray(start, np.float64))
-        others = [np.full(begin.shape, np.nan) if one is None else np.ravel(np.asarray(one, np.float64))
-                  for one in (end, left, right)]  # fmt: skip
-        if any(one.shape != begin.shape for one in others):
+        stop, on_left, on_right = [
+            np.full(begin.shape, np.nan) if one is None else np.ravel(np.asarray(one, np.float64))
+            for one in (end, left, right)
+        ]
+        if any(one.shape != begin.shape for one in (stop, on_left, on_right)):
             raise ValueError(f"the columns of the replay of kind {kind} differ in length")
         known = np.isfinite(begin)
-        pieces.append((kind, begin[known], *(one[known] for one in others)))
+        pieces.append((kind, begin[known], stop[known], on_left[known], on_right[known]))
 
     if "passiveTrials.stimOn_times" in content:
         sides = (content.get(f"passiveTrials.contrast{side}") for side in ("Left", "Right"))

@@ -192,8 +192,8 @@ def evaluate(records: Iterable[SessionRecord], rules: RuleSet) -> Training:
         place += 1
         milestones.setdefault(status, Milestone(status, *when, day, place))
         outcomes, fits = judged.outcomes(group), judged.fits(group)
-        of_task = (outcomes, fits, record.task_collection)
-        sessions.append(SessionStatus(*when, status, judged.levels[group], day, *of_task))
+        level, collection = judged.levels[group], record.task_collection
+        sessions.append(SessionStatus(*when, status, level, day, outcomes, fits, collection))
     next_status, missing = judged.missing()
     if statuses:
         status = statuses[-1]

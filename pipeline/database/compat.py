@@ -121,8 +121,9 @@ def _refuse_unknown_names_in_restrictions() -> None:
     So `TrialSet & {"eid": eid}` selects every row. Here a name that the table does not have is an error, unless it is
     part of the key of some table: `lab.Lab & key` with the key of a session goes on meaning the lab of that session.
     """
-    from datajoint.expression import QueryExpression
+    from datajoint import expression as dj_expression
 
+    QueryExpression: Any = dj_expression.QueryExpression  # noqa: N806 - the class, whose method is replaced
     original = QueryExpression.restrict
     if getattr(original, "patched", False):
         return
@@ -132,7 +133,7 @@ def _refuse_unknown_names_in_restrictions() -> None:
             _check_names(self, one)
         return original(self, restriction, semantic_check=semantic_check)
 
-    restrict.patched = True
+    restrict.patched = True  # type: ignore[attr-defined]
     restrict.__doc__ = original.__doc__
     QueryExpression.restrict = restrict
 

@@ -81,7 +81,7 @@ def read_changes(recording: Any) -> dict[int, tuple[np.ndarray, np.ndarray]]:
                 pieces.setdefault(16 * word + line, []).append(found)
             before[word] = int(values[-1])
     return {
-        line: tuple(np.concatenate([one[i] for one in found]) for i in range(2))
+        line: (np.concatenate([one[0] for one in found]), np.concatenate([one[1] for one in found]))
         for line, found in sorted(pieces.items())
     }
 

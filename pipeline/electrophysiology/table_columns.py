@@ -179,7 +179,8 @@ def drift_maps_of_shanks(clustering: Mapping[str, Any], found: Spikes, units: pa
     for shank in shanks:
         own = shank_of_spike == shank
         if own.any():
-            some = Spikes(*(None if values is None else values[own] for values in vars(found).values()))
+            amps = None if found.amps is None else found.amps[own]
+            some = Spikes(found.times[own], found.clusters[own], amps, found.depths[own])
             made = drift_map(clustering, some)
             columns = {f"shank_{name}": values for name, values in made.items() if name != "drift_missing"}
             rows.append({"shank": shank, "shank_drift_amps": None} | columns)

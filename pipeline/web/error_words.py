@@ -73,7 +73,8 @@ def words_for(error: BaseException, role: str, where: str = "") -> Words:
     status = answer_to(error).status
     is_known = isinstance(error, NeurojointError)
     is_mine = isinstance(error, UserError | PermissionDenied) and role != "public"
-    if is_mine or (is_known and role in OPERATORS and not isinstance(error, OperatorError)):
+    is_for_operators = role in OPERATORS and not isinstance(error, OperatorError)
+    if isinstance(error, NeurojointError) and (is_mine or is_for_operators):
         return Words(_sentence(error.message), _sentence(error.remedy), status)
     number = secrets.token_hex(3)
     if is_known:

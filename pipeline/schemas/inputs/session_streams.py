@@ -33,7 +33,8 @@ def read(session: Mapping[str, Any]) -> tuple[Found, dict[str, Changes]]:
     own = (data.Dataset & key & {"default_dataset": True}).proj("rel_path")
     columns = ("band", "sampling_rate", "n_samples")
     rows = (ephys.Recording.proj(*columns, label="probe_label") * own).to_dicts(order_by="rel_path")
-    found, changes = Found(), {}
+    found = Found()
+    changes: dict[str, Changes] = {}
     with_ap = {row["label"] for row in rows if row["band"] == "ap"}
     for row in rows:
         try:
@@ -55,7 +56,7 @@ def read(session: Mapping[str, Any]) -> tuple[Found, dict[str, Changes]]:
 
 def stream_row(one: StreamClock) -> dict[str, Any]:
     """The row of ephys.SessionClock.Stream."""
-    row = {
+    row: dict[str, Any] = {
         "dataset_id": one.stream.dataset_id, "clock_source": one.source, "clock_samples": one.clock.source,
         "clock_times": one.clock.target, "clock_qc": one.qc, "clock_note": one.note, "clock_line": one.line,
     }  # fmt: skip

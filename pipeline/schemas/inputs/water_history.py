@@ -90,8 +90,8 @@ def fingerprints_of_water(key: dict[str, Any]) -> pa.Table:
     told = [(*animal, repr(date)) for animal, date in _followed(key).items()]
     told += [(row["lab"], row["subject"], day) for row in animals.to_dicts() if day != "session"]
     if told:
-        names, subjects, values = zip(*told, strict=True)
-        columns = [pa.array(names), pa.array(subjects), pa.array([99] * len(told), pa.int8()), pa.array(values)]
+        names, subjects, dates = zip(*told, strict=True)
+        columns = [pa.array(names), pa.array(subjects), pa.array([99] * len(told), pa.int8()), pa.array(dates)]
         rows.append(pa.table(columns, names=rows[0].column_names).cast(rows[0].schema))
     return fingerprints.combine(pa.concat_tables(rows), ["lab", "subject"], ["source", "values"])
 
