@@ -284,7 +284,7 @@ def _bring_up(
             summary.metadata_rows += registrar.sessions.tell(told)
             writer.flush_changes()
         zones = _time_zones() | {r["lab"]: r["time_zone"] for r in told.rows["labs"] if r.get("time_zone")}
-        # times in settings are read anew where the time zone is another
+        # times in settings are read again where the time zone is another
         changed = [one for one in _changed(found, known, zones) if one.key not in held.sessions]
         renamed = RenamedFolders(repository, base, known.keys() - found.keys(), found)
         n_files = sum(one.n_files for one in changed)

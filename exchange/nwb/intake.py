@@ -24,7 +24,7 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass
 class Line:
-    """What became of one object or file: `state` is `equal`, `values` (written anew), `mapped` or `left out`."""
+    """What became of one object or file: `state` is `equal`, `values` (written again), `mapped` or `left out`."""
 
     name: str
     state: str

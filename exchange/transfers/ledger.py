@@ -294,7 +294,7 @@ def note(changes: Iterable[tuple[str, str, str, str]]) -> None:
 
 
 def expire(now: datetime.datetime) -> int:
-    """Fail what stayed longer in a state than it may, and cancel what was registered anew since; how many files.
+    """Fail what stayed longer in a state than it may, and cancel what was registered again since; how many files.
 
     Only transfers that nobody works on are looked at.
     """
@@ -397,7 +397,7 @@ def cancel_outdated(now: datetime.datetime) -> int:
     for identifier, dataset_id in rows:
         per_transfer.setdefault(identifier, set()).add(dataset_id)
     for identifier, ids in per_transfer.items():
-        cancel(identifier, ids, "the file was registered anew", now)
+        cancel(identifier, ids, "the file was registered again", now)
     return len(rows)
 
 

@@ -25,7 +25,7 @@ class Plan:
     transfers : identifiers
     files, size : how much; byte
     no_source : files that a policy wants elsewhere and that no repository has
-    cancelled : waiting files that were registered anew since
+    cancelled : waiting files that were registered again since
     """
 
     transfers: list[str] = field(default_factory=list)

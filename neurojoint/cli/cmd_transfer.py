@@ -37,7 +37,7 @@ def transfer_plan(dry_run: bool) -> None:
     planned = plan.plan(dry_run)
     click.echo(f"{planned.files:,} files, {size(planned.size)}, {'would be ' if dry_run else ''}planned")
     if planned.cancelled:
-        click.echo(f"{planned.cancelled:,} waiting files were cancelled: they were registered anew")
+        click.echo(f"{planned.cancelled:,} waiting files were cancelled: they were registered again")
     if planned.no_source:
         click.echo(f"{planned.no_source:,} files have no copy anywhere: neurojoint verify, neurojoint ingest", err=True)
 

@@ -2,7 +2,7 @@
 
 A file `migrations/0001_what_it_does.postgresql.sql` (and `.mysql.sql`) holds statements that end with `;` at the end of
 a line; `{prefix}` stands for the prefix of the schemas. What stands below a line `-- after declaring` runs once the
-tables of today are declared, for instance to fill a table that was moved aside and declared anew; such a migration can
+tables of today are declared, for instance to fill a table that was moved aside and declared again; such a migration can
 be applied again where it was cut off between its two halves. A database that is made new has the tables of today and
 counts every migration as applied.
 """

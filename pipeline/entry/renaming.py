@@ -32,7 +32,7 @@ SESSION = (*SUBJECT, "session_date", "session_number")
 _OF_SESSION = SESSION[2:]
 _SESSION_PATH = re.compile(r"(\w+)/(?:Subjects/)?([\w.-]+)/(\d{4}-\d{2}-\d{2})/(\d{1,3})/?", re.ASCII)
 _REGISTERED_AGAIN = frozenset({"data.AlfObject", "data.SessionScan"})
-"""What the next ingest of a session folder writes anew."""
+"""What the next ingest of a session folder writes again."""
 
 
 @dataclass

@@ -187,7 +187,7 @@ def test_an_older_database_takes_new_kinds_of_repositories(database):
 
 
 def test_the_sessions_of_an_older_database_have_a_task_each(database, tmp_path):
-    """Tables whose key got the task are declared anew with all their rows; wheels are to be read again."""
+    """Tables whose key got the task are declared again with all their rows; wheels are to be read again."""
     import ingest
     from ingest.simulate import write_lab
     from pipeline import acquisition, behavior, behavior_analysis, ephys_analysis, worker

@@ -1,5 +1,5 @@
 -- A session has a row for each of its tasks: the tables of trials, wheels and what hangs on them get the task into their
--- keys. They are moved aside, declared anew, and filled from what was there. What workers sum up by themselves (training
+-- keys. They are moved aside, declared again, and filled from what was there. What workers sum up by themselves (training
 -- status) or could not read (ambient sensors of real rigs) is computed again. All sessions are looked at again by ingest.
 CREATE SCHEMA IF NOT EXISTS "{prefix}upgrade";
 DO $do$ BEGIN IF to_regclass('"{prefix}behavior"."_trial_set"') IS NOT NULL AND NOT EXISTS (SELECT 1 FROM information_schema.columns WHERE table_schema = '{prefix}behavior' AND table_name = '_trial_set' AND column_name = 'task_collection') THEN ALTER TABLE "{prefix}behavior"."_trial_set" SET SCHEMA "{prefix}upgrade"
