@@ -119,7 +119,7 @@ Reason = enum.StrEnum("Reason", list(REASONS))  # type: ignore[misc]
 def refuse(path: str, reason: str, detail: str, column: str = "") -> InvalidData:
     """The error that says that `path`, or one `column` of it, is refused for `reason`, a key of `REASONS`.
 
-    >>> refuse("alf/trials.choice.npy", "truncated", "12 of 80 bytes are there").reason
+    >>> refuse("alf/trials.choice.npy", "truncated", "12 of 80 bytes are there").reason.value
     'truncated'
     """
     return InvalidData(path, Reason(reason), detail, REASONS[reason][1], column)

@@ -85,8 +85,9 @@ def words_for(error: BaseException, role: str, where: str = "") -> Words:
         return Words(_FOR_ALL.get(status, _FOR_ALL[500]), "", status)
     hint = f"The log of the server describes it under {number}."
     if isinstance(error, InvalidData):
-        meaning = REASONS.get(error.reason, ("it is not as it was registered", ""))[0]
-        return Words(f"A file cannot be used: {meaning}.", hint, status)
+        unknown = ("it is not as it was registered", "run `neurojoint ingest` on the folder that holds it")
+        meaning, remedy = REASONS.get(error.reason, unknown)
+        return Words(f"A file cannot be used: {meaning}.", f"{_sentence(remedy)} {hint}", status)
     text = "This does not work at the moment." if is_known else "This failed: an error in the program."
     return Words(text, hint, status)
 
@@ -100,10 +101,12 @@ _FOR_ALL = {
 
 
 def _sentence(text: str) -> str:
-    """With a capital at the beginning and a full stop at the end.
+    """With a capital at the beginning, unless it begins with a path, and a full stop at the end.
 
-    >>> _sentence("use another name")
-    'Use another name.'
+    >>> _sentence("use another name"), _sentence("lab/x.npy: empty")
+    ('Use another name.', 'lab/x.npy: empty.')
     """
     text = " ".join(text.split())
-    return f"{text[:1].upper()}{text[1:]}" + ("" if not text or text[-1] in ".!?" else ".")
+    if "/" not in text.partition(" ")[0]:
+        text = f"{text[:1].upper()}{text[1:]}"
+    return text + ("" if not text or text[-1] in ".!?" else ".")
