@@ -197,7 +197,7 @@ def test_the_command_prints_sessions_and_units(units):
 
 
 def test_runs_of_numbers_are_shown_short():
-    from neurojoint.cli.find import _short
+    from neurojoint.cli.cmd_find import _short
 
     rng = np.random.default_rng(0)
     ids = np.flatnonzero(rng.random(200) < 0.7).tolist()

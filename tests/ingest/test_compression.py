@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from ingest import compress
 from ingest.files import recordings
 from pipeline.alf import identity
-from pipeline.errors import InvalidData, NeurojointError
+from pipeline.errors import AmbiguousError, InvalidData, NeurojointError
 from pipeline.schemas import acquisition, data, ephys
 from pipeline.schemas.inputs import files
 from pipeline.settings import settings
@@ -73,7 +73,8 @@ def forget() -> None:
     """Empty the tables of files."""
     for table in (
         ephys.Compression, ephys.ChannelMap, ephys.Recording, ephys.ProbeInsertion, ephys.Probe, data.Quarantine,
-        data.AlfObject, data.SessionScan, data.FileRecord, data.Dataset, acquisition.Session,
+        data.AlfObject, data.SessionScan, data.FileRecord, data.Dataset, acquisition.SessionTask,
+        acquisition.Session,
     ):  # fmt: skip
         table.delete_quick()
 
@@ -139,7 +140,7 @@ def test_probes_and_recordings_come_from_the_headers(database, tmp_path):
     assert len(ephys.ProbeInsertion()) == 2
     gain = (ephys.Recording & {"probe_label": "probe00"}).fetch1("volts_per_bit")
     assert gain == pytest.approx(2.34375e-6)
-    with pytest.raises(InvalidData, match="several recordings fit"):
+    with pytest.raises(AmbiguousError, match="several recordings of .* fit: .*probe00.*probe01.*name the probe"):
         files.open_recording(KEY, "ap")
     with pytest.raises(InvalidData, match="no nidq recording"):
         files.open_recording(KEY, "nidq")

@@ -85,7 +85,8 @@ def test_processes_give_what_one_process_gives(database, tmp_path, monkeypatch):
     several = content()
     for table in (data.Quarantine, data.AlfObject, data.SessionScan, data.FileRecord, data.Dataset):
         table.delete_quick()
-    (acquisition.Session()).delete_quick()
+    acquisition.SessionTask().delete_quick()
+    acquisition.Session().delete_quick()
     ingest(tmp_path)
     assert content() == several and len(several["Dataset"]) == 16
 
@@ -285,6 +286,7 @@ def test_any_history_of_files_ends_as_a_fresh_run_over_the_last_state(database, 
     online = {row[0] for row in rows(data.FileRecord & {"file_state": "online"}, "dataset_id")}
     for table in (data.Quarantine, data.AlfObject, data.SessionScan, data.FileRecord, data.Dataset):
         table.delete_quick()
+    acquisition.SessionTask().delete_quick()
     acquisition.Session().delete_quick()
     ingest(root, repository="r")
     fresh = content()
