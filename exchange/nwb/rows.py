@@ -1,7 +1,8 @@
 """The rows that stand around a session, as JSON lines: the session, its animal with its history, lab, people, probes.
 
 Which rows these are follows from the tables' keys and foreign keys, so that columns and tables of later versions come
-along. What registration and the workers make again from the files is left out.
+along. What registration and the workers make again from the files is left out, and so is what tells about the place of
+the files and not about the session (data.Repository, RepositoryLayout, MountPoint, FileRecord, SourceRow; transfer).
 """
 
 from __future__ import annotations
@@ -16,9 +17,11 @@ import datajoint as dj
 from pipeline.database import registry
 from pipeline.database.bulk import insert_many
 
-SCHEMAS = ("lab", "subject", "action", "acquisition", "ephys", "histology")
-REMADE = {"Recording", "Compression", "ChannelMap", "Clustering"}
+SCHEMAS = ("lab", "subject", "action", "acquisition", "identity", "ephys", "histology")
+REMADE = {"SessionTask", "Recording", "Compression", "ChannelMap", "Clustering"}
 """Tables that registration fills from the files."""
+LOGS = {"KeyChange"}
+"""Tables that say what was done in one database, with what undoing it there needs."""
 OF_FILES = ("Revision", "Tag", "DatasetTag")
 """Tables of the schema `data` that people fill."""
 AFTER = frozenset({"data.DatasetTag"})
@@ -63,7 +66,7 @@ def _tables() -> Iterator[type[dj.Table]]:
     """The tables that people, rigs and metadata files fill, parts after their masters, in order of dependency."""
     for table in registry.tables():
         schema, _, name = registry.label(table).partition(".")
-        by_people = schema in SCHEMAS and name not in REMADE and not issubclass(table, dj.Imported | dj.Computed)
+        by_people = schema in SCHEMAS and name not in REMADE | LOGS and not issubclass(table, dj.Imported | dj.Computed)
         if (by_people and not hasattr(table, "constant")) or (schema == "data" and name in OF_FILES):
             yield table
             yield from registry.parts(table)

@@ -18,7 +18,7 @@ pytest.importorskip("pynwb")
 
 from exchange.nwb.export import Options, export  # noqa: E402
 from exchange.nwb.intake import ingest  # noqa: E402
-from pipeline.schemas import acquisition, action, data, lab, subject  # noqa: E402
+from pipeline.schemas import acquisition, action, data, ephys, identity, lab, subject  # noqa: E402
 from tests.conftest import empty_tables  # noqa: E402
 from tests.exchange.nwb import compare, sessions  # noqa: E402
 
@@ -41,6 +41,17 @@ def entered() -> None:
     session = acquisition.Session.keys()[0]
     acquisition.Session.update1(
         session | {"session_qc": "WARNING", "session_json": {"a": [1, None]}, "extended_qc": {"x": 0.5}}
+    )
+    identity.FormerSubject.insert1(animal | {"former_lab": "lab", "former_subject": "m1"})
+    was = {"former_lab": "lab", "former_subject": "m1", "former_date": "2024-04-30", "former_number": 2}
+    identity.FormerSession.insert1(session | was)
+    identity.SessionConfirmation.insert1(
+        session
+        | {"settings_subject": "other", "confirmation_user": "ann", "confirmation_time": "2024-05-02 08:00:00.25"}
+    )
+    chosen = ephys.Clustering.keys(order_by="clustering")[0]
+    ephys.DefaultClustering.insert1(
+        chosen | {"chosen_clustering": chosen["clustering"], "chosen_by": "ann"}, ignore_extra_fields=True
     )
     data.Tag.insert1({"tag": "release1", "tag_public": True})
     one = data.Dataset.keys(order_by="rel_path")[0]
@@ -74,6 +85,13 @@ def test_a_session_of_every_modality(database: dj.Connection, tmp_path: Path) ->
     entered()
     path, _ = there_and_back(database, tmp_path)
     assert len(acquisition.Session() & {"session_qc": "WARNING"}) == len(data.DatasetTag()) == 1
+    for table in (
+        identity.FormerSubject,
+        identity.FormerSession,
+        identity.SessionConfirmation,
+        ephys.DefaultClustering,
+    ):
+        assert len(table()) == 1, table
     again = ingest([path], tmp_path / "again")[0]
     assert again.state == "equal"
     assert len(acquisition.Session()) == 1
