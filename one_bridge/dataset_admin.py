@@ -13,6 +13,7 @@ from one_bridge import query
 from one_bridge.matching import QC_LEVELS
 from pipeline import entry
 from pipeline.alf import names
+from pipeline.database import registry
 from pipeline.database.bulk import fetch_columns, insert_many
 from pipeline.errors import ConflictError, NotFoundError, UserError
 from pipeline.schemas import data
@@ -81,6 +82,7 @@ def set_qc(rows: dj.Table, outcome: str) -> int:
         raise UserError(f"{outcome!r} is no QC outcome", f"it is one of {', '.join(QC_LEVELS)}")
     column = "dataset_qc" if "dataset_qc" in rows.heading.names else "session_qc"
     keys = (rows & f"{column} <> '{outcome}'").keys()
+    registry.bind("audit")
     with rows.connection.transaction:
         changed = [key | {column: outcome} for key in keys]
         entry.write(type(rows), changed, user=getpass.getuser(), source="command", action="update")
@@ -184,6 +186,7 @@ def _check_name(name: str, what: str) -> None:
 
 def _define(table: type[dj.Table], key: dict[str, str], given: dict[str, Any]) -> None:
     """Make a row, or change what is given of it."""
+    registry.bind("audit")  # ONE binds only the tables that it reads
     given = {column: value for column, value in given.items() if value is not None}
     known = bool(table() & key)
     with table().connection.transaction:
@@ -202,6 +205,7 @@ def _remove(table: type[dj.Table], column: str, name: str) -> None:
     if not table() & query.one_of(column, [name]):
         known = ", ".join(query.vocabulary(table, column)) or "none"
         raise NotFoundError(f"there is no {column} {name!r}", f"there are: {known}")
+    registry.bind("audit")
     entry.remove(table, [{column: name}], user=getpass.getuser(), source="command", reason="removed by hand")
 
 

@@ -47,6 +47,8 @@ class MetadataRows:
         self._planned: dict[str, set[tuple]] = defaultdict(set)
         """Rows that a dry run does not write, and to which later ones refer."""
         self._linked: dict[tuple, SessionKey] = {}
+        self._claimed: set[str] = set()
+        """Uuids of animals that a file also gives to another name."""
 
     def write(self, table: str, rows: Sequence[Mapping[str, Any]], sources: Sequence[Mapping[str, Any]] = ()) -> int:
         """Write rows of one table; returns how many are new or changed.
@@ -127,7 +129,9 @@ class MetadataRows:
                     if set(delete.preview(cls & key)) <= own | {"action.WaterHistory.WaterStatus"}:
                         entry.remove(table, [key], reason=reason, **origin)
                         continue
-                    values = next(one.values for one in statements if key_text(one.key) == key_text(key))
+                    values = dict(next(one.values for one in statements if key_text(one.key) == key_text(key)))
+                    if values.get("subject_uuid") in self._claimed:  # it stays until a person settles whose it is
+                        del values["subject_uuid"]
                     entry.write(table, [key | dict.fromkeys(values)], on_error="skip_value", **origin)
             else:
                 entry.remove(table, keys, reason=reason, **origin)
@@ -195,6 +199,7 @@ class MetadataRows:
                 command = f"move-lab {old} {key[0]}"
             message = f"{uuid} is the uuid of {old}; if {new} is the same animal: neurojoint subject {command}"
             self.metadata.problem_of(row, "subject_uuid", message)
+            self._claimed.add(uuid)
             if key in known:
                 kept.append(row)
                 del row["subject_uuid"]

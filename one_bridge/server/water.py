@@ -108,7 +108,7 @@ def _usable(given: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
 
 
 def _records(given: dict[str, Any], dates: np.ndarray) -> list[dict[str, Any]]:
-    days = water.water_days(**given, until=dates[-1] if len(dates) else None)
+    days = water.water_days(**given | {"until": dates[-1] if len(dates) else None})
     row = np.searchsorted(days.dates, dates)
     there = np.isin(dates, days.dates)
     row[~there] = 0

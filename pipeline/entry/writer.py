@@ -293,6 +293,9 @@ class _Write:
                 self._fail(index, stale[0], said, None, conflict=True)
                 continue
             values = {name: self._or_default(name, value) for name, value in row.items()}
+            if self.entry.derive is not None and None in values.values():
+                derived = self.entry.derive(dict(zip(self._key_columns, key, strict=True)))
+                values |= {name: value for name, value in derived.items() if name in values and values[name] is None}
             changed[key] = {name: value for name, value in values.items() if before.get(name) != value}
         return new, changed
 

@@ -187,7 +187,8 @@ def test_a_file_that_leads_out_of_the_root_or_has_changed_is_not_sent(visit_smal
     (alf / "_ibl_trials.choice.npy").unlink()
     (alf / "_ibl_trials.choice.npy").symlink_to(secret)
     (alf / "_ibl_trials.feedbackType.npy").write_bytes(b"other")
-    for name, words in (("choice", b"leads out of the data root"), ("feedbackType", b"has changed")):
+    changed = b"is not as it was when it was registered"
+    for name, words in (("choice", b"leads out of the data root"), ("feedbackType", changed)):
         status, body, _ = ask(small, found[f"alf/_ibl_trials.{name}.npy"], "mia")
         assert status == 410 and words in body
 

@@ -7,6 +7,7 @@ import datetime
 import pytest
 
 from pipeline import entry
+from pipeline.alf import identity
 from pipeline.entry import ConflictingEntry, InvalidEntry
 from pipeline.errors import ConflictError, NotFoundError
 from pipeline.schemas import acquisition, action, audit, data, lab, subject
@@ -126,6 +127,11 @@ def test_a_uuid_belongs_to_one_animal(animal):
     row = {"lab": "mylab", "subject": "m2", "subject_uuid": "604e1da8-1e3d-41c4-a29e-21d573a0b84c"}
     [found] = errors_of("subject.Subject", [row])
     assert found[1] == "subject_uuid" and "mylab/m1" in found[2]
+
+
+def test_a_uuid_that_is_emptied_becomes_the_derived_one(animal):
+    entry.write("subject.Subject", [ANIMAL | {"subject_uuid": None}], **BY)
+    assert subject.Subject.fetch1("subject_uuid") == identity.subject_uuid("mylab", "m1")
 
 
 def test_names_are_found_in_any_case_and_created_if_asked_for(animal):

@@ -83,10 +83,10 @@ def test_processes_give_what_one_process_gives(database, tmp_path, monkeypatch):
     monkeypatch.setattr(registration, "SESSIONS_PER_TASK", 1)
     ingest(tmp_path, processes=3)
     several = content()
-    for table in (data.Quarantine, data.AlfObject, data.SessionScan, data.FileRecord, data.Dataset):
+    for table in (data.Quarantine, data.AlfObject, data.SessionScan, data.FileRecord, data.Dataset, data.SourceRow):
         table.delete_quick()
-    acquisition.SessionTask().delete_quick()
-    acquisition.Session().delete_quick()
+    for table in (acquisition.SessionTask, acquisition.Session):
+        table.delete_quick()
     ingest(tmp_path)
     assert content() == several and len(several["Dataset"]) == 16
 
