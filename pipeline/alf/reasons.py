@@ -86,8 +86,8 @@ REASONS: dict[str, tuple[str, str]] = {
         "run `neurojoint ingest` on its folder, then try again",
     ),
     "vanished": (
-        "it was there when the folder was listed and gone when it was read",
-        "ingest again once the copying or moving has ended",
+        "the file is gone since it was registered or its folder was listed",
+        "run `neurojoint ingest` on its folder once the copying or moving has ended",
     ),
     "duplicate_column": (
         "two files give different values for one column",
