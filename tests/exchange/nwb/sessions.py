@@ -186,6 +186,7 @@ NOT_COMPARED = {
     "data.SourceRow": None,
     "data.FileRecord": {"repository", "modified_ns", "verified"},
     "data.SessionScan": None,
+    "data.Quarantine": {"quarantine_id", "repository", "first_seen", "last_seen"},
     "data.Dataset": {"registered"},
     "identity.KeyChange": None,
     "audit.Edit": None,
@@ -194,6 +195,7 @@ NOT_COMPARED = {
 }
 """Tables (None) and columns that say when, by whom and on which disk files were registered.
 
+The identifier in `data.Quarantine` is a hash over the repository; what was refused and why is compared.
 `data.SourceRow` names the line of a metadata file on that disk that says a row; the rows themselves are compared.
 `identity.KeyChange` and `audit.Edit` are logs of what happened in one database.
 """
