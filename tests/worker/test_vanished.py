@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import shutil
 import subprocess
 import tempfile
@@ -76,6 +77,14 @@ try:
 except Exception as error:
     print("lost after", time.monotonic() - began, flush=True)
 """
+
+
+@pytest.fixture(autouse=True)
+def _one_network_at_a_time(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The names and addresses of the computers are fixed: processes of pytest-xdist take turns."""
+    with (tmp_path_factory.getbasetemp().parent / "network.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 @pytest.fixture(scope="module", params=["postgresql", pytest.param("mysql", marks=pytest.mark.soak)])

@@ -20,8 +20,9 @@ def require_namespaces() -> None:
     """Skip the test where this machine does not let us make network namespaces."""
     if os.geteuid() != 0 or not shutil.which("ip") or not shutil.which("unshare"):
         pytest.skip("network namespaces need root and iproute2")
-    made = subprocess.run(["ip", "netns", "add", "njprobe"], capture_output=True)
-    subprocess.run(["ip", "netns", "delete", "njprobe"], capture_output=True)
+    probe = f"njprobe{os.getpid()}"  # processes of pytest-xdist try at the same time
+    made = subprocess.run(["ip", "netns", "add", probe], capture_output=True)
+    subprocess.run(["ip", "netns", "delete", probe], capture_output=True)
     if made.returncode:
         pytest.skip("this machine makes no network namespaces")
 
