@@ -33,7 +33,7 @@ class Field:
     low, high : limits of a number, both included.
     longest : characters of text; the limit of the column in the database.
     choices : the values there are.
-    words : other spellings of choices, in lower case -> the choice.
+    words : other spellings of choices, in lower case -> the choice; for text, spellings -> the usual one.
     rule : kind of a name (see `pipeline.alf.names.RULES`).
     to : the table whose row the value names, e.g. `subject.Line`; `""` where it names none.
     aliases : other headings of the column in files.

@@ -73,7 +73,7 @@ def text(field: Field, value: Any, _: str = "") -> str:
         raise ValueError("it has control characters: type it again")
     if field.longest and len(plain) > field.longest:
         raise ValueError(f"it has {len(plain)} characters, {field.longest} are possible: shorten it")
-    return plain
+    return field.words.get(" ".join(plain.lower().split()), plain)
 
 
 def number(field: Field, value: Any, _: str = "") -> float:

@@ -19,6 +19,9 @@ class Lab(dj.Manual):
     time_zone="UTC"            : varchar(64)     # IANA name, e.g. Europe/London; times in the tables are UTC
     reference_weight_pct=0.85  : float64         # least weight allowed, fraction of the reference weight
     zscore_weight_pct=0        : float64         # share of the z-score weight in the expected weight, 0-1
+    lab_light_cycle=""         : varchar(32)     # of animals that state none: normal, inverted
+    lab_food_protein=null      : float64         # protein in the food of animals that state none, percent of its mass
+    lab_weekend_water=""       : varchar(64)     # on days off, of animals that state none: measured, citric acid, free
     """
 
 

@@ -139,8 +139,10 @@ class Subject(dj.Manual):
     ear_mark=""                : varchar(32)
     protocol_number=""         : varchar(64)     # of the animal licence
     cage=""                    : varchar(64)     # where it lives now
-    light_cycle=""             : varchar(32)     # e.g. normal, inverted
-    food=""                    : varchar(64)     # e.g. protein content
+    light_cycle=""             : varchar(32)     # normal, inverted; empty: as the lab says
+    food=""                    : varchar(64)     # name of the food
+    food_protein=null          : float64         # protein in the food, percent of its mass; null: as the lab says
+    weekend_water=""           : varchar(64)     # on days off: measured, citric acid, free; empty: as the lab says
     subject_description=""     : varchar(1000)   # remarks
     subject_json=null          : json            # what other programs keep with the animal
     unique index (subject_uuid)

@@ -225,3 +225,29 @@ def test_the_sessions_of_an_older_database_have_a_task_each(database, tmp_path):
         assert found == [row | changed for row in rows[one]], registry.label(one)
     assert [(row["task_collection"], row["protocol"]) for row in acquisition.SessionTask.to_dicts()] == [("alf", "")]
     assert not (data.SessionScan & "scan_signature <> ''")
+
+
+def without(connection: dj.Connection, table: type[dj.Table], *columns: str) -> None:
+    """Take columns out of a table, as an older version declared it."""
+    for column in columns:
+        connection.query(f"ALTER TABLE {table.full_table_name} DROP COLUMN {column}")
+
+
+def as_declared(connection: dj.Connection, table: type[dj.Table]) -> tuple[set, set]:
+    """Columns and indices of a table, as the server has them."""
+    return declared(connection, table().database.removeprefix(PREFIX), table().table_name)
+
+
+def test_an_older_database_learns_how_animals_are_kept(database):
+    from pipeline import subject
+
+    moved = {
+        lab.Lab: ("lab_light_cycle", "lab_food_protein", "lab_weekend_water"),
+        subject.Subject: ("food_protein", "weekend_water"),
+    }
+    today = [as_declared(database, table) for table in moved]
+    for table, columns in moved.items():
+        without(database, table, *columns)
+    database.query(f"DELETE FROM {task.SchemaMigration.full_table_name} WHERE migration_number = 110")
+    assert [one.number for one in migrate.upgrade(database, PREFIX)] == [110]
+    assert [as_declared(database, table) for table in moved] == today

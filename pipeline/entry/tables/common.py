@@ -20,6 +20,27 @@ def text(column: str, longest: int, **more: Any) -> Field:
     return Field(column, "text", longest=longest, **more)
 
 
+LIGHT_CYCLES = {
+    "normal": "normal", "regular": "normal", "normal light cycle": "normal", "non-inverted": "normal",
+    "inverted": "inverted", "reversed": "inverted", "reverse": "inverted", "inverted light cycle": "inverted",
+    "reversed light cycle": "inverted",
+}  # fmt: skip
+"""Spellings of the two light cycles, in lower case -> ours. Other words stay as they are."""
+
+WEEKEND_WATER = {
+    "measured": "measured", "measured water": "measured", "measured volume": "measured",
+    "citric acid": "citric acid", "ca": "citric acid", "citric acid water": "citric acid",
+    "citric acid water 2%": "citric acid", "water 2% citric acid": "citric acid", "2% citric acid": "citric acid",
+    "free": "free", "ad lib": "free", "ad libitum": "free", "adlib": "free",
+}  # fmt: skip
+"""Spellings of what animals drink on days off, in lower case -> ours. Other words stay as they are."""
+
+
+def food_protein(column: str) -> Field:
+    """How much of the food is protein."""
+    return Field(column, "number", unit="%", low=0, high=100, description="protein in the food, percent of its mass")
+
+
 def user(column: str, **more: Any) -> Field:
     """A person of the lab."""
     return Field(column, "name", longest=64, rule="user", to="lab.LabMember", **more)

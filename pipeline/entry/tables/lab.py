@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from pipeline.entry.fields import Field, TableEntry
-from pipeline.entry.tables.common import LAB, term, text, user
+from pipeline.entry.tables.common import LAB, LIGHT_CYCLES, WEEKEND_WATER, food_protein, term, text, user
 
 _FRACTION = "write 85 % as 0.85"
 
@@ -27,6 +27,11 @@ TABLES = (
                 "zscore_weight_pct", "number", unit="fraction", low=0, high=1, hint=_FRACTION,
                 description="share of the z-score weight in the expected weight",
             ),
+            text("lab_light_cycle", 32, words=LIGHT_CYCLES, aliases=("light_cycle",),
+                 description="of animals that state none: normal, inverted"),
+            dataclasses.replace(food_protein("lab_food_protein"), aliases=("food_protein",)),
+            text("lab_weekend_water", 64, words=WEEKEND_WATER, aliases=("weekend_water",),
+                 description="on days off, of animals that state none: measured, citric acid, free"),
         ),
         vocabulary=True,
     ),

@@ -6,7 +6,7 @@ import dataclasses
 
 from pipeline.alf import identity
 from pipeline.entry.fields import Field, TableEntry
-from pipeline.entry.tables.common import SUBJECT, term, text, user
+from pipeline.entry.tables.common import LIGHT_CYCLES, SUBJECT, WEEKEND_WATER, food_protein, term, text, user
 
 HEAVIEST = 2000.0  # g, of an animal
 LIGHTEST = 0.1  # g
@@ -60,8 +60,10 @@ TABLES = (
             text("ear_mark", 32),
             text("protocol_number", 64, description="of the animal licence"),
             text("cage", 64, description="where it lives now"),
-            text("light_cycle", 32, description="e.g. normal, inverted"),
-            text("food", 64),
+            text("light_cycle", 32, words=LIGHT_CYCLES, description="normal, inverted"),
+            text("food", 64, description="name of the food"),
+            food_protein("food_protein"),
+            text("weekend_water", 64, words=WEEKEND_WATER, description="on days off: measured, citric acid, free"),
             text("subject_description", 1000, aliases=("description",)),
             Field("subject_json", "json", description="what other programs keep with the animal"),
         ),
@@ -95,7 +97,7 @@ TABLES = (
             text("cage_name", 64),
             text("cage_type", 64),
             text("enrichment", 64),
-            text("housing_light_cycle", 32),
+            text("housing_light_cycle", 32, words=LIGHT_CYCLES),
             text("housing_food", 64),
         ),
         spans=(("housing_start", "housing_end"),),
