@@ -119,7 +119,7 @@ def _records(given: dict[str, Any], dates: np.ndarray) -> list[dict[str, Any]]:
     weighed = np.isfinite(days.weight)
     implant = _at(dates, given["implant_dates"], given["implant_weights"])
     expected = of_day(days.expected_weight)
-    total_pct = given["reference_weight_pct"] + given["zscore_weight_pct"]
+    total_pct = water.limits_of(given["reference_weight_pct"], given["zscore_weight_pct"]).limit
     at = of_day(days.weight)
     reward, supplement = of_day(days.water_reward), of_day(days.water_supplement)
     needed = of_day(days.expected_water)

@@ -1,7 +1,8 @@
 """Water restriction: what an animal weighs against what it should weigh, and what it drank against what it needs.
 
-All rules are those of Alyx 3.6 (``actions/water_control.py``): weights are compared without the implant; an animal
-needs 4 % of its body weight in water a day, and 5 % when it is too light.
+The rules are those of Alyx 3.6 where it is right: weights are compared without the implant; an animal needs 4 % of its
+body weight in water a day, and 5 % when it is too light. Where Alyx contradicts itself (two limits that together exceed
+the whole weight, an animal without birth date) `limits_of` and `water_days` say what holds here.
 """
 
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ WATER_PER_WEIGHT_UNDERWEIGHT = 0.05
 """The same for an animal that is lighter than its minimum weight."""
 CRITICAL_WEIGHT_PCT = 0.75
 """Fraction of the expected weight below which an animal must be taken off restriction."""
+NOON = np.timedelta64(12, "h")
 
 
 @dataclass(frozen=True)
@@ -24,11 +26,132 @@ class Growth:
     age_weeks: ArrayLike  # ascending
     mean: ArrayLike  # g
     sd: ArrayLike  # g
+    stepped: bool = False  # by whole weeks, as Alyx does, instead of interpolated between them
 
     def at(self, age_weeks: ArrayLike) -> tuple[NDArray, NDArray]:
-        """Mean and standard deviation at these ages (g), interpolated; the ends hold beyond them."""
+        """Mean and standard deviation at these ages (g); the ends hold beyond them."""
         ages, known = np.asarray(age_weeks, dtype=float), np.asarray(self.age_weeks, dtype=float)
-        return np.interp(ages, known, np.asarray(self.mean)), np.interp(ages, known, np.asarray(self.sd))
+        mean, sd = np.asarray(self.mean, dtype=float), np.asarray(self.sd, dtype=float)
+        if self.stepped:
+            week = np.clip(np.searchsorted(known, np.floor(ages), side="right") - 1, 0, known.size - 1)
+            return mean[week], sd[week]
+        return np.interp(ages, known, mean), np.interp(ages, known, sd)
+
+
+def growth_of(
+    age_weeks: ArrayLike, weights: ArrayLike, animals: ArrayLike, *, least_animals: int = 5
+) -> tuple[NDArray, NDArray, NDArray, NDArray]:
+    """A growth curve from weighings of healthy animals that drink freely.
+
+    In each whole week of age every animal counts once, with the mean of its weighings; weeks with fewer animals than
+    `least_animals` are left out, since their standard deviation says nothing.
+
+    Parameters
+    ----------
+    age_weeks : (n,) array_like
+        Age at each weighing, weeks.
+    weights : (n,) array_like
+        g, without implant.
+    animals : (n,) array_like
+        Which animal it was.
+    least_animals : int
+        Fewest animals of a week; at least 2.
+
+    Returns
+    -------
+    weeks : (k,) ndarray
+        Whole weeks, ascending.
+    mean, sd : (k,) ndarray
+        Of the animals of that week, g; the sd is that of a sample.
+    count : (k,) ndarray
+        How many animals.
+
+    Examples
+    --------
+    >>> weeks, mean, sd, count = growth_of([8.1, 8.9, 8.5, 9.0], [20.0, 22.0, 25.0, 30.0], ["a", "a", "b", "a"],
+    ...                                    least_animals=2)
+    >>> weeks, mean, sd.round(3), count
+    (array([8]), array([23.]), array([2.828]), array([2]))
+    """
+    if least_animals < 2:
+        raise ValueError("a standard deviation needs at least 2 animals")
+    weeks = np.floor(np.asarray(age_weeks, dtype=float)).astype(int)
+    _, animal = np.unique(np.asarray(animals), return_inverse=True)
+    pairs, which = np.unique(np.stack((weeks, animal)), axis=1, return_inverse=True)
+    which = which.reshape(-1)
+    means = np.bincount(which, np.asarray(weights, dtype=float)) / np.bincount(which)
+    found, week = np.unique(pairs[0], return_inverse=True)
+    count = np.bincount(week)
+    mean = np.bincount(week, means) / count
+    squares = np.bincount(week, (means - mean[week]) ** 2)
+    enough = count >= least_animals
+    sd = np.sqrt(squares[enough] / (count[enough] - 1))
+    return found[enough], mean[enough], sd, count[enough]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a lab's two numbers mean: the least weight as a fraction of the expected weight, and what that is made of.
+
+    Attributes
+    ----------
+    limit : least weight over expected weight, both without implant.
+    zscore_share : share of the z-score weight in the expected weight, 0-1; the rest is the reference weight.
+    """
+
+    limit: float
+    zscore_share: float
+
+
+def limits_of(reference_weight_pct: float, zscore_weight_pct: float) -> Limits:
+    """The limit and the share behind the two fractions that Alyx stores.
+
+    Labs fill them in two ways. Parts of one limit (.45 and .40) add up to it: 85 %. Two limits, each meant by itself
+    (.85 and .80, together more than 1), cannot be added: nothing weighs 165 % of what it should. Then the stricter one
+    is the limit. Either way the share is that of the z-score in their sum.
+
+    Raises
+    ------
+    ValueError
+        One of them is not between 0 and 1.
+
+    Examples
+    --------
+    >>> limits_of(0.85, 0.0)
+    Limits(limit=0.85, zscore_share=0.0)
+    >>> limits_of(0.25, 0.5)
+    Limits(limit=0.75, zscore_share=0.6666666666666666)
+    >>> limits_of(0.85, 0.85)
+    Limits(limit=0.85, zscore_share=0.5)
+    """
+    if not (0 <= reference_weight_pct <= 1 and 0 <= zscore_weight_pct <= 1):
+        raise ValueError(f"weight fractions must be between 0 and 1: {reference_weight_pct}, {zscore_weight_pct}")
+    total = reference_weight_pct + zscore_weight_pct
+    if total == 0:
+        return Limits(0.0, float("nan"))
+    limit = total if total <= 1 + 1e-9 else max(reference_weight_pct, zscore_weight_pct)
+    return Limits(limit, zscore_weight_pct / total)
+
+
+def needed_water(weight: float, implant: float, expected_weight: float, limit: float) -> float:
+    """mL of water that an animal of this weight needs in a day.
+
+    Parameters
+    ----------
+    weight, expected_weight : float
+        g, with implant.
+    implant : float
+        g.
+    limit : float
+        Least weight as a fraction of the expected weight, both without implant.
+
+    Examples
+    --------
+    >>> needed_water(25.0, 0.0, 25.0, 0.85), needed_water(20.0, 0.0, 25.0, 0.85)
+    (1.0, 1.0)
+    """
+    light = weight - implant < limit * (expected_weight - implant)
+    return (WATER_PER_WEIGHT_UNDERWEIGHT if light else WATER_PER_WEIGHT) * (weight - implant)
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +193,7 @@ def water_days(
     critical_weight_pct: float = CRITICAL_WEIGHT_PCT,
     birth_date: np.datetime64 | None = None,
     growth: Growth | None = None,
+    reference_times: ArrayLike | None = None,
 ) -> WaterDays:
     """The water status of one animal on every day with an entry and on every day of a restriction.
 
@@ -85,10 +209,12 @@ def water_days(
     until : last day of a restriction that still goes on; by default the last day with an entry
     implant_dates, implant_weights : (i,) dates of the lab, g that the animal carries from that date on
     reference_weight_pct, zscore_weight_pct : of the lab: the expected weight is their weighted mean of the reference
-        weight and the weight of the same z-score at the present age; their sum is the minimum as a fraction of it
+        weight and the weight of the same z-score at the present age; `limits_of` says what the minimum is
     critical_weight_pct : fraction of the expected weight
     birth_date, growth : for the z-score; without either the reference weight stands in for the weight by z-score, so
         that the minimum does not fall (in Alyx it does)
+    reference_times : (k,) times of the lab at which the reference weights were true, by default noon of the start. Days
+        and the birth count from noon, so that a stepped curve gives the weeks that Alyx gives
 
     Raises
     ------
@@ -106,7 +232,12 @@ def water_days(
     """
     weighed_on, weights = _pairs("weighings", weighing_dates, weights)
     given_on, volumes, in_session, adlib = _pairs("waters", water_dates, volumes, in_session, adlib)
-    starts, ends, references = _pairs("restrictions", restriction_starts, restriction_ends, reference_weights)
+    restriction_starts = np.asarray(restriction_starts, dtype="datetime64[D]").reshape(-1)
+    if reference_times is None:
+        reference_times = restriction_starts + NOON
+    starts, ends, references, reference_days = _pairs(
+        "restrictions", restriction_starts, restriction_ends, reference_weights, _days_since_noon(reference_times)
+    )
     ends = ends.astype("datetime64[D]")
     if np.any(weights <= 0):
         raise ValueError(f"a weight must be positive, not {weights[weights <= 0][0]} g")
@@ -129,9 +260,9 @@ def water_days(
     references = np.array([_reference(s, r, weighed_on, weights) for s, r in zip(starts, references, strict=True)])
     reference = np.where(restricted, np.append(references, np.nan)[restriction], np.nan)
     bare_reference = reference - np.append(implant_then, np.nan)[restriction]
-    zscore = _zscore_weight(bare_reference, np.append(starts, dates[:1])[restriction], dates, birth_date, growth)
-    total_pct = reference_weight_pct + zscore_weight_pct
-    share = zscore_weight_pct / total_pct if total_pct > 0 else np.nan
+    zscore = _zscore_weight(bare_reference, np.append(reference_days, np.nan)[restriction], dates, birth_date, growth)
+    lab_limits = limits_of(reference_weight_pct, zscore_weight_pct)
+    total_pct, share = lab_limits.limit, lab_limits.zscore_share
     bare_expected = (1 - share) * bare_reference + share * np.where(np.isfinite(zscore), zscore, bare_reference)
 
     pct = 100 * (weight - implant) / bare_expected
@@ -194,20 +325,31 @@ def _reference(start: np.datetime64, given: float, weighed_on: NDArray, weights:
     return float(weights[max(before, 0)])
 
 
+def _days_since_noon(times: ArrayLike) -> NDArray:
+    """Days, with fraction, since noon of 1970-01-01; NaN where there is no time."""
+    times = np.asarray(times, dtype="datetime64[s]").reshape(-1)
+    days = (times - np.datetime64("1970-01-01T12:00:00")).astype("timedelta64[s]").astype(float) / 86400
+    return np.where(np.isnat(times), np.nan, days)
+
+
 def _zscore_weight(
     bare_reference: NDArray,
-    starts: NDArray,
+    reference_days: NDArray,
     dates: NDArray,
     birth_date: np.datetime64 | None,
     growth: Growth | None,
 ) -> NDArray:
-    """The weight without implant that has, at the present age, the z-score of the reference weight at the start."""
-    if birth_date is None or growth is None:
-        return np.full(dates.size, np.nan)
+    """The weight without implant that has, at the present age, the z-score of the reference weight at its time."""
+    found = np.full(dates.size, np.nan)
+    known = np.isfinite(bare_reference) & np.isfinite(reference_days)
+    if birth_date is None or growth is None or not known.any():
+        return found
     born = birth_date.astype("datetime64[D]")
-    weeks = [(when - born).astype(float) / 7 for when in (starts, dates)]
-    (mean_then, sd_then), (mean_now, sd_now) = (growth.at(age) for age in weeks)
-    return mean_now + sd_now * (bare_reference - mean_then) / sd_then
+    then = (reference_days[known] - born.astype(float)) / 7
+    now = (dates[known] - born).astype(float) / 7
+    (mean_then, sd_then), (mean_now, sd_now) = growth.at(then), growth.at(now)
+    found[known] = mean_now + sd_now * (bare_reference[known] - mean_then) / sd_then
+    return found
 
 
 def _no_days() -> WaterDays:

@@ -72,6 +72,19 @@ class WaterRestriction(dj.Manual):
 
 
 @schema
+class RestrictionDetail(dj.Manual):
+    definition = """
+    # who restricted the water of an animal, and why
+    -> WaterRestriction
+    ---
+    -> [nullable] WaterType.proj(restriction_water='water_type')
+    -> [nullable] lab.LabMember.proj(restriction_user='user_name')
+    restriction_reason=""      : varchar(1000)   # remarks
+    end_reason=""              : varchar(255)    # why it ended
+    """
+
+
+@schema
 class ProcedureType(dj.Lookup):
     definition = """
     # a kind of procedure
@@ -114,6 +127,18 @@ class Surgery(dj.Manual):
         # what was done
         -> master
         -> ProcedureType
+        """
+
+    class Site(dj.Part):
+        definition = """
+        # a place of the operation
+        -> master
+        site_number            : int32           # from 1
+        ---
+        site_ml=null           : float64         # um, right positive, from bregma
+        site_ap=null           : float64         # um, anterior positive, from bregma
+        site_dv=null           : float64         # um, dorsal positive, from bregma
+        site_text=""           : varchar(255)    # what was done there
         """
 
     class Surgeon(dj.Part):
@@ -174,6 +199,48 @@ class Note(dj.Manual):
     note_image=""              : varchar(500)    # file of the picture below the data root
     note_json=null             : json            # what other programs keep with the note
     index (note_object_id)
+    """
+
+
+@schema
+class DrugAdministration(dj.Manual):
+    definition = """
+    # a drug that an animal got
+    -> subject.Subject
+    drug_time                  : datetime(6)     # UTC
+    drug_name                  : varchar(128)
+    ---
+    drug_dose=null             : float64         # in mg, mL, mg per kg or mL per kg, see drug_unit
+    drug_unit=""               : varchar(16)     # mg/kg, mg, mL or mL/kg
+    drug_route=""              : varchar(32)     # e.g. s.c., i.p., i.m., oral, topical, inhaled
+    -> [nullable] lab.LabMember.proj(drug_user='user_name')
+    """
+
+
+@schema
+class ProcedureTemplate(dj.Manual):
+    definition = """
+    # text that a surgery of a kind begins with in a lab
+    -> lab.Lab
+    -> ProcedureType
+    ---
+    template_text              : varchar(1000)
+    """
+
+
+@schema
+class PlannedTraining(dj.Manual):
+    definition = """
+    # which animal is trained on which rig, and when
+    -> subject.Subject
+    planned_date               : date            # in the lab's time zone
+    planned_number             : int32           # from 1, on that day
+    ---
+    planned_start=null         : datetime(6)     # UTC
+    planned_minutes=60         : int32
+    -> [nullable] lab.LabLocation.proj(planned_location='location')
+    -> [nullable] lab.LabMember.proj(planned_user='user_name')
+    planned_text=""            : varchar(255)    # remarks
     """
 
 

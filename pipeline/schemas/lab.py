@@ -51,6 +51,34 @@ class LabMembership(dj.Manual):
 
 
 @schema
+class Delegate(dj.Manual):
+    definition = """
+    # who may act for whom: a delegate may do with the animals of the principal what the principal may
+    -> LabMember.proj(principal='user_name')
+    -> LabMember.proj(delegate='user_name')
+    """
+
+
+@schema
+class HusbandryRules(dj.Manual):
+    definition = """
+    # what a lab has decided about the care of its animals; a lab without a row has the defaults
+    -> Lab
+    ---
+    near_limit_points=2        : float64         # percentage points above the least weight at which people are told
+    critical_weight_pct=0.75   : float64         # fraction of the expected weight below which restriction must end
+    water_due_hour=18          : int32           # hour of the day at which water still due is reported, lab time
+    weigh_due_hour=14          : int32           # hour of the day at which a missing weighing is reported, lab time
+    longest_restriction=0      : int32           # days; longer restrictions are reported; 0: no limit
+    wean_age=21                : int32           # days after birth at which a litter is weaned
+    genotype_age=28            : int32           # days after birth at which a genotype should be known
+    surplus_age=210            : int32           # days after which an animal without a purpose is listed as ageing
+    digest_hour=7              : int32           # hour of the day of the digest, lab time
+    veterinarian=""            : varchar(255)    # e-mail address that gets what nobody acknowledged
+    """
+
+
+@schema
 class LabLocation(dj.Manual):
     definition = """
     # a rig or a room of a lab

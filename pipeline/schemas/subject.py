@@ -109,6 +109,14 @@ class Line(dj.Manual):
     line_description=""        : varchar(1000)   # remarks
     target_phenotype=""        : varchar(255)    # what it is bred for
     line_active=1              : bool            # is bred now
+    line_nickname=""           : varchar(32)     # begins the names of its animals, pairs and litters
+    strain_code=""             : varchar(64)     # of the animal facility
+    source_url=""              : varchar(500)    # where it is described
+    expression_url=""          : varchar(500)    # where its expression is shown
+    name_pattern=""            : varchar(64)     # of its animals, e.g. {nickname}_{number:04d}
+    last_animal=0              : int32           # counter of names
+    last_pair=0                : int32           # counter of names
+    last_litter=0              : int32           # counter of names
     """
 
     class Carries(dj.Part):
@@ -145,6 +153,11 @@ class Subject(dj.Manual):
     weekend_water=""           : varchar(64)     # on days off: measured, citric acid, free; empty: as the lab says
     subject_description=""     : varchar(1000)   # remarks
     subject_json=null          : json            # what other programs keep with the animal
+    to_be_genotyped=0          : bool            # is on the list of animals to genotype
+    to_be_culled=0             : bool            # is on the list of animals to cull
+    genotype_date=null         : date            # when the sample was taken or the result known
+    reduced_date=null          : date            # when the animal was taken out of the stock
+    actual_severity=null       : int32           # 1 sub-threshold, 2 mild, 3 moderate, 4 severe, 5 non-recovery
     unique index (subject_uuid)
     """
 
@@ -189,6 +202,9 @@ class Litter(dj.Manual):
     -> [nullable] BreedingPair
     litter_birth_date=null     : date
     litter_description=""      : varchar(255)    # remarks
+    n_born=null                : int32           # pups that were born
+    n_weaned=null              : int32           # pups that were weaned
+    litter_wean_date=null      : date            # when they were weaned
     """
 
     class Pup(dj.Part):
@@ -208,7 +224,29 @@ class Genotype(dj.Manual):
     -> Allele
     ---
     -> Zygosity
+    genotype_origin="entered"  : varchar(16)     # entered, tests or parents; what follows from tests goes with them
     """
+
+
+@schema
+class ZygosityRule(dj.Manual):
+    definition = """
+    # which test results of an animal of a line mean which zygosity
+    -> Line
+    -> Allele
+    rule_number                : int32           # from 1, within the line and the allele
+    ---
+    -> Zygosity
+    """
+
+    class Result(dj.Part):
+        definition = """
+        # a result that the rule asks for
+        -> master
+        -> Sequence
+        ---
+        rule_result            : enum('Absent', 'Present')
+        """
 
 
 @schema
@@ -236,6 +274,126 @@ class Housing(dj.Manual):
     enrichment=""              : varchar(64)
     housing_light_cycle=""     : varchar(32)     # e.g. normal, inverted
     housing_food=""            : varchar(64)
+    """
+
+
+@schema
+class Cage(dj.Manual):
+    definition = """
+    # a cage of a lab; Housing says who lived in it
+    -> lab.Lab
+    cage_label                 : varchar(64)     # name on the card
+    ---
+    cage_room=""               : varchar(128)    # room
+    cage_rack=""               : varchar(64)     # rack
+    cage_row=""                : varchar(16)     # row in the rack
+    cage_column=""             : varchar(16)     # column in the rack
+    cage_kind=""               : varchar(64)     # type of the cage
+    cage_enrichment=""         : varchar(64)     # what is in it
+    cage_light_cycle=""        : varchar(32)     # e.g. normal, inverted
+    cage_food=""               : varchar(64)
+    cage_in_use=1              : bool            # false once it was given up
+    """
+
+
+@schema
+class Plug(dj.Manual):
+    definition = """
+    # a check for a vaginal plug
+    -> BreedingPair
+    plug_date                  : date
+    ---
+    plug_mother=""             : varchar(64)     # which mother, where there are several
+    plug_seen=1                : bool            # a plug was there
+    """
+
+
+@schema
+class SubjectRequest(dj.Manual):
+    definition = """
+    # animals that a person asks for
+    request_id                 : char(36)
+    ---
+    -> lab.Lab
+    -> [nullable] Line
+    -> lab.LabMember.proj(request_user='user_name')
+    request_count              : int32           # how many animals
+    request_date               : date            # when it was made
+    request_due=null           : date            # when they are needed
+    request_text=""            : varchar(1000)   # sex, age, genotype, purpose
+    request_status="open"      : enum('open', 'answered', 'declined', 'closed')
+    request_answer=""          : varchar(1000)   # what the stock manager says
+    -> [nullable] lab.LabMember.proj(request_manager='user_name')
+    """
+
+
+@schema
+class RequestedSubject(dj.Manual):
+    definition = """
+    # an animal that was assigned to a request
+    -> SubjectRequest
+    -> Subject
+    """
+
+
+@schema
+class Protocol(dj.Manual):
+    definition = """
+    # an approved protocol with its limits
+    approved_protocol          : varchar(64)     # number of the licence or protocol
+    ---
+    protocol_title=""          : varchar(255)
+    severity_limit=3           : int32           # 1 sub-threshold, 2 mild, 3 moderate, 4 severe, 5 non-recovery
+    protocol_end=null          : date            # last day on which it may be used
+    animal_limit=0             : int32           # most animals; 0: not limited
+    """
+
+
+@schema
+class AdverseEffect(dj.Manual):
+    definition = """
+    # harm that was observed in an animal
+    -> Subject
+    effect_date                : date
+    effect_number              : int32           # from 1, on that day
+    ---
+    effect_severity=null       : int32           # 1 sub-threshold, 2 mild, 3 moderate, 4 severe, 5 non-recovery
+    effect_text                : varchar(1000)   # what was seen and done
+    -> [nullable] lab.LabMember.proj(effect_user='user_name')
+    """
+
+
+@schema
+class GrowthCurve(dj.Manual):
+    definition = """
+    # weights of healthy animals by age, for the z-score weight
+    growth_curve               : varchar(64)     # name
+    ---
+    growth_rule="step"         : enum('step', 'interpolate')  # by whole weeks as in Alyx, or between weeks
+    growth_origin=""           : varchar(255)    # where the figures are from
+    """
+
+    class Week(dj.Part):
+        definition = """
+        # one sex at one age
+        -> master
+        curve_sex              : char(1)         # M or F
+        age_weeks              : int32           # whole weeks since birth
+        ---
+        growth_mean            : float64         # g
+        growth_sd              : float64         # g
+        growth_n=0             : int32           # animals behind the figure; 0: not known
+        """
+
+
+@schema
+class GrowthCurveUse(dj.Manual):
+    definition = """
+    # which curve a lab uses, for all lines or for one
+    -> lab.Lab
+    growth_line                : varchar(128)    # name of the line, or any
+    ---
+    -> GrowthCurve
     """
 
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import zoneinfo
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from pipeline.analysis.water import Growth, water_days
+from pipeline.analysis.water import Growth, growth_of, limits_of, water_days
 
 
 def status(weighings: dict[str, float], waters: list[tuple] = (), restrictions: list[tuple] = (), **rules):
@@ -158,3 +162,86 @@ def test_an_implant_counts_from_its_day_on():
 def test_of_several_weighings_on_one_day_the_last_counts():
     days = water_days(["2026-01-05"] * 2, [25.0, 24.5], [], [], [], [], [], [], [])
     assert days.weight.tolist() == [24.5]
+
+
+CASES = json.loads(Path(__file__).with_name("cases_water_days.json").read_text())
+# Weeks 10 to 14 of a curve of males; the cases below were computed with one that agrees with it.
+MALES = Growth([9, 10, 11, 12, 13, 14], [21.0, 22.0, 23.1, 24.0, 24.382353, 25.082353], [1.7] * 6, stepped=True)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case["name"])
+def test_days_of_a_restriction_are_those_of_alyx(case):
+    """Reference weight, z-score by whole weeks, both with a missing reference, two implants: as Alyx 3.6.1 computed."""
+    zone = zoneinfo.ZoneInfo(case["lab"]["time_zone"])
+    weighings, waters, restrictions, surgeries = (
+        case[name] for name in ("weighings", "waters", "restrictions", "surgeries")
+    )
+    assert zone.key == "Europe/London"  # no offset in these weeks: the times are local and UTC
+    given = [one["reference_weight"] for one in restrictions]
+    first = [
+        one["start"] if one["reference_weight"] else
+        max(w["time"] for w in weighings if w["time"][:10] <= one["start"][:10])
+        for one in restrictions
+    ]  # fmt: skip
+    days = water_days(
+        [one["time"][:10] for one in weighings],
+        [one["weight"] for one in weighings],
+        [one["time"][:10] for one in waters],
+        [one["volume"] for one in waters],
+        [one["in_session"] for one in waters],
+        [one["adlib"] for one in waters],
+        [one["start"][:10] for one in restrictions],
+        [(one["end"] or "NaT")[:10] for one in restrictions],
+        [np.nan if one is None else one for one in given],
+        until=np.datetime64(case["days"][-1]["date"]),
+        implant_dates=[one["start"][:10] for one in surgeries],
+        implant_weights=[one["implant_weight"] for one in surgeries],
+        reference_weight_pct=case["lab"]["reference_weight_pct"],
+        zscore_weight_pct=case["lab"]["zscore_weight_pct"],
+        birth_date=np.datetime64(case["birth_date"]),
+        growth=MALES,
+        reference_times=first,
+    )
+    limit = limits_of(case["lab"]["reference_weight_pct"], case["lab"]["zscore_weight_pct"]).limit
+    for day in case["days"]:
+        at = int(np.searchsorted(days.dates, np.datetime64(day["date"])))
+        implant = day["implant_weight"]
+        assert days.restricted[at]
+        assert days.weight[at] == pytest.approx(day["weight"])
+        assert days.expected_weight[at] == pytest.approx(day["expected_weight"], abs=2e-6)
+        assert days.weight_pct[at] == pytest.approx(day["percentage_weight"], abs=1e-5)
+        assert limit * (days.expected_weight[at] - implant) + implant == pytest.approx(day["min_weight"], abs=2e-6)
+        assert days.water_reward[at] == pytest.approx(day["given_water_reward"])
+        assert days.water_supplement[at] == pytest.approx(day["given_water_supplement"])
+        assert days.expected_water[at] == pytest.approx(day["expected_water"], abs=1e-6)
+        assert days.remaining_water[at] == pytest.approx(max(-day["excess_water"], 0), abs=1e-6)
+
+
+def test_two_limits_that_exceed_the_whole_weight_are_not_added():
+    """.85 and .80 filled in as limits: the least weight of a 25 g mouse is 21.25 g, not 41 g."""
+    days = status(
+        {"2026-01-05": 25.0, "2026-01-06": 21.3, "2026-01-07": 21.2},
+        restrictions=[START], reference_weight_pct=0.85, zscore_weight_pct=0.8,
+    )  # fmt: skip
+    assert days.underweight.tolist() == [False, False, True]
+    with pytest.raises(ValueError, match="between 0 and 1"):
+        limits_of(85, 0)
+
+
+def test_a_stepped_curve_holds_through_the_week_and_beyond_its_ends():
+    curve = Growth([4, 5, 8], [10.0, 12.0, 18.0], [1.0, 1.5, 2.0], stepped=True)
+    mean, sd = curve.at([1.0, 4.0, 4.99, 5.0, 7.9, 8.0, 99.0])
+    assert mean.tolist() == [10, 10, 10, 12, 12, 18, 18]
+    assert sd.tolist() == [1, 1, 1, 1.5, 1.5, 2, 2]
+    between, _ = Growth([4, 5, 8], [10.0, 12.0, 18.0], [1.0, 1.5, 2.0]).at([4.5, 6.5])
+    assert between.tolist() == [11, 15]
+
+
+def test_a_curve_counts_each_animal_once_a_week():
+    """Forty weighings of one animal must not outvote four animals weighed once."""
+    ages = [8.1] * 40 + [8.5] * 4
+    weights = [30.0] * 40 + [20.0, 20.0, 20.0, 20.0]
+    weeks, mean, sd, count = growth_of(ages, weights, ["a"] * 40 + list("bcde"))
+    assert (weeks.tolist(), mean.tolist(), count.tolist()) == ([8], [22.0], [5])
+    assert sd == pytest.approx([np.std([30, 20, 20, 20, 20], ddof=1)])
+    assert growth_of([8.0] * 4, [20.0] * 4, list("abcd"))[0].size == 0

@@ -8,10 +8,12 @@ from typing import Any
 import datajoint as dj
 
 from pipeline.entry.fields import Field, TableEntry
-from pipeline.entry.tables import acquisition, action, data, ephys, lab, subject
+from pipeline.entry.tables import acquisition, action, data, ephys, lab, notification, subject
 
 TABLES: dict[str, TableEntry] = {
-    entry.table: entry for module in (lab, subject, action, acquisition, data, ephys) for entry in module.TABLES
+    entry.table: entry
+    for module in (lab, subject, action, acquisition, data, ephys, notification)
+    for entry in module.TABLES
 }
 """`schema.Table` -> how its rows are written."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pipeline.entry.fields import Field, TableEntry
-from pipeline.entry.tables.common import SUBJECT, term, text, um_from_bregma, user
+from pipeline.entry.tables.common import LAB, SUBJECT, term, text, um_from_bregma, user
 from pipeline.entry.tables.subject import HEAVIEST, LIGHTEST
 
 LEAST_WATER, MOST_WATER = 0.001, 50.0  # mL at once
@@ -147,5 +147,69 @@ TABLES = (
             text("note_image", 500, description="picture, below the data root"),
             Field("note_json", "json", description="what other programs keep with the note"),
         ),
+    ),
+    TableEntry(
+        "action.RestrictionDetail",
+        "detail of a restriction",
+        (
+            *SUBJECT,
+            Field("restriction_start", "time", to="action.WaterRestriction", required=True, fixed=True),
+            Field("restriction_water", "name", longest=64, rule="substance", to="action.WaterType",
+                  description="what it gets by default"),
+            user("restriction_user"),
+            text("restriction_reason", 1000),
+            text("end_reason", 255, description="why it ended"),
+        ),
+    ),
+    TableEntry(
+        "action.Surgery.Site",
+        "site of a surgery",
+        (
+            *SUBJECT,
+            Field("surgery_start", "time", to="action.Surgery", required=True, fixed=True),
+            Field("site_number", "integer", low=1, high=999, required=True, fixed=True),
+            um_from_bregma("site_ml", description="from bregma, right positive"),
+            um_from_bregma("site_ap", description="from bregma, anterior positive"),
+            um_from_bregma("site_dv", description="from bregma, dorsal positive"),
+            text("site_text", 255, description="what was done there"),
+        ),
+    ),
+    TableEntry(
+        "action.DrugAdministration",
+        "drug administration",
+        (
+            *SUBJECT,
+            Field("drug_time", "time", required=True, fixed=True),
+            term("drug_name", 128, required=True, fixed=True),
+            Field("drug_dose", "number", low=0, high=1e5, description="in the unit beside it"),
+            Field("drug_unit", "choice", choices=("", "mg/kg", "mg", "mL", "mL/kg")),
+            text("drug_route", 32, description="e.g. s.c., i.p., oral"),
+            user("drug_user"),
+        ),
+        events=("drug_time",),
+    ),
+    TableEntry(
+        "action.ProcedureTemplate",
+        "text of a procedure",
+        (
+            LAB,
+            term("procedure_type", 128, "action.ProcedureType", required=True, fixed=True),
+            text("template_text", 1000, required=True, description="a surgery of the kind begins with it"),
+        ),
+    ),
+    TableEntry(
+        "action.PlannedTraining",
+        "planned training",
+        (
+            *SUBJECT,
+            Field("planned_date", "date", required=True, fixed=True),
+            Field("planned_number", "integer", low=1, high=99, required=True, fixed=True),
+            Field("planned_start", "time"),
+            Field("planned_minutes", "integer", unit="min", low=1, high=1440),
+            term("planned_location", 128, "lab.LabLocation"),
+            user("planned_user"),
+            text("planned_text", 255),
+        ),
+        events=("planned_date",),
     ),
 )  # fmt: skip

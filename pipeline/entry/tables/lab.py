@@ -59,6 +59,37 @@ TABLES = (
         spans=(("membership_start", "membership_end"),),
     ),
     TableEntry(
+        "lab.Delegate",
+        "delegate",
+        (
+            user("principal", required=True, fixed=True, description="whose animals they are"),
+            user("delegate", required=True, fixed=True, description="who may act for the principal"),
+        ),
+    ),
+    TableEntry(
+        "lab.HusbandryRules",
+        "rules of husbandry",
+        (
+            LAB,
+            Field(
+                "near_limit_points", "number", low=0, high=50,
+                description="percentage points above the least weight at which people are told",
+            ),
+            Field("critical_weight_pct", "number", unit="fraction", low=0, high=1, hint=_FRACTION,
+                  description="of the expected weight; below it the restriction must end"),
+            Field("water_due_hour", "integer", low=0, high=23, description="when water still due is reported"),
+            Field("weigh_due_hour", "integer", low=0, high=23, description="when a missing weighing is reported"),
+            Field("longest_restriction", "integer", unit="days", low=0, high=3650, description="0: no limit"),
+            Field("wean_age", "integer", unit="days", low=1, high=365, description="when litters are weaned"),
+            Field("genotype_age", "integer", unit="days", low=0, high=3650,
+                  description="when a genotype should be known"),
+            Field("surplus_age", "integer", unit="days", low=0, high=3650,
+                  description="when an animal without a purpose is ageing"),
+            Field("digest_hour", "integer", low=0, high=23, description="when the digest is sent"),
+            text("veterinarian", 255, description="e-mail address for what nobody acknowledged"),
+        ),
+    ),
+    TableEntry(
         "lab.LabLocation",
         "location",
         (
