@@ -143,7 +143,7 @@ def _jobs(connection: dj.Connection) -> Finding:
     found = Finding("a reserved job has a living worker", "neurojoint work: the next worker takes it up")
     for table in registry.populated_tables():
         sql = (
-            f"SELECT host, pid, max(reserved_time) FROM {table().jobs.full_table_name} WHERE status = 'reserved' "
+            f"SELECT host, pid, max(reserved_time) FROM {registry.jobs_name(table)} WHERE status = 'reserved' "
             "GROUP BY host, pid"
         )
         holders = [heartbeat.Holder(*row) for row in connection.query(sql).fetchall()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -58,6 +59,10 @@ def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
             embedded.stop(home)
             shutil.rmtree(home, ignore_errors=True)
 
+        with contextlib.closing(embedded._connect(embedded.start(home))) as raw:
+            raw.autocommit = True  # no test takes the computer's power away
+            raw.cursor().execute("ALTER SYSTEM SET fsync = off")
+            raw.cursor().execute("SELECT pg_reload_conf()")
         chosen = {"home": home}
     else:
         url, stop = mariadb.start(tmp_path_factory.mktemp("mariadb"))
@@ -86,7 +91,7 @@ def empty_tables(connection: dj.Connection) -> None:
     """Delete all rows; what the migrations wrote, and what ships with the program, stays."""
     written = [table for table in registry.tables() if not hasattr(table, "constant")]
     names = [one.full_table_name for table in written for one in (table, *registry.parts(table))]
-    names += [table().jobs.full_table_name for table in registry.populated_tables()]
+    names += [registry.jobs_name(table()) for table in registry.populated_tables()]
     names = [name for name in names if "schema_migration" not in name]
     if connection.adapter.backend == "postgresql":
         connection.query(f"TRUNCATE {', '.join(names)}")

@@ -152,7 +152,7 @@ def _jobs(within: str, animals: Collection[tuple[str, str]]) -> tuple[set[tuple]
         key = _SESSION if is_of_session else _SESSION[:2]
         select = (
             f"SELECT {number}, {', '.join(map(quote, key))}, CONCAT(status, ''), error_message "
-            f"FROM {_queue(table())} WHERE status IN ('reserved', 'error', 'ignore')"
+            f"FROM {registry.jobs_name(table())} WHERE status IN ('reserved', 'error', 'ignore')"
         )
         (by_session if is_of_session else by_mouse).append(f"{select} AND {within}" if is_of_session else select)
     rows = [row for part in (by_session, by_mouse) if part for row in connection.query(" UNION ALL ".join(part))]
@@ -167,8 +167,3 @@ def _jobs(within: str, animals: Collection[tuple[str, str]]) -> tuple[set[tuple]
             failed[tuple(key)].append((registry.label(tables[number]), message or "left out by a person"))
     return running, failed
 
-
-def _queue(table: Any) -> str:
-    """The full name of the jobs of a table; `table.jobs` would load the graph of all tables first."""
-    quote = table.connection.adapter.quote_identifier
-    return f"{quote(table.database)}.{quote('~~' + table.table_name.lstrip('_'))}"

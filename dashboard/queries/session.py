@@ -300,7 +300,7 @@ def _jobs_sql(_: str) -> tuple[list[str], str]:
     where = " AND ".join(f"{quote(name)} = %s" for name in KEY)
     tables = [one for one in registry.populated_tables() if set(KEY) <= set(one().primary_key)]
     selects = [
-        f"SELECT {number}, concat(status, ''), error_message FROM {one().jobs.full_table_name} WHERE {where} "
+        f"SELECT {number}, concat(status, ''), error_message FROM {registry.jobs_name(one())} WHERE {where} "
         "AND status IN ('pending', 'reserved', 'error')"
         for number, one in enumerate(tables)
     ]

@@ -8,6 +8,7 @@ import logging
 import time
 from collections.abc import Iterator, Sequence
 from types import ModuleType
+from typing import Any
 
 import datajoint as dj
 
@@ -20,6 +21,7 @@ DECLARING_TIMEOUT_S = 600
 logger = logging.getLogger(__name__)
 
 _schemas: dict[str, dj.Schema] = {}
+_jobs: dict[type[dj.Table], Any] = {}
 
 
 def schema(module_name: str) -> dj.Schema:
@@ -67,6 +69,20 @@ def fill_constants() -> None:
 def label(table: type[dj.Table]) -> str:
     """`schema.Table` as people write it, e.g. `behavior.TrialSet` or `behavior.TrialSet.Trial`."""
     return f"{table.__module__.rsplit('.', 1)[-1]}.{table.__qualname__}"
+
+
+def jobs_name(table: type[dj.Table] | dj.Table) -> str:
+    """The quoted name of a table's job table for SQL; `table.jobs` would load the graph of all tables first."""
+    quote = table.connection.adapter.quote_identifier
+    return f"{quote(table.database)}.{quote('~~' + table.table_name.lstrip('_'))}"
+
+
+def jobs_of(table: type[dj.Table]) -> Any:
+    """DataJoint's job table of a populated table, made once for each connection: making it asks for the whole graph."""
+    jobs = _jobs.get(table)
+    if jobs is None or jobs.connection is not table.connection or jobs.database != table.database:
+        jobs = _jobs[table] = table().jobs
+    return jobs
 
 
 def activate(connection: dj.Connection, prefix: str, create: bool = True, schemas: Sequence[str] = SCHEMAS) -> None:
@@ -123,6 +139,7 @@ def bind(name: str) -> ModuleType:
 
 
 def _unbind() -> None:
+    _jobs.clear()
     for one in _schemas.values():
         one.database = one.connection = None
 

@@ -39,7 +39,7 @@ class TableJobs:
 
     def __init__(self, table: type[dj.Table]) -> None:
         self.table = table()
-        self.jobs = self.table.jobs
+        self.jobs = registry.jobs_of(table)
         self.label = registry.label(table)
         self.connection: dj.Connection = self.table.connection
         self.name: str = self.jobs.full_table_name

@@ -142,7 +142,7 @@ def _tables(connection: dj.Connection, tables: Sequence[type[dj.Table]], lab: st
             f"(SELECT count(*) FROM {query.full_table_name}{in_lab})"
         )
         jobs.append(
-            f"SELECT {number}, CONCAT(status, ''), count(*) FROM {query.jobs.full_table_name}{in_lab} GROUP BY status"
+            f"SELECT {number}, CONCAT(status, ''), count(*) FROM {registry.jobs_name(query)}{in_lab} GROUP BY status"
         )
     values = () if lab is None else (lab,) * _n_marks(counts)
     numbered = []
@@ -173,7 +173,7 @@ def _add_rates(found: Status) -> None:
 def _errors(connection: dj.Connection, tables: Sequence[type[dj.Table]], lab: str | None) -> list[Problem]:
     selects = []
     for number, table in enumerate(tables):
-        jobs = table().jobs
+        jobs = registry.jobs_of(table)
         in_lab = _in_lab(connection, jobs.primary_key, lab, " AND ")
         quoted = [connection.adapter.quote_identifier(name) for name in jobs.primary_key]
         key = f"CONCAT({', '.join(part for name in quoted for part in (name, chr(39) + '/' + chr(39)))[:-5]})"
