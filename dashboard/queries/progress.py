@@ -166,4 +166,3 @@ def _jobs(within: str, animals: Collection[tuple[str, str]]) -> tuple[set[tuple]
         else:
             failed[tuple(key)].append((registry.label(tables[number]), message or "left out by a person"))
     return running, failed
-

@@ -12,7 +12,7 @@ import ingest
 from pipeline import acquisition, behavior, behavior_analysis, worker
 from pipeline.database import registry
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.one_database]
 
 CASES = Path(__file__).parents[3] / "shared" / "cases" / "behavior"
 POPULATED = (behavior, behavior_analysis)

@@ -20,6 +20,8 @@ from pipeline.schemas import data, histology
 from tests.ephys import trees
 from tests.ingest.tree import ingest, rows
 
+pytestmark = pytest.mark.one_database
+
 CASES = Path(__file__).with_name("cases")
 SESSIONS = {
     1: "01_unit_index_and_unit_ids",

@@ -18,6 +18,8 @@ from pipeline.errors import NeurojointError
 from tests.ephys import trees
 from tests.ingest.tree import ingest
 
+pytestmark = pytest.mark.one_database
+
 KEY = {"lab": "lab", "subject": "mouse", "session_date": "2024-05-01", "session_number": 1, "probe_label": "probe00"}
 SECONDS = 200
 N_SITES = 8

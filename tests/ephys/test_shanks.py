@@ -12,7 +12,7 @@ from pipeline import ephys, ephys_analysis
 from tests.ephys import trees
 from tests.ingest.tree import ingest, rows
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.one_database]
 
 N = 384
 SHANK = np.repeat([0, 1, 0, 1, 2, 3, 2, 3], 48)  # banks of 48, as the 2.0 with four shanks records its lowest sites

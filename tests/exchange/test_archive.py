@@ -14,7 +14,7 @@ from tests.exchange.transfers import servers
 from tests.exchange.transfers.lab import RAW, SESSION, add_place, add_repository, build, copies, new_bucket
 from tests.ingest.tree import ingest, rows
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.one_database]
 
 
 @pytest.fixture(scope="module")

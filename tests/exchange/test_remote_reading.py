@@ -17,7 +17,7 @@ from pipeline.schemas.inputs import files, remote_files
 from tests.exchange.transfers import servers
 from tests.exchange.transfers.lab import SESSION, add_place, add_repository, build, copies, new_bucket, want
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.one_database]
 
 KEY = {"lab": "mylab", "subject": "m1", "session_date": datetime.date(2020, 1, 1), "session_number": 1}
 CHOICE = [1, -1, 1, 1, -1, 0]

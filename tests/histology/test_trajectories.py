@@ -14,6 +14,8 @@ from pipeline.schemas import data, ephys, histology
 from tests.histology import trees
 from tests.ingest import tree
 
+pytestmark = pytest.mark.one_database
+
 HEADER = "lab,subject,session_date,session_number,probe,provenance,x,y,z,depth,theta,phi,roll,coordinate_system\n"
 ROW = "lab,m1,2024-05-01,1,probe00,{},-2243,-2000,-350,4000,15,180,0,\n"
 

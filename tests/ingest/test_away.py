@@ -13,6 +13,8 @@ from ingest.commands.register import report
 from pipeline.schemas import data
 from tests.ingest.tree import ingest, write
 
+pytestmark = pytest.mark.one_database
+
 
 def missing() -> int:
     return len(data.FileRecord & {"file_state": "missing"})

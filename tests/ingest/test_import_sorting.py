@@ -22,6 +22,8 @@ from pipeline.schemas import data, ephys
 from pipeline.schemas.inputs import recordings
 from tests.ingest.sorters import SESSION
 
+pytestmark = pytest.mark.one_database
+
 SECONDS, RATE, N_SITES = 4.0, 30_000, 16
 UNITS = [
     Unit(depth=20, lateral=43, rate=40, amplitude=220, amplitude_sd=0.05, width=0.6),

@@ -297,7 +297,8 @@ def test_any_history_of_files_ends_as_a_fresh_run_over_the_last_state(database, 
 
 
 @pytest.mark.slow
-def test_killed_at_any_moment_the_next_run_ends_as_an_undisturbed_one(database, server, tmp_path):
+@pytest.mark.parametrize("attempts", [6, pytest.param(20, marks=pytest.mark.soak)])
+def test_killed_at_any_moment_the_next_run_ends_as_an_undisturbed_one(database, server, tmp_path, attempts):
     from ingest.simulate import write_lab, write_many
 
     root = tmp_path / "root"
@@ -315,7 +316,7 @@ def test_killed_at_any_moment_the_next_run_ends_as_an_undisturbed_one(database, 
     command = [sys.executable, "-c", script, json.dumps(chosen), str(root)]
     rng = random.Random(1)  # noqa: S311
     killed = 0
-    for attempt in range(20):
+    for attempt in range(attempts):
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True)
         process.stdout.readline()
         time.sleep(rng.uniform(0.02, 0.35))
@@ -327,7 +328,7 @@ def test_killed_at_any_moment_the_next_run_ends_as_an_undisturbed_one(database, 
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-2000:]
     disturbed = content()
-    assert killed >= 10 and len(disturbed["Session"]) > 600
+    assert killed >= attempts / 2 and len(disturbed["Session"]) > 600
     from tests.conftest import empty_tables
 
     empty_tables(database)

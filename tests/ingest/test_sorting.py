@@ -23,7 +23,7 @@ from pipeline.schemas import data, ephys
 from pipeline.settings import override, settings
 from tests.ingest.sorters import SESSION, TOY, are_gone, runs, wait_for
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.one_database]
 
 SECONDS, RATE, N_SITES = 3.0, 30_000, 16
 UNITS = [

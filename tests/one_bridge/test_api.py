@@ -69,7 +69,7 @@ def test_any_tree_gives_the_answers_of_the_clients_class(database, tmp_path_fact
     check(database, tmp_path_factory.mktemp("tree"), tree, random, 60)
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
 @given(tree=trees(), random=st.randoms(use_true_random=False))
 def test_any_tree_gives_the_answers_of_the_clients_class_at_length(database, tmp_path_factory, tree, random):

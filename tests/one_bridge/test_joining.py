@@ -13,6 +13,8 @@ from pipeline import acquisition, settings
 from pipeline.database import migrate, registry
 from pipeline.errors import NeurojointError
 
+pytestmark = pytest.mark.one_database
+
 START = """
 import sys
 from one_bridge import ONE

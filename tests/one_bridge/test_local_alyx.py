@@ -18,6 +18,8 @@ from tests.one_bridge.remote import FIRST, SECOND, SESSIONS, THIRD
 from tests.one_bridge.serving import serving
 from tests.one_bridge.trees import build, dataset_id
 
+pytestmark = pytest.mark.one_database
+
 
 @pytest.fixture
 def one(database, tmp_path) -> ONE:

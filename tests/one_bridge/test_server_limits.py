@@ -16,7 +16,7 @@ from pipeline.web.request_limits import LOGIN_BODY
 from tests.one_bridge.serving import Served
 from tests.one_bridge.trees import File, Session, build
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.one_database]
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(100)
 

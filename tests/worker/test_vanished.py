@@ -157,14 +157,17 @@ def test_whatever_a_vanished_computer_held_is_free_for_the_others_within_90_seco
         assert time.monotonic() - began < MOST_SECONDS
 
 
-@pytest.mark.parametrize("is_sending", [True, False])
-def test_a_server_that_vanishes_is_noticed_also_in_the_middle_of_a_statement(tcp_server, is_sending):
+def test_a_server_that_vanishes_is_noticed_also_in_the_middle_of_a_statement(tcp_server):
     kind, url = tcp_server
-    code = WAIT_FOR_SERVER.format(is_sending=is_sending, sleep="pg_sleep" if kind == "postgresql" else "SLEEP")
-    with Computer(3) as computer:
-        process = computer.python(code, **environment(url, computer))
-        said(process, "ready")
-        if not is_sending:
-            time.sleep(4)  # it waits for the answer
-        computer.pull_cable()
-        assert float(said(process, "lost after").split()[-1]) < MOST_SECONDS
+    with Computer(3) as sending, Computer(4) as waiting:  # the latter for an answer
+        processes = []
+        for computer in (waiting, sending):
+            is_sending = computer is sending
+            code = WAIT_FOR_SERVER.format(is_sending=is_sending, sleep="pg_sleep" if kind == "postgresql" else "SLEEP")
+            processes.append(computer.python(code, **environment(url, computer)))
+            said(processes[-1], "ready")
+            if not is_sending:
+                time.sleep(4)
+            computer.pull_cable()
+        for process in processes:
+            assert float(said(process, "lost after").split()[-1]) < MOST_SECONDS

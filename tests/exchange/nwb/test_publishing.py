@@ -27,7 +27,7 @@ from pipeline.errors import NeurojointError  # noqa: E402
 from pipeline.schemas import acquisition, subject  # noqa: E402
 from tests.exchange.nwb import sessions  # noqa: E402
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.one_database]
 
 
 @pytest.fixture(autouse=True)

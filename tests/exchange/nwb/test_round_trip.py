@@ -132,24 +132,39 @@ def odd_arrays(chance: np.random.Generator, folder: Path, choices: dict[str, Any
     sessions.save(folder, lever__times=spikes[:10], lever__force=spikes[:10] * 2)
 
 
-@given(
-    st.fixed_dictionaries(
-        {
-            "n_trials": st.integers(2, 30),
-            "as_table": st.booleans(),
-            "kind": st.sampled_from(["<f4", ">f8", "<f8"]),
-            "fortran": st.booleans(),
-            "without_times": st.booleans(),
-            "even": st.booleans(),
-            "n_spikes": st.sampled_from([0, 1, 300]),
-            "ids": st.sampled_from([[0, 1, 2], [8, 3], [0, 8]]),
-            "column": st.booleans(),
-            "seed": st.integers(0, 1000),
-        }
-    )
+ODD_FILES = st.fixed_dictionaries(
+    {
+        "n_trials": st.integers(2, 30),
+        "as_table": st.booleans(),
+        "kind": st.sampled_from(["<f4", ">f8", "<f8"]),
+        "fortran": st.booleans(),
+        "without_times": st.booleans(),
+        "even": st.booleans(),
+        "n_spikes": st.sampled_from([0, 1, 300]),
+        "ids": st.sampled_from([[0, 1, 2], [8, 3], [0, 8]]),
+        "column": st.booleans(),
+        "seed": st.integers(0, 1000),
+    }
 )
-@settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
+
+
+@pytest.mark.one_database
+@given(ODD_FILES)
+@settings(max_examples=2, deadline=None, suppress_health_check=list(HealthCheck))
 def test_files_come_back_to_the_byte(server: dict[str, object], tmp_path_factory: Any, choices: dict[str, Any]) -> None:
+    to_the_byte(server, tmp_path_factory, choices)
+
+
+@pytest.mark.soak
+@given(ODD_FILES)
+@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+def test_files_come_back_to_the_byte_at_length(
+    server: dict[str, object], tmp_path_factory: Any, choices: dict[str, Any]
+) -> None:
+    to_the_byte(server, tmp_path_factory, choices)
+
+
+def to_the_byte(server: dict[str, object], tmp_path_factory: Any, choices: dict[str, Any]) -> None:
     from pipeline import settings as ours
 
     tmp_path = tmp_path_factory.mktemp("trip")

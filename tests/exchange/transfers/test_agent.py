@@ -12,7 +12,7 @@ from pipeline.schemas import transfer
 from tests.exchange.transfers.lab import RAW, add_repository, build, copies, later, want
 from tests.one_bridge import serving
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.one_database]
 
 
 @pytest.fixture

@@ -29,7 +29,7 @@ from tests.exchange.transfers.globus_server import md5
 from tests.exchange.transfers.lab import add_place, add_repository, build, copies, later, want
 from tests.ingest.tree import ingest
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.one_database]
 
 MOVE = """
 import sys, pipeline

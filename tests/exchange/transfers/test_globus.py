@@ -13,7 +13,7 @@ from pipeline.schemas import data, transfer
 from tests.exchange.transfers.globus_server import GlobusServer, globus
 from tests.exchange.transfers.lab import RAW, add_repository, build, copies, later, want
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.one_database]
 
 
 @pytest.fixture
