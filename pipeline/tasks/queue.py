@@ -1,0 +1,522 @@
+"""The queue: tasks are claimed under a lease by one conditional update, kept alive by heartbeats, and finished once.
+
+All times are the database's. Nothing here knows HTTP: the server and an agent on the central machine both call it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import json
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import datajoint as dj
+
+from pipeline.errors import ConflictError, NotFoundError, UserError
+from pipeline.tasks import states
+
+CANDIDATES = 16
+"""So many tasks are looked at; when others took all of them meanwhile, the queue is asked again."""
+LOG_PIECE = 8000  # characters
+LOG_PIECES = 200  # of an attempt; what a task says beyond is dropped
+LOG_TAIL = 4000  # characters that stand in the row
+_NOW = {"postgresql": "CLOCK_TIMESTAMP() AT TIME ZONE 'UTC'", "mysql": "UTC_TIMESTAMP(6)"}
+
+
+@dataclass(frozen=True)
+class Capability:
+    """What a computer can take on now.
+
+    Attributes
+    ----------
+    host : its name.
+    kinds : of tasks that it knows.
+    environments : whose programs it has.
+    cores, gpus : free processors and graphics processors.
+    memory : MiB that are free.
+    scratch : byte that are free.
+    io : load on its disk that it can still take, 0-100.
+    labs : whose tasks it may have; None: all.
+    repository : the files that it reaches; empty: the data root of the server.
+    """
+
+    host: str
+    kinds: tuple[str, ...]
+    environments: tuple[str, ...] = ()
+    cores: int = 1
+    gpus: int = 0
+    memory: int = 4096
+    scratch: int = 1 << 62
+    io: int = 100
+    labs: tuple[str, ...] | None = None
+    repository: str = ""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How an attempt ended.
+
+    Attributes
+    ----------
+    state : Complete, Incomplete, Empty or Errored.
+    exit : see `states.Exit`.
+    message : what went wrong, and what to do.
+    elapsed : s
+    version : of the kind or program that ran.
+    """
+
+    state: str
+    exit: str = "ok"
+    message: str = ""
+    elapsed: float | None = None
+    version: str = ""
+
+
+@dataclass(frozen=True)
+class New:
+    """A task to be added; `parents` are names of others in the same call, or identifiers."""
+
+    name: str
+    kind: str = ""
+    arguments: Mapping[str, Any] | None = None
+    parents: tuple[str, ...] = ()
+    unique: str = ""
+    priority: int = 0
+    level: int = 0
+    columns: Mapping[str, Any] = field(default_factory=dict)
+
+
+class LeaseLost(ConflictError):
+    """The task is not this worker's any more: its lease ended and others have it, or a person took it back."""
+
+    def __init__(self, task_id: str) -> None:
+        super().__init__(f"task {task_id} is not held under this lease any more", "stop working on it")
+
+
+class Queue:
+    """The tasks of a database; `pipeline.connect()` first.
+
+    Parameters
+    ----------
+    lease : s without a heartbeat after which a task goes back.
+    """
+
+    def __init__(self, lease: float = states.LEASE_S) -> None:
+        from pipeline.schemas import task
+
+        self.lease = lease
+        self.connection: dj.Connection = task.Task().connection
+        self.backend: str = self.connection.adapter.backend
+        self.task, self.edge = task.Task().full_table_name, task.TaskEdge().full_table_name
+        self.logs, self.outputs = task.TaskLog().full_table_name, task.TaskOutput().full_table_name
+
+    def now(self) -> datetime.datetime:
+        """The clock of the database, UTC."""
+        return self.connection.query(f"SELECT {_NOW[self.backend]}").fetchone()[0]
+
+    # --- adding -------------------------------------------------------------------------------------------------
+
+    def add(self, tasks: Sequence[New], session: Mapping[str, Any] | None = None) -> dict[str, str]:
+        """Add tasks that are not there yet, with their edges, in one transaction; returns name -> identifier.
+
+        A task that is there (the same `unique`) stays as it is.
+        """
+        with self._transaction():
+            now = self.now()
+            found: dict[str, str] = {}
+            edges: list[tuple[str, str]] = []
+            for one in tasks:
+                mark = one.unique or uuid.uuid4().hex
+                row = self._one(f"SELECT task_id FROM {self.task} WHERE task_unique = %s", mark)
+                if row is not None:
+                    found[one.name] = row[0]
+                    continue
+                identifier = str(uuid.uuid4())
+                columns = {
+                    "task_id": identifier, "task_name": one.name, "task_kind": one.kind, "task_unique": mark,
+                    "task_state": "Waiting", "task_priority": one.priority, "task_level": one.level,
+                    "task_order": now.replace(tzinfo=datetime.UTC).timestamp() - 3600.0 * one.priority,
+                    "task_arguments": None if one.arguments is None else json.dumps(one.arguments),
+                    "task_created": now, "task_changed": now,
+                } | dict(session or {}) | dict(one.columns)  # fmt: skip
+                self._insert(self.task, columns)
+                found[one.name] = identifier
+                edges += [(identifier, found.get(parent, parent)) for parent in one.parents]
+            for child, parent in dict.fromkeys(edges):
+                self._insert(self.edge, {"task_id": child, "parent_id": parent})
+        return found
+
+    def set_parents(self, task_id: str, parents: Iterable[str]) -> None:
+        """Say anew what a task waits for.
+
+        Raises
+        ------
+        UserError : it would wait for itself.
+        """
+        wanted = list(dict.fromkeys(parents))
+        with self._transaction():
+            above, todo = set(wanted), list(wanted)
+            while todo:
+                listed = ", ".join(["%s"] * len(todo))
+                rows = self._all(f"SELECT parent_id FROM {self.edge} WHERE task_id IN ({listed})", *todo)
+                todo = [row[0] for row in rows if row[0] not in above]
+                above.update(todo)
+            if task_id in above:
+                raise UserError("a task cannot wait for itself", "leave it out of its parents")
+            self._run(f"DELETE FROM {self.edge} WHERE task_id = %s", task_id)
+            for parent in wanted:
+                self._insert(self.edge, {"task_id": task_id, "parent_id": parent})
+
+    # --- working ------------------------------------------------------------------------------------------------
+
+    def claim(self, can: Capability, token: str) -> dict[str, Any] | None:
+        """The next task for a computer, under a lease; None where there is none.
+
+        Parameters
+        ----------
+        token : a uuid that the claimant makes. The same claim again, e.g. since the answer was lost, gives the same
+            task.
+        """
+        if not _is_uuid(token):
+            raise UserError("the token of a claim is a uuid", "make a new one for each claim")
+        again = self._rows(f"SELECT * FROM {self.task} WHERE lease_token = %s", token)
+        if again:
+            return again[0] if again[0]["task_state"] == "Started" else None
+        if not can.kinds:
+            return None
+        self.expire()
+        where, values = self._claimable(can)
+        while True:
+            now = self.now()
+            rows = self._all(
+                f"SELECT t.task_id FROM {self.task} AS t WHERE {where} "
+                f"ORDER BY t.task_order, t.task_level, t.task_id LIMIT {CANDIDATES}", now, *values
+            )  # fmt: skip
+            for (identifier,) in rows:
+                if self._take(identifier, can.host, token, now):
+                    return self.get(identifier)
+            if len(rows) < CANDIDATES:
+                return None
+
+    def start(self, task_id: str, host: str, seconds: float) -> None:
+        """A client without a lease says that it works on a task (Alyx's `Started`): others get it after `seconds`.
+
+        Raises
+        ------
+        ConflictError : somebody else holds it under a lease.
+        """
+        now = self.now()
+        free = "task_id = %s AND (task_state <> 'Started' OR lease_token = '')"
+        changed = self._run(
+            f"UPDATE {self.task} SET task_state = 'Started', task_host = %s, lease_token = '', lease_until = %s, "
+            "task_started = %s, task_heartbeat = %s, task_changed = %s, task_ended = NULL, task_exit = '', "
+            f"task_message = '' WHERE {free}",
+            host, now + datetime.timedelta(seconds=seconds), now, now, now, task_id,
+        )  # fmt: skip
+        if not changed and not self._there(free, task_id):
+            row = self.get(task_id)
+            raise ConflictError(f"{row['task_host'] or 'another computer'} works on this task", "take another one")
+
+    def heartbeat(self, task_id: str, token: str, progress: float | None = None, activity: str = "") -> None:
+        """Keep a lease.
+
+        Raises
+        ------
+        LeaseLost : others have the task.
+        """
+        now = self.now()
+        done = None if progress is None or not 0 <= progress <= 1 else float(progress)
+        changed = self._run(
+            f"UPDATE {self.task} SET task_state = 'Started', lease_until = %s, task_heartbeat = %s, task_exit = '', "
+            "task_message = '', task_ended = NULL, task_not_before = NULL, "
+            "task_progress = COALESCE(%s, task_progress), task_activity = %s WHERE task_id = %s AND " + self._mine(),
+            now + datetime.timedelta(seconds=self.lease), now, done, activity[:255], task_id, token,
+        )  # fmt: skip
+        if not changed and not self._there("task_id = %s AND " + self._mine(), task_id, token):
+            raise LeaseLost(task_id)
+
+    def finish(self, task_id: str, token: str, outcome: Outcome) -> str:
+        """End an attempt; returns the state of the task. The same report again changes nothing.
+
+        Raises
+        ------
+        LeaseLost : others have the task.
+        """
+        _check(outcome)
+        row = self.get(task_id)
+        if token and row["lease_token"] == token and row["task_state"] != "Started" and row["task_exit"] != "lost":
+            return row["task_state"]  # the answer to the first report was lost
+        now = self.now()
+        columns = self._ended(row, outcome, now)
+        changed = self._update(columns, "task_id = %s AND " + self._mine(), task_id, token)
+        if not changed:
+            raise LeaseLost(task_id)
+        return str(columns["task_state"])
+
+    def release(self, task_id: str, token: str) -> None:
+        """Give a task back that was not begun, or was interrupted by no fault of its own; it costs no attempt."""
+        now = self.now()
+        self._run(
+            f"UPDATE {self.task} SET task_state = 'Waiting', lease_token = '', lease_until = NULL, task_changed = %s, "
+            "task_attempts = task_attempts - 1, task_progress = NULL "
+            "WHERE task_id = %s AND lease_token = %s AND task_state = 'Started'",
+            now, task_id, token,
+        )  # fmt: skip
+
+    def expire(self) -> int:
+        """Take back the tasks whose lease has ended; returns how many there were."""
+        now = self.now()
+        rows = self._rows(f"SELECT * FROM {self.task} WHERE task_state = 'Started' AND lease_until < %s", now)
+        ended = 0
+        for row in rows:
+            host = row["task_host"] or "its computer"
+            lost = Outcome("Errored", "lost", f"{host} was not heard of any more; see whether it runs")
+            columns = self._ended(row, lost, now)
+            ended += self._update(
+                columns, "task_id = %s AND task_state = 'Started' AND lease_token = %s AND lease_until = %s",
+                row["task_id"], row["lease_token"], row["lease_until"],
+            )  # fmt: skip
+        return ended
+
+    def log(self, task_id: str, token: str, piece: int, text: str) -> None:
+        """Add to the log of a task; a piece that is there already is not added again.
+
+        Parameters
+        ----------
+        piece : its number, from 0.
+
+        Raises
+        ------
+        LeaseLost : others have the task.
+        """
+        text = text.replace("\x00", "")
+        with self._transaction():
+            row = self.get(task_id)
+            if not token or row["lease_token"] != token:
+                raise LeaseLost(task_id)
+            if not text or not 0 <= piece < LOG_PIECES:
+                return
+            key = (task_id, row["task_attempts"], piece)
+            known = f"SELECT 1 FROM {self.logs} WHERE task_id = %s AND log_attempt = %s AND log_piece = %s"
+            if self._one(known, *key) is not None:
+                return
+            columns = dict(zip(("task_id", "log_attempt", "log_piece"), key, strict=True))
+            self._insert(self.logs, columns | {"log_text": text[:LOG_PIECE], "log_time": self.now()})
+            tail = (text if piece == 0 else row["task_log"] + text)[-LOG_TAIL:]
+            self._update({"task_log": tail}, "task_id = %s", task_id)
+
+    def log_text(self, task_id: str, attempt: int | None = None) -> str:
+        """What a task said, in its last attempt or in one by its number."""
+        if attempt is None:
+            attempt = self._one(f"SELECT MAX(log_attempt) FROM {self.logs} WHERE task_id = %s", task_id)[0]
+        rows = self._all(
+            f"SELECT log_text FROM {self.logs} WHERE task_id = %s AND log_attempt = %s ORDER BY log_piece",
+            task_id, attempt,
+        )  # fmt: skip
+        return "".join(row[0] for row in rows) or self.get(task_id)["task_log"]
+
+    def note_outputs(self, task_id: str, outputs: Iterable[Mapping[str, Any]], version: str, inputs: str) -> None:
+        """Note which files a task made."""
+        now = self.now()
+        with self._transaction():
+            self._run(f"DELETE FROM {self.outputs} WHERE task_id = %s", task_id)
+            for one in outputs:
+                self._insert(self.outputs, {
+                    "task_id": task_id, "output_path": one["path"], "output_hash": one["md5"],
+                    "output_size": one["size"], "output_version": version[:64], "output_inputs": inputs,
+                    "output_time": now,
+                })  # fmt: skip
+
+    # --- people -------------------------------------------------------------------------------------------------
+
+    def hold(self, ids: Iterable[str], held: bool = True) -> int:
+        """Hold tasks back, or let them go; those that run go on."""
+        return self._each(ids, {"task_held": held}, "task_held <> %s", held)
+
+    def abandon(self, ids: Iterable[str]) -> int:
+        """Give tasks up; who works on one hears at its next heartbeat that it lost it. Children go on waiting."""
+        columns = {"task_state": "Abandoned", "lease_token": "", "lease_until": None,
+                   "task_exit": "cancelled", "task_message": "abandoned by a person"}  # fmt: skip
+        return self._each(ids, columns, "task_state NOT IN ('Abandoned', 'Complete')")
+
+    def restart(self, ids: Iterable[str]) -> int:
+        """Let tasks run again from the beginning, with all their attempts; those that run now go on."""
+        columns = {
+            "task_state": "Waiting", "task_held": False, "task_attempts": 0, "lease_token": "",
+            "lease_until": None, "task_not_before": None, "task_exit": "", "task_message": "", "task_progress": None,
+            "task_activity": "",
+        }  # fmt: skip
+        return self._each(ids, columns, "task_state <> 'Started'")
+
+    def set_state(self, task_id: str, state: str, **columns: Any) -> None:
+        """What a client without a lease says of a task (Alyx's PATCH).
+
+        Raises
+        ------
+        ConflictError : somebody else holds it under a lease.
+        """
+        changed = dict(columns) | {"task_state": state, "task_changed": self.now()}
+        if state in states.ENDED:
+            changed |= {"task_ended": changed["task_changed"], "lease_until": None}
+        if state == "Waiting":
+            changed |= {"lease_until": None, "task_not_before": None, "task_attempts": 0}
+        free = "task_id = %s AND (lease_token = '' OR task_state <> 'Started')"
+        if not self._update(changed, free, task_id) and not self._there(free, task_id):
+            row = self.get(task_id)
+            raise ConflictError(f"{row['task_host'] or 'another computer'} works on this task", "abandon it first")
+
+    # --- reading ------------------------------------------------------------------------------------------------
+
+    def get(self, task_id: str) -> dict[str, Any]:
+        """One task.
+
+        Raises
+        ------
+        NotFoundError : there is none.
+        """
+        rows = self._rows(f"SELECT * FROM {self.task} WHERE task_id = %s", str(task_id).lower())
+        if not rows:
+            raise NotFoundError(f"there is no task {task_id}", "see `neurojoint task list`")
+        return rows[0]
+
+    def parents(self, task_id: str) -> list[str]:
+        """The identifiers of those that a task waits for."""
+        rows = self._all(f"SELECT parent_id FROM {self.edge} WHERE task_id = %s ORDER BY parent_id", task_id)
+        return [row[0] for row in rows]
+
+    def descendants(self, ids: Iterable[str]) -> list[str]:
+        """All tasks that wait for some others, near or far."""
+        seen, todo = set(ids), list(ids)
+        found: list[str] = []
+        while todo:
+            listed = ", ".join(["%s"] * len(todo))
+            rows = self._all(f"SELECT DISTINCT task_id FROM {self.edge} WHERE parent_id IN ({listed})", *todo)
+            todo = [row[0] for row in rows if row[0] not in seen]
+            seen.update(todo)
+            found += todo
+        return found
+
+    # --- inside -------------------------------------------------------------------------------------------------
+
+    def _claimable(self, can: Capability) -> tuple[str, list[Any]]:
+        """Conditions on the alias `t` with their values; the first is the present time."""
+        conditions = [
+            "t.task_state = 'Waiting' AND NOT t.task_held",
+            "(t.task_not_before IS NULL OR t.task_not_before <= %s)",
+            f"t.task_kind IN ({', '.join(['%s'] * len(can.kinds))})",
+            f"t.task_environment IN ({', '.join(['%s'] * (1 + len(can.environments)))})",
+            "t.task_cores <= %s AND t.task_gpus <= %s AND t.task_memory <= %s AND t.task_scratch <= %s",
+            "t.task_io <= %s AND t.task_repository = %s",
+        ]
+        values: list[Any] = [*can.kinds, "", *can.environments, can.cores, can.gpus, can.memory, can.scratch,
+                             can.io, can.repository]  # fmt: skip
+        if can.labs is not None:
+            conditions.append(f"t.lab IN ({', '.join(['%s'] * len(can.labs))})" if can.labs else "1 = 0")
+            values += can.labs
+        return " AND ".join([*conditions, f"NOT {blocked(self, 't')}"]), values
+
+    def _take(self, identifier: str, host: str, token: str, now: datetime.datetime) -> bool:
+        """The one conditional update: of any number of claimants one changes the row."""
+        return bool(
+            self._run(
+                f"UPDATE {self.task} SET task_state = 'Started', lease_token = %s, lease_until = %s, task_host = %s, "
+                "task_attempts = task_attempts + 1, task_started = %s, task_heartbeat = %s, task_changed = %s, "
+                "task_ended = NULL, task_progress = NULL, task_activity = '', task_exit = '', "
+                "task_message = '', task_log = '' "
+                "WHERE task_id = %s AND task_state = 'Waiting' AND NOT task_held",
+                token,
+                now + datetime.timedelta(seconds=self.lease),
+                host[:64],
+                now,
+                now,
+                now,
+                identifier,
+            )  # fmt: skip
+        )
+
+    def _ended(self, row: Mapping[str, Any], outcome: Outcome, now: datetime.datetime) -> dict[str, Any]:
+        """The columns of a task after an attempt: done, failed, or waiting for the next."""
+        state, not_before, memory = outcome.state, None, row["task_memory"]
+        if state == "Errored" and outcome.exit in states.RETRIED and row["task_attempts"] < row["task_most_attempts"]:
+            state = "Waiting"
+            not_before = now + datetime.timedelta(seconds=states.wait(row["task_attempts"]))
+            if outcome.exit == "resource":
+                memory = min(2 * memory, 1 << 24)
+        return {
+            "task_state": state, "task_not_before": not_before, "task_memory": memory, "lease_until": None,
+            "task_ended": now, "task_changed": now, "task_exit": outcome.exit, "task_message": outcome.message[:1000],
+            "task_elapsed": outcome.elapsed, "task_version": (outcome.version or row["task_version"])[:64],
+            "task_progress": 1.0 if state in states.DONE else row["task_progress"],
+        }  # fmt: skip
+
+    @staticmethod
+    def _mine() -> str:
+        """Whether a task is still that of a lease, or was lost and nobody has it yet: then its work is not wasted."""
+        lost = "(task_exit = 'lost' AND task_state IN ('Waiting', 'Errored'))"
+        return f"lease_token = %s AND lease_token <> '' AND (task_state = 'Started' OR {lost})"
+
+    def _each(self, ids: Iterable[str], columns: Mapping[str, Any], where: str, *values: Any) -> int:
+        changed = dict(columns) | {"task_changed": self.now()}
+        return sum(self._update(changed, f"task_id = %s AND {where}", one, *values) for one in ids)
+
+    def _update(self, columns: Mapping[str, Any], where: str, *values: Any) -> int:
+        assigned = ", ".join(f"{name} = %s" for name in columns)
+        return self._run(f"UPDATE {self.task} SET {assigned} WHERE {where}", *columns.values(), *values)
+
+    def _there(self, where: str, *values: Any) -> bool:
+        """Whether a task fits: MySQL does not count rows that an update leaves as they were."""
+        return self._one(f"SELECT 1 FROM {self.task} WHERE {where}", *values) is not None
+
+    def _insert(self, table: str, columns: Mapping[str, Any]) -> None:
+        places = ", ".join(["%s"] * len(columns))
+        self._run(f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({places})", *columns.values())
+
+    def _run(self, sql: str, *values: Any) -> int:
+        return self.connection.query(sql, args=values).rowcount
+
+    def _all(self, sql: str, *values: Any) -> list[tuple]:
+        return list(self.connection.query(sql, args=values).fetchall())
+
+    def _one(self, sql: str, *values: Any) -> Any:
+        return self.connection.query(sql, args=values).fetchone()
+
+    def _rows(self, sql: str, *values: Any) -> list[dict[str, Any]]:
+        cursor = self.connection.query(sql, args=values)
+        names = [column[0] for column in cursor.description]
+        rows = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+        for row in rows:
+            arguments = row.get("task_arguments")
+            row["task_arguments"] = json.loads(arguments) if isinstance(arguments, str | bytes) else arguments
+            row["task_held"] = bool(row["task_held"])
+        return rows
+
+    def _transaction(self) -> Any:
+        return contextlib.nullcontext() if self.connection.in_transaction else self.connection.transaction
+
+
+def blocked(queue: Queue, alias: str) -> str:
+    """SQL that says whether a task, of this name in the query, has a parent that is not done."""
+    done = ", ".join(f"'{one}'" for one in states.DONE)
+    return (
+        f"EXISTS (SELECT 1 FROM {queue.edge} AS edge JOIN {queue.task} AS parent ON parent.task_id = edge.parent_id "
+        f"WHERE edge.task_id = {alias}.task_id AND parent.task_state NOT IN ({done}))"
+    )
+
+
+def _check(outcome: Outcome) -> None:
+    if outcome.state not in ("Complete", "Incomplete", "Empty", "Errored") or outcome.exit not in states.EXITS:
+        raise UserError(
+            f"a task does not end as {outcome.state} ({outcome.exit})", "use Complete, Incomplete, Empty or Errored"
+        )
+    if (outcome.state == "Errored") == (outcome.exit == "ok"):
+        raise UserError(f"{outcome.state} and {outcome.exit} do not go together", "say why it failed")
+
+
+def _is_uuid(text: object) -> bool:
+    try:
+        return str(uuid.UUID(str(text))) == text
+    except ValueError:
+        return False
