@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 from pynwb import NWBHDF5IO, NWBFile
 
-from exchange.nwb import ecephys, forms, packing
+from exchange.nwb import forms, packing, sortings, units
 from exchange.nwb.containers import Builder
 from exchange.nwb.export import Options, Store
 from exchange.nwb.reading import Cells
@@ -34,7 +34,7 @@ def spikes(n_spikes: int, n_units: int, folder: Path) -> dict[str, Path]:
     """Files of a sorting in order of time."""
     chance = np.random.default_rng(0)
     times = np.sort(chance.uniform(0, 5400, n_spikes))
-    arrays = {
+    arrays: dict[str, np.ndarray] = {
         "times": times, "clusters": chance.integers(0, n_units, n_spikes).astype(np.int32),
         "amps": chance.uniform(5e-5, 2e-4, n_spikes).astype(np.float32),
         "depths": chance.uniform(0, 3840, n_spikes).astype(np.float32),
@@ -44,18 +44,16 @@ def spikes(n_spikes: int, n_units: int, folder: Path) -> dict[str, Path]:
     return {name: folder / f"spikes.{name}.npy" for name in arrays}
 
 
-def sorting(paths: dict[str, Path]) -> tuple[Source, ecephys.Sorting]:
+def sorting(paths: dict[str, Path]) -> tuple[Source, sortings.Sorting]:
     """The same as the exporter finds it."""
     pieces = []
     for name, path in paths.items():
         file = File(f"alf/p/spikes.{name}.npy", "", "alf/p", "spikes", name, "npy", "", "", 0, True, "", path)
         pieces.append(Piece(name, np.load(path, mmap_mode="r"), file, forms.header_of(path)))
     one = AlfObject("spikes", "alf/p", pieces)
-    labels = np.asarray(one.get("clusters").values)
-    ids = np.unique(labels).astype(np.int64)
-    found = grouping.group(labels, ids)
+    ids, grouped = sortings.units_of(np.asarray(one.require("clusters").values), None)
     source = Source({}, {"eid": ""}, {}, {}, [piece.file for piece in pieces], {}, {})
-    return source, ecephys.Sorting("alf/p", "p", {}, True, one, None, ids, found.order, np.diff(found.offsets))
+    return source, sortings.Sorting("alf/p", "p", {}, True, one, None, ids, grouped)
 
 
 def write_columns(paths: dict[str, Path], target: Path) -> tuple[float, dict[str, forms.Form]]:
@@ -66,8 +64,8 @@ def write_columns(paths: dict[str, Path], target: Path) -> tuple[float, dict[str
     builder = Builder(NWBFile("bench", "bench", START), source, store.wrap)
     from pynwb.misc import Units
 
-    firsts, ends = np.array([0, len(one.ids)]), np.cumsum(one.counts)
-    columns = ecephys._spike_columns(builder, "units", [one], firsts, ends)
+    firsts, ends = np.array([0, len(one.ids)]), one.grouped.offsets[1:]
+    columns = units.spike_columns(builder, "units", [one], firsts, ends)
     columns.append(builder.column("units", "cluster_id", "id", one.ids))
     builder.nwbfile.units = Units(name="units", description="units", columns=columns, resolution=1 / 30000)
     store.write(builder, target)
@@ -167,7 +165,7 @@ def main() -> None:
                 for path, form in found.items():
                     target = folder / "back" / path
                     target.parent.mkdir(parents=True, exist_ok=True)
-                    header, values = forms.rebuild(form, get)
+                    header, values = forms.rebuild(form, get, get.orders)
                     forms.write_npy(target, header, values)
                     assert target.read_bytes() == paths[path.split(".")[1]].read_bytes()
             print(f"import: {time.perf_counter() - begin:.1f} s, files equal to the byte")

@@ -47,6 +47,7 @@ class Builder:
     source: Source
     wrap: Wrap = lambda values: values  # noqa: E731
     cells: dict[str, np.ndarray] = field(default_factory=dict)
+    orders: forms.Orders = field(default_factory=dict)
     forms: dict[str, forms.Form] = field(default_factory=dict)
     videos: dict[str, File] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
@@ -149,8 +150,8 @@ class Builder:
                 given.append(f"intervals_{index}")
             return *columns, given
         names = [("intervals_0", "start", "start_time"), ("intervals_1", "stop", "end", "stop_time")]
-        found = [one.get(*some) for some in names]
-        if any(piece is None or np.asarray(piece.values).dtype.kind not in "iuf" for piece in found):
+        found = [piece for some in names if (piece := one.get(*some)) is not None]
+        if len(found) < 2 or any(piece.values.dtype.kind not in "iuf" for piece in found):
             return None, None, []
         columns = []
         for piece, (name, text) in zip(found, texts.items(), strict=True):
@@ -160,7 +161,7 @@ class Builder:
 
     def _events(self, one: AlfObject, rule: rules.Rule) -> None:
         """Instants, with what is known of each."""
-        piece = one.get("times", "timestamps")
+        piece = one.require("times", "timestamps")
         name = self.free_name(rule.name.format(object=rules.snake(one.name)) + one.suffix)
         values = np.asarray(piece.values)
         if values.ndim != 1 or values.dtype.kind not in "iuf":
@@ -332,6 +333,26 @@ def ragged(name: str, text: str, values: np.ndarray, ends: np.ndarray, wrap: Wra
     """A column with several values a row: the index comes first."""
     data = VectorData(name=name, description=text, data=wrap(values))
     return VectorIndex(name=f"{name}_index", target=data, data=np.asarray(ends, dtype=np.uint64)), data
+
+
+def merged(parts: list[np.ndarray | None], lengths: list[int]) -> np.ndarray:
+    """One column from those of several probes; where a probe lacks it: NaN, -1, or an empty text."""
+    there = [part for part in parts if part is not None]
+    if len(parts) == 1:
+        return there[0]
+    is_text = any(part.dtype == object for part in there)
+    kind: Any = object if is_text else np.result_type(*there)
+    if len(there) < len(parts) and not is_text and np.dtype(kind).kind not in "f":
+        kind = np.result_type(kind, np.int8) if np.dtype(kind).kind != "u" else np.result_type(kind, np.int64)
+    fill: Any = "" if is_text else np.nan if np.dtype(kind).kind == "f" else -1
+    widest = tuple(max(part.shape[axis] for part in there) for axis in range(1, there[0].ndim))
+    whole = np.full((sum(lengths), *widest), fill, dtype=kind)
+    first = 0
+    for part, length in zip(parts, lengths, strict=True):
+        if part is not None:
+            whole[(slice(first, first + length), *(slice(0, size) for size in part.shape[1:]))] = part
+        first += length
+    return whole
 
 
 def aware(when: datetime.datetime) -> datetime.datetime:

@@ -22,6 +22,9 @@ from pipeline.alf.reader import NpyHeader, npy_header
 Get = Callable[[str], np.ndarray]
 """From the name of a cell to its values."""
 
+Orders = dict[tuple[str, int, int], np.ndarray]
+"""The order of the spikes that was found last: all files of a sorting have the same."""
+
 
 @dataclass
 class Form:
@@ -82,8 +85,12 @@ def header_bytes(dtype: np.dtype, shape: tuple[int, ...], fortran: bool) -> byte
     return out.getvalue()
 
 
-def rebuild(form: Form, get: Get) -> tuple[bytes, np.ndarray]:
+def rebuild(form: Form, get: Get, orders: Orders | None = None) -> tuple[bytes, np.ndarray]:
     """The header and the values of an npy file of which the cells are known.
+
+    Parameters
+    ----------
+    orders : given to all calls for one NWB file; spares them from sorting the same spikes again.
 
     Raises
     ------
@@ -93,7 +100,7 @@ def rebuild(form: Form, get: Get) -> tuple[bytes, np.ndarray]:
     if dtype.hasobject:
         raise ValueError(f"{form.dtype} is no type of numbers or text")
     if form.spikes and form.cells[0] is not None:
-        columns = [in_order(form, get)]
+        columns = [in_order(form, get, {} if orders is None else orders)]
         if columns[0].shape != shape[:1]:
             raise ValueError(f"{form.cells[0]} has {columns[0].shape[0]} values where {shape} are expected")
     else:
@@ -120,7 +127,7 @@ def _rows(form: Form, cell: str | None, get: Get, shape: tuple[int, ...]) -> np.
     return values[:n_rows]
 
 
-def in_order(form: Form, get: Get) -> np.ndarray:
+def in_order(form: Form, get: Get, orders: Orders) -> np.ndarray:
     """Values of the spikes in the order of the file; in the NWB file they are unit by unit.
 
     The order is that of the column `spike_row`; without it spikes are in order of time, then of their units.
@@ -137,22 +144,25 @@ def in_order(form: Form, get: Get) -> np.ndarray:
     try:
         rows = np.asarray(get(f"{table}:spike_row")[span])
     except KeyError:
-        return values[_order_of_time(get, table, span)]
+        return values[_order_of_time(get, table, span, orders)]
     ordered = np.empty_like(values)
     ordered[rows] = values
     return ordered
 
 
-def _order_of_time(get: Get, table: str, span: slice) -> np.ndarray:
+def _order_of_time(get: Get, table: str, span: slice, orders: Orders) -> np.ndarray:
     """The order of the spikes in time."""
-    times = np.asarray(get(f"{table}:spike_times")[span])
-    return np.argsort(times, kind="stable")
+    key = (table, span.start, span.stop)
+    if key not in orders:
+        orders.clear()
+        orders[key] = np.argsort(np.asarray(get(f"{table}:spike_times")[span]), kind="stable")
+    return orders[key]
 
 
 def md5(header: bytes, values: np.ndarray) -> str:
     """Of an npy file."""
     digest = hashlib.md5(header, usedforsecurity=False)
-    digest.update(memoryview(values.ravel(order="K")).cast("B") if values.size else b"")
+    digest.update(values.ravel(order="K").data.cast("B") if values.size else b"")
     return digest.hexdigest()
 
 
@@ -161,7 +171,7 @@ def write_npy(path: Path, header: bytes, values: np.ndarray) -> None:
     with path.open("wb") as file:
         file.write(header)
         if values.size:
-            file.write(memoryview(values.ravel(order="K")).cast("B"))
+            file.write(values.ravel(order="K").data.cast("B"))
 
 
 def array_form(header: NpyHeader, cells: list[str | None], **more: Any) -> Form:

@@ -231,7 +231,7 @@ def _write_file(target: Path, name: str, form: forms.Form, get: Cells, dataset: 
     if form.kind == "copy":
         target.write_bytes(np.asarray(get(str(form.cells[0])), np.uint8).tobytes())
     elif form.kind == "array":
-        header, values = forms.rebuild(form, get)
+        header, values = forms.rebuild(form, get, get.orders)
         forms.write_npy(target, header, values)
         if forms.md5(header, values) == dataset.get("md5"):
             return Line(name, "equal")
@@ -293,7 +293,7 @@ def _write_samples(target: Path, form: forms.Form, get: Cells) -> None:
                 values = values[:, None] if values.ndim == 1 else values
                 block[:, channels[at : at + values.shape[1]]] = values
                 at += values.shape[1]
-            file.write(memoryview(block).cast("B"))
+            file.write(block.data.cast("B"))
 
 
 def _finish(about: Own, late: list[dict[str, Any]]) -> None:

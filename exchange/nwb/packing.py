@@ -18,8 +18,10 @@ from pipeline.analysis._jit import njit
 LEVEL = 1
 ROWS = 1 << 14  # samples of a chunk
 WIDTH = 64  # channels of a chunk
-_STORED = 0xFFFF  # bytes of a block that is not compressed
 PIECE = 1 << 25  # byte of an array that are packed at once
+SHRINKS = 0.97  # a plane of bytes is packed if this share, or less, is left of it
+_STORED = 0xFFFF  # bytes of a block that is not compressed
+_PROBE = 4096  # bytes of a plane that are tried
 
 
 def chunk_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -37,24 +39,49 @@ def chunk_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
 def pack(chunk: np.ndarray) -> bytes:
     """What HDF5's filters shuffle and gzip make of a chunk.
 
-    Of samples (two bytes each) the low bytes are noise that takes most of the time and gives little: they are stored as
-    they are, in the same stream.
+    Shuffled, a chunk is one plane for each byte of its values, the low bytes first. Low bytes are mostly noise, which
+    takes most of the time and gives nothing: the planes before the first that shrinks are stored as they are, in the
+    same stream.
     """
-    if chunk.dtype == np.int16 and chunk.ndim == 2:
-        planes = np.empty((2, chunk.size), np.uint8)
-        _split(chunk.view(np.uint16), planes)
-        low = memoryview(planes[0])
-        blocks = [low[at : at + _STORED] for at in range(0, len(low), _STORED)]
-        stored = [part for one in blocks for part in (struct.pack("<BHH", 0, len(one), len(one) ^ 0xFFFF), one)]
-        high = deflate.deflate_compress(memoryview(planes[1]), LEVEL)
-        check = struct.pack(">I", zlib.adler32(memoryview(planes).cast("B")))
-        return b"".join([b"\x78\x01", *stored, high, check])
-    shuffled = np.ascontiguousarray(chunk).view(np.uint8).reshape(-1, chunk.dtype.itemsize).T
-    return bytes(deflate.zlib_compress(memoryview(np.ascontiguousarray(shuffled)).cast("B"), LEVEL))
+    planes = _planes(chunk)
+    n_stored = 1 if _are_samples(chunk) else _noisy(planes)
+    flat = planes.reshape(-1)
+    low, rest = flat[: n_stored * chunk.size].data, flat[n_stored * chunk.size :].data
+    blocks = [low[at : at + _STORED] for at in range(0, len(low), _STORED)]
+    stored = [part for one in blocks for part in (struct.pack("<BHH", 0, len(one), len(one) ^ 0xFFFF), one)]
+    high = deflate.deflate_compress(rest, LEVEL)
+    check = struct.pack(">I", zlib.adler32(flat.data))
+    return b"".join([b"\x78\x01", *stored, high, check])
+
+
+def _are_samples(chunk: np.ndarray) -> bool:
+    """Whether these are samples of a recording, whose low bytes are noise whatever a short stretch of them says."""
+    return chunk.dtype == np.int16 and chunk.ndim == 2
+
+
+def _planes(chunk: np.ndarray) -> np.ndarray:
+    """The bytes of the values, one row for each byte of a value, in order of the address."""
+    planes = np.empty((chunk.dtype.itemsize, chunk.size), np.uint8)
+    if _are_samples(chunk):
+        _split_samples(chunk.view(np.uint16), planes)
+    else:
+        _split(np.ascontiguousarray(chunk).reshape(-1).view(np.uint8).reshape(chunk.size, -1), planes)
+    return planes
+
+
+def _noisy(planes: np.ndarray) -> int:
+    """How many of the first planes do not shrink; the last is always packed. A stretch in the middle stands for all."""
+    n_bytes = planes.shape[1]
+    middle = slice(max(0, n_bytes // 2 - _PROBE // 2), n_bytes // 2 + _PROBE // 2)
+    for index, plane in enumerate(planes[:-1]):
+        some = plane[middle]
+        if len(deflate.deflate_compress(some.data, LEVEL)) < SHRINKS * len(some):
+            return index
+    return len(planes) - 1
 
 
 @njit
-def _split(samples: np.ndarray, planes: np.ndarray) -> None:
+def _split_samples(samples: np.ndarray, planes: np.ndarray) -> None:
     """Low and high bytes of samples (n, n_channels), one plane each."""
     n_rows, n_columns = samples.shape
     for row in range(n_rows):
@@ -63,6 +90,17 @@ def _split(samples: np.ndarray, planes: np.ndarray) -> None:
             at = row * n_columns + column
             planes[0, at] = value & 0xFF
             planes[1, at] = value >> 8
+
+
+@njit
+def _split(values: np.ndarray, planes: np.ndarray) -> None:
+    """Bytes of values (n, n_bytes of a value), one plane each."""
+    n_values, n_bytes = values.shape
+    for first in range(0, n_values, 4096):  # what stays in a core's cache
+        last = min(first + 4096, n_values)
+        for byte in range(n_bytes):
+            for row in range(first, last):
+                planes[byte, row] = values[row, byte]
 
 
 def rows(values: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:

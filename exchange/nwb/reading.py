@@ -143,6 +143,7 @@ class Cells:
             if isinstance(thing, TimeSeries | DynamicTable) or thing.name.startswith(rules.SCRATCH):
                 self._objects.setdefault(thing.name, thing)
         self._last: dict[str, np.ndarray] = {}
+        self.orders: forms.Orders = {}
 
     def __call__(self, cell: str) -> np.ndarray:
         """The values of a cell.

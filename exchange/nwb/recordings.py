@@ -13,7 +13,7 @@ from pynwb.ecephys import ElectricalSeries
 
 from exchange.nwb import forms
 from exchange.nwb.containers import Builder
-from exchange.nwb.ecephys import Probe
+from exchange.nwb.electrodes import Probe
 
 PIECE = 1 << 25  # byte of samples that are held at once
 
@@ -125,7 +125,7 @@ def _electrical(
         description=f"Raw {row['band'].upper()} band of {row['probe_label']}. {clock}",
     )  # fmt: skip
     builder.nwbfile.add_acquisition(series)
-    cells = [f"{name}:data"]
+    cells: list[str | None] = [f"{name}:data"]
     for channel in others.tolist():
         beside = builder.free_name(f"{name}_channel_{channel}")
         text = f"Channel {channel} of the same recording, as it is: digital words or a channel without electrode."

@@ -96,7 +96,7 @@ def _keep_files(builder: Builder, raw: bool, public: bool) -> None:
 def _is_exact(builder: Builder, form: forms.Form, md5: str) -> bool:
     """Whether a file can be made again to the byte."""
     try:
-        return forms.md5(*forms.rebuild(form, builder.cells.__getitem__)) == md5
+        return forms.md5(*forms.rebuild(form, builder.cells.__getitem__, builder.orders)) == md5
     except (KeyError, ValueError, TypeError):
         return False
 
@@ -105,7 +105,7 @@ def _add_provenance(builder: Builder, public: bool) -> None:
     """Which files, in which versions, the content comes from; for the lab also the rows around the session."""
     files = builder.source.files
     tags = _tags(builder.source.key)
-    columns = {
+    columns: dict[str, tuple[str, Any]] = {
         "dataset_id": ("Identifier of the dataset.", [file.dataset_id for file in files]),
         "path": ("Path below the session folder.", [file.rel_path for file in files]),
         "md5": ("Hash of the content.", [file.md5 for file in files]),

@@ -73,6 +73,13 @@ class AlfObject:
         """The first piece of these attributes."""
         return next((piece for name in attributes for piece in self.pieces if piece.attribute == name), None)
 
+    def require(self, *attributes: str) -> Piece:
+        """The same, where one of them is known to be there; KeyError where none is."""
+        found = self.get(*attributes)
+        if found is None:
+            raise KeyError(f"{self.name} of {self.collection} has no {' or '.join(attributes)}")
+        return found
+
     @property
     def n_rows(self) -> int:
         return len(self.pieces[0].values) if self.pieces else 0

@@ -105,9 +105,10 @@ def gather(values: ArrayLike, grouping: Grouping, threads: int | None = None) ->
     values = np.asarray(values)
     if values.shape[:1] != grouping.order.shape:
         raise ValueError(f"{values.shape[0] if values.ndim else 'no'} values but {grouping.order.size} spikes")
-    if values.dtype != np.float64 or values.ndim != 1:
+    if values.ndim != 1 or values.dtype.kind not in "iuf" or values.dtype.itemsize not in (4, 8):
         return values[grouping.order]
-    values = np.require(values, requirements=["C", "W"])
+    kind, values = values.dtype, np.require(values, requirements=["C", "W"])
+    values = values.view(np.float64 if kind.itemsize == 8 else np.float32)  # only moved: one kernel for each width
     out = np.empty_like(values)
     block = max(BLOCK, 16 * len(grouping))
     pieces = [
@@ -115,7 +116,7 @@ def gather(values: ArrayLike, grouping: Grouping, threads: int | None = None) ->
         for first, last in _threads.even_pieces(values.size, threads, at_least=1 << 16)
     ]
     _threads.run(kernels.gather, pieces, threads)
-    return out
+    return out.view(kind)
 
 
 def times_of(times: ArrayLike, grouping: Grouping, cluster_id: int) -> NDArray:

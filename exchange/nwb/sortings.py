@@ -1,0 +1,92 @@
+"""The sortings of a session: which units they have, and their spikes unit by unit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from exchange.nwb.containers import Builder
+from exchange.nwb.source import AlfObject
+from pipeline.analysis.spikes import Grouping, group
+
+
+@dataclass
+class Sorting:
+    """One sorting of one probe: its units, and its spikes in their order."""
+
+    collection: str
+    label: str
+    key: dict[str, Any]
+    is_main: bool
+    spikes: AlfObject
+    clusters: AlfObject | None
+    ids: np.ndarray  # (n_units,) cluster_id of each row; first the rows of the clusters object
+    grouped: Grouping  # the spikes unit by unit, in the order of `ids`
+
+
+def find(builder: Builder, objects: list[AlfObject]) -> list[Sorting]:
+    """The sortings whose spikes have times and units, by the label of their probe."""
+    from pipeline.schemas import ephys
+
+    rows = (ephys.Clustering & builder.source.key & {"clustering_state": "online"}).to_dicts(order_by="clustering")
+    parts = {(one.name, one.collection): one for one in objects}
+    found: list[Sorting] = []
+    for row in rows:
+        collection = row["clustering_collection"]
+        spikes, clusters = parts.get(("spikes", collection)), parts.get(("clusters", collection))
+        if (
+            spikes is None
+            or not {"times", "clusters"} <= spikes.attributes
+            or any(s.collection == collection for s in found)
+        ):
+            continue
+        labels = np.asarray(spikes.require("clusters").values)
+        if labels.dtype.kind not in "iu":
+            builder.notes.append(f"{collection}: the clusters of its spikes are no whole numbers; kept as it is")
+            continue
+        ids, grouped = units_of(labels, clusters)
+        key = {name: row[name] for name in ephys.Clustering.primary_key}
+        main = bool(row["default_clustering"])
+        found.append(Sorting(collection, row["probe_label"], key, main, spikes, clusters, ids, grouped))
+    return sorted(found, key=lambda one: one.label)
+
+
+def units_of(labels: np.ndarray, clusters: AlfObject | None) -> tuple[np.ndarray, Grouping]:
+    """The unit of each row, and the spikes grouped in the order of these units."""
+    found = group(labels)
+    ids = _ids(found.cluster_ids, clusters)
+    if np.array_equal(ids, np.sort(ids)):
+        counts = np.zeros(len(ids), np.int64)
+        counts[np.searchsorted(ids, found.cluster_ids)] = found.n_spikes
+        return ids, Grouping(found.order, ids, np.concatenate([[0], np.cumsum(counts)]))
+    by_id = np.argsort(ids, kind="stable")
+    return ids, group(by_id[np.searchsorted(ids, labels, sorter=by_id)].astype(np.int32), np.arange(len(ids)))
+
+
+def _ids(used: np.ndarray, clusters: AlfObject | None) -> np.ndarray:
+    """The units: rows of the clusters object (see `electrophysiology.sorting`), then those that only have spikes."""
+    if clusters is None:
+        return used
+    n_rows = clusters.n_rows
+    rows, named = np.arange(n_rows), clusters.get("cluster_id")
+    if named is not None and len(used) and used[-1] >= n_rows:
+        ids = np.asarray(named.values).astype(np.int64)
+        rows = ids if len(np.unique(ids)) == n_rows else rows
+    return np.concatenate([rows, np.setdiff1d(used, rows)]).astype(np.int64)
+
+
+def in_order_of_time(one: Sorting) -> bool:
+    """Whether the order of the files follows from the times: earlier first, then by row of the unit."""
+    times = np.asarray(one.spikes.require("times").values)
+    if not len(times):
+        return True
+    steps = np.diff(times)
+    if not (steps >= 0).all():
+        return False
+    ties = np.flatnonzero(steps == 0)
+    labels = np.asarray(one.spikes.require("clusters").values)
+    by_id = np.argsort(one.ids, kind="stable")
+    before, after = (by_id[np.searchsorted(one.ids, labels[ties + n], sorter=by_id)] for n in (0, 1))
+    return bool((before <= after).all())
