@@ -16,6 +16,7 @@ def apply() -> None:
     _keep_declaring_transaction_alive()
     _take_double_quotes_for_text()
     _refuse_unknown_names_in_restrictions()
+    _load_dependencies_once_for_all_job_tables()
     logging.getLogger("datajoint").setLevel(logging.WARNING)
 
 
@@ -199,3 +200,22 @@ def _of_rows(restriction: Mapping[str, Any]) -> set[str]:
 
 
 _keys: dict[str, Any] = {}
+
+
+def _load_dependencies_once_for_all_job_tables() -> None:
+    """Every access to `T.jobs` loads the foreign keys of the whole database, only to know the key of one job table."""
+    from datajoint.jobs import Job
+
+    original = Job._get_fk_derived_pk_attrs
+    if getattr(original, "patched", False):
+        return
+
+    def attributes(self):
+        kept = vars(self._connection).setdefault("_keys_of_job_tables", {})
+        table = (self._target.full_table_name, tuple(self._target.primary_key))
+        if table not in kept:
+            kept[table] = original(self)
+        return list(kept[table])
+
+    attributes.patched = True  # type: ignore[attr-defined]
+    Job._get_fk_derived_pk_attrs = attributes

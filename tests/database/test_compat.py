@@ -117,3 +117,18 @@ def test_a_name_that_a_table_does_not_have_is_an_error_in_a_restriction(database
         pipeline.session("431e7140-8444-4d4d-aca0-1526a2ac136a")
     source = "import inspect; print('no matching attributes -> evaluates to True' in inspect.getsource(dj.condition))"
     assert without_patches(source) == "True"
+
+
+def test_every_access_to_jobs_still_loads_all_foreign_keys(database, monkeypatch):
+    """Patched, they are loaded once for each table and connection."""
+    from datajoint.dependencies import Dependencies
+
+    from pipeline import behavior
+
+    assert behavior.TrialSet.jobs.primary_key == behavior.TrialSet().primary_key
+    loads = []
+    monkeypatch.setattr(Dependencies, "load", lambda self, *args, **kwargs: loads.append(args))
+    assert behavior.TrialSet.jobs.primary_key == behavior.TrialSet().primary_key
+    assert not loads
+    source = "import inspect; print('dependencies.load()' in inspect.getsource(dj.jobs.Job._get_fk_derived_pk_attrs))"
+    assert without_patches(source) == "True"
