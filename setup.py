@@ -61,6 +61,7 @@ setup(
         "rich>=13",
         "psutil>=6",
         "pyyaml>=6",
+        "cloudpickle>=3",  # tables of notebooks in worker processes
         "deflate>=0.7",
         "probeinterface>=0.3.1",  # the table of all Neuropixels probes
         "fastapi>=0.115",

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ingest import compress, register
     from ingest.programs.sorting import sort
     from one_bridge import ONE
-    from pipeline import analysis, atlas, connect
+    from pipeline import analysis, atlas, connect, module, personal_schema
     from pipeline.database.bulk import fetch_columns
     from pipeline.electrophysiology.peths import unit_peths as peths
     from pipeline.electrophysiology.spikes import spikes
@@ -54,6 +54,8 @@ _HOMES = {
     "figures": "dashboard.figures",
     "find_insertions": "pipeline.queries.search:find_insertions",
     "find_units": "pipeline.queries.search:find_units",
+    "module": "pipeline:module",
+    "personal_schema": "pipeline:personal_schema",
     "peths": "pipeline.electrophysiology.peths:unit_peths",
     "populate": "pipeline.worker:populate",
     "population_rate": "pipeline.queries.activity:population_rate",

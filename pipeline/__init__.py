@@ -16,8 +16,11 @@ os.environ.setdefault("DJ_IGNORE_CONFIG_FILE", "true")
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from types import ModuleType
 
     import datajoint as dj
+
+    from pipeline.database.personal import PersonalSchema
 
 # In dependency order: a module refers only to those before it.
 SCHEMAS = (
@@ -47,7 +50,7 @@ _MOVED = {
 }
 """Names of 0.1.0 that scripts import from here -> where they are now."""
 
-__all__ = ["SCHEMAS", "connect", "session", *SCHEMAS]
+__all__ = ["SCHEMAS", "connect", "module", "personal_schema", "session", *SCHEMAS]
 
 
 def connect(create: bool = True, schemas: Sequence[str] = SCHEMAS) -> dj.Connection:
@@ -70,7 +73,42 @@ def connect(create: bool = True, schemas: Sequence[str] = SCHEMAS) -> dj.Connect
     chosen = settings()
     opened = connection.open_connection(chosen)
     migrate.prepare(opened, chosen.prefix, create, schemas=schemas)
+    if tuple(schemas) == SCHEMAS:
+        from pipeline.database import lab_modules
+
+        lab_modules.bind(opened, chosen.prefix, create)
     return opened
+
+
+def module(name: str) -> ModuleType:
+    """A module of the lab, e.g. `pipeline.module("mylab.analyses")`, with its tables bound; call `connect()` before.
+
+    Raises
+    ------
+    pipeline.errors.NeurojointError : it is not named in the settings, or is left out; the message says why.
+    """
+    from pipeline.database import lab_modules
+
+    return lab_modules.module(name)
+
+
+def personal_schema(account: str | None = None) -> PersonalSchema:
+    """A schema for tables of one's own, e.g. made in a notebook; call `connect()` before.
+
+    Parameters
+    ----------
+    account : whose; by default that of the connection, with the embedded database that of the user of this computer.
+
+    Examples
+    --------
+    >>> schema = personal_schema()  # doctest: +SKIP
+    >>> @schema  # doctest: +SKIP
+    ... class FastTrials(dj.Computed):
+    ...     definition = "-> behavior.TrialSet"
+    """
+    from pipeline.database import personal, registry
+
+    return personal.personal_schema(registry.connection(), account)
 
 
 def session(eid: str) -> dict[str, Any]:

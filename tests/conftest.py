@@ -97,7 +97,7 @@ def empty_tables(connection: dj.Connection) -> None:
     written = [table for table in registry.tables() if not hasattr(table, "constant")]
     names = [one.full_table_name for table in written for one in (table, *registry.parts(table))]
     names += [registry.jobs_name(table()) for table in registry.populated_tables()]
-    names = [name for name in names if "schema_migration" not in name]
+    names = [name for name in names if "_migration" not in name]
     if connection.adapter.backend == "postgresql":
         connection.query(f"TRUNCATE {', '.join(names)}")
     else:

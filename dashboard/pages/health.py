@@ -133,6 +133,9 @@ def _content(site: Site, viewer: Viewer) -> list[Component]:
         shell.section("What went wrong", _errors(found.status.errors, may), hint="failed jobs that say the same")
     )
     parts.append(shell.section("Workers", _workers(found.status.workers, tables)))
+    if found.status.modules and not viewer.public:
+        rows = [[one.example, one.what] for one in found.status.modules]
+        parts.append(shell.section("Modules left out", shell.card(shell.table(["Module", "Why"], rows))))
     parts.append(
         shell.section("Quarantine", *_quarantine(found, site), hint="files that were refused, why, and what to do")
     )

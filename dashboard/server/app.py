@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import logging
 import pkgutil
+import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -17,6 +18,7 @@ from dashboard import links
 from dashboard.components import app_shell, shell, theme
 from dashboard.server import auth, downloads, nwb, response_headers
 from dashboard.site import NotFound, Page, Site
+from pipeline.database import lab_modules
 from pipeline.web.error_words import words_for
 
 logger = logging.getLogger(__name__)
@@ -63,10 +65,21 @@ def create_app(site: Site) -> dash.Dash:
 
 
 def find_pages() -> dict[str, ModuleType]:
-    """The modules of `dashboard.pages` by the name of their page, in the order of the menu."""
+    """The modules of `dashboard.pages`, and those of the lab that have a `PAGE`, by the name of their page, in the
+    order of the menu. The path of a lab's page is `/own/` and its name."""
     from dashboard import pages
 
     found = [importlib.import_module(f"{pages.__name__}.{one.name}") for one in pkgutil.iter_modules(pages.__path__)]
+    for name in lab_modules.names():
+        module = sys.modules.get(name)
+        page = getattr(module, "PAGE", None)
+        if module is None or not isinstance(page, Page):
+            continue
+        path = f"/own/{page.name}"
+        if links.TEMPLATES.setdefault(page.name, path) != path:
+            logger.warning("%s is left out: the site has a page %r of its own", name, page.name)
+            continue
+        found.append(module)
     found = [module for module in found if isinstance(getattr(module, "PAGE", None), Page)]
     return {module.PAGE.name: module for module in sorted(found, key=lambda one: (one.PAGE.order, one.PAGE.name))}
 

@@ -140,10 +140,16 @@ def db_restore(file: Path | None, force: bool, yes: bool, folder: Path | None, a
 @db.command("upgrade")
 def db_upgrade() -> None:
     """Bring the tables of an older version of neurojoint up to this one. Stop the workers and make a backup first."""
-    from pipeline.database import connection, migrate
+    from pipeline.database import connection, lab_modules, migrate
     from pipeline.settings import settings
 
-    applied = migrate.upgrade(connection.open_connection(settings()), settings().prefix)
+    opened = connection.open_connection(settings())
+    applied = migrate.upgrade(opened, settings().prefix)
     for migration in applied:
         click.echo(f"applied {migration.number:04d} {migration.name.replace('_', ' ')}")
+    for module, of_module in lab_modules.upgrade(opened, settings().prefix).items():
+        for migration in of_module:
+            click.echo(f"applied {migration.number:04d} {migration.name.replace('_', ' ')} of {module}")
+    for failure in lab_modules.failures():
+        click.echo(f"left out {failure.module}: {failure.problem}", err=True)
     click.echo("the tables are up to date")

@@ -21,8 +21,12 @@ def user() -> None:
     show_default=True,
     help="public reads; member also writes; manager also deletes and edits what labs share; admin everything.",
 )
+@click.option("--database", "database_role", is_flag=False, flag_value="scientist", default=None,
+              type=click.Choice(["reader", "scientist", "worker", "manager"]),
+              help="Add an account of the database server instead, with this role. reader reads all; scientist, the "
+              "default, also has a schema of its own; worker writes what is computed; manager all.")  # fmt: skip
 @click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
-def user_add(name: str, role: str, password_stdin: bool) -> None:
+def user_add(name: str, role: str, database_role: str | None, password_stdin: bool) -> None:
     """Add the account NAME, or give it a new password and role; asks for the password."""
     import sys
 
@@ -32,7 +36,20 @@ def user_add(name: str, role: str, password_stdin: bool) -> None:
         password = sys.stdin.readline().rstrip("\r\n")
     else:
         password = click.prompt("password", hide_input=True, confirmation_prompt=True, err=True)
-    click.echo(accounts.add(name, password, role))
+    if database_role is None:
+        click.echo(accounts.add(name, password, role))
+        return
+    import pipeline
+    from pipeline.database import accounts as database_accounts
+    from pipeline.errors import UserError
+    from pipeline.settings import settings
+
+    if settings().database_url is None:
+        raise UserError(
+            "the embedded database has one account, yours", "set NEUROJOINT_DATABASE_URL to a database server first"
+        )
+    own = database_accounts.add(pipeline.connect(), settings().prefix, name, database_role, password)
+    click.echo(f"{name} may use the database as {database_role}" + (f"; own schema {own}" if own else ""))
 
 
 @user.command("list")

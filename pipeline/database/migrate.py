@@ -13,7 +13,7 @@ import contextlib
 import datetime
 import hashlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,6 +43,11 @@ class Migration:
     def has_second_half(self) -> bool:
         """Whether something is to be done after the tables are declared."""
         return bool(_AFTER.search(self.path.read_text(encoding="utf-8")))
+
+    @property
+    def checksum(self) -> str:
+        """sha256 of the file."""
+        return hashlib.sha256(self.path.read_bytes()).hexdigest()
 
     def statements(self, prefix: str, after: bool = False) -> list[str]:
         """The SQL statements for the schemas that begin with `prefix`; with `after` those that follow declaring."""
@@ -120,11 +125,21 @@ def upgrade(connection: dj.Connection, prefix: str, folder: Path = FOLDER) -> li
     return done
 
 
-def definitions_hash() -> str:
-    """A hash over all table definitions and lookup rows: when it is the database's, nothing has to be declared."""
+def definitions_hash(module: str | None = None) -> str:
+    """A hash over table definitions and lookup rows: when it is the database's, nothing has to be declared.
+
+    Parameters
+    ----------
+    module : a module of a lab; by default the hash is that of the program's own tables.
+    """
+    if module is None:
+        registry.load_modules()
+        masters = [table for name in SCHEMAS for table in registry.tables(f"pipeline.schemas.{name}")]
+    else:
+        masters = list(registry.tables(module))
     text = [
         f"{registry.label(one)}{one.definition}{getattr(one, 'contents', '')}{getattr(one, 'constant', '')}"
-        for table in registry.tables()
+        for table in masters
         for one in (table, *registry.parts(table))
     ]
     return hashlib.sha256("\n".join(text).encode()).hexdigest()
@@ -174,9 +189,17 @@ def _refuse_live_workers(connection: dj.Connection, prefix: str) -> None:
         )
 
 
-def _apply(connection: dj.Connection, prefix: str, migration: Migration, after: bool = False) -> None:
+def apply(
+    connection: dj.Connection, prefix: str, migration: Migration, record: Callable[[], None] | None, after: bool = False
+) -> None:
+    """Run the statements of a migration and `record` in one transaction (MySQL commits each statement).
+
+    Raises
+    ------
+    NeurojointError : a statement failed; the message says which.
+    """
     statements = migration.statements(prefix, after)
-    with _transaction(connection):
+    with transaction(connection):
         for number, statement in enumerate(statements, 1):
             try:
                 connection.query(statement.replace("%", "%%"))
@@ -185,12 +208,19 @@ def _apply(connection: dj.Connection, prefix: str, migration: Migration, after: 
                     f"{migration.path.name}: statement {number} of {len(statements)} failed: {error}",
                     "restore the backup, or mend the cause and run `neurojoint db upgrade` again",
                 ) from error
-        if after or not migration.has_second_half:
-            _record(connection, prefix, migration.number, migration.name, _checksum(migration.path))
+        if record is not None:
+            record()
+
+
+def _apply(connection: dj.Connection, prefix: str, migration: Migration, after: bool = False) -> None:
+    def record() -> None:
+        _record(connection, prefix, migration.number, migration.name, migration.checksum)
+
+    apply(connection, prefix, migration, record if after or not migration.has_second_half else None, after)
 
 
 @contextlib.contextmanager
-def _transaction(connection: dj.Connection) -> Iterator[None]:
+def transaction(connection: dj.Connection) -> Iterator[None]:
     connection.query("BEGIN")
     try:
         yield
@@ -204,10 +234,10 @@ def _record_declaration(connection: dj.Connection, new: bool, folder: Path) -> N
     from pipeline.schemas import task
 
     prefix = task.schema.database.removesuffix("task")
-    with _transaction(connection):
+    with transaction(connection):
         if new:
             for one in shipped(connection.adapter.backend, folder):
-                _record(connection, prefix, one.number, one.name, _checksum(one.path))
+                _record(connection, prefix, one.number, one.name, one.checksum)
         _record(connection, prefix, _DECLARED, "declared", definitions_hash())
 
 
@@ -220,7 +250,3 @@ def _record(connection: dj.Connection, prefix: str, number: int, name: str, chec
         "VALUES (%s, %s, %s, %s)",
         args=(number, name, now, checksum),
     )
-
-
-def _checksum(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

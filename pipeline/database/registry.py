@@ -1,12 +1,18 @@
-"""Schema modules declare their tables here without a connection; `activate` binds all of them to a database at once."""
+"""Schema modules declare their tables here without a connection; `activate` binds all of them to a database at once.
+
+The modules of the program (`pipeline.schemas.…`) and those of a lab (`pipeline.database.lab_modules`) use the same
+door: `schema = registry.schema(__name__)`.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import importlib
 import logging
+import re
+import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from types import ModuleType
 from typing import Any
 
@@ -14,36 +20,108 @@ import datajoint as dj
 
 from pipeline import SCHEMAS
 from pipeline.database import compat, sessions
-from pipeline.errors import DatabaseUnavailable, NeurojointError
+from pipeline.errors import DatabaseUnavailable, NeurojointError, UserError
+from pipeline.settings import LONGEST_SCHEMA_NAME
 
 DECLARING_TIMEOUT_S = 600
+PERSONAL = "u_"
+"""Begins, after the prefix, the name of the database schema of a person."""
 
 logger = logging.getLogger(__name__)
 
-_schemas: dict[str, dj.Schema] = {}
+_CORE = "pipeline.schemas."
+_schemas: dict[str, dj.Schema] = {}  # by the name of the database schema, without the prefix
+_modules: dict[str, str] = {}  # name of the Python module -> name of its database schema, in order of import
+_admitted: list[str] = []  # modules of labs that settings or packages name, and what they import
+_left_out: set[str] = set()  # modules of a lab whose tables cannot be used now
 _jobs: dict[type[dj.Table], Any] = {}
 
 
-def schema(module_name: str) -> dj.Schema:
+def schema(module_name: str, name: str | None = None) -> dj.Schema:
     """The DataJoint schema of a module (pass `__name__`); declares nothing and opens no connection.
 
+    Parameters
+    ----------
+    module_name : name of the Python module.
+    name : name of its database schema after the prefix; by default the module's name, with `_` for each dot.
+
+    Raises
+    ------
+    UserError : the name cannot be that of a schema, or another module has it.
+
+    Examples
+    --------
     >>> schema("pipeline.schemas.example").is_activated()
     False
-    >>> _ = _schemas.pop("example")
+    >>> forget("pipeline.schemas.example")
     """
-    return _schemas.setdefault(module_name.rsplit(".", 1)[-1], dj.Schema())
+    if module_name.startswith(_CORE):
+        name = module_name.removeprefix(_CORE)
+    else:
+        name = name or module_name.replace(".", "_")
+        if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or len(name) > LONGEST_SCHEMA_NAME or name.startswith(PERSONAL):
+            raise UserError(
+                f"{name!r} cannot be the name of the schema of {module_name}",
+                f"write registry.schema(__name__, name=…) with at most {LONGEST_SCHEMA_NAME} letters a-z, digits and _",
+            )
+    other = next((module for module, used in _modules.items() if used == name and module != module_name), None)
+    if other or (name in SCHEMAS and not module_name.startswith(_CORE)):
+        raise UserError(
+            f"the modules {module_name} and {other or _CORE + name} have one schema name, {name!r}",
+            "write registry.schema(__name__, name=…) with another name",
+        )
+    _modules[module_name] = name
+    return _schemas.setdefault(name, dj.Schema())
+
+
+def forget(module_name: str) -> None:
+    """Take a module out of the registry, for instance one whose import failed half-way."""
+    _schemas.pop(_modules.pop(module_name, ""), None)
+    _left_out.discard(module_name)
 
 
 def load_modules(schemas: Sequence[str] = SCHEMAS) -> None:
-    """Import schema modules, by default all, so that the registry is complete."""
+    """Import schema modules of the program, by default all, so that the registry is complete."""
     for name in schemas:
-        importlib.import_module(f"pipeline.schemas.{name}")
+        importlib.import_module(_CORE + name)
 
 
-def tables() -> Iterator[type[dj.Table]]:
-    """All master tables in dependency order."""
-    load_modules()
-    for name in SCHEMAS:
+def is_declared(module_name: str) -> bool:
+    """Whether a module has a schema in the registry."""
+    return module_name in _modules
+
+
+def modules_of_labs() -> list[str]:
+    """The admitted modules of labs, in dependency order: a module imports those that it refers to."""
+    return [module for module in _modules if module in _admitted]
+
+
+def admit(module_names: Sequence[str]) -> None:
+    """Say which modules of labs belong to the pipeline; others that use the registry do not."""
+    _admitted[:] = [name for name in module_names if not name.startswith(_CORE)]
+
+
+def leave_out(module_name: str) -> None:
+    """Unbind a module of a lab: its tables are not worked on until it is activated again."""
+    one = _schemas[_modules[module_name]]
+    one.database = one.connection = None
+    _left_out.add(module_name)
+
+
+def forget_half_imported() -> None:
+    """Forget the modules whose import began and failed."""
+    for module in [name for name in _modules if name not in sys.modules]:
+        forget(module)
+
+
+def tables(module_name: str | None = None) -> Iterator[type[dj.Table]]:
+    """All master tables in dependency order, or those of one module."""
+    if module_name is None:
+        load_modules()
+        names = [*SCHEMAS, *(_modules[module] for module in modules_of_labs() if module not in _left_out)]
+    else:
+        names = [_modules[module_name]]
+    for name in names:
         for cls, _ in _schemas[name].declare_list:
             yield cls
 
@@ -68,7 +146,10 @@ def fill_constants() -> None:
 
 def label(table: type[dj.Table]) -> str:
     """`schema.Table` as people write it, e.g. `behavior.TrialSet` or `behavior.TrialSet.Trial`."""
-    return f"{table.__module__.rsplit('.', 1)[-1]}.{table.__qualname__}"
+    name = _modules.get(table.__module__)
+    if name is None and (database := getattr(table, "database", None)):  # of a person: bound, and in no module
+        name = database[database.index(PERSONAL) :] if PERSONAL in database else database
+    return f"{name or table.__module__.rsplit('.', 1)[-1]}.{table.__qualname__.rpartition('<locals>.')[2]}"
 
 
 def jobs_name(table: type[dj.Table] | dj.Table) -> str:
@@ -104,8 +185,8 @@ def activate(connection: dj.Connection, prefix: str, create: bool = True, schema
                     prefix + name, connection=connection, create_schema=create, create_tables=create
                 )
             if create:
-                for table in populated_tables():
-                    _declare_jobs(table)
+                for name in schemas:
+                    _declare_jobs_of(tables(_CORE + name))
     except dj.errors.DataJointError as error:
         _unbind()
         if not create and "has not yet been declared" in str(error):
@@ -118,6 +199,42 @@ def activate(connection: dj.Connection, prefix: str, create: bool = True, schema
         raise
 
 
+def activate_module(
+    module_name: str, connection: dj.Connection, prefix: str, create: bool, check: Callable[[], None]
+) -> None:
+    """Bind the tables of a module of a lab, after those of the program; `check` is called before anything is kept.
+
+    Raises
+    ------
+    Exception : whatever is wrong with the definitions; the module is then left out, and on PostgreSQL nothing of it was
+        declared.
+    """
+    name = _modules[module_name]
+    try:
+        with _declaring(connection, prefix) if create else contextlib.nullcontext(), _without_type_warnings():
+            _schemas[name].activate(prefix + name, connection=connection, create_schema=create, create_tables=create)
+            if create:
+                _declare_jobs_of(tables(module_name))
+            check()
+    except BaseException:
+        leave_out(module_name)
+        raise
+    _left_out.discard(module_name)
+
+
+def connection() -> dj.Connection:
+    """The connection on which the tables are bound.
+
+    Raises
+    ------
+    NeurojointError : nothing is connected.
+    """
+    for one in _schemas.values():
+        if one.is_activated():
+            return one.connection
+    raise NeurojointError("there is no connection to a database", "call pipeline.connect() first")
+
+
 def bind(name: str) -> ModuleType:
     """A schema module with its tables bound where those of others are, if they are not yet; declares nothing.
 
@@ -127,14 +244,12 @@ def bind(name: str) -> ModuleType:
     """
     module = importlib.import_module(f"pipeline.schemas.{name}")  # imports those that it refers to
     known = {label: _schemas[label] for label in SCHEMAS if label in _schemas}
-    bound = [(label, one) for label, one in known.items() if one.is_activated()]
-    if not bound:
-        raise NeurojointError("there is no connection to a database", "call pipeline.connect() first")
-    label, first = bound[0]
+    opened = connection()
+    label, first = next((label, one) for label, one in known.items() if one.is_activated())
     for other, one in known.items():
         if not one.is_activated():
             prefix = first.database.removesuffix(label)
-            one.activate(prefix + other, connection=first.connection, create_schema=False, create_tables=False)
+            one.activate(prefix + other, connection=opened, create_schema=False, create_tables=False)
     return module
 
 
@@ -142,6 +257,7 @@ def _unbind() -> None:
     _jobs.clear()
     for one in _schemas.values():
         one.database = one.connection = None
+    _left_out.update(modules_of_labs())
 
 
 @contextlib.contextmanager
@@ -156,10 +272,17 @@ def _without_type_warnings() -> Iterator[None]:
         logger.setLevel(level)
 
 
-def _declare_jobs(table: type[dj.Table]) -> None:
-    jobs = table().jobs
+def declare_jobs(table: type[dj.Table]) -> None:
+    """Declare the job table of a populated table, if it is not yet."""
+    jobs = jobs_of(table)
     if not jobs.is_declared:
         jobs.declare()
+
+
+def _declare_jobs_of(masters: Iterator[type[dj.Table]]) -> None:
+    for table in masters:
+        if issubclass(table, dj.Imported | dj.Computed):
+            declare_jobs(table)
 
 
 @contextlib.contextmanager

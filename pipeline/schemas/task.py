@@ -51,6 +51,19 @@ class SchemaMigration(dj.Manual):
 
 
 @schema
+class ModuleMigration(dj.Manual):
+    definition = """
+    # the same for the modules of a lab, whose migrations have numbers of their own
+    module                     : varchar(128)    # name of the Python module
+    module_version             : int32           # number of the migration; 0: the definitions of its tables
+    ---
+    version_name               : varchar(128)
+    version_applied            : datetime(6)     # UTC
+    version_checksum           : char(64)        # sha256 of the file, or of the definitions
+    """
+
+
+@schema
 class SortingRun(dj.Manual):
     definition = """
     # the last attempt to sort the spikes of one recording by one program with one set of parameters

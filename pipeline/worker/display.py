@@ -111,6 +111,8 @@ def show(status: Status) -> RenderableType:
         parts.append(_problems("Doubtful data", "outcome", status.doubts))
     if status.quarantine:
         parts.append(_problems("Files in quarantine", "", status.quarantine))
+    if status.modules:
+        parts.append(_modules(status.modules))
     if status.transfers:
         parts.append(Text(status.transfers))
     alive = [worker for worker in status.workers if worker.alive]
@@ -159,6 +161,11 @@ def _problems(title: str, where: str, problems: list[Problem]) -> Table:
     if len(problems) > 20:
         grid.add_row("", f"and {len(problems) - 20} more")
     return grid
+
+
+def _modules(left_out: list[Problem]) -> Text:
+    lines = "".join(f"\n  {one.example}: {one.what}" for one in left_out)
+    return Text(f"\nModules left out (neurojoint module list shows where){lines}", style="red")
 
 
 def _bars(rows: list[tuple[str, int, int, int, float]]) -> Table:

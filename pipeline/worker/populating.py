@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datajoint as dj
 
+from pipeline.database import registry
+from pipeline.worker import notebook_tables, process
 from pipeline.worker.supervisor import Summary, work
 
 
@@ -15,7 +17,7 @@ def populate(*tables: type[dj.Table], processes: int | None = None, progress: bo
     Parameters
     ----------
     *tables : type of dj.Table
-        Populate only these; by default all Imported and Computed tables.
+        Populate only these, also tables of a personal schema; by default all Imported and Computed tables.
     processes : int, optional
         Number of worker processes; by default the setting `processes`.
     progress : bool
@@ -31,11 +33,17 @@ def populate(*tables: type[dj.Table], processes: int | None = None, progress: bo
     DatabaseUnavailable
         The database cannot be reached.
     """
+    open_tables = process.open_tables
+    if not all(map(notebook_tables.is_importable, tables)):
+        open_tables = notebook_tables.opener(tables)
+    for table in tables:
+        registry.declare_jobs(table)
     if not progress:
-        return work(once=True, processes=processes, tables=tables or None)
+        return work(once=True, processes=processes, tables=tables or None, open_tables=open_tables)
     from rich.console import Console  # here since workers never need it
 
     from pipeline.worker.display import Progress
 
     with Progress(Console(stderr=True)) as shown:
-        return work(once=True, processes=processes, tables=tables or None, watch=shown.watch, say=shown.say)
+        return work(once=True, processes=processes, tables=tables or None, watch=shown.watch, say=shown.say,
+                    open_tables=open_tables)  # fmt: skip

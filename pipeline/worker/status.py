@@ -11,7 +11,7 @@ from typing import Any
 
 import datajoint as dj
 
-from pipeline.database import registry
+from pipeline.database import lab_modules, registry
 from pipeline.provenance import staleness
 from pipeline.queries import transfers
 from pipeline.worker import heartbeat
@@ -76,6 +76,8 @@ class Status:
     doubts: list[Problem] = field(default_factory=list)
     """What the checks of trials and wheels found, see docs/ingest.md."""
     workers: list[WorkerStatus] = field(default_factory=list)
+    modules: list[Problem] = field(default_factory=list)
+    """Modules of the lab that are left out, and why."""
     transfers: str = ""
     """Files that wait, are late or stuck, in a line; empty where nothing is on its way."""
 
@@ -109,6 +111,7 @@ def collect(lab: str | None = None, stale: bool = True, tables: Sequence[type[dj
                 one.stale = sum(lab is None or key.get("lab", lab) == lab for key in keys)
     found.errors = _errors(connection, chosen, lab)
     found.quarantine = _quarantine(connection, lab)
+    found.modules = [Problem("module", one.problem, 1, one.module) for one in lab_modules.failures()]
     found.transfers = transfers.line(lab)
     found.doubts = _doubts(lab)
     return found

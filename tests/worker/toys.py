@@ -26,7 +26,7 @@ from pipeline.provenance import fingerprints
 from pipeline.schemas import acquisition, data, lab, subject
 from pipeline.settings import settings
 
-schema = registry.schema(__name__)
+schema = registry.schema(__name__, name="toys")
 
 
 def _behave(table: str, key: dict) -> None:

@@ -1,0 +1,61 @@
+"""A lab's own modules: `neurojoint module`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from neurojoint.cli.group import main
+
+
+@main.group(section="Computing")
+def module() -> None:
+    """List, create and fill modules with tables of your own."""
+
+
+@module.command("list")
+@click.option("--trace", is_flag=True, help="Show where a module that is left out fails.")
+def module_list(trace: bool) -> None:
+    """List the modules of the settings and of installed packages, with their tables."""
+    import pipeline
+    from pipeline.database import lab_modules, registry
+
+    pipeline.connect(create=False)
+    failures = {one.module: one for one in lab_modules.failures()}
+    for name in registry.modules_of_labs():
+        if name not in failures:
+            click.echo(f"{name}: {', '.join(table.__name__ for table in registry.tables(name))}")
+    for failure in failures.values():
+        click.echo(f"{failure.module} is left out: {failure.problem}")
+        if trace:
+            click.echo(failure.trace)
+    if not failures and not registry.modules_of_labs():
+        click.echo('no module is named: write modules = ["mylab.analyses"] in neurojoint.toml')
+
+
+@module.command("new")
+@click.argument("name")
+@click.option("--in", "folder", type=click.Path(path_type=Path, file_okay=False), default=".", show_default=True,
+              help="Folder in which the package is created.")  # fmt: skip
+def module_new(name: str, folder: Path) -> None:
+    """Create the package NAME: a computed table, its test, a page for the site."""
+    from neurojoint.new_module import create
+
+    made = create(name, folder)
+    click.echo(f"created {made}\nnext: pip install -e {made} && pytest {made}, then neurojoint db upgrade")
+
+
+@module.command("graft")
+@click.argument("name")
+@click.option("--from", "account", required=True, help="Account whose personal schema has the tables.")
+@click.option("--table", "tables", multiple=True, help="Only this table; may be given several times.")
+def module_graft(name: str, account: str, tables: tuple[str, ...]) -> None:
+    """Move tables of a personal schema, with their rows, into the module NAME that now defines them."""
+    import pipeline
+    from pipeline.database import personal
+
+    connection = pipeline.connect()
+    pipeline.module(name)
+    for table, n_rows in personal.graft(connection, account, name, list(tables)).items():
+        click.echo(f"{table}: {n_rows:,} rows")
