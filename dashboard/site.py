@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 import datetime
-import hashlib
-import hmac
 import threading
 import zoneinfo
 from collections.abc import Callable
@@ -15,8 +12,9 @@ from typing import Any, ParamSpec, TypeVar
 
 import flask
 
-from dashboard import data_version, secret
+from dashboard import data_version
 from pipeline.errors import NotFoundError
+from pipeline.policy import pseudonyms
 from pipeline.settings import Settings
 from pipeline.web.accounts import Account, Users
 from pipeline.web.threads import Database
@@ -68,8 +66,6 @@ class Viewer:
         return Account(self.name, self.role, True).may(role)
 
 
-PSEUDONYM_LENGTH = 10
-"""Letters and digits, 5 bits each, behind `mouse-`."""
 PUBLIC = Viewer("", "public", public=True)
 
 
@@ -114,16 +110,9 @@ class Site:
         return self.settings.home / "dashboard"
 
     def name(self, lab: str, subject: str, viewer: Viewer | None = None) -> str:
-        """What a viewer is told that a mouse is called, in pages and addresses.
-
-        A pseudonym is the same as long as the file with the site's secret is there. It has 50 bits: among 10,000 mice
-        two share one with a probability of 4e-8.
-        """
+        """What a viewer is told that a mouse is called, in pages and addresses."""
         viewer = viewer or self.viewer
-        if not viewer.public:
-            return subject
-        digest = hmac.new(secret.of(self.home), f"{lab}\0{subject}".encode(), hashlib.sha256).digest()
-        return "mouse-" + base64.b32encode(digest).decode()[:PSEUDONYM_LENGTH].lower()
+        return pseudonyms.subject(lab, subject, self.home) if viewer.public else subject
 
     def subject(self, lab: str, name: str, viewer: Viewer | None = None) -> str:
         """The mouse that a viewer calls by this name.

@@ -40,6 +40,7 @@ SCHEMAS = (
     "audit",
     "transfer",
     "notification",
+    "publication",
 )
 
 _MOVED = {

@@ -38,6 +38,29 @@ class Sorter(BaseModel):
     """After so many seconds the program is ended."""
 
 
+class Publication(BaseModel):
+    """What may leave the lab, and how it is cited (docs/releases.md)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    subjects: Literal["name", "pseudonym"] = "name"
+    """How animals are called in files that leave. The public site and public copies always use pseudonyms."""
+    people: Literal["hidden", "pseudonym", "name"] = "hidden"
+    """How people are called."""
+    dates: Literal["exact", "shifted"] = "exact"
+    """`shifted`: the dates of each animal are moved by a number of days of its own; intervals between them stay."""
+    keep: tuple[str, ...] = ()
+    """Further text columns that may leave, e.g. `subject.Line.line_description`."""
+    drop: tuple[str, ...] = ()
+    """Further columns that may not leave, e.g. `subject.Subject.birth_date`."""
+    license: str = "CC-BY-4.0"
+    """Licence of releases, as SPDX names it."""
+    authors: tuple[str, ...] = ()
+    """Authors of releases, each `Family name, given name`."""
+    publisher: str = ""
+    """Who publishes releases; empty: the institution of the lab."""
+
+
 class Settings(BaseSettings):
     """What a person or a deployment may choose. Secrets are `SecretStr`: they show as `**********`.
 
@@ -90,6 +113,8 @@ class Settings(BaseSettings):
     """The unit of `wheel.position` by lab, where the positions do not prove it by themselves (smoothed traces)."""
     public_hidden: tuple[str, ...] = ("birth_date",)
     """Columns by which an animal could be found again in other tables: the public site does not show them."""
+    publication: Publication = Publication()
+    """What may leave the lab, and how releases are cited: the table `[publication]`."""
     trusted_proxies: tuple[str, ...] = ()
     """Addresses of the proxies before the servers; the headers `X-Forwarded-*` of others are not believed."""
     globus_client_id: str | None = None

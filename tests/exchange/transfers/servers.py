@@ -127,13 +127,14 @@ class Ranges(http.server.SimpleHTTPRequestHandler):
             self.send_error(404)
             return
         content = path.read_bytes()
-        start = int(self.headers.get("Range", "bytes=0-")[6:].split("-")[0])
-        part = content[start:]
-        self.send_response(206 if start else 200)
+        first, _, last = self.headers.get("Range", "bytes=0-")[6:].partition("-")
+        start = int(first)
+        part = content[start : int(last) + 1 if last else None]
+        self.send_response(206 if start or last else 200)
         self.send_header("Content-Length", str(len(part)))
         self.send_header("ETag", '"one"')
-        if start:
-            self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
+        if start or last:
+            self.send_header("Content-Range", f"bytes {start}-{start + len(part) - 1}/{len(content)}")
         self.end_headers()
         if type(self).cuts and len(part) > self.cut_after:
             type(self).cuts -= 1

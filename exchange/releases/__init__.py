@@ -1,0 +1,1 @@
+"""Releases: freeze a tag, build folder and zips that load without us, upload them, check what lies there."""

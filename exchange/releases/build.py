@@ -1,0 +1,283 @@
+"""From a frozen release to a folder that the ONE client loads, and zips of it: the same to the byte each time."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from exchange.releases import frozen, texts
+from exchange.releases.frozen import Release
+from one_bridge import cache, frames
+from one_bridge.light import manifest
+from one_bridge.light.manifest import INFO, MANIFEST, SUMS
+from pipeline.database.bulk import fetch_columns
+from pipeline.errors import ConflictError, NeurojointError
+from pipeline.schemas import publication
+
+TIME = (1980, 1, 1, 0, 0, 0)
+"""Of all files in zips: the time of building is not part of a release."""
+MODE = 0o100644 << 16
+Progress = Callable[[int], None]
+"""Called with the number of bytes written since the last call."""
+
+
+@dataclass
+class Built:
+    """What was written.
+
+    Attributes
+    ----------
+    folder : of the release; None where only zips were asked for.
+    zips : in order.
+    """
+
+    folder: Path | None = None
+    zips: list[Path] = field(default_factory=list)
+
+
+def build(
+    release: Release,
+    out: Path,
+    *,
+    folder: bool = True,
+    zips: bool = True,
+    zip_size: int = 20 * 10**9,
+    progress: Progress = lambda n: None,
+) -> Built:
+    """Write folder and zips of a release below `out`; what is there and right stays, the rest appears when it is whole.
+
+    Parameters
+    ----------
+    zip_size : byte; a larger release goes into several zips, of which each holds whole sessions where they fit.
+
+    Raises
+    ------
+    ConflictError : a file is no longer what was frozen.
+    NeurojointError : a file is not here, or the disk is full; what was written before it is no release.
+    """
+    files = release.files()
+    others = descriptions(release, files, parts=len(_parts(files, zip_size)))
+    paths = frozen.local_paths(one.dataset for one in files)
+    missing = [one for one in files if one.dataset not in paths]
+    if missing:
+        raise NeurojointError(
+            f"{len(missing)} files are not here, e.g. {missing[0].path}", "mount their disk, or `neurojoint retrieve`"
+        )
+    out.mkdir(parents=True, exist_ok=True)
+    built = Built()
+    try:
+        if folder:
+            built.folder = _write_folder(out / release.name, files, others, paths, progress)
+        if zips:
+            built.zips = _write_zips(out, release, files, others, paths, zip_size, progress)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise
+        raise NeurojointError(f"the disk of {out} is full", "free some space, then run the same command") from None
+    return built
+
+
+def descriptions(release: Release, files: Sequence[manifest.File], parts: int = 1) -> dict[str, bytes]:
+    """The files of a release that are no datasets: path -> content, the same each time.
+
+    Parameters
+    ----------
+    parts : into how many zips the release goes.
+    """
+    table = manifest.dump(files)
+    row = release.row
+    if hashlib.sha256(table).hexdigest() != row["manifest_hash"]:
+        raise ConflictError(
+            f"the rows of the release {release.name} are not those that were frozen", "restore a backup"
+        )
+    info = {
+        "format": manifest.FORMAT,
+        "name": row["release"],
+        "version": row["release_version"],
+        "title": row["release_title"],
+        "created": f"{row['release_frozen']:%Y-%m-%dT%H:%M:%SZ}",
+        "license": row["release_license"],
+        "authors": row["release_authors"],
+        "previous_version": row["previous_version"],
+        "policy": row["release_policy"],
+        "manifest": {
+            "sha256": row["manifest_hash"],
+            "files": row["release_files"],
+            "bytes": row["release_bytes"],
+        },
+    }
+    previous = publication.Release & {"release": row["release"], "release_version": row["previous_version"] or 0}
+    doi = (previous.to_dicts() or [{"release_doi": ""}])[0]["release_doi"]
+    found = {
+        INFO: (json.dumps(info, indent=1, ensure_ascii=False, sort_keys=True) + "\n").encode(),
+        MANIFEST: table,
+        "README.md": texts.readme(row, parts).encode(),
+        "LICENSE": texts.license_text(row).encode(),
+        "CITATION.cff": texts.citation(row).encode(),
+        "datacite.json": texts.datacite(row, doi).encode(),
+        **_tables(release),
+    }
+    sums = [(one.path, one.sha256) for one in files]
+    sums += [(name, hashlib.sha256(content).hexdigest()) for name, content in found.items()]
+    found[SUMS] = "".join(f"{sha256}  {path}\n" for path, sha256 in sorted(sums)).encode()
+    return found
+
+
+def _tables(release: Release) -> dict[str, bytes]:
+    """The client's tables, with the identifiers of the database."""
+    sessions = fetch_columns(publication.Release.Session & release.key, order_by="release_eid")
+    files = fetch_columns(publication.Release.File & release.key, order_by="release_file_eid, release_dataset")
+    frozen_at = f"{release.row['release_frozen']:%Y-%m-%d %H:%M}"
+    marks = {"date_created": frozen_at, "origin": cache.ORIGIN, "min_api_version": cache.OLDEST_CLIENT}
+    rows = {
+        "sessions": pa.table(
+            {
+                "eid": sessions["release_eid"],
+                "lab": sessions["release_lab"],
+                "subject": sessions["release_subject"],
+                "date": sessions["release_date"],
+                "number": sessions["release_number"],
+                "task_protocol": _text(sessions["release_protocol"]),
+                "projects": _text(sessions["release_projects"]),
+            }
+        ),
+        "datasets": pa.table(
+            {
+                "eid": files["release_file_eid"],
+                "id": files["release_dataset"],
+                "rel_path": files["release_rel_path"],
+                "file_size": files["release_size"].cast(pa.uint64()),
+                "hash": files["release_md5"],
+                "exists": pa.array([True] * files.num_rows, pa.bool_()),
+                "qc": files["release_qc"],
+                "default_revision": files["release_default"].cast(pa.bool_()),
+            }
+        ),
+    }
+    found = {}
+    for name, table in rows.items():
+        sink = pa.BufferOutputStream()
+        pq.write_table(frames.table(name, table, marks), sink)
+        found[f"{name}.pqt"] = sink.getvalue().to_pybytes()
+    return found
+
+
+def _text(column: pa.ChunkedArray) -> pa.Array:
+    return pa.array([one or "" for one in column.to_pylist()], pa.string())
+
+
+def _write_folder(
+    folder: Path, files: Sequence[manifest.File], others: dict[str, bytes], paths: dict[str, Path], progress: Progress
+) -> Path:
+    """The folder; `SHA256SUMS` comes last, so that a folder that has it is whole."""
+    sums = folder / SUMS
+    if sums.exists() and sums.read_bytes() != others[SUMS]:
+        raise ConflictError(f"{folder} holds another release", "choose another folder, or remove that one")
+    for one in files:
+        target = folder / one.path
+        if target.exists() and target.stat().st_size == one.size:
+            digest, _ = frozen.digest_of(target)
+            if digest.sha256 == one.sha256:
+                progress(one.size)
+                continue
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial = target.with_name(f".{target.name}.part")
+        try:
+            with partial.open("wb", buffering=0) as file:
+                _copy(one, paths[one.dataset], file.write, progress)
+            partial.replace(target)
+        except BaseException:
+            partial.unlink(missing_ok=True)
+            raise
+    for name, content in others.items():
+        if name != SUMS:
+            (folder / name).write_bytes(content)
+    sums.write_bytes(others[SUMS])
+    return folder
+
+
+def _copy(one: manifest.File, source: Path, write: Callable[[bytes], Any], progress: Progress) -> None:
+    """Copy what the release holds of a file; it must be what was frozen."""
+    digest = hashlib.sha256()
+    for block in frozen.content(source):
+        digest.update(block)
+        write(block)
+        progress(len(block))
+    if digest.hexdigest() != one.sha256:
+        raise ConflictError(
+            f"{source} is no longer what was frozen", "restore it, or make a new version: `neurojoint release create`"
+        )
+
+
+def _parts(files: Sequence[manifest.File], largest: int) -> list[list[manifest.File]]:
+    """The files of each zip: sessions stay together where they fit."""
+    parts: list[list[manifest.File]] = [[]]
+    size = 0
+    for session in _sessions(files):
+        n_bytes = sum(one.size + 2 * len(one.path) + 200 for one in session)
+        if parts[-1] and size + n_bytes > largest:
+            parts.append([])
+            size = 0
+        parts[-1] += session
+        size += n_bytes
+    return parts
+
+
+def _sessions(files: Sequence[manifest.File]) -> Iterator[list[manifest.File]]:
+    group: list[manifest.File] = []
+    for one in files:
+        if group and group[-1].session != one.session:
+            yield group
+            group = []
+        group.append(one)
+    if group:
+        yield group
+
+
+def _write_zips(
+    out: Path,
+    release: Release,
+    files: Sequence[manifest.File],
+    others: dict[str, bytes],
+    paths: dict[str, Path],
+    largest: int,
+    progress: Progress,
+) -> list[Path]:
+    """The zips, not compressed, since arrays hardly shrink; the first has what describes the release."""
+    parts = _parts(files, largest)
+    written = []
+    for number, part in enumerate(parts, 1):
+        suffix = f".part{number:03d}" if len(parts) > 1 else ""
+        target = out / f"{release.name}{suffix}.zip"
+        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part", dir=out)
+        try:
+            with os.fdopen(handle, "wb", buffering=1 << 20) as file, zipfile.ZipFile(file, "w") as archive:
+                for path, content in sorted(others.items()) if number == 1 else ():
+                    with archive.open(_entry(path, len(content)), "w") as member:
+                        member.write(content)
+                for one in part:
+                    with archive.open(_entry(one.path, one.size), "w", force_zip64=one.size >= 1 << 31) as member:
+                        _copy(one, paths[one.dataset], member.write, progress)
+            Path(name).chmod(0o644)
+            Path(name).replace(target)
+        finally:
+            Path(name).unlink(missing_ok=True)
+        written.append(target)
+    return written
+
+
+def _entry(path: str, size: int) -> zipfile.ZipInfo:
+    info = zipfile.ZipInfo(path, TIME)
+    info.external_attr, info.create_system, info.file_size = MODE, 3, size
+    return info

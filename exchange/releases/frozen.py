@@ -1,0 +1,325 @@
+"""Freeze the datasets of a tag as a release: every file is read once, and what was read is what the release holds."""
+
+from __future__ import annotations
+
+import datetime
+import getpass
+import hashlib
+import os
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+
+from one_bridge import file_locations, parquet_metadata, query
+from one_bridge.light import manifest
+from pipeline import entry, policy
+from pipeline.alf import names
+from pipeline.database import registry
+from pipeline.database.bulk import fetch_columns, insert_many
+from pipeline.errors import ConflictError, NeurojointError, NotFoundError, UserError
+from pipeline.schemas import data, publication
+from pipeline.settings import settings
+
+GROUP = 2_000
+THREADS = 8
+Progress = Callable[[int], None]
+"""Called with the number of bytes read since the last call."""
+
+
+@dataclass(frozen=True)
+class Release:
+    """A frozen release.
+
+    Attributes
+    ----------
+    row : of `publication.Release`.
+    """
+
+    row: dict[str, Any]
+
+    @property
+    def key(self) -> dict[str, Any]:
+        """Of `publication.Release`."""
+        return {name: self.row[name] for name in ("release", "release_version")}
+
+    @property
+    def name(self) -> str:
+        """As folders and zips are called.
+
+        >>> Release({"release": "paper", "release_version": 2}).name
+        'paper-v2'
+        """
+        return f"{self.row['release']}-v{self.row['release_version']}"
+
+    def files(self) -> list[manifest.File]:
+        """The files, sorted by path."""
+        columns = ("release_path", "release_size", "release_md5", "release_sha256", "release_dataset",
+                   "release_file_eid")  # fmt: skip
+        found = fetch_columns(publication.Release.File & self.key, *columns).to_pydict()
+        return sorted(map(manifest.File._make, zip(*(found[name] for name in columns), strict=True)))
+
+
+class _Source(NamedTuple):
+    dataset: str
+    eid: str
+    rel_path: str
+    path: str
+    md5: str
+    default: bool
+    qc: str
+
+
+class Digest(NamedTuple):
+    """Size (byte) and hashes of what a release holds of a file."""
+
+    size: int
+    md5: str
+    sha256: str
+
+
+def create(
+    name: str,
+    tag: str,
+    *,
+    title: str = "",
+    description: str = "",
+    authors: Iterable[str] = (),
+    license: str = "",
+    progress: Progress = lambda n: None,
+) -> tuple[Release, bool]:
+    """Freeze the datasets of a tag, which becomes protected and public.
+
+    Where the newest version of that name has the same content, that is returned; where another, a new version.
+
+    Returns
+    -------
+    The release, and whether it is new.
+
+    Raises
+    ------
+    NotFoundError : no such tag, or none of its datasets may leave.
+    ConflictError : the tag changed meanwhile, or a file is not what was registered; nothing is written.
+    NeurojointError : files are not here.
+    """
+    try:
+        names.check(name, "tag")
+    except ValueError as error:
+        raise UserError(str(error).replace("tag", "release"), "use letters, digits, - and _") from None
+    rules = policy.current()
+    sources, sessions = _collect(tag, rules)
+    digests = _read(sources, progress)
+    files = [
+        manifest.File(one.path, digest.size, digest.md5, digest.sha256, one.dataset, one.eid)
+        for one, digest in zip(sources, digests, strict=True)
+    ]
+    table = hashlib.sha256(manifest.dump(files)).hexdigest()
+    found = versions(name)
+    if found and found[-1].row["manifest_hash"] == table:
+        return found[-1], False
+    chosen = settings().publication
+    row = {
+        "release": name,
+        "release_version": found[-1].row["release_version"] + 1 if found else 1,
+        "release_title": title or (found[-1].row["release_title"] if found else name),
+        "release_description": description or (found[-1].row["release_description"] if found else ""),
+        "release_tag": tag,
+        "release_license": license or chosen.license,
+        "release_authors": list(authors) or list(chosen.authors),
+        "release_publisher": chosen.publisher or _institutions(sessions),
+        "release_frozen": datetime.datetime.now(datetime.UTC).replace(tzinfo=None, microsecond=0),
+        "release_policy": rules.described(),
+        "manifest_hash": table,
+        "release_files": len(files),
+        "release_bytes": sum(one.size for one in files),
+        "previous_version": found[-1].row["release_version"] if found else None,
+    }
+    release = Release(row)
+    connection = publication.Release().connection
+    with connection.transaction:
+        if {one.dataset for one in sources} != set(_collect_ids(tag, rules)):
+            raise ConflictError(f"the tag {tag} changed while it was frozen", "run the command again")
+        publication.Release.insert1(row)
+        insert_many(publication.Release.Session, release.key | _columns(sessions))
+        insert_many(publication.Release.File, release.key | _file_columns(sources, digests))
+        _protect(tag)
+        data.Change.record([data.ChangeNote("released", release.name, f"{len(files)} datasets of the tag {tag}")])
+    return versions(name)[-1], True
+
+
+def versions(name: str) -> list[Release]:
+    """The versions of a release, oldest first."""
+    rows = (publication.Release & {"release": name}).to_dicts(order_by="release_version")
+    return [Release(row) for row in rows]
+
+
+def find(name: str) -> Release:
+    """A release by its name (the newest version) or by name and version, e.g. `paper-v2`.
+
+    Raises
+    ------
+    NotFoundError : there is none.
+    """
+    found = versions(name)
+    if not found and "-v" in name:
+        plain, _, number = name.rpartition("-v")
+        found = [one for one in versions(plain) if str(one.row["release_version"]) == number]
+    if not found:
+        known = sorted({row["release"] for row in publication.Release().to_dicts()})
+        raise NotFoundError(f"there is no release {name!r}", f"releases are: {', '.join(known) or 'none'}")
+    return found[-1]
+
+
+def content(path: Path) -> Iterator[bytes]:
+    """What a release holds of a file: its bytes; of Parquet files that the client cannot read, with what they lack."""
+    footer = parquet_metadata.missing_footer(path) if path.suffix == ".pqt" else None
+    if footer is not None:
+        yield from parquet_metadata.content(path, footer)
+        return
+    with path.open("rb", buffering=0) as file:
+        while block := file.read(1 << 20):
+            yield block
+
+
+def _collect(tag: str, rules: policy.Policy) -> tuple[list[_Source], list[dict[str, Any]]]:
+    """Datasets and sessions of a tag, under the names of the policy."""
+    if not (data.Tag & {"tag": tag}):
+        known = ", ".join(query.vocabulary(data.Tag, "tag")) or "none"
+        raise NotFoundError(f"there is no tag {tag!r}", f"tags are: {known}")
+    reading = query.Reading(tag=tag)
+    rows = query.session_rows(rules.without_embargoed(query.sessions(reading=reading)))
+    sessions = [
+        row
+        | {
+            "path": rules.session_path(row["lab"], row["subject"], row["date"], row["number"]),
+            "shown_subject": rules.subject(row["lab"], row["subject"]),
+            "shown_date": rules.day(row["lab"], row["subject"], row["date"]),
+        }
+        for row in rows.to_pylist()
+    ]
+    places = {row["eid"]: row["path"] for row in sessions}
+    datasets = query.dataset_rows(rules.without_embargoed(query.datasets(reading=reading))).to_pylist()
+    if not datasets:
+        raise NotFoundError(f"no dataset of the tag {tag} may leave", "add datasets: `neurojoint tag add`")
+    away = [row for row in datasets if not row["exists"]]
+    if away:
+        raise NeurojointError(
+            f"{len(away)} datasets are not online, e.g. {places[away[0]['eid']]}/{away[0]['rel_path']}",
+            "bring them back: `neurojoint retrieve`, or take them out of the tag",
+        )
+    sources = [
+        _Source(
+            row["id"], row["eid"], row["rel_path"], f"{places[row['eid']]}/{row['rel_path']}", row["hash"] or "",
+            bool(row["default_revision"]), row["qc"],
+        )
+        for row in datasets
+    ]  # fmt: skip
+    return sorted(sources, key=lambda one: one.path), sorted(sessions, key=lambda row: row["eid"])
+
+
+def _collect_ids(tag: str, rules: policy.Policy) -> list[str]:
+    found = rules.without_embargoed(query.datasets(reading=query.Reading(tag=tag)))
+    return fetch_columns(found, "dataset_id")["dataset_id"].to_pylist()
+
+
+def local_paths(datasets: Iterable[str]) -> dict[str, Path]:
+    """Files of datasets on this computer, brought here from the nearest place where they are not."""
+    found: dict[str, Path] = {}
+    wanted = list(datasets)
+    for start in range(0, len(wanted), 10 * GROUP):
+        some = wanted[start : start + 10 * GROUP]
+        copies = file_locations.locate(some)
+        missing = [one for one in some if one not in copies]
+        if missing:
+            copies |= file_locations.fetch(missing)
+        found |= {one: copy.path for one, copy in copies.items()}
+    return found
+
+
+def _read(sources: list[_Source], progress: Progress) -> list[Digest]:
+    """Read every file once; what was registered must come out."""
+    paths = local_paths(one.dataset for one in sources)
+    missing = [one for one in sources if one.dataset not in paths]
+    if missing:
+        raise NeurojointError(
+            f"{len(missing)} files are not here, e.g. {missing[0].path}", "mount their disk, or `neurojoint retrieve`"
+        )
+
+    def read(one: _Source) -> Digest:
+        digest, registered = digest_of(paths[one.dataset])
+        if one.md5 and registered != one.md5:
+            raise ConflictError(
+                f"{paths[one.dataset]} is not what was registered", "run `neurojoint ingest` on its data root"
+            )
+        return digest
+
+    found = []
+    with ThreadPoolExecutor(THREADS) as pool:
+        for digest in pool.map(read, sources):
+            found.append(digest)
+            progress(digest.size)
+    return found
+
+
+def digest_of(path: Path) -> tuple[Digest, str]:
+    """Hashes of what a release holds of a file, and the md5 of the file itself."""
+    if path.suffix != ".pqt":
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            md5, sha256, size = hashlib.md5(usedforsecurity=False), hashlib.sha256(), 0
+            while block := os.read(fd, 1 << 20):
+                md5.update(block)
+                sha256.update(block)
+                size += len(block)
+        finally:
+            os.close(fd)
+        return Digest(size, md5.hexdigest(), sha256.hexdigest()), md5.hexdigest()
+    whole = path.read_bytes()
+    registered = hashlib.md5(whole, usedforsecurity=False).hexdigest()
+    shown = b"".join(content(path))
+    digest = Digest(
+        len(shown), hashlib.md5(shown, usedforsecurity=False).hexdigest(), hashlib.sha256(shown).hexdigest()
+    )
+    return digest, registered
+
+
+def _columns(sessions: list[dict[str, Any]]) -> dict[str, Any]:
+    return {
+        "release_eid": [row["eid"] for row in sessions],
+        "release_lab": [row["lab"] for row in sessions],
+        "release_subject": [row["shown_subject"] for row in sessions],
+        "release_date": [row["shown_date"] for row in sessions],
+        "release_number": [row["number"] for row in sessions],
+        "release_protocol": [row["task_protocol"] or "" for row in sessions],
+        "release_projects": [(row["projects"] or "")[:1000] for row in sessions],
+    }
+
+
+def _file_columns(sources: list[_Source], digests: list[Digest]) -> dict[str, Any]:
+    return {
+        "release_dataset": [one.dataset for one in sources],
+        "release_file_eid": [one.eid for one in sources],
+        "release_path": [one.path for one in sources],
+        "release_rel_path": [one.rel_path for one in sources],
+        "release_size": pa.array([one.size for one in digests], pa.int64()),
+        "release_md5": [one.md5 for one in digests],
+        "release_sha256": [one.sha256 for one in digests],
+        "release_source_md5": [source.md5 or one.md5 for source, one in zip(sources, digests, strict=True)],
+        "release_default": [one.default for one in sources],
+        "release_qc": [one.qc for one in sources],
+    }
+
+
+def _institutions(sessions: list[dict[str, Any]]) -> str:
+    lab = registry.bind("lab")
+    rows = (lab.Lab & query.one_of("lab", sorted({row["lab"] for row in sessions}))).to_dicts(order_by="lab")
+    return "; ".join(dict.fromkeys(row["institution"] or row["lab_name"] or row["lab"] for row in rows))[:255]
+
+
+def _protect(tag: str) -> None:
+    registry.bind("audit")
+    row = {"tag": tag, "tag_protected": True, "tag_public": True}
+    entry.write(data.Tag, [row], user=getpass.getuser(), source="command")

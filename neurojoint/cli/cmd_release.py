@@ -1,0 +1,168 @@
+"""Releases: freeze, build, upload, get, verify."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import click
+
+from neurojoint.cli.group import main
+from neurojoint.cli.transfers import connect, size
+
+
+@main.group(section="Sharing")
+def release() -> None:
+    """Freeze datasets, and give them away with all that is needed to load them."""
+
+
+@release.command("create")
+@click.argument("name")
+@click.option("--tag", required=True, help="The tag whose datasets are frozen; it becomes protected and public.")
+@click.option("--title", default="", help="For the reader.")
+@click.option("--description", default="", help="For the reader.")
+@click.option("--author", "authors", multiple=True, metavar="'FAMILY, GIVEN'", help="May be given several times.")
+@click.option("--license", default="", help="As SPDX names it  [default: setting publication.license, CC-BY-4.0]")
+def release_create(name: str, tag: str, title: str, description: str, authors: tuple[str, ...], license: str) -> None:
+    """Freeze the datasets of a tag as the release NAME.
+
+    Every file is read once. The same content gives the same release; another content, a new version.
+    """
+    connect()
+    from exchange.releases import frozen
+
+    with shown("reading") as progress:
+        found, new = frozen.create(
+            name, tag, title=title, description=description, authors=authors, license=license, progress=progress
+        )
+    row = found.row
+    click.echo(
+        f"{found.name} {'is frozen' if new else 'was frozen before'}: {row['release_files']:,} files, "
+        f"{size(row['release_bytes'])}, manifest {row['manifest_hash'].strip()}"
+    )
+    if new:
+        click.echo(f"next: neurojoint release build {found.name} OUT")
+
+
+@release.command("list")
+def release_list() -> None:
+    """List the releases and where they are."""
+    connect(create=False)
+    from pipeline.schemas import publication
+
+    uploads: dict[tuple, list[str]] = {}
+    for row in publication.Upload().to_dicts(order_by="upload_target"):
+        word = f"{row['upload_target']} ({row['upload_state']})"
+        uploads.setdefault((row["release"], row["release_version"]), []).append(word)
+    for row in publication.Release().to_dicts(order_by="release, release_version"):
+        where = ", ".join(uploads.get((row["release"], row["release_version"]), []))
+        click.echo(
+            "  ".join(
+                filter(
+                    None,
+                    [
+                        f"{row['release']}-v{row['release_version']}",
+                        f"{row['release_frozen']:%Y-%m-%d}",
+                        f"{row['release_files']:,} files",
+                        size(row["release_bytes"]),
+                        row["release_doi"] or ("published" if row["release_published"] else ""),
+                        where,
+                    ],
+                )
+            )
+        )
+
+
+@release.command("build")
+@click.argument("name")
+@click.argument("out", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--form", type=click.Choice(["both", "folder", "zip"]), default="both", show_default=True)
+@click.option("--zip-size", type=click.FloatRange(min=0.001), default=20.0, show_default=True, help="Of one zip, GB.")
+def release_build(name: str, out: Path, form: str, zip_size: float) -> None:
+    """Write folder and zips of the release NAME into OUT, the same to the byte each time.
+
+    NAME is a release, for its newest version, or a version such as paper-v2.
+    """
+    connect(create=False)
+    from exchange.releases import build, frozen
+
+    found = frozen.find(name)
+    total = found.row["release_bytes"] * (2 if form == "both" else 1)
+    with shown("writing", total) as progress:
+        built = build.build(
+            found, out, folder=form != "zip", zips=form != "folder", zip_size=int(zip_size * 1e9), progress=progress
+        )
+    for path in filter(None, [built.folder, *built.zips]):
+        click.echo(path)
+
+
+@release.command("get")
+@click.argument("address", metavar="URL")
+@click.argument("dest", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--lab", help="Names, separated by commas.")
+@click.option("--subject", help="Names, separated by commas.")
+@click.option("--date", help="Days, or their beginning: 2020-01.")
+@click.option("--session", help="Experiment ids, or ends of paths: KS014/2020-01-01/001.")
+@click.option("--datasets", multiple=True, help="Dataset types, objects or patterns: trials, spikes.times, '*.pqt'.")
+def release_get(address: str, dest: Path, datasets: tuple[str, ...], **chosen: str | None) -> None:
+    """Download from the release at URL into the folder DEST what is asked for.
+
+    URL is a web address, a folder, a zip, or the page of an article of figshare or a record of Zenodo. Each file is
+    checked. Stopped anywhere, the same command goes on. `One(cache_dir=DEST, mode="local")` loads what is there.
+    """
+    from one_bridge.light import fetch, places
+
+    place = places.open_place(address)
+    found = places.read_manifest(place, address)
+    files = found.choose(datasets=[one.strip() for text in datasets for one in text.split(",")], **chosen)
+    if not files:
+        click.echo("nothing of the release is meant by that", err=True)
+        raise SystemExit(1)
+    with shown("downloading", sum(one.size for one in files)) as progress:
+        result = fetch.fetch(place, found, files, dest, progress)
+    click.echo(
+        f"{found.name}: {len(result.files):,} files, {size(result.size)}, downloaded and checked; "
+        f"{result.present:,} were there"
+    )
+
+
+@release.command("verify")
+@click.argument("address", metavar="URL")
+@click.option("--manifest", "expected", help="SHA-256 that manifest.tsv must have.")
+@click.option("--name", help="Compare with this release of the database.")
+def release_verify(address: str, expected: str | None, name: str | None) -> None:
+    """Read what lies at URL and compare it with the manifest.
+
+    Without --manifest and --name, it is checked that the release is consistent with itself.
+    """
+    from exchange.releases import checks
+
+    if name is not None:
+        connect(create=False)
+        from exchange.releases import frozen
+
+        expected = frozen.find(name).row["manifest_hash"].strip()
+    with shown("reading") as progress:
+        found = checks.verify(address, expected, progress)
+    for path, problem in list(found.problems.items())[:20]:
+        click.echo(f"{path}: {problem}", err=True)
+    click.echo(
+        f"{found.release.name}: {found.files:,} files, {size(found.size)}, read; {len(found.problems):,} problems"
+    )
+    if found.problems:
+        raise SystemExit(1)
+
+
+@contextlib.contextmanager
+def shown(words: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
+    """A bar with rate and time left on standard error."""
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn(),
+    )  # fmt: skip
+    with Progress(*columns, transient=True, console=Console(stderr=True)) as bar:
+        task = bar.add_task(words, total=total)
+        yield lambda n: bar.advance(task, n)
