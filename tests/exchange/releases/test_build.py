@@ -42,7 +42,7 @@ def test_the_client_loads_every_dataset_of_the_zip_and_of_the_folder(release, tm
         files = {file.dataset: file for file in release.files()}
         for eid in one.search():
             rows = one.list_datasets(eid, details=True)
-            paths = one.load_datasets(eid, rows["rel_path"].tolist(), download_only=True)[0]
+            paths = one.load_datasets(eid, rows["rel_path"].tolist(), download_only=True, check_hash=False)[0]
             for identifier, path in zip(rows.index, paths, strict=True):
                 content = Path(path).read_bytes()
                 assert hashlib.sha256(content).hexdigest() == files.pop(str(identifier)).sha256
