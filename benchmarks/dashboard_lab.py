@@ -269,7 +269,7 @@ def _write_water(write: _Writer, plans: list[Plan], current: dict[tuple, str]) -
             "water_fingerprint": current[tuple(key.values())], "n_restriction_days": int(days.restricted.sum()),
             "last_weighing_date": weighings[-1] if weighings else None,
         }])  # fmt: skip
-        names = {"dates": "status_date", "weight": "day_weight", "reference_weight": "day_reference_weight",
+        names = {"dates": "session_date", "weight": "day_weight", "reference_weight": "day_reference_weight",
                  "adlib": "day_adlib"}  # fmt: skip
         write(action.WaterStatus, key | {names.get(name, name): values for name, values in vars(days).items()})
 
@@ -344,7 +344,7 @@ def _history_row(days: Any) -> dict[str, Any]:
 
 
 def _day_columns(days: Any) -> dict[str, Any]:
-    names = {"dates": "summary_date", "training_day": "training_day", "training_week": "training_week"}
+    names = {"dates": "session_date", "training_day": "training_day", "training_week": "training_week"}
     names |= {"n_sessions": "day_sessions", "n_trials": "day_trials"}
     return {names.get(name, f"day_{name}"): values for name, values in vars(days).items()}
 

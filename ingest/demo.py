@@ -120,7 +120,7 @@ def animals() -> list[Animal]:
     for key in (subject.Subject & {"lab": LAB} & behavior.TrialSet.proj()).keys(order_by="subject"):
         training = (behavior_analysis.SubjectTraining & key & RULES).to_dicts()
         known = behavior_analysis.DailySummary & key & "day_performance_easy IS NOT NULL"
-        days = known.to_dicts(order_by="summary_date DESC", limit=1)
+        days = known.to_dicts(order_by="session_date DESC", limit=1)
         trials = (behavior.TrialSet & key).to_arrays("n_trials")
         one = (
             training[0]

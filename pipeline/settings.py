@@ -109,6 +109,8 @@ class Settings(BaseSettings):
     session_water_day: Literal["session", "time"] = "session"
     """The day for which water counts that was given in a session: that of the session's folder, also where it ran over
     midnight, or that of the time at which the rig wrote it down."""
+    criteria: str = "ibl_pipeline_2021"
+    """The training criteria that pages, searches and joins go by; of others, ask by name."""
     wheel_units: dict[str, Literal["rad", "cm", "mm", "deg", "ticks"]] = {}
     """The unit of `wheel.position` by lab, where the positions do not prove it by themselves (smoothed traces)."""
     public_hidden: tuple[str, ...] = ("birth_date",)

@@ -101,7 +101,7 @@ def reaction_times(sessions: list[dict]) -> None:
     seen = 0
     for one in sessions:
         row = (behavior_analysis.SessionPerformance & key_of(one)).fetch1()
-        for contrast, n, median in zip(row["contrasts"], row["contrast_n"], row["contrast_reaction_time"], strict=True):
+        for contrast, n, median in zip(row["contrasts"], row["contrast_n"], row["contrast_response_time"], strict=True):
             if n >= 30:
                 expected = one["rt_median"][f"{abs(contrast):g}"]
                 tolerance = 4 * one["rt_sigma"] * 1.25 / np.sqrt(n)
@@ -139,10 +139,10 @@ def training_course(populated: dict) -> None:
         assert training["days_to_status"][status] == len(set(days.to_arrays("session_date")))
     summary = behavior_analysis.DailySummary & fast
     dates = {one["date"] for one in populated["sessions"] if one["subject"] == fast["subject"]}
-    assert {str(date) for date in summary.to_arrays("summary_date")} == dates
+    assert {str(date) for date in summary.to_arrays("session_date")} == dates
     first, last = (summary & f"training_day = {day}" for day in (1, len(dates)))
     assert first.fetch1("day_performance_easy") < last.fetch1("day_performance_easy")
-    easy = summary.to_arrays("day_performance_easy", order_by="summary_date").astype(float)
+    easy = summary.to_arrays("day_performance_easy", order_by="session_date").astype(float)
     assert stats.spearmanr(np.arange(easy.size), easy).statistic > 0.5, "it learns"
 
 
@@ -153,7 +153,7 @@ def weights_and_water(populated: dict) -> None:
         status = action.WaterStatus & key & "restricted" & "weighed"
         reference = set(status.to_arrays("day_reference_weight"))
         assert reference == {mouse["reference_weight"]}
-        rewards = dict(zip(*status.to_arrays("status_date", "water_reward"), strict=True))
+        rewards = dict(zip(*status.to_arrays("session_date", "water_reward"), strict=True))
         for date in rewards:
             given = [
                 one["water"]

@@ -64,7 +64,7 @@ def test_real_recordings_become_tables(populated):
     assert "response_times" in without_times["columns_absent"]
     assert not without_times["trials_complete"]
     assert set(behavior.fetch_trials(last)) == set(without_times["columns_present"])
-    assert (behavior_analysis.SessionPerformance & last).fetch1("reaction_time") is None
+    assert (behavior_analysis.SessionPerformance & last).fetch1("response_time") is None
     assert (behavior_analysis.PsychometricFit.Block & last & {"block": 50}).fetch1("threshold") > 0
 
     fixtures = behavior.TrialSet & {"lab": "ibllib_fixtures"}

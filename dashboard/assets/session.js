@@ -9,7 +9,7 @@ window.dash_clientside = window.dash_clientside || {};
     const asked = window.dash_clientside.callback_context.triggered[0];
     const point = asked && asked.value && asked.value.points && asked.value.points[0];
     if (!point) return none();
-    const number = asked.prop_id.includes("reaction-times") ? point.x : point.customdata;
+    const number = asked.prop_id.includes("response-times") ? point.x : point.customdata;
     if (!Number.isFinite(number)) return none();
     const wheel = document.getElementById("session-wheel");
     if (wheel) wheel.scrollIntoView({ behavior: "smooth", block: "nearest" });

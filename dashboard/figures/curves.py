@@ -90,7 +90,7 @@ def chronometric(blocks: Rows, *, by: str = "block", theme: str = "light", heigh
     chosen = columns(blocks)
     traces: list[Trace] = []
     contrasts, n = chosen.lists("block_contrasts"), chosen.lists("block_n")
-    parts = [chosen.lists(f"block_reaction_time{end}") for end in ("", "_low", "_high")]
+    parts = [chosen.lists(f"block_response_time{end}") for end in ("", "_low", "_high")]
     for row, (look, label, group) in enumerate(_looks(chosen, by)):
         middle, lower, upper = (part[row] for part in parts)
         known = np.isfinite(middle)
@@ -116,9 +116,9 @@ def chronometric(blocks: Rows, *, by: str = "block", theme: str = "light", heigh
     layout = {
         "height": height, "hovermode": "closest",
         "xaxis": axis(CONTRAST, **_X),
-        "yaxis": axis(f"Median reaction time (s), {100 * psychometrics.INTERVAL_LEVEL:g} % CI") | _time_axis(parts[0]),
+        "yaxis": axis(f"Median response time (s), {100 * psychometrics.INTERVAL_LEVEL:g} % CI") | _time_axis(parts[0]),
     }  # fmt: skip
-    return figure(traces, layout, theme, "There are no reaction times: no times of stimulus and response.")
+    return figure(traces, layout, theme, "There are no response times: no times of stimulus and response.")
 
 
 def _looks(chosen: Columns, by: str) -> list[tuple[style.Look, str, str]]:

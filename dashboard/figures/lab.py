@@ -33,7 +33,7 @@ MEASURES = {
     "day_performance_easy": Measure("Performance, easy trials", "Correct on easy trials (%)", 100, limits=(0, 100)),
     "day_performance": Measure("Performance, all trials", "Correct (%)", 100, limits=(0, 100)),
     "day_trials": Measure("Trials a day", "Trials a day (count)", form=".0f"),
-    "day_reaction_time": Measure("Reaction time", "Median reaction time (s)", form=".2f"),
+    "day_response_time": Measure("Response time", "Median response time (s)", form=".2f"),
     "day_minutes": Measure("Time in the task", "Time in the task (min a day)", form=".0f"),
 }
 """Columns of `DailySummary` that are followed over the days."""

@@ -1,4 +1,4 @@
-"""One animal over its days: learning, water and weight, trials, reaction times, contrasts, fits; and days compared.
+"""One animal over its days: learning, water and weight, trials, response times, contrasts, fits; and days compared.
 
 All figures over dates take the same `marks` (see `dates.marks`) and stand one above the other with `build.stack`.
 """
@@ -35,7 +35,7 @@ __all__ = [
     "fit_parameters",
     "learning_curve",
     "marks",
-    "performance_and_reaction_time",
+    "performance_and_response_time",
     "psychometric_by_date",
     "stack",
     "trial_counts_and_duration",
@@ -71,7 +71,7 @@ def learning_curve(days: Rows, *, rules: Any = None, theme: str = "light") -> go
                 "y": 100 * one.numbers("day_performance_easy"),
                 "line": {"color": look.color, "dash": look.dash, "width": 1.8},
                 "marker": {"color": look.color, "symbol": look.symbol, "size": 5},
-                "customdata": np.column_stack((one.dates("summary_date").astype(str), one.numbers("day_trials"))),
+                "customdata": np.column_stack((one.dates("session_date").astype(str), one.numbers("day_trials"))),
                 "hovertemplate": f"{name}<br>day %{{x}}, %{{customdata[0]}}<br>%{{y:.1f}} % of easy trials correct<br>"
                 "%{customdata[1]:.0f} trials<extra></extra>",
             }  # fmt: skip
@@ -87,8 +87,8 @@ def learning_curve(days: Rows, *, rules: Any = None, theme: str = "light") -> go
 
 def trial_counts_and_duration(days: Rows, *, marks: Sequence[Mark] = (), theme: str = "light") -> go.Figure:
     """Trials (left) and minutes in the task (right) against the date, from rows of `DailySummary`."""
-    chosen = columns(days).ordered("summary_date")
-    when = chosen.dates("summary_date")
+    chosen = columns(days).ordered("session_date")
+    when = chosen.dates("session_date")
     x, n_trials, minutes = iso(when), chosen.numbers("day_trials"), chosen.numbers("day_minutes")
     traces: list[Trace] = []
     if chosen.n:
@@ -106,19 +106,19 @@ def trial_counts_and_duration(days: Rows, *, marks: Sequence[Mark] = (), theme: 
     return figure(traces, layout, theme, "There is no session with trials yet.")
 
 
-def performance_and_reaction_time(
+def performance_and_response_time(
     days: Rows, *, rules: Any = None, marks: Sequence[Mark] = (), theme: str = "light"
 ) -> go.Figure:
-    """Correct on easy trials (left) and median reaction time (right, logarithmic) against the date.
+    """Correct on easy trials (left) and median response time (right, logarithmic) against the date.
 
     Parameters
     ----------
     days : rows of `DailySummary`.
     rules : criteria, whose thresholds of the performance are drawn.
     """
-    chosen = columns(days).ordered("summary_date")
-    when = chosen.dates("summary_date")
-    x, easy, times = iso(when), chosen.numbers("day_performance_easy"), chosen.numbers("day_reaction_time")
+    chosen = columns(days).ordered("session_date")
+    when = chosen.dates("session_date")
+    x, easy, times = iso(when), chosen.numbers("day_performance_easy"), chosen.numbers("day_response_time")
     traces: list[Trace] = []
     if np.isfinite(easy).any():
         words = "%{y:.1f} % of easy trials, %{customdata:.1f} % of all"
@@ -127,14 +127,14 @@ def performance_and_reaction_time(
     if np.isfinite(times).any():
         shown = np.where(times > 0, times, np.nan)
         traces.append(
-            line_trace(x, shown, "reaction time", style.SECOND, "median %{y:.2f} s", symbol="square") | ON_RIGHT
+            line_trace(x, shown, "response time", style.SECOND, "median %{y:.2f} s", symbol="square") | ON_RIGHT
         )
     marked = dates.lines(marks, when)
     drawn = thresholds.shapes(thresholds.thresholds(rules, "performance_easy", _TRAINED), scale=100)
     layout = {
         "hovermode": "x unified", "xaxis": dates.axis(when, marks), "margin": ROOM_FOR_TWO,
         "yaxis": colored_axis("Correct on easy trials (%)", style.MAIN, range=[0, 105]),
-        "yaxis2": second_axis("Median reaction time (s)", style.SECOND, **log_ticks(-1, 1)),
+        "yaxis2": second_axis("Median response time (s)", style.SECOND, **log_ticks(-1, 1)),
         "shapes": [*drawn, *marked.get("shapes", [])], "annotations": marked.get("annotations", []),
     }  # fmt: skip
     return figure(traces, layout, theme, "There is no performance yet: no trials with choice and outcome.")

@@ -69,8 +69,8 @@ def columns(rows: Rows) -> Columns:
 
     Examples
     --------
-    >>> found = columns([{"n_trials": 3, "summary_date": None}, {"n_trials": None, "summary_date": "2026-01-05"}])
-    >>> found.numbers("n_trials"), found.dates("summary_date")
+    >>> found = columns([{"n_trials": 3, "session_date": None}, {"n_trials": None, "session_date": "2026-01-05"}])
+    >>> found.numbers("n_trials"), found.dates("session_date")
     (array([ 3., nan]), array([       'NaT', '2026-01-05'], dtype='datetime64[D]'))
     """
     if isinstance(rows, Columns):

@@ -1,4 +1,4 @@
-"""One session: psychometric and chronometric curves, reaction times, choices and rewards, the wheel around trials."""
+"""One session: psychometric and chronometric curves, response times, choices and rewards, the wheel around trials."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dashboard.figures.curves import chronometric, psychometric
 from dashboard.figures.rows import Columns, Rows, columns
 from pipeline.analysis import conventions, reaction_times
 
-__all__ = ["choices_and_rewards", "chronometric", "psychometric", "reaction_time_over_trials", "wheel_traces"]
+__all__ = ["choices_and_rewards", "chronometric", "psychometric", "response_time_over_trials", "wheel_traces"]
 
 RUNNING_CHOICES = 20
 """Trials in the running fraction of choices to the right."""
@@ -21,14 +21,14 @@ MOST_SAMPLES = 500
 """Samples of one wheel trace that are drawn; of more, every so many."""
 
 
-def reaction_time_over_trials(
+def response_time_over_trials(
     trials: Rows, *, window: int = reaction_times.RUNNING_WINDOW, theme: str = "light", height: int = 320
 ) -> go.Figure:
-    """Reaction time of every trial (logarithmic) with the running median.
+    """Response time of every trial (logarithmic) with the running median.
 
     Parameters
     ----------
-    trials : rows of `TrialSet.Trial` in order. The reaction time is that from stimulus to response of
+    trials : rows of `TrialSet.Trial` in order. The response time is that from stimulus to response of
         `reaction_times.response_time`; trials without a response, or without a known start, have none.
     window : trials in the running median, the present one the last of them.
     """
@@ -72,9 +72,9 @@ def reaction_time_over_trials(
     layout = {
         "height": height, "hovermode": "closest",
         "xaxis": axis("Trial number", rangemode="tozero"),
-        "yaxis": axis("Reaction time (s)", **_time_axis(times)),
+        "yaxis": axis("Response time (s)", **_time_axis(times)),
     }  # fmt: skip
-    return figure(traces, layout, theme, "There are no reaction times: no times of stimulus and response.")
+    return figure(traces, layout, theme, "There are no response times: no times of stimulus and response.")
 
 
 def choices_and_rewards(trials: Rows, *, theme: str = "light", height: int = 320) -> go.Figure:

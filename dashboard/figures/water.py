@@ -35,8 +35,8 @@ def water_and_weight(
         zscore_weight_pct` of `lab.Lab`).
     critical : weight below which an animal is taken off restriction, the same.
     """
-    chosen = columns(days).ordered("status_date")
-    when = chosen.dates("status_date")
+    chosen = columns(days).ordered("session_date")
+    when = chosen.dates("session_date")
     x = iso(when)
     traces = _water_bars(chosen, columns(waters), x)
     expected_water = chosen.numbers("expected_water")

@@ -43,8 +43,8 @@ def days(found: queries.Mouse, viewer: Viewer) -> Component:
     made = [
         ("water", "Water and weight", "bands: water restricted", found.water.num_rows,
          lambda: figures.water_and_weight(found.water, waters, implants=found.implants, least=least, marks=marks)),
-        ("performance", "Performance and reaction time", "", found.days.num_rows,
-         lambda: figures.performance_and_reaction_time(found.days, rules=rules, marks=marks)),
+        ("performance", "Performance and response time", "", found.days.num_rows,
+         lambda: figures.performance_and_response_time(found.days, rules=rules, marks=marks)),
         ("trials", "Trials and session duration", "", found.days.num_rows,
          lambda: figures.trial_counts_and_duration(found.days, marks=marks)),
         ("heatmap", "Choices by contrast", "all blocks", found.performance.num_rows,
@@ -106,7 +106,7 @@ def comparison(site: Site, viewer: Viewer, found: queries.Mouse, query: Mapping[
                 ),
                 shell.columns(
                     shell.figure("psychometric", pair[0], "Psychometric curves"),
-                    shell.figure("chronometric", pair[1], "Reaction time by contrast", "bars: 68 % of the median"),
+                    shell.figure("chronometric", pair[1], "Response time by contrast", "bars: 68 % of the median"),
                     least=420,
                 ),
             ],

@@ -29,7 +29,7 @@ DEFAULTS = {
 }  # fmt: skip
 """Names in the address and what they are where it does not say."""
 SPREAD = (
-    "day_performance_easy", "day_trials", "day_minutes", "day_reaction_time", "days", *queries.PARAMETERS,
+    "day_performance_easy", "day_trials", "day_minutes", "day_response_time", "days", *queries.PARAMETERS,
 )  # fmt: skip
 """The values whose distributions are shown."""
 LAST_DAYS = 5

@@ -176,7 +176,7 @@ def _now(site: Site, viewer: Viewer, found: queries.Mouse) -> Component:
         pairs += [
             ("Trials", shell.number(last_day["day_trials"])),
             ("Easy trials correct", shell.percent(last_day["day_performance_easy"])),
-            ("Reaction time", shell.number(last_day["day_reaction_time"], 2, "s")),
+            ("Response time", shell.number(last_day["day_response_time"], 2, "s")),
             ("Training days", shell.number(last_day["training_day"])),
         ]
     pairs.append(("Sessions", shell.number(found.sessions.num_rows)))
@@ -196,13 +196,13 @@ def _weight_and_water(found: queries.Mouse, today: datetime.date) -> list[tuple[
         if weighed["critical"] or weighed["underweight"]:
             words.append(shell.chip("critical" if weighed["critical"] else "underweight",
                                     "red" if weighed["critical"] else "orange"))  # fmt: skip
-        pairs.append((f"Weight, {_ago(weighed['status_date'], today)}", words))
+        pairs.append((f"Weight, {_ago(weighed['session_date'], today)}", words))
     if rows and found.subject["death_date"] is None:
         last, is_on = rows[-1], any(end is None for end in found.restrictions["restriction_end"].to_pylist())
-        if last["status_date"] == today:
+        if last["session_date"] == today:
             pairs.append(("Water today", shell.number(last["water_reward"] + last["water_supplement"], 2, "mL")))
         if is_on:
-            due = last["remaining_water"] if last["status_date"] == today else last["expected_water"]
+            due = last["remaining_water"] if last["session_date"] == today else last["expected_water"]
             pairs.append(("Still due today", shell.number(due, 2, "mL")))
     return pairs
 

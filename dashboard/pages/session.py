@@ -106,7 +106,7 @@ def register(app: dash.Dash, site: Site) -> None:
     app.clientside_callback(
         here("choose_trial"),
         Output("session-trials", "value"),
-        Input({"type": "figure", "name": "reaction-times", "axis": ""}, "clickData", allow_optional=True),
+        Input({"type": "figure", "name": "response-times", "axis": ""}, "clickData", allow_optional=True),
         Input({"type": "figure", "name": "choices", "axis": ""}, "clickData", allow_optional=True),
         prevent_initial_call=True,
     )
@@ -223,8 +223,8 @@ def _facts(found: queries.Session) -> Component:
         ("Correct", shell.percent(done.get("performance"), 1)),
         ("Correct, easy", shell.percent(done.get("performance_easy"), 1)),
         ("No response", shell.number(done.get("n_no_go"))),
-        ("Reaction time", shell.number(done.get("reaction_time"), 2, "s")),
-        ("at 0 % contrast", shell.number(done.get("reaction_time_zero"), 2, "s")),
+        ("Response time", shell.number(done.get("response_time"), 2, "s")),
+        ("at 0 % contrast", shell.number(done.get("response_time_zero"), 2, "s")),
         ("In the task", shell.number((end - start) / 60, 0, "min") if None not in (start, end) else None),
         ("Water earned", shell.number(reward, 2, "mL") if reward > 0 else None),
         ("Bias shift", shell.number((found.fit or {}).get("bias_shift"), 1, "%")),
@@ -274,8 +274,8 @@ def _figures(found: queries.Session) -> list[Component]:
     click = "click on a trial to see its wheel" if _wheel_is_drawn(found) else ""
     made = (
         ("psychometric", "Psychometric curves", level, figures.psychometric(found.blocks)),
-        ("chronometric", "Reaction time by contrast", level, figures.chronometric(found.blocks)),
-        ("reaction-times", "Reaction time over trials", click, figures.reaction_time_over_trials(found.trials)),
+        ("chronometric", "Response time by contrast", level, figures.chronometric(found.blocks)),
+        ("response-times", "Response time over trials", click, figures.response_time_over_trials(found.trials)),
         ("choices", "Choices and rewards", click, figures.choices_and_rewards(found.trials)),
     )
     cards = [shell.figure(name, drawing, title, hint) for name, title, hint, drawing in made if drawing.data]

@@ -230,15 +230,15 @@ def _bodies(
     """Mouse -> date -> weight and water, up to the day of its lab."""
     found: dict[Key, dict[datetime.date, Row]] = defaultdict(dict)
     names = (
-        "lab", "subject", "status_date", "weighed", "day_weight", "weight_pct", "water_reward", "water_supplement",
+        "lab", "subject", "session_date", "weighed", "day_weight", "weight_pct", "water_reward", "water_supplement",
         "day_adlib", "expected_water", "remaining_water", "underweight", "critical",
     )  # fmt: skip
     rows = fetch_columns(
-        action.WaterStatus & f"status_date BETWEEN '{first}' AND '{last}'", *names, order_by="status_date"
+        action.WaterStatus & f"session_date BETWEEN '{first}' AND '{last}'", *names, order_by="session_date"
     )
     for row in rows.to_pylist():
-        if row["lab"] in days and row["status_date"] <= days[row["lab"]]:
-            found[row["lab"], row["subject"]][row["status_date"]] = row
+        if row["lab"] in days and row["session_date"] <= days[row["lab"]]:
+            found[row["lab"], row["subject"]][row["session_date"]] = row
     return dict(found)
 
 
@@ -265,7 +265,7 @@ def _add_body(mouse: Mouse, body: Mapping[datetime.date, Row], day: datetime.dat
     mouse.restricted = restricted
     if weighed := [row for row in body.values() if row["weighed"]]:
         row = weighed[-1]
-        mouse.weight, mouse.weight_pct, mouse.weight_date = row["day_weight"], row["weight_pct"], row["status_date"]
+        mouse.weight, mouse.weight_pct, mouse.weight_date = row["day_weight"], row["weight_pct"], row["session_date"]
         mouse.underweight, mouse.critical = bool(row["underweight"]), bool(row["critical"])
     if row := body.get(day):
         mouse.water_given = row["water_reward"] + row["water_supplement"]

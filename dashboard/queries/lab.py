@@ -23,7 +23,7 @@ HIDDEN = ("subject_uuid", "subject_json", "subject_description", "ear_mark", "de
 LABELS = {"lab": "Lab", "sex": "Sex", "line": "Line", "project": "Project", "responsible_user": "Responsible person",
           "birth_date": "Month of birth", "protocol_number": "Licence", "light_cycle": "Light cycle"}  # fmt: skip
 """Column -> what people read; others are named as they are."""
-MEASURES = ("day_performance_easy", "day_performance", "day_trials", "day_reaction_time", "day_minutes")
+MEASURES = ("day_performance_easy", "day_performance", "day_trials", "day_response_time", "day_minutes")
 """Columns of DailySummary."""
 PARAMETERS = ("window_bias", "window_threshold", "window_lapse_low", "window_lapse_high")
 """Columns of SessionTrainingStatus: the curve fitted to the sessions that the status is judged by."""
@@ -236,7 +236,7 @@ def _reached(
 
 def _fits(place: Mapping[tuple[str, str], int], latest: Mapping[str, int]) -> dict[str, dict[str, np.ndarray]]:
     fits = {name: {column: np.full(len(place), np.nan) for column in PARAMETERS} for name in latest}
-    fitted = behavior_analysis.SessionTrainingStatus & "window_bias IS NOT NULL"
+    fitted = behavior_analysis.SessionTrainingStatus & "criteria <> ''" & "window_bias IS NOT NULL"
     last = behavior_analysis.SubjectTraining.proj().aggr(fitted, last_fit="max(session_date)")
     table = fetch_columns(
         fitted * last & "session_date = last_fit",

@@ -103,10 +103,10 @@ def _training(rules: str) -> dict[Key, Row]:
 def _performance() -> dict[Key, list[float | None]]:
     """Performance on easy trials of the last days of each mouse, in order."""
     days = behavior_analysis.DailySummary * behavior_analysis.BehaviorHistory.proj("last_training_date")
-    recent = f"summary_date >= last_training_date - INTERVAL '{_LONG.days}' DAY"
+    recent = f"session_date >= last_training_date - INTERVAL '{_LONG.days}' DAY"
     found = fetch_columns(
-        days & "day_trials > 0" & recent, "lab", "subject", "summary_date", "day_performance_easy",
-        order_by="lab, subject, summary_date",
+        days & "day_trials > 0" & recent, "lab", "subject", "session_date", "day_performance_easy",
+        order_by="lab, subject, session_date",
     )  # fmt: skip
     return _grouped(found, "day_performance_easy")
 
@@ -126,12 +126,12 @@ def _sessions() -> dict[Key, Row]:
 
 def _bodies() -> dict[Key, Row]:
     """Water and weight of the last day that is known of each mouse, and its last weighing."""
-    last = action.WaterHistory.aggr(action.WaterStatus, last_status="max(status_date)")
+    last = action.WaterHistory.aggr(action.WaterStatus, last_status="max(session_date)")
     found = fetch_columns(
-        action.WaterHistory.proj("last_weighing_date") * last * action.WaterStatus & "status_date = last_status"
+        action.WaterHistory.proj("last_weighing_date") * last * action.WaterStatus & "session_date = last_status"
     )
     bodies = {(row["lab"], row["subject"]): row for row in found.to_pylist()}
-    weighed = action.WaterHistory.proj("last_weighing_date") * action.WaterStatus & "status_date = last_weighing_date"
+    weighed = action.WaterHistory.proj("last_weighing_date") * action.WaterStatus & "session_date = last_weighing_date"
     for row in fetch_columns(
         weighed, "lab", "subject", "day_weight", "weight_pct", "underweight", "critical"
     ).to_pylist():
@@ -165,7 +165,7 @@ def _water(body: Row, today: datetime.date, alive: bool) -> Row:
     row["water_today"] = row["water_due"] = None
     if not body or not alive:
         return row
-    if body["status_date"] == today:
+    if body["session_date"] == today:
         row["water_today"] = body["water_reward"] + body["water_supplement"]
         row["water_due"] = body["remaining_water"]
     elif body["on_restriction"]:
@@ -208,7 +208,7 @@ def _alerts(
 
 def _overdue(body: Row, row: Row, now: datetime.datetime) -> float:
     """Water (mL) that is due and late: what was not given on the last day, and by the evening what is due today."""
-    ago = _days(body.get("status_date"), now.date())
+    ago = _days(body.get("session_date"), now.date())
     if ago is None or (ago == 0 and now.hour < EVENING):
         return 0.0
     if ago == 1 and now.hour < EVENING:

@@ -71,8 +71,8 @@ def examine(by_key: Mapping[Key, Session], first: datetime.date, last: datetime.
     performance = _sums(behavior_analysis.SessionPerformance & within, "n_easy", "n_easy_correct")
     fits = _by_session(behavior_analysis.PsychometricFit & within)
     training = _by_session(behavior_analysis.SessionTrainingStatus & within)
-    summaries = behavior_analysis.DailySummary & f"summary_date BETWEEN '{first}' AND '{last}'"
-    counted = fetch_columns(summaries, "lab", "subject", "summary_date").to_pylist()
+    summaries = behavior_analysis.DailySummary & f"session_date BETWEEN '{first}' AND '{last}'"
+    counted = fetch_columns(summaries, "lab", "subject", "session_date").to_pylist()
     summarised = {tuple(row.values()) for row in counted}
     readable = _by_session(data.AlfObject & within & "object_name = 'trials'" & "accepted_columns <> ''")
     refused = _refused(within)

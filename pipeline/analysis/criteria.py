@@ -209,6 +209,14 @@ class RuleSet:
         """
         return kind(task_protocol, self.kinds) or OTHER
 
+    def rank(self, status: str) -> int:
+        """The place of a status: 0 for the lowest, 1 for the next; negative for failures and where nothing is judged.
+
+        >>> IBLLIB_4.rank("trained_1a"), IBLLIB_4.rank("ready4recording"), IBLLIB_4.rank("untrainable")
+        (1, 5, -4)
+        """
+        return self.statuses.index(status) if status in self.statuses else STATUS_CODES.get(status, -3)
+
     def to_json(self) -> str:
         """The rule set as JSON text; equal rule sets give equal text.
 

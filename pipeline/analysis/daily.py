@@ -30,7 +30,10 @@ class Days:
     minutes: NDArray  # from the first to the last trial, sessions added, min
     performance: NDArray  # fraction correct over trials with a response, 0-1
     performance_easy: NDArray  # the same where abs(contrast) >= 50 %, 0-1
-    reaction_time: NDArray  # median from stimulus to response, s
+    response_time: NDArray  # median from stimulus to response, s
+    response_time_easy: NDArray  # the same where abs(contrast) >= 50 %, s
+    reaction_time: NDArray  # median from stimulus to the first movement of the wheel, s
+    reaction_time_easy: NDArray  # the same where abs(contrast) >= 50 %, s
     training_day: NDArray  # dates with a session that counts, up to this one, from 1; 0 before the first
     training_week: NDArray  # (training_day - 1) // 5, from 0
 
@@ -71,8 +74,8 @@ def summarise_days(
     days, day = np.unique(dates, return_inverse=True)
     lengths = np.array([n_trials(session) for session in sessions], dtype=np.int64)
     trial_day = np.repeat(day, lengths)
-    per_trial = [_outcomes(session) for session in sessions] or [(np.empty(0),) * 3]
-    correct, easy, times = (np.concatenate(part) for part in zip(*per_trial, strict=True))
+    per_trial = [_outcomes(session) for session in sessions] or [(np.empty(0),) * 4]
+    correct, easy, responses, reactions = (np.concatenate(part) for part in zip(*per_trial, strict=True))
     training_day = np.cumsum(np.bincount(day, counts, days.size) > 0)
     return Days(
         dates=days,
@@ -81,7 +84,10 @@ def summarise_days(
         minutes=_sums(day, np.array([_minutes(session) for session in sessions], dtype=float), days.size),
         performance=_means(trial_day, correct, days.size),
         performance_easy=_means(trial_day, np.where(easy == 1, correct, np.nan), days.size),
-        reaction_time=_medians(trial_day, times, days.size),
+        response_time=_medians(trial_day, responses, days.size),
+        response_time_easy=_medians(trial_day, np.where(easy == 1, responses, np.nan), days.size),
+        reaction_time=_medians(trial_day, reactions, days.size),
+        reaction_time_easy=_medians(trial_day, np.where(easy == 1, reactions, np.nan), days.size),
         training_day=training_day,
         training_week=np.maximum(training_day - 1, 0) // DAYS_PER_WEEK,
     )
@@ -93,18 +99,16 @@ def _distinct(day: NDArray, numbers: ArrayLike, n_days: int) -> NDArray:
     return np.bincount(pairs[:, 0], minlength=n_days)
 
 
-def _outcomes(trials: Trials) -> tuple[NDArray, NDArray, NDArray]:
-    """Per trial: correct (NaN without a response or where unknown), easy (1 or 0), reaction time (s)."""
+def _outcomes(trials: Trials) -> tuple[NDArray, NDArray, NDArray, NDArray]:
+    """Per trial: correct (NaN without a response or where unknown), easy (1 or 0), response and reaction time (s)."""
     size = n_trials(trials)
-    correct, contrast, times = (
-        trial_correct(trials),
-        trial_signed_contrast(trials),
-        reaction_times.response_time(trials),
-    )
+    correct, contrast = trial_correct(trials), trial_signed_contrast(trials)
+    times = (reaction_times.response_time(trials), reaction_times.reaction_time(trials))
     answer = answered(trials)
     correct = np.full(size, np.nan) if correct is None or answer is None else np.where(answer, correct, np.nan)
     easy = np.zeros(size) if contrast is None else (np.abs(contrast) >= EASY_CONTRAST).astype(float)
-    return correct, easy, np.full(size, np.nan) if times is None else times
+    responses, reactions = (np.full(size, np.nan) if one is None else one for one in times)
+    return correct, easy, responses, reactions
 
 
 def _minutes(trials: Trials) -> float:

@@ -24,9 +24,11 @@ from pipeline.analysis.conventions import (
 )
 from pipeline.analysis.psychometrics import counts
 
+_TIMES = {"response_time": reaction_times.response_time, "reaction_time": reaction_times.reaction_time}
+
 
 def session_performance(trials: Trials) -> dict[str, object]:
-    """Counts, fractions correct and reaction times of one session, ready to be a row.
+    """Counts, fractions correct, response and reaction times of one session, ready to be a row.
 
     Correct is what was rewarded (or, without feedback, the choice to the side of the stimulus), so that 0 % trials
     count like all others.
@@ -43,7 +45,9 @@ def session_performance(trials: Trials) -> dict[str, object]:
         ``performance`` : float, fraction correct over trials with a response, 0-1;
         ``n_easy``, ``n_easy_correct``, ``n_easy_no_go`` : int, where abs(contrast) >= 50 %: responses, correct, no-go;
         ``performance_easy`` : float, ``n_easy_correct`` of the easy responses, 0-1; None without such responses;
-        ``reaction_time``, ``reaction_time_zero`` : float, median response time of all trials and at 0 % contrast (s);
+        ``response_time``, ``response_time_easy``, ``response_time_zero`` : float, median time from stimulus to response
+        of all trials, of easy ones and at 0 % contrast (s);
+        ``reaction_time``, ``reaction_time_easy``, ``reaction_time_zero`` : float, the same to the first movement (s);
         and the arrays of `by_contrast`.
 
     Raises
@@ -63,7 +67,7 @@ def session_performance(trials: Trials) -> dict[str, object]:
     total = n_trials(trials)
     row: dict[str, object] = dict.fromkeys(
         ("n_responses", "n_no_go", "n_correct", "performance", "n_easy", "n_easy_correct", "n_easy_no_go")
-        + ("performance_easy", "reaction_time", "reaction_time_zero")
+        + ("performance_easy", *(f"{name}{which}" for name in _TIMES for which in ("", "_easy", "_zero")))
     )
     row["n_trials"] = total
     contrast = trial_signed_contrast(trials)
@@ -78,10 +82,13 @@ def session_performance(trials: Trials) -> dict[str, object]:
             row["n_easy"], row["n_easy_no_go"] = int((easy & response).sum()), int((easy & no_go).sum())
             if correct is not None:
                 row["n_easy_correct"], row["performance_easy"] = _fraction(correct[easy & answer])
-    times = reaction_times.response_time(trials)
-    if times is not None:
-        row["reaction_time"] = reaction_times.median(times)
-        row["reaction_time_zero"] = reaction_times.median_at_zero(trials, times)
+    for name, measure in _TIMES.items():
+        times = measure(trials)
+        if times is not None:
+            row[name] = reaction_times.median(times)
+            row[f"{name}_zero"] = reaction_times.median_at_zero(trials, times)
+        if times is not None and contrast is not None:
+            row[f"{name}_easy"] = reaction_times.median(times[np.abs(contrast) >= EASY_CONTRAST])
     return row | by_contrast(trials)
 
 
@@ -99,11 +106,11 @@ def by_contrast(trials: Trials, which: np.ndarray | None = None) -> dict[str, np
     dict
         Arrays of shape (n_contrasts,), None where the columns they need are missing:
         ``contrasts`` (percent, right positive, ascending), ``contrast_n``, ``contrast_n_right``,
-        ``contrast_n_correct``, ``contrast_reaction_time`` (median, s) and the ends of its 68 % interval,
-        ``contrast_reaction_time_low`` and ``contrast_reaction_time_high``.
+        ``contrast_n_correct``, ``contrast_response_time`` (median, s) and the ends of its 68 % interval,
+        ``contrast_response_time_low`` and ``contrast_response_time_high``.
     """
     names: tuple[str, ...] = ("contrasts", "contrast_n", "contrast_n_right", "contrast_n_correct")
-    names += ("contrast_reaction_time", "contrast_reaction_time_low", "contrast_reaction_time_high")
+    names += ("contrast_response_time", "contrast_response_time_low", "contrast_response_time_high")
     table: dict[str, np.ndarray | None] = dict.fromkeys(names)
     contrast = trial_signed_contrast(trials)
     if contrast is None or "choice" not in trials:
@@ -120,9 +127,9 @@ def by_contrast(trials: Trials, which: np.ndarray | None = None) -> dict[str, np
     times = reaction_times.response_time(trials)
     if times is not None:
         medians = reaction_times.medians_by_contrast(contrast, np.where(np.isfinite(right), times, np.nan), levels)
-        table["contrast_reaction_time"] = medians.median
-        table["contrast_reaction_time_low"] = medians.lower
-        table["contrast_reaction_time_high"] = medians.upper
+        table["contrast_response_time"] = medians.median
+        table["contrast_response_time_low"] = medians.lower
+        table["contrast_response_time_high"] = medians.upper
     return table
 
 

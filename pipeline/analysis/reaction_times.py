@@ -53,7 +53,7 @@ def onset_times(trials: Trials) -> np.ndarray | None:
 def response_time(trials: Trials, with_no_go: bool = False) -> np.ndarray | None:
     """Time from the onset to the response, per trial (s); NaN without a response; None if it was not recorded.
 
-    This is what the training criteria and the published plots call reaction time. With `with_no_go` a trial without a
+    The published training criteria and older plots call this the reaction time. With `with_no_go` a trial without a
     response has the time until its time-out, as the published criteria take it.
 
     Examples
@@ -74,13 +74,19 @@ def response_time(trials: Trials, with_no_go: bool = False) -> np.ndarray | None
     return np.where(trials["choice"] == CHOICE_NONE, np.nan, elapsed)
 
 
-def movement_time(trials: Trials) -> np.ndarray | None:
-    """Time from the stimulus onset to the first movement of the wheel, per trial (s); None if it was not recorded."""
+def reaction_time(trials: Trials) -> np.ndarray | None:
+    """Time from the stimulus onset to the first movement of the wheel, per trial (s); None if it was not recorded.
+
+    NaN where the animal did not move, gave no response, or had begun to move before the stimulus.
+    """
     n_trials(trials)
     if not {"first_movement_times", "stim_on_times"} <= trials.keys():
         return None
     first_movement = np.asarray(trials["first_movement_times"], dtype=np.float64)
-    return first_movement - np.asarray(trials["stim_on_times"], dtype=np.float64)
+    elapsed = first_movement - np.asarray(trials["stim_on_times"], dtype=np.float64)
+    if "choice" in trials:
+        elapsed = np.where(trials["choice"] == CHOICE_NONE, np.nan, elapsed)
+    return np.where(elapsed < 0, np.nan, elapsed)
 
 
 def medians_by_contrast(

@@ -14,12 +14,13 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import datajoint as dj
+from datajoint.lineage import insert_lineages
 
 from pipeline import SCHEMAS
-from pipeline.database import compat, sessions
+from pipeline.database import compat, interactive, sessions
 from pipeline.errors import DatabaseUnavailable, NeurojointError, UserError
 from pipeline.settings import LONGEST_SCHEMA_NAME
 
@@ -144,6 +145,21 @@ def fill_constants() -> None:
             table.fill()
 
 
+class ByDate:
+    """Tables with a row a day: their `session_date` counts as that of sessions, so that days join by it."""
+
+    if TYPE_CHECKING:
+        database: str
+        table_name: str
+        connection: dj.Connection
+
+    def _populate_lineage(self, primary_key: list[str], fk_attribute_map: dict[str, tuple[str, str]]) -> None:
+        super()._populate_lineage(primary_key, fk_attribute_map)  # type: ignore[misc]
+        own = next(name for name, one in _schemas.items() if one.database == self.database)
+        origin = f"{self.database.removesuffix(own)}acquisition.session.session_date"
+        insert_lineages(self.connection, self.database, [(self.table_name, "session_date", origin)])
+
+
 def label(table: type[dj.Table]) -> str:
     """`schema.Table` as people write it, e.g. `behavior.TrialSet` or `behavior.TrialSet.Trial`."""
     name = _modules.get(table.__module__)
@@ -176,6 +192,7 @@ def activate(connection: dj.Connection, prefix: str, create: bool = True, schema
         NeurojointError: a schema is not there and `create` is false.
     """
     compat.apply()
+    interactive.apply()
     load_modules(schemas)
     _unbind()
     try:

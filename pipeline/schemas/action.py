@@ -257,11 +257,11 @@ class WaterHistory(dj.Computed):
     rolling = True
     fingerprint = "water_fingerprint"
 
-    class WaterStatus(dj.Part):
+    class WaterStatus(registry.ByDate, dj.Part):
         definition = """
         # one day: what the animal weighed and drank, and what it should have
         -> master
-        status_date                : date            # in the lab's time zone
+        session_date               : date            # in the lab's time zone; joins with that of sessions
         ---
         restricted                 : bool            # water was restricted
         weighed                    : bool            # there was a weighing
@@ -299,7 +299,7 @@ class WaterHistory(dj.Computed):
             }
         )
         columns = {
-            "status_date": days.dates,
+            "session_date": days.dates,
             "restricted": days.restricted,
             "weighed": days.weighed,
             "day_weight": days.weight,

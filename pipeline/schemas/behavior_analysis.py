@@ -5,11 +5,15 @@ import json
 import datajoint as dj
 import pyarrow as pa
 
-from pipeline.analysis import criteria, daily, performance, psychometrics, training
+from pipeline.analysis import daily, performance, psychometrics, training
+from pipeline.analysis.criteria import RULE_SETS, RuleSet
 from pipeline.database import registry
 from pipeline.database.bulk import insert_many
+from pipeline.database.interactive import ByChoice
+from pipeline.errors import UserError
 from pipeline.schemas import behavior, subject  # noqa: F401 - parents of foreign keys
 from pipeline.schemas.inputs import subject_history
+from pipeline.settings import settings
 
 schema = registry.schema(__name__)
 
@@ -28,15 +32,19 @@ class SessionPerformance(dj.Computed):
     n_easy_correct=null        : int32           # those of them that were correct
     n_easy_no_go=null          : int32           # easy trials without a response
     performance_easy=null      : float64         # fraction correct of the easy responses, 0-1; null without such trials
-    reaction_time=null         : float64         # median time from stimulus to response, s
+    response_time=null         : float64         # median time from stimulus to response, s
+    response_time_easy=null    : float64         # the same where the contrast is 0.5 or more, s
+    response_time_zero=null    : float64         # the same at zero contrast, s
+    reaction_time=null         : float64         # median time from stimulus to the first movement of the wheel, s
+    reaction_time_easy=null    : float64         # the same where the contrast is 0.5 or more, s
     reaction_time_zero=null    : float64         # the same at zero contrast, s
     contrasts=null             : json            # list of signed contrasts, percent, right positive; order of the lists below
     contrast_n=null            : json            # list of responses at each contrast
     contrast_n_right=null      : json            # list of choices to the right at each contrast
     contrast_n_correct=null    : json            # list of correct responses at each contrast
-    contrast_reaction_time=null       : json     # list of median times from stimulus to response, s
-    contrast_reaction_time_low=null   : json     # list of the lower ends of the 0.68 intervals of the medians, s
-    contrast_reaction_time_high=null  : json     # list of the upper ends, s
+    contrast_response_time=null       : json     # list of median times from stimulus to response, s
+    contrast_response_time_low=null   : json     # list of the lower ends of the 0.68 intervals of the medians, s
+    contrast_response_time_high=null  : json     # list of the upper ends, s
     """
 
     def make(self, key):
@@ -66,9 +74,9 @@ class PsychometricFit(dj.Computed):
         block_contrasts            : json            # list of signed contrasts, percent, right positive
         block_n                    : json            # list of responses at each contrast
         block_n_right              : json            # list of choices to the right at each contrast
-        block_reaction_time=null   : json            # list of median times from stimulus to response, s
-        block_reaction_time_low=null   : json        # list of the lower ends of the 0.68 intervals of the medians, s
-        block_reaction_time_high=null  : json        # list of the upper ends, s
+        block_response_time=null   : json            # list of median times from stimulus to response, s
+        block_response_time_low=null   : json        # list of the lower ends of the 0.68 intervals of the medians, s
+        block_response_time_high=null  : json        # list of the upper ends, s
         bias=null                  : float64         # contrast at the middle of the rise, percent, right positive
         threshold=null             : float64         # width of the rise, percent; the Gaussian SD is threshold / sqrt 2
         lapse_low=null             : float64         # P(right) far to the left, 0-1
@@ -111,7 +119,7 @@ def _block_row(probability: float, block: dict, fit: psychometrics.Fit) -> dict:
         "identifiable": fit.identifiable,
         "log_likelihood": fit.log_likelihood,
     } | _as_lists(
-        {f"block_reaction_time{end}": block[f"contrast_reaction_time{end}"] for end in ("", "_low", "_high")}
+        {f"block_response_time{end}": block[f"contrast_response_time{end}"] for end in ("", "_low", "_high")}
         | dict(zip(names, fit.parameters, strict=True))
         | {f"{name}_error": error for name, error in zip(names, fit.standard_errors, strict=True)}
     )
@@ -134,12 +142,22 @@ class TrainingCriteria(dj.Lookup):
             "criteria_description": rules.description,
             "rules": json.loads(rules.to_json()),
         }
-        for rules in criteria.RULE_SETS.values()
+        for rules in RULE_SETS.values()
     ]
 
 
+class _ByRules(ByChoice):
+    """A join takes the rows of the criteria in use (setting `criteria`), unless a restriction says which."""
+
+    @staticmethod
+    def rows_in_use() -> str:
+        name = settings().criteria.replace("'", "''")
+        latest = f"SELECT MAX(latest.criteria_version) FROM {TrainingCriteria.full_table_name} AS latest"
+        return f"criteria = '{name}' AND criteria_version = ({latest} WHERE latest.criteria = '{name}')"
+
+
 @schema
-class SubjectTraining(subject_history.PerSubject, dj.Computed):
+class SubjectTraining(_ByRules, subject_history.PerSubject, dj.Computed):
     definition = """
     # how far the training of an animal is, by one rule set
     -> subject.Subject
@@ -147,6 +165,7 @@ class SubjectTraining(subject_history.PerSubject, dj.Computed):
     ---
     training_fingerprint       : char(32)        # of all sessions and the rules
     training_status            : varchar(32)     # after the latest session
+    status_rank=null           : int16           # place of that status, as in Reached: `SubjectTraining.at_least(status)`
     n_training_sessions        : int32           # sessions that count
     first_dates                : json            # status -> first date
     days_to_status             : json            # status -> training days up to and including that date
@@ -155,13 +174,14 @@ class SubjectTraining(subject_history.PerSubject, dj.Computed):
     """
     fingerprint = "training_fingerprint"
 
-    class SessionTrainingStatus(dj.Part):
+    class SessionTrainingStatus(_ByRules, dj.Part):
         definition = """
         # the training status after one task of a session
         -> master
         -> behavior.TrialSet
         ---
         session_status             : varchar(32)     # status, kept once it is reached where the rule set says so
+        session_status_rank=null   : int16           # place of that status, as in Reached
         session_level=""           : varchar(32)     # the status whose criteria the window that ends here meets by itself
         status_training_day=null   : int32           # which day of training, from 1; null for sessions that do not count
         window_sessions=null       : int16           # sessions pooled in the fit
@@ -170,6 +190,36 @@ class SubjectTraining(subject_history.PerSubject, dj.Computed):
         window_lapse_low=null      : float64         # 0-1
         window_lapse_high=null     : float64         # 0-1
         """
+
+    class Reached(_ByRules, dj.Part):
+        definition = """
+        # the first session with a status; an animal can skip one
+        -> master
+        reached_status             : varchar(32)
+        ---
+        reached_rank               : int16           # 0: the lowest status of the rules, 1: the next; failures are negative
+        reached_date               : date            # of that session
+        reached_training_day       : int32           # training days up to and including that date
+        """
+
+    @classmethod
+    def at_least(cls, status: str, criteria: str | None = None) -> dj.expression.QueryExpression:
+        """Animals with this status or a higher one, by one rule set; without `criteria` by the one of the settings.
+
+        Raises
+        ------
+        UserError : the rule set or the status is unknown; the message lists those there are.
+        """
+        name = criteria or settings().criteria
+        known = (TrainingCriteria & {"criteria": name}).to_dicts(order_by="criteria_version")
+        if not known:
+            choices = ", ".join(sorted(set(TrainingCriteria.to_arrays("criteria"))))
+            raise UserError(f"there are no training criteria {name!r}", f"choose from {choices}")
+        rules = RuleSet.from_json(json.dumps(known[-1]["rules"]))
+        if status not in rules.statuses:
+            raise UserError(f"{name} has no status {status!r}", f"choose from {', '.join(rules.statuses)}")
+        chosen = {one: known[-1][one] for one in TrainingCriteria.primary_key}
+        return cls & chosen & f"status_rank >= {rules.rank(status)}"
 
     @property
     def key_source(self):
@@ -182,13 +232,14 @@ class SubjectTraining(subject_history.PerSubject, dj.Computed):
         return subject_history.times_lookup(super().current_fingerprints(animal), TrainingCriteria & key, "rules")
 
     def make(self, key):
-        rules = criteria.RuleSet.from_json(json.dumps((TrainingCriteria & key).fetch1("rules")))
+        rules = RuleSet.from_json(json.dumps((TrainingCriteria & key).fetch1("rules")))
         course = training.evaluate([session.record(rules.no_go) for session in subject_history.sessions_of(key)], rules)
         self.insert1(
             key
             | self._fingerprint_of(key)
             | {
                 "training_status": course.status,
+                "status_rank": rules.rank(course.status),
                 "n_training_sessions": sum(session.level is not None for session in course.sessions),
                 "first_dates": {step.status: str(step.session_date) for step in course.milestones},
                 "days_to_status": {step.status: step.training_day for step in course.milestones},
@@ -196,7 +247,20 @@ class SubjectTraining(subject_history.PerSubject, dj.Computed):
                 "missing_for_next": [item.words for item in course.missing],
             }
         )
-        self.SessionTrainingStatus.insert(key | _status_row(session) for session in course.sessions)
+        self.SessionTrainingStatus.insert(
+            key | _status_row(session) | {"session_status_rank": rules.rank(session.status)}
+            for session in course.sessions
+        )
+        self.Reached.insert(
+            key
+            | {
+                "reached_status": step.status,
+                "reached_rank": rules.rank(step.status),
+                "reached_date": step.session_date,
+                "reached_training_day": step.training_day,
+            }
+            for step in course.milestones
+        )
 
 
 SessionTrainingStatus = SubjectTraining.SessionTrainingStatus
@@ -231,18 +295,21 @@ class BehaviorHistory(subject_history.PerSubject, dj.Computed):
     """
     fingerprint = "history_fingerprint"
 
-    class DailySummary(dj.Part):
+    class DailySummary(registry.ByDate, dj.Part):
         definition = """
         # one day: all sessions of that date pooled
         -> master
-        summary_date               : date            # in the lab's time zone
+        session_date               : date            # in the lab's time zone; joins with that of sessions
         ---
         day_sessions               : int16
         day_trials                 : int32
         day_minutes=null           : float64         # from first to last trial, sessions added, min
         day_performance=null       : float64         # fraction correct over trials with a response, 0-1
         day_performance_easy=null  : float64         # the same where the contrast is 0.5 or more, 0-1
-        day_reaction_time=null     : float64         # median time from stimulus to response, s
+        day_response_time=null     : float64         # median time from stimulus to response, s
+        day_response_time_easy=null  : float64       # the same where the contrast is 0.5 or more, s
+        day_reaction_time=null     : float64         # median time from stimulus to the first movement of the wheel, s
+        day_reaction_time_easy=null  : float64       # the same where the contrast is 0.5 or more, s
         training_day               : int32           # which day of training, from 1; 0 before the first
         training_week              : int32           # which week of five training days, from 0
         """
@@ -266,13 +333,16 @@ class BehaviorHistory(subject_history.PerSubject, dj.Computed):
             }
         )
         columns = {
-            "summary_date": days.dates,
+            "session_date": days.dates,
             "day_sessions": days.n_sessions,
             "day_trials": days.n_trials,
             "day_minutes": days.minutes,
             "day_performance": days.performance,
             "day_performance_easy": days.performance_easy,
+            "day_response_time": days.response_time,
+            "day_response_time_easy": days.response_time_easy,
             "day_reaction_time": days.reaction_time,
+            "day_reaction_time_easy": days.reaction_time_easy,
             "training_day": days.training_day,
             "training_week": days.training_week,
         }

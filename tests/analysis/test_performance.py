@@ -71,7 +71,7 @@ def test_missing_columns_give_none_and_the_rest_stays():
     del no_feedback["feedback_type"]
     row = performance.session_performance(no_feedback)
     assert row["performance"] == 0.5
-    assert row["reaction_time"] is None
+    assert row["response_time"] is None
     no_contrast = {name: no_feedback[name] for name in ("choice",)} | {"feedback_type": np.array([1, -1])}
     row = performance.session_performance(no_contrast)
     assert row["performance"] == 0.5

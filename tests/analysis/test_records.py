@@ -26,7 +26,7 @@ def test_counts_are_those_of_the_psychometric_functions():
     row = session_performance(one)
     assert record.n.sum() == row["n_responses"]
     assert record.performance_easy == row["performance_easy"]
-    assert np.median(record.zero_contrast_rt) == row["reaction_time_zero"]
+    assert np.median(record.zero_contrast_rt) == row["response_time_zero"]
 
 
 def test_a_session_without_choices_has_a_record_without_counts():

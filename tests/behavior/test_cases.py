@@ -128,7 +128,7 @@ def test_each_task_of_a_session_has_its_own_rows(tables):
 def test_a_passive_task_after_a_recording_is_a_part_of_the_session(tables):
     tables("chained_passive")
     for subject in ("chained_passive", "not_chained"):
-        days = (behavior_analysis.DailySummary & {"subject": subject}).to_dicts(order_by="summary_date")
+        days = (behavior_analysis.DailySummary & {"subject": subject}).to_dicts(order_by="session_date")
         assert [day["training_day"] for day in days] == [1, 2, 3]
         assert status(subject, "ibllib_4") == "ready4delay"
     one = (acquisition.SessionTask & {"subject": "chained_passive", "session_date": "2024-01-08"}).to_dicts()
@@ -159,8 +159,8 @@ def test_water_of_a_night_counts_for_the_day_of_its_session_and_today_has_a_row(
 
     def rows() -> dict[datetime.date, float]:
         worker.drain([action.WaterHistory])
-        found = action.WaterStatus.to_dicts(order_by="status_date")
-        return {row["status_date"]: (row["water_reward"], row["remaining_water"]) for row in found}
+        found = action.WaterStatus.to_dicts(order_by="session_date")
+        return {row["session_date"]: (row["water_reward"], row["remaining_water"]) for row in found}
 
     next_day, today = day + datetime.timedelta(1), day + datetime.timedelta(2)
     due = pytest.approx(0.1)

@@ -64,5 +64,5 @@ def compute(key: dict, n_easy: int, n_correct: int, days: dict | None = None, **
     write("behavior_analysis.SessionTrainingStatus", key | RULES | {"session_status": "trained_1a"} | window)
     write("behavior_analysis.BehaviorHistory", mouse | {"history_fingerprint": "0" * 32, "n_training_days": 1})
     write("behavior_analysis.DailySummary", mouse | {
-        "summary_date": key["session_date"], "day_sessions": 1, "day_trials": 1, "training_day": 1, "training_week": 0,
+        "session_date": key["session_date"], "day_sessions": 1, "day_trials": 1, "training_day": 1, "training_week": 0,
     })  # fmt: skip

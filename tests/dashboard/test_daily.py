@@ -123,7 +123,7 @@ def test_water_that_is_due_and_the_last_weight(here):
         action.WaterRestriction.insert1(key | {"restriction_start": datetime.datetime(2026, 3, 1)})
         rows.write("action.WaterHistory", key | {"water_fingerprint": "0" * 32, "n_restriction_days": 1})
         rows.write("action.WaterStatus", key | {
-            "status_date": DAY if mouse == "thirsty" else BEFORE, "restricted": True, "weighed": True,
+            "session_date": DAY if mouse == "thirsty" else BEFORE, "restricted": True, "weighed": True,
             "day_weight": 20.0, "weight_pct": 82.0, "water_reward": 0.3, "water_supplement": 0.1, "day_adlib": False,
             "expected_water": 1.0, "remaining_water": 0.6, "underweight": True, "critical": False,
         })  # fmt: skip

@@ -16,12 +16,12 @@ from tests.dashboard.test_figures_parts import KINDS
 NAN = np.nan
 DATES = np.array(["2026-01-05", "2026-01-06", "2026-01-08"], "datetime64[D]")
 DAYS = {
-    "summary_date": DATES, "training_day": [1, 2, 3], "day_sessions": [1, 1, 2], "day_trials": [300, 410, 900],
+    "session_date": DATES, "training_day": [1, 2, 3], "day_sessions": [1, 1, 2], "day_trials": [300, 410, 900],
     "day_minutes": [40.0, 45.0, 90.0], "day_performance": [0.5, 0.7, 0.8], "day_performance_easy": [0.0, 0.75, 0.95],
-    "day_reaction_time": [2.0, 0.5, 0.3],
+    "day_response_time": [2.0, 0.5, 0.3],
 }  # fmt: skip
 WATER = {
-    "status_date": DATES, "restricted": [1, 1, 0], "day_weight": [20.0, 19.0, NAN], "weight_pct": [95.0, 90.0, NAN],
+    "session_date": DATES, "restricted": [1, 1, 0], "day_weight": [20.0, 19.0, NAN], "weight_pct": [95.0, 90.0, NAN],
     "expected_weight": [21.0, 21.0, 21.0], "expected_water": [0.8, 0.8, NAN], "water_reward": [0.5, 0.6, 0.0],
     "water_supplement": [0.3, 0.0, 0.0], "day_adlib": [0, 0, 1],
 }  # fmt: skip
@@ -29,7 +29,7 @@ BLOCKS = {
     "session_date": np.repeat(DATES[:2], 2), "session_number": [1, 1, 1, 1], "block": [20, 80, 20, 80],
     "block_n_trials": [9] * 4, "block_contrasts": [[-12.5, -6.25, 6.25]] * 4,
     "block_n": [[4, 5, 0]] * 4, "block_n_right": [[4, 5, 0], [0, 1, 0], [2, 5, 0], [0, 0, 0]],
-    **{f"block_reaction_time{end}": [[0.3, 0.4, None]] * 4 for end in ("", "_low", "_high")},
+    **{f"block_response_time{end}": [[0.3, 0.4, None]] * 4 for end in ("", "_low", "_high")},
     "bias": [-8.0, 8, -9, 9], "threshold": [30.0, 40, 31, 41], "lapse_low": [0.21, 0.41, 0.22, 0.42],
     "lapse_high": [0.31, 0.51, 0.32, 0.52],
     **{f"{name}_error": [1.0] * 4 for name in ("bias", "threshold", "lapse_low", "lapse_high")},
@@ -43,7 +43,7 @@ EVERY = {
     "learning": (figures.learning_curve, DAYS),
     "water": (figures.water_and_weight, WATER),
     "counts": (figures.trial_counts_and_duration, DAYS),
-    "performance": (figures.performance_and_reaction_time, DAYS),
+    "performance": (figures.performance_and_response_time, DAYS),
     "heatmap": (figures.contrast_heatmap, HEAT),
     "fits": (figures.fit_parameters, BLOCKS),
     "psychometric": (figures.psychometric_by_date, BLOCKS),
@@ -92,13 +92,13 @@ def test_trials_on_the_left_and_minutes_on_the_right(kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_performance_in_percent_and_reaction_times_on_a_logarithmic_axis(kind):
-    made = figures.performance_and_reaction_time(KINDS[kind](DAYS), rules=IBL_PIPELINE_2021)
+def test_performance_in_percent_and_response_times_on_a_logarithmic_axis(kind):
+    made = figures.performance_and_response_time(KINDS[kind](DAYS), rules=IBL_PIPELINE_2021)
     easy, times = made.data
     np.testing.assert_allclose(easy.y, [0, 75, 95])
     np.testing.assert_allclose(times.y, [2, 0.5, 0.3])
     assert made.layout.yaxis2.type == "log" and list(made.layout.yaxis2.range) == [-1, 1]
-    assert made.layout.yaxis2.title.text == "Median reaction time (s)"
+    assert made.layout.yaxis2.title.text == "Median response time (s)"
 
 
 def test_performance_counts_all_contrasts():
@@ -106,9 +106,9 @@ def test_performance_counts_all_contrasts():
     trials = {"choice": np.array([-1, -1, 1, 1]), "feedback_type": np.array([1, 1, 1, -1]),
               "contrast_left": np.array([NAN, NAN, 0, 0]), "contrast_right": np.array([1, 0, NAN, NAN])}  # fmt: skip
     found = performance.session_performance(trials)
-    day = {"summary_date": DATES[:1], "day_performance_easy": [found["performance_easy"]],
+    day = {"session_date": DATES[:1], "day_performance_easy": [found["performance_easy"]],
            "day_performance": [found["performance"]]}  # fmt: skip
-    easy = figures.performance_and_reaction_time(day).data[0]
+    easy = figures.performance_and_response_time(day).data[0]
     assert (list(easy.y), list(easy.customdata)) == ([100], [75])
 
 
@@ -232,7 +232,7 @@ def test_one_row_is_drawn(name):
 @pytest.mark.parametrize("name", EVERY)
 def test_rows_with_nothing_but_their_key_do_no_harm(name):
     draw, rows = EVERY[name]
-    keys = {"summary_date", "status_date", "session_date", "session_number", "block", "training_day", "day_trials"}
+    keys = {"session_date", "session_number", "block", "training_day", "day_trials"}
     empty = {column: values if column in keys else [None] * 4 for column, values in rows.items()}
     n = min(len(values) for values in empty.values())
     made = draw({column: values[:n] for column, values in empty.items()})

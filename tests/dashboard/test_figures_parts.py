@@ -71,7 +71,7 @@ def test_what_has_no_rows_is_refused():
 
 def test_figures_are_found_as_documented():
     """`from dashboard import figures; figures.mouse.learning_curve(rows)` is how notebooks ask."""
-    made = figures.mouse.learning_curve([{"training_day": 1, "day_performance_easy": 0.5, "summary_date": DAY}])
+    made = figures.mouse.learning_curve([{"training_day": 1, "day_performance_easy": 0.5, "session_date": DAY}])
     shown = plotly.io.renderers["plotly_mimetype"].to_mimebundle(made.to_plotly_json())
     assert shown["application/vnd.plotly.v1+json"]["data"][0]["type"] == "scatter"
     with pytest.raises(AttributeError, match="nothing_such"):
@@ -154,11 +154,11 @@ def test_a_figure_changes_its_theme_and_nothing_else():
 
 
 def test_stacked_figures_keep_their_points_axes_and_lines():
-    days = {"summary_date": [DAY, DAY + datetime.timedelta(1)], "day_trials": [300, 400], "day_minutes": [40, 50],
-            "day_performance_easy": [0.5, 0.9], "day_reaction_time": [1, 2], "day_sessions": [1, 1]}  # fmt: skip
+    days = {"session_date": [DAY, DAY + datetime.timedelta(1)], "day_trials": [300, 400], "day_minutes": [40, 50],
+            "day_performance_easy": [0.5, 0.9], "day_response_time": [1, 2], "day_sessions": [1, 1]}  # fmt: skip
     marks = dates.marks({"trained_1a": str(DAY)})
     parts = [figures.mouse.trial_counts_and_duration(days, marks=marks),
-             figures.mouse.performance_and_reaction_time(days, rules=IBL_PIPELINE_2021, marks=marks)]  # fmt: skip
+             figures.mouse.performance_and_response_time(days, rules=IBL_PIPELINE_2021, marks=marks)]  # fmt: skip
     made = build.stack([*parts, build.figure([], {})])
     assert [list(trace.y) for trace in made.data] == [[300, 400], [40, 50], [50, 90], [1, 2]]
     assert [trace.yaxis for trace in made.data] == ["y", "y2", "y3", "y4"]

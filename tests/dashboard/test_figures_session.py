@@ -15,8 +15,8 @@ from tests.dashboard.test_figures_parts import KINDS
 NAN = np.nan
 BLOCK = {
     "block": 50, "block_n_trials": 30, "block_contrasts": "[-100, 0, 100]", "block_n": "[10, 10, 0]",
-    "block_n_right": "[0, 5, 0]", "block_reaction_time": "[0.3, 0.9, null]",
-    "block_reaction_time_low": "[0.2, 0.7, null]", "block_reaction_time_high": "[0.5, 1.0, null]",
+    "block_n_right": "[0, 5, 0]", "block_response_time": "[0.3, 0.9, null]",
+    "block_response_time_low": "[0.2, 0.7, null]", "block_response_time_high": "[0.5, 1.0, null]",
     "bias": 5.0, "threshold": 20.0, "lapse_low": 0.1, "lapse_high": 0.05,
 }  # fmt: skip
 TRIALS = {
@@ -34,7 +34,7 @@ TRIALS = {
 EVERY = {
     "psychometric": (figures.psychometric, [BLOCK]),
     "chronometric": (figures.chronometric, [BLOCK]),
-    "reaction times": (figures.reaction_time_over_trials, TRIALS),
+    "response times": (figures.response_time_over_trials, TRIALS),
     "choices": (figures.choices_and_rewards, TRIALS),
     "wheel": (lambda trials, **options: figures.wheel_traces(trials, *_wheel(), **options), TRIALS),
 }
@@ -67,7 +67,7 @@ def test_the_psychometric_points_are_fractions_with_wilson_intervals_of_68_perce
 def test_axes_say_what_the_interval_is():
     assert figures.psychometric([BLOCK]).layout.yaxis.title.text == "P(right), 68 % Wilson interval"
     assert figures.psychometric([BLOCK], level=0.95).layout.yaxis.title.text == "P(right), 95 % Wilson interval"
-    assert figures.chronometric([BLOCK]).layout.yaxis.title.text == "Median reaction time (s), 68 % CI"
+    assert figures.chronometric([BLOCK]).layout.yaxis.title.text == "Median response time (s), 68 % CI"
 
 
 def test_each_block_has_its_colour_symbol_and_dash():
@@ -113,21 +113,21 @@ def test_the_chronometric_bars_end_at_the_intervals_of_the_tables():
 def test_sessions_without_0_percent_are_drawn():
     """The published code fails on them."""
     block = BLOCK | {"block_contrasts": [-100, 100], "block_n": [9, 9], "block_n_right": [1, 8]}
-    block |= {f"block_reaction_time{end}": [0.3, 0.4] for end in ("", "_low", "_high")}
+    block |= {f"block_response_time{end}": [0.3, 0.4] for end in ("", "_low", "_high")}
     assert list(figures.psychometric([block]).data[0].x) == [-100, 100]
     assert list(figures.chronometric([block]).data[0].x) == [-100, 100]
 
 
 def test_medians_that_differ_tenfold_have_a_logarithmic_axis():
     assert figures.chronometric([BLOCK]).layout.yaxis.type is None
-    wide = BLOCK | {"block_reaction_time": [0.2, 20, None]}
+    wide = BLOCK | {"block_response_time": [0.2, 20, None]}
     assert figures.chronometric([wide]).layout.yaxis.type == "log"
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_reaction_times_and_their_running_median(kind):
+def test_response_times_and_their_running_median(kind):
     """From the stimulus, else from the go cue of that trial; a trial without a response, or a start, has none."""
-    made = figures.reaction_time_over_trials(KINDS[kind](TRIALS), window=2)
+    made = figures.response_time_over_trials(KINDS[kind](TRIALS), window=2)
     correct, wrong, median = (_named(made, name) for name in ("correct", "wrong", "median of 2 trials"))
     np.testing.assert_array_equal(correct.x, [1, 3, 5, 6])
     np.testing.assert_allclose(correct.y, [0.5, 0.25, 0.2, 2.0])
@@ -232,5 +232,5 @@ def test_rows_with_nothing_in_them_are_no_figure(name):
 
 def test_trials_of_unknown_outcome_are_shown_too():
     trials = {name: TRIALS[name] for name in ("choice", "stim_on_times", "response_times")}
-    assert list(_named(figures.reaction_time_over_trials(trials), "outcome unknown").x) == [1, 2, 5, 6]
+    assert list(_named(figures.response_time_over_trials(trials), "outcome unknown").x) == [1, 2, 5, 6]
     assert len(_named(figures.choices_and_rewards(trials), "outcome unknown").x) == 5

@@ -202,7 +202,7 @@ def test_a_mouse_whose_files_have_no_times(visit):
     seen = visit(links.mouse(lab.LAB, lab.NO_TIMES))
     assert trace(seen, "performance", "easy trials")["y"] == [100]
     assert trace(seen, "trials", "duration") is None
-    assert "There are no reaction times" in " ".join(
+    assert "There are no response times" in " ".join(
         graph(seen, "chronometric", "gd.layout.annotations.map((one) => one.text)")
     )
 

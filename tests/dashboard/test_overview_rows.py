@@ -68,9 +68,9 @@ def train(name: str, easy: list[float], status: str = "in_training", reached: in
           days_to_status=[{}], next_status="", missing_for_next=[[]])  # fmt: skip
     write(behavior_analysis.BehaviorHistory, **key, history_fingerprint=["0" * 32], n_training_days=len(easy),
           first_training_date=dates[0], last_training_date=dates[-1])  # fmt: skip
-    nothing = dict.fromkeys(("day_performance", "day_reaction_time", "day_minutes"))
+    nothing = dict.fromkeys(("day_performance", "day_response_time", "day_minutes"))
     known = set(behavior_analysis.DailySummary().heading.names)
-    write(behavior_analysis.DailySummary, **key, summary_date=dates, training_day=list(range(1, len(easy) + 1)),
+    write(behavior_analysis.DailySummary, **key, session_date=dates, training_day=list(range(1, len(easy) + 1)),
           training_week=1, day_sessions=1, day_trials=500, day_performance_easy=easy,
           **{name: value for name, value in nothing.items() if name in known})  # fmt: skip
 

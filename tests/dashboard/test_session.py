@@ -29,7 +29,7 @@ FIRST, DAMAGED, LOST, NO_TRIALS = (
     links.session(sessions.LAB, sessions.TURNER, date, 1)
     for date in (sessions.FIRST, sessions.DAMAGED, sessions.LOST, sessions.NO_TRIALS)
 )
-CURVES = ["psychometric", "chronometric", "reaction-times", "choices"]
+CURVES = ["psychometric", "chronometric", "response-times", "choices"]
 
 
 @pytest.fixture(scope="session")
@@ -107,7 +107,7 @@ def test_the_mouse_whose_files_have_no_times(visit):
     seen.go(seen.page.locator("#mouse-sessions a[href*='/session/']").first.get_attribute("href"))
     assert drawn(seen) == ["psychometric", "choices"]
     text = seen.text()
-    assert "There are no reaction times" in text and "The wheel was not recorded" in text
+    assert "There are no response times" in text and "The wheel was not recorded" in text
     assert "stimOn_times" in seen.text("#session-problems")
 
 
@@ -265,7 +265,7 @@ def test_real_sessions(visit_small, real_data, path):
         assert text.count("P(left) =") >= 3
     elif subject == "KS014":
         assert drawn(seen) == ["psychometric", "choices"] and "81.9 %" in text
-        assert "There are no reaction times" in text
+        assert "There are no response times" in text
     else:
         assert drawn(seen) == [] and "This session has no trials." in text
         assert set(files(seen)) == {"alf/_ibl_wheel.position.npy", "alf/_ibl_wheel.timestamps.npy"}
