@@ -83,6 +83,7 @@ setup(
         "globus": ["globus-sdk>=4.9,<5"],
         "s3": ["boto3>=1.34"],
         "sftp": ["paramiko>=3.4"],
+        "raw": ["neo>=0.13", "h5py>=3.10"],  # Intan, Blackrock, Plexon, SpikeGadgets, MEArec; NWB
         "sorting": ["spikeinterface>=0.105", "scikit-learn", "hdbscan"],
         "test": [
             "pytest>=8",
@@ -92,6 +93,7 @@ setup(
             "hypothesis>=6.100",
             "psychofit>=1.0.0.post0",
             "neo>=0.13",
+            "h5py>=3.10",
             "ibl-neuropixel>=1.6",
             "mtscomp>=1.0.2",
             "numcodecs>=0.15",

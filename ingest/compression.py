@@ -19,8 +19,9 @@ from ingest.files.recordings import md5_and_sha1
 from ingest.files.scan import SessionKey
 from ingest.rows.recordings import SESSION
 from ingest.rows.repository import existing, repository_of
-from pipeline.alf.columns import raw_form
+from pipeline.alf.columns import compressed_form, raw_form
 from pipeline.database.bulk import fetch_columns
+from pipeline.electrophysiology import raw_formats
 from pipeline.errors import NeurojointError, explain
 from pipeline.schemas import data, ephys
 
@@ -76,6 +77,11 @@ class Item:
     raw_sha1: str = ""
 
     @property
+    def is_multiplexed(self) -> bool:
+        """Whether it is nothing but int16, channels fastest, so that it has a compressed form."""
+        return compressed_form(self.path) != self.path
+
+    @property
     def stat(self) -> tuple[int, int]:
         return self.size, self.modified_ns
 
@@ -96,7 +102,7 @@ def compress(
     repository, base = _known_repository(folder)
     scope = "" if base == folder else f"{folder.relative_to(base).as_posix()}/"
     items = [one for one in _items(repository) if one.path.startswith(scope)]
-    todo = [one for one in items if one.is_raw or (remove_raw and one.raw_path)]
+    todo = [one for one in items if (one.is_raw and one.is_multiplexed) or (remove_raw and one.raw_path)]
     summary = Summary(str(folder), dry_run, len(todo))
     if dry_run:
         summary.raw_bytes = sum(one.size for one in todo if one.is_raw)
@@ -160,7 +166,15 @@ class _Work:
             if again is None or not again.is_raw or _stat(raw) != again.stat:
                 return again
             one = again
-        if not read_meta(raw).file_size and time.time() - one.modified_ns / 1e9 < STILL_GROWING:
+        inside = one.path[len(one.folder) + 1 :]
+        shape: dict[str, Any] = {}
+        if raw_formats.format_of(inside):
+            told = raw_formats.describe(raw, inside)
+            shape = {"n_channels": told.n_channels, "sample_rate": told.sampling_rate, "out": raw.with_suffix(".cbin")}
+            is_whole = False  # nothing states the size of the file
+        else:
+            is_whole = bool(read_meta(raw).file_size)
+        if not is_whole and time.time() - one.modified_ns / 1e9 < STILL_GROWING:
             self.summary.waiting.append(one.path)
             return None
         _check_room(raw, one.size)
@@ -168,7 +182,11 @@ class _Work:
         self.tell(raw.name, start, self.total)
         try:
             report = cbin.compress(
-                raw, md5=True, progress=lambda done, _: self.tell(raw.name, start + done, self.total), **self.options
+                raw,
+                md5=True,
+                progress=lambda done, _: self.tell(raw.name, start + done, self.total),
+                **shape,
+                **self.options,
             )
         except cbin.DiskFull:
             for suffix in (".part", ".journal"):  # what was written would keep the disk full

@@ -9,7 +9,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from dashboard.figures import style
-from dashboard.figures.build import HEIGHT, Trace, axis, figure
+from dashboard.figures.build import HEIGHT, Trace, axis, figure, upright
 
 REFRACTORY_MS = 2.0  # marked in the autocorrelogram
 
@@ -90,6 +90,57 @@ def waveform(
         "yaxis": axis("Depth (um from the tip)" if placed else "Channels (places not known)", showgrid=False,
                       showticklabels=placed),
     }  # fmt: skip
+    return figure(traces, layout, theme)
+
+
+def raw_samples(
+    times: np.ndarray,
+    microvolts: np.ndarray,
+    channels: Sequence[int],
+    spikes: np.ndarray,
+    *,
+    at: float = 0.0,
+    theme: str = "light",
+    height: int = 420,
+) -> go.Figure:
+    """Raw samples of some channels, one above the other, with lines where the unit spiked.
+
+    Parameters
+    ----------
+    times : (n,) s from session start.
+    microvolts : (n, n_channels) uV, the channel with the largest waveform first.
+    channels : their names.
+    spikes : times of the unit's spikes, s.
+    at : the middle, s; the axis counts from it.
+    """
+    values = np.asarray(microvolts, dtype=float)
+    if not values.size:
+        return figure([], {"height": height}, theme, "The recording has no samples at this time.")
+    step = max(20.0, 4.0 * float(np.median(np.abs(values))) + 0.5 * float(np.abs(values[:, 0]).max()))
+    milliseconds = (np.asarray(times) - at) * 1000
+    traces: list[Trace] = [
+        {
+            "type": "scatter",
+            "mode": "lines",
+            "name": f"channel {name}",
+            "showlegend": False,
+            "x": milliseconds.round(4),
+            "y": (values[:, place] - step * place).round(2),
+            "customdata": values[:, place].round(1),
+            "line": {"color": style.BLUE if place == 0 else style.GREY, "width": 1.3 if place == 0 else 0.9},
+            "hovertemplate": f"channel {name}<br>%{{x:.2f}} ms: %{{customdata:.0f}} uV<extra></extra>",
+        }
+        for place, name in enumerate(channels)
+    ]
+    ticks = {"tickvals": [-step * place for place in range(len(channels))], "ticktext": [str(one) for one in channels]}
+    lines = [upright((one - at) * 1000, style.VERMILLION) for one in np.asarray(spikes).tolist()]
+    layout = {
+        "height": height,
+        "hovermode": "closest",
+        "shapes": lines,
+        "xaxis": axis(f"Time from {at:,.4f} s (ms)"),
+        "yaxis": axis(f"Channel ({step:.0f} uV apart)", showgrid=False, **ticks),
+    }
     return figure(traces, layout, theme)
 
 

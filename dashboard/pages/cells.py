@@ -61,6 +61,7 @@ def layout(
         _facts(found, one, unit),
         _controls(found, chosen, events, criteria),
         *_figures(viewer, found, one, unit, chosen),
+        _raw(site, viewer, found, one, unit, chosen, place, query.get("at", "")),
         subtitle=[
             shell.link(title, links.insertion(*place, clustering=chosen["clustering"])),
             html.Span(found.clustering["clustering"]),
@@ -198,6 +199,52 @@ def _figures(
     return parts
 
 
+def _raw(
+    site: Site, viewer: Viewer, found: insertions.Insertion, one: int, unit: queries.Unit, chosen: Mapping[str, str],
+    place: tuple, at: str,
+) -> Component:  # fmt: skip
+    """The raw samples at a time that the address names; without one a link to those around a spike."""
+    if unit.times is None or not len(unit.times):
+        return None
+
+    def link(words: str, time: float | None) -> Component:
+        address = links.cells(*place, **(dict(chosen) | {"unit": one, "at": f"{time:.4f}"})) if time is not None else ""
+        return shell.link(words, address) if address else html.Span(words, className="nj-hint")
+
+    moment = _time(at)
+    if moment is None:
+        middle = float(unit.times[len(unit.times) // 2])
+        hint = "They are read from the recording of the probe, where that is on this computer."
+        return shell.section("Raw samples", shell.sentence(hint, link=link("Show them around a spike", middle)))
+    steps: list[Component] = []
+    for words, times in (("spike", unit.times), (chosen["event"].replace("_", " "), unit.events)):
+        before, after = (int(np.searchsorted(times, moment + shift)) for shift in (-5e-4, 5e-4))
+        steps += [
+            link(f"previous {words}", float(times[before - 1]) if before > 0 else None),
+            link(f"next {words}", float(times[after]) if after < len(times) else None),
+        ]
+    raw = site.read(queries.raw_samples, found, unit, moment)
+    if raw.problem:
+        why = str(words_for(raw.problem, viewer.role, "the raw samples of a probe"))
+        return shell.section("Raw samples", shell.sentence("The raw samples cannot be shown.", why))
+    picture = figures.raw_samples(raw.times, raw.volts * 1e6, raw.channels, raw.spikes, at=moment)
+    title = f"Raw samples at {moment:,.4f} s"
+    return shell.section(
+        "Raw samples",
+        html.Div(steps, className="nj-actions"),
+        shell.figure("cells-raw", picture, title, "the channels of the waveform; lines: spikes of this unit"),
+    )
+
+
+def _time(text: str) -> float | None:
+    """Seconds of the session that the address names."""
+    try:
+        found = float(text)
+    except ValueError:
+        return None
+    return found if np.isfinite(found) and abs(found) < 1e7 else None
+
+
 _STACK = {"display": "flex", "flexDirection": "column", "gap": 12, "minWidth": 0}
 
 
@@ -238,6 +285,7 @@ def _facts(found: insertions.Insertion, one: int, unit: queries.Unit) -> Compone
             shell.link(region, links.region(region), title=units["region_name"][row]) if region else "not known",
         ),
         ("Depth", value("cluster_depth", 0, "um")),
+        *([("Shank", value("cluster_shank", 0))] if len(insertions.shanks(found)) > 1 else []),
         ("Amplitude", value("cluster_amp", 0, "uV")),
         ("Firing rate", value("cluster_firing_rate", 2, "Hz")),
         ("Spikes", value("cluster_n_spikes", 0)),

@@ -204,7 +204,8 @@ def _body(
             made.depth_peth["times"], made.depth_peth["depths"], made.depth_peth["change"],
             event=made.event.replace("_", " "),
         )  # fmt: skip
-        title = f"Activity around {made.event.replace('_', ' ')}"
+        on = "" if made.depth_peth_shank is None else f" on shank {made.depth_peth_shank}"
+        title = f"Activity around {made.event.replace('_', ' ')}{on}"
         signals.insert(0, shell.figure("insertion-response", track.with_regions(response, channels), title))
     if signals:
         parts.append(shell.columns(*signals, least=330))

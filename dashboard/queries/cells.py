@@ -23,6 +23,7 @@ from pipeline.schemas import acquisition, behavior, ephys, ephys_analysis
 from pipeline.web.versioned_cache import Kept
 
 SPLITS = ("side", "choice", "feedback", "block")
+RAW_SECONDS = 0.02  # of raw samples that are shown
 NEAREST_CHANNELS = 14  # of a waveform that are shown
 
 _kept = Kept(48)  # arrays of insertions and trials, by what they are; their version is the fingerprint of the files
@@ -40,6 +41,7 @@ class Unit:
     response : the row of Peth.Response; None where there is none
     raster : trials and times (s from the event) of the spikes, groups: condition and its trials; marks: name -> times
     times, amps : of all spikes, s and uV; None where the files are not here
+    events : times of the event during the recording, s
     problem : why there are no spikes
     """
 
@@ -49,6 +51,7 @@ class Unit:
     response: dict[str, Any] | None = None
     raster: dict[str, Any] = field(default_factory=dict)
     times: np.ndarray | None = None
+    events: np.ndarray = field(default_factory=lambda: np.empty(0))
     amps: np.ndarray | None = None
     problem: NeurojointError | None = None
 
@@ -86,7 +89,56 @@ def unit(found: insertions.Insertion, cluster_id: int, event: str, split: str) -
         made.problem = error
     if made.times is not None and trials is not None:
         made.raster = _raster(spikes, made.times, trials["columns"], event, split)
+        column = peth_store.event_rule(event)["trials_column"]
+        if column in trials["columns"]:
+            moments = peth_store.within_recording(spikes, trials["columns"][column])
+            made.events = np.sort(moments[np.isfinite(moments)])
     return made
+
+
+@dataclass
+class RawSamples:
+    """Raw samples around a moment: times (n,) s, volts (n, n_channels) V, names of the channels, the unit's spikes (s);
+    or the problem why there are none."""
+
+    times: np.ndarray = field(default_factory=lambda: np.empty(0))
+    volts: np.ndarray = field(default_factory=lambda: np.empty((0, 0)))
+    channels: list[int] = field(default_factory=list)
+    spikes: np.ndarray = field(default_factory=lambda: np.empty(0))
+    problem: NeurojointError | None = None
+
+
+def raw_samples(found: insertions.Insertion, of: Unit, moment: float) -> RawSamples:
+    """The raw samples of the AP band in 20 ms around a moment (s), on the channels of a unit's waveform.
+
+    Each less its median over the piece; where the waveform is not known, on the first channels.
+    """
+    first, last = moment - RAW_SECONDS / 2, moment + RAW_SECONDS / 2
+    try:
+        times, volts = ephys.raw_snippet(found.key, first, last)
+        columns, names = _raw_columns(found, of, volts.shape[1])
+    except NeurojointError as error:
+        return RawSamples(problem=error)
+    volts = volts[:, columns]
+    spikes = (
+        np.empty(0)
+        if of.times is None
+        else of.times[np.searchsorted(of.times, first) : np.searchsorted(of.times, last)]
+    )
+    return RawSamples(times, volts - np.median(volts, axis=0) if len(volts) else volts, names, spikes)
+
+
+def _raw_columns(found: insertions.Insertion, of: Unit, n_columns: int) -> tuple[list[int], list[int]]:
+    """Columns of the raw samples for the channels of a unit's waveform, and the names of these channels."""
+    channels = [int(one) for one in of.waveform.get("channels", ()) if one >= 0] or list(range(NEAREST_CHANNELS))
+    raw = None
+    if found.clusters is not None:
+        raw = store.raw_channels({name: found.clusters[name] for name in ephys.Clustering.primary_key})
+    if raw is not None:
+        channels = [one for one in channels if one < len(raw)]
+    pairs = [(one if raw is None else int(raw[one]), one) for one in channels]
+    pairs = [pair for pair in pairs if 0 <= pair[0] < n_columns]
+    return [column for column, _ in pairs], [name for _, name in pairs]
 
 
 def _raster(

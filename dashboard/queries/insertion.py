@@ -62,6 +62,7 @@ class Pictures:
     drift : times, depths, rates, amps of DriftMap
     signals : band -> frequencies, power, rms, axial, shank
     depth_peth : times, depths, change of DepthPeth at `event`
+    depth_peth_shank : the shank whose activity that is; None: of all units
     missing : what the files lack, in words
     notes : repairs of the files, and doubts about them, in words
     """
@@ -69,6 +70,7 @@ class Pictures:
     drift: dict[str, np.ndarray] = field(default_factory=dict)
     signals: dict[str, dict[str, np.ndarray]] = field(default_factory=dict)
     depth_peth: dict[str, np.ndarray] = field(default_factory=dict)
+    depth_peth_shank: int | None = None
     event: str = ""
     missing: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -176,7 +178,7 @@ def of_shank(columns: Mapping[str, np.ndarray], name: str, shank: int | None) ->
 
 
 def pictures(found: Insertion, event: str, shank: int | None = None) -> Pictures:
-    """Drift map, signals and activity around an event; with `shank`, drift map and signals of that one."""
+    """Drift map, signals and activity around an event; with `shank`, all that of this one."""
     made = Pictures(event=event)
     for name, values in signals(found.key).items():
         own = slice(None) if shank is None or values["shank"] is None else values["shank"] == shank
@@ -201,12 +203,16 @@ def pictures(found: Insertion, event: str, shank: int | None = None) -> Pictures
     rows = (ephys_analysis.DepthPeth & key & {"event": event}).to_dicts()
     made.missing += [f"{row['depth_peth_missing']}: no activity by depth" for row in rows if row["depth_peth_missing"]]
     if rows and rows[0]["depth_peth"] is not None:
-        baseline = np.asarray(rows[0]["depth_baseline"])[:, np.newaxis]
+        own = {"event": event, "shank": -1 if shank is None else shank}
+        of_shank = (ephys_analysis.DepthPeth.Shank & key & own).to_dicts()
+        row = {name.removeprefix("shank_"): value for name, value in of_shank[0].items()} if of_shank else rows[0]
+        baseline = np.asarray(row["depth_baseline"])[:, np.newaxis]
         made.depth_peth = {
-            "times": rows[0]["depth_peth_times"],
-            "depths": rows[0]["depth_peth_depths"],
-            "change": (np.asarray(rows[0]["depth_peth"]) - baseline) / (baseline + 1),
+            "times": row["depth_peth_times"],
+            "depths": row["depth_peth_depths"],
+            "change": (np.asarray(row["depth_peth"]) - baseline) / (baseline + 1),
         }
+        made.depth_peth_shank = shank if of_shank else None
     return made
 
 

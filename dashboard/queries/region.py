@@ -171,13 +171,14 @@ def _insertions(reached: pa.Table, units: pa.Table, selected: np.ndarray) -> lis
 
 
 def _with_metrics(units: pa.Table) -> pa.Table:
-    """The units with firing rate and amplitude."""
+    """The units with firing rate, amplitude, depth and shank."""
     if not units.num_rows:
         return units
     names = [*_INSERTION, "clustering", "cluster_id"]
     pids = sorted(set(units["pid"].to_pylist()))
     chosen = ephys.ClusterSet.Cluster & (ephys.ProbeInsertion & [{"pid": pid} for pid in pids]).proj()
-    known = fetch_columns(chosen, *names, "cluster_firing_rate", "cluster_amp", "cluster_depth")
+    known = fetch_columns(chosen, *names, "cluster_firing_rate", "cluster_amp", "cluster_depth",
+                          "cluster_shank")  # fmt: skip
     place = pa.array(np.arange(units.num_rows))
     both = units.append_column("place", place).join(known, names, join_type="left outer")
     return both.sort_by("place").drop_columns(["place"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -14,6 +15,8 @@ from ingest.files.probe_layouts import Layout
 
 if TYPE_CHECKING:
     from cbin.spikeglx import Meta
+
+    from pipeline.electrophysiology.raw_formats import Description
 
 _ENTRY = re.compile(r"\((\d{1,3}):(-?\d{1,6}(?:\.\d{1,6})?):(-?\d{1,6}(?:\.\d{1,6})?):[01]\)")
 _GROUP = re.compile(r"\(([^()]*)\)")
@@ -88,21 +91,46 @@ def from_probe_file(path: Path, meta: Meta) -> ChannelMap | None:
 
     Contacts are the columns of the file by their `device_channel_indices`; every column with samples needs one.
     """
-    named = path.with_name(f"{re.sub(r'[.](c?bin|meta)$', '', path.name)}.probe.json")
+    columns = [i for i, kind in enumerate(meta.channel_kinds) if kind not in ("SY", "DW")]
+    return _by_probe_file(path, columns, _acquired(meta)[columns].tolist(), meta.volts_per_bit)
+
+
+def of_description(path: Path, told: Description) -> ChannelMap | None:
+    """The channel map of a recording of another system than SpikeGLX; a probe file beside it goes first.
+
+    The electrodes of Neuropixels are counted over all shanks.
+    """
+    columns = told.neural.tolist()
+    if found := _by_probe_file(path, columns, columns, told.volts_per_bit):
+        return found
+    gains = [float(told.volts_per_bit[i]) for i in columns]
+    layout = probe_layouts.layout(told.part_number) if told.part_number else None
+    if layout is not None and told.electrodes is not None:
+        shank, electrode = np.divmod(told.electrodes, layout.n_columns * layout.n_rows)
+        if shank.min() >= 0 and shank.max() < layout.n_shanks:
+            lateral, axial = layout.place_of(electrode)
+            return ChannelMap(columns, lateral.tolist(), axial.tolist(), shank.tolist(), gains)
+    if told.places is not None and len(told.places) == len(columns):
+        lateral, axial, shank = (list(one) for one in zip(*told.places, strict=True))
+        return ChannelMap(columns, lateral, axial, shank, gains)
+    return None
+
+
+def _by_probe_file(path: Path, columns: list[int], acquired: list[int], gains: Sequence[float]) -> ChannelMap | None:
+    named = path.with_name(f"{re.sub(r'[.](c?bin|meta|dat|rh[ds]|ns[1-6]|plx|rec|nwb|h5)$', '', path.name)}.probe.json")
     files = [named] if named.is_file() else sorted(path.parent.glob("*.probe.json"))
     if len(files) != 1:
         return None
-    columns = [i for i, kind in enumerate(meta.channel_kinds) if kind not in ("SY", "DW")]
     places = contacts(files[0])
     if places is None or not set(columns) <= places.keys():
         return None
     found = [places[column] for column in columns]
     return ChannelMap(
-        _acquired(meta)[columns].tolist(),
+        acquired,
         [x for _, x, _ in found],
         [y for _, _, y in found],
         [shank for shank, _, _ in found],
-        [float(meta.volts_per_bit[i]) for i in columns],
+        [float(gains[i]) for i in columns],
     )
 
 

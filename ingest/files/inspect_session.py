@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections import defaultdict
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -33,6 +34,7 @@ from pipeline.alf.dataset_types import REFERENCES, dataset_type
 from pipeline.alf.objects import ARRAY_FORMATS, Assembled, Content, assemble
 from pipeline.alf.reader import HEADER, load, npy_header
 from pipeline.alf.reasons import refuse
+from pipeline.electrophysiology import raw_formats
 from pipeline.errors import InvalidData
 
 IN_MEMORY = 8 << 20  # byte; larger files are streamed
@@ -201,6 +203,8 @@ def _named(
     for file in listed:
         folder, _, file_name = file.path.rpartition("/")
         name, place = alf.parse_name(file_name), alf.parse_folder(folder)
+        if (name is None or place is None) and raw_formats.belongs_to_recording(file.path):
+            name, place = _recorded_name(file_name), (folder, "")
         if name is None or place is None:
             what = f"the name {file_name!r}" if name is None else f"the folder {folder!r}"
             problems.append(Problem(printable(f"{session}/{file.path}"), "not_alf", printable(f"{what} is not ALF")))
@@ -219,6 +223,16 @@ def _named(
         named[file.path] = (name, *place, rel_path)
         kept.append(file)
     return named, kept
+
+
+def _recorded_name(file_name: str) -> alf.AlfName:
+    """What stands for the parts of an ALF name of a file that another recording system than SpikeGLX wrote.
+
+    >>> _recorded_name("amp-A-000.dat")[:3]
+    ('amp_A_000', 'raw', 'dat')
+    """
+    stem, _, extension = file_name.rpartition(".")
+    return alf.AlfName(re.sub(r"\W+", "_", stem), "raw", extension, "", "", file_name)
 
 
 def too_long(name: alf.AlfName, collection: str, revision: str) -> str:
@@ -281,6 +295,8 @@ def _checked(path: Path, name: alf.AlfName, rel_path: str, content: bytes | None
     """
     if size == 0:
         raise refuse(rel_path, "empty_file", "0 bytes")
+    if name.attribute == "raw" and raw_formats.belongs_to_recording(rel_path):
+        return (), None
     if _is_fact_file(name):
         return (), load(content if content is not None else path, rel_path)
     alf_object, attribute, *_ = meaning(name.alf_object, name.attribute)
@@ -340,7 +356,8 @@ def _assemble(report: Report, contents: Mapping[str, Content]) -> None:
         chosen = default_versions([(without_revision(f.rel_path, f.revision), f.revision) for f in report.files])
         groups = defaultdict(list)
         for file in report.files:
-            if (without_revision(file.rel_path, file.revision), file.revision) in chosen:
+            is_alf = not raw_formats.belongs_to_recording(file.rel_path)
+            if is_alf and (without_revision(file.rel_path, file.revision), file.revision) in chosen:
                 groups[file.collection, object_of(file.alf_object)].append(file)
         for group in groups if again is None else again & groups.keys():
             found[group] = assemble(group[1], {file.rel_path: contents[file.rel_path] for file in groups[group]})

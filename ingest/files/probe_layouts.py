@@ -89,6 +89,22 @@ def of_header(part_number: str, probe_type: int | None, is_3a: bool) -> Layout |
     return layout(first) if first else None
 
 
+def model_of(part_number: str) -> str:
+    """The kind of probe as headers of SpikeGLX call it: generation and shanks, else the part number.
+
+    >>> model_of("NP1010"), model_of("NP2003"), model_of("NP2013"), model_of("NP1032")
+    ('NP1', 'NP2.1', 'NP2.4', 'NP1032')
+    """
+    from cbin.spikeglx import _PLAIN_NP1
+
+    found = layout(part_number)
+    if part_number in _PLAIN_NP1:
+        return "NP1"
+    if found is not None and part_number.startswith("NP20"):
+        return f"NP2.{found.n_shanks}"
+    return part_number
+
+
 def fields(imro: str) -> list[str]:
     """What the entries of a header's table of electrodes mean.
 

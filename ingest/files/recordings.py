@@ -10,11 +10,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ingest.files import channel_maps
+from ingest.files import channel_maps, probe_layouts
 from ingest.files.channel_maps import ChannelMap
 from ingest.files.scan import File, Problem, printable
 from pipeline.alf.columns import raw_form
 from pipeline.alf.reasons import refuse
+from pipeline.electrophysiology import raw_formats
 from pipeline.errors import InvalidData
 
 if TYPE_CHECKING:
@@ -71,6 +72,15 @@ def band_of(path: str) -> str | None:
     return found[1] if found else None
 
 
+def is_recording(path: str) -> bool:
+    """Whether a file below the session is a raw recording of a system that is known, in either form.
+
+    >>> is_recording("raw_ephys_data/r_g0_t0.imec0.ap.cbin"), is_recording("raw_ephys_data/probe00/a_240501.rhd")
+    (True, True)
+    """
+    return band_of(path) is not None or raw_formats.format_of(path) is not None
+
+
 def probe_label(collection: str, attribute: str) -> str:
     """The name of a probe: its folder, or else its number in the file name.
 
@@ -96,7 +106,7 @@ def set_aside(
     beside: dict[str, File] = {}
     left_out: set[str] = set()
     for rel_path, file in by_dataset.items():
-        if band_of(rel_path) is None:
+        if not is_recording(rel_path):
             continue
         raw = raw_form(rel_path)
         if raw != rel_path:
@@ -110,7 +120,7 @@ def set_aside(
 
 def examine(root: Path, report: Report, beside: Mapping[str, File], known: Known) -> None:
     """Fill `report.recordings`; drop the recordings that cannot be read from its files, with the reason."""
-    for file in [file for file in report.files if band_of(file.rel_path)]:
+    for file in [file for file in report.files if is_recording(file.rel_path)]:
         path, raw = root / file.file_path, beside.get(file.rel_path)
         try:
             one = _compressed(path, file) if raw_form(file.rel_path) != file.rel_path else _raw(path, file)
@@ -153,7 +163,9 @@ def layout_text(order: str, chunk_seconds: float, time_diff: bool, spatial_diff:
 
 
 def _raw(path: Path, file: Found) -> Recording:
-    """A raw file, by its .meta."""
+    """A raw file, by its .meta, or by what another system than SpikeGLX wrote beside it or into it."""
+    if raw_formats.format_of(file.rel_path):
+        return _of_other_system(path, file)
     meta = _meta(path)
     row = SAMPLE_BYTES * meta.n_channels
     if meta.file_size and file.size < meta.file_size:
@@ -168,11 +180,14 @@ def _raw(path: Path, file: Found) -> Recording:
 def _compressed(path: Path, file: Found) -> Recording:
     """A compressed file, by its .ch; the .meta adds gain and probe where it is there."""
     header = _header(path, file.size)
-    try:
-        meta = _meta(path)
-    except InvalidData:
-        meta = None
-    one = _described(path, file, meta, header.n_channels, header.sample_rate, header.n_samples)
+    if raw_formats.format_of(file.rel_path):
+        one = _of_other_system(path, file)
+    else:
+        try:
+            meta = _meta(path)
+        except InvalidData:
+            meta = None
+        one = _described(path, file, meta, header.n_channels, header.sample_rate, header.n_samples)
     layout = layout_text(header.order, header.chunk_seconds, header.time_diff, header.spatial_diff)
     return replace(
         one,
@@ -236,6 +251,21 @@ def _described(path: Path, file: Found, meta: Meta | None, n_channels: int, rate
     return Recording(
         file.rel_path, band, label, float(rate), n_channels, n_samples, gain, serial, model, channel_map=places
     )
+
+
+def _of_other_system(path: Path, file: Found) -> Recording:
+    """A recording of Open Ephys, Intan, …; the probe is that of its folder, else the one that its files suggest."""
+    told = raw_formats.describe(path, file.rel_path)
+    folders = [one for one in file.collection.split("/") if one.startswith("probe")]
+    label = "" if told.band in ("nidq", "obx") else (folders[-1] if folders else told.probe or "probe00")[:32]
+    gain = float(told.volts_per_bit[0]) if len(told.volts_per_bit) else None
+    model = told.model or (told.part_number and probe_layouts.model_of(told.part_number))
+    return Recording(
+        file.rel_path, told.band, label, told.sampling_rate, told.n_channels, told.n_samples, gain,
+        printable(told.serial)[:64] if told.serial and label else None,
+        printable(model)[:64] if model and label else None,
+        channel_map=channel_maps.of_description(path, told) if label else None,
+    )  # fmt: skip
 
 
 def _meta(path: Path) -> Meta:

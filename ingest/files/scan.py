@@ -28,14 +28,15 @@ IGNORED_FILES = (
     "templates.npy", "templates_ind.npy", "templates_unw.npy", "spike_times*.npy", "spike_clusters.npy",
     "spike_templates.npy", "spike_positions.npy", "spike_detection_templates.npy", "spike_datasets.npy",
     "cluster_*.tsv", "cluster_*.csv", "iblsorter_parameters.yaml", "_iblsorter_parameters.yaml", "full_kilosort*.mat",
-    "temp_wh.dat", "kept_spikes.npy",
+    "temp_wh.dat", "kept_spikes.npy", "times_*.mat", "*_spikes.mat",
 )  # fmt: skip
 """Names of files that are expected in session folders, are no data and are passed over, unless they are ALF names."""
 
 NEVER_DATA = (".flag", ".cbin.part", ".ch.part", ".bin.part", ".cbin.journal")
 """Endings of names that are passed over even where they are ALF names: flags, and what compressions under way write."""
 
-IGNORED_FOLDERS = (".*", "_devices", "spike_sorters", "__pycache__", "snapshot", "logs")
+IGNORED_FOLDERS = (".*", "_devices", "spike_sorters", "__pycache__", "snapshot", "logs", "*analyzer*.zarr",
+                   "*sorting*.zarr")  # fmt: skip
 """Names of folders in which nothing is looked for: hidden ones, stubs of devices, the sorters' own output, pictures."""
 
 AGGREGATES = "aggregates"

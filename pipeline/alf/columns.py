@@ -180,7 +180,19 @@ def raw_form(path: str) -> str:
     >>> raw_form("raw_ephys_data/probe00/r.imec0.ap.cbin"), raw_form("alf/trials.choice.npy")
     ('raw_ephys_data/probe00/r.imec0.ap.bin', 'alf/trials.choice.npy')
     """
+    if path.endswith("/continuous.cbin"):  # of Open Ephys
+        return f"{path[:-5]}.dat"
     return f"{path[:-5]}.bin" if path.endswith((".ap.cbin", ".lf.cbin", ".nidq.cbin", ".obx.cbin")) else path
+
+
+def compressed_form(path: str) -> str:
+    """The path of a raw recording once it is compressed; others as they are.
+
+    >>> compressed_form("raw_ephys_data/r.imec0.ap.bin"), compressed_form("raw_ephys_data/continuous/A/continuous.dat")
+    ('raw_ephys_data/r.imec0.ap.cbin', 'raw_ephys_data/continuous/A/continuous.cbin')
+    """
+    packed = f"{path[:-4]}.cbin"
+    return packed if path.endswith((".bin", ".dat")) and raw_form(packed) == path else path
 
 
 @lru_cache(maxsize=256)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["Alignment", "Clock", "align", "line_changes", "match_pulses"]
+__all__ = ["Alignment", "Clock", "align", "level_changes", "line_changes", "match_pulses", "two_levels"]
 
 SEGMENT = 60.0
 """Length of the straight pieces of an alignment, s."""
@@ -130,6 +130,69 @@ def line_changes(words: ArrayLike, first: int = 0, before: int | None = None) ->
         if len(own):
             found[line] = (own + first, np.where((values[own] >> line) & 1, 1, -1).astype(np.int8))
     return found
+
+
+def two_levels(values: ArrayLike) -> tuple[float, float] | None:
+    """The two levels between which an analog line switches; None where it takes other values, too.
+
+    Parameters
+    ----------
+    values : (n,) samples from all over the recording.
+
+    Returns
+    -------
+    The low and the high level: medians of the samples below and above the middle of the range, of which 97 % must lie
+    within a fifth of the swing from one of the two.
+
+    Examples
+    --------
+    >>> two_levels([0.0, 0.1, 5.0, 4.9, 0.0, 5.0]), two_levels(np.sin(np.arange(100)))
+    ((0.0, 5.0), None)
+    """
+    found = np.asarray(values, np.float64)
+    if found.size < _FEWEST:
+        return None
+    middle = (found.min() + found.max()) / 2
+    below, above = found[found <= middle], found[found > middle]
+    if not len(above):
+        return None
+    low, high = float(np.median(below)), float(np.median(above))
+    near = np.minimum(np.abs(found - low), np.abs(found - high)) <= 0.2 * (high - low)
+    return (low, high) if near.mean() >= 0.97 else None
+
+
+def level_changes(
+    values: ArrayLike, low: float, high: float, first: int = 0, before: bool | None = None
+) -> tuple[NDArray, NDArray, bool]:
+    """When an analog line switches between two levels; it rises at 60 % of the swing and falls at 40 %.
+
+    Parameters
+    ----------
+    values : (n,) samples of the line.
+    low, high : its levels.
+    first : sample of the first value.
+    before : whether the line was high before; by default as it is at the first value.
+
+    Returns
+    -------
+    samples (int64), polarities (int8; 1 rises, -1 falls), and whether the line is high at the end.
+
+    Examples
+    --------
+    >>> samples, polarities, is_high = level_changes([0, 0, 2.4, 5, 5, 2.6, 1, 0], 0.0, 5.0)
+    >>> samples.tolist(), polarities.tolist(), is_high
+    ([3, 6], [1, -1], False)
+    """
+    found = np.asarray(values, np.float64)
+    state = np.zeros(len(found), np.int8)
+    state[found >= low + 0.6 * (high - low)] = 1
+    state[found <= low + 0.4 * (high - low)] = -1
+    known = np.flatnonzero(state)
+    if before is None:
+        before = bool(state[known[0]] > 0) if len(known) else False
+    states = np.concatenate([[1 if before else -1], state[known]])
+    at = np.flatnonzero(np.diff(states))
+    return known[at] + first, states[at + 1].astype(np.int8), bool(states[-1] > 0)
 
 
 def match_pulses(source: ArrayLike, target: ArrayLike, tolerance: float = 0.005) -> tuple[NDArray, NDArray]:

@@ -11,15 +11,22 @@ from typing import Any
 import numpy as np
 
 from pipeline.alf.reader import load
-from pipeline.analysis.clocks import Alignment, Clock, align, line_changes
+from pipeline.analysis.clocks import Alignment, Clock, align, level_changes, line_changes, match_pulses, two_levels
+from pipeline.electrophysiology import raw_formats
+from pipeline.electrophysiology.raw_formats import open_ephys
 from pipeline.errors import InvalidData, NeurojointError
 
 PROBE_SYNC = 6
 """Bit of a probe's digital word that holds the sync input (SpikeGLX)."""
 GOOD, ENOUGH = 0.1e-3, 1e-3
 """Largest residual of an alignment that passes, and that is a warning, s."""
+SWING = 0.5
+"""Smallest difference of the two levels of an analog line, V."""
 _SECONDS = 10.0  # of a recording that are read at once
+_PROBED, _N_PROBED = 0.5, 20  # length (s) and number of the pieces by which an analog line is judged
 _SPIKEGLX = re.compile(r"(?P<run>.*)_g(?P<gate>\d+)_t(?P<trigger>\d+|cat)\.(?P<device>[a-z]+\d*)(?:\.[a-z]+)?\.c?bin$")
+
+_FEWEST_FRAMES = 10
 
 Changes = Mapping[int, tuple[np.ndarray, np.ndarray]]
 """Line -> samples and polarities of its changes."""
@@ -40,8 +47,17 @@ class Stream:
     @property
     def piece(self) -> tuple[str, ...]:
         """Run, gate and trigger: recordings of several devices that belong together."""
+        if raw_formats.format_of(self.rel_path) == "open_ephys":
+            return open_ephys.place_of_recording(self.rel_path)
         found = _SPIKEGLX.search(self.rel_path.rpartition("/")[2])
         return found.group("run", "gate", "trigger") if found else ()
+
+    @property
+    def time_base(self) -> str:
+        """What the times of a system of its own count from: an experiment of Open Ephys, or the files of a folder."""
+        if raw_formats.format_of(self.rel_path) == "open_ephys":
+            return open_ephys.place_of_recording(self.rel_path)[0].rpartition("/")[0]
+        return self.rel_path.rpartition("/")[0]
 
 
 @dataclass(frozen=True)
@@ -66,10 +82,18 @@ class StreamClock:
         return "PASS" if self.found.residual <= max(GOOD, 1.5 / self.stream.sampling_rate) else "WARNING"
 
 
-def read_changes(recording: Any) -> dict[int, tuple[np.ndarray, np.ndarray]]:
-    """The changes of all digital lines of a recording (of `cbin`); 16 more for each further digital word."""
+def read_changes(recording: Any, with_analog: bool = False) -> dict[int, tuple[np.ndarray, np.ndarray]]:
+    """The changes of all digital lines of a recording (of `cbin`); 16 more for each further digital word.
+
+    Parameters
+    ----------
+    with_analog : also those of analog inputs that switch between two levels at least 0.5 V apart, after the digital
+        ones: 16 for each digital word, and the number of the input.
+    """
     gains = recording.volts_per_bit
     columns = [] if gains is None else np.flatnonzero(np.asarray(gains) >= 1).tolist()
+    levels = _levels(recording, np.asarray(gains)) if with_analog and gains is not None else {}
+    is_high: dict[int, bool | None] = dict.fromkeys(levels)
     step = max(1, round(_SECONDS * recording.sample_rate))
     pieces: dict[int, list[tuple[np.ndarray, np.ndarray]]] = {}
     before: list[int | None] = [None] * len(columns)
@@ -80,10 +104,30 @@ def read_changes(recording: Any) -> dict[int, tuple[np.ndarray, np.ndarray]]:
             for line, found in line_changes(values, first, before[word]).items():
                 pieces.setdefault(16 * word + line, []).append(found)
             before[word] = int(values[-1])
+        for number, (column, low, high) in levels.items():
+            at, polarities, is_high[number] = level_changes(block[:, column], low, high, first, is_high[number])
+            if len(at):
+                pieces.setdefault(16 * len(columns) + number, []).append((at, polarities))
     return {
         line: (np.concatenate([one[0] for one in found]), np.concatenate([one[1] for one in found]))
         for line, found in sorted(pieces.items())
     }
+
+
+def _levels(recording: Any, gains: np.ndarray) -> dict[int, tuple[int, float, float]]:
+    """Number of an analog input -> column and the two levels (in steps) between which it switches."""
+    analog = np.flatnonzero(gains < 1)
+    length = min(round(_PROBED * recording.sample_rate), recording.n_samples)
+    firsts = np.unique(np.linspace(0, recording.n_samples - length, _N_PROBED).astype(int)).tolist()
+    if not len(analog) or not length:
+        return {}
+    some = np.concatenate([recording.read(first, first + length)[:, analog] for first in firsts])
+    found = {}
+    for number, column in enumerate(analog.tolist()):
+        both = two_levels(some[:, number])
+        if both is not None and (both[1] - both[0]) * gains[column] >= SWING:
+            found[number] = (column, *both)
+    return found
 
 
 def session_clocks(
@@ -106,12 +150,16 @@ def session_clocks(
     first = min((one.first_sample or 0 for one in reference), default=0)
     for one in reference:
         start = 0.0 if one.first_sample is None else (one.first_sample - first) / one.sampling_rate
-        note = "it is not known when this piece begins" if one.first_sample is None and len(reference) > 1 else ""
+        is_lost = one.first_sample is None and one is not reference[0]
+        note = "it is not known when this piece begins" if is_lost else ""
         clock = Clock.uniform(one.sampling_rate, start)
-        done[one.dataset_id] = StreamClock(one, "reference", clock, note=note)
+        done[one.dataset_id] = StreamClock(one, "unaligned" if is_lost else "reference", clock, note=note)
     for one in streams:
         if one.dataset_id in timestamps:
             done[one.dataset_id] = StreamClock(one, "timestamps", timestamps[one.dataset_id])
+    for one in streams:
+        if one.dataset_id in timestamps and one not in reference:
+            done[one.dataset_id] = _judged(done[one.dataset_id], reference, changes, done)
     for one in streams:
         if one.dataset_id not in done and one.band != "lf":
             done[one.dataset_id] = _aligned(one, reference, changes, done)
@@ -141,6 +189,33 @@ def from_file(path: Path, sampling_rate: float) -> Clock:
     ends = [(samples[0] - far, times[0] - 1000.0), (samples[-1] + far, times[-1] + 1000.0)]
     whole = np.vstack([ends[:1], table, ends[1:]])
     return Clock(whole[:, 0], whole[:, 1])
+
+
+def table_of(clock: Clock, n_samples: int) -> np.ndarray:
+    """The timestamps file of a clock: rows of sample and time (s), from the first sample to beyond the last."""
+    inside = clock.source[(clock.source > 0) & (clock.source < n_samples)]
+    samples = np.concatenate([[0.0], inside, [float(n_samples)]])
+    return np.column_stack([samples, clock.convert(samples)])
+
+
+def from_own_times(streams: Sequence[Stream], told: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> dict[str, Clock]:
+    """The clocks of recordings of which another system than SpikeGLX gives times, which need not begin at 0.
+
+    Session time counts from the first sample of all of these. Where they count from several moments (a second
+    experiment of Open Ephys), only those of the first by path have a clock: when the others began nobody says.
+
+    Parameters
+    ----------
+    told : dataset_id -> samples and their times, s.
+    """
+    with_times = [one for one in streams if one.dataset_id in told]
+    if not with_times:
+        return {}
+    base = min(one.time_base for one in with_times)
+    with_times = [one for one in with_times if one.time_base == base]
+    clocks = {one.dataset_id: Clock(*told[one.dataset_id]) for one in with_times}
+    start = min(float(clock.convert([0.0])[0]) for clock in clocks.values())
+    return {name: Clock(clock.source, clock.target - start) for name, clock in clocks.items()}
 
 
 def timestamps_path(recording: Path) -> Path:
@@ -185,6 +260,79 @@ def _aligned(
     line, found = best
     clock = Clock(found.clock.source * one.sampling_rate, found.clock.target)
     return StreamClock(one, "aligned", clock, line, found)
+
+
+def _judged(
+    told: StreamClock, reference: Sequence[Stream], changes: Mapping[str, Changes], done: Mapping[str, StreamClock]
+) -> StreamClock:
+    """The clock of a timestamps file with how well it fits the pulses that its recording and the reference saw.
+
+    A constant difference is no fault of the clock, only another beginning, and is said.
+    """
+    by_pulses = _aligned(told.stream, reference, changes, done)
+    own = _pulses(told.stream, changes.get(told.stream.dataset_id, {}))
+    if by_pulses.found is None or own is None:
+        return told
+    away = told.clock.convert(own) - by_pulses.clock.convert(own)
+    begin = float(np.median(away))
+    residual = np.abs(away - begin) + by_pulses.found.residual
+    note = "" if abs(begin) < ENOUGH else f"its times are {begin:.6f} s later than those of the pulses of the reference"
+    found = replace(by_pulses.found, residual=float(residual.max()), residual_rms=float(np.sqrt(np.mean(residual**2))))
+    return replace(told, line=by_pulses.line, found=found, note=note)
+
+
+@dataclass(frozen=True)
+class CameraClock:
+    """How the times of a camera's frames fit the pulses of a line."""
+
+    camera: str
+    n_frames: int
+    dataset_id: str | None = None  # recording of the line; None where no line fits
+    line: int | None = None
+    n_pulses: int = 0  # of the line
+    n_matched: int = 0  # frames with a pulse of their own
+    offset: float | None = None  # median of frame less pulse, s
+    drift: float | None = None  # of a straight line through all, ppm
+    residual: float | None = None  # largest distance of a frame from its pulse, s
+    interval: float | None = None  # median between frames, s
+
+    @property
+    def qc(self) -> str:
+        """PASS: all but one in a hundred frames within 1 ms of a pulse; WARNING: within half an interval."""
+        if self.residual is None or self.interval is None:
+            return "NOT_SET"
+        if self.n_matched < 0.99 * self.n_frames:
+            return "FAIL"
+        return "PASS" if self.residual <= ENOUGH else "WARNING" if self.residual <= self.interval / 2 else "FAIL"
+
+
+def camera_clock(camera: str, times: np.ndarray, lines: Mapping[tuple[str, int], np.ndarray]) -> CameraClock:
+    """Compare the times of frames with the pulses of all lines; the line that fits most frames is the camera's.
+
+    Parameters
+    ----------
+    times : of the frames, s from session start.
+    lines : (dataset_id, line) -> times of its rising edges, s from session start.
+    """
+    times = np.asarray(times, np.float64)
+    times = times[np.isfinite(times)]
+    if len(times) < _FEWEST_FRAMES:
+        return CameraClock(camera, len(times))
+    interval = float(np.median(np.diff(times)))
+    best = CameraClock(camera, len(times), interval=interval)
+    for (dataset_id, line), pulses in lines.items():
+        if not 0.5 < len(pulses) / len(times) < 2:
+            continue
+        rows, pairs = match_pulses(times, pulses, min(0.005, interval / 2))
+        if len(rows) < max(_FEWEST_FRAMES, 0.5 * len(times), best.n_matched + 1):
+            continue
+        away = times[rows] - pulses[pairs]
+        found = align(times[rows], pulses[pairs])
+        best = CameraClock(
+            camera, len(times), dataset_id, line, len(pulses), len(rows), float(np.median(away)),
+            None if found is None else found.drift, float(np.abs(away).max()), interval,
+        )  # fmt: skip
+    return best
 
 
 def _goodness(found: Alignment) -> tuple[int, float]:

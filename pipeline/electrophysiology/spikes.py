@@ -214,6 +214,16 @@ def channel_places(insertion: str | Mapping[str, Any], clustering: str | None = 
     return values[:, :2] * factor if values.ndim == 2 and values.shape[1] >= 2 else None
 
 
+def raw_channels(insertion: str | Mapping[str, Any], clustering: str | None = None) -> np.ndarray | None:
+    """Column of the raw recording of each row of the channels object of a clustering; None: in the same order."""
+    row = clusterings.find(insertion, clustering)
+    try:
+        found = attributes(row, ["channels.rawInd"])
+    except InvalidData:
+        return None
+    return np.asarray(open_array(found["channels.rawInd"]), np.int64).reshape(-1) if found else None
+
+
 def has_waveforms(row: Mapping[str, Any]) -> bool:
     """Whether a clustering (a row of ephys.Clustering) has files from which `templates` reads."""
     return any(name in row["clustering_files"] for name in ("clusters.waveforms", "templates.waveforms"))

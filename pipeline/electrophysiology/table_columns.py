@@ -5,7 +5,7 @@ A row that lacks something says in a column `..._missing` what the files do not 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -121,11 +121,40 @@ def depth_peth(
         missing = clusterings.why_absent(clustering, "spikes.depths")
     if missing:
         return columns | {"depth_peth_missing": missing}
-    all_spikes = spikes.spikes(clustering)
-    assert all_spikes.depths is not None  # noqa: S101 - as in `found`
+    return columns | _depth_peth(spikes.spikes(clustering), events, trials, rule)
+
+
+def depth_peths_of_shanks(
+    clustering: Mapping[str, Any],
+    found: GroupedSpikes,
+    trials: Mapping[str, np.ndarray],
+    rule: Mapping[str, Any],
+    units: pa.Table,
+) -> list[dict[str, Any]]:
+    """The rows of DepthPeth.Shank; none where the units lie on one shank or it is not known on which.
+
+    Parameters
+    ----------
+    units : columns cluster_id and cluster_shank.
+    """
+    events, missing = _events(found, trials, rule)
+    if missing or found.depths is None:
+        return []
+    rows = []
+    for shank, own in _of_shanks(spikes.spikes(clustering), units):
+        made = _depth_peth(own, events, trials, rule)
+        names = {"depth_peth_times", "depth_peth_depths", "depth_peth", "depth_baseline"}
+        rows.append({"shank": shank} | {f"shank_{name}": made[name] for name in names})
+    return rows
+
+
+def _depth_peth(
+    found: Spikes, events: np.ndarray, trials: Mapping[str, np.ndarray], rule: Mapping[str, Any]
+) -> dict[str, np.ndarray]:
+    assert found.depths is not None  # noqa: S101 - both callers looked
     made = drift.depth_peth(
-        all_spikes.times,
-        all_spikes.depths,
+        found.times,
+        found.depths,
         events,
         -rule["window_start"],
         rule["window_end"],
@@ -134,7 +163,7 @@ def depth_peth(
         (rule["baseline_start"], rule["baseline_end"]),
         trials.get(rule["baseline_column"], np.full(1, np.nan)),
     )
-    return columns | _float32(
+    return _float32(
         depth_peth_times=made.bins,
         depth_peth_depths=made.depths,
         depth_peth=made.rate,
@@ -163,28 +192,35 @@ def drift_maps_of_shanks(clustering: Mapping[str, Any], found: Spikes, units: pa
     ----------
     units : columns cluster_id and cluster_shank.
     """
+    if found.depths is None:
+        return []
+    rows = []
+    for shank, own in _of_shanks(found, units):
+        made = drift_map(clustering, own)
+        columns = {f"shank_{name}": values for name, values in made.items() if name != "drift_missing"}
+        rows.append({"shank": shank, "shank_drift_amps": None} | columns)
+    return rows
+
+
+def _of_shanks(found: Spikes, units: pa.Table) -> Iterator[tuple[int, Spikes]]:
+    """Each shank and its spikes; nothing where the units lie on one shank or it is not known on which."""
     known = {
         i: shank
-        for i, shank in zip(*(units[n].to_pylist() for n in units.column_names), strict=True)
+        for i, shank in zip(units["cluster_id"].to_pylist(), units["cluster_shank"].to_pylist(), strict=True)
         if shank is not None
     }
     shanks = sorted(set(known.values()))
     if len(shanks) < 2 or found.depths is None:
-        return []
+        return
     ids = np.array(sorted(known), np.int64)
     of_unit = np.array([known[one] for one in ids.tolist()])
     at = np.searchsorted(ids, found.clusters).clip(0, len(ids) - 1)
     shank_of_spike = np.where(ids[at] == found.clusters, of_unit[at], -1)
-    rows = []
     for shank in shanks:
         own = shank_of_spike == shank
         if own.any():
             amps = None if found.amps is None else found.amps[own]
-            some = Spikes(found.times[own], found.clusters[own], amps, found.depths[own])
-            made = drift_map(clustering, some)
-            columns = {f"shank_{name}": values for name, values in made.items() if name != "drift_missing"}
-            rows.append({"shank": shank, "shank_drift_amps": None} | columns)
-    return rows
+            yield shank, Spikes(found.times[own], found.clusters[own], amps, found.depths[own])
 
 
 def autocorrelogram(found: GroupedSpikes) -> dict[str, Any]:

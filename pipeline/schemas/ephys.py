@@ -12,9 +12,9 @@ from pipeline.electrophysiology.spikes import attributes, grouped, spikes, templ
 from pipeline.provenance import fingerprints
 from pipeline.schemas import acquisition, data  # noqa: F401 - parents of foreign keys
 from pipeline.schemas.inputs import files, session_streams
-from pipeline.schemas.inputs.recordings import channel_map, clock, raw_snippet
+from pipeline.schemas.inputs.recordings import channel_map, clock, raw_snippet, sync_events
 
-__all__ = ["clock", "grouped", "raw_snippet", "spikes", "templates"]
+__all__ = ["clock", "grouped", "raw_snippet", "spikes", "sync_events", "templates"]
 
 schema = registry.schema(__name__)
 
@@ -234,6 +234,23 @@ class SessionClock(dj.Computed):
         line_polarities            : <blob>          # (n,) 1 rises, -1 falls, int8
         """
 
+    class Camera(dj.Part):
+        definition = """
+        # how the times of a camera's frames fit the pulses of a line of the NIDQ or OneBox
+        -> master
+        camera                     : varchar(32)     # as the ALF object, e.g. leftCamera
+        ---
+        -> [nullable] Recording
+        camera_line=null           : int16           # line whose pulses fit the frames; null where none does
+        n_frames                   : int64           # with a time
+        n_camera_pulses            : int64           # of that line
+        n_matched                  : int64           # frames with a pulse of their own
+        camera_offset=null         : float64         # median of frame less pulse, s
+        camera_drift=null          : float64         # relative difference of the rates, ppm
+        camera_residual=null       : float64         # largest distance of a frame from its pulse, s
+        camera_qc                  : enum('NOT_SET', 'PASS', 'WARNING', 'FAIL', 'CRITICAL')  # PASS: 99 of 100 frames within 1 ms, WARNING: half an interval
+        """
+
     @property
     def key_source(self):
         """Sessions with a raw recording whose file is here."""
@@ -251,7 +268,8 @@ class SessionClock(dj.Computed):
             raw or md5 for md5, raw in zip(rows["dataset_hash"].to_pylist(), rows["raw_hash"].to_pylist(), strict=True)
         ]
         rows = rows.select(names).append_column("part", pa.array(hashes, pa.string()))
-        beside = fetch_columns(datasets & "rel_path LIKE '%%.timestamps.npy'", *names, "dataset_hash")
+        chosen = " OR ".join(f"rel_path LIKE '%%{end}'" for end in session_streams.BESIDE)
+        beside = fetch_columns(datasets & chosen, *names, "dataset_hash")
         return fingerprints.combine(pa.concat_tables([rows, beside.rename_columns([*names, "part"])]), names, ["part"])
 
     def make(self, key):
@@ -267,6 +285,7 @@ class SessionClock(dj.Computed):
         )
         self.Stream.insert([key | session_streams.stream_row(one) for one in made])
         self.Line.insert([key | row for row in session_streams.line_rows(changes)])
+        self.Camera.insert([key | row for row in session_streams.camera_rows(found, made, changes)])
 
 
 @schema

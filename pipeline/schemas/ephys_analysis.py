@@ -233,9 +233,25 @@ class DepthPeth(dj.Computed):
     depth_peth_missing=""      : varchar(255)    # why there are no arrays; empty where there are
     """
 
+    class Shank(dj.Part):
+        definition = """
+        # the same for the units of one shank, where they lie on several
+        -> master
+        shank                      : int16           # from 0
+        ---
+        shank_depth_peth_times     : <blob>          # (n bins,) centres, s from the event, float32
+        shank_depth_peth_depths    : <blob>          # (n depths,) centres, um from the tip, float32
+        shank_depth_peth           : <blob>          # (n depths, n bins) rate of all spikes at that depth, Hz, float32
+        shank_depth_baseline       : <blob>          # (n depths,) rate in the baseline window of the event, Hz, float32
+        """
+
     def make(self, key):
         rule, row = (AlignmentEvent & key).fetch1(), clusterings.find(key)
-        self.insert1(key | table_columns.depth_peth(row, ephys.grouped(key), behavior.fetch_trials(key), rule))
+        spikes, trials = ephys.grouped(key), behavior.fetch_trials(key)
+        self.insert1(key | table_columns.depth_peth(row, spikes, trials, rule))
+        units = fetch_columns(ephys.ClusterSet.Cluster & key, "cluster_id", "cluster_shank")
+        of_shanks = table_columns.depth_peths_of_shanks(row, spikes, trials, rule, units)
+        self.Shank.insert([key | one for one in of_shanks])
 
 
 @schema

@@ -200,6 +200,15 @@ def test_share_of_responding_units_has_its_wilson_interval():
     assert points.y[0] - points.error_y.arrayminus[0] == pytest.approx(low[0])
 
 
+def test_raw_samples_keep_their_size_and_place():
+    microvolts = np.column_stack([np.r_[np.zeros(9), -80.0, np.zeros(10)], np.full(20, 5.0)])
+    made = cells.raw_samples(10.0 + np.arange(20) / 1e3, microvolts, [7, 8], np.array([10.009]), at=10.01)
+    first, second = made.data
+    assert min(first.y) == -80 and first.x[9] == pytest.approx(-1.0)
+    assert np.ptp(second.y) == 0 and second.y[0] < -20 and list(second.customdata) == [5.0] * 20
+    assert made.layout.yaxis.ticktext == ("7", "8") and made.layout.shapes[0].x0 == pytest.approx(-1.0)
+
+
 NOTHING = np.empty(0)
 EMPTY = {
     "drift": lambda **more: insertion.drift_map(NOTHING, NOTHING, NOTHING, **more),
@@ -209,6 +218,7 @@ EMPTY = {
     "depth_peth": lambda **more: insertion.depth_peth(NOTHING, NOTHING, NOTHING, **more),
     "regions": lambda **more: track.regions({}, **more),
     "histogram": lambda **more: metrics.metric_histogram(np.array([np.nan]), "firing_rate", **more),
+    "raw": lambda **more: cells.raw_samples(NOTHING, np.empty((0, 0)), [], NOTHING, **more),
     "waveform": lambda **more: cells.waveform(np.empty((0, 0)), NOTHING, NOTHING, **more),
     "correlogram": lambda **more: cells.autocorrelogram(NOTHING, NOTHING, **more),
     "amplitudes": lambda **more: cells.amplitudes(NOTHING, NOTHING, **more),

@@ -1,4 +1,4 @@
-"""Folders as other programs write them, with the right answers; see `cases/README.md`."""
+"""Folders as other programs write them, with the right answers; they lie beside the checkout, with a README."""
 
 from __future__ import annotations
 
@@ -20,9 +20,11 @@ from pipeline.schemas import data, histology
 from tests.ephys import trees
 from tests.ingest.tree import ingest, rows
 
-pytestmark = pytest.mark.one_database
-
-CASES = Path(__file__).with_name("cases")
+CASES = Path(__file__).parents[3] / "shared" / "cases" / "ephys"
+pytestmark = [
+    pytest.mark.one_database,
+    pytest.mark.skipif(not CASES.is_dir(), reason=f"no folders of other programs at {CASES}"),
+]
 SESSIONS = {
     1: "01_unit_index_and_unit_ids",
     2: "02_negative_amplitudes",

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cbin
 import numpy as np
 import pytest
 
-from pipeline import ephys
+from ingest import sync_files
+from pipeline import acquisition, ephys
 from pipeline.electrophysiology import clocks
 from pipeline.electrophysiology.clocks import Stream
 from pipeline.errors import NeurojointError
@@ -85,6 +87,70 @@ def test_every_recording_is_in_session_time(database, tmp_path):
     expected = np.searchsorted(truth["imec1"], times[0] - 1e-5)
     bit = 0.6 / 512 / 500
     assert volts[:, 0] == pytest.approx((np.arange(expected, expected + len(times)) % 10_000) * bit, abs=1.5 * bit)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("server", ["postgresql"], indirect=True)
+def test_clocks_are_written_as_alf_files_and_read_back(database, tmp_path):
+    """Timestamps and sync objects give the same times again; the pulses judge the files; cameras fit their line."""
+    session = tmp_path / trees.SESSION
+    truth = {device: write(session, device) for device in ("nidq", "imec0")}
+    (session / "alf").mkdir()
+    late = FRAMES + 4e-4
+    np.save(session / "alf/_ibl_leftCamera.times.npy", FRAMES)
+    np.save(session / "alf/_ibl_rightCamera.times.npy", np.delete(late, np.s_[100:120]))
+    np.save(session / "alf/_ibl_bodyCamera.times.npy", np.arange(1.0, 19.0, 1 / 47.3))
+    ingest(tmp_path)
+    ephys.SessionClock.populate()
+    cameras = {row["camera"]: row for row in ephys.SessionClock.Camera().to_dicts()}
+    left, right, body = (cameras[f"{side}Camera"] for side in ("left", "right", "body"))
+    assert (left["camera_line"], left["n_matched"], left["camera_qc"]) == (3, len(FRAMES), "PASS")
+    assert right["camera_line"] == 3 and right["camera_offset"] == pytest.approx(4e-4, abs=1.1e-4)
+    assert right["n_matched"] == right["n_frames"] == len(FRAMES) - 20
+    assert (body["camera_line"], body["camera_qc"]) == (None, "NOT_SET")
+    events = ephys.sync_events((ephys.SessionClock & {}).fetch1("KEY"))
+    made = sync_files.write(session)
+    assert sorted(path.name.partition(".")[0] for path in made.files).count("_spikeglx_sync") == 6
+    path = next((session / "raw_ephys_data/probe00").glob("*.timestamps.npy"))
+    table = np.load(path)
+    samples = np.arange(0, len(truth["imec0"]), 1000)
+    assert np.abs(np.interp(samples, *table.T) - truth["imec0"][samples]).max() < 1e-4
+    assert not sync_files.write(session).files, "what is there stays"
+    (ephys.SessionClock & {}).delete(prompt=False)
+    key = (acquisition.Session & {}).fetch1("KEY")
+    again = ephys.sync_events(key)
+    for name, values in events.items():
+        np.testing.assert_allclose(again[name], values, atol=1e-9)
+    ephys.SessionClock.populate()
+    row = next(row for row in _streams() if row["rel_path"].endswith("imec0.ap.bin"))
+    assert (row["clock_source"], row["clock_qc"], row["clock_line"]) == ("timestamps", "PASS", 1)
+    np.save(path, table * [1, 1.0005])  # runs away
+    ingest(tmp_path)
+    (ephys.SessionClock & {}).delete(prompt=False)
+    ephys.SessionClock.populate()
+    row = next(row for row in _streams() if row["rel_path"].endswith("imec0.ap.bin"))
+    assert row["clock_qc"] == "FAIL"
+
+
+def test_an_analog_line_that_switches_is_a_line(tmp_path):
+    """TTL on an analog input, with noise and slow edges, has the edges that were drawn; a wave has none."""
+    chance, rate = np.random.default_rng(0), 10_000.0
+    n = int(20 * rate)
+    times = np.arange(n) / rate
+    edges = np.sort(chance.choice(np.arange(100, n - 100, 50), 60, replace=False))
+    level = np.zeros(n)
+    for first, last in edges.reshape(-1, 2):
+        level[first:last] = 3.3
+    slow = np.convolve(level, np.ones(5) / 5, "full")[:n] + chance.normal(0, 0.05, n)
+    wave = 2 * np.sin(times)
+    bit = 5 / 32768
+    samples = np.column_stack([wave / bit, slow / bit, np.zeros(n)]).astype(np.int16)
+    samples.tofile(tmp_path / "a.bin")
+    with cbin.RawReader(tmp_path / "a.bin", 3, rate, volts_per_bit=[bit, bit, 1.0]) as recording:
+        found = clocks.read_changes(recording, with_analog=True)
+        assert not clocks.read_changes(recording)
+    assert sorted(found) == [17], "after the 16 lines of the digital word"
+    assert np.abs(found[17][0] - edges).max() <= 4 and found[17][1].tolist() == [1, -1] * 30
 
 
 @pytest.mark.slow

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from dashboard.queries import insertion as queries
-from pipeline import ephys, ephys_analysis
+from pipeline import behavior, ephys, ephys_analysis
 from tests.ephys import trees
 from tests.ingest.tree import ingest, rows
 
@@ -77,6 +77,16 @@ def test_together_and_split_give_the_same_units(database, tmp_path):
     )
     assert together == split == expected
 
+    trees.trials(tmp_path)
+    ingest(tmp_path)
+    behavior.TrialSet.populate({"session_date": "2024-05-01"})
+    ephys_analysis.DepthPeth.populate({"session_date": "2024-05-01", "event": "stim_on"})
+    one = (ephys_analysis.DepthPeth & {"event": "stim_on"}).fetch1()
+    of_shanks = (ephys_analysis.DepthPeth.Shank & {"event": "stim_on"}).to_dicts(order_by="shank")
+    assert [part["shank"] for part in of_shanks] == [0, 1, 2, 3]
+    total = sum(float(np.sum(part["shank_depth_peth"])) for part in of_shanks)
+    assert total == pytest.approx(float(np.sum(one["depth_peth"])), rel=1e-4), "no spike twice, none lost"
+
     ephys_analysis.DriftMap.populate({"session_date": "2024-05-01"})
     parts = {row["shank"]: row for row in ephys_analysis.DriftMap.Shank.to_dicts()}
     whole = ephys_analysis.DriftMap.fetch1()
@@ -89,5 +99,8 @@ def test_together_and_split_give_the_same_units(database, tmp_path):
     assert queries.shanks(found) == [0, 1, 2, 3]
     of_two = queries.of_shank(found.units, "cluster_shank", 2)
     assert len(of_two["cluster_id"]) == int((SHANK[UNIT_CHANNELS] == 2).sum())
-    drawn = queries.pictures(found, "stim_on", 2).drift
+    pictures = queries.pictures(found, "stim_on", 2)
+    assert pictures.depth_peth_shank == 2
+    np.testing.assert_array_equal(pictures.depth_peth["depths"], of_shanks[2]["shank_depth_peth_depths"])
+    drawn = pictures.drift
     np.testing.assert_array_equal(drawn["rates"], parts[2]["shank_drift_rates"])

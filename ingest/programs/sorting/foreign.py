@@ -39,7 +39,9 @@ def read(result: Sorted, name: str | None = None) -> Beside:
     """Read what lies beside the spikes of a result; arrays of spikes come in the order of `result`."""
     place = result.place
     if place is None or result.kept is None:
-        return Beside(name or "imported", None, None, None, None, None, None, None, None)
+        known = result.sampling_rate if result.times is None else None
+        sorter = name or (sorter_of(place) if place is not None else "imported")
+        return Beside(sorter, known, None, None, None, None, None, None, None)
     positions = _array(place / "channel_positions.npy", 2)
     channels = _array(place / "channel_map.npy", 1)
     shanks = _array(place / "channel_shanks.npy", 1)
@@ -73,6 +75,8 @@ def sorter_of(place: Path) -> str:
         log = folder / "spikeinterface_log.json"
         if log.is_file() and (found := _json(log).get("sorter_name")):
             return plain(str(found))
+    if list(place.glob("times_*.mat")):
+        return "waveclus"
     names = [
         one.name for one in (place, *place.parents) if one.name not in ("sorter_output", "sorting", "output", "phy")
     ]

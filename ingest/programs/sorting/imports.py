@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -18,22 +17,21 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from ingest import registration
-from ingest.files.scan import SessionKey
 from ingest.programs.sorting import alf_files, curation, foreign, measures, results, runs, several_probes
 from ingest.programs.sorting.foreign import Beside
 from ingest.programs.sorting.results import Sorted
 from ingest.programs.sorting.runs import Item
+from ingest.programs.sorting.sessions import probe_of, session_of
 from ingest.programs.sorting.work import Tell, spike_times
-from ingest.rows.repository import existing, repository_of
-from pipeline.database.bulk import fetch_columns
+from ingest.rows.repository import existing
 from pipeline.errors import NeurojointError
-from pipeline.schemas import acquisition, data
 
 RESULTS = ("spike_times.npy", "spike_clusters.npy", "spike_templates.npy", "numpysorting_info.json", "spikes.npy",
            "sorting_cached.npz", "firings.npz")  # fmt: skip
 """Files of spikes; with tables of labels they decide whether a folder is as it was when it was imported."""
 
-_SESSION = re.compile(r"(?P<folder>(?:.*/)?(?P<subject>[^/]+)/(?P<date>\d{4}-\d{2}-\d{2})/(?P<number>\d{1,3}))(?:/|$)")
+HASHED = ("times_*.mat", "*.nwb", "sorting/spikes/**/*", "sorting/unit_ids/**/*", "sorting/properties/**/*")
+"""Patterns of further files that do."""
 _UNLIMITED = 1 << 62
 
 
@@ -117,7 +115,7 @@ def _silent(line: str) -> None:
 
 def _import_several(source: Path, session: Path | None, dry_run: bool, tell: Tell | None) -> list[Imported]:
     """Spikes of several probes in one folder become a folder for each probe."""
-    repository, base, path, key = _session_of(existing(session) if session else source)
+    repository, base, path, key = session_of(existing(session) if session else source)
     digest = hashlib.md5(usedforsecurity=False)
     for name in ("spikes.times", "spikes.clusters", "clusters.probes"):
         for file in sorted(source.glob(f"{name}*.npy")):
@@ -154,8 +152,12 @@ def _import_several(source: Path, session: Path | None, dry_run: bool, tell: Tel
 
 def places(folder: Path) -> list[Path]:
     """The folders at or below `folder` that hold results, not those within another one's."""
-    names = ("spike_times.npy", "numpysorting_info.json", "sorting_cached.npz", "firings.npz")
-    below = sorted({path.parent for name in names for path in folder.rglob(name)})
+    names = ("spike_times.npy", "numpysorting_info.json", "sorting_cached.npz", "firings.npz", "times_*.mat")
+    found = {path.parent for name in names for path in folder.rglob(name)}
+    for name in (".zattrs", "zarr.json"):
+        found |= {path.parents[1] for path in folder.rglob(name) if path.parent.name == "sorting"}
+    found |= {path.parent for path in folder.glob("*.nwb")}  # only where the folder is named: NWB files may be anything
+    below = sorted(found)
     return [one for one in below if not any(other in one.parents for other in below)]
 
 
@@ -164,11 +166,11 @@ class _Import:
 
     def __init__(self, source: Path, session: Path | None, probe: str | None, sorter: str | None, tell: Tell) -> None:
         self.source, self.tell = source, tell
-        self.repository, self.base, self.path, self.session = _session_of(existing(session) if session else source)
+        self.repository, self.base, self.path, self.session = session_of(existing(session) if session else source)
         recordings = [
             one for one in runs.items(self.repository, f"{self.path}/", None) if one.folder == self.path
         ]  # fmt: skip
-        self.probe = probe or _probe_of(source.relative_to(source.anchor), {one.probe for one in recordings})
+        self.probe = probe or probe_of(source.relative_to(source.anchor), {one.probe for one in recordings})
         self.recordings: list[Item] = [one for one in recordings if one.probe == self.probe]
         self.sorter = sorter and foreign.plain(sorter)
 
@@ -214,10 +216,9 @@ class _Import:
         self, result: Sorted, beside: Beside, clusters: np.ndarray, counts: np.ndarray, notes: list[str]
     ) -> dict[str, np.ndarray]:
         """The ALF arrays of a result, as far as the folder and the raw recording give them."""
-        arrays = {
-            "spikes.times": self.times(result, beside, notes), "spikes.samples": result.samples,
-            "spikes.clusters": clusters,
-        }  # fmt: skip
+        arrays = {"spikes.times": self.times(result, beside, notes), "spikes.clusters": clusters}
+        if result.times is None or result.sampling_rate is not None:
+            arrays["spikes.samples"] = result.samples
         if beside.templates is not None:
             arrays["spikes.templates"] = np.asarray(beside.templates).astype(np.int32)
         there = runs.geometry(self.recordings[0].dataset_id) if self.recordings else None
@@ -245,6 +246,9 @@ class _Import:
 
     def times(self, result: Sorted, beside: Beside, notes: list[str]) -> np.ndarray:
         """Times of the spikes, s from session start."""
+        if result.times is not None:
+            notes.append("times are those of the file, s from its start")
+            return result.times
         if len(self.recordings) == 1:
             one = self.recordings[0]
             return spike_times(self.base / one.path, result.samples, one.sampling_rate)
@@ -336,43 +340,14 @@ def _commonest(units: np.ndarray, values: np.ndarray, n_units: int) -> np.ndarra
     return found
 
 
-def _session_of(folder: Path) -> tuple[str, Path, str, SessionKey]:
-    """Repository, its root, the session's folder below it, and the key of the session that holds a folder."""
-    repository, base = repository_of(folder, None)
-    if not data.Repository & {"repository": repository, "repository_kind": "local"}:
-        raise NeurojointError(f"{folder} lies in no folder that is registered", "run `neurojoint ingest` on it first")
-    found = _SESSION.match(folder.relative_to(base).as_posix())
-    key = found and {"subject": found["subject"], "session_date": found["date"], "session_number": int(found["number"])}
-    rows = fetch_columns(acquisition.Session & key, *acquisition.Session.primary_key).to_pylist() if key else []
-    if len(rows) > 1 and found:
-        rows = [row for row in rows if found["folder"].startswith(f"{row['lab']}/")] or rows
-    if not found or len(rows) != 1:
-        raise NeurojointError(
-            f"{folder} lies in no session that is registered",
-            "name the session folder with --session, or run `neurojoint ingest` first",
-        )
-    row = rows[0]
-    session = SessionKey(row["lab"], row["subject"], str(row["session_date"]), row["session_number"])
-    return repository, base, found["folder"], session
-
-
-def _probe_of(path: Path, recorded: set[str]) -> str:
-    """The probe that a path names, `probe00` or `imec0`, else the only one that was recorded."""
-    for part in reversed(path.parts):
-        if found := re.search(r"probe\d+[a-z]?", part):
-            return found[0]
-        if found := re.search(r"imec(\d+)", part):
-            return f"probe{int(found[1]):02d}"
-    if len(recorded) == 1:
-        return next(iter(recorded))
-    raise NeurojointError(f"{path} does not say which probe it is of", "name it with --probe, e.g. --probe probe00")
-
-
 def _content_hash(place: Path) -> str:
     """md5 over what decides about the units: spikes, units, labels."""
     digest = hashlib.md5(usedforsecurity=False)
     tables = sorted(path.name for pattern in ("cluster_*.tsv", "cluster_*.csv") for path in place.glob(pattern))
-    for name in [*RESULTS, *tables]:
+    others = sorted(
+        {path.relative_to(place).as_posix() for name in HASHED for path in place.glob(name) if path.is_file()}
+    )
+    for name in [*RESULTS, *tables, *others]:
         path = place / name
         if path.is_file():
             with path.open("rb") as file:
@@ -402,9 +377,13 @@ def _changes(before: Path, result: Sorted) -> dict[str, Any]:
         else {}
     )
     load: Callable[[str], np.ndarray] = lambda name: np.load(before / name, allow_pickle=False)  # noqa: E731
-    samples, clusters = load("spikes.samples.npy"), numbers[load("spikes.clusters.npy")]
+    clusters = numbers[load("spikes.clusters.npy")]
+    if result.times is not None:  # of files without samples; compared to a microsecond
+        samples, now = (np.round(one * 1e6).astype(np.int64) for one in (load("spikes.times.npy"), result.times))
+    else:
+        samples, now = load("spikes.samples.npy"), result.samples
     found = curation.difference(
-        (samples, clusters), (result.samples, result.clusters),
+        (samples, clusters), (now, result.clusters),
         {number: label for number, label in labels.items() if label}, result.labels,
     )  # fmt: skip
     return {} if curation.is_empty(found) else {name: value for name, value in found.items() if value}

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import csv
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
+from ingest.programs.sorting import library_files
 from pipeline.errors import NeurojointError
 
 FEW, SMALL_SHARE = 10, 0.001
@@ -28,6 +29,8 @@ class Sorted:
     kept: np.ndarray | None = None  # rows of the sorter's arrays in this order; None: not by rows
     place: Path | None = None  # the folder in which they lie
     n_dropped: int = 0  # spikes before the first or after the last sample of the recording, or of no unit (-1)
+    sampling_rate: float | None = None  # Hz, where the file of the spikes states it
+    times: np.ndarray | None = None  # s, where the file has times and not samples
 
 
 def read(folder: Path, n_samples: int) -> Sorted:
@@ -48,6 +51,13 @@ def read(folder: Path, n_samples: int) -> Sorted:
                 samples, clusters, labels = reader(place)
                 version = _version(place) or _version(folder)
                 return _checked(place, samples, clusters, labels, version, n_samples)
+        for pattern, of_library in LIBRARY_FILES.items():
+            if found := sorted(place.glob(pattern)):
+                spikes = of_library(found[0])
+                limit = n_samples if spikes.times is None else _UNLIMITED
+                made = _checked(place, spikes.samples, spikes.units, spikes.labels, _version(folder), limit)
+                times = None if spikes.times is None or made.kept is None else spikes.times[made.kept]
+                return replace(made, kept=None, sampling_rate=spikes.sampling_rate, times=times)
     raise NeurojointError(
         f"the sorter left no results in {folder}", "it must write a folder as phy, Kilosort or SpikeInterface do"
     )
@@ -110,6 +120,14 @@ def _npz(folder: Path, name: str = "sorting_cached.npz") -> tuple[np.ndarray, np
         raise _unfit(path, str(error)) from None
 
 
+LIBRARY_FILES = {
+    "sorting/.zattrs": lambda path: library_files.zarr_analyzer(path.parents[1]),
+    "sorting/zarr.json": lambda path: library_files.zarr_analyzer(path.parents[1]),
+    "times_*.mat": lambda path: library_files.wave_clus(path.parent),
+    "*.nwb": library_files.nwb_units,
+}
+"""Pattern of a file in the folder -> its reader: SortingAnalyzer in zarr, WaveClus, NWB."""
+_UNLIMITED = 1 << 62
 _LABELS = {"cluster_KSLabel": ("KSLabel",), "cluster_info": ("KSLabel", "group"), "cluster_group": ("group",)}
 """Tables of labels without their suffix -> columns; the later ones, which a person wrote, go before the others."""
 
@@ -125,9 +143,7 @@ def _unit_ids(folder: Path, ids: object, index: np.ndarray) -> np.ndarray:
     """Number of the unit of each spike: its name where all names are numbers, else its place."""
     if not isinstance(ids, list) or (len(index) and not 0 <= index.min() <= index.max() < len(ids)):
         raise _unfit(folder, "its spikes are of units that it does not name")
-    if len(ids) and all(str(one).isdecimal() for one in ids) and len({int(one) for one in ids}) == len(ids):
-        return np.array([int(one) for one in ids], np.int64)[index]
-    return index
+    return library_files.numbers_of(ids)[index] if len(ids) else index
 
 
 def _checked(

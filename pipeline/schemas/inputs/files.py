@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pipeline.alf.aliases import meaning, names_of
-from pipeline.alf.columns import raw_form
+from pipeline.alf.columns import compressed_form, raw_form
 from pipeline.alf.objects import Assembled, assemble
 from pipeline.alf.reader import load
 from pipeline.alf.reasons import REASONS
+from pipeline.electrophysiology import raw_formats
 from pipeline.errors import AmbiguousError, InvalidData
 
 try:
@@ -145,7 +146,7 @@ def path_of(key: Mapping[str, Any], rel_path: str) -> Path:
 
     session = {name: key[name] for name in acquisition.Session.primary_key}
     raw = raw_form(rel_path)
-    forms = {rel_path, raw, f"{raw[:-4]}.cbin" if raw.endswith(".bin") else raw}
+    forms = {rel_path, raw, compressed_form(raw)}
     rows = (data.Dataset & session & [{"rel_path": one} for one in sorted(forms)]).proj("dataset_hash", "rel_path") * (
         data.FileRecord & _ONLINE
     ).proj("file_path", "record_hash", "record_size", "modified_ns")
@@ -221,7 +222,10 @@ def open_recording(key: Mapping[str, Any], band: str = "ap", probe: str | None =
     lock = shared_lock(found[0]["path"])
     try:
         _check_unchanged(found[0])
-        recording = cbin.open(found[0]["path"])
+        if raw_formats.format_of(found[0]["rel_path"]):
+            recording = raw_formats.open_raw(found[0]["path"], found[0]["rel_path"])
+        else:
+            recording = cbin.open(found[0]["path"])
     except BaseException:
         os.close(lock)
         raise

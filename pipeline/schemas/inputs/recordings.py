@@ -63,6 +63,56 @@ def clock(recording: Mapping[str, Any]) -> Clock:
     return clocks.from_file(beside, rate) if beside.is_file() else Clock.uniform(rate)
 
 
+def sync_events(session: Mapping[str, Any], collection: str | None = None) -> dict[str, np.ndarray]:
+    """The changes of the digital lines of a session in order of time, all of its NIDQ or OneBox.
+
+    From `ephys.SessionClock`, where the recording was decoded; else from the `sync` object of the files (`times`,
+    `channels`, `polarities`), as extractors write it, also where the raw recording is not here.
+
+    Parameters
+    ----------
+    session : a mapping with the primary key of the session.
+    collection : folder of the sync object; by default that of the auxiliary channels, `raw_ephys_data`.
+
+    Returns
+    -------
+    `times` (s from session start), `channels` (lines), `polarities` (1 rises, -1 falls).
+
+    Raises
+    ------
+    NeurojointError : neither is there, or the columns of the object are not equally long.
+    """
+    from pipeline.schemas import acquisition, ephys
+
+    key = {name: session[name] for name in acquisition.Session.primary_key}
+    auxiliary = (ephys.Recording & [{"band": "nidq"}, {"band": "obx"}]).proj()
+    rows = (ephys.SessionClock.Line & key & auxiliary).to_dicts(order_by="dataset_id, line") if not collection else []
+    if rows:
+        parts = [
+            (
+                clock(row).convert(row["line_samples"]),
+                np.full(len(row["line_samples"]), row["line"]),
+                row["line_polarities"],
+            )
+            for row in rows
+        ]
+        times, channels, polarities = (np.concatenate(values) for values in zip(*parts, strict=True))
+    else:
+        names = ("times", "channels", "polarities")
+        times, channels, polarities = (
+            np.asarray(files.read_attribute(key, "sync", name, collection or "raw_ephys_data")).reshape(-1)
+            for name in names
+        )
+        if not len(times) == len(channels) == len(polarities):
+            raise NeurojointError("the columns of the sync object are not equally long", "extract it again")
+    order = np.argsort(times, kind="stable")
+    return {
+        "times": np.asarray(times, np.float64)[order],
+        "channels": np.asarray(channels, np.int16)[order],
+        "polarities": np.sign(polarities).astype(np.int8)[order],
+    }
+
+
 def recordings(insertion: str | Mapping[str, Any], band: str = "ap") -> list[dict[str, Any]]:
     """The rows of ephys.Recording of a band of an insertion, or of the session (`nidq`, `obx`), by path.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,10 +10,13 @@ from typing import Any
 import numpy as np
 
 from pipeline.analysis.clocks import Clock
-from pipeline.electrophysiology import clocks
+from pipeline.electrophysiology import clocks, raw_formats
 from pipeline.electrophysiology.clocks import Changes, Stream, StreamClock
 from pipeline.errors import InvalidData
 
+BESIDE = (".timestamps.npy", "/timestamps.npy", "/sample_numbers.npy", "/states.npy", "/channel_states.npy",
+          "Camera.times.npy")  # fmt: skip
+"""Ends of the paths of files, beside recordings, that say when something was."""
 SEVERITY = ("NOT_SET", "PASS", "WARNING", "FAIL", "CRITICAL")
 
 
@@ -22,6 +26,7 @@ class Found:
 
     streams: list[Stream] = field(default_factory=list)
     timestamps: dict[str, Clock] = field(default_factory=dict)
+    cameras: dict[str, np.ndarray] = field(default_factory=dict)  # name -> times of the frames, s
 
 
 def read(session: Mapping[str, Any]) -> tuple[Found, dict[str, Changes]]:
@@ -35,6 +40,7 @@ def read(session: Mapping[str, Any]) -> tuple[Found, dict[str, Changes]]:
     rows = (ephys.Recording.proj(*columns, label="probe_label") * own).to_dicts(order_by="rel_path")
     found = Found()
     changes: dict[str, Changes] = {}
+    own: dict[str, tuple[np.ndarray, np.ndarray]] = {}
     with_ap = {row["label"] for row in rows if row["band"] == "ap"}
     for row in rows:
         try:
@@ -46,11 +52,19 @@ def read(session: Mapping[str, Any]) -> tuple[Found, dict[str, Changes]]:
             row["n_samples"], _first_sample(path),
         )  # fmt: skip
         found.streams.append(stream)
+        is_foreign = raw_formats.format_of(row["rel_path"]) is not None
         if (there := clocks.timestamps_path(path)).is_file():
             found.timestamps[stream.dataset_id] = _of_band(clocks.from_file(there, stream.sampling_rate), stream, rows)
-        if row["band"] != "lf" or row["label"] not in with_ap:
+        elif is_foreign and (told := raw_formats.own_times(path, row["rel_path"])) is not None:
+            own[stream.dataset_id] = told
+        lines = raw_formats.own_changes(path, row["rel_path"]) if is_foreign else {}
+        if lines:
+            changes[row["dataset_id"]] = lines
+        elif row["band"] != "lf" or row["label"] not in with_ap or is_foreign:
             with files.open_recording({"dataset_id": row["dataset_id"]}) as recording:
-                changes[row["dataset_id"]] = clocks.read_changes(recording)
+                changes[row["dataset_id"]] = clocks.read_changes(recording, row["band"] in ("nidq", "obx"))
+    found.cameras = _cameras(key)
+    found.timestamps |= clocks.from_own_times(found.streams, own)
     return found, changes
 
 
@@ -70,6 +84,39 @@ def stream_row(one: StreamClock) -> dict[str, Any]:
         names = ("clock_offset", "clock_drift", "n_pulses", "linear_residual", "clock_residual", "clock_residual_rms")
         row |= dict.fromkeys(names)
     return row
+
+
+def _cameras(key: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """The times of the frames of each camera of a session that has them."""
+    from pipeline.schemas import data
+    from pipeline.schemas.inputs import files
+
+    rows = (data.AlfObject & key & "object_name LIKE '%%Camera'").to_dicts(order_by="object_collection DESC")
+    found: dict[str, np.ndarray] = {}
+    for row in rows:
+        if "times" in row["accepted_columns"].split(","):
+            name, collection = row["object_name"], row["object_collection"]
+            with contextlib.suppress(InvalidData):
+                found[name] = files.read_object(key, name, ("times",), collection).values["times"]
+    return found
+
+
+def camera_rows(found: Found, made: list[StreamClock], changes: Mapping[str, Changes]) -> Iterator[dict[str, Any]]:
+    """The rows of ephys.SessionClock.Camera."""
+    own = {one.stream.dataset_id: one.clock for one in made if one.stream.band in ("nidq", "obx") or len(made) == 1}
+    lines = {
+        (dataset_id, line): own[dataset_id].convert(samples[polarities > 0])
+        for dataset_id, changed in changes.items()
+        if dataset_id in own
+        for line, (samples, polarities) in changed.items()
+    }
+    for name, times in found.cameras.items():
+        one = clocks.camera_clock(name, times, lines)
+        yield {
+            "camera": name, "dataset_id": one.dataset_id, "camera_line": one.line, "n_frames": one.n_frames,
+            "n_camera_pulses": one.n_pulses, "n_matched": one.n_matched, "camera_offset": one.offset,
+            "camera_drift": one.drift, "camera_residual": one.residual, "camera_qc": one.qc,
+        }  # fmt: skip
 
 
 def line_rows(changes: Mapping[str, Changes]) -> Iterator[dict[str, Any]]:

@@ -1,0 +1,96 @@
+"""Writes what is known of the clocks of a session as ALF files: `timestamps` of recordings, `sync` objects."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ingest import registration
+from ingest.programs.sorting.sessions import session_of
+from ingest.rows.repository import existing
+from pipeline.analysis.clocks import Clock
+from pipeline.electrophysiology import clocks
+from pipeline.errors import InvalidData, NeurojointError
+from pipeline.schemas import data, ephys
+from pipeline.schemas.inputs import files
+
+NAMESPACE = "spikeglx"
+"""As the acquisition's own sync objects are called: `_spikeglx_sync.times`."""
+
+
+@dataclass
+class Written:
+    """What became of the files of a session."""
+
+    files: list[Path] = field(default_factory=list)
+    there: list[Path] = field(default_factory=list)  # that were there already, and stay
+
+
+def write(session: Path | str) -> Written:
+    """Write `<recording>.timestamps.npy` and `_spikeglx_sync.*` beside the recordings of a session, and register them.
+
+    Timestamps are rows of sample and time (s from session start), of the knots of the clock and of both ends of the
+    recording. A sync object has a row for each change of a digital line: `times` (s from session start), `channels`
+    (the line) and `polarities` (1 rises, -1 falls). Files that are there are left as they are. A recording that could
+    not be aligned has no timestamps: its times would only look like session time.
+
+    Parameters
+    ----------
+    session : the folder of a registered session.
+
+    Raises
+    ------
+    NeurojointError : the session is not registered, or its clocks are not computed.
+    """
+    repository, base, path, key = session_of(existing(Path(session)))
+    found = dict(zip(("lab", "subject", "session_date", "session_number"), key, strict=True))
+    rows = (ephys.SessionClock.Stream & found).to_dicts()
+    if not rows:
+        raise NeurojointError(f"the clocks of {path} are not computed", "run `neurojoint work` first")
+    made = Written()
+    for row in rows:
+        chosen = {"dataset_id": row["dataset_id"]}
+        recording = ((ephys.Recording & chosen).proj("n_samples", "band") * data.Dataset.proj("rel_path")).fetch1()
+        try:
+            file = files.path_of(found, recording["rel_path"])
+        except InvalidData:  # it is elsewhere
+            continue
+        if not file.is_relative_to(base):
+            continue
+        clock = Clock(row["clock_samples"], row["clock_times"])
+        if row["clock_source"] in ("aligned", "reference") and recording["band"] != "lf":
+            _save(made, clocks.timestamps_path(file), clocks.table_of(clock, recording["n_samples"]))
+        lines = (ephys.SessionClock.Line & found & chosen).to_dicts(order_by="line")
+        if lines and row["clock_source"] != "unaligned":
+            for name, values in sync_object(lines, clock).items():
+                _save(made, file.parent / f"_{NAMESPACE}_sync.{name}.npy", values)
+    if made.files:
+        registration.register_session(repository, base, key, path, {})
+    return made
+
+
+def sync_object(lines: list[dict[str, Any]], clock: Clock) -> dict[str, np.ndarray]:
+    """The columns of a sync object from rows of ephys.SessionClock.Line, in order of time."""
+    samples = np.concatenate([one["line_samples"] for one in lines])
+    channels = np.repeat([one["line"] for one in lines], [len(one["line_samples"]) for one in lines])
+    polarities = np.concatenate([one["line_polarities"] for one in lines])
+    order = np.lexsort((channels, samples))
+    return {
+        "times": clock.convert(samples[order]),
+        "channels": channels[order].astype(np.int16),
+        "polarities": polarities[order].astype(np.int8),
+    }
+
+
+def _save(made: Written, path: Path, values: np.ndarray) -> None:
+    if path.exists():
+        made.there.append(path)
+        return
+    unfinished = path.with_name(f".{path.name}.partial")
+    with unfinished.open("wb") as file:
+        np.save(file, values)
+    unfinished.rename(path)
+    made.files.append(path)

@@ -1,0 +1,152 @@
+"""Raw recordings of other systems than SpikeGLX: Open Ephys, Intan, Blackrock, Plexon, SpikeGadgets, NWB, MEArec.
+
+Each is described and opened with the interface of `cbin.Recording`: samples times `volts_per_bit` are V, and digital
+lines are words in columns of their own whose factor is 1.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from cbin import Recording
+
+FORMATS: Mapping[str, re.Pattern[str]] = {
+    "open_ephys": re.compile(r"(?:.*/)?continuous\.(?:dat|cbin)"),
+    "intan": re.compile(r".*\.rh[ds]"),
+    "blackrock": re.compile(r".*\.ns[1-6]"),
+    "plexon": re.compile(r".*\.plx"),
+    "spikegadgets": re.compile(r".*\.rec"),
+    "nwb": re.compile(r"raw_ephys_data/.*\.nwb"),
+    "mearec": re.compile(r"raw_ephys_data/.*\.h5"),
+}
+"""Format -> pattern of the path below the session of the file that is the recording."""
+SPIKEGLX = "spikeglx"
+LF_BELOW = 5000.0
+"""Continuous channels of probes that are sampled less often are the local field, Hz."""
+_BESIDE = re.compile(
+    r"continuous\.(?:dat|cbin|ch)|structure\.oebin|settings(?:_\d+)?\.xml|sync_messages\.txt|experiment\d+\.nwb"
+    r"|(?:timestamps|sample_numbers|states|full_words|channels|channel_states|text|metadata|waveforms|clusters"
+    r"|electrode_indices|spike_\w+|synchronized_timestamps|data_array)\.npy"
+    r"|[\w -]+\.(?:rhd|rhs|ns[1-6]|nev|ccf|plx|rec|nwb|h5)"
+    r"|(?:amplifier|auxiliary|analogin|analogout|digitalin|digitalout|dcamplifier|stim|lowpass|highpass|spike|supply"
+    r"|time|amp-[\w-]+|board-[\w-]+|aux-[\w-]+|vdd-[\w-]+|stim-[\w-]+|dc-[\w-]+)\.dat"
+)
+_FOLDER = re.compile(r"[\w ./#-]*")
+
+
+class Place(NamedTuple):
+    """Where a channel lies."""
+
+    lateral: float  # um
+    axial: float  # um
+    shank: int
+
+
+@dataclass(frozen=True)
+class Description:
+    """What the files of a recording say of it."""
+
+    recording_format: str
+    band: str  # ap, lf, nidq, obx
+    probe: str | None  # the label that the files suggest; None: the folder decides
+    sampling_rate: float  # Hz
+    n_channels: int  # with digital words
+    n_samples: int
+    volts_per_bit: np.ndarray  # (n_channels,) V; 1 of digital words
+    serial: str | None = None
+    model: str | None = None
+    part_number: str | None = None  # of a Neuropixels probe
+    electrodes: np.ndarray | None = None  # (n neural channels,) electrode of each, over all shanks
+    places: tuple[Place, ...] | None = None  # of the neural channels, where the files give them
+    note: str = ""
+
+    @property
+    def neural(self) -> np.ndarray:
+        """Columns that hold samples, and no digital word."""
+        return np.flatnonzero(self.volts_per_bit < 1)
+
+
+def format_of(rel_path: str) -> str | None:
+    """The format of a recording by its path below the session; None where it is none of these.
+
+    >>> format_of("raw_ephys_data/probe00/continuous/Rhythm-100.0/continuous.dat"), format_of("raw_ephys_data/a.rhd")
+    ('open_ephys', 'intan')
+    >>> format_of("raw_ephys_data/probe00/r_g0_t0.imec0.ap.bin"), format_of("figures/a.h5")
+    (None, None)
+    """
+    return next((name for name, pattern in FORMATS.items() if pattern.fullmatch(rel_path)), None)
+
+
+def belongs_to_recording(rel_path: str) -> bool:
+    """Whether a file below `raw_ephys_data` is one that a recording system writes under a name that is not ALF."""
+    folder, _, name = rel_path.rpartition("/")
+    return (
+        f"{folder}/".startswith("raw_ephys_data/")
+        and _FOLDER.fullmatch(folder) is not None
+        and _BESIDE.fullmatch(name) is not None
+    )
+
+
+def describe(path: Path, rel_path: str) -> Description:
+    """Describe a recording by its files.
+
+    Raises
+    ------
+    InvalidData : a file that it needs is not there, or cannot be read.
+    """
+    from pipeline.electrophysiology.raw_formats import neo_files, nwb_file, open_ephys
+
+    kind = format_of(rel_path)
+    if kind == "open_ephys":
+        return open_ephys.describe(path)
+    if kind == "nwb":
+        return nwb_file.describe(path)
+    return neo_files.describe(path, str(kind))
+
+
+def open_raw(path: Path, rel_path: str) -> Recording:
+    """Open a recording; to be closed by the caller.
+
+    Raises
+    ------
+    InvalidData : as for `describe`.
+    """
+    from pipeline.electrophysiology.raw_formats import neo_files, nwb_file, open_ephys
+
+    kind = format_of(rel_path)
+    if kind == "open_ephys":
+        return open_ephys.open_raw(path)
+    if kind == "nwb":
+        return nwb_file.NwbRecording(path)
+    return neo_files.NeoRecording(path, str(kind))
+
+
+def own_times(path: Path, rel_path: str) -> tuple[np.ndarray, np.ndarray] | None:
+    """Some samples of a recording and their times (s) by the system that recorded it; None where it gives none."""
+    from pipeline.electrophysiology.raw_formats import neo_files, nwb_file, open_ephys
+
+    kind = format_of(rel_path)
+    if kind == "open_ephys":
+        return open_ephys.own_times(path)
+    if kind == "nwb":
+        return nwb_file.own_times(path)
+    return neo_files.own_times(path, str(kind)) if kind else None
+
+
+def own_changes(path: Path, rel_path: str) -> dict[int, tuple[np.ndarray, np.ndarray]]:
+    """Changes of digital lines that the system keeps in files of their own; line -> samples, polarities."""
+    from pipeline.electrophysiology.raw_formats import open_ephys
+
+    return open_ephys.own_changes(path) if format_of(rel_path) == "open_ephys" else {}
+
+
+def band_of_rate(sampling_rate: float) -> str:
+    """`ap` or `lf`, by the sampling rate (Hz)."""
+    return "lf" if sampling_rate < LF_BELOW else "ap"

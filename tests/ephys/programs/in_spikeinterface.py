@@ -1,0 +1,64 @@
+"""Runs in an environment with SpikeInterface: `export FOLDER` writes a sorting in all forms, `open FOLDER` reads ours.
+
+Prints what it wrote or read as JSON.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+
+IDS, RATE, SECONDS = [3, 7, 12, 20], 30_000.0, 4.0
+
+
+def export(folder: Path) -> dict:
+    """Recording and sorting with a phy export, analyzers on disk and the export for IBL's alignment GUI."""
+    import spikeinterface as si
+    from spikeinterface.exporters import export_to_phy
+
+    recording, truth = si.generate_ground_truth_recording(
+        num_channels=8, durations=[SECONDS], sampling_frequency=RATE, num_units=4, seed=1
+    )
+    spikes = truth.to_spike_vector()
+    sorting = si.NumpySorting.from_samples_and_labels(
+        [spikes["sample_index"]], [np.array(IDS)[spikes["unit_index"]]], RATE, unit_ids=IDS
+    )
+    sorting.set_property("quality", np.array(["good", "mua", "noise", "good"]))
+    analyzers = {}
+    for kind, name in (("binary_folder", "analyzer"), ("zarr", "analyzer.zarr")):
+        analyzers[kind] = si.create_sorting_analyzer(
+            sorting, recording, format=kind, folder=folder / name, sparse=False
+        )
+    one = analyzers["binary_folder"]
+    one.compute(["random_spikes", "waveforms", "templates", "noise_levels", "spike_amplitudes", "spike_locations"])
+    export_to_phy(one, folder / "phy", remove_if_exists=True, copy_binary=True, verbose=False)
+    sorting.save(folder=folder / "numpy", format="numpy_folder")
+    made = {"phy": "phy", "numpy_folder": "numpy", "analyzer": "analyzer", "zarr": "analyzer.zarr"}
+    try:
+        from spikeinterface.exporters import export_to_ibl_gui
+
+        one.compute(["spike_locations", "template_metrics", "quality_metrics"])
+        export_to_ibl_gui(one, folder / "ibl", verbose=False)
+        made["ibl"] = "ibl"
+    except Exception as error:  # noqa: BLE001 - the export is not in all versions
+        print(f"no export for the GUI: {error!r}", file=sys.stderr)
+    spikes = sorting.to_spike_vector()
+    return {
+        "made": made, "version": si.__version__, "samples": spikes["sample_index"].tolist(),
+        "units": np.array(IDS)[spikes["unit_index"]].tolist(),
+    }  # fmt: skip
+
+
+def open_ours(folder: Path) -> dict:
+    """The ALF files of a sorting, and a compressed recording, as SpikeInterface reads them."""
+    from spikeinterface.extractors import read_alf_sorting
+
+    sorting = read_alf_sorting(folder / "alf", RATE)
+    trains = {str(one): (sorting.get_unit_spike_train(one) / RATE).tolist() for one in sorting.unit_ids}
+    return {"trains": trains}
+
+
+if __name__ == "__main__":
+    verb, place = sys.argv[1], Path(sys.argv[2])
+    print(json.dumps({"export": export, "open": open_ours}[verb](place)))

@@ -1,0 +1,128 @@
+"""Sortings in zarr, NWB and WaveClus files become what they were; nothing in them is unpickled."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import ingest
+from ingest.programs.sorting import foreign, imports, library_files, results
+from ingest.simulate import damage
+from pipeline.errors import NeurojointError
+from tests.ingest.sorters import SESSION
+
+SORTINGS = Path(__file__).with_name("sortings")
+TRUTH = np.load(SORTINGS / "analyzer.spikes.npy")
+LABELS = {3: "good", 7: "mua", 12: "noise", 20: "good"}
+
+
+@pytest.fixture
+def analyzer(tmp_path: Path) -> Path:
+    shutil.unpack_archive(SORTINGS / "analyzer.zarr.zip", tmp_path)
+    return tmp_path / "an.zarr"
+
+
+def write_nwb(path: Path, resolution: float | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Units 4, 9 and 2 as pynwb writes them, the second without spikes; returns times and units in order of time."""
+    from pynwb import NWBHDF5IO, NWBFile
+
+    chance = np.random.default_rng(1)
+    nwb = NWBFile("units", "a test", datetime.datetime(2024, 5, 1, tzinfo=datetime.UTC))
+    nwb.add_unit_column("quality", "a curator's")
+    trains = {4: np.sort(chance.uniform(0, 50, 60)), 9: np.empty(0), 2: np.sort(chance.uniform(0, 50, 30))}
+    for number, label in ((4, "good"), (9, "mua"), (2, "noise")):
+        nwb.add_unit(spike_times=trains[number], quality=label, id=number)
+    if resolution:
+        nwb.units.resolution = resolution
+    with NWBHDF5IO(path, "w") as io:
+        io.write(nwb)
+    times, units = np.concatenate([*trains.values()]), np.repeat([*trains], [len(one) for one in trains.values()])
+    order = np.argsort(times)
+    return times[order], units[order]
+
+
+def write_wave_clus(folder: Path) -> None:
+    """Two channels, as WaveClus 3 saves them: class and ms; class 0 belongs to no unit."""
+    from scipy.io import savemat
+
+    folder.mkdir(exist_ok=True)
+    for number, classes in enumerate(([1, 0, 2, 1], [1, 1, 0])):
+        spikes = np.column_stack([classes, 10.0 * (1 + np.arange(len(classes))) + number])
+        savemat(folder / f"times_ch{number}.mat", {"cluster_class": spikes, "par": {"sr": 24_000.0}})
+
+
+def test_an_analyzer_in_zarr_is_read(analyzer):
+    pytest.importorskip("zarr")
+    found = results.read(analyzer, 60_000)
+    assert sorted(zip(found.samples.tolist(), found.clusters.tolist(), strict=True)) == sorted(
+        map(tuple, TRUTH.tolist())
+    )
+    assert found.labels == LABELS and found.sampling_rate == 30_000
+    assert foreign.read(found).sampling_rate == 30_000
+    assert imports.places(analyzer.parent) == [analyzer]
+
+
+def test_a_pickle_in_zarr_is_refused(analyzer):
+    """numcodecs would run it."""
+    pytest.importorskip("zarr")
+    header = analyzer / "sorting/unit_ids/.zarray"
+    header.write_text(json.dumps(json.loads(header.read_text()) | {"filters": [{"id": "pickle", "protocol": 5}]}))
+    with pytest.raises(NeurojointError, match="coded with pickle"):
+        results.read(analyzer, 60_000)
+
+
+@pytest.mark.parametrize("resolution", [None, 1 / 30_000])
+def test_units_of_nwb_keep_their_times(tmp_path, resolution):
+    """The times are exact; there are samples only where the file states its resolution."""
+    times, units = write_nwb(tmp_path / "a.nwb", resolution)
+    found = results.read(tmp_path, 1 << 62)
+    assert found.times.tolist() == times.tolist() and found.clusters.tolist() == units.tolist()
+    assert found.labels == {4: "good", 9: "mua", 2: "noise"}
+    if resolution:
+        np.testing.assert_array_equal(found.samples, np.round(times * 30_000))
+    else:
+        assert found.sampling_rate is None
+
+
+def test_channels_of_wave_clus_are_numbered_apart(tmp_path):
+    write_wave_clus(tmp_path)
+    found = results.read(tmp_path, 1 << 62)
+    assert found.clusters.tolist() == [1, 1001, 1001, 2, 1] and found.n_dropped == 2
+    assert found.samples.tolist() == [240, 264, 504, 720, 960] and found.sampling_rate == 24_000
+
+
+@pytest.mark.parametrize(("ids", "numbers"), [(["3", "20"], [3, 20]), (["u1", "u2"], [0, 1]), ([5, 5], [0, 1])])
+def test_names_of_units(ids, numbers):
+    assert library_files.numbers_of(ids).tolist() == numbers
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("server", ["postgresql"], indirect=True)
+def test_they_are_imported(database, tmp_path, analyzer):
+    """As a user does it, with what is not there left out; the same file is not imported twice."""
+    pytest.importorskip("zarr")
+    root = tmp_path / "data"
+    damage.write_valid(root / SESSION)
+    ingest.register(root, processes=1)
+    options = {"session": root / SESSION, "probe": "probe00"}
+    (found,) = imports.import_folder(analyzer, **options, sorter="zarr")
+    assert (found.n_units, found.n_spikes) == (4, 400)
+    np.testing.assert_allclose(np.load(found.folder / "spikes.times.npy"), np.sort(TRUTH[:, 0]) / 30_000)
+    (tmp_path / "nwb").mkdir()
+    times, _ = write_nwb(tmp_path / "nwb" / "units.nwb")
+    (of_nwb,) = imports.import_folder(tmp_path / "nwb", **options, sorter="nwb")
+    assert np.load(of_nwb.folder / "spikes.times.npy").tolist() == times.tolist()
+    assert not (of_nwb.folder / "spikes.samples.npy").exists() and "s from its start" in of_nwb.notes[0]
+    (again,) = imports.import_folder(tmp_path / "nwb", **options, sorter="nwb")
+    assert again.folder is None
+    write_nwb(tmp_path / "nwb" / "units.nwb", 1 / 30_000)
+    (changed,) = imports.import_folder(tmp_path / "nwb", **options, sorter="nwb")
+    assert changed.folder is not None and not changed.changes
+    write_wave_clus(tmp_path / "wc")
+    (of_wc,) = imports.import_folder(tmp_path / "wc", **options)
+    assert (of_wc.n_units, of_wc.n_dropped, of_wc.folder.name) == (3, 2, "waveclus")
