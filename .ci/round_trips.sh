@@ -11,7 +11,7 @@ environment() { # name, packages
   [ -x "$place/$name/bin/python" ] || "$python" -m venv "$place/$name"
   "$place/$name/bin/pip" install -q "$@" || { echo "$name does not install here: skipped"; return 1; }
 }
-if environment spikeinterface 'spikeinterface>=0.105' numba scikit-learn pandas; then
+if environment spikeinterface 'spikeinterface>=0.105' numba scikit-learn pandas ONE-api; then
   NEUROJOINT_SPIKEINTERFACE_PYTHON="$PWD/$place/spikeinterface/bin/python"
   export NEUROJOINT_SPIKEINTERFACE_PYTHON
 fi

@@ -39,10 +39,10 @@ def clocks(session: Path, is_writing: bool) -> None:
         click.echo(f"{row['rel_path']}: {row['clock_source']}{drift}{residual}, {row['clock_qc']}{note}")
     for row in (ephys.SessionClock.Camera & chosen).to_dicts(order_by="camera"):
         fit = "no line has its pulses" if row["camera_line"] is None else (
-            f"line {row['camera_line']}, {row['n_matched']:,} of {row['n_frames']:,} frames, "
+            f"line {row['camera_line']}, {row['n_matched']:,} of {row['n_timed_frames']:,} frames, "
             f"{row['camera_residual'] * 1e3:.3f} ms at most from pulses"
         )  # fmt: skip
-        click.echo(f"{row['camera']}: {fit}, {row['camera_qc']}")
+        click.echo(f"{row['camera']} camera: {fit}, {row['camera_qc']}")
     if not rows:
         click.echo("No clock is computed yet: run `neurojoint work`.", err=True)
     if is_writing:

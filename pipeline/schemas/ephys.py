@@ -238,11 +238,11 @@ class SessionClock(dj.Computed):
         definition = """
         # how the times of a camera's frames fit the pulses of a line of the NIDQ or OneBox
         -> master
-        camera                     : varchar(32)     # as the ALF object, e.g. leftCamera
+        camera                     : varchar(32)     # left, right, body
         ---
         -> [nullable] Recording
         camera_line=null           : int16           # line whose pulses fit the frames; null where none does
-        n_frames                   : int64           # with a time
+        n_timed_frames             : int64           # frames with a time
         n_camera_pulses            : int64           # of that line
         n_matched                  : int64           # frames with a pulse of their own
         camera_offset=null         : float64         # median of frame less pulse, s

@@ -34,25 +34,6 @@ def test_a_unit_that_prefers_stimuli_on_the_right(visit, served):
     assert right[after].mean() > 5 * left[after].mean() and right[before].mean() < 2 * left[before].mean() + 2
 
 
-def test_raw_samples_around_a_spike(visit, served):
-    """A link shows those around a spike, from there one goes to the next; where nothing was recorded it says so."""
-    seen = visit(at(served, f"?unit={probes.TUNED}"))
-    assert "cells-raw" not in names(seen), "nothing is read from the recording before someone asks"
-    seen.page.click("text=Show them around a spike")
-    seen.page.wait_for_selector("text=/Raw samples at/")
-    seen.ready()
-    assert "The recording has no samples at this time." in seen.text(), "the recording is of the first 0.2 s only"
-    before = seen.page.url
-    seen.page.click("text=next spike")
-    seen.page.wait_for_function("(before) => location.href !== before", arg=before)
-    seen.ready()
-    assert "at=" in seen.page.url and "cells-raw" in names(seen)
-    seen = visit(at(served, f"?unit={probes.TUNED}&at=0.1"))
-    assert (
-        drawn(seen, "cells-raw", "plot.data.length") == 14 and drawn(seen, "cells-raw", "plot.data[0].x.length") > 500
-    )
-
-
 def test_rows_of_the_raster_are_the_trials_of_the_rate(visit, served):
     """Trials after the end of the recording are in neither."""
     seen = visit(at(served, f"?unit={probes.TUNED}&split=side"))

@@ -103,10 +103,10 @@ def test_clocks_are_written_as_alf_files_and_read_back(database, tmp_path):
     ingest(tmp_path)
     ephys.SessionClock.populate()
     cameras = {row["camera"]: row for row in ephys.SessionClock.Camera().to_dicts()}
-    left, right, body = (cameras[f"{side}Camera"] for side in ("left", "right", "body"))
+    left, right, body = (cameras[side] for side in ("left", "right", "body"))
     assert (left["camera_line"], left["n_matched"], left["camera_qc"]) == (3, len(FRAMES), "PASS")
     assert right["camera_line"] == 3 and right["camera_offset"] == pytest.approx(4e-4, abs=1.1e-4)
-    assert right["n_matched"] == right["n_frames"] == len(FRAMES) - 20
+    assert right["n_matched"] == right["n_timed_frames"] == len(FRAMES) - 20
     assert (body["camera_line"], body["camera_qc"]) == (None, "NOT_SET")
     events = ephys.sync_events((ephys.SessionClock & {}).fetch1("KEY"))
     made = sync_files.write(session)

@@ -113,7 +113,7 @@ def camera_rows(found: Found, made: list[StreamClock], changes: Mapping[str, Cha
     for name, times in found.cameras.items():
         one = clocks.camera_clock(name, times, lines)
         yield {
-            "camera": name, "dataset_id": one.dataset_id, "camera_line": one.line, "n_frames": one.n_frames,
+            "camera": name.removesuffix("Camera"), "dataset_id": one.dataset_id, "camera_line": one.line, "n_timed_frames": one.n_frames,
             "n_camera_pulses": one.n_pulses, "n_matched": one.n_matched, "camera_offset": one.offset,
             "camera_drift": one.drift, "camera_residual": one.residual, "camera_qc": one.qc,
         }  # fmt: skip
