@@ -40,7 +40,7 @@ def read(session: Mapping[str, Any]) -> tuple[Found, dict[str, Changes]]:
     rows = (ephys.Recording.proj(*columns, label="probe_label") * own).to_dicts(order_by="rel_path")
     found = Found()
     changes: dict[str, Changes] = {}
-    own: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+    by_system: dict[str, tuple[np.ndarray, np.ndarray]] = {}
     with_ap = {row["label"] for row in rows if row["band"] == "ap"}
     for row in rows:
         try:
@@ -56,7 +56,7 @@ def read(session: Mapping[str, Any]) -> tuple[Found, dict[str, Changes]]:
         if (there := clocks.timestamps_path(path)).is_file():
             found.timestamps[stream.dataset_id] = _of_band(clocks.from_file(there, stream.sampling_rate), stream, rows)
         elif is_foreign and (told := raw_formats.own_times(path, row["rel_path"])) is not None:
-            own[stream.dataset_id] = told
+            by_system[stream.dataset_id] = told
         lines = raw_formats.own_changes(path, row["rel_path"]) if is_foreign else {}
         if lines:
             changes[row["dataset_id"]] = lines
@@ -64,7 +64,7 @@ def read(session: Mapping[str, Any]) -> tuple[Found, dict[str, Changes]]:
             with files.open_recording({"dataset_id": row["dataset_id"]}) as recording:
                 changes[row["dataset_id"]] = clocks.read_changes(recording, row["band"] in ("nidq", "obx"))
     found.cameras = _cameras(key)
-    found.timestamps |= clocks.from_own_times(found.streams, own)
+    found.timestamps |= clocks.from_own_times(found.streams, by_system)
     return found, changes
 
 
