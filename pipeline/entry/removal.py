@@ -9,7 +9,7 @@ from typing import Any
 import datajoint as dj
 
 from pipeline.database import registry
-from pipeline.entry import audit
+from pipeline.entry import audit, consequences
 from pipeline.entry.audit import Edit, Origin
 from pipeline.entry.reading import rows_by_key
 from pipeline.entry.tables import TABLES, class_of, entry_of
@@ -60,9 +60,12 @@ def remove(
             message = f"there is no {entry.label} {'/'.join(map(str, wanted[absent[0]]))}"
             raise InvalidEntry(entry.table, [RowError(index, "", message) for index in absent])
         rows = cls() & [dict(zip(cls.primary_key, key, strict=True)) for key in there]
-        for label, deleted in reversed(_entered(rows)):  # dependent rows first, as they are deleted
+        gone = list(reversed(_entered(rows)))  # dependent rows first, as they are deleted
+        for label, deleted in gone:
             audit.record(origin, label, deleted)
         delete(rows, reason or f"deleted through {source}", user, keep_master=issubclass(cls, dj.Part))
+        for label, deleted in gone:
+            consequences.follow(origin, label, deleted)
     return Written(origin.batch, deleted=len(there), keys=[dict(key) for key in keys])
 
 

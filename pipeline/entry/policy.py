@@ -1,0 +1,173 @@
+"""Who may do what to which animal: one table, read by the site, the REST server, commands and imports alike.
+
+A person has a role in each lab (`lab.LabMembership.lab_role`), and an account with a role of its own
+(`pipeline.web.accounts`). Each kind of change (`Verb`) says how far every role reaches: to no animal, to the person's
+own, to those of the lab, or to all.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from pipeline.errors import PermissionDenied
+
+Role = Literal["reader", "technician", "member", "colony manager", "lab manager", "admin"]
+Verb = Literal["read", "care", "restrict", "operate", "colony", "cull", "assign", "request", "answer", "plan", "manage",
+               "administer"]  # fmt: skip
+Reach = Literal["none", "own", "lab", "all"]
+
+ROLES: tuple[Role, ...] = ("reader", "technician", "member", "colony manager", "lab manager", "admin")
+VERBS: dict[Verb, str] = {
+    "read": "look at",
+    "care": "weigh, give water and drugs, write notes and report harm",
+    "restrict": "start and end water restrictions",
+    "operate": "operate and inject",
+    "colony": "breed, wean, genotype and move",
+    "cull": "cull",
+    "assign": "give to another person, change what is known of an animal",
+    "request": "ask for animals",
+    "answer": "answer requests for animals",
+    "plan": "plan training",
+    "manage": "change the lab's people, rooms, rules and lists",
+    "administer": "change what all labs share, and everything else",
+}
+"""What each kind of change is, in words."""
+
+POLICY: dict[Verb, tuple[Reach, ...]] = {
+    #              reader  technician  member  colony manager  lab manager  admin
+    "read":       ("all",  "all",      "all",  "all",          "all",       "all"),
+    "care":       ("none", "lab",      "lab",  "lab",          "lab",       "all"),
+    "restrict":   ("none", "own",      "own",  "lab",          "lab",       "all"),
+    "operate":    ("none", "own",      "own",  "own",          "lab",       "all"),
+    "colony":     ("none", "lab",      "own",  "lab",          "lab",       "all"),
+    "cull":       ("none", "own",      "own",  "lab",          "lab",       "all"),
+    "assign":     ("none", "none",     "own",  "lab",          "lab",       "all"),
+    "request":    ("none", "lab",      "lab",  "lab",          "lab",       "all"),
+    "answer":     ("none", "none",     "none", "lab",          "lab",       "all"),
+    "plan":       ("none", "lab",      "own",  "lab",          "lab",       "all"),
+    "manage":     ("none", "none",     "none", "none",         "lab",       "all"),
+    "administer": ("none", "none",     "none", "none",         "none",      "all"),
+}  # fmt: skip
+"""Kind of change -> how far each role of `ROLES` reaches, in that order."""
+
+ROLE_WORDS: dict[str, Role] = {
+    "reader": "reader", "visitor": "reader", "veterinarian": "reader", "public": "reader",
+    "technician": "technician", "animal technician": "technician", "caretaker": "technician",
+    "member": "member", "lab member": "member", "student": "member", "postdoc": "member", "scientist": "member",
+    "stock manager": "colony manager", "colony manager": "colony manager",
+    "lab manager": "lab manager", "manager": "lab manager", "pi": "lab manager",
+    "admin": "admin",
+}  # fmt: skip
+"""How labs write roles, in lower case; any other word is a member's."""
+
+TABLE_VERBS: dict[str, Verb] = {
+    "action.Weighing": "care", "action.WaterAdministration": "care", "action.DrugAdministration": "care",
+    "action.OtherAction": "care", "action.Note": "care", "subject.AdverseEffect": "care",
+    "acquisition.SessionWater": "care",
+    "action.WaterRestriction": "restrict", "action.RestrictionDetail": "restrict",
+    "action.Surgery": "operate", "action.Surgery.Procedure": "operate", "action.Surgery.Surgeon": "operate",
+    "action.Surgery.Site": "operate", "action.VirusInjection": "operate", "subject.Implant": "operate",
+    "subject.Housing": "colony", "subject.Genotype": "colony", "subject.GenotypeTest": "colony",
+    "subject.BreedingPair": "colony", "subject.BreedingPair.Parent": "colony", "subject.Plug": "colony",
+    "subject.Litter": "colony", "subject.Litter.Pup": "colony",
+    "subject.Cull": "cull", "subject.Subject": "assign", "subject.SubjectProject": "assign",
+    "subject.SubjectRequest": "request", "subject.RequestedSubject": "answer",
+    "action.PlannedTraining": "plan",
+    "lab.LabMembership": "manage", "lab.LabLocation": "manage", "lab.HusbandryRules": "manage",
+    "subject.Cage": "manage", "subject.GrowthCurveUse": "manage", "action.ProcedureTemplate": "manage",
+}  # fmt: skip
+"""Table -> what it takes to change its rows in a grid; of every other table: `administer`."""
+
+
+@dataclass(frozen=True)
+class Person:
+    """Who acts.
+
+    Attributes
+    ----------
+    name : user name; empty for somebody who is not signed in.
+    account : role of the account: public, member, manager or admin.
+    roles : lab -> role of the person there.
+    open_labs : labs that list no members: every account of a member is one there, as far as its lab's animals go.
+    principals : people for whom this one may act, and the person.
+    """
+
+    name: str
+    account: str = "member"
+    roles: Mapping[str, Role] = field(default_factory=dict)
+    open_labs: frozenset[str] = frozenset()
+    principals: frozenset[str] = frozenset()
+
+    def role(self, lab: str) -> Role:
+        """The role in a lab.
+
+        >>> Person("ada", roles={"a": "technician"}).role("a"), Person("ada", account="admin").role("a")
+        ('technician', 'admin')
+        """
+        if self.account == "admin":
+            return "admin"
+        if self.account == "public" or not self.name:
+            return "reader"
+        if self.account == "manager":
+            return "lab manager"
+        return self.roles.get(lab, "member" if lab in self.open_labs else "reader")
+
+    def owns(self, responsible: str | None) -> bool:
+        """Whether an animal of this responsible person counts as the person's own."""
+        return not responsible or responsible == self.name or responsible in self.principals
+
+
+def reach(person: Person, verb: Verb, lab: str) -> Reach:
+    """How far a person reaches in a lab."""
+    found = POLICY[verb][ROLES.index(person.role(lab))]
+    return "lab" if found == "own" and lab in person.open_labs and person.role(lab) == "member" else found
+
+
+def allows(person: Person, verb: Verb, lab: str, responsible: str | None = None) -> bool:
+    """Whether a person may do something in a lab, to an animal of a responsible person.
+
+    >>> mia = Person("mia", roles={"a": "member"}, principals=frozenset({"mia"}))
+    >>> allows(mia, "operate", "a", "mia"), allows(mia, "operate", "a", "bob"), allows(mia, "care", "a", "bob")
+    (True, False, True)
+    """
+    found = reach(person, verb, lab)
+    return found in ("lab", "all") or (found == "own" and person.owns(responsible))
+
+
+def require(person: Person, verb: Verb, lab: str, responsible: str | None = None, what: str = "") -> None:
+    """Refuse what a person may not do.
+
+    Raises
+    ------
+    PermissionDenied
+        The message says who may.
+    """
+    if allows(person, verb, lab, responsible):
+        return
+    may = [role for role, far in zip(ROLES, POLICY[verb], strict=True) if far in ("lab", "all")]
+    who = f"a {may[0]}" if may else "an admin"
+    own = "own" in POLICY[verb] and responsible and not person.owns(responsible)
+    hint = f"ask {responsible}, or {who} of {lab}" if own else f"ask {who} of {lab}"
+    subject = what or f"{VERBS[verb]} in {lab}"
+    raise PermissionDenied(f"{person.name or 'somebody who is not signed in'} may not {subject}", hint)
+
+
+def person_of(name: str, account: str = "member") -> Person:
+    """A person with the roles and delegations that the tables hold today."""
+    from pipeline.schemas import lab
+
+    today = datetime.datetime.now(datetime.UTC).date()
+    memberships = (lab.LabMembership & {"user_name": name}).to_dicts() if name else []
+    roles: dict[str, Role] = {}
+    for row in memberships:
+        begun = row["membership_start"] is None or row["membership_start"] <= today
+        ended = row["membership_end"] is not None and row["membership_end"] < today
+        if begun and not ended:
+            roles[row["lab"]] = ROLE_WORDS.get(" ".join(row["lab_role"].casefold().split()), "member")
+    listed = set((lab.LabMembership().proj()).to_arrays("lab").tolist()) if lab.LabMembership() else set()
+    labs = set(lab.Lab().to_arrays("lab").tolist())
+    principals = {row["principal"] for row in (lab.Delegate & {"delegate": name}).to_dicts()} if name else set()
+    return Person(name, account, roles, frozenset(labs - listed), frozenset({name, *principals} - {""}))
