@@ -73,6 +73,10 @@ setup(
         "orjson>=3.10",
         "dash-mantine-components>=2.8",
         "dash-ag-grid>=35.2",
+        "icalendar>=6",
+        "segno>=1.6",
+        "reportlab>=4.2",
+        "openpyxl>=3.1",
     ],
     extras_require={
         "archive": ["numcodecs>=0.15", "pcodec>=0.3.6"],  # the codec of cbin's archives
@@ -122,6 +126,7 @@ setup(
             "moto[server]>=5",
             "paramiko>=3.4",
             "globus-sdk>=4.9,<5",
+            "aiosmtpd>=1.4",
         ],
     },
     entry_points={

@@ -125,10 +125,28 @@ class Settings(BaseSettings):
     """Its secret, if it acts for itself; without one, a person logs in with `neurojoint transfer login`."""
     globus_client_secret_file: Path | None = None
     """A file of mode 600 that holds the secret; used where `globus_client_secret` is not set."""
+    mail_server: str | None = None
+    """The mail server of messages: `smtp://host:587` (encrypted where offered), `smtps://host:465`. None: no mail."""
+    mail_user: str | None = None
+    """The name by which the mail server knows this program, where it asks for one."""
+    mail_password: SecretStr | None = None
+    """Its password."""
+    mail_password_file: Path | None = None
+    """A file of mode 600 that holds the password; used where `mail_password` is not set."""
+    mail_from: str = "neurojoint@localhost"
+    """The sender of messages."""
+    site_url: str = ""
+    """The address of the site as people reach it, for links in messages, cards and calendars."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
     @field_validator(
-        "home", "data_root", "database_password_file", "globus_client_secret_file", "scratch", mode="after"
+        "home",
+        "data_root",
+        "database_password_file",
+        "globus_client_secret_file",
+        "mail_password_file",
+        "scratch",
+        mode="after",
     )
     @classmethod
     def _absolute(cls, path: Path | None) -> Path | None:
@@ -298,7 +316,9 @@ class _TomlFile(PydanticBaseSettingsSource):
         if secrets and path.stat().st_mode & 0o077 and _holds_password(values):
             raise InvalidSettings(f"{path} holds a password and others may read it", f"chmod 600 {path}")
         # A relative path means: seen from the file, wherever the command is started.
-        for name in ("home", "data_root", "database_password_file", "globus_client_secret_file", "scratch"):
+        for name in (
+            "home", "data_root", "database_password_file", "globus_client_secret_file", "mail_password_file", "scratch",
+        ):  # fmt: skip
             if isinstance(values.get(name), str):
                 values[name] = path.parent / Path(values[name]).expanduser()
         return values

@@ -73,6 +73,19 @@ def today(key: Mapping[str, Any], day: datetime.date | None = None) -> Today | N
     return of_arguments(animal, rows[0]["responsible_user"], day, given, rules[0] if rules else {})
 
 
+def of_lab(lab_name: str, subjects: Mapping[str, str | None], day: datetime.date) -> list[Today]:
+    """The state of several animals of a lab (name -> responsible person) on a day, each table read once."""
+    from pipeline.schemas import lab
+
+    rules = (lab.HusbandryRules & {"lab": lab_name}).to_dicts()
+    given = water_history.arguments_of(lab_name, list(subjects))
+    return [
+        of_arguments({"lab": lab_name, "subject": name}, subjects[name], day, given[name], rules[0] if rules else {})
+        for name in subjects
+        if name in given
+    ]
+
+
 def of_arguments(
     animal: Mapping[str, str], responsible: str | None, day: datetime.date, given: dict[str, Any],
     rules: Mapping[str, Any],

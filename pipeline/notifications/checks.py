@@ -104,9 +104,7 @@ def _restricted(here: Moment) -> list[dict[str, Any]]:
     rows = (alive * action.WaterRestriction.proj("restriction_end") & "restriction_end IS NULL").to_dicts()
     zone = here.local.tzinfo
     return [
-        row
-        for row in rows
-        if row["restriction_start"].replace(tzinfo=datetime.UTC).astimezone(zone).date() < here.day
+        row for row in rows if row["restriction_start"].replace(tzinfo=datetime.UTC).astimezone(zone).date() < here.day
     ]
 
 
@@ -237,18 +235,19 @@ def session_refused(here: Moment) -> int:
     from pipeline.schemas import data, subject
 
     since = here.utc - datetime.timedelta(days=1)
-    rows = (data.Quarantine & f"first_seen >= '{since}'").to_dicts(order_by="rel_path")
+    rows = (data.Quarantine & f"first_seen >= '{since}'" & "resolved IS NULL").to_dicts(order_by="quarantine_path")
     folders: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for row in rows:
-        parts = row["rel_path"].split("/")
+        parts = row["quarantine_path"].split("/")
         if len(parts) >= 5 and parts[0] == here.lab and parts[1] == "Subjects":
             folders.setdefault((parts[2], "/".join(parts[:5])), []).append(row)
     count = 0
     for (name, folder), refused in folders.items():
         people = [row["responsible_user"] for row in (subject.Subject & {"lab": here.lab, "subject": name}).to_dicts()]
-        body = "\n".join(f"{row['rel_path']}: {row['reason']}" for row in refused[:20])
+        body = "\n".join(f"{row['quarantine_path']}: {row['reason']}" for row in refused[:20])
         count += tell("session_refused", f"{folder}/{here.day}", here.lab, people,
-                      f"{len(refused)} files of {folder} were refused", body, link="/health", when=here.utc)  # fmt: skip
+                      f"{len(refused)} files of {folder} were refused", body, link="/health",
+                      when=here.utc)  # fmt: skip
     return count
 
 
@@ -262,11 +261,11 @@ def status_changed(here: Moment) -> int:
     count = 0
     for name in sorted(recent):
         rows = (found & {"subject": name}).to_dicts(order_by="session_date DESC, session_number DESC", limit=2)
-        if len(rows) < 2 or rows[0]["training_status"] == rows[1]["training_status"]:
+        if len(rows) < 2 or rows[0]["session_status"] == rows[1]["session_status"]:
             continue
         key = {"lab": here.lab, "subject": name}
         person = (subject.Subject & key).fetch1("responsible_user")
-        before, after = (str(row["training_status"]).replace("_", " ") for row in reversed(rows))
+        before, after = (str(row["session_status"]).replace("_", " ") for row in reversed(rows))
         count += tell("status_changed", f"{here.lab}/{name}/{rows[0]['session_date']}/{after}", here.lab, [person],
                       f"{name} is now {after}", f"It was {before} before the session of {rows[0]['session_date']}.",
                       link=_link(key), when=here.utc)  # fmt: skip

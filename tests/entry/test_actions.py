@@ -12,7 +12,6 @@ from pipeline.entry import writer as writing
 from pipeline.entry.actions import ACTIONS, Actor, NeedsConfirmation, undo
 from pipeline.errors import ConflictError, PermissionDenied
 from pipeline.schemas import action, audit, notification, subject
-from tests.entry import lab_of_mice
 from tests.entry.lab_of_mice import LAB, NOW, do
 
 M1 = {"lab": LAB, "subject": "m1"}
@@ -22,9 +21,8 @@ pytestmark = pytest.mark.parametrize("server", ["postgresql"], indirect=True)
 
 
 @pytest.fixture
-def lab(database):
-    lab_of_mice.build()
-    return database
+def lab(lab_in_transaction):
+    return lab_in_transaction
 
 
 def refused(name, column="", **values):

@@ -9,7 +9,6 @@ from pipeline.entry.actions import ACTIONS
 from pipeline.entry.policy import POLICY, ROLES, VERBS, Person, allows, person_of
 from pipeline.entry.tables import TABLES
 from pipeline.errors import PermissionDenied
-from tests.entry import lab_of_mice
 from tests.entry.lab_of_mice import LAB, PEOPLE, do
 
 
@@ -62,9 +61,9 @@ TRIES = {
 
 
 @pytest.mark.parametrize("server", ["postgresql"], indirect=True)
-def test_roles_and_actions_on_own_and_other_animals(database):
+def test_roles_and_actions_on_own_and_other_animals(lab_of_module):
     """Each cell tried: what the policy forbids is refused and writes nothing, what it allows is done."""
-    lab_of_mice.build()
+    database = lab_of_module
     from pipeline.schemas import audit
 
     for name, values in TRIES.items():

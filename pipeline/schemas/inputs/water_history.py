@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import hashlib
 import zoneinfo
+from collections.abc import Sequence
 from typing import Any
 
 import datajoint as dj
@@ -26,84 +27,149 @@ FOLLOWED_DAYS = 14
 
 def water_arguments(key: dict[str, Any]) -> dict[str, Any]:
     """The arguments of `pipeline.analysis.water.water_days` for one animal; times become dates of its lab."""
+    return arguments_of(key["lab"], [key["subject"]])[key["subject"]]
+
+
+def arguments_of(lab_name: str, subjects: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """The same for several animals of a lab, each table read once."""
     from pipeline.schemas import acquisition, action, lab, subject
 
-    rules = (lab.Lab & key).fetch1()
-    weighings = fetch_columns(action.Weighing & key, "weighing_time", "weight", order_by="weighing_time")
-    waters = fetch_columns(
-        action.WaterAdministration & key, "administration_time", "water_volume", "adlib", order_by="administration_time"
-    )
-    of_sessions = fetch_columns(acquisition.SessionWater & key, "administration_time", "session_date")
-    in_session = of_sessions["administration_time"]
-    restrictions = fetch_columns(
-        action.WaterRestriction & key,
-        "restriction_start", "restriction_end", "reference_weight", order_by="restriction_start",
-    )  # fmt: skip
-    implants = fetch_columns(subject.Implant & key, "implant_date", "implant_weight", order_by="implant_date")
+    if not subjects:
+        return {}
+    here = {"lab": lab_name}
+    rules = (lab.Lab & here).fetch1()
+    zone, critical, day_of_session = rules["time_zone"], critical_weight_pct(here), settings().session_water_day
+    only = [here | {"subject": name} for name in subjects]
 
-    growth, born = growth_for(key, rules)
+    def read(table: Any, *names: str) -> dict[str, pa.Table]:
+        found = fetch_columns(table & only, "subject", *names, order_by=f"subject, {names[0]}")
+        return _by_subject(found)
 
-    def dates(table: pa.Table, name: str) -> np.ndarray:
-        return local_dates(table[name], rules["time_zone"])
+    weighings = read(action.Weighing, "weighing_time", "weight")
+    waters = read(action.WaterAdministration, "administration_time", "water_volume", "adlib")
+    of_sessions = read(acquisition.SessionWater, "administration_time", "session_date")
+    restrictions = read(action.WaterRestriction, "restriction_start", "restriction_end", "reference_weight")
+    implants = read(subject.Implant, "implant_date", "implant_weight")
+    animals = {row["subject"]: row for row in (subject.Subject.proj("sex", "birth_date", "line") & only).to_dicts()}
+    growth = _Curves(here, rules["zscore_weight_pct"])
+    followed = _followed(here | ({"subject": subjects[0]} if len(subjects) == 1 else {}))
+    return {
+        name: _arguments(
+            *(part.get(name, _EMPTY[kind]) for kind, part in (
+                ("weighing", weighings), ("water", waters), ("session", of_sessions),
+                ("restriction", restrictions), ("implant", implants),
+            )),
+            zone, day_of_session,
+        ) | {
+            "reference_weight_pct": rules["reference_weight_pct"],
+            "zscore_weight_pct": rules["zscore_weight_pct"],
+            "critical_weight_pct": critical,
+            "birth_date": None if (born := animal["birth_date"]) is None else np.datetime64(born, "D"),
+            "growth": growth.of(animal["sex"], animal["line"]),
+            "until": followed.get((lab_name, name)),
+        }
+        for name, animal in animals.items()
+    }  # fmt: skip
 
-    water_dates = dates(waters, "administration_time")
-    if settings().session_water_day == "session":
-        place = pc.index_in(waters["administration_time"], in_session.combine_chunks())
+
+def _arguments(
+    weighings: pa.Table, waters: pa.Table, of_sessions: pa.Table, restrictions: pa.Table, implants: pa.Table,
+    zone: str, day_of_session: str,
+) -> dict[str, Any]:  # fmt: skip
+    def times(table: pa.Table, name: str) -> np.ndarray:
+        return local_dates(table[name], zone)
+
+    in_session = of_sessions["administration_time"].combine_chunks()
+    water_dates = times(waters, "administration_time")
+    if day_of_session == "session":
+        place = pc.index_in(waters["administration_time"], in_session)
         days = pc.take(of_sessions["session_date"], place).to_numpy().astype("datetime64[D]")
         water_dates = np.where(np.isnat(days), water_dates, days)
     return {
-        "weighing_dates": dates(weighings, "weighing_time"),
+        "weighing_dates": times(weighings, "weighing_time"),
         "weights": weighings["weight"].to_numpy(),
         "water_dates": water_dates,
         "volumes": waters["water_volume"].to_numpy(),
-        "in_session": pc.is_in(waters["administration_time"], in_session.combine_chunks()).to_numpy(),
+        "in_session": pc.is_in(waters["administration_time"], in_session).to_numpy(),
         "adlib": waters["adlib"].to_numpy(),
-        "restriction_starts": dates(restrictions, "restriction_start"),
-        "restriction_ends": dates(restrictions, "restriction_end"),
+        "restriction_starts": times(restrictions, "restriction_start"),
+        "restriction_ends": times(restrictions, "restriction_end"),
         "reference_weights": restrictions["reference_weight"].to_numpy(),
         "implant_dates": implants["implant_date"].to_numpy(),
         "implant_weights": implants["implant_weight"].to_numpy(),
-        "reference_weight_pct": rules["reference_weight_pct"],
-        "zscore_weight_pct": rules["zscore_weight_pct"],
-        "critical_weight_pct": critical_weight_pct(key),
-        "birth_date": None if born is None else np.datetime64(born, "D"),
-        "growth": growth,
         "reference_times": _reference_times(
-            local_times(restrictions["restriction_start"], rules["time_zone"]),
+            local_times(restrictions["restriction_start"], zone),
             restrictions["reference_weight"].to_numpy(),
-            local_times(weighings["weighing_time"], rules["time_zone"]),
+            local_times(weighings["weighing_time"], zone),
         ),
-        "until": _followed(key).get((key["lab"], key["subject"])),
     }
 
 
-def growth_for(key: dict[str, Any], rules: dict[str, Any]) -> tuple[water.Growth | None, datetime.date | None]:
-    """The growth curve that holds for an animal, and when it was born.
+_EMPTY = {
+    "weighing": pa.table({"weighing_time": pa.array([], pa.timestamp("us")), "weight": pa.array([], pa.float64())}),
+    "water": pa.table({
+        "administration_time": pa.array([], pa.timestamp("us")), "water_volume": pa.array([], pa.float64()),
+        "adlib": pa.array([], pa.bool_()),
+    }),
+    "session": pa.table({
+        "administration_time": pa.array([], pa.timestamp("us")), "session_date": pa.array([], pa.date32()),
+    }),
+    "restriction": pa.table({
+        "restriction_start": pa.array([], pa.timestamp("us")), "restriction_end": pa.array([], pa.timestamp("us")),
+        "reference_weight": pa.array([], pa.float64()),
+    }),
+    "implant": pa.table({"implant_date": pa.array([], pa.date32()), "implant_weight": pa.array([], pa.float64())}),
+}  # fmt: skip
+"""The tables of an animal of which there is nothing."""
 
-    The curve that its lab uses for its line, else for any line; None where there is none, or where the lab does not
-    compare z-scores. An animal whose sex is unknown counts as female, which is the lighter: as in Alyx.
-    """
+
+def _by_subject(found: pa.Table) -> dict[str, pa.Table]:
+    """The rows of each animal; they come in the order of animals."""
+    if not found.num_rows:
+        return {}
+    names = np.asarray(found["subject"].to_pylist())
+    starts = np.flatnonzero(np.append(True, names[1:] != names[:-1]))
+    ends = np.append(starts[1:], names.size)
+    rest = found.drop_columns(["subject"]).combine_chunks()
+    return {str(names[a]): rest.slice(a, b - a) for a, b in zip(starts, ends, strict=True)}
+
+
+class _Curves:
+    """The growth curves that a lab uses, each read once."""
+
+    def __init__(self, here: dict[str, Any], zscore_weight_pct: float) -> None:
+        from pipeline.schemas import subject
+
+        uses = (subject.GrowthCurveUse & here).to_dicts() if zscore_weight_pct else []
+        self.uses = {row["growth_line"]: row["growth_curve"] for row in uses}
+        self.read: dict[tuple[str, str], water.Growth | None] = {}
+
+    def of(self, sex: str, line: str | None) -> water.Growth | None:
+        """The curve for an animal: that of its line, else that of any line; None where there is none.
+
+        An animal whose sex is unknown counts as female, which is the lighter: as in Alyx.
+        """
+        name = self.uses.get(line or ANY_LINE, self.uses.get(ANY_LINE))
+        if name is None:
+            return None
+        chosen = (name, "M" if sex == "M" else "F")
+        if chosen not in self.read:
+            self.read[chosen] = _curve(*chosen)
+        return self.read[chosen]
+
+
+def _curve(name: str, sex: str) -> water.Growth | None:
     from pipeline.schemas import subject
 
-    animal = (subject.Subject & key).proj("sex", "birth_date", "line").fetch1()
-    if not rules["zscore_weight_pct"]:
-        return None, animal["birth_date"]
-    uses = {
-        row["growth_line"]: row["growth_curve"] for row in (subject.GrowthCurveUse & {"lab": key["lab"]}).to_dicts()
-    }
-    name = uses.get(animal["line"] or ANY_LINE, uses.get(ANY_LINE))
-    if name is None:
-        return None, animal["birth_date"]
-    sex = "M" if animal["sex"] == "M" else "F"
     weeks = fetch_columns(
         subject.GrowthCurve.Week & {"growth_curve": name, "curve_sex": sex},
         "age_weeks", "growth_mean", "growth_sd", order_by="age_weeks",
     )  # fmt: skip
     if not weeks.num_rows:
-        return None, animal["birth_date"]
+        return None
     rule = (subject.GrowthCurve & {"growth_curve": name}).fetch1("growth_rule")
     ages, mean, sd = (weeks[column].to_numpy() for column in ("age_weeks", "growth_mean", "growth_sd"))
-    return water.Growth(ages, mean, sd, stepped=rule == "step"), animal["birth_date"]
+    return water.Growth(ages, mean, sd, stepped=rule == "step")
 
 
 def critical_weight_pct(key: dict[str, Any]) -> float:

@@ -1,0 +1,28 @@
+"""Messages to people."""
+
+from __future__ import annotations
+
+import click
+
+from neurojoint.cli.group import main
+
+
+@main.command(section="People")
+@click.option("--once", is_flag=True, help="Check and deliver once, then end (for cron).")
+@click.option("--dry-run", is_flag=True, help="Say what would be told; write and send nothing.")
+@click.option("--every", type=click.FloatRange(min=1), default=300.0, show_default=True, help="Seconds between checks.")
+def notify(once: bool, dry_run: bool, every: float) -> None:
+    """Check what is due, and deliver messages by mail, until stopped."""
+    import signal
+    import threading
+
+    import pipeline
+    from pipeline.notifications import service
+
+    pipeline.connect()
+    if once or dry_run:
+        click.echo(service.summary(*service.once(dry_run=dry_run)))
+        return
+    over = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: over.set())
+    service.forever(click.echo, over.is_set, every)

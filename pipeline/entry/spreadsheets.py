@@ -1,0 +1,110 @@
+"""Tables of people: CSV and Excel, read into rows and written again."""
+
+from __future__ import annotations
+
+import csv
+import datetime
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import UserError
+
+MOST_ROWS = 200_000
+LARGEST = 64 << 20  # byte
+
+
+def read(path: Path) -> tuple[list[str], list[dict[str, Any]]]:
+    """The headings and rows of a CSV or Excel file, without empty rows; row i of the file is row i - 2 here.
+
+    Raises
+    ------
+    UserError : it cannot be read, has no headings, or has one twice.
+    """
+    if not path.is_file():
+        raise UserError(f"{path} does not exist", "check the path")
+    if path.stat().st_size > LARGEST:
+        raise UserError(f"{path} has more than {LARGEST >> 20} MB", "split it")
+    if path.suffix.lower() in (".xlsx", ".xlsm"):
+        lines = _excel(path.read_bytes(), str(path))
+    else:
+        lines = parse_text(path.read_bytes(), str(path))
+    return _rows(lines, str(path))
+
+
+def parse_text(data: bytes, name: str = "the text") -> list[list[Any]]:
+    """Lines of a CSV file or of cells pasted from a spreadsheet (tabs), with commas, semicolons or tabs between."""
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise UserError(f"{name} is not UTF-8", "save it as CSV UTF-8") from None
+    first = text.partition("\n")[0]
+    delimiter = max(",;\t", key=first.count)
+    try:
+        return [list(line) for line in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)]
+    except csv.Error as error:
+        raise UserError(f"{name} is no table ({error})", "save it as CSV again") from None
+
+
+def _excel(data: bytes, name: str) -> list[list[Any]]:
+    import openpyxl
+
+    try:
+        book = openpyxl.load_workbook(io.BytesIO(data), read_only=True, data_only=True)
+    except Exception as error:
+        raise UserError(f"{name} is no Excel file ({type(error).__name__})", "save it as .xlsx again") from None
+    sheet = book.worksheets[0]
+    return [list(line) for line in sheet.iter_rows(values_only=True, max_row=MOST_ROWS)]
+
+
+def _rows(lines: Sequence[Sequence[Any]], name: str) -> tuple[list[str], list[dict[str, Any]]]:
+    if not lines:
+        raise UserError(f"{name} is empty", "write the names of the columns into its first line")
+    headings = [str(one).strip() if one is not None else "" for one in lines[0]]
+    while headings and not headings[-1]:
+        headings.pop()
+    if not all(headings):
+        raise UserError(f"{name}: column {headings.index('') + 1} has no heading", "name it, or delete the column")
+    if twice := {one for one in headings if headings.count(one) > 1}:
+        raise UserError(f"{name}: there are two columns {sorted(twice)[0]!r}", "delete one")
+    rows = []
+    for line in lines[1:]:
+        row = {heading: _value(value) for heading, value in zip(headings, line, strict=False)}
+        rows.append(row if any(value not in (None, "") for value in row.values()) else {})
+    while rows and not rows[-1]:
+        rows.pop()
+    return headings, rows
+
+
+def _value(value: Any) -> Any:
+    """A cell; Excel's dates and times are local, as people type them, so they become text without an offset."""
+    if isinstance(value, datetime.datetime):
+        return value.isoformat()
+    if isinstance(value, datetime.date):
+        return value.isoformat()
+    if isinstance(value, str) and value[:1] == "'" and value[1:2] in ("=", "+", "-", "@"):
+        return value[1:]
+    return value
+
+
+def to_excel(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> bytes:
+    """An Excel file of rows; text stays text."""
+    import openpyxl
+    from openpyxl.cell import WriteOnlyCell
+
+    book = openpyxl.Workbook(write_only=True)
+    sheet = book.create_sheet("rows")
+    sheet.append(list(columns))
+    for row in rows:
+        cells = []
+        for name in columns:
+            value = row.get(name)
+            cell = WriteOnlyCell(sheet, value=value if isinstance(value, int | float | bool | None) else str(value))
+            if isinstance(value, str):
+                cell.data_type = "s"
+            cells.append(cell)
+        sheet.append(cells)
+    out = io.BytesIO()
+    book.save(out)
+    return out.getvalue()

@@ -1,0 +1,3 @@
+"""Fixtures of the tests of messages."""
+
+from tests.entry.lab_fixture import lab_in_transaction, lab_of_module  # noqa: F401 - pytest finds them here
