@@ -77,15 +77,20 @@ def user_disable(name: str, enable: bool) -> None:
 @click.option("--label", default="", help="What the token is for.")
 @click.option("--scope", type=click.Choice(["public", "member", "manager", "admin"]), default=None,
               help="The most that the token may do; by default as much as the account.")  # fmt: skip
+@click.option(
+    "--lab", "labs", multiple=True, help="It is for the tasks of this lab, and nothing else; may be repeated."
+)
 @click.option("--days", type=click.FloatRange(min=0, min_open=True), help="After which it ends; by default never.")
-def user_token(name: str, revoke: bool, label: str, scope: str | None, days: float | None) -> None:
+def user_token(
+    name: str, revoke: bool, label: str, scope: str | None, labs: tuple[str, ...], days: float | None
+) -> None:
     """Print a new token of the account NAME; it is shown only once."""
     from one_bridge.server import accounts
 
     if revoke:
         click.echo(f"{accounts.store().revoke_tokens(name)} tokens ended")
     else:
-        click.echo(accounts.store().issue_token(name, label, scope or "", days))
+        click.echo(accounts.store().issue_token(name, label, scope or "", days, labs))
 
 
 @user.command("sessions")

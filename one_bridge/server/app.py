@@ -13,7 +13,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import FileResponse, JSONResponse, RedirectResponse, Response, StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
-from one_bridge.server import docs_page, exception_handlers, files, http, permissions, schema, water
+from one_bridge.server import docs_page, exception_handlers, files, http, permissions, schema, task_routes, water
 from one_bridge.server.auth import Gate
 from one_bridge.server.endpoint_model import BadInput, Endpoint, NotFound, Refused, table
 from one_bridge.server.endpoints import ENDPOINTS
@@ -77,11 +77,13 @@ class Bridge:
         document = schema.openapi(version)
         self.schema, self.docs = json.dumps(document).encode(), docs_page.page(document).encode()
         self.nwb = NwbFiles()
+        self.staging = home / "tasks" / "received"
 
     def add_routes(self, app: FastAPI) -> None:
         """One route for each verb of each endpoint, and those that are no endpoint."""
         route = app.add_route
         route("/sessions/{eid}/nwb", self._threaded(self._nwb), methods=["GET"])  # before the records of sessions
+        task_routes.add_routes(app, self)  # before the records of tasks
         for endpoint in ENDPOINTS.values():
             verbs = {"GET": self._list(endpoint)}
             if "create" in endpoint.verbs:
@@ -131,7 +133,8 @@ class Bridge:
 
             question = (endpoint.name, http.root(request), str(request.url.query))
             notices = http.unknown_filters(resolved.unknown)
-            return Response(self.answers.get(question, make), media_type="application/json", headers=notices)
+            answer = self.answers.get(question, make) if endpoint.kept else make()
+            return Response(answer, media_type="application/json", headers=notices)
 
         return self._threaded(answer)
 
@@ -169,8 +172,12 @@ class Bridge:
 
     def _update(self, endpoint: Endpoint) -> Callable:
         async def answer(request: Request) -> Response:
-            account = await run_in_threadpool(self._admit, request, endpoint.write)
+            account = await run_in_threadpool(
+                self._admit, request, "member" if endpoint.for_members else endpoint.write
+            )
             body = await http.body(request)
+            if not body or not set(body) <= set(endpoint.for_members):
+                self.gate.admit(account, endpoint.write)
 
             def work() -> Response:
                 restriction = identifiers.by_id(endpoint, http.record_id(request), self.database)
@@ -307,6 +314,8 @@ class Bridge:
     def _admit(self, request: Request, role: str) -> Account:
         account = self.gate.account(request.headers.get("authorization", ""), http.sender(request))
         request.state.account = account
+        if account is not None and account.labs and request.method not in ("GET", "HEAD"):
+            permissions.check_door(request.url.path)
         return self.gate.admit(account, role)
 
     def _threaded(self, answer: Callable[[Request], Response]) -> Callable:

@@ -142,6 +142,8 @@ class Endpoint:
     write, delete : the role that it takes.
     owner : the column with the person who entered the record, where members may delete their own only.
     create, update : what is done beyond setting columns; see `one_bridge.server.writing`.
+    kept : whether lists may be some seconds old.
+    for_members : fields that members may change where it takes more to change others.
     """
 
     name: str
@@ -167,6 +169,8 @@ class Endpoint:
     owner: str = ""
     create: str = ""
     update: str = ""
+    kept: bool = True
+    for_members: tuple[str, ...] = ()
 
     @property
     def unique(self) -> str:

@@ -10,6 +10,18 @@ from pipeline.web.accounts import Account
 from pipeline.web.threads import Database
 
 MANAGER = "manager"
+DOORS_OF_LABS = ("/tasks", "/check-protected")
+
+
+def check_door(path: str) -> None:
+    """Refuse what a token for one lab's tasks may not do: it writes nothing but them.
+
+    Raises
+    ------
+    Refused
+    """
+    if not any(path == door or path.startswith(f"{door}/") for door in DOORS_OF_LABS):
+        raise Refused("This token is for the tasks of a lab only.")
 
 
 def check_update(

@@ -54,6 +54,7 @@ class Repository(dj.Manual):
     repository_kind            : varchar(16)     # how it is reached: local, ssh, sftp, s3, http, globus
     repository_root            : varchar(500)    # folder, address or bucket under which the paths of its files begin
     repository_host=""         : varchar(255)    # the computer, user@host, or the collection of Globus
+    repository_json=null       : json            # what other programs keep with it, e.g. how the lab server that holds it is
     """
 
 

@@ -110,11 +110,11 @@ class SessionPlan(dj.Manual):
 class Task(dj.Manual):
     definition = """
     # a piece of preprocessing that a computer of a lab claims under a lease, and works off
-    task_id                    : char(36)
+    task_uuid                  : char(36)
     ---
     -> [nullable] acquisition.Session
     task_name                  : varchar(64)     # unique in its session with its arguments, e.g. compress_video_left
-    task_kind=""               : varchar(64)     # name in the registry; empty: of a client that brings its own programs
+    kind_name=""               : varchar(64)     # in the registry of task kinds; empty: of a client that brings its own programs
     task_version=""            : varchar(64)     # of the kind, or of the program that finished it
     task_unique                : char(32)        # md5 of session, name and arguments
     task_state                 : enum('Waiting', 'Started', 'Errored', 'Abandoned', 'Empty', 'Incomplete', 'Complete')
@@ -161,7 +161,7 @@ class TaskEdge(dj.Manual):
     definition = """
     # what has to be done first
     -> Task
-    -> Task.proj(parent_id="task_id")
+    -> Task.proj(parent_id="task_uuid")
     """
 
 
@@ -198,7 +198,7 @@ class TaskOutput(dj.Manual):
 class TaskHost(dj.Manual):
     definition = """
     # a computer that works off tasks, as it reported itself last
-    task_host                  : varchar(64)
+    host_name                  : varchar(64)
     ---
     host_user=""               : varchar(64)     # account of its token
     host_labs=""               : varchar(500)    # labs whose tasks it may have, between commas; empty: all

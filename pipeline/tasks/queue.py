@@ -92,8 +92,8 @@ class New:
 class LeaseLost(ConflictError):
     """The task is not this worker's any more: its lease ended and others have it, or a person took it back."""
 
-    def __init__(self, task_id: str) -> None:
-        super().__init__(f"task {task_id} is not held under this lease any more", "stop working on it")
+    def __init__(self, task_uuid: str) -> None:
+        super().__init__(f"task {task_uuid} is not held under this lease any more", "stop working on it")
 
 
 class Queue:
@@ -130,13 +130,13 @@ class Queue:
             edges: list[tuple[str, str]] = []
             for one in tasks:
                 mark = one.unique or uuid.uuid4().hex
-                row = self._one(f"SELECT task_id FROM {self.task} WHERE task_unique = %s", mark)
+                row = self._one(f"SELECT task_uuid FROM {self.task} WHERE task_unique = %s", mark)
                 if row is not None:
                     found[one.name] = row[0]
                     continue
                 identifier = str(uuid.uuid4())
                 columns = {
-                    "task_id": identifier, "task_name": one.name, "task_kind": one.kind, "task_unique": mark,
+                    "task_uuid": identifier, "task_name": one.name, "kind_name": one.kind, "task_unique": mark,
                     "task_state": "Waiting", "task_priority": one.priority, "task_level": one.level,
                     "task_order": now.replace(tzinfo=datetime.UTC).timestamp() - 3600.0 * one.priority,
                     "task_arguments": None if one.arguments is None else json.dumps(one.arguments),
@@ -146,11 +146,11 @@ class Queue:
                 found[one.name] = identifier
                 edges += [(identifier, found.get(parent, parent)) for parent in one.parents]
             for child, parent in dict.fromkeys(edges):
-                self._insert(self.edge, {"task_id": child, "parent_id": parent})
+                self._insert(self.edge, {"task_uuid": child, "parent_id": parent})
         return found
 
-    def set_parents(self, task_id: str, parents: Iterable[str]) -> None:
-        """Say anew what a task waits for.
+    def set_parents(self, task_uuid: str, parents: Iterable[str]) -> None:
+        """Say again what a task waits for.
 
         Raises
         ------
@@ -161,14 +161,14 @@ class Queue:
             above, todo = set(wanted), list(wanted)
             while todo:
                 listed = ", ".join(["%s"] * len(todo))
-                rows = self._all(f"SELECT parent_id FROM {self.edge} WHERE task_id IN ({listed})", *todo)
+                rows = self._all(f"SELECT parent_id FROM {self.edge} WHERE task_uuid IN ({listed})", *todo)
                 todo = [row[0] for row in rows if row[0] not in above]
                 above.update(todo)
-            if task_id in above:
+            if task_uuid in above:
                 raise UserError("a task cannot wait for itself", "leave it out of its parents")
-            self._run(f"DELETE FROM {self.edge} WHERE task_id = %s", task_id)
+            self._run(f"DELETE FROM {self.edge} WHERE task_uuid = %s", task_uuid)
             for parent in wanted:
-                self._insert(self.edge, {"task_id": task_id, "parent_id": parent})
+                self._insert(self.edge, {"task_uuid": task_uuid, "parent_id": parent})
 
     # --- working ------------------------------------------------------------------------------------------------
 
@@ -192,8 +192,8 @@ class Queue:
         while True:
             now = self.now()
             rows = self._all(
-                f"SELECT t.task_id FROM {self.task} AS t WHERE {where} "
-                f"ORDER BY t.task_order, t.task_level, t.task_id LIMIT {CANDIDATES}", now, *values
+                f"SELECT t.task_uuid FROM {self.task} AS t WHERE {where} "
+                f"ORDER BY t.task_order, t.task_level, t.task_name, t.task_uuid LIMIT {CANDIDATES}", now, *values
             )  # fmt: skip
             for (identifier,) in rows:
                 if self._take(identifier, can.host, token, now):
@@ -201,7 +201,16 @@ class Queue:
             if len(rows) < CANDIDATES:
                 return None
 
-    def start(self, task_id: str, host: str, seconds: float) -> None:
+    def take(self, task_uuid: str, host: str, token: str) -> bool:
+        """Take one task that somebody chose, under a lease; whether nobody else was first."""
+        if not _is_uuid(token):
+            raise UserError("the token of a claim is a uuid", "make a new one for each claim")
+        if self._take(task_uuid, host, token, self.now()):
+            return True
+        row = self.get(task_uuid)
+        return row["lease_token"] == token and row["task_state"] == "Started"
+
+    def start(self, task_uuid: str, host: str, seconds: float) -> None:
         """A client without a lease says that it works on a task (Alyx's `Started`): others get it after `seconds`.
 
         Raises
@@ -209,18 +218,18 @@ class Queue:
         ConflictError : somebody else holds it under a lease.
         """
         now = self.now()
-        free = "task_id = %s AND (task_state <> 'Started' OR lease_token = '')"
+        free = "task_uuid = %s AND (task_state <> 'Started' OR lease_token = '')"
         changed = self._run(
             f"UPDATE {self.task} SET task_state = 'Started', task_host = %s, lease_token = '', lease_until = %s, "
             "task_started = %s, task_heartbeat = %s, task_changed = %s, task_ended = NULL, task_exit = '', "
             f"task_message = '' WHERE {free}",
-            host, now + datetime.timedelta(seconds=seconds), now, now, now, task_id,
+            host, now + datetime.timedelta(seconds=seconds), now, now, now, task_uuid,
         )  # fmt: skip
-        if not changed and not self._there(free, task_id):
-            row = self.get(task_id)
+        if not changed and not self._there(free, task_uuid):
+            row = self.get(task_uuid)
             raise ConflictError(f"{row['task_host'] or 'another computer'} works on this task", "take another one")
 
-    def heartbeat(self, task_id: str, token: str, progress: float | None = None, activity: str = "") -> None:
+    def heartbeat(self, task_uuid: str, token: str, progress: float | None = None, activity: str = "") -> None:
         """Keep a lease.
 
         Raises
@@ -232,13 +241,13 @@ class Queue:
         changed = self._run(
             f"UPDATE {self.task} SET task_state = 'Started', lease_until = %s, task_heartbeat = %s, task_exit = '', "
             "task_message = '', task_ended = NULL, task_not_before = NULL, "
-            "task_progress = COALESCE(%s, task_progress), task_activity = %s WHERE task_id = %s AND " + self._mine(),
-            now + datetime.timedelta(seconds=self.lease), now, done, activity[:255], task_id, token,
+            "task_progress = COALESCE(%s, task_progress), task_activity = %s WHERE task_uuid = %s AND " + self._mine(),
+            now + datetime.timedelta(seconds=self.lease), now, done, activity[:255], task_uuid, token,
         )  # fmt: skip
-        if not changed and not self._there("task_id = %s AND " + self._mine(), task_id, token):
-            raise LeaseLost(task_id)
+        if not changed and not self._there("task_uuid = %s AND " + self._mine(), task_uuid, token):
+            raise LeaseLost(task_uuid)
 
-    def finish(self, task_id: str, token: str, outcome: Outcome) -> str:
+    def finish(self, task_uuid: str, token: str, outcome: Outcome) -> str:
         """End an attempt; returns the state of the task. The same report again changes nothing.
 
         Raises
@@ -246,24 +255,24 @@ class Queue:
         LeaseLost : others have the task.
         """
         _check(outcome)
-        row = self.get(task_id)
+        row = self.get(task_uuid)
         if token and row["lease_token"] == token and row["task_state"] != "Started" and row["task_exit"] != "lost":
             return row["task_state"]  # the answer to the first report was lost
         now = self.now()
         columns = self._ended(row, outcome, now)
-        changed = self._update(columns, "task_id = %s AND " + self._mine(), task_id, token)
+        changed = self._update(columns, "task_uuid = %s AND " + self._mine(), task_uuid, token)
         if not changed:
-            raise LeaseLost(task_id)
+            raise LeaseLost(task_uuid)
         return str(columns["task_state"])
 
-    def release(self, task_id: str, token: str) -> None:
+    def release(self, task_uuid: str, token: str) -> None:
         """Give a task back that was not begun, or was interrupted by no fault of its own; it costs no attempt."""
         now = self.now()
         self._run(
             f"UPDATE {self.task} SET task_state = 'Waiting', lease_token = '', lease_until = NULL, task_changed = %s, "
             "task_attempts = task_attempts - 1, task_progress = NULL "
-            "WHERE task_id = %s AND lease_token = %s AND task_state = 'Started'",
-            now, task_id, token,
+            "WHERE task_uuid = %s AND lease_token = %s AND task_state = 'Started'",
+            now, task_uuid, token,
         )  # fmt: skip
 
     def expire(self) -> int:
@@ -276,12 +285,12 @@ class Queue:
             lost = Outcome("Errored", "lost", f"{host} was not heard of any more; see whether it runs")
             columns = self._ended(row, lost, now)
             ended += self._update(
-                columns, "task_id = %s AND task_state = 'Started' AND lease_token = %s AND lease_until = %s",
-                row["task_id"], row["lease_token"], row["lease_until"],
+                columns, "task_uuid = %s AND task_state = 'Started' AND lease_token = %s AND lease_until = %s",
+                row["task_uuid"], row["lease_token"], row["lease_until"],
             )  # fmt: skip
         return ended
 
-    def log(self, task_id: str, token: str, piece: int, text: str) -> None:
+    def log(self, task_uuid: str, token: str, piece: int, text: str) -> None:
         """Add to the log of a task; a piece that is there already is not added again.
 
         Parameters
@@ -294,38 +303,38 @@ class Queue:
         """
         text = text.replace("\x00", "")
         with self._transaction():
-            row = self.get(task_id)
+            row = self.get(task_uuid)
             if not token or row["lease_token"] != token:
-                raise LeaseLost(task_id)
+                raise LeaseLost(task_uuid)
             if not text or not 0 <= piece < LOG_PIECES:
                 return
-            key = (task_id, row["task_attempts"], piece)
-            known = f"SELECT 1 FROM {self.logs} WHERE task_id = %s AND log_attempt = %s AND log_piece = %s"
+            key = (task_uuid, row["task_attempts"], piece)
+            known = f"SELECT 1 FROM {self.logs} WHERE task_uuid = %s AND log_attempt = %s AND log_piece = %s"
             if self._one(known, *key) is not None:
                 return
-            columns = dict(zip(("task_id", "log_attempt", "log_piece"), key, strict=True))
+            columns = dict(zip(("task_uuid", "log_attempt", "log_piece"), key, strict=True))
             self._insert(self.logs, columns | {"log_text": text[:LOG_PIECE], "log_time": self.now()})
             tail = (text if piece == 0 else row["task_log"] + text)[-LOG_TAIL:]
-            self._update({"task_log": tail}, "task_id = %s", task_id)
+            self._update({"task_log": tail}, "task_uuid = %s", task_uuid)
 
-    def log_text(self, task_id: str, attempt: int | None = None) -> str:
+    def log_text(self, task_uuid: str, attempt: int | None = None) -> str:
         """What a task said, in its last attempt or in one by its number."""
         if attempt is None:
-            attempt = self._one(f"SELECT MAX(log_attempt) FROM {self.logs} WHERE task_id = %s", task_id)[0]
+            attempt = self._one(f"SELECT MAX(log_attempt) FROM {self.logs} WHERE task_uuid = %s", task_uuid)[0]
         rows = self._all(
-            f"SELECT log_text FROM {self.logs} WHERE task_id = %s AND log_attempt = %s ORDER BY log_piece",
-            task_id, attempt,
+            f"SELECT log_text FROM {self.logs} WHERE task_uuid = %s AND log_attempt = %s ORDER BY log_piece",
+            task_uuid, attempt,
         )  # fmt: skip
-        return "".join(row[0] for row in rows) or self.get(task_id)["task_log"]
+        return "".join(row[0] for row in rows) or self.get(task_uuid)["task_log"]
 
-    def note_outputs(self, task_id: str, outputs: Iterable[Mapping[str, Any]], version: str, inputs: str) -> None:
+    def note_outputs(self, task_uuid: str, outputs: Iterable[Mapping[str, Any]], version: str, inputs: str) -> None:
         """Note which files a task made."""
         now = self.now()
         with self._transaction():
-            self._run(f"DELETE FROM {self.outputs} WHERE task_id = %s", task_id)
+            self._run(f"DELETE FROM {self.outputs} WHERE task_uuid = %s", task_uuid)
             for one in outputs:
                 self._insert(self.outputs, {
-                    "task_id": task_id, "output_path": one["path"], "output_hash": one["md5"],
+                    "task_uuid": task_uuid, "output_path": one["path"], "output_hash": one["md5"],
                     "output_size": one["size"], "output_version": version[:64], "output_inputs": inputs,
                     "output_time": now,
                 })  # fmt: skip
@@ -351,7 +360,7 @@ class Queue:
         }  # fmt: skip
         return self._each(ids, columns, "task_state <> 'Started'")
 
-    def set_state(self, task_id: str, state: str, **columns: Any) -> None:
+    def set_state(self, task_uuid: str, state: str, **columns: Any) -> None:
         """What a client without a lease says of a task (Alyx's PATCH).
 
         Raises
@@ -363,28 +372,28 @@ class Queue:
             changed |= {"task_ended": changed["task_changed"], "lease_until": None}
         if state == "Waiting":
             changed |= {"lease_until": None, "task_not_before": None, "task_attempts": 0}
-        free = "task_id = %s AND (lease_token = '' OR task_state <> 'Started')"
-        if not self._update(changed, free, task_id) and not self._there(free, task_id):
-            row = self.get(task_id)
+        free = "task_uuid = %s AND (lease_token = '' OR task_state <> 'Started')"
+        if not self._update(changed, free, task_uuid) and not self._there(free, task_uuid):
+            row = self.get(task_uuid)
             raise ConflictError(f"{row['task_host'] or 'another computer'} works on this task", "abandon it first")
 
     # --- reading ------------------------------------------------------------------------------------------------
 
-    def get(self, task_id: str) -> dict[str, Any]:
+    def get(self, task_uuid: str) -> dict[str, Any]:
         """One task.
 
         Raises
         ------
         NotFoundError : there is none.
         """
-        rows = self._rows(f"SELECT * FROM {self.task} WHERE task_id = %s", str(task_id).lower())
+        rows = self._rows(f"SELECT * FROM {self.task} WHERE task_uuid = %s", str(task_uuid).lower())
         if not rows:
-            raise NotFoundError(f"there is no task {task_id}", "see `neurojoint task list`")
+            raise NotFoundError(f"there is no task {task_uuid}", "see `neurojoint task list`")
         return rows[0]
 
-    def parents(self, task_id: str) -> list[str]:
+    def parents(self, task_uuid: str) -> list[str]:
         """The identifiers of those that a task waits for."""
-        rows = self._all(f"SELECT parent_id FROM {self.edge} WHERE task_id = %s ORDER BY parent_id", task_id)
+        rows = self._all(f"SELECT parent_id FROM {self.edge} WHERE task_uuid = %s ORDER BY parent_id", task_uuid)
         return [row[0] for row in rows]
 
     def descendants(self, ids: Iterable[str]) -> list[str]:
@@ -393,7 +402,7 @@ class Queue:
         found: list[str] = []
         while todo:
             listed = ", ".join(["%s"] * len(todo))
-            rows = self._all(f"SELECT DISTINCT task_id FROM {self.edge} WHERE parent_id IN ({listed})", *todo)
+            rows = self._all(f"SELECT DISTINCT task_uuid FROM {self.edge} WHERE parent_id IN ({listed})", *todo)
             todo = [row[0] for row in rows if row[0] not in seen]
             seen.update(todo)
             found += todo
@@ -406,7 +415,7 @@ class Queue:
         conditions = [
             "t.task_state = 'Waiting' AND NOT t.task_held",
             "(t.task_not_before IS NULL OR t.task_not_before <= %s)",
-            f"t.task_kind IN ({', '.join(['%s'] * len(can.kinds))})",
+            f"t.kind_name IN ({', '.join(['%s'] * len(can.kinds))})",
             f"t.task_environment IN ({', '.join(['%s'] * (1 + len(can.environments)))})",
             "t.task_cores <= %s AND t.task_gpus <= %s AND t.task_memory <= %s AND t.task_scratch <= %s",
             "t.task_io <= %s AND t.task_repository = %s",
@@ -426,7 +435,7 @@ class Queue:
                 "task_attempts = task_attempts + 1, task_started = %s, task_heartbeat = %s, task_changed = %s, "
                 "task_ended = NULL, task_progress = NULL, task_activity = '', task_exit = '', "
                 "task_message = '', task_log = '' "
-                "WHERE task_id = %s AND task_state = 'Waiting' AND NOT task_held",
+                "WHERE task_uuid = %s AND task_state = 'Waiting' AND NOT task_held",
                 token,
                 now + datetime.timedelta(seconds=self.lease),
                 host[:64],
@@ -460,7 +469,7 @@ class Queue:
 
     def _each(self, ids: Iterable[str], columns: Mapping[str, Any], where: str, *values: Any) -> int:
         changed = dict(columns) | {"task_changed": self.now()}
-        return sum(self._update(changed, f"task_id = %s AND {where}", one, *values) for one in ids)
+        return sum(self._update(changed, f"task_uuid = %s AND {where}", one, *values) for one in ids)
 
     def _update(self, columns: Mapping[str, Any], where: str, *values: Any) -> int:
         assigned = ", ".join(f"{name} = %s" for name in columns)
@@ -501,8 +510,8 @@ def blocked(queue: Queue, alias: str) -> str:
     """SQL that says whether a task, of this name in the query, has a parent that is not done."""
     done = ", ".join(f"'{one}'" for one in states.DONE)
     return (
-        f"EXISTS (SELECT 1 FROM {queue.edge} AS edge JOIN {queue.task} AS parent ON parent.task_id = edge.parent_id "
-        f"WHERE edge.task_id = {alias}.task_id AND parent.task_state NOT IN ({done}))"
+        f"EXISTS (SELECT 1 FROM {queue.edge} AS edge JOIN {queue.task} AS parent ON parent.task_uuid = edge.parent_id "
+        f"WHERE edge.task_uuid = {alias}.task_uuid AND parent.task_state NOT IN ({done}))"
     )
 
 

@@ -16,7 +16,7 @@ import sqlite3
 import stat
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,22 +39,23 @@ CREATE TABLE IF NOT EXISTS account (
     created REAL NOT NULL);
 CREATE TABLE IF NOT EXISTS token (
     token_key TEXT PRIMARY KEY, token_hash TEXT NOT NULL, name TEXT NOT NULL REFERENCES account ON DELETE CASCADE,
-    label TEXT NOT NULL, created REAL NOT NULL, used REAL NOT NULL, expires REAL, scope TEXT);
+    label TEXT NOT NULL, created REAL NOT NULL, used REAL NOT NULL, expires REAL, scope TEXT, labs TEXT);
 CREATE TABLE IF NOT EXISTS sign_in (
     at REAL NOT NULL, name TEXT NOT NULL, address TEXT NOT NULL, door TEXT NOT NULL, outcome TEXT NOT NULL);
 """
-_ADDED = {"expires": "REAL", "scope": "TEXT"}  # columns of token that older files lack
+_ADDED = {"expires": "REAL", "scope": "TEXT", "labs": "TEXT"}  # columns of token that older files lack
 SIGN_INS_KEPT = 10_000
 
 
 @dataclass(frozen=True)
 class Account:
-    """One account, without its secrets."""
+    """One account, without its secrets; `labs`: its token is for the tasks of these labs only."""
 
     name: str
     role: str
     enabled: bool
     tokens: int = 0
+    labs: tuple[str, ...] = ()
 
     def may(self, role: str) -> bool:
         """Has this account the rights of a role?
@@ -160,7 +161,9 @@ class Users:
         row = self._store().execute(sql, (name,)).fetchone()
         return _digest("\0".join(row)) if row else ""
 
-    def issue_token(self, name: str, label: str = "", scope: str = "", days: float | None = None) -> str:
+    def issue_token(
+        self, name: str, label: str = "", scope: str = "", days: float | None = None, labs: Sequence[str] = ()
+    ) -> str:
         """A new token of an account: 40 hexadecimal digits, shown here and never again.
 
         Parameters
@@ -168,7 +171,13 @@ class Users:
         label : what it is for; tokens labelled `login` end when they are not used for 90 days.
         scope : a role, beyond whose rights the token gives none.
         days : after which it ends.
+        labs : it is for the tasks of these labs, and nothing else.
         """
+        for one in labs:
+            try:
+                names.check(one, "lab")
+            except ValueError as error:
+                raise UserError(str(error)) from None
         if scope and scope not in ROLES:
             raise UserError(f"there is no role {scope!r}", f"use one of {', '.join(ROLES)}")
         token, now = secrets.token_hex(20), time.time()
@@ -182,8 +191,8 @@ class Users:
                 (name, name, LOGIN_TOKENS - 1),
             )
             store.execute(
-                "INSERT INTO token (token_key, token_hash, name, label, created, used, expires, scope) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO token (token_key, token_hash, name, label, created, used, expires, scope, labs) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     token[:_KEY_LENGTH],
                     _digest(token),
@@ -193,6 +202,7 @@ class Users:
                     now,
                     None if days is None else now + 86400 * days,
                     scope or None,
+                    ",".join(labs) or None,
                 ),
             )
         return token
@@ -254,14 +264,14 @@ class Users:
         row = (
             self._store()
             .execute(
-                "SELECT token_hash, account.name, role, enabled, used, label, expires, COALESCE(scope, '') "
-                "FROM token JOIN account USING (name) WHERE token_key = ?",
+                "SELECT token_hash, account.name, role, enabled, used, label, expires, COALESCE(scope, ''), "
+                "COALESCE(labs, '') FROM token JOIN account USING (name) WHERE token_key = ?",
                 (token[:_KEY_LENGTH],),
             )
             .fetchone()
         )
-        expected, name, role, enabled, used, label, expires, scope = row or (
-            _digest(""), "", "public", 0, 0.0, "", None, "",
+        expected, name, role, enabled, used, label, expires, scope, labs = row or (
+            _digest(""), "", "public", 0, 0.0, "", None, "", "",
         )  # fmt: skip
         now = time.time()
         right = hmac.compare_digest(expected, _digest(token))
@@ -273,7 +283,7 @@ class Users:
                 store.execute("UPDATE token SET used = ? WHERE token_key = ?", (now, token[:_KEY_LENGTH]))
         if scope:
             role = min(role, scope, key=ROLES.index)
-        return Account(name, role, True)
+        return Account(name, role, True, labs=tuple(labs.split(",")) if labs else ())
 
     def by_password(self, name: str, password: str) -> Account | None:
         """The enabled account with this name and password; takes equally long where there is none.

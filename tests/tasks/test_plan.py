@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import InvalidData, OperatorError, UserError
-from pipeline.tasks import Kind, plan, register
+from pipeline.tasks import Kind, kinds, plan, register
 from pipeline.tasks.description import Description, infer, parse_yaml, read
 from pipeline.tasks.kinds import unregister
 from pipeline.tasks.plan import drawn, matching
@@ -109,3 +109,8 @@ def test_the_graph_is_drawn_with_every_task_once():
     tasks = plan(read(parse_yaml(DESCRIPTION)))
     lines = drawn(tasks, {"compress_video_left": "Complete"})
     assert len(lines) == len(tasks) and "compress_video_left  [Complete]" in lines
+
+
+def test_every_kind_that_comes_with_the_program_can_be_imported():
+    for kind in kinds().values():
+        assert callable(kind.function()), kind.name

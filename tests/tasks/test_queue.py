@@ -23,16 +23,16 @@ def test_a_child_is_handed_out_when_its_parents_are_done(queue, claim):
     ids = queue.add([new("pack"), new("look"), new("join", "pack", "look")])
     first, second = claim(), claim()
     assert {first["task_name"], second["task_name"]} == {"pack", "look"} and claim() is None
-    queue.finish(first["task_id"], first["lease_token"], DONE)
+    queue.finish(first["task_uuid"], first["lease_token"], DONE)
     assert claim() is None
-    queue.finish(second["task_id"], second["lease_token"], Outcome("Empty"))
-    assert claim()["task_id"] == ids["join"]
+    queue.finish(second["task_uuid"], second["lease_token"], Outcome("Empty"))
+    assert claim()["task_uuid"] == ids["join"]
 
 
 def test_a_claim_whose_answer_was_lost_gives_the_same_task_again(queue, claim):
     queue.add([new("a"), new("b")])
     token = str(uuid.uuid4())
-    assert claim(token=token)["task_id"] == claim(token=token)["task_id"]
+    assert claim(token=token)["task_uuid"] == claim(token=token)["task_uuid"]
     assert claim() is not None and claim() is None
     with pytest.raises(UserError, match="uuid"):
         claim(token="'; DROP TABLE task")
@@ -41,10 +41,10 @@ def test_a_claim_whose_answer_was_lost_gives_the_same_task_again(queue, claim):
 def test_a_report_counts_once_and_the_second_changes_nothing(queue, claim):
     queue.add([new("a")])
     got = claim()
-    assert queue.finish(got["task_id"], got["lease_token"], DONE) == "Complete"
-    assert queue.finish(got["task_id"], got["lease_token"], FAILED) == "Complete"
+    assert queue.finish(got["task_uuid"], got["lease_token"], DONE) == "Complete"
+    assert queue.finish(got["task_uuid"], got["lease_token"], FAILED) == "Complete"
     with pytest.raises(LeaseLost):
-        queue.finish(got["task_id"], str(uuid.uuid4()), DONE)
+        queue.finish(got["task_uuid"], str(uuid.uuid4()), DONE)
     with pytest.raises(NotFoundError):
         queue.get("no such task")
 
@@ -56,17 +56,17 @@ def test_a_lost_worker_gives_its_task_back_and_may_not_report_once_others_have_i
     assert claim() is None
     queue.clock.later(2)
     assert claim() is None  # it waits a minute first
-    row = queue.get(lost["task_id"])
+    row = queue.get(lost["task_uuid"])
     assert (row["task_state"], row["task_exit"]) == ("Waiting", "lost") and "dies was not heard of" in row[
         "task_message"
     ]
     queue.clock.later(61)
     again = claim("lives")
-    assert again["task_id"] == lost["task_id"] and again["task_attempts"] == 2
+    assert again["task_uuid"] == lost["task_uuid"] and again["task_attempts"] == 2
     for report in (
-        lambda: queue.finish(lost["task_id"], lost["lease_token"], DONE),
-        lambda: queue.heartbeat(lost["task_id"], lost["lease_token"]),
-        lambda: queue.log(lost["task_id"], lost["lease_token"], 0, "I live"),
+        lambda: queue.finish(lost["task_uuid"], lost["lease_token"], DONE),
+        lambda: queue.heartbeat(lost["task_uuid"], lost["lease_token"]),
+        lambda: queue.log(lost["task_uuid"], lost["lease_token"], 0, "I live"),
     ):
         with pytest.raises(LeaseLost):
             report()
@@ -77,9 +77,9 @@ def test_the_work_of_a_worker_that_was_cut_off_counts_while_nobody_else_has_the_
     one, other = claim(), claim()
     queue.clock.later(queue.lease + 1)
     queue.expire()
-    queue.heartbeat(one["task_id"], one["lease_token"], 0.5, "still here")
-    assert queue.get(one["task_id"])["task_state"] == "Started"
-    assert queue.finish(other["task_id"], other["lease_token"], DONE) == "Complete"
+    queue.heartbeat(one["task_uuid"], one["lease_token"], 0.5, "still here")
+    assert queue.get(one["task_uuid"])["task_state"] == "Started"
+    assert queue.finish(other["task_uuid"], other["lease_token"], DONE) == "Complete"
 
 
 def test_failures_are_tried_again_with_waiting_but_not_those_of_the_data(queue, claim):
@@ -87,23 +87,23 @@ def test_failures_are_tried_again_with_waiting_but_not_those_of_the_data(queue, 
     for attempt in range(1, 5):
         got = claim()
         assert got["task_attempts"] == attempt and claim() is None
-        state = queue.finish(got["task_id"], got["lease_token"], FAILED)
+        state = queue.finish(got["task_uuid"], got["lease_token"], FAILED)
         queue.clock.later(states.wait(attempt) - 1)
         assert claim() is None
         queue.clock.later(2)
     assert state == "Errored" and claim() is None
     assert queue.restart(ids.values()) == 1
     got = claim()
-    assert queue.finish(got["task_id"], got["lease_token"], Outcome("Errored", "data", "truncated")) == "Errored"
+    assert queue.finish(got["task_uuid"], got["lease_token"], Outcome("Errored", "data", "truncated")) == "Errored"
     assert queue.get(ids["a"])["task_message"] == "truncated"
 
 
 def test_a_task_that_had_too_little_memory_asks_for_twice_as_much(queue, claim):
     ids = queue.add([new("a", columns={"task_memory": 3000})])
     got = claim(memory=4096)
-    queue.finish(got["task_id"], got["lease_token"], Outcome("Errored", "resource", "out of memory"))
+    queue.finish(got["task_uuid"], got["lease_token"], Outcome("Errored", "resource", "out of memory"))
     queue.clock.later(61)
-    assert claim(memory=4096) is None and claim(memory=8192)["task_id"] == ids["a"]
+    assert claim(memory=4096) is None and claim(memory=8192)["task_uuid"] == ids["a"]
 
 
 def test_only_what_a_computer_can_do_is_handed_to_it(queue, claim):
@@ -138,9 +138,9 @@ def test_people_hold_abandon_and_restart(queue, claim):
     assert queue.restart([ids["a"]]) == 0  # it runs
     assert queue.abandon([ids["a"]]) == 1
     with pytest.raises(LeaseLost):
-        queue.heartbeat(got["task_id"], got["lease_token"])
+        queue.heartbeat(got["task_uuid"], got["lease_token"])
     assert claim() is None  # the child waits
-    assert queue.restart([ids["a"]]) == 1 and claim()["task_id"] == ids["a"]
+    assert queue.restart([ids["a"]]) == 1 and claim()["task_uuid"] == ids["a"]
     assert queue.descendants([ids["a"]]) == [ids["b"]]
     with pytest.raises(UserError, match="wait for itself"):
         queue.set_parents(ids["a"], [ids["b"]])
@@ -166,9 +166,9 @@ def test_the_log_comes_in_pieces_that_are_added_once(queue, claim):
     queue.add([new("a")])
     got = claim()
     for piece, text in [(0, "one\n"), (1, "two\n"), (1, "two\n"), (2, "x\x00" * 5000)]:
-        queue.log(got["task_id"], got["lease_token"], piece, text)
-    assert queue.log_text(got["task_id"]).startswith("one\ntwo\nxx")
-    assert len(queue.get(got["task_id"])["task_log"]) == 4000
+        queue.log(got["task_uuid"], got["lease_token"], piece, text)
+    assert queue.log_text(got["task_uuid"]).startswith("one\ntwo\nxx")
+    assert len(queue.get(got["task_uuid"])["task_log"]) == 4000
 
 
 def test_adding_a_plan_again_adds_only_what_is_new(queue):
@@ -182,7 +182,7 @@ def test_an_outcome_that_makes_no_sense_is_refused(queue, claim, outcome):
     queue.add([new("a")])
     got = claim()
     with pytest.raises(UserError):
-        queue.finish(got["task_id"], got["lease_token"], outcome)
+        queue.finish(got["task_uuid"], got["lease_token"], outcome)
 
 
 @pytest.mark.slow
@@ -198,8 +198,8 @@ def test_fifty_claimants_do_each_of_many_tasks_once(task_tables):
 
     def work(name: str) -> None:
         while (got := pool.read(lambda: queue.claim(Capability(name, ("k",)), str(uuid.uuid4())))) is not None:
-            done.append(got["task_id"])
-            pool.read(lambda got=got: queue.finish(got["task_id"], got["lease_token"], DONE))
+            done.append(got["task_uuid"])
+            pool.read(lambda got=got: queue.finish(got["task_uuid"], got["lease_token"], DONE))
 
     threads = [threading.Thread(target=work, args=(f"host{number}",)) for number in range(50)]
     for one in threads:

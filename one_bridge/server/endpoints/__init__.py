@@ -10,6 +10,7 @@ from one_bridge.server.endpoints.animals import NOTES, RESTRICTION, SUBJECTS, SU
 from one_bridge.server.endpoints.brain import BRAIN_REGIONS, CHANNELS, TRAJECTORIES
 from one_bridge.server.endpoints.lookups import LABS, LOCATIONS, NAMES, USERS
 from one_bridge.server.endpoints.recordings import AGGREGATES, DATASETS, FILES, INSERTIONS, SESSIONS
+from one_bridge.server.endpoints.tasks import TASKS
 
 _ALL = (
     SESSIONS,
@@ -29,6 +30,7 @@ _ALL = (
     USERS,
     LABS,
     LOCATIONS,
+    TASKS,
     *NAMES,
 )
 

@@ -28,7 +28,7 @@ def by_id(endpoint: Endpoint, text: str, database: Database) -> str:
         if endpoint.alias.endswith("uuid") or not _looks_like_token(endpoint, text):
             return values.key_condition([column], [[value]], database.backend)
     found = values.from_id(text, len(endpoint.id))
-    if endpoint.id[0] in ("eid", "pid", "dataset_id", "note_id"):
+    if endpoint.id[0] in ("eid", "pid", "dataset_id", "note_id", "task_uuid"):
         found[0] = found[0].lower()
     heading = endpoint.base().heading
     for column, value in zip(endpoint.id, found, strict=True):

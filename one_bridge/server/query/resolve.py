@@ -220,7 +220,7 @@ def field_of(endpoint: Endpoint, name: str) -> Field | None:
     return found if found is not None and (found.column or found.sql or found.restrict) else None
 
 
-UUIDS = ("eid", "pid", "dataset_id", "note_id", "subject_uuid", "aggregate_id")
+UUIDS = ("eid", "task_uuid", "pid", "dataset_id", "note_id", "subject_uuid", "aggregate_id")
 
 
 def _here(endpoint: Endpoint, path: list[str], value: Any) -> Comparison | None:

@@ -40,6 +40,7 @@ TABLES = (
             Field("repository_kind", "choice", choices=KINDS, required=True),
             text("repository_root", 500, required=True, description="folder, address or bucket of its files"),
             text("repository_host", 255, description="the computer, where it matters"),
+            Field("repository_json", "json", description="what other programs keep with it"),
         ),
     ),
     TableEntry(

@@ -1,0 +1,496 @@
+"""The agent: one loop that finds sessions, claims tasks, keeps their processes within limits, and delivers outputs.
+
+Everything that it must not forget is in the folder of a task before it is done, so that it goes on after a kill or a
+reboot where it was: a task that runs is given back, one whose outputs are complete is delivered again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import fcntl
+import json
+import logging
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from ingest.agent import sessions
+from ingest.agent.desk import Desk, Unreachable, md5_of
+from pipeline.errors import ConflictError, NeurojointError, NotFoundError
+from pipeline.tasks import states
+from pipeline.tasks.kinds import kinds
+from pipeline.tasks.plan import filled, matching
+
+logger = logging.getLogger(__name__)
+
+LARGEST_UPLOAD = 512 << 20  # byte
+HEALTH_S = 60.0
+LOG_PIECE = 8000
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a person chose on this computer.
+
+    Attributes
+    ----------
+    root : folder of `lab/Subjects/…`
+    scratch : folder for the tasks
+    name : of this computer
+    repository : name of the repository that `root` is; empty: the data root of the central machine
+    environments : name -> program and arguments
+    cores, gpus, memory (MiB) : what tasks may use together
+    quiet : s without change after which a session is ready
+    remove_raw : raw files that a verified output replaces are removed
+    modules : of the lab's own, that register kinds
+    """
+
+    root: Path
+    scratch: Path
+    name: str
+    repository: str = ""
+    environments: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    cores: int = 2
+    gpus: int = 0
+    memory: int = 8192
+    quiet: float = sessions.QUIET_S
+    remove_raw: bool = False
+    modules: tuple[str, ...] = ()
+    heartbeat: float = states.HEARTBEAT_S
+
+
+class Running:
+    """A task whose process runs."""
+
+    def __init__(self, folder: Path, task: Mapping[str, Any], process: subprocess.Popen) -> None:
+        self.folder, self.task, self.process = folder, task, process
+        self.began = self.beaten = time.monotonic()
+        self.pieces, self.read = 0, 0
+        self.exit, self.message = "", ""
+
+    def kill(self) -> None:
+        """End the process and all that it started."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+
+class Agent:
+    """Works off tasks until it is told to stop.
+
+    Parameters
+    ----------
+    desk : where tasks come from.
+    options : of this computer.
+    """
+
+    def __init__(self, desk: Desk, options: Options) -> None:
+        self.desk, self.options = desk, options
+        self.running: list[Running] = []
+        self.problems: dict[str, str] = {}
+        self._health_due = self._look_due = 0.0
+        self._claim_token = str(uuid.uuid4())
+        options.scratch.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._lock = (options.scratch / "agent.lock").open("w")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise ConflictError(f"another agent works in {options.scratch}", "stop it, or choose --scratch") from None
+
+    def run(self, until: Callable[[], bool] = lambda: False, once: bool = False) -> int:
+        """Work; returns how many tasks ended. `once`: until there is nothing left to do."""
+        ended = self.recover()
+        pause = 1.0
+        while not until():
+            try:
+                now = time.monotonic()
+                if now >= self._health_due:
+                    self._health_due = now + HEALTH_S
+                    self.report_health()
+                if now >= self._look_due:
+                    self._look_due = now + (5.0 if once else 60.0)
+                    self.look()
+                started = self.claim()
+                ended += (count := self.tend())
+                pause = 0.05 if started or count or self.running else 1.0 if once else min(2 * pause, 15.0)
+                if once and not started and not count and not self.running:
+                    break
+            except Unreachable as error:
+                logger.warning("%s", error)
+                self.tend_alone()
+                pause = min(2 * pause, 15.0)
+            time.sleep(pause)
+        return ended
+
+    def stop(self) -> None:
+        """End what runs and give it back."""
+        for one in self.running:
+            one.kill()
+            with contextlib.suppress(NeurojointError):
+                self.desk.release(one.task["id"], one.task["token"])
+            shutil.rmtree(one.folder, ignore_errors=True)
+        self.running.clear()
+        self._lock.close()
+
+    # --- sessions -----------------------------------------------------------------------------------------------
+
+    def look(self) -> int:
+        """Report the sessions that are ready; what is wrong with one costs no other."""
+        count = 0
+        for found in sessions.ready(self.options.root, self.options.quiet):
+            place = found.folder.relative_to(self.options.root).as_posix()
+            try:
+                told = sessions.report(found) | {"host": self.options.name, "repository": self.options.repository}
+                self.desk.plan(told)
+                sessions.note_planned(found)
+                self.problems.pop(place, None)
+                count += 1
+            except Unreachable:
+                raise
+            except (NeurojointError, OSError) as error:
+                if self.problems.get(place) != str(error):
+                    logger.warning("%s: %s", place, error)
+                self.problems[place] = str(error)[:300]
+        return count
+
+    # --- tasks --------------------------------------------------------------------------------------------------
+
+    def claim(self) -> int:
+        """Claim what fits beside what runs; returns how many were begun."""
+        begun = 0
+        known = {name: kind.version for name, kind in kinds().items()}
+        while True:
+            busy = [one.task for one in self.running]
+            cores = self.options.cores - sum(one["cores"] for one in busy)
+            memory = self.options.memory - sum(one["memory"] for one in busy)
+            if cores < 1 or memory < 256:
+                return begun
+            used = {one["environment"] for one in busy}
+            request = {
+                "host": self.options.name, "kinds": known, "repository": self.options.repository,
+                "environments": [one for one in self.options.environments if one not in used],
+                "cores": cores, "memory": memory, "token": self._claim_token,
+                "gpus": max(self.options.gpus - sum(one["gpus"] for one in busy), 0),
+                "io": max(100 - sum(one["io"] for one in busy), 0),
+                "scratch": shutil.disk_usage(self.options.scratch).free,
+            }  # fmt: skip
+            task = self.desk.claim(request)  # the same token until an answer arrives: a lost one gives the same task
+            self._claim_token = str(uuid.uuid4())
+            if not task:
+                return begun
+            self.begin(task)
+            begun += 1
+
+    def begin(self, task: Mapping[str, Any]) -> None:
+        """Start the process of a claimed task in a folder of its own."""
+        folder = self.options.scratch / str(uuid.UUID(task["id"]))
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(mode=0o700)
+        place = self.session_folder(task["session"])
+        told = {
+            "id": task["id"], "token": task["token"], "kind": task["kind"], "arguments": task["arguments"],
+            "folder": str(place), "session": task["session"], "cores": task["cores"],
+            "command": list(self.options.environments.get(task["environment"], ())), "stage": "running",
+        }  # fmt: skip
+        _write(folder / "job.json", told)
+        hidden = ("NEUROJOINT_SERVER", "NEUROJOINT_DATABASE")  # a task has no use for them
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(hidden)} | {
+            "NEUROJOINT_TASK_MODULES": json.dumps(list(self.options.modules)),
+            "OMP_NUM_THREADS": str(task["cores"]), "NUMBA_NUM_THREADS": str(task["cores"]),
+        }  # fmt: skip
+        log = (folder / "log.txt").open("wb")
+        process = subprocess.Popen(
+            [sys.executable, "-m", "ingest.agent.child", str(folder)], stdout=log, stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL, start_new_session=True, env=environment, cwd=folder,
+        )  # fmt: skip
+        log.close()
+        logger.info("%s of %s begins", task["name"], place)
+        self.running.append(Running(folder, task, process))
+
+    def session_folder(self, session: Mapping[str, Any]) -> Path:
+        """Where a session lies below the root."""
+        below = self.options.root / session["lab"] / "Subjects" / session["subject"] / session["date"]
+        for number in (f"{session['number']:03d}", str(session["number"])):
+            if (below / number).is_dir():
+                break
+        else:
+            number = f"{session['number']:03d}"
+        found = below / number
+        if not found.resolve().is_relative_to(self.options.root.resolve()):
+            raise NotFoundError(f"{found} leads out of {self.options.root}", "remove the link")
+        return found
+
+    def tend(self) -> int:
+        """Look after what runs: limits, heartbeats, logs; deliver what has ended. Returns how many ended."""
+        ended = 0
+        for one in list(self.running):
+            if one.process.poll() is None:
+                self._check_limits(one)
+            try:
+                if one.process.poll() is None:
+                    if time.monotonic() - one.beaten >= self.options.heartbeat:
+                        self._beat(one)
+                    continue
+                self._conclude(one)
+                ended += 1
+            except ConflictError as error:
+                if self._is_of_lease(error):
+                    logger.warning("%s: %s", one.task["name"], error)
+                    one.kill()
+                    self._forget(one)
+                    continue
+                raise
+        return ended
+
+    def tend_alone(self) -> None:
+        """The same while the server cannot be reached: nothing is delivered, and limits hold."""
+        for one in self.running:
+            if one.process.poll() is None:
+                self._check_limits(one)
+
+    def recover(self) -> int:
+        """Take up what an earlier agent left: deliver what is complete, give back the rest. Returns how many ended."""
+        ended = 0
+        for file in sorted(self.options.scratch.glob("*/job.json")):
+            folder = file.parent
+            try:
+                told = json.loads(file.read_text())
+                if told["stage"] == "delivering":
+                    self._deliver(folder, told)
+                    ended += 1
+                else:
+                    self.desk.release(told["id"], told["token"])
+            except Unreachable:
+                raise
+            except (NeurojointError, OSError, ValueError, KeyError) as error:
+                logger.warning("%s: %s", folder.name, error)
+            shutil.rmtree(folder, ignore_errors=True)
+        for folder in self.options.scratch.iterdir():
+            if folder.is_dir() and not (folder / "job.json").exists():
+                shutil.rmtree(folder, ignore_errors=True)
+        return ended
+
+    # --- inside -------------------------------------------------------------------------------------------------
+
+    def _check_limits(self, one: Running) -> None:
+        """End a process that takes more memory, time or disk than its task may."""
+        task = one.task
+        if time.monotonic() - one.began > task["time_limit"]:
+            one.exit, one.message = "resource", f"it took longer than {task['time_limit']} s"
+        elif (used := _memory(one.process.pid)) > task["memory"] << 20:
+            one.exit, one.message = "resource", f"it took {used >> 20} MiB of memory, and may take {task['memory']}"
+        elif shutil.disk_usage(self.options.scratch).free < 256 << 20:
+            one.exit, one.message = "resource", "the disk of the scratch folder is full"
+        if one.exit:
+            one.kill()
+
+    def _beat(self, one: Running) -> None:
+        one.beaten = time.monotonic()
+        status = _read(one.folder / "status.json")
+        self.desk.heartbeat(one.task["id"], one.task["token"], status.get("progress"), status.get("activity", ""))
+        self._send_log(one)
+
+    def _send_log(self, one: Running, last: bool = False) -> None:
+        with (one.folder / "log.txt").open("rb") as file:
+            while True:
+                file.seek(one.read)
+                block = file.read(LOG_PIECE)
+                whole = len(block) if last or len(block) == LOG_PIECE else block.rfind(b"\n") + 1
+                if not whole:
+                    return
+                self.desk.log(one.task["id"], one.task["token"], one.pieces, block[:whole].decode("utf-8", "replace"))
+                one.read, one.pieces = one.read + whole, one.pieces + 1
+
+    def _conclude(self, one: Running) -> None:
+        """Check the outputs of a task that ended, and deliver them."""
+        result = _read(one.folder / "result.json")
+        if one.exit or not result:
+            code = one.process.returncode
+            words = one.message or f"its process ended with {'signal' if code < 0 else 'code'} {abs(code)}"
+            result = {"state": "Errored", "exit": one.exit or ("resource" if code == -9 else "program"),
+                      "message": words, "elapsed": time.monotonic() - one.began}  # fmt: skip
+        self._send_log(one, last=True)
+        told = _read(one.folder / "job.json")
+        outputs: list[dict[str, Any]] = []
+        if result["state"] in ("Complete", "Incomplete"):
+            try:
+                outputs = self._check_outputs(one, result)
+            except NeurojointError as error:
+                if isinstance(error, Unreachable):
+                    raise
+                result |= {"state": "Errored", "exit": "program", "message": str(error)}
+        told |= {"stage": "delivering", "result": result, "outputs": outputs}
+        _write(one.folder / "job.json", told)
+        self._deliver(one.folder, told)
+        self._forget(one)
+
+    def _check_outputs(self, one: Running, result: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """The outputs with size and md5.
+
+        Raises
+        ------
+        NeurojointError : one that the kind does not have, a link, or a required one that is missing.
+        """
+        kind, arguments = kinds()[one.task["kind"]], one.task["arguments"]
+        base = one.folder / "outputs"
+        paths = []
+        for file in sorted(base.rglob("*")):
+            if file.is_symlink():
+                raise NeurojointError(f"{file.relative_to(base)} is a link", "write a file")
+            if file.is_file():
+                paths.append(file.relative_to(base).as_posix())
+        wanted = {path for pattern in kind.outputs for path in matching(pattern, arguments, paths)}
+        if strange := sorted(set(paths) - wanted):
+            raise NeurojointError(f"{strange[0]} is no output of {kind.name}", "add it to the kind, or leave it out")
+        if result["state"] == "Complete":
+            for pattern in kind.required:
+                if not matching(pattern, arguments, paths):
+                    missing = " or ".join(filled(pattern, arguments))
+                    raise NeurojointError(f"{missing} was not made", "see the log of the task")
+        found = []
+        for path in paths:
+            upload = self.desk.uploads and any(matching(pattern, arguments, [path]) for pattern in kind.upload)
+            size = (base / path).stat().st_size
+            found.append({"path": path, "md5": md5_of(base / path), "size": size,
+                          "uploaded": upload and size <= LARGEST_UPLOAD})  # fmt: skip
+        return found
+
+    def _deliver(self, folder: Path, told: dict[str, Any]) -> None:
+        """Put outputs into the session folder, send the small ones, report. Each step may be repeated."""
+        place, outputs, result = Path(told["folder"]), told["outputs"], told["result"]
+        task, token = told["id"], told["token"]
+        if outputs:
+            self.desk.heartbeat(task, token, None, "delivering")
+            blocked = self.desk.protected(task, token, [one["path"] for one in outputs])
+            different = [path for path in blocked if not _is_same(place / path, folder / "outputs" / path)]
+            if different:
+                result |= {"state": "Errored", "exit": "data",
+                           "message": f"{different[0]} is protected: write another revision of it"}  # fmt: skip
+                outputs = []
+        for one in outputs:
+            source, target = folder / "outputs" / one["path"], place / one["path"]
+            if source.exists():
+                if not target.parent.resolve().is_relative_to(place.resolve()):
+                    raise NotFoundError(f"{target} leads out of the session folder", "remove the link")
+                target.parent.mkdir(parents=True, exist_ok=True)
+                part = target.with_name(f".{target.name}.part")
+                shutil.copyfile(source, part)
+                with part.open("rb+") as file:
+                    os.fsync(file.fileno())
+                part.replace(target)
+            one["modified_ns"] = target.stat().st_mtime_ns
+            if one["uploaded"]:
+                self.desk.send(task, token, one["path"], target, one["md5"])
+        report = {name: result.get(name) for name in ("state", "exit", "message", "elapsed", "version", "inputs")}
+        state = self.desk.finish(task, token, report | {"outputs": outputs})
+        logger.info("%s: %s", task, state)
+        if state in ("Complete", "Incomplete") and self.options.remove_raw:
+            self._remove_raw(place, outputs, result.get("may_go") or [])
+
+    def _remove_raw(self, place: Path, outputs: Sequence[Mapping[str, Any]], paths: Sequence[str]) -> None:
+        """Remove raw files whose outputs are registered, once these are read again and are what was verified."""
+        for one in outputs:
+            if md5_of(place / one["path"]) != one["md5"]:
+                logger.error("%s is not what was verified: the raw files stay", place / one["path"])
+                return
+        for name in paths:
+            file = place / name
+            if file.is_file() and not file.is_symlink() and file.resolve().is_relative_to(place.resolve()):
+                file.unlink()
+                logger.info("%s removed: its replacement is registered and verified", file)
+
+    def _forget(self, one: Running) -> None:
+        shutil.rmtree(one.folder, ignore_errors=True)
+        if one in self.running:
+            self.running.remove(one)
+
+    @staticmethod
+    def _is_of_lease(error: Exception) -> bool:
+        return "held under this lease" in str(error)
+
+    def report_health(self) -> None:
+        """Say how this computer is; what is wrong with its clock is said here too."""
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            own = version("neurojoint")
+        except PackageNotFoundError:
+            own = ""
+        disks = {
+            name: shutil.disk_usage(path)
+            for name, path in (("root", self.options.root), ("scratch", self.options.scratch))
+        }
+        asked = time.time()
+        answer = self.desk.health({
+            "host": self.options.name, "repository": self.options.repository, "cores": self.options.cores,
+            "memory": self.options.memory, "gpus": self.options.gpus, "version": own,
+            "kinds": {name: kind.version for name, kind in kinds().items()},
+            "environments": {name: Path(command[0]).name for name, command in self.options.environments.items()},
+            "clock_offset": getattr(self, "_offset", None),
+            "health": {
+                "disks": {name: {"free": disk.free, "total": disk.total} for name, disk in disks.items()},
+                "load": round(os.getloadavg()[0], 2), "memory_free": psutil.virtual_memory().available >> 20,
+                "python": sys.version.split()[0], "running": [one.task["name"] for one in self.running],
+                "problems": dict(list(self.problems.items())[:20]), "gpus": _gpus() if self.options.gpus else [],
+                "ffmpeg": bool(shutil.which("ffmpeg")),
+            },
+        })  # fmt: skip
+        there = datetime.datetime.fromisoformat(answer).replace(tzinfo=datetime.UTC).timestamp()
+        self._offset = round((asked + time.time()) / 2 - there, 3)
+        if abs(self._offset) > 60:
+            logger.warning("the clock of this computer is %.0f s off: set it", self._offset)
+
+
+def _is_same(there: Path, new: Path) -> bool:
+    return there.is_file() and (not new.exists() or md5_of(there) == md5_of(new))
+
+
+def _memory(pid: int) -> int:
+    """Resident memory of a process and all that it started, byte."""
+    total = 0
+    with contextlib.suppress(psutil.Error):
+        process = psutil.Process(pid)
+        for one in [process, *process.children(recursive=True)]:
+            with contextlib.suppress(psutil.Error):
+                total += one.memory_info().rss
+    return total
+
+
+def _gpus() -> list[str]:
+    """Name, memory and use of each graphics processor, where NVIDIA's program is."""
+    program = shutil.which("nvidia-smi")
+    if program is None:
+        return []
+    query = [program, "--query-gpu=name,memory.total,memory.used,utilization.gpu", "--format=csv,noheader"]
+    try:
+        return subprocess.run(query, capture_output=True, text=True, timeout=10, check=True).stdout.splitlines()[:16]
+    except (OSError, subprocess.SubprocessError):
+        return []
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+
+
+def _write(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a file so that it is whole or not there."""
+    part = path.with_suffix(".part")
+    with part.open("w") as file:
+        json.dump(content, file)
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)

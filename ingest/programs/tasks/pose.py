@@ -1,0 +1,108 @@
+"""Pose by a program in an environment of its own: DeepLabCut's and Lightning Pose's csv, SLEAP's analysis h5 to ALF.
+
+The program is called with placeholders filled in: `{video}`, `{output}` (a folder), `{threads}`. It leaves one file.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from ingest.programs import ffmpeg
+from pipeline.tasks.kinds import Job, TaskFailure
+
+
+def estimate(job: Job) -> None:
+    """Run the program over the video of a camera, and write what it found as a table."""
+    from ingest.programs.sorting import process
+
+    if not job.command:
+        raise TaskFailure("no program for the environment `pose`", "neurojoint agent --env pose=…", "program")
+    video = job.inputs("{folder}/_iblrig_{label}Camera.raw.mp4")[0]
+    n_frames = ffmpeg.probe(video).n_frames
+    output = job.scratch / "pose"
+    output.mkdir()
+    filled = {"video": str(video), "output": str(output), "threads": str(job.cores)}
+    argv = [re.sub(r"\{(\w+)\}", lambda found: filled.get(found[1], found[0]), part) for part in job.command]
+    ended = process.run(argv, job.scratch, 7 * 86400)
+    job.log(ended.tail)
+    if ended.problem:
+        raise TaskFailure(f"{argv[0]}: {ended.problem}; it said last: {ended.tail[-300:]}", exit="program")
+    table, name = read(output)
+    if len(table) != n_frames:
+        raise TaskFailure(
+            f"the program found the pose of {len(table)} frames, the video has {n_frames}", exit="program"
+        )
+    table.to_parquet(job.output(f"alf/_ibl_{job.arguments['label']}Camera.{name}.pqt"), index=False)
+    job.log(f"{len(table.columns) // 3} points in {len(table)} frames")
+
+
+def read(folder: Path) -> tuple[pd.DataFrame, str]:
+    """The points that a program left, as columns `<point>_x`, `_y` (pixel) and `_likelihood`, and the ALF attribute.
+
+    Raises
+    ------
+    TaskFailure : there is not one file that can be read.
+    """
+    files = sorted(path for path in folder.rglob("*") if path.suffix in (".csv", ".h5"))
+    tables = [path for path in files if path.suffix == ".csv"] or files
+    if len(tables) != 1:
+        raise TaskFailure(f"the program left {len(tables)} csv or h5 files, not one", exit="program")
+    if tables[0].suffix == ".csv":
+        return from_csv(tables[0])
+    return from_sleap(tables[0]), "pose"
+
+
+def from_csv(path: Path) -> tuple[pd.DataFrame, str]:
+    """DeepLabCut's and Lightning Pose's csv: rows scorer, bodyparts, coords, then one row a frame."""
+    try:
+        found = pd.read_csv(path, header=[0, 1, 2], index_col=0)
+        parts = found.columns.get_level_values(1)
+        coordinates = found.columns.get_level_values(2)
+        columns = {
+            f"{_name(part)}_{coordinate}": found.iloc[:, place].to_numpy(dtype=np.float64)
+            for place, (part, coordinate) in enumerate(zip(parts, coordinates, strict=True))
+            if coordinate in ("x", "y", "likelihood")
+        }
+    except (ValueError, KeyError, IndexError, pd.errors.ParserError) as error:
+        raise TaskFailure(
+            f"{path.name} is not a csv of DeepLabCut or Lightning Pose ({error})", exit="program"
+        ) from None
+    scorer = str(found.columns.get_level_values(0)[0]) if len(found.columns) else ""
+    return _checked(pd.DataFrame(columns), path), "dlc" if scorer.upper().startswith("DLC") else "lightningPose"
+
+
+def from_sleap(path: Path) -> pd.DataFrame:
+    """SLEAP's analysis h5: `tracks` (track, coordinate, node, frame), `node_names`, `point_scores`; the first track."""
+    import h5py
+
+    try:
+        with h5py.File(path) as file:
+            tracks = np.asarray(file["tracks"][0], dtype=np.float64)
+            nodes = [name.decode() if isinstance(name, bytes) else str(name) for name in file["node_names"][:]]
+            scores = np.asarray(file["point_scores"][0], dtype=np.float64) if "point_scores" in file else None
+            n_tracks = file["tracks"].shape[0]
+    except (OSError, KeyError, ValueError, IndexError) as error:
+        raise TaskFailure(f"{path.name} is not an analysis file of SLEAP ({error})", exit="program") from None
+    if n_tracks != 1:
+        raise TaskFailure(f"{path.name} has {n_tracks} animals, and one is expected", exit="data")
+    columns = {}
+    for number, node in enumerate(nodes):
+        columns[f"{_name(node)}_x"], columns[f"{_name(node)}_y"] = tracks[0, number], tracks[1, number]
+        missing = np.isnan(tracks[0, number])
+        columns[f"{_name(node)}_likelihood"] = np.where(missing, 0.0, 1.0) if scores is None else scores[number]
+    return _checked(pd.DataFrame(columns), path)
+
+
+def _checked(table: pd.DataFrame, path: Path) -> pd.DataFrame:
+    points = {name.rpartition("_")[0] for name in table.columns}
+    if not points or len(table.columns) != 3 * len(points):
+        raise TaskFailure(f"{path.name} lacks x, y or likelihood of a point", exit="program")
+    return table
+
+
+def _name(part: object) -> str:
+    return re.sub(r"\W+", "_", str(part).strip()) or "point"

@@ -1,0 +1,144 @@
+"""Preprocessing tasks: graph, list, and what people change."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from neurojoint.cli.group import main
+
+
+@main.group(section="Computing")
+def task() -> None:
+    """Show and change preprocessing tasks (docs/lab-server.md)."""
+
+
+@task.command("graph")
+@click.argument("session")
+def task_graph(session: str) -> None:
+    """Draw the tasks of SESSION: lab/Subjects/subject/date/number, an eid, or a folder that is not registered."""
+    from pathlib import Path
+
+    from ingest.agent import sessions
+    from pipeline.tasks import description, plan
+    from pipeline.tasks.plan import drawn
+
+    folder = Path(session)
+    if folder.is_dir():
+        found = sessions.look(folder.resolve())
+        told = sessions.report(found) if found else {}
+        files = told.get("files", {})
+        content = told.get("description")
+        read = description.read(content) if content else description.infer(files)
+        lines = drawn(plan(read, files, told.get("protocol", "")))
+    else:
+        import pipeline
+
+        pipeline.connect()
+        from pipeline.queries import timeline
+        from pipeline.tasks import submit
+
+        key = timeline.session_key(session)
+        states = {row["task_name"]: row["status"] for row in timeline.tasks(key)}
+        planned = submit.planned_of(key)
+        if planned is None:
+            raise click.ClickException(f"no lab server has reported {session}: see neurojoint agent")
+        lines = drawn(planned, states)
+    for line in lines or ["no task kind has anything to do in this session"]:
+        click.echo(line)
+
+
+@task.command("list")
+@click.argument("query", nargs=-1)
+@click.option("--limit", default=50, show_default=True)
+def task_list(query: tuple[str, ...], limit: int) -> None:
+    """List tasks. QUERY are pairs NAME=VALUE: status, lab, subject, date, kind, name, host, exit."""
+    rows = _found(query)
+    for row in rows[:limit]:
+        place = f"{row['subject']}/{row['session_date']}/{row['session_number']:03d}" if row["subject"] else "-"
+        what = row["task_message"] or row["task_activity"]
+        click.echo(f"{row['task_uuid'][:8]}  {row['status']:10}  {place:32}  {row['task_name']:28}  {what[:80]}")
+    if len(rows) > limit:
+        click.echo(f"and {len(rows) - limit:,} more (--limit)")
+    if not rows:
+        click.echo("no tasks")
+
+
+@task.command("log")
+@click.argument("task_uuid")
+def task_log(task_uuid: str) -> None:
+    """Print the log of the last attempt of a task."""
+    queue, (row,) = _queue(), _by_id([task_uuid])
+    click.echo(queue.log_text(row["task_uuid"]))
+
+
+@task.command("rerun")
+@click.argument("query", nargs=-1)
+@click.option("--dry-run", is_flag=True, help="Only show what would run again.")
+@click.option("--stale", is_flag=True, help="Only those that an older version of their kind did.")
+def task_rerun(query: tuple[str, ...], dry_run: bool, stale: bool) -> None:
+    """Run tasks again, with those that wait for them. QUERY as for `task list`."""
+    if not query and not stale:
+        raise click.UsageError("say which (e.g. kind=extract_trials lab=mylab), or --stale")
+    from pipeline.tasks import kinds
+
+    known = kinds()
+    rows = _found(query)
+    if stale:
+        rows = [row for row in rows if row["task_state"] in ("Complete", "Incomplete", "Empty")
+                and row["kind_name"] in known and row["task_version"] != known[row["kind_name"]].version]  # fmt: skip
+    queue = _queue()
+    ids = [row["task_uuid"] for row in rows]
+    below = [one for one in queue.descendants(ids) if one not in set(ids)]
+    if dry_run:
+        for row in rows:
+            place = f"{row['subject']}/{row['session_date']}/{row['session_number']:03d}" if row["subject"] else "-"
+            click.echo(f"{place}  {row['task_name']}  version {row['task_version'] or '-'}")
+        click.echo(f"{len(ids):,} tasks would run again, and {len(below):,} that wait for them")
+        return
+    click.echo(f"{queue.restart([*ids, *below]):,} tasks run again")
+
+
+def _change(name: str, words: str, done: str, change: Any) -> None:
+    @task.command(name, help=words)
+    @click.argument("task_uuids", nargs=-1, required=True)
+    def command(task_uuids: tuple[str, ...]) -> None:
+        queue = _queue()
+        click.echo(f"{change(queue, [row['task_uuid'] for row in _by_id(task_uuids)]):,} tasks {done}")
+
+
+_change("hold", "Hold tasks back.", "held back", lambda queue, ids: queue.hold(ids))
+_change("unhold", "Let tasks go that were held back.", "let go", lambda queue, ids: queue.hold(ids, False))
+_change("abandon", "Give tasks up.", "given up", lambda queue, ids: queue.abandon(ids))
+_change("restart", "Let tasks run again from the beginning.", "restarted", lambda queue, ids: queue.restart(ids))
+
+
+def _queue() -> Any:
+    import pipeline
+
+    pipeline.connect()
+    from pipeline.tasks.queue import Queue
+
+    return Queue()
+
+
+def _found(query: tuple[str, ...]) -> list[dict[str, Any]]:
+    _queue()
+    from pipeline.queries import timeline
+
+    pairs = dict(one.partition("=")[::2] for one in query)
+    return timeline.find_tasks(pairs)
+
+
+def _by_id(ids: Any) -> list[dict[str, Any]]:
+    rows = _found(())
+    found = []
+    for one in ids:
+        fitting = [row for row in rows if row["task_uuid"].startswith(one.lower())]
+        if len(fitting) != 1:
+            raise click.ClickException(
+                f"{'no' if not fitting else 'more than one'} task begins with {one}: see task list"
+            )
+        found.append(fitting[0])
+    return found

@@ -1,0 +1,117 @@
+"""Frames of a camera in the clock of the session: its own time stamps, and the pulses that it was sent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+_CYCLES_PER_SECOND, _CYCLES = 8000, 128  # the counter of a FireWire clock: 7 bits of s, 13 of 1/8000 s, 12 of 1/3072
+_OFFSETS = 3072
+
+
+@dataclass(frozen=True)
+class FrameTimes:
+    """Time of each frame (s), and what was not as expected."""
+
+    times: NDArray
+    notes: tuple[str, ...] = ()
+
+
+def read_stamps(text: str) -> NDArray:
+    """Times of the frames by the camera's clock (s from the first), from `_iblrig_…Camera.timestamps.ssv`.
+
+    The last number of a line is the register of a FireWire clock (7 bits of seconds, 13 of cycles, 12 of offset),
+    which begins again after 128 s.
+
+    >>> read_stamps("2020-08-19T12:42:57.79-04:00 0\\n2020-08-19T12:42:57.82-04:00 1089536").round(4)
+    array([0.    , 0.0332])
+    """
+    values = []
+    for number, line in enumerate(text.splitlines(), 1):
+        words = line.split()
+        if not words:
+            continue
+        if not words[-1].isdigit():
+            raise ValueError(f"line {number} of the time stamps ends with no number")
+        values.append(int(words[-1]))
+    register = np.array(values, dtype=np.int64)
+    seconds = (register >> 25) + ((register >> 12) & 0x1FFF) / _CYCLES_PER_SECOND
+    seconds = seconds + (register & 0xFFF) / (_CYCLES_PER_SECOND * _OFFSETS)
+    laps = np.concatenate([[0], np.cumsum(np.diff(seconds) < -_CYCLES / 2)]) if seconds.size else seconds
+    found = seconds + _CYCLES * laps
+    return found - found[:1].sum()
+
+
+def pulses(records: Sequence[Mapping[str, Any]], port: str = "Port1") -> NDArray:
+    """When the state machine saw the camera's exposure (s from the start of the first trial)."""
+    found = []
+    for one in records:
+        behavior = one["behavior_data"]
+        begin = behavior["Trial start timestamp"] - behavior["Bpod start timestamp"]
+        events = behavior["Events timestamps"].get(f"{port}In", [])
+        found += [begin + float(at) for at in events]
+    return np.unique(np.array(found, dtype=float))
+
+
+def align(own: NDArray, pulses: NDArray, n_frames: int) -> FrameTimes:
+    """The times of all frames by the state machine's clock.
+
+    The state machine sees no pulses between trials. How many frames lie in a gap follows from the period; the first
+    frame is taken to be that of the first pulse, as in the published extraction, since the rig starts the camera with
+    the state machine. The camera's own clock is then fitted to the pulses in pieces of a minute.
+
+    Parameters
+    ----------
+    own : (n,) array, s, times of the frames by the camera's clock
+    pulses : (m,) array, s, ascending
+    n_frames : in the video
+
+    Raises
+    ------
+    ValueError
+        There are too few pulses, fewer frames than pulses, or the clocks differ by more than a third of a period.
+
+    Examples
+    --------
+    >>> own = np.arange(300) / 30
+    >>> seen = 2 + own[[*range(100), *range(150, 300)]] * 1.0001
+    >>> align(own, seen, 300).times[[0, 120, 299]].round(3)
+    array([ 2.   ,  6.   , 11.968])
+    """
+    from pipeline.analysis.clocks import Clock
+
+    if pulses.size < 10:
+        raise ValueError(f"the state machine saw {pulses.size} pulses of this camera")
+    notes = ["the first frame is taken to be that of the first pulse"]
+    if own.size != n_frames:
+        notes.append(f"the video has {n_frames} frames, the camera wrote {own.size} time stamps")
+        if abs(own.size - n_frames) > max(5, 0.001 * n_frames):
+            raise ValueError(f"the video has {n_frames} frames, but the camera wrote {own.size} time stamps")
+    period = float(np.median(np.diff(pulses)))
+    frame = np.concatenate([[0], np.cumsum(np.rint(np.diff(pulses) / period).astype(np.int64))])
+    if frame[-1] >= own.size:
+        raise ValueError(
+            f"the pulses are those of {frame[-1] + 1} frames, but there are {own.size}: frames were dropped"
+        )
+    there = own[frame]
+    piece = np.floor((there - there[0]) / 60.0).astype(np.int64)
+    knots = [np.flatnonzero(piece == one) for one in np.unique(piece)]
+    source = np.array([there[0], *(there[one].mean() for one in knots if one.size > 9), there[-1]])
+    target = np.array([pulses[0], *(pulses[one].mean() for one in knots if one.size > 9), pulses[-1]])
+    ascending = np.concatenate([[True], np.diff(source) > 0])
+    clock = Clock(source[ascending], target[ascending])
+    residual = float(np.abs(clock.convert(there) - pulses).max())
+    if residual > period / 3:
+        raise ValueError(
+            f"the times of the camera and its pulses differ by up to {residual * 1000:.0f} ms: frames were dropped, or "
+            "the first frame is not that of the first pulse"
+        )
+    times = clock.convert(own)
+    if n_frames > times.size:
+        step = float(np.median(np.diff(times)))
+        times = np.concatenate([times, times[-1] + step * np.arange(1, n_frames - times.size + 1)])
+    return FrameTimes(times[:n_frames], tuple(notes))

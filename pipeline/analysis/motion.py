@@ -1,0 +1,59 @@
+"""Motion energy of videos: how much the brightness of a region changes from frame to frame."""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+WHOLE = (0.0, 0.0, 1.0, 1.0)
+REGIONS: dict[str, tuple[float, float, float, float]] = {
+    "left": (0.25, 0.35, 0.35, 0.35), "right": (0.25, 0.35, 0.35, 0.35), "body": (0.25, 0.25, 0.5, 0.5),
+}  # fmt: skip
+"""Camera -> region as left, top, width and height, in parts of the frame; where the animal's face or body is."""
+
+
+def in_pixels(region: tuple[float, ...], width: int, height: int) -> tuple[int, int, int, int]:
+    """A region in parts of the frame as left, top, width and height in pixels.
+
+    >>> in_pixels((0.25, 0.5, 0.5, 0.25), 640, 512)
+    (160, 256, 320, 128)
+    """
+    left, top, wide, high = region
+    if not (0 <= left < 1 and 0 <= top < 1 and 0 < wide <= 1 - left + 1e-9 and 0 < high <= 1 - top + 1e-9):
+        raise ValueError(f"the region {region} is not inside the frame")
+    return round(left * width), round(top * height), max(round(wide * width), 1), max(round(high * height), 1)
+
+
+def energy(frames: NDArray, before: NDArray | None = None) -> NDArray:
+    """Mean absolute difference between each frame and the one before.
+
+    Parameters
+    ----------
+    frames : (n, height, width) array, uint8
+    before : (height, width) array, the frame before the first; None: there is none, and the first value is 0
+
+    Examples
+    --------
+    >>> energy(np.array([[[0, 0]], [[4, 2]], [[4, 0]]], dtype=np.uint8))
+    array([0., 3., 1.])
+    """
+    frames = np.ascontiguousarray(frames, dtype=np.uint8)
+    flat = frames.reshape(len(frames), -1)
+    first = flat[0] if before is None else np.ascontiguousarray(before, dtype=np.uint8).reshape(-1)
+    return _energy(flat, first)
+
+
+@numba.njit(cache=True, parallel=True)
+def _energy(frames, before):
+    n_frames, n_pixels = frames.shape
+    found = np.empty(n_frames)
+    for i in numba.prange(n_frames):
+        last = before if i == 0 else frames[i - 1]
+        now = frames[i]
+        total = np.int64(0)
+        for k in range(n_pixels):
+            step = np.int16(now[k]) - np.int16(last[k])
+            total += abs(step)
+        found[i] = total / n_pixels
+    return found

@@ -1,0 +1,312 @@
+"""Labs' own computers work off their tasks with nothing but HTTP, and a kill at any moment does no harm."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from ingest.agent import sessions
+from ingest.agent.agent import Agent, Options
+from ingest.agent.desk import DatabaseDesk, HttpDesk, Unreachable
+from ingest.agent.service import TaskService
+from pipeline.database.bulk import insert_many
+from pipeline.errors import ConflictError
+from pipeline.queries import timeline
+from pipeline.schemas import acquisition, data, lab, subject, task
+from pipeline.tasks import Kind, register
+from pipeline.tasks.kinds import unregister
+from tests.ingest.agent import rigs
+from tests.one_bridge.serving import Shared
+
+pytestmark = pytest.mark.slow
+DAY = "2019-07-01"
+LABS = ("lab_a", "lab_b", "lab_c")
+
+
+@pytest.fixture(scope="module")
+def shared(server):
+    found = Shared()
+    yield found
+    found.stop()
+
+
+@pytest.fixture
+def central(shared, database, tmp_path):
+    """A server with three labs, each with an animal and the repository of its own computer."""
+    insert_many(lab.Lab, {"lab": list(LABS)})
+    uuids = [f"7b4ab8f0-5b0c-4d0e-8d8d-11111111111{number}" for number in range(3)]
+    insert_many(subject.Subject, {"lab": list(LABS), "subject": ["m"] * 3, "subject_uuid": uuids})
+    for name in LABS:
+        data.Repository.insert1({"repository": f"{name}_rig", "repository_kind": "ssh", "repository_root": "/data",
+                                 "repository_host": name})  # fmt: skip
+    (tmp_path / "central").mkdir()
+    return shared.serve(database, tmp_path / "central", tmp_path / "home")
+
+
+def session(root: Path, name: str, number: int = 1) -> Path:
+    folder = root / name / "Subjects/m" / DAY / f"{number:03d}"
+    folder.mkdir(parents=True)
+    return folder
+
+
+def agent(served, tmp_path: Path, name: str, **more) -> Agent:
+    token = served.users.issue_token("mia", "agent", labs=[name])
+    options = Options(tmp_path / name, tmp_path / f"{name}_scratch", name, f"{name}_rig", cores=2, memory=60_000,
+                      quiet=0.0, heartbeat=0.2, **more)  # fmt: skip
+    return Agent(HttpDesk(served.url, token), options)
+
+
+def test_three_labs_with_nothing_but_http_do_every_task_of_their_sessions(central, tmp_path):
+    for name in LABS:
+        folder = rigs.training(session(tmp_path / name, name))
+        (folder / sessions.FLAG).touch()
+    rigs.video(tmp_path / "lab_a/lab_a/Subjects/m" / DAY / "001/raw_video_data/_iblrig_leftCamera.raw.avi", 20)
+    rigs.sound(tmp_path / "lab_b/lab_b/Subjects/m" / DAY / "001/raw_behavior_data/_iblrig_micData.raw.wav")
+    workers = [agent(central, tmp_path, name, remove_raw=True) for name in LABS]
+    threads = [threading.Thread(target=worker.run, kwargs={"once": True}) for worker in workers]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join(300)
+    for one in workers:
+        one.stop()
+    rows = task.Task().to_dicts()
+    states = {(row["lab"], row["task_name"]): (row["task_state"], row["task_message"]) for row in rows}
+    failed = {key: value for key, value in states.items() if value[0] not in ("Complete", "Waiting")}
+    # the camera wrote no time stamps, and no pose program is installed: both are said, nothing else failed
+    assert set(failed) == {("lab_a", "camera_times_left")}, failed
+    assert {key for key, value in states.items() if value[0] == "Waiting"} == {("lab_a", "pose_left")}
+    assert {row["task_attempts"] for row in rows if row["task_state"] == "Complete"} == {1}
+    video = tmp_path / "lab_a/lab_a/Subjects/m" / DAY / "001/raw_video_data/_iblrig_leftCamera.raw.mp4"
+    assert video.exists() and not video.with_suffix(".avi").exists()
+    assert (data.FileRecord & {"repository": "lab_a_rig"}).to_arrays("file_path").tolist() == [
+        f"lab_a/Subjects/m/{DAY}/001/raw_video_data/_iblrig_leftCamera.raw.mp4"
+    ]
+    for name in LABS:  # small outputs are on the central machine, registered as all files are
+        path = central.root / name / "Subjects/m" / DAY / "001/alf/_ibl_trials.table.pqt"
+        assert len(pd.read_parquet(path)) == 12
+        assert not (tmp_path / name / name / "Subjects/m" / DAY / "001" / sessions.FLAG).exists()
+    assert not list((tmp_path / "home").rglob("received/*/*"))
+    assert {row["host_labs"] for row in task.TaskHost().to_dicts()} == set(LABS)
+    steps = timeline.of_session(timeline.session_key(f"lab_a/Subjects/m/{DAY}/001"))
+    assert any(one.mark == "!" and "camera_times_left" in one.what and one.who for one in steps)
+    assert any("compress_video_left on lab_a" in one.what for one in steps)
+    answer = central.session().get(f"{central.url}/sessions/{eid('lab_a')}/timeline", timeout=30)
+    assert len(answer.json()) == len(steps)
+    from pipeline.schemas import behavior
+
+    behavior.TrialSet.populate()
+    assert set(behavior.TrialSet().to_arrays("n_trials")) == {12} and len(behavior.TrialSet()) == 3
+
+
+def eid(name: str) -> str:
+    return (acquisition.Session & {"lab": name}).fetch1("eid").strip()
+
+
+def test_the_same_agent_works_on_the_central_machine_without_http(database, tmp_path):
+    insert_many(lab.Lab, {"lab": ["lab_a"]})
+    insert_many(
+        subject.Subject, {"lab": ["lab_a"], "subject": "m", "subject_uuid": "7b4ab8f0-5b0c-4d0e-8d8d-111111111111"}
+    )
+    root = tmp_path / "data"
+    rigs.training(session(root, "lab_a"))
+    (root / "lab_a/Subjects/m" / DAY / "notes").mkdir()
+    service = TaskService("root", None, root, tmp_path / "received")
+    worker = Agent(
+        DatabaseDesk(service), Options(root, tmp_path / "scratch", "central", cores=1, memory=60_000, quiet=0.0)
+    )
+    with pytest.raises(ConflictError, match="another agent"):
+        Agent(DatabaseDesk(service), worker.options)
+    assert worker.run(once=True) == 2
+    worker.stop()
+    assert set(task.Task().to_arrays("task_state")) == {"Complete"}
+    there = set(data.Dataset().to_arrays("rel_path"))
+    assert {"alf/_ibl_trials.table.pqt", "alf/_ibl_wheel.position.npy"} <= there
+
+
+SLOW = """
+import time, pathlib
+from pipeline.tasks import Kind, register
+
+def run(job):
+    count = job.folder / "runs.txt"
+    with count.open("a") as file:
+        file.write("x")
+    mode = (job.folder / "mode.txt").read_text()
+    if mode == "slow":
+        time.sleep(600)
+    if mode == "memory":
+        hog = bytearray(700 << 20)
+        time.sleep(600)
+    if mode == "outside":
+        job.output("../../../evil.txt")
+    if mode == "strange":
+        job.output("alf/other.thing.npy").write_bytes(b"x")
+    if mode == "link":
+        job.output("alf/made.thing.txt").symlink_to("/etc/passwd")
+        return
+    if mode == "nothing":
+        return
+    print("done by", job.arguments)
+    job.output("alf/made.thing.txt").write_text("made")
+
+KIND = Kind("make_thing", "3", run, outputs=("alf/made.thing.txt",), required=("alf/made.thing.txt",))
+register(KIND)
+"""
+
+
+@pytest.fixture
+def module(tmp_path, monkeypatch):
+    """A lab's own module with a kind, which the agent and its processes import."""
+    (tmp_path / "modules").mkdir()
+    (tmp_path / "modules/mylab_tasks.py").write_text(SLOW)
+    monkeypatch.syspath_prepend(str(tmp_path / "modules"))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "modules"))
+    sys.modules.pop("mylab_tasks", None)
+    import mylab_tasks
+
+    yield mylab_tasks
+    unregister("make_thing")
+    sys.modules.pop("mylab_tasks", None)
+
+
+def thing(tmp_path, mode: str) -> Path:
+    folder = session(tmp_path / "lab_a", "lab_a")
+    (folder / "mode.txt").write_text(mode)
+    (folder / sessions.FLAG).touch()
+    return folder
+
+
+def the_task() -> dict:
+    return (task.Task & {"task_name": "make_thing"}).fetch1()
+
+
+@pytest.mark.parametrize(
+    ("mode", "words"),
+    [("outside", "is no path below the session folder"), ("strange", "alf/other.thing.npy is no output"),
+     ("link", "is a link"), ("nothing", "was not made"), ("memory", "of memory")],
+)  # fmt: skip
+def test_a_task_that_misbehaves_fails_with_a_sentence_and_leaves_nothing(central, tmp_path, module, mode, words):
+    folder = thing(tmp_path, mode)
+    worker = agent(central, tmp_path, "lab_a", modules=("mylab_tasks",))
+    if mode == "memory":
+        object.__setattr__(module.KIND.needs, "memory", 400)
+    worker.run(once=True)
+    worker.stop()
+    row = the_task()
+    assert row["task_state"] == "Waiting" and words in row["task_message"], row["task_message"]
+    assert not (folder / "alf").exists() and not list(tmp_path.rglob("evil.txt"))
+    assert not [one for one in worker.options.scratch.iterdir() if one.is_dir()]
+
+
+def run_agent(central, tmp_path) -> subprocess.Popen:
+    token = central.users.issue_token("mia", "agent", labs=["lab_a"])
+    command = [sys.executable, "-c", "from neurojoint.command import run; run()"]
+    command += ["agent", "--root", str(tmp_path / "lab_a"), "--server", central.url, "--repository", "lab_a_rig",
+                "--name", "one", "--scratch", str(tmp_path / "scratch"), "--quiet", "0", "--module", "mylab_tasks",
+                "--memory", "60000"]  # fmt: skip
+    environment = os.environ | {"NEUROJOINT_SERVER_TOKEN": token, "NEUROJOINT_HOME": str(tmp_path / "agent_home")}
+    return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def wait_for(what, seconds: float = 120) -> None:
+    until = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < until, "it did not happen"
+        time.sleep(0.1)
+
+
+def test_a_killed_agent_takes_its_processes_with_it_and_the_next_one_does_the_task_once(central, tmp_path, module):
+    folder = thing(tmp_path, "slow")
+    first = run_agent(central, tmp_path)
+    wait_for(lambda: (folder / "runs.txt").exists())
+    children = [int(one) for one in Path(f"/proc/{first.pid}/task/{first.pid}/children").read_text().split()]
+    os.kill(first.pid, signal.SIGKILL)
+    first.wait()
+    wait_for(lambda: not any(Path(f"/proc/{one}").exists() for one in children))
+    assert the_task()["task_state"] == "Started" and not (folder / "alf").exists()
+    (folder / "mode.txt").write_text("quick")
+    second = run_agent(central, tmp_path)
+    try:
+        wait_for(lambda: the_task()["task_state"] == "Complete")
+    finally:
+        second.terminate()
+        second.wait(30)
+    assert (folder / "alf/made.thing.txt").read_text() == "made" and the_task()["task_version"] == "3"
+    assert (folder / "runs.txt").read_text() == "xx"
+    assert not [one for one in (tmp_path / "scratch").iterdir() if one.is_dir()]
+
+
+def test_an_answer_that_is_lost_and_a_kill_while_delivering_register_once(central, tmp_path, module):
+    thing(tmp_path, "quick")
+    worker = agent(central, tmp_path, "lab_a", modules=("mylab_tasks",))
+    finish = worker.desk.finish
+
+    def lost(*words):
+        finish(*words)
+        raise Unreachable("the answer was lost", "")
+
+    worker.desk.finish = lost
+    until = time.monotonic() + 60
+    worker.run(lambda: bool(task.TaskOutput()) or time.monotonic() > until)
+    (folder,) = [one for one in worker.options.scratch.iterdir() if one.is_dir()]
+    assert json.loads((folder / "job.json").read_text())["stage"] == "delivering"
+    worker._lock.close()
+    again = Agent(worker.desk, worker.options)
+    again.desk.finish = finish
+    assert again.recover() == 1
+    again.stop()
+    assert the_task()["task_state"] == "Complete" and len(task.TaskOutput()) == 1
+    shutil.rmtree(tmp_path / "lab_a")
+
+
+def test_what_a_server_names_is_looked_up_and_never_imported_or_run(tmp_path):
+    folder = tmp_path / "task"
+    folder.mkdir()
+    for kind in ("os:system", "../../evil", "subprocess.run", "no_such_kind"):
+        (folder / "job.json").write_text(json.dumps({"kind": kind, "folder": str(tmp_path), "arguments": {}}))
+        from ingest.agent.child import run
+
+        run(folder)
+        found = json.loads((folder / "result.json").read_text())
+        assert found["state"] == "Errored" and "there is no task kind" in found["message"]
+    options = Options(tmp_path / "root", tmp_path / "scratch", "x")
+    options.root.mkdir()
+    worker = Agent(DatabaseDesk(None), options)
+    from pipeline.errors import NotFoundError
+
+    with pytest.raises(NotFoundError, match="leads out"):
+        worker.session_folder({"lab": "../..", "subject": "..", "date": "..", "number": 1})
+    worker.stop()
+
+
+def test_sessions_are_ready_with_a_flag_or_when_they_have_been_quiet(tmp_path):
+    folder = session(tmp_path, "lab_a")
+    (folder / "raw_behavior_data").mkdir()
+    (folder / "raw_behavior_data/a.b.npy").write_bytes(b"x")
+    assert not list(sessions.ready(tmp_path, quiet=3600))
+    assert len(list(sessions.ready(tmp_path, quiet=3600, now=time.time() + 3601))) == 1
+    (folder / sessions.FLAG).touch()
+    (found,) = sessions.ready(tmp_path)
+    sessions.note_planned(found)
+    assert not list(sessions.ready(tmp_path, quiet=0))
+    (folder / "raw_behavior_data/c.d.npy").write_bytes(b"x")
+    assert len(list(sessions.ready(tmp_path, quiet=0, now=time.time() + 1))) == 1
+
+
+def test_a_kind_of_a_lab_is_registered_from_a_module():
+    mine = register(Kind("of_a_lab", "1", "x:y"))
+    try:
+        assert mine.name == "of_a_lab"
+    finally:
+        unregister("of_a_lab")

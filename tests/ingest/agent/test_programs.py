@@ -1,0 +1,219 @@
+"""Each kind does its work on real or real-looking files; raw files stay where anything is wrong with them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ingest.programs import avi, ffmpeg
+from ingest.programs.tasks import audio, behavior, camera, ephys, pose
+from ingest.programs.tasks import video as videos
+from pipeline.analysis import motion
+from pipeline.tasks.kinds import TaskFailure
+from tests.ingest.agent import rigs
+
+pytestmark = pytest.mark.slow
+LEFT = {"label": "left", "folder": "raw_video_data"}
+RAW = "raw_video_data/_iblrig_leftCamera.raw.avi"
+
+
+@pytest.mark.parametrize(("grey", "size"), [(True, "64x48"), (False, "64x48"), (True, "66x49")])
+def test_a_compressed_video_plays_in_browsers_and_has_every_frame(tmp_path, grey, size):
+    source = rigs.video(tmp_path / "s" / RAW, 33, grey, size)
+    job = rigs.job(tmp_path, tmp_path / "s", LEFT)
+    videos.compress(job)
+    packed = tmp_path / "scratch/outputs" / RAW.replace(".avi", ".mp4")
+    found, before = ffmpeg.probe(packed), ffmpeg.probe(source)
+    assert (found.codec, found.pixel_format, found.n_frames) == ("h264", "yuv420p", 33) and before.n_frames == 33
+    assert abs(found.duration - before.duration) < 0.01
+    stamps = [frame_times(path) for path in (source, packed)]
+    np.testing.assert_allclose(stamps[0], stamps[1], atol=1e-3)
+    content = packed.read_bytes()
+    assert content.index(b"moov") < content.index(b"mdat") and job.gone == [RAW] and source.exists()
+
+
+def frame_times(path) -> list[float]:
+    command = ["ffprobe", "-v", "error", "-select_streams", "v:0", "-show_entries", "packet=pts_time", "-of", "json"]
+    said = subprocess.run([*command, str(path)], capture_output=True, check=True, text=True).stdout
+    return sorted(float(one["pts_time"]) for one in json.loads(said)["packets"])
+
+
+@pytest.mark.parametrize("share", [0.3, 0.9, 0.999])
+def test_a_truncated_video_is_refused_with_a_sentence_and_stays(tmp_path, share):
+    source = rigs.video(tmp_path / "s" / RAW, 60)
+    whole = source.read_bytes()
+    source.write_bytes(whole[: int(len(whole) * share)])
+    job = rigs.job(tmp_path, tmp_path / "s", LEFT)
+    with pytest.raises(TaskFailure, match=r"is not whole: .*stays as it is: copy it again") as caught:
+        videos.compress(job)
+    assert caught.value.exit == "data" and not job.gone and source.exists() and not rigs.outputs(tmp_path)
+
+
+def test_what_is_no_video_is_refused(tmp_path):
+    source = tmp_path / "s" / RAW
+    source.parent.mkdir(parents=True)
+    source.write_bytes(b"RIFFnothing at all")
+    assert avi.inspect(source).problem
+    with pytest.raises(TaskFailure, match="is not whole"):
+        videos.compress(rigs.job(tmp_path, tmp_path / "s", LEFT))
+    with pytest.raises(TaskFailure, match="cannot be read as a video"):
+        ffmpeg.probe(source)
+
+
+def test_motion_energy_is_that_of_the_decoded_frames(tmp_path):
+    source = rigs.video(tmp_path / "s" / RAW, 40)
+    source.rename(source.with_suffix(".mp4"))  # the decoder looks at the content
+    job = rigs.job(tmp_path, tmp_path / "s", LEFT)
+    videos.motion_energy(job)
+    energy = np.load(tmp_path / "scratch/outputs/alf/leftCamera.ROIMotionEnergy.npy")
+    left, top, width, height = motion.in_pixels(motion.REGIONS["left"], 64, 48)
+    frames = np.concatenate(list(videos.blocks(source.with_suffix(".mp4"), width, height, left, top))).astype(float)
+    expected = np.r_[0, np.abs(np.diff(frames, axis=0)).mean(axis=(1, 2))]
+    np.testing.assert_allclose(energy, expected)
+    assert energy[1:].max() > 0
+    some = list(videos.blocks(source.with_suffix(".mp4"), width, height, left, top, most=7 * width * height))
+    assert [len(one) for one in some] == [7] * 5 + [5]
+
+
+def test_sound_becomes_flac_without_loss_and_a_cut_file_stays(tmp_path):
+    rigs.need_ffmpeg()
+    source = rigs.sound(tmp_path / "s/raw_behavior_data/_iblrig_micData.raw.wav")
+    job = rigs.job(tmp_path, tmp_path / "s", {"label": "microphone", "folder": "raw_behavior_data"})
+    audio.compress(job)
+    assert rigs.outputs(tmp_path) == ["raw_behavior_data/_iblrig_micData.raw.flac"] and job.gone
+    source.write_bytes(source.read_bytes()[:-1000])
+    with pytest.raises(TaskFailure, match="was cut off, and stays"):
+        audio.compress(rigs.job(tmp_path, tmp_path / "s", job.arguments))
+
+
+def test_trials_and_wheel_of_a_real_session_become_files(tmp_path):
+    folder = rigs.training(tmp_path / "s")
+    expected = np.load(rigs.RIG / "session_training_ge5/expected_ibllib_4.1.0.npz")
+    job = rigs.job(tmp_path, folder, {"label": "00", "folder": "raw_behavior_data", "collection": "alf"})
+    behavior.trials(job)
+    behavior.wheel(job)
+    table = pd.read_parquet(tmp_path / "scratch/outputs/alf/_ibl_trials.table.pqt")
+    for name in table.columns:
+        np.testing.assert_allclose(table[name], expected[f"table.{name}"], atol=1e-6, err_msg=name)
+    assert {"alf/_ibl_wheel.position.npy", "alf/_ibl_wheelMoves.intervals.npy"} <= set(rigs.outputs(tmp_path))
+    data = folder / "raw_behavior_data/_iblrig_taskData.raw.jsonable"
+    whole = data.read_text()
+    data.write_text(whole[:-200])  # the rig was stopped in the last trial
+    behavior.trials(job)
+    assert len(pd.read_parquet(tmp_path / "scratch/outputs/alf/_ibl_trials.table.pqt")) == 11
+    data.write_text(whole.replace('"position": 35', '"position": "x', 1))
+    with pytest.raises(TaskFailure, match=r"line 1 of .* is no JSON"):
+        behavior.trials(job)
+    data.write_text(whole)
+    told = rigs.settings_of(folder)
+    del told["IBLRIG_VERSION_TAG"]
+    (folder / "raw_behavior_data/_iblrig_taskSettings.raw.json").write_text(json.dumps(told))
+    with pytest.raises(TaskFailure, match="do not state the version"):
+        behavior.trials(job)
+
+
+def test_times_of_a_camera_follow_the_pulses_of_the_state_machine(tmp_path):
+    folder = tmp_path / "s"
+    rigs.video(folder / RAW, 300)
+    own = np.arange(300) / 30.0
+    true = 0.4 + own * 1.00005
+    register = (np.floor(own * 8000).astype(int) // 8000 << 25) | (np.floor(own * 8000).astype(int) % 8000 << 12)
+    (folder / "raw_video_data/_iblrig_leftCamera.timestamps.ssv").write_text(
+        "".join(f"2020-01-01T00:00:00 {one}\n" for one in register)
+    )
+    trials = []
+    for begin in (0.0, 5.5):
+        seen = true[(true > begin) & (true < begin + 4.5)] - begin
+        trials.append({"behavior_data": {
+            "Bpod start timestamp": 1.0, "Trial start timestamp": 1.0 + begin, "Trial end timestamp": 5.5 + begin,
+            "States timestamps": {}, "Events timestamps": {"Port1In": seen.tolist()}}})  # fmt: skip
+    (folder / "raw_behavior_data").mkdir()
+    path = folder / "raw_behavior_data/_iblrig_taskData.raw.jsonable"
+    path.write_text("".join(json.dumps(one) + "\n" for one in trials))
+    job = rigs.job(tmp_path, folder, LEFT)
+    camera.times(job)
+    found = np.load(tmp_path / "scratch/outputs/alf/_ibl_leftCamera.times.npy")
+    np.testing.assert_allclose(found, true, atol=5e-4)
+    trials[1]["behavior_data"]["Events timestamps"]["Port1In"] = (np.arange(400) / 90).tolist()
+    path.write_text("".join(json.dumps(one) + "\n" for one in trials))
+    with pytest.raises(TaskFailure, match="frames were dropped|differ by"):
+        camera.times(job)
+
+
+def test_time_stamps_of_a_real_camera_are_even():
+    path = rigs.RIG / "session_ephys/raw_video_data/_iblrig_bodyCamera.timestamps.ssv"
+    if not path.exists():
+        pytest.skip(f"no real recordings at {path}")
+    from pipeline.analysis.camera import read_stamps
+
+    steps = np.diff(read_stamps(path.read_text()))
+    assert steps.size > 5000 and abs(np.median(steps) - 1 / 30) < 5e-4 and steps.min() > 0
+
+
+def test_a_recording_is_compressed_and_its_channels_judged(tmp_path):
+    folder = tmp_path / "s"
+    raw = rigs.recording(folder)
+    arguments = {"label": "probe00", "folder": "raw_ephys_data/probe00"}
+    job = rigs.job(tmp_path, folder, arguments)
+    ephys.compress(job)
+    assert [path.rpartition(".")[2] for path in rigs.outputs(tmp_path)] == ["cbin", "ch"]
+    assert job.gone == [raw.relative_to(folder).as_posix()]
+    samples = np.fromfile(raw, np.int16).reshape(-1, 385)
+    samples[:, 7], samples[:, 20] = 0, samples[:, 20] * 20
+    samples.tofile(raw)
+    ephys.quality(job)
+    labels = np.load(tmp_path / "scratch/outputs/raw_ephys_data/probe00/_iblqc_ephysChannels.labels.npy")
+    assert labels[7] == 1 and labels[20] == 2 and (labels != 0).sum() == 2
+    raw.write_bytes(raw.read_bytes()[:-11])
+    with pytest.raises(TaskFailure, match=r"ap\.bin"):
+        ephys.compress(rigs.job(tmp_path, folder, arguments))
+
+
+TRACKER = """
+import csv, subprocess, sys, pathlib
+video, output = sys.argv[1:]
+n = int(subprocess.run(["ffprobe", "-v", "error", "-select_streams", "v:0", "-count_packets", "-show_entries",
+    "stream=nb_read_packets", "-of", "csv=p=0", video], capture_output=True, text=True).stdout.strip(",\\n "))
+with (pathlib.Path(output) / "result.csv").open("w", newline="") as file:
+    rows = csv.writer(file)
+    rows.writerows([["scorer"] + ["DLC_resnet"] * 3, ["bodyparts"] + ["nose tip"] * 3])
+    rows.writerow(["coords", "x", "y", "likelihood"])
+    rows.writerows([i, i * 0.5, 2.0, 0.9] for i in range(n))
+"""
+
+
+def test_pose_comes_from_a_program_of_others_and_becomes_alf(tmp_path):
+    source = rigs.video(tmp_path / "s" / RAW, 12)
+    source.rename(source.with_suffix(".mp4"))
+    script = tmp_path / "tracker.py"
+    script.write_text(TRACKER)
+    job = rigs.job(tmp_path, tmp_path / "s", LEFT, [sys.executable, str(script), "{video}", "{output}"])
+    pose.estimate(job)
+    table = pd.read_parquet(tmp_path / "scratch/outputs/alf/_ibl_leftCamera.dlc.pqt")
+    assert list(table.columns) == ["nose_tip_x", "nose_tip_y", "nose_tip_likelihood"] and len(table) == 12
+    import shutil
+
+    shutil.rmtree(tmp_path / "scratch/work/pose")
+    for command, words in ((["false"], "exit code"), ([sys.executable, "-c", "pass"], "0 csv or h5 files")):
+        with pytest.raises(TaskFailure, match=words):
+            pose.estimate(rigs.job(tmp_path, tmp_path / "s", LEFT, command))
+        shutil.rmtree(tmp_path / "scratch/work/pose")
+
+
+def test_sleap_s_analysis_file_is_read(tmp_path):
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["tracks"] = np.arange(2 * 2 * 5, dtype=float).reshape(1, 2, 2, 5)
+        file["node_names"] = [b"paw", b"nose"]
+        file["point_scores"] = np.full((1, 2, 5), 0.5)
+    table, name = pose.read(tmp_path)
+    assert (
+        name == "pose"
+        and table["nose_x"].tolist() == [5, 6, 7, 8, 9]
+        and table["paw_y"].tolist() == [10, 11, 12, 13, 14]
+    )

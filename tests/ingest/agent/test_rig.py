@@ -1,0 +1,108 @@
+"""A session travels from the rig whole, or not at all, and what a crash left unsent is picked up."""
+
+from __future__ import annotations
+
+import datetime
+import os
+
+import pytest
+from click.testing import CliRunner
+
+from ingest.agent import rig
+from ingest.agent.sessions import FLAG
+from pipeline.errors import ConflictError, UserError
+from pipeline.tasks.description import FILE, parse_yaml, read
+
+DAY = datetime.date(2030, 5, 6)
+
+
+@pytest.fixture
+def roots(tmp_path):
+    for name in ("rig", "server"):
+        (tmp_path / name).mkdir()
+    return tmp_path / "rig", tmp_path / "server"
+
+
+def recorded(root, number=None):
+    folder = rig.new(root, "mylab", "m1", rig.describe(["training"], ["left"]), DAY, number)
+    (folder / "raw_task_data_00/_iblrig_taskData.raw.jsonable").write_text("{}\n")
+    (folder / "raw_video_data/_iblrig_leftCamera.raw.avi").write_bytes(os.urandom(100_000))
+    return folder
+
+
+def test_a_new_session_has_its_description_and_the_next_number(roots):
+    first, second = recorded(roots[0]), recorded(roots[0])
+    assert (first.name, second.name) == ("001", "002")
+    found = read(parse_yaml((first / FILE).read_text()))
+    assert [one.label for one in found.devices] == ["left"] and found.tasks[0].folder == "raw_task_data_00"
+    with pytest.raises(ConflictError, match="there already"):
+        recorded(roots[0], 1)
+    with pytest.raises(UserError):
+        rig.new(roots[0], "../x", "m", {}, DAY)
+
+
+def test_sessions_are_sent_verified_and_flagged_once_they_are_quiet(roots):
+    folder = recorded(roots[0])
+    assert rig.send(*roots).waiting == [f"mylab/Subjects/m1/{DAY}/001"]
+    done = rig.send(*roots, quiet=0)
+    there = roots[1] / folder.relative_to(roots[0])
+    assert done.files == 3 and (there / FLAG).exists() and rig.unsent(roots[0]) == []
+    video = "raw_video_data/_iblrig_leftCamera.raw.avi"
+    assert (there / video).read_bytes() == (folder / video).read_bytes()
+    assert rig.send(*roots, quiet=0).sessions == []
+
+
+def test_a_crash_in_the_middle_leaves_no_flag_and_the_next_run_goes_on(roots, monkeypatch):
+    folder = recorded(roots[0])
+    copy = rig._copy
+
+    def crash(source, target):
+        if source.suffix == ".avi":
+            raise KeyboardInterrupt
+        return copy(source, target)
+
+    monkeypatch.setattr(rig, "_copy", crash)
+    with pytest.raises(KeyboardInterrupt):
+        rig.send(*roots, quiet=0)
+    there = roots[1] / folder.relative_to(roots[0])
+    assert not (there / FLAG).exists() and rig.unsent(roots[0]) == [folder]
+    monkeypatch.undo()
+    done = rig.send(*roots, quiet=0)
+    assert done.files == 1 and (there / FLAG).exists()
+
+
+def test_another_file_of_the_name_on_the_server_is_never_overwritten(roots):
+    folder = recorded(roots[0])
+    there = roots[1] / folder.relative_to(roots[0]) / "raw_video_data"
+    there.mkdir(parents=True)
+    (there / "_iblrig_leftCamera.raw.avi").write_bytes(b"of somebody else")
+    done = rig.send(*roots, quiet=0)
+    assert "another" in done.problems[f"mylab/Subjects/m1/{DAY}/001"] and not done.sessions
+    assert (there / "_iblrig_leftCamera.raw.avi").read_bytes() == b"of somebody else"
+    assert not (there.parent / FLAG).exists()
+
+
+def test_the_commands_of_the_rig(roots):
+    from neurojoint.cli import main
+
+    words = [
+        "session",
+        "new",
+        str(roots[0]),
+        "mylab",
+        "m1",
+        "--task",
+        "training",
+        "--camera",
+        "left",
+        "--date",
+        str(DAY),
+    ]
+    made = CliRunner().invoke(main, words)
+    assert made.exit_code == 0 and made.output.strip().endswith("001")
+    sent = CliRunner().invoke(main, ["session", "send", str(roots[0]), str(roots[1]), "--quiet", "0"])
+    assert sent.exit_code == 0 and "1 sessions, 1 files" in sent.output
+    drawn = CliRunner().invoke(main, ["task", "graph", made.output.strip()])
+    assert "compress_video_left" in drawn.output and "└─ motion_energy_left" in drawn.output.replace("├", "└")
+    unit = CliRunner().invoke(main, ["agent", "--root", str(roots[1]), "--systemd"])
+    assert unit.exit_code == 0 and "Restart=always" in unit.output
