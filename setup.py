@@ -53,6 +53,7 @@ setup(
         "pandas>=2.2",
         "pyarrow>=17",
         "scipy>=1.13",
+        "scikit-learn>=1.5",  # forecasts of training time
         "numba>=0.61",
         "matplotlib>=3.9",
         "plotly>=6",

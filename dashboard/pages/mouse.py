@@ -16,6 +16,7 @@ from dashboard.pages._mouse_days import comparison, curves, days, links_to, sess
 from dashboard.pages._mouse_history import history, protocol, session_link
 from dashboard.queries import mouse as queries
 from dashboard.site import Component, NotFound, Page, Site, Viewer
+from pipeline.analysis import training_time
 from pipeline.web import versioned_cache
 
 PAGE = Page("mouse", "Mouse", refresh=False)
@@ -229,8 +230,19 @@ def _training(found: queries.Mouse) -> Component:
                 html.Ul(items, className="nj-list", id="mouse-missing") if items else html.P("nothing"),
             ]
         )
+    if words := _forecast(found):
+        lacking = html.Div([lacking, html.P(words, className="nj-hint", id="mouse-forecast")])
     rules = html.Span(f"by {judged['criteria']}, version {judged['criteria_version']}", className="nj-hint")
     return shell.card(html.Div([reached, lacking], className="nj-columns nj-two"), title="Training", actions=rules)
+
+
+def _forecast(found: queries.Mouse) -> str:
+    """What five days tell of a mouse that is not trained yet; empty where nothing is told, or it is trained."""
+    told = found.forecast
+    if not told or told["true_quartile"] is not None:
+        return ""
+    chances = [told[f"quartile_{number}"] for number in range(1, 5)]
+    return training_time.sentence(chances, told["forecast_edges"], told["forecast_mice"], told["forecast_f1"])
 
 
 def _age(row: Mapping[str, Any], today: datetime.date, is_hidden: bool = False) -> str | None:

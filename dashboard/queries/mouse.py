@@ -31,6 +31,7 @@ class Mouse:
     waters : water_time (UTC), water_type, water_volume (mL), adlib, water_user.
     weighings : weighing_time (UTC), weight (g), weighing_user.
     probes : session_date, session_number, probe_label.
+    forecast : its row of `TrainingTimeForecast.Mouse` with that of its lab; empty where nothing is told of it.
     sessions : session_date, session_number, eid, start_time (UTC), task_protocol, rig, n_trials, performance_easy.
     """
 
@@ -50,6 +51,7 @@ class Mouse:
     sessions: pa.Table
     probes: pa.Table
     others: list[Row] = field(default_factory=list)
+    forecast: Row = field(default_factory=dict)
 
     @property
     def first_ephys_date(self) -> datetime.date | None:
@@ -63,6 +65,7 @@ def version(key: Row) -> str:
         (behavior_analysis.SubjectTraining, "training_fingerprint"),
         (behavior_analysis.BehaviorHistory, "history_fingerprint"),
         (action.WaterHistory, "water_fingerprint"),
+        (behavior_analysis.TrainingTimeForecast.Mouse, "quartile_1"),
         (acquisition.Session, "session_date"),
         (behavior_analysis.SessionPerformance, "session_date"),
         (behavior_analysis.PsychometricFit, "session_date"),
@@ -136,7 +139,16 @@ def mouse(key: Row, rules: str) -> Mouse:
             ephys.ProbeInsertion & key, *order.split(", "), "probe_label", order_by=f"{order}, probe_label"
         ),
         others=_others(key, row["subject_uuid"]),
+        forecast=_forecast(key),
     )  # fmt: skip
+
+
+def _forecast(key: Row) -> Row:
+    """What is told of its training time."""
+    told = behavior_analysis.TrainingTimeForecast.Mouse * behavior_analysis.TrainingTimeForecast.proj(
+        "forecast_mice", "forecast_edges", "forecast_f1"
+    )
+    return next(iter((told & {"lab": key["lab"], "subject": key["subject"]}).to_dicts()), {})
 
 
 def _training(key: Row, rules: str) -> Row | None:

@@ -166,3 +166,27 @@ def shown(words: str, total: int | None = None) -> Iterator[Callable[[int], None
     with Progress(*columns, transient=True, console=Console(stderr=True)) as bar:
         task = bar.add_task(words, total=total)
         yield lambda n: bar.advance(task, n)
+
+
+@release.command("upload")
+@click.argument("name")
+@click.argument("target")
+@click.option(
+    "--from", "out", required=True, type=click.Path(path_type=Path, file_okay=False, exists=True),
+    help="The folder in which it was built.",
+)  # fmt: skip
+@click.option("--publish", is_flag=True, help="Let everybody see it; after that nothing of it can be changed.")
+def release_upload(name: str, target: str, out: Path, publish: bool) -> None:
+    """Bring the release NAME to TARGET; stopped anywhere, the same command goes on.
+
+    TARGET is figshare, zenodo, s3://bucket/prefix, user@host:/folder (rsync), sftp://user@host/folder or a folder.
+    Tokens come from NEUROJOINT_FIGSHARE_TOKEN and NEUROJOINT_ZENODO_TOKEN, or from files of mode 600: …_TOKEN_FILE.
+    """
+    connect(create=False)
+    from exchange.releases import frozen, uploads
+
+    found = frozen.find(name)
+    with shown("uploading", found.row["release_bytes"]) as progress:
+        where = uploads.upload(found, target, out, publish=publish, progress=progress)
+    words = "is published" if publish else "is there, not yet published"
+    click.echo(" ".join(filter(None, [f"{found.name} {words}", where.address, where.doi])))

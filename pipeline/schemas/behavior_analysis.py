@@ -3,16 +3,17 @@
 import json
 
 import datajoint as dj
+import numpy as np
 import pyarrow as pa
 
-from pipeline.analysis import daily, performance, psychometrics, training
+from pipeline.analysis import daily, performance, psychometrics, training, training_time
 from pipeline.analysis.criteria import RULE_SETS, RuleSet
 from pipeline.database import registry
 from pipeline.database.bulk import insert_many
 from pipeline.database.interactive import ByChoice
 from pipeline.errors import UserError
-from pipeline.schemas import behavior, subject  # noqa: F401 - parents of foreign keys
-from pipeline.schemas.inputs import subject_history
+from pipeline.schemas import behavior, lab, subject  # noqa: F401 - parents of foreign keys
+from pipeline.schemas.inputs import subject_history, training_features
 from pipeline.settings import settings
 
 schema = registry.schema(__name__)
@@ -350,6 +351,68 @@ class BehaviorHistory(subject_history.PerSubject, dj.Computed):
 
 
 DailySummary = BehaviorHistory.DailySummary
+
+
+@schema
+class TrainingTimeForecast(dj.Computed):
+    definition = """
+    # how long the mice of a lab will take to be trained, told from their first five days by the lab's own trained mice
+    -> lab.Lab
+    ---
+    forecast_fingerprint       : char(32)        # of all that it was made from
+    forecast_mice              : int32           # trained mice that the model knows
+    forecast_features          : json            # list of the features that are known of them; empty: too few mice
+    forecast_edges             : json            # list of the limits between the quartiles, days of training
+    forecast_f1=null           : float64         # fraction of the trained mice whose quartile was told right, cross-validated
+    forecast_chance=null       : float64         # mean of that with quartiles permuted among the mice
+    """
+    rolling = True
+    inputs = ("behavior_analysis.SubjectTraining", "behavior_analysis.BehaviorHistory", "behavior.WheelMoveSet",
+              "behavior.AmbientSensor", "action.WaterHistory")  # fmt: skip
+    fingerprint = "forecast_fingerprint"
+
+    class Mouse(dj.Part):
+        definition = """
+        # a mouse with five days of training
+        -> master
+        -> subject.Subject
+        ---
+        quartile_1             : float64         # probability of the fastest quarter of the lab's mice, 0-1; cross-validated
+        quartile_2             : float64         # of the second, 0-1
+        quartile_3             : float64         # of the third, 0-1
+        quartile_4             : float64         # of the slowest, 0-1
+        true_quartile=null     : int16           # of mice that are trained; null: not yet
+        """
+
+    @property
+    def key_source(self):
+        return lab.Lab.proj() & BehaviorHistory.proj()
+
+    def current_fingerprints(self, key: dict | None = None) -> pa.Table:
+        """Key and fingerprint of every lab (of `key`) that should have a row now."""
+        return training_features.fingerprints_of_forecasts(key or {})
+
+    def make(self, key):
+        found = training_features.mice(key)
+        said = training_time.forecast_lab(found.features, found.days_to_trained)
+        fingerprint = self.current_fingerprints(key)["fingerprint"][0].as_py()
+        self.insert1(
+            key
+            | {
+                "forecast_fingerprint": fingerprint,
+                "forecast_mice": said.n_mice,
+                "forecast_features": said.names,
+                "forecast_edges": np.asarray(said.edges).tolist(),
+                "forecast_f1": said.f1,
+                "forecast_chance": said.chance,
+            }
+        )
+        self.Mouse.insert(
+            found.keys[mouse]
+            | {f"quartile_{number}": float(p) for number, p in enumerate(row, 1)}
+            | {"true_quartile": int(true) or None}
+            for mouse, row, true in zip(said.mice, said.probabilities, said.quartiles, strict=True)
+        )
 
 
 def _as_lists(row: dict) -> dict:

@@ -1,0 +1,110 @@
+"""Depositions of Zenodo, and of servers that speak its protocol."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+from exchange.releases.uploads import service
+from exchange.releases.uploads.service import Api, Body, Item, Lost, Progress, Published, Refused
+from pipeline.errors import UserError
+
+API = "https://zenodo.org/api"
+MOST_FILES = 100
+LARGEST = 50 * 10**9  # byte
+
+
+class Zenodo:
+    """Depositions of the account whose token is in force."""
+
+    def __init__(self) -> None:
+        base = os.environ.get("NEUROJOINT_ZENODO_API", API)
+        self.api = Api("Zenodo", base, {"Authorization": f"Bearer {service.token('zenodo')}"})
+
+    def open(self, row: Mapping[str, Any], identifier: str = "") -> str:
+        """See `Deposit.open`."""
+        if identifier:
+            return identifier
+        mark = f"Manifest SHA-256: {row['manifest_hash'].strip()}"
+        metadata = {
+            "title": row["release_title"],
+            "upload_type": "dataset",
+            "description": row["release_description"] or row["release_title"],
+            "creators": [{"name": one} for one in row["release_authors"]] or [{"name": row["release_publisher"]}],
+            "access_right": "open",
+            "license": row["release_license"].lower(),
+            "version": str(row["release_version"]),
+            "notes": mark,
+        }
+
+        def find() -> str | None:
+            for page in range(1, 1000):
+                found = self.api.get("deposit/depositions", params={"page": page, "size": 100})
+                for one in found:
+                    if mark in one.get("metadata", {}).get("notes", ""):
+                        return str(one["id"])
+                if len(found) < 100:
+                    return None
+            return None
+
+        return self.api.ensure(find, lambda: self.api.once("POST", "deposit/depositions", json={"metadata": metadata}))
+
+    def put(self, identifier: str, items: list[Item], progress: Progress) -> None:
+        """See `Deposit.put`."""
+        if len(items) > MOST_FILES or sum(item.size for item in items) > LARGEST:
+            raise UserError(
+                f"Zenodo takes {MOST_FILES} files and {LARGEST / 1e9:g} GB a record",
+                "build with a larger --zip-size, or ask Zenodo for more",
+            )
+        bucket = self.api.get(f"deposit/depositions/{identifier}")["links"]["bucket"]
+        wanted = {item.name for item in items}
+        for name, one in self._files(identifier).items():
+            if name not in wanted:
+                self._delete(f"deposit/depositions/{identifier}/files/{one['id']}")
+        for item in items:
+            self._put(identifier, bucket, item, progress)
+
+    def publish(self, identifier: str) -> Published:
+        """See `Deposit.publish`."""
+
+        def act() -> Published:
+            found = self.api.get(f"deposit/depositions/{identifier}")
+            if not found.get("submitted"):
+                self.api.once("POST", f"deposit/depositions/{identifier}/actions/publish")
+                found = self.api.get(f"deposit/depositions/{identifier}")
+            return Published(found.get("links", {}).get("record_html", ""), found.get("doi", ""))
+
+        return self.api.repeat(act)
+
+    def _delete(self, path: str) -> None:
+        def act() -> None:
+            try:
+                self.api.once("DELETE", path)
+            except Refused as error:
+                if error.status != 404:
+                    raise
+
+        self.api.repeat(act)
+
+    def _files(self, identifier: str) -> dict[str, dict[str, Any]]:
+        return {one["filename"]: one for one in self.api.get(f"deposit/depositions/{identifier}/files")}
+
+    def _put(self, identifier: str, bucket: str, item: Item, progress: Progress) -> None:
+        """Bring one file over, unless it is there; a name exists once, so that sending it again replaces it."""
+
+        def act() -> None:
+            there = self._files(identifier).get(item.name)
+            if there is None or _md5(there) != item.md5:
+                body = Body(item.path, 0, item.size, lambda n: None)
+                answer = self.api.once("PUT", f"{bucket}/{quote(item.name)}", data=body if item.size else b"")
+                if _md5(answer.json()) != item.md5:
+                    raise Lost(f"Zenodo has another content of {item.name}", "try again later")
+
+        self.api.repeat(act)
+        progress(item.size)
+
+
+def _md5(file: Mapping[str, Any]) -> str:
+    return str(file.get("checksum", "")).removeprefix("md5:")

@@ -1,0 +1,444 @@
+"""How long a mouse will take to be trained, told from its first days: the features, the model, and how well it does.
+
+The method is that of a published figure: a random forest predicts the quartile of the training time from 20 features
+of the first five days, judged by 10-fold cross-validation. `judge` does it as published; with `leak_free` the limits of
+the quartiles come from the training folds alone, folds are stratified, and importance is measured on mice that the
+model has not seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+N_DAYS = 5
+N_FOLDS = 10
+N_SHUFFLES = 100
+N_TREES = 100
+N_CLASSES = 4
+
+FEATURES: dict[str, str] = {
+    "age_start": "Age",
+    "air_pressure_mb": "Air pressure",
+    "delta_variance": "Steadiness of improvement",
+    "disp_norm": "Turning in one direction",
+    "food": "Protein in the food",
+    "light": "Inverted light cycle",
+    "moves_time": "Wheel movement",
+    "perf_delta1": "Task performance change",
+    "perf_init": "Initial performance",
+    "relative_humidity": "Humidity",
+    "RT_delta1": "Reaction time change",
+    "RT_init": "Initial reaction time",
+    "sex": "Sex",
+    "temperature_c": "Temperature",
+    "trials_delta1": "Trial count change",
+    "trials_init": "Initial trial count",
+    "trials_sum": "Trials in five days",
+    "weekend_water": "Weekend water",
+    "weight_loss": "Weight loss",
+    "weight_start": "Initial weight",
+}
+"""Name -> what axes call it, in alphabetical order, in which the model sees them."""
+
+LATE = ("temperature_c", "air_pressure_mb", "relative_humidity", "weekend_water")
+"""As published these are taken up to the day on which the mouse was trained, which nobody knows after five days."""
+
+PUBLISHED: dict[str, Any] = {
+    "mice": 116,
+    "f1": 54 / 116,
+    "f1_perf_delta1": 46 / 116,
+    "f1_first_shuffle": 20 / 116,
+    "confusion": ((16, 10, 2, 1), (6, 10, 7, 6), (6, 5, 11, 8), (1, 4, 6, 17)),
+    "edges": (9.75, 15.5, 24.0),
+    "importance_perf_delta1": 0.075,
+}
+"""Of the published figure: 116 mice of 11 laboratories."""
+
+
+@dataclass
+class Judgement:
+    """How well a model tells the quartile.
+
+    Attributes
+    ----------
+    names : features of the model.
+    classes, predicted : (n,) quartile 1 to 4 of each mouse, true and as told of it by a model that had not seen it.
+    probabilities : (n, 4) of each quartile.
+    edges : (3,) limits between the quartiles, training days.
+    f1 : micro-averaged, which is the fraction that is right.
+    shuffled_f1 : (n_shuffles,) with classes permuted among the mice.
+    importance : (n_features, n_repeats) by how much F1 falls when a feature is permuted.
+    """
+
+    names: list[str]
+    classes: np.ndarray
+    predicted: np.ndarray
+    probabilities: np.ndarray
+    edges: np.ndarray
+    f1: float
+    shuffled_f1: np.ndarray
+    importance: np.ndarray
+
+    @property
+    def confusion(self) -> np.ndarray:
+        """(4, 4) counts, rows the true quartile, columns the predicted one."""
+        counts = np.zeros((N_CLASSES, N_CLASSES), dtype=int)
+        np.add.at(counts, (self.classes - 1, self.predicted - 1), 1)
+        return counts
+
+
+def quartile_edges(training_time: np.ndarray) -> np.ndarray:
+    """Limits between the quartiles.
+
+    Parameters
+    ----------
+    training_time : ndarray
+        (n,) training days before the mouse was trained.
+
+    Returns
+    -------
+    ndarray
+        (3,) days.
+    """
+    return np.percentile(np.asarray(training_time, float), [25, 50, 75])
+
+
+def quartiles(training_time: np.ndarray, edges: np.ndarray) -> np.ndarray:
+    """The quartile of each mouse, 1 (fast) to 4; who is on a limit belongs to the lower one.
+
+    Examples
+    --------
+    >>> quartiles(np.array([3, 5, 8, 13, 21]), np.array([5.0, 8.0, 13.0]))
+    array([1, 1, 2, 3, 4])
+    """
+    return np.searchsorted(edges, np.asarray(training_time, float), side="left") + 1
+
+
+def first_days(
+    mouse: np.ndarray, day: np.ndarray, values: Mapping[str, np.ndarray], n_days: int = N_DAYS
+) -> dict[str, np.ndarray]:
+    """The features that come from the first days of training.
+
+    Parameters
+    ----------
+    mouse : ndarray
+        (n,) index of the mouse of each day, from 0.
+    day : ndarray
+        (n,) day of training, from 1.
+    values : mapping
+        Arrays (n,): `performance_easy` (0-1), `reaction_time` (s, where the contrast is at least 0.5), `n_trials`,
+        and, where known, `disp_norm` (net over whole path of the wheel, 0-1), `moves_time` (path of the wheel over the
+        duration of the session, rad/s), `temperature_c`, `air_pressure_mb`, `relative_humidity`.
+
+    Returns
+    -------
+    dict
+        Feature -> array (n_mice,); NaN where a day is missing.
+    """
+    n_mice = int(mouse.max()) + 1 if len(mouse) else 0
+    grid = {}
+    keep = (day >= 1) & (day <= n_days)
+    for name, column in values.items():
+        table = np.full((n_mice, n_days), np.nan)
+        table[mouse[keep], day[keep].astype(int) - 1] = np.asarray(column, float)[keep]
+        grid[name] = table
+    found = {}
+    for prefix, name in (("perf", "performance_easy"), ("RT", "reaction_time"), ("trials", "n_trials")):
+        found[f"{prefix}_init"] = grid[name][:, 0]
+        found[f"{prefix}_delta1"] = grid[name][:, -1] - grid[name][:, 0]
+    found["trials_sum"] = grid["n_trials"].sum(axis=1)
+    found["delta_variance"] = np.sign(np.diff(grid["performance_easy"], axis=1)).mean(axis=1)
+    for name in ("disp_norm", "moves_time"):
+        found[name] = _mean(grid[name]) if name in grid else np.full(n_mice, np.nan)
+    for name in ("temperature_c", "air_pressure_mb", "relative_humidity"):
+        found[name] = _median(grid[name]) if name in grid else np.full(n_mice, np.nan)
+    return found
+
+
+def judge(
+    features: Mapping[str, np.ndarray],
+    training_time: np.ndarray,
+    *,
+    seed: int = 0,
+    leak_free: bool = False,
+    n_shuffles: int = N_SHUFFLES,
+    n_repeats: int = 10,
+    n_trees: int = N_TREES,
+    n_threads: int = 1,
+) -> Judgement:
+    """Cross-validate the prediction of the quartile.
+
+    Parameters
+    ----------
+    features : mapping
+        Name -> array (n,) without NaN.
+    training_time : ndarray
+        (n,) training days before the mouse was trained.
+    seed : int
+        Of forests, folds, shuffles and permutations: the same seed gives the same numbers to the last digit, with any
+        number of threads.
+    leak_free : bool
+        Nothing of a mouse that is judged is known to the model: neither by the limits of the quartiles nor by measuring
+        importance on the mice that it was fitted to.
+    n_shuffles, n_repeats, n_trees, n_threads : int
+        Shuffles of the classes; permutations of each feature; trees of a forest; threads.
+
+    Returns
+    -------
+    Judgement
+        With F1, shuffles and importance.
+
+    Raises
+    ------
+    ValueError
+        Fewer mice than folds, values that are not known, or one training time for all.
+    """
+    names = sorted(features, key=str)
+    table = np.column_stack([np.asarray(features[name], float) for name in names])
+    days = np.asarray(training_time, float)
+    if len(days) < 2 * N_FOLDS:
+        raise ValueError(f"{len(days)} mice are too few: {N_FOLDS} folds need at least {2 * N_FOLDS}")
+    if not np.isfinite(table).all() or not np.isfinite(days).all():
+        raise ValueError("values are missing: leave out those mice")
+    edges = quartile_edges(days)
+    if len(np.unique(edges)) < len(edges):
+        raise ValueError("the training times hardly differ: quartiles cannot be told apart")
+    classes = quartiles(days, edges)
+    run = partial(_cross_validate, table, days, classes, seed, leak_free, n_trees)
+    predicted, probabilities, importance = run(np.arange(len(days)), n_repeats)
+    draw = np.random.default_rng(seed)
+    orders = [draw.permutation(len(days)) for _ in range(n_shuffles)]
+
+    def shuffled(order: np.ndarray) -> float:
+        return float(np.mean(run(order, 0)[0] == classes[order]))
+
+    with ThreadPoolExecutor(n_threads) as pool:
+        scores = np.array(list(pool.map(shuffled, orders)))
+    if not leak_free:
+        importance = _importance_in_sample(table, classes, seed, n_trees, n_repeats)
+    score = float(np.mean(predicted == classes))
+    return Judgement(names, classes, predicted, probabilities, edges, score, scores, importance)
+
+
+def forecast(
+    features: Mapping[str, np.ndarray],
+    training_time: np.ndarray,
+    new: Mapping[str, np.ndarray],
+    *,
+    seed: int = 0,
+    n_trees: int = N_TREES,
+) -> np.ndarray:
+    """The probability of each quartile for mice that are not trained yet.
+
+    Parameters
+    ----------
+    features, training_time : mapping, ndarray
+        Of the trained mice, as `judge` takes them.
+    new : mapping
+        The same features of the others, (m,).
+
+    Returns
+    -------
+    ndarray
+        (m, 4) probabilities, as the share of trees.
+    """
+    names = sorted(features)
+    table = np.column_stack([np.asarray(features[name], float) for name in names])
+    others = np.column_stack([np.asarray(new[name], float) for name in names])
+    classes = quartiles(training_time, quartile_edges(training_time))
+    return _probabilities(_fitted(table, classes, seed, n_trees), others)
+
+
+FEWEST_MICE = 40
+"""Below so many trained mice a forecast is not worth its name."""
+
+
+@dataclass
+class LabForecast:
+    """What is told of the mice of one lab.
+
+    Attributes
+    ----------
+    names, n_mice, edges : features and number of the trained mice, limits between their quartiles (days).
+    mice : (m,) indices of the mice of whom something is told.
+    probabilities : (m, 4) of each quartile; of trained mice by models that have not seen them.
+    quartiles : (m,) the true ones; 0 of mice that are not trained.
+    f1, chance : cross-validated, with true and with permuted quartiles; None with too few mice.
+    """
+
+    names: list[str]
+    n_mice: int
+    edges: np.ndarray
+    mice: np.ndarray
+    probabilities: np.ndarray
+    quartiles: np.ndarray
+    f1: float | None = None
+    chance: float | None = None
+
+
+def forecast_lab(
+    features: Mapping[str, np.ndarray], training_time: np.ndarray, *, seed: int = 0, n_trees: int = N_TREES
+) -> LabForecast:
+    """Tell the quartile of every mouse of a lab from its trained mice.
+
+    Parameters
+    ----------
+    features : mapping
+        Name -> (n,), of the first five days; NaN where it is not known.
+    training_time : ndarray
+        (n,) training days before the mouse was trained; NaN of those that are not.
+
+    Returns
+    -------
+    LabForecast
+        Without mice where fewer than 20 are trained, or where their times hardly differ.
+    """
+    days = np.asarray(training_time, float)
+    trained = np.isfinite(days)
+    chosen = usable({name: values[trained] for name, values in features.items()}) if trained.any() else []
+    known = np.all([np.isfinite(features[name]) for name in chosen], axis=0) if chosen else np.zeros(len(days), bool)
+    train, others = np.flatnonzero(known & trained), np.flatnonzero(known & ~trained)
+    empty = LabForecast([], len(train), np.empty(0), np.empty(0, int), np.empty((0, N_CLASSES)), np.empty(0, int))
+    if len(train) < 2 * N_FOLDS or len(np.unique(quartile_edges(days[train]))) < N_CLASSES - 1:
+        return empty
+    table = {name: np.asarray(features[name], float) for name in chosen}
+    judged = judge(
+        {name: values[train] for name, values in table.items()}, days[train],
+        seed=seed, leak_free=True, n_shuffles=3, n_repeats=0, n_trees=n_trees,
+    )  # fmt: skip
+    told = np.empty((0, N_CLASSES))
+    if len(others):
+        told = forecast(
+            {name: values[train] for name, values in table.items()}, days[train],
+            {name: values[others] for name, values in table.items()}, seed=seed, n_trees=n_trees,
+        )  # fmt: skip
+    return LabForecast(
+        chosen, len(train), judged.edges, np.concatenate([train, others]),
+        np.concatenate([judged.probabilities, told]), np.concatenate([judged.classes, np.zeros(len(others), int)]),
+        judged.f1, float(judged.shuffled_f1.mean()),
+    )  # fmt: skip
+
+
+def sentence(probabilities: Sequence[float], edges: Sequence[float], n_mice: int, f1: float | None) -> str:
+    """What a page says of one mouse.
+
+    Examples
+    --------
+    >>> print(sentence([0.6, 0.2, 0.1, 0.1], [9.75, 15.5, 24], 116, 0.47))
+    Probably among the fastest quarter: up to 9 days of training until trained (60 %). In cross-validation 47 % of 116 \
+    trained mice of the lab were told right; chance is 25 %.
+    """
+    best = int(np.argmax(probabilities))
+    bounds = [f"up to {edges[0]:.0f}", f"{edges[0]:.0f} to {edges[1]:.0f}", f"{edges[1]:.0f} to {edges[2]:.0f}"]
+    bounds += [f"more than {edges[2]:.0f}"]
+    which = ("fastest", "second", "third", "slowest")[best]
+    said = f"Probably among the {which} quarter: {bounds[best]} days of training until trained"
+    said += f" ({100 * probabilities[best]:.0f} %)."
+    said += f" In cross-validation {100 * (f1 or 0):.0f} % of {n_mice} trained mice of the lab were told right; "
+    said += "chance is 25 %."
+    if n_mice < FEWEST_MICE:
+        said += " So few mice make this a guess."
+    return said
+
+
+def usable(features: Mapping[str, np.ndarray], required: Sequence[str] = ("perf_delta1",)) -> list[str]:
+    """The features that a model can use: those that are known of at least nine in ten mice that have the required ones,
+    and that differ between them.
+
+    Examples
+    --------
+    >>> usable({"perf_delta1": np.array([0.1, 0.2]), "sex": np.array([np.nan, 1]), "light": np.array([1.0, 1])})
+    ['perf_delta1']
+    """
+    base = np.all([np.isfinite(features[name]) for name in required], axis=0)
+    found = []
+    for name in sorted(features):
+        values = np.asarray(features[name], float)[base]
+        known = values[np.isfinite(values)]
+        if len(values) and len(known) >= 0.9 * len(values) and len(np.unique(known)) > 1:
+            found.append(name)
+    return found
+
+
+def _cross_validate(
+    table: np.ndarray, days: np.ndarray, classes: np.ndarray, seed: int, leak_free: bool, n_trees: int,
+    order: np.ndarray, n_repeats: int,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # fmt: skip
+    """Predicted quartiles, their probabilities, and (leak-free) the importance of features on held-out mice.
+
+    `order` permutes the training times among the mice.
+    """
+    from sklearn.model_selection import KFold, StratifiedKFold
+
+    days, labels = days[order], classes[order]
+    predicted = np.zeros(len(days), dtype=int)
+    probabilities = np.zeros((len(days), N_CLASSES))
+    lost = np.zeros((table.shape[1], n_repeats))
+    fewest = int(np.unique(labels, return_counts=True)[1].min())
+    n_folds = max(2, min(N_FOLDS, fewest)) if leak_free else N_FOLDS
+    folds: Any = (StratifiedKFold if leak_free else KFold)(n_folds, shuffle=True, random_state=seed)
+    draw = np.random.default_rng([seed, 1])
+    for train, test in folds.split(table, labels):
+        known = quartiles(days[train], quartile_edges(days[train])) if leak_free else labels[train]
+        model = _fitted(table[train], known, seed, n_trees)
+        probabilities[test] = _probabilities(model, table[test])
+        predicted[test] = model.predict(table[test])
+        if leak_free and n_repeats:
+            right = np.sum(predicted[test] == labels[test])
+            lost += right - _right_when_permuted(model.predict, table[test], labels[test], draw, n_repeats)
+    return predicted, probabilities, lost / len(days)
+
+
+def _importance_in_sample(
+    table: np.ndarray, classes: np.ndarray, seed: int, n_trees: int, n_repeats: int
+) -> np.ndarray:
+    """As published: of a model that is scored on the mice that it was fitted to, where it is always right."""
+    model = _fitted(table, classes, seed, n_trees)
+    right = np.sum(model.predict(table) == classes)
+    draw = np.random.default_rng([seed, 2])
+    return (right - _right_when_permuted(model.predict, table, classes, draw, n_repeats)) / len(classes)
+
+
+def _right_when_permuted(
+    predict: Callable[[np.ndarray], np.ndarray], table: np.ndarray, labels: np.ndarray, draw: np.random.Generator,
+    n_repeats: int,
+) -> np.ndarray:  # fmt: skip
+    """(n_features, n_repeats) how many are right when one feature is permuted, predicted in one call."""
+    n, n_features = table.shape
+    stack = np.broadcast_to(table, (n_features, n_repeats, n, n_features)).copy()
+    for feature in range(n_features):
+        for repeat in range(n_repeats):
+            stack[feature, repeat, :, feature] = draw.permutation(table[:, feature])
+    said = predict(stack.reshape(-1, n_features)).reshape(n_features, n_repeats, n)
+    return np.sum(said == labels, axis=2)
+
+
+def _fitted(table: np.ndarray, classes: np.ndarray, seed: int, n_trees: int) -> Any:
+    from sklearn.ensemble import RandomForestClassifier
+
+    return RandomForestClassifier(n_trees, random_state=seed).fit(table, classes)
+
+
+def _probabilities(model: Any, table: np.ndarray) -> np.ndarray:
+    found = np.zeros((len(table), N_CLASSES))
+    found[:, np.asarray(model.classes_, int) - 1] = model.predict_proba(table)
+    return found
+
+
+def _mean(table: np.ndarray) -> np.ndarray:
+    known = np.isfinite(table)
+    total = np.where(known, table, 0).sum(axis=1)
+    return np.divide(total, known.sum(axis=1), out=np.full(len(table), np.nan), where=known.any(axis=1))
+
+
+def _median(table: np.ndarray) -> np.ndarray:
+    found = np.full(len(table), np.nan)
+    rows = np.isfinite(table).any(axis=1)
+    found[rows] = np.nanmedian(table[rows], axis=1)
+    return found

@@ -1,0 +1,212 @@
+"""What the prediction of training time takes of each mouse: its first five days, and how it is kept."""
+
+from __future__ import annotations
+
+import datetime
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.analysis import training_time
+from pipeline.database.bulk import fetch_columns, json_column
+from pipeline.provenance import fingerprints
+from pipeline.schemas import action, behavior, lab, subject
+
+CRITERIA = "ibl_pipeline_2021"
+TRAINED = ("trained_1a", "trained_1b")
+_MOUSE = ["lab", "subject"]
+
+
+@dataclass
+class Mice:
+    """Features of mice with five days of training.
+
+    Attributes
+    ----------
+    keys : lab and subject of each.
+    features : name -> (n,); what is not known is NaN. Everything is of the first five days.
+    late : the features of `training_time.LATE` as published: up to the day on which the mouse was trained.
+    days_to_trained : (n,) days of training before it was trained; NaN of those that are not.
+    """
+
+    keys: list[dict[str, str]]
+    features: dict[str, np.ndarray]
+    late: dict[str, np.ndarray]
+    days_to_trained: np.ndarray
+
+
+def mice(restriction: Any = True) -> Mice:
+    """The features of the mice of a restriction (of lab, subject)."""
+    from pipeline.schemas import behavior_analysis
+
+    days = _frame(
+        behavior_analysis.DailySummary & restriction & "training_day > 0",
+        *_MOUSE, "summary_date", "training_day", "day_performance_easy", "day_trials",
+    )  # fmt: skip
+    days = days[days.groupby(_MOUSE)["training_day"].transform("max") >= training_time.N_DAYS] if len(days) else days
+    if not len(days):
+        return Mice([], {name: np.empty(0) for name in training_time.FEATURES}, {}, np.empty(0))
+    days = days.drop_duplicates([*_MOUSE, "training_day"])
+    days = days.merge(_of_sessions(restriction), on=[*_MOUSE, "summary_date"], how="left")
+    about = _about(restriction).merge(_first_dates(days), on=_MOUSE)
+    index = pd.MultiIndex.from_frame(about[_MOUSE])
+    trained = _trained(restriction)
+    about["days_to_trained"] = [trained.get(pair, (np.nan, None))[0] for pair in index]
+    about["trained_date"] = [trained.get(pair, (np.nan, None))[1] for pair in index]
+    early = days[days["training_day"] <= training_time.N_DAYS]
+    names = {
+        "performance_easy": "day_performance_easy",
+        "n_trials": "day_trials",
+        "reaction_time": "rt_easy",
+        **{name: name for name in ("disp_norm", "moves_time", "temperature_c", "air_pressure_mb", "relative_humidity")},
+    }
+    found = training_time.first_days(
+        index.get_indexer(pd.MultiIndex.from_frame(early[_MOUSE])),
+        early["training_day"].to_numpy(),
+        {name: early[column].to_numpy(float) for name, column in names.items()},
+    )
+    found |= _kept(about)
+    found |= _weights(about, restriction)
+    found["weekend_water"] = _citric(about, about["fifth_date"], restriction)
+    late = {"weekend_water": _citric(about, about["trained_date"].fillna(about["fifth_date"]), restriction)}
+    upto = days.merge(about[[*_MOUSE, "trained_date"]], on=_MOUSE)
+    upto = upto[upto["trained_date"].isna() | (upto["summary_date"] <= upto["trained_date"])]
+    for name in training_time.LATE[:3]:
+        late[name] = upto.groupby(_MOUSE)[name].median().reindex(index).to_numpy(float)
+    keys = [dict(zip(_MOUSE, pair, strict=True)) for pair in index]
+    return Mice(keys, found, late, about["days_to_trained"].to_numpy(float))
+
+
+def _frame(query: Any, *names: str) -> pd.DataFrame:
+    return fetch_columns(query, *names).to_pandas()
+
+
+def _of_sessions(restriction: Any) -> pd.DataFrame:
+    """Of each date: reaction time where the contrast is at least 0.5, wheel, and the air at the rig."""
+    from pipeline.schemas import behavior_analysis
+
+    key = [*_MOUSE, "session_date"]
+    rt = _frame(behavior_analysis.SessionPerformance & restriction, *key, "response_time_easy")
+    rt["rt_easy"] = rt["response_time_easy"].astype(float)
+    wheel = _frame(
+        behavior.WheelMoveSet & restriction, *key, "wheel_displacement", "wheel_distance", "wheel_start", "wheel_end"
+    ).astype(dict.fromkeys(("wheel_displacement", "wheel_distance", "wheel_start", "wheel_end"), float))
+    distance = wheel["wheel_distance"].where(wheel["wheel_distance"] > 0)
+    wheel["disp_norm"] = (wheel["wheel_displacement"] / distance).abs()
+    wheel["moves_time"] = wheel["wheel_distance"] / (wheel["wheel_end"] - wheel["wheel_start"])
+    air = _frame(behavior.AmbientSensor & restriction, *key, "temperature", "air_pressure", "relative_humidity")
+    air = air.rename(columns={"temperature": "temperature_c", "air_pressure": "air_pressure_mb"})
+    found = rt.groupby(key)[["rt_easy"]].mean()
+    for table, names in (
+        (wheel, ["disp_norm", "moves_time"]),
+        (air, ["temperature_c", "air_pressure_mb", "relative_humidity"]),
+    ):
+        found = found.join(table.groupby(key)[names].mean(), how="left")
+    return found.reset_index().rename(columns={"session_date": "summary_date"})
+
+
+def _about(restriction: Any) -> pd.DataFrame:
+    """How the mice are kept; what the animal does not state is what the lab says."""
+    mice = _frame(subject.Subject & restriction, *_MOUSE, "sex", "birth_date", "light_cycle", "food_protein",
+                  "weekend_water")  # fmt: skip
+    labs = _frame(lab.Lab, "lab", "lab_light_cycle", "lab_food_protein", "lab_weekend_water")
+    return mice.merge(labs, on="lab").sort_values(_MOUSE, ignore_index=True)
+
+
+def _first_dates(days: pd.DataFrame) -> pd.DataFrame:
+    first = days[days["training_day"] == 1].set_index(_MOUSE)["summary_date"].rename("first_date")
+    fifth = days[days["training_day"] == training_time.N_DAYS].set_index(_MOUSE)["summary_date"].rename("fifth_date")
+    return pd.concat([first, fifth], axis=1).reset_index()
+
+
+def _trained(restriction: Any) -> dict[tuple[str, str], tuple[float, datetime.date]]:
+    """Mouse -> days of training before the first day on which it was trained, and that date."""
+    from pipeline.schemas import behavior_analysis
+
+    rows = fetch_columns(
+        behavior_analysis.SubjectTraining & restriction & {"criteria": CRITERIA},
+        *_MOUSE,
+        "days_to_status",
+        "first_dates",
+    )
+    found = {}
+    for row, days, dates in zip(
+        rows.to_pylist(), json_column(rows, "days_to_status"), json_column(rows, "first_dates"), strict=True
+    ):
+        reached = [name for name in TRAINED if days.get(name) is not None]
+        if reached:
+            first = min(reached, key=lambda name: days[name])
+            date = datetime.date.fromisoformat(dates[first])
+            found[row["lab"], row["subject"]] = float(days[first]) - 1, date
+    return found
+
+
+def _kept(about: pd.DataFrame) -> dict[str, np.ndarray]:
+    light = about["light_cycle"].where(about["light_cycle"].fillna("") != "", about["lab_light_cycle"]).fillna("")
+    protein = about["food_protein"].astype(float).fillna(about["lab_food_protein"].astype(float))
+    age = (pd.to_datetime(about["first_date"]) - pd.to_datetime(about["birth_date"])).dt.days
+    return {
+        "sex": about["sex"].map({"F": 1.0, "M": 0.0}).to_numpy(float),
+        "age_start": age.to_numpy(float),
+        "light": light.map({"inverted": 1.0, "normal": 0.0}).to_numpy(float),
+        "food": protein.to_numpy(float),
+    }
+
+
+def _weights(about: pd.DataFrame, restriction: Any) -> dict[str, np.ndarray]:
+    """Weight on the first day of training (g), and over the reference weight of the restriction of that day."""
+    status = _frame(action.WaterStatus & restriction, *_MOUSE, "status_date", "day_weight", "day_reference_weight")
+    merged = about.merge(
+        status, left_on=[*_MOUSE, "first_date"], right_on=[*_MOUSE, "status_date"], how="left"
+    ).drop_duplicates(_MOUSE)
+    weight = merged["day_weight"].to_numpy(float)
+    reference = merged["day_reference_weight"].to_numpy(float)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return {"weight_start": weight, "weight_loss": np.where(reference > 0, weight / reference, np.nan)}
+
+
+def _citric(about: pd.DataFrame, until: pd.Series, restriction: Any) -> np.ndarray:
+    """1 where water with citric acid was given up to a date, or where it is stated for days off."""
+    waters = _frame(
+        action.WaterAdministration & restriction & "water_type LIKE '%%Citric Acid%%'", *_MOUSE, "administration_time"
+    )
+    stated = about["weekend_water"].where(about["weekend_water"].fillna("") != "", about["lab_weekend_water"])
+    last = dict(zip(zip(about["lab"], about["subject"], strict=True), until, strict=True))
+    given = set()
+    for row in waters.itertuples():
+        limit = last.get((row.lab, row.subject))
+        if limit is not None and row.administration_time.date() <= limit:
+            given.add((row.lab, row.subject))
+    pairs = zip(about["lab"], about["subject"], stated.fillna(""), strict=True)
+    return np.array([float((a, b) in given or word == "citric acid") for a, b, word in pairs])
+
+
+def fingerprints_of_forecasts(key: Any) -> pa.Table:
+    """Lab and fingerprint of all that goes into the forecasts of its mice."""
+    from pipeline.schemas import behavior_analysis
+
+    sources = (
+        (behavior_analysis.BehaviorHistory, "history_fingerprint"),
+        (behavior_analysis.SubjectTraining & {"criteria": CRITERIA}, "training_fingerprint"),
+        (action.WaterHistory, "water_fingerprint"),
+        (behavior.WheelMoveSet, "wheel_fingerprint"),
+        (behavior.AmbientSensor, "ambient_fingerprint"),
+    )
+    parts = [fetch_columns(table & key, *_MOUSE, name).rename_columns([*_MOUSE, "part"]) for table, name in sources]
+    for table, names in (
+        (subject.Subject & key, ("sex", "birth_date", "light_cycle", "food_protein", "weekend_water")),
+        (lab.Lab.proj("lab_light_cycle", "lab_food_protein", "lab_weekend_water") & key,
+         ("lab_light_cycle", "lab_food_protein", "lab_weekend_water")),
+    ):  # fmt: skip
+        rows = fetch_columns(table, *table.primary_key, *names).to_pylist()
+        said = ["|".join(str(row[name]) for name in names) for row in rows]
+        columns = [[row["lab"] for row in rows], [row.get("subject", "") for row in rows], said]
+        parts.append(pa.table([pa.array(one, pa.string()) for one in columns], [*_MOUSE, "part"]))
+    labs = set(fetch_columns(behavior_analysis.BehaviorHistory & key, "lab")["lab"].to_pylist())
+    rows = pa.concat_tables([one.cast(parts[-1].schema) for one in parts])
+    found = fingerprints.combine(rows, ["lab"], ["subject", "part"])
+    return found.filter(pc.is_in(found["lab"], pa.array(sorted(labs), pa.string())))
