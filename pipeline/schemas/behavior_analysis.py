@@ -364,7 +364,7 @@ class TrainingTimeForecast(dj.Computed):
     forecast_features          : json            # list of the features that are known of them; empty: too few mice
     forecast_edges             : json            # list of the limits between the quartiles, days of training
     forecast_f1=null           : float64         # fraction of the trained mice whose quartile was told right, cross-validated
-    forecast_chance=null       : float64         # mean of that with quartiles permuted among the mice
+    forecast_chance=null       : float64         # mean of that with quartiles permuted among the mice, 0-1
     """
     rolling = True
     inputs = ("behavior_analysis.SubjectTraining", "behavior_analysis.BehaviorHistory", "behavior.WheelMoveSet",

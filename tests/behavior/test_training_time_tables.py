@@ -41,7 +41,7 @@ def fill(n: int = 26) -> None:
             key | {"history_fingerprint": f"{number:032d}", "n_training_days": DAYS}, allow_direct_insert=True
         )
         summary = {
-            "summary_date": dates, "training_day": list(range(1, DAYS + 1)), "day_sessions": 1, "training_week": 0,
+            "session_date": dates, "training_day": list(range(1, DAYS + 1)), "day_sessions": 1, "training_week": 0,
             "day_trials": [100 + 10 * number] * DAYS,
             "day_performance_easy": [0.4 + 0.01 * number * day / DAYS for day in range(DAYS)],
         }  # fmt: skip

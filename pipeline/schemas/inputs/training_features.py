@@ -15,8 +15,8 @@ from pipeline.analysis import training_time
 from pipeline.database.bulk import fetch_columns, json_column
 from pipeline.provenance import fingerprints
 from pipeline.schemas import action, behavior, lab, subject
+from pipeline.settings import settings
 
-CRITERIA = "ibl_pipeline_2021"
 TRAINED = ("trained_1a", "trained_1b")
 _MOUSE = ["lab", "subject"]
 
@@ -45,13 +45,14 @@ def mice(restriction: Any = True) -> Mice:
 
     days = _frame(
         behavior_analysis.DailySummary & restriction & "training_day > 0",
-        *_MOUSE, "summary_date", "training_day", "day_performance_easy", "day_trials",
+        *_MOUSE, "session_date", "training_day", "day_performance_easy", "day_trials",
+        "day_response_time_easy",
     )  # fmt: skip
     days = days[days.groupby(_MOUSE)["training_day"].transform("max") >= training_time.N_DAYS] if len(days) else days
     if not len(days):
         return Mice([], {name: np.empty(0) for name in training_time.FEATURES}, {}, np.empty(0))
     days = days.drop_duplicates([*_MOUSE, "training_day"])
-    days = days.merge(_of_sessions(restriction), on=[*_MOUSE, "summary_date"], how="left")
+    days = days.merge(_of_sessions(restriction), on=[*_MOUSE, "session_date"], how="left")
     about = _about(restriction).merge(_first_dates(days), on=_MOUSE)
     index = pd.MultiIndex.from_frame(about[_MOUSE])
     trained = _trained(restriction)
@@ -61,7 +62,7 @@ def mice(restriction: Any = True) -> Mice:
     names = {
         "performance_easy": "day_performance_easy",
         "n_trials": "day_trials",
-        "reaction_time": "rt_easy",
+        "reaction_time": "day_response_time_easy",
         **{name: name for name in ("disp_norm", "moves_time", "temperature_c", "air_pressure_mb", "relative_humidity")},
     }
     found = training_time.first_days(
@@ -74,7 +75,7 @@ def mice(restriction: Any = True) -> Mice:
     found["weekend_water"] = _citric(about, about["fifth_date"], restriction)
     late = {"weekend_water": _citric(about, about["trained_date"].fillna(about["fifth_date"]), restriction)}
     upto = days.merge(about[[*_MOUSE, "trained_date"]], on=_MOUSE)
-    upto = upto[upto["trained_date"].isna() | (upto["summary_date"] <= upto["trained_date"])]
+    upto = upto[upto["trained_date"].isna() | (upto["session_date"] <= upto["trained_date"])]
     for name in training_time.LATE[:3]:
         late[name] = upto.groupby(_MOUSE)[name].median().reindex(index).to_numpy(float)
     keys = [dict(zip(_MOUSE, pair, strict=True)) for pair in index]
@@ -86,12 +87,8 @@ def _frame(query: Any, *names: str) -> pd.DataFrame:
 
 
 def _of_sessions(restriction: Any) -> pd.DataFrame:
-    """Of each date: reaction time where the contrast is at least 0.5, wheel, and the air at the rig."""
-    from pipeline.schemas import behavior_analysis
-
+    """Of each date: the wheel, and the air at the rig."""
     key = [*_MOUSE, "session_date"]
-    rt = _frame(behavior_analysis.SessionPerformance & restriction, *key, "response_time_easy")
-    rt["rt_easy"] = rt["response_time_easy"].astype(float)
     wheel = _frame(
         behavior.WheelMoveSet & restriction, *key, "wheel_displacement", "wheel_distance", "wheel_start", "wheel_end"
     ).astype(dict.fromkeys(("wheel_displacement", "wheel_distance", "wheel_start", "wheel_end"), float))
@@ -100,13 +97,9 @@ def _of_sessions(restriction: Any) -> pd.DataFrame:
     wheel["moves_time"] = wheel["wheel_distance"] / (wheel["wheel_end"] - wheel["wheel_start"])
     air = _frame(behavior.AmbientSensor & restriction, *key, "temperature", "air_pressure", "relative_humidity")
     air = air.rename(columns={"temperature": "temperature_c", "air_pressure": "air_pressure_mb"})
-    found = rt.groupby(key)[["rt_easy"]].mean()
-    for table, names in (
-        (wheel, ["disp_norm", "moves_time"]),
-        (air, ["temperature_c", "air_pressure_mb", "relative_humidity"]),
-    ):
-        found = found.join(table.groupby(key)[names].mean(), how="left")
-    return found.reset_index().rename(columns={"session_date": "summary_date"})
+    names = ["temperature_c", "air_pressure_mb", "relative_humidity"]
+    found = wheel.groupby(key)[["disp_norm", "moves_time"]].mean()
+    return found.join(air.astype(dict.fromkeys(names, float)).groupby(key)[names].mean(), how="outer").reset_index()
 
 
 def _about(restriction: Any) -> pd.DataFrame:
@@ -118,8 +111,8 @@ def _about(restriction: Any) -> pd.DataFrame:
 
 
 def _first_dates(days: pd.DataFrame) -> pd.DataFrame:
-    first = days[days["training_day"] == 1].set_index(_MOUSE)["summary_date"].rename("first_date")
-    fifth = days[days["training_day"] == training_time.N_DAYS].set_index(_MOUSE)["summary_date"].rename("fifth_date")
+    first = days[days["training_day"] == 1].set_index(_MOUSE)["session_date"].rename("first_date")
+    fifth = days[days["training_day"] == training_time.N_DAYS].set_index(_MOUSE)["session_date"].rename("fifth_date")
     return pd.concat([first, fifth], axis=1).reset_index()
 
 
@@ -128,7 +121,7 @@ def _trained(restriction: Any) -> dict[tuple[str, str], tuple[float, datetime.da
     from pipeline.schemas import behavior_analysis
 
     rows = fetch_columns(
-        behavior_analysis.SubjectTraining & restriction & {"criteria": CRITERIA},
+        behavior_analysis.SubjectTraining & restriction & {"criteria": settings().criteria},
         *_MOUSE,
         "days_to_status",
         "first_dates",
@@ -159,9 +152,9 @@ def _kept(about: pd.DataFrame) -> dict[str, np.ndarray]:
 
 def _weights(about: pd.DataFrame, restriction: Any) -> dict[str, np.ndarray]:
     """Weight on the first day of training (g), and over the reference weight of the restriction of that day."""
-    status = _frame(action.WaterStatus & restriction, *_MOUSE, "status_date", "day_weight", "day_reference_weight")
+    status = _frame(action.WaterStatus & restriction, *_MOUSE, "session_date", "day_weight", "day_reference_weight")
     merged = about.merge(
-        status, left_on=[*_MOUSE, "first_date"], right_on=[*_MOUSE, "status_date"], how="left"
+        status, left_on=[*_MOUSE, "first_date"], right_on=[*_MOUSE, "session_date"], how="left"
     ).drop_duplicates(_MOUSE)
     weight = merged["day_weight"].to_numpy(float)
     reference = merged["day_reference_weight"].to_numpy(float)
@@ -191,7 +184,7 @@ def fingerprints_of_forecasts(key: Any) -> pa.Table:
 
     sources = (
         (behavior_analysis.BehaviorHistory, "history_fingerprint"),
-        (behavior_analysis.SubjectTraining & {"criteria": CRITERIA}, "training_fingerprint"),
+        (behavior_analysis.SubjectTraining & {"criteria": settings().criteria}, "training_fingerprint"),
         (action.WaterHistory, "water_fingerprint"),
         (behavior.WheelMoveSet, "wheel_fingerprint"),
         (behavior.AmbientSensor, "ambient_fingerprint"),
