@@ -1,0 +1,32 @@
+"""The public copy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from neurojoint.cli.cmd_release import shown
+from neurojoint.cli.group import main
+from neurojoint.cli.transfers import connect, size
+
+
+@main.command("publish", section="Sharing")
+@click.option("--tag", required=True, help="A public tag: its datasets are what the copy holds.")
+@click.option("--to", "url", required=True, help="Address of the second database: postgresql://user@host/name.")
+@click.option("--root", required=True, type=click.Path(path_type=Path, file_okay=False), help="Its data root.")
+def publish(tag: str, url: str, root: Path) -> None:
+    """Bring a public copy up to date.
+
+    A second database and data root with only what the tag makes public, under pseudonyms; rows and files that are not
+    public any more go. Then compute there: NEUROJOINT_DATABASE_URL=<URL> neurojoint work --once
+    """
+    connect()
+    from exchange.public_copy.apply import publish as bring
+
+    with shown("copying") as progress:
+        found = bring(tag, url, root, progress=progress)
+    click.echo(
+        f"{found.files:,} files copied ({size(found.size)}), {found.files_removed:,} removed; "
+        f"{sum(found.added.values()):,} rows added, {sum(found.removed.values()):,} removed"
+    )
