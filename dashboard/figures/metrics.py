@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 
 from dashboard.figures import style
 from dashboard.figures.build import HEIGHT, Trace, axis, figure, upright
-from pipeline.analysis.units import OPERATORS
+from pipeline.analysis.unit_criteria import OPERATORS
 
 METRICS: dict[str, tuple[str, bool]] = {
     "firing_rate": ("Firing rate (Hz)", True),

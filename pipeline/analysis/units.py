@@ -1,14 +1,11 @@
-"""Quality metrics of sorted units from their spikes' times, amplitudes and depths, and criteria on such metrics.
+"""Quality metrics of sorted units from their spikes' times, amplitudes and depths.
 
 Names, definitions and sources of the metrics are in `unit_metrics`. Units are independent of each other: they are
 computed on all usable cores, and the memory needed beside the input is that of the units in hand.
 """
 
-import difflib
-import operator
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -17,7 +14,7 @@ from pipeline.analysis import _refractory, _threads
 from pipeline.analysis import _unit_kernels as kernels
 from pipeline.analysis.spikes import checked_groups
 
-__all__ = ["METRICS", "MetricRules", "apply_criteria", "spike_width", "unit_metrics"]
+__all__ = ["METRICS", "MetricRules", "spike_width", "unit_metrics"]
 
 METRICS = (
     "n_spikes",
@@ -53,14 +50,6 @@ _AMPLITUDE_METRICS = (  # as the kernel orders them
 )
 LABEL_CRITERIA = ("refractory_confidence", "noise_cutoff", "amp_median")
 """Metrics that decide about ibl_label."""
-OPERATORS = {
-    "<": operator.lt,
-    "<=": operator.le,
-    ">": operator.gt,
-    ">=": operator.ge,
-    "==": operator.eq,
-    "!=": operator.ne,
-}
 
 
 @dataclass(frozen=True)
@@ -228,49 +217,6 @@ def spike_width(templates: ArrayLike, sampling_rate: float) -> NDArray:
     after = np.where(np.arange(n_samples) >= extreme[:, np.newaxis], -sign * wave, -np.inf).argmax(axis=1)
     width = (after - extreme) * -sign[:, 0] / sampling_rate * 1000
     return np.where(sign[:, 0] == 0, np.nan, width)
-
-
-def apply_criteria(metrics: Mapping[str, ArrayLike], rules: Iterable[Mapping[str, Any]]) -> NDArray:
-    """Which units meet all rules.
-
-    Parameters
-    ----------
-    metrics : name to (k,) array
-    rules : each a mapping with `metric`, `op` (one of < <= > >= == !=) and `value`. A metric that is NaN meets no rule.
-
-    Returns
-    -------
-    (k,) bool array
-
-    Raises
-    ------
-    ValueError
-        If a rule names a metric that is not there (near names are told) or an operator that does not exist, or the
-        metrics differ in length.
-
-    Examples
-    --------
-    >>> metrics = {"firing_rate": [0.1, 5.0, np.nan], "ibl_label": [1, 1, 1]}
-    >>> apply_criteria(metrics, [{"metric": "firing_rate", "op": ">", "value": 0.2}])
-    array([False,  True, False])
-    """
-    columns = {name: np.asarray(values) for name, values in metrics.items()}
-    shapes = {column.shape for column in columns.values()}
-    if len(shapes) != 1 or len(next(iter(shapes))) != 1:
-        raise ValueError(f"metrics must be one-dimensional and of equal length, not {sorted(shapes)}")
-    passed = np.ones(next(iter(shapes)), dtype=bool)
-    for rule in rules:
-        name, op, value = rule["metric"], rule["op"], rule["value"]
-        if name not in columns:
-            near = difflib.get_close_matches(str(name), columns, n=3)
-            raise ValueError(f"no metric {name!r}" + (f"; did you mean {', '.join(near)}?" if near else ""))
-        if op not in OPERATORS:
-            raise ValueError(f"no operator {op!r}; there are {' '.join(OPERATORS)}")
-        column = columns[name]
-        passed &= OPERATORS[op](column, value)
-        if np.issubdtype(column.dtype, np.floating):
-            passed &= ~np.isnan(column)
-    return passed
 
 
 def _plain(values: NDArray) -> NDArray:

@@ -162,7 +162,7 @@ def session_clocks(
             done[one.dataset_id] = _judged(done[one.dataset_id], reference, changes, done)
     for one in streams:
         if one.dataset_id not in done and one.band != "lf":
-            done[one.dataset_id] = _aligned(one, reference, changes, done)
+            done[one.dataset_id] = _aligned(one, reference, changes, done, _start_in_run(one, streams))
     for one in streams:
         if one.dataset_id not in done:
             done[one.dataset_id] = _of_lf(one, streams, done)
@@ -237,11 +237,22 @@ def _reference(streams: Sequence[Stream]) -> list[Stream]:
     return [one for one in streams if labels and one.probe_label == labels[0] and one.band == band]
 
 
+def _start_in_run(one: Stream, streams: Sequence[Stream]) -> float:
+    """When a piece of a recording begins, s from the first piece of the same device; 0 where no header tells it."""
+    same = [other for other in streams if (other.band, other.probe_label) == (one.band, one.probe_label)]
+    counts = [other.first_sample for other in same if other.first_sample is not None]
+    return 0.0 if one.first_sample is None else (one.first_sample - min(counts)) / one.sampling_rate
+
+
 def _aligned(
-    one: Stream, reference: Sequence[Stream], changes: Mapping[str, Changes], done: Mapping[str, StreamClock]
+    one: Stream,
+    reference: Sequence[Stream],
+    changes: Mapping[str, Changes],
+    done: Mapping[str, StreamClock],
+    start: float = 0.0,
 ) -> StreamClock:
-    """The clock of a probe by the pulses that it and the reference saw."""
-    uniform = Clock.uniform(one.sampling_rate)
+    """The clock of a probe by the pulses that it and the reference saw; without any it counts evenly from `start`."""
+    uniform = Clock.uniform(one.sampling_rate, start)
     same = [other for other in reference if other.piece == one.piece] or list(reference[:1])
     own = _pulses(one, changes.get(one.dataset_id, {}))
     if not same or own is None:

@@ -2,7 +2,7 @@
 
 import datajoint as dj
 
-from pipeline.analysis import units
+from pipeline.analysis import unit_criteria
 from pipeline.database import registry
 from pipeline.database.bulk import fetch_columns, insert_many, to_numpy
 from pipeline.electrophysiology import clusterings, table_columns
@@ -121,7 +121,7 @@ class UnitSelection(dj.Computed):
         rules = (UnitCriteria & key).fetch1("unit_rules")
         values = to_numpy(fetch_columns(UnitMetrics.Unit & key))
         values["n_spikes"] = values["unit_n_spikes"]
-        chosen = values["cluster_id"][units.apply_criteria(values, rules)]
+        chosen = values["cluster_id"][unit_criteria.apply_criteria(values, rules)]
         self.insert1(key | {"n_selected": len(chosen)})
         if len(chosen):
             insert_many(self.Unit, key | {"cluster_id": chosen})

@@ -9,6 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pipeline.analysis import spikes, units
+from pipeline.analysis.unit_criteria import apply_criteria
 from tests.analysis import unit_reference
 
 REAL = Path(__file__).parents[3] / "shared/realdata/alf/ibllib_fixtures/Subjects/ephys_test/2020-02-01/001/alf/probe00"
@@ -233,11 +234,14 @@ def test_no_units_give_no_rows():
         (lambda: units.spike_width([1.0, 2.0], 30_000.0), "templates must be"),
         (lambda: units.spike_width([[1.0, 2.0]], 0.0), "sampling_rate must be positive"),
         (
-            lambda: units.apply_criteria({"amp_median": [1.0]}, [{"metric": "amp_medain", "op": "<", "value": 1}]),
+            lambda: apply_criteria({"amp_median": [1.0]}, [{"metric": "amp_medain", "op": "<", "value": 1}]),
             "amp_median",
         ),
-        (lambda: units.apply_criteria({"a": [1.0]}, [{"metric": "a", "op": "is", "value": 1}]), "no operator 'is'"),
-        (lambda: units.apply_criteria({"a": [1.0], "b": [1.0, 2.0]}, []), "equal length"),
+        (
+            lambda: apply_criteria({"a": [1.0]}, [{"metric": "a", "op": "is", "value": 1}]),
+            "no operator 'is'",
+        ),
+        (lambda: apply_criteria({"a": [1.0], "b": [1.0, 2.0]}, []), "equal length"),
     ],
 )
 def test_what_makes_no_sense_is_refused(call, message):
@@ -264,7 +268,7 @@ def test_criteria_are_data():
     metrics = {"rate": [0.0, 1.0, 2.0, np.nan], "ok": np.array([True, True, False, True])}
 
     def passed(op, value, name="rate"):
-        return units.apply_criteria(metrics, [{"metric": name, "op": op, "value": value}]).tolist()
+        return apply_criteria(metrics, [{"metric": name, "op": op, "value": value}]).tolist()
 
     assert passed("<", 1) == [True, False, False, False]
     assert passed("<=", 1) == [True, True, False, False]
@@ -274,5 +278,5 @@ def test_criteria_are_data():
     assert passed("!=", 1) == [True, False, True, False]
     assert passed("==", True, "ok") == [True, True, False, True]
     both = [{"metric": "rate", "op": ">=", "value": 1}, {"metric": "ok", "op": "==", "value": True}]
-    assert units.apply_criteria(metrics, both).tolist() == [False, True, False, False]
-    assert units.apply_criteria(metrics, []).all()
+    assert apply_criteria(metrics, both).tolist() == [False, True, False, False]
+    assert apply_criteria(metrics, []).all()

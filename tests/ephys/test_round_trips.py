@@ -19,6 +19,7 @@ import ingest
 from ingest.programs.sorting import imports, results
 from ingest.simulate import damage
 from pipeline import ephys
+from pipeline.analysis import units
 from pipeline.electrophysiology import clusterings
 from tests.ingest.sorters import SESSION
 from tests.ingest.test_import_sorting import IDS, UNITS, write_phy
@@ -102,6 +103,32 @@ def test_what_is_imported_here_opens_in_spikeinterface(database, tmp_path, expor
     for number, one in enumerate((3, 7, 12, 20)):
         own = np.sort([sample for sample, unit in zip(told["samples"], told["units"], strict=True) if unit == one])
         np.testing.assert_allclose(theirs[str(number)], own / 30_000, atol=1.1 / 30_000)
+
+
+def test_metrics_are_those_of_spikeinterface(tmp_path):
+    """On the same trains of 600 s, pure and contaminated, with a pause; the same refractory period."""
+    chance = np.random.default_rng(2)
+    trains = []
+    for unit, (rate, others, pause) in enumerate([(8, 0.0, 0), (12, 2.0, 0), (5, 0.5, 200), (20, 6.0, 0)]):
+        gaps = 0.003 + chance.exponential(1 / rate - 0.003, int(700 * rate))
+        own = np.cumsum(gaps)
+        strange = chance.uniform(0, 600, int(600 * others))
+        samples = np.unique(np.round(np.sort(np.concatenate([own, strange])) * 30_000).astype(int))
+        samples = samples[(samples < 600 * 30_000) & (samples > pause * 30_000)]
+        samples = samples[np.diff(samples, prepend=-9) > 3]  # SpikeInterface counts those within 0.1 ms as violations
+        trains.append(np.column_stack([samples, np.full(len(samples), unit)]))
+    joined = np.concatenate(trains)
+    np.save(tmp_path / "trains.npy", joined[np.argsort(joined[:, 0], kind="stable")])
+    theirs = run("spikeinterface", "metrics", tmp_path)
+    offsets = np.cumsum([0, *(len(one) for one in trains)])
+    ours = units.unit_metrics(joined[:, 0] / 30_000, offsets, window=(0.0, 600.0))
+    for name, tolerance in (("firing_rate", 1e-6), ("presence_ratio", 1e-6), ("isi_violations_hill", 1e-6)):
+        values = theirs[name]
+        if values:
+            np.testing.assert_allclose(ours[name], [values[str(unit)] for unit in range(4)], rtol=tolerance)
+    llobet = [theirs["isi_violations_llobet"][str(unit)] for unit in range(4)]
+    # SpikeInterface also counts pairs at exactly 1.5 ms: one of 42 samples more
+    np.testing.assert_allclose(ours["isi_violations_llobet"], llobet, rtol=0.04)
 
 
 @pytest.mark.parametrize("server", ["postgresql"], indirect=True)

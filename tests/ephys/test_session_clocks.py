@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from ingest import sync_files
+from ingest.programs.sorting import imports
 from pipeline import acquisition, ephys
 from pipeline.electrophysiology import clocks
 from pipeline.electrophysiology.clocks import Stream
@@ -37,7 +38,7 @@ def write(session: Path, device: str, piece: str = "g0_t0", first_sample: int = 
     is_probe = device.startswith("imec")
     word = np.zeros(n, np.int16)
     for bit, moments, width in ((6 if is_probe else 1, PULSES, 0.05), *(() if is_probe else ((3, FRAMES, 0.01),))):
-        for moment in moments:
+        for moment in begin + moments:
             low, high = np.searchsorted(times, [moment, moment + width])
             word[low:high] |= 1 << bit
     samples = np.column_stack([np.arange(n) % 10_000, word]).astype(np.int16)
@@ -130,6 +131,39 @@ def test_clocks_are_written_as_alf_files_and_read_back(database, tmp_path):
     ephys.SessionClock.populate()
     row = next(row for row in _streams() if row["rel_path"].endswith("imec0.ap.bin"))
     assert row["clock_qc"] == "FAIL"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("server", ["postgresql"], indirect=True)
+def test_spikes_are_imported_by_the_clock_of_their_probe(database, tmp_path):
+    """A probe that begins 0.2 s after the NIDQ and counts faster; two gates, through which the sorter counted on."""
+    session = tmp_path / trees.SESSION
+    write(session, "nidq")
+    write(session, "nidq", "g1_t0", 400_007, begin=40.0)
+    truth = [write(session, "imec0"), write(session, "imec0", "g1_t0", 1_200_007, begin=40.0)]
+    n = len(truth[0])
+    samples = np.array([30, 90_000, n - 10, n + 5, n + 300_000])
+    folder = session / "raw_ephys_data/probe00/kilosort4"
+    folder.mkdir()
+    np.save(folder / "spike_times.npy", samples)
+    np.save(folder / "spike_clusters.npy", np.zeros(5, int))
+    ingest(tmp_path)
+    (made,) = imports.import_folder(folder)
+    assert any("in this order" in note for note in made.notes)
+    times = np.load(made.folder / "spikes.times.npy")
+    np.testing.assert_allclose(times, np.concatenate(truth)[samples], atol=1e-4)
+    assert not any("not aligned" in note for note in made.notes)
+
+
+def test_pieces_without_pulses_keep_their_distance():
+    """As the header says when each began; that they are not aligned stays a warning."""
+    pieces = [
+        Stream(str(i), f"r_g{i}_t0.imec1.ap.bin", "ap", "probe01", 100.0, 50, first) for i, first in enumerate((7, 507))
+    ]
+    other = Stream("o", "r_g0_t0.imec0.ap.bin", "ap", "probe00", 100.0, 50, 7)
+    made = {one.stream.dataset_id: one for one in clocks.session_clocks([*pieces, other], {}, {})}
+    assert [float(made[i].clock.convert(0)) for i in ("0", "1")] == [0.0, 5.0]
+    assert {made[i].qc for i in ("0", "1")} == {"WARNING"} and made["o"].source == "reference"
 
 
 def test_an_analog_line_that_switches_is_a_line(tmp_path):

@@ -9,8 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ingest.programs.sorting import alf_files, measures, results
-from ingest.programs.sorting.work import spike_times
+from ingest.programs.sorting import alf_files, foreign, measures, results
 from ingest.simulate import damage
 from ingest.simulate.ephys import Unit, simulate_insertion, write_recording
 from pipeline.errors import NeurojointError
@@ -19,17 +18,49 @@ from tests.ingest.sorters import SESSION
 RATE = 30_000
 
 
-def test_times_follow_the_synchronisation(tmp_path):
-    """Linear between the known points, by the sampling rate beyond; without a file from zero."""
-    recording = tmp_path / "_spikeglx_ephysData_g0_t0.imec0.ap.bin"
-    samples = np.array([0, 1000, 2000, 3000, 4000])
-    assert spike_times(recording, samples, 1000.0).tolist() == [0, 1, 2, 3, 4]
-    table = tmp_path / "_spikeglx_ephysData_g0_t0.imec0.timestamps.npy"
-    np.save(table, np.array([[1000, 10.0], [3000, 12.2]]))
-    assert spike_times(recording, samples, 1000.0) == pytest.approx([9, 10, 11.1, 12.2, 13.2])
-    np.save(table, np.array([[1000, 10.0], [900, 12.2]]))
-    with pytest.raises(NeurojointError, match="no ascending"):
-        spike_times(recording, samples, 1000.0)
+@pytest.mark.parametrize(
+    ("tables", "expected"),
+    [
+        ({"cluster_KSLabel.tsv": "cluster_id\tKSLabel\n3\tgood\n7\tmua\n"}, {3: "good", 7: "mua"}),
+        ({"cluster_info.tsv": "id\tKSLabel\tgroup\n3\tgood\tnoise\n7\tmua\t\n"}, {3: "noise", 7: "mua"}),
+        ({"cluster_info.tsv": "cluster_id\tKSLabel\tgroup\n3\tgood\tunsorted\n"}, {3: "good"}),
+        ({"cluster_KSLabel.tsv": "cluster_id\tKSLabel\n3\tgood\n7\tmua\n",
+          "cluster_group.tsv": "cluster_id\tgroup\n3\tunsorted\n7\tgood\n"}, {3: "good", 7: "good"}),
+        ({"cluster_groups.csv": "cluster_id\tgroup\n3\tgood\n"}, {3: "good"}),
+        ({"cluster_group.csv": "cluster_id,group\r\n3,good\r\n"}, {3: "good"}),
+        ({"cluster_group.tsv": "\ufeffcluster_id\tgroup\n3.0\tgood\n"}, {3: "good"}),
+        ({}, {}),
+    ],
+)  # fmt: skip
+def test_labels_of_a_person_go_before_those_of_the_sorter(tmp_path, tables, expected):
+    """Whatever the version of phy or Kilosort, or the editor, wrote the tables."""
+    np.save(tmp_path / "spike_times.npy", np.array([10, 20, 30]))
+    np.save(tmp_path / "spike_clusters.npy", np.array([3, 7, 3]))
+    for name, text in tables.items():
+        (tmp_path / name).write_text(text, newline="", encoding="utf-8")
+    assert results.read(tmp_path, 100).labels == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "rate"),
+    [("sample_rate = 30000.", 30_000.0), ("sample_rate=25_000.0  # Hz", 25_000.0), ("sample_rate = 3e4", 30_000.0),
+     ("sample_rate = 30000 / 12", None), ("# sample_rate = 1", None)],
+)  # fmt: skip
+def test_the_rate_in_params_is_read_and_never_run(tmp_path, text, rate):
+    (tmp_path / "params.py").write_text(f"dat_path = 'a.bin'\n{text}\nraise SystemExit(9)\n")
+    assert foreign.sampling_rate(tmp_path) == rate
+
+
+@pytest.mark.parametrize("dtype", ["<i4", ">i8", "u8", "f8"])
+@pytest.mark.parametrize("shape", [(-1,), (-1, 1), (1, -1)])
+def test_spikes_of_any_type_and_shape(tmp_path, dtype, shape):
+    """Also in Fortran order, with gaps between the numbers, out of order, and with spikes of no unit."""
+    samples, units = np.array([5, 40, 20, 60, 60]), np.array([900, 3, -1 if dtype[-2] != "u" else 3, 3, 900])
+    np.save(tmp_path / "spike_times.npy", np.asfortranarray(samples.astype(dtype).reshape(shape)))
+    np.save(tmp_path / "spike_clusters.npy", units.astype("i4").reshape(shape))
+    found = results.read(tmp_path, 100)
+    assert found.samples.tolist() == sorted(samples[units != -1].tolist())
+    assert found.n_dropped == int((units == -1).sum()) and set(found.clusters.tolist()) == {3, 900}
 
 
 def test_measures_are_the_truth_at_the_true_spikes(tmp_path):

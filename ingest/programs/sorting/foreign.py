@@ -96,9 +96,10 @@ def sampling_rate(place: Path) -> float | None:
     """Hz, from `params.py` (read as text, never run) or SpikeInterface's description; None where neither is there."""
     path = place / "params.py"
     if path.is_file():
-        found = re.search(r"^\s*sample_rate\s*=\s*([\d.eE+]+)", path.read_text("utf-8", "replace"), re.MULTILINE)
+        written = r"^\s*sample_rate\s*=\s*([\d_]+\.?\d*(?:[eE]\+?\d+)?)\s*(?:#.*)?$"
+        found = re.search(written, path.read_text("utf-8", "replace"), re.MULTILINE)
         if found:
-            return float(found[1])
+            return float(found[1].replace("_", ""))
     for name in ("numpysorting_info.json", "si_folder.json", "spikeinterface_params.json"):
         rate = _json(place / name).get("sampling_frequency") if (place / name).is_file() else None
         if isinstance(rate, int | float) and rate > 0:

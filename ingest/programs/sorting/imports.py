@@ -22,9 +22,11 @@ from ingest.programs.sorting.foreign import Beside
 from ingest.programs.sorting.results import Sorted
 from ingest.programs.sorting.runs import Item
 from ingest.programs.sorting.sessions import probe_of, session_of
-from ingest.programs.sorting.work import Tell, spike_times
+from ingest.programs.sorting.work import Tell
 from ingest.rows.repository import existing
 from pipeline.errors import NeurojointError
+from pipeline.schemas import ephys
+from pipeline.schemas.inputs import files
 
 RESULTS = ("spike_times.npy", "spike_clusters.npy", "spike_templates.npy", "numpysorting_info.json", "spikes.npy",
            "sorting_cached.npz", "firings.npz")  # fmt: skip
@@ -249,17 +251,23 @@ class _Import:
         if result.times is not None:
             notes.append("times are those of the file, s from its start")
             return result.times
-        if len(self.recordings) == 1:
-            one = self.recordings[0]
-            return spike_times(self.base / one.path, result.samples, one.sampling_rate)
-        rate = self.recordings[0].sampling_rate if self.recordings else beside.sampling_rate
+        if self.recordings:
+            if len(self.recordings) > 1:
+                names = ", ".join(one.path.rpartition("/")[2] for one in self.recordings)
+                notes.append(f"samples are counted through all recordings of {self.probe} in this order: {names}")
+            times = runs.session_times(self.recordings, result.samples)
+            ids = [{"dataset_id": one.dataset_id} for one in self.recordings]
+            if ephys.SessionClock.Stream & ids & {"clock_source": "unaligned"}:
+                notes.append(f"the clock of {self.probe} is not aligned with the session: times are those of the probe")
+            return times
+        rate = beside.sampling_rate
         if rate is None:
             raise NeurojointError(
                 f"the sampling rate of {self.source} is not known",
                 "put its params.py beside it, or ingest the raw recording of the probe first",
             )
-        what = "several recordings" if self.recordings else "no raw recording"
-        notes.append(f"{what} of {self.probe}: times are samples over {rate:.10g} Hz from the first sample on")
+        start = f"times are samples over {rate:.10g} Hz from the first sample on"
+        notes.append(f"no raw recording of {self.probe}: {start}")
         return result.samples / rate
 
     def measured(
@@ -273,8 +281,6 @@ class _Import:
         notes: list[str],
     ) -> measures.Waveforms | None:
         """Mean waveforms from the raw recording; None where that is not here, or not one, or without gain or places."""
-        import cbin
-
         if len(self.recordings) != 1 or positions is None or raw is None or there is None:
             notes.append("waveforms and amplitudes were not measured: that needs one raw recording with its .meta")
             return None
@@ -286,11 +292,7 @@ class _Import:
             return None
         gains = np.asarray(there["volts_per_bit"], np.float32)[raw]
         self.tell(f"{self.source}: measuring waveforms of {int(clusters.max()) + 1} units")
-        path = self.base / one.path
-        options: dict[str, Any] = {} if one.is_compressed else {
-            "n_channels": one.n_channels, "sample_rate": one.sampling_rate, "dtype": "int16",
-        }  # fmt: skip
-        with cbin.open(path, **options) as recording:
+        with files.open_recording({"dataset_id": one.dataset_id}) as recording:
             return measures.mean_waveforms(
                 lambda first, last: recording[first:last][:, raw] * gains, one.n_samples, one.sampling_rate, positions,
                 result.samples, clusters,

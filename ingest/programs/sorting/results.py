@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -12,6 +13,8 @@ import numpy as np
 from ingest.programs.sorting import library_files
 from pipeline.errors import NeurojointError
 
+UNSORTED = "unsorted"
+"""What phy says of a unit that nobody judged: no label of a person, so one of the sorter stays."""
 FEW, SMALL_SHARE = 10, 0.001
 """As many spikes outside of the recording are dropped and counted, or this share of all; more are another recording."""
 SAYS = "sorter.json"
@@ -69,19 +72,21 @@ def _phy(folder: Path) -> tuple[np.ndarray, np.ndarray, dict[int, str]]:
     for table, columns in _LABELS.items():
         for suffix, separator in ((".tsv", "\t"), (".csv", None)):
             if (folder / f"{table}{suffix}").is_file():
-                labels |= _labels(folder / f"{table}{suffix}", columns, separator)
+                told = _labels(folder / f"{table}{suffix}", columns, separator)
+                labels |= {number: one for number, one in told.items() if one != UNSORTED or number not in labels}
     return _load(folder / "spike_times.npy"), _load(folder / name), labels
 
 
 def _labels(path: Path, columns: tuple[str, ...], separator: str | None) -> dict[int, str]:
     """cluster -> label of a table of phy or Kilosort; older ones are called csv and separated by tabs all the same."""
     found: dict[int, str] = {}
-    with path.open(newline="", encoding="utf-8") as file:
+    with path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
         first = file.readline()
         file.seek(0)
         for row in csv.DictReader(file, delimiter=separator or ("\t" if "\t" in first else ",")):
-            number = (row.get("cluster_id") or row.get("id") or "").strip()
-            label = next((text for name in columns if (text := (row.get(name) or "").strip())), "")
+            number = re.sub(r"\.0+$", "", (row.get("cluster_id") or row.get("id") or "").strip())
+            told = [text for name in columns if (text := (row.get(name) or "").strip())]
+            label = next((text for text in told if text != UNSORTED), told[0] if told else "")
             if label and number.isdecimal():
                 found[int(number)] = label[:16]
     return found
@@ -128,7 +133,12 @@ LIBRARY_FILES = {
 }
 """Pattern of a file in the folder -> its reader: SortingAnalyzer in zarr, WaveClus, NWB."""
 _UNLIMITED = 1 << 62
-_LABELS = {"cluster_KSLabel": ("KSLabel",), "cluster_info": ("KSLabel", "group"), "cluster_group": ("group",)}
+_LABELS = {
+    "cluster_KSLabel": ("KSLabel",),
+    "cluster_groups": ("group",),
+    "cluster_info": ("group", "KSLabel"),
+    "cluster_group": ("group",),
+}
 """Tables of labels without their suffix -> columns; the later ones, which a person wrote, go before the others."""
 
 _READERS = {

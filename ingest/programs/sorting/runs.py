@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import datetime
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ingest.files.scan import SessionKey
 from ingest.rows.recordings import SESSION
-from pipeline.alf.columns import raw_form
+from pipeline.alf.columns import compressed_form, raw_form
 from pipeline.database.bulk import fetch_columns, insert_many, json_column
 from pipeline.schemas import data, ephys, task
+from pipeline.schemas.inputs.recordings import clock
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,11 @@ class Item:
     @property
     def is_compressed(self) -> bool:
         return raw_form(self.path) != self.path
+
+    @property
+    def is_multiplexed(self) -> bool:
+        """Whether its file is nothing but int16 samples, channels fastest."""
+        return compressed_form(self.path) != self.path
 
 
 def items(repository: str, scope: str, probe: str | None) -> list[Item]:
@@ -61,6 +69,28 @@ def items(repository: str, scope: str, probe: str | None) -> list[Item]:
             )
         )  # fmt: skip
     return found
+
+
+def session_times(items: Sequence[Item], samples: np.ndarray) -> np.ndarray:
+    """Times of samples of a recording, s from session start, by the clock of the recording.
+
+    The clocks of the session are computed if they are not yet: spikes and raw samples must not have different zeros.
+
+    Parameters
+    ----------
+    items : the recording, or its pieces (gates, triggers) in order: the samples count through all of them.
+    samples : (n,) from 0.
+    """
+    key = dict(zip(SESSION, items[0].session, strict=True))
+    if not ephys.SessionClock & key:
+        ephys.SessionClock.populate(key)
+    bounds = np.cumsum([0, *(one.n_samples for one in items)])
+    piece = np.searchsorted(bounds[1:-1], samples, side="right")
+    times = np.empty(len(samples))
+    for number, one in enumerate(items):
+        own = piece == number
+        times[own] = clock({"dataset_id": one.dataset_id}).convert(samples[own] - bounds[number])
+    return times
 
 
 def geometry(dataset_id: str) -> dict[str, list] | None:

@@ -14,14 +14,13 @@ import numpy as np
 
 from ingest import registration
 from ingest.programs.sorting import alf_files, job, measures, process, results
-from ingest.programs.sorting.runs import Item, Run, below, geometry, items
+from ingest.programs.sorting.runs import Item, Run, below, geometry, items, session_times
 from ingest.rows.lock import repository_lock
 from ingest.rows.repository import existing, repository_of
-from pipeline.analysis.clocks import Clock
 from pipeline.database.bulk import fetch_columns
-from pipeline.electrophysiology import clocks
 from pipeline.errors import InvalidSettings, NeurojointError, explain
 from pipeline.schemas import data
+from pipeline.schemas.inputs import files
 from pipeline.settings import Sorter, settings
 
 Tell = Callable[[str], None]
@@ -135,6 +134,11 @@ class _Work:
             raw = folder / f"{recorded.stem}.bin"
             _check_room(folder, 2 * one.n_channels * one.n_samples)
             cbin.decompress(recorded, raw, threads=settings().processes)
+        elif not one.is_multiplexed:
+            self.tell(f"{one.path}: writing its samples as int16")
+            raw = folder / f"{recorded.stem}.bin"
+            _check_room(folder, 2 * one.n_channels * one.n_samples)
+            _write_samples(one, raw)
         there = geometry(one.dataset_id)
         if there is None:
             raise NeurojointError(
@@ -206,7 +210,7 @@ class _Work:
             "recording_hash": one.recording_hash, "n_units": len(numbers), "n_spikes": len(result.samples),
             "identity": f"{one.dataset_id}/{self.name}/{self.parameters_hash}/{one.recording_hash}",
         }  # fmt: skip
-        times = spike_times(self.base / one.path, result.samples, one.sampling_rate)
+        times = session_times([one], result.samples)
         unfinished = alf_files.unfinished(place)
         try:
             alf_files.write(unfinished, result, measured, times, positions, np.array(task.channels), says)
@@ -223,15 +227,15 @@ class _Work:
         run.end("done", sorting_folder=folder, **(ended or {}))
 
 
-def spike_times(recording: Path, samples: np.ndarray, sampling_rate: float) -> np.ndarray:
-    """Times (s from session start) of samples of a recording.
-
-    By `<name>.timestamps.npy` beside it (rows of sample and time, s), as synchronisation leaves it: linear in between,
-    and beyond its ends by the sampling rate; where there is none, by the sampling rate from 0 on.
-    """
-    path = clocks.timestamps_path(recording)
-    clock = clocks.from_file(path, sampling_rate) if path.is_file() else Clock.uniform(sampling_rate)
-    return clock.convert(samples)
+def _write_samples(one: Item, raw: Path) -> None:
+    """Write the samples of a recording of another system, channels fastest."""
+    with files.open_recording({"dataset_id": one.dataset_id}) as recording, raw.open("wb") as out:
+        if recording.dtype != np.int16:
+            raise NeurojointError(
+                f"{one.path} holds {recording.dtype}, and sorters read int16", "convert it, and import what you sort"
+            )
+        for _, samples in recording.iter_chunks():
+            samples.tofile(out)
 
 
 def _keep_alive() -> None:

@@ -59,6 +59,26 @@ def open_ours(folder: Path) -> dict:
     return {"trains": trains}
 
 
+def metrics(folder: Path) -> dict:
+    """Metrics of the trains in `trains.npy` (sample, unit) of 600 s, with the refractory period of our defaults."""
+    import spikeinterface as si
+    from spikeinterface.metrics.quality import misc_metrics as quality
+
+    samples, units = np.load(folder / "trains.npy").T
+    sorting = si.NumpySorting.from_samples_and_labels([samples], [units], RATE)
+    recording = si.generate_recording(num_channels=2, durations=[600.0], sampling_frequency=RATE)
+    one = si.create_sorting_analyzer(sorting, recording, format="memory", sparse=False)
+    isi = quality.compute_isi_violations(one, isi_threshold_ms=1.5, min_isi_ms=0.1)
+    pairs = quality.compute_refrac_period_violations(one, refractory_period_ms=1.5, censored_period_ms=0.1)
+    found = {
+        "firing_rate": quality.compute_firing_rates(one) if hasattr(quality, "compute_firing_rates") else {},
+        "presence_ratio": quality.compute_presence_ratios(one, bin_duration_s=10),
+        "isi_violations_hill": isi[0] if isinstance(isi, tuple) else isi.isi_violations_ratio,
+        "isi_violations_llobet": pairs[0] if isinstance(pairs, tuple) else pairs.rp_contamination,
+    }
+    return {name: {str(unit): float(value) for unit, value in values.items()} for name, values in found.items()}
+
+
 if __name__ == "__main__":
     verb, place = sys.argv[1], Path(sys.argv[2])
-    print(json.dumps({"export": export, "open": open_ours}[verb](place)))
+    print(json.dumps({"export": export, "open": open_ours, "metrics": metrics}[verb](place)))
