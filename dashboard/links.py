@@ -15,6 +15,9 @@ from urllib.parse import parse_qsl, quote, unquote, urlencode
 BASE = "/app"
 FILES = f"{BASE}/_file"
 NWB = f"{BASE}/_nwb"
+DO, UNDO, WRITE, REMOVE = f"{BASE}/_do", f"{BASE}/_undo", f"{BASE}/_write", f"{BASE}/_remove"
+READ = f"{BASE}/_read"
+PICTURE, EXPORT, CARD, CALENDAR = f"{BASE}/_picture", f"{BASE}/_export", f"{BASE}/_card", f"{BASE}/_calendar"
 SIGN_IN, SIGN_OUT, SESSIONS = f"{BASE}/sign-in", f"{BASE}/sign-out", f"{BASE}/sessions-of-mine"
 LONGEST = 2000  # characters of an address that is read
 
@@ -22,6 +25,12 @@ TEMPLATES: dict[str, str] = {
     "overview": "/",
     "mouse": "/mouse/<lab>/<subject>",
     "session": "/session/<lab>/<subject>/<date>/<number>",
+    "notebook": "/notebook/<lab>/<subject>",
+    "round": "/round",
+    "colony": "/colony",
+    "calendar": "/calendar",
+    "inbox": "/inbox",
+    "admin": "/admin",
     "daily": "/daily",
     "lab": "/lab",
     "health": "/health",
@@ -90,6 +99,11 @@ def file(dataset_id: str) -> str:
 def nwb(eid: str) -> str:
     """The address of a session's NWB file."""
     return f"{NWB}/{quote(eid, safe='')}"
+
+
+def notebook(lab: str, subject: str, **query: Any) -> str:
+    """The page on which people enter what happens to an animal."""
+    return to("notebook", lab, subject, **query)
 
 
 def daily(**query: Any) -> str:

@@ -16,7 +16,7 @@ from dash import ClientsideFunction, Input, Output, State
 
 from dashboard import links
 from dashboard.components import app_shell, shell, theme
-from dashboard.server import auth, downloads, nwb, response_headers
+from dashboard.server import auth, downloads, entering, nwb, papers, response_headers
 from dashboard.site import NotFound, Page, Site
 from pipeline.database import lab_modules
 from pipeline.web.error_words import words_for
@@ -55,6 +55,8 @@ def create_app(site: Site) -> dash.Dash:
     _react(app)
     downloads.add(server, site)
     nwb.add(server, site)
+    entering.add(server, site)
+    papers.add(server, site)
     for module in pages.values():
         if hasattr(module, "register"):
             module.register(app, site)

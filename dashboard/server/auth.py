@@ -25,8 +25,12 @@ logger = logging.getLogger(__name__)
 
 COOKIE = "neurojoint_session"
 COOKIE_AGE = 30 * 86400  # s
-OPEN = (f"{links.BASE}/assets/", f"{links.BASE}/_dash-component-suites/", f"{links.BASE}/_favicon.ico")
-"""Programs and styles, which hold no data: the browser may have them before anyone signs in."""
+OPEN = (
+    f"{links.BASE}/assets/", f"{links.BASE}/_dash-component-suites/", f"{links.BASE}/_favicon.ico",
+    f"{links.CALENDAR}/",
+)  # fmt: skip
+"""Programs and styles, which hold no data: the browser may have them before anyone signs in. Calendars are read by
+programs that cannot sign in; their address holds a secret."""
 LARGEST_BODY = 8 << 20  # byte
 
 
