@@ -128,6 +128,7 @@ setup(
             "paramiko>=3.4",
             "globus-sdk>=4.9,<5",
             "aiosmtpd>=1.4",
+            "axe-playwright-python>=0.1.4",
         ],
     },
     entry_points={

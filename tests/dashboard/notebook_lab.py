@@ -22,7 +22,9 @@ def build(n_mice: int = 12) -> None:
 
     pipeline.connect()
     entry.write("lab.Lab", [{"lab": LAB, "time_zone": "Europe/London"}], **BY)
-    entry.write("lab.LabMember", [{"user_name": name, "email": f"{name}@example.org"} for name in (*ROLES, "ada")], **BY)
+    entry.write(
+        "lab.LabMember", [{"user_name": name, "email": f"{name}@example.org"} for name in (*ROLES, "ada")], **BY
+    )
     entry.write("lab.LabMembership", [{"lab": LAB, "user_name": name, "lab_role": role} for name, role in ROLES.items()],
                 **BY)  # fmt: skip
     entry.write("subject.Line", [{"line": "Ai32", "line_nickname": "AI"}], **BY)
