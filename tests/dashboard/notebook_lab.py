@@ -22,11 +22,10 @@ def build(n_mice: int = 12) -> None:
 
     pipeline.connect()
     entry.write("lab.Lab", [{"lab": LAB, "time_zone": "Europe/London"}], **BY)
-    entry.write(
-        "lab.LabMember", [{"user_name": name, "email": f"{name}@example.org"} for name in (*ROLES, "ada")], **BY
-    )
-    entry.write("lab.LabMembership", [{"lab": LAB, "user_name": name, "lab_role": role} for name, role in ROLES.items()],
-                **BY)  # fmt: skip
+    people = [{"user_name": name, "email": f"{name}@example.org"} for name in (*ROLES, "ada")]
+    entry.write("lab.LabMember", people, **BY)
+    roles = [{"lab": LAB, "user_name": name, "lab_role": role} for name, role in ROLES.items()]
+    entry.write("lab.LabMembership", roles, **BY)
     entry.write("subject.Line", [{"line": "Ai32", "line_nickname": "AI"}], **BY)
     now = datetime.datetime.now(datetime.UTC).replace(tzinfo=None, microsecond=0, second=0)
     born = (now - 90 * DAY).date()
