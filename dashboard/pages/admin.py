@@ -12,7 +12,7 @@ from dash import ClientsideFunction, Input, Output, dcc, html
 from dashboard import links
 from dashboard.components import shell
 from dashboard.pages import _entering
-from dashboard.server.entering import read_rows
+from dashboard.queries.tables import read_rows
 from dashboard.site import Component, NotFound, Page, Site, Viewer
 from pipeline.entry import entry_of, policy
 from pipeline.entry.fields import Field

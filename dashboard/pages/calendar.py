@@ -9,9 +9,9 @@ from dash import html
 
 from dashboard import links
 from dashboard.components import forms, shell
+from dashboard.components.feeds import calendar_key
 from dashboard.pages import _entering
 from dashboard.queries import notebook
-from dashboard.server.papers import calendar_key
 from dashboard.site import Component, Page, Site, Viewer
 from pipeline.entry import policy
 from pipeline.entry.actions import ACTIONS

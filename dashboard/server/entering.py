@@ -10,16 +10,17 @@ import csv
 import datetime
 import io
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import flask
 
 from dashboard import links
+from dashboard.queries.tables import read_rows
 from dashboard.site import Site
 from pipeline.entry import InvalidEntry, entry_of, policy, remove, write
 from pipeline.entry.actions import Actor, NeedsConfirmation, perform, undo
-from pipeline.entry.tables import TABLES, class_of
+from pipeline.entry.tables import TABLES
 from pipeline.errors import PermissionDenied, UserError, answer_to
 from pipeline.web.error_words import words_for
 
@@ -205,25 +206,6 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def read_rows(table: str, limit: int | None = None) -> tuple[list[str], list[dict[str, Any]]]:
-    """Writable columns of a table, and its rows with times as text."""
-    entry = entry_of(table)
-    columns = [field.column for field in entry.fields]
-    cls = class_of(table)
-    rows = (
-        cls()
-        .proj(*[name for name in columns if name not in cls.primary_key])
-        .to_dicts(order_by=list(cls.primary_key), limit=limit)
-    )
-    return columns, [{name: _plain(row[name]) for name in columns} for row in rows]
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, datetime.datetime):
-        return value.isoformat() + "Z"
-    return value.isoformat() if isinstance(value, datetime.date) else value
-
-
 def _take_picture(site: Site) -> flask.Response:
     """Keep a picture that a phone's camera made; the answer is its name for a note."""
     viewer, given = site.viewer, flask.request.files.get("picture")
@@ -261,8 +243,3 @@ def _told(answer: Mapping[str, Any], status: int = 200) -> flask.Response:
     response.status_code = status
     response.headers["Cache-Control"] = "no-store"
     return response
-
-
-def table_labels(tables: Sequence[str] = ()) -> dict[str, str]:
-    """Table -> what a row is, in words."""
-    return {name: TABLES[name].label for name in tables or TABLES}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import hashlib
 import hmac
 import io
 from typing import Any
@@ -11,9 +10,9 @@ from typing import Any
 import flask
 
 from dashboard import links
+from dashboard.components.feeds import calendar_key
 from dashboard.queries import notebook
 from dashboard.site import Site
-from pipeline.policy import secret
 
 CARD_MM = (76, 51)
 AHEAD, BEHIND = datetime.timedelta(days=60), datetime.timedelta(days=30)
@@ -44,12 +43,6 @@ def add(server: flask.Flask, site: Site) -> None:
 
     server.add_url_rule(f"{links.CARD}/<lab>/<cage>.pdf", "cage_card", card)
     server.add_url_rule(f"{links.CALENDAR}/<lab>/<user>/<key>.ics", "calendar_feed", calendar)
-
-
-def calendar_key(site: Site, lab: str, user: str) -> str:
-    """The secret part of the address of a person's calendar of a lab."""
-    digest = hmac.new(secret.of(site.home), f"calendar\0{lab}\0{user}".encode(), hashlib.sha256)
-    return digest.hexdigest()[:40]
 
 
 def cage_card(lab: str, cage: str, animals: list[dict[str, Any]], base: str) -> bytes:
