@@ -63,7 +63,7 @@ def look() -> str:
         name = quote(column)
         return f"sum(('x' || substr({name}, 1, 8))::bit(32)::bigint)" if is_postgresql else f"sum(crc32({name}))"
 
-    asked = [(data.Change, "max(change_time)")]
+    asked: list[tuple[type[dj.Table], str]] = [(data.Change, "max(change_time)")]
     for table in registry.tables():
         if registry.label(table).partition(".")[0] not in NOT_SHOWN and not issubclass(table, dj.Lookup):
             column = getattr(table, "fingerprint", None)

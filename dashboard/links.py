@@ -121,12 +121,12 @@ def health(**query: Any) -> str:
     return to("health", **query)
 
 
-def insertion(lab: str, subject: str, date: datetime.date | str, number: int, probe: str, **query: Any) -> str:
+def insertion(lab: str, subject: str, date: datetime.date | str, number: int | str, probe: str, **query: Any) -> str:
     """One probe insertion."""
     return to("insertion", lab, subject, date, number, probe, **query)
 
 
-def cells(lab: str, subject: str, date: datetime.date | str, number: int, probe: str, **query: Any) -> str:
+def cells(lab: str, subject: str, date: datetime.date | str, number: int | str, probe: str, **query: Any) -> str:
     """The units of one probe insertion."""
     return to("cells", lab, subject, date, number, probe, **query)
 

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
@@ -122,7 +122,7 @@ def animals() -> list[Animal]:
         known = behavior_analysis.DailySummary & key & "day_performance_easy IS NOT NULL"
         days = known.to_dicts(order_by="session_date DESC", limit=1)
         trials = (behavior.TrialSet & key).to_arrays("n_trials")
-        one = (
+        one: dict[str, Any] = (
             training[0]
             if training
             else {"training_status": "", "days_to_status": {}, "next_status": "", "missing_for_next": []}
@@ -171,7 +171,7 @@ def show(console: Console, root: Path) -> None:
     refused = (data.Quarantine & "resolved IS NULL").to_dicts(order_by="quarantine_path")
     table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
     for name, justify in (("mouse", "left"), ("sessions", "right"), ("trials", "right"), ("easy trials", "right")):
-        table.add_column(name, justify=justify, no_wrap=True)
+        table.add_column(name, justify="left" if justify == "left" else "right", no_wrap=True)
     table.add_column("status", no_wrap=True)
     table.add_column("trained on", no_wrap=True)
     for one in found:

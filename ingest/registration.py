@@ -453,7 +453,9 @@ def _gone(
         keys = [dict(zip(SESSION, key, strict=True)) for key in some]
         files = (data.Dataset & keys).proj(*SESSION, "rel_path") * (data.FileRecord & {"repository": repository})
         rows = fetch_columns(files, *SESSION, "rel_path", "file_path").to_pylist()
-        paths = {(r["lab"], r["subject"], str(r["session_date"]), r["session_number"]): r for r in rows}
+        paths: dict[tuple[Any, ...], dict[str, Any]] = {
+            (row["lab"], row["subject"], str(row["session_date"]), row["session_number"]): row for row in rows
+        }
         for key in some:
             row = paths.get(tuple(key))
             if row is None:

@@ -13,7 +13,7 @@ _WORDS = "neurojoint: stopped: run the same command again to continue"
 
 def run() -> None:
     """Run the command line and end the process."""
-    code: object = STOPPED
+    code: int | str | None = STOPPED
     try:
         _forward_ignored_interrupts()
         from neurojoint.cli import main

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import one.alf.exceptions as alferr
@@ -14,6 +15,10 @@ from one_bridge import frames, query, safe_io
 
 class Aggregates:
     """A part of `one_bridge.ONE`."""
+
+    # of the classes that are joined in `one_bridge.ONE`
+    wildcards: bool
+    _check_filesystem: Callable[..., Any]
 
     def list_aggregates(
         self, relation: str, identifier: str | None = None, dataset=None, revision=None, assert_unique: bool = False

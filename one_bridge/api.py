@@ -392,8 +392,9 @@ class ONE(OldCalls, Descriptions, Aggregates, Tables, One):
                 logger.warning("local %s mismatch on dataset: %s", what, copy.path.relative_to(copy.root).as_posix())
         if self.record_loaded:
             loaded = datasets.index.get_level_values("id")[np.fromiter(map(bool, files), bool)].to_numpy()
-            before = self._cache.get("_loaded_datasets", np.array([], dtype=object))
-            self._cache["_loaded_datasets"] = np.unique(np.hstack([before, loaded]))
+            cache: Any = self._cache  # a Bunch of the client, of more than data frames
+            before = cache.get("_loaded_datasets", np.array([], dtype=object))
+            cache["_loaded_datasets"] = np.unique(np.hstack([before, loaded]))
         return files
 
     def _bring(self, absent: list[str]) -> dict[str, file_locations.Copy]:
@@ -440,7 +441,8 @@ class ONE(OldCalls, Descriptions, Aggregates, Tables, One):
 
     def save_loaded_ids(self, sessions_only: bool = False, clear_list: bool = True) -> tuple[Any, Path | None]:
         """As `One.save_loaded_ids`; the file is written to the current folder."""
-        if self._cache.get("_loaded_datasets", np.array([])).size == 0:
+        cache: Any = self._cache
+        if cache.get("_loaded_datasets", np.array([])).size == 0:
             warnings.warn('No datasets loaded; check "record_datasets" attribute is True', stacklevel=2)
             return [], None
         name, ids = "dataset_uuid", self._cache["_loaded_datasets"]
@@ -449,5 +451,5 @@ class ONE(OldCalls, Descriptions, Aggregates, Tables, One):
         file = Path.cwd() / f"{datetime.datetime.now():%Y-%m-%dT%H-%M-%S}_loaded_{name}s.csv"
         pd.DataFrame(ids, columns=[name]).to_csv(file, index=False)
         if clear_list:
-            self._cache["_loaded_datasets"] = np.array([])
+            cache["_loaded_datasets"] = np.array([])
         return ids, file

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import builtins
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from one import util
@@ -14,6 +15,9 @@ from pipeline.schemas import acquisition, data, lab
 
 class OldCalls:
     """A part of `one_bridge.ONE`."""
+
+    load_dataset_from_id: Callable[..., Any]
+    to_eid: Callable[..., Any]
 
     def list(self, eid: Any = None, keyword: str = "dataset-type") -> list[str]:
         """The dataset types of a session; without one, all names of a kind.
@@ -39,21 +43,21 @@ class OldCalls:
     @util.parse_id
     def load(
         self, eid: Any, dataset_types: str | Sequence[str] | None = None, download_only: bool = False
-    ) -> list[Any]:
+    ) -> builtins.list[Any]:
         """Load the datasets of these types, one after the other in the order given; None where there is none.
 
         Without types all datasets of the session are loaded. Of several revisions the default one is taken.
         """
         types = [dataset_types] if isinstance(dataset_types, str) else dataset_types
         found = self._types_of(eid)
-        wanted = [name for _, name in found] if types is None else list(types)
-        loaded: list[Any] = []
+        wanted = [name for _, name in found] if types is None else [*types]
+        loaded: builtins.list[Any] = []
         for name in dict.fromkeys(wanted):
             ids = [dataset_id for dataset_id, own in found if own == name]
             loaded += [self.load_dataset_from_id(one, download_only) for one in ids] or [None]
         return loaded
 
-    def _types_of(self, eid: Any) -> list[tuple[str, str]]:
+    def _types_of(self, eid: Any) -> builtins.list[tuple[str, str]]:
         """Id and type of the default datasets of a session; where no type is registered, its object and attribute."""
         session = acquisition.Session() & by_ids("eid", [self.to_eid(eid)])
         datasets = data.Dataset() & session.proj() & {"default_dataset": True}

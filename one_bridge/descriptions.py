@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
+import datajoint as dj
 from one import util
 from one.alf.spec import is_uuid_string
 
@@ -17,6 +18,9 @@ from pipeline.schemas import acquisition, data
 
 class Descriptions:
     """A part of `one_bridge.ONE`."""
+
+    # of the classes that are joined in `one_bridge.ONE`
+    _reading: query.Reading
 
     def describe_dataset(self, dataset_type: str | None = None) -> Any:
         """Print what a dataset type, or the type of a dataset, means; returns its record, or those of all types.
@@ -45,7 +49,7 @@ class Descriptions:
         ValueError : no such dataset.
         """
         if isinstance(dset, UUID) or is_uuid_string(str(dset)):
-            found = data.Dataset() & by_ids("dataset_id", [dset])
+            found: dj.Table = data.Dataset() & by_ids("dataset_id", [dset])
         else:
             names = {"name": str(dset).rpartition("/")[2]}
             found = query.datasets(names, self._reading)

@@ -10,7 +10,7 @@ import difflib
 import getpass
 import json
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 from urllib.parse import parse_qsl, urlsplit
 
 import datajoint as dj
@@ -18,6 +18,7 @@ import requests
 
 from pipeline import SCHEMAS
 from pipeline.database import registry
+from pipeline.database.connection import Connection
 from pipeline.errors import NeurojointError
 from pipeline.web.threads import Database
 
@@ -29,7 +30,7 @@ WRITING = ("create", "update", "partial_update", "delete")
 class DirectDatabase(Database):
     """The tables as one thread uses them, on DataJoint's own connection."""
 
-    def __init__(self, connection: dj.Connection) -> None:
+    def __init__(self, connection: Connection) -> None:
         self.connection = connection
         self.backend = connection.adapter.backend
 
@@ -51,7 +52,7 @@ class LocalAlyx:
     cache_mode = None
     is_logged_in = True
 
-    def __init__(self, connection: dj.Connection) -> None:
+    def __init__(self, connection: Connection) -> None:
         from one_bridge.server.serialise import Serialiser
 
         for schema in SCHEMAS:
@@ -138,15 +139,15 @@ class LocalAlyx:
         text = {key: _text(value) for key, value in filters.items() if value is not None and key != "expires"}
         return self._list(name, text)
 
-    def get(self, rest_query: str, **_: Any) -> Any:
+    def get(self, rest_query: str, **_options: Any) -> Any:
         """The answer to an address, e.g. `/sessions?subject=KS014` or `/sessions/<eid>`."""
         parts = urlsplit(rest_query)
-        name, _, identifier = parts.path.strip("/").partition("/")
-        if identifier:
-            return self.rest(name, "read", id=identifier)
-        return self.rest(name, "list", **dict(parse_qsl(parts.query)))
+        name, _, record = parts.path.strip("/").partition("/")
+        if record:
+            return self.rest(name, "read", id=record)
+        return self.rest(name, "list", **cast("dict[str, Any]", dict(parse_qsl(parts.query))))
 
-    def restrict(self, name: str, rows: dj.Table, django: str) -> dj.Table:
+    def restrict(self, name: str, rows: dj.Table, django: str) -> dj.expression.QueryExpression:
         """Rows of the table behind an endpoint that a `django=` filter leaves.
 
         Raises
@@ -179,8 +180,8 @@ class LocalAlyx:
             listed = sql.restricted(resolve.resolve(endpoint, query), self.database)
         except BadInput as error:
             raise ValueError(str(error)) from None
-        more = {"limit": int(filters["limit"])} if "limit" in filters else {}
-        offset = {"offset": query.offset} if more else {}
+        more: dict[str, Any] = {"limit": int(filters["limit"])} if "limit" in filters else {}
+        offset: dict[str, Any] = {"offset": query.offset} if more else {}
         rows = listed.rows
         records = self._serialiser.records(endpoint, rows, "", order_by=endpoint.order, **more, **offset)
         return _plain(records[query.offset :] if query.offset and not more else records)

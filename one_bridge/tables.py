@@ -71,6 +71,12 @@ def uuids(texts: Iterable[str]) -> list[UUID]:
 class Tables:
     """What the parts of `one_bridge.ONE` share, and `table` and `eids`, where both worlds meet."""
 
+    # of the classes that are joined in `one_bridge.ONE`
+    to_eid: Callable[..., Any]
+    wildcards: bool
+    _search_terms: Any
+    cache_dir: Any
+
     tag: str | None
     _mirror: Path | None
 
@@ -196,7 +202,7 @@ class _OnDemand(Bunch):
 def _table_class(name: str) -> type[dj.Table]:
     schema, _, table = name.partition(".")
     if schema in pipeline.SCHEMAS:
-        found = registry.bind(schema)
+        found: Any = registry.bind(schema)
         for part in table.split("."):
             found = getattr(found, part, None)
         if isinstance(found, type) and issubclass(found, dj.Table):

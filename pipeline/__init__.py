@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import ModuleType
 
-    import datajoint as dj
+    from pipeline.database.connection import Connection
 
     from pipeline.database.personal import PersonalSchema
 
@@ -54,7 +54,7 @@ _MOVED = {
 __all__ = ["SCHEMAS", "connect", "module", "personal_schema", "session", *SCHEMAS]
 
 
-def connect(create: bool = True, schemas: Sequence[str] = SCHEMAS) -> dj.Connection:
+def connect(create: bool = True, schemas: Sequence[str] = SCHEMAS) -> Connection:
     """Connect to the database of `pipeline.settings` and bind all tables to it.
 
     With no settings this starts, or joins, the embedded PostgreSQL in `$NEUROJOINT_HOME`.

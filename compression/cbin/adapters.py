@@ -88,5 +88,5 @@ def _blocks(recording: Recording, block_bytes: int) -> tuple[int, ...]:
     least = max(1, block_bytes // (recording.n_channels * recording.dtype.itemsize))
     edges = [0]
     while edges[-1] < bounds[-1]:
-        edges.append(int(bounds[min(np.searchsorted(bounds, edges[-1] + least), len(bounds) - 1)]))
+        edges.append(int(bounds[min(int(np.searchsorted(bounds, edges[-1] + least)), len(bounds) - 1)]))
     return tuple(np.diff(edges).tolist()) or (0,)

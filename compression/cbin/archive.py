@@ -129,7 +129,8 @@ def pack(
             _expect_sha1_of(out, sha1, threads)
             _remove(source, before)
         seconds, size = time.perf_counter() - started, out.stat().st_size
-        return ArchiveReport(out, *source.shape, source.nbytes, size, seconds, sha1, agrees, remove_source)
+        n_samples, n_channels = source.shape
+        return ArchiveReport(out, n_samples, n_channels, source.nbytes, size, seconds, sha1, agrees, remove_source)
 
 
 def unpack(
@@ -205,7 +206,7 @@ def open(path: str | os.PathLike, *, threads: int | None = None) -> ArchiveReade
     ------
     MissingFile, TruncatedFile, FormatError
     """
-    return ArchiveReader(path, threads=threads)
+    return ArchiveReader(Path(path), threads=threads)
 
 
 def default_path(path: str | os.PathLike) -> Path:
@@ -271,7 +272,7 @@ def _new_file(out: Path) -> Iterator[tuple[int, Callable[[], None]]]:
         yield fd, finish
 
 
-def _expect_same(source: Recording, sha1: str, before: tuple[int, int, int]) -> None:
+def _expect_same(source: Recording, sha1: str | None, before: tuple[int, int, int]) -> None:
     """Raise when a `.cbin` holds other samples than its header says, or the source changed while it was read."""
     known = source.header.sha1_uncompressed if hasattr(source, "header") else None
     if known and known != sha1:
@@ -285,18 +286,21 @@ def _expect_unchanged(source: Recording, before: tuple[int, int, int]) -> None:
         raise RawChanged("it changed meanwhile.", file=source.path, remedy="Wait until the recording is closed.")
 
 
-def _expect_sha1(archive: ArchiveReader, sha1: str) -> None:
+def _expect_sha1(archive: ArchiveReader, sha1: str | None) -> None:
     if sha1 != archive.sha1:
         problem = f"its samples have the SHA-1 {sha1}, the archive says {archive.sha1}."
         raise VerificationFailed(problem, file=archive.path, remedy="Fetch the file again.")
 
 
-def _report(archive: ArchiveReader, seconds: float, sha1: str, path: Path, removed: bool = False) -> ArchiveReport:
+def _report(
+    archive: ArchiveReader, seconds: float, sha1: str | None, path: Path, removed: bool = False
+) -> ArchiveReport:
     size = archive.path.stat().st_size
-    return ArchiveReport(path, *archive.shape, archive.nbytes, size, seconds, sha1, source_removed=removed)
+    n_samples, n_channels = archive.shape
+    return ArchiveReport(path, n_samples, n_channels, archive.nbytes, size, seconds, sha1, source_removed=removed)
 
 
-def _expect_sha1_of(path: Path, sha1: str, threads: int | None) -> None:
+def _expect_sha1_of(path: Path, sha1: str | None, threads: int | None) -> None:
     """Decode an archive from the disk and compare with the SHA-1 of what it was made of."""
     _forget_cached(path)
     with open(path, threads=threads) as archive:

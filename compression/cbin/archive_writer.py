@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -46,10 +46,10 @@ class ChunkCoder:
         stored = flat
         for each in self._filters:
             stored = each.encode(stored)
-        stored = bytes(self._codec.encode(stored))
-        if not np.array_equal(self.unpack(stored, chunk).view(np.uint8), flat.view(np.uint8)):
+        packed = bytes(self._codec.encode(stored))
+        if not np.array_equal(self.unpack(packed, chunk).view(np.uint8), flat.view(np.uint8)):
             raise VerificationFailed("the codec does not give the samples back.", file=self.path, chunk=chunk)
-        return stored
+        return packed
 
     def decode(self, stored, chunk: int, out: np.ndarray) -> None:
         """The first rows of a chunk, as many as `out` takes, from its stored bytes; each thread keeps its scratch."""
@@ -100,7 +100,7 @@ def rows_per_chunk(source: Recording, seconds: float) -> int:
     return rows
 
 
-def write_chunks(writer: ZipWriter, source: Recording, coder: ChunkCoder, threads: int | None, progress) -> str:
+def write_chunks(writer: ZipWriter, source: Recording, coder: ChunkCoder, threads: int | None, progress) -> str | None:
     """Encode, verify and write every chunk; the SHA-1 of all samples."""
 
     def encoded(chunk: int) -> tuple[np.ndarray, bytes]:
@@ -117,7 +117,7 @@ def write_chunks(writer: ZipWriter, source: Recording, coder: ChunkCoder, thread
     return sha1_of(written(), source.nbytes, progress)
 
 
-def write_group(writer: ZipWriter, document: dict, source: Recording, meta: Meta | None, sha1: str) -> None:
+def write_group(writer: ZipWriter, document: dict, source: Recording, meta: Meta | None, sha1: str | None) -> None:
     """All that is not samples: documents, channel names, gains and attributes."""
     ours = {
         "layout_version": LAYOUT_VERSION,
@@ -155,7 +155,7 @@ def sha1_of(
     """
     sha1, done = hashlib.sha1(usedforsecurity=False), 0
     with ThreadPoolExecutor(1) as hasher:
-        before = None
+        before: Future[None] | None = None
         for samples in pieces:
             if before is not None:
                 before.result()

@@ -8,6 +8,8 @@ A token is `literals << 24 | length << 15 | distance - 1`: so many bytes of thei
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from .huffman import (
@@ -349,7 +351,7 @@ def _pair(index):
 @kernel
 def _search(bits, counts, ordered, meaning):
     """The same for a code of any length, bit by bit."""
-    code = 0
+    code: Any = 0
     first = 0
     begin = 0
     for length in range(1, 16):

@@ -33,7 +33,7 @@ class Transform:
         return cls(header.order, header.time_diff, header.spatial_diff)
 
 
-def encode(differences: np.ndarray, effort: str = "default") -> np.ndarray | bytearray:
+def encode(differences: np.ndarray, effort: str = "default") -> np.ndarray | bytearray | bytes:
     """Deflate the result of `forward` as a zlib stream.
 
     Samples of 16 bits go through this package's own encoder. Others go through zlib, level 4 (of its levels the best

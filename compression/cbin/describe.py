@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -88,7 +89,7 @@ def summary(result: dict) -> str:
         return f"{result['path']}: {result['skipped']}"
     if "errors" in result and result.get("ok") is False:
         return f"{result['path']}: FAILED" if "n_chunks" in result else ""
-    stored = result.get("archive_bytes") or result.get("compressed_bytes")
+    stored = result.get("archive_bytes") or result["compressed_bytes"]
     seconds = max(result["seconds"], 1e-9)
     parts = [f"{size(result['raw_bytes'])} raw, {size(stored)} compressed", f"ratio {result['raw_bytes'] / stored:.3f}"]
     parts.append(f"{duration(seconds)} ({result['raw_bytes'] / 1e6 / seconds:.0f} MB/s)")
@@ -148,7 +149,9 @@ def _probe(recording: Recording) -> dict:
         gains = recording.volts_per_bit
     except CbinError as error:
         return {"header_problem": str(error)}
-    facts = {} if meta is None else {"probe": meta.probe_name or meta.kind, "serial": meta.serial, "band": meta.band}
+    facts: dict[str, Any] = (
+        {} if meta is None else {"probe": meta.probe_name or meta.kind, "serial": meta.serial, "band": meta.band}
+    )
     if meta is not None:
         facts["sync_channels"] = list(meta.sync_channels)
     if gains is not None:

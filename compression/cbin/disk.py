@@ -15,7 +15,7 @@ from .errors import Busy, DiskFull, MissingFile, TruncatedFile
 try:
     import fcntl
 except ImportError:  # Windows: no advisory locks
-    fcntl = None
+    fcntl = None  # type: ignore[assignment]
 
 PART = ".part"
 """Ending of files that are not finished; they lie in the folder of the file they become."""

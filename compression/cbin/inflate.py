@@ -46,7 +46,7 @@ def inflate_into(stream: np.ndarray, out: np.ndarray) -> None:
         return
     used, made = ctypes.c_size_t(), ctypes.c_size_t()
     result = library.libdeflate_zlib_decompress_ex(
-        _decompressor(), stream.ctypes.data, stream.nbytes, out.ctypes.data, out.nbytes,
+        _decompressor(library), stream.ctypes.data, stream.nbytes, out.ctypes.data, out.nbytes,
         ctypes.byref(used), ctypes.byref(made),
     )  # fmt: skip
     if result == _INSUFFICIENT_SPACE:
@@ -71,11 +71,14 @@ def inflate_together(stream: np.ndarray, out: np.ndarray, n_pieces: int, togethe
     InflateError
         As `inflate_into`.
     """
-    if _library() is None or not _inflate_pieces(stream, out, n_pieces, together):
+    library = _library()
+    if library is None or not _inflate_pieces(library, stream, out, n_pieces, together):
         inflate_into(stream, out)
 
 
-def _inflate_pieces(stream: np.ndarray, out: np.ndarray, n_pieces: int, together: Together) -> bool:
+def _inflate_pieces(
+    library: ctypes.CDLL, stream: np.ndarray, out: np.ndarray, n_pieces: int, together: Together
+) -> bool:
     """Whether `stream` could be inflated in pieces; `out` then holds what its checksum is of."""
     head, body, checksum = stream[:2].tobytes(), stream[:-4], stream[-4:].tobytes()
     if stream.nbytes < 6 or head[0] != _DEFLATE or head[1] & _DICTIONARY or int.from_bytes(head, "big") % 31:
@@ -87,22 +90,23 @@ def _inflate_pieces(stream: np.ndarray, out: np.ndarray, n_pieces: int, together
     if not begins:
         return False
     spans = itertools.pairwise([*begins, end])
-    tasks = [partial(_inflate_until, body, begins[0], out), *(partial(_read, body, *span) for span in spans)]
+    tasks: list[Callable[[], Any]] = [partial(_inflate_until, library, body, begins[0], out)]
+    tasks += [partial(_read, body, *span) for span in spans]
     place, *pieces = together(tasks)
     for piece in pieces:
         place = resolve(*piece, out, place) if piece is not None and place >= 0 else -1
     adler = int.from_bytes(checksum, "big")
-    return place == out.nbytes and _library().libdeflate_adler32(1, out.ctypes.data, out.nbytes) == adler
+    return place == out.nbytes and library.libdeflate_adler32(1, out.ctypes.data, out.nbytes) == adler
 
 
-def _inflate_until(body: np.ndarray, end: int, out: np.ndarray) -> int:
+def _inflate_until(library: ctypes.CDLL, body: np.ndarray, end: int, out: np.ndarray) -> int:
     """Inflate the blocks from the first up to bit `end`; how many bytes they give, or -1 where these are no blocks."""
     whole, rest = divmod(end, 8)
     begin_of_next = int(body[whole]) & (1 << rest) - 1 | _EMPTY_LAST_BLOCK << rest
     part = np.concatenate([body[2:whole], np.frombuffer(begin_of_next.to_bytes(3, "little"), np.uint8)])
     made = ctypes.c_size_t()
-    result = _library().libdeflate_deflate_decompress_ex(
-        _decompressor(), part.ctypes.data, part.nbytes, out.ctypes.data, out.nbytes, None, ctypes.byref(made)
+    result = library.libdeflate_deflate_decompress_ex(
+        _decompressor(library), part.ctypes.data, part.nbytes, out.ctypes.data, out.nbytes, None, ctypes.byref(made)
     )
     return made.value if result == 0 else -1
 
@@ -160,8 +164,8 @@ class _Decompressor:
         weakref.finalize(self, library.libdeflate_free_decompressor, self.pointer)
 
 
-def _decompressor() -> int:
+def _decompressor(library: ctypes.CDLL) -> int:
     held = _local.__dict__.get("decompressor")
     if held is None:
-        held = _local.decompressor = _Decompressor(_library())
+        held = _local.decompressor = _Decompressor(library)
     return held.pointer

@@ -6,6 +6,8 @@ cheapest. A token is a sample (a literal of two bytes) or `MATCH | length << 16 
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from .jit import kernel, load64, pick
@@ -194,7 +196,7 @@ def write_tokens(u, first, last, found2, found3, found4, choice, tokens, n, lite
 
     `found2`, `found3`, `found4`: where the distance of a match of two, three, and more samples stands.
     """
-    i = 0
+    i: Any = 0
     while i < last - first:
         length = np.int64(choice[i])
         if length == 1:
@@ -232,7 +234,7 @@ def take_greedily(u, first, last, hash_bits, heads2, heads3, tokens, literals, l
         near = (_U(i) - _U(heads2[slot2])) & _16
         heads2[slot2] = np.uint16(i)
         length = 0
-        distance = 0
+        distance: Any = 0
         if _0 < far <= reach and (load64(u, _U(i) - far) ^ key) << _U(16) == _0:
             length = 3
             distance = np.int64(far)

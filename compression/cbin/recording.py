@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -27,6 +28,8 @@ class Recording(ABC):
     chunk_bounds : sequence of int
         Where the file is best cut when it is read in pieces, in samples; from 0 to n_samples.
     """
+
+    _volts_per_bit: Any  # None: not looked for yet; False: there are none
 
     ndim = 2
     path: Path

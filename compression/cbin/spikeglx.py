@@ -179,7 +179,8 @@ class Meta:
             acquired = dict(zip(device.kinds, self._integers(device.acquired, len(device.kinds)), strict=True))
         else:
             acquired = counts
-        ids, first = [], 0
+        ids: list[int] = []
+        first = 0
         for kind in device.kinds:
             ids.extend(range(first, first + counts[kind]))
             first += max(acquired[kind], counts[kind])

@@ -64,4 +64,4 @@ class _Segment(BaseRecordingSegment):
         columns = self._columns
         if channel_indices is not None:
             columns = np.arange(self._source.n_channels)[columns][channel_indices]
-        return self._source[start_frame:end_frame, columns]
+        return np.asarray(self._source[start_frame:end_frame, columns])

@@ -171,7 +171,7 @@ class _Signal:
             mixing.append(rms * weights / np.sqrt((weights**2).sum(axis=0)))
             corners.append(np.full(self.N_SOURCES, corner))
         mixing.append(np.full((1, n_channels), probe.common))
-        corners.append([2000.0])
+        corners.append(np.array([2000.0]))
         self.mixing = np.concatenate(mixing).astype(np.float32)
         self.pole = np.exp(-2 * np.pi * np.concatenate(corners) / sample_rate).astype(np.float32)
         self.source = np.zeros(len(self.pole), np.float32)

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -80,10 +81,10 @@ def _check_chunks(path: Path, fd: int, header: Header, report: CheckReport, thre
         except CorruptChunk as error:
             return stream, None, error
 
-    for chunk, (stream, samples, error) in enumerate(in_order(read, range(min(whole, header.n_chunks)), threads)):
+    for chunk, (stream, samples, wrong) in enumerate(in_order(read, range(min(whole, header.n_chunks)), threads)):
         file_hash.update(stream)
-        if error is not None:
-            report.errors.append(error)
+        if wrong is not None:
+            report.errors.append(wrong)
         elif not report.errors:
             raw_hash.update(samples)
         if progress is not None:
@@ -224,8 +225,9 @@ def _plain_decode(stream: np.ndarray, header: Header, chunk: int) -> np.ndarray 
         return None
     if len(inflated) != size or not inflater.eof:
         return None
+    order: Any = header.order
     stored = np.frombuffer(inflated, header.dtype).reshape(
-        (header.bounds[chunk + 1] - header.bounds[chunk], header.n_channels), order=header.order
+        (header.bounds[chunk + 1] - header.bounds[chunk], header.n_channels), order=order
     )
     for axis, on in ((1, header.spatial_diff), (0, header.time_diff)):
         if on:

@@ -6,6 +6,7 @@ import contextlib
 import datetime
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from pipeline.web.error_words import InvalidRequest
@@ -45,9 +46,13 @@ def chosen(rows: Sequence[Row], filters: Mapping[str, Any] | None, order: Sequen
         known = [row for row in found if not _is_blank(row.get(name))]
         blank = [row for row in found if _is_blank(row.get(name))]
         with contextlib.suppress(TypeError):
-            known.sort(key=lambda row, name=name: _sortable(row[name]), reverse=term.get("sort") == "desc")
+            known.sort(key=partial(_sort_key, name), reverse=term.get("sort") == "desc")
         found = known + blank
     return found
+
+
+def _sort_key(name: Any, row: Row) -> Any:
+    return _sortable(row[name])
 
 
 def _filter(model: Mapping[str, Any], depth: int = 0) -> Callable[[Any], bool] | None:
@@ -55,8 +60,8 @@ def _filter(model: Mapping[str, Any], depth: int = 0) -> Callable[[Any], bool] |
     if isinstance(conditions, list):
         if depth or len(conditions) > MOST_CONDITIONS:
             raise _too_much()
-        parts = [_filter(one, depth + 1) for one in conditions if isinstance(one, Mapping)]
-        parts = [one for one in parts if one is not None]
+        readable = [_filter(part, depth + 1) for part in conditions if isinstance(part, Mapping)]
+        parts = [part for part in readable if part is not None]
         if not parts:
             return None
         every = all if model.get("operator") == "AND" else any

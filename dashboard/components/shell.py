@@ -216,8 +216,9 @@ def button_link(text: Component, href: str | None, keys: str = "", icon_name: st
     return html.A(inside, href=href, className="nj-button", title=hint, **named)
 
 
-def neighbours(previous: tuple[str, str] | None, following: tuple[str, str] | None, kind: str) -> html.Div:
+def neighbours(pairs: Sequence[tuple[str, str] | None], kind: str) -> html.Div:
     """Links to the previous and the next of a kind (label and address), for keys too: k or ←, j or →."""
+    previous, following = pairs
     return html.Div(
         [
             button_link(previous[0] if previous else "first", previous and previous[1], "k ArrowLeft", "left",

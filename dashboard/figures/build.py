@@ -31,7 +31,7 @@ def figure(traces: Sequence[Trace], layout: dict[str, Any], theme: str = "light"
     layout : the same; the template is that of the theme.
     empty : the sentence that stands in the figure where there are no traces.
     """
-    whole = {"height": HEIGHT, "template": style.template(theme)} | layout
+    whole: dict[str, Any] = {"height": HEIGHT, "template": style.template(theme)} | layout
     if not traces:
         whole |= _sentence(empty or "There is nothing to show.", whole["height"])
     return go.Figure({"data": list(traces), "layout": whole}, _validate=False)

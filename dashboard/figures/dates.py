@@ -89,7 +89,8 @@ def lines(marked: Sequence[Mark], days: np.ndarray) -> dict[str, Any]:
     first, last = known.min() - 1, known.max() + 2
     inside = [mark for mark in marked if first <= np.datetime64(mark.day) <= last]
     span = max(1, (last - first).astype(int))
-    shapes, notes, ends = [], [], []
+    shapes, notes = [], []
+    ends: list[Any] = []
     for mark in inside:
         place = (np.datetime64(mark.day) - first).astype(int) / span
         row = next((i for i, end in enumerate(ends) if place > end), len(ends))

@@ -101,7 +101,7 @@ def learning_curves(
             faint.append(_each(one, y, name, look, n_mice=n_mice))
         middle = np.where(shown, mean, np.nan)
         edges = np.clip([middle - half, middle + half], *(what.limits or (-np.inf, np.inf)))
-        bands += _bands(x, *edges, name, look)
+        bands += _bands(x, edges[0], edges[1], name, look)
         lines.append({
             "type": "scatter", "mode": "lines", "name": f"{_short(name)} (n = {_n_mice(one)})", "legendgroup": name,
             "x": x, "y": middle, "line": {"color": look.color, "dash": look.dash, "width": 2.4},

@@ -127,7 +127,7 @@ def curves(found: queries.Mouse, chosen: Sequence[str]) -> tuple[Any, Any]:
         pairs.append((key["session_date"], key["session_number"]))
     blocks = queries.chosen_blocks(found, pairs)
     made = figures.psychometric_by_date(blocks), figures.chronometric_by_date(blocks)
-    return tuple(_with_short_legend(one) for one in made)
+    return _with_short_legend(made[0]), _with_short_legend(made[1])
 
 
 def _with_short_legend(made: Any) -> dict[str, Any]:

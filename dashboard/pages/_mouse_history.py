@@ -133,7 +133,7 @@ def _session_rows(site: Site, viewer: Viewer, found: queries.Mouse) -> list[dict
 
 def _events(site: Site, viewer: Viewer, found: queries.Mouse) -> list[dict[str, Any]]:
     """What was done to the mouse, as rows of a table; in public without people and without what people wrote."""
-    rows = []
+    rows: list[dict[str, Any]] = []
 
     def add(kind: str, when: Any, text: str, who: str | None = None) -> None:
         if isinstance(when, datetime.datetime):

@@ -89,7 +89,7 @@ def _absent_columns(found: Session) -> list[tuple[str, str, str, str]]:
     if found.trial_set is None:
         return []
     absent = set(found.trial_set["columns_absent"])
-    named = {True: [], False: []}
+    named: dict[bool, list[Any]] = {True: [], False: []}
     for column in alf.TRIALS:
         shown = named[column.name in alf.COMPLETE_TRIALS]
         if column.name in absent and column.attribute not in shown:
@@ -129,7 +129,7 @@ def _outcome(value: Any) -> Component:
     if isinstance(value, str) and value.upper() in _QC:
         return shell.chip(value.lower(), _QC[value.upper()])
     if isinstance(value, bool) or value is None:
-        return {True: "yes", False: "no"}.get(value, shell.DASH)
+        return shell.DASH if value is None else "yes" if value else "no"
     if isinstance(value, int | float):
         return f"{value:.4g}"
     return _short(", ".join(map(str, value)) if isinstance(value, list) else str(value))

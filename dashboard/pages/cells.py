@@ -33,7 +33,7 @@ def layout(
     """The page."""
     key = {"lab": lab, "subject": site.subject(lab, subject, viewer), "probe_label": probe}
     key |= links.session_key({"date": date, "number": number})
-    place = (lab, subject, key["session_date"], key["session_number"], probe)
+    place: tuple[Any, ...] = (lab, subject, key["session_date"], key["session_number"], probe)
     criteria = site.read(insertions.all_criteria)
     chosen = {
         "clustering": query.get("clustering", ""),
@@ -45,9 +45,10 @@ def layout(
     found = site.read(insertions.insertion, key, chosen["clustering"], chosen["criteria"])
     if found is None:
         raise NotFound(f"There is no probe called {probe} in this session of {subject}.")
-    title = f"{subject} · {shell.date(key['session_date'])} · {probe}"
+    day: Any = key["session_date"]
+    title = f"{subject} · {shell.date(day)} · {probe}"
     back = shell.link("To the insertion", links.insertion(*place))
-    if found.clusters is None or not len(found.units["cluster_id"]):
+    if found.clusters is None or found.clustering is None or not len(found.units["cluster_id"]):
         return shell.page(title, shell.sentence("There are no units of this probe to look at yet.", link=back))
     ordered = _ordered(found.units, chosen)
     if not ordered:
@@ -97,11 +98,11 @@ def register(app: dash.Dash, site: Site) -> None:
             point = (click or {}).get("points", [{}])[0].get("customdata")
             if not point:
                 return dash.no_update
-            after = before | {"unit": int(point[0])}
+            after: dict[str, Any] = {**before, "unit": int(point[0])}
         else:
             chosen = {"which": which, "sort": sort, "event": event, "split": split, "criteria": criteria, "unit": unit}
             name = str(cause).removeprefix("cells-")
-            after = before | {name: chosen.get(name) or ""}
+            after = {**before, name: chosen.get(name) or ""}
         wanted = links.to("overview", **after).partition("?")[2]
         return dash.no_update if wanted == (search or "").removeprefix("?") else f"?{wanted}"
 
@@ -162,11 +163,13 @@ def _figures(
         event=event,
         height=640,
     )
-    first, last = found.clusters["first_spike"] or 0.0, found.clusters["last_spike"] or 1.0
+    clusters = found.clusters or {}
+    first, last = clusters["first_spike"] or 0.0, clusters["last_spike"] or 1.0
     span = (min(0.0, first), last)
-    amps = np.full(len(unit.times), np.nan) if unit.amps is None else unit.amps
-    size = figures.amplitudes(unit.times, amps, span=span)
-    pace = figures.rate_over_time(unit.times, span=span, width=max(5.0, (span[1] - span[0]) / 150), height=220)
+    times = np.empty(0) if unit.times is None else unit.times
+    amps = np.full(len(times), np.nan) if unit.amps is None else unit.amps
+    size = figures.amplitudes(times, amps, span=span)
+    pace = figures.rate_over_time(times, span=span, width=max(5.0, (span[1] - span[0]) / 150), height=220)
     axis_event, axis_time = "event", "time"
     parts.append(
         shell.columns(
@@ -347,15 +350,15 @@ def _asked(text: str, units: Mapping[str, np.ndarray], ordered: list[int]) -> in
     return int(text)
 
 
-def _neighbours(ordered: list[int], one: int, place: tuple, chosen: Mapping[str, str]) -> Component:
+def _neighbours(ordered: list[int], one: int, place: tuple[Any, ...], chosen: Mapping[str, str]) -> Component:
     at = ordered.index(one) if one in ordered else -1
     before = ordered[at - 1] if at > 0 else None
     after = ordered[at + 1] if at + 1 < len(ordered) else None
     pairs = [
-        None if unit is None else (f"unit {unit}", links.cells(*place, **(dict(chosen) | {"unit": unit})))
+        None if unit is None else (f"unit {unit}", links.cells(*place, **dict(chosen, unit=str(unit))))
         for unit in (before, after)
     ]
-    return shell.neighbours(*pairs, "unit")
+    return shell.neighbours(pairs, "unit")
 
 
 def _rank(ordered: list[int], one: int) -> Component:

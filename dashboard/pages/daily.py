@@ -131,11 +131,7 @@ class View:
         is_today = all(day == self.site.today(lab) for lab, day in self.days.items())
         return [
             shell.button_link("Today", None if is_today else links.daily(**kept), "t"),
-            shell.neighbours(
-                (_day(back), links.daily(**kept | {"date": back})),
-                (_day(on), links.daily(**kept | {"date": on})),
-                "day",
-            ),
+            shell.neighbours([(_day(day), links.daily(**kept | {"date": day})) for day in (back, on)], "day"),
         ]
 
     @cached_property

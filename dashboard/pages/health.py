@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import json
 import weakref
 from collections.abc import Mapping
@@ -97,7 +96,7 @@ def register(app: dash.Dash, site: Site) -> None:
         if not viewer.may(MAY_RETRY):
             raise PermissionDenied(f"only a {MAY_RETRY} may retry failed jobs", "ask one of them")
         with site.database.working():
-            n_jobs = health.retry(*asked, viewer.name)
+            n_jobs = health.retry(asked[0], asked[1], viewer.name)
         _watch(site).forget()
         words = f"{n_jobs:,} jobs given back to the workers." if n_jobs else "No job says that any more."
         note = {"action": "show", "title": words, "message": "It was written down under your name.", "color": "teal"}
@@ -332,7 +331,7 @@ def _quiet(number: int) -> Component:
     return f"{number:,}" if number else html.Span("0", className="nj-hint")
 
 
-def duration(seconds: float | datetime.timedelta) -> str:
+def duration(seconds: float) -> str:
     """A time for people.
 
     >>> duration(4.2), duration(200), duration(9000), duration(200000)

@@ -69,7 +69,7 @@ def _page(
     shanks = queries.shanks(found)
     shank = _shank(query, shanks)
     made = site.read(queries.pictures, found, event if event in events else events[0], shank)
-    place = (lab, subject, key["session_date"], key["session_number"])
+    place: tuple[str, str, Any, Any] = (lab, subject, key["session_date"], key["session_number"])
     controls = html.Div(
         [
             shell.select(
@@ -111,8 +111,9 @@ def _page(
         ],
         className="nj-actions",
     )
+    day: Any = key["session_date"]
     return shell.page(
-        f"{subject} · {shell.date(key['session_date'])} · {probe}",
+        f"{subject} · {shell.date(day)} · {probe}",
         shell.card(_facts(found)),
         controls,
         *_body(found, made, place, query, chosen),
@@ -157,12 +158,16 @@ def register(app: dash.Dash, site: Site) -> None:
         point = (click or {}).get("points", [{}])[0].get("customdata")
         if not point:
             return dash.no_update
-        parts = links.parse(path).parts
-        return links.cells(*parts.values(), unit=int(point[0]), clustering=clustering, criteria=criteria)
+        parts: list[Any] = list(links.parse(path).parts.values())
+        return links.cells(*parts, unit=int(point[0]), clustering=clustering, criteria=criteria)
 
 
 def _body(
-    found: queries.Insertion, made: queries.Pictures, place: tuple, query: Mapping[str, str], criteria: str
+    found: queries.Insertion,
+    made: queries.Pictures,
+    place: tuple[str, str, Any, Any],
+    query: Mapping[str, str],
+    criteria: str,
 ) -> list[Component]:
     parts: list[Component] = []
     shank = _shank(query, queries.shanks(found))
@@ -178,10 +183,11 @@ def _body(
         marks = [
             (at, name) for at, name in zip(found.trials, ("first trial", "last trial"), strict=True) if at is not None
         ]
+        nothing = np.empty(0)
         drift = figures.drift_map(
-            made.drift.get("times", ()),
-            made.drift.get("depths", ()),
-            made.drift.get("rates", ()),
+            made.drift.get("times", nothing),
+            made.drift.get("depths", nothing),
+            made.drift.get("rates", nothing),
             made.drift.get("amps"),
             value=_value(query),
             marks=marks,
@@ -248,7 +254,7 @@ def _metrics(found: queries.Insertion) -> Component:
     return shell.section("Metrics", shell.columns(*cards, least=300), hint=f"criteria {name}: {words}" if words else "")
 
 
-def _table(found: queries.Insertion, place: tuple, criteria: str) -> Component:
+def _table(found: queries.Insertion, place: tuple[str, str, Any, Any], criteria: str) -> Component:
     units, probe = found.units, found.row["probe_label"]
     clustering = found.clustering["clustering"] if found.clustering else ""
     on_shanks = len(queries.shanks(found)) > 1
@@ -319,7 +325,7 @@ def _facts(found: queries.Insertion) -> Component:
     return shell.facts(pairs)
 
 
-def _subtitle(found: queries.Insertion, place: tuple) -> list[Component]:
+def _subtitle(found: queries.Insertion, place: tuple[str, str, Any, Any]) -> list[Component]:
     acronyms = found.channels.get("acronym", np.empty(0, dtype=object))
     named = list(dict.fromkeys(one for one in acronyms[::-1] if one))
     crumbs: list[Component] = [
@@ -329,17 +335,17 @@ def _subtitle(found: queries.Insertion, place: tuple) -> list[Component]:
     return [*crumbs, *(shell.link(one, links.region(one)) for one in named)]
 
 
-def _neighbours(found: queries.Insertion, place: tuple) -> Component:
+def _neighbours(found: queries.Insertion, place: tuple[str, str, Any, Any]) -> Component:
     at = found.siblings.index(found.row["probe_label"])
     before = found.siblings[at - 1] if at else None
     after = found.siblings[at + 1] if at + 1 < len(found.siblings) else None
     if before is None and after is None:
         return None
     pairs = [(one, links.insertion(*place, one)) if one else None for one in (before, after)]
-    return shell.neighbours(*pairs, "probe")
+    return shell.neighbours(pairs, "probe")
 
 
-def _cells(found: queries.Insertion, place: tuple, criteria: str) -> str:
+def _cells(found: queries.Insertion, place: tuple[str, str, Any, Any], criteria: str) -> str:
     clustering = found.clustering["clustering"] if found.clustering else ""
     return links.cells(*place, found.row["probe_label"], clustering=clustering, criteria=criteria)
 

@@ -57,7 +57,7 @@ def layout(site: Site, viewer: Viewer, *, lab: str, subject: str, query: Mapping
         subtitle=[html.Span(one) for one in where if one],
         actions=[
             html.Button([icon("link"), "Copy link"], className="nj-button", type="button", **{"data-copy": "1"}),
-            shell.neighbours(before, after, "mouse"),
+            shell.neighbours((before, after), "mouse"),
         ],
     )
 
@@ -134,7 +134,7 @@ def register(app: dash.Dash, site: Site) -> None:
 _mice = versioned_cache.Kept(128)
 
 
-def _found(site: Site, key: Mapping[str, Any], rules: str) -> tuple[str, queries.Mouse]:
+def _found(site: Site, key: dict[str, Any], rules: str) -> tuple[str, queries.Mouse]:
     """The version of a mouse, and all of it; asked of the database again only when the version has changed."""
     version = site.read(queries.version, key)
     name = (id(site), key["lab"], key["subject"], rules)

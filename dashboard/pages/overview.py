@@ -299,7 +299,10 @@ def _csv(site: Site) -> flask.Response:
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(names)
     for row in rows:
-        words = row | {"alerts": "; ".join(one["text"] for one in row["alerts"]), "protocol": row["protocol_full"]}
+        words = dict(row) | {
+            "alerts": "; ".join(one["text"] for one in row["alerts"]),
+            "protocol": row["protocol_full"],
+        }
         writer.writerow([_harmless(words[name]) for name in names])
     headers = {"Content-Disposition": "attachment; filename=mice.csv"}
     return flask.Response(out.getvalue(), mimetype="text/csv", headers=headers)

@@ -60,7 +60,7 @@ def layout(
             *([shell.button_link("NWB", links.nwb(found.row["eid"]), icon_name="download", title="One NWB file")]
               if viewer.may("member") else []),
             html.Button([icon("link"), "Copy link"], className="nj-button", type="button", **{"data-copy": "1"}),
-            shell.neighbours(before, after, "session"),
+            shell.neighbours((before, after), "session"),
         ],
     )  # fmt: skip
 
@@ -215,7 +215,7 @@ def _without_trials(found: queries.Session, viewer: Viewer) -> Component:
 
 
 def _facts(found: queries.Session) -> Component:
-    done, trial_set = found.performance or {}, found.trial_set
+    done, trial_set = found.performance or {}, found.trial_set or {}
     reward = np.nansum(found.trials["reward_volume"].to_numpy()) / 1000
     start, end = trial_set["trials_start"], trial_set["trials_end"]
     pairs: list[tuple[Component, Component]] = [

@@ -64,8 +64,9 @@ def unit(found: insertions.Insertion, cluster_id: int, event: str, split: str) -
     event : of AlignmentEvent.
     split : of `SPLITS`, or "" for all trials together.
     """
-    key = {name: found.clusters[name] for name in ephys.Clustering.primary_key}
-    version = found.clusters["clusters_fingerprint"]
+    clusters = found.clusters or {}  # there are some
+    key = {name: clusters[name] for name in ephys.Clustering.primary_key}
+    version = clusters["clusters_fingerprint"]
     made = Unit()
     ids = _kept.get(("ids", *key.values()), version, lambda: _ids(key))
     row = int(np.searchsorted(ids, cluster_id))

@@ -148,11 +148,12 @@ def summary(days: Mapping[str, datetime.date], rules: str = "ibl_pipeline_2021")
             found.n_others[key[0]] += 1
             continue
         seen = _seen_until(registered, zones[key[0]])
-        both = [
+        before, today = (
             _mouse_day(date, sessions.get((*key, date), []), lost.get((*key, date), []), body.get(date), seen)
             for date in (day - _ONE_DAY, day)
-        ]
-        mouse = Mouse(*key, one["responsible_user"] or "", statuses.get(key, ""), *both, last_sessions.get(key))
+        )
+        person = one["responsible_user"] or ""
+        mouse = Mouse(key[0], key[1], person, statuses.get(key, ""), before, today, last_sessions.get(key))
         _add_body(mouse, body, day, key in restricted)
         found.mice.append(mouse)
     return found
@@ -267,8 +268,8 @@ def _add_body(mouse: Mouse, body: Mapping[datetime.date, Row], day: datetime.dat
         row = weighed[-1]
         mouse.weight, mouse.weight_pct, mouse.weight_date = row["day_weight"], row["weight_pct"], row["session_date"]
         mouse.underweight, mouse.critical = bool(row["underweight"]), bool(row["critical"])
-    if row := body.get(day):
-        mouse.water_given = row["water_reward"] + row["water_supplement"]
+    if given := body.get(day):
+        mouse.water_given = given["water_reward"] + row["water_supplement"]
         mouse.water_due, mouse.water_adlib = row["remaining_water"], bool(row["day_adlib"])
     elif restricted:
         known = [row["expected_water"] for row in body.values() if row["expected_water"] is not None]

@@ -86,7 +86,7 @@ class Watch:
         """The present state; while one thread looks, the others are given what was found last."""
         if self._found is not None and time.monotonic() - self._looked < FRESH_S:
             return self._found
-        if not self._lock.acquire(blocking=self._found is None):
+        if not self._lock.acquire(blocking=self._found is None) and self._found is not None:
             return self._found
         try:
             if self._found is None or time.monotonic() - self._looked >= FRESH_S:
@@ -98,9 +98,9 @@ class Watch:
                 for one in found.status.tables:
                     one.stale = self._stale.get(one.table)
                 self._found, self._looked = found, time.monotonic()
+            return self._found
         finally:
             self._lock.release()
-        return self._found
 
     def forget(self) -> None:
         """Look again at the next question; for those who have just changed something."""

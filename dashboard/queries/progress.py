@@ -143,7 +143,8 @@ def _jobs(within: str, animals: Collection[tuple[str, str]]) -> tuple[set[tuple]
     tables = list(registry.populated_tables())
     connection = tables[0]().connection
     quote = connection.adapter.quote_identifier
-    by_session, by_mouse = [], []
+    by_session: list[str] = []
+    by_mouse: list[str] = []
     for number, table in enumerate(tables):
         names = set(table().primary_key)
         is_of_session = set(_SESSION) <= names

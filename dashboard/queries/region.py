@@ -42,7 +42,7 @@ class Region:
     path: list[tuple[str, str]] = field(default_factory=list)
     tree: list[dict[str, Any]] = field(default_factory=list)
     insertions: list[dict[str, Any]] = field(default_factory=list)
-    units: pa.Table | None = None
+    units: pa.Table = field(default_factory=lambda: pa.table({}))
     n_units: int = 0
     n_selected: int = 0
 

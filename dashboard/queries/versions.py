@@ -18,7 +18,8 @@ def of_rows(counted: Sequence[tuple[type[dj.Table], str, Mapping[str, Any]]]) ->
     """
     connection = counted[0][0]().connection
     quote = connection.adapter.quote_identifier
-    parts, values = [], []
+    parts: list[str] = []
+    values: list[Any] = []
     for table, column, key in counted:
         where = " AND ".join(f"{quote(name)} = %s" for name in key)
         largest = f"max(concat({quote(column)}, ''))"

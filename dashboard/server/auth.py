@@ -16,6 +16,7 @@ import threading
 from urllib.parse import quote, urlsplit
 
 import flask
+from werkzeug.wrappers import Response
 
 from dashboard import links
 from dashboard.site import PUBLIC, Site, Viewer
@@ -54,7 +55,7 @@ class Gate:
         self.site = site
         self._hashing = threading.BoundedSemaphore(2)  # each needs 64 MB
 
-    def admit(self) -> flask.Response | tuple | None:
+    def admit(self) -> Response | tuple | None:
         """Set the viewer of this request, or answer it here."""
         request = flask.request
         flask.g.viewer = None
@@ -89,13 +90,13 @@ class Gate:
             return Account(_own_name(), "admin", True)
         return self.site.users.by_token(token)
 
-    def form(self) -> flask.Response | str:
+    def form(self) -> Response | str:
         """The page on which one signs in."""
         if self.account(flask.request.cookies.get(COOKIE, "")) is not None:
             return flask.redirect(_safe(flask.request.args.get("next", "")))
         return _form(flask.request.args.get("next", ""), self.site.public)
 
-    def sign_in(self) -> flask.Response | tuple:
+    def sign_in(self) -> Response | tuple:
         """Check name and password; a wrong pair leads back to the form, with a sentence."""
         request = flask.request
         name, password = request.form.get("name", "").strip(), request.form.get("password", "")
@@ -114,7 +115,7 @@ class Gate:
         logger.info("%s signed in", account.name)
         return _with_cookie(flask.redirect(_safe(target), 303), self.site.users.issue_token(account.name, "login"))
 
-    def sign_out(self) -> flask.Response:
+    def sign_out(self) -> Response:
         """End the token and forget it."""
         token = flask.request.cookies.get(COOKIE, "")
         if token:
@@ -123,7 +124,7 @@ class Gate:
         answer.delete_cookie(COOKIE, path=links.BASE)
         return answer
 
-    def sessions(self) -> flask.Response | str:
+    def sessions(self) -> Response | str:
         """Where the viewer is signed in, with a button to end each, and one to end all."""
         name = flask.g.viewer.name
         if not name or self.site.users.get(name) is None:
@@ -131,14 +132,14 @@ class Gate:
         own = flask.request.cookies.get(COOKIE, "")
         return _sessions(self.site.users.tokens(name), own)
 
-    def end_sessions(self) -> flask.Response:
+    def end_sessions(self) -> Response:
         """End one session of the viewer, or all of them."""
         name, key = flask.g.viewer.name, flask.request.form.get("key", "")
         if name:
             self.site.users.end_sessions(name, key or None)
         return flask.redirect(links.SESSIONS if key else links.SIGN_IN, 303)
 
-    def _sign_in_by_key(self, key: str) -> flask.Response:
+    def _sign_in_by_key(self, key: str) -> Response:
         rest = flask.request.args.to_dict()
         rest.pop("key")
         query = "&".join(f"{quote(name)}={quote(value)}" for name, value in rest.items())
@@ -175,7 +176,7 @@ def _safe(target: str) -> str:
     return links.overview()
 
 
-def _with_cookie(answer: flask.Response, token: str) -> flask.Response:
+def _with_cookie(answer: Response, token: str) -> Response:
     answer.set_cookie(
         COOKIE,
         token,

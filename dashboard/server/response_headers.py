@@ -82,7 +82,7 @@ class _Packed:
         if (
             answer.status_code not in (200, 404)
             or "Content-Encoding" in answer.headers
-            or not answer.mimetype.startswith(_TEXT)
+            or not (answer.mimetype or "").startswith(_TEXT)
             or flask.request.accept_encodings["gzip"] <= 0
         ):
             return answer

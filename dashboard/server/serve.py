@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
+from collections.abc import Callable, MutableMapping
+from typing import Any, cast
 
 import uvicorn
 from a2wsgi import WSGIMiddleware
@@ -18,7 +18,7 @@ from dashboard.site import Site
 from pipeline.errors import OperatorError
 from pipeline.settings import settings
 from pipeline.web.accounts import Users, store_path
-from pipeline.web.request_limits import LOGIN_BODY, WholeBodies, server_options
+from pipeline.web.request_limits import LOGIN_BODY, Asgi, WholeBodies, server_options
 from pipeline.web.threads import Database
 from pipeline.web.throttle import Throttle
 
@@ -26,8 +26,6 @@ LOCAL = ("127.0.0.1", "::1", "localhost")
 THREADS = 8  # requests that one process answers at once
 LARGEST_BODY_OF_STRANGERS = 1 << 20  # byte
 _KEY, _PUBLIC = "NEUROJOINT_DASHBOARD_KEY", "NEUROJOINT_DASHBOARD_PUBLIC"
-
-Asgi = Callable[[dict, Callable[[], Awaitable], Callable[[dict], Awaitable]], Awaitable[None]]
 
 
 def serve(host: str = "127.0.0.1", port: int = 8050, public: bool = False, key: str = "", processes: int = 1) -> None:
@@ -39,7 +37,7 @@ def serve(host: str = "127.0.0.1", port: int = 8050, public: bool = False, key: 
     key : a token that signs in without an account (see `new_key`).
     processes : how many answer requests; sign-in and live updates work with any number.
     """
-    options = {"host": host, "port": port} | server_options(settings().trusted_proxies)
+    options: dict[str, Any] = {"host": host, "port": port} | server_options(settings().trusted_proxies)
     if processes == 1:
         uvicorn.run(application(public, key), **options)
         return
@@ -55,7 +53,7 @@ def application(
         database = Database(pipeline.connect())
     site = Site(database, Users(store_path()), settings(), public, key)
     site.throttle = throttle or site.throttle
-    return WholeBodies(WSGIMiddleware(create_app(site).server, workers=THREADS), _largest_body)
+    return WholeBodies(cast("Asgi", WSGIMiddleware(create_app(site).server, workers=THREADS)), _largest_body)
 
 
 def onto(api: Asgi, database: Database, throttle: Throttle, public: bool = False) -> Asgi:
@@ -68,13 +66,13 @@ def onto(api: Asgi, database: Database, throttle: Throttle, public: bool = False
     """
     site = application(public, database=database, throttle=throttle)
 
-    async def dispatch(scope: dict[str, Any], receive: Callable, send: Callable) -> None:
+    async def dispatch(scope: MutableMapping[str, Any], receive: Callable, send: Callable) -> None:
         await (site if _is_for_the_site(scope) else api)(scope, receive, send)
 
     return dispatch
 
 
-def _is_for_the_site(scope: dict[str, Any]) -> bool:
+def _is_for_the_site(scope: MutableMapping[str, Any]) -> bool:
     if scope["type"] != "http":
         return False
     path = scope["path"]

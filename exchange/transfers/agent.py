@@ -117,12 +117,12 @@ def work(
         claimed = server.post("/transfers/claim", {"repositories": list(names), "host": platform.node()})
         if not claimed:
             break
-        ends = [Repository(Place(**claimed[end])) for end in ("source", "destination")]
+        source, destination = (Repository(Place(**claimed[end])) for end in ("source", "destination"))
         row = {"transfer_id": claimed["transfer"], "transfer_keep_days": None, "transfer_purpose": ""}
         summary.transfers += 1
         summary.total_files += len(claimed["items"])
         summary.total_size += sum(one["size"] for one in claimed["items"])
-        run.Mover(row, *ends, summary, progress, until, Report(server, claimed)).work()
+        run.Mover(row, source, destination, summary, progress, until, Report(server, claimed)).work()
         if summary.waiting:
             break
     return summary

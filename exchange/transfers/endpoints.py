@@ -82,10 +82,10 @@ def _report(request: Request, body: dict[str, Any]) -> dict[str, int]:
         md5 = one.get("md5")
         what = None
         if md5 is not None:
-            numbers = one.get("size"), one.get("modified_ns", 0)
-            if not isinstance(md5, str) or not all(type(number) is int for number in numbers):
+            size, modified_ns = one.get("size"), one.get("modified_ns", 0)
+            if not isinstance(md5, str) or type(size) is not int or type(modified_ns) is not int:
                 raise BadInput("items", "md5 is text; size and modified_ns are whole numbers.")
-            what = Found(md5, *numbers, how=f"reported: {one.get('how', 'read back')}"[:200])  # type: ignore[arg-type]
+            what = Found(md5, size, modified_ns, how=f"reported: {one.get('how', 'read back')}"[:200])
         found[str(one.get("dataset"))] = (what, str(one.get("message", "")), bool(one.get("final")))
     verified, failed = ledger.settle_lease(str(body.get("transfer")), str(body.get("lease")), found)
     return {"verified": verified, "failed": failed}

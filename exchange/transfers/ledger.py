@@ -328,11 +328,11 @@ def lease(names: Sequence[str], host: str, most_files: int, most_bytes: int) -> 
         if row["source_repository"] not in names or row["destination_repository"] not in names:
             continue
         with claimed(row["transfer_id"]) as free:
-            row = transfers(restriction={"transfer_id": row["transfer_id"]})[:1]
-            if not free or not row or row[0]["submission_id"]:
+            found = transfers(restriction={"transfer_id": row["transfer_id"]})[:1]
+            if not free or not found or found[0]["submission_id"]:
                 continue
             chosen: list[Item] = []
-            for one in items(row[0]["transfer_id"], "planned", "failed"):
+            for one in items(found[0]["transfer_id"], "planned", "failed"):
                 too_much = sum(other.size for other in chosen) + one.size > most_bytes
                 if len(chosen) >= most_files or (chosen and too_much):
                     break
@@ -340,12 +340,12 @@ def lease(names: Sequence[str], host: str, most_files: int, most_bytes: int) -> 
                     chosen.append(one)
             if not chosen:
                 continue
-            begun = begin(row[0]["transfer_id"], chosen, now)
+            begun = begin(found[0]["transfer_id"], chosen, now)
             until = now + datetime.timedelta(hours=1, seconds=sum(one.size for one in begun) / states.SLOWEST)
             put([replace(one, due=until) for one in begun])
             name = f"{LEASE}{uuid.uuid4()}"
-            update(row[0]["transfer_id"], submission_id=name, task_deadline=until, transfer_host=host[:255])
-            return row[0] | {"submission_id": name, "task_deadline": until, "items": begun}
+            update(found[0]["transfer_id"], submission_id=name, task_deadline=until, transfer_host=host[:255])
+            return found[0] | {"submission_id": name, "task_deadline": until, "items": begun}
     return None
 
 

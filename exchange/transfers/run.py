@@ -104,7 +104,7 @@ def run(
             if service.is_carried(source, destination):
                 _step(row, source, destination, summary)
                 continue
-            ends = [_limited(one, bandwidth) for one in (source, destination)]
+            ends = _limited(source, bandwidth), _limited(destination, bandwidth)
             Mover(row, *ends, summary, progress, until).work()
     summary.seconds = time.monotonic() - began
     return summary
@@ -284,7 +284,10 @@ class Mover:
 
     def _local_jobs(self, group: list[Item], failed: list[Item]) -> Iterator[Job]:
         """Jobs for files of a folder, of those that are there with the size that was registered."""
-        stats = self.reading.stat([one.source_path for one in group])
+        folder = self.reading
+        if not isinstance(folder, Folder):
+            raise AssertionError("files of another computer are fetched first")
+        stats = folder.stat([one.source_path for one in group])
         now = self._book.database_time()
         for one in group:
             stat = stats.get(one.source_path)
@@ -296,7 +299,7 @@ class Mover:
                 )
                 failed.append(one.failed(now, explain(error)))
             else:
-                yield Job(self.reading.local(one.source_path), one.destination_path, one.size, one.md5)
+                yield Job(folder.local(one.source_path), one.destination_path, one.size, one.md5)
 
     def _sorted(self, outcomes: Any, by_path: dict[str, Item], failed: list[Item]) -> Iterator[Item]:
         now = self._book.database_time()

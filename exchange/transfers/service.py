@@ -104,7 +104,7 @@ class Carried:
     def _submit(self, begun: Sequence[Item]) -> None:
         jobs = [ServiceJob(one.source_path, one.destination_path, one.size, one.md5) for one in begun]
         task = self.service.submit(
-            self.row["submission_id"], self.source.collection, self.destination.collection, jobs,
+            self.row["submission_id"], _collection(self.source), _collection(self.destination), jobs,
             f"neurojoint {self.source.name} to {self.destination.name}",
         )  # fmt: skip
         now = ledger.database_time()
@@ -143,7 +143,7 @@ class Carried:
         from exchange.transfers.backends.globus import full
 
         begun = ledger.items(self.identifier, "submitted", "arrived")
-        source_root, root = self.source.collection[1], self.destination.collection[1]
+        source_root, root = _collection(self.source)[1], _collection(self.destination)[1]
         arrived = [one for one in begun if full(root, one.destination_path) in task.arrived]
         stats = self._listing([one.destination_path for one in arrived])
         ledger.put([one.moved("arrived", now) for one in arrived])
@@ -184,3 +184,10 @@ class Carried:
             return backend.stat(paths)
         finally:
             backend.close()
+
+
+def _collection(repository: Repository) -> tuple[str, str]:
+    """The collection of a repository that has one, and its root."""
+    if repository.collection is None:
+        raise AssertionError(f"{repository.name} has no collection")
+    return repository.collection

@@ -33,3 +33,13 @@ class Throttle:
         self._free_at = max(self._free_at, now) + n_bytes / self._rate
         if self._free_at > now:
             self._sleep(self._free_at - now)
+
+
+def throttled(progress: Callable[[int], None], throttle: Throttle) -> Callable[[int], None]:
+    """Both called with the bytes that went over."""
+
+    def note(n_bytes: int) -> None:
+        progress(n_bytes)
+        throttle(n_bytes)
+
+    return note

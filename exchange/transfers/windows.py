@@ -42,7 +42,7 @@ class Window:
         if times[0] == times[1]:
             raise NeurojointError("a window that ends when it begins is none", "give another end")
         try:
-            return cls(*times, zoneinfo.ZoneInfo(zone))
+            return cls(times[0], times[1], zoneinfo.ZoneInfo(zone))
         except (zoneinfo.ZoneInfoNotFoundError, ValueError):
             raise NeurojointError(f"{zone!r} is no time zone", "write it as Europe/London") from None
 

@@ -20,7 +20,7 @@ _MOST_PLACES = 10
 def shown_progress() -> Iterator[Progress]:
     """A bar on standard error where that is a terminal; elsewhere a line every ten seconds."""
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
     console = Console(stderr=True)
     if not console.is_terminal:
@@ -31,7 +31,7 @@ def shown_progress() -> Iterator[Progress]:
         TimeRemainingColumn(),
     )  # fmt: skip
     with Progress(*columns, console=console, transient=True) as bar:
-        tasks: dict[str, tuple[int, float]] = {}
+        tasks: dict[str, tuple[TaskID, float]] = {}
 
         def tell(phase: str, done: int, total: int) -> None:
             if phase not in tasks:

@@ -253,7 +253,7 @@ def _n_acquired_ap(meta: Meta) -> int:
 
 def _acquired(meta: Meta) -> np.ndarray:
     """Number of each saved channel at the acquisition, also of a file that was split afterwards."""
-    ids = []
+    ids: list[int] = []
     for part in meta.fields.get("snsSaveChanSubset_orig", "").split(","):
         if not (found := _RANGE.fullmatch(part)) or int(found[2] or found[1]) - int(found[1]) > meta.n_channels:
             return meta.channel_ids

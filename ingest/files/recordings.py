@@ -241,7 +241,7 @@ def _compare(path: Path, raw: Path) -> None:
 
 
 def _described(path: Path, file: Found, meta: Meta | None, n_channels: int, rate: float, n_samples: int) -> Recording:
-    band = band_of(file.rel_path)
+    band = band_of(file.rel_path) or ""
     label = "" if band in ("nidq", "obx") else probe_label(file.collection, file.attribute)
     gain = float(meta.volts_per_bit[0]) if meta is not None else None
     serial = printable(meta.serial)[:64] if meta is not None and meta.serial and label else None

@@ -81,7 +81,9 @@ def tasks_of(raw: Sequence[RawTask], objects: Iterable[tuple[str, str]]) -> list
 
 
 def _completed(one: RawTask, other: RawTask) -> RawTask:
-    return RawTask(*(mine or its for mine, its in zip(one, other, strict=True)))
+    return RawTask(
+        one.folder or other.folder, one.protocol or other.protocol, one.start or other.start, one.water or other.water
+    )
 
 
 def _usual_place(folder: str) -> str:

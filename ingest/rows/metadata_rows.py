@@ -118,7 +118,7 @@ class MetadataRows:
             return len(statements)
         cls = class_of(table)
         there = (cls & [dict(one.key) for one in statements]).proj().to_dicts()
-        origin = {"user": self.writer.user, "source": "metadata", "batch": self.writer.run_id}
+        origin: dict[str, Any] = {"user": self.writer.user, "source": "metadata", "batch": self.writer.run_id}
         reason = "the file that said it does not say it any more"
         n_rows = 0
         for start in range(0, len(there), 500):
@@ -199,7 +199,7 @@ class MetadataRows:
                 command = f"move-lab {old} {key[0]}"
             message = f"{uuid} is the uuid of {old}; if {new} is the same animal: neurojoint subject {command}"
             self.metadata.problem_of(row, "subject_uuid", message)
-            self._claimed.add(uuid)
+            self._claimed.add(str(uuid))
             if key in known:
                 kept.append(row)
                 del row["subject_uuid"]
@@ -274,7 +274,7 @@ class MetadataRows:
                 old.append({name: row[name] for name in WATER_KEY})
                 reason = "water of the settings: a metadata file gives it"
                 self.writer.change("removed", identity.session_path(*session), reason)
-        origin = {"user": self.writer.user, "source": "metadata", "batch": self.writer.run_id}
+        origin: dict[str, Any] = {"user": self.writer.user, "source": "metadata", "batch": self.writer.run_id}
         if old:
             entry.remove("acquisition.SessionWater", old, **origin)
         if gone := [key for key in old if tuple(key.values()) not in links]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import datetime
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from ingest.files.scan import Problem, SessionKey, printable
@@ -68,7 +69,8 @@ class Quarantine:
 
     def sessions_update(self, problems: Iterable[tuple[SessionKey, list[Problem]]]) -> None:
         """Replace the entries of these sessions: what is not among the problems any more is resolved."""
-        met, gone = [], []
+        met: list[tuple[SessionKey | None, Problem]] = []
+        gone = []
         for session, raw in problems:
             found = [_storable(problem) for problem in raw]
             identities = {self.identity(problem) for problem in found}
@@ -104,7 +106,8 @@ class Quarantine:
         self._writer.connection.query(sql, args=args)
 
     def _write(self, met: list[tuple[SessionKey | None, Problem]], gone: list[str]) -> None:
-        now, rows = self._writer.now, {}
+        now = self._writer.now
+        rows: dict[str, tuple[Entry, datetime.datetime | None]] = {}
         for session, problem in met:
             identity = self.identity(problem)
             before = self._entries.get(identity)
@@ -129,10 +132,11 @@ class Quarantine:
             for identity, (entry, resolved) in rows.items()
         ]  # fmt: skip
         for some in ([row for row in values if row[2]], [row for row in values if not row[2]]):
-            names, rows_ = _COLUMNS, some
+            names: Sequence[str] = _COLUMNS
+            stored: list[tuple] = some
             if some and not some[0][2]:
-                names, rows_ = [*_COLUMNS[:2], *_COLUMNS[6:]], [(*row[:2], *row[6:]) for row in some]
-            self._writer.put(self._table, names, rows_, "update")
+                names, stored = [*_COLUMNS[:2], *_COLUMNS[6:]], [(*row[:2], *row[6:]) for row in some]
+            self._writer.put(self._table, names, stored, "update")
 
 
 def _storable(problem: Problem) -> Problem:

@@ -99,7 +99,9 @@ def _compressions(writer: Writer, repository: str, found: Sequence[Registered]) 
 def _compression_row(writer: Writer, repository: str, one: Registered, before: dict | None) -> dict[str, Any]:
     """The row of a compressed recording; `before` adds what the files do not say any more."""
     form = one.recording.compressed
-    row = dict.fromkeys(COMPRESSION) | {
+    if form is None:
+        raise AssertionError("the recording is compressed")
+    row: dict[str, Any] = dict.fromkeys(COMPRESSION) | {
         "dataset_id": one.dataset_id, "raw_path": form.raw_path, "raw_size": form.raw_size, "raw_hash": form.raw_md5,
         "raw_sha1": form.raw_sha1, "raw_repository": "", "compressed_hash": one.md5, "compressed_size": one.size,
         "compressed_sha1": form.compressed_sha1, "compression_ratio": form.raw_size / one.size,

@@ -64,9 +64,9 @@ def enter_run(writer: Writer, repository: str, base: Path, folder: Path) -> None
     row = data.Repository & {"repository": repository}
     if not row or row.fetch1("repository_root") != str(base):
         writer.put(data.Repository, names, [(repository, "local", str(base), platform.node()[:255])], "update")
-    names = ("run_id", "run_start", "run_root", "run_host", "run_user", "run_version")
+    columns = ("run_id", "run_start", "run_root", "run_host", "run_user", "run_version")
     run = (writer.run_id, writer.now, str(folder)[:500], platform.node()[:255], writer.user, _version())
-    writer.put(data.IngestRun, names, [run])
+    writer.put(data.IngestRun, columns, [run])
 
 
 def _version() -> str:

@@ -111,11 +111,11 @@ class SessionRows:
         self.sources.replace(before, now)
         old = {session_key(one.key): Facts(**one.values) for said in before.values() for one in said.values()}
         keys = [key for key in told.keys() | old.keys() if key in self.known]
-        folder = self._said_of("acquisition.Session", keys, f"source_line = {FOLDER}")
+        folders = self._said_of("acquisition.Session", keys, f"source_line = {FOLDER}")
         changed: list[tuple[SessionKey, dict[str, Any]]] = []
         sets, unlinked = [], []
         for key in keys:
-            by_folder = folder.get(key, Facts())
+            by_folder = folders.get(key, Facts())
             facts, previous = told.get(key, Facts()), old.get(key)
             known = _given(facts)
             if previous is not None:
@@ -211,7 +211,9 @@ class SessionRows:
         ensure = self._writer.ensure
         ensure(lab.LabLocation, {(key.lab, facts.location) for key, facts in sets if facts.location})
         users = {user for _, facts in sets for user in facts.users}
-        users |= {one[-1] for _, facts in sets for one in (*facts.weighings, *facts.water) if one[-1]}
+        users |= {
+            user for _, facts in sets for *_, user in (*facts.weighings, *facts.water) if isinstance(user, str) and user
+        }
         ensure(lab.LabMember, {(user,) for user in users})
         ensure(lab.Project, {(project,) for _, facts in sets for project in facts.projects})
         ensure(action.ProcedureType, {(one,) for _, facts in sets for one in facts.procedures})
@@ -371,7 +373,7 @@ def _statements(report: Report) -> dict[Fact, Statement]:
     session = _key(key)
     said = [Statement("acquisition.Session", session, _values(facts))]
     for when, weight, user in facts.weighings:
-        values = {"weight": weight} | ({"weighing_user": user} if user else {})
+        values: dict[str, Any] = {"weight": weight} | ({"weighing_user": user} if user else {})
         said.append(Statement("action.Weighing", animal | {"weighing_time": when}, values))
     for when, volume, kind, user in facts.water:
         values = {"water_volume": volume, "water_type": kind} | ({"water_user": user} if user else {})

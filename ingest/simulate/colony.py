@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import asdict, replace
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -82,7 +83,7 @@ def write_lab(
     if (root / lab).exists():
         raise NeurojointError(f"{root / lab} exists already", "choose another folder or another lab name")
     (root / "truth").mkdir(parents=True, exist_ok=True)
-    rows = {name: [] for name in TABLES}
+    rows: dict[str, list[Any]] = {name: [] for name in TABLES}
     mice, known, truths, insertions, tracks = {}, {}, [], [], []
     for index in range(n_mice):
         rng = np.random.default_rng([seed, index])
@@ -91,7 +92,8 @@ def write_lab(
         if last is not None:
             course = ending(last, index, n_sessions, mouse.second_session_every)
             mouse = replace(mouse, birth_date=mouse.birth_date + (course.start - start))
-        stages, n_recorded = {}, 0
+        stages: dict[str, Any] = {}
+        n_recorded = 0
         for session in live(mouse, USERS[index % len(USERS)], n_sessions, course, rows, rng):
             stored = FORM_CYCLE[session.index % len(FORM_CYCLE)] if form == "mixed" else form
             version = 7 if (index + session.index) % 2 == 0 else 8
@@ -158,7 +160,7 @@ def _write_session(
         trace = simulate_wheel(trials, rng, ticks=4096 if session.on_ephys_rig else 1024)
         files.write_wheel(alf, trace)
         n_moves = len(trace.onsets)
-        moves = {"onsets": trace.onsets, "offsets": trace.offsets, "amplitudes": trace.amplitudes}
+        moves: dict[str, Any] = {"onsets": trace.onsets, "offsets": trace.offsets, "amplitudes": trace.amplitudes}
         np.savez(root / "truth" / f"{subject}_{day}_{session.number:03d}.npz", **moves)
         if session.index % 5 == 0:
             files.write_camera(alf, float(trials["intervals_1"][-1]), rng)
@@ -199,7 +201,7 @@ def _write_session(
         "n_moves": n_moves,
         **info,
         "blocks": {str(p): asdict(curve) for p, curve in params.blocks.items()},
-        "rt_median": {f"{100 * c:g}": round(params.rt_median(c), 4) for c in params.contrasts},
+        "rt_median": {f"{100 * c:g}": round(float(params.rt_median(c)), 4) for c in params.contrasts},
         "rt_sigma": params.rt_sigma,
         "no_go_rate": params.no_go_rate,
     }

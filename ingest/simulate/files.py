@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -143,7 +144,7 @@ def _before_revision(trials: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     return old
 
 
-def _settings_7(info: Mapping[str, object]) -> dict[str, object]:
+def _settings_7(info: Mapping[str, Any]) -> dict[str, object]:
     start: datetime = info["start_time"]
     return {
         "CONTRAST_SET": list(info["contrasts"]),
@@ -168,7 +169,7 @@ def _settings_7(info: Mapping[str, object]) -> dict[str, object]:
     }
 
 
-def _settings_8(info: Mapping[str, object]) -> dict[str, object]:
+def _settings_8(info: Mapping[str, Any]) -> dict[str, object]:
     return {
         "ALYX_LAB": info["lab"],
         "ALYX_USER": info["user"],

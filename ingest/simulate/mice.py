@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from typing import Any
 
 import numpy as np
 
@@ -74,7 +75,7 @@ class Mouse:
         )
 
 
-KINDS = {
+KINDS: dict[str, dict[str, Any]] = {
     "fast": {"halfway": 4.0, "slope": 1.4, "second_session_every": 9},
     "slow": {"halfway": 15.0, "slope": 3.0, "rt_zero": (3.5, 1.0)},
     "never": {"halfway": 400.0, "slope": 1.0, "no_go_rate": (0.04, 0.0), "weight_held": 0.8},
@@ -88,7 +89,7 @@ def make_mouse(index: int, start: date, rng: np.random.Generator) -> Mouse:
     """The mouse number `index` (from 0) of a lab whose training starts on `start`."""
     kind = list(KINDS)[min(index, len(KINDS) - 1)]
     sex = "MF"[index % 2]
-    special = dict(KINDS[kind])
+    special: dict[str, Any] = dict(KINDS[kind])
     if kind == "average":
         special["halfway"] += rng.uniform(-2, 4)
         special["bias"] = (rng.uniform(-12, 12), rng.uniform(-4, 4))

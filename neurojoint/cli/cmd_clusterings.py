@@ -19,10 +19,10 @@ def clusterings(pid: str | None, chosen: str | None, by_rules: bool) -> None:
     import pipeline
     from pipeline.electrophysiology import clusterings as room
 
-    if (chosen or by_rules) and (pid is None or (chosen and by_rules)):
+    if (chosen and by_rules) or (pid is None and (chosen or by_rules)):
         raise click.UsageError("name the PID, and either --default NAME or --by-rules")
     pipeline.connect()
-    if chosen or by_rules:
+    if pid is not None and (chosen or by_rules):
         click.echo(f"the default is {room.choose(pid, chosen)}")
     rows = room.overview(pid)
     width = max((len(row["clustering"]) for row in rows), default=0)

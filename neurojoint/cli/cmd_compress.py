@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -21,7 +22,7 @@ remove_raw_option = click.option(
 @click.option("--effort", type=click.Choice(["fast", "default", "small"]), default="default", show_default=True)
 @click.option("--threads", type=click.IntRange(1), help="By default one for each processor.")
 @click.option("--dry-run", is_flag=True, help="Write nothing; show what would be done.")
-def compress(root: Path, remove_raw: bool, **options: object) -> None:
+def compress(root: Path, remove_raw: bool, **options: Any) -> None:
     """Compress registered raw recordings.
 
     Those below ROOT; what was interrupted continues where it ended.
@@ -33,7 +34,7 @@ def compress(root: Path, remove_raw: bool, **options: object) -> None:
         raise SystemExit(1)
 
 
-def run(root: Path, remove_raw: bool, quiet: bool = False, **options: object) -> bool:
+def run(root: Path, remove_raw: bool, quiet: bool = False, **options: Any) -> bool:
     """Compress, say what was done (`quiet`: not that there was nothing to do); whether something failed."""
     from ingest import compress
     from ingest.commands import compress as display

@@ -49,7 +49,7 @@ def db_status() -> None:
     if not found.running:
         click.echo(f"not running; data in {found.data}" if found.version else f"no database in {settings().home} yet")
         raise click.exceptions.Exit(3)
-    size = f"{found.size_bytes / 1e6:.0f} MB"
+    size = f"{(found.size_bytes or 0) / 1e6:.0f} MB"
     click.echo(f"PostgreSQL {found.version} runs as process {found.pid}\naddress {found.address}")
     click.echo(f"data    {found.data} ({size})\nlog     {found.log}")
 
@@ -88,7 +88,8 @@ def db_backup(file: Path | None, folder: Path | None) -> None:
 
     if (file is None) == (folder is None):
         raise click.UsageError("name either a FILE or --to FOLDER")
-    if folder is not None:
+    if file is None:
+        assert folder is not None  # noqa: S101
         from pipeline.database import continuous_backup
 
         if settings().database_url is not None:
@@ -118,7 +119,8 @@ def db_restore(file: Path | None, force: bool, yes: bool, folder: Path | None, a
 
     if (file is None) == (folder is None):
         raise click.UsageError("name either a FILE or --from FOLDER")
-    if folder is not None:
+    if file is None:
+        assert folder is not None  # noqa: S101
         from pipeline.database import continuous_backup
 
         try:

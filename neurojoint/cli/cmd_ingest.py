@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -32,9 +33,7 @@ from neurojoint.cli.group import main
 @click.option("--compress/--no-compress", default=True, help="Compress raw recordings at the end [default: do].")
 @remove_raw_option
 @click.option("--import-sortings", is_flag=True, help="Import results of Kilosort, phy and others afterwards.")
-def ingest(
-    root: Path, compress: bool, remove_raw: bool, import_sortings: bool, report: bool, **options: object
-) -> None:
+def ingest(root: Path, compress: bool, remove_raw: bool, import_sortings: bool, report: bool, **options: Any) -> None:
     """Register the ALF files of a data root.
 
     Invalid files go into quarantine, with the reason. Run it again at any time: only changes are read. At the

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -13,7 +14,9 @@ from neurojoint.cli.group import main
 def _day(_context: click.Context, _option: click.Parameter, value: str | None) -> datetime.date | None:
     """The date that a text means."""
     today = datetime.datetime.now(datetime.UTC).date()
-    known = {None: None, "today": today, "yesterday": today - datetime.timedelta(days=1)}
+    if value is None:
+        return None
+    known = {"today": today, "yesterday": today - datetime.timedelta(days=1)}
     if value in known:
         return known[value]
     try:
@@ -41,7 +44,7 @@ def _day(_context: click.Context, _option: click.Parameter, value: str | None) -
               help="Sessions with probes for each mouse that reaches the ephys task.")  # fmt: skip
 @click.option("--units", "n_units", default=30, show_default=True, type=click.IntRange(0), help="Units per probe.")
 @click.option("--damaged", is_flag=True, help="Add one session per kind of damage, to see what an ingest refuses.")
-def simulate(root: Path, mice: int, sessions: int, **options: object) -> None:
+def simulate(root: Path, mice: int, sessions: int, **options: Any) -> None:
     """Write a simulated lab as an ALF tree.
 
     The parameters that generated the data are in ROOT/truth.json.

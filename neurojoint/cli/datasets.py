@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import ModuleType
+from typing import Any
 
 import click
 
 
-def select_datasets(command: click.Command) -> click.Command:
+def select_datasets(command: Callable[..., Any]) -> Callable[..., Any]:
     """Options that say which datasets or sessions are meant; names count whole, several are written with commas."""
     for option in reversed(
         [

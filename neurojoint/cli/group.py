@@ -21,11 +21,11 @@ class ExplainedGroup(click.Group):
         super().__init__(*args, **kwargs)
         self.sections: dict[str, str] = {}
 
-    def command(self, *args: Any, section: str = "Data", **kwargs: Any) -> Callable[[Callable], click.Command]:
+    def command(self, *args: Any, section: str = "Data", **kwargs: Any) -> Any:  # as click: decorator or command
         """Declare a command of a section of the help."""
         return self._in_section(super().command(*args, **kwargs), section)
 
-    def group(self, *args: Any, section: str = "Data", **kwargs: Any) -> Callable[[Callable], click.Group]:
+    def group(self, *args: Any, section: str = "Data", **kwargs: Any) -> Any:
         """Declare a group of commands in a section of the help."""
         return self._in_section(super().group(*args, **kwargs), section)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 
 from pipeline import errors
@@ -67,7 +68,7 @@ def _add_member(name: str) -> bool:
     """Make the account a person of the pipeline, so that sessions and weighings can name it."""
     import pipeline
 
-    with pipeline.connect() as connection:
+    with contextlib.closing(pipeline.connect()) as connection:
         from pipeline.schemas import lab
 
         if lab.LabMember & {"user_name": name}:

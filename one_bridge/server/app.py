@@ -8,7 +8,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import datajoint as dj
 from fastapi import FastAPI, Request
 from fastapi.responses import FileResponse, JSONResponse, RedirectResponse, Response, StreamingResponse
 from starlette.concurrency import run_in_threadpool
@@ -21,6 +20,7 @@ from one_bridge.server.query import identifiers, parse, resolve, sql
 from one_bridge.server.registration import Registration
 from one_bridge.server.serialise import Serialiser
 from one_bridge.server.writing import Writer
+from pipeline.database.connection import Connection
 from pipeline.web.accounts import Account, Users
 from pipeline.web.nwb_files import NwbFiles, is_eid
 from pipeline.web.request_limits import LOGIN_BODY
@@ -29,7 +29,7 @@ from pipeline.web.threads import Database
 
 
 def create_app(
-    connection: dj.Connection,
+    connection: Connection,
     users: Users,
     data_root: Path | None = None,
     home: Path | None = None,
@@ -65,7 +65,7 @@ def create_app(
 class Bridge:
     """What the routes share."""
 
-    def __init__(self, connection: dj.Connection, gate: Gate, data_root: Path | None, home: Path, version: str) -> None:
+    def __init__(self, connection: Connection, gate: Gate, data_root: Path | None, home: Path, version: str) -> None:
         self.gate = gate
         self.answers = Answers()
         self.database = Database(connection, written=self.answers.forget)
@@ -225,7 +225,7 @@ class Bridge:
             return http.answer(wrong | {"status_code": 400}, 400)
 
         def work() -> str | None:
-            account = self.gate.login(name, password, http.sender(request))
+            account = self.gate.login(str(name), str(password), http.sender(request))
             return None if account is None else self.gate.users.issue_token(account.name, "login")
 
         token = await run_in_threadpool(work)
@@ -301,7 +301,7 @@ class Bridge:
             return http.answer({"detail": found.problem, "status_code": 409}, 409)
         words = "Other sessions are being exported" if found.busy else "The file is being written"
         body = {"detail": f"{words}: ask again in a moment.", "status_code": 503 if found.busy else 202}
-        return JSONResponse(body, body["status_code"], {"Retry-After": "5"})
+        return JSONResponse(body, 503 if found.busy else 202, {"Retry-After": "5"})
 
     def _image(self, request: Request) -> Response:
         self._admit(request, "public")

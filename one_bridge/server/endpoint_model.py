@@ -10,7 +10,7 @@ import datajoint as dj
 
 from pipeline.errors import NotFoundError, PermissionDenied, UserError
 
-Kind = Literal["text", "int", "float", "bool", "date", "time", "json", "uuid"]
+Kind = Literal["text", "int", "float", "bool", "date", "time", "json", "uuid", "token"]
 Verb = Literal["list", "read", "create", "update", "delete"]
 
 
@@ -61,7 +61,7 @@ class Field:
     @property
     def spoken(self) -> dict[str, str]:
         """What the column holds -> what records say, of `words`."""
-        return {stored: word for word, stored in reversed((self.words or {}).items())}
+        return {stored: word for word, stored in reversed(list((self.words or {}).items()))}
 
 
 @dataclass(frozen=True)
@@ -179,7 +179,7 @@ class Endpoint:
             return self.alias
         return self.id[0] if len(self.id) == 1 else ""
 
-    def base(self, found: dj.Table | None = None) -> dj.expression.QueryExpression:
+    def base(self, found: dj.expression.QueryExpression | None = None) -> dj.expression.QueryExpression:
         """The query behind the records: rows of the table (all, if none are given) with what is joined to them."""
         found = table(self.table)() if found is None else found
         return found if self.rows is None else self.rows(found)

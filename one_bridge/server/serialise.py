@@ -90,8 +90,8 @@ class Serialiser:
             record = {one.name: _said(one, row, root) for one in parts.fields}
             record |= {one.name: row[one.name] for one in parts.many if not one.name.startswith("_")}
             records.append((row, record))
-        for one in parts.nested:
-            self._add_nested(one, records, root)
+        for nested in parts.nested:
+            self._add_nested(nested, records, root)
         if parts.endpoint.name == "datasets":
             self._describe_served_tables(records)
         return records

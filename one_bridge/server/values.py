@@ -45,6 +45,7 @@ def parse(field: Field, value: Any, attribute: Any = None, zone: str = "UTC") ->
     if field.choices and found not in field.choices:
         raise BadInput(field.name, f'"{value}" is not a valid choice: use one of {", ".join(field.choices)}.')
     if field.words:
+        found = str(found)
         if found not in field.words:
             raise BadInput(field.name, f'"{value}" is not a valid choice: use one of {", ".join(field.words)}.')
         found = field.words[found]

@@ -48,7 +48,7 @@ def requirement(database: Database, nickname: str, parameters: Mapping[str, str]
     end = _day(parameters, "end_date") or _today(key["lab"])
     if begin is not None and (end - begin).days > MOST_DAYS:
         raise BadInput("start_date", f"At most {MOST_DAYS} days can be asked for.")
-    dates = np.arange(begin or end, end + datetime.timedelta(1), dtype="datetime64[D]")
+    dates = np.arange(np.datetime64(begin or end), np.datetime64(end + datetime.timedelta(1)))
     records = _records(given, dates) if first is not None else []
     return {
         "subject": rows[0]["subject"],
@@ -128,7 +128,7 @@ def _records(given: dict[str, Any], dates: np.ndarray) -> list[dict[str, Any]]:
     columns = {
         "date": dates.astype(str),
         "weight": weight,
-        "weighing_at": np.where(at > 0, at, None),
+        "weighing_at": np.where(at > 0, at.astype(object), np.array(None)),
         "reference_weight": of_day(days.reference_weight),
         "expected_weight": expected,
         "min_weight": np.where(expected > 0, (expected - implant) * total_pct + implant, 0.0).round(6),

@@ -12,7 +12,7 @@ import datajoint as dj
 
 from one_bridge.server import field_getters as say
 from one_bridge.server import values
-from one_bridge.server.endpoint_model import BadInput, Endpoint, Field, Many, NotFound, Refused, table
+from one_bridge.server.endpoint_model import BadInput, Endpoint, Field, Many, Nested, NotFound, Refused, table
 from one_bridge.server.query.parse import LONGEST_LIST
 from one_bridge.server.record_hooks import RecordHooks, Related
 from one_bridge.server.serialise import Serialiser
@@ -113,7 +113,8 @@ class Writer:
 
     def _columns(self, endpoint: Endpoint, body: Mapping[str, Any], creator: Account | None = None) -> dict[str, Any]:
         """Column -> value as it was sent, of what the body says of the record itself; defaults for a new record."""
-        known = {part.name for part in (*endpoint.fields, *endpoint.many, *endpoint.nested)}
+        parts: tuple[Field | Many | Nested, ...] = (*endpoint.fields, *endpoint.many, *endpoint.nested)
+        known = {part.name for part in parts}
         for name in body:
             if name not in known:
                 raise BadInput(str(name)[:80], f"{endpoint.label} has no such field.")
@@ -209,7 +210,7 @@ class _Write:
 
     def __init__(self, endpoint: Endpoint, account: Account) -> None:
         self.endpoint = endpoint
-        self._origin = {"user": account.name, "source": SOURCE, "batch": str(uuid.uuid4())}
+        self._origin: dict[str, Any] = {"user": account.name, "source": SOURCE, "batch": str(uuid.uuid4())}
 
     def write(self, row: Mapping[str, Any], related: Related, action: Any) -> dict[str, Any]:
         """Write a row and what belongs to it; returns its key."""
@@ -221,10 +222,10 @@ class _Write:
         written = entry.write(self.endpoint.table, [row], action=action, **self._origin)
         for other, more in related.after:
             entry.write(other, [more], **self._origin)
-        key = written.keys[0]
-        if key is None:
+        own = written.keys[0]
+        if own is None:
             raise AssertionError("a row without errors has a key")
-        return key
+        return own
 
     def write_list(self, many: Many, key: Mapping[str, Any], names: list[Any]) -> None:
         mine = {name: key[name] for name in table(many.table)().heading.names if name in key}

@@ -172,7 +172,7 @@ class Folder:
                     if time.time() - one.stat().st_mtime > 86_400:
                         Path(one.path).unlink()
 
-    def _rename(self, group: list[tuple[Job, str]]) -> Iterator[Outcome]:
+    def _rename(self, group: Sequence[tuple[Job, str]]) -> Iterator[Outcome]:
         if not group:
             return
         _sync_file_system(self.root / INCOMING)

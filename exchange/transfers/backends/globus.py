@@ -119,7 +119,7 @@ class Collection:
     def close(self) -> None:
         """Nothing stays open."""
 
-    def _ls(self, folder: str) -> list[dict[str, Any]]:
+    def _ls(self, folder: str) -> Sequence[dict[str, Any]]:
         try:
             return list(self.client.operation_ls(self.place.host, path=full(self.place.root, folder)))
         except globus_sdk.TransferAPIError as error:

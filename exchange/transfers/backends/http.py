@@ -7,6 +7,7 @@ import time
 import urllib.parse
 from collections.abc import Iterable, Iterator, Sequence
 from email.utils import parsedate_to_datetime
+from typing import Any
 
 import requests
 
@@ -103,7 +104,9 @@ class Http:
     def _blocks(self, path: str) -> Iterator[bytes]:
         done, tag = 0, None
         for attempt in range(TRIES):
-            headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={done}-", "If-Range": tag} if done else {})
+            headers: dict[str, Any] = {"Accept-Encoding": "identity"} | (
+                {"Range": f"bytes={done}-", "If-Range": tag} if done else {}
+            )
             try:
                 with self.session.get(self.address(path), headers=headers, stream=True, timeout=PATIENCE_S) as answer:
                     if answer.status_code == 404:

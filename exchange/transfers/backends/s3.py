@@ -20,7 +20,7 @@ from botocore.config import Config
 
 from exchange.transfers.backends.folder import CHUNK, INCOMING
 from exchange.transfers.protocol import Found, Job, Outcome, Place, Progress, SourceChanged, Stat, Unavailable, inside
-from exchange.transfers.throttle import Throttle
+from exchange.transfers.throttle import Throttle, throttled
 from pipeline.errors import NeurojointError
 
 PART = 64 << 20  # byte; larger objects go in several parts
@@ -84,7 +84,7 @@ class S3:
         )
         for job in jobs:
             try:
-                self._put(job, config, lambda n: (progress(n), throttle(n)))
+                self._put(job, config, throttled(progress, throttle))
                 yield job, None
             except Exception as error:
                 yield job, self._as_ours(error)

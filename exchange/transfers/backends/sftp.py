@@ -14,7 +14,7 @@ import paramiko
 
 from exchange.transfers.backends.folder import CHUNK, INCOMING, MARKER
 from exchange.transfers.protocol import Found, Job, Outcome, Place, Progress, Stat, Unavailable, inside
-from exchange.transfers.throttle import Throttle
+from exchange.transfers.throttle import Throttle, throttled
 
 PATIENCE_S = 30.0
 
@@ -84,7 +84,7 @@ class Sftp:
         for job in jobs:
             try:
                 with self._explained():
-                    self._put(job, lambda n: (progress(n), throttle(n)))
+                    self._put(job, throttled(progress, throttle))
                 yield job, None
             except Exception as error:
                 yield job, error
@@ -175,7 +175,8 @@ class Sftp:
         return f"{self._root}/{inside(path)}"
 
     def _open(self) -> Any:
-        if self._sftp is not None and self._client.get_transport() and self._client.get_transport().is_active():
+        transport = self._client.get_transport() if self._client is not None else None
+        if self._sftp is not None and transport is not None and transport.is_active():
             return self._sftp
         self._folders.clear()
         user, _, computer = self.place.host.rpartition("@")

@@ -9,6 +9,7 @@ import tempfile
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from exchange.transfers.backends.folder import INCOMING, MARKER
 from exchange.transfers.protocol import Found, Job, Outcome, Place, Progress, Stat, Unavailable, inside
@@ -126,7 +127,7 @@ class Ssh:
     def _remote(self) -> str:
         return f"{self.place.host}:{self._root}/"
 
-    def _rsync(self, group: list[Job], source: str, target: str, progress: Progress) -> Iterator[Outcome]:
+    def _rsync(self, group: Sequence[Job], source: str, target: str, progress: Progress) -> Iterator[Outcome]:
         by_path = {job.path: job for job in group}
         command = [
             "rsync", "-tL", "--no-perms", "--ignore-times", "--whole-file", "--secluded-args", "--from0",
@@ -147,7 +148,7 @@ class Ssh:
             with process:
                 feeder = threading.Thread(target=_feed, args=(process, _names(by_path)), daemon=True)
                 feeder.start()
-                for line in process.stdout:
+                for line in process.stdout or ():
                     job = by_path.get(line.rstrip(b"\n").decode("utf-8", "surrogateescape"))
                     if job is not None:
                         progress(job.size)
@@ -199,9 +200,10 @@ class Ssh:
 
 
 def _feed(process: subprocess.Popen, names: bytes) -> None:
+    pipe: Any = process.stdin
     try:
-        process.stdin.write(names)
-        process.stdin.close()
+        pipe.write(names)
+        pipe.close()
     except BrokenPipeError:
         pass  # rsync has ended, and says why
 

@@ -92,7 +92,7 @@ def write_arrays(
     """
     for name, values in arrays.items():
         np.save(folder / f"{name}.npy", values)
-    metrics = {
+    metrics: dict[str, Any] = {
         "cluster_id": np.arange(len(numbers), dtype=np.int32),
         "sorter_cluster_id": numbers,
         "ks2_label": [labels.get(number) for number in numbers.tolist()],

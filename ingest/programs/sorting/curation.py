@@ -110,7 +110,7 @@ def _common(before: np.ndarray, now: np.ndarray) -> tuple[np.ndarray, np.ndarray
         return rows, rows
     keyed = [np.column_stack([values, _place(values)]) for values in (before, now)]
     joined = [np.ascontiguousarray(one).view([("sample", one.dtype), ("place", one.dtype)])[:, 0] for one in keyed]
-    _, rows_before, rows_now = np.intersect1d(*joined, assume_unique=True, return_indices=True)
+    _, rows_before, rows_now = np.intersect1d(joined[0], joined[1], assume_unique=True, return_indices=True)
     return rows_before, rows_now
 
 

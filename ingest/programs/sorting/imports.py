@@ -75,19 +75,18 @@ def import_folder(
     NeurojointError : there are no results, or they cannot be assigned to a session, a probe and a sampling rate.
     """
     source = existing(Path(folder))
+    session = Path(session) if session else None
     found = places(source)
     together = [
         one for one in [source, *sorted(p for p in source.rglob("*") if p.is_dir())] if several_probes.is_such(one)
     ]
     if together:
-        done = [made for one in together for made in _import_several(one, session and Path(session), dry_run, tell)]
-        return done + [
-            _Import(place, session and Path(session), probe, sorter, tell or _silent).run(dry_run) for place in found
-        ]
+        done = [made for one in together for made in _import_several(one, session, dry_run, tell)]
+        return done + [_Import(place, session, probe, sorter, tell or _silent).run(dry_run) for place in found]
     if not found:
         known = "Kilosort, phy, SpikeInterface, iblsorter"
         raise NeurojointError(f"there are no results of a sorter in {source}", f"name a folder as {known} write it")
-    return [_Import(place, session and Path(session), probe, sorter, tell or _silent).run(dry_run) for place in found]
+    return [_Import(place, session, probe, sorter, tell or _silent).run(dry_run) for place in found]
 
 
 def import_below(

@@ -97,7 +97,7 @@ def _numpy_folder(folder: Path) -> tuple[np.ndarray, np.ndarray, dict[int, str]]
     spikes = _load(folder / "spikes.npy")
     if not {"sample_index", "unit_index"} <= set(spikes.dtype.names or ()):
         raise _unfit(folder, "its spikes.npy has no columns sample_index and unit_index")
-    if "segment_index" in spikes.dtype.names and np.any(spikes["segment_index"]):
+    if "segment_index" in (spikes.dtype.names or ()) and np.any(spikes["segment_index"]):
         raise _unfit(folder, "it has several segments")
     ids = info.get("unit_ids")
     return spikes["sample_index"], _unit_ids(folder, ids, spikes["unit_index"]), _properties(folder, ids)

@@ -105,7 +105,9 @@ def _channels(files: dict[str, Any], probe: int, units: np.ndarray) -> dict[str,
     if "channels.probe" not in files:
         return {}
     rows = np.flatnonzero(files["channels.probe"].astype(np.int64) == probe)
-    made = {name: files[name][rows] for name in ("channels.localCoordinates", "channels.rawInd") if name in files}
+    made: dict[str, Any] = {
+        name: files[name][rows] for name in ("channels.localCoordinates", "channels.rawInd") if name in files
+    }
     table = files.get("channels.brainLocation")
     if table is not None and table.num_rows == len(files["channels.probe"]):
         made |= _locations({name: np.asarray(table[name].to_pylist(), object)[rows] for name in table.column_names})

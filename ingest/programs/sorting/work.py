@@ -14,6 +14,7 @@ import numpy as np
 
 from ingest import registration
 from ingest.programs.sorting import alf_files, job, measures, process, results
+from ingest.programs.sorting.job import Job
 from ingest.programs.sorting.runs import Item, Run, below, geometry, items, session_times
 from ingest.rows.lock import repository_lock
 from ingest.rows.repository import existing, repository_of
@@ -171,7 +172,7 @@ class _Work:
         if (found.st_size, found.st_mtime_ns) != one.modified:
             raise NeurojointError(f"{one.path} has changed since it was registered", f"neurojoint ingest {self.base}")
 
-    def job(self, folder: Path, one: Item, raw: Path, there: Mapping[str, list]) -> job.Job:
+    def job(self, folder: Path, one: Item, raw: Path, there: Mapping[str, list]) -> Job:
         """The job, written into its folder."""
         output, scratch = folder / "output", folder / "scratch"
         output.mkdir()
@@ -187,7 +188,7 @@ class _Work:
         return task
 
     def write(
-        self, one: Item, place: Path, raw: Path, task: job.Job, result: results.Sorted, ended: dict[str, Any]
+        self, one: Item, place: Path, raw: Path, task: Job, result: results.Sorted, ended: dict[str, Any]
     ) -> Path:
         """Measure the spikes and write the files, all or none."""
         import cbin

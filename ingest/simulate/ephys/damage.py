@@ -39,7 +39,7 @@ def write_damaged(root: Path, lab: str, start: date, seed: int) -> list[dict[str
 def write_valid(session: Path, seed: int = 0) -> Insertion:
     """Write a small valid session (60 trials and the rest of `damage.write_valid`) with one insertion of six units."""
     trials = damage.write_valid(session, seed)
-    insertion = simulate_insertion(trials, N_UNITS, [seed, 78])
+    insertion = simulate_insertion(trials, N_UNITS, np.random.default_rng([seed, 78]))
     write_insertion(session, insertion)
     return insertion
 

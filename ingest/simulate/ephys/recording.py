@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -110,7 +111,7 @@ def _meta(name: str, size: int, sha1: str, n_sites: int, band: str, probe: str) 
 
     rate = SAMPLE_RATE if band == "ap" else LF_RATE
     text = meta_text(name, size, sha1, n_sites + 1, rate, "np1")
-    changed = {"imDatPrb_sn": serial_of(probe)}
+    changed: dict[str, Any] = {"imDatPrb_sn": serial_of(probe)}
     if band == "lf":
         channels = "".join(f"(LF{i};{n_sites + i}:{i})" for i in range(n_sites))
         changed |= {

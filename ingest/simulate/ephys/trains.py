@@ -57,7 +57,9 @@ def rate_steps(unit: Unit, trials: dict[str, np.ndarray] | None, duration: float
     ([0.0, 6.0, 8.0, 10.0], [4.0, 0.0, 4.0])
     """
     times, changes = [np.array([0.0])], [np.array([1.0])]
-    for response in unit.responses if trials is not None else ():
+    for response in unit.responses:
+        if trials is None:
+            break
         change = response.gain * response.weights(trials)
         begin = trials[EVENTS[response.event]] + response.latency
         on = ~np.isnan(begin) & (change != 0)
@@ -70,8 +72,8 @@ def rate_steps(unit: Unit, trials: dict[str, np.ndarray] | None, duration: float
     edges = np.unique(np.concatenate([time, bounds, [duration]]))
     middle = (edges[:-1] + edges[1:]) / 2
     rates = unit.rate * np.maximum(factor[np.searchsorted(time, middle) - 1], 0)
-    for begin, end in unit.gaps:
-        rates[(middle > begin) & (middle < end)] = 0
+    for first, last in unit.gaps:
+        rates[(middle > first) & (middle < last)] = 0
     return edges, rates
 
 

@@ -88,7 +88,7 @@ def draw_units(
 
 def _draw_unit(rng: np.random.Generator, duration: float, depth: float) -> Unit:
     mua = rng.random() < 0.3
-    gaps = ()
+    gaps: tuple[tuple[float, float], ...] = ()
     if rng.random() < 0.15:
         begin = rng.uniform(0.1, 0.7) * duration
         gaps = ((round(begin, 1), round(begin + rng.uniform(0.1, 0.3) * duration, 1)),)

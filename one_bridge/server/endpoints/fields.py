@@ -6,14 +6,14 @@ from typing import Any
 
 from one_bridge.matching import QC_LEVELS, InvalidQuery, truth
 from one_bridge.server import field_getters
-from one_bridge.server.endpoint_model import BadInput, Endpoint, Field, Relation
+from one_bridge.server.endpoint_model import BadInput, Endpoint, Field, Relation, Verb
 
 QC = tuple(QC_LEVELS)
 SESSION = ("lab", "subject", "session_date", "session_number")
 USER, PROJECT, LAB = ("lab.LabMember", "username"), ("lab.Project", "name"), ("lab.Lab", "name")
 PROCEDURE = ("action.ProcedureType", "name")
 KINDS = ("local", "ssh", "sftp", "s3", "http", "globus")
-READ_ONLY = ("list", "read")
+READ_ONLY: tuple[Verb, ...] = ("list", "read")
 
 
 def qc_field(column: str, **more: Any) -> Field:

@@ -71,7 +71,7 @@ def part_of(when: datetime.datetime | datetime.date, part: str) -> Any:
     if part == "date":
         return when.date() if isinstance(when, datetime.datetime) else when
     if part == "time":
-        return when.time()
+        return when.time() if isinstance(when, datetime.datetime) else datetime.time()
     made = {"iso_year": iso.year, "week": iso.week, "iso_week_day": iso.weekday, "week_day": iso.weekday % 7 + 1,
             "quarter": (when.month + 2) // 3}  # fmt: skip
     return made[part] if part in made else getattr(when, part)

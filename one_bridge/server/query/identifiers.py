@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from one_bridge.server import values
 from one_bridge.server.endpoint_model import BadInput, Endpoint, Field, NotFound
 from pipeline.web.threads import Database
@@ -33,7 +35,9 @@ def by_id(endpoint: Endpoint, text: str, database: Database) -> str:
     heading = endpoint.base().heading
     for column, value in zip(endpoint.id, found, strict=True):
         declared = str(heading[column].original_type or heading[column].type).lower()
-        kind = "int" if "int" in declared else "time" if "time" in declared else "date" if "date" in declared else ""
+        kind: Any = (
+            "int" if "int" in declared else "time" if "time" in declared else "date" if "date" in declared else ""
+        )
         try:
             _ = values.parse(Field(column, kind=kind), value) if kind else value
         except BadInput:

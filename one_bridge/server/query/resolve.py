@@ -278,8 +278,8 @@ def _compared(endpoint: Endpoint, target: Field | Many, rest: Sequence[str], val
     ValueError
         A lookup that there is not, or a value that cannot be used.
     """
-    kind = target.kind
-    if kind == "json":
+    kind: Any = target.kind
+    if kind == "json" and isinstance(target, Field):
         return _json(endpoint, target, list(rest), value)
     part, rest = "", list(rest)
     parts = TIME_PARTS if kind == "time" else DATE_PARTS if kind == "date" else ()
@@ -315,7 +315,7 @@ def _only_means(target: Field) -> bool:
     return target.restrict is not None and target.sql is None
 
 
-def _lookup_of(rest: Sequence[str], kind: str, parts: Sequence[str] = ()) -> str:
+def _lookup_of(rest: Sequence[str], kind: Any, parts: Sequence[str] = ()) -> str:
     if not rest:
         return "exact"
     if len(rest) > 1 or rest[0] not in LOOKUPS:
@@ -363,7 +363,7 @@ def _spelled(target: Field, known: Mapping[Any, Any], value: Any) -> Any:
     return found
 
 
-def _typed(name: str, kind: str, value: Any, lookup: str) -> Any:
+def _typed(name: str, kind: Any, value: Any, lookup: str) -> Any:
     if value is None:
         if lookup not in ("exact", "in"):
             raise ValueError("a value is required.")

@@ -38,7 +38,7 @@ class Listed:
     own : the rows of the endpoint's own table.
     """
 
-    def __init__(self, endpoint: Endpoint, own: dj.Table) -> None:
+    def __init__(self, endpoint: Endpoint, own: dj.expression.QueryExpression) -> None:
         self.endpoint, self.own = endpoint, own
         self._others: list[Any] = []
         self._beyond = set(endpoint.base().heading.names) - set(own.heading.names)
@@ -116,7 +116,8 @@ def restricted(resolved: Resolved, database: Database) -> Listed:
     if resolved.ids is not None:
         found.restrict([_by_id(endpoint, one, database) for one in resolved.ids])
     for one in resolved.restrictions:
-        found.restrict([one.field.restrict(text, database.backend) for text in one.values])
+        meaning = one.field.restrict
+        found.restrict([meaning(text, database.backend) for text in one.values if meaning is not None])
     if resolved.days is not None:
         low, high = (datetime.datetime.combine(day, datetime.time()) for day in resolved.days)
         of_day = Field(endpoint.dates, endpoint.dates, "time")
@@ -171,6 +172,8 @@ class Conditions:
         target, lookup, wanted = comparison.target, comparison.lookup, comparison.values
         if isinstance(target, Many):
             return self._of_names(comparison.endpoint, target, comparison)
+        if target is None:
+            raise AssertionError("whether there is a related row is a condition, not a comparison")
         if target.kind == "token":
             return " OR ".join(f"({_by_id(comparison.endpoint, one, self.database)})" for one in wanted) or NONE
         if target.restrict is not None and target.sql is None:
@@ -191,7 +194,8 @@ class Conditions:
             return self._of_column(Field(target.name, kind="int"), column, lookup, wanted)
         if target.among and not lookup.endswith("regex"):
             found = [stored for stored, name in target.among().items() if evaluate.matches(name, lookup, wanted)]
-            return query.one_of(target.column, found) or NONE
+            among = query.one_of(target.column, found)
+            return among if isinstance(among, str) and among else NONE
         if target.kind == "bool" or target.ranks or target.words:
             return self._of_few(target, column, lookup, wanted)
         return self._of_column(target, column, lookup, wanted)
@@ -310,7 +314,7 @@ class Conditions:
         wanted = [one for one in comparison.values if one is not None]
 
         def fits(row: Mapping[str, Any]) -> bool:
-            local = _shown_time(row, target, column, zone_of.get(row.get("lab"), "UTC"))
+            local = _shown_time(row, target, column, zone_of.get(str(row.get("lab")), "UTC"))
             if local is None:
                 return False
             value = evaluate.part_of(local, comparison.part)
