@@ -147,7 +147,7 @@ class LocalAlyx:
             return self.rest(name, "read", id=record)
         return self.rest(name, "list", **cast("dict[str, Any]", dict(parse_qsl(parts.query))))
 
-    def restrict(self, name: str, rows: dj.Table, django: str) -> dj.expression.QueryExpression:
+    def restrict(self, name: str, rows: dj.Table, django: str) -> Any:
         """Rows of the table behind an endpoint that a `django=` filter leaves.
 
         Raises

@@ -151,7 +151,7 @@ class Endpoint:
     table: str
     id: tuple[str, ...]
     fields: tuple[Field, ...]
-    rows: Callable[[dj.Table], dj.expression.QueryExpression] | None = None
+    rows: Callable[[Any], dj.expression.QueryExpression] | None = None
     alias: str = ""
     many: tuple[Many, ...] = ()
     nested: tuple[Nested, ...] = ()
