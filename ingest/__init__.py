@@ -46,7 +46,7 @@ def register(
         registered.
     progress : called with phase (`look`, `read`), done and total.
     steps : what happens to the report of a session between reading and writing (see
-        `ingest.files.inspect_session.Report`).
+        `ingest.files.report.Report`).
 
     Raises
     ------

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from ingest import registration
-from ingest.files.inspect_session import Report
 from ingest.files.recordings import md5_and_sha1
+from ingest.files.report import Report
 from ingest.files.scan import SessionKey
 from ingest.rows.recordings import SESSION
 from ingest.rows.repository import existing, repository_of

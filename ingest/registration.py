@@ -13,7 +13,7 @@ import datajoint as dj
 
 from ingest.files import away, scan
 from ingest.files import inspect_session as examining
-from ingest.files.inspect_session import Report
+from ingest.files.report import Report
 from ingest.files.scan import Folder, Problem, SessionKey
 from ingest.metadata import files as metadata_files
 from ingest.parallel import Run, was_interrupted, workers
@@ -186,7 +186,7 @@ def register_session(
     key, path : SessionKey, str
         The session and its folder below `base`.
     known : Known, optional
-        What the caller knows of its files, beyond what is registered (see `ingest.files.inspect_session.Known`).
+        What the caller knows of its files, beyond what is registered (see `ingest.files.report.Known`).
     steps : sequence of Step
         What happens to the report of the session between reading and writing.
     required : collection of str

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from pipeline.database.connection import Connection
-
     from pipeline.database.personal import PersonalSchema
 
 # In dependency order: a module refers only to those before it.

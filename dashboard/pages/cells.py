@@ -211,7 +211,7 @@ def _raw(
         return None
 
     def link(words: str, time: float | None) -> Component:
-        address = links.cells(*place, **(dict(chosen) | {"unit": one, "at": f"{time:.4f}"})) if time is not None else ""
+        address = links.cells(*place, **dict(chosen, unit=str(one), at=f"{time:.4f}")) if time is not None else ""
         return shell.link(words, address) if address else html.Span(words, className="nj-hint")
 
     moment = _time(at)

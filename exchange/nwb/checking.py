@@ -12,7 +12,7 @@ from hdmf.common import DynamicTable
 from pynwb import NWBFile, TimeSeries
 
 from exchange.nwb import foreign, reading, safety
-from exchange.nwb.intake import Choices, Line
+from exchange.nwb.placing import Choices, Line
 from pipeline.errors import NeurojointError, explain
 
 

@@ -14,7 +14,7 @@ from pipeline.errors import NeurojointError
 if TYPE_CHECKING:
     from exchange.nwb.checking import Check
     from exchange.nwb.export import Progress, Result
-    from exchange.nwb.intake import Intake
+    from exchange.nwb.placing import Intake
 
 _MEGABYTE = 1e6
 _SECONDS_PER_LINE = 10.0

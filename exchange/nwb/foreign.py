@@ -21,44 +21,14 @@ from pynwb.epoch import TimeIntervals
 from pynwb.image import ImageSeries
 
 from exchange.nwb import conventions, foreign_units
-from exchange.nwb.intake import Choices, Intake, Line, place, session_path
+from exchange.nwb.foreign_session import Session, attribute
+from exchange.nwb.placing import Choices, Intake, Line, place, session_path
 from exchange.nwb.reading import as_array, timestamps
 from pipeline.alf import columns as alf
 from pipeline.errors import InvalidData, NeurojointError
 
 LARGEST = 1 << 31  # byte of one series
 _SEX = {"M": "M", "F": "F", "U": "U", "O": "U"}
-
-
-class Session:
-    """An ALF session that is being written from an NWB file."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.lines: list[Line] = []
-        self._taken: set[str] = set()
-
-    def save(self, name: str, values: np.ndarray) -> None:
-        """Write one file, e.g. `alf/trials.intervals.npy`; ValueError where a file of that name is there."""
-        if name in self._taken:
-            raise ValueError(f"two objects would be {name}")
-        self._taken.add(name)
-        values = np.asarray(values)
-        if values.dtype == object:
-            values = np.asarray([str(one) for one in values.ravel()], dtype=str).reshape(values.shape)
-        if values.dtype.kind not in "biufUS":
-            raise ValueError(f"values of type {values.dtype} are no numbers or text")
-        path = self.folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        np.save(path, values)
-
-    def mapped(self, name: str, detail: str) -> None:
-        """Say what became of an object."""
-        self.lines.append(Line(name, "mapped", detail))
-
-    def left(self, name: str, why: str) -> None:
-        """Say why an object is not taken."""
-        self.lines.append(Line(name, "left out", why))
 
 
 def read(path: Path, nwbfile: NWBFile, root: Path, choices: Choices) -> tuple[Intake, list[Path]]:
@@ -192,18 +162,6 @@ def _is_bound() -> bool:
     from pipeline.schemas import subject
 
     return subject.schema.is_activated()
-
-
-def attribute(name: str) -> str:
-    """A name as an ALF attribute or object.
-
-    >>> attribute("go_cue time (s)"), attribute("WheelPosition"), attribute("2p")
-    ('goCueTimeS', 'wheelPosition', 'nwb2p')
-    """
-    words = [word for word in re.split(r"[^0-9A-Za-z]+", name) if word]
-    text = "".join(word if i == 0 else word[0].upper() + word[1:] for i, word in enumerate(words)) or "unnamed"
-    text = text[0].lower() + text[1:] if not text[:2].isupper() else text
-    return f"nwb{text}" if text[0].isdigit() else text
 
 
 def _trials(session: Session, nwbfile: NWBFile, choices: Choices) -> None:

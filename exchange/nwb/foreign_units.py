@@ -9,10 +9,11 @@ import numpy as np
 from hdmf.common import DynamicTable, VectorIndex
 from pynwb import NWBFile
 
+from exchange.nwb.foreign_session import attribute
 from exchange.nwb.reading import as_array
 
 if TYPE_CHECKING:
-    from exchange.nwb.foreign import Session
+    from exchange.nwb.foreign_session import Session
 
 _UNIT_COLUMNS = {"spike_times", "electrodes", "electrode_group", "obs_intervals", "waveforms"}
 
@@ -98,7 +99,6 @@ def _unit_column(
     session: Session, label: str, rows: np.ndarray, column: Any, columns: dict[str, Any], first: bool
 ) -> None:
     """One column of the units; names that mean something in ALF get the prefix nwb, since units are not stated."""
-    from exchange.nwb.foreign import attribute
 
     name = column.name
     if f"{name}_index" in columns:
@@ -126,7 +126,6 @@ _KNOWN = {"channels", "depths", "amps", "peakToTrough", "waveforms", "waveformsC
 
 def _electrodes(session: Session, nwbfile: NWBFile) -> dict[int, tuple[str, int]]:
     """Write the channels of each probe; returns for each row of the table its probe and row there."""
-    from exchange.nwb.foreign import attribute
 
     table = nwbfile.electrodes
     if table is None or not len(table.id):

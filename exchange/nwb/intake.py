@@ -2,69 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 import shutil
 import uuid
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 
-from exchange.nwb import forms, reading, rows
+from exchange.nwb import foreign, forms, reading, rows
+from exchange.nwb.placing import Choices, Intake, Line, file_md5, place, session_path
 from exchange.nwb.reading import Cells, Own
 from pipeline.alf import columns as alf
 from pipeline.errors import InvalidData, NeurojointError, explain
 
 Progress = Callable[[str, int, int], None]
 """Called with the path of a file of the session, how many are written, and how many there are."""
-
-
-@dataclass
-class Line:
-    """What became of one object or file: `state` is `equal`, `values` (written again), `mapped` or `left out`."""
-
-    name: str
-    state: str
-    detail: str = ""
-
-
-@dataclass
-class Intake:
-    """What became of one NWB file.
-
-    Attributes:
-        state: `written`, `equal` (the session was there), `failed`.
-        session: lab/Subjects/subject/date/number.
-        lines: object by object, or for files of our own, file by file.
-    """
-
-    path: Path
-    state: str
-    session: str = ""
-    is_own: bool = False
-    lines: list[Line] = field(default_factory=list)
-    problem: str = ""
-
-    def counts(self) -> dict[str, int]:
-        """How many lines have each state."""
-        found: dict[str, int] = {}
-        for line in self.lines:
-            found[line.state] = found.get(line.state, 0) + 1
-        return found
-
-
-@dataclass(frozen=True)
-class Choices:
-    """What a person states about files of others; see `foreign.read`."""
-
-    lab: str | None = None
-    subject: str | None = None
-    number: int | None = None
-    columns: Mapping[str, str] = field(default_factory=dict)
-    """ALF attribute of trials -> column of the trials table."""
 
 
 def ingest(
@@ -97,8 +51,6 @@ def ingest(
                     one, late = _own(path, nwbfile, about, root, progress)
                     after.append((about, late))
                 else:
-                    from exchange.nwb import foreign
-
                     one, files = foreign.read(path, nwbfile, root, choices)
                     metadata += files
             found.append(one)
@@ -149,68 +101,6 @@ def _own(
     return Intake(path, state, session, True, lines), [one for one in content if one["table"] in rows.AFTER]
 
 
-def session_path(name: str, path: Path) -> str:
-    """lab/Subjects/subject/date/number from lab/subject/date/number.
-
-    Raises
-    ------
-    InvalidData : it is none.
-
-    >>> session_path("simlab/KS014/2024-01-31/001", Path("x.nwb"))
-    'simlab/Subjects/KS014/2024-01-31/001'
-    """
-    found = re.fullmatch(r"(\w+)/([\w.-]+)/(\d{4}-\d\d-\d\d)/(\d{3})", name, re.ASCII)
-    if found is None or found[2].strip(".") == "":
-        raise InvalidData(
-            str(path), "not_alf", f"{name[:80]!r} is no lab/subject/date/number", "give --lab and --subject"
-        )
-    return f"{found[1]}/Subjects/{found[2]}/{found[3]}/{found[4]}"
-
-
-def place(root: Path, session: str, write: Callable[[Path], None]) -> str:
-    """Make the folder of a session as a whole; where it is there, compare.
-
-    Returns
-    -------
-    `written`, or `equal` where all files are there already.
-
-    Raises
-    ------
-    NeurojointError : the session is there with other content.
-    """
-    target = root / session
-    part = root / f".nwb_{uuid.uuid4().hex[:8]}.part"
-    try:
-        part.mkdir()
-        write(part)
-        if target.exists():
-            differs = sorted(name for name in _names(part) if not _same(part / name, target / name))
-            if differs:
-                some = ", ".join(differs[:3]) + (", …" if len(differs) > 3 else "")
-                raise NeurojointError(
-                    f"{session} is there with other content ({some})", "move it away, or give another number (--number)"
-                )
-            return "equal"
-        target.parent.mkdir(parents=True, exist_ok=True)
-        part.replace(target)
-        return "written"
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
-
-
-def _names(folder: Path) -> list[str]:
-    return [one.relative_to(folder).as_posix() for one in folder.rglob("*") if one.is_file()]
-
-
-def _same(one: Path, other: Path) -> bool:
-    return other.is_file() and one.stat().st_size == other.stat().st_size and _md5(one) == _md5(other)
-
-
-def _md5(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
-
-
 def _file_name(session: str, name: str, about: Own) -> str:
     """Where a file goes below the session; one whose identifier is not that of its path carries it in its name."""
     from pipeline.alf import identity
@@ -249,7 +139,7 @@ def _write_file(target: Path, name: str, form: forms.Form, get: Cells, dataset: 
         if not beside.is_file():
             return Line(name, "left out", f"the video {beside.name} is not beside the NWB file")
         shutil.copyfile(beside, target)
-    if not dataset or _md5(target) == dataset["md5"]:
+    if not dataset or file_md5(target) == dataset["md5"]:
         return Line(name, "equal")
     return Line(name, "values", "the values are those of the file; its bytes are not")
 

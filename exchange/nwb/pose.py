@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from exchange.nwb import rules
 from exchange.nwb.source import AlfObject, Piece
 
-if TYPE_CHECKING:
-    from exchange.nwb.containers import Builder
-
 _TRACKERS = {"dlc": "DeepLabCut", "lightningPose": "Lightning Pose"}
 _PARTS = ("x", "y", "likelihood")
 
 
-def add(builder: Builder, one: AlfObject, times: Piece, shared: Any) -> list[Piece]:
+def add(builder: Any, one: AlfObject, times: Piece, shared: Any) -> list[Piece]:
     """Write the tracked points of a camera; returns the pieces that are something else.
 
     A point is three columns of one table: `<point>_x`, `<point>_y` (pixels) and `<point>_likelihood` (0-1).
@@ -35,7 +32,7 @@ def add(builder: Builder, one: AlfObject, times: Piece, shared: Any) -> list[Pie
 
 
 def _add_tracker(
-    builder: Builder, one: AlfObject, tracker: str, points: dict[str, dict[str, Piece]], times: Piece, shared: Any
+    builder: Any, one: AlfObject, tracker: str, points: dict[str, dict[str, Piece]], times: Piece, shared: Any
 ) -> None:
     try:
         import ndx_pose

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 from pynwb import TimeSeries
 
 from exchange.nwb.source import AlfObject
 from pipeline.analysis import encoder, wheel
-
-if TYPE_CHECKING:
-    from exchange.nwb.containers import Builder
 
 UNITS = {"rad": "radians", "cm": "centimeters", "mm": "millimeters", "deg": "degrees"}
 """Units of `pipeline.analysis.encoder` as NWB spells them."""
@@ -32,7 +29,7 @@ def unit_of(position: np.ndarray) -> str:
     return UNITS.get(found[0], "n.a.") if found else "n.a."
 
 
-def add_velocity(builder: Builder, one: AlfObject) -> None:
+def add_velocity(builder: Any, one: AlfObject) -> None:
     """Smoothed velocity at an even rate; computed, and not read back."""
     position, times = one.get("position"), one.get("timestamps")
     if one.name != "wheel" or position is None or times is None:

@@ -108,15 +108,17 @@ def of_description(path: Path, told: Description) -> ChannelMap | None:
     if layout is not None and told.electrodes is not None:
         shank, electrode = np.divmod(told.electrodes, layout.n_columns * layout.n_rows)
         if shank.min() >= 0 and shank.max() < layout.n_shanks:
-            lateral, axial = layout.place_of(electrode)
-            return ChannelMap(columns, lateral.tolist(), axial.tolist(), shank.tolist(), gains)
+            across, along = layout.place_of(electrode)
+            return ChannelMap(columns, across.tolist(), along.tolist(), shank.tolist(), gains)
     if told.places is not None and len(told.places) == len(columns):
-        lateral, axial, shank = (list(one) for one in zip(*told.places, strict=True))
-        return ChannelMap(columns, lateral, axial, shank, gains)
+        lateral, axial, shanks = (list(values) for values in zip(*told.places, strict=True))
+        return ChannelMap(columns, lateral, axial, shanks, gains)
     return None
 
 
-def _by_probe_file(path: Path, columns: list[int], acquired: list[int], gains: Sequence[float]) -> ChannelMap | None:
+def _by_probe_file(
+    path: Path, columns: list[int], acquired: list[int], gains: Sequence[float] | np.ndarray
+) -> ChannelMap | None:
     named = path.with_name(f"{re.sub(r'[.](c?bin|meta|dat|rh[ds]|ns[1-6]|plx|rec|nwb|h5)$', '', path.name)}.probe.json")
     files = [named] if named.is_file() else sorted(path.parent.glob("*.probe.json"))
     if len(files) != 1:

@@ -6,19 +6,15 @@ import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from ingest.files.report import Clustering, Found, Probe, Recording, Report, default_versions, without_revision
 from ingest.files.scan import Problem, printable
 from pipeline.alf.reader import load
 from pipeline.electrophysiology import sorting
 from pipeline.electrophysiology.reading import BY_ROW, Recorded
 from pipeline.errors import InvalidData
-
-if TYPE_CHECKING:
-    from ingest.files.inspect_session import Found, Report
-    from ingest.files.recordings import Recording
 
 _FORMATS = ("npy", "pqt", "csv", "tsv", "htsv")
 """Formats that are read; of several files of one attribute the first of these counts."""
@@ -26,35 +22,6 @@ _ARRAYS_ONLY = ("spikes", "templates", "channels")
 DESCRIPTION = "alf/probes.description.json"
 MODELS = {"3B": "NP1", "3B1": "NP1", "3B2": "NP1", "NP1.0": "NP1", "NP2.0": "NP2.1"}
 """Other names of kinds of probes -> as `ephys.ProbeModel` has them."""
-
-
-@dataclass(frozen=True)
-class Clustering:
-    """One sorting of one insertion in one revision."""
-
-    name: str  # folder below alf, with the revision
-    probe_label: str
-    sorter: str | None
-    collection: str
-    revision: str
-    fingerprint: str  # md5
-    files: dict[str, tuple[str, str]]  # object.attribute -> path below the session, md5; what may be read
-    refused: dict[str, str]  # object.attribute -> reason
-    reading: dict[str, Any]  # how they are to be read
-
-    @property
-    def is_readable(self) -> bool:
-        """Whether its spikes may be read."""
-        return all(name in self.files for name in sorting.NEEDED)
-
-
-@dataclass(frozen=True)
-class Probe:
-    """An insertion that a session has."""
-
-    label: str
-    serial: str | None = None
-    model: str | None = None
 
 
 def examine(root: Path, report: Report) -> None:
@@ -197,7 +164,6 @@ def _fingerprint(files: dict[str, tuple[str, str]], refused: dict[str, str], rea
 
 def _refuse_in_objects(report: Report, refused: set[Problem]) -> None:
     """Take what is refused from the default objects, too, so that nobody reads it as a plain ALF object."""
-    from ingest.files.inspect_session import default_versions, without_revision
 
     paths = {problem.path: problem for problem in refused}
     default = default_versions([(without_revision(f.rel_path, f.revision), f.revision) for f in report.files])

@@ -8,17 +8,17 @@ import re
 from collections import defaultdict
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from ingest.files import clusterings, recordings
 from ingest.files import session_metadata as session_facts
+from ingest.files.report import Found, Known, ObjectState, Report, default_versions, without_revision
 from ingest.files.scan import (
     LONGEST,
     File,
-    Folder,
     Problem,
     SessionKey,
     in_time_zone,
@@ -26,7 +26,6 @@ from ingest.files.scan import (
     printable,
     summary,
 )
-from ingest.files.session_metadata import Facts
 from pipeline.alf import clocks, identity
 from pipeline.alf import columns as alf
 from pipeline.alf.aliases import meaning, object_of
@@ -44,56 +43,6 @@ PASSING = frozenset({"vanished", "permission_denied"})
 """Reasons that time may mend without a trace in names, sizes and times: such sessions are looked at again."""
 
 _LONGEST = {"collection": 128, "alf_object": 64, "attribute": 96, "extension": 32, "revision": 64}  # as in the tables
-
-
-class Found(NamedTuple):
-    """One accepted file: a dataset and where it is."""
-
-    file_path: str  # below the root
-    rel_path: str  # below the session, without a uuid in the name
-    collection: str
-    alf_object: str
-    attribute: str
-    extension: str
-    revision: str
-    dataset_type: str | None
-    given_id: str  # uuid in the file's name, or empty
-    derived_id: str  # uuid of the path
-    md5: str
-    size: int  # byte
-    modified_ns: int  # ns since 1970
-    is_read: bool  # its content was hashed now
-
-
-class ObjectState(NamedTuple):
-    """One ALF object: what may be read of it."""
-
-    collection: str
-    alf_object: str
-    fingerprint: str
-    accepted: list[str]
-    refused: dict[str, str]
-
-
-@dataclass
-class Report:
-    """What registration has to know of a session folder. Later steps (compression) may change `files` and `changes`."""
-
-    folder: Folder
-    files: list[Found] = field(default_factory=list)
-    objects: list[ObjectState] = field(default_factory=list)
-    problems: list[Problem] = field(default_factory=list)
-    facts: Facts = field(default_factory=Facts)
-    recordings: list[recordings.Recording] = field(default_factory=list)
-    probes: list[clusterings.Probe] = field(default_factory=list)
-    clusterings: list[clusterings.Clustering] = field(default_factory=list)
-    changes: list[tuple[str, str, str, str, str]] = field(default_factory=list)
-    """For data.Change, beyond what registration sees itself: action, path, detail, old hash, new hash."""
-
-
-Known = Mapping[str, tuple]
-"""Path below the session -> size (byte), time of change (ns) and md5 when the file was last read; SHA-1 too of a raw
-recording that lies beside its compressed form."""
 
 
 def examine(
@@ -168,29 +117,6 @@ def examine(
 def examine_all(root: Path, sessions: list[tuple[SessionKey, str, Known, str, frozenset[str]]]) -> list[Report]:
     """Examine some session folders: for each its key, path, known files, time zone and names of the animal."""
     return [examine(root, *session) for session in sessions]
-
-
-def default_versions(files: list[tuple[str, str]]) -> set[tuple[str, str]]:
-    """Of (path below the session without #revision#, revision), those that are read when no revision is asked for.
-
-    As ONE has it: of each file, the revision that sorts last.
-
-    >>> sorted(default_versions([("alf/a.b.npy", ""), ("alf/a.b.npy", "2024-01-01"), ("alf/c.d.npy", "")]))
-    [('alf/a.b.npy', '2024-01-01'), ('alf/c.d.npy', '')]
-    """
-    last: dict[str, str] = {}
-    for path, revision in files:
-        last[path] = max(revision, last.get(path, ""))
-    return set(last.items())
-
-
-def without_revision(rel_path: str, revision: str) -> str:
-    """The path of a dataset with the folder of the revision left out.
-
-    >>> without_revision("alf/#r1#/a.b.npy", "r1")
-    'alf/a.b.npy'
-    """
-    return rel_path.replace(f"#{revision}#/", "", 1) if revision else rel_path
 
 
 def _named(

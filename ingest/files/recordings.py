@@ -6,12 +6,12 @@ import hashlib
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ingest.files import channel_maps, probe_layouts
-from ingest.files.channel_maps import ChannelMap
+from ingest.files.report import Compressed, Found, Known, Recording, Report
 from ingest.files.scan import File, Problem, printable
 from pipeline.alf.columns import raw_form
 from pipeline.alf.reasons import refuse
@@ -22,44 +22,11 @@ if TYPE_CHECKING:
     from cbin.format import Header
     from cbin.spikeglx import Meta
 
-    from ingest.files.inspect_session import Found, Known, Report
 
 SAMPLE_BYTES = 2
 """SpikeGLX writes int16."""
 _BAND = re.compile(r"\.(ap|lf|nidq|obx)\.(?:c?bin)$")
 _CHUNK = 1 << 20  # byte
-
-
-@dataclass(frozen=True)
-class Compressed:
-    """The compressed form of a recording, and its raw file where that lies beside it."""
-
-    raw_path: str  # below the session
-    raw_size: int  # byte
-    raw_sha1: str  # empty where the .ch does not give it
-    compressed_sha1: str
-    layout: str
-    encoder: str
-    raw_md5: str = ""  # empty where the raw file is not beside it
-    raw_modified_ns: int | None = None  # ns since 1970; None where the raw file is not beside it
-    seconds: float | None = None  # s; None where another program compressed it
-
-
-@dataclass(frozen=True)
-class Recording:
-    """One raw recording as its headers describe it."""
-
-    rel_path: str  # of the form that is the dataset
-    band: str  # ap, lf, nidq, obx
-    probe_label: str  # empty for nidq and obx
-    sampling_rate: float  # Hz
-    n_channels: int
-    n_samples: int  # per channel
-    volts_per_bit: float | None  # V, of the first channel
-    probe_serial: str | None
-    probe_model: str | None
-    compressed: Compressed | None = None
-    channel_map: ChannelMap | None = None
 
 
 def band_of(path: str) -> str | None:

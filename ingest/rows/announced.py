@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from ingest.files.inspect_session import too_long, without_revision
+from ingest.files.inspect_session import too_long
+from ingest.files.report import without_revision
 from ingest.files.scan import SessionKey
 from ingest.rows.registrar import DATASET
 from ingest.rows.sessions import keys_of

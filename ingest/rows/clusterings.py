@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from ingest.files.clusterings import Clustering
+from ingest.files.report import Clustering
 from ingest.files.scan import SessionKey
 from ingest.rows import insertions as insertion_rows
 from ingest.rows.insertions import Insertion
@@ -15,7 +15,7 @@ from pipeline.electrophysiology import clusterings
 from pipeline.schemas import ephys
 
 if TYPE_CHECKING:
-    from ingest.files.inspect_session import Report
+    from ingest.files.report import Report
 
 KEY = (*SESSION, "probe_label", "clustering")
 COLUMNS = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from ingest.files.recordings import Recording
+from ingest.files.report import Recording
 from ingest.files.scan import SessionKey
 from ingest.rows import insertions as insertion_rows
 from ingest.rows.insertions import Insertion

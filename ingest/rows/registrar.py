@@ -8,8 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ingest.files.inspect_session import Found, Report, default_versions, without_revision
-from ingest.files.recordings import Recording
+from ingest.files.report import Found, Recording, Report, default_versions, without_revision
 from ingest.files.scan import SessionKey
 from ingest.files.tasks import tasks_of
 from ingest.rows import clusterings

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from ingest.files.inspect_session import Report
+from ingest.files.report import Report
 from ingest.files.scan import Folder, Problem, SessionKey
 from ingest.rows.layouts import registered_places
 from ingest.rows.sessions import SESSION, keys_of, session_key

@@ -9,7 +9,7 @@ from typing import Any
 
 import datajoint as dj
 
-from ingest.files.inspect_session import Report
+from ingest.files.report import Report
 from ingest.files.scan import Problem, SessionKey
 from ingest.files.session_metadata import DESCRIPTION, SETTINGS, Facts
 from ingest.metadata.files import Metadata

@@ -90,7 +90,7 @@ def ingest(files: tuple[Path, ...], root: Path, columns: tuple[str, ...], **aske
     import pipeline
     from exchange.nwb import command
     from exchange.nwb import ingest as read
-    from exchange.nwb.intake import Choices
+    from exchange.nwb.placing import Choices
 
     choices = Choices(columns=command.pairs(columns), **asked)
     pipeline.connect()
@@ -111,7 +111,7 @@ def check(file: Path, lab: str | None, subject: str | None) -> None:
     """
     from exchange.nwb import check as look
     from exchange.nwb import command
-    from exchange.nwb.intake import Choices
+    from exchange.nwb.placing import Choices
 
     found = look(file, Choices(lab=lab, subject=subject))
     click.echo(command.checked(found))

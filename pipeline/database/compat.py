@@ -5,12 +5,13 @@ from __future__ import annotations
 import difflib
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 
-def apply() -> None:
-    """Install every patch; harmless when called again."""
+def apply(every_table: Callable[[], list[Any]]) -> None:
+    """Install every patch; harmless when called again. `every_table` gives all tables, with their parts."""
+    _every_table[0] = every_table
     _cache_visible_attributes()
     _fetch_rows_with_one_decoder_per_column()
     _keep_declaring_transaction_alive()
@@ -174,9 +175,7 @@ def _check_names(query: Any, restriction: Mapping[str, Any]) -> None:
 
 def _key_names() -> set[str]:
     """The names in the keys of all tables, also as foreign keys rename them, from the definitions."""
-    from pipeline.database import registry
-
-    tables = [one for table in registry.tables() for one in (table, *registry.parts(table))]
+    tables = _every_table[0]()
     if _keys.get("n") != len(tables):
         names: set[str] = set()
         for table in tables:
@@ -189,17 +188,15 @@ def _key_names() -> set[str]:
 
 def _of_rows(restriction: Mapping[str, Any]) -> set[str]:
     """The columns of the tables whose whole key a restriction has: a row of one table restricts others by its key."""
-    from pipeline.database import registry
-
     found: set[str] = set()
-    tables = [one for table in registry.tables() for one in (table, *registry.parts(table))]
-    for one in tables:
+    for one in _every_table[0]():
         if one.connection is not None and set(one().primary_key) <= restriction.keys():
             found.update(one().heading.names)
     return found
 
 
 _keys: dict[str, Any] = {}
+_every_table: list[Callable[[], list[Any]]] = [list]  # set by `apply`
 
 
 def _load_dependencies_once_for_all_job_tables() -> None:

@@ -23,6 +23,8 @@ from pipeline import SCHEMAS
 from pipeline.database import registry
 from pipeline.errors import NeurojointError
 
+task = registry.tables_of("task")
+
 FOLDER = Path(__file__).with_name("migrations")
 _NAME = re.compile(r"(?P<number>\d{4})_(?P<name>\w+)\.(?P<backend>postgresql|mysql)\.sql")
 _AFTER = re.compile(r"^-- after declaring$", re.MULTILINE)
@@ -231,8 +233,6 @@ def transaction(connection: dj.Connection) -> Iterator[None]:
 
 
 def _record_declaration(connection: dj.Connection, new: bool, folder: Path) -> None:
-    from pipeline.schemas import task
-
     prefix = task.schema.database.removesuffix("task")
     with transaction(connection):
         if new:

@@ -87,6 +87,25 @@ def load_modules(schemas: Sequence[str] = SCHEMAS) -> None:
         importlib.import_module(_CORE + name)
 
 
+class _TablesOf:
+    """A schema module that is imported when something of it is first asked for."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(importlib.import_module(f"pipeline.schemas.{self._name}"), name)
+
+
+def tables_of(name: str) -> Any:
+    """The tables of a schema for a module below the schemas, which may not import them: `tables_of("data").Dataset`.
+
+    >>> tables_of("data").Dataset.__name__
+    'Dataset'
+    """
+    return _TablesOf(name)
+
+
 def is_declared(module_name: str) -> bool:
     """Whether a module has a schema in the registry."""
     return module_name in _modules
@@ -131,6 +150,11 @@ def parts(master: type[dj.Table]) -> list[type[dj.Part]]:
     """The part tables of a master, in order of definition."""
     found = [value for name, value in vars(master).items() if name[0].isupper() and isinstance(value, type)]
     return [value for value in found if issubclass(value, dj.Part)]
+
+
+def every_table() -> list[type[dj.Table]]:
+    """All tables, masters and parts."""
+    return [table for master in tables() for table in (master, *parts(master))]
 
 
 def populated_tables() -> list[type[dj.Table]]:
@@ -191,7 +215,7 @@ def activate(connection: dj.Connection, prefix: str, create: bool = True, schema
     Raises:
         NeurojointError: a schema is not there and `create` is false.
     """
-    compat.apply()
+    compat.apply(every_table)
     interactive.apply()
     load_modules(schemas)
     _unbind()

@@ -8,9 +8,12 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 
+from pipeline.database import registry
 from pipeline.database.bulk import fetch_columns
 from pipeline.electrophysiology.reading import Reading
 from pipeline.errors import NotFoundError
+
+ephys = registry.tables_of("ephys")
 
 WITHOUT_SORTER = 1000
 """Rank of files that lie in the folder of the probe itself: after all sorters that are named."""
@@ -28,8 +31,6 @@ def insertion_key(insertion: str | Mapping[str, Any]) -> dict[str, Any]:
     ------
     NeurojointError : no such insertion.
     """
-    from pipeline.schemas import ephys
-
     if not isinstance(insertion, str):
         return {name: insertion[name] for name in ephys.ProbeInsertion.primary_key}
     keys = (ephys.ProbeInsertion & {"pid": insertion}).keys()
@@ -51,8 +52,6 @@ def find(insertion: str | Mapping[str, Any], clustering: str | None = None) -> d
     ------
     NeurojointError : no such insertion or clustering; the message names those that there are.
     """
-    from pipeline.schemas import ephys
-
     key = insertion_key(insertion)
     query = ephys.Clustering & key
     if not isinstance(insertion, str):
@@ -80,8 +79,6 @@ def choose(insertion: str | Mapping[str, Any], clustering: str | None) -> str | 
     ------
     NeurojointError : no such insertion or clustering.
     """
-    from pipeline.schemas import ephys
-
     named = find(insertion, clustering)
     key = {name: named[name] for name in ephys.ProbeInsertion.primary_key}
     with ephys.Clustering().connection.transaction:
@@ -106,8 +103,6 @@ def overview(pid: str | None = None) -> list[dict[str, Any]]:
     ------
     NeurojointError : no such insertion.
     """
-    from pipeline.schemas import ephys
-
     insertions = ephys.ProbeInsertion & ({} if pid is None else insertion_key(pid))
     numbers = ephys.ClusterSet.proj("n_clusters", "n_spikes")
     query = (ephys.Clustering * insertions.proj("pid")).extend(numbers)
@@ -122,8 +117,6 @@ def mark_defaults(rows: list[dict[str, Any]]) -> None:
     What a person chose goes first (ephys.DefaultClustering); then what can be read, the sorter with the lowest rank
     (ephys.Sorter), the latest revision, the first by name. A clustering whose files are gone is never the default.
     """
-    from pipeline.schemas import ephys
-
     insertion = ephys.ProbeInsertion.primary_key
     ranks = dict(zip(*ephys.Sorter.to_arrays("sorter", "sorter_rank"), strict=True)) | {None: WITHOUT_SORTER}
     groups: dict[tuple, list[dict[str, Any]]] = defaultdict(list)

@@ -11,10 +11,15 @@ from typing import Any
 import numpy as np
 
 from pipeline.analysis import conventions, peths, responses
+from pipeline.database import registry
 from pipeline.electrophysiology import array_cache, clusterings
 from pipeline.electrophysiology import spikes as store
 from pipeline.electrophysiology.spikes import GroupedSpikes
 from pipeline.errors import UserError
+
+acquisition = registry.tables_of("acquisition")
+behavior = registry.tables_of("behavior")
+ephys_analysis = registry.tables_of("ephys_analysis")
 
 LAYOUT = 1
 """Goes into the names of kept results: a change of what is computed raises it."""
@@ -111,8 +116,6 @@ def unit_peths(
     ------
     NeurojointError : no such insertion, event or split, or the session has no trials or lacks the columns.
     """
-    from pipeline.schemas import behavior
-
     row = clusterings.find(insertion, clustering)
     rule = event_rule(event)
     task = _task_of(row)
@@ -147,8 +150,6 @@ def trials_with(row: Mapping[str, Any], column: str) -> dict[str, np.ndarray]:
     ------
     NeurojointError : the session has no trials, or they lack the column.
     """
-    from pipeline.schemas import behavior
-
     trials = behavior.fetch_trials(_task_of(row))
     if column not in trials:
         raise UserError(f"the trials have no {column}", "choose another event")
@@ -157,8 +158,6 @@ def trials_with(row: Mapping[str, Any], column: str) -> dict[str, np.ndarray]:
 
 def _task_of(row: Mapping[str, Any]) -> dict[str, Any]:
     """The key of the trials of a session, see `behavior.task_of`."""
-    from pipeline.schemas import acquisition, behavior
-
     if not behavior.TrialSet & {name: row[name] for name in acquisition.Session.primary_key}:
         raise UserError(*_NO_TRIALS)
     return behavior.task_of(row)
@@ -193,7 +192,6 @@ def event_rule(event: str) -> dict[str, Any]:
     NeurojointError : it is neither.
     """
     from pipeline.alf import columns as alf
-    from pipeline.schemas import ephys_analysis
 
     rows = {row["event"]: row for row in ephys_analysis.AlignmentEvent.to_dicts()}
     if event in rows:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +17,7 @@ from pipeline.analysis.units import spike_width
 from pipeline.electrophysiology import array_rules, measurement_units, unit_columns, unit_rows
 from pipeline.electrophysiology.measurement_units import COMMON_RATE
 from pipeline.electrophysiology.reading import Reading, Recorded
-from pipeline.electrophysiology.sorting_files import Files, Refused, open_array
+from pipeline.electrophysiology.sorting_files import Files, Refused, Sorting, open_array
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -38,29 +37,6 @@ _NUMBERS = ("spikes.amps", "clusters.amps", "spikes.depths", "clusters.depths", 
             "channels.localCoordinates", "clusters.waveforms", "templates.waveforms")  # fmt: skip
 _MOST_DIRECT = 1 << 22  # ids up to which spikes are counted in an array
 _SOME = 20_000  # spikes of which the depths are compared with those of their units
-
-
-@dataclass
-class Sorting:
-    """The spikes and units of one clustering.
-
-    Attributes:
-        n_spikes: how many; 0 where the spikes are refused.
-        first, last: s from session start; None without spikes.
-        clusters: column of ephys.ClusterSet.Cluster -> array of one value a unit, with NaN or None where absent;
-            in order of `cluster_id`.
-        read: attributes that were accepted.
-        refused: what must not be read.
-        reading: how the rest is to be read.
-    """
-
-    n_spikes: int = 0
-    first: float | None = None
-    last: float | None = None
-    clusters: dict[str, np.ndarray | list] = field(default_factory=dict)
-    read: list[str] = field(default_factory=list)
-    refused: list[Refused] = field(default_factory=list)
-    reading: Reading = field(default_factory=Reading)
 
 
 def examine(

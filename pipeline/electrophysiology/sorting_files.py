@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -14,6 +15,7 @@ from pipeline.alf.reader import HEADER, load, npy_header
 from pipeline.alf.reasons import refuse
 from pipeline.electrophysiology import array_rules
 from pipeline.electrophysiology.measurement_units import Verdict
+from pipeline.electrophysiology.reading import Reading
 from pipeline.errors import InvalidData
 
 if TYPE_CHECKING:
@@ -134,3 +136,26 @@ class Files:
     def _arrays(self, alf_object: str) -> dict[str, np.ndarray]:
         begin = f"{alf_object}."
         return {n: v for n, v in self.content.items() if n.startswith(begin) and isinstance(v, np.ndarray)}
+
+
+@dataclass
+class Sorting:
+    """The spikes and units of one clustering.
+
+    Attributes:
+        n_spikes: how many; 0 where the spikes are refused.
+        first, last: s from session start; None without spikes.
+        clusters: column of ephys.ClusterSet.Cluster -> array of one value a unit, with NaN or None where absent;
+            in order of `cluster_id`.
+        read: attributes that were accepted.
+        refused: what must not be read.
+        reading: how the rest is to be read.
+    """
+
+    n_spikes: int = 0
+    first: float | None = None
+    last: float | None = None
+    clusters: dict[str, np.ndarray | list] = field(default_factory=dict)
+    read: list[str] = field(default_factory=list)
+    refused: list[Refused] = field(default_factory=list)
+    reading: Reading = field(default_factory=Reading)

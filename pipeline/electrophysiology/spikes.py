@@ -16,11 +16,13 @@ import numpy as np
 
 from pipeline.alf.reader import load
 from pipeline.analysis import spikes as grouping
+from pipeline.database import registry
 from pipeline.electrophysiology import array_cache, clusterings, unit_rows
 from pipeline.electrophysiology.reading import Reading
 from pipeline.electrophysiology.sorting import open_array, unit_of_rows
 from pipeline.errors import InvalidData, UserError
-from pipeline.schemas.inputs import files
+
+ephys = registry.tables_of("ephys")
 
 LAYOUT = 2
 """Goes into the names of grouped copies: a change of what they hold raises it."""
@@ -153,7 +155,7 @@ def attributes(row: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
     InvalidData : a file is not on this computer, or not as it was registered.
     """
     wanted = {name: row["clustering_files"][name] for name in names if name in row["clustering_files"]}
-    paths = files.paths_of(row, dict(wanted.values()))
+    paths = ephys.Clustering.paths_of(row, dict(wanted.values()))
     return {name: paths[path] for name, (path, _) in wanted.items()}
 
 

@@ -11,7 +11,7 @@ from pipeline.electrophysiology import array_rules
 from pipeline.electrophysiology.sorting_files import Files
 
 if TYPE_CHECKING:
-    from pipeline.electrophysiology.sorting import Sorting
+    from pipeline.electrophysiology.sorting_files import Sorting
 
 _LABELS = ("ks2_label", "KSLabel", "sorter_label", "group", "quality")
 _SORTER_NAMES = ("sorter_cluster_id", "original_cluster_id")

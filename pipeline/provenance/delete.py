@@ -7,6 +7,8 @@ import datajoint as dj
 from pipeline.database import registry
 from pipeline.database.bulk import fetch_columns
 
+data = registry.tables_of("data")
+
 
 def preview(query: dj.Table, keep_master: bool = False) -> dict[str, int]:
     """How many rows of each table would go with the rows of `query`: table name -> count, without zeros.
@@ -64,8 +66,6 @@ def _by_keys(query: dj.Table) -> dj.Table | None:
 
 
 def _delete(rows: dj.Table, counts: dict[str, int], reason: str, user: str, keep_master: bool) -> None:
-    from pipeline.schemas import data
-
     affected = _left_by_copies(rows, counts)
     rows.delete(prompt=False, part_integrity=integrity(keep_master))
     if affected is not None:
@@ -77,8 +77,6 @@ def _delete(rows: dj.Table, counts: dict[str, int], reason: str, user: str, keep
 
 def _left_by_copies(rows: dj.Table, counts: dict[str, int]) -> dj.Table | None:
     """The datasets that stay while some of their copies go, or more; None where no copy goes."""
-    from pipeline.schemas import data
-
     if "data.FileRecord" not in counts:
         return None
     if not isinstance(rows, data.FileRecord):

@@ -1,5 +1,9 @@
 """Electrophysiology: the probes, where they were inserted, what was recorded with them, and how it was sorted."""
 
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
 import datajoint as dj
 import numpy as np
 import pyarrow as pa
@@ -325,6 +329,11 @@ class Clustering(dj.Manual):
     clustering_refused         : json            # object.attribute -> reason, for what is in quarantine
     clustering_reading=null    : json            # which unit a row is and how that was found, factors of units of measurement, repairs, doubts
     """
+
+    @staticmethod
+    def paths_of(row: Mapping[str, Any], hashes: Mapping[str, str]) -> dict[str, Path]:
+        """The files of a clustering on this computer; see `inputs.files.paths_of`."""
+        return files.paths_of(row, hashes)
 
 
 @schema

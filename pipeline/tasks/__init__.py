@@ -8,7 +8,11 @@ Examples
 >>> register(Kind("count_licks", "1.0", "mylab.licks:run", inputs=("raw_behavior_data/*.raw.bin",)))  # doctest: +SKIP
 """
 
+from pipeline.tasks import builtin
 from pipeline.tasks.kinds import Job, Kind, Needs, get, kinds, register
 from pipeline.tasks.plan import Planned, plan
+
+for _kind in builtin.KINDS:
+    register(_kind)
 
 __all__ = ["Job", "Kind", "Needs", "Planned", "get", "kinds", "plan", "register"]

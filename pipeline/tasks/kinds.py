@@ -146,11 +146,6 @@ def register(kind: Kind) -> Kind:
     ------
     UserError : another kind has the name, or the name cannot be used.
     """
-    _load_builtin()
-    return _add(kind)
-
-
-def _add(kind: Kind) -> Kind:
     if not NAME.fullmatch(kind.name):
         raise UserError(f"{kind.name!r} cannot be the name of a task kind", "use a-z, 0-9 and _, at most 40 characters")
     known = _kinds.get(kind.name)
@@ -162,7 +157,6 @@ def _add(kind: Kind) -> Kind:
 
 def kinds() -> dict[str, Kind]:
     """All kinds by name, in the order in which they were registered."""
-    _load_builtin()
     return dict(_kinds)
 
 
@@ -182,11 +176,3 @@ def get(name: str) -> Kind:
 def unregister(name: str) -> None:
     """Take a kind out of the registry, e.g. after a test."""
     _kinds.pop(name, None)
-
-
-def _load_builtin() -> None:
-    from pipeline.tasks.builtin import KINDS
-
-    for kind in KINDS:
-        if kind.name not in _kinds:
-            _add(kind)

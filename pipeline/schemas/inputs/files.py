@@ -17,8 +17,13 @@ from pipeline.alf.columns import compressed_form, raw_form
 from pipeline.alf.objects import Assembled, assemble
 from pipeline.alf.reader import load
 from pipeline.alf.reasons import REASONS
+from pipeline.database import registry
 from pipeline.electrophysiology import raw_formats
 from pipeline.errors import AmbiguousError, InvalidData
+
+acquisition = registry.tables_of("acquisition")
+data = registry.tables_of("data")
+ephys = registry.tables_of("ephys")
 
 try:
     import fcntl
@@ -142,8 +147,6 @@ def path_of(key: Mapping[str, Any], rel_path: str) -> Path:
     ------
     InvalidData : there is no copy here.
     """
-    from pipeline.schemas import acquisition, data
-
     session = {name: key[name] for name in acquisition.Session.primary_key}
     raw = raw_form(rel_path)
     forms = {rel_path, raw, compressed_form(raw)}
@@ -169,8 +172,6 @@ def paths_of(key: Mapping[str, Any], hashes: Mapping[str, str]) -> dict[str, Pat
     ------
     InvalidData : no copy of a file is here, or it is not as it was registered.
     """
-    from pipeline.schemas import acquisition, data
-
     if not hashes:
         return {}
     session = {name: key[name] for name in acquisition.Session.primary_key}
@@ -200,8 +201,6 @@ def open_recording(key: Mapping[str, Any], band: str = "ap", probe: str | None =
     AmbiguousError : several fit.
     """
     import cbin
-
-    from pipeline.schemas import acquisition, data, ephys
 
     chosen = {"dataset_id": key["dataset_id"]} if "dataset_id" in key else {"band": band}
     session = {name: key[name] for name in acquisition.Session.primary_key if name in key}
@@ -254,8 +253,6 @@ def _object_row(
     key: Mapping[str, Any], alf_object: str, required: Iterable[str], collection: str | None = None
 ) -> dict[str, Any]:
     """The row of data.AlfObject to read: the one with all that is required, in `alf` if possible."""
-    from pipeline.schemas import acquisition, data
-
     session = {name: key[name] for name in acquisition.Session.primary_key}
     restriction = (
         f"object_name LIKE '{alf_object.replace('*', '%%')}'" if "*" in alf_object else {"object_name": alf_object}
@@ -280,8 +277,6 @@ def _object_row(
 
 def _datasets(key: Mapping[str, Any], row: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The default, online datasets of the object, each with its path here (None where it has none)."""
-    from pipeline.schemas import acquisition, data
-
     chosen = {name: key[name] for name in acquisition.Session.primary_key}
     chosen |= {"collection": row["object_collection"], "default_dataset": True}
     names = [{"alf_object": name} for name in names_of(row["object_name"])]
@@ -292,8 +287,6 @@ def _datasets(key: Mapping[str, Any], row: Mapping[str, Any]) -> list[dict[str, 
 
 def _raw_hashes(rows: list[dict[str, Any]]) -> dict[str, str]:
     """Dataset -> md5 of the raw file, for recordings that are compressed; a copy elsewhere may still be raw."""
-    from pipeline.schemas import ephys
-
     ids = [{"dataset_id": row["dataset_id"]} for row in rows if row["rel_path"].endswith(".cbin")]
     found = (ephys.Compression & ids & "raw_hash <> ''").proj("raw_hash").to_dicts() if ids else []
     return {row["dataset_id"]: row["raw_hash"] for row in found}
@@ -335,8 +328,6 @@ def _fetch_remote(rows: list[dict[str, Any]], chosen: dict[str, dict[str, Any]],
 
 
 def _local_roots() -> dict[str, Path]:
-    from pipeline.schemas import data
-
     rows = (data.Repository & {"repository_kind": "local"}).to_dicts()
     return {row["repository"]: Path(row["repository_root"]) for row in rows if Path(row["repository_root"]).is_dir()}
 

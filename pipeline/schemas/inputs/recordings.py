@@ -8,11 +8,16 @@ from typing import Any
 import numpy as np
 
 from pipeline.analysis.clocks import Clock
+from pipeline.database import registry
 from pipeline.database.bulk import fetch_columns
 from pipeline.electrophysiology import clocks, clusterings
 from pipeline.electrophysiology.clusterings import parsed
 from pipeline.errors import InvalidData, NeurojointError
 from pipeline.schemas.inputs import files
+
+acquisition = registry.tables_of("acquisition")
+data = registry.tables_of("data")
+ephys = registry.tables_of("ephys")
 
 SNIPPET = 0.04
 """Length of a snippet of which only the middle is given, s."""
@@ -26,8 +31,6 @@ def channel_map(insertion: Mapping[str, Any]) -> dict[str, list] | None:
     -------
     `channels` (as acquired), `lateral` and `axial` (um), `shank` (from 0) of each column of the file.
     """
-    from pipeline.schemas import ephys
-
     key = {name: insertion[name] for name in ephys.ProbeInsertion.primary_key}
     query = ephys.ChannelMap * ephys.Recording.proj("band", *key) & key
     rows = fetch_columns(query, "band", "dataset_id", *MAP.values(), order_by="band, dataset_id").to_pylist()
@@ -47,8 +50,6 @@ def clock(recording: Mapping[str, Any]) -> Clock:
     ------
     NeurojointError : there is no such recording.
     """
-    from pipeline.schemas import data, ephys
-
     chosen = {"dataset_id": recording["dataset_id"]}
     if rows := (ephys.SessionClock.Stream & chosen).to_dicts():
         return Clock(rows[0]["clock_samples"], rows[0]["clock_times"])
@@ -82,8 +83,6 @@ def sync_events(session: Mapping[str, Any], collection: str | None = None) -> di
     ------
     NeurojointError : neither is there, or the columns of the object are not equally long.
     """
-    from pipeline.schemas import acquisition, ephys
-
     key = {name: session[name] for name in acquisition.Session.primary_key}
     auxiliary = (ephys.Recording & [{"band": "nidq"}, {"band": "obx"}]).proj()
     rows = (ephys.SessionClock.Line & key & auxiliary).to_dicts(order_by="dataset_id, line") if not collection else []
@@ -124,8 +123,6 @@ def recordings(insertion: str | Mapping[str, Any], band: str = "ap") -> list[dic
     ------
     NeurojointError : there is no such insertion, or it has no such recording.
     """
-    from pipeline.schemas import acquisition, data, ephys
-
     key = clusterings.insertion_key(insertion)
     session = {name: key[name] for name in acquisition.Session.primary_key}
     label = {"label": key["probe_label"]} if band in ("ap", "lf") else {}

@@ -18,8 +18,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from pipeline.database import registry
 from pipeline.errors import NeurojointError
 from pipeline.settings import settings
+
+data = registry.tables_of("data")
+transfer = registry.tables_of("transfer")
 
 logger = logging.getLogger(__name__)
 
@@ -39,8 +43,6 @@ def addresses(rows: Iterable[Mapping[str, Any]]) -> dict[str, list[tuple[str, Ma
     ----------
     rows : records of online copies: dataset_id, repository, file_path, record_size, record_hash.
     """
-    from pipeline.schemas import data, transfer
-
     kinds = data.Repository & [{"repository_kind": kind} for kind in READABLE]
     repositories = {row["repository"]: row for row in kinds.to_dicts()}
     if not repositories:

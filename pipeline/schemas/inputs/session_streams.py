@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.analysis.clocks import Clock
+from pipeline.database import registry
 from pipeline.electrophysiology import clocks, raw_formats
 from pipeline.electrophysiology.clocks import Changes, Stream, StreamClock
 from pipeline.errors import InvalidData
@@ -17,6 +18,11 @@ from pipeline.errors import InvalidData
 BESIDE = (".timestamps.npy", "/timestamps.npy", "/sample_numbers.npy", "/states.npy", "/channel_states.npy",
           "Camera.times.npy")  # fmt: skip
 """Ends of the paths of files, beside recordings, that say when something was."""
+
+acquisition = registry.tables_of("acquisition")
+data = registry.tables_of("data")
+ephys = registry.tables_of("ephys")
+
 SEVERITY = ("NOT_SET", "PASS", "WARNING", "FAIL", "CRITICAL")
 
 
@@ -31,7 +37,6 @@ class Found:
 
 def read(session: Mapping[str, Any]) -> tuple[Found, dict[str, Changes]]:
     """The recordings of a session, and the changes of their digital lines; the LF band has those of the AP band."""
-    from pipeline.schemas import acquisition, data, ephys
     from pipeline.schemas.inputs import files
 
     key = {name: session[name] for name in acquisition.Session.primary_key}
@@ -88,7 +93,6 @@ def stream_row(one: StreamClock) -> dict[str, Any]:
 
 def _cameras(key: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """The times of the frames of each camera of a session that has them."""
-    from pipeline.schemas import data
     from pipeline.schemas.inputs import files
 
     rows = (data.AlfObject & key & "object_name LIKE '%%Camera'").to_dicts(order_by="object_collection DESC")

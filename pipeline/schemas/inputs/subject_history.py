@@ -14,9 +14,13 @@ from pipeline.analysis import protocols
 from pipeline.analysis.records import session_record
 from pipeline.analysis.training import SessionRecord
 from pipeline.analysis.trial_checks import UNUSABLE
+from pipeline.database import registry
 from pipeline.database.bulk import fetch_columns, json_column, to_numpy
 from pipeline.provenance import fingerprints
-from pipeline.schemas import acquisition, behavior, subject
+
+acquisition = registry.tables_of("acquisition")
+behavior = registry.tables_of("behavior")
+subject = registry.tables_of("subject")
 
 # What of a session goes into its animal's summaries, apart from the trials.
 _FACTS = ("task_protocol", "rig", "start_delay", "protocol")

@@ -14,10 +14,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.analysis import water
+from pipeline.database import registry
 from pipeline.database.bulk import fetch_columns
 from pipeline.errors import UserError
 from pipeline.provenance import fingerprints
 from pipeline.settings import settings
+
+acquisition = registry.tables_of("acquisition")
+action = registry.tables_of("action")
+lab = registry.tables_of("lab")
+subject = registry.tables_of("subject")
 
 ANY_LINE = "any"
 """In `GrowthCurveUse`: the line of all animals whose own line has no curve."""
@@ -32,8 +38,6 @@ def water_arguments(key: dict[str, Any]) -> dict[str, Any]:
 
 def arguments_of(lab_name: str, subjects: Sequence[str]) -> dict[str, dict[str, Any]]:
     """The same for several animals of a lab, each table read once."""
-    from pipeline.schemas import acquisition, action, lab, subject
-
     if not subjects:
         return {}
     here = {"lab": lab_name}
@@ -138,8 +142,6 @@ class _Curves:
     """The growth curves that a lab uses, each read once."""
 
     def __init__(self, here: dict[str, Any], zscore_weight_pct: float) -> None:
-        from pipeline.schemas import subject
-
         uses = (subject.GrowthCurveUse & here).to_dicts() if zscore_weight_pct else []
         self.uses = {row["growth_line"]: row["growth_curve"] for row in uses}
         self.read: dict[tuple[str, str], water.Growth | None] = {}
@@ -159,8 +161,6 @@ class _Curves:
 
 
 def _curve(name: str, sex: str) -> water.Growth | None:
-    from pipeline.schemas import subject
-
     weeks = fetch_columns(
         subject.GrowthCurve.Week & {"growth_curve": name, "curve_sex": sex},
         "age_weeks", "growth_mean", "growth_sd", order_by="age_weeks",
@@ -174,8 +174,6 @@ def _curve(name: str, sex: str) -> water.Growth | None:
 
 def critical_weight_pct(key: dict[str, Any]) -> float:
     """The fraction of the expected weight below which a restriction must end, by the lab of the animal."""
-    from pipeline.schemas import lab
-
     rows = (lab.HusbandryRules & {"lab": key["lab"]}).to_dicts()
     return rows[0]["critical_weight_pct"] if rows else water.CRITICAL_WEIGHT_PCT
 
@@ -192,8 +190,6 @@ def _reference_times(starts: np.ndarray, references: np.ndarray, weighed: np.nda
 
 def fingerprints_of_water(key: dict[str, Any]) -> pa.Table:
     """Animal and fingerprint of all that its water history is made from, for every animal (of `key`) that has one."""
-    from pipeline.schemas import acquisition, action, lab, subject
-
     rules = lab.Lab.proj("time_zone", "reference_weight_pct", "zscore_weight_pct")
     animals = subject.Subject.proj() * rules & key & action.WaterHistory().key_source
     sources: list[dj.expression.QueryExpression] = [
@@ -233,8 +229,6 @@ def fingerprints_of_water(key: dict[str, Any]) -> pa.Table:
 
 def _rules_told(key: dict[str, Any]) -> dict[str, str]:
     """Lab -> all its rules and growth curves that decide weights beyond the two fractions, where it has any."""
-    from pipeline.schemas import lab, subject
-
     restriction = {"lab": key["lab"]} if "lab" in key else {}
     told: dict[str, list] = {}
     for row in (lab.HusbandryRules & restriction).to_dicts():
@@ -262,8 +256,6 @@ def _followed(key: dict[str, Any]) -> dict[tuple[str, str], np.datetime64]:
     An animal that got nothing yet today has a row for today too. One without any entry for `FOLLOWED_DAYS`, or that is
     dead, is not followed any more.
     """
-    from pipeline.schemas import action, lab, subject
-
     today = now()
     since = today - datetime.timedelta(days=FOLLOWED_DAYS)
     alive = subject.Subject.proj("death_date") * lab.Lab.proj("time_zone") & key & "death_date IS NULL"

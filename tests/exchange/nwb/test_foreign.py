@@ -19,7 +19,8 @@ from pynwb.testing.mock.behavior import mock_Position, mock_SpatialSeries  # noq
 from pynwb.testing.mock.ecephys import mock_ElectricalSeries, mock_Units  # noqa: E402
 from pynwb.testing.mock.file import mock_NWBFile, mock_Subject  # noqa: E402
 
-from exchange.nwb.intake import Choices, Intake, ingest  # noqa: E402
+from exchange.nwb.intake import ingest  # noqa: E402
+from exchange.nwb.placing import Choices, Intake  # noqa: E402
 
 STATED = Choices(lab="other", subject="m1")
 

@@ -17,7 +17,8 @@ from pynwb.testing.mock.ecephys import mock_ElectricalSeries  # noqa: E402
 from pynwb.testing.mock.file import mock_NWBFile, mock_Subject  # noqa: E402
 
 from exchange.nwb import safety  # noqa: E402
-from exchange.nwb.intake import Choices, ingest  # noqa: E402
+from exchange.nwb.intake import ingest  # noqa: E402
+from exchange.nwb.placing import Choices  # noqa: E402
 
 
 @pytest.fixture
@@ -158,7 +159,8 @@ def test_who_it_is_of_is_asked(tmp_path: Path, given: dict, words: str) -> None:
 
 def test_a_path_that_leaves_the_session_is_refused(tmp_path: Path) -> None:
     from exchange.nwb import forms
-    from exchange.nwb.intake import _file_name, session_path
+    from exchange.nwb.intake import _file_name
+    from exchange.nwb.placing import session_path
     from exchange.nwb.reading import Own
     from pipeline.errors import InvalidData
 
