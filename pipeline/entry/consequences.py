@@ -12,6 +12,8 @@ from pipeline.analysis.zygosity import Rule, zygosity_from_parents, zygosity_fro
 from pipeline.entry import zones
 from pipeline.entry.audit import Edit, Origin
 from pipeline.entry.parse import zone_or_utc
+from pipeline.entry.removal import remove
+from pipeline.entry.writer import write
 
 Animal = tuple[str, str]
 DERIVED = ("tests", "parents")
@@ -61,7 +63,6 @@ def _unfinished(animals: Mapping[Animal, Any]) -> list[Animal]:
 
 
 def _die(origin: Origin, key: Mapping[str, Any], day: datetime.date) -> None:
-    from pipeline.entry.writer import write
     from pipeline.schemas import subject
 
     animal = {name: key[name] for name in ("lab", "subject")}
@@ -71,7 +72,6 @@ def _die(origin: Origin, key: Mapping[str, Any], day: datetime.date) -> None:
 
 def end_restrictions(origin: Origin, key: Mapping[str, Any], day: datetime.date) -> None:
     """End what restrictions an animal has on the day of its death."""
-    from pipeline.entry.writer import write
     from pipeline.schemas import action, lab
 
     animal = {name: key[name] for name in ("lab", "subject")}
@@ -89,7 +89,6 @@ def end_restrictions(origin: Origin, key: Mapping[str, Any], day: datetime.date)
 
 def leave_cage(origin: Origin, key: Mapping[str, Any], day: datetime.date) -> None:
     """Close the housing of an animal on the day of its death."""
-    from pipeline.entry.writer import write
     from pipeline.schemas import subject
 
     animal = {name: key[name] for name in ("lab", "subject")}
@@ -100,8 +99,6 @@ def leave_cage(origin: Origin, key: Mapping[str, Any], day: datetime.date) -> No
 
 def derive_genotypes(origin: Origin, animal: Animal) -> None:
     """Make the derived zygosities of an animal what its tests, else its parents, show; what people entered stays."""
-    from pipeline.entry.removal import remove
-    from pipeline.entry.writer import write
     from pipeline.schemas import subject
 
     key = dict(zip(("lab", "subject"), animal, strict=True))

@@ -9,7 +9,7 @@ from typing import Any
 import datajoint as dj
 
 from pipeline.database import registry
-from pipeline.entry import audit, consequences
+from pipeline.entry import audit, followers
 from pipeline.entry.audit import Edit, Origin
 from pipeline.entry.reading import rows_by_key
 from pipeline.entry.tables import TABLES, class_of, entry_of
@@ -65,7 +65,7 @@ def remove(
             audit.record(origin, label, deleted)
         delete(rows, reason or f"deleted through {source}", user, keep_master=issubclass(cls, dj.Part))
         for label, deleted in gone:
-            consequences.follow(origin, label, deleted)
+            followers.follow(origin, label, deleted)
     return Written(origin.batch, deleted=len(there), keys=[dict(key) for key in keys])
 
 

@@ -12,7 +12,7 @@ import datajoint as dj
 
 from pipeline.alf.names import shown
 from pipeline.database.bulk import insert_many
-from pipeline.entry import audit, consequences, zones
+from pipeline.entry import audit, followers, zones
 from pipeline.entry.audit import Edit, Origin
 from pipeline.entry.check import Checker
 from pipeline.entry.fields import Field, TableEntry
@@ -399,7 +399,7 @@ class _Write:
             for key, row in changed.items()
         ]
         audit.record(self.origin, self.entry.table, edits)
-        consequences.follow(self.origin, self.entry.table, edits)
+        followers.follow(self.origin, self.entry.table, edits)
 
     def _insert(self, rows: Sequence[Mapping[str, Any]], names: Sequence[str], on_duplicate: str) -> None:
         if not rows:

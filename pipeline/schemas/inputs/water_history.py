@@ -58,7 +58,7 @@ def arguments_of(lab_name: str, subjects: Sequence[str]) -> dict[str, dict[str, 
     growth = _Curves(here, rules["zscore_weight_pct"])
     followed = _followed(here | ({"subject": subjects[0]} if len(subjects) == 1 else {}))
     return {
-        name: _arguments(
+        name: _arguments(  # type: ignore[call-arg]
             *(part.get(name, _EMPTY[kind]) for kind, part in (
                 ("weighing", weighings), ("water", waters), ("session", of_sessions),
                 ("restriction", restrictions), ("implant", implants),
