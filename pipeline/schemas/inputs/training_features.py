@@ -12,10 +12,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.analysis import training_time
+from pipeline.database import registry
 from pipeline.database.bulk import fetch_columns, json_column
 from pipeline.provenance import fingerprints
-from pipeline.schemas import action, behavior, lab, subject
 from pipeline.settings import settings
+
+action = registry.tables_of("action")
+behavior = registry.tables_of("behavior")
+behavior_analysis = registry.tables_of("behavior_analysis")
+lab = registry.tables_of("lab")
+subject = registry.tables_of("subject")
 
 TRAINED = ("trained_1a", "trained_1b")
 _MOUSE = ["lab", "subject"]
@@ -41,8 +47,6 @@ class Mice:
 
 def mice(restriction: Any = True) -> Mice:
     """The features of the mice of a restriction (of lab, subject)."""
-    from pipeline.schemas import behavior_analysis
-
     days = _frame(
         behavior_analysis.DailySummary & restriction & "training_day > 0",
         *_MOUSE, "session_date", "training_day", "day_performance_easy", "day_trials",
@@ -118,8 +122,6 @@ def _first_dates(days: pd.DataFrame) -> pd.DataFrame:
 
 def _trained(restriction: Any) -> dict[tuple[str, str], tuple[float, datetime.date]]:
     """Mouse -> days of training before the first day on which it was trained, and that date."""
-    from pipeline.schemas import behavior_analysis
-
     rows = fetch_columns(
         behavior_analysis.SubjectTraining & restriction & {"criteria": settings().criteria},
         *_MOUSE,
@@ -180,8 +182,6 @@ def _citric(about: pd.DataFrame, until: pd.Series, restriction: Any) -> np.ndarr
 
 def fingerprints_of_forecasts(key: Any) -> pa.Table:
     """Lab and fingerprint of all that goes into the forecasts of its mice."""
-    from pipeline.schemas import behavior_analysis
-
     sources = (
         (behavior_analysis.BehaviorHistory, "history_fingerprint"),
         (behavior_analysis.SubjectTraining & {"criteria": settings().criteria}, "training_fingerprint"),
