@@ -58,7 +58,7 @@ def layout(site: Site, viewer: Viewer, *, query: Mapping[str, str]) -> Component
         subtitle=f"Week of {shell.date(monday)} · times of {site.zone(lab).key}",
         actions=[
             _entering.lab_links("calendar", labs, lab),
-            shell.neighbours(("Week before", links.to("calendar", lab=lab, date=monday - WEEK)),
-                             ("Next week", links.to("calendar", lab=lab, date=monday + WEEK)), "week"),
+            shell.neighbours([("Week before", links.to("calendar", lab=lab, date=monday - WEEK)),
+                              ("Next week", links.to("calendar", lab=lab, date=monday + WEEK))], "week"),
         ],
     )  # fmt: skip

@@ -249,6 +249,6 @@ def _md5(path: Path) -> str:
 
 
 def _identity(connection: dj.Connection) -> Sequence[Any]:
-    address = connection.address  # type: ignore[attr-defined]
+    address = connection.address
     schema = data.schema.database
     return address.backend, address.host, address.port, address.database, schema

@@ -87,7 +87,7 @@ def _wanted(table: type[dj.Table], label: str, raw: dict[str, pa.Table], tag: st
     if label == "data.Dataset":
         rows = _all(data.Dataset & (data.DatasetTag & {"tag": tag}).proj())
         return _of(rows, raw["acquisition.Session"], SESSION)
-    heading = set(table().heading.names)
+    heading = set(named().heading.names)
     if label == "acquisition.Session":
         sessions = data.Dataset & (data.DatasetTag & {"tag": tag}).proj()
         rows = _all(table & (dj.U(*SESSION) & sessions))
@@ -138,14 +138,14 @@ def _close(raw: dict[str, pa.Table]) -> None:
     for label in reversed(list(raw)):
         if not label.startswith(("lab.", "subject.S", "subject.L", "subject.A", "data.Rev", "ephys.Probe")):
             continue
-        table = _table(label)
-        if "." in label.partition(".")[2] or {"subject", "session_date"} & set(table().heading.names):
+        named: Any = _table(label)
+        if "." in label.partition(".")[2] or {"subject", "session_date"} & set(named().heading.names):
             continue
-        key = list(table.primary_key)
+        key = list(named.primary_key)
         used: list[pa.Table] = []
         for child_label, rows in raw.items():
             for parent, info in _table(child_label)().parents(as_objects=False, foreign_key_info=True):
-                if parent == table().full_table_name:
+                if parent == named().full_table_name:
                     mapped = {up: down for down, up in info["attr_map"].items()}
                     used.append(rows.select([mapped[name] for name in key]).rename_columns(key).cast(
                         pa.schema([raw[label].schema.field(name) for name in key])))  # fmt: skip

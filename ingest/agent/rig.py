@@ -91,8 +91,8 @@ def new(
         folder.mkdir()
     except FileExistsError:
         raise ConflictError(f"{folder} is there already", "choose another number") from None
-    for one in [*read.devices, *read.tasks]:
-        (folder / one.folder).mkdir(parents=True, exist_ok=True)
+    for name in [*(device.folder for device in read.devices), *(task.folder for task in read.tasks)]:
+        (folder / name).mkdir(parents=True, exist_ok=True)
     _write(folder / descriptions.FILE, yaml.safe_dump(content, sort_keys=False))
     _write(folder / STATE, json.dumps({"state": "recording", "since": time.time()}))
     return folder

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 
 from pipeline.analysis import raw_quality
+from pipeline.analysis.clocks import Clock
+from pipeline.electrophysiology import clocks
 from pipeline.tasks.kinds import Job, TaskFailure
 
 SNIPPETS, SECONDS = 20, 1.0
@@ -74,7 +76,6 @@ def sort(job: Job) -> None:
     from ingest.files import channel_maps
     from ingest.programs.sorting import alf_files, measures, process, results
     from ingest.programs.sorting import job as sorting_job
-    from ingest.programs.sorting.work import spike_times
 
     if not job.command:
         raise TaskFailure("no program for the environment `sorting`", "neurojoint agent --env sorting=…", "program")
@@ -135,9 +136,20 @@ def sort(job: Job) -> None:
     if list((job.folder / target).glob("spikes.*")):  # another sorting is there: this one is a revision of it
         target += f"/#{datetime.datetime.now(datetime.UTC).date()}#"
     final = job.output(f"{target}/{alf_files.SAYS}").parent
-    times = spike_times(path, result.samples, meta.sample_rate)
+    times = _times(path, result.samples, meta.sample_rate)
     alf_files.write(final, result, measured, times, positions, np.array(told.channels), says)
     job.log(f"{len(numbers)} units, {len(result.samples):,} spikes")
+
+
+def _times(recording: Path, samples: np.ndarray, sampling_rate: float) -> np.ndarray:
+    """Times (s from session start) of samples of a recording, by the file of its clock that lies beside it.
+
+    That is `<name>.timestamps.npy` (rows of sample and time, s), as synchronisation leaves it; where there is none, the
+    sampling rate counts from 0 on.
+    """
+    path = clocks.timestamps_path(recording)
+    clock = clocks.from_file(path, sampling_rate) if path.is_file() else Clock.uniform(sampling_rate)
+    return clock.convert(samples)
 
 
 def _meta(path: Path) -> Any:

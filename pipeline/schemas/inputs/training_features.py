@@ -174,7 +174,8 @@ def _citric(about: pd.DataFrame, until: pd.Series, restriction: Any) -> np.ndarr
     given = set()
     for row in waters.itertuples():
         limit = last.get((row.lab, row.subject))
-        if limit is not None and row.administration_time.date() <= limit:
+        when: Any = row.administration_time
+        if limit is not None and when.date() <= limit:
             given.add((row.lab, row.subject))
     pairs = zip(about["lab"], about["subject"], stated.fillna(""), strict=True)
     return np.array([float((a, b) in given or word == "citric acid") for a, b, word in pairs])
