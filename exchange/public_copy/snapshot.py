@@ -87,7 +87,7 @@ def _wanted(table: type[dj.Table], label: str, raw: dict[str, pa.Table], tag: st
     if label == "data.Dataset":
         rows = _all(data.Dataset & (data.DatasetTag & {"tag": tag}).proj())
         return _of(rows, raw["acquisition.Session"], SESSION)
-    heading = set(named().heading.names)
+    heading = set(table().heading.names)
     if label == "acquisition.Session":
         sessions = data.Dataset & (data.DatasetTag & {"tag": tag}).proj()
         rows = _all(table & (dj.U(*SESSION) & sessions))
