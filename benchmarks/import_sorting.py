@@ -2,8 +2,8 @@
 
     python -m benchmarks.import_sorting [--spikes 10000000]
 
-Prints seconds and the peak of memory. The folder has templates, positions and amplitudes, and no raw recording, so that
-nothing is measured in samples.
+Claim: 10^7 spikes in less than 20 s and 2 GB. Prints seconds and the peak of memory. The folder has templates, places
+and amplitudes, and no raw recording, so that nothing is measured in samples.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+MOST_SECONDS, MOST_KB = 20.0, 2_000_000  # of 10^7 spikes
 N_UNITS, N_CHANNELS, RATE = 500, 384, 30_000
 SESSION = "lab/Subjects/mouse/2024-05-01/001"
 
@@ -77,6 +78,7 @@ def main() -> None:
     print(f"{found.n_units} units, {found.n_spikes:,} spikes: {seconds:.1f} s, peak {peak / 1e6:.2f} GB")
     print(f"(before it {before / 1e6:.2f} GB); numpy reads and groups the three arrays in {plain:.1f} s")
     print(f"ratio {seconds / plain:.1f}, {len(grouped)} arrays")
+    assert seconds < MOST_SECONDS and peak < MOST_KB, (seconds, peak)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from pipeline.analysis import _spike_kernels as kernels
 from pipeline.analysis import _threads
 
-__all__ = ["Grouping", "gather", "group", "spikes_in_window", "times_of"]
+__all__ = ["Grouping", "gather", "group", "number", "spikes_in_window", "times_of"]
 
 WIDEST = 1 << 20  # distance of the lowest from the highest id up to which ids are counted directly
 BLOCK = 1 << 15  # values that stay in a core's cache
@@ -94,6 +94,33 @@ def group(clusters: ArrayLike, cluster_ids: ArrayLike | None = None, threads: in
         sizes = np.zeros(wanted.size, dtype=np.int64)
         sizes[np.searchsorted(wanted, names[present])] = n_spikes[present]
     return Grouping(order, wanted, np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64))
+
+
+def number(clusters: ArrayLike) -> tuple[NDArray, NDArray, NDArray]:
+    """Number clusters from 0 in order of their names, without sorting where the names are small.
+
+    Parameters
+    ----------
+    clusters : (n,) array of integers, 0 or larger
+
+    Returns
+    -------
+    names, (k,) ascending; place among these of each spike, (n,) int32; and spikes of each, (k,): as of `numpy.unique`
+
+    Examples
+    --------
+    >>> [values.tolist() for values in number([7, 3, 7])]
+    [[3, 7], [1, 0, 1], [1, 2]]
+    """
+    values = np.asarray(clusters)
+    largest = int(values.max(initial=0))
+    if values.dtype.kind not in "iu" or largest > max(4 * len(values), 1 << 16) or values.min(initial=0) < 0:
+        names, places, counts = np.unique(values, return_inverse=True, return_counts=True)
+        return names, places.astype(np.int32), counts
+    every = np.bincount(values, minlength=largest + 1)
+    there = every > 0
+    place = (np.cumsum(there) - 1).astype(np.int32)
+    return np.flatnonzero(there).astype(values.dtype), place[values], every[there]
 
 
 def gather(values: ArrayLike, grouping: Grouping, threads: int | None = None) -> NDArray:

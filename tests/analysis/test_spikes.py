@@ -92,3 +92,11 @@ def test_what_does_not_fit_is_refused(call, message):
     """With a sentence that says what is wrong."""
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@given(st.lists(st.integers(0, 1 << 40) | st.integers(0, 30), max_size=60), st.sampled_from([np.int64, np.uint64]))
+def test_numbers_of_clusters_are_those_of_unique(names, dtype):
+    values = np.array(names, dtype)
+    found, expected = spikes.number(values), np.unique(values, return_inverse=True, return_counts=True)
+    for one, other in zip(found, expected, strict=True):
+        assert one.tolist() == other.tolist()

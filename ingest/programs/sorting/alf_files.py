@@ -19,6 +19,7 @@ from iblutil.io import parquet
 from ingest.programs.sorting.measures import Measured
 from ingest.programs.sorting.results import Sorted
 from pipeline.alf.identity import NAMESPACE
+from pipeline.analysis import spikes
 
 SAYS = "_neurojoint_sorting.run.json"
 """Lies beside the files: sorter, version, parameters and their hash, recording."""
@@ -46,9 +47,7 @@ def write(
     raw_channels : column of each channel in the raw file.
     says : what goes into `_neurojoint_sorting.run.json`; its `identity` names the uuids of the units.
     """
-    numbers, clusters = np.unique(result.clusters, return_inverse=True)
-    clusters = clusters.astype(np.int32)
-    counts = np.bincount(clusters)
+    numbers, clusters, counts = spikes.number(result.clusters)
     means = {
         name: np.bincount(clusters, values) / counts
         for name, values in (("amps", measured.amps), ("depths", measured.depths))

@@ -24,6 +24,7 @@ from ingest.programs.sorting.runs import Item
 from ingest.programs.sorting.sessions import probe_of, session_of
 from ingest.programs.sorting.work import Tell
 from ingest.rows.repository import existing
+from pipeline.analysis import spikes
 from pipeline.errors import NeurojointError
 from pipeline.schemas import ephys
 from pipeline.schemas.inputs import files
@@ -187,7 +188,7 @@ class _Import:
         if before is not None and before[1].get("content_hash") == content:
             made.notes.append(f"imported before: {before[0].relative_to(self.base / self.path)}")
             return made
-        numbers, clusters, counts = np.unique(result.clusters, return_inverse=True, return_counts=True)
+        numbers, clusters, counts = spikes.number(result.clusters)
         made.n_units, made.n_spikes, made.n_dropped = len(numbers), len(result.samples), result.n_dropped
         if result.n_dropped:
             made.notes.append(f"{result.n_dropped:,} spikes outside of the recording or of no unit were dropped")
@@ -195,7 +196,7 @@ class _Import:
             made.changes = _changes(before[0], result)
         if dry_run:
             return made
-        arrays = self.arrays(result, beside, clusters.astype(np.int32), counts, made.notes)
+        arrays = self.arrays(result, beside, clusters, counts, made.notes)
         says = {
             "sorter": beside.sorter, "version": result.version, "source": str(self.source), "content_hash": content,
             "n_units": len(numbers), "n_spikes": len(result.samples), "n_dropped": result.n_dropped,
@@ -333,7 +334,7 @@ def _channels(
 
 def _commonest(units: np.ndarray, values: np.ndarray, n_units: int) -> np.ndarray:
     """The value that most spikes of each unit have."""
-    pairs, counts = np.unique(units * (int(values.max()) + 1) + values.astype(np.int64), return_counts=True)
+    pairs, _, counts = spikes.number(units.astype(np.int64) * (int(values.max()) + 1) + values.astype(np.int64))
     of, value = np.divmod(pairs, int(values.max()) + 1)
     order = np.lexsort((counts, of))
     found = np.zeros(n_units, np.int64)

@@ -18,6 +18,7 @@ from ingest.programs.sorting.job import Job
 from ingest.programs.sorting.runs import Item, Run, below, geometry, items, session_times
 from ingest.rows.lock import repository_lock
 from ingest.rows.repository import existing, repository_of
+from pipeline.analysis import spikes
 from pipeline.database.bulk import fetch_columns
 from pipeline.errors import InvalidSettings, NeurojointError, explain
 from pipeline.schemas import data
@@ -193,7 +194,7 @@ class _Work:
         """Measure the spikes and write the files, all or none."""
         import cbin
 
-        numbers, clusters = np.unique(result.clusters, return_inverse=True)
+        numbers, clusters, _ = spikes.number(result.clusters)
         gains, n = 1e-6 * np.array(task.uv_per_bit, np.float32), len(task.channels)
         positions = np.array(task.positions, np.float64)
         with cbin.open(raw, n_channels=one.n_channels, sample_rate=one.sampling_rate, dtype="int16") as recording:
