@@ -14,7 +14,7 @@ from one_bridge.matching import QC_LEVELS
 from pipeline import entry
 from pipeline.alf import names
 from pipeline.database import registry
-from pipeline.database.bulk import fetch_columns, insert_many
+from pipeline.database.bulk import fetch_columns
 from pipeline.errors import ConflictError, NotFoundError, UserError
 from pipeline.schemas import data
 
@@ -42,11 +42,13 @@ def tag(name: str, datasets: dj.Table) -> int:
     """
     _known(name)
     new = datasets - (data.DatasetTag() & {"tag": name}).proj()
-    ids = fetch_columns(new, "dataset_id")["dataset_id"]
+    rows = [{"dataset_id": one, "tag": name} for one in fetch_columns(new, "dataset_id")["dataset_id"].to_pylist()]
+    registry.bind("audit")
     with new.connection.transaction:
-        insert_many(data.DatasetTag, {"dataset_id": ids, "tag": name}, on_duplicate="skip")
-        _record("tagged", name, f"{len(ids)} datasets")
-    return len(ids)
+        if rows:
+            entry.write(data.DatasetTag, rows, user=getpass.getuser(), source="command")
+        _record("tagged", name, f"{len(rows)} datasets")
+    return len(rows)
 
 
 def untag(name: str, datasets: dj.Table) -> int:
@@ -59,9 +61,11 @@ def untag(name: str, datasets: dj.Table) -> int:
     _known(name)
     present = datasets & (data.DatasetTag() & {"tag": name}).proj()
     ids = fetch_columns(present, "dataset_id")["dataset_id"].to_pylist()
+    registry.bind("audit")
     with present.connection.transaction:
         if ids:
-            (data.DatasetTag() & {"tag": name} & query.one_of("dataset_id", ids)).delete_quick()
+            rows = [{"dataset_id": one, "tag": name} for one in ids]
+            entry.remove(data.DatasetTag, rows, user=getpass.getuser(), source="command", reason="untagged")
         _record("untagged", name, f"{len(ids)} datasets")
     return len(ids)
 

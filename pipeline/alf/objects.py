@@ -406,7 +406,7 @@ def in_order(times: np.ndarray) -> np.ndarray:
     return known
 
 
-def _drop_out_of_order(alf_object: str, accepted: Mapping[str, list], result: Assembled) -> None:
+def _drop_out_of_order(alf_object: str, accepted: Mapping[str, list[Any]], result: Assembled) -> None:
     """Leave out the few rows that a clock has twice or backwards; refuse the clock where they are not few."""
     for column in alf.columns_of(alf_object):
         if not column.tolerance or column.name not in result.values:
@@ -426,7 +426,7 @@ def _drop_out_of_order(alf_object: str, accepted: Mapping[str, list], result: As
             result.values = {name: values[kept] for name, values in result.values.items()}
 
 
-def _check_intervals(alf_object: str, accepted: Mapping[str, list], result: Assembled) -> None:
+def _check_intervals(alf_object: str, accepted: Mapping[str, list[Any]], result: Assembled) -> None:
     """Refuse intervals of which one ends before it starts."""
     ends = [column for column in alf.columns_of(alf_object) if column.index == 1]
     for end in ends:

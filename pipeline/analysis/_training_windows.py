@@ -242,7 +242,7 @@ def _column(records: Sequence, name: str) -> NDArray:
     return np.array([getattr(record, name) for record in records], dtype=float)
 
 
-def _easy_trials(record) -> float:
+def _easy_trials(record: Any) -> float:
     contrast = np.asarray(record.signed_contrast, dtype=float)
     return float(np.asarray(record.n, dtype=float)[np.abs(contrast) >= 50].sum())
 

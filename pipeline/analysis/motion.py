@@ -45,7 +45,7 @@ def energy(frames: NDArray, before: NDArray | None = None) -> NDArray:
 
 
 @numba.njit(cache=True, parallel=True)
-def _energy(frames, before):
+def _energy(frames: np.ndarray, before: np.ndarray) -> np.ndarray:
     n_frames, n_pixels = frames.shape
     found = np.empty(n_frames)
     for i in numba.prange(n_frames):

@@ -5,7 +5,7 @@ The fit is deterministic and fits any number of sessions and blocks in one call.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import overload
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -93,7 +93,7 @@ class Fits:
     def __getitem__(self, index: int) -> Fit: ...
     @overload
     def __getitem__(self, index: slice | np.ndarray) -> "Fits": ...
-    def __getitem__(self, index):
+    def __getitem__(self, index: Any) -> Any:
         parts = [getattr(self, field.name)[index] for field in fields(self)]
         if np.ndim(parts[0]):
             return Fits(*parts)

@@ -30,13 +30,13 @@ class Checker:
 
     def __init__(self, entry: TableEntry, rows: Sequence[Row], labs: Mapping[str, str]) -> None:
         self.entry, self.labs = entry, labs
-        self._lives: dict[tuple, dict[str, Any]] = {}
+        self._lives: dict[tuple[Any, ...], dict[str, Any]] = {}
         if entry.events:
             animals = list({(row["lab"], row["subject"]) for row in rows})
             self._lives = rows_by_key(class_of("subject.Subject"), animals, ("birth_date", "death_date"))
         self._owners = {column: self._read_owners(column, rows) for column in entry.unique}
 
-    def problems(self, key: tuple, row: Row, before: Row | None) -> Iterator[tuple[str, str]]:
+    def problems(self, key: tuple[Any, ...], row: Row, before: Row | None) -> Iterator[tuple[str, str]]:
         """What is wrong with a row as it will be stored: column and sentence.
 
         Parameters
@@ -105,7 +105,7 @@ class Checker:
             return zones.local_date(value, self.labs, lab)
         return value
 
-    def _read_owners(self, column: str, rows: Sequence[Row]) -> dict[Any, tuple]:
+    def _read_owners(self, column: str, rows: Sequence[Row]) -> dict[Any, tuple[Any, ...]]:
         table = class_of(self.entry.table)
         given = {row[column] for row in rows if row.get(column) is not None}
         if not given:

@@ -154,7 +154,7 @@ def uuid(field: Field, value: Any, _: str = "") -> str:
     return lower
 
 
-def json_value(field: Field, value: Any, _: str = "") -> dict | list:
+def json_value(field: Field, value: Any, _: str = "") -> dict[str, Any] | list[Any]:
     """A JSON object or list, as text or as Python."""
     if isinstance(value, str):
         if len(value) > LONGEST_JSON:

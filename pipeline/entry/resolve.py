@@ -28,11 +28,11 @@ class Resolver:
     respelled : (value as written, name as stored) of every value that was found in another case.
     """
 
-    def __init__(self, create_missing: bool, planned: Mapping[str, Collection[tuple]]) -> None:
+    def __init__(self, create_missing: bool, planned: Mapping[str, Collection[tuple[Any, ...]]]) -> None:
         self.create_missing, self.planned = create_missing, planned
-        self.missing: dict[str, set[tuple]] = {}
+        self.missing: dict[str, set[tuple[Any, ...]]] = {}
         self.respelled: set[tuple[str, str]] = set()
-        self._known: dict[str, set[tuple]] = {}
+        self._known: dict[str, set[tuple[Any, ...]]] = {}
 
     def look_up(self, entry: TableEntry, rows: Sequence[Mapping[str, Any]]) -> None:
         """Read what the rows of a table refer to."""
@@ -76,9 +76,9 @@ class Resolver:
             return key[-1]
         raise ValueError(_unknown(field, row, key, [str(one[-1]) for one in similar]))
 
-    def to_create(self, entry: TableEntry, rows: Iterable[Mapping[str, Any]]) -> dict[str, list[tuple]]:
+    def to_create(self, entry: TableEntry, rows: Iterable[Mapping[str, Any]]) -> dict[str, list[tuple[Any, ...]]]:
         """Table -> keys of the rows that have to be created before these rows are written."""
-        wanted: dict[str, dict[tuple, None]] = {}
+        wanted: dict[str, dict[tuple[Any, ...], None]] = {}
         for row in rows:
             for field in entry.fields:
                 if field.to in self.missing and (key := _key(field, row)) in self.missing[field.to]:
@@ -86,7 +86,7 @@ class Resolver:
         return {table: list(keys) for table, keys in wanted.items()}
 
 
-def _key(field: Field, row: Mapping[str, Any]) -> tuple | None:
+def _key(field: Field, row: Mapping[str, Any]) -> tuple[Any, ...] | None:
     """Key of the row that a field names: its last part is the value, the others are columns of the same name."""
     if row.get(field.column) is None:
         return None
@@ -100,7 +100,7 @@ def _is_small(table: str) -> bool:
     return table not in TABLES or TABLES[table].vocabulary or table in ("data.Tag", "data.Repository", "data.Revision")
 
 
-def _unknown(field: Field, row: Mapping[str, Any], key: tuple, similar: Iterable[str]) -> str:
+def _unknown(field: Field, row: Mapping[str, Any], key: tuple[Any, ...], similar: Iterable[str]) -> str:
     label = TABLES[field.to].label if field.to in TABLES else field.column.replace("_", " ")
     if len(key) > 1:
         where = "/".join(str(part) for part in key[:-1])

@@ -184,7 +184,7 @@ class TableJobs:
         sql = f"UPDATE {self.name} {_FREE}, {_NO_ERROR}, priority = {PRIORITY} WHERE {where}"
         return self.connection.query(sql, values).rowcount
 
-    def _in_order(self, rows: Sequence[tuple]) -> list[dict[str, Any]]:
+    def _in_order(self, rows: Sequence[tuple[Any, ...]]) -> list[dict[str, Any]]:
         """The keys of rows (priority, scheduled time, key) in the order to compute them in.
 
         One order for who computes them and who finds out what a dead worker was at; databases sort text differently.
@@ -199,7 +199,7 @@ class TableJobs:
             for other in self.upstream or ()
         ]
 
-    def _busy_keys(self) -> list[tuple[list[str], set[tuple]]]:
+    def _busy_keys(self) -> list[tuple[list[str], set[tuple[Any, ...]]]]:
         """For each table upstream: the shared key columns, and their values where a job is pending or reserved."""
         found = []
         for other in self.upstream or ():
@@ -224,7 +224,7 @@ class TableJobs:
     def _is(self, key: dict[str, Any]) -> str:
         return " AND ".join(f"{self._quote(name)} = %s" for name in self.key)
 
-    def _values(self, key: dict[str, Any]) -> tuple:
+    def _values(self, key: dict[str, Any]) -> tuple[Any, ...]:
         return tuple(key[name] for name in self.key)
 
     def _change(self, sql: str) -> int:
