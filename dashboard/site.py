@@ -13,6 +13,7 @@ from typing import Any, ParamSpec, TypeVar
 import flask
 
 from dashboard import data_version
+from pipeline import policy
 from pipeline.errors import NotFoundError
 from pipeline.policy import pseudonyms
 from pipeline.settings import Settings
@@ -130,7 +131,9 @@ class Site:
         with self._lock:
             known = self._names.get(version)
         if known is None:
-            known = {(at, self.name(at, one, viewer)): one for at, one in self.read(_subjects)}
+            barred = self.read(_embargoed)
+            pairs = [pair for pair in self.read(_subjects) if pair not in barred]
+            known = {(at, self.name(at, one, viewer)): one for at, one in pairs}
             with self._lock:
                 self._names = {version: known}
         if (lab, name) not in known:
@@ -172,6 +175,10 @@ def _subjects() -> list[tuple[str, str]]:
 
     found = fetch_columns(subject.Subject, "lab", "subject")
     return list(zip(found["lab"].to_pylist(), found["subject"].to_pylist(), strict=True))
+
+
+def _embargoed() -> frozenset[tuple[str, str]]:
+    return policy.current().embargoed
 
 
 def _zone(lab: str) -> str:

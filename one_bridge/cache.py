@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from one_bridge import frames, query
 from one_bridge.matching import Reading, vocabulary
+from pipeline import policy
 from pipeline.errors import NotFoundError
 from pipeline.schemas import acquisition, data
 
@@ -28,7 +30,9 @@ OLDEST_CLIENT = "2.10.0"
 """The first version of ONE-api that reads tables with QC and default revisions."""
 
 
-def export(folder: str | Path, tag: str | None = None, served: Served | None = None) -> list[Path]:
+def export(
+    folder: str | Path, tag: str | None = None, served: Served | None = None, public: bool = False
+) -> list[Path]:
     """Write `sessions.pqt`, `datasets.pqt`, `insertions.pqt` and `cache_info.json`; each file is whole or the old one.
 
     Parameters
@@ -36,6 +40,7 @@ def export(folder: str | Path, tag: str | None = None, served: Served | None = N
     folder : of the tables, made if it is missing; the data root, if the client is to find the files too.
     tag : only the datasets of this tag, their sessions and insertions.
     served : from datasets to hash and size of those that a server sends in another form than they are stored in.
+    public : as they may leave: without animals under embargo, under the names of the policy.
 
     Returns
     -------
@@ -48,7 +53,7 @@ def export(folder: str | Path, tag: str | None = None, served: Served | None = N
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     marks = info(tag)
-    found = tables(tag, marks, served)
+    found = tables(tag, marks, served, policy.current() if public else None)
     marks["tables"] = {f"{name}.pqt": {"nrecs": table.num_rows} for name, table in found.items()}
     with contextlib.ExitStack() as written:
         files = [
@@ -65,7 +70,10 @@ def export(folder: str | Path, tag: str | None = None, served: Served | None = N
 
 
 def tables(
-    tag: str | None = None, marks: dict[str, Any] | None = None, served: Served | None = None
+    tag: str | None = None,
+    marks: dict[str, Any] | None = None,
+    served: Served | None = None,
+    rules: policy.Policy | None = None,
 ) -> dict[str, pa.Table]:
     """The tables as of one moment: name -> table with the types and marks that the client expects.
 
@@ -81,6 +89,7 @@ def tables(
         insertions = query.insertion_rows(query.insertions(reading=reading))
         datasets = datasets if served is None else _as_served(datasets, served)
     rows = {"sessions": sessions, "datasets": datasets, "insertions": insertions}
+    rows = rows if rules is None else _as_they_leave(rows, rules)
     return {name: _readable(frames.table(name, found, marks)) for name, found in rows.items()}
 
 
@@ -97,6 +106,22 @@ def info(tag: str | None = None) -> dict[str, Any]:
     now = datetime.datetime.now().isoformat(sep=" ", timespec="minutes")
     marks = {"date_created": now, "origin": ORIGIN, "min_api_version": OLDEST_CLIENT}
     return marks | ({"database_tags": [tag]} if tag else {})
+
+
+def _as_they_leave(rows: dict[str, pa.Table], rules: policy.Policy) -> dict[str, pa.Table]:
+    """The tables under the names of the policy, without animals under embargo."""
+    sessions = [row for row in rows["sessions"].to_pylist() if (row["lab"], row["subject"]) not in rules.embargoed]
+    shown = [
+        row
+        | {
+            "subject": rules.subject(row["lab"], row["subject"]),
+            "date": rules.day(row["lab"], row["subject"], row["date"]),
+        }
+        for row in sessions
+    ]
+    eids = pa.array([row["eid"] for row in sessions], pa.string())
+    rest = {name: rows[name].filter(pc.is_in(rows[name]["eid"], eids)) for name in rows if name != "sessions"}
+    return {"sessions": pa.Table.from_pylist(shown, schema=rows["sessions"].schema)} | rest
 
 
 def _as_served(datasets: pa.Table, served: Served) -> pa.Table:

@@ -18,6 +18,7 @@ import numpy as np
 
 from exchange.nwb import packing, rules, session, source
 from exchange.nwb.containers import Builder
+from pipeline import policy
 from pipeline.errors import NeurojointError, explain
 
 Progress = Callable[[str, int, int], None]
@@ -118,7 +119,7 @@ def file_name(found: source.Source, options: Options, modalities: Iterable[str] 
     if not options.dandi:
         key = found.key
         return f"{key['lab']}_{key['subject']}_{key['session_date']}_{key['session_number']:03d}{ending}"
-    subject = dandi_label(found.key["subject"])
+    subject = dandi_label(found.under(policy.current()).shown_subject)
     what = "+".join(sorted(modalities)) or "behavior"
     return f"sub-{subject}/sub-{subject}_ses-{found.session['eid']}_{what}{ending}"
 

@@ -63,14 +63,15 @@ def create(source: Source, incomplete: bool = False) -> NWBFile:
     if lacking and not incomplete:
         raise NeurojointError("; ".join(lacking), "or export without it: --incomplete")
     session = source.session
-    start = session["start_time"]
+    start = source.shown_day(session["start_time"])
     if start is None:
         zone = zoneinfo.ZoneInfo(source.lab["time_zone"])
-        start = datetime.datetime.combine(session["session_date"], datetime.time(), zone)
+        start = datetime.datetime.combine(source.shown_day(session["session_date"]), datetime.time(), zone)
     else:
         start = start.replace(tzinfo=datetime.UTC)
     protocol = session["task_protocol"]
-    text = f"Session {session['session_number']} of {source.key['subject']} on {session['session_date']}"
+    day = source.shown_day(session["session_date"])
+    text = f"Session {session['session_number']} of {source.shown_subject} on {day}"
     text += f", protocol {protocol}." if protocol else "."
     if session["start_time"] is None:
         text += " The time of day at which it began is not known; 00:00 stands for it."
@@ -85,7 +86,7 @@ def create(source: Source, incomplete: bool = False) -> NWBFile:
         lab=source.lab["lab_name"] or source.lab["lab"],
         experiment_description=projects or f"Experiments of the lab {source.lab['lab_name'] or source.lab['lab']}.",
         keywords=_keywords(source),
-        protocol=source.subject["protocol_number"] or None,
+        protocol=source.text("subject.Subject.protocol_number", source.subject["protocol_number"]) or None,
         surgery=_surgeries(source) or None,
         virus=_viruses(source) or None,
         notes=_notes(source) or None,
@@ -96,20 +97,21 @@ def create(source: Source, incomplete: bool = False) -> NWBFile:
 
 def _subject(source: Source, date: datetime.date) -> Subject:
     row = source.subject
-    born, name = row["birth_date"], species(source)
+    born, name = source.shown_day(row["birth_date"]), species(source)
     weight = _weight(source)
     sex = {"M": "M", "F": "F"}.get(row["sex"], "U")
-    about = [row["subject_description"], f"Line {row['line']}." if row["line"] else ""]
+    described = source.text("subject.Subject.subject_description", row["subject_description"])
+    about = [described, f"Line {row['line']}." if row["line"] else ""]
     about += [f"Light cycle: {row['light_cycle']}." if row["light_cycle"] else ""]
     return Subject(
-        subject_id=row["subject"],
+        subject_id=source.shown_subject,
         species=name or None,
         sex=sex,
         age=f"P{(date - born).days}D" if born and date >= born else None,
         strain=row["strain"] or None,
         genotype=_genotype(source) or None,
         weight=f"{weight / 1000:.5f} kg" if weight else None,
-        description=" ".join(filter(None, about)) or f"Subject {row['subject']} of the lab {row['lab']}.",
+        description=" ".join(filter(None, about)) or f"Subject {source.shown_subject} of the lab {row['lab']}.",
     )
 
 
@@ -134,19 +136,19 @@ def _weight(source: Source) -> float | None:
 def _notes(source: Source) -> str:
     from pipeline.schemas import action
 
-    said = [source.session["session_narrative"]]
+    said = [source.text("acquisition.Session.session_narrative", source.session["session_narrative"])]
     weight = _weight(source)
     said.append(f"Weight: {weight:g} g." if weight else "")
     for row in _of_day(source, action.WaterAdministration, "administration_time"):
         amount = "free access" if row["water_volume"] is None else f"{row['water_volume']:g} mL"
-        when = row["administration_time"].isoformat(sep=" ", timespec="minutes")
+        when = source.shown_day(row["administration_time"]).isoformat(sep=" ", timespec="minutes")
         said.append(f"Water at {when} UTC: {amount} of {row['water_type']}.")
     key = {name: source.key[name] for name in ("lab", "subject")}
     for row in (action.WaterRestriction & key).to_dicts(order_by="restriction_start"):
         day = source.key["session_date"]
         ended = row["restriction_end"]
         if row["restriction_start"].date() <= day and (ended is None or ended.date() >= day):
-            since = row["restriction_start"].date()
+            since = source.shown_day(row["restriction_start"]).date()
             reference = f", reference weight {row['reference_weight']:g} g" if row["reference_weight"] else ""
             said.append(f"Under water restriction since {since}{reference}.")
     return " ".join(filter(None, said))
@@ -158,6 +160,9 @@ def _people(source: Source) -> list[str]:
 
     users = (acquisition.SessionUser & source.key).to_arrays("user_name")
     found = []
+    if source.rules is not None and source.rules.rules.people != "name":
+        found = [shown for one in sorted(map(str, users)) if (shown := source.rules.person(one))]
+        return [f"{one}, pseudonym" for one in found] or ["withheld, name"]
     for user in sorted(str(one) for one in users):
         full = (lab.LabMember & {"user_name": user}).fetch1("full_name").strip()
         first, _, last = full.rpartition(" ")
@@ -180,7 +185,8 @@ def _projects(source: Source) -> str:
     from pipeline.schemas import acquisition, lab
 
     rows = (lab.Project & (acquisition.SessionProject & source.key).proj()).to_dicts(order_by="project")
-    return " ".join(f"{one['project']}: {one['project_description']}".rstrip(": ") + "." for one in rows)
+    texts = [source.text("lab.Project.project_description", one["project_description"]) for one in rows]
+    return " ".join(f"{one['project']}: {text}".rstrip(": ") + "." for one, text in zip(rows, texts, strict=True))
 
 
 def _keywords(source: Source) -> list[str]:
@@ -208,9 +214,12 @@ def _surgeries(source: Source) -> str:
     for row in (action.Surgery & key).to_dicts(order_by="surgery_start"):
         parts = (action.Surgery.Procedure & row).to_arrays("procedure_type")
         what = ", ".join(sorted(str(one) for one in parts)) or "operation"
-        said.append(f"{row['surgery_start'].date()}: {what}. {row['surgery_narrative']}".strip())
+        told = source.text("action.Surgery.surgery_narrative", row["surgery_narrative"])
+        said.append(f"{source.shown_day(row['surgery_start']).date()}: {what}. {told}".strip())
     implants = (subject.Implant & key).to_dicts(order_by="implant_date")
-    said += [f"{o['implant_date']}: implant of {o['implant_weight']:g} g. {o['implant_description']}" for o in implants]
+    for one in implants:
+        told = source.text("subject.Implant.implant_description", one["implant_description"])
+        said.append(f"{source.shown_day(one['implant_date'])}: implant of {one['implant_weight']:g} g. {told}".strip())
     return "\n".join(said)
 
 
@@ -220,7 +229,7 @@ def _viruses(source: Source) -> str:
     key = {name: source.key[name] for name in ("lab", "subject")}
     said = []
     for row in (action.VirusInjection & key).to_dicts(order_by="injection_time"):
-        text = f"{row['injection_time'].date()}: {row['virus_name']}"
+        text = f"{source.shown_day(row['injection_time']).date()}: {row['virus_name']}"
         text += f", {row['injection_volume']:g} nL" if row["injection_volume"] is not None else ""
         text += f" at {row['injection_rate']:g} nL/min" if row["injection_rate"] is not None else ""
         if row["injection_ml"] is not None:

@@ -14,6 +14,7 @@ from pynwb.core import ScratchData
 
 from exchange.nwb import ecephys, forms, metadata, recordings, rows, rules, source, wheels
 from exchange.nwb.containers import Builder, Wrap
+from pipeline import policy
 
 LARGEST_COPY = 1 << 26  # byte; larger files that no NWB object stands for are not kept in the file
 
@@ -48,6 +49,7 @@ def build(
     samples: Callable[..., Any] | None = None,
 ) -> Builder:
     """The same, with all that `export` has to know."""
+    found = found.under(policy.current()) if public else found
     builder = Builder(metadata.create(found, incomplete), found, wrap)
     objects = sorted(found.objects(), key=lambda one: (one.collection != "alf", one.collection, one.name))
     rest, probes = ecephys.add_all(builder, objects)
@@ -145,7 +147,7 @@ def add_mark(builder: Builder, mark: str) -> None:
         mark,
         f"neurojoint {version('neurojoint')}",
         f"layout {rules.FORMAT}",
-        builder.source.name,
+        builder.source.shown_name,
         builder.source.session["eid"],
     ]
     text = "Fingerprint of the content, program, layout of what follows, session, eid."

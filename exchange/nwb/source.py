@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,10 @@ import pyarrow as pa
 
 from exchange.nwb import forms
 from pipeline.alf import columns
+from pipeline.alf.dataset_types import DATASET_TYPES
 from pipeline.alf.reader import load
 from pipeline.errors import InvalidData, NeurojointError
+from pipeline.policy import Policy
 from pipeline.schemas.inputs import files
 
 RECORDINGS = (".cbin", ".bin")
@@ -107,6 +109,46 @@ class Source:
     refused: dict[tuple[str, str], dict[str, str]]
     described: dict[str, str]
     """object.attribute -> meaning."""
+    rules: Policy | None = None
+    """What may leave; none: the file is for the lab."""
+
+    @property
+    def shown_subject(self) -> str:
+        """What the animal is called in the file."""
+        name = self.key["subject"]
+        return name if self.rules is None else self.rules.subject(self.key["lab"], name)
+
+    def shown_day(self, day: Any) -> Any:
+        """A date or time of the animal as the file tells it."""
+        return day if self.rules is None else self.rules.day(self.key["lab"], self.key["subject"], day)
+
+    @property
+    def shown_name(self) -> str:
+        """The session as the file calls it."""
+        shown = self.key | {"subject": self.shown_subject, "session_date": self.shown_day(self.key["session_date"])}
+        return "{lab}/{subject}/{session_date}/{session_number:03d}".format(**shown)
+
+    def text(self, column: str, value: Any) -> str:
+        """A text for people; empty where it may not leave."""
+        return (value or "") if self.rules is None or self.rules.allows(column) else ""
+
+    def under(self, rules: Policy) -> Source:
+        """The same, of which only what the rules allow is told.
+
+        Raises
+        ------
+        NeurojointError : the animal is under embargo.
+        """
+        if (self.key["lab"], self.key["subject"]) in rules.embargoed:
+            raise NeurojointError(f"{self.name} is of an animal under embargo", "see publication.Embargo")
+        shipped = DATASET_TYPES
+        told = {
+            name: text
+            for name, text in self.described.items()
+            if rules.allows("data.DatasetType.type_description")
+            or (name in shipped and shipped[name].description == text)
+        }
+        return replace(self, rules=rules, described=told)
 
     @property
     def name(self) -> str:

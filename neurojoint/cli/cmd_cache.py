@@ -13,7 +13,8 @@ from neurojoint.cli.group import main
 @click.argument("out", type=click.Path(path_type=Path, file_okay=False))
 @click.option("--tag", help="Only the datasets of this tag.")
 @click.option("--mend-tables", is_flag=True, help="Add to Parquet files in OUT the metadata that the client needs.")
-def cache(out: Path, tag: str | None, mend_tables: bool) -> None:
+@click.option("--public", is_flag=True, help="As they may leave: by the setting [publication] and embargoes.")
+def cache(out: Path, tag: str | None, mend_tables: bool, public: bool) -> None:
     """Write the cache tables of the ONE client.
 
     Sessions, datasets and insertions are written to the folder OUT, e.g. the data root.
@@ -35,5 +36,5 @@ def cache(out: Path, tag: str | None, mend_tables: bool) -> None:
                 f"{next(iter(lacking.values()))}: run again with --mend-tables",
                 err=True,
             )
-    for path in room.export(out, tag):
+    for path in room.export(out, tag, public=public):
         click.echo(path)

@@ -27,7 +27,7 @@ def build(root: Path, tag: str = "paper") -> None:
         folder = write(root, session, probabilityLeft=np.full(6, 0.5 + number))
         np.save(folder / "alf" / "wheel.position.npy", np.arange(50.0) + number)
         np.save(folder / "alf" / "wheel.timestamps.npy", np.arange(50.0))
-        pq.write_table(pa.table({"x": [1.0, 2.0 + number]}), folder / "alf" / "licks.table.pqt")
+        pq.write_table(pa.table({"x": [1.0, 2.0 + number]}), folder / "alf" / "stimuli.table.pqt")
     revised = root / SESSIONS[0] / "alf" / "#2024-01-01#"
     revised.mkdir()
     np.save(revised / "_ibl_trials.choice.npy", np.array([-1, -1, 1, 1, -1, 0]))

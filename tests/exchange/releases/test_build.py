@@ -49,7 +49,7 @@ def test_the_client_loads_every_dataset_of_the_zip_and_of_the_folder(release, tm
         assert not files, "every dataset was loaded"
         first = one.search(subject="m1", date_range="2020-01-01")[0]
         assert one.load_object(first, "trials")["choice"].tolist() == [-1, -1, 1, 1, -1, 0], "the newest revision"
-        assert one.load_object(first, "licks")["x"].tolist() == [1, 2], "a table of another program"
+        assert one.load_object(first, "stimuli")["x"].tolist() == [1, 2], "a table of another program"
 
 
 def test_two_builds_are_equal_to_the_byte_though_rows_change(release, tmp_path):
