@@ -189,8 +189,8 @@ def _computed(key: Mapping[str, Any]) -> list[Any]:
     from pipeline.schemas import behavior, ephys, ephys_analysis, histology
 
     found: list[Any] = []
-    for table in (behavior.WheelMoveSet, ephys.ClusterSet, ephys_analysis.UnitMetrics, histology.ChannelLocation,
-                  histology.ClusterLocation, ephys_analysis.UnitSelection):  # fmt: skip
+    for table in (ephys.SessionClock, behavior.WheelMoveSet, ephys.ClusterSet, ephys_analysis.UnitMetrics,
+                  histology.ChannelLocation, histology.ClusterLocation, ephys_analysis.UnitSelection):  # fmt: skip
         names = [*table.primary_key, *([table.fingerprint] if hasattr(table, "fingerprint") else [])]
         found.append(
             sorted(str(sorted(row.items())) for row in (table & key).proj(*names[len(table.primary_key) :]).to_dicts())

@@ -1,8 +1,12 @@
-"""Raw recordings as electrical series: samples go from the compressed file to the NWB file in pieces."""
+"""Raw recordings as electrical series, and the changes of their digital lines as events, in the time of the session.
+
+Samples go from the compressed file to the NWB file in pieces.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import cbin
@@ -10,10 +14,12 @@ import numpy as np
 from hdmf.data_utils import AbstractDataChunkIterator, DataChunk
 from pynwb import TimeSeries
 from pynwb.ecephys import ElectricalSeries
+from pynwb.event import EventsTable, TimestampVectorData
 
 from exchange.nwb import forms
 from exchange.nwb.containers import Builder
 from exchange.nwb.electrodes import Probe
+from pipeline.analysis.clocks import Clock
 
 PIECE = 1 << 25  # byte of samples that are held at once
 
@@ -78,6 +84,87 @@ class Samples(AbstractDataChunkIterator):
         return self.shape
 
 
+@dataclass(frozen=True)
+class Timing:
+    """When the samples of a recording are: start (s), rate (Hz), and a sentence on the clock."""
+
+    start: float
+    rate: float
+    text: str
+    clock: Clock | None = None  # from samples to s from session start; None where it is not known
+
+
+def timings(builder: Builder) -> dict[str, Timing]:
+    """The timing of each recording of the session whose clock was aligned, by dataset_id (`ephys.SessionClock`)."""
+    from pipeline.schemas import ephys
+
+    rows = (
+        (ephys.SessionClock.Stream & builder.source.key) * ephys.Recording.proj("sampling_rate", "n_samples")
+    ).to_dicts()
+    return {row["dataset_id"]: _timing(row) for row in rows}
+
+
+def _timing(row: dict[str, Any]) -> Timing:
+    rate = float(row["sampling_rate"])
+    if row["clock_source"] == "unaligned" or row["clock_qc"] in ("FAIL", "CRITICAL"):
+        return _unaligned(rate)
+    clock = Clock(row["clock_samples"], row["clock_times"])
+    if row["clock_source"] == "reference":
+        return Timing(float(clock.convert(0.0)), rate, "Its clock is that of the session.", clock)
+    start, end = clock.convert(np.array([0.0, row["n_samples"] - 1.0])).tolist()
+    by = "a file of timestamps" if row["clock_source"] == "timestamps" else f"{row['n_pulses']} pulses"
+    apart = "" if row["linear_residual"] is None else f", within {row['linear_residual'] * 1e3:.2g} ms"
+    text = f"Start and rate are aligned with the session by {by}{apart}."
+    return Timing(start, (row["n_samples"] - 1) / (end - start), text, clock)
+
+
+def _unaligned(rate: float) -> Timing:
+    text = "Times count from the first sample by the clock of the device; they are not synchronised with the session."
+    return Timing(0.0, rate, text)
+
+
+def add_lines(builder: Builder, raw: bool) -> None:
+    """Add the changes of the digital lines: of the auxiliary recordings, and with `raw` of the probes too."""
+    from pipeline.schemas import data, ephys
+
+    own = (data.Dataset & builder.source.key).proj("rel_path")
+    streams = ephys.Recording.proj("band", "probe_label") * own & (ephys.SessionClock.Line & builder.source.key).proj()
+    known = timings(builder)
+    for row in streams.to_dicts(order_by="rel_path"):
+        timing = known.get(row["dataset_id"])
+        if row["probe_label"] and not raw:
+            continue
+        if timing is None or timing.clock is None:
+            builder.notes.append(
+                f"{row['rel_path']}: its clock is not aligned with the session; its digital lines are left out"
+            )
+            continue
+        changes = (ephys.SessionClock.Line & builder.source.key & {"dataset_id": row["dataset_id"]}).to_dicts(
+            order_by="line"
+        )
+        samples = np.concatenate([one["line_samples"] for one in changes])
+        if not len(samples):
+            continue
+        order = np.argsort(samples, kind="stable")
+        lines = np.repeat(
+            np.array([one["line"] for one in changes], np.int16), [len(one["line_samples"]) for one in changes]
+        )
+        rises = np.concatenate([one["line_polarities"] for one in changes]) > 0
+        device = row["probe_label"] or row["band"]
+        name = builder.free_name(f"{device}_digital_lines")
+        columns = [
+            builder.column(
+                name, "timestamp", "Time of the change (s from session start).",
+                timing.clock.convert(samples[order].astype(np.float64)), TimestampVectorData,
+            ),
+            builder.column(name, "line", "Digital line, from 0; 16 more for each further digital word.", lines[order]),
+            builder.column(name, "rises", "True: from 0 to 1; false: from 1 to 0.", rises[order]),
+            builder.column(name, "sample", "Sample of the recording.", samples[order].astype(np.int64)),
+        ]  # fmt: skip
+        text = f"Changes of the digital lines of {device}. {timing.text}"
+        builder.nwbfile.add_events_table(EventsTable(name=name, description=text, columns=columns))
+
+
 def add(builder: Builder, probes: list[Probe], wrap: Callable[[Samples, str], Any] | None = None) -> None:
     """Add the raw recordings of the session.
 
@@ -91,6 +178,7 @@ def add(builder: Builder, probes: list[Probe], wrap: Callable[[Samples, str], An
     wrap = wrap or (lambda samples, name: samples)
     rows = (ephys.Recording & (data.Dataset & builder.source.key & {"default_dataset": True}).proj()).to_dicts()
     paths = {file.dataset_id: file for file in builder.source.files}
+    known = timings(builder)
     for row in sorted(rows, key=lambda one: paths[one["dataset_id"]].rel_path):
         file = paths[row["dataset_id"]]
         if file.path is None:
@@ -99,15 +187,16 @@ def add(builder: Builder, probes: list[Probe], wrap: Callable[[Samples, str], An
         label = row["probe_label"] or "nidq"
         probe = next((one for one in probes if one.label == row["probe_label"]), None)
         gains = recording.volts_per_bit
+        timing = known.get(row["dataset_id"]) or _unaligned(float(recording.sample_rate))
         if gains is None or row["band"] == "nidq" or probe is None or not probe.n_channels:
-            _auxiliary(builder, recording, f"{label}_{row['band']}", file.rel_path, gains, wrap)
+            _auxiliary(builder, recording, f"{label}_{row['band']}", file.rel_path, gains, timing, wrap)
             continue
-        _electrical(builder, recording, row, probe, file.rel_path, np.asarray(gains), wrap)
+        _electrical(builder, recording, row, probe, file.rel_path, np.asarray(gains), timing, wrap)
 
 
 def _electrical(
     builder: Builder, recording: cbin.Recording, row: dict[str, Any], probe: Probe, path: str, gains: np.ndarray,
-    wrap: Callable[[Samples, str], Any],
+    timing: Timing, wrap: Callable[[Samples, str], Any],
 ) -> None:  # fmt: skip
     """Samples of the electrodes in volts; digital words beside them."""
     channels = np.flatnonzero(gains < 1)
@@ -117,12 +206,11 @@ def _electrical(
     name = builder.free_name(f"{row['band']}_{row['probe_label']}")
     some = gains[channels]
     even = bool(np.all(some == some[0]))
-    clock = "Times count from the first sample by the clock of the probe; they are not synchronised with the session."
     series = ElectricalSeries(
-        name=name, data=wrap(Samples(recording, channels), name), rate=float(recording.sample_rate), starting_time=0.0,
+        name=name, data=wrap(Samples(recording, channels), name), rate=timing.rate, starting_time=timing.start,
         electrodes=builder.nwbfile.create_electrode_table_region(rows.tolist(), f"Channels of {row['probe_label']}."),
         conversion=float(some[0]) if even else 1.0, channel_conversion=None if even else some.astype(float),
-        description=f"Raw {row['band'].upper()} band of {row['probe_label']}. {clock}",
+        description=f"Raw {row['band'].upper()} band of {row['probe_label']}. {timing.text}",
     )  # fmt: skip
     builder.nwbfile.add_acquisition(series)
     cells: list[str | None] = [f"{name}:data"]
@@ -134,8 +222,8 @@ def _electrical(
                 name=beside,
                 description=text,
                 unit="n.a.",
-                rate=float(recording.sample_rate),
-                starting_time=0.0,
+                rate=timing.rate,
+                starting_time=timing.start,
                 data=wrap(Samples(recording, np.array([channel]), flat=True), beside),
             )  # fmt: skip
         )
@@ -158,7 +246,13 @@ def _electrode_rows(builder: Builder, probe: Probe, n_channels: int) -> tuple[np
 
 
 def _auxiliary(
-    builder: Builder, recording: cbin.Recording, name: str, path: str, gains: Any, wrap: Callable[[Samples, str], Any]
+    builder: Builder,
+    recording: cbin.Recording,
+    name: str,
+    path: str,
+    gains: Any,
+    timing: Timing,
+    wrap: Callable[[Samples, str], Any],
 ) -> None:
     """Channels that belong to no electrode."""
     name = builder.free_name(name)
@@ -168,11 +262,11 @@ def _auxiliary(
         TimeSeries(
             name=name,
             data=wrap(Samples(recording, channels), name),
-            rate=float(recording.sample_rate),
-            starting_time=0.0,
+            rate=timing.rate,
+            starting_time=timing.start,
             unit="volts" if known else "n.a.",
             conversion=float(gains[0]) if known else 1.0,
-            description="Samples of a recording, as they are in the file. Times count from its first sample.",
+            description=f"Samples of a recording, as they are in the file. {timing.text}",
         )  # fmt: skip
     )
     builder.forms[path] = forms.Form(

@@ -24,6 +24,8 @@ LOGS = {"KeyChange"}
 """Tables that say what was done in one database, with what undoing it there needs."""
 OF_FILES = ("Revision", "Tag", "DatasetTag")
 """Tables of the schema `data` that people fill."""
+OF_LAB = {"lab.HusbandryRules", "subject.GrowthCurveUse"}
+"""Tables whose rows of the lab decide what is computed of its animals."""
 AFTER = frozenset({"data.DatasetTag"})
 """Tables whose rows need the datasets, which registration makes."""
 
@@ -39,27 +41,32 @@ def collect(key: Mapping[str, Any]) -> list[dict[str, Any]]:
     -------
     One dict a row: `table` (schema.Table) and `row`, in an order in which they can be inserted.
     """
-    found: dict[str, dict[str, dict[str, Any]]] = {}
     tables = list(_tables())
     by_name = {table().full_table_name: table for table in tables}
-    for table in tables:
-        if (restriction := _restriction(table, key)) is not None:
-            _put(found, table, table & restriction)
-    for table in reversed(tables):
-        rows = list(found.get(registry.label(table), {}).values())
+    found: dict[str, dict[str, dict[str, Any]]] = {registry.label(table): {} for table in tables}
+    waiting = [
+        (table, _put(found, table, table & restriction))
+        for table in tables
+        if (restriction := _restriction(table, key)) is not None
+    ]
+    while waiting:  # what rows refer to, and what that consists of
+        table, rows = waiting.pop()
         for parent_name, properties in table().connection.dependencies.parents(table().full_table_name):
             parent, mapping = by_name.get(parent_name), properties["attr_map"]
-            if parent is None or not rows:
-                continue
             keys = {
                 tuple(row[child] for child in mapping): {up: row[child] for child, up in mapping.items()}
                 for row in rows
                 if all(row.get(child) is not None for child in mapping)
             }
-            if keys:
-                _put(found, parent, parent & list(keys.values()))
-    labels = [registry.label(table) for table in tables]
-    return [{"table": name, "row": row} for name in labels for row in found.get(name, {}).values()]
+            if parent is not None and keys:
+                waiting += [(one, _put(found, one, one & [*keys.values()])) for one in (parent, *_pieces(parent))]
+    return [{"table": name, "row": row} for name, some in found.items() for row in some.values()]
+
+
+def _pieces(table: type[dj.Table]) -> list[type[dj.Table]]:
+    """The parts that say what a row is, such as the alleles of a line; not those that list animals or people."""
+    people = {"user_name", "subject"}
+    return [part for part in registry.parts(table) if not people & set(part().heading.names)]
 
 
 def _tables() -> Iterator[type[dj.Table]]:
@@ -89,16 +96,23 @@ def _restriction(table: type[dj.Table], key: Mapping[str, Any]) -> Any:
 
         found = sorted(set((data.Dataset & key & "dataset_revision <> ''").to_arrays("dataset_revision")))
         return [{"revision": str(one)} for one in found]
+    if registry.label(table) in OF_LAB:
+        return {"lab": key["lab"]}
     if not {"lab", "subject"} <= names:
         return None
     return {name: value for name, value in key.items() if name in names}
 
 
-def _put(found: dict[str, dict[str, dict[str, Any]]], table: type[dj.Table], query: Any) -> None:
-    rows = found.setdefault(registry.label(table), {})
+def _put(found: dict[str, dict[str, dict[str, Any]]], table: type[dj.Table], query: Any) -> list[dict[str, Any]]:
+    """Add rows; returns those that are new."""
+    rows, new = found[registry.label(table)], []
     for row in query.to_dicts():
         text = {name: _plain(value) for name, value in row.items()}
-        rows[json.dumps([text[name] for name in table().primary_key])] = text
+        name = json.dumps([text[name] for name in table().primary_key])
+        if name not in rows:
+            rows[name] = text
+            new.append(text)
+    return new
 
 
 def _plain(value: Any) -> Any:

@@ -57,6 +57,7 @@ def build(
         builder.add(one)
     for one in objects:
         wheels.add_velocity(builder, one)
+    recordings.add_lines(builder, raw)
     if raw:
         recordings.add(builder, probes, samples)
     _keep_files(builder, raw, public)
