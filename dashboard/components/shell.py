@@ -206,12 +206,17 @@ def link(text: Component, href: str, **options: Any) -> html.A:
     return html.A(text, href=href, **options)
 
 
-def button_link(text: Component, href: str | None, keys: str = "", icon_name: str = "", title: str = "") -> Component:
-    """A link that looks like a button; `keys` follow it too, e.g. `j ArrowRight`; without `href` it is disabled."""
+def button_link(
+    text: Component, href: str | None, keys: str = "", icon_name: str = "", title: str = "", leaves: bool = False
+) -> Component:
+    """A link that looks like a button; `keys` follow it too, e.g. `j ArrowRight`; without `href` it is disabled.
+
+    With `leaves` it leads to something that is no page of the site, such as a file.
+    """
     inside = [icon(icon_name) if icon_name else None, html.Span(text)]
     if href is None:
         return html.Span(inside, className="nj-button nj-off", **{"aria-disabled": "true"})
-    named = {"data-keys": keys} if keys else {}
+    named = ({"data-keys": keys} if keys else {}) | ({"data-leave": "1"} if leaves else {})
     hint = f"{title or text} (key {keys.split()[0]})" if keys else title or None
     return html.A(inside, href=href, className="nj-button", title=hint, **named)
 

@@ -57,7 +57,8 @@ def layout(
         actions=[
             *(shell.button_link(one["probe_label"], links.insertion(*_place(shown), one["probe_label"]),
                                 icon_name="probe", title="What this probe recorded") for one in found.insertions),
-            *([shell.button_link("NWB", links.nwb(found.row["eid"]), icon_name="download", title="One NWB file")]
+            *([shell.button_link("NWB", links.nwb(found.row["eid"]), icon_name="download", title="One NWB file",
+                                 leaves=True)]
               if viewer.may("member") else []),
             html.Button([icon("link"), "Copy link"], className="nj-button", type="button", **{"data-copy": "1"}),
             shell.neighbours((before, after), "session"),

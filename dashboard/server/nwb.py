@@ -28,7 +28,9 @@ def add(server: flask.Flask, site: Site) -> None:
             return _words(f"This session cannot be exported. {found.problem}", 409)
         if found.busy:
             return _words("Other sessions are being exported: this page asks again by itself.", 503)
-        return _words("The file is being written: this page asks again by itself.", 202)
+        return _words(
+            "The file is being written. This page asks again by itself and then saves it; after that, go back.", 202
+        )
 
     server.add_url_rule(f"{links.NWB}/<eid>", "nwb", send)
 

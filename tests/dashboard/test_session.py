@@ -179,6 +179,25 @@ def test_files_are_saved_as_they_are_and_only_by_those_who_may(visit_small, smal
         assert "Content-Disposition" not in headers and b"root:" not in body
 
 
+def test_the_nwb_file_of_a_session_is_saved_by_members(visit, served, visit_small):
+    """The page waits while the file is written, and then saves it; what is missing is a sentence."""
+    seen = visit(links.mouse(lab.LAB, lab.LONG))
+    seen.go(seen.page.locator("#mouse-sessions a[href*='/session/']").first.get_attribute("href"))
+    button = seen.page.get_by_role("link", name="NWB", exact=True)
+    address = button.get_attribute("href")
+    with seen.page.expect_download(timeout=120_000) as saved:
+        button.click()
+    assert saved.value.suggested_filename.startswith(f"{lab.LAB}_{lab.LONG}_")
+    assert Path(saved.value.path()).read_bytes()[:8] == b"\x89HDF\r\n\x1a\n"
+    for viewer in ("pat", None):
+        status, body, _ = ask(served, address, viewer)
+        assert (status, b"for members of the lab" in body) == (403, True)
+    other = visit_small(FIRST)
+    other.page.get_by_role("link", name="NWB", exact=True).click()
+    other.page.wait_for_function("document.body.innerText.includes('birth date')", timeout=120_000)
+    assert "cannot be exported" in other.text("body")
+
+
 def test_a_file_that_leads_out_of_the_root_or_has_changed_is_not_sent(visit_small, small, tmp_path):
     found = files(visit_small(DAMAGED))
     alf = sessions.folder(small.root, sessions.DAMAGED) / "alf"
