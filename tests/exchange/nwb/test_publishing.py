@@ -74,6 +74,15 @@ def test_inspector_validator_and_dandi_find_nothing(database: dj.Connection, tmp
     done = offline(["validate", "."], out, tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "No errors found" in done.stdout
+    again = tmp_path / "organized"
+    again.mkdir()
+    shutil.copyfile(out / "dandiset.yaml", again / "dandiset.yaml")
+    given = ["-d", str(again), "-f", "copy", "--media-files-mode", "copy", "--update-external-file-paths", "--invalid"]
+    done = offline(["organize", *given, "fail", str(found.path)], out, tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (organized,) = again.rglob("*.nwb")
+    assert organized.parent.name == found.path.parent.name == "sub-mouse"
+    assert organized.stem.rpartition("_")[2] == found.path.stem.rpartition("_")[2], "the same words for what it holds"
     for_lab = export(acquisition.Session.keys(), tmp_path / "lab")[0]
     assert checking.inspect(for_lab.path) == []
 
