@@ -10,10 +10,6 @@ from __future__ import annotations
 import datetime
 from pathlib import Path
 
-import spikeinterface.full as si
-from neuroconv.tools.spikeinterface import write_sorting_analyzer_to_nwbfile
-from neuroconv.tools.testing import mock_interfaces
-
 FOLDER = Path(__file__).parent
 START = datetime.datetime(2024, 5, 1, 9, tzinfo=datetime.UTC)
 
@@ -26,6 +22,10 @@ def about(name: str) -> dict:
 
 def main() -> None:
     """Write all files."""
+    import spikeinterface.full as si
+    from neuroconv.tools.spikeinterface import write_sorting_analyzer_to_nwbfile
+    from neuroconv.tools.testing import mock_interfaces
+
     made = {
         "neuroconv_sorting": mock_interfaces.MockSortingInterface(num_units=5, durations=(10.0,)),
         "neuroconv_poseestimation": mock_interfaces.MockPoseEstimationInterface(),
