@@ -24,7 +24,7 @@
       });
       let told = {};
       try { told = await answer.json(); } catch (error) { /* a proxy answered */ }
-      return { status: answer.status, ...told };
+      return { status: told.questions ? 409 : answer.status, ...told };
     } catch (error) {
       return { status: 0, errors: [{ column: "", message: "Not sent: the server cannot be reached." }] };
     }

@@ -82,19 +82,17 @@ def _user(viewer: Viewer, site: Site) -> Any:
     out = html.Form(
         html.Button("Sign out", type="submit", className="nj-menu-button"), action=links.SIGN_OUT, method="post"
     )
-    label = html.Button(
+    label = html.Summary(
         [icon("user", 18), html.Span(viewer.name, className="nj-wide")],
         className="nj-button nj-quiet",
         id="user",
         **{"aria-label": f"Signed in as {viewer.name}"},
     )
     sessions = html.A("Your sessions", href=links.SESSIONS, className="nj-menu-button", **{"data-leave": "1"})
-    return dmc.Menu(
-        [dmc.MenuTarget(label), dmc.MenuDropdown([dmc.MenuLabel(f"{viewer.name} · {viewer.role}"), sessions, out])],
-        position="bottom-end",
-        shadow="md",
-        width=180,
+    inside = html.Div(
+        [html.Div(f"{viewer.name} · {viewer.role}", className="nj-hint"), sessions, out], className="nj-menu-inside"
     )
+    return html.Details([label, inside], className="nj-menu")
 
 
 def _navigation(pages: Sequence[Page]) -> html.Nav:

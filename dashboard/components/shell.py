@@ -177,7 +177,8 @@ def table(
     body = [html.Tr([cell(html.Td, i, value) for i, value in enumerate(row)]) for row in rows]
     head = html.Thead(html.Tr([cell(html.Th, i, value) for i, value in enumerate(heads)]))
     parts = [html.Caption(caption)] if caption else []
-    return html.Div(html.Table([*parts, head, html.Tbody(body)], className="nj-table"), className="nj-scroll")
+    made = html.Table([*parts, head, html.Tbody(body)], className="nj-table")
+    return html.Div(made, className="nj-scroll", tabIndex=0)
 
 
 def facts(pairs: Iterable[tuple[Component, Component]]) -> html.Dl:

@@ -48,7 +48,7 @@ def add(server: flask.Flask, site: Site) -> None:
                 site.live.forget()
                 return _told(done)
             except NeedsConfirmation as asked:
-                return _told({"questions": asked.questions}, 409)
+                return _told({"questions": asked.questions})  # not an error: the person is asked
             except InvalidEntry as error:
                 faults = [_error(one.column, one.message, one.row) for one in error.errors]
                 return _told({"errors": faults}, answer_to(error).status)

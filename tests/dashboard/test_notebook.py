@@ -67,28 +67,28 @@ def test_a_morning_round_by_keyboard_with_doubts_undo_and_a_dropped_connection(v
     seen = visit("/app/round", viewer="tom")
     page = seen.page
     page.wait_for_selector("#round tr[data-key]")
-    page.wait_for_function("document.activeElement.dataset.field === 'weight'")
+    page.wait_for_function("() => document.activeElement.dataset.field === 'weight'")
     page.keyboard.type("24.1")
     page.keyboard.press("Enter")
     page.keyboard.type("24,2")  # a decimal comma
     page.keyboard.press("Enter")
-    page.wait_for_function("document.querySelector('#round-count').textContent.startsWith('2 of')")
+    page.wait_for_function("() => document.querySelector('#round-count').textContent.startsWith('2 of')")
     page.keyboard.type("2.45")
     page.keyboard.press("Enter")
     page.wait_for_function(
-        "[...document.querySelectorAll('#round .nj-wrong')].some(e => e.textContent.includes('2.45'))"
+        "() => [...document.querySelectorAll('#round .nj-wrong')].some(e => e.textContent.includes('2.45'))"
     )
     page.keyboard.type("24.5")
     page.keyboard.press("Enter")
-    page.wait_for_function("document.querySelector('#round-count').textContent.startsWith('3 of')")
+    page.wait_for_function("() => document.querySelector('#round-count').textContent.startsWith('3 of')")
     page.context.set_offline(True)
     for weight in ("24.6", "24.7"):
         page.keyboard.type(weight)
         page.keyboard.press("Enter")
-    page.wait_for_function("document.querySelector('#round-unsent').textContent.includes('2 not sent')")
+    page.wait_for_function("() => document.querySelector('#round-unsent').textContent.includes('2 not sent')")
     page.context.set_offline(False)
-    page.wait_for_function("document.querySelector('#round-unsent').textContent === 'all saved'")
-    page.wait_for_function("document.querySelector('#round-count').textContent.startsWith('5 of')")
+    page.wait_for_function("() => document.querySelector('#round-unsent').textContent === 'all saved'")
+    page.wait_for_function("() => document.querySelector('#round-count').textContent.startsWith('5 of')")
     assert [weights(notebook, f"M00{n}")[3:] for n in range(1, 7)] == [[24.1], [24.2], [24.5], [24.6], [24.7], []]
     percent = page.locator("#round tr[data-key='mouselab/M001'] .nj-pct").inner_text()
     assert percent == "96.4 %"
@@ -129,9 +129,9 @@ def test_a_life_from_pair_to_perfusion(visit, notebook):
     seen = visit("/app/colony", viewer="mia")
     page = seen.page
     assert "AI_BP_001" in enter(page, "Start a breeding pair", father="P001", mothers="P002", line="Ai32")
-    page.wait_for_function("document.querySelector('.nj-page').innerText.includes('AI_BP_001')")
+    page.wait_for_function("() => document.querySelector('.nj-page').innerText.includes('AI_BP_001')")
     assert "AI_L_001" in enter(page, "Record a litter", breeding_pair="AI_BP_001", n_born="2")
-    page.wait_for_function("document.querySelector('.nj-page').innerText.includes('AI_L_001')")
+    page.wait_for_function("() => document.querySelector('.nj-page').innerText.includes('AI_L_001')")
     form = open_form(page, "Wean a litter")
     form.locator("[name=litter]").focus()
     page.keyboard.type("AI_L_001")
@@ -139,21 +139,21 @@ def test_a_life_from_pair_to_perfusion(visit, notebook):
     page.keyboard.type("1")
     page.keyboard.press("Enter")
     page.wait_for_function(
-        "document.querySelector(\"form[aria-label='Wean a litter'] button\").textContent.includes('all')"
+        "() => document.querySelector(\"form[aria-label='Wean a litter'] button\").textContent.includes('all')"
     )
     page.keyboard.press("Enter")  # 0 days old: the person insists
-    page.wait_for_function("document.querySelector('.nj-page').innerText.includes('AI_0001')")
+    page.wait_for_function("() => document.querySelector('.nj-page').innerText.includes('AI_0001')")
     seen.go(f"/app/notebook/{LAB}/AI_0001")
     enter(page, "Enter a test result", sequence="cre", test_result="Present")
-    page.wait_for_function("document.querySelector('.nj-facts').innerText.includes('Cre Present (tests)')")
+    page.wait_for_function("() => document.querySelector('.nj-facts').innerText.includes('Cre Present (tests)')")
     enter(page, "Weigh", weight="25")
     enter(page, "Operate", procedures="Headplate implant", implant_weight="1.5", outcome="recovery")
     enter(page, "Start restriction", reference_weight="25")
-    page.wait_for_function("document.querySelector('.nj-facts').innerText.includes('restricted')")
+    page.wait_for_function("() => document.querySelector('.nj-facts').innerText.includes('restricted')")
     enter(page, "Give water", volume="0.5")
     enter(page, "Write a note", note_text="Calm, <b>not</b> shy.")
     enter(page, "Cull", cull_method="perfusion", cull_reason="end of experiment")
-    page.wait_for_function("document.querySelector('.nj-facts').innerText.includes('Died')")
+    page.wait_for_function("() => document.querySelector('.nj-facts').innerText.includes('Died')")
     assert "<b>not</b>" in seen.text(".nj-line")
     key = "{'subject': 'AI_0001'}"
     tables = ("subject.Subject", "action.WaterRestriction", "subject.Implant", "subject.Genotype", "subject.Cull",
@@ -199,12 +199,12 @@ def test_the_generic_grid_saves_all_rows_or_none_and_says_which_is_wrong(visit, 
     page.keyboard.insert_text(f"lab\tlocation\n{LAB}\trig 1\n{LAB}\t=cmd()\n")
     page.locator("[data-grid-save]").focus()
     page.keyboard.press("Enter")
-    page.wait_for_function("document.querySelector('#grid-said').innerText.includes('Row 2')")
+    page.wait_for_function("() => document.querySelector('#grid-said').innerText.includes('Row 2')")
     assert rows(notebook, "len(lab.LabLocation())") == 0
     page.locator("#grid-paste").fill(f"lab\tlocation\n{LAB}\trig 1\n{LAB}\trig 2")
     page.locator("[data-grid-save]").focus()
     page.keyboard.press("Enter")
-    page.wait_for_function("document.querySelector('.nj-page').innerText.includes('2 rows')")
+    page.wait_for_function("() => document.querySelector('.nj-page').innerText.includes('2 rows')")
     seen.problems[:] = [one for one in seen.problems if "400" not in one]
 
 

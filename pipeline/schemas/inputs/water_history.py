@@ -58,12 +58,10 @@ def arguments_of(lab_name: str, subjects: Sequence[str]) -> dict[str, dict[str, 
     growth = _Curves(here, rules["zscore_weight_pct"])
     followed = _followed(here | ({"subject": subjects[0]} if len(subjects) == 1 else {}))
     return {
-        name: _arguments(  # type: ignore[call-arg]
-            *(part.get(name, _EMPTY[kind]) for kind, part in (
-                ("weighing", weighings), ("water", waters), ("session", of_sessions),
-                ("restriction", restrictions), ("implant", implants),
-            )),
-            zone, day_of_session,
+        name: _arguments(
+            weighings.get(name, _EMPTY["weighing"]), waters.get(name, _EMPTY["water"]),
+            of_sessions.get(name, _EMPTY["session"]), restrictions.get(name, _EMPTY["restriction"]),
+            implants.get(name, _EMPTY["implant"]), zone, day_of_session,
         ) | {
             "reference_weight_pct": rules["reference_weight_pct"],
             "zscore_weight_pct": rules["zscore_weight_pct"],
