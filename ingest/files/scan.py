@@ -28,7 +28,7 @@ IGNORED_FILES = (
     "templates.npy", "templates_ind.npy", "templates_unw.npy", "spike_times*.npy", "spike_clusters.npy",
     "spike_templates.npy", "spike_positions.npy", "spike_detection_templates.npy", "spike_datasets.npy",
     "cluster_*.tsv", "cluster_*.csv", "iblsorter_parameters.yaml", "_iblsorter_parameters.yaml", "full_kilosort*.mat",
-    "temp_wh.dat", "kept_spikes.npy", "times_*.mat", "*_spikes.mat",
+    "temp_wh.dat", "kept_spikes.npy", "times_*.mat",
 )  # fmt: skip
 """Names of files that are expected in session folders, are no data and are passed over, unless they are ALF names."""
 
