@@ -17,6 +17,7 @@ from one_bridge.matching import InvalidQuery, Reading, by_ids, one_of, vocabular
 from one_bridge.terms import (
     CHANNEL_TERMS,
     DATASET_TERMS,
+    FIELD_TERMS,
     INSERTION_TERMS,
     SESSION_KEY,
     SESSION_TERMS,
@@ -31,9 +32,10 @@ from pipeline.database.registry import bind
 from pipeline.schemas import acquisition, data
 
 __all__ = [
-    "CHANNEL_TERMS", "DATASET_TERMS", "INSERTION_TERMS", "SESSION_KEY", "SESSION_TERMS", "InvalidQuery", "Reading",
-    "aggregate_rows", "aggregates", "by_ids", "channels", "dataset_rows", "datasets", "insertion_rows", "insertions",
-    "one_of", "online", "paths_of_datasets", "session_rows", "sessions", "trajectories", "vocabulary",
+    "CHANNEL_TERMS", "DATASET_TERMS", "FIELD_TERMS", "INSERTION_TERMS", "SESSION_KEY", "SESSION_TERMS", "InvalidQuery",
+    "Reading", "aggregate_rows", "aggregates", "by_ids", "channels", "dataset_rows", "datasets", "fields_of_view",
+    "insertion_rows", "insertions", "one_of", "online", "paths_of_datasets", "session_rows", "sessions", "trajectories",
+    "vocabulary",
 ]  # fmt: skip
 
 
@@ -76,6 +78,25 @@ def insertions(terms: Mapping[str, Any] | None = None, reading: Reading | None =
     if others or reading.tag is not None:
         found &= sessions(others, reading).proj()
     return _restricted(found, own, INSERTION_TERMS, reading, terms or {})
+
+
+def fields_of_view(terms: Mapping[str, Any] | None = None, reading: Reading | None = None) -> dj.Table:
+    """The fields of view that match all terms: those of `FIELD_TERMS`, else of their sessions.
+
+    Returns
+    -------
+    imaging.FieldOfView, restricted.
+
+    Raises
+    ------
+    InvalidQuery : unknown term or unusable value.
+    """
+    reading = reading or Reading()
+    own, others = _split(terms, FIELD_TERMS)
+    found = bind("imaging").FieldOfView()
+    if others or reading.tag is not None:
+        found &= sessions(others, reading).proj()
+    return _restricted(found, own, FIELD_TERMS, reading, terms or {})
 
 
 def trajectories(terms: Mapping[str, Any] | None = None, reading: Reading | None = None) -> dj.Table:

@@ -209,11 +209,19 @@ def _numbered(values: list[Any]) -> list[int]:
     return atlas.region_ids(map(str, values))
 
 
-def _with_channels(regions: list[int]) -> dj.expression.QueryExpression:
+def _with_channels(regions: list[int]) -> list[dj.expression.QueryExpression]:
+    """Insertions with a channel in a region, as files or a program state it."""
     from pipeline.queries.search import insertions_in
 
-    bind("histology")
-    return insertions_in(regions)
+    stated = bind("histology").AlignedChannel & one_of("region_id", regions)
+    choices = [insertions_in(regions)]
+    return [*choices, stated.proj()] if stated else choices
+
+
+def _sessions_in(regions: list[int]) -> list[dj.expression.QueryExpression]:
+    """Sessions with an insertion or a field of view in a region."""
+    fields = _fields_in(regions)
+    return [*_with_channels(regions), *([fields] if fields else [])]
 
 
 def _probe(column: str) -> Term:
@@ -224,6 +232,27 @@ def _probe(column: str) -> Term:
         return [one_of("probe_serial", probes)]
 
     return term
+
+
+def _of_fields(column: str, whole: bool = True) -> Term:
+    def term(value: Any, reading: Reading, _: Any) -> Iterable[Any]:
+        present = [one for one in vocabulary(bind("imaging").FieldOfView, column) if one]
+        return [one_of(column, matching(present, values_of(value, reading), reading, whole))]
+
+    return term
+
+
+def _provenance_of_fields(value: Any, reading: Reading, _: Any) -> Iterable[Any]:
+    """Fields of view whose default location is known in this way."""
+    from pipeline.entry.tables.imaging import PROVENANCES
+
+    wanted = [PROVENANCES.get(str(one).casefold(), str(one).casefold()) for one in values_of(value, reading)]
+    places = bind("imaging").FieldLocation & {"default_location": True}
+    return [(places & one_of("fov_provenance", wanted)).proj()]
+
+
+def _fields_in(regions: list[int]) -> dj.expression.QueryExpression:
+    return bind("imaging").located_in(regions).proj()
 
 
 def _label(value: Any, reading: Reading, _: Any) -> Iterable[Any]:
@@ -302,7 +331,7 @@ SESSION_TERMS: dict[str, Term] = {
     "session": _ids,
     "id": _ids,
     "eid": _ids,
-    **_regions(_with_channels),
+    **_regions(_sessions_in),
 }
 """What sessions can be searched by: term -> what it means."""
 
@@ -316,6 +345,15 @@ INSERTION_TERMS: dict[str, Term] = {
     **_regions(_with_channels),
 }
 """What insertions can be searched by, besides the terms of their sessions."""
+
+FIELD_TERMS: dict[str, Term] = {
+    "name": _of_fields("fov_name"),
+    "imaging_type": _of_fields("imaging_type"),
+    "stack": lambda value, reading, _: [by_ids("stack_id", values_of(value, reading))],
+    "provenance": _provenance_of_fields,
+    **_regions(_fields_in),
+}
+"""What fields of view can be searched by, besides the terms of their sessions."""
 
 CHANNEL_TERMS: dict[str, Term] = _regions(lambda regions: one_of("region_id", regions))
 """What channels can be searched by, besides the terms of their insertions."""

@@ -1,8 +1,8 @@
 """neurojoint: a lab's data from ALF files to DataJoint tables. `connect()` first, then `from pipeline import behavior`.
 
 The schema modules (`lab`, `subject`, `action`, `acquisition`, `identity`, `data`, `behavior`, `session_events`,
-`behavior_analysis`, `ephys`, `histology`, `ephys_analysis`, `task`, `audit`, `transfer`, `notification`) are attributes
-of this package, imported when they are first asked for. Importing connects to nothing.
+`behavior_analysis`, `ephys`, `histology`, `imaging`, `ephys_analysis`, `task`, `audit`, `transfer`, `notification`) are
+attributes of this package, imported when they are first asked for. Importing connects to nothing.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ SCHEMAS = (
     "behavior_analysis",
     "ephys",
     "histology",
+    "imaging",
     "ephys_analysis",
     "task",
     "audit",

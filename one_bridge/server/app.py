@@ -12,7 +12,18 @@ from fastapi import FastAPI, Request
 from fastapi.responses import FileResponse, JSONResponse, RedirectResponse, Response, StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
-from one_bridge.server import docs_page, exception_handlers, files, http, permissions, schema, task_routes, water
+from one_bridge.server import (
+    docs_page,
+    downloads,
+    exception_handlers,
+    files,
+    http,
+    permissions,
+    schema,
+    task_routes,
+    values,
+    water,
+)
 from one_bridge.server.auth import Gate
 from one_bridge.server.endpoint_model import BadInput, Endpoint, NotFound, Refused, table
 from one_bridge.server.endpoints import ENDPOINTS
@@ -86,19 +97,22 @@ class Bridge:
         task_routes.add_routes(app, self)  # before the records of tasks
         for endpoint in ENDPOINTS.values():
             verbs = {"GET": self._list(endpoint)}
-            if "create" in endpoint.verbs:
-                verbs["POST"] = self._create(endpoint)
+            written = ENDPOINTS[endpoint.aside] if endpoint.writes_aside else endpoint
+            if "create" in written.verbs:
+                verbs["POST"] = self._create(written)
             route(f"/{endpoint.name}", _by_method(verbs), methods=list(verbs))
             single = {"GET": self._read(endpoint)}
-            if "update" in endpoint.verbs:
-                single["PUT"] = single["PATCH"] = self._update(endpoint)
-            if "delete" in endpoint.verbs:
-                single["DELETE"] = self._delete(endpoint)
+            if "update" in written.verbs:
+                single["PUT"] = single["PATCH"] = self._update(written)
+            if "delete" in written.verbs:
+                single["DELETE"] = self._delete(written)
             route(f"/{endpoint.name}/{{id:path}}", _by_method(single), methods=list(single))
         route("/auth-token", self._login, methods=["POST"])
         route("/me", self._threaded(self._me), methods=["GET"])
         route("/api/schema", self._schema, methods=["GET"])
         route("/docs", self._docs, methods=["GET"])
+        route("/new-download", self._new_download, methods=["POST"])
+        route("/sync-file-status", self._threaded(self._sync_status), methods=["GET"])
         route("/register-file", self._register, methods=["POST"])
         route("/check-protected", self._check_protected, methods=["GET", "POST"])
         route("/water-requirement/{nickname}", self._threaded(self._water_requirement), methods=["GET"])
@@ -114,7 +128,8 @@ class Bridge:
         def answer(request: Request) -> Response:
             self._admit(request, "public")
             query = parse.parse(http.parameters(request))
-            resolved = resolve.resolve(resolve.asked(endpoint, query), query)
+            asked = self.database.read(lambda: resolve.asked(endpoint, query)) if endpoint.aside else endpoint
+            resolved = resolve.resolve(asked, query)
 
             def make() -> bytes:
                 records, count = self.database.read(
@@ -155,9 +170,11 @@ class Bridge:
     def _create(self, endpoint: Endpoint) -> Callable:
         async def answer(request: Request) -> Response:
             account = await run_in_threadpool(self._admit, request, endpoint.write)
-            body = await http.body(request)
+            body = await (http.bodies(request) if endpoint.bulk else http.body(request))
 
             def work() -> Response:
+                if isinstance(body, list):
+                    return self._created(endpoint, self.writer.create_many(endpoint, body, account), request)
                 picture = body.pop("image", None)
                 if not isinstance(picture, bytes) or endpoint.name != "notes":
                     made = self.writer.create(endpoint, body, account)
@@ -215,6 +232,15 @@ class Bridge:
             raise BadInput("id", f"Several labs have a {endpoint.label} of this name: use its id.")
         return http.answer(records[0], status)
 
+    def _created(self, endpoint: Endpoint, restrictions: list[str], request: Request) -> Response:
+        """The records that a list made, in its order."""
+
+        def ask() -> list[list[dict[str, Any]]]:
+            rows = [endpoint.base() & one for one in restrictions]
+            return [self.serialiser.records(endpoint, one, http.root(request), detail=True) for one in rows]
+
+        return http.answer([one for found in self.database.read(ask) for one in found], 201)
+
     async def _login(self, request: Request) -> Response:
         body = await http.body(request, LOGIN_BODY)
         name, password = body.get("username"), body.get("password")
@@ -251,6 +277,23 @@ class Bridge:
         await run_in_threadpool(self._admit, request, "member")
         body = await http.body(request)
         return http.answer(await run_in_threadpool(self.registration.register, body, http.root(request)), 201)
+
+    async def _new_download(self, request: Request) -> Response:
+        account = await run_in_threadpool(self._admit, request, "member")
+        body = await http.body(request)
+
+        def work() -> Response:
+            keys = downloads.count(self.writer, body, account)
+            endpoint = ENDPOINTS["downloads"]
+            made = self._created(endpoint, [values.restriction(one, self.database.backend) for one in keys], request)
+            return made if len(keys) > 1 else self._found(endpoint, values.restriction(keys[0], self.database.backend),
+                                                          request, 201)  # fmt: skip
+
+        return await run_in_threadpool(work)
+
+    def _sync_status(self, request: Request) -> Response:
+        self._admit(request, "public")
+        return http.answer(self.database.read(lambda: downloads.sync_status(self.database)))
 
     async def _check_protected(self, request: Request) -> Response:
         await run_in_threadpool(self._admit, request, "public")

@@ -23,7 +23,7 @@ class Field:
     name : as Alyx calls it.
     column : of the endpoint's rows that holds it; empty where `say` makes it.
     kind : of the value; `time` is UTC in the tables and the lab's local time in records.
-    filter : the lookup behind `?name=value`; empty: no such filter. Several values, between commas, mean OR.
+    filter : the lookup behind `?name=value`; empty: exact. Several values, between commas, mean OR.
     choices : the values there are.
     words : what clients write -> what the column holds; records say the first word for it.
     to : table and label of what the value names, so that a wrong name is told from a wrong value.
@@ -112,12 +112,14 @@ class Relation:
     on : columns of this endpoint's rows.
     theirs : columns of the related rows with the same values; by default those of the same names.
     via : a table that links both: its columns `on` are those of this endpoint, its columns `theirs` those of the other.
+    rows : a query that links both in this way, where it is no table.
     """
 
     endpoint: str
     on: tuple[str, ...]
     theirs: tuple[str, ...] = ()
     via: str = ""
+    rows: Callable[[], dj.expression.QueryExpression] | None = None
 
 
 @dataclass(frozen=True)
@@ -137,13 +139,16 @@ class Endpoint:
     filters : parameters that are no values of the records.
     dates : the column of time that `?date_range=` looks at, where the query core does not.
     order : of lists.
-    aside : the endpoint that has the records without a session, which are asked for by `django=session__isnull,True`.
+    aside : another endpoint whose records this one gives too: each is found by its identifier.
+    is_aside : whether a list is about those records; without it, where `django=session__isnull,True` asks for them.
+    writes_aside : whether the records there are those that are created, changed and deleted.
     verbs : what can be done.
     write, delete : the role that it takes.
     owner : the column with the person who entered the record, where members may delete their own only.
     create, update : what is done beyond setting columns; see `one_bridge.server.writing`.
     kept : whether lists may be some seconds old.
     for_members : fields that members may change where it takes more to change others.
+    bulk : whether a POST may hold a list of records.
     """
 
     name: str
@@ -156,13 +161,15 @@ class Endpoint:
     many: tuple[Many, ...] = ()
     nested: tuple[Nested, ...] = ()
     relations: Mapping[str, Relation] = field(default_factory=dict)
-    search: Literal["", "sessions", "insertions", "datasets", "trajectories", "channels"] = ""
+    search: Literal["", "sessions", "insertions", "datasets", "trajectories", "channels", "fields_of_view"] = ""
     terms: Mapping[str, str] = field(default_factory=dict)
     paths: Mapping[str, str] = field(default_factory=dict)
     filters: tuple[Field, ...] = ()
     dates: str = ""
     order: tuple[str, ...] = ()
     aside: str = ""
+    is_aside: Callable[[Any], bool] | None = None
+    writes_aside: bool = False
     verbs: tuple[Verb, ...] = ("list", "read", "create", "update", "delete")
     write: str = "member"
     delete: str = "manager"
@@ -171,6 +178,7 @@ class Endpoint:
     update: str = ""
     kept: bool = True
     for_members: tuple[str, ...] = ()
+    bulk: bool = False
 
     @property
     def unique(self) -> str:

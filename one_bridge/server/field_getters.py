@@ -21,10 +21,14 @@ CONTENT_TYPES = {
     "subjects.subject": "subject.Subject",
     "experiments.probeinsertion": "ephys.ProbeInsertion",
     "data.dataset": "data.Dataset",
+    "experiments.chronicinsertion": "ephys.ChronicInsertion",
+    "experiments.fov": "imaging.FieldOfView",
     "session": "acquisition.Session",
     "subject": "subject.Subject",
     "probeinsertion": "ephys.ProbeInsertion",
     "dataset": "data.Dataset",
+    "chronicinsertion": "ephys.ChronicInsertion",
+    "fov": "imaging.FieldOfView",
 }
 """What notes can be on: Alyx's name of a model, with its app or without, -> table."""
 

@@ -18,6 +18,7 @@ from pipeline.web.request_limits import BodyRefused, read_body
 
 LARGEST_BODY = 16 << 20  # byte; a form with a picture
 LARGEST_JSON = 4 << 20  # byte
+MOST_RECORDS = 2000  # in one request
 PARSED_AT_ONCE = 64 << 10  # byte; what is larger is parsed in a thread, so that other requests do not wait
 
 
@@ -34,6 +35,26 @@ async def body(request: Request, largest: int = LARGEST_BODY) -> dict[str, Any]:
     HTTPException : too large, or it comes too slowly.
     Disconnected : the client went away.
     """
+    found = await _content(request, largest)
+    if not isinstance(found, dict):
+        raise BadInput("non_field_errors", "Invalid data. Expected a dictionary.")
+    return found
+
+
+async def bodies(request: Request) -> dict[str, Any] | list[dict[str, Any]]:
+    """The same of one record, or of several in a list of JSON."""
+    found = await _content(request, LARGEST_BODY)
+    if isinstance(found, dict):
+        return found
+    if not isinstance(found, list) or not found or len(found) > MOST_RECORDS:
+        raise BadInput("non_field_errors", f"Invalid data. Expected a dictionary, or a list of 1 to {MOST_RECORDS}.")
+    if not all(isinstance(one, dict) for one in found):
+        raise BadInput("non_field_errors", "Invalid data. Expected a list of dictionaries.")
+    return found
+
+
+async def _content(request: Request, largest: int) -> Any:
+    """What a request holds."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     is_form = kind in ("multipart/form-data", "application/x-www-form-urlencoded")
     largest = largest if is_form else min(largest, LARGEST_JSON)
@@ -45,14 +66,11 @@ async def body(request: Request, largest: int = LARGEST_BODY) -> dict[str, Any]:
     return parse() if len(content) <= PARSED_AT_ONCE and not is_form else await run_in_threadpool(parse)
 
 
-def _parsed_json(content: bytes) -> dict[str, Any]:
+def _parsed_json(content: bytes) -> Any:
     try:
-        found = json.loads(content or b"{}", parse_constant=_no_constant)
+        return json.loads(content or b"{}", parse_constant=_no_constant)
     except (ValueError, RecursionError):
         raise HTTPException(400, "JSON parse error") from None
-    if not isinstance(found, dict):
-        raise BadInput("non_field_errors", "Invalid data. Expected a dictionary.")
-    return found
 
 
 def parameters(request: Request) -> dict[str, str]:

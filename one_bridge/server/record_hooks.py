@@ -17,6 +17,8 @@ from pipeline.entry.parse import is_blank, parse
 from pipeline.web.threads import Database
 
 SESSION = ("lab", "subject", "session_date", "session_number")
+SURGERY = ("lab", "subject", "surgery_start")
+RESTRICTION = ("lab", "subject", "restriction_start")
 WATER = ("lab", "subject", "administration_time")
 _UUID, _COUNT = Field("id", "uuid"), Field("n_trials", "integer", low=0, high=1e9)
 _OBJECTS = {
@@ -24,6 +26,8 @@ _OBJECTS = {
     "subject.Subject": "subject_uuid",
     "ephys.ProbeInsertion": "pid",
     "data.Dataset": "dataset_id",
+    "ephys.ChronicInsertion": "chronic_id",
+    "imaging.FieldOfView": "fov_uuid",
 }  # what notes can be on -> column of its uuid
 
 
@@ -70,7 +74,7 @@ class RecordHooks:
 
     def _next_number(self, row: Mapping[str, Any], first: int) -> int:
         """The number after those of the day; a base session, which stands for the day, is 0 where that is free."""
-        key = {name: _parsed("acquisition.Session", name, row[name]) for name in SESSION[:3]}
+        key = {name: parsed("acquisition.Session", name, row[name]) for name in SESSION[:3]}
         there = table("acquisition.Session") & values.restriction(key, self.database.backend)
         numbers = [one["session_number"] for one in self.database.select(there, ["session_number"])]
         return max(numbers, default=0) + 1 if first in numbers or (numbers and first) else first
@@ -81,7 +85,7 @@ class RecordHooks:
         """The date of the session, as in its path, and its start; midnight means that only the date is known."""
         target = row if target is None else target
         zone = self.serialiser.zone(str(row["lab"]))
-        utc = _parsed("acquisition.Session", "start_time", text, zone)
+        utc = parsed("acquisition.Session", "start_time", text, zone)
         local = datetime.datetime.fromisoformat(values.local_time(utc, zone) or "")
         if before is not None and local.date() != before["session_date"]:
             raise BadInput("start_time", "Its date is not that of the session, which cannot be changed.")
@@ -93,7 +97,7 @@ class RecordHooks:
     def _count_trials(self, row: dict[str, Any], body: Mapping[str, Any]) -> None:
         """Counts that the rig states are kept in the JSON: the tables count the trials themselves."""
         told = {
-            name: _value(_COUNT, body[name], name)
+            name: value_of(_COUNT, body[name], name)
             for name in ("n_trials", "n_correct_trials")
             if body.get(name) is not None
         }
@@ -107,7 +111,7 @@ class RecordHooks:
 
     def update_insertion(self, row: dict[str, Any], body: Mapping[str, Any], before: Mapping[str, Any]) -> Related:
         sent = row.pop("eid", None)
-        if sent is not None and _value(_UUID, sent, "session") != before["eid"]:
+        if sent is not None and value_of(_UUID, sent, "session") != before["eid"]:
             raise BadInput("session", "It identifies the record and cannot be changed.")
         if "probe_model" in row and not row.get("probe_serial"):
             row["probe_serial"] = before["probe_serial"]
@@ -117,7 +121,7 @@ class RecordHooks:
         pid = row.pop("pid", None)
         if pid is None:
             raise BadInput("probe_insertion", "a value is needed here")
-        pid = _value(_UUID, pid, "probe_insertion")
+        pid = value_of(_UUID, pid, "probe_insertion")
         there = table("ephys.ProbeInsertion") & values.restriction({"pid": pid}, self.database.backend)
         if not (rows := self.database.select(there, [*SESSION, "probe_label"])):
             raise BadInput("probe_insertion", f"there is no insertion {pid}: register it first, or correct the id")
@@ -126,7 +130,7 @@ class RecordHooks:
 
     def update_trajectory(self, row: dict[str, Any], body: Mapping[str, Any], before: Mapping[str, Any]) -> Related:
         sent = row.pop("pid", None)
-        if sent is not None and _value(_UUID, sent, "probe_insertion") != before["pid"]:
+        if sent is not None and value_of(_UUID, sent, "probe_insertion") != before["pid"]:
             raise BadInput("probe_insertion", "It identifies the record and cannot be changed.")
         return Related()
 
@@ -149,6 +153,61 @@ class RecordHooks:
             if len(labs) == 1:
                 row["lab"] = labs[0]
         return Related()
+
+    def create_cull(self, row: dict[str, Any], body: Mapping[str, Any]) -> Related:
+        """The animal is dead from that day on."""
+        animal = {name: row.get(name) for name in ("lab", "subject")}
+        return Related(after=[("subject.Subject", animal | {"death_date": row.get("cull_date")})])
+
+    def create_surgery(self, row: dict[str, Any], body: Mapping[str, Any]) -> Related:
+        return self._implant(row, row)
+
+    def update_surgery(self, row: dict[str, Any], body: Mapping[str, Any], before: Mapping[str, Any]) -> Related:
+        return self._implant(row, before)
+
+    def _implant(self, row: dict[str, Any], of: Mapping[str, Any]) -> Related:
+        """What a surgery says that it implanted is an implant of the animal from that day on."""
+        if "implant_weight" not in row:
+            return Related()
+        weight = row.pop("implant_weight")
+        zone = self.serialiser.zone(of.get("lab"))
+        key = {name: of.get(name) for name in SURGERY}
+        start = parsed("action.Surgery", "surgery_start", key["surgery_start"], zone, "start_time")
+        animal = {name: key[name] for name in SURGERY[:2]}
+        day = datetime.datetime.fromisoformat(values.local_time(start, zone) or "").date()
+        implant = animal | {"implant_date": day}
+        if weight is None:
+            return Related(
+                remove=[("action.Surgery.Implant", key | {"surgery_start": start}), ("subject.Implant", implant)]
+            )
+        return Related(
+            before=[("subject.Implant", implant | {"implant_weight": weight})],
+            after=[("action.Surgery.Implant", key | implant)],
+        )
+
+    def create_restriction(self, row: dict[str, Any], body: Mapping[str, Any]) -> Related:
+        """Of one animal one restriction is open at a time."""
+        animal = {name: row.get(name) for name in ("lab", "subject")}
+        if row.get("restriction_end") is None and None not in animal.values():
+            there = table("action.WaterRestriction") & values.restriction(animal, self.database.backend)
+            for other in self.database.select(there & "restriction_end IS NULL", ["restriction_start"], limit=1):
+                since = values.local_time(other["restriction_start"], self.serialiser.zone(row["lab"]))
+                raise BadInput(
+                    "start_time", f"{row['subject']} is on water restriction since {since}: end that one first."
+                )
+        return self._water_type(row, row)
+
+    def update_restriction(self, row: dict[str, Any], body: Mapping[str, Any], before: Mapping[str, Any]) -> Related:
+        return self._water_type(row, before)
+
+    def _water_type(self, row: dict[str, Any], of: Mapping[str, Any]) -> Related:
+        if "water_type" not in row:
+            return Related()
+        water_type = row.pop("water_type")
+        key = {name: of.get(name) for name in RESTRICTION}
+        if water_type is None:
+            return Related(remove=[("action.WaterRestriction.Water", key)])
+        return Related(after=[("action.WaterRestriction.Water", key | {"water_type": water_type})])
 
     def create_water(self, row: dict[str, Any], body: Mapping[str, Any]) -> Related:
         eid = row.pop("eid", None)
@@ -176,8 +235,8 @@ class RecordHooks:
         if body.get("image"):
             row["note_image"] = body["image"]
         if row.get("note_object") is not None and row.get("note_object_id") is not None:
-            kind = _parsed("action.Note", "note_object", row["note_object"], name="content_type")
-            identifier = _value(_UUID, row["note_object_id"], "object_id")
+            kind = parsed("action.Note", "note_object", row["note_object"], name="content_type")
+            identifier = value_of(_UUID, row["note_object_id"], "object_id")
             found = table(kind) & values.restriction({_OBJECTS[kind]: identifier}, self.database.backend)
             if not self.database.count(found):
                 raise BadInput("object_id", f"There is no {body['content_type']} {identifier}.")
@@ -186,7 +245,7 @@ class RecordHooks:
     def _session(self, name: str, eid: Any) -> dict[str, Any]:
         if eid is None:
             raise BadInput(name, "a value is needed here")
-        eid = _value(_UUID, eid, name)
+        eid = value_of(_UUID, eid, name)
         found = table("acquisition.Session") & values.restriction({"eid": eid}, self.database.backend)
         rows = self.database.select(found, SESSION)
         if not rows:
@@ -194,12 +253,12 @@ class RecordHooks:
         return rows[0]
 
 
-def _parsed(table_name: str, column: str, value: Any, zone: str = "UTC", name: str = "") -> Any:
+def parsed(table_name: str, column: str, value: Any, zone: str = "UTC", name: str = "") -> Any:
     """A value as the entry room reads it, before it gets there."""
-    return _value(entry.field_of(table_name, column), value, name or column, zone)
+    return value_of(entry.field_of(table_name, column), value, name or column, zone)
 
 
-def _value(column: Field, value: Any, name: str, zone: str = "UTC") -> Any:
+def value_of(column: Field, value: Any, name: str, zone: str = "UTC") -> Any:
     try:
         return parse(column, value, zone)
     except ValueError as error:

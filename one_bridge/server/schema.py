@@ -78,6 +78,9 @@ def _paths(endpoint: Endpoint) -> tuple[dict[str, Any], dict[str, Any]]:
     ]
     collection: dict[str, Any] = {"get": _operation(f"List {endpoint.name}", "200", page, parameters=filters)}
     record = {"type": "object"}
+    if endpoint.writes_aside:
+        endpoint = ENDPOINTS[endpoint.aside]
+        reference = {"$ref": f"#/components/schemas/{endpoint.label}"}
     if "create" in endpoint.verbs:
         collection["post"] = _operation(f"Create a {endpoint.label}", "201", record, reference)
     single: dict[str, Any] = {}

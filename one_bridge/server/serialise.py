@@ -14,6 +14,7 @@ from one_bridge.server import values
 from one_bridge.server.endpoint_model import Endpoint, Field, Many, Nested, table
 from one_bridge.server.endpoints import ENDPOINTS
 from one_bridge.server.query.sql import Listed
+from pipeline.entry import record_ids
 from pipeline.web.threads import Database
 
 _ZONES_KEPT_S = 10.0
@@ -73,16 +74,28 @@ class Serialiser:
             self._zones = (time.monotonic(), {one["lab"]: one["time_zone"] for one in found})
         return self._zones[1].get(lab or "", "UTC")
 
-    def forget_zones(self) -> None:
+    def forget(self) -> None:
         """Read the labs' time zones again."""
         self._zones = (0.0, {})
+
+    def _kept_ids(self, endpoint: Endpoint, rows: Sequence[dict[str, Any]]) -> dict[str, str]:
+        """The uuid that follows from a key now -> the one of the record, where that is another."""
+        if len(endpoint.id) == 1 or endpoint.table not in record_ids.TABLES or not rows:
+            return {}
+        derived = [[record_ids.derived(endpoint.id, row)] for row in rows]
+        which = values.key_condition(("derived_id",), derived, self.database.backend)
+        if any(field.name == "trajectory_estimate" for field in endpoint.fields):
+            which += " OR record_table = 'histology.Trajectory'"
+        found = self.database.select(table("identity.RecordId") & which, ["derived_id", "record_id"])
+        return {one["derived_id"]: one["record_id"] for one in found}
 
     def _made(
         self, parts: _Parts, rows: list[dict[str, Any]], root: str
     ) -> list[tuple[dict[str, Any], dict[str, Any]]]:
         """Row and record of each row."""
+        ids = self._kept_ids(parts.endpoint, rows)
         for row in rows:
-            row["_zone"] = self.zone(row.get("lab"))
+            row["_zone"], row["_ids"] = self.zone(row.get("lab")), ids
         for one in parts.many:
             self._add_many(parts.endpoint, one, rows)
         records = []
@@ -163,7 +176,7 @@ class _Parts:
         for one in self.fields:
             wanted |= set(one.needs) if one.say else {one.column}
         wanted |= {one.id_column for one in self.nested}
-        wanted |= {"eid", "subject_uuid", "dataset_id", "note_object_id", "probe_label", "collection"}  # for nesting
+        wanted |= _FOR_NESTING
         return [name for name in query.heading.names if name in wanted]
 
 
@@ -185,6 +198,8 @@ def _said(field: Field, row: dict[str, Any], root: str) -> Any:
     return value
 
 
+_FOR_NESTING = {"eid", "subject_uuid", "dataset_id", "note_object_id", "probe_label", "collection", "fov_uuid",
+                "stack_id", "chronic_id"}  # fmt: skip
 _LINKS = ("session", "dataset", "image")
 
 

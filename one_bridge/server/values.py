@@ -7,17 +7,15 @@ import datetime
 import json
 import math
 import re
-import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from one_bridge.matching import literal
 from one_bridge.server.endpoint_model import BadInput, Field, NotFound
+from pipeline.entry import record_ids
 from pipeline.entry.parse import zone_or_utc
 
 INTEGERS = {"int16": 15, "smallint": 15, "int32": 31, "integer": 31, "int": 31, "int64": 63, "bigint": 63}  # bits
-NAMESPACE = uuid.UUID("0f5a4d2c-9f6e-3b7a-8c1d-2e6b4a7d9c31")
-"""Of the uuids of rows that have a key of several columns."""
 LONGEST_JSON = 1 << 20  # characters
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
@@ -71,12 +69,15 @@ def local_time(utc: datetime.datetime | None, zone: str) -> str | None:
 def to_id(columns: Sequence[str], row: Mapping[str, Any]) -> str:
     """The identifier of a row in an address: its one key column, or a uuid (version 3) of several.
 
+    Records whose key was changed keep their uuid: `_ids` of the row has the uuid that follows from the key now -> it.
+
     >>> to_id(["lab", "location"], {"lab": "simlab", "location": "rig1"})
     'aad3bc0e-11f2-36d1-ba09-508c91f00dc9'
     """
     if len(columns) == 1:
         return str(row[columns[0]])
-    return str(uuid.uuid3(NAMESPACE, f"{'/'.join(columns)}:{'/'.join(_as_text(row[name]) for name in columns)}"))
+    identifier = record_ids.derived(columns, row)
+    return row.get("_ids", {}).get(identifier, identifier)
 
 
 def uuid_condition(columns: Mapping[str, str], identifier: str, backend: str) -> str:
@@ -100,7 +101,7 @@ def uuid_condition(columns: Mapping[str, str], identifier: str, backend: str) ->
         else:
             parts.append(f"CAST({name} AS {'TEXT' if is_postgres else 'CHAR'})")
     text = f"CONCAT({literal('/'.join(columns) + ':', backend)}, CONCAT_WS('/', {', '.join(parts)}))"
-    space = NAMESPACE.hex
+    space = record_ids.NAMESPACE.hex
     if is_postgres:
         digest = f"MD5(DECODE('{space}', 'hex') || CONVERT_TO({text}, 'UTF8'))"
     else:
@@ -108,10 +109,6 @@ def uuid_condition(columns: Mapping[str, str], identifier: str, backend: str) ->
     plain = identifier.replace("-", "")
     # A uuid has its version and its variant in place of two digits of the hash.
     return f"{digest} LIKE '{plain[:12]}_{plain[13:16]}_{plain[17:]}'"
-
-
-def _as_text(value: Any) -> str:
-    return f"{value:%Y-%m-%d %H:%M:%S.%f}" if isinstance(value, datetime.datetime) else str(value)
 
 
 def from_id(text: str, n: int) -> list[str]:

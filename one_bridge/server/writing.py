@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import datajoint as dj
@@ -13,12 +13,15 @@ import datajoint as dj
 from one_bridge.server import field_getters as say
 from one_bridge.server import values
 from one_bridge.server.endpoint_model import BadInput, Endpoint, Field, Many, Nested, NotFound, Refused, table
+from one_bridge.server.experiment_hooks import ExperimentHooks
 from one_bridge.server.query.parse import LONGEST_LIST
-from one_bridge.server.record_hooks import RecordHooks, Related
+from one_bridge.server.record_hooks import Related
 from one_bridge.server.serialise import Serialiser
 from pipeline import entry
 from pipeline.alf.names import shown
+from pipeline.entry.correcting import correct, correctable
 from pipeline.entry.parse import parse
+from pipeline.entry.tables import TABLES
 from pipeline.web.accounts import Account
 from pipeline.web.threads import Database
 
@@ -36,7 +39,7 @@ class Writer:
 
     def __init__(self, database: Database, serialiser: Serialiser) -> None:
         self.database, self.serialiser = database, serialiser
-        self.hooks = RecordHooks(database, serialiser)
+        self.hooks = ExperimentHooks(database, serialiser)
 
     def create(self, endpoint: Endpoint, body: Mapping[str, Any], account: Account) -> str:
         """Create a record; returns the restriction that finds it.
@@ -45,17 +48,39 @@ class Writer:
         ------
         BadInput : a value is missing, wrong, or names what is not there; or the record exists.
         """
+        return self.create_many(endpoint, [body], account)[0]
+
+    def create_many(self, endpoint: Endpoint, bodies: Sequence[Mapping[str, Any]], account: Account) -> list[str]:
+        """Create records, all or none; returns the restrictions that find them, in order.
+
+        Raises
+        ------
+        BadInput : as of `create`; `which` names the record, where there are several.
+        """
         write = _Write(endpoint, account)
-        with self.database.writing(), write.errors_as_bad_input():
-            row = self._columns(endpoint, body, account)
-            row |= self._owner(endpoint, body)
-            related = Related()
-            if endpoint.create:
-                related = getattr(self.hooks, f"create_{endpoint.create}")(row, body)
-            key = write.write(row, related, "create")
-            self._set_lists(write, key, body)
-        self.serialiser.forget_zones()
-        return values.restriction(key, self.database.backend)
+        found = []
+        with self.database.writing():
+            for index, body in enumerate(bodies):
+                try:
+                    with write.errors_as_bad_input():
+                        found.append(values.restriction(self._create(write, body, account), self.database.backend))
+                except BadInput as error:
+                    if len(bodies) > 1:
+                        error.problems |= {"which": [f"record {index + 1} of {len(bodies)}; none was made"]}
+                    raise
+        self.serialiser.forget()
+        return found
+
+    def _create(self, write: _Write, body: Mapping[str, Any], account: Account) -> dict[str, Any]:
+        endpoint = write.endpoint
+        row = self._columns(endpoint, body, account)
+        row |= self._owner(endpoint, body)
+        related = Related()
+        if endpoint.create:
+            related = getattr(self.hooks, f"create_{endpoint.create}")(row, body)
+        key = write.write(row, related, "create")
+        self._set_lists(write, key, body)
+        return key
 
     def update(self, endpoint: Endpoint, restriction: str, body: Mapping[str, Any], account: Account) -> str:
         """Change what `body` holds of one record; returns the restriction that finds it.
@@ -68,6 +93,7 @@ class Writer:
         write = _Write(endpoint, account)
         with self.database.writing(), write.errors_as_bad_input():
             before = self.find(endpoint, restriction)
+            body, before = self._corrected(write, body, before)
             key = {name: before[name] for name in table(endpoint.table).primary_key}
             row = self._columns(endpoint, body)
             related = Related()
@@ -76,8 +102,22 @@ class Writer:
             self._check_identity(endpoint, row, body, before)
             write.write(key | row, related, "update")
             self._set_lists(write, key, body)
-        self.serialiser.forget_zones()
+        self.serialiser.forget()
         return values.restriction(key, self.database.backend)
+
+    def _corrected(
+        self, write: _Write, body: Mapping[str, Any], before: dict[str, Any]
+    ) -> tuple[Mapping[str, Any], dict[str, Any]]:
+        """What is left to change, and the row, once the day or time in its key is what the body says."""
+        endpoint = write.endpoint
+        columns = correctable(TABLES[endpoint.table]) if endpoint.table in TABLES else ()
+        fields = [one for one in endpoint.fields if one.column in columns and body.get(one.name) is not None]
+        if not fields:
+            return body, before
+        key = {name: before[name] for name in table(endpoint.table).primary_key}
+        key = write.correct(key, {one.column: body[one.name] for one in fields})
+        rest = {name: value for name, value in body.items() if name not in {one.name for one in fields}}
+        return rest, self.find(endpoint, values.restriction(key, self.database.backend))
 
     def delete(self, endpoint: Endpoint, restriction: str, account: Account) -> None:
         """Delete one record and its dependent rows.
@@ -94,7 +134,7 @@ class Writer:
             self._refuse_protected(target & values.restriction(key, self.database.backend))
             reason = f"DELETE /{endpoint.name} by {account.name}"[:900]
             entry.remove(endpoint.table, [key], user=account.name, source=SOURCE, reason=reason)
-        self.serialiser.forget_zones()
+        self.serialiser.forget()
 
     def find(self, endpoint: Endpoint, restriction: str) -> dict[str, Any]:
         """The row of one record.
@@ -219,6 +259,8 @@ class _Write:
                 entry.remove(other, [key], **self._origin)
         for other, more in related.before:
             entry.write(other, [more], **self._origin)
+        if self.endpoint.table not in TABLES:  # nobody enters its rows: the request was about what belongs to them
+            return {name: row[name] for name in table(self.endpoint.table).primary_key}
         written = entry.write(self.endpoint.table, [row], action=action, **self._origin)
         for other, more in related.after:
             entry.write(other, [more], **self._origin)
@@ -226,6 +268,9 @@ class _Write:
         if own is None:
             raise AssertionError("a row without errors has a key")
         return own
+
+    def correct(self, key: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+        return correct(self.endpoint.table, key, changes, **self._origin)
 
     def write_list(self, many: Many, key: Mapping[str, Any], names: list[Any]) -> None:
         mine = {name: key[name] for name in table(many.table)().heading.names if name in key}

@@ -22,6 +22,7 @@ import datajoint as dj
 
 from pipeline.alf import names
 from pipeline.database import registry
+from pipeline.entry import record_ids
 from pipeline.entry.audit import Edit, Origin, record
 from pipeline.errors import ConflictError, NotFoundError, UserError
 from pipeline.provenance import rekey
@@ -123,7 +124,7 @@ class Change:
             self._bring_lab_rows()
         links = self._move_water() if self.root is acquisition.Session else []
         sessions = (acquisition.Session & self.before).proj().to_dicts()
-        counts = self._rekeying().run()
+        counts = _run(self._rekeying())
         acquisition.SessionWater.insert(links, skip_duplicates=True)
         self._remember_name()
         if self.root is subject.Subject:
@@ -358,7 +359,16 @@ def _split(change: Change, facts: Mapping[str, Any]) -> dict[str, int]:
         label, names = registry.label(place.table), set(place.table().heading.names)
         of_session = change.root is subject.Subject and set(_OF_SESSION) <= names
         only[label] = sessions if of_session else [from_json(one) for one in facts["own_rows"].get(label, [])]
-    return rekey.Rekeying(change.root, forward.new, forward.old, forward.dropped, only).run()
+    return _run(rekey.Rekeying(change.root, forward.new, forward.old, forward.dropped, only))
+
+
+def _run(rekeying: rekey.Rekeying) -> dict[str, int]:
+    """Change the keys; the uuids by which other programs know the records stay."""
+    moved = rekeying.moved(record_ids.TABLES)
+    counts = rekeying.run()
+    for label, pairs in moved.items():
+        record_ids.keep(label, list(pairs[0][0]), pairs)
+    return counts
 
 
 class Former:

@@ -8,7 +8,7 @@ is ordinary SQL, on both backends, in the transaction of the caller.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -119,6 +119,26 @@ class Rekeying:
             query = place.table()
             if clash := [key for key, same in self._both(query, place) if not same]:
                 found[label] = clash
+        return found
+
+    def moved(self, labels: Collection[str]) -> dict[str, list[tuple[dict[str, Any], dict[str, Any]]]]:
+        """Keys before and after of the rows of some tables that would get another key: table label -> pairs."""
+        found: dict[str, list[tuple[dict[str, Any], dict[str, Any]]]] = {}
+        for place in places(self.root):
+            label, query = registry.label(place.table), place.table()
+            if label not in labels or not place.key_roles or self.drops(label):
+                continue
+            where, values = self._where(place, place.key_roles)
+            names = query.primary_key
+            columns = ", ".join(map(query.connection.adapter.quote_identifier, names))
+            rows = self._query(f"SELECT {columns} FROM {query.full_table_name} WHERE {where}", values).fetchall()
+            for row in rows:
+                old = dict(zip(names, row, strict=True))
+                new = dict(old)
+                for role in place.key_roles:
+                    if tuple(old.get(column) for column in role) == tuple(self.old):
+                        new |= dict(zip(role, self.new, strict=True))
+                found.setdefault(label, []).append((old, new))
         return found
 
     def run(self) -> dict[str, int]:

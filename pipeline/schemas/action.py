@@ -70,6 +70,14 @@ class WaterRestriction(dj.Manual):
     reference_weight=null      : float64         # g, with implant; null: the last weighing before the start
     """
 
+    class Water(dj.Part):
+        definition = """
+        # what the animal gets to drink while it lasts
+        -> master
+        ---
+        -> WaterType
+        """
+
 
 @schema
 class RestrictionDetail(dj.Manual):
@@ -120,6 +128,7 @@ class Surgery(dj.Manual):
     -> [nullable] lab.LabLocation.proj(surgery_location='location')
     surgery_outcome=""         : varchar(32)     # e.g. acute, recovery, non-recovery
     surgery_narrative=""       : varchar(1000)   # remarks
+    surgery_json=null          : json            # what other programs keep with the operation
     """
 
     class Procedure(dj.Part):
@@ -146,6 +155,14 @@ class Surgery(dj.Manual):
         # who did it
         -> master
         -> lab.LabMember
+        """
+
+    class Implant(dj.Part):
+        definition = """
+        # what was implanted
+        -> master
+        ---
+        -> subject.Implant
         """
 
 

@@ -13,7 +13,7 @@ from pipeline.alf.columns import DATA_FORMATS
 from pipeline.alf.dataset_types import DATASET_TYPES
 from pipeline.database import registry
 from pipeline.database.bulk import insert_many
-from pipeline.schemas import acquisition  # noqa: F401 - parents of foreign keys
+from pipeline.schemas import acquisition, lab  # noqa: F401 - parents of foreign keys
 
 schema = registry.schema(__name__)
 
@@ -56,6 +56,24 @@ class Repository(dj.Manual):
     repository_host=""         : varchar(255)    # the computer, user@host, or the collection of Globus
     repository_json=null       : json            # what other programs keep with it, e.g. how the lab server that holds it is
     """
+
+
+@schema
+class RepositoryKind(dj.Lookup):
+    definition = """
+    # how repositories are reached
+    kind                       : varchar(16)     # as `Repository.repository_kind`
+    ---
+    kind_description           : varchar(255)
+    """
+    contents = [
+        {"kind": "local", "kind_description": "a folder of this computer, or one that is mounted on it"},
+        {"kind": "ssh", "kind_description": "a folder of another computer, by rsync over ssh"},
+        {"kind": "sftp", "kind_description": "a folder of another computer, by sftp"},
+        {"kind": "s3", "kind_description": "a bucket of an S3 server"},
+        {"kind": "http", "kind_description": "a web server, to read from"},
+        {"kind": "globus", "kind_description": "a collection of Globus"},
+    ]
 
 
 @schema
@@ -147,6 +165,52 @@ class DatasetTag(dj.Manual):
     -> Dataset
     -> Tag
     """
+
+
+@schema
+class Download(dj.Manual):
+    definition = """
+    # how often somebody downloaded a dataset, as their program reported it
+    -> Dataset
+    -> lab.LabMember.proj(download_user='user_name')
+    ---
+    first_download             : datetime(6)     # UTC
+    last_download              : datetime(6)     # UTC
+    download_count             : int32
+    download_json=null         : json            # what other programs keep with it
+    """
+
+    class Project(dj.Part):
+        definition = """
+        # what it was downloaded for
+        -> master
+        -> lab.Project
+        """
+
+
+@schema
+class DataNotice(dj.Manual):
+    definition = """
+    # a known problem of some datasets, for those who use them
+    notice_id                  : char(36)        # given, or drawn when it is entered
+    ---
+    notice_name=""             : varchar(255)    # title
+    notice_description=""      : varchar(4000)
+    importance="INSIGNIFICANT" : enum('INSIGNIFICANT', 'MINOR', 'MAJOR', 'CRITICAL')
+    notice_created             : datetime(6)     # UTC
+    -> [nullable] lab.LabMember.proj(notice_user='user_name')
+    version_affected=""        : varchar(64)     # of the program that made them
+    affected_from=null         : date            # first day of the sessions
+    affected_until=null        : date            # last day of the sessions
+    notice_json=null           : json            # what other programs keep with it
+    """
+
+    class AffectedDataset(dj.Part):
+        definition = """
+        # a dataset with the problem
+        -> master
+        -> Dataset
+        """
 
 
 @schema

@@ -14,7 +14,7 @@ from pipeline.database.bulk import fetch_columns, insert_many
 from pipeline.electrophysiology import clocks, clusterings, sorting
 from pipeline.electrophysiology.spikes import attributes, grouped, spikes, templates
 from pipeline.provenance import fingerprints
-from pipeline.schemas import acquisition, data  # noqa: F401 - parents of foreign keys
+from pipeline.schemas import acquisition, data, subject  # noqa: F401 - parents of foreign keys
 from pipeline.schemas.inputs import files, session_streams
 from pipeline.schemas.inputs.recordings import channel_map, clock, raw_snippet, sync_events
 
@@ -77,6 +77,32 @@ class ProbeInsertion(dj.Manual):
     insertion_qc="NOT_SET"     : enum('NOT_SET', 'PASS', 'WARNING', 'FAIL', 'CRITICAL')
     insertion_json=null        : json            # what other programs keep with the insertion
     unique index (pid)
+    """
+
+
+@schema
+class ChronicInsertion(dj.Manual):
+    definition = """
+    # a probe that stays in an animal over many sessions
+    chronic_id                 : char(36)        # given, or drawn when it is entered
+    ---
+    -> subject.Subject
+    chronic_name=""            : varchar(64)     # e.g. probe00
+    -> [nullable] Probe
+    chronic_start=null         : datetime(6)     # UTC, when it was implanted
+    chronic_end=null           : datetime(6)     # UTC, when it was taken out
+    chronic_narrative=""       : varchar(1000)   # remarks
+    chronic_json=null          : json            # what other programs keep with it
+    """
+
+
+@schema
+class ChronicRecording(dj.Manual):
+    definition = """
+    # a session's insertion that is a recording with an implanted probe
+    -> ProbeInsertion
+    ---
+    -> ChronicInsertion
     """
 
 

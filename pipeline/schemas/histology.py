@@ -76,6 +76,16 @@ class BrainRegion(dj.Lookup):
 
 
 @schema
+class RegionDescription(dj.Manual):
+    definition = """
+    # what the labs write about a structure
+    -> BrainRegion
+    ---
+    region_description         : varchar(4000)
+    """
+
+
+@schema
 class CoordinateSystem(dj.Lookup):
     definition = """
     # from where coordinates count; ML grows to the right, AP to the front, DV upwards, all in um
@@ -142,6 +152,24 @@ class Trajectory(dj.Manual):
     phi                        : float64         # direction in which it leans, deg from the right (0) over the front (90)
     roll=null                  : float64         # about its own axis, deg
     trajectory_json=null       : json            # what other programs keep with it
+    """
+
+
+@schema
+class AlignedChannel(dj.Manual):
+    definition = """
+    # a place of a channel along a track, as an alignment program stated it
+    -> Trajectory
+    aligned_channel            : int32           # in the order in which they were stated, from 0
+    ---
+    aligned_axial              : float64         # on the probe, um from the tip
+    aligned_lateral            : float64         # on the probe, um from its left edge
+    aligned_ml=null            : float64         # um from bregma, right positive
+    aligned_ap=null            : float64         # um from bregma, anterior positive
+    aligned_dv=null            : float64         # um from bregma, dorsal positive
+    -> [nullable] BrainRegion
+    aligned_name=""            : varchar(64)
+    aligned_json=null          : json            # what other programs keep with it
     """
 
 

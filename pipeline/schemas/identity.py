@@ -45,6 +45,18 @@ class SessionConfirmation(dj.Manual):
 
 
 @schema
+class RecordId(dj.Manual):
+    definition = """
+    # the uuid by which other programs know a record whose key was changed; of others it follows from the key
+    record_table               : varchar(64)     # e.g. action.Weighing
+    derived_id                 : char(36)        # that follows from the key now
+    ---
+    record_id                  : char(36)        # that followed from its first key
+    index (record_table, record_id)
+    """
+
+
+@schema
 class KeyChange(dj.Manual):
     definition = """
     # a renaming, a move or a merge of animals or sessions

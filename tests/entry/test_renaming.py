@@ -22,6 +22,7 @@ RECORDS = {
     "data.Change",
     "data.IngestRun",
     "identity.KeyChange",
+    "identity.RecordId",
     "identity.FormerSubject",
     "identity.FormerSession",
     "audit.Edit",
@@ -88,7 +89,7 @@ def test_a_rename_changes_the_name_everywhere_and_nothing_else(simulated):
     assert everything() == renamed(before, first, (first[0], "new-name")), "nothing has to be computed again"
     renaming.undo(change_id)
     assert everything() == before
-    assert not identity.FormerSubject()
+    assert not identity.FormerSubject() and not identity.RecordId()
     with pytest.raises(NeurojointError, match="undone before"):
         renaming.undo(change_id)
 

@@ -83,7 +83,7 @@ class Shared:
         bridge.gate.__init__(users, public_read)
         bridge.roots.data_root, bridge.cache.folder = root, home / "bridge" / "cache"
         bridge.roots.announce()
-        bridge.serialiser.forget_zones()
+        bridge.serialiser.forget()
         bridge.answers.forget()
         return Served(self._served.url, root, users, self._served.app)
 

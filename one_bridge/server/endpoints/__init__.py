@@ -6,10 +6,25 @@ Routing, filters, serialisation and the OpenAPI schema all walk `ENDPOINTS`. Nam
 from __future__ import annotations
 
 from one_bridge.server.endpoint_model import Endpoint
-from one_bridge.server.endpoints.animals import NOTES, RESTRICTION, SUBJECTS, SURGERIES, WATER, WEIGHINGS
-from one_bridge.server.endpoints.brain import BRAIN_REGIONS, CHANNELS, TRAJECTORIES
+from one_bridge.server.endpoints.animals import ENDS, NOTES, RESTRICTION, SUBJECTS, SURGERIES, WATER, WEIGHINGS
+from one_bridge.server.endpoints.brain import (
+    ALIGNED_CHANNELS,
+    BRAIN_REGIONS,
+    CHANNELS,
+    CHRONIC_INSERTIONS,
+    TRAJECTORIES,
+)
+from one_bridge.server.endpoints.imaging import IMAGING
 from one_bridge.server.endpoints.lookups import LABS, LOCATIONS, NAMES, USERS
-from one_bridge.server.endpoints.recordings import AGGREGATES, DATASETS, FILES, INSERTIONS, SESSIONS
+from one_bridge.server.endpoints.recordings import (
+    AGGREGATES,
+    DATASETS,
+    DOWNLOADS,
+    FILES,
+    INSERTIONS,
+    NOTICES,
+    SESSIONS,
+)
 from one_bridge.server.endpoints.tasks import TASKS
 
 _ALL = (
@@ -17,11 +32,17 @@ _ALL = (
     INSERTIONS,
     TRAJECTORIES,
     CHANNELS,
+    ALIGNED_CHANNELS,
+    CHRONIC_INSERTIONS,
     BRAIN_REGIONS,
     DATASETS,
     AGGREGATES,
     FILES,
+    DOWNLOADS,
+    NOTICES,
+    *IMAGING,
     SUBJECTS,
+    *ENDS,
     WEIGHINGS,
     WATER,
     RESTRICTION,

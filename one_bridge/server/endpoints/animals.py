@@ -17,6 +17,7 @@ from one_bridge.server.endpoints.fields import (
     boolean,
     field,
     made,
+    names,
     notes_of,
     token,
     url,
@@ -91,12 +92,84 @@ SUBJECTS = Endpoint(
         "water_administrations": Relation("water-administrations", ANIMAL),
         "actions_waterrestrictions": Relation("water-restriction", ANIMAL),
         "actions_surgerys": Relation("surgeries", ANIMAL),
+        "cull": Relation("culls", ANIMAL),
+        "genotype_test": Relation("genotype-tests", ANIMAL),
+        "implants": Relation("implants", ANIMAL),
+        "chronic_insertions": Relation("chronic-insertions", ANIMAL),
         "notes": notes_of("subject_uuid"),
     },
     paths={"project": "projects__icontains"},
     order=("lab", "subject"),
     create="subject",
 )  # fmt: skip
+
+
+CULLS = Endpoint(
+    "culls",
+    "Cull",
+    "subject.Cull",
+    ("lab", "subject"),
+    (
+        token("lab", "subject"),
+        SUBJECT_FIELD,
+        field("lab", filter="iexact"),
+        field("date", "cull_date", "date", required=True),
+        field("cull_method", filter="iexact", to=("subject.CullMethod", "name")),
+        field("cull_reason", filter="iexact", to=("subject.CullReason", "name")),
+        field("user", "cull_user", to=USER, filter="iexact", default="user"),
+        field("description", "cull_description"),
+        url("culls", "lab", "subject"),
+    ),
+    relations={"subject": Relation("subjects", ANIMAL), "user": users_by("cull_user")},
+    order=("cull_date DESC", "lab", "subject"),
+    create="cull",
+)
+"""The end of animals: creating one also sets the animal's day of death."""
+
+GENOTYPE_TESTS = Endpoint(
+    "genotype-tests",
+    "GenotypeTest",
+    "subject.GenotypeTest",
+    ("lab", "subject", "sequence", "genotype_test_date"),
+    (
+        token("lab", "subject", "sequence", "genotype_test_date"),
+        SUBJECT_FIELD,
+        field("lab", filter="iexact"),
+        field("sequence", filter="iexact", to=("subject.Sequence", "name"), required=True),
+        field("date", "genotype_test_date", "date", required=True),
+        field("test_result", choices=("Absent", "Present"), filter="iexact", required=True),
+        url("genotype-tests", "lab", "subject", "sequence", "genotype_test_date"),
+    ),
+    relations={"subject": Relation("subjects", ANIMAL)},
+    order=("genotype_test_date DESC", "lab", "subject", "sequence"),
+)
+
+IMPLANTS = Endpoint(
+    "implants",
+    "Implant",
+    "subject.Implant",
+    ("lab", "subject", "implant_date"),
+    (
+        token("lab", "subject", "implant_date"),
+        SUBJECT_FIELD,
+        field("lab", filter="iexact"),
+        field("date", "implant_date", "date", required=True),
+        field("implant_weight", kind="float", required=True),
+        field("description", "implant_description"),
+        url("implants", "lab", "subject", "implant_date"),
+    ),
+    relations={"subject": Relation("subjects", ANIMAL)},
+    order=("implant_date DESC", "lab", "subject"),
+)
+"""What animals carry; a surgery's `implant_weight` is the one of its day."""
+
+ENDS = (
+    CULLS,
+    GENOTYPE_TESTS,
+    IMPLANTS,
+    names("cull-methods", "CullMethod", "subject.CullMethod", "cull_method", order=("cull_method",)),
+    names("cull-reasons", "CullReason", "subject.CullReason", "cull_reason", order=("cull_reason",)),
+)
 
 
 def _of_subject(found: Any) -> Any:
@@ -172,13 +245,16 @@ RESTRICTION = Endpoint(
         field("start_time", "restriction_start", "time", default="now"),
         field("end_time", "restriction_end", "time"),
         field("reference_weight", kind="float"),
-        absent("water_type"),
+        field("water_type", filter="iexact", to=("action.WaterType", "name")),
         url("water-restriction", "lab", "subject", "restriction_start"),
         *_SUBJECT_FILTERS,
     ),
+    rows=lambda found: found.join(table("action.WaterRestriction.Water"), left=True),
     relations=_SUBJECT_PATH,
     dates="restriction_start",
     order=("restriction_start DESC", "lab", "subject"),
+    create="restriction",
+    update="restriction",
 )
 
 SURGERIES = Endpoint(
@@ -195,7 +271,8 @@ SURGERIES = Endpoint(
         field("outcome_type", "surgery_outcome"),
         field("narrative", "surgery_narrative"),
         field("lab"),
-        absent("json", kind="json"),
+        field("implant_weight", kind="float"),
+        field("json", "surgery_json", "json", "json"),
         url("surgeries", "lab", "subject", "surgery_start"),
         _SUBJECT_FILTERS[0],
     ),
@@ -208,8 +285,13 @@ SURGERIES = Endpoint(
         "procedures": Relation("procedures", SURGERY, ("procedure_type",), "action.Surgery.Procedure"),
         "users": Relation("users", SURGERY, ("user_name",), "action.Surgery.Surgeon"),
     },
+    rows=lambda found: found.join(table("action.Surgery.Implant"), left=True).join(
+        table("subject.Implant").proj("implant_weight"), left=True
+    ),
     dates="surgery_start",
     order=("surgery_start DESC", "lab", "subject"),
+    create="surgery",
+    update="surgery",
 )
 
 NOTES = Endpoint(

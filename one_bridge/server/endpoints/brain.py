@@ -6,9 +6,11 @@ from typing import Any
 
 import datajoint as dj
 
+from one_bridge import query
 from one_bridge.server import field_getters, values
-from one_bridge.server.endpoint_model import BadInput, Endpoint, Field, Relation, table
-from one_bridge.server.endpoints.fields import READ_ONLY, SESSION, absent, field, made, token, url
+from one_bridge.server.endpoint_model import BadInput, Endpoint, Field, Nested, Relation, table
+from one_bridge.server.endpoints.fields import READ_ONLY, SESSION, absent, field, made, notes_of, token, url
+from one_bridge.server.record_uuids import rows_of
 from pipeline import atlas
 from pipeline.errors import NeurojointError
 
@@ -41,17 +43,32 @@ def _related(direction: str) -> Any:
     return restriction
 
 
+def _related_descriptions(row: field_getters.Row) -> list[dict[str, Any]]:
+    """What is written about the structures that a region is part of, and about its parts."""
+    tree = atlas.regions()
+    ids = [*tree.ancestors([row["region_id"]]).tolist(), *tree.descendants([row["region_id"]]).tolist()]
+    there = table("histology.BrainRegion").proj("region_name", "region_depth") * table("histology.RegionDescription")
+    found = {one["region_id"]: one for one in there.to_dicts()} if len(table("histology.RegionDescription")()) else {}
+    return [
+        {"id": one, "name": found[one]["region_name"], "description": found[one]["region_description"],
+         "level": found[one]["region_depth"]}
+        for one in dict.fromkeys(ids)
+        if one in found
+    ]  # fmt: skip
+
+
 BRAIN_REGIONS = Endpoint(
     "brain-regions",
     "BrainRegion",
     "histology.BrainRegion",
     ("region_id",),
     (
-        field("id", "region_id", "int"),
-        field("acronym", filter="iexact"),
-        field("name", "region_name", filter="iexact"),
-        field("parent", "parent_region_id", "int", "exact"),
-        made("related_descriptions", field_getters.nothing_list),
+        field("id", "region_id", "int", write=False),
+        field("acronym", filter="iexact", write=False),
+        field("name", "region_name", filter="iexact", write=False),
+        field("parent", "parent_region_id", "int", "exact", write=False),
+        field("description", "region_description", filter="icontains"),
+        made("related_descriptions", _related_descriptions, "region_id"),
         Field("ancestors", "region_id", restrict=_related("ancestors"), filter="exact", detail=True, write=False,
               say=lambda row: atlas.regions().ancestors([row["region_id"]]).tolist(), needs=("region_id",)),
         Field("descendants", "region_id", restrict=_related("descendants"), filter="exact", detail=True, write=False,
@@ -63,8 +80,11 @@ BRAIN_REGIONS = Endpoint(
         "parent": Relation("brain-regions", ("parent_region_id",), ("region_id",)),
         "channels": Relation("channels", ("region_id",)),
     },
+    rows=lambda found: found.join(table("histology.RegionDescription"), left=True),
     order=("graph_order",),
-    verbs=READ_ONLY,
+    verbs=(*READ_ONLY, "update"),
+    write="manager",
+    update="region",
 )  # fmt: skip
 
 TRAJECTORIES = Endpoint(
@@ -118,14 +138,39 @@ def _best_track(row: field_getters.Row) -> str | None:
 
 def _of_track(text: str, backend: str) -> str:
     """The channels whose places are from a trajectory."""
-    identifier = text.rstrip("/").rpartition("/")[2].lower()
-    if not values.is_uuid(identifier):
-        return "1=0"
-    tracks = table("histology.Trajectory")
-    kinds = {name: str(tracks.heading[name].original_type or tracks.heading[name].type) for name in TRACK}
-    found = (tracks & values.uuid_condition(kinds, identifier, backend)).proj().to_dicts()
+    found = rows_of("histology.Trajectory", TRACK, text)
     rows = [[*(row[name] for name in INSERTION), RANKS[row["provenance"]]] for row in found]
     return values.key_condition([*INSERTION, "best_rank"], rows, backend)
+
+
+def _are_stated(asked: Any) -> bool:
+    """Whether the channels of the trajectories that a list names were stated by a program, and not read from files."""
+    named = [asked.plain.get("trajectory_estimate", "")]
+    for pair in asked.django:
+        if pair.path in (("trajectory_estimate",), ("trajectory_estimate", "id"), ("trajectory_estimate", "pk")):
+            named += pair.value if isinstance(pair.value, list) else [pair.value]
+    tracks = [row for one in named for row in rows_of("histology.Trajectory", TRACK, str(one))]
+    return bool(tracks) and bool(table("histology.AlignedChannel") & tracks)
+
+
+def _of_stated_track(text: str, backend: str) -> str:
+    """The stated channels of a trajectory."""
+    return values.key_condition(TRACK, rows_of("histology.Trajectory", TRACK, text), backend)
+
+
+def _chronic_with(name: str) -> Any:
+    """Chronic insertions of which a recording matches a term of insertions."""
+
+    def restriction(text: str, _: str) -> Any:
+        term = {"probe": "pid"}.get(name, name)
+        try:
+            found = query.insertions({term: text}, query.Reading("alyx"))
+        except query.InvalidQuery as error:
+            raise BadInput(name, str(error)) from None
+        recordings = table("ephys.ChronicRecording") & found.proj()
+        return dj.U("chronic_id") & recordings.proj("chronic_id")
+
+    return restriction
 
 
 def _with_best_track(found: dj.Table) -> dj.expression.QueryExpression:
@@ -166,4 +211,82 @@ CHANNELS = Endpoint(
     terms=_OF_INSERTIONS,
     order=("session_date DESC", "subject DESC", "session_number DESC", "lab", "probe_label", "channel"),
     verbs=READ_ONLY,
+    aside="aligned-channels",
+    is_aside=_are_stated,
+    writes_aside=True,
 )  # fmt: skip
+"""Where the channels are as the files say."""
+
+ALIGNED_CHANNELS = Endpoint(
+    "aligned-channels",
+    "AlignedChannel",
+    "histology.AlignedChannel",
+    (*TRACK, "aligned_channel"),
+    (
+        token(*TRACK, "aligned_channel"),
+        field("name", "aligned_name", filter="iexact"),
+        field("axial", "aligned_axial", "float", required=True),
+        field("lateral", "aligned_lateral", "float", required=True),
+        field("x", "aligned_ml", "float"),
+        field("y", "aligned_ap", "float"),
+        field("z", "aligned_dv", "float"),
+        field("brain_region", "region_id", "int", "exact"),
+        field("probe_insertion", "pid", "uuid", "exact", write=False),
+        Field("trajectory_estimate", "provenance", filter="exact", restrict=_of_stated_track,
+              say=lambda row: values.to_id(TRACK, row), needs=TRACK, required=True),
+        field("json", "aligned_json", "json", "json"),
+        made("url", field_getters.url("channels", [*TRACK, "aligned_channel"]), *TRACK, "aligned_channel"),
+    ),
+    rows=lambda found: found * table("ephys.ProbeInsertion").proj("pid"),
+    relations={
+        "brain_region": Relation("brain-regions", ("region_id",)),
+        "probe_insertion": Relation("insertions", INSERTION),
+        "session": Relation("sessions", SESSION),
+        "trajectory_estimate": Relation("trajectories", TRACK),
+    },
+    order=(*TRACK, "aligned_channel"),
+    create="aligned_channel",
+    update="aligned_channel",
+    bulk=True,
+)  # fmt: skip
+"""Where channels are as an alignment program stated it; `/channels` gives them for trajectories that have any."""
+
+CHRONIC_INSERTIONS = Endpoint(
+    "chronic-insertions",
+    "ChronicInsertion",
+    "ephys.ChronicInsertion",
+    ("chronic_id",),
+    (
+        field("id", "chronic_id", "uuid"),
+        field("name", "chronic_name", filter="iexact"),
+        field("subject", filter="iexact", required=True),
+        field("lab", filter="iexact"),
+        field("model", "probe_model", filter="iexact", to=("ephys.ProbeModel", "name")),
+        field("serial", "probe_serial", filter="iexact"),
+        field("start_time", "chronic_start", "time"),
+        field("end_time", "chronic_end", "time"),
+        field("narrative", "chronic_narrative", detail=True),
+        field("json", "chronic_json", "json", "json"),
+        url("chronic-insertions", "chronic_id"),
+    ),
+    rows=lambda found: found.join(table("ephys.Probe").proj("probe_model"), left=True),
+    nested=(
+        Nested("probe_insertion", "insertions", "chronic_id", "chronic_id",
+               ("id", "name", "model", "serial", "session_info"), detail=False),
+    ),
+    relations={
+        "subject": Relation("subjects", ("lab", "subject")),
+        "lab": Relation("labs", ("lab",)),
+        "probe_insertion": Relation("insertions", ("chronic_id",), INSERTION, "ephys.ChronicRecording"),
+        "notes": notes_of("chronic_id"),
+    },
+    filters=tuple(
+        Field(name, restrict=_chronic_with(name))
+        for name in ("session", "probe", "atlas_acronym", "atlas_id", "atlas_name")
+    ),
+    dates="chronic_start",
+    order=("lab", "subject", "chronic_name", "chronic_id"),
+    create="chronic",
+    update="chronic",
+)  # fmt: skip
+"""Probes that stay in an animal."""

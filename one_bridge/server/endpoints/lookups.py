@@ -86,7 +86,7 @@ NAMES = (
     ),
     names(
         "procedures", "ProcedureType", "action.ProcedureType", "procedure_type",
-        field("description", "procedure_description"), order=("procedure_type",),
+        field("description", "procedure_description"), absent("json", kind="json"), order=("procedure_type",),
         relations={"session": Relation("sessions", ("procedure_type",), SESSION, "acquisition.SessionProcedure")},
     ),
     names("water-type", "WaterType", "action.WaterType", "water_type", order=("water_type",)),
@@ -116,6 +116,11 @@ NAMES = (
         for_members=("json",),
         relations={"files": Relation("files", ("repository",))},
         order=("repository",), write="admin", delete="admin",
+    ),
+    names(
+        "data-repository-type", "DataRepositoryType", "data.RepositoryKind", "kind",
+        field("description", "kind_description"), absent("json", kind="json"), order=("kind",), verbs=("list", "read"),
+        relations={"data_repository": Relation("data-repository", ("kind",), ("repository_kind",))},
     ),
     names(
         "revisions", "Revision", "data.Revision", "revision",

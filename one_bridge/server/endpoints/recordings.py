@@ -24,7 +24,11 @@ from one_bridge.server.endpoints.fields import (
     qc_field,
     token,
     url,
+    users_by,
 )
+
+IMPORTANCE = {"INSIGNIFICANT": 20, "MINOR": 30, "MAJOR": 40, "CRITICAL": 50}
+IMPORTANCES = tuple(IMPORTANCE)
 
 
 def _tags_that(flag: str) -> Any:
@@ -65,6 +69,12 @@ def _of_probe(text: str, backend: str) -> str:
     session = values.key_condition(SESSION, [[rows[0][name] for name in SESSION]], backend)
     folder = values.literal(f"/{rows[0]['probe_label']}/", backend)
     return f"({session}) AND POSITION({folder} IN CONCAT('/', collection, '/')) > 0"
+
+
+def _datasets_of_probes() -> dj.expression.QueryExpression:
+    """The datasets in the folders of probes."""
+    rows = table("data.Dataset").proj("collection") * table("ephys.ProbeInsertion").proj("pid")
+    return rows & "POSITION(CONCAT('/', probe_label, '/') IN CONCAT('/', collection, '/')) > 0"
 
 
 SESSIONS = Endpoint(
@@ -118,6 +128,7 @@ SESSIONS = Endpoint(
         "lab": Relation("labs", ("lab",)),
         "data_dataset_session_related": Relation("datasets", SESSION),
         "probe_insertion": Relation("insertions", SESSION),
+        "field_of_view": Relation("fields-of-view", SESSION),
         "users": Relation("users", SESSION, ("user_name",), "acquisition.SessionUser"),
         "projects": Relation("projects", SESSION, ("project",), "acquisition.SessionProject"),
         "procedures": Relation("procedures", SESSION, ("procedure_type",), "acquisition.SessionProcedure"),
@@ -151,9 +162,10 @@ INSERTIONS = Endpoint(
         qc_field("insertion_qc"),
         url("insertions", "pid"),
         made("session_info", field_getters.session_info, "eid", "start_time", "task_protocol", *SESSION),
-        absent("chronic_insertion"),
+        field("chronic_insertion", "chronic_id", "uuid", "exact"),
     ),
     rows=lambda found: found.join(table("ephys.Probe").proj("probe_model"), left=True)
+    .join(table("ephys.ChronicRecording"), left=True)
     * table("acquisition.Session").proj("eid", "start_time", "task_protocol"),
     many=(Many("_projects", "acquisition.SessionProject", "project", write=False),),
     nested=(
@@ -163,7 +175,8 @@ INSERTIONS = Endpoint(
     ),
     relations={
         "session": Relation("sessions", SESSION),
-        "datasets": Relation("datasets", SESSION),
+        "datasets": Relation("datasets", ("pid",), ("dataset_id",), rows=_datasets_of_probes),
+        "chronic_insertion": Relation("chronic-insertions", ("chronic_id",)),
         "trajectory_estimate": Relation("trajectories", (*SESSION, "probe_label")),
         "channels": Relation("channels", (*SESSION, "probe_label")),
         "notes": notes_of("pid"),
@@ -232,6 +245,9 @@ DATASETS = Endpoint(
         "tags": Relation("tags", ("dataset_id",), ("tag",), "data.DatasetTag"),
         "revision": Relation("revisions", ("dataset_revision",), ("revision",)),
         "notes": notes_of("dataset_id"),
+        "data_notices": Relation("data-notices", ("dataset_id",), ("notice_id",), "data.DataNotice.AffectedDataset"),
+        "downloads": Relation("downloads", ("dataset_id",)),
+        "probe_insertion": Relation("insertions", ("dataset_id",), ("pid",), rows=_datasets_of_probes),
     },
     search="datasets",
     terms={name: name for name in (
@@ -329,3 +345,58 @@ FILES = Endpoint(
     order=("dataset_id", "repository"),
     verbs=("list", "read", "update", "delete"),
 )
+
+DOWNLOADS = Endpoint(
+    "downloads",
+    "Download",
+    "data.Download",
+    ("dataset_id", "download_user"),
+    (
+        token("dataset_id", "download_user"),
+        url("downloads", "dataset_id", "download_user"),
+        Field("dataset", "dataset_id", "uuid", "exact", say=field_getters.dataset_url, needs=("dataset_id",),
+              write=False),
+        field("dataset_type", filter="iexact", write=False),
+        field("user", "download_user", filter="iexact", write=False),
+        field("count", "download_count", "int", "exact"),
+        field("first_download", kind="time", write=False),
+        field("last_download", kind="time", write=False),
+        field("json", "download_json", "json", "json"),
+    ),
+    rows=lambda found: found * table("data.Dataset").proj("dataset_type"),
+    many=(Many("projects", "data.Download.Project", "project", PROJECT, "icontains"),),
+    relations={"dataset": Relation("datasets", ("dataset_id",)), "user": users_by("download_user")},
+    dates="last_download",
+    order=("last_download DESC", "dataset_id", "download_user"),
+    verbs=("list", "read", "update"),
+)  # fmt: skip
+
+NOTICES = Endpoint(
+    "data-notices",
+    "DataNotice",
+    "data.DataNotice",
+    ("notice_id",),
+    (
+        field("id", "notice_id", "uuid"),
+        field("name", "notice_name", filter="icontains"),
+        field("description", "notice_description"),
+        field("importance", choices=IMPORTANCES, ranks=IMPORTANCE, filter="exact"),
+        field("created_datetime", "notice_created", "time", write=False),
+        field("created_by", "notice_user", to=USER, filter="iexact", default="user"),
+        field("version_affected", filter="icontains"),
+        field("affected_date_start", "affected_from", "date"),
+        field("affected_date_end", "affected_until", "date"),
+        field("json", "notice_json", "json", "json"),
+        url("data-notices", "notice_id"),
+    ),
+    many=(
+        Many("datasets", "data.DataNotice.AffectedDataset", "dataset_id", ("data.Dataset", "id"), "exact", kind="uuid"),
+    ),
+    relations={
+        "datasets": Relation("datasets", ("notice_id",), ("dataset_id",), "data.DataNotice.AffectedDataset"),
+        "created_by": users_by("notice_user"),
+    },
+    paths={"dataset_tag": "datasets__tags__name__icontains"},
+    order=("notice_created DESC", "notice_id"),
+    create="notice",
+)  # fmt: skip

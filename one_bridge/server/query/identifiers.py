@@ -6,6 +6,7 @@ from typing import Any
 
 from one_bridge.server import values
 from one_bridge.server.endpoint_model import BadInput, Endpoint, Field, NotFound
+from one_bridge.server.record_uuids import by_uuid
 from pipeline.web.threads import Database
 
 
@@ -22,9 +23,7 @@ def by_id(endpoint: Endpoint, text: str, database: Database) -> str:
     except ValueError:
         return "1=0"
     if len(endpoint.id) > 1 and values.is_uuid(text.lower()):
-        heading = endpoint.base().heading
-        kinds = {name: str(heading[name].original_type or heading[name].type) for name in endpoint.id}
-        return values.uuid_condition(kinds, text.lower(), database.backend)
+        return by_uuid(endpoint.table, endpoint.id, text.lower(), database.backend)
     if endpoint.alias and (values.is_uuid(text.lower()) or len(endpoint.id) > 1):
         column, value = endpoint.alias, text.lower() if endpoint.alias.endswith("uuid") else text
         if endpoint.alias.endswith("uuid") or not _looks_like_token(endpoint, text):

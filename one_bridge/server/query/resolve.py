@@ -135,12 +135,13 @@ def resolve(endpoint: Endpoint, query: Query) -> Resolved:
             ids = tuple(listed(name, text))
         elif known[name].restrict:
             restrictions.append(Restriction(known[name], tuple(listed(name, text))))
-        elif known[name].filter == "json":
+        elif known[name].kind == "json":
             conditions += [resolve_pair(endpoint, pair) for pair in json_pairs(name, text)]
         else:
             target = next((one for one in endpoint.many if one.name == name), None) or known[name]
             try:
-                conditions.append(Condition(_compared(endpoint, target, [target.filter], listed(name, text))))
+                lookup = target.filter or "exact"
+                conditions.append(Condition(_compared(endpoint, target, [lookup], listed(name, text))))
             except ValueError as error:
                 raise BadInput(name, str(error)) from None
     conditions += [resolve_pair(endpoint, pair) for pair in query.django]
@@ -148,7 +149,9 @@ def resolve(endpoint: Endpoint, query: Query) -> Resolved:
 
 
 def asked(endpoint: Endpoint, query: Query) -> Endpoint:
-    """The endpoint whose records a query is about: `aside`, if it asks for those without a session."""
+    """The endpoint whose records a query is about: itself, or the one aside."""
+    if endpoint.is_aside is not None:
+        return ENDPOINTS[endpoint.aside] if endpoint.is_aside(query) else endpoint
     without = [pair for pair in query.django if pair.path == ("session", "isnull")]
     if not endpoint.aside or not any(pair.negated != _truth(pair.value) for pair in without):
         return endpoint
@@ -160,8 +163,8 @@ def known_parameters(endpoint: Endpoint) -> dict[str, Field]:
     found = {name: Field(name) for name in endpoint.terms}
     found |= {name: Field(name) for name in endpoint.paths}
     own = (*endpoint.fields, *endpoint.filters)
-    found |= {one.name: one for one in own if (one.filter or one.restrict) and one.name not in found}
-    found |= {one.name: Field(one.name) for one in endpoint.many if one.filter and one.name not in found}
+    found |= {one.name: one for one in own if field_of(endpoint, one.name) and one.name not in found}
+    found |= {one.name: Field(one.name) for one in endpoint.many if one.name[0] != "_" and one.name not in found}
     if endpoint.dates:
         found["date_range"] = Field("date_range")
     found.setdefault("id", Field("id"))
@@ -229,6 +232,8 @@ def _here(endpoint: Endpoint, path: list[str], value: Any) -> Comparison | None:
     relation = endpoint.relations.get(head)
     own = field_of(endpoint, head)
     many = next((m for m in endpoint.many if head in (m.name, m.name.rstrip("s")) and m.name[0] != "_"), None)
+    if many is not None and relation is not None and many.kind != "text" and rest and rest[0] not in LOOKUPS:
+        many = None  # the list has identifiers: what follows is a field of the records that they name
     if many is not None:
         more = rest[1:] if rest and rest[0] in NAMES else rest
         if not more or (len(more) == 1 and more[0] in LOOKUPS):

@@ -234,8 +234,8 @@ class Conditions:
         theirs = relation.theirs or relation.on
         rows = related.counted if set(theirs) <= set(related.counted.heading.names) else related.rows
         found = self._select(rows, theirs)
-        if relation.via:
-            link = table(relation.via)()
+        if relation.via or relation.rows:
+            link = relation.rows() if relation.rows else table(relation.via)()
             found = self._select(restrict(link, f"({', '.join(theirs)}) IN ({found})"), relation.on)
         return f"({', '.join(relation.on)}) IN ({found})"
 

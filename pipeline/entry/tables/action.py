@@ -61,6 +61,15 @@ TABLES = (
         events=("restriction_start", "restriction_end"),
     ),
     TableEntry(
+        "action.WaterRestriction.Water",
+        "water of a restriction",
+        (
+            *SUBJECT,
+            Field("restriction_start", "time", to="action.WaterRestriction", required=True, fixed=True),
+            _substance(to="action.WaterType", required=True),
+        ),
+    ),
+    TableEntry(
         "action.ProcedureType",
         "procedure",
         (term("procedure_type", 128, required=True, fixed=True), text("procedure_description", 255)),
@@ -76,6 +85,7 @@ TABLES = (
             term("surgery_location", 128, "lab.LabLocation"),
             text("surgery_outcome", 32, description="e.g. acute, recovery, non-recovery"),
             text("surgery_narrative", 1000),
+            Field("surgery_json", "json", description="what other programs keep with the operation"),
         ),
         spans=(("surgery_start", "surgery_end"),),
         events=("surgery_start", "surgery_end"),
@@ -96,6 +106,15 @@ TABLES = (
             *SUBJECT,
             Field("surgery_start", "time", to="action.Surgery", required=True, fixed=True),
             user("user_name", required=True, fixed=True),
+        ),
+    ),
+    TableEntry(
+        "action.Surgery.Implant",
+        "implant of a surgery",
+        (
+            *SUBJECT,
+            Field("surgery_start", "time", to="action.Surgery", required=True, fixed=True),
+            Field("implant_date", "date", to="subject.Implant", required=True),
         ),
     ),
     TableEntry(
@@ -135,10 +154,14 @@ TABLES = (
             user("note_user"),
             Field(
                 "note_object", "choice", required=True,
-                choices=("acquisition.Session", "subject.Subject", "ephys.ProbeInsertion", "data.Dataset"),
+                choices=(
+                    "acquisition.Session", "subject.Subject", "ephys.ProbeInsertion", "data.Dataset",
+                    "ephys.ChronicInsertion", "imaging.FieldOfView",
+                ),
                 words={
                     "session": "acquisition.Session", "subject": "subject.Subject", "dataset": "data.Dataset",
-                    "probeinsertion": "ephys.ProbeInsertion",
+                    "probeinsertion": "ephys.ProbeInsertion", "chronicinsertion": "ephys.ChronicInsertion",
+                    "fov": "imaging.FieldOfView",
                 },
                 description="table of what it is about",
             ),

@@ -53,6 +53,11 @@ def um_from_bregma(column: str, **more: Any) -> Field:
     return Field(column, "number", unit="um", low=-LARGEST, high=LARGEST, **more)
 
 
+def region(**more: Any) -> Field:
+    """A structure of the Allen atlas, by its id."""
+    return Field("region_id", "integer", to="histology.BrainRegion", description="id in the Allen atlas", **more)
+
+
 LAB = Field("lab", "name", longest=32, rule="lab", to="lab.Lab", required=True, fixed=True, description="lab")
 SUBJECT = (
     LAB,

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from pipeline.entry.fields import Field, TableEntry
-from pipeline.entry.tables.common import QC, term, text
+from pipeline.entry.tables.common import QC, term, text, user
 
 KINDS = ("local", "http", "s3", "globus")
+
+
+IMPORTANCES = ("INSIGNIFICANT", "MINOR", "MAJOR", "CRITICAL")
+IMPORTANCE_NUMBERS = {"20": "INSIGNIFICANT", "30": "MINOR", "40": "MAJOR", "50": "CRITICAL"}
 
 
 def _named(column: str, rule: str, longest: int, **more: object) -> Field:
@@ -76,6 +80,52 @@ TABLES = (
             Field("dataset_qc", "choice", choices=QC),
         ),
         can_create=False,
+    ),
+    TableEntry(
+        "data.Download",
+        "download",
+        (
+            Field("dataset_id", "uuid", to="data.Dataset", required=True, fixed=True),
+            user("download_user", required=True, fixed=True),
+            Field("first_download", "time", required=True),
+            Field("last_download", "time", required=True),
+            Field("download_count", "integer", low=0, high=2**31 - 1, required=True),
+            Field("download_json", "json", description="what other programs keep with it"),
+        ),
+    ),
+    TableEntry(
+        "data.Download.Project",
+        "project of a download",
+        (
+            Field("dataset_id", "uuid", required=True, fixed=True),
+            user("download_user", required=True, fixed=True),
+            term("project", 128, "lab.Project", required=True, fixed=True),
+        ),
+    ),
+    TableEntry(
+        "data.DataNotice",
+        "data notice",
+        (
+            Field("notice_id", "uuid", required=True, fixed=True),
+            text("notice_name", 255, description="title"),
+            text("notice_description", 4000),
+            Field("importance", "choice", choices=IMPORTANCES, words=IMPORTANCE_NUMBERS),
+            Field("notice_created", "time", required=True),
+            user("notice_user"),
+            text("version_affected", 64, description="of the program that made them"),
+            Field("affected_from", "date", description="first day of the sessions"),
+            Field("affected_until", "date", description="last day of the sessions"),
+            Field("notice_json", "json", description="what other programs keep with it"),
+        ),
+        spans=(("affected_from", "affected_until"),),
+    ),
+    TableEntry(
+        "data.DataNotice.AffectedDataset",
+        "dataset of a notice",
+        (
+            Field("notice_id", "uuid", to="data.DataNotice", required=True, fixed=True),
+            Field("dataset_id", "uuid", to="data.Dataset", required=True, fixed=True),
+        ),
     ),
     TableEntry(
         "data.FileRecord",

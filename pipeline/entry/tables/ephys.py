@@ -9,9 +9,12 @@ from typing import Any
 from pipeline.alf import identity
 from pipeline.analysis.coordinates import LARGEST
 from pipeline.entry.fields import Field, TableEntry
-from pipeline.entry.tables.common import INSERTION, QC, term, text, um_from_bregma
+from pipeline.entry.tables.common import INSERTION, QC, SUBJECT, region, term, text, um_from_bregma
 
 SHALLOWEST = 20.0  # um; a probe that is less deep in the brain was given in mm or m
+
+MOST_CHANNELS = 100_000
+LONGEST_PROBE, WIDEST_PROBE = 50_000.0, 5_000.0  # um
 
 PROVENANCES = {
     "planned": "planned",
@@ -57,6 +60,32 @@ TABLES = (
         derive=_pid,
     ),
     TableEntry(
+        "ephys.ChronicInsertion",
+        "chronic insertion",
+        (
+            *SUBJECT,
+            Field("chronic_id", "uuid", required=True, fixed=True),
+            term("chronic_name", 64, description="e.g. probe00"),
+            term("probe_serial", 64, "ephys.Probe"),
+            Field("chronic_start", "time", description="when it was implanted"),
+            Field("chronic_end", "time", description="when it was taken out"),
+            text("chronic_narrative", 1000),
+            Field("chronic_json", "json", description="what other programs keep with it"),
+        ),
+        spans=(("chronic_start", "chronic_end"),),
+        events=("chronic_start", "chronic_end"),
+    ),
+    TableEntry(
+        "ephys.ChronicRecording",
+        "recording with an implanted probe",
+        (*INSERTION, Field("chronic_id", "uuid", to="ephys.ChronicInsertion", required=True)),
+    ),
+    TableEntry(
+        "histology.RegionDescription",
+        "description of a region",
+        (region(required=True, fixed=True), text("region_description", 4000, required=True)),
+    ),
+    TableEntry(
         "histology.Trajectory",
         "trajectory",
         (
@@ -77,6 +106,28 @@ TABLES = (
             Field("phi", "number", unit="deg", low=-360, high=360, required=True, description="from the right"),
             Field("roll", "number", unit="deg", low=-360, high=360, description="about its own axis"),
             Field("trajectory_json", "json", description="what other programs keep with it"),
+        ),
+    ),
+    TableEntry(
+        "histology.AlignedChannel",
+        "channel along a track",
+        (
+            *INSERTION,
+            Field(
+                "provenance", "choice", choices=tuple(PROVENANCES.values()), required=True, fixed=True,
+                words=PROVENANCES | RANKS, to="histology.Trajectory",
+            ),
+            Field("aligned_channel", "integer", low=0, high=MOST_CHANNELS, required=True, fixed=True),
+            Field("aligned_axial", "number", unit="um", low=0, high=LONGEST_PROBE, required=True,
+                  description="on the probe, from the tip"),
+            Field("aligned_lateral", "number", unit="um", low=-WIDEST_PROBE, high=WIDEST_PROBE, required=True,
+                  description="on the probe, from its left edge"),
+            um_from_bregma("aligned_ml", description="from bregma, right positive"),
+            um_from_bregma("aligned_ap", description="from bregma, anterior positive"),
+            um_from_bregma("aligned_dv", description="from bregma, dorsal positive"),
+            region(),
+            text("aligned_name", 64),
+            Field("aligned_json", "json", description="what other programs keep with it"),
         ),
     ),
 )  # fmt: skip
