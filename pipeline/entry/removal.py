@@ -14,7 +14,7 @@ from pipeline.entry.audit import Edit, Origin
 from pipeline.entry.reading import rows_by_key
 from pipeline.entry.tables import TABLES, class_of, entry_of
 from pipeline.entry.writer import InvalidEntry, RowError, Written, transaction, write
-from pipeline.provenance.delete import delete, integrity
+from pipeline.provenance.delete import delete, goes_alone, integrity
 
 
 def remove(
@@ -112,7 +112,9 @@ def _entered(rows: dj.Table) -> list[tuple[str, list[Edit]]]:
         for one in (table, *registry.parts(table))
     }
     found = []
-    for part in dj.Diagram.cascade(rows, part_integrity=integrity(isinstance(rows, dj.Part))):
+    is_part = isinstance(rows, dj.Part)
+    alone = goes_alone(rows, keep_master=is_part)
+    for part in [rows] if alone else dj.Diagram.cascade(rows, part_integrity=integrity(is_part)):
         entry = TABLES.get(labels.get(part.full_table_name, ""))
         if entry is None or not entry.can_create:
             continue

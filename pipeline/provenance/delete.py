@@ -6,6 +6,7 @@ import datajoint as dj
 
 from pipeline.database import registry
 from pipeline.database.bulk import fetch_columns
+from pipeline.database.references import has_dependents
 
 data = registry.tables_of("data")
 
@@ -20,6 +21,8 @@ def preview(query: dj.Table, keep_master: bool = False) -> dict[str, int]:
     rows = _by_keys(query)
     if rows is None:
         return {}
+    if goes_alone(rows, keep_master):
+        return {registry.label(type(rows)): len(rows)}
     counts = dj.Diagram.cascade(rows, part_integrity=integrity(keep_master)).counts()
     return {_people_name(name): count for name, count in counts.items() if count}
 
@@ -51,6 +54,11 @@ def delete(query: dj.Table, reason: str, user: str = "", keep_master: bool = Fal
     return counts
 
 
+def goes_alone(rows: dj.Table, keep_master: bool = False) -> bool:
+    """Whether nothing hangs on the rows of a table: then DataJoint need not read which tables depend on which."""
+    return (keep_master or not isinstance(rows, dj.Part)) and not has_dependents(rows)
+
+
 def integrity(keep_master: bool) -> str:
     """DataJoint's word for what happens to the masters of deleted part rows."""
     return "ignore" if keep_master else "cascade"
@@ -67,7 +75,10 @@ def _by_keys(query: dj.Table) -> dj.Table | None:
 
 def _delete(rows: dj.Table, counts: dict[str, int], reason: str, user: str, keep_master: bool) -> None:
     affected = _left_by_copies(rows, counts)
-    rows.delete(prompt=False, part_integrity=integrity(keep_master))
+    if goes_alone(rows, keep_master):
+        rows.delete_quick()
+    else:
+        rows.delete(prompt=False, part_integrity=integrity(keep_master))
     if affected is not None:
         data.note_online(affected)
     data.Change.record(

@@ -8,6 +8,8 @@ import datajoint as dj
 import pytest
 
 from pipeline import acquisition, behavior, behavior_analysis, data, lab, subject
+from pipeline.database import registry
+from pipeline.database.references import has_dependents
 from pipeline.provenance.delete import delete, preview
 
 pytestmark = pytest.mark.slow
@@ -81,3 +83,12 @@ def test_a_delete_that_fails_leaves_everything(sessions, database):
 def test_only_tables_can_be_deleted_from(sessions):
     with pytest.raises(dj.DataJointError, match="only rows of a table"):
         delete(acquisition.Session.proj(other="rig") * lab.Lab.proj(), "a test")
+
+
+def test_what_depends_on_a_table_is_what_the_database_says(database):
+    """Rows on which nothing hangs go without a look at all tables."""
+    database.dependencies.load()
+    for table in registry.tables():
+        for one in (table, *registry.parts(table)):
+            expected = bool(database.dependencies.children(one.full_table_name))
+            assert has_dependents(one()) == expected, registry.label(one)

@@ -11,10 +11,12 @@ from tests.one_bridge.trees import dataset_id
 
 LEVEL = {None: -1, "public": 0, "member": 1, "manager": 2, "admin": 3}
 PEOPLE = {"nobody": None, "pat": "public", "mia": "member", "max": "manager", "ada": "admin"}
-OF_MEMBERS = ("sessions", "insertions", "trajectories", "datasets", "aggregates", "files", "subjects", "weighings",
-              "water-administrations", "water-restriction", "surgeries", "notes", "chronic-insertions", "aligned-channels",
-              "fields-of-view", "fov-location", "imaging-stack", "downloads", "data-notices", "culls",
-              "genotype-tests", "implants")  # fmt: skip
+OF_MEMBERS = (
+    "sessions", "insertions", "trajectories", "datasets", "aggregates", "files", "subjects", "weighings",
+    "water-administrations", "water-restriction", "surgeries", "notes", "chronic-insertions", "aligned-channels",
+    "fields-of-view", "fov-location", "imaging-stack", "downloads", "data-notices", "culls", "genotype-tests",
+    "implants",
+)  # fmt: skip
 OF_MANAGERS = (
     "projects",
     "procedures",
