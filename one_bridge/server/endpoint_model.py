@@ -36,7 +36,7 @@ class Field:
     among : value in the column -> what filters compare, for columns with few different values and an index.
     ranks : stored value -> number, where the values are in an order: filters take either.
     day : of a time, the column with its local day, which the record says even where the time is not known.
-    default : of a POST that does not say it; `user`: who sends it; `now`: when; None: the column's own.
+    default : of a POST that does not say it; `user`: who sends it; `now`, `today`: when; None: the column's own.
     """
 
     name: str

@@ -154,6 +154,10 @@ class RecordHooks:
                 row["lab"] = labs[0]
         return Related()
 
+    def create_request(self, row: dict[str, Any], body: Mapping[str, Any]) -> Related:
+        row.setdefault("request_id", str(uuid.uuid4()))
+        return Related()
+
     def create_cull(self, row: dict[str, Any], body: Mapping[str, Any]) -> Related:
         """The animal is dead from that day on."""
         animal = {name: row.get(name) for name in ("lab", "subject")}

@@ -211,9 +211,11 @@ class Writer:
                 raise BadInput(_field_of(endpoint, name), "It identifies the record and cannot be changed.")
 
     def _default(self, default: Any, creator: Account) -> Any:
-        """The value of a field that a new record does not state: `user` and `now` are who sends it, and when."""
+        """The value of a field that a new record does not state; `user`, `now`, `today`: who sends it, and when."""
         if default == "now":
             return datetime.datetime.now(datetime.UTC).replace(tzinfo=None, microsecond=0)
+        if default == "today":
+            return datetime.datetime.now(datetime.UTC).date()
         return self._default_user(creator) if default == "user" else default
 
     def _default_user(self, account: Account) -> str | None:

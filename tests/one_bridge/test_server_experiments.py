@@ -180,6 +180,8 @@ def test_the_life_of_an_animal(one):
     rest("culls", "create", data={"subject": "KS014", "date": "2020-02-02", "cull_reason": "health"})
     assert rest("subjects", "read", id="KS014")["death_date"] == "2020-02-02"
     assert len(rest("subjects", "list", django="cull__cull_reason,health")) == 1
+    asked = rest("requests", "create", data={"lab": "simlab", "count": 3, "description": "males"})
+    assert asked["status"] == "open" and asked["user"] == "max" and rest("requests", "list", status="open") == [asked]
     assert not (action.WaterRestriction & "restriction_end > '2020-02-04'")
 
 

@@ -15,7 +15,7 @@ OF_MEMBERS = (
     "sessions", "insertions", "trajectories", "datasets", "aggregates", "files", "subjects", "weighings",
     "water-administrations", "water-restriction", "surgeries", "notes", "chronic-insertions", "aligned-channels",
     "fields-of-view", "fov-location", "imaging-stack", "downloads", "data-notices", "culls", "genotype-tests",
-    "implants",
+    "implants", "requests",
 )  # fmt: skip
 OF_MANAGERS = (
     "projects",
@@ -32,7 +32,7 @@ OF_MANAGERS = (
     "brain-regions",
 )
 OF_ADMINS = ("labs", "data-repository")
-OWN_ENTRIES = ("weighings", "water-administrations", "notes")
+OWN_ENTRIES = ("weighings", "water-administrations", "notes", "requests")
 """Members may delete those that are theirs."""
 
 

@@ -163,8 +163,41 @@ IMPLANTS = Endpoint(
 )
 """What animals carry; a surgery's `implant_weight` is the one of its day."""
 
+REQUESTS = Endpoint(
+    "requests",
+    "SubjectRequest",
+    "subject.SubjectRequest",
+    ("request_id",),
+    (
+        field("id", "request_id", "uuid"),
+        field("lab", filter="iexact", to=LAB, required=True),
+        field("line", filter="iexact", to=("subject.Line", "name")),
+        field("user", "request_user", to=USER, filter="iexact", default="user"),
+        field("count", "request_count", "int", required=True),
+        field("date", "request_date", "date", default="today"),
+        field("due_date", "request_due", "date"),
+        field("description", "request_text", filter="icontains"),
+        field("status", "request_status", choices=("open", "answered", "declined", "closed"), filter="exact"),
+        field("answer", "request_answer"),
+        field("manager", "request_manager", to=USER, filter="iexact"),
+        url("requests", "request_id"),
+    ),
+    many=(Many("subjects", "subject.RequestedSubject", "subject", write=False),),
+    relations={
+        "lab": Relation("labs", ("lab",)),
+        "user": users_by("request_user"),
+        "subjects": Relation("subjects", ("request_id",), ANIMAL, "subject.RequestedSubject"),
+    },
+    order=("request_date DESC", "request_id"),
+    owner="request_user",
+    delete="member",
+    create="request",
+)
+"""Animals that people ask for; stock managers answer."""
+
 ENDS = (
     CULLS,
+    REQUESTS,
     GENOTYPE_TESTS,
     IMPLANTS,
     names("cull-methods", "CullMethod", "subject.CullMethod", "cull_method", order=("cull_method",)),
