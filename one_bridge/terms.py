@@ -75,13 +75,24 @@ def _task_protocol(value: Any, reading: Reading, _: Any) -> Iterable[Any]:
 
 def _projects(value: Any, reading: Reading, _: Any) -> Iterable[Any]:
     """As the client reads them: the names of all projects of a session between commas are one text."""
-    joined, wanted = projects_of_sessions(), values_of(value, reading)
+    wanted = values_of(value, reading)
+    if all(_is_within_a_name(str(one), reading) for one in wanted):
+        names = matching(vocabulary(lab.Project, "project"), wanted, reading)
+        return [(acquisition.SessionProject() & one_of("project", names)).proj() if names else []]
+    joined = projects_of_sessions()
     present = pc.unique(fetch_columns(joined, "joined_projects")["joined_projects"]).to_pylist()
     found = matching(present, wanted, reading)
     choices = [(joined & one_of("joined_projects", found)).proj()] if found else []
     if matching([""], wanted, reading):
         choices.append(dj.Not(acquisition.SessionProject().proj()))
     return [choices]
+
+
+def _is_within_a_name(wanted: str, reading: Reading) -> bool:
+    """Whether what is wanted can only match within one name, and not across the comma between two, or nothing."""
+    if reading.style == "alyx":
+        return bool(wanted)
+    return bool(re.fullmatch(r"[\w -]+", wanted)) if reading.wildcards else bool(wanted) and "," not in wanted
 
 
 def _number(value: Any, reading: Reading, _: Any) -> Iterable[Any]:

@@ -17,6 +17,7 @@ INSERTION = (*SESSION, "probe_label")
 TRACK = (*INSERTION, "provenance")
 FIELD = (*SESSION, "fov_name")
 CORNERS = {"corners_ml": "x", "corners_ap": "y", "corners_dv": "z"}
+_OF_CHANNELS = {"provenance": "trajectory_estimate", "aligned_axial": "axial", "aligned_lateral": "lateral"}
 _UUID = Field("id", "uuid")
 
 
@@ -61,6 +62,13 @@ class ExperimentHooks(RecordHooks):
         return self._probe(row)
 
     def create_aligned_channel(self, row: dict[str, Any], body: Mapping[str, Any]) -> Related:
+        for column, name in (
+            ("provenance", "trajectory_estimate"),
+            ("aligned_axial", "axial"),
+            ("aligned_lateral", "lateral"),
+        ):
+            if row.get(column) is None:
+                raise BadInput(name, "a value is needed here")
         track = value_of(_UUID, row.pop("provenance"), "trajectory_estimate")
         if not (rows := rows_of("histology.Trajectory", TRACK, track)):
             raise BadInput("trajectory_estimate", f"there is no trajectory {track}: create it first, or correct the id")

@@ -1,0 +1,183 @@
+"""Claim: ibllib's loaders read a lab of ours: over HTTP with the unmodified client, and from cache tables.
+
+A simulated lab is registered and populated, `neurojoint serve` and `neurojoint cache` run on it, and `SessionLoader`,
+`SpikeSortingLoader`, `load_channel_locations`, `load_wheel_reaction_times` and `get_subject_training_status` of ibllib
+run in an environment of its own, whose python `--ibllib-python` names. Prints a line for each loader and face; ends
+with 1 where one failed. This is no measurement of time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from pathlib import Path
+
+from benchmarks import ibllib_peer
+
+COMMAND = "from neurojoint.command import run; run()"
+
+LOADERS = """
+import json, logging, sys, traceback, types, warnings
+warnings.filterwarnings("ignore")
+logging.disable(logging.CRITICAL)
+face, where, session, probe = sys.argv[1:5]
+from one.api import ONE, One
+from brainbox.io.one import (SessionLoader, SpikeSortingLoader, load_channel_locations, load_iti,
+                             load_wheel_reaction_times)
+from iblatlas.regions import BrainRegions
+one = ONE(base_url=where, silent=True) if face == "http" else One(cache_dir=where, mode="local")
+if face == "http":
+    one.alyx.cache_mode = None
+regions = BrainRegions()
+atlas = types.SimpleNamespace(regions=regions)  # the volume of the atlas is a download
+results = {}
+
+def attempt(name, call):
+    try:
+        results[name] = str(call())
+    except Exception as error:
+        results[name] = f"FAILED {type(error).__name__}: {error} " + traceback.format_exc(limit=-2)[-300:]
+
+def trials():
+    loader = SessionLoader(eid=session, one=one)
+    loader.load_trials()
+    return f"{len(loader.trials)} trials, {len(loader.trials.columns)} columns"
+
+def wheel():
+    loader = SessionLoader(eid=session, one=one)
+    loader.load_wheel()
+    return f"{len(loader.wheel)} samples"
+
+def spikes(**which):
+    loader = SpikeSortingLoader(one=one, atlas=atlas, **which)
+    spikes, clusters, channels = loader.load_spike_sorting()
+    merged = loader.merge_clusters(spikes, clusters, channels)
+    return f"{len(spikes['times'])} spikes, {len(merged['cluster_id'] if 'cluster_id' in merged else merged)} clusters"
+
+attempt("SessionLoader.load_trials", trials)
+attempt("SessionLoader.load_wheel", wheel)
+attempt("load_iti", lambda: len(load_iti(one.load_object(session, "trials"))))
+attempt("load_wheel_reaction_times", lambda: len(load_wheel_reaction_times(session, one=one)))
+if probe:
+    attempt("SpikeSortingLoader(eid, pname)", lambda: spikes(eid=session, pname=probe))
+    if face == "http":
+        pids, names = one.eid2pid(session)
+        attempt("SpikeSortingLoader(pid)", lambda: spikes(pid=pids[list(names).index(probe)]))
+    attempt("load_channel_locations", lambda: sorted(load_channel_locations(session, probe=probe, one=one,
+                                                                             brain_atlas=atlas)))
+if face == "http":
+    from brainbox.behavior.training import get_subject_training_status
+    subject = one.get_details(session)["subject"]
+    attempt("get_subject_training_status",
+            lambda: get_subject_training_status(subject, one=one, details=False) or "printed")
+print("RESULTS" + json.dumps(results))
+"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    ibllib_peer.add_option(parser)
+    options = parser.parse_args()
+    ibllib_peer.check(options.ibllib_python, "benchmarks.ibllib_loaders")
+    home = Path(tempfile.mkdtemp(prefix="neurojoint-ibllib-"))
+    home.chmod(0o711)
+    try:
+        sys.exit(1 if _compare(home, options.ibllib_python) else 0)
+    finally:
+        neurojoint(home, "db", "stop")
+        shutil.rmtree(home, ignore_errors=True)
+
+
+def _compare(home: Path, python: str) -> bool:
+    """Print what each loader said; returns whether one failed."""
+    from ingest.simulate import write_lab
+
+    root = home / "root"
+    write_lab(root, n_mice=1, n_sessions=4, ephys=1, seed=1)
+    neurojoint(home, "ingest", str(root), "--no-compress")
+    neurojoint(home, "work", "--once", "--processes", "2")
+    neurojoint(home, "cache", str(root))
+    neurojoint(home, "user", "add", "mia", "--role", "member", "--password-stdin", given="correct horse battery")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    url = f"http://127.0.0.1:{port}"
+    server = subprocess.Popen(_command("serve", "--port", str(port), "--root", str(root)), env=_environment(home))
+    try:
+        _wait(url)
+        neurojoint(
+            home, "client-config", "--url", url, "--user", "mia", "--password-stdin", "--default",
+            given="correct horse battery",
+        )  # fmt: skip
+        session, label = _session(home)
+        failed = False
+        for face, where in (("http", url), ("cache tables", str(root))):
+            found = subprocess.run(
+                [python, "-c", LOADERS, face, where, session, label],
+                env=_environment(home),
+                capture_output=True,
+                text=True,
+            )
+            if "RESULTS" not in found.stdout:
+                print(f"{face}: {found.stderr[-2000:]}")
+                failed = True
+                continue
+            for name, result in json.loads(found.stdout.rpartition("RESULTS")[2]).items():
+                print(f"{face:14}{name:36}{result}")
+                failed |= result.startswith("FAILED")
+        return failed
+    finally:
+        server.terminate()
+        server.wait(30)
+
+
+def _session(home: Path) -> tuple[str, str]:
+    """A session with sorted spikes, and the label of its probe."""
+    code = (
+        "from pipeline import connect; connect(); from pipeline.schemas import acquisition, ephys; "
+        "row = (acquisition.Session * ephys.ProbeInsertion & ephys.ClusterSet.proj()).to_dicts()[0]; "
+        "print('FOUND', row['eid'], row['probe_label'])"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", code], env=_environment(home), capture_output=True, text=True, check=True
+    )
+    _, eid, label = found.stdout[found.stdout.index("FOUND") :].split()[:3]
+    return eid, label
+
+
+def neurojoint(home: Path, *command: str, given: str = "") -> None:
+    subprocess.run(
+        _command(*command), env=_environment(home), input=given, text=True, check=True, stdout=subprocess.DEVNULL
+    )
+
+
+def _command(*command: str) -> list[str]:
+    return [sys.executable, "-c", COMMAND, *command]
+
+
+def _environment(home: Path) -> dict[str, str]:
+    return os.environ | {"NEUROJOINT_HOME": str(home / "neurojoint"), "HOME": str(home / "person")}
+
+
+def _wait(url: str) -> None:
+    until = time.monotonic() + 120
+    while True:
+        try:
+            urllib.request.urlopen(f"{url}/", timeout=5).close()  # noqa: S310 - our own server
+            return
+        except OSError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.5)
+
+
+if __name__ == "__main__":
+    main()
