@@ -3,8 +3,10 @@
     python -m tests.worker.chaos --minutes 20 --seed 1        # as root, with iproute2; not part of the tests
 
 Sessions arrive one by one and are ingested from any computer while workers on all of them populate. Meanwhile programs
-are killed, cables pulled, folders taken away and brought back, the server of the database stopped and started. At the
-end everything is brought back, and the tables are compared with those of a fresh database over the same files.
+are killed, cables pulled, folders taken away and brought back, the server of the database killed and started, the disks
+of the computers (10 MB, for their homes) filled and emptied, and their clocks moved by hours (with `faketime`, where it
+is installed). At the end everything is brought back, and the tables are compared with those of a fresh database over
+the same files.
 """
 
 from __future__ import annotations
@@ -20,11 +22,13 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from ingest.check import check
 from ingest.simulate import write_lab
 from pipeline import settings
+from pipeline.database import embedded_account
 from tests.ingest.tree import content
 from tests.worker.test_vanished import postgresql
 from tests.worker.vanishing import Computer
@@ -42,22 +46,35 @@ class Lab:
         self.root, self.waiting = folder / "root", folder / "waiting"
         self.away: Path | None = None
         self.cut: set[int] = set()
+        self.clocks = {computer.number: 0 for computer in self.computers}  # s ahead
+        self.restart_server: Callable[[], None] = lambda: None
         self.counts: dict[str, int] = {}
 
     def start(self, computer: Computer, *command: str) -> subprocess.Popen:
         """Start a command of neurojoint on a computer."""
-        home = self.folder / f"home{computer.number}"
-        home.mkdir(exist_ok=True)
+        home = self.home(computer)
+        moved = self.clocks[computer.number]
+        clock = ["faketime", "-f", f"{moved:+d}s"] if moved and shutil.which("faketime") else []
         return computer.run(
-            sys.executable, "-c", COMMAND, *command,
+            *clock, sys.executable, "-c", COMMAND, *command,
             NEUROJOINT_DATABASE_URL=self.url.format(host=computer.server_address), NEUROJOINT_HOME=str(home),
+            DONT_FAKE_MONOTONIC="1",
             log=self.folder / f"log{computer.number}",
         )  # fmt: skip
 
+    def home(self, computer: Computer) -> Path:
+        """Where a computer keeps its own files: a small disk."""
+        home = self.folder / f"home{computer.number}"
+        if not home.is_dir():
+            home.mkdir()
+            subprocess.run(["mount", "-t", "tmpfs", "-o", "size=10m", "tmpfs", home], check=True)
+        return home
+
     def step(self) -> None:
         """One thing that happens."""
-        actions = [self.arrive, self.arrive, self.ingest, self.ingest, self.work, self.kill, self.pull_or_plug,
-                   self.take_away_or_bring_back]  # fmt: skip
+        actions = [self.arrive, self.arrive, self.ingest, self.ingest, self.work, self.work, self.kill,
+                   self.pull_or_plug, self.take_away_or_bring_back, self.restart, self.fill_or_empty,
+                   self.move_clock]  # fmt: skip
         action = self.rng.choice(actions)
         self.counts[action.__name__] = self.counts.get(action.__name__, 0) + 1
         action()
@@ -98,6 +115,24 @@ class Lab:
             self.away.rename(self.folder / "away")
             self.away.mkdir()
 
+    def restart(self) -> None:
+        """The server of the database is killed, and starts again."""
+        self.restart_server()
+
+    def fill_or_empty(self) -> None:
+        """The disk of a computer is full, or has room again."""
+        ballast = self.home(self.rng.choice(self.computers)) / "ballast"
+        if ballast.exists():
+            ballast.unlink()
+            return
+        with contextlib.suppress(OSError), ballast.open("wb", buffering=0) as file:
+            while True:
+                file.write(bytes(1 << 16))
+
+    def move_clock(self) -> None:
+        """What a computer starts from now on has another time: up to six hours before or after the others."""
+        self.clocks[self.rng.choice(self.computers).number] = self.rng.randint(-6 * 3600, 6 * 3600)
+
     def bring_back(self) -> None:
         if self.away is not None:
             shutil.rmtree(self.away)
@@ -110,10 +145,23 @@ class Lab:
             if computer.number in self.cut:
                 computer.plug_in()
             computer.lose_power()
+            (self.home(computer) / "ballast").unlink(missing_ok=True)
         self.cut.clear()
         self.bring_back()
         while any(self.waiting.glob("*/Subjects/*/*/*")):
             self.arrive()
+
+
+def restart(folder: Path, url: str) -> None:
+    """Kill the server of `postgresql(folder)`, and start it as it was."""
+    data = folder / "pg"
+    account = embedded_account.server_account(data)
+    programs = embedded_account.programs(folder, account)
+    port = url.rpartition(":")[2].partition("/")[0]
+    options = f"-c listen_addresses=* -c port={port} -c fsync=off -c unix_socket_directories={data}"
+    quiet = {"check": True, "stdout": subprocess.DEVNULL}
+    account.run([programs / "pg_ctl", "-D", data, "-m", "immediate", "stop"], **quiet)
+    account.run([programs / "pg_ctl", "-D", data, "-l", data / "log", "-w", "-o", options, "start"], **quiet)
 
 
 def finish(url: str, home: Path, root: Path) -> tuple[dict, dict, list[str]]:
@@ -157,6 +205,9 @@ def main() -> None:
         (folder / "pg1").chmod(0o711)
         url = stack.enter_context(postgresql(folder / "pg1"))
         lab = Lab(folder, url, chosen.seed)
+        lab.restart_server = lambda: restart(folder / "pg1", url)
+        for computer in lab.computers:
+            stack.callback(subprocess.run, ["umount", "-l", lab.home(computer)], capture_output=True)
         lab.root.mkdir()
         lab.arrive()
         import pipeline
