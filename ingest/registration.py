@@ -446,7 +446,7 @@ def _gone(
     missing = [key for key, (_, n_files) in known.items() if n_files and key not in found]
     if not missing:
         return {}
-    hidden = tuple(f"{one.path}/" for one in problems if one.reason in ("permission_denied", "unreadable_file"))
+    hidden = tuple(f"{one.path}/" for one in problems if one.reason in ("permission_denied", "read_error"))
     gone = {}
     for start in range(0, len(missing), 200):
         some = missing[start : start + 200]

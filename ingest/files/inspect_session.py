@@ -39,7 +39,7 @@ from pipeline.errors import InvalidData
 IN_MEMORY = 8 << 20  # byte; larger files are streamed
 JSON_CHECKED = 1 << 20  # byte; larger JSON is not parsed
 CHUNK = 1 << 20  # byte
-PASSING = frozenset({"vanished", "permission_denied"})
+PASSING = frozenset({"vanished", "permission_denied", "read_error"})
 """Reasons that time may mend without a trace in names, sizes and times: such sessions are looked at again."""
 
 _LONGEST = {"collection": 128, "alf_object": 64, "attribute": 96, "extension": 32, "revision": 64}  # as in the tables
@@ -183,7 +183,7 @@ def _caught(read: Any, file: File) -> Any:
     except PermissionError as error:
         reason, detail = "permission_denied", error.strerror or "permission denied"
     except OSError as error:
-        reason, detail = "unreadable_file", error.strerror or str(error)
+        reason, detail = "read_error", error.strerror or str(error)
     return Problem(f"{read.args[1]}/{file.path}", reason, detail)
 
 

@@ -187,7 +187,7 @@ def _with_raw(session: Path, path: Path, raw: File, one: Compressed, known: Know
         except PermissionError as error:
             raise refuse(raw.path, "permission_denied", error.strerror or "permission denied") from None
         except OSError as error:
-            raise refuse(raw.path, "unreadable_file", error.strerror or str(error)) from None
+            raise refuse(raw.path, "read_error", error.strerror or str(error)) from None
     if one.raw_sha1 and sha1 != one.raw_sha1:
         detail = f"its SHA-1 is {sha1}, but {path.name} was made from {one.raw_sha1}"
         raise refuse(raw.path, "forms_differ", detail)

@@ -396,5 +396,5 @@ def os_problem(path: str, error: OSError) -> Problem:
     kinds: Iterator[tuple[type[OSError], str]] = iter(
         [(FileNotFoundError, "vanished"), (NotADirectoryError, "vanished"), (PermissionError, "permission_denied")]
     )
-    reason = next((reason for kind, reason in kinds if isinstance(error, kind)), "unreadable_file")
+    reason = next((reason for kind, reason in kinds if isinstance(error, kind)), "read_error")
     return Problem(printable(path), reason, error.strerror or str(error))

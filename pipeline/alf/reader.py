@@ -61,8 +61,8 @@ def load(source: str | os.PathLike[str] | bytes, name: str = "") -> Any:
 
     Raises
     ------
-    InvalidData : with the reason `truncated`, `empty_file`, `object_array`, `unreadable_file`, `permission_denied` or
-        `vanished`.
+    InvalidData : with the reason `truncated`, `empty_file`, `object_array`, `unreadable_file`, `permission_denied`,
+        `read_error` or `vanished`.
 
     Examples
     --------
@@ -144,7 +144,7 @@ def _read(path: Path, name: str) -> bytes:
     except PermissionError as error:
         raise refuse(name, "permission_denied", error.strerror or "permission denied") from None
     except OSError as error:
-        raise refuse(name, "unreadable_file", error.strerror or _short(error)) from None
+        raise refuse(name, "read_error", error.strerror or _short(error)) from None
 
 
 def _load_npy(content: bytes, name: str) -> np.ndarray:

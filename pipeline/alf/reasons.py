@@ -77,6 +77,10 @@ REASONS: dict[str, tuple[str, str]] = {
         "this account may not read it",
         "give this account the right to read it (chmod, chown), then ingest again",
     ),
+    "read_error": (
+        "the disk or the network returned an error while it was read",
+        "look at the disk or the mount; the next ingest reads it again",
+    ),
     "missing": (
         "the session has no such file or column here",
         "ingest the folder that holds it",

@@ -25,7 +25,7 @@ PARTS = [
     {"props": {"value": None}}, {"index": [], "type": {}},
 ]  # fmt: skip
 BODIES = [b"", b"{", b"null", b"[]", b"1", b'"x"', b"{}", b'{"output": 1}', b'{"output": "a.b", "inputs": 3}',
-          b"\xff\xfe", b"[" * 100_000, 
+          b"\xff\xfe", b"[" * 100_000,
           b'{"output": "..a.b...c.d..", "outputs": [], "inputs": [{}], "changedPropIds": [[]]}']  # fmt: skip
 EACH = 6  # values for each callback
 
