@@ -106,7 +106,7 @@ def test_a_pipe_is_not_opened(tmp_path):
     session = write(tmp_path, SESSION)
     os.mkfifo(session / "alf" / "a.b.npy")
     _, problems = scan.list_files(tmp_path, SESSION)
-    assert [one.reason for one in problems] == ["read_error"]
+    assert [one.reason for one in problems] == ["unreadable_file"]
 
 
 def test_the_signature_sees_a_change_and_nothing_else(tmp_path):
