@@ -143,12 +143,12 @@ def _session(home: Path) -> tuple[str, str]:
     """A session with sorted spikes, and the label of its probe."""
     code = (
         "from pipeline import connect; connect(); from pipeline.schemas import acquisition, ephys; "
-        "row = (acquisition.Session * ephys.ProbeInsertion & ephys.ClusterSet.proj()).to_dicts()[0]; "
-        "print('FOUND', row['eid'], row['probe_label'])"
+        "key = ephys.ClusterSet.keys()[0]; names = acquisition.Session.primary_key; "
+        "eid = (acquisition.Session & {name: key[name] for name in names}).fetch1('eid'); "
+        "print('FOUND', eid, key['probe_label'])"
     )
-    found = subprocess.run(
-        [sys.executable, "-c", code], env=_environment(home), capture_output=True, text=True, check=True
-    )
+    found = subprocess.run([sys.executable, "-c", code], env=_environment(home), stdout=subprocess.PIPE, text=True)
+    found.check_returncode()
     _, eid, label = found.stdout[found.stdout.index("FOUND") :].split()[:3]
     return eid, label
 

@@ -30,6 +30,7 @@ def released(served: Served) -> Served:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("server", ["postgresql"], indirect=True)
 @pytest.mark.parametrize("face", ["http", "class"])
 def test_the_page_from_top_to_bottom(released, face, tmp_path):
     if face == "http":
