@@ -101,7 +101,7 @@ def _compare(home: Path, python: str) -> bool:
     from ingest.simulate import write_lab
 
     root = home / "root"
-    write_lab(root, n_mice=1, n_sessions=4, ephys=1, seed=1)
+    write_lab(root, n_mice=1, n_sessions=20, ephys=1, seed=0)  # the last are at the stage of recordings
     neurojoint(home, "ingest", str(root), "--no-compress")
     neurojoint(home, "work", "--once", "--processes", "2")
     neurojoint(home, "cache", str(root))
