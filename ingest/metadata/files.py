@@ -133,6 +133,8 @@ class Metadata:
     """Lab -> the time zone in which times without an offset were read."""
     session_files: dict[SessionKey, str] = field(default_factory=dict)
     """Session -> the sessions.json that tells of it."""
+    root: Path = Path()
+    """The data root, below which the files are named by their path there."""
     _found: dict[tuple[str, str], list[tuple[int | str, str]]] = field(default_factory=lambda: defaultdict(list))
 
     def problem(self, file: str, column: str, row: int | str, message: str) -> None:
@@ -184,7 +186,7 @@ def read_files(paths: Iterable[Path], root: Path, default_lab: str | None, time_
     ------
     NeurojointError : a file is not there, or its name is none of those that are known.
     """
-    metadata = Metadata()
+    metadata = Metadata(root=root)
     zones = dict(time_zones)
     paths = list(paths)
     metadata.folders = [_shown(path, root) for path in paths if path.is_dir()]

@@ -97,6 +97,8 @@ class MetadataRows:
         files = {file for file in self.metadata.files if file not in self.metadata.incomplete}
         for folder in self.metadata.folders:
             files |= self.sources.files_in(folder) - set(self.metadata.files)  # those that were taken away
+        said_now = {file: self._said.get(file, {}) for file in self.metadata.files}
+        files |= self.sources.moved_to(said_now, lambda file: (self.metadata.root / file).exists()).keys()
         before = {
             file: {fact: one for fact, one in said.items() if one.table != "acquisition.Session"}
             for file, said in self.sources.before(files).items()

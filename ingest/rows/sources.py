@@ -10,7 +10,7 @@ import datetime
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -109,6 +109,26 @@ class Sources:
         query = data.SourceRow & {"repository": self._repository} & f"source_line > {FOLDER}"
         names = set(fetch_columns(query, "source_file")["source_file"].to_pylist())
         return {name for name in names if name.rpartition("/")[0] == folder}
+
+    def moved_to(self, said: Mapping[str, Mapping[Fact, Statement]], is_there: Callable[[str], bool]) -> dict[str, str]:
+        """The metadata files that are where another one was: that one -> where it is now.
+
+        A file is known by what it says, not by its path alone: one that is new here is the former one if that is not
+        there any more and more than half of what it said stands in the new one.
+        """
+        seen = {file for file, facts in self.before(said).items() if facts}
+        new = {file: facts.keys() for file, facts in said.items() if facts and file not in seen}
+        if not new:
+            return {}
+        query = data.SourceRow & {"repository": self._repository} & f"source_line > {FOLDER}"
+        known = set(fetch_columns(query, "source_file")["source_file"].to_pylist())
+        vanished = [file for file in sorted(known - set(said)) if not is_there(file)]
+        moved = {}
+        for old, facts in self.before(vanished).items():
+            best = max(new, key=lambda file: len(new[file] & facts.keys()))
+            if 2 * len(new[best] & facts.keys()) > len(facts):
+                moved[old] = best
+        return moved
 
     def replace(
         self, before: Mapping[str, Mapping[Fact, Statement]], now: Mapping[str, Mapping[Fact, Statement]]

@@ -186,7 +186,11 @@ def _write_session(
         "contrasts": params.contrasts,
     }
     files.write_settings(root / path, info | settings, version)
+    air = np.random.default_rng([session.index, version])  # apart, so that all else stays as it was
+    forms = files.AMBIENT_FORMS
+    ambient = files.write_ambient(root / path, air, version, forms[session.index % len(forms)])
     return {
+        "ambient": ambient,
         "path": path.as_posix(),
         "eid": eid,
         "date": day,

@@ -129,6 +129,37 @@ def write_settings(session: Path, info: Mapping[str, object], version: int) -> N
         (session / "_ibl_experiment.description.yaml").write_text(text, encoding="utf-8")
 
 
+AMBIENT_FORMS = ("lists", "numbers", "text")
+"""How a rig writes a reading: as a list of one number (iblrig), as a number, or as text with gaps."""
+
+
+def write_ambient(session: Path, rng: np.random.Generator, version: int, form: str = "lists") -> dict[str, float]:
+    """Write `_iblrig_ambientSensorData.raw.jsonable`, a line for each reading; returns the medians.
+
+    Temperature (deg C), air pressure (mbar) and relative humidity (percent) under the names that iblrig gives them.
+    """
+    folder = session / ("raw_behavior_data" if version == 7 else "raw_task_data_00")
+    folder.mkdir(parents=True, exist_ok=True)
+    columns = {
+        "Temperature_C": rng.normal(24.4, 0.05, 12).round(3),
+        "AirPressure_mb": rng.normal(1012, 0.2, 12).round(3),
+        "RelativeHumidity": rng.normal(45, 0.3, 12).round(3),
+    }
+    lines = []
+    for i in range(12):
+        values = {name: float(column[i]) for name, column in columns.items()}
+        written = {
+            "lists": {name: [value] for name, value in values.items()},
+            "numbers": values,
+            "text": {name: f"{value:.3f}" for name, value in values.items()},
+        }[form]
+        lines.append(json.dumps(written))
+    if form == "text":  # a sensor that did not answer
+        lines.insert(3, json.dumps(dict.fromkeys(columns, "nan")))
+    (folder / "_iblrig_ambientSensorData.raw.jsonable").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return {name: float(np.median(column)) for name, column in columns.items()}
+
+
 def _save_columns(folder: Path, columns: Mapping[str, np.ndarray], prefix: str) -> None:
     for name, values in columns.items():
         np.save(folder / f"{prefix}.{ALF_NAMES[name]}.npy", values)

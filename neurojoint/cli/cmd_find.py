@@ -1,4 +1,4 @@
-"""Commands that search: find units, find insertions."""
+"""Commands that search: find sessions, find units, find insertions."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def _options(command: Any) -> Any:
 
 @main.group(section="Data")
 def find() -> None:
-    """Find units by region, quality and training."""
+    """Find sessions, insertions and units by region, quality and training."""
 
 
 @find.command()
@@ -89,6 +89,48 @@ def insertions(form: str | None, **asked: Any) -> None:
         )
     click.echo(_many(found.num_rows, "insertion"), err=True)
     _warn(asked)
+
+
+@find.command()
+@click.option("--status", help="Training status of the mouse then, e.g. trained_1b; trained_1b+ or higher.")
+@click.option("--rules", help="Rules of that status  [default: the setting criteria]")
+@click.option("--trials-qc", help="Outcome of the checks of the trials: NOT_SET, PASS, WARNING, FAIL; commas between.")
+@click.option("--qc", help="QC of the session: NOT_SET, PASS, WARNING, FAIL, CRITICAL; commas between.")
+@click.option("--kind", help="Kind of the task: training, biased, ephys, passive, habituation, other.")
+@click.option("--lab", help="Names, separated by commas.")
+@click.option("--subject", help="Names, separated by commas.")
+@click.option("--since", help="First date of the session, e.g. 2024-01-31.")
+@click.option("--until", help="Last date of the session.")
+@click.option("--json", "form", flag_value="json", help="All rows, for programs.")
+@click.option("--csv", "form", flag_value="csv", help="All rows as a table, for programs.")
+def sessions(form: str | None, **asked: Any) -> None:
+    """Find sessions by training status and quality.
+
+    A line a task: how many trials, what their checks found, and in words what is wrong.
+
+    Example: neurojoint find sessions --trials-qc WARNING,FAIL --since 2024-01-01
+    """
+    import pipeline
+    from pipeline.queries.sessions import find_sessions
+
+    pipeline.connect(create=False)
+    found = find_sessions(**{name: value for name, value in asked.items() if value is not None})
+    if form == "csv":  # which has no lists
+        said = ["; ".join(words) for words in found["trials_findings"].to_pylist()]
+        found = found.set_column(found.column_names.index("trials_findings"), "trials_findings", [said])
+    if form is not None:
+        _write(found, form)
+        return
+    for row in found.to_pylist():
+        place = f"{row['lab']}/{row['subject']}/{row['session_date']}/{row['session_number']:03d}"
+        easy = (
+            "" if row["performance_easy"] is None else f", {100 * row['performance_easy']:.0f} % of easy ones correct"
+        )
+        task = f"{row['task_collection']} {row['task_kind'] or 'other'}"
+        click.echo(f"{row['eid']}  {place} {task}: {_many(row['n_trials'], 'trial')}{easy}; trials {row['trials_qc']}")
+        for words in row["trials_findings"]:
+            click.echo(f"    {words}")
+    click.echo(_many(found.num_rows, "task"), err=True)
 
 
 def _show_units(found: pa.Table, asked: dict[str, Any]) -> None:

@@ -95,7 +95,7 @@ def _usable(given: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     found, errors = dict(given), []
     for what, date, value, others, unit in (
         ("weight", "weighing_dates", "weights", (), "g"),
-        ("water", "water_dates", "volumes", ("in_session", "adlib"), "mL"),
+        ("water", "water_dates", "volumes", ("in_session", "adlib", "adlib_ends"), "mL"),
     ):
         measured = np.asarray(found[value], float)
         wrong = ~(measured > 0) if what == "weight" else measured < 0  # no volume is that of free access

@@ -104,6 +104,29 @@ def check(value: Any, kind: str = "term", longest: int = 0) -> str:
     return text
 
 
+_SUBSTANCES = {"citric acid": "Citric Acid", "ca": "Citric Acid", "sucrose": "Sucrose"}
+_MEDIA = ("water", "hydrogel")
+
+
+def water_name(written: str) -> str:
+    """A kind of water in the usual spelling: what, percent, of which substance. Other names stay as they are.
+
+    >>> water_name("Citric Acid Water 2%"), water_name("water (2 % citric acid)"), water_name("10% sucrose water")
+    ('Water 2% Citric Acid', 'Water 2% Citric Acid', 'Water 10% Sucrose')
+    >>> water_name("WATER"), water_name("hydrogel 5% CA"), water_name("Milk 2%")
+    ('Water', 'Hydrogel 5% Citric Acid', 'Milk 2%')
+    """
+    words = re.sub(r"[(),;_]|\b(in|of|with|and)\b", " ", written.lower())
+    share = re.search(r"(\d+(?:\.\d+)?)\s*%", words)
+    words = " ".join((words[: share.start()] + " " + words[share.end() :] if share else words).split())
+    medium = next((one for one in _MEDIA if re.search(rf"\b{one}\b", words)), "")
+    substance = " ".join(re.sub(rf"\b{medium}\b", " ", words).split()) if medium else words
+    known = _SUBSTANCES.get(substance)
+    if share and known:
+        return f"{(medium or 'water').capitalize()} {float(share[1]):g}% {known}"
+    return medium.capitalize() if medium and not share and not substance else written
+
+
 def check_account(value: Any) -> str:
     """The name of an account: a user of `RULES`.
 

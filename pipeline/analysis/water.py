@@ -194,6 +194,7 @@ def water_days(
     birth_date: np.datetime64 | None = None,
     growth: Growth | None = None,
     reference_times: ArrayLike | None = None,
+    adlib_ends: ArrayLike | None = None,
 ) -> WaterDays:
     """The water status of one animal on every day with an entry and on every day of a restriction.
 
@@ -215,6 +216,7 @@ def water_days(
         that the minimum does not fall (in Alyx it does)
     reference_times : (k,) times of the lab at which the reference weights were true, by default noon of the start. Days
         and the birth count from noon, so that a stepped curve gives the weeks that Alyx gives
+    adlib_ends : (m,) dates of the lab on which free access ended (NaT: on the day on which it began)
 
     Raises
     ------
@@ -231,7 +233,16 @@ def water_days(
     (array([1., 1., 1.]), array([1. , 1. , 0.4]), array([False, False,  True]))
     """
     weighed_on, weights = _pairs("weighings", weighing_dates, weights)
-    given_on, volumes, in_session, adlib = _pairs("waters", water_dates, volumes, in_session, adlib)
+    if adlib_ends is None:
+        adlib_ends = np.full(np.size(water_dates), "NaT", "datetime64[D]")
+    given_on, volumes, in_session, adlib, free_until = _pairs(
+        "waters", water_dates, volumes, in_session, adlib, np.asarray(adlib_ends, dtype="datetime64[D]")
+    )
+    in_session, adlib = in_session.astype(bool), adlib.astype(bool)
+    free_until = free_until.astype("datetime64[D]")
+    periods = [
+        np.arange(begin, np.fmax(begin, end) + 1) for begin, end in zip(given_on[adlib], free_until[adlib], strict=True)
+    ]
     restriction_starts = np.asarray(restriction_starts, dtype="datetime64[D]").reshape(-1)
     if reference_times is None:
         reference_times = restriction_starts + NOON
@@ -247,7 +258,7 @@ def water_days(
     last = max(entries.max(), until) if until is not None else entries.max()
     ends = np.where(np.isnat(ends), last, ends)
     spans = [np.arange(start, end + 1) for start, end in zip(starts, ends, strict=True)]
-    dates = np.unique(np.concatenate((entries, *spans)))
+    dates = np.unique(np.concatenate((entries, *spans, *periods)))
 
     weight = np.full(dates.size, np.nan)
     weight[np.searchsorted(dates, weighed_on)] = weights  # of several on one day the last
@@ -271,10 +282,10 @@ def water_days(
     expected_water = np.where(light, WATER_PER_WEIGHT_UNDERWEIGHT, WATER_PER_WEIGHT) * (known_weight - implant)
     expected_water = np.where(restricted, expected_water, np.nan)
     day = np.searchsorted(dates, given_on)
-    measured, in_session, adlib = np.nan_to_num(volumes), in_session.astype(bool), adlib.astype(bool)
+    measured = np.nan_to_num(volumes)
     reward = np.bincount(day, measured * in_session, dates.size)
     supplement = np.bincount(day, measured * ~in_session, dates.size)
-    free = np.bincount(day, adlib, dates.size) > 0
+    free = np.isin(dates, np.concatenate([entries[:0], *periods]))
     return WaterDays(
         dates=dates,
         restricted=restricted,

@@ -15,7 +15,7 @@ import zoneinfo
 from collections.abc import Callable
 from typing import Any
 
-from pipeline.alf.names import check, shown
+from pipeline.alf.names import check, shown, water_name
 from pipeline.entry.fields import EARLIEST, LATEST, Field
 
 LONGEST_JSON = 1 << 20  # characters
@@ -61,7 +61,8 @@ def is_blank(value: Any) -> bool:
 
 def name(field: Field, value: Any, _: str = "") -> str:
     """A name (see `pipeline.alf.names`)."""
-    return check(value, field.rule or "term", field.longest)
+    found = check(value, field.rule or "term", field.longest)
+    return water_name(found) if field.rule == "substance" else found
 
 
 def text(field: Field, value: Any, _: str = "") -> str:

@@ -39,3 +39,8 @@ def combine(table: pa.Table, key: Sequence[str], parts: Sequence[str]) -> pa.Tab
     return pa.table(
         [*arrays, pa.array([one.hexdigest() for one in found.values()], pa.string())], [*key, "fingerprint"]
     )
+
+
+def extend(fingerprint: str, part: str) -> str:
+    """The fingerprint of a row that was made from something else as well, e.g. from a setting."""
+    return hashlib.md5(f"{fingerprint} {part}".encode(), usedforsecurity=False).hexdigest()

@@ -81,7 +81,7 @@ def find_units(
     """
     from pipeline.schemas import ephys, histology
 
-    sessions, is_filtered = _sessions(status, rules, lab, subject, since, until)
+    sessions, is_filtered = sessions_that_fit(status, rules, lab, subject, since, until)
     chosen = (ephys.Clustering & {"default_clustering": True}).proj()
     if region is None and hemisphere is None:
         located = ephys.ClusterSet.Cluster.proj().extend(histology.ClusterLocation.Cluster.proj(*_PLACE))
@@ -127,7 +127,7 @@ def find_insertions(
     """
     from pipeline.schemas import ephys, histology
 
-    sessions, _ = _sessions(status, rules, lab, subject, since, until)
+    sessions, _ = sessions_that_fit(status, rules, lab, subject, since, until)
     known = fetch_columns(ephys.ProbeInsertion.proj("pid") * sessions.proj("eid"), *_INSERTION, "eid", "pid")
     known = known.sort_by([(name, "ascending") for name in _INSERTION])
     within = {} if region is None else _within(region)
@@ -247,7 +247,7 @@ def _aligned(known: pa.Table, counted: pa.Table) -> np.ndarray:
     return found
 
 
-def _sessions(
+def sessions_that_fit(
     status: Names, rules: str, lab: Names, subject: Names, since: Any, until: Any
 ) -> tuple[dj.expression.QueryExpression, bool]:
     """The sessions that fit, and whether that leaves any out."""
@@ -256,12 +256,12 @@ def _sessions(
     found = acquisition.Session()
     for name, given in (("lab", lab), ("subject", subject)):
         if given is not None:
-            found &= [{name: one} for one in _listed(given)]
+            found &= [{name: one} for one in listed(given)]
     for comparison, day in ((">=", since), ("<=", until)):
         if day is not None:
             found &= f"session_date {comparison} '{_date(day)}'"
     if status is not None:
-        key, statuses = _statuses(_listed(status), rules)
+        key, statuses = _statuses(listed(status), rules)
         there = behavior_analysis.SessionTrainingStatus & key & [{"session_status": one} for one in statuses]
         found &= there.proj()
     return found, any(one is not None for one in (status, lab, subject, since, until))
@@ -307,7 +307,7 @@ def _version(text: str, known: Sequence[tuple[str, int]], what: str) -> tuple[st
     return fitting[-1]
 
 
-def _listed(names: Names) -> list[str]:
+def listed(names: Names) -> list[str]:
     given = [names] if isinstance(names, str) else list(names or ())
     return [part for one in given for part in (part.strip() for part in one.split(",")) if part]
 

@@ -55,6 +55,7 @@ class WaterAdministration(dj.Manual):
     water_volume=null          : float64         # mL; null for free access
     -> WaterType
     adlib=0                    : bool            # free access to water
+    adlib_end=null             : datetime(6)     # end of free access, UTC; null: of that day only
     -> [nullable] lab.LabMember.proj(water_user='user_name')
     """
 

@@ -15,8 +15,10 @@ from pipeline.database import registry
 from pipeline.database.bulk import fetch_columns, insert_many, to_numpy
 from pipeline.errors import NeurojointError
 from pipeline.provenance import fingerprints
-from pipeline.schemas import acquisition, data
+from pipeline.schemas import acquisition
 from pipeline.schemas.inputs import files, wheel_trace
+from pipeline.schemas.inputs.from_files import FromFiles, OfTask
+from pipeline.settings import settings
 
 schema = registry.schema(__name__)
 
@@ -62,68 +64,6 @@ def fetch_trials(key: Mapping[str, Any]) -> dict[str, np.ndarray]:
     present = (TrialSet & chosen).fetch1("columns_present")
     rows = fetch_columns(TrialSet.Trial & chosen, *present, order_by="trial_id") if present else pa.table({})
     return to_numpy(rows)
-
-
-class FromFiles:
-    """What the tables that read ALF objects have in common: which sessions they hold, and when a row is stale."""
-
-    objects: str
-    """ALF object; `%` stands for anything, as in SQL."""
-    needs: tuple[str, ...] = ()
-    """Columns or attributes without which there is nothing to read."""
-    fingerprint: str
-    """The column that holds the fingerprint of the files that were read."""
-
-    @property
-    def key_source(self) -> dj.expression.QueryExpression:
-        """Sessions with what is needed."""
-        return acquisition.Session.proj() & self._found().proj()
-
-    def current_fingerprints(self, key: dict | None = None) -> pa.Table:
-        """Key and fingerprint of every session (of `key`) that should have a row now."""
-        names = acquisition.Session.primary_key
-        return fingerprints.combine(fetch_columns(self._found() & (key or {}), *names, *_PARTS), names, _PARTS)
-
-    def _fingerprint_of(self, key: dict) -> dict[str, str]:
-        """The fingerprint column of the row that `make` is about to insert."""
-        return {self.fingerprint: self.current_fingerprints(key)["fingerprint"][0].as_py()}
-
-    def _found(self) -> dj.expression.QueryExpression:
-        found = data.AlfObject & f"object_name LIKE '{self.objects.replace('%', '%%')}'" & "accepted_columns <> ''"
-        for name in self.needs:
-            found &= f"accepted_columns LIKE '%%,{name},%%'"
-        return found
-
-
-class OfTask(FromFiles):
-    """What the tables have in common of which a session has a row for each of its tasks."""
-
-    place = "task_collection"
-    """The column of SessionTask that says where the object lies."""
-    facts: tuple[str, ...] = ()
-    """What else of session and task a row is made from."""
-
-    @property
-    def key_source(self) -> dj.expression.QueryExpression:
-        """Tasks with what is needed."""
-        found = self._found().proj(**{self.place: "object_collection"})
-        # The folder of an object and that of a task have the same values and other origins.
-        return acquisition.SessionTask().restrict(found, semantic_check=False).proj()
-
-    def current_fingerprints(self, key: dict | None = None) -> pa.Table:
-        """Key and fingerprint of every task (of `key`) that should have a row now."""
-        names = acquisition.SessionTask.primary_key
-        session = {name: value for name, value in (key or {}).items() if name in names[:-1]}
-        task = {name: value for name, value in (key or {}).items() if name in names}
-        of_task = [name for name in dict.fromkeys((self.place, *self.facts)) if name in acquisition.SessionTask.heading]
-        of_session = [name for name in self.facts if name not in of_task]
-        found = fetch_columns(self._found() & session, *names[:-1], *_PARTS)
-        tasks = acquisition.SessionTask.proj(*of_task) * acquisition.Session.proj(*of_session) & task
-        there = fetch_columns(tasks, *dict.fromkeys((*names, *of_task, *of_session)))
-        place = there[self.place].cast(found["object_collection"].type)
-        there = there.append_column("object_collection", place)
-        on = [*names[:-1], "object_collection"]
-        return fingerprints.combine(there.join(found, on, join_type="inner"), names, [*_PARTS, *self.facts])
 
 
 @schema
@@ -222,6 +162,15 @@ class WheelMoveSet(OfTask, dj.Imported):
         peak_velocity_time         : float64         # s from session start
         """
 
+    def current_fingerprints(self, key: dict | None = None) -> pa.Table:
+        """Key and fingerprint of every task (of `key`); where the setting `wheel_units` states a unit, with that."""
+        found, stated = super().current_fingerprints(key), settings().wheel_units
+        told = [
+            fingerprints.extend(one, stated[lab]) if lab in stated else one
+            for lab, one in zip(found["lab"].to_pylist(), found["fingerprint"].to_pylist(), strict=True)
+        ]
+        return found.set_column(found.column_names.index("fingerprint"), "fingerprint", pa.array(told, pa.string()))
+
     def make(self, key):
         times, turned, dropped = wheel_trace.read(key)
         moves = wheel.movements(turned.position, times, tick=encoder.TICK)
@@ -271,7 +220,7 @@ class Lick(FromFiles, dj.Imported):
 
     def make(self, key):
         found = files.read_object(key, "licks", required=("times",))
-        times = found.values["times"]
+        times = np.sort(found.values["times"][np.isfinite(found.values["times"])])
         intervals = np.diff(times)
         within_bout = intervals[intervals < 1]
         self.insert1(
@@ -319,7 +268,7 @@ class Camera(FromFiles, dj.Imported):
 
     def _frames(self, key, name):
         times = files.read_object(key, name, required=self.needs).values["times"]
-        intervals = np.diff(times)
+        intervals = np.diff(times[np.isfinite(times)])
         return {
             "n_frames": len(times),
             "frame_rate": float(1 / np.median(intervals)) if intervals.size else None,
@@ -357,9 +306,11 @@ class Pupil(FromFiles, dj.Imported):
         self.insert1(key | self._fingerprint_of(key))
         for name in (self._found() & key).to_arrays("object_name"):
             features = to_numpy(pa.Table.from_pandas(files.read_attribute(key, name, "features"), preserve_index=False))
-            diameter = next((features[column] for column in _PUPIL_COLUMNS if column in features), None)
-            if diameter is None:
+            names = [column for column in _PUPIL_COLUMNS if column in features]
+            finite = [name for name in names if np.isfinite(features[name]).any()]
+            if not names:
                 continue
+            diameter = features[(finite or names)[0]]
             seen = diameter[np.isfinite(diameter)]
             self.View.insert1(
                 key
@@ -394,7 +345,8 @@ class AmbientSensor(OfTask, dj.Imported):
         folder = (acquisition.SessionTask & key).fetch1("raw_collection")
         content = files.read_attribute(key, "ambientSensorData", "raw", folder)
         readings = [one for one in content if isinstance(one, dict)] if isinstance(content, list) else []
-        medians = {name: _median(one.get(field) for one in readings) for name, field in _AMBIENT_FIELDS.items()}
+        readings = [{str(name).lower(): value for name, value in one.items()} for one in readings]
+        medians = {name: _median(one.get(field.lower()) for one in readings) for name, field in _AMBIENT_FIELDS.items()}
         if all(value is None for value in medians.values()):
             wanted = ", ".join(_AMBIENT_FIELDS.values())
             raise refuse("_iblrig_ambientSensorData.raw.jsonable", "value_range", f"no line has a number in {wanted}")
@@ -434,7 +386,6 @@ class PassiveTrialSet(FromFiles, dj.Imported):
         insert_many(self.PassiveTrial, key | {"passive_trial_id": np.arange(table.num_rows)} | columns)
 
 
-_PARTS = ["object_collection", "object_name", "object_fingerprint"]
 _PUPIL_COLUMNS = ("pupilDiameter_smooth", "pupilDiameter_raw")
 _AMBIENT_FIELDS = {
     "temperature": "Temperature_C",
@@ -451,7 +402,18 @@ def _at(values: np.ndarray | None, index: int) -> float | None:
 
 
 def _median(values: Iterable[Any]) -> float | None:
-    """Median of the readings, each a number or a list that holds one; None where none is a number."""
-    flat = (part for value in values for part in (value if isinstance(value, list | tuple) else (value,)))
-    known = [float(v) for v in flat if isinstance(v, int | float) and not isinstance(v, bool) and np.isfinite(v)]
+    """Median of the readings, each a number, its text, or a list that holds one; None where none is a number."""
+    known = [number for value in values if np.isfinite(number := _number(value))]
     return float(np.median(known)) if known else None
+
+
+def _number(value: Any) -> float:
+    """A number as a rig writes it: plain, as text, or in a list, however deep, that holds one; else NaN."""
+    while isinstance(value, list | tuple) and len(value) == 1:
+        value = value[0]
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return float("nan")
+    try:
+        return float(value)
+    except ValueError:
+        return float("nan")

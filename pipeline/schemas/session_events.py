@@ -10,8 +10,8 @@ from pipeline.database import registry
 from pipeline.database.bulk import insert_many
 from pipeline.errors import InvalidData
 from pipeline.schemas import acquisition, data  # noqa: F401 - parents of foreign keys
-from pipeline.schemas.behavior import FromFiles
 from pipeline.schemas.inputs import files, series
+from pipeline.schemas.inputs.from_files import FromFiles
 
 schema = registry.schema(__name__)
 

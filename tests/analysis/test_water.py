@@ -245,3 +245,15 @@ def test_a_curve_counts_each_animal_once_a_week():
     assert (weeks.tolist(), mean.tolist(), count.tolist()) == ([8], [22.0], [5])
     assert sd == pytest.approx([np.std([30, 20, 20, 20, 20], ddof=1)])
     assert growth_of([8.0] * 4, [20.0] * 4, list("abcd"))[0].size == 0
+
+
+def test_free_access_lasts_until_its_end_also_on_days_without_entries():
+    waters = [
+        ("2026-01-06", np.nan, False, True),
+        ("2026-01-06", 0.5, False, False),
+        ("2026-01-12", np.nan, False, True),
+    ]
+    days = status({"2026-01-05": 25.0}, waters, adlib_ends=["2026-01-08", "NaT", "NaT"])
+    found = days.dates[days.adlib].astype(str).tolist()
+    assert found == ["2026-01-06", "2026-01-07", "2026-01-08", "2026-01-12"]
+    assert days.dates.astype(str).tolist() == ["2026-01-05", *found]

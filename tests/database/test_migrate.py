@@ -272,3 +272,23 @@ def test_summaries_of_an_older_database_are_made_again(database):
     assert [one.number for one in migrate.upgrade(database, PREFIX)] == [111]
     assert [as_declared(database, one) for one in made] == today
     assert len(analysis.DailySummary * action.WaterStatus) == 0, "they join by date"
+
+
+def test_free_access_of_an_older_database_gets_an_end(database):
+    from pipeline import action, subject
+
+    today = as_declared(database, action.WaterAdministration)
+    without(database, action.WaterAdministration, "adlib_end")
+    lab.Lab.insert1({"lab": "a"})
+    subject.Subject.insert1({"lab": "a", "subject": "m", "subject_uuid": "00000000-0000-4000-8000-000000000001"})
+    action.WaterType.insert1({"water_type": "Citric Acid Water 2%"})
+    name = action.WaterAdministration.full_table_name
+    database.query(
+        f"INSERT INTO {name} (lab, subject, administration_time, water_type, adlib) "
+        "VALUES ('a', 'm', '2026-01-05 12:00:00', 'Citric Acid Water 2%%', TRUE)"
+    )
+    database.query(f"DELETE FROM {task.SchemaMigration.full_table_name} WHERE migration_number = 112")
+    assert [one.number for one in migrate.upgrade(database, PREFIX)] == [112]
+    assert as_declared(database, action.WaterAdministration) == today
+    assert action.WaterAdministration.fetch1("water_type") == "Water 2% Citric Acid"
+    assert not (action.WaterType & "water_type LIKE 'Citric%%'")

@@ -164,3 +164,29 @@ def test_any_order_of_files_corrections_and_settings_ends_in_the_tables_of_a_fre
     fresh = facts()
     for table, expected in fresh.items():
         assert grown[table] == expected, (table, here)
+
+
+@pytest.mark.one_database
+def test_a_metadata_file_that_moved_or_was_renamed_is_the_same_file(database, tmp_path):
+    """Its rows follow it; a corrected time in the new place moves the row, and other files are left alone."""
+    write(tmp_path, SESSION)
+    lines = [f"tzlab,night,2024-01-0{day}T21:00:00,2{day}\n" for day in range(1, 6)]
+    former, other = tmp_path / "old" / "weighings.csv", tmp_path / "b" / "weighings.csv"
+    for path in (former, other):
+        path.parent.mkdir()
+    former.write_text("lab,subject,weighing_time,weight\n" + "".join(lines))
+    other.write_text("lab,subject,weighing_time,weight\ntzlab,night,2024-02-01T21:00:00,25\n")
+    ingest(tmp_path, metadata=[former, other])
+    now = tmp_path / "new" / "mouse_weighings.csv"
+    now.parent.mkdir()
+    lines[4] = lines[4].replace("T21:00", "T21:30")
+    now.write_text("lab,subject,weighing_time,weight\n" + "".join(lines))
+    former.unlink()
+    other.unlink()  # what is merely gone goes on counting
+    ingest(tmp_path, metadata=[now])
+    found = rows(action.Weighing, "weighing_time", "weight")
+    assert [time.strftime("%m-%d %H:%M") for time, _ in found] == [
+        "01-01 21:00", "01-02 21:00", "01-03 21:00", "01-04 21:00", "01-05 21:30", "02-01 21:00",
+    ]  # fmt: skip
+    files = set(data.SourceRow.to_arrays("source_file"))
+    assert {name for name in files if name.endswith("weighings.csv")} == {"new/mouse_weighings.csv", "b/weighings.csv"}

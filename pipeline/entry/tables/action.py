@@ -41,9 +41,11 @@ TABLES = (
             ),
             _substance(to="action.WaterType", default="Water"),
             Field("adlib", "boolean", description="free access to water"),
+            Field("adlib_end", "time", aliases=("end_time",), description="end of free access; none: of that day only"),
             user("water_user", aliases=("user",)),
         ),
-        events=("administration_time",),
+        spans=(("administration_time", "adlib_end"),),
+        events=("administration_time", "adlib_end"),
     ),
     TableEntry(
         "action.WaterRestriction",

@@ -50,7 +50,7 @@ def arguments_of(lab_name: str, subjects: Sequence[str]) -> dict[str, dict[str, 
         return _by_subject(found)
 
     weighings = read(action.Weighing, "weighing_time", "weight")
-    waters = read(action.WaterAdministration, "administration_time", "water_volume", "adlib")
+    waters = read(action.WaterAdministration, "administration_time", "water_volume", "adlib", "adlib_end")
     of_sessions = read(acquisition.SessionWater, "administration_time", "session_date")
     restrictions = read(action.WaterRestriction, "restriction_start", "restriction_end", "reference_weight")
     implants = read(subject.Implant, "implant_date", "implant_weight")
@@ -94,6 +94,7 @@ def _arguments(
         "volumes": waters["water_volume"].to_numpy(),
         "in_session": pc.is_in(waters["administration_time"], in_session).to_numpy(),
         "adlib": waters["adlib"].to_numpy(),
+        "adlib_ends": times(waters, "adlib_end"),
         "restriction_starts": times(restrictions, "restriction_start"),
         "restriction_ends": times(restrictions, "restriction_end"),
         "reference_weights": restrictions["reference_weight"].to_numpy(),
@@ -111,7 +112,7 @@ _EMPTY = {
     "weighing": pa.table({"weighing_time": pa.array([], pa.timestamp("us")), "weight": pa.array([], pa.float64())}),
     "water": pa.table({
         "administration_time": pa.array([], pa.timestamp("us")), "water_volume": pa.array([], pa.float64()),
-        "adlib": pa.array([], pa.bool_()),
+        "adlib": pa.array([], pa.bool_()), "adlib_end": pa.array([], pa.timestamp("us")),
     }),
     "session": pa.table({
         "administration_time": pa.array([], pa.timestamp("us")), "session_date": pa.array([], pa.date32()),
@@ -193,7 +194,7 @@ def fingerprints_of_water(key: dict[str, Any]) -> pa.Table:
     sources: list[dj.expression.QueryExpression] = [
         animals,
         action.Weighing.proj("weight"),
-        action.WaterAdministration.proj("water_volume", "adlib"),
+        action.WaterAdministration.proj("water_volume", "adlib", "adlib_end"),
         action.WaterRestriction.proj("restriction_end", "reference_weight"),
         acquisition.SessionWater.proj("session_date"),
         subject.Implant.proj("implant_weight"),

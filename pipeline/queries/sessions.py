@@ -1,0 +1,86 @@
+"""Which sessions have trials of which quality, and how far their animal was."""
+
+from __future__ import annotations
+
+import datetime
+import json
+
+import pyarrow as pa
+
+from pipeline.database.bulk import fetch_columns
+from pipeline.errors import UserError
+from pipeline.queries import search
+from pipeline.settings import settings
+
+TRIALS_QC = ("NOT_SET", "PASS", "WARNING", "FAIL")
+SESSION_QC = (*TRIALS_QC, "CRITICAL")
+KINDS = ("training", "biased", "ephys", "passive", "habituation", "other")
+
+_FACTS = ("eid", "task_protocol", "session_qc")
+_TRIALS = ("task_kind", "trials_protocol", "n_trials", "trials_qc", "trials_checks")
+
+
+def find_sessions(
+    status: search.Names = None,
+    *,
+    rules: str | None = None,
+    trials_qc: search.Names = None,
+    qc: search.Names = None,
+    kind: search.Names = None,
+    lab: search.Names = None,
+    subject: search.Names = None,
+    since: datetime.date | str | None = None,
+    until: datetime.date | str | None = None,
+) -> pa.Table:
+    """The tasks of sessions with trials that fit all that is given.
+
+    Parameters
+    ----------
+    status : training status of the animal after the session, e.g. `trained_1b`; `trained_1b+`: that or higher.
+    rules : the rule set of that status, e.g. `ibllib_4` or `ibllib_4:1`; by default that of the settings.
+    trials_qc : outcomes of the checks of the trials (`TrialSet.trials_qc`): NOT_SET, PASS, WARNING, FAIL.
+    qc : QC of the session.
+    kind : kinds of the task, e.g. `training,biased`.
+    lab, subject, since, until : of the session.
+
+    Returns
+    -------
+    pa.Table
+        Key of the task, `eid`, `task_protocol`, `session_qc`, `task_kind`, `trials_protocol`, `n_trials`, `trials_qc`,
+        `trials_findings` (list of text: what the checks found), `performance_easy` (fraction; null where unknown).
+
+    Raises
+    ------
+    UserError : a word is not among those that are possible; the message lists them.
+    """
+    from pipeline.schemas import behavior, behavior_analysis
+
+    chosen, _ = search.sessions_that_fit(status, rules or settings().criteria, lab, subject, since, until)
+    found = chosen.proj(*_FACTS) * behavior.TrialSet.proj(*_TRIALS)
+    for column, given, known in (
+        ("trials_qc", trials_qc, TRIALS_QC), ("session_qc", qc, SESSION_QC), ("task_kind", kind, KINDS),
+    ):  # fmt: skip
+        if given is not None:
+            found &= [{column: one} for one in _known(search.listed(given), known, column)]
+    names = behavior.TrialSet.primary_key
+    table = fetch_columns(found, *names, *_FACTS, *_TRIALS, order_by=", ".join(names))
+    easy = fetch_columns(behavior_analysis.SessionPerformance & chosen.proj(), *names, "performance_easy")
+    of_task = {tuple(row[name] for name in names): row["performance_easy"] for row in easy.to_pylist()}
+    keys = zip(*(table[name].to_pylist() for name in names), strict=True)
+    said = [
+        [one["detail"] for one in json.loads(text or "[]") if one.get("detail")]
+        for text in table["trials_checks"].to_pylist()
+    ]
+    return (
+        table.drop_columns(["trials_checks"])
+        .append_column("trials_findings", pa.array(said, pa.list_(pa.string())))
+        .append_column("performance_easy", pa.array([of_task.get(key) for key in keys], pa.float64()))
+    )
+
+
+def _known(given: list[str], known: tuple[str, ...], what: str) -> list[str]:
+    spelled = {one.lower(): one for one in known}
+    wrong = [one for one in given if one.lower() not in spelled]
+    if wrong:
+        raise UserError(f"{what} cannot be {wrong[0]!r}", f"choose from {', '.join(known)}")
+    return [spelled[one.lower()] for one in given]

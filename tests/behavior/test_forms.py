@@ -1,0 +1,91 @@
+"""Forms in which rigs write the same thing give the same tables; a setting that says how a file is read counts."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import ingest
+from ingest.simulate import write_lab
+from pipeline import acquisition, behavior, entry, worker
+from pipeline.schemas.behavior import _median
+from pipeline.settings import override
+
+FORMS = (
+    lambda value: value,
+    lambda value: [value],
+    lambda value: [[value]],
+    lambda value: (value,),
+    str,
+    lambda value: [f" {value} "],
+    np.float64,
+)
+NO_READING = (None, "nan", "", [], [None], "no answer", True, {}, [1.0, 2.0], float("inf"))
+
+
+@given(
+    values=st.lists(st.floats(-50, 1100).map(lambda value: round(value, 3)), min_size=1, max_size=12),
+    data=st.data(),
+)
+def test_a_reading_is_the_same_number_in_every_form(values, data):
+    written = [data.draw(st.sampled_from(FORMS))(value) for value in values]
+    gaps = data.draw(st.lists(st.sampled_from(NO_READING), max_size=4))
+    assert _median(data.draw(st.permutations([*written, *gaps]))) == pytest.approx(np.median(values))
+
+
+def test_without_a_number_there_is_no_median():
+    assert _median(NO_READING) is None
+
+
+@pytest.mark.slow
+@pytest.mark.one_database
+def test_the_air_is_read_in_every_form_that_rigs_write_and_a_stated_unit_makes_wheels_stale(database, tmp_path):
+    write_lab(tmp_path, n_mice=1, n_sessions=3, seed=4)
+    ingest.register(tmp_path)
+    worker.drain([behavior.AmbientSensor, behavior.WheelMoveSet])
+    told = [one for one in json.loads((tmp_path / "truth.json").read_text())["sessions"] if "damage" not in one]
+    truth = {(one["date"]): one["ambient"] for one in told}
+    read = behavior.AmbientSensor.to_dicts()
+    assert len(read) == len(truth) == 3
+    for row in read:
+        expected = truth[str(row["session_date"])]
+        found = [row["temperature"], row["air_pressure"], row["relative_humidity"]]
+        assert found == pytest.approx([expected[name] for name in expected])
+
+    table, names = behavior.WheelMoveSet(), acquisition.SessionTask.primary_key
+    stored = dict.fromkeys(table.to_arrays("wheel_fingerprint"))
+    same = table.current_fingerprints()
+    assert set(same["fingerprint"].to_pylist()) == set(stored)
+    with override(wheel_units={"another": "cm"}):
+        assert table.current_fingerprints().equals(same)
+    with override(wheel_units={"simlab": "rad"}):
+        changed = table.current_fingerprints()
+    assert changed.select(names).equals(same.select(names))
+    assert not set(changed["fingerprint"].to_pylist()) & set(stored)
+
+
+@pytest.mark.slow
+def test_a_kind_of_water_has_one_spelling_and_free_access_an_end(database):
+    animal = {"lab": "lab", "subject": "m1"}
+    by = {"user": "ada", "source": "test"}
+    entry.write("lab.Lab", [{"lab": "lab"}], **by)
+    entry.write("subject.Subject", [animal], **by)
+    from pipeline import action
+
+    for day, spelled in enumerate(("Citric Acid Water 2%", "water 2 % citric acid", "Water 2% Citric Acid"), 5):
+        row = animal | {"administration_time": f"2026-01-{day:02d}T12:00:00", "water_type": spelled}
+        entry.write("action.WaterAdministration", [row | {"volume": 1.0}], **by, create_missing=True)
+    assert set(action.WaterAdministration.to_arrays("water_type")) == {"Water 2% Citric Acid"}
+    free = {"administration_time": "2026-01-09T18:00:00", "adlib": True, "adlib_end": "2026-01-12T09:00:00"}
+    entry.write("action.WaterAdministration", [animal | free], **by)
+    restricted = animal | {"restriction_start": "2026-01-05T08:00:00", "restriction_end": "2026-01-14T08:00:00"}
+    entry.write("action.WaterRestriction", [restricted | {"reference_weight": 25}], **by)
+    entry.write("action.Weighing", [animal | {"weighing_time": "2026-01-05T08:00:00", "weight": 25}], **by)
+    worker.drain([action.WaterHistory])
+    days = {row["session_date"].day: row for row in action.WaterStatus.to_dicts()}
+    assert [day for day, row in days.items() if row["day_adlib"]] == [9, 10, 11, 12]
+    assert [days[day]["remaining_water"] for day in (8, 10, 13)] == [1.0, 0.0, 1.0]
