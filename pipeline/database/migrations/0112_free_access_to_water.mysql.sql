@@ -7,11 +7,11 @@ PREPARE change_it FROM @change;
 EXECUTE change_it;
 -- after declaring
 UPDATE `{prefix}action`.`water_administration` SET `water_type` = 'Water 1% Citric Acid' WHERE `water_type` = 'Citric Acid Water 1%';
-UPDATE `{prefix}action`.`water_restriction` SET `restriction_water` = 'Water 1% Citric Acid' WHERE `restriction_water` = 'Citric Acid Water 1%';
+UPDATE `{prefix}action`.`restriction_detail` SET `restriction_water` = 'Water 1% Citric Acid' WHERE `restriction_water` = 'Citric Acid Water 1%';
 DELETE FROM `{prefix}action`.`#water_type` WHERE `water_type` = 'Citric Acid Water 1%';
 UPDATE `{prefix}action`.`water_administration` SET `water_type` = 'Water 2% Citric Acid' WHERE `water_type` = 'Citric Acid Water 2%';
-UPDATE `{prefix}action`.`water_restriction` SET `restriction_water` = 'Water 2% Citric Acid' WHERE `restriction_water` = 'Citric Acid Water 2%';
+UPDATE `{prefix}action`.`restriction_detail` SET `restriction_water` = 'Water 2% Citric Acid' WHERE `restriction_water` = 'Citric Acid Water 2%';
 DELETE FROM `{prefix}action`.`#water_type` WHERE `water_type` = 'Citric Acid Water 2%';
 UPDATE `{prefix}action`.`water_administration` SET `water_type` = 'Water 3% Citric Acid' WHERE `water_type` = 'Citric Acid Water 3%';
-UPDATE `{prefix}action`.`water_restriction` SET `restriction_water` = 'Water 3% Citric Acid' WHERE `restriction_water` = 'Citric Acid Water 3%';
+UPDATE `{prefix}action`.`restriction_detail` SET `restriction_water` = 'Water 3% Citric Acid' WHERE `restriction_water` = 'Citric Acid Water 3%';
 DELETE FROM `{prefix}action`.`#water_type` WHERE `water_type` = 'Citric Acid Water 3%';
