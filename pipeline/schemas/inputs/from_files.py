@@ -5,9 +5,12 @@ from __future__ import annotations
 import datajoint as dj
 import pyarrow as pa
 
+from pipeline.database import registry
 from pipeline.database.bulk import fetch_columns
 from pipeline.provenance import fingerprints
-from pipeline.schemas import acquisition, data
+
+acquisition = registry.tables_of("acquisition")
+data = registry.tables_of("data")
 
 _PARTS = ["object_collection", "object_name", "object_fingerprint"]
 
