@@ -55,7 +55,6 @@ setup(
         "scipy>=1.13",
         "scikit-learn>=1.5",  # forecasts of training time
         "numba>=0.61",
-        "matplotlib>=3.9",
         "plotly>=6",
         "pydantic-settings>=2.6",
         "click>=8.1",
@@ -86,6 +85,7 @@ setup(
         "nwb": ["pynwb>=4.2", "nwbinspector>=0.7.2", "ndx-pose>=0.4"],
         "nwb-zarr": ["pynwb>=4.2", "hdmf-zarr>=0.13"],  # needs zarr 2
         "globus": ["globus-sdk>=4.9,<5"],
+        "plots": ["matplotlib>=3.9"],  # of the notebooks
         "s3": ["boto3>=1.34"],
         "sftp": ["paramiko>=3.4"],
         "raw": ["neo>=0.13", "h5py>=3.10"],  # Intan, Blackrock, Plexon, SpikeGadgets, MEArec; NWB
@@ -106,6 +106,7 @@ setup(
             "zarr>=3",
             "dask[array]>=2024.8",
             "tqdm",
+            "matplotlib>=3.9",
             "nbclient",
             "nbformat",
             "ipykernel",
