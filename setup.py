@@ -81,6 +81,7 @@ setup(
     extras_require={
         "archive": ["numcodecs>=0.15", "pcodec>=0.3.6"],  # the codec of cbin's archives
         "atlas": ["iblatlas>=1.3"],
+        "capsule": ["nbclient", "nbformat", "ipykernel"],
         "docs": ["mkdocs-material>=9.5,<10", "mkdocstrings[python]>=0.27"],
         "nwb": ["pynwb>=4.2", "nwbinspector>=0.7.2", "ndx-pose>=0.4"],
         "nwb-zarr": ["pynwb>=4.2", "hdmf-zarr>=0.13"],  # needs zarr 2

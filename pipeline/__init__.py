@@ -16,6 +16,7 @@ os.environ.setdefault("DJ_IGNORE_CONFIG_FILE", "true")
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
     from types import ModuleType
 
     from pipeline.database.connection import Connection
@@ -54,13 +55,16 @@ _MOVED = {
 __all__ = ["SCHEMAS", "connect", "module", "personal_schema", "session", *SCHEMAS]
 
 
-def connect(create: bool = True, schemas: Sequence[str] = SCHEMAS) -> Connection:
+def connect(
+    capsule: str | Path | bool | None = None, create: bool = True, schemas: Sequence[str] = SCHEMAS
+) -> Connection:
     """Connect to the database of `pipeline.settings` and bind all tables to it.
 
     With no settings this starts, or joins, the embedded PostgreSQL in `$NEUROJOINT_HOME`.
 
     Parameters
     ----------
+    capsule : a paper capsule, folder or zip, which is opened instead, to be read only.
     create : declare the tables that are missing; false for people who may only read.
     schemas : with `create` false, bind only these, for a quick start; `pipeline.database.registry.bind` adds others.
 
@@ -71,6 +75,12 @@ def connect(create: bool = True, schemas: Sequence[str] = SCHEMAS) -> Connection
     from pipeline.database import connection, migrate
     from pipeline.settings import settings
 
+    if isinstance(capsule, bool):  # the first argument was `create` before
+        create, capsule = capsule, None
+    if capsule is not None:
+        from pipeline.database import capsule as capsules
+
+        return capsules.connect(capsule)
     chosen = settings()
     opened = connection.open_connection(chosen)
     migrate.prepare(opened, chosen.prefix, create, schemas=schemas)

@@ -162,7 +162,7 @@ def _with_parent(rows: pa.Table, parents: pa.Table, pairs: dict[str, str]) -> pa
     return rows.filter(pa.array([None in one or one in known for one in mine], pa.bool_()))
 
 
-def _table(label: str) -> type[dj.Table]:
+def _table(label: str) -> Any:
     schema, *path = label.split(".")
     found: Any = registry.bind(schema)
     for part in path:

@@ -1,0 +1,46 @@
+"""Paper capsules."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from neurojoint.cli.group import main
+from neurojoint.cli.transfers import connect
+
+
+@main.group(section="Sharing")
+def capsule() -> None:
+    """The tables, files, notebooks and environment of a paper in one folder."""
+
+
+@capsule.command("create")
+@click.argument("name")
+@click.option("--tag", required=True, help="A public tag: its datasets are what the capsule holds.")
+@click.option("--notebook", "notebooks", multiple=True, type=click.Path(path_type=Path), help="Run and kept.")
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), default=".", help="Where it is written.")
+def capsule_create(name: str, tag: str, notebooks: tuple[Path, ...], out: Path) -> None:
+    """Write the capsule NAME, a folder and a zip of it.
+
+    Its tables are computed from the public files alone; the notebooks are run on them, and what they show is stored.
+    """
+    connect()
+    from exchange.capsule.create import create
+
+    click.echo(create(name, tag, notebooks, out, say=lambda words: click.echo(words, err=True)))
+
+
+@capsule.command("check")
+@click.argument("path", type=click.Path(path_type=Path, exists=True))
+@click.option("--fresh/--here", default=True, show_default=True, help="In a new environment, or in this one.")
+def capsule_check(path: Path, fresh: bool) -> None:
+    """Run the capsule at PATH again and compare its figures and tables with those stored."""
+    from exchange.capsule.check import check
+
+    found = check(path, fresh, say=lambda words: click.echo(words, err=True))
+    for line in found:
+        click.echo(line)
+    if found:
+        raise SystemExit(1)
+    click.echo("all figures and tables are as stored")

@@ -1,0 +1,179 @@
+"""Paper capsules: the tables of a paper as Parquet, brought back into an embedded database and only read there."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import shutil
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import datajoint as dj
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.database import registry
+from pipeline.database.connection import Connection
+from pipeline.errors import NeurojointError, NotFoundError
+
+INFO = "capsule.json"
+TABLES, FILES = "tables", "files"
+FORMAT = 1
+
+
+def dump(folder: Path) -> dict[str, int]:
+    """Write every table with rows, as the database holds them, to `folder`/schema.Table.parquet: label -> rows."""
+    folder.mkdir(parents=True, exist_ok=True)
+    found = {}
+    for table in _all_tables():
+        query = table()
+        names = list(query.heading.names)
+        quote = query.connection.adapter.quote_identifier
+        order = ", ".join(quote(name) for name in query.primary_key) or "1"
+        columns = ", ".join(map(quote, names))
+        rows = query.connection.query(f"SELECT {columns} FROM {query.full_table_name} ORDER BY {order}").fetchall()
+        if rows:
+            values = {name: pa.array(list(map(_stored, column)))
+                      for name, column in zip(names, zip(*rows, strict=True), strict=True)}  # fmt: skip
+            pq.write_table(pa.table(values), folder / f"{registry.label(table)}.parquet")
+            found[registry.label(table)] = len(rows)
+    return found
+
+
+def load(folder: Path) -> None:
+    """Bring back what `dump` wrote, into a database whose tables are declared."""
+    from psycopg2.extras import execute_values
+
+    known = {registry.label(table): table for table in _all_tables()}
+    unknown = {path.stem for path in folder.glob("*.parquet")} - set(known)
+    if unknown:
+        raise NeurojointError(
+            f"the capsule holds the table {min(unknown)}, which this version does not know",
+            "install the version of its lock file",
+        )
+    connection = dj.conn()
+    with connection.transaction:
+        for label, table in known.items():
+            path = folder / f"{label}.parquet"
+            query = table()
+            if not path.exists():
+                continue
+            rows = pq.read_table(path)
+            quote = connection.adapter.quote_identifier
+            connection.query(f"DELETE FROM {query.full_table_name}") if getattr(table, "contents", None) else None
+            names = ", ".join(quote(name) for name in rows.column_names)
+            values = list(zip(*(column.to_pylist() for column in rows.columns), strict=True))
+            with connection._conn.cursor() as cursor:
+                execute_values(cursor, f"INSERT INTO {query.full_table_name} ({names}) VALUES %s "
+                               "ON CONFLICT DO NOTHING", values, page_size=1000)  # fmt: skip
+
+
+def connect(path: str | Path) -> Connection:
+    """Open a capsule, a folder or a zip: its tables are bound, and can only be read.
+
+    Raises
+    ------
+    NeurojointError : it is no capsule, or it was made by a newer version.
+    """
+    import pipeline
+    from pipeline import settings
+
+    folder = unpacked(Path(path).expanduser())
+    about = _info(folder)
+    home = _home(folder, about)
+    home.mkdir(mode=0o711, exist_ok=True)
+    settings._current = settings.load(home=home, database_url=None, prefix="capsule_", data_root=folder / FILES)
+    connection = pipeline.connect()
+    done = home / "loaded"
+    if not done.exists():
+        load(folder / TABLES)
+        done.touch()
+    connection.query("SET SESSION CHARACTERISTICS AS TRANSACTION READ WRITE")
+    _place_files(connection, folder / FILES)
+    connection.query("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY")
+    return connection
+
+
+def stop(folder: Path) -> None:
+    """Stop and remove the database of a capsule; it is made again when the capsule is opened."""
+    from pipeline.database import embedded
+
+    home = _home(folder, _info(folder))
+    if home.exists():
+        embedded.stop(home)
+        shutil.rmtree(home, ignore_errors=True)
+
+
+def _home(folder: Path, about: dict[str, Any]) -> Path:
+    mark = hashlib.sha256(f"{folder.resolve()}{about['content']}".encode()).hexdigest()[:12]
+    return Path(tempfile.gettempdir()) / f"neurojoint-capsule-{mark}"
+
+
+def unpacked(path: Path) -> Path:
+    """The folder of a capsule; a zip is unpacked beside itself once.
+
+    Raises
+    ------
+    NeurojointError : it is no capsule, or a path in it leads out of it.
+    """
+    if path.is_dir():
+        return path
+    if not path.is_file() or not zipfile.is_zipfile(path):
+        raise NotFoundError(f"{path} is no capsule", "give the folder or the zip that `neurojoint capsule create` made")
+    target = path.with_suffix("")
+    if (target / INFO).exists():
+        return target
+    with zipfile.ZipFile(path) as archive:
+        for name in archive.namelist():
+            if name.startswith("/") or "\\" in name or ".." in name.split("/") or re.match(r"[A-Za-z]:", name):
+                raise NeurojointError(f"the path {name!r} leads out of the capsule", "do not use it")
+        if INFO not in archive.namelist():
+            raise NotFoundError(f"{path} is no capsule", "it has no capsule.json")
+        partial = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=path.parent))
+        try:
+            archive.extractall(partial)
+            partial.chmod(0o755)
+            partial.rename(target)
+        except BaseException:
+            shutil.rmtree(partial, ignore_errors=True)
+            raise
+    return target
+
+
+def _info(folder: Path) -> dict[str, Any]:
+    try:
+        about = json.loads((folder / INFO).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        raise NotFoundError(f"{folder} is no capsule", f"it has no {INFO}") from None
+    if about.get("format") != FORMAT:
+        raise NeurojointError(f"the capsule has format {about.get('format')}", "install a newer version of neurojoint")
+    return about
+
+
+def _place_files(connection: dj.Connection, root: Path) -> None:
+    from pipeline.schemas import data
+
+    name = data.Repository().full_table_name
+    connection.query(f"UPDATE {name} SET repository_root = %s", (str(root.resolve()),))
+
+
+def _all_tables() -> list[type[dj.Table]]:
+    skipped = ("task.", "audit.", "transfer.", "notification.", "publication.", "identity.")
+    return [
+        one
+        for table in registry.tables()
+        if not registry.label(table).startswith(skipped)
+        for one in (table, *registry.parts(table))
+    ]
+
+
+def _stored(value: Any) -> Any:
+    """A value as Parquet holds it: JSON as text, bytes as bytes."""
+    if isinstance(value, memoryview):
+        return bytes(value)
+    if isinstance(value, dict | list):
+        return json.dumps(value)
+    return value.rstrip() if isinstance(value, str) else value
