@@ -154,9 +154,7 @@ def _info(folder: Path) -> dict[str, Any]:
 
 
 def _place_files(connection: dj.Connection, root: Path) -> None:
-    from pipeline.schemas import data
-
-    name = data.Repository().full_table_name
+    name = registry.bind("data").Repository().full_table_name
     connection.query(f"UPDATE {name} SET repository_root = %s", (str(root.resolve()),))
 
 
