@@ -13,7 +13,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import Response
 from starlette.concurrency import run_in_threadpool
 
-from exchange.transfers import ledger, plan
+from exchange.transfers import leases, ledger, plan
 from exchange.transfers.protocol import Found
 from exchange.transfers.repositories import repositories
 from one_bridge.server import http
@@ -58,7 +58,7 @@ def _claim(request: Request, body: dict[str, Any]) -> dict[str, Any]:
     if not isinstance(names, list) or not all(isinstance(one, str) for one in names) or not 2 <= len(names) <= 1_000:
         raise BadInput("repositories", "Name the repositories that this server reaches, at least two.")
     ledger.expire(ledger.database_time())
-    row = ledger.lease(names, str(body.get("host", ""))[:255], MOST_FILES, MOST_BYTES)
+    row = leases.lease(names, str(body.get("host", ""))[:255], MOST_FILES, MOST_BYTES)
     if row is None:
         return {}
     known = repositories()
@@ -87,7 +87,7 @@ def _report(request: Request, body: dict[str, Any]) -> dict[str, int]:
                 raise BadInput("items", "md5 is text; size and modified_ns are whole numbers.")
             what = Found(md5, size, modified_ns, how=f"reported: {one.get('how', 'read back')}"[:200])
         found[str(one.get("dataset"))] = (what, str(one.get("message", "")), bool(one.get("final")))
-    verified, failed = ledger.settle_lease(str(body.get("transfer")), str(body.get("lease")), found)
+    verified, failed = leases.settle(str(body.get("transfer")), str(body.get("lease")), found)
     return {"verified": verified, "failed": failed}
 
 

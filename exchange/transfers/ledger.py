@@ -17,7 +17,6 @@ import datajoint as dj
 from exchange.transfers import states
 from exchange.transfers.protocol import Found
 from pipeline.database.bulk import fetch_columns, insert_many
-from pipeline.errors import NeurojointError
 from pipeline.schemas import data, transfer
 from pipeline.settings import settings
 from pipeline.worker import heartbeat, locks
@@ -107,7 +106,7 @@ def add(
         "transfer_files": len(items), "transfer_bytes": size, "transfer_created": now,
         "transfer_keep_days": keep_days,
     }  # fmt: skip
-    with _transaction():
+    with transaction():
         transfer.Transfer.insert1(row)
         put([replace(one, transfer_id=identifier).moved("planned", now) for one in items])
         note([("planned", f"transfer/{identifier}", f"{source} to {destination}: {len(items)} files, {size} byte", "")])
@@ -146,7 +145,7 @@ def update(identifier: str, **columns: Any) -> None:
 def begin(identifier: str, group: Sequence[Item], now: datetime.datetime) -> list[Item]:
     """Mark files as under way, before anything is done with them."""
     begun = [one.moved("submitted", now) for one in group]
-    with _transaction():
+    with transaction():
         put(begun)
         row = (transfer.Transfer & {"transfer_id": identifier}).fetch1()
         update(
@@ -170,7 +169,7 @@ def settle(identifier: str) -> str:
 def fail(failed: Sequence[Item]) -> None:
     """Write what failed, with the reasons."""
     if failed:
-        with _transaction():
+        with transaction():
             put(failed)
             note(("failed", one.destination_path, one.message, one.md5) for one in failed)
 
@@ -179,7 +178,7 @@ def verify(destination: str, arrived: Sequence[tuple[Item, Found]], now: datetim
     """Write copies that somebody read at the destination and found to be what was registered."""
     if not arrived:
         return
-    with _transaction():
+    with transaction():
         there = known_datasets([one.dataset_id for one, _ in arrived])
         good = [(one, found) for one, found in arrived if one.dataset_id in there]
         put([one.moved("verified", now) for one, _ in good])
@@ -236,7 +235,7 @@ def lose(
     """Mark copies as not there (rows of FileRecord), with an entry in data.Change for each."""
     if not lost:
         return
-    with _transaction():
+    with transaction():
         names = ("dataset_id", "repository", "file_path", "record_size", "record_hash", "modified_ns", "verified")
         columns: dict[str, Any] = {name: [row[name] for row in lost] for name in names}
         insert_many(data.FileRecord, columns | {"file_state": "missing"}, "update")
@@ -275,21 +274,10 @@ def in_list(column: str, ids: Sequence[str]) -> str:
 
 
 def note(changes: Iterable[tuple[str, str, str, str]]) -> None:
-    """Write into data.Change what happened: action, path, detail, md5."""
-    rows = list(changes)
-    if not rows:
-        return
-    insert_many(
-        data.Change,
-        {
-            "change_id": [str(uuid.uuid4()) for _ in rows],
-            "change_time": database_time(),
-            "change_action": [one[0] for one in rows],
-            "change_path": [one[1][:500] for one in rows],
-            "change_detail": [one[2][:1000] for one in rows],
-            "new_hash": [one[3] for one in rows],
-            "change_user": getpass.getuser()[:64],
-        },
+    """Write into data.Change what happened, by the clock of the database: action, path, detail, md5."""
+    data.Change.record(
+        (data.ChangeNote(action, path, detail, new_hash=md5) for action, path, detail, md5 in changes),
+        time=database_time(),
     )
 
 
@@ -313,71 +301,6 @@ def expire(now: datetime.datetime) -> int:
             if stuck:
                 settle(row["transfer_id"])
     return n_done + cancel_outdated(now)
-
-
-def lease(names: Sequence[str], host: str, most_files: int, most_bytes: int) -> dict[str, Any] | None:
-    """Hand files of one transfer to somebody who has no database: those that are due, between repositories of his.
-
-    Returns
-    -------
-    The row of the transfer and its `items`; None where nothing is due. They come back by `settle_lease` before the
-    `task_deadline` of the row, or are given to others.
-    """
-    now = database_time()
-    for row in transfers():
-        if row["source_repository"] not in names or row["destination_repository"] not in names:
-            continue
-        with claimed(row["transfer_id"]) as free:
-            found = transfers(restriction={"transfer_id": row["transfer_id"]})[:1]
-            if not free or not found or found[0]["submission_id"]:
-                continue
-            chosen: list[Item] = []
-            for one in items(found[0]["transfer_id"], "planned", "failed"):
-                too_much = sum(other.size for other in chosen) + one.size > most_bytes
-                if len(chosen) >= most_files or (chosen and too_much):
-                    break
-                if one.state == "planned" or one.due <= now:
-                    chosen.append(one)
-            if not chosen:
-                continue
-            begun = begin(found[0]["transfer_id"], chosen, now)
-            until = now + datetime.timedelta(hours=1, seconds=sum(one.size for one in begun) / states.SLOWEST)
-            put([replace(one, due=until) for one in begun])
-            name = f"{LEASE}{uuid.uuid4()}"
-            update(found[0]["transfer_id"], submission_id=name, task_deadline=until, transfer_host=host[:255])
-            return found[0] | {"submission_id": name, "task_deadline": until, "items": begun}
-    return None
-
-
-def settle_lease(identifier: str, name: str, found: Mapping[str, tuple[Found | None, str, bool]]) -> tuple[int, int]:
-    """Write what became of files that were handed out: dataset -> what was read, else why not, and whether for good.
-
-    Returns
-    -------
-    How many are verified, and how many failed; files that are not named are given to others.
-
-    Raises
-    ------
-    NeurojointError : the time is over, and others have them.
-    """
-    with claimed(identifier) as free:
-        rows = transfers(restriction={"transfer_id": identifier})
-        if not free or not rows or rows[0]["submission_id"] != name:
-            raise NeurojointError("these files were given to others: the time was over", "ask for new ones")
-        now = database_time()
-        good: list[tuple[Item, Found]] = []
-        failed: list[Item] = []
-        for one in items(identifier, "submitted"):
-            what, why, final = found.get(one.dataset_id, (None, "nothing was reported of it", False))
-            if what is not None and (what.md5, what.size) == (one.md5, one.size):
-                good.append((one, what))
-            else:
-                failed.append(one.failed(now, why or "its content is not what was registered", final))
-        fail(failed)
-        verify(rows[0]["destination_repository"], good, now)
-        update(identifier, submission_id="", task_deadline=None)
-        settle(identifier)
-    return len(good), len(failed)
 
 
 def _is_over(row: Mapping[str, Any], now: datetime.datetime) -> bool:
@@ -405,7 +328,7 @@ def cancel(identifier: str, only: set[str] | None, why: str, now: datetime.datet
     """Cancel the files of a transfer that wait or have failed, all or some datasets; how many."""
     waiting = [one for one in items(identifier, "planned", "failed") if only is None or one.dataset_id in only]
     if waiting:
-        with _transaction():
+        with transaction():
             put([one.moved("cancelled", now, why) for one in waiting])
             note(("cancelled", one.destination_path, why, one.md5) for one in waiting)
         settle(identifier)
@@ -432,7 +355,7 @@ def counts() -> Counter[tuple[str, str]]:
 
 
 @contextlib.contextmanager
-def _transaction() -> Iterator[None]:
+def transaction() -> Iterator[None]:
     """DataJoint's transaction if one is open, else one of its own."""
     link = connection()
     if link.in_transaction:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import getpass
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from exchange.transfers import backends
+from exchange.transfers import backends, ledger
 from exchange.transfers.protocol import Backend, CannotDo, Place
 from exchange.transfers.windows import Window
 from pipeline.errors import NeurojointError
@@ -143,7 +142,7 @@ def configure(name: str, *, mark: bool = True, options: dict[str, Any] | None = 
         now["access_token"] = str(uuid.uuid4())
     with transfer.Access().connection.transaction:
         transfer.Access.insert1(now, skip_duplicates=True) if not row else transfer.Access.update1(now)
-        data.Change.insert1(_change("changed", f"repository/{name}", f"access: {sorted(rules)} {options or ''}"))
+        ledger.note([("changed", f"repository/{name}", f"access: {sorted(rules)} {options or ''}", "")])
     one = repository(name)
     if mark and one.place.token:
         backend = one.open()
@@ -158,16 +157,3 @@ def writable(one: Repository) -> None:
     """Refuse a repository into which nothing can be copied."""
     if one.place.kind not in WRITABLE:
         raise CannotDo(f"nothing can be copied into {one.name}, which is {one.place.kind}", "choose another repository")
-
-
-def _change(action: str, path: str, detail: str) -> dict[str, Any]:
-    from exchange.transfers.ledger import database_time
-
-    return {
-        "change_id": str(uuid.uuid4()),
-        "change_time": database_time(),
-        "change_action": action,
-        "change_path": path[:500],
-        "change_detail": detail[:1000],
-        "change_user": getpass.getuser()[:64],
-    }

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from exchange.transfers import ledger, run
 from exchange.transfers.plan import plan_copies
 from pipeline.database.bulk import fetch_columns
 from pipeline.errors import NeurojointError
-from pipeline.schemas import data
+from pipeline.schemas import data, transfer
 
 
 def retrieve(
@@ -39,9 +40,44 @@ def retrieve(
     return summary
 
 
-def bring(ids: list[str]) -> None:
-    """Bring datasets back and wait for it, for `one_bridge.ONE`: `one.retriever = bring`."""
-    retrieve(ledger.in_list("dataset_id", ids))
+def bring(ids: list[str], patience: float = 3_600) -> None:
+    """Bring datasets back and wait until they are here, for `one_bridge.ONE`: `one.retriever = bring`.
+
+    Also where another program brings them already, or was to bring them.
+
+    Parameters
+    ----------
+    patience : s without a file that arrived after which waiting ends.
+
+    Raises
+    ------
+    NeurojointError : some cannot be had; it says why. Those that arrived are here all the same.
+    """
+    to = default_repository()
+    retrieve(ledger.in_list("dataset_id", ids), to)
+    waited, n_left = time.monotonic(), len(ids) + 1
+    while left := set(ids) - _here(to, ids):
+        if len(left) < n_left:
+            waited, n_left = time.monotonic(), len(left)
+        chosen = transfer.Transfer.Item & ledger.in_list("dataset_id", sorted(left))
+        rows = (chosen * transfer.Transfer.proj("destination_repository") & {"destination_repository": to}).to_dicts()
+        coming = {row["transfer_id"] for row in rows if row["item_state"] in ("planned", "submitted", "arrived")}
+        why = next((row["item_message"] for row in rows if row["item_state"] == "failed"), "no verified copy is known")
+        if not coming or time.monotonic() - waited > patience:
+            raise NeurojointError(
+                f"{len(left)} of {len(ids)} files could not be brought back: {why}",
+                "see `neurojoint transfer status`",
+            )
+        if run.run(restriction=[{"transfer_id": one} for one in sorted(coming)]).files == 0:
+            time.sleep(PAUSE)
+
+
+PAUSE = 1.0  # s between two looks at what others bring
+
+
+def _here(repository: str, ids: list[str]) -> set[str]:
+    online = data.FileRecord & {"repository": repository, "file_state": "online"}
+    return set(fetch_columns(online & ledger.in_list("dataset_id", ids), "dataset_id")["dataset_id"].to_pylist())
 
 
 def default_repository() -> str:

@@ -362,7 +362,9 @@ class Change(dj.Manual):
     """
 
     @classmethod
-    def record(cls, notes: Iterable[ChangeNote], user: str = "", run: str = "") -> None:
+    def record(
+        cls, notes: Iterable[ChangeNote], user: str = "", run: str = "", time: datetime.datetime | None = None
+    ) -> None:
         """Write down what happened; in a transaction it is kept or lost with the rest of that.
 
         Parameters
@@ -370,6 +372,7 @@ class Change(dj.Manual):
         notes : what happened.
         user : who did it; by default the account that runs this program.
         run : IngestRun that did it.
+        time : when it happened, UTC; by default now, by the clock of this computer.
         """
         listed = list(notes)
         if not listed:
@@ -382,7 +385,7 @@ class Change(dj.Manual):
             "new_hash": [note.new_hash for note in listed],
         }
         same = {
-            "change_time": datetime.datetime.now(datetime.UTC).replace(tzinfo=None),
+            "change_time": time or datetime.datetime.now(datetime.UTC).replace(tzinfo=None),
             "change_run": run,
             "change_user": (user or getpass.getuser())[:64],
         }

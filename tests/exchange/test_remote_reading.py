@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from exchange.transfers import plan, run
-from exchange.transfers.retrieve import bring
+from exchange.transfers.retrieve import bring, retrieve
 from one_bridge import ONE
 from pipeline.database.bulk import insert_many
 from pipeline.schemas import data
@@ -90,6 +90,7 @@ def test_an_archived_file_says_how_to_get_it_and_a_retriever_gets_it(database, t
     with caplog.at_level(logging.WARNING), pytest.raises(Exception, match="not found"):
         one.load_dataset(eid, "_ibl_trials.choice.npy")
     assert "neurojoint retrieve --dataset" in caplog.text
+    retrieve({"rel_path": "alf/_ibl_trials.choice.npy"}, "desk", wait=False)  # for another program to bring
     one.retriever = bring
     assert list(one.load_dataset(eid, "_ibl_trials.choice.npy")) == CHOICE
     assert len(copies("desk")) == 1

@@ -302,10 +302,19 @@ def _with_paths(rows: list[dict[str, Any]], raw_hashes: Mapping[str, str] | None
         same = row["record_hash"] in (row["dataset_hash"], raw_hashes.get(row["dataset_id"]))
         row["root"], row["path"] = root, root / row["file_path"] if root is not None and same else None
         before = chosen.get(row["rel_path"])
-        if before is None or (before["path"] is None and row["path"] is not None):
+        if before is None or _n_beside(row["path"]) > _n_beside(before["path"]):
             chosen[row["rel_path"]] = row
     _fetch_remote(rows, chosen, raw_hashes)
     return list(chosen.values())
+
+
+def _n_beside(path: Path | None) -> int:
+    """How complete a copy is: -1 where there is none here; of a recording, how many of its header files are with it."""
+    if path is None:
+        return -1
+    if not path.name.endswith((".cbin", ".bin")):
+        return 0
+    return sum(path.with_suffix(ending).is_file() for ending in (".meta", ".ch"))
 
 
 def _fetch_remote(rows: list[dict[str, Any]], chosen: dict[str, dict[str, Any]], raw_hashes: Mapping[str, str]) -> None:

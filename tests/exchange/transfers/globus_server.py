@@ -50,9 +50,28 @@ class GlobusServer(ThreadingHTTPServer):
         self.pretend: set[str] = set()
         self.hold = threading.Event()
         self.tokens: set[str] = set()
+        self.grants: list[str] = []
+        self.code = "the code that the browser shows"
+        self._key: Any = None
         self.submissions: dict[str, str | None] = {}
         self.tasks: dict[str, dict[str, Any]] = {}
         self.lock = threading.Lock()
+
+    @property
+    def key(self) -> Any:
+        """The key by which identities are signed."""
+        from cryptography.hazmat.primitives.asymmetric import rsa
+
+        self._key = self._key or rsa.generate_private_key(65_537, 2_048)
+        return self._key
+
+    def identity(self, client: str) -> str:
+        """Who logged in, signed, as OpenID Connect has it."""
+        import jwt
+
+        now = int(time.time())
+        said = {"iss": self.address, "aud": client, "sub": "22222222-2222-4222-8222-222222222222"}
+        return jwt.encode(said | {"iat": now, "exp": now + 3_600}, self.key, "RS256")
 
     @property
     def address(self) -> str:
@@ -117,13 +136,7 @@ class _Handler(BaseHTTPRequestHandler):
         raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         path = urlparse(self.path).path
         if path == "/v2/oauth2/token":
-            token = uuid.uuid4().hex
-            self.server.tokens.add(token)
-            self._say(200, {
-                "access_token": token, "expires_in": 172_800, "resource_server": "transfer.api.globus.org",
-                "token_type": "Bearer", "scope": "urn:globus:auth:scope:transfer.api.globus.org:all",
-                "other_tokens": [],
-            })  # fmt: skip
+            self._give_tokens({name: values[0] for name, values in parse_qs(raw.decode()).items()})
             return
         if self._refused(path):
             return
@@ -142,6 +155,16 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         url = urlparse(self.path)
+        if url.path == "/.well-known/openid-configuration":
+            keys = f"{self.server.address}jwk.json"
+            said = {"issuer": self.server.address, "jwks_uri": keys, "id_token_signing_alg_values_supported": ["RS256"]}
+            self._say(200, said)
+            return
+        if url.path == "/jwk.json":
+            from jwt.algorithms import RSAAlgorithm
+
+            self._say(200, {"keys": [RSAAlgorithm.to_jwk(self.server.key.public_key(), as_dict=True)]})
+            return
         if self._refused(url.path):
             return
         asked = {name: values[0] for name, values in parse_qs(url.query).items()}
@@ -203,6 +226,32 @@ class _Handler(BaseHTTPRequestHandler):
             rows = task["done" if part == "/successful_transfers" else "skipped"]
             marker = start + PAGE if len(rows) > start + PAGE else None
             self._say(200, {"DATA_TYPE": part[1:], "DATA": rows[start : start + PAGE], "next_marker": marker})
+
+    def _give_tokens(self, asked: dict[str, str]) -> None:
+        """Tokens for an application, for a person who brings the code, or for who brings a refresh token."""
+        server, kind = self.server, asked["grant_type"]
+        server.grants.append(kind)
+        if kind == "authorization_code" and (asked["code"] != server.code or "code_verifier" not in asked):
+            self._say(400, {"error": "invalid_grant"})
+            return
+        answer = self._token("transfer.api.globus.org", "urn:globus:auth:scope:transfer.api.globus.org:all", kind)
+        if kind == "authorization_code":
+            answer["other_tokens"] = [self._token("auth.globus.org", "openid profile email", kind)]
+            answer["id_token"] = server.identity(asked["client_id"])
+        self._say(200, answer)
+
+    def _token(self, of: str, scope: str, kind: str) -> dict[str, Any]:
+        token = uuid.uuid4().hex
+        self.server.tokens.add(token)
+        given = {
+            "access_token": token,
+            "expires_in": 172_800,
+            "resource_server": of,
+            "token_type": "Bearer",
+            "scope": scope,
+        }
+        more = {} if kind == "client_credentials" else {"refresh_token": uuid.uuid4().hex, "state": "_default"}
+        return given | more | {"other_tokens": []}
 
     def _refused(self, path: str) -> bool:
         self.server.calls.append((self.command, path))

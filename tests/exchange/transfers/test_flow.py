@@ -368,6 +368,9 @@ def test_a_recording_that_is_open_is_not_removed(database, tmp_path):
         assert "somebody reads it" in next(iter(free(propose(tmp_path / "rig")).kept.values()))
     del recording
     assert free(propose(tmp_path / "rig")).files == 1 and not raw.exists()
+    next((tmp_path / "x_one").rglob("*.ap.meta")).unlink()
+    with files.open_recording(KEY, "ap", "probe00") as recording:
+        assert recording.volts_per_bit is not None, "of two copies the one with its header"
     before = content()
     ingest(tmp_path / "rig", repository="rig")
     assert content()["Quarantine"] == [] and content()["Dataset"] == before["Dataset"]

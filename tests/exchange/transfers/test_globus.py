@@ -165,3 +165,31 @@ def test_a_poll_of_many_files_takes_two_requests(service):
     before = len(service.calls)
     assert len(carrier.poll("t").arrived) == 1_000
     assert len(service.calls) - before <= 2
+
+
+def test_a_person_logs_in_once_and_tokens_are_renewed(tmp_path, monkeypatch, capsys):
+    """Without a secret a person is shown an address and brings the code; from then on nobody is asked."""
+    import json
+
+    from exchange.transfers.backends import globus as backend
+
+    chosen = {
+        "home": tmp_path,
+        "globus_client_id": "11111111-1111-4111-8111-111111111111",
+        "globus_client_secret": None,
+    }
+    with globus() as found, settings.override(**chosen):
+        monkeypatch.setattr("builtins.input", lambda *_: found.code)
+        backend.login()
+        assert f"{found.address}v2/oauth2/authorize?" in capsys.readouterr().out
+        tokens = tmp_path / "globus" / "tokens.json"
+        assert stat.S_IMODE(tokens.stat().st_mode) == 0o600
+        monkeypatch.setattr("builtins.input", lambda *_: pytest.fail("a person is asked again"))
+        content = json.loads(tokens.read_text())
+        for token in (
+            content["data"]["_default"].values() if "_default" in content["data"] else content["data"].values()
+        ):
+            token["expires_at_seconds"] = 1
+        tokens.write_text(json.dumps(content))
+        backend.client([]).task_list(limit=1)
+        assert found.grants == ["authorization_code", "refresh_token"]
