@@ -168,7 +168,9 @@ class _Handler(BaseHTTPRequestHandler):
         if self._refused(url.path):
             return
         asked = {name: values[0] for name, values in parse_qs(url.query).items()}
-        if url.path == "/v0.10/submission_id":
+        if url.path == "/v0.10/task_list":
+            self._say(200, {"DATA_TYPE": "task_list", "DATA": [], "total": 0, "limit": 1, "offset": 0})
+        elif url.path == "/v0.10/submission_id":
             identifier = str(uuid.uuid4())
             self.server.submissions[identifier] = None
             self._say(200, {"DATA_TYPE": "submission_id", "value": identifier})
