@@ -1,8 +1,7 @@
 """neurojoint: a lab's data from ALF files to DataJoint tables. `connect()` first, then `from pipeline import behavior`.
 
-The schema modules (`lab`, `subject`, `action`, `acquisition`, `identity`, `data`, `behavior`, `session_events`,
-`behavior_analysis`, `ephys`, `histology`, `imaging`, `ephys_analysis`, `task`, `audit`, `transfer`, `notification`) are
-attributes of this package, imported when they are first asked for. Importing connects to nothing.
+The schema modules (`SCHEMAS`: `lab`, `subject`, `action`, `acquisition`, `data`, `behavior`, …) are attributes of this
+package, imported when they are first asked for. Importing connects to nothing.
 """
 
 from __future__ import annotations
@@ -30,6 +29,7 @@ SCHEMAS = (
     "acquisition",
     "identity",
     "data",
+    "selection",
     "behavior",
     "session_events",
     "behavior_analysis",

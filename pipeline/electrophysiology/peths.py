@@ -20,6 +20,7 @@ from pipeline.errors import UserError
 acquisition = registry.tables_of("acquisition")
 behavior = registry.tables_of("behavior")
 ephys_analysis = registry.tables_of("ephys_analysis")
+selection = registry.tables_of("selection")
 
 LAYOUT = 1
 """Goes into the names of kept results: a change of what is computed raises it."""
@@ -98,23 +99,25 @@ def unit_peths(
     bin_size: float | None = None,
     smoothing: float | None = None,
     clustering: str | None = None,
+    condition: str | None = None,
 ) -> UnitPeths:
     """Firing rates around an event of the trials, computed when they are first asked for.
 
     Parameters
     ----------
     insertion : pid, or a mapping with the primary key of the insertion.
-    event : a name in AlignmentEvent, or a column of behavior.TrialSet.Trial with times.
+    event : a name in AlignmentEvent, or a column of the trials with times, also one that only this task has.
     split : `side`, `choice`, `feedback`, `block`, `contrast` (signed, percent), `probability` (of left), several of
         them (`["side", "feedback"]`: each combination that occurs), or an array with one label a trial (strings,
         numbers or bool; "" and NaN leave it out).
     clusters : units, by default all.
     window, bin_size, smoothing : s; by default those of the event.
     clustering : by default the default of the insertion.
+    condition : only trials that fulfil it: a name in selection.TrialCondition, or an expression over their columns.
 
     Raises
     ------
-    NeurojointError : no such insertion, event or split, or the session has no trials or lacks the columns.
+    NeurojointError : no such insertion, event, split or condition, or the session has no trials or lacks the columns.
     """
     row = clusterings.find(insertion, clustering)
     rule = event_rule(event)
@@ -125,15 +128,20 @@ def unit_peths(
     smoothing = rule["event_smoothing"] if smoothing is None else float(smoothing)
     ids = None if clusters is None else [int(one) for one in clusters]
     given = _own_labels(split).tolist() if isinstance(split, np.ndarray) else split
-    parts = [
+    only = None if condition is None else selection.TrialCondition.read(condition)
+    parts: list[Any] = [
         LAYOUT, store.content_key(row), fingerprint, rule["trials_column"], given, ids, window, bin_size, smoothing,
     ]  # fmt: skip
+    if only is not None:
+        parts.append(only.expression)
     key = hashlib.md5(json.dumps(parts).encode(), usedforsecurity=False).hexdigest()
 
     def build() -> dict[str, np.ndarray]:
         trials = trials_with(row | task, rule["trials_column"])
         labels = None if split is None else labels_of(trials, split)
         events = trials[rule["trials_column"]]
+        if only is not None:
+            events = np.where(only.holds(trials), events, np.nan)
         made = compute(store.grouped(row), events, labels, window, bin_size, smoothing, ids)
         values = {name: getattr(made, name) for name in ("cluster_ids", "times", "n")}
         values |= {name: getattr(made, name).astype(np.float32) for name in ("mean", "sem")}
@@ -197,7 +205,7 @@ def event_rule(event: str) -> dict[str, Any]:
     if event in rows:
         return rows[event]
     columns = {column.name for column in alf.TRIALS if column.unit == "s" and column.ordered}
-    if event in columns:
+    if event in columns or (event.endswith("_times") and event in selection.known_columns()):
         return rows["stim_on"] | {"event": event, "trials_column": event}
     raise UserError(f"there is no event {event!r}", f"known are {', '.join([*rows, *sorted(columns)])}")
 

@@ -42,14 +42,19 @@ def raster(
     split: str | Sequence[str] | np.ndarray | None = None,
     window: tuple[float, float] | None = None,
     clustering: str | None = None,
+    condition: str | None = None,
 ) -> Raster:
     """The spikes of one unit around an event; parameters and errors as in `unit_peths`."""
+    from pipeline.schemas import selection
+
     row, rule = clusterings.find(insertion, clustering), peth_store.event_rule(event)
     trials = peth_store.trials_with(row, rule["trials_column"])
     found = spikes.grouped(row)
     events = peth_store.within_recording(found, trials[rule["trials_column"]])
     labels = np.full(len(events), "all") if split is None else peth_store.labels_of(trials, split)
     labels = np.where(np.isfinite(events), labels, "")
+    if condition is not None:
+        labels = np.where(selection.TrialCondition.read(condition).holds(trials), labels, "")
     start, end = window or (rule["window_start"], rule["window_end"])
     used = np.where(labels == "", np.nan, events)
     return Raster(*peths.raster(found.times_of(int(cluster)), used, -start, end), labels)

@@ -15,7 +15,7 @@ from pipeline.database import registry
 from pipeline.database.bulk import fetch_columns, insert_many, to_numpy
 from pipeline.errors import NeurojointError
 from pipeline.provenance import fingerprints
-from pipeline.schemas import acquisition
+from pipeline.schemas import acquisition, selection
 from pipeline.schemas.inputs import files, wheel_trace
 from pipeline.schemas.inputs.from_files import FromFiles, OfTask
 from pipeline.settings import settings
@@ -49,12 +49,17 @@ def task_of(key: Mapping[str, Any]) -> dict[str, Any]:
     return {name: order[0][name] for name in TrialSet.primary_key}
 
 
-def fetch_trials(key: Mapping[str, Any]) -> dict[str, np.ndarray]:
+def fetch_trials(
+    key: Mapping[str, Any], condition: str | None = None, other_columns: bool = True
+) -> dict[str, np.ndarray]:
     """The trials of one task as the analyses take them: column name -> array, without the columns that are absent.
 
     Parameters
     ----------
     key : primary key of the session; with `task_collection` where it has several tasks, else see `task_of`.
+    condition : only the trials that fulfil it: the name of a row of `selection.TrialCondition`, or an expression over
+        the columns, e.g. `contrastRight >= 0.5 and choice == -1` (docs/conditions.md).
+    other_columns : also those columns of the files that `Trial` does not have.
 
     Raises
     ------
@@ -63,7 +68,13 @@ def fetch_trials(key: Mapping[str, Any]) -> dict[str, np.ndarray]:
     chosen = task_of(key)
     present = (TrialSet & chosen).fetch1("columns_present")
     rows = fetch_columns(TrialSet.Trial & chosen, *present, order_by="trial_id") if present else pa.table({})
-    return to_numpy(rows)
+    trials = to_numpy(rows)
+    if other_columns or condition is not None:
+        trials |= TrialSet.fetch_other_columns(chosen)
+    if condition is not None:
+        selected = selection.TrialCondition.read(condition).holds(trials)
+        trials = {name: values[selected] for name, values in trials.items()}
+    return trials
 
 
 @schema
@@ -99,8 +110,29 @@ class TrialSet(OfTask, dj.Imported):
 {alf.definition(alf.TRIALS)}
         """
 
+    class OtherColumn(dj.Part):
+        definition = """
+        # a column of the files that Trial does not have
+        -> master
+        other_column               : varchar(64)     # attribute of the ALF object, or heading of its table
+        ---
+        other_type                 : varchar(32)     # of the values, as numpy names it; object: text
+        other_values               : <blob>          # (n trials, …) in the order of trial_id
+        """
+
+    @classmethod
+    def fetch_other_columns(cls, key: Mapping[str, Any]) -> dict[str, np.ndarray]:
+        """The columns of one task that Trial does not have: name -> values, shape (n trials, …)."""
+        found = {}
+        for row in (cls.OtherColumn & key).to_dicts(order_by="other_column"):
+            values = np.empty(len(row["other_values"]), object) if row["other_type"] == "object" else None
+            if values is not None:
+                values[:] = row["other_values"]
+            found[row["other_column"]] = row["other_values"] if values is None else values
+        return found
+
     def make(self, key):
-        found = files.read_object(key, "trials")
+        found = files.read_object(key, "trials", with_other=True)
         facts = (acquisition.SessionTask.proj("protocol") * acquisition.Session.proj("task_protocol") & key).fetch1()
         protocol = protocols.of_task(facts["task_protocol"], facts["protocol"], key["task_collection"])
         kind = protocols.kind(protocol)
@@ -125,6 +157,15 @@ class TrialSet(OfTask, dj.Imported):
             }
         )
         insert_many(self.Trial, key | {"trial_id": np.arange(n_trials)} | columns)
+        self.OtherColumn.insert(
+            key
+            | {
+                "other_column": name,
+                "other_type": values.dtype.name,
+                "other_values": values.tolist() if values.dtype == object else values,
+            }
+            for name, values in found.other_values.items()
+        )
 
 
 @schema

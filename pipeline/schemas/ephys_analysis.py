@@ -211,7 +211,7 @@ class Peth(dj.Computed):
 
     def make(self, key):
         rule = (AlignmentEvent & key).fetch1()
-        row, answers = table_columns.peth(ephys.grouped(key), behavior.fetch_trials(key), rule)
+        row, answers = table_columns.peth(ephys.grouped(key), behavior.fetch_trials(key, other_columns=False), rule)
         self.insert1(key | row)
         if answers:
             insert_many(self.Response, key | answers)
@@ -247,7 +247,7 @@ class DepthPeth(dj.Computed):
 
     def make(self, key):
         rule, row = (AlignmentEvent & key).fetch1(), clusterings.find(key)
-        spikes, trials = ephys.grouped(key), behavior.fetch_trials(key)
+        spikes, trials = ephys.grouped(key), behavior.fetch_trials(key, other_columns=False)
         self.insert1(key | table_columns.depth_peth(row, spikes, trials, rule))
         units = fetch_columns(ephys.ClusterSet.Cluster & key, "cluster_id", "cluster_shank")
         of_shanks = table_columns.depth_peths_of_shanks(row, spikes, trials, rule, units)

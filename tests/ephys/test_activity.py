@@ -109,6 +109,19 @@ def test_a_raster_is_the_spikes_around_each_event(files):
     assert not len(activity.raster(KEY, 77).times), "a unit without spikes"
 
 
+def test_a_condition_chooses_the_trials_of_peths_and_rasters(files):
+    asked = {"clusters": [2], "window": (-0.2, 0.4), "bin_size": 0.1, "smoothing": 0}
+    labels = np.where(RIGHT, "right", "")
+    expected = unit_peths(KEY, "stim_on", labels, **asked)
+    found = unit_peths(KEY, "stim_on", condition="contrast_right != missing", **asked)
+    np.testing.assert_array_equal(found.mean[0], expected.mean[0])
+    assert found.n.tolist() == [20]
+    some = activity.raster(KEY, 2, condition="contrast_right != missing")
+    assert set(some.trials) <= set(np.flatnonzero(RIGHT))
+    with pytest.raises(NeurojointError, match="no column contrast"):
+        unit_peths(KEY, condition="contrast > 1")
+
+
 def test_cross_correlograms_count_all_pairs(files):
     times, units = files["spikes.times"], files["spikes.clusters"]
     ids, found = activity.cross_correlograms(KEY, 1, window=0.05, bin_size=0.005)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipeline.alf.aliases import meaning, names_of
+from pipeline.alf.aliases import heading, meaning, names_of
 from pipeline.alf.columns import compressed_form, raw_form
 from pipeline.alf.objects import Assembled, assemble
 from pipeline.alf.reader import load
@@ -52,6 +52,7 @@ class AlfData:
         collection: folder of the files below the session.
         paths: the files that were read.
         dropped: rows that were left out, since their time is missing or not after the time before.
+        other_values: attribute of `other` -> its values, one a row, where they were asked for; text as objects.
     """
 
     values: dict[str, np.ndarray]
@@ -62,10 +63,15 @@ class AlfData:
     collection: str = ""
     paths: list[Path] = field(default_factory=list)
     dropped: int = 0
+    other_values: dict[str, np.ndarray] = field(default_factory=dict)
 
 
 def read_object(
-    key: Mapping[str, Any], alf_object: str, required: Iterable[str] = (), collection: str | None = None
+    key: Mapping[str, Any],
+    alf_object: str,
+    required: Iterable[str] = (),
+    collection: str | None = None,
+    with_other: bool = False,
 ) -> AlfData:
     """Read the columns of one ALF object of a session; of several collections, `alf`, then the first by name.
 
@@ -75,6 +81,7 @@ def read_object(
     alf_object : name of the object, e.g. `trials`; `*` stands for anything (`*Camera`) and must match one object.
     required : columns without which there is nothing to return.
     collection : folder below the session; by default that of `key["task_collection"]`, if it is there.
+    with_other : also read the attributes that no column stands for.
 
     Raises
     ------
@@ -106,7 +113,35 @@ def read_object(
         row["object_collection"],
         [one["path"] for one in datasets],
         found.dropped,
+        _other_values(datasets, found) if with_other else {},
     )
+
+
+def _other_values(datasets: list[dict[str, Any]], found: Assembled) -> dict[str, np.ndarray]:
+    """Attribute -> values, of those that no column stands for and that have a row for each row of the columns."""
+    values: dict[str, np.ndarray] = {}
+    n_rows = len(next(iter(found.values.values()), ()))
+    for one in datasets:
+        content = load(one["path"], one["rel_path"])
+        if isinstance(content, np.ndarray):
+            given = {one["alf_attribute"]: content}
+        elif isinstance(content, list | dict):
+            continue  # text without columns
+        else:
+            given = {heading(one["alf_object"], name): _values_of(content[name]) for name in content.column_names}
+        wanted = {name for name in given if name in found.other}
+        values |= {name: given[name] for name in wanted if not found.values or len(given[name]) == n_rows}
+    return values
+
+
+def _values_of(column: Any) -> np.ndarray:
+    """A column of a table; numbers and truth values as they are, everything else as objects (None: missing)."""
+    array = column.to_numpy()
+    if array.dtype.kind in "bfiu":
+        return array
+    values = np.empty(len(array), object)
+    values[:] = [str(one) if array.dtype.kind == "M" and one is not None else one for one in column.to_pylist()]
+    return values
 
 
 def read_attribute(key: Mapping[str, Any], alf_object: str, attribute: str, collection: str | None = None) -> Any:

@@ -1,0 +1,150 @@
+"""Named choices of trials and of times within trials: data that analyses, plots and searches share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import datajoint as dj
+import numpy as np
+
+from pipeline.analysis import trial_conditions
+from pipeline.database import registry
+from pipeline.errors import ConflictError, UserError
+
+schema = registry.schema(__name__)
+
+
+def known_columns() -> set[str]:
+    """The columns that trials can have: those of the program, and those that files of any session brought."""
+    from pipeline.schemas import behavior
+
+    own = set(behavior.TrialSet.Trial().heading.secondary_attributes)
+    return own | set((dj.U("other_column") & behavior.TrialSet.OtherColumn).to_arrays("other_column"))
+
+
+@schema
+class TrialCondition(dj.Manual):
+    definition = """
+    # a named choice of trials; a change makes a new version
+    condition_name             : varchar(64)
+    condition_version          : int32           # from 1
+    ---
+    condition_expression       : varchar(4000)   # over the columns of trials, e.g. choice == -1 and not earlyLick
+    condition_columns          : json            # list of the columns that it uses
+    condition_description=""   : varchar(1000)
+    """
+
+    @classmethod
+    def define(cls, name: str, expression: str, description: str = "") -> int:
+        """Save a condition under a name; returns its version, which is a new one where the expression has changed.
+
+        Raises
+        ------
+        UserError : the expression cannot be read, or names a column that no trials have.
+        """
+        if not name.isidentifier():
+            raise UserError(f"{name!r} cannot be the name of a condition", "use letters, digits and _")
+        found = trial_conditions.parse(expression)
+        trial_conditions.check_columns(found, dict.fromkeys(known_columns()))
+        versions = (cls & {"condition_name": name}).to_dicts(order_by="condition_version")
+        if versions and versions[-1]["condition_expression"] == expression:
+            return int(versions[-1]["condition_version"])
+        version = len(versions) + 1
+        cls.insert1(
+            {
+                "condition_name": name,
+                "condition_version": version,
+                "condition_expression": expression,
+                "condition_columns": list(found.columns),
+                "condition_description": description,
+            }
+        )
+        return version
+
+    @classmethod
+    def read(cls, condition: str) -> trial_conditions.Condition:
+        """A condition by its name (the last version, or `name@2`), or an expression.
+
+        Raises
+        ------
+        UserError : there is no such condition, and it is no expression either.
+        """
+        name, _, version = condition.partition("@")
+        if not name.isidentifier() or (version and not version.isdigit()):
+            return trial_conditions.parse(condition)
+        wanted = {"condition_name": name} | ({"condition_version": int(version)} if version else {})
+        rows = (cls & wanted).to_dicts(order_by="condition_version")
+        if rows:
+            return trial_conditions.parse(rows[-1]["condition_expression"])
+        if version or name not in known_columns():
+            listed = ", ".join(sorted(set(cls.to_arrays("condition_name")))) or "none yet"
+            raise UserError(
+                f"there is no condition called {condition} (there are: {listed})", "see `neurojoint condition`"
+            )
+        return trial_conditions.parse(condition)
+
+
+@schema
+class Period(dj.Manual):
+    definition = """
+    # a named part of a trial, from one event to another
+    period_name                : varchar(64)
+    ---
+    starts_at               : varchar(64)     # column of trials with the time of the first event
+    starts_shift=0       : float64         # added to it, s
+    ends_at                 : varchar(64)     # column of trials with the time of the second event
+    ends_shift=0         : float64         # added to it, s
+    period_description=""      : varchar(1000)
+    """
+
+    @classmethod
+    def define(
+        cls, name: str, start: str, end: str, shifts: tuple[float, float] = (0.0, 0.0), description: str = ""
+    ) -> None:
+        """Save a period under a new name.
+
+        Raises
+        ------
+        UserError : a column that no trials have.
+        ConflictError : another period has this name.
+        """
+        known = known_columns()
+        for column in (start, end):
+            if column not in known:
+                raise UserError(f"trials have no column {column}", f"choose from {', '.join(sorted(known))}")
+        row = {
+            "period_name": name,
+            "starts_at": start,
+            "starts_shift": shifts[0],
+            "ends_at": end,
+            "ends_shift": shifts[1],
+            "period_description": description,
+        }
+        if present := (cls & {"period_name": name}).to_dicts():
+            if present[0] == row:
+                return
+            raise ConflictError(f"there is another period {name}", "choose another name, or delete that one")
+        cls.insert1(row)
+
+    @classmethod
+    def intervals(cls, name: str, trials: Mapping[str, Any]) -> np.ndarray:
+        """Start and end of a period in each trial, s from session start; shape (n trials, 2), NaN where unknown.
+
+        Raises
+        ------
+        UserError : there is no such period, or these trials lack a column of it.
+        """
+        rows = (cls & {"period_name": name}).to_dicts()
+        if not rows:
+            listed = ", ".join(cls.to_arrays("period_name")) or "none yet"
+            raise UserError(f"there is no period {name} (there are: {listed})", "see `neurojoint period`")
+        row = rows[0]
+        for column in (row["starts_at"], row["ends_at"]):
+            if column not in trials:
+                raise UserError(f"these trials have no column {column}", f"they have {', '.join(trials)}")
+        start = np.asarray(trials[row["starts_at"]], float) + row["starts_shift"]
+        end = np.asarray(trials[row["ends_at"]], float) + row["ends_shift"]
+        found = np.column_stack([start, end])
+        found[~(found[:, 0] <= found[:, 1])] = np.nan
+        return found
