@@ -83,6 +83,7 @@ setup(
         "atlas": ["iblatlas>=1.3"],
         "capsule": ["nbclient", "nbformat", "ipykernel"],
         "docs": ["mkdocs-material>=9.5,<10", "mkdocstrings[python]>=0.27"],
+        "notebook": ["jupyterlab>=4", "ipython>=8"],
         "nwb": ["pynwb>=4.2", "nwbinspector>=0.7.2", "ndx-pose>=0.4"],
         "nwb-zarr": ["pynwb>=4.2", "hdmf-zarr>=0.13"],  # needs zarr 2
         "globus": ["globus-sdk>=4.9,<5"],
