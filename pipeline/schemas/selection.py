@@ -13,12 +13,11 @@ from pipeline.database import registry
 from pipeline.errors import ConflictError, UserError
 
 schema = registry.schema(__name__)
+behavior = registry.tables_of("behavior")  # which in turn reads conditions
 
 
 def known_columns() -> set[str]:
     """The columns that trials can have: those of the program, and those that files of any session brought."""
-    from pipeline.schemas import behavior
-
     own = set(behavior.TrialSet.Trial().heading.secondary_attributes)
     return own | set((dj.U("other_column") & behavior.TrialSet.OtherColumn).to_arrays("other_column"))
 
