@@ -199,7 +199,7 @@ def _body(site: Site, viewer: Viewer, found: queries.Session, shown: Mapping[str
         parts.append(_wheel_section(found, shown["trials"]))
     parts += session_files.sections(found, viewer)
     if not viewer.public:
-        parts.append(_remarks(site, found))
+        parts += [_timeline(site, found), _remarks(site, found)]
     return [one for one in parts if one is not None]
 
 
@@ -322,6 +322,24 @@ def _wheel_section(found: queries.Session, text: str) -> Component:
         ),
         id="session-wheel",
     )  # fmt: skip
+
+
+def _timeline(site: Site, found: queries.Session) -> Component:
+    """Where the session is, from rig to tables, where a lab server has reported it."""
+    key = {name: found.row[name] for name in queries.KEY}
+    steps = site.read(queries.timeline_of, key)
+    if not steps:
+        return None
+    colours = {"+": "green", ">": "blue", ".": "gray", "!": "red"}
+    words = {"+": "done", ">": "under way", ".": "to come", "!": "act"}
+    rows = [
+        [shell.chip(words[one.mark], colours[one.mark]), one.stage, one.what,
+         shell.moment(site.local(one.time, found.row["lab"])) if one.time else "",
+         shell.number(one.seconds, 1, "s") if one.seconds is not None else "", one.who]
+        for one in steps
+    ]  # fmt: skip
+    heads = ["State", "Step", "What", "When", "Took", "Who must act"]
+    return shell.section("Where is it?", shell.card(shell.table(heads, rows)), id="session-timeline")
 
 
 def _remarks(site: Site, found: queries.Session) -> Component:

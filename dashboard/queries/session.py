@@ -16,7 +16,8 @@ import pyarrow as pa
 from dashboard.queries import versions
 from pipeline.database import registry
 from pipeline.database.bulk import fetch_columns
-from pipeline.schemas import acquisition, action, behavior, behavior_analysis, data, ephys, lab
+from pipeline.queries import timeline
+from pipeline.schemas import acquisition, action, behavior, behavior_analysis, data, ephys, lab, task
 from pipeline.schemas.inputs import files, wheel_trace
 
 Row = dict[str, Any]
@@ -89,6 +90,7 @@ def version(key: Mapping[str, Any]) -> str:
         (data.AlfObject, "object_fingerprint"),
         (data.Quarantine, "last_seen"),
         (ephys.ProbeInsertion, "insertion_qc"),
+        (task.Task, "task_changed"),
     )
     session = {name: key[name] for name in KEY}
     return versions.of_rows([(table, column, session) for table, column in counted])
@@ -141,6 +143,13 @@ def session(key: Mapping[str, Any], rules: str) -> Session | None:
         before=before,
         after=after,
     )  # fmt: skip
+
+
+def timeline_of(key: Mapping[str, Any]) -> list[timeline.Step]:
+    """Where a session is, from rig to tables; nothing where no lab server has reported it."""
+    if not (task.SessionPlan & key) and not (task.Task & key):
+        return []
+    return timeline.of_session(key)
 
 
 def trials(key: Mapping[str, Any], ids: Sequence[int]) -> pa.Table:

@@ -367,20 +367,37 @@ class Agent:
         return found
 
     def _deliver(self, folder: Path, told: dict[str, Any]) -> None:
-        """Put outputs into the session folder, send the small ones, report. Each step may be repeated."""
-        place, outputs, result = Path(told["folder"]), told["outputs"], told["result"]
-        task, token = told["id"], told["token"]
-        if outputs:
-            self.desk.heartbeat(task, token, None, "delivering")
-            blocked = self.desk.protected(task, token, [one["path"] for one in outputs])
-            different = [path for path in blocked if not _is_same(place / path, folder / "outputs" / path)]
-            if different:
-                result |= {"state": "Errored", "exit": "data",
-                           "message": f"{different[0]} is protected: write another revision of it"}  # fmt: skip
-                outputs = []
+        """Deliver outputs and report; where the server refuses them, that is what is reported."""
+        result, task, token = told["result"], told["id"], told["token"]
+        try:
+            outputs = self._put_outputs(folder, told)
+            state = self.desk.finish(task, token, _report(result) | {"outputs": outputs})
+        except NeurojointError as error:
+            if isinstance(error, Unreachable) or self._is_of_lease(error):
+                raise
+            refused = {"state": "Errored", "exit": "data", "message": str(error)[:900]}
+            state, outputs = self.desk.finish(task, token, _report(result) | refused | {"outputs": []}), []
+        logger.info("%s: %s", task, state)
+        if state in ("Complete", "Incomplete") and self.options.remove_raw:
+            self._remove_raw(Path(told["folder"]), outputs, result.get("may_go") or [])
+
+    def _put_outputs(self, folder: Path, told: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Put outputs into the session folder, and send the small ones. Each step may be repeated.
+
+        Raises
+        ------
+        ConflictError : a protected file is in the place of one.
+        """
+        place, outputs, task, token = Path(told["folder"]), told["outputs"], told["id"], told["token"]
+        if not outputs:
+            return []
+        self.desk.heartbeat(task, token, None, "delivering")
+        for path in self.desk.protected(task, token, [one["path"] for one in outputs]):
+            if not _is_same(place / path, folder / "outputs" / path):
+                raise ConflictError(f"{path} is protected", "write another revision of it")
         for one in outputs:
             source, target = folder / "outputs" / one["path"], place / one["path"]
-            if source.exists():
+            if source.exists() and not (target.is_file() and _is_same(target, source)):
                 if not target.parent.resolve().is_relative_to(place.resolve()):
                     raise NotFoundError(f"{target} leads out of the session folder", "remove the link")
                 target.parent.mkdir(parents=True, exist_ok=True)
@@ -392,11 +409,7 @@ class Agent:
             one["modified_ns"] = target.stat().st_mtime_ns
             if one["uploaded"]:
                 self.desk.send(task, token, one["path"], target, one["md5"])
-        report = {name: result.get(name) for name in ("state", "exit", "message", "elapsed", "version", "inputs")}
-        state = self.desk.finish(task, token, report | {"outputs": outputs})
-        logger.info("%s: %s", task, state)
-        if state in ("Complete", "Incomplete") and self.options.remove_raw:
-            self._remove_raw(place, outputs, result.get("may_go") or [])
+        return outputs
 
     def _remove_raw(self, place: Path, outputs: Sequence[Mapping[str, Any]], paths: Sequence[str]) -> None:
         """Remove raw files whose outputs are registered, once these are read again and are what was verified."""
@@ -450,6 +463,10 @@ class Agent:
         self._offset = round((asked + time.time()) / 2 - there, 3)
         if abs(self._offset) > 60:
             logger.warning("the clock of this computer is %.0f s off: set it", self._offset)
+
+
+def _report(result: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: result.get(name) for name in ("state", "exit", "message", "elapsed", "version", "inputs")}
 
 
 def _is_same(there: Path, new: Path) -> bool:

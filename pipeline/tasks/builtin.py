@@ -8,6 +8,12 @@ _VIDEO = "{folder}/_iblrig_{label}Camera.raw.mp4"
 
 KINDS: tuple[Kind, ...] = (
     Kind(
+        "register_raw", "1", "ingest.programs.tasks.raw:register",
+        outputs=("raw_*/*", "_ibl_experiment.description.yaml"), needs=Needs(seconds=1800), priority=100,
+        upload=("raw_*/*", "_ibl_experiment.description.yaml"),
+        description="Register the description and the small raw files: settings, trials, sensors.",
+    ),
+    Kind(
         "compress_ephys", "1", "ingest.programs.tasks.ephys:compress",
         inputs=("{folder}/*.ap.bin|{folder}/*.ap.cbin",),
         outputs=("{folder}/*.cbin", "{folder}/*.ch"), required=("{folder}/*.ap.cbin", "{folder}/*.ap.ch"),

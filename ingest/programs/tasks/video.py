@@ -121,13 +121,13 @@ def motion_energy(job: Job) -> None:
 def frames(path: Path, video: ffmpeg.Video) -> Iterator[np.ndarray]:
     """The frames of a video in grey, at an eighth of its size: enough to see whether they can be decoded."""
     width, height = max(video.width // 8, 1), max(video.height // 8, 1)
-    for block in _decoded(path, width, height, ["-vf", f"scale={width}:{height}"]):
+    for block in _decoded(path, width, height, ["-vf", f"scale={width}:{height},format=gray"]):
         yield from block
 
 
 def blocks(path: Path, width: int, height: int, left: int, top: int, most: int = 64 << 20) -> Iterator[np.ndarray]:
     """Grey frames of a region of a video, some at a time."""
-    yield from _decoded(path, width, height, ["-vf", f"crop={width}:{height}:{left}:{top}"], most)
+    yield from _decoded(path, width, height, ["-vf", f"format=gray,crop={width}:{height}:{left}:{top}:exact=1"], most)
 
 
 def _decoded(path: Path, width: int, height: int, filters: list[str], most: int = 16 << 20) -> Iterator[np.ndarray]:

@@ -23,12 +23,12 @@ from pipeline.database.bulk import insert_many
 from pipeline.errors import ConflictError
 from pipeline.queries import timeline
 from pipeline.schemas import acquisition, data, lab, subject, task
-from pipeline.tasks import Kind, register
 from pipeline.tasks.kinds import unregister
 from tests.ingest.agent import rigs
 from tests.one_bridge.serving import Shared
 
-pytestmark = pytest.mark.slow
+# One backend: what differs between them is in the tests of the queue and of the server.
+pytestmark = [pytest.mark.slow, pytest.mark.parametrize("server", ["postgresql"], indirect=True, scope="session")]
 DAY = "2019-07-01"
 LABS = ("lab_a", "lab_b", "lab_c")
 
@@ -50,7 +50,7 @@ def central(shared, database, tmp_path):
         data.Repository.insert1({"repository": f"{name}_rig", "repository_kind": "ssh", "repository_root": "/data",
                                  "repository_host": name})  # fmt: skip
     (tmp_path / "central").mkdir()
-    return shared.serve(database, tmp_path / "central", tmp_path / "home")
+    return shared.serve(database, tmp_path / "central", tmp_path)
 
 
 def session(root: Path, name: str, number: int = 1) -> Path:
@@ -95,18 +95,18 @@ def test_three_labs_with_nothing_but_http_do_every_task_of_their_sessions(centra
     for name in LABS:  # small outputs are on the central machine, registered as all files are
         path = central.root / name / "Subjects/m" / DAY / "001/alf/_ibl_trials.table.pqt"
         assert len(pd.read_parquet(path)) == 12
+        assert (path.parents[1] / "raw_behavior_data/_iblrig_taskSettings.raw.json").exists()
         assert not (tmp_path / name / name / "Subjects/m" / DAY / "001" / sessions.FLAG).exists()
-    assert not list((tmp_path / "home").rglob("received/*/*"))
+    assert not list(tmp_path.rglob("received/*/*"))
     assert {row["host_labs"] for row in task.TaskHost().to_dicts()} == set(LABS)
     steps = timeline.of_session(timeline.session_key(f"lab_a/Subjects/m/{DAY}/001"))
     assert any(one.mark == "!" and "camera_times_left" in one.what and one.who for one in steps)
     assert any("compress_video_left on lab_a" in one.what for one in steps)
     answer = central.session().get(f"{central.url}/sessions/{eid('lab_a')}/timeline", timeout=30)
     assert len(answer.json()) == len(steps)
-    from pipeline.schemas import behavior
+    from dashboard.queries import session as page
 
-    behavior.TrialSet.populate()
-    assert set(behavior.TrialSet().to_arrays("n_trials")) == {12} and len(behavior.TrialSet()) == 3
+    assert page.timeline_of(timeline.session_key(f"lab_a/Subjects/m/{DAY}/001")) == steps
 
 
 def eid(name: str) -> str:
@@ -127,7 +127,7 @@ def test_the_same_agent_works_on_the_central_machine_without_http(database, tmp_
     )
     with pytest.raises(ConflictError, match="another agent"):
         Agent(DatabaseDesk(service), worker.options)
-    assert worker.run(once=True) == 2
+    assert worker.run(once=True) == 3
     worker.stop()
     assert set(task.Task().to_arrays("task_state")) == {"Complete"}
     there = set(data.Dataset().to_arrays("rel_path"))
@@ -209,6 +209,31 @@ def test_a_task_that_misbehaves_fails_with_a_sentence_and_leaves_nothing(central
     assert not [one for one in worker.options.scratch.iterdir() if one.is_dir()]
 
 
+def test_a_task_that_a_person_gives_up_is_ended(central, tmp_path, module):
+    folder = thing(tmp_path, "slow")
+    worker = agent(central, tmp_path, "lab_a", modules=("mylab_tasks",))
+    worker.look()
+    wait_for(lambda: worker.claim() + worker.tend() >= 0 and (folder / "runs.txt").exists())
+    (running,) = worker.running
+    http = central.session()
+    assert http.post(f"{central.url}/tasks/{running.task['id']}/abandon", json={}, timeout=30).status_code == 200
+    wait_for(lambda: not worker.tend() and not worker.running)
+    assert running.process.poll() is not None and the_task()["task_state"] == "Abandoned"
+    worker.stop()
+
+
+def test_what_a_server_refuses_ends_the_task_and_not_the_agent(central, tmp_path, module):
+    folder = thing(tmp_path, "quick")
+    worker = agent(central, tmp_path, "lab_a", modules=("mylab_tasks",))
+    (folder / "alf").mkdir()
+    (folder / "alf/made.thing.txt").write_text("as it was released")
+    worker.desk.protected = lambda *_: ["alf/made.thing.txt"]
+    worker.run(once=True)
+    worker.stop()
+    assert the_task()["task_state"] == "Errored" and "is protected" in the_task()["task_message"]
+    assert (folder / "alf/made.thing.txt").read_text() == "as it was released"
+
+
 def run_agent(central, tmp_path) -> subprocess.Popen:
     token = central.users.issue_token("mia", "agent", labs=["lab_a"])
     command = [sys.executable, "-c", "from neurojoint.command import run; run()"]
@@ -268,45 +293,3 @@ def test_an_answer_that_is_lost_and_a_kill_while_delivering_register_once(centra
     again.stop()
     assert the_task()["task_state"] == "Complete" and len(task.TaskOutput()) == 1
     shutil.rmtree(tmp_path / "lab_a")
-
-
-def test_what_a_server_names_is_looked_up_and_never_imported_or_run(tmp_path):
-    folder = tmp_path / "task"
-    folder.mkdir()
-    for kind in ("os:system", "../../evil", "subprocess.run", "no_such_kind"):
-        (folder / "job.json").write_text(json.dumps({"kind": kind, "folder": str(tmp_path), "arguments": {}}))
-        from ingest.agent.child import run
-
-        run(folder)
-        found = json.loads((folder / "result.json").read_text())
-        assert found["state"] == "Errored" and "there is no task kind" in found["message"]
-    options = Options(tmp_path / "root", tmp_path / "scratch", "x")
-    options.root.mkdir()
-    worker = Agent(DatabaseDesk(None), options)
-    from pipeline.errors import NotFoundError
-
-    with pytest.raises(NotFoundError, match="leads out"):
-        worker.session_folder({"lab": "../..", "subject": "..", "date": "..", "number": 1})
-    worker.stop()
-
-
-def test_sessions_are_ready_with_a_flag_or_when_they_have_been_quiet(tmp_path):
-    folder = session(tmp_path, "lab_a")
-    (folder / "raw_behavior_data").mkdir()
-    (folder / "raw_behavior_data/a.b.npy").write_bytes(b"x")
-    assert not list(sessions.ready(tmp_path, quiet=3600))
-    assert len(list(sessions.ready(tmp_path, quiet=3600, now=time.time() + 3601))) == 1
-    (folder / sessions.FLAG).touch()
-    (found,) = sessions.ready(tmp_path)
-    sessions.note_planned(found)
-    assert not list(sessions.ready(tmp_path, quiet=0))
-    (folder / "raw_behavior_data/c.d.npy").write_bytes(b"x")
-    assert len(list(sessions.ready(tmp_path, quiet=0, now=time.time() + 1))) == 1
-
-
-def test_a_kind_of_a_lab_is_registered_from_a_module():
-    mine = register(Kind("of_a_lab", "1", "x:y"))
-    try:
-        assert mine.name == "of_a_lab"
-    finally:
-        unregister("of_a_lab")

@@ -67,16 +67,18 @@ def test_what_is_no_video_is_refused(tmp_path):
 
 def test_motion_energy_is_that_of_the_decoded_frames(tmp_path):
     source = rigs.video(tmp_path / "s" / RAW, 40)
-    source.rename(source.with_suffix(".mp4"))  # the decoder looks at the content
     job = rigs.job(tmp_path, tmp_path / "s", LEFT)
-    videos.motion_energy(job)
+    videos.compress(job)
+    packed = source.with_suffix(".mp4")
+    (tmp_path / "scratch/outputs" / RAW).with_suffix(".mp4").rename(packed)
+    videos.motion_energy(job)  # of a region with an odd number of rows, which chroma would round
     energy = np.load(tmp_path / "scratch/outputs/alf/leftCamera.ROIMotionEnergy.npy")
     left, top, width, height = motion.in_pixels(motion.REGIONS["left"], 64, 48)
-    frames = np.concatenate(list(videos.blocks(source.with_suffix(".mp4"), width, height, left, top))).astype(float)
-    expected = np.r_[0, np.abs(np.diff(frames, axis=0)).mean(axis=(1, 2))]
+    frames = np.concatenate(list(videos.blocks(packed, 64, 48, 0, 0)))[:, top : top + height, left : left + width]
+    expected = np.r_[0, np.abs(np.diff(frames.astype(float), axis=0)).mean(axis=(1, 2))]
     np.testing.assert_allclose(energy, expected)
-    assert energy[1:].max() > 0
-    some = list(videos.blocks(source.with_suffix(".mp4"), width, height, left, top, most=7 * width * height))
+    assert energy[1:].max() > 0 and height % 2
+    some = list(videos.blocks(packed, width, height, left, top, most=7 * width * height))
     assert [len(one) for one in some] == [7] * 5 + [5]
 
 
