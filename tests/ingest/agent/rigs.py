@@ -48,6 +48,10 @@ def training(folder: Path) -> Path:
     shutil.copytree(RIG / "session_training_ge5/raw_behavior_data", target)
     for path in [target, *target.iterdir()]:
         path.chmod(0o755)
+    told = settings_of(folder)  # the folder is that of another animal: a registration would refuse it
+    names = {name: folder.parents[1].name for name in told if name.startswith("SUBJECT_NAME")}
+    told |= names | {"PYBPOD_SUBJECTS": [folder.parents[1].name]}
+    (target / "_iblrig_taskSettings.raw.json").write_text(json.dumps(told))
     return folder
 
 

@@ -107,6 +107,10 @@ def test_three_labs_with_nothing_but_http_do_every_task_of_their_sessions(centra
     from dashboard.queries import session as page
 
     assert page.timeline_of(timeline.session_key(f"lab_a/Subjects/m/{DAY}/001")) == steps
+    from pipeline.schemas import behavior
+
+    behavior.TrialSet.populate()
+    assert set(behavior.TrialSet().to_arrays("n_trials")) == {12} and len(behavior.TrialSet()) == 3
 
 
 def eid(name: str) -> str:
