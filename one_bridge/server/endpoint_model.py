@@ -147,6 +147,7 @@ class Endpoint:
     owner : the column with the person who entered the record, where members may delete their own only.
     create, update : what is done beyond setting columns; see `one_bridge.server.writing`.
     kept : whether lists may be some seconds old.
+    own_verbs : further verbs, which have routes of their own.
     for_members : fields that members may change where it takes more to change others.
     bulk : whether a POST may hold a list of records.
     """
@@ -179,6 +180,7 @@ class Endpoint:
     kept: bool = True
     for_members: tuple[str, ...] = ()
     bulk: bool = False
+    own_verbs: tuple[Verb, ...] = ()
 
     @property
     def unique(self) -> str:

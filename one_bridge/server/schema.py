@@ -81,15 +81,16 @@ def _paths(endpoint: Endpoint) -> tuple[dict[str, Any], dict[str, Any]]:
     if endpoint.writes_aside:
         endpoint = ENDPOINTS[endpoint.aside]
         reference = {"$ref": f"#/components/schemas/{endpoint.label}"}
-    if "create" in endpoint.verbs:
+    verbs = (*endpoint.verbs, *endpoint.own_verbs)
+    if "create" in verbs:
         collection["post"] = _operation(f"Create a {endpoint.label}", "201", record, reference)
     single: dict[str, Any] = {}
-    if "read" in endpoint.verbs:
+    if "read" in verbs:
         single["get"] = _operation(f"Read a {endpoint.label}", "200", record)
-    if "update" in endpoint.verbs:
+    if "update" in verbs:
         single["put"] = _operation(f"Change a {endpoint.label}", "200", record, reference)
         single["patch"] = _operation(f"Change a {endpoint.label}", "200", record, reference)
-    if "delete" in endpoint.verbs:
+    if "delete" in verbs:
         single["delete"] = _operation(f"Delete a {endpoint.label}", "204", None)
     return collection, single
 

@@ -91,7 +91,7 @@ def main() -> None:
             with serving(connection, root, home) as served:
                 served.users.add("root", PASSWORD, "member")
                 environment = {"HOME": str(home / "person"), "PATH": os.environ["PATH"]}
-                command = [options.ibllib_python, "-c", CLIENT, served.url, str(root)]
+                command = [options.ibllib_python, "-c", CLIENT, served.url, str(root / LAB / "Subjects")]
                 done = subprocess.run(command, env=environment, check=False, text=True, capture_output=True)
                 print(done.stdout[-3000:], done.stderr[-6000:])
                 for row in task.Task().to_dicts():

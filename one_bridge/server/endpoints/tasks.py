@@ -93,5 +93,6 @@ TASKS = Endpoint(
         "data-repository", ("task_repository",), ("repository",))},
     order=("task_level", "task_priority DESC", "start_time DESC", "task_name", "task_uuid"),
     verbs=("list", "read"),
+    own_verbs=("create", "update", "delete"),
     kept=False,
 )  # fmt: skip
