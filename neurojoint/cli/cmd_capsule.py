@@ -12,7 +12,7 @@ from neurojoint.cli.transfers import connect
 
 @main.group(section="Sharing")
 def capsule() -> None:
-    """The tables, files, notebooks and environment of a paper in one folder."""
+    """Pack the tables, files and notebooks of a paper."""
 
 
 @capsule.command("create")

@@ -13,7 +13,7 @@ from neurojoint.cli.group import main
 @click.argument("session", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.option("--write", "is_writing", is_flag=True, help="Write timestamps and sync files beside the recordings.")
 def clocks(session: Path, is_writing: bool) -> None:
-    """Show how the recordings and cameras of a session are aligned.
+    """Show how recordings and cameras are aligned.
 
     SESSION is the folder of a registered session. With --write its clocks become ALF files: NAME.timestamps.npy (rows
     of sample and s from session start) and _spikeglx_sync.times, channels and polarities. Files that are there stay.

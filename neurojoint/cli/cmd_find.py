@@ -39,7 +39,7 @@ def _options(command: Any) -> Any:
 
 @main.group(section="Data")
 def find() -> None:
-    """Find sessions, insertions and units by region, quality and training."""
+    """Find sessions, insertions and units."""
 
 
 @find.command()

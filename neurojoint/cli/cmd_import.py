@@ -17,7 +17,7 @@ from neurojoint.cli.group import main
 @click.option("--create-missing", is_flag=True, help="Add lines, people and other names that are not known yet.")
 @click.option("--dry-run", is_flag=True, help="Check everything, write nothing.")
 def import_rows(what: str, file: Path, lab: str | None, user: str | None, create_missing: bool, dry_run: bool) -> None:
-    """Import WHAT from a CSV or Excel FILE: people, mice, weights, water, genotypes, or a table (e.g. subject.Cage).
+    """Import rows from a CSV or Excel FILE.
 
     All rows are written, or none; every row that cannot be used is listed.
     """

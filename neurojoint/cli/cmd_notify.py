@@ -12,7 +12,7 @@ from neurojoint.cli.group import main
 @click.option("--dry-run", is_flag=True, help="Say what would be told; write and send nothing.")
 @click.option("--every", type=click.FloatRange(min=1), default=300.0, show_default=True, help="Seconds between checks.")
 def notify(once: bool, dry_run: bool, every: float) -> None:
-    """Check what is due, and deliver messages by mail, until stopped."""
+    """Check what is due and send messages by mail."""
     import signal
     import threading
 

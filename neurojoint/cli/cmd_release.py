@@ -14,7 +14,7 @@ from neurojoint.cli.transfers import connect, size
 
 @main.group(section="Sharing")
 def release() -> None:
-    """Freeze datasets, and give them away with all that is needed to load them."""
+    """Freeze datasets and give them away."""
 
 
 @release.command("create")

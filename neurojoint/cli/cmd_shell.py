@@ -1,29 +1,13 @@
-"""Where scientists sit: an IPython shell and JupyterLab, connected."""
+"""An IPython shell: `neurojoint shell`."""
 
 from __future__ import annotations
-
-from pathlib import Path
-
-import click
 
 from neurojoint.cli.group import main
 
 
 @main.command(section="Start here")
 def shell() -> None:
-    """Open IPython with the database connected and every schema and module by its name."""
+    """Open IPython, connected, with every schema by its name."""
     from neurojoint import scientists
 
     scientists.open_shell()
-
-
-@main.command(section="Start here")
-@click.option("--folder", type=click.Path(path_type=Path, file_okay=False), default=None,
-              help="Folder of your notebooks; by default notebooks in your home.")  # fmt: skip
-@click.option("--port", type=int, default=8888, show_default=True, help="Port on 127.0.0.1.")
-@click.option("--no-browser", is_flag=True, help="Do not open a browser.")
-def jupyter(folder: Path | None, port: int, no_browser: bool) -> None:
-    """Start JupyterLab with the notebooks that ship with neurojoint copied to a folder of your own."""
-    from neurojoint import scientists
-
-    scientists.open_jupyter(folder, port, not no_browser)

@@ -56,7 +56,7 @@ def schema_name(account: str, prefix: str) -> str:
     >>> schema_name("Ada.Lovelace", "neurojoint_")
     'neurojoint_u_ada_lovelace'
     >>> schema_name("a-person-with-a-very-long-name", "neurojoint_")
-    'neurojoint_u_a_person_wi_c30b8'
+    'neurojoint_u_a_person_wi_c9934'
     """
     plain = re.sub(r"[^a-z0-9]+", "_", account.lower()).strip("_")
     room = LONGEST_DATABASE_SCHEMA - len(prefix) - len(registry.PERSONAL)

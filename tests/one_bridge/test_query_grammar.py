@@ -54,7 +54,7 @@ def test_paths_are_resolved(endpoint, text, steps, target, part, lookup, values)
 def test_every_field_and_relation_of_every_endpoint_can_be_named():
     """What a record shows can be asked for, but for addresses and the few that are made of whole records."""
     made = {"url", "data_url", "session_info", "related_descriptions", "data_repository_path", "repositories"}
-    others = {("trajectories", "session"), ("aggregates", "exists"), ("aggregates", "tags")}
+    others = {("trajectories", "session"), ("aggregates", "exists"), ("aggregates", "tags"), ("tasks", "lab")}
     for name, endpoint in ENDPOINTS.items():
         for field in endpoint.fields:
             if field.name in made or (name, field.name) in others:
