@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
+import numpy as np
+import pandas as pd
 import pytest
 from nbclient import NotebookClient
 
@@ -53,6 +55,21 @@ def test_figures_are_drawn_from_tables(database, server, tmp_path, monkeypatch):
     assert len(drawn) == 9 and all(drawn)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("server", ["postgresql"], indirect=True)
+def test_training_time_is_predicted_from_a_table_of_mice(server, tmp_path, monkeypatch):
+    draw = np.random.default_rng(0)
+    change = draw.normal(0, 1, 60)
+    mice = {"subject": [f"m{n}" for n in range(60)], "perf_delta1": change, "weight_start": draw.normal(20, 2, 60)}
+    mice["training_time"] = np.round(np.exp(2.8 - 0.5 * change))
+    pd.DataFrame(mice).to_csv(tmp_path / "mice.csv", index=False)
+    monkeypatch.setenv("FEATURES", str(tmp_path / "mice.csv"))
+    outputs = run("05_training_time", server, tmp_path, monkeypatch, {"100": "10"})
+    figures = [output for output in outputs if "application/vnd.plotly.v1+json" in output.get("data", {})]
+    assert len(figures) == 4, "the four panels"
+    assert "60 trained mice" in str(outputs) and "leak-free" in str(outputs)
+
+
 def fill(root: Path, **lab: Any) -> None:
     """A database with a simulated lab."""
     write_lab(root, **lab)
@@ -60,11 +77,20 @@ def fill(root: Path, **lab: Any) -> None:
     worker.drain(registry.populated_tables())
 
 
-def run(name: str, server: dict[str, object], folder: Path, monkeypatch: pytest.MonkeyPatch) -> list:
-    """Everything that a notebook shows; it warns of nothing."""
+def run(
+    name: str,
+    server: dict[str, object],
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    shorter: dict[str, str] | None = None,
+) -> list:
+    """Everything that a notebook shows; it warns of nothing. `shorter` are numbers that make it quicker."""
     for option, value in server.items():
         monkeypatch.setenv(f"NEUROJOINT_{option.upper()}", str(value))
     notebook = nbformat.read(FOLDER / f"{name}.ipynb", as_version=4)
+    for cell in notebook.cells:
+        for long, short in (shorter or {}).items():
+            cell.source = cell.source.replace(long, short)
     NotebookClient(notebook, timeout=120, kernel_name="python3", resources={"metadata": {"path": folder}}).execute()
     outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
     assert [output.text for output in outputs if output.output_type == "stream" and output.name == "stderr"] == []

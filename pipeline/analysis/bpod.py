@@ -62,7 +62,7 @@ def trials(records: Sequence[Mapping[str, Any]], version: int = PHOTODIODE_SINCE
     starts = np.array([_behavior(number, one)["Bpod start timestamp"] for number, one in enumerate(records)])
     if np.ptp(starts) > 1e-3:
         notes.append(
-            "the state machine was started anew within the session: times of its parts may not be of one clock"
+            "the state machine was started again within the session: times of its parts may not be of one clock"
         )
     falls = np.flatnonzero(np.diff(columns["intervals_0"]) <= 0)
     if falls.size:

@@ -256,7 +256,7 @@ def test_an_older_database_learns_how_animals_are_kept(database):
 
 
 def test_summaries_of_an_older_database_are_made_again(database):
-    """Columns were renamed, days join by date: what workers compute in milliseconds is dropped and declared anew."""
+    """Columns were renamed, days join by date: what workers compute in milliseconds is dropped and declared again."""
     from pipeline import action
     from pipeline import behavior_analysis as analysis
     from pipeline.database import registry
