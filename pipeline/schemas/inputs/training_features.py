@@ -108,10 +108,11 @@ def _of_sessions(restriction: Any) -> pd.DataFrame:
 
 def _about(restriction: Any) -> pd.DataFrame:
     """How the mice are kept; what the animal does not state is what the lab says."""
-    mice = _frame(subject.Subject & restriction, *_MOUSE, "sex", "birth_date", "light_cycle", "food_protein",
-                  "weekend_water")  # fmt: skip
+    mice = _frame(subject.Subject & restriction, *_MOUSE, "subject_uuid", "sex", "birth_date", "light_cycle",
+                  "food_protein", "weekend_water")  # fmt: skip
     labs = _frame(lab.Lab, "lab", "lab_light_cycle", "lab_food_protein", "lab_weekend_water")
-    return mice.merge(labs, on="lab").sort_values(_MOUSE, ignore_index=True)
+    # By identity, not by name: the order decides who is judged together, and a mouse may be renamed.
+    return mice.merge(labs, on="lab").sort_values(["lab", "subject_uuid"], ignore_index=True)
 
 
 def _first_dates(days: pd.DataFrame) -> pd.DataFrame:
@@ -182,7 +183,7 @@ def _citric(about: pd.DataFrame, until: pd.Series, restriction: Any) -> np.ndarr
 
 
 def fingerprints_of_forecasts(key: Any) -> pa.Table:
-    """Lab and fingerprint of all that goes into the forecasts of its mice."""
+    """Lab and fingerprint of all that goes into the forecasts of its mice; the name of a mouse is not part of it."""
     sources = (
         (behavior_analysis.BehaviorHistory, "history_fingerprint"),
         (behavior_analysis.SubjectTraining & {"criteria": settings().criteria}, "training_fingerprint"),
@@ -202,5 +203,9 @@ def fingerprints_of_forecasts(key: Any) -> pa.Table:
         parts.append(pa.table([pa.array(one, pa.string()) for one in columns], [*_MOUSE, "part"]))
     labs = set(fetch_columns(behavior_analysis.BehaviorHistory & key, "lab")["lab"].to_pylist())
     rows = pa.concat_tables([one.cast(parts[-1].schema) for one in parts])
-    found = fingerprints.combine(rows, ["lab"], ["subject", "part"])
+    mice = fetch_columns(subject.Subject & key, *_MOUSE, "subject_uuid").cast(
+        pa.schema([(name, pa.string()) for name in (*_MOUSE, "subject_uuid")])
+    )
+    rows = rows.join(mice, _MOUSE)
+    found = fingerprints.combine(rows, ["lab"], ["subject_uuid", "part"])
     return found.filter(pc.is_in(found["lab"], pa.array(sorted(labs), pa.string())))
