@@ -116,11 +116,14 @@ def enter(page, name, **values):
             page.keyboard.type(value)
     form.locator("button[type=submit]").focus()
     page.keyboard.press("Enter")
-    page.wait_for_function(
-        "name => document.querySelector(`form[aria-label='${name}'] .nj-form-said`).textContent.startsWith('Saved')",
+    # The sentence is read when it appears: the page is made again when the new rows arrive.
+    said = page.wait_for_function(
+        """name => {
+            const said = document.querySelector(`form[aria-label='${name}'] .nj-form-said`)?.textContent ?? ""
+            return said.startsWith("Saved") && said
+        }""",
         arg=name,
-    )
-    said = form.locator(".nj-form-said").inner_text()
+    ).json_value()
     page.wait_for_timeout(300)
     return said
 
