@@ -75,3 +75,35 @@ def test_a_mouse_of_five_days_is_told_its_quartile(database):
     words = page._forecast(type("Found", (), {"forecast": shown})())
     assert "fastest quarter" in words and "25 trained mice" in words and "guess" in words
     assert behavior_analysis.TrainingTimeForecast().current_fingerprints()["fingerprint"][0].as_py() == row["forecast_fingerprint"]  # noqa: E501  # fmt: skip
+
+
+@pytest.mark.parametrize("server", ["postgresql"], indirect=True)
+def test_of_water_only_what_a_forecast_uses_makes_it_stale(database):
+    def fingerprint() -> str:
+        return behavior_analysis.TrainingTimeForecast().current_fingerprints()["fingerprint"][0].as_py()
+
+    def give(name: str, kind: str, day: int) -> None:
+        row = {"administration_time": [datetime.datetime(2024, 5, day)], "water_volume": 1.0, "water_type": kind}
+        insert_many(action.WaterAdministration, {"lab": "l", "subject": [name]} | row)
+
+    def weigh(day: int) -> None:
+        amounts = dict.fromkeys(("water_reward", "water_supplement"), 1.0)
+        said = dict.fromkeys(("restricted", "weighed", "day_adlib", "underweight", "critical"), False)
+        weights = {"day_weight": 20.0 + day, "day_reference_weight": 25.0}
+        row = {"lab": "l", "subject": "m04", "session_date": datetime.date(2024, 5, day)}
+        action.WaterStatus.insert1(row | amounts | said | weights, allow_direct_insert=True)
+
+    fill()
+    before = fingerprint()
+    action.WaterHistory.insert1(
+        {"lab": "l", "subject": "m04", "water_fingerprint": "0" * 32, "n_restriction_days": 0}, allow_direct_insert=True
+    )
+    give("m04", "Water", 3)
+    give("m00", "Water 2% Citric Acid", 9)
+    weigh(2)
+    assert fingerprint() == before, "plain water, more citric acid and weights of later days are not used"
+    weigh(1)
+    weighed = fingerprint()
+    assert weighed != before, "the weight of the first day of training is"
+    give("m04", "Water 2% Citric Acid", 4)
+    assert fingerprint() != weighed, "so is the first citric acid"

@@ -165,11 +165,14 @@ def _weights(about: pd.DataFrame, restriction: Any) -> dict[str, np.ndarray]:
         return {"weight_start": weight, "weight_loss": np.where(reference > 0, weight / reference, np.nan)}
 
 
+def _citric_waters(restriction: Any) -> pd.DataFrame:
+    citric = action.WaterAdministration & restriction & "water_type LIKE '%%Citric Acid%%'"
+    return _frame(citric, *_MOUSE, "administration_time")
+
+
 def _citric(about: pd.DataFrame, until: pd.Series, restriction: Any) -> np.ndarray:
     """1 where water with citric acid was given up to a date, or where it is stated for days off."""
-    waters = _frame(
-        action.WaterAdministration & restriction & "water_type LIKE '%%Citric Acid%%'", *_MOUSE, "administration_time"
-    )
+    waters = _citric_waters(restriction)
     stated = about["weekend_water"].where(about["weekend_water"].fillna("") != "", about["lab_weekend_water"])
     last = dict(zip(zip(about["lab"], about["subject"], strict=True), until, strict=True))
     given = set()
@@ -182,16 +185,37 @@ def _citric(about: pd.DataFrame, until: pd.Series, restriction: Any) -> np.ndarr
     return np.array([float((a, b) in given or word == "citric acid") for a, b, word in pairs])
 
 
+def _used_of_water(key: Any) -> list[pa.Table]:
+    """What `_weights` and `_citric` take of each mouse: weights of its first day of training, first citric acid.
+
+    Not the fingerprint of its whole water: that keeps what was given in sessions that have been removed since.
+    """
+    first = _frame(behavior_analysis.DailySummary & key & "training_day = 1", *_MOUSE, "session_date")
+    status = _frame(action.WaterStatus & key, *_MOUSE, "session_date", "day_weight", "day_reference_weight")
+    weights = first.merge(status, on=[*_MOUSE, "session_date"]).astype(
+        dict.fromkeys(("day_weight", "day_reference_weight"), float)
+    )
+    waters = _citric_waters(key).sort_values("administration_time").drop_duplicates(_MOUSE)
+    said: dict[str, pd.DataFrame] = {"weights": weights, "citric acid": waters}
+    found = []
+    for name, rows in said.items():
+        values = rows.drop(columns=_MOUSE).itertuples(index=False, name=None)
+        words = ["|".join([name, *map(str, row)]) for row in values]
+        columns = [rows["lab"].tolist(), rows["subject"].tolist(), words]
+        found.append(pa.table([pa.array(one, pa.string()) for one in columns], [*_MOUSE, "part"]))
+    return found
+
+
 def fingerprints_of_forecasts(key: Any) -> pa.Table:
     """Lab and fingerprint of all that goes into the forecasts of its mice; the name of a mouse is not part of it."""
     sources = (
         (behavior_analysis.BehaviorHistory, "history_fingerprint"),
         (behavior_analysis.SubjectTraining & {"criteria": settings().criteria}, "training_fingerprint"),
-        (action.WaterHistory, "water_fingerprint"),
         (behavior.WheelMoveSet, "wheel_fingerprint"),
         (behavior.AmbientSensor, "ambient_fingerprint"),
     )
     parts = [fetch_columns(table & key, *_MOUSE, name).rename_columns([*_MOUSE, "part"]) for table, name in sources]
+    parts += _used_of_water(key)
     for table, names in (
         (subject.Subject & key, ("sex", "birth_date", "light_cycle", "food_protein", "weekend_water")),
         (lab.Lab.proj("lab_light_cycle", "lab_food_protein", "lab_weekend_water") & key,
