@@ -330,13 +330,15 @@ def sentence(probabilities: Sequence[float], edges: Sequence[float], n_mice: int
 
     Examples
     --------
-    >>> print(sentence([0.6, 0.2, 0.1, 0.1], [9.75, 15.5, 24], 116, 0.47))
-    Probably among the fastest quarter: up to 9 days of training until trained (60 %). In cross-validation 47 % of 116 \
+    >>> print(sentence([0.6, 0.2, 0.1, 0.1], [9.75, 15.5, 24], 116, 0.47))  # doctest: +NORMALIZE_WHITESPACE
+    Probably among the fastest quarter: up to 9 days of training until trained (60 %). In cross-validation 47 % of 116
     trained mice of the lab were told right; chance is 25 %.
+    >>> sentence([0.2, 0.6, 0.1, 0.1], [9.75, 15.5, 24], 116, 0.47)[:71]
+    'Probably among the second quarter: 10 to 15 days of training until trai'
     """
     best = int(np.argmax(probabilities))
-    bounds = [f"up to {edges[0]:.0f}", f"{edges[0]:.0f} to {edges[1]:.0f}", f"{edges[1]:.0f} to {edges[2]:.0f}"]
-    bounds += [f"more than {edges[2]:.0f}"]
+    last = [int(np.floor(edge)) for edge in edges]  # whole days, and the limit belongs to the faster quarter
+    bounds = [f"up to {last[0]}", f"{last[0] + 1} to {last[1]}", f"{last[1] + 1} to {last[2]}", f"more than {last[2]}"]
     which = ("fastest", "second", "third", "slowest")[best]
     said = f"Probably among the {which} quarter: {bounds[best]} days of training until trained"
     said += f" ({100 * probabilities[best]:.0f} %)."

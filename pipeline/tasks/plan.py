@@ -72,8 +72,8 @@ def plan(
     Examples
     --------
     >>> from pipeline.tasks.description import infer
-    >>> [one.name for one in plan(infer(["raw_video_data/_iblrig_leftCamera.raw.avi"]))][:1]
-    ['compress_video_left']
+    >>> [one.name for one in plan(infer(["raw_video_data/_iblrig_leftCamera.raw.avi"])) if not one.parents]
+    ['register_raw', 'compress_video_left']
     """
     chosen = list(kinds().values()) if among is None else list(among)
     paths = frozenset(files)

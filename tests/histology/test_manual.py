@@ -40,7 +40,7 @@ def test_the_commands_run_and_every_option_is_named(database):
     lines = [
         line.split(">")[0] for line in manual("histology.md").splitlines() if line.startswith("    neurojoint find")
     ]
-    assert len(lines) == 3
+    assert len(lines) == 4
     for line in lines:
         found = CliRunner().invoke(main, shlex.split(line)[1:])
         assert found.exit_code == 0, found.output
