@@ -113,6 +113,8 @@ class Relation:
     theirs : columns of the related rows with the same values; by default those of the same names.
     via : a table that links both: its columns `on` are those of this endpoint, its columns `theirs` those of the other.
     rows : a query that links both in this way, where it is no table.
+    by_name : the relation to follow instead where the name of the related record is compared: the client asks
+        `datasets__name__icontains` for its term `dataset`, which means the files of the session.
     """
 
     endpoint: str
@@ -120,6 +122,7 @@ class Relation:
     theirs: tuple[str, ...] = ()
     via: str = ""
     rows: Callable[[], dj.expression.QueryExpression] | None = None
+    by_name: Relation | None = None
 
 
 @dataclass(frozen=True)

@@ -130,6 +130,8 @@ class ExperimentHooks(RecordHooks):
                 raise BadInput("stack", "The fields of view of a stack belong to one session, and this is of another.")
 
     def create_stack(self, row: dict[str, Any], body: Mapping[str, Any]) -> Related:
+        if row.get("stack_name") is None or not str(row["stack_name"]).strip():
+            raise BadInput("name", "a value is needed here")
         row.setdefault("stack_id", str(uuid.uuid4()))
         return Related()
 

@@ -32,7 +32,7 @@ def openapi(version: str) -> dict[str, Any]:
     """The document, as OpenAPI 3.0.
 
     >>> sorted(openapi("0")["paths"])[:3]
-    ['/aggregates', '/aggregates/{id}', '/auth-token']
+    ['/aggregates', '/aggregates/{id}', '/aligned-channels']
     """
     paths: dict[str, Any] = {}
     schemas: dict[str, Any] = {}
@@ -164,6 +164,16 @@ _REGISTER = {
     },
 }
 
+_DOWNLOADED = {
+    "type": "object",
+    "properties": {
+        "dataset": {"type": "string"},
+        "datasets": {"type": "array", "items": {"type": "string"}},
+        "user": {"type": "string"},
+        "projects": {"type": "array", "items": {"type": "string"}},
+    },
+}
+
 
 def _others() -> dict[str, Any]:
     anything = {"type": "object"}
@@ -191,6 +201,8 @@ def _others() -> dict[str, Any]:
         "/register-file": {
             "post": _operation("Register files of a session", "201", {"type": "array", "items": anything}, register)
         },
+        "/new-download": {"post": _operation("Count downloads of datasets", "201", anything, _DOWNLOADED)},
+        "/sync-file-status": {"get": _operation("How many copies are there, by repository", "200", anything)},
         "/check-protected": {
             "get": _operation("Which files are protected (body as of register-file)", "200", anything),
             "post": _operation("Which files are protected", "200", anything, register),

@@ -84,7 +84,7 @@ def test_the_qc_filter_counts_sessions_once(get):
     assert get("/sessions?dataset_qc_lte=PASS").json()["count"] == 2
 
 
-def test_every_endpoint_lists_and_is_in_the_schema(get):
+def test_every_endpoint_lists_and_is_in_the_schema(served, get):
     paths = get("/api/schema").json()["paths"]
     for name, endpoint in ENDPOINTS.items():
         answer = get(f"/{name}?limit=2")
@@ -92,7 +92,11 @@ def test_every_endpoint_lists_and_is_in_the_schema(get):
         for record in answer.json()["results"]:
             identifier = record["url"] if "url" in record else f"/{name}/{requests.utils.quote(record['id'], safe='')}"
             assert get("/" + identifier.split("/", 3)[-1] if "://" in identifier else identifier).status_code == 200
-        assert set(paths[f"/{name}"]) == {"get"} | ({"post"} if "create" in endpoint.verbs else set())
+        written = ENDPOINTS[endpoint.aside] if endpoint.writes_aside else endpoint
+        creates = "create" in (*written.verbs, *written.own_verbs)
+        assert set(paths[f"/{name}"]) == {"get"} | ({"post"} if creates else set()), name
+        refused = requests.post(f"{served.url}/{name}", json={}, timeout=10).status_code
+        assert refused == (403 if creates else 405), name
 
 
 def test_roles(served):
@@ -447,7 +451,7 @@ def test_identifiers_are_uuids(served, database):
     for endpoint, body in (
         ("weighings", mouse | {"date_time": "2020-01-01T08:00:00.25", "weight": 20}),
         ("water-administrations", mouse | {"date_time": "2020-01-01T09:00:00", "water_administered": 1}),
-        ("water-restriction", mouse | {"start_time": "2020-01-01T10:00:00"}),
+        ("water-restriction", mouse | {"start_time": "2020-01-01T10:00:00", "end_time": "2020-03-01T10:00:00"}),
         ("surgeries", mouse | {"start_time": "2020-01-01T11:00:00"}),
         ("locations", {"name": "rig1", "lab": "simlab"}),
     ):

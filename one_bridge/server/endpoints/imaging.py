@@ -106,7 +106,7 @@ IMAGING_STACK = Endpoint(
     ("stack_id",),
     (
         field("id", "stack_id", "uuid"),
-        field("name", "stack_name", filter="iexact"),
+        field("name", "stack_name", filter="iexact", required=True),
         field("json", "stack_json", "json", "json"),
         url("imaging-stack", "stack_id"),
     ),

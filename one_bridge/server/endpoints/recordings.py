@@ -175,7 +175,9 @@ INSERTIONS = Endpoint(
     ),
     relations={
         "session": Relation("sessions", SESSION),
-        "datasets": Relation("datasets", ("pid",), ("dataset_id",), rows=_datasets_of_probes),
+        "datasets": Relation(
+            "datasets", ("pid",), ("dataset_id",), rows=_datasets_of_probes, by_name=Relation("datasets", SESSION)
+        ),
         "chronic_insertion": Relation("chronic-insertions", ("chronic_id",)),
         "trajectory_estimate": Relation("trajectories", (*SESSION, "probe_label")),
         "channels": Relation("channels", (*SESSION, "probe_label")),

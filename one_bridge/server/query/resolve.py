@@ -199,6 +199,8 @@ def resolve_pair(endpoint: Endpoint, pair: Pair) -> Condition:
             if comparison is not None:
                 return Condition(comparison, tuple(steps), pair.negated)
             relation = at.relations[path[0]]
+            if relation.by_name is not None and path[1:2] == ["name"]:
+                relation = relation.by_name
             steps.append((at, relation))
             if len(steps) > LONGEST_PATH:
                 raise ValueError("the path is too long.")
