@@ -39,7 +39,7 @@ SCREENSHOTS = Path(os.environ.get("NEUROJOINT_SCREENSHOTS") or Path(tempfile.get
 PHONE, DESK = 390, 1360  # px
 PATIENCE_MS = 30_000  # the machine of CI is slow; nothing waits that long otherwise
 
-__all__ = ["PASSWORD", "ROLES", "Served", "Visit", "browser", "served", "visit"]
+__all__ = ["PASSWORD", "ROLES", "Served", "Visit", "browser", "chromium", "served", "visit"]
 
 
 @dataclass(frozen=True)
@@ -146,14 +146,25 @@ def shared(name: str, lab: str, *lab_options: str) -> Iterator[Served]:
 
 
 @pytest.fixture(scope="session")
-def browser(served: Served) -> Iterator[Any]:
-    """One Chromium for each test process; it resolves no name, so nothing can be asked of another host."""
+def chromium() -> Iterator[Any]:
+    """One Chromium for each test process, for any site; it resolves no name, so nothing can be asked of another host.
+
+    Playwright can be started once in a process: whoever needs a browser takes this one.
+    """
+    if not Path(CHROMIUM).exists():
+        pytest.skip(f"no {CHROMIUM}: apt-get install chromium")
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
         found = launch(playwright)
         yield found
         found.close()
+
+
+@pytest.fixture(scope="session")
+def browser(served: Served, chromium: Any) -> Any:
+    """The browser, once the site over the simulated lab is there."""
+    return chromium
 
 
 def launch(playwright: Any) -> Any:

@@ -28,17 +28,6 @@ def notebook() -> Iterator[site.Served]:
         yield found
 
 
-@pytest.fixture(scope="module")
-def chromium(notebook) -> Iterator[object]:
-    """A browser of its own, beside the lab of the other pages."""
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        found = site.launch(playwright)
-        yield found
-        found.close()
-
-
 @pytest.fixture
 def visit(notebook, chromium):
     with site.visiting(chromium, notebook) as open_page:

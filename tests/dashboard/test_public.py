@@ -9,6 +9,7 @@ from urllib.parse import quote
 import pytest
 
 from dashboard import links
+from dashboard.pages import _entering
 from dashboard.server.app import find_pages
 from dashboard.site import PUBLIC, Site
 from pipeline import settings
@@ -18,6 +19,8 @@ from tests.dashboard.browser import DESK, open_window
 
 USERS = ("ada", "cajal", "marr", "max", "mia", "pat")
 WRITTEN = ("no complications", "whiskers trimmed")
+FOR_MEMBERS = ("admin", "calendar", "colony", "inbox", "notebook", "round")
+"""Pages that tell the public no more than that they are for members."""
 PROGRAMS = ("/app/assets/", "/app/_dash-component-suites/")
 
 
@@ -38,8 +41,11 @@ def sent(served, browser):
 
     seen.page.route(f"{served.url}/app/**", through)
     found = screenshots.examples(seen)
-    for address in found.values():  # what the pages offer for download
+    mouse = links.parse(found["mouse"]).parts
+    found["notebook"] = links.notebook(mouse["lab"], mouse["subject"])  # to which no link of the public leads
+    for name, address in found.items():  # what the pages offer for download
         seen.go(address)
+        assert (_entering.PUBLIC in seen.text()) == (name in FOR_MEMBERS), name
         for href in seen.page.eval_on_selector_all("a[download]", "all => all.map((one) => one.href)"):
             seen.page.evaluate("(href) => fetch(href).then((answer) => answer.text())", href)
     seen.page.unroute_all(behavior="wait")
