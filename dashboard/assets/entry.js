@@ -444,6 +444,7 @@
   }
   new MutationObserver(look).observe(document.documentElement, { childList: true, subtree: true, attributes: true,
                                                                  attributeFilter: ["data-form", "data-rows"] });
+  look(); // what is there already, where the page came before this program
   window.dash_clientside = window.dash_clientside || {};
   const shared = (window.dash_clientside.neurojoint = window.dash_clientside.neurojoint || {});
   Object.assign(shared, { cell_changed });
