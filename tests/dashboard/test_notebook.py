@@ -55,7 +55,7 @@ def test_a_morning_round_by_keyboard_with_doubts_undo_and_a_dropped_connection(v
     """Digits and Enter; 2.45 g is asked back; without a connection entries wait in the browser and are sent once."""
     seen = visit("/app/round", viewer="tom")
     page = seen.page
-    page.wait_for_selector("#round tr[data-key]")
+    page.wait_for_selector("#round tr[data-key]", timeout=120_000)  # the first page of a server takes its time
     page.wait_for_function("() => document.activeElement.dataset.field === 'weight'")
     page.keyboard.type("24.1")
     page.keyboard.press("Enter")
