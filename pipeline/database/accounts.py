@@ -82,8 +82,6 @@ def _postgresql(connection: dj.Connection, prefix: str, name: str, role: str, pa
 
     quoted = connection.adapter.quote_identifier(name)
     exists = connection.query("SELECT 1 FROM pg_roles WHERE rolname = %s", (name,)).fetchone()
-    if exists:
-        yield f"DROP OWNED BY {quoted} RESTRICT", ()  # its rights; refused where it owns tables
     scrambled = encrypt_password(password, name, connection._conn, "scram-sha-256")
     yield f"{'ALTER' if exists else 'CREATE'} ROLE {quoted} LOGIN PASSWORD %s", (scrambled,)
     schemas = connection.query(
@@ -91,6 +89,9 @@ def _postgresql(connection: dj.Connection, prefix: str, name: str, role: str, pa
     ).fetchall()
     for (schema,) in schemas:
         place = connection.adapter.quote_identifier(schema)
+        if exists and schema != personal.schema_name(name, prefix):  # rights of the role before; its own tables stay
+            yield f"REVOKE ALL ON ALL TABLES IN SCHEMA {place} FROM {quoted}", ()
+            yield f"ALTER DEFAULT PRIVILEGES IN SCHEMA {place} REVOKE ALL ON TABLES FROM {quoted}", ()
         yield f"GRANT USAGE ON SCHEMA {place} TO {quoted}", ()
         rights = "SELECT, REFERENCES" if own else "SELECT"
         yield f"GRANT {rights} ON ALL TABLES IN SCHEMA {place} TO {quoted}", ()

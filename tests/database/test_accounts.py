@@ -94,6 +94,22 @@ def test_each_role_may_do_what_it_is_for_and_nothing_else(account, database):
     assert all("denied" in text or "nsufficient privileges" in text for text in refused), refused
 
 
+@pytest.mark.parametrize("account", ["scientist"], indirect=True)
+def test_an_account_that_is_added_again_keeps_its_tables(account, database):
+    """A new password, or rights on new schemas, must not cost what a person has computed."""
+    _, own = account
+    table = database.adapter.make_full_table_name(own, "mine")
+    database.query(f"CREATE TABLE {table} (a integer)")
+    if database.adapter.backend == "postgresql":
+        database.query(f"ALTER TABLE {table} OWNER TO ada")
+    database.query(f"INSERT INTO {table} VALUES (7)")
+    accounts.add(database, "neurojoint_", "ada", "scientist", PASSWORD + " again")
+    assert database.query(f"SELECT a FROM {table}").fetchall() in ([(7,)], ((7,),))
+    accounts.add(database, "neurojoint_", "ada", "reader", PASSWORD)
+    assert database.query(f"SELECT count(*) FROM {table}").fetchone()[0] == 1
+    assert _attempt(database, f"DELETE FROM {task.Worker.full_table_name}"), "a reader writes nothing any more"
+
+
 def test_what_cannot_be_an_account_is_refused(database):
     for name, role, password in (
         ("ada'; --", "reader", PASSWORD),
