@@ -92,6 +92,8 @@ def _postgresql(connection: dj.Connection, prefix: str, name: str, role: str, pa
         if exists and schema != personal.schema_name(name, prefix):  # rights of the role before; its own tables stay
             yield f"REVOKE ALL ON ALL TABLES IN SCHEMA {place} FROM {quoted}", ()
             yield f"ALTER DEFAULT PRIVILEGES IN SCHEMA {place} REVOKE ALL ON TABLES FROM {quoted}", ()
+        if exists and not own and schema == personal.schema_name(name, prefix):
+            yield f"REVOKE CREATE ON SCHEMA {place} FROM {quoted}", ()
         yield f"GRANT USAGE ON SCHEMA {place} TO {quoted}", ()
         rights = "SELECT, REFERENCES" if own else "SELECT"
         yield f"GRANT {rights} ON ALL TABLES IN SCHEMA {place} TO {quoted}", ()

@@ -108,6 +108,7 @@ def test_an_account_that_is_added_again_keeps_its_tables(account, database):
     accounts.add(database, "neurojoint_", "ada", "reader", PASSWORD)
     assert database.query(f"SELECT count(*) FROM {table}").fetchone()[0] == 1
     assert _attempt(database, f"DELETE FROM {task.Worker.full_table_name}"), "a reader writes nothing any more"
+    assert _attempt(database, f"CREATE TABLE {database.adapter.make_full_table_name(own, 'more')} (a integer)")
 
 
 def test_what_cannot_be_an_account_is_refused(database):
