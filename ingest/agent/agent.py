@@ -232,8 +232,13 @@ class Agent:
         return found
 
     def tend(self) -> int:
-        """Look after what runs: limits, heartbeats, logs; deliver what has ended. Returns how many ended."""
-        ended = 0
+        """Look after what runs: limits, heartbeats, logs; deliver what has ended. Returns how many ended.
+
+        Raises
+        ------
+        Unreachable : after each task had its turn, so that the outputs of all that have ended are kept for delivery.
+        """
+        ended, lost = 0, None
         for one in list(self.running):
             if one.process.poll() is None:
                 self._check_limits(one)
@@ -244,6 +249,8 @@ class Agent:
                     continue
                 self._conclude(one)
                 ended += 1
+            except Unreachable as error:
+                lost = error
             except ConflictError as error:
                 if self._is_of_lease(error):
                     logger.warning("%s: %s", one.task["name"], error)
@@ -251,6 +258,8 @@ class Agent:
                     self._forget(one)
                     continue
                 raise
+        if lost:
+            raise lost
         return ended
 
     def tend_alone(self) -> None:
@@ -313,25 +322,26 @@ class Agent:
                 one.read, one.pieces = one.read + whole, one.pieces + 1
 
     def _conclude(self, one: Running) -> None:
-        """Check the outputs of a task that ended, and deliver them."""
-        result = _read(one.folder / "result.json")
-        if one.exit or not result:
-            code = one.process.returncode
-            words = one.message or f"its process ended with {'signal' if code < 0 else 'code'} {abs(code)}"
-            result = {"state": "Errored", "exit": one.exit or ("resource" if code == -9 else "program"),
-                      "message": words, "elapsed": time.monotonic() - one.began}  # fmt: skip
-        self._send_log(one, last=True)
+        """Check the outputs of a task that ended, and deliver them; what an earlier try has checked is not again."""
         told = _read(one.folder / "job.json")
-        outputs: list[dict[str, Any]] = []
-        if result["state"] in ("Complete", "Incomplete"):
-            try:
-                outputs = self._check_outputs(one, result)
-            except NeurojointError as error:
-                if isinstance(error, Unreachable):
-                    raise
-                result |= {"state": "Errored", "exit": "program", "message": str(error)}
-        told |= {"stage": "delivering", "result": result, "outputs": outputs}
-        _write(one.folder / "job.json", told)
+        if told["stage"] == "running":
+            result = _read(one.folder / "result.json")
+            if one.exit or not result:
+                code = one.process.returncode
+                words = one.message or f"its process ended with {'signal' if code < 0 else 'code'} {abs(code)}"
+                result = {"state": "Errored", "exit": one.exit or ("resource" if code == -9 else "program"),
+                          "message": words, "elapsed": time.monotonic() - one.began}  # fmt: skip
+            self._send_log(one, last=True)
+            outputs: list[dict[str, Any]] = []
+            if result["state"] in ("Complete", "Incomplete"):
+                try:
+                    outputs = self._check_outputs(one, result)
+                except NeurojointError as error:
+                    if isinstance(error, Unreachable):
+                        raise
+                    result |= {"state": "Errored", "exit": "program", "message": str(error)}
+            told |= {"stage": "delivering", "result": result, "outputs": outputs}
+            _write(one.folder / "job.json", told)
         self._deliver(one.folder, told)
         self._forget(one)
 
@@ -370,7 +380,10 @@ class Agent:
         """Deliver outputs and report; where the server refuses them, that is what is reported."""
         result, task, token = told["result"], told["id"], told["token"]
         try:
-            outputs = self._put_outputs(folder, told)
+            if not told.get("placed"):  # else only the answer to the report was lost
+                told |= {"outputs": self._put_outputs(folder, told), "placed": True}
+                _write(folder / "job.json", told)
+            outputs = told["outputs"]
             state = self.desk.finish(task, token, _report(result) | {"outputs": outputs})
         except NeurojointError as error:
             if isinstance(error, Unreachable) or self._is_of_lease(error):

@@ -111,6 +111,8 @@ def test_the_table_is_saved_as_it_is_shown(visit):
 
 def test_alerts_can_be_asked_for(visit):
     seen = visit(links.overview(alert="any"))
+    row = "#overview-grid .ag-pinned-left-cols-container .ag-row:not(.ag-row-loading)"
+    seen.page.wait_for_selector(f"{row} >> text=/./")
     shown = set(names(seen))
     assert shown and shown < LIVING
     for name in shown:

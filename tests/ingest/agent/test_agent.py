@@ -218,7 +218,7 @@ def test_a_task_that_a_person_gives_up_is_ended(central, tmp_path, module):
     worker = agent(central, tmp_path, "lab_a", modules=("mylab_tasks",))
     worker.look()
     wait_for(lambda: worker.claim() + worker.tend() >= 0 and (folder / "runs.txt").exists())
-    (running,) = worker.running
+    (running,) = [one for one in worker.running if one.task["name"] == "make_thing"]
     http = central.session()
     assert http.post(f"{central.url}/tasks/{running.task['id']}/abandon", json={}, timeout=30).status_code == 200
     wait_for(lambda: not worker.tend() and not worker.running)
@@ -286,8 +286,13 @@ def test_an_answer_that_is_lost_and_a_kill_while_delivering_register_once(centra
         raise Unreachable("the answer was lost", "")
 
     worker.desk.finish = lost
-    until = time.monotonic() + 60
-    worker.run(lambda: bool(task.TaskOutput()) or time.monotonic() > until)
+    until = time.monotonic() + 120
+
+    def ended() -> bool:
+        busy = any(one.process.poll() is None for one in worker.running)
+        return time.monotonic() > until or (bool(task.TaskOutput()) and not busy)
+
+    worker.run(ended)
     folders = [one for one in worker.options.scratch.iterdir() if one.is_dir()]
     assert folders, "nobody knows yet whether the outputs have arrived"
     assert {json.loads((one / "job.json").read_text())["stage"] for one in folders} == {"delivering"}
