@@ -38,6 +38,15 @@ REPOSITORY = Path(__file__).parents[2]
 SCREENSHOTS = Path(os.environ.get("NEUROJOINT_SCREENSHOTS") or Path(tempfile.gettempdir()) / "neurojoint-screenshots")
 PHONE, DESK = 390, 1360  # px
 PATIENCE_MS = 30_000  # the machine of CI is slow; nothing waits that long otherwise
+COUNT_CALLBACKS = """
+  window.callbacks = {open: 0, changed: performance.now()};
+  const ask = window.fetch;
+  window.fetch = (...what) => {
+    if (!String(what[0]?.url ?? what[0]).includes("_dash-update-component")) return ask(...what);
+    const count = (step) => { window.callbacks.open += step; window.callbacks.changed = performance.now(); };
+    count(1);
+    return ask(...what).finally(() => count(-1));
+  };"""
 
 __all__ = ["PASSWORD", "ROLES", "Served", "Visit", "browser", "chromium", "served", "visit"]
 
@@ -80,7 +89,8 @@ class Visit:
         """Wait until nothing is being loaded or drawn."""
         self.page.wait_for_selector(".nj-page", timeout=PATIENCE_MS)
         self.page.wait_for_function(
-            """() => document.title !== "Dash" && [...document.querySelectorAll(".nj-figure")].every(
+            """() => document.title !== "Dash" && !callbacks.open && performance.now() - callbacks.changed > 100
+               && document.querySelector(".nj-page") && [...document.querySelectorAll(".nj-figure")].every(
                  (card) => card.querySelector(".js-plotly-plot .main-svg"))
                && [...document.querySelectorAll(".nj-grid")].every(
                  (grid) => grid.querySelector(".ag-row:not(.ag-row-loading), .ag-overlay-no-rows-center"))""",
@@ -232,6 +242,7 @@ def _context(browser: Any, served: Served, scheme: str, width: int, viewer: str 
         height = 844 if width == PHONE else 900
         options = {"viewport": {"width": width, "height": height}, "color_scheme": scheme, "locale": "en-GB"}
         context = browser.new_context(**options, has_touch=width == PHONE, permissions=["clipboard-write"])
+        context.add_init_script(COUNT_CALLBACKS)
         if viewer:
             token = served.users.issue_token(viewer, "login")
             cookie = {"name": auth.COOKIE, "value": token, "url": served.url + "/app", "httpOnly": True}
