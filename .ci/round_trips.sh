@@ -3,7 +3,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 python=${1:-python3}
-place=${ROUND_TRIPS:-.round_trips}
+place=$(realpath -m "${ROUND_TRIPS:-.round_trips}")
 
 environment() { # name, packages
   local name=$1
@@ -12,11 +12,11 @@ environment() { # name, packages
   "$place/$name/bin/pip" install -q "$@" || { echo "$name does not install here: skipped"; return 1; }
 }
 if environment spikeinterface 'spikeinterface>=0.105' numba scikit-learn pandas ONE-api; then
-  NEUROJOINT_SPIKEINTERFACE_PYTHON="$PWD/$place/spikeinterface/bin/python"
+  NEUROJOINT_SPIKEINTERFACE_PYTHON="$place/spikeinterface/bin/python"
   export NEUROJOINT_SPIKEINTERFACE_PYTHON
 fi
 if environment phylib phylib; then
-  NEUROJOINT_PHYLIB_PYTHON="$PWD/$place/phylib/bin/python"
+  NEUROJOINT_PHYLIB_PYTHON="$place/phylib/bin/python"
   export NEUROJOINT_PHYLIB_PYTHON
 fi
 .venv/bin/python -m pytest -q -n 0 -p no:cacheprovider tests/ephys/test_round_trips.py

@@ -15,10 +15,11 @@ import pytest
 import ingest
 from ingest.files import channel_maps
 from pipeline import data, ephys
+from pipeline.analysis.clocks import Clock
 from pipeline.electrophysiology import raw_formats
 from pipeline.errors import InvalidData
 from pipeline.schemas.inputs import files
-from tests.ephys import trees
+from tests.ephys import raw_files, trees
 from tests.ingest import tree
 
 RECORDINGS = Path(__file__).parent / "recordings"
@@ -224,7 +225,9 @@ def test_intan_blackrock_and_nwb_are_read_as_they_were_written(database, tmp_pat
     folder = root / trees.SESSION / "raw_ephys_data"
     volts, lines = write_intan(folder / "probe00" / "mouse_240501_120000.rhd")
     written = {"probe00": volts, "probe01": write_blackrock(folder / "probe01" / "datafile001.ns6"),
-               "probe02": write_nwb(folder / "probe02" / "raw.nwb")}  # fmt: skip
+               "probe02": write_nwb(folder / "probe02" / "raw.nwb"),
+               "probe03": raw_files.write_rhs(folder / "probe03" / "mouse_240501_120000.rhs"),
+               "probe04": raw_files.write_plexon(folder / "probe04" / "a.plx")[0]}  # fmt: skip
     import probeinterface
 
     probe = probeinterface.generate_linear_probe(4, 25.0)
@@ -248,8 +251,61 @@ def test_intan_blackrock_and_nwb_are_read_as_they_were_written(database, tmp_pat
     )
     for line, truth in zip(found, lines.T.astype(int), strict=True):
         assert line["line_samples"].tolist() == (np.flatnonzero(np.diff(truth)) + 1).tolist()
-    assert len(ephys.RecordingSignal()) == 3
+    assert len(ephys.RecordingSignal()) == 5
     assert ingest.compress(root).recordings == 0  # none of these is plain multiplexed integers
+
+
+@pytest.mark.parametrize("suffix", ["rhs", "plx", "rec", "h5", "int16.h5"])
+def test_other_systems_are_read_as_they_were_written(tmp_path, suffix):
+    """Files of the published layouts: samples in V, also those of the last block and of pieces."""
+    pytest.importorskip("neo")
+    path = tmp_path / f"a.{suffix}"
+    if suffix.endswith("h5"):
+        pytest.importorskip("MEArec")
+        microvolts = raw_files.write_mearec(path, 0.25 if suffix == "int16.h5" else None)
+    elif suffix == "rhs":
+        microvolts = raw_files.write_rhs(path)
+    else:
+        write = raw_files.write_plexon if suffix == "plx" else raw_files.write_spikegadgets
+        microvolts, times = write(path)
+    rel_path = f"raw_ephys_data/probe00/{path.name}"
+    told = raw_formats.describe(path, rel_path)
+    assert (told.band, told.n_samples, len(told.neural)) == ("ap", *microvolts.shape)
+    with raw_formats.open_raw(path, rel_path) as recording:
+        for part in (slice(None), slice(333, 1777), slice(500, 1000)):
+            found = recording.volts[part][:, told.neural] * 1e6
+            np.testing.assert_allclose(found, microvolts[part], rtol=1e-5, atol=1e-3)
+    if suffix in ("plx", "rec"):
+        clock = Clock(*raw_formats.own_times(path, rel_path))
+        np.testing.assert_allclose(clock.convert(np.arange(len(times))), times, atol=1e-9)
+        ((line, (samples, polarities)),) = raw_formats.own_changes(path, rel_path).items()
+        expected = np.arange(10, 8000, 1000) if suffix == "plx" else np.arange(1000, 6000, 1000)
+        assert line == (1 if suffix == "plx" else 0) and samples.tolist() == expected.tolist()
+        assert polarities.tolist() == ([1] * 8 if suffix == "plx" else [1, -1, 1, -1, 1])
+    if suffix == "h5":
+        assert [one.axial for one in told.places or ()] == [0, 25, 50, 75]
+
+
+@pytest.mark.parametrize("suffix", ["rhs", "rec"])
+def test_samples_are_those_of_neo(tmp_path, suffix):
+    rawio = pytest.importorskip("neo.rawio")
+    path = tmp_path / f"a.{suffix}"
+    (raw_files.write_rhs if suffix == "rhs" else raw_files.write_spikegadgets)(path)
+    reader = (rawio.IntanRawIO if suffix == "rhs" else rawio.SpikeGadgetsRawIO)(str(path))
+    reader.parse_header()
+    theirs = reader.rescale_signal_raw_to_float(
+        reader.get_analogsignal_chunk(0, 0, 10, 900, stream_index=0), "float64", 0
+    )
+    with raw_formats.open_raw(path, f"raw_ephys_data/a.{suffix}") as recording:
+        np.testing.assert_allclose(recording.volts[10:900][:, : theirs.shape[1]] * 1e6, theirs, rtol=1e-5, atol=1e-3)
+
+
+def test_a_recording_without_a_factor_is_refused(tmp_path):
+    """Old files of SpikeGadgets do not say how many uV a bit is."""
+    pytest.importorskip("neo")
+    raw_files.write_spikegadgets(tmp_path / "a.rec", scaling=None)
+    with pytest.raises(InvalidData, match="does not say how many uV"):
+        raw_formats.describe(tmp_path / "a.rec", "raw_ephys_data/a.rec")
 
 
 @pytest.mark.parametrize("damage", ["no_header", "half", "not_it"])

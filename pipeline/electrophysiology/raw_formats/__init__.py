@@ -142,9 +142,12 @@ def own_times(path: Path, rel_path: str) -> tuple[np.ndarray, np.ndarray] | None
 
 def own_changes(path: Path, rel_path: str) -> dict[int, tuple[np.ndarray, np.ndarray]]:
     """Changes of digital lines that the system keeps in files of their own; line -> samples, polarities."""
-    from pipeline.electrophysiology.raw_formats import open_ephys
+    from pipeline.electrophysiology.raw_formats import neo_files, open_ephys
 
-    return open_ephys.own_changes(path) if format_of(rel_path) == "open_ephys" else {}
+    kind = format_of(rel_path)
+    if kind == "open_ephys":
+        return open_ephys.own_changes(path)
+    return neo_files.own_changes(path, kind) if kind in ("plexon", "spikegadgets") else {}
 
 
 def band_of_rate(sampling_rate: float) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from pipeline.alf.reasons import refuse
-from pipeline.electrophysiology.raw_formats import Description, Place, band_of_rate
+from pipeline.electrophysiology.raw_formats import Description, Place, band_of_rate, beyond_neo
 from pipeline.electrophysiology.raw_formats.array_recording import LARGEST_FACTOR, MICROVOLT, LibraryRecording
 from pipeline.errors import InvalidData
 
@@ -19,7 +20,14 @@ READERS = {
 INSTALL = "pip install 'neurojoint[raw]'"
 UNITS = {"V": 1.0, "mV": 1e-3, "uV": 1e-6, "µV": 1e-6}
 _DIGITAL = "digital input"
-_NEURAL = ("amplifier", "trodes")  # in the names of the streams of electrodes, where a file has several
+_NEURAL = (  # first what is preferred: names of streams of electrodes, where a file has several
+    re.compile(r"rh[ds]2000 amplifier"), re.compile(r"trodes"), re.compile(r"wb|wideband"), re.compile(r"spkc|sp-"),
+    re.compile(r"fp"),
+)  # fmt: skip
+_NO_ELECTRODES = re.compile(r"auxiliary|^ai|adc|stim|dc amplifier|supply|digital|analog")
+_MILLIVOLT = 1e-3
+_KNOTS = 100_000
+"""Pauses of a recording that are taken into its clock, at most."""
 
 
 def describe(path: Path, kind: str) -> Description:
@@ -36,6 +44,14 @@ def own_times(path: Path, kind: str) -> tuple[np.ndarray, np.ndarray] | None:
     """First and last sample of each part and their times (s), where the file has parts or does not begin at 0."""
     with NeoRecording(path, kind) as one:
         return one.times()
+
+
+def own_changes(path: Path, kind: str) -> dict[int, tuple[np.ndarray, np.ndarray]]:
+    """Changes of digital lines that are no samples: line -> samples, polarities."""
+    if kind not in beyond_neo.COUNTS:
+        return {}
+    with NeoRecording(path, kind) as one:
+        return one.changes()
 
 
 class NeoRecording(LibraryRecording):
@@ -55,6 +71,8 @@ class NeoRecording(LibraryRecording):
 
     def times(self) -> tuple[np.ndarray, np.ndarray] | None:
         """See `own_times`."""
+        if self.kind in beyond_neo.COUNTS:
+            return self._counted_times()
         starts = [float(self._reader.get_signal_t_start(0, i, self._stream)) for i in range(self.n_segments)]
         if self.n_segments == 1 and starts[0] == 0:
             return None
@@ -68,6 +86,32 @@ class NeoRecording(LibraryRecording):
             return None
         return np.array(knots, np.float64), np.array(times)
 
+    def changes(self) -> dict[int, tuple[np.ndarray, np.ndarray]]:
+        """See `own_changes`."""
+        if self.kind == "plexon":
+            return beyond_neo.plexon_lines(self._reader, self._stream)
+        return beyond_neo.spikegadgets_lines(self._reader, self.path)
+
+    def _counted_times(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """The same by what the device counted, with the pauses and lost packets that neo joins without a word."""
+        first, counts, rate = beyond_neo.COUNTS[self.kind](self._reader, self._stream)
+        if not len(first):
+            return None
+        times = counts / rate
+        due = times[:-1] + np.diff(first) / self.sample_rate
+        gaps = np.flatnonzero(np.abs(times[1:] - due) > 1.5 / self.sample_rate) + 1
+        if not len(gaps) and times[0] == 0:
+            return None
+        if len(gaps) > _KNOTS or (np.diff(times) <= 0).any():
+            raise refuse(self.path.name, "bad_header", "the times that the device counted go back, or pause too often")
+        begins = np.concatenate([[0], gaps])
+        ends = np.concatenate([first[gaps] - 1, [self.shape[0] - 1]])
+        last = times[begins] + (ends - first[begins]) / self.sample_rate
+        knots = np.column_stack([first[begins], ends]).ravel().astype(np.float64)
+        at = np.column_stack([times[begins], last]).ravel()
+        knots, rows = np.unique(knots, return_index=True)
+        return (knots, at[rows]) if len(knots) > 1 and (np.diff(at[rows]) > 0).all() else None
+
     def _prepare(self) -> np.ndarray:
         self._reader = _reader(self.path, self.kind)
         header: Any = self._reader.header
@@ -76,17 +120,22 @@ class NeoRecording(LibraryRecording):
         if not len(streams):
             raise refuse(self.path.name, "bad_header", "it holds no continuous samples")
         counts = [int(np.sum(channels["stream_id"] == one["id"])) for one in streams]
-        named = [i for i, one in enumerate(streams) if any(word in str(one["name"]).lower() for word in _NEURAL)]
-        self._stream = (named or [int(np.argmax(counts))])[0]
+        self._stream = _stream_of_electrodes([str(one["name"]).lower() for one in streams], counts)
         own = channels[channels["stream_id"] == streams[self._stream]["id"]]
         self._lengths = [
             int(self._reader.get_signal_size(0, i, self._stream)) for i in range(self._reader.segment_count(0))
         ]
         self.sample_rate = float(own["sampling_rate"][0])
-        units = [UNITS.get(str(one)) for one in own["units"].tolist()]
+        units = [_MILLIVOLT if self.kind == "plexon" else UNITS.get(str(one)) for one in own["units"].tolist()]
         if any(one is None for one in units):
-            raise refuse(self.path.name, "bad_header", f"the unit {own['units'][units.index(None)]!s} is not a voltage")
+            stated = str(own["units"][units.index(None)])
+            detail = f"the unit {stated} is not a voltage" if stated else "its header does not say how many uV a bit is"
+            raise refuse(self.path.name, "bad_header", detail)
         gains = own["gain"].astype(np.float64) * np.array(units, np.float64)
+        if self.kind == "plexon":
+            gains *= beyond_neo.bits_of_plexon(self.path)
+        elif self.kind == "mearec":
+            gains *= beyond_neo.gain_of_mearec(self.path)
         offsets = own["offset"].astype(np.float64) * np.array(units, np.float64)
         self._shift = np.round(offsets / gains).astype(np.int64)
         exact = np.allclose(self._shift * gains, offsets, rtol=1e-6, atol=1e-12)
@@ -120,7 +169,8 @@ class NeoRecording(LibraryRecording):
         chunk = lambda stream: np.asarray(  # noqa: E731
             self._reader.get_analogsignal_chunk(0, segment, first, last, stream_index=stream)
         )
-        raw = chunk(self._stream)
+        is_plexon = self.kind == "plexon"
+        raw = beyond_neo.plexon_samples(self._reader, self._stream, first, last) if is_plexon else chunk(self._stream)
         if self._scale is not None:
             found = (raw * self._scale + self._offset).astype(np.float32)
         else:
@@ -130,6 +180,20 @@ class NeoRecording(LibraryRecording):
             word = (lines << np.arange(lines.shape[1], dtype=np.uint16)).sum(axis=1, dtype=np.uint16)
             found = np.column_stack([found, word.view(np.int16).astype(found.dtype)])
         return found
+
+
+def _stream_of_electrodes(names: list[str], counts: list[int]) -> int:
+    """The stream of electrodes, by the names that the systems give to their streams, else that of most channels.
+
+    >>> _stream_of_electrodes(["ai-auxiliary input", "fpl-low pass filtered", "wb-wideband"], [32, 16, 16])
+    2
+    """
+    for pattern in _NEURAL:
+        for number, name in enumerate(names):
+            if pattern.match(name):
+                return number
+    some = [number for number, name in enumerate(names) if not _NO_ELECTRODES.search(name)]
+    return max(some or range(len(names)), key=lambda number: counts[number])
 
 
 def _reader(path: Path, kind: str) -> Any:
@@ -143,8 +207,10 @@ def _reader(path: Path, kind: str) -> Any:
     options: dict[str, Any] = {}
     if kind == "blackrock":
         options = {"nsx_to_load": int(path.suffix[-1]), "load_nev": False}
-    if kind == "mearec":
+    elif kind == "mearec":
         options = {"load_spiketrains": False}
+    elif kind == "plexon":
+        options = {"progress_bar": False}
     name = path.with_suffix("") if kind == "blackrock" else path
     try:
         reader = getattr(neo.rawio, READERS[kind])(str(name), **options)
