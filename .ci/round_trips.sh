@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Round trips with SpikeInterface and phylib, each in an environment of its own; what does not install is skipped.
+# Round trips with SpikeInterface, phylib, neuroconv and Zarr stores, each in an environment of its own; what does not
+# install is skipped.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 python=${1:-python3}
@@ -20,3 +21,8 @@ if environment phylib phylib; then
   export NEUROJOINT_PHYLIB_PYTHON
 fi
 .venv/bin/python -m pytest -q -n 0 -p no:cacheprovider tests/ephys/test_round_trips.py
+if environment nwb -e '.[test]' neuroconv spikeinterface roiextractors ndx-fiber-photometry &&
+  environment nwb 'hdmf-zarr>=0.13' 'zarr<3'; then # the tests' own zarr is 3
+  "$place/nwb/bin/python" -m pytest -q -n 0 -p no:cacheprovider tests/exchange/nwb/test_foreign.py \
+    tests/exchange/nwb/test_round_trip.py -k "neuroconv or zarr"
+fi

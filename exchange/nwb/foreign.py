@@ -9,15 +9,19 @@ import datetime
 import json
 import re
 import uuid
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from hdmf.common import DynamicTable, VectorIndex
-from pynwb import NWBFile, TimeSeries
+from hdmf.common import DynamicTable, ElementIdentifiers, VectorData, VectorIndex
+from hdmf.container import AbstractContainer
+from pynwb import NWBFile, ProcessingModule, TimeSeries
+from pynwb.core import MultiContainerInterface
 from pynwb.ecephys import ElectricalSeries
 from pynwb.epoch import TimeIntervals
+from pynwb.file import Subject
 from pynwb.image import ImageSeries
 
 from exchange.nwb import conventions, foreign_units
@@ -100,6 +104,11 @@ def _subject_lines(nwbfile: NWBFile, about: dict[str, Any]) -> list[Line]:
     ]
     if about["name"] != about["subject"]:
         lines.append(Line("subject", "mapped", f"{about['name']!r} is called {about['subject']} here"))
+    start, reference = nwbfile.session_start_time, nwbfile.timestamps_reference_time
+    if reference is not None and reference != start:
+        early = (start - reference).total_seconds()
+        words = f"times stay as they are: they count from {reference.isoformat()}, {early:,.3f} s before the start"
+        lines.append(Line("timestamps_reference_time", "mapped", words))
     subject = nwbfile.subject
     if subject is None:
         lines.append(Line("subject", "left out", "the file does not describe the animal"))
@@ -210,30 +219,52 @@ def _column(session: Session, column: Any, name: str, prefix: str, target: str, 
 
 
 def _objects(session: Session, nwbfile: NWBFile) -> None:
-    """Series and tables, by their type."""
+    """Series and tables, by their type; every other object that holds something of its own is named."""
     done = {id(one) for one in (nwbfile.trials, nwbfile.units, nwbfile.electrodes) if one is not None}
-    for thing in nwbfile.objects.values():
-        if id(thing) in done or not isinstance(thing, TimeSeries | DynamicTable):
-            continue
+    things = [thing for thing in nwbfile.objects.values() if id(thing) not in done]
+    names = _alf_names([thing for thing in things if isinstance(thing, TimeSeries | DynamicTable)])
+    for thing in things:
         name = f"{type(thing).__name__} {_path(thing)}"
+        if not isinstance(thing, TimeSeries | DynamicTable):
+            if not _is_part(thing):
+                session.left(name, f"a {type(thing).__name__} has no place in ALF")
+            continue
+        target = names[id(thing)]
         try:
             if isinstance(thing, ElectricalSeries):
                 session.left(name, "raw samples stay in the NWB file")
             elif isinstance(thing, ImageSeries):
                 session.left(name, "images and videos stay where they are")
             elif isinstance(thing, TimeSeries):
-                _series(session, thing, name)
+                _series(session, thing, name, target)
             elif isinstance(thing, TimeIntervals):
-                _intervals(session, thing, name)
+                _intervals(session, thing, name, target)
             elif "timestamp" in thing.colnames:
-                _events(session, thing, name)
+                _events(session, thing, name, target)
             else:
                 session.left(name, f"a {type(thing).__name__} has no place in ALF")
         except (ValueError, TypeError, KeyError, AttributeError, OSError) as error:
             session.left(name, " ".join(str(error).split())[:200] or type(error).__name__)
 
 
-def _series(session: Session, series: TimeSeries, name: str) -> None:
+def _alf_names(things: Sequence[Any]) -> dict[int, str]:
+    """The ALF object of each series and table: its name, with those of the containers where several share it."""
+    targets = {id(thing): attribute(thing.name) for thing in things}
+    for depth in (2, 3, 9):
+        counts = Counter(targets.values())
+        for thing in things:
+            if counts[targets[id(thing)]] > 1:
+                targets[id(thing)] = attribute(" ".join(_path(thing).split("/")[-depth:]))
+    return targets
+
+
+def _is_part(thing: Any) -> bool:
+    """Whether an object is the file, the animal, a column of a table, or a mere container of other objects."""
+    parts = NWBFile | Subject | ProcessingModule | MultiContainerInterface | VectorData | ElementIdentifiers
+    return isinstance(thing, parts)
+
+
+def _series(session: Session, series: TimeSeries, name: str, target: str) -> None:
     data = series.data
     if data is None or not len(data):
         raise ValueError("it holds no values")
@@ -250,7 +281,6 @@ def _series(session: Session, series: TimeSeries, name: str) -> None:
         raise ValueError(f"{len(values)} values at {len(when)} times")
     if series.conversion not in (None, 1.0) or series.offset:
         values = values * (series.conversion or 1.0) + (series.offset or 0.0)
-    target = attribute(series.name)
     if target in ("wheelPosition", "wheel") and series.unit in ("radians", "radian", "rad") and values.ndim == 1:
         session.save("alf/wheel.timestamps.npy", when)
         session.save("alf/wheel.position.npy", values)
@@ -259,11 +289,26 @@ def _series(session: Session, series: TimeSeries, name: str) -> None:
     session.save(f"alf/{target}.timestamps.npy", when)
     session.save(f"alf/{target}.data.npy", values)
     session.mapped(name, f"{target}.data ({series.unit}) and {target}.timestamps")
+    _beside(session, series, name, target)
 
 
-def _intervals(session: Session, table: TimeIntervals, name: str) -> None:
+def _beside(session: Session, series: TimeSeries, name: str, target: str) -> None:
+    """What a type of series holds besides data and times, e.g. the confidence of a pose."""
+    for field, values in series.fields.items():
+        if field in ("data", "timestamps") or isinstance(values, str) or not hasattr(values, "__len__"):
+            continue
+        if isinstance(values, AbstractContainer | dict | tuple):
+            continue
+        array = as_array(values)
+        if len(array) != len(series.data) or array.dtype.kind not in "biuf":
+            session.left(f"{name}.{field}", "it is no number for each sample")
+            continue
+        session.save(f"alf/{target}.{attribute(field)}.npy", array)
+        session.mapped(f"{name}.{field}", f"{target}.{attribute(field)}")
+
+
+def _intervals(session: Session, table: TimeIntervals, name: str, target: str) -> None:
     columns = {one.name: one for one in table.columns}
-    target = attribute(table.name)
     target = f"nwb{target[0].upper()}{target[1:]}" if target in ("trials", "spikes", "clusters") else target
     session.save(
         f"alf/{target}.intervals.npy", np.column_stack([as_array(columns[n].data) for n in ("start_time", "stop_time")])
@@ -274,8 +319,7 @@ def _intervals(session: Session, table: TimeIntervals, name: str) -> None:
             _column(session, one, f"{name}.{one.name}", f"alf/{target}", attribute(one.name))
 
 
-def _events(session: Session, table: DynamicTable, name: str) -> None:
-    target = attribute(table.name)
+def _events(session: Session, table: DynamicTable, name: str, target: str) -> None:
     columns = {one.name: one for one in table.columns}
     session.save(f"alf/{target}.times.npy", as_array(columns["timestamp"].data))
     session.mapped(name, f"{len(table.id):,} events as {target}.times")

@@ -25,10 +25,11 @@ def add(session: Session, nwbfile: NWBFile) -> None:
     if units is None:
         return
     columns = {one.name: one for one in units.columns}
+    peaks = _peak_rows(units, columns, nwbfile.electrodes)
     if "spike_times" not in columns or not len(units.id):
         session.left("units", "they have no spike times")
         return
-    labels = _labels(session, units, columns, channels)
+    labels = _labels(session, units, columns, channels, peaks)
     ends = np.asarray(columns["spike_times_index"].data[:], dtype=np.int64)
     starts = np.concatenate([[0], ends[:-1]])
     times = np.asarray(columns["spike_times"].data[:], dtype=np.float64)
@@ -43,18 +44,41 @@ def add(session: Session, nwbfile: NWBFile) -> None:
                 _unit_column(session, label, rows, column, columns, first=label == labels[0])
         ids = np.asarray(units.id[:])[rows]
         session.save(f"alf/{label}/clusters.nwbIds.npy", ids)
-        _channels_of_units(session, label, rows, columns, channels)
+        if peaks is not None:
+            found = [channels[row] for row in peaks[rows]]
+            if all(of == label for of, _ in found):
+                session.save(f"alf/{label}/clusters.channels.npy", np.array([at for _, at in found]))
+                session.mapped(f"units.peak_channel_id of {label}", "clusters.channels")
+        else:
+            _channels_of_units(session, label, rows, columns, channels)
     for name in ("obs_intervals", "waveforms"):
         if name in columns:
             session.left(f"units.{name}", "it has no place in ALF")
 
 
+def _peak_rows(units: DynamicTable, columns: dict[str, Any], electrodes: DynamicTable | None) -> np.ndarray | None:
+    """Rows of the electrodes that `peak_channel_id` names, as in files of the Allen Institute."""
+    if "peak_channel_id" not in columns or electrodes is None:
+        return None
+    rows = {int(name): row for row, name in enumerate(electrodes.id[:])}
+    peaks = as_array(columns["peak_channel_id"].data)
+    if peaks.dtype.kind not in "iu" or not {int(one) for one in peaks} <= rows.keys():
+        return None
+    return np.array([rows[int(one)] for one in peaks])
+
+
 def _labels(
-    session: Session, units: DynamicTable, columns: dict[str, Any], channels: dict[int, tuple[str, int]]
+    session: Session,
+    units: DynamicTable,
+    columns: dict[str, Any],
+    channels: dict[int, tuple[str, int]],
+    peaks: np.ndarray | None,
 ) -> np.ndarray:
     """The probe of each unit: by its group, else by its electrodes, else one probe for all."""
     if "electrode_group" in columns:
         found = [label_of(one.name) for one in columns["electrode_group"].data[:]]
+    elif peaks is not None:
+        found = [channels[row][0] for row in peaks]
     elif "electrodes" in columns and channels:
         data, ends = (
             np.asarray(columns["electrodes"].data[:]),

@@ -83,8 +83,41 @@ def test_poses_are_series(tmp_path: Path) -> None:
     mock = pytest.importorskip("ndx_pose.testing.mock.pose")
     nwbfile = mock_NWBFile(subject=mock_Subject())
     mock.mock_PoseEstimation(nwbfile=nwbfile)
-    said = lines(take(save(nwbfile, tmp_path / "a.nwb")))
-    assert [state for name, (state, _) in said.items() if name.startswith("PoseEstimationSeries")] == ["mapped"] * 3
+    found = take(save(nwbfile, tmp_path / "a.nwb"))
+    states = [state for name, (state, _) in lines(found).items() if name.startswith("PoseEstimationSeries")]
+    assert states == ["mapped"] * 6  # each with its confidence
+    assert len(list((tmp_path / "root" / found.session / "alf").glob("*.confidence.npy"))) == 3
+
+
+def test_series_of_one_name_keep_that_of_what_holds_them(tmp_path: Path) -> None:
+    """Two cameras with the same points, two kinds of fluorescence with the same series: nothing is lost."""
+    nwbfile = mock_NWBFile(subject=mock_Subject())
+    module = nwbfile.create_processing_module("behavior", "x")
+    for row, camera in enumerate(("left camera", "right camera")):
+        series = SpatialSeries(name="nose", data=np.full((4, 2), row), rate=60.0, reference_frame="corner")
+        module.add(mock_Position(name=camera, spatial_series=[series]))
+    found = take(save(nwbfile, tmp_path / "a.nwb"))
+    alf = tmp_path / "root" / found.session / "alf"
+    assert np.load(alf / "leftCameraNose.data.npy").tolist() == [[0, 0]] * 4
+    assert np.load(alf / "rightCameraNose.data.npy").tolist() == [[1, 1]] * 4
+
+
+def test_what_else_a_series_and_a_file_hold_is_taken_or_named(tmp_path: Path) -> None:
+    nwbfile = mock_NWBFile(
+        subject=mock_Subject(),
+        session_start_time=datetime.datetime(2024, 5, 1, 12, tzinfo=datetime.UTC),
+        timestamps_reference_time=datetime.datetime(2024, 5, 1, 11, tzinfo=datetime.UTC),
+    )
+    nwbfile.create_device("laser")
+    nwbfile.add_acquisition(
+        TimeSeries(name="licks", data=[0, 1, 0], rate=1.0, unit="V", control=np.array([1, 2, 1], np.uint8),
+                   control_description=["good", "doubtful"])
+    )  # fmt: skip
+    said = lines(found := take(save(nwbfile, tmp_path / "a.nwb")))
+    assert np.load(tmp_path / "root" / found.session / "alf/licks.control.npy").tolist() == [1, 2, 1]
+    assert said["TimeSeries licks.control_description"] == ("left out", "it is no number for each sample")
+    assert said["Device laser"][0] == "left out"
+    assert "3,600.000 s before the start" in said["timestamps_reference_time"][1]
 
 
 def test_a_minimal_file_has_nothing(tmp_path: Path) -> None:
@@ -94,12 +127,31 @@ def test_a_minimal_file_has_nothing(tmp_path: Path) -> None:
 
 
 def test_files_of_neuroconv(tmp_path: Path) -> None:
+    """Each interface with which neuroconv tests itself; those whose own dependencies are absent are left."""
     tools = pytest.importorskip("neuroconv.tools.testing.mock_interfaces")
-    interface = tools.MockSortingInterface(num_units=5, durations=(10.0,))
-    said = interface.get_metadata()
-    said["NWBFile"]["session_start_time"] = datetime.datetime(2024, 5, 1, tzinfo=datetime.UTC)
-    interface.run_conversion(nwbfile_path=str(tmp_path / "a.nwb"), metadata=said)
-    assert "5 units in probe00" in lines(take(tmp_path / "a.nwb"))["units.spike_times"][1]
+    expected = {
+        "MockSortingInterface": "5 units in probe00", "MockPoseEstimationInterface": "pixels",
+        "MockEventsInterface": "4 events", "MockTimeSeriesInterface": "timeSeries.data",
+        "MockSignalEncodedEventsInterface": "lick.times", "MockFiberPhotometryInterface": "a.u.",
+        "MockSegmentationInterface": "dfOverF.data", "MockIcephysInterface": "volts",
+    }  # fmt: skip
+    seen = set()
+    for name in sorted(name for name in dir(tools) if name.startswith("Mock")):
+        path = tmp_path / name / "a.nwb"
+        path.parent.mkdir()
+        try:
+            interface = getattr(tools, name)(**({"num_units": 5} if name == "MockSortingInterface" else {}))
+            said = interface.get_metadata()
+            said["NWBFile"]["session_start_time"] = datetime.datetime(2024, 5, 1, tzinfo=datetime.UTC)
+            interface.run_conversion(nwbfile_path=str(path), metadata=said)
+        except ImportError:
+            continue
+        found = take(path)
+        assert found.state == "written" or "nothing that can be ingested" in found.problem
+        if name in expected:
+            seen.add(name)
+            assert any(state == "mapped" and expected[name] in detail for state, detail in lines(found).values()), name
+    assert "MockSortingInterface" in seen
 
 
 def trials_file(path: Path, **columns: list) -> Path:
@@ -164,6 +216,21 @@ def test_units_are_spikes_in_order_of_time(tmp_path: Path) -> None:
     assert np.load(alf / "Probe_0" / "clusters.nwbIds.npy").tolist() == [10, 11]
     assert np.load(alf / "Probe_0" / "clusters.nwbDepths.npy").tolist() == [0.5, 0.5]  # not taken for um
     assert not (alf / "Probe_0" / "clusters.depths.npy").exists()
+
+
+def test_units_of_the_allen_institute_lie_at_their_peak_channel(tmp_path: Path) -> None:
+    nwbfile = mock_NWBFile(subject=mock_Subject())
+    device = nwbfile.create_device("d")
+    groups = [nwbfile.create_electrode_group(f"probe{name}", "x", "y", device) for name in "AB"]
+    for row in range(4):
+        nwbfile.add_electrode(location="VISp", group=groups[row // 2], id=850 + row)
+    nwbfile.add_unit_column("peak_channel_id", "unique identifier of the electrode with the largest amplitude")
+    for row, peak in enumerate((853, 850, 851)):
+        nwbfile.add_unit(spike_times=[float(row)], peak_channel_id=peak, id=row)
+    found = take(save(nwbfile, tmp_path / "a.nwb"))
+    alf = tmp_path / "root" / found.session / "alf"
+    assert np.load(alf / "probeA/clusters.channels.npy").tolist() == [0, 1]
+    assert np.load(alf / "probeB/clusters.channels.npy").tolist() == [1]
 
 
 def test_series_keep_their_unit(tmp_path: Path) -> None:
