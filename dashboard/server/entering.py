@@ -46,6 +46,8 @@ def add(server: flask.Flask, site: Site) -> None:
                     actor = Actor.of(viewer.name, viewer.role, SOURCE)
                     done = answer(body, actor)
                 site.live.forget()
+                if body.get("state") and isinstance(body.get("values"), dict):
+                    done |= {"state": site.read(_state, body["values"])}
                 return _told(done)
             except NeedsConfirmation as asked:
                 return _told({"questions": asked.questions})  # not an error: the person is asked
@@ -79,13 +81,11 @@ def _do(body: Mapping[str, Any], actor: Actor) -> dict[str, Any]:
         str(body.get("action")), values if isinstance(values, dict) else {}, actor=actor,
         confirmed=confirmed if isinstance(confirmed, list) else [], batch=_batch(body),
     )  # fmt: skip
-    state = None
-    if isinstance(values, dict) and body.get("state"):
-        state = _state(values)
-    return {"batch": done.batch, "repeated": done.repeated, "result": done.result, "state": state}
+    return {"batch": done.batch, "repeated": done.repeated, "result": done.result}
 
 
 def _state(values: Mapping[str, Any]) -> dict[str, Any] | None:
+    """What the morning round shows of an animal after an entry; nobody else who writes waits for it."""
     from dashboard.queries.notebook import round_row
     from pipeline.entry import status
 

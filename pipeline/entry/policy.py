@@ -160,14 +160,14 @@ def person_of(name: str, account: str = "member") -> Person:
     from pipeline.schemas import lab
 
     today = datetime.datetime.now(datetime.UTC).date()
-    memberships = (lab.LabMembership & {"user_name": name}).to_dicts() if name else []
+    memberships = lab.LabMembership().to_dicts()
     roles: dict[str, Role] = {}
     for row in memberships:
         begun = row["membership_start"] is None or row["membership_start"] <= today
         ended = row["membership_end"] is not None and row["membership_end"] < today
-        if begun and not ended:
+        if name and row["user_name"] == name and begun and not ended:
             roles[row["lab"]] = ROLE_WORDS.get(" ".join(row["lab_role"].casefold().split()), "member")
-    listed = set((lab.LabMembership().proj()).to_arrays("lab").tolist()) if lab.LabMembership() else set()
     labs = set(lab.Lab().to_arrays("lab").tolist())
     principals = {row["principal"] for row in (lab.Delegate & {"delegate": name}).to_dicts()} if name else set()
-    return Person(name, account, roles, frozenset(labs - listed), frozenset({name, *principals} - {""}))
+    open_labs = labs - {row["lab"] for row in memberships}
+    return Person(name, account, roles, frozenset(open_labs), frozenset({name, *principals} - {""}))

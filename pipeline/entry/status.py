@@ -63,10 +63,10 @@ def today(key: Mapping[str, Any], day: datetime.date | None = None) -> Today | N
     from pipeline.schemas import lab, subject
 
     animal = {name: key[name] for name in ("lab", "subject")}
-    rows = (subject.Subject & animal).proj("responsible_user").to_dicts()
+    rows = (subject.Subject.proj("responsible_user") * lab.Lab.proj("time_zone") & animal).to_dicts()
     if not rows:
         return None
-    zone = zone_or_utc((lab.Lab & {"lab": animal["lab"]}).fetch1("time_zone"))
+    zone = zone_or_utc(rows[0]["time_zone"])
     day = day or datetime.datetime.now(zone).date()
     given = water_history.water_arguments(animal)
     rules = (lab.HusbandryRules & {"lab": animal["lab"]}).to_dicts()
