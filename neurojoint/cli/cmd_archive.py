@@ -36,7 +36,7 @@ def archive_publish(repository: str, everything: bool, wait: bool, **terms: str 
         click.echo(f"{summary.total_files:,} files, {size(summary.total_size)}, planned")
 
 
-@archive.command("discover")
+@archive.command("discover", short_help="Register what lies in REPOSITORY.")
 @click.argument("repository")
 @click.option("--below", default="", help="Only below this folder, e.g. mylab/Subjects/m1.")
 @click.option("--dry-run", is_flag=True, help="Read and write nothing.")

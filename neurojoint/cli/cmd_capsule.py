@@ -31,7 +31,7 @@ def capsule_create(name: str, tag: str, notebooks: tuple[Path, ...], out: Path) 
     click.echo(create(name, tag, notebooks, out, say=lambda words: click.echo(words, err=True)))
 
 
-@capsule.command("check")
+@capsule.command("check", short_help="Run a capsule again and compare its results.")
 @click.argument("path", type=click.Path(path_type=Path, exists=True))
 @click.option("--fresh/--here", default=True, show_default=True, help="In a new environment, or in this one.")
 def capsule_check(path: Path, fresh: bool) -> None:

@@ -15,7 +15,7 @@ def db() -> None:
     """Start, stop, back up and upgrade the database."""
 
 
-@db.command("start")
+@db.command("start", short_help="Start the embedded database, or check that it runs.")
 def db_start() -> None:
     """Start the embedded database of NEUROJOINT_HOME, or check that the server of NEUROJOINT_DATABASE_URL answers."""
     from pipeline.database import connection
@@ -64,7 +64,11 @@ def db_url(with_password: bool) -> None:
     click.echo(connection.resolve(settings()).url(with_password))
 
 
-@db.command("shell", context_settings={"ignore_unknown_options": True})
+@db.command(
+    "shell",
+    short_help="Open the database's own client (psql or mysql).",
+    context_settings={"ignore_unknown_options": True},
+)
 @click.argument("options", nargs=-1, type=click.UNPROCESSED)
 def db_shell(options: tuple[str, ...]) -> None:
     """Open the database's own client (psql or mysql); OPTIONS are passed on to it, e.g. `-c "SELECT 1"`."""
@@ -77,7 +81,7 @@ def db_shell(options: tuple[str, ...]) -> None:
     os.execvpe(command[0], [*command, *options], os.environ | secrets)  # noqa: S606 (a list, no shell)
 
 
-@db.command("backup")
+@db.command("backup", short_help="Write a backup of all rows, or add to one.")
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False), required=False)
 @click.option("--to", "folder", type=click.Path(path_type=Path, file_okay=False),
               help="Instead of FILE: keep every moment from now on in this folder (embedded database).")  # fmt: skip
@@ -103,7 +107,7 @@ def db_backup(file: Path | None, folder: Path | None) -> None:
     click.echo(f"{len(schemas)} schemas in {file} ({file.stat().st_size / 1e6:.1f} MB)")
 
 
-@db.command("restore")
+@db.command("restore", short_help="Bring a backup back into an empty database.")
 @click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False), required=False)
 @click.option("--force", is_flag=True, help="Drop the tables that are there first (asks before).")
 @click.option("--yes", is_flag=True, help="With --force: do not ask.")

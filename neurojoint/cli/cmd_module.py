@@ -14,7 +14,7 @@ def module() -> None:
     """List, create and fill modules with tables of your own."""
 
 
-@module.command("list")
+@module.command("list", short_help="List modules, with what is wrong with them.")
 @click.option("--trace", is_flag=True, help="Show where a module that is left out fails.")
 def module_list(trace: bool) -> None:
     """List the modules of the settings and of installed packages, with their tables."""
@@ -34,7 +34,7 @@ def module_list(trace: bool) -> None:
         click.echo('no module is named: write modules = ["mylab.analyses"] in neurojoint.toml')
 
 
-@module.command("new")
+@module.command("new", short_help="Create a package with a table, a test and a page.")
 @click.argument("name")
 @click.option("--in", "folder", type=click.Path(path_type=Path, file_okay=False), default=".", show_default=True,
               help="Folder in which the package is created.")  # fmt: skip
@@ -46,7 +46,7 @@ def module_new(name: str, folder: Path) -> None:
     click.echo(f"created {made}\nnext: pip install -e {made} && pytest {made}, then neurojoint db upgrade")
 
 
-@module.command("graft")
+@module.command("graft", short_help="Move tables of a personal schema into a module.")
 @click.argument("name")
 @click.option("--from", "account", required=True, help="Account whose personal schema has the tables.")
 @click.option("--table", "tables", multiple=True, help="Only this table; may be given several times.")

@@ -74,7 +74,7 @@ def release_list() -> None:
         )
 
 
-@release.command("build")
+@release.command("build", short_help="Write a release as a folder and zip files.")
 @click.argument("name")
 @click.argument("out", type=click.Path(path_type=Path, file_okay=False))
 @click.option("--form", type=click.Choice(["both", "folder", "zip"]), default="both", show_default=True)
@@ -97,7 +97,7 @@ def release_build(name: str, out: Path, form: str, zip_size: float) -> None:
         click.echo(path)
 
 
-@release.command("get")
+@release.command("get", short_help="Download what is asked for from a release.")
 @click.argument("address", metavar="URL")
 @click.argument("dest", type=click.Path(path_type=Path, file_okay=False))
 @click.option("--lab", help="Names, separated by commas.")
@@ -168,7 +168,7 @@ def shown(words: str, total: int | None = None) -> Iterator[Callable[[int], None
         yield lambda n: bar.advance(task, n)
 
 
-@release.command("upload")
+@release.command("upload", short_help="Bring a release to TARGET; can be resumed.")
 @click.argument("name")
 @click.argument("target")
 @click.option(

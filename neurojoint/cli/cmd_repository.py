@@ -13,7 +13,7 @@ def repository() -> None:
     """Manage the repositories that hold files."""
 
 
-@repository.command("define")
+@repository.command("define", short_help="Add a repository, or change it.")
 @click.argument("name")
 @click.option("--kind", type=click.Choice(["local", "ssh", "sftp", "s3", "http", "globus"]), help="[default: local]")
 @click.option("--root", help="Folder, address or bucket under which its files begin; needed for a new one.")

@@ -46,7 +46,7 @@ def new(
     click.echo(rig.new(root.resolve(), lab, subject, content, date.date() if date else None, number))
 
 
-@session.command()
+@session.command(short_help="Copy a rig's unsent sessions to the lab server.")
 @click.argument("root", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.argument("destination", type=click.Path(path_type=Path))
 @click.option("--session", "only", type=click.Path(path_type=Path, exists=True, file_okay=False),
@@ -68,7 +68,7 @@ def send(root: Path, destination: Path, only: Path | None, quiet: float) -> None
         raise SystemExit(1)
 
 
-@session.command()
+@session.command(short_help="Give a session another animal, date or number.")
 @click.argument("old", metavar="LAB/Subjects/SUBJECT/DATE/NUMBER")
 @click.argument("new", metavar="LAB/Subjects/SUBJECT/DATE/NUMBER")
 @key_changes.confirmed

@@ -14,7 +14,7 @@ def task() -> None:
     """Show and change preprocessing tasks (docs/lab-server.md)."""
 
 
-@task.command("graph")
+@task.command("graph", short_help="Draw the tasks of a session.")
 @click.argument("session")
 def task_graph(session: str) -> None:
     """Draw the tasks of SESSION: lab/Subjects/subject/date/number, an eid, or a folder that is not registered."""

@@ -58,7 +58,7 @@ def transfer_run(do_plan: bool, bandwidth: float | None, in_window: bool) -> Non
     report(summary)
 
 
-@transfer.command("status")
+@transfer.command("status", short_help="Show what is where, on its way, late or stuck.")
 @click.option("--lab", help="Only files of this lab.")
 def transfer_status(lab: str | None) -> None:
     """Show what is where, what is on its way, what is late or stuck, and why."""
@@ -85,7 +85,7 @@ def transfer_status(lab: str | None) -> None:
         click.echo("when the cause is mended: neurojoint transfer retry")
 
 
-@transfer.command("retry")
+@transfer.command("retry", short_help="Try failed files again at once.")
 @click.argument("identifier", required=False)
 def transfer_retry(identifier: str | None) -> None:
     """Try failed files again at once, also those that were given up: of all transfers or of one."""
@@ -112,7 +112,7 @@ def transfer_cancel(identifier: str | None, everything: bool) -> None:
     click.echo(f"{n_files:,} files cancelled")
 
 
-@transfer.command("repository")
+@transfer.command("repository", short_help="Say how and when a repository may be reached.")
 @click.argument("name")
 @click.option("--option", "options", multiple=True, help="Of its kind, NAME=VALUE, e.g. port=2222; may be repeated.")
 @click.option("--lab", help="Where it stands; the window is in this lab's time zone.")
@@ -167,7 +167,7 @@ def transfer_agent(address: str, repositories: tuple[str, ...]) -> None:
     report(summary)
 
 
-@transfer.command("login")
+@transfer.command("login", short_help="Log in to Globus on this computer.")
 def transfer_login() -> None:
     """Log in to Globus on this computer, for transfers that nobody watches."""
     from exchange.transfers.backends import globus

@@ -12,7 +12,7 @@ def user() -> None:
     """Manage accounts and tokens of the servers."""
 
 
-@user.command("add")
+@user.command("add", short_help="Add an account, or change its password or role.")
 @click.argument("name")
 @click.option(
     "--role",

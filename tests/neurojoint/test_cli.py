@@ -45,12 +45,13 @@ def test_each_command_has_help(name):
 
 
 def _named_commands() -> Iterator[tuple[str, list[str]]]:
-    """Where code and manuals name a command in backticks, and its words."""
-    for source in SOURCES:
-        for path in [*(ROOT / source).rglob("*.py"), *(ROOT / source).rglob("*.md")]:
-            text = path.read_text(encoding="utf-8")
-            for words in re.findall(r"`neurojoint ((?:[a-z][\w-]*)(?: [a-z-][\w=-]*)*)", text):
-                yield f"{path.relative_to(ROOT)}: neurojoint {words}", words.split()
+    """Where code and manuals name a command, in backticks or as an indented line of a manual, and its words."""
+    words = r"neurojoint ((?:[a-z][\w-]*)(?: [a-z-][\w=-]*)*)"
+    for path in [ROOT / "README.md", *(path for room in SOURCES for path in (ROOT / room).rglob("*.[pm][yd]"))]:
+        shown = rf"|^ {{4,}}{words}" if path.suffix == ".md" else ""
+        for found in re.finditer(rf"`{words}{shown}", path.read_text(encoding="utf-8"), re.MULTILINE):
+            command = next(filter(None, found.groups()))
+            yield f"{path.relative_to(ROOT)}: neurojoint {command}", command.split()
 
 
 def test_commands_that_messages_and_manuals_name_exist():
@@ -69,3 +70,17 @@ def test_commands_that_messages_and_manuals_name_exist():
         named = [word.partition("=")[0] for word in words if word.startswith("--")]
         wrong += [f"{place} has no {option}" for option in named if option not in options]
     assert not wrong, "\n".join(wrong)
+
+
+def test_the_readme_lists_every_command():
+    table = (ROOT / "README.md").read_text(encoding="utf-8").split("| section | commands |")[1].split("\n\n")[0]
+    assert set(main.commands) <= {quoted.split()[0] for quoted in re.findall(r"`([^`]+)`", table)}
+
+
+def test_no_summary_of_a_group_is_cut():
+    groups = [path for path, command in _commands(main) if isinstance(command, click.Group)]
+    assert len(groups) > 10
+    for words in groups:
+        shown = CliRunner().invoke(main, [*words, "--help"], terminal_width=80).output
+        commands = shown[shown.index("\nCommands:") :] if "\nCommands:" in shown else ""
+        assert not [line for line in commands.splitlines() if line.endswith("...")], words
