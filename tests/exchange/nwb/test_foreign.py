@@ -144,7 +144,7 @@ def test_files_of_neuroconv(tmp_path: Path) -> None:
             said = interface.get_metadata()
             said["NWBFile"]["session_start_time"] = datetime.datetime(2024, 5, 1, tzinfo=datetime.UTC)
             interface.run_conversion(nwbfile_path=str(path), metadata=said)
-        except ImportError:
+        except (ImportError, TypeError):  # what it needs is absent, or of another version
             continue
         found = take(path)
         assert found.state == "written" or "nothing that can be ingested" in found.problem
