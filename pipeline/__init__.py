@@ -32,6 +32,7 @@ SCHEMAS = (
     "selection",
     "behavior",
     "session_events",
+    "photometry",
     "behavior_analysis",
     "ephys",
     "histology",

@@ -14,7 +14,7 @@ import numpy as np
 
 from pipeline.errors import NeurojointError
 
-from . import damage, files
+from . import damage, files, streams
 from .calendar import Course, ending
 from .ephys import damage as damaged_insertions
 from .ephys.session import TRACKS_HEADER, known_tracks, write_probes_of_session
@@ -154,7 +154,8 @@ def _write_session(
     path = Path(lab, "Subjects", subject, day, f"{session.number:03d}")
     alf = root / path / "alf"
     files.write_trials(alf, trials, form)
-    files.write_licks(alf, trials, rng)
+    licks = streams.lick_times(trials, rng)
+    streams.write_licks(alf, licks, streams.ARRAY_FORMS[session.index % len(streams.ARRAY_FORMS)])
     n_moves = None
     if wheel:
         trace = simulate_wheel(trials, rng, ticks=4096 if session.on_ephys_rig else 1024)
@@ -163,7 +164,9 @@ def _write_session(
         moves: dict[str, Any] = {"onsets": trace.onsets, "offsets": trace.offsets, "amplitudes": trace.amplitudes}
         np.savez(root / "truth" / f"{subject}_{day}_{session.number:03d}.npz", **moves)
         if session.index % 5 == 0:
-            files.write_camera(alf, float(trials["intervals_1"][-1]), rng)
+            frames = streams.frame_times(float(trials["intervals_1"][-1]), rng)
+            shape = streams.ARRAY_FORMS[session.index // 5 % len(streams.ARRAY_FORMS)]
+            streams.write_camera(alf, frames, form=shape)
     info = {
         "subject": subject,
         "user": session.user,
@@ -186,11 +189,15 @@ def _write_session(
         "contrasts": params.contrasts,
     }
     files.write_settings(root / path, info | settings, version)
+    recorded = np.random.default_rng([session.index, 1])  # apart, so that all else stays as it was
+    beside = _write_beside(root / path, session, recorded) if wheel else {}
     air = np.random.default_rng([session.index, version])  # apart, so that all else stays as it was
     forms = files.AMBIENT_FORMS
     ambient = files.write_ambient(root / path, air, version, forms[session.index % len(forms)])
     return {
         "ambient": ambient,
+        "n_licks": len(licks),
+        **beside,
         "path": path.as_posix(),
         "eid": eid,
         "date": day,
@@ -209,6 +216,26 @@ def _write_session(
         "rt_sigma": params.rt_sigma,
         "no_go_rate": params.no_go_rate,
     }
+
+
+def _write_beside(folder: Path, session: Session, rng: np.random.Generator) -> dict[str, Any]:
+    """Write what few sessions have besides: the pupil, passive periods, photometry; returns the truth about them."""
+    alf, trials, index = folder / "alf", session.trials, session.index
+    truth: dict[str, Any] = {}
+    if index % 10 == 5:
+        diameter = np.where(rng.random(600) < 0.05, np.nan, rng.normal(12, 0.5, 600)).round(4)
+        streams.write_pupil(alf, diameter, form=streams.PUPIL_FORMS[index // 10 % len(streams.PUPIL_FORMS)])
+        truth["pupil_diameter"] = float(np.nanmedian(diameter))
+    if session.stage == "ephys":
+        end = float(trials["intervals_1"][-1])
+        bounds = {"passiveProtocol": (end + 10, end + 900), "spontaneousActivity": (end + 20, end + 320)}
+        streams.write_passive_periods(alf, bounds, streams.PASSIVE_FORMS[index % len(streams.PASSIVE_FORMS)])
+        truth["passive_periods"] = bounds
+    if index % 7 == 3:
+        form = streams.PHOTOMETRY_FORMS[index // 7 % len(streams.PHOTOMETRY_FORMS)]
+        streams.write_photometry(folder, streams.fluorescence(trials, rng, rate=20.0), form)
+        truth["photometry"] = form
+    return truth
 
 
 def _known(truth: dict) -> dict:

@@ -1,4 +1,4 @@
-"""Writes one simulated session as a rig and an extractor leave it: trials, wheel, licks, camera times, settings."""
+"""Writes one simulated session as a rig and an extractor leave it: trials, wheel, settings, air."""
 
 from __future__ import annotations
 
@@ -84,23 +84,6 @@ def write_wheel(alf: Path, wheel: Wheel) -> None:
     """Write `_ibl_wheel.timestamps.npy` and `_ibl_wheel.position.npy`; no `_ibl_wheelMoves`, which are computed."""
     np.save(alf / "_ibl_wheel.timestamps.npy", wheel.timestamps)
     np.save(alf / "_ibl_wheel.position.npy", wheel.position)
-
-
-def write_licks(alf: Path, trials: Mapping[str, np.ndarray], rng: np.random.Generator) -> None:
-    """Write `licks.times.npy` (s): a bout of 3 to 9 licks at about 7 Hz after each reward, and a few at other times."""
-    rewarded = trials["feedback_times"][trials["feedback_type"] == 1]
-    n_licks = rng.integers(3, 10, len(rewarded))
-    steps = rng.normal(0.14, 0.015, n_licks.sum()).clip(min=0.08)
-    in_bout = np.cumsum(steps) - np.repeat(np.cumsum(steps)[np.cumsum(n_licks) - 1], n_licks)  # s before the last lick
-    bout = np.repeat(rewarded + 0.1, n_licks) + in_bout + np.repeat(n_licks * 0.15, n_licks)
-    alone = rng.uniform(0, trials["intervals_1"][-1], len(rewarded) // 10)
-    np.save(alf / "licks.times.npy", np.sort(np.concatenate([bout, alone])))
-
-
-def write_camera(alf: Path, duration: float, rng: np.random.Generator, rate: float = 30.0) -> None:
-    """Write `_ibl_leftCamera.times.npy`: frame times (s) at `rate` Hz with a jitter of 50 us."""
-    times = np.arange(0.2, duration, 1 / rate)
-    np.save(alf / "_ibl_leftCamera.times.npy", times + rng.uniform(-5e-5, 5e-5, len(times)))
 
 
 def write_settings(session: Path, info: Mapping[str, object], version: int) -> None:

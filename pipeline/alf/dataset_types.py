@@ -158,6 +158,27 @@ _TYPES: tuple[DatasetType, ...] = (
         ("face.timestamps", "s", "time of each frame, or pairs (sample, time) between which is interpolated"),
         ("face.motionEnergy", "a.u.", "motion energy of the face"),
     ),
+    # fibre photometry
+    DatasetType(
+        "photometry.signal",
+        "fluorescence of each site (a column each) with times (s), wavelength (nm) and name of the light of each frame",
+        "",
+        "table, or (n_frames, n_sites)",
+    ),  # fmt: skip
+    *_array(
+        "n_frames",
+        ("photometry.times", "s", "time of each frame, where the signal is an array"),
+        ("photometry.timestamps", "s", "the same, or pairs (sample, time) between which is interpolated"),
+    ),
+    DatasetType("photometryROI.locations", "fibre and brain region of each column of photometry.signal", "", "table"),
+    DatasetType(
+        "fpData.raw",
+        "fluorescence of each site as the FP3002 writes it, with its clock (s) and the state of its lights",
+        "",
+        "table",
+    ),  # fmt: skip
+    DatasetType("fpData.channels", "which states of the FP3002 mean which light", "", "table"),
+    DatasetType("fpData.digitalInputs", "changes of the inputs of the FP3002", "", "table"),
     # outside the task
     DatasetType("spontaneous.intervals", "periods of at least 30 s without a protocol", "s", "(n_periods, 2)"),
     DatasetType("passivePeriods.intervalsTable", "start and end of the passive periods, s", "", "table"),

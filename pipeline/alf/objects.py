@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import bisect
 import os
 from collections import Counter, defaultdict
 from collections.abc import Mapping
@@ -19,6 +18,7 @@ from pipeline.alf.columns import Column
 from pipeline.alf.dataset_types import describe
 from pipeline.alf.reader import HEADER, load, npy_header
 from pipeline.alf.reasons import refuse
+from pipeline.analysis.time_order import in_order
 from pipeline.errors import InvalidData
 
 if TYPE_CHECKING:
@@ -373,37 +373,6 @@ def _put(name: str, found: list[tuple[_Piece, np.ndarray]], result: Assembled) -
 def _digits(piece: _Piece) -> int:
     """How many decimal digits the type of the values in the file holds; 15 or more where it loses none."""
     return np.finfo(piece.values.dtype).precision if piece.values.dtype.kind == "f" else 15
-
-
-def in_order(times: np.ndarray) -> np.ndarray:
-    """A mask that drops as few rows as possible so that the times rise strictly; NaN are dropped.
-
-    >>> in_order(np.array([0.0, 1.0, 1.0, 9.0, 2.0, 3.0]))
-    array([ True,  True, False, False,  True,  True])
-    """
-    known = np.isfinite(times)
-    clock = times[known]
-    if not np.any(clock[1:] <= clock[:-1]):
-        return known
-    # Longest rising subsequence: last[k] is the row with the smallest time that ends a rising run of k + 1 rows.
-    last: list[int] = []
-    ends: list[float] = []
-    before = np.full(clock.size, -1)
-    for row, time in enumerate(clock.tolist()):
-        place = bisect.bisect_left(ends, time)
-        before[row] = last[place - 1] if place else -1
-        if place == len(ends):
-            ends.append(time)
-            last.append(row)
-        elif time < ends[place]:
-            ends[place], last[place] = time, row
-    kept = np.zeros(clock.size, bool)
-    row = last[-1]
-    while row >= 0:
-        kept[row] = True
-        row = before[row]
-    known[known] = kept
-    return known
 
 
 def _drop_out_of_order(alf_object: str, accepted: Mapping[str, list[Any]], result: Assembled) -> None:

@@ -263,11 +263,22 @@ def _too_large(name: str) -> InvalidData:
 
 
 def _without_index(table: pa.Table, name: str) -> pa.Table:
-    """The columns without the row numbers that pandas writes; two columns of one name are refused."""
+    """The columns without the row numbers that pandas writes; two columns of one name are refused.
+
+    An index of text without a name, which says what each row is, becomes the column `index`.
+    """
+    import pyarrow as pa
+
+    for unnamed in ("__index_level_0__", ""):
+        if table.column_names.count(unnamed) == 1 and "index" not in table.column_names:
+            kind = table.schema.field(unnamed).type
+            if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+                names = ["index" if column == unnamed else column for column in table.column_names]
+                table = table.replace_schema_metadata(None).rename_columns(names)
     names = table.column_names
     if twice := sorted({column for column in names if names.count(column) > 1}):
         raise refuse(name, "duplicate_column", f"the table has the column {twice[0]} twice", twice[0])
-    index = [column for column in names if column == "__index_level_0__" or column == ""]
+    index = [column for column in names if column in ("__index_level_0__", "")]
     return table.drop_columns(index) if index else table
 
 

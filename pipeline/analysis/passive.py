@@ -1,4 +1,4 @@
-"""Replays of the task's stimuli and sounds to a passive animal, from either published layout, as one list of events."""
+"""What was shown and played to a passive animal, and when: replays and periods, from every published layout."""
 
 import re
 from collections.abc import Mapping
@@ -57,9 +57,11 @@ def replayed(content: Mapping[str, Any]) -> dict[str, np.ndarray]:
 
     if "passiveTrials.stimOn_times" in content:
         sides = (content.get(f"passiveTrials.contrast{side}") for side in ("Left", "Right"))
+        sides = (None if one is None else fractions(one) for one in sides)
         add("visual", content["passiveTrials.stimOn_times"], None, *sides)
     if (gabor := content.get("passiveGabor.table")) is not None:
         contrast, position = (np.asarray(gabor[name], np.float64) for name in ("contrast", "position"))
+        contrast = fractions(contrast)
         left, right = np.where(position < 0, contrast, np.nan), np.where(position > 0, contrast, np.nan)
         add("visual", gabor["start"], gabor["stop"], left, right)
     if (stims := content.get("passiveStims.table")) is not None:
@@ -78,6 +80,59 @@ def replayed(content: Mapping[str, Any]) -> dict[str, np.ndarray]:
     order = np.argsort(columns[0], kind="stable")
     names = ("start", "end", "contrast_left", "contrast_right")
     return {"kind": kinds[order]} | {name: values[order] for name, values in zip(names, columns, strict=True)}
+
+
+def fractions(contrast: ArrayLike) -> np.ndarray:
+    """Contrasts as fractions 0-1, also where they are written in percent: no fraction is above 1.
+
+    >>> fractions([100, 12.5, 0]).tolist(), fractions([1.0, 0.125, 0.0]).tolist()
+    ([1.0, 0.125, 0.0], [1.0, 0.125, 0.0])
+    """
+    values = np.asarray(contrast, np.float64)
+    return values / 100 if values.size and np.nanmax(values, initial=0) > 1 else values
+
+
+def periods(table: Mapping[str, ArrayLike]) -> dict[str, tuple[float, float]]:
+    """The passive periods of a session: name -> start and end, s; without those that have no time.
+
+    Parameters
+    ----------
+    table : mapping of column to values
+        `passivePeriods.intervalsTable`: a column for each period with the rows start and stop, in the order that a
+        column of text says (start first without one); or a row for each period with the columns start and stop.
+
+    Raises
+    ------
+    ValueError
+        The table has neither form, or a period ends before it starts.
+
+    Examples
+    --------
+    >>> periods({"index": ["start", "stop"], "RFM": [10.0, 310.0], "taskReplay": [np.nan, np.nan]})
+    {'RFM': (10.0, 310.0)}
+    >>> periods({"index": ["RFM"], "start": [10.0], "stop": [310.0]})
+    {'RFM': (10.0, 310.0)}
+    """
+    columns = {str(name).strip(): np.ravel(np.asarray(values)) for name, values in table.items()}
+    text = next((values for values in columns.values() if values.dtype.kind in "OUST"), None)
+    numbers = {name: values for name, values in columns.items() if values.dtype.kind in "fiub"}
+    lower = {name.lower(): values for name, values in numbers.items()}
+    end_name = next((name for name in ("stop", "end") if name in lower), None)
+    if text is not None and "start" in lower and end_name is not None:
+        found = {str(name): (lower["start"][i], lower[end_name][i]) for i, name in enumerate(text)}
+    elif numbers and all(values.size == 2 for values in numbers.values()):
+        rows = [str(one).strip().lower() for one in text] if text is not None else ["start", "stop"]
+        if rows not in (["start", "stop"], ["start", "end"], ["stop", "start"], ["end", "start"]):
+            raise ValueError(f"the rows are {' and '.join(rows)} where start and stop are expected")
+        first = rows.index("start")
+        found = {name: (values[first], values[1 - first]) for name, values in numbers.items()}
+    else:
+        raise ValueError("a column for each period with the rows start and stop is expected")
+    known = {name: (float(a), float(b)) for name, (a, b) in found.items() if np.isfinite(a) and np.isfinite(b)}
+    for name, (start, end) in known.items():
+        if end < start:
+            raise ValueError(f"the period {name} runs from {start:g} to {end:g} s")
+    return known
 
 
 def labels(kinds: ArrayLike | str | None, n_rows: int) -> np.ndarray:

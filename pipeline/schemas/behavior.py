@@ -58,7 +58,7 @@ def fetch_trials(
     ----------
     key : primary key of the session; with `task_collection` where it has several tasks, else see `task_of`.
     condition : only the trials that fulfil it: the name of a row of `selection.TrialCondition`, or an expression over
-        the columns, e.g. `contrastRight >= 0.5 and choice == -1` (docs/conditions.md).
+        the columns, e.g. `contrast_right >= 0.5 and choice == -1` (docs/conditions.md).
     other_columns : also those columns of the files that `Trial` does not have.
 
     Raises

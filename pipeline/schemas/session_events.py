@@ -1,15 +1,16 @@
-"""What else a session's files say: replay, sparse noise, spontaneous periods, extra rewards, eye, moves as published."""
+"""What else a session's files say: replay, periods, sparse noise, extra rewards, eye, moves as published."""
 
 from typing import Any
 
 import datajoint as dj
 import numpy as np
 
+from pipeline.alf.reasons import refuse
 from pipeline.analysis import passive
 from pipeline.database import registry
 from pipeline.database.bulk import insert_many
 from pipeline.errors import InvalidData
-from pipeline.schemas import acquisition, data  # noqa: F401 - parents of foreign keys
+from pipeline.schemas import acquisition, data
 from pipeline.schemas.inputs import files, series
 from pipeline.schemas.inputs.from_files import FromFiles
 
@@ -52,6 +53,41 @@ class PassiveReplay(FromFiles, dj.Imported):
         self.insert1(key | self._fingerprint_of(key) | {"n_replayed": len(events["start"])})
         columns = {f"replay_{name}": values for name, values in events.items()}
         insert_many(self.Event, key | {"replay_id": np.arange(len(events["start"]))} | columns)
+
+
+@schema
+class PassivePeriods(FromFiles, dj.Imported):
+    definition = """
+    # what was done to the passive animal when
+    -> acquisition.Session
+    ---
+    periods_fingerprint        : char(32)        # of the file that was read
+    """
+    objects = "passivePeriods"
+    needs = ("intervalsTable",)
+    fingerprint = "periods_fingerprint"
+
+    class Period(dj.Part):
+        definition = """
+        # one period
+        -> master
+        period_name                : varchar(64)     # as in the file, e.g. passiveProtocol, spontaneousActivity, RFM
+        ---
+        passive_period_start       : float64         # s from session start
+        passive_period_end         : float64         # s from session start
+        """
+
+    def make(self, key):
+        table = files.read_attribute(key, "passivePeriods", "intervalsTable").reset_index()
+        try:
+            found = passive.periods({name: table[name].to_numpy() for name in table.columns if name != "level_0"})
+        except ValueError as error:
+            raise refuse("passivePeriods.intervalsTable", "value_range", str(error)) from None
+        self.insert1(key | self._fingerprint_of(key))
+        self.Period.insert(
+            key | {"period_name": name, "passive_period_start": start, "passive_period_end": end}
+            for name, (start, end) in found.items()
+        )
 
 
 @schema

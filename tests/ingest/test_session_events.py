@@ -55,7 +55,7 @@ def test_files_in_published_names_fill_the_tables_and_follow_a_change(database, 
 def test_what_is_not_understood_is_listed_with_its_shape_and_a_suggestion(database, tmp_path):
     alf = write(tmp_path, SESSION) / "alf"
     np.save(alf / "trials.contrast_left.npy", np.zeros(6))
-    np.save(alf / "photometry.signal.npy", np.zeros((100, 4)))
+    np.save(alf / "widefield.signal.npy", np.zeros((100, 4)))
     table = {"choice": np.ones(6), "myOwnColumn": np.arange(6)}
     other = write(tmp_path, SESSION.replace("m1", "m2"), choice=None) / "alf"
     pq.write_table(pa.table(table), other / "_ibl_trials.table.pqt")
@@ -65,6 +65,6 @@ def test_what_is_not_understood_is_listed_with_its_shape_and_a_suggestion(databa
     said = result.output
     assert "trials.contrast_left.npy: 1 file in 1 session, shape (6,) of float64" in said
     assert "perhaps trials.contrastLeft: stimulus on the left" in said
-    assert "photometry.signal.npy: 1 file in 1 session, shape (100, 4) of float64" in said
+    assert "widefield.signal.npy: 1 file in 1 session, shape (100, 4) of float64" in said
     assert "trials.myOwnColumn: a column in 1 session" in said
     assert "choice" not in said.partition("not understood")[2].replace("trials.choice", "")

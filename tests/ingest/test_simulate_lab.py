@@ -13,6 +13,7 @@ from one.alf.spec import is_valid
 
 from ingest.simulate import Psychometric, signed_contrast, write_lab, write_many
 from ingest.simulate.files import ALF_NAMES, REVISION
+from ingest.simulate.streams import PHOTOMETRY_FORMS
 from pipeline.analysis.criteria import RULE_SETS
 from pipeline.analysis.records import session_record
 from pipeline.analysis.training import evaluate
@@ -68,10 +69,11 @@ def test_same_arguments_same_bytes(tmp_path):
 
 def test_behaviour_does_not_depend_on_what_is_written(tmp_path):
     """Without wheels, and with trials in another form, the mice do the same."""
-    truths = []
+    truths: list[list[dict]] = []
+    written = {"form", "n_moves", "photometry", "pupil_diameter", "passive_periods"}
     for name, options in (("a", {}), ("b", {"wheel": False, "form": "table"})):
         truth = json.loads(write_lab(tmp_path / name, n_mice=1, n_sessions=18, **options).read_text())
-        truths.append([{k: v for k, v in s.items() if k not in ("form", "n_moves")} for s in truth["sessions"]])
+        truths.append([{k: v for k, v in s.items() if k not in written} for s in truth["sessions"]])
     assert truths[0] == truths[1]
     assert truths[0][-1]["stage"] == "ephys"
     assert not list((tmp_path / "b").rglob("*wheel*"))
@@ -281,12 +283,19 @@ def test_wheel_truth_is_beside_the_data(lab):
         alf = root / session["path"] / "alf"
         position, times = np.load(alf / "_ibl_wheel.position.npy"), np.load(alf / "_ibl_wheel.timestamps.npy")
         assert len(position) == len(times)
-        licks = np.load(alf / "licks.times.npy")
+        (path,) = alf.glob("*licks.times.*")
+        licks = pd.read_csv(path)["times"] if path.suffix == ".csv" else np.load(path).ravel()
+        assert len(licks) == session["n_licks"]
         assert np.all(np.diff(licks) >= 0)
         assert licks[0] >= 0
-    cameras = list((root / "simlab").rglob("_ibl_leftCamera.times.npy"))
+    cameras = list((root / "simlab").rglob("*leftCamera.times.*"))
     assert len(cameras) == 16
-    assert np.all(np.diff(np.load(cameras[0])) > 0)
+    assert np.all(np.diff(np.load(next(path for path in cameras if path.suffix == ".npy")).ravel()) > 0)
+    forms = {session["photometry"]: root / session["path"] for session in truth["sessions"] if "photometry" in session}
+    assert set(forms) == set(PHOTOMETRY_FORMS[:3])
+    for folder in forms.values():
+        table = pd.read_parquet(folder / "alf/photometry/photometry.signal.pqt")
+        assert {"GCaMP", "Isosbestic"} <= set(table["name"])
 
 
 def test_a_mouse_that_never_learns_leaves_after_forty_sessions(tmp_path):
