@@ -48,6 +48,7 @@ def session_performance(trials: Trials) -> dict[str, object]:
         ``response_time``, ``response_time_easy``, ``response_time_zero`` : float, median time from stimulus to response
         of all trials, of easy ones and at 0 % contrast (s);
         ``reaction_time``, ``reaction_time_easy``, ``reaction_time_zero`` : float, the same to the first movement (s);
+        ``reaction_time_note`` : str, why there are none;
         and the arrays of `by_contrast`.
 
     Raises
@@ -89,6 +90,7 @@ def session_performance(trials: Trials) -> dict[str, object]:
             row[f"{name}_zero"] = reaction_times.median_at_zero(trials, times)
         if times is not None and contrast is not None:
             row[f"{name}_easy"] = reaction_times.median(times[np.abs(contrast) >= EASY_CONTRAST])
+    row["reaction_time_note"] = reaction_times.no_reaction_time(trials)
     return row | by_contrast(trials)
 
 

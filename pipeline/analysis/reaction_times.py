@@ -15,6 +15,11 @@ from pipeline.analysis.psychometrics import INTERVAL_LEVEL
 ONSETS = ("stim_on_times", "go_cue_trigger_times", "go_cue_times")
 """What a response is timed from: for every trial the first of these that was recorded."""
 
+LEAST_MOVEMENT = 0.1  # rad of wheel, below which a movement does not count as the first one
+BEFORE_CUE = (
+    0.2  # s before the go cue in which the animal must be still, so that an earlier movement is none of the trial
+)
+
 RUNNING_WINDOW = 10
 """Trials in the running median of the session plot."""
 
@@ -87,6 +92,57 @@ def reaction_time(trials: Trials) -> np.ndarray | None:
     if "choice" in trials:
         elapsed = np.where(trials["choice"] == CHOICE_NONE, np.nan, elapsed)
     return np.where(elapsed < 0, np.nan, elapsed)
+
+
+def no_reaction_time(trials: Trials) -> str:
+    """Why there are no reaction times, in words; empty where there are.
+
+    >>> no_reaction_time({"stim_on_times": np.array([1.0]), "choice": np.array([1])})
+    'the trials have no firstMovement_times'
+    """
+    for name, attribute in (("first_movement_times", "firstMovement_times"), ("stim_on_times", "stimOn_times")):
+        if name not in trials:
+            return f"the trials have no {attribute}"
+    times = reaction_time(trials)
+    if times is not None and times.size and not np.isfinite(times).any():
+        return "no trial has a first movement after its stimulus"
+    return ""
+
+
+def first_movements(trials: Trials, onsets: ArrayLike, amplitudes: ArrayLike) -> np.ndarray | None:
+    """The first movement of the wheel in each trial, from the movements found in its trace, (n_trials,), s.
+
+    The rule of the published extraction: the first movement of more than `LEAST_MOVEMENT` that begins between
+    `BEFORE_CUE` before the go cue and the feedback; NaN without one.
+
+    Parameters
+    ----------
+    trials : mapping of column name to ndarray, shape (n_trials,)
+        With `go_cue_times` or another of `ONSETS`, and `feedback_times` or `response_times`; else None is returned.
+    onsets, amplitudes : array_like, shape (n_moves,)
+        s, ascending; rad.
+
+    Examples
+    --------
+    >>> trials = {"go_cue_times": np.array([1.0, 5.0]), "feedback_times": np.array([2.0, 6.0])}
+    >>> first_movements(trials, [0.2, 1.1, 1.4, 4.0], [1.0, 0.02, -0.4, 0.5])
+    array([1.4, nan])
+    """
+    n = n_trials(trials)
+    cue = onset_times(trials) if "go_cue_times" not in trials else np.asarray(trials["go_cue_times"], np.float64)
+    end = next(
+        (np.asarray(trials[name], np.float64) for name in ("feedback_times", "response_times") if name in trials), None
+    )
+    if cue is None or end is None:
+        return None
+    large = np.abs(np.asarray(amplitudes, np.float64)) > LEAST_MOVEMENT
+    starts = np.append(np.asarray(onsets, np.float64)[large], np.inf)
+    first = starts[
+        np.searchsorted(starts, np.where(np.isnan(cue), np.inf, cue) - BEFORE_CUE, side="right").clip(
+            0, starts.size - 1
+        )
+    ]
+    return np.where(first < np.where(np.isnan(end), -np.inf, end), first, np.nan) if n else np.empty(0)
 
 
 def medians_by_contrast(

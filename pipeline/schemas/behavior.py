@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from pipeline.alf import columns as alf
 from pipeline.alf.reasons import refuse
-from pipeline.analysis import encoder, protocols, trial_checks, wheel
+from pipeline.analysis import encoder, protocols, reaction_times, trial_checks, wheel
 from pipeline.database import registry
 from pipeline.database.bulk import fetch_columns, insert_many, to_numpy
 from pipeline.errors import NeurojointError
@@ -202,6 +202,34 @@ class WheelMoveSet(OfTask, dj.Imported):
         peak_velocity              : float64         # rad/s, counter-clockwise positive
         peak_velocity_time         : float64         # s from session start
         """
+
+    @classmethod
+    def fetch_first_movements(cls, key: Mapping[str, Any]) -> np.ndarray:
+        """The first movement of the wheel in each trial, from the movements of this table, (n_trials,), s.
+
+        For sessions whose files have no `firstMovement_times`, e.g.
+        `fetch_trials(key) | {"first_movement_times": WheelMoveSet.fetch_first_movements(key)}`; the rule is that of
+        `pipeline.analysis.reaction_times.first_movements`.
+
+        Parameters
+        ----------
+        key : primary key of the session; with `task_collection` where it has several tasks, else see `task_of`.
+
+        Raises
+        ------
+        NeurojointError : the session has no trials or no wheel in the tables, or its trials no times.
+        """
+        chosen = task_of(key)
+        if not cls & chosen:
+            raise NeurojointError("the task has no wheel in the tables", "see `behavior.WheelMoveSet`")
+        moves = to_numpy(fetch_columns(cls.Move & chosen, "move_onset", "move_amplitude", order_by="move_id"))
+        trials = fetch_trials(chosen, other_columns=False)
+        found = reaction_times.first_movements(trials, moves["move_onset"], moves["move_amplitude"])
+        if found is None:
+            raise NeurojointError(
+                "the trials have no times", "goCue_times or stimOn_times, and feedback_times, are needed"
+            )
+        return found
 
     def current_fingerprints(self, key: dict | None = None) -> pa.Table:
         """Key and fingerprint of every task (of `key`); where the setting `wheel_units` states a unit, with that."""

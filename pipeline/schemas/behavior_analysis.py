@@ -39,6 +39,7 @@ class SessionPerformance(dj.Computed):
     reaction_time=null         : float64         # median time from stimulus to the first movement of the wheel, s
     reaction_time_easy=null    : float64         # the same where the contrast is 0.5 or more, s
     reaction_time_zero=null    : float64         # the same at zero contrast, s
+    reaction_time_note=""      : varchar(128)    # why there are no reaction times; WheelMoveSet.fetch_first_movements may help
     contrasts=null             : json            # list of signed contrasts, percent, right positive; order of the lists below
     contrast_n=null            : json            # list of responses at each contrast
     contrast_n_right=null      : json            # list of choices to the right at each contrast

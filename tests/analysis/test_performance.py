@@ -66,7 +66,8 @@ def test_a_no_go_is_neither_correct_nor_wrong_and_is_counted():
 def test_missing_columns_give_none_and_the_rest_stays():
     row = performance.session_performance({"response_times": np.array([1.0, 2.0])})
     assert row["n_trials"] == 2
-    assert {value for name, value in row.items() if name != "n_trials"} == {None}
+    assert row["reaction_time_note"] == "the trials have no firstMovement_times"
+    assert {value for name, value in row.items() if name not in ("n_trials", "reaction_time_note")} == {None}
     no_feedback = session([100, -100], [-1, -1])
     del no_feedback["feedback_type"]
     row = performance.session_performance(no_feedback)

@@ -158,3 +158,25 @@ def test_movements_start_before_their_response():
     assert known.sum() > 400, "where the movement did not begin before the stimulus"
     assert np.mean(movement[known] <= response[known]) > 0.99
     assert reaction_times.median(movement) < reaction_times.median(response)
+
+
+@given(data=st.data())
+def test_the_first_movement_is_the_first_large_one_of_its_trial(data):
+    rng = np.random.default_rng(data.draw(st.integers(0, 2**32)))
+    n_trials, n_moves = data.draw(st.integers(1, 20)), data.draw(st.integers(0, 60))
+    cue = np.cumsum(rng.uniform(1, 3, n_trials))
+    end = cue + rng.uniform(0.1, 0.9, n_trials)
+    cue[rng.random(n_trials) < 0.1] = np.nan
+    onsets, amplitudes = np.sort(rng.uniform(0, 40, n_moves)), rng.normal(0, 0.2, n_moves)
+    found = reaction_times.first_movements({"go_cue_times": cue, "feedback_times": end}, onsets, amplitudes)
+    for i in range(n_trials):
+        own = (onsets > cue[i] - 0.2) & (onsets < end[i]) & (np.abs(amplitudes) > 0.1)
+        assert np.array_equal(found[i], onsets[own][0] if own.any() else np.nan, equal_nan=True)
+
+
+def test_a_session_without_reaction_times_says_why():
+    stimulus, choice = np.array([1.0, 2.0]), np.array([1, 0])
+    assert "firstMovement_times" in reaction_times.no_reaction_time({"stim_on_times": stimulus, "choice": choice})
+    moved = {"stim_on_times": stimulus, "first_movement_times": np.array([np.nan, 2.5]), "choice": choice}
+    assert "no trial" in reaction_times.no_reaction_time(moved)
+    assert reaction_times.no_reaction_time(moved | {"first_movement_times": np.array([1.2, np.nan])}) == ""

@@ -46,7 +46,7 @@ def test_without_a_number_there_is_no_median():
 def test_the_air_is_read_in_every_form_that_rigs_write_and_a_stated_unit_makes_wheels_stale(database, tmp_path):
     write_lab(tmp_path, n_mice=1, n_sessions=3, seed=4)
     ingest.register(tmp_path)
-    worker.drain([behavior.AmbientSensor, behavior.WheelMoveSet])
+    worker.drain([behavior.AmbientSensor, behavior.TrialSet, behavior.WheelMoveSet])
     told = [one for one in json.loads((tmp_path / "truth.json").read_text())["sessions"] if "damage" not in one]
     truth = {(one["date"]): one["ambient"] for one in told}
     read = behavior.AmbientSensor.to_dicts()
@@ -55,6 +55,13 @@ def test_the_air_is_read_in_every_form_that_rigs_write_and_a_stated_unit_makes_w
         expected = truth[str(row["session_date"])]
         found = [row["temperature"], row["air_pressure"], row["relative_humidity"]]
         assert found == pytest.approx([expected[name] for name in expected])
+
+    for key in behavior.TrialSet.to_dicts():  # the trace was made from the trials
+        known = behavior.fetch_trials(key)["first_movement_times"]
+        moved = behavior.WheelMoveSet.fetch_first_movements(key)
+        assert np.mean(np.isnan(moved) == np.isnan(known)) > 0.99
+        assert np.nanmedian(np.abs(moved - known)) < 0.01
+        assert np.mean(np.abs(moved - known)[np.isfinite(known)] < 0.05) > 0.98
 
     table, names = behavior.WheelMoveSet(), acquisition.SessionTask.primary_key
     stored = dict.fromkeys(table.to_arrays("wheel_fingerprint"))
