@@ -21,8 +21,8 @@ if environment phylib phylib; then
   export NEUROJOINT_PHYLIB_PYTHON
 fi
 .venv/bin/python -m pytest -q -n 0 -p no:cacheprovider tests/ephys/test_round_trips.py
-if environment nwb -e '.[test]' neuroconv spikeinterface roiextractors ndx-fiber-photometry &&
-  environment nwb 'hdmf-zarr>=0.13' 'zarr<3'; then # the tests' own zarr is 3
+if environment nwb -e '.[nwb-zarr]' pytest pytest-xdist hypothesis 'neuroconv>=0.10' 'spikeinterface>=0.105' \
+  roiextractors ndx-fiber-photometry ndx-pose nwbinspector 'zarr<3'; then # the tests' own zarr is 3
   "$place/nwb/bin/python" -m pytest -q -n 0 -p no:cacheprovider tests/exchange/nwb/test_foreign.py \
     tests/exchange/nwb/test_round_trip.py -k "neuroconv or zarr"
 fi
