@@ -278,10 +278,9 @@ def _bring_up(
         registrar = Registrar(writer, repository, quarantine)
         check_eids(told, registrar.sessions)
         written = MetadataRows(writer, told, registrar.sessions.sources)
-        registrar.sessions.told, registrar.sessions.water_told = told.sessions, told.water_told
         with _transaction(writer):
             summary.metadata_rows += written.animals()
-            summary.metadata_rows += registrar.sessions.tell(told)
+            summary.metadata_rows += registrar.sessions.apply_metadata(told)
             writer.flush_changes()
         zones = _time_zones() | {r["lab"]: r["time_zone"] for r in told.rows["labs"] if r.get("time_zone")}
         # times in settings are read again where the time zone is another

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import re
 import shutil
 import uuid
@@ -14,6 +15,7 @@ import numpy as np
 from exchange.nwb import foreign, forms, reading, rows
 from exchange.nwb.placing import Choices, Intake, Line, file_md5, place, session_path
 from exchange.nwb.reading import Cells, Own
+from pipeline import entry
 from pipeline.alf import columns as alf
 from pipeline.errors import InvalidData, NeurojointError, explain
 
@@ -188,9 +190,11 @@ def _write_samples(target: Path, form: forms.Form, get: Cells) -> None:
 
 def _finish(about: Own, late: list[dict[str, Any]]) -> None:
     """What can only be written once the files are registered: releases and quality of datasets."""
-    from pipeline.schemas import data
-
     rows.store(late)
-    for one in about.datasets.values():
-        if one.get("qc", "NOT_SET") != "NOT_SET" and len(data.Dataset & {"dataset_id": one["dataset_id"]}):
-            data.Dataset.update1({"dataset_id": one["dataset_id"], "dataset_qc": one["qc"]})
+    quality = [
+        {"dataset_id": dataset["dataset_id"], "dataset_qc": dataset["qc"]}
+        for dataset in about.datasets.values()
+        if dataset.get("qc", "NOT_SET") != "NOT_SET"
+    ]
+    # a file that was refused has no dataset
+    entry.write("data.Dataset", quality, user=getpass.getuser(), source="nwb", action="update", on_error="skip_row")

@@ -9,6 +9,7 @@ from pathlib import Path
 import datajoint as dj
 
 from ingest.rows.writing import Writer
+from pipeline import entry
 from pipeline.database.bulk import fetch_columns
 from pipeline.errors import NeurojointError
 from pipeline.schemas import data
@@ -60,12 +61,16 @@ def begin_run(connection: dj.Connection, writer: Writer, repository: str, base: 
 
 def enter_run(writer: Writer, repository: str, base: Path, folder: Path) -> None:
     """The same within a transaction of the caller."""
-    names = ("repository", "repository_kind", "repository_root", "repository_host")
-    row = data.Repository & {"repository": repository}
-    if not row or row.fetch1("repository_root") != str(base):
-        writer.put(data.Repository, names, [(repository, "local", str(base), platform.node()[:255])], "update")
+    host = platform.node()[:255]
+    known = (data.Repository & {"repository": repository}).to_dicts()
+    if not known or known[0]["repository_root"] != str(base):
+        row = {"repository": repository, "repository_kind": "local", "repository_root": str(base)}
+        entry.write(
+            "data.Repository", [row | {"repository_host": host}], user=writer.user, source="registration",
+            batch=writer.run_id,
+        )  # fmt: skip
     columns = ("run_id", "run_start", "run_root", "run_host", "run_user", "run_version")
-    run = (writer.run_id, writer.now, str(folder)[:500], platform.node()[:255], writer.user, _version())
+    run = (writer.run_id, writer.now, str(folder)[:500], host, writer.user, _version())
     writer.put(data.IngestRun, columns, [run])
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import datajoint as dj
@@ -37,10 +38,8 @@ class SessionRows:
 
     def __init__(self, writer: Writer, sources: Sources) -> None:
         self._writer, self.sources = writer, sources
-        self.told: Mapping[SessionKey, Facts] = {}
-        """What metadata files say of sessions; it goes before what the session folders say."""
-        self.water_told: set[SessionKey] = set()
-        """Sessions whose water a metadata file gives: what the settings say of it does not count."""
+        self.metadata = Metadata()
+        """What metadata files say of sessions takes precedence over what the session folders say."""
         rows = fetch_columns(acquisition.Session, *SESSION, *FACTS).to_pylist()
         self.known = {session_key(row): {name: row[name] for name in FACTS} for row in rows}
         self.eids = {row["eid"]: session_key(row) for row in rows}
@@ -51,14 +50,17 @@ class SessionRows:
         telling = {report.folder.path: report for report in reports if _tells(report)}
         before = self.sources.before(telling)
         told_before = self._told([report.folder.key for report in reports])
+        new: list[tuple[SessionKey, Facts]] = []
         for report in reports:
             key, said = report.folder.key, before.get(report.folder.path, {})
-            told = self.told.get(key) or told_before.get(key, Facts())
+            told = self.metadata.sessions.get(key) or told_before.get(key, Facts())
             facts = told.over(report.facts)
-            sets.append((key, facts))
+            lists_told: dict[str, Any] = {name: [] for _, name in _LISTS if getattr(told, name)}
+            sets.append((key, replace(report.facts, **lists_told)))
             if key not in self.known:
                 eid = self._free_eid(told.eid, key)
-                row = {name: getattr(facts, name) for name in FACTS} | {"eid": eid}
+                row = {name: getattr(report.facts, name) for name in FACTS} | {"eid": eid}
+                new.append((key, told))
                 self.known[key] = row
                 self.eids[eid] = key
                 rows.append((*key, *(row[name] for name in FACTS)))
@@ -75,24 +77,26 @@ class SessionRows:
                     again = _facts_are_new(report, datasets.get(key, {}))
                     known = {n: v for n in FACTS if (v := getattr(facts, n)) is not None}
                     known = {n: v for n, v in known.items() if again or not self.known[key][n]}
-            changed += self._change_session(key, known | _given(told))
+            changed += self._change_session(key, {n: v for n, v in known.items() if n not in _given(told)})
         names = (*SESSION, *FACTS)
         self._lookups(sets)
         self._writer.put(acquisition.Session, names, rows, "skip")
         self._writer.put(acquisition.Session, names, changed, "update")
         self._links(sets)
         self._unlink(unlinked)
+        if not self._writer.dry_run:  # in which they do not exist
+            self._enter_told(new)
         now = {path: _statements(report) for path, report in telling.items()}
         gone = self.sources.replace({path: before.get(path, {}) for path in telling}, now)
         self._take_back(gone.values())
         self._actions(telling, before, datasets)
 
-    def tell(self, metadata: Metadata) -> int:
+    def apply_metadata(self, metadata: Metadata) -> int:
         """Bring sessions that are registered up to what metadata files say of them; returns how many changed.
 
         What they do not say any more is as the session folders have it. An eid stays: others know the session by it.
         """
-        told = metadata.sessions
+        self.metadata, told = metadata, metadata.sessions
         files = {file for file in metadata.files if file.lower().endswith("sessions.json")} - metadata.incomplete
         for folder in metadata.folders:
             absent = self.sources.files_in(folder) - set(metadata.files)
@@ -126,30 +130,73 @@ class SessionRows:
             if self._change_session(key, known, note=False):
                 changed.append((key, {name: value for name, value in self.known[key].items() if stored[name] != value}))
             sets.append((key, facts))
-        self._lookups(sets)
-        n_changed = self._enter(changed, metadata)
-        self._links(sets, exactly=True)
-        self._unlink(unlinked)
+        n_changed = self._enter(changed)
+        self._enter_lists(sets, unlinked)
         return n_changed
 
-    def _enter(self, changed: Sequence[tuple[SessionKey, dict[str, Any]]], metadata: Metadata) -> int:
+    def _enter_told(self, new: Sequence[tuple[SessionKey, Facts]]) -> None:
+        """Enter what metadata files say of sessions that have just been registered."""
+        changed = []
+        for key, told in new:
+            given = {name: value for name, value in _given(told).items() if name != "eid"}
+            if given:
+                changed.append((key, given))
+                self.known[key] = self.known[key] | given
+        self._enter(changed)
+        self._enter_lists(new)
+
+    def _enter(self, changed: Sequence[tuple[SessionKey, dict[str, Any]]]) -> int:
         """Change sessions as metadata files say; what cannot be is a problem of the file, and stays as it was."""
+        if not changed:
+            return 0
+        rows = [_key(key) | values for key, values in changed]
         written = entry.write(
-            "acquisition.Session",
-            [_key(key) | values for key, values in changed],
-            user=self._writer.user,
-            source="metadata sessions.json",
-            action="update",
-            on_error="skip_value",
-            create_missing=True,
-            batch=self._writer.run_id,
-            dry_run=self._writer.dry_run,
-        )
-        for error in written.errors:
-            key = changed[error.row][0]
-            file = metadata.session_files.get(key, "sessions.json")
-            metadata.problem(file, error.column, identity.session_path(*key), error.message)
+            "acquisition.Session", rows, action="update", on_error="skip_value", create_missing=True,
+            dry_run=self._writer.dry_run, **self._origin(),
+        )  # fmt: skip
+        self._note_errors(written.errors, [key for key, _ in changed])
         return written.updated
+
+    def _enter_lists(
+        self,
+        sets: Sequence[tuple[SessionKey, Facts]],
+        changes: Sequence[tuple[SessionKey, Facts, Facts]] = (),
+    ) -> None:
+        """Make the users, projects and procedures of sessions those that metadata files name.
+
+        Parameters
+        ----------
+        sets : of each session, what the files say; a list that they do not give stays as it is.
+        changes : of each session what was said before, and now: what is not said any more is taken away.
+        """
+        for table, name in _LISTS:
+            label, column = f"acquisition.{table.__name__}", table.primary_key[-1]
+            lists = [(key, getattr(facts, name)) for key, facts in sets if getattr(facts, name)]
+            if lists:
+                written = entry.write_lists(
+                    label, column, [(_key(key), names) for key, names in lists], create_missing=True,
+                    on_error="skip_row", dry_run=self._writer.dry_run, **self._origin(),
+                )  # fmt: skip
+                self._note_errors(written.errors, [key for key, names in lists for _ in names])
+            unsaid = [
+                _key(key) | {column: one}
+                for key, old, now in changes
+                for one in getattr(old, name)
+                if one not in getattr(now, name)
+            ]
+            present = (table & unsaid).proj().to_dicts() if unsaid else []
+            if present and not self._writer.dry_run:
+                entry.remove(label, present, **self._origin())
+
+    def _origin(self) -> dict[str, Any]:
+        return {"user": self._writer.user, "source": "metadata sessions.json", "batch": self._writer.run_id}
+
+    def _note_errors(self, errors: Iterable[entry.RowError], keys: Sequence[SessionKey]) -> None:
+        """Report values of sessions that cannot be written; `keys` are the sessions of the rows."""
+        for error in errors:
+            key = keys[error.row]
+            file = self.metadata.session_files.get(key, "sessions.json")
+            self.metadata.problem(file, error.column, identity.session_path(*key), error.message)
 
     def restore_water(self, sessions: set[SessionKey]) -> None:
         """Let settings say again how much water was given in sessions of which no metadata file says it any more."""
@@ -169,7 +216,9 @@ class SessionRows:
 
     def _told(self, keys: Sequence[SessionKey]) -> dict[SessionKey, Facts]:
         """What metadata files that are not read now said of sessions."""
-        return self._said_of("acquisition.Session", [k for k in keys if k not in self.told], f"source_line > {FOLDER}")
+        return self._said_of(
+            "acquisition.Session", [k for k in keys if k not in self.metadata.sessions], f"source_line > {FOLDER}"
+        )
 
     def _said_of(self, table: str, keys: Sequence[SessionKey], restriction: str) -> dict[SessionKey, Facts]:
         """The facts that files of one kind say of sessions; of several files the first by name counts."""
@@ -219,22 +268,15 @@ class SessionRows:
         ensure(action.ProcedureType, {(one,) for _, facts in sets for one in facts.procedures})
         ensure(action.WaterType, {(one[2],) for _, facts in sets for one in facts.water})
 
-    def _links(self, sets: Sequence[tuple[SessionKey, Facts]], exactly: bool = False) -> None:
-        """Users, projects and procedures of sessions; with `exactly`, those that are not named any more go."""
+    def _links(self, sets: Sequence[tuple[SessionKey, Facts]]) -> None:
+        """Users, projects and procedures of sessions."""
         for table, name in _LISTS:
             rows = {(*key, one) for key, facts in sets for one in getattr(facts, name)}
             names = (*SESSION, table.primary_key[-1])
-            if exactly and rows:
-                keys = [key for key, facts in sets if getattr(facts, name)]
-                there = {tuple(row.values()) for row in fetch_for(table, keys, names)}
-                there = {(row[0], row[1], str(row[2]), *row[3:]) for row in there}
-                if (extra := there - rows) and not self._writer.dry_run:
-                    (table & [dict(zip(names, row, strict=True)) for row in extra]).delete_quick()
-                rows -= there
             self._writer.put(table, names, sorted(rows), "skip")
 
     def _unlink(self, changes: Sequence[tuple[SessionKey, Facts, Facts]]) -> None:
-        """Take away users, projects and procedures that were named before and are not any more."""
+        """Take away users, projects and procedures that the settings named before and do not name any more."""
         for table, name in _LISTS:
             names = (*SESSION, table.primary_key[-1])
             rows = [
@@ -282,7 +324,7 @@ class SessionRows:
                 if ("action.Weighing", key_text(animal | {"weighing_time": when})) in is_new:
                     weighings.append((key.lab, key.subject, when, weight, user))
             times = {one.key["administration_time"] for one in said.values() if one.table == "acquisition.SessionWater"}
-            if key in self.water_told or linked.get(key, set()) - {one[0] for one in facts.water} - times:
+            if key in self.metadata.water_told or linked.get(key, set()) - {one[0] for one in facts.water} - times:
                 continue
             for when, *rest in facts.water:
                 if ("action.WaterAdministration", key_text(animal | {"administration_time": when})) in is_new:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import getpass
 
 from pipeline import errors
 from pipeline.web.accounts import Users, store_path
@@ -68,11 +69,8 @@ def _add_member(name: str) -> bool:
     """Make the account a person of the pipeline, so that sessions and weighings can name it."""
     import pipeline
 
-    with contextlib.closing(pipeline.connect()) as connection:
-        from pipeline.schemas import lab
+    with contextlib.closing(pipeline.connect()):
+        from pipeline import entry
 
-        if lab.LabMember & {"user_name": name}:
-            return False
-        with connection.transaction:
-            lab.LabMember.insert1({"user_name": name})
-    return True
+        written = entry.write("lab.LabMember", [{"user_name": name}], user=getpass.getuser(), source="command")
+    return bool(written.created)

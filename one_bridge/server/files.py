@@ -6,6 +6,7 @@ An address is never a path: it names a dataset, and the database says where its 
 from __future__ import annotations
 
 import contextlib
+import getpass
 import re
 import threading
 import time
@@ -19,6 +20,7 @@ from ingest.files.scan import AGGREGATES
 from one_bridge import parquet_files, parquet_metadata
 from one_bridge.server import values
 from one_bridge.server.endpoint_model import BadInput, NotFound, table
+from pipeline import entry
 from pipeline.web.threads import Database
 
 LARGEST_IMAGE = 10 << 20  # byte
@@ -64,9 +66,8 @@ class Roots:
         taken = {row["repository"] for row in rows}
         name = next(one for one in (plain, *(f"{plain}_{i}" for i in range(2, 1000))) if one not in taken)
         with self.database.writing():
-            table("data.Repository").insert1(
-                {"repository": name, "repository_kind": "local", "repository_root": str(root)}
-            )
+            row = {"repository": name, "repository_kind": "local", "repository_root": str(root)}
+            entry.write("data.Repository", [row], user=getpass.getuser(), source="server", action="create")
 
     def images(self) -> Path:
         """The folder of the pictures of notes.

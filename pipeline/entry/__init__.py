@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pipeline.entry.fields import Field, TableEntry
-    from pipeline.entry.removal import remove, write_list
+    from pipeline.entry.removal import remove, write_list, write_lists
     from pipeline.entry.reversal import undo
     from pipeline.entry.tables import entry_of, field_of
     from pipeline.entry.writer import ConflictingEntry, InvalidEntry, RowError, Written, write
@@ -29,6 +29,7 @@ _WHERE = {
     "undo": "reversal",
     "write": "writer",
     "write_list": "removal",
+    "write_lists": "removal",
 }
 
 __all__ = [
@@ -44,6 +45,7 @@ __all__ = [
     "undo",
     "write",
     "write_list",
+    "write_lists",
 ]
 
 

@@ -13,7 +13,7 @@ from pipeline.entry import audit, followers
 from pipeline.entry.audit import Edit, Origin
 from pipeline.entry.reading import rows_by_key
 from pipeline.entry.tables import TABLES, class_of, entry_of
-from pipeline.entry.writer import InvalidEntry, RowError, Written, transaction, write
+from pipeline.entry.writer import InvalidEntry, OnError, RowError, Written, transaction, write
 from pipeline.provenance.delete import delete, goes_alone, integrity
 
 
@@ -91,15 +91,43 @@ def write_list(
     InvalidEntry
         One of them cannot be a name, or there is no such row.
     """
+    return write_lists(
+        table, column, [(key, names)], user=user, source=source, batch=batch, create_missing=create_missing
+    )
+
+
+def write_lists(
+    table: str, column: str, lists: Sequence[tuple[Mapping[str, Any], Sequence[Any]]], *, user: str, source: str,
+    batch: str = "", create_missing: bool = False, on_error: OnError = "raise", dry_run: bool = False,
+) -> Written:  # fmt: skip
+    """Make the lists of many rows exactly these names (see `write_list`), in one transaction.
+
+    Parameters
+    ----------
+    table, column
+        As in `write_list`.
+    lists
+        The key of a row, and the names of its list.
+    on_error
+        `raise`, or `skip_row`: a name that cannot be used is left out, and `errors` say why.
+
+    Returns
+    -------
+    Written
+        `errors` count the names through all lists.
+    """
     batch = batch or str(uuid.uuid4())
     cls = class_of(table)
-    with transaction(cls().connection):
-        rows = [dict(key) | {column: name} for name in names if name not in (None, "")]
-        written = write(table, rows, user=user, source=source, batch=batch, create_missing=create_missing)
-        listed = {one[column] for one in written.keys if one is not None}
-        present = (cls() & dict(key)).to_dicts()
-        gone = [{name: row[name] for name in cls.primary_key} for row in present if row[column] not in listed]
-        if gone:
+    with transaction(cls().connection, dry_run):
+        rows = [dict(key) | {column: name} for key, names in lists for name in names if name not in (None, "")]
+        written = write(
+            table, rows, user=user, source=source, on_error=on_error, batch=batch, create_missing=create_missing,
+            dry_run=dry_run,
+        )  # fmt: skip
+        listed = {tuple(one[name] for name in cls.primary_key) for one in written.keys if one is not None}
+        present = (cls() & [dict(key) for key, _ in lists]).proj().to_dicts() if lists else []
+        gone = [row for row in present if tuple(row[name] for name in cls.primary_key) not in listed]
+        if gone and not dry_run:
             written.deleted = remove(cls, gone, user=user, source=source, batch=batch).deleted
     return written
 

@@ -140,7 +140,26 @@ def test_a_metadata_file_goes_before_the_folder_and_a_correction_updates(databas
     assert ingest(tmp_path, metadata=[told]).metadata_rows == 1
     assert session_row()["task_protocol"] == "corrected"
     assert rows(acquisition.SessionUser, "user_name") == [("ada",)]
-    assert "told -> corrected" in (data.Change & {"change_action": "replaced"}).fetch1("change_detail")
+    said = [detail for (detail,) in rows(data.Change & {"change_action": "replaced"}, "change_detail")]
+    assert any("told -> corrected" in one for one in said)
+    edits = audit.Edit & {"edit_source": "metadata sessions.json"}
+    assert set(rows(edits & {"edit_table": "acquisition.SessionUser"}, "edit_action", "edit_path")) == {
+        ("create", "mylab/m1/2023-07-03/1/marr"),
+        ("delete", "mylab/m1/2023-07-03/1/marr"),
+        ("create", "mylab/m1/2023-07-03/1/ada"),
+    }
+
+
+def test_a_name_in_a_list_that_cannot_be_written_is_a_problem_of_the_file_and_the_others_count(database, tmp_path):
+    write(tmp_path, SESSION)
+    told = tmp_path / "sessions.json"
+    told.write_text(json.dumps({SESSION: {"users": ["ada", "a/b"], "projects": ["p1"]}}))
+    assert ingest(tmp_path, metadata=[told]).reasons == {"bad_metadata": 1}
+    assert rows(acquisition.SessionProject, "project") == [("p1",)]
+    told.write_text(json.dumps({SESSION: {"projects": ["p2"]}}))
+    ingest(tmp_path, metadata=[told])
+    assert rows(acquisition.SessionProject, "project") == [("p2",)]
+    assert len(acquisition.SessionUser()) == 0
 
 
 def test_an_eid_that_comes_later_replaces_the_derived_one_unless_another_session_has_it(database, tmp_path):
@@ -298,4 +317,4 @@ def test_a_session_that_would_end_before_it_starts_is_named_and_stays_as_it_was(
     assert ingest(tmp_path, metadata=[told]).reasons == {"bad_metadata": 1}
     assert "is before start time" in data.Quarantine.fetch1("detail")
     assert (session_row()["end_time"], session_row()["rig"]) == (None, "rig1")
-    assert audit.Edit.fetch1("edit_source") == "metadata sessions.json"
+    assert (audit.Edit & {"edit_table": "acquisition.Session"}).fetch1("edit_source") == "metadata sessions.json"
