@@ -7,6 +7,7 @@ with cbin.open("probe.ap.cbin") as recording:
 """
 
 import importlib
+from typing import Any
 
 from . import errors
 from .errors import (
@@ -38,7 +39,7 @@ __all__ = [
 _SUBMODULES = ("adapters", "archive", "spikeglx", "synthetic")
 
 
-def __getattr__(name: str):
+def __getattr__(name: str) -> Any:
     """Public names are imported when first used: numba takes half a second."""
     if name in _SUBMODULES:
         return importlib.import_module(f".{name}", __name__)
@@ -49,5 +50,5 @@ def __getattr__(name: str):
     return value
 
 
-def __dir__():
+def __dir__() -> list[str]:
     return sorted(__all__)

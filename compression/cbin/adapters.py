@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from .errors import CbinError
@@ -10,7 +12,7 @@ from .recording import Recording
 BLOCK_BYTES = 32 << 20  # least size of a dask block: smaller ones cost more in scheduling than they gain
 
 
-def to_dask(recording: Recording, block_bytes: int = BLOCK_BYTES):
+def to_dask(recording: Recording, block_bytes: int = BLOCK_BYTES) -> Any:
     """A dask array over a recording, whose blocks end where the file's chunks end, so that none is decoded twice.
 
     Parameters
@@ -51,7 +53,7 @@ def to_dask(recording: Recording, block_bytes: int = BLOCK_BYTES):
     )
 
 
-def to_spikeinterface(recording: Recording, sync: bool = False):
+def to_spikeinterface(recording: Recording, sync: bool = False) -> Any:
     """A SpikeInterface recording over a recording, with channel names and gains from its SpikeGLX header.
 
     It can be saved, sent to other processes and loaded again like SpikeInterface's own, because it opens the file by

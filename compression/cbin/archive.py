@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from .archive_reader import ArchiveReader
 from .archive_writer import ChunkCoder, rows_per_chunk, sha1_of, write_chunks, write_group
@@ -22,6 +23,7 @@ from .errors import FormatError, OutputExists, RawChanged, VerificationFailed
 from .format import header_path
 from .reader import open as open_recording
 from .recording import Recording
+from .report import Progress
 from .spikeglx import Meta, data_stem, find_meta, parse_meta, read_meta
 from .zarrzip import ZipWriter, array_document
 
@@ -29,7 +31,6 @@ SUFFIX = ".zarr.zip"
 CHUNK_DURATION = (
     0.1  # s: a read of 10 ms takes some 3 ms for 385 channels; an hour is 36,000 chunks, which take 0.1 s to list
 )
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -56,15 +57,15 @@ class ArchiveReport:
         """Raw bytes per second."""
         return self.raw_bytes / max(self.seconds, 1e-9)
 
-    def to_dict(self) -> dict:
+    def to_dict(self) -> dict[str, Any]:
         """Everything as plain values, for JSON or a table row."""
         values = asdict(self) | {"ratio": self.ratio, "megabytes_per_second": self.rate / 1e6}
         return values | {"path": str(self.path)}
 
 
 def pack(
-    path: str | os.PathLike,
-    out: str | os.PathLike | None = None,
+    path: str | os.PathLike[str],
+    out: str | os.PathLike[str] | None = None,
     *,
     n_channels: int | None = None,
     sample_rate: float | None = None,
@@ -134,8 +135,8 @@ def pack(
 
 
 def unpack(
-    path: str | os.PathLike,
-    out: str | os.PathLike | None = None,
+    path: str | os.PathLike[str],
+    out: str | os.PathLike[str] | None = None,
     *,
     threads: int | None = None,
     overwrite: bool = False,
@@ -185,7 +186,9 @@ def unpack(
     return report
 
 
-def check(path: str | os.PathLike, *, threads: int | None = None, progress: Progress | None = None) -> ArchiveReport:
+def check(
+    path: str | os.PathLike[str], *, threads: int | None = None, progress: Progress | None = None
+) -> ArchiveReport:
     """Decode every chunk and compare the SHA-1 of the samples with the one kept.
 
     Raises
@@ -199,7 +202,7 @@ def check(path: str | os.PathLike, *, threads: int | None = None, progress: Prog
         return _report(archive, time.perf_counter() - started, sha1, archive.path)
 
 
-def open(path: str | os.PathLike, *, threads: int | None = None) -> ArchiveReader:  # noqa: A001 - as in gzip.open
+def open(path: str | os.PathLike[str], *, threads: int | None = None) -> ArchiveReader:  # noqa: A001 - as in gzip.open
     """Open an archive for reading: an array with the interface of `cbin.open`, and the archive's attributes.
 
     Raises
@@ -209,7 +212,7 @@ def open(path: str | os.PathLike, *, threads: int | None = None) -> ArchiveReade
     return ArchiveReader(Path(path), threads=threads)
 
 
-def default_path(path: str | os.PathLike) -> Path:
+def default_path(path: str | os.PathLike[str]) -> Path:
     """Where the archive of a data file goes.
 
     Examples
@@ -238,7 +241,7 @@ def header_of(recording: Recording) -> Meta | None:
     return meta
 
 
-def is_archive(path: str | os.PathLike) -> bool:
+def is_archive(path: str | os.PathLike[str]) -> bool:
     """Whether the name says that this is an archive."""
     return str(path).endswith(SUFFIX)
 

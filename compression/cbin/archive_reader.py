@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -31,7 +32,7 @@ class ArchiveReader(Recording):
     channel_names : list of str
     """
 
-    def __init__(self, path: str | Path, *, volts_per_bit=None, threads: int | None = None) -> None:
+    def __init__(self, path: str | Path, *, volts_per_bit: Any = None, threads: int | None = None) -> None:
         self.path, self.threads = Path(path), thread_count(threads)
         self._zip = ZipReader(self.path)
         self._last: tuple[int, np.ndarray] | None = None
@@ -44,7 +45,7 @@ class ArchiveReader(Recording):
             self.close()
             raise
 
-    def _load(self, volts_per_bit) -> None:
+    def _load(self, volts_per_bit: Any) -> None:
         self.attrs = self._zip.document(".zattrs")
         ours, document = self.attrs["cbin"], self._zip.document(f"{TRACES}/.zarray")
         if ours["layout_version"] != LAYOUT_VERSION:
@@ -132,7 +133,7 @@ class ArchiveReader(Recording):
         self._last = None
         self._zip.close()
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, ...]:
         gains = None if self.volts_per_bit is None else np.array(self.volts_per_bit)
         return _reopen, (self.path.absolute(), gains, self.threads)
 

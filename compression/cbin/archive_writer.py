@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from .codec import Transform, forward, inverse
 from .errors import CorruptChunk, FormatError, VerificationFailed
 from .recording import Recording
-from .report import package_version
+from .report import Progress, package_version
 from .spikeglx import Meta, data_stem
 from .verify import in_order
 from .zarrzip import INSTALL, MAX_CHUNK_BYTES, TRACES, ZipWriter, get_codec
@@ -26,7 +27,7 @@ _CHANNEL_AFTER_CHANNEL = Transform("F", time_diff=False)
 class ChunkCoder:
     """Samples of one chunk (rows, channels) to stored bytes and back, as the array's Zarr document says."""
 
-    def __init__(self, document: dict, rows: int, channels: int, dtype: np.dtype, path: Path):
+    def __init__(self, document: dict[str, Any], rows: int, channels: int, dtype: np.dtype, path: Path):
         self.rows, self.channels, self.dtype, self.path = rows, channels, dtype, path
         self._codec = get_codec(document["compressor"], path)
         self._filters = [get_codec(config, path) for config in document.get("filters") or ()]
@@ -51,7 +52,7 @@ class ChunkCoder:
             raise VerificationFailed("the codec does not give the samples back.", file=self.path, chunk=chunk)
         return packed
 
-    def decode(self, stored, chunk: int, out: np.ndarray) -> None:
+    def decode(self, stored: Any, chunk: int, out: np.ndarray) -> None:
         """The first rows of a chunk, as many as `out` takes, from its stored bytes; each thread keeps its scratch."""
         if not hasattr(self._local, "flat"):
             self._local.flat = np.empty(self.rows * self.channels, self.dtype)
@@ -61,7 +62,7 @@ class ChunkCoder:
         """Rows `first` to `last` (excluded) of what `unpack` gave into `out`."""
         inverse(flat.view(np.uint8), self.rows, self.channels, self.dtype, _CHANNEL_AFTER_CHANNEL, first, last, out=out)
 
-    def unpack(self, stored, chunk: int, flat: np.ndarray | None = None) -> np.ndarray:
+    def unpack(self, stored: Any, chunk: int, flat: np.ndarray | None = None) -> np.ndarray:
         """All samples of a chunk, channel after channel, in `flat` where given; never more than the chunk holds.
 
         Raises
@@ -100,7 +101,9 @@ def rows_per_chunk(source: Recording, seconds: float) -> int:
     return rows
 
 
-def write_chunks(writer: ZipWriter, source: Recording, coder: ChunkCoder, threads: int | None, progress) -> str | None:
+def write_chunks(
+    writer: ZipWriter, source: Recording, coder: ChunkCoder, threads: int | None, progress: Progress | None
+) -> str | None:
     """Encode, verify and write every chunk; the SHA-1 of all samples."""
 
     def encoded(chunk: int) -> tuple[np.ndarray, bytes]:
@@ -117,7 +120,9 @@ def write_chunks(writer: ZipWriter, source: Recording, coder: ChunkCoder, thread
     return sha1_of(written(), source.nbytes, progress)
 
 
-def write_group(writer: ZipWriter, document: dict, source: Recording, meta: Meta | None, sha1: str | None) -> None:
+def write_group(
+    writer: ZipWriter, document: dict[str, Any], source: Recording, meta: Meta | None, sha1: str | None
+) -> None:
     """All that is not samples: documents, channel names, gains and attributes."""
     ours = {
         "layout_version": LAYOUT_VERSION,
@@ -146,9 +151,7 @@ def write_group(writer: ZipWriter, document: dict, source: Recording, meta: Meta
         writer.put_array("properties/offset_to_uV", np.zeros(source.n_channels))
 
 
-def sha1_of(
-    pieces: Iterable[np.ndarray], total: int, progress: Callable[[int, int], None] | None, compute: bool = True
-) -> str | None:
+def sha1_of(pieces: Iterable[np.ndarray], total: int, progress: Progress | None, compute: bool = True) -> str | None:
     """The SHA-1 of arrays one after the other, computed by a thread of its own while the next is made.
 
     Without `compute` the pieces are only asked for, and counted.

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 
 from .console import expand, one_line_errors, output_paths, progress_bar, run
+from .report import Progress
 
 files_argument = click.argument("files", nargs=-1, required=True, metavar="FILE...")
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
@@ -26,7 +28,7 @@ no_check_option = click.option(
 )
 
 
-def shape_options(command: Callable) -> Callable:
+def shape_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """What neither a `.meta` nor a `.ch` says; the names and letters are mtscomp's."""
     for option in (
         click.option("-d", "--dtype", help="Data type of a raw file.  [default: int16]"),
@@ -74,7 +76,16 @@ def main() -> None:
 @no_check_option
 @json_option
 @quiet_option
-def compress(files, out, chunk, remove, no_check, as_json, quiet, **options) -> None:
+def compress(
+    files: tuple[str, ...],
+    out: Path | None,
+    chunk: float,
+    remove: bool,
+    no_check: bool,
+    as_json: bool,
+    quiet: bool,
+    **options: Any,
+) -> None:
     """Compress raw files to .cbin and .ch.
 
     Interrupted, it continues where it ended when it is run again; files that are compressed already are passed over.
@@ -88,7 +99,7 @@ def compress(files, out, chunk, remove, no_check, as_json, quiet, **options) -> 
     paths = expand(files)
     targets = output_paths(paths, out, lambda path: default_paths(path)[0])
 
-    def work(path: Path, progress) -> dict:
+    def work(path: Path, progress: Progress | None) -> dict[str, Any]:
         try:
             report = cbin.compress(
                 path,
@@ -117,7 +128,16 @@ def compress(files, out, chunk, remove, no_check, as_json, quiet, **options) -> 
 @no_check_option
 @json_option
 @quiet_option
-def decompress(files, out, threads, overwrite, remove, no_check, as_json, quiet) -> None:
+def decompress(
+    files: tuple[str, ...],
+    out: Path | None,
+    threads: int | None,
+    overwrite: bool,
+    remove: bool,
+    no_check: bool,
+    as_json: bool,
+    quiet: bool,
+) -> None:
     """Write the raw files of .cbin files or of archives (.zarr.zip)."""
     import cbin
 
@@ -126,9 +146,9 @@ def decompress(files, out, threads, overwrite, remove, no_check, as_json, quiet)
 
     paths = expand(files)
     targets = output_paths(paths, out, _raw_name)
-    options = {"threads": threads, "overwrite": overwrite, "verify": not no_check}
+    options: dict[str, Any] = {"threads": threads, "overwrite": overwrite, "verify": not no_check}
 
-    def work(path: Path, progress) -> dict:
+    def work(path: Path, progress: Progress | None) -> dict[str, Any]:
         if is_archive(path):
             report = unpack(path, targets[path], remove_archive=remove, progress=progress, **options)
         else:
@@ -143,14 +163,14 @@ def decompress(files, out, threads, overwrite, remove, no_check, as_json, quiet)
 @threads_option
 @json_option
 @quiet_option
-def check(files, threads, as_json, quiet) -> None:
+def check(files: tuple[str, ...], threads: int | None, as_json: bool, quiet: bool) -> None:
     """Read compressed files or archives completely: every chunk, and the hashes of both forms."""
     import cbin
 
     from . import archive
     from .describe import summary
 
-    def work(path: Path, progress) -> dict:
+    def work(path: Path, progress: Progress | None) -> dict[str, Any]:
         if archive.is_archive(path):
             return {"ok": True} | archive.check(path, threads=threads, progress=progress).to_dict()
         report = cbin.check(path, threads=threads, progress=progress)
@@ -176,11 +196,11 @@ def check(files, threads, as_json, quiet) -> None:
 @files_argument
 @shape_options
 @json_option
-def info(files, as_json, **shape) -> None:
+def info(files: tuple[str, ...], as_json: bool, **shape: Any) -> None:
     """Say what raw files, .cbin files and archives hold."""
     from .describe import describe, lines
 
-    def work(path: Path, progress) -> dict:
+    def work(path: Path, progress: Progress | None) -> dict[str, Any]:
         return describe(path, **shape)
 
     run(expand(files), work, verb="info", show=lines, as_json=as_json, bar=False)
@@ -196,7 +216,17 @@ def info(files, as_json, **shape) -> None:
 @remove_option
 @json_option
 @quiet_option
-def archive(files, out, chunk, remove, threads, overwrite, as_json, quiet, **shape) -> None:
+def archive(
+    files: tuple[str, ...],
+    out: Path | None,
+    chunk: float,
+    remove: bool,
+    threads: int | None,
+    overwrite: bool,
+    as_json: bool,
+    quiet: bool,
+    **shape: Any,
+) -> None:
     """Write raw or .cbin files as archives (.zarr.zip): a fifth smaller, read by Zarr with numcodecs.
 
     Archives that are there already are passed over.
@@ -211,7 +241,7 @@ def archive(files, out, chunk, remove, threads, overwrite, as_json, quiet, **sha
     if chunk is not None:
         options["chunk_duration"] = chunk
 
-    def work(path: Path, progress) -> dict:
+    def work(path: Path, progress: Progress | None) -> dict[str, Any]:
         try:
             report = archives.pack(path, targets[path], progress=progress, **options)
         except OutputExists:
@@ -231,7 +261,7 @@ def archive(files, out, chunk, remove, threads, overwrite, as_json, quiet, **sha
 @click.option("--folder", type=click.Path(path_type=Path, file_okay=False, exists=True), help="For what is written.")
 @threads_option
 @json_option
-def bench(file, as_json, **options) -> None:
+def bench(file: Path, as_json: bool, **options: Any) -> None:
     """Measure compression, decompression and reads of the first seconds of FILE, against mtscomp where installed."""
     from .measure import measure, table
 
@@ -249,7 +279,16 @@ def bench(file, as_json, **options) -> None:
 @threads_option
 @no_check_option
 @click.option("-v", "--debug", is_flag=True, hidden=True)
-def like_mtscomp(path, out, outmeta, chunk, no_check, debug, threads, **shape) -> None:
+def like_mtscomp(
+    path: Path,
+    out: Path | None,
+    outmeta: Path | None,
+    chunk: float,
+    no_check: bool,
+    debug: bool,
+    threads: int | None,
+    **shape: Any,
+) -> None:
     """Compress as `mtscomp` does, with its arguments and layout; an output that is there already is replaced."""
     import cbin
 
@@ -267,7 +306,7 @@ def like_mtscomp(path, out, outmeta, chunk, no_check, debug, threads, **shape) -
 @threads_option
 @no_check_option
 @click.option("-v", "--debug", is_flag=True, hidden=True)
-def like_mtsdecomp(cdata, cmeta, no_check, debug, **options) -> None:
+def like_mtsdecomp(cdata: Path, cmeta: Path | None, no_check: bool, debug: bool, **options: Any) -> None:
     """Decompress as `mtsdecomp` does, with its arguments."""
     import cbin
 
@@ -278,7 +317,7 @@ def like_mtsdecomp(cdata, cmeta, no_check, debug, **options) -> None:
 @main.command("mtsdesc", short_help="Like the command mtsdesc.")
 @click.argument("cdata", type=click.Path(path_type=Path))
 @click.argument("cmeta", type=click.Path(path_type=Path), required=False)
-def like_mtsdesc(cdata, cmeta) -> None:
+def like_mtsdesc(cdata: Path, cmeta: Path | None) -> None:
     """Describe a compressed file, as `mtsdesc` does."""
     from .describe import describe, lines
 

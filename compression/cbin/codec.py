@@ -6,9 +6,11 @@ import sys
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import deflate as libdeflate
 import numpy as np
+from numpy.typing import NDArray
 
 from .deflate16 import DEFAULT, FAST, SMALL, compress16
 from .format import Header
@@ -190,7 +192,7 @@ def has_exact_differences(dtype: np.dtype) -> bool:
 
 
 @kernel
-def _difference_rows(rows, out, time_diff, spatial_diff):
+def _difference_rows(rows: NDArray[Any], out: NDArray[Any], time_diff: bool, spatial_diff: bool) -> None:
     """`forward` for sample order, without the GIL."""
     for t in range(rows.shape[0]):
         row = rows[t]
@@ -208,7 +210,7 @@ def _difference_rows(rows, out, time_diff, spatial_diff):
 
 
 @kernel
-def _sum_down(rows):
+def _sum_down(rows: NDArray[Any]) -> None:
     """Running sum of each column, in place."""
     for t in range(1, rows.shape[0]):
         above = rows[t - 1]
@@ -218,7 +220,7 @@ def _sum_down(rows):
 
 
 @kernel
-def _sum_across(rows):
+def _sum_across(rows: NDArray[Any]) -> None:
     """Running sum along each row, in place."""
     for t in range(rows.shape[0]):
         row = rows[t]
@@ -227,7 +229,7 @@ def _sum_across(rows):
 
 
 @kernel
-def _add_rows(stored, n, total):
+def _add_rows(stored: NDArray[Any], n: int, total: NDArray[Any]) -> None:
     """Add the first `n` rows to `total`."""
     for t in range(n):
         row = stored[t]
@@ -236,7 +238,7 @@ def _add_rows(stored, n, total):
 
 
 @kernel
-def _add_columns(stored, n, total):
+def _add_columns(stored: NDArray[Any], n: int, total: NDArray[Any]) -> None:
     """Add the sum of the first `n` samples of each channel to `total`; `stored` has a row per channel."""
     for c in range(stored.shape[0]):
         channel = stored[c]

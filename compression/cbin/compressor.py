@@ -7,11 +7,11 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -22,7 +22,7 @@ from .format import MAX_CHUNK_BYTES, Header, check_dtype, default_paths
 from .inflate import InflateError
 from .journal import Journal
 from .layout import Plan, plan
-from .report import Report, package_version
+from .report import Progress, Report, package_version
 from .source import Source, likelier_channels, shape_of, thread_count
 from .verify import compare_with_raw
 
@@ -54,7 +54,7 @@ def compress(
     remove_raw: bool = False,
     resume: bool = True,
     md5: bool = False,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Report:
     """Compress a raw recording to a .cbin and a .ch that mtscomp and everything built on it can read.
 
@@ -159,7 +159,18 @@ class _Chunk:
 class _Job:
     """One compression under way."""
 
-    def __init__(self, source, out, chosen: Plan, effort, threads, verify, resume, md5, progress) -> None:
+    def __init__(
+        self,
+        source: Source,
+        out: Path,
+        chosen: Plan,
+        effort: str,
+        threads: int,
+        verify: bool,
+        resume: bool,
+        md5: bool,
+        progress: Progress | None,
+    ) -> None:
         self.source, self.out, self.plan, self.effort = source, out, chosen, effort
         self.threads, self.verify, self.resume, self.progress = threads, verify, resume, progress
         self.bounds = [*range(0, source.n_samples, chosen.rows), source.n_samples]
@@ -227,8 +238,8 @@ class _Job:
             sync_thread = stack.enter_context(ThreadPoolExecutor(1))
             pool = stack.enter_context(ThreadPoolExecutor(self.threads))
             coming: deque[Future[_Chunk]] = deque()
-            hashing: deque[tuple[list[Future], np.ndarray]] = deque()
-            syncing: Future | None = None
+            hashing: deque[tuple[list[Future[Any]], np.ndarray]] = deque()
+            syncing: Future[Any] | None = None
             started = 0
             try:
                 for chunk in range(n_chunks):
@@ -311,7 +322,7 @@ class _Job:
             return False
         return np.array_equal(decoded.view(np.uint8), samples.view(np.uint8))
 
-    def _read_back(self, fd: int, stream, at: int, chunk: int) -> None:
+    def _read_back(self, fd: int, stream: Any, at: int, chunk: int) -> None:
         back = np.empty(len(stream), np.uint8)
         disk.read_into(fd, back, at, self.part, chunk)
         if not np.array_equal(back, np.frombuffer(stream, np.uint8)):
@@ -340,7 +351,7 @@ class _Job:
         return held.view(dtype)
 
 
-def _hash(pair, done: _Chunk) -> None:
+def _hash(pair: Any, done: _Chunk) -> None:
     """Add a chunk to the hashes of the raw file and of the compressed one."""
     pair[0].update(done.samples)
     pair[1].update(done.stream)

@@ -9,14 +9,15 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import click
 
 from .errors import CbinError
+from .report import Progress
 
 EXIT_FAILED, EXIT_INTERRUPTED = 1, 130
 
-Progress = Callable[[int, int], None]
 _EXPECTED = (CbinError, OSError, MemoryError)
 
 
@@ -60,10 +61,10 @@ def output_paths(paths: list[Path], out: Path | None, rename: Callable[[Path], P
 
 def run(
     paths: list[Path],
-    work: Callable[[Path, Progress | None], dict],
+    work: Callable[[Path, Progress | None], dict[str, Any]],
     *,
     verb: str,
-    show: Callable[[dict], str] | None,
+    show: Callable[[dict[str, Any]], str] | None,
     as_json: bool = False,
     bar: bool = True,
 ) -> None:

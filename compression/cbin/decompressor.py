@@ -6,7 +6,6 @@ import hashlib
 import os
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +16,7 @@ from .errors import CbinError, FormatError, OutputExists, VerificationFailed
 from .format import header_path
 from .inflate import InflateError, inflate_into
 from .reader import open_pair
-from .report import Report
+from .report import Progress, Report
 from .verify import corrupt, in_order, read_stream
 
 
@@ -30,7 +29,7 @@ def decompress(
     verify: bool = True,
     overwrite: bool = False,
     keep: bool = True,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Report:
     """Write the raw file of a compressed recording.
 

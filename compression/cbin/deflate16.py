@@ -87,7 +87,7 @@ def compress16(samples: np.ndarray, effort: int = DEFAULT) -> np.ndarray:
 _local = threading.local()
 
 
-def _workspace(n: int, effort: int):
+def _workspace(n: int, effort: int) -> tuple[np.ndarray, ...]:
     """This thread's output buffer, hash tables and tables of one segment; kept for its next chunk."""
     spaces = _local.__dict__.setdefault("spaces", {})
     # a block is never larger than when it is stored, which costs 5 bytes per 32767 samples

@@ -14,7 +14,7 @@ from .reader import open as open_recording
 from .recording import Recording
 
 
-def describe(path: Path, meta: Path | None = None, **shape) -> dict:
+def describe(path: Path, meta: Path | None = None, **shape: Any) -> dict[str, Any]:
     """Kind, size, layout, gains and probe of a raw file, `.cbin` or archive; every value fits into JSON.
 
     Raises
@@ -53,7 +53,7 @@ def describe(path: Path, meta: Path | None = None, **shape) -> dict:
         return facts | _probe(recording)
 
 
-def lines(facts: dict) -> str:
+def lines(facts: dict[str, Any]) -> str:
     """The facts of `describe`, one to a line."""
     if "kind" not in facts:
         return ""
@@ -83,7 +83,7 @@ def lines(facts: dict) -> str:
     return "\n".join(f"{name:8s} {text}" for name, text in rows.items())
 
 
-def summary(result: dict) -> str:
+def summary(result: dict[str, Any]) -> str:
     """What a command did with a file, in one line."""
     if result.get("skipped"):
         return f"{result['path']}: {result['skipped']}"
@@ -142,7 +142,7 @@ def _chunk_seconds(recording: Recording) -> float:
     return (bounds[1] - bounds[0]) / recording.sample_rate if len(bounds) > 1 else 0.0
 
 
-def _probe(recording: Recording) -> dict:
+def _probe(recording: Recording) -> dict[str, Any]:
     """What the SpikeGLX header adds; a header that cannot be read is told, and no reason to fail."""
     try:
         meta = header_of(recording)

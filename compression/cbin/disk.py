@@ -7,6 +7,7 @@ import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -59,7 +60,7 @@ def read_into(fd: int, buffer: np.ndarray, offset: int, path: Path, chunk: int |
         done += got
 
 
-def write_at(fd: int, data, offset: int) -> None:
+def write_at(fd: int, data: Any, offset: int) -> None:
     """Write all of `data` (anything with a buffer) at `offset`."""
     view = memoryview(data).cast("B") if len(data) else memoryview(b"")
     while len(view):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from os import PathLike, fspath
+from typing import Any
 
 
 class CbinError(Exception):
@@ -26,7 +27,7 @@ class CbinError(Exception):
     """
 
     def __init__(
-        self, problem: str, *, file: str | PathLike | None = None, chunk: int | None = None, remedy: str = ""
+        self, problem: str, *, file: str | PathLike[str] | None = None, chunk: int | None = None, remedy: str = ""
     ) -> None:
         super().__init__(problem)
         self.problem = problem
@@ -40,7 +41,7 @@ class CbinError(Exception):
         )
         return " ".join(part for part in (f"{place}:" if place else "", self.problem, self.remedy) if part)
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, ...]:
         return _rebuild, (type(self), self.problem, self.file, self.chunk, self.remedy)
 
 
@@ -84,5 +85,5 @@ class VerificationFailed(CbinError):
     """What was written does not read back as what was read."""
 
 
-def _rebuild(kind, problem, file, chunk, remedy):
+def _rebuild(kind: Any, problem: str, file: Any, chunk: int | None, remedy: str) -> Exception:
     return kind(problem, file=file, chunk=chunk, remedy=remedy)

@@ -9,11 +9,14 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any, NoReturn
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from .errors import FormatError, MissingFile, SizeMismatch, TruncatedFile
 
@@ -67,7 +70,7 @@ class Header:
     sha1_compressed: str | None = None
     sha1_uncompressed: str | None = None
     shape: tuple[int, ...] = ()
-    extra: dict = field(default_factory=dict)
+    extra: dict[str, Any] = field(default_factory=dict[str, Any])
 
     @property
     def n_samples(self) -> int:
@@ -100,7 +103,7 @@ class Header:
         """Bytes of one chunk when inflated."""
         return (self.bounds[chunk + 1] - self.bounds[chunk]) * self.row_bytes
 
-    def to_dict(self) -> dict:
+    def to_dict(self) -> dict[str, Any]:
         """The keys and values of the .ch file."""
         return self.extra | {
             "version": FORMAT_VERSION,
@@ -123,7 +126,7 @@ class Header:
         """The .ch file as mtscomp writes it: JSON, two blanks of indent, sorted keys."""
         return json.dumps(self.to_dict(), indent=2, sort_keys=True, allow_nan=False).encode()
 
-    def with_changes(self, **changes) -> Header:
+    def with_changes(self, **changes: Any) -> Header:
         return replace(self, **changes)
 
 
@@ -204,7 +207,7 @@ def read_header(path: Path | str) -> Header:
     return header_from_dict(values, path)
 
 
-def header_from_dict(values: dict, path: Path | str | None = None) -> Header:
+def header_from_dict(values: dict[str, Any], path: Path | str | None = None) -> Header:
     """Check the values of a header; `path` only names the file in errors.
 
     Raises
@@ -213,7 +216,7 @@ def header_from_dict(values: dict, path: Path | str | None = None) -> Header:
         A key is missing, has the wrong type or an impossible value.
     """
 
-    def fail(problem: str):
+    def fail(problem: str) -> NoReturn:
         raise FormatError(problem, file=path, remedy="Fetch or restore the .ch file, or compress again.")
 
     if not isinstance(values, dict):
@@ -301,7 +304,7 @@ def check_size(header: Header, size: int, path: Path | str) -> None:
         )
 
 
-def check_dtype(dtype, path: Path | str | None = None) -> np.dtype:
+def check_dtype(dtype: DTypeLike | None, path: Path | str | None = None) -> np.dtype:
     """The NumPy type if this format can hold it: integers and floats of any size.
 
     Raises
@@ -310,13 +313,13 @@ def check_dtype(dtype, path: Path | str | None = None) -> np.dtype:
         It cannot.
     """
 
-    def fail(problem: str):
+    def fail(problem: str) -> NoReturn:
         raise FormatError(problem, file=path, remedy="Give the type of the samples, such as 'int16'.")
 
     return _dtype(dtype, fail)
 
 
-def _dtype(name, fail) -> np.dtype:
+def _dtype(name: Any, fail: Callable[[str], NoReturn]) -> np.dtype:
     if isinstance(name, str) and len(name) > 32:
         fail(f"{_short(name)!r} is not a NumPy type.")
     try:
@@ -328,7 +331,7 @@ def _dtype(name, fail) -> np.dtype:
     return dtype
 
 
-def _increasing(values, name: str, fail) -> tuple[int, ...]:
+def _increasing(values: Any, name: str, fail: Callable[[str], NoReturn]) -> tuple[int, ...]:
     if not isinstance(values, list | tuple) or len(values) < 1:
         fail(f"{name} is not a list of numbers.")
     if not all(type(value) is int for value in values):
@@ -343,15 +346,15 @@ def _increasing(values, name: str, fail) -> tuple[int, ...]:
     return tuple(values)
 
 
-def _is_int(value) -> bool:
+def _is_int(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def _no_constant(name: str):
+def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not a number")
 
 
-def _short(value) -> str:
+def _short(value: Any) -> str:
     if isinstance(value, int) and value.bit_length() > 1000:
         return "a number of hundreds of digits"
     text = str(value)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -28,7 +29,7 @@ class Selection:
     indices: np.ndarray | None = None
 
 
-def split(key) -> tuple[object, object]:
+def split(key: Any) -> tuple[object, object]:
     """Row and channel part of what stands between the brackets.
 
     Raises
@@ -50,7 +51,7 @@ def split(key) -> tuple[object, object]:
     return (*parts, *(slice(None),) * (2 - len(parts)))
 
 
-def select(key, size: int, axis: int) -> Selection:
+def select(key: Any, size: int, axis: int) -> Selection:
     """What a part of an index selects on an axis of `size` entries.
 
     Raises

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 from .disk import locked, write_at
 
@@ -23,7 +24,7 @@ class Journal:
         output.
     """
 
-    def __init__(self, path: Path, settings: dict) -> None:
+    def __init__(self, path: Path, settings: dict[str, Any]) -> None:
         self.path = path
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666)
         self._stack = contextlib.ExitStack()
@@ -34,7 +35,7 @@ class Journal:
             os.close(self._fd)
             raise
 
-    def _load(self, settings: dict) -> None:
+    def _load(self, settings: dict[str, Any]) -> None:
         lines = os.pread(self._fd, os.fstat(self._fd).st_size, 0).split(b"\n")
         first = json.dumps(settings, sort_keys=True).encode()
         self.ends: list[int] = []

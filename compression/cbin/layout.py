@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -81,24 +81,30 @@ def plan(
     if len(candidates) == 1:
         name = f"{layout} layout" + (" with the options given" if custom else "")
         return Plan(layout, rows, candidates[0], f"{name}: {_words(candidates[0], rows / sample_rate)}.")
-    sizes = _measure(candidates, n_samples, sample_rate, rows, read)
+    sizes, raw = _measure(candidates, n_samples, sample_rate, rows, read)
     best = min(candidates, key=lambda c: sizes[c] * (SPATIAL_GAIN if c != candidates[0] else 1.0))
-    raw = sizes.pop(None)
     measured = ", ".join(f"{_name(c)} {raw / size:.3f}" for c, size in sizes.items())
     return Plan(layout, rows, best, f"measured ratios: {measured}; chosen: {_words(best, rows / sample_rate)}.")
 
 
-def _measure(candidates, n_samples: int, sample_rate: float, rows: int, read) -> dict:
-    """Compressed bytes of each candidate over a few chunks of the first ten seconds; raw bytes under None."""
+def _measure(
+    candidates: Sequence[Transform],
+    n_samples: int,
+    sample_rate: float,
+    rows: int,
+    read: Callable[[int, int], np.ndarray],
+) -> tuple[dict[Transform, int], int]:
+    """Compressed bytes of each candidate over a few chunks of the first ten seconds, and the bytes before."""
     sample_rows = max(1, min(rows, 3000))
     starts = np.unique(np.linspace(0, max(0, min(n_samples, int(10 * sample_rate)) - sample_rows), 4).astype(int))
-    sizes: dict = dict.fromkeys([*candidates, None], 0)
+    sizes = dict.fromkeys(candidates, 0)
+    raw = 0
     for start in starts:
         samples = read(int(start), int(min(start + sample_rows, n_samples)))
-        sizes[None] += samples.nbytes
+        raw += samples.nbytes
         for candidate in candidates:
             sizes[candidate] += len(encode(forward(samples, candidate), "fast"))
-    return sizes
+    return sizes, raw
 
 
 def _name(transform: Transform) -> str:

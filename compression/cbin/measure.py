@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -25,16 +26,16 @@ READS = 15  # per round and duration, each with a reader that has read nothing y
 
 
 def measure(
-    path: str | os.PathLike,
+    path: str | os.PathLike[str],
     *,
     seconds: float = 10.0,
     repeats: int = 3,
     threads: int | None = None,
-    folder: str | os.PathLike | None = None,
+    folder: str | os.PathLike[str] | None = None,
     with_mtscomp: bool | None = None,
     with_archive: bool | None = None,
-    **shape,
-) -> dict:
+    **shape: Any,
+) -> dict[str, Any]:
     """Compress, decompress and read the first seconds of a recording, in interleaved rounds; everything verified.
 
     Parameters
@@ -82,7 +83,7 @@ def measure(
         }
 
 
-def table(results: dict) -> str:
+def table(results: dict[str, Any]) -> str:
     """The results as text, with mtscomp's figures and how many times faster where it took part."""
     raw, seconds, ratios = results["raw_bytes"], results["seconds"], results["ratios"]
     lines = [
@@ -103,7 +104,7 @@ def table(results: dict) -> str:
     return "\n".join(lines)
 
 
-def _copy(recording, rows: int, out: Path) -> None:
+def _copy(recording: Any, rows: int, out: Path) -> None:
     with out.open("wb") as file:
         for start, samples in recording.iter_chunks():
             file.write(samples[: max(0, rows - start)].data)
@@ -111,7 +112,7 @@ def _copy(recording, rows: int, out: Path) -> None:
                 break
 
 
-def _compile(raw: Path, options: dict, dtype: str) -> None:
+def _compile(raw: Path, options: dict[str, Any], dtype: str) -> None:
     """Have numba compile what is measured, on as many samples as that takes."""
     few = raw.with_name("few.bin")
     with raw.open("rb") as file:
@@ -122,11 +123,20 @@ def _compile(raw: Path, options: dict, dtype: str) -> None:
             recording[:], recording[10:20]
 
 
-def _steps(raw, rows, options, dtype, threads, with_mtscomp, with_archive, outputs) -> list[tuple[str, Callable]]:
+def _steps(
+    raw: Any,
+    rows: int,
+    options: Any,
+    dtype: Any,
+    threads: int | None,
+    with_mtscomp: bool,
+    with_archive: bool,
+    outputs: Any,
+) -> list[tuple[str, Callable[..., Any]]]:
     """Names and functions of one round; a function gives the seconds it took, or those of each of its reads."""
     place, back = raw.parent, raw.with_name("back.bin")
     common = {"threads": threads, "overwrite": True}
-    steps: list[tuple[str, Callable]] = []
+    steps: list[tuple[str, Callable[..., Any]]] = []
     for name, choice in (
         ("cbin", {"layout": "auto"}),
         ("cbin compat", {"layout": "compat"}),
@@ -151,7 +161,9 @@ def _steps(raw, rows, options, dtype, threads, with_mtscomp, with_archive, outpu
     return steps
 
 
-def _mtscomp_steps(raw, rows, options, dtype, threads, outputs) -> list[tuple[str, Callable]]:
+def _mtscomp_steps(
+    raw: Any, rows: int, options: Any, dtype: Any, threads: int | None, outputs: Any
+) -> list[tuple[str, Callable[..., Any]]]:
     import mtscomp
 
     place = raw.parent
@@ -165,7 +177,7 @@ def _mtscomp_steps(raw, rows, options, dtype, threads, outputs) -> list[tuple[st
         settings = {"write_output": True, "overwrite": True, "n_threads": threads, "check_after_decompress": True}
         mtscomp.decompress(cdata, cdata.with_suffix(".ch"), place / "back.bin", **settings).close()
 
-    def reader():
+    def reader() -> Any:
         opened = mtscomp.Reader(n_threads=threads)
         opened.open(out, meta)
         return contextlib.closing(opened)
@@ -182,7 +194,7 @@ def _mtscomp_steps(raw, rows, options, dtype, threads, outputs) -> list[tuple[st
     ]
 
 
-def _timed(function: Callable, *args, **kwargs) -> Callable:
+def _timed(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Callable[..., Any]:
     def step() -> list[float]:
         started = time.perf_counter()
         with contextlib.redirect_stderr(io.StringIO()):  # mtscomp draws progress bars whatever it is told
@@ -192,7 +204,7 @@ def _timed(function: Callable, *args, **kwargs) -> Callable:
     return step
 
 
-def _reads(name: str, open_reader: Callable, rows: int, rate: float) -> list[tuple[str, Callable]]:
+def _reads(name: str, open_reader: Callable[..., Any], rows: int, rate: float) -> list[tuple[str, Callable[..., Any]]]:
     steps = []
     for label, duration in (("read-10ms", 0.01), ("read-1s", 1.0)):
         n = round(duration * rate)
@@ -201,7 +213,7 @@ def _reads(name: str, open_reader: Callable, rows: int, rate: float) -> list[tup
     return steps
 
 
-def _read_step(open_reader: Callable, n: int, rows: int) -> Callable:
+def _read_step(open_reader: Callable[..., Any], n: int, rows: int) -> Callable[..., Any]:
     def step() -> list[float]:
         rng, taken = np.random.default_rng(n), []
         for start in rng.integers(0, rows - n, READS):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -25,7 +26,7 @@ class RawReader(Recording):
         sample_rate: float,
         dtype: str | np.dtype = "int16",
         *,
-        volts_per_bit=None,
+        volts_per_bit: Any = None,
     ) -> None:
         self.path, self.dtype, self.sample_rate = Path(path), check_dtype(dtype, path), float(sample_rate)
         self._fd = disk.open_to_read(self.path)
@@ -58,11 +59,11 @@ class RawReader(Recording):
 
     __del__ = close
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, ...]:
         gains = self._volts_per_bit
         gains = None if gains is None or gains is False else np.array(gains)
         return _reopen_raw, (self.path.absolute(), self.n_channels, self.sample_rate, self.dtype.str, gains)
 
 
-def _reopen_raw(path, n_channels, sample_rate, dtype, gains):
+def _reopen_raw(path: Path, n_channels: int, sample_rate: float, dtype: Any, gains: Any) -> Any:
     return RawReader(path, n_channels, sample_rate, dtype, volts_per_bit=gains)

@@ -33,12 +33,12 @@ _SHARED_BYTES, _MOST_SHARING = 1 << 22, 3
 
 def open(  # noqa: A001 - cbin.open, as in gzip.open
     path: str | Path,
-    meta: str | Path | dict | None = None,
+    meta: str | Path | dict[str, Any] | None = None,
     *,
     n_channels: int | None = None,
     sample_rate: float | None = None,
     dtype: str | np.dtype | None = None,
-    volts_per_bit=None,
+    volts_per_bit: Any = None,
     threads: int | None = None,
     cache_bytes: int = DEFAULT_CACHE_BYTES,
 ) -> Recording:
@@ -97,9 +97,9 @@ class Reader(Recording):
     def __init__(
         self,
         path: str | Path,
-        meta: str | Path | dict | Header | None = None,
+        meta: str | Path | dict[str, Any] | Header | None = None,
         *,
-        volts_per_bit=None,
+        volts_per_bit: Any = None,
         threads: int | None = None,
         cache_bytes: int = DEFAULT_CACHE_BYTES,
     ) -> None:
@@ -257,13 +257,13 @@ class Reader(Recording):
             os.close(self._fd)
             self._fd = -1
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, ...]:
         gains = self._volts_per_bit
         gains = None if gains is None or gains is False else np.array(gains)
         return _reopen, (type(self), self.path.absolute(), self.header.to_dict(), gains, self.threads, self.cache_bytes)
 
 
-def open_pair(path: Path, meta) -> tuple[int, Header]:
+def open_pair(path: Path, meta: str | Path | dict[str, Any] | Header | None) -> tuple[int, Header]:
     """File descriptor and header that belong together, even while another process replaces them."""
     if isinstance(meta, Header | dict):
         header = meta if isinstance(meta, Header) else header_from_dict(meta, path)
@@ -312,5 +312,5 @@ def _existing(path: Path) -> Path:
     raise MissingFile(f"there is no such file, nor {other.name}.", file=path)
 
 
-def _reopen(kind, path, header, gains, threads, cache_bytes):
+def _reopen(kind: Any, path: Path, header: Any, gains: Any, threads: int | None, cache_bytes: int) -> Any:
     return kind(path, header, volts_per_bit=gains, threads=threads, cache_bytes=cache_bytes)

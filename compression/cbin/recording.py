@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -75,7 +75,7 @@ class Recording(ABC):
     def __len__(self) -> int:
         return self.n_samples
 
-    def __getitem__(self, key) -> np.ndarray | np.generic:
+    def __getitem__(self, key: Any) -> np.ndarray | np.generic:
         """NumPy's indexing with integers, slices, lists, masks and `...`, always into memory of its own.
 
         Two lists select a grid (rows × channels), not pairs, as `numpy.ix_` does.
@@ -102,7 +102,7 @@ class Recording(ABC):
         for _, samples in self.iter_chunks():
             yield from samples
 
-    def __array__(self, dtype=None, copy: bool | None = None) -> np.ndarray:
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         if copy is False:
             raise ValueError("a recording lies in a file: it cannot become an array without a copy")
         samples = self.read(0, self.n_samples)
@@ -148,15 +148,15 @@ class Recording(ABC):
             out[here] = self.read(first, last)[indices[here] - first]
         return out
 
-    def _set_gains(self, volts_per_bit) -> None:
+    def _set_gains(self, volts_per_bit: Any) -> None:
         self._volts_per_bit = None
         if volts_per_bit is not None:
             self._volts_per_bit = np.broadcast_to(np.asarray(volts_per_bit, np.float64), (self.n_channels,))
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *exception) -> None:
+    def __exit__(self, *exception: object) -> None:
         self.close()
 
     def __repr__(self) -> str:
@@ -176,7 +176,7 @@ class Volts:
     def __len__(self) -> int:
         return len(self._recording)
 
-    def __getitem__(self, key) -> np.ndarray | np.generic:
+    def __getitem__(self, key: Any) -> np.ndarray | np.generic:
         channels = select(split(key)[1], self.shape[1], 1)
         gains = self._gains[channels.first : channels.last][channels.inside]
         return np.multiply(self._recording[key], gains.astype(np.float32), dtype=np.float32, casting="unsafe")

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 from .errors import CbinError
 
 FALLBACK_VERSION = "0.1.0"
+
+Progress = Callable[[int, int], None]
+"""Called with how much is done, and how much there is."""
 
 
 def package_version() -> str:
@@ -85,7 +90,7 @@ class Report:
         """Raw megabytes (10^6 bytes) per second of wall time."""
         return self.raw_bytes / 1e6 / max(self.seconds, 1e-9)
 
-    def to_dict(self) -> dict:
+    def to_dict(self) -> dict[str, Any]:
         """Everything as plain values, for JSON or a table row."""
         values = {name: str(value) if isinstance(value, Path) else value for name, value in asdict(self).items()}
         return values | {"ratio": self.ratio, "megabytes_per_second": self.megabytes_per_second}

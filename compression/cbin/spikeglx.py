@@ -38,7 +38,7 @@ class Meta:
     fields: Mapping[str, str] = field(repr=False)  # every key as it stands, without the leading tilde
     text: str = field(repr=False)  # the whole file
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name in ("kind", "n_channels", "sample_rate", "channel_ids", "volts_per_bit", "file_size"):
             getattr(self, name)
 
@@ -289,7 +289,7 @@ _DEVICES = {
 }
 
 
-def read_meta(path: str | os.PathLike) -> Meta:
+def read_meta(path: str | os.PathLike[str]) -> Meta:
     """Read a `.meta` file, or the one that belongs to a data file.
 
     Parameters
@@ -330,7 +330,7 @@ def read_meta(path: str | os.PathLike) -> Meta:
     return parse_meta(text, path)
 
 
-def parse_meta(text: str, path: str | os.PathLike = "<text>") -> Meta:
+def parse_meta(text: str, path: str | os.PathLike[str] = "<text>") -> Meta:
     """The same from the header's text; `path` only names it in errors."""
     fields = {}
     for number, line in enumerate(text.splitlines(), start=1):
@@ -344,7 +344,7 @@ def parse_meta(text: str, path: str | os.PathLike = "<text>") -> Meta:
     return Meta(Path(path), fields, text)
 
 
-def find_meta(path: str | os.PathLike) -> Path | None:
+def find_meta(path: str | os.PathLike[str]) -> Path | None:
     """The `.meta` beside a data file: the same name up to the suffix, UUID parts (`x.ap.<uuid>.cbin`) aside.
 
     Raises
@@ -369,7 +369,7 @@ def find_meta(path: str | os.PathLike) -> Path | None:
     return found[0] if found else None
 
 
-def data_stem(path: str | os.PathLike) -> str:
+def data_stem(path: str | os.PathLike[str]) -> str:
     """The name of a data file without the suffix that says how it is stored.
 
     Examples

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from .archive import header_of
@@ -60,7 +62,9 @@ class _Segment(BaseRecordingSegment):
     def get_num_samples(self) -> int:
         return self._source.n_samples
 
-    def get_traces(self, start_frame=None, end_frame=None, channel_indices=None) -> np.ndarray:
+    def get_traces(
+        self, start_frame: int | None = None, end_frame: int | None = None, channel_indices: Any = None
+    ) -> np.ndarray:
         columns = self._columns
         if channel_indices is not None:
             columns = np.arange(self._source.n_channels)[columns][channel_indices]

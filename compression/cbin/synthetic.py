@@ -8,9 +8,11 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numba as nb
 import numpy as np
+from numpy.typing import NDArray
 
 SYNC_1HZ, SYNC_60HZ = 64, 8  # bits of the sync word that toggle once and 60 times a second
 
@@ -43,7 +45,7 @@ KINDS = {
 
 
 def write_recording(
-    path: str | os.PathLike,
+    path: str | os.PathLike[str],
     seconds: float,
     n_channels: int = 385,
     sample_rate: float = 30000,
@@ -212,7 +214,7 @@ def _unit(rng: np.random.Generator, n_channels: int, sample_rate: float) -> tupl
 
 
 @nb.njit(nogil=True, cache=True)
-def _one_pole(x, pole, state):
+def _one_pole(x: NDArray[Any], pole: NDArray[Any], state: NDArray[Any]) -> None:
     """Low-pass every column in place, scaled to unit variance for white input of unit variance."""
     for t in range(x.shape[0]):
         for c in range(x.shape[1]):
@@ -221,7 +223,20 @@ def _one_pole(x, pole, state):
 
 
 @nb.njit(nogil=True, cache=True)
-def _band_and_quantise(x, noise, white, hum, high, low, high_state, low_state, gain, offset, max_int, out):
+def _band_and_quantise(
+    x: NDArray[Any],
+    noise: NDArray[Any],
+    white: NDArray[Any],
+    hum: NDArray[Any],
+    high: float,
+    low: float,
+    high_state: NDArray[Any],
+    low_state: NDArray[Any],
+    gain: NDArray[Any],
+    offset: NDArray[Any],
+    max_int: int,
+    out: NDArray[Any],
+) -> None:
     """Add the private noise, band-pass with two one-pole filters, scale to bits and saturate."""
     for t in range(x.shape[0]):
         for c in range(x.shape[1]):

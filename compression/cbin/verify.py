@@ -7,7 +7,7 @@ import os
 import time
 import zlib
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from .codec import Transform, decode
 from .errors import CbinError, CorruptChunk, SizeMismatch, VerificationFailed
 from .format import Header, check_size, header_of, read_header
 from .inflate import InflateError
-from .report import CheckReport, Report
+from .report import CheckReport, Progress, Report
 from .source import thread_count
 
 
@@ -28,7 +28,7 @@ def check(
     meta: str | Path | None = None,
     *,
     threads: int | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> CheckReport:
     """Read a .cbin completely: sizes, every chunk inflated and decoded, SHA-1 of both forms against the header.
 
@@ -65,7 +65,9 @@ def check(
     return report
 
 
-def _check_chunks(path: Path, fd: int, header: Header, report: CheckReport, threads, progress) -> None:
+def _check_chunks(
+    path: Path, fd: int, header: Header, report: CheckReport, threads: int | None, progress: Progress | None
+) -> None:
     try:
         check_size(header, report.compressed_bytes, path)
     except CbinError as error:
@@ -74,7 +76,7 @@ def _check_chunks(path: Path, fd: int, header: Header, report: CheckReport, thre
     raw_hash, file_hash = hashlib.sha1(usedforsecurity=False), hashlib.sha1(usedforsecurity=False)
     transform = Transform.of(header)
 
-    def read(chunk: int):
+    def read(chunk: int) -> Any:
         stream = read_stream(fd, header, chunk, path)
         try:
             return stream, decode_chunk(stream, header, chunk, path, transform), None
@@ -118,7 +120,13 @@ def read_stream(fd: int, header: Header, chunk: int, path: Path) -> np.ndarray:
 
 
 def decode_chunk(
-    stream: np.ndarray, header: Header, chunk: int, path: Path, transform: Transform, out=None, scratch=None
+    stream: np.ndarray,
+    header: Header,
+    chunk: int,
+    path: Path,
+    transform: Transform,
+    out: Any = None,
+    scratch: Any = None,
 ) -> np.ndarray:
     """The samples of one chunk; an error names it.
 
@@ -144,11 +152,11 @@ def corrupt(path: Path, chunk: int, error: InflateError) -> CorruptChunk:
     )
 
 
-def in_order(function, items, threads: int | None) -> Iterator:
+def in_order(function: Callable[..., Any], items: Iterable[Any], threads: int | None) -> Iterator[Any]:
     """Results of a function over items, computed by threads a few ahead, given back in order."""
     count = thread_count(threads)
     with ThreadPoolExecutor(count) as pool:
-        coming: deque[Future] = deque()
+        coming: deque[Future[Any]] = deque()
         try:
             for item in items:
                 coming.append(pool.submit(function, item))
@@ -185,7 +193,7 @@ def compare_with_raw(cbin: Path, meta: Path, raw: Path, threads: int | None = No
         os.fsync(fd)
         disk.forget_cached(fd)
 
-        def read(chunk: int):
+        def read(chunk: int) -> Any:
             stream = read_stream(fd, header, chunk, cbin)
             first, last = header.bounds[chunk], header.bounds[chunk + 1]
             expected = np.empty((last - first, header.n_channels), header.dtype)

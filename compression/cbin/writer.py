@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -158,7 +159,7 @@ class Writer:
     def __enter__(self) -> Writer:
         return self
 
-    def __exit__(self, *exception) -> None:
+    def __exit__(self, *exception: object) -> None:
         self.close()
 
     def _write_chunk(self) -> None:
@@ -190,7 +191,7 @@ class Writer:
         self._published = time.monotonic()
 
 
-def append(path: str | Path, samples: np.ndarray, **options) -> Header:
+def append(path: str | Path, samples: np.ndarray, **options: Any) -> Header:
     """Add samples to a .cbin as chunks of their own, creating it when it is not there (see `Writer` for the options).
 
     For a stream of small pieces keep a `Writer` open: it gathers them into full chunks.

@@ -14,6 +14,7 @@ import zipfile
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -31,7 +32,7 @@ _FIXED_DATE = (1980, 1, 1, 0, 0, 0)
 _LOCAL_HEADER = struct.Struct("<4s22xHH")
 
 
-def array_document(shape: tuple[int, ...], chunks: tuple[int, ...], dtype: np.dtype) -> dict:
+def array_document(shape: tuple[int, ...], chunks: tuple[int, ...], dtype: np.dtype) -> dict[str, Any]:
     """The `.zarray` of the samples: channel after channel within a chunk, so that neighbours are neighbours in time.
 
     Integers and floats of 2 to 8 bytes go through pcodec with first differences; other types through differences,
@@ -50,12 +51,12 @@ def array_document(shape: tuple[int, ...], chunks: tuple[int, ...], dtype: np.dt
     return _document(shape, chunks, dtype.str, compressor, filters, order="F")
 
 
-def plain_array(values: np.ndarray) -> tuple[dict, bytes]:
+def plain_array(values: np.ndarray) -> tuple[dict[str, Any], bytes]:
     """Document and only chunk of a small uncompressed array."""
     return _document(values.shape, values.shape, values.dtype.str, None, None), values.tobytes()
 
 
-def get_codec(config: Mapping, path: Path):
+def get_codec(config: Mapping[str, Any], path: Path) -> Any:
     """The `numcodecs` codec of a document; our own are the only ones that a file may ask for.
 
     Raises
@@ -85,14 +86,14 @@ class ZipWriter:
         # a descriptor of its own: buffers that are emptied late must not meet a number that another file has by then
         self._file = os.fdopen(os.dup(fd), "wb")
         self._zip = zipfile.ZipFile(self._file, "w", zipfile.ZIP_STORED, allowZip64=True)
-        self._documents: dict[str, dict] = {}
+        self._documents: dict[str, dict[str, Any]] = {}
 
     def put(self, key: str, content: bytes) -> None:
         info = zipfile.ZipInfo(key, _FIXED_DATE)
         info.external_attr = 0o644 << 16
         self._zip.writestr(info, content)
 
-    def put_document(self, key: str, content: Mapping) -> None:
+    def put_document(self, key: str, content: Mapping[str, Any]) -> None:
         """A JSON document (`.zarray`, `.zgroup`, `.zattrs`), kept for `.zmetadata` too."""
         self._documents[key] = dict(content)
         self.put(key, json.dumps(content, indent=2).encode())
@@ -114,7 +115,7 @@ class ZipWriter:
     def __enter__(self) -> ZipWriter:
         return self
 
-    def __exit__(self, *exception) -> None:
+    def __exit__(self, *exception: object) -> None:
         """Without `finish`, what was written gets no directory and is no archive."""
         self._zip.fp = None
         with contextlib.suppress(OSError):
@@ -147,7 +148,7 @@ class ZipReader:
     def closed(self) -> bool:
         return self._fd < 0
 
-    def document(self, key: str) -> dict:
+    def document(self, key: str) -> dict[str, Any]:
         try:
             value = json.loads(self.read(key, MAX_DOCUMENT_BYTES).tobytes())
         except ValueError as error:
@@ -189,7 +190,7 @@ class ZipReader:
             self._fd = -1
 
 
-def _document(shape, chunks, dtype, compressor, filters, order="C") -> dict:
+def _document(shape: Any, chunks: Any, dtype: Any, compressor: Any, filters: Any, order: str = "C") -> dict[str, Any]:
     return {
         "zarr_format": 2,
         "shape": list(shape),
