@@ -156,6 +156,32 @@ def test_without_a_recording_the_folder_says_what_it_can(database, tmp_path, ins
         imports.import_folder(source, session=tmp_path / SESSION, probe="probe00")
 
 
+@pytest.mark.slow
+def test_what_was_sorted_need_not_be_the_raw_file(database, recorded, insertion):
+    """Two channels were taken out before, amplitudes are negative, as SpikeInterface does; then the clock is mended."""
+    source = write_phy(recorded / SESSION / "alf" / "probe00" / "spikeinterface", insertion)
+    kept = np.setdiff1d(np.arange(N_SITES), [2, 7])
+    there = {name: np.load(source / f"{name}.npy") for name in ("channel_positions", "templates", "amplitudes")}
+    np.save(source / "channel_positions.npy", there["channel_positions"][kept])
+    np.save(source / "templates.npy", there["templates"][..., kept])
+    np.save(source / "channel_map.npy", np.arange(len(kept)))
+    np.save(source / "amplitudes.npy", -there["amplitudes"])
+    ingest.register(recorded, processes=1)
+    (found,) = imports.import_folder(source)
+    assert any("channel_map.npy counts other channels" in note for note in found.notes)
+    load = lambda name: np.load(found.folder / f"{name}.npy")  # noqa: E731
+    assert load("channels.rawInd").tolist() == kept.tolist()
+    np.testing.assert_allclose(load("clusters.amps") * 1e6, [220, 160, 190], rtol=0.15)
+    np.testing.assert_allclose(load("spikes.amps"), insertion.objects["spikes"]["amps"], rtol=0.2)
+    (raw,) = (recorded / SESSION).rglob("*.ap.bin")
+    end = round(SECONDS * RATE)
+    np.save(raw.with_name(f"{raw.name.rsplit('.', 2)[0]}.timestamps.npy"), [[0.0, 0.5], [end, 0.5 + SECONDS]])
+    ephys.SessionClock.delete(prompt=False)
+    (again,) = imports.import_folder(source)
+    assert again.folder not in (None, found.folder) and any("clock" in note for note in again.notes)
+    np.testing.assert_allclose(np.load(again.folder / "spikes.times.npy"), load("spikes.times") + 0.5)
+
+
 @given(st.lists(st.integers(0, 6), min_size=30, max_size=60), st.permutations(range(7)), st.integers(0, 6))
 def test_merges_are_found_whatever_the_numbers(units, numbers, target):
     """Renumbering and merging two units is told as that; nothing else is said to have changed."""

@@ -9,9 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
+from ingest.programs.sorting import sorted_file
 from ingest.programs.sorting.results import Sorted
 from pipeline.errors import NeurojointError
 
+TEMPLATE_CHANNELS = ("templates_ind.npy", "template_ind.npy")
+"""Channels of each sparse template, as Kilosort and as SpikeInterface call the file."""
 _ROWS = 1 << 20  # spikes whose features are read at once
 _MARKS = (  # file or folder in the place, or above it -> sorter
     ("_iblsorter_parameters.yaml", "iblsorter"), ("iblsorter_parameters.yaml", "iblsorter"),
@@ -94,12 +97,8 @@ def plain(name: str) -> str:
 
 def sampling_rate(place: Path) -> float | None:
     """Hz, from `params.py` (read as text, never run) or SpikeInterface's description; None where neither is there."""
-    path = place / "params.py"
-    if path.is_file():
-        written = r"^\s*sample_rate\s*=\s*([\d_]+\.?\d*(?:[eE]\+?\d+)?)\s*(?:#.*)?$"
-        found = re.search(written, path.read_text("utf-8", "replace"), re.MULTILINE)
-        if found:
-            return float(found[1].replace("_", ""))
+    if told := sorted_file.read(place).sampling_rate:
+        return told
     for name in ("numpysorting_info.json", "si_folder.json", "spikeinterface_params.json"):
         rate = _json(place / name).get("sampling_frequency") if (place / name).is_file() else None
         if isinstance(rate, int | float) and rate > 0:
@@ -108,10 +107,16 @@ def sampling_rate(place: Path) -> float | None:
 
 
 def _depths(place: Path, kept: np.ndarray, positions: np.ndarray | None) -> np.ndarray | None:
-    """Depth of each spike, um: as Kilosort 4 locates it, else the channels' mean weighted by the first feature."""
+    """Depth of each spike, um: as Kilosort 4 locates it, else the channels' mean weighted by the first feature.
+
+    Only Kilosort's features are projections on the shape of spikes; those of SpikeInterface's export are deviations
+    from the mean, of either sign, and tell no depth.
+    """
     located = _array(place / "spike_positions.npy", 2)
     if located is not None and len(located) > int(kept.max()):
         return np.asarray(located[:, 1], np.float64)[kept]
+    if (place / "cluster_si_unit_ids.tsv").is_file() or (place / "channel_map_si.npy").is_file():
+        return None
     features, where = _array(place / "pc_features.npy", 3), _array(place / "pc_feature_ind.npy", 2)
     templates = _array(place / "spike_templates.npy", 1)
     if features is None or where is None or templates is None or positions is None:
@@ -135,10 +140,13 @@ def _best_channels(place: Path) -> np.ndarray | None:
     if templates is None or 0 in templates.shape:
         return None
     best = np.array([int(np.ptp(np.asarray(one, np.float32), axis=0).argmax()) for one in templates])
-    where = _array(place / "templates_ind.npy", 2)
-    if where is not None and where.shape == (len(templates), templates.shape[2]):
-        return np.asarray(where, np.int64)[np.arange(len(best)), best]
-    return best
+    for name in TEMPLATE_CHANNELS:
+        where = _array(place / name, 2)
+        if where is not None and where.shape == (len(templates), templates.shape[2]):
+            chosen = np.asarray(where, np.int64)[np.arange(len(best)), best]
+            return chosen if (chosen >= 0).all() else None  # -1 fills up, where a template has nothing
+    channels = _array(place / "channel_map.npy", 1)
+    return best if channels is None or templates.shape[2] == len(channels) else None
 
 
 def _array(path: Path, n_dimensions: int) -> np.ndarray | None:

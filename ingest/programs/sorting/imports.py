@@ -6,7 +6,6 @@ The folder stays as it is. Imported again after a curation it becomes a new revi
 from __future__ import annotations
 
 import hashlib
-import json
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -17,7 +16,18 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from ingest import registration
-from ingest.programs.sorting import alf_files, curation, foreign, measures, results, runs, several_probes
+from ingest.programs.sorting import (
+    alf_files,
+    channels,
+    curation,
+    foreign,
+    measures,
+    results,
+    runs,
+    several_probes,
+    sorted_file,
+    versions,
+)
 from ingest.programs.sorting.foreign import Beside
 from ingest.programs.sorting.results import Sorted
 from ingest.programs.sorting.runs import Item
@@ -29,12 +39,6 @@ from pipeline.errors import NeurojointError
 from pipeline.schemas import ephys
 from pipeline.schemas.inputs import files
 
-RESULTS = ("spike_times.npy", "spike_clusters.npy", "spike_templates.npy", "numpysorting_info.json", "spikes.npy",
-           "sorting_cached.npz", "firings.npz")  # fmt: skip
-"""Files of spikes; with tables of labels they decide whether a folder is as it was when it was imported."""
-
-HASHED = ("times_*.mat", "*.nwb", "sorting/spikes/**/*", "sorting/unit_ids/**/*", "sorting/properties/**/*")
-"""Patterns of further files that do."""
 _UNLIMITED = 1 << 62
 
 
@@ -127,7 +131,7 @@ def _import_several(source: Path, session: Path | None, dry_run: bool, tell: Tel
     for one in several_probes.split(source):
         made = Imported(source, None, len(one.numbers), int(one.counts.sum()), notes=list(one.notes))
         place = base / path / "alf" / one.label
-        before = _last_import(place)
+        before = versions.last_import(place)
         done.append(made)
         if before is not None and before[1].get("content_hash") == content:
             made.notes.append(f"imported before: {before[0].relative_to(base / path)}")
@@ -173,21 +177,27 @@ class _Import:
             one for one in runs.items(self.repository, f"{self.path}/", None) if one.folder == self.path
         ]  # fmt: skip
         self.probe = probe or probe_of(source.relative_to(source.anchor), {one.probe for one in recordings})
-        self.recordings: list[Item] = [one for one in recordings if one.probe == self.probe]
+        self.all = [one for one in recordings if one.probe == self.probe]
+        self.all.sort(key=lambda one: sorted_file.in_order(one.path))
+        self.recordings: list[Item] = []
         self.sorter = sorter and foreign.plain(sorter)
 
     def run(self, dry_run: bool) -> Imported:
         """Import, unless the folder is as it was."""
         made = Imported(self.source)
-        content = _content_hash(self.source)
+        content = versions.content_hash(self.source)
+        self.recordings = sorted_file.recordings_of(sorted_file.find(self.source), self.all, made.notes)
         n_samples = sum(one.n_samples for one in self.recordings) or _UNLIMITED
         result = results.read(self.source, n_samples)
         beside = foreign.read(result, self.sorter)
         place = self.base / self.path / "alf" / self.probe / beside.sorter
-        before = _last_import(place)
+        before = versions.last_import(place)
+        clock = runs.clock_hash(self.recordings)
         if before is not None and before[1].get("content_hash") == content:
-            made.notes.append(f"imported before: {before[0].relative_to(self.base / self.path)}")
-            return made
+            if before[1].get("clock_hash", clock) == clock:
+                made.notes.append(f"imported before: {before[0].relative_to(self.base / self.path)}")
+                return made
+            made.notes.append("the recording or its clock is another one than when it was imported before")
         numbers, clusters, counts = spikes.number(result.clusters)
         made.n_units, made.n_spikes, made.n_dropped = len(numbers), len(result.samples), result.n_dropped
         if result.n_dropped:
@@ -198,9 +208,9 @@ class _Import:
             return made
         arrays = self.arrays(result, beside, clusters, counts, made.notes)
         says = {
-            "sorter": beside.sorter, "version": result.version, "source": str(self.source), "content_hash": content,
-            "n_units": len(numbers), "n_spikes": len(result.samples), "n_dropped": result.n_dropped,
-            "notes": made.notes, "changes": made.changes,
+            "sorter": beside.sorter, "version": result.version, "source": str(self.source),
+            "content_hash": content, "clock_hash": clock, "n_units": len(numbers), "n_spikes": len(result.samples),
+            "n_dropped": result.n_dropped, "notes": made.notes, "changes": made.changes,
             "identity": f"{'/'.join(map(str, self.session))}/{self.probe}/{beside.sorter}/{content}",
         }  # fmt: skip
         unfinished = alf_files.unfinished(place)
@@ -224,7 +234,7 @@ class _Import:
         if beside.templates is not None:
             arrays["spikes.templates"] = np.asarray(beside.templates).astype(np.int32)
         there = runs.geometry(self.recordings[0].dataset_id) if self.recordings else None
-        positions, raw, shanks = _channels(beside, there)
+        positions, raw, shanks = _channels(beside, there, notes)
         if positions is not None:
             arrays["channels.localCoordinates"] = positions
         if raw is not None:
@@ -309,7 +319,7 @@ def _measured_arrays(
         "clusters.amps": measured.amplitudes,
     }  # fmt: skip
     if beside.amplitudes is not None:
-        own = np.asarray(beside.amplitudes, np.float64)
+        own = np.abs(np.asarray(beside.amplitudes, np.float64))  # SpikeInterface writes those of troughs below 0
         some = measured.spikes
         n = np.bincount(clusters[some], minlength=len(counts))
         mean = np.bincount(clusters[some], own[some], len(counts)) / np.maximum(n, 1)
@@ -319,17 +329,19 @@ def _measured_arrays(
 
 
 def _channels(
-    beside: Beside, there: dict[str, list] | None
+    beside: Beside, there: dict[str, list] | None, notes: list[str]
 ) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]:
     """Places (um), columns of the raw file and shanks of the sorter's channels; the map of the recording goes first."""
-    raw = beside.channels
-    if raw is None and there is not None and (beside.positions is None or len(beside.positions) == len(there["axial"])):
-        raw = np.arange(len(there["axial"]))
-    if there is not None and raw is not None and raw.max(initial=0) < len(there["axial"]):
-        places = np.column_stack([there["lateral"], there["axial"]]).astype(np.float64)
-        return places[raw], raw, np.asarray(there["shank"], np.int64)[raw]
     positions = None if beside.positions is None else np.asarray(beside.positions, np.float64)
-    return positions, raw, beside.shanks
+    if there is None:
+        return positions, beside.channels, beside.shanks
+    raw, note = channels.columns_of(beside.channels, positions, there)
+    if note:
+        notes.append(note)
+    if raw is None:
+        return positions, None, beside.shanks
+    places = np.column_stack([there["lateral"], there["axial"]]).astype(np.float64)
+    return places[raw], raw, np.asarray(there["shank"], np.int64)[raw]
 
 
 def _commonest(units: np.ndarray, values: np.ndarray, n_units: int) -> np.ndarray:
@@ -340,33 +352,6 @@ def _commonest(units: np.ndarray, values: np.ndarray, n_units: int) -> np.ndarra
     found = np.zeros(n_units, np.int64)
     found[of[order]] = value[order]
     return found
-
-
-def _content_hash(place: Path) -> str:
-    """md5 over what decides about the units: spikes, units, labels."""
-    digest = hashlib.md5(usedforsecurity=False)
-    tables = sorted(path.name for pattern in ("cluster_*.tsv", "cluster_*.csv") for path in place.glob(pattern))
-    others = sorted(
-        {path.relative_to(place).as_posix() for name in HASHED for path in place.glob(name) if path.is_file()}
-    )
-    for name in [*RESULTS, *tables, *others]:
-        path = place / name
-        if path.is_file():
-            with path.open("rb") as file:
-                digest.update(f"{name}\0{hashlib.file_digest(file, 'md5').hexdigest()}\n".encode())
-    return digest.hexdigest()
-
-
-def _last_import(place: Path) -> tuple[Path, dict[str, Any]] | None:
-    """The folder of the last import, and what it says."""
-    for path in [*sorted(place.glob(f"#*#/{alf_files.SAYS}"), reverse=True), place / alf_files.SAYS]:
-        try:
-            says = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            continue
-        if isinstance(says, dict) and "content_hash" in says:
-            return path.parent, says
-    return None
 
 
 def _changes(before: Path, result: Sorted) -> dict[str, Any]:

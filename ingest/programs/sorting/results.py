@@ -137,7 +137,7 @@ _LABELS = {
     "cluster_KSLabel": ("KSLabel",),
     "cluster_groups": ("group",),
     "cluster_info": ("group", "KSLabel"),
-    "cluster_group": ("group",),
+    "cluster_group": ("group", "KSLabel"),  # Kilosort 4 copies its own labels into it
 }
 """Tables of labels without their suffix -> columns; the later ones, which a person wrote, go before the others."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import hashlib
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -91,6 +92,22 @@ def session_times(items: Sequence[Item], samples: np.ndarray) -> np.ndarray:
         own = piece == number
         times[own] = clock({"dataset_id": one.dataset_id}).convert(samples[own] - bounds[number])
     return times
+
+
+def clock_hash(items: Sequence[Item]) -> str:
+    """md5 of the clocks of recordings, which are computed if they are not yet; empty without recordings."""
+    if not items:
+        return ""
+    key = dict(zip(SESSION, items[0].session, strict=True))
+    if not ephys.SessionClock & key:
+        ephys.SessionClock.populate(key)
+    digest = hashlib.md5(usedforsecurity=False)
+    for one in items:
+        own = clock({"dataset_id": one.dataset_id})
+        for values in (own.source, own.target):
+            digest.update(np.round(np.asarray(values, np.float64), 6).tobytes())
+        digest.update(one.dataset_id.encode())
+    return digest.hexdigest()
 
 
 def geometry(dataset_id: str) -> dict[str, list] | None:
