@@ -313,7 +313,10 @@ class SessionClock(dj.Computed):
                 "clocks_qc": max((one.qc for one in made), key=session_streams.SEVERITY.index, default="NOT_SET"),
             }
         )
-        self.Stream.insert([key | session_streams.stream_row(one) for one in made])
+        names = found.line_names
+        self.Stream.insert(
+            [key | session_streams.stream_row(one, names.get(one.stream.dataset_id, ())) for one in made]
+        )
         self.Line.insert([key | row for row in session_streams.line_rows(changes)])
         self.Camera.insert([key | row for row in session_streams.camera_rows(found, made, changes)])
 

@@ -142,12 +142,21 @@ def own_times(path: Path, rel_path: str) -> tuple[np.ndarray, np.ndarray] | None
 
 def own_changes(path: Path, rel_path: str) -> dict[int, tuple[np.ndarray, np.ndarray]]:
     """Changes of digital lines that the system keeps in files of their own; line -> samples, polarities."""
-    from pipeline.electrophysiology.raw_formats import neo_files, open_ephys
+    from pipeline.electrophysiology.raw_formats import neo_files, nwb_file, open_ephys
 
     kind = format_of(rel_path)
     if kind == "open_ephys":
         return open_ephys.own_changes(path)
+    if kind == "nwb":
+        return nwb_file.own_changes(path)[0]
     return neo_files.own_changes(path, kind) if kind in ("plexon", "spikegadgets") else {}
+
+
+def line_names(path: Path, rel_path: str) -> list[str]:
+    """The names of the lines of `own_changes` by number, where the system names them."""
+    from pipeline.electrophysiology.raw_formats import nwb_file
+
+    return nwb_file.own_changes(path)[1] if format_of(rel_path) == "nwb" else []
 
 
 def band_of_rate(sampling_rate: float) -> str:

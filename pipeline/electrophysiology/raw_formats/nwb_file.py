@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 
 from pipeline.alf.reasons import refuse
-from pipeline.electrophysiology.raw_formats import Description, Place, band_of_rate
+from pipeline.analysis.clocks import Clock
+from pipeline.electrophysiology.raw_formats import Description, Place, band_of_rate, knots
 from pipeline.electrophysiology.raw_formats.array_recording import LARGEST_FACTOR, MICROVOLT, LibraryRecording
+from pipeline.electrophysiology.raw_formats.nwb_lines import Line, lines_of
 from pipeline.errors import InvalidData
 
-KNOT = 10.0  # s between the samples whose times are taken
 SMALLEST_STEP = 1e-9
 """No converter has a smaller step, V: a factor below that was applied twice."""
 INSTALL = "pip install 'neurojoint[raw]'"
@@ -32,6 +33,21 @@ def own_times(path: Path) -> tuple[np.ndarray, np.ndarray] | None:
     """Some samples of the series and their times, s."""
     with NwbRecording(path) as one:
         return one.times()
+
+
+def own_changes(path: Path) -> tuple[dict[int, tuple[np.ndarray, np.ndarray]], list[str]]:
+    """Changes of lines that the file has as events, in samples of the series, and the name of each line."""
+    with NwbRecording(path) as one:
+        lines = one.lines()
+        told = one.times()
+        clock = Clock.uniform(one.sample_rate) if told is None else Clock(*told)
+        changes: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+        for number, line in enumerate(lines):
+            samples = np.round(clock.invert(line.times)).astype(np.int64)
+            inside = (samples >= 0) & (samples < one.n_samples) & np.isfinite(line.times)
+            order = np.argsort(samples[inside], kind="stable")
+            changes[number] = samples[inside][order], line.polarities[inside][order]
+    return changes, [line.name for line in lines]
 
 
 class NwbRecording(LibraryRecording):
@@ -90,10 +106,16 @@ class NwbRecording(LibraryRecording):
             start = float(np.asarray(self._one["starting_time"])) if "starting_time" in self._one else 0.0
             samples = np.array([0.0, self.sample_rate])
             return (samples, start + samples / self.sample_rate) if start else None
-        step = max(1, round(KNOT * self.sample_rate))
-        samples = np.unique(np.append(np.arange(0, self.n_samples, step), self.n_samples - 1))
-        times = np.asarray(self._one["timestamps"])[samples].astype(np.float64)
-        return (samples.astype(np.float64), times) if len(samples) > 1 and (np.diff(times) > 0).all() else None
+        stamps = self._one["timestamps"]
+        at = knots.of_times(stamps, self.sample_rate)
+        if at is None:
+            return None
+        times = np.asarray(stamps, np.float64)[at]
+        return (at.astype(np.float64), times) if (np.diff(times) > 0).all() else None
+
+    def lines(self) -> list[Line]:
+        """The events of the file that are changes of lines."""
+        return lines_of(self._file)
 
     def places(self) -> tuple[Place, ...] | None:
         """Places of the channels on the probe, where the table of electrodes has rel_x and rel_y (um)."""

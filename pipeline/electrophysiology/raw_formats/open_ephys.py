@@ -11,7 +11,7 @@ import numpy as np
 
 from pipeline.alf.reader import load
 from pipeline.alf.reasons import refuse
-from pipeline.electrophysiology.raw_formats import Description, Place, band_of_rate
+from pipeline.electrophysiology.raw_formats import Description, Place, band_of_rate, knots
 
 if TYPE_CHECKING:
     from cbin import Recording
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 UNITS = {"uV": 1e-6, "µV": 1e-6, "mV": 1e-3, "V": 1.0}
 SMALL = 1e-2
 """Where no unit is stated, a smaller factor is in V (inputs of converters), a larger one in uV (electrodes)."""
-KNOT = 10.0  # s between the samples whose times are taken
 _AUXILIARY = re.compile(r"(?i)ni-?daq|adc|pxie-6\d\d\d")
 _LARGEST_XML = 16 << 20  # byte
 
@@ -71,10 +70,12 @@ def own_times(path: Path) -> tuple[np.ndarray, np.ndarray] | None:
             continue
         if values.dtype.kind in "iu":  # before 0.6 the timestamps are sample numbers
             factor = 1 / rate
-        samples = np.unique(np.append(np.arange(0, len(values), max(1, round(KNOT * rate))), len(values) - 1))
+        samples = knots.of_times(values, rate * factor)
+        if samples is None:
+            continue
         times = np.asarray(values[samples], np.float64) * factor
-        step = np.diff(times) / np.diff(samples)
-        if (np.abs(step * rate - 1) < 0.01).all():
+        step = np.diff(times)[np.diff(samples) > 1] / np.diff(samples)[np.diff(samples) > 1]
+        if (np.abs(step * rate - 1) < 0.01).all():  # not across gaps, which lie between neighbours
             return samples.astype(np.float64), times
     return None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,6 +32,7 @@ class Found:
 
     streams: list[Stream] = field(default_factory=list)
     timestamps: dict[str, Clock] = field(default_factory=dict)
+    line_names: dict[str, list[str]] = field(default_factory=dict)  # dataset_id -> names of its lines, in order
     cameras: dict[str, np.ndarray] = field(default_factory=dict)  # name -> times of the frames, s
 
 
@@ -65,6 +66,7 @@ def read(session: Mapping[str, Any]) -> tuple[Found, dict[str, Changes]]:
         lines = raw_formats.own_changes(path, row["rel_path"]) if is_foreign else {}
         if lines:
             changes[row["dataset_id"]] = lines
+            found.line_names[row["dataset_id"]] = raw_formats.line_names(path, row["rel_path"])
         elif row["band"] != "lf" or row["label"] not in with_ap or is_foreign:
             with files.open_recording({"dataset_id": row["dataset_id"]}) as recording:
                 changes[row["dataset_id"]] = clocks.read_changes(recording, row["band"] in ("nidq", "obx"))
@@ -73,11 +75,13 @@ def read(session: Mapping[str, Any]) -> tuple[Found, dict[str, Changes]]:
     return found, changes
 
 
-def stream_row(one: StreamClock) -> dict[str, Any]:
-    """The row of ephys.SessionClock.Stream."""
+def stream_row(one: StreamClock, line_names: Sequence[str] = ()) -> dict[str, Any]:
+    """The row of ephys.SessionClock.Stream; its note also says what the lines are called, where the file says it."""
+    lines = ", ".join(f"line {number} is {name}" for number, name in enumerate(line_names))
+    note = "; ".join(text for text in (one.note, lines) if text)[:255]
     row: dict[str, Any] = {
         "dataset_id": one.stream.dataset_id, "clock_source": one.source, "clock_samples": one.clock.source,
-        "clock_times": one.clock.target, "clock_qc": one.qc, "clock_note": one.note, "clock_line": one.line,
+        "clock_times": one.clock.target, "clock_qc": one.qc, "clock_note": note, "clock_line": one.line,
     }  # fmt: skip
     if one.found is not None:
         row |= {
