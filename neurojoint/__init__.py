@@ -24,8 +24,15 @@ if TYPE_CHECKING:
     from pipeline.database.bulk import fetch_columns
     from pipeline.electrophysiology.peths import unit_peths as peths
     from pipeline.electrophysiology.spikes import spikes
-    from pipeline.queries.activity import cross_correlograms, population_rate, raster, task_modulated_by_region
+    from pipeline.queries.activity import (
+        cross_correlograms,
+        population_rate,
+        raster,
+        selectivity,
+        task_modulated_by_region,
+    )
     from pipeline.queries.search import find_insertions, find_units
+    from pipeline.queries.signals import signal_average
     from pipeline.schemas import (
         acquisition,
         action,
@@ -61,6 +68,8 @@ _HOMES = {
     "population_rate": "pipeline.queries.activity:population_rate",
     "raster": "pipeline.queries.activity:raster",
     "register": "ingest:register",
+    "selectivity": "pipeline.queries.activity:selectivity",
+    "signal_average": "pipeline.queries.signals:signal_average",
     "sort": "ingest.programs.sorting:sort",
     "spikes": "pipeline.electrophysiology.spikes:spikes",
     "task_modulated_by_region": "pipeline.queries.activity:task_modulated_by_region",

@@ -34,6 +34,7 @@ SCHEMAS = (
     "session_events",
     "photometry",
     "behavior_analysis",
+    "task_analysis",
     "ephys",
     "histology",
     "imaging",

@@ -106,6 +106,8 @@ class Settings(BaseSettings):
     """The folder for what a spike sorter needs while it runs. None: `scratch` in the home."""
     modules: tuple[str, ...] = ()
     """Python modules of the lab with tables of its own (docs/modules.md), e.g. `["mylab.analyses"]`."""
+    tasks: tuple[dict[str, Any], ...] = ()
+    """What the tasks of the lab mean, a table `[[tasks]]` each (docs/tasks-of-animals.md)."""
     session_water_day: Literal["session", "time"] = "session"
     """The day for which water counts that was given in a session: that of the session's folder, also where it ran over
     midnight, or that of the time at which the rig wrote it down."""

@@ -17,6 +17,7 @@ from dashboard.components.icons import icon
 from dashboard.figures import build, style
 from dashboard.figures import session as figures
 from dashboard.pages import _session_files as session_files
+from dashboard.pages import _session_task as session_task
 from dashboard.queries import session as queries
 from dashboard.site import Component, NotFound, Page, Site, Viewer
 from pipeline.analysis import psychometrics, reaction_times
@@ -195,7 +196,10 @@ def _body(site: Site, viewer: Viewer, found: queries.Session, shown: Mapping[str
     if found.trial_set is None:
         parts.append(_without_trials(found, viewer))
     else:
-        parts += [html.Div([_facts(found), _parameters(found)], className="nj-columns nj-first"), *_figures(found)]
+        is_described = bool(found.trial_set["paradigm"])  # its curves are in the section of the task
+        first = [_facts(found)] if is_described else [_facts(found), _parameters(found)]
+        parts += [html.Div(first, className="nj-columns nj-first"), *([] if is_described else _figures(found))]
+        parts.append(session_task.section(found))
         parts.append(_wheel_section(found, shown["trials"]))
     parts += session_files.sections(found, viewer)
     if not viewer.public:

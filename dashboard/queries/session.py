@@ -17,7 +17,7 @@ from dashboard.queries import versions
 from pipeline.database import registry
 from pipeline.database.bulk import fetch_columns
 from pipeline.queries import timeline
-from pipeline.schemas import acquisition, action, behavior, behavior_analysis, data, ephys, lab, task
+from pipeline.schemas import acquisition, action, behavior, behavior_analysis, data, ephys, lab, task, task_analysis
 from pipeline.schemas.inputs import files, wheel_trace
 
 Row = dict[str, Any]
@@ -48,6 +48,7 @@ class Session:
     quarantine : open rows of `Quarantine`.
     jobs : table, status and error_message of what is not computed.
     notes : note_time (UTC), note_user, note_text.
+    described : of a task that the lab describes, the row of `TaskPerformance` with `curves`, `levels` and `blocks`.
     before, after : session_date and session_number of the neighbours of the same mouse.
     """
 
@@ -66,6 +67,7 @@ class Session:
     quarantine: list[Row]
     jobs: list[Row]
     notes: list[Row]
+    described: Row | None = None
     before: tuple[datetime.date, int] | None = None
     after: tuple[datetime.date, int] | None = None
 
@@ -86,6 +88,7 @@ def version(key: Mapping[str, Any]) -> str:
         (behavior_analysis.SessionPerformance, "session_number"),
         (behavior_analysis.PsychometricFit, "session_number"),
         (behavior_analysis.SessionTrainingStatus, "session_status"),
+        (task_analysis.TaskPerformance, "session_number"),
         (data.Dataset, "registered"),
         (data.AlfObject, "object_fingerprint"),
         (data.Quarantine, "last_seen"),
@@ -140,6 +143,7 @@ def session(key: Mapping[str, Any], rules: str) -> Session | None:
         notes=fetch_columns(
             action.Note & {"note_object_id": row["eid"]}, "note_time", "note_user", "note_text",
             order_by="note_time").to_pylist(),
+        described=_described(task),
         before=before,
         after=after,
     )  # fmt: skip
@@ -236,6 +240,20 @@ def file(dataset_id: str, public: bool) -> File | None:
 def _one(query: Any) -> Row | None:
     rows = fetch_columns(query).to_pylist()
     return rows[0] if rows else None
+
+
+def _described(task: Row) -> Row | None:
+    """The summary of a task that the lab describes, with its parts."""
+    table = task_analysis.TaskPerformance
+    rows = (table & task).to_dicts()
+    if not rows:
+        return None
+    parts = {
+        "curves": (table.Curve, "curve_block"),
+        "levels": (table.Level, "level_id"),
+        "blocks": (table.Block, "block_id"),
+    }
+    return rows[0] | {name: (part & task).to_dicts(order_by=order) for name, (part, order) in parts.items()}
 
 
 def _json(text: str | None) -> Any:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from pipeline import paradigms
 from pipeline.alf import clocks
 from pipeline.alf import columns as alf
 from pipeline.alf.aliases import heading, meaning, object_of
@@ -335,8 +336,9 @@ def _check_values(piece: _Piece, known: np.ndarray) -> None:
     bad = np.isinf(values) if values.dtype.kind == "f" else np.zeros(len(values), bool)
     rule = "a finite number"
     if column.values is not None:
-        bad |= known & ~np.isin(values, column.values)
-        rule = "one of " + ", ".join(f"{value:g}" for value in column.values)
+        allowed = sorted({*column.values, *(paradigms.choice_codes() if column.name == "choice" else ())})
+        bad |= known & ~np.isin(values, allowed)
+        rule = "one of " + ", ".join(f"{value:g}" for value in allowed)
     elif column.kind == "int":
         with np.errstate(invalid="ignore"):
             bad |= known & ((np.abs(values.astype(np.float64)) >= 2**31) | (values != np.trunc(values)))

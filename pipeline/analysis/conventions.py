@@ -152,6 +152,17 @@ def trial_signed_contrast(trials: Trials) -> np.ndarray | None:
     return signed_contrast(trials["contrast_left"], trials["contrast_right"])
 
 
+def easy_trials(trials: Trials) -> np.ndarray | None:
+    """Boolean mask of easy trials: those that the column `is_easy` says, else those of at least `EASY_CONTRAST`.
+
+    None without either. The column is that of tasks whose stimulus is not a contrast.
+    """
+    if "is_easy" in trials:
+        return np.asarray(trials["is_easy"]) == 1
+    contrast = trial_signed_contrast(trials)
+    return None if contrast is None else np.abs(contrast) >= EASY_CONTRAST
+
+
 def trial_correct(trials: Trials) -> np.ndarray | None:
     """1.0, 0.0 or NaN per trial: by feedback where there is feedback, else by choice and side; None without either.
 

@@ -8,12 +8,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from pipeline.analysis import reaction_times
 from pipeline.analysis.conventions import (
-    EASY_CONTRAST,
     Trials,
     answered,
+    easy_trials,
     n_trials,
     trial_correct,
-    trial_signed_contrast,
 )
 
 DAYS_PER_WEEK = 5
@@ -102,11 +101,11 @@ def _distinct(day: NDArray, numbers: ArrayLike, n_days: int) -> NDArray:
 def _outcomes(trials: Trials) -> tuple[NDArray, NDArray, NDArray, NDArray]:
     """Per trial: correct (NaN without a response or where unknown), easy (1 or 0), response and reaction time (s)."""
     size = n_trials(trials)
-    correct, contrast = trial_correct(trials), trial_signed_contrast(trials)
+    correct, is_easy = trial_correct(trials), easy_trials(trials)
     times = (reaction_times.response_time(trials), reaction_times.reaction_time(trials))
     answer = answered(trials)
     correct = np.full(size, np.nan) if correct is None or answer is None else np.where(answer, correct, np.nan)
-    easy = np.zeros(size) if contrast is None else (np.abs(contrast) >= EASY_CONTRAST).astype(float)
+    easy = np.zeros(size) if is_easy is None else is_easy.astype(float)
     responses, reactions = (np.full(size, np.nan) if one is None else one for one in times)
     return correct, easy, responses, reactions
 

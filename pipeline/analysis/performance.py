@@ -12,10 +12,10 @@ import numpy as np
 from pipeline.analysis import reaction_times
 from pipeline.analysis.conventions import (
     CHOICE_NONE,
-    EASY_CONTRAST,
     Trials,
     answered,
     block_prior,
+    easy_trials,
     n_trials,
     responded,
     right_choice,
@@ -71,15 +71,14 @@ def session_performance(trials: Trials) -> dict[str, object]:
         + ("performance_easy", *(f"{name}{which}" for name in _TIMES for which in ("", "_easy", "_zero")))
     )
     row["n_trials"] = total
-    contrast = trial_signed_contrast(trials)
+    easy = easy_trials(trials)
     if "choice" in trials:
         response, no_go = responded(trials["choice"]), np.asarray(trials["choice"]) == CHOICE_NONE
         row["n_responses"], row["n_no_go"] = int(response.sum()), int(no_go.sum())
         correct, answer = trial_correct(trials), answered(trials)
         if correct is not None:
             row["n_correct"], row["performance"] = _fraction(correct[answer])
-        if contrast is not None:
-            easy = np.abs(contrast) >= EASY_CONTRAST
+        if easy is not None:
             row["n_easy"], row["n_easy_no_go"] = int((easy & response).sum()), int((easy & no_go).sum())
             if correct is not None:
                 row["n_easy_correct"], row["performance_easy"] = _fraction(correct[easy & answer])
@@ -88,8 +87,8 @@ def session_performance(trials: Trials) -> dict[str, object]:
         if times is not None:
             row[name] = reaction_times.median(times)
             row[f"{name}_zero"] = reaction_times.median_at_zero(trials, times)
-        if times is not None and contrast is not None:
-            row[f"{name}_easy"] = reaction_times.median(times[np.abs(contrast) >= EASY_CONTRAST])
+        if times is not None and easy is not None:
+            row[f"{name}_easy"] = reaction_times.median(times[easy])
     row["reaction_time_note"] = reaction_times.no_reaction_time(trials)
     return row | by_contrast(trials)
 

@@ -21,6 +21,7 @@ __all__ = [
     "benjamini_hochberg",
     "modulated_fraction",
     "more_than_chance",
+    "period_selectivity",
     "responsiveness",
     "selectivity",
     "trial_groups",
@@ -202,6 +203,53 @@ def selectivity(
     with np.errstate(invalid="ignore"):
         rates = [found[:, chosen].sum(axis=1) / np.count_nonzero(chosen) / (end - start) for chosen in (~one, one)]
     return Selectivity(rates[0], rates[1], index, p, corrected, corrected < alpha)
+
+
+def period_selectivity(
+    times: ArrayLike,
+    offsets: ArrayLike,
+    intervals: ArrayLike,
+    groups: ArrayLike,
+    alpha: float = 0.05,
+    threads: int | None = None,
+) -> Selectivity:
+    """Compare each unit's rate in a period of the trials between two groups of trials, by the rank-sum test.
+
+    As `selectivity`, but for periods whose length may differ from trial to trial: what is ranked is the rate in each.
+
+    Parameters
+    ----------
+    times : (n,) array, s, grouped by unit, ascending within each
+    offsets : (k + 1,) array, where each unit's spikes begin
+    intervals : (n_trials, 2) array, start and end of the period, s; trials with NaN or without length are left out
+    groups : (n_trials,) array, 0 and 1; trials with other values are left out
+    alpha : level for `selective`, compared with the corrected p-value
+
+    Raises
+    ------
+    ValueError
+        If lengths do not fit.
+
+    Examples
+    --------
+    >>> starts, groups = np.arange(1.0, 21.0), np.arange(20) % 2
+    >>> found = period_selectivity(starts[groups == 1] + 0.1, [0, 10], np.column_stack([starts, starts + 0.5]), groups)
+    >>> found.rate_0, found.rate_1, found.index, found.selective
+    (array([0.]), array([2.]), array([1.]), array([ True]))
+    """
+    intervals, groups = np.asarray(intervals, dtype=float), np.asarray(groups)
+    if intervals.shape != (groups.size, 2):
+        raise ValueError(f"{groups.size} groups but intervals of shape {intervals.shape}")
+    with np.errstate(invalid="ignore"):
+        used = (intervals[:, 1] > intervals[:, 0]) & ((groups == 0) | (groups == 1))
+    start, length = intervals[used, 0], np.diff(intervals[used]).ravel()
+    one = groups[used] == 1
+    rates = np.round(window_counts(times, offsets, start, 0.0, length, threads=threads) / length, 9)
+    index, p = _rank_sum(rates, one)
+    corrected = benjamini_hochberg(p)
+    nan = np.full(len(rates), np.nan)
+    means = [rates[:, chosen].mean(axis=1) if chosen.any() else nan for chosen in (~one, one)]
+    return Selectivity(means[0], means[1], index, p, corrected, corrected < alpha)
 
 
 def trial_groups(trials: Mapping[str, ArrayLike]) -> dict[str, NDArray]:

@@ -32,7 +32,7 @@ from pipeline.analysis.conventions import (
 )
 from pipeline.analysis.protocols import BLOCKED, OTHER
 
-__all__ = ["UNUSABLE", "Finding", "check_trials", "worst"]
+__all__ = ["UNUSABLE", "Finding", "check_times", "check_trials", "worst"]
 
 OUTCOMES = ("NOT_SET", "PASS", "WARNING", "FAIL")
 """From the least to the most serious."""
@@ -83,6 +83,12 @@ def check_trials(trials: Trials, task_kind: str = "") -> tuple[dict[str, NDArray
         if finding is not None:
             found.append(finding)
     return dict(trials), found
+
+
+def check_times(trials: Trials) -> tuple[dict[str, NDArray], list[Finding]]:
+    """The checks that hold for any task: the unit of the times. What choices and stimuli mean is not known here."""
+    checked, finding = _time_unit(trials, OTHER)
+    return dict(checked), [] if finding is None else [finding]
 
 
 def worst(findings: list[Finding]) -> str:

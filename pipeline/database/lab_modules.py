@@ -21,6 +21,7 @@ from types import ModuleType
 import datajoint as dj
 from datajoint.declare import prepare_declare
 
+from pipeline import paradigms
 from pipeline.database import migrate, registry
 from pipeline.errors import NeurojointError, NotFoundError, is_connection_error
 from pipeline.settings import settings
@@ -74,7 +75,12 @@ def load() -> None:
             registry.forget_half_imported()
             _note(name, f"cannot be imported: {_in_a_line(error)}", error)
         else:
-            if not registry.is_declared(name) and not hasattr(module, "PAGE"):
+            tasks = getattr(module, "TASKS", ())
+            try:
+                paradigms.register(name, tasks)
+            except NeurojointError as error:
+                _note(name, _in_a_line(error), error)
+            if not registry.is_declared(name) and not hasattr(module, "PAGE") and not tasks:
                 _note(name, "declares no schema; write `schema = registry.schema(__name__)` before its tables")
 
     wanted = [name for name in names() if name in sys.modules]

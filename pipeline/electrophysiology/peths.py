@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +22,7 @@ acquisition = registry.tables_of("acquisition")
 behavior = registry.tables_of("behavior")
 ephys_analysis = registry.tables_of("ephys_analysis")
 selection = registry.tables_of("selection")
+event_series = registry.tables_of("inputs.events")
 
 LAYOUT = 1
 """Goes into the names of kept results: a change of what is computed raises it."""
@@ -106,10 +108,12 @@ def unit_peths(
     Parameters
     ----------
     insertion : pid, or a mapping with the primary key of the insertion.
-    event : a name in AlignmentEvent, or a column of the trials with times, also one that only this task has.
-    split : `side`, `choice`, `feedback`, `block`, `contrast` (signed, percent), `probability` (of left), several of
-        them (`["side", "feedback"]`: each combination that occurs), or an array with one label a trial (strings,
-        numbers or bool; "" and NaN leave it out).
+    event : a name in AlignmentEvent, or a column of the trials with times, also one that only this task has; or a
+        series of events of another ALF object, e.g. `licks.times` or `opto.intervals` (docs/events.md), whose rows
+        then stand for the trials.
+    split : `side`, `choice`, `feedback`, `block`, `contrast` (signed, percent), `probability` (of left), any other
+        column of the trials, several of them (`["side", "feedback"]`: each combination that occurs), or an array with
+        one label a trial (strings, numbers or bool; "" and NaN leave it out).
     clusters : units, by default all.
     window, bin_size, smoothing : s; by default those of the event.
     clustering : by default the default of the insertion.
@@ -121,8 +125,7 @@ def unit_peths(
     """
     row = clusterings.find(insertion, clustering)
     rule = event_rule(event)
-    task = _task_of(row)
-    fingerprint = (behavior.TrialSet & task).fetch1("trials_fingerprint")
+    found = aligned(row, event)
     window = (rule["window_start"], rule["window_end"]) if window is None else (float(window[0]), float(window[1]))
     bin_size = rule["event_bin"] if bin_size is None else float(bin_size)
     smoothing = rule["event_smoothing"] if smoothing is None else float(smoothing)
@@ -130,16 +133,16 @@ def unit_peths(
     given = _own_labels(split).tolist() if isinstance(split, np.ndarray) else split
     only = None if condition is None else selection.TrialCondition.read(condition)
     parts: list[Any] = [
-        LAYOUT, store.content_key(row), fingerprint, rule["trials_column"], given, ids, window, bin_size, smoothing,
+        LAYOUT, store.content_key(row), found.fingerprint, rule["trials_column"], given, ids, window, bin_size,
+        smoothing,
     ]  # fmt: skip
     if only is not None:
         parts.append(only.expression)
     key = hashlib.md5(json.dumps(parts).encode(), usedforsecurity=False).hexdigest()
 
     def build() -> dict[str, np.ndarray]:
-        trials = trials_with(row | task, rule["trials_column"])
+        trials, events = found.columns(), found.times()
         labels = None if split is None else labels_of(trials, split)
-        events = trials[rule["trials_column"]]
         if only is not None:
             events = np.where(only.holds(trials), events, np.nan)
         made = compute(store.grouped(row), events, labels, window, bin_size, smoothing, ids)
@@ -149,6 +152,31 @@ def unit_peths(
 
     kept = array_cache.arrays("peths", key, build)
     return UnitPeths(**kept | {"conditions": kept["conditions"].tolist()})
+
+
+@dataclass(frozen=True)
+class Aligned:
+    """What activity is aligned to: read when it is asked for."""
+
+    fingerprint: str  # of the files
+    columns: Callable[[], dict[str, np.ndarray]]  # of the trials, or of the object of the series: (n, …) each
+    times: Callable[[], np.ndarray]  # (n,) s from session start
+
+
+def aligned(row: Mapping[str, Any], event: str) -> Aligned:
+    """The events of a session, of its trials or of another ALF object.
+
+    Raises
+    ------
+    NeurojointError : there is no such event, or the session does not have it.
+    """
+    if event_series.is_event(event):
+        series = event_series.read(row, event)
+        return Aligned(series.fingerprint, lambda: series.columns, lambda: series.times)
+    column = event_rule(event)["trials_column"]
+    task = _task_of(row)
+    trials = functools.cache(lambda: trials_with({**row, **task}, column))
+    return Aligned((behavior.TrialSet & task).fetch1("trials_fingerprint"), trials, lambda: trials()[column])
 
 
 def trials_with(row: Mapping[str, Any], column: str) -> dict[str, np.ndarray]:
@@ -184,8 +212,9 @@ def labels_of(trials: Mapping[str, np.ndarray], split: str | Sequence[str] | np.
     ['left correct', 'right error', '']
     """
     if isinstance(split, np.ndarray):
-        if split.shape != (conventions.n_trials(trials),):
-            raise UserError(f"{split.shape} labels for {conventions.n_trials(trials)} trials", "one for each")
+        size = len(next(iter(trials.values()), ()))
+        if split.shape != (size,):
+            raise UserError(f"{split.shape} labels for {size} trials", "one for each")
         return _own_labels(split)
     each = [_labels(trials, name) for name in ([split] if isinstance(split, str) else split)]
     together = [" ".join(parts) if all(parts) else "" for parts in zip(*each, strict=True)]
@@ -205,6 +234,8 @@ def event_rule(event: str) -> dict[str, Any]:
     if event in rows:
         return rows[event]
     columns = {column.name for column in alf.TRIALS if column.unit == "s" and column.ordered}
+    if event_series.is_event(event):
+        return rows["stim_on"] | {"event": event, "trials_column": event}
     if event in columns or (event.endswith("_times") and event in selection.known_columns()):
         return rows["stim_on"] | {"event": event, "trials_column": event}
     raise UserError(f"there is no event {event!r}", f"known are {', '.join([*rows, *sorted(columns)])}")
@@ -237,8 +268,13 @@ def _labels(trials: Mapping[str, np.ndarray], name: str) -> list[str]:
     elif name in SPLITS:
         values = conventions.trial_signed_contrast(trials) if name == "contrast" else trials.get("probability_left")
         found = None if values is None else _own_labels(np.asarray(values, float)).tolist()
+    elif name in trials and np.asarray(trials[name]).ndim == 1:
+        values = np.asarray(trials[name])
+        text = values.dtype.kind == "O"
+        found = ["" if one is None else str(one) for one in values.tolist()] if text else _own_labels(values).tolist()
     else:
-        raise UserError(f"trials are not split by {name!r}", f"known are {', '.join(SPLITS)}")
+        listed = ", ".join(dict.fromkeys([*SPLITS, *trials]))
+        raise UserError(f"trials are not split by {name!r}", f"known are {listed}")
     if found is None:
         raise UserError(f"the trials lack the columns for {name}", "choose another split")
     return found

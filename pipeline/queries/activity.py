@@ -48,9 +48,9 @@ def raster(
     from pipeline.schemas import selection
 
     row, rule = clusterings.find(insertion, clustering), peth_store.event_rule(event)
-    trials = peth_store.trials_with(row, rule["trials_column"])
-    found = spikes.grouped(row)
-    events = peth_store.within_recording(found, trials[rule["trials_column"]])
+    source = peth_store.aligned(row, event)
+    trials, found = source.columns(), spikes.grouped(row)
+    events = peth_store.within_recording(found, source.times())
     labels = np.full(len(events), "all") if split is None else peth_store.labels_of(trials, split)
     labels = np.where(np.isfinite(events), labels, "")
     if condition is not None:
@@ -58,6 +58,58 @@ def raster(
     start, end = window or (rule["window_start"], rule["window_end"])
     used = np.where(labels == "", np.nan, events)
     return Raster(*peths.raster(found.times_of(int(cluster)), used, -start, end), labels)
+
+
+@dataclass(frozen=True)
+class PeriodSelectivity:
+    """Which units tell two conditions apart in a period of the trials; arrays (k,)."""
+
+    cluster_ids: np.ndarray
+    n_0: int  # trials of the first condition
+    n_1: int  # trials of the second
+    rate_0: np.ndarray  # Hz
+    rate_1: np.ndarray  # Hz
+    index: np.ndarray  # -1 to 1, positive where the second condition has the higher rate
+    p_value: np.ndarray  # rank-sum test over trials
+    p_corrected: np.ndarray  # after Benjamini and Hochberg over the units
+    selective: np.ndarray  # bool: p_corrected below ALPHA
+
+
+def selectivity(
+    insertion: str | Mapping[str, Any],
+    first: str,
+    second: str,
+    period: str,
+    clusters: Iterable[int] | None = None,
+    clustering: str | None = None,
+) -> PeriodSelectivity:
+    """How the rate of each unit in a period differs between the trials of two conditions.
+
+    Parameters
+    ----------
+    insertion : pid, or a mapping with the primary key of the insertion.
+    first, second : conditions (docs/conditions.md), by name or as expressions; trials that fulfil both are left out.
+    period : its name in `selection.Period`.
+    clusters : units, by default all.
+    clustering : by default the default of the insertion.
+
+    Raises
+    ------
+    NeurojointError : no such insertion, condition or period, or the trials lack their columns.
+    """
+    from pipeline.schemas import behavior, selection
+
+    row = clusterings.find(insertion, clustering)
+    trials, found = behavior.fetch_trials(row), spikes.grouped(row)
+    intervals = selection.Period.intervals(period, trials)
+    known = [np.isfinite(peth_store.within_recording(found, edge)) for edge in intervals.T]
+    intervals[~(known[0] & known[1])] = np.nan
+    is_first, is_second = (selection.TrialCondition.read(one).holds(trials) for one in (first, second))
+    groups = np.where(is_first == is_second, -1, is_second.astype(int))
+    groups[np.isnan(intervals).any(axis=1)] = -1
+    ids = found.cluster_ids if clusters is None else np.array([int(one) for one in clusters], np.int32)
+    made = responses.period_selectivity(*found.select(ids.tolist()), intervals, groups, ALPHA)
+    return PeriodSelectivity(ids, int(np.sum(groups == 0)), int(np.sum(groups == 1)), **vars(made))
 
 
 def cross_correlograms(

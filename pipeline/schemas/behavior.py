@@ -8,12 +8,14 @@ import datajoint as dj
 import numpy as np
 import pyarrow as pa
 
+from pipeline import paradigms
 from pipeline.alf import columns as alf
 from pipeline.alf.reasons import refuse
 from pipeline.analysis import encoder, protocols, reaction_times, trial_checks, wheel
 from pipeline.database import registry
 from pipeline.database.bulk import fetch_columns, insert_many, to_numpy
 from pipeline.errors import NeurojointError
+from pipeline.paradigms import outcomes
 from pipeline.provenance import fingerprints
 from pipeline.schemas import acquisition, selection
 from pipeline.schemas.inputs import files, wheel_trace
@@ -47,6 +49,20 @@ def task_of(key: Mapping[str, Any]) -> dict[str, Any]:
         )
     order = sorted(found, key=lambda row: (row["task_kind"] in protocols.NOT_TRAINING, row["task_collection"]))
     return {name: order[0][name] for name in TrialSet.primary_key}
+
+
+def conventional_trials(key: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """The trials of one task in the columns and codes that the analyses take, by its description.
+
+    Those of the program's own tasks, and of tasks that nobody describes, are the columns of `Trial` as they are.
+
+    Raises
+    ------
+    NeurojointError : as `fetch_trials`; or the task's description is known no more.
+    """
+    name = (TrialSet & task_of(key)).fetch1("paradigm")
+    task = paradigms.named(name) if name else None
+    return outcomes.conventional(fetch_trials(key, other_columns=task is not None), task)
 
 
 def fetch_trials(
@@ -93,6 +109,7 @@ class TrialSet(OfTask, dj.Imported):
     columns_refused            : json            # column -> reason for the columns in quarantine; they are null
     columns_other              : json            # list of the attributes that no column of Trial stands for
     trials_protocol=""         : varchar(255)    # of the task whose trials these are, as the rig names it
+    paradigm=""                : varchar(32)     # of the description that the lab gives of the task; empty without one
     task_kind=""               : varchar(32)     # of the protocol: training, biased, ephys, passive, habituation, other
     trials_qc="NOT_SET"        : varchar(8)      # worst outcome of the checks: PASS, WARNING, FAIL; NOT_SET: none made
     trials_checks=null         : json            # list of what was checked: check, outcome, n_trials, detail in words
@@ -131,12 +148,35 @@ class TrialSet(OfTask, dj.Imported):
             found[row["other_column"]] = row["other_values"] if values is None else values
         return found
 
+    def current_fingerprints(self, key: dict | None = None) -> pa.Table:
+        """Key and fingerprint of every task (of `key`); where the lab describes it, with the description."""
+        found = super().current_fingerprints(key)
+        if not paradigms.described():
+            return found
+        names = self.primary_key
+        facts = acquisition.SessionTask.proj("protocol") * acquisition.Session.proj("task_protocol") & {
+            name: value for name, value in (key or {}).items() if name in names
+        }
+        rows = fetch_columns(facts, *names, "protocol", "task_protocol").to_pylist()
+        digests = {tuple(row[name] for name in names): _digest(row) for row in rows}
+        keys = zip(*(found[name].to_pylist() for name in names), strict=True)
+        told = [
+            fingerprints.extend(one, digest) if (digest := digests.get(place)) else one
+            for one, place in zip(found["fingerprint"].to_pylist(), keys, strict=True)
+        ]
+        return found.set_column(found.column_names.index("fingerprint"), "fingerprint", pa.array(told, pa.string()))
+
     def make(self, key):
         found = files.read_object(key, "trials", with_other=True)
         facts = (acquisition.SessionTask.proj("protocol") * acquisition.Session.proj("task_protocol") & key).fetch1()
         protocol = protocols.of_task(facts["task_protocol"], facts["protocol"], key["task_collection"])
-        kind = protocols.kind(protocol)
-        columns, checks = trial_checks.check_trials(found.values, kind)
+        task = paradigms.of_protocol(protocol)
+        kind = _kind(protocol, task)
+        if task is None or task.is_built_in:
+            columns, checks = trial_checks.check_trials(found.values, kind)
+        else:
+            columns, checks = trial_checks.check_times(found.values)
+            checks += _described(columns | found.other_values, task)
         n_trials = len(next(iter(columns.values())))
         self.insert1(
             key
@@ -151,6 +191,7 @@ class TrialSet(OfTask, dj.Imported):
                 "columns_refused": found.refused,
                 "columns_other": found.other,
                 "trials_protocol": protocol,
+                "paradigm": "" if task is None or task.is_built_in else task.name,
                 "task_kind": kind,
                 "trials_qc": trial_checks.worst(checks),
                 "trials_checks": [asdict(check) for check in checks],
@@ -453,6 +494,27 @@ class PassiveTrialSet(FromFiles, dj.Imported):
         self.insert1(key | self._fingerprint_of(key) | {"n_passive_trials": table.num_rows})
         columns = {f"passive_{name}": table[name] for name in _GABOR_COLUMNS if name in table.column_names}
         insert_many(self.PassiveTrial, key | {"passive_trial_id": np.arange(table.num_rows)} | columns)
+
+
+def _kind(protocol: str, task: paradigms.TaskDescription | None) -> str:
+    """The kind of a protocol; of a task that the lab describes, `passive` or `other`."""
+    if task is None or task.is_built_in:
+        return protocols.kind(protocol)
+    return "passive" if task.design == "passive" else protocols.OTHER
+
+
+def _digest(row: Mapping[str, Any]) -> str:
+    """The hash of the lab's description of a task; empty where it does not describe it."""
+    protocol = protocols.of_task(row["task_protocol"], row["protocol"], row["task_collection"])
+    task = paradigms.of_protocol(protocol)
+    return "" if task is None or task.is_built_in else task.digest
+
+
+def _described(trials: dict[str, np.ndarray], task: paradigms.TaskDescription) -> list[trial_checks.Finding]:
+    """What the trials lack that their description names."""
+    notes = outcomes.read_outcomes(trials, task).notes
+    size = len(next(iter(trials.values()), ()))
+    return [trial_checks.Finding("description", "WARNING", size, note) for note in notes]
 
 
 _PUPIL_COLUMNS = ("pupilDiameter_smooth", "pupilDiameter_raw")

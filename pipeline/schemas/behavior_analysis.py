@@ -50,7 +50,7 @@ class SessionPerformance(dj.Computed):
     """
 
     def make(self, key):
-        row = performance.session_performance(behavior.fetch_trials(key, other_columns=False))
+        row = performance.session_performance(behavior.conventional_trials(key))
         row.pop("n_trials")  # is in TrialSet
         self.insert1(key | _as_lists(row))
 
@@ -96,7 +96,7 @@ class PsychometricFit(dj.Computed):
         kind = (behavior.TrialSet & key).fetch1("task_kind")
         blocks = {
             probability: block
-            for probability, block in performance.blocks(behavior.fetch_trials(key, other_columns=False), kind).items()
+            for probability, block in performance.blocks(behavior.conventional_trials(key), kind).items()
             if block["contrasts"] is not None
         }
         problems = [(block["contrasts"], block["contrast_n"], block["contrast_n_right"]) for block in blocks.values()]

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from pipeline import behavior, ephys, settings
+from pipeline import behavior, ephys, selection, settings
 from pipeline.electrophysiology import clusterings
 from pipeline.electrophysiology.peths import unit_peths
 from pipeline.errors import NeurojointError
 from pipeline.provenance import staleness
-from pipeline.queries import activity
+from pipeline.queries import activity, signals
+from pipeline.schemas.inputs import events
 from tests.ephys import trees
 from tests.ingest.tree import ingest
 
@@ -165,3 +167,68 @@ def test_modulated_units_by_region(files, tmp_path):
     for wrong in ({"event": "lunch"}, {"modulation": "colour"}, {"parcellation": "fine"}):
         with pytest.raises(NeurojointError, match="there is no"):
             activity.task_modulated_by_region(**wrong)
+
+
+def test_any_object_with_times_is_aligned_to(files, tmp_path):
+    """Licks, intervals of a laser and a trial-like table: rows of the object stand for the trials, with all columns."""
+    root = tmp_path / "root"
+    power = np.repeat([1.0, 5.0], 20)
+    trees.write(root, {"opto.intervals": np.column_stack([START, START + 0.5]), "opto.power": power}, "alf")
+    trees.write(root, {"licks.times": np.array([10.0, 11.0, 12.5])}, "alf")
+    table = pd.DataFrame({"odourOn_times": START[:4], "odour": ["mint", "rose", None, "mint"]})
+    table.to_parquet(root / trees.SESSION / "alf" / "_lab_odourTrials.table.pqt")
+    ingest(root)
+    names = ["licks.times", "odourTrials.odourOn_times", "opto.intervals"]
+    assert events.series_of(KEY) == names
+    assert events.rows_of(KEY, "odourTrials")["odour"].tolist() == ["mint", "rose", None, "mint"]
+    assert events.rows_of(KEY, "opto").keys() == {"intervals_0", "intervals_1", "power"}
+
+    asked = {"clusters": [2], "window": (-0.2, 0.4), "bin_size": 0.1, "smoothing": 0}
+    same = unit_peths(KEY, "stim_on", power, **asked)
+    found = unit_peths(KEY, "opto.intervals", "power", **asked)
+    assert found.conditions == ["1", "5"] and found.n.tolist() == [20, 20]
+    np.testing.assert_array_equal(found.mean, same.mean)
+    chosen = unit_peths(KEY, "opto.intervals", condition="power > 2", **asked)
+    np.testing.assert_array_equal(chosen.mean[:, 0], found.mean[:, 1])
+    odours = unit_peths(KEY, "odourTrials.odourOn_times", "odour", **asked)
+    assert odours.conditions == ["mint", "rose"] and odours.n.tolist() == [2, 1]
+    assert len(set(activity.raster(KEY, 2, "licks.times").trials)) <= 3
+    with pytest.raises(NeurojointError, match="it has: licks.times"):
+        unit_peths(KEY, "puffs.times")
+
+
+def test_units_that_tell_conditions_apart_in_a_period(files):
+    """Unit 2 fires after stimuli on the right, in the part of the trial that the period names and in no other."""
+    selection.TrialCondition.define("right_side", "contrast_right > 0")
+    selection.Period.define("stimulus", "stim_on_times", "stim_on_times", (0.04, 0.3))
+    selection.Period.define("later", "stim_on_times", "stim_on_times", (0.5, 0.9))
+    found = activity.selectivity(KEY, "contrast_left > 0", "right_side", "stimulus")
+    assert (found.n_0, found.n_1) == (20, 20)
+    assert found.cluster_ids[found.selective].tolist() == [2] and found.index[2] > 0.8
+    own = files["spikes.times"][files["spikes.clusters"] == 2]
+    counts = [np.sum((own >= event + 0.04) & (own < event + 0.3)) for event in START[RIGHT]]
+    assert found.rate_1[2] == pytest.approx(np.mean(counts) / 0.26)
+    assert not activity.selectivity(KEY, "contrast_left > 0", "right_side", "later", [2]).selective.any()
+    with pytest.raises(NeurojointError, match="no period"):
+        activity.selectivity(KEY, "choice == 1", "choice == -1", "delay")
+
+
+def test_a_signal_is_averaged_around_events(files, tmp_path):
+    """A channel and a feature of a camera whose unlikely positions are not known."""
+    root = tmp_path / "root"
+    times = np.arange(0, 60, 0.01)
+    phase = (times - 5.0) % 1.0  # events are at whole seconds from 5 s
+    trees.write(root, {"breathing.voltage": phase, "breathing.times": times}, "alf")
+    tracked = pd.DataFrame({"nose_x": 100 * phase, "nose_likelihood": np.where(phase < 0.5, 0.99, 0.2)})
+    tracked.to_parquet(root / trees.SESSION / "alf" / "_ibl_leftCamera.dlc.pqt")
+    trees.write(root, {"_ibl_leftCamera.times": times}, "alf")
+    ingest(root)
+    found = signals.signal_average(KEY, "breathing.voltage", "stim_on", "side", (0.1, 0.4), 0.1)
+    assert found.conditions == ["left", "right"]
+    np.testing.assert_allclose(found.mean, [[0.1, 0.2, 0.3, 0.4]] * 2, atol=1e-6)
+    assert (found.n == 20).all()
+    nose = signals.signal_average(KEY, "leftCamera.dlc.nose_x", "stim_on", window=(0.2, 0.8), step=0.2)
+    np.testing.assert_allclose(nose.mean[0, :2], [20, 40], atol=1e-4)
+    assert np.isnan(nose.mean[0, 2:]).all()
+    with pytest.raises(NeurojointError, match="nose_x"):
+        signals.signal_average(KEY, "leftCamera.dlc.paw_x")

@@ -10,12 +10,14 @@ import datajoint as dj
 import numpy as np
 import pyarrow as pa
 
+from pipeline import paradigms
 from pipeline.analysis import protocols
 from pipeline.analysis.records import session_record
 from pipeline.analysis.training import SessionRecord
 from pipeline.analysis.trial_checks import UNUSABLE
 from pipeline.database import registry
 from pipeline.database.bulk import fetch_columns, json_column, to_numpy
+from pipeline.paradigms import outcomes
 from pipeline.provenance import fingerprints
 
 acquisition = registry.tables_of("acquisition")
@@ -25,7 +27,7 @@ subject = registry.tables_of("subject")
 # What of a session goes into its animal's summaries, apart from the trials.
 _FACTS = ("task_protocol", "rig", "start_delay", "protocol")
 # What of its trials does, apart from their columns.
-_OF_TRIALS = ("n_trials", "columns_present", "trials_qc")
+_OF_TRIALS = ("n_trials", "columns_present", "trials_qc", "task_kind", "paradigm")
 
 _OUTCOMES = ("choice", "feedback_type", "response_times")
 
@@ -71,7 +73,9 @@ class PastSession:
     @property
     def is_training(self) -> bool:
         """Does the session count as a day of training? Habituation, passive and unusable sessions do not."""
-        return self.task_kind not in protocols.NOT_TRAINING and self.is_usable
+        own = _own_task(self.facts)
+        does_task = self.task_kind not in protocols.NOT_TRAINING if own is None else own.is_training
+        return does_task and self.is_usable
 
     @property
     def protocol(self) -> str:
@@ -81,7 +85,8 @@ class PastSession:
     @property
     def task_kind(self) -> str:
         """The kind of the protocol, see `pipeline.analysis.protocols`."""
-        return protocols.kind(self.protocol)
+        own = _own_task(self.facts)
+        return protocols.kind(self.protocol) if own is None else self.facts["task_kind"]
 
     @property
     def is_usable(self) -> bool:
@@ -129,10 +134,24 @@ def sessions_of(key: dict) -> list[PastSession]:
         PastSession(
             key={name: row[name] for name in names},
             facts={name: row[name] for name in (*_FACTS, *_OF_TRIALS)},
-            trials={name: arrays[name][end - row["n_trials"] : end] for name in has},
+            trials=_by_description(row, {name: arrays[name][end - row["n_trials"] : end] for name in has}),
         )
         for row, has, end in zip(found.to_pylist(), present, ends, strict=True)
     ]
+
+
+def _own_task(row: dict[str, Any]) -> paradigms.TaskDescription | None:
+    """The description of the task, where it is the lab's own."""
+    return paradigms.named(row["paradigm"]) if row["paradigm"] else None
+
+
+def _by_description(row: dict[str, Any], trials: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The trials in the columns and codes that the summaries take."""
+    task = _own_task(row)
+    if task is None:
+        return trials
+    key = {name: row[name] for name in behavior.TrialSet.primary_key}
+    return outcomes.conventional(trials | behavior.TrialSet.fetch_other_columns(key), task)
 
 
 def _facts() -> dj.expression.QueryExpression:

@@ -1,0 +1,194 @@
+"""Three labs whose tasks the program does not know: described in settings or a module, from files to what was true."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from plotly.utils import PlotlyJSONEncoder
+
+import ingest
+from dashboard.pages import _session_task
+from dashboard.queries import session as queries
+from pipeline import behavior, behavior_analysis, data, settings, task_analysis
+from pipeline.analysis import curves
+from pipeline.database import lab_modules
+from pipeline.provenance import staleness
+from pipeline.worker import drain
+from tests.analysis.test_foraging import forager
+
+pytestmark = [pytest.mark.slow, pytest.mark.one_database]
+
+TONES = {
+    "name": "tones",
+    "title": "Frequency discrimination",
+    "protocols": ["*tone2afc*"],
+    "choices": [[1, "low"], [2, "high"]],
+    "correct": "choice == target",
+    "curve": "logistic",
+    "stimulus": {
+        "column": "toneFrequency", "axis": "frequency", "unit": "Hz", "scale": "log", "reference": 4000, "easy": 1.5,
+    },
+}  # fmt: skip
+ODOURS = {
+    "name": "odours",
+    "protocols": ["olfactory_*"],
+    "design": "go_no_go",
+    "choices": [[1, "lick"]],
+    "go": 'odour == "mint"',
+    "stimulus": {"column": "odour", "axis": "odour"},
+    "starts": ["odourOn_times"],
+    "responds": "firstLick_times",
+}
+PORTS = """
+from pipeline.paradigms import TaskDescription
+
+TASKS = [
+    TaskDescription(
+        "ports", ("three_ports*",), "foraging", choices=((1, "left"), (2, "middle"), (3, "right")), correct="",
+        rewarded="reward_volume > 0", blocks=("pLeft", "pMiddle", "pRight"),
+    )
+]
+"""
+
+
+def tones(random, n=900):
+    level = random.choice(1000 * 2.0 ** np.arange(5), n)
+    p_high = curves.evaluate(np.log2(level / 4000), 0.2, 0.5, 0.05, 0.05, "logistic")
+    choice = np.where(random.random(n) < 0.04, 0, np.where(random.random(n) < p_high, 2, 1))
+    target = np.where(level > 4000, 2, np.where(level < 4000, 1, random.integers(1, 3, n)))
+    return {
+        "choice": choice,
+        "toneFrequency": level.astype(np.float32),
+        "target": target,
+        "laserOn": random.random(n) < 0.2,
+    }
+
+
+def odours(random, n=600):
+    mint = random.random(n) < 0.5
+    licked = random.normal(size=n) + 2.0 * mint > 0.7
+    on = np.arange(n) * 5.0 + 1
+    table = pd.DataFrame({"odour": np.where(mint, "mint", "rose"), "choice": licked.astype(int), "odourOn_times": on})
+    table["firstLick_times"] = np.where(licked, on + 0.4, np.nan)
+    return table
+
+
+def ports(n=1800):
+    table = np.array([np.roll([0.7, 0.1, 0.1], k) for k in range(3)])
+    choices, rewards = forager(3, [1.6], [-0.3], n, 8, table)
+    odds = table[np.arange(n) // 60 % 3]
+    columns = {name: odds[:, k] for k, name in enumerate(("pLeft", "pMiddle", "pRight"))}
+    return {"choice": choices + 1, "rewardVolume": np.where(rewards, 3.0, 0.0)} | columns
+
+
+def write(root, lab, protocol, columns):
+    folder = root / lab / "Subjects" / "m1" / "2024-05-06" / "001"
+    (folder / "alf").mkdir(parents=True)
+    (folder / "raw_behavior_data").mkdir()
+    (folder / "raw_behavior_data" / "_iblrig_taskSettings.raw.json").write_text(f'{{"PYBPOD_PROTOCOL": "{protocol}"}}')
+    n = len(columns["choice"])
+    starts = np.arange(n) * 5.0
+    np.save(folder / "alf" / "_ibl_trials.intervals.npy", np.column_stack([starts, starts + 4]))
+    if isinstance(columns, pd.DataFrame):
+        columns.to_parquet(folder / "alf" / "_ibl_trials.table.pqt")
+        return
+    for name, values in columns.items():
+        np.save(folder / "alf" / f"_lab_trials.{name}.npy", values)
+
+
+@pytest.fixture
+def labs(database, tmp_path, monkeypatch):
+    (tmp_path / "portlab.py").write_text(PORTS)
+    monkeypatch.syspath_prepend(tmp_path)
+    root, random = tmp_path / "data", np.random.default_rng(11)
+    write(root, "auditory", "auditory_tone2afc", tones(random))
+    write(root, "olfactory", "olfactory_discrimination", odours(random))
+    write(root, "foraging", "three_ports_v2", ports())
+    with settings.override(tasks=(TONES, ODOURS), modules=("portlab",)):
+        lab_modules.load()
+        assert not lab_modules.failures()
+        yield root
+    sys.modules.pop("portlab", None)
+    lab_modules.paradigms.register("portlab", [])
+
+
+def test_three_tasks_that_the_program_does_not_know(labs):
+    ingest.register(labs)
+    assert not data.Quarantine & "resolved IS NULL", "the codes of described tasks are valid"
+    drain([behavior.TrialSet, behavior_analysis.SessionPerformance, behavior_analysis.PsychometricFit,
+           task_analysis.TaskPerformance, behavior_analysis.BehaviorHistory])  # fmt: skip
+    named = dict(zip(*behavior.TrialSet.to_arrays("lab", "paradigm"), strict=True))
+    assert named == {"auditory": "tones", "olfactory": "odours", "foraging": "ports"}
+    rows = {row["lab"]: row for row in task_analysis.TaskPerformance.to_dicts()}
+    common = {row["lab"]: row for row in behavior_analysis.SessionPerformance.to_dicts()}
+    days = {row["lab"]: row for row in behavior_analysis.DailySummary.to_dicts()}
+    assert all(row["task_notes"] == ["no response times: the trials have none of stim_on_times, go_cue_trigger_times, "
+                                     "go_cue_times"] for name, row in rows.items() if name != "olfactory")  # fmt: skip
+
+    curve = (task_analysis.TaskPerformance.Curve & {"lab": "auditory"}).fetch1()
+    for name, truth in (("centre", 0.2), ("width", 0.5)):
+        assert abs(curve[f"curve_{name}"] - truth) < 4 * curve[f"curve_{name}_error"] < 0.6
+    assert curve["curve_of"] == "high" and 3500 < curve["curve_centre_level"] < 6000
+    trials = behavior.fetch_trials({"lab": "auditory"} | (behavior.TrialSet & {"lab": "auditory"}).fetch1("KEY"))
+    judged = trials["choice"] > 0
+    share = np.mean((trials["choice"] == trials["target"])[judged])
+    assert common["auditory"]["performance"] == days["auditory"]["day_performance"] == pytest.approx(share)
+    assert common["auditory"]["performance_easy"] > share and common["auditory"]["n_no_go"] == (~judged).sum()
+    assert days["auditory"]["training_day"] == 1
+    assert behavior.fetch_trials(trials_key("auditory"), "laserOn and toneFrequency >= 8000")["laserOn"].all()
+
+    found = rows["olfactory"]
+    assert abs(found["measures"]["d_prime"] - 2.0) < 0.35 and abs(found["measures"]["criterion"] - (0.7 - 1.0)) < 0.2
+    assert found["median_response_time"] == pytest.approx(0.4)
+    assert found["fraction_correct"] == common["olfactory"]["performance"] > 0.8
+    levels = task_analysis.TaskPerformance.Level & {"lab": "olfactory"}
+    assert set(levels.to_arrays("level_name")) == {"mint", "rose"}
+
+    measures = rows["foraging"]["measures"]
+    assert abs(measures["history_reward"][0] - 1.6) < 4 * measures["history_reward_error"][0]
+    assert abs(measures["history_no_reward"][0] + 0.3) < 4 * measures["history_no_reward_error"][0]
+    assert measures["stay_after_reward"] > 0.6 > measures["stay_after_no_reward"]
+    assert len(task_analysis.TaskPerformance.Block & {"lab": "foraging"}) == 30
+    assert rows["foraging"]["fraction_correct"] is None and common["foraging"]["n_responses"] == 1800
+
+    pages_show_them()
+
+
+def pages_show_them():
+    """Each task on the page of its session: its measures, and figures with data on the axis of its description."""
+    figures = {"auditory": {"task-curves", "task-levels"}, "olfactory": {"task-levels"}, "foraging": {"task-blocks"}}
+    for lab, expected in figures.items():
+        found = queries.session(trials_key(lab), "ibl_pipeline_2021")
+        page = json.dumps(_session_task.section(found), cls=PlotlyJSONEncoder)
+        assert {name for name in ("task-curves", "task-levels", "task-blocks") if name in page} == expected
+        assert "Correct" in page or lab == "foraging"
+    words = {"auditory": "Frequency (Hz)", "olfactory": "d\\u2032", "foraging": "Stays after reward"}
+    for lab, word in words.items():
+        found = queries.session(trials_key(lab), "ibl_pipeline_2021")
+        assert word in json.dumps(_session_task.section(found), cls=PlotlyJSONEncoder)
+
+
+def test_a_task_that_nobody_describes_says_what_to_add(database, tmp_path):
+    write(tmp_path, "auditory", "auditory_gap_detection", tones(np.random.default_rng(0), 20) | {"choice": np.ones(20)})
+    ingest.register(tmp_path)
+    drain([behavior.TrialSet, behavior_analysis.SessionPerformance, task_analysis.TaskPerformance])
+    assert (behavior.TrialSet.fetch1("n_trials"), len(task_analysis.TaskPerformance())) == (20, 0)
+    page = str(_session_task.section(queries.session(trials_key("auditory"), "ibl_pipeline_2021")))
+    assert "auditory_gap_detection" in page and "[[tasks]]" in page
+
+
+def trials_key(lab):
+    return (behavior.TrialSet & {"lab": lab}).fetch1("KEY")
+
+
+def test_a_changed_description_makes_its_sessions_stale_and_no_others(labs):
+    ingest.register(labs)
+    drain([behavior.TrialSet])
+    assert not staleness.find([behavior.TrialSet]).keys
+    with settings.override(tasks=(TONES | {"curve": "erf"}, ODOURS), modules=("portlab",)):
+        found = staleness.find([behavior.TrialSet])
+        assert [one["lab"] for one in found.keys["behavior.TrialSet"]] == ["auditory"]
