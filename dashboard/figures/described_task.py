@@ -55,7 +55,7 @@ def task_curves(
                     "type": "scatter", "mode": "lines", "name": f"{name}, fit", "legendgroup": name,
                     "showlegend": False,
                     "x": [curves.level_at(one, scale, reference) for one in grid],
-                    "y": curves.evaluate(grid, *parameters, row["curve_function"]),
+                    "y": curves.evaluate(grid, *parameters, function=row["curve_function"]),
                     "line": {"color": color, "width": 2}, "hoverinfo": "skip",
                 }
             )  # fmt: skip

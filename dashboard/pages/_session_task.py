@@ -45,7 +45,7 @@ def section(found: Session) -> Component:
     if task.stimulus is not None:
         axis = task.stimulus.axis.capitalize() + (f" ({task.stimulus.unit})" if task.stimulus.unit else "")
     made: list[tuple[str, str, Any]] = []
-    if row["curves"]:
+    if row["curves"] and task.stimulus is not None:
         stimulus = task.stimulus
         folded = row["curves"][0]["curve_of"] == "correct" and stimulus.reference is not None
         words = ("linear", 0.0) if folded else (stimulus.scale, stimulus.reference)

@@ -158,7 +158,8 @@ def fit(
     grid = [np.array([c, np.log(w), *first]) for c in np.linspace(0, 1, 11) for w in (0.02, 0.05, 0.1, 0.2, 0.4, 1.0)]
     found = []
     for sign in (1.0, -1.0) if guess is None else (1.0,):
-        starts = sorted(grid, key=lambda one, sign=sign: loss(one, sign)[0])[:2]
+        order = np.argsort([loss(one, sign)[0] for one in grid], kind="stable")
+        starts = [grid[place] for place in order[:2]]
         found += [
             (optimize.minimize(loss, one, (sign,), "L-BFGS-B", True, bounds=bounds, options={"ftol": 1e-12}), sign)
             for one in starts
@@ -197,7 +198,9 @@ def _standard_errors(values: NDArray, free: NDArray, x: NDArray, n: NDArray, fun
     errors = np.full(4, np.nan)
     if not free.any():
         return errors
-    slopes, p = _slopes(x, *values, function)[:, free], np.clip(evaluate(x, *values, function), 1e-9, 1 - 1e-9)
+    centre, width, low, high = values.tolist()
+    slopes = _slopes(x, centre, width, low, high, function)[:, free]
+    p = np.clip(evaluate(x, centre, width, low, high, function), 1e-9, 1 - 1e-9)
     information = slopes.T @ (slopes * (n / (p * (1 - p)))[:, None])
     if np.linalg.cond(information) < 1e12:
         errors[free] = np.sqrt(np.diag(np.linalg.inv(information)))

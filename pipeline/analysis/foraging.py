@@ -75,12 +75,12 @@ def matching(choices: ArrayLike, rewarded: ArrayLike, blocks: ArrayLike, n_optio
     >>> round(found.sensitivity, 6), abs(found.bias.round(6))
     (1.0, array([0.]))
     """
-    choices, rewarded, blocks = (np.asarray(values) for values in (choices, rewarded, blocks))
-    number, places = np.unique(blocks, return_inverse=True)
+    options_made, won = np.asarray(choices), np.asarray(rewarded) == 1
+    number, places = np.unique(np.asarray(blocks), return_inverse=True)
     counts = np.full((2, number.size, n_options), 0.5)
-    made = choices >= 0
-    for table, which in zip(counts, (made, made & (rewarded == 1)), strict=True):
-        np.add.at(table, (places[which], choices[which]), 1)
+    made = options_made >= 0
+    for table, which in zip(counts, (made, made & won), strict=True):
+        np.add.at(table, (places[which], options_made[which]), 1)
     log_choice, log_reward = (np.log(table[:, 1:] / table[:, :1]) for table in counts)
     options = np.tile(np.arange(n_options - 1), number.size)
     design = np.column_stack([log_reward.ravel(), options[:, None] == np.arange(n_options - 1)])
@@ -97,9 +97,9 @@ def stay_rates(choices: ArrayLike, rewarded: ArrayLike) -> tuple[float, float]:
     >>> stay_rates([0, 0, 1, 1, 0], [1, 0, 1, 0, 0])
     (1.0, 0.0)
     """
-    choices, rewarded = np.asarray(choices), np.asarray(rewarded) == 1
-    both = (choices[1:] >= 0) & (choices[:-1] >= 0)
-    stayed, after = (choices[1:] == choices[:-1])[both], rewarded[:-1][both]
+    chosen, won = np.asarray(choices), np.asarray(rewarded) == 1
+    both = (chosen[1:] >= 0) & (chosen[:-1] >= 0)
+    stayed, after = (chosen[1:] == chosen[:-1])[both], won[:-1][both]
     rates = [float(stayed[which].mean()) if which.any() else float("nan") for which in (after, ~after)]
     return rates[0], rates[1]
 
@@ -130,20 +130,19 @@ def history_regression(choices: ArrayLike, rewarded: ArrayLike, n_options: int, 
     >>> bool(found.reward[0] > 3), bool(found.no_reward[0] < -3)
     (True, True)
     """
-    choices, rewarded = np.asarray(choices), np.asarray(rewarded) == 1
-    made = choices >= 0
-    choices, rewarded = choices[made].astype(np.int64), rewarded[made]
-    size, n_bias = choices.size - lags, n_options - 1
+    made = np.asarray(choices) >= 0
+    options, won = np.asarray(choices)[made].astype(np.int64), (np.asarray(rewarded) == 1)[made]
+    size, n_bias = options.size - lags, n_options - 1
     nan = np.full(lags, np.nan)
     if size < 4 * (n_bias + 2 * lags):
         return HistoryFit(np.full(n_options, np.nan), nan, nan, nan, nan, float("nan"), max(size, 0))
-    chosen = (choices[:, None] == np.arange(n_options)).astype(float)
+    chosen = (options[:, None] == np.arange(n_options)).astype(float)
     features = np.zeros((size, n_options, n_bias + 2 * lags))
     features[:, 1:, :n_bias] = np.eye(n_bias)
     for lag in range(1, lags + 1):
-        past = slice(lags - lag, choices.size - lag)
-        features[:, :, n_bias + lag - 1] = chosen[past] * rewarded[past, None]
-        features[:, :, n_bias + lags + lag - 1] = chosen[past] * ~rewarded[past, None]
+        past = slice(lags - lag, options.size - lag)
+        features[:, :, n_bias + lag - 1] = chosen[past] * won[past, None]
+        features[:, :, n_bias + lags + lag - 1] = chosen[past] * ~won[past, None]
     target, weights, precision = chosen[lags:], np.zeros(features.shape[2]), 0.01
     for _ in range(100):  # Newton's method: the penalised likelihood is concave
         odds = features @ weights

@@ -77,14 +77,16 @@ def read_outcomes(trials: Mapping[str, NDArray], task: TaskDescription) -> Outco
     started = None
     for one in starts:
         started = one if started is None else np.where(np.isnan(started), one, started)
-    times = [np.asarray(trials[name], dtype=float) if name in trials else None for name in (task.responds, task.moves)]
+    responded, moved = (
+        np.asarray(trials[name], dtype=float) if name in trials else None for name in (task.responds, task.moves)
+    )
     if task.design != "passive":
         if started is None:
             notes.append(f"no response times: the trials have none of {', '.join(task.starts)}")
-        elif times[0] is None:
+        elif responded is None:
             notes.append(f"no response times: the trials have no column {task.responds}")
     rewarded = _condition(trials, task.rewarded, "rewarded", size, notes if task.design == "foraging" else [])
-    return Outcomes(choice, correct, rewarded, go, early, level, is_easy, started, *times, tuple(notes))
+    return Outcomes(choice, correct, rewarded, go, early, level, is_easy, started, responded, moved, tuple(notes))
 
 
 def conventional(trials: Mapping[str, NDArray], task: TaskDescription | None) -> dict[str, NDArray]:
