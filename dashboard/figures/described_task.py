@@ -50,12 +50,13 @@ def task_curves(
         parameters = [row[f"curve_{one}"] for one in curves.PARAMETERS]
         if None not in parameters:
             grid = np.linspace(places.min(), places.max(), 101)
+            centre, width, low, high = parameters
             traces.append(
                 {
                     "type": "scatter", "mode": "lines", "name": f"{name}, fit", "legendgroup": name,
                     "showlegend": False,
                     "x": [curves.level_at(one, scale, reference) for one in grid],
-                    "y": curves.evaluate(grid, *parameters, function=row["curve_function"]),
+                    "y": curves.evaluate(grid, centre, width, low, high, row["curve_function"]),
                     "line": {"color": color, "width": 2}, "hoverinfo": "skip",
                 }
             )  # fmt: skip
