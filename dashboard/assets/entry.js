@@ -72,7 +72,7 @@
       event.preventDefault();
       const button = form.querySelector("button[type=submit]");
       button.disabled = true;
-      const values = { ...told.given };
+      const values = { ...told.given }, seen = {};
       for (const field of told.fields) {
         const input = form.elements[field.name];
         if (field.kind === "picture") {
@@ -81,9 +81,12 @@
             if (!picture) { button.disabled = false; return; }
             values[field.name] = picture;
           }
-        } else if (input.value.trim() !== "") values[field.name] = input.value.trim();
+        } else if (told.changes ? input.value.trim() !== field.value : input.value.trim() !== "") {
+          values[field.name] = input.value.trim();
+          if (told.changes) seen[field.name] = field.seen;
+        }
       }
-      const answer = await post("/app/_do", { action: told.action, values, ...pending });
+      const answer = await post("/app/_do", { action: told.action, values, seen, ...pending });
       button.disabled = false;
       show_errors(form, said, answer);
       if (answer.questions) {
@@ -100,7 +103,15 @@
         renew();
       }
     });
+    const old = place.querySelector("form");
+    if (old && old.typed) for (const [name, value] of Object.entries(old.typed())) { // the lists of the form changed
+      if (form.elements[name]) form.elements[name].value = value;
+    }
+    const focused = place.contains(document.activeElement) && document.activeElement.name;
     place.replaceChildren(form);
+    form.typed = () => Object.fromEntries(told.fields.filter((field) => field.kind !== "picture" && form.elements[field.name].value !== field.value)
+      .map((field) => [field.name, form.elements[field.name].value]));
+    if (focused && form.elements[focused]) form.elements[focused].focus();
     if (last_said && last_said.id === told.id) said.replaceWith(last_said.nodes);
   }
   let last_said = null;
@@ -155,8 +166,16 @@
   });
 
   // ---- the queue -----------------------------------------------------------------------------------------------
-  const queue = () => { try { return JSON.parse(localStorage.getItem(QUEUE) || "[]"); } catch (error) { return []; } };
-  const keep = (entries) => { localStorage.setItem(QUEUE, JSON.stringify(entries)); show_queue(); };
+  let in_memory = null; // where the browser keeps nothing (private window, full disk)
+  const queue = () => {
+    if (in_memory) return JSON.parse(in_memory);
+    try { return JSON.parse(localStorage.getItem(QUEUE) || "[]"); } catch (error) { return []; }
+  };
+  const keep = (entries) => {
+    try { localStorage.setItem(QUEUE, JSON.stringify(entries)); in_memory = null; }
+    catch (error) { in_memory = JSON.stringify(entries); }
+    show_queue();
+  };
   let sending = false;
 
   function push(entry) {
@@ -191,6 +210,12 @@
   window.setInterval(() => { if (queue().length) send(); }, 4000);
   window.addEventListener("beforeunload", (event) => { if (queue().some((one) => !one.state)) event.preventDefault(); });
 
+  window.addEventListener("pageshow", (event) => { if (event.persisted) renew(); }); // back button: others wrote since
+  window.setInterval(() => { // the day of the lab ends while the page is open
+    const { day, zone } = (document.getElementById("round") || document.body).dataset;
+    if (day && new Date().toLocaleDateString("en-CA", { timeZone: zone }) !== day) renew();
+  }, 30000);
+
   const viewer = () => (document.getElementById("round") || document.body).dataset.viewer || "";
 
   function show_queue() {
@@ -212,16 +237,17 @@
   }
 
   // ---- the morning round ---------------------------------------------------------------------------------------
+  const number_of = (text) => Number((/^\s*(\d*[.,]?\d+)\s*(g|ml)?\s*$/i.exec(text) || [])[1]?.replace(",", "."));
   const one_digit = (value, digits = 1) => value === null || value === undefined ? "–" : Number(value).toFixed(digits);
 
   function live(row, told) { // what the weight that is typed means
-    const typed = Number(String(row.querySelector("[data-field=weight]").value).replace(",", "."));
+    const typed = number_of(row.querySelector("[data-field=weight]").value);
     const weight = typed > 0 ? typed : told.weighed ? told.weight : null;
     const pct = weight && told.expected ? 100 * (weight - told.implant) / (told.expected - told.implant) : null;
     const known = weight || told.weight;
     const light = told.expected && known && 100 * (known - told.implant) / (told.expected - told.implant) < told.limit_pct;
     const needed = known ? (light ? 0.05 : 0.04) * (known - told.implant) : null;
-    const given = told.in_task + told.supplement + (Number(String(row.querySelector("[data-field=volume]").value).replace(",", ".")) || 0);
+    const given = told.in_task + told.supplement + (number_of(row.querySelector("[data-field=volume]").value) || 0);
     const due = told.adlib ? 0 : needed === null ? null : Math.max(0, needed - given);
     const cell = row.querySelector(".nj-pct");
     cell.textContent = pct === null ? "–" : `${pct.toFixed(1)} %`;
@@ -251,7 +277,10 @@
       make("td", { "data-head": "Due (mL)", class: "nj-number nj-due" }),
       make("td", { "data-head": "Water (mL)" }, volume),
       make("td", { "data-head": "Type" }, told.water_type),
-      make("td", {}, make("button", { type: "button", class: "nj-tool", onclick: () => { save(row, told, "free_water", {}, null, "adlib"); } }, "Free water"), said));
+      make("td", {}, make("button", { type: "button", class: "nj-tool", onclick: () => {
+        if (row.told.adlib || queue().some((one) => one.field === `${key}/adlib` && !one.state)) return; // tapped twice
+        save(row, told, "free_water", {}, null, "adlib");
+      } }, "Free water"), said));
     row.told = told;
     for (const input of [weight, volume]) {
       input.addEventListener("input", () => { input.dataset.dirty = "1"; said.textContent = ""; live(row, row.told); });
@@ -339,19 +368,23 @@
     event.preventDefault();
     const rows = [...document.querySelectorAll("#round tr[data-key]")];
     let at = rows.indexOf(row);
+    const problems = [];
     for (const text of lines) {
-      const cells = text.split(/[\t;]|,(?=\s)|\s+/).filter(Boolean);
-      const named = cells.length > 1 ? rows.find((one) => one.told.subject === cells[0]) : null;
-      if (cells.length > 1 && !named) { row.querySelector(".nj-wrong").textContent += `${cells[0]} is not on this list. `; continue; }
+      if (!text.trim()) continue;
+      const [, name, value] = /^(?:(.*?)[\s;,]+)?(\d*[.,]?\d+(?:\s*(?:g|ml))?)\s*$/i.exec(text) || [];
+      if (value === undefined) { problems.push(`"${text.trim()}" holds no number`); continue; }
+      const named = name ? rows.find((one) => one.told.subject.toLowerCase() === name.trim().toLowerCase()) : null;
+      if (name && !named) { problems.push(`${name.trim()} is not on this list`); continue; }
       const target = named || rows[at];
-      if (!target) break;
+      if (!target) { problems.push(`${value} has no animal left`); continue; }
       const field = target.querySelector(`[data-field=${input.dataset.field}]`);
-      field.value = cells[cells.length - 1];
+      field.value = value;
       field.dataset.dirty = "1";
       commit(target, field);
       live(target, target.told);
-      at += 1;
+      at = rows.indexOf(target) + 1;
     }
+    if (problems.length) row.querySelector(".nj-wrong").textContent = `Not taken: ${problems.join("; ")}.`;
   }
 
   function count() {
@@ -368,9 +401,14 @@
     const table = make("table", { class: "nj-table nj-round", "aria-label": "Morning round" },
       make("thead", {}, make("tr", {}, ...heads.map((head) => head ? make("th", { scope: "col" }, head) : make("td", {})))),
       make("tbody", {}, ...told.map((one) => line(one, place))));
-    const old = place.querySelector("table");
-    if (old && old.contains(document.activeElement)) { place.dataset.stale = "1"; return; } // nobody loses what they type
+    const at = document.activeElement, focused = place.contains(at) && at.dataset.field && [at.closest("tr").dataset.key, at.dataset.field];
+    const typed = [...place.querySelectorAll("input[data-dirty]")].map((input) => [input.closest("tr").dataset.key, input.dataset.field, input.value]);
     place.replaceChildren(table);
+    const input_of = (key, field) => place.querySelector(`tr[data-key="${CSS.escape(key)}"] [data-field=${field}]`);
+    for (const [key, field, value] of typed) { // nobody loses what they type
+      const input = input_of(key, field);
+      if (input) { input.value = value; input.dataset.dirty = "1"; live(input.closest("tr"), input.closest("tr").told); }
+    }
     const entries = queue();
     for (const entry of entries.filter((one) => one.viewer === viewer())) {
       const row = place.querySelector(`tr[data-key="${CSS.escape(entry.row)}"]`);
@@ -383,7 +421,7 @@
     }
     count();
     show_queue();
-    const first = place.querySelector("tr.nj-open-task [data-field=weight]") || place.querySelector("[data-field=weight]");
+    const first = (focused && input_of(...focused)) || place.querySelector("tr.nj-open-task [data-field=weight]") || place.querySelector("[data-field=weight]");
     if (first) first.focus({ preventScroll: true });
     send();
   }
@@ -411,7 +449,8 @@
     for (const one of change) {
       const row = Object.fromEntries(info.keys.map((name) => [name, one.data[name]]));
       row[one.colId] = one.value === undefined ? null : one.value;
-      const answer = await post("/app/_write", { table: info.table, rows: [row], batch: uuid() });
+      const answer = await post("/app/_write", { table: info.table, rows: [row], batch: uuid(),
+                                                  expected: [{ [one.colId]: one.oldValue === undefined ? null : one.oldValue }] });
       if (answer.status === 200) words.push(`Saved ${one.colId}: ${one.value}.`);
       else {
         back.push({ ...one.data, [one.colId]: one.oldValue });

@@ -28,13 +28,14 @@ def form(
     ----------
     given : values that are known; their inputs are not shown.
     lists : input -> values to choose from while typing.
-    initial : input -> value that stands there at first.
+    initial : input -> value that stands there at first: only what is changed is sent, with what stood there.
     key : tells forms of one action on a page apart.
     """
     given, lists, initial = given or {}, lists or {}, initial or {}
     name = f"{action.name}-{key}" if key else action.name
     fields = [_field(one, lists.get(one.name), initial.get(one.name)) for one in action.inputs if one.name not in given]
-    told = {"action": action.name, "label": action.label, "given": dict(given), "fields": fields, "id": name}
+    told = {"action": action.name, "label": action.label, "given": dict(given), "fields": fields, "id": name,
+            "changes": bool(initial)}  # fmt: skip
     return html.Div(className="nj-form-place", **{"data-form": json.dumps(told, default=str)})
 
 
@@ -46,11 +47,17 @@ def folded(action: Action, *args: Any, **options: Any) -> html.Details:
     )
 
 
+def _shown(value: Any) -> str:
+    if isinstance(value, bool):
+        return "1" if value else "0"
+    return "" if value is None else str(value)
+
+
 def _field(one: Input, listed: Sequence[str] | None, value: Any) -> dict[str, Any]:
     field = one.field
     told: dict[str, Any] = {
         "name": one.name, "label": one.label, "unit": field.unit, "help": field.limits(), "required": one.required,
-        "kind": _KINDS.get(field.type, "text"), "value": "" if value is None else str(value),
+        "kind": _KINDS.get(field.type, "text"), "value": _shown(value), "seen": value,
     }  # fmt: skip
     if field.type == "boolean":
         told |= {"kind": "select", "options": [["", ""], ["1", "yes"], ["0", "no"]]}

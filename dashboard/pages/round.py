@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 from collections.abc import Mapping
 
@@ -37,7 +38,8 @@ def layout(site: Site, viewer: Viewer, *, query: Mapping[str, str]) -> Component
         f"Morning round · {lab}",
         _entering.checks_warning(site),
         html.Div(id="round", className="nj-card nj-scroll", tabIndex=-1,
-                 **{"data-rows": json.dumps(rows), "data-viewer": viewer.name}),
+                 **{"data-rows": json.dumps(rows), "data-viewer": viewer.name, "data-zone": site.zone(lab).key,
+                    "data-day": str(datetime.datetime.now(site.zone(lab)).date())}),
         subtitle=head,
         actions=[_entering.lab_links("round", labs, lab), mine],
     )  # fmt: skip

@@ -18,7 +18,7 @@ import flask
 from dashboard import links
 from dashboard.queries.tables import read_rows
 from dashboard.site import Site
-from pipeline.entry import InvalidEntry, entry_of, policy, remove, write
+from pipeline.entry import InvalidEntry, remove, rights, write
 from pipeline.entry.actions import Actor, NeedsConfirmation, perform, undo
 from pipeline.entry.tables import TABLES
 from pipeline.errors import PermissionDenied, UserError, answer_to
@@ -79,7 +79,7 @@ def _do(body: Mapping[str, Any], actor: Actor) -> dict[str, Any]:
     confirmed = body.get("confirmed") or []
     done = perform(
         str(body.get("action")), values if isinstance(values, dict) else {}, actor=actor,
-        confirmed=confirmed if isinstance(confirmed, list) else [], batch=_batch(body),
+        confirmed=confirmed if isinstance(confirmed, list) else [], batch=_batch(body), seen=_mapping(body.get("seen")),
     )  # fmt: skip
     return {"batch": done.batch, "repeated": done.repeated, "result": done.result}
 
@@ -104,9 +104,10 @@ def _write(body: Mapping[str, Any], actor: Actor) -> dict[str, Any]:
     if not isinstance(rows, list) or not 0 < len(rows) <= MOST_ROWS or not all(isinstance(one, dict) for one in rows):
         raise UserError(f"send 1 to {MOST_ROWS} rows", "split the file")
     for row in rows:
-        _require(actor, table, row)
-    expected = body.get("expected") if isinstance(body.get("expected"), list) else []
-    done = write(table, rows, user=actor.person.name, source=SOURCE, batch=_batch(body), expected=expected or (),
+        rights.require_row(actor.person, table, row)
+    seen = body.get("expected")
+    expected = [_mapping(one) for one in seen] if isinstance(seen, list) else []
+    done = write(table, rows, user=actor.person.name, source=SOURCE, batch=_batch(body), expected=expected,
                  action="save")  # fmt: skip
     return {"batch": done.batch, "created": done.created, "updated": done.updated, "unchanged": done.unchanged}
 
@@ -118,7 +119,7 @@ def _remove(body: Mapping[str, Any], actor: Actor) -> dict[str, Any]:
     if not isinstance(keys, list) or not keys or not all(isinstance(one, dict) for one in keys):
         raise UserError("no row was chosen", "choose the rows to delete")
     for key in keys:
-        _require(actor, table, key)
+        rights.require_removal(actor.person, table, key)
     found = [from_json(table, key) for key in keys]
     done = remove(table, found, user=actor.person.name, source=SOURCE, batch=_batch(body))
     return {"batch": done.batch, "deleted": done.deleted}
@@ -139,20 +140,8 @@ def _read(body: Mapping[str, Any], actor: Actor) -> dict[str, Any]:
     return {"read": len(keys)}
 
 
-def _require(actor: Actor, table: str, row: Mapping[str, Any]) -> None:
-    """The policy of a table, for the animal that a row names."""
-    from pipeline.schemas import subject
-
-    if table == "notification.Rule" and row.get("user_name") == actor.person.name:
-        return  # what people are told is their own choice
-    verb, lab = policy.TABLE_VERBS.get(table, "administer"), str(row.get("lab") or "")
-    responsible = None
-    if row.get("subject") and lab:
-        there = (subject.Subject & {"lab": lab, "subject": str(row["subject"])}).to_dicts()
-        responsible = there[0]["responsible_user"] if there else None
-    if not lab and verb not in ("administer",):
-        verb = "administer" if actor.person.account not in ("manager", "admin") else verb
-    policy.require(actor.person, verb, lab, responsible, f"change a {entry_of(table).label}")
+def _mapping(given: Any) -> dict[str, Any]:
+    return given if isinstance(given, dict) else {}
 
 
 def _table(body: Mapping[str, Any]) -> str:

@@ -14,20 +14,31 @@ from neurojoint.cli.group import main
 @click.option(
     "--max-seconds", type=click.FloatRange(0, min_open=True), help="End after that time, e.g. in a batch job."
 )
-def work(once: bool, processes: int | None, tables: tuple[str, ...], max_seconds: float | None) -> None:
+@click.option(
+    "--notify/--no-notify", default=None,
+    help="Check animals and send messages too; by default unless --once, --table or --max-seconds is given.",
+)  # fmt: skip
+def work(
+    once: bool, processes: int | None, tables: tuple[str, ...], max_seconds: float | None, notify: bool | None
+) -> None:
     """Run workers that populate the tables.
 
     Any number of these may run on any number of computers.
     """
+    import contextlib
+
     from rich.console import Console
 
     import pipeline
     from pipeline import worker
+    from pipeline.notifications.companion import notifying
     from pipeline.worker.display import Progress, describe
 
     pipeline.connect()
     chosen = worker.tables_named(tables) if tables else None
-    with Progress(Console(stderr=True)) as progress:
+    if notify is None:
+        notify = not (once or tables or max_seconds)
+    with Progress(Console(stderr=True)) as progress, notifying(progress.say) if notify else contextlib.nullcontext():
         summary = worker.work(once, processes, chosen, max_seconds, watch=progress.watch, say=progress.say)
     click.echo(describe(summary))
     if summary.stopped_by is not None:

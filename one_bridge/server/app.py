@@ -211,7 +211,6 @@ class Bridge:
         def answer(request: Request) -> Response:
             account = self._admit(request, endpoint.delete)
             restriction = identifiers.by_id(endpoint, http.record_id(request), self.database)
-            self.database.read(lambda: permissions.check_delete(endpoint, restriction, account, self.database))
             self.writer.delete(endpoint, restriction, account)
             return Response(status_code=204)
 

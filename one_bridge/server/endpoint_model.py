@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import datajoint as dj
 
+from pipeline.entry import policy
 from pipeline.errors import NotFoundError, PermissionDenied, UserError
 
 Kind = Literal["text", "int", "float", "bool", "date", "time", "json", "uuid", "token"]
@@ -146,7 +147,6 @@ class Endpoint:
     is_aside : whether a list is about those records; without it, where `django=session__isnull,True` asks for them.
     writes_aside : whether the records there are those that are created, changed and deleted.
     verbs : what can be done.
-    write, delete : the role that it takes.
     owner : the column with the person who entered the record, where members may delete their own only.
     create, update : what is done beyond setting columns; see `one_bridge.server.writing`.
     kept : whether lists may be some seconds old.
@@ -175,8 +175,6 @@ class Endpoint:
     is_aside: Callable[[Any], bool] | None = None
     writes_aside: bool = False
     verbs: tuple[Verb, ...] = ("list", "read", "create", "update", "delete")
-    write: str = "member"
-    delete: str = "manager"
     owner: str = ""
     create: str = ""
     update: str = ""
@@ -184,6 +182,16 @@ class Endpoint:
     for_members: tuple[str, ...] = ()
     bulk: bool = False
     own_verbs: tuple[Verb, ...] = ()
+
+    @property
+    def write(self) -> str:
+        """The role of an account from which on a request to write is looked at; see `pipeline.entry.rights`."""
+        return policy.account_needed(self.table)
+
+    @property
+    def delete(self) -> str:
+        """The same of a request to delete."""
+        return policy.account_needed(self.table, removing=True)
 
     @property
     def unique(self) -> str:

@@ -47,18 +47,3 @@ def check_update(
         for row in database.select(endpoint.base() & restriction, [endpoint.owner], limit=2):
             if row[endpoint.owner] != account.name and body["user"] != row[endpoint.owner]:
                 raise Refused(f"Whose entry a {endpoint.label} is, is changed by managers.")
-
-
-def check_delete(endpoint: Endpoint, restriction: str, account: Account, database: Database) -> None:
-    """Refuse to delete what another person entered.
-
-    Raises
-    ------
-    Refused
-        The account is no manager, and the record is not its own.
-    """
-    if account.may(MANAGER) or not endpoint.owner:
-        return
-    for row in database.select(endpoint.base() & restriction, [endpoint.owner], limit=2):
-        if row[endpoint.owner] != account.name:
-            raise Refused(f"A {endpoint.label} of another person is deleted by managers.")

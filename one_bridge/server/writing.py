@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import functools
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -19,8 +20,10 @@ from one_bridge.server.record_hooks import Related
 from one_bridge.server.serialise import Serialiser
 from pipeline import entry
 from pipeline.alf.names import shown
+from pipeline.entry import rights
 from pipeline.entry.correcting import correct, correctable
 from pipeline.entry.parse import parse
+from pipeline.entry.policy import Person, person_of
 from pipeline.entry.tables import TABLES
 from pipeline.web.accounts import Account
 from pipeline.web.threads import Database
@@ -75,6 +78,7 @@ class Writer:
         endpoint = write.endpoint
         row = self._columns(endpoint, body, account)
         row |= self._owner(endpoint, body)
+        rights.require_row(write.person, endpoint.table, row)
         related = Related()
         if endpoint.create:
             related = getattr(self.hooks, f"create_{endpoint.create}")(row, body)
@@ -93,6 +97,8 @@ class Writer:
         write = _Write(endpoint, account)
         with self.database.writing(), write.errors_as_bad_input():
             before = self.find(endpoint, restriction)
+            if not body or not set(body) <= set(endpoint.for_members):
+                rights.require_row(write.person, endpoint.table, before)
             body, before = self._corrected(write, body, before)
             key = {name: before[name] for name in table(endpoint.table).primary_key}
             row = self._columns(endpoint, body)
@@ -126,9 +132,11 @@ class Writer:
         ------
         NotFound : no such record.
         Refused : a dataset that would go is protected.
+        PermissionDenied : it is for others to delete.
         """
         with self.database.working() as connection, connection.transaction:
             row = self.find(endpoint, restriction)
+            rights.require_removal(person_of(account.name, account.role), endpoint.table, row)
             target = table(endpoint.table)
             key = {name: row[name] for name in target.primary_key}
             self._refuse_protected(target & values.restriction(key, self.database.backend))
@@ -251,8 +259,13 @@ class _Write:
     """What belongs to one request: one batch of the audit, and the names of the interface for its errors."""
 
     def __init__(self, endpoint: Endpoint, account: Account) -> None:
-        self.endpoint = endpoint
+        self.endpoint, self.account = endpoint, account
         self._origin: dict[str, Any] = {"user": account.name, "source": SOURCE, "batch": str(uuid.uuid4())}
+
+    @functools.cached_property
+    def person(self) -> Person:
+        """Who sends it, with the roles that the tables hold: to be asked for while the database is open."""
+        return person_of(self.account.name, self.account.role)
 
     def write(self, row: Mapping[str, Any], related: Related, action: Any) -> dict[str, Any]:
         """Write a row and what belongs to it; returns its key."""

@@ -16,7 +16,7 @@ from pipeline.errors import PermissionDenied
 
 Role = Literal["reader", "technician", "member", "colony manager", "lab manager", "admin"]
 Verb = Literal["read", "care", "restrict", "operate", "colony", "cull", "assign", "request", "answer", "plan", "manage",
-               "administer"]  # fmt: skip
+               "record", "curate", "administer"]  # fmt: skip
 Reach = Literal["none", "own", "lab", "all"]
 
 ROLES: tuple[Role, ...] = ("reader", "technician", "member", "colony manager", "lab manager", "admin")
@@ -32,6 +32,8 @@ VERBS: dict[Verb, str] = {
     "answer": "answer requests for animals",
     "plan": "plan training",
     "manage": "change the lab's people, rooms, rules and lists",
+    "record": "register sessions, files, probes and images",
+    "curate": "change lists of names that all labs share, and delete what was registered",
     "administer": "change what all labs share, and everything else",
 }
 """What each kind of change is, in words."""
@@ -49,9 +51,20 @@ POLICY: dict[Verb, tuple[Reach, ...]] = {
     "answer":     ("none", "none",     "none", "lab",          "lab",       "all"),
     "plan":       ("none", "lab",      "own",  "lab",          "lab",       "all"),
     "manage":     ("none", "none",     "none", "none",         "lab",       "all"),
+    "record":     ("none", "all",      "all",  "all",          "all",       "all"),
+    "curate":     ("none", "none",     "none", "none",         "all",       "all"),
     "administer": ("none", "none",     "none", "none",         "none",      "all"),
 }  # fmt: skip
 """Kind of change -> how far each role of `ROLES` reaches, in that order."""
+
+BY_ACCOUNT: frozenset[Verb] = frozenset({"record", "curate"})
+"""Kinds of change for which the role of the account counts, not that in a lab: rigs and lab servers have accounts, and
+no lab lists them among its people."""
+
+ACCOUNT_ROLES: dict[str, Role] = {
+    "public": "reader", "member": "member", "manager": "lab manager", "admin": "admin",
+}  # fmt: skip
+"""Role of an account -> what it counts as in every lab, where it is more than what the lab says."""
 
 ROLE_WORDS: dict[str, Role] = {
     "reader": "reader", "visitor": "reader", "veterinarian": "reader", "public": "reader",
@@ -78,8 +91,31 @@ TABLE_VERBS: dict[str, Verb] = {
     "action.PlannedTraining": "plan",
     "lab.LabMembership": "manage", "lab.LabLocation": "manage", "lab.HusbandryRules": "manage",
     "subject.Cage": "manage", "subject.GrowthCurveUse": "manage", "action.ProcedureTemplate": "manage",
+    "acquisition.Session": "record", "acquisition.SessionUser": "record", "acquisition.SessionProject": "record",
+    "acquisition.SessionProcedure": "record", "data.Dataset": "record", "data.FileRecord": "record",
+    "data.Aggregate": "record", "data.DataNotice": "record", "data.Download": "record",
+    "ephys.ProbeInsertion": "record", "ephys.ChronicInsertion": "record", "histology.Trajectory": "record",
+    "histology.AlignedChannel": "record", "imaging.FieldOfView": "record", "imaging.FieldLocation": "record",
+    "imaging.ImagingStack": "record",
+    "lab.LabMember": "curate", "lab.Project": "curate", "lab.Project.Member": "curate",
+    "action.ProcedureType": "curate", "action.WaterType": "curate", "data.DatasetType": "curate",
+    "data.DataFormat": "curate", "data.Revision": "curate", "data.Tag": "curate", "histology.BrainRegion": "curate",
+    "imaging.ImagingType": "curate", "subject.CullMethod": "curate", "subject.CullReason": "curate",
 }  # fmt: skip
-"""Table -> what it takes to change its rows in a grid; of every other table: `administer`."""
+"""Table -> what it takes to change its rows, in a grid or over HTTP; of every other table: `administer`."""
+
+REMOVAL_VERBS: dict[str, Verb] = {"lab.LabMember": "administer"}
+"""What it takes to delete rows of tables whose verb goes by the account, where that is not `curate`."""
+
+OWNERS: dict[str, str] = {
+    "action.Weighing": "weighing_user", "action.WaterAdministration": "water_user", "action.Note": "note_user",
+    "action.DrugAdministration": "drug_user", "subject.AdverseEffect": "effect_user",
+    "subject.SubjectRequest": "request_user",
+}  # fmt: skip
+"""Table -> the column with who entered a row: that person may delete it."""
+
+REMOVERS: frozenset[Role] = frozenset({"colony manager", "lab manager", "admin"})
+"""Who may delete what others entered, where the verb of the table reaches it."""
 
 
 @dataclass(frozen=True)
@@ -107,12 +143,10 @@ class Person:
         >>> Person("ada", roles={"a": "technician"}).role("a"), Person("ada", account="admin").role("a")
         ('technician', 'admin')
         """
-        if self.account == "admin":
-            return "admin"
         if self.account == "public" or not self.name:
             return "reader"
-        if self.account == "manager":
-            return "lab manager"
+        if self.account != "member":
+            return ACCOUNT_ROLES[self.account]
         return self.roles.get(lab, "member" if lab in self.open_labs else "reader")
 
     def owns(self, responsible: str | None) -> bool:
@@ -120,8 +154,24 @@ class Person:
         return not responsible or responsible == self.name or responsible in self.principals
 
 
+def account_needed(table: str, removing: bool = False) -> str:
+    """The least role of an account with which a request to change a table is looked at; its rows may need more.
+
+    >>> account_needed("action.Weighing"), account_needed("data.Tag"), account_needed("lab.Lab")
+    ('member', 'manager', 'admin')
+    """
+    verb = TABLE_VERBS.get(table, "administer")
+    if verb in BY_ACCOUNT and removing:
+        verb = REMOVAL_VERBS.get(table, "curate")
+    if verb in BY_ACCOUNT or verb == "administer":
+        return next(name for name, role in ACCOUNT_ROLES.items() if POLICY[verb][ROLES.index(role)] != "none")
+    return "member"
+
+
 def reach(person: Person, verb: Verb, lab: str) -> Reach:
     """How far a person reaches in a lab."""
+    if verb in BY_ACCOUNT:
+        return POLICY[verb][ROLES.index(ACCOUNT_ROLES[person.account] if person.name else "reader")]
     found = POLICY[verb][ROLES.index(person.role(lab))]
     return "lab" if found == "own" and lab in person.open_labs and person.role(lab) == "member" else found
 
@@ -150,8 +200,9 @@ def require(person: Person, verb: Verb, lab: str, responsible: str | None = None
     may = [role for role, far in zip(ROLES, POLICY[verb], strict=True) if far in ("lab", "all")]
     who = f"a {may[0]}" if may else "an admin"
     own = "own" in POLICY[verb] and responsible and not person.owns(responsible)
-    hint = f"ask {responsible}, or {who} of {lab}" if own else f"ask {who} of {lab}"
-    subject = what or f"{VERBS[verb]} in {lab}"
+    where = f"{who} of {lab}" if lab else who
+    hint = f"ask {responsible}, or {where}" if own else f"ask {where}"
+    subject = what or (f"{VERBS[verb]} in {lab}" if lab else VERBS[verb])
     raise PermissionDenied(f"{person.name or 'somebody who is not signed in'} may not {subject}", hint)
 
 

@@ -288,7 +288,7 @@ class _Write:
                 self._fail(index, "", message, None, conflict=True)
                 continue
             seen = expected[index] if index < len(expected) else None
-            if stale := [name for name, value in (seen or {}).items() if before.get(name) != value]:
+            if stale := [name for name, value in (seen or {}).items() if not self._is_still(name, value, before)]:
                 said = f"{stale[0]} is {before.get(stale[0])} by now: look at it again before you change it"
                 self._fail(index, stale[0], said, None, conflict=True)
                 continue
@@ -298,6 +298,14 @@ class _Write:
                 values |= {name: value for name, value in derived.items() if name in values and values[name] is None}
             changed[key] = {name: value for name, value in values.items() if before.get(name) != value}
         return new, changed
+
+    def _is_still(self, name: str, seen: Any, before: Mapping[str, Any]) -> bool:
+        """Whether a column holds what somebody saw, as text or as a value."""
+        one, now = self.entry.field(name), before.get(name)
+        with contextlib.suppress(ValueError):
+            if one is not None:
+                seen = parse(one, seen, self.time_zones.get(before.get("lab") or "", "UTC"))
+        return now == seen or (now in (None, "") and seen in (None, ""))
 
     def _complete(self, index: int, row: Mapping[str, Any]) -> dict[str, Any] | None:
         """A new row with its defaults; None where something is missing."""

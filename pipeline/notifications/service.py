@@ -54,11 +54,16 @@ def once(
 
 
 def forever(say: Callable[[str], None], is_over: Callable[[], bool], every_s: float = EVERY_S) -> None:
-    """Check and deliver until told to stop; a database that is away for a while is waited for."""
+    """Check and deliver until told to stop; a database that is away for a while is waited for.
+
+    Where several programs do (workers on several computers), they take turns: a check that another has just done is
+    not done again.
+    """
     while not is_over():
         try:
-            made, delivered = once()
-            say(summary(made, delivered))
+            gap = since_last()
+            if gap is None or gap.total_seconds() >= 0.8 * every_s:
+                say(summary(*once()))
         except Exception as error:
             if not is_connection_error(error):
                 raise

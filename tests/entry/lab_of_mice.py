@@ -35,11 +35,13 @@ def build() -> None:
     ], **BY)  # fmt: skip
 
 
-def do(name: str, who: str = "mia", *, now: datetime.datetime = NOW, confirmed=(), batch: str = "", **values):
+def do(name: str, who: str = "mia", *, now: datetime.datetime = NOW, confirmed=(), batch: str = "", seen=None,
+       **values):  # fmt: skip
     """An action of somebody; on animals of the lab."""
     from pipeline.entry.actions import ACTIONS
 
     if "lab" in {one.name for one in ACTIONS[name].inputs}:
         values = {"lab": LAB} | values
     account = "admin" if who == "admin" else "member"
-    return perform(name, values, actor=Actor.of(who, account, "test"), now=now, confirmed=confirmed, batch=batch)
+    return perform(name, values, actor=Actor.of(who, account, "test"), now=now, confirmed=confirmed, batch=batch,
+                   seen=seen)  # fmt: skip

@@ -7,6 +7,7 @@ import uuid
 
 import pytest
 
+from pipeline import entry
 from pipeline.entry import InvalidEntry
 from pipeline.entry import writer as writing
 from pipeline.entry.actions import ACTIONS, Actor, NeedsConfirmation, undo
@@ -240,3 +241,36 @@ def test_the_audit_replayed_from_nothing_gives_the_same_rows(lab):
             replay = replayed.pop(path)
             assert {column: stored[column] for column in replay} == replay, (name, path)
         assert not replayed, (name, replayed)
+
+
+def test_limits_of_the_protocol_are_asked_back(lab):
+    """Severity, its end and the number of animals; volumes of an injection that no brain takes."""
+    row = {"approved_protocol": "P1", "severity_limit": 2, "protocol_end": "2026-03-02", "animal_limit": 1}
+    entry.write("subject.Protocol", [row], user="lars", source="test")
+
+    def asked(name, code, **values):
+        with pytest.raises(NeedsConfirmation) as questions:
+            do(name, **values)
+        assert set(questions.value.questions) == {code}
+        return str(questions.value)
+
+    do("edit_animal", subject="m1", protocol_number="P1")
+    assert "allows 1 animals, and has 1" in asked("edit_animal", "animals", subject="m2", protocol_number="P1")
+    assert "above the limit" in asked("operate", "severity", subject="m1", procedures="Headplate implant")
+    assert "above the limit" in asked("report_harm", "severity", subject="m1", effect_text="thin", effect_severity="3")
+    do("report_harm", subject="m1", effect_text="thin", effect_severity="2")
+    do("start_restriction", subject="m1", reference_weight="22")
+    later = {"subject": "m1", "now": NOW + DAY}
+    assert "ended on 2026-03-02" in asked(
+        "inject_virus", "protocol", virus_name="AAV1", injection_volume="200", **later
+    )
+    much = {"subject": "m2", "virus_name": "AAV1", "injection_volume": "9000"}
+    assert "much at once" in asked("inject_virus", "injection_volume", **much)
+
+
+def test_a_form_that_stood_open_while_somebody_else_changed_the_animal_changes_nothing(lab):
+    do("edit_animal", subject="m1", ear_mark="L1", seen={"ear_mark": None})
+    with pytest.raises(ConflictError, match="L1 by now"):
+        do("edit_animal", "lars", subject="m1", ear_mark="R2", seen={"ear_mark": ""})
+    do("edit_animal", "lars", subject="m1", sex="F", seen={"sex": "M"})
+    assert (subject.Subject & M1).fetch1("ear_mark", "sex") == ("L1", "F")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import datetime
 import email
 import socket
+import subprocess
+import time
 from email import policy as mail_policy
 
 import pytest
@@ -13,7 +15,7 @@ from aiosmtpd.controller import Controller
 from pipeline import entry
 from pipeline.entry import events
 from pipeline.entry.actions import Actor, perform
-from pipeline.notifications import checks, outbox, service
+from pipeline.notifications import checks, companion, outbox, service
 from pipeline.schemas import notification, subject
 from pipeline.settings import override
 from tests.entry import lab_of_mice
@@ -266,3 +268,32 @@ def test_dry_runs_write_nothing_and_a_message_comes_with_what_caused_it_or_not_a
         assert len(notification.Message()) == 2
         raise RuntimeError("power cut")
     assert not notification.Message() and (subject.Subject & M1).fetch1("responsible_user") == "mia"
+
+
+@pytest.mark.slow
+def test_checks_beside_workers_begin_again_and_end_with_them(database, server, monkeypatch):
+    """A process of its own: one that dies is followed by another, and none is left when the block ends."""
+    for name, value in server.items():
+        monkeypatch.setenv(f"NEUROJOINT_{name.upper()}", str(value))
+    started: list[subprocess.Popen] = []
+
+    class Recorded(subprocess.Popen):
+        def __init__(self, *arguments, **options):
+            super().__init__(*arguments, **options)
+            started.append(self)
+
+    monkeypatch.setattr(companion.subprocess, "Popen", Recorded)
+    said: list[str] = []
+    with companion.notifying(said.append, again_s=0.1):
+        wait_for(lambda: started)
+        started[0].kill()
+        wait_for(lambda: len(started) > 1 and len(notification.CheckRun & "finished_time IS NOT NULL"))
+        assert service.warning() == ""
+    assert all(one.poll() is not None for one in started) and "starting them again" in said[0]
+
+
+def wait_for(is_so):
+    until = time.monotonic() + 120
+    while not is_so():
+        assert time.monotonic() < until
+        time.sleep(0.1)

@@ -15,7 +15,7 @@ OF_MEMBERS = (
     "sessions", "insertions", "trajectories", "datasets", "aggregates", "files", "subjects", "weighings",
     "water-administrations", "water-restriction", "surgeries", "notes", "chronic-insertions", "aligned-channels",
     "fields-of-view", "fov-location", "imaging-stack", "downloads", "data-notices", "culls", "genotype-tests",
-    "implants", "requests",
+    "implants", "requests", "locations",
 )  # fmt: skip
 OF_MANAGERS = (
     "projects",
@@ -25,15 +25,17 @@ OF_MANAGERS = (
     "data-formats",
     "revisions",
     "tags",
-    "locations",
     "imaging-type",
     "cull-methods",
     "cull-reasons",
     "brain-regions",
 )
 OF_ADMINS = ("labs", "data-repository")
-OWN_ENTRIES = ("weighings", "water-administrations", "notes", "requests")
-"""Members may delete those that are theirs."""
+OF_ANIMALS = (
+    "subjects", "weighings", "water-administrations", "water-restriction", "surgeries", "notes", "culls",
+    "genotype-tests", "implants", "requests", "locations",
+)  # fmt: skip
+"""Where the role in the lab decides, record by record (test_rights)."""
 
 
 def needed(endpoint: str, action: str) -> str:
@@ -44,7 +46,7 @@ def needed(endpoint: str, action: str) -> str:
         return "admin"
     if endpoint in OF_MANAGERS or endpoint == "users":
         return "manager"
-    return "manager" if action == "delete" and endpoint not in OWN_ENTRIES else "member"
+    return "manager" if action == "delete" and endpoint not in OF_ANIMALS else "member"
 
 
 @pytest.mark.slow

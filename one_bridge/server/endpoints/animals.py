@@ -190,7 +190,6 @@ REQUESTS = Endpoint(
     },
     order=("request_date DESC", "request_id"),
     owner="request_user",
-    delete="member",
     create="request",
 )
 """Animals that people ask for; stock managers answer."""
@@ -233,7 +232,6 @@ WEIGHINGS = Endpoint(
     relations=_SUBJECT_PATH | {"user": users_by("weighing_user")},
     dates="weighing_time",
     order=("weighing_time DESC", "lab", "subject"),
-    delete="member",
     owner="weighing_user",
 )
 
@@ -261,7 +259,6 @@ WATER = Endpoint(
     relations=_SUBJECT_PATH | {"user": users_by("water_user"), "session": Relation("sessions", ("eid",))},
     dates="administration_time",
     order=("administration_time DESC", "lab", "subject"),
-    delete="member",
     owner="water_user",
     create="water",
     update="water",
@@ -345,7 +342,6 @@ NOTES = Endpoint(
     ),
     relations={"user": users_by("note_user")},
     order=("note_time DESC", "note_id"),
-    delete="member",
     owner="note_user",
     create="note",
 )

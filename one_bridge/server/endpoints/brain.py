@@ -83,7 +83,6 @@ BRAIN_REGIONS = Endpoint(
     rows=lambda found: found.join(table("histology.RegionDescription"), left=True),
     order=("graph_order",),
     verbs=(*READ_ONLY, "update"),
-    write="manager",
     update="region",
 )  # fmt: skip
 

@@ -68,7 +68,7 @@ def token(*needs: str) -> Field:
 def names(name: str, label: str, table_name: str, column: str, *fields: Field, **more: Any) -> Endpoint:
     """An endpoint whose records are found by their name."""
     own = (made("id", field_getters.column(column), column), field("name", column, "text", "iexact", required=True))
-    return Endpoint(name, label, table_name, (column,), (*own, *fields), **({"write": "manager"} | more))
+    return Endpoint(name, label, table_name, (column,), (*own, *fields), **more)
 
 
 SUBJECT_FIELD = field("subject", filter="iexact", required=True)

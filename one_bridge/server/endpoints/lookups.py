@@ -34,8 +34,6 @@ USERS = Endpoint(
         "subjects_responsible": Relation("subjects", ("user_name",), ("responsible_user",)),
     },
     order=("user_name",),
-    write="manager",
-    delete="admin",
 )
 
 LABS = names(
@@ -50,7 +48,7 @@ LABS = names(
     relations={"session": Relation("sessions", ("lab",)), "subject": Relation("subjects", ("lab",)),
                "locations": Relation("locations", ("lab",)),
                "repositories": Relation("data-repository", ("lab",), ("repository",), "transfer.Access")},
-    order=("lab",), write="admin", delete="admin",
+    order=("lab",),
 )  # fmt: skip
 
 LOCATIONS = Endpoint(
@@ -69,7 +67,6 @@ LOCATIONS = Endpoint(
     relations={"lab": Relation("labs", ("lab",)), "session": Relation("sessions", ("lab", "location"))},
     alias="location",
     order=("lab", "location"),
-    write="manager",
 )
 
 NAMES = (
@@ -115,7 +112,7 @@ NAMES = (
         field("json", "repository_json", "json", "json"),
         for_members=("json",),
         relations={"files": Relation("files", ("repository",))},
-        order=("repository",), write="admin", delete="admin",
+        order=("repository",),
     ),
     names(
         "data-repository-type", "DataRepositoryType", "data.RepositoryKind", "kind",

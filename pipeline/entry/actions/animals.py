@@ -7,6 +7,7 @@ import uuid
 from typing import Any
 
 from pipeline.entry.actions.model import Context, Input, action, member_or_none
+from pipeline.entry.actions.protocols import check_protocol
 from pipeline.entry.fields import Field
 from pipeline.schemas import subject as subjects
 
@@ -42,6 +43,8 @@ def register_animal(context: Context, lab: str, subject: str, responsible_user: 
     """Register an animal that comes from elsewhere."""
     person = responsible_user or member_or_none(context.actor.person.name)
     context.require("assign", lab, person, "register an animal")
+    check_protocol(context, {"lab": lab, "protocol_number": None}, joining=values.get("protocol_number"))
+    context.settle()
     row = {"lab": lab, "subject": subject, "responsible_user": person}
     context.write("subject.Subject", [row | {k: v for k, v in values.items() if v is not None}], "create")
 
@@ -49,11 +52,16 @@ def register_animal(context: Context, lab: str, subject: str, responsible_user: 
 @action("edit_animal", "Change", "assign", *_inputs())
 def edit_animal(context: Context, lab: str, subject: str, **values: Any) -> None:
     """Change what is known of an animal; what is not given stays."""
-    context.animal(lab, subject, alive=False)
+    animal = context.animal(lab, subject, alive=False)
     changes = {name: value for name, value in values.items() if value is not None}
     if not changes:
         context.fail("", "nothing was changed")
-    context.write("subject.Subject", [{"lab": lab, "subject": subject} | changes], "update")
+    number = changes.get("protocol_number")
+    if number and number != animal["protocol_number"]:
+        check_protocol(context, animal, joining=number)
+        context.settle()
+    seen = {name: value for name, value in context.seen.items() if name in changes}
+    context.write("subject.Subject", [{"lab": lab, "subject": subject} | changes], "update", expected=[seen])
 
 
 @action("assign", "Give to a person", "assign",

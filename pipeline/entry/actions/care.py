@@ -6,6 +6,7 @@ import datetime
 from typing import Any
 
 from pipeline.entry.actions.model import Context, Input, action, member_or_none
+from pipeline.entry.actions.protocols import check_protocol
 from pipeline.entry.fields import Field
 from pipeline.schemas import action as tables
 from pipeline.schemas import subject as subjects
@@ -97,7 +98,7 @@ def start_restriction(
     reason: str | None, start: datetime.datetime | None,
 ) -> None:  # fmt: skip
     """Restrict the water of an animal. Without a reference weight it is the last weighing, at most 7 days old."""
-    context.animal(lab, subject)
+    check_protocol(context, context.animal(lab, subject))
     when = context.time(start, "start")
     key = {"lab": lab, "subject": subject}
     for other in (tables.WaterRestriction & key).to_dicts():
@@ -179,10 +180,7 @@ def report_harm(
     animal = context.animal(lab, subject, alive=False)
     day = date or context.today(lab)
     key = {"lab": lab, "subject": subject, "effect_date": day}
-    protocols = (subjects.Protocol & {"approved_protocol": animal["protocol_number"] or ""}).to_dicts()
-    if protocols and effect_severity and effect_severity > protocols[0]["severity_limit"]:
-        limit = protocols[0]["severity_limit"]
-        context.ask("severity", f"Severity {effect_severity} is above the limit of the protocol, {limit}.")
+    check_protocol(context, animal, severity=effect_severity)
     context.settle()
     number = 1 + max((subjects.AdverseEffect & key).to_arrays("effect_number").tolist(), default=0)
     row = key | {"effect_number": number, "effect_text": effect_text, "effect_severity": effect_severity}

@@ -135,6 +135,7 @@ class Context:
     now: datetime.datetime
     done: Done
     questions: dict[str, str] = field(default_factory=dict)
+    seen: Mapping[str, Any] = field(default_factory=dict)
 
     def animal(self, lab: str, subject: str, *, alive: bool = True, verb: Verb | None = None) -> dict[str, Any]:
         """The row of an animal, locked until the action ends; the person must have the right.
@@ -244,6 +245,7 @@ def perform(
     confirmed: Collection[str] | bool = (),
     batch: str = "",
     now: datetime.datetime | None = None,
+    seen: Mapping[str, Any] | None = None,
 ) -> Done:
     """Do an action.
 
@@ -261,6 +263,9 @@ def perform(
         Identifier that the client chose: an action that was done under it is not done again.
     now
         The time, UTC.
+    seen
+        Inputs of an action that changes a row, as they stood there for the person: where they differ by now, somebody
+        else was faster and nothing is changed.
 
     Raises
     ------
@@ -279,7 +284,7 @@ def perform(
         if _is_done(batch):
             return Done(batch, repeated=True)
         moment = now or datetime.datetime.now(datetime.UTC).replace(tzinfo=None)
-        context = Context(actor, one, batch, confirmed, moment.replace(microsecond=0), Done(batch))
+        context = Context(actor, one, batch, confirmed, moment.replace(microsecond=0), Done(batch), seen=seen or {})
         given = read(one, values)
         context.done.result = one.run(context, **given)
         context.settle()

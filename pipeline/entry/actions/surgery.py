@@ -6,9 +6,11 @@ import datetime
 from typing import Any
 
 from pipeline.entry.actions.model import Context, Input, action, member_or_none
+from pipeline.entry.actions.protocols import check_protocol
 
 OUTCOMES = ("acute", "recovery", "non-recovery")
 MODERATE = 3  # severity that an operation has at least
+LARGE_INJECTION = 2000.0  # nL into a brain at once
 MOST_IMPLANT = 0.25  # of the weight
 
 
@@ -42,6 +44,7 @@ def operate(context: Context, lab: str, subject: str, start: datetime.datetime |
         last = (tables.Weighing & key).to_dicts(order_by="weighing_time DESC", limit=1)
         if last and implant_weight > MOST_IMPLANT * last[0]["weight"]:
             context.ask("implant_weight", f"{implant_weight:g} g is much for an animal of {last[0]['weight']:g} g.")
+    check_protocol(context, animal, severity=MODERATE)
     context.settle()
     if narrative is None:
         found = (tables.ProcedureTemplate & {"lab": lab}).to_dicts()
@@ -85,7 +88,10 @@ def inject_virus(
     context: Context, lab: str, subject: str, virus_name: str, time: datetime.datetime | None, **values: float | None
 ) -> None:
     """Note the injection of a virus."""
-    context.animal(lab, subject)
+    check_protocol(context, context.animal(lab, subject))
+    if (values["injection_volume"] or 0) > LARGE_INJECTION:
+        context.ask("injection_volume", f"{values['injection_volume']:g} nL is much at once.")
+    context.settle()
     row = {"lab": lab, "subject": subject, "injection_time": context.time(time, "time"), "virus_name": virus_name}
     context.write("action.VirusInjection", [row | {k: v for k, v in values.items() if v is not None}], "create")
 
