@@ -36,9 +36,8 @@ def require_row(person: Person, table: str, row: Mapping[str, Any]) -> None:
     """
     if table == "notification.Rule" and row.get("user_name") == person.name and person.name:
         return  # what people are told is their own choice
-    rows = [one for one in (_existing(table, row), row) if one]
-    if rows[0] is not row and not row.get("lab"):
-        rows = rows[:1]  # it stays in its lab
+    there = _existing(table, row)
+    rows = [row] if there is None else [there, row] if row.get("lab") else [there]
     for one in rows:
         place = _place(table, one)
         if not place[0] and _needs_lab(table):
