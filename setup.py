@@ -81,7 +81,7 @@ setup(
     extras_require={
         "archive": ["numcodecs>=0.15", "pcodec>=0.3.6"],  # the codec of cbin's archives
         "atlas": ["iblatlas>=1.3"],
-        "capsule": ["nbclient", "nbformat", "ipykernel"],
+        "capsule": ["nbclient", "nbformat", "ipykernel", "packaging"],
         "docs": ["mkdocs-material>=9.5,<10", "mkdocstrings[python]>=0.27"],
         "notebook": ["jupyterlab>=4", "ipython>=8"],
         "nwb": ["pynwb>=4.2", "nwbinspector>=0.7.2", "ndx-pose>=0.4"],

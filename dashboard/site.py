@@ -140,6 +140,11 @@ class Site:
             raise NotFound(f"There is no mouse called {name} in the lab {lab}.")
         return known[lab, name]
 
+    def barred(self, viewer: Viewer | None = None) -> frozenset[tuple[str, str]]:
+        """Lab and name of the mice that a viewer is not to be told of: for the public those under embargo."""
+        viewer = viewer or self.viewer
+        return self.read(_embargoed) if viewer.public else frozenset()
+
     def zone(self, lab: str) -> zoneinfo.ZoneInfo:
         """The time zone of a lab; UTC where it is unknown."""
         version = self.live.version()

@@ -111,6 +111,8 @@ class View:
         self.days = {lab: links.date_of(chosen["date"]) if chosen["date"] else site.today(lab) for lab in labs}
         self.day = max(self.days.values())
         self.found = site.read(queries.summary, self.days)
+        barred = site.barred(viewer)
+        self.found.mice = [one for one in self.found.mice if (one.lab, one.subject) not in barred]
         self.users = [] if viewer.public else sorted({one.responsible_user for one in self.found.mice} - {""})
         user = "" if viewer.public else chosen["user"]
         self.everyone = [one for one in self.found.mice if not user or one.responsible_user == user]

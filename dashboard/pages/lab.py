@@ -40,7 +40,7 @@ _kept, _views = Kept(4), Kept(32)
 
 def layout(site: Site, viewer: Viewer, *, query: Mapping[str, str]) -> Component:
     """The page."""
-    found = _mice(site)
+    found = _mice(site, site.barred(viewer))
     if not found.n:
         hint = "They come with the first session whose trials were read: neurojoint ingest, then neurojoint work."
         return shell.page("Groups of mice", shell.sentence("No mouse has a day of training yet.", hint))
@@ -102,11 +102,13 @@ def register(app: dash.Dash, site: Site) -> None:
 def _view(site: Site, viewer: Viewer, chosen: Mapping[str, str]) -> View:
     """What was chosen, made again when data have arrived."""
     name = (id(site), viewer.public, *chosen.items())
-    return _views.get(name, site.live.version(), lambda: View(site, viewer, _mice(site), chosen))
+    barred = site.barred(viewer)
+    return _views.get((*name, barred), site.live.version(), lambda: View(site, viewer, _mice(site, barred), chosen))
 
 
-def _mice(site: Site) -> queries.Mice:
-    return _kept.get(id(site), site.live.version(), lambda: site.read(queries.mice))
+def _mice(site: Site, barred: frozenset[tuple[str, str]]) -> queries.Mice:
+    name = id(site), barred
+    return _kept.get(name, site.live.version(), lambda: queries.without(site.read(queries.mice), barred))
 
 
 class View:

@@ -33,8 +33,11 @@ def layout(site: Site, viewer: Viewer, *, lab: str, subject: str, query: Mapping
         raise NotFound(f"There is no mouse called {name} in the lab {lab}.")
     rules = query.get("rules") or RULES
     version, found = _found(site, key, rules)
+    barred = site.barred(viewer)
     before, after = (
-        (site.name(lab, one, viewer), links.mouse(lab, site.name(lab, one, viewer))) if one else None
+        (site.name(lab, one, viewer), links.mouse(lab, site.name(lab, one, viewer)))
+        if one and (lab, one) not in barred
+        else None
         for one in site.read(queries.neighbours, key)
     )
     row = found.subject

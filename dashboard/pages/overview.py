@@ -20,6 +20,7 @@ from dashboard.components.icons import icon
 from dashboard.figures import style
 from dashboard.queries import overview as queries
 from dashboard.site import Component, Page, Site, Viewer
+from pipeline.policy import policy
 from pipeline.web.versioned_cache import Kept
 
 PAGE = Page("overview", "Overview", order=10, in_menu=True, icon="table", refresh=False)
@@ -220,12 +221,15 @@ def _rows(site: Site, viewer: Viewer, rules: str) -> list[dict[str, Any]]:
     rules = rules if rules in known else known[0]
     now = datetime.datetime.now(datetime.UTC).replace(tzinfo=None)
 
+    barred = site.barred(viewer)
+
     def make() -> list[dict[str, Any]]:
-        found = [_made(site, viewer, row) for row in site.read(queries.mice, rules, now)]
+        rows = policy.hidden(site.read(queries.mice, rules, now), barred)
+        found = [_made(site, viewer, row) for row in rows]
         return sorted(found, key=lambda row: (row["lab"], row["subject"].casefold()))
 
     version = f"{site.live.version()} {now:%Y-%m-%d %H} {now.minute // 10}"
-    return _kept.get((id(site), rules, viewer.public), version, make)
+    return _kept.get((id(site), rules, viewer.public, barred), version, make)
 
 
 def _made(site: Site, viewer: Viewer, row: dict[str, Any]) -> dict[str, Any]:

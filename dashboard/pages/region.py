@@ -21,7 +21,8 @@ OPEN_TO, SMALL = 5, 60  # levels of the tree that are open from the beginning; r
 
 def layout(site: Site, viewer: Viewer, *, query: Mapping[str, str], acronym: str) -> Component:
     """The page."""
-    found = site.read(queries.region, acronym)
+    barred = site.barred(viewer)
+    found = site.read(queries.region, acronym, barred=barred)
     if found is None:
         raise NotFound(
             f"The Allen atlas has no region {acronym[:30]!r} (upper and lower case differ). {queries.near(acronym)}"
@@ -37,7 +38,7 @@ def layout(site: Site, viewer: Viewer, *, query: Mapping[str, str], acronym: str
     parts: list[Component] = []
     if found.n_units:
         rows = [row | {"n_units": row["own_units"]} for row in found.tree if row["own_units"]]
-        responses = [row | {"acronym": ""} for row in site.read(queries.responsive, acronym)]
+        responses = [row | {"acronym": ""} for row in site.read(queries.responsive, acronym, barred=barred)]
         counts = figures.counts(_own(rows, found))
         share = figures.responsive(responses)
         parts.append(

@@ -109,6 +109,30 @@ def mice() -> Mice:
     return Mice(columns, animals["n_training_days"].to_numpy(), _days(place), reached, fits, statuses)
 
 
+def without(found: Mice, barred: Collection[tuple[str, str]]) -> Mice:
+    """All mice but some, of which nothing is left.
+
+    Parameters
+    ----------
+    barred : lab and name.
+    """
+    own = zip(found.columns["lab"], found.columns["subject"], strict=True)
+    stays = np.array([pair not in barred for pair in own], dtype=bool)
+    if stays.all():
+        return found
+    row = np.cumsum(stays) - 1
+    days = stays[found.days["mouse"]]
+    kept = {name: values[days] for name, values in found.days.items()}
+    return Mice(
+        {name: values[stays] for name, values in found.columns.items()},
+        found.n_training_days[stays],
+        kept | {"mouse": row[kept["mouse"]]},
+        {rules: {name: one[stays] for name, one in some.items()} for rules, some in found.reached.items()},
+        {rules: {name: one[stays] for name, one in some.items()} for rules, some in found.fits.items()},
+        found.statuses,
+    )
+
+
 def choose(found: Mice, by: str, only: Mapping[str, Collection[str]], most: int = 8) -> Chosen:
     """The mice that all filters let through, grouped by a column.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -47,12 +48,17 @@ class Region:
     n_selected: int = 0
 
 
-def region(acronym: str, criteria: str = search.DEFAULT_CRITERIA) -> Region | None:
+Mice = Collection[tuple[str, str]]
+"""Lab and name of each."""
+
+
+def region(acronym: str, criteria: str = search.DEFAULT_CRITERIA, barred: Mice = ()) -> Region | None:
     """A structure by its acronym (upper and lower case differ); None where the atlas has none.
 
     Parameters
     ----------
     criteria : by which units are selected.
+    barred : mice of which nothing is told, nor counted.
     """
     regions = atlas.regions()
     try:
@@ -65,22 +71,31 @@ def region(acronym: str, criteria: str = search.DEFAULT_CRITERIA) -> Region | No
     above = _above(regions, at, place)
     made.path = [(regions.acronyms[one], regions.names[one]) for one in above[:-1]]
     units = search.find_units(acronym if acronym != ROOT else None)
-    units = units.filter(pc.is_valid(units["region_id"]))
+    units = _without(units.filter(pc.is_valid(units["region_id"])), barred)
     selected = _selected(units, criteria)
     made.n_units, made.n_selected = units.num_rows, int(selected.sum())
     made.tree = _tree(regions, at, units, selected, int(ids[place]))
-    reached = search.find_insertions(acronym if acronym != ROOT else None)
+    reached = _without(search.find_insertions(acronym if acronym != ROOT else None), barred)
     made.insertions = _insertions(reached, units, selected)
     order = np.argsort(~selected, kind="stable")[:UNITS_SHOWN]
     made.units = _with_metrics(units.append_column("selected", pa.array(selected)).take(pa.array(order)))
     return made
 
 
-def responsive(acronym: str, min_units: int = 1) -> list[dict[str, Any]]:
+def _without(rows: pa.Table, barred: Mice) -> pa.Table:
+    if not barred:
+        return rows
+    own = zip(rows["lab"].to_pylist(), rows["subject"].to_pylist(), strict=True)
+    return rows.filter(pa.array([pair not in barred for pair in own], pa.bool_()))
+
+
+def responsive(acronym: str, min_units: int = 1, barred: Mice = ()) -> list[dict[str, Any]]:
     """For each event how many units within a structure were tested and respond: event, n_units, n_responsive."""
     within = "" if acronym == ROOT else f"region_id IN ({', '.join(map(str, atlas.region_ids(acronym)))})"
     default = (ephys.Clustering & {"default_clustering": True}).proj()
     units = (histology.ClusterLocation.Cluster & (within or "region_id IS NOT NULL") & default).proj()
+    if barred:
+        units -= [{"lab": at, "subject": name} for at, name in sorted(barred)]
     tested = fetch_columns(ephys_analysis.Peth.Response & "response_p IS NOT NULL" & units, "event", "is_responsive")
     rows = []
     for event in dict.fromkeys(tested["event"].to_pylist()):

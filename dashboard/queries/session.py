@@ -16,6 +16,7 @@ import pyarrow as pa
 from dashboard.queries import versions
 from pipeline.database import registry
 from pipeline.database.bulk import fetch_columns
+from pipeline.policy import policy
 from pipeline.queries import timeline
 from pipeline.schemas import acquisition, action, behavior, behavior_analysis, data, ephys, lab, task, task_analysis
 from pipeline.schemas.inputs import files, wheel_trace
@@ -231,6 +232,8 @@ def file(dataset_id: str, public: bool) -> File | None:
     names = (*KEY, "rel_path", "dataset_hash")
     rows = fetch_columns(data.Dataset & {"dataset_id": dataset_id}, *names).to_pylist()
     if not rows or (public and not _public({"dataset_id": dataset_id})):
+        return None
+    if public and policy.hidden(rows, policy.current().embargoed) == []:
         return None
     path = rows[0]["rel_path"]
     found = files.paths_of(rows[0], {path: rows[0]["dataset_hash"]})

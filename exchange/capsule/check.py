@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
-import venv
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 from exchange.capsule import outputs
-from exchange.capsule.create import EXPECTED, LOCK, NOTEBOOKS
+from exchange.capsule.create import EXPECTED, NOTEBOOKS
 from pipeline.database import capsule
 from pipeline.errors import NeurojointError
 
 Say = Callable[[str], None]
+AS_STORED, DIFFERS = "all figures and tables are as stored", "differs: "
 
 
 def check(path: Path, fresh: bool = True, say: Say = lambda words: None) -> list[str]:
@@ -27,13 +29,21 @@ def check(path: Path, fresh: bool = True, say: Say = lambda words: None) -> list
 
     Raises
     ------
-    NeurojointError : it is no capsule, packages cannot be installed, or a notebook fails.
+    NeurojointError : it is no capsule or not whole, packages cannot be installed, or a notebook fails.
     """
     folder = capsule.unpacked(path)
+    capsule.verify(folder)
     if fresh:
         return _in_new_environment(folder, say)
+    notebooks = sorted((folder / NOTEBOOKS).glob("*.ipynb"))
+    stored = {one.stem for one in (folder / EXPECTED).glob("*.json")}
+    if odd := stored ^ {one.stem for one in notebooks}:
+        raise NeurojointError(
+            f"the capsule is not whole: of {min(odd)} there is only the notebook or only what it showed",
+            "get the capsule again",
+        )
     found = []
-    for notebook in sorted((folder / NOTEBOOKS).glob("*.ipynb")):
+    for notebook in notebooks:
         say(f"running {notebook.name}")
         shown = json.loads(json.dumps(outputs.run(notebook, folder)))
         expected = json.loads((folder / EXPECTED / f"{notebook.stem}.json").read_text(encoding="utf-8"))
@@ -42,26 +52,32 @@ def check(path: Path, fresh: bool = True, say: Say = lambda words: None) -> list
 
 
 def _in_new_environment(folder: Path, say: Say) -> list[str]:
-    home = folder / ".venv"
-    say("making a new environment")
-    venv.create(home, with_pip=True, clear=True)
-    words = ["-m", "pip", "install", "--quiet", "--requirement", str(folder / LOCK), "--find-links", str(folder / "packages")]  # noqa: E501  # fmt: skip
-    _run([str(home / "bin" / "python"), *words], "the packages of the lock file cannot be installed")
-    done = _run([str(home / "bin" / "python"), "-m", "exchange.capsule", str(folder)], "", accept=1)
-    return [line for line in done.stdout.splitlines() if line.startswith("differs: ")]
+    """What the capsule's own `run` says, in an environment made for this check and removed afterwards."""
+    say("making a new environment with the packages of the lock file")
+    with tempfile.TemporaryDirectory(prefix="capsule-check-") as place:
+        variables = {name: value for name, value in os.environ.items() if not name.startswith("NEUROJOINT_")}
+        variables |= {"CAPSULE_VENV": str(Path(place, "venv")), "PYTHON": _interpreter()}
+        done = subprocess.run(
+            ["/bin/sh", str(folder / "run")], capture_output=True, text=True, check=False, env=variables
+        )
+    lines = done.stdout.splitlines()
+    differing = [line for line in lines if line.startswith(DIFFERS)]
+    if done.returncode == 0 and lines and lines[-1] == AS_STORED:
+        return []
+    if done.returncode == 1 and differing:
+        return differing
+    raise NeurojointError("the capsule fails in a new environment", done.stderr.strip()[-600:])
 
 
-def _run(command: list[str], failure: str, accept: int = 0) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode not in (0, accept):
-        raise NeurojointError(failure or "the capsule fails in a new environment", done.stderr.strip()[-400:])
-    return done
+def _interpreter() -> str:
+    """The Python that this one's virtual environment was made of."""
+    return str(Path(sys.base_prefix, "bin", f"python{sys.version_info.major}.{sys.version_info.minor}"))
 
 
 def main() -> None:
     """`python -m exchange.capsule FOLDER`: what `run` calls in the environment of the capsule."""
     differing = check(Path(sys.argv[1]), fresh=False, say=print)
     for line in differing:
-        print(f"differs: {line}")
-    print("all figures and tables are as stored" if not differing else f"{len(differing)} differ")
+        print(f"{DIFFERS}{line}")
+    print(AS_STORED if not differing else f"{len(differing)} differ")
     raise SystemExit(1 if differing else 0)

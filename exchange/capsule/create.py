@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import hashlib
-import importlib.metadata
 import json
 import os
 import shutil
 import sqlite3
-import subprocess
 import sys
 import tempfile
 import zipfile
@@ -20,23 +17,37 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from exchange.capsule import outputs
+from exchange.capsule import environment, outputs
 from exchange.public_copy import apply
 from exchange.public_copy.snapshot import take
 from exchange.releases.build import MODE, TIME
 from pipeline import policy, worker
 from pipeline.database import capsule, embedded, registry
-from pipeline.errors import ConflictError, NeurojointError, NotFoundError
+from pipeline.errors import ConflictError, NotFoundError
 
+PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 NOTEBOOKS, EXPECTED, LOCK = "notebooks", "expected", "requirements.lock"
 RUN = """#!/bin/sh
 # Rebuild the figures: a virtual environment with the packages of the lock file, then every notebook; offline after pip.
+# The environment is made in .venv beside this file, or where CAPSULE_VENV says; PYTHON names another interpreter.
 set -eu
 cd "$(dirname "$0")"
-[ -d .venv ] || python3 -m venv .venv
-.venv/bin/pip install --quiet --requirement requirements.lock --find-links packages
-.venv/bin/python -m exchange.capsule .
+unset PYTHONPATH PYTHONHOME || true
+export PYTHONNOUSERSITE=1
+venv="${{CAPSULE_VENV:-$PWD/.venv}}"
+python="${{PYTHON:-python3}}"
+if [ "$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')" != "{python}" ]; then
+    echo "this capsule needs Python {python}, and $python is another: install it, then PYTHON=python{python} ./run" >&2
+    exit 2
+fi
+[ -x "$venv/bin/python" ] || "$python" -m venv "$venv"
+if ! cmp -s requirements.lock "$venv/requirements.lock"; then
+    "$venv/bin/python" -m pip install --quiet --requirement requirements.lock --find-links packages
+    cp requirements.lock "$venv/requirements.lock"
+fi
+exec "$venv/bin/python" -m exchange.capsule .
 """
+"""The script of a capsule. What pip installed is noted, so that nothing is asked of a registry again."""
 Say = Callable[[str], None]
 
 
@@ -70,8 +81,8 @@ def create(
             n_rows = capsule.dump(partial / capsule.TABLES)
         (partial / capsule.FILES / apply.MARKER).unlink()
         _write_sqlite(partial)
-        (partial / LOCK).write_text(_lock(partial / "packages"), encoding="utf-8")
-        (partial / "run").write_text(RUN, encoding="utf-8")
+        environment.write(partial / "packages", partial / LOCK, notebooks)
+        (partial / "run").write_text(RUN.format(python=PYTHON), encoding="utf-8")
         (partial / "run").chmod(0o755)
         (partial / NOTEBOOKS).mkdir()
         for path in notebooks:
@@ -119,40 +130,15 @@ def _plain(value: Any) -> Any:
     return value.isoformat() if isinstance(value, datetime.date) else value
 
 
-def _lock(packages: Path) -> str:
-    """Every installed package with its version; of neurojoint a wheel, where it is installed from its sources."""
-    lines = {
-        f"{one.metadata['Name']}=={one.version}"
-        for one in importlib.metadata.distributions()
-        if one.metadata["Name"] and one.metadata["Name"].lower() != "neurojoint"
-    }
-    lines.add(f"neurojoint=={importlib.metadata.version('neurojoint')}")
-    sources = Path(__file__).parents[2]
-    if (sources / "setup.py").exists():
-        packages.mkdir()
-        unneeded = shutil.ignore_patterns(".*", "tests", "build", "*.egg-info", "__pycache__")
-        with tempfile.TemporaryDirectory() as copy:
-            shutil.copytree(sources, Path(copy, "src"), ignore=unneeded)
-            words = ["wheel", "--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", str(packages.resolve())]
-            command = [sys.executable, "-m", "pip", *words, str(Path(copy, "src"))]
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            raise NeurojointError("the wheel of neurojoint cannot be built", done.stderr.strip()[-300:])
-    return "".join(f"{line}\n" for line in sorted(lines, key=str.lower))
-
-
 def _describe(folder: Path, name: str, tag: str, n_rows: dict[str, int]) -> None:
-    digest = hashlib.sha256()
-    for path in sorted((folder / capsule.TABLES).glob("*.parquet")):
-        digest.update(path.name.encode() + path.read_bytes())
     about = {
         "format": capsule.FORMAT,
         "name": name,
         "tag": tag,
         "policy": policy.current().described(),
-        "python": f"{sys.version_info.major}.{sys.version_info.minor}",
+        "python": PYTHON,
         "tables": n_rows,
-        "content": digest.hexdigest(),
+        "content": capsule.content_hash(folder),
     }
     (folder / capsule.INFO).write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
     text = f"""# {name}

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 import math
 import re
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from pipeline.database import capsule
 from pipeline.errors import NeurojointError
@@ -17,6 +21,9 @@ pipeline.connect({folder!r})
 pipeline.connect = neurojoint.connect = lambda *_, **__: datajoint.conn()
 """
 """The first cell: what the notebook connects to is the capsule."""
+_NUMBER = re.compile(r"([-+]?(?:\d+\.\d*|\.\d+|\d+(?=e))(?:e[-+]?\d+)?)")
+GRID, MOST_BRIGHTNESS, MOST_PIXELS = 24, 6, 3
+"""Cells of a picture in each direction, and by how much of 255 each, and by how many pixels the size may differ."""
 TIMEOUT_S = 1800
 CLOSE = 1e-6
 """Relative difference up to which numbers are equal: another processor rounds otherwise."""
@@ -54,6 +61,8 @@ def run(notebook: Path, folder: Path) -> list[dict[str, Any]]:
 def differences(expected: Any, found: Any, where: str = "") -> list[str]:
     """What two outputs differ in; numbers may differ by rounding."""
     if isinstance(expected, dict) and isinstance(found, dict):
+        if set(expected) == set(found) == {"size", "brightness"}:
+            return [f"{where}: another picture"] if _pictures_differ(expected, found) else []
         if expected.keys() != found.keys():
             return [f"{where}: has {', '.join(sorted(expected.keys() ^ found.keys()))} on one side only"]
         return [one for name in expected for one in differences(expected[name], found[name], f"{where}/{name}")]
@@ -62,6 +71,10 @@ def differences(expected: Any, found: Any, where: str = "") -> list[str]:
             return [f"{where}: {len(found)} instead of {len(expected)}"]
         pairs = enumerate(zip(expected, found, strict=True), 1)
         return [one for number, (a, b) in pairs for one in differences(a, b, f"{where}/{number}")]
+    if isinstance(expected, str) and isinstance(found, str) and expected != found:
+        words, others = (_NUMBER.split(text) for text in (expected, found))
+        if len(words) == len(others) and all(map(_is_close, words, others)):
+            return []
     if isinstance(expected, float) or isinstance(found, float):
         try:
             if math.isclose(expected, found, rel_tol=CLOSE, abs_tol=1e-12):
@@ -71,14 +84,50 @@ def differences(expected: Any, found: Any, where: str = "") -> list[str]:
     return [] if expected == found else [f"{where}: {str(found)[:80]!r} instead of {str(expected)[:80]!r}"]
 
 
+def _is_close(expected: str, found: str) -> bool:
+    """Whether two words are equal, or decimal numbers that differ by rounding."""
+    if expected == found:
+        return True
+    both = _NUMBER.fullmatch(expected) and _NUMBER.fullmatch(found)
+    return bool(both) and math.isclose(float(expected), float(found), rel_tol=CLOSE, abs_tol=1e-12)
+
+
+def _plotted(value: Any) -> Any:
+    """A part of a figure of plotly with its arrays, which are packed, as numbers."""
+    if isinstance(value, list):
+        return [_plotted(one) for one in value]
+    if not isinstance(value, dict):
+        return value
+    if set(value) >= {"dtype", "bdata"}:
+        return np.frombuffer(base64.b64decode(value["bdata"]), dtype=value["dtype"]).tolist()
+    return {name: _plotted(one) for name, one in value.items()}
+
+
+def _picture(png: str) -> dict[str, Any]:
+    """A picture in a form that survives other versions of fonts: its size, and its brightness on a coarse grid."""
+    from PIL import Image
+
+    with Image.open(io.BytesIO(base64.b64decode(png))) as image:
+        coarse = image.convert("RGBA").convert("L").resize((GRID, GRID), Image.Resampling.BOX)
+        return {"size": list(image.size), "brightness": np.asarray(coarse, dtype=int).ravel().tolist()}
+
+
+def _pictures_differ(expected: dict[str, Any], found: dict[str, Any]) -> bool:
+    """Whether two pictures show something else; the size may differ by some pixels, as labels do."""
+    sizes = zip(expected["size"], found["size"], strict=True)
+    if any(abs(a - b) > MOST_PIXELS for a, b in sizes):
+        return True
+    return bool(np.abs(np.subtract(expected["brightness"], found["brightness"])).max() > MOST_BRIGHTNESS)
+
+
 def _shown(output: Any) -> dict[str, Any] | None:
     if output.output_type == "stream":
         return {"text": _plain(output.text)} if output.name == "stdout" else None
     data = output.get("data", {})
     if figure := data.get("application/vnd.plotly.v1+json"):
-        return {"figure": json.loads(_plain(json.dumps(figure.get("data", []), sort_keys=True)))}
+        return {"figure": json.loads(_plain(json.dumps(_plotted(figure.get("data", [])), sort_keys=True)))}
     if "image/png" in data:
-        return {"image": len(data["image/png"]) > 0}
+        return {"picture": _picture(data["image/png"])}
     return {"text": _plain(data["text/plain"])} if "text/plain" in data else None
 
 

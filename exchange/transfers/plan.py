@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from exchange.transfers import ledger, policies, states
 from exchange.transfers.ledger import Item
@@ -14,6 +14,24 @@ from pipeline.schemas import data, transfer
 
 MOST_FILES, MOST_BYTES = 20_000, 2 << 40
 """A transfer has at most so much, so that several movers can work and a failure costs little."""
+
+ASKED_AT_ONCE = 5_000
+"""Datasets whose copies are looked up with one query."""
+
+
+class Missing(NamedTuple):
+    """A dataset that a repository lacks."""
+
+    dataset_id: str
+    source: str | None
+    """The nearest repository with a good copy; None if there is none."""
+    source_path: str
+    path: str
+    """Below the root of the destination."""
+    known_path: str | None
+    """The path that it has, or had, there."""
+    size: int  # byte
+    md5: str
 
 
 @dataclass
@@ -105,16 +123,16 @@ def _plan_into(
     if sources is not None:
         chosen = {name: one for name, one in chosen.items() if name in sources}
     order = by_distance(chosen)
-    rows = _missing(destination, sql, list(values), order)
     batches: dict[tuple[str, bool], list[Item]] = {}
-    for dataset_id, source, source_path, path, known_path, size, md5 in rows:
-        if source is None:
+    for one in _missing(destination, sql, list(values), order):
+        if one.source is None:
             done.no_source += 1
             continue
-        one = Item(
-            "", dataset_id, source_path, known_path or path, size, md5, replace=known_path is not None
+        item = Item(
+            "", one.dataset_id, one.source_path, one.known_path or one.path, one.size, one.md5,
+            replace=one.known_path is not None,
         )  # fmt: skip
-        batches.setdefault((source, size > states.LARGE), []).append(one)
+        batches.setdefault((one.source, one.size > states.LARGE), []).append(item)
     for (source, large), found in sorted(batches.items()):
         for batch in _batches(found):
             done.files += len(batch)
@@ -124,41 +142,61 @@ def _plan_into(
                 done.transfers.append(ledger.add(source, destination, purpose, large, batch, now, keep_days))
 
 
-def _missing(destination: str, sql: str, values: list[Any], order: list[str]) -> list[tuple]:
+def _missing(destination: str, sql: str, values: list[Any], order: list[str]) -> Iterator[Missing]:
     """Datasets without a good copy in a repository and without one on its way there, with the nearest source.
 
-    Rows of dataset, source, path there, path at the destination, path that it has or had there, size and md5.
+    The two questions are asked one after the other: the planners of databases guess the number of missing datasets
+    wrongly, and would read all copies of everything for the sources of a few.
     """
     link = ledger.connection()
     dataset, record = data.Dataset().full_table_name, data.FileRecord().full_table_name
     one, item = transfer.Transfer().full_table_name, transfer.Transfer.Item().full_table_name
     opened = ", ".join(f"'{state}'" for state in states.OPEN)
-    rank = " ".join(f"WHEN %s THEN {number}" for number in range(len(order))) or "WHEN '' THEN 0"
     text = (
-        f"WITH wanted AS (SELECT d.dataset_id, d.lab, d.subject, d.session_date, d.session_number, d.rel_path, "
-        f"d.file_size, d.dataset_hash FROM {dataset} AS d WHERE ({sql}) "
+        "SELECT d.dataset_id, d.lab, d.subject, d.session_date, d.session_number, d.rel_path, d.file_size, "
+        f"d.dataset_hash FROM {dataset} AS d WHERE ({sql}) "
         f"AND NOT EXISTS (SELECT 1 FROM {record} AS r WHERE r.dataset_id = d.dataset_id AND r.repository = %s "
-        "AND r.file_state = 'online' AND r.record_hash = d.dataset_hash)), "
-        f"way AS (SELECT i.dataset_id FROM {item} AS i JOIN {one} AS t ON t.transfer_id = i.transfer_id "
-        f"WHERE t.destination_repository = %s AND i.item_state IN ({opened})), "
-        "open_ones AS (SELECT w.* FROM wanted AS w WHERE NOT EXISTS "
-        "(SELECT 1 FROM way WHERE way.dataset_id = w.dataset_id)), "
-        "ranked AS (SELECT s.dataset_id, s.repository, s.file_path, ROW_NUMBER() OVER (PARTITION BY s.dataset_id "
-        f"ORDER BY CASE s.repository {rank} ELSE 1000 END) AS place FROM open_ones AS w "
-        f"JOIN {record} AS s ON s.dataset_id = w.dataset_id AND s.file_state = 'online' "
-        f"AND s.record_hash = w.dataset_hash WHERE s.repository IN ({', '.join(['%s'] * len(order)) or 'NULL'})) "
-        "SELECT w.dataset_id, n.repository, n.file_path, w.lab, w.subject, w.session_date, w.session_number, "
-        "w.rel_path, h.file_path, w.file_size, w.dataset_hash FROM open_ones AS w "
-        "LEFT JOIN ranked AS n ON n.dataset_id = w.dataset_id AND n.place = 1 "
-        f"LEFT JOIN {record} AS h ON h.dataset_id = w.dataset_id AND h.repository = %s "
-        "ORDER BY w.session_date DESC, w.dataset_id"
+        "AND r.file_state = 'online' AND r.record_hash = d.dataset_hash) "
+        f"AND NOT EXISTS (SELECT 1 FROM {item} AS i JOIN {one} AS t ON t.transfer_id = i.transfer_id "
+        f"WHERE i.dataset_id = d.dataset_id AND t.destination_repository = %s AND i.item_state IN ({opened})) "
+        "ORDER BY d.session_date DESC, d.dataset_id"
     )
-    marks = (*values, destination, destination, *order, *order, destination)
-    found = link.query(text, marks).fetchall()
-    return [
-        (row[0], row[1], row[2], f"{row[3]}/Subjects/{row[4]}/{row[5]}/{row[6]:03d}/{row[7]}", *row[8:])
-        for row in found
-    ]
+    rows = link.query(text, (*values, destination, destination)).fetchall()
+    for start in range(0, len(rows), ASKED_AT_ONCE):
+        some = rows[start : start + ASKED_AT_ONCE]
+        marks = ", ".join(["%s"] * len(some))
+        copies = link.query(
+            "SELECT r.dataset_id, r.repository, r.file_path, r.file_state, r.record_hash "
+            f"FROM {record} AS r WHERE r.dataset_id IN ({marks})",
+            tuple(row[0] for row in some),
+        ).fetchall()
+        yield from _with_sources(some, copies, destination, order)
+
+
+def _with_sources(
+    rows: Sequence[tuple], copies: Iterable[tuple], destination: str, order: Sequence[str]
+) -> Iterator[Missing]:
+    """What is missing, each with the nearest good copy.
+
+    Parameters
+    ----------
+    rows : dataset, lab, subject, date, number, path below the session, size, md5.
+    copies : dataset, repository, path there, state, md5.
+    order : repositories that may be sources, nearest first.
+    """
+    rank = {name: number for number, name in enumerate(order)}
+    wanted = {row[0]: row[7] for row in rows}
+    known: dict[str, str] = {}
+    nearest: dict[str, tuple[int, str, str]] = {}
+    for dataset_id, name, path, state, md5 in copies:
+        if name == destination:
+            known[dataset_id] = path
+        elif name in rank and state == "online" and md5 == wanted[dataset_id]:
+            nearest[dataset_id] = min(nearest.get(dataset_id, (len(rank), "", "")), (rank[name], name, path))
+    for dataset_id, lab, subject, date, number, rel_path, size, md5 in rows:
+        _, source, source_path = nearest.get(dataset_id, (0, None, ""))
+        path = f"{lab}/Subjects/{subject}/{date}/{number:03d}/{rel_path}"
+        yield Missing(dataset_id, source, source_path, path, known.get(dataset_id), size, md5)
 
 
 def _batches(found: list[Item]) -> Iterable[list[Item]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
+
 import click
 
 from neurojoint.cli import key_changes
@@ -73,3 +75,28 @@ def changes() -> None:
 def undo(change_id: str) -> None:
     """Take a change back."""
     key_changes.undo(change_id)
+
+
+@subject.command()
+@click.argument("animal", metavar="LAB/SUBJECT")
+@click.option("--until", type=click.DateTime(["%Y-%m-%d"]), help="First day on which it may be told of; else none.")
+@click.option("--reason", default="", help="For the lab.")
+@click.option("--lift", is_flag=True, help="End the embargo.")
+def embargo(animal: str, until: datetime.datetime | None, reason: str, lift: bool) -> None:
+    """Keep an animal out of releases, public copies, NWB for archives and the public site."""
+    import getpass
+
+    import pipeline
+
+    pipeline.connect()
+    from pipeline import entry
+
+    lab, name = _split(animal)
+    key = {"lab": lab, "subject": name}
+    if lift:
+        entry.remove("publication.Embargo", [key], user=getpass.getuser(), source="command")
+        click.echo(f"{animal} may be told of")
+        return
+    row = key | {"embargo_until": until.date() if until else None, "embargo_reason": reason}
+    entry.write("publication.Embargo", [row], user=getpass.getuser(), source="command")
+    click.echo(f"nothing leaves of {animal} " + (f"until {until:%Y-%m-%d}" if until else "until the embargo is lifted"))

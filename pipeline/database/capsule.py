@@ -71,6 +71,39 @@ def load(folder: Path) -> None:
                                "ON CONFLICT DO NOTHING", values, page_size=1000)  # fmt: skip
 
 
+def content_hash(folder: Path) -> str:
+    """SHA-256 over the tables of a capsule."""
+    digest = hashlib.sha256()
+    for path in sorted((folder / TABLES).glob("*.parquet")):
+        digest.update(path.name.encode() + path.read_bytes())
+    return digest.hexdigest()
+
+
+def verify(folder: Path) -> None:
+    """Compare tables and files of a capsule with what was written down when it was made.
+
+    Raises
+    ------
+    NeurojointError : one is missing, or is another.
+    """
+    if content_hash(folder) != _info(folder)["content"]:
+        raise NeurojointError("the tables of the capsule are not those that it was made with", "get it again")
+    records = folder / TABLES / "data.FileRecord.parquet"
+    if not records.exists():
+        return
+    rows = pq.read_table(records, columns=["file_path", "record_hash", "file_state"]).to_pylist()
+    for row in rows:
+        path = folder / FILES / row["file_path"]
+        if row["file_state"] != "online":
+            continue
+        if not path.is_file():
+            raise NeurojointError(f"the file {row['file_path']} of the capsule is missing", "get it again")
+        with path.open("rb") as file:
+            md5 = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+        if md5 != row["record_hash"]:
+            raise NeurojointError(f"the file {row['file_path']} of the capsule is another", "get it again")
+
+
 def connect(path: str | Path) -> Connection:
     """Open a capsule, a folder or a zip: its tables are bound, and can only be read.
 

@@ -6,7 +6,7 @@ import datetime
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import datajoint as dj
 import pyarrow as pa
@@ -14,6 +14,7 @@ import pyarrow as pa
 from pipeline.policy import columns, pseudonyms
 from pipeline.settings import Publication, settings
 
+_Row = TypeVar("_Row", bound=Mapping[str, Any])
 HIDDEN_PERSON = "not stated"
 
 
@@ -154,7 +155,7 @@ def current(pseudonymous: bool = False) -> Policy:
     return Policy(rules)
 
 
-def hidden(rows: Iterable[Mapping[str, Any]], barred: frozenset[tuple[str, str]]) -> list[Mapping[str, Any]]:
+def hidden(rows: Iterable[_Row], barred: frozenset[tuple[str, str]]) -> list[_Row]:
     """Rows with lab and subject, without those of animals under embargo."""
     return [row for row in rows if (row["lab"], row["subject"]) not in barred]
 

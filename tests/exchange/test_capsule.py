@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
+import os
 import sqlite3
+import subprocess
 import zipfile
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pytest
+from PIL import Image
 
 import pipeline
 from exchange.capsule import outputs
-from exchange.capsule.check import check
+from exchange.capsule.check import AS_STORED, _interpreter, check
 from exchange.capsule.create import create
 from one_bridge import dataset_admin
 from pipeline import settings
@@ -35,15 +41,25 @@ def test_what_a_capsule_showed_it_shows_again(database, tmp_path, monkeypatch):
     dataset_admin.define_tag("paper", public=True)
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(text) for text in CELLS])
     nbformat.write(notebook, tmp_path / "figures.ipynb")
-    monkeypatch.setattr("exchange.capsule.create._lock", lambda packages: "neurojoint\n")  # a wheel takes seconds
+    monkeypatch.setattr("exchange.capsule.environment._build_wheel", lambda sources, folder: "1")  # takes seconds
     folder = create("box", "paper", [tmp_path / "figures.ipynb"], tmp_path / "out")
     shown = json.loads((folder / "expected/figures.json").read_text())
     assert "[6, 6, 6]" in shown[0]["text"] and shown[1]["figure"][0]["type"] == "scatter"
     with sqlite3.connect(folder / "tables.sqlite") as opened:
         assert opened.execute('SELECT count(*) FROM "behavior.TrialSet.Trial"').fetchone() == (18,)
+    locked = (folder / "requirements.lock").read_text().splitlines()
+    assert "neurojoint==1" in locked and not [one for one in locked if one.startswith("pytest")], "what is needed"
     (folder / "expected/figures.json").write_text(json.dumps([*shown[:2], {"text": "['x']"}]))
     (difference,) = check(folder, fresh=False)  # the first two are as stored
     assert difference.startswith("figures.ipynb/3/text")
+    (folder / "notebooks/figures.ipynb").rename(tmp_path / "away.ipynb")
+    with pytest.raises(NeurojointError, match="not whole"):
+        check(folder, fresh=False)
+    file = next(path for path in (folder / "files").rglob("*.npy"))
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-1] + b"x")
+    with pytest.raises(NeurojointError, match=f"{file.name} of the capsule is another"):
+        check(folder, fresh=False)
     before, connection = settings.settings(), None
     archive = tmp_path / "elsewhere/box.zip"
     archive.parent.mkdir()
@@ -67,6 +83,8 @@ def test_what_a_capsule_showed_it_shows_again(database, tmp_path, monkeypatch):
 def test_numbers_may_differ_by_rounding_and_nothing_else():
     assert outputs.differences([{"y": [1.0, 2.0]}], [{"y": [1.0, 2.0 + 1e-9]}]) == []
     assert outputs.differences({"y": [1.0]}, {"y": [1.1]}) == ["/y/1: '1.1' instead of '1.0'"]
+    assert outputs.differences("0.25 of 3", "0.2500000001 of 3") == [] != outputs.differences("0.25 of 3", "0.25 of 4")
+    assert outputs.differences("a 0.25", "a 0.26") and outputs.differences("2020-01-01", "2020-01-02")
     assert outputs.differences({"y": [1]}, {"y": [1, 2]}) == ["/y: 2 instead of 1"]
 
 
@@ -79,3 +97,43 @@ def test_what_is_no_capsule_or_leads_out_is_refused(tmp_path):
     with pytest.raises(NeurojointError, match="leads out"):
         capsule.unpacked(tmp_path / "evil.zip")
     assert [path.name for path in tmp_path.iterdir()] == ["evil.zip"]
+
+
+def test_figures_are_compared_by_what_they_show():
+    def shown(kind: str, value: object) -> dict:
+        return outputs._shown(nbformat.v4.new_output("display_data", {kind: value}))
+
+    def plotly(values: list[float]) -> dict:
+        packed = base64.b64encode(np.array(values).tobytes()).decode()
+        return shown("application/vnd.plotly.v1+json", {"data": [{"y": {"dtype": "f8", "bdata": packed}}]})
+
+    assert outputs.differences(plotly([1.0, 2.0]), plotly([1.0, 2.0 + 1e-9])) == []
+    assert outputs.differences(plotly([1.0, 2.0]), plotly([1.0, 2.1]))
+
+    def picture(height: int) -> dict:
+        sink = io.BytesIO()
+        image = Image.new("RGB", (200, 100), "white")
+        image.paste("black", (50, 100 - height, 90, 100))
+        image.save(sink, "png")
+        return shown("image/png", base64.b64encode(sink.getvalue()).decode())
+
+    assert outputs.differences(picture(40), picture(40)) == []
+    assert outputs.differences(picture(40), picture(60)) == ["/picture: another picture"]
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("server", ["postgresql"], indirect=True)
+def test_a_capsule_rebuilds_its_figures_on_a_bare_machine_and_then_offline(database, tmp_path):
+    small.build(tmp_path / "data")
+    dataset_admin.define_tag("paper", public=True)
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(text) for text in CELLS])
+    nbformat.write(notebook, tmp_path / "figures.ipynb")
+    folder = create("box", "paper", [tmp_path / "figures.ipynb"], tmp_path / "out")
+    assert check(folder) == []
+    bare = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "LANG": "C.UTF-8", "PYTHON": _interpreter()}
+    bare |= {name: value for name, value in os.environ.items() if name.startswith(("PIP_", "SSL_", "http"))}
+    first = subprocess.run(["./run"], cwd=folder, env=bare, capture_output=True, text=True)
+    assert first.returncode == 0 and first.stdout.splitlines()[-1] == AS_STORED, first.stderr
+    offline = bare | {"PIP_NO_INDEX": "1", "https_proxy": "http://127.0.0.1:9", "http_proxy": "http://127.0.0.1:9"}
+    again = subprocess.run(["./run"], cwd=folder, env=offline, capture_output=True, text=True)
+    assert again.returncode == 0 and again.stdout.splitlines()[-1] == AS_STORED, again.stderr

@@ -10,9 +10,10 @@ import itertools
 import os
 import threading
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeVar
 
 from exchange.transfers.protocol import Found, Job, Outcome, Place, Progress, Stat, Unavailable, inside
 from exchange.transfers.throttle import Throttle
@@ -21,10 +22,13 @@ MARKER = ".neurojoint-repository"
 """Below the root: says which repository it is, so that an empty mount point is not taken for it."""
 INCOMING = ".neurojoint-incoming"
 """Folder below the root for files that are not whole yet; registration passes hidden folders by."""
+_Any = TypeVar("_Any")
 CHUNK = 1 << 22  # byte
 SMALL = 1 << 20  # byte; smaller files are read in one go
 THREADS = 8
 """So many files are copied or read at once: small ones wait for the disk most of the time."""
+SHARE_FILES, SHARE_BYTES = 32, 8 << 20
+"""A thread takes so much at once: handing over each small file alone would cost as much as copying it."""
 GROUP_FILES, GROUP_BYTES = 2_000, 256 << 20
 """So much is written before the file system is told to put it on the disk, once for all."""
 
@@ -97,19 +101,23 @@ class Folder:
         prefix = f"{incoming}/{uuid.uuid4().hex}-"
         count = _one_at_a_time(progress)
 
-        def copy(job: Job, temporary: str) -> Exception | None:
-            try:
-                _copy(str(job.local), temporary, job.size, count, throttle)
-            except Exception as error:
-                _remove(temporary)
-                return error
-            return None
+        def copy(some: Sequence[tuple[Job, str]]) -> list[Exception | None]:
+            errors: list[Exception | None] = []
+            for job, temporary in some:
+                try:
+                    _copy(str(job.local), temporary, job.size, count, throttle)
+                    errors.append(None)
+                except Exception as error:
+                    _remove(temporary)
+                    errors.append(error)
+            return errors
 
         numbers = itertools.count()
         with ThreadPoolExecutor(1 if self.place.bandwidth else THREADS) as pool:
             for group in _groups(jobs):
                 names = [f"{prefix}{next(numbers)}" for _ in group]
-                errors = list(pool.map(copy, group, names))
+                shares = _shares(list(zip(group, names, strict=True)), lambda one: one[0].size)
+                errors = [error for some in pool.map(copy, shares) for error in some]
                 yield from ((job, error) for job, error in zip(group, errors, strict=True) if error is not None)
                 copied = zip(group, names, errors, strict=True)
                 yield from self._rename([(job, name) for job, name, error in copied if error is None])
@@ -140,16 +148,20 @@ class Folder:
         """See `Backend.read`: what the kernel still remembers of a file is dropped first where it lets us."""
         count = _one_at_a_time(progress)
 
-        def read(path: str) -> Found | Exception:
-            try:
-                return read_file(self.local(path), count)
-            except Exception as error:
-                return error
+        def read(some: Sequence[str]) -> list[Found | Exception]:
+            found: list[Found | Exception] = []
+            for path in some:
+                try:
+                    found.append(read_file(f"{self.place.root}/{inside(path)}", count))
+                except Exception as error:
+                    found.append(error)
+            return found
 
         with ThreadPoolExecutor(THREADS) as pool:
             for start in range(0, len(paths), GROUP_FILES):
                 some = paths[start : start + GROUP_FILES]
-                yield from zip(some, pool.map(read, some), strict=True)
+                shares = [some[at : at + SHARE_FILES] for at in range(0, len(some), SHARE_FILES)]
+                yield from zip(some, (one for found in pool.map(read, shares) for one in found), strict=True)
 
     def delete(self, paths: Sequence[str]) -> None:
         """See `Backend.delete`."""
@@ -198,7 +210,7 @@ class Folder:
                 _sync_folder(self.root / folder)
 
 
-def read_file(path: Path, progress: Progress = lambda n: None) -> Found:
+def read_file(path: Path | str, progress: Progress = lambda n: None) -> Found:
     """Read a file from its disk: md5, size, time of change.
 
     Raises
@@ -213,10 +225,10 @@ def read_file(path: Path, progress: Progress = lambda n: None) -> Found:
         digest = hashlib.md5(usedforsecurity=False)
         size = 0
         if before.st_size <= SMALL:
-            while block := os.read(fd, SMALL + 1):
+            while size < before.st_size and (block := os.read(fd, SMALL + 1)):
                 digest.update(block)
                 size += len(block)
-                progress(len(block))
+            progress(size)
         else:
             with open(fd, "rb", buffering=0, closefd=False) as file:
                 buffer = memoryview(bytearray(CHUNK))
@@ -239,10 +251,14 @@ def _copy(source: str, target: str, size: int, progress: Progress, throttle: Thr
         writing = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o664)
         try:
             if size <= SMALL:
+                copied = 0
                 while block := os.read(reading, SMALL):
                     _write_all(writing, block)
-                    progress(len(block))
+                    copied += len(block)
                     throttle(len(block))
+                    if len(block) < SMALL and copied == size:
+                        break  # whole; what somebody appends meanwhile, the copy's hash tells
+                progress(copied)
             else:
                 _copy_large(reading, writing, progress, throttle)
             stat = os.fstat(reading)
@@ -285,6 +301,20 @@ def _groups(jobs: Iterable[Job]) -> Iterator[list[Job]]:
             group, n_bytes = [], 0
     if group:
         yield group
+
+
+def _shares(group: Sequence[_Any], size_of: Callable[[_Any], int]) -> Iterator[list[_Any]]:
+    """A group in parts for threads, in its order; a large file is one alone."""
+    share: list[_Any] = []
+    n_bytes = 0
+    for one in group:
+        share.append(one)
+        n_bytes += size_of(one)
+        if len(share) >= SHARE_FILES or n_bytes >= SHARE_BYTES:
+            yield share
+            share, n_bytes = [], 0
+    if share:
+        yield share
 
 
 def _one_at_a_time(progress: Progress) -> Progress:
