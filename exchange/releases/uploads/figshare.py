@@ -21,7 +21,7 @@ class Figshare:
         base = os.environ.get("NEUROJOINT_FIGSHARE_API", API)
         self.api = Api("figshare", base, {"Authorization": f"token {service.token('figshare')}"})
 
-    def open(self, row: Mapping[str, Any], identifier: str = "") -> str:
+    def open(self, row: Mapping[str, Any], identifier: str = "", previous: str = "") -> str:
         """See `Deposit.open`."""
         if identifier:
             return identifier

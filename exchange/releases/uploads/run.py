@@ -54,7 +54,7 @@ def upload(
     items = _items_of_zips(release, out, build.descriptions(release, files))
     deposit: Deposit = SERVICES[target]()
     _record(row, "running")
-    row["upload_identifier"] = deposit.open(release.row, row["upload_identifier"])
+    row["upload_identifier"] = deposit.open(release.row, row["upload_identifier"], _previous(release, target))
     _record(row, "running")
     deposit.put(row["upload_identifier"], items, progress)
     _record(row, "complete")
@@ -63,6 +63,16 @@ def upload(
     found = deposit.publish(row["upload_identifier"])
     _published(release, row | {"upload_url": found.address[:500]}, found)
     return found
+
+
+def _previous(release: Release, target: str) -> str:
+    """Identifier of the version before at the same service; empty where that one is not published there."""
+    before = release.row["previous_version"]
+    if before is None:
+        return ""
+    key = {"release": release.row["release"], "release_version": before, "upload_target": target}
+    rows = (publication.Upload & key & {"upload_state": "published"}).to_dicts()
+    return str(rows[0]["upload_identifier"]) if rows else ""
 
 
 def _record(row: dict[str, Any], state: str) -> None:

@@ -48,8 +48,13 @@ class Published:
 class Deposit(Protocol):
     """A service that takes files into a draft, which is published at the end."""
 
-    def open(self, row: Mapping[str, Any], identifier: str = "") -> str:
-        """The draft of a release: the one that is known or found there, else a new one; returns its identifier."""
+    def open(self, row: Mapping[str, Any], identifier: str = "", previous: str = "") -> str:
+        """The draft of a release: the one that is known or found there, else a new one; returns its identifier.
+
+        Parameters
+        ----------
+        previous : identifier of the version before, as it was published there.
+        """
 
     def put(self, identifier: str, items: list[Item], progress: Progress) -> None:
         """Bring the draft to hold these files, each once, and no others."""

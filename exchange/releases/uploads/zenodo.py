@@ -23,8 +23,8 @@ class Zenodo:
         base = os.environ.get("NEUROJOINT_ZENODO_API", API)
         self.api = Api("Zenodo", base, {"Authorization": f"Bearer {service.token('zenodo')}"})
 
-    def open(self, row: Mapping[str, Any], identifier: str = "") -> str:
-        """See `Deposit.open`."""
+    def open(self, row: Mapping[str, Any], identifier: str = "", previous: str = "") -> str:
+        """See `Deposit.open`; what follows another version is a draft of the same record."""
         if identifier:
             return identifier
         mark = f"Manifest SHA-256: {row['manifest_hash'].strip()}"
@@ -49,7 +49,16 @@ class Zenodo:
                     return None
             return None
 
-        return self.api.ensure(find, lambda: self.api.once("POST", "deposit/depositions", json={"metadata": metadata}))
+        def make() -> None:
+            if not previous:
+                self.api.once("POST", "deposit/depositions", json={"metadata": metadata})
+                return
+            # where there is a draft already, the service gives that one: done twice, it is the same
+            answer = self.api.once("POST", f"deposit/depositions/{previous}/actions/newversion").json()
+            draft = answer["links"]["latest_draft"].rstrip("/").rpartition("/")[2]
+            self.api.once("PUT", f"deposit/depositions/{draft}", json={"metadata": metadata})
+
+        return self.api.ensure(find, make)
 
     def put(self, identifier: str, items: list[Item], progress: Progress) -> None:
         """See `Deposit.put`."""

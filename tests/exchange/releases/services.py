@@ -228,6 +228,34 @@ def _deposition_files(server: Service, number: str, body: bytes) -> tuple[int, A
     return 200, [{"id": name, "filename": name, "filesize": len(c), "checksum": md5(c)} for name, c in files.items()]
 
 
+def _new_version(server: Service, number: str, body: bytes) -> tuple[int, Any]:
+    """A draft with the files of the version before, as Zenodo makes it; the same one where it is asked for again."""
+    before = server.depositions[int(number)]
+    if not before["submitted"]:
+        return 400, {"message": "not published"}
+    drafts = [one for one in server.depositions.values() if one.get("after") == int(number)]
+    if not drafts:
+        new = server.number()
+        draft = {"id": new, "files": dict(before["files"]), "submitted": False, "after": int(number)}
+        server.depositions[new] = draft | {"metadata": before["metadata"]}
+        drafts = [server.depositions[new]]
+    address = f"{server.address}/api/deposit/depositions/{drafts[0]['id']}"
+    return 201, {"id": int(number), "links": {"latest_draft": address}}
+
+
+def _change_deposition(server: Service, number: str, body: bytes) -> tuple[int, Any]:
+    one = server.depositions[int(number)]
+    if one["submitted"]:
+        return 403, {"message": "published"}
+    one |= json.loads(body)
+    return _deposition(server, number, b"")
+
+
+def _delete_deposited(server: Service, number: str, name: str, body: bytes) -> tuple[int, Any]:
+    found = server.depositions[int(number)]["files"].pop(unquote(name), None)
+    return (204, b"") if found is not None else (404, {"message": "gone"})
+
+
 def _put_bucket(server: Service, number: str, name: str, body: bytes) -> tuple[int, Any]:
     one = server.depositions[int(number)]
     if one["submitted"]:
@@ -272,6 +300,9 @@ ROUTES = (
     (rf"GET {D}/(\d+)", _deposition),
     (rf"GET {D}/(\d+)/files", _deposition_files),
     (rf"POST {D}/(\d+)/actions/publish", _submit),
+    (rf"POST {D}/(\d+)/actions/newversion", _new_version),
+    (rf"PUT {D}/(\d+)", _change_deposition),
+    (rf"DELETE {D}/(\d+)/files/(.+)", _delete_deposited),
     (r"PUT /api/files/bucket-(\d+)/(.+)", _put_bucket),
     (r"GET /api/records/(\d+)", _record),
     (r"GET /api/records/(\d+)/files/(.+)", _record_file),

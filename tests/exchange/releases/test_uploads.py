@@ -14,6 +14,7 @@ import pytest
 
 from exchange.releases import build, checks, frozen, uploads
 from exchange.releases.uploads import service, stores
+from one_bridge import dataset_admin, query
 from one_bridge.light import ONE
 from pipeline.errors import ConflictError, InvalidSettings, PermissionDenied
 from pipeline.schemas import publication
@@ -99,6 +100,24 @@ def test_parts_that_arrived_are_not_sent_again_and_expired_ones_are(release, onl
     online.forget_uploads = True
     uploads.upload(release, "figshare", tmp_path / "out")
     assert held(online, "figshare") == built(tmp_path / "out")
+
+
+def test_a_new_version_follows_the_one_before_at_zenodo(release, online, tmp_path):
+    first = uploads.upload(release, "zenodo", tmp_path / "out", publish=True)
+    dataset_admin.untag("paper", query.datasets({"subject": "m2"}))
+    second, _ = frozen.create("paper", "paper")
+    build.build(second, tmp_path / "second")
+    online.fail_before, online.fail_after = 0.2, 0.2
+    found = uploads.upload(second, "zenodo", tmp_path / "second", publish=True)
+    before, after = online.depositions.values()  # no third one, whatever answers were lost
+    assert after["after"] == before["id"] and after["submitted"] and found.doi != first.doi
+    texts = tmp_path / "second/paper-v2.texts"
+    paths = [*(tmp_path / "second").glob("*.zip"), *texts.iterdir()]
+    assert {name: md5(content) for name, content in after["files"].items()} == {
+        path.name: md5(path.read_bytes()) for path in paths
+    }, "the zip of the first version is not in the second"
+    assert {path.name for path in (tmp_path / "out").glob("*.zip")} <= set(before["files"])
+    assert first.doi in (texts / "datacite.json").read_text()
 
 
 def test_tokens_without_rights_and_files_that_others_read_are_refused(release, online, tmp_path, monkeypatch):
