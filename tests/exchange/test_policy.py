@@ -130,7 +130,7 @@ def public_pages(connection, folder: Path) -> dict[str, str]:
     session = (*mouse, str(key["session_date"]), key["session_number"])
     addresses = [links.mouse(*mouse), links.session(*session), links.notebook(*mouse), links.region("root"),
                  links.daily(date="2020-01-01")]  # fmt: skip
-    addresses += [f"{links.overview().rstrip('/')}/{name}" for name, one in find_pages().items() if one.in_menu]
+    addresses += [f"{links.overview().rstrip('/')}/{name}" for name, one in find_pages().items() if one.PAGE.in_menu]
     try:
         return {one: made(site, one, PUBLIC) for one in dict.fromkeys([links.overview(), *addresses])}
     finally:
