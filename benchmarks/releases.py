@@ -117,7 +117,7 @@ def measure(folder: Path, n_files: int) -> None:
         zipped = timed(lambda: build.build(release, folder / "out", folder=False))
         written = Times(zipped.cpu - tables.cpu, zipped.wall - tables.wall)
         print(
-            f"zip, each file hashed again: {written.cpu:.1f} s of computing, {written.wall:.1f} s; tar {tar.cpu:.1f} and "
+            f"zip, files hashed again: {written.cpu:.1f} s of computing, {written.wall:.1f} s; tar {tar.cpu:.1f} and "
             f"{tar.wall:.1f} s: {tar.wall / written.wall:.2f} times as fast (claim: {LEAST_ZIP})"
         )
         place = places.open_place(folder / "out" / f"{release.name}.zip")
