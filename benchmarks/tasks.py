@@ -1,14 +1,18 @@
 """How many tasks a second the server hands out to 100 agents over HTTP, and how long one claim takes.
 
-    python -m benchmarks.tasks [--agents 100] [--tasks 3000]
+    python -m benchmarks.tasks [--agents 100] [--tasks 3000] [--rate 200]
 
-The agents are threads of another process, each with a connection and a token; a task is a claim and a report.
+The agents are threads of another process, each with a connection; a task is a claim and a report. Three figures: one
+agent alone; all agents as fast as they are answered (then a claim waits for those of 99 others, so its time is the
+number of agents over the rate, and says nothing else); and all agents together asking for `--rate` tasks a second,
+where the time of a claim is what a computer of a lab would see.
 """
 
 from __future__ import annotations
 
 import argparse
 import concurrent.futures
+import os
 import statistics
 import subprocess
 import sys
@@ -21,17 +25,21 @@ from pathlib import Path
 import requests
 
 
-def work(url: str, token: str, agents: int) -> None:
-    """The agents' side: prints tasks/s and the latencies of claims."""
+def work(url: str, token: str, agents: int, rate: float) -> None:
+    """The agents' side: prints tasks/s and the times of claims; `rate`: tasks/s of all together, 0: no limit."""
     latencies: list[float] = []
     done = 0
     lock = threading.Lock()
+    start = time.perf_counter() + 0.5
 
     def one(number: int) -> None:
         nonlocal done
         http = requests.Session()
         http.headers["Authorization"] = f"Token {token}"
+        due = start + number / rate if rate else start
         while True:
+            time.sleep(max(due - time.perf_counter(), 0.0))
+            due += agents / rate if rate else 0.0
             body = {"host": f"h{number}", "kinds": ["bench"], "token": str(uuid.uuid4()), "cores": 8, "memory": 64000}
             began = time.perf_counter()
             task = http.post(f"{url}/tasks/claim", json=body, timeout=60).json()
@@ -44,22 +52,24 @@ def work(url: str, token: str, agents: int) -> None:
                 latencies.append(taken)
                 done += 1
 
-    began = time.perf_counter()
     with concurrent.futures.ThreadPoolExecutor(agents) as pool:
         list(pool.map(one, range(agents)))
-    seconds = time.perf_counter() - began
+    seconds = time.perf_counter() - start
     middle = statistics.median(latencies) * 1000
-    print(f"{agents} agents: {done} tasks in {seconds:.1f} s = {done / seconds:.0f}/s; claim {middle:.1f} ms (median)")
+    how = f"at {rate:.0f} tasks/s" if rate else "at full speed"
+    print(f"{agents} agents {how}: {done} tasks in {seconds:.1f} s = {done / seconds:.0f}/s; "
+          f"claim {middle:.1f} ms (median)")  # fmt: skip
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--agents", type=int, default=100)
     parser.add_argument("--tasks", type=int, default=3000)
+    parser.add_argument("--rate", type=float, default=200.0)
     parser.add_argument("--work", nargs=2)
     options = parser.parse_args()
     if options.work:
-        work(*options.work, options.agents)
+        work(*options.work, options.agents, options.rate)
         return
     import pipeline
     from pipeline import settings
@@ -75,15 +85,17 @@ def main() -> None:
         try:
             with serving(connection, home / "data", home) as served:
                 token = served.token("max")
-                for agents in (1, options.agents):
-                    n_tasks = options.tasks if agents > 1 else 300
+                for agents, rate, n_tasks in [
+                    (1, 0.0, 300), (options.agents, 0.0, options.tasks), (options.agents, options.rate, options.tasks)
+                ]:  # fmt: skip
                     with served.app.state.bridge.database.writing():
                         Queue().add([New(f"t{number}", "bench") for number in range(n_tasks)])
-                    command = [sys.executable, __file__, "--agents", str(agents), "--work", served.url, token]
-                    subprocess.run(command, check=True)
+                    command = [sys.executable, __file__, "--agents", str(agents), "--rate", str(rate)]
+                    subprocess.run([*command, "--work", served.url, token], check=True)
         finally:
             connection.close()
             embedded.stop(home)
+    print(f"load of the computer: {os.getloadavg()[0]:.1f} of {os.cpu_count()} processors")
 
 
 if __name__ == "__main__":

@@ -25,16 +25,15 @@ from typing import Any
 
 import psutil
 
-from ingest.agent import sessions
-from ingest.agent.desk import Desk, Unreachable, md5_of
+from ingest.agent import health, sessions
+from ingest.agent.delivery import Delivery, is_of_lease, read_json, write_json
+from ingest.agent.desk import Desk, Unreachable
 from pipeline.errors import ConflictError, NeurojointError, NotFoundError
 from pipeline.tasks import states
 from pipeline.tasks.kinds import kinds
-from pipeline.tasks.plan import filled, matching
 
 logger = logging.getLogger(__name__)
 
-LARGEST_UPLOAD = 512 << 20  # byte
 HEALTH_S = 60.0
 LOG_PIECE = 8000
 
@@ -99,6 +98,8 @@ class Agent:
         self.desk, self.options = desk, options
         self.running: list[Running] = []
         self.problems: dict[str, str] = {}
+        self.delivery = Delivery(desk, options.remove_raw)
+        self._offset: float | None = None
         self._health_due = self._look_due = 0.0
         self._claim_token = str(uuid.uuid4())
         options.scratch.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -203,7 +204,7 @@ class Agent:
             "folder": str(place), "session": task["session"], "cores": task["cores"],
             "command": list(self.options.environments.get(task["environment"], ())), "stage": "running",
         }  # fmt: skip
-        _write(folder / "job.json", told)
+        write_json(folder / "job.json", told)
         hidden = ("NEUROJOINT_SERVER", "NEUROJOINT_DATABASE")  # a task has no use for them
         environment = {name: value for name, value in os.environ.items() if not name.startswith(hidden)} | {
             "NEUROJOINT_TASK_MODULES": json.dumps(list(self.options.modules)),
@@ -252,7 +253,7 @@ class Agent:
             except Unreachable as error:
                 lost = error
             except ConflictError as error:
-                if self._is_of_lease(error):
+                if is_of_lease(error):
                     logger.warning("%s: %s", one.task["name"], error)
                     one.kill()
                     self._forget(one)
@@ -276,7 +277,7 @@ class Agent:
             try:
                 told = json.loads(file.read_text())
                 if told["stage"] == "delivering":
-                    self._deliver(folder, told)
+                    self.delivery.deliver(folder, told)
                     ended += 1
                 else:
                     self.desk.release(told["id"], told["token"])
@@ -306,7 +307,7 @@ class Agent:
 
     def _beat(self, one: Running) -> None:
         one.beaten = time.monotonic()
-        status = _read(one.folder / "status.json")
+        status = read_json(one.folder / "status.json")
         self.desk.heartbeat(one.task["id"], one.task["token"], status.get("progress"), status.get("activity", ""))
         self._send_log(one)
 
@@ -323,9 +324,9 @@ class Agent:
 
     def _conclude(self, one: Running) -> None:
         """Check the outputs of a task that ended, and deliver them; what an earlier try has checked is not again."""
-        told = _read(one.folder / "job.json")
+        told = read_json(one.folder / "job.json")
         if told["stage"] == "running":
-            result = _read(one.folder / "result.json")
+            result = read_json(one.folder / "result.json")
             if one.exit or not result:
                 code = one.process.returncode
                 words = one.message or f"its process ended with {'signal' if code < 0 else 'code'} {abs(code)}"
@@ -335,155 +336,39 @@ class Agent:
             outputs: list[dict[str, Any]] = []
             if result["state"] in ("Complete", "Incomplete"):
                 try:
-                    outputs = self._check_outputs(one, result)
+                    outputs = self.delivery.check(one.folder, one.task, result)
                 except NeurojointError as error:
                     if isinstance(error, Unreachable):
                         raise
                     result |= {"state": "Errored", "exit": "program", "message": str(error)}
             told |= {"stage": "delivering", "result": result, "outputs": outputs}
-            _write(one.folder / "job.json", told)
-        self._deliver(one.folder, told)
+            write_json(one.folder / "job.json", told)
+        self.delivery.deliver(one.folder, told)
         self._forget(one)
-
-    def _check_outputs(self, one: Running, result: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """The outputs with size and md5.
-
-        Raises
-        ------
-        NeurojointError : one that the kind does not have, a link, or a required one that is missing.
-        """
-        kind, arguments = kinds()[one.task["kind"]], one.task["arguments"]
-        base = one.folder / "outputs"
-        paths = []
-        for file in sorted(base.rglob("*")):
-            if file.is_symlink():
-                raise NeurojointError(f"{file.relative_to(base)} is a link", "write a file")
-            if file.is_file():
-                paths.append(file.relative_to(base).as_posix())
-        wanted = {path for pattern in kind.outputs for path in matching(pattern, arguments, paths)}
-        if strange := sorted(set(paths) - wanted):
-            raise NeurojointError(f"{strange[0]} is no output of {kind.name}", "add it to the kind, or leave it out")
-        if result["state"] == "Complete":
-            for pattern in kind.required:
-                if not matching(pattern, arguments, paths):
-                    missing = " or ".join(filled(pattern, arguments))
-                    raise NeurojointError(f"{missing} was not made", "see the log of the task")
-        found = []
-        for path in paths:
-            upload = self.desk.uploads and any(matching(pattern, arguments, [path]) for pattern in kind.upload)
-            size = (base / path).stat().st_size
-            found.append({"path": path, "md5": md5_of(base / path), "size": size,
-                          "uploaded": upload and size <= LARGEST_UPLOAD})  # fmt: skip
-        return found
-
-    def _deliver(self, folder: Path, told: dict[str, Any]) -> None:
-        """Deliver outputs and report; where the server refuses them, that is what is reported."""
-        result, task, token = told["result"], told["id"], told["token"]
-        try:
-            if not told.get("placed"):  # else only the answer to the report was lost
-                told |= {"outputs": self._put_outputs(folder, told), "placed": True}
-                _write(folder / "job.json", told)
-            outputs = told["outputs"]
-            state = self.desk.finish(task, token, _report(result) | {"outputs": outputs})
-        except NeurojointError as error:
-            if isinstance(error, Unreachable) or self._is_of_lease(error):
-                raise
-            refused = {"state": "Errored", "exit": "data", "message": str(error)[:900]}
-            state, outputs = self.desk.finish(task, token, _report(result) | refused | {"outputs": []}), []
-        logger.info("%s: %s", task, state)
-        if state in ("Complete", "Incomplete") and self.options.remove_raw:
-            self._remove_raw(Path(told["folder"]), outputs, result.get("may_go") or [])
-
-    def _put_outputs(self, folder: Path, told: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """Put outputs into the session folder, and send the small ones. Each step may be repeated.
-
-        Raises
-        ------
-        ConflictError : a protected file is in the place of one.
-        """
-        place, outputs, task, token = Path(told["folder"]), told["outputs"], told["id"], told["token"]
-        if not outputs:
-            return []
-        self.desk.heartbeat(task, token, None, "delivering")
-        for path in self.desk.protected(task, token, [one["path"] for one in outputs]):
-            if not _is_same(place / path, folder / "outputs" / path):
-                raise ConflictError(f"{path} is protected", "write another revision of it")
-        for one in outputs:
-            source, target = folder / "outputs" / one["path"], place / one["path"]
-            if source.exists() and not (target.is_file() and _is_same(target, source)):
-                if not target.parent.resolve().is_relative_to(place.resolve()):
-                    raise NotFoundError(f"{target} leads out of the session folder", "remove the link")
-                target.parent.mkdir(parents=True, exist_ok=True)
-                part = target.with_name(f".{target.name}.part")
-                shutil.copyfile(source, part)
-                with part.open("rb+") as file:
-                    os.fsync(file.fileno())
-                part.replace(target)
-            one["modified_ns"] = target.stat().st_mtime_ns
-            if one["uploaded"]:
-                self.desk.send(task, token, one["path"], target, one["md5"])
-        return outputs
-
-    def _remove_raw(self, place: Path, outputs: Sequence[Mapping[str, Any]], paths: Sequence[str]) -> None:
-        """Remove raw files whose outputs are registered, once these are read again and are what was verified."""
-        for one in outputs:
-            if md5_of(place / one["path"]) != one["md5"]:
-                logger.error("%s is not what was verified: the raw files stay", place / one["path"])
-                return
-        for name in paths:
-            file = place / name
-            if file.is_file() and not file.is_symlink() and file.resolve().is_relative_to(place.resolve()):
-                file.unlink()
-                logger.info("%s removed: its replacement is registered and verified", file)
 
     def _forget(self, one: Running) -> None:
         shutil.rmtree(one.folder, ignore_errors=True)
         if one in self.running:
             self.running.remove(one)
 
-    @staticmethod
-    def _is_of_lease(error: Exception) -> bool:
-        return "held under this lease" in str(error)
-
     def report_health(self) -> None:
         """Say how this computer is; what is wrong with its clock is said here too."""
-        from importlib.metadata import PackageNotFoundError, version
-
-        try:
-            own = version("neurojoint")
-        except PackageNotFoundError:
-            own = ""
-        disks = {
-            name: shutil.disk_usage(path)
-            for name, path in (("root", self.options.root), ("scratch", self.options.scratch))
-        }
+        folders = {"root": self.options.root, "scratch": self.options.scratch}
         asked = time.time()
         answer = self.desk.health({
             "host": self.options.name, "repository": self.options.repository, "cores": self.options.cores,
-            "memory": self.options.memory, "gpus": self.options.gpus, "version": own,
+            "memory": self.options.memory, "gpus": self.options.gpus, "version": health.version(),
             "kinds": {name: kind.version for name, kind in kinds().items()},
-            "environments": {name: Path(command[0]).name for name, command in self.options.environments.items()},
-            "clock_offset": getattr(self, "_offset", None),
-            "health": {
-                "disks": {name: {"free": disk.free, "total": disk.total} for name, disk in disks.items()},
-                "load": round(os.getloadavg()[0], 2), "memory_free": psutil.virtual_memory().available >> 20,
-                "python": sys.version.split()[0], "running": [one.task["name"] for one in self.running],
-                "problems": dict(list(self.problems.items())[:20]), "gpus": _gpus() if self.options.gpus else [],
-                "ffmpeg": bool(shutil.which("ffmpeg")),
+            "environments": health.environments(self.options.environments), "clock_offset": self._offset,
+            "health": health.of_computer(folders, self.options.gpus > 0) | {
+                "running": [one.task["name"] for one in self.running],
+                "problems": dict(list(self.problems.items())[:20]),
             },
         })  # fmt: skip
         there = datetime.datetime.fromisoformat(answer).replace(tzinfo=datetime.UTC).timestamp()
         self._offset = round((asked + time.time()) / 2 - there, 3)
         if abs(self._offset) > 60:
             logger.warning("the clock of this computer is %.0f s off: set it", self._offset)
-
-
-def _report(result: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: result.get(name) for name in ("state", "exit", "message", "elapsed", "version", "inputs")}
-
-
-def _is_same(there: Path, new: Path) -> bool:
-    return there.is_file() and (not new.exists() or md5_of(there) == md5_of(new))
 
 
 def _memory(pid: int) -> int:
@@ -495,32 +380,3 @@ def _memory(pid: int) -> int:
             with contextlib.suppress(psutil.Error):
                 total += one.memory_info().rss
     return total
-
-
-def _gpus() -> list[str]:
-    """Name, memory and use of each graphics processor, where NVIDIA's program is."""
-    program = shutil.which("nvidia-smi")
-    if program is None:
-        return []
-    query = [program, "--query-gpu=name,memory.total,memory.used,utilization.gpu", "--format=csv,noheader"]
-    try:
-        return subprocess.run(query, capture_output=True, text=True, timeout=10, check=True).stdout.splitlines()[:16]
-    except (OSError, subprocess.SubprocessError):
-        return []
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        return json.loads(path.read_text())
-    except (OSError, ValueError):
-        return {}
-
-
-def _write(path: Path, content: Mapping[str, Any]) -> None:
-    """Write a file so that it is whole or not there."""
-    part = path.with_suffix(".part")
-    with part.open("w") as file:
-        json.dump(content, file)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)

@@ -41,6 +41,12 @@ async def body(request: Request, largest: int = LARGEST_BODY) -> dict[str, Any]:
     return found
 
 
+def is_small(request: Request) -> bool:
+    """Whether a body says that it is small: it costs little to read it before the sender is known."""
+    length = request.headers.get("content-length", "")
+    return length.isascii() and length.isdigit() and len(length) < 9 and int(length) <= PARSED_AT_ONCE
+
+
 async def bodies(request: Request) -> dict[str, Any] | list[dict[str, Any]]:
     """The same of one record, or of several in a list of JSON."""
     found = await _content(request, LARGEST_BODY)

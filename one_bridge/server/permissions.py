@@ -24,6 +24,19 @@ def check_door(path: str) -> None:
         raise Refused("This token is for the tasks of a lab only.")
 
 
+def check_agent(account: Account) -> None:
+    """Refuse an agent whose token does not say for which labs it is; a manager's may be for all.
+
+    Raises
+    ------
+    Refused
+    """
+    if not account.labs and not account.may(MANAGER):
+        raise Refused(
+            f"This token is for no lab: an agent needs one that is (neurojoint user token {account.name} --lab LAB)."
+        )
+
+
 def check_update(
     endpoint: Endpoint, restriction: str, body: Mapping[str, Any], account: Account, database: Database
 ) -> None:

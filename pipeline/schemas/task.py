@@ -151,7 +151,9 @@ class Task(dj.Manual):
     task_message=""            : varchar(1000)   # what went wrong, and what to do
     task_log=""                : varchar(4000)   # the last lines of its log
     unique index (task_unique)
-    index (task_state, task_order)
+    index (task_state, task_order, task_level, task_name)
+    index (task_state, lease_until)
+    index (lease_token)
     index (task_name)
     """
 

@@ -5,54 +5,26 @@ All times are the database's. Nothing here knows HTTP: the server and an agent o
 
 from __future__ import annotations
 
-import contextlib
 import datetime
 import json
+import time
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import datajoint as dj
-
-from pipeline.errors import ConflictError, NotFoundError, UserError
+from pipeline.errors import ConflictError, UserError
 from pipeline.tasks import states
+from pipeline.tasks.claims import Capability, Claims
+from pipeline.tasks.task_rows import Sql
 
-CANDIDATES = 16
-"""So many tasks are looked at; when others took all of them meanwhile, the queue is asked again."""
+__all__ = ["Capability", "LeaseLost", "New", "Outcome", "Queue"]
+
+EXPIRE_S = 1.0
+"""Ended leases are looked for at most so often (s)."""
 LOG_PIECE = 8000  # characters
 LOG_PIECES = 200  # of an attempt; what a task says beyond is dropped
 LOG_TAIL = 4000  # characters that stand in the row
-_NOW = {"postgresql": "CLOCK_TIMESTAMP() AT TIME ZONE 'UTC'", "mysql": "UTC_TIMESTAMP(6)"}
-
-
-@dataclass(frozen=True)
-class Capability:
-    """What a computer can take on now.
-
-    Attributes
-    ----------
-    host : its name.
-    kinds : of tasks that it knows.
-    environments : whose programs it has.
-    cores, gpus : free processors and graphics processors.
-    memory : MiB that are free.
-    scratch : byte that are free.
-    io : load on its disk that it can still take, 0-100.
-    labs : whose tasks it may have; None: all.
-    repository : the files that it reaches; empty: the data root of the server.
-    """
-
-    host: str
-    kinds: tuple[str, ...]
-    environments: tuple[str, ...] = ()
-    cores: int = 1
-    gpus: int = 0
-    memory: int = 4096
-    scratch: int = 1 << 62
-    io: int = 100
-    labs: tuple[str, ...] | None = None
-    repository: str = ""
 
 
 @dataclass(frozen=True)
@@ -96,26 +68,19 @@ class LeaseLost(ConflictError):
         super().__init__(f"task {task_uuid} is not held under this lease any more", "stop working on it")
 
 
-class Queue:
+class Queue(Claims):
     """The tasks of a database; `pipeline.connect()` first.
 
     Parameters
     ----------
     lease : s without a heartbeat after which a task goes back.
+    clock : the time (UTC) instead of the database's; for tests.
     """
 
-    def __init__(self, lease: float = states.LEASE_S) -> None:
-        from pipeline.schemas import task
-
+    def __init__(self, lease: float = states.LEASE_S, clock: Callable[[], datetime.datetime] | None = None) -> None:
+        super().__init__(clock)
         self.lease = lease
-        self.connection: dj.Connection = task.Task().connection
-        self.backend: str = self.connection.adapter.backend
-        self.task, self.edge = task.Task().full_table_name, task.TaskEdge().full_table_name
-        self.logs, self.outputs = task.TaskLog().full_table_name, task.TaskOutput().full_table_name
-
-    def now(self) -> datetime.datetime:
-        """The clock of the database, UTC."""
-        return self.connection.query(f"SELECT {_NOW[self.backend]}").fetchone()[0]
+        self._expired = float("-inf")
 
     # --- adding -------------------------------------------------------------------------------------------------
 
@@ -124,7 +89,7 @@ class Queue:
 
         A task that is there (the same `unique`) stays as it is.
         """
-        with self._transaction():
+        with self.transaction():
             now = self.now()
             found: dict[str, str] = {}
             edges: list[tuple[str, str]] = []
@@ -157,7 +122,7 @@ class Queue:
         UserError : it would wait for itself.
         """
         wanted = list(dict.fromkeys(parents))
-        with self._transaction():
+        with self.transaction():
             above, todo = set(wanted), list(wanted)
             while todo:
                 listed = ", ".join(["%s"] * len(todo))
@@ -182,30 +147,19 @@ class Queue:
         """
         if not _is_uuid(token):
             raise UserError("the token of a claim is a uuid", "make a new one for each claim")
-        again = self._rows(f"SELECT * FROM {self.task} WHERE lease_token = %s", token)
-        if again:
-            return again[0] if again[0]["task_state"] == "Started" else None
         if not can.kinds:
             return None
-        self.expire()
-        where, values = self._claimable(can)
-        while True:
-            now = self.now()
-            rows = self._all(
-                f"SELECT t.task_uuid FROM {self.task} AS t WHERE {where} "
-                f"ORDER BY t.task_order, t.task_level, t.task_name, t.task_uuid LIMIT {CANDIDATES}", now, *values
-            )  # fmt: skip
-            for (identifier,) in rows:
-                if self._take(identifier, can.host, token, now):
-                    return self.get(identifier)
-            if len(rows) < CANDIDATES:
-                return None
+        moment = self.clock().timestamp() if self.clock else time.monotonic()
+        if moment - self._expired >= EXPIRE_S:
+            self._expired = moment
+            self.expire()
+        return self._claim_next(can, token)
 
     def take(self, task_uuid: str, host: str, token: str) -> bool:
         """Take one task that somebody chose, under a lease; whether nobody else was first."""
         if not _is_uuid(token):
             raise UserError("the token of a claim is a uuid", "make a new one for each claim")
-        if self._take(task_uuid, host, token, self.now()):
+        if self._take(task_uuid, host, token):
             return True
         row = self.get(task_uuid)
         return row["lease_token"] == token and row["task_state"] == "Started"
@@ -217,14 +171,14 @@ class Queue:
         ------
         ConflictError : somebody else holds it under a lease.
         """
-        now = self.now()
+        now = self.time()
         free = "task_uuid = %s AND (task_state <> 'Started' OR lease_token = '')"
-        changed = self._run(
-            f"UPDATE {self.task} SET task_state = 'Started', task_host = %s, lease_token = '', lease_until = %s, "
-            "task_started = %s, task_heartbeat = %s, task_changed = %s, task_ended = NULL, task_exit = '', "
-            f"task_message = '' WHERE {free}",
-            host, now + datetime.timedelta(seconds=seconds), now, now, now, task_uuid,
-        )  # fmt: skip
+        columns = {
+            "task_state": "Started", "task_host": host, "lease_token": "", "lease_until": self.time(seconds),
+            "task_started": now, "task_heartbeat": now, "task_changed": now, "task_ended": None, "task_exit": "",
+            "task_message": "",
+        }  # fmt: skip
+        changed = self._update(columns, free, task_uuid)
         if not changed and not self._there(free, task_uuid):
             row = self.get(task_uuid)
             raise ConflictError(f"{row['task_host'] or 'another computer'} works on this task", "take another one")
@@ -236,56 +190,54 @@ class Queue:
         ------
         LeaseLost : others have the task.
         """
-        now = self.now()
         done = None if progress is None or not 0 <= progress <= 1 else float(progress)
-        changed = self._run(
-            f"UPDATE {self.task} SET task_state = 'Started', lease_until = %s, task_heartbeat = %s, task_exit = '', "
-            "task_message = '', task_ended = NULL, task_not_before = NULL, "
-            "task_progress = COALESCE(%s, task_progress), task_activity = %s WHERE task_uuid = %s AND " + self._mine(),
-            now + datetime.timedelta(seconds=self.lease), now, done, activity[:255], task_uuid, token,
-        )  # fmt: skip
+        columns = {
+            "task_state": "Started", "lease_until": self.time(self.lease), "task_heartbeat": self.time(),
+            "task_exit": "", "task_message": "", "task_ended": None, "task_not_before": None,
+            "task_activity": activity[:255],
+        } | ({} if done is None else {"task_progress": done})  # fmt: skip
+        changed = self._update(columns, "task_uuid = %s AND " + self._mine(), task_uuid, token)
         if not changed and not self._there("task_uuid = %s AND " + self._mine(), task_uuid, token):
             raise LeaseLost(task_uuid)
 
-    def finish(self, task_uuid: str, token: str, outcome: Outcome) -> str:
+    def finish(self, task_uuid: str, token: str, outcome: Outcome, row: Mapping[str, Any] | None = None) -> str:
         """End an attempt; returns the state of the task. The same report again changes nothing.
+
+        Parameters
+        ----------
+        row : the task, by one who has just read it.
 
         Raises
         ------
         LeaseLost : others have the task.
         """
         _check(outcome)
-        row = self.get(task_uuid)
+        row = self.get(task_uuid) if row is None else row
         if token and row["lease_token"] == token and row["task_state"] != "Started" and row["task_exit"] != "lost":
             return row["task_state"]  # the answer to the first report was lost
-        now = self.now()
-        columns = self._ended(row, outcome, now)
-        changed = self._update(columns, "task_uuid = %s AND " + self._mine(), task_uuid, token)
-        if not changed:
+        columns = self._ended(row, outcome)
+        if not self._update(columns, "task_uuid = %s AND " + self._mine(), task_uuid, token):
             raise LeaseLost(task_uuid)
         return str(columns["task_state"])
 
     def release(self, task_uuid: str, token: str) -> None:
         """Give a task back that was not begun, or was interrupted by no fault of its own; it costs no attempt."""
-        now = self.now()
-        self._run(
-            f"UPDATE {self.task} SET task_state = 'Waiting', lease_token = '', lease_until = NULL, task_changed = %s, "
-            "task_attempts = task_attempts - 1, task_progress = NULL "
-            "WHERE task_uuid = %s AND lease_token = %s AND task_state = 'Started'",
-            now, task_uuid, token,
-        )  # fmt: skip
+        columns = {
+            "task_state": "Waiting", "lease_token": "", "lease_until": None, "task_changed": self.time(),
+            "task_attempts": Sql("task_attempts - 1"), "task_progress": None,
+        }  # fmt: skip
+        self._update(columns, "task_uuid = %s AND lease_token = %s AND task_state = 'Started'", task_uuid, token)
 
     def expire(self) -> int:
         """Take back the tasks whose lease has ended; returns how many there were."""
-        now = self.now()
-        rows = self._rows(f"SELECT * FROM {self.task} WHERE task_state = 'Started' AND lease_until < %s", now)
+        rows = self._rows(f"SELECT * FROM {self.task} WHERE task_state = 'Started' AND lease_until < {self.time()}")
         ended = 0
         for row in rows:
             host = row["task_host"] or "its computer"
             lost = Outcome("Errored", "lost", f"{host} was not heard of any more; see whether it runs")
-            columns = self._ended(row, lost, now)
             ended += self._update(
-                columns, "task_uuid = %s AND task_state = 'Started' AND lease_token = %s AND lease_until = %s",
+                self._ended(row, lost),
+                "task_uuid = %s AND task_state = 'Started' AND lease_token = %s AND lease_until = %s",
                 row["task_uuid"], row["lease_token"], row["lease_until"],
             )  # fmt: skip
         return ended
@@ -302,7 +254,7 @@ class Queue:
         LeaseLost : others have the task.
         """
         text = text.replace("\x00", "")
-        with self._transaction():
+        with self.transaction():
             row = self.get(task_uuid)
             if not token or row["lease_token"] != token:
                 raise LeaseLost(task_uuid)
@@ -313,7 +265,7 @@ class Queue:
             if self._one(known, *key) is not None:
                 return
             columns = dict(zip(("task_uuid", "log_attempt", "log_piece"), key, strict=True))
-            self._insert(self.logs, columns | {"log_text": text[:LOG_PIECE], "log_time": self.now()})
+            self._insert(self.logs, columns | {"log_text": text[:LOG_PIECE], "log_time": self.time()})
             tail = (text if piece == 0 else row["task_log"] + text)[-LOG_TAIL:]
             self._update({"task_log": tail}, "task_uuid = %s", task_uuid)
 
@@ -329,14 +281,13 @@ class Queue:
 
     def note_outputs(self, task_uuid: str, outputs: Iterable[Mapping[str, Any]], version: str, inputs: str) -> None:
         """Note which files a task made."""
-        now = self.now()
-        with self._transaction():
+        with self.transaction():
             self._run(f"DELETE FROM {self.outputs} WHERE task_uuid = %s", task_uuid)
             for one in outputs:
                 self._insert(self.outputs, {
                     "task_uuid": task_uuid, "output_path": one["path"], "output_hash": one["md5"],
                     "output_size": one["size"], "output_version": version[:64], "output_inputs": inputs,
-                    "output_time": now,
+                    "output_time": self.time(),
                 })  # fmt: skip
 
     # --- people -------------------------------------------------------------------------------------------------
@@ -367,7 +318,7 @@ class Queue:
         ------
         ConflictError : somebody else holds it under a lease.
         """
-        changed = dict(columns) | {"task_state": state, "task_changed": self.now()}
+        changed = dict(columns) | {"task_state": state, "task_changed": self.time()}
         if state in states.ENDED:
             changed |= {"task_ended": changed["task_changed"], "lease_until": None}
         if state == "Waiting":
@@ -377,81 +328,15 @@ class Queue:
             row = self.get(task_uuid)
             raise ConflictError(f"{row['task_host'] or 'another computer'} works on this task", "abandon it first")
 
-    # --- reading ------------------------------------------------------------------------------------------------
-
-    def get(self, task_uuid: str) -> dict[str, Any]:
-        """One task.
-
-        Raises
-        ------
-        NotFoundError : there is none.
-        """
-        rows = self._rows(f"SELECT * FROM {self.task} WHERE task_uuid = %s", str(task_uuid).lower())
-        if not rows:
-            raise NotFoundError(f"there is no task {task_uuid}", "see `neurojoint task list`")
-        return rows[0]
-
-    def parents(self, task_uuid: str) -> list[str]:
-        """The identifiers of those that a task waits for."""
-        rows = self._all(f"SELECT parent_id FROM {self.edge} WHERE task_uuid = %s ORDER BY parent_id", task_uuid)
-        return [row[0] for row in rows]
-
-    def descendants(self, ids: Iterable[str]) -> list[str]:
-        """All tasks that wait for some others, near or far."""
-        seen, todo = set(ids), list(ids)
-        found: list[str] = []
-        while todo:
-            listed = ", ".join(["%s"] * len(todo))
-            rows = self._all(f"SELECT DISTINCT task_uuid FROM {self.edge} WHERE parent_id IN ({listed})", *todo)
-            todo = [row[0] for row in rows if row[0] not in seen]
-            seen.update(todo)
-            found += todo
-        return found
-
     # --- inside -------------------------------------------------------------------------------------------------
 
-    def _claimable(self, can: Capability) -> tuple[str, list[Any]]:
-        """Conditions on the alias `t` with their values; the first is the present time."""
-        conditions = [
-            "t.task_state = 'Waiting' AND NOT t.task_held",
-            "(t.task_not_before IS NULL OR t.task_not_before <= %s)",
-            f"t.kind_name IN ({', '.join(['%s'] * len(can.kinds))})",
-            f"t.task_environment IN ({', '.join(['%s'] * (1 + len(can.environments)))})",
-            "t.task_cores <= %s AND t.task_gpus <= %s AND t.task_memory <= %s AND t.task_scratch <= %s",
-            "t.task_io <= %s AND t.task_repository = %s",
-        ]
-        values: list[Any] = [*can.kinds, "", *can.environments, can.cores, can.gpus, can.memory, can.scratch,
-                             can.io, can.repository]  # fmt: skip
-        if can.labs is not None:
-            conditions.append(f"t.lab IN ({', '.join(['%s'] * len(can.labs))})" if can.labs else "1 = 0")
-            values += can.labs
-        return " AND ".join([*conditions, f"NOT {blocked(self, 't')}"]), values
-
-    def _take(self, identifier: str, host: str, token: str, now: datetime.datetime) -> bool:
-        """The one conditional update: of any number of claimants one changes the row."""
-        return bool(
-            self._run(
-                f"UPDATE {self.task} SET task_state = 'Started', lease_token = %s, lease_until = %s, task_host = %s, "
-                "task_attempts = task_attempts + 1, task_started = %s, task_heartbeat = %s, task_changed = %s, "
-                "task_ended = NULL, task_progress = NULL, task_activity = '', task_exit = '', "
-                "task_message = '', task_log = '' "
-                "WHERE task_uuid = %s AND task_state = 'Waiting' AND NOT task_held",
-                token,
-                now + datetime.timedelta(seconds=self.lease),
-                host[:64],
-                now,
-                now,
-                now,
-                identifier,
-            )  # fmt: skip
-        )
-
-    def _ended(self, row: Mapping[str, Any], outcome: Outcome, now: datetime.datetime) -> dict[str, Any]:
+    def _ended(self, row: Mapping[str, Any], outcome: Outcome) -> dict[str, Any]:
         """The columns of a task after an attempt: done, failed, or waiting for the next."""
         state, not_before, memory = outcome.state, None, row["task_memory"]
+        now = self.time()
         if state == "Errored" and outcome.exit in states.RETRIED and row["task_attempts"] < row["task_most_attempts"]:
             state = "Waiting"
-            not_before = now + datetime.timedelta(seconds=states.wait(row["task_attempts"]))
+            not_before = self.time(states.wait(row["task_attempts"]))
             if outcome.exit == "resource":
                 memory = min(2 * memory, 1 << 24)
         return {
@@ -466,53 +351,6 @@ class Queue:
         """Whether a task is still that of a lease, or was lost and nobody has it yet: then its work is not wasted."""
         lost = "(task_exit = 'lost' AND task_state IN ('Waiting', 'Errored'))"
         return f"lease_token = %s AND lease_token <> '' AND (task_state = 'Started' OR {lost})"
-
-    def _each(self, ids: Iterable[str], columns: Mapping[str, Any], where: str, *values: Any) -> int:
-        changed = dict(columns) | {"task_changed": self.now()}
-        return sum(self._update(changed, f"task_uuid = %s AND {where}", one, *values) for one in ids)
-
-    def _update(self, columns: Mapping[str, Any], where: str, *values: Any) -> int:
-        assigned = ", ".join(f"{name} = %s" for name in columns)
-        return self._run(f"UPDATE {self.task} SET {assigned} WHERE {where}", *columns.values(), *values)
-
-    def _there(self, where: str, *values: Any) -> bool:
-        """Whether a task fits: MySQL does not count rows that an update leaves as they were."""
-        return self._one(f"SELECT 1 FROM {self.task} WHERE {where}", *values) is not None
-
-    def _insert(self, table: str, columns: Mapping[str, Any]) -> None:
-        places = ", ".join(["%s"] * len(columns))
-        self._run(f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({places})", *columns.values())
-
-    def _run(self, sql: str, *values: Any) -> int:
-        return self.connection.query(sql, args=values).rowcount
-
-    def _all(self, sql: str, *values: Any) -> list[tuple]:
-        return list(self.connection.query(sql, args=values).fetchall())
-
-    def _one(self, sql: str, *values: Any) -> Any:
-        return self.connection.query(sql, args=values).fetchone()
-
-    def _rows(self, sql: str, *values: Any) -> list[dict[str, Any]]:
-        cursor = self.connection.query(sql, args=values)
-        names = [column[0] for column in cursor.description]
-        rows = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
-        for row in rows:
-            arguments = row.get("task_arguments")
-            row["task_arguments"] = json.loads(arguments) if isinstance(arguments, str | bytes) else arguments
-            row["task_held"] = bool(row["task_held"])
-        return rows
-
-    def _transaction(self) -> Any:
-        return contextlib.nullcontext() if self.connection.in_transaction else self.connection.transaction
-
-
-def blocked(queue: Queue, alias: str) -> str:
-    """SQL that says whether a task, of this name in the query, has a parent that is not done."""
-    done = ", ".join(f"'{one}'" for one in states.DONE)
-    return (
-        f"EXISTS (SELECT 1 FROM {queue.edge} AS edge JOIN {queue.task} AS parent ON parent.task_uuid = edge.parent_id "
-        f"WHERE edge.task_uuid = {alias}.task_uuid AND parent.task_state NOT IN ({done}))"
-    )
 
 
 def _check(outcome: Outcome) -> None:

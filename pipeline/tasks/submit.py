@@ -41,7 +41,7 @@ def submit(
     planned = plan(told, files, protocol)
     key = {name: session[name] for name in SESSION}
     path = identity.session_path(*(key[name] for name in SESSION))
-    with queue._transaction():
+    with queue.transaction():
         now = queue.now()
         first = (task.SessionPlan & key).to_arrays("plan_first")
         row = {

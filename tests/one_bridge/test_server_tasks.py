@@ -20,6 +20,7 @@ pytestmark = pytest.mark.slow
 CASES = Path(__file__).parents[3] / "shared/cases/tasks"
 ENDPOINT = "0f8a9ba0-5b0c-4d0e-8d8d-222222222222"
 DAY = "2026-11-28"
+OF_AGENTS = re.compile("/tasks/(claim|plan|health|[^/]+/(heartbeat|log|finish|release|protected))")
 
 
 @pytest.fixture
@@ -47,8 +48,18 @@ def session(rig) -> str:
     return http.post(f"{served.url}/sessions", json=body, timeout=30).json()["url"][-36:]
 
 
+def agent(rig, name: str = "cortexlab") -> requests.Session:
+    """A session with the token of an agent of one lab."""
+    found = requests.Session()
+    found.headers["Authorization"] = f"Token {rig[0].users.issue_token('mia', 'agent', labs=[name])}"
+    return found
+
+
 def call(rig, method: str, path: str, body=None, expect: int = 200, http=None):
+    """Ask as a member; where only agents ask, as the agent of cortexlab."""
     served, own = rig
+    if method == "POST" and http is None and OF_AGENTS.fullmatch(path):
+        own = agent(rig)
     answer = (http or own).request(method, served.url + path, json=body, timeout=30)
     assert answer.status_code == expect, (method, path, answer.status_code, answer.text[:400])
     return answer.json() if answer.content and "json" in answer.headers["content-type"] else answer.text
@@ -204,7 +215,9 @@ def test_an_agent_plans_claims_reports_and_what_it_made_is_registered(rig, tmp_p
     md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
     path = "alf/_ibl_trials.table.pqt"
     headers = {"X-Lease": got["token"], "X-MD5": md5}
-    http = served.session()
+    http = agent(rig)
+    assert requests.put(f"{served.url}{address}/files/{path}", data=b"", timeout=30).status_code == 403
+    assert served.session().put(f"{served.url}{address}/files/{path}", headers=headers, timeout=30).status_code == 403
     for name, status in [
         (path, 200),
         ("alf/x.y.npy", 400),
@@ -244,10 +257,12 @@ def test_what_stays_on_the_lab_server_is_recorded_there(rig):
 def test_a_token_of_a_lab_does_that_lab_s_tasks_and_nothing_else(rig):
     served, _ = rig
     call(rig, "POST", "/tasks/plan", report())
-    mine, theirs = requests.Session(), requests.Session()
-    for http, name in ((mine, "cortexlab"), (theirs, "otherlab")):
-        http.headers["Authorization"] = f"Token {served.users.issue_token('mia', 'agent', labs=[name])}"
+    mine, theirs = agent(rig), agent(rig, "otherlab")
     assert claim(rig, theirs) == {}
+    for path in ("claim", "plan", "health", "x/finish", "x/heartbeat", "x/log", "x/release", "x/protected"):
+        refused = call(rig, "POST", f"/tasks/{path}", {}, 403, served.session())
+        assert "neurojoint user token mia --lab LAB" in refused["detail"]
+    assert claim(rig, served.session("max"), kinds=["none"]) == {}, "a manager's is for all labs"
     identifier = call(rig, "GET", "/tasks?limit=1")["results"][0]["id"]
     for method, path, body in [
         ("POST", "/tasks/plan", report(2)), ("POST", f"/tasks/{identifier}/abandon", {}),

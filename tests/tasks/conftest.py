@@ -39,9 +39,7 @@ def task_tables(server):
 
 @pytest.fixture
 def queue(task_tables):
-    found = Queue()
-    found.clock = found.now = Clock()
-    return found
+    return Queue(clock=Clock())
 
 
 @pytest.fixture

@@ -221,8 +221,8 @@ class Model(RuleBasedStateMachine):
     def begin(self):
         task.TaskLog.delete_quick(), task.TaskOutput.delete_quick(), task.TaskEdge.delete_quick()
         task.Task.delete_quick()
-        self.queue = Queue(lease=100)
-        self.clock = self.queue.now = Clock()
+        self.clock = Clock()
+        self.queue = Queue(lease=100, clock=self.clock)
         ids = self.queue.add(
             [New(n, "k", parents=p) for n, p in zip(self.names, ((), (), ("a",), ("a", "c")), strict=True)]
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,22 @@ _NOT_FILES = ("goCueTrigger_times", "stimOnTrigger_times", "stimOff_times", "sti
               "stimFreeze_times", "errorCueTrigger_times", "itiIn_times", "repNum", "quiescencePeriod")  # fmt: skip
 
 
-def trials(job: Job) -> None:
-    """The table of trials, and the times that are files of their own."""
+Convert = Callable[[Any], Any]
+"""From the clock of the state machine to that of the session."""
+
+
+def trial_starts(job: Job) -> np.ndarray:
+    """When the trials began, s in the clock of the state machine."""
+    return np.asarray(_trials(_records(job), rig_version(job)).table["intervals_0"], dtype=np.float64)
+
+
+def trials(job: Job, convert: Convert = np.asarray) -> None:
+    """The table of trials, and the times that are files of their own.
+
+    Parameters
+    ----------
+    convert : the clock of the session, where that is not the state machine's.
+    """
     records, version = _records(job), rig_version(job)
     found = _trials(records, version)
     table = dict(found.table)
@@ -36,26 +51,31 @@ def trials(job: Job) -> None:
         table["firstMovement_times"] = np.full(len(records), np.nan)
     for note in found.notes:
         job.log(note)
+    more = dict(found.more)
+    for values in (table, more):
+        for name in values:
+            if name.endswith("_times") or name in ("intervals_0", "intervals_1"):
+                values[name] = convert(np.asarray(values[name], dtype=np.float64))
     folder = job.arguments["collection"]
     pd.DataFrame(table).to_parquet(job.output(f"{folder}/_ibl_trials.table.pqt"), index=False)
     for name in _NOT_FILES:
-        if not np.isnan(np.asarray(found.more[name], dtype=float)).all():
-            np.save(job.output(f"{folder}/_ibl_trials.{name}.npy"), found.more[name])
+        if not np.isnan(np.asarray(more[name], dtype=float)).all():
+            np.save(job.output(f"{folder}/_ibl_trials.{name}.npy"), more[name])
     job.log(f"{len(records)} trials")
 
 
-def wheel(job: Job) -> None:
-    """Position and movements of the wheel."""
+def wheel(job: Job, convert: Convert = np.asarray) -> None:
+    """Position and movements of the wheel; `convert` as in `trials`."""
     records = _records(job)
     turned = _wheel(job, records, _trials(records, rig_version(job)), required=True)
     if turned is None or turned.times.size < 2:
         raise NothingToDo("the wheel was not turned")
     for note in turned.notes:
         job.log(note)
-    folder = job.arguments["collection"]
-    np.save(job.output(f"{folder}/_ibl_wheel.timestamps.npy"), turned.times)
+    folder, times = job.arguments["collection"], convert(turned.times)
+    np.save(job.output(f"{folder}/_ibl_wheel.timestamps.npy"), times)
     np.save(job.output(f"{folder}/_ibl_wheel.position.npy"), turned.position)
-    found = movements(turned.position, turned.times)
+    found = movements(turned.position, times)
     np.save(job.output(f"{folder}/_ibl_wheelMoves.intervals.npy"), np.c_[found.onsets, found.offsets])
     np.save(job.output(f"{folder}/_ibl_wheelMoves.peakAmplitude.npy"), found.peak_amplitude)
     job.log(f"{turned.times.size} samples of the wheel, {found.onsets.size} movements")

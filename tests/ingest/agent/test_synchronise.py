@@ -1,0 +1,133 @@
+"""Protects the clocks of sessions with a NIDQ: trials, wheel and spikes are in one time, known to a tenth of a ms."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ingest.programs.tasks import behavior, synchronise
+from pipeline.analysis.clocks import Clock
+from pipeline.electrophysiology import clocks
+from pipeline.tasks import kinds
+from pipeline.tasks.kinds import TaskFailure
+from pipeline.tasks.plan import matching
+from tests.ephys import test_session_clocks as recordings
+from tests.ingest.agent import rigs
+
+pytestmark = pytest.mark.slow
+RATE = 5000.0
+TASK = {"label": "00", "folder": "raw_behavior_data", "collection": "alf"}
+DRIFT, OFFSET = 35e-6, 41.234
+META = {"typeThis": "nidq", "snsMnMaXaDw": "0,0,1,1", "niSampRate": RATE, "niAiRangeMax": 5, "niMNGain": 1,
+        "niMAGain": 1, "snsSaveChanSubset": "all", "acqMnMaXaDw": "0,0,1,1", "nSavedChans": 2,
+        "firstSample": 0}  # fmt: skip
+
+
+def session_time(times):
+    """Session time of the state machine's, which drifts, begins 41 s later and bends a little."""
+    times = np.asarray(times, float)
+    return OFFSET + times * (1 + DRIFT) + 2e-4 * np.sin(times / 40)
+
+
+def nidq(folder: Path, pulses: dict[int, list[tuple[np.ndarray, float]]], analog: list | None = None) -> Path:
+    """A recording of a NIDQ; line -> starts (s, session time) and length (s) of its pulses."""
+    last = max(float(np.max(at)) for found in [*pulses.values(), analog or []] for at, _ in found)
+    samples = np.zeros((int((last + 5) * RATE), 2), np.int16)
+    for bit, found in pulses.items():
+        for starts, length in found:
+            for start in starts:
+                samples[round(start * RATE) : round(start * RATE) + max(round(length * RATE), 1), 1] |= 1 << bit
+    for starts, length in analog or []:
+        for start in starts:
+            samples[round(start * RATE) : round(start * RATE) + max(round(length * RATE), 1), 0] = 15_000
+    path = folder / "raw_ephys_data/_spikeglx_ephysData_g0_t0.nidq.bin"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    samples.tofile(path)
+    told = META | {"fileSizeBytes": samples.nbytes}
+    path.with_suffix(".meta").write_text("".join(f"{name}={value}\n" for name, value in told.items()))
+    return path
+
+
+def starts_of(folder: Path, tmp_path: Path) -> np.ndarray:
+    return behavior.trial_starts(rigs.job(tmp_path, folder, TASK))
+
+
+def machine(starts: np.ndarray, missing: tuple[int, ...] = ()) -> list[tuple[np.ndarray, float]]:
+    """What a state machine sends: short pulses at the starts of trials, long ones for valve and pause between."""
+    marked = np.delete(session_time(starts), list(missing))
+    return [(marked, 4e-4), (session_time(starts)[::2] + 1.31, 0.05), (session_time(starts) + 2.07, 0.2)]
+
+
+@pytest.mark.parametrize("where", ["digital", "analog", "one missing"])
+def test_trials_and_wheel_of_a_real_session_are_in_the_time_of_the_nidq(tmp_path, where):
+    folder = rigs.training(tmp_path / "s")
+    starts = starts_of(folder, tmp_path)
+    other = np.cumsum(np.random.default_rng(0).uniform(0.3, 1.5, int(starts[-1])))
+    told = machine(starts, (5,) if where == "one missing" else ())
+    lines = {3: [(other, 0.1)]} | ({} if where == "analog" else {6: told})
+    nidq(folder, lines, told if where == "analog" else None)
+    job = rigs.job(tmp_path, folder, TASK)
+    made = tmp_path / "scratch/outputs/alf"
+    behavior.trials(job)
+    behavior.wheel(job)
+    table, position = pd.read_parquet(made / "_ibl_trials.table.pqt"), np.load(made / "_ibl_wheel.position.npy")
+    stamps = np.load(made / "_ibl_wheel.timestamps.npy")
+    synchronise.trials(job)
+    synchronise.wheel(job)
+    found = pd.read_parquet(made / "_ibl_trials.table.pqt")
+    for name in table.columns:
+        is_time = name.endswith("_times") or name.startswith("intervals")
+        expected = session_time(table[name]) if is_time else table[name]
+        np.testing.assert_allclose(found[name], expected, atol=3e-4, err_msg=name)
+    np.testing.assert_allclose(np.load(made / "_ibl_wheel.timestamps.npy"), session_time(stamps), atol=3e-4)
+    assert np.array_equal(np.load(made / "_ibl_wheel.position.npy"), position)
+
+
+@pytest.mark.parametrize("fault", ["no line", "another session", "two lines", "no header", "two recordings"])
+def test_what_no_pulse_shows_is_refused(tmp_path, fault):
+    folder = rigs.training(tmp_path / "s")
+    starts = starts_of(folder, tmp_path)
+    other = np.cumsum(np.random.default_rng(1).uniform(3, 9, len(starts)))
+    lines = {6: machine(starts)}
+    if fault == "no line":
+        lines = {1: [(np.arange(1.0, 60.0, 0.1), 0.01)]}
+    if fault == "another session":
+        lines = {6: [(other, 4e-4)]}
+    if fault == "two lines":
+        lines[2] = machine(starts)
+    path = nidq(folder, lines)
+    if fault == "no header":
+        path.with_suffix(".meta").unlink()
+    if fault == "two recordings":
+        for end in (".bin", ".meta"):
+            path.with_name("other_g1_t0.nidq.bin").with_suffix(end).write_bytes(path.with_suffix(end).read_bytes())
+    with pytest.raises(TaskFailure):
+        synchronise.trials(rigs.job(tmp_path, folder, TASK))
+    assert not rigs.outputs(tmp_path)
+
+
+def test_recordings_get_clocks_and_one_without_pulses_none(tmp_path, monkeypatch):
+    monkeypatch.setattr(recordings, "SECONDS", 12.0)
+    folder = tmp_path / "s"
+    truth = {device: recordings.write(folder, device) for device in recordings.DEVICES}
+    job = rigs.job(tmp_path, folder, {"folder": "raw_ephys_data"})
+    synchronise.recordings(job)
+    made = tmp_path / "scratch/outputs/raw_ephys_data"
+    for device, times in truth.items():
+        (path,) = made.rglob("*_t0.timestamps.npy" if device == "nidq" else f"*.{device}.timestamps.npy")
+        clock: Clock = clocks.from_file(path, recordings.DEVICES[device][0])
+        np.testing.assert_allclose(clock.convert(np.arange(len(times)))[::1000], times[::1000], atol=2e-4)
+    kind = kinds()["synchronise"]
+    for path in rigs.outputs(tmp_path):
+        assert any(matching(pattern, job.arguments, [path]) for pattern in kind.outputs), path
+    for pattern in kind.required:
+        assert matching(pattern, job.arguments, rigs.outputs(tmp_path))
+    silent = next((folder / "raw_ephys_data/probe01").glob("*.bin"))
+    samples = np.fromfile(silent, np.int16).reshape(-1, 2)
+    samples[:, 1] = 0
+    samples.tofile(silent)
+    with pytest.raises(TaskFailure, match=r"1 of 3 recordings have no clock: .*imec1.*no pulses"):
+        synchronise.recordings(rigs.job(tmp_path, folder, job.arguments))
