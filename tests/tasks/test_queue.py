@@ -186,13 +186,14 @@ def test_an_outcome_that_makes_no_sense_is_refused(queue, claim, outcome):
 
 
 @pytest.mark.slow
-def test_fifty_claimants_do_each_of_many_tasks_once(task_tables):
+@pytest.mark.parametrize("n_tasks", [300, pytest.param(1000, marks=pytest.mark.soak)])
+def test_fifty_claimants_do_each_of_many_tasks_once(task_tables, n_tasks):
     """Each claimant has a connection of its own, as if it were another computer."""
     from pipeline.web.threads import Database
 
     queue = Queue()
     with task_tables.transaction:
-        queue.add([new(f"t{number}") for number in range(300)])
+        queue.add([new(f"t{number}") for number in range(n_tasks)])
     pool = Database(task_tables, size=16)
     done: list[str] = []
 
@@ -207,7 +208,7 @@ def test_fifty_claimants_do_each_of_many_tasks_once(task_tables):
     for one in threads:
         one.join()
     pool.close()
-    assert len(done) == len(set(done)) == 300
+    assert len(done) == len(set(done)) == n_tasks
     assert {row["task_state"] for row in task.Task().to_dicts()} == {"Complete"}
     assert {row["task_attempts"] for row in task.Task().to_dicts()} == {1}
 

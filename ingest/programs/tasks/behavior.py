@@ -97,7 +97,7 @@ def rig_version(job: Job) -> int:
 def _records(job: Job) -> list[dict[str, Any]]:
     path = job.inputs("{folder}/_iblrig_taskData.raw.jsonable")[0]
     records = []
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    lines = path.read_text(encoding="utf-8", errors="replace").rstrip("\n").split("\n")  # a text may hold other breaks
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
