@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import shutil
@@ -12,6 +13,7 @@ import threading
 import time
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -136,6 +138,37 @@ def test_the_same_agent_works_on_the_central_machine_without_http(database, tmp_
     assert set(task.Task().to_arrays("task_state")) == {"Complete"}
     there = set(data.Dataset().to_arrays("rel_path"))
     assert {"alf/_ibl_trials.table.pqt", "alf/_ibl_wheel.position.npy"} <= there
+
+
+def test_spikes_are_sorted_by_a_program_of_others_and_become_rows(central, tmp_path):
+    """Known spikes of three channels: compressed, sorted by a program that speaks the sorters' files, registered."""
+    folder = session(tmp_path / "lab_a", "lab_a")
+    raw = rigs.recording(folder, seconds=2.0)
+    samples = np.fromfile(raw, np.int16).reshape(-1, 385) // 4
+    at = np.arange(300, len(samples) - 300, 500)
+    channels = np.array([20, 150, 300])[np.arange(len(at)) % 3]
+    for shift, depth in ((-1, -40), (0, -120), (1, -40)):
+        samples[at + shift, channels] = depth
+    samples.tofile(raw)
+    (folder / sessions.FLAG).touch()
+    program = Path(__file__).parents[1] / "toy_sorter.py"
+    worker = agent(central, tmp_path, "lab_a", environments={"sorting": [sys.executable, str(program), "{job}"]})
+    worker.options = dataclasses.replace(worker.options, cores=4)
+    worker.run(once=True)
+    worker.stop()
+    states = {row["task_name"]: (row["task_state"], row["task_message"]) for row in task.Task().to_dicts()}
+    assert {state for state, _ in states.values()} == {"Complete"}, states
+    place = central.root / f"lab_a/Subjects/m/{DAY}/001/alf/probe00/sorter"
+    times, clusters = np.load(place / "spikes.times.npy"), np.load(place / "spikes.clusters.npy")
+    np.testing.assert_allclose(np.sort(times), at / 30_000, atol=1e-9)
+    assert len(np.unique(clusters)) == 3 and len(list(place.glob("spikes.*"))) > 2
+    made = {row["output_path"] for row in task.TaskOutput().to_dicts()}
+    assert {"alf/probe00/sorter/spikes.times.npy", "alf/probe00/sorter/spikes.clusters.npy"} <= made
+    from pipeline.schemas import ephys
+
+    ephys.ClusterSet.populate()
+    assert (ephys.Clustering().to_arrays("probe_label").tolist(), ephys.ClusterSet().to_arrays("n_clusters").tolist()) \
+        == (["probe00"], [3])  # fmt: skip
 
 
 SLOW = """
