@@ -13,6 +13,7 @@ from ingest.files.scan import SessionKey
 from ingest.programs.sorting import channels, sorted_file
 from ingest.programs.sorting.foreign import _best_channels
 from ingest.programs.sorting.runs import Item
+from ingest.programs.sorting.several_probes import _unit_channels
 from pipeline.errors import NeurojointError
 
 SESSION = SessionKey("lab", "mouse", "2024-05-01", 1)
@@ -114,6 +115,21 @@ def test_places_of_another_probe_are_no_columns():
     found = channels.columns_of(np.arange(64), positions, NP1)
     assert found.raw is None and "not those of the raw recording" in found.note
     assert channels.columns_of(np.arange(64), None, NP1).raw is not None
+
+
+@pytest.mark.parametrize("name", ["clusters.peakChannel", "clusters.channels"])
+@pytest.mark.parametrize("base", [0, 1])
+@pytest.mark.parametrize("over_all", [False, True])
+def test_depths_tell_how_channels_of_several_probes_are_counted(name, base, over_all):
+    """From 0 or 1, on the probe or over all: a channel too far is 20 um and another region."""
+    rows, channels_of_units = np.arange(96, 192), np.array([3, 50, 94])
+    places = np.column_stack([np.zeros(192), np.tile(20.0 * np.arange(96), 2)])
+    files = {
+        "channels.localCoordinates": places,
+        "clusters.depths": places[rows[channels_of_units], 1] + [4.0, -3.0, 1.0],
+        name: channels_of_units + base + (96 if over_all else 0),
+    }
+    assert _unit_channels(files, np.arange(3), rows).tolist() == channels_of_units.tolist()
 
 
 @pytest.mark.parametrize("name", ["template_ind.npy", "templates_ind.npy"])

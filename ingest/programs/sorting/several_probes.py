@@ -116,16 +116,26 @@ def _channels(files: dict[str, Any], probe: int, units: np.ndarray) -> dict[str,
 
 
 def _unit_channels(files: dict[str, Any], units: np.ndarray, rows: np.ndarray) -> np.ndarray | None:
-    """Row among the channels of the probe for each unit: by `clusters.peakChannel`, else the nearest in depth."""
-    if "clusters.peakChannel" in files:  # counted from 1, on the probe or over all probes
-        peak = files["clusters.peakChannel"][units].astype(np.int64) - 1
-        for own in (peak, peak - rows[0]):
-            if own.min(initial=0) >= 0 and own.max(initial=-1) < len(rows):
-                return own
+    """Row among the channels of the probe for each unit, else that of the nearest channel in depth.
+
+    `clusters.peakChannel` and `clusters.channels` count from 1 or from 0, on the probe or over all probes: the depths
+    of the units tell which; without depths, `peakChannel` counts from 1, as MATLAB does, and `channels` from 0.
+    """
     places, depths = files.get("channels.localCoordinates"), files.get("clusters.depths")
-    if places is None or depths is None or places.ndim != 2 or not np.isfinite(depths[units]).all():
-        return None
-    return np.abs(places[rows, 1][None] - depths[units][:, None]).argmin(axis=1)
+    away: np.ndarray | None = None
+    if places is not None and depths is not None and places.ndim == 2 and np.isfinite(depths[units]).all():
+        away = np.abs(places[rows, 1][None] - depths[units][:, None])
+    for name, usual in (("clusters.peakChannel", 1), ("clusters.channels", 0)):
+        if name not in files:
+            continue
+        stated = files[name][units].astype(np.int64)
+        ways = [stated - base - first for base in (usual, 1 - usual) for first in (0, int(rows[0]))]
+        fits = [own for own in ways if own.min(initial=0) >= 0 and own.max(initial=-1) < len(rows)]
+        if fits and away is not None:
+            return min(fits, key=lambda own: float(np.median(away[np.arange(len(own)), own])))
+        if fits:
+            return fits[0]
+    return None if away is None else away.argmin(axis=1)
 
 
 def _locations(table: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
