@@ -21,6 +21,8 @@ SMALLEST_SPAN, LONGEST_PROBE = 15.0, 100_000.0  # um between the depths of sever
 SMALLEST_AMPLITUDE = 1e-7  # V; the median of a file below it is in another unit
 NEAR = 0.05  # tolerated relative difference between two measures of one depth
 FAR = 4.0  # tolerated factor between two measures of one amplitude or width
+OPPOSITE = -0.9  # correlation of two measures of one depth that are counted from opposite ends
+SHORT = 1 / 30  # of a recording; spikes that span less may be in another unit
 MIXED = 0.1  # share of amplitudes of the other sign that is tolerated
 _SOME = 20_000  # values that are looked at
 
@@ -58,6 +60,12 @@ def spike_times(
             wrong=f"{times.dtype} has steps of {grain * 1e3:.2g} ms at {last:.0f} s, coarser than a sample: "
             "expected is float64"
         )
+    if recorded and len(times) >= 300 and 0 < last - first < SHORT * recorded.duration:
+        note = f"the spikes span {last - first:,.4g} s of the {recorded.duration:,.1f} s of the recording beside them"
+        for seconds, unit in ((60, "minutes"), (3600, "hours")):
+            if np.isclose((last - first) * seconds, recorded.duration, rtol=2 * NEAR):
+                return Verdict(wrong=f"{note}, as they would in {unit}: expected are s")
+        return Verdict(note=note)
     if recorded and last - first > 1.01 * recorded.duration + 1:
         ratio = (last - first) / recorded.duration
         note = f"the spikes span {last - first:,.1f} s, but the recording beside them only {recorded.duration:,.1f} s"
@@ -99,6 +107,12 @@ def depths(values: np.ndarray, reference: np.ndarray | None = None) -> Verdict:
             for factor, unit in ((1e3, "mm"), (1e6, "m")):
                 if np.isclose(ratio * factor, 1, rtol=5 * NEAR):
                     return Verdict(factor, note=f"the depths are in {unit}, as the places of the channels show")
+            away = float(np.median(np.abs(values[both] + reference[both])))
+            if np.isclose(ratio, -1, rtol=5 * NEAR) and away < 2 * SMALLEST_SPAN:
+                return Verdict(-1.0, note="the depths are negative: their size counts, as places of channels show")
+            if both.sum() >= 5 and np.corrcoef(values[both], reference[both])[0, 1] < OPPOSITE:
+                what = "the depths fall where the places of the channels rise"
+                return Verdict(wrong=f"{what}: expected are um from the tip")
     some = _finite(values)
     if not len(some):
         return Verdict(wrong="no value is a finite number") if len(values) else Verdict()

@@ -129,6 +129,7 @@ def _check_measurements(files: Files, row_ids: np.ndarray | None, recorded: Reco
     if "channels.localCoordinates" in files:
         files.judge("channels.localCoordinates", measurement_units.places(files["channels.localCoordinates"]))
     if "clusters.depths" in files:
+        _check_places(files)
         files.judge("clusters.depths", measurement_units.depths(files["clusters.depths"], _depths_of_channels(files)))
     if "spikes.depths" in files:
         some = np.linspace(0, len(files["spikes.depths"]) - 1, min(len(files["spikes.depths"]), _SOME)).astype(int)
@@ -146,6 +147,28 @@ def _check_measurements(files: Files, row_ids: np.ndarray | None, recorded: Reco
         if shapes is not None and shapes.ndim == 3:
             width = spike_width(shapes, recorded.sampling_rate if recorded else COMMON_RATE)
         files.judge("clusters.peakToTrough", measurement_units.widths(files["clusters.peakToTrough"], width))
+
+
+def _check_places(files: Files) -> None:
+    """Whether the depths of the units show that channels count from 1, or that across and along are exchanged."""
+    places, channels, depths = (
+        files.get(name) for name in ("channels.localCoordinates", "clusters.channels", "clusters.depths")
+    )
+    if places is None or channels is None or places.ndim != 2 or places.shape[1] < 2 or len(channels) < _FEWEST:
+        return
+    at, depths = np.asarray(channels, np.int64), np.asarray(depths, np.float64)
+    fit = lambda rows, column: float(np.mean(np.abs(places[rows, column] - depths) < 1))  # noqa: E731
+    as_stated = fit(at, 1)
+    if fit(at, 0) > _MOST > 2 * as_stated:
+        what = "the depths of the units are in its first column: expected are places across and along the shank"
+        files.refuse("channels.localCoordinates", "value_range", what)
+    elif at.min() >= 1 and fit(at - 1, 1) > _MOST > as_stated + 0.2:
+        what = "it counts the channels from 1, as the depths of the units show: expected are rows from 0"
+        files.refuse("clusters.channels", "value_range", what)
+
+
+_FEWEST, _MOST = 5, 0.9
+"""Units, and share of them, that show by their depths what is meant."""
 
 
 def _depths_of_channels(files: Files) -> np.ndarray | None:

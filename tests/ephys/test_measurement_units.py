@@ -126,3 +126,44 @@ def test_spikes_of_no_unit_are_left_out_and_counted(tmp_path):
     assert found.n_spikes == n == found.clusters["cluster_n_spikes"].sum()
     assert found.reading.n_dropped == len(files["spikes.clusters"]) - n
     assert "-1" in found.reading.notes[0]
+
+
+def test_depths_that_are_counted_the_other_way():
+    """Below 0 they count by their size; from the other end of the probe they are refused."""
+    truth = np.array([20.0, 80, 120, 160, 220, 300])
+    found = mu.depths(-truth + 4, truth)
+    assert (found.factor, found.wrong) == (-1.0, "") and "negative" in found.note
+    assert "fall" in mu.depths(3840 - truth, truth).wrong
+    assert mu.depths(truth + 15, truth) == mu.Verdict()
+
+
+@pytest.mark.parametrize("seconds", [60, 3600])
+def test_times_in_minutes_and_hours_are_refused(seconds):
+    recorded = Recorded(30_000.0, 4000.0, 30_000 * 4000)
+    times = np.sort(np.random.default_rng(0).uniform(0, 4000, 2000))
+    assert "as they would in" in mu.spike_times(times / seconds, None, None, recorded).wrong
+    short = mu.spike_times(times / 300, None, None, recorded)
+    assert not short.wrong and "span" in short.note, "a part of the recording was sorted: a doubt"
+
+
+@pytest.mark.parametrize(
+    ("damage", "refused"),
+    [("none", None), ("from 1", "clusters.channels"), ("exchanged", "channels.localCoordinates")],
+)
+def test_depths_of_units_show_how_channels_are_meant(tmp_path, damage, refused):
+    """Channels counted from 1, and columns in another order: without the depths a site, or a probe, off."""
+    chance = np.random.default_rng(1)
+    places = np.column_stack([np.tile([43.0, 11.0, 59.0, 27.0], 8), np.repeat(20.0 * np.arange(16), 2)])
+    channels = np.array([3, 9, 13, 17, 23, 30])
+    arrays = {
+        "spikes.times": np.sort(chance.uniform(0, 300, 1000)),
+        "spikes.clusters": chance.integers(0, 6, 1000),
+        "clusters.channels": channels + (damage == "from 1"),
+        "clusters.depths": places[channels, 1],
+        "channels.localCoordinates": places[:, ::-1] if damage == "exchanged" else places,
+    }
+    for name, values in arrays.items():
+        np.save(tmp_path / f"{name}.npy", values)
+    found = sorting.examine({name: tmp_path / f"{name}.npy" for name in arrays})
+    assert [one.attribute for one in found.refused] == ([refused] if refused else [])
+    assert found.clusters["cluster_depth"].tolist() == places[channels, 1].tolist()
