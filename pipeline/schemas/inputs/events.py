@@ -129,4 +129,11 @@ def _is_times(attribute: str) -> bool:
 def _table(key: Mapping[str, Any], alf_object: str, collection: str) -> dict[str, np.ndarray]:
     """The columns of the table of an object."""
     frame = files.read_attribute(key, alf_object, "table", collection)
-    return {heading(alf_object, str(name)): frame[name].to_numpy() for name in frame.columns}
+    columns: dict[str, np.ndarray] = {}
+    for name in frame.columns:
+        values = frame[name].to_numpy()
+        if values.dtype.kind not in "bfiu":  # text: a missing one is None, as in `behavior.fetch_trials`
+            given, values = values.tolist(), np.empty(len(values), object)
+            values[:] = [None if one is None or one != one else one for one in given]
+        columns[heading(alf_object, str(name))] = values
+    return columns
