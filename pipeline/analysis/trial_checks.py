@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from pipeline.analysis import reaction_times
 from pipeline.analysis.conventions import (
@@ -44,6 +44,11 @@ RESPONSE_WINDOW = 60.0  # s, in which the task waits for a response
 LONGEST_TRIAL = 1800.0  # s
 SLACK = 0.01  # s by which two events of a trial may be out of order
 FEWEST = 10  # trials from which a share means something
+SHORTEST_TRIAL = 0.3  # s from trial to trial, on average, that a task can have
+FEWEST_DRAWN = 60  # trials from which the share of a side means something
+LONGEST_UNBIASED = 200  # trials at 0.5 with which a protocol with blocks may begin
+SURE_LOG = 20.0  # difference of log likelihoods from which one reading is certain
+_UNITS = {1e3: "ms", 1e6: "us", 1e9: "ns"}
 SURE = 0.99  # share of trials that must agree before a column is read in another way
 
 
@@ -105,25 +110,77 @@ def _passed(check: str) -> Finding:
 
 
 def _time_unit(trials: Trials, task_kind: str) -> Checked:
-    """Times in ms or us are read as such: no session lasts a day, no trial of the task waits for minutes."""
+    """Times in ms, us or ns are read as such: no session lasts a day, no trial of the task waits for minutes.
+
+    A column whose span is that of the others times a thousand is in ms alone.
+    """
     names = [name for name in trials if name.endswith("_times") or name.startswith("intervals_")]
-    times = np.concatenate([np.asarray(trials[name], dtype=float) for name in names] or [np.empty(0)])
-    times = times[np.isfinite(times)]
-    if times.size < 2:
+    spans = {name: _span(trials[name]) for name in names}
+    spans = {name: span for name, span in spans.items() if span > 0}
+    if not spans:
         return trials, None
-    length = float(np.ptp(times))
+    size, least = n_trials(trials), min(spans.values())
+    other = {name: _scale(span / least) for name, span in spans.items()}
+    alone = [name for name, scale in other.items() if scale > 1]
+    if alone and len(alone) < len(spans) / 2:
+        repaired = dict(trials) | {name: np.asarray(trials[name], dtype=float) / other[name] for name in alone}
+        detail = f"{', '.join(alone)}: in {_UNITS[other[alone[0]]]} where the other times are in s; read as such"
+        return repaired, Finding("time_unit", "WARNING", size, detail)
+    length = max(spans.values())
     waited = reaction_times.response_time(trials)
     wait = float(np.median(waited[np.isfinite(waited)])) if waited is not None and np.isfinite(waited).any() else 0.0
-    is_long = length > DAY or (task_kind not in ("", OTHER) and wait > 1.5 * RESPONSE_WINDOW)
-    if not is_long:
+    pace = length / max(size, 1)
+    if size >= FEWEST and pace < SHORTEST_TRIAL:
+        detail = f"{size} trials in {length:.3g} s: the times are not in seconds, perhaps in minutes"
+        return trials, Finding("time_unit", "FAIL", size, detail)
+    if length <= DAY and not (task_kind not in ("", OTHER) and wait > 1.5 * RESPONSE_WINDOW):
         return trials, _passed("time_unit")
-    size, pace = n_trials(trials), length / max(n_trials(trials), 1)
-    for scale, unit in ((1e3, "ms"), (1e6, "us")):
-        if size >= FEWEST and 0.5 <= pace / scale <= 300 and length / scale < DAY / 2 and wait / scale <= 60:
+    for scale, unit in _UNITS.items():
+        if size >= FEWEST and 0.5 <= pace / scale <= RESPONSE_WINDOW and length / scale < DAY / 2:
             repaired = dict(trials) | {name: np.asarray(trials[name], dtype=float) / scale for name in names}
             detail = f"times are in {unit}: a session does not last {length / 3600:.0f} hours; read as such"
             return repaired, Finding("time_unit", "WARNING", size, detail)
-    return trials, Finding("time_unit", "FAIL", size, f"the times span {length / 3600:.0f} hours")
+    detail = f"the times span {length / 3600:.0f} hours, {pace:.3g} s a trial: they are in no unit that is known here"
+    return trials, Finding("time_unit", "FAIL", size, detail)
+
+
+def _span(values: ArrayLike) -> float:
+    known = np.asarray(values, dtype=float)
+    known = known[np.isfinite(known)]
+    return float(np.ptp(known)) if known.size > 1 else 0.0
+
+
+def _scale(ratio: float) -> float:
+    """The unit in which a column is whose span is so many times that of another; 1 for the same."""
+    return next((scale for scale in _UNITS if 0.8 < ratio / scale < 1.25), 1.0)
+
+
+def _time_origin(trials: Trials, task_kind: str) -> Checked:
+    """Times count from the start of the session; those of the computer's clock (s since 1970) do not."""
+    if "intervals_0" not in trials:
+        return trials, None
+    start = np.asarray(trials["intervals_0"], dtype=float)
+    start = start[np.isfinite(start)]
+    if not start.size or abs(start[0]) < DAY:
+        return trials, _passed("time_origin") if start.size else None
+    detail = f"the first trial begins {start[0]:.6g} s from the start of the session: times of another clock"
+    return trials, Finding("time_origin", "WARNING", start.size, detail)
+
+
+def _overlap(trials: Trials, task_kind: str) -> Checked:
+    """A trial begins after the one before has ended; one that is there twice does not."""
+    if not {"intervals_0", "intervals_1"} <= trials.keys():
+        return trials, None
+    start, end = np.asarray(trials["intervals_0"], dtype=float), np.asarray(trials["intervals_1"], dtype=float)
+    with np.errstate(invalid="ignore"):
+        overlaps, twice = start[1:] < end[:-1] - SLACK, (start[1:] == start[:-1]) & (end[1:] == end[:-1])
+    n_overlaps, n_twice = int(overlaps.sum()), int(twice.sum())
+    if not n_overlaps and not n_twice:
+        return trials, _passed("overlap")
+    said = [f"{n_twice} trials are there twice"] if n_twice else []
+    said += [f"{n_overlaps} trials begin before the one before has ended"] if n_overlaps > n_twice else []
+    outcome = "FAIL" if max(n_overlaps, n_twice) > 0.05 * start.size and start.size >= FEWEST else "WARNING"
+    return trials, Finding("overlap", outcome, max(n_overlaps, n_twice), "; ".join(said))
 
 
 def _choice_code(trials: Trials, task_kind: str) -> Checked:
@@ -239,6 +296,73 @@ def _prior(trials: Trials, task_kind: str) -> Checked:
     return trials, Finding("prior", "WARNING", int(short.sum()), detail)
 
 
+def _prior_against_sides(trials: Trials, task_kind: str) -> Checked:
+    """In protocols with blocks the sides of the stimuli are drawn with probability_left."""
+    if task_kind not in BLOCKED or "probability_left" not in trials or not _has_sides(trials):
+        return trials, None
+    prior = np.asarray(trials["probability_left"], dtype=float)
+    side = stimulus_side(trials["contrast_left"], trials["contrast_right"])
+    known = np.isfinite(prior) & np.isfinite(side)
+    if known.sum() < FEWEST_DRAWN:
+        return trials, None
+    left, probability = side[known] < 0, prior[known]
+    if (probability == NO_PRIOR).all():
+        if known.sum() < LONGEST_UNBIASED:
+            return trials, _passed("prior_against_sides")
+        detail = f"probability_left is {NO_PRIOR} in all {int(known.sum())} trials of a {task_kind} protocol: no blocks"
+        return trials, Finding("prior_against_sides", "WARNING", int(known.sum()), detail)
+    inside = probability.clip(0.01, 0.99)
+    as_written = float(np.log(np.where(left, inside, 1 - inside)).sum())
+    exchanged = float(np.log(np.where(left, 1 - inside, inside)).sum())
+    wrong = [level for level in np.unique(probability) if _differs(left[probability == level], float(level))]
+    if not wrong:
+        return trials, _passed("prior_against_sides")
+    mirrored = any(_differs(left[probability == level], 1 - float(level)) for level in np.unique(probability))
+    if exchanged > as_written + SURE_LOG and not mirrored:
+        detail = "probability_left is that of the right side, as the sides of the stimuli prove; read as such"
+        repaired = dict(trials) | {"probability_left": np.round(1 - prior, 10)}
+        return repaired, Finding("prior_against_sides", "WARNING", int(known.sum()), detail)
+    shares = ", ".join(f"{left[probability == one].mean():.2f} where it says {one:g}" for one in wrong[:3])
+    detail = f"probability_left contradicts the sides of the stimuli: they are left in {shares}"
+    return trials, Finding("prior_against_sides", "WARNING", int(np.isin(probability, wrong).sum()), detail)
+
+
+def _differs(left: NDArray, probability: float) -> bool:
+    """Whether a share is further from its probability than five standard errors and a tenth."""
+    spread = 5 * np.sqrt(max(probability * (1 - probability), 0.01) / max(left.size, 1))
+    return left.size >= FEWEST_DRAWN / 2 and abs(float(left.mean()) - probability) > max(spread, 0.1)
+
+
+def _reward(trials: Trials, task_kind: str) -> Checked:
+    """Volumes in mL are read as such, since no valve gives nanolitres; water belongs to rewarded trials."""
+    if "reward_volume" not in trials:
+        return trials, None
+    volume = np.asarray(trials["reward_volume"], dtype=float)
+    given = volume[np.isfinite(volume) & (volume > 0)]
+    if given.size < FEWEST:
+        return trials, None
+    usual, said, n_wrong = float(np.median(given)), [], 0
+    repaired = dict(trials)
+    if 5e-4 <= usual <= 0.05:
+        repaired["reward_volume"] = volume * 1000
+        said, n_wrong = ["reward_volume is in mL: no valve gives so little in uL; read as such"], given.size
+    elif not 0.05 < usual <= 100:
+        said, n_wrong = [f"reward_volume is {usual:.3g} uL in most rewarded trials, which no valve gives"], given.size
+    if "feedback_type" in trials:
+        feedback = np.asarray(trials["feedback_type"], dtype=float)
+        unearned = (feedback == FEEDBACK_ERROR) & (volume > 0)
+        dry = (feedback == FEEDBACK_CORRECT) & (volume == 0)
+        n_errors, n_correct = int((feedback == FEEDBACK_ERROR).sum()), int((feedback == FEEDBACK_CORRECT).sum())
+        if unearned.sum() > 0.05 * max(n_errors, FEWEST):
+            said.append(
+                f"reward_volume says that water was given in {int(unearned.sum())} trials with negative feedback"
+            )
+        if dry.sum() > 0.05 * max(n_correct, FEWEST):
+            said.append(f"reward_volume is 0 in {int(dry.sum())} rewarded trials")
+        n_wrong = max(n_wrong, int((unearned | dry).sum()))
+    return repaired, Finding("reward", "WARNING", n_wrong, "; ".join(said)) if said else _passed("reward")
+
+
 def _both_sides(trials: Trials, task_kind: str) -> Checked:
     if not _has_sides(trials):
         return trials, None
@@ -282,11 +406,15 @@ def _sides_at_zero(trials: Trials, task_kind: str) -> Checked:
 
 _CHECKS: tuple[Callable[[Trials, str], Checked], ...] = (
     _time_unit,
+    _time_origin,
+    _overlap,
     _choice_code,
     _choice_against_feedback,
     _order_of_events,
     _durations,
     _prior,
+    _prior_against_sides,
+    _reward,
     _both_sides,
     _unscored,
     _sides_at_zero,
