@@ -113,7 +113,7 @@ class Settings(BaseSettings):
     midnight, or that of the time at which the rig wrote it down."""
     criteria: str = "ibl_pipeline_2021"
     """The training criteria that pages, searches and joins go by; of others, ask by name."""
-    wheel_units: dict[str, Literal["rad", "cm", "mm", "deg", "ticks"]] = {}
+    wheel_units: dict[str, Literal["rad", "cm", "mm", "deg", "ticks", "x1ticks", "x2ticks"]] = {}
     """The unit of `wheel.position` by lab, where the positions do not prove it by themselves (smoothed traces)."""
     public_hidden: tuple[str, ...] = ("birth_date",)
     """Columns by which an animal could be found again in other tables: the public site does not show them."""

@@ -22,10 +22,19 @@ TURN = {
     "mm": 20 * np.pi * WHEEL_RADIUS,
     "deg": 360.0,
     "ticks": 4.0 * ENCODER_CYCLES,
+    "x2ticks": 2.0 * ENCODER_CYCLES,
+    "x1ticks": 1.0 * ENCODER_CYCLES,
 }
-"""One turn of the wheel in each unit; centimetres and millimetres are those at its rim, ticks those of X4 decoding."""
+"""One turn of the wheel in each unit; centimetres and millimetres are those at its rim, ticks those of X4 decoding.
+
+A trace of whole ticks does not show how many make a turn: without a statement, or an angle that begins again after a
+turn, they are taken for those of X4 decoding, with a note."""
 FASTEST = 100.0
 """A wheel that turns faster than this (rad/s; 3.1 m/s at the rim) was not turned by a mouse."""
+
+LONGEST = 4 * 3600.0  # s, of a session whose times were in another unit
+DAY = 86_400.0  # s, longer than any session
+SPEEDS = (0.1, 30.0)  # rad/s, between which half of the way of a wheel is gone faster, half slower
 
 _COUNTERS = tuple(2.0**bits for bits in (16, 32))  # ticks after which a counter of so many bits begins again
 _ON_TICKS = 0.9  # share of the steps that must be whole ticks
@@ -47,12 +56,18 @@ class WheelPosition:
     tick: float  # rad, one tick of the encoder; NaN where the unit was stated and nothing shows the tick
     n_wraps: int  # places where the counter began again
     n_resets: int  # places where it was set to another value, faster than a mouse turns the wheel
+    assumed: bool = False  # the positions are whole ticks, and nothing says how many make a turn
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What was repaired, in words."""
         said = ((self.n_wraps, "counter wrapped"), (self.n_resets, "counter was reset"))
-        return tuple(f"the {what} {n} time{'s' * (n != 1)}; taken out" for n, what in said if n)
+        found = tuple(f"the {what} {n} time{'s' * (n != 1)}; taken out" for n, what in said if n)
+        if self.assumed:
+            found += (
+                f"whole ticks, taken as {TURN['ticks']:.0f} a turn; state ticks, x2ticks or x1ticks in wheel_units",
+            )
+        return found
 
 
 def in_radians(position: ArrayLike, timestamps: ArrayLike, unit: str | None = None) -> WheelPosition:
@@ -82,6 +97,11 @@ def in_radians(position: ArrayLike, timestamps: ArrayLike, unit: str | None = No
     if unit is not None and unit not in TURN:
         raise ValueError(f"unit must be one of {', '.join(TURN)}, not {unit!r}")
     proven = recognise(position)
+    if proven is not None and proven[0] == "ticks" and unit in ("x1ticks", "x2ticks"):
+        proven = (unit, 1.0)
+    turn = _ticks_of_a_turn(position) if proven is not None and proven[0] == "ticks" and unit is None else None
+    if turn is not None:
+        proven = (turn, 1.0)
     if proven is not None and unit not in (None, proven[0]):
         raise UnknownUnit(f"the unit is stated as {unit}, but the positions differ by whole ticks in {proven[0]}")
     if proven is None and unit is None and np.any(position != position[:1]):
@@ -90,7 +110,63 @@ def in_radians(position: ArrayLike, timestamps: ArrayLike, unit: str | None = No
     tick *= 2 * np.pi / TURN[name]
     unwrapped, n_wraps = _without_wraps(_to_radians(position, name), tick)
     steady, n_resets = _without_resets(unwrapped, timestamps)
-    return WheelPosition(steady, name, tick, n_wraps, n_resets)
+    assumed = name == "ticks" and unit is None and turn is None
+    return WheelPosition(steady, name, tick, n_wraps, n_resets, assumed)
+
+
+def in_seconds(position: ArrayLike, timestamps: ArrayLike) -> tuple[NDArray, str]:
+    """The times of a trace (rad) in seconds, and what was found about them in words, empty where they are sound.
+
+    Times that span more than a day are in ms, us or ns, if then the session has a length that sessions have and the
+    wheel turns as fast as mice turn it.
+
+    Raises
+    ------
+    ValueError
+        The times span more than a day and are in none of these units.
+
+    Examples
+    --------
+    >>> times, said = in_seconds(np.arange(200) / 5, np.arange(200) * 1e6)
+    >>> float(times[-1]), said
+    (199.0, 'times are in us: the wheel was not turned for 55278 hours; read as such')
+    """
+    position, times = np.asarray(position, dtype=float), np.asarray(timestamps, dtype=float)
+    steps, spans = np.abs(np.diff(position)), np.diff(times)
+    if not steps.any():
+        return times, ""
+    length = float(np.ptp(times))
+    if length > DAY:
+        speed = _usual_speed(steps, spans)
+        for scale, unit in ((1e3, "ms"), (1e6, "us"), (1e9, "ns")):
+            if length / scale <= LONGEST and SPEEDS[0] <= speed * scale <= SPEEDS[1]:
+                said = f"times are in {unit}: the wheel was not turned for {length / 3600:.0f} hours; read as such"
+                return times / scale, said
+        raise ValueError(f"the times span {length / 3600:.0f} hours; they are in none of s, ms, us and ns")
+    if abs(times[0]) > DAY:
+        return times, f"the first sample is {times[0]:.6g} s from the start of the session: times of another clock"
+    if _usual_speed(steps, spans) < SPEEDS[0] / 20:
+        return times, "the wheel turns much slower than a mouse turns it: the times are perhaps not in seconds"
+    return times, ""
+
+
+def _usual_speed(steps: NDArray, spans: NDArray) -> float:
+    """The speed below which half of the way was gone, in the units of the two."""
+    speed = steps / spans
+    order = np.argsort(speed)
+    way = np.cumsum(steps[order])
+    return float(speed[order][np.searchsorted(way, way[-1] / 2)])
+
+
+def _ticks_of_a_turn(position: NDArray) -> str | None:
+    """The unit of whole ticks that a counter proves which begins again after each turn."""
+    steps, spread = np.diff(position), float(np.ptp(position))
+    for unit in ("x1ticks", "x2ticks", "ticks"):
+        turn = TURN[unit]
+        large = np.abs(steps) > turn / 2
+        if 0.9 * turn < spread < turn and large.any() and (np.abs(np.abs(steps[large]) - turn) < 0.05 * turn).all():
+            return unit
+    return None
 
 
 def recognise(position: ArrayLike) -> tuple[str, float] | None:
@@ -179,8 +255,8 @@ def _are_whole(steps: NDArray, tick: float, noise: float) -> bool:
 def _to_radians(position: NDArray, unit: str) -> NDArray:
     if unit == "rad":
         return position
-    if unit == "ticks":
-        return ticks_to_radians(position)
+    if unit.endswith("ticks"):
+        return ticks_to_radians(position, TURN[unit])
     return position / {"cm": WHEEL_RADIUS, "mm": 10 * WHEEL_RADIUS, "deg": 180 / np.pi}[unit]
 
 

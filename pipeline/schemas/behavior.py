@@ -218,7 +218,7 @@ class WheelMoveSet(OfTask, dj.Imported):
     wheel_fingerprint          : char(32)        # of the files that were read
     n_moves                    : int32
     n_direction_changes        : int32           # within movements
-    wheel_unit                 : varchar(8)      # of the positions in the file: rad, cm, mm, deg, ticks; here all is rad
+    wheel_unit                 : varchar(8)      # of the positions in the file: rad, cm, mm, deg, ticks, x1ticks, …; here all is rad
     wheel_start=null           : float64         # first sample, s from session start
     wheel_end=null             : float64         # last sample, s from session start
     wheel_displacement=null    : float64         # where the wheel ended less where it began, rad
@@ -282,9 +282,9 @@ class WheelMoveSet(OfTask, dj.Imported):
         return found.set_column(found.column_names.index("fingerprint"), "fingerprint", pa.array(told, pa.string()))
 
     def make(self, key):
-        times, turned, dropped = wheel_trace.read(key)
+        times, turned, dropped, clock = wheel_trace.read(key)
         moves = wheel.movements(turned.position, times, tick=encoder.TICK)
-        notes = wheel.notes(turned, moves, dropped)
+        notes = [clock, *wheel.notes(turned, moves, dropped)] if clock else wheel.notes(turned, moves, dropped)
         self.insert1(
             key
             | self._fingerprint_of(key)

@@ -19,7 +19,7 @@ def trace(seed: int, n: int = 3000):
 @settings(deadline=None, max_examples=40)
 @given(
     seed=st.integers(0, 1000),
-    unit=st.sampled_from(sorted(encoder.TURN)),
+    unit=st.sampled_from(["cm", "deg", "mm", "rad", "ticks"]),
     decoding=st.sampled_from([1, 2, 4]),
     rate=st.sampled_from([None, 1000, 500]),
     single=st.booleans(),
@@ -48,7 +48,7 @@ def test_a_counter_that_begins_anew_does_not_jump(seed, offset, form):
     found = encoder.in_radians(wrapped * (encoder.TICK if form == "angle" else 1), times)
     turned = (ticks - ticks[0]) * encoder.TICK
     np.testing.assert_allclose(found.position - found.position[0], turned, atol=1e-6)
-    assert bool(found.notes) == bool(np.any(np.abs(np.diff(wrapped)) > 1))
+    assert bool(found.n_wraps) == bool(np.any(np.abs(np.diff(wrapped)) > 1))
 
 
 @settings(deadline=None, max_examples=30)
@@ -93,4 +93,4 @@ def test_speeds_that_no_mouse_reaches_are_said():
     fast = encoder.in_radians(np.arange(0, 400, 4) * 1.0, np.arange(100) * 2e-5)
     said = wheel.notes(fast, wheel.movements(np.arange(1000) * 0.5, np.arange(1000) * 1e-3, tick=encoder.TICK), 2)
     assert said[0].startswith("2 samples left out")
-    assert "faster than a mouse" in said[1]
+    assert any("faster than a mouse" in one for one in said)

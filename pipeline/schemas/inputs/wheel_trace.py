@@ -19,6 +19,7 @@ class WheelTrace(NamedTuple):
     times: np.ndarray  # (n,) s from session start, strictly increasing
     turned: encoder.WheelPosition
     dropped: int  # samples that were left out: their time is missing or not after the one before
+    clock: str  # what was found about the times, in words; empty where they are sound
 
 
 def read(key: Mapping[str, Any]) -> WheelTrace:
@@ -26,12 +27,20 @@ def read(key: Mapping[str, Any]) -> WheelTrace:
 
     Raises
     ------
-    InvalidData : a file is absent, refused or not as it was registered; or the unit is neither stated nor proven.
+    InvalidData : a file is absent, refused or not as it was registered; the unit is neither stated nor
+        proven; or the times are in no known unit.
     """
     found = files.read_object(key, "wheel", required=("position", "timestamps"))
     times = found.values["timestamps"]
+    positions, stated = found.values["position"], settings().wheel_units.get(key["lab"])
     try:
-        turned = encoder.in_radians(found.values["position"], times, settings().wheel_units.get(key["lab"]))
+        turned = encoder.in_radians(positions, times, stated)
     except encoder.UnknownUnit as error:
         raise refuse(str(found.paths[0]), "unknown_unit", str(error), "position") from error
-    return WheelTrace(times, turned, found.dropped)
+    try:
+        seconds, clock = encoder.in_seconds(turned.position, times)
+    except ValueError as error:
+        raise refuse(str(found.paths[0]), "wrong_clock", str(error), "timestamps") from error
+    if seconds is not times:  # jumps that are faster than a mouse are found in seconds
+        turned = encoder.in_radians(positions, seconds, stated)
+    return WheelTrace(seconds, turned, found.dropped, clock)
