@@ -98,18 +98,23 @@ class Registrar:
             ("lab", "subject", "subject_uuid"),
         )
         datasets = self._datasets([key for key in keys if key in self.sessions.known])
+        problems = [(report.folder.key, report.problems) for report in reports]
+        unread = [report for report in reports if _is_unread(report, datasets.get(report.folder.key, {}))]
+        held = {report.folder.key for report in unread}
+        reports = [report for report in reports if report.folder.key not in held]
         self.sessions.write(reports, datasets)
         self._files(reports, datasets)
         self._objects(reports)
         self._tasks(reports)
         elsewhere = {key: {r["rel_path"] for r in there.values() if r["elsewhere"]} for key, there in datasets.items()}
         clusterings.write(self._writer, reports, elsewhere)
-        self._quarantine.sessions_update((report.folder.key, report.problems) for report in reports)
+        self._quarantine.sessions_update(problems)
         now = self._writer.now
         scans = [
             (*r.folder.key, self._repository, r.folder.signature or "", r.folder.n_files, r.folder.n_bytes, now)
             for r in reports
         ]
+        scans += [(*r.folder.key, self._repository, "", r.folder.n_files, r.folder.n_bytes, now) for r in unread]
         names = (*SESSION, "repository", "scan_signature", "scanned_files", "scanned_bytes", "scanned")
         put(data.SessionScan, names, scans, "update")
         self.counts.sessions_new += len(new)
@@ -302,6 +307,16 @@ def _defaults(online: list[tuple[str, str]], gone: list[tuple[str, str]]) -> set
     chosen = dict(default_versions([(without_revision(*one), one[1]) for one in gone]))
     chosen |= dict(default_versions([(without_revision(*one), one[1]) for one in online]))
     return {paths[one] for one in chosen.items()}
+
+
+def _is_unread(report: Report, datasets: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Whether a file that is registered here is there, but cannot be read now: its session is left as it is until then.
+
+    What the disk, the network or the rights of this account refuse for a while is neither deleted nor changed.
+    """
+    away = {one.path for one in report.problems if one.reason in ("read_error", "permission_denied")}
+    records = (row["record"] for row in datasets.values() if row["record"] is not None) if away else ()
+    return any(record["file_state"] == "online" and record["file_path"] in away for record in records)
 
 
 def _joined(columns: list[str]) -> str:

@@ -171,6 +171,7 @@ class Bridge:
         async def answer(request: Request) -> Response:
             account = await run_in_threadpool(self._admit, request, endpoint.write)
             body = await (http.bodies(request) if endpoint.bulk else http.body(request))
+            permissions.check_create(endpoint, body, account)
 
             def work() -> Response:
                 if isinstance(body, list):

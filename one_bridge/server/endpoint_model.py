@@ -152,6 +152,7 @@ class Endpoint:
     kept : whether lists may be some seconds old.
     own_verbs : further verbs, which have routes of their own.
     for_members : fields that members may change where it takes more to change others.
+    for_managers : fields that members may not set, though they may set others -> the values that are meant; none: any.
     bulk : whether a POST may hold a list of records.
     """
 
@@ -180,6 +181,7 @@ class Endpoint:
     update: str = ""
     kept: bool = True
     for_members: tuple[str, ...] = ()
+    for_managers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     bulk: bool = False
     own_verbs: tuple[Verb, ...] = ()
 

@@ -21,6 +21,7 @@ from one_bridge import parquet_files, parquet_metadata
 from one_bridge.server import values
 from one_bridge.server.endpoint_model import BadInput, NotFound, table
 from pipeline import entry
+from pipeline.alf import unpacked_size
 from pipeline.web.threads import Database
 
 LARGEST_IMAGE = 10 << 20  # byte
@@ -156,13 +157,15 @@ def saved_image(roots: Roots, content: bytes) -> Iterator[str]:
 
     Raises
     ------
-    BadInput : it is too large, or neither PNG, JPEG nor GIF.
+    BadInput : it is too large, in bytes or in pixels, or neither PNG, JPEG nor GIF.
     """
     if len(content) > LARGEST_IMAGE:
         raise BadInput("image", f"A picture has at most {LARGEST_IMAGE >> 20} MB.")
     suffix = next((one for magic, one in _IMAGES.items() if content.startswith(magic)), None)
     if suffix is None:
         raise BadInput("image", "Upload a PNG, JPEG or GIF file.")
+    if unpacked_size.pixels(content) > unpacked_size.MOST_PIXELS:
+        raise BadInput("image", f"A picture has at most {unpacked_size.MOST_PIXELS // 1_000_000} million pixels.")
     folder = roots.images()
     folder.mkdir(exist_ok=True)
     name = f"{uuid.uuid4()}.{suffix}"

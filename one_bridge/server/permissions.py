@@ -37,6 +37,24 @@ def check_agent(account: Account) -> None:
         )
 
 
+def check_create(endpoint: Endpoint, body: object, account: Account) -> None:
+    """Refuse values that managers set.
+
+    Raises
+    ------
+    Refused
+    """
+    if endpoint.for_managers and isinstance(body, Mapping) and not account.may(MANAGER):
+        for name in endpoint.for_managers:
+            if body.get(name) and _is_managed(endpoint, name, body[name]):
+                raise Refused(f"The {name} of a {endpoint.label} is set by managers.")
+
+
+def _is_managed(endpoint: Endpoint, name: str, value: Any) -> bool:
+    words = endpoint.for_managers[name]
+    return not words or value in words
+
+
 def check_update(
     endpoint: Endpoint, restriction: str, body: Mapping[str, Any], account: Account, database: Database
 ) -> None:
@@ -45,7 +63,7 @@ def check_update(
     Raises
     ------
     Refused
-        A member would change the tags of a dataset, or whose entry a record is.
+        A member would change the tags of a dataset, whose entry a record is, or what managers set.
     """
     if account.may(MANAGER):
         return
@@ -56,6 +74,15 @@ def check_update(
         names = table(many.table)() & (endpoint.base() & restriction).proj()
         if wanted != {row[many.column] for row in database.select(names, [many.column])}:
             raise Refused(f"The {many.name} of a {endpoint.label} are changed by managers.")
+    columns = {
+        one.name: one.column for one in endpoint.fields if one.name in endpoint.for_managers and one.name in body
+    }
+    for row in database.select(endpoint.base() & restriction, list(columns.values()), limit=2) if columns else ():
+        for name, column in columns.items():
+            before = row[column] or ""
+            is_managed = _is_managed(endpoint, name, body[name]) or _is_managed(endpoint, name, before)
+            if is_managed and (body[name] or "") != before:
+                raise Refused(f"The {name} of a {endpoint.label} is changed by managers.")
     if endpoint.owner and "user" in body:
         for row in database.select(endpoint.base() & restriction, [endpoint.owner], limit=2):
             if row[endpoint.owner] != account.name and body["user"] != row[endpoint.owner]:

@@ -160,6 +160,14 @@ def unpacked(path: Path) -> Path:
     if (target / INFO).exists():
         return target
     with zipfile.ZipFile(path) as archive:
+        size = sum(one.file_size for one in archive.infolist())
+    free = shutil.disk_usage(path.parent).free
+    if size > free:
+        raise NeurojointError(
+            f"unpacked the capsule has {size / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free beside it",
+            "make room, or move the zip to a larger disk",
+        )
+    with zipfile.ZipFile(path) as archive:
         for name in archive.namelist():
             if name.startswith("/") or "\\" in name or ".." in name.split("/") or re.match(r"[A-Za-z]:", name):
                 raise NeurojointError(f"the path {name!r} leads out of the capsule", "do not use it")

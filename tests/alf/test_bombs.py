@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import shutil
+import struct
+import zipfile
 import zlib
 
 import numpy as np
@@ -11,8 +14,14 @@ import pyarrow.parquet as pq
 import pytest
 import scipy.io
 
-from pipeline.alf import reader
-from pipeline.errors import InvalidData
+from ingest.programs.sorting import library_files, results
+from ingest.programs.tasks import pose
+from one_bridge.server import files
+from one_bridge.server.endpoint_model import BadInput
+from pipeline.alf import reader, unpacked_size
+from pipeline.database import capsule
+from pipeline.errors import InvalidData, NeurojointError
+from pipeline.tasks.kinds import TaskFailure
 
 LIMIT = 4 << 20
 
@@ -59,3 +68,63 @@ def test_an_array_that_claims_more_than_the_file_holds():
 def test_a_compressed_stream_under_another_name_is_not_unpacked(name):
     with pytest.raises(InvalidData):
         reader.load(zlib.compress(bytes(1 << 20)), name)
+
+
+def test_an_archive_of_zeros(monkeypatch, tmp_path):
+    """The results of a sorter, as numpy's archive."""
+    monkeypatch.setattr(unpacked_size, "LARGEST_ARRAY", LIMIT)
+    path = tmp_path / "sorting_cached.npz"
+    np.savez_compressed(path, spike_indexes_seg0=np.zeros(2_000_000), spike_labels_seg0=np.zeros(2_000_000))
+    assert path.stat().st_size < 100_000
+    with pytest.raises(NeurojointError, match="unpacked it has 32000"):
+        results._npz(tmp_path)
+
+
+def test_hdf5_files_of_nothing(tmp_path):
+    """Chunks that were never written take no room in the file, and all that they stand for in memory."""
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        for name in ("tracks", "point_scores", "units/spike_times", "units/spike_times_index"):
+            file.create_dataset(name, (1 << 40,), "f8", chunks=(1 << 16,))
+        file["node_names"] = [b"nose"]
+    assert (tmp_path / "a.h5").stat().st_size < 100_000
+    with pytest.raises(NeurojointError, match="at most"):
+        library_files.nwb_units(tmp_path / "a.h5")
+    with pytest.raises(TaskFailure, match="at most"):
+        pose.from_sleap(tmp_path / "a.h5")
+
+
+def test_a_capsule_larger_than_the_disk(monkeypatch, tmp_path):
+    path = tmp_path / "paper.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("capsule.json", "{}")
+        archive.writestr("action.Weighing.parquet", bytes(LIMIT))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(LIMIT, LIMIT - 1, 1))
+    with pytest.raises(NeurojointError, match="are free beside it"):
+        capsule.unpacked(path)
+    assert [one.name for one in tmp_path.iterdir()] == ["paper.zip"]
+
+
+def _png(width, height):
+    head = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + head + struct.pack(">I", zlib.crc32(head))
+
+
+def _jpeg(width, height):
+    segments = b"\xff\xe0\x00\x04ab\xff\xff\xc4\x00\x03c"
+    return b"\xff\xd8" + segments + b"\xff\xc2\x00\x0b\x08" + struct.pack(">HH", height, width) + bytes(6)
+
+
+@pytest.mark.parametrize("make", [_png, _jpeg])
+def test_a_picture_that_no_browser_could_show(tmp_path, make):
+    assert unpacked_size.pixels(make(640, 480)) == 640 * 480
+
+    class Roots:
+        def images(self):
+            return tmp_path
+
+    with files.saved_image(Roots(), make(640, 480)):
+        pass
+    with pytest.raises(BadInput, match="million pixels"), files.saved_image(Roots(), make(60_000, 60_000)):
+        pass
+    assert len(list(tmp_path.iterdir())) == 1

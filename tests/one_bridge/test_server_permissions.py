@@ -107,3 +107,20 @@ def test_entries_of_others_stay(served, endpoint, body):
     assert served.session("max").delete(of_max["url"], timeout=120).status_code == 204
     own = mia.post(f"{served.url}/{endpoint}", json=body, timeout=30).json()
     assert own["user"] == "mia" and mia.delete(own["url"], timeout=120).status_code == 204
+
+
+def test_requests_are_answered_by_managers(served):
+    """Who asks for animals edits and closes the request; whether it is granted is not theirs to say."""
+    mia, url = served.session("mia"), f"{served.url}/requests"
+    asked = {"lab": "simlab", "count": 3}
+    for own in ({"status": "answered"}, {"answer": "yes"}, {"manager": "mia"}):
+        assert mia.post(url, json=asked | own, timeout=30).status_code == 403, own
+    made = mia.post(url, json=asked, timeout=30).json()
+    for own in ({"status": "answered"}, {"status": "declined"}, {"answer": "yes"}, {"manager": "mia"}):
+        assert mia.patch(made["url"], json=own, timeout=30).status_code == 403, own
+        assert mia.put(made["url"], json=asked | own, timeout=30).status_code == 403, own
+    assert mia.patch(made["url"], json={"count": 4, "status": "closed"}, timeout=30).json()["status"] == "closed"
+    said = served.session("max").patch(made["url"], json={"status": "declined", "answer": "none left"}, timeout=30)
+    assert said.json()["answer"] == "none left"
+    assert mia.patch(made["url"], json={"status": "open"}, timeout=30).status_code == 403  # nor is it taken back
+    assert mia.patch(made["url"], json=asked | {"status": "declined", "answer": "none left"}, timeout=30).ok

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from pipeline.alf.unpacked_size import check_hdf5
 from pipeline.errors import NeurojointError
 
 CODECS = frozenset({"blosc", "zstd", "zlib", "gzip", "lz4", "lzma", "bz2", "delta", "vlen-utf8", "bytes", "crc32c",
@@ -80,6 +81,7 @@ def nwb_units(path: Path) -> Spikes:
     try:
         with h5py.File(path, "r") as file:
             units: Any = file["units"]
+            check_hdf5(*(units[name] for name in ("spike_times", "spike_times_index", "id", *LABELS) if name in units))
             times = np.asarray(units["spike_times"], np.float64)
             ends = np.asarray(units["spike_times_index"], np.int64)
             ids = np.asarray(units["id"], np.int64) if "id" in units else np.arange(len(ends))

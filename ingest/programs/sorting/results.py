@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from ingest.programs.sorting import library_files
+from pipeline.alf import unpacked_size
 from pipeline.errors import NeurojointError
 
 UNSORTED = "unsorted"
@@ -119,6 +120,7 @@ def _properties(folder: Path, ids: object) -> dict[int, str]:
 def _npz(folder: Path, name: str = "sorting_cached.npz") -> tuple[np.ndarray, np.ndarray, dict[int, str]]:
     path = folder / name
     try:
+        unpacked_size.check_zip(path)
         with np.load(path, allow_pickle=False) as arrays:
             return arrays["spike_indexes_seg0"], arrays["spike_labels_seg0"], {}
     except (KeyError, ValueError, OSError, EOFError) as error:

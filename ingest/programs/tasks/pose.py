@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from ingest.programs import ffmpeg
+from pipeline.alf.unpacked_size import check_hdf5
 from pipeline.tasks.kinds import Job, TaskFailure
 
 
@@ -81,6 +82,7 @@ def from_sleap(path: Path) -> pd.DataFrame:
 
     try:
         with h5py.File(path) as file:
+            check_hdf5(*(file[name] for name in ("tracks", "node_names", "point_scores") if name in file))
             tracks = np.asarray(file["tracks"][0], dtype=np.float64)
             nodes = [name.decode() if isinstance(name, bytes) else str(name) for name in file["node_names"][:]]
             scores = np.asarray(file["point_scores"][0], dtype=np.float64) if "point_scores" in file else None

@@ -1,0 +1,63 @@
+"""A disk that returns errors (EIO, ESTALE of NFS): files that cannot be read wait, the others go on, none is lost."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.schemas import data
+from tests.ingest.tree import rows, write
+
+COMMAND = "from neurojoint.command import run; run()"
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The library that makes reading fail."""
+    if not (compiler := shutil.which("cc")):
+        pytest.skip("needs a C compiler: apt-get install gcc")
+    built = tmp_path_factory.mktemp("library") / "bad_disk.so"
+    source = Path(__file__).with_name("bad_disk.c")
+    subprocess.run([compiler, "-shared", "-fPIC", "-o", built, source, "-ldl"], check=True)
+    return built
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("server", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("number", [errno.EIO, pytest.param(errno.ESTALE, marks=pytest.mark.soak)])
+def test_files_that_cannot_be_read_wait_and_cost_nothing_else(database, server, library, tmp_path, number):
+    root = tmp_path / "root"
+    write(root, "lab/Subjects/m1/2020-01-01/001")
+    home = {f"NEUROJOINT_{name.upper()}": str(value) for name, value in server.items()}
+
+    def ingest(**more: str) -> str:
+        arguments = [sys.executable, "-c", COMMAND, "ingest", str(root), "--no-compress", "--repository", "r"]
+        found = subprocess.run(arguments, env=os.environ | home | more, capture_output=True, text=True, timeout=120)
+        assert "Traceback" not in found.stdout + found.stderr
+        return found.stdout + found.stderr
+
+    bad = {"LD_PRELOAD": str(library), "BAD_DISK": "choice.npy", "BAD_DISK_ERRNO": str(number)}
+    said = ingest(**bad)
+    registered = {path for (path,) in rows(data.Dataset, "rel_path")}
+    assert len(registered) == 3 and not any("choice" in path for path in registered), said
+    (problem,) = (data.Quarantine & "resolved IS NULL").to_dicts()
+    assert "choice" in problem["quarantine_path"] and os.strerror(number) in problem["detail"]
+    ingest()
+    assert len(data.Dataset()) == 4 and not (data.Quarantine & "resolved IS NULL")
+
+    before = rows(data.FileRecord, "file_path", "file_state", "record_hash")
+    for number_of_session in (1, 2):  # a registered file was written again, and another session arrives
+        write(root, f"lab/Subjects/m1/2020-01-01/00{number_of_session}", choice=np.ones(6))
+    ingest(**bad)
+    after = rows(data.FileRecord, "file_path", "file_state", "record_hash")
+    assert [row for row in after if "/001/" in row[0]] == before  # neither missing nor changed: it was not read
+    assert len(after) == 7
+    ingest()
+    assert len(data.Dataset()) == 8 and not (data.FileRecord & {"file_state": "missing"})
