@@ -191,13 +191,18 @@ def dataset_rows(query: dj.Table | None = None) -> pa.Table:
         "eid": rows["eid"],
         "id": rows["dataset_id"],
         "rel_path": rows["rel_path"],
-        "file_size": rows["file_size"].cast(pa.uint64()),
+        "file_size": _sizes(rows["file_size"]),
         "hash": pc.if_else(pc.equal(digest, ""), None, digest),
         "exists": rows["dataset_online"].cast(pa.bool_()),
         "qc": rows["dataset_qc"],
         "default_revision": rows["default_dataset"],
     }
     return pa.table(found).sort_by([("eid", "ascending"), ("id", "ascending")])
+
+
+def _sizes(stored: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Sizes as the cache tables hold them; one that no file can have is 0, which means unknown there."""
+    return pc.if_else(pc.less(stored, 0), 0, stored).cast(pa.uint64())
 
 
 def insertion_rows(query: dj.Table | None = None) -> pa.Table:

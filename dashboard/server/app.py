@@ -16,7 +16,7 @@ from dash import ClientsideFunction, Input, Output, State
 
 from dashboard import links
 from dashboard.components import app_shell, shell, theme
-from dashboard.server import auth, downloads, entering, nwb, papers, response_headers
+from dashboard.server import auth, callback_requests, downloads, entering, nwb, papers, response_headers
 from dashboard.site import NotFound, Page, Site
 from pipeline.database import lab_modules
 from pipeline.web.error_words import words_for
@@ -44,6 +44,7 @@ def create_app(site: Site) -> dash.Dash:
     app.index_string = _INDEX
     server: flask.Flask = app.server
     auth.protect(server, site)
+    callback_requests.check(app)
     templates = theme.figure_templates()
 
     def layout() -> Any:

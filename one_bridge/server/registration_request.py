@@ -86,15 +86,28 @@ def files(body: Mapping[str, Any], collection: str = "") -> list[RequestedFile]:
     if not isinstance(names, list) or not names or len(names) > MOST_FILES:
         raise BadInput("filenames", f"Expected a list of 1 to {MOST_FILES} paths below the session folder.")
     hashes, sizes = _aligned(body, "hashes", names), _aligned(body, "filesizes", names)
-    whole = Field("filesizes", kind="int")
     return [
-        RequestedFile(
-            _checked_name(name, collection),
-            None if md5 in (None, "") else str(md5).replace("-", "").lower(),
-            None if size in (None, "") else values.parse(whole, size),
-        )
+        RequestedFile(_checked_name(name, collection), _md5(md5), _size(size))
         for name, md5, size in zip(names, hashes, sizes, strict=True)
     ]
+
+
+def _md5(given: Any) -> str | None:
+    if given in (None, ""):
+        return None
+    md5 = str(given).strip().replace("-", "").lower()
+    if not re.fullmatch(r"[0-9a-f]{32}", md5):
+        raise BadInput("hashes", f"{str(given)[:80]!r} is no md5: write its 32 hexadecimal digits, or nothing.")
+    return md5
+
+
+def _size(given: Any) -> int | None:
+    if given in (None, ""):
+        return None
+    size = values.parse(Field("filesizes", kind="int"), given)
+    if not 0 <= size < 1 << 53:
+        raise BadInput("filesizes", f"{size} is no size of a file in byte.")
+    return size
 
 
 def aggregate_folder(body: Mapping[str, Any], relation: str) -> str:

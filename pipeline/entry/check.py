@@ -35,6 +35,11 @@ class Checker:
             animals = list({(row["lab"], row["subject"]) for row in rows})
             self._lives = rows_by_key(class_of("subject.Subject"), animals, ("birth_date", "death_date"))
         self._owners = {column: self._read_owners(column, rows) for column in entry.unique}
+        self._spelled: dict[Animal, str] = {}
+        if entry.table == "subject.Subject":
+            lab_keys = [{"lab": one} for one in sorted({row["lab"] for row in rows})]
+            for one in fetch_columns(class_of(entry.table)() & lab_keys, "lab", "subject").to_pylist():
+                self._spelled[one["lab"], one["subject"].casefold()] = one["subject"]
 
     def problems(self, key: tuple[Any, ...], row: Row, before: Row | None) -> Iterator[tuple[str, str]]:
         """What is wrong with a row as it will be stored: column and sentence.
@@ -58,6 +63,14 @@ class Checker:
                 yield from self._outside_life(column, row)
         if self.entry.table == "subject.Subject" and before is not None and changed & {"birth_date", "death_date"}:
             yield from self._events_outside(row, changed)
+        if self.entry.table == "subject.Subject" and before is None:
+            there = self._spelled.setdefault((row["lab"], row["subject"].casefold()), row["subject"])
+            if there != row["subject"]:
+                yield (
+                    "subject",
+                    f"there is {there}, and on many disks folders cannot differ in upper and lower case only: "
+                    f"write {there}, or choose another name",
+                )
         for column in self.entry.unique:
             owner = self._owners[column].get(row.get(column))
             if column in changed and owner is not None and owner != key:

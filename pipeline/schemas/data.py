@@ -153,6 +153,7 @@ class Dataset(dj.Manual):
     dataset_qc="NOT_SET"       : enum('NOT_SET', 'PASS', 'WARNING', 'FAIL', 'CRITICAL')
     registered                 : datetime(6)     # UTC
     dataset_online=0           : bool            # one of its FileRecords is online; see `note_online`
+    dataset_json=null          : json            # what other programs keep with the dataset
     unique index (lab, subject, session_date, session_number, rel_path)
     index (rel_path, lab, subject, session_date, session_number, dataset_online, dataset_qc)
     """

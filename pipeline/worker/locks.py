@@ -123,8 +123,12 @@ def free_from_dead(connection: dj.Connection) -> None:
             continue
         if sessions.terminate(connection, [(row["lock_session"], row["lock_heartbeat"])]):
             logger.warning("the lock %r is taken from a process that is dead (%s)", row["lock_name"], holder)
-        is_that = {name: row[name] for name in ("lock_name", "lock_host", "lock_pid", "lock_session")}
-        (_table() & is_that & _silent(connection)).delete_quick()
+        names = ("lock_name", "lock_host", "lock_pid", "lock_session")
+        is_that = " AND ".join(f"{name} = %s" for name in names)
+        connection.query(
+            f"DELETE FROM {_table().full_table_name} WHERE {is_that} AND {_silent(connection)}",
+            args=tuple(row[name] for name in names),
+        )
 
 
 def _take(connection: dj.Connection, name: str) -> Holder | None:

@@ -254,3 +254,14 @@ def test_a_zone_that_is_unknown_costs_the_times_that_need_it(animal):
 def test_a_dry_run_counts_and_writes_nothing(animal):
     written = entry.write("action.Weighing", [weighing(weighing_user="new")], create_missing=True, dry_run=True, **BY)
     assert written.created == 1 and not action.Weighing() and not lab.LabMember()
+
+
+def test_an_animal_is_not_made_again_in_other_letters(animal):
+    """`M1` beside `m1`: one folder on Windows and macOS, one key on MySQL, and most often a slip of the hand."""
+    [(_, column, said)] = errors_of("subject.Subject", [{"lab": "mylab", "subject": "M1"}])
+    assert column == "subject" and "there is m1" in said
+    twice = [{"lab": "mylab", "subject": name} for name in ("K-7", "k-7")]
+    assert [column for _, column, _ in errors_of("subject.Subject", twice)] == ["subject"]
+    entry.write("lab.Lab", [{"lab": "other", "time_zone": "UTC"}], **BY)
+    assert entry.write("subject.Subject", [{"lab": "other", "subject": "M1"}], **BY).created == 1
+    assert entry.write("subject.Subject", [ANIMAL | {"cage": "c2"}], **BY).updated == 1

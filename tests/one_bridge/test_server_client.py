@@ -345,3 +345,15 @@ def test_wrong_password_is_an_error_at_once(served, tmp_path):
         warnings.simplefilter("ignore")
         ClientONE(base_url=served.url, username="mia", password="wrong", silent=True)
     shutil.rmtree(tmp_path / ".one", ignore_errors=True)
+
+
+def test_other_programs_keep_json_with_a_dataset(one):
+    """As ibllib's checks of a task do for each column of a table of trials."""
+    did = str(dataset_id(FIRST, "alf/_ibl_trials.feedbackType.npy"))
+    assert one.alyx.rest("datasets", "read", id=did)["json"] is None
+    told = {"qc": "PASS", "extended_qc": {"_task_goCue_delays": 0.98}}
+    assert one.alyx.json_field_update("datasets", did, "json", told) == told
+    kept = one.alyx.json_field_update("datasets", did, "json", {"qc": "FAIL"})
+    assert kept == told | {"qc": "FAIL"} == one.alyx.rest("datasets", "read", id=did)["json"]
+    (found,) = one.alyx.rest("datasets", "list", django="json__extended_qc___task_goCue_delays__gt,0.9")
+    assert found["url"].endswith(did)

@@ -180,6 +180,11 @@ OF_THEIR_KIND = (
     ("channels", "brain_region__acronym,VPM", [0.0]),
     ("trajectories", "provenance__gte,50", ["Ephys aligned histology track"]),
     ("insertions", "session__projects__name,alpha", ["2020-01-02 probe00"]),
+    ("sessions", "tasks__isnull,True", [*KS, *ZM]),
+    ("sessions", "tasks__status__in,[40,45]", []),
+    ("sessions", "qc__regex,^(((((.*)*)*)*)*)*x$", []),
+    ("data-repository", "lab__name,simlab,file_records__exists,False", []),
+    ("subjects", "request__isnull,True", ["KS014", "ZM_1"]),
     ("subjects", "alive,True", ["KS014", "ZM_1"]),
     ("subjects", "weighings__weight__lt,25", ["ZM_1"]),
     ("subjects", "weighings__date_time__date,2020-01-02", ["ZM_1"]),
@@ -213,6 +218,7 @@ def test_what_is_not_offered_is_said(lists):
         ("sessions", "number__range,[1]", "two values"), ("sessions", "subject__colour,1", "no field 'colour'"),
         ("sessions", "start_time__gt,yesterday", "YYYY-MM-DD"), ("sessions", "number__gt,x", "integer"),
         ("sessions", "task_protocol__regex,(", "regular expression"),
+        ("sessions", "qc__regex,^(?=P)", "cannot be used here"),
     ):  # fmt: skip
         answer = lists.http.get(f"{lists.url}/{endpoint}", params={"django": text}, timeout=30)
         assert answer.status_code == 400 and said in answer.text, (text, answer.text)

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ingest import register
+from one_bridge import query
 from pipeline.database.bulk import insert_many
 from pipeline.schemas import acquisition, data, lab, subject
 from tests.ingest.tree import rows
@@ -136,6 +137,33 @@ def test_files_that_come_later_are_announced(rig):
     put(served, path, content)
     (there,) = post(served, http, path=FOLDER, filenames=["alf/spikes.times.npy"], **told).json()
     assert there["id"] == record["id"] and there["file_records"][0]["exists"]
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"filesizes": [-4]},
+        {"filesizes": [1 << 62]},
+        {"filesizes": ["4 kB"]},
+        {"hashes": ["x" * 32]},
+        {"hashes": "12ab"},
+    ],
+)
+def test_sizes_and_hashes_that_no_file_has_are_refused(rig, told):
+    served, http = rig
+    before = tables()
+    body = {"path": FOLDER, "filenames": ["alf/spikes.times.npy"], "exists": False} | told
+    assert post(served, http, **body).status_code == 400
+    assert tables() == before
+
+
+def test_a_size_that_no_file_has_does_not_keep_others_from_the_cache_tables(rig):
+    """As it may stand in a database to which somebody has written before the server checked it."""
+    served, http = rig
+    post(served, http, path=FOLDER, filenames=["alf/spikes.times.npy"], exists=False)
+    data.Dataset.update1(data.Dataset.fetch1("KEY") | {"file_size": -4})
+    assert query.dataset_rows()["file_size"].to_pylist() == [0]
+    assert http.get(f"{served.url}/cache/info", timeout=60).status_code == 200
 
 
 def test_a_session_has_one_folder_in_a_repository(rig):

@@ -90,7 +90,9 @@ def test_a_holder_without_heartbeat_loses_the_lock_and_what_it_had_not_committed
 def test_filling_the_queue_frees_the_locks_of_the_dead(database, other, at_once, monkeypatch):
     monkeypatch.setattr(heartbeat, "HEARTBEAT_SECONDS", 3600.0)
     monkeypatch.setattr(sessions, "terminate", _terminate_any_age(sessions.terminate))
-    with contextlib.suppress(Exception), locks.attempt(other, NAME, "a test"):
+    held = locks.attempt(other, NAME, "a test")
+    held.__enter__()
+    try:
         row = wait_for_row()
         long_ago = row["lock_heartbeat"] - datetime.timedelta(seconds=heartbeat.DEAD_AFTER_SECONDS + 30)
         task.Lock.update1({"lock_name": NAME, "lock_heartbeat": long_ago})
@@ -101,6 +103,9 @@ def test_filling_the_queue_frees_the_locks_of_the_dead(database, other, at_once,
             assert time.monotonic() < end
             time.sleep(0.05)
         sessions.unlock(database, NAME)
+    finally:  # its session has been ended
+        with contextlib.suppress(Exception):
+            held.__exit__(None, None, None)
 
 
 def test_a_number_that_the_server_gave_to_another_session_since_is_left_alone(database, other):

@@ -93,6 +93,7 @@ SUBJECTS = Endpoint(
         "actions_waterrestrictions": Relation("water-restriction", ANIMAL),
         "actions_surgerys": Relation("surgeries", ANIMAL),
         "cull": Relation("culls", ANIMAL),
+        "request": Relation("requests", ANIMAL, ("request_id",), "subject.RequestedSubject"),
         "genotype_test": Relation("genotype-tests", ANIMAL),
         "implants": Relation("implants", ANIMAL),
         "chronic_insertions": Relation("chronic-insertions", ANIMAL),
@@ -190,6 +191,7 @@ REQUESTS = Endpoint(
     },
     order=("request_date DESC", "request_id"),
     owner="request_user",
+    for_managers={"status": ("answered", "declined"), "answer": (), "manager": ()},
     create="request",
 )
 """Animals that people ask for; stock managers answer."""

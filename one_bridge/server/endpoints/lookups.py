@@ -111,7 +111,8 @@ NAMES = (
         absent("timezone"),
         field("json", "repository_json", "json", "json"),
         for_members=("json",),
-        relations={"files": Relation("files", ("repository",))},
+        relations={"files": Relation("files", ("repository",)), "file_records": Relation("files", ("repository",)),
+                   "lab": Relation("labs", ("repository",), ("lab",), "transfer.Access")},
         order=("repository",),
     ),
     names(

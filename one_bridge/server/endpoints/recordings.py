@@ -129,6 +129,7 @@ SESSIONS = Endpoint(
         "data_dataset_session_related": Relation("datasets", SESSION),
         "probe_insertion": Relation("insertions", SESSION),
         "field_of_view": Relation("fields-of-view", SESSION),
+        "tasks": Relation("tasks", SESSION),
         "users": Relation("users", SESSION, ("user_name",), "acquisition.SessionUser"),
         "projects": Relation("projects", SESSION, ("project",), "acquisition.SessionProject"),
         "procedures": Relation("procedures", SESSION, ("procedure_type",), "acquisition.SessionProcedure"),
@@ -226,7 +227,7 @@ DATASETS = Endpoint(
               write=False),
         Field("public", kind="bool", say=field_getters.has("_public"), restrict=_flagged("tag_public"), write=False),
         field("auto_datetime", "registered", "time", write=False),
-        absent("json", kind="json"),
+        field("json", "dataset_json", "json", "json"),
     ),
     rows=lambda found: found * table("acquisition.Session").proj("eid"),
     many=(

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import datetime
-import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from one_bridge.server.endpoint_model import BadInput
 
 TEXT_LOOKUPS = ("iexact", "contains", "icontains", "startswith", "istartswith", "endswith", "iendswith", "regex",
                 "iregex")  # fmt: skip
@@ -51,11 +55,25 @@ def text_matches(text: str, lookup: str, wanted: str) -> bool:
     (True, True)
     """
     if lookup.endswith("regex"):
-        return re.search(wanted, text[:LONGEST_MATCHED], re.IGNORECASE if lookup == "iregex" else 0) is not None
+        return _expression_matches(text[:LONGEST_MATCHED], wanted, lookup == "iregex")
     if lookup.startswith("i"):
         text, wanted, lookup = text.lower(), wanted.lower(), lookup[1:]
     return {"exact": text == wanted, "contains": wanted in text, "startswith": text.startswith(wanted),
             "endswith": text.endswith(wanted)}[lookup]  # fmt: skip
+
+
+def _expression_matches(text: str, pattern: str, ignore_case: bool) -> bool:
+    """Whether a regular expression is found, by RE2: its time grows with the text and never exponentially.
+
+    Raises
+    ------
+    BadInput
+        RE2 has no such expression (it has no references to groups and no looking ahead).
+    """
+    try:
+        return pc.match_substring_regex(pa.scalar(text), pattern, ignore_case=ignore_case).as_py()
+    except pa.ArrowInvalid as error:
+        raise BadInput("django", f"{pattern[:80]!r} cannot be used here: {error}.") from None
 
 
 def part_of(when: datetime.datetime | datetime.date, part: str) -> Any:
@@ -116,7 +134,7 @@ def _at(content: Any, path: Sequence[str]) -> Any:
     for name in path:
         if isinstance(content, dict) and name in content:
             content = content[name]
-        elif isinstance(content, list) and re.fullmatch(r"\d{1,4}", name) and int(name) < len(content):
+        elif isinstance(content, list) and name.isdecimal() and len(name) < 5 and int(name) < len(content):
             content = content[int(name)]
         else:
             return _ABSENT

@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from one_bridge.matching import InvalidQuery, truth
 from one_bridge.server import values
 from one_bridge.server.endpoint_model import BadInput, Endpoint, Field, Many, Relation
 from one_bridge.server.endpoints import ENDPOINTS
+from one_bridge.server.query import typed_values
 from one_bridge.server.query.evaluate import (
     DATE_PARTS,
     JSON_LOOKUPS,
@@ -26,7 +26,6 @@ from one_bridge.server.query.parse import LONGEST_LIST, Pair, Query, json_pairs,
 LONGEST_PATH = 6  # relations
 NAMES = ("name", "username", "nickname", "pk", "id", "acronym")
 """What the name behind a foreign key may be called."""
-BOOLEANS = {True: 1, False: 0}
 
 
 @dataclass(frozen=True)
@@ -130,7 +129,7 @@ def resolve(endpoint: Endpoint, query: Query) -> Resolved:
             pair = Pair(name, tuple(endpoint.paths[name].split("__")), listed(name, text))
             conditions.append(resolve_pair(endpoint, pair))
         elif name == "date_range":
-            days = _days(text)
+            days = typed_values.days(text)
         elif name == "id":
             ids = tuple(listed(name, text))
         elif known[name].restrict:
@@ -153,7 +152,7 @@ def asked(endpoint: Endpoint, query: Query) -> Endpoint:
     if endpoint.is_aside is not None:
         return ENDPOINTS[endpoint.aside] if endpoint.is_aside(query) else endpoint
     without = [pair for pair in query.django if pair.path == ("session", "isnull")]
-    if not endpoint.aside or not any(pair.negated != _truth(pair.value) for pair in without):
+    if not endpoint.aside or not any(pair.negated != typed_values.truth_of(pair.value) for pair in without):
         return endpoint
     return ENDPOINTS[endpoint.aside]
 
@@ -193,7 +192,9 @@ def resolve_pair(endpoint: Endpoint, pair: Pair) -> Condition:
             own = field_of(at, path[0])
             if path[1:] == ["isnull"] and path[0] in at.relations and (own is None or _only_means(own)):
                 steps.append((at, at.relations[path[0]]))
-                there = Comparison(ENDPOINTS[at.relations[path[0]].endpoint], None, "isnull", (_truth(pair.value),))
+                there = Comparison(
+                    ENDPOINTS[at.relations[path[0]].endpoint], None, "isnull", (typed_values.truth_of(pair.value),)
+                )
                 return Condition(there, tuple(steps), pair.negated)
             comparison = _here(at, path, pair.value)
             if comparison is not None:
@@ -298,23 +299,27 @@ def _compared(endpoint: Endpoint, target: Field | Many, rest: Sequence[str], val
     if isinstance(target, Field) and _only_means(target) and lookup not in ("exact", "in"):
         raise ValueError(f"it can be asked for by exact and in, not by {lookup}.")
     if lookup == "isnull":
-        return Comparison(endpoint, target, lookup, (_truth(wanted[0]),), part)
+        return Comparison(endpoint, target, lookup, (typed_values.truth_of(wanted[0]),), part)
     if len(wanted) > LONGEST_LIST:
         raise ValueError(f"at most {LONGEST_LIST} values.")
     if lookup == "range" and len(wanted) != 2:
         raise ValueError("a range has two values.")
     if lookup.endswith("regex"):
-        _check_expressions(wanted)
+        typed_values.check_expressions(wanted)
         if target.kind == "time":
             raise ValueError("regular expressions are for text: use its parts, e.g. __year.")
     if lookup in TEXT_LOOKUPS:
         if kind not in ("text", "uuid") and lookup == "iexact":
             lookup = "exact"
         else:
-            return Comparison(endpoint, target, lookup, tuple(_text(one) for one in wanted), part)
-    if isinstance(target, Field) and not part and (listed_values := _listed_values(target)) is not None:
-        return Comparison(endpoint, target, lookup, tuple(_spelled(target, listed_values, one) for one in wanted))
-    return Comparison(endpoint, target, lookup, tuple(_typed(target.name, kind, one, lookup) for one in wanted), part)
+            return Comparison(endpoint, target, lookup, tuple(typed_values.text_of(one) for one in wanted), part)
+    if isinstance(target, Field) and not part and (listed_values := typed_values.listed_values(target)) is not None:
+        return Comparison(
+            endpoint, target, lookup, tuple(typed_values.spelled(target, listed_values, one) for one in wanted)
+        )
+    return Comparison(
+        endpoint, target, lookup, tuple(typed_values.typed(target.name, kind, one, lookup) for one in wanted), part
+    )
 
 
 def _only_means(target: Field) -> bool:
@@ -334,110 +339,10 @@ def _lookup_of(rest: Sequence[str], kind: Any, parts: Sequence[str] = ()) -> str
 def _json(endpoint: Endpoint, target: Field, path: list[str], value: Any) -> Comparison:
     lookup = path.pop() if path and path[-1] in (*LOOKUPS, *JSON_LOOKUPS) else "exact"
     if lookup.endswith("regex"):
-        _check_expressions([value])
+        typed_values.check_expressions([value])
     if lookup == "isnull":
-        value = _truth(value)
+        value = typed_values.truth_of(value)
     return Comparison(endpoint, target, lookup, (value,), path=tuple(path))
-
-
-def _listed_values(target: Field) -> Mapping[Any, Any] | None:
-    """Value in the column -> what is compared, of a field that has few: a number where they are in an order."""
-    if target.kind == "bool":
-        return BOOLEANS
-    if target.ranks:
-        return target.ranks
-    return {shown: shown for shown in target.spoken.values()} if target.words else None
-
-
-def _spelled(target: Field, known: Mapping[Any, Any], value: Any) -> Any:
-    """A value of a field with few values as what is compared: its rank."""
-    if value is None:
-        return None
-    if target.kind == "bool":
-        return BOOLEANS[_truth(value)]
-    text = str(value).strip()
-    stored = (target.words or {}).get(text, text)
-    text = target.spoken.get(stored, text) if not target.ranks else stored
-    found = next((rank for name, rank in known.items() if str(name).casefold() == text.casefold()), None)
-    if found is None and target.words and not target.ranks:
-        return text  # no record has it
-    if found is None:
-        try:
-            found = float(text)
-        except ValueError:
-            names = target.spoken.values() if target.words else known
-            raise ValueError(f"{text[:80]!r} is none of {', '.join(map(str, names))}.") from None
-    return found
-
-
-def _typed(name: str, kind: Any, value: Any, lookup: str) -> Any:
-    if value is None:
-        if lookup not in ("exact", "in"):
-            raise ValueError("a value is required.")
-        return None
-    if kind == "clock":
-        try:
-            return datetime.time.fromisoformat(str(value))
-        except ValueError:
-            raise ValueError(f"{str(value)[:80]!r} is no time of day: write it as HH:MM or HH:MM:SS.") from None
-    if kind == "time":
-        return _moment(value)
-    if kind == "token":
-        if lookup not in ("exact", "in"):
-            raise ValueError(f"identifiers can be asked for by exact and in, not by {lookup}.")
-        return str(value)
-    value = str(value) if kind == "text" else value
-    try:
-        return values.parse(Field(name, kind=kind), value)
-    except BadInput as error:
-        raise ValueError(next(iter(error.problems.values()))[0]) from None
-
-
-def _moment(value: Any) -> datetime.datetime:
-    """A time with or without an offset; a day is its first moment."""
-    try:
-        found = datetime.datetime.fromisoformat(str(value).strip().replace(" 00:00", "+00:00"))
-    except ValueError:
-        raise ValueError(f"{str(value)[:80]!r} is no time: write it as YYYY-MM-DDThh:mm:ss.") from None
-    if not 2 < found.year < 9998:
-        raise ValueError("the time is out of range.")
-    return found
-
-
-def _text(value: Any) -> str:
-    if value is None or isinstance(value, dict):
-        raise ValueError("text is required.")
-    return values.printable(str(value))
-
-
-def _check_expressions(wanted: Sequence[Any]) -> None:
-    import re
-
-    for one in wanted:
-        try:
-            re.compile(str(one))
-        except (re.error, RecursionError, OverflowError) as error:
-            raise ValueError(f"no regular expression ({error}).") from None
-
-
-def _days(text: str) -> tuple[datetime.date, datetime.date]:
-    """The first and the last day of `date_range`, both included."""
-    days = [part.strip() for part in text.split(",")]
-    if len(days) == 1:
-        days *= 2
-    if len(days) != 2:
-        raise BadInput("date_range", "Give one day or two: 2020-01-01,2020-01-31.")
-    low, high = (values.parse(Field("date_range", kind="date"), day) for day in days)
-    if not datetime.date(2, 1, 1) < low <= high <= datetime.date(9990, 1, 1):
-        raise BadInput("date_range", "The first day comes after the second, or is out of range.")
-    return low, high
-
-
-def _truth(value: Any) -> bool:
-    try:
-        return truth(value)
-    except InvalidQuery as error:
-        raise BadInput("django", error.message) from None
 
 
 __all__ = ["Comparison", "Condition", "Resolved", "Restriction", "asked", "field_of", "known_parameters", "resolve",

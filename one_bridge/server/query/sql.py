@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import datetime
 import re
-import zoneinfo
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -19,15 +18,13 @@ from datajoint.condition import extract_column_names
 from one_bridge import query
 from one_bridge.server import values
 from one_bridge.server.endpoint_model import Endpoint, Field, Many, NotFound, Relation, table
-from one_bridge.server.query import evaluate
+from one_bridge.server.query import evaluate, times
 from one_bridge.server.query.evaluate import ORDER_LOOKUPS, TEXT_LOOKUPS
 from one_bridge.server.query.identifiers import by_id
 from one_bridge.server.query.resolve import Comparison, Condition, Resolved
-from pipeline.entry.parse import zone_or_utc
 from pipeline.web.threads import Database
 
 NONE, ALL = "1=0", "1=1"
-Bound = datetime.datetime | None
 
 
 class Listed:
@@ -136,7 +133,7 @@ def is_in_python(comparison: Comparison) -> bool:
     if target.kind == "json":
         return not comparison.lookup.endswith("regex")
     by_day = target.day and comparison.part in evaluate.DATE_PARTS
-    return target.kind == "time" and not by_day and _intervals(comparison) is None
+    return target.kind == "time" and not by_day and times.intervals(comparison) is None
 
 
 class Conditions:
@@ -190,7 +187,7 @@ class Conditions:
         if target.kind == "time":
             return self._of_time(comparison, target, column, within)
         if comparison.part:
-            column = _part(column, comparison.part, self.backend) if comparison.part != "date" else column
+            column = times.part_of_day(column, comparison.part, self.backend) if comparison.part != "date" else column
             return self._of_column(Field(target.name, kind="int"), column, lookup, wanted)
         if target.among and not lookup.endswith("regex"):
             found = [stored for stored, name in target.among().items() if evaluate.matches(name, lookup, wanted)]
@@ -206,7 +203,7 @@ class Conditions:
         choices = []
         for zone, labs in self.zones(endpoint).items():
             of_zone = [
-                _between(column, target.day, (_local(low, zone), _local(high, zone)), zone, self.backend)
+                times.between(column, target.day, (times.local(low, zone), times.local(high, zone)), zone, self.backend)
                 for low, high in intervals
             ]
             inside = " OR ".join(of_zone) or NONE
@@ -220,7 +217,7 @@ class Conditions:
         if self._zones is None:
             self._zones = {}
             for row in self.database.select(table("lab.Lab")(), ["lab", "time_zone"]):
-                self._zones.setdefault(_known_zone(row["time_zone"]), []).append(row["lab"])
+                self._zones.setdefault(times.known_zone(row["time_zone"]), []).append(row["lab"])
         return self._zones
 
     def _through(self, endpoint: Endpoint, relation: Relation, inner: str | None, there: Endpoint | None = None) -> str:
@@ -304,17 +301,17 @@ class Conditions:
         return " OR ".join(f"{column} {ORDER_LOOKUPS[lookup][0]} {one}" for one in listed) or NONE
 
     def _of_time(self, comparison: Comparison, target: Field, column: str, within: Listed | None) -> str:
-        intervals = _intervals(comparison)
+        intervals = times.intervals(comparison)
         if intervals is not None:
             found = self.within(comparison.endpoint, target, intervals)
             return f"{found} OR {column} IS NULL" if None in comparison.values and not target.day else found
         if target.day and comparison.part in evaluate.DATE_PARTS:
-            day = _part(target.day, comparison.part, self.backend)
+            day = times.part_of_day(target.day, comparison.part, self.backend)
             return self._of_column(Field(target.name, kind="int"), day, comparison.lookup, comparison.values)
         wanted = [one for one in comparison.values if one is not None]
 
         def fits(row: Mapping[str, Any]) -> bool:
-            local = _shown_time(row, target, column, zone_of.get(str(row.get("lab")), "UTC"))
+            local = times.shown_time(row, target, column, zone_of.get(str(row.get("lab")), "UTC"))
             if local is None:
                 return False
             value = evaluate.part_of(local, comparison.part)
@@ -376,104 +373,6 @@ def _by_id(endpoint: Endpoint, text: str, database: Database) -> str:
         return by_id(endpoint, text, database)
     except NotFound:
         return NONE
-
-
-def _intervals(comparison: Comparison) -> list[tuple[Any, Any]] | None:
-    """The half-open intervals of local time that a comparison means; None where it means none."""
-    unit = {"": _next_instant, "date": _next_day, "year": _next_year}.get(comparison.part)
-    lookup = comparison.lookup
-    if unit is None or lookup not in ("exact", "in", "range", *ORDER_LOOKUPS):
-        return None
-    starts = [_start(one) for one in comparison.values if one is not None]
-    if lookup == "range":
-        return [(starts[0], unit(starts[1]))]
-    made = {
-        "exact": lambda at: (at, unit(at)), "in": lambda at: (at, unit(at)), "gt": lambda at: (unit(at), None),
-        "gte": lambda at: (at, None), "lt": lambda at: (None, at), "lte": lambda at: (None, unit(at)),
-    }  # fmt: skip
-    return [made[lookup](at) for at in starts]
-
-
-def _start(value: Any) -> datetime.datetime:
-    if isinstance(value, datetime.datetime):
-        return value
-    if isinstance(value, datetime.date):
-        return datetime.datetime.combine(value, datetime.time())
-    return datetime.datetime(min(max(int(value), 2), 9997), 1, 1)
-
-
-def _next_instant(at: datetime.datetime) -> datetime.datetime:
-    return at + datetime.timedelta(microseconds=1)
-
-
-def _next_day(at: datetime.datetime) -> datetime.datetime:
-    return at + datetime.timedelta(days=1)
-
-
-def _next_year(at: datetime.datetime) -> datetime.datetime:
-    return at.replace(year=at.year + 1)
-
-
-def _known_zone(name: str) -> str:
-    """A zone that Python knows; times of others are shown as UTC."""
-    try:
-        zoneinfo.ZoneInfo(name)
-    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
-        return "UTC"
-    return name
-
-
-def _local(at: Bound, zone: str) -> Bound:
-    return at if at is None or at.tzinfo is None else at.astimezone(zone_or_utc(zone)).replace(tzinfo=None)
-
-
-def _utc(at: datetime.datetime, zone: str) -> str:
-    return str(at.replace(tzinfo=zone_or_utc(zone)).astimezone(datetime.UTC).replace(tzinfo=None))
-
-
-def _between(column: str, day: str, interval: tuple[Bound, Bound], zone: str, backend: str) -> str:
-    """Whether a time lies in a half-open interval of the local time of one zone.
-
-    Where the day of a time stands in a column of its own, that counts, and a time that is null is its midnight.
-    """
-    low, high = interval
-    parts = []
-    midnight = datetime.time()
-    if low is not None:
-        after = f"{column} >= '{_utc(low, zone)}'"
-        if day:
-            of_day = ALL if low.time() == midnight else after
-            after = f"({day} > '{low.date()}' OR ({day} = '{low.date()}' AND {of_day}))"
-        parts.append(after)
-    if high is not None:
-        before = f"{column} < '{_utc(high, zone)}'"
-        if day:
-            of_day = NONE if high.time() == midnight else f"({column} IS NULL OR {before})"
-            before = f"({day} < '{high.date()}' OR ({day} = '{high.date()}' AND {of_day}))"
-        parts.append(before)
-    return " AND ".join(parts) or ALL
-
-
-def _shown_time(row: Mapping[str, Any], target: Field, column: str, zone: str) -> datetime.datetime | None:
-    """The local time that a record says."""
-    text = values.local_time(row[column], zone)
-    local = datetime.datetime.fromisoformat(text) if text else None
-    if not target.day or (local is not None and local.date() == row[target.day]):
-        return local
-    return datetime.datetime.combine(row[target.day], datetime.time())
-
-
-def _part(column: str, part: str, backend: str) -> str:
-    """A part of a day, as `evaluate.part_of` numbers them."""
-    if backend == "postgresql":
-        names = {"week_day": "DOW", "iso_week_day": "ISODOW", "iso_year": "ISOYEAR"}
-        found = f"CAST(EXTRACT({names.get(part, part.upper())} FROM {column}) AS INTEGER)"
-        return f"({found} + 1)" if part == "week_day" else found
-    made = {
-        "week": f"WEEK({column}, 3)", "iso_year": f"FLOOR(YEARWEEK({column}, 3) / 100)",
-        "week_day": f"DAYOFWEEK({column})", "iso_week_day": f"(WEEKDAY({column}) + 1)",
-    }  # fmt: skip
-    return made.get(part, f"{part.upper()}({column})")
 
 
 def _as_text(column: str, backend: str) -> str:

@@ -78,6 +78,7 @@ TABLES = (
             term("dataset_type", 96, "data.DatasetType"),
             Field("default_dataset", "boolean", description="the version that is read when none is asked for"),
             Field("dataset_qc", "choice", choices=QC),
+            Field("dataset_json", "json", description="what other programs keep with it"),
         ),
         can_create=False,
     ),
