@@ -14,14 +14,14 @@ TONES = {"name": "tones", "protocols": ["tone_*"], "choices": [[1, "low"], [2, "
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"desing": "foraging"}, "desing is unknown"),
+        ({"layout": "foraging"}, "layout is unknown"),
         ({"design": "maze"}, "choose from alternatives"),
         ({"choices": [[1, "low"]]}, "code and label"),
         ({"choices": [[1, "low"], [1, "high"]]}, "every code"),
         ({"choices": [[0, "low"], [1, "high"]]}, "no_choice"),
         ({"correct": "choice == side.value"}, "correct|read|expected|condition"),
         ({"curve": "spline"}, "erf"),
-        ({"stimulus": {"colum": "f"}}, "colum"),
+        ({"stimulus": {"kolumn": "f"}}, "kolumn"),
         ({"go": "choice == 1"}, "go/no-go"),
         ({"name": "two words"}, "letters"),
         ({"protocols": []}, "patterns"),
