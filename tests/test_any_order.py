@@ -19,18 +19,19 @@ from pipeline import lab as lab_tables
 from pipeline.database import registry
 from pipeline.database.bulk import fetch_columns
 from pipeline.provenance import staleness
+from pipeline.settings import override, settings
 from tests.conftest import empty_tables
 
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("whole")
-    write_lab(root, n_mice=2, n_sessions=5, seed=5, wheel=False)
+    write_lab(root, n_mice=2, n_sessions=5, seed=5)
     return root
 
 
 def bring_up_to_date(root: Path) -> None:
-    ingest.register(root, metadata=[root], accept_missing=True)
+    ingest.register(root, metadata=[root, root / "notes"], accept_missing=True)
     staleness.refresh()
     worker.drain(registry.populated_tables())
 
@@ -74,15 +75,26 @@ def change(sessions: list[Path], chance: random.Random) -> None:
 
 
 def change_metadata(root: Path, chance: random.Random) -> None:
-    """One thing that happens to what people wrote down: another time zone, a row taken out, a value corrected."""
-    what = chance.choice(["time zone", "remove row", "correct row"])
+    """One thing that happens to what people wrote down: a setting, a row or a file is changed, moved, taken out."""
+    what = chance.choice(["time zone", "wheel unit", "remove row", "correct row", "move file", "remove file"])
+    if what == "wheel unit":
+        settings().wheel_units["simlab"] = chance.choice(["rad", "deg", "cm"])
+        return
     if what == "time zone":
         zone = chance.choice(["America/New_York", "Europe/London", "Asia/Tokyo"])
         (root / "labs.csv").write_text(f"lab,time_zone\nsimlab,{zone}\n")
         return
-    table = root / chance.choice(["weighings.csv", "water.csv", "subjects.csv"])
-    if not table.exists():
+    name = chance.choice(["weighings.csv", "water.csv", "subjects.csv"])
+    here, there = sorted((root / name, root / "notes" / name), key=Path.exists, reverse=True)
+    if not here.exists():
         return
+    if what == "move file":
+        here.rename(there)
+        return
+    if what == "remove file":
+        here.unlink()
+        return
+    table = here
     heading, *lines = table.read_text().splitlines()
     if what == "remove row" and len(lines) > 1 and table.name != "subjects.csv":
         lines.pop(chance.randrange(len(lines)))
@@ -113,9 +125,23 @@ def facts(present: set[tuple]) -> dict[str, list]:
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_any_order_of_arrival_ends_in_the_same_tables(database, lab, tmp_path, seed):
+    with override(wheel_units={}):
+        check_any_order(database, lab, tmp_path, seed)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("seed", range(10, 40))
+def test_any_order_of_arrival_at_length(database, lab, tmp_path, seed):
+    with override(wheel_units={}):
+        check_any_order(database, lab, tmp_path, seed)
+
+
+def check_any_order(database, lab, tmp_path, seed):
     chance = random.Random(seed)
     root = tmp_path / "root"
     shutil.copytree(lab, root, ignore=lambda folder, names: [name for name in names if name == "Subjects"])
+    (root / "notes").mkdir()
+    (root / "notes/restrictions.csv").write_text("lab,subject,restriction_start\n")  # a folder without any file is an error
     waiting = sorted(lab.glob("simlab/Subjects/*/*/*"))
     chance.shuffle(waiting)
     arrived: list[Path] = []
