@@ -384,7 +384,8 @@
       live(target, target.told);
       at = rows.indexOf(target) + 1;
     }
-    if (problems.length) row.querySelector(".nj-wrong").textContent = `Not taken: ${problems.join("; ")}.`;
+    // not in the row: what its own entry says would replace it
+    document.getElementById("round-pasted").textContent = problems.length ? `Not taken: ${problems.join("; ")}.` : "";
   }
 
   function count() {

@@ -37,6 +37,7 @@ def layout(site: Site, viewer: Viewer, *, query: Mapping[str, str]) -> Component
     return shell.page(
         f"Morning round · {lab}",
         _entering.checks_warning(site),
+        html.Div(id="round-pasted", className="nj-wrong", role="alert"),
         html.Div(id="round", className="nj-card nj-scroll", tabIndex=-1,
                  **{"data-rows": json.dumps(rows), "data-viewer": viewer.name, "data-zone": site.zone(lab).key,
                     "data-day": str(datetime.datetime.now(site.zone(lab)).date())}),

@@ -180,8 +180,8 @@ def test_a_round_takes_pasted_lists_and_taps_twice_and_shows_what_others_enter(v
     page.evaluate("""(text) => { const data = new DataTransfer(); data.setData("text/plain", text);
         document.activeElement.dispatchEvent(new ClipboardEvent("paste", {clipboardData: data, bubbles: true,
         cancelable: true})); }""", PASTED)  # fmt: skip
-    said = seen.text(f"{row.format('M008')} .nj-wrong")
     page.wait_for_function("() => document.querySelector('#round-unsent').textContent === 'all saved'")
+    said = seen.text("#round-pasted")
     assert "X99 is not on this list" in said and '"no weight" holds no number' in said
     assert [weights(notebook, f"M0{n}")[3:] for n in ("08", "09", "10")] == [[24.1], [24.2], [24.3]]
     free = page.locator(f"{row.format('M011')} button", has_text="Free water")
