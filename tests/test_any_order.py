@@ -141,7 +141,7 @@ def check_any_order(database, lab, tmp_path, seed):
     root = tmp_path / "root"
     shutil.copytree(lab, root, ignore=lambda folder, names: [name for name in names if name == "Subjects"])
     (root / "notes").mkdir()
-    (root / "notes/restrictions.csv").write_text("lab,subject,restriction_start\n")  # a folder without any file is an error
+    (root / "notes/restrictions.csv").write_text("lab,subject,restriction_start\n")  # a folder needs a file
     waiting = sorted(lab.glob("simlab/Subjects/*/*/*"))
     chance.shuffle(waiting)
     arrived: list[Path] = []
