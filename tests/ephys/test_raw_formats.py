@@ -327,6 +327,16 @@ def test_what_cannot_be_read_says_why(tmp_path, damage):
         raw_formats.describe(path, rel_path)
 
 
+def test_a_format_of_the_maker_alone_says_what_to_do(tmp_path):
+    path = tmp_path / "raw_ephys_data/a.pl2"
+    path.parent.mkdir()
+    path.write_bytes(b"PLEX" * 100)
+    assert raw_formats.belongs_to_recording("raw_ephys_data/a.pl2")
+    for read in (raw_formats.describe, raw_formats.open_raw):
+        with pytest.raises(InvalidData, match="export it as PLX"):
+            read(path, "raw_ephys_data/a.pl2")
+
+
 def test_a_factor_that_was_applied_twice_is_noticed(tmp_path):
     """The GUI of Open Ephys 0.6 writes one factor as conversion and channel_conversion; others mean their product."""
     import h5py

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from pipeline.errors import InvalidData
+
 if TYPE_CHECKING:
     from cbin import Recording
 
@@ -22,6 +24,7 @@ FORMATS: Mapping[str, re.Pattern[str]] = {
     "intan": re.compile(r".*\.rh[ds]"),
     "blackrock": re.compile(r".*\.ns[1-6]"),
     "plexon": re.compile(r".*\.plx"),
+    "plexon_pl2": re.compile(r".*\.pl2"),  # known, and refused with a sentence
     "spikegadgets": re.compile(r".*\.rec"),
     "nwb": re.compile(r"raw_ephys_data/.*\.nwb"),
     "mearec": re.compile(r"raw_ephys_data/.*\.h5"),
@@ -34,7 +37,7 @@ _BESIDE = re.compile(
     r"continuous\.(?:dat|cbin|ch)|structure\.oebin|settings(?:_\d+)?\.xml|sync_messages\.txt|experiment\d+\.nwb"
     r"|(?:timestamps|sample_numbers|states|full_words|channels|channel_states|text|metadata|waveforms|clusters"
     r"|electrode_indices|spike_\w+|synchronized_timestamps|data_array)\.npy"
-    r"|[\w -]+\.(?:rhd|rhs|ns[1-6]|nev|ccf|plx|rec|nwb|h5)"
+    r"|[\w -]+\.(?:rhd|rhs|ns[1-6]|nev|ccf|plx|pl2|rec|nwb|h5)"
     r"|(?:amplifier|auxiliary|analogin|analogout|digitalin|digitalout|dcamplifier|stim|lowpass|highpass|spike|supply"
     r"|time|amp-[\w-]+|board-[\w-]+|aux-[\w-]+|vdd-[\w-]+|stim-[\w-]+|dc-[\w-]+)\.dat"
 )
@@ -94,6 +97,14 @@ def belongs_to_recording(rel_path: str) -> bool:
     )
 
 
+def _readable(rel_path: str) -> str | None:
+    """The format of a recording; InvalidData where only its maker's own programs read it."""
+    kind = format_of(rel_path)
+    if kind == "plexon_pl2":
+        raise InvalidData(rel_path, "unreadable_file", "only Plexon's own library reads PL2", "export it as PLX")
+    return kind
+
+
 def describe(path: Path, rel_path: str) -> Description:
     """Describe a recording by its files.
 
@@ -103,7 +114,7 @@ def describe(path: Path, rel_path: str) -> Description:
     """
     from pipeline.electrophysiology.raw_formats import neo_files, nwb_file, open_ephys
 
-    kind = format_of(rel_path)
+    kind = _readable(rel_path)
     if kind == "open_ephys":
         return open_ephys.describe(path)
     if kind == "nwb":
@@ -120,7 +131,7 @@ def open_raw(path: Path, rel_path: str) -> Recording:
     """
     from pipeline.electrophysiology.raw_formats import neo_files, nwb_file, open_ephys
 
-    kind = format_of(rel_path)
+    kind = _readable(rel_path)
     if kind == "open_ephys":
         return open_ephys.open_raw(path)
     if kind == "nwb":
