@@ -77,7 +77,7 @@ def undo(change_id: str) -> None:
     key_changes.undo(change_id)
 
 
-@subject.command()
+@subject.command(short_help="Let nothing of an animal leave the lab.")
 @click.argument("animal", metavar="LAB/SUBJECT")
 @click.option("--until", type=click.DateTime(["%Y-%m-%d"]), help="First day on which it may be told of; else none.")
 @click.option("--reason", default="", help="For the lab.")

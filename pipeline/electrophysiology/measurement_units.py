@@ -22,6 +22,7 @@ SMALLEST_AMPLITUDE = 1e-7  # V; the median of a file below it is in another unit
 NEAR = 0.05  # tolerated relative difference between two measures of one depth
 FAR = 4.0  # tolerated factor between two measures of one amplitude or width
 OPPOSITE = -0.9  # correlation of two measures of one depth that are counted from opposite ends
+BY_CHANCE = 1e-6  # the correlation of unrelated depths may be taken for that so often
 SHORT = 1 / 30  # of a recording; spikes that span less may be in another unit
 MIXED = 0.1  # share of amplitudes of the other sign that is tolerated
 _SOME = 20_000  # values that are looked at
@@ -92,6 +93,17 @@ def amplitudes(values: np.ndarray) -> Verdict:
     return Verdict(wrong=f"{100 * negative:.0f} % of the amplitudes are negative and the others positive")
 
 
+def _is_opposite(values: np.ndarray, reference: np.ndarray) -> bool:
+    """Whether one falls where the other rises, more closely than a few unrelated values do by chance.
+
+    Of n unrelated values of a normal distribution, one correlation in about (1 - r²)^((n - 2) / 2) lies beyond r.
+    """
+    if np.ptp(values) == 0:
+        return False
+    correlation = float(np.corrcoef(values, reference)[0, 1])
+    return correlation < OPPOSITE and (1 - correlation**2) ** ((len(values) - 2) / 2) < BY_CHANCE
+
+
 def depths(values: np.ndarray, reference: np.ndarray | None = None) -> Verdict:
     """Depths are um from the tip.
 
@@ -110,7 +122,7 @@ def depths(values: np.ndarray, reference: np.ndarray | None = None) -> Verdict:
             away = float(np.median(np.abs(values[both] + reference[both])))
             if np.isclose(ratio, -1, rtol=5 * NEAR) and away < 2 * SMALLEST_SPAN:
                 return Verdict(-1.0, note="the depths are negative: their size counts, as places of channels show")
-            if both.sum() >= 5 and np.corrcoef(values[both], reference[both])[0, 1] < OPPOSITE:
+            if _is_opposite(values[both], reference[both]):
                 what = "the depths fall where the places of the channels rise"
                 return Verdict(wrong=f"{what}: expected are um from the tip")
     some = _finite(values)

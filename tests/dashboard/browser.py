@@ -242,7 +242,6 @@ def _context(browser: Any, served: Served, scheme: str, width: int, viewer: str 
         height = 844 if width == PHONE else 900
         options = {"viewport": {"width": width, "height": height}, "color_scheme": scheme, "locale": "en-GB"}
         context = browser.new_context(**options, has_touch=width == PHONE, permissions=["clipboard-write"])
-        context.add_init_script(COUNT_CALLBACKS)
         if viewer:
             token = served.users.issue_token(viewer, "login")
             cookie = {"name": auth.COOKIE, "value": token, "url": served.url + "/app", "httpOnly": True}
@@ -255,8 +254,9 @@ _contexts: dict[tuple, Any] = {}
 
 
 def watch(seen: Visit) -> None:
-    """Write down what must not happen on a page: errors, and requests to other hosts."""
+    """Write down what must not happen on a page: errors, and requests to other hosts; count callbacks for `ready`."""
     page, problems = seen.page, seen.problems
+    page.add_init_script(COUNT_CALLBACKS)
 
     def asked(request: Any) -> None:
         if not request.url.startswith((seen.url, "data:", "blob:")):

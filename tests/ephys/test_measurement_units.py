@@ -135,6 +135,10 @@ def test_depths_that_are_counted_the_other_way():
     assert (found.factor, found.wrong) == (-1.0, "") and "negative" in found.note
     assert "fall" in mu.depths(3840 - truth, truth).wrong
     assert mu.depths(truth + 15, truth) == mu.Verdict()
+    chance = np.random.default_rng(0)  # depths of a few units that have nothing to do with their channels prove nothing
+    assert not any(
+        mu.depths(*chance.uniform(0, 3840, (2, n_units))).wrong for n_units in (5, 6, 8, 12) for _ in range(500)
+    )
 
 
 @pytest.mark.parametrize("seconds", [60, 3600])
