@@ -151,6 +151,8 @@ class Queue(Claims):
             return None
         moment = self.clock().timestamp() if self.clock else time.monotonic()
         if moment - self._expired >= EXPIRE_S:
+            if again := self._rows(f"SELECT * FROM {self.task} WHERE lease_token = %s", token):
+                return again[0] if again[0]["task_state"] == "Started" else None  # also at the end of its lease
             self._expired = moment
             self.expire()
         return self._claim_next(can, token)
