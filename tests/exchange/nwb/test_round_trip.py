@@ -18,7 +18,17 @@ pytest.importorskip("pynwb")
 
 from exchange.nwb.export import Options, export  # noqa: E402
 from exchange.nwb.intake import ingest  # noqa: E402
-from pipeline.schemas import acquisition, action, data, ephys, identity, lab, subject  # noqa: E402
+from pipeline.schemas import (  # noqa: E402
+    acquisition,
+    action,
+    data,
+    ephys,
+    identity,
+    lab,
+    photometry,
+    session_events,
+    subject,
+)
 from tests.conftest import empty_tables  # noqa: E402
 from tests.exchange.nwb import compare, sessions  # noqa: E402
 
@@ -107,6 +117,8 @@ def test_a_session_of_every_modality(database: dj.Connection, tmp_path: Path) ->
         subject.Line.Carries,
         subject.GrowthCurve.Week,
         action.DrugAdministration,
+        photometry.TraceSet,
+        session_events.PassivePeriods,
     ):
         assert len(table()) == 1, table
     again = ingest([path], tmp_path / "again")[0]
