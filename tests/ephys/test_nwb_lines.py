@@ -11,7 +11,7 @@ import pytest
 
 from pipeline.analysis.clocks import Clock
 from pipeline.electrophysiology import raw_formats
-from pipeline.electrophysiology.raw_formats import knots, nwb_file
+from pipeline.electrophysiology.raw_formats import clock_knots, nwb_file
 
 RATE, START = 25_000.0, 3.0
 ON, OFF = np.array([3.1, 3.4, 3.7]), np.array([3.2, 3.5, 3.8])
@@ -125,6 +125,6 @@ def test_a_gap_between_samples_is_in_the_clock(tmp_path):
     assert found is not None
     np.testing.assert_allclose(Clock(*found).convert(np.arange(20_000)), stamps, atol=1e-9)
     counts = np.arange(500, 2500) + np.where(np.arange(2000) > 900, 77, 0)
-    at = knots.of_times(counts, 1.0)
+    at = clock_knots.of_times(counts, 1.0)
     assert at is not None and at.tolist() == [0, 900, 901, 1999]
-    assert knots.of_times(counts[::-1], 1.0) is None
+    assert clock_knots.of_times(counts[::-1], 1.0) is None

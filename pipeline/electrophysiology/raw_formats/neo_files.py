@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.alf.reasons import refuse
-from pipeline.electrophysiology.raw_formats import Description, Place, band_of_rate, beyond_neo
+from pipeline.electrophysiology.raw_formats import Description, Place, band_of_rate, neo_corrections
 from pipeline.electrophysiology.raw_formats.array_recording import LARGEST_FACTOR, MICROVOLT, LibraryRecording
 from pipeline.errors import InvalidData
 
@@ -48,7 +48,7 @@ def own_times(path: Path, kind: str) -> tuple[np.ndarray, np.ndarray] | None:
 
 def own_changes(path: Path, kind: str) -> dict[int, tuple[np.ndarray, np.ndarray]]:
     """Changes of digital lines that are no samples: line -> samples, polarities."""
-    if kind not in beyond_neo.COUNTS:
+    if kind not in neo_corrections.COUNTS:
         return {}
     with NeoRecording(path, kind) as one:
         return one.changes()
@@ -71,7 +71,7 @@ class NeoRecording(LibraryRecording):
 
     def times(self) -> tuple[np.ndarray, np.ndarray] | None:
         """See `own_times`."""
-        if self.kind in beyond_neo.COUNTS:
+        if self.kind in neo_corrections.COUNTS:
             return self._counted_times()
         starts = [float(self._reader.get_signal_t_start(0, i, self._stream)) for i in range(self.n_segments)]
         if self.n_segments == 1 and starts[0] == 0:
@@ -89,12 +89,12 @@ class NeoRecording(LibraryRecording):
     def changes(self) -> dict[int, tuple[np.ndarray, np.ndarray]]:
         """See `own_changes`."""
         if self.kind == "plexon":
-            return beyond_neo.plexon_lines(self._reader, self._stream)
-        return beyond_neo.spikegadgets_lines(self._reader, self.path)
+            return neo_corrections.plexon_lines(self._reader, self._stream)
+        return neo_corrections.spikegadgets_lines(self._reader, self.path)
 
     def _counted_times(self) -> tuple[np.ndarray, np.ndarray] | None:
         """The same by what the device counted, with the pauses and lost packets that neo joins without a word."""
-        first, counts, rate = beyond_neo.COUNTS[self.kind](self._reader, self._stream)
+        first, counts, rate = neo_corrections.COUNTS[self.kind](self._reader, self._stream)
         if not len(first):
             return None
         times = counts / rate
@@ -133,9 +133,9 @@ class NeoRecording(LibraryRecording):
             raise refuse(self.path.name, "bad_header", detail)
         gains = own["gain"].astype(np.float64) * np.array(units, np.float64)
         if self.kind == "plexon":
-            gains *= beyond_neo.bits_of_plexon(self.path)
+            gains *= neo_corrections.bits_of_plexon(self.path)
         elif self.kind == "mearec":
-            gains *= beyond_neo.gain_of_mearec(self.path)
+            gains *= neo_corrections.gain_of_mearec(self.path)
         offsets = own["offset"].astype(np.float64) * np.array(units, np.float64)
         self._shift = np.round(offsets / gains).astype(np.int64)
         exact = np.allclose(self._shift * gains, offsets, rtol=1e-6, atol=1e-12)
@@ -170,7 +170,11 @@ class NeoRecording(LibraryRecording):
             self._reader.get_analogsignal_chunk(0, segment, first, last, stream_index=stream)
         )
         is_plexon = self.kind == "plexon"
-        raw = beyond_neo.plexon_samples(self._reader, self._stream, first, last) if is_plexon else chunk(self._stream)
+        raw = (
+            neo_corrections.plexon_samples(self._reader, self._stream, first, last)
+            if is_plexon
+            else chunk(self._stream)
+        )
         if self._scale is not None:
             found = (raw * self._scale + self._offset).astype(np.float32)
         else:

@@ -9,7 +9,7 @@ import numpy as np
 
 from pipeline.alf.reasons import refuse
 from pipeline.analysis.clocks import Clock
-from pipeline.electrophysiology.raw_formats import Description, Place, band_of_rate, knots
+from pipeline.electrophysiology.raw_formats import Description, Place, band_of_rate, clock_knots
 from pipeline.electrophysiology.raw_formats.array_recording import LARGEST_FACTOR, MICROVOLT, LibraryRecording
 from pipeline.electrophysiology.raw_formats.nwb_lines import Line, lines_of
 from pipeline.errors import InvalidData
@@ -107,7 +107,7 @@ class NwbRecording(LibraryRecording):
             samples = np.array([0.0, self.sample_rate])
             return (samples, start + samples / self.sample_rate) if start else None
         stamps = self._one["timestamps"]
-        at = knots.of_times(stamps, self.sample_rate)
+        at = clock_knots.of_times(stamps, self.sample_rate)
         if at is None:
             return None
         times = np.asarray(stamps, np.float64)[at]

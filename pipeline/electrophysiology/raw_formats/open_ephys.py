@@ -11,7 +11,7 @@ import numpy as np
 
 from pipeline.alf.reader import load
 from pipeline.alf.reasons import refuse
-from pipeline.electrophysiology.raw_formats import Description, Place, band_of_rate, knots
+from pipeline.electrophysiology.raw_formats import Description, Place, band_of_rate, clock_knots
 
 if TYPE_CHECKING:
     from cbin import Recording
@@ -70,7 +70,7 @@ def own_times(path: Path) -> tuple[np.ndarray, np.ndarray] | None:
             continue
         if values.dtype.kind in "iu":  # before 0.6 the timestamps are sample numbers
             factor = 1 / rate
-        samples = knots.of_times(values, rate * factor)
+        samples = clock_knots.of_times(values, rate * factor)
         if samples is None:
             continue
         times = np.asarray(values[samples], np.float64) * factor
