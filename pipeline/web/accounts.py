@@ -6,10 +6,8 @@ their hashes.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import hmac
-import os
 import re
 import secrets
 import sqlite3
@@ -23,6 +21,7 @@ from pathlib import Path
 
 from pipeline.alf import names
 from pipeline.errors import NeurojointError, OperatorError, UserError
+from pipeline.web import shared_sqlite
 
 ROLES = ("public", "member", "manager", "admin")
 """From least to most: read; also write; also delete and edit what labs share; also everything else."""
@@ -318,35 +317,18 @@ class Users:
         """This thread's connection to the file."""
         store = getattr(self._local, "store", None)
         if store is None:
-            mode = self.path.stat().st_mode
-            if stat.S_IMODE(mode) & 0o077:
+            if self.path.exists() and stat.S_IMODE(self.path.stat().st_mode) & 0o077:
                 raise OperatorError(f"others may read the accounts in {self.path}", f"chmod 600 {self.path}")
-            store = sqlite3.connect(self.path, timeout=10, isolation_level=None)
-            store.execute("PRAGMA journal_mode=WAL")
+            store = shared_sqlite.open_shared(self.path, _prepare)
             store.execute("PRAGMA foreign_keys=ON")
-            store.executescript(_TABLES)
-            present = {row[1] for row in store.execute("PRAGMA table_info(token)")}
-            for column, kind in _ADDED.items():
-                if column not in present:
-                    with contextlib.suppress(sqlite3.OperationalError):  # another process was first
-                        store.execute(f"ALTER TABLE token ADD COLUMN {column} {kind}")
             self._local.store = store
         return store
 
     @contextmanager
     def _write(self) -> Iterator[sqlite3.Connection]:
         """One transaction on the file, which is made with mode 600 if it is not there."""
-        if not self.path.exists():
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))
-        store = self._store()
-        store.execute("BEGIN IMMEDIATE")
-        try:
+        with shared_sqlite.write(self._store()) as store:
             yield store
-        except BaseException:
-            store.execute("ROLLBACK")
-            raise
-        store.execute("COMMIT")
 
 
 def store_path() -> Path:
@@ -376,3 +358,15 @@ def _is_name(name: str) -> bool:
 
 def _unknown(name: str) -> NeurojointError:
     return NeurojointError(f"there is no enabled user {name!r}", "see `neurojoint user list`")
+
+
+def _prepare(store: sqlite3.Connection) -> None:
+    store.executescript(_TABLES)
+    present = {row[1] for row in store.execute("PRAGMA table_info(token)")}
+    for column, kind in _ADDED.items():
+        if column not in present:
+            try:
+                store.execute(f"ALTER TABLE token ADD COLUMN {column} {kind}")
+            except sqlite3.OperationalError as error:
+                if "duplicate column" not in str(error):  # else another process was first
+                    raise

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import sqlite3
 import threading
 import time
 from pathlib import Path
+
+from pipeline.web import shared_sqlite
 
 NAME_LIMIT, NAME_WINDOW = 50, 3600.0  # attempts for one name from computers that it never signed in from; s
 KNOWN_FOR = 30 * 86400.0  # s that a computer counts as known to a name after signing in
@@ -41,40 +42,32 @@ class Throttle:
     def begin(self, address: str, name: str) -> float:
         """Count an attempt that begins now; 0 where it may go on, else how many seconds it has to wait, uncounted."""
         now, name = time.time(), _digest(name)
-        with self._lock:
-            store = self._store()
-            store.execute("BEGIN IMMEDIATE")
-            try:
-                store.execute("DELETE FROM attempt WHERE at < ? OR at > ?", (now - NAME_WINDOW, now + 60))
-                waits = [
-                    self._wait(store, now, self.limit, self.window, "address = ? AND name = ?", (address, name)),
-                    self._wait(store, now, 5 * self.limit, self.window, "address = ?", (address,)),
-                ]
-                is_known = store.execute(
-                    "SELECT 1 FROM known WHERE name = ? AND address = ? AND at > ?", (name, address, now - KNOWN_FOR)
-                ).fetchone()
-                if not is_known:
-                    strange = (
-                        "name = ? AND NOT EXISTS (SELECT 1 FROM known WHERE known.name = attempt.name "
-                        "AND known.address = attempt.address)"
-                    )
-                    waits.append(self._wait(store, now, NAME_LIMIT, NAME_WINDOW, strange, (name,)))
-                if max(waits) <= 0:
-                    store.execute("INSERT INTO attempt VALUES (?, ?, ?)", (now, name, address))
-            finally:
-                store.execute("COMMIT")
+        with self._lock, shared_sqlite.write(self._store()) as store:
+            store.execute("DELETE FROM attempt WHERE at < ? OR at > ?", (now - NAME_WINDOW, now + 60))
+            waits = [
+                self._wait(store, now, self.limit, self.window, "address = ? AND name = ?", (address, name)),
+                self._wait(store, now, 5 * self.limit, self.window, "address = ?", (address,)),
+            ]
+            is_known = store.execute(
+                "SELECT 1 FROM known WHERE name = ? AND address = ? AND at > ?", (name, address, now - KNOWN_FOR)
+            ).fetchone()
+            if not is_known:
+                strange = (
+                    "name = ? AND NOT EXISTS (SELECT 1 FROM known WHERE known.name = attempt.name "
+                    "AND known.address = attempt.address)"
+                )
+                waits.append(self._wait(store, now, NAME_LIMIT, NAME_WINDOW, strange, (name,)))
+            if max(waits) <= 0:
+                store.execute("INSERT INTO attempt VALUES (?, ?, ?)", (now, name, address))
         return max(waits)
 
     def succeeded(self, address: str, name: str) -> None:
         """Forget the attempts of this name at this address, which is known to it from now on."""
         name = _digest(name)
-        with self._lock:
-            store = self._store()
-            store.execute("BEGIN IMMEDIATE")
+        with self._lock, shared_sqlite.write(self._store()) as store:
             store.execute("DELETE FROM attempt WHERE name = ? AND address = ?", (name, address))
             store.execute("INSERT OR REPLACE INTO known VALUES (?, ?, ?)", (name, address, time.time()))
             store.execute("DELETE FROM known WHERE at < ?", (time.time() - KNOWN_FOR,))
-            store.execute("COMMIT")
 
     def _wait(
         self, store: sqlite3.Connection, now: float, limit: int, window: float, where: str, values: tuple[str, ...]
@@ -87,16 +80,17 @@ class Throttle:
 
     def _store(self) -> sqlite3.Connection:
         if self._open is None:
-            if self._path is not None:
-                self._path.parent.mkdir(parents=True, exist_ok=True)
-                os.close(os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600))
-            store = sqlite3.connect(self._path or ":memory:", timeout=30, isolation_level=None, check_same_thread=False)
-            if self._path is not None:
-                store.execute("PRAGMA journal_mode=WAL")
-                store.execute("PRAGMA synchronous=OFF")  # a power cut may forget attempts
-            store.executescript(_TABLES)
-            self._open = store
+            if self._path is None:
+                self._open = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+                _prepare(self._open)
+            else:
+                self._open = shared_sqlite.open_shared(self._path, _prepare, check_same_thread=False)
         return self._open
+
+
+def _prepare(store: sqlite3.Connection) -> None:
+    store.execute("PRAGMA synchronous=OFF")  # a power cut may forget attempts
+    store.executescript(_TABLES)
 
 
 def _digest(name: str) -> str:
