@@ -38,6 +38,25 @@ class Sorter(BaseModel):
     """After so many seconds the program is ended."""
 
 
+class TaskNeeds(BaseModel):
+    """What a kind of preprocessing task needs of a computer; what is left out stays as the kind says."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    cores: int | None = Field(default=None, ge=1, le=1024)
+    """Processors; on a computer with fewer it gets all of them."""
+    gpus: int | None = Field(default=None, ge=0, le=64)
+    """Graphics processors."""
+    memory: int | None = Field(default=None, ge=64, le=1 << 24)
+    """MiB; a process that takes more is ended."""
+    io: int | None = Field(default=None, ge=0, le=100)
+    """Load on the disk; the tasks of a computer share 100."""
+    scratch: float | None = Field(default=None, ge=0)
+    """Scratch space, in multiples of the size of the inputs."""
+    seconds: int | None = Field(default=None, ge=1)
+    """Time limit, s."""
+
+
 class Publication(BaseModel):
     """What may leave the lab, and how it is cited (docs/releases.md)."""
 
@@ -104,6 +123,9 @@ class Settings(BaseSettings):
     """Spike sorters by name, which is also the name of the folder of their results: tables `[sorters.<name>]`."""
     scratch: Path | None = None
     """The folder for what a spike sorter needs while it runs. None: `scratch` in the home."""
+    task_needs: dict[str, TaskNeeds] = {}
+    """What a kind of preprocessing task needs of a computer, where that differs from what the kind says: tables
+    `[task_needs.<kind>]` on the central machine (docs/lab-server.md)."""
     modules: tuple[str, ...] = ()
     """Python modules of the lab with tables of its own (docs/modules.md), e.g. `["mylab.analyses"]`."""
     tasks: tuple[dict[str, Any], ...] = ()

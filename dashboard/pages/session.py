@@ -18,6 +18,7 @@ from dashboard.figures import build, style
 from dashboard.figures import session as figures
 from dashboard.pages import _session_files as session_files
 from dashboard.pages import _session_task as session_task
+from dashboard.pages import _session_timeline as session_timeline
 from dashboard.queries import session as queries
 from dashboard.site import Component, NotFound, Page, Site, Viewer
 from pipeline.analysis import psychometrics, reaction_times
@@ -69,6 +70,7 @@ def layout(
 
 def register(app: dash.Dash, site: Site) -> None:
     """What is new appears by itself; the wheel is drawn around the trials that are chosen; files can be saved."""
+    session_timeline.register(app, site)
 
     @app.callback(
         Output("session-body", "children"),
@@ -203,7 +205,8 @@ def _body(site: Site, viewer: Viewer, found: queries.Session, shown: Mapping[str
         parts.append(_wheel_section(found, shown["trials"]))
     parts += session_files.sections(found, viewer)
     if not viewer.public:
-        parts += [_timeline(site, found), _remarks(site, found)]
+        key = {name: found.row[name] for name in queries.KEY}
+        parts += [session_timeline.section(site, viewer, key), _remarks(site, found)]
     return [one for one in parts if one is not None]
 
 
@@ -326,24 +329,6 @@ def _wheel_section(found: queries.Session, text: str) -> Component:
         ),
         id="session-wheel",
     )  # fmt: skip
-
-
-def _timeline(site: Site, found: queries.Session) -> Component:
-    """Where the session is, from rig to tables, where a lab server has reported it."""
-    key = {name: found.row[name] for name in queries.KEY}
-    steps = site.read(queries.timeline_of, key)
-    if not steps:
-        return None
-    colours = {"+": "green", ">": "blue", ".": "gray", "!": "red"}
-    words = {"+": "done", ">": "under way", ".": "to come", "!": "act"}
-    rows = [
-        [shell.chip(words[one.mark], colours[one.mark]), one.stage, one.what,
-         shell.moment(site.local(one.time, found.row["lab"])) if one.time else "",
-         shell.number(one.seconds, 1, "s") if one.seconds is not None else "", one.who]
-        for one in steps
-    ]  # fmt: skip
-    heads = ["State", "Step", "What", "When", "Took", "Who must act"]
-    return shell.section("Where is it?", shell.card(shell.table(heads, rows)), id="session-timeline")
 
 
 def _remarks(site: Site, found: queries.Session) -> Component:

@@ -16,6 +16,7 @@ import pyarrow as pa
 from dashboard.queries import versions
 from pipeline.database import registry
 from pipeline.database.bulk import fetch_columns
+from pipeline.errors import NotFoundError
 from pipeline.policy import policy
 from pipeline.queries import timeline
 from pipeline.schemas import acquisition, action, behavior, behavior_analysis, data, ephys, lab, task, task_analysis
@@ -155,6 +156,26 @@ def timeline_of(key: Mapping[str, Any]) -> list[timeline.Step]:
     if not (task.SessionPlan & key) and not (task.Task & key):
         return []
     return timeline.of_session(key)
+
+
+def change_task(name: str, task_uuid: str, user: str, role: str) -> str:
+    """Hold, let go, abandon or restart a task for somebody who may, and write down who did; returns what was done.
+
+    Raises
+    ------
+    NotFoundError : there is no such change, or no such task.
+    PermissionDenied : the person may not change the tasks of its lab.
+    """
+    from pipeline.entry import policy as rights
+    from pipeline.tasks import by_people
+    from pipeline.tasks.queue import Queue
+
+    if name not in by_people.CHANGES:
+        raise NotFoundError(f"tasks have no {name!r}", f"use {', '.join(by_people.CHANGES)}")
+    queue = Queue()
+    row = queue.get(task_uuid)
+    n_changed = by_people.change(queue, name, [row], rights.person_of(user, role))
+    return f"{row['task_name']}: {by_people.CHANGES[name].done if n_changed else 'nothing to change any more'}"
 
 
 def trials(key: Mapping[str, Any], ids: Sequence[int]) -> pa.Table:

@@ -181,7 +181,7 @@ class Agent:
             request = {
                 "host": self.options.name, "kinds": known, "repository": self.options.repository,
                 "environments": [one for one in self.options.environments if one not in used],
-                "cores": cores, "memory": memory, "token": self._claim_token,
+                "cores": cores, "most_cores": self.options.cores, "memory": memory, "token": self._claim_token,
                 "gpus": max(self.options.gpus - sum(one["gpus"] for one in busy), 0),
                 "io": max(100 - sum(one["io"] for one in busy), 0),
                 "scratch": shutil.disk_usage(self.options.scratch).free,
@@ -190,7 +190,7 @@ class Agent:
             self._claim_token = str(uuid.uuid4())
             if not task:
                 return begun
-            self.begin(task)
+            self.begin(dict(task) | {"cores": min(task["cores"], self.options.cores)})
             begun += 1
 
     def begin(self, task: Mapping[str, Any]) -> None:

@@ -93,7 +93,7 @@ class TaskService:
             values.text(request.get("host") or "unknown", 64), tuple(known)[:500], tuple(environments)[:100],
             values.whole(request, "cores", 1), values.whole(request, "gpus", 0), values.whole(request, "memory", 4096),
             values.whole(request, "scratch", 1 << 62), values.whole(request, "io", 100), self.labs,
-            self._repository(request.get("repository")),
+            self._repository(request.get("repository")), values.whole(request, "most_cores", 32767),
         )  # fmt: skip
         row = self.queue.claim(can, str(request.get("token") or ""))
         return {} if row is None else self.record(row)

@@ -31,7 +31,11 @@ def whole(request: Mapping[str, Any], name: str, default: int) -> int:
     if type(value) is not int or not 0 <= value < 1 << 63:
         raise UserError(f"{name} is no whole number", "send a number from 0")
     return (
-        min(value, 32767) if name in ("cores", "gpus", "io") else min(value, 1 << 31) - 1 if name == "memory" else value
+        min(value, 32767)
+        if name in ("cores", "most_cores", "gpus", "io")
+        else min(value, 1 << 31) - 1
+        if name == "memory"
+        else value
     )
 
 

@@ -55,10 +55,14 @@ def task_graph(session: str) -> None:
 def task_list(query: tuple[str, ...], limit: int) -> None:
     """List tasks. QUERY are pairs NAME=VALUE: status, lab, subject, date, kind, name, host, exit."""
     rows = _found(query)
+    from pipeline.tasks import hosts
+
+    computers = hosts.known() if any(row["status"] == "Waiting" for row in rows[:limit]) else []
     for row in rows[:limit]:
         place = f"{row['subject']}/{row['session_date']}/{row['session_number']:03d}" if row["subject"] else "-"
-        what = row["task_message"] or row["task_activity"]
-        click.echo(f"{row['task_uuid'][:8]}  {row['status']:10}  {place:32}  {row['task_name']:28}  {what[:80]}")
+        lacking = hosts.why_not(row, computers) if row["status"] == "Waiting" else None
+        what = f"no computer takes it: {lacking.what}" if lacking else row["task_message"] or row["task_activity"]
+        click.echo(f"{row['task_uuid'][:8]}  {row['status']:10}  {place:32}  {row['task_name']:28}  {what[:100]}")
     if len(rows) > limit:
         click.echo(f"and {len(rows) - limit:,} more (--limit)")
     if not rows:
@@ -100,18 +104,24 @@ def task_rerun(query: tuple[str, ...], dry_run: bool, stale: bool) -> None:
     click.echo(f"{queue.restart([*ids, *below]):,} tasks run again")
 
 
-def _change(name: str, words: str, done: str, change: Any) -> None:
+def _change(name: str, words: str, done: str) -> None:
     @task.command(name, help=words)
     @click.argument("task_uuids", nargs=-1, required=True)
     def command(task_uuids: tuple[str, ...]) -> None:
-        queue = _queue()
-        click.echo(f"{change(queue, [row['task_uuid'] for row in _by_id(task_uuids)]):,} tasks {done}")
+        import getpass
+
+        queue, rows = _queue(), _by_id(task_uuids)
+        from pipeline.entry.policy import Person
+        from pipeline.tasks import by_people
+
+        n_changed = by_people.change(queue, name, rows, Person(getpass.getuser(), "admin"))
+        click.echo(f"{n_changed:,} {'task' if n_changed == 1 else 'tasks'} {done}")
 
 
-_change("hold", "Hold tasks back.", "held back", lambda queue, ids: queue.hold(ids))
-_change("unhold", "Let tasks go that were held back.", "let go", lambda queue, ids: queue.hold(ids, False))
-_change("abandon", "Give tasks up.", "given up", lambda queue, ids: queue.abandon(ids))
-_change("restart", "Let tasks run again from the beginning.", "restarted", lambda queue, ids: queue.restart(ids))
+_change("hold", "Hold tasks back.", "held back")
+_change("unhold", "Let tasks go that were held back.", "let go")
+_change("abandon", "Abandon tasks; who works on one is told.", "abandoned")
+_change("restart", "Let tasks run again from the beginning.", "restarted")
 
 
 def _queue() -> Any:

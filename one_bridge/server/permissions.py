@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from one_bridge.server.endpoint_model import Endpoint, Refused, table
+from pipeline.entry import policy
+from pipeline.entry.policy import Person
 from pipeline.web.accounts import Account
 from pipeline.web.threads import Database
 
@@ -35,6 +37,11 @@ def check_agent(account: Account) -> None:
         raise Refused(
             f"This token is for no lab: an agent needs one that is (neurojoint user token {account.name} --lab LAB)."
         )
+
+
+def person(account: Account) -> Person:
+    """Who asks, with the roles that the tables hold."""
+    return policy.person_of(account.name, account.role)
 
 
 def check_create(endpoint: Endpoint, body: object, account: Account) -> None:

@@ -10,11 +10,11 @@ from typing import Any
 
 from fastapi import Request
 
-from one_bridge.server import http, values
+from one_bridge.server import http, permissions, values
 from one_bridge.server.endpoint_model import BadInput, Field, NotFound, Refused, table
 from one_bridge.server.endpoints.tasks import TASKS
 from pipeline.errors import ConflictError
-from pipeline.tasks import states
+from pipeline.tasks import by_people, states
 from pipeline.tasks.plan import unique
 from pipeline.tasks.queue import LOG_PIECE, LOG_PIECES, New, Queue
 from pipeline.web.accounts import Account
@@ -71,7 +71,9 @@ class TaskRecords:
         with self.bridge.database.working() as connection, connection.transaction:
             row = service.queue.get(request.path_params["id"])
             service.check_lab(row["lab"])
-            identifier = row["task_uuid"]
+            identifier, status = row["task_uuid"], self._status(body)
+            if status == "Abandoned" or (status == "Waiting" and row["task_state"] in states.ENDED):
+                by_people.require(permissions.person(request.state.account), row)
             columns = self._columns(body) | self._repository(body)
             if "arguments" in body:
                 arguments = self._arguments(body["arguments"])
@@ -82,7 +84,7 @@ class TaskRecords:
                 service.queue.set_parents(identifier, self._parents(body, service))
             self._set_log(service.queue, identifier, body.get("log"))
             parents = bool(service.queue.parents(identifier))
-            if not self._set_status(service, identifier, self._status(body), body, columns, parents) and columns:
+            if not self._set_status(service, identifier, status, body, columns, parents) and columns:
                 service.queue.update(identifier, columns)
         return self.bridge.database.read(lambda: self.record(identifier, request))
 

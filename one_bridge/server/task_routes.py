@@ -13,7 +13,7 @@ from one_bridge.server import http, permissions, values
 from one_bridge.server.endpoint_model import BadInput, NotFound, table
 from one_bridge.server.endpoints.tasks import TASKS
 from one_bridge.server.task_records import TaskRecords, texts
-from pipeline.tasks.queue import Queue
+from pipeline.tasks import by_people
 from pipeline.web.accounts import Account
 
 LARGEST_UPLOAD = 512 << 20  # byte; larger outputs stay where they were made, and transfers copy them
@@ -48,11 +48,7 @@ class Routes:
 
     def of_people(self) -> dict[str, Callable[..., Any]]:
         """Address -> what answers a POST by which a person changes a task."""
-        changes: dict[str, Callable[[Queue, list[str]], int]] = {
-            "hold": lambda queue, ids: queue.hold(ids), "unhold": lambda queue, ids: queue.hold(ids, False),
-            "abandon": lambda queue, ids: queue.abandon(ids), "restart": lambda queue, ids: queue.restart(ids),
-        }  # fmt: skip
-        return {f"/tasks/{{id}}/{name}": self._by_person(change) for name, change in changes.items()}
+        return {f"/tasks/{{id}}/{name}": self._by_person(name) for name in by_people.CHANGES}
 
     def of_agents(self) -> dict[str, Callable[..., Any]]:
         """Address -> what answers a POST of an agent."""
@@ -160,11 +156,11 @@ class Routes:
 
     # --- of people ----------------------------------------------------------------------------------------------
 
-    def _by_person(self, change: Callable[[Any, list[str]], int]) -> Callable[..., Any]:
+    def _by_person(self, name: str) -> Callable[..., Any]:
         def answer(service: Any, body: Mapping[str, Any], request: Request) -> dict[str, Any]:
             row = service.queue.get(request.path_params["id"])
             service.check_lab(row["lab"])
-            changed = change(service.queue, [row["task_uuid"]])
+            changed = by_people.change(service.queue, name, [row], permissions.person(request.state.account))
             return {"changed": changed} | self.records.record(row["task_uuid"], request)
 
         return answer

@@ -3,42 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.analysis import frames
+from pipeline.analysis.frames import FrameTimes
+
 _CYCLES_PER_SECOND, _CYCLES = 8000, 128  # the counter of a FireWire clock: 7 bits of s, 13 of 1/8000 s, 12 of 1/3072
 _OFFSETS = 3072
-
-
-@dataclass(frozen=True)
-class FrameTimes:
-    """Time of each frame (s), and what was not as expected."""
-
-    times: NDArray
-    notes: tuple[str, ...] = ()
 
 
 def read_stamps(text: str) -> NDArray:
     """Times of the frames by the camera's clock (s from the first), from `_iblrig_…Camera.timestamps.ssv`.
 
-    The last number of a line is the register of a FireWire clock (7 bits of seconds, 13 of cycles, 12 of offset),
-    which begins again after 128 s.
+    A line holds the register of a FireWire clock (7 bits of seconds, 13 of cycles, 12 of offset), which begins again
+    after 128 s, and the time of the computer, in either order.
 
     >>> read_stamps("2020-08-19T12:42:57.79-04:00 0\\n2020-08-19T12:42:57.82-04:00 1089536").round(4)
     array([0.    , 0.0332])
+    >>> read_stamps("0 2020-08-19T12:42:57.79\\n1089536 2020-08-19T12:42:57.82").round(4)
+    array([0.    , 0.0332])
     """
     values = []
-    for number, line in enumerate(text.splitlines(), 1):
-        words = line.split()
-        if not words:
+    lines = text.splitlines()
+    for number, line in enumerate(lines, 1):
+        words = [word for word in line.replace(",", " ").split() if word.isdigit()]
+        if not line.strip():
             continue
-        if not words[-1].isdigit():
-            raise ValueError(f"line {number} of the time stamps ends with no number")
-        values.append(int(words[-1]))
-    register = np.array(values, dtype=np.int64)
+        if len(words) != 1:
+            if number == len(lines) and not text.endswith("\n"):  # cut off while it was written
+                break
+            raise ValueError(f"line {number} of the time stamps has {len(words)} whole numbers, not one")
+        values.append(int(words[0]))
+    return unwrap(np.array(values, dtype=np.int64))
+
+
+def unwrap(register: NDArray) -> NDArray:
+    """Values of the register of a FireWire clock as s from the first one; it begins again after 128 s."""
     seconds = (register >> 25) + ((register >> 12) & 0x1FFF) / _CYCLES_PER_SECOND
     seconds = seconds + (register & 0xFFF) / (_CYCLES_PER_SECOND * _OFFSETS)
     laps = np.concatenate([[0], np.cumsum(np.diff(seconds) < -_CYCLES / 2)]) if seconds.size else seconds
@@ -57,7 +60,7 @@ def pulses(records: Sequence[Mapping[str, Any]], port: str = "Port1") -> NDArray
     return np.unique(np.array(found, dtype=float))
 
 
-def align(own: NDArray, pulses: NDArray, n_frames: int) -> FrameTimes:
+def align(own: NDArray, pulses: NDArray, n_frames: int, count: NDArray | None = None) -> FrameTimes:
     """The times of all frames by the state machine's clock.
 
     The state machine sees no pulses between trials. How many frames lie in a gap follows from the period; the first
@@ -69,6 +72,8 @@ def align(own: NDArray, pulses: NDArray, n_frames: int) -> FrameTimes:
     own : (n,) array, s, times of the frames by the camera's clock
     pulses : (m,) array, s, ascending
     n_frames : in the video
+    count : (n,) array of int, numbers of the frames from 0, which pass over those that were dropped; by default what
+        the camera's clock says
 
     Raises
     ------
@@ -87,17 +92,20 @@ def align(own: NDArray, pulses: NDArray, n_frames: int) -> FrameTimes:
     if pulses.size < 10:
         raise ValueError(f"the state machine saw {pulses.size} pulses of this camera")
     notes = ["the first frame is taken to be that of the first pulse"]
+    count = frames.numbers(own) if count is None else count
     if own.size != n_frames:
         notes.append(f"the video has {n_frames} frames, the camera wrote {own.size} time stamps")
         if abs(own.size - n_frames) > max(5, 0.001 * n_frames):
             raise ValueError(f"the video has {n_frames} frames, but the camera wrote {own.size} time stamps")
+    if n_lost := int(count[-1]) + 1 - own.size:
+        notes.append(f"the camera dropped {n_lost} frames")
     period = float(np.median(np.diff(pulses)))
     frame = np.concatenate([[0], np.cumsum(np.rint(np.diff(pulses) / period).astype(np.int64))])
-    if frame[-1] >= own.size:
+    if frame[-1] > count[-1]:
         raise ValueError(
-            f"the pulses are those of {frame[-1] + 1} frames, but there are {own.size}: frames were dropped"
+            f"the pulses are those of {frame[-1] + 1} frames, but there are {count[-1] + 1}: frames were dropped"
         )
-    there = own[frame]
+    there = np.interp(frame, count, own)
     piece = np.floor((there - there[0]) / 60.0).astype(np.int64)
     knots = [np.flatnonzero(piece == one) for one in np.unique(piece)]
     source = np.array([there[0], *(there[one].mean() for one in knots if one.size > 9), there[-1]])
@@ -110,8 +118,4 @@ def align(own: NDArray, pulses: NDArray, n_frames: int) -> FrameTimes:
             f"the times of the camera and its pulses differ by up to {residual * 1000:.0f} ms: frames were dropped, or "
             "the first frame is not that of the first pulse"
         )
-    times = clock.convert(own)
-    if n_frames > times.size:
-        step = float(np.median(np.diff(times)))
-        times = np.concatenate([times, times[-1] + step * np.arange(1, n_frames - times.size + 1)])
-    return FrameTimes(times[:n_frames], tuple(notes))
+    return FrameTimes(frames.extended(clock.convert(own), n_frames), tuple(notes))

@@ -16,7 +16,7 @@ from pipeline.errors import PermissionDenied
 
 Role = Literal["reader", "technician", "member", "colony manager", "lab manager", "admin"]
 Verb = Literal["read", "care", "restrict", "operate", "colony", "cull", "assign", "request", "answer", "plan", "manage",
-               "record", "curate", "administer"]  # fmt: skip
+               "preprocess", "record", "curate", "administer"]  # fmt: skip
 Reach = Literal["none", "own", "lab", "all"]
 
 ROLES: tuple[Role, ...] = ("reader", "technician", "member", "colony manager", "lab manager", "admin")
@@ -32,6 +32,7 @@ VERBS: dict[Verb, str] = {
     "answer": "answer requests for animals",
     "plan": "plan training",
     "manage": "change the lab's people, rooms, rules and lists",
+    "preprocess": "hold, abandon and restart preprocessing tasks",
     "record": "register sessions, files, probes and images",
     "curate": "change lists of names that all labs share, and delete what was registered",
     "administer": "change what all labs share, and everything else",
@@ -51,6 +52,7 @@ POLICY: dict[Verb, tuple[Reach, ...]] = {
     "answer":     ("none", "none",     "none", "lab",          "lab",       "all"),
     "plan":       ("none", "lab",      "own",  "lab",          "lab",       "all"),
     "manage":     ("none", "none",     "none", "none",         "lab",       "all"),
+    "preprocess": ("none", "none",     "lab",  "lab",          "lab",       "all"),
     "record":     ("none", "all",      "all",  "all",          "all",       "all"),
     "curate":     ("none", "none",     "none", "none",         "all",       "all"),
     "administer": ("none", "none",     "none", "none",         "none",      "all"),

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from pipeline.errors import NotFoundError, UserError
 from pipeline.schemas import acquisition, behavior, behavior_analysis, data, ephys, task, transfer
-from pipeline.tasks import states, submit
+from pipeline.tasks import hosts, states, submit
+from pipeline.tasks.by_people import CHANGES
 from pipeline.tasks.plan import filled, matching
 
 SESSION = ("lab", "subject", "session_date", "session_number")
@@ -32,6 +34,8 @@ class Step:
     time : UTC, when it was done or changed last
     seconds : how long it took
     who : must act, and what to do; empty where nobody has to
+    task : identifier of the task that it is about; empty where it is about none
+    changes : what people may do to that task now: names of `pipeline.tasks.by_people.CHANGES`
     """
 
     stage: str
@@ -40,6 +44,8 @@ class Step:
     time: datetime.datetime | None = None
     seconds: float | None = None
     who: str = ""
+    task: str = ""
+    changes: tuple[str, ...] = ()
 
 
 def session_key(text: str) -> dict[str, Any]:
@@ -109,8 +115,10 @@ def of_session(key: Mapping[str, Any]) -> list[Step]:
         steps.append(Step("planned", f"{len(rows)} tasks, reported by {plan['plan_host'] or 'a lab server'}",
                           time=plan["plan_first"]))  # fmt: skip
         steps += _missing(key, plan)
+    computers = hosts.known() if any(row["task_state"] == "Waiting" for row in rows) else []
     for row in rows:
-        steps.append(_of_task(row, names))
+        offered = tuple(name for name, one in CHANGES.items() if one.fits(row["status"], row["task_held"]))
+        steps.append(dataclasses.replace(_of_task(row, names, computers), task=row["task_uuid"], changes=offered))
     steps += _of_files(key)
     steps += _of_tables(key)
     if session["session_qc"] not in ("NOT_SET", "PASS"):
@@ -138,7 +146,7 @@ def _with_status(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return rows
 
 
-def _of_task(row: Mapping[str, Any], names: Mapping[str, str]) -> Step:
+def _of_task(row: Mapping[str, Any], names: Mapping[str, str], computers: Sequence[hosts.Host]) -> Step:
     name, state = row["task_name"], row["status"]
     if state in states.DONE:
         words = {"Complete": "", "Incomplete": " (in part)", "Empty": " (nothing to do)"}[state]
@@ -156,6 +164,8 @@ def _of_task(row: Mapping[str, Any], names: Mapping[str, str]) -> Step:
     if row["waits_for"]:
         return Step("task", f"{name} waits for {', '.join(names.get(one, one) for one in row['waits_for'])}", ".")
     again = f" again after {row['task_not_before']:%H:%M} UTC ({row['task_message']})" if row["task_not_before"] else ""
+    if lacking := hosts.why_not(row, computers):
+        return Step("task", f"{name} waits, and no computer takes it: {lacking.what}", "!", who=lacking.remedy)
     return Step("task", f"{name} waits for a computer{again}", ".")
 
 

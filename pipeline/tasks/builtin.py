@@ -81,6 +81,14 @@ KINDS: tuple[Kind, ...] = (
         priority=40, description="Times of the frames of a camera in the clock of the session.",
     ),
     Kind(
+        "camera_times_nidq", "1", "ingest.programs.tasks.camera:times_nidq",
+        inputs=("{folder}/_iblrig_{label}Camera.timestamps.ssv|{folder}/_iblrig_{label}Camera.frameData.bin|"
+                "{folder}/_iblrig_{label}Camera.frame_counter.bin",),
+        outputs=("alf/_ibl_{label}Camera.times.npy",), required=("alf/_ibl_{label}Camera.times.npy",),
+        parents=("compress_video",), each="camera", when=("synchronised by nidq",), needs=Needs(seconds=3600),
+        priority=40, description="Times of the frames of a camera in the clock of the NIDQ.",
+    ),
+    Kind(
         "motion_energy", "1", "ingest.programs.tasks.video:motion_energy",
         inputs=(_VIDEO,), outputs=("alf/{label}Camera.ROIMotionEnergy.npy", "alf/{label}ROIMotionEnergy.position.npy"),
         required=("alf/{label}Camera.ROIMotionEnergy.npy",),

@@ -22,6 +22,7 @@ class Capability:
     kinds : of tasks that it knows.
     environments : whose programs it has.
     cores, gpus : free processors and graphics processors.
+    most_cores : all processors that its tasks may use: a task that would use more gets these.
     memory : MiB that are free.
     scratch : byte that are free.
     io : load on its disk that it can still take, 0-100.
@@ -39,6 +40,7 @@ class Capability:
     io: int = 100
     labs: tuple[str, ...] | None = None
     repository: str = ""
+    most_cores: int = 32767
 
 
 class Claims(TaskRows):
@@ -91,11 +93,11 @@ class Claims(TaskRows):
             f"(t.task_not_before IS NULL OR t.task_not_before <= {self.time()})",
             f"t.kind_name IN ({', '.join(['%s'] * len(can.kinds))})",
             f"t.task_environment IN ({', '.join(['%s'] * (1 + len(can.environments)))})",
-            "t.task_cores <= %s AND t.task_gpus <= %s AND t.task_memory <= %s AND t.task_scratch <= %s",
+            "LEAST(t.task_cores, %s) <= %s AND t.task_gpus <= %s AND t.task_memory <= %s AND t.task_scratch <= %s",
             "t.task_io <= %s AND t.task_repository = %s",
         ]
-        values: list[Any] = [*can.kinds, "", *can.environments, can.cores, can.gpus, can.memory, can.scratch,
-                             can.io, can.repository]  # fmt: skip
+        values: list[Any] = [*can.kinds, "", *can.environments, can.most_cores, can.cores, can.gpus, can.memory,
+                             can.scratch, can.io, can.repository]  # fmt: skip
         if can.labs is not None:
             conditions.append(f"t.lab IN ({', '.join(['%s'] * len(can.labs))})" if can.labs else "1 = 0")
             values += can.labs

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Mapping
 from typing import Any
 
 from pipeline.alf import identity
 from pipeline.schemas import task
+from pipeline.settings import settings
 from pipeline.tasks import description as descriptions
+from pipeline.tasks.kinds import Kind, Needs
 from pipeline.tasks.plan import Planned, matching, plan, unique
 from pipeline.tasks.queue import New, Queue
 
@@ -58,7 +61,7 @@ def submit(
 
 
 def _new(one: Planned, path: str, files: Mapping[str, int], repository: str) -> New:
-    needs = one.kind.needs
+    needs = needs_of(one.kind)
     inputs = {name for pattern in one.kind.inputs for name in matching(pattern, one.arguments, files)}
     size = sum(files[name] for name in inputs)
     return New(
@@ -71,6 +74,12 @@ def _new(one: Planned, path: str, files: Mapping[str, int], repository: str) -> 
             "task_most_attempts": one.kind.attempts, "task_graph": GRAPH, "task_repository": repository,
         },
     )  # fmt: skip
+
+
+def needs_of(kind: Kind) -> Needs:
+    """What a kind needs of a computer: what it says itself, with the changes of the settings."""
+    told = settings().task_needs.get(kind.name)
+    return dataclasses.replace(kind.needs, **told.model_dump(exclude_none=True)) if told else kind.needs
 
 
 def _abandon_others(queue: Queue, key: Mapping[str, Any], wanted: set[str]) -> None:

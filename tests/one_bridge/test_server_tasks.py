@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import datetime
 import hashlib
 import json
 import re
@@ -296,3 +297,29 @@ def test_claims_and_reports_that_make_no_sense_are_refused(rig):
     ):  # fmt: skip
         call(rig, "POST", "/tasks/plan", report(**change), 400)
     assert not task.Task() and not acquisition.Session()
+
+
+def test_only_who_may_holds_abandons_and_restarts_the_tasks_of_a_lab(rig, session):
+    """The policy decides, also where an old client says the same by PATCH; what was done is written down."""
+    served, _ = rig
+    one = add(rig, session)["id"]
+    insert_many(lab.LabMember, {"user_name": ["mia", "tom"]})
+    start = datetime.date(2020, 1, 1)
+    insert_many(lab.LabMembership, {
+        "lab": ["cortexlab", "otherlab"], "user_name": ["tom", "mia"], "lab_role": ["technician", "member"],
+        "membership_start": [start] * 2,
+    })  # fmt: skip
+    for who in ("mia", "max"):  # mia is of the other lab
+        http, status = served.session(who), 403 if who == "mia" else 200
+        for name in ("hold", "unhold", "abandon", "restart"):
+            call(rig, "POST", f"/tasks/{one}/{name}", {}, status, http)
+        call(rig, "PATCH", f"/tasks/{one}", {"status": "Abandoned"}, status, http)
+        call(rig, "PATCH", f"/tasks/{one}", {"status": "Waiting"}, 200, http)
+    assert (
+        "Ask a member of cortexlab" in call(rig, "POST", f"/tasks/{one}/hold", {}, 403, served.session("mia"))["detail"]
+    )
+    call(rig, "PATCH", f"/tasks/{one}", {"status": "Errored"}, 200, served.session("mia"))  # its lab server failed
+    call(rig, "PATCH", f"/tasks/{one}", {"status": "Waiting"}, 403, served.session("mia"))  # that is a restart
+    changes = (data.Change & {"change_user": "max"}).to_dicts()
+    assert {row["change_action"] for row in changes} == {"held", "let go", "abandoned", "restarted"}
+    assert all(row["change_path"] == f"cortexlab/Subjects/KS014/{DAY}/001/t" for row in changes)

@@ -349,3 +349,10 @@ def test_the_queue_does_what_a_model_of_it_does(task_tables):
         settings=settings(max_examples=20, stateful_step_count=25, deadline=None, database=None,
                           suppress_health_check=list(HealthCheck)),
     )  # fmt: skip
+
+
+def test_a_computer_with_few_processors_takes_a_task_that_would_use_more(queue, claim):
+    queue.add([new("sort", columns={"task_cores": 4})])
+    assert claim(cores=1, most_cores=2) is None, "one of its two is busy"
+    assert claim(cores=2, most_cores=16) is None
+    assert claim(cores=2, most_cores=2)["task_name"] == "sort"

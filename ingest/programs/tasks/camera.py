@@ -1,35 +1,171 @@
-"""Times of the frames of a camera in the clock of the session."""
+"""Times of the frames of a camera in the clock of the session: that of the state machine, or that of a NIDQ."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from ingest.programs import ffmpeg
-from ingest.programs.tasks import behavior
-from pipeline.analysis import camera
+from ingest.programs.tasks import behavior, synchronise
+from pipeline.analysis import camera, frames
+from pipeline.electrophysiology import clocks
 from pipeline.tasks.kinds import Job, TaskFailure
+
+_ALIKE = 0.01
+"""The period of a line differs from that of the camera by less than so much of it."""
+_SAME_S = 2e-3
+"""Two lines whose pulses differ by less were made by one trigger."""
 
 
 def times(job: Job) -> None:
     """The camera's own time stamps, brought to the session by the pulses that the state machine sent it."""
-    stamps = job.inputs("{folder}/_iblrig_{label}Camera.timestamps.ssv")
-    if not stamps:
+    told, own = _read(job)
+    if own is None:
         raise TaskFailure("the time stamps of the camera are missing", "copy _iblrig_…Camera.timestamps.ssv")
-    own = camera.read_stamps(stamps[0].read_text(encoding="utf-8", errors="replace"))
     tasks = sorted(job.folder.glob("raw_*/_iblrig_taskData.raw.jsonable"))
     if not tasks:
         raise TaskFailure("the trials of the session are missing, which hold the pulses of the camera", "copy them")
     inner: Any = _Elsewhere(job, tasks[0].parent.relative_to(job.folder).as_posix())
-    records = behavior._records(inner)
-    pulses = camera.pulses(records)
-    videos = job.inputs("{folder}/_iblrig_{label}Camera.raw.mp4|{folder}/_iblrig_{label}Camera.raw.avi")
-    n_frames = ffmpeg.probe(videos[0]).n_frames if videos else own.size
+    pulses = camera.pulses(behavior._records(inner))
+    count = told.count if told is not None and len(told.count) == own.size else None
     try:
-        found = camera.align(own, pulses, n_frames)
+        found = camera.align(own, pulses, _n_frames(job, own.size), count)
     except ValueError as error:
         raise TaskFailure(str(error), "see the cable between camera and state machine") from None
+    _write(job, found)
+
+
+def times_nidq(job: Job) -> None:
+    """The pulses that the camera sent to a NIDQ, each for the frame to which it belongs.
+
+    Which line is the camera's, a wiring file beside the recording says; else the line whose pulses have the camera's
+    period. Which pulse is that of the first frame, the camera's input pins tell, or the number of the pulses.
+
+    Raises
+    ------
+    TaskFailure : no line fits, several do, or nothing tells which pulse is that of the first frame.
+    """
+    told, own = _read(job)
+    if told is not None and own is not None and len(told.count) < own.size - max(5, 0.001 * own.size):
+        job.log(f"the frame counter has {len(told.count)} of {own.size} frames, and is not used")
+        told = None
+    if told is None:
+        if own is None:
+            raise TaskFailure("neither time stamps nor numbers of the frames are there", "copy them from the rig")
+        told = frames.Embedded(frames.numbers(own))
+    n_frames = _n_frames(job, len(told.count))
+    if abs(len(told.count) - n_frames) > max(5, 0.001 * n_frames):
+        raise TaskFailure(f"the video has {n_frames} frames, but the camera numbered {len(told.count)}",
+                          "see whether all files were copied whole")  # fmt: skip
+    path, rate = synchronise._nidq(job)
+    with synchronise._opened(path) as recording:
+        changes = clocks.read_changes(recording, with_analog=True)
+    rises = {line: at[polarity > 0] / rate for line, (at, polarity) in changes.items()}
+    label = job.arguments["label"]
+    named = _wired(path, label)
+    own_period = None if own is None else float(np.median(np.diff(own)))
+    fitting: dict[int, tuple[np.ndarray, str]] = {}
+    close = 0
+    for line, pulses in rises.items():
+        if (named is not None and line != named) or len(pulses) <= told.count[-1]:
+            continue
+        period = float(np.median(np.diff(pulses)))
+        if own_period is not None and abs(period / own_period - 1) > _ALIKE:
+            continue
+        close += 1
+        first = frames.first_pulse(told.count, told.pins, pulses, {k: at for k, at in rises.items() if k != line})
+        if first is None:
+            continue
+        found = pulses[first[0] + told.count]
+        if own is None or own.size != len(found) or _agree(found, own, period):
+            fitting[line] = found, first[1]
+    where = f"line {named} of {path.name}, which the wiring names," if named is not None else f"lines of {path.name}"
+    if not fitting:
+        raise TaskFailure(
+            f"nothing tells which pulse is that of the first frame of the {label} camera ({where} has other numbers of "
+            f"pulses than the {int(told.count[-1]) + 1} frames, and no pin of the camera saw another line)"
+            if close else f"no line of {path.name} has the pulses of the {label} camera",
+            "see the cables, or write the times yourself (alf/_ibl_…Camera.times.npy)",
+        )  # fmt: skip
+    (line, (found, reason)), *others = fitting.items()
+    if any(np.abs(other - found).max() > _SAME_S for _, (other, _) in others):
+        raise TaskFailure(
+            f"lines {', '.join(map(str, fitting))} of {path.name} all fit the {label} camera, at different times",
+            f"say which is its in {path.name.split('.')[0]}.nidq.wiring.json",
+        )
+    notes = [f"line {line} of {path.name}: {reason}"]
+    if n_lost := int(told.count[-1]) + 1 - len(told.count):
+        notes.append(f"the camera dropped {n_lost} frames, whose pulses are passed over")
+    _write(job, frames.FrameTimes(frames.extended(found, n_frames), tuple(notes)))
+
+
+def _read(job: Job) -> tuple[frames.Embedded | None, np.ndarray | None]:
+    """What the camera wrote into the frames, and their times by its clock (s from the first); None where it is missing.
+
+    Raises
+    ------
+    TaskFailure : a file cannot be read.
+    """
+    base = "{folder}/_iblrig_{label}Camera"
+    found = {name: job.inputs(f"{base}.{name}") for name in ("timestamps.ssv", "frameData.bin", "frame_counter.bin",
+                                                              "GPIO.bin")}  # fmt: skip
+    told, own, name = None, None, ""
+    try:
+        if found["frameData.bin"]:
+            name = found["frameData.bin"][0].name
+            told = frames.read_embedded(found["frameData.bin"][0].read_bytes())
+            own = None if told.register is None else camera.unwrap(told.register)
+        elif found["frame_counter.bin"]:
+            name = found["frame_counter.bin"][0].name
+            count, pins = frames.read_count(found["frame_counter.bin"][0].read_bytes()), None
+            if found["GPIO.bin"]:
+                name = found["GPIO.bin"][0].name
+                pins = frames.read_pins(found["GPIO.bin"][0].read_bytes())
+                if len(pins) != len(count):
+                    raise ValueError(f"it has {len(pins)} frames, the frame counter {len(count)}")
+            told = frames.Embedded(count, pins) if len(count) else None
+        if own is None and found["timestamps.ssv"]:
+            name = found["timestamps.ssv"][0].name
+            own = camera.read_stamps(found["timestamps.ssv"][0].read_text(encoding="utf-8", errors="replace"))
+            own = own if own.size > 1 else None
+    except ValueError as error:
+        raise TaskFailure(f"{name}: {error}", "see whether it was copied whole") from None
+    return told, own
+
+
+def _n_frames(job: Job, otherwise: int) -> int:
+    """How many frames the video has; without one, as many as the camera says."""
+    videos = job.inputs("{folder}/_iblrig_{label}Camera.raw.mp4|{folder}/_iblrig_{label}Camera.raw.avi")
+    return ffmpeg.probe(videos[0]).n_frames if videos else otherwise
+
+
+def _agree(found: np.ndarray, own: np.ndarray, period: float) -> bool:
+    """Whether pulses and the camera's clock have the frames at the same distances, but for few."""
+    far = np.abs(np.diff(found) - np.diff(own)) > 0.4 * period
+    return float(far.mean()) < 1e-3
+
+
+def _wired(recording: Any, label: str) -> int | None:
+    """The digital line that the wiring file beside a recording gives to a camera; None where it does not say."""
+    name = recording.name.split(".nidq.")[0]
+    path = recording.with_name(f"{name}.nidq.wiring.json")
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))["SYNC_WIRING_DIGITAL"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    if not isinstance(told, Mapping):
+        return None
+    for pin, device in told.items():
+        port, _, bit = str(pin).lstrip("Pp").partition(".")
+        if device == f"{label}_camera" and port.isdigit() and bit.isdigit():
+            return 8 * int(port) + int(bit)
+    return None
+
+
+def _write(job: Job, found: frames.FrameTimes) -> None:
     for note in found.notes:
         job.log(note)
     np.save(job.output(f"alf/_ibl_{job.arguments['label']}Camera.times.npy"), found.times)

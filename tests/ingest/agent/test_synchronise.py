@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ingest.programs.tasks import behavior, synchronise
+from ingest.programs.tasks import behavior, camera, synchronise
 from pipeline.analysis.clocks import Clock
 from pipeline.electrophysiology import clocks
 from pipeline.tasks import kinds
@@ -131,3 +131,78 @@ def test_recordings_get_clocks_and_one_without_pulses_none(tmp_path, monkeypatch
     samples.tofile(silent)
     with pytest.raises(TaskFailure, match=r"1 of 3 recordings have no clock: .*imec1.*no pulses"):
         synchronise.recordings(rigs.job(tmp_path, folder, job.arguments))
+
+
+LEFT = {"label": "left", "folder": "raw_video_data"}
+
+
+def camera_files(folder: Path, taken: np.ndarray, saved: np.ndarray, audio: np.ndarray, form: str) -> np.ndarray:
+    """The files that a camera writes for the frames `saved` of those that it has `taken` (s, session time)."""
+    place = folder / "raw_video_data"
+    place.mkdir(parents=True, exist_ok=True)
+    times = taken[saved]
+    ticks = np.round((times - times[0]) * 1.0001 * 8000).astype(np.int64)
+    register = (ticks // 8000 % 128 << 25) | (ticks % 8000 << 12)
+    up = [(audio > taken[max(k - 1, 0)]) & (audio <= taken[k]) for k in saved]
+    pins = np.array([one.any() for one in up]) * 2.0**28
+    if form == "frameData":
+        rows = np.stack([times * 1e7, register, saved + 4711, pins], axis=1)
+        np.rint(rows).astype("<f8").tofile(place / "_iblrig_leftCamera.frameData.bin")
+        return times
+    if form != "stamps":
+        (saved + 4711).astype("<f8").tofile(place / "_iblrig_leftCamera.frame_counter.bin")
+    if form == "GPIO":
+        pins.astype("<f8").tofile(place / "_iblrig_leftCamera.GPIO.bin")
+    lines = [f"2020-08-19T12:42:57.79 {one}\n" for one in register]
+    (place / "_iblrig_leftCamera.timestamps.ssv").write_text("".join(lines))
+    return times
+
+
+def camera_session(folder: Path, form: str, more: int = 0, others: dict | None = None) -> np.ndarray:
+    """A camera of 60 Hz over 40 s that lost some frames and began `more` frames before the video; its true times."""
+    rng = np.random.default_rng(3)
+    taken = 3.0 + np.arange(2400 + more) / 60 * (1 + 2e-5)
+    saved = np.setdiff1d(np.arange(2400), [700, 701, 1500]) + more
+    audio = np.sort(rng.uniform(5, 40, 12)) + np.arange(12) * 0.3
+    nidq(
+        folder, {0: [(taken, 0.004)], 4: [(audio, 0.1)], 5: [(np.sort(rng.uniform(1, 45, 60)), 0.01)]} | (others or {})
+    )
+    return camera_files(folder, taken, saved, audio, form)
+
+
+@pytest.mark.parametrize(
+    ("form", "more"), [("GPIO", 37), ("frameData", 5), ("frameData", 0), ("counter", 0), ("stamps", 0)]
+)
+def test_frames_of_a_camera_get_the_times_of_their_pulses(tmp_path, form, more):
+    """Also where frames were dropped, and where pulses came before the video: pins and counters tell which is which."""
+    folder = tmp_path / "s"
+    true = camera_session(folder, form, more)
+    camera.times_nidq(rigs.job(tmp_path, folder, LEFT))
+    found = np.load(tmp_path / "scratch/outputs/alf/_ibl_leftCamera.times.npy")
+    np.testing.assert_allclose(found, true, atol=1.1 / RATE)
+
+
+@pytest.mark.parametrize("fault", ["more pulses", "two cameras", "no camera", "cut file", "other session"])
+def test_times_of_frames_that_nothing_proves_are_refused(tmp_path, fault):
+    folder = tmp_path / "s"
+    twin = {1: [(3.5 + np.arange(2400) / 60 * (1 + 2e-5), 0.004)]}
+    camera_session(folder, "counter" if fault in ("more pulses", "two cameras") else "GPIO",
+                   20 if fault == "more pulses" else 0, twin if fault == "two cameras" else None)  # fmt: skip
+    place = folder / "raw_video_data"
+    if fault == "no camera":
+        nidq(folder, {5: [(np.arange(1, 40, 0.5), 0.01)]})
+    if fault == "cut file":
+        path = place / "_iblrig_leftCamera.GPIO.bin"
+        path.write_bytes(path.read_bytes()[:-3])
+    if fault == "other session":
+        camera_files(folder, 3 + np.arange(900) / 60, np.arange(900), np.array([4.0, 7.1, 8.3]), "GPIO")
+    words = {"more pulses": "nothing tells which pulse", "two cameras": "lines 0, 1 of", "no camera": "no line of",
+             "cut file": "8 byte for each frame", "other session": "nothing tells"}[fault]  # fmt: skip
+    with pytest.raises(TaskFailure, match=words):
+        camera.times_nidq(rigs.job(tmp_path, folder, LEFT))
+    assert not rigs.outputs(tmp_path)
+    if fault == "two cameras":  # the wiring says which
+        wiring = folder / "raw_ephys_data/_spikeglx_ephysData_g0_t0.nidq.wiring.json"
+        wiring.write_text('{"SYNC_WIRING_DIGITAL": {"P0.0": "left_camera", "P0.1": "right_camera"}}')
+        camera.times_nidq(rigs.job(tmp_path, folder, LEFT))
+        assert np.load(tmp_path / "scratch/outputs/alf/_ibl_leftCamera.times.npy")[0] == pytest.approx(3.0, abs=1e-3)
