@@ -66,6 +66,7 @@ setup(
         "probeinterface>=0.3.1",  # the table of all Neuropixels probes
         "fastapi>=0.115",
         "uvicorn>=0.32",
+        "fastapi-offline>=1.7.7",  # the script of Redoc, for /docs
         "argon2-cffi>=23.1",
         "python-multipart>=0.0.18",
         "dash>=4.4.1",

@@ -85,8 +85,8 @@ class Bridge:
         self.roots = files.Roots(self.database, data_root)
         self.registration = Registration(self.database, self.serialiser, self.roots)
         self.cache = files.CacheTables(self.database, home / "bridge" / "cache")
-        document = schema.openapi(version)
-        self.schema, self.docs = json.dumps(document).encode(), docs_page.page(document).encode()
+        self.schema = json.dumps(schema.openapi(version)).encode()
+        self.docs = docs_page.page(version).encode()
         self.nwb = NwbFiles()
         self.staging = home / "tasks" / "received"
 
@@ -111,6 +111,7 @@ class Bridge:
         route("/me", self._threaded(self._me), methods=["GET"])
         route("/api/schema", self._schema, methods=["GET"])
         route("/docs", self._docs, methods=["GET"])
+        route(f"/docs/{docs_page.SCRIPT}", self._docs_script, methods=["GET"])
         route("/new-download", self._new_download, methods=["POST"])
         route("/sync-file-status", self._threaded(self._sync_status), methods=["GET"])
         route("/register-file", self._register, methods=["POST"])
@@ -270,8 +271,12 @@ class Bridge:
         return Response(self.schema, media_type="application/vnd.oai.openapi+json")
 
     async def _docs(self, _: Request) -> Response:
-        policy = "default-src 'none'; style-src 'unsafe-inline'"
-        return Response(self.docs, media_type="text/html", headers={"Content-Security-Policy": policy})
+        headers = {"Content-Security-Policy": docs_page.POLICY}
+        return Response(self.docs, media_type="text/html", headers=headers)
+
+    async def _docs_script(self, _: Request) -> Response:
+        headers = {"Cache-Control": "max-age=86400", "X-Content-Type-Options": "nosniff"}
+        return FileResponse(docs_page.script(), media_type="text/javascript", headers=headers)
 
     async def _register(self, request: Request) -> Response:
         await run_in_threadpool(self._admit, request, "member")

@@ -42,6 +42,9 @@ def openapi(version: str) -> dict[str, Any]:
         paths[f"/{endpoint.name}"] = collection
         if single:
             paths[f"/{endpoint.name}/{{id}}"] = {"parameters": [_parameter("id", "path", {"type": "string"})], **single}
+        for verbs in (collection, single):
+            for operation in verbs.values():
+                operation["tags"] = [endpoint.name]
     paths |= _others()
     schemas["RegisterFile"] = _REGISTER
     return {
