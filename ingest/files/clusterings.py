@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from ingest.files.channel_maps import ChannelMap
 from ingest.files.report import Clustering, Found, Probe, Recording, Report, default_versions, without_revision
 from ingest.files.scan import Problem, printable
 from pipeline.alf.reader import load
@@ -49,7 +51,7 @@ def examine(root: Path, report: Report) -> None:
     refused: set[Problem] = set()
     for collection, files in sorted(sorted_files.items()):
         for revision in _revisions(files):
-            known = recorded(report.recordings, label_of(collection))
+            known = _pieces(report.recordings, label_of(collection))
             one, problems = _clustering(root, collection, revision, _versions(files, revision), known)
             report.clusterings.append(one)
             refused |= {problem for problem in problems if (problem.path, problem.column) not in bad}
@@ -105,9 +107,9 @@ def _versions(files: Iterable[Found], revision: str) -> dict[str, list[Found]]:
 
 
 def _clustering(
-    root: Path, collection: str, revision: str, versions: dict[str, list[Found]], known: Recorded | None
+    root: Path, collection: str, revision: str, versions: dict[str, list[Found]], pieces: list[Recording]
 ) -> tuple[Clustering, list[Problem]]:
-    """One clustering, and what is refused of its files."""
+    """One clustering, and what is refused of its files; `pieces` are the AP recordings of the probe."""
     refused: dict[str, str] = {}
     problems = []
     good: dict[str, Found] = {}
@@ -119,7 +121,9 @@ def _clustering(
             problems += [Problem(file.file_path, "duplicate_column", detail[:1000], attribute) for file in files]
         else:
             good[name] = files[0]
-    found = sorting.examine({name: root / file.file_path for name, file in good.items()}, known)
+    paths = {name: root / file.file_path for name, file in good.items()}
+    places = _places(pieces)
+    found = sorting.examine(paths, recorded(pieces), None if places is None else asdict(places))
     for name, reason, detail in found.refused:
         refused[name] = reason
         problems.append(Problem(good[name].file_path, reason, printable(detail)[:1000], name.partition(".")[2]))
@@ -137,18 +141,25 @@ def _clustering(
     )  # fmt: skip
 
 
-def recorded(found: Iterable[Recording], label: str) -> Recorded | None:
+def recorded(pieces: Sequence[Recording]) -> Recorded | None:
     """What is known of the AP recordings of a probe, all pieces together; None where it has none."""
-    pieces = [one for one in found if one.probe_label == label and one.band == "ap"]
     if not pieces:
         return None
-    places = next((one.channel_map for one in pieces if one.channel_map), None)
+    places = _places(pieces)
     return Recorded(
         pieces[0].sampling_rate,
         sum(one.n_samples / one.sampling_rate for one in pieces),
         sum(one.n_samples for one in pieces),
         hashlib.md5(repr(places).encode(), usedforsecurity=False).hexdigest() if places else "",
     )
+
+
+def _pieces(found: Iterable[Recording], label: str) -> list[Recording]:
+    return [one for one in found if one.probe_label == label and one.band == "ap"]
+
+
+def _places(pieces: Iterable[Recording]) -> ChannelMap | None:
+    return next((one.channel_map for one in pieces if one.channel_map), None)
 
 
 def _fingerprint(files: dict[str, tuple[str, str]], refused: dict[str, str], reading: dict[str, Any]) -> str:

@@ -97,6 +97,11 @@ def largest(values: np.ndarray) -> int:
     return int(max(some.max() for _, some in chunks(values)))
 
 
+def smallest(values: np.ndarray) -> int:
+    """The smallest of at least one value."""
+    return int(min(some.min() for _, some in chunks(values)))
+
+
 def chunks(values: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
     """Pieces of a long array, each with the row where it begins."""
     for start in range(0, len(values), _ROWS):

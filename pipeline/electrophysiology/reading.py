@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-BY_ROW, BY_NAME, UNKNOWN = "row", "name", ""
-"""What a row of the clusters object is: the unit of that number, the unit that clusters.metrics names, not known."""
+BY_ROW, BY_ROW_FROM_ONE, BY_NAME, UNKNOWN = "row", "row from 1", "name", ""
+"""What a row of the clusters object is: the unit of that number, counted from 0 or from 1; the unit that
+clusters.metrics names; not known."""
 
 
 @dataclass(frozen=True)
@@ -36,9 +37,10 @@ class Reading:
 
     Attributes
     ----------
-    rows : `row`, `name` or empty: which unit a row of the clusters object and of its metrics is
+    rows : `row`, `row from 1`, `name` or empty: which unit a row of the clusters object and of its metrics is
     rows_why : how that was found, in words
     factors : object.attribute -> factor that brings its values into the unit of the ALF convention, where it is not 1
+    from_one : object.attribute of numbers that count from 1 in the files; readers take 1 off
     n_moved : spikes that are not in order of time in the files; readers sort them
     n_dropped : spikes without a unit (spikes.clusters is -1); readers leave them out
     notes : repairs and doubts, in words
@@ -48,6 +50,7 @@ class Reading:
     rows: str = BY_ROW
     rows_why: str = ""
     factors: dict[str, float] = field(default_factory=dict)
+    from_one: list[str] = field(default_factory=list)
     n_moved: int = 0
     n_dropped: int = 0
     notes: list[str] = field(default_factory=list)
@@ -61,6 +64,10 @@ class Reading:
     def factor(self, name: str) -> float:
         """By what the values of object.attribute are multiplied."""
         return self.factors.get(name, 1.0)
+
+    def from_zero(self, name: str, values: np.ndarray) -> np.ndarray:
+        """Numbers of object.attribute counted from 0."""
+        return values - 1 if name in self.from_one else values
 
     def to_dict(self) -> dict[str, Any]:
         """As it is stored; what is as by default is left out."""

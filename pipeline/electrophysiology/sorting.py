@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pipeline.analysis.units import spike_width
-from pipeline.electrophysiology import array_rules, measurement_units, unit_columns, unit_rows
+from pipeline.electrophysiology import array_rules, indices, measurement_units, unit_columns, unit_rows
 from pipeline.electrophysiology.measurement_units import COMMON_RATE
 from pipeline.electrophysiology.reading import Reading, Recorded
 from pipeline.electrophysiology.sorting_files import Files, Refused, Sorting, open_array
@@ -54,7 +54,7 @@ def examine(
 
     The rules: the columns of an object are equally long (a file that differs from a strict majority is refused; without
     a majority, all are); `spikes.clusters` are whole numbers from 0 that name units (`unit_rows.decide`);
-    `clusters.channels` and `spikes.templates` name rows of channels and templates; every array is in the unit of ALF or
+    numbers of channels, templates and shanks name what is there (`indices`); every array is in the unit of ALF or
     provably in another one (`measurement_units`). A few spikes out of order, and spikes of the unit -1, are mended when
     they are read. What breaks a rule is refused and costs no other file, except that without `spikes.times` and
     `spikes.clusters` no unit is known.
@@ -67,8 +67,7 @@ def examine(
     files.check("spikes.clusters", array_rules.unit_numbers)
     for name in _NUMBERS:
         files.check(name, array_rules.numbers)
-    files.check_references("clusters.channels", "channels")
-    files.check_references("spikes.templates", "templates")
+    indices.check(files, channel_map)
     _check_times(files, found)
     used, counts = _count(files.get("spikes.clusters"))
     n_none = int(counts[used < 0].sum())
@@ -87,7 +86,8 @@ def examine(
         _summarise(files, found, n_none)
         metrics = None if "clusters.metrics" not in files else unit_rows.metrics_ids(rows, n_rows, named)
         found.clusters = unit_columns.columns(files, found, used, counts, row_ids, metrics, named, channel_map)
-    found.reading.factors, found.reading.notes = files.factors, files.notes + found.reading.notes
+    found.reading.factors, found.reading.from_one = files.factors, files.from_one
+    found.reading.notes = files.notes + found.reading.notes
     found.read = sorted(files.content)
     found.refused = files.refused
     return found
@@ -129,7 +129,6 @@ def _check_measurements(files: Files, row_ids: np.ndarray | None, recorded: Reco
     if "channels.localCoordinates" in files:
         files.judge("channels.localCoordinates", measurement_units.places(files["channels.localCoordinates"]))
     if "clusters.depths" in files:
-        _check_places(files)
         files.judge("clusters.depths", measurement_units.depths(files["clusters.depths"], _depths_of_channels(files)))
     if "spikes.depths" in files:
         some = np.linspace(0, len(files["spikes.depths"]) - 1, min(len(files["spikes.depths"]), _SOME)).astype(int)
@@ -149,34 +148,12 @@ def _check_measurements(files: Files, row_ids: np.ndarray | None, recorded: Reco
         files.judge("clusters.peakToTrough", measurement_units.widths(files["clusters.peakToTrough"], width))
 
 
-def _check_places(files: Files) -> None:
-    """Whether the depths of the units show that channels count from 1, or that across and along are exchanged."""
-    places, channels, depths = (
-        files.get(name) for name in ("channels.localCoordinates", "clusters.channels", "clusters.depths")
-    )
-    if places is None or channels is None or places.ndim != 2 or places.shape[1] < 2 or len(channels) < _FEWEST:
-        return
-    at, depths = np.asarray(channels, np.int64), np.asarray(depths, np.float64)
-    fit = lambda rows, column: float(np.mean(np.abs(places[rows, column] - depths) < 1))  # noqa: E731
-    as_stated = fit(at, 1)
-    if fit(at, 0) > _MOST > 2 * as_stated:
-        what = "the depths of the units are in its first column: expected are places across and along the shank"
-        files.refuse("channels.localCoordinates", "value_range", what)
-    elif at.min() >= 1 and fit(at - 1, 1) > _MOST > as_stated + 0.2:
-        what = "it counts the channels from 1, as the depths of the units show: expected are rows from 0"
-        files.refuse("clusters.channels", "value_range", what)
-
-
-_FEWEST, _MOST = 5, 0.9
-"""Units, and share of them, that show by their depths what is meant."""
-
-
 def _depths_of_channels(files: Files) -> np.ndarray | None:
     """Depth of the channel of each row of the clusters object, um."""
-    places, channels = files.scaled("channels.localCoordinates"), files.get("clusters.channels")
+    places, channels = files.scaled("channels.localCoordinates"), files.numbers("clusters.channels")
     if places is None or channels is None or places.ndim != 2 or places.shape[1] < 2:
         return None
-    return places[np.asarray(channels, np.int64), 1]
+    return places[channels, 1]
 
 
 def _of_units(

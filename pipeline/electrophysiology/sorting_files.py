@@ -13,7 +13,6 @@ import numpy as np
 
 from pipeline.alf.reader import HEADER, load, npy_header
 from pipeline.alf.reasons import refuse
-from pipeline.electrophysiology import array_rules
 from pipeline.electrophysiology.measurement_units import Verdict
 from pipeline.electrophysiology.reading import Reading
 from pipeline.errors import InvalidData
@@ -62,6 +61,7 @@ class Files:
         self.content: dict[str, np.ndarray | pa.Table] = {}
         self.refused: list[Refused] = []
         self.factors: dict[str, float] = {}
+        self.from_one: list[str] = []
         self.notes: list[str] = []
         for name, path in paths.items():
             try:
@@ -101,10 +101,28 @@ class Files:
         if verdict.note:
             self.notes.append(f"{name}: {verdict.note}")
 
+    def count_from_one(self, name: str, why: str) -> None:
+        """Note that the numbers of a file count from 1: readers take 1 off."""
+        self.from_one.append(name)
+        self.notes.append(f"{name}: it counts from 1 ({why}); 1 was taken off all {self[name].size:,} numbers")
+
+    def leave_out(self, name: str, why: str) -> None:
+        """Do not read a file that is not wrong, only not needed."""
+        self.content.pop(name, None)
+        self.notes.append(f"{name}: {why}")
+
     def scaled(self, name: str) -> np.ndarray | None:
-        """The values of an array in the unit of ALF, float64; None where it is absent or refused."""
+        """The values of an array in the unit of ALF, counted from 0, float64; None where it is absent or refused."""
         values = self.get(name)
-        return None if values is None else np.asarray(values, np.float64) * self.factors.get(name, 1.0)
+        if values is None:
+            return None
+        scaled = np.asarray(values, np.float64) * self.factors.get(name, 1.0)
+        return scaled - 1 if name in self.from_one else scaled
+
+    def numbers(self, name: str) -> np.ndarray | None:
+        """Whole numbers counted from 0, int64; None where the array is absent or refused."""
+        values = self.get(name)
+        return None if values is None else np.asarray(values, np.int64) - (name in self.from_one)
 
     def rows(self, alf_object: str) -> int | None:
         """How many rows the arrays of an object have; None where it has no array."""
@@ -122,16 +140,6 @@ class Files:
         for name, rows in lengths.items():
             if rows != n_rows or n_votes * 2 <= votes.total():
                 self.refuse(name, "unequal_length", f"{rows} rows; the object {alf_object} has columns {listed}")
-
-    def check_references(self, name: str, alf_object: str) -> None:
-        """Take out an array that names rows which another object does not have."""
-        values, n_rows = self.get(name), self.rows(alf_object)
-        if values is None:
-            return
-        if wrong := array_rules.whole_numbers(values):
-            self.refuse(name, *wrong)
-        elif n_rows is not None and len(values) and (last := array_rules.largest(values)) >= n_rows:
-            self.refuse(name, "value_range", f"it names row {last} of {alf_object}, which has {n_rows} rows")
 
     def _arrays(self, alf_object: str) -> dict[str, np.ndarray]:
         begin = f"{alf_object}."

@@ -18,7 +18,7 @@ from pipeline.alf.reader import load
 from pipeline.analysis import spikes as grouping
 from pipeline.database import registry
 from pipeline.electrophysiology import array_cache, clusterings, unit_rows
-from pipeline.electrophysiology.reading import Reading
+from pipeline.electrophysiology.reading import BY_ROW_FROM_ONE, Reading
 from pipeline.electrophysiology.sorting import open_array, unit_of_rows
 from pipeline.errors import InvalidData, UserError
 
@@ -194,9 +194,11 @@ def templates(
         wanted = np.isin(ids, list(clusters))
         ids, rows = ids[wanted], rows[wanted]
     where = found.get(f"{source}.waveformsChannels")
-    factor = clusterings.reading(row).factor(f"{source}.waveforms")
-    values = (np.asarray(shapes[rows], np.float64) * (1e6 * factor)).astype(np.float32)
-    return ids, values, None if where is None else np.asarray(open_array(where)[rows])
+    reading = clusterings.reading(row)
+    values = (np.asarray(shapes[rows], np.float64) * (1e6 * reading.factor(f"{source}.waveforms"))).astype(np.float32)
+    if where is None:
+        return ids, values, None
+    return ids, values, reading.from_zero(f"{source}.waveformsChannels", np.asarray(open_array(where)[rows]))
 
 
 def channel_places(insertion: str | Mapping[str, Any], clustering: str | None = None) -> np.ndarray | None:
@@ -223,7 +225,10 @@ def raw_channels(insertion: str | Mapping[str, Any], clustering: str | None = No
         found = attributes(row, ["channels.rawInd"])
     except InvalidData:
         return None
-    return np.asarray(open_array(found["channels.rawInd"]), np.int64).reshape(-1) if found else None
+    if not found:
+        return None
+    raw = np.asarray(open_array(found["channels.rawInd"]), np.int64).reshape(-1)
+    return clusterings.reading(row).from_zero("channels.rawInd", raw)
 
 
 def has_waveforms(row: Mapping[str, Any]) -> bool:
@@ -301,11 +306,13 @@ def _rows_of_units(row: Mapping[str, Any], source: str, n_rows: int) -> tuple[np
         found = attributes(row, ["spikes.templates", "spikes.clusters"])
         if "spikes.templates" not in found:  # then units are templates
             ids = np.asarray(_grouped(row).cluster_ids, np.int64)
-            ids = ids[ids < n_rows]
-            return ids, ids
+            rows = ids - (clusterings.reading(row).rows == BY_ROW_FROM_ONE)
+            inside = rows < n_rows
+            return ids[inside], rows[inside]
         clusters, matched = (
             _as_type(open_array(found[f"spikes.{name}"]), np.int64) for name in ("clusters", "templates")
         )
+        matched = clusterings.reading(row).from_zero("spikes.templates", matched)
         known = clusters >= 0
         pairs, counts = np.unique(clusters[known] * n_rows + matched[known], return_counts=True)
         order = np.lexsort((counts, pairs // n_rows))

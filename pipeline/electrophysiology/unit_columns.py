@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipeline.electrophysiology import array_rules
+from pipeline.electrophysiology import indices
 from pipeline.electrophysiology.sorting_files import Files
 
 if TYPE_CHECKING:
@@ -98,11 +98,11 @@ def _places(
         made["cluster_lateral"][known[inside]] = places[rows[inside], 0]
         made["channel_axial"][known[inside]] = places[rows[inside], 1]
     made["cluster_shank"] = _whole(shanks)
-    own = files.get("channels.shanks")
+    own = files.scaled("channels.shanks")
     if not np.isfinite(made["cluster_shank"]).any() and own is not None and own.ndim == 1:
         inside = rows < len(own)
-        made["cluster_shank"][known[inside]] = _whole(np.asarray(own, np.float64)[rows[inside]])
-    at = None if channel_map is None else _columns_of_map(files, rows, len(channel_map["shank"]))
+        made["cluster_shank"][known[inside]] = _whole(own[rows[inside]])
+    at = None if channel_map is None else indices.columns_of_map(files, rows, len(channel_map["shank"]))
     if at is not None and channel_map is not None:
         on_map, where = known[at >= 0], at[at >= 0]
         for name, part in (
@@ -111,20 +111,6 @@ def _places(
             missing = np.isnan(made[name][on_map])
             made[name][on_map[missing]] = np.asarray(channel_map[part], np.float64)[where[missing]]
     return made
-
-
-def _columns_of_map(files: Files, channels: np.ndarray, n_map: int) -> np.ndarray | None:
-    """Column of the recording for rows of the channels object, -1 where there is none; None where that is not known."""
-    raw, n_rows = files.get("channels.rawInd"), files.rows("channels")
-    if raw is not None and raw.ndim == 1 and array_rules.whole_numbers(raw) is None:
-        inside = channels < len(raw)
-        at = np.full(len(channels), -1)
-        at[inside] = np.asarray(raw, np.int64)[channels[inside]]
-    elif n_rows in (None, n_map):
-        at = channels.copy()
-    else:
-        return None
-    return np.where((at >= 0) & (at < n_map), at, -1)
 
 
 def _whole(values: np.ndarray) -> np.ndarray:

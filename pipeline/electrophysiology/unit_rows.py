@@ -6,13 +6,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pipeline.electrophysiology.reading import BY_NAME, BY_ROW, UNKNOWN
+from pipeline.electrophysiology.reading import BY_NAME, BY_ROW, BY_ROW_FROM_ONE, UNKNOWN
 
 
 class Rows(NamedTuple):
     """The decision."""
 
-    rule: str  # `row`, `name`, or empty where neither fits
+    rule: str  # `row`, `row from 1`, `name`, or empty where none fits
     why: str  # in words
     metrics: bool  # the metrics can be assigned to units
 
@@ -28,7 +28,8 @@ def decide(
 
     Sorters number units with gaps after curation, so the numbers alone do not tell. Where the metrics name as many
     units as there are rows, the used numbers are names if all of them are named. If they would fit as rows, too,
-    numbers of spikes in the metrics decide.
+    numbers of spikes in the metrics decide. Rows that are all named but the first, up to one more than the last, count
+    from 1.
 
     Parameters
     ----------
@@ -44,20 +45,25 @@ def decide(
     'row'
     >>> decide(np.array([5, 9]), 12, np.r_[5, 9, 20:30]).rule
     'name'
+    >>> decide(np.array([1, 2, 3]), 3, None).rule
+    'row from 1'
     >>> decide(np.array([40]), 3, None).rule
     ''
     """
     largest = int(used[-1]) if len(used) else -1
+    smallest = int(used[0]) if len(used) else 0
     if named is None:
         if n_rows is None or largest < n_rows:
             return Rows(BY_ROW, "no metrics name the units: they are rows of the clusters object", True)
+        if largest == n_rows and smallest >= 1:
+            return Rows(BY_ROW_FROM_ONE, _counted_from_one(n_rows), True)
         why = f"the numbers go up to {largest}, but the object clusters has {n_rows} rows"
         return Rows(UNKNOWN, f"{why}, and no metrics list a cluster_id for each of them", False)
     one_each = n_rows is None or len(named) == n_rows
     length = len(named) if n_rows is None else n_rows
     fits_rows, fits_names = largest < length, bool(np.isin(used, named).all())
     if not one_each:
-        return _some_named(largest, length, named)
+        return _some_named(smallest, largest, length, named)
     if fits_names and fits_rows and not np.array_equal(named, np.arange(length)):
         return _by_counts(used, named, counts, named_counts)
     if fits_names:
@@ -66,6 +72,8 @@ def decide(
         strange = used[~np.isin(used, named)]
         why = f"clusters.metrics does not name {_listed(strange)}, so the numbers in spikes.clusters are rows"
         return Rows(BY_ROW, why, True)
+    if largest == length and smallest >= 1 and np.array_equal(named, np.arange(length)):
+        return Rows(BY_ROW_FROM_ONE, _counted_from_one(length), True)
     why = f"the numbers go up to {largest}, but the object clusters has {length} rows"
     return Rows(UNKNOWN, f"{why}, and clusters.metrics does not name {_listed(used[~np.isin(used, named)])}", False)
 
@@ -74,19 +82,28 @@ def ids_of(rule: str, n_rows: int, named: np.ndarray | None) -> np.ndarray:
     """The unit of each row, as `spikes.clusters` numbers it; -1 where it is not known."""
     if rule == BY_NAME and named is not None and len(named) == n_rows:
         return named
-    return np.arange(n_rows) if rule == BY_ROW else np.full(n_rows, -1)
+    if rule in (BY_ROW, BY_ROW_FROM_ONE):
+        return np.arange(n_rows) + (rule == BY_ROW_FROM_ONE)
+    return np.full(n_rows, -1)
 
 
 def metrics_ids(rows: Rows, n_rows: int | None, named: np.ndarray | None) -> np.ndarray | None:
     """The unit of each row of the metrics; None where that cannot be told."""
     if named is None or not rows.metrics:
         return None
-    by_row = rows.rule == BY_ROW and n_rows in (None, len(named))
-    return np.arange(len(named)) if by_row else named
+    if n_rows in (None, len(named)) and rows.rule in (BY_ROW, BY_ROW_FROM_ONE):
+        return ids_of(rows.rule, len(named), named)
+    return named
 
 
-def _some_named(largest: int, n_rows: int, named: np.ndarray) -> Rows:
+def _counted_from_one(n_rows: int) -> str:
+    return f"the units count from 1: none is 0, and the last is {n_rows}, the number of rows of the clusters object"
+
+
+def _some_named(smallest: int, largest: int, n_rows: int, named: np.ndarray) -> Rows:
     """Metrics of some of the rows only: their names are rows, or they cannot be assigned."""
+    if largest == n_rows and smallest >= 1 and named.min(initial=1) >= 1 and named.max(initial=0) <= n_rows:
+        return Rows(BY_ROW_FROM_ONE, _counted_from_one(n_rows), True)
     if largest >= n_rows:
         why = f"the numbers go up to {largest}, but the object clusters has {n_rows} rows"
         return Rows(UNKNOWN, f"{why}, and no metrics list a cluster_id for each of them", False)

@@ -151,11 +151,11 @@ def test_times_in_minutes_and_hours_are_refused(seconds):
 
 
 @pytest.mark.parametrize(
-    ("damage", "refused"),
-    [("none", None), ("from 1", "clusters.channels"), ("exchanged", "channels.localCoordinates")],
+    ("damage", "refused", "mended"),
+    [("none", [], []), ("from 1", [], ["clusters.channels"]), ("exchanged", ["channels.localCoordinates"], [])],
 )
-def test_depths_of_units_show_how_channels_are_meant(tmp_path, damage, refused):
-    """Channels counted from 1, and columns in another order: without the depths a site, or a probe, off."""
+def test_depths_of_units_show_how_channels_are_meant(tmp_path, damage, refused, mended):
+    """Channels counted from 1 are mended, columns in another order refused: else they are a site, or a probe, off."""
     chance = np.random.default_rng(1)
     places = np.column_stack([np.tile([43.0, 11.0, 59.0, 27.0], 8), np.repeat(20.0 * np.arange(16), 2)])
     channels = np.array([3, 9, 13, 17, 23, 30])
@@ -169,5 +169,7 @@ def test_depths_of_units_show_how_channels_are_meant(tmp_path, damage, refused):
     for name, values in arrays.items():
         np.save(tmp_path / f"{name}.npy", values)
     found = sorting.examine({name: tmp_path / f"{name}.npy" for name in arrays})
-    assert [one.attribute for one in found.refused] == ([refused] if refused else [])
+    assert [one.attribute for one in found.refused] == refused and found.reading.from_one == mended
+    if not refused:
+        assert found.clusters["cluster_channel"].tolist() == channels.tolist()
     assert found.clusters["cluster_depth"].tolist() == places[channels, 1].tolist()

@@ -49,23 +49,16 @@ def read(result: Sorted, name: str | None = None) -> Beside:
     channels = _array(place / "channel_map.npy", 1)
     shanks = _array(place / "channel_shanks.npy", 1)
     n = len(positions) if positions is not None else None
-    of_spikes = {
-        name: values[result.kept] if values is not None and len(values) > int(result.kept.max()) else None
-        for name, values in (
-            ("amplitudes", _array(place / "amplitudes.npy", 1)),
-            ("templates", _array(place / "spike_templates.npy", 1)),
-        )
-    }
     return Beside(
         name or sorter_of(place),
         sampling_rate(place),
         positions,
         channels.astype(np.int64) if channels is not None and len(channels) == n else None,
         shanks.astype(np.int64) if shanks is not None and len(shanks) == n else None,
-        of_spikes["amplitudes"],
-        _depths(place, result.kept, positions),
+        result.of_spikes(_array(place / "amplitudes.npy", 1)),
+        _depths(place, result, positions),
         _best_channels(place),
-        of_spikes["templates"],
+        result.of_spikes(_array(place / "spike_templates.npy", 1)),
     )
 
 
@@ -106,32 +99,32 @@ def sampling_rate(place: Path) -> float | None:
     return None
 
 
-def _depths(place: Path, kept: np.ndarray, positions: np.ndarray | None) -> np.ndarray | None:
+def _depths(place: Path, result: Sorted, positions: np.ndarray | None) -> np.ndarray | None:
     """Depth of each spike, um: as Kilosort 4 locates it, else the channels' mean weighted by the first feature.
 
     Only Kilosort's features are projections on the shape of spikes; those of SpikeInterface's export are deviations
     from the mean, of either sign, and tell no depth.
     """
     located = _array(place / "spike_positions.npy", 2)
-    if located is not None and len(located) > int(kept.max()):
-        return np.asarray(located[:, 1], np.float64)[kept]
+    if located is not None and (found := result.of_spikes(located[:, 1])) is not None:
+        return np.asarray(found, np.float64)
     if (place / "cluster_si_unit_ids.tsv").is_file() or (place / "channel_map_si.npy").is_file():
         return None
     features, where = _array(place / "pc_features.npy", 3), _array(place / "pc_feature_ind.npy", 2)
     templates = _array(place / "spike_templates.npy", 1)
     if features is None or where is None or templates is None or positions is None:
         return None
-    if not len(features) == len(templates) > int(kept.max()) or features.shape[2] != where.shape[1]:
+    if len(features) != len(templates) or features.shape[2] != where.shape[1]:
         return None
     axial = np.asarray(positions[:, 1], np.float64)[np.asarray(where, np.int64).clip(0, len(positions) - 1)]
-    found = np.empty(len(templates))
+    depths = np.empty(len(templates))
     for first in range(0, len(templates), _ROWS):
         part = slice(first, first + _ROWS)
         weights = np.asarray(features[part, 0], np.float64).clip(min=0) ** 2
         total = weights.sum(axis=1)
         mean = (weights * axial[np.asarray(templates[part], np.int64)]).sum(axis=1)
-        found[part] = np.divide(mean, total, out=np.full(len(total), np.nan), where=total > 0)
-    return found[kept]
+        depths[part] = np.divide(mean, total, out=np.full(len(total), np.nan), where=total > 0)
+    return result.of_spikes(depths)
 
 
 def _best_channels(place: Path) -> np.ndarray | None:

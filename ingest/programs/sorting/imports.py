@@ -243,15 +243,18 @@ class _Import:
             arrays["channels.shanks"] = shanks
         if beside.depths is not None:
             arrays["spikes.depths"] = beside.depths
-            known = np.isfinite(beside.depths)
-            sums = np.bincount(clusters[known], beside.depths[known], len(counts))
-            n = np.bincount(clusters[known], minlength=len(counts))
+            depths, of, n = beside.depths, clusters, counts
+            if not np.isfinite(depths).all():
+                known = np.isfinite(depths)
+                depths, of = depths[known], clusters[known]
+                n = np.bincount(of, minlength=len(counts))
+            sums = np.bincount(of, depths, len(counts))
             arrays["clusters.depths"] = np.divide(sums, n, out=np.full(len(counts), np.nan), where=n > 0)
         measured = self.measured(result, beside, clusters, positions, raw, there, notes)
         if measured is not None:
             arrays |= _measured_arrays(measured, beside, clusters, counts)
         elif beside.best is not None and beside.templates is not None:
-            arrays["clusters.channels"] = _commonest(clusters, beside.best[np.asarray(beside.templates)], len(counts))
+            arrays["clusters.channels"] = _commonest(clusters, beside.templates, beside.best, len(counts))
         if "clusters.depths" not in arrays and positions is not None and "clusters.channels" in arrays:
             arrays["clusters.depths"] = positions[arrays["clusters.channels"], 1]
         return arrays
@@ -344,11 +347,20 @@ def _channels(
     return places[raw], raw, np.asarray(there["shank"], np.int64)[raw]
 
 
-def _commonest(units: np.ndarray, values: np.ndarray, n_units: int) -> np.ndarray:
-    """The value that most spikes of each unit have."""
-    pairs, _, counts = spikes.number(units.astype(np.int64) * (int(values.max()) + 1) + values.astype(np.int64))
-    of, value = np.divmod(pairs, int(values.max()) + 1)
-    order = np.lexsort((counts, of))
+def _commonest(units: np.ndarray, templates: np.ndarray, values: np.ndarray, n_units: int) -> np.ndarray:
+    """The value that most spikes of each unit have, by the value of their templates."""
+    n_templates, n_values = len(values), int(values.max()) + 1
+    codes = units.astype(np.int64) * n_templates + templates
+    if n_units * n_templates <= 1 << 24:
+        counts = np.bincount(codes)
+        pairs = np.flatnonzero(counts)
+        counts = counts[pairs]
+    else:
+        pairs, counts = np.unique(codes, return_counts=True)
+    of, template = np.divmod(pairs, n_templates)
+    both, place = np.unique(of.astype(np.int64) * n_values + values[template], return_inverse=True)
+    of, value = np.divmod(both, n_values)
+    order = np.lexsort((np.bincount(place, counts), of))
     found = np.zeros(n_units, np.int64)
     found[of[order]] = value[order]
     return found

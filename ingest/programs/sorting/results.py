@@ -30,11 +30,18 @@ class Sorted:
     clusters: np.ndarray  # int64, numbers as the sorter gives them
     labels: dict[int, str] = field(default_factory=dict)  # cluster -> good, mua, noise
     version: str = ""
-    kept: np.ndarray | None = None  # rows of the sorter's arrays in this order; None: not by rows
+    kept: np.ndarray | slice | None = None  # rows of the sorter's arrays in this order; None: not by rows
     place: Path | None = None  # the folder in which they lie
     n_dropped: int = 0  # spikes before the first or after the last sample of the recording, or of no unit (-1)
     sampling_rate: float | None = None  # Hz, where the file of the spikes states it
     times: np.ndarray | None = None  # s, where the file has times and not samples
+
+    def of_spikes(self, values: np.ndarray | None) -> np.ndarray | None:
+        """The values of these spikes among those of the sorter's; None where there are not as many."""
+        if values is None or self.kept is None:
+            return None
+        last = self.kept.stop - 1 if isinstance(self.kept, slice) else int(self.kept.max(initial=-1))
+        return values[self.kept] if len(values) > last else None
 
 
 def read(folder: Path, n_samples: int) -> Sorted:
@@ -166,7 +173,7 @@ def _checked(
         flat = values.reshape(-1) if values.ndim == 2 and 1 in values.shape else values
         if flat.ndim != 1 or flat.dtype.kind not in "iuf":
             raise _unfit(folder, f"its spike {name} are no list of numbers")
-        whole = flat.astype(np.int64)
+        whole = flat.astype(np.int64, copy=False)
         if flat.dtype.kind == "f" and not np.array_equal(flat, whole):
             raise _unfit(folder, f"its spike {name} are not whole numbers")
         columns.append(whole)
@@ -175,21 +182,26 @@ def _checked(
         raise _unfit(folder, f"it has times of {len(samples)} spikes and clusters of {len(clusters)}")
     if not len(samples):
         raise _unfit(folder, "it found no spike")
-    kept = (samples >= 0) & (samples < n_samples) & (clusters != -1)
-    n_outside = int(((samples < 0) | (samples >= n_samples)).sum())
-    if n_outside > max(FEW, SMALL_SHARE * len(samples)) or 2 * n_outside >= len(samples):
-        where = f"{samples.min()} and {samples.max()} of {n_samples}, {n_outside:,} of {len(samples):,} outside"
-        raise _unfit(folder, f"its spikes lie between samples {where}")
-    n_dropped = len(samples) - int(kept.sum())
-    samples, clusters = samples[kept], clusters[kept]
+    kept: np.ndarray | slice = slice(0, len(samples))
+    n_dropped = 0
+    if samples.min() < 0 or samples.max() >= n_samples or clusters.min() == -1:
+        is_inside = (samples >= 0) & (samples < n_samples)
+        n_outside = len(samples) - int(is_inside.sum())
+        if n_outside > max(FEW, SMALL_SHARE * len(samples)) or 2 * n_outside >= len(samples):
+            where = f"{samples.min()} and {samples.max()} of {n_samples}, {n_outside:,} of {len(samples):,} outside"
+            raise _unfit(folder, f"its spikes lie between samples {where}")
+        kept = np.flatnonzero(is_inside & (clusters != -1))
+        n_dropped = len(samples) - len(kept)
+        samples, clusters = samples[kept], clusters[kept]
     if not len(samples):
         raise _unfit(folder, "none of its spikes is of a unit")
     if clusters.min() < 0 or clusters.max() > np.iinfo(np.int32).max:
         raise _unfit(folder, "a cluster has a number below -1 or above 2^31")
-    in_order = not len(samples) or bool((samples[1:] >= samples[:-1]).all())
-    order = np.arange(len(samples)) if in_order else np.argsort(samples, kind="stable")
-    rows = np.flatnonzero(kept)[order]
-    return Sorted(samples[order], clusters[order], labels, version, rows, folder, n_dropped)
+    if not (samples[1:] >= samples[:-1]).all():
+        order = np.argsort(samples, kind="stable")
+        samples, clusters = samples[order], clusters[order]
+        kept = order if isinstance(kept, slice) else kept[order]
+    return Sorted(samples, clusters, labels, version, kept, folder, n_dropped)
 
 
 def _load(path: Path) -> np.ndarray:
