@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
+import stat
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
@@ -60,8 +62,8 @@ def fetch(dataset_ids: Iterable[object]) -> dict[str, Copy]:
     for dataset_id, path in remote_files.fetch(
         row for row in rows if row["record_hash"] == row["dataset_hash"]
     ).items():
-        stat, md5 = path.stat(), path.relative_to(remote_files.cache_root()).parts[1]
-        found[dataset_id] = Copy(remote_files.cache_root(), path, stat.st_size, stat.st_mtime_ns, md5)
+        there, md5 = path.stat(), path.relative_to(remote_files.cache_root()).parts[1]
+        found[dataset_id] = Copy(remote_files.cache_root(), path, there.st_size, there.st_mtime_ns, md5)
     return found
 
 
@@ -76,13 +78,37 @@ def locate_aggregates(aggregate_ids: Iterable[object], elsewhere: Path | None = 
 def _there(rows: pa.Table, elsewhere: Path | None) -> dict[str, Copy]:
     """Of identifier, repository, path, size, time of change and md5 the first that is a file below its root."""
     roots = local_roots()
+    is_inside = _Inside()
     found: dict[str, Copy] = {}
     for identifier, repository, path, size, modified_ns, md5 in zip(*rows.to_pydict().values(), strict=True):
         for root in filter(None, (elsewhere, roots.get(repository))):
-            file = root / path
-            if identifier not in found and file.is_file() and file.resolve().is_relative_to(root.resolve()):
-                found[identifier] = Copy(root, file, size, modified_ns, md5.strip())
+            if identifier not in found and is_inside(root, path):
+                found[identifier] = Copy(root, root / path, size, modified_ns, md5.strip())
     return found
+
+
+class _Inside:
+    """Whether a path below a root is a file, and no link leads out of the root; each folder is looked at once."""
+
+    def __init__(self) -> None:
+        self._folders: dict[str, bool] = {}
+        self._roots: dict[Path, tuple[str, Path]] = {}
+
+    def __call__(self, root: Path, path: str) -> bool:
+        if root not in self._roots:
+            self._roots[root] = str(root), root.resolve()
+        name, resolved = self._roots[root]
+        folder, _, file = f"{name}/{path}".rpartition("/")
+        try:
+            mode = os.lstat(f"{folder}/{file}").st_mode  # noqa: PTH116 - by the hundred thousand
+        except (OSError, ValueError):
+            return False
+        if not stat.S_ISREG(mode) or file in ("", ".", ".."):
+            whole = root / path
+            return whole.is_file() and whole.resolve().is_relative_to(resolved)
+        if folder not in self._folders:
+            self._folders[folder] = Path(folder).resolve().is_relative_to(resolved)
+        return self._folders[folder]
 
 
 def changed(copy: Copy, size: int, md5: str, check_hash: bool = True) -> str:
@@ -90,13 +116,13 @@ def changed(copy: Copy, size: int, md5: str, check_hash: bool = True) -> str:
 
     A file that has the size and time of change that were registered is not read again; any other is read once.
     """
-    stat = copy.path.stat()
-    if size and stat.st_size != size:
+    there = copy.path.stat()
+    if size and there.st_size != size:
         return "file size"
     if not check_hash or not md5:
         return ""
-    unchanged = (stat.st_size, stat.st_mtime_ns) == (copy.size, copy.modified_ns)
-    now = copy.md5 if unchanged and copy.md5 else _md5(copy.path, stat.st_size, stat.st_mtime_ns)
+    unchanged = (there.st_size, there.st_mtime_ns) == (copy.size, copy.modified_ns)
+    now = copy.md5 if unchanged and copy.md5 else _md5(copy.path, there.st_size, there.st_mtime_ns)
     return "" if now == md5 else "md5"
 
 

@@ -20,12 +20,14 @@ import pyarrow.parquet as pq
 from exchange.capsule import environment, outputs
 from exchange.public_copy import apply
 from exchange.public_copy.snapshot import take
-from exchange.releases.build import MODE, TIME
+from exchange.releases.stored_zip import MODE
 from pipeline import policy, worker
 from pipeline.database import capsule, embedded, registry
 from pipeline.errors import ConflictError, NotFoundError
 
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
+TIME = (1980, 1, 1, 0, 0, 0)
+"""Of all files in the zip: the time of writing is not part of a capsule."""
 NOTEBOOKS, EXPECTED, LOCK = "notebooks", "expected", "requirements.lock"
 RUN = """#!/bin/sh
 # Rebuild the figures: a virtual environment with the packages of the lock file, then every notebook; offline after pip.

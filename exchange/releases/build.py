@@ -7,8 +7,10 @@ import hashlib
 import json
 import os
 import tempfile
-import zipfile
+import zlib
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ import pyarrow.parquet as pq
 
 from exchange.releases import frozen, texts
 from exchange.releases.frozen import Release
+from exchange.releases.stored_zip import StoredZip
 from one_bridge import cache, frames
 from one_bridge.light import manifest
 from one_bridge.light.manifest import INFO, MANIFEST, SUMS
@@ -25,9 +28,9 @@ from pipeline.database.bulk import fetch_columns
 from pipeline.errors import ConflictError, NeurojointError
 from pipeline.schemas import publication
 
-TIME = (1980, 1, 1, 0, 0, 0)
-"""Of all files in zips: the time of building is not part of a release."""
-MODE = 0o100644 << 16
+SMALL = 1 << 20  # byte; larger files go into a zip in pieces
+THREADS, SHARE_FILES, SHARE_BYTES = 4, 200, 4 << 20
+"""So many threads read small files ahead, each so much at once."""
 Progress = Callable[[int], None]
 """Called with the number of bytes written since the last call."""
 
@@ -214,7 +217,11 @@ def _copy(one: manifest.File, source: Path, write: Callable[[bytes], Any], progr
         digest.update(block)
         write(block)
         progress(len(block))
-    if digest.hexdigest() != one.sha256:
+    _check(one, source, digest.hexdigest())
+
+
+def _check(one: manifest.File, source: Path, sha256: str) -> None:
+    if sha256 != one.sha256:
         raise ConflictError(
             f"{source} is no longer what was frozen", "restore it, or make a new version: `neurojoint release create`"
         )
@@ -262,13 +269,12 @@ def _write_zips(
         target = out / f"{release.name}{suffix}.zip"
         handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part", dir=out)
         try:
-            with os.fdopen(handle, "wb", buffering=1 << 20) as file, zipfile.ZipFile(file, "w") as archive:
+            with os.fdopen(handle, "wb", buffering=1 << 20) as file:
+                archive = StoredZip(file)
                 for path, content in sorted(others.items()) if number == 1 else ():
-                    with archive.open(_entry(path, len(content)), "w") as member:
-                        member.write(content)
-                for one in part:
-                    with archive.open(_entry(one.path, one.size), "w", force_zip64=one.size >= 1 << 31) as member:
-                        _copy(one, paths[one.dataset], member.write, progress)
+                    archive.add(path, content, zlib.crc32(content))
+                _fill(archive, part, paths, progress)
+                archive.close()
             Path(name).chmod(0o644)
             Path(name).replace(target)
         finally:
@@ -277,7 +283,59 @@ def _write_zips(
     return written
 
 
-def _entry(path: str, size: int) -> zipfile.ZipInfo:
-    info = zipfile.ZipInfo(path, TIME)
-    info.external_attr, info.create_system, info.file_size = MODE, 3, size
-    return info
+def _fill(archive: StoredZip, part: Sequence[manifest.File], paths: dict[str, Path], progress: Progress) -> None:
+    """Write files into a zip: small ones are read ahead by threads, some hundred at once, large ones in pieces."""
+
+    def read(some: Sequence[manifest.File]) -> list[tuple[bytes, int]]:
+        found = []
+        for one in some:
+            content = b"".join(frozen.content(paths[one.dataset]))
+            _check(one, paths[one.dataset], hashlib.sha256(content).hexdigest())
+            found.append((content, zlib.crc32(content)))
+        return found
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        ahead: deque[tuple[list[manifest.File], Future[list[tuple[bytes, int]]] | None]] = deque()
+        shares = _shares(part)
+        while True:
+            while len(ahead) < 2 * THREADS and (share := next(shares, None)) is not None:
+                ahead.append((share, pool.submit(read, share) if share[0].size <= SMALL else None))
+            if not ahead:
+                return
+            share, reading = ahead.popleft()
+            if reading is None:
+                _fill_large(archive, share[0], paths[share[0].dataset], progress)
+                continue
+            for one, (content, crc) in zip(share, reading.result(), strict=True):
+                archive.add(one.path, content, crc)
+            progress(sum(one.size for one in share))
+
+
+def _fill_large(archive: StoredZip, one: manifest.File, source: Path, progress: Progress) -> None:
+    crc = 0
+
+    def write(block: bytes) -> None:
+        nonlocal crc
+        crc = zlib.crc32(block, crc)
+        archive.write(block)
+
+    archive.begin(one.path, one.size)
+    _copy(one, source, write, progress)
+    archive.finish(crc)
+
+
+def _shares(files: Sequence[manifest.File]) -> Iterator[list[manifest.File]]:
+    """Files in their order, small ones some hundred at once, a large one alone."""
+    share: list[manifest.File] = []
+    n_bytes = 0
+    for one in files:
+        if share and (one.size > SMALL or len(share) >= SHARE_FILES or n_bytes >= SHARE_BYTES):
+            yield share
+            share, n_bytes = [], 0
+        share.append(one)
+        n_bytes += one.size
+        if one.size > SMALL:
+            yield share
+            share, n_bytes = [], 0
+    if share:
+        yield share

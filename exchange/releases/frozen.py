@@ -25,7 +25,9 @@ from pipeline.schemas import data, publication
 from pipeline.settings import settings
 
 GROUP = 2_000
-THREADS = 8
+THREADS, SHARE = 8, 64
+"""So many threads read files, each so many in a row."""
+BLOCK = 1 << 20  # byte
 Progress = Callable[[int], None]
 """Called with the number of bytes read since the last call."""
 
@@ -179,9 +181,7 @@ def content(path: Path) -> Iterator[bytes]:
     if footer is not None:
         yield from parquet_metadata.content(path, footer)
         return
-    with path.open("rb", buffering=0) as file:
-        while block := file.read(1 << 20):
-            yield block
+    yield from _blocks(path)
 
 
 def _collect(tag: str, rules: policy.Policy) -> tuple[list[_Source], list[dict[str, Any]]]:
@@ -256,26 +256,34 @@ def _read(sources: list[_Source], progress: Progress) -> list[Digest]:
             )
         return digest
 
-    found = []
+    found: list[Digest] = []
+    shares = [sources[at : at + SHARE] for at in range(0, len(sources), SHARE)]
     with ThreadPoolExecutor(THREADS) as pool:
-        for digest in pool.map(read, sources):
-            found.append(digest)
-            progress(digest.size)
+        for digests in pool.map(lambda share: [read(one) for one in share], shares):
+            found += digests
+            progress(sum(one.size for one in digests))
     return found
+
+
+def _blocks(path: Path) -> Iterator[bytes]:
+    """A file in blocks; a buffer that is much larger than a small file would take longer than reading it."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        size = min(os.fstat(fd).st_size + 1, BLOCK)
+        while block := os.read(fd, size):
+            yield block
+    finally:
+        os.close(fd)
 
 
 def digest_of(path: Path) -> tuple[Digest, str]:
     """Hashes of what a release holds of a file, and the md5 of the file itself."""
     if path.suffix != ".pqt":
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            md5, sha256, size = hashlib.md5(usedforsecurity=False), hashlib.sha256(), 0
-            while block := os.read(fd, 1 << 20):
-                md5.update(block)
-                sha256.update(block)
-                size += len(block)
-        finally:
-            os.close(fd)
+        md5, sha256, size = hashlib.md5(usedforsecurity=False), hashlib.sha256(), 0
+        for block in _blocks(path):
+            md5.update(block)
+            sha256.update(block)
+            size += len(block)
         return Digest(size, md5.hexdigest(), sha256.hexdigest()), md5.hexdigest()
     whole = path.read_bytes()
     registered = hashlib.md5(whole, usedforsecurity=False).hexdigest()

@@ -1,0 +1,71 @@
+"""Zips of releases are to the byte what `zipfile` writes, also where its 64-bit fields are needed."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+import zlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exchange.releases import stored_zip
+from exchange.releases.stored_zip import MODE, StoredZip
+
+DATE = (1980, 1, 1, 0, 0, 0)
+names = st.lists(st.text("aé/ #日.", min_size=1, max_size=12), unique=True, max_size=6)
+
+
+def theirs(members: list[tuple[str, bytes, bool]]) -> bytes:
+    sink = io.BytesIO()
+    with zipfile.ZipFile(sink, "w") as archive:
+        for name, content, _ in members:
+            info = zipfile.ZipInfo(name, DATE)
+            info.external_attr, info.create_system, info.file_size = MODE, 3, len(content)
+            with archive.open(info, "w") as member:
+                member.write(content)
+    return sink.getvalue()
+
+
+def ours(members: list[tuple[str, bytes, bool]]) -> bytes:
+    sink = io.BytesIO()
+    archive = StoredZip(sink)
+    for name, content, in_pieces in members:
+        if in_pieces:
+            archive.begin(name, len(content))
+            for start in range(0, len(content), 3):
+                archive.write(content[start : start + 3])
+            archive.finish(zlib.crc32(content))
+        else:
+            archive.add(name, content, zlib.crc32(content))
+    archive.close()
+    return sink.getvalue()
+
+
+@given(names, st.data())
+def test_the_bytes_are_those_of_zipfile(paths, draw):
+    members = [(path, draw.draw(st.binary(max_size=40)), draw.draw(st.booleans())) for path in paths]
+    assert ours(members) == theirs(members)
+
+
+@pytest.mark.parametrize(("size", "count"), [(100, 1 << 16), (1 << 31, 3)])
+def test_64_bit_fields_are_where_zipfile_has_them(monkeypatch, size, count):
+    monkeypatch.setattr(zipfile, "ZIP64_LIMIT", size)
+    monkeypatch.setattr(zipfile, "ZIP_FILECOUNT_LIMIT", count)
+    monkeypatch.setattr(stored_zip, "LIMIT_SIZE", size)
+    monkeypatch.setattr(stored_zip, "LIMIT_COUNT", count)
+    members = [(f"f{number}", bytes([number]) * (40 + 40 * number), number > 0) for number in range(5)]
+    made = ours(members)
+    assert made == theirs(members)
+    with zipfile.ZipFile(io.BytesIO(made)) as archive:
+        assert archive.testzip() is None and [archive.read(name) for name, _, _ in members] == [m[1] for m in members]
+
+
+def test_a_member_that_outgrows_what_was_said_is_refused(monkeypatch):
+    monkeypatch.setattr(stored_zip, "LIMIT_SIZE", 100)
+    archive = StoredZip(io.BytesIO())
+    archive.begin("a", 10)
+    archive.write(b"x" * 101)
+    with pytest.raises(ValueError, match="larger than was said"):
+        archive.finish(0)
