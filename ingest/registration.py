@@ -297,7 +297,7 @@ def _bring_up(
             batch, waiting = renamed.hold_back(batch, registrar.sessions.known)
             problems += waiting
             registrar.register(batch)
-            tell("read", min(done, n_files), n_files)
+            tell("reading files", min(done, n_files), n_files)
         lost = list(gone)
         for start in range(0, len(lost), 100):
             registrar.lose(lost[start : start + 100])
@@ -380,7 +380,7 @@ def _look(
             else:
                 found[one.key] = one
         problems += wrong
-        tell("look", done, total)
+        tell("looking at subjects", done, total)
     if scope:
         found = {key: one for key, one in found.items() if f"{one.path}/".startswith(f"{scope}/")}
         problems = [one for one in problems if f"{one.path}/".startswith(f"{scope}/")]

@@ -1,77 +1,18 @@
-"""What the commands `neurojoint nwb …` show: progress with rate and time left, and reports."""
+"""What the commands `neurojoint nwb …` report."""
 
 from __future__ import annotations
 
-import contextlib
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
-
-import click
 
 from pipeline.errors import NeurojointError
 
 if TYPE_CHECKING:
     from exchange.nwb.checking import Check
-    from exchange.nwb.export import Progress, Result
+    from exchange.nwb.export import Result
     from exchange.nwb.placing import Intake
 
 _MEGABYTE = 1e6
-_SECONDS_PER_LINE = 10.0
-
-
-@contextlib.contextmanager
-def shown_progress(n_sessions: int) -> Iterator[Progress]:
-    """A bar on standard error where that is a terminal; elsewhere a line every ten seconds."""
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
-
-    console = Console(stderr=True)
-    names: list[str] = []
-    if not console.is_terminal:
-        yield _lines(n_sessions, names)
-        return
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, transient=True) as bar:
-        tasks: dict[str, object] = {}
-
-        def tell(name: str, done: int, total: int) -> None:
-            if name not in tasks:
-                for task in tasks.values():
-                    bar.update(task, visible=False)  # type: ignore[arg-type]
-                tasks[name] = bar.add_task(f"{len(tasks) + 1} of {n_sessions}: {name}", total=total)
-            bar.update(tasks[name], completed=done)  # type: ignore[arg-type]
-
-        yield tell
-
-
-def _lines(n_sessions: int, names: list[str]) -> Progress:
-    begun = said = time.monotonic()
-
-    def tell(name: str, done: int, total: int) -> None:
-        nonlocal said, begun
-        now = time.monotonic()
-        if name not in names:
-            names.append(name)
-            begun = now
-        if now - said < _SECONDS_PER_LINE or not done:
-            return
-        said = now
-        rate = done / max(now - begun, 1e-3)
-        left = (total - done) / max(rate, 1)
-        click.echo(
-            f"{len(names)} of {n_sessions}, {name}: {done / _MEGABYTE:,.0f} of {total / _MEGABYTE:,.0f} MB, "
-            f"{rate / _MEGABYTE:,.0f} MB/s, {left:,.0f} s left",
-            err=True,
-        )
-
-    return tell
 
 
 def exported(results: Sequence[Result]) -> str:

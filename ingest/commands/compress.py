@@ -1,39 +1,8 @@
-"""What `neurojoint compress` shows: the recording in work with MB/s and time left, then what was done, what failed."""
+"""What `neurojoint compress` shows: what was done, and what failed."""
 
 from __future__ import annotations
 
-import contextlib
-import time
-from collections.abc import Iterator
-
-import click
-
-from ingest.compression import Progress, Summary
-
-_SECONDS_PER_LINE = 10.0
-
-
-@contextlib.contextmanager
-def shown_progress() -> Iterator[Progress]:
-    """A bar on standard error where that is a terminal; elsewhere a line every ten seconds."""
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
-
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield _lines()
-        return
-    columns = (
-        TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn(),
-    )  # fmt: skip
-    with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("compressing", total=None, start=False)
-
-        def tell(name: str, done: int, total: int) -> None:
-            bar.start_task(task)
-            bar.update(task, description=name, completed=done, total=total)
-
-        yield tell
+from ingest.compression import Summary
 
 
 def report(summary: Summary, remove_raw: bool = False) -> str:
@@ -60,21 +29,3 @@ def report(summary: Summary, remove_raw: bool = False) -> str:
 
 def _count(number: int) -> str:
     return f"{number} raw recording{'s' * (number != 1)}"
-
-
-def _lines() -> Progress:
-    began = said = time.monotonic()
-
-    def tell(name: str, done: int, total: int) -> None:
-        nonlocal said
-        now = time.monotonic()
-        if now - said < _SECONDS_PER_LINE or not done:
-            return
-        said = now
-        rate = done / max(now - began, 1e-3)
-        left = (total - done) / rate
-        click.echo(
-            f"{name}: {done / 1e9:.2f} of {total / 1e9:.2f} GB, {rate / 1e6:.0f} MB/s, {left:.0f} s left", err=True
-        )
-
-    return tell

@@ -1,64 +1,11 @@
-"""What `neurojoint ingest` shows: progress with rate and time left, then what was found and what to do next."""
+"""What `neurojoint ingest` shows: what was found and what to do next."""
 
 from __future__ import annotations
 
-import contextlib
-import time
-from collections.abc import Callable, Iterator
-
-import click
-
-from ingest.registration import Progress, Summary
+from ingest.registration import Summary
 from pipeline.alf.reasons import REASONS
 
-_LABELS = {"look": "looking at subjects", "read": "reading files"}
-_SECONDS_PER_LINE = 10.0
 _MOST_PLACES = 10
-
-
-@contextlib.contextmanager
-def shown_progress() -> Iterator[Progress]:
-    """A bar on standard error where that is a terminal; elsewhere a line every ten seconds."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield _lines()
-        return
-    columns = (
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"),
-        TimeRemainingColumn(),
-    )  # fmt: skip
-    with Progress(*columns, console=console, transient=True) as bar:
-        tasks: dict[str, tuple[TaskID, float]] = {}
-
-        def tell(phase: str, done: int, total: int) -> None:
-            if phase not in tasks:
-                tasks[phase] = (bar.add_task(_LABELS[phase], total=total, rate=""), time.monotonic())
-            number, since = tasks[phase]
-            rate = done / max(time.monotonic() - since, 1e-3)
-            bar.update(number, completed=done, total=total, rate=f"{rate:,.0f}/s")
-
-        yield tell
-
-
-def _lines() -> Callable[[str, int, int], None]:
-    begun: dict[str, float] = {}
-    said = time.monotonic()
-
-    def tell(phase: str, done: int, total: int) -> None:
-        nonlocal said
-        now = time.monotonic()
-        since = begun.setdefault(phase, now)
-        if now - said < _SECONDS_PER_LINE or not done:
-            return
-        said = now
-        left = (now - since) / done * (total - done)
-        rate = done / max(now - since, 1e-3)
-        click.echo(f"{_LABELS[phase]}: {done:,} of {total:,}, {rate:,.0f}/s, {left:,.0f} s left", err=True)
-
-    return tell
 
 
 def report(summary: Summary) -> str:

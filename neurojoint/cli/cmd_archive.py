@@ -9,7 +9,8 @@ import click
 from neurojoint.cli.cmd_retrieve import retrieve
 from neurojoint.cli.datasets import dataset_admin, select_datasets
 from neurojoint.cli.group import main
-from neurojoint.cli.transfers import connect, progress, report, size
+from neurojoint.cli.progress import advancing, size
+from neurojoint.cli.transfers import connect, report, summary_progress
 
 
 @main.group(section="Sharing")
@@ -28,7 +29,7 @@ def archive_publish(repository: str, everything: bool, wait: bool, **terms: str 
     from exchange.archive import publish
 
     chosen: Any = dataset_admin().choose(terms).proj()
-    with progress() as show:
+    with summary_progress() as show:
         summary = publish(chosen, repository, everything=everything, wait=wait, **({"progress": show} if wait else {}))
     if wait:
         report(summary)
@@ -42,14 +43,11 @@ def archive_publish(repository: str, everything: bool, wait: bool, **terms: str 
 @click.option("--dry-run", is_flag=True, help="Read and write nothing.")
 def archive_discover(repository: str, below: str, dry_run: bool) -> None:
     """Register what lies in REPOSITORY: each file that is not known is read once."""
-    from rich.progress import DownloadColumn, Progress, SpinnerColumn, TransferSpeedColumn
-
     connect()
     from exchange.archive import discover
 
-    with Progress(SpinnerColumn(), DownloadColumn(), TransferSpeedColumn(), transient=True) as bar:
-        task = bar.add_task("read", total=None)
-        found = discover(repository, below, dry_run=dry_run, progress=lambda n: bar.advance(task, n))
+    with advancing("reading") as advance:
+        found = discover(repository, below, dry_run=dry_run, progress=advance)
     would = "would be " if dry_run else ""
     click.echo(
         f"{found.known:,} files were known, {found.recorded:,} copies {would}recorded, {found.new:,} datasets of "

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from neurojoint.cli import progress
 from neurojoint.cli.group import main
 
 remove_raw_option = click.option(
@@ -39,8 +40,8 @@ def run(root: Path, remove_raw: bool, quiet: bool = False, **options: Any) -> bo
     from ingest import compress
     from ingest.commands import compress as display
 
-    with display.shown_progress() as progress:
-        summary = compress(root, remove_raw=remove_raw, progress=progress, **options)
+    with progress.shown() as tell:
+        summary = compress(root, remove_raw=remove_raw, progress=tell, **options)
     if summary.recordings or not quiet:
         click.echo(display.report(summary, remove_raw))
     return bool(summary.failures)

@@ -7,7 +7,8 @@ from pathlib import Path
 import click
 
 from neurojoint.cli.group import main
-from neurojoint.cli.transfers import connect, size
+from neurojoint.cli.progress import size
+from neurojoint.cli.transfers import connect
 
 
 @main.command(section="Sharing")

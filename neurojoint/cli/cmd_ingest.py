@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from neurojoint.cli import progress
 from neurojoint.cli.cmd_compress import remove_raw_option
 from neurojoint.cli.cmd_compress import run as run_compression
 from neurojoint.cli.cmd_import_sorting import run_below
@@ -44,8 +45,8 @@ def ingest(root: Path, compress: bool, remove_raw: bool, import_sortings: bool, 
     from ingest.commands import register as display
 
     pipeline.connect()
-    with display.shown_progress() as progress:
-        summary = register(root, progress=progress, **options)
+    with progress.shown("items") as tell:
+        summary = register(root, progress=tell, **options)
     click.echo(display.report(summary))
     failed = compress and not summary.dry_run and run_compression(root, remove_raw, quiet=True)
     if import_sortings and not summary.dry_run:

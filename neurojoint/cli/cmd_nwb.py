@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from neurojoint.cli import progress
 from neurojoint.cli.group import main
 
 
@@ -60,8 +61,15 @@ def export(
     pipeline.connect(create=False)
     keys = selection.sessions(sessions, **asked)
     options = Options(raw, dandi, incomplete, "zarr" if zarr else "hdf5")
-    with command.shown_progress(len(keys)) as progress:
-        results = write(keys, out, options, progress, again)
+    names: list[str] = []
+    with progress.shown() as tell:
+
+        def tell_number(name: str, done: int, total: int) -> None:
+            if name not in names:
+                names.append(name)
+            tell(f"{len(names)} of {len(keys)}: {name}", done, total)
+
+        results = write(keys, out, options, tell_number, again)
     click.echo(command.exported(results))
     if any(one.state == "failed" for one in results):
         raise SystemExit(1)

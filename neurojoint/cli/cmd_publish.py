@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
-from neurojoint.cli.cmd_release import shown
 from neurojoint.cli.group import main
-from neurojoint.cli.transfers import connect, size
+from neurojoint.cli.progress import advancing, size
+from neurojoint.cli.transfers import connect
 
 
 @main.command("publish", section="Sharing")
@@ -24,7 +24,7 @@ def publish(tag: str, url: str, root: Path) -> None:
     connect()
     from exchange.public_copy.apply import publish as bring
 
-    with shown("copying") as progress:
+    with advancing("copying") as progress:
         found = bring(tag, url, root, progress=progress)
     click.echo(
         f"{found.files:,} files copied ({size(found.size)}), {found.files_removed:,} removed; "

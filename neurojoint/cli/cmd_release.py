@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import click
 
 from neurojoint.cli.group import main
-from neurojoint.cli.transfers import connect, size
+from neurojoint.cli.progress import advancing, size
+from neurojoint.cli.transfers import connect
 
 
 @main.group(section="Sharing")
@@ -32,7 +31,7 @@ def release_create(name: str, tag: str, title: str, description: str, authors: t
     connect()
     from exchange.releases import frozen
 
-    with shown("reading") as progress:
+    with advancing("reading") as progress:
         found, new = frozen.create(
             name, tag, title=title, description=description, authors=authors, license=license, progress=progress
         )
@@ -89,7 +88,7 @@ def release_build(name: str, out: Path, form: str, zip_size: float) -> None:
 
     found = frozen.find(name)
     total = found.row["release_bytes"] * (2 if form == "both" else 1)
-    with shown("writing", total) as progress:
+    with advancing("writing", total) as progress:
         built = build.build(
             found, out, folder=form != "zip", zips=form != "folder", zip_size=int(zip_size * 1e9), progress=progress
         )
@@ -119,7 +118,7 @@ def release_get(address: str, dest: Path, datasets: tuple[str, ...], **chosen: s
     if not files:
         click.echo("nothing of the release is meant by that", err=True)
         raise SystemExit(1)
-    with shown("downloading", sum(one.size for one in files)) as progress:
+    with advancing("downloading", sum(one.size for one in files)) as progress:
         result = fetch.fetch(place, found, files, dest, progress)
     click.echo(
         f"{found.name}: {len(result.files):,} files, {size(result.size)}, downloaded and checked; "
@@ -143,7 +142,7 @@ def release_verify(address: str, expected: str | None, name: str | None) -> None
         from exchange.releases import frozen
 
         expected = frozen.find(name).row["manifest_hash"].strip()
-    with shown("reading") as progress:
+    with advancing("reading") as progress:
         found = checks.verify(address, expected, progress)
     for path, problem in list(found.problems.items())[:20]:
         click.echo(f"{path}: {problem}", err=True)
@@ -152,20 +151,6 @@ def release_verify(address: str, expected: str | None, name: str | None) -> None
     )
     if found.problems:
         raise SystemExit(1)
-
-
-@contextlib.contextmanager
-def shown(words: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
-    """A bar with rate and time left on standard error."""
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
-
-    columns = (
-        TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn(),
-    )  # fmt: skip
-    with Progress(*columns, transient=True, console=Console(stderr=True)) as bar:
-        task = bar.add_task(words, total=total)
-        yield lambda n: bar.advance(task, n)
 
 
 @release.command("upload", short_help="Bring a release to TARGET; can be resumed.")
@@ -186,7 +171,7 @@ def release_upload(name: str, target: str, out: Path, publish: bool) -> None:
     from exchange.releases import frozen, uploads
 
     found = frozen.find(name)
-    with shown("uploading", found.row["release_bytes"]) as progress:
+    with advancing("uploading", found.row["release_bytes"]) as progress:
         where = uploads.upload(found, target, out, publish=publish, progress=progress)
     words = "is published" if publish else "is there, not yet published"
     click.echo(" ".join(filter(None, [f"{found.name} {words}", where.address, where.doi])))

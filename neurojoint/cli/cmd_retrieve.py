@@ -8,7 +8,8 @@ import click
 
 from neurojoint.cli.datasets import dataset_admin, select_datasets
 from neurojoint.cli.group import main
-from neurojoint.cli.transfers import connect, progress, report, size
+from neurojoint.cli.progress import size
+from neurojoint.cli.transfers import connect, report, summary_progress
 
 
 @main.command(section="Sharing")
@@ -24,7 +25,7 @@ def retrieve(to: str | None, days: float | None, wait: bool, dataset: tuple[str,
     from exchange.transfers import retrieve as room
 
     chosen: Any = ledger.in_list("dataset_id", dataset) if dataset else dataset_admin().choose(terms).proj()
-    with progress() as show:
+    with summary_progress() as show:
         summary = room.retrieve(chosen, to, days, wait, **({"progress": show} if wait else {}))
     if wait:
         report(summary)

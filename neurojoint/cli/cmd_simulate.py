@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from neurojoint.cli import progress
 from neurojoint.cli.group import main
 
 
@@ -49,11 +50,10 @@ def simulate(root: Path, mice: int, sessions: int, **options: Any) -> None:
 
     The parameters that generated the data are in ROOT/truth.json.
     """
-    from rich.progress import Progress
-
     from ingest.simulate import write_lab
 
-    with Progress(transient=True) as bar:
-        task = bar.add_task("sessions", total=mice * sessions)
-        truth = write_lab(root, mice, sessions, progress=lambda done, _: bar.update(task, completed=done), **options)
+    with progress.shown("items") as tell:
+        truth = write_lab(
+            root, mice, sessions, progress=lambda done, _: tell("sessions", done, mice * sessions), **options
+        )
     click.echo(f"{mice} mice with {sessions} sessions each in {root}; what generated them: {truth}")

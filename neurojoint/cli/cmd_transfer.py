@@ -8,7 +8,8 @@ from typing import Any
 import click
 
 from neurojoint.cli.group import main
-from neurojoint.cli.transfers import connect, progress, report, size
+from neurojoint.cli.progress import size
+from neurojoint.cli.transfers import connect, report, summary_progress
 
 
 @main.group(section="Sharing", invoke_without_command=True)
@@ -53,7 +54,7 @@ def transfer_run(do_plan: bool, bandwidth: float | None, in_window: bool) -> Non
 
     if do_plan:
         plan.plan()
-    with progress() as show:
+    with summary_progress() as show:
         summary = run.run(nightly=in_window, bandwidth=bandwidth, progress=show)
     report(summary)
 
@@ -162,7 +163,7 @@ def transfer_agent(address: str, repositories: tuple[str, ...]) -> None:
     token = os.environ.get("NEUROJOINT_SERVER_TOKEN")
     if not token:
         raise click.UsageError("put the token of an account into NEUROJOINT_SERVER_TOKEN")
-    with progress() as show:
+    with summary_progress() as show:
         summary = agent.work(agent.Server(address, token), repositories, progress=show)
     report(summary)
 

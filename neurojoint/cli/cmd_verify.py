@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import click
 
+from neurojoint.cli import progress
 from neurojoint.cli.group import main
-from neurojoint.cli.transfers import connect, size
+from neurojoint.cli.progress import size
+from neurojoint.cli.transfers import connect
 
 
 @main.command(section="Sharing")
@@ -19,17 +21,15 @@ def verify(repositories: tuple[str, ...], rate: float | None, older_than: float,
     Those first that were not read for longest.
     """
     import datetime
-
-    from rich.progress import Progress
+    import functools
 
     connect()
     from exchange.transfers import patrol
 
-    with Progress(transient=True) as bar:
-        task = bar.add_task("byte read", total=None)
+    with progress.shown() as tell:
         report = patrol.verify(
             repositories, rate=rate or 0.0, older_than=datetime.timedelta(days=older_than), most=most,
-            progress=lambda done, total: bar.update(task, completed=done, total=total),
+            progress=functools.partial(tell, "reading"),
         )  # fmt: skip
     click.echo(f"{report.verified:,} copies are as they should be ({size(report.size)} read)")
     for path, what in report.damaged.items():

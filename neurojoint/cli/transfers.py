@@ -1,12 +1,15 @@
-"""What the commands of transfers have in common: the connection, a bar with rate and time left, reports."""
+"""What the commands of transfers have in common: the connection, progress, reports."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import click
+
+from neurojoint.cli import progress
+from neurojoint.cli.progress import size
 
 
 def connect(create: bool = True) -> None:
@@ -17,25 +20,12 @@ def connect(create: bool = True) -> None:
 
 
 @contextlib.contextmanager
-def progress() -> Iterator[Any]:
-    """A bar with rate and time left, from the summary of a run."""
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
-
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, transient=True) as bar:
-        task = bar.add_task("copying", total=None)
-
-        def show(summary: Any) -> None:
-            words = f"{summary.files:,} of {summary.total_files:,} files"
-            bar.update(task, completed=summary.moved, total=max(summary.total_size, summary.moved), description=words)
-
-        yield show
+def summary_progress() -> Iterator[Callable[[Any], None]]:
+    """Shows progress from the summary of a run."""
+    with progress.shown() as tell:
+        yield lambda summary: tell(
+            f"copying {summary.total_files:,} files", summary.moved, max(summary.total_size, summary.moved)
+        )
 
 
 def report(summary: Any) -> None:
@@ -54,15 +44,3 @@ def report(summary: Any) -> None:
         click.echo(f"{summary.elsewhere:,} transfers are worked on by others")
     if summary.failed or summary.waiting:
         raise SystemExit(1)
-
-
-def size(n_bytes: float) -> str:
-    """Bytes in words.
-
-    >>> size(1_234), size(5e9)
-    ('1.2 kB', '5.0 GB')
-    """
-    for factor, unit in ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
-        if n_bytes >= factor:
-            return f"{n_bytes / factor:.1f} {unit}"
-    return f"{n_bytes:.0f} B"
