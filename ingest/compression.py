@@ -96,7 +96,25 @@ def compress(
     dry_run: bool = False,
     progress: Progress | None = None,
 ) -> Summary:
-    """Compress the registered raw recordings below `root` (see `ingest.compress`)."""
+    """Compress the registered raw recordings below `root`; each compressed file takes the place of the raw one.
+
+    Needs `pipeline.connect()` before. Each recording is read back and compared before its compressed file appears; the
+    dataset keeps its identifier. Stopped anywhere, the next call continues. What goes wrong with one recording is in
+    the summary, and does not stop the others.
+
+    Parameters
+    ----------
+    root : a data root that was registered, or any folder below it.
+    remove_raw : delete each raw file, also those that earlier runs left, once the compressed file was read from the
+        disk again, decoded by another library and found equal, and its hashes are those that are registered.
+    layout, effort, threads : see `cbin.compress`.
+    dry_run : write nothing, count what would be done.
+    progress : called with the name of a file, the raw bytes that are done and those there are.
+
+    Raises
+    ------
+    NeurojointError : the root cannot be read, or is not registered.
+    """
     began = time.perf_counter()
     folder = existing(Path(root))
     repository, base = _known_repository(folder)

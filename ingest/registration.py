@@ -99,7 +99,7 @@ class Summary:
 def register(
     root: Path | str,
     *,
-    lab_name: str | None = None,
+    lab: str | None = None,
     metadata: Iterable[Path | str] = (),
     repository: str | None = None,
     dry_run: bool = False,
@@ -109,7 +109,32 @@ def register(
     progress: Progress | None = None,
     steps: Sequence[Step] = (),
 ) -> Summary:
-    """Bring the tables up to what is in the files below `root` (see `ingest.register`)."""
+    """Register the ALF files below `root`: subjects, sessions, datasets, copies; quarantine what is invalid.
+
+    Needs `pipeline.connect()` before. A session folder that has not changed since the last run costs one look at its
+    names, sizes and times. Stopped anywhere, the next run continues.
+
+    Parameters
+    ----------
+    root : a data root (`lab/Subjects/subject/date/number`), a lab's folder, a `Subjects` folder, a folder of subjects
+        (with `lab`), or any folder below a root that was registered before.
+    lab : the lab, where the tree has no folder for it.
+    metadata : csv and json files (`ingest.metadata.files.FILES`), or folders that hold them.
+    repository : name under which the root is known; by default that of the folder.
+    dry_run : write nothing, return the same summary.
+    processes : how many read at once; by default the setting `processes`.
+    accept_missing : mark sessions as missing even where a large share of them is gone.
+    layout : one of `ingest.scan.LAYOUTS`, in place of the layout that was decided for the root when it was first
+        registered.
+    progress : called with phase (`looking at subjects`, `reading files`), done and total.
+    steps : what happens to the report of a session between reading and writing (see
+        `ingest.files.report.Report`).
+
+    Raises
+    ------
+    NeurojointError : the root cannot be read or names no lab, another registration of it is running, a metadata file
+        is not there.
+    """
     begin = time.perf_counter()
     connection = dj.conn()
     if connection.address.is_socket:  # the embedded database
@@ -127,8 +152,8 @@ def register(
         workers_when_needed(processes) as run,
     ):
         decided, decided_lab = layouts.decided(name)
-        lab_name = lab_name or (decided_lab if layout in (None, decided) else None)
-        tree = _within(scan.layout(base, lab_name, layout or decided), scope)
+        lab = lab or (decided_lab if layout in (None, decided) else None)
+        tree = _within(scan.layout(base, lab, layout or decided), scope)
         layouts.check_lab(base, tree)
         known = _scans(name)
         n_files = sum(one[1] for one in known.values()) if known else len(tree.subjects) * FILES_PER_SUBJECT
@@ -144,10 +169,10 @@ def register(
         if not dry_run:
             begin_run(connection, writer, name, base, folder)
             if layout or (found and decided is None):
-                layouts.decide(name, tree, lab_name)
+                layouts.decide(name, tree, lab)
         _bring_up(
             writer, name, base, scope, known, found, problems, run, tell, accept_missing, steps,
-            [Path(one) for one in metadata], lab_name or _only_lab(tree), summary, former,
+            [Path(one) for one in metadata], lab or _only_lab(tree), summary, former,
         )  # fmt: skip
         if not dry_run:
             data.IngestRun.update1({"run_id": writer.run_id, "run_end": writer.now})

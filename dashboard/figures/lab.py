@@ -6,7 +6,7 @@ figures. Every mouse counts once, however many sessions it had.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -82,17 +82,12 @@ def learning_curves(
     chosen = columns(days)
     values = what.scale * chosen.numbers(measure)
     chosen = _with_mice(chosen.where(np.isfinite(values) & (chosen.numbers("training_day") > 0)))
-    names, own = _groups(chosen, groups)
     n_mice = int(chosen["mouse"].max()) + 1 if chosen.n else 0
     lines: list[Trace] = []
     bands: list[Trace] = []
     faint: list[Trace] = []
     counts: list[Trace] = []
-    for number, name in enumerate(names):
-        one = chosen.where(own == name).ordered("mouse", "training_day")
-        if not one.n:
-            continue
-        look = style.nth(number)
+    for name, one, look in _each_group(chosen.ordered("mouse", "training_day"), groups):
         day, y = one.numbers("training_day").astype(int), what.scale * one.numbers(measure)
         mean, half, n = _course(day, y, level)
         x = np.arange(1, mean.size + 1)
@@ -145,13 +140,8 @@ def survival(
     """
     chosen = columns(mice)
     chosen = _with_mice(chosen.where(np.isfinite(chosen.numbers("days"))))
-    names, own = _groups(chosen, groups)
     traces: list[Trace] = []
-    for number, name in enumerate(names):
-        one = chosen.where(own == name)
-        if not one.n:
-            continue
-        look = style.nth(number)
+    for name, one, look in _each_group(chosen, groups):
         days, reached = one.numbers("days"), one.numbers("reached") == 1
         curve = kaplan_meier(days, reached, level)
         x, y = np.append(0, curve.times), 100 * np.append(1, curve.survival)
@@ -209,13 +199,8 @@ def distribution(
     what = VALUES[value]
     chosen = columns(mice)
     chosen = _with_mice(chosen.where(np.isfinite(chosen.numbers(value))))
-    names, own = _groups(chosen, groups)
     traces: list[Trace] = []
-    for number, name in enumerate(names):
-        one = chosen.where(own == name)
-        if not one.n:
-            continue
-        look = style.nth(number)
+    for name, one, look in _each_group(chosen, groups):
         traces.append({
             "type": "box", "orientation": "h", "name": name, "showlegend": False,
             "x": what.scale * one.numbers(value), "y": np.full(one.n, _short(name), dtype=object),
@@ -241,13 +226,17 @@ def _with_mice(chosen: Columns) -> Columns:
     return Columns(chosen | {"mouse": mice})
 
 
-def _groups(chosen: Columns, groups: Sequence[str] | None) -> tuple[list[str], np.ndarray]:
-    """The groups in their order (by default the largest first) and the group of each row."""
+def _each_group(chosen: Columns, groups: Sequence[str] | None) -> Iterator[tuple[str, Columns, style.Look]]:
+    """Name, rows and look of each group that has rows, in their order (by default the largest first)."""
     own = chosen.texts("group")
-    if groups is not None:
-        return list(groups), own
-    sizes = {name: _n_mice(chosen.where(own == name)) for name in dict.fromkeys(own)}
-    return sorted(sizes, key=lambda name: (-sizes[name], name)), own
+    names = groups
+    if names is None:
+        sizes = {name: _n_mice(chosen.where(own == name)) for name in dict.fromkeys(own)}
+        names = sorted(sizes, key=lambda name: (-sizes[name], name))
+    for number, name in enumerate(names):
+        rows = chosen.where(own == name)
+        if rows.n:
+            yield name, rows, style.nth(number)
 
 
 def _n_mice(chosen: Columns) -> int:

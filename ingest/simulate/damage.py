@@ -82,6 +82,18 @@ def marker(session: Path) -> Path:
     return session.absolute() / "executed.marker"
 
 
+def write_object_array(path: Path, size: int, session: Path) -> None:
+    """An array of Python objects: a pickle that makes the file `marker(session)` where it is loaded."""
+    opens_marker = f"cbuiltins\nopen\n(V{marker(session)}\nVw\ntR.".encode()
+    header = f"{{'descr': '|O', 'fortran_order': False, 'shape': ({size},), }}".ljust(117).encode() + b"\n"
+    path.write_bytes(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header + opens_marker)
+
+
+def write_broken_parquet(path: Path) -> None:
+    """A file with the marks of Parquet and nothing valid between them."""
+    path.write_bytes(b"PAR1" + bytes(range(256)) * 4 + struct.pack("<I", 512) + b"PAR1")
+
+
 def kind(function: Callable[[Path], list[Expected]]) -> Callable[[Path], list[Expected]]:
     """Register a kind of damage under the name of its function."""
     KINDS[function.__name__] = function
@@ -117,9 +129,7 @@ def empty_file(session: Path) -> list[Expected]:
 def object_array(session: Path) -> list[Expected]:
     """An array of Python objects: a pickle that makes the file `marker(session)` where it is loaded."""
     path = _trials_file(session, "choice")
-    opens_marker = f"cbuiltins\nopen\n(V{marker(session)}\nVw\ntR.".encode()
-    header = f"{{'descr': '|O', 'fortran_order': False, 'shape': ({N_TRIALS},), }}".ljust(117).encode() + b"\n"
-    path.write_bytes(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header + opens_marker)
+    write_object_array(path, N_TRIALS, session)
     return [_expect(path, "object_array")]
 
 
@@ -128,7 +138,7 @@ def unreadable_parquet(session: Path) -> list[Expected]:
     """A trials table with the marks of a parquet file and nothing valid between them."""
     _trials_as_table(session)
     path = session / "alf" / "_ibl_trials.table.pqt"
-    path.write_bytes(b"PAR1" + bytes(range(256)) * 4 + struct.pack("<I", 512) + b"PAR1")
+    write_broken_parquet(path)
     return [_expect(path, "unreadable_file")]
 
 

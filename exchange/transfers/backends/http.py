@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 import urllib.parse
 from collections.abc import Iterable, Iterator, Sequence
@@ -11,6 +10,7 @@ from typing import Any
 
 import requests
 
+from exchange.transfers.backends import streams
 from exchange.transfers.backends.folder import CHUNK
 from exchange.transfers.protocol import CannotDo, Found, Job, Outcome, Place, Progress, Stat, Unavailable, inside
 from exchange.transfers.throttle import Throttle
@@ -67,11 +67,7 @@ class Http:
         throttle = Throttle(self.place.bandwidth)
         for job in jobs:
             try:
-                with job.local.open("wb") as file:
-                    for block in self._blocks(job.path):
-                        file.write(block)
-                        progress(len(block))
-                        throttle(len(block))
+                streams.save(job.local, self._blocks(job.path), progress, throttle)
                 yield job, None
             except Exception as error:
                 yield job, error
@@ -80,12 +76,7 @@ class Http:
         """See `Backend.read`."""
         for path in paths:
             try:
-                digest, size = hashlib.md5(usedforsecurity=False), 0
-                for block in self._blocks(path):
-                    digest.update(block)
-                    size += len(block)
-                    progress(len(block))
-                yield path, Found(digest.hexdigest(), size)
+                yield path, Found(*streams.md5_and_size(self._blocks(path), progress))
             except Exception as error:
                 yield path, error
 

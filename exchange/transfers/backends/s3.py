@@ -18,6 +18,7 @@ import botocore.exceptions
 from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
 
+from exchange.transfers.backends import streams
 from exchange.transfers.backends.folder import CHUNK, INCOMING
 from exchange.transfers.protocol import Found, Job, Outcome, Place, Progress, SourceChanged, Stat, Unavailable, inside
 from exchange.transfers.throttle import Throttle, throttled
@@ -94,11 +95,7 @@ class S3:
         throttle = Throttle(self.place.bandwidth)
         for job in jobs:
             try:
-                with job.local.open("wb") as file:
-                    for block in self._blocks(job.path):
-                        file.write(block)
-                        progress(len(block))
-                        throttle(len(block))
+                streams.save(job.local, self._blocks(job.path), progress, throttle)
                 yield job, None
             except Exception as error:
                 yield job, self._as_ours(error)
@@ -152,13 +149,9 @@ class S3:
         return Found(ours["md5"], stat.size, stat.modified_ns, "SHA-256 stored by the service")
 
     def _read(self, path: str, progress: Progress) -> Found:
-        digest, size = hashlib.md5(usedforsecurity=False), 0
-        for block in self._blocks(path):
-            digest.update(block)
-            size += len(block)
-            progress(len(block))
+        found = streams.md5_and_size(self._blocks(path), progress)
         head = self._head(path)
-        return Found(digest.hexdigest(), size, _stat(path, head).modified_ns if head else 0)
+        return Found(*found, _stat(path, head).modified_ns if head else 0)
 
     def _blocks(self, path: str) -> Iterator[bytes]:
         body = self.client.get_object(Bucket=self.bucket, Key=self._key(path))["Body"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import stat as modes
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,6 +11,7 @@ from typing import Any
 
 import paramiko
 
+from exchange.transfers.backends import streams
 from exchange.transfers.backends.folder import CHUNK, INCOMING, MARKER
 from exchange.transfers.protocol import Found, Job, Outcome, Place, Progress, Stat, Unavailable, inside
 from exchange.transfers.throttle import Throttle, throttled
@@ -94,11 +94,8 @@ class Sftp:
         throttle = Throttle(self.place.bandwidth)
         for job in jobs:
             try:
-                with self._explained(), job.local.open("wb") as file:
-                    for block in self._blocks(job.path):
-                        file.write(block)
-                        progress(len(block))
-                        throttle(len(block))
+                with self._explained():
+                    streams.save(job.local, self._blocks(job.path), progress, throttle)
                 yield job, None
             except Exception as error:
                 yield job, error
@@ -108,12 +105,8 @@ class Sftp:
         for path in paths:
             try:
                 with self._explained():
-                    digest, size = hashlib.md5(usedforsecurity=False), 0
-                    for block in self._blocks(path):
-                        digest.update(block)
-                        size += len(block)
-                        progress(len(block))
-                    yield path, Found(digest.hexdigest(), size, self._stat(path).modified_ns)
+                    found = streams.md5_and_size(self._blocks(path), progress)
+                    yield path, Found(*found, self._stat(path).modified_ns)
             except Exception as error:
                 yield path, error
 

@@ -6,7 +6,6 @@ quarantined, as in `ingest.simulate.damage`; what is not named stays valid. The 
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -122,9 +121,7 @@ def clusters_empty_file(session: Path) -> list[Expected]:
 def depths_objects(session: Path) -> list[Expected]:
     """An array of Python objects: a pickle that makes the file `damage.marker(session)` where it is loaded."""
     path = _file(session, "spikes.depths")
-    opens_marker = f"cbuiltins\nopen\n(V{damage.marker(session)}\nVw\ntR.".encode()
-    header = f"{{'descr': '|O', 'fortran_order': False, 'shape': ({len(np.load(path))},), }}".ljust(117) + "\n"
-    path.write_bytes(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header.encode() + opens_marker)
+    damage.write_object_array(path, len(np.load(path)), session)
     return [_expect(path, "object_array")]
 
 
@@ -132,7 +129,7 @@ def depths_objects(session: Path) -> list[Expected]:
 def metrics_unreadable(session: Path) -> list[Expected]:
     """A table of metrics with the marks of a parquet file and nothing valid between them."""
     path = session / "alf" / "probe00" / "clusters.metrics.pqt"
-    path.write_bytes(b"PAR1" + bytes(range(256)) * 4 + struct.pack("<I", 512) + b"PAR1")
+    damage.write_broken_parquet(path)
     return [_expect(path, "unreadable_file")]
 
 
