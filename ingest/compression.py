@@ -13,6 +13,10 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from cbin import Busy, CbinError, DiskFull, disk
+from cbin.format import header_path
+from cbin.spikeglx import read_meta
+
 from ingest import registration
 from ingest.files.recordings import md5_and_sha1
 from ingest.files.report import Report
@@ -150,8 +154,6 @@ class _Work:
 
     def do(self, one: Item) -> None:
         """Compress a recording, then remove its raw file if that was asked for."""
-        from cbin import Busy, CbinError, DiskFull
-
         before = self.done
         size = one.size if one.is_raw else one.raw_size
         try:
@@ -175,7 +177,6 @@ class _Work:
     def compress(self, one: Item) -> Item | None:
         """Compress one recording and put the compressed file into its place; None where it must wait."""
         import cbin
-        from cbin.spikeglx import read_meta
 
         raw = self.base / one.path
         if _stat(raw) != one.stat:
@@ -230,8 +231,6 @@ class _Work:
         registered. Neither file may have changed since it was registered.
         """
         import cbin
-        from cbin import disk
-        from cbin.format import header_path
 
         raw, packed = self.base / one.raw_path, self.base / one.path
         if raw.is_symlink() or packed.is_symlink():
@@ -329,8 +328,6 @@ def _tidy(packed: Path) -> None:
 
 def _check_room(raw: Path, size: int) -> None:
     """Refuse to begin what will most likely fill the disk."""
-    from cbin import DiskFull
-
     unfinished = raw.with_name(f"{raw.stem}.cbin.part")
     there = unfinished.stat().st_size if unfinished.exists() else 0
     needed, free = size / EXPECTED_RATIO - there, shutil.disk_usage(raw.parent).free

@@ -16,6 +16,8 @@ from rich.table import Table
 
 import ingest
 from ingest import simulate
+from pipeline import data, ephys, ephys_analysis, histology, lab, worker
+from pipeline.database.bulk import fetch_columns
 from pipeline.errors import NeurojointError
 
 if TYPE_CHECKING:
@@ -76,8 +78,6 @@ def run(
     ------
     NeurojointError : the database holds the data of a real lab.
     """
-    from pipeline import lab, worker
-
     others = sorted(set(lab.Lab.to_arrays("lab")) - {LAB})
     if others:
         raise NeurojointError(
@@ -145,9 +145,6 @@ def animals() -> list[Animal]:
 
 def probes() -> Probes:
     """What was recorded with probes in the simulated lab."""
-    from pipeline import ephys, ephys_analysis, histology
-    from pipeline.database.bulk import fetch_columns
-
     here = {"lab": LAB}
     responses = ephys_analysis.Peth.Response & here & {"event": "stim_on"}
     located = (histology.ClusterLocation.Region & here) * histology.BrainRegion.proj("acronym")
@@ -165,8 +162,6 @@ def probes() -> Probes:
 
 def show(console: Console, root: Path) -> None:
     """Print the animals as a table, what was recorded and refused, and what to try next."""
-    from pipeline import data
-
     found, recorded = animals(), probes()
     refused = (data.Quarantine & "resolved IS NULL").to_dicts(order_by="quarantine_path")
     table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))

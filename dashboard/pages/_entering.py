@@ -12,6 +12,7 @@ from dashboard.queries import notebook
 from dashboard.site import Component, NotFound, Site, Viewer
 from pipeline.entry import policy
 from pipeline.entry.policy import Person
+from pipeline.notifications import service
 
 PUBLIC = "What happens to the animals of a lab is not shown to the public."
 
@@ -51,7 +52,5 @@ def lab_links(page: str, labs: list[str], chosen: str) -> Component:
 
 def checks_warning(site: Site) -> Component:
     """A sentence where nobody is told of what is missing."""
-    from pipeline.notifications import service
-
     said = site.read(service.warning)
     return shell.sentence(said, kind="problem") if said else None

@@ -11,21 +11,18 @@ from dashboard import links
 from pipeline.entry import status
 from pipeline.entry.parse import zone_or_utc
 from pipeline.entry.status import Today
+from pipeline.schemas import acquisition, action, audit, lab, notification, subject
 
 Row = dict[str, Any]
 
 
 def labs() -> list[str]:
     """The labs."""
-    from pipeline.schemas import lab
-
     return lab.Lab().to_arrays("lab", order_by="lab").tolist()
 
 
 def morning_round(lab_name: str, user: str = "", room: str = "") -> list[Row]:
     """The restricted living animals of a lab in the order of their cages, with what the round needs."""
-    from pipeline.schemas import action, lab, subject
-
     zone = zone_or_utc((lab.Lab & {"lab": lab_name}).fetch1("time_zone"))
     day = datetime.datetime.now(zone).date()
     here = {"lab": lab_name}
@@ -80,8 +77,6 @@ class Moment:
 
 def animal(lab_name: str, name: str) -> Row:
     """Everything that is known of an animal now."""
-    from pipeline.schemas import action, subject
-
     key = {"lab": lab_name, "subject": name}
     row: Row = (subject.Subject & key).fetch1()
     row["restricted"] = bool(action.WaterRestriction & key & "restriction_end IS NULL")
@@ -99,8 +94,6 @@ def animal(lab_name: str, name: str) -> Row:
 
 def timeline(lab_name: str, name: str) -> list[Moment]:
     """What happened to an animal, newest first."""
-    from pipeline.schemas import acquisition, action, audit, subject
-
     key = {"lab": lab_name, "subject": name}
     found: list[Moment] = []
     batches = {
@@ -168,8 +161,6 @@ def _sortable(when: datetime.date) -> datetime.datetime:
 
 def colony(lab_name: str) -> dict[str, Any]:
     """Pairs, litters, lines, animals to genotype, requests, counts and cages of a lab."""
-    from pipeline.schemas import subject
-
     here = {"lab": lab_name}
     alive = (subject.Subject & here & "death_date IS NULL").to_dicts(order_by="subject")
     parents = (subject.BreedingPair.Parent & here).to_dicts()
@@ -224,15 +215,11 @@ def _cages(alive: list[Row], cages: list[Row]) -> list[Row]:
 
 def messages(user: str) -> list[Row]:
     """Messages to a person, newest first."""
-    from pipeline.schemas import notification
-
     return (notification.Message & {"recipient": user}).to_dicts(order_by="created_time DESC", limit=200)
 
 
 def planned(lab_name: str, first: datetime.date, last: datetime.date) -> list[Row]:
     """Trainings, operations and dates of the colony in some days, in their order."""
-    from pipeline.schemas import action
-
     here = {"lab": lab_name}
     days = f"planned_date BETWEEN '{first}' AND '{last}'"
     rows = [
@@ -253,8 +240,6 @@ def planned(lab_name: str, first: datetime.date, last: datetime.date) -> list[Ro
 
 def choices(lab_name: str) -> Mapping[str, list[str]]:
     """Input -> what can be chosen while typing."""
-    from pipeline.schemas import action, lab, subject
-
     here = {"lab": lab_name}
     return {
         "water_type": action.WaterType().to_arrays("water_type").tolist(),

@@ -16,11 +16,14 @@ import pyarrow as pa
 from dashboard.queries import versions
 from pipeline.database import registry
 from pipeline.database.bulk import fetch_columns
+from pipeline.entry import policy as rights
 from pipeline.errors import NotFoundError
 from pipeline.policy import policy
 from pipeline.queries import timeline
 from pipeline.schemas import acquisition, action, behavior, behavior_analysis, data, ephys, lab, task, task_analysis
 from pipeline.schemas.inputs import files, wheel_trace
+from pipeline.tasks import by_people
+from pipeline.tasks.queue import Queue
 
 Row = dict[str, Any]
 KEY = ("lab", "subject", "session_date", "session_number")
@@ -166,10 +169,6 @@ def change_task(name: str, task_uuid: str, user: str, role: str) -> str:
     NotFoundError : there is no such change, or no such task.
     PermissionDenied : the person may not change the tasks of its lab.
     """
-    from pipeline.entry import policy as rights
-    from pipeline.tasks import by_people
-    from pipeline.tasks.queue import Queue
-
     if name not in by_people.CHANGES:
         raise NotFoundError(f"tasks have no {name!r}", f"use {', '.join(by_people.CHANGES)}")
     queue = Queue()

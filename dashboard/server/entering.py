@@ -16,12 +16,16 @@ from typing import Any
 import flask
 
 from dashboard import links
+from dashboard.queries.notebook import round_row
 from dashboard.queries.tables import read_rows
 from dashboard.site import Site
 from pipeline.entry import InvalidEntry, remove, rights, write
 from pipeline.entry.actions import Actor, NeedsConfirmation, perform, undo
+from pipeline.entry.reversal import from_json
+from pipeline.entry.spreadsheets import to_excel
 from pipeline.entry.tables import TABLES
 from pipeline.errors import PermissionDenied, UserError, answer_to
+from pipeline.schemas import notification
 from pipeline.web.error_words import words_for
 
 SOURCE = "site"
@@ -86,7 +90,6 @@ def _do(body: Mapping[str, Any], actor: Actor) -> dict[str, Any]:
 
 def _state(values: Mapping[str, Any]) -> dict[str, Any] | None:
     """What the morning round shows of an animal after an entry; nobody else who writes waits for it."""
-    from dashboard.queries.notebook import round_row
     from pipeline.entry import status
 
     found = status.today({"lab": values["lab"], "subject": values["subject"]})
@@ -113,8 +116,6 @@ def _write(body: Mapping[str, Any], actor: Actor) -> dict[str, Any]:
 
 
 def _remove(body: Mapping[str, Any], actor: Actor) -> dict[str, Any]:
-    from pipeline.entry.reversal import from_json
-
     table, keys = _table(body), body.get("keys")
     if not isinstance(keys, list) or not keys or not all(isinstance(one, dict) for one in keys):
         raise UserError("no row was chosen", "choose the rows to delete")
@@ -127,8 +128,6 @@ def _remove(body: Mapping[str, Any], actor: Actor) -> dict[str, Any]:
 
 def _read(body: Mapping[str, Any], actor: Actor) -> dict[str, Any]:
     """Note that the person has read some messages of theirs, or all."""
-    from pipeline.schemas import notification
-
     unread = notification.Message & {"recipient": actor.person.name} & "read_time IS NULL"
     ids = body.get("ids")
     if isinstance(ids, list) and ids:
@@ -173,8 +172,6 @@ def _export(site: Site, table: str, kind: str) -> flask.Response:
         out.writerows([[safe_cell(row[name]) for name in columns] for row in rows])
         data, mime = text.getvalue().encode("utf-8-sig"), "text/csv"
     else:
-        from pipeline.entry.spreadsheets import to_excel
-
         data, mime = to_excel(columns, rows), "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
     headers = {"Content-Disposition": f'attachment; filename="{table}.{kind}"'}
     return flask.Response(data, 200, headers, mime)

@@ -13,6 +13,7 @@ from dashboard import links
 from dashboard.components.feeds import calendar_key
 from dashboard.queries import notebook
 from dashboard.site import Site
+from pipeline.schemas import subject
 
 CARD_MM = (76, 51)
 AHEAD, BEHIND = datetime.timedelta(days=60), datetime.timedelta(days=30)
@@ -116,8 +117,6 @@ def feed(lab: str, rows: list[dict[str, Any]]) -> bytes:
 
 
 def _animals(lab: str, cage: str) -> list[dict[str, Any]]:
-    from pipeline.schemas import subject
-
     return (subject.Subject & {"lab": lab, "cage": cage} & "death_date IS NULL").to_dicts(order_by="subject")
 
 

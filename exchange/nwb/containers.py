@@ -16,7 +16,7 @@ from pynwb.epoch import TimeIntervals
 from pynwb.event import EventsTable, TimestampVectorData
 from pynwb.image import ImageSeries
 
-from exchange.nwb import forms, rules, wheels
+from exchange.nwb import forms, pose, rules, wheels
 from exchange.nwb.source import VIDEOS, AlfObject, File, Piece, Source
 
 Wrap = Callable[[np.ndarray], Any]
@@ -247,8 +247,6 @@ class Builder:
 
     def _frames(self, one: AlfObject, rule: rules.Rule) -> None:
         """A camera: its video or the times of its frames, and what was measured in each frame."""
-        from exchange.nwb import pose
-
         times, camera = one.get("times", "timestamps"), rules.snake(one.name)
         if times is None:
             self._table(one, rule)

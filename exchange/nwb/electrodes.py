@@ -17,6 +17,7 @@ from exchange.nwb.source import AlfObject, Piece
 from pipeline import atlas
 from pipeline.analysis.coordinates import BREGMA_CCF
 from pipeline.database.bulk import fetch_columns, json_column, to_numpy
+from pipeline.schemas import data, ephys, histology
 
 _PLACES = ("x", "y", "z")
 
@@ -34,8 +35,6 @@ class Probe:
 
 def add_probes(builder: Builder, objects: list[AlfObject]) -> list[Probe]:
     """A device and an electrode group for each insertion."""
-    from pipeline.schemas import ephys, histology
-
     key = builder.source.key
     rows = (ephys.ProbeInsertion & key).to_dicts(order_by="probe_label")
     collections = _default_collections(key)
@@ -72,8 +71,6 @@ def add_probes(builder: Builder, objects: list[AlfObject]) -> list[Probe]:
 
 
 def _model(serial: str | None) -> dict[str, Any]:
-    from pipeline.schemas import ephys
-
     empty = {"probe_model": "", "probe_manufacturer": "", "probe_description": ""}
     rows = (
         (ephys.ProbeModel & (ephys.Probe & {"probe_serial": serial}).proj("probe_model")).to_dicts() if serial else []
@@ -91,16 +88,12 @@ def acronyms_of_regions() -> dict[int, str]:
 
 
 def _default_collections(key: Mapping[str, Any]) -> dict[str, str]:
-    from pipeline.schemas import ephys
-
     rows = (ephys.Clustering & key & {"default_clustering": True}).to_dicts()
     return {row["probe_label"]: row["clustering_collection"] for row in rows}
 
 
 def _maps(key: Mapping[str, Any], label: str) -> dict[str, np.ndarray]:
     """Geometry from the header of the recording, by channel of the recording; empty without one."""
-    from pipeline.schemas import ephys
-
     recordings = ephys.Recording & (ephys.Recording & {"probe_label": label}).proj() & _of_session(key)
     rows = fetch_columns(ephys.ChannelMap & recordings.proj())
     if not rows.num_rows:
@@ -109,8 +102,6 @@ def _maps(key: Mapping[str, Any], label: str) -> dict[str, np.ndarray]:
 
 
 def _of_session(key: Mapping[str, Any]) -> Any:
-    from pipeline.schemas import data
-
     return (data.Dataset & key).proj()
 
 
@@ -199,8 +190,6 @@ def _location(
     builder: Builder, probe: Probe, n_rows: int, columns: Mapping[str, np.ndarray], texts: dict[str, str]
 ) -> dict[str, np.ndarray]:
     """Structure and place in the CCF of each channel, from the tables."""
-    from pipeline.schemas import histology
-
     key = builder.source.key | {"probe_label": probe.label}
     rows = to_numpy(
         fetch_columns(

@@ -19,7 +19,8 @@ import numpy as np
 from exchange.nwb import packing, rules, session, source
 from exchange.nwb.containers import Builder
 from pipeline import policy
-from pipeline.errors import NeurojointError, explain
+from pipeline.errors import NeurojointError, explain, is_connection_error
+from pipeline.schemas import behavior, ephys, ephys_analysis, histology
 
 Progress = Callable[[str, int, int], None]
 """Called with the name of the session, bytes of its files that are done, and those there are."""
@@ -99,8 +100,6 @@ def export(
             name = found.name
             result = _export_one(found, out, options, progress, again)
         except Exception as error:
-            from pipeline.errors import is_connection_error
-
             if is_connection_error(error):
                 raise
             result = Result(name, "failed", problem=explain(error))
@@ -186,8 +185,6 @@ def fingerprint(found: source.Source, options: Options) -> str:
 
 def _computed(key: Mapping[str, Any]) -> list[Any]:
     """What of the computed tables is in the file, by when it was computed from what."""
-    from pipeline.schemas import behavior, ephys, ephys_analysis, histology
-
     found: list[Any] = []
     for table in (ephys.SessionClock, behavior.WheelMoveSet, ephys.ClusterSet, ephys_analysis.UnitMetrics,
                   histology.ChannelLocation, histology.ClusterLocation, ephys_analysis.UnitSelection):  # fmt: skip

@@ -17,6 +17,7 @@ from exchange.nwb.placing import Choices, Intake, Line, file_md5, place, session
 from exchange.nwb.reading import Cells, Own
 from pipeline import entry
 from pipeline.alf import columns as alf
+from pipeline.alf import identity
 from pipeline.errors import InvalidData, NeurojointError, explain
 
 Progress = Callable[[str, int, int], None]
@@ -105,8 +106,6 @@ def _own(
 
 def _file_name(session: str, name: str, about: Own) -> str:
     """Where a file goes below the session; one whose identifier is not that of its path carries it in its name."""
-    from pipeline.alf import identity
-
     pure = PurePosixPath(name)
     parsed = alf.parse_folder(pure.parent.as_posix() if len(pure.parts) > 1 else "")
     if pure.is_absolute() or ".." in pure.parts or parsed is None or not re.fullmatch(r"[\w.-]+", pure.name):

@@ -12,6 +12,7 @@ from pynwb.file import Subject
 
 from exchange.nwb.source import Source
 from pipeline.errors import NeurojointError
+from pipeline.schemas import acquisition, action, ephys, lab, subject
 
 LATIN = {
     "laboratory mouse": "Mus musculus",
@@ -41,8 +42,6 @@ def missing(source: Source) -> list[str]:
 
 def species(source: Source) -> str:
     """Binomial name of the animal's species; empty where it is not known."""
-    from pipeline.schemas import subject
-
     name = source.subject["species"] or ""
     if not name and source.subject["line"]:
         name = (subject.Line & {"line": source.subject["line"]}).fetch1("species") or ""
@@ -125,8 +124,6 @@ def _of_day(source: Source, table: Any, column: str) -> list[dict[str, Any]]:
 
 def _weight(source: Source) -> float | None:
     """Of the day, g: the last one before or in the session, else the first one after."""
-    from pipeline.schemas import action
-
     rows = _of_day(source, action.Weighing, "weighing_time")
     end = source.session["end_time"] or source.session["start_time"]
     before = [row for row in rows if end is None or row["weighing_time"] <= end]
@@ -134,8 +131,6 @@ def _weight(source: Source) -> float | None:
 
 
 def _notes(source: Source) -> str:
-    from pipeline.schemas import action
-
     said = [source.text("acquisition.Session.session_narrative", source.session["session_narrative"])]
     weight = _weight(source)
     said.append(f"Weight: {weight:g} g." if weight else "")
@@ -156,8 +151,6 @@ def _notes(source: Source) -> str:
 
 def _people(source: Source) -> list[str]:
     """`Last, First` of those who ran the session; who has no full name is called by the name of the account."""
-    from pipeline.schemas import acquisition, lab
-
     users = (acquisition.SessionUser & source.key).to_arrays("user_name")
     found = []
     if source.rules is not None and source.rules.rules.people != "name":
@@ -175,23 +168,17 @@ def _people(source: Source) -> list[str]:
 
 def people_without_names(source: Source) -> list[str]:
     """Accounts of the session that have no full name."""
-    from pipeline.schemas import acquisition, lab
-
     users = (acquisition.SessionUser & source.key).proj()
     return sorted(str(one) for one in (lab.LabMember & users & {"full_name": ""}).to_arrays("user_name"))
 
 
 def _projects(source: Source) -> str:
-    from pipeline.schemas import acquisition, lab
-
     rows = (lab.Project & (acquisition.SessionProject & source.key).proj()).to_dicts(order_by="project")
     texts = [source.text("lab.Project.project_description", one["project_description"]) for one in rows]
     return " ".join(f"{one['project']}: {text}".rstrip(": ") + "." for one, text in zip(rows, texts, strict=True))
 
 
 def _keywords(source: Source) -> list[str]:
-    from pipeline.schemas import acquisition, ephys
-
     words = [one for one in str(source.session["task_protocol"]).strip("_").split("/") if one]
     words += [str(one) for one in (acquisition.SessionProcedure & source.key).to_arrays("procedure_type")]
     words += ["electrophysiology"] if len(ephys.ProbeInsertion & source.key) else []
@@ -199,16 +186,12 @@ def _keywords(source: Source) -> list[str]:
 
 
 def _genotype(source: Source) -> str:
-    from pipeline.schemas import subject
-
     key = {name: source.key[name] for name in ("lab", "subject")}
     rows = (subject.Genotype & key).to_dicts(order_by="allele")
     return "; ".join(f"{row['allele']} ({row['zygosity'].lower()})" for row in rows)
 
 
 def _surgeries(source: Source) -> str:
-    from pipeline.schemas import action, subject
-
     key = {name: source.key[name] for name in ("lab", "subject")}
     said = []
     for row in (action.Surgery & key).to_dicts(order_by="surgery_start"):
@@ -224,8 +207,6 @@ def _surgeries(source: Source) -> str:
 
 
 def _viruses(source: Source) -> str:
-    from pipeline.schemas import action
-
     key = {name: source.key[name] for name in ("lab", "subject")}
     said = []
     for row in (action.VirusInjection & key).to_dicts(order_by="injection_time"):

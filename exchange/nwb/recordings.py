@@ -20,6 +20,8 @@ from exchange.nwb import forms
 from exchange.nwb.containers import Builder
 from exchange.nwb.electrodes import Probe
 from pipeline.analysis.clocks import Clock
+from pipeline.schemas import data, ephys
+from pipeline.schemas.inputs import files
 
 PIECE = 1 << 25  # byte of samples that are held at once
 
@@ -96,8 +98,6 @@ class Timing:
 
 def timings(builder: Builder) -> dict[str, Timing]:
     """The timing of each recording of the session whose clock was aligned, by dataset_id (`ephys.SessionClock`)."""
-    from pipeline.schemas import ephys
-
     rows = (
         (ephys.SessionClock.Stream & builder.source.key) * ephys.Recording.proj("sampling_rate", "n_samples")
     ).to_dicts()
@@ -125,8 +125,6 @@ def _unaligned(rate: float) -> Timing:
 
 def add_lines(builder: Builder, raw: bool) -> None:
     """Add the changes of the digital lines: of the auxiliary recordings, and with `raw` of the probes too."""
-    from pipeline.schemas import data, ephys
-
     own = (data.Dataset & builder.source.key).proj("rel_path")
     streams = ephys.Recording.proj("band", "probe_label") * own & (ephys.SessionClock.Line & builder.source.key).proj()
     known = timings(builder)
@@ -172,9 +170,6 @@ def add(builder: Builder, probes: list[Probe], wrap: Callable[[Samples, str], An
     ----------
     wrap : what is written for the samples of a series, by its name; by default they are read when pynwb writes them.
     """
-    from pipeline.schemas import data, ephys
-    from pipeline.schemas.inputs import files
-
     wrap = wrap or (lambda samples, name: samples)
     rows = (ephys.Recording & (data.Dataset & builder.source.key & {"default_dataset": True}).proj()).to_dicts()
     paths = {file.dataset_id: file for file in builder.source.files}

@@ -16,6 +16,7 @@ import datajoint as dj
 
 from pipeline.database import registry
 from pipeline.database.bulk import insert_many
+from pipeline.schemas import acquisition, data, subject
 
 SCHEMAS = ("lab", "subject", "action", "acquisition", "identity", "ephys", "histology")
 REMADE = {"SessionTask", "Recording", "Compression", "ChannelMap", "Clustering"}
@@ -83,17 +84,11 @@ def _restriction(table: type[dj.Table], key: Mapping[str, Any]) -> Any:
     """The rows of a table that are of this session or its animal; None for what is of neither."""
     names = set(table().heading.names)
     if registry.label(table) == "action.Note":
-        from pipeline.schemas import acquisition, subject
-
         ids = [(acquisition.Session & key).fetch1("eid"), (subject.Subject & key).fetch1("subject_uuid")]
         return [{"note_object_id": one} for one in ids]
     if registry.label(table) == "data.DatasetTag":
-        from pipeline.schemas import data
-
         return (data.Dataset & key).proj()
     if registry.label(table) == "data.Revision":
-        from pipeline.schemas import data
-
         found = sorted(set((data.Dataset & key & "dataset_revision <> ''").to_arrays("dataset_revision")))
         return [{"revision": str(one)} for one in found]
     if registry.label(table) in OF_LAB:

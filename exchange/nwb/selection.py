@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipeline.errors import NeurojointError
+from pipeline.queries import search
+from pipeline.schemas import acquisition, data
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _PART = re.compile(r"[\w.-]+", re.ASCII)
@@ -33,9 +35,6 @@ def sessions(
     ------
     NeurojointError : a word means no session, or nothing is asked for.
     """
-    from pipeline.queries import search
-    from pipeline.schemas import acquisition, data
-
     asked = {name: value for name, value in asked.items() if value not in (None, False, "")}
     if not words and not asked and tag is None and since is None and until is None:
         raise NeurojointError(
@@ -64,8 +63,6 @@ def sessions(
 
 def _meant(word: str) -> list[Mapping[str, Any]]:
     """The sessions of one word."""
-    from pipeline.schemas import acquisition
-
     if _UUID.fullmatch(word):
         keys = (acquisition.Session & {"eid": word.lower()}).keys()
     else:

@@ -10,6 +10,7 @@ import numpy as np
 from exchange.nwb.containers import Builder
 from exchange.nwb.source import AlfObject
 from pipeline.analysis.spikes import Grouping, group
+from pipeline.schemas import ephys
 
 
 @dataclass
@@ -28,8 +29,6 @@ class Sorting:
 
 def find(builder: Builder, objects: list[AlfObject]) -> list[Sorting]:
     """The sortings whose spikes have times and units, by the label of their probe."""
-    from pipeline.schemas import ephys
-
     rows = (ephys.Clustering & builder.source.key & {"clustering_state": "online"}).to_dicts(order_by="clustering")
     parts = {(one.name, one.collection): one for one in objects}
     found: list[Sorting] = []

@@ -15,6 +15,7 @@ from exchange.nwb import forms
 from pipeline.alf import columns
 from pipeline.alf.dataset_types import DATASET_TYPES
 from pipeline.alf.reader import load
+from pipeline.database.bulk import fetch_columns, json_column
 from pipeline.errors import InvalidData, NeurojointError
 from pipeline.policy import Policy
 from pipeline.schemas.inputs import files
@@ -229,7 +230,6 @@ def read(key: Mapping[str, Any]) -> Source:
     ------
     NeurojointError : there is no such session, or several.
     """
-    from pipeline.database.bulk import fetch_columns, json_column
     from pipeline.schemas import acquisition, data, lab, subject
 
     given = {"eid": key["eid"]} if "eid" in key else {name: key[name] for name in acquisition.Session.primary_key}

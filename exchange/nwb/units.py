@@ -16,6 +16,7 @@ from exchange.nwb.sortings import Sorting, in_order_of_time
 from exchange.nwb.source import Piece
 from pipeline.analysis.spikes import gather
 from pipeline.database.bulk import fetch_columns, to_numpy
+from pipeline.schemas import ephys, ephys_analysis, histology
 
 
 def table_of(builder: Builder, table: str, sortings: list[Sorting], probes: list[Probe]) -> Units:
@@ -165,8 +166,6 @@ def _regions(builder: Builder, sortings: list[Sorting], probes: list[Probe]) -> 
 
 def _computed(builder: Builder, table: str, sortings: list[Sorting]) -> list[VectorData]:
     """What the tables say of the units: metrics, criteria, places. It follows the headings, and is not read back."""
-    from pipeline.schemas import ephys, ephys_analysis, histology
-
     n_units = [len(one.ids) for one in sortings]
     firsts = np.concatenate([[0], np.cumsum(n_units)]).astype(int)
     found: dict[str, np.ndarray] = {}

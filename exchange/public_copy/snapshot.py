@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from exchange.releases import frozen
 from one_bridge import query
+from pipeline import policy
 from pipeline.database import registry
 from pipeline.database.bulk import fetch_columns
 from pipeline.errors import NeurojointError, NotFoundError
@@ -95,7 +96,6 @@ def _wanted(table: type[dj.Table], label: str, raw: dict[str, pa.Table], tag: st
     if label == "subject.Subject":
         tagged = fetch_columns(data.Dataset & (data.DatasetTag & {"tag": tag}).proj(), *SESSION[:2])
         tagged = tagged.group_by(list(SESSION[:2])).aggregate([])
-        from pipeline import policy
 
         barred = policy.current().embargoed
         allowed = [row for row in tagged.to_pylist() if (row["lab"], row["subject"]) not in barred]

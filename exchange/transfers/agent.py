@@ -9,7 +9,7 @@ from typing import Any
 
 import requests
 
-from exchange.transfers import run
+from exchange.transfers import run, states
 from exchange.transfers.ledger import Item
 from exchange.transfers.protocol import Found, Place
 from exchange.transfers.repositories import Repository
@@ -79,8 +79,6 @@ class Report:
 
     def fail(self, failed: Sequence[Item]) -> None:
         """These failed."""
-        from exchange.transfers import states
-
         for one in failed:
             final = one.attempts >= states.MOST_ATTEMPTS
             self._found[one.dataset_id] = {"dataset": one.dataset_id, "message": one.message, "final": final}

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from exchange.transfers import ledger
+from exchange.transfers.plan import plan_copies
 from exchange.transfers.protocol import Backend, Found, Unavailable
-from exchange.transfers.repositories import Repository, repositories
+from exchange.transfers.repositories import WRITABLE, Repository, repositories
 from exchange.transfers.throttle import Throttle
 from pipeline.database.bulk import fetch_columns
 from pipeline.errors import NeurojointError, explain
@@ -110,9 +111,6 @@ def _can_be_read(one: Repository) -> bool:
 
 def repair(report: Report, known: dict[str, Repository]) -> None:
     """Plan to replace damaged copies from good ones."""
-    from exchange.transfers.plan import plan_copies
-    from exchange.transfers.repositories import WRITABLE
-
     for name, ids in report.to_repair.items():
         if known[name].place.kind in WRITABLE and known[name].enabled:
             for start in range(0, len(ids), 1_000):

@@ -7,6 +7,7 @@ from typing import Any
 
 from exchange.transfers import ledger, run
 from exchange.transfers.plan import plan_copies
+from exchange.transfers.repositories import repositories
 from pipeline.database.bulk import fetch_columns
 from pipeline.errors import NeurojointError
 from pipeline.schemas import data, transfer
@@ -88,8 +89,6 @@ def default_repository() -> str:
     NeurojointError : there is none here, or several.
     """
     from pathlib import Path
-
-    from exchange.transfers.repositories import repositories
 
     here = [
         one.name

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from exchange.transfers import ledger
+from exchange.transfers.backends.globus import GlobusService, full
 from exchange.transfers.ledger import Item
 from exchange.transfers.protocol import CannotDo, Found, Service, ServiceJob, Task
 from exchange.transfers.repositories import Repository
@@ -24,8 +25,6 @@ def is_carried(source: Repository, destination: Repository) -> bool:
 
 def make_service(source: Repository, destination: Repository) -> Service:
     """The service between two repositories."""
-    from exchange.transfers.backends.globus import GlobusService
-
     wanting = [
         one.collection[0] for one in (source, destination) if one.collection and one.place.options.get("data_access")
     ]
@@ -140,8 +139,6 @@ class Carried:
 
     def _reconcile(self, task: Task, now: datetime.datetime) -> None:
         """What became of each file: only what the service lists as transferred, and a listing shows, is there."""
-        from exchange.transfers.backends.globus import full
-
         begun = ledger.items(self.identifier, "submitted", "arrived")
         source_root, root = _collection(self.source)[1], _collection(self.destination)[1]
         arrived = [one for one in begun if full(root, one.destination_path) in task.arrived]

@@ -9,9 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from cbin import CbinError
+from cbin.spikeglx import read_meta
 
 from ingest.files import probe_layouts
 from ingest.files.probe_layouts import Layout
+from pipeline.alf.reader import load
+from pipeline.errors import InvalidData
 
 if TYPE_CHECKING:
     from cbin.spikeglx import Meta
@@ -138,9 +142,6 @@ def _by_probe_file(
 
 def contacts(path: Path) -> dict[int, tuple[int, float, float]] | None:
     """Column of the recording -> shank, lateral and axial place (um), from a probe file of probeinterface."""
-    from pipeline.alf.reader import load
-    from pipeline.errors import InvalidData
-
     try:
         content = load(path, path.name)
     except InvalidData:
@@ -264,9 +265,6 @@ def _acquired(meta: Meta) -> np.ndarray:
 
 
 def _read_meta(path: Path) -> Meta | None:
-    from cbin import CbinError
-    from cbin.spikeglx import read_meta
-
     try:
         return read_meta(path)
     except CbinError:

@@ -12,6 +12,7 @@ from importlib import resources
 from typing import Any
 
 import numpy as np
+from cbin.spikeglx import _PLAIN_NP1
 
 PHASE_3A = "NP1000"
 """Probes of phase 3A have no part number; their electrodes lie as those of the 1.0."""
@@ -95,8 +96,6 @@ def model_of(part_number: str) -> str:
     >>> model_of("NP1010"), model_of("NP2003"), model_of("NP2013"), model_of("NP1032")
     ('NP1', 'NP2.1', 'NP2.4', 'NP1032')
     """
-    from cbin.spikeglx import _PLAIN_NP1
-
     found = layout(part_number)
     if part_number in _PLAIN_NP1:
         return "NP1"

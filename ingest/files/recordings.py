@@ -10,6 +10,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cbin import CbinError, TruncatedFile
+from cbin.format import check_size, header_path, read_header
+from cbin.spikeglx import read_meta
+
 from ingest.files import channel_maps, probe_layouts
 from ingest.files.report import Compressed, Found, Known, Recording, Report
 from ingest.files.scan import File, Problem, printable
@@ -199,7 +203,6 @@ def _with_raw(session: Path, path: Path, raw: File, one: Compressed, known: Know
 def _compare(path: Path, raw: Path) -> None:
     """Compare all samples, where the .ch holds no hash to compare with."""
     import cbin
-    from cbin.format import header_path
 
     try:
         cbin.compare_with_raw(path, header_path(path), raw)
@@ -236,9 +239,6 @@ def _of_other_system(path: Path, file: Found) -> Recording:
 
 
 def _meta(path: Path) -> Meta:
-    from cbin import CbinError
-    from cbin.spikeglx import read_meta
-
     try:
         return read_meta(path)
     except CbinError as error:
@@ -246,9 +246,6 @@ def _meta(path: Path) -> Meta:
 
 
 def _header(path: Path, size: int) -> Header:
-    from cbin import CbinError, TruncatedFile
-    from cbin.format import check_size, header_path, read_header
-
     try:
         header = read_header(header_path(path))
         check_size(header, size, path)

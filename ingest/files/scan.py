@@ -12,6 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
+from pipeline.alf import columns
 from pipeline.errors import NeurojointError
 
 IGNORED_FILES = (
@@ -284,7 +285,6 @@ def ignored_file(name: str) -> bool:
     """
     if not any(fnmatch.fnmatchcase(name, pattern) for pattern in IGNORED_FILES):
         return False
-    from pipeline.alf import columns
 
     return name.endswith(NEVER_DATA) or columns.parse_name(name) is None
 

@@ -11,6 +11,7 @@ from ingest.files.scan import Problem, SessionKey, printable
 from ingest.rows.writing import Writer
 from pipeline.alf.reasons import REASONS
 from pipeline.database.bulk import fetch_columns
+from pipeline.schemas import data
 
 __all__ = ["REASONS", "Entry", "Quarantine"]
 
@@ -36,8 +37,6 @@ class Quarantine:
     """The entries of one repository, read once; rows go through a `Writer`."""
 
     def __init__(self, writer: Writer, repository: str) -> None:
-        from pipeline.schemas import data
-
         self._writer, self._repository, self._table = writer, repository, data.Quarantine
         rows = fetch_columns(data.Quarantine & {"repository": repository}).to_pylist()
         self._entries: dict[str, Entry] = {}

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ingest.files.report import Found, Recording, Report, default_versions, without_revision
-from ingest.files.scan import SessionKey
+from ingest.files.scan import Folder, SessionKey
 from ingest.files.tasks import tasks_of
 from ingest.rows import clusterings
 from ingest.rows import recordings as recording_rows
@@ -63,8 +63,6 @@ class Registrar:
 
     def lose(self, sessions: Sequence[SessionKey]) -> None:
         """Mark all copies in folders that are gone as missing, in one transaction."""
-        from ingest.files.scan import Folder
-
         self.register([Report(Folder(key, identity.session_path(*key), "0" * 32, 0, 0, 0)) for key in sessions])
 
     def known_files(self, sessions: Sequence[SessionKey], paths: Mapping[SessionKey, str]) -> dict[SessionKey, dict]:

@@ -13,6 +13,7 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
+from pipeline.database import embedded_account
 from pipeline.database.address import Address
 from pipeline.database.connection import raw_connection, server_version
 from pipeline.errors import NeurojointError
@@ -189,8 +190,6 @@ def _blocks(file: Path) -> Iterator[bytes]:
 
 def _postgresql_program(name: str, address: Address | None = None) -> str:
     """The program that pip brought; the one on PATH where the server is newer, or must be reached through TLS."""
-    from pipeline.database import embedded_account
-
     newest = int(embedded_account.MAJOR_VERSION)
     server = newest
     if address is not None:

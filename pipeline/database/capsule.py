@@ -15,7 +15,8 @@ import datajoint as dj
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.database import registry
+from pipeline import settings
+from pipeline.database import embedded, registry
 from pipeline.database.connection import Connection
 from pipeline.errors import NeurojointError, NotFoundError
 
@@ -112,7 +113,6 @@ def connect(path: str | Path) -> Connection:
     NeurojointError : it is no capsule, or it was made by a newer version.
     """
     import pipeline
-    from pipeline import settings
 
     folder = unpacked(Path(path).expanduser())
     about = _info(folder)
@@ -132,8 +132,6 @@ def connect(path: str | Path) -> Connection:
 
 def stop(folder: Path) -> None:
     """Stop and remove the database of a capsule; it is made again when the capsule is opened."""
-    from pipeline.database import embedded
-
     home = _home(folder, _info(folder))
     if home.exists():
         embedded.stop(home)

@@ -8,6 +8,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from pipeline.database.string_literals import single_quoted
+
 
 def apply(every_table: Callable[[], list[Any]]) -> None:
     """Install every patch; harmless when called again. `every_table` gives all tables, with their parts."""
@@ -95,8 +97,6 @@ def _keep_declaring_transaction_alive() -> None:
 def _take_double_quotes_for_text() -> None:
     """A restriction such as `'status = "x"'` compares with a column named x on PostgreSQL."""
     from datajoint import condition, expression, jobs, table
-
-    from pipeline.database.string_literals import single_quoted
 
     original = condition.make_condition
     if getattr(original, "patched", False):

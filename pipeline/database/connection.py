@@ -10,6 +10,8 @@ import warnings
 from collections.abc import Iterator
 from typing import Any
 
+from pipeline.database import embedded
+
 # datajoint.json and DataJoint's secrets folders never have a say: everything comes from `pipeline.settings`.
 os.environ.setdefault("DJ_IGNORE_CONFIG_FILE", "true")
 with warnings.catch_warnings():
@@ -77,7 +79,6 @@ def resolve(settings: Settings) -> Address:
     """
     if settings.database_url is not None:
         return parse_url(settings.database_url.get_secret_value(), settings.password(), settings.database_tls)
-    from pipeline.database import embedded
 
     return embedded.start(settings.home, tcp_port=settings.embedded_tcp_port)
 

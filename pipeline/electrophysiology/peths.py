@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.alf import columns as alf
 from pipeline.analysis import conventions, peths, responses
 from pipeline.database import registry
 from pipeline.electrophysiology import array_cache, clusterings
@@ -228,8 +229,6 @@ def event_rule(event: str) -> dict[str, Any]:
     ------
     NeurojointError : it is neither.
     """
-    from pipeline.alf import columns as alf
-
     rows = {row["event"]: row for row in ephys_analysis.AlignmentEvent.to_dicts()}
     if event in rows:
         return rows[event]

@@ -9,11 +9,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from pipeline.analysis.zygosity import Rule, zygosity_from_parents, zygosity_from_tests
-from pipeline.entry import zones
+from pipeline.entry import events, zones
 from pipeline.entry.audit import Edit, Origin
 from pipeline.entry.parse import zone_or_utc
 from pipeline.entry.removal import remove
 from pipeline.entry.writer import write
+from pipeline.schemas import action, subject
 
 Animal = tuple[str, str]
 DERIVED = ("tests", "parents")
@@ -44,15 +45,12 @@ def follow(origin: Origin, table: str, edits: Sequence[Edit]) -> None:
         for line in dict.fromkeys(edit.key["line"] for edit in edits):
             for animal in _tested_of(line):
                 derive_genotypes(origin, animal)
-    from pipeline.entry import events
 
     events.announce(origin, table, edits)
 
 
 def _unfinished(animals: Mapping[Animal, Any]) -> list[Animal]:
     """Those that are under restriction or in a cage."""
-    from pipeline.schemas import action, subject
-
     if not animals:
         return []
     open_rows = [
@@ -63,8 +61,6 @@ def _unfinished(animals: Mapping[Animal, Any]) -> list[Animal]:
 
 
 def _die(origin: Origin, key: Mapping[str, Any], day: datetime.date) -> None:
-    from pipeline.schemas import subject
-
     animal = {name: key[name] for name in ("lab", "subject")}
     if (subject.Subject & animal).fetch1("death_date") is None:
         write("subject.Subject", [animal | {"death_date": day}], action="update", **_as(origin))
@@ -89,8 +85,6 @@ def end_restrictions(origin: Origin, key: Mapping[str, Any], day: datetime.date)
 
 def leave_cage(origin: Origin, key: Mapping[str, Any], day: datetime.date) -> None:
     """Close the housing of an animal on the day of its death."""
-    from pipeline.schemas import subject
-
     animal = {name: key[name] for name in ("lab", "subject")}
     for row in (subject.Housing & animal & "housing_end IS NULL").to_dicts():
         left = {"housing_start": row["housing_start"], "housing_end": max(day, row["housing_start"])}
@@ -99,8 +93,6 @@ def leave_cage(origin: Origin, key: Mapping[str, Any], day: datetime.date) -> No
 
 def derive_genotypes(origin: Origin, animal: Animal) -> None:
     """Make the derived zygosities of an animal what its tests, else its parents, show; what people entered stays."""
-    from pipeline.schemas import subject
-
     key = dict(zip(("lab", "subject"), animal, strict=True))
     if not (subject.Subject & key):
         return
@@ -126,8 +118,6 @@ def derive_genotypes(origin: Origin, animal: Animal) -> None:
 
 def _by_tests(key: Mapping[str, Any]) -> dict[str, str]:
     """Allele -> zygosity, by the rules of the animal's line and the newest result of each sequence."""
-    from pipeline.schemas import subject
-
     line = (subject.Subject & key).fetch1("line")
     tests = (subject.GenotypeTest & key).to_dicts(order_by="genotype_test_date")
     results = {row["sequence"]: row["test_result"] == "Present" for row in tests}
@@ -147,8 +137,6 @@ def _by_tests(key: Mapping[str, Any]) -> dict[str, str]:
 
 def parents_of(key: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Father and mothers of an animal, with `parent_role`; empty where they are not recorded."""
-    from pipeline.schemas import subject
-
     litters = (subject.Litter & (subject.Litter.Pup & dict(key)).proj("litter")).to_dicts()
     if not litters or litters[0]["breeding_pair"] is None:
         return []
@@ -160,8 +148,6 @@ def zygosities_of_offspring(parents: Iterable[Mapping[str, Any]]) -> dict[str, s
 
     Where a pair has several mothers, it must be the same whichever it was.
     """
-    from pipeline.schemas import subject
-
     by_role: dict[str, list[dict[str, str]]] = {"father": [], "mother": []}
     for parent in parents:
         animal = {name: parent[name] for name in ("lab", "subject")}
@@ -178,8 +164,6 @@ def zygosities_of_offspring(parents: Iterable[Mapping[str, Any]]) -> dict[str, s
 
 
 def _tested_of(line: str) -> list[Animal]:
-    from pipeline.schemas import subject
-
     rows = (subject.Subject.proj("line") & {"line": line} & subject.GenotypeTest.proj()).to_dicts()
     return [(row["lab"], row["subject"]) for row in rows]
 

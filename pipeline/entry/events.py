@@ -12,7 +12,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from pipeline.entry import status
 from pipeline.entry.audit import Edit, Origin
+from pipeline.entry.policy import ROLE_WORDS
+from pipeline.schemas import action, notification, subject
+from pipeline.schemas import lab as labs
 
 Scope = Literal["none", "mine", "lab", "all"]
 Channel = Literal["mail", "inbox", "digest"]
@@ -71,10 +75,6 @@ def now() -> datetime.datetime:
 
 def recipients(event: str, lab: str, responsible: Iterable[str | None]) -> dict[str, Channel]:
     """Person -> channel of those who are told of an event in a lab that concerns animals of some people."""
-    from pipeline.entry.policy import ROLE_WORDS
-    from pipeline.schemas import lab as labs
-    from pipeline.schemas import notification
-
     default = EVENTS[event]
     people = {row["user_name"] for row in (labs.LabMember & "member_active = TRUE").to_dicts()}
     today = now().date()
@@ -117,8 +117,6 @@ def tell(
     link : path of the page on the site.
     when : the time, UTC; by default now.
     """
-    from pipeline.schemas import notification
-
     occasion = occasion[:200]
     wanted = recipients(event, lab, responsible)
     told = {
@@ -167,14 +165,11 @@ RECENT = datetime.timedelta(hours=36)
 
 
 def _weighed(edit: Edit) -> None:
-    from pipeline.schemas import action
-
     key = {name: edit.key[name] for name in ("lab", "subject")}
     if now() - edit.key["weighing_time"] > RECENT:
         return
     if not (action.WaterRestriction & key & "restriction_end IS NULL"):
         return
-    from pipeline.entry import status
 
     day = status.today(key)
     if day is None or day.weight_pct is None or day.limit_pct is None:
@@ -203,8 +198,6 @@ def _given_away(edit: Edit, origin: Origin) -> None:
 
 
 def _requested(edit: Edit) -> None:
-    from pipeline.schemas import subject
-
     if edit.action == "delete":
         return
     row: Mapping[str, Any] = (subject.SubjectRequest & {"request_id": edit.key["request_id"]}).fetch1()

@@ -11,6 +11,7 @@ from typing import Any
 from pipeline.entry import policy
 from pipeline.entry.policy import OWNERS, REMOVERS, Person, Verb
 from pipeline.entry.tables import TABLES, class_of
+from pipeline.schemas import subject
 
 Place = tuple[str, str | None]
 """Lab of a row, and the person who is responsible for its animal; the lab is empty where the row belongs to none."""
@@ -76,8 +77,6 @@ def _require(person: Person, verb: Verb, place: Place, what: str) -> None:
 
 
 def _place(table: str, row: Mapping[str, Any]) -> Place:
-    from pipeline.schemas import subject
-
     lab, name = str(row.get("lab") or ""), row.get("subject")
     if table == "action.Note" and not lab and row.get("note_object_id"):
         found = (subject.Subject & {"subject_uuid": str(row["note_object_id"]).lower()}).to_dicts()

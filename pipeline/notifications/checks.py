@@ -13,9 +13,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pipeline.database import registry
 from pipeline.entry import status
 from pipeline.entry.events import now, tell
 from pipeline.entry.parse import zone_or_utc
+from pipeline.errors import is_connection_error
+from pipeline.queries import transfers
+from pipeline.schemas import acquisition, action, behavior_analysis, data, subject
+from pipeline.schemas import lab as labs
+from pipeline.settings import settings
 
 logger = logging.getLogger(__name__)
 
@@ -64,8 +70,6 @@ def run(utc: datetime.datetime | None = None) -> dict[str, int]:
     CheckFailed
         After all others ran: some failed, and which.
     """
-    from pipeline.schemas import lab as labs
-
     moment = utc or now()
     made: dict[str, int] = {}
     failed: list[str] = []
@@ -77,8 +81,6 @@ def run(utc: datetime.datetime | None = None) -> dict[str, int]:
             try:
                 made[name] = made.get(name, 0) + check(here)
             except Exception as error:
-                from pipeline.errors import is_connection_error
-
                 if is_connection_error(error):
                     raise
                 logger.exception("the check %s of %s failed", name, row["lab"])
@@ -98,8 +100,6 @@ class CheckFailed(RuntimeError):
 
 def _restricted(here: Moment) -> list[dict[str, Any]]:
     """Living animals under restriction since a day before today, with `restriction_start`."""
-    from pipeline.schemas import action, subject
-
     alive = subject.Subject.proj("responsible_user", "death_date") & {"lab": here.lab} & "death_date IS NULL"
     rows = (alive * action.WaterRestriction.proj("restriction_end") & "restriction_end IS NULL").to_dicts()
     zone = here.local.tzinfo
@@ -110,8 +110,6 @@ def _restricted(here: Moment) -> list[dict[str, Any]]:
 
 def not_weighed(here: Moment) -> int:
     """Restricted animals without a weighing today, from the hour that the lab sets; not on the first day."""
-    from pipeline.schemas import action
-
     if here.local.hour < here.rules["weigh_due_hour"]:
         return 0
     count = 0
@@ -160,8 +158,6 @@ def restriction_long(here: Moment) -> int:
 
 def no_session(here: Moment) -> int:
     """Planned trainings of yesterday without a session."""
-    from pipeline.schemas import acquisition, action, subject
-
     day = here.day - datetime.timedelta(days=1)
     planned = (action.PlannedTraining & {"lab": here.lab, "planned_date": day}).to_dicts()
     trained = {
@@ -180,8 +176,6 @@ def no_session(here: Moment) -> int:
 
 def weaning_due(here: Moment) -> int:
     """Litters of the lab that have reached the age of weaning."""
-    from pipeline.schemas import subject
-
     count = 0
     born = here.day - datetime.timedelta(days=int(here.rules["wean_age"]))
     waiting = (subject.Litter & f"litter_birth_date <= '{born}'" & "litter_wean_date IS NULL").to_dicts()
@@ -199,8 +193,6 @@ def weaning_due(here: Moment) -> int:
 
 def litter_due(here: Moment) -> int:
     """Pairs with a plug 20 days ago that have no litter since."""
-    from pipeline.schemas import subject
-
     count = 0
     seen = here.day - datetime.timedelta(days=GESTATION)
     for row in (subject.Plug & "plug_seen = TRUE" & f"plug_date <= '{seen}'").to_dicts():
@@ -218,8 +210,6 @@ def litter_due(here: Moment) -> int:
 
 def genotype_due(here: Moment) -> int:
     """Animals that are to be genotyped and are older than the lab wants."""
-    from pipeline.schemas import subject
-
     count = 0
     born = here.day - datetime.timedelta(days=int(here.rules["genotype_age"]))
     wanted = subject.Subject & {"lab": here.lab} & "to_be_genotyped = TRUE" & "death_date IS NULL"
@@ -232,8 +222,6 @@ def genotype_due(here: Moment) -> int:
 
 def session_refused(here: Moment) -> int:
     """Files that were refused since yesterday, by session folder."""
-    from pipeline.schemas import data, subject
-
     since = here.utc - datetime.timedelta(days=1)
     rows = (data.Quarantine & f"first_seen >= '{since}'" & "resolved IS NULL").to_dicts(order_by="quarantine_path")
     folders: dict[tuple[str, str], list[dict[str, Any]]] = {}
@@ -253,8 +241,6 @@ def session_refused(here: Moment) -> int:
 
 def status_changed(here: Moment) -> int:
     """Training statuses that were reached or lost in the last sessions."""
-    from pipeline.schemas import behavior_analysis, subject
-
     since = here.day - datetime.timedelta(days=3)
     found = behavior_analysis.SubjectTraining.SessionTrainingStatus & {"lab": here.lab}
     recent = {row["subject"] for row in (found & f"session_date >= '{since}'").proj().to_dicts()}
@@ -274,8 +260,6 @@ def status_changed(here: Moment) -> int:
 
 def job_failed(here: Moment) -> int:
     """Computations of the lab's sessions that ended in an error today."""
-    from pipeline.database import registry
-
     count, failed = 0, []
     since = here.utc - datetime.timedelta(days=1)
     for table in registry.populated_tables():
@@ -292,8 +276,6 @@ def job_failed(here: Moment) -> int:
 
 def transfer_stuck(here: Moment) -> int:
     """Copies of files that failed again and again."""
-    from pipeline.queries import transfers
-
     stuck = [one for one in transfers.overview().copies if one.lab == here.lab and one.stuck]
     count = 0
     for one in stuck:
@@ -305,8 +287,6 @@ def transfer_stuck(here: Moment) -> int:
 
 def disk_full(here: Moment) -> int:
     """The disks of the data root and of the home."""
-    from pipeline.settings import settings
-
     chosen = settings()
     count = 0
     for name, path in (("data root", chosen.data_root), ("home", chosen.home)):
@@ -332,8 +312,6 @@ CHECKS: dict[str, Callable[[Moment], int]] = {
 
 def _parents(pair: str | None, lab: str) -> list[str | None] | None:
     """Responsible people of the parents of a pair of a lab; None for pairs of other labs."""
-    from pipeline.schemas import subject
-
     if pair is None:
         return None
     parents = subject.BreedingPair.Parent & {"breeding_pair": pair, "lab": lab}

@@ -16,6 +16,7 @@ from typing import Any
 from pipeline.entry.events import now, tell
 from pipeline.entry.parse import zone_or_utc
 from pipeline.notifications import mail
+from pipeline.schemas import lab, notification
 from pipeline.settings import Settings, settings
 
 logger = logging.getLogger(__name__)
@@ -74,8 +75,6 @@ def deliver(utc: datetime.datetime | None = None, chosen: Settings | None = None
 
 def due_mails(moment: datetime.datetime) -> list[list[Row]]:
     """The messages that are to be sent now: one list for each mail; the messages of a digest are in one."""
-    from pipeline.schemas import notification
-
     late = moment - LEASE
     waiting = notification.Message & [
         f"message_state = 'waiting' AND send_after <= '{moment}'",
@@ -92,8 +91,6 @@ def due_mails(moment: datetime.datetime) -> list[list[Row]]:
 
 def _is_digest_time(person: str, group: Sequence[Row], moment: datetime.datetime) -> bool:
     """Whether the digest hour of the person's lab has come since the oldest message was written."""
-    from pipeline.schemas import lab
-
     memberships = (lab.LabMembership & {"user_name": person}).to_dicts(order_by="lab", limit=1)
     zone, hour = datetime.UTC, DIGEST_HOUR
     if memberships:
@@ -110,15 +107,11 @@ def _is_digest_time(person: str, group: Sequence[Row], moment: datetime.datetime
 
 
 def _people() -> dict[str, Row]:
-    from pipeline.schemas import lab
-
     return {row["user_name"]: row for row in lab.LabMember().to_dicts()}
 
 
 def _claim(group: Sequence[Row], moment: datetime.datetime) -> list[Row]:
     """Take messages, so that no other program sends them; returns those that were still to be had."""
-    from pipeline.schemas import notification
-
     table = notification.Message()
     taken = []
     for row in group:
@@ -190,8 +183,6 @@ def _postpone(
 
 def _give_up(group: Sequence[Row], reason: str, done: Delivered, moment: datetime.datetime) -> None:
     """A message that nobody could deliver is seen: by its recipient on the site, and by the managers of the lab."""
-    from pipeline.schemas import lab
-
     _set(group, message_state="undeliverable", last_error=reason[:500])
     done.undeliverable += len(group)
     for row in group:
@@ -205,13 +196,9 @@ def _give_up(group: Sequence[Row], reason: str, done: Delivered, moment: datetim
 
 
 def _set(group: Sequence[Row], **values: Any) -> None:
-    from pipeline.schemas import notification
-
     for row in group:
         notification.Message.update1({"message_id": row["message_id"]} | values)
 
 
 def _fresh(group: Sequence[Row]) -> list[Row]:
-    from pipeline.schemas import notification
-
     return (notification.Message & [{"message_id": row["message_id"]} for row in group]).to_dicts()

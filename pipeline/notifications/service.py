@@ -11,6 +11,7 @@ from pipeline.entry.events import now, tell
 from pipeline.errors import is_connection_error
 from pipeline.notifications import checks, outbox
 from pipeline.notifications.outbox import Delivered
+from pipeline.schemas import lab, notification
 from pipeline.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -28,8 +29,6 @@ def once(
 
     With `dry_run` nothing is written or sent: the checks run in a transaction that is taken back.
     """
-    from pipeline.schemas import notification
-
     moment = utc or now()
     link = notification.Message().connection
     if dry_run:
@@ -82,8 +81,6 @@ def summary(made: dict[str, int], delivered: Delivered) -> str:
 
 def since_last(moment: datetime.datetime | None = None) -> datetime.timedelta | None:
     """How long ago the checks were last done without an error; None where they never were."""
-    from pipeline.schemas import notification
-
     rows = (notification.CheckRun & {"check_name": NAME}).to_dicts()
     if not rows:
         return None
@@ -93,8 +90,6 @@ def since_last(moment: datetime.datetime | None = None) -> datetime.timedelta | 
 
 def warning(moment: datetime.datetime | None = None) -> str:
     """What people should know about the checks, for every page that shows animals; empty if all is well."""
-    from pipeline.schemas import notification
-
     rows = (notification.CheckRun & {"check_name": NAME}).to_dicts()
     if not rows:
         return "Nobody is told of missing weights or water: the checks have never run (neurojoint notify)."
@@ -107,8 +102,6 @@ def warning(moment: datetime.datetime | None = None) -> str:
 
 
 def _report_gap(moment: datetime.datetime, gap: datetime.timedelta) -> None:
-    from pipeline.schemas import lab
-
     last = moment - gap
     for row in lab.Lab().to_dicts():
         tell("check_missing", f"{row['lab']}/{last.isoformat(timespec='seconds')}", row["lab"], [],
@@ -117,8 +110,6 @@ def _report_gap(moment: datetime.datetime, gap: datetime.timedelta) -> None:
 
 
 def _note(**values: object) -> None:
-    from pipeline.schemas import notification
-
     key = {"check_name": NAME}
     if notification.CheckRun & key:
         notification.CheckRun.update1(key | values)

@@ -11,6 +11,8 @@ from typing import Any, TypeVar
 import datajoint as dj
 import pyarrow as pa
 
+from pipeline.database import registry
+from pipeline.database.bulk import fetch_columns
 from pipeline.policy import columns, pseudonyms
 from pipeline.settings import Publication, settings
 
@@ -81,9 +83,6 @@ class Policy:
     @cached_property
     def embargoed(self) -> frozenset[tuple[str, str]]:
         """Lab and name of the animals that are not to be told of yet; read once."""
-        from pipeline.database import registry
-        from pipeline.database.bulk import fetch_columns
-
         publication = registry.bind("publication")
         today = datetime.datetime.now(datetime.UTC).date()
         rows = fetch_columns(publication.Embargo, "lab", "subject", "embargo_until").to_pylist()

@@ -15,6 +15,7 @@ from pipeline.database.bulk import fetch_columns, to_numpy
 from pipeline.electrophysiology import clusterings, spikes
 from pipeline.electrophysiology import peths as peth_store
 from pipeline.errors import NotFoundError
+from pipeline.schemas import behavior, ephys, ephys_analysis, histology, selection
 
 ALPHA = 0.05
 """Level at which a unit counts as modulated, after correction over the units of its insertion."""
@@ -45,8 +46,6 @@ def raster(
     condition: str | None = None,
 ) -> Raster:
     """The spikes of one unit around an event; parameters and errors as in `unit_peths`."""
-    from pipeline.schemas import selection
-
     row, rule = clusterings.find(insertion, clustering), peth_store.event_rule(event)
     source = peth_store.aligned(row, event)
     trials, found = source.columns(), spikes.grouped(row)
@@ -97,8 +96,6 @@ def selectivity(
     ------
     NeurojointError : no such insertion, condition or period, or the trials lack their columns.
     """
-    from pipeline.schemas import behavior, selection
-
     row = clusterings.find(insertion, clustering)
     trials, found = behavior.fetch_trials(row), spikes.grouped(row)
     intervals = selection.Period.intervals(period, trials)
@@ -201,8 +198,6 @@ def task_modulated_by_region(
     ------
     NeurojointError : no such event, modulation or parcellation.
     """
-    from pipeline.schemas import ephys, ephys_analysis, histology
-
     for value, known in ((modulation, MODULATIONS), (parcellation, PARCELLATIONS)):
         if value not in known:
             raise NotFoundError(f"there is no {value!r} here", f"known are {', '.join(known)}")

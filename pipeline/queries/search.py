@@ -22,6 +22,7 @@ from pipeline import atlas
 from pipeline.analysis.criteria import RuleSet
 from pipeline.database.bulk import fetch_columns
 from pipeline.errors import UserError
+from pipeline.schemas import acquisition, behavior_analysis, ephys, ephys_analysis, histology
 
 __all__ = ["DEFAULT_CRITERIA", "DEFAULT_RULES", "find_insertions", "find_units", "insertions_in", "unjudged"]
 
@@ -79,8 +80,6 @@ def find_units(
     ------
     NeurojointError : no such region, criteria, status or rules; the message names what there is.
     """
-    from pipeline.schemas import ephys, histology
-
     sessions, is_filtered = sessions_that_fit(status, rules, lab, subject, since, until)
     chosen = (ephys.Clustering & {"default_clustering": True}).proj()
     if region is None and hemisphere is None:
@@ -125,8 +124,6 @@ def find_insertions(
     ------
     NeurojointError : as `find_units`.
     """
-    from pipeline.schemas import ephys, histology
-
     sessions, _ = sessions_that_fit(status, rules, lab, subject, since, until)
     known = fetch_columns(ephys.ProbeInsertion.proj("pid") * sessions.proj("eid"), *_INSERTION, "eid", "pid")
     known = known.sort_by([(name, "ascending") for name in _INSERTION])
@@ -157,15 +154,11 @@ def insertions_in(region: str | int | Iterable[str | int]) -> dj.expression.Quer
     ------
     NeurojointError : the atlas has no such region.
     """
-    from pipeline.schemas import histology
-
     return (histology.ChannelLocation.Region & _within(region)).proj()
 
 
 def unjudged(criteria: str | None = None) -> int:
     """How many default clusterings the criteria have not been applied to yet: their units are never found as good."""
-    from pipeline.schemas import ephys, ephys_analysis
-
     judged = (ephys_analysis.UnitSelection & _criteria(criteria or DEFAULT_CRITERIA)).proj()
     return len((ephys.ClusterSet.proj() & (ephys.Clustering & {"default_clustering": True}).proj()) - judged)
 
@@ -176,8 +169,6 @@ def _within(region: str | int | Iterable[str | int]) -> str:
 
 def _passing(located: dj.expression.QueryExpression, criteria: str) -> pa.Table:
     """The located units that pass the criteria."""
-    from pipeline.schemas import ephys_analysis
-
     good = (ephys_analysis.UnitSelection.Unit & _criteria(criteria)).proj()
     with _without_nested_loops(located.connection):
         return fetch_columns(located & good, *_UNIT, *_PLACE)
@@ -251,8 +242,6 @@ def sessions_that_fit(
     status: Names, rules: str, lab: Names, subject: Names, since: Any, until: Any
 ) -> tuple[dj.expression.QueryExpression, bool]:
     """The sessions that fit, and whether that leaves any out."""
-    from pipeline.schemas import acquisition, behavior_analysis
-
     found = acquisition.Session()
     for name, given in (("lab", lab), ("subject", subject)):
         if given is not None:
@@ -269,8 +258,6 @@ def sessions_that_fit(
 
 def _statuses(wanted: Sequence[str], rules: str) -> tuple[dict[str, Any], list[str]]:
     """The key of the rules and the statuses that are meant."""
-    from pipeline.schemas import behavior_analysis
-
     names = ("criteria", "criteria_version")
     rows = behavior_analysis.TrainingCriteria.to_dicts()
     key = _version(rules, [tuple(row[name] for name in names) for row in rows], "rules of training")
@@ -289,8 +276,6 @@ def _statuses(wanted: Sequence[str], rules: str) -> tuple[dict[str, Any], list[s
 
 
 def _criteria(text: str) -> dict[str, Any]:
-    from pipeline.schemas import ephys_analysis
-
     names = ("unit_criteria", "unit_criteria_version")
     rows = fetch_columns(ephys_analysis.UnitCriteria, *names).to_pylist()
     key = _version(text, [tuple(row[name] for name in names) for row in rows], "criteria of units")

@@ -10,6 +10,7 @@ import pyarrow as pa
 from pipeline.database.bulk import fetch_columns
 from pipeline.errors import UserError
 from pipeline.queries import search
+from pipeline.schemas import behavior, behavior_analysis
 from pipeline.settings import settings
 
 TRIALS_QC = ("NOT_SET", "PASS", "WARNING", "FAIL")
@@ -53,8 +54,6 @@ def find_sessions(
     ------
     UserError : a word is not among those that are possible; the message lists them.
     """
-    from pipeline.schemas import behavior, behavior_analysis
-
     chosen, _ = search.sessions_that_fit(status, rules or settings().criteria, lab, subject, since, until)
     found = chosen.proj(*_FACTS) * behavior.TrialSet.proj(*_TRIALS)
     for column, given, known in (

@@ -13,6 +13,7 @@ import pandas as pd
 from pipeline.analysis import training_time
 from pipeline.errors import UserError
 from pipeline.schemas.inputs import training_features
+from pipeline.settings import settings
 
 DAILY = {"performance_easy", "reaction_time", "n_trials"}
 """Columns of a file of daily summaries that are needed, beside subject, training_day and training_time."""
@@ -110,8 +111,6 @@ def judge(
     ------
     UserError : there are too few mice.
     """
-    from pipeline.settings import settings
-
     options = {"seed": seed, "n_shuffles": n_shuffles, "n_trees": n_trees, "n_threads": settings().processes}
     found = {}
     try:

@@ -11,6 +11,7 @@ from typing import Any
 import datajoint as dj
 
 from pipeline.errors import NotFoundError
+from pipeline.schemas import task
 from pipeline.tasks import states
 
 _NOW = {"postgresql": "(STATEMENT_TIMESTAMP() AT TIME ZONE 'UTC')", "mysql": "UTC_TIMESTAMP(6)"}
@@ -31,8 +32,6 @@ class TaskRows:
     """
 
     def __init__(self, clock: Callable[[], datetime.datetime] | None = None) -> None:
-        from pipeline.schemas import task
-
         self.clock = clock
         self.connection: dj.Connection = task.Task().connection
         self.backend: str = self.connection.adapter.backend

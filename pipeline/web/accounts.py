@@ -21,6 +21,7 @@ from pathlib import Path
 
 from pipeline.alf import names
 from pipeline.errors import NeurojointError, OperatorError, UserError
+from pipeline.settings import settings
 from pipeline.web import shared_sqlite
 
 ROLES = ("public", "member", "manager", "admin")
@@ -333,8 +334,6 @@ class Users:
 
 def store_path() -> Path:
     """The file of the accounts of this home."""
-    from pipeline.settings import settings
-
     return settings().home / "bridge" / "users.sqlite"
 
 

@@ -20,6 +20,7 @@ import datajoint as dj
 from pipeline import errors
 from pipeline.database import registry
 from pipeline.database.connection import Connection, raw_connection, resolve
+from pipeline.settings import settings
 
 logger = logging.getLogger(__name__)
 
@@ -224,7 +225,6 @@ class Database:
         except Exception as error:
             if not errors.is_connection_error(error):
                 raise
-            from pipeline.settings import settings
 
             self._address = resolve(settings())  # starts the embedded database if it has stopped
             raw = raw_connection(self._address)

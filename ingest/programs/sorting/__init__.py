@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ingest.programs.sorting import work
+
 if TYPE_CHECKING:
     from ingest.programs.sorting.work import Summary, Tell
 
@@ -45,8 +47,6 @@ def sort(
     ------
     NeurojointError : the settings know no such sorter, the root cannot be read or is not registered.
     """
-    from ingest.programs.sorting import work
-
     return work.sort(
         root, sorter, parameters=parameters, probe=probe, again=again, dry_run=dry_run, tell=tell or (lambda line: None)
     )

@@ -13,6 +13,7 @@ from ingest.programs.tasks import behavior, synchronise
 from pipeline.analysis import camera, frames
 from pipeline.electrophysiology import clocks
 from pipeline.tasks.kinds import Job, TaskFailure
+from pipeline.tasks.plan import filled
 
 _ALIKE = 0.01
 """The period of a line differs from that of the camera by less than so much of it."""
@@ -178,8 +179,6 @@ class _Elsewhere:
         self._job, self.arguments = job, {**job.arguments, "folder": folder}
 
     def inputs(self, pattern: str) -> list:
-        from pipeline.tasks.plan import filled
-
         root = self._job.folder
         return sorted(path for one in filled(pattern, self.arguments) for path in root.glob(one) if path.is_file())
 

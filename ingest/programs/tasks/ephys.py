@@ -9,7 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from cbin.spikeglx import MetaError, read_meta
 
+from ingest.files import channel_maps
+from ingest.programs.sorting import alf_files, measures, process, results
+from ingest.programs.sorting import job as sorting_job
 from pipeline.analysis import raw_quality
 from pipeline.analysis.clocks import Clock
 from pipeline.electrophysiology import clocks
@@ -72,10 +76,6 @@ def quality(job: Job) -> None:
 def sort(job: Job) -> None:
     """Sort spikes by the program of the environment `sorting`, and write the results as ALF files."""
     import cbin
-
-    from ingest.files import channel_maps
-    from ingest.programs.sorting import alf_files, measures, process, results
-    from ingest.programs.sorting import job as sorting_job
 
     if not job.command:
         raise TaskFailure("no program for the environment `sorting`", "neurojoint agent --env sorting=…", "program")
@@ -153,8 +153,6 @@ def _times(recording: Path, samples: np.ndarray, sampling_rate: float) -> np.nda
 
 
 def _meta(path: Path) -> Any:
-    from cbin.spikeglx import MetaError, read_meta
-
     try:
         return read_meta(path)
     except (MetaError, OSError) as error:

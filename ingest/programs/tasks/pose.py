@@ -12,14 +12,13 @@ import numpy as np
 import pandas as pd
 
 from ingest.programs import ffmpeg
+from ingest.programs.sorting import process
 from pipeline.alf.unpacked_size import check_hdf5
 from pipeline.tasks.kinds import Job, TaskFailure
 
 
 def estimate(job: Job) -> None:
     """Run the program over the video of a camera, and write what it found as a table."""
-    from ingest.programs.sorting import process
-
     if not job.command:
         raise TaskFailure("no program for the environment `pose`", "neurojoint agent --env pose=…", "program")
     video = job.inputs("{folder}/_iblrig_{label}Camera.raw.mp4")[0]

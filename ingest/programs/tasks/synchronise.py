@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from cbin import CbinError
+from cbin.spikeglx import read_meta
 
 from ingest.programs.tasks import behavior
 from pipeline.analysis.clocks import Alignment, Clock, align
@@ -180,9 +182,6 @@ def _nidq(job: Job) -> tuple[Path, float]:
 
 def _first_sample(path: Path) -> int | None:
     """What the device had counted to when the recording began; None where no header says it."""
-    from cbin import CbinError
-    from cbin.spikeglx import read_meta
-
     try:
         return int(read_meta(path).fields["firstSample"])
     except (CbinError, KeyError, ValueError, OSError):

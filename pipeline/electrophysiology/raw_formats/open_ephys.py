@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
 import numpy as np
+from cbin.format import header_path, read_header
 
 from pipeline.alf.reader import load
 from pipeline.alf.reasons import refuse
@@ -140,8 +141,6 @@ def _factor(channel: dict[str, Any]) -> float:
 
 def _n_samples(path: Path, n_channels: int) -> int:
     if path.suffix == ".cbin":
-        from cbin.format import header_path, read_header
-
         return read_header(header_path(path)).n_samples
     size = path.stat().st_size
     if size % (2 * n_channels):

@@ -9,6 +9,7 @@ from typing import Any
 from pipeline.entry.actions.model import Context, Input, action, member_or_none
 from pipeline.entry.actions.protocols import check_protocol
 from pipeline.entry.fields import Field
+from pipeline.entry.tables import entry_of
 from pipeline.schemas import subject as subjects
 
 EDITABLE = ("sex", "birth_date", "wean_date", "species", "line", "strain", "source", "ear_mark", "protocol_number",
@@ -18,8 +19,6 @@ EDITABLE = ("sex", "birth_date", "wean_date", "species", "line", "strain", "sour
 
 
 def _inputs() -> tuple[Input, ...]:
-    from pipeline.entry.tables import entry_of
-
     known = {one.column for one in entry_of("subject.Subject").fields}
     return tuple(Input.of("subject.Subject", name) for name in EDITABLE if name in known)
 

@@ -8,6 +8,7 @@ from typing import Any
 from pipeline.entry.actions.model import Context, Input, action, member_or_none
 from pipeline.entry.actions.protocols import check_protocol
 from pipeline.entry.fields import Field
+from pipeline.schemas import acquisition
 from pipeline.schemas import action as tables
 from pipeline.schemas import subject as subjects
 
@@ -199,8 +200,6 @@ def task_water(
     context: Context, lab: str, subject: str, session_date: datetime.date, session_number: int, volume: float
 ) -> None:
     """Correct, or note, the water that an animal got in a session."""
-    from pipeline.schemas import acquisition
-
     context.animal(lab, subject, alive=False)
     session = {"lab": lab, "subject": subject, "session_date": session_date, "session_number": session_number}
     if not (acquisition.Session & session):

@@ -12,12 +12,14 @@ import numpy as np
 
 from pipeline.alf import names
 from pipeline.analysis.water import growth_of
+from pipeline.database.bulk import fetch_columns
 from pipeline.entry import consequences
 from pipeline.entry.actions.animals import _house
 from pipeline.entry.actions.model import LAB, Context, Input, action, member_or_none
 from pipeline.entry.fields import Field
 from pipeline.entry.reading import rows_by_key
 from pipeline.entry.tables import class_of
+from pipeline.schemas import action as tables
 from pipeline.schemas import subject as subjects
 
 COUNTERS = {"animal": ("last_animal", "{nickname}_{number:04d}"), "pair": ("last_pair", "{nickname}_BP_{number:03d}"),
@@ -328,9 +330,6 @@ def make_growth_curve(
 
 def own_growth(lab: str, line: str | None, least_animals: int) -> dict[str, tuple[np.ndarray, ...]]:
     """Sex -> weeks, mean, sd, count of a lab's weighings before any restriction and any implant of the animal."""
-    from pipeline.database.bulk import fetch_columns
-    from pipeline.schemas import action as tables
-
     animals = subjects.Subject.proj("sex", "birth_date", "line") & {"lab": lab} & "birth_date IS NOT NULL"
     if line:
         animals = animals & {"line": line}

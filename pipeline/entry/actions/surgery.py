@@ -7,6 +7,7 @@ from typing import Any
 
 from pipeline.entry.actions.model import Context, Input, action, member_or_none
 from pipeline.entry.actions.protocols import check_protocol
+from pipeline.schemas import action as tables
 
 OUTCOMES = ("acute", "recovery", "non-recovery")
 MODERATE = 3  # severity that an operation has at least
@@ -33,8 +34,6 @@ def operate(context: Context, lab: str, subject: str, start: datetime.datetime |
             surgeons: list[str], location: str | None, site_ml: float | None, site_ap: float | None,
             site_dv: float | None, narrative: str | None) -> None:  # fmt: skip
     """Note an operation: procedures, outcome, implants, site. Without recovery the animal dies on the day it ends."""
-    from pipeline.schemas import action as tables
-
     animal = context.animal(lab, subject)
     if outcome and outcome not in OUTCOMES:
         context.fail("outcome", f"use one of {', '.join(OUTCOMES)}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from pipeline.analysis.coordinates import LARGEST
 from pipeline.entry.fields import Field
 
 QC = ("NOT_SET", "PASS", "WARNING", "FAIL", "CRITICAL")
@@ -48,8 +49,6 @@ def user(column: str, **more: Any) -> Field:
 
 def um_from_bregma(column: str, **more: Any) -> Field:
     """A coordinate of a place in the brain."""
-    from pipeline.analysis.coordinates import LARGEST
-
     return Field(column, "number", unit="um", low=-LARGEST, high=LARGEST, **more)
 
 

@@ -20,6 +20,7 @@ from pipeline.alf.reasons import REASONS
 from pipeline.database import registry
 from pipeline.electrophysiology import raw_formats
 from pipeline.errors import AmbiguousError, InvalidData
+from pipeline.schemas.inputs import remote_files
 
 acquisition = registry.tables_of("acquisition")
 data = registry.tables_of("data")
@@ -354,8 +355,6 @@ def _n_beside(path: Path | None) -> int:
 
 def _fetch_remote(rows: list[dict[str, Any]], chosen: dict[str, dict[str, Any]], raw_hashes: Mapping[str, str]) -> None:
     """Give the rows without a file here one from the cache of what is online elsewhere."""
-    from pipeline.schemas.inputs import remote_files
-
     absent = {row["dataset_id"]: row for row in chosen.values() if row["path"] is None}
     wanted = [
         row

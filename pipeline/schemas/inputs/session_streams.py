@@ -8,12 +8,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from cbin import CbinError
+from cbin.spikeglx import read_meta
 
 from pipeline.analysis.clocks import Clock
 from pipeline.database import registry
 from pipeline.electrophysiology import clocks, raw_formats
 from pipeline.electrophysiology.clocks import Changes, Stream, StreamClock
 from pipeline.errors import InvalidData
+from pipeline.schemas.inputs import files
 
 BESIDE = (".timestamps.npy", "/timestamps.npy", "/sample_numbers.npy", "/states.npy", "/channel_states.npy",
           "Camera.times.npy")  # fmt: skip
@@ -38,8 +41,6 @@ class Found:
 
 def read(session: Mapping[str, Any]) -> tuple[Found, dict[str, Changes]]:
     """The recordings of a session, and the changes of their digital lines; the LF band has those of the AP band."""
-    from pipeline.schemas.inputs import files
-
     key = {name: session[name] for name in acquisition.Session.primary_key}
     own = (data.Dataset & key & {"default_dataset": True}).proj("rel_path")
     columns = ("band", "sampling_rate", "n_samples")
@@ -97,8 +98,6 @@ def stream_row(one: StreamClock, line_names: Sequence[str] = ()) -> dict[str, An
 
 def _cameras(key: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """The times of the frames of each camera of a session that has them."""
-    from pipeline.schemas.inputs import files
-
     rows = (data.AlfObject & key & "object_name LIKE '%%Camera'").to_dicts(order_by="object_collection DESC")
     found: dict[str, np.ndarray] = {}
     for row in rows:
@@ -147,9 +146,6 @@ def _of_band(clock: Clock, stream: Stream, rows: list[dict[str, Any]]) -> Clock:
 
 def _first_sample(path: Any) -> int | None:
     """What the device had counted to when the recording began; None where no header says it."""
-    from cbin import CbinError
-    from cbin.spikeglx import read_meta
-
     try:
         return int(read_meta(path).fields["firstSample"])
     except (CbinError, KeyError, ValueError):
