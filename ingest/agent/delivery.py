@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import logging
 import os
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ingest.agent.desk import Desk, Unreachable, md5_of
+from ingest.agent.desk import Desk, Unreachable
+from ingest.files import copying
 from pipeline.errors import ConflictError, NeurojointError, NotFoundError
 from pipeline.tasks.kinds import kinds
 from pipeline.tasks.plan import filled, matching
@@ -59,7 +59,7 @@ class Delivery:
         for path in paths:
             upload = self.desk.uploads and any(matching(pattern, arguments, [path]) for pattern in kind.upload)
             size = (base / path).stat().st_size
-            found.append({"path": path, "md5": md5_of(base / path), "size": size,
+            found.append({"path": path, "md5": copying.hash_of(base / path), "size": size,
                           "uploaded": upload and size <= LARGEST_UPLOAD})  # fmt: skip
         return found
 
@@ -100,12 +100,7 @@ class Delivery:
             if source.exists() and not (target.is_file() and _is_same(target, source)):
                 if not target.parent.resolve().is_relative_to(place.resolve()):
                     raise NotFoundError(f"{target} leads out of the session folder", "remove the link")
-                target.parent.mkdir(parents=True, exist_ok=True)
-                part = target.with_name(f".{target.name}.part")
-                shutil.copyfile(source, part)
-                with part.open("rb+") as file:
-                    os.fsync(file.fileno())
-                part.replace(target)
+                copying.copy(source, target, mark=task[:8], expected=one["md5"])
             one["modified_ns"] = target.stat().st_mtime_ns
             if one["uploaded"]:
                 self.desk.send(task, token, one["path"], target, one["md5"])
@@ -114,7 +109,7 @@ class Delivery:
     def _remove_raw(self, place: Path, outputs: Sequence[Mapping[str, Any]], paths: Sequence[str]) -> None:
         """Remove raw files whose outputs are registered, once these are read again and are what was verified."""
         for one in outputs:
-            if md5_of(place / one["path"]) != one["md5"]:
+            if copying.hash_of(place / one["path"]) != one["md5"]:
                 logger.error("%s is not what was verified: the raw files stay", place / one["path"])
                 return
         for name in paths:
@@ -152,4 +147,4 @@ def _report(result: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _is_same(there: Path, new: Path) -> bool:
-    return there.is_file() and (not new.exists() or md5_of(there) == md5_of(new))
+    return there.is_file() and (not new.exists() or copying.hash_of(there) == copying.hash_of(new))

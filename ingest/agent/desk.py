@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import urllib.parse
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -168,9 +167,3 @@ class DatabaseDesk:
     def health(self, report: Mapping[str, Any]) -> str:
         """See `TaskService.health`."""
         return self._service.health(report)["time"]
-
-
-def md5_of(path: Path) -> str:
-    """The md5 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,6 +12,7 @@ from typing import Any
 import datajoint as dj
 
 from ingest import registration
+from ingest.files import copying
 from ingest.files.scan import SessionKey
 from ingest.rows import layouts
 from ingest.rows.announced import Announced, announce
@@ -147,20 +147,12 @@ class Outputs:
         target = folder / one["path"]
         staged = self._staged(task_uuid, one["path"])
         if not staged.exists():
-            if target.is_file() and _md5(target) == one["md5"]:
+            if target.is_file() and copying.hash_of(target) == one["md5"]:
                 return  # an earlier report came so far
             raise UserError(f"{one['path']} was not sent", "send it, then report again")
         if not (folder.resolve() / one["path"]).parent.resolve().is_relative_to(folder.resolve()):
             raise UserError(f"{one['path']} leads out of the session folder", "remove the link")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        part = target.with_name(f".{target.name}.{task_uuid[:8]}.part")
-        shutil.copyfile(staged, part)
-        if _md5(part) != one["md5"]:
-            part.unlink()
-            raise UserError(f"{one['path']} is not what was reported", "send it again")
-        with part.open("rb+") as file:
-            os.fsync(file.fileno())
-        part.replace(target)
+        copying.copy(staged, target, mark=task_uuid[:8], expected=one["md5"])
 
 
 def register_elsewhere(key: SessionKey, repository: str, outputs: Sequence[Mapping[str, Any]]) -> None:
@@ -203,8 +195,3 @@ def register_elsewhere(key: SessionKey, repository: str, outputs: Sequence[Mappi
         ids = [{"dataset_id": rows[raw_form(one["path"])]["dataset_id"]} for one in outputs]
         data.note_online(data.Dataset & ids)
         writer.flush_changes()
-
-
-def _md5(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()

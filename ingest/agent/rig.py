@@ -6,13 +6,10 @@ is written last. What a crash left unsent is picked up by the next `send`, which
 
 from __future__ import annotations
 
-import contextlib
 import datetime
 import fcntl
-import hashlib
 import json
 import os
-import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -22,12 +19,14 @@ from typing import Any
 import yaml
 
 from ingest.agent.sessions import FLAG
+from ingest.files import copying
 from pipeline.alf import names
 from pipeline.errors import ConflictError, UserError
 from pipeline.tasks import description as descriptions
 
 STATE = ".neurojoint_rig.json"
 QUIET_S = 300.0
+HASH = "blake2b"
 
 
 @dataclass
@@ -151,30 +150,13 @@ def send(
 def _copy(source: Path, target: Path) -> bool:
     """Copy one file unless the same is there; whether it was copied."""
     before = source.stat()
-    digest = _hash(source)
+    digest = copying.hash_of(source, HASH)
     if target.is_file():
-        if target.stat().st_size == before.st_size and _hash(target) == digest:
+        if target.stat().st_size == before.st_size and copying.hash_of(target, HASH) == digest:
             return False
         raise ConflictError(f"another {target} is there", "compare both, and move one away")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(f".{target.name}.part")
-    shutil.copyfile(source, part)
-    with part.open("rb+") as file:
-        os.fsync(file.fileno())
-    with contextlib.suppress(OSError), part.open("rb") as file:  # what is read back comes from the disk
-        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-    after = source.stat()
-    if _hash(part) != digest or (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
-        part.unlink()
-        raise ConflictError(f"the copy of {source.name} is not equal to it", "send again when its recording has ended")
-    shutil.copystat(source, part)
-    part.replace(target)
+    copying.copy(source, target, expected=digest, kind=HASH)
     return True
-
-
-def _hash(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "blake2b").hexdigest()
 
 
 def _state(folder: Path) -> str:

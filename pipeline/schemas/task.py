@@ -64,33 +64,6 @@ class ModuleMigration(dj.Manual):
 
 
 @schema
-class SortingRun(dj.Manual):
-    definition = """
-    # the last attempt to sort the spikes of one recording by one program with one set of parameters
-    -> data.Dataset            # of the AP band
-    sorting_sorter             : varchar(64)     # name in the settings, and of the folder of the results
-    parameters_hash            : char(32)        # md5 over sorter, parameters and the version that the settings state
-    ---
-    sorting_state              : enum('running', 'done', 'failed')  # running: or killed, where nothing runs any more
-    sorting_parameters         : json            # what the program was told
-    sorting_version=""         : varchar(64)     # what the program says of itself; else what the settings state
-    sorting_command            : json            # list of the program and its arguments
-    sorting_host               : varchar(255)    # computer
-    sorting_attempts           : int32           # how often it was tried
-    sorting_start              : datetime(6)     # UTC
-    sorting_end=null           : datetime(6)     # UTC
-    sorting_duration=null      : float64         # that the program ran, s
-    sorting_exit_code=null     : int32           # negative: ended by this signal; null: not started, or time over
-    sorting_problem=""         : varchar(1000)   # why it failed
-    sorting_log=""             : varchar(4000)   # the last lines of what the program said
-    recording_hash             : char(32)        # md5 of the recording that was sorted, before compression if known
-    sorting_folder=""          : varchar(255)    # of the results, below the session
-    n_sorted_units=null        : int32
-    n_sorted_spikes=null       : int64
-    """
-
-
-@schema
 class SessionPlan(dj.Manual):
     definition = """
     # what a session is expected to consist of, as the lab server that holds its raw files said

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import subprocess
 import time
 from pathlib import Path
 
 import psutil
 
-from pipeline.database.bulk import fetch_columns
 from pipeline.schemas import task
 
 SESSION = "mylab/Subjects/m1/2020-01-01/001"
@@ -17,7 +17,14 @@ TOY = Path(__file__).with_name("toy_sorter.py")
 
 
 def runs() -> list[dict]:
-    return fetch_columns(task.SortingRun).to_pylist()
+    """The tasks by which recordings were sorted, with their arguments and the folders of their outputs."""
+    rows = (task.Task & {"kind_name": "sort_spikes"}).to_dicts()
+    for row in rows:
+        told = row["task_arguments"]
+        row["told"] = json.loads(told) if isinstance(told, str) else told
+        made = (task.TaskOutput & {"task_uuid": row["task_uuid"]}).to_arrays("output_path")
+        row["folder"] = str(made[0]).rpartition("/")[0] if len(made) else ""
+    return rows
 
 
 def wait_for(marks: Path, program: subprocess.Popen) -> None:

@@ -19,7 +19,7 @@ from ingest.simulate import damage
 from ingest.simulate.ephys import Insertion, Unit, simulate_insertion, write_recording
 from pipeline.database.bulk import fetch_columns
 from pipeline.errors import InvalidSettings, NeurojointError
-from pipeline.schemas import data, ephys
+from pipeline.schemas import data, ephys, task
 from pipeline.settings import override, settings
 from tests.ingest.sorters import SESSION, TOY, are_gone, runs, wait_for
 
@@ -95,10 +95,12 @@ def test_found_spikes_become_files_and_rows(database, recorded, insertion, toy, 
         assert found["clusters.channels"][cluster] == insertion.truth["units"][number]["channel"]
     assert pq.read_table(folder / "clusters.metrics.pqt")["ks2_label"].to_pylist() == ["good"] * 3
     (row,) = runs()
-    assert (row["sorting_state"], row["sorting_version"], row["sorting_exit_code"]) == ("done", "toy 7", 0)
-    assert (row["n_sorted_units"], row["n_sorted_spikes"]) == (3, len(found["spikes.times"]))
-    assert row["sorting_folder"] == "alf/probe00/toy"
-    assert json.loads(row["sorting_parameters"]) == {}
+    assert (row["task_state"], row["task_name"]) == ("Complete", "sort_spikes_probe00_toy")
+    words = f"toy 7: 3 units, {len(found['spikes.times']):,} spikes in alf/probe00/toy"
+    assert row["task_activity"] == words and "[exit code 0]" in row["task_log"]
+    assert row["told"]["parameters"] == {} and row["told"]["folder"].endswith("probe00")
+    made = (task.TaskOutput & {"task_uuid": row["task_uuid"]}).to_arrays("output_path").tolist()
+    assert sorted(made) == sorted(f"alf/probe00/toy/{path.name}" for path in folder.iterdir())
     registered = fetch_columns(data.Dataset & "collection = 'alf/probe00/toy'", "rel_path")["rel_path"].to_pylist()
     assert sorted(registered) == sorted(f"alf/probe00/toy/{path.name}" for path in folder.iterdir())
     assert scratch_is_empty()
@@ -122,7 +124,7 @@ def test_what_is_sorted_is_not_sorted_again(database, recorded, toy):
     assert sorting.sort(recorded, "toy", parameters={"threshold": 70.0, "mode": "numpy_folder"}).sorted
     assert sorting.sort(recorded, "toy", again=True).sorted
     assert folders(recorded) == [f"probe00/toy{name}" for name in ("", f"/#{today}#", f"/#{today}a#")]
-    states = {(row["sorting_folder"].rpartition("/")[2], row["sorting_attempts"]) for row in runs()}
+    states = {(row["folder"].rpartition("/")[2], row["task_attempts"]) for row in runs()}
     assert states == {(f"#{today}#", 1), (f"#{today}a#", 2)}
     assert not sorting.sort(recorded, "toy", probe="probe01").known
 
@@ -137,20 +139,19 @@ def test_a_failure_leaves_a_reason_and_nothing_else(database, recorded, toy):
         ((path, message),) = summary.failures
         assert path.endswith(".ap.bin")
         assert reason in message
-        row = next(row for row in runs() if json.loads(row["sorting_parameters"])["mode"] == mode)
-        assert row["sorting_state"] == "failed"
-        assert reason in row["sorting_problem"]
-        assert row["sorting_end"] is not None
-    failed = next(row for row in runs() if json.loads(row["sorting_parameters"])["mode"] == "fail")
-    assert failed["sorting_exit_code"] == 3
-    assert failed["sorting_log"].split("\n")[-2:] == ["working 20%", "no GPU found"]
+        row = next(row for row in runs() if row["told"]["parameters"]["mode"] == mode)
+        assert row["task_state"] == "Errored"
+        assert reason in row["task_message"]
+        assert row["task_ended"] is not None
+    failed = next(row for row in runs() if row["told"]["parameters"]["mode"] == "fail")
+    assert failed["task_log"].splitlines()[-3:] == ["working 20%", "no GPU found", "[exit code 3]"]
     assert folders(recorded) == []
     assert scratch_is_empty()
     with override(sorters={"toy": {"command": ["/no/such/program"]}}):
         ((_, message),) = sorting.sort(recorded, "toy").failures
     assert "/no/such/program cannot be started" in message
     assert sorting.sort(recorded, "toy").sorted
-    assert max(row["sorting_attempts"] for row in runs()) == 2, "the program that was not there, then the good one"
+    assert max(row["task_attempts"] for row in runs()) == 2, "the program that was not there, then the good one"
 
 
 def test_interrupted_before_it_is_registered_it_is_adopted(database, recorded, toy):
@@ -166,13 +167,13 @@ def test_interrupted_before_it_is_registered_it_is_adopted(database, recorded, t
     assert folders(recorded) == ["probe00/toy"]
     assert not data.Dataset & "collection = 'alf/probe00/toy'"
     (row,) = runs()
-    assert row["sorting_state"] == "failed"
+    assert row["task_state"] == "Errored"
     (recorded / SESSION / "alf" / "probe00" / ".sorting-toy-0badc0de").mkdir()
     summary = sorting.sort(recorded, "toy")
     assert (len(summary.adopted), summary.sorted) == (1, [])
     assert folders(recorded) == ["probe00/toy"]
     assert len(data.Dataset & "collection = 'alf/probe00/toy'") > 10
-    assert runs()[0]["sorting_state"] == "done"
+    assert runs()[0]["task_state"] == "Complete"
     assert sorting.sort(recorded, "toy").known
 
 
@@ -216,12 +217,12 @@ def test_killed_it_leaves_nothing_and_the_next_call_sorts(server, database, reco
         ours.kill()
         ours.communicate()
         (row,) = runs()
-        assert row["sorting_state"] == "running"
+        assert row["task_state"] == "Started"
         assert folders(recorded) == []
         assert sorting.sort(recorded, "toy", parameters=json.loads(parameters.read_text())).sorted
         assert scratch_is_empty()
     assert are_gone(marks)
     (row,) = runs()
-    assert (row["sorting_state"], row["sorting_attempts"]) == ("done", 2)
+    assert (row["task_state"], row["task_attempts"]) == ("Complete", 2)
     again = subprocess.run(command, env=os.environ | variables, capture_output=True, text=True, check=True)
     assert again.stdout == "0 sorted, 1 were before\n"

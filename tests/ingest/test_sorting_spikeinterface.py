@@ -53,7 +53,7 @@ def test_spykingcircus2_finds_the_simulated_units(database, tmp_path):
     }
     with override(sorters={"spykingcircus2": sorter}, scratch=tmp_path / "scratch", processes=2):
         summary = sorting.sort(root, "spykingcircus2")
-    assert not summary.failures, (summary.failures, runs()[0]["sorting_log"])
+    assert not summary.failures, (summary.failures, runs()[0]["task_log"])
     folder = root / SESSION / "alf" / "probe00" / "spykingcircus2"
     samples, clusters = (np.load(folder / f"spikes.{name}.npy") for name in ("samples", "clusters"))
     spikes = insertion.objects["spikes"]
@@ -65,4 +65,4 @@ def test_spykingcircus2_finds_the_simulated_units(database, tmp_path):
         best = hits.argmax()
         found += hits[best] > 0.9 * max(len(true), np.count_nonzero(clusters == best))
     assert found >= 4
-    assert runs()[0]["sorting_version"].startswith("spykingcircus2 2")
+    assert runs()[0]["task_activity"].startswith("spykingcircus2 2")

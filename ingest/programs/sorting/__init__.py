@@ -30,8 +30,8 @@ def sort(
     """Sort the registered AP recordings below `root` that this sorter has not sorted with these parameters.
 
     Needs `pipeline.connect()` before. The results become ALF files below `alf/<probe>/<sorter>`, in a new revision
-    where there are some already, and are registered as all files are. What goes wrong with one recording is recorded
-    in `task.SortingRun`, is in the summary and does not stop the others.
+    where there are some already, and are registered as all files are. Each is a task of the kind
+    `sort_spikes`; what goes wrong with one recording is recorded there, is in the summary and does not stop the others.
 
     Parameters
     ----------

@@ -1,10 +1,12 @@
-"""What `task.SortingRun` knows, and which recordings there are to sort."""
+"""Which recordings there are to sort, and the tasks of those that were."""
 
 from __future__ import annotations
 
-import datetime
 import hashlib
+import json
 import platform
+import time
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +17,15 @@ import numpy as np
 from ingest.files.scan import SessionKey
 from ingest.rows.recordings import SESSION
 from pipeline.alf.columns import compressed_form, raw_form
-from pipeline.database.bulk import fetch_columns, insert_many, json_column
+from pipeline.database.bulk import fetch_columns, json_column
+from pipeline.errors import ConflictError
 from pipeline.schemas import data, ephys, task
 from pipeline.schemas.inputs.recordings import clock
+from pipeline.tasks import get
+from pipeline.tasks.plan import unique
+from pipeline.tasks.queue import New, Outcome, Queue
+
+KIND = "sort_spikes"
 
 
 @dataclass(frozen=True)
@@ -118,41 +126,97 @@ def geometry(dataset_id: str) -> dict[str, list] | None:
 
 
 class Run:
-    """One row of `task.SortingRun`."""
+    """The task of the kind `sort_spikes` for one recording, one sorter and one set of parameters.
 
-    def __init__(self, one: Item, sorter: str, parameters_hash: str) -> None:
-        self.item = one
-        self.key = {
-            "dataset_id": one.dataset_id, "sorting_sorter": sorter, "parameters_hash": parameters_hash,
+    Who works on it holds a lease, as the agents of lab servers do. It is tried once: what failed is sorted again by the
+    next call, or where a person restarts the task and a computer has a program for the environment `sorting`.
+    """
+
+    def __init__(self, one: Item, repository: str, sorter: str, parameters_hash: str) -> None:
+        self.item, self.repository, self.queue = one, repository, Queue()
+        self.session = dict(zip(SESSION, one.session, strict=True))
+        self.name = f"{KIND}_{one.probe}_{sorter}"[:64]
+        self.what = {
+            "label": one.probe, "dataset_id": one.dataset_id, "sorter": sorter, "parameters_hash": parameters_hash,
         }  # fmt: skip
+        self.id, self.token, self.began = "", "", 0.0
 
     def is_done(self) -> bool:
         """Was this recording, as it is now, sorted so?"""
-        done = {"sorting_state": "done", "recording_hash": self.item.recording_hash}
-        return bool(task.SortingRun & self.key & done)
+        row = self._row()
+        return (
+            row is not None
+            and row["task_state"] == "Complete"
+            and row["task_arguments"].get("recording_hash") == self.item.recording_hash
+        )
 
-    def begin(self, parameters: Mapping[str, Any], version: str, command: list[str]) -> None:
-        """Enter that it begins now."""
-        before = fetch_columns(task.SortingRun & self.key, "sorting_attempts")["sorting_attempts"].to_pylist()
-        row = {
-            "sorting_state": "running", "sorting_parameters": dict(parameters), "sorting_version": version,
-            "sorting_command": command, "sorting_host": platform.node()[:255],
-            "sorting_attempts": 1 + sum(before), "sorting_start": _now(), "sorting_end": None,
-            "sorting_duration": None, "sorting_exit_code": None, "sorting_problem": "", "sorting_log": "",
-            "recording_hash": self.item.recording_hash, "sorting_folder": "", "n_sorted_units": None,
-            "n_sorted_spikes": None,
+    def begin(self, parameters: Mapping[str, Any]) -> None:
+        """Take the task, which is added if it is not there; what another process left of it is taken over."""
+        with self.queue.transaction():
+            self._take(parameters)
+
+    def _take(self, parameters: Mapping[str, Any]) -> None:
+        row = self._row()
+        folder = self.item.path.rpartition("/")[0].removeprefix(f"{self.item.folder}/")
+        arguments = self.what | {
+            "folder": folder, "parameters": dict(parameters), "recording_hash": self.item.recording_hash,
         }  # fmt: skip
-        insert_many(task.SortingRun, {name: [value] for name, value in (self.key | row).items()}, "update")
+        if row is None:
+            needs, place = get(KIND).needs, "/".join(map(str, self.item.session))
+            mark = unique(place, self.name, self.what)
+            columns = {
+                "task_environment": needs.environment, "task_most_attempts": 1, "task_repository": self.repository,
+                "task_cores": needs.cores, "task_memory": needs.memory, "task_version": get(KIND).version,
+            }  # fmt: skip
+            new = New(self.name, KIND, arguments, (), mark, -100, 0, columns)
+            (self.id,) = self.queue.add([new], self.session).values()
+        else:
+            self.id = row["task_uuid"]
+            if row["task_state"] == "Started":  # of a process that is gone: the lock of the recording is ours
+                self.queue.abandon([self.id])
+            attempts = row["task_attempts"]
+            self.queue.restart([self.id])
+            self.queue.update(self.id, {"task_arguments": json.dumps(arguments), "task_attempts": attempts})
+        self.token, self.began = str(uuid.uuid4()), time.monotonic()
+        if not self.queue.take(self.id, platform.node(), self.token):
+            raise ConflictError(f"{self.item.path} is sorted by another computer", "wait for it")
 
-    def end(self, state: str, **values: Any) -> None:
-        """Enter how it ended."""
-        task.SortingRun.update1(self.key | {"sorting_state": state, "sorting_end": _now()} | values)
+    def keep(self, activity: str) -> None:
+        """Keep the lease, and say what is done now."""
+        self.queue.heartbeat(self.id, self.token, None, activity)
+
+    def log(self, text: str) -> None:
+        """What the program said last."""
+        self.queue.log(self.id, self.token, 0, text)
+
+    def done(self, folder: str, words: str) -> None:
+        """Enter that it is done, with the registered files in its folder, and what was found."""
+        rows = data.Dataset & self.session & f"rel_path LIKE '{folder}/%%'"
+        made = [
+            {"path": row["rel_path"], "md5": row["dataset_hash"].strip(), "size": row["file_size"]}
+            for row in rows.to_dicts()
+            if row["dataset_hash"] and row["rel_path"].count("/") == folder.count("/") + 1
+        ]
+        version = get(KIND).version
+        self.queue.note_outputs(self.id, made, version, self.item.recording_hash)
+        self.keep(words)
+        seconds = time.monotonic() - self.began
+        self.queue.finish(self.id, self.token, Outcome("Complete", elapsed=seconds, version=version))
+
+    def failed(self, problem: str) -> None:
+        """Enter why it failed."""
+        seconds = time.monotonic() - self.began
+        self.queue.finish(self.id, self.token, Outcome("Errored", "program", problem[:1000], seconds))
+
+    def _row(self) -> dict[str, Any] | None:
+        for row in (task.Task & self.session & {"kind_name": KIND}).to_dicts():
+            told = row["task_arguments"]
+            told = json.loads(told) if isinstance(told, str) else told or {}
+            if all(told.get(name) == value for name, value in self.what.items()):
+                return row | {"task_arguments": told}
+        return None
 
 
 def below(folder: Path, base: Path) -> str:
     """The path of a folder below a base, with a slash; empty for the base itself."""
     return "" if folder == base else f"{folder.relative_to(base).as_posix()}/"
-
-
-def _now() -> datetime.datetime:
-    return datetime.datetime.now(datetime.UTC).replace(tzinfo=None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -13,13 +14,11 @@ import datajoint as dj
 import numpy as np
 
 from ingest import registration
-from ingest.programs.sorting import alf_files, job, measures, process, results
+from ingest.programs.sorting import alf_files, job, one_recording, process, results
 from ingest.programs.sorting.job import Job
 from ingest.programs.sorting.runs import Item, Run, below, geometry, items, session_times
 from ingest.rows.lock import repository_lock
 from ingest.rows.repository import existing, repository_of
-from pipeline.analysis import spikes
-from pipeline.database.bulk import fetch_columns
 from pipeline.errors import InvalidSettings, NeurojointError, explain
 from pipeline.schemas import data
 from pipeline.schemas.inputs import files
@@ -59,7 +58,7 @@ def sort(
     work = _Work(repository, base, name, settings().sorters[name], parameters or {}, tell)
     summary = Summary(name, dry_run)
     for one in items(repository, below(folder, base), probe):
-        run = Run(one, name, work.parameters_hash)
+        run = Run(one, repository, name, work.parameters_hash)
         if run.is_done() and not again:
             summary.known.append(one.path)
         elif dry_run:
@@ -96,7 +95,7 @@ class _Work:
             there = None if again else alf_files.find(place, self.parameters_hash, one.recording_hash)
             try:
                 if there is not None:
-                    run.begin(self.parameters, self.sorter.version, list(self.sorter.command))
+                    run.begin(self.parameters)
                     self.finish(one, run, there)
                     summary.adopted.append(one.path)
                 else:
@@ -113,20 +112,18 @@ class _Work:
             process.end_left_over(folder)
             shutil.rmtree(folder)
         folder.mkdir(parents=True, mode=0o700)
-        ended: dict[str, Any] = {}
-        run.begin(self.parameters, self.sorter.version, list(self.sorter.command))
+        run.begin(self.parameters)
         try:
-            final = self.sort_in(folder, one, place, ended)
-            self.finish(one, run, final, ended)
+            self.finish(one, run, self.sort_in(folder, one, run, place))
         except BaseException as error:
             with contextlib.suppress(Exception):  # the database may be what failed; the reason goes to the caller
-                run.end("failed", **({"sorting_problem": explain(error)[:1000]} | ended))
+                run.failed(explain(error))
             raise
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
-    def sort_in(self, folder: Path, one: Item, place: Path, ended: dict[str, Any]) -> Path:
-        """Run the program and write what it found; returns the folder of the files. Fills `ended` on the way."""
+    def sort_in(self, folder: Path, one: Item, run: Run, place: Path) -> Path:
+        """Run the program and write what it found; returns the folder of the files."""
         import cbin
 
         raw = recorded = self.base / one.path
@@ -146,26 +143,29 @@ class _Work:
             raise NeurojointError(
                 f"where the channels of {one.path} lie is not known", "put its .meta beside it, then ingest again"
             )
-        task = self.job(folder, one, raw, there)
-        argv = job.command(self.sorter.command, task, folder / "job.json")
+        samples = one_recording.Samples(
+            raw, one.sampling_rate, one.n_channels, one.n_samples, there["lateral"], there["axial"], there["shank"],
+            there["volts_per_bit"],
+        )  # fmt: skip
+        made = one_recording.prepare(folder, samples, self.name, self.parameters, settings().processes)
         self.tell(f"{one.path}: sorting with {self.name}")
-        found = process.run(argv, folder, self.sorter.timeout, self.sorter.environment, _keep_alive)
-        ended |= {
-            "sorting_duration": found.seconds, "sorting_exit_code": found.exit_code, "sorting_log": found.tail,
-        }  # fmt: skip
-        if found.problem:
-            last = found.tail.rpartition("\n")[2].strip()
+        ended = one_recording.run(
+            folder, made, self.sorter.command, self.sorter.timeout, self.sorter.environment, lambda: _keep(run)
+        )
+        run.log(f"{ended.tail}\n" + ("" if ended.exit_code is None else f"[exit code {ended.exit_code}]\n"))
+        if ended.problem:
+            last = ended.tail.rpartition("\n")[2].strip()
             raise NeurojointError(
-                f"{self.name} failed on {one.path}: {found.problem}"
+                f"{self.name} failed on {one.path}: {ended.problem}"
                 + (f"; it said last: {last[:300]}" if last else ""),
-                "the last lines of its log are in task.SortingRun",
+                f"the last lines of its log: neurojoint task log {run.id[:8]}",
             )
         self.check_unchanged(one)
-        result = results.read(Path(task.output), one.n_samples)
+        result = one_recording.found(made)
         if result.n_dropped:
             self.tell(f"{one.path}: {result.n_dropped:,} spikes outside of the recording or of no unit were dropped")
         self.tell(f"{one.path}: measuring {len(result.samples):,} spikes")
-        return self.write(one, place, raw, task, result, ended)
+        return self.write(one, place, made, result)
 
     def check_unchanged(self, one: Item) -> None:
         """Raise NeurojointError where the recording is not the one that was registered."""
@@ -173,60 +173,30 @@ class _Work:
         if (found.st_size, found.st_mtime_ns) != one.modified:
             raise NeurojointError(f"{one.path} has changed since it was registered", f"neurojoint ingest {self.base}")
 
-    def job(self, folder: Path, one: Item, raw: Path, there: Mapping[str, list]) -> Job:
-        """The job, written into its folder."""
-        output, scratch = folder / "output", folder / "scratch"
-        output.mkdir()
-        scratch.mkdir()
-        task = job.Job(
-            sorter=self.name, recording=str(raw), sampling_rate=one.sampling_rate, n_channels=one.n_channels,
-            n_samples=one.n_samples, channels=list(range(len(there["lateral"]))),
-            positions=list(zip(there["lateral"], there["axial"], strict=True)), shanks=there["shank"],
-            uv_per_bit=[1e6 * gain for gain in there["volts_per_bit"]], parameters=self.parameters,
-            threads=settings().processes, output=str(output), scratch=str(scratch),
-        )  # fmt: skip
-        task.write(folder / "job.json")
-        return task
-
-    def write(
-        self, one: Item, place: Path, raw: Path, task: Job, result: results.Sorted, ended: dict[str, Any]
-    ) -> Path:
+    def write(self, one: Item, place: Path, made: Job, result: results.Sorted) -> Path:
         """Measure the spikes and write the files, all or none."""
-        import cbin
-
-        numbers, clusters, _ = spikes.number(result.clusters)
-        gains, n = 1e-6 * np.array(task.uv_per_bit, np.float32), len(task.channels)
-        positions = np.array(task.positions, np.float64)
-        with cbin.open(raw, n_channels=one.n_channels, sample_rate=one.sampling_rate, dtype="int16") as recording:
-            measured = measures.measure(
-                lambda first, last: recording[first:last, :n] * gains, one.n_samples, one.sampling_rate, positions,
-                result.samples, clusters,
-            )  # fmt: skip
-        ended |= {
-            "n_sorted_units": len(numbers), "n_sorted_spikes": len(result.samples),
-            "sorting_version": result.version or self.sorter.version,
-        }  # fmt: skip
         says = {
-            "sorter": self.name, "version": ended["sorting_version"], "parameters": self.parameters,
-            "parameters_hash": self.parameters_hash, "recording": one.path.removeprefix(f"{one.folder}/"),
-            "recording_hash": one.recording_hash, "n_units": len(numbers), "n_spikes": len(result.samples),
+            "version": result.version or self.sorter.version, "parameters_hash": self.parameters_hash,
+            "recording": one.path.removeprefix(f"{one.folder}/"), "recording_hash": one.recording_hash,
             "identity": f"{one.dataset_id}/{self.name}/{self.parameters_hash}/{one.recording_hash}",
         }  # fmt: skip
         times = session_times([one], result.samples)
         unfinished = alf_files.unfinished(place)
         try:
-            alf_files.write(unfinished, result, measured, times, positions, np.array(task.channels), says)
+            one_recording.write(unfinished, made, result, times, says)
             return alf_files.publish(unfinished, place)
         except BaseException:
             shutil.rmtree(unfinished, ignore_errors=True)
             raise
 
-    def finish(self, one: Item, run: Run, final: Path, ended: Mapping[str, Any] | None = None) -> None:
+    def finish(self, one: Item, run: Run, final: Path) -> None:
         """Register the files through the one path, then say that it is done."""
         self.tell(f"{one.path}: registering {final.relative_to(self.base / one.folder)}")
         registration.register_session(self.repository, self.base, one.session, one.folder, {})
         folder = final.relative_to(self.base / one.folder).as_posix()
-        run.end("done", sorting_folder=folder, **(ended or {}))
+        says = json.loads((final / alf_files.SAYS).read_text(encoding="utf-8"))
+        version = f"{says['version']}: " if says.get("version") else ""
+        run.done(folder, f"{version}{says['n_units']:,} units, {says['n_spikes']:,} spikes in {folder}")
 
 
 def _write_samples(one: Item, raw: Path) -> None:
@@ -240,10 +210,10 @@ def _write_samples(one: Item, raw: Path) -> None:
             samples.tofile(out)
 
 
-def _keep_alive() -> None:
-    """Say something to the database, which may end connections that are silent for hours."""
+def _keep(run: Run) -> None:
+    """Keep the lease of a task; a database that ends connections which are silent for hours hears something."""
     with contextlib.suppress(Exception):  # if it is gone, the registration at the end will say so
-        fetch_columns(data.Repository, "repository")
+        run.keep("sorting")
 
 
 def _check_room(folder: Path, needed: int) -> None:

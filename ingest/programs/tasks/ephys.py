@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import datetime
-import hashlib
+import re
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from cbin.spikeglx import MetaError, read_meta
 
-from ingest.files import channel_maps
-from ingest.programs.sorting import alf_files, measures, process, results
+from ingest.files import channel_maps, copying
+from ingest.programs.sorting import alf_files, one_recording
 from ingest.programs.sorting import job as sorting_job
 from pipeline.analysis import raw_quality
 from pipeline.analysis.clocks import Clock
@@ -89,56 +90,45 @@ def sort(job: Job) -> None:
         raw = job.scratch / f"{path.stem}.bin"
         job.progress(0.0, "decompressing")
         cbin.decompress(path, raw, threads=job.cores)
-    n = len(place.channels)
-    output, scratch = job.scratch / "output", job.scratch / "sorter"
-    output.mkdir()
-    scratch.mkdir()
-    name = Path(job.command[0]).stem if len(job.command) == 1 else "sorter"
-    name = str(job.arguments.get("sorter") or name)[:40]
+    name = str(job.arguments.get("sorter") or _sorter_name(job.command))
     parameters: dict[str, Any] = dict(job.arguments.get("parameters") or {})
     n_samples = raw.stat().st_size // (2 * meta.n_channels)
-    told = sorting_job.Job(
-        name, str(raw), meta.sample_rate, meta.n_channels, n_samples, list(range(n)),
-        list(zip(place.lateral, place.axial, strict=True)), list(place.shank),
-        [1e6 * one for one in place.volts_per_bit],
-        parameters, job.cores, str(output), str(scratch),
-    )  # fmt: skip
-    told.write(job.scratch / "job.json")
-    argv = sorting_job.command(job.command, told, job.scratch / "job.json")
+    samples = one_recording.Samples(raw, meta.sample_rate, meta.n_channels, n_samples, place.lateral, place.axial,
+                                    place.shank, place.volts_per_bit)  # fmt: skip
+    made = one_recording.prepare(job.scratch, samples, name, parameters, job.cores)
     job.progress(0.1, "sorting")
-    ended = process.run(argv, job.scratch, 7 * 86400)
+    ended = one_recording.run(job.scratch, made, job.command, 7 * 86400)
     job.log(ended.tail)
     if ended.problem:
         last = ended.tail.rpartition("\n")[2].strip()
         raise TaskFailure(f"{name}: {ended.problem}; it said last: {last[:300]}", exit="program")
-    result = results.read(output, n_samples)
-    numbers, clusters = np.unique(result.clusters, return_inverse=True)
-    gains = np.asarray(place.volts_per_bit, np.float32)
-    positions = np.array(told.positions, np.float64)
+    result = one_recording.found(made)
     job.progress(0.9, "measuring")
-    with cbin.open(raw, n_channels=meta.n_channels, sample_rate=meta.sample_rate, dtype="int16") as recording:
-        measured = measures.measure(
-            lambda first, last: recording[first:last, :n] * gains, n_samples, meta.sample_rate, positions,
-            result.samples, clusters,
-        )  # fmt: skip
-    digest = hashlib.md5(usedforsecurity=False)
-    with path.open("rb") as file:
-        for block in iter(lambda: file.read(1 << 20), b""):
-            digest.update(block)
+    recording_hash = copying.hash_of(raw)  # of the samples, so that it is the same whether they are compressed
     parameters_hash = sorting_job.parameters_hash(name, result.version, parameters)
     says = {
-        "sorter": name, "version": result.version, "parameters": parameters, "parameters_hash": parameters_hash,
-        "recording": path.relative_to(job.folder).as_posix(), "recording_hash": digest.hexdigest(),
-        "n_units": len(numbers), "n_spikes": len(result.samples),
-        "identity": f"{digest.hexdigest()}/{name}/{parameters_hash}",
+        "version": result.version, "parameters_hash": parameters_hash, "recording_hash": recording_hash,
+        "recording": path.relative_to(job.folder).as_posix(), "identity": f"{recording_hash}/{name}/{parameters_hash}",
     }  # fmt: skip
     target = f"alf/{job.arguments['label']}/{name}"
     if list((job.folder / target).glob("spikes.*")):  # another sorting is there: this one is a revision of it
         target += f"/#{datetime.datetime.now(datetime.UTC).date()}#"
     final = job.output(f"{target}/{alf_files.SAYS}").parent
-    times = _times(path, result.samples, meta.sample_rate)
-    alf_files.write(final, result, measured, times, positions, np.array(told.channels), says)
-    job.log(f"{len(numbers)} units, {len(result.samples):,} spikes")
+    n_units = one_recording.write(final, made, result, _times(path, result.samples, meta.sample_rate), says)
+    job.log(f"{n_units} units, {len(result.samples):,} spikes")
+
+
+def _sorter_name(command: Sequence[str]) -> str:
+    """The folder of the results: the name of the program, but not that of an interpreter of scripts.
+
+    >>> _sorter_name(["/opt/run_kilosort4.sh", "{job}"]), _sorter_name(["/opt/ks/bin/python3.11", "ks4.py", "{job}"])
+    ('run_kilosort4', 'ks4')
+    """
+    for part in command:
+        stem = Path(part).stem if Path(part).suffix in (".py", ".sh", ".m", ".exe") else Path(part).name
+        if "{" not in part and not part.startswith("-") and not re.fullmatch(r"(python|bash|sh|env)[\d.]*", stem):
+            return re.sub(r"[^\w-]+", "_", stem)[:40]
+    return "sorter"
 
 
 def _times(recording: Path, samples: np.ndarray, sampling_rate: float) -> np.ndarray:
