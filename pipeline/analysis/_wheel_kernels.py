@@ -98,8 +98,8 @@ def moving_spans(times, values, period, n_samples, window, threshold, even, fill
         running_high = -np.inf
         running_low = np.inf
         for i in range(end - 1, start - 1, -1):
-            running_high = max(running_high, even[i])
-            running_low = min(running_low, even[i])
+            running_high = even[i] if even[i] > running_high else running_high
+            running_low = even[i] if even[i] < running_low else running_low
             suffix_high[i - start] = running_high
             suffix_low[i - start] = running_low
         running_high = -np.inf
@@ -107,9 +107,11 @@ def moving_spans(times, values, period, n_samples, window, threshold, even, fill
         for i in range(start, end):
             entering = i + window - 1
             if i > start and entering < n_samples:
-                running_high = max(running_high, even[entering])
-                running_low = min(running_low, even[entering])
-            now = max(suffix_high[i - start], running_high) - min(suffix_low[i - start], running_low) > threshold
+                running_high = even[entering] if even[entering] > running_high else running_high
+                running_low = even[entering] if even[entering] < running_low else running_low
+            highest = suffix_high[i - start] if suffix_high[i - start] > running_high else running_high
+            lowest = suffix_low[i - start] if suffix_low[i - start] < running_low else running_low
+            now = highest - lowest > threshold
             if i == n_samples - 1:
                 now = False  # a movement that the trace cuts off ends at the last sample
             if now and not is_moving:
@@ -134,11 +136,13 @@ def fill_block(times, values, period, n_samples, window, left, even, filled, blo
     filled[block] = True
     j = left[block]
     last = times.size - 2
+    slope = (values[j + 1] - values[j]) / (times[j + 1] - times[j])
     for k in range(block * window, min((block + 1) * window, n_samples)):
         t = times[0] + k * period
-        while j < last and times[j + 1] <= t:
-            j += 1
-        slope = (values[j + 1] - values[j]) / (times[j + 1] - times[j])
+        if j < last and times[j + 1] <= t:
+            while j < last and times[j + 1] <= t:
+                j += 1
+            slope = (values[j + 1] - values[j]) / (times[j + 1] - times[j])
         even[k] = values[j] + slope * (t - times[j])
 
 
@@ -163,22 +167,24 @@ def describe_spans(times, values, period, n_samples, window, left, even, filled,
         steps = np.zeros(end - begin)
         for i in range(max(begin, 1), min(end, n_samples)):
             steps[i - begin] = even[i] - even[i - 1]
+        speeds = np.zeros(last[m] + 1 - first[m])
+        for j in range(10):  # weight by weight, which the compiler turns into vector instructions
+            weight = weights[9 - j]
+            for i in range(speeds.size):
+                speeds[i] += steps[i + j] * weight
         sign = 0.0
+        peak[m] = speeds[0] * rate
+        farthest_yet = 0.0
         for k in range(first[m], last[m] + 1):
-            i = k - first[m]
-            total = 0.0
-            for j in range(10):
-                total += steps[i + j] * weights[9 - j]
-            total *= rate
-            if k == first[m]:
-                peak[m] = total
-            elif k < last[m]:
-                if abs(total) > abs(peak[m]):
+            speed = speeds[k - first[m]] * rate
+            if first[m] < k < last[m]:
+                if abs(speed) > abs(peak[m]):
                     fastest[m] = k
-                    peak[m] = total
-                if abs(even[k] - origin) > abs(even[farthest[m]] - origin):
+                    peak[m] = speed
+                if abs(even[k] - origin) > farthest_yet:
                     farthest[m] = k
-            now = np.sign(total)
+                    farthest_yet = abs(even[k] - origin)
+            now = np.sign(speed)
             if now != 0.0:
                 if sign != 0.0 and now != sign:
                     samples.append(k)

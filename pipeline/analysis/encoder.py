@@ -137,25 +137,22 @@ def in_seconds(position: ArrayLike, timestamps: ArrayLike) -> tuple[NDArray, str
         return times, ""
     length = float(np.ptp(times))
     if length > DAY:
-        speed = _usual_speed(steps, spans)
         for scale, unit in ((1e3, "ms"), (1e6, "us"), (1e9, "ns")):
-            if length / scale <= LONGEST and SPEEDS[0] <= speed * scale <= SPEEDS[1]:
+            too_slow, not_too_fast = (_is_slower(steps, spans, speed / scale) for speed in SPEEDS)
+            if length / scale <= LONGEST and not_too_fast and not too_slow:
                 said = f"times are in {unit}: the wheel was not turned for {length / 3600:.0f} hours; read as such"
                 return times / scale, said
         raise ValueError(f"the times span {length / 3600:.0f} hours; they are in none of s, ms, us and ns")
     if abs(times[0]) > DAY:
         return times, f"the first sample is {times[0]:.6g} s from the start of the session: times of another clock"
-    if _usual_speed(steps, spans) < SPEEDS[0] / 20:
+    if _is_slower(steps, spans, SPEEDS[0] / 20):
         return times, "the wheel turns much slower than a mouse turns it: the times are perhaps not in seconds"
     return times, ""
 
 
-def _usual_speed(steps: NDArray, spans: NDArray) -> float:
-    """The speed below which half of the way was gone, in the units of the two."""
-    speed = steps / spans
-    order = np.argsort(speed)
-    way = np.cumsum(steps[order])
-    return float(speed[order][np.searchsorted(way, way[-1] / 2)])
+def _is_slower(steps: NDArray, spans: NDArray, speed: float) -> bool:
+    """Whether half of the way or more was gone slower than a speed, in the units of the two."""
+    return bool(2 * steps[steps < speed * spans].sum() >= steps.sum())
 
 
 def _ticks_of_a_turn(position: NDArray) -> str | None:
@@ -185,18 +182,19 @@ def recognise(position: ArrayLike) -> tuple[str, float] | None:
     """
     position = np.asarray(position, dtype=float)
     noise = _resolution(position)
-    for levels in (position, _corners(position, noise)):
-        steps = np.abs(np.diff(levels))
+    for is_interpolated in (False, True):
+        steps = np.abs(np.diff(_corners(position, noise) if is_interpolated else position))
         steps = steps[steps > 2 * noise]
         steps = steps[:: max(1, steps.size // _LOOKED_AT)]
-        if levels is not position and steps.size < _ENOUGH:
+        if steps.size < (_ENOUGH if is_interpolated else 1):
             continue
-        if not steps.size:
-            continue
-        fitting = [(name, tick) for name, tick in _known_ticks() if _are_whole(steps, tick, noise)]
-        if fitting:
-            alike = [tick for name, tick in fitting if name == fitting[0][0]]
-            return fitting[0][0], min(alike, key=lambda tick: abs(np.log(tick / np.median(steps))))
+        usual = float(np.median(steps))
+        alike: dict[str, list[float]] = {}  # only of the first unit that fits
+        for name, tick in _known_ticks():
+            if (not alike or name in alike) and _are_whole(steps, usual, tick, noise):
+                alike.setdefault(name, []).append(tick)
+        for name, ticks in alike.items():
+            return name, min(ticks, key=lambda tick: abs(np.log(tick / usual)))
     return None
 
 
@@ -244,12 +242,13 @@ def checked_trace(position: ArrayLike, timestamps: ArrayLike) -> tuple[NDArray, 
     return position, timestamps
 
 
-def _are_whole(steps: NDArray, tick: float, noise: float) -> bool:
-    """Whether steps of values stored with this much noise are multiples of a tick."""
-    if 2 * noise >= tick / 4 or np.median(steps) <= tick / 2:
+def _are_whole(steps: NDArray, usual: float, tick: float, noise: float) -> bool:
+    """Whether steps (the median is `usual`) of values stored with this much noise are multiples of a tick."""
+    if 2 * noise >= tick / 4 or usual <= tick / 2:
         return False
-    off = np.abs(steps / tick - np.rint(steps / tick))
-    return bool(np.mean(off <= _WHOLE + 2 * noise / tick) >= _ON_TICKS)
+    whole = steps / tick
+    off = np.abs(whole - np.rint(whole))
+    return bool(np.count_nonzero(off <= _WHOLE + 2 * noise / tick) >= _ON_TICKS * steps.size)
 
 
 def _to_radians(position: NDArray, unit: str) -> NDArray:

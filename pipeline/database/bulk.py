@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
 _ROWS_PER_BATCH = 200_000
+_MANY = 50  # rows of a part from which one check of their master is worth three more statements
 _BLOCK = 1 << 18  # byte of CSV that a thread parses at once
 
 _ARROW_TYPES = {
@@ -79,7 +80,7 @@ def insert_many(
     rows = _to_arrow(table, columns)
     if not rows.num_rows:
         return 0
-    with _one_transaction(table.connection):
+    with _one_transaction(table.connection), _one_check_of_master(table, columns, rows.num_rows):
         for part in _split_by_defaults(table, rows):
             for batch in _batches(part):
                 _insert_batch(table, batch, on_duplicate)
@@ -114,14 +115,26 @@ def fetch_columns(
     if order_by:
         terms = [term.split() for term in order_by.split(",")]
         sql += " ORDER BY " + ", ".join(" ".join([quote(name), *direction]) for name, *direction in terms)
-    types = {name: _arrow_type(query.heading[name]) for name in names}
+    return fetch_sql(connection, sql, {name: arrow_type(query.heading[name]) for name in names})
+
+
+def fetch_sql(
+    connection: dj.Connection, sql: str, types: Mapping[str, pa.DataType | None], values: Sequence[Any] = ()
+) -> pa.Table:
+    """The rows of a statement as columns.
+
+    Parameters
+    ----------
+    connection : the database.
+    sql : with `%s` for each of `values`, and `%%` for a per cent sign.
+    types : name of each column, in the order of the statement -> its type, see `arrow_type`.
+    values : what stands for each `%s`.
+    """
     if connection.adapter.backend == "postgresql":
-        return _copy_out(connection, sql, types)
-    rows = connection.query(sql).fetchall()
-    values = list(zip(*rows, strict=True)) if rows else [()] * len(names)
-    return pa.table(
-        {name: _from_python(column, types[name]) for name, column in zip(names, values, strict=True)},
-    )
+        return _copy_out(connection, sql, types, values)
+    rows = connection.query(sql, tuple(values)).fetchall()
+    columns = list(zip(*rows, strict=True)) if rows else [()] * len(types)
+    return pa.table({name: _from_python(column, types[name]) for name, column in zip(types, columns, strict=True)})
 
 
 def json_column(table: pa.Table, name: str) -> list[Any]:
@@ -161,7 +174,7 @@ def _to_arrow(table: dj.Table, columns: pa.Table | Mapping[str, Any]) -> pa.Tabl
         if name not in given:
             continue
         attribute = table.heading[name]
-        kind = _arrow_type(attribute)
+        kind = arrow_type(attribute)
         if kind is None:
             raise dj.DataJointError(f"`{name}` has the codec <{attribute.codec.name}>: use insert()")
         value = [given[name]] * n_rows if _is_scalar(given[name]) else given[name]
@@ -220,7 +233,7 @@ def _is_json(attribute: Any) -> bool:
     return attribute.json or attribute.original_type == "json"
 
 
-def _arrow_type(attribute: Any) -> pa.DataType | None:
+def arrow_type(attribute: Any) -> pa.DataType | None:
     """The Arrow type of a column, string where nothing else is known; None for columns with a codec."""
     if attribute.codec:
         return None
@@ -242,6 +255,53 @@ def _one_transaction(connection: dj.Connection) -> Iterator[None]:
     else:
         with connection.transaction:
             yield
+
+
+@contextlib.contextmanager
+def _one_check_of_master(table: dj.Table, columns: pa.Table | Mapping[str, Any], n_rows: int) -> Iterator[None]:
+    """Check the foreign key of a part's rows once where all of them belong to one row of the master.
+
+    PostgreSQL otherwise looks the same row up again for each of them, which takes longer than writing them. The row of
+    the master is looked up and locked as that check does it; where it is not there, the check goes on and says so. Only
+    for roles that may turn the check off (`GRANT SET ON PARAMETER session_replication_role`), as the owner of the
+    embedded database may, and only for parts that refer to nothing but their master.
+    """
+    connection, key = table.connection, _key_of_master(table, columns)
+    if n_rows < _MANY or key is None or not _may_check_once(connection):
+        yield
+        return
+    quote = connection.adapter.quote_identifier
+    where = " AND ".join(f"{quote(name)} = %s" for name in key)
+    master = type(table).master.full_table_name
+    found = connection.query(f"SELECT 1 FROM {master} WHERE {where} FOR KEY SHARE", tuple(key.values())).fetchone()
+    if found is None:
+        yield
+        return
+    connection.query("SET LOCAL session_replication_role = replica")
+    yield
+    connection.query("SET LOCAL session_replication_role = origin")
+
+
+def _key_of_master(table: dj.Table, columns: pa.Table | Mapping[str, Any]) -> dict[str, Any] | None:
+    """The one row of the master that all rows belong to; None where there are several, and for other tables."""
+    if not isinstance(table, dj.Part) or isinstance(columns, pa.Table):
+        return None
+    master = type(table).master
+    refers_to = [line.strip() for line in str(table.definition).splitlines() if line.strip().startswith("->")]
+    key = {name: columns[name] for name in master.primary_key if name in columns}
+    is_one = len(key) == len(master.primary_key) and all(map(_is_scalar, key.values()))
+    return key if is_one and refers_to == ["-> master"] else None
+
+
+def _may_check_once(connection: dj.Connection) -> bool:
+    """Whether the role may turn off the check of foreign keys; asked once for each connection."""
+    if connection.adapter.backend != "postgresql":
+        return False
+    known = vars(connection)
+    if "_may_check_once" not in known:
+        sql = "SELECT has_parameter_privilege('session_replication_role', 'SET')"
+        known["_may_check_once"] = bool(connection.query(sql).fetchone()[0])
+    return known["_may_check_once"]
 
 
 def _split_by_defaults(table: dj.Table, rows: pa.Table) -> Iterator[pa.Table]:
@@ -317,11 +377,12 @@ def _insert_rows(table: dj.Table, rows: pa.Table, on_duplicate: str) -> None:
         cursor.executemany(sql, list(zip(*(column.to_pylist() for column in rows.columns), strict=True)))
 
 
-def _copy_out(connection: dj.Connection, sql: str, types: Mapping[str, pa.DataType]) -> pa.Table:
+def _copy_out(connection: dj.Connection, sql: str, types: Mapping[str, pa.DataType], values: Sequence[Any]) -> pa.Table:
     buffer = io.BytesIO()
     try:
-        with connection._conn.cursor() as cursor:  # COPY takes the text as it is: undo the doubling for the driver
-            cursor.copy_expert(f"COPY ({sql.replace('%%', '%')}) TO STDOUT (FORMAT csv)", buffer)
+        with connection._conn.cursor() as cursor:  # COPY takes no values, and the text as it is
+            text = cursor.mogrify(sql, values).decode() if values else sql.replace("%%", "%")
+            cursor.copy_expert(f"COPY ({text}) TO STDOUT (FORMAT csv)", buffer)
     except Exception as error:
         raise connection.adapter.translate_error(error, sql) from error
     if not buffer.tell():
@@ -338,7 +399,7 @@ def _copy_out(connection: dj.Connection, sql: str, types: Mapping[str, pa.DataTy
 def _parsed(content: memoryview, types: Mapping[str, pa.DataType], block: int) -> pa.Table:
     return pa_csv.read_csv(
         pa.BufferReader(content),
-        read_options=pa_csv.ReadOptions(column_names=list(types), use_threads=True, block_size=block),
+        read_options=pa_csv.ReadOptions(column_names=list(types), use_threads=len(content) > block, block_size=block),
         # one column that is null makes an empty line, which is a row too
         parse_options=pa_csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False),
         convert_options=pa_csv.ConvertOptions(

@@ -36,6 +36,7 @@ _modules: dict[str, str] = {}  # name of the Python module -> name of its databa
 _admitted: list[str] = []  # modules of labs that settings or packages name, and what they import
 _left_out: set[str] = set()  # modules of a lab whose tables cannot be used now
 _jobs: dict[type[dj.Table], Any] = {}
+_n_bindings = 0
 
 
 def schema(module_name: str, name: str | None = None) -> dj.Schema:
@@ -294,7 +295,14 @@ def bind(name: str) -> ModuleType:
     return module
 
 
+def n_bindings() -> int:
+    """How often the tables were bound to a database; SQL that names tables holds until the next time."""
+    return _n_bindings
+
+
 def _unbind() -> None:
+    global _n_bindings
+    _n_bindings += 1
     _jobs.clear()
     for one in _schemas.values():
         one.database = one.connection = None

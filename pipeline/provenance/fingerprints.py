@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import pyarrow as pa
 
@@ -28,17 +29,30 @@ def combine(table: pa.Table, key: Sequence[str], parts: Sequence[str]) -> pa.Tab
     """
     ordered = table.select([*key, *parts]).sort_by([(name, "ascending") for name in (*key, *parts)])
     columns = [ordered[name].to_pylist() for name in ordered.column_names]
-    found: dict[tuple, hashlib._Hash] = {}
+    found: dict[tuple, list[tuple]] = {}
     for row in zip(*columns, strict=True):
-        digest = found.get(row[: len(key)])
-        if digest is None:
-            digest = found[row[: len(key)]] = hashlib.md5(usedforsecurity=False)
-        digest.update(repr(row[len(key) :]).encode())
+        found.setdefault(row[: len(key)], []).append(row[len(key) :])
     keys = list(zip(*found, strict=True)) if found else [()] * len(key)
     arrays = [pa.array(values, table.schema.field(name).type) for name, values in zip(key, keys, strict=True)]
-    return pa.table(
-        [*arrays, pa.array([one.hexdigest() for one in found.values()], pa.string())], [*key, "fingerprint"]
-    )
+    hashes = [_digest(rows) for rows in found.values()]
+    return pa.table([*arrays, pa.array(hashes, pa.string())], [*key, "fingerprint"])
+
+
+def of_rows(rows: Iterable[tuple[Any, ...]]) -> str:
+    """The fingerprint that `combine` gives one key over the values of these rows, whatever their order.
+
+    >>> rows = pa.table({"subject": ["a", "a"], "hash": ["y", "x"]})
+    >>> combine(rows, ["subject"], ["hash"])["fingerprint"].to_pylist() == [of_rows([("x",), ("y",)])]
+    True
+    """
+    return _digest(sorted(rows, key=lambda row: [(value is None, value) for value in row]))
+
+
+def _digest(rows: Iterable[tuple[Any, ...]]) -> str:
+    digest = hashlib.md5(usedforsecurity=False)
+    for row in rows:
+        digest.update(repr(row).encode())
+    return digest.hexdigest()
 
 
 def extend(fingerprint: str, part: str) -> str:

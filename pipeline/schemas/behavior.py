@@ -14,6 +14,7 @@ from pipeline.alf.reasons import refuse
 from pipeline.analysis import encoder, protocols, reaction_times, trial_checks, wheel
 from pipeline.database import registry
 from pipeline.database.bulk import fetch_columns, insert_many, to_numpy
+from pipeline.database.prepared import Prepared
 from pipeline.errors import NeurojointError
 from pipeline.paradigms import outcomes
 from pipeline.provenance import fingerprints
@@ -33,10 +34,15 @@ def task_of(key: Mapping[str, Any]) -> dict[str, Any]:
     ------
     NeurojointError : parts of the key are missing, or the session has no trials in the tables; the message says which.
     """
+    return _key_of(_task_row(key))
+
+
+def _task_row(key: Mapping[str, Any]) -> dict[str, Any]:
+    """What is known of the task that `task_of` finds: its key, kind, columns and description."""
     names = acquisition.Session.primary_key
     missing = [name for name in names if name not in key]
     wanted = {name: key[name] for name in TrialSet.primary_key if name in key}
-    found = fetch_columns(TrialSet & wanted, *TrialSet.primary_key, "task_kind").to_pylist()
+    found = _TASKS.rows(wanted)
     if missing and len(found) != 1:
         raise NeurojointError(
             f"{len(found)} sessions with trials fit: the key lacks {', '.join(missing)}",
@@ -48,7 +54,7 @@ def task_of(key: Mapping[str, Any]) -> dict[str, Any]:
             f"{named} has no trials in the tables", "see `behavior.TrialSet` for the sessions that do"
         )
     order = sorted(found, key=lambda row: (row["task_kind"] in protocols.NOT_TRAINING, row["task_collection"]))
-    return {name: order[0][name] for name in TrialSet.primary_key}
+    return order[0]
 
 
 def conventional_trials(key: Mapping[str, Any]) -> dict[str, np.ndarray]:
@@ -60,9 +66,9 @@ def conventional_trials(key: Mapping[str, Any]) -> dict[str, np.ndarray]:
     ------
     NeurojointError : as `fetch_trials`; or the task's description is known no more.
     """
-    name = (TrialSet & task_of(key)).fetch1("paradigm")
-    task = paradigms.named(name) if name else None
-    return outcomes.conventional(fetch_trials(key, other_columns=task is not None), task)
+    row = _task_row(key)
+    task = paradigms.named(row["paradigm"]) if row["paradigm"] else None
+    return outcomes.conventional(_trials_of(row) | (TrialSet.fetch_other_columns(_key_of(row)) if task else {}), task)
 
 
 def fetch_trials(
@@ -81,16 +87,30 @@ def fetch_trials(
     ------
     NeurojointError : the key does not name one session, or the session has no trials in the tables.
     """
-    chosen = task_of(key)
-    present = (TrialSet & chosen).fetch1("columns_present")
-    rows = fetch_columns(TrialSet.Trial & chosen, *present, order_by="trial_id") if present else pa.table({})
-    trials = to_numpy(rows)
+    row = _task_row(key)
+    chosen, trials = _key_of(row), _trials_of(row)
     if other_columns or condition is not None:
         trials |= TrialSet.fetch_other_columns(chosen)
     if condition is not None:
         selected = selection.TrialCondition.read(condition).holds(trials)
         trials = {name: values[selected] for name, values in trials.items()}
     return trials
+
+
+def _key_of(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: row[name] for name in TrialSet.primary_key}
+
+
+def _trials_of(row: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """The columns of `Trial` that the task has."""
+    present = row["columns_present"]
+    trials = to_numpy(_TRIALS.columns(_key_of(row))) if present else {}
+    return {name: trials[name] for name in present}
+
+
+_TASKS = Prepared(lambda: TrialSet.proj("task_kind", "columns_present", "paradigm"))
+_TRIALS = Prepared(lambda: TrialSet.Trial.proj(...), order_by="trial_id")
+_PROTOCOLS = Prepared(lambda: acquisition.SessionTask.proj("protocol") * acquisition.Session.proj("task_protocol"))
 
 
 @schema
@@ -166,9 +186,21 @@ class TrialSet(OfTask, dj.Imported):
         ]
         return found.set_column(found.column_names.index("fingerprint"), "fingerprint", pa.array(told, pa.string()))
 
+    def _extended(self, fingerprint, key):
+        if not paradigms.described():
+            return fingerprint
+        digest = _digest(self._facts_of(key))
+        return fingerprints.extend(fingerprint, digest) if digest else fingerprint
+
+    @staticmethod
+    def _facts_of(key: dict[str, Any]) -> dict[str, Any]:
+        """What session and task say of the protocol."""
+        task = {name: key[name] for name in TrialSet.primary_key}
+        return _PROTOCOLS.rows(task)[0]
+
     def make(self, key):
         found = files.read_object(key, "trials", with_other=True)
-        facts = (acquisition.SessionTask.proj("protocol") * acquisition.Session.proj("task_protocol") & key).fetch1()
+        facts = self._facts_of(key)
         protocol = protocols.of_task(facts["task_protocol"], facts["protocol"], key["task_collection"])
         task = paradigms.of_protocol(protocol)
         kind = _kind(protocol, task)
@@ -280,6 +312,10 @@ class WheelMoveSet(OfTask, dj.Imported):
             for lab, one in zip(found["lab"].to_pylist(), found["fingerprint"].to_pylist(), strict=True)
         ]
         return found.set_column(found.column_names.index("fingerprint"), "fingerprint", pa.array(told, pa.string()))
+
+    def _extended(self, fingerprint, key):
+        stated = settings().wheel_units.get(key["lab"])
+        return fingerprints.extend(fingerprint, stated) if stated else fingerprint
 
     def make(self, key):
         times, turned, dropped, clock = wheel_trace.read(key)

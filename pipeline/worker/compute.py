@@ -170,8 +170,8 @@ def _making(table: Any, key: dict[str, Any]) -> Iterator[None]:
 def _begin(connection: dj.Connection) -> None:
     """A transaction that sees one state of the database, so that a fingerprint is that of the rows read."""
     if connection.adapter.backend == "postgresql":
-        connection.start_transaction()
-        connection.query("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        connection.query("START TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        connection._in_transaction = True  # type: ignore[attr-defined]
     else:
         connection.query("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         connection.start_transaction()

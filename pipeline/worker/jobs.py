@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 import traceback
 from collections.abc import Sequence
-from functools import partial
 from typing import Any
 
 import datajoint as dj
@@ -99,7 +99,9 @@ class TableJobs:
         """Give reserved jobs back as if they had never been claimed."""
         for key in keys:
             sql = f"UPDATE {self.name} {_FREE} WHERE {self._is(key)} AND {_MINE}"
-            transactions.retry_on_conflict(partial(self.connection.query, sql, (*self._values(key), *self.me)))
+            transactions.retry_on_conflict(
+                functools.partial(self.connection.query, sql, (*self._values(key), *self.me))
+            )
 
     def fail(self, key: dict[str, Any], error: BaseException) -> str:
         """Record what went wrong: one line, and the whole traceback. Returns the line."""
@@ -254,6 +256,7 @@ _FREE = "SET status = 'pending', host = '', pid = 0, connection_id = 0, reserved
 _NO_ERROR = "error_message = '', error_stack = NULL, completed_time = NULL"
 
 
+@functools.cache  # reading the metadata of the installed package takes longer than claiming jobs
 def _version() -> str:
     try:
         return f"neurojoint {importlib.metadata.version('neurojoint')}"[:64]

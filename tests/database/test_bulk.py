@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from pipeline import acquisition, behavior, data, ephys_analysis, lab, subject
 from pipeline.database.bulk import fetch_columns, insert_many, json_column, to_numpy
+from pipeline.database.prepared import Prepared
 
 EID = "00000000-0000-4000-8000-%012d"
 
@@ -182,3 +183,36 @@ def test_a_single_column_keeps_its_nulls(session):
     insert_many(acquisition.Session, sessions(session, [2, 3], end_time=ends))
     found = fetch_columns(acquisition.Session, "end_time", order_by="session_number")
     assert found["end_time"].to_pylist() == [None, datetime.datetime(2026, 1, 5, 11), None]
+
+
+def test_rows_of_a_part_need_their_master(session, database):
+    """Many rows of one master are checked at once: where it is absent, that is an error; then each is checked again."""
+    trial_set(session, 0)
+    trials = session | {"task_collection": "alf", "trial_id": np.arange(200), "choice": 1}
+    insert_many(behavior.TrialSet.Trial, trials)
+    assert len(behavior.TrialSet.Trial()) == 200
+    with pytest.raises(dj.errors.IntegrityError):
+        insert_many(behavior.TrialSet.Trial, trials | {"session_number": 2})
+    with pytest.raises(dj.errors.DuplicateError):
+        insert_many(behavior.TrialSet.Trial, trials)
+    with pytest.raises(dj.errors.IntegrityError):
+        insert_many(behavior.TrialSet.Trial, trials | {"session_number": [2] * 200})
+    assert len(behavior.TrialSet.Trial()) == 200
+
+
+def test_a_prepared_query_answers_as_the_query_that_it_was_composed_of(session):
+    insert_many(acquisition.Session, sessions(session, [2, 3], rig=["a'; --", "100 %"]))
+    asked = Prepared(
+        lambda: acquisition.Session.proj("eid", "rig") & "session_number < 3", order_by="session_number DESC"
+    )
+    animal = {"lab": "lab", "subject": "mouse"}
+    expected = (acquisition.Session.proj("eid", "rig") & animal & "session_number < 3").to_dicts(
+        order_by="session_number DESC"
+    )
+    assert asked.rows(animal) == expected and len(expected) == 2
+    assert asked.columns(animal).to_pylist() == expected
+    assert asked.rows({"rig": ["a'; --", "100 %"]}) == expected[:1]
+    assert asked.rows({"session_number": np.int64(1), "rig": ""}) == expected[1:]
+    assert asked.rows({"session_number": []}) == []
+    with pytest.raises(dj.errors.UnknownAttributeError, match="eyed"):
+        asked.rows({"eyed": "x"})

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import datajoint as dj
 import numpy as np
 
 from pipeline.alf.aliases import heading, meaning, names_of
@@ -18,6 +19,7 @@ from pipeline.alf.objects import Assembled, assemble
 from pipeline.alf.reader import load
 from pipeline.alf.reasons import REASONS
 from pipeline.database import registry
+from pipeline.database.prepared import Prepared
 from pipeline.electrophysiology import raw_formats
 from pipeline.errors import AmbiguousError, InvalidData
 from pipeline.schemas.inputs import remote_files
@@ -37,6 +39,9 @@ if TYPE_CHECKING:
 __all__ = ["AlfData", "Assembled", "assemble", "load", "open_recording", "path_of", "read_attribute", "read_object"]
 
 _ONLINE = {"file_state": "online"}
+_OBJECTS = Prepared(lambda: data.AlfObject.proj(...))
+_COPIES = Prepared(lambda: _copies(), order_by="rel_path, repository")
+_REPOSITORIES = Prepared(lambda: data.Repository.proj(...))
 _INGEST = "run `neurojoint ingest` on the folder that holds it"
 
 
@@ -93,8 +98,9 @@ def read_object(
     datasets = [one for one in _datasets(key, row) if one["path"] is not None]
     contents: dict[str, Any] = {}
     wanted = set(row["accepted"])
+    inside: dict[str, bool] = {}
     for one in datasets:
-        _check_unchanged(one)
+        _check_unchanged(one, inside)
         contents[one["rel_path"]] = one["path"]
     found = assemble(row["object_name"], contents)
     refused = {name: why for name, why in (row["refused"] | found.refused).items() if name not in found.values}
@@ -123,6 +129,9 @@ def _other_values(datasets: list[dict[str, Any]], found: Assembled) -> dict[str,
     values: dict[str, np.ndarray] = {}
     n_rows = len(next(iter(found.values.values()), ()))
     for one in datasets:
+        is_one = one["rel_path"].endswith(".npy")
+        if not found.other or (is_one and one["alf_attribute"] not in found.other):
+            continue
         content = load(one["path"], one["rel_path"])
         if isinstance(content, np.ndarray):
             given = {one["alf_attribute"]: content}
@@ -183,7 +192,7 @@ def path_of(key: Mapping[str, Any], rel_path: str) -> Path:
     ------
     InvalidData : there is no copy here.
     """
-    session = {name: key[name] for name in acquisition.Session.primary_key}
+    session = _session_of(key)
     raw = raw_form(rel_path)
     forms = {rel_path, raw, compressed_form(raw)}
     rows = (data.Dataset & session & [{"rel_path": one} for one in sorted(forms)]).proj("dataset_hash", "rel_path") * (
@@ -210,7 +219,7 @@ def paths_of(key: Mapping[str, Any], hashes: Mapping[str, str]) -> dict[str, Pat
     """
     if not hashes:
         return {}
-    session = {name: key[name] for name in acquisition.Session.primary_key}
+    session = _session_of(key)
     chosen = (data.Dataset & session & [{"rel_path": path} for path in sorted(hashes)]).proj("rel_path", "dataset_hash")
     records = (data.FileRecord & _ONLINE).proj("file_path", "record_hash", "record_size", "modified_ns")
     found = {one["rel_path"]: one for one in _with_paths((chosen * records).to_dicts(order_by="rel_path, repository"))}
@@ -289,12 +298,13 @@ def _object_row(
     key: Mapping[str, Any], alf_object: str, required: Iterable[str], collection: str | None = None
 ) -> dict[str, Any]:
     """The row of data.AlfObject to read: the one with all that is required, in `alf` if possible."""
-    session = {name: key[name] for name in acquisition.Session.primary_key}
-    restriction = (
-        f"object_name LIKE '{alf_object.replace('*', '%%')}'" if "*" in alf_object else {"object_name": alf_object}
-    )
-    chosen = session if collection is None else session | {"object_collection": collection}
-    rows = (data.AlfObject & chosen & restriction).to_dicts()
+    chosen = _session_of(key)
+    if collection is not None:
+        chosen["object_collection"] = collection
+    if "*" in alf_object:
+        rows = (data.AlfObject & chosen & f"object_name LIKE '{alf_object.replace('*', '%%')}'").to_dicts()
+    else:
+        rows = _OBJECTS.rows(chosen | {"object_name": alf_object})
     for row in rows:
         row["accepted"] = [name for name in row["accepted_columns"].split(",") if name]
         row["refused"] = dict(row["refused_columns"])
@@ -313,12 +323,8 @@ def _object_row(
 
 def _datasets(key: Mapping[str, Any], row: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The default, online datasets of the object, each with its path here (None where it has none)."""
-    chosen = {name: key[name] for name in acquisition.Session.primary_key}
-    chosen |= {"collection": row["object_collection"], "default_dataset": True}
-    names = [{"alf_object": name} for name in names_of(row["object_name"])]
-    datasets = (data.Dataset & chosen & names).proj("rel_path", "alf_object", "alf_attribute", "dataset_hash")
-    records = (data.FileRecord & _ONLINE).proj("file_path", "record_hash", "record_size", "modified_ns")
-    return _with_paths((datasets * records).to_dicts(order_by="rel_path, repository"))
+    wanted = {"collection": row["object_collection"], "alf_object": names_of(row["object_name"])}
+    return _with_paths(_COPIES.rows(_session_of(key) | wanted))
 
 
 def _raw_hashes(rows: list[dict[str, Any]]) -> dict[str, str]:
@@ -371,16 +377,37 @@ def _fetch_remote(rows: list[dict[str, Any]], chosen: dict[str, dict[str, Any]],
 
 
 def _local_roots() -> dict[str, Path]:
-    rows = (data.Repository & {"repository_kind": "local"}).to_dicts()
+    rows = _REPOSITORIES.rows({"repository_kind": "local"})
     return {row["repository"]: Path(row["repository_root"]) for row in rows if Path(row["repository_root"]).is_dir()}
 
 
-def _check_unchanged(one: Mapping[str, Any]) -> None:
-    """Refuse a file that is not as it was registered."""
+def _session_of(key: Mapping[str, Any]) -> dict[str, Any]:
+    """The primary key of the session."""
+    return {name: key[name] for name in acquisition.Session.primary_key}
+
+
+def _copies() -> dj.expression.QueryExpression:
+    """The online copies of the default datasets."""
+    datasets = data.Dataset & {"default_dataset": True}
+    records = (data.FileRecord & _ONLINE).proj("file_path", "record_hash", "record_size", "modified_ns")
+    names = ("collection", "rel_path", "alf_object", "alf_attribute", "dataset_hash")
+    return datasets.proj(*acquisition.Session.primary_key, *names) * records
+
+
+def _check_unchanged(one: Mapping[str, Any], inside: dict[str, bool] | None = None) -> None:
+    """Refuse a file that is not as it was registered; `inside` says of folders that were looked at whether they are.
+
+    A folder is inside where no symbolic link of its path leads out of the data root.
+    """
+    inside = {} if inside is None else inside
     path = one["path"]
     remedy = "run `neurojoint ingest` on its folder, then try again"
     try:
-        if not path.resolve().is_relative_to(one["root"].resolve()):
+        place = os.fspath(path if path.is_symlink() else path.parent)
+        if place not in inside:
+            root = os.path.realpath(one["root"])
+            inside[place] = os.path.commonpath([root, os.path.realpath(place)]) == root
+        if not inside[place]:
             detail = "it leads out of the data root"
             raise InvalidData(str(path), "symlink_outside", detail, REASONS["symlink_outside"][1])
         stat = path.stat()

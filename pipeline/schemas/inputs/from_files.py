@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import datajoint as dj
 import pyarrow as pa
 
 from pipeline.database import registry
 from pipeline.database.bulk import fetch_columns
+from pipeline.database.prepared import Prepared
 from pipeline.provenance import fingerprints
 
 acquisition = registry.tables_of("acquisition")
@@ -36,8 +40,18 @@ class FromFiles:
         return fingerprints.combine(fetch_columns(self._found() & (key or {}), *names, *_PARTS), names, _PARTS)
 
     def _fingerprint_of(self, key: dict) -> dict[str, str]:
-        """The fingerprint column of the row that `make` is about to insert."""
-        return {self.fingerprint: self.current_fingerprints(key)["fingerprint"][0].as_py()}
+        """The fingerprint column of the row that `make` is about to insert: as `current_fingerprints`, of one key."""
+        parts = [tuple(row[name] for name in _PARTS) for row in self._objects_of(key)]
+        return {self.fingerprint: self._extended(fingerprints.of_rows(parts), key)}
+
+    def _extended(self, fingerprint: str, key: dict) -> str:
+        """The fingerprint with what a row is made from besides its files, e.g. a setting."""
+        return fingerprint
+
+    def _objects_of(self, key: dict) -> list[dict[str, Any]]:
+        """The rows of data.AlfObject of a session that are read."""
+        session = {name: key[name] for name in acquisition.Session.primary_key}
+        return _prepared(type(self), lambda: self._found().proj(*_PARTS[2:])).rows(session)
 
     def _found(self) -> dj.expression.QueryExpression:
         found = data.AlfObject & f"object_name LIKE '{self.objects.replace('%', '%%')}'" & "accepted_columns <> ''"
@@ -66,12 +80,35 @@ class OfTask(FromFiles):
         names = acquisition.SessionTask.primary_key
         session = {name: value for name, value in (key or {}).items() if name in names[:-1]}
         task = {name: value for name, value in (key or {}).items() if name in names}
-        of_task = [name for name in dict.fromkeys((self.place, *self.facts)) if name in acquisition.SessionTask.heading]
-        of_session = [name for name in self.facts if name not in of_task]
         found = fetch_columns(self._found() & session, *names[:-1], *_PARTS)
-        tasks = acquisition.SessionTask.proj(*of_task) * acquisition.Session.proj(*of_session) & task
-        there = fetch_columns(tasks, *dict.fromkeys((*names, *of_task, *of_session)))
+        tasks = self._tasks()
+        there = fetch_columns(tasks & task, *tasks.heading.names)
         place = there[self.place].cast(found["object_collection"].type)
         there = there.append_column("object_collection", place)
         on = [*names[:-1], "object_collection"]
         return fingerprints.combine(there.join(found, on, join_type="inner"), names, [*_PARTS, *self.facts])
+
+    def _fingerprint_of(self, key: dict) -> dict[str, str]:
+        """The fingerprint column of the row that `make` is about to insert: as `current_fingerprints`, of one key."""
+        task = {name: key[name] for name in acquisition.SessionTask.primary_key}
+        parts = [
+            tuple((row | there)[name] for name in (*_PARTS, *self.facts))
+            for there in _prepared((type(self), "tasks"), self._tasks).rows(task)
+            for row in self._objects_of(key)
+            if row["object_collection"] == there[self.place]
+        ]
+        return {self.fingerprint: self._extended(fingerprints.of_rows(parts), key)}
+
+    def _tasks(self) -> dj.expression.QueryExpression:
+        """All tasks with what of session and task a row is made from."""
+        of_task = [name for name in dict.fromkeys((self.place, *self.facts)) if name in acquisition.SessionTask.heading]
+        of_session = [name for name in self.facts if name not in of_task]
+        return acquisition.SessionTask.proj(*of_task) * acquisition.Session.proj(*of_session)
+
+
+_known: dict[Any, Prepared] = {}
+
+
+def _prepared(name: Any, compose: Callable[[], dj.expression.QueryExpression]) -> Prepared:
+    """The query of this name, prepared once."""
+    return _known.setdefault(name, Prepared(compose))
