@@ -306,6 +306,7 @@ def explain(day: queries.MouseDay, found: queries.Summary, registered: datetime.
             state = "; a worker is at it" if one.running else "" if found.workers else "; no worker is running"
             words.append(f"{what}{state}.")
         words += [f"Error in {table}: {message[:300]}" for table, message in one.errors]
+        words += [f"{what[:300]}. To act: {who}" for what, who in one.acts]
     return words
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from pipeline.analysis import protocols
 from pipeline.database import registry
 from pipeline.database.bulk import fetch_columns
+from pipeline.queries import timeline
 from pipeline.schemas import behavior, behavior_analysis, data
 
 TRAINED, COMPUTING, ERROR = "trained", "computing", "error"
@@ -48,6 +49,7 @@ class Session:
     running : a worker is at it
     errors : table, message of jobs that failed
     refused : path, reason, what to do
+    acts : what of the preprocessing somebody must see to: what, who
     """
 
     number: int
@@ -62,6 +64,7 @@ class Session:
     running: bool = False
     errors: list[tuple[str, str]] = field(default_factory=list)
     refused: list[tuple[str, str, str]] = field(default_factory=list)
+    acts: list[tuple[str, str]] = field(default_factory=list)
 
 
 def examine(by_key: Mapping[Key, Session], first: datetime.date, last: datetime.date) -> None:
@@ -76,9 +79,11 @@ def examine(by_key: Mapping[Key, Session], first: datetime.date, last: datetime.
     summarised = {tuple(row.values()) for row in counted}
     readable = _by_session(data.AlfObject & within & "object_name = 'trials'" & "accepted_columns <> ''")
     refused = _refused(within)
+    acts = timeline.to_do(within)
     reserved, failed = _jobs(within, {key[:2] for key in by_key})
     for key, one in by_key.items():
         one.refused = refused.get(key, [])
+        one.acts = [(step.what, step.who) for step in acts.get(key, ())]
         one.errors = [*failed.get(key, []), *failed.get(key[:2], [])]
         done = {
             "behavior.TrialSet": key in trials,

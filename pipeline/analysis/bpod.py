@@ -59,6 +59,10 @@ def trials(records: Sequence[Mapping[str, Any]], version: int = PHOTODIODE_SINCE
         columns[name] = columns[name].astype(np.int64)
     columns["repNum"] = _repetitions(columns.pop("is_repeat"))
     notes = []
+    if n_doubtful := int(columns.pop("is_doubtful").sum()):
+        notes.append(
+            f"{n_doubtful} trials state another outcome (trial_correct) than their states show; it is taken as stated"
+        )
     starts = np.array([_behavior(number, one)["Bpod start timestamp"] for number, one in enumerate(records)])
     if np.ptp(starts) > 1e-3:
         notes.append(
@@ -80,8 +84,20 @@ def trials(records: Sequence[Mapping[str, Any]], version: int = PHOTODIODE_SINCE
 
 
 def _trial(number: int, record: Mapping[str, Any], version: int) -> dict[str, Any]:
+    """The columns of one trial; whatever is wrong with its record, the message names the trial."""
+    try:
+        return _columns(number, record, version)
+    except (TypeError, AttributeError, KeyError, IndexError, ValueError) as error:
+        if isinstance(error, BadTrials):
+            raise
+        raise BadTrials(f"trial {number + 1} cannot be read ({type(error).__name__}: {error})") from None
+
+
+def _columns(number: int, record: Mapping[str, Any], version: int) -> dict[str, Any]:
     behavior = _behavior(number, record)
     begin = behavior["Trial start timestamp"] - behavior["Bpod start timestamp"]
+    if not np.isfinite(begin):
+        raise BadTrials(f"trial {number + 1} has no start")
     length = behavior["Trial end timestamp"] - behavior["Trial start timestamp"]
     states, events = behavior["States timestamps"], behavior["Events timestamps"]
 
@@ -93,15 +109,17 @@ def _trial(number: int, record: Mapping[str, Any], version: int) -> dict[str, An
         later = times[(times >= since) & (times < until)]
         return float(later[0]) if later.size else np.nan
 
-    sound = np.sort(np.asarray(events.get("BNC2High", []), dtype=float))
-    screen = np.sort(np.asarray([*events.get("BNC1High", []), *events.get("BNC1Low", [])], dtype=float))
+    sound = np.sort(np.asarray(events.get("BNC2High") or [], dtype=float))
+    screen = np.sort(np.asarray([*(events.get("BNC1High") or []), *(events.get("BNC1Low") or [])], dtype=float))
     if version < PHOTODIODE_SINCE:  # it was not fixed to the screen: what it shows is no change of the stimulus
         screen = screen[:0]
-    position, correct = _number(number, record, "position"), bool(record.get("trial_correct"))
+    position = _number(number, record, "position")
     side = np.sign(position)
     if side == 0:
         raise BadTrials(f"trial {number + 1} shows its stimulus in the middle: its side is not known")
     no_go, failed = not np.isnan(state("no_go")), state("error")
+    rewarded, erred = not np.isnan(state("reward")), no_go or not np.isnan(failed)
+    correct = _is_correct(number, record, rewarded, erred)
     response = state("closed_loop", 1)
     if np.isnan(response):
         raise BadTrials(f"trial {number + 1} has no end of its closed loop")
@@ -131,7 +149,7 @@ def _trial(number: int, record: Mapping[str, Any], version: int) -> dict[str, An
         "rewardVolume": _number(number, record, "reward_amount") if correct else 0.0,
         "probabilityLeft": _number(number, record, "stim_probability_left"),
         "quiescencePeriod": _number(number, record, "quiescent_period"), "repNum": 0,
-        "is_repeat": _is_repeat(record),
+        "is_repeat": _is_repeat(record), "is_doubtful": rewarded != erred and correct != rewarded,
     }  # fmt: skip
 
 
@@ -146,9 +164,19 @@ def _behavior(number: int, record: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _number(number: int, record: Mapping[str, Any], name: str) -> float:
     value = record.get(name)
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not np.isfinite(value):
         raise BadTrials(f"trial {number + 1} has no {name}")
     return float(value)
+
+
+def _is_correct(number: int, record: Mapping[str, Any], rewarded: bool, failed: bool) -> bool:
+    """What the rig says; where it says nothing, whether the state of reward or that of error was reached."""
+    told = record.get("trial_correct")
+    if not isinstance(told, bool):
+        if rewarded == failed:
+            raise BadTrials(f"trial {number + 1} has no trial_correct, and no state tells whether it was")
+        return rewarded
+    return told
 
 
 def _contrast(number: int, record: Mapping[str, Any]) -> float:
@@ -268,6 +296,9 @@ def wheel(positions: Encoder, events: Encoder, closed_loop: NDArray) -> Wheel:
     steps = np.diff(positions.values)
     resets = (positions.values[1:] == 0) & (np.abs(steps) > 1)
     steps[resets] = 0
+    steps, n_wraps = _unwrapped(steps)
+    if n_wraps:
+        notes.append(f"the encoder's count started over {n_wraps} times; these jumps were taken out")
     ticks = positions.values[:1].sum() + np.concatenate([[0], np.cumsum(steps)]) if positions.values.size else steps
     rising = np.concatenate([[True], np.diff(times) > 0]) if times.size else np.empty(0, dtype=bool)
     if not rising.all():
@@ -275,6 +306,21 @@ def wheel(positions: Encoder, events: Encoder, closed_loop: NDArray) -> Wheel:
     if positions.n_dropped or events.n_dropped:
         notes.append(f"{positions.n_dropped + events.n_dropped} damaged lines of the encoder were left out")
     return Wheel(times[rising], -ticks[rising] * (2 * np.pi / TICKS_PER_TURN), tuple(notes))
+
+
+def _unwrapped(steps: NDArray) -> tuple[NDArray, int]:
+    """Steps between samples without those at which the count started over: after 16 bits, or after a whole turn.
+
+    No wheel turns half a turn within a sample, and a jump within a sixteenth of a turn of the count's range is its end.
+
+    >>> _unwrapped(np.array([1, -65535, 2, 1021, -3]))
+    (array([ 1,  1,  2, -3, -3]), 2)
+    """
+    found = steps.copy()
+    for span in (1 << 16, TICKS_PER_TURN):
+        ends = np.abs(np.abs(found) - span) <= TICKS_PER_TURN // 16
+        found = np.where(ends, found - np.sign(found) * span, found)
+    return found, int((found != steps).sum())
 
 
 def _matched(encoder: NDArray, session: NDArray) -> tuple[NDArray, NDArray]:

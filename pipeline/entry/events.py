@@ -49,6 +49,7 @@ EVENTS: dict[str, Event] = {
         Event("responsible_user", "The responsible person of an animal changed"),
         Event("no_session", "A planned training has no session"),
         Event("session_refused", "Files of a session were refused", channel="digest"),
+        Event("task_failed", "Preprocessing of a session needs somebody", channel="digest"),
         Event("status_changed", "An animal reached or lost a training status", channel="digest"),
         Event("request_made", "Somebody asks for animals", scope="none"),
         Event("request_answered", "A request for animals was answered"),

@@ -7,6 +7,7 @@ a second run from telling it twice.
 from __future__ import annotations
 
 import datetime
+import hashlib
 import logging
 import shutil
 from collections.abc import Callable, Mapping
@@ -18,7 +19,7 @@ from pipeline.entry import status
 from pipeline.entry.events import now, tell
 from pipeline.entry.parse import zone_or_utc
 from pipeline.errors import is_connection_error
-from pipeline.queries import transfers
+from pipeline.queries import timeline, transfers
 from pipeline.schemas import acquisition, action, behavior_analysis, data, subject
 from pipeline.schemas import lab as labs
 from pipeline.settings import settings
@@ -239,6 +240,22 @@ def session_refused(here: Moment) -> int:
     return count
 
 
+def task_failed(here: Moment) -> int:
+    """Sessions of the last week whose preprocessing waits for a person; each is told once for what it waits for."""
+    since = here.day - datetime.timedelta(days=7)
+    within = f"lab = '{here.lab}' AND session_date BETWEEN '{since}' AND '{here.day}'"
+    count = 0
+    for (lab, name, date, number), steps in timeline.to_do(within).items():
+        people = [row["responsible_user"] for row in (subject.Subject & {"lab": lab, "subject": name}).to_dicts()]
+        place = f"{lab}/{name}/{date}/{number:03d}"
+        marks = hashlib.md5("\n".join(sorted(one.what for one in steps)).encode(), usedforsecurity=False)
+        body = "\n".join(f"{one.what[:300]}\n  To act: {one.who}" for one in steps[:20])
+        count += tell("task_failed", f"{place}/{marks.hexdigest()[:12]}", lab, people,
+                      f"Preprocessing of {name} {date} needs somebody", body,
+                      link=f"/session/{lab}/{name}/{date}/{number}", when=here.utc)  # fmt: skip
+    return count
+
+
 def status_changed(here: Moment) -> int:
     """Training statuses that were reached or lost in the last sessions."""
     since = here.day - datetime.timedelta(days=3)
@@ -304,7 +321,7 @@ CHECKS: dict[str, Callable[[Moment], int]] = {
     check.__name__: check
     for check in (
         not_weighed, water_due, restriction_long, no_session, weaning_due, litter_due, genotype_due, session_refused,
-        status_changed, job_failed, transfer_stuck, disk_full,
+        task_failed, status_changed, job_failed, transfer_stuck, disk_full,
     )
 }  # fmt: skip
 """Name of an event -> the check that finds it."""

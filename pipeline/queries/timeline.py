@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.errors import NotFoundError, UserError
-from pipeline.schemas import acquisition, behavior, behavior_analysis, data, ephys, task, transfer
+from pipeline.schemas import acquisition, action, behavior, behavior_analysis, data, ephys, task, transfer
 from pipeline.tasks import hosts, states, submit
 from pipeline.tasks.by_people import CHANGES
 from pipeline.tasks.plan import filled, matching
@@ -127,6 +127,25 @@ def of_session(key: Mapping[str, Any]) -> list[Step]:
     return sorted(steps, key=lambda one: (one.time is None, one.time or datetime.datetime.max))
 
 
+def to_do(sessions: Any) -> dict[tuple, list[Step]]:
+    """What somebody must do about the preprocessing of sessions; by session key, of those where there is something.
+
+    Parameters
+    ----------
+    sessions : a restriction of sessions, by the columns of their key or as a table.
+    """
+    open_states = "task_state IN ('Waiting', 'Errored', 'Abandoned') AND kind_name <> ''"
+    rows = [row for row in _with_status((task.Task & sessions & open_states).to_dicts()) if row["lab"]]
+    computers = hosts.known() if any(row["status"] == "Waiting" for row in rows) else []
+    names = {row["task_uuid"]: row["task_name"] for row in rows}
+    found: dict[tuple, list[Step]] = {}
+    for row in sorted(rows, key=lambda row: (row["task_level"], row["task_name"])):
+        step = dataclasses.replace(_of_task(row, names, computers), task=row["task_uuid"])
+        if step.who and row["status"] != "Abandoned":  # a person has decided that
+            found.setdefault(tuple(row[name] for name in SESSION), []).append(step)
+    return found
+
+
 def _with_status(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     ids = [{"task_uuid": row["task_uuid"]} for row in rows]
     edges = (task.TaskEdge & ids).to_dicts() if ids else []
@@ -216,7 +235,8 @@ def _of_files(key: Mapping[str, Any]) -> list[Step]:
 
 def _of_tables(key: Mapping[str, Any]) -> list[Step]:
     watched = (behavior.TrialSet, behavior.WheelMoveSet, behavior_analysis.SessionPerformance,
-               behavior_analysis.SessionTrainingStatus, ephys.Recording, ephys.ClusterSet)  # fmt: skip
+               behavior_analysis.SessionTrainingStatus, action.WaterStatus, behavior.Camera, behavior.Pupil,
+               ephys.Recording, ephys.ClusterSet)  # fmt: skip
     steps = []
     for table in watched:
         name = f"{table.__module__.rpartition('.')[2]}.{table.__name__}"

@@ -103,6 +103,14 @@ KINDS: tuple[Kind, ...] = (
         description="Pose estimation by a program in an environment of its own (DeepLabCut, Lightning Pose, SLEAP).",
     ),
     Kind(
+        "pupil", "1", "ingest.programs.tasks.pose:pupil",
+        inputs=("alf/_ibl_{label}Camera.dlc.pqt|alf/_ibl_{label}Camera.lightningPose.pqt|"
+                "alf/_ibl_{label}Camera.pose.pqt", _VIDEO),
+        outputs=("alf/_ibl_{label}Camera.features.pqt",), required=("alf/_ibl_{label}Camera.features.pqt",),
+        parents=("pose",), each="camera", needs=Needs(seconds=1800), priority=30,
+        description="Diameter of the pupil by the points that pose estimation found.",
+    ),
+    Kind(
         "raw_ephys_qc", "1", "ingest.programs.tasks.ephys:quality",
         inputs=("{folder}/*.ap.cbin|{folder}/*.ap.bin",),
         outputs=("{folder}/_iblqc_ephysChannels.*.npy",),

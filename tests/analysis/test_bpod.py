@@ -125,3 +125,77 @@ def test_a_trial_that_cannot_be_read_is_named(change, words):
         bpod.trials([])
     with pytest.raises(bpod.BadTrials, match="trial 2 begins before"):
         bpod.trials([record(10), record(5)])
+
+
+def _record(number: int = 0, **states) -> dict:
+    times = {"stim_on": [[0.1, 0.2]], "play_tone": [[0.2, 0.3]], "closed_loop": [[0.3, 0.9]], "reward": [[0.9, 1.0]],
+             "error": [[np.nan, np.nan]], "no_go": [[np.nan, np.nan]], "exit_state": [[1.5, 1.6]]} | states  # fmt: skip
+    return {
+        "position": -35, "contrast": 0.5, "trial_correct": True, "reward_amount": 3.0, "stim_probability_left": 0.5,
+        "quiescent_period": 0.4,
+        "behavior_data": {"Bpod start timestamp": 1.0, "Trial start timestamp": 1.0 + 3 * number,
+                          "Trial end timestamp": 3.0 + 3 * number, "States timestamps": times,
+                          "Events timestamps": {"BNC2High": [0.25], "BNC1High": [0.15]}},
+    }  # fmt: skip
+
+
+WRONG = {"reward": [[np.nan, np.nan]], "error": [[0.9, 1.0]]}
+
+
+def test_a_trial_without_an_outcome_has_that_of_its_states():
+    """Never counted as wrong for want of a field."""
+    records = [_record(0), _record(1, **WRONG)]
+    for one in records:
+        del one["trial_correct"]
+    assert bpod.trials(records).table["feedbackType"].tolist() == [1, -1]
+    records[1]["trial_correct"] = None
+    assert bpod.trials(records).table["feedbackType"].tolist() == [1, -1]
+    records[1]["trial_correct"] = True
+    assert "1 trials state another outcome" in " ".join(bpod.trials(records).notes)
+    records[1] = _record(1, reward=[[np.nan, np.nan]])
+    del records[1]["trial_correct"]
+    with pytest.raises(bpod.BadTrials, match="trial 2 has no trial_correct"):
+        bpod.trials(records)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"position": float("nan")}, "has no position"),
+        ({"reward_amount": float("inf")}, "has no reward_amount"),
+        ({"stim_probability_left": None}, "has no stim_probability_left"),
+        ({"behavior_data": 3}, "has no times of its states"),
+        (("States timestamps", None), "trial 2 cannot be read"),
+        (("States timestamps", {"closed_loop": 5}), "trial 2 cannot be read"),
+        (("Trial start timestamp", None), "trial 2 cannot be read"),
+        (("Trial start timestamp", float("nan")), "has no start"),
+        (("Events timestamps", {"BNC2High": [None, "x"]}), "trial 2 cannot be read"),
+    ],
+)
+def test_a_damaged_record_is_named_and_nothing_is_guessed(change, words):
+    records = [_record(0), _record(1), _record(2)]
+    if isinstance(change, tuple):
+        records[1]["behavior_data"][change[0]] = change[1]
+    else:
+        records[1] |= change
+    with pytest.raises(bpod.BadTrials, match=words) as caught:
+        bpod.trials(records)
+    assert "trial 2" in str(caught.value)
+
+
+def test_inputs_that_saw_nothing_are_empty_also_where_they_are_null():
+    record = _record()
+    record["behavior_data"]["Events timestamps"] = {"BNC2High": None}
+    table = bpod.trials([record]).table
+    assert np.isnan(table["goCue_times"][0]) and np.isnan(table["stimOn_times"][0])
+
+
+@pytest.mark.parametrize("span", [1 << 16, bpod.TICKS_PER_TURN])
+def test_a_count_that_starts_over_does_not_turn_the_wheel(span):
+    true = np.cumsum(np.r_[0, np.random.default_rng(2).integers(-2, 9, 3000)])
+    wrapped = (true + span // 2) % span - span // 2
+    steps, n_wraps = bpod._unwrapped(np.diff(wrapped))
+    assert np.array_equal(steps, np.diff(true))
+    assert n_wraps == (np.abs(np.diff(wrapped)) > span // 2).sum()
+    if span < 1 << 16:
+        assert n_wraps > 5

@@ -7,6 +7,7 @@ import email
 import socket
 import subprocess
 import time
+import uuid
 from email import policy as mail_policy
 
 import pytest
@@ -18,6 +19,7 @@ from pipeline.entry.actions import Actor, perform
 from pipeline.notifications import checks, companion, outbox, service
 from pipeline.schemas import notification, subject
 from pipeline.settings import override
+from pipeline.tasks.queue import New, Outcome, Queue
 from tests.entry import lab_of_mice
 from tests.entry.lab_of_mice import BY, LAB, NOW, do
 
@@ -233,6 +235,30 @@ def test_a_digest_is_one_mail_at_the_hour_of_the_lab(box):
         outbox.deliver(at(hour, NOW + DAY))
         assert [str(one["Subject"]) for one in box.mails] == (["2 messages"] if hour >= 7 else [])
     assert "m1 is not genotyped" in box.mails[0].get_content()
+
+
+def test_a_task_that_failed_is_told_once_to_whose_animal_it_is_and_stands_in_the_time_line(box):
+    from dashboard.queries import daily
+
+    day = NOW.date()
+    key = {"lab": LAB, "subject": "m1", "session_date": day, "session_number": 1}
+    entry.write("acquisition.Session", [key], **BY)
+    queue = Queue()
+    (identifier,) = queue.add([New("extract_trials_00", "extract_trials")], key).values()
+    token = str(uuid.uuid4())
+    assert queue.take(identifier, "pc", token)
+    queue.finish(identifier, token, Outcome("Errored", "data", "line 3 is no JSON: copy it again"))
+    for hour in (8, 9):
+        service.once(at(hour))
+    assert told("task_failed") == [("task_failed", "mia")]
+    body = (notification.Message & {"message_event": "task_failed"}).fetch1("message_body")
+    assert "line 3 is no JSON" in body and "neurojoint task restart" in body
+    (mouse,) = (one for one in daily.summary({LAB: day}).mice if one.subject == "m1")
+    ((what, who),) = mouse.today.sessions[0].acts
+    assert "line 3 is no JSON" in what and "the experimenter" in who
+    queue.abandon([identifier])
+    (mouse,) = (one for one in daily.summary({LAB: day}).mice if one.subject == "m1")
+    assert not mouse.today.sessions[0].acts, "a person has decided"
 
 
 def test_checks_that_did_not_run_are_told(box):

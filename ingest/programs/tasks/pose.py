@@ -14,7 +14,8 @@ import pandas as pd
 from ingest.programs import ffmpeg
 from ingest.programs.sorting import process
 from pipeline.alf.unpacked_size import check_hdf5
-from pipeline.tasks.kinds import Job, TaskFailure
+from pipeline.analysis import pupil as pupils
+from pipeline.tasks.kinds import Job, NothingToDo, TaskFailure
 
 
 def estimate(job: Job) -> None:
@@ -38,6 +39,24 @@ def estimate(job: Job) -> None:
         )
     table.to_parquet(job.output(f"alf/_ibl_{job.arguments['label']}Camera.{name}.pqt"), index=False)
     job.log(f"{len(table.columns) // 3} points in {len(table)} frames")
+
+
+def pupil(job: Job) -> None:
+    """The diameter of the pupil in each frame, as it is and smoothed (pixels)."""
+    names = ("lightningPose", "dlc", "pose")
+    found = [path for name in names for path in job.inputs(f"alf/_ibl_{{label}}Camera.{name}.pqt")]
+    table = pd.read_parquet(found[0])
+    missing = [name for name in pupils.POINTS if f"{name}_x" not in table.columns]
+    if missing:
+        raise NothingToDo(f"{found[0].name} has no {missing[0]}: its model does not look at the pupil")
+    video = ffmpeg.probe(job.inputs("{folder}/_iblrig_{label}Camera.raw.mp4")[0], count=False)
+    raw = pupils.diameter({name: table[name].to_numpy() for name in table.columns})
+    smooth = pupils.smoothed(raw, video.rate)
+    target = job.output(f"alf/_ibl_{job.arguments['label']}Camera.features.pqt")
+    pd.DataFrame({"pupilDiameter_raw": raw, "pupilDiameter_smooth": smooth}).to_parquet(target, index=False)
+    known = np.isfinite(raw)
+    words = f", median {np.median(raw[known]):.1f} pixels" if known.any() else ""
+    job.log(f"the pupil is known in {known.sum():,} of {len(raw):,} frames{words}")
 
 
 def read(folder: Path) -> tuple[pd.DataFrame, str]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -306,6 +308,113 @@ def test_a_killed_agent_takes_its_processes_with_it_and_the_next_one_does_the_ta
     assert (folder / "alf/made.thing.txt").read_text() == "made" and the_task()["task_version"] == "3"
     assert (folder / "runs.txt").read_text() == "xx"
     assert not [one for one in (tmp_path / "scratch").iterdir() if one.is_dir()]
+
+
+@pytest.mark.soak
+def test_an_agent_that_is_killed_each_second_ends_every_task_once(central, tmp_path, module):
+    """Killed at 20 random moments, then left alone: all sessions done, each output registered once."""
+    rng = np.random.default_rng(7)
+    folders = [session(tmp_path / "lab_a", "lab_a", number) for number in range(1, 9)]
+    for folder in folders:
+        (folder / "mode.txt").write_text("quick")
+        (folder / sessions.FLAG).touch()
+    for _ in range(20):
+        worker = run_agent(central, tmp_path)
+        time.sleep(3 + rng.uniform(0.5, 1.5))  # it takes some seconds to begin
+        worker.kill()
+        worker.wait()
+    worker = run_agent(central, tmp_path)
+    try:
+        wait_for(lambda: len(task.Task & {"task_name": "make_thing", "task_state": "Complete"}) == 8, 400)
+    finally:
+        worker.terminate()
+        worker.wait(30)
+    made = task.TaskOutput().to_dicts()
+    assert len(made) == len({row["task_uuid"] for row in made}) == 8
+    assert {(folder / "alf/made.thing.txt").read_text() for folder in folders} == {"made"}
+    assert len(data.Dataset & {"rel_path": "alf/made.thing.txt"}) == 8
+    assert not list(tmp_path.rglob("*.part")) and not [one for one in (tmp_path / "scratch").iterdir() if one.is_dir()]
+
+
+class Link:
+    """The network between an agent and the server; cut, what is under way breaks off, and nothing new begins."""
+
+    def __init__(self, port: int) -> None:
+        self.port, self.is_up, self.sockets = port, True, set()
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def cut(self) -> None:
+        self.is_up = False
+        for one in list(self.sockets):
+            with contextlib.suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+
+    def _listen(self) -> None:
+        while True:
+            try:
+                near, _ = self.listener.accept()
+            except OSError:
+                return  # the test is over
+            if not self.is_up:
+                near.close()
+                continue
+            far = socket.create_connection(("127.0.0.1", self.port))
+            self.sockets |= {near, far}
+            for source, target in ((near, far), (far, near)):
+                threading.Thread(target=self._carry, args=(source, target), daemon=True).start()
+
+    def _carry(self, source: socket.socket, target: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while block := source.recv(1 << 16):
+                target.sendall(block)
+        for one in (source, target):
+            with contextlib.suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+
+
+def test_a_link_that_is_cut_again_and_again_loses_nothing_and_does_nothing_twice(central, tmp_path, module):
+    """Cut when a task begins, while outputs are delivered, and between: each is registered once, by one attempt."""
+    folders = [session(tmp_path / "lab_a", "lab_a", number) for number in range(1, 4)]
+    for folder in folders:
+        (folder / "mode.txt").write_text("quick")
+        (folder / sessions.FLAG).touch()
+    link = Link(int(central.url.rpartition(":")[2]))
+    worker = agent(central, tmp_path, "lab_a", modules=("mylab_tasks",))
+    worker.desk = HttpDesk(link.url, central.users.issue_token("mia", "agent", labs=["lab_a"]))
+    worker.delivery.desk = worker.desk
+    over = threading.Event()
+    cuts = 0
+
+    def send(*words, send=worker.desk.send):
+        nonlocal cuts
+        if cuts % 2 == 0 and cuts < 6:  # every second delivery breaks off
+            link.cut()
+        cuts += 1
+        return send(*words)
+
+    worker.desk.send = send
+    thread = threading.Thread(target=worker.run, args=(over.is_set,))
+    thread.start()
+    try:
+        done = task.Task & {"task_name": "make_thing", "task_state": "Complete"}
+        until = time.monotonic() + 240
+        while len(done) < len(folders):
+            assert time.monotonic() < until, [row["task_message"] for row in task.Task().to_dicts()]
+            time.sleep(0.3)
+            link.is_up = True
+    finally:
+        over.set()
+        thread.join(60)
+        worker.stop()
+        link.listener.close()
+    assert cuts >= 4, "the link was cut"
+    rows = (task.Task & {"task_name": "make_thing"}).to_dicts()
+    assert {row["task_attempts"] for row in rows} == {1}
+    assert {(folder / "runs.txt").read_text() for folder in folders} == {"x"}, "none was done twice"
+    assert len(task.TaskOutput()) == len(data.Dataset & {"rel_path": "alf/made.thing.txt"}) == len(folders)
+    assert not list(tmp_path.rglob("*.part"))
 
 
 def test_an_answer_that_is_lost_and_a_kill_while_delivering_register_once(central, tmp_path, module):

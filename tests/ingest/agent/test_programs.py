@@ -14,7 +14,8 @@ from ingest.programs import avi, ffmpeg
 from ingest.programs.tasks import audio, behavior, camera, ephys, pose
 from ingest.programs.tasks import video as videos
 from pipeline.analysis import motion
-from pipeline.tasks.kinds import TaskFailure
+from pipeline.analysis import pupil as pupils
+from pipeline.tasks.kinds import NothingToDo, TaskFailure
 from tests.ingest.agent import rigs
 
 pytestmark = pytest.mark.slow
@@ -219,3 +220,31 @@ def test_sleap_s_analysis_file_is_read(tmp_path):
         and table["nose_x"].tolist() == [5, 6, 7, 8, 9]
         and table["paw_y"].tolist() == [10, 11, 12, 13, 14]
     )
+
+
+def test_the_pupil_of_a_pose_has_its_diameter_in_every_frame(tmp_path):
+    """A circle that breathes, with a blink and a wrong point; a model without a pupil has nothing to do."""
+    source = rigs.video(tmp_path / "s" / RAW, 90)
+    source.rename(source.with_suffix(".mp4"))
+    n = np.arange(90)
+    true = 20 + 2 * np.sin(n / 15)
+    table = {}
+    for name, turn in zip(pupils.POINTS, np.pi / 2 * np.arange(4), strict=True):
+        table[f"{name}_x"] = 100 + true / 2 * np.sin(turn)
+        table[f"{name}_y"] = 80 + true / 2 * np.cos(turn)
+        table[f"{name}_likelihood"] = np.where((n > 40) & (n < 50), 0.1, 0.99)
+    table["pupil_top_r_x"][60] += 300  # one point jumps: three are left
+    alf = tmp_path / "s/alf"
+    alf.mkdir()
+    path = alf / "_ibl_leftCamera.dlc.pqt"
+    pd.DataFrame(table).to_parquet(path)
+    pose.pupil(rigs.job(tmp_path, tmp_path / "s", LEFT))
+    found = pd.read_parquet(tmp_path / "scratch/outputs/alf/_ibl_leftCamera.features.pqt")
+    raw, smooth = found["pupilDiameter_raw"].to_numpy(), found["pupilDiameter_smooth"].to_numpy()
+    blink = (n > 40) & (n < 50)
+    assert np.isnan(raw[blink]).all()
+    np.testing.assert_allclose(raw[~blink & (n != 60)], true[~blink & (n != 60)], atol=1e-6)
+    np.testing.assert_allclose(smooth, true, atol=0.4)
+    pd.DataFrame({"nose_tip_x": [1.0]}).to_parquet(path)
+    with pytest.raises(NothingToDo, match="does not look at the pupil"):
+        pose.pupil(rigs.job(tmp_path, tmp_path / "s", LEFT))
