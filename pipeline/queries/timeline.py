@@ -130,6 +130,8 @@ def of_session(key: Mapping[str, Any]) -> list[Step]:
 def to_do(sessions: Any) -> dict[tuple, list[Step]]:
     """What somebody must do about the preprocessing of sessions; by session key, of those where there is something.
 
+    That no computer of a lab has a program, e.g. for pose, is no reason: the time line of a session says it.
+
     Parameters
     ----------
     sessions : a restriction of sessions, by the columns of their key or as a table.
@@ -140,8 +142,11 @@ def to_do(sessions: Any) -> dict[tuple, list[Step]]:
     names = {row["task_uuid"]: row["task_name"] for row in rows}
     found: dict[tuple, list[Step]] = {}
     for row in sorted(rows, key=lambda row: (row["task_level"], row["task_name"])):
+        lacking = hosts.why_not(row, computers) if row["status"] == "Waiting" else None
+        if row["status"] == "Abandoned" or (lacking and lacking.is_equipment):
+            continue  # a person has decided that; or the lab does not do this at all
         step = dataclasses.replace(_of_task(row, names, computers), task=row["task_uuid"])
-        if step.who and row["status"] != "Abandoned":  # a person has decided that
+        if step.who:
             found.setdefault(tuple(row[name] for name in SESSION), []).append(step)
     return found
 

@@ -13,6 +13,8 @@ from pipeline.tasks.queue import Queue
 
 SILENT_S = 600.0
 """A computer that has not reported itself for so long is off."""
+EQUIPMENT = 3
+"""The first so many of what is asked are equipment: kinds, programs, graphics processors."""
 
 
 @dataclass(frozen=True)
@@ -38,10 +40,16 @@ class Host:
 
 @dataclass(frozen=True)
 class Lacking:
-    """What no computer has that a task needs, and who can change that."""
+    """What no computer has that a task needs, and who can change that.
+
+    Attributes
+    ----------
+    is_equipment : a program or device that a lab may never have had, and need not have
+    """
 
     what: str
     remedy: str
+    is_equipment: bool = False
 
 
 def known() -> list[Host]:
@@ -93,10 +101,11 @@ def why_not(row: Mapping[str, Any], hosts: Sequence[Host]) -> Lacking | None:
          f"neurojoint agent --memory {memory}, or ask for less ([task_needs.{row['kind_name']}] in neurojoint.toml)"),
         (lambda one: one.is_on, "has not been heard of for ten minutes", "see whether its agent runs"),
     ]  # fmt: skip
-    for fits, what, remedy in asked:
+    for number, (fits, what, remedy) in enumerate(asked):
         left = [one for one in near if fits(one)]
         if not left:
-            return Lacking(f"{' and '.join(sorted(one.name for one in near)[:3])} {what}", administrator + remedy)
+            names = " and ".join(sorted(one.name for one in near)[:3])
+            return Lacking(f"{names} {what}", administrator + remedy, number < EQUIPMENT)
         near = left
     return None
 

@@ -31,6 +31,7 @@ ABLE = Host("pc", "rig", ("a",), frozenset({"sort_spikes"}), frozenset({"sorting
 def test_what_is_missing_is_named(change, words, remedy):
     lacking = why_not(ROW, [dataclasses.replace(ABLE, **change)])
     assert lacking is not None and words in lacking.what and remedy in lacking.remedy
+    assert lacking.is_equipment == bool({"kinds", "environments", "gpus"} & set(change))
     assert why_not(ROW, [dataclasses.replace(ABLE, **change), ABLE]) is None
     assert why_not(ROW | {"kind_name": ""}, []) is None, "a client of old brings its own programs"
 

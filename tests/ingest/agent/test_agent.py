@@ -88,7 +88,10 @@ def test_three_labs_with_nothing_but_http_do_every_task_of_their_sessions(centra
     failed = {key: value for key, value in states.items() if value[0] not in ("Complete", "Waiting")}
     # the camera wrote no time stamps, and no pose program is installed: both are said, nothing else failed
     assert set(failed) == {("lab_a", "camera_times_left")}, failed
-    assert {key for key, value in states.items() if value[0] == "Waiting"} == {("lab_a", "pose_left")}
+    assert {key for key, value in states.items() if value[0] == "Waiting"} == {
+        ("lab_a", "pose_left"),
+        ("lab_a", "pupil_left"),
+    }
     assert {row["task_attempts"] for row in rows if row["task_state"] == "Complete"} == {1}
     video = tmp_path / "lab_a/lab_a/Subjects/m" / DAY / "001/raw_video_data/_iblrig_leftCamera.raw.mp4"
     assert video.exists() and not video.with_suffix(".avi").exists()
@@ -105,6 +108,8 @@ def test_three_labs_with_nothing_but_http_do_every_task_of_their_sessions(centra
     steps = timeline.of_session(timeline.session_key(f"lab_a/Subjects/m/{DAY}/001"))
     assert any(one.mark == "!" and "camera_times_left" in one.what and one.who for one in steps)
     assert any("compress_video_left on lab_a" in one.what for one in steps)
+    (acts,) = timeline.to_do({"lab": "lab_a"}).values()
+    assert ["camera_times_left" in one.what for one in acts] == [True], "no pose program is no reason to act"
     answer = central.session().get(f"{central.url}/sessions/{eid('lab_a')}/timeline", timeout=30)
     assert len(answer.json()) == len(steps)
     from dashboard.queries import session as page
