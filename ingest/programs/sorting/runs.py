@@ -191,11 +191,10 @@ class Run:
 
     def done(self, folder: str, words: str) -> None:
         """Enter that it is done, with the registered files in its folder, and what was found."""
-        rows = data.Dataset & self.session & f"rel_path LIKE '{folder}/%%'"
         made = [
             {"path": row["rel_path"], "md5": row["dataset_hash"].strip(), "size": row["file_size"]}
-            for row in rows.to_dicts()
-            if row["dataset_hash"] and row["rel_path"].count("/") == folder.count("/") + 1
+            for row in (data.Dataset & self.session).to_dicts()
+            if row["dataset_hash"] and row["rel_path"].rpartition("/")[0] == folder
         ]
         version = get(KIND).version
         self.queue.note_outputs(self.id, made, version, self.item.recording_hash)
