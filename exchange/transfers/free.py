@@ -70,8 +70,9 @@ class Freed:
 def propose(root: Path | str) -> Proposal:
     """Which raw files below a folder may go: nothing is removed.
 
-    A file may go when a policy says so for its age, it has not changed since it was registered, and at least two other
-    repositories (more, where the policy says so) hold copies that were verified after it changed and are there now.
+    A file may go when a policy says so for its age, it has not changed since it was registered, no protected tag has
+    it, and at least two other repositories (more, where the policy says so) hold copies that were verified after it
+    changed and are there now.
     """
     folder = existing(Path(root))
     name, base = repository_of(folder, None)
@@ -179,7 +180,11 @@ def _check(proposal: Proposal, known: dict[str, Repository]) -> None:
             if backend is not None:
                 backend.close()
     stay = []
+    tags = _protected([one.dataset_id for one in proposal.candidates])
     for one in proposal.candidates:
+        if one.dataset_id in tags:
+            proposal.kept[one.path] = f"the tag {tags[one.dataset_id]} protects it"
+            continue
         good = [name for name, path in one.copies if there.get(name, {}).get(path) == one.size]
         if len(good) >= one.least:
             stay.append(one)
@@ -188,6 +193,12 @@ def _check(proposal: Proposal, known: dict[str, Repository]) -> None:
         said = f"{len(good)} verified copies elsewhere, {one.least} are needed"
         proposal.kept[one.path] = f"{said} ({why[0]})" if why else said
     proposal.candidates = stay
+
+
+def _protected(ids: list[str]) -> dict[str, str]:
+    """Datasets that a protected tag has -> the tag."""
+    protected = data.DatasetTag & (data.Tag & {"tag_protected": True}) & ledger.in_list("dataset_id", ids)
+    return {row["dataset_id"]: row["tag"] for row in protected.to_dicts(order_by="tag")}
 
 
 def _mark_freed(repository: str, one: Candidate) -> bool:

@@ -21,6 +21,8 @@ from pipeline.schemas import data, transfer
 from pipeline.settings import settings
 from pipeline.worker import heartbeat, locks
 
+SMALL = 1 << 20
+"""Files up to this size (byte) go first."""
 LEASE = "http:"
 """Begins the submission of a transfer that was handed to a server without the database."""
 _COLUMNS = (
@@ -121,12 +123,13 @@ def put(items: Sequence[Item]) -> None:
 
 
 def items(identifier: str, *wanted: str) -> list[Item]:
-    """Files of a transfer in some states (by default in all), small ones first."""
+    """Files of a transfer in some states (by default in all), small ones first, those of a folder together."""
     query = transfer.Transfer.Item & {"transfer_id": identifier}
     if wanted:
         query &= [{"item_state": one} for one in wanted]
-    found = fetch_columns(query, *_COLUMNS, order_by="item_size, destination_path")
-    return [Item(*row) for row in zip(*(found[name].to_pylist() for name in _COLUMNS), strict=True)]
+    found = fetch_columns(query, *_COLUMNS, order_by="destination_path")
+    rows = [Item(*row) for row in zip(*(found[name].to_pylist() for name in _COLUMNS), strict=True)]
+    return sorted(rows, key=lambda one: one.size > SMALL)
 
 
 def transfers(*wanted: str, restriction: Any = ()) -> list[dict[str, Any]]:

@@ -82,7 +82,7 @@ def fetch(
             if name not in (*TABLES, INFO, MANIFEST) and not _is(folder / name, None, sha256):
                 bring(place, name, folder / name, sha256)
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise
         raise NeurojointError(
             f"the disk of {folder} is full", "free some space and run the same command: it goes on"

@@ -6,10 +6,11 @@ import contextlib
 import ctypes
 import errno
 import hashlib
-import itertools
 import os
+import shutil
 import threading
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import TypeVar
 
 from exchange.transfers.protocol import Found, Job, Outcome, Place, Progress, Stat, Unavailable, inside
 from exchange.transfers.throttle import Throttle
+from pipeline.errors import NeurojointError
 
 MARKER = ".neurojoint-repository"
 """Below the root: says which repository it is, so that an empty mount point is not taken for it."""
@@ -93,12 +95,9 @@ class Folder:
                     yield Stat(path.relative_to(self.root).as_posix(), stat.st_size, stat.st_mtime_ns)
 
     def send(self, jobs: Iterable[Job], progress: Progress) -> Iterator[Outcome]:
-        """See `Backend.send`: whole groups are written, put on the disk with one call, then renamed."""
+        """See `Backend.send`: whole groups are written, put on the disk with one call, then get their names."""
         self.check(writing=True)
         throttle = Throttle(self.place.bandwidth)
-        incoming = self.root / INCOMING
-        incoming.mkdir(exist_ok=True)
-        prefix = f"{incoming}/{uuid.uuid4().hex}-"
         count = _one_at_a_time(progress)
 
         def copy(some: Sequence[tuple[Job, str]]) -> list[Exception | None]:
@@ -112,15 +111,18 @@ class Folder:
                     errors.append(error)
             return errors
 
-        numbers = itertools.count()
         with ThreadPoolExecutor(1 if self.place.bandwidth else THREADS) as pool:
             for group in _groups(jobs):
-                names = [f"{prefix}{next(numbers)}" for _ in group]
-                shares = _shares(list(zip(group, names, strict=True)), lambda one: one[0].size)
+                named, failed = _names(self.root / INCOMING, group)
+                yield from failed
+                shares = _shares(named, lambda one: one[0].size)
                 errors = [error for some in pool.map(copy, shares) for error in some]
-                yield from ((job, error) for job, error in zip(group, errors, strict=True) if error is not None)
-                copied = zip(group, names, errors, strict=True)
-                yield from self._rename([(job, name) for job, name, error in copied if error is None])
+                pairs = list(zip(named, errors, strict=True))
+                yield from ((job, error) for (job, _), error in pairs if error is not None)
+                yield from self._rename([one for one, error in pairs if error is None])
+                for folder in {name.rpartition("/")[0] for _, name in named}:
+                    with contextlib.suppress(OSError):
+                        Path(folder).rmdir()
 
     def adopt(self, job: Job) -> None:
         """Make a file of the folder `incoming` one of the repository."""
@@ -181,33 +183,94 @@ class Folder:
         if incoming.is_dir():
             for one in os.scandir(incoming):
                 with contextlib.suppress(OSError):
-                    if time.time() - one.stat().st_mtime > 86_400:
+                    if time.time() - one.stat().st_mtime <= 86_400:
+                        continue
+                    if one.is_dir(follow_symlinks=False):
+                        shutil.rmtree(one.path)
+                    else:
                         Path(one.path).unlink()
 
     def _rename(self, group: Sequence[tuple[Job, str]]) -> Iterator[Outcome]:
+        """Put files on the disk, then give them their names: a folder that is new gets its name as a whole."""
         if not group:
             return
         _sync_file_system(self.root / INCOMING)
-        touched = set()
+        by_folder: dict[tuple[str, str], list[tuple[Job, str]]] = {}
         for job, temporary in group:
+            key = job.path.rpartition("/")[0], temporary.rpartition("/")[0]
+            by_folder.setdefault(key, []).append((job, temporary))
+        touched = set()
+        for (folder, temporary_folder), some in by_folder.items():
             try:
-                folder, _, _ = inside(job.path).rpartition("/")
-                if folder not in self._folders:
-                    (self.root / folder).mkdir(parents=True, exist_ok=True)
-                    if not (self.root / folder).resolve().is_relative_to(self.root.resolve()):
-                        raise OSError(errno.ELOOP, f"{folder} leads out of {self.root}")
-                    self._folders.add(folder)
-                os.replace(temporary, f"{self.place.root}/{job.path}")  # noqa: PTH105 - by the hundred thousand
-                touched.add(folder)
-                yield job, None
+                whole = self._rename_folder(Path(temporary_folder), folder, len(some))
             except Exception as error:
-                _remove(temporary)
-                yield job, error
+                for job, temporary in some:
+                    _remove(temporary)
+                    yield job, error
+                continue
+            touched.add(folder)
+            for job, temporary in some:
+                try:
+                    if not whole:
+                        os.replace(temporary, self.root / job.path)  # noqa: PTH105 - by the hundred thousand
+                    yield job, None
+                except Exception as error:
+                    _remove(temporary)
+                    yield job, error
         if len(touched) > 20:
             _sync_file_system(self.root)
         else:
             for folder in touched:
                 _sync_folder(self.root / folder)
+                _sync_folder((self.root / folder).parent)
+
+    def _rename_folder(self, temporary: Path, folder: str, n_files: int) -> bool:
+        """Make a folder of the repository: of that with the new files, where there is none; whether that was so."""
+        if folder in self._folders:
+            return False
+        target = self.root / folder
+        target.parent.mkdir(parents=True, exist_ok=True)
+        whole = False
+        is_ours = temporary.parent == self.root / INCOMING and len(os.listdir(temporary)) == n_files  # noqa: PTH208
+        if is_ours and not os.path.lexists(target):
+            self._check_inside(target.parent, folder)
+            with contextlib.suppress(OSError):  # somebody made it in between
+                temporary.rename(target)
+                whole = True
+        if not whole:
+            target.mkdir(exist_ok=True)
+            self._check_inside(target, folder)
+        self._folders.add(folder)
+        return whole
+
+    def _check_inside(self, path: Path, folder: str) -> None:
+        if not path.resolve().is_relative_to(self.root.resolve()):
+            raise OSError(errno.ELOOP, f"{folder} leads out of {self.root}")
+
+
+def _names(incoming: Path, group: Sequence[Job]) -> tuple[list[tuple[Job, str]], list[Outcome]]:
+    """Jobs with a file name for each, in a new folder for each folder of the repository; and the jobs that get none.
+
+    Files of one folder in one folder: it can be renamed as a whole, and threads do not wait for one another.
+    """
+    incoming.mkdir(exist_ok=True)
+    folders: dict[tuple[str, int], str] = {}
+    turns: Counter[str] = Counter()
+    named: list[tuple[Job, str]] = []
+    errors: list[Outcome] = []
+    for job in group:
+        try:
+            place, _, name = inside(job.path).rpartition("/")
+        except NeurojointError as error:
+            errors.append((job, error))
+            continue
+        key = place, turns[job.path]
+        turns[job.path] += 1
+        if key not in folders:
+            folders[key] = f"{incoming}/{uuid.uuid4().hex}"
+            os.mkdir(folders[key])  # noqa: PTH102 - by the hundred thousand
+        named.append((job, f"{folders[key]}/{name}"))
+    return named, errors
 
 
 def read_file(path: Path | str, progress: Progress = lambda n: None) -> Found:
@@ -225,7 +288,7 @@ def read_file(path: Path | str, progress: Progress = lambda n: None) -> Found:
         digest = hashlib.md5(usedforsecurity=False)
         size = 0
         if before.st_size <= SMALL:
-            while size < before.st_size and (block := os.read(fd, SMALL + 1)):
+            while size < before.st_size and (block := os.read(fd, before.st_size + 1)):
                 digest.update(block)
                 size += len(block)
             progress(size)
@@ -252,11 +315,11 @@ def _copy(source: str, target: str, size: int, progress: Progress, throttle: Thr
         try:
             if size <= SMALL:
                 copied = 0
-                while block := os.read(reading, SMALL):
+                while block := os.read(reading, size + 1):  # a much larger buffer would take longer than the copy
                     _write_all(writing, block)
                     copied += len(block)
                     throttle(len(block))
-                    if len(block) < SMALL and copied == size:
+                    if copied == size:
                         break  # whole; what somebody appends meanwhile, the copy's hash tells
                 progress(copied)
             else:

@@ -71,6 +71,45 @@ def sshd(folder: Path) -> Iterator[Sshd]:
         server.stop()
 
 
+class Cut:
+    """A port of 127.0.0.1 before another one, whose first connections break off after some bytes; later ones pass.
+
+    Parameters
+    ----------
+    after : bytes of clients that pass before that.
+    """
+
+    def __init__(self, port: int, after: int) -> None:
+        self.cuts, self._target, self._left = 0, port, after
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self) -> None:
+        self._listener.close()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                server = socket.create_connection(("127.0.0.1", self._target))
+                for ends in ((client, server, True), (server, client, False)):
+                    threading.Thread(target=self._pass, args=ends, daemon=True).start()
+
+    def _pass(self, source: socket.socket, target: socket.socket, counted: bool) -> None:
+        with contextlib.suppress(OSError):
+            while block := source.recv(1 << 14):
+                if counted and not self.cuts:
+                    self._left -= len(block)
+                    if self._left < 0:
+                        self.cuts += 1
+                        break
+                target.sendall(block)
+        for one in (source, target):
+            with contextlib.suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+
+
 class S3Server:
     """moto's S3 on 127.0.0.1; it accepts wrong checksums, so only what is read back counts."""
 

@@ -170,6 +170,69 @@ def test_a_server_that_stops_is_unavailable_and_the_next_attempt_works(tmp_path,
             backend.close()
 
 
+@pytest.mark.parametrize("kind", ["ssh", "sftp", "s3"])
+def test_a_network_that_is_cut_inside_a_file_leaves_no_part_under_its_name(kind, tmp_path, ssh_server, s3):
+    cut = servers.Cut(s3.port if kind == "s3" else ssh_server.port, 1_500_000)
+    if kind == "s3":
+        bucket = f"b{uuid.uuid4().hex}"
+        open_backend(s3.place(bucket)).client.create_bucket(Bucket=bucket)
+        place = s3.place(bucket, endpoint_url=f"http://127.0.0.1:{cut.port}")
+    else:
+        (tmp_path / "far").mkdir()
+        place = ssh_server.place(kind, tmp_path / "far", token="t")
+        open_backend(place).mark("t")
+        known = tmp_path / "known_hosts"
+        known.write_text(f"[127.0.0.1]:{cut.port} {(ssh_server.folder / 'host.pub').read_text()}")
+        place.options.update(port=cut.port, known_hosts_file=str(known))
+    jobs = [job(tmp_path, f"{SESSION}/{name}", os.urandom(size)) for name, size in (("a.x.npy", 90), ("b.x", 4 << 20))]
+    waiting = {one.path: one for one in jobs}
+    for _ in range(4):  # a client may try again by itself
+        backend = open_backend(place)
+        for one, error in backend.send(list(waiting.values()), nothing):
+            if error is None:
+                del waiting[one.path]
+        backend.close()
+        there = {one.path: one.size for one in backend.list()}
+        assert all(there.get(one.path, one.size) == one.size for one in jobs)
+        if not waiting:
+            break
+    found = dict(backend.read([one.path for one in jobs], nothing))
+    assert {path: one.md5 for path, one in found.items()} == {one.path: one.md5 for one in jobs}
+    assert cut.cuts == 1
+    backend.close()
+    cut.close()
+
+
+def test_a_folder_that_somebody_makes_meanwhile_gets_the_files_one_by_one(tmp_path, monkeypatch):
+    from exchange.transfers.backends import folder
+
+    backend = open_backend(Place("f", "local", str(tmp_path / "f"), token="t"))
+    backend.mark("t")
+    sync = folder._sync_file_system
+
+    def made(path: Path) -> None:
+        (tmp_path / "f" / SESSION).mkdir(parents=True, exist_ok=True)
+        (tmp_path / "f" / SESSION / "theirs.x.npy").write_bytes(b"theirs")
+        sync(path)
+
+    monkeypatch.setattr(folder, "_sync_file_system", made)
+    jobs = [job(tmp_path, f"{place}/x.y{n}.npy", b"%d" % n) for n in range(5) for place in (SESSION, f"{SESSION}/alf")]
+    assert [error for _, error in backend.send([*jobs, jobs[0]], nothing)] == [None] * 11
+    found = dict(backend.read([one.path for one in jobs], nothing))
+    assert all(found[one.path].md5 == one.md5 for one in jobs)
+    assert (tmp_path / "f" / SESSION / "theirs.x.npy").read_bytes() == b"theirs"
+    assert list((tmp_path / "f" / INCOMING).iterdir()) == []
+
+
+def test_a_link_in_the_repository_leads_nothing_out(tmp_path):
+    backend = open_backend(Place("f", "local", str(tmp_path / "f"), token="t"))
+    backend.mark("t")
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "f" / "lab").symlink_to(tmp_path / "outside")
+    ((_, error),) = backend.send([job(tmp_path, "lab/new/a.x.npy", b"x")], nothing)
+    assert isinstance(error, OSError) and not list((tmp_path / "outside").rglob("*.npy"))
+
+
 def test_a_full_disk_leaves_nothing_behind_and_what_fitted_counts(tmp_path, monkeypatch):
     from exchange.transfers.backends import folder
 

@@ -26,7 +26,7 @@ from pipeline.database.bulk import fetch_columns
 from pipeline.schemas import data, transfer
 from tests.conftest import empty_tables
 from tests.exchange.transfers.globus_server import md5
-from tests.exchange.transfers.lab import add_place, add_repository, build, copies, later, want
+from tests.exchange.transfers.lab import add_place, add_repository, build, changes, copies, later, want
 from tests.ingest.tree import ingest
 
 pytestmark = [pytest.mark.slow, pytest.mark.one_database]
@@ -135,6 +135,60 @@ def test_the_clock_of_the_computer_does_not_matter(database, tmp_path, monkeypat
     monkeypatch.undo()
     verified = fetch_columns(data.FileRecord & {"repository": "disk"}, "verified")["verified"].to_pylist()
     assert all(abs((ledger.database_time() - one).total_seconds()) < 600 for one in verified)
+
+
+FULL = """
+import resource, sys
+from pathlib import Path
+import pipeline
+from pipeline import settings
+options = dict(one.split("=", 1) for one in sys.argv[1:])
+if "home" in options: options["home"] = Path(options["home"])
+with settings.override(**options):
+    pipeline.connect(create=False)
+    from exchange.transfers import run
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+    summary = run.run()
+    print(summary.files, *summary.failed.values(), sep="\\n")
+"""
+"""A mover for which the kernel refuses whatever goes beyond 20 kB of a file."""
+
+
+def test_a_disk_that_takes_no_more_is_said_and_gone_on_with_later(database, server, tmp_path):
+    build(tmp_path / "rig")
+    add_repository("disk", tmp_path / "disk")
+    want("disk")
+    plan.plan()
+    words = [f"{name}={value}" for name, value in server.items()]
+    done = subprocess.run([sys.executable, "-c", FULL, *words], capture_output=True, text=True, check=True)
+    files, said = done.stdout.splitlines()[:2]
+    assert files == "4" and "File too large" in said
+    assert len(copies("disk")) == 4 and not list((tmp_path / "disk").rglob("*.mp4"))
+    assert (transfer.Transfer.Item & {"item_state": "failed"}).fetch1("item_message") == said
+    later()
+    assert run.run().files == 1 and copies("disk") == copies("rig")
+
+
+def test_two_movers_at_once_carry_every_file_once(database, server, tmp_path):
+    build(tmp_path / "rig", sessions=6)
+    add_repository("disk", tmp_path / "disk")
+    add_repository("second", tmp_path / "second")
+    want("disk", "second")
+    movers = [start_mover(server) for _ in range(2)]
+    try:
+        deadline = time.monotonic() + 120
+        while not copies("disk") == copies("second") == copies("rig") and time.monotonic() < deadline:
+            time.sleep(0.2)
+    finally:
+        for one in movers:
+            one.kill()
+            one.wait()
+    assert copies("disk") == copies("second") == copies("rig")
+    assert_true("disk", "second")
+    rows = transfer.Transfer.Item().to_dicts()
+    assert len(rows) == 2 * len(copies("rig"))
+    assert {(row["item_state"], row["item_attempts"]) for row in rows} == {("verified", 0)}
+    assert len(changes("verified")) == len(rows)
 
 
 PLACES = ("rig", "disk", "second", "third")

@@ -13,6 +13,7 @@ import pytest
 from exchange.transfers import ledger, patrol, plan, policies, repositories, run
 from exchange.transfers.free import free, propose
 from exchange.transfers.retrieve import retrieve
+from one_bridge import dataset_admin
 from pipeline.errors import NeurojointError
 from pipeline.schemas import acquisition, data, transfer
 from tests.exchange.transfers.lab import (
@@ -293,6 +294,11 @@ def test_a_raw_file_goes_only_after_two_other_copies_were_verified(database, tmp
     with raw.open() as reader:
         fcntl.flock(reader, fcntl.LOCK_SH)
         assert "somebody reads it" in free(proposal).kept[RAW] and raw.exists()
+    (dataset,) = (data.Dataset & {"rel_path": RAW[len(SESSION) + 1 :]}).to_dicts()
+    dataset_admin.define_tag("paper", protected=True)
+    data.DatasetTag.insert1({"dataset_id": dataset["dataset_id"], "tag": "paper"})
+    assert "the tag paper protects it" in free(proposal).kept[RAW] and raw.exists()
+    dataset_admin.define_tag("paper", protected=False)
     before = content()
     done = free(propose(tmp_path / "rig"))
     assert (done.files, done.size, raw.exists()) == (1, 50_000, False)
