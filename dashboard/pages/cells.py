@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import dash
+import dash_mantine_components as dmc
 import numpy as np
 from dash import Input, Output, State, html
 
@@ -17,6 +18,7 @@ from dashboard.figures import metrics, responses, track
 from dashboard.queries import cells as queries
 from dashboard.queries import insertion as insertions
 from dashboard.site import Component, NotFound, Page, Site, Viewer
+from pipeline.errors import UserError
 from pipeline.queries import search
 from pipeline.web.error_words import words_for
 
@@ -41,7 +43,10 @@ def layout(
         "which": _known(query.get("which"), WHICH, ""),
         "sort": _known(query.get("sort"), SORTS, ""),
         "split": _known(query.get("split"), queries.SPLITS, ""),
+        "condition": query.get("condition", "").strip(),
     }
+    conditions, periods = site.read(queries.choices)
+    chosen["period"] = _known(query.get("period"), periods, "")
     found = site.read(insertions.insertion, key, chosen["clustering"], chosen["criteria"])
     if found is None:
         raise NotFound(f"There is no probe called {probe} in this session of {subject}.")
@@ -56,12 +61,14 @@ def layout(
     one = _asked(query.get("unit", ""), found.units, ordered)
     events = site.read(insertions.events)
     chosen["event"] = _known(query.get("event"), events, events[0])
-    unit = site.read(queries.unit, found, one, chosen["event"], chosen["split"])
+    asked = (chosen["event"], chosen["split"], chosen["condition"], chosen["period"])
+    unit = site.read(queries.unit, found, one, *asked)
     return shell.page(
         f"Unit {one}",
         _facts(found, one, unit),
         _controls(found, chosen, events, criteria),
-        *_figures(viewer, found, one, unit, chosen),
+        _trials(chosen, conditions, periods),
+        *(_figures(viewer, found, one, unit, chosen) if unit.choice_problem is None else [_no_choice(viewer, unit)]),
         _raw(site, viewer, found, one, unit, chosen, place, query.get("at", "")),
         subtitle=[
             shell.link(title, links.insertion(*place, clustering=chosen["clustering"])),
@@ -83,13 +90,16 @@ def register(app: dash.Dash, site: Site) -> None:
         Input("cells-split", "value"),
         Input("cells-criteria", "value"),
         Input("cells-unit", "value"),
+        Input("cells-condition", "value"),
+        Input("cells-period", "value"),
         Input({"type": "figure", "name": "cells-units", "axis": ""}, "clickData"),
         State("url", "search"),
         prevent_initial_call=True,
     )
     def choose(
-        which: str, sort: str, event: str, split: str, criteria: str, unit: str, click: dict | None, search: str | None
-    ) -> Any:
+        which: str, sort: str, event: str, split: str, criteria: str, unit: str, condition: str, period: str,
+        click: dict | None, search: str | None,
+    ) -> Any:  # fmt: skip
         before = links.query_of(search or "")
         cause = dash.ctx.triggered_id
         if len(dash.ctx.triggered) > 1 or (cause == "cells-unit" and not unit):  # the controls were only made
@@ -101,6 +111,7 @@ def register(app: dash.Dash, site: Site) -> None:
             after: dict[str, Any] = {**before, "unit": int(point[0])}
         else:
             chosen = {"which": which, "sort": sort, "event": event, "split": split, "criteria": criteria, "unit": unit}
+            chosen |= {"condition": condition, "period": period}
             name = str(cause).removeprefix("cells-")
             after = {**before, name: chosen.get(name) or ""}
         wanted = links.to("overview", **after).partition("?")[2]
@@ -180,7 +191,7 @@ def _figures(
                         "cells-raster",
                         raster,
                         f"Spikes around {event}",
-                        "a row a trial, by time of response",
+                        "a row a trial, by time of response" + (f"; {chosen['condition']}" * bool(chosen["condition"])),
                         axis=axis_event,
                     ),
                 ],
@@ -271,6 +282,27 @@ def _controls(
         ],
         className="nj-actions",
     )  # fmt: skip
+
+
+def _trials(chosen: Mapping[str, str], conditions: list[str], periods: list[str]) -> Component:
+    """Which trials are shown: a condition by name or as an expression, and a period that is marked."""
+    where = dmc.Autocomplete(
+        id="cells-condition", label="Trials where", value=chosen["condition"], data=conditions, debounce=True,
+        placeholder="all, or e.g. choice == -1", clearable=True, size="xs", w=330,
+    )  # fmt: skip
+    return html.Div(
+        [
+            where,
+            shell.select("cells-period", "Mark the period", periods, chosen["period"] or None, w=160,
+                         placeholder="none" if periods else "there is none yet"),
+        ],
+        className="nj-actions",
+    )  # fmt: skip
+
+
+def _no_choice(viewer: Viewer, unit: queries.Unit) -> Component:
+    words = words_for(unit.choice_problem or UserError(""), viewer.role, "trials of a condition")
+    return shell.sentence(words.text, words.hint, kind="problem")
 
 
 def _facts(found: insertions.Insertion, one: int, unit: queries.Unit) -> Component:

@@ -19,7 +19,7 @@ from pipeline.electrophysiology import clusterings
 from pipeline.electrophysiology import peths as peth_store
 from pipeline.electrophysiology import spikes as store
 from pipeline.errors import NeurojointError
-from pipeline.schemas import acquisition, behavior, ephys, ephys_analysis
+from pipeline.schemas import acquisition, behavior, ephys, ephys_analysis, selection
 from pipeline.web.versioned_cache import Kept
 
 SPLITS = ("side", "choice", "feedback", "block")
@@ -43,6 +43,7 @@ class Unit:
     times, amps : of all spikes, s and uV; None where the files are not here
     events : times of the event during the recording, s
     problem : why there are no spikes
+    choice_problem : why the trials could not be chosen as asked
     """
 
     waveform: dict[str, Any] = field(default_factory=dict)
@@ -54,15 +55,26 @@ class Unit:
     events: np.ndarray = field(default_factory=lambda: np.empty(0))
     amps: np.ndarray | None = None
     problem: NeurojointError | None = None
+    choice_problem: NeurojointError | None = None
 
 
-def unit(found: insertions.Insertion, cluster_id: int, event: str, split: str) -> Unit:
+def choices() -> tuple[list[str], list[str]]:
+    """The names of the conditions and of the periods that there are."""
+    conditions = sorted(set(selection.TrialCondition.to_arrays("condition_name")))
+    return conditions, sorted(selection.Period.to_arrays("period_name"))
+
+
+def unit(
+    found: insertions.Insertion, cluster_id: int, event: str, split: str, condition: str = "", period: str = ""
+) -> Unit:
     """A unit of the clustering that was chosen in `found`.
 
     Parameters
     ----------
     event : of AlignmentEvent.
     split : of `SPLITS`, or "" for all trials together.
+    condition : only trials that fulfil it, a name or an expression; "" for all.
+    period : whose start and end are marked in the raster; "" for none.
     """
     clusters = found.clusters or {}  # there are some
     key = {name: clusters[name] for name in ephys.Clustering.primary_key}
@@ -73,12 +85,20 @@ def unit(found: insertions.Insertion, cluster_id: int, event: str, split: str) -
     has_spikes = row < ids.size and ids[row] == cluster_id
     made.waveform = _waveform(found, key, version, cluster_id)
     trials = _trials(key)
+    chosen, edges = None, {}
+    if trials is not None and (condition or period):
+        try:
+            chosen, edges = _chosen(trials["columns"], condition, period)
+        except NeurojointError as error:
+            made.choice_problem = error
+            return made
     if has_spikes:
         acg = _kept.get(("acg", *key.values()), version, lambda: _acg(key))
         if acg is not None and row < len(acg["counts"]):
             made.acg = {"lags": acg["lags"], "counts": acg["counts"][row]}
         if trials is not None:
-            made.peth = _peth(key, f"{version} {trials['fingerprint']}", event, row, split)
+            if chosen is None:
+                made.peth = _peth(key, f"{version} {trials['fingerprint']}", event, row, split)
             where = {"event": event, "cluster_id": cluster_id}
             made.response = next(iter((ephys_analysis.Peth.Response & key & where).to_dicts()), None)
     try:
@@ -89,7 +109,9 @@ def unit(found: insertions.Insertion, cluster_id: int, event: str, split: str) -
     except NeurojointError as error:
         made.problem = error
     if made.times is not None and trials is not None:
-        made.raster = _raster(spikes, made.times, trials["columns"], event, split)
+        if chosen is not None and has_spikes:
+            made.peth = _peth_of_condition(key, trials["columns"], chosen, event, split, spikes, cluster_id)
+        made.raster = _raster(spikes, made.times, trials["columns"], event, split, chosen, edges)
         column = peth_store.event_rule(event)["trials_column"]
         if column in trials["columns"]:
             moments = peth_store.within_recording(spikes, trials["columns"][column])
@@ -142,15 +164,52 @@ def _raw_columns(found: insertions.Insertion, of: Unit, n_columns: int) -> tuple
     return [column for column, _ in pairs], [name for _, name in pairs]
 
 
+def _chosen(
+    trials: Mapping[str, np.ndarray], condition: str, period: str
+) -> tuple[np.ndarray | None, dict[str, np.ndarray]]:
+    """Which trials fulfil the condition, None without one; and the edges of the period, s from session start."""
+    chosen = selection.TrialCondition.read(condition).holds(trials) if condition else None
+    if not period:
+        return chosen, {}
+    edges = selection.Period.intervals(period, trials)
+    return chosen, {f"{period} begins": edges[:, 0], f"{period} ends": edges[:, 1]}
+
+
+def _peth_of_condition(
+    key: Mapping[str, Any], trials: Mapping[str, np.ndarray], chosen: np.ndarray, event: str, split: str,
+    spikes: store.GroupedSpikes, cluster_id: int,
+) -> dict[str, Any]:  # fmt: skip
+    """The rate of one unit in the trials that are chosen, as `_peth` gives it for all."""
+    rule = peth_store.event_rule(event)
+    if rule["trials_column"] not in trials:
+        return {}
+    moments = np.where(chosen, trials[rule["trials_column"]], np.nan)
+    window = (rule["window_start"], rule["window_end"])
+    shape: dict[str, Any] = {"window": window, "bin_size": rule["event_bin"], "smoothing": rule["event_smoothing"]}
+    shape["cluster_ids"] = [cluster_id]
+    whole = peth_store.compute(spikes, moments, **shape)
+    made = {"times": whole.times, "mean": whole.mean[0, 0], "sem": whole.sem[0, 0], "conditions": {}}
+    if not whole.n.sum():
+        return {}
+    if split and split in responses.trial_groups(trials):
+        parts = peth_store.compute(spikes, moments, peth_store.labels_of(trials, split), **shape)
+        of_name = {name: (parts.mean[0, place], int(parts.n[place])) for place, name in enumerate(parts.conditions)}
+        made["conditions"] = {f"{split}_{name}": of_name[name] for name in peth_store.NAMES[split] if name in of_name}
+    return made
+
+
 def _raster(
-    spikes: store.GroupedSpikes, times: np.ndarray, trials: Mapping[str, np.ndarray], event: str, split: str
-) -> dict[str, Any]:
+    spikes: store.GroupedSpikes, times: np.ndarray, trials: Mapping[str, np.ndarray], event: str, split: str,
+    chosen: np.ndarray | None, edges: Mapping[str, np.ndarray],
+) -> dict[str, Any]:  # fmt: skip
     """The spikes around the events during the recording, and the trials in groups, in each by the time of response."""
     rule = peth_store.event_rule(event)
     column = rule["trials_column"]
     if column not in trials:
         return {}
     moments = peth_store.within_recording(spikes, trials[column])
+    if chosen is not None:
+        moments = np.where(chosen, moments, np.nan)
     before, after = -rule["window_start"], rule["window_end"]
     valid = np.flatnonzero(np.isfinite(moments))
     which, lags = peths.raster(times, moments[valid], before, after)
@@ -168,6 +227,7 @@ def _raster(
     if mark in trials:
         words = mark.removesuffix("_times").replace("_", " ").replace("stim on", "stimulus")
         marks[words] = np.asarray(trials[mark], dtype=float) - moments
+    marks |= {name: moment - moments for name, moment in edges.items()}
     return {"trials": valid[which], "times": lags, "groups": ordered, "marks": marks, "window": (-before, after)}
 
 

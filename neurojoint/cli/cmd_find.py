@@ -13,6 +13,19 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
+def _trial_options(command: Any) -> Any:
+    """Which trials a session must have."""
+    for option in reversed(
+        (
+            click.option("--condition", help="Sessions with trials that fulfil this: a name, or an expression."),
+            click.option("--period", help="Sessions with trials that have this period; see `neurojoint period`."),
+            click.option("--min-trials", type=click.IntRange(1), help="At least so many such trials  [default: 1]"),
+        )
+    ):
+        command = option(command)
+    return command
+
+
 def _options(command: Any) -> Any:
     """What both commands take."""
     for option in reversed(
@@ -44,6 +57,7 @@ def find() -> None:
 
 @find.command()
 @_options
+@_trial_options
 @click.option("--hemisphere", type=click.Choice(["left", "right"]), help="Side of the brain, by the channel's ML.")
 def units(form: str | None, **asked: Any) -> None:
     """Find insertions with units that meet the criteria.
@@ -67,6 +81,7 @@ def units(form: str | None, **asked: Any) -> None:
 
 @find.command()
 @_options
+@_trial_options
 def insertions(form: str | None, **asked: Any) -> None:
     """Find insertions with a channel in a region.
 
@@ -101,6 +116,7 @@ def insertions(form: str | None, **asked: Any) -> None:
 @click.option("--subject", help="Names, separated by commas.")
 @click.option("--since", help="First date of the session, e.g. 2024-01-31.")
 @click.option("--until", help="Last date of the session.")
+@_trial_options
 @click.option("--json", "form", flag_value="json", help="All rows, for programs.")
 @click.option("--csv", "form", flag_value="csv", help="All rows as a table, for programs.")
 def sessions(form: str | None, **asked: Any) -> None:
@@ -127,7 +143,9 @@ def sessions(form: str | None, **asked: Any) -> None:
             "" if row["performance_easy"] is None else f", {100 * row['performance_easy']:.0f} % of easy ones correct"
         )
         task = f"{row['task_collection']} {row['task_kind'] or 'other'}"
-        click.echo(f"{row['eid']}  {place} {task}: {_many(row['n_trials'], 'trial')}{easy}; trials {row['trials_qc']}")
+        some = f", {row['n_fulfilling']:,} as asked" if "n_fulfilling" in row else ""
+        trials = f"{_many(row['n_trials'], 'trial')}{some}{easy}; trials {row['trials_qc']}"
+        click.echo(f"{row['eid']}  {place} {task}: {trials}")
         for words in row["trials_findings"]:
             click.echo(f"    {words}")
     click.echo(_many(found.num_rows, "task"), err=True)

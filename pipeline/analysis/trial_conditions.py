@@ -65,11 +65,11 @@ class _Token(NamedTuple):
 
 
 @dataclass(frozen=True)
-class _Node:
+class Node:
     """`what` names the operation; `parts` are nodes, `value` is a constant or the name of a column."""
 
     what: str
-    parts: tuple[_Node, ...] = ()
+    parts: tuple[Node, ...] = ()
     value: Any = None
 
 
@@ -85,7 +85,7 @@ class Condition:
 
     expression: str
     columns: tuple[str, ...]
-    _root: _Node
+    root: Node
 
     def holds(self, trials: Mapping[str, np.ndarray], n_trials: int | None = None) -> np.ndarray:
         """Which trials fulfil the condition.
@@ -109,7 +109,7 @@ class Condition:
         check_columns(self, trials)
         if n_trials is None:
             n_trials = len(next(iter(trials.values()), ()))
-        true, _ = _truth(self._root, trials, n_trials)
+        true, _ = _truth(self.root, trials, n_trials)
         return true
 
 
@@ -188,42 +188,42 @@ class _Parser:
         if self.token.kind != "end":
             raise self.error("`and`, `or` or the end")
 
-    def disjunction(self) -> _Node:
+    def disjunction(self) -> Node:
         parts = [self.conjunction()]
         while self.taken("or"):
             parts.append(self.conjunction())
-        return parts[0] if len(parts) == 1 else _Node("or", tuple(parts))
+        return parts[0] if len(parts) == 1 else Node("or", tuple(parts))
 
-    def conjunction(self) -> _Node:
+    def conjunction(self) -> Node:
         parts = [self.negation()]
         while self.taken("and"):
             parts.append(self.negation())
-        return parts[0] if len(parts) == 1 else _Node("and", tuple(parts))
+        return parts[0] if len(parts) == 1 else Node("and", tuple(parts))
 
-    def negation(self) -> _Node:
+    def negation(self) -> Node:
         n_not = 0
         while self.taken("not"):
             n_not += 1
         node = self.comparison()
-        return _Node("not", (node,)) if n_not % 2 else node if not n_not else _Node("known", (node,))
+        return Node("not", (node,)) if n_not % 2 else node if not n_not else Node("known", (node,))
 
-    def comparison(self) -> _Node:
+    def comparison(self) -> Node:
         left = self.sum()
-        chain: list[_Node] = []
+        chain: list[Node] = []
         first = left
         while sign := self.taken(*_COMPARE):
             right = self.sum()
-            chain.append(_Node("compare", (left, right), sign))
+            chain.append(Node("compare", (left, right), sign))
             left = right
         if chain:
-            return chain[0] if len(chain) == 1 else _Node("and", tuple(chain))
+            return chain[0] if len(chain) == 1 else Node("and", tuple(chain))
         negated = bool(self.token.text == "not" and self.tokens[self.at + 1].text == "in" and self.taken("not"))
         if self.taken("in"):
-            node = _Node("in", (first, *self.values()))
-            return _Node("not", (node,)) if negated else node
+            node = Node("in", (first, *self.values()))
+            return Node("not", (node,)) if negated else node
         return first
 
-    def values(self) -> list[_Node]:
+    def values(self) -> list[Node]:
         if not self.taken("["):
             raise self.error("`[`")
         found = [self.sum()]
@@ -233,44 +233,44 @@ class _Parser:
             raise self.error("`,` or `]`")
         return found
 
-    def sum(self) -> _Node:
+    def sum(self) -> Node:
         node = self.product()
         while sign := self.taken("+", "-"):
             node = self.calculated(node, self.product(), sign)
         return node
 
-    def product(self) -> _Node:
+    def product(self) -> Node:
         node = self.factor()
         while sign := self.taken("*", "/"):
             node = self.calculated(node, self.factor(), sign)
         return node
 
-    def calculated(self, left: _Node, right: _Node, sign: str) -> _Node:
+    def calculated(self, left: Node, right: Node, sign: str) -> Node:
         self.n_calculations += 1
         if self.n_calculations > MOST_CALCULATIONS:
             raise InvalidCondition(f"more than {MOST_CALCULATIONS} calculations", "write the condition simpler")
-        return _Node("calculate", (left, right), sign)
+        return Node("calculate", (left, right), sign)
 
-    def factor(self) -> _Node:
+    def factor(self) -> Node:
         n_minus = 0
         while self.taken("-"):
             n_minus += 1
         node = self.atom()
-        return _Node("calculate", (_Node("constant", value=0.0), node), "-") if n_minus % 2 else node
+        return Node("calculate", (Node("constant", value=0.0), node), "-") if n_minus % 2 else node
 
-    def atom(self) -> _Node:
+    def atom(self) -> Node:
         token = self.token
         if token.kind == "number":
             self.at += 1
-            return _Node("constant", value=float(token.text))
+            return Node("constant", value=float(token.text))
         if token.kind == "text":
             self.at += 1
-            return _Node("constant", value=token.text[1:-1])
+            return Node("constant", value=token.text[1:-1])
         if token.kind == "name" and token.text not in ("and", "or", "not", "in"):
             self.at += 1
             if token.text in ("true", "false", "True", "False"):
-                return _Node("constant", value=token.text.lower() == "true")
-            return _Node("missing") if token.text == "missing" else _Node("column", value=token.text)
+                return Node("constant", value=token.text.lower() == "true")
+            return Node("missing") if token.text == "missing" else Node("column", value=token.text)
         if self.taken("("):
             self.depth += 1
             if self.depth > DEEPEST:
@@ -305,18 +305,18 @@ def _short(text: str) -> str:
     return text if len(text) <= 60 else f"{text[:57]}…"
 
 
-def _columns(node: _Node) -> Iterator[str]:
+def _columns(node: Node) -> Iterator[str]:
     if node.what == "column":
         yield node.value
     for part in node.parts:
         yield from _columns(part)
 
 
-def _may_be_truth(node: _Node) -> bool:
+def _may_be_truth(node: Node) -> bool:
     return node.what == "column" or isinstance(node.value, bool)
 
 
-def _truth(node: _Node, trials: Mapping[str, np.ndarray], n_trials: int) -> tuple[np.ndarray, np.ndarray]:
+def _truth(node: Node, trials: Mapping[str, np.ndarray], n_trials: int) -> tuple[np.ndarray, np.ndarray]:
     """Where a condition is known to be true, and where it is known to be false."""
     if node.what == "and":
         both = [_truth(part, trials, n_trials) for part in node.parts]
@@ -330,7 +330,7 @@ def _truth(node: _Node, trials: Mapping[str, np.ndarray], n_trials: int) -> tupl
     if node.what == "compare":
         return _compared(node, trials, n_trials)
     if node.what == "in":
-        each = [_compared(_Node("compare", (node.parts[0], one), "=="), trials, n_trials) for one in node.parts[1:]]
+        each = [_compared(Node("compare", (node.parts[0], one), "=="), trials, n_trials) for one in node.parts[1:]]
         return np.logical_or.reduce([one[0] for one in each]), np.logical_and.reduce([one[1] for one in each])
     values = _values(node, trials, n_trials)
     if isinstance(values, bool):
@@ -347,7 +347,7 @@ def _truth(node: _Node, trials: Mapping[str, np.ndarray], n_trials: int) -> tupl
     return known & (values == 1), known & (values == 0)
 
 
-def _compared(node: _Node, trials: Mapping[str, np.ndarray], n_trials: int) -> tuple[np.ndarray, np.ndarray]:
+def _compared(node: Node, trials: Mapping[str, np.ndarray], n_trials: int) -> tuple[np.ndarray, np.ndarray]:
     left, right = node.parts
     if "missing" in (left.what, right.what):
         if node.value not in ("==", "!=") or left.what == right.what:
@@ -370,7 +370,7 @@ def _compared(node: _Node, trials: Mapping[str, np.ndarray], n_trials: int) -> t
     return known & result, known & ~result
 
 
-def _values(node: _Node, trials: Mapping[str, np.ndarray], n_trials: int) -> Any:
+def _values(node: Node, trials: Mapping[str, np.ndarray], n_trials: int) -> Any:
     """A scalar, or an array of shape (n_trials,)."""
     if node.what == "constant":
         return node.value

@@ -56,6 +56,9 @@ def find_units(
     since: datetime.date | str | None = None,
     until: datetime.date | str | None = None,
     hemisphere: str | None = None,
+    condition: str | None = None,
+    period: str | None = None,
+    min_trials: int = 1,
 ) -> pa.Table:
     """The units of default clusterings that lie in a region, pass the criteria and belong to the sessions that fit.
 
@@ -70,6 +73,8 @@ def find_units(
     lab, subject : their names.
     since, until : first and last date of the session.
     hemisphere : `left` or `right`.
+    condition, period, min_trials : only of sessions with so many trials that fulfil a condition and have a period
+        (docs/conditions.md).
 
     Returns
     -------
@@ -96,6 +101,7 @@ def find_units(
     names = (*_CLUSTERING, "eid", "pid")
     order = [(name, "ascending") for name in _CLUSTERING]
     known = fetch_columns(chosen * ephys.ProbeInsertion.proj("pid") * sessions.proj("eid"), *names).sort_by(order)
+    known = _with_trials(known, condition, period, min_trials, sessions)
     return _table(rows, known, min_units)
 
 
@@ -111,6 +117,9 @@ def find_insertions(
     subject: Names = None,
     since: datetime.date | str | None = None,
     until: datetime.date | str | None = None,
+    condition: str | None = None,
+    period: str | None = None,
+    min_trials: int = 1,
 ) -> pa.Table:
     """The insertions with a channel in a region and so many units there; parameters as `find_units`.
 
@@ -127,6 +136,7 @@ def find_insertions(
     sessions, _ = sessions_that_fit(status, rules, lab, subject, since, until)
     known = fetch_columns(ephys.ProbeInsertion.proj("pid") * sessions.proj("eid"), *_INSERTION, "eid", "pid")
     known = known.sort_by([(name, "ascending") for name in _INSERTION])
+    known = _with_trials(known, condition, period, min_trials, sessions)
     within = {} if region is None else _within(region)
     channels = histology.ChannelLocation.Region & within
     n_channels = _counts(channels, known, "SUM(region_channels)")
@@ -161,6 +171,15 @@ def unjudged(criteria: str | None = None) -> int:
     """How many default clusterings the criteria have not been applied to yet: their units are never found as good."""
     judged = (ephys_analysis.UnitSelection & _criteria(criteria or DEFAULT_CRITERIA)).proj()
     return len((ephys.ClusterSet.proj() & (ephys.Clustering & {"default_clustering": True}).proj()) - judged)
+
+
+def _with_trials(known: pa.Table, condition: str | None, period: str | None, least: int, sessions: Any) -> pa.Table:
+    """The rows whose session has so many trials that fulfil the condition and have the period."""
+    if condition is None and period is None:
+        return known
+    from pipeline.queries.trial_counts import fulfilling
+
+    return known.filter(pa.array(fulfilling(known, _SESSION, condition, period, sessions) >= least))
 
 
 def _within(region: str | int | Iterable[str | int]) -> str:

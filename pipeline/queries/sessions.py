@@ -10,6 +10,7 @@ import pyarrow as pa
 from pipeline.database.bulk import fetch_columns
 from pipeline.errors import UserError
 from pipeline.queries import search
+from pipeline.queries.trial_counts import fulfilling
 from pipeline.schemas import behavior, behavior_analysis
 from pipeline.settings import settings
 
@@ -32,6 +33,9 @@ def find_sessions(
     subject: search.Names = None,
     since: datetime.date | str | None = None,
     until: datetime.date | str | None = None,
+    condition: str | None = None,
+    period: str | None = None,
+    min_trials: int = 1,
 ) -> pa.Table:
     """The tasks of sessions with trials that fit all that is given.
 
@@ -43,12 +47,15 @@ def find_sessions(
     qc : QC of the session.
     kind : kinds of the task, e.g. `training,biased`.
     lab, subject, since, until : of the session.
+    condition, period : count the trials that fulfil a condition and have a period (docs/conditions.md), as in
+        `pipeline.queries.trial_counts`; tasks with fewer than `min_trials` such trials are left out.
 
     Returns
     -------
     pa.Table
         Key of the task, `eid`, `task_protocol`, `session_qc`, `task_kind`, `trials_protocol`, `n_trials`, `trials_qc`,
-        `trials_findings` (list of text: what the checks found), `performance_easy` (fraction; null where unknown).
+        `trials_findings` (list of text: what the checks found), `performance_easy` (fraction; null where unknown);
+        with a condition or period `n_fulfilling`, its trials.
 
     Raises
     ------
@@ -65,11 +72,14 @@ def find_sessions(
     table = fetch_columns(found, *names, *_FACTS, *_TRIALS, order_by=", ".join(names))
     easy = fetch_columns(behavior_analysis.SessionPerformance & chosen.proj(), *names, "performance_easy")
     of_task = {tuple(row[name] for name in names): row["performance_easy"] for row in easy.to_pylist()}
-    keys = zip(*(table[name].to_pylist() for name in names), strict=True)
+    if condition is not None or period is not None:
+        number = fulfilling(table, names, condition, period, chosen)
+        table = table.append_column("n_fulfilling", pa.array(number)).filter(pa.array(number >= min_trials))
     said = [
         [one["detail"] for one in json.loads(text or "[]") if one.get("detail")]
         for text in table["trials_checks"].to_pylist()
     ]
+    keys = zip(*(table[name].to_pylist() for name in names), strict=True)
     return (
         table.drop_columns(["trials_checks"])
         .append_column("trials_findings", pa.array(said, pa.list_(pa.string())))

@@ -134,11 +134,7 @@ class Period(dj.Manual):
         ------
         UserError : there is no such period, or these trials lack a column of it.
         """
-        rows = (cls & {"period_name": name}).to_dicts()
-        if not rows:
-            listed = ", ".join(cls.to_arrays("period_name")) or "none yet"
-            raise UserError(f"there is no period {name} (there are: {listed})", "see `neurojoint period`")
-        row = rows[0]
+        row = cls._row(name)
         for column in (row["starts_at"], row["ends_at"]):
             if column not in trials:
                 raise UserError(f"these trials have no column {column}", f"they have {', '.join(trials)}")
@@ -147,3 +143,22 @@ class Period(dj.Manual):
         found = np.column_stack([start, end])
         found[~(found[:, 0] <= found[:, 1])] = np.nan
         return found
+
+    @classmethod
+    def expression(cls, name: str) -> str:
+        """The condition that a trial has the period: both events are known, and the end is not before the start.
+
+        Raises
+        ------
+        UserError : there is no such period.
+        """
+        row = cls._row(name)
+        return f"({row['starts_at']} + {row['starts_shift']!r} <= {row['ends_at']} + {row['ends_shift']!r})"
+
+    @classmethod
+    def _row(cls, name: str) -> dict[str, Any]:
+        rows = (cls & {"period_name": name}).to_dicts()
+        if not rows:
+            listed = ", ".join(cls.to_arrays("period_name")) or "none yet"
+            raise UserError(f"there is no period {name} (there are: {listed})", "see `neurojoint period`")
+        return rows[0]

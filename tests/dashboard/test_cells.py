@@ -85,6 +85,19 @@ def test_choices_and_a_click_stay_in_the_address(visit, served):
     assert "split=feedback" in seen.page.url
 
 
+def test_a_condition_chooses_the_trials_and_a_period_is_marked(visit, served):
+    """By an expression in the address or typed into the page; what is no condition is said, and nothing is shown."""
+    seen = visit(at(served, f"?unit={probes.TUNED}&condition=contrast_right+>%3D+0.25&split=side"))
+    rate = drawn(seen, "cells-rate", "plot.data.map((one) => one.name)")
+    assert len(rate) == 1 and rate[0].lower().startswith(("stimulus right", "right"))
+    rows = drawn(seen, "cells-raster", "plot.data.map((one) => one.name)")
+    assert rate[0] in rows, "the raster has as many trials as the rate"
+    seen.page.fill("#cells-condition", "contrast_right >= nothing")
+    seen.page.press("#cells-condition", "Enter")
+    seen.page.locator(".nj-sentence", has_text="no column nothing").wait_for()
+    assert "cells-rate" not in names(seen.ready()) and "condition=contrast_right" in seen.page.url
+
+
 def test_a_unit_without_a_spike(visit, served):
     seen = visit(at(served, "?unit=16"))
     words = seen.text()
