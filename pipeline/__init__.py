@@ -39,6 +39,7 @@ SCHEMAS = (
     "histology",
     "imaging",
     "ephys_analysis",
+    "photostimulation",
     "task",
     "audit",
     "transfer",

@@ -85,7 +85,8 @@ def unit(
     has_spikes = row < ids.size and ids[row] == cluster_id
     made.waveform = _waveform(found, key, version, cluster_id)
     trials = _trials(key)
-    chosen, edges = None, {}
+    chosen: np.ndarray | None = None
+    edges: dict[str, np.ndarray] = {}
     if trials is not None and (condition or period):
         try:
             chosen, edges = _chosen(trials["columns"], condition, period)

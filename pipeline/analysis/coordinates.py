@@ -55,6 +55,25 @@ def bregma_to_ccf(mlapdv: ArrayLike) -> np.ndarray:
     return np.asarray(mlapdv, float) * _SIGNS + BREGMA_CCF
 
 
+def ccf_voxels(mlapdv: ArrayLike, size: float = 25.0) -> np.ndarray:
+    """The voxels of the Allen CCF that places are in, counted from 0 at the corner of the volume.
+
+    Parameters
+    ----------
+    mlapdv : (..., 3) ML, AP, DV in um from bregma.
+    size : edge of a voxel, um.
+
+    Returns
+    -------
+    (..., 3) int64 ML, AP, DV; the volumes of the Allen Institute have the order AP, DV, ML. Places outside of the
+    volume have numbers below 0 or beyond its shape.
+
+    >>> ccf_voxels((-1000, -2000, -3000)).tolist()
+    [189, 296, 133]
+    """
+    return np.floor(bregma_to_ccf(mlapdv) / size).astype(np.int64)
+
+
 def along_track(entry: ArrayLike, theta: float, phi: float, depth: ArrayLike) -> np.ndarray:
     """Places on a straight track.
 

@@ -21,6 +21,7 @@ from pipeline.errors import UserError
 
 acquisition = registry.tables_of("acquisition")
 behavior = registry.tables_of("behavior")
+ephys = registry.tables_of("ephys")
 ephys_analysis = registry.tables_of("ephys_analysis")
 selection = registry.tables_of("selection")
 event_series = registry.tables_of("inputs.events")
@@ -139,10 +140,12 @@ def unit_peths(
     ]  # fmt: skip
     if only is not None:
         parts.append(only.expression)
+    if good := ephys.GoodPeriod.text(row):
+        parts.append(f"good{good}")
     key = hashlib.md5(json.dumps(parts).encode(), usedforsecurity=False).hexdigest()
 
     def build() -> dict[str, np.ndarray]:
-        trials, events = found.columns(), found.times()
+        trials, events = found.columns(), in_good_periods(row, found.times())
         labels = None if split is None else labels_of(trials, split)
         if only is not None:
             events = np.where(only.holds(trials), events, np.nan)
@@ -238,6 +241,11 @@ def event_rule(event: str) -> dict[str, Any]:
     if event in columns or (event.endswith("_times") and event in selection.known_columns()):
         return rows["stim_on"] | {"event": event, "trials_column": event}
     raise UserError(f"there is no event {event!r}", f"known are {', '.join([*rows, *sorted(columns)])}")
+
+
+def in_good_periods(row: Mapping[str, Any], events: np.ndarray) -> np.ndarray:
+    """The events, NaN where they are not in a good period of the probe (`ephys.GoodPeriod`), (n,) s."""
+    return np.where(ephys.GoodPeriod.holds(row, events), events, np.nan)
 
 
 def within_recording(found: GroupedSpikes, events: np.ndarray) -> np.ndarray:

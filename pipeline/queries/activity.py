@@ -14,11 +14,9 @@ from pipeline.analysis.correlograms import Correlograms
 from pipeline.database.bulk import fetch_columns, to_numpy
 from pipeline.electrophysiology import clusterings, spikes
 from pipeline.electrophysiology import peths as peth_store
+from pipeline.electrophysiology.selectivity import ALPHA, PeriodSelectivity, compare
 from pipeline.errors import NotFoundError
 from pipeline.schemas import behavior, ephys, ephys_analysis, histology, selection
-
-ALPHA = 0.05
-"""Level at which a unit counts as modulated, after correction over the units of its insertion."""
 
 MODULATIONS = {"response": "response_p_corrected"} | {name: f"{name}_p" for name in peth_store.NAMES}
 """What a unit may tell -> column of ephys_analysis.Peth.Response with its corrected p-value."""
@@ -49,7 +47,7 @@ def raster(
     row, rule = clusterings.find(insertion, clustering), peth_store.event_rule(event)
     source = peth_store.aligned(row, event)
     trials, found = source.columns(), spikes.grouped(row)
-    events = peth_store.within_recording(found, source.times())
+    events = peth_store.in_good_periods(row, peth_store.within_recording(found, source.times()))
     labels = np.full(len(events), "all") if split is None else peth_store.labels_of(trials, split)
     labels = np.where(np.isfinite(events), labels, "")
     if condition is not None:
@@ -57,21 +55,6 @@ def raster(
     start, end = window or (rule["window_start"], rule["window_end"])
     used = np.where(labels == "", np.nan, events)
     return Raster(*peths.raster(found.times_of(int(cluster)), used, -start, end), labels)
-
-
-@dataclass(frozen=True)
-class PeriodSelectivity:
-    """Which units tell two conditions apart in a period of the trials; arrays (k,)."""
-
-    cluster_ids: np.ndarray
-    n_0: int  # trials of the first condition
-    n_1: int  # trials of the second
-    rate_0: np.ndarray  # Hz
-    rate_1: np.ndarray  # Hz
-    index: np.ndarray  # -1 to 1, positive where the second condition has the higher rate
-    p_value: np.ndarray  # rank-sum test over trials
-    p_corrected: np.ndarray  # after Benjamini and Hochberg over the units
-    selective: np.ndarray  # bool: p_corrected below ALPHA
 
 
 def selectivity(
@@ -98,15 +81,9 @@ def selectivity(
     """
     row = clusterings.find(insertion, clustering)
     trials, found = behavior.fetch_trials(row), spikes.grouped(row)
-    intervals = selection.Period.intervals(period, trials)
-    known = [np.isfinite(peth_store.within_recording(found, edge)) for edge in intervals.T]
-    intervals[~(known[0] & known[1])] = np.nan
     is_first, is_second = (selection.TrialCondition.read(one).holds(trials) for one in (first, second))
     groups = np.where(is_first == is_second, -1, is_second.astype(int))
-    groups[np.isnan(intervals).any(axis=1)] = -1
-    ids = found.cluster_ids if clusters is None else np.array([int(one) for one in clusters], np.int32)
-    made = responses.period_selectivity(*found.select(ids.tolist()), intervals, groups, ALPHA)
-    return PeriodSelectivity(ids, int(np.sum(groups == 0)), int(np.sum(groups == 1)), **vars(made))
+    return compare(row, found, trials, groups, period, clusters)
 
 
 def cross_correlograms(

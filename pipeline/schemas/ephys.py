@@ -81,6 +81,64 @@ class ProbeInsertion(dj.Manual):
 
 
 @schema
+class GoodPeriod(dj.Manual):
+    definition = """
+    # a part of a recording that may be analysed; a probe without any may be from start to end
+    -> ProbeInsertion
+    good_period                : int16           # number, from 0
+    ---
+    good_start                 : float64         # s from session start
+    good_end                   : float64         # s from session start
+    good_comment=""            : varchar(255)    # e.g. drift before
+    """
+
+    @classmethod
+    def holds(cls, key: Mapping[str, Any], times: np.ndarray) -> np.ndarray:
+        """Whether times (s from session start) lie in good periods of a probe; all do where none are entered."""
+        insertion = {name: key[name] for name in ProbeInsertion.primary_key}
+        start, end = (cls & insertion).to_arrays("good_start", "good_end")
+        times = np.asarray(times, np.float64)
+        if not len(start):
+            return np.ones(times.shape, bool)
+        with np.errstate(invalid="ignore"):
+            inside = (times[..., None] >= start.astype(float)) & (times[..., None] <= end.astype(float))
+        return inside.any(axis=-1)
+
+    @classmethod
+    def text(cls, key: Mapping[str, Any]) -> str:
+        """The good periods of a probe in words; empty where none are entered."""
+        insertion = {name: key[name] for name in ProbeInsertion.primary_key}
+        rows = (cls & insertion).to_dicts(order_by="good_start, good_end")
+        return "".join(f" {float(row['good_start'])!r} {float(row['good_end'])!r}" for row in rows)
+
+    @classmethod
+    def digests(cls, keys: pa.Table) -> pa.Table:
+        """Keys of rows of insertions with `fingerprint`, which changes with the good periods of the insertion."""
+        with_periods = {tuple(row.values()) for row in (ProbeInsertion & cls.proj()).proj().to_dicts()}
+        places = list(zip(*(keys[name].to_pylist() for name in ProbeInsertion.primary_key), strict=True))
+        names = ProbeInsertion.primary_key
+        said = {one: cls.text(dict(zip(names, one, strict=True))) for one in set(places) & with_periods}
+        found = [fingerprints.extend("good periods", said.get(place, "")) for place in places]
+        return keys.append_column("fingerprint", pa.array(found, pa.string()))
+
+
+class InGoodPeriods:
+    """A populated table of insertions whose rows are made from the good periods only."""
+
+    fingerprint: str
+    """The column that says what the good periods were."""
+
+    def current_fingerprints(self, key: dict | None = None) -> pa.Table:
+        """Key and fingerprint of every row (of `key`) that there should be now."""
+        table: Any = self
+        return GoodPeriod.digests(fetch_columns(table.key_source & (key or {}), *table.primary_key))
+
+    def _fingerprint_of(self, key: Mapping[str, Any]) -> dict[str, str]:
+        place = {name: pa.array([key[name]]) for name in ProbeInsertion.primary_key}
+        return {self.fingerprint: GoodPeriod.digests(pa.table(place))["fingerprint"][0].as_py()}
+
+
+@schema
 class ChronicInsertion(dj.Manual):
     definition = """
     # a probe that stays in an animal over many sessions

@@ -2,11 +2,12 @@
 
 import datajoint as dj
 
-from pipeline.analysis import unit_criteria
+from pipeline.analysis import cell_types, unit_criteria
 from pipeline.database import registry
 from pipeline.database.bulk import fetch_columns, insert_many, to_numpy
-from pipeline.electrophysiology import clusterings, table_columns
-from pipeline.schemas import behavior, ephys
+from pipeline.electrophysiology import clusterings, selectivity, table_columns
+from pipeline.errors import UserError
+from pipeline.schemas import behavior, ephys, selection
 
 schema = registry.schema(__name__)
 
@@ -299,3 +300,115 @@ class Autocorrelogram(dj.Computed):
 
     def make(self, key):
         self.insert1(key | table_columns.autocorrelogram(ephys.grouped(key)))
+
+
+@schema
+class UnitSelectivity(ephys.InGoodPeriods, dj.Computed):
+    definition = """
+    # which units tell the two groups of a comparison apart in its period
+    -> ephys.ClusterSet
+    -> behavior.TrialSet
+    -> selection.Comparison
+    ---
+    selectivity_periods        : char(32)        # fingerprint of the good periods of the recording
+    n_first_trials             : int32           # trials of the first group with the period in the recording
+    n_second_trials            : int32           # of the second
+    n_selective                : int32           # units, after correction
+    selectivity_missing=""     : varchar(500)    # why nothing is compared; empty: it is
+    """
+    fingerprint = "selectivity_periods"
+
+    class Unit(dj.Part):
+        definition = """
+        # one unit
+        -> master
+        -> ephys.ClusterSet.Cluster
+        ---
+        first_rate=null              : float64       # in the period, mean over the trials of the first group, Hz
+        second_rate=null             : float64       # Hz
+        period_selectivity=null      : float64       # 2 AUC - 1, share from -1 to 1, positive: more in the second group
+        period_p=null                : float64       # rank-sum test over trials, 0-1
+        period_p_corrected=null      : float64       # Benjamini-Hochberg over the units of the insertion, 0-1
+        is_selective                 : bool
+        """
+
+    @property
+    def key_source(self) -> dj.expression.QueryExpression:
+        """Default clusterings with trials, for each comparison with a period."""
+        units = ephys.ClusterSet.proj() & (ephys.Clustering & {"default_clustering": True}).proj()
+        return units * behavior.TrialSet.proj() * (selection.Comparison & "period_name IS NOT NULL").proj()
+
+    def make(self, key):
+        row, trials = (selection.Comparison & key).fetch1(), behavior.fetch_trials(key)
+        basis = self._fingerprint_of(key)
+        try:
+            groups = selection.Comparison.groups(row, trials)
+            found = selectivity.compare(key, ephys.grouped(key), trials, groups, row["period_name"])
+        except UserError as error:  # another task, whose trials lack the columns
+            counts = dict.fromkeys(("n_first_trials", "n_second_trials", "n_selective"), 0)
+            self.insert1(key | basis | counts | {"selectivity_missing": error.message[:500]})
+            return
+        self.insert1(
+            key
+            | basis
+            | {
+                "n_first_trials": found.n_0,
+                "n_second_trials": found.n_1,
+                "n_selective": int(found.selective.sum()),
+                "selectivity_missing": "" if found.n_0 and found.n_1 else "one of the groups has no trials",
+            }
+        )
+        columns = {
+            "cluster_id": found.cluster_ids,
+            "first_rate": found.rate_0,
+            "second_rate": found.rate_1,
+            "period_selectivity": found.index,
+            "period_p": found.p_value,
+            "period_p_corrected": found.p_corrected,
+            "is_selective": found.selective,
+        }
+        insert_many(self.Unit, key | columns)
+
+
+@schema
+class CellTypeRule(dj.Lookup):
+    definition = """
+    # which waveforms are narrow and which are broad; a change is a new row
+    cell_type_rule             : varchar(32)     # name
+    ---
+    narrow_below               : float64         # trough to peak, ms
+    broad_from                 : float64         # trough to peak, ms; in between the type is not told
+    """
+    contents = [{"cell_type_rule": "width_0.4", "narrow_below": 0.4, "broad_from": 0.4}]
+
+
+@schema
+class CellType(dj.Computed):
+    definition = """
+    # putative cell types of the units of one clustering by the width of their waveforms
+    -> UnitMetrics
+    -> CellTypeRule
+    ---
+    n_fast_spiking             : int32
+    n_regular_spiking          : int32
+    """
+
+    class Unit(dj.Part):
+        definition = """
+        # one unit whose type can be told
+        -> master
+        -> UnitMetrics.Unit
+        ---
+        cell_type                  : varchar(32)     # fast-spiking, regular-spiking
+        """
+
+    def make(self, key):
+        rule = (CellTypeRule & key).fetch1()
+        units = to_numpy(fetch_columns(UnitMetrics.Unit & key, "cluster_id", "spike_width"))
+        types = cell_types.by_width(units["spike_width"], rule["narrow_below"], rule["broad_from"])
+        counts = {name: int((types == kind).sum()) for name, kind in
+                  (("n_fast_spiking", cell_types.NARROW), ("n_regular_spiking", cell_types.BROAD))}  # fmt: skip
+        self.insert1(key | counts)
+        known = types != cell_types.UNKNOWN
+        if known.any():
+            insert_many(self.Unit, key | {"cluster_id": units["cluster_id"][known], "cell_type": types[known]})

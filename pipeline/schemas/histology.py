@@ -368,6 +368,40 @@ class ClusterLocation(dj.Computed):
         return np.where(inside, rows[np.where(inside, wanted, 0)] if len(rows) else -1, -1)
 
 
+@schema
+class ClusterVoxel(dj.Computed):
+    definition = """
+    # the voxels of the Allen CCF (2017) that clusters are in, counted from 0 at the corner of the volume
+    -> ClusterLocation
+    ---
+    voxel_size                 : int16           # edge, um
+    """
+
+    class Cluster(dj.Part):
+        definition = """
+        # one cluster whose place is known
+        -> master
+        -> ClusterLocation.Cluster
+        ---
+        voxel_ap                   : int32           # from the front
+        voxel_dv                   : int32           # from the top
+        voxel_ml                   : int32           # from the left
+        """
+
+    def make(self, key):
+        rows = to_numpy(fetch_columns(ClusterLocation.Cluster & key, "cluster_id", *_CLUSTER_PLACE))
+        places = np.column_stack([rows[name] for name in _CLUSTER_PLACE])
+        known = np.isfinite(places).all(axis=1)
+        ml, ap, dv = coordinates.ccf_voxels(places[known], VOXEL_SIZE).T
+        self.insert1(key | {"voxel_size": VOXEL_SIZE})
+        columns = {"cluster_id": rows["cluster_id"][known], "voxel_ap": ap, "voxel_dv": dv, "voxel_ml": ml}
+        if known.any():
+            insert_many(self.Cluster, key | columns)
+
+
+VOXEL_SIZE = 25  # um
+_CLUSTER_PLACE = ("cluster_ml", "cluster_ap", "cluster_dv")
+
 _SAYS_WHERE = [
     f"accepted_columns LIKE '%%,{name},%%'" for name in (channel_locations.REGIONS, channel_locations.PLACES)
 ]

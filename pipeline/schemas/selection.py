@@ -162,3 +162,59 @@ class Period(dj.Manual):
             listed = ", ".join(cls.to_arrays("period_name")) or "none yet"
             raise UserError(f"there is no period {name} (there are: {listed})", "see `neurojoint period`")
         return rows[0]
+
+
+@schema
+class Comparison(dj.Manual):
+    definition = """
+    # two groups of trials to compare, and in which period of them; a change makes a new version
+    comparison_name            : varchar(64)
+    comparison_version         : int32           # from 1
+    ---
+    comparison_first           : varchar(4000)   # condition of the first group
+    comparison_second          : varchar(4000)   # of the second; trials that fulfil both are left out
+    -> [nullable] Period
+    comparison_description=""  : varchar(1000)
+    """
+
+    @classmethod
+    def define(cls, name: str, first: str, second: str, period: str | None = None, description: str = "") -> int:
+        """Save a comparison under a name; returns its version, which is a new one where anything but words has changed.
+
+        Parameters
+        ----------
+        first, second : conditions, by name (as they are now) or as expressions.
+        period : name of a period in which units are compared; without one only the animal is.
+
+        Raises
+        ------
+        UserError : there is no such condition or period.
+        """
+        if not name.isidentifier():
+            raise UserError(f"{name!r} cannot be the name of a comparison", "use letters, digits and _")
+        known = dict.fromkeys(known_columns())
+        read = [TrialCondition.read(one) for one in (first, second)]
+        for one in read:
+            trial_conditions.check_columns(one, known)
+        if period is not None:
+            Period.expression(period)
+        row = {"comparison_first": read[0].expression, "comparison_second": read[1].expression, "period_name": period}
+        versions = (cls & {"comparison_name": name}).to_dicts(order_by="comparison_version")
+        if versions and all(versions[-1][column] == value for column, value in row.items()):
+            return int(versions[-1]["comparison_version"])
+        key = {"comparison_name": name, "comparison_version": len(versions) + 1}
+        cls.insert1(key | row | {"comparison_description": description})
+        return len(versions) + 1
+
+    @staticmethod
+    def groups(row: Mapping[str, Any], trials: Mapping[str, Any]) -> np.ndarray:
+        """0 for trials of the first group, 1 for those of the second, -1 for others, (n trials,).
+
+        Raises
+        ------
+        UserError : the trials lack a column of a condition.
+        """
+        first, second = (
+            trial_conditions.parse(row[f"comparison_{which}"]).holds(trials) for which in ("first", "second")
+        )
+        return np.where(first == second, -1, second.astype(int))

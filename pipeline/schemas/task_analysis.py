@@ -7,9 +7,12 @@ all tasks are there too.
 import datajoint as dj
 
 from pipeline import paradigms
+from pipeline.analysis import photostimulation
 from pipeline.database import registry
+from pipeline.errors import UserError
 from pipeline.paradigms.summary import summarise
-from pipeline.schemas import behavior
+from pipeline.schemas import behavior, selection
+from pipeline.schemas.inputs import trial_outcomes
 
 schema = registry.schema(__name__)
 
@@ -111,3 +114,43 @@ class TaskPerformance(dj.Computed):
         parts = ((self.Choice, found.choices), (self.Level, found.levels), (self.Curve, found.curves))
         for part, rows in (*parts, (self.Block, found.blocks)):
             part.insert(key | row for row in rows)
+
+
+@schema
+class TrialComparison(dj.Computed):
+    definition = """
+    # how an animal did in the two groups of trials of a comparison
+    -> behavior.TrialSet
+    -> selection.Comparison
+    ---
+    n_first                      : int32         # trials
+    n_second                     : int32         # trials
+    first_performance=null       : float64       # fraction correct of the trials of which it is known, 0-1
+    second_performance=null      : float64       # fraction correct, 0-1
+    performance_p=null           : float64       # Fisher's exact test, 0-1
+    first_response_rate=null     : float64       # fraction of trials with a response, 0-1
+    second_response_rate=null    : float64       # fraction of trials with a response, 0-1
+    responses_p=null             : float64       # Fisher's exact test, 0-1
+    first_response_time=null     : float64       # median, s
+    second_response_time=null    : float64       # median, s
+    response_time_p=null         : float64       # rank-sum test, 0-1
+    comparison_missing=""        : varchar(500)  # what cannot be told, and why; empty: all is there
+    """
+
+    def make(self, key):
+        row, found = (selection.Comparison & key).fetch1(), trial_outcomes.read(key)
+        try:
+            groups = selection.Comparison.groups(row, found.columns)
+        except UserError as error:  # another task, whose trials lack the columns
+            self.insert1(key | {"n_first": 0, "n_second": 0, "comparison_missing": error.message[:500]})
+            return
+        made = photostimulation.compare_performance(found.correct, found.responded, found.latency, groups)
+        pairs = {
+            f"{which}_{name}": made[name][place]
+            for name in ("performance", "response_rate", "response_time")
+            for place, which in enumerate(("first", "second"))
+        }
+        tests = {"performance_p": made["performance_p"], "responses_p": made["response_p"]}
+        tests["response_time_p"] = made["response_time_p"]
+        counts = {"n_first": made["n"][0], "n_second": made["n"][1], "comparison_missing": found.missing}
+        self.insert1(key | counts | pairs | tests)

@@ -19,6 +19,7 @@ TYPES = re.compile(
 LINE = re.compile(r"(?P<name>[a-z]\w*)\s*(=\s*(?P<default>.*?))?\s*:\s*(?P<type>[^#]+?)\s*(#\s*(?P<comment>.*))?")
 HAS_UNIT = re.compile(
     r"\bs\b|ms|\bmin\b|Hz|\bg\b|mL|uL|nL|um\b|\brad|deg|mbar|percent|\bpx\b|byte|\bns\b|0-1|fraction|UTC|standard error"
+    r"|mW"
     r"|natural log|share|\bu?V\b|\bdB\b|standard deviations|\bppm\b|\bnm\b|octaves|unit of the file|unit of the level"
 )
 ALL = [one for table in registry.tables() for one in (table, *registry.parts(table))]

@@ -190,7 +190,15 @@ def test_the_sessions_of_an_older_database_have_a_task_each(database, tmp_path):
     """Tables whose key got the task are declared again with all their rows; wheels are to be read again."""
     import ingest
     from ingest.simulate import write_lab
-    from pipeline import acquisition, behavior, behavior_analysis, ephys_analysis, task_analysis, worker
+    from pipeline import (
+        acquisition,
+        behavior,
+        behavior_analysis,
+        ephys_analysis,
+        photostimulation,
+        task_analysis,
+        worker,
+    )
     from pipeline.database import registry
 
     write_lab(tmp_path, n_mice=1, n_sessions=1, seed=3)
@@ -199,7 +207,9 @@ def test_the_sessions_of_an_older_database_have_a_task_each(database, tmp_path):
     masters = (behavior.TrialSet, behavior.WheelMoveSet, behavior_analysis.SessionPerformance)
     masters += (behavior_analysis.PsychometricFit, ephys_analysis.Peth, ephys_analysis.DepthPeth)
     newer = (behavior_analysis.SubjectTraining.Reached, behavior.TrialSet.OtherColumn, ephys_analysis.DepthPeth.Shank)
-    newer += (*registry.parts(task_analysis.TaskPerformance), task_analysis.TaskPerformance)
+    later = (task_analysis.TaskPerformance, task_analysis.TrialComparison, ephys_analysis.UnitSelectivity,
+             photostimulation.StimulationEffect)  # fmt: skip
+    newer += tuple(one for table in later for one in (*registry.parts(table), table))
     moved = [one for table in masters for one in (table, *registry.parts(table)) if one not in newer]
     today = [declared(database, registry.label(one).partition(".")[0], one().table_name) for one in (*moved, *newer)]
     rows = {one: one.to_dicts(order_by=", ".join(one.primary_key)) for one in moved}

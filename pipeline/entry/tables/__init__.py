@@ -8,11 +8,22 @@ from typing import Any
 import datajoint as dj
 
 from pipeline.entry.fields import Field, TableEntry
-from pipeline.entry.tables import acquisition, action, data, ephys, imaging, lab, notification, publication, subject
+from pipeline.entry.tables import (
+    acquisition,
+    action,
+    data,
+    ephys,
+    imaging,
+    lab,
+    notification,
+    photostimulation,
+    publication,
+    subject,
+)
 
 TABLES: dict[str, TableEntry] = {
     entry.table: entry
-    for module in (lab, subject, action, acquisition, data, ephys, imaging, notification, publication)
+    for module in (lab, subject, action, acquisition, data, ephys, imaging, photostimulation, notification, publication)
     for entry in module.TABLES
 }
 """`schema.Table` -> how its rows are written."""

@@ -60,6 +60,18 @@ TABLES = (
         derive=_pid,
     ),
     TableEntry(
+        "ephys.GoodPeriod",
+        "good period of a recording",
+        (
+            *INSERTION,
+            Field("good_period", "integer", low=0, high=1000, required=True, fixed=True, description="number, from 0"),
+            Field("good_start", "number", unit="s", low=-1e6, high=1e6, required=True, description="of the session"),
+            Field("good_end", "number", unit="s", low=-1e6, high=1e6, required=True, description="of the session"),
+            text("good_comment", 255, description="e.g. drift before"),
+        ),
+        spans=(("good_start", "good_end"),),
+    ),
+    TableEntry(
         "ephys.ChronicInsertion",
         "chronic insertion",
         (
