@@ -18,6 +18,7 @@ from one_bridge.server import (
     exception_handlers,
     files,
     http,
+    parquet_columns,
     permissions,
     schema,
     task_routes,
@@ -330,6 +331,12 @@ class Bridge:
             body = {"detail": str(error), "status_code": 401}
             return JSONResponse(body, 401, {"WWW-Authenticate": 'Basic realm="neurojoint", charset="UTF-8"'})
         path = self.database.read(lambda: files.find_dataset(self.roots, request.path_params["path"]))
+        if (column := request.query_params.get("column")) is not None:
+            if not column:  # which there are
+                return http.answer(parquet_columns.names(path))
+            content = parquet_columns.as_npy(path, column)
+            more = {"X-Content-Type-Options": "nosniff"}
+            return Response(content, media_type="application/octet-stream", headers=more)
         if (other := files.with_metadata(path)) is not None:
             size, content = other
             more = {"X-Content-Type-Options": "nosniff", "Content-Length": str(size)}
