@@ -84,6 +84,7 @@ setup(
         "atlas": ["iblatlas>=1.3"],
         "capsule": ["nbclient", "nbformat", "ipykernel", "packaging"],
         "docs": ["mkdocs-material>=9.5,<10", "mkdocstrings[python]>=0.27"],
+        "hub": ["jupyterhub>=5"],
         "notebook": ["jupyterlab>=4", "ipython>=8"],
         "nwb": ["pynwb>=4.2", "nwbinspector>=0.7.2", "ndx-pose>=0.4"],
         "nwb-zarr": ["pynwb>=4.2", "hdmf-zarr>=0.13"],  # needs zarr 2
@@ -133,12 +134,14 @@ setup(
             "globus-sdk>=4.9,<5",
             "aiosmtpd>=1.4",
             "axe-playwright-python>=0.1.4",
+            "jupyterhub>=5",
         ],
     },
     entry_points={
+        "jupyterhub.authenticators": ["neurojoint = neurojoint.hub:NeurojointAuthenticator"],
         "console_scripts": [
             "neurojoint = neurojoint.command:run",
             "cbin = cbin.cli:main",
-        ]
+        ],
     },
 )

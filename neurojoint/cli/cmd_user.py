@@ -44,9 +44,10 @@ def user_add(name: str, role: str, database_role: str | None, password_stdin: bo
     from pipeline.errors import UserError
     from pipeline.settings import settings
 
-    if settings().database_url is None:
+    if settings().database_url is None and settings().embedded_tcp_port is None:
         raise UserError(
-            "the embedded database has one account, yours", "set NEUROJOINT_DATABASE_URL to a database server first"
+            "the embedded database has one account, yours",
+            "set NEUROJOINT_DATABASE_URL to a database server, or NEUROJOINT_EMBEDDED_TCP_PORT, first",
         )
     own = database_accounts.add(pipeline.connect(), settings().prefix, name, database_role, password)
     click.echo(f"{name} may use the database as {database_role}" + (f"; own schema {own}" if own else ""))

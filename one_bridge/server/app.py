@@ -334,9 +334,11 @@ class Bridge:
         if (column := request.query_params.get("column")) is not None:
             if not column:  # which there are
                 return http.answer(parquet_columns.names(path))
-            content = parquet_columns.as_npy(path, column)
-            more = {"X-Content-Type-Options": "nosniff"}
-            return Response(content, media_type="application/octet-stream", headers=more)
+            return Response(
+                parquet_columns.as_npy(path, column),
+                media_type="application/octet-stream",
+                headers={"X-Content-Type-Options": "nosniff"},
+            )
         if (other := files.with_metadata(path)) is not None:
             size, content = other
             more = {"X-Content-Type-Options": "nosniff", "Content-Length": str(size)}

@@ -42,8 +42,8 @@ class Gate:
         self._right: dict[bytes, tuple[float, str, str]] = {}
         self._hashing = threading.BoundedSemaphore(2)  # each needs 64 MB
 
-    def login(self, name: str, password: str, address: str) -> Account | None:
-        """The account with this name and password.
+    def login(self, name: str, password: str, address: str, door: str = "REST") -> Account | None:
+        """The account with this name and password; `door` is where it asks to come in.
 
         Raises
         ------
@@ -56,7 +56,7 @@ class Gate:
             found = self.users.by_password(name, password)
         if found is not None:
             self.throttle.succeeded(address, name)
-        self.users.record(name, address, "REST", "wrong name or password" if found is None else "signed in")
+        self.users.record(name, address, door, "wrong name or password" if found is None else "signed in")
         return found
 
     def account(self, header: str, address: str) -> Account | None:

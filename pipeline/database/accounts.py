@@ -24,6 +24,7 @@ ROLES = ("reader", "scientist", "worker", "manager")
 WRITE = "INSERT, UPDATE, DELETE"
 _QUEUE = ("task.Worker", "task.Lock")  # what every process writes that populates
 SHORTEST_PASSWORD = 12
+_OWNERS = ("postgres", "root", "mysql", "mariadb", "public")
 
 
 def add(connection: dj.Connection, prefix: str, name: str, role: str, password: str) -> str:
@@ -50,6 +51,8 @@ def add(connection: dj.Connection, prefix: str, name: str, role: str, password: 
         raise UserError(f"{name!r} cannot be the name of a database account", "use letters, digits, _ and -")
     if len(password) < SHORTEST_PASSWORD:
         raise UserError("the password is too short", f"use at least {SHORTEST_PASSWORD} characters")
+    if name.lower() in (connection.get_user().partition("@")[0].lower(), *_OWNERS):
+        raise UserError(f"{name} is an account that the database itself needs", "choose another name")
     own = personal.schema_name(name, prefix) if role in ("scientist", "manager") else ""
     grants = _postgresql if connection.adapter.backend == "postgresql" else _mysql
     for statement, values in grants(connection, prefix, name, role, password, own):

@@ -116,6 +116,8 @@ def test_what_cannot_be_an_account_is_refused(database):
         ("ada'; --", "reader", PASSWORD),
         ("ada", "root", PASSWORD),
         ("ada", "reader", "short"),
+        (database.get_user().partition("@")[0], "reader", PASSWORD),  # whose password everything signs in with
+        ("postgres", "manager", PASSWORD),
     ):
         with pytest.raises(UserError):
             accounts.add(database, "neurojoint_", name, role, password)

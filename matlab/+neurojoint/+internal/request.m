@@ -3,6 +3,7 @@ function bytes = request(connection, url)
   if url(1) == '/'
     url = [connection.url url];
   end
+  url = strrep(url, '#', '%23'); % of the folders of revisions
   is_octave = exist('OCTAVE_VERSION', 'builtin') ~= 0;
   given = {'Timeout', 60};
   if ~isempty(connection.token)
