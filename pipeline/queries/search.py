@@ -22,6 +22,7 @@ from pipeline import atlas
 from pipeline.analysis.criteria import RuleSet
 from pipeline.database.bulk import fetch_columns
 from pipeline.errors import UserError
+from pipeline.queries.trial_counts import fulfilling
 from pipeline.schemas import acquisition, behavior_analysis, ephys, ephys_analysis, histology
 
 __all__ = ["DEFAULT_CRITERIA", "DEFAULT_RULES", "find_insertions", "find_units", "insertions_in", "unjudged"]
@@ -177,8 +178,6 @@ def _with_trials(known: pa.Table, condition: str | None, period: str | None, lea
     """The rows whose session has so many trials that fulfil the condition and have the period."""
     if condition is None and period is None:
         return known
-    from pipeline.queries.trial_counts import fulfilling
-
     return known.filter(pa.array(fulfilling(known, _SESSION, condition, period, sessions) >= least))
 
 

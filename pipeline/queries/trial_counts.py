@@ -10,10 +10,12 @@ import datajoint as dj
 import numpy as np
 import pyarrow as pa
 
+from pipeline.analysis import trial_conditions
 from pipeline.analysis.trial_conditions import Condition
 from pipeline.database.bulk import fetch_columns, to_numpy
 from pipeline.errors import UserError
 from pipeline.queries.condition_sql import to_sql
+from pipeline.schemas import behavior, selection
 
 _TRIALS_AT_ONCE = 2_000_000
 
@@ -37,9 +39,6 @@ def count_trials(condition: str, period: str | None = None, sessions: Any = None
     ------
     UserError : there is no such condition or period, or no trials at all have a column of it.
     """
-    from pipeline.analysis import trial_conditions
-    from pipeline.schemas import behavior, selection
-
     found = selection.TrialCondition.read(condition)
     if period is not None:
         has_period = selection.Period.expression(period)
@@ -82,8 +81,6 @@ def _check_types(condition: Condition, own: dict[str, str]) -> None:
 
 
 def _by_database(where: str, tasks: dj.expression.QueryExpression, sessions: Any) -> pa.Table:
-    from pipeline.schemas import behavior
-
     names = behavior.TrialSet.primary_key
     trials = behavior.TrialSet.Trial & where
     if sessions is not None:
@@ -96,8 +93,6 @@ def _by_database(where: str, tasks: dj.expression.QueryExpression, sessions: Any
 
 def _by_columns(condition: Condition, own: set[str], tasks: dj.expression.QueryExpression) -> pa.Table:
     """Some millions of trials at a time: the columns of many sessions, one after the other, are one array."""
-    from pipeline.schemas import behavior
-
     names = behavior.TrialSet.primary_key
     sizes = fetch_columns(behavior.TrialSet & tasks, *names, "n_trials", order_by=", ".join(names))
     n_trials = dict(zip(_rows(sizes), sizes["n_trials"].to_pylist(), strict=True))
@@ -132,8 +127,6 @@ def _by_columns(condition: Condition, own: set[str], tasks: dj.expression.QueryE
 
 def _own_columns(names: Sequence[str], tasks: dj.expression.QueryExpression) -> dict[str, dict[tuple, np.ndarray]]:
     """Column -> task -> values in the order of the trials."""
-    from pipeline.schemas import behavior
-
     if not names:
         return {}
     key = behavior.TrialSet.primary_key
@@ -152,8 +145,6 @@ def _own_columns(names: Sequence[str], tasks: dj.expression.QueryExpression) -> 
 
 def _other_columns(names: Sequence[str], tasks: dj.expression.QueryExpression) -> dict[tuple[tuple, str], np.ndarray]:
     """(task, column) -> values of the columns that only the files have; those of several dimensions are left out."""
-    from pipeline.schemas import behavior
-
     part = behavior.TrialSet.OtherColumn
     key = behavior.TrialSet.primary_key
     found = {}
@@ -189,8 +180,6 @@ def _alike(keys: Sequence[tuple], names: Sequence[str], values: dict) -> list[li
 
 def _with_columns(tasks: dj.expression.QueryExpression, names: Sequence[str]) -> set[tuple]:
     """The tasks whose trials have these of the program's columns."""
-    from pipeline.schemas import behavior
-
     key = behavior.TrialSet.primary_key
     rows = fetch_columns(behavior.TrialSet & tasks, *key, "columns_present")
     present = {text: set(json.loads(text)) >= set(names) for text in set(rows["columns_present"].to_pylist())}
@@ -198,6 +187,4 @@ def _with_columns(tasks: dj.expression.QueryExpression, names: Sequence[str]) ->
 
 
 def _rows(table: pa.Table) -> list[tuple]:
-    from pipeline.schemas import behavior
-
     return list(zip(*(table[name].to_pylist() for name in behavior.TrialSet.primary_key), strict=True))
