@@ -1,7 +1,7 @@
 """JupyterHub with the accounts of neurojoint: the authenticator `neurojoint`, of the extra `hub` (docs/hub.md).
 
 Who may come in is decided by the accounts of the site and the bridge. When a person's server starts, the person gets an
-account of the database server by the same name, with a password that is made anew, and a schema of its own.
+account of the database server by the same name, with a new password, and a schema of its own.
 """
 
 from __future__ import annotations
