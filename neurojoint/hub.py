@@ -13,7 +13,7 @@ import secrets
 import sys
 from typing import Any
 
-from jupyterhub.auth import LocalAuthenticator
+from jupyterhub.auth import Authenticator, LocalAuthenticator
 from tornado import web
 from traitlets import Bool, default
 
@@ -46,6 +46,13 @@ class NeurojointAuthenticator(LocalAuthenticator):
     def validate_username(self, username: str) -> bool:
         """Whether an account of the database can have this name."""
         return _NAME.fullmatch(username or "") is not None
+
+    async def add_user(self, user: Any) -> None:
+        """Let a person in; with `create_system_users` the person also gets an account of the computer."""
+        adds = LocalAuthenticator if self.create_system_users else Authenticator
+        found = adds.add_user(self, user)
+        if asyncio.iscoroutine(found):
+            await found
 
     async def authenticate(self, handler: Any, data: dict[str, str]) -> dict[str, Any] | None:
         """Name and rights of the account with this name and password; None: it does not come in."""

@@ -13,7 +13,7 @@ from plotly.utils import PlotlyJSONEncoder
 import ingest
 from dashboard.pages import _session_task
 from dashboard.queries import session as queries
-from pipeline import behavior, behavior_analysis, data, settings, task_analysis
+from pipeline import behavior, behavior_analysis, data, photostimulation, settings, task_analysis
 from pipeline.analysis import curves
 from pipeline.database import lab_modules
 from pipeline.provenance import staleness
@@ -69,12 +69,19 @@ def tones(random, n=900):
 
 
 def odours(random, n=600):
+    """In every fifth trial light makes a response late, and changes nothing else."""
     mint = random.random(n) < 0.5
     licked = random.normal(size=n) + 2.0 * mint > 0.7
     on = np.arange(n) * 5.0 + 1
     table = pd.DataFrame({"odour": np.where(mint, "mint", "rose"), "choice": licked.astype(int), "odourOn_times": on})
-    table["firstLick_times"] = np.where(licked, on + 0.4, np.nan)
+    table["firstLick_times"] = np.where(licked, on + 0.4 + 0.2 * (np.arange(n) % 5 == 0), np.nan)
     return table
+
+
+def light(folder, n=600):
+    onsets = np.arange(n)[::5] * 5.0 + 0.5
+    np.save(folder / "_lab_opto.intervals.npy", np.column_stack([onsets, onsets + 1.0]))
+    np.save(folder / "_lab_opto.site.npy", np.where(np.arange(len(onsets)) % 2, "OB", "PIR"))
 
 
 def ports(n=1800):
@@ -107,6 +114,7 @@ def labs(database, tmp_path, monkeypatch):
     root, random = tmp_path / "data", np.random.default_rng(11)
     write(root, "auditory", "auditory_tone2afc", tones(random))
     write(root, "olfactory", "olfactory_discrimination", odours(random))
+    light(root / "olfactory" / "Subjects" / "m1" / "2024-05-06" / "001" / "alf")
     write(root, "foraging", "three_ports_v2", ports())
     with settings.override(tasks=(TONES, ODOURS), modules=("portlab",)):
         lab_modules.load()
@@ -120,7 +128,8 @@ def test_three_tasks_that_the_program_does_not_know(labs):
     ingest.register(labs)
     assert not data.Quarantine & "resolved IS NULL", "the codes of described tasks are valid"
     drain([behavior.TrialSet, behavior_analysis.SessionPerformance, behavior_analysis.PsychometricFit,
-           task_analysis.TaskPerformance, behavior_analysis.BehaviorHistory])  # fmt: skip
+           task_analysis.TaskPerformance, behavior_analysis.BehaviorHistory, photostimulation.StimulationSet,
+           photostimulation.StimulationEffect])  # fmt: skip
     named = dict(zip(*behavior.TrialSet.to_arrays("lab", "paradigm"), strict=True))
     assert named == {"auditory": "tones", "olfactory": "odours", "foraging": "ports"}
     rows = {row["lab"]: row for row in task_analysis.TaskPerformance.to_dicts()}
@@ -147,6 +156,12 @@ def test_three_tasks_that_the_program_does_not_know(labs):
     assert found["fraction_correct"] == common["olfactory"]["performance"] > 0.8
     levels = task_analysis.TaskPerformance.Level & {"lab": "olfactory"}
     assert set(levels.to_arrays("level_name")) == {"mint", "rose"}
+
+    effects = {row["effect_site"]: row for row in photostimulation.StimulationEffect.Site.to_dicts()}
+    assert {name: row["n_light"] for name, row in effects.items()} == {"all": 120, "OB": 60, "PIR": 60}
+    for row in effects.values():
+        assert (row["response_time_dark"], row["response_time_light"]) == pytest.approx((0.4, 0.6))
+        assert row["response_time_effect_p"] < 1e-6 and row["performance_effect_p"] > 0.001
 
     measures = rows["foraging"]["measures"]
     assert abs(measures["history_reward"][0] - 1.6) < 4 * measures["history_reward_error"][0]

@@ -9,6 +9,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -105,7 +106,9 @@ def test_a_notebook_of_a_person_in_the_browser(tmp_path):
     """A server starts with its own account of the database, a cell makes and fills a table; a guest is refused."""
     playwright = pytest.importorskip("playwright.sync_api")
     pytest.importorskip("jupyterlab")
-    home, port, tcp = tmp_path / "home", _free_port(), _free_port()
+    home = Path(tempfile.mkdtemp(prefix="neurojoint-hub-"))
+    home.chmod(0o711)  # run as root, the server is another user
+    port, tcp = _free_port(), _free_port()
     environment = os.environ | {
         "NEUROJOINT_HOME": str(home), "NEUROJOINT_EMBEDDED_TCP_PORT": str(tcp), "HOME": str(tmp_path),
         "CONFIGPROXY_AUTH_TOKEN": "0" * 32, "JUPYTERHUB_CRYPT_KEY": "0" * 64,
@@ -164,6 +167,7 @@ c.Spawner.http_timeout = 180
         server.terminate()
         server.wait(60)
         subprocess.run([*program, "db", "stop"], env=environment, timeout=60, check=False)
+        shutil.rmtree(home, ignore_errors=True)
 
 
 def _use(browser, url: str, folder: Path) -> None:
