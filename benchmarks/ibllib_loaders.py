@@ -1,9 +1,11 @@
-"""Claim: ibllib's loaders read a lab of ours: over HTTP with the unmodified client, and from cache tables.
+"""Claim: ibllib's loaders read a lab of ours: over HTTP with the unmodified client, on the class where the python has
+neurojoint too, and from cache tables.
 
 A simulated lab is registered and populated, `neurojoint serve` and `neurojoint cache` run on it, and `SessionLoader`,
-`SpikeSortingLoader`, `load_channel_locations`, `load_wheel_reaction_times` and `get_subject_training_status` of ibllib
-run in an environment of its own, whose python `--ibllib-python` names. Prints a line for each loader and face; ends
-with 1 where one failed. This is no measurement of time.
+`SpikeSortingLoader`, `EphysSessionLoader`, `load_channel_locations`, `load_wheel_reaction_times` and
+`get_subject_training_status` of ibllib run in an environment of its own, whose python `--ibllib-python` names (one with
+both is made by `.ci/ibllib_environment.sh`). Prints a line for each loader and face; ends with 1 where one failed. This
+is no measurement of time.
 """
 
 from __future__ import annotations
@@ -24,62 +26,7 @@ from benchmarks import ibllib_peer
 
 COMMAND = "from neurojoint.command import run; run()"
 
-LOADERS = """
-import json, logging, sys, traceback, types, warnings
-warnings.filterwarnings("ignore")
-logging.disable(logging.CRITICAL)
-face, where, session, probe = sys.argv[1:5]
-from one.api import ONE, One
-from brainbox.io.one import (SessionLoader, SpikeSortingLoader, load_channel_locations, load_iti,
-                             load_wheel_reaction_times)
-from iblatlas.regions import BrainRegions
-one = ONE(base_url=where, silent=True) if face == "http" else One(cache_dir=where, mode="local")
-if face == "http":
-    one.alyx.cache_mode = None
-regions = BrainRegions()
-atlas = types.SimpleNamespace(regions=regions)  # the volume of the atlas is a download
-results = {}
-
-def attempt(name, call):
-    try:
-        results[name] = str(call())
-    except Exception as error:
-        results[name] = f"FAILED {type(error).__name__}: {error} " + traceback.format_exc(limit=-2)[-300:]
-
-def trials():
-    loader = SessionLoader(eid=session, one=one)
-    loader.load_trials()
-    return f"{len(loader.trials)} trials, {len(loader.trials.columns)} columns"
-
-def wheel():
-    loader = SessionLoader(eid=session, one=one)
-    loader.load_wheel()
-    return f"{len(loader.wheel)} samples"
-
-def spikes(**which):
-    loader = SpikeSortingLoader(one=one, atlas=atlas, **which)
-    spikes, clusters, channels = loader.load_spike_sorting()
-    merged = loader.merge_clusters(spikes, clusters, channels)
-    return f"{len(spikes['times'])} spikes, {len(merged['cluster_id'] if 'cluster_id' in merged else merged)} clusters"
-
-attempt("SessionLoader.load_trials", trials)
-attempt("SessionLoader.load_wheel", wheel)
-attempt("load_iti", lambda: len(load_iti(one.load_object(session, "trials"))))
-attempt("load_wheel_reaction_times", lambda: len(load_wheel_reaction_times(session, one=one)))
-if probe:
-    attempt("SpikeSortingLoader(eid, pname)", lambda: spikes(eid=session, pname=probe))
-    if face == "http":
-        pids, names = one.eid2pid(session)
-        attempt("SpikeSortingLoader(pid)", lambda: spikes(pid=pids[list(names).index(probe)]))
-    attempt("load_channel_locations", lambda: sorted(load_channel_locations(session, probe=probe, one=one,
-                                                                             brain_atlas=atlas)))
-if face == "http":
-    from brainbox.behavior.training import get_subject_training_status
-    subject = one.get_details(session)["subject"]
-    attempt("get_subject_training_status",
-            lambda: get_subject_training_status(subject, one=one, details=False) or "printed")
-print("RESULTS" + json.dumps(results))
-"""
+LOADERS = Path(__file__).parents[1] / "tests/one_bridge/programs/in_ibllib.py"
 
 
 def main() -> None:
@@ -119,20 +66,20 @@ def _compare(home: Path, python: str) -> bool:
         )  # fmt: skip
         session, label = _session(home)
         failed = False
-        for face, where in (("http", url), ("cache tables", str(root))):
-            found = subprocess.run(
-                [python, "-c", LOADERS, face, where, session, label],
-                env=_environment(home),
-                capture_output=True,
-                text=True,
+        faces = [("http", url), ("tables", str(root))]
+        if subprocess.run([python, "-c", "import one_bridge"], capture_output=True, check=False).returncode == 0:
+            faces.insert(1, ("class", ""))
+        for face, where in faces:
+            done = subprocess.run(
+                [python, LOADERS, face, where, session, label], env=_environment(home), capture_output=True, text=True
             )
-            if "RESULTS" not in found.stdout:
-                print(f"{face}: {found.stderr[-2000:]}")
+            if done.returncode:
+                print(f"{face}: {done.stderr[-2000:]}")
                 failed = True
                 continue
-            for name, result in json.loads(found.stdout.rpartition("RESULTS")[2]).items():
-                print(f"{face:14}{name:36}{result}")
-                failed |= result.startswith("FAILED")
+            for name, result in json.loads(done.stdout.strip().splitlines()[-1]).items():
+                print(f"{face:8}{name:36}{result}")
+                failed |= "FAILED" in str(result)
         return failed
     finally:
         server.terminate()

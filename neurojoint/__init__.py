@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         selectivity,
         task_modulated_by_region,
     )
+    from pipeline.queries.imaging import field_data
     from pipeline.queries.search import find_insertions, find_units
     from pipeline.queries.signals import signal_average
     from pipeline.schemas import (
@@ -58,6 +59,7 @@ _HOMES = {
     "connect": "pipeline:connect",
     "cross_correlograms": "pipeline.queries.activity:cross_correlograms",
     "fetch_columns": "pipeline.database.bulk:fetch_columns",
+    "field_data": "pipeline.queries.imaging:field_data",
     "figures": "dashboard.figures",
     "find_insertions": "pipeline.queries.search:find_insertions",
     "find_units": "pipeline.queries.search:find_units",

@@ -150,6 +150,7 @@ class Endpoint:
     owner : the column with the person who entered the record, where members may delete their own only.
     create, update : what is done beyond setting columns; see `one_bridge.server.writing`.
     kept : whether lists may be some seconds old.
+    hook_inputs : names in a body that `create` and `update` read though no column is set by them -> the verbs.
     own_verbs : further verbs, which have routes of their own.
     for_members : fields that members may change where it takes more to change others.
     for_managers : fields that members may not set, though they may set others -> the values that are meant; none: any.
@@ -184,6 +185,7 @@ class Endpoint:
     for_managers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     bulk: bool = False
     own_verbs: tuple[Verb, ...] = ()
+    hook_inputs: Mapping[str, tuple[Verb, ...]] = field(default_factory=dict)
 
     @property
     def write(self) -> str:

@@ -70,6 +70,7 @@ class RecordHooks:
         row.pop("eid", None)
         if body.get("start_time") is not None:
             self._set_start(row | {"lab": before["lab"]}, body["start_time"], before, row)
+        self._count_trials(row, body, before["session_json"])
         return Related()
 
     def _next_number(self, row: Mapping[str, Any], first: int) -> int:
@@ -94,16 +95,16 @@ class RecordHooks:
         if local.time() != datetime.time():
             target["start_time"] = utc
 
-    def _count_trials(self, row: dict[str, Any], body: Mapping[str, Any]) -> None:
+    def _count_trials(self, row: dict[str, Any], body: Mapping[str, Any], before: Any = None) -> None:
         """Counts that the rig states are kept in the JSON: the tables count the trials themselves."""
         told = {
             name: value_of(_COUNT, body[name], name)
             for name in ("n_trials", "n_correct_trials")
             if body.get(name) is not None
         }
-        kept = row.get("session_json")
+        kept = row.get("session_json", before)
         if told and not isinstance(kept, list | str):
-            row["session_json"] = told | (kept or {})
+            row["session_json"] = (kept or {}) | told
 
     def create_insertion(self, row: dict[str, Any], body: Mapping[str, Any]) -> Related:
         row |= self._session("session", row.pop("eid", None))
@@ -152,6 +153,23 @@ class RecordHooks:
             labs = [one["lab"] for one in self.database.select(table("lab.Lab")(), ["lab"], limit=2)]
             if len(labs) == 1:
                 row["lab"] = labs[0]
+        return Related()
+
+    def create_repository(self, row: dict[str, Any], body: Mapping[str, Any]) -> Related:
+        return self._globus(row, row, body)
+
+    def update_repository(self, row: dict[str, Any], body: Mapping[str, Any], before: Mapping[str, Any]) -> Related:
+        return self._globus(row, before, body)
+
+    def _globus(self, row: dict[str, Any], of: Mapping[str, Any], body: Mapping[str, Any]) -> Related:
+        """The collection of Globus that a repository is stands where others have their computer."""
+        collection = body.get("globus_endpoint_id")
+        if collection is None:
+            return Related()
+        kind = row.get("repository_kind", of.get("repository_kind"))
+        if kind != "globus":
+            raise BadInput("globus_endpoint_id", f"It is for repositories of type globus; this one is {kind}.")
+        row["repository_host"] = value_of(_UUID, collection, "globus_endpoint_id")
         return Related()
 
     def create_request(self, row: dict[str, Any], body: Mapping[str, Any]) -> Related:

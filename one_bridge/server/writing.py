@@ -12,7 +12,7 @@ from typing import Any
 import datajoint as dj
 
 from one_bridge.server import field_getters as say
-from one_bridge.server import values
+from one_bridge.server import read_only, values
 from one_bridge.server.endpoint_model import BadInput, Endpoint, Field, Many, Nested, NotFound, Refused, table
 from one_bridge.server.experiment_hooks import ExperimentHooks
 from one_bridge.server.query.parse import LONGEST_LIST
@@ -77,6 +77,7 @@ class Writer:
     def _create(self, write: _Write, body: Mapping[str, Any], account: Account) -> dict[str, Any]:
         endpoint = write.endpoint
         row = self._columns(endpoint, body, account)
+        read_only.check(endpoint, "create", body)
         row |= self._owner(endpoint, body)
         rights.require_row(write.person, endpoint.table, row)
         related = Related()
@@ -99,6 +100,7 @@ class Writer:
             before = self.find(endpoint, restriction)
             if not body or not set(body) <= set(endpoint.for_members):
                 rights.require_row(write.person, endpoint.table, before)
+            self._check_read_only(endpoint, restriction, body)
             body, before = self._corrected(write, body, before)
             key = {name: before[name] for name in table(endpoint.table).primary_key}
             row = self._columns(endpoint, body)
@@ -110,6 +112,13 @@ class Writer:
             self._set_lists(write, key, body)
         self.serialiser.forget()
         return values.restriction(key, self.database.backend)
+
+    def _check_read_only(self, endpoint: Endpoint, restriction: str, body: Mapping[str, Any]) -> None:
+        """Refuse other values of fields that cannot be set; a record that is sent back whole passes."""
+        if read_only.names(endpoint, "update") & set(body):
+            rows = endpoint.base() & restriction
+            record = self.serialiser.records(endpoint, rows, "", detail=True, limit=1)[0]
+            read_only.check(endpoint, "update", body, record)
 
     def _corrected(
         self, write: _Write, body: Mapping[str, Any], before: dict[str, Any]

@@ -14,17 +14,10 @@ from one_bridge.server.endpoints.brain import (
     CHRONIC_INSERTIONS,
     TRAJECTORIES,
 )
+from one_bridge.server.endpoints.datasets import AGGREGATES, DATASETS, DOWNLOADS, FILES, NOTICES
 from one_bridge.server.endpoints.imaging import IMAGING
 from one_bridge.server.endpoints.lookups import LABS, LOCATIONS, NAMES, USERS
-from one_bridge.server.endpoints.recordings import (
-    AGGREGATES,
-    DATASETS,
-    DOWNLOADS,
-    FILES,
-    INSERTIONS,
-    NOTICES,
-    SESSIONS,
-)
+from one_bridge.server.endpoints.recordings import INSERTIONS, SESSIONS
 from one_bridge.server.endpoints.tasks import TASKS
 
 _ALL = (

@@ -345,5 +345,6 @@ NOTES = Endpoint(
     relations={"user": users_by("note_user")},
     order=("note_time DESC", "note_id"),
     owner="note_user",
+    hook_inputs={"image": ("create",)},
     create="note",
 )

@@ -113,7 +113,8 @@ NAMES = (
         for_members=("json",),
         relations={"files": Relation("files", ("repository",)), "file_records": Relation("files", ("repository",)),
                    "lab": Relation("labs", ("repository",), ("lab",), "transfer.Access")},
-        order=("repository",),
+        order=("repository",), create="repository", update="repository",
+        hook_inputs={"globus_endpoint_id": ("create", "update")},
     ),
     names(
         "data-repository-type", "DataRepositoryType", "data.RepositoryKind", "kind",
