@@ -46,13 +46,22 @@ def test_loaders_find_the_same_on_every_face(database, server, serve, tmp_path, 
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "VIRTUAL_ENV"))}
     environment |= {f"NEUROJOINT_{name.upper()}": str(value) for name, value in server.items()}
 
-    def found(face: str, where: str) -> dict[str, Any]:
-        command = [python, PROGRAM, face, where, eid, "probe00"]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600, check=False)
-        assert done.returncode == 0, done.stderr[-3000:]
-        return json.loads(done.stdout.strip().splitlines()[-1])
-
-    by_face = {"http": found("http", served.url), "class": found("class", ""), "tables": found("tables", str(root))}
+    places = {"http": served.url, "class": "", "tables": str(root)}
+    running = {
+        face: subprocess.Popen(
+            [python, PROGRAM, face, where, eid, "probe00"],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for face, where in places.items()
+    }
+    by_face: dict[str, dict[str, Any]] = {}
+    for face, process in running.items():
+        said, complained = process.communicate(timeout=900)
+        assert process.returncode == 0, f"{face}: {complained[-3000:]}"
+        by_face[face] = json.loads(said.strip().splitlines()[-1])
     failed = {face: {k: v for k, v in one.items() if "FAILED" in str(v)} for face, one in by_face.items()}
     assert not any(failed.values()), failed
     assert by_face["class"] == by_face["http"]
