@@ -155,6 +155,7 @@ class Endpoint:
     for_members : fields that members may change where it takes more to change others.
     for_managers : fields that members may not set, though they may set others -> the values that are meant; none: any.
     bulk : whether a POST may hold a list of records.
+    unused : fields that clients send and that mean nothing here.
     """
 
     name: str
@@ -184,6 +185,7 @@ class Endpoint:
     for_members: tuple[str, ...] = ()
     for_managers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     bulk: bool = False
+    unused: tuple[str, ...] = ()
     own_verbs: tuple[Verb, ...] = ()
     hook_inputs: Mapping[str, tuple[Verb, ...]] = field(default_factory=dict)
 

@@ -171,7 +171,7 @@ class Writer:
     def _columns(self, endpoint: Endpoint, body: Mapping[str, Any], creator: Account | None = None) -> dict[str, Any]:
         """Column -> value as it was sent, of what the body says of the record itself; defaults for a new record."""
         parts: tuple[Field | Many | Nested, ...] = (*endpoint.fields, *endpoint.many, *endpoint.nested)
-        known = {part.name for part in parts}
+        known = {part.name for part in parts} | set(endpoint.unused)
         for name in body:
             if name not in known:
                 raise BadInput(str(name)[:80], f"{endpoint.label} has no such field.")

@@ -35,6 +35,17 @@ def test_a_note_that_fails_leaves_no_picture(served):
     assert [path for path in served.root.rglob("*") if path.suffix in (".png", ".jpg", ".gif")] == []
 
 
+def test_a_picture_comes_with_the_width_that_ibllib_states(served):
+    """Its plots of training go to /notes with `width`; what no client sends is still refused."""
+    http = served.session("mia")
+    eid = http.get(f"{served.url}/sessions?limit=1", timeout=60).json()["results"][0]["id"]
+    note = {"user": "mia", "content_type": "session", "object_id": eid, "text": "training", "width": "orig"}
+    answer = http.post(f"{served.url}/notes", data=note, files={"image": PNG}, timeout=60)
+    assert answer.status_code == 201 and answer.json()["image"] and "width" not in answer.json()
+    answer = http.post(f"{served.url}/notes", data=note | {"height": "3"}, files={"image": PNG}, timeout=60)
+    assert answer.status_code == 400 and "height" in answer.json()
+
+
 def test_a_login_needs_no_16_mb(served):
     for body in (b'{"a":[' + b"0," * LOGIN_BODY + b"0]}", b'{"username": "mia", "password": "wrong"}'):
         answer = requests.post(

@@ -347,4 +347,5 @@ NOTES = Endpoint(
     owner="note_user",
     hook_inputs={"image": ("create",)},
     create="note",
+    unused=("width",),  # to which ibllib's client lets Alyx shrink a picture; here it stays as it was sent
 )
