@@ -12,16 +12,17 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+from dashboard.server import auth
+
 CHROMIUM = "/usr/bin/chromium"
-COOKIE = "neurojoint_session"
 PATIENCE_MS = 60_000
 LONGEST_PAUSE_S = 4.0  # of a user between two pages
 DRAWN = """() => [...document.querySelectorAll(".nj-figure")].every((card) => card.querySelector(".main-svg"))
   && [...document.querySelectorAll(".nj-grid")].every(
     (grid) => grid.querySelector(".ag-row:not(.ag-row-loading), .ag-overlay-no-rows-center"))"""
 SEEN = """() => new Promise((done) => {
-  const look = () => document.querySelector(".nj-page") ? requestAnimationFrame(() => done(performance.now()))
-    : setTimeout(look, 5);
+  const look = () => document.querySelector("#round tr[data-key], .nj-page:not(:has(#round))")
+    ? requestAnimationFrame(() => done(performance.now())) : setTimeout(look, 5);
   look();
 })"""
 
@@ -58,7 +59,8 @@ def in_browser(url: str, token: str, paths: dict[str, str], repeats: int = 3) ->
             cold, warm, questions = [], [], ()
             for _ in range(repeats):
                 context = browser.new_context(viewport={"width": 1360, "height": 900})
-                cookie = {"name": COOKIE, "value": token, "url": f"{url}/app", "httpOnly": True}
+                name_of = auth.cookie_name(urlsplit(url).netloc)
+                cookie = {"name": name_of, "value": token, "url": f"{url}/app", "httpOnly": True}
                 context.add_cookies([cookie])
                 page = context.new_page()
                 one, questions = _load(page, url + path)
@@ -116,7 +118,8 @@ def together(
 
 def ask(line: http.client.HTTPConnection, token: str, question: bytes) -> tuple[int, bytes]:
     """Send one question of a page and read the answer."""
-    headers = {"Content-Type": "application/json", "Cookie": f"{COOKIE}={token}", "Connection": "keep-alive"}
+    name = auth.cookie_name(f"{line.host}:{line.port}")
+    headers = {"Content-Type": "application/json", "Cookie": f"{name}={token}", "Connection": "keep-alive"}
     line.request("POST", "/app/_dash-update-component", question, headers)
     answer = line.getresponse()
     return answer.status, answer.read()

@@ -27,7 +27,8 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from benchmarks.dashboard_visits import COOKIE, in_browser
+from benchmarks.dashboard_visits import in_browser
+from dashboard.server import auth
 
 LAB = "mouselab"
 CLAIMED_ROUND_S, CLAIMED_ENTRY_S = 0.5, 0.1
@@ -103,7 +104,7 @@ def _saved_by(people: int, entries: int, person: Callable[[int], Callable[[int],
 def _over_http(url: str, token: str, mice: int, number: int) -> Callable[[int], None]:
     """What the morning round sends for one person."""
     line = http.client.HTTPConnection(urlsplit(url).netloc, timeout=60)
-    headers = {"Content-Type": "application/json", "Cookie": f"{COOKIE}={token}"}
+    headers = {"Content-Type": "application/json", "Cookie": f"{auth.cookie_name(urlsplit(url).netloc)}={token}"}
 
     def save(turn: int) -> None:
         mouse = f"M{1 + (number * 37 + turn) % mice:03d}"

@@ -43,6 +43,8 @@ class Page:
     icon : name of an icon of `dashboard.components.icons`.
     refresh : whether the shell makes the page again when new data arrive. False for a page that updates by itself
         (`Input("version", "data")` in a callback of its own).
+    early : whether it stands in the document before the programs of the site have started (`server.first_paint`); it
+        is made of `dash.html` alone.
     """
 
     name: str
@@ -52,6 +54,7 @@ class Page:
     parts: tuple[str, ...] = ()
     icon: str = ""
     refresh: bool = True
+    early: bool = False
 
 
 @dataclass(frozen=True)

@@ -67,7 +67,12 @@
       make("div", { class: "nj-fields" }, ...fields),
       make("div", { class: "nj-form-end" }, make("button", { type: "submit", class: "nj-button nj-primary" }, told.label), said));
     let pending = { batch: uuid(), confirmed: [] };
-    form.addEventListener("input", () => { pending = { batch: uuid(), confirmed: [] }; });
+    const seen_of = Object.fromEntries(told.fields.map((field) => [field.name, field.seen]));
+    form.addEventListener("input", () => {
+      last_form = form;
+      form.typed_at = performance.now();
+      pending = { batch: uuid(), confirmed: [] };
+    });
     form.addEventListener("submit", async (event) => {
       event.preventDefault();
       const button = form.querySelector("button[type=submit]");
@@ -83,7 +88,7 @@
           }
         } else if (told.changes ? input.value.trim() !== field.value : input.value.trim() !== "") {
           values[field.name] = input.value.trim();
-          if (told.changes) seen[field.name] = field.seen;
+          if (told.changes) seen[field.name] = seen_of[field.name];
         }
       }
       const answer = await post("/app/_do", { action: told.action, values, seen, ...pending });
@@ -97,24 +102,34 @@
         button.textContent = told.label;
         pending = { batch: uuid(), confirmed: [] };
         for (const field of told.fields) form.elements[field.name].value = field.kind === "picture" ? "" : field.value;
+        if (last_form === form) last_form = null;
         said.replaceChildren(`Saved${typeof answer.result === "string" ? `: ${answer.result}` : Array.isArray(answer.result) ? `: ${answer.result.join(", ")}` : ""}. `,
           make("button", { type: "button", class: "nj-tool", onclick: () => undo(answer.batch, said) }, "Undo"));
         last_said = { id: told.id, nodes: said };
         renew();
       }
     });
-    const old = place.querySelector("form");
-    if (old && old.typed) for (const [name, value] of Object.entries(old.typed())) { // the lists of the form changed
-      if (form.elements[name]) form.elements[name].value = value;
+    // The lists of the form changed, or the page has made a new place for it. Others may have changed the row since.
+    const is_same = last_form && last_form.id === form.id && performance.now() - last_form.typed_at < TYPED_MS;
+    const old = place.querySelector("form") || (is_same ? last_form : null);
+    if (old && old.typed) for (const [name, { value, seen }] of Object.entries(old.typed())) {
+      if (!form.elements[name]) continue;
+      form.elements[name].value = value;
+      seen_of[name] = seen;
     }
-    const focused = place.contains(document.activeElement) && document.activeElement.name;
+    const focused = (place.contains(document.activeElement) && document.activeElement.name) ||
+      (old && document.activeElement === document.body ? old.focused : "");
+    form.addEventListener("focusin", ({ target }) => { form.focused = target.name; });
+    form.addEventListener("focusout", ({ relatedTarget }) => { if (relatedTarget) form.focused = ""; });
     place.replaceChildren(form);
     form.typed = () => Object.fromEntries(told.fields.filter((field) => field.kind !== "picture" && form.elements[field.name].value !== field.value)
-      .map((field) => [field.name, form.elements[field.name].value]));
+      .map((field) => [field.name, { value: form.elements[field.name].value, seen: seen_of[field.name] }]));
+    if (old && old === last_form) { form.typed_at = old.typed_at; last_form = form; }
     if (focused && form.elements[focused]) form.elements[focused].focus();
     if (last_said && last_said.id === told.id) said.replaceWith(last_said.nodes);
   }
-  let last_said = null;
+  const TYPED_MS = 60000; // what was typed longer ago does not come back in a new place
+  let last_said = null, last_form = null;
 
   async function picture_name(file, said) {
     const data = new FormData();
@@ -285,7 +300,10 @@
     for (const input of [weight, volume]) {
       input.addEventListener("input", () => { input.dataset.dirty = "1"; said.textContent = ""; live(row, row.told); });
       input.addEventListener("keydown", (event) => keys(event, row, input));
-      input.addEventListener("change", () => commit(row, input));
+      // A browser says so too when the row is replaced while somebody types in it: then it is not done yet.
+      input.addEventListener("change", () => setTimeout(() => {
+        if (input.isConnected && document.activeElement !== input) commit(row, input);
+      }));
       input.addEventListener("paste", (event) => paste(event, row, input));
     }
     live(row, told);
@@ -396,18 +414,30 @@
     place.textContent = `${weighed} of ${rows.length} weighed`;
   }
 
+  let last_table = null; // the page may make a new place for it
   function build_round(place) {
+    const old = last_table && last_table.viewer === place.dataset.viewer ? last_table : null;
+    const focused = old && old.focused;
+    if (old && old.told === place.dataset.rows) { // moved, as it stands
+      place.replaceChildren(old);
+      ready(place, focused);
+      return;
+    }
     const told = JSON.parse(place.dataset.rows);
     const heads = ["Mouse", "Cage", "Yesterday", "Expected", "Weight (g)", "Percent", "In task", "Supplement", "Due (mL)", "Water (mL)", "Type", ""];
     const table = make("table", { class: "nj-table nj-round", "aria-label": "Morning round" },
       make("thead", {}, make("tr", {}, ...heads.map((head) => head ? make("th", { scope: "col" }, head) : make("td", {})))),
       make("tbody", {}, ...told.map((one) => line(one, place))));
-    const at = document.activeElement, focused = place.contains(at) && at.dataset.field && [at.closest("tr").dataset.key, at.dataset.field];
-    const typed = [...place.querySelectorAll("input[data-dirty]")].map((input) => [input.closest("tr").dataset.key, input.dataset.field, input.value]);
+    const typed = !old ? [] : [...old.querySelectorAll("input[data-dirty]")].map((input) => [input.closest("tr").dataset.key, input.dataset.field, input.value]);
+    table.addEventListener("focusin", ({ target }) => {
+      if (target.dataset.field) table.focused = [target.closest("tr").dataset.key, target.dataset.field];
+    });
+    table.addEventListener("focusout", ({ relatedTarget }) => { if (relatedTarget && !table.contains(relatedTarget)) table.focused = null; });
+    Object.assign(table, { viewer: place.dataset.viewer, told: place.dataset.rows });
+    last_table = table;
     place.replaceChildren(table);
-    const input_of = (key, field) => place.querySelector(`tr[data-key="${CSS.escape(key)}"] [data-field=${field}]`);
     for (const [key, field, value] of typed) { // nobody loses what they type
-      const input = input_of(key, field);
+      const input = input_of(place, key, field);
       if (input) { input.value = value; input.dataset.dirty = "1"; live(input.closest("tr"), input.closest("tr").told); }
     }
     const entries = queue();
@@ -420,9 +450,15 @@
       if (entry.state) row.querySelector(".nj-wrong").textContent = `${entry.said} ${entry.state === "question" ? "Enter again to keep it." : ""}`;
       live(row, row.told);
     }
+    ready(place, focused);
+  }
+
+  const input_of = (place, key, field) => place.querySelector(`tr[data-key="${CSS.escape(key)}"] [data-field=${field}]`);
+
+  function ready(place, focused) { // the field that the person was in has the focus again, else the first that is open
     count();
     show_queue();
-    const first = (focused && input_of(...focused)) || place.querySelector("tr.nj-open-task [data-field=weight]") || place.querySelector("[data-field=weight]");
+    const first = (focused && input_of(place, ...focused)) || place.querySelector("tr.nj-open-task [data-field=weight]") || place.querySelector("[data-field=weight]");
     if (first) first.focus({ preventScroll: true });
     send();
   }
@@ -468,6 +504,13 @@
     renew();
   });
 
+  function hand_over() { // from the page that stood in the document to the one that the programs of the site made
+    const early = document.getElementById("early");
+    if (!early || !document.querySelector("#page .nj-page")) return;
+    early.remove();
+    document.getElementById("react-entry-point").inert = false;
+  }
+
   // ---- places that the pages make ------------------------------------------------------------------------------
   function look() {
     for (const place of document.querySelectorAll(".nj-form-place")) {
@@ -476,6 +519,7 @@
       place.built = place.dataset.form;
       build(place);
     }
+    hand_over();
     const round = document.getElementById("round");
     if (round && round.built !== round.dataset.rows) {
       round.built = round.dataset.rows;

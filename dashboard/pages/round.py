@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import json
 from collections.abc import Mapping
 
@@ -13,8 +12,10 @@ from dashboard.components import shell
 from dashboard.pages import _entering
 from dashboard.queries import notebook
 from dashboard.site import Component, Page, Site, Viewer
+from pipeline.web.versioned_cache import Kept
 
-PAGE = Page("round", "Morning round", order=12, in_menu=True, icon="check")
+PAGE = Page("round", "Morning round", order=12, in_menu=True, icon="check", early=True)
+_kept = Kept(16)
 
 
 def layout(site: Site, viewer: Viewer, *, query: Mapping[str, str]) -> Component:
@@ -23,7 +24,9 @@ def layout(site: Site, viewer: Viewer, *, query: Mapping[str, str]) -> Component
         return shell.page("Morning round", shell.sentence(_entering.PUBLIC))
     lab, labs = _entering.lab_of(site, viewer, query)
     user, room = query.get("user", ""), query.get("room", "")
-    rows = site.read(notebook.morning_round, lab, user, room)
+    today = str(site.today(lab))
+    name = (str(site.home), lab, user, room, today)
+    rows = _kept.get(name, site.live.version(), lambda: site.read(notebook.morning_round, lab, user, room))
     mine = shell.button_link("All animals" if user else "My animals",
                              links.to("round", lab=lab, user="" if user else viewer.name))  # fmt: skip
     if not rows:
@@ -40,7 +43,7 @@ def layout(site: Site, viewer: Viewer, *, query: Mapping[str, str]) -> Component
         html.Div(id="round-pasted", className="nj-wrong", role="alert"),
         html.Div(id="round", className="nj-card nj-scroll", tabIndex=-1,
                  **{"data-rows": json.dumps(rows), "data-viewer": viewer.name, "data-zone": site.zone(lab).key,
-                    "data-day": str(datetime.datetime.now(site.zone(lab)).date())}),
+                    "data-day": today}),
         subtitle=head,
         actions=[_entering.lab_links("round", labs, lab), mine],
     )  # fmt: skip

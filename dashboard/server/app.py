@@ -16,7 +16,7 @@ from dash import ClientsideFunction, Input, Output, State
 
 from dashboard import links
 from dashboard.components import app_shell, shell, theme
-from dashboard.server import auth, callback_requests, downloads, entering, nwb, papers, response_headers
+from dashboard.server import auth, callback_requests, downloads, entering, first_paint, nwb, papers, response_headers
 from dashboard.site import NotFound, Page, Site
 from pipeline.database import lab_modules
 from pipeline.web.error_words import words_for
@@ -30,7 +30,7 @@ def create_app(site: Site) -> dash.Dash:
     app = dash.Dash(
         "dashboard",
         assets_folder=str(Path(__file__).parents[1] / "assets"),
-        assets_ignore="sign-in.*",
+        assets_ignore="(sign-in|early).*",
         url_base_pathname=f"{links.BASE}/",
         suppress_callback_exceptions=True,
         serve_locally=True,
@@ -53,6 +53,7 @@ def create_app(site: Site) -> dash.Dash:
 
     app.layout = layout
     _route(app, site, pages)
+    first_paint.add(app, site, pages)
     _react(app)
     downloads.add(server, site)
     nwb.add(server, site)

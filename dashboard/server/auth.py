@@ -24,7 +24,7 @@ from pipeline.web.accounts import Account, Token
 
 logger = logging.getLogger(__name__)
 
-COOKIE = "neurojoint_session"
+COOKIE = "neurojoint_session"  # begins the name of every cookie
 COOKIE_AGE = 30 * 86400  # s
 OPEN = (
     f"{links.BASE}/assets/", f"{links.BASE}/_dash-component-suites/", f"{links.BASE}/_favicon.ico",
@@ -33,6 +33,20 @@ OPEN = (
 """Programs and styles, which hold no data: the browser may have them before anyone signs in. Calendars are read by
 programs that cannot sign in; their address holds a secret."""
 LARGEST_BODY = 8 << 20  # byte
+
+
+def cookie_name(host: str) -> str:
+    """The name of the cookie at a host, as the browser names it: cookies do not tell ports apart, sites on them do.
+
+    >>> cookie_name("lab.example.org"), cookie_name("127.0.0.1:8050"), cookie_name("[::1]:8051")
+    ('neurojoint_session', 'neurojoint_session_8050', 'neurojoint_session_8051')
+    """
+    port = host.rpartition("]")[2].rpartition(":")[2] if ":" in host.rpartition("]")[2] else ""
+    return f"{COOKIE}_{port}" if port.isdigit() else COOKIE
+
+
+def _token() -> str:
+    return flask.request.cookies.get(cookie_name(flask.request.host), "")
 
 
 def protect(server: flask.Flask, site: Site) -> None:
@@ -71,7 +85,7 @@ class Gate:
         key = request.args.get("key", "")
         if key and self.site.key and request.method == "GET":
             return self._sign_in_by_key(key)
-        account = self.account(request.cookies.get(COOKIE, ""))
+        account = self.account(_token())
         if account is not None:
             flask.g.viewer = Viewer(account.name, account.role)
         elif self.site.public:
@@ -92,7 +106,7 @@ class Gate:
 
     def form(self) -> Response | str:
         """The page on which one signs in."""
-        if self.account(flask.request.cookies.get(COOKIE, "")) is not None:
+        if self.account(_token()) is not None:
             return flask.redirect(_safe(flask.request.args.get("next", "")))
         return _form(flask.request.args.get("next", ""), self.site.public)
 
@@ -117,11 +131,11 @@ class Gate:
 
     def sign_out(self) -> Response:
         """End the token and forget it."""
-        token = flask.request.cookies.get(COOKIE, "")
+        token = _token()
         if token:
             self.site.users.end_token(token)
         answer = flask.redirect(links.overview() if self.site.public else links.SIGN_IN, 303)
-        answer.delete_cookie(COOKIE, path=links.BASE)
+        answer.delete_cookie(cookie_name(flask.request.host), path=links.BASE)
         return answer
 
     def sessions(self) -> Response | str:
@@ -129,7 +143,7 @@ class Gate:
         name = flask.g.viewer.name
         if not name or self.site.users.get(name) is None:
             return flask.redirect(links.overview())
-        own = flask.request.cookies.get(COOKIE, "")
+        own = _token()
         return _sessions(self.site.users.tokens(name), own)
 
     def end_sessions(self) -> Response:
@@ -178,7 +192,7 @@ def _safe(target: str) -> str:
 
 def _with_cookie(answer: Response, token: str) -> Response:
     answer.set_cookie(
-        COOKIE,
+        cookie_name(flask.request.host),
         token,
         max_age=COOKIE_AGE,
         path=links.BASE,

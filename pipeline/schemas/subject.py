@@ -346,6 +346,9 @@ class Protocol(dj.Manual):
     severity_limit=3           : int32           # 1 sub-threshold, 2 mild, 3 moderate, 4 severe, 5 non-recovery
     protocol_end=null          : date            # last day on which it may be used
     animal_limit=0             : int32           # most animals; 0: not limited
+    operation_limit=0          : int32           # most operations of an animal; 0: not limited
+    injection_limit=0          : float64         # most that is injected into the brain of an animal, nL; 0: not limited
+    drug_volume_limit=0        : float64         # most volume of a drug at once, mL/kg; 0: not limited
     """
 
 

@@ -24,6 +24,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -63,6 +64,11 @@ class Served:
     def users(self) -> Users:
         return Users(self.home / "bridge" / "users.sqlite")
 
+    @property
+    def cookie(self) -> str:
+        """The name of the cookie that signs in."""
+        return auth.cookie_name(urlsplit(self.url).netloc)
+
     def environment(self) -> dict[str, str]:
         """For programs that work on the site's database."""
         return _environment(self.home.parent)
@@ -89,7 +95,8 @@ class Visit:
         """Wait until nothing is being loaded or drawn."""
         self.page.wait_for_selector(".nj-page", timeout=PATIENCE_MS)
         self.page.wait_for_function(
-            """() => document.title !== "Dash" && !callbacks.open && performance.now() - callbacks.changed > 100
+            """() => document.title !== "Dash" && !document.getElementById("early") && !callbacks.open
+               && performance.now() - callbacks.changed > 100
                && document.querySelector(".nj-page") && [...document.querySelectorAll(".nj-figure")].every(
                  (card) => card.querySelector(".js-plotly-plot .main-svg"))
                && [...document.querySelectorAll(".nj-grid")].every(
@@ -244,7 +251,7 @@ def _context(browser: Any, served: Served, scheme: str, width: int, viewer: str 
         context = browser.new_context(**options, has_touch=width == PHONE, permissions=["clipboard-write"])
         if viewer:
             token = served.users.issue_token(viewer, "login")
-            cookie = {"name": auth.COOKIE, "value": token, "url": served.url + "/app", "httpOnly": True}
+            cookie = {"name": served.cookie, "value": token, "url": served.url + "/app", "httpOnly": True}
             context.add_cookies([cookie])
         _contexts[name] = context
     return _contexts[name]

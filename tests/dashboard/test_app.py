@@ -22,7 +22,7 @@ def test_an_address_that_means_nothing_is_answered_with_a_sentence(visit, path):
     assert "Traceback" not in seen.text() and "To the overview" in seen.text()
 
 
-def test_signing_in_and_out(visit):
+def test_signing_in_and_out(visit, served):
     seen = visit(viewer=None)
     seen.page.goto(seen.url + "/app/sign-in?next=/app/")
     seen.page.fill("input[name=name]", "mia")
@@ -32,10 +32,11 @@ def test_signing_in_and_out(visit):
     seen.page.fill("input[name=password]", PASSWORD)
     seen.page.click("button")
     seen.ready()
-    token = next(one for one in seen.page.context.cookies() if one["name"] == "neurojoint_session")
+    assert served.cookie.endswith(served.url.rpartition(":")[2]), "sites on other ports of the host have their own"
+    token = next(one for one in seen.page.context.cookies() if one["name"] == served.cookie)
     assert token["httpOnly"] and token["sameSite"] == "Lax" and token["path"] == "/app"
     seen.page.click("#user")
     seen.page.click("text=Sign out")
     seen.ready()
     assert seen.page.locator("text=Sign in").count() == 1
-    assert not [one for one in seen.page.context.cookies() if one["name"] == "neurojoint_session"]
+    assert not [one for one in seen.page.context.cookies() if one["name"] == served.cookie]

@@ -84,6 +84,36 @@ def test_a_morning_round_by_keyboard_with_doubts_undo_and_a_dropped_connection(v
     seen.problems[:] = [one for one in seen.problems if "ERR_INTERNET_DISCONNECTED" not in one]
 
 
+def test_a_round_can_be_typed_in_before_the_programs_of_the_site_and_while_data_arrive(visit, notebook):
+    """What is typed stays, with the cursor, when the page is made by Dash and when it is made again."""
+    seen = visit(viewer="tom")
+    page = seen.page
+    held = []
+    page.route("**/dash_renderer*", lambda route: held.append(route))
+    page.goto(f"{notebook.url}/app/round", wait_until="commit")
+    field = "#round tr[data-key='mouselab/M012'] [data-field=weight]"
+    page.wait_for_selector("#early " + field)
+    page.locator(field).focus()
+    page.keyboard.type("2")
+    while not held:
+        page.wait_for_timeout(50)
+    held[0].continue_()
+    page.wait_for_function(
+        "() => !document.getElementById('early') && document.querySelector('.mantine-AppShell-navbar')"
+    )
+    page.keyboard.type("4,")
+    enter(visit(f"/app/notebook/{LAB}/M005", viewer="mia").page, "Weigh", weight="24.9")
+    page.evaluate("dash_clientside.set_props('version', {data: 'another'})")
+    page.wait_for_function(
+        "() => document.querySelector(`#round tr[data-key='mouselab/M005'] input`).placeholder === '24.9'"
+    )
+    page.keyboard.type("8")
+    assert page.locator(field).input_value() == "24,8"
+    page.keyboard.press("Enter")
+    page.wait_for_selector(f"{field}[placeholder='24.8']")
+    assert weights(notebook, "M012")[3:] == [24.8]
+
+
 def open_form(page, name):
     """Open a form by keyboard; its first field has the focus."""
     summary = page.locator("summary", has_text=name).first

@@ -17,7 +17,6 @@ from dashboard import links
 from dashboard.pages import _session_files as session_files
 from dashboard.pages import session as page
 from dashboard.queries import session as queries
-from dashboard.server import auth
 from pipeline import behavior, behavior_analysis, data
 from pipeline.errors import InvalidData, NeurojointError
 from tests.conftest import REAL_DATA
@@ -65,7 +64,7 @@ def wheel(seen: Visit, expected: int | list[str]) -> list[str]:
 
 def ask(served: Served, path: str, viewer: str | None) -> tuple[int, bytes, Any]:
     """Status, content and headers of an address, without a browser."""
-    cookie = {"Cookie": f"{auth.COOKIE}={served.users.issue_token(viewer, 'login')}"} if viewer else {}
+    cookie = {"Cookie": f"{served.cookie}={served.users.issue_token(viewer, 'login')}"} if viewer else {}
     request = urllib.request.Request(served.url + path, headers=cookie)  # noqa: S310 - our own server
     try:
         with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310

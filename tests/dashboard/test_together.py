@@ -130,9 +130,7 @@ def test_wrong_passwords_are_slowed_down_for_both(site):
 def test_another_site_cannot_post_in_a_persons_name(site):
     token = site.users.issue_token("mia", "login")
     for headers in ({"Sec-Fetch-Site": "cross-site"}, {"Origin": "http://elsewhere.example"}):
-        answer = post(
-            f"{site.url}/app/_dash-update-component", json={}, headers=headers, cookies={"neurojoint_session": token}
-        )
+        answer = post(f"{site.url}/app/_dash-update-component", json={}, headers=headers, cookies={site.cookie: token})
         assert answer.status_code == 403
 
 

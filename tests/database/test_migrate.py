@@ -160,6 +160,30 @@ def test_both_backends_have_the_same_migrations():
     assert numbers[0] == numbers[1]
 
 
+OF_THE_COLONY = {
+    "line": ["line_nickname", "strain_code", "source_url", "expression_url", "name_pattern", "last_animal", "last_pair",
+             "last_litter"],
+    "subject": ["to_be_genotyped", "to_be_culled", "genotype_date", "reduced_date", "actual_severity"],
+    "litter": ["n_born", "n_weaned", "litter_wean_date"],
+    "genotype": ["genotype_origin"],
+    "protocol": ["operation_limit", "injection_limit", "drug_volume_limit"],
+}  # fmt: skip
+"""Table -> columns that the notebook brought."""
+
+
+def test_an_older_database_gets_what_the_colony_keeps(database):
+    today = {name: declared(database, "subject", name) for name in OF_THE_COLONY}
+    for name, columns in OF_THE_COLONY.items():
+        table = database.adapter.make_full_table_name(f"{PREFIX}subject", name)
+        for column in columns:
+            database.query(f"ALTER TABLE {table} DROP COLUMN {column}")
+    database.query(f"DELETE FROM {task.SchemaMigration.full_table_name} WHERE migration_number IN (150, 350)")
+    assert [one.number for one in migrate.upgrade(database, PREFIX)] == [150, 350]
+    for name, expected in today.items():
+        found = declared(database, "subject", name)
+        assert [a ^ b for a, b in zip(found, expected, strict=True)] == [set(), set()], name
+
+
 @pytest.mark.parametrize("name", ["1_short.mysql.sql", "0001_name.sql", "0001_name.oracle.sql"])
 def test_a_misnamed_migration_is_an_error(tmp_path, name):
     (tmp_path / name).write_text("SELECT 1;\n")

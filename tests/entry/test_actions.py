@@ -268,6 +268,29 @@ def test_limits_of_the_protocol_are_asked_back(lab):
     assert "much at once" in asked("inject_virus", "injection_volume", **much)
 
 
+def test_numbers_and_volumes_beyond_the_protocol_are_asked_back(lab):
+    limits = {"approved_protocol": "P2", "operation_limit": 1, "injection_limit": 500, "drug_volume_limit": 10}
+    entry.write("subject.Protocol", [limits], user="lars", source="test")
+    do("edit_animal", subject="m1", protocol_number="P2")
+    do("weigh", subject="m1", weight="20")
+    do("operate", subject="m1", procedures="Injection")
+    do("inject_virus", subject="m1", virus_name="AAV1", injection_volume="300")
+    drug = {"drug_name": "saline", "drug_route": "s.c."}
+    do("give_drug", subject="m1", drug_dose="0.2", drug_unit="mL", **drug)  # 10 mL/kg
+    do("give_drug", subject="m1", drug_dose="300", drug_unit="mg/kg", now=NOW + DAY, **drug)
+    beyond = [
+        ("operate", {"procedures": "Injection"}, "allows 1 operations of an animal, it has had 1"),
+        ("inject_virus", {"virus_name": "AAV1", "injection_volume": "201"}, "it has had 300 nL"),
+        ("give_drug", {"drug_dose": "0.21", "drug_unit": "mL", **drug}, "10.5 mL/kg is above"),
+        ("give_drug", {"drug_dose": "11", "drug_unit": "mL/kg", **drug}, "11 mL/kg is above"),
+    ]
+    for number, (name, values, said) in enumerate(beyond, 2):
+        with pytest.raises(NeedsConfirmation, match=said) as asked:
+            do(name, subject="m1", now=NOW + number * DAY, **values)
+        do(name, subject="m1", now=NOW + number * DAY, confirmed=list(asked.value.questions), **values)
+    do("inject_virus", subject="m2", virus_name="AAV1", injection_volume="900")  # on no protocol
+
+
 def test_a_form_that_stood_open_while_somebody_else_changed_the_animal_changes_nothing(lab):
     do("edit_animal", subject="m1", ear_mark="L1", seen={"ear_mark": None})
     with pytest.raises(ConflictError, match="L1 by now"):

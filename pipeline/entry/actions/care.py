@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Mapping
 from typing import Any
 
 from pipeline.entry.actions.model import Context, Input, action, member_or_none
@@ -157,14 +158,27 @@ def give_drug(
     context: Context, lab: str, subject: str, drug_name: str, drug_dose: float | None, drug_unit: str | None,
     drug_route: str | None, time: datetime.datetime | None,
 ) -> None:  # fmt: skip
-    """Note a drug that an animal got."""
-    context.animal(lab, subject)
+    """Note a drug that an animal got; a volume above the limit of the protocol is asked back."""
+    animal = context.animal(lab, subject)
     if drug_dose is not None and not drug_unit:
         context.fail("drug_unit", "a dose needs its unit: mg/kg, mg, mL or mL/kg")
+    check_protocol(context, animal, drug_volume=_volume_per_weight(animal, drug_dose, drug_unit))
+    context.settle()
     row = {"lab": lab, "subject": subject, "drug_time": context.time(time, "time"), "drug_name": drug_name,
            "drug_dose": drug_dose, "drug_unit": drug_unit, "drug_route": drug_route,
            "drug_user": member_or_none(context.actor.person.name)}  # fmt: skip
     context.write("action.DrugAdministration", [{k: v for k, v in row.items() if v is not None}], "create")
+
+
+def _volume_per_weight(animal: Mapping[str, Any], dose: float | None, unit: str | None) -> float | None:
+    """The volume of a dose in mL/kg; None where it is no volume, or the animal was never weighed."""
+    if dose is None or unit not in ("mL", "mL/kg"):
+        return None
+    if unit == "mL/kg":
+        return dose
+    key = {name: animal[name] for name in ("lab", "subject")}
+    last = (tables.Weighing & key).to_dicts(order_by="weighing_time DESC", limit=1)
+    return 1000 * dose / last[0]["weight"] if last else None
 
 
 @action(

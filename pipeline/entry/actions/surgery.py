@@ -43,7 +43,7 @@ def operate(context: Context, lab: str, subject: str, start: datetime.datetime |
         last = (tables.Weighing & key).to_dicts(order_by="weighing_time DESC", limit=1)
         if last and implant_weight > MOST_IMPLANT * last[0]["weight"]:
             context.ask("implant_weight", f"{implant_weight:g} g is much for an animal of {last[0]['weight']:g} g.")
-    check_protocol(context, animal, severity=MODERATE)
+    check_protocol(context, animal, severity=MODERATE, operations=1)
     context.settle()
     if narrative is None:
         found = (tables.ProcedureTemplate & {"lab": lab}).to_dicts()
@@ -87,7 +87,7 @@ def inject_virus(
     context: Context, lab: str, subject: str, virus_name: str, time: datetime.datetime | None, **values: float | None
 ) -> None:
     """Note the injection of a virus."""
-    check_protocol(context, context.animal(lab, subject))
+    check_protocol(context, context.animal(lab, subject), injected=values["injection_volume"] or 0.0)
     if (values["injection_volume"] or 0) > LARGE_INJECTION:
         context.ask("injection_volume", f"{values['injection_volume']:g} nL is much at once.")
     context.settle()

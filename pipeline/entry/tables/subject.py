@@ -310,6 +310,9 @@ TABLES = (
             Field("severity_limit", "integer", low=1, high=5, description=SEVERITIES),
             Field("protocol_end", "date", description="last day on which it may be used"),
             Field("animal_limit", "integer", low=0, high=1e6, description="0: not limited"),
+            Field("operation_limit", "integer", low=0, high=1000, description="of an animal; 0: not limited"),
+            Field("injection_limit", "number", unit="nL", low=0, high=1e6, description="of an animal; 0: not limited"),
+            Field("drug_volume_limit", "number", low=0, high=1000, description="mL/kg at once; 0: not limited"),
         ),
     ),
     TableEntry(

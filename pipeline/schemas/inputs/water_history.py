@@ -12,6 +12,7 @@ import datajoint as dj
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from datajoint.condition import make_condition
 
 from pipeline.analysis import water
 from pipeline.database import registry
@@ -43,7 +44,8 @@ def arguments_of(lab_name: str, subjects: Sequence[str]) -> dict[str, dict[str, 
     here = {"lab": lab_name}
     rules = (lab.Lab & here).fetch1()
     zone, critical, day_of_session = rules["time_zone"], critical_weight_pct(here), settings().session_water_day
-    only = [here | {"subject": name} for name in subjects]
+    listed = [here | {"subject": name} for name in subjects]
+    only = make_condition(subject.Subject(), listed, set())  # once: making it takes longer than a query
     if _zone_or_none(zone) is None:
         raise _unknown_zone(zone)
 
