@@ -8,19 +8,15 @@ import uuid
 from collections.abc import Iterable
 from typing import Any
 
-import numpy as np
-
 from pipeline.alf import names
-from pipeline.analysis.water import growth_of
-from pipeline.database.bulk import fetch_columns
 from pipeline.entry import consequences
 from pipeline.entry.actions.animals import _house
 from pipeline.entry.actions.model import LAB, Context, Input, action, member_or_none
 from pipeline.entry.fields import Field
 from pipeline.entry.reading import rows_by_key
 from pipeline.entry.tables import class_of
-from pipeline.schemas import action as tables
 from pipeline.schemas import subject as subjects
+from pipeline.schemas.inputs import growth
 
 COUNTERS = {"animal": ("last_animal", "{nickname}_{number:04d}"), "pair": ("last_pair", "{nickname}_BP_{number:03d}"),
             "litter": ("last_litter", "{nickname}_L_{number:03d}")}  # fmt: skip
@@ -311,7 +307,8 @@ def make_growth_curve(
 ) -> dict[str, int]:
     """Make a growth curve of the lab's own unrestricted weighings, by sex and week, and use it; returns its weeks."""
     context.require("manage", lab)
-    weeks = own_growth(lab, line, least_animals or 5)
+    rows = [row for row in growth.free_weighings(lab) if not line or row["line"] == line]
+    weeks = growth.weeks_of(rows, least_animals or growth.LEAST_ANIMALS)
     if not any(part[0].size for part in weeks.values()):
         context.fail("lab", "there are too few weighings of unrestricted animals with birth date and sex")
     origin = f"unrestricted weighings of {lab}" + (f", line {line}" if line else "") + f", {context.today(lab)}"
@@ -326,25 +323,3 @@ def make_growth_curve(
     context.write("subject.GrowthCurve.Week", rows, "create")
     context.write("subject.GrowthCurveUse", [{"lab": lab, "growth_line": line or "any", "growth_curve": growth_curve}])
     return {sex: int(part[0].size) for sex, part in weeks.items()}
-
-
-def own_growth(lab: str, line: str | None, least_animals: int) -> dict[str, tuple[np.ndarray, ...]]:
-    """Sex -> weeks, mean, sd, count of a lab's weighings before any restriction and any implant of the animal."""
-    animals = subjects.Subject.proj("sex", "birth_date", "line") & {"lab": lab} & "birth_date IS NOT NULL"
-    if line:
-        animals = animals & {"line": line}
-    rows = fetch_columns(tables.Weighing.proj("weight") * animals).to_pylist()
-    ends: dict[str, datetime.datetime] = {}
-    for row in (tables.WaterRestriction & {"lab": lab}).to_dicts():
-        ends[row["subject"]] = min(ends.get(row["subject"], row["restriction_start"]), row["restriction_start"])
-    for row in (subjects.Implant & {"lab": lab}).to_dicts():
-        day = datetime.datetime.combine(row["implant_date"], datetime.time())
-        ends[row["subject"]] = min(ends.get(row["subject"], day), day)
-    free = [row for row in rows if row["weighing_time"] < ends.get(row["subject"], datetime.datetime.max)]
-    found: dict[str, tuple[np.ndarray, ...]] = {}
-    for sex in ("M", "F"):
-        own = [row for row in free if row["sex"] == sex]
-        ages = [(row["weighing_time"].date() - row["birth_date"]).days / 7 for row in own]
-        found[sex] = growth_of(ages, [row["weight"] for row in own], [row["subject"] for row in own],
-                               least_animals=least_animals) if own else (np.empty(0),) * 4  # fmt: skip
-    return found

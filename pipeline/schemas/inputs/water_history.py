@@ -19,6 +19,7 @@ from pipeline.database import registry
 from pipeline.database.bulk import fetch_columns
 from pipeline.errors import UserError
 from pipeline.provenance import fingerprints
+from pipeline.schemas.inputs.growth import OwnCurves
 from pipeline.settings import settings
 
 acquisition = registry.tables_of("acquisition")
@@ -155,15 +156,16 @@ class _Curves:
         uses = (subject.GrowthCurveUse & here).to_dicts() if zscore_weight_pct else []
         self.uses = {row["growth_line"]: row["growth_curve"] for row in uses}
         self.read: dict[tuple[str, str], water.Growth | None] = {}
+        self.own = OwnCurves(here["lab"], now().date()) if zscore_weight_pct and ANY_LINE not in self.uses else None
 
     def of(self, sex: str, line: str | None) -> water.Growth | None:
-        """The curve for an animal: that of its line, else that of any line; None where there is none.
+        """The curve for an animal: that of its line, else that of any line, else that of the lab's own weighings.
 
         An animal whose sex is unknown counts as female, which is the lighter: as in Alyx.
         """
         name = self.uses.get(line or ANY_LINE, self.uses.get(ANY_LINE))
         if name is None:
-            return None
+            return self.own.of("M" if sex == "M" else "F", line) if self.own else None
         chosen = (name, "M" if sex == "M" else "F")
         if chosen not in self.read:
             self.read[chosen] = _curve(*chosen)
@@ -245,7 +247,11 @@ def _rules_told(key: dict[str, Any]) -> dict[str, str]:
         if row["critical_weight_pct"] != water.CRITICAL_WEIGHT_PCT:
             told.setdefault(row["lab"], []).append(row["critical_weight_pct"])
     by_zscore = {row["lab"] for row in (lab.Lab & restriction & "zscore_weight_pct > 0").to_dicts()}
-    for row in (subject.GrowthCurveUse & restriction).to_dicts(order_by="lab, growth_line"):
+    uses = (subject.GrowthCurveUse & restriction).to_dicts(order_by="lab, growth_line")
+    for name in by_zscore - {row["lab"] for row in uses if row["growth_line"] == ANY_LINE}:
+        if figures := OwnCurves(name, now().date()).figures():
+            told.setdefault(name, []).append(figures)
+    for row in uses:
         if row["lab"] in by_zscore:
             curve = {"growth_curve": row["growth_curve"]}
             weeks = (subject.GrowthCurve.Week & curve).to_dicts(order_by="curve_sex, age_weeks")
