@@ -55,8 +55,8 @@ def test_the_curve_is_that_of_line_and_sex(lab):
 
 
 def test_what_is_expected_grows_with_the_animal(lab):
-    do("start_restriction", subject="m1", reference_weight="16", start=(BORN + 6 * WEEK).isoformat())
-    day = status.today({"lab": LAB, "subject": "m1"}, (BORN + 10 * WEEK).date())
+    do("start_restriction", subject="m1", reference_weight="16", start=(BORN + 6.5 * WEEK).isoformat())
+    day = status.today({"lab": LAB, "subject": "m1"}, (BORN + 10.5 * WEEK).date())
     assert day.expected == pytest.approx(20.0) and not day.growth_missing
     assert day.least == pytest.approx(0.8 * 20.0)
 
