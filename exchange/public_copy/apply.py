@@ -111,8 +111,10 @@ def apply(found: Snapshot, root: Path, progress: Progress = lambda n: None) -> R
                     counts = delete.delete(_table(label) & gone[start : start + 500], REASON, keep_master=True)
                     for name, count in counts.items():
                         result.removed[name] = result.removed.get(name, 0) + count
+        if result.removed:  # rows of other tables may have gone with them
+            differing = {label: _difference(label, tables[label]) for label in order}
         for label in order:
-            new, _ = _difference(label, tables[label])
+            new, _ = differing[label]
             if new.num_rows:
                 insert_many(_table(label), new)
                 result.added[label] = new.num_rows

@@ -17,7 +17,7 @@ from pipeline import policy
 from pipeline.database import registry
 from pipeline.database.bulk import fetch_columns
 from pipeline.errors import NeurojointError, NotFoundError
-from pipeline.policy import Policy, columns
+from pipeline.policy import Policy, columns, contents
 from pipeline.schemas import data
 
 SESSION = ("lab", "subject", "session_date", "session_number")
@@ -72,6 +72,8 @@ def _take_files(found: Snapshot, datasets: dj.Table, rules: Policy) -> None:
     missing = [row["rel_path"] for row in online if row["dataset_id"] not in paths]
     if missing:
         raise NeurojointError(f"{len(missing)} files are not here, e.g. {missing[0]}", "`neurojoint retrieve`")
+    if rules.has_pseudonyms:
+        contents.check((paths[row["dataset_id"]], row["subject"]) for row in online)
     for row in online:
         place = rules.session_path(row["lab"], row["subject"], row["session_date"], row["session_number"])
         path = f"{place}/{row['rel_path']}"

@@ -6,7 +6,7 @@ import datetime
 import getpass
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,7 @@ from pipeline.alf import names
 from pipeline.database import registry
 from pipeline.database.bulk import fetch_columns, insert_many
 from pipeline.errors import ConflictError, NeurojointError, NotFoundError, UserError
+from pipeline.policy import contents
 from pipeline.schemas import data, publication
 from pipeline.settings import settings
 
@@ -113,7 +114,8 @@ def create(
         raise UserError(str(error).replace("tag", "release"), "use letters, digits, - and _") from None
     rules = policy.current()
     sources, sessions = _collect(tag, rules)
-    digests = _read(sources, progress)
+    animals = {row["eid"]: row["subject"] for row in sessions} if rules.has_pseudonyms else {}
+    digests = _read(sources, animals, progress)
     files = [
         manifest.File(one.path, digest.size, digest.md5, digest.sha256, one.dataset, one.eid)
         for one, digest in zip(sources, digests, strict=True)
@@ -239,14 +241,21 @@ def local_paths(datasets: Iterable[str]) -> dict[str, Path]:
     return found
 
 
-def _read(sources: list[_Source], progress: Progress) -> list[Digest]:
-    """Read every file once; what was registered must come out."""
+def _read(sources: list[_Source], animals: Mapping[str, str], progress: Progress) -> list[Digest]:
+    """Read every file once; what was registered must come out.
+
+    Parameters
+    ----------
+    animals : of sessions (eid) the name that no text file may say.
+    """
     paths = local_paths(one.dataset for one in sources)
     missing = [one for one in sources if one.dataset not in paths]
     if missing:
         raise NeurojointError(
             f"{len(missing)} files are not here, e.g. {missing[0].path}", "mount their disk, or `neurojoint retrieve`"
         )
+
+    contents.check(((paths[one.dataset], animals[one.eid]) for one in sources) if animals else ())
 
     def read(one: _Source) -> Digest:
         digest, registered = digest_of(paths[one.dataset])

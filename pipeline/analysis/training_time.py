@@ -384,7 +384,8 @@ def _cross_validate(
     lost = np.zeros((table.shape[1], n_repeats))
     fewest = int(np.unique(labels, return_counts=True)[1].min())
     n_folds = max(2, min(N_FOLDS, fewest)) if leak_free else N_FOLDS
-    folds: Any = (StratifiedKFold if leak_free else KFold)(n_folds, shuffle=True, random_state=seed)
+    is_stratified = leak_free and fewest > 1  # a quartile of one mouse cannot be in every fold
+    folds: Any = (StratifiedKFold if is_stratified else KFold)(n_folds, shuffle=True, random_state=seed)
     draw = np.random.default_rng([seed, 1])
     for train, test in folds.split(table, labels):
         known = quartiles(days[train], quartile_edges(days[train])) if leak_free else labels[train]

@@ -13,10 +13,11 @@ import pytest
 import yaml
 from one.api import One
 
+from exchange.public_copy import snapshot
 from exchange.releases import build, checks, frozen
 from one_bridge import dataset_admin, query
-from pipeline import settings
-from pipeline.errors import ConflictError, NotFoundError
+from pipeline import policy, settings
+from pipeline.errors import ConflictError, NotFoundError, UserError
 from pipeline.schemas import data, publication
 from tests.exchange.releases import lab
 
@@ -128,6 +129,22 @@ def test_animals_under_embargo_stay_and_pseudonyms_go(database, tmp_path):
     assert sessions == ["001", "001"]
     with pytest.raises(NotFoundError, match="no tag"):
         frozen.create("paper", "unknown")
+
+
+def test_a_text_file_that_says_the_name_of_its_animal_does_not_leave_under_a_pseudonym(database, tmp_path):
+    settings_file = tmp_path / "data" / lab.SESSIONS[0] / "raw_task_data_00" / "_iblrig_taskSettings.raw.json"
+    settings_file.parent.mkdir(parents=True)
+    settings_file.write_text('{"SUBJECT_NAME": "M1"}')
+    lab.build(tmp_path / "data")
+    dataset_admin.define_tag("paper", public=True)
+    with settings.override(publication={"subjects": "pseudonym"}):
+        with pytest.raises(UserError, match=r"1 text files .*taskSettings.*tag remove"):
+            frozen.create("paper", "paper")
+        with pytest.raises(UserError, match="taskSettings"):
+            snapshot.take("paper", policy.current())
+        assert not publication.Release()
+        dataset_admin.untag("paper", data.Dataset & {"rel_path": "raw_task_data_00/_iblrig_taskSettings.raw.json"})
+        assert frozen.create("paper", "paper")[1]
 
 
 def test_a_disk_that_fills_is_said_and_leaves_no_zip(release, tmp_path, monkeypatch):
