@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -34,8 +35,9 @@ def write(session: Path | str) -> Written:
 
     Timestamps are rows of sample and time (s from session start), of the knots of the clock and of both ends of the
     recording. A sync object has a row for each change of a digital line: `times` (s from session start), `channels`
-    (the line) and `polarities` (1 rises, -1 falls). Files that are there are left as they are. A recording that could
-    not be aligned has no timestamps: its times would only look like session time.
+    (the line) and `polarities` (1 rises, -1 falls); where lines have names, `_spikeglx_syncLines.table.csv` says which
+    channel is called how, and how often it rises and falls. Files that are there are left as they are. A recording
+    that could not be aligned has no timestamps: its times would only look like session time.
 
     Parameters
     ----------
@@ -67,6 +69,8 @@ def write(session: Path | str) -> Written:
         if lines and row["clock_source"] != "unaligned":
             for name, values in sync_object(lines, clock).items():
                 _save(made, file.parent / f"_{NAMESPACE}_sync.{name}.npy", values)
+            if any(one["line_name"] for one in lines):
+                _save_names(made, file.parent / f"_{NAMESPACE}_syncLines.table.csv", lines)
     if made.files:
         registration.register_session(repository, base, key, path, {})
     return made
@@ -83,6 +87,19 @@ def sync_object(lines: list[dict[str, Any]], clock: Clock) -> dict[str, np.ndarr
         "channels": channels[order].astype(np.int16),
         "polarities": polarities[order].astype(np.int8),
     }
+
+
+def _save_names(made: Written, path: Path, lines: list[dict[str, Any]]) -> None:
+    if path.exists():
+        made.there.append(path)
+        return
+    unfinished = path.with_name(f".{path.name}.partial")
+    with unfinished.open("w", newline="", encoding="utf-8") as file:
+        rows = csv.writer(file, lineterminator="\n")
+        rows.writerow(["channel", "name", "n_rising", "n_falling"])
+        rows.writerows([one["line"], one["line_name"] or "", one["n_rising"], one["n_falling"]] for one in lines)
+    unfinished.rename(path)
+    made.files.append(path)
 
 
 def _save(made: Written, path: Path, values: np.ndarray) -> None:

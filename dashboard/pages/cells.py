@@ -268,7 +268,11 @@ def _controls(
     def options(values: Mapping[str, str]) -> list[dict[str, str]]:
         return [{"value": name, "label": label} for name, label in values.items()]
 
-    ids = [str(int(one)) for one in found.units["cluster_id"]]
+    numbers, names = found.units["cluster_id"].tolist(), found.units["unit_name"].tolist()
+    ids = [
+        {"value": str(number), "label": f"{number} {name}" if name else str(number)}
+        for number, name in zip(numbers, names, strict=True)
+    ]
     splits = {"": "nothing"} | {name: name for name in queries.SPLITS}
     return html.Div(
         [
@@ -326,6 +330,7 @@ def _facts(found: insertions.Insertion, one: int, unit: queries.Unit) -> Compone
         ("Spikes", value("cluster_n_spikes", 0)),
         ("Criteria", passes),
         ("Sorter says", units["sorter_label"][row] or None),
+        *([("Sorter's name", name)] if (name := units["unit_name"][row]) else []),
         ("Responds", _chip_of_response(unit)),
     ]
     return shell.card(shell.facts(pairs))
@@ -377,6 +382,9 @@ def _asked(text: str, units: Mapping[str, np.ndarray], ordered: list[int]) -> in
     """The unit that the address names; the first where it names none."""
     if not text:
         return ordered[0]
+    named = np.flatnonzero(units["unit_name"] == text)
+    if len(named) == 1:
+        return int(units["cluster_id"][named[0]])
     if not text.isdecimal() or int(text) not in set(units["cluster_id"].tolist()):
         raise NotFound(f"There is no unit {text[:20]} in this sorting.")
     return int(text)

@@ -277,6 +277,7 @@ def _table(found: queries.Insertion, place: tuple[str, str, Any, Any], criteria:
             "unit_href": links.cells(*place, probe, unit=one, clustering=clustering, criteria=criteria),
             "region": units["acronym"][number],
             "label": units["sorter_label"][number] or "",
+            "name": units["unit_name"][number] or "",
             "good": {1.0: "yes", 0.0: "no"}.get(float(units["selected"][number]), ""),
         }
         for name, _, digits in names:
@@ -300,6 +301,8 @@ def _table(found: queries.Insertion, place: tuple[str, str, Any, Any], criteria:
         ),
         {"field": "label", "headerName": "Sorter says", "width": 105, "filter": True},
     ]
+    if any(row["name"] for row in rows):
+        columns.append({"field": "name", "headerName": "Sorter's name", "width": 130, "filter": True})
     return shell.section("Units", shell.grid("insertion-table", columns, rows), hint=f"{len(rows):,}")
 
 

@@ -16,7 +16,8 @@ def clocks(session: Path, is_writing: bool) -> None:
     """Show how recordings and cameras are aligned.
 
     SESSION is the folder of a registered session. With --write its clocks become ALF files: NAME.timestamps.npy (rows
-    of sample and s from session start) and _spikeglx_sync.times, channels and polarities. Files that are there stay.
+    of sample and s from session start) and _spikeglx_sync.times, channels and polarities, and, where lines have names,
+    _spikeglx_syncLines.table.csv. Files that are there stay.
     """
     import pipeline
     from ingest import sync_files
@@ -37,6 +38,10 @@ def clocks(session: Path, is_writing: bool) -> None:
         drift = "" if row["clock_drift"] is None else f", {row['clock_drift']:+.2f} ppm"
         note = f" ({row['clock_note']})" if row["clock_note"] else ""
         click.echo(f"{row['rel_path']}: {row['clock_source']}{drift}{residual}, {row['clock_qc']}{note}")
+        for line in (ephys.SessionClock.Line & chosen & {"dataset_id": row["dataset_id"]}).to_dicts(order_by="line"):
+            if line["line_name"]:
+                counts = f"rises {line['n_rising']:,} times, falls {line['n_falling']:,} times"
+                click.echo(f"    line {line['line']} is {line['line_name']}: {counts}")
     for row in (ephys.SessionClock.Camera & chosen).to_dicts(order_by="camera"):
         fit = "no line has its pulses" if row["camera_line"] is None else (
             f"line {row['camera_line']}, {row['n_matched']:,} of {row['n_timed_frames']:,} frames, "

@@ -146,7 +146,11 @@ def _spikeglx_name(file_name: str) -> AlfName | None:
 
     >>> parse_name("2024-05-01_M12_g0_t0.imec0.ap.bin")[:3]
     ('2024-05-01_M12_g0_t0', 'imec0', 'ap.bin')
+    >>> parse_name("2024-05-01_M12_g0_t0.nidq.wiring.json")[:3]
+    ('2024-05-01_M12_g0_t0', 'nidq', 'wiring.json')
     """
+    if of_nidq := re.fullmatch(rf"({_RUN})\.timestamps\.npy", file_name):
+        return AlfName(of_nidq[1], "timestamps", "npy", "", "", file_name)
     found = _SPIKEGLX.fullmatch(file_name)
     if found is None:
         return None
@@ -210,10 +214,11 @@ def columns_by_attribute(alf_object: str) -> dict[str, tuple[Column, ...]]:
     return found
 
 
+_RUN = r"[\w][\w -]*_g\d+_t(?:\d+|cat)"
 _SPIKEGLX = re.compile(
-    r"(?P<run>[\w][\w -]*_g\d+_t(?:\d+|cat))\.(?P<device>imec\d*|nidq|obx\d*)"
+    rf"(?P<run>{_RUN})\.(?P<device>imec\d*|nidq|obx\d*)"
     r"(?:\.(?P<band>ap|lf|obx))?(?:\.(?P<uuid>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}))?"
-    r"\.(?P<suffix>bin|cbin|ch|meta)"
+    r"\.(?P<suffix>bin|cbin|ch|meta|timestamps\.npy|wiring\.json|probe\.json)"
 )
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[345][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 

@@ -114,6 +114,12 @@ def read_changes(recording: Any, with_analog: bool = False) -> dict[int, tuple[n
     }
 
 
+def n_words(recording: Any) -> int:
+    """How many digital words a recording has."""
+    gains = recording.volts_per_bit
+    return 0 if gains is None else int(np.sum(np.asarray(gains) >= 1))
+
+
 def _levels(recording: Any, gains: np.ndarray) -> dict[int, tuple[int, float, float]]:
     """Number of an analog input -> column and the two levels (in steps) between which it switches."""
     analog = np.flatnonzero(gains < 1)

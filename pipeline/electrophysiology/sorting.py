@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -101,7 +101,8 @@ def unit_of_rows(reading: Reading, n_rows: int, metrics: pa.Table | None) -> np.
     """
     named = None
     if metrics is not None and "cluster_id" in metrics.column_names:
-        named = metrics["cluster_id"].to_numpy().astype(np.int64)
+        named = _as_numbers(metrics["cluster_id"])
+        named = np.arange(metrics.num_rows) if named is None else named.astype(np.int64)
     return unit_rows.ids_of(reading.rows, n_rows, named)
 
 
@@ -216,7 +217,15 @@ def _named(files: Files) -> tuple[np.ndarray | None, np.ndarray | None]:
             return np.arange(table.num_rows), None
         files.refuse("clusters.metrics", "unequal_length", "no column cluster_id says which unit a row is of")
         return None, None
-    ids = np.asarray(table["cluster_id"].to_numpy())
+    ids = _as_numbers(table["cluster_id"])
+    if ids is None:
+        n_rows = _n_rows(files)
+        if n_rows in (None, table.num_rows):
+            files.notes.append("clusters.metrics: cluster_id holds names that are no numbers: its rows are the units")
+            return np.arange(table.num_rows), None
+        detail = f"cluster_id holds names that are no numbers, in {table.num_rows} rows; the object has {n_rows}"
+        files.refuse("clusters.metrics", "unequal_length", f"{detail}: which unit each is of cannot be told")
+        return None, None
     if wrong := array_rules.whole_numbers(ids):
         files.refuse("clusters.metrics", wrong[0], f"cluster_id: {wrong[1]}")
         return None, None
@@ -226,6 +235,17 @@ def _named(files: Files) -> tuple[np.ndarray | None, np.ndarray | None]:
         return None, None
     name = next((one for one in _COUNTS if one in table.column_names), None)
     return ids, None if name is None else np.asarray(table[name].to_numpy())
+
+
+def _as_numbers(column: Any) -> np.ndarray | None:
+    """The numbers of a column, also where they are text; None where they are names, or beyond 31 bits."""
+    values = column.to_pylist()
+    if values and all(isinstance(one, str) for one in values):
+        if not all(one.strip().isdecimal() for one in values):
+            return None
+        values = [int(one) for one in values]
+    is_large = any(isinstance(one, int) and one >= 1 << 31 for one in values)
+    return None if is_large else np.asarray(values) if values else np.empty(0, np.int64)
 
 
 def _count(clusters: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:

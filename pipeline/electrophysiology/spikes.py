@@ -20,7 +20,7 @@ from pipeline.database import registry
 from pipeline.electrophysiology import array_cache, clusterings, unit_rows
 from pipeline.electrophysiology.reading import BY_ROW_FROM_ONE, Reading
 from pipeline.electrophysiology.sorting import open_array, unit_of_rows
-from pipeline.errors import InvalidData, UserError
+from pipeline.errors import InvalidData, NotFoundError, UserError
 
 ephys = registry.tables_of("ephys")
 
@@ -84,7 +84,7 @@ class GroupedSpikes:
 
 def spikes(
     insertion: str | Mapping[str, Any],
-    clusters: int | Iterable[int] | None = None,
+    clusters: int | str | Iterable[int | str] | None = None,
     window: tuple[float, float] | None = None,
     clustering: str | None = None,
 ) -> Spikes:
@@ -93,7 +93,8 @@ def spikes(
     Parameters
     ----------
     insertion : pid, or a mapping with the primary key of the insertion (or of a clustering).
-    clusters : one unit or several; by default all. A unit without spikes gives none.
+    clusters : one unit or several, by number or by the sorter's name (`unit_name`); by default all. A unit without
+        spikes gives none.
     window : start and end, s from session start; the end does not belong to it.
     clustering : which one; by default the default of the insertion.
 
@@ -105,9 +106,8 @@ def spikes(
     if clusters is None:
         return _all_units(row, window)
     found = _grouped(row)
-    ids = [clusters] if isinstance(clusters, int | np.integer) else list(clusters)
     parts = []
-    for one in dict.fromkeys(int(cluster) for cluster in ids):
+    for one in dict.fromkeys(unit_numbers(row, clusters)):
         span = found.span(one)
         if window is not None:
             first, last = np.searchsorted(found.times[span], window)
@@ -124,6 +124,34 @@ def spikes(
         times, labels = times[order], labels[order]
         values = [None if array is None else array[order] for array in values]
     return Spikes(times, labels, *values)
+
+
+def unit_numbers(row: Mapping[str, Any], units: int | str | Iterable[int | str]) -> list[int]:
+    """The numbers of units of a clustering that are given by number or by name.
+
+    Parameters
+    ----------
+    row : of ephys.Clustering.
+
+    Raises
+    ------
+    NotFoundError : no unit has such a name, or several have it.
+    """
+    given = [units] if isinstance(units, int | np.integer | str) else list(units)
+    if not any(isinstance(one, str) for one in given):
+        return [int(one) for one in given]
+    key = {name: row[name] for name in ephys.Clustering.primary_key}
+    numbers: dict[str, list[int]] = {}
+    for number, name in zip(*(ephys.ClusterSet.Cluster & key).to_arrays("cluster_id", "unit_name"), strict=True):
+        numbers.setdefault(str(number) if name is None else name, []).append(int(number))
+    found = []
+    for one in given:
+        own = numbers.get(one, []) if isinstance(one, str) else [int(one)]
+        if len(own) != 1:
+            what = f"{len(own)} units are called {one}" if own else f"no unit is called {one}"
+            raise NotFoundError(what, "ephys.ClusterSet.Cluster lists cluster_id and unit_name")
+        found += own
+    return found
 
 
 def grouped(insertion: str | Mapping[str, Any], clustering: str | None = None) -> GroupedSpikes:
@@ -160,13 +188,13 @@ def attributes(row: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
 
 
 def templates(
-    insertion: str | Mapping[str, Any], clusters: Iterable[int] | None = None, clustering: str | None = None
+    insertion: str | Mapping[str, Any], clusters: Iterable[int | str] | None = None, clustering: str | None = None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     """Mean waveforms of units.
 
     Parameters
     ----------
-    clusters : units; by default all that have a waveform.
+    clusters : units, by number or name; by default all that have a waveform.
 
     Returns
     -------
@@ -191,7 +219,7 @@ def templates(
     shapes = open_array(found[f"{source}.waveforms"])
     ids, rows = _rows_of_units(row, source, len(shapes))
     if clusters is not None:
-        wanted = np.isin(ids, list(clusters))
+        wanted = np.isin(ids, unit_numbers(row, clusters))
         ids, rows = ids[wanted], rows[wanted]
     where = found.get(f"{source}.waveformsChannels")
     reading = clusterings.reading(row)

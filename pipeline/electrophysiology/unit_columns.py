@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from pipeline.electrophysiology.sorting_files import Sorting
 
 _LABELS = ("ks2_label", "KSLabel", "sorter_label", "group", "quality")
-_SORTER_NAMES = ("sorter_cluster_id", "original_cluster_id")
+_SORTER_NUMBERS = ("sorter_cluster_id", "original_cluster_id")
+_NAMES = ("unit_name", "si_unit_id", "unit_id", "original_cluster_id", "sorter_cluster_id", "cluster_id")
+"""Columns of metrics that hold names of units; the first that holds text that is no number counts."""
 
 
 def columns(
@@ -60,7 +62,8 @@ def columns(
         made["cluster_depth"] = axial
     made["cluster_uuid"] = _uuids(files, ids, row_ids)
     made["sorter_label"] = _labels(files, ids, metrics)
-    made["sorter_cluster_id"] = _sorter_names(files, ids, metrics, named)
+    made["sorter_cluster_id"] = _sorter_numbers(files, ids, metrics, named)
+    made["unit_name"] = _names(files, ids, metrics)
     return made
 
 
@@ -142,14 +145,14 @@ def _labels(files: Files, ids: np.ndarray, metrics: np.ndarray | None) -> list[s
     return [str(by_id[one])[:16] if by_id.get(one) is not None else None for one in ids.tolist()]
 
 
-def _sorter_names(
+def _sorter_numbers(
     files: Files, ids: np.ndarray, metrics: np.ndarray | None, named: np.ndarray | None
 ) -> list[int | None]:
     """The number that the sorter gave to each unit, where that differs from its number in spikes.clusters."""
     if metrics is None or named is None:
         return [None] * len(ids)
     table = files.get("clusters.metrics")
-    column = next((one for one in _SORTER_NAMES if table is not None and one in table.column_names), None)
+    column = next((one for one in _SORTER_NUMBERS if table is not None and one in table.column_names), None)
     values = named.tolist() if column is None else table[column].to_pylist()
     if column is None and np.array_equal(metrics, named):
         return [None] * len(ids)
@@ -157,5 +160,27 @@ def _sorter_names(
     return [int(by_id[one]) if _is_number(by_id.get(one)) else None for one in ids.tolist()]
 
 
+def _names(files: Files, ids: np.ndarray, metrics: np.ndarray | None) -> list[str | None]:
+    """The name that the sorter gave to each unit, where that is not just a number."""
+    table = files.get("clusters.metrics")
+    if table is None or metrics is None:
+        return [None] * len(ids)
+    for column in _NAMES:
+        values = table[column].to_pylist() if column in table.column_names else []
+        if not any(_is_name(one) for one in values):
+            continue
+        by_id = dict(zip(metrics.tolist(), values, strict=True))
+        names = {number: str(one).strip()[:64] for number, one in by_id.items() if one is not None and one == one}
+        return [name if (name := names.get(number)) and name != str(number) else None for number in ids.tolist()]
+    return [None] * len(ids)
+
+
+def _is_name(value: Any) -> bool:
+    """Whether a value is text that is no number, or a number beyond 31 bits."""
+    if isinstance(value, str) and (text := value.strip()):
+        return not text.isdecimal() or str(int(text)) != text or int(text) >= 1 << 31
+    return isinstance(value, int) and abs(value) >= 1 << 31
+
+
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and value == int(value) if value == value else False
+    return isinstance(value, int | float) and value == value and abs(value) < 1 << 31 and value == int(value)

@@ -36,7 +36,7 @@ class Raster:
 
 def raster(
     insertion: str | Mapping[str, Any],
-    cluster: int,
+    cluster: int | str,
     event: str = "stim_on",
     split: str | Sequence[str] | np.ndarray | None = None,
     window: tuple[float, float] | None = None,
@@ -54,7 +54,7 @@ def raster(
         labels = np.where(selection.TrialCondition.read(condition).holds(trials), labels, "")
     start, end = window or (rule["window_start"], rule["window_end"])
     used = np.where(labels == "", np.nan, events)
-    return Raster(*peths.raster(found.times_of(int(cluster)), used, -start, end), labels)
+    return Raster(*peths.raster(found.times_of(spikes.unit_numbers(row, cluster)[0]), used, -start, end), labels)
 
 
 def selectivity(
@@ -62,7 +62,7 @@ def selectivity(
     first: str,
     second: str,
     period: str,
-    clusters: Iterable[int] | None = None,
+    clusters: Iterable[int | str] | None = None,
     clustering: str | None = None,
 ) -> PeriodSelectivity:
     """How the rate of each unit in a period differs between the trials of two conditions.
@@ -72,7 +72,7 @@ def selectivity(
     insertion : pid, or a mapping with the primary key of the insertion.
     first, second : conditions (docs/conditions.md), by name or as expressions; trials that fulfil both are left out.
     period : its name in `selection.Period`.
-    clusters : units, by default all.
+    clusters : units, by number or by the sorter's name; by default all.
     clustering : by default the default of the insertion.
 
     Raises
@@ -88,8 +88,8 @@ def selectivity(
 
 def cross_correlograms(
     insertion: str | Mapping[str, Any],
-    cluster: int,
-    others: Iterable[int] | None = None,
+    cluster: int | str,
+    others: Iterable[int | str] | None = None,
     window: float = 0.05,
     bin_size: float = 0.0005,
     clustering: str | None = None,
@@ -114,11 +114,13 @@ def cross_correlograms(
     ------
     NeurojointError : no such insertion or clustering, or the unit has no spikes.
     """
-    found = spikes.grouped(insertion, clustering)
-    ids = found.cluster_ids if others is None else np.array([int(one) for one in others], np.int32)
+    row = clusterings.find(insertion, clustering)
+    found = spikes.grouped(row)
+    cluster = spikes.unit_numbers(row, cluster)[0]
+    ids = found.cluster_ids if others is None else np.array(spikes.unit_numbers(row, others), np.int32)
     if not len(found.times_of(cluster)):
         raise NotFoundError(f"unit {cluster} has no spikes", "ephys.ClusterSet.Cluster lists those that have")
-    times, offsets = found.select([int(cluster), *ids.tolist()])
+    times, offsets = found.select([cluster, *ids.tolist()])
     made = correlograms.cross_correlograms(times, offsets, 0, window, bin_size)
     counts = made.counts[1:]
     counts[ids == cluster] = made.counts[0]

@@ -316,6 +316,7 @@ class SessionClock(dj.Computed):
         -> Recording
         line                       : int16           # bit of the digital word, from 0; 16 more for each further word
         ---
+        line_name=null             : varchar(128)    # what the file of the recording or a wiring file calls it
         n_rising                   : int64           # changes from 0 to 1
         n_falling                  : int64           # changes from 1 to 0
         line_samples               : <blob>          # (n,) sample of each change, int64
@@ -371,11 +372,8 @@ class SessionClock(dj.Computed):
                 "clocks_qc": max((one.qc for one in made), key=session_streams.SEVERITY.index, default="NOT_SET"),
             }
         )
-        names = found.line_names
-        self.Stream.insert(
-            [key | session_streams.stream_row(one, names.get(one.stream.dataset_id, ())) for one in made]
-        )
-        self.Line.insert([key | row for row in session_streams.line_rows(changes)])
+        self.Stream.insert([key | session_streams.stream_row(one) for one in made])
+        self.Line.insert([key | row for row in session_streams.line_rows(changes, found.line_names)])
         self.Camera.insert([key | row for row in session_streams.camera_rows(found, made, changes)])
 
 
@@ -467,6 +465,7 @@ class ClusterSet(dj.Imported):
         peak_to_trough=null        : float64         # of the mean waveform, ms
         sorter_label=null          : varchar(16)     # what the sorter or a curator calls it, e.g. good, mua, noise
         sorter_cluster_id=null     : int32           # number that the sorter gave it, where that differs from cluster_id
+        unit_name=null             : varchar(64)     # name that the sorter gave it, where that is not just a number
         """
 
     @property

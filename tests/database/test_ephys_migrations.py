@@ -11,7 +11,8 @@ pytestmark = pytest.mark.slow
 
 ADDED = {
     ephys.Clustering: ["clustering_reading"],
-    ephys.ClusterSet.Cluster: ["cluster_lateral", "cluster_shank", "sorter_cluster_id"],
+    ephys.ClusterSet.Cluster: ["cluster_lateral", "cluster_shank", "sorter_cluster_id", "unit_name"],
+    ephys.SessionClock.Line: ["line_name"],
 }
 
 
@@ -31,7 +32,7 @@ def test_columns_are_added_as_they_are_declared(database):
             database.query(f"ALTER TABLE {table.full_table_name} DROP COLUMN {name}")
     try:
         for migration in migrate.shipped(database.adapter.backend):
-            if migration.number in (30, 31):
+            if migration.number in (30, 31, 310):
                 for statement in migration.statements("neurojoint_"):
                     database.query(statement.replace("%", "%%"))
         assert {table: kinds(database, table) for table in ADDED} == declared

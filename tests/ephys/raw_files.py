@@ -102,22 +102,3 @@ def write_spikegadgets(
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(text.encode() + packets.tobytes())
     return codes * (scaling or 1.0), counts / 30_000
-
-
-def write_mearec(path: Path, gain: float | None = None) -> np.ndarray:
-    """A simulated recording as MEArec saves it, with a gain (uV) as int16; returns microvolts (n, 4). Needs MEArec."""
-    import MEArec
-    from MEArec.tools import save_recording_generator
-
-    microvolts = np.random.default_rng(6).normal(0, 30, (5000, 4)).astype(np.float32)
-    kind = "float32" if gain is None else "int16"
-    samples = (microvolts / (gain or 1.0)).astype(kind)
-    places = np.column_stack([np.zeros(4), np.zeros(4), 25.0 * np.arange(4)])
-    info = {"recordings": {"fs": 25_000.0, "duration": 0.2, "dtype": kind}, "spiketrains": {"custom": True}}
-    made = MEArec.RecordingGenerator(
-        rec_dict={"recordings": samples, "channel_positions": places, "spiketrains": []}, info=info
-    )
-    made.gain_to_uV = gain
-    path.parent.mkdir(parents=True, exist_ok=True)
-    save_recording_generator(made, path)
-    return samples * (gain or 1.0)

@@ -70,7 +70,7 @@ def test_series_of_the_core_are_lines(tmp_path):
         assert found[name][0].tolist() == samples(BOTH) and found[name][1].tolist() == signs.tolist()
     assert found["digital_port 0"][0].tolist() == [2500, 5000] and found["digital_port 0"][1].tolist() == [1, -1]
     assert found["digital_port 2"][0].tolist() == [5000, 10_000]
-    assert raw_formats.line_names(path, "raw_ephys_data/raw.nwb") == names
+    assert raw_formats.line_names(path, "raw_ephys_data/raw.nwb") == dict(enumerate(names))
 
 
 def test_events_of_ndx_events_are_lines(tmp_path):

@@ -255,15 +255,12 @@ def test_intan_blackrock_and_nwb_are_read_as_they_were_written(database, tmp_pat
     assert ingest.compress(root).recordings == 0  # none of these is plain multiplexed integers
 
 
-@pytest.mark.parametrize("suffix", ["rhs", "plx", "rec", "h5", "int16.h5"])
+@pytest.mark.parametrize("suffix", ["rhs", "plx", "rec"])
 def test_other_systems_are_read_as_they_were_written(tmp_path, suffix):
     """Files of the published layouts: samples in V, also those of the last block and of pieces."""
     pytest.importorskip("neo")
     path = tmp_path / f"a.{suffix}"
-    if suffix.endswith("h5"):
-        pytest.importorskip("MEArec")
-        microvolts = raw_files.write_mearec(path, 0.25 if suffix == "int16.h5" else None)
-    elif suffix == "rhs":
+    if suffix == "rhs":
         microvolts = raw_files.write_rhs(path)
     else:
         write = raw_files.write_plexon if suffix == "plx" else raw_files.write_spikegadgets
@@ -282,8 +279,25 @@ def test_other_systems_are_read_as_they_were_written(tmp_path, suffix):
         expected = np.arange(10, 8000, 1000) if suffix == "plx" else np.arange(1000, 6000, 1000)
         assert line == (1 if suffix == "plx" else 0) and samples.tolist() == expected.tolist()
         assert polarities.tolist() == ([1] * 8 if suffix == "plx" else [1, -1, 1, -1, 1])
-    if suffix == "h5":
-        assert [one.axial for one in told.places or ()] == [0, 25, 50, 75]
+
+
+@pytest.mark.parametrize("kind", ["float32", "int16"])
+def test_simulated_recordings_of_mearec(tmp_path, kind):
+    """Files that MEArec generated: uV whatever the type, sites from the lowest one on, spikes of the right size."""
+    h5py = pytest.importorskip("h5py")
+
+    path = tmp_path / "a.h5"
+    path.write_bytes(lzma.decompress((RECORDINGS / "mearec" / f"mearec_{kind}.h5.xz").read_bytes()))
+    with h5py.File(path) as file:
+        written, gain = file["recordings"][:], float(file["recordings"].attrs["gain_to_uV"])
+        rate = float(file["info/recordings/fs"][()])
+    assert str(written.dtype) == kind and (gain == 1) == (kind == "float32")
+    told = raw_formats.describe(path, "raw_ephys_data/probe00/a.h5")
+    assert (told.n_samples, told.sampling_rate, told.band) == (1600, rate, "ap")
+    assert [one.axial for one in told.places or ()] == [0, 25, 50, 75]
+    with raw_formats.open_raw(path, "raw_ephys_data/probe00/a.h5") as recording:
+        np.testing.assert_allclose(recording.volts[:] * 1e6, written * gain, rtol=1e-5, atol=1e-3)
+        assert 150 < np.ptp(recording.volts[:]) * 1e6 < 300, "templates of 120 uV down and 48 uV up, and noise of 8 uV"
 
 
 @pytest.mark.parametrize("suffix", ["rhs", "rec"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import cbin
@@ -10,7 +11,7 @@ import pytest
 
 from ingest import sync_files
 from ingest.programs.sorting import imports
-from pipeline import acquisition, ephys
+from pipeline import acquisition, data, ephys
 from pipeline.electrophysiology import clocks
 from pipeline.electrophysiology.clocks import Stream
 from pipeline.errors import NeurojointError
@@ -96,6 +97,8 @@ def test_clocks_are_written_as_alf_files_and_read_back(database, tmp_path):
     """Timestamps and sync objects give the same times again; the pulses judge the files; cameras fit their line."""
     session = tmp_path / trees.SESSION
     truth = {device: write(session, device) for device in ("nidq", "imec0")}
+    wiring = {"SYNC_WIRING_DIGITAL": {"P0.3": "left_camera", "P0.1": "imec_sync", "P0.7": ""}}
+    (session / "raw_ephys_data/2024-05-01_run_g0_t0.nidq.wiring.json").write_text(json.dumps(wiring))
     (session / "alf").mkdir()
     late = FRAMES + 4e-4
     np.save(session / "alf/_ibl_leftCamera.times.npy", FRAMES)
@@ -110,7 +113,18 @@ def test_clocks_are_written_as_alf_files_and_read_back(database, tmp_path):
     assert right["n_matched"] == right["n_timed_frames"] == len(FRAMES) - 20
     assert (body["camera_line"], body["camera_qc"]) == (None, "NOT_SET")
     events = ephys.sync_events((ephys.SessionClock & {}).fetch1("KEY"))
+    lines = ephys.SessionClock.Line & {"line_name": "left_camera"}
+    assert lines.fetch1("line") == 3
+    frames = ephys.sync_events((acquisition.Session()).fetch1("KEY"), line="left_camera")
+    np.testing.assert_allclose(frames["times"][frames["polarities"] > 0], FRAMES, atol=1.1e-4)
+    with pytest.raises(NeurojointError, match=r"no line laser.*imec_sync, left_camera"):
+        ephys.sync_events((acquisition.Session()).fetch1("KEY"), line="laser")
     made = sync_files.write(session)
+    from one_bridge import ONE
+
+    table = ONE().load_object(str(acquisition.Session.fetch1("eid")), "syncLines")
+    assert not data.Quarantine(), "the wiring file is known"
+    assert dict(zip(table["channel"], table["name"], strict=True)) == {1: "imec_sync", 3: "left_camera"}
     assert sorted(path.name.partition(".")[0] for path in made.files).count("_spikeglx_sync") == 6
     path = next((session / "raw_ephys_data/probe00").glob("*.timestamps.npy"))
     table = np.load(path)

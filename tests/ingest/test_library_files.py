@@ -9,11 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import ingest
 from ingest.programs.sorting import foreign, imports, library_files, results
 from ingest.simulate import damage
-from pipeline.errors import NeurojointError
+from pipeline.errors import NeurojointError, NotFoundError
+from pipeline.schemas import ephys
 from tests.ingest.sorters import SESSION
 
 SORTINGS = Path(__file__).with_name("sortings")
@@ -126,3 +129,56 @@ def test_they_are_imported(database, tmp_path, analyzer):
     write_wave_clus(tmp_path / "wc")
     (of_wc,) = imports.import_folder(tmp_path / "wc", **options)
     assert (of_wc.n_units, of_wc.n_dropped, of_wc.folder.name) == (3, 2, "waveclus")
+
+
+NAMED = {"CH01#1": 67, "tetrode 2": 72, "7": 83, "08": 78}
+
+
+@pytest.mark.parametrize("kind", ["numpy", "npz", "phy"])
+def test_units_keep_the_names_that_spikeinterface_gave_them(kind):
+    """Names that are no numbers become places, in the order of the sorting, and are kept."""
+    found = results.read(SORTINGS / f"named_{kind}", 1 << 40)
+    assert found.names == dict(enumerate(NAMED))
+    assert np.bincount(found.clusters).tolist() == list(NAMED.values())
+    assert foreign.read(found, "x").sampling_rate == (None if kind == "phy" else 25_000.0)
+
+
+@given(st.lists(st.one_of(st.integers(-5, 1 << 40), st.text("ab#0 1", min_size=1)), max_size=6, unique_by=str))
+def test_numbers_and_names_say_which_unit_is_meant(ids):
+    """Every unit has a number of its own; what it does not tell is in its name."""
+    numbers = library_files.numbers_of(ids)
+    names = library_files.names_of(numbers, ids)
+    assert len(set(numbers.tolist())) == len(ids) and (numbers >= 0).all() and (numbers < 1 << 31).all()
+    for number, one in zip(numbers.tolist(), ids, strict=True):
+        assert names.get(number, str(number)) == (str(one).strip() or str(number))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("server", ["postgresql"], indirect=True)
+def test_a_unit_is_found_by_the_name_that_its_sorter_gave_it(database, tmp_path):
+    """Imported, served and asked for by name; also where an ALF file of others has names for numbers."""
+    damage.write_valid(tmp_path / SESSION)
+    source = shutil.copytree(SORTINGS / "named_npz", tmp_path / SESSION / "raw_ephys_data" / "probe00" / "ms5")
+    ingest.register(tmp_path, processes=1)
+    imports.import_folder(source)
+    other = tmp_path / SESSION / "alf" / "probe01"
+    other.mkdir()
+    chance = np.random.default_rng(0)
+    np.save(other / "spikes.times.npy", np.sort(chance.uniform(0, 60, 500)))
+    np.save(other / "spikes.clusters.npy", np.repeat([0, 1], 250))
+    np.save(other / "clusters.depths.npy", np.array([100.0, 900.0]))
+    (other / "clusters.metrics.csv").write_text("cluster_id,quality\nleft#4,good\nright#1,mua\n")
+    ingest.register(tmp_path, processes=1)
+    ephys.ClusterSet.populate()
+    insertions = {row["probe_label"]: row["pid"] for row in ephys.ProbeInsertion().to_dicts()}
+    units = (ephys.ClusterSet.Cluster & {"probe_label": "probe00"}).to_dicts(order_by="cluster_id")
+    assert {row["unit_name"]: row["cluster_n_spikes"] for row in units} == NAMED
+    for name, count in NAMED.items():
+        assert len(ephys.spikes(insertions["probe00"], name)) == count
+    assert len(ephys.spikes(insertions["probe00"], ["08", 0])) == 78 + 67
+    with pytest.raises(NotFoundError, match="no unit is called CH02"):
+        ephys.spikes(insertions["probe00"], "CH02")
+    (row,) = (ephys.ClusterSet.Cluster & {"unit_name": "right#1"}).to_dicts()
+    assert (row["cluster_id"], row["cluster_depth"], row["sorter_label"]) == (1, 900.0, "mua")
+    reading = (ephys.Clustering & {"probe_label": "probe01"}).fetch1("clustering_reading")
+    assert "names that are no numbers" in str(reading)

@@ -70,7 +70,7 @@ def write(
         "channels.localCoordinates": positions,
         "channels.rawInd": raw_channels,
     }
-    write_arrays(folder, arrays, numbers, counts, result.labels, says)
+    write_arrays(folder, arrays, numbers, counts, result.labels, says, result.names)
 
 
 def write_arrays(
@@ -80,6 +80,7 @@ def write_arrays(
     counts: np.ndarray,
     labels: Mapping[int, str],
     says: Mapping[str, Any],
+    unit_names: Mapping[int, str] | None = None,
 ) -> None:
     """Write arrays (object.attribute -> values) and the tables of the units into `folder`.
 
@@ -88,6 +89,7 @@ def write_arrays(
     numbers, counts : of the units in order: how the sorter numbers them, and their spikes.
     labels : sorter's number -> label.
     says : as in `write`.
+    unit_names : sorter's number -> its name, where that is more than the number.
     """
     for name, values in arrays.items():
         np.save(folder / f"{name}.npy", values)
@@ -99,6 +101,8 @@ def write_arrays(
     }
     if not any(metrics["ks2_label"]):
         del metrics["ks2_label"]
+    if unit_names:
+        metrics["unit_name"] = [unit_names.get(number) for number in numbers.tolist()]
     parquet.save(folder / "clusters.metrics.pqt", pa.table(metrics).to_pandas())
     with (folder / "clusters.uuids.csv").open("w", newline="", encoding="utf-8") as out:
         names = [str(uuid.uuid3(NAMESPACE, f"{says['identity']}/{number}")) for number in numbers.tolist()]

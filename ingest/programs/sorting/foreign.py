@@ -96,6 +96,11 @@ def sampling_rate(place: Path) -> float | None:
         rate = _json(place / name).get("sampling_frequency") if (place / name).is_file() else None
         if isinstance(rate, int | float) and rate > 0:
             return float(rate)
+    for name in ("sorting_cached.npz", "firings.npz"):
+        if (place / name).is_file():
+            with np.load(place / name, allow_pickle=False) as arrays:
+                rate = float(arrays["sampling_frequency"].item()) if "sampling_frequency" in arrays else 0.0
+            return rate if rate > 0 else None
     return None
 
 

@@ -215,7 +215,7 @@ class _Import:
         }  # fmt: skip
         unfinished = alf_files.unfinished(place)
         try:
-            alf_files.write_arrays(unfinished, arrays, numbers, counts, result.labels, says)
+            alf_files.write_arrays(unfinished, arrays, numbers, counts, result.labels, says, result.names)
             made.folder = alf_files.publish(unfinished, place)
         except BaseException:
             shutil.rmtree(unfinished, ignore_errors=True)

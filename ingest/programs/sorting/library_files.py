@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,6 +16,8 @@ from pipeline.errors import NeurojointError
 CODECS = frozenset({"blosc", "zstd", "zlib", "gzip", "lz4", "lzma", "bz2", "delta", "vlen-utf8", "bytes", "crc32c",
                     "numcodecs.delta", "transpose", "shuffle"})  # fmt: skip
 """Codecs of zarr arrays that decode numbers and text, and run nothing."""
+UNIT_NAMES = ("unit_name", "unit_id", "original_cluster_id", "cluster_id")
+"""Columns of a table of units that hold their names; the first that is there counts."""
 LABELS = ("quality", "curated_label", "label", "KSLabel", "ks_label", "group")
 _PER_FILE = 1000  # numbers of units of each further file of WaveClus begin so much later
 
@@ -27,6 +30,7 @@ class Spikes(NamedTuple):
     labels: dict[int, str]
     sampling_rate: float | None  # Hz
     times: np.ndarray | None = None  # s, where the file has these and not samples
+    names: Mapping[int, str] = MappingProxyType({})  # number -> name, of units whose name is not that number
 
 
 def zarr_analyzer(folder: Path) -> Spikes:
@@ -62,7 +66,7 @@ def zarr_analyzer(folder: Path) -> Spikes:
             _check_codecs(place)
             labels = labels_of(numbers, np.asarray(group[f"properties/{name}"][:]).tolist())
     rate = attributes.get("sampling_frequency")
-    return Spikes(samples, numbers[index], labels, float(rate) if rate else None)
+    return Spikes(samples, numbers[index], labels, float(rate) if rate else None, names=names_of(numbers, ids.tolist()))
 
 
 def nwb_units(path: Path) -> Spikes:
@@ -81,24 +85,30 @@ def nwb_units(path: Path) -> Spikes:
     try:
         with h5py.File(path, "r") as file:
             units: Any = file["units"]
-            check_hdf5(*(units[name] for name in ("spike_times", "spike_times_index", "id", *LABELS) if name in units))
+            needed = ("spike_times", "spike_times_index", "id", *UNIT_NAMES, *LABELS)
+            check_hdf5(*(units[name] for name in needed if name in units))
             times = np.asarray(units["spike_times"], np.float64)
             ends = np.asarray(units["spike_times_index"], np.int64)
             ids = np.asarray(units["id"], np.int64) if "id" in units else np.arange(len(ends))
             resolution = float(units["spike_times"].attrs.get("resolution", 0) or 0)
             name = next((one for one in LABELS if one in units and f"{one}_index" not in units), None)
             labels = [_text(one) for one in np.asarray(units[name]).tolist()] if name else []
+            name = next((one for one in UNIT_NAMES if one in units and f"{one}_index" not in units), None)
+            names = [_text(one) for one in np.asarray(units[name]).tolist()] if name else ids.tolist()
     except (OSError, KeyError, ValueError, TypeError) as error:
         raise NeurojointError(f"{path} has no units that can be read ({error})", "name a file with /units") from None
     counts = np.diff(ends, prepend=0)
     if len(ids) != len(ends) or (counts < 0).any() or (len(ends) and ends[-1] != len(times)):
         raise NeurojointError(f"{path}: the index of its spike times does not fit them", "write the file again")
-    numbers = numbers_of(ids.tolist())
+    names = names if len(names) == len(ids) else ids.tolist()
+    numbers = numbers_of(names)
+    if names_of(numbers, names):  # they are more than numbers
+        numbers = numbers_of(ids.tolist())
     of = np.repeat(numbers, counts)
     order = np.argsort(times, kind="stable")
     rate = 1 / resolution if resolution > 0 else None
     samples = np.round(times[order] * (rate or 1e6)).astype(np.int64)
-    return Spikes(samples, of[order], labels_of(numbers, labels), rate, times[order])
+    return Spikes(samples, of[order], labels_of(numbers, labels), rate, times[order], names_of(numbers, names))
 
 
 def wave_clus(folder: Path) -> Spikes:
@@ -131,14 +141,27 @@ def wave_clus(folder: Path) -> Spikes:
 
 
 def numbers_of(ids: list[Any]) -> np.ndarray:
-    """Numbers of units by their names: these, where all are different numbers, else their places.
+    """Numbers of units by their names: these, where all are different numbers of 31 bits, else their places.
 
-    >>> numbers_of(["3", "12"]).tolist(), numbers_of(["a", "b"]).tolist()
-    ([3, 12], [0, 1])
+    >>> numbers_of(["3", "12"]).tolist(), numbers_of(["a", "b"]).tolist(), numbers_of([7, 1 << 40]).tolist()
+    ([3, 12], [0, 1], [0, 1])
     """
-    if ids and all(str(one).isdecimal() for one in ids) and len({int(one) for one in ids}) == len(ids):
-        return np.array([int(one) for one in ids], np.int64)
+    texts = [_plain(one) for one in ids]
+    if texts and all(one.isascii() and one.isdecimal() and int(one) < 1 << 31 for one in texts):
+        numbers = np.array([int(one) for one in texts], np.int64)
+        if len(np.unique(numbers)) == len(numbers):
+            return numbers
     return np.arange(len(ids), dtype=np.int64)
+
+
+def names_of(numbers: np.ndarray, ids: list[Any]) -> dict[int, str]:
+    """Number -> name, of the units whose name is not just that number.
+
+    >>> names_of(np.arange(2), ["tetrode1#2", "1"]), names_of(np.array([7, 8]), ["7", "08"])
+    ({0: 'tetrode1#2'}, {8: '08'})
+    """
+    pairs = zip(numbers.tolist(), map(_plain, ids), strict=True)
+    return {number: name[:64] for number, name in pairs if name and name != str(number)}
 
 
 def labels_of(numbers: np.ndarray, values: list[Any]) -> dict[int, str]:
@@ -168,6 +191,13 @@ def _codecs(header: Any) -> Iterator[str]:
     for one in parts:
         if isinstance(one, dict):
             yield str(one.get("id") or one.get("name"))
+
+
+def _plain(value: Any) -> str:
+    """A name as text; whole numbers of a floating type without the point."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return _text(value).strip()
 
 
 def _text(value: Any) -> str:

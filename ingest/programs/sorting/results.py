@@ -35,6 +35,7 @@ class Sorted:
     n_dropped: int = 0  # spikes before the first or after the last sample of the recording, or of no unit (-1)
     sampling_rate: float | None = None  # Hz, where the file of the spikes states it
     times: np.ndarray | None = None  # s, where the file has times and not samples
+    names: dict[int, str] = field(default_factory=dict)  # cluster -> its name, where that is not its number
 
     def of_spikes(self, values: np.ndarray | None) -> np.ndarray | None:
         """The values of these spikes among those of the sorter's; None where there are not as many."""
@@ -59,22 +60,27 @@ def read(folder: Path, n_samples: int) -> Sorted:
     for place in places:
         for name, reader in _READERS.items():
             if (place / name).is_file():
-                samples, clusters, labels = reader(place)
+                samples, clusters, labels, names = reader(place)
                 version = _version(place) or _version(folder)
-                return _checked(place, samples, clusters, labels, version, n_samples)
+                return replace(_checked(place, samples, clusters, labels, version, n_samples), names=names)
         for pattern, of_library in LIBRARY_FILES.items():
             if found := sorted(place.glob(pattern)):
                 spikes = of_library(found[0])
                 limit = n_samples if spikes.times is None else _UNLIMITED
                 made = _checked(place, spikes.samples, spikes.units, spikes.labels, _version(folder), limit)
                 times = None if spikes.times is None or made.kept is None else spikes.times[made.kept]
-                return replace(made, kept=None, sampling_rate=spikes.sampling_rate, times=times)
+                names = dict(spikes.names)
+                return replace(made, kept=None, sampling_rate=spikes.sampling_rate, times=times, names=names)
     raise NeurojointError(
         f"the sorter left no results in {folder}", "it must write a folder as phy, Kilosort or SpikeInterface do"
     )
 
 
-def _phy(folder: Path) -> tuple[np.ndarray, np.ndarray, dict[int, str]]:
+_Read = tuple[np.ndarray, np.ndarray, dict[int, str], dict[int, str]]
+"""Samples and units of the spikes, labels and names of the units."""
+
+
+def _phy(folder: Path) -> _Read:
     name = "spike_clusters.npy" if (folder / "spike_clusters.npy").is_file() else "spike_templates.npy"
     labels: dict[int, str] = {}
     for table, columns in _LABELS.items():
@@ -82,10 +88,14 @@ def _phy(folder: Path) -> tuple[np.ndarray, np.ndarray, dict[int, str]]:
             if (folder / f"{table}{suffix}").is_file():
                 told = _labels(folder / f"{table}{suffix}", columns, separator)
                 labels |= {number: one for number, one in told.items() if one != UNSORTED or number not in labels}
-    return _load(folder / "spike_times.npy"), _load(folder / name), labels
+    names: dict[int, str] = {}
+    if (folder / SI_NAMES).is_file():
+        names = _labels(folder / SI_NAMES, ("si_unit_id",), "\t", 64)
+        names = {number: name for number, name in names.items() if name != str(number)}
+    return _load(folder / "spike_times.npy"), _load(folder / name), labels, names
 
 
-def _labels(path: Path, columns: tuple[str, ...], separator: str | None) -> dict[int, str]:
+def _labels(path: Path, columns: tuple[str, ...], separator: str | None, longest: int = 16) -> dict[int, str]:
     """cluster -> label of a table of phy or Kilosort; older ones are called csv and separated by tabs all the same."""
     found: dict[int, str] = {}
     with path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
@@ -96,11 +106,11 @@ def _labels(path: Path, columns: tuple[str, ...], separator: str | None) -> dict
             told = [text for name in columns if (text := (row.get(name) or "").strip())]
             label = next((text for text in told if text != UNSORTED), told[0] if told else "")
             if label and number.isdecimal():
-                found[int(number)] = label[:16]
+                found[int(number)] = label[:longest]
     return found
 
 
-def _numpy_folder(folder: Path) -> tuple[np.ndarray, np.ndarray, dict[int, str]]:
+def _numpy_folder(folder: Path) -> _Read:
     info = _json(folder / "numpysorting_info.json")
     spikes = _load(folder / "spikes.npy")
     if not {"sample_index", "unit_index"} <= set(spikes.dtype.names or ()):
@@ -108,7 +118,9 @@ def _numpy_folder(folder: Path) -> tuple[np.ndarray, np.ndarray, dict[int, str]]
     if "segment_index" in (spikes.dtype.names or ()) and np.any(spikes["segment_index"]):
         raise _unfit(folder, "it has several segments")
     ids = info.get("unit_ids")
-    return spikes["sample_index"], _unit_ids(folder, ids, spikes["unit_index"]), _properties(folder, ids)
+    units = _unit_ids(folder, ids, spikes["unit_index"])
+    names = library_files.names_of(library_files.numbers_of(ids), ids) if isinstance(ids, list) else {}
+    return spikes["sample_index"], units, _properties(folder, ids), names
 
 
 def _properties(folder: Path, ids: object) -> dict[int, str]:
@@ -124,14 +136,24 @@ def _properties(folder: Path, ids: object) -> dict[int, str]:
     return {}
 
 
-def _npz(folder: Path, name: str = "sorting_cached.npz") -> tuple[np.ndarray, np.ndarray, dict[int, str]]:
+def _npz(folder: Path, name: str = "sorting_cached.npz") -> _Read:
     path = folder / name
     try:
         unpacked_size.check_zip(path)
         with np.load(path, allow_pickle=False) as arrays:
-            return arrays["spike_indexes_seg0"], arrays["spike_labels_seg0"], {}
+            samples, units = arrays["spike_indexes_seg0"], np.asarray(arrays["spike_labels_seg0"])
+            used = np.unique(units)
+            ids = arrays.get("unit_ids", used)
+            ids = ids.tolist() if ids.ndim == 1 and set(used.tolist()) <= set(ids.tolist()) else used.tolist()
     except (KeyError, ValueError, OSError, EOFError) as error:
         raise _unfit(path, str(error)) from None
+    numbers = library_files.numbers_of(ids)
+    is_plain = units.dtype.kind in "iuf" and [float(one) for one in ids] == numbers.tolist()
+    if is_plain or (units.dtype.kind in "if" and -1 in ids):  # spikes of no unit
+        return samples, units, {}, {}
+    order = np.argsort(np.array(ids), kind="stable")
+    place = order[np.searchsorted(np.array(ids), units, sorter=order)]
+    return samples, numbers[place], {}, library_files.names_of(numbers, ids)
 
 
 LIBRARY_FILES = {
@@ -141,6 +163,8 @@ LIBRARY_FILES = {
     "*.nwb": library_files.nwb_units,
 }
 """Pattern of a file in the folder -> its reader: SortingAnalyzer in zarr, WaveClus, NWB."""
+SI_NAMES = "cluster_si_unit_ids.tsv"
+"""Names of the units that SpikeInterface exported to phy."""
 _UNLIMITED = 1 << 62
 _LABELS = {
     "cluster_KSLabel": ("KSLabel",),

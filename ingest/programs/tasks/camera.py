@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -11,7 +9,7 @@ import numpy as np
 from ingest.programs import ffmpeg
 from ingest.programs.tasks import behavior, synchronise
 from pipeline.analysis import camera, frames
-from pipeline.electrophysiology import clocks
+from pipeline.electrophysiology import clocks, wiring
 from pipeline.tasks.kinds import Job, TaskFailure
 from pipeline.tasks.plan import filled
 
@@ -151,19 +149,8 @@ def _agree(found: np.ndarray, own: np.ndarray, period: float) -> bool:
 
 def _wired(recording: Any, label: str) -> int | None:
     """The digital line that the wiring file beside a recording gives to a camera; None where it does not say."""
-    name = recording.name.split(".nidq.")[0]
-    path = recording.with_name(f"{name}.nidq.wiring.json")
-    try:
-        told = json.loads(path.read_text(encoding="utf-8"))["SYNC_WIRING_DIGITAL"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    if not isinstance(told, Mapping):
-        return None
-    for pin, device in told.items():
-        port, _, bit = str(pin).lstrip("Pp").partition(".")
-        if device == f"{label}_camera" and port.isdigit() and bit.isdigit():
-            return 8 * int(port) + int(bit)
-    return None
+    lines = wiring.line_names(recording)
+    return next((line for line, name in lines.items() if name == f"{label}_camera" and line < wiring.WORD), None)
 
 
 def _write(job: Job, found: frames.FrameTimes) -> None:

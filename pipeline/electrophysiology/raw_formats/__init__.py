@@ -112,13 +112,15 @@ def describe(path: Path, rel_path: str) -> Description:
     ------
     InvalidData : a file that it needs is not there, or cannot be read.
     """
-    from pipeline.electrophysiology.raw_formats import neo_files, nwb_file, open_ephys
+    from pipeline.electrophysiology.raw_formats import mearec_file, neo_files, nwb_file, open_ephys
 
     kind = _readable(rel_path)
     if kind == "open_ephys":
         return open_ephys.describe(path)
     if kind == "nwb":
         return nwb_file.describe(path)
+    if kind == "mearec":
+        return mearec_file.describe(path)
     return neo_files.describe(path, str(kind))
 
 
@@ -129,13 +131,15 @@ def open_raw(path: Path, rel_path: str) -> Recording:
     ------
     InvalidData : as for `describe`.
     """
-    from pipeline.electrophysiology.raw_formats import neo_files, nwb_file, open_ephys
+    from pipeline.electrophysiology.raw_formats import mearec_file, neo_files, nwb_file, open_ephys
 
     kind = _readable(rel_path)
     if kind == "open_ephys":
         return open_ephys.open_raw(path)
     if kind == "nwb":
         return nwb_file.NwbRecording(path)
+    if kind == "mearec":
+        return mearec_file.MearecRecording(path)
     return neo_files.NeoRecording(path, str(kind))
 
 
@@ -148,7 +152,7 @@ def own_times(path: Path, rel_path: str) -> tuple[np.ndarray, np.ndarray] | None
         return open_ephys.own_times(path)
     if kind == "nwb":
         return nwb_file.own_times(path)
-    return neo_files.own_times(path, str(kind)) if kind else None
+    return neo_files.own_times(path, kind) if kind in neo_files.READERS else None
 
 
 def own_changes(path: Path, rel_path: str) -> dict[int, tuple[np.ndarray, np.ndarray]]:
@@ -163,11 +167,14 @@ def own_changes(path: Path, rel_path: str) -> dict[int, tuple[np.ndarray, np.nda
     return neo_files.own_changes(path, kind) if kind in ("plexon", "spikegadgets") else {}
 
 
-def line_names(path: Path, rel_path: str) -> list[str]:
-    """The names of the lines of `own_changes` by number, where the system names them."""
-    from pipeline.electrophysiology.raw_formats import nwb_file
+def line_names(path: Path, rel_path: str) -> dict[int, str]:
+    """Line -> its name, of the digital lines that the system names."""
+    from pipeline.electrophysiology.raw_formats import neo_files, nwb_file
 
-    return nwb_file.own_changes(path)[1] if format_of(rel_path) == "nwb" else []
+    kind = format_of(rel_path)
+    if kind == "nwb":
+        return dict(enumerate(nwb_file.own_changes(path)[1]))
+    return neo_files.line_names(path, kind) if kind in ("intan", "plexon", "spikegadgets") else {}
 
 
 def band_of_rate(sampling_rate: float) -> str:

@@ -1,12 +1,12 @@
-"""What neo leaves out of files of Plexon, SpikeGadgets and MEArec, or reads wrongly.
+"""What neo leaves out of files of Plexon and SpikeGadgets, or reads wrongly.
 
-The bits of continuous samples, the last block, pauses, lost packets, digital lines, the factor of whole numbers.
+The bits of continuous samples, the last block, pauses, lost packets, digital lines.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from xml.etree import ElementTree
 
 import numpy as np
@@ -97,8 +97,23 @@ _FIRST_SPECIAL = 257
 """Event channels from this one on hold strobed words, starts and stops."""
 
 
-def spikegadgets_lines(reader: Any, path: Path) -> dict[int, tuple[np.ndarray, np.ndarray]]:
-    """Digital input -> samples and polarities of its changes; inputs are numbered as the header lists them."""
+def plexon_line_names(reader: Any) -> dict[int, str]:
+    """Event channel -> its name, where the file gives it one of its own."""
+    channels = reader.header["event_channels"]
+    pairs = zip(channels["id"].tolist(), channels["name"].tolist(), strict=True)
+    return {int(number): str(name) for number, name in pairs if str(number).isdecimal() and str(name).strip()}
+
+
+class _Input(NamedTuple):
+    """A digital input of SpikeGadgets."""
+
+    name: str
+    place: int  # byte of the packet
+    bit: int
+
+
+def _spikegadgets_inputs(path: Path) -> list[_Input]:
+    """The digital inputs as the header lists them."""
     header = b""
     with path.open("rb") as file:
         for text in file:
@@ -106,19 +121,29 @@ def spikegadgets_lines(reader: Any, path: Path) -> dict[int, tuple[np.ndarray, n
             if b"</Configuration>" in text:
                 break
     if b"<!ENTITY" in header:
-        return {}
+        return []
     devices = ElementTree.fromstring(header.decode("utf-8", "replace")).find("HardwareConfiguration")  # noqa: S314 - no entities
-    places: list[tuple[int, int]] = []
+    found: list[_Input] = []
     offset = 1
     for device in devices if devices is not None else ():
-        places += [
-            (offset + int(channel.get("startByte", 0)), int(channel.get("bit", 0)))
+        found += [
+            _Input(channel.get("id", ""), offset + int(channel.get("startByte", 0)), int(channel.get("bit", 0)))
             for channel in device
             if channel.get("dataType") == "digital" and channel.get("input") == "1"
         ]
         offset += int(device.get("numBytes", 0))
+    return found
+
+
+def spikegadgets_line_names(path: Path) -> dict[int, str]:
+    """Digital input -> its name."""
+    return {line: one.name for line, one in enumerate(_spikegadgets_inputs(path)) if one.name}
+
+
+def spikegadgets_lines(reader: Any, path: Path) -> dict[int, tuple[np.ndarray, np.ndarray]]:
+    """Digital input -> samples and polarities of its changes; inputs are numbered as the header lists them."""
     found: dict[int, tuple[np.ndarray, np.ndarray]] = {}
-    for line, (place, bit) in enumerate(places):
+    for line, (_, place, bit) in enumerate(_spikegadgets_inputs(path)):
         before, at, polarities = None, [], []
         for start in range(0, len(reader._raw_memmap), _PACKETS):
             some = (reader._raw_memmap[start : start + _PACKETS, place] >> bit & 1).astype(np.int8)
@@ -129,11 +154,3 @@ def spikegadgets_lines(reader: Any, path: Path) -> dict[int, tuple[np.ndarray, n
         if at and len(samples := np.concatenate(at)):
             found[line] = samples, np.concatenate(polarities)
     return found
-
-
-def gain_of_mearec(path: Path) -> float:
-    """uV per unit of the samples of a simulated recording that was stored as whole numbers; else 1."""
-    import h5py
-
-    with h5py.File(path) as file:
-        return float(file["recordings"].attrs.get("gain_to_uV", 1.0))

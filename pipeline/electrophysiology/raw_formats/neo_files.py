@@ -1,4 +1,4 @@
-"""Files of Intan, Blackrock, Plexon, SpikeGadgets and MEArec, read by neo (the extra `raw`)."""
+"""Files of Intan, Blackrock, Plexon and SpikeGadgets, read by neo (the extra `raw`)."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 
 from pipeline.alf.reasons import refuse
-from pipeline.electrophysiology.raw_formats import Description, Place, band_of_rate, neo_corrections
+from pipeline.electrophysiology.raw_formats import Description, band_of_rate, neo_corrections
 from pipeline.electrophysiology.raw_formats.array_recording import LARGEST_FACTOR, MICROVOLT, LibraryRecording
 from pipeline.errors import InvalidData
 
 READERS = {
     "intan": "IntanRawIO", "blackrock": "BlackrockRawIO", "plexon": "PlexonRawIO",
-    "spikegadgets": "SpikeGadgetsRawIO", "mearec": "MEArecRawIO",
+    "spikegadgets": "SpikeGadgetsRawIO",
 }  # fmt: skip
 INSTALL = "pip install 'neurojoint[raw]'"
 UNITS = {"V": 1.0, "mV": 1e-3, "uV": 1e-6, "µV": 1e-6}
@@ -36,7 +36,7 @@ def describe(path: Path, kind: str) -> Description:
         note = "" if one.n_segments == 1 else f"in {one.n_segments} parts, with pauses between them"
         return Description(
             kind, band_of_rate(one.sample_rate), None, one.sample_rate, one.n_channels, one.n_samples,
-            np.asarray(one.volts_per_bit), places=_places(path, kind), note=note,
+            np.asarray(one.volts_per_bit), note=note,
         )  # fmt: skip
 
 
@@ -52,6 +52,12 @@ def own_changes(path: Path, kind: str) -> dict[int, tuple[np.ndarray, np.ndarray
         return {}
     with NeoRecording(path, kind) as one:
         return one.changes()
+
+
+def line_names(path: Path, kind: str) -> dict[int, str]:
+    """Line -> its name, as the header calls it."""
+    with NeoRecording(path, kind) as one:
+        return one.line_names()
 
 
 class NeoRecording(LibraryRecording):
@@ -91,6 +97,19 @@ class NeoRecording(LibraryRecording):
         if self.kind == "plexon":
             return neo_corrections.plexon_lines(self._reader, self._stream)
         return neo_corrections.spikegadgets_lines(self._reader, self.path)
+
+    def line_names(self) -> dict[int, str]:
+        """See the function of that name."""
+        if self.kind == "plexon":
+            return neo_corrections.plexon_line_names(self._reader)
+        if self.kind == "spikegadgets":
+            return neo_corrections.spikegadgets_line_names(self.path)
+        if not self._digital:
+            return {}
+        header: Any = self._reader.header
+        channels, stream = header["signal_channels"], header["signal_streams"][self._digital[0]]["id"]
+        names = channels["name"][channels["stream_id"] == stream].tolist()
+        return {line: str(name) for line, name in enumerate(names) if str(name).strip()}
 
     def _counted_times(self) -> tuple[np.ndarray, np.ndarray] | None:
         """The same by what the device counted, with the pauses and lost packets that neo joins without a word."""
@@ -134,8 +153,6 @@ class NeoRecording(LibraryRecording):
         gains = own["gain"].astype(np.float64) * np.array(units, np.float64)
         if self.kind == "plexon":
             gains *= neo_corrections.bits_of_plexon(self.path)
-        elif self.kind == "mearec":
-            gains *= neo_corrections.gain_of_mearec(self.path)
         offsets = own["offset"].astype(np.float64) * np.array(units, np.float64)
         self._shift = np.round(offsets / gains).astype(np.int64)
         exact = np.allclose(self._shift * gains, offsets, rtol=1e-6, atol=1e-12)
@@ -211,8 +228,6 @@ def _reader(path: Path, kind: str) -> Any:
     options: dict[str, Any] = {}
     if kind == "blackrock":
         options = {"nsx_to_load": int(path.suffix[-1]), "load_nev": False}
-    elif kind == "mearec":
-        options = {"load_spiketrains": False}
     elif kind == "plexon":
         options = {"progress_bar": False}
     name = path.with_suffix("") if kind == "blackrock" else path
@@ -227,16 +242,3 @@ def _reader(path: Path, kind: str) -> Any:
         detail = f"neo cannot read it ({' '.join(str(error).split())[:200] or type(error).__name__})"
         raise refuse(path.name, "bad_header", detail) from None
     return reader
-
-
-def _places(path: Path, kind: str) -> tuple[Place, ...] | None:
-    """Places of the electrodes of a simulated recording."""
-    if kind != "mearec":
-        return None
-    import h5py
-
-    with h5py.File(path) as file:
-        places = np.asarray(file["channel_positions"], np.float64)
-    if places.ndim != 2 or places.shape[1] != 3:
-        return None
-    return tuple(Place(float(y), float(z), 0) for _, y, z in places)  # MEArec's probes lie in the plane of y and z

@@ -64,7 +64,9 @@ def clock(recording: Mapping[str, Any]) -> Clock:
     return clocks.from_file(beside, rate) if beside.is_file() else Clock.uniform(rate)
 
 
-def sync_events(session: Mapping[str, Any], collection: str | None = None) -> dict[str, np.ndarray]:
+def sync_events(
+    session: Mapping[str, Any], collection: str | None = None, line: int | str | None = None
+) -> dict[str, np.ndarray]:
     """The changes of the digital lines of a session in order of time, all of its NIDQ or OneBox.
 
     From `ephys.SessionClock`, where the recording was decoded; else from the `sync` object of the files (`times`,
@@ -74,6 +76,7 @@ def sync_events(session: Mapping[str, Any], collection: str | None = None) -> di
     ----------
     session : a mapping with the primary key of the session.
     collection : folder of the sync object; by default that of the auxiliary channels, `raw_ephys_data`.
+    line : only this one, by its number or its name (`line_name` of ephys.SessionClock.Line).
 
     Returns
     -------
@@ -81,21 +84,16 @@ def sync_events(session: Mapping[str, Any], collection: str | None = None) -> di
 
     Raises
     ------
-    NeurojointError : neither is there, or the columns of the object are not equally long.
+    NeurojointError : neither is there, no line has that name, or the columns of the object are not equally long.
     """
     key = {name: session[name] for name in acquisition.Session.primary_key}
+    if isinstance(line, str):
+        return _named_line(key, line)
     auxiliary = (ephys.Recording & [{"band": "nidq"}, {"band": "obx"}]).proj()
     rows = (ephys.SessionClock.Line & key & auxiliary).to_dicts(order_by="dataset_id, line") if not collection else []
     if rows:
-        parts = [
-            (
-                clock(row).convert(row["line_samples"]),
-                np.full(len(row["line_samples"]), row["line"]),
-                row["line_polarities"],
-            )
-            for row in rows
-        ]
-        times, channels, polarities = (np.concatenate(values) for values in zip(*parts, strict=True))
+        rows = [row for row in rows if line in (None, row["line"])]
+        times, channels, polarities = _changes_of(rows)
     else:
         names = ("times", "channels", "polarities")
         times, channels, polarities = (
@@ -105,11 +103,45 @@ def sync_events(session: Mapping[str, Any], collection: str | None = None) -> di
         if not len(times) == len(channels) == len(polarities):
             raise NeurojointError("the columns of the sync object are not equally long", "extract it again")
     order = np.argsort(times, kind="stable")
+    if line is not None:
+        order = order[np.asarray(channels)[order] == line]
     return {
         "times": np.asarray(times, np.float64)[order],
         "channels": np.asarray(channels, np.int16)[order],
         "polarities": np.sign(polarities).astype(np.int8)[order],
     }
+
+
+def _named_line(key: Mapping[str, Any], name: str) -> dict[str, np.ndarray]:
+    """The changes of the lines of that name, of any recording of a session."""
+    lines = ephys.SessionClock.Line & key
+    rows = (lines & {"line_name": name}).to_dicts(order_by="dataset_id, line")
+    if not rows:
+        there = sorted({str(one) for one in lines.to_arrays("line_name") if one})
+        known = f"it has {', '.join(there)}" if there else "none of its lines has a name"
+        raise NeurojointError(f"the session has no line {name}", known)
+    times, channels, polarities = _changes_of(rows)
+    order = np.argsort(times, kind="stable")
+    return {
+        "times": times[order],
+        "channels": channels[order].astype(np.int16),
+        "polarities": polarities[order].astype(np.int8),
+    }
+
+
+def _changes_of(rows: list[dict[str, Any]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Times (s), lines and polarities of rows of ephys.SessionClock.Line, one after the other."""
+    empty = np.empty(0), np.empty(0, np.int16), np.empty(0, np.int8)
+    parts = [
+        (
+            clock(row).convert(row["line_samples"]),
+            np.full(len(row["line_samples"]), row["line"]),
+            row["line_polarities"],
+        )
+        for row in rows
+    ]
+    times, channels, polarities = (np.concatenate(values) for values in zip(empty, *parts, strict=True))
+    return times, channels, polarities
 
 
 def recordings(insertion: str | Mapping[str, Any], band: str = "ap") -> list[dict[str, Any]]:

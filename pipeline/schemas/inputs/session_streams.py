@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,13 +13,13 @@ from cbin.spikeglx import read_meta
 
 from pipeline.analysis.clocks import Clock
 from pipeline.database import registry
-from pipeline.electrophysiology import clocks, raw_formats
+from pipeline.electrophysiology import clocks, raw_formats, wiring
 from pipeline.electrophysiology.clocks import Changes, Stream, StreamClock
 from pipeline.errors import InvalidData
 from pipeline.schemas.inputs import files
 
 BESIDE = (".timestamps.npy", "/timestamps.npy", "/sample_numbers.npy", "/states.npy", "/channel_states.npy",
-          "Camera.times.npy")  # fmt: skip
+          "Camera.times.npy", ".wiring.json")  # fmt: skip
 """Ends of the paths of files, beside recordings, that say when something was."""
 
 acquisition = registry.tables_of("acquisition")
@@ -35,7 +35,7 @@ class Found:
 
     streams: list[Stream] = field(default_factory=list)
     timestamps: dict[str, Clock] = field(default_factory=dict)
-    line_names: dict[str, list[str]] = field(default_factory=dict)  # dataset_id -> names of its lines, in order
+    line_names: dict[str, dict[int, str]] = field(default_factory=dict)  # dataset_id -> line -> its name
     cameras: dict[str, np.ndarray] = field(default_factory=dict)  # name -> times of the frames, s
 
 
@@ -65,24 +65,26 @@ def read(session: Mapping[str, Any]) -> tuple[Found, dict[str, Changes]]:
         elif is_foreign and (told := raw_formats.own_times(path, row["rel_path"])) is not None:
             by_system[stream.dataset_id] = told
         lines = raw_formats.own_changes(path, row["rel_path"]) if is_foreign else {}
+        n_words = 1
         if lines:
             changes[row["dataset_id"]] = lines
-            found.line_names[row["dataset_id"]] = raw_formats.line_names(path, row["rel_path"])
         elif row["band"] != "lf" or row["label"] not in with_ap or is_foreign:
             with files.open_recording({"dataset_id": row["dataset_id"]}) as recording:
                 changes[row["dataset_id"]] = clocks.read_changes(recording, row["band"] in ("nidq", "obx"))
+                n_words = clocks.n_words(recording)
+        if changes.get(row["dataset_id"]):
+            named = raw_formats.line_names(path, row["rel_path"]) if is_foreign else {}
+            found.line_names[row["dataset_id"]] = named | wiring.line_names(path, n_words)
     found.cameras = _cameras(key)
     found.timestamps |= clocks.from_own_times(found.streams, by_system)
     return found, changes
 
 
-def stream_row(one: StreamClock, line_names: Sequence[str] = ()) -> dict[str, Any]:
-    """The row of ephys.SessionClock.Stream; its note also says what the lines are called, where the file says it."""
-    lines = ", ".join(f"line {number} is {name}" for number, name in enumerate(line_names))
-    note = "; ".join(text for text in (one.note, lines) if text)[:255]
+def stream_row(one: StreamClock) -> dict[str, Any]:
+    """The row of ephys.SessionClock.Stream."""
     row: dict[str, Any] = {
         "dataset_id": one.stream.dataset_id, "clock_source": one.source, "clock_samples": one.clock.source,
-        "clock_times": one.clock.target, "clock_qc": one.qc, "clock_note": note, "clock_line": one.line,
+        "clock_times": one.clock.target, "clock_qc": one.qc, "clock_note": one.note[:255], "clock_line": one.line,
     }  # fmt: skip
     if one.found is not None:
         row |= {
@@ -126,12 +128,15 @@ def camera_rows(found: Found, made: list[StreamClock], changes: Mapping[str, Cha
         }  # fmt: skip
 
 
-def line_rows(changes: Mapping[str, Changes]) -> Iterator[dict[str, Any]]:
-    """The rows of ephys.SessionClock.Line."""
+def line_rows(
+    changes: Mapping[str, Changes], names: Mapping[str, Mapping[int, str]] | None = None
+) -> Iterator[dict[str, Any]]:
+    """The rows of ephys.SessionClock.Line; `names` are dataset_id -> line -> its name."""
     for dataset_id, lines in changes.items():
         for line, (samples, polarities) in lines.items():
             yield {
-                "dataset_id": dataset_id, "line": line, "n_rising": int(np.sum(polarities > 0)),
+                "dataset_id": dataset_id, "line": line,
+                "line_name": (names or {}).get(dataset_id, {}).get(line, "")[:128] or None, "n_rising": int(np.sum(polarities > 0)),
                 "n_falling": int(np.sum(polarities < 0)), "line_samples": samples, "line_polarities": polarities,
             }  # fmt: skip
 
