@@ -16,7 +16,7 @@ from pipeline.electrophysiology.reading import Recorded
 
 COMMON_RATE = 30000.0  # Hz, of a probe whose recording is not here
 LONGEST_SESSION = 48 * 3600.0  # s
-SHORTEST_WIDTH, LONGEST_WIDTH = 0.02, 20.0  # ms, of the median spike
+SHORTEST_WIDTH, LONGEST_WIDTH = 0.02, 5.0  # ms, of the median spike
 SMALLEST_SPAN, LONGEST_PROBE = 15.0, 100_000.0  # um between the depths of several units, and along any probe
 SMALLEST_AMPLITUDE = 1e-7  # V; the median of a file below it is in another unit
 NEAR = 0.05  # tolerated relative difference between two measures of one depth
@@ -25,6 +25,7 @@ OPPOSITE = -0.9  # correlation of two measures of one depth that are counted fro
 BY_CHANCE = 1e-6  # the correlation of unrelated depths may be taken for that so often
 SHORT = 1 / 30  # of a recording; spikes that span less may be in another unit
 MIXED = 0.1  # share of amplitudes of the other sign that is tolerated
+_FEWEST_ROWS = 8  # of electrodes that tell numbers of rows from um: no probe has steps of 1 um
 _SOME = 20_000  # values that are looked at
 
 
@@ -140,6 +141,10 @@ def places(values: np.ndarray, reference: np.ndarray | None = None) -> Verdict:
     """Places of channels, (n, 2), are um; `reference` as in `depths`, along the shank."""
     if values.ndim != 2 or values.shape[1] < 2:
         return Verdict()
+    rows = np.unique(_all_finite(values[:, 1]))
+    if len(rows) >= _FEWEST_ROWS and (np.diff(rows) == 1).all():
+        what = f"the places along the shank are {rows[0]:g}, {rows[1]:g}, … {rows[-1]:g}, as numbers of rows are"
+        return Verdict(wrong=f"{what}: expected are um")
     return depths(values[:, 1], reference if reference is not None and len(reference) == len(values) else None)
 
 
@@ -153,6 +158,8 @@ def waveforms(values: np.ndarray, amps: np.ndarray | None = None) -> Verdict:
     """
     if values.ndim != 3 or 0 in values.shape:
         return Verdict()
+    if values.dtype.kind in "iu":
+        return Verdict(wrong=f"they are whole numbers ({values.dtype}) in a step that no file states: expected are V")
     rows = np.unique(np.linspace(0, len(values) - 1, min(len(values), 200)).astype(int))
     size = np.array([np.abs(np.nan_to_num(np.asarray(values[row], np.float64))).max() for row in rows])
     known = size > 0
@@ -171,8 +178,8 @@ def waveforms(values: np.ndarray, amps: np.ndarray | None = None) -> Verdict:
     return Verdict(wrong=f"the median size of a waveform is {middle:.4g}: expected are V")
 
 
-def widths(values: np.ndarray, reference: np.ndarray | None = None) -> Verdict:
-    """Times from peak to trough are ms; `reference` are the same, ms, from the waveforms."""
+def widths(values: np.ndarray, reference: np.ndarray | None = None, rate: float | None = None) -> Verdict:
+    """Times from peak to trough are ms; `reference` are the same, ms, from the waveforms, `rate` that of the probe."""
     some = np.abs(_finite(values))
     if not len(some):
         return Verdict(wrong="no value is a finite number") if len(values) else Verdict()
@@ -183,7 +190,8 @@ def widths(values: np.ndarray, reference: np.ndarray | None = None) -> Verdict:
         both = np.isfinite(values) & np.isfinite(reference) & (reference != 0)
         if both.sum() >= 3:
             ratio = float(np.median(np.abs(values[both]) / np.abs(reference[both])))
-            for factor, unit in ((1e3, "s"), (1e-3, "us")):
+            samples = [(1e3 / rate, "samples")] if rate and (some == np.trunc(some)).all() else []
+            for factor, unit in [(1e3, "s"), (1e-3, "us"), *samples]:
                 if 1 / FAR < ratio * factor < FAR:
                     return Verdict(factor, note=f"the widths are in {unit}, as the waveforms show")
     return Verdict(wrong=f"the median time from peak to trough is {middle:.4g}: expected are ms")

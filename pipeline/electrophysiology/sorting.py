@@ -16,7 +16,7 @@ import numpy as np
 from pipeline.analysis.units import spike_width
 from pipeline.electrophysiology import array_rules, indices, measurement_units, unit_columns, unit_rows
 from pipeline.electrophysiology.measurement_units import COMMON_RATE
-from pipeline.electrophysiology.reading import Reading, Recorded
+from pipeline.electrophysiology.reading import BY_ROW_FROM_ONE, Reading, Recorded
 from pipeline.electrophysiology.sorting_files import Files, Refused, Sorting, open_array
 
 if TYPE_CHECKING:
@@ -76,6 +76,8 @@ def examine(
     n_rows = _n_rows(files)
     rows = unit_rows.decide(used, n_rows, named, counts, named_counts)
     found.reading.rows, found.reading.rows_why = rows.rule, rows.why
+    if rows.rule == BY_ROW_FROM_ONE:
+        found.reading.notes.append(f"spikes.clusters: {rows.why}")
     if named is not None and not rows.metrics and rows.rule:
         files.refuse("clusters.metrics", "unequal_length", rows.why)
     if not rows.rule and "spikes.clusters" in files:
@@ -146,7 +148,8 @@ def _check_measurements(files: Files, row_ids: np.ndarray | None, recorded: Reco
         width, shapes = None, files.get("clusters.waveforms")
         if shapes is not None and shapes.ndim == 3:
             width = spike_width(shapes, recorded.sampling_rate if recorded else COMMON_RATE)
-        files.judge("clusters.peakToTrough", measurement_units.widths(files["clusters.peakToTrough"], width))
+        rate = recorded.sampling_rate if recorded else None
+        files.judge("clusters.peakToTrough", measurement_units.widths(files["clusters.peakToTrough"], width, rate))
 
 
 def _depths_of_channels(files: Files) -> np.ndarray | None:

@@ -97,6 +97,18 @@ def test_waveforms_and_widths():
     assert mu.widths(width) == mu.Verdict()
     assert mu.widths(width / 1e3, width).factor == pytest.approx(1e3)
     assert mu.widths(width / 1e3).wrong and mu.widths(width * 1e3).wrong
+    samples = np.round(width * 30)
+    assert mu.widths(samples, width, 30_000.0).factor == pytest.approx(1 / 30) and mu.widths(samples).wrong
+    steps = np.round(shapes / 2.34e-6).astype(np.int16)
+    assert "whole numbers" in mu.waveforms(steps, amps).wrong, "in steps of the converter, which nobody states"
+
+
+@given(st.integers(2, 400), st.sampled_from([6.0, 15.0, 20.0, 25.0]), st.integers(0, 1))
+def test_places_as_numbers_of_rows_are_refused(n, pitch, first):
+    rows = np.repeat(np.arange(n) + first, 2).astype(float)
+    columns = np.tile([0.0, 1.0], n)
+    assert bool(mu.places(np.column_stack([columns, rows])).wrong) == (n >= 3)
+    assert not mu.places(np.column_stack([32 * columns, pitch * rows])).wrong
 
 
 @given(st.integers(0, 4).flatmap(lambda n: st.tuples(st.just(n), st.randoms(use_true_random=False))))
