@@ -104,7 +104,7 @@ def test_templates_of_units(home, tmp_path):
     trees.write(tmp_path / "root", files | {"clusters.waveforms": shapes[:5]})
     without = files | {"spikes.templates": match, "templates.waveforms": shapes}
     trees.write(
-        tmp_path / "root", without | {"templates.waveformsChannels": np.arange(27).reshape(9, 3)}, "alf/probe01"
+        tmp_path / "root", without | {"templates.waveformsChannels": np.arange(27).reshape(9, 3) % 12}, "alf/probe01"
     )
     ingest(tmp_path / "root")
     ids, found, channels = ephys.templates(KEY, clusters=[4, 1])
