@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from ingest.rows.repository import begin_run, enter_run, existing, repository_of
 from ingest.rows.sessions import SESSION, after_death
 from ingest.rows.sources import Sources
 from ingest.rows.writing import Writer
-from pipeline.alf import identity
+from pipeline.alf import dates, identity
 from pipeline.alf.columns import raw_form
 from pipeline.alf.reasons import refuse
 from pipeline.database import free_space
@@ -162,6 +162,8 @@ def register(
         found, twice = under_current_keys(found, former)
         problems += twice
         found, problems = layouts.with_registered_places(name, base, known, found, problems, scope)
+        found, undated = _dated(found, known)
+        problems += undated
         if not found and not problems and not known:
             raise NeurojointError(
                 f"{folder} holds no session folders", "check the path; docs/ingest.md shows the layout"
@@ -410,6 +412,15 @@ def _look(
         found = {key: one for key, one in found.items() if f"{one.path}/".startswith(f"{scope}/")}
         problems = [one for one in problems if f"{one.path}/".startswith(f"{scope}/")]
     return dict(sorted(found.items())), problems
+
+
+def _dated(
+    found: Mapping[SessionKey, Folder], known: Container[SessionKey]
+) -> tuple[dict[SessionKey, Folder], list[Problem]]:
+    """Without new sessions on days that have not come, or before there were computers: what is known stays."""
+    wrong = {key: why for key in found if key not in known and (why := dates.why_not_a_session(key.date))}
+    problems = [Problem(found[key].path, "bad_session_path", why) for key, why in wrong.items()]
+    return {key: one for key, one in found.items() if key not in wrong}, problems
 
 
 def _changed(

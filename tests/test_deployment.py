@@ -8,6 +8,8 @@ from pathlib import Path
 import click
 import pytest
 import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from neurojoint.cli import main
 from pipeline.settings import Settings
@@ -80,3 +82,17 @@ def test_dockerfile_copies_what_there_is_and_drops_its_rights():
     assert {name.strip('" ') for name in top_level.split(",") if name.strip()} <= set(sources)
     users = re.findall(r"^USER (\w+)", text, re.MULTILINE)
     assert users and users[-1] != "root"
+
+
+def test_the_lock_file_has_what_setup_asks_for_each_with_hashes():
+    packages = re.split(r"\n(?=[\w-])", (ROOT / "docs/requirements.lock").read_text())[1:]
+    locked = {}
+    for one in packages:
+        name, version = re.match(r"([\w.-]+)(?:\[[^\]]*\])?==([^\s;\\]+)", one).groups()
+        locked[canonicalize_name(name)] = version
+        assert "--hash=sha256:" in one, name
+    wanted = re.search(r"install_requires=\[(.*?)\n    \]", (ROOT / "setup.py").read_text(), re.S)[1]
+    for text in re.findall(r'^\s+"([^"]+)"', wanted, re.M):
+        one = Requirement(text)
+        assert canonicalize_name(one.name) in locked, text
+        assert locked[canonicalize_name(one.name)] in one.specifier, text

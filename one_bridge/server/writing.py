@@ -22,7 +22,7 @@ from pipeline import entry
 from pipeline.alf.names import shown
 from pipeline.entry import rights
 from pipeline.entry.correcting import correct, correctable
-from pipeline.entry.parse import parse
+from pipeline.entry.parse import is_blank, parse
 from pipeline.entry.policy import Person, person_of
 from pipeline.entry.tables import TABLES
 from pipeline.web.accounts import Account
@@ -79,6 +79,7 @@ class Writer:
         row = self._columns(endpoint, body, account)
         read_only.check(endpoint, "create", body)
         row |= self._owner(endpoint, body)
+        row |= self._key(endpoint, row)
         rights.require_row(write.person, endpoint.table, row)
         related = Related()
         if endpoint.create:
@@ -205,6 +206,21 @@ class Writer:
         if len(labs) > 1:
             raise BadInput("lab", f"Several labs have a subject {name}: say which of {', '.join(labs)}.")
         return {"lab": labs[0], "subject": name}
+
+    def _key(self, endpoint: Endpoint, row: Mapping[str, Any]) -> dict[str, Any]:
+        """The columns of the key as values of their types: others are asked for by them before the row is written."""
+        known = TABLES.get(endpoint.table)
+        found: dict[str, Any] = {}
+        for name in table(endpoint.table).primary_key:
+            column = known.field(name) if known else None
+            if name not in row or column is None:
+                continue
+            if is_blank(row[name]):
+                found[name] = row[name] if isinstance(row[name], str) else None
+                continue
+            with _as_bad_input(_field_of(endpoint, name)):
+                found[name] = parse(column, row[name], self.serialiser.zone(found.get("lab")))
+        return found
 
     def _check_identity(
         self, endpoint: Endpoint, row: dict[str, Any], body: Mapping[str, Any], before: Mapping[str, Any]

@@ -310,9 +310,23 @@ def _load_yaml(content: bytes, name: str) -> Any:
     if len(content) > LARGEST_YAML:
         raise refuse(name, "unreadable_file", f"{len(content)} bytes, and no more than {LARGEST_YAML} are read")
     try:
-        return yaml.safe_load(content)
-    except (yaml.YAMLError, ValueError) as error:
+        found = yaml.safe_load(content)
+    except (yaml.YAMLError, ValueError, TypeError) as error:
         raise refuse(name, "unreadable_file", f"not plain YAML ({_short(error)})") from None
+    if b"*" in content and _written_out(found, {}) > LARGEST_YAML:
+        raise refuse(name, "unreadable_file", f"its references stand for more than {LARGEST_YAML} values")
+    return found
+
+
+def _written_out(value: Any, known: dict[int, int]) -> int:
+    """How many values there are when each reference is replaced by what it names; one that holds itself has no end."""
+    if not isinstance(value, dict | list | tuple | set):
+        return 1
+    if id(value) not in known:
+        known[id(value)] = LARGEST_YAML + 1  # while it is looked at
+        parts = [*value, *value.values()] if isinstance(value, dict) else value
+        known[id(value)] = 1 + sum(_written_out(part, known) for part in parts)
+    return known[id(value)]
 
 
 def _short(error: BaseException) -> str:

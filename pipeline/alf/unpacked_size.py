@@ -5,14 +5,14 @@ from __future__ import annotations
 import struct
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from pipeline.alf.reader import LARGEST_ARRAY
 
 MOST_PIXELS = 100_000_000  # 10,000 x 10,000
 
 
-def check_zip(path: Path, limit: int | None = None) -> None:
+def check_zip(path: Path | IO[bytes], limit: int | None = None) -> None:
     """Refuse an archive (zip, npz) whose members say that they are larger than `limit` byte together.
 
     Python's `zipfile` unpacks no more of a member than it says.

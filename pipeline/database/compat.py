@@ -20,6 +20,7 @@ def apply(every_table: Callable[[], list[Any]]) -> None:
     _take_double_quotes_for_text()
     _refuse_unknown_names_in_restrictions()
     _load_dependencies_once_for_all_job_tables()
+    _know_headings_in_cascades()
     logging.getLogger("datajoint").setLevel(logging.WARNING)
 
 
@@ -138,6 +139,33 @@ def _refuse_unknown_names_in_restrictions() -> None:
     restrict.patched = True  # type: ignore[attr-defined]
     restrict.__doc__ = original.__doc__
     QueryExpression.restrict = restrict
+
+
+def _know_headings_in_cascades() -> None:
+    """A cascade asks the database for the heading of each dependent table, and of each again at every step."""
+    from datajoint import Diagram
+    from datajoint.table import FreeTable
+
+    original = Diagram._restricted_table
+    if getattr(original, "patched", False):
+        return
+
+    def _restricted_table(self, node):
+        known = self.__dict__.get("_known_headings")
+        if known is None:
+            bound = [one for one in _every_table[0]() if one.connection is self._connection]
+            known = self.__dict__["_known_headings"] = {one.full_table_name: one().heading for one in bound}
+        table = FreeTable(self._connection, node)
+        table._heading = known.setdefault(node, table._heading)
+        restrictions = (self._cascade_restrictions or self._restrict_conditions).get(node, [])
+        if self._cascade_restrictions:
+            return table.restrict(restrictions) if restrictions else table
+        for one in restrictions:
+            table = table.restrict(one)
+        return table
+
+    _restricted_table.patched = True  # type: ignore[attr-defined]
+    Diagram._restricted_table = _restricted_table
 
 
 def _mappings(restriction: Any) -> list[Mapping[str, Any]]:

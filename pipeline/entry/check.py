@@ -1,4 +1,4 @@
-"""Checks of a row against itself and against the database: order of times, the life of the animal, unique columns."""
+"""Checks of a row against itself, the present and the database: order of times, an animal's life, unique columns."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 import datajoint as dj
 
+from pipeline.alf.dates import has_come
 from pipeline.database.bulk import fetch_columns
 from pipeline.entry import zones
 from pipeline.entry.fields import TableEntry
@@ -30,6 +31,7 @@ class Checker:
 
     def __init__(self, entry: TableEntry, rows: Sequence[Row], labs: Mapping[str, str]) -> None:
         self.entry, self.labs = entry, labs
+        self._happened = entry.happened
         self._lives: dict[tuple[Any, ...], dict[str, Any]] = {}
         if entry.events:
             animals = list({(row["lab"], row["subject"]) for row in rows})
@@ -58,6 +60,9 @@ class Checker:
                     culprit,
                     f"{_words(second)} {row[second]} is before {_words(first)} {row[first]}: correct one of them",
                 )
+        for column in self._happened & changed:
+            if row[column] is not None and not has_come(row[column]):
+                yield column, f"{row[column]} is in the future: correct it, or the clock of the computer"
         for column in self.entry.events:
             if column in changed and row.get(column) is not None:
                 yield from self._outside_life(column, row)

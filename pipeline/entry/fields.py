@@ -6,19 +6,16 @@ nowhere else.
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from pipeline.alf.dates import EARLIEST, LATEST
 from pipeline.alf.names import RULES
 
 Type = Literal[
     "name", "text", "number", "integer", "boolean", "date", "time", "uuid", "json", "choice", "time_zone", "md5"
 ]
-
-EARLIEST, LATEST = datetime.date(1900, 1, 1), datetime.date(2199, 12, 31)
-"""Dates and times outside these are typing errors."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +39,7 @@ class Field:
     hint : what to do about a value outside the limits, beyond the limits.
     description : for people, in one phrase.
     fixed : cannot be changed once the row is there.
+    planned : a date or a time that may lie in the future: others are refused there.
     """
 
     column: str
@@ -60,6 +58,7 @@ class Field:
     hint: str = ""
     description: str = ""
     fixed: bool = False
+    planned: bool = False
 
     @property
     def headings(self) -> tuple[str, ...]:
@@ -126,6 +125,12 @@ class TableEntry:
     def field(self, name: str) -> Field | None:
         """The field with this column or alias."""
         return self._by_heading.get(name)
+
+    @property
+    def happened(self) -> frozenset[str]:
+        """The columns with a date or a time that cannot lie in the future; those that name another row are not."""
+        dated = (one for one in self.fields if one.type in ("date", "time"))
+        return frozenset(one.column for one in dated if not one.to and not one.planned)
 
     @property
     def _by_heading(self) -> dict[str, Field]:

@@ -15,8 +15,9 @@ import zoneinfo
 from collections.abc import Callable
 from typing import Any
 
+from pipeline.alf.dates import EARLIEST, LATEST
 from pipeline.alf.names import check, shown, water_name
-from pipeline.entry.fields import EARLIEST, LATEST, Field
+from pipeline.entry.fields import Field
 
 LONGEST_JSON = 1 << 20  # characters
 _NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,3})?", re.ASCII)

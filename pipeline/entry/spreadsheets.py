@@ -9,10 +9,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pipeline.alf.unpacked_size import check_zip
 from pipeline.errors import UserError
 
 MOST_ROWS = 200_000
+MOST_COLUMNS = 1000
 LARGEST = 64 << 20  # byte
+LARGEST_UNPACKED = 8 * LARGEST  # an Excel file is an archive
 
 
 def read(path: Path) -> tuple[list[str], list[dict[str, Any]]]:
@@ -51,11 +54,15 @@ def _excel(data: bytes, name: str) -> list[list[Any]]:
     import openpyxl
 
     try:
+        check_zip(io.BytesIO(data), LARGEST_UNPACKED)
         book = openpyxl.load_workbook(io.BytesIO(data), read_only=True, data_only=True)
+        sheet = book.worksheets[0]
+        sheet.reset_dimensions()  # else each line is as wide as the file says that any is
+        return [list(line[:MOST_COLUMNS]) for line in sheet.iter_rows(values_only=True, max_row=MOST_ROWS)]
     except Exception as error:
-        raise UserError(f"{name} is no Excel file ({type(error).__name__})", "save it as .xlsx again") from None
-    sheet = book.worksheets[0]
-    return [list(line) for line in sheet.iter_rows(values_only=True, max_row=MOST_ROWS)]
+        raise UserError(
+            f"{name} is no Excel file that can be used ({type(error).__name__})", "save it as .xlsx again"
+        ) from None
 
 
 def _rows(lines: Sequence[Sequence[Any]], name: str) -> tuple[list[str], list[dict[str, Any]]]:

@@ -296,6 +296,9 @@ class _Write:
             if self.entry.derive is not None and None in values.values():
                 derived = self.entry.derive(dict(zip(self._key_columns, key, strict=True)))
                 values |= {name: value for name, value in derived.items() if name in values and values[name] is None}
+            for name in [name for name, value in values.items() if value is None and not self._may_be_empty(name)]:
+                self._fail(index, name, "it is empty: a value is needed here", self.entry.field(name))
+                del values[name]
             changed[key] = {name: value for name, value in values.items() if before.get(name) != value}
         return new, changed
 
@@ -320,6 +323,10 @@ class _Write:
                 complete[one.column] = one.default
         return complete
 
+    def _may_be_empty(self, name: str) -> bool:
+        attribute = self.table().heading[name]
+        return attribute.nullable or attribute.default is not None
+
     def _or_default(self, name: str, value: Any) -> Any:
         if value is None:
             one = self.entry.field(name)
@@ -336,7 +343,8 @@ class _Write:
         """Drop what contradicts the rest of the row, or what the database holds."""
         rows = {key: dict(zip(self._key_columns, key, strict=True)) | row for key, row in new.items()}
         rows |= {key: existing[key] | row for key, row in changed.items() if row}
-        if not rows or not (self.entry.spans or self.entry.events or self.entry.unique):
+        entry = self.entry
+        if not rows or not (entry.spans or entry.events or entry.unique or entry.happened):
             return
         checker = Checker(self.entry, list(rows.values()), self.time_zones)
         for key, row in rows.items():

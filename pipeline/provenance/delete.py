@@ -6,7 +6,7 @@ import datajoint as dj
 
 from pipeline.database import registry
 from pipeline.database.bulk import fetch_columns
-from pipeline.database.references import has_dependents
+from pipeline.database.references import has_dependent_rows
 
 data = registry.tables_of("data")
 
@@ -56,7 +56,7 @@ def delete(query: dj.Table, reason: str, user: str = "", keep_master: bool = Fal
 
 def goes_alone(rows: dj.Table, keep_master: bool = False) -> bool:
     """Whether nothing hangs on the rows of a table: then DataJoint need not read which tables depend on which."""
-    return (keep_master or not isinstance(rows, dj.Part)) and not has_dependents(rows)
+    return (keep_master or not isinstance(rows, dj.Part)) and not has_dependent_rows(rows)
 
 
 def integrity(keep_master: bool) -> str:

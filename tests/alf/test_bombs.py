@@ -20,7 +20,8 @@ from one_bridge.server import files
 from one_bridge.server.endpoint_model import BadInput
 from pipeline.alf import reader, unpacked_size
 from pipeline.database import capsule
-from pipeline.errors import InvalidData, NeurojointError
+from pipeline.entry import spreadsheets
+from pipeline.errors import InvalidData, NeurojointError, UserError
 from pipeline.tasks.kinds import TaskFailure
 
 LIMIT = 4 << 20
@@ -103,6 +104,56 @@ def test_a_capsule_larger_than_the_disk(monkeypatch, tmp_path):
     with pytest.raises(NeurojointError, match="are free beside it"):
         capsule.unpacked(path)
     assert [one.name for one in tmp_path.iterdir()] == ["paper.zip"]
+
+
+BOMB = b"a: &a [x,x,x,x,x,x,x,x,x,x]\n" + b"".join(
+    b"%c: &%c [%s]\n" % (98 + i, 98 + i, b",".join([b"*%c" % (97 + i)] * 10)) for i in range(12)
+)
+
+
+@pytest.mark.parametrize("text", [BOMB, b"&a [*a]", b"a: &a {b: *a}", b"{" * 3000, b"[" * 3000])
+def test_a_description_whose_references_have_no_end(text):
+    with pytest.raises(InvalidData, match=r"references stand for more|nested too deeply"):
+        reader.load(text, "_ibl_experiment.description.yaml")
+
+
+def test_a_description_with_references_is_read():
+    assert reader.load(b"a: &x [1, 2]\nb: *x\n", "x.yaml") == {"a": [1, 2], "b": [1, 2]}
+
+
+def _excel(path, sheet):
+    """An Excel file with the XML of its sheet as it is given."""
+    path.write_bytes(spreadsheets.to_excel(["subject", "weight"], [{"subject": "m1", "weight": 20.0}]))
+    with zipfile.ZipFile(path) as archive:
+        members = {one: archive.read(one) for one in archive.namelist()}
+    name = next(one for one in members if "sheet1.xml" in one and "_rels" not in one)
+    members[name] = sheet(members[name])
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for one, content in members.items():
+            archive.writestr(one, content)
+    return path
+
+
+def test_an_excel_file_that_unpacks_into_gigabytes(monkeypatch, tmp_path):
+    monkeypatch.setattr(spreadsheets, "LARGEST_UNPACKED", LIMIT)
+    path = _excel(tmp_path / "a.xlsx", lambda xml: xml + b" " * 2 * LIMIT)
+    assert path.stat().st_size < 100_000
+    with pytest.raises(UserError, match="no Excel file that can be used"):
+        spreadsheets.read(path)
+
+
+def test_an_excel_file_with_a_cell_in_its_last_corner(tmp_path):
+    """What lies between is not made, and what is there is read."""
+    far = b'<row r="200000"><c r="XFD200000"><v>1</v></c></row></sheetData>'
+    path = _excel(tmp_path / "a.xlsx", lambda xml: xml.replace(b"</sheetData>", far))
+    headings, rows = spreadsheets.read(path)
+    assert headings == ["subject", "weight"] and rows == [{"subject": "m1", "weight": 20.0}]
+
+
+def test_an_excel_file_that_is_damaged_is_said_to_be(tmp_path):
+    path = _excel(tmp_path / "a.xlsx", lambda xml: xml.replace(b"</row>", b"<row>", 1))
+    with pytest.raises(UserError, match="no Excel file that can be used"):
+        spreadsheets.read(path)
 
 
 def _png(width, height):

@@ -9,7 +9,7 @@ import pytest
 
 from pipeline import acquisition, behavior, behavior_analysis, data, lab, subject
 from pipeline.database import registry
-from pipeline.database.references import has_dependents
+from pipeline.database.references import has_dependent_rows
 from pipeline.provenance.delete import delete, preview
 
 pytestmark = pytest.mark.slow
@@ -85,10 +85,22 @@ def test_only_tables_can_be_deleted_from(sessions):
         delete(acquisition.Session.proj(other="rig") * lab.Lab.proj(), "a test")
 
 
-def test_what_depends_on_a_table_is_what_the_database_says(database):
-    """Rows on which nothing hangs go without a look at all tables."""
+def test_what_depends_on_rows_is_what_the_database_says(sessions, database):
+    """Rows on which nothing hangs go without a look at all tables: those of any table here, and each by itself."""
     database.dependencies.load()
     for table in registry.tables():
         for one in (table, *registry.parts(table)):
-            expected = bool(database.dependencies.children(one.full_table_name))
-            assert has_dependents(one()) == expected, registry.label(one)
+            children = database.dependencies.children(one.full_table_name)
+            if not children:
+                assert not has_dependent_rows(one()), registry.label(one)
+    for rows, depend in {
+        acquisition.Session: True, acquisition.SessionTask: True, behavior.TrialSet: True, subject.Subject: True,
+        behavior.TrialSet.Trial: False, lab.Lab: True, subject.Line: False, data.Dataset: False,
+    }.items():  # fmt: skip
+        assert has_dependent_rows(rows()) == depend, registry.label(rows)
+    new = {name: sessions[0][name] for name in acquisition.Session.primary_key} | {"session_number": 9}
+    acquisition.Session.insert1(new | {"eid": ID % 9, "rig": "it's 100 %"})
+    assert not has_dependent_rows(acquisition.Session & new)
+    assert not has_dependent_rows(acquisition.Session & {"rig": "it's 100 %"})
+    assert has_dependent_rows(acquisition.Session & {"rig": "rig1"})
+    assert delete(acquisition.Session & new, "a test") == {"acquisition.Session": 1}

@@ -6,11 +6,13 @@ import datetime
 
 import pytest
 
+from ingest import register
 from pipeline import entry
 from pipeline.alf import identity
 from pipeline.entry import ConflictingEntry, InvalidEntry
 from pipeline.errors import ConflictError, NotFoundError
 from pipeline.schemas import acquisition, action, audit, data, lab, subject
+from tests.ingest.tree import write
 
 ANIMAL = {"lab": "mylab", "subject": "m1"}
 BY = {"user": "ada", "source": "test"}
@@ -265,3 +267,12 @@ def test_an_animal_is_not_made_again_in_other_letters(animal):
     entry.write("lab.Lab", [{"lab": "other", "time_zone": "UTC"}], **BY)
     assert entry.write("subject.Subject", [{"lab": "other", "subject": "M1"}], **BY).created == 1
     assert entry.write("subject.Subject", [ANIMAL | {"cage": "c2"}], **BY).updated == 1
+
+
+def test_what_has_no_default_cannot_be_emptied(database, tmp_path):
+    """The column, not the description alone, says that it needs a value."""
+    write(tmp_path, "mylab/Subjects/m1/2020-01-01/001")
+    register(tmp_path, repository="r", processes=1)
+    key = data.Dataset.keys(limit=1)[0]
+    with pytest.raises(InvalidEntry, match="default_dataset: it is empty: a value is needed here"):
+        entry.write("data.Dataset", [key | {"default_dataset": None}], action="update", **BY)

@@ -2,22 +2,27 @@
 
     python -m tests.worker.chaos --minutes 20 --seed 1        # as root, with iproute2; not part of the tests
 
-Sessions arrive one by one and are ingested from any computer while workers on all of them populate. Meanwhile programs
-are killed, cables pulled, folders taken away and brought back, the server of the database killed and started, the disks
-of the computers (10 MB, for their homes) filled and emptied, and their clocks moved by hours (with `faketime`, where it
-is installed). At the end everything is brought back, and the tables are compared with those of a fresh database over
-the same files.
+Sessions arrive one by one and are ingested from any computer while workers on all of them populate, one compresses raw
+recordings and one serves the site and ONE over HTTP to a visitor who keeps asking. Meanwhile programs are killed,
+cables pulled, folders taken away and brought back, the server of the database killed and started, the disks of the
+computers (10 MB, for their homes) filled and emptied, and their clocks moved by hours (needs `gcc`). At the end
+everything is brought back; the tables are compared with those of a fresh database over the same files, the files with
+what arrived, and the locks with none. What the programs wrote is searched for tracebacks.
 """
 
 from __future__ import annotations
 
 import argparse
+import collections
 import contextlib
 import hashlib
+import http.client
 import os
 import random
+import re
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -25,15 +30,25 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import cbin
+import numpy as np
+
 from ingest.check import check
 from ingest.simulate import write_lab
 from pipeline import settings
 from pipeline.database import embedded_account
+from pipeline.web.accounts import Users
 from tests.ingest.tree import content
 from tests.worker.test_vanished import postgresql
 from tests.worker.vanishing import Computer
 
 COMMAND = "from neurojoint.command import run; run()"
+PORT = 8791
+CLOCK = Path(__file__).parents[2] / ".ci/clock_shift.c"
+RAW = (  # samples, channels: a recording of a second
+    "raw_ephys_data/probe00/_spikeglx_ephysData_g0_t0.imec0.ap",
+    (30_000, 17),
+)
 
 
 class Lab:
@@ -49,16 +64,18 @@ class Lab:
         self.clocks = {computer.number: 0 for computer in self.computers}  # s ahead
         self.restart_server: Callable[[], None] = lambda: None
         self.counts: dict[str, int] = {}
+        self.server: subprocess.Popen | None = None
+        self.answers: collections.Counter[str] = collections.Counter()
+        subprocess.run(["gcc", "-shared", "-fPIC", "-O2", "-o", folder / "clock.so", CLOCK], check=True)
+        (folder / "clock.so").chmod(0o755)
 
     def start(self, computer: Computer, *command: str) -> subprocess.Popen:
         """Start a command of neurojoint on a computer."""
         home = self.home(computer)
-        moved = self.clocks[computer.number]
-        clock = ["faketime", "-f", f"{moved:+d}s"] if moved and shutil.which("faketime") else []
         return computer.run(
-            *clock, sys.executable, "-c", COMMAND, *command,
+            sys.executable, "-c", COMMAND, *command,
             NEUROJOINT_DATABASE_URL=self.url.format(host=computer.server_address), NEUROJOINT_HOME=str(home),
-            DONT_FAKE_MONOTONIC="1",
+            LD_PRELOAD=str(self.folder / "clock.so"), CLOCK_SHIFT=str(self.clocks[computer.number]),
             log=self.folder / f"log{computer.number}",
         )  # fmt: skip
 
@@ -74,7 +91,7 @@ class Lab:
         """One thing that happens."""
         actions = [self.arrive, self.arrive, self.ingest, self.ingest, self.work, self.work, self.kill,
                    self.pull_or_plug, self.take_away_or_bring_back, self.restart, self.fill_or_empty,
-                   self.move_clock]  # fmt: skip
+                   self.move_clock, self.compress, self.serve, self.visit, self.visit]  # fmt: skip
         action = self.rng.choice(actions)
         self.counts[action.__name__] = self.counts.get(action.__name__, 0) + 1
         action()
@@ -94,6 +111,34 @@ class Lab:
         computer = self.rng.choice(self.computers)
         if sum(one.poll() is None for one in computer.processes) < 2:
             self.start(computer, "work", "--processes", "1", "--max-seconds", "60")
+
+    def compress(self) -> None:
+        self.start(self.rng.choice(self.computers), "compress", str(self.root), "--threads", "1", "--remove-raw")
+
+    def serve(self) -> None:
+        """The last computer serves the site, and ONE over HTTP."""
+        host = self.computers[-1]
+        if self.server is None or self.server.poll() is not None:
+            with contextlib.suppress(OSError, sqlite3.Error):  # its disk is full
+                Users(self.home(host) / "bridge" / "users.sqlite").add("mia", "correct horse", "member")
+            address = ("--host", "0.0.0.0", "--port", str(PORT), "--root", str(self.root))  # noqa: S104 - of a namespace
+            self.server = self.start(host, "serve", "--dashboard", *address)
+
+    def visit(self) -> None:
+        """Somebody asks the server; that it says nothing is no fault here, that it breaks is."""
+        host = self.computers[-1]
+        if host.number in self.cut:
+            return
+        for path in ("/app/", "/api/schema", "/app/_dash-layout"):
+            visitor = http.client.HTTPConnection(host.address, PORT, timeout=5)
+            try:
+                visitor.request("GET", path)
+                said = str(visitor.getresponse().status)
+            except (OSError, http.client.HTTPException) as error:
+                said = type(error).__name__
+            finally:
+                visitor.close()
+            self.answers[said] += 1
 
     def kill(self) -> None:
         """Everything that runs on one computer is killed."""
@@ -152,6 +197,51 @@ class Lab:
             self.arrive()
 
 
+def add_raw(waiting: Path) -> None:
+    """Give every other session a raw recording with its meta file."""
+    rng = np.random.default_rng(1)
+    for session in sorted(waiting.glob("*/Subjects/*/*/*"))[::2]:
+        path = session / f"{RAW[0]}.bin"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        rng.normal(0, 20, RAW[1]).astype("int16").tofile(path)
+        meta = {"nSavedChans": RAW[1][1], "imSampRate": 30000, "fileSizeBytes": path.stat().st_size,
+                "snsApLfSy": f"{RAW[1][1] - 1},0,1", "fileTimeSecs": 1.0, "typeThis": "imec"}  # fmt: skip
+        path.with_suffix(".meta").write_text("".join(f"{name}={value}\n" for name, value in meta.items()))
+
+
+def digests(root: Path) -> dict[str, str]:
+    """Path -> SHA-256 of each file that a rig wrote; of a compressed one, that of what it holds."""
+    found = {}
+    for path in sorted(one for one in root.rglob("*") if one.is_file()):
+        name = path.relative_to(root).as_posix()
+        if name.endswith(".cbin"):
+            with cbin.open(path) as reader:
+                content = np.asarray(reader[:]).tobytes()
+            found[f"{name[:-5]}.bin"] = hashlib.sha256(content).hexdigest()
+        elif not name.endswith(".ch"):
+            found.setdefault(name, hashlib.sha256(path.read_bytes()).hexdigest())
+    return found
+
+
+def locks(url: str) -> list[tuple]:
+    """The advisory locks that sessions of the database hold, and the sessions in a transaction."""
+    import psycopg2
+
+    with contextlib.closing(psycopg2.connect(url)) as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT a.pid, a.state, left(a.query, 80) FROM pg_stat_activity a WHERE a.pid <> pg_backend_pid() AND "
+            "(a.state LIKE 'idle in transaction%' OR a.pid IN (SELECT pid FROM pg_locks WHERE locktype = 'advisory'))"
+        )
+        return cursor.fetchall()
+
+
+def tracebacks(folder: Path) -> dict[str, int]:
+    """The last lines of the tracebacks in what the programs wrote, and how often each stands there."""
+    text = "".join(path.read_text(errors="replace") for path in sorted(folder.glob("log*")))
+    found = re.findall(r"^Traceback \(most recent call last\):\n(?:  .*\n|\n)*(.*)$", text, re.M)
+    return dict(collections.Counter(re.sub(r"\d+", "N", line)[:150] for line in found))
+
+
 def restart(folder: Path, url: str) -> None:
     """Kill the server of `postgresql(folder)`, and start it as it was."""
     data = folder / "pg"
@@ -201,6 +291,8 @@ def main() -> None:
         write_lab(folder / "waiting", n_mice=3, n_sessions=12, ephys=1, wheel=False)
         for kept in (folder / "waiting").glob("*.*"):
             kept.unlink()
+        add_raw(folder / "waiting")
+        arrived = digests(folder / "waiting")
         (folder / "pg1").mkdir()
         (folder / "pg1").chmod(0o711)
         url = stack.enter_context(postgresql(folder / "pg1"))
@@ -221,7 +313,9 @@ def main() -> None:
             lab.step()
             time.sleep(lab.rng.uniform(0.5, 4))
         lab.settle()
-        print("what happened:", lab.counts, flush=True)
+        print("what happened:", lab.counts, "\nanswers:", dict(lab.answers), flush=True)
+        print("tracebacks:", tracebacks(folder) or "none", flush=True)
+        held = _after_a_minute(lambda: locks(url.format(host="127.0.0.1")))
         disturbed = finish(url.format(host="127.0.0.1"), folder / "home", lab.root)
         (folder / "pg2").mkdir()
         (folder / "pg2").chmod(0o711)
@@ -230,9 +324,20 @@ def main() -> None:
         differ = [name for name in undisturbed[1] if undisturbed[1][name] != disturbed[1].get(name)]
         registered = ("Session", "AlfObject", "SessionScan", "Dataset", "FileRecord")
         differ += [name for name in registered if undisturbed[0][name] != disturbed[0][name]]
+        now = digests(lab.root)
+        lost = [name for name, digest in arrived.items() if now.get(name) != digest]
         wrong = disturbed[2]
         print("tables that differ:", differ or "none", "\nwrong:", wrong or "nothing", flush=True)
-        sys.exit(bool(differ or wrong))
+        print("files lost or changed:", lost or "none", "\nlocks left:", held or "none", flush=True)
+        sys.exit(bool(differ or wrong or lost or held))
+
+
+def _after_a_minute(look: Callable[[], list]) -> list:
+    """What is still there when a minute and a half has passed, in which dead holders are found out."""
+    end = time.monotonic() + 90
+    while (found := look()) and time.monotonic() < end:
+        time.sleep(1)
+    return found
 
 
 if __name__ == "__main__":

@@ -42,15 +42,19 @@ class Computer:
     def server_address(self) -> str:
         return f"{NETWORK}.{self.number}.1"
 
+    @property
+    def address(self) -> str:
+        return f"{NETWORK}.{self.number}.2"
+
     def __enter__(self) -> Computer:
         for leftover in ("link", "netns"):
             subprocess.run(["ip", leftover, "delete", self.name], capture_output=True)
         _ip(f"netns add {self.name}")
         _ip(f"link add {self.name} type veth peer name eth0 netns {self.name}")
-        _ip(f"addr add {NETWORK}.{self.number}.1/24 dev {self.name}")
+        _ip(f"addr add {self.server_address}/24 dev {self.name}")
         _ip(f"link set {self.name} up")
         _ip(f"-n {self.name} link set lo up")
-        _ip(f"-n {self.name} addr add {NETWORK}.{self.number}.2/24 dev eth0")
+        _ip(f"-n {self.name} addr add {self.address}/24 dev eth0")
         _ip(f"-n {self.name} link set eth0 up")
         return self
 

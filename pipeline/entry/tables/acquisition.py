@@ -15,7 +15,7 @@ def _path(key: Mapping[str, Any]) -> str:
     return identity.session_path(key["lab"], key["subject"], key["session_date"], key["session_number"])
 
 
-_OWN_NUMBER = (*SESSION[:3], dataclasses.replace(SESSION[3], to=""))
+_OWN_NUMBER = (*SUBJECT, dataclasses.replace(SESSION[2], planned=False), dataclasses.replace(SESSION[3], to=""))
 
 TABLES = (
     TableEntry(

@@ -41,7 +41,10 @@ TABLES = (
             ),
             _substance(to="action.WaterType", default="Water"),
             Field("adlib", "boolean", description="free access to water"),
-            Field("adlib_end", "time", aliases=("end_time",), description="end of free access; none: of that day only"),
+            Field(
+                "adlib_end", "time", planned=True, aliases=("end_time",),
+                description="end of free access; none: of that day only",
+            ),
             user("water_user", aliases=("user",)),
         ),
         spans=(("administration_time", "adlib_end"),),
@@ -53,7 +56,9 @@ TABLES = (
         (
             *SUBJECT,
             Field("restriction_start", "time", aliases=("start_time", "start"), required=True, fixed=True),
-            Field("restriction_end", "time", aliases=("end_time", "end"), description="none while it lasts"),
+            Field(
+                "restriction_end", "time", planned=True, aliases=("end_time", "end"), description="none while it lasts"
+            ),
             Field(
                 "reference_weight", "number", unit="g", low=LIGHTEST, high=HEAVIEST,
                 description="with implant; none: the last weighing before the start",
@@ -227,9 +232,9 @@ TABLES = (
         "planned training",
         (
             *SUBJECT,
-            Field("planned_date", "date", required=True, fixed=True),
+            Field("planned_date", "date", planned=True, required=True, fixed=True),
             Field("planned_number", "integer", low=1, high=99, required=True, fixed=True),
-            Field("planned_start", "time"),
+            Field("planned_start", "time", planned=True),
             Field("planned_minutes", "integer", unit="min", low=1, high=1440),
             term("planned_location", 128, "lab.LabLocation"),
             user("planned_user"),

@@ -65,9 +65,12 @@ SUBJECT = (
         description="animal",
     ),
 )  # fmt: skip
-SESSION = (
+SESSION = (  # that is there, whatever its date
     *SUBJECT,
-    Field("session_date", "date", aliases=("date",), required=True, fixed=True, description="as in the path"),
+    Field(
+        "session_date", "date", aliases=("date",), required=True, fixed=True, planned=True,
+        description="as in the path",
+    ),
     Field(
         "session_number", "integer", low=0, high=GREATEST_SESSION_NUMBER, aliases=("number",), required=True,
         fixed=True, to="acquisition.Session", description="as in the path",

@@ -11,7 +11,7 @@ TABLES = (
         "embargo",
         (
             *SUBJECT,
-            Field("embargo_until", "date", description="first day on which it may be told of"),
+            Field("embargo_until", "date", planned=True, description="first day on which it may be told of"),
             text("embargo_reason", 255, description="for the lab"),
         ),
     ),
