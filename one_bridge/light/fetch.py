@@ -16,7 +16,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from one_bridge.light.manifest import INFO, MANIFEST, SUMS, DamagedRelease, File, Manifest
-from one_bridge.light.places import Place
+from one_bridge.light.places import LARGEST_DESCRIPTION, Place, description
+from pipeline.alf import parquet
 from pipeline.errors import NeurojointError
 
 TABLES = ("sessions.pqt", "datasets.pqt")
@@ -119,7 +120,7 @@ def bring(
     with partial.open("ab") as file:
         for block in place.chunks(path, at):
             at += len(block)
-            if size is not None and at > size:
+            if at > (LARGEST_DESCRIPTION if size is None else size):
                 break
             file.write(block)
             digest.update(block)
@@ -164,10 +165,10 @@ def _write_tables(place: Place, found: Manifest, folder: Path) -> None:
         if name in found.others and not _is(hidden / name, None, found.others[name]):
             bring(place, name, hidden / name, found.others[name])
     if not (hidden / SUMS).exists():
-        (hidden / SUMS).write_bytes(b"".join(place.chunks(SUMS)))
-    datasets = pq.read_table(hidden / TABLES[1])
+        (hidden / SUMS).write_bytes(description(place, SUMS))
+    datasets = parquet.read(hidden / TABLES[1])
     datasets = datasets.filter(pc.is_in(datasets["id"], pa.array([one.dataset for one in present])))
-    sessions = pq.read_table(hidden / TABLES[0])
+    sessions = parquet.read(hidden / TABLES[0])
     sessions = sessions.filter(pc.is_in(sessions["id"], pa.array(sorted({one.eid for one in present}))))
     for name, table in zip(TABLES, (sessions, datasets), strict=True):
         partial = folder / f".{name}.part"

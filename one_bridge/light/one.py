@@ -8,10 +8,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
-
 from one_bridge.light import fetch, places
 from one_bridge.light.manifest import File, Manifest, matches
+from pipeline.alf import parquet
 from pipeline.errors import AmbiguousError, NotFoundError, UserError
 
 SUBFOLDER = re.compile(r"(?:^|/)#([^#/]*)#(?=/)")
@@ -154,7 +153,7 @@ class ONE:
             name = fetch.TABLES[1]
             if not (tables / name).exists():
                 fetch.bring(self._place, name, tables / name, self._release.others[name])
-            rows = pq.read_table(tables / name, columns=["id", "default_revision"])
+            rows = parquet.read(tables / name, ["id", "default_revision"])
             pairs = zip(rows["id"].to_pylist(), rows["default_revision"].to_pylist(), strict=True)
             self._default = {identifier for identifier, default in pairs if default}
         return self._default

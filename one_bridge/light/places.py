@@ -80,7 +80,7 @@ def read_manifest(place: Place, address: object = "") -> Manifest:
     NotFoundError : there is no release.
     """
     try:
-        found = [_read(place, name) for name in (INFO, MANIFEST, SUMS)]
+        found = [description(place, name) for name in (INFO, MANIFEST, SUMS)]
     except NotFoundError as error:
         raise NotFoundError(
             f"there is no release at {address or 'that place'} ({error.message})", "check the address"
@@ -88,7 +88,8 @@ def read_manifest(place: Place, address: object = "") -> Manifest:
     return manifest.parse(*found)
 
 
-def _read(place: Place, path: str) -> bytes:
+def description(place: Place, path: str) -> bytes:
+    """A file that describes the release, in memory."""
     content = bytearray()
     for chunk in place.chunks(path):
         content += chunk

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from pipeline.alf import parquet
 from pipeline.alf.reasons import refuse
 from pipeline.errors import InvalidData
 
@@ -173,19 +174,11 @@ def _parse_header(text: bytes) -> tuple[np.dtype, tuple[int, ...], bool]:
 
 def _load_parquet(content: bytes, name: str) -> pa.Table:
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     if content[:4] == b"PAR1" and content[-4:] != b"PAR1":
         raise refuse(name, "truncated", "the end of the parquet file is not there")
     try:
-        file = pq.ParquetFile(io.BytesIO(content))
-        groups = (file.metadata.row_group(i) for i in range(file.metadata.num_row_groups))
-        if sum(group.total_byte_size for group in groups) > LARGEST_ARRAY:
-            raise _too_large(name)
-        # What repeats takes no room in the file, however many rows it has, and 8 bytes a row in memory.
-        if 8 * file.metadata.num_rows * file.metadata.num_columns > LARGEST_ARRAY:
-            raise _too_large(name)
-        return _without_index(file.read(use_threads=False), name)
+        return _without_index(parquet.read(content, limit=LARGEST_ARRAY), name)
     except (pa.ArrowException, OSError, ValueError, TypeError, KeyError) as error:
         raise refuse(name, "unreadable_file", f"not a parquet file ({_short(error)})") from None
 

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline import settings
+from pipeline.alf import parquet
 from pipeline.database import embedded, registry
 from pipeline.database.connection import Connection
 from pipeline.errors import NeurojointError, NotFoundError
@@ -62,7 +63,7 @@ def load(folder: Path) -> None:
             query = table()
             if not path.exists():
                 continue
-            rows = pq.read_table(path)
+            rows = parquet.read(path)
             quote = connection.adapter.quote_identifier
             connection.query(f"DELETE FROM {query.full_table_name}") if getattr(table, "contents", None) else None
             names = ", ".join(quote(name) for name in rows.column_names)
@@ -92,7 +93,7 @@ def verify(folder: Path) -> None:
     records = folder / TABLES / "data.FileRecord.parquet"
     if not records.exists():
         return
-    rows = pq.read_table(records, columns=["file_path", "record_hash", "file_state"]).to_pylist()
+    rows = parquet.read(records, ["file_path", "record_hash", "file_state"]).to_pylist()
     for row in rows:
         path = folder / FILES / row["file_path"]
         if row["file_state"] != "online":

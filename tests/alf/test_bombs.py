@@ -40,6 +40,32 @@ def test_a_parquet_file_of_repeated_values(small_limit):
         reader.load(buffer.getvalue(), "_ibl_trials.table.pqt")
 
 
+@pytest.mark.parametrize(
+    "column",
+    [
+        ["x" * 10_000] * 1000,
+        [b"x" * 10_000] * 1000,
+        [["x" * 10_000] * 100] * 10,
+        [{"note": "x" * 10_000}] * 1000,
+        pa.array([b"x" * 10_000] * 1000, pa.binary(10_000)),
+        [[0] * 1_000_000],
+    ],
+)
+def test_a_parquet_file_of_one_long_text_many_times(small_limit, column):
+    """The file has the text once, and memory each time."""
+    buffer = io.BytesIO()
+    pq.write_table(pa.table({"note": column}), buffer, compression="zstd", use_dictionary=True)
+    assert len(buffer.getvalue()) < 50_000
+    with pytest.raises(InvalidData, match="unpacked it is larger"):
+        reader.load(buffer.getvalue(), "_ibl_trials.table.pqt")
+
+
+def test_a_parquet_file_with_many_short_texts_is_read(small_limit):
+    buffer = io.BytesIO()
+    pq.write_table(pa.table({"note": ["a word or two"] * 20_000, "n": [[1, 2]] * 20_000}), buffer)
+    assert reader.load(buffer.getvalue(), "_ibl_trials.table.pqt").num_rows == 20_000
+
+
 def test_a_matlab_file_of_zeros(small_limit):
     buffer = io.BytesIO()
     scipy.io.savemat(buffer, {"choice": np.zeros((2_000_000, 1))}, do_compression=True)

@@ -312,6 +312,24 @@ def test_any_body_is_answered(served):
     check()
 
 
+WRONG: tuple[object, ...] = ({}, {"a": {"'": 1}}, [], [[1]], True, 0, -1, 1e300, "", "x")
+
+
+def test_a_value_of_a_wrong_type_is_an_error_of_the_request(served):
+    """In each field of each kind of record, with the others as wrong as it, and with an animal that is there."""
+    session = served.session("ada")
+    for name, endpoint in ENDPOINTS.items():
+        for verb in {"create": "post", "update": "patch"}.items():
+            if verb[0] not in endpoint.verbs:
+                continue
+            place = "" if verb[0] == "create" else f"/{SESSION.eid}"
+            for value in WRONG:
+                body = {field.name: value for field in endpoint.fields}
+                for sent in (body, body | {"subject": "KS014", "lab": "simlab"}):
+                    answer = getattr(session, verb[1])(f"{served.url}/{name}{place}", json=sent, timeout=60)
+                    assert answer.status_code < 500, (name, verb, value, answer.text[:300])
+
+
 def test_a_large_body_is_refused(served):
     answer = served.session("ada").post(f"{served.url}/notes", data=b"x" * (17 << 20), timeout=30)
     assert answer.status_code == 413
