@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from one_bridge.matching import by_ids
 from one_bridge.terms import online
+from pipeline.alf import disks
 from pipeline.database.bulk import fetch_columns
 from pipeline.schemas import data
 from pipeline.schemas.inputs import remote_files
@@ -38,7 +39,8 @@ class Copy(NamedTuple):
 def local_roots() -> dict[str, Path]:
     """The folders of the repositories that this computer has: name -> folder."""
     rows = (data.Repository() & {"repository_kind": "local"}).to_dicts(order_by="repository")
-    return {row["repository"]: Path(row["repository_root"]) for row in rows if Path(row["repository_root"]).is_dir()}
+    roots = {row["repository"]: Path(row["repository_root"]) for row in rows}
+    return {name: root for name, root in roots.items() if disks.is_there(root)}
 
 
 def locate(dataset_ids: Iterable[object], elsewhere: Path | None = None) -> dict[str, Copy]:

@@ -1,7 +1,17 @@
-"""Requests of callbacks that no page of the site sends are answered 400 before Dash reads them."""
+"""Requests of callbacks that no page of the site sends are answered 400 before Dash reads them.
+
+The annotation of the callback's parameter says what a value must be: a wrong type is an error of the request, and not
+one of the program that the log should describe.
+"""
 
 from __future__ import annotations
 
+import inspect
+import json
+import types
+import typing
+from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 import dash
@@ -26,7 +36,9 @@ def check(app: dash.Dash) -> None:
 def _is_sound(app: dash.Dash) -> bool:
     try:
         body = flask.request.get_json(silent=True, force=True)
-    except RecursionError:
+        if rb"\ud" in flask.request.get_data().lower():
+            json.dumps(body, ensure_ascii=False).encode()  # half a character cannot be part of any answer
+    except (RecursionError, UnicodeEncodeError):
         return False
     if not isinstance(body, dict) or not isinstance(body.get("output"), str):
         return False
@@ -39,7 +51,47 @@ def _is_sound(app: dash.Dash) -> bool:
         body.get("state", []), callback["state"]
     )
     outputs = body.get("outputs")
-    return asked and (_is_property(outputs) or (isinstance(outputs, list) and all(map(_is_output, outputs))))
+    is_sound = asked and (_is_property(outputs) or (isinstance(outputs, list) and all(map(_is_output, outputs))))
+    return is_sound and _has_types([*body["inputs"], *body.get("state", [])], callback.get("callback"))
+
+
+def _has_types(given: list[Any], callback: Any) -> bool:
+    """Whether each value is a text, a number, a list or a dictionary where the callback's parameter is one.
+
+    Nothing (null) is always possible: a component that is not on the page has no value.
+    """
+    if callback is None:
+        return True
+    for one, kinds in zip(given, _parameters(callback), strict=False):
+        value = [each.get("value") for each in one] if isinstance(one, list) else one.get("value")
+        if kinds and value is not None and (not isinstance(value, kinds) or (value is True and bool not in kinds)):
+            return False
+    return True
+
+
+@cache
+def _parameters(callback: Any) -> tuple[tuple[type, ...], ...]:
+    """What JSON may hold for each parameter; empty where any value is taken."""
+    function = inspect.unwrap(callback)
+    hints = typing.get_type_hints(function)
+    return tuple(_kinds(hints.get(name, Any)) for name in inspect.signature(function).parameters)
+
+
+def _kinds(hint: Any) -> tuple[type, ...]:
+    """The types of JSON of an annotation.
+
+    >>> _kinds(str | None), _kinds(Mapping[str, str] | None), _kinds(list[int | None]), _kinds(Any)
+    ((<class 'str'>,), (<class 'dict'>,), (<class 'list'>,), ())
+    """
+    if isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union:
+        parts = [_kinds(one) for one in typing.get_args(hint) if one is not type(None)]
+        return () if () in parts else tuple(kind for part in parts for kind in part)
+    kind = typing.get_origin(hint) or hint
+    if kind is float:
+        return (int, float)
+    if kind in (str, int, bool, list, dict):
+        return (kind,)
+    return (dict,) if isinstance(kind, type) and issubclass(kind, Mapping) else ()
 
 
 def _of_properties(given: list[Any], declared: list[Any]) -> bool:

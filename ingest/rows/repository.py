@@ -10,6 +10,7 @@ import datajoint as dj
 
 from ingest.rows.writing import Writer
 from pipeline import entry
+from pipeline.alf import disks
 from pipeline.database.bulk import fetch_columns
 from pipeline.errors import NeurojointError
 from pipeline.schemas import data
@@ -23,6 +24,9 @@ def existing(root: Path) -> Path:
     NeurojointError
         It cannot be read, or is no folder.
     """
+    if disks.hangs(root.expanduser()):
+        message = f"{root} does not answer within {disks.PATIENCE:.0f} s"
+        raise NeurojointError(message, "look at the network disk below it (mount, server); nothing was changed")
     try:
         folder = root.expanduser().resolve(strict=True)
     except OSError as error:

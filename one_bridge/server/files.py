@@ -21,7 +21,7 @@ from one_bridge import parquet_files, parquet_metadata
 from one_bridge.server import values
 from one_bridge.server.endpoint_model import BadInput, NotFound, table
 from pipeline import entry
-from pipeline.alf import unpacked_size
+from pipeline.alf import disks, unpacked_size
 from pipeline.web.threads import Database
 
 LARGEST_IMAGE = 10 << 20  # byte
@@ -52,12 +52,12 @@ class Roots:
         """Repository -> its folder, of those that are on this computer; that of the settings first."""
         rows = self.database.select(table("data.Repository") & {"repository_kind": "local"})
         found = {row["repository"]: Path(row["repository_root"]) for row in rows}
-        found = {name: root for name, root in found.items() if root.is_dir()}
+        found = {name: root for name, root in found.items() if disks.is_there(root)}
         return dict(sorted(found.items(), key=lambda one: one[1] != self.data_root))
 
     def announce(self) -> None:
         """Make the data root of the settings a repository, if none covers it."""
-        if self.data_root is None or not self.data_root.is_dir():
+        if self.data_root is None or not disks.is_there(self.data_root):
             return
         root = self.data_root.resolve()
         rows = self.database.select(table("data.Repository")(), ["repository", "repository_root"])

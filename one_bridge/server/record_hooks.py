@@ -195,6 +195,8 @@ class RecordHooks:
         zone = self.serialiser.zone(of.get("lab"))
         key = {name: of.get(name) for name in SURGERY}
         start = parsed("action.Surgery", "surgery_start", key["surgery_start"], zone, "start_time")
+        if start is None:
+            raise BadInput("start_time", "a value is needed here")
         animal = {name: key[name] for name in SURGERY[:2]}
         day = datetime.datetime.fromisoformat(values.local_time(start, zone) or "").date()
         implant = animal | {"implant_date": day}

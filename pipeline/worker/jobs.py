@@ -10,6 +10,7 @@ from typing import Any
 
 import datajoint as dj
 
+from pipeline.alf.reasons import REASONS
 from pipeline.database import registry
 from pipeline.database.address import without_password
 from pipeline.errors import NeurojointError, explain
@@ -30,6 +31,15 @@ _INTERRUPTED = (
     "OperationalError: terminating connection%",
     "AdminShutdown%",
 )
+
+# So ends a job whose file, or the disk below it, was away or full: it may be back by now.
+_AWAY = (
+    *(f"%{REASONS[reason][1]}%" for reason in ("vanished", "read_error")),
+    "FileNotFoundError: %", "TimeoutError: %",
+    "OSError: %the disk is full%", "OSError: %the disk reports an error%",  # as pipeline.errors.explain says it
+    "OSError: %Stale file handle%", "OSError: %not connected%",
+)  # fmt: skip
+_AWAY_PAUSE = 60  # s until such a job is tried again; later as long as it has been failing
 
 CLAIMABLE = "status = 'pending' AND scheduled_time <= CURRENT_TIMESTAMP(3)"
 
@@ -171,10 +181,23 @@ class TableJobs:
 
     def give_back_interrupted(self) -> int:
         """Free the jobs that DataJoint's own populate() marked as failed because it was stopped or cut off."""
-        like = " OR ".join(["error_message LIKE %s"] * len(_INTERRUPTED))
-        return self.connection.query(
-            f"UPDATE {self.name} {_FREE}, {_NO_ERROR} WHERE status = 'error' AND ({like})", _INTERRUPTED
-        ).rowcount
+        return self._give_back(_INTERRUPTED)
+
+    def give_back_away(self, at_once: bool = False) -> int:
+        """Free the jobs that failed because a file was away or a disk full, after pauses that double each time."""
+        if at_once:
+            return self._give_back(_AWAY)
+        if self.connection.adapter.backend == "postgresql":
+            failing, since = "completed_time - created_time", "CURRENT_TIMESTAMP - completed_time"
+            return self._give_back(_AWAY, f"{since} > GREATEST(INTERVAL '{_AWAY_PAUSE} seconds', {failing})")
+        failing = "TIMESTAMPDIFF(SECOND, created_time, completed_time)"
+        since = "TIMESTAMPDIFF(SECOND, completed_time, CURRENT_TIMESTAMP)"
+        return self._give_back(_AWAY, f"{since} > GREATEST({_AWAY_PAUSE}, {failing})")
+
+    def _give_back(self, messages: Sequence[str], when: str = "TRUE") -> int:
+        like = " OR ".join(["error_message LIKE %s"] * len(messages))
+        where = f"status = 'error' AND ({like}) AND {when}"
+        return self.connection.query(f"UPDATE {self.name} {_FREE}, {_NO_ERROR} WHERE {where}", tuple(messages)).rowcount
 
     def retry(self, like: str | None = None) -> int:
         """Give failed jobs back, all or those whose message contains `like` in upper or lower case; how many."""

@@ -66,6 +66,7 @@ class Queue:
         self.connection: dj.Connection = self.jobs[0].connection
         self._not_alive: set[tuple[str, int]] = set()
         self._refused_since: float | None = None
+        self._has_scheduled = False
         depths: dict[str, int] = {}
         for number, one in enumerate(self.jobs):
             above = one.table.ancestors()
@@ -133,7 +134,10 @@ class Queue:
             yield self.jobs[number], *rest
 
     def _recover(self, done: Pass) -> None:
-        """Free the jobs of workers that are dead, and those that an interruption made fail."""
+        """Free the jobs of workers that are dead, and those that an interruption or a disk that was away made fail.
+
+        The latter at once where somebody has just started a worker: that is when disks are back.
+        """
         sql = " UNION ALL ".join(
             f"SELECT host, pid, max(reserved_time) FROM {one.name} WHERE status = 'reserved' GROUP BY host, pid"
             for one in self.jobs
@@ -146,7 +150,9 @@ class Queue:
         locks.free_from_dead(self.connection)
         for one in self.jobs:
             n_jobs = sum(one.take_from_dead(host, pid) for host, pid in found.dead)
-            _note(done.recovered, one.label, n_jobs + one.give_back_interrupted())
+            n_jobs += one.give_back_interrupted() + one.give_back_away(at_once=not self._has_scheduled)
+            _note(done.recovered, one.label, n_jobs)
+        self._has_scheduled = True
         heartbeat.bury(self.connection)
 
     @contextlib.contextmanager

@@ -1,5 +1,7 @@
-/* A library to preload: reading files whose path contains $BAD_DISK fails with the error number $BAD_DISK_ERRNO. */
+/* A library to preload: reading files whose path contains $BAD_DISK fails with the error number $BAD_DISK_ERRNO; looking
+   into a folder whose path contains $HANGING_DISK never ends. */
 #define _GNU_SOURCE
+#include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <stdio.h>
@@ -37,4 +39,12 @@ ssize_t pread64(int fd, void *buffer, size_t size, off64_t at) {
     static ssize_t (*real)(int, void *, size_t, off64_t);
     if (!real) real = dlsym(RTLD_NEXT, "pread64");
     return is_bad(fd) ? -1 : real(fd, buffer, size, at);
+}
+
+DIR *opendir(const char *name) {
+    static DIR *(*real)(const char *);
+    const char *part = getenv("HANGING_DISK");
+    if (!real) real = dlsym(RTLD_NEXT, "opendir");
+    while (part && *part && strstr(name, part)) pause();
+    return real(name);
 }

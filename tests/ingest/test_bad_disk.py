@@ -29,6 +29,39 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return built
 
 
+LOOK = """
+import pathlib, sys
+from pipeline.alf import disks
+disks.PATIENCE = 1.0
+here, hanging = map(pathlib.Path, sys.argv[1:])
+print([disks.is_there(one) for one in (here, hanging, here / "no", hanging, here)], disks.hangs(hanging))
+"""
+
+
+def test_a_disk_that_hangs_is_passed_over_and_the_others_go_on(library, tmp_path):
+    for name in ("here", "hanging"):
+        (tmp_path / name).mkdir()
+    found = subprocess.run(
+        [sys.executable, "-c", LOOK, tmp_path / "here", tmp_path / "hanging"], capture_output=True, text=True,
+        env=os.environ | {"LD_PRELOAD": str(library), "HANGING_DISK": "/hanging"}, timeout=120,
+    )  # fmt: skip
+    assert found.stdout == "[True, False, False, False, True] True\n", found.stderr
+    assert found.stderr.count("does not answer") == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("server", ["postgresql"], indirect=True)
+def test_an_ingest_of_a_disk_that_hangs_ends_with_a_sentence(database, server, library, tmp_path):
+    write(tmp_path / "hanging", "lab/Subjects/m1/2020-01-01/001")
+    home = {f"NEUROJOINT_{name.upper()}": str(value) for name, value in server.items()}
+    found = subprocess.run(
+        [sys.executable, "-c", COMMAND, "ingest", str(tmp_path / "hanging")], capture_output=True, text=True,
+        env=os.environ | home | {"LD_PRELOAD": str(library), "HANGING_DISK": "/hanging"}, timeout=300,
+    )  # fmt: skip
+    assert found.returncode == 1 and "does not answer within 10 s" in found.stderr, found.stdout + found.stderr
+    assert not len(data.Dataset())
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("server", ["postgresql"], indirect=True)
 @pytest.mark.parametrize("number", [errno.EIO, pytest.param(errno.ESTALE, marks=pytest.mark.soak)])

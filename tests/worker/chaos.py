@@ -268,6 +268,10 @@ def finish(url: str, home: Path, root: Path) -> tuple[dict, dict, list[str]]:
         computed = {registry.label(table): _digest(connection, table) for table in registry.populated_tables()}
         found = content()
         wrong = [f"{one.rule}: {one.examples}" for one in check(hashes=True) if one.n_wrong]
+        for table in registry.populated_tables():
+            errors = (table().jobs & {"status": "error"}).to_arrays("error_message").tolist()
+            if errors:
+                print("failed:", registry.label(table), len(errors), set(errors), flush=True)
         connection.close()
     return found, computed, wrong
 
@@ -324,6 +328,8 @@ def main() -> None:
         differ = [name for name in undisturbed[1] if undisturbed[1][name] != disturbed[1].get(name)]
         registered = ("Session", "AlfObject", "SessionScan", "Dataset", "FileRecord")
         differ += [name for name in registered if undisturbed[0][name] != disturbed[0][name]]
+        for name in set(differ) & set(undisturbed[1]):
+            print(f"{name}: {disturbed[1][name]}, undisturbed {undisturbed[1][name]}", flush=True)
         now = digests(lab.root)
         lost = [name for name, digest in arrived.items() if now.get(name) != digest]
         wrong = disturbed[2]

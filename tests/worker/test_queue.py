@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import errno
 import os
 import subprocess
 import sys
@@ -12,9 +13,11 @@ import uuid
 import pytest
 
 from pipeline import errors
+from pipeline.alf.reasons import refuse
 from pipeline.database import registry
 from pipeline.schemas import acquisition, data, task
 from pipeline.worker import Queue, drain, heartbeat, retry, tables_named
+from pipeline.worker.jobs import describe
 from tests.worker import toys
 
 pytestmark = pytest.mark.slow
@@ -146,6 +149,30 @@ def test_interruptions_of_datajoints_own_populate_are_given_back_but_not_errors(
         toys.Reading.jobs.error(key, message)
     assert queue.schedule().recovered == {"toys.Reading": 2}
     assert statuses(toys.Reading) == {"pending": 2, "error": 1}
+
+
+def test_a_job_whose_file_was_away_is_tried_again_with_growing_pauses(bench, statuses):
+    """At once where a worker starts; then after a minute, and later as long as it has been failing."""
+    toys.add_sessions(mice=1, sessions=4)
+    Queue(toys.TABLES).schedule()
+    failures = [
+        refuse("lab/m1/a.npy", "vanished", "it is not there"), OSError(errno.ENOSPC, "No space left on device"),
+        OSError(errno.EIO, "Input/output error", "/data/a.npy"), refuse("a.npy", "truncated", "1 of 2 bytes"),
+    ]  # fmt: skip
+    for key, error in zip(toys.Reading.jobs.keys(), failures, strict=True):
+        toys.Reading.jobs.error(key, describe(error))
+    queue = Queue(toys.TABLES)
+    assert queue.schedule().recovered == {"toys.Reading": 3}
+    assert statuses(toys.Reading) == {"pending": 3, "error": 1}
+    now = datetime.datetime.now(datetime.UTC).replace(tzinfo=None)
+    since = [(0, 5), (0, 120), (3600, 120), (3600, 7000)]  # s that it failed for, s since it last did
+    for key, (failing, ago) in zip(toys.Reading.jobs.keys(), since, strict=True):
+        toys.Reading.jobs.error(key, describe(failures[0]))
+        last = now - datetime.timedelta(seconds=ago)
+        times = {"completed_time": last, "created_time": last - datetime.timedelta(seconds=failing)}
+        toys.Reading.jobs.update1(key | times)
+    assert queue.schedule().recovered == {"toys.Reading": 2}
+    assert statuses(toys.Reading) == {"pending": 2, "error": 2}
 
 
 def _reserve(key: dict, host: str, pid: int) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import datajoint as dj
 import numpy as np
 
+from pipeline.alf import disks
 from pipeline.alf.aliases import heading, meaning, names_of
 from pipeline.alf.columns import compressed_form, raw_form
 from pipeline.alf.objects import Assembled, assemble
@@ -378,7 +379,8 @@ def _fetch_remote(rows: list[dict[str, Any]], chosen: dict[str, dict[str, Any]],
 
 def _local_roots() -> dict[str, Path]:
     rows = _REPOSITORIES.rows({"repository_kind": "local"})
-    return {row["repository"]: Path(row["repository_root"]) for row in rows if Path(row["repository_root"]).is_dir()}
+    roots = {row["repository"]: Path(row["repository_root"]) for row in rows}
+    return {name: root for name, root in roots.items() if disks.is_there(root)}
 
 
 def _session_of(key: Mapping[str, Any]) -> dict[str, Any]:
