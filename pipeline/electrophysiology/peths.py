@@ -98,7 +98,7 @@ def unit_peths(
     insertion: str | Mapping[str, Any],
     event: str = "stim_on",
     split: str | Sequence[str] | np.ndarray | None = None,
-    clusters: Iterable[int] | None = None,
+    clusters: Iterable[int | str] | None = None,
     window: tuple[float, float] | None = None,
     bin_size: float | None = None,
     smoothing: float | None = None,
@@ -116,7 +116,7 @@ def unit_peths(
     split : `side`, `choice`, `feedback`, `block`, `contrast` (signed, percent), `probability` (of left), any other
         column of the trials, several of them (`["side", "feedback"]`: each combination that occurs), or an array with
         one label a trial (strings, numbers or bool; "" and NaN leave it out).
-    clusters : units, by default all.
+    clusters : units, by number or by the sorter's name; by default all.
     window, bin_size, smoothing : s; by default those of the event.
     clustering : by default the default of the insertion.
     condition : only trials that fulfil it: a name in selection.TrialCondition, or an expression over their columns.
@@ -131,7 +131,7 @@ def unit_peths(
     window = (rule["window_start"], rule["window_end"]) if window is None else (float(window[0]), float(window[1]))
     bin_size = rule["event_bin"] if bin_size is None else float(bin_size)
     smoothing = rule["event_smoothing"] if smoothing is None else float(smoothing)
-    ids = None if clusters is None else [int(one) for one in clusters]
+    ids = None if clusters is None else store.unit_numbers(row, clusters)
     given = _own_labels(split).tolist() if isinstance(split, np.ndarray) else split
     only = None if condition is None else selection.TrialCondition.read(condition)
     parts: list[Any] = [

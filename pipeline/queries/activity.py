@@ -83,7 +83,8 @@ def selectivity(
     trials, found = behavior.fetch_trials(row), spikes.grouped(row)
     is_first, is_second = (selection.TrialCondition.read(one).holds(trials) for one in (first, second))
     groups = np.where(is_first == is_second, -1, is_second.astype(int))
-    return compare(row, found, trials, groups, period, clusters)
+    chosen = None if clusters is None else spikes.unit_numbers(row, clusters)
+    return compare(row, found, trials, groups, period, chosen)
 
 
 def cross_correlograms(
