@@ -111,7 +111,7 @@ def _populate(values: dict, log: Path) -> None:
     with settings.override(**values):
         for table in _timed_tables(log):
             # a summary of an animal is computed once here: the peer has no notion of its being outdated
-            while table().progress()[0]:
+            while table().progress()[0] and not len(table().jobs.errors):
                 table.populate(reserve_jobs=True, suppress_errors=True)
                 time.sleep(0.01)
 

@@ -74,7 +74,8 @@ def _doubts(found: Session) -> list[tuple[str, str, str, str]]:
             what = "left out of training and summaries" if one["outcome"] == "FAIL" else "see docs/ingest.md"
             rows.append((one["outcome"].lower(), f"trials: {one['check']}", one["detail"], what))
     if found.moves and found.moves["wheel_notes"]:
-        rows.append(("warning", "wheel", found.moves["wheel_notes"], "see docs/ingest.md"))
+        state = "fail" if found.moves.get("wheel_qc") == "FAIL" else "warning"
+        rows.append((state, "wheel", found.moves["wheel_notes"], "see docs/ingest.md"))
     shown = (found.trial_set or {}).get("task_collection")
     for one in found.tasks:
         if one["n_trials"] is not None and one["task_collection"] != shown:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from datetime import date
 from pathlib import Path
@@ -36,7 +36,7 @@ def write_lab(
     start: date = DEFAULT_START,
     last: date | None = None,
     form: str = "mixed",
-    wheel: bool = True,
+    wheel: bool | Sequence[str] = True,
     damaged: bool = False,
     ephys: int = 0,
     n_units: int = 30,
@@ -58,7 +58,8 @@ def write_lab(
     form
         How trials are stored: one of `files.FORMS`, or `mixed` for all of them in turn.
     wheel
-        Write wheel traces too, and camera times for every fifth session (they are most of the bytes).
+        Write wheel traces too, and camera times for every fifth session (they are most of the bytes). A list says in
+        which units, in turn: rad, cm, deg, ticks.
     damaged
         Add one session per kind of damage, of a subject named `damaged_<kind>` (with `ephys` also `ephys_<kind>`), and
         list in `truth.json` what an ingest must say of it. What links lead to is put into the folder `<root>.outside`.
@@ -144,7 +145,7 @@ def _write_session(
     form: str,
     version: int,
     rig: str,
-    wheel: bool,
+    wheel: bool | Sequence[str],
     rng: np.random.Generator,
 ) -> dict:
     """Write the files of one session; returns its truth."""
@@ -158,8 +159,9 @@ def _write_session(
     streams.write_licks(alf, licks, streams.ARRAY_FORMS[session.index % len(streams.ARRAY_FORMS)])
     n_moves = None
     if wheel:
-        trace = simulate_wheel(trials, rng, ticks=4096 if session.on_ephys_rig else 1024)
-        files.write_wheel(alf, trace)
+        units, ticks = ("rad",) if wheel is True else tuple(wheel), 4096 if session.on_ephys_rig else 1024
+        trace = simulate_wheel(trials, rng, ticks=ticks)
+        files.write_wheel(alf, trace, units[session.index % len(units)], ticks)
         n_moves = len(trace.onsets)
         moves: dict[str, Any] = {"onsets": trace.onsets, "offsets": trace.offsets, "amplitudes": trace.amplitudes}
         np.savez(root / "truth" / f"{subject}_{day}_{session.number:03d}.npz", **moves)

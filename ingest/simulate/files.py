@@ -80,10 +80,17 @@ def write_trials(alf: Path, trials: Mapping[str, np.ndarray], form: str = "npy")
         _save_columns(alf, {k: v for k, v in trials.items() if k in ALF_NAMES}, prefix)
 
 
-def write_wheel(alf: Path, wheel: Wheel) -> None:
-    """Write `_ibl_wheel.timestamps.npy` and `_ibl_wheel.position.npy`; no `_ibl_wheelMoves`, which are computed."""
+def write_wheel(alf: Path, wheel: Wheel, unit: str = "rad", ticks: int = 4096) -> None:
+    """Write `_ibl_wheel.timestamps.npy` and `_ibl_wheel.position.npy`; no `_ibl_wheelMoves`, which are computed.
+
+    Rigs write radians, centimetres at the rim (of a wheel of 3.1 cm), degrees, or the count of an encoder with so many
+    `ticks` a turn.
+    """
+    turns = wheel.position / (2 * np.pi)
+    of_turn = {"rad": 2 * np.pi, "cm": 2 * np.pi * 3.1, "deg": 360.0, "ticks": float(ticks)}[unit]
+    position = np.rint(turns * of_turn).astype(np.int64) if unit == "ticks" else turns * of_turn
     np.save(alf / "_ibl_wheel.timestamps.npy", wheel.timestamps)
-    np.save(alf / "_ibl_wheel.position.npy", wheel.position)
+    np.save(alf / "_ibl_wheel.position.npy", wheel.position if unit == "rad" else position)
 
 
 def write_settings(session: Path, info: Mapping[str, object], version: int) -> None:

@@ -110,6 +110,7 @@ def insertions(form: str | None, **asked: Any) -> None:
 @click.option("--status", help="Training status of the mouse then, e.g. trained_1b; trained_1b+ or higher.")
 @click.option("--rules", help="Rules of that status  [default: the setting criteria]")
 @click.option("--trials-qc", help="Outcome of the checks of the trials: NOT_SET, PASS, WARNING, FAIL; commas between.")
+@click.option("--wheel-qc", help="Outcome of the checks of the wheel: NOT_SET, PASS, WARNING, FAIL; commas between.")
 @click.option("--qc", help="QC of the session: NOT_SET, PASS, WARNING, FAIL, CRITICAL; commas between.")
 @click.option("--kind", help="Kind of the task: training, biased, ephys, passive, habituation, other.")
 @click.option("--lab", help="Names, separated by commas.")
@@ -144,10 +145,13 @@ def sessions(form: str | None, **asked: Any) -> None:
         )
         task = f"{row['task_collection']} {row['task_kind'] or 'other'}"
         some = f", {row['n_fulfilling']:,} as asked" if "n_fulfilling" in row else ""
-        trials = f"{_many(row['n_trials'], 'trial')}{some}{easy}; trials {row['trials_qc']}"
+        wheel = f", wheel {row['wheel_qc']}" if row["wheel_qc"] else ""
+        trials = f"{_many(row['n_trials'], 'trial')}{some}{easy}; trials {row['trials_qc']}{wheel}"
         click.echo(f"{row['eid']}  {place} {task}: {trials}")
         for words in row["trials_findings"]:
             click.echo(f"    {words}")
+        if row["wheel_notes"]:
+            click.echo(f"    wheel: {row['wheel_notes']}")
     click.echo(_many(found.num_rows, "task"), err=True)
 
 

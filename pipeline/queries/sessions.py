@@ -27,6 +27,7 @@ def find_sessions(
     *,
     rules: str | None = None,
     trials_qc: search.Names = None,
+    wheel_qc: search.Names = None,
     qc: search.Names = None,
     kind: search.Names = None,
     lab: search.Names = None,
@@ -44,6 +45,7 @@ def find_sessions(
     status : training status of the animal after the session, e.g. `trained_1b`; `trained_1b+`: that or higher.
     rules : the rule set of that status, e.g. `ibllib_4` or `ibllib_4:1`; by default that of the settings.
     trials_qc : outcomes of the checks of the trials (`TrialSet.trials_qc`): NOT_SET, PASS, WARNING, FAIL.
+    wheel_qc : outcomes of the checks of the wheel (`WheelMoveSet.wheel_qc`); sessions without a wheel have none.
     qc : QC of the session.
     kind : kinds of the task, e.g. `training,biased`.
     lab, subject, since, until : of the session.
@@ -54,8 +56,8 @@ def find_sessions(
     -------
     pa.Table
         Key of the task, `eid`, `task_protocol`, `session_qc`, `task_kind`, `trials_protocol`, `n_trials`, `trials_qc`,
-        `trials_findings` (list of text: what the checks found), `performance_easy` (fraction; null where unknown);
-        with a condition or period `n_fulfilling`, its trials.
+        `trials_findings` (list of text: what the checks found), `wheel_qc` (null without a wheel), `wheel_notes`,
+        `performance_easy` (fraction; null where unknown); with a condition or period `n_fulfilling`, its trials.
 
     Raises
     ------
@@ -69,20 +71,27 @@ def find_sessions(
         if given is not None:
             found &= [{column: one} for one in _known(search.listed(given), known, column)]
     names = behavior.TrialSet.primary_key
+    if wheel_qc is not None:
+        outcomes = [{"wheel_qc": one} for one in _known(search.listed(wheel_qc), TRIALS_QC, "wheel_qc")]
+        found &= (behavior.WheelMoveSet & outcomes).proj()
     table = fetch_columns(found, *names, *_FACTS, *_TRIALS, order_by=", ".join(names))
+    wheels = fetch_columns(behavior.WheelMoveSet & chosen.proj(), *names, "wheel_qc", "wheel_notes").to_pylist()
+    turned = {tuple(row[name] for name in names): row for row in wheels}
     easy = fetch_columns(behavior_analysis.SessionPerformance & chosen.proj(), *names, "performance_easy")
     of_task = {tuple(row[name] for name in names): row["performance_easy"] for row in easy.to_pylist()}
     if condition is not None or period is not None:
         number = fulfilling(table, names, condition, period, chosen)
         table = table.append_column("n_fulfilling", pa.array(number)).filter(pa.array(number >= min_trials))
+    keys = list(zip(*(table[name].to_pylist() for name in names), strict=True))
     said = [
         [one["detail"] for one in json.loads(text or "[]") if one.get("detail")]
         for text in table["trials_checks"].to_pylist()
     ]
-    keys = zip(*(table[name].to_pylist() for name in names), strict=True)
     return (
         table.drop_columns(["trials_checks"])
         .append_column("trials_findings", pa.array(said, pa.list_(pa.string())))
+        .append_column("wheel_qc", pa.array([turned.get(key, {}).get("wheel_qc") for key in keys], pa.string()))
+        .append_column("wheel_notes", pa.array([turned.get(key, {}).get("wheel_notes") for key in keys], pa.string()))
         .append_column("performance_easy", pa.array([of_task.get(key) for key in keys], pa.float64()))
     )
 

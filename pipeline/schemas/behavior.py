@@ -11,7 +11,7 @@ import pyarrow as pa
 from pipeline import paradigms
 from pipeline.alf import columns as alf
 from pipeline.alf.reasons import refuse
-from pipeline.analysis import encoder, protocols, reaction_times, trial_checks, wheel
+from pipeline.analysis import encoder, protocols, reaction_times, trial_checks, wheel, wheel_direction
 from pipeline.database import registry
 from pipeline.database.bulk import fetch_columns, insert_many, to_numpy
 from pipeline.database.prepared import Prepared
@@ -256,11 +256,12 @@ class WheelMoveSet(OfTask, dj.Imported):
     wheel_displacement=null    : float64         # where the wheel ended less where it began, rad
     wheel_distance=null        : float64         # length of the path, rad
     wheel_dropped=0            : int32           # samples left out: their time is missing or not after the one before
-    wheel_qc="NOT_SET"         : varchar(8)      # PASS; WARNING: something was repaired, or is faster than a mouse
+    wheel_qc="NOT_SET"         : varchar(8)      # PASS; WARNING: repaired, or odd; FAIL: it turns against the choices
     wheel_notes=""             : varchar(1000)   # what was repaired or is odd, in words
     """
     objects = "wheel"
     needs = ("position", "timestamps")
+    beside = ("trials",)
     fingerprint = "wheel_fingerprint"
 
     class Move(dj.Part):
@@ -320,7 +321,8 @@ class WheelMoveSet(OfTask, dj.Imported):
     def make(self, key):
         times, turned, dropped, clock = wheel_trace.read(key)
         moves = wheel.movements(turned.position, times, tick=encoder.TICK)
-        notes = [clock, *wheel.notes(turned, moves, dropped)] if clock else wheel.notes(turned, moves, dropped)
+        outcome, against = wheel_direction.against_choices(turned.position, times, wheel_trace.choices(key))
+        notes = [said for said in (against, clock, *wheel.notes(turned, moves, dropped)) if said]
         self.insert1(
             key
             | self._fingerprint_of(key)
@@ -333,7 +335,7 @@ class WheelMoveSet(OfTask, dj.Imported):
                 "wheel_displacement": wheel.total_displacement(turned.position),
                 "wheel_distance": wheel.total_distance(turned.position),
                 "wheel_dropped": dropped,
-                "wheel_qc": "WARNING" if notes else "PASS",
+                "wheel_qc": "WARNING" if notes and outcome == "PASS" else outcome,
                 "wheel_notes": "; ".join(notes)[:1000],
             }
         )

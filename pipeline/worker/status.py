@@ -226,8 +226,8 @@ def _doubts(lab: str | None) -> list[Problem]:
             if check["outcome"] in ("WARNING", "FAIL"):
                 add(check["outcome"], f"trials: {check['check']}", row, check["detail"])
     moves = behavior.WheelMoveSet & within & "wheel_notes <> ''"
-    for row in fetch_columns(moves, *names, "wheel_notes", order_by=", ".join(names)).to_pylist():
-        add("WARNING", "wheel", row, row["wheel_notes"])
+    for row in fetch_columns(moves, *names, "wheel_qc", "wheel_notes", order_by=", ".join(names)).to_pylist():
+        add("FAIL" if row["wheel_qc"] == "FAIL" else "WARNING", "wheel", row, row["wheel_notes"])
     return sorted(found.values(), key=lambda one: (one.where != "FAIL", -one.count, one.what))
 
 

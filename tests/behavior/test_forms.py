@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 import ingest
 from ingest.simulate import write_lab
 from pipeline import acquisition, behavior, entry, worker
+from pipeline.queries.sessions import find_sessions
 from pipeline.schemas.behavior import _median
 from pipeline.settings import override
+from pipeline.worker import status
 
 FORMS = (
     lambda value: value,
@@ -44,7 +46,9 @@ def test_without_a_number_there_is_no_median():
 @pytest.mark.slow
 @pytest.mark.one_database
 def test_the_air_is_read_in_every_form_that_rigs_write_and_a_stated_unit_makes_wheels_stale(database, tmp_path):
-    write_lab(tmp_path, n_mice=1, n_sessions=3, seed=4)
+    write_lab(tmp_path, n_mice=1, n_sessions=3, seed=4, wheel=("rad", "cm", "deg"))
+    inverted = sorted(tmp_path.glob("*/Subjects/*/*/*/alf/_ibl_wheel.position.npy"))[1]
+    np.save(inverted, -np.load(inverted))
     ingest.register(tmp_path)
     worker.drain([behavior.AmbientSensor, behavior.TrialSet, behavior.WheelMoveSet])
     told = [one for one in json.loads((tmp_path / "truth.json").read_text())["sessions"] if "damage" not in one]
@@ -55,6 +59,14 @@ def test_the_air_is_read_in_every_form_that_rigs_write_and_a_stated_unit_makes_w
         expected = truth[str(row["session_date"])]
         found = [row["temperature"], row["air_pressure"], row["relative_humidity"]]
         assert found == pytest.approx([expected[name] for name in expected])
+
+    moved = behavior.WheelMoveSet.to_dicts(order_by="session_date")
+    assert sorted(row["wheel_unit"] for row in moved) == ["cm", "deg", "rad"]
+    assert [row["wheel_qc"] for row in moved] == ["PASS", "FAIL", "PASS"]
+    assert "against the choice" in moved[1]["wheel_notes"]
+    (listed,) = find_sessions(wheel_qc="FAIL,WARNING").to_pylist()
+    assert (listed["session_date"], listed["wheel_qc"]) == (moved[1]["session_date"], "FAIL")
+    assert [one.count for one in status._doubts(None) if (one.where, one.what) == ("FAIL", "wheel")] == [1]
 
     for key in behavior.TrialSet.to_dicts():  # the trace was made from the trials
         known = behavior.fetch_trials(key)["first_movement_times"]

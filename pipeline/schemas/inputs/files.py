@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import weakref
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -79,6 +79,7 @@ def read_object(
     required: Iterable[str] = (),
     collection: str | None = None,
     with_other: bool = False,
+    attributes: Sequence[str] = (),
 ) -> AlfData:
     """Read the columns of one ALF object of a session; of several collections, `alf`, then the first by name.
 
@@ -89,6 +90,7 @@ def read_object(
     required : columns without which there is nothing to return.
     collection : folder below the session; by default that of `key["task_collection"]`, if it is there.
     with_other : also read the attributes that no column stands for.
+    attributes : read only the files of these, and tables, e.g. `choice`; by default all.
 
     Raises
     ------
@@ -97,6 +99,12 @@ def read_object(
     """
     row = _object_row(key, alf_object, required, collection or key.get("task_collection"))
     datasets = [one for one in _datasets(key, row) if one["path"] is not None]
+    if attributes:
+        datasets = [
+            one
+            for one in datasets
+            if meaning(one["alf_object"], one["alf_attribute"]).attribute in (*attributes, "table")
+        ]
     contents: dict[str, Any] = {}
     wanted = set(row["accepted"])
     inside: dict[str, bool] = {}

@@ -26,6 +26,8 @@ class FromFiles:
     """ALF object; `%` stands for anything, as in SQL."""
     needs: tuple[str, ...] = ()
     """Columns or attributes without which there is nothing to read."""
+    beside: tuple[str, ...] = ()
+    """Objects that are read too where they are there."""
     fingerprint: str
     """The column that holds the fingerprint of the files that were read."""
 
@@ -37,7 +39,7 @@ class FromFiles:
     def current_fingerprints(self, key: dict | None = None) -> pa.Table:
         """Key and fingerprint of every session (of `key`) that should have a row now."""
         names = acquisition.Session.primary_key
-        return fingerprints.combine(fetch_columns(self._found() & (key or {}), *names, *_PARTS), names, _PARTS)
+        return fingerprints.combine(fetch_columns(self._read() & (key or {}), *names, *_PARTS), names, _PARTS)
 
     def _fingerprint_of(self, key: dict) -> dict[str, str]:
         """The fingerprint column of the row that `make` is about to insert: as `current_fingerprints`, of one key."""
@@ -51,13 +53,22 @@ class FromFiles:
     def _objects_of(self, key: dict) -> list[dict[str, Any]]:
         """The rows of data.AlfObject of a session that are read."""
         session = {name: key[name] for name in acquisition.Session.primary_key}
-        return _prepared(type(self), lambda: self._found().proj(*_PARTS[2:])).rows(session)
+        return _prepared(type(self), lambda: self._read().proj(*_PARTS[2:])).rows(session)
 
     def _found(self) -> dj.expression.QueryExpression:
-        found = data.AlfObject & f"object_name LIKE '{self.objects.replace('%', '%%')}'" & "accepted_columns <> ''"
-        for name in self.needs:
-            found &= f"accepted_columns LIKE '%%,{name},%%'"
-        return found
+        return data.AlfObject & self._is_needed()
+
+    def _read(self) -> dj.expression.QueryExpression:
+        """What a row is made from: what is needed and, where it is there, what is read `beside` it."""
+        if not self.beside:
+            return self._found()
+        names = ", ".join(f"'{name}'" for name in self.beside)
+        return data.AlfObject & f"({self._is_needed()}) OR object_name IN ({names})"
+
+    def _is_needed(self) -> str:
+        """The condition for the objects without which there is no row."""
+        needs = [f"accepted_columns LIKE '%%,{name},%%'" for name in self.needs]
+        return " AND ".join([f"object_name LIKE '{self.objects.replace('%', '%%')}'", "accepted_columns <> ''", *needs])
 
 
 class OfTask(FromFiles):
@@ -80,8 +91,8 @@ class OfTask(FromFiles):
         names = acquisition.SessionTask.primary_key
         session = {name: value for name, value in (key or {}).items() if name in names[:-1]}
         task = {name: value for name, value in (key or {}).items() if name in names}
-        found = fetch_columns(self._found() & session, *names[:-1], *_PARTS)
-        tasks = self._tasks()
+        found = fetch_columns(self._read() & session, *names[:-1], *_PARTS)
+        tasks = self._tasks() & self.key_source if self.beside else self._tasks()
         there = fetch_columns(tasks & task, *tasks.heading.names)
         place = there[self.place].cast(found["object_collection"].type)
         there = there.append_column("object_collection", place)

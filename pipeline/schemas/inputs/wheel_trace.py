@@ -7,10 +7,19 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from pipeline import paradigms
 from pipeline.alf.reasons import refuse
-from pipeline.analysis import encoder
+from pipeline.analysis import encoder, trial_checks
+from pipeline.database import registry
+from pipeline.database.prepared import Prepared
+from pipeline.errors import InvalidData
 from pipeline.schemas.inputs import files
 from pipeline.settings import settings
+
+acquisition = registry.tables_of("acquisition")
+data = registry.tables_of("data")
+
+_TRIALS = Prepared(lambda: data.AlfObject & "accepted_columns <> ''")
 
 
 class WheelTrace(NamedTuple):
@@ -44,3 +53,25 @@ def read(key: Mapping[str, Any]) -> WheelTrace:
     if seconds is not times:  # jumps that are faster than a mouse are found in seconds
         turned = encoder.in_radians(positions, seconds, stated)
     return WheelTrace(seconds, turned, found.dropped, clock)
+
+
+_OF_CHOICES = (
+    "choice", "stimOn_times", "goCueTrigger_times", "goCue_times", "response_times", "feedback_times",
+    "feedbackType", "contrastLeft", "contrastRight",  # by which another code of the choices is recognised
+)  # fmt: skip
+
+
+def choices(key: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """The trials of the same task, their choices and times, from the files; empty where there are none to compare with.
+
+    So where the lab describes the task itself: what its choices mean is not that of a wheel.
+    """
+    session = {name: key[name] for name in acquisition.Session.primary_key}
+    there = _TRIALS.rows(session | {"object_collection": key["task_collection"], "object_name": "trials"})
+    if not there or paradigms.described():
+        return {}
+    try:
+        found = files.read_object(key, "trials", collection=key["task_collection"], attributes=_OF_CHOICES)
+    except InvalidData:  # what is wrong with the trials does not cost the wheel; once it is mended, it is made again
+        return {}
+    return trial_checks.check_trials(found.values)[0]
