@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -102,3 +103,18 @@ def test_notebooks_are_kept_without_outputs(path):
     """Outputs in the repository grow old and hide what changed."""
     cells = [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
     assert not any(cell.outputs or cell.execution_count for cell in cells)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("server", ["postgresql"], indirect=True)
+def test_the_notebooks_run_on_real_mice(database, server, real_data, tmp_path, monkeypatch):
+    """Whose files lack columns that a simulated rig always writes: times, wheels, or the trials of ephys sessions."""
+    for lab in ("ibllib_fixtures", "ibl_KS014"):
+        shutil.copytree(real_data / lab, tmp_path / "lab" / lab)
+    ingest.register(tmp_path / "lab")
+    worker.drain(registry.populated_tables())
+    outputs = run("01_first_look", server, tmp_path, monkeypatch)
+    assert sum("image/png" in output.get("data", {}) for output in outputs) == 2
+    outputs = run("04_figures", server, tmp_path, monkeypatch)
+    assert sum("application/vnd.plotly.v1+json" in output.get("data", {}) for output in outputs)
+    run("02_one", server, tmp_path, monkeypatch)
