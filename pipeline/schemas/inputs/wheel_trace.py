@@ -10,16 +10,9 @@ import numpy as np
 from pipeline import paradigms
 from pipeline.alf.reasons import refuse
 from pipeline.analysis import encoder, trial_checks
-from pipeline.database import registry
-from pipeline.database.prepared import Prepared
 from pipeline.errors import InvalidData
 from pipeline.schemas.inputs import files
 from pipeline.settings import settings
-
-acquisition = registry.tables_of("acquisition")
-data = registry.tables_of("data")
-
-_TRIALS = Prepared(lambda: data.AlfObject & "accepted_columns <> ''")
 
 
 class WheelTrace(NamedTuple):
@@ -66,12 +59,10 @@ def choices(key: Mapping[str, Any]) -> dict[str, np.ndarray]:
 
     So where the lab describes the task itself: what its choices mean is not that of a wheel.
     """
-    session = {name: key[name] for name in acquisition.Session.primary_key}
-    there = _TRIALS.rows(session | {"object_collection": key["task_collection"], "object_name": "trials"})
-    if not there or paradigms.described():
+    if paradigms.described():
         return {}
     try:
         found = files.read_object(key, "trials", collection=key["task_collection"], attributes=_OF_CHOICES)
-    except InvalidData:  # what is wrong with the trials does not cost the wheel; once it is mended, it is made again
+    except InvalidData:  # no trials; or what is wrong with them: once that is mended, the wheel is outdated
         return {}
     return trial_checks.check_trials(found.values)[0]
