@@ -19,7 +19,7 @@ def comparison() -> None:
 @click.option("--period", help="Period of the trials in which units are compared; see `neurojoint period`.")
 @click.option("--description", default="", help="What it is for.")
 def comparison_add(name: str, first: str, second: str, period: str | None, description: str) -> None:
-    """Save the comparison NAME of trials that fulfil FIRST with those that fulfil SECOND; a change is a new version.
+    """Save the comparison NAME; a change is a new version.
 
     FIRST and SECOND are conditions, by name or as expressions. The workers then compare them in every session.
     """

@@ -11,12 +11,12 @@ from neurojoint.cli.group import main
 
 @main.group(section="Data")
 def rules() -> None:
-    """Show, try and save the rules that say when an animal is trained."""
+    """Show, try and save rules of training."""
 
 
 @rules.command("list")
 def rules_list() -> None:
-    """List the rule sets with their versions; * is the one in use (setting criteria)."""
+    """List the rule sets; * is the one in use."""
     import pipeline
 
     pipeline.connect(create=False)
@@ -31,7 +31,7 @@ def rules_list() -> None:
 @rules.command("show")
 @click.argument("name")
 def rules_show(name: str) -> None:
-    """Print the rules NAME (or NAME:VERSION) as JSON, to change and to save."""
+    """Print the rules NAME (or NAME:VERSION) as JSON."""
     import dataclasses
     import json
 
@@ -49,7 +49,10 @@ def rules_show(name: str) -> None:
 @click.option("--lab", help="Only animals of this lab.")
 @click.option("--all", "show_all", is_flag=True, help="Show also animals whose status stays.")
 def rules_preview(file: TextIO, compare: str | None, lab: str | None, show_all: bool) -> None:
-    """Show whom the rules in FILE (JSON, - for standard input) would promote or demote; nothing is written."""
+    """Show whom the rules in FILE would promote or demote.
+
+    FILE is JSON, - for standard input. Nothing is written.
+    """
     import pipeline
 
     pipeline.connect(create=False)
@@ -73,7 +76,10 @@ def rules_preview(file: TextIO, compare: str | None, lab: str | None, show_all: 
 @click.argument("file", type=click.File(encoding="utf-8"))
 @click.option("--description", default="", help="What has changed, and why.")
 def rules_save(name: str, file: TextIO, description: str) -> None:
-    """Save the rules in FILE (JSON, - for standard input) as the next version of NAME; try `rules preview` first."""
+    """Save the rules in FILE as the next version of NAME.
+
+    FILE is JSON, - for standard input. Try `rules preview` first.
+    """
     import getpass
 
     import pipeline
