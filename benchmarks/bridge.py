@@ -223,9 +223,9 @@ def _datasets(insert_many, data, sessions, part, space, now, md5, sizes, changed
         own
         | {
             "dataset_id": ids, "rel_path": names, "collection": [name.rpartition("/")[0] for name in NAMES] * len(part),
-            "alf_object": [one[0].rpartition("_")[2] for one in parts] * len(part),
-            "alf_attribute": [one[1] for one in parts] * len(part),
-            "extension": [one[-1] for one in parts] * len(part), "dataset_hash": hashes, "file_size": size,
+            "alf_object": [item[0].rpartition("_")[2] for item in parts] * len(part),
+            "alf_attribute": [item[1] for item in parts] * len(part),
+            "extension": [item[-1] for item in parts] * len(part), "dataset_hash": hashes, "file_size": size,
             "default_dataset": True, "dataset_qc": [("NOT_SET", "PASS", "FAIL")[i % 3] for i in range(len(ids))],
             "registered": now, "dataset_online": True,
         },

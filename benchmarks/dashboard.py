@@ -185,7 +185,7 @@ def _server(home: Path) -> Iterator[tuple[str, str]]:
 
     (home / "bridge").mkdir(exist_ok=True)
     users = Users(home / "bridge" / "users.sqlite")
-    if not any(one.name == ACCOUNT for one in users.list()):
+    if not any(user.name == ACCOUNT for user in users.list()):
         users.add(ACCOUNT, os.urandom(16).hex(), "admin")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

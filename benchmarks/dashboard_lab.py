@@ -190,14 +190,14 @@ def _write_datasets(write: _Writer, sessions: list[dict]) -> None:
     }
     ids = [str(uuid.uuid3(SPACE, f"{row['eid']}/{name}")) for row in sessions for name in FILES]
     parts = [name.rpartition("/")[2].split(".", 2) for name in FILES]
-    hashes, now = [one.replace("-", "") for one in ids], datetime.datetime(2026, 1, 1)
+    hashes, now = [id_.replace("-", "") for id_ in ids], datetime.datetime(2026, 1, 1)
     sizes = [8128 + 4096 * (i % n) for i in range(len(ids))]
     write(data.Dataset, own | {
         "dataset_id": ids, "rel_path": list(FILES) * len(sessions),
         "collection": [name.rpartition("/")[0] for name in FILES] * len(sessions),
-        "alf_object": [one[0].rpartition("_")[2] for one in parts] * len(sessions),
-        "alf_attribute": [one[1] for one in parts] * len(sessions),
-        "extension": [one[2] for one in parts] * len(sessions), "dataset_hash": hashes, "file_size": sizes,
+        "alf_object": [part[0].rpartition("_")[2] for part in parts] * len(sessions),
+        "alf_attribute": [part[1] for part in parts] * len(sessions),
+        "extension": [part[2] for part in parts] * len(sessions), "dataset_hash": hashes, "file_size": sizes,
         "default_dataset": True, "registered": now,
     })  # fmt: skip
     write(data.FileRecord, {

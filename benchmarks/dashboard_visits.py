@@ -107,10 +107,10 @@ def together(
         line.close()
 
     threads = [threading.Thread(target=use, args=(user,)) for user in range(users)]
-    for one in threads:
-        one.start()
-    for one in threads:
-        one.join()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
     if problems:
         raise RuntimeError(f"{len(problems)} answers were not what was asked for, e.g. {problems[0]}")
     return times
@@ -151,6 +151,6 @@ def _load(page: Any, address: str) -> tuple[Load, tuple[bytes, ...]]:
 
 def _median(loads: list[Load]) -> Load:
     return Load(
-        *(round(statistics.median(getattr(one, name) for one in loads)) for name in ("requests", "n_bytes")),
-        *(statistics.median(getattr(one, name) for one in loads) for name in ("first_paint", "page", "drawn")),
+        *(round(statistics.median(getattr(load, name) for load in loads)) for name in ("requests", "n_bytes")),
+        *(statistics.median(getattr(load, name) for load in loads) for name in ("first_paint", "page", "drawn")),
     )

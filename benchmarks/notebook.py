@@ -92,10 +92,10 @@ def _saved_by(people: int, entries: int, person: Callable[[int], Callable[[int],
             problems.append(error)
 
     threads = [threading.Thread(target=work, args=(number,)) for number in range(people)]
-    for one in threads:
-        one.start()
-    for one in threads:
-        one.join()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
     if problems:
         raise problems[0]
     return times

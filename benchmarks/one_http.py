@@ -138,7 +138,7 @@ def _times(url: str, token: str, paths: list[str], n_requests: int, n_clients: i
         return found
 
     with ThreadPoolExecutor(n_clients) as clients:
-        return [one for times in clients.map(client, range(n_clients)) for one in times]
+        return [time_ for times in clients.map(client, range(n_clients)) for time_ in times]
 
 
 def _wait_for(url: str) -> None:

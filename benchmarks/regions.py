@@ -107,7 +107,7 @@ def write(n_insertions: int, n_units: int, seed: int = 0) -> None:
     insertions = [(*session, f"probe{probe:02d}") for session in sessions for probe in range(2)][:n_insertions]
     of_insertion = _columns((*of_session, "probe_label"), insertions)
     put(ephys.ProbeInsertion, of_insertion | {"pid": [_uuid(rng) for _ in insertions]})
-    names = [f"{one[-1]}/pykilosort" for one in insertions]
+    names = [f"{insertion[-1]}/pykilosort" for insertion in insertions]
     of_clustering = of_insertion | {"clustering": names}
     put(
         ephys.Clustering,
@@ -173,15 +173,15 @@ def _tracks(n_insertions: int, rng: np.random.Generator) -> tuple[np.ndarray, np
 
     tree = atlas.regions()
     is_leaf = ~np.isin(tree.ids, tree.parents) & np.isin(tree.ids, atlas.region_ids("grey"))
-    divisions = [np.flatnonzero(is_leaf & (tree.cosmos == one)) for one in np.unique(tree.cosmos[is_leaf])]
+    divisions = [np.flatnonzero(is_leaf & (tree.cosmos == item)) for item in np.unique(tree.cosmos[is_leaf])]
     divisions = [tree.ids[rows] for rows in divisions if len(rows) > 5]
     regions = np.empty((n_insertions, 384), np.int64)
-    for one in regions:
+    for region in regions:
         chosen = rng.choice(len(divisions), 3, replace=False)
         starts = [rng.integers(0, len(divisions[number]) - 5) for number in chosen]
         way = np.concatenate([divisions[n][start : start + 5] for n, start in zip(chosen, starts, strict=True)])
         ends = np.sort(rng.integers(1, 384, len(way) - 1))
-        one[:] = way[np.searchsorted(ends, np.arange(384), side="right")]
+        region[:] = way[np.searchsorted(ends, np.arange(384), side="right")]
     places = rng.uniform(-4000, 0, (n_insertions, 384, 3)).round(1)
     return regions, places
 
@@ -195,7 +195,7 @@ def _repeated(columns: dict[str, list], counts: Any) -> dict[str, np.ndarray]:
 
 
 def _summary(keys: dict[str, list], regions: Any, name: str) -> dict[str, Any]:
-    found = [np.unique(one, return_counts=True) for one in regions]
+    found = [np.unique(region, return_counts=True) for region in regions]
     of_region = {"region_id": np.concatenate([ids for ids, _ in found])}
     return _repeated(keys, [len(ids) for ids, _ in found]) | of_region | {name: np.concatenate([n for _, n in found])}
 
@@ -212,8 +212,8 @@ def analyse(connection: Any) -> None:
         from pipeline.database import registry
 
         for table in registry.tables():
-            for one in (table, *registry.parts(table)):
-                connection.query(f"ANALYZE TABLE {one().full_table_name}")
+            for part in (table, *registry.parts(table)):
+                connection.query(f"ANALYZE TABLE {part().full_table_name}")
 
 
 def measure(region: str, repeats: int, explain: bool) -> None:

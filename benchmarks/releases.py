@@ -42,7 +42,7 @@ def timed(what: Callable[[], object]) -> Times:
 
 def _cpu() -> float:
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(one.ru_utime + one.ru_stime for one in used)
+    return sum(item.ru_utime + item.ru_stime for item in used)
 
 
 def lab(root: Path, n_files: int) -> None:
@@ -123,7 +123,7 @@ def measure(folder: Path, n_files: int) -> None:
         place = places.open_place(folder / "out" / f"{release.name}.zip")
         manifest = places.read_manifest(place)
         chosen = manifest.choose(subject="m0000")
-        reading = timed(lambda: [b"".join(place.chunks(one.path)) for one in chosen])
+        reading = timed(lambda: [b"".join(place.chunks(item.path)) for item in chosen])
         print(f"one mouse of the zip: {len(chosen):,} of {len(manifest.files):,} files read in {reading.wall:.2f} s")
         connection.close()
         embedded.stop(folder / "home")

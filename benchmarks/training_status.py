@@ -68,12 +68,12 @@ def main() -> None:
     equal = edge = 0
     for (course, sessions, on_rig, late), answers in zip(mice, theirs, strict=True):
         ours = own_status(course, sessions, on_rig, late)
-        said = {str(one).replace(" ", "_") for one in answers}
+        said = {str(answer).replace(" ", "_") for answer in answers}
         equal += ours in said and len(said) == 1
         edge += ours in said and len(said) > 1
         if ours not in said:
             print(f"{'/'.join(course)}: ibllib {', '.join(sorted(said))}, here {ours}")
-    n_no_go = sum(int((one["choice"] == 0).sum()) for _, sessions, _, _ in mice for one in sessions)
+    n_no_go = sum(int((session["choice"] == 0).sum()) for _, sessions, _, _ in mice for session in sessions)
     counted = ", ".join(f"{status} {n}" for status, n in zip(*np.unique(theirs[:, 0], return_counts=True), strict=True))
     print(f"{chosen.mice} windows with {n_no_go} trials without a response ({counted})")
     print(f"equal: {equal}; equal to one of ibllib's answers, which depend on its random starts: {edge}")

@@ -46,7 +46,7 @@ def small_files(folder: Path, n_files: int) -> None:
 
     def ours() -> None:
         assert all(error is None for _, error in backend.send(jobs, lambda n: None))
-        assert sum(1 for _ in backend.read([one.path for one in jobs], lambda n: None)) == n_files
+        assert sum(1 for _ in backend.read([job.path for job in jobs], lambda n: None)) == n_files
 
     def peer(name: str) -> float:
         os.sync()

@@ -137,7 +137,7 @@ def _timed(make: Callable, file: int) -> Callable:
 
 
 def _empty() -> None:
-    tables = [one for table in registry.populated_tables() for one in (table, *registry.parts(table))]
+    tables = [part for table in registry.populated_tables() for part in (table, *registry.parts(table))]
     names = [table().full_table_name for table in tables]
     names += [table().jobs.full_table_name for table in registry.populated_tables()]
     tables[0]().connection.query(f"TRUNCATE {', '.join(names)}")
@@ -145,7 +145,7 @@ def _empty() -> None:
 
 def _rows() -> dict[str, tuple[int, str]]:
     """Table -> how many rows, and a hash over all their values in the order of their keys; without the empty ones."""
-    tables = [one for table in registry.populated_tables() for one in (table, *registry.parts(table))]
+    tables = [part for table in registry.populated_tables() for part in (table, *registry.parts(table))]
     found = {}
     for table in tables:
         quote = table().connection.adapter.quote_identifier

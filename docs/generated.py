@@ -110,7 +110,7 @@ def fields() -> str:
         note = (
             "" if entry.can_create else "Rows are registered by `neurojoint ingest`; these columns can be changed.\n\n"
         )
-        rows = "\n".join(_field(one) for one in entry.fields)
+        rows = "\n".join(_field(field) for field in entry.fields)
         parts.append(f"### {name}\n\n{note}| column | takes | remarks |\n|---|---|---|\n{rows}")
     return "\n\n".join(parts)
 

@@ -29,7 +29,7 @@ def page() -> str:
 
 
 def _section(schema: str) -> str:
-    tables = [one for one in _all() if _schema(one) == schema]
+    tables = [item for item in _all() if _schema(item) == schema]
     doc = " ".join((sys.modules[f"pipeline.schemas.{schema}"].__doc__ or "").split())
     lines = [f"## {schema}", "", doc, "", "```mermaid", "flowchart LR"]
     outside, edges = set(), []
@@ -48,7 +48,7 @@ def _section(schema: str) -> str:
 
 
 def _all() -> list[type[dj.Table]]:
-    return [one for table in registry.tables() for one in (table, *registry.parts(table))]
+    return [part for table in registry.tables() for part in (table, *registry.parts(table))]
 
 
 def _schema(table: type[dj.Table]) -> str:
@@ -78,7 +78,7 @@ def _resolve(table: type[dj.Table], name: str) -> type[dj.Table]:
     if name == "master":
         name = table.__qualname__.rsplit(".", 1)[0]
     full = name if name.split(".")[0] in registry.SCHEMAS else f"{_schema(table)}.{name}"
-    return next(one for one in _all() if registry.label(one) == full)
+    return next(item for item in _all() if registry.label(item) == full)
 
 
 if __name__ == "__main__":

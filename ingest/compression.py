@@ -123,22 +123,24 @@ def compress(
     folder = existing(Path(root))
     repository, base = _known_repository(folder)
     scope = "" if base == folder else f"{folder.relative_to(base).as_posix()}/"
-    items = [one for one in _items(repository) if one.path.startswith(scope)]
-    todo = [one for one in items if (one.is_raw and one.is_multiplexed) or (remove_raw and one.raw_path)]
+    items = [item for item in _items(repository) if item.path.startswith(scope)]
+    todo = [item for item in items if (item.is_raw and item.is_multiplexed) or (remove_raw and item.raw_path)]
     summary = Summary(str(folder), dry_run, len(todo))
     if dry_run:
-        summary.raw_bytes = sum(one.size for one in todo if one.is_raw)
-        summary.compressed = sum(one.is_raw for one in todo)
+        summary.raw_bytes = sum(item.size for item in todo if item.is_raw)
+        summary.compressed = sum(item.is_raw for item in todo)
         summary.removed = len(todo) if remove_raw else 0
         return summary
-    for one in items:
-        if not one.is_raw:
-            _tidy(base / one.path)
+    for item in items:
+        if not item.is_raw:
+            _tidy(base / item.path)
     work = _Work(repository, base, remove_raw, {"layout": layout, "effort": effort, "threads": threads}, summary)
-    work.total = sum((one.size if one.is_raw else one.raw_size) * (1 + (remove_raw and one.is_raw)) for one in todo)
+    work.total = sum(
+        (item.size if item.is_raw else item.raw_size) * (1 + (remove_raw and item.is_raw)) for item in todo
+    )
     work.tell = progress or (lambda *_: None)
-    for one in todo:
-        work.do(one)
+    for item in todo:
+        work.do(item)
     summary.seconds = time.perf_counter() - began
     return summary
 

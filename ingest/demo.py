@@ -106,7 +106,7 @@ def _break_off(root: Path) -> None:
     truth = json.loads((root / "truth.json").read_text(encoding="utf-8"))
     if len(truth["mice"]) > 1:
         subject = list(truth["mice"])[1]
-        session = [one for one in truth["sessions"] if one["subject"] == subject][-1]
+        session = [item for item in truth["sessions"] if item["subject"] == subject][-1]
         alf = root / session["path"] / "alf"
         path = next(alf.glob("*trials.table.pqt"), None) or next(alf.glob("*trials.choice.npy"))
         os.truncate(path, path.stat().st_size // 2)
@@ -169,21 +169,21 @@ def show(console: Console, root: Path) -> None:
         table.add_column(name, justify="left" if justify == "left" else "right", no_wrap=True)
     table.add_column("status", no_wrap=True)
     table.add_column("trained on", no_wrap=True)
-    for one in found:
-        easy = "" if one.performance_easy is None else f"{100 * one.performance_easy:.0f} %"
-        days = "" if one.days is None else f"day {one.days}"
-        table.add_row(one.subject, str(one.n_sessions), f"{one.n_trials:,}", easy, one.status, days)
-    n_trained = sum(one.days is not None for one in found)
+    for item in found:
+        easy = "" if item.performance_easy is None else f"{100 * item.performance_easy:.0f} %"
+        days = "" if item.days is None else f"day {item.days}"
+        table.add_row(item.subject, str(item.n_sessions), f"{item.n_trials:,}", easy, item.status, days)
+    n_trained = sum(item.days is not None for item in found)
     console.print()
     console.print(table)
-    for one in found:
-        if one.missing:
+    for item in found:
+        if item.missing:
             console.print(
-                f"\n[bold]{one.subject}[/] lacks for {one.next_status}: {'; '.join(one.missing)}", highlight=False
+                f"\n[bold]{item.subject}[/] lacks for {item.next_status}: {'; '.join(item.missing)}", highlight=False
             )
     console.print(
-        f"\n{len(found)} mice, {sum(one.n_sessions for one in found)} sessions, "
-        f"{sum(one.n_trials for one in found):,} trials; trained: {n_trained} "
+        f"\n{len(found)} mice, {sum(item.n_sessions for item in found)} sessions, "
+        f"{sum(item.n_trials for item in found):,} trials; trained: {n_trained} "
         f"(rules {RULES['criteria']}).",
         highlight=False,
     )
@@ -195,8 +195,8 @@ def show(console: Console, root: Path) -> None:
             f"{len(recorded.regions)} regions: {regions}",
             highlight=False,
         )
-    for one in refused:
-        console.print(f"In quarantine ({one['reason']}): {one['quarantine_path']}", highlight=False, soft_wrap=True)
+    for item in refused:
+        console.print(f"In quarantine ({item['reason']}): {item['quarantine_path']}", highlight=False, soft_wrap=True)
     console.print(
         "\nWhat to try next:\n"
         "  neurojoint dashboard                     all of it as pages\n"

@@ -67,13 +67,13 @@ def find(repository: str, base: Path) -> list[Unknown]:
 def report(unknown: Iterable[Unknown]) -> str:
     """The names in words, one a paragraph."""
     lines = []
-    for one in unknown:
-        files = f"{one.n_files:,} file{'s' * (one.n_files != 1)}" if one.n_files else "a column"
-        sessions = f"{one.n_sessions:,} session{'s' * (one.n_sessions != 1)}"
-        lines.append(f"{one.name}: {files} in {sessions}" + (f", {one.shape}" if one.shape else ""))
-        if one.example:
-            lines.append(f"    e.g. {one.example}")
-        lines += [f"    perhaps {name}: {DATASET_TYPES[name].description}" for name in one.suggestions]
+    for item in unknown:
+        files = f"{item.n_files:,} file{'s' * (item.n_files != 1)}" if item.n_files else "a column"
+        sessions = f"{item.n_sessions:,} session{'s' * (item.n_sessions != 1)}"
+        lines.append(f"{item.name}: {files} in {sessions}" + (f", {item.shape}" if item.shape else ""))
+        if item.example:
+            lines.append(f"    e.g. {item.example}")
+        lines += [f"    perhaps {name}: {DATASET_TYPES[name].description}" for name in item.suggestions]
     if not lines:
         return "every file is of a known dataset type"
     return "\n".join(["not understood, and not in the tables (it stays readable through ONE):", *lines])
@@ -115,8 +115,8 @@ def _of_columns() -> list[Unknown]:
             n_sessions[row["object_name"], attribute] += attribute not in known
     in_files = {
         (name, meaning(name, row["alf_attribute"]).attribute)
-        for one in objects
-        for name in names_of(one["object_name"])
+        for object_ in objects
+        for name in names_of(object_["object_name"])
         for row in (data.Dataset & {"alf_object": name}).proj("alf_attribute").to_dicts()
     }
     return [

@@ -156,7 +156,7 @@ def register(
         tree = _within(scan.layout(base, lab, layout or decided), scope)
         layouts.check_lab(base, tree)
         known = _scans(name)
-        n_files = sum(one[1] for one in known.values()) if known else len(tree.subjects) * FILES_PER_SUBJECT
+        n_files = sum(value[1] for value in known.values()) if known else len(tree.subjects) * FILES_PER_SUBJECT
         found, problems = _look(base, tree, scope, run(n_files, FEW_TO_LOOK_AT), tell)
         former = Former()
         found, twice = under_current_keys(found, former)
@@ -174,7 +174,7 @@ def register(
                 layouts.decide(name, tree, lab)
         _bring_up(
             writer, name, base, scope, known, found, problems, run, tell, accept_missing, steps,
-            [Path(one) for one in metadata], lab or _only_lab(tree), summary, former,
+            [Path(item) for item in metadata], lab or _only_lab(tree), summary, former,
         )  # fmt: skip
         if not dry_run:
             data.IngestRun.update1({"run_id": writer.run_id, "run_end": writer.now})
@@ -252,7 +252,7 @@ def _require(report: Report, required: Collection[str]) -> None:
     for name in required:
         path = f"{report.folder.path}/{name}"
         if raw_form(path) not in accepted:
-            why = next((one for one in report.problems if one.path == path), None)
+            why = next((problem for problem in report.problems if problem.path == path), None)
             if why is None:
                 raise refuse(name, "not_alf", "the registration passes over files of this name")
             raise refuse(name, why.reason, why.detail, why.column)
@@ -286,7 +286,7 @@ def _bring_up(
     quarantine = Quarantine(writer, repository)
     gone = _gone(known, found, problems, scope, repository, writer.connection) if known else {}
     held = _withhold(repository, base, known, found, changed, gone, problems, scope, accept_missing, writer.dry_run)
-    changed = [one for one in changed if one.key not in held.sessions]
+    changed = [item for item in changed if item.key not in held.sessions]
     gone = {key: path for key, path in gone.items() if key not in held.sessions}
     summary.withheld, summary.files_withheld = len(held.sessions), held.n_files
     summary.withheld_because = held.reasons
@@ -311,12 +311,12 @@ def _bring_up(
             writer.flush_changes()
         zones = _time_zones() | {r["lab"]: r["time_zone"] for r in told.rows["labs"] if r.get("time_zone")}
         # times in settings are read again where the time zone is another
-        changed = [one for one in _changed(found, known, zones) if one.key not in held.sessions]
+        changed = [item for item in _changed(found, known, zones) if item.key not in held.sessions]
         renamed = RenamedFolders(repository, base, known.keys() - found.keys(), found)
-        n_files = sum(one.n_files for one in changed)
+        n_files = sum(item.n_files for item in changed)
         tasks = _tasks(base, registrar, changed, zones, former)
         done = 0
-        amount = n_files + sum(one.n_bytes for one in changed) // BYTES_PER_FILE
+        amount = n_files + sum(item.n_bytes for item in changed) // BYTES_PER_FILE
         for batch in _batches(run(amount, FEW_TO_READ)(examining.examine_all, tasks)):
             for step in steps:
                 batch = [step(report, base) for report in batch]
@@ -342,7 +342,7 @@ def _bring_up(
             _settle(quarantine, [*problems, *after_death(found)], metadata_files.Metadata(), covered)
     summary.labs = len({key.lab for key in found})
     summary.subjects = len({key[:2] for key in found})
-    summary.sessions, summary.files = len(found), sum(one.n_files for one in found.values())
+    summary.sessions, summary.files = len(found), sum(item.n_files for item in found.values())
     summary.quarantined, summary.resolved = quarantine.n_open, quarantine.n_resolved
     summary.reasons = quarantine.open_by_reason()
 
@@ -359,12 +359,12 @@ def _with_other_zones(
 
     One that is not there any more is a problem.
     """
-    labs = [one for one in metadata if one.is_dir() or one.name.lower().endswith("labs.csv")]
+    labs = [item for item in metadata if item.is_dir() or item.name.lower().endswith("labs.csv")]
     if labs:
         told = metadata_files.read_files(labs, base, default_lab, zones)
         zones = dict(zones) | {row["lab"]: row["time_zone"] for row in told.rows["labs"] if row.get("time_zone")}
     given = {path.resolve() for path in metadata} | {
-        path.resolve() for one in metadata if one.is_dir() for path in one.iterdir()
+        path.resolve() for item in metadata if item.is_dir() for path in item.iterdir()
     }
     more, problems = [], []
     for file in sorted(sources.under_other_zones(zones)):
@@ -410,7 +410,7 @@ def _look(
         tell("looking at subjects", done, total)
     if scope:
         found = {key: one for key, one in found.items() if f"{one.path}/".startswith(f"{scope}/")}
-        problems = [one for one in problems if f"{one.path}/".startswith(f"{scope}/")]
+        problems = [problem for problem in problems if f"{problem.path}/".startswith(f"{scope}/")]
     return dict(sorted(found.items())), problems
 
 
@@ -440,9 +440,10 @@ def _tasks(
     """Sessions to examine, some at a time, with what is known of their files; large ones first in line."""
     for start in range(0, len(changed), 200):
         some = changed[start : start + 200]
-        known = registrar.known_files([one.key for one in some], {one.key: one.path for one in some})
+        known = registrar.known_files([item.key for item in some], {entry.key: entry.path for entry in some})
         todo = [
-            (one.key, one.path, known[one.key], zones.get(one.key.lab, "UTC"), former.names(one.key)) for one in some
+            (item.key, item.path, known[item.key], zones.get(item.key.lab, "UTC"), former.names(item.key))
+            for item in some
         ]
         for first in range(0, len(todo), SESSIONS_PER_TASK):
             yield base, todo[first : first + SESSIONS_PER_TASK]
@@ -481,7 +482,7 @@ def _gone(
     missing = [key for key, (_, n_files) in known.items() if n_files and key not in found]
     if not missing:
         return {}
-    hidden = tuple(f"{one.path}/" for one in problems if one.reason in ("permission_denied", "read_error"))
+    hidden = tuple(f"{problem.path}/" for problem in problems if problem.reason in ("permission_denied", "read_error"))
     gone = {}
     for start in range(0, len(missing), 200):
         some = missing[start : start + 200]
@@ -510,7 +511,7 @@ def _withhold(
     were = query.to_arrays("mount_path").tolist()
     absent = away.absent(base, were)
     if not dry_run:
-        subjects = {one.path.rpartition("/")[0].rpartition("/")[0] for one in found.values()}
+        subjects = {item.path.rpartition("/")[0].rpartition("/")[0] for item in found.values()}
         new = sorted(set(away.mounts(base, subjects)) - set(were))
         data.MountPoint.insert({"repository": repository, "mount_path": path} for path in new if len(path) <= 255)
         if accept_missing and absent:
@@ -518,10 +519,10 @@ def _withhold(
     if accept_missing:
         return away.Withheld()
     losses = [away.Loss(key, path, known[key][1], known[key][1]) for key, path in gone.items()]
-    for one in changed:
-        before = known.get(one.key, ("", 0))[1]
-        if one.n_files < before:
-            losses.append(away.Loss(one.key, one.path, before, before - one.n_files))
+    for item in changed:
+        before = known.get(item.key, ("", 0))[1]
+        if item.n_files < before:
+            losses.append(away.Loss(item.key, item.path, before, before - item.n_files))
     if not losses:
         return away.Withheld()
     looked_for = {key: n for key, (_, n) in known.items() if not scope or key in found or key in gone}

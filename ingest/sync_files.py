@@ -69,7 +69,7 @@ def write(session: Path | str) -> Written:
         if lines and row["clock_source"] != "unaligned":
             for name, values in sync_object(lines, clock).items():
                 _save(made, file.parent / f"_{NAMESPACE}_sync.{name}.npy", values)
-            if any(one["line_name"] for one in lines):
+            if any(line["line_name"] for line in lines):
                 _save_names(made, file.parent / f"_{NAMESPACE}_syncLines.table.csv", lines)
     if made.files:
         registration.register_session(repository, base, key, path, {})
@@ -78,9 +78,9 @@ def write(session: Path | str) -> Written:
 
 def sync_object(lines: list[dict[str, Any]], clock: Clock) -> dict[str, np.ndarray]:
     """The columns of a sync object from rows of ephys.SessionClock.Line, in order of time."""
-    samples = np.concatenate([one["line_samples"] for one in lines])
-    channels = np.repeat([one["line"] for one in lines], [len(one["line_samples"]) for one in lines])
-    polarities = np.concatenate([one["line_polarities"] for one in lines])
+    samples = np.concatenate([line["line_samples"] for line in lines])
+    channels = np.repeat([line["line"] for line in lines], [len(one["line_samples"]) for one in lines])
+    polarities = np.concatenate([line["line_polarities"] for line in lines])
     order = np.lexsort((channels, samples))
     return {
         "times": clock.convert(samples[order]),
@@ -97,7 +97,7 @@ def _save_names(made: Written, path: Path, lines: list[dict[str, Any]]) -> None:
     with unfinished.open("w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file, lineterminator="\n")
         rows.writerow(["channel", "name", "n_rising", "n_falling"])
-        rows.writerows([one["line"], one["line_name"] or "", one["n_rising"], one["n_falling"]] for one in lines)
+        rows.writerows([line["line"], line["line_name"] or "", line["n_rising"], line["n_falling"]] for line in lines)
     unfinished.rename(path)
     made.files.append(path)
 

@@ -46,8 +46,8 @@ def erd(*tables: Any, above: int = 1, below: int = 1) -> Any:
 
     chosen = tables or tuple(dict.fromkeys(sys.modules[table.__module__] for table in registry.tables()))
     diagram = dj.Diagram(chosen[0])
-    for one in chosen[1:]:
-        diagram += dj.Diagram(one)
+    for item in chosen[1:]:
+        diagram += dj.Diagram(item)
     return diagram - above + below if tables else diagram
 
 

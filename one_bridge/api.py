@@ -202,7 +202,7 @@ class ONE(OldCalls, Descriptions, Aggregates, Tables, Loading):
         if eid is None:
             raise ValueError("Cannot parse session ID (session may not exist)")
         if isinstance(eid, list | tuple | util.LazyId):
-            return [self.get_details(one, full) for one in eid]
+            return [self.get_details(item, full) for item in eid]
         found = self._session_frame([eid])
         if found.empty:
             raise alferr.ALFObjectNotFound(eid)

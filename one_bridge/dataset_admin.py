@@ -42,7 +42,7 @@ def tag(name: str, datasets: dj.Table) -> int:
     """
     _known(name)
     new = datasets - (data.DatasetTag() & {"tag": name}).proj()
-    rows = [{"dataset_id": one, "tag": name} for one in fetch_columns(new, "dataset_id")["dataset_id"].to_pylist()]
+    rows = [{"dataset_id": row, "tag": name} for row in fetch_columns(new, "dataset_id")["dataset_id"].to_pylist()]
     registry.bind("audit")
     with new.connection.transaction:
         if rows:
@@ -64,7 +64,7 @@ def untag(name: str, datasets: dj.Table) -> int:
     registry.bind("audit")
     with present.connection.transaction:
         if ids:
-            rows = [{"dataset_id": one, "tag": name} for one in ids]
+            rows = [{"dataset_id": id_, "tag": name} for id_ in ids]
             entry.remove(data.DatasetTag, rows, user=getpass.getuser(), source="command", reason="untagged")
         _record("untagged", name, f"{len(ids)} datasets")
     return len(ids)

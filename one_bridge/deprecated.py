@@ -54,7 +54,7 @@ class OldCalls:
         loaded: builtins.list[Any] = []
         for name in dict.fromkeys(wanted):
             ids = [dataset_id for dataset_id, own in found if own == name]
-            loaded += [self.load_dataset_from_id(one, download_only) for one in ids] or [None]
+            loaded += [self.load_dataset_from_id(id_, download_only) for id_ in ids] or [None]
         return loaded
 
     def _types_of(self, eid: Any) -> builtins.list[tuple[str, str]]:

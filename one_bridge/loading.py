@@ -119,10 +119,10 @@ class Loading(One):
             datasets = datasets2records(list(datasets))
         if datasets.empty:
             return []
-        ids = [str(one) for one in datasets.index.get_level_values("id")]
+        ids = [str(get_level_value) for get_level_value in datasets.index.get_level_values("id")]
         locate = file_locations.locate_aggregates if "relation" in datasets else file_locations.locate
         here = locate(ids, self._mirror)
-        absent = [one for one in ids if one not in here]
+        absent = [id_ for id_ in ids if id_ not in here]
         if absent and locate is file_locations.locate:
             here |= self._bring(absent)
         files: list[ALFPath | None] = []
@@ -142,11 +142,11 @@ class Loading(One):
     def _bring(self, absent: list[str]) -> dict[str, file_locations.Copy]:
         """Files that are not here: from the nearest place online, else from an archive if there is a `retriever`."""
         here = file_locations.fetch(absent)
-        archived = [one for one in absent if one not in here]
+        archived = [item for item in absent if item not in here]
         if archived and self.retriever is not None:
             self.retriever(archived)
             here |= file_locations.locate(archived, self._mirror)
-            archived = [one for one in archived if one not in here]
+            archived = [item for item in archived if item not in here]
         if archived:
             logger.warning(
                 "%d files are not on this computer; bring them back with: neurojoint retrieve --dataset %s",

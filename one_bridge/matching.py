@@ -108,14 +108,14 @@ def matching(vocabulary: Iterable[str], wanted: Iterable[Any], reading: Reading,
     >>> matching(["KS014", "ks014", "KS0145"], ["Ks014"], Reading("alyx"), whole=True)
     ['KS014', 'ks014']
     """
-    vocabulary, wanted = list(vocabulary), [str(one) for one in wanted]
+    vocabulary, wanted = list(vocabulary), [str(item) for item in wanted]
     if reading.style == "alyx":
-        folded = [one.casefold() for one in wanted]
+        folded = [item.casefold() for item in wanted]
         if whole:
             return [value for value in vocabulary if value.casefold() in folded]
-        return [value for value in vocabulary if any(one in value.casefold() for one in folded)]
+        return [value for value in vocabulary if any(item in value.casefold() for item in folded)]
     if not reading.wildcards:
-        return [value for value in vocabulary if any(one in value for one in wanted)]
+        return [value for value in vocabulary if any(item in value for item in wanted)]
     try:
         pattern = re.compile("|".join(wanted))
     except re.error as error:

@@ -244,7 +244,7 @@ def aggregates(relation: str | None = None) -> dj.Table:
     if relation is None:
         return found
     known = vocabulary(found, "aggregate_relation")
-    return found & one_of("aggregate_relation", [one for one in known if one == relation.casefold()])
+    return found & one_of("aggregate_relation", [value for value in known if value == relation.casefold()])
 
 
 def aggregate_rows(query: dj.Table | None = None) -> pa.Table:

@@ -67,7 +67,7 @@ def load_object(
     InvalidData
         See `load_file_content`.
     """
-    files = [ALFPath(one) for one in _listed(alfpath, object, filters)]
+    files = [ALFPath(item) for item in _listed(alfpath, object, filters)]
     if len(names := {file.object for file in files}) > 1:
         raise ValueError(f"files of several objects: {', '.join(sorted(names))}")
     descriptions = {file: _description(file) for file in files}
@@ -121,7 +121,7 @@ def _describe(found: alfio.AlfBunch, key: str, description: dict[str, Any]) -> N
 
 def _merge_table(found: alfio.AlfBunch) -> None:
     """Put the columns of an attribute `table` beside the other attributes, with its time scale and extra parts."""
-    key = next((one for one in found if re.match(r"table([_.]|$)", one)), None)
+    key = next((item for item in found if re.match(r"table([_.]|$)", item)), None)
     if key is None:
         return
     more = key.removeprefix("table")

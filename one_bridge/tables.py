@@ -169,7 +169,7 @@ class Tables:
         return rows.select(["id", "session", *(name for name in rows.column_names if name not in ("id", "session"))])
 
     def _session_paths(self, given: list[Any]) -> list[ALFPath | None]:
-        eids = [str(one if is_uuid(one) else self.to_eid(one)) for one in given]
+        eids = [str(value if is_uuid(value) else self.to_eid(value)) for value in given]
         if "None" in eids:
             raise ValueError(f"{given[eids.index('None')]} is not a valid eID/UUID string")
         found = query.sessions(reading=self._reading) & by_ids("eid", eids)
@@ -213,6 +213,6 @@ def _table_class(name: str) -> type[dj.Table]:
             found = getattr(found, part, None)
         if isinstance(found, type) and issubclass(found, dj.Table):
             return found
-    labels = [registry.label(one) for master in registry.tables() for one in (master, *registry.parts(master))]
+    labels = [registry.label(item) for master in registry.tables() for item in (master, *registry.parts(master))]
     near = difflib.get_close_matches(name, labels, 3, 0.4) or labels[:3]
     raise NotFoundError(f"there is no table {name!r}", f"did you mean {', '.join(near)}?")

@@ -76,7 +76,7 @@ def _task_protocol(value: Any, reading: Reading, _: Any) -> Iterable[Any]:
 def _projects(value: Any, reading: Reading, _: Any) -> Iterable[Any]:
     """As the client reads them: the names of all projects of a session between commas are one text."""
     wanted = values_of(value, reading)
-    if all(_is_within_a_name(str(one), reading) for one in wanted):
+    if all(_is_within_a_name(str(item), reading) for item in wanted):
         names = matching(vocabulary(lab.Project, "project"), wanted, reading)
         return [(acquisition.SessionProject() & one_of("project", names)).proj() if names else []]
     joined = projects_of_sessions()
@@ -97,7 +97,7 @@ def _is_within_a_name(wanted: str, reading: Reading) -> bool:
 
 def _number(value: Any, reading: Reading, _: Any) -> Iterable[Any]:
     try:
-        return [one_of("session_number", [int(one) for one in values_of(value, reading)])]
+        return [one_of("session_number", [int(item) for item in values_of(value, reading)])]
     except (ValueError, TypeError) as error:
         raise InvalidQuery(f"{value!r} is no session number", "it is 1, 2, …") from error
 
@@ -168,7 +168,7 @@ def _procedures(value: Any, reading: Reading, _: Any) -> Iterable[Any]:
 
 def _text_of_session(column: str, whole: bool) -> Term:
     def term(value: Any, reading: Reading, _: Any) -> Iterable[Any]:
-        present = [one for one in fetch_columns(dj.U(column) & acquisition.Session, column)[column].to_pylist() if one]
+        present = [row for row in fetch_columns(dj.U(column) & acquisition.Session, column)[column].to_pylist() if row]
         return [one_of(column, matching(present, values_of(value, reading), reading, whole))]
 
     return term
@@ -176,7 +176,7 @@ def _text_of_session(column: str, whole: bool) -> Term:
 
 def _qc_of(column: str) -> Term:
     def term(value: Any, reading: Reading, _: Any) -> Iterable[Any]:
-        return [one_of(column, [qc_up_to(one)[-1] for one in values_of(value, reading)])]
+        return [one_of(column, [qc_up_to(item)[-1] for item in values_of(value, reading)])]
 
     return term
 
@@ -210,12 +210,12 @@ def _regions(place: Callable[[list[int]], Any]) -> dict[str, Term]:
     return {
         "atlas_acronym": term(lambda values: atlas.region_ids(map(str, values))),
         "atlas_id": term(_numbered),
-        "atlas_name": term(lambda values: [one for text in values for one in atlas.region_ids_named(str(text))]),
+        "atlas_name": term(lambda values: [item for text in values for item in atlas.region_ids_named(str(text))]),
     }
 
 
 def _numbered(values: list[Any]) -> list[int]:
-    if not all(re.fullmatch(r"-?\d{1,18}", str(one).strip(), re.ASCII) for one in values):
+    if not all(re.fullmatch(r"-?\d{1,18}", str(item).strip(), re.ASCII) for item in values):
         raise InvalidQuery(f"{values!r} are no ids of brain regions", "ids are those of the Allen atlas, e.g. 549")
     return atlas.region_ids(map(str, values))
 
@@ -237,7 +237,7 @@ def _sessions_in(regions: list[int]) -> list[dj.expression.QueryExpression]:
 
 def _probe(column: str) -> Term:
     def term(value: Any, reading: Reading, _: Any) -> Iterable[Any]:
-        present = [one for one in fetch_columns(dj.U(column) & bind("ephys").Probe, column)[column].to_pylist() if one]
+        present = [row for row in fetch_columns(dj.U(column) & bind("ephys").Probe, column)[column].to_pylist() if row]
         found = matching(present, values_of(value, reading), reading, True)
         probes = vocabulary(bind("ephys").Probe() & one_of(column, found), "probe_serial")
         return [one_of("probe_serial", probes)]
@@ -247,7 +247,7 @@ def _probe(column: str) -> Term:
 
 def _of_fields(column: str, whole: bool = True) -> Term:
     def term(value: Any, reading: Reading, _: Any) -> Iterable[Any]:
-        present = [one for one in vocabulary(bind("imaging").FieldOfView, column) if one]
+        present = [item for item in vocabulary(bind("imaging").FieldOfView, column) if item]
         return [one_of(column, matching(present, values_of(value, reading), reading, whole))]
 
     return term
@@ -257,7 +257,7 @@ def _provenance_of_fields(value: Any, reading: Reading, _: Any) -> Iterable[Any]
     """Fields of view whose default location is known in this way."""
     from pipeline.entry.tables.imaging import PROVENANCES
 
-    wanted = [PROVENANCES.get(str(one).casefold(), str(one).casefold()) for one in values_of(value, reading)]
+    wanted = [PROVENANCES.get(str(item).casefold(), str(item).casefold()) for item in values_of(value, reading)]
     places = bind("imaging").FieldLocation & {"default_location": True}
     return [(places & one_of("fov_provenance", wanted)).proj()]
 
@@ -290,7 +290,7 @@ def _of_dataset(column: str, whole: bool = False) -> Term:
 
 
 def _dataset_names(value: Any, reading: Reading, _: Any) -> Iterable[Any]:
-    wanted = {str(one) for one in values_of(value, reading)}
+    wanted = {str(item) for item in values_of(value, reading)}
     paths = paths_of_datasets(reading)
     return [one_of("rel_path", [path for path in paths if path.rpartition("/")[2] in wanted])]
 

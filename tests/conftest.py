@@ -95,7 +95,7 @@ def database(server: dict[str, object]) -> dj.Connection:
 def empty_tables(connection: dj.Connection) -> None:
     """Delete all rows; what the migrations wrote, and what ships with the program, stays."""
     written = [table for table in registry.tables() if not hasattr(table, "constant")]
-    names = [one.full_table_name for table in written for one in (table, *registry.parts(table))]
+    names = [part.full_table_name for table in written for part in (table, *registry.parts(table))]
     names += [registry.jobs_name(table()) for table in registry.populated_tables()]
     names = [name for name in names if "_migration" not in name]
     if connection.adapter.backend == "postgresql":

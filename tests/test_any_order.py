@@ -45,10 +45,10 @@ def tables() -> dict[str, pa.Table]:
     for table in registry.populated_tables():
         if table is action.WaterHistory:
             continue
-        for one in (table, *registry.parts(table)):
-            query = one()
+        for part in (table, *registry.parts(table)):
+            query = part()
             names = [name for name in query.heading.names if not query.heading[name].codec]
-            found[registry.label(one)] = fetch_columns(query, *names, order_by=", ".join(query.primary_key))
+            found[registry.label(part)] = fetch_columns(query, *names, order_by=", ".join(query.primary_key))
     return found
 
 
@@ -158,7 +158,7 @@ def check_any_order(database, lab, tmp_path, seed):
     bring_up_to_date(root)
     grown = tables()
     keys = [path.relative_to(root).parts for path in arrived]
-    present = {(one[0], one[2], datetime.date.fromisoformat(one[3]), int(one[4])) for one in keys}
+    present = {(key[0], key[2], datetime.date.fromisoformat(key[3]), int(key[4])) for key in keys}
     grown_facts = facts(present)
     assert len(acquisition.Session()) >= len(arrived)
 

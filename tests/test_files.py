@@ -51,7 +51,7 @@ def as_files(attributes, namespace="_ibl_", folder="alf") -> dict[str, bytes]:
 
 
 def reasons(found) -> set[tuple[str, str, str]]:
-    return {(one.path.rpartition("/")[2], one.reason, one.column) for one in found.refusals}
+    return {(refusal.path.rpartition("/")[2], refusal.reason, refusal.column) for refusal in found.refusals}
 
 
 def test_a_valid_object_becomes_typed_columns():

@@ -64,31 +64,31 @@ def test_the_tables_hold_the_truth(populated):
 
 def facts_of_sessions(sessions: list[dict]) -> None:
     rows = {(row["subject"], str(row["session_date"]), row["session_number"]): row for row in acquisition.Session()}
-    for one in sessions:
-        row = rows[one["subject"], one["date"], one["number"]]
-        assert one["protocol"] in row["task_protocol"]
-        start = datetime.datetime.fromisoformat(one["start_time"]).replace(tzinfo=None)
+    for session in sessions:
+        row = rows[session["subject"], session["date"], session["number"]]
+        assert session["protocol"] in row["task_protocol"]
+        start = datetime.datetime.fromisoformat(session["start_time"]).replace(tzinfo=None)
         assert abs((row["start_time"] - start).total_seconds()) < 1
-        assert row["start_delay"] == one["delay"]
-        assert row["eid"] == (one["eid"] or row["eid"])
+        assert row["start_delay"] == session["delay"]
+        assert row["eid"] == (session["eid"] or row["eid"])
 
 
 def counts_and_performance(sessions: list[dict]) -> None:
     """Exact: they are counts."""
-    for one in sessions:
-        assert (behavior.TrialSet & key_of(one)).fetch1("n_trials") == one["n_trials"]
-        assert (behavior_analysis.SessionPerformance & key_of(one)).fetch1("n_correct") == one["n_correct"]
+    for session in sessions:
+        assert (behavior.TrialSet & key_of(session)).fetch1("n_trials") == session["n_trials"]
+        assert (behavior_analysis.SessionPerformance & key_of(session)).fetch1("n_correct") == session["n_correct"]
 
 
 def psychometric_parameters(sessions: list[dict]) -> None:
     """Of the identified fits, generating parameters lie within 2 standard errors about as often as they should."""
     z = {name: [] for name in ("bias", "threshold", "lapse_low", "lapse_high")}
-    for one in sessions:
-        for row in behavior_analysis.PsychometricFit.Block & key_of(one):
+    for session in sessions:
+        for row in behavior_analysis.PsychometricFit.Block & key_of(session):
             for name in z:
                 error = row[f"{name}_error"]
                 if row["identifiable"] and error:
-                    z[name].append((row[name] - one["blocks"][str(row["block_probability_left"])][name]) / error)
+                    z[name].append((row[name] - session["blocks"][str(row["block_probability_left"])][name]) / error)
     for name, values in z.items():
         inside = np.mean(np.abs(values) < 2)
         assert len(values) > 10, name
@@ -99,25 +99,25 @@ def psychometric_parameters(sessions: list[dict]) -> None:
 def reaction_times(sessions: list[dict]) -> None:
     """The median of n log-normal times scatters by sigma * 1.25 / sqrt(n) in the logarithm: 4 of these at most."""
     seen = 0
-    for one in sessions:
-        row = (behavior_analysis.SessionPerformance & key_of(one)).fetch1()
+    for session in sessions:
+        row = (behavior_analysis.SessionPerformance & key_of(session)).fetch1()
         for contrast, n, median in zip(row["contrasts"], row["contrast_n"], row["contrast_response_time"], strict=True):
             if n >= 30:
-                expected = one["rt_median"][f"{abs(contrast):g}"]
-                tolerance = 4 * one["rt_sigma"] * 1.25 / np.sqrt(n)
-                assert abs(np.log(median / expected)) < tolerance, (one["path"], contrast)
+                expected = session["rt_median"][f"{abs(contrast):g}"]
+                tolerance = 4 * session["rt_sigma"] * 1.25 / np.sqrt(n)
+                assert abs(np.log(median / expected)) < tolerance, (session["path"], contrast)
                 seen += 1
     assert seen > 100
 
 
 def wheel_movements(populated: dict, sessions: list[dict]) -> None:
     """At least 95 % of the true movements are found, their onsets at the median within 30 ms."""
-    for one in sessions:
-        name = f"{one['subject']}_{one['date']}_{one['number']:03d}.npz"
+    for session in sessions:
+        name = f"{session['subject']}_{session['date']}_{session['number']:03d}.npz"
         true = np.load(populated["root"] / "truth" / name, allow_pickle=False)
-        moves = to_numpy(fetch_columns(behavior.WheelMoveSet.Move & key_of(one), order_by="move_id"))
+        moves = to_numpy(fetch_columns(behavior.WheelMoveSet.Move & key_of(session), order_by="move_id"))
         nearest = np.abs(moves["move_onset"][:, None] - true["onsets"][None, :]).min(axis=0)
-        assert np.mean(nearest < 0.06) > 0.95, one["path"]
+        assert np.mean(nearest < 0.06) > 0.95, session["path"]
         assert np.median(nearest) < 0.03
         found = np.abs(moves["move_onset"][:, None] - true["onsets"][None, :]).argmin(axis=0)
         same = nearest < 0.06
@@ -138,7 +138,7 @@ def training_course(populated: dict) -> None:
         days = acquisition.Session & fast & f"session_date <= '{date}'"
         assert training["days_to_status"][status] == len(set(days.to_arrays("session_date")))
     summary = behavior_analysis.DailySummary & fast
-    dates = {one["date"] for one in populated["sessions"] if one["subject"] == fast["subject"]}
+    dates = {session["date"] for session in populated["sessions"] if session["subject"] == fast["subject"]}
     assert {str(date) for date in summary.to_arrays("session_date")} == dates
     first, last = (summary & f"training_day = {day}" for day in (1, len(dates)))
     assert first.fetch1("day_performance_easy") < last.fetch1("day_performance_easy")
@@ -156,8 +156,8 @@ def weights_and_water(populated: dict) -> None:
         rewards = dict(zip(*status.to_arrays("session_date", "water_reward"), strict=True))
         for date in rewards:
             given = [
-                one["water"]
-                for one in populated["sessions"]
-                if one["subject"] == mouse["subject"] and one["date"] == str(date)
+                session["water"]
+                for session in populated["sessions"]
+                if session["subject"] == mouse["subject"] and session["date"] == str(date)
             ]
             assert rewards[date] == pytest.approx(sum(given), abs=0.011)

@@ -104,7 +104,7 @@ def test_tokens_of_logins_end_when_they_are_not_used(users, monkeypatch):
 def test_logins_do_not_fill_the_file(users):
     tokens = [users.issue_token("mia", "login") for _ in range(room.LOGIN_TOKENS + 10)]
     assert users.by_token(tokens[-1]) and users.by_token(tokens[0]) is None
-    assert next(one for one in users.list() if one.name == "mia").tokens == room.LOGIN_TOKENS
+    assert next(user for user in users.list() if user.name == "mia").tokens == room.LOGIN_TOKENS
 
 
 def test_many_threads(users):
@@ -115,15 +115,15 @@ def test_many_threads(users):
         users.issue_token("mia")
 
     threads = [threading.Thread(target=work) for _ in range(8)]
-    [one.start() for one in threads]
-    [one.join() for one in threads]
+    [thread.start() for thread in threads]
+    [thread.join() for thread in threads]
     assert found == [True] * 160
     assert sqlite3.connect(users.path).execute("SELECT count(*) FROM token").fetchone() == (9,)
 
 
 @pytest.mark.parametrize("role", ROLES)
 def test_roles_include_the_lesser_ones(users, role):
-    account = next(one for one in users.list() if one.role == role)
+    account = next(user for user in users.list() if user.role == role)
     assert [account.may(other) for other in ROLES] == [ROLES.index(other) <= ROLES.index(role) for other in ROLES]
 
 
@@ -158,8 +158,8 @@ def test_attempts_are_counted_when_they_begin_and_over_all_processes(tmp_path):
         waits.extend(doors[number % 2].begin("10.0.0.1", "mia") for _ in range(5))
 
     threads = [threading.Thread(target=attempt, args=(number,)) for number in range(24)]
-    [one.start() for one in threads]
-    [one.join() for one in threads]
+    [thread.start() for thread in threads]
+    [thread.join() for thread in threads]
     assert len(waits) == 120 and sum(wait == 0 for wait in waits) == 5
     assert (tmp_path / "attempts.sqlite").stat().st_mode & 0o077 == 0
 
@@ -188,7 +188,7 @@ def test_a_token_may_do_less_than_its_account_and_end(users, monkeypatch):
     token = users.issue_token("pat", "plots", scope="public", days=1)
     assert users.by_token(token).role == "public"
     assert users.by_token(users.issue_token("mia", scope="admin")).role == "member", "a scope gives nothing"
-    assert [one.scope for one in users.tokens("pat")] == ["public"]
+    assert [item.scope for item in users.tokens("pat")] == ["public"]
     now = room.time.time()
     monkeypatch.setattr(room.time, "time", lambda: now + 2 * 86400)
     assert users.by_token(token) is None and users.tokens("pat") == []
@@ -204,7 +204,7 @@ def test_sign_ins_are_noted_without_what_may_be_a_password(users):
     gate = Gate(users)
     assert gate.login("my secret password", "mia", "10.0.0.3") is None
     gate.login("mia", PASSWORD, "10.0.0.3")
-    assert [(one.name, one.outcome) for one in users.sign_ins()] == [
+    assert [(item.name, item.outcome) for item in users.sign_ins()] == [
         ("mia", "signed in"), ("", "wrong name or password"),
     ]  # fmt: skip
     for name in ("users.sqlite", "attempts.sqlite"):

@@ -33,7 +33,11 @@ def form(
     """
     given, lists, initial = given or {}, lists or {}, initial or {}
     name = f"{action.name}-{key}" if key else action.name
-    fields = [_field(one, lists.get(one.name), initial.get(one.name)) for one in action.inputs if one.name not in given]
+    fields = [
+        _field(input_, lists.get(input_.name), initial.get(input_.name))
+        for input_ in action.inputs
+        if input_.name not in given
+    ]
     told = {"action": action.name, "label": action.label, "given": dict(given), "fields": fields, "id": name,
             "changes": bool(initial)}  # fmt: skip
     return html.Div(className="nj-form-place", **{"data-form": json.dumps(told, default=str)})

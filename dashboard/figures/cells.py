@@ -132,8 +132,11 @@ def raw_samples(
         }
         for place, name in enumerate(channels)
     ]
-    ticks = {"tickvals": [-step * place for place in range(len(channels))], "ticktext": [str(one) for one in channels]}
-    lines = [upright((one - at) * 1000, style.VERMILLION) for one in np.asarray(spikes).tolist()]
+    ticks = {
+        "tickvals": [-step * place for place in range(len(channels))],
+        "ticktext": [str(channel) for channel in channels],
+    }
+    lines = [upright((value - at) * 1000, style.VERMILLION) for value in np.asarray(spikes).tolist()]
     layout = {
         "height": height,
         "hovermode": "closest",

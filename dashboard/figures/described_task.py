@@ -39,7 +39,7 @@ def task_curves(
         traces.append(
             {
                 "type": "scatter", "mode": "markers", "name": name, "legendgroup": name,
-                "x": [curves.level_at(one, scale, reference) for one in places], "y": p,
+                "x": [curves.level_at(place, scale, reference) for place in places], "y": p,
                 "marker": {"color": color, "size": 7},
                 "error_y": {"type": "data", "symmetric": False, "array": upper - p, "arrayminus": p - lower,
                             "color": color, "thickness": 1.2, "width": 0},
@@ -47,7 +47,7 @@ def task_curves(
                 "hovertemplate": "%{x:g}: %{y:.2f}<br>%{customdata[0]:d} of %{customdata[1]:d} trials<extra></extra>",
             }
         )  # fmt: skip
-        parameters = [row[f"curve_{one}"] for one in curves.PARAMETERS]
+        parameters = [row[f"curve_{parameter}"] for parameter in curves.PARAMETERS]
         if None not in parameters:
             grid = np.linspace(places.min(), places.max(), 101)
             centre, width, low, high = parameters
@@ -55,7 +55,7 @@ def task_curves(
                 {
                     "type": "scatter", "mode": "lines", "name": f"{name}, fit", "legendgroup": name,
                     "showlegend": False,
-                    "x": [curves.level_at(one, scale, reference) for one in grid],
+                    "x": [curves.level_at(item, scale, reference) for item in grid],
                     "y": curves.evaluate(grid, centre, width, low, high, row["curve_function"]),
                     "line": {"color": color, "width": 2}, "hoverinfo": "skip",
                 }

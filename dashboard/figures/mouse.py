@@ -158,7 +158,7 @@ def contrast_heatmap(
         chosen = chosen.where(np.round(chosen.numbers("block")) == round(prior))
     when = chosen.dates("session_date")
     contrasts, n, right = (chosen.lists(name) for name in names)
-    sizes = [len(one) for one in contrasts]
+    sizes = [len(contrast) for contrast in contrasts]
     traces: list[Trace] = []
     if sum(sizes):
         all_days = dates.complete(when)

@@ -83,7 +83,7 @@ def raster(
             "z": picture,
             "zmin": 0,
             "zmax": len(groups),
-            "colorscale": _steps([one.color for one in looks]),
+            "colorscale": _steps([look_.color for look_ in looks]),
             "showscale": False,
             "hoverinfo": "skip",
         }

@@ -52,9 +52,9 @@ def thresholds(rules: Any, measure: str, statuses: Sequence[str] | None = None) 
     for level in plain["levels"]:
         if statuses is not None and level["status"] not in statuses:
             continue
-        for one in level["criteria"]:
-            if one["measure"] == measure:
-                key = (float(one["threshold"]), one["comparison"], one.get("probability_left"))
+        for criterion in level["criteria"]:
+            if criterion["measure"] == measure:
+                key = (float(criterion["threshold"]), criterion["comparison"], criterion.get("probability_left"))
                 asking = found.setdefault(key, [])
                 if level["status"] not in asking:
                     asking.append(level["status"])

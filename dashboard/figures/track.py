@@ -49,7 +49,7 @@ def with_regions(made: go.Figure, channels: Rows, theme: str = "light") -> go.Fi
     layout |= {"barmode": "stack", "bargap": 0, "uniformtext": _TEXT}
     for item in layout.get("shapes", []):
         if item.get("xref") == "paper":
-            item["x0"], item["x1"] = (_SHARE + 0.01 + one * (0.99 - _SHARE) for one in (item["x0"], item["x1"]))
+            item["x0"], item["x1"] = (_SHARE + 0.01 + entry * (0.99 - _SHARE) for entry in (item["x0"], item["x1"]))
     return figure([*plain["data"], *bars], {key: value for key, value in layout.items() if key != "template"}, theme)
 
 

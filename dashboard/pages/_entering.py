@@ -36,7 +36,7 @@ def lab_of(site: Site, viewer: Viewer, query: Mapping[str, str]) -> tuple[str, l
         if chosen not in labs:
             raise NotFound(f"There is no lab called {chosen[:60]}.")
         return chosen, labs
-    own = [one for one in person(site, viewer).roles if one in labs]
+    own = [role for role in person(site, viewer).roles if role in labs]
     return (own or labs)[0], labs
 
 
@@ -45,7 +45,7 @@ def lab_links(page: str, labs: list[str], chosen: str) -> Component:
     if len(labs) < 2:
         return None
     return html.Nav(
-        [shell.button_link(one, None if one == chosen else links.to(page, lab=one)) for one in labs],
+        [shell.button_link(lab, None if lab == chosen else links.to(page, lab=lab)) for lab in labs],
         className="nj-actions", **{"aria-label": "Labs"},
     )  # fmt: skip
 

@@ -28,7 +28,7 @@ _PERIODS = (("All", 0), ("90 d", 90), ("30 d", 30), ("14 d", 14))
 def days(found: queries.Mouse, viewer: Viewer) -> Component:
     """Figures over the days of the mouse, which zoom together."""
     rules, row = found.rules, found.subject
-    rig = next((one["session_date"] for one in found.sessions.to_pylist() if "ephys" in one["rig"].lower()), None)
+    rig = next((item["session_date"] for item in found.sessions.to_pylist() if "ephys" in item["rig"].lower()), None)
     marks = figures.marks(
         found.training.get("first_dates"), birth_date=row["birth_date"], first_rig_date=rig,
         first_ephys_date=found.first_ephys_date, public=viewer.public,
@@ -88,8 +88,8 @@ def comparison(site: Site, viewer: Viewer, found: queries.Mouse, query: Mapping[
     options = sessions_to_choose(found)
     if not options:
         return dmc.MultiSelect(id="mouse-days", data=[], style={"display": "none"})
-    known = [one["value"] for one in options]
-    wanted = [one for one in query.get("days", "").split(",") if one in known][:MOST_COMPARED]
+    known = [option["value"] for option in options]
+    wanted = [part for part in query.get("days", "").split(",") if part in known][:MOST_COMPARED]
     chosen = wanted or known[:COMPARED]
     pair = curves(found, chosen)
     pick = dmc.MultiSelect(
@@ -118,8 +118,8 @@ def comparison(site: Site, viewer: Viewer, found: queries.Mouse, query: Mapping[
 def curves(found: queries.Mouse, chosen: Sequence[str]) -> tuple[Any, Any]:
     """Psychometric and chronometric curves of sessions as the choice names them."""
     pairs = []
-    for one in chosen[:MOST_COMPARED]:
-        day, _, number = one.partition(".")
+    for item in chosen[:MOST_COMPARED]:
+        day, _, number = item.partition(".")
         try:
             key = links.session_key({"date": day, "number": number})
         except links.BadAddress:
@@ -136,13 +136,13 @@ def _with_short_legend(made: Any) -> dict[str, Any]:
     nothing = {"type": "scatter", "x": [None], "y": [None], "hoverinfo": "skip"}
     days: dict[str, dict[str, Any]] = {}
     blocks: dict[str, dict[str, Any]] = {}
-    for one in drawing["data"]:
-        one["showlegend"] = False
-        look, day = one.get("marker"), one["legendgroup"]
+    for data in drawing["data"]:
+        data["showlegend"] = False
+        look, day = data.get("marker"), data["legendgroup"]
         if look:
             days.setdefault(day, nothing | {"mode": "lines", "name": day, "legendgroup": day,
                                             "line": {"color": look["color"], "width": 4}})  # fmt: skip
-            name = one["name"].removeprefix(f"{day}, ")
+            name = data["name"].removeprefix(f"{day}, ")
             grey = {"symbol": look["symbol"], "color": style.GREY, "size": 8}
             blocks.setdefault(name, nothing | {"mode": "markers", "name": name, "marker": grey})
     drawing["data"] += [*days.values(), *(blocks.values() if len(blocks) > 1 else ())]

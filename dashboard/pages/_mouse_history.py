@@ -103,7 +103,7 @@ def _session_rows(site: Site, viewer: Viewer, found: queries.Mouse) -> list[dict
     key, names = found.subject, ("session_date", "session_number")
 
     def by_session(table: Any, name: str) -> dict[tuple, Any]:
-        columns = [table[one].to_pylist() for one in (*names, name)]
+        columns = [table[item].to_pylist() for item in (*names, name)]
         return {(day, number): value for day, number, value in zip(*columns, strict=True)}
 
     easy, status = by_session(found.performance, "performance_easy"), by_session(found.statuses, "session_status")
@@ -152,7 +152,7 @@ def _events(site: Site, viewer: Viewer, found: queries.Mouse) -> list[dict[str, 
         add("restriction", row["restriction_start"], f"begins{weight}")
         if row["restriction_end"]:
             add("restriction", row["restriction_end"], "ends")
-    for one in found.others:
-        if not (viewer.public and one["is_note"]):
-            add(one["kind"], one["when"], one["text"], one["who"])
+    for item in found.others:
+        if not (viewer.public and item["is_note"]):
+            add(item["kind"], item["when"], item["text"], item["who"])
     return sorted(rows, key=lambda row: row["when"], reverse=True)

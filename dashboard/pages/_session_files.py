@@ -43,22 +43,22 @@ def problems(found: Session, public: bool = False) -> list[tuple[str, str, str, 
     public : without what is found in a file and without error messages, which may hold names.
     """
     rows = []
-    for one in found.quarantine:
-        path = _below_session(one["quarantine_path"], found)
-        name = f"{path}, {one['quarantine_column']}" if one["quarantine_column"] else path
-        meaning, remedy = REASONS.get(one["reason"], (one["reason"].replace("_", " "), one["remedy"]))
+    for item in found.quarantine:
+        path = _below_session(item["quarantine_path"], found)
+        name = f"{path}, {item['quarantine_column']}" if item["quarantine_column"] else path
+        meaning, remedy = REASONS.get(item["reason"], (item["reason"].replace("_", " "), item["remedy"]))
         rows.append(
-            ("refused", name, meaning if public or not one["detail"] else f"{meaning}: {one['detail']}", remedy)
+            ("refused", name, meaning if public or not item["detail"] else f"{meaning}: {item['detail']}", remedy)
         )
-    for one in found.files:
-        if not one["dataset_online"]:
+    for file in found.files:
+        if not file["dataset_online"]:
             remedy = "bring the file back, then run `neurojoint ingest`"
-            rows.append(("missing", one["rel_path"], "it was registered; no copy is here now", remedy))
+            rows.append(("missing", file["rel_path"], "it was registered; no copy is here now", remedy))
     for job in found.jobs:
         message = job["error_message"] if job["status"] == "error" and not public else ""
         what = {"pending": "a worker takes it next", "reserved": "a worker is at it"}.get(job["status"], "see Health")
         rows.append((_JOBS[job["status"]], job["table"], message or "not computed yet", what))
-    present = {one["object_name"] for one in found.objects}
+    present = {object_["object_name"] for object_ in found.objects}
     rows += [("absent", name, f"no file of {name} is registered", "") for name in _EXPECTED if name not in present]
     rows += _absent_columns(found)
     rows += _doubts(found)
@@ -69,19 +69,19 @@ def problems(found: Session, public: bool = False) -> list[tuple[str, str, str, 
 def _doubts(found: Session) -> list[tuple[str, str, str, str]]:
     """What the checks of the trials and of the wheel found, and tasks that the page does not show."""
     rows = []
-    for one in (found.trial_set or {}).get("trials_checks", []):
-        if one["outcome"] in ("WARNING", "FAIL"):
-            what = "left out of training and summaries" if one["outcome"] == "FAIL" else "see docs/ingest.md"
-            rows.append((one["outcome"].lower(), f"trials: {one['check']}", one["detail"], what))
+    for item in (found.trial_set or {}).get("trials_checks", []):
+        if item["outcome"] in ("WARNING", "FAIL"):
+            what = "left out of training and summaries" if item["outcome"] == "FAIL" else "see docs/ingest.md"
+            rows.append((item["outcome"].lower(), f"trials: {item['check']}", item["detail"], what))
     if found.moves and found.moves["wheel_notes"]:
         state = "fail" if found.moves.get("wheel_qc") == "FAIL" else "warning"
         rows.append((state, "wheel", found.moves["wheel_notes"], "see docs/ingest.md"))
     shown = (found.trial_set or {}).get("task_collection")
-    for one in found.tasks:
-        if one["n_trials"] is not None and one["task_collection"] != shown:
-            protocol = one["trials_protocol"] or one["protocol"] or "another task"
-            what = f"behavior.TrialSet & {{'task_collection': '{one['task_collection']}'}}"
-            rows.append(("other task", one["task_collection"], f"{one['n_trials']} trials of {protocol}", what))
+    for task in found.tasks:
+        if task["n_trials"] is not None and task["task_collection"] != shown:
+            protocol = task["trials_protocol"] or task["protocol"] or "another task"
+            what = f"behavior.TrialSet & {{'task_collection': '{task['task_collection']}'}}"
+            rows.append(("other task", task["task_collection"], f"{task['n_trials']} trials of {protocol}", what))
     return rows
 
 
@@ -117,7 +117,9 @@ def _qc(found: Session) -> Component:
     row = found.row
     rows: list[tuple[str, Component]] = [("session", qc(row["session_qc"]))] if row["session_qc"] != "NOT_SET" else []
     rows += [
-        (one["probe_label"], qc(one["insertion_qc"])) for one in found.insertions if one["insertion_qc"] != "NOT_SET"
+        (insertion["probe_label"], qc(insertion["insertion_qc"]))
+        for insertion in found.insertions
+        if insertion["insertion_qc"] != "NOT_SET"
     ]
     rows += [(name, _outcome(value)) for name, value in sorted(row["extended_qc"].items())]
     if not rows:
@@ -140,18 +142,18 @@ def _files(found: Session, viewer: Viewer) -> Component:
     if not found.files:
         return shell.section("Files", shell.sentence("No file of this session is registered."))
     rows = []
-    for one in found.files:
+    for file in found.files:
         row = {
-            "path": one["rel_path"],
-            "size": one["file_size"],
-            "state": _state(one),
-            "registered": f"{one['registered']:%Y-%m-%d}",
-            "qc": None if one["dataset_qc"] == "NOT_SET" else one["dataset_qc"],
+            "path": file["rel_path"],
+            "size": file["file_size"],
+            "state": _state(file),
+            "registered": f"{file['registered']:%Y-%m-%d}",
+            "qc": None if file["dataset_qc"] == "NOT_SET" else file["dataset_qc"],
         }
-        if one["dataset_online"] and (one["is_public"] or not viewer.public):
-            row["path_href"] = links.file(one["dataset_id"])
+        if file["dataset_online"] and (file["is_public"] or not viewer.public):
+            row["path_href"] = links.file(file["dataset_id"])
         rows.append(row)
-    size = sum(one["file_size"] for one in found.files)
+    size = sum(file["file_size"] for file in found.files)
     columns = [
         {"field": "path", "headerName": "File", "flex": 1, "minWidth": 220, "cellRenderer": "File",
          "filter": "agTextColumnFilter", "tooltipField": "path"},

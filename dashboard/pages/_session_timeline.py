@@ -64,11 +64,11 @@ def _content(site: Site, viewer: Viewer, key: Mapping[str, Any]) -> Component:
     person = site.read(policy.person_of, viewer.name, viewer.role)
     may = policy.allows(person, "preprocess", key["lab"])
     rows = [
-        [shell.chip(WORDS[one.mark], COLOURS[one.mark]), one.stage, one.what,
-         shell.moment(site.local(one.time, key["lab"])) if one.time else "",
-         shell.number(one.seconds, 1, "s") if one.seconds is not None else "", one.who,
-         *([html.Div([_button(name, one) for name in one.changes], className="nj-actions")] * may)]
-        for one in steps
+        [shell.chip(WORDS[step.mark], COLOURS[step.mark]), step.stage, step.what,
+         shell.moment(site.local(step.time, key["lab"])) if step.time else "",
+         shell.number(step.seconds, 1, "s") if step.seconds is not None else "", step.who,
+         *([html.Div([_button(name, step) for name in step.changes], className="nj-actions")] * may)]
+        for step in steps
     ]  # fmt: skip
     heads = ["State", "Step", "What", "When", "Took", "Who must act", *(["Task"] * may)]
     return shell.card(shell.table(heads, rows))

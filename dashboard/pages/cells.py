@@ -280,7 +280,7 @@ def _controls(
             shell.select("cells-which", "Units", options(WHICH), chosen["which"], clearable=False, w=120),
             shell.select("cells-criteria", "Criteria", criteria, chosen["criteria"], clearable=False, w=100),
             shell.select("cells-sort", "In order of", options(SORTS), chosen["sort"], clearable=False, w=130),
-            shell.select("cells-event", "Aligned to", options({one: one.replace("_", " ") for one in events}),
+            shell.select("cells-event", "Aligned to", options({event: event.replace("_", " ") for event in events}),
                          chosen["event"], clearable=False, w=150),
             shell.select("cells-split", "Trials by", options(splits), chosen["split"], clearable=False, w=120),
         ],

@@ -37,8 +37,8 @@ def layout(site: Site, viewer: Viewer, *, query: Mapping[str, str]) -> Component
             ACTIONS[name] for name in names if policy.allows(person, ACTIONS[name].verb, lab, viewer.name)
         ]  # fmt: skip
         return html.Div([
-            forms.folded(one, {"lab": lab} if any(i.name == "lab" for i in one.inputs) else {}, lists=lists)
-            for one in allowed
+            forms.folded(item, {"lab": lab} if any(i.name == "lab" for i in item.inputs) else {}, lists=lists)
+            for item in allowed
         ], className="nj-stack")  # fmt: skip
 
     return shell.page(

@@ -112,16 +112,16 @@ class View:
         self.day = max(self.days.values())
         self.found = site.read(queries.summary, self.days)
         barred = site.barred(viewer)
-        self.found.mice = [one for one in self.found.mice if (one.lab, one.subject) not in barred]
-        self.users = [] if viewer.public else sorted({one.responsible_user for one in self.found.mice} - {""})
+        self.found.mice = [mouse for mouse in self.found.mice if (mouse.lab, mouse.subject) not in barred]
+        self.users = [] if viewer.public else sorted({mouse.responsible_user for mouse in self.found.mice} - {""})
         user = "" if viewer.public else chosen["user"]
-        self.everyone = [one for one in self.found.mice if not user or one.responsible_user == user]
-        self.mice = [one for one in self.everyone if self._passes(one)]
+        self.everyone = [mouse for mouse in self.found.mice if not user or mouse.responsible_user == user]
+        self.mice = [person for person in self.everyone if self._passes(person)]
 
     @cached_property
     def words(self) -> str:
         """One line about the day."""
-        before = sum(one.before.kind == progress.TRAINED for one in self.everyone)
+        before = sum(person.before.kind == progress.TRAINED for person in self.everyone)
         return f"{_trained(self.everyone)} mice trained on {_day(self.day)}, {before:,} on the day before"
 
     @cached_property
@@ -151,7 +151,7 @@ class View:
             back = shell.link("All mice of the day", links.daily(date=self.chosen["date"], lab=self.chosen["lab"]))
             return [*parts, shell.sentence("No mouse of this day passes the filters.", f"Shown: {what}.", back)]
         titles = ("The day before", "The day") if self.chosen["date"] else ("Yesterday", "Today")
-        both = [one.before for one in self.everyone], [one.today for one in self.everyone]
+        both = [one.before for one in self.everyone], [person.today for person in self.everyone]
         counts = [_counts(title, days) for title, days in zip(titles, both, strict=True)]
         parts.append(shell.columns(*counts, least=320))
         for lab, mice in groupby(self.mice, key=lambda one: one.lab):
@@ -171,7 +171,7 @@ class View:
 
     def _older(self) -> list[Component]:
         """Where the newest sessions are older than the two days: a sentence that leads there."""
-        if any(day.sessions for one in self.found.mice for day in (one.before, one.today)):
+        if any(day.sessions for mouse in self.found.mice for day in (mouse.before, mouse.today)):
             return []
         newest = max((date for lab, date in self.found.newest.items() if lab in self.days), default=None)
         if newest is None:
@@ -192,9 +192,9 @@ class View:
             own = list(own)
             if not self.viewer.public:
                 rows.append(self._user(user, own, len(heads)))
-            rows += [self._row(one) for one in own]
+            rows += [self._row(item) for item in own]
         zone = self.site.zone(lab)
-        count = _trained([one for one in self.everyone if one.lab == lab])
+        count = _trained([person for person in self.everyone if person.lab == lab])
         hint = f"{count} trained on {_day(day)}; times of {zone.key}, where it is {datetime.datetime.now(zone):%H:%M}"
         table = html.Table(
             [
@@ -290,23 +290,23 @@ def explain(day: queries.MouseDay, found: queries.Summary, registered: datetime.
         words.append("It was weighed.")
     if day.refused:
         words.append(_files(day.refused) + " No session could be registered from them.")
-    for one in day.sessions:
-        if one.kind == progress.OTHER:
-            words.append(f"{one.protocol}: no trials are expected.")
-        if one.kind == progress.NO_TRIALS:
+    for session in day.sessions:
+        if session.kind == progress.OTHER:
+            words.append(f"{session.protocol}: no trials are expected.")
+        if session.kind == progress.NO_TRIALS:
             words.append("The session is registered, but it has no files of trials: not extracted or not copied yet.")
-        if one.refused:
-            words.append(_files(one.refused))
-        if one.kind == progress.COMPUTING:
+        if session.refused:
+            words.append(_files(session.refused))
+        if session.kind == progress.COMPUTING:
             what = (
-                f"Still missing: {', '.join(one.waits_for)}"
-                if one.n_trials is not None
+                f"Still missing: {', '.join(session.waits_for)}"
+                if session.n_trials is not None
                 else "Its trials wait to be read"
             )
-            state = "; a worker is at it" if one.running else "" if found.workers else "; no worker is running"
+            state = "; a worker is at it" if session.running else "" if found.workers else "; no worker is running"
             words.append(f"{what}{state}.")
-        words += [f"Error in {table}: {message[:300]}" for table, message in one.errors]
-        words += [f"{what[:300]}. To act: {who}" for what, who in one.acts]
+        words += [f"Error in {table}: {message[:300]}" for table, message in session.errors]
+        words += [f"{what[:300]}. To act: {who}" for what, who in session.acts]
     return words
 
 
@@ -340,11 +340,11 @@ def _controls(labs: Sequence[str], view: View) -> Component:
 
 def _counts(title: str, days: Sequence[queries.MouseDay]) -> Component:
     """How many mice had which kind of day."""
-    counts = Counter(one.kind for one in days)
-    dates = sorted({one.date for one in days})
+    counts = Counter(day.kind for day in days)
+    dates = sorted({day.date for day in days})
     heading = f"{title}, {' and '.join(_day(date) for date in dates)}"
     chips = [shell.chip(f"{counts[kind]:,} {LOOKS[kind][0]}", LOOKS[kind][1]) for kind in LOOKS if counts[kind]]
-    trials = sum(one.n_trials or 0 for one in days)
+    trials = sum(day.n_trials or 0 for day in days)
     number = html.Span(f"{counts[progress.TRAINED]:,} of {len(days):,}", className="nj-daily-number")
     return shell.card(
         html.Div([number, html.Span(f"mice trained, {trials:,} trials", className="nj-hint")]),
@@ -354,7 +354,7 @@ def _counts(title: str, days: Sequence[queries.MouseDay]) -> Component:
 
 
 def _trained(mice: Sequence[queries.Mouse]) -> str:
-    return f"{sum(one.today.kind == progress.TRAINED for one in mice):,} of {len(mice):,}"
+    return f"{sum(mouse.today.kind == progress.TRAINED for mouse in mice):,} of {len(mice):,}"
 
 
 def _mice(n: int) -> str:

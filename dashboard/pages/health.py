@@ -115,7 +115,7 @@ _watches: weakref.WeakKeyDictionary[Site, health.Watch] = weakref.WeakKeyDiction
 
 def _content(site: Site, viewer: Viewer) -> list[Component]:
     found = _watch(site).health()
-    tables = [one for one in found.status.tables if one.total or one.done or one.failed]
+    tables = [table for table in found.status.tables if table.total or table.done or table.failed]
     may = viewer.may(MAY_RETRY)
     parts = [shell.card(shell.facts(_summary(found, tables, viewer)))]
     if not tables:
@@ -133,7 +133,7 @@ def _content(site: Site, viewer: Viewer) -> list[Component]:
     )
     parts.append(shell.section("Workers", _workers(found.status.workers, tables)))
     if found.status.modules and not viewer.public:
-        rows = [[one.example, one.what] for one in found.status.modules]
+        rows = [[module.example, module.what] for module in found.status.modules]
         parts.append(shell.section("Modules left out", shell.card(shell.table(["Module", "Why"], rows))))
     parts.append(
         shell.section("Quarantine", *_quarantine(found, site), hint="files that were refused, why, and what to do")
@@ -150,14 +150,14 @@ def _content(site: Site, viewer: Viewer) -> list[Component]:
 
 def _summary(found: health.Health, tables: list[TableStatus], viewer: Viewer) -> list[tuple[str, Component]]:
     def total(name: str) -> int:
-        return sum(getattr(one, name) or 0 for one in tables)
+        return sum(getattr(table, name) or 0 for table in tables)
 
     def alarm(number: int, colour: str) -> Component:
         return shell.chip(f"{number:,}", colour) if number else "0"
 
-    alive = sum(one.alive for one in found.status.workers)
+    alive = sum(worker.alive for worker in found.status.workers)
     waiting = total("pending")
-    left = max((one.seconds_left or 0 for one in tables), default=0)
+    left = max((table.seconds_left or 0 for table in tables), default=0)
     pairs: list[tuple[str, Component]] = [
         ("Pending", f"{waiting:,}"),
         ("Running", f"{total('running'):,}"),
@@ -175,25 +175,29 @@ def _summary(found: health.Health, tables: list[TableStatus], viewer: Viewer) ->
 
 def _tables(tables: list[TableStatus]) -> Component:
     heads = ["Table", "Done", "", "Pending", "Running", "Failed", "Stale"]
-    is_busy = any(one.rate for one in tables)
+    is_busy = any(table.rate for table in tables)
     rows = [
         [
-            one.table,
-            _bar(one),
-            f"{one.done:,} of {one.total:,}",
-            _quiet(one.pending),
-            _quiet(one.running),
-            shell.chip(f"{one.failed:,}", "red") if one.failed else _quiet(0),
-            shell.DASH if one.stale is None else shell.chip(f"{one.stale:,}", "orange") if one.stale else _quiet(0),
+            table.table,
+            _bar(table),
+            f"{table.done:,} of {table.total:,}",
+            _quiet(table.pending),
+            _quiet(table.running),
+            shell.chip(f"{table.failed:,}", "red") if table.failed else _quiet(0),
+            shell.DASH
+            if table.stale is None
+            else shell.chip(f"{table.stale:,}", "orange")
+            if table.stale
+            else _quiet(0),
             *(
-                [f"{one.rate:.0f}" if one.rate else "", duration(one.seconds_left) if one.seconds_left else ""]
+                [f"{table.rate:.0f}" if table.rate else "", duration(table.seconds_left) if table.seconds_left else ""]
                 * is_busy
             ),
         ]
-        for one in tables
+        for table in tables
     ]
     words = "Stale rows were made from files that have changed since: `neurojoint refresh` shows what hangs on them."
-    stale = [html.P(words, className="nj-hint")] if any(one.stale for one in tables) else []
+    stale = [html.P(words, className="nj-hint")] if any(table.stale for table in tables) else []
     return html.Div([shell.table(heads + ["Per minute", "Left"] * is_busy, rows, numbers=range(3, 9)), *stale])
 
 
@@ -215,11 +219,11 @@ def _errors(errors: list[Problem], may: bool) -> Component:
     if not errors:
         return shell.sentence("No job has failed.")
     rows = []
-    for one in errors:
-        like = health.fragment(one.what)
-        title = html.Div([shell.chip(f"{one.count:,}", "red"), html.Strong(f" {one.where}")])
-        words = [title, html.Div(one.what), html.Div(f"for example {one.example}", className="nj-hint")]
-        rows.append(html.Li([html.Div(words), _retry(one.where, like, "Retry") if may else None]))
+    for error in errors:
+        like = health.fragment(error.what)
+        title = html.Div([shell.chip(f"{error.count:,}", "red"), html.Strong(f" {error.where}")])
+        words = [title, html.Div(error.what), html.Div(f"for example {error.example}", className="nj-hint")]
+        rows.append(html.Li([html.Div(words), _retry(error.where, like, "Retry") if may else None]))
     everything = _retry("", "", "Retry all failed jobs") if may else html.Span(
         f"A {MAY_RETRY} can give failed jobs back to the workers.", className="nj-hint"
     )  # fmt: skip
@@ -242,18 +246,18 @@ def _question(table: str, like: str) -> str:
 
 def _workers(workers: list[WorkerStatus], tables: list[TableStatus]) -> Component:
     if not workers:
-        waits = any(one.pending for one in tables)
+        waits = any(table.pending for table in tables)
         hint = "Start them: neurojoint work" if waits else "There is nothing for them to do."
         return shell.sentence("No worker is running.", hint, kind="problem" if waits else "empty")
     rows = [
         [
-            one.host,
-            str(one.pid),
-            shell.chip("alive", "green") if one.alive else shell.chip("dead", "red"),
-            f"{duration(one.seconds)} ago",
-            one.activity or "waits for work",
+            worker.host,
+            str(worker.pid),
+            shell.chip("alive", "green") if worker.alive else shell.chip("dead", "red"),
+            f"{duration(worker.seconds)} ago",
+            worker.activity or "waits for work",
         ]
-        for one in workers
+        for worker in workers
     ]
     return shell.card(shell.table(["Computer", "Process", "", "Last heartbeat", "Does"], rows, numbers=(1,)))
 

@@ -84,7 +84,7 @@ def _page(
             shell.select(
                 "insertion-event",
                 "Aligned to",
-                [{"value": one, "label": one.replace("_", " ")} for one in events],
+                [{"value": item, "label": item.replace("_", " ")} for item in events],
                 made.event,
                 clearable=False,
                 w=150,
@@ -101,7 +101,7 @@ def _page(
                 shell.select(
                     "insertion-shank",
                     "Shank",
-                    [{"value": str(one), "label": str(one)} for one in shanks],
+                    [{"value": str(item), "label": str(item)} for item in shanks],
                     None if shank is None else str(shank),
                     clearable=False,
                     w=90,
@@ -233,7 +233,7 @@ def _signals(made: queries.Pictures, channels: Mapping[str, np.ndarray]) -> list
         parts.append(shell.figure("insertion-spectrum", track.with_regions(power, beside), "Local field"))
     if made.signals:
         strength = figures.rms({band: (one["rms"], one["axial"]) for band, one in made.signals.items()})
-        beside = channels if all(one["axial"] is not None for one in made.signals.values()) else {}
+        beside = channels if all(signal["axial"] is not None for signal in made.signals.values()) else {}
         parts.append(shell.figure("insertion-rms", track.with_regions(strength, beside), "Strength of the signal"))
     return parts
 
@@ -330,12 +330,12 @@ def _facts(found: queries.Insertion) -> Component:
 
 def _subtitle(found: queries.Insertion, place: tuple[str, str, Any, Any]) -> list[Component]:
     acronyms = found.channels.get("acronym", np.empty(0, dtype=object))
-    named = list(dict.fromkeys(one for one in acronyms[::-1] if one))
+    named = list(dict.fromkeys(acronym for acronym in acronyms[::-1] if acronym))
     crumbs: list[Component] = [
         shell.link("Mouse", links.mouse(*place[:2])),
         shell.link("Session", links.session(*place)),
     ]
-    return [*crumbs, *(shell.link(one, links.region(one)) for one in named)]
+    return [*crumbs, *(shell.link(item, links.region(item)) for item in named)]
 
 
 def _neighbours(found: queries.Insertion, place: tuple[str, str, Any, Any]) -> Component:
@@ -344,7 +344,7 @@ def _neighbours(found: queries.Insertion, place: tuple[str, str, Any, Any]) -> C
     after = found.siblings[at + 1] if at + 1 < len(found.siblings) else None
     if before is None and after is None:
         return None
-    pairs = [(one, links.insertion(*place, one)) if one else None for one in (before, after)]
+    pairs = [(item, links.insertion(*place, item)) if item else None for item in (before, after)]
     return shell.neighbours(pairs, "probe")
 
 

@@ -35,10 +35,10 @@ def layout(site: Site, viewer: Viewer, *, lab: str, subject: str, query: Mapping
     version, found = _found(site, key, rules)
     barred = site.barred(viewer)
     before, after = (
-        (site.name(lab, one, viewer), links.mouse(lab, site.name(lab, one, viewer)))
-        if one and (lab, one) not in barred
+        (site.name(lab, item, viewer), links.mouse(lab, site.name(lab, item, viewer)))
+        if item and (lab, item) not in barred
         else None
-        for one in site.read(queries.neighbours, key)
+        for item in site.read(queries.neighbours, key)
     )
     row = found.subject
     chips = [shell.status(found.training.get("training_status"))]
@@ -57,7 +57,7 @@ def layout(site: Site, viewer: Viewer, *, lab: str, subject: str, query: Mapping
         html.Div(history(site, viewer, found), id="mouse-history"),
         dcc.Store(id="mouse-shown", data=shown),
         dcc.Store(id="mouse-banded"),
-        subtitle=[html.Span(one) for one in where if one],
+        subtitle=[html.Span(place) for place in where if place],
         actions=[
             html.Button([icon("link"), "Copy link"], className="nj-button", type="button", **{"data-copy": "1"}),
             shell.neighbours((before, after), "mouse"),
@@ -226,7 +226,10 @@ def _training(found: queries.Mouse) -> Component:
     if not judged["next_status"]:
         lacking: Component = html.P("There is no further status to aim at.", className="nj-hint")
     else:
-        items = [html.Li(one[:1].upper() + one[1:]) for one in judged["missing_for_next"]]
+        items = [
+            html.Li(missing_for_next[:1].upper() + missing_for_next[1:])
+            for missing_for_next in judged["missing_for_next"]
+        ]
         lacking = html.Div(
             [
                 html.P(["Missing for ", shell.status(judged["next_status"])], className="nj-lead"),

@@ -32,17 +32,17 @@ def layout(site: Site, viewer: Viewer, *, lab: str, subject: str, query: Mapping
     lists = site.read(notebook.choices, lab)
     key = {"lab": lab, "subject": name}
     allowed = [
-        one for one in ACTIONS.values()
-        if one.of_animal and one.name != "register_animal"
-        and policy.allows(person, one.verb, lab, row["responsible_user"])
-        and not (one.name == "start_restriction" and row["restricted"])
-        and not (one.name == "end_restriction" and not row["restricted"])
+        action for action in ACTIONS.values()
+        if action.of_animal and action.name != "register_animal"
+        and policy.allows(person, action.verb, lab, row["responsible_user"])
+        and not (action.name == "start_restriction" and row["restricted"])
+        and not (action.name == "end_restriction" and not row["restricted"])
     ]  # fmt: skip
     if row["death_date"] is not None:
         allowed = [
-            one for one in allowed if one.name in ("note", "edit_animal", "genotype", "set_zygosity", "report_harm")
+            item for item in allowed if item.name in ("note", "edit_animal", "genotype", "set_zygosity", "report_harm")
         ]
-    entering = [forms.folded(one, key, lists=lists, initial=_initial(one.name, row), key=name) for one in allowed]
+    entering = [forms.folded(item, key, lists=lists, initial=_initial(item.name, row), key=name) for item in allowed]
     hint = "" if entering else "you may look at this animal only"
     moments = site.read(notebook.timeline, lab, name)
     card = shell.button_link("Cage card", f"{links.CARD}/{lab}/{row['cage']}.pdf") if row["cage"] else None
@@ -72,12 +72,16 @@ def _facts(row: Mapping[str, Any], state: status.Today | None, lab: str) -> list
         if state.restricted and state.weight_pct is not None:
             weight += f" · {state.weight_pct:.1f} % of {state.expected:.1f} g"
     genotype = ", ".join(
-        f"{one['allele']} {one['zygosity']}"
-        + ("" if one["genotype_origin"] == "entered" else f" ({one['genotype_origin']})")
-        for one in row["genotypes"]
+        f"{item['allele']} {item['zygosity']}"
+        + ("" if item["genotype_origin"] == "entered" else f" ({item['genotype_origin']})")
+        for item in row["genotypes"]
     )
-    parents = [shell.link(one["subject"], links.notebook(one["lab"], one["subject"])) for one in row["parents"]]
-    children = [shell.link(one["subject"], links.notebook(one["lab"], one["subject"])) for one in row["children"]]
+    parents = [
+        shell.link(parent["subject"], links.notebook(parent["lab"], parent["subject"])) for parent in row["parents"]
+    ]
+    children = [
+        shell.link(child["subject"], links.notebook(child["lab"], child["subject"])) for child in row["children"]
+    ]
     due = state.due if state is not None and state.restricted else None
     return [
         ("Sex", row["sex"]), ("Born", row["birth_date"] and shell.date(row["birth_date"])),
@@ -101,13 +105,15 @@ def _line(site: Site, lab: str, moments: list[notebook.Moment]) -> Component:
     if not moments:
         return shell.sentence("Nothing was entered yet.")
     items = []
-    for one in moments[:MOST_MOMENTS]:
-        picture = html.Img(src=f"{links.PICTURE}/{one.picture}", alt="picture of the note") if one.picture else None
-        undo = html.Button("undo", type="button", className="nj-tool", title=f"Take this entry back: {one.kind}",
-                           **{"data-undo": one.batch}) if one.batch else html.Span()  # fmt: skip
+    for moment in moments[:MOST_MOMENTS]:
+        picture = (
+            html.Img(src=f"{links.PICTURE}/{moment.picture}", alt="picture of the note") if moment.picture else None
+        )
+        undo = html.Button("undo", type="button", className="nj-tool", title=f"Take this entry back: {moment.kind}",
+                           **{"data-undo": moment.batch}) if moment.batch else html.Span()  # fmt: skip
         items.append(html.Li([
-            html.Span(_when(site, lab, one.when), className="nj-hint"),
-            html.Span([shell.chip(one.kind), " ", one.text, picture]),
+            html.Span(_when(site, lab, moment.when), className="nj-hint"),
+            html.Span([shell.chip(moment.kind), " ", moment.text, picture]),
             html.Span([undo, html.Span(className="nj-undo-said")]),
         ]))  # fmt: skip
     return html.Ul(items, className="nj-line")

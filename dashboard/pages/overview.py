@@ -112,10 +112,13 @@ def register(app: dash.Dash, site: Site) -> None:
 
 
 def _grid(viewer: Viewer, rows: Sequence[Mapping], query: Mapping[str, str]) -> Component:
-    order = {one["colId"]: one for one in _order(query)}
+    order = {item["colId"]: item for item in _order(query)}
     hidden = {"lab"} if len({row["lab"] for row in rows}) == 1 else set()
     whole = 60 + 30 * len(rows)  # px: all rows, the head, and a bar to scroll with
-    defs = [one | _sorting(order.get(one["field"])) | {"hide": one["field"] in hidden} for one in _columns(viewer)]
+    defs = [
+        column | _sorting(order.get(column["field"])) | {"hide": column["field"] in hidden}
+        for column in _columns(viewer)
+    ]
     return shell.grid(
         "overview-grid",
         defs,
@@ -173,7 +176,7 @@ def _columns(viewer: Viewer) -> list[dict[str, Any]]:
         text("sex", "Sex", 66),
         text("line", "Line", 130),
     ]  # fmt: skip
-    return [one for one in found if not (viewer.public and one["field"] == "responsible_user")]
+    return [item for item in found if not (viewer.public and item["field"] == "responsible_user")]
 
 
 def _bar(site: Site, viewer: Viewer, rows: Sequence[Mapping], chosen: Mapping[str, str]) -> Component:
@@ -186,7 +189,7 @@ def _bar(site: Site, viewer: Viewer, rows: Sequence[Mapping], chosen: Mapping[st
         given = {"type": "overview-filter", "name": name}
         return shell.select(given, label, options, chosen[name] or None, w=width, placeholder="all", **more)
 
-    projects = sorted({one for row in rows for one in row["projects"].split(", ") if one}, key=str.casefold)
+    projects = sorted({item for row in rows for item in row["projects"].split(", ") if item}, key=str.casefold)
     statuses = [{"value": name, "label": style.STATUSES[name].label} for name in style.STATUSES
                 if any(row["status"] == name for row in rows)]  # fmt: skip
     alerts = [{"value": "any", "label": "anything"}, *({"value": k, "label": v[0]} for k, v in ALERTS.items())]
@@ -244,7 +247,7 @@ def _made(site: Site, viewer: Viewer, row: dict[str, Any]) -> dict[str, Any]:
         "performance": None if row["performance_easy"] is None else 100 * row["performance_easy"],
     }
     if viewer.public:
-        row |= {"responsible_user": None, "alerts": [one for one in row["alerts"] if one["kind"] == "reached"]}
+        row |= {"responsible_user": None, "alerts": [alert for alert in row["alerts"] if alert["kind"] == "reached"]}
         row |= dict.fromkeys(row.keys() & set(site.settings.public_hidden))
     return row
 
@@ -252,11 +255,11 @@ def _made(site: Site, viewer: Viewer, row: dict[str, Any]) -> dict[str, Any]:
 def _shown(row: Mapping[str, Any]) -> dict[str, Any]:
     """What the browser needs of a row."""
     spark = [None if value is None else round(value, 3) for value in row["spark"]]
-    chips = [{"text": one["text"], "colour": ALERTS[one["kind"]][1]} for one in row["alerts"]]
+    chips = [{"text": alert["text"], "colour": ALERTS[alert["kind"]][1]} for alert in row["alerts"]]
     last = row["last_session"].isoformat() if row["last_session"] else None
     left_out = {"birth_date", "alive", "next_status", "performance_easy", "days_since"}
     kept = {name: value for name, value in row.items() if name not in left_out}
-    words = ", ".join(one["text"] for one in row["alerts"]) or None
+    words = ", ".join(alert["text"] for alert in row["alerts"]) or None
     return kept | {"spark": spark, "alerts": chips, "alerts_text": words, "last_session": last}
 
 
@@ -272,7 +275,7 @@ def _filtered(rows: Sequence[Mapping], chosen: Mapping[str, str]) -> list[Mappin
                 return False
         if chosen.get("project") and chosen["project"] not in row["projects"].split(", "):
             return False
-        kinds = {one["kind"] for one in row["alerts"]}
+        kinds = {alert["kind"] for alert in row["alerts"]}
         if chosen.get("alert") and not (kinds if chosen["alert"] == "any" else chosen["alert"] in kinds):
             return False
         text = " ".join(
@@ -285,7 +288,7 @@ def _filtered(rows: Sequence[Mapping], chosen: Mapping[str, str]) -> list[Mappin
 
 
 def _count(found: Sequence[Mapping], rows: Sequence[Mapping]) -> str:
-    n_alerts = sum(any(one["kind"] != "reached" for one in row["alerts"]) for row in found)
+    n_alerts = sum(any(alert["kind"] != "reached" for alert in row["alerts"]) for row in found)
     mice = f"{len(found):,} of {len(rows):,} mice" if len(found) != len(rows) else f"{len(rows):,} mice"
     return f"{mice}, {n_alerts:,} need attention" if n_alerts else mice
 
@@ -295,7 +298,7 @@ def _csv(site: Site) -> flask.Response:
     query = flask.request.args.to_dict()
     rows = _filtered(_rows(site, site.viewer, query.get("rules", "")), query)
     rows = grid_model.chosen(rows, _models(query), _order(query))
-    names = [one["field"] for one in _columns(site.viewer) if one["field"] not in ("spark", "performance")]
+    names = [column["field"] for column in _columns(site.viewer) if column["field"] not in ("spark", "performance")]
     names += ["performance_easy", "birth_date", "alive", "next_status"]
     if site.viewer.public:
         names = [name for name in names if name not in site.settings.public_hidden]
@@ -304,7 +307,7 @@ def _csv(site: Site) -> flask.Response:
     writer.writerow(names)
     for row in rows:
         words = dict(row) | {
-            "alerts": "; ".join(one["text"] for one in row["alerts"]),
+            "alerts": "; ".join(alert["text"] for alert in row["alerts"]),
             "protocol": row["protocol_full"],
         }
         writer.writerow([_harmless(words[name]) for name in names])

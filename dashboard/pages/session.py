@@ -47,18 +47,18 @@ def layout(
         words = f"on {shell.date(key['session_date'])} with the number {key['session_number']}"
         raise NotFound(f"The mouse {subject} has no session {words}.")
     place = {"lab": lab, "name": subject, "date": date, "number": number}
-    before, after = ((_label(*one), links.session(lab, subject, *one)) if one else None
-                     for one in (found.before, found.after))  # fmt: skip
+    before, after = ((_label(*item), links.session(lab, subject, *item)) if item else None
+                     for item in (found.before, found.after))  # fmt: skip
     shown = place | {"rules": rules, "version": version, "trials": query.get("trials", "")}
     return shell.page(
         [f"{subject} · {_label(key['session_date'], key['session_number'])}",
          html.Span(_chips(found), id="session-chips", className="nj-chips nj-beside")],
         html.Div(_body(site, viewer, found, shown), id="session-body", className="nj-stack"),
         dcc.Store(id="session-shown", data=shown),
-        subtitle=[html.Span(one) for one in _subtitle(site, viewer, found, subject) if one],
+        subtitle=[html.Span(item) for item in _subtitle(site, viewer, found, subject) if item],
         actions=[
-            *(shell.button_link(one["probe_label"], links.insertion(*_place(shown), one["probe_label"]),
-                                icon_name="probe", title="What this probe recorded") for one in found.insertions),
+            *(shell.button_link(insertion["probe_label"], links.insertion(*_place(shown), insertion["probe_label"]),
+                                icon_name="probe", title="What this probe recorded") for insertion in found.insertions),
             *([shell.button_link("NWB", links.nwb(found.row["eid"]), icon_name="download", title="One NWB file",
                                  leaves=True)]
               if viewer.may("member") else []),
@@ -181,7 +181,7 @@ def _chips(found: queries.Session) -> list[Component]:
 
 def _subtitle(site: Site, viewer: Viewer, found: queries.Session, name: str) -> list[Component]:
     row = found.row
-    start, end = (site.local(row[one], row["lab"]) for one in ("start_time", "end_time"))
+    start, end = (site.local(row[item], row["lab"]) for item in ("start_time", "end_time"))
     hours = f"{start:%H:%M}" + (f" to {end:%H:%M}" if end else "") + f" {row['time_zone']}" if start else None
     public = [
         shell.link("All of this mouse", links.mouse(row["lab"], name)),
@@ -207,12 +207,12 @@ def _body(site: Site, viewer: Viewer, found: queries.Session, shown: Mapping[str
     if not viewer.public:
         key = {name: found.row[name] for name in queries.KEY}
         parts += [session_timeline.section(site, viewer, key), _remarks(site, found)]
-    return [one for one in parts if one is not None]
+    return [part for part in parts if part is not None]
 
 
 def _without_trials(found: queries.Session, viewer: Viewer) -> Component:
     waiting = [job for job in found.jobs if job["table"].endswith("TrialSet")]
-    has_files = any(one["object_name"] == "trials" and one["accepted"] for one in found.objects)
+    has_files = any(object_["object_name"] == "trials" and object_["accepted"] for object_ in found.objects)
     if waiting and waiting[0]["status"] == "error":
         why = "" if viewer.public else waiting[0]["error_message"]
         return shell.sentence("The trials could not be read.", why, kind="problem")
@@ -333,8 +333,8 @@ def _wheel_section(found: queries.Session, text: str) -> Component:
 
 def _remarks(site: Site, found: queries.Session) -> Component:
     """What people wrote about the session."""
-    rows = [(shell.moment(site.local(one["note_time"], found.row["lab"])), one["note_user"], one["note_text"])
-            for one in found.notes]  # fmt: skip
+    rows = [(shell.moment(site.local(note["note_time"], found.row["lab"])), note["note_user"], note["note_text"])
+            for note in found.notes]  # fmt: skip
     told = found.row["session_narrative"]
     if not rows and not told:
         return None

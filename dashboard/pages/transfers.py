@@ -45,8 +45,8 @@ def _content(site: Site, viewer: Viewer) -> list[Component]:
         hint = "neurojoint ingest registers files; docs/transfers.md shows how they are copied."
         return [shell.sentence("No file is registered.", hint)]
     parts: list[Component] = [shell.card(shell.facts(_summary(found)))]
-    for lab in sorted({one.lab for one in found.copies}):
-        rows = [_row(one) for one in found.copies if one.lab == lab]
+    for lab in sorted({copy.lab for copy in found.copies}):
+        rows = [_row(copy) for copy in found.copies if copy.lab == lab]
         heads = ["Repository", "Kind", "Copies", "Size", "Waiting", "Under way", "Late", "To be tried again", "Stuck",
                  "Oldest check"]  # fmt: skip
         parts.append(shell.section(lab, shell.card(shell.table(heads, rows, numbers=range(2, 9)))))
@@ -89,10 +89,14 @@ def _problems(found: Overview) -> Component:
     if not found.problems:
         return shell.sentence("No file has failed.")
     rows = []
-    for one in found.problems:
-        mark = shell.chip("stuck", "red") if one["stuck"] else shell.chip(f"attempt {one['attempts']}", "orange")
-        title = html.Div([mark, html.Strong(f" {one['lab']}: {one['source']} to {one['destination']}")])
-        rows.append(html.Li(html.Div([title, html.Div(one["message"]), html.Div(one["path"], className="nj-hint")])))
+    for problem in found.problems:
+        mark = (
+            shell.chip("stuck", "red") if problem["stuck"] else shell.chip(f"attempt {problem['attempts']}", "orange")
+        )
+        title = html.Div([mark, html.Strong(f" {problem['lab']}: {problem['source']} to {problem['destination']}")])
+        rows.append(
+            html.Li(html.Div([title, html.Div(problem["message"]), html.Div(problem["path"], className="nj-hint")]))
+        )
     hint = html.Span("When the cause is mended: neurojoint transfer retry", className="nj-hint")
     return shell.card(html.Ul(rows, className="nj-errors"), html.Div(hint, className="nj-actions"))
 

@@ -154,13 +154,13 @@ def raw_samples(found: insertions.Insertion, of: Unit, moment: float) -> RawSamp
 
 def _raw_columns(found: insertions.Insertion, of: Unit, n_columns: int) -> tuple[list[int], list[int]]:
     """Columns of the raw samples for the channels of a unit's waveform, and the names of these channels."""
-    channels = [int(one) for one in of.waveform.get("channels", ()) if one >= 0] or list(range(NEAREST_CHANNELS))
+    channels = [int(item) for item in of.waveform.get("channels", ()) if item >= 0] or list(range(NEAREST_CHANNELS))
     raw = None
     if found.clusters is not None:
         raw = store.raw_channels({name: found.clusters[name] for name in ephys.Clustering.primary_key})
     if raw is not None:
-        channels = [one for one in channels if one < len(raw)]
-    pairs = [(one if raw is None else int(raw[one]), one) for one in channels]
+        channels = [channel for channel in channels if channel < len(raw)]
+    pairs = [(channel if raw is None else int(raw[channel]), channel) for channel in channels]
     pairs = [pair for pair in pairs if 0 <= pair[0] < n_columns]
     return [column for column, _ in pairs], [name for _, name in pairs]
 

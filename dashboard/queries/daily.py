@@ -49,14 +49,14 @@ class MouseDay:
     @property
     def n_trials(self) -> int | None:
         """Of all sessions; None without any."""
-        counts = [one.n_trials for one in self.sessions if one.n_trials is not None]
+        counts = [session.n_trials for session in self.sessions if session.n_trials is not None]
         return sum(counts) if counts else None
 
     @property
     def performance_easy(self) -> float | None:
         """Fraction of the easy responses of all sessions that were correct, 0-1."""
-        n = sum(one.n_easy for one in self.sessions)
-        return sum(one.n_easy_correct for one in self.sessions) / n if n else None
+        n = sum(session.n_easy for session in self.sessions)
+        return sum(session.n_easy_correct for session in self.sessions) / n if n else None
 
 
 @dataclass
@@ -128,7 +128,7 @@ def summary(days: Mapping[str, datetime.date], rules: str = "ibl_pipeline_2021")
     first = min(days.values(), default=datetime.date.today()) - ACTIVE_DAYS * _ONE_DAY
     last = max(days.values(), default=first)
     sessions, last_sessions = _sessions(days, first, last)
-    by_key = {(*key, one.number): one for key, several in sessions.items() for one in several}
+    by_key = {(*key, item.number): item for key, several in sessions.items() for item in several}
     progress.examine(by_key, first + (ACTIVE_DAYS - 1) * _ONE_DAY, last)
     lost = _lost_files(days)
     bodies, restricted, zones = _bodies(days, first, last), _restrictions(days, last), labs()
@@ -136,12 +136,12 @@ def summary(days: Mapping[str, datetime.date], rules: str = "ibl_pipeline_2021")
     registered = _registered()
     found = Summary([], defaultdict(int), registered, _workers(), _newest(days))
     names = ("lab", "subject", "responsible_user", "birth_date", "death_date")
-    for one in fetch_columns(subject.Subject, *names, order_by="lab, responsible_user, subject").to_pylist():
-        key = one["lab"], one["subject"]
+    for row in fetch_columns(subject.Subject, *names, order_by="lab, responsible_user, subject").to_pylist():
+        key = row["lab"], row["subject"]
         if key[0] not in days:
             continue
         day = days[key[0]]
-        if (one["death_date"] and one["death_date"] < day - _ONE_DAY) or (one["birth_date"] or day) > day:
+        if (row["death_date"] and row["death_date"] < day - _ONE_DAY) or (row["birth_date"] or day) > day:
             continue
         body = bodies.get(key, {})
         if not (key in last_sessions or key in restricted or body):
@@ -152,7 +152,7 @@ def summary(days: Mapping[str, datetime.date], rules: str = "ibl_pipeline_2021")
             _mouse_day(date, sessions.get((*key, date), []), lost.get((*key, date), []), body.get(date), seen)
             for date in (day - _ONE_DAY, day)
         )
-        person = one["responsible_user"] or ""
+        person = row["responsible_user"] or ""
         mouse = Mouse(key[0], key[1], person, statuses.get(key, ""), before, today, last_sessions.get(key))
         _add_body(mouse, body, day, key in restricted)
         found.mice.append(mouse)
@@ -182,7 +182,7 @@ def _sessions(
 def _mouse_day(
     date: datetime.date, sessions: list[Session], lost: list[tuple], body: Row | None, seen: datetime.date | None
 ) -> MouseDay:
-    kinds = {one.kind for one in sessions}
+    kinds = {session.kind for session in sessions}
     order = (*progress.NOT_READY, progress.TRAINED, progress.OTHER)
     if kinds:
         kind = next(kind for kind in order if kind in kinds)

@@ -95,8 +95,8 @@ class Watch:
                     self._stale, self._compared = self._read(count_stale), time.monotonic()
                 found = self._read(look)
                 found.disks = disks(self._chosen, self._read(_repositories))
-                for one in found.status.tables:
-                    one.stale = self._stale.get(one.table)
+                for table in found.status.tables:
+                    table.stale = self._stale.get(table.table)
                 self._found, self._looked = found, time.monotonic()
             return self._found
         finally:
@@ -121,7 +121,7 @@ def look() -> Health:
     since = found.status.taken - datetime.timedelta(days=7)
     changes = fetch_columns(data.Change & f"change_time >= '{since:%Y-%m-%d %H:%M:%S}'", "change_action")
     counts = changes["change_action"].value_counts().to_pylist()
-    found.changes = {one["values"]: one["counts"] for one in sorted(counts, key=lambda one: -one["counts"])}
+    found.changes = {count["values"]: count["counts"] for count in sorted(counts, key=lambda one: -one["counts"])}
     runs = fetch_columns(data.IngestRun, "run_start", "run_end", "run_root", "run_host", "run_user")
     found.runs = _rows(runs.sort_by([("run_start", "descending")]).slice(0, 5))
     found.database_bytes = _database_bytes()

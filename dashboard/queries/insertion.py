@@ -126,7 +126,7 @@ def units(key: Mapping[str, Any], criteria: str) -> tuple[dict[str, np.ndarray],
     ids = columns["cluster_id"]
     place = {int(one): number for number, one in enumerate(ids)}
     metrics = to_numpy(fetch_columns(ephys_analysis.UnitMetrics.Unit & dict(key)).drop_columns(list(key)))
-    at = np.array([place[int(one)] for one in metrics.pop("cluster_id", ())], dtype=int)
+    at = np.array([place[int(item)] for item in metrics.pop("cluster_id", ())], dtype=int)
     for name, values in metrics.items():
         if name not in columns:
             columns[name] = np.full(ids.size, np.nan)
@@ -139,7 +139,7 @@ def units(key: Mapping[str, Any], criteria: str) -> tuple[dict[str, np.ndarray],
         if ephys_analysis.UnitSelection & judged:
             columns["selected"][:] = 0
             chosen = fetch_columns(ephys_analysis.UnitSelection.Unit & judged, "cluster_id")["cluster_id"].to_pylist()
-            columns["selected"][[place[one] for one in chosen]] = 1
+            columns["selected"][[place[item] for item in chosen]] = 1
     return columns, rules
 
 
@@ -182,8 +182,8 @@ def pictures(found: Insertion, event: str, shank: int | None = None) -> Pictures
     made = Pictures(event=event)
     for name, values in signals(found.key).items():
         own = slice(None) if shank is None or values["shank"] is None else values["shank"] == shank
-        sliced = {one: values[one][own] if values[one] is not None and len(values[one]) else values[one]
-                  for one in ("power", "rms", "axial", "shank")}  # fmt: skip
+        sliced = {item: values[item][own] if values[item] is not None and len(values[item]) else values[item]
+                  for item in ("power", "rms", "axial", "shank")}  # fmt: skip
         made.signals[name] = values | sliced
         if values["axial"] is None:
             made.missing.append(f"the {name} recording has no channel map: its channels are drawn by number, not in um")
@@ -265,7 +265,7 @@ def _regions_of_units(key: Mapping[str, Any], place: Mapping[int, int]) -> dict[
     query = histology.ClusterLocation.Cluster * histology.BrainRegion.proj(*names) & dict(key)
     found = fetch_columns(query, "cluster_id", *names).to_pydict()
     columns = {name: np.full(len(place), "", dtype=object) for name in names}
-    at = [place[one] for one in found["cluster_id"]]
+    at = [place[cluster_id] for cluster_id in found["cluster_id"]]
     for name in names:
         columns[name][at] = found[name]
     return columns

@@ -156,7 +156,7 @@ def choose(found: Mice, by: str, only: Mapping[str, Collection[str]], most: int 
     order = np.lexsort((values, -counts))
     rank = np.empty(order.size, dtype=int)
     rank[order] = np.arange(order.size)
-    names = [str(values[one]) or NONE for one in order]
+    names = [str(values[item]) or NONE for item in order]
     if len(names) > most:
         names, rank = [*names[: most - 1], OTHERS], np.minimum(rank, most - 1)
     return Chosen(rows, rank[inverse], tuple(names))

@@ -171,7 +171,7 @@ def _sessions(key: Row, order: str) -> pa.Table:
     for row in fetch_columns(behavior.TrialSet & key, *names[:2], "n_trials").to_pylist():
         counts[tuple(row.values())[:2]] = counts.get(tuple(row.values())[:2], 0) + row["n_trials"]
     keys = zip(sessions["session_date"].to_pylist(), sessions["session_number"].to_pylist(), strict=True)
-    return sessions.append_column("n_trials", pa.array([counts.get(one) for one in keys], pa.int32()))
+    return sessions.append_column("n_trials", pa.array([counts.get(item) for item in keys], pa.int32()))
 
 
 def _others(key: Row, subject_uuid: str) -> list[Row]:

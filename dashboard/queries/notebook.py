@@ -39,8 +39,8 @@ def morning_round(lab_name: str, user: str = "", room: str = "") -> list[Row]:
     }
     found = status.of_lab(lab_name, {name: row["responsible_user"] for name, row in animals.items()}, day)
     rows = [
-        round_row(one, animals[one.subject]["cage"]) | {"water_type": types.get(one.subject) or "Water"}
-        for one in found
+        round_row(item, animals[item.subject]["cage"]) | {"water_type": types.get(item.subject) or "Water"}
+        for item in found
     ]
     return sorted(rows, key=lambda row: (_natural(row["cage"]), _natural(row["subject"])))
 
@@ -87,7 +87,7 @@ def animal(lab_name: str, name: str) -> Row:
     pair = litters[0]["breeding_pair"] if litters else None
     row["parents"] = (subject.BreedingPair.Parent & {"breeding_pair": pair}).to_dicts() if pair else []
     own = (subject.BreedingPair.Parent & key).to_arrays("breeding_pair").tolist()
-    children = subject.Litter.Pup & (subject.Litter & [{"breeding_pair": one} for one in own]).proj() if own else None
+    children = subject.Litter.Pup & (subject.Litter & [{"breeding_pair": item} for item in own]).proj() if own else None
     row["children"] = children.to_dicts() if children is not None else []
     return row
 

@@ -66,12 +66,12 @@ def mice(rules: str, now: datetime.datetime) -> list[Row]:
     bodies, missing = _bodies(), _missing(now.date())
     names = ("lab", "subject", "sex", "birth_date", "death_date", "line", "responsible_user")
     rows = []
-    for one in fetch_columns(subject.Subject, *names, order_by="lab, subject").to_pylist():
-        key = one["lab"], one["subject"]
+    for item in fetch_columns(subject.Subject, *names, order_by="lab, subject").to_pylist():
+        key = item["lab"], item["subject"]
         trained, done, body = training.get(key, {}), sessions.get(key, {}), bodies.get(key, {})
         days = performance.get(key, [])
-        row = one | {
-            "alive": one.pop("death_date") is None,
+        row = item | {
+            "alive": item.pop("death_date") is None,
             "projects": ", ".join(sorted(projects.get(key, ()))),
             "status": trained.get("training_status", ""),
             "next_status": trained.get("next_status", ""),
@@ -81,7 +81,7 @@ def mice(rules: str, now: datetime.datetime) -> list[Row]:
             "spark": days[-SPARK_DAYS:],
             "performance_easy": next((value for value in reversed(days) if value is not None), None),
         }
-        moment = there[one["lab"]]
+        moment = there[item["lab"]]
         row["days_since"] = _days(row["last_session"], moment.date())
         row |= _water(body, moment.date(), row["alive"])
         row["alerts"] = _alerts(row, trained, days, missing.get(key, 0), body, moment)

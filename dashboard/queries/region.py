@@ -69,7 +69,7 @@ def region(acronym: str, criteria: str = search.DEFAULT_CRITERIA, barred: Mice =
     made = Region(acronym, regions.names[place], regions.colors[place])
     at = {int(one): number for number, one in enumerate(ids)}
     above = _above(regions, at, place)
-    made.path = [(regions.acronyms[one], regions.names[one]) for one in above[:-1]]
+    made.path = [(regions.acronyms[item], regions.names[item]) for item in above[:-1]]
     units = search.find_units(acronym if acronym != ROOT else None)
     units = _without(units.filter(pc.is_valid(units["region_id"])), barred)
     selected = _selected(units, criteria)
@@ -144,14 +144,14 @@ def _tree(regions: Any, at: dict[int, int], units: pa.Table, selected: np.ndarra
             row[1] += good[place]
             reached.setdefault(other, set()).update(insertion[inverse == place].tolist())
     rows = []
-    for one in sorted(counts, key=lambda item: regions.orders[at[item]]):
-        number = at[one]
-        place = int(np.searchsorted(ids, one))
-        is_own = place < ids.size and ids[place] == one
+    for count in sorted(counts, key=lambda item: regions.orders[at[item]]):
+        number = at[count]
+        place = int(np.searchsorted(ids, count))
+        is_own = place < ids.size and ids[place] == count
         rows.append({
             "acronym": regions.acronyms[number], "region_name": regions.names[number],
             "region_color": regions.colors[number], "region_depth": int(regions.depths[number]),
-            "n_units": int(counts[one][0]), "n_selected": int(counts[one][1]), "n_insertions": len(reached[one]),
+            "n_units": int(counts[count][0]), "n_selected": int(counts[count][1]), "n_insertions": len(reached[count]),
             "own_units": int(own[place]) if is_own else 0,
         })  # fmt: skip
     return rows

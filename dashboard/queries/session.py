@@ -138,8 +138,8 @@ def session(key: Mapping[str, Any], rules: str) -> Session | None:
             ephys.ProbeInsertion & key, "probe_label", "insertion_qc", order_by="probe_label").to_pylist(),
         files=_files(key),
         objects=[
-            one | {"accepted": set(one["accepted_columns"].split(",")) - {""}}
-            for one in fetch_columns(data.AlfObject & key, order_by="object_collection, object_name").to_pylist()
+            item | {"accepted": set(item["accepted_columns"].split(",")) - {""}}
+            for item in fetch_columns(data.AlfObject & key, order_by="object_collection, object_name").to_pylist()
         ],
         quarantine=fetch_columns(
             data.Quarantine & key & "resolved IS NULL", "quarantine_path", "quarantine_column", "reason", "detail",
@@ -179,7 +179,7 @@ def change_task(name: str, task_uuid: str, user: str, role: str) -> str:
 
 def trials(key: Mapping[str, Any], ids: Sequence[int]) -> pa.Table:
     """Some trials of a session, by `trial_id`."""
-    numbers = ", ".join(str(int(one)) for one in ids) or "-1"
+    numbers = ", ".join(str(int(id_)) for id_ in ids) or "-1"
     task = _task({name: key[name] for name in KEY})
     query = behavior.TrialSet.Trial & task & f"trial_id IN ({numbers})"
     return fetch_columns(query, *TRIAL_COLUMNS, order_by="trial_id")
@@ -218,7 +218,7 @@ def _tasks(key: Mapping[str, Any]) -> list[Row]:
     ).to_pylist()
     names = ("task_collection", "n_trials", "trials_protocol", "trials_qc")
     read = {row["task_collection"]: row for row in fetch_columns(behavior.TrialSet & key, *names).to_pylist()}
-    return [dict.fromkeys(names[1:]) | one | read.get(one["task_collection"], {}) for one in tasks]
+    return [dict.fromkeys(names[1:]) | item | read.get(item["task_collection"], {}) for item in tasks]
 
 
 @dataclass(frozen=True)
@@ -348,10 +348,14 @@ def _jobs_sql(_: str) -> tuple[list[str], str]:
     """
     quote = acquisition.Session().connection.adapter.quote_identifier
     where = " AND ".join(f"{quote(name)} = %s" for name in KEY)
-    tables = [one for one in registry.populated_tables() if set(KEY) <= set(one().primary_key)]
+    tables = [
+        populated_table
+        for populated_table in registry.populated_tables()
+        if set(KEY) <= set(populated_table().primary_key)
+    ]
     selects = [
         f"SELECT {number}, concat(status, ''), error_message FROM {registry.jobs_name(one())} WHERE {where} "
         "AND status IN ('pending', 'reserved', 'error')"
         for number, one in enumerate(tables)
     ]
-    return [registry.label(one) for one in tables], " UNION ALL ".join(selects)
+    return [registry.label(table) for table in tables], " UNION ALL ".join(selects)

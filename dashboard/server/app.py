@@ -73,7 +73,10 @@ def find_pages() -> dict[str, ModuleType]:
     order of the menu. The path of a lab's page is `/own/` and its name."""
     from dashboard import pages
 
-    found = [importlib.import_module(f"{pages.__name__}.{one.name}") for one in pkgutil.iter_modules(pages.__path__)]
+    found = [
+        importlib.import_module(f"{pages.__name__}.{iter_module.name}")
+        for iter_module in pkgutil.iter_modules(pages.__path__)
+    ]
     for name in lab_modules.names():
         module = sys.modules.get(name)
         page = getattr(module, "PAGE", None)

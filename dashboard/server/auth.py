@@ -209,14 +209,14 @@ def _refused(words: str, status: int) -> tuple:
 
 def _sessions(tokens: list[Token], own: str) -> str:
     rows = []
-    for one in tokens:
-        here = " (this one)" if own.startswith(one.key) else ""
-        what = "signed in with the password" if one.label == "login" else html.escape(one.label or "a token")
-        ends = "" if one.expires is None else f", ends {_day(one.expires)}"
+    for token in tokens:
+        here = " (this one)" if own.startswith(token.key) else ""
+        what = "signed in with the password" if token.label == "login" else html.escape(token.label or "a token")
+        ends = "" if token.expires is None else f", ends {_day(token.expires)}"
         rows.append(
-            f"<li>{what}{here}: since {_day(one.created)}, last used {_day(one.used)}{ends}"
+            f"<li>{what}{here}: since {_day(token.created)}, last used {_day(token.used)}{ends}"
             f'<form method="post" action="{links.SESSIONS}">'
-            f'<input type="hidden" name="key" value="{html.escape(one.key)}">'
+            f'<input type="hidden" name="key" value="{html.escape(token.key)}">'
             "<button>End it</button></form></li>"
         )
     return f"""<!DOCTYPE html>

@@ -45,7 +45,9 @@ def _is_sound(app: dash.Dash) -> bool:
     callback = app.callback_map.get(body["output"])
     if callback is None or not all(isinstance(body.get(name), list) for name in ("inputs", "changedPropIds")):
         return False
-    if not isinstance(body.get("state", []), list) or not all(isinstance(one, str) for one in body["changedPropIds"]):
+    if not isinstance(body.get("state", []), list) or not all(
+        isinstance(changedpropid, str) for changedpropid in body["changedPropIds"]
+    ):
         return False
     asked = _of_properties(body["inputs"], callback["inputs"]) and _of_properties(
         body.get("state", []), callback["state"]
@@ -84,7 +86,7 @@ def _kinds(hint: Any) -> tuple[type, ...]:
     ((<class 'str'>,), (<class 'dict'>,), (<class 'list'>,), ())
     """
     if isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union:
-        parts = [_kinds(one) for one in typing.get_args(hint) if one is not type(None)]
+        parts = [_kinds(item) for item in typing.get_args(hint) if item is not type(None)]
         return () if () in parts else tuple(kind for part in parts for kind in part)
     kind = typing.get_origin(hint) or hint
     if kind is float:

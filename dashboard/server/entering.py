@@ -56,7 +56,7 @@ def add(server: flask.Flask, site: Site) -> None:
             except NeedsConfirmation as asked:
                 return _told({"questions": asked.questions})  # not an error: the person is asked
             except InvalidEntry as error:
-                faults = [_error(one.column, one.message, one.row) for one in error.errors]
+                faults = [_error(item.column, item.message, item.row) for item in error.errors]
                 return _told({"errors": faults}, answer_to(error).status)
             except (UserError, PermissionDenied) as error:
                 return _told({"errors": [_error("", str(error))]}, answer_to(error).status)
@@ -104,12 +104,12 @@ def _undo(body: Mapping[str, Any], actor: Actor) -> dict[str, Any]:
 def _write(body: Mapping[str, Any], actor: Actor) -> dict[str, Any]:
     """Rows of a generic grid: all of them or none."""
     table, rows = _table(body), body.get("rows")
-    if not isinstance(rows, list) or not 0 < len(rows) <= MOST_ROWS or not all(isinstance(one, dict) for one in rows):
+    if not isinstance(rows, list) or not 0 < len(rows) <= MOST_ROWS or not all(isinstance(item, dict) for item in rows):
         raise UserError(f"send 1 to {MOST_ROWS} rows", "split the file")
     for row in rows:
         rights.require_row(actor.person, table, row)
     seen = body.get("expected")
-    expected = [_mapping(one) for one in seen] if isinstance(seen, list) else []
+    expected = [_mapping(item) for item in seen] if isinstance(seen, list) else []
     done = write(table, rows, user=actor.person.name, source=SOURCE, batch=_batch(body), expected=expected,
                  action="save")  # fmt: skip
     return {"batch": done.batch, "created": done.created, "updated": done.updated, "unchanged": done.unchanged}
@@ -117,7 +117,7 @@ def _write(body: Mapping[str, Any], actor: Actor) -> dict[str, Any]:
 
 def _remove(body: Mapping[str, Any], actor: Actor) -> dict[str, Any]:
     table, keys = _table(body), body.get("keys")
-    if not isinstance(keys, list) or not keys or not all(isinstance(one, dict) for one in keys):
+    if not isinstance(keys, list) or not keys or not all(isinstance(item, dict) for item in keys):
         raise UserError("no row was chosen", "choose the rows to delete")
     for key in keys:
         rights.require_removal(actor.person, table, key)
@@ -131,7 +131,7 @@ def _read(body: Mapping[str, Any], actor: Actor) -> dict[str, Any]:
     unread = notification.Message & {"recipient": actor.person.name} & "read_time IS NULL"
     ids = body.get("ids")
     if isinstance(ids, list) and ids:
-        unread = unread & [{"message_id": str(one)} for one in ids[:200]]
+        unread = unread & [{"message_id": str(id_)} for id_ in ids[:200]]
     moment = datetime.datetime.now(datetime.UTC).replace(tzinfo=None)
     keys = unread.keys()
     for key in keys:

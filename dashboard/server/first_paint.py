@@ -78,7 +78,7 @@ def to_html(content: Any) -> str:
     if content is None:
         return ""
     if isinstance(content, list | tuple):
-        return "".join(to_html(one) for one in content)
+        return "".join(to_html(item) for item in content)
     if not isinstance(content, Component):
         return html.escape(str(content), quote=False)
     told = content.to_plotly_json()

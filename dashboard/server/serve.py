@@ -86,7 +86,7 @@ def new_key(public: bool) -> str:
 
     Only who sees the terminal (or the log) knows it; it ends with the process.
     """
-    has_accounts = any(one.enabled for one in Users(store_path()).list())
+    has_accounts = any(item.enabled for item in Users(store_path()).list())
     return "" if has_accounts or public else secrets.token_urlsafe(24)
 
 

@@ -117,7 +117,7 @@ def _named(path: str) -> tuple[SessionKey, str] | None:
 
 def _is_ignored(path: str) -> bool:
     *folders, name = path.split("/")
-    return ignored_file(name) or any(ignored_folder(one) for one in folders)
+    return ignored_file(name) or any(ignored_folder(folder) for folder in folders)
 
 
 def _take(

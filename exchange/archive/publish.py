@@ -39,7 +39,7 @@ def publish(
     planned = plan_copies(ledger.in_list("dataset_id", ids), repository, "publish")
     summary = run.Summary(total_files=planned.files, total_size=planned.size)
     if wait and planned.transfers:
-        summary = run.run(restriction=[{"transfer_id": one} for one in planned.transfers], **options)
+        summary = run.run(restriction=[{"transfer_id": transfer} for transfer in planned.transfers], **options)
     if planned.no_source:
         summary.failed |= {f"{planned.no_source} files": "no repository holds a verified copy"}
     return summary

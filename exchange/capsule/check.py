@@ -36,8 +36,8 @@ def check(path: Path, fresh: bool = True, say: Say = lambda words: None) -> list
     if fresh:
         return _in_new_environment(folder, say)
     notebooks = sorted((folder / NOTEBOOKS).glob("*.ipynb"))
-    stored = {one.stem for one in (folder / EXPECTED).glob("*.json")}
-    if odd := stored ^ {one.stem for one in notebooks}:
+    stored = {item.stem for item in (folder / EXPECTED).glob("*.json")}
+    if odd := stored ^ {item.stem for item in notebooks}:
         raise NeurojointError(
             f"the capsule is not whole: of {min(odd)} there is only the notebook or only what it showed",
             "get the capsule again",

@@ -65,12 +65,16 @@ def differences(expected: Any, found: Any, where: str = "") -> list[str]:
             return [f"{where}: another picture"] if _pictures_differ(expected, found) else []
         if expected.keys() != found.keys():
             return [f"{where}: has {', '.join(sorted(expected.keys() ^ found.keys()))} on one side only"]
-        return [one for name in expected for one in differences(expected[name], found[name], f"{where}/{name}")]
+        return [
+            difference
+            for name in expected
+            for difference in differences(expected[name], found[name], f"{where}/{name}")
+        ]
     if isinstance(expected, list) and isinstance(found, list):
         if len(expected) != len(found):
             return [f"{where}: {len(found)} instead of {len(expected)}"]
         pairs = enumerate(zip(expected, found, strict=True), 1)
-        return [one for number, (a, b) in pairs for one in differences(a, b, f"{where}/{number}")]
+        return [difference for number, (a, b) in pairs for difference in differences(a, b, f"{where}/{number}")]
     if isinstance(expected, str) and isinstance(found, str) and expected != found:
         words, others = (_NUMBER.split(text) for text in (expected, found))
         if len(words) == len(others) and all(map(_is_close, words, others)):
@@ -95,7 +99,7 @@ def _is_close(expected: str, found: str) -> bool:
 def _plotted(value: Any) -> Any:
     """A part of a figure of plotly with its arrays, which are packed, as numbers."""
     if isinstance(value, list):
-        return [_plotted(one) for one in value]
+        return [_plotted(item) for item in value]
     if not isinstance(value, dict):
         return value
     if set(value) >= {"dtype", "bdata"}:

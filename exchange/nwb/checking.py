@@ -97,11 +97,16 @@ def inspect(path: Path) -> list[Finding]:
         warnings.simplefilter("ignore")
         messages = list(inspect_nwbfile(nwbfile_path=str(path), config=load_config("dandi"), skip_validate=True))
         errors = pynwb.validate(path=str(path)) if path.is_file() else []
-    found = [Finding("ERROR", "pynwb.validate", one.location or "", one.reason) for one in errors]
+    found = [Finding("ERROR", "pynwb.validate", item.location or "", item.reason) for item in errors]
     messages.sort(key=lambda one: -one.importance.value)
     found += [
-        Finding(one.importance.name, one.check_function_name or "", one.location or one.object_name or "", one.message)
-        for one in messages
+        Finding(
+            message.importance.name,
+            message.check_function_name or "",
+            message.location or message.object_name or "",
+            message.message,
+        )
+        for message in messages
     ]
     return found
 
@@ -112,7 +117,7 @@ def contents(nwbfile: NWBFile) -> list[str]:
     for thing in nwbfile.objects.values():
         if isinstance(thing, TimeSeries):
             shape = getattr(thing.data, "shape", None) or (len(thing.data),) if thing.data is not None else ()
-            size = " x ".join(f"{one:,}" for one in shape)
+            size = " x ".join(f"{item:,}" for item in shape)
             found.append(f"{_place(thing)}: {type(thing).__name__}, {size} {thing.unit or ''}".rstrip())
         elif isinstance(thing, DynamicTable):
             found.append(
@@ -132,5 +137,5 @@ def _place(thing: Any) -> str:
 def _program(nwbfile: NWBFile) -> str:
     made = getattr(nwbfile, "was_generated_by", None)
     if made is not None and len(made):
-        return ", ".join(" ".join(str(part) for part in one) for one in made[:])
+        return ", ".join(" ".join(str(part) for part in item) for item in made[:])
     return str(nwbfile.source_script_file_name or "")

@@ -18,19 +18,19 @@ _MEGABYTE = 1e6
 def exported(results: Sequence[Result]) -> str:
     """What an export did, one line a session, and the sums."""
     lines = []
-    for one in results:
-        if one.state == "failed":
-            lines.append(f"failed   {one.name}: {one.problem}")
+    for result in results:
+        if result.state == "failed":
+            lines.append(f"failed   {result.name}: {result.problem}")
             continue
-        lines.append(f"{one.state:<8} {one.name}: {one.path} ({one.size / _MEGABYTE:,.1f} MB)")
-        lines += [f"         note: {text}" for text in one.notes]
+        lines.append(f"{result.state:<8} {result.name}: {result.path} ({result.size / _MEGABYTE:,.1f} MB)")
+        lines += [f"         note: {text}" for text in result.notes]
         reasons: dict[str, list[str]] = {}
-        for path, why in one.left_out.items():
+        for path, why in result.left_out.items():
             reasons.setdefault(why, []).append(path)
         for why, paths in reasons.items():
             some = ", ".join(paths[:3]) + (f" and {len(paths) - 3} more" if len(paths) > 3 else "")
             lines.append(f"         not in the file ({why}): {some}")
-    counts = {state: sum(one.state == state for one in results) for state in ("written", "equal", "failed")}
+    counts = {state: sum(result.state == state for result in results) for state in ("written", "equal", "failed")}
     lines.append(
         ", ".join(f"{count} {state}" for state, count in counts.items() if count) or "no session was asked for"
     )
@@ -40,14 +40,14 @@ def exported(results: Sequence[Result]) -> str:
 def ingested(results: Sequence[Intake]) -> str:
     """What an ingest did, object by object; of our own files only what is not equal."""
     lines = []
-    for one in results:
-        if one.state == "failed":
-            lines.append(f"failed   {one.problem}")
+    for result in results:
+        if result.state == "failed":
+            lines.append(f"failed   {result.problem}")
             continue
-        counts = ", ".join(f"{count} {state}" for state, count in sorted(one.counts().items()))
-        lines.append(f"{one.state:<8} {one.path} -> {one.session}: {counts}")
-        lines += _table([line for line in one.lines if not (one.is_own and line.state == "equal")])
-    if any(one.state == "written" for one in results):
+        counts = ", ".join(f"{count} {state}" for state, count in sorted(result.counts().items()))
+        lines.append(f"{result.state:<8} {result.path} -> {result.session}: {counts}")
+        lines += _table([line for line in result.lines if not (result.is_own and line.state == "equal")])
+    if any(result.state == "written" for result in results):
         lines.append("next: `neurojoint work --once` computes what follows from the files")
     return "\n".join(lines)
 
@@ -55,10 +55,12 @@ def ingested(results: Sequence[Intake]) -> str:
 def checked(found: Check) -> str:
     """What a check found."""
     by = f", written by {found.program}" if found.program else ""
-    lines = [f"{found.path}: NWB {found.version}{by}", "", "It holds", *(f"  {one}" for one in found.holds), ""]
+    lines = [f"{found.path}: NWB {found.version}{by}", "", "It holds", *(f"  {hold}" for hold in found.holds), ""]
     if found.findings:
         lines.append("nwbinspector (for DANDI) and the validator find")
-        lines += [f"  {one.importance} {one.name} {one.where}: {one.message}" for one in found.findings]
+        lines += [
+            f"  {finding.importance} {finding.name} {finding.where}: {finding.message}" for finding in found.findings
+        ]
     else:
         lines.append("nwbinspector (for DANDI) and the validator find nothing")
     lines.append("")

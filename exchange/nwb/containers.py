@@ -316,7 +316,7 @@ def even_rate(times: np.ndarray) -> float | None:
 def tidy(values: np.ndarray) -> np.ndarray:
     """Values as columns hold them: whole numbers that are only 0 and 1 as bool, text as objects."""
     if values.dtype.kind in "US":
-        return np.asarray([str(one) for one in values.ravel()], dtype=object).reshape(values.shape)
+        return np.asarray([str(value) for value in values.ravel()], dtype=object).reshape(values.shape)
     if (
         values.dtype.kind in "iu"
         and values.dtype.itemsize > 1

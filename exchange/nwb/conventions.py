@@ -66,4 +66,4 @@ def trials(convention: str, columns: Mapping[str, Any]) -> dict[str, tuple[np.nd
 def _choices(values: np.ndarray) -> np.ndarray:
     if unknown := set(values.astype(str)) - _CHOICES.keys():
         raise ValueError(f"mouse_wheel_choice holds {', '.join(sorted(unknown))}")
-    return np.array([_CHOICES[str(one)] for one in values])
+    return np.array([_CHOICES[str(value)] for value in values])

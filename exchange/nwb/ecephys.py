@@ -14,12 +14,12 @@ def add_all(builder: Builder, objects: list[AlfObject]) -> tuple[list[AlfObject]
     used = {id(probe.channels) for probe in probes if probe.channels is not None}
     electrodes.add_table(builder, probes)
     found = sortings.find(builder, objects)
-    main = [one for one in found if one.is_main]
+    main = [item for item in found if item.is_main]
     if main:
         builder.nwbfile.units = units.table_of(builder, "units", main, probes)
-    for one in found:
-        used |= {id(part) for part in (one.spikes, one.clusters) if part is not None}
-        if not one.is_main:
-            name = builder.free_name(f"units_{one.collection.removeprefix('alf/').replace('/', '_')}")
-            builder.module("ecephys").add(units.table_of(builder, name, [one], probes))
-    return [one for one in objects if id(one) not in used], probes
+    for item in found:
+        used |= {id(part) for part in (item.spikes, item.clusters) if part is not None}
+        if not item.is_main:
+            name = builder.free_name(f"units_{item.collection.removeprefix('alf/').replace('/', '_')}")
+            builder.module("ecephys").add(units.table_of(builder, name, [item], probes))
+    return [object_ for object_ in objects if id(object_) not in used], probes

@@ -49,7 +49,7 @@ def add_probes(builder: Builder, objects: list[AlfObject]) -> list[Probe]:
         )  # fmt: skip
         builder.nwbfile.add_device(device)
         tracks = (histology.Trajectory & key & {"probe_label": label}).to_dicts()
-        ranks = {one["provenance"]: one["provenance_rank"] for one in histology.Provenance.to_dicts()}
+        ranks = {item["provenance"]: item["provenance_rank"] for item in histology.Provenance.to_dicts()}
         track = max(tracks, key=lambda one: ranks[one["provenance"]], default=None)
         words = "" if track is None else (
             f" Track ({track['provenance']}): entry ML {track['entry_ml']:g}, AP {track['entry_ap']:g}, DV "
@@ -58,14 +58,14 @@ def add_probes(builder: Builder, objects: list[AlfObject]) -> list[Probe]:
         )  # fmt: skip
         where = (histology.ChannelLocation.Region & key & {"probe_label": label}).to_dicts()
         names = acronyms_of_regions()
-        location = ", ".join(sorted(names.get(one["region_id"], "root") for one in where)) or "not known"
+        location = ", ".join(sorted(names.get(place["region_id"], "root") for place in where)) or "not known"
         group = ElectrodeGroup(
             name=f"{label}_electrodes", device=device, location=location,
             description=f"Channels of the probe {label} (insertion {row['pid']}).{words}",
         )  # fmt: skip
         builder.nwbfile.add_electrode_group(group)
         wanted = [collections.get(label), f"alf/{label}"]
-        some = [one for one in objects if one.name == "channels" and one.collection in wanted]
+        some = [object_ for object_ in objects if object_.name == "channels" and object_.collection in wanted]
         found.append(Probe(label, group, min(some, key=lambda one: wanted.index(one.collection), default=None)))
     return found
 

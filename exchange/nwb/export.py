@@ -129,7 +129,7 @@ def dandi_label(name: str) -> str:
     >>> dandi_label("fast_001"), dandi_label("a b/c")
     ('fast-001', 'a-b-c')
     """
-    return "".join(one if one.isalnum() else "-" for one in name)
+    return "".join(item if item.isalnum() else "-" for item in name)
 
 
 def _export_one(found: source.Source, out: Path, options: Options, progress: Progress | None, again: bool) -> Result:
@@ -161,7 +161,9 @@ def _export_one(found: source.Source, out: Path, options: Options, progress: Pro
         there.unlink() if there.is_file() else shutil.rmtree(there)
     left = {name: form.why for name, form in builder.forms.items() if form.kind == "absent"}
     size = (
-        path.stat().st_size if path.is_file() else sum(one.stat().st_size for one in path.rglob("*") if one.is_file())
+        path.stat().st_size
+        if path.is_file()
+        else sum(item.stat().st_size for item in path.rglob("*") if item.is_file())
     )
     notes = [*builder.notes]
     if people := session.metadata.people_without_names(found):
@@ -201,7 +203,9 @@ def _written_before(out: Path, found: source.Source, options: Options) -> Path |
         return path if path.exists() else None
     start = path.name[: path.name.index("_ses-")] + f"_ses-{found.session['eid']}_"
     ending = ".nwb" if options.backend == "hdf5" else ".nwb.zarr"
-    return next((one for one in sorted(path.parent.glob(f"{start}*{ending}"))), None) if path.parent.is_dir() else None
+    return (
+        next((item for item in sorted(path.parent.glob(f"{start}*{ending}"))), None) if path.parent.is_dir() else None
+    )
 
 
 def _mark_of(path: Path) -> str:
@@ -241,9 +245,9 @@ def _copy_videos(builder: Builder, folder: Path) -> None:
             shutil.copyfile(file.path, part)
             part.replace(target)
         series = next(
-            one
-            for one in builder.nwbfile.acquisition.values()
-            if getattr(one, "external_file", None) and one.external_file[0] == name
+            item
+            for item in builder.nwbfile.acquisition.values()
+            if getattr(item, "external_file", None) and item.external_file[0] == name
         )
         series.fields["external_file"] = [f"./{folder.name}/{name}"]
 

@@ -178,7 +178,7 @@ def _trials(session: Session, nwbfile: NWBFile, choices: Choices) -> None:
     table = nwbfile.trials
     if table is None:
         return
-    columns = {one.name: one for one in table.columns}
+    columns = {item.name: item for item in table.columns}
     session.save(
         "alf/trials.intervals.npy", np.column_stack([as_array(columns[n].data) for n in ("start_time", "stop_time")])
     )
@@ -207,7 +207,7 @@ def _trials(session: Session, nwbfile: NWBFile, choices: Choices) -> None:
 def _column(session: Session, column: Any, name: str, prefix: str, target: str, like: str = "") -> None:
     """One column of a table under its own name."""
     try:
-        if any(isinstance(one, VectorIndex) and one.target is column for one in column.parent.columns):
+        if any(isinstance(item, VectorIndex) and item.target is column for item in column.parent.columns):
             raise ValueError("its rows differ in length")
         values = as_array(column.data)
         session.save(f"{prefix}.{target}.npy", values)
@@ -220,7 +220,7 @@ def _column(session: Session, column: Any, name: str, prefix: str, target: str, 
 
 def _objects(session: Session, nwbfile: NWBFile) -> None:
     """Series and tables, by their type; every other object that holds something of its own is named."""
-    done = {id(one) for one in (nwbfile.trials, nwbfile.units, nwbfile.electrodes) if one is not None}
+    done = {id(item) for item in (nwbfile.trials, nwbfile.units, nwbfile.electrodes) if item is not None}
     things = [thing for thing in nwbfile.objects.values() if id(thing) not in done]
     names = _alf_names([thing for thing in things if isinstance(thing, TimeSeries | DynamicTable)])
     for thing in things:
@@ -308,24 +308,24 @@ def _beside(session: Session, series: TimeSeries, name: str, target: str) -> Non
 
 
 def _intervals(session: Session, table: TimeIntervals, name: str, target: str) -> None:
-    columns = {one.name: one for one in table.columns}
+    columns = {column.name: column for column in table.columns}
     target = f"nwb{target[0].upper()}{target[1:]}" if target in ("trials", "spikes", "clusters") else target
     session.save(
         f"alf/{target}.intervals.npy", np.column_stack([as_array(columns[n].data) for n in ("start_time", "stop_time")])
     )
     session.mapped(name, f"{len(table.id):,} rows as {target}.intervals")
-    for one in columns.values():
-        if one.name not in ("start_time", "stop_time") and not isinstance(one, VectorIndex):
-            _column(session, one, f"{name}.{one.name}", f"alf/{target}", attribute(one.name))
+    for column in columns.values():
+        if column.name not in ("start_time", "stop_time") and not isinstance(column, VectorIndex):
+            _column(session, column, f"{name}.{column.name}", f"alf/{target}", attribute(column.name))
 
 
 def _events(session: Session, table: DynamicTable, name: str, target: str) -> None:
-    columns = {one.name: one for one in table.columns}
+    columns = {column.name: column for column in table.columns}
     session.save(f"alf/{target}.times.npy", as_array(columns["timestamp"].data))
     session.mapped(name, f"{len(table.id):,} events as {target}.times")
-    for one in columns.values():
-        if one.name != "timestamp" and not isinstance(one, VectorIndex):
-            _column(session, one, f"{name}.{one.name}", f"alf/{target}", attribute(one.name))
+    for column in columns.values():
+        if column.name != "timestamp" and not isinstance(column, VectorIndex):
+            _column(session, column, f"{name}.{column.name}", f"alf/{target}", attribute(column.name))
 
 
 def _path(thing: Any) -> str:

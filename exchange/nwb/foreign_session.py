@@ -25,7 +25,7 @@ class Session:
         self._taken.add(name)
         values = np.asarray(values)
         if values.dtype == object:
-            values = np.asarray([str(one) for one in values.ravel()], dtype=str).reshape(values.shape)
+            values = np.asarray([str(value) for value in values.ravel()], dtype=str).reshape(values.shape)
         if values.dtype.kind not in "biufUS":
             raise ValueError(f"values of type {values.dtype} are no numbers or text")
         path = self.folder / name

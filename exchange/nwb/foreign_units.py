@@ -24,7 +24,7 @@ def add(session: Session, nwbfile: NWBFile) -> None:
     units = nwbfile.units
     if units is None:
         return
-    columns = {one.name: one for one in units.columns}
+    columns = {item.name: item for item in units.columns}
     peaks = _peak_rows(units, columns, nwbfile.electrodes)
     if "spike_times" not in columns or not len(units.id):
         session.left("units", "they have no spike times")
@@ -62,9 +62,9 @@ def _peak_rows(units: DynamicTable, columns: dict[str, Any], electrodes: Dynamic
         return None
     rows = {int(name): row for row, name in enumerate(electrodes.id[:])}
     peaks = as_array(columns["peak_channel_id"].data)
-    if peaks.dtype.kind not in "iu" or not {int(one) for one in peaks} <= rows.keys():
+    if peaks.dtype.kind not in "iu" or not {int(peak) for peak in peaks} <= rows.keys():
         return None
-    return np.array([rows[int(one)] for one in peaks])
+    return np.array([rows[int(peak)] for peak in peaks])
 
 
 def _labels(
@@ -76,7 +76,7 @@ def _labels(
 ) -> np.ndarray:
     """The probe of each unit: by its group, else by its electrodes, else one probe for all."""
     if "electrode_group" in columns:
-        found = [label_of(one.name) for one in columns["electrode_group"].data[:]]
+        found = [label_of(item.name) for item in columns["electrode_group"].data[:]]
     elif peaks is not None:
         found = [channels[row][0] for row in peaks]
     elif "electrodes" in columns and channels:
@@ -154,15 +154,15 @@ def _electrodes(session: Session, nwbfile: NWBFile) -> dict[int, tuple[str, int]
     table = nwbfile.electrodes
     if table is None or not len(table.id):
         return {}
-    columns = {one.name: one for one in table.columns}
-    groups = [label_of(one.name) for one in columns["group"].data[:]]
+    columns = {item.name: item for item in table.columns}
+    groups = [label_of(item.name) for item in columns["group"].data[:]]
     places: dict[int, tuple[str, int]] = {}
     for label in dict.fromkeys(groups):
         rows = np.flatnonzero(np.asarray(groups, dtype=object) == label)
         places |= {int(row): (label, at) for at, row in enumerate(rows)}
         prefix, done = f"alf/{label}/channels", {"group", "group_name"}
         local = [as_array(columns[name].data)[rows] for name in ("rel_x", "rel_y") if name in columns]
-        if len(local) == 2 and all(one.dtype.kind in "iuf" for one in local):
+        if len(local) == 2 and all(item.dtype.kind in "iuf" for item in local):
             session.save(f"{prefix}.localCoordinates.npy", np.column_stack(local).astype(float))
             session.mapped("electrodes.rel_x+rel_y", f"channels.localCoordinates of {label} (um by the standard)")
             done |= {"rel_x", "rel_y"}
@@ -196,7 +196,7 @@ def _channels_of_units(
         )
         return
     data = np.asarray(columns["electrodes"].data[:])[ends[rows] - 1]
-    found = [channels.get(int(one), ("", -1)) for one in data]
+    found = [channels.get(int(item), ("", -1)) for item in data]
     if any(of != label for of, _ in found):
         session.left(f"units.electrodes of {label}", "they belong to another group than the unit")
         return

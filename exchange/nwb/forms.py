@@ -60,7 +60,7 @@ class Form:
     def loaded(cls, text: str) -> Form:
         """From text; ValueError where it is none of ours."""
         given = json.loads(text)
-        names = {one.name for one in dataclasses.fields(cls)}
+        names = {item.name for item in dataclasses.fields(cls)}
         if not isinstance(given, dict) or not given.keys() <= names or given.get("kind") not in KINDS:
             raise ValueError(f"no form of a file: {text[:80]!r}")
         return cls(**given)

@@ -63,7 +63,7 @@ def ingest(
             words = " ".join(str(error).split())[:200]
             detail = f"{path}: its content is not as the NWB standard says ({type(error).__name__}: {words})"
             found.append(Intake(path, "failed", problem=f"{detail}: `neurojoint nwb check` says more"))
-    if register and any(one.state != "failed" for one in found):
+    if register and any(item.state != "failed" for item in found):
         import ingest as registration
 
         registration.register(root, metadata=metadata)
@@ -93,7 +93,7 @@ def _own(
                 progress(name, count, len(about.forms))
 
     state = place(root, session, write)
-    before = [one for one in content if one["table"] not in rows.AFTER]
+    before = [item for item in content if item["table"] not in rows.AFTER]
     n_rows, said = rows.store(before)
     lines.append(
         Line(
@@ -101,7 +101,7 @@ def _own(
         )
     )
     lines += [Line("rows of the tables", "left out", sentence) for sentence in said]
-    return Intake(path, state, session, True, lines), [one for one in content if one["table"] in rows.AFTER]
+    return Intake(path, state, session, True, lines), [item for item in content if item["table"] in rows.AFTER]
 
 
 def _file_name(session: str, name: str, about: Own) -> str:
@@ -171,7 +171,7 @@ def _write_samples(target: Path, form: forms.Form, get: Cells) -> None:
     """Samples of a recording, piece by piece, in the order of its channels; compressed where the name says so."""
     n_samples, n_channels = form.shape
     sources = [get.lazy(str(cell)) for cell in form.cells]
-    channels = [int(one) for one in form.columns]
+    channels = [int(column) for column in form.columns]
     raw = target.with_suffix(".bin")
     step = max(1, (1 << 25) // max(1, n_channels * np.dtype(form.dtype).itemsize))
     with raw.open("wb") as file:
@@ -179,8 +179,8 @@ def _write_samples(target: Path, form: forms.Form, get: Cells) -> None:
             last = min(first + step, n_samples)
             block = np.empty((last - first, n_channels), np.dtype(form.dtype))
             at = 0
-            for one in sources:
-                values = np.asarray(one[first:last])
+            for source in sources:
+                values = np.asarray(source[first:last])
                 values = values[:, None] if values.ndim == 1 else values
                 block[:, channels[at : at + values.shape[1]]] = values
                 at += values.shape[1]

@@ -154,9 +154,9 @@ def _people(source: Source) -> list[str]:
     users = (acquisition.SessionUser & source.key).to_arrays("user_name")
     found = []
     if source.rules is not None and source.rules.rules.people != "name":
-        found = [shown for one in sorted(map(str, users)) if (shown := source.rules.person(one))]
-        return [f"{one}, pseudonym" for one in found] or ["withheld, name"]
-    for user in sorted(str(one) for one in users):
+        found = [shown for item in sorted(map(str, users)) if (shown := source.rules.person(item))]
+        return [f"{item}, pseudonym" for item in found] or ["withheld, name"]
+    for user in sorted(str(item) for item in users):
         full = (lab.LabMember & {"user_name": user}).fetch1("full_name").strip()
         first, _, last = full.rpartition(" ")
         if "," in full:
@@ -169,18 +169,18 @@ def _people(source: Source) -> list[str]:
 def people_without_names(source: Source) -> list[str]:
     """Accounts of the session that have no full name."""
     users = (acquisition.SessionUser & source.key).proj()
-    return sorted(str(one) for one in (lab.LabMember & users & {"full_name": ""}).to_arrays("user_name"))
+    return sorted(str(to_array) for to_array in (lab.LabMember & users & {"full_name": ""}).to_arrays("user_name"))
 
 
 def _projects(source: Source) -> str:
     rows = (lab.Project & (acquisition.SessionProject & source.key).proj()).to_dicts(order_by="project")
-    texts = [source.text("lab.Project.project_description", one["project_description"]) for one in rows]
+    texts = [source.text("lab.Project.project_description", row["project_description"]) for row in rows]
     return " ".join(f"{one['project']}: {text}".rstrip(": ") + "." for one, text in zip(rows, texts, strict=True))
 
 
 def _keywords(source: Source) -> list[str]:
-    words = [one for one in str(source.session["task_protocol"]).strip("_").split("/") if one]
-    words += [str(one) for one in (acquisition.SessionProcedure & source.key).to_arrays("procedure_type")]
+    words = [part for part in str(source.session["task_protocol"]).strip("_").split("/") if part]
+    words += [str(to_array) for to_array in (acquisition.SessionProcedure & source.key).to_arrays("procedure_type")]
     words += ["electrophysiology"] if len(ephys.ProbeInsertion & source.key) else []
     return list(dict.fromkeys([*words, "behavior"]))
 
@@ -196,13 +196,15 @@ def _surgeries(source: Source) -> str:
     said = []
     for row in (action.Surgery & key).to_dicts(order_by="surgery_start"):
         parts = (action.Surgery.Procedure & row).to_arrays("procedure_type")
-        what = ", ".join(sorted(str(one) for one in parts)) or "operation"
+        what = ", ".join(sorted(str(part) for part in parts)) or "operation"
         told = source.text("action.Surgery.surgery_narrative", row["surgery_narrative"])
         said.append(f"{source.shown_day(row['surgery_start']).date()}: {what}. {told}".strip())
     implants = (subject.Implant & key).to_dicts(order_by="implant_date")
-    for one in implants:
-        told = source.text("subject.Implant.implant_description", one["implant_description"])
-        said.append(f"{source.shown_day(one['implant_date'])}: implant of {one['implant_weight']:g} g. {told}".strip())
+    for implant in implants:
+        told = source.text("subject.Implant.implant_description", implant["implant_description"])
+        said.append(
+            f"{source.shown_day(implant['implant_date'])}: implant of {implant['implant_weight']:g} g. {told}".strip()
+        )
     return "\n".join(said)
 
 

@@ -48,7 +48,7 @@ def pack(chunk: np.ndarray) -> bytes:
     flat = planes.reshape(-1)
     low, rest = flat[: n_stored * chunk.size].data, flat[n_stored * chunk.size :].data
     blocks = [low[at : at + _STORED] for at in range(0, len(low), _STORED)]
-    stored = [part for one in blocks for part in (struct.pack("<BHH", 0, len(one), len(one) ^ 0xFFFF), one)]
+    stored = [part for block in blocks for part in (struct.pack("<BHH", 0, len(block), len(block) ^ 0xFFFF), block)]
     high = deflate.deflate_compress(rest, LEVEL)
     check = struct.pack(">I", zlib.adler32(flat.data))
     return b"".join([b"\x78\x01", *stored, high, check])

@@ -108,7 +108,7 @@ def place(root: Path, session: str, write: Callable[[Path], None]) -> str:
 
 
 def _names(folder: Path) -> list[str]:
-    return [one.relative_to(folder).as_posix() for one in folder.rglob("*") if one.is_file()]
+    return [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
 
 
 def _same(one: Path, other: Path) -> bool:

@@ -130,7 +130,8 @@ def _datasets(nwbfile: NWBFile) -> dict[str, dict[str, Any]]:
 
 def _plain(values: Any) -> list[Any]:
     return [
-        one.decode() if isinstance(one, bytes) else one.item() if isinstance(one, np.generic) else one for one in values
+        value.decode() if isinstance(value, bytes) else value.item() if isinstance(value, np.generic) else value
+        for value in values
     ]
 
 
@@ -173,7 +174,7 @@ class Cells:
         name, _, part = cell.partition(":")
         thing = self._objects[name]
         if isinstance(thing, DynamicTable):
-            columns = {one.name: one for one in thing.columns}
+            columns = {column.name: column for column in thing.columns}
             return as_array(columns[part].data)
         if not part:
             return np.asarray(thing.data[:])
@@ -188,7 +189,7 @@ def as_array(data: Any) -> np.ndarray:
     """The values of a column or series as an array; text as objects."""
     values = np.asarray(data[:])
     if values.dtype == object:
-        flat = [one.decode() if isinstance(one, bytes) else one for one in values.ravel()]
+        flat = [value.decode() if isinstance(value, bytes) else value for value in values.ravel()]
         values = np.asarray(flat, dtype=object).reshape(values.shape)
     return values
 

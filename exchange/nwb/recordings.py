@@ -140,14 +140,14 @@ def add_lines(builder: Builder, raw: bool) -> None:
         changes = (ephys.SessionClock.Line & builder.source.key & {"dataset_id": row["dataset_id"]}).to_dicts(
             order_by="line"
         )
-        samples = np.concatenate([one["line_samples"] for one in changes])
+        samples = np.concatenate([change["line_samples"] for change in changes])
         if not len(samples):
             continue
         order = np.argsort(samples, kind="stable")
         lines = np.repeat(
-            np.array([one["line"] for one in changes], np.int16), [len(one["line_samples"]) for one in changes]
+            np.array([change["line"] for change in changes], np.int16), [len(one["line_samples"]) for one in changes]
         )
-        rises = np.concatenate([one["line_polarities"] for one in changes]) > 0
+        rises = np.concatenate([change["line_polarities"] for change in changes]) > 0
         device = row["probe_label"] or row["band"]
         name = builder.free_name(f"{device}_digital_lines")
         columns = [
@@ -180,7 +180,7 @@ def add(builder: Builder, probes: list[Probe], wrap: Callable[[Samples, str], An
             continue
         recording = files.open_recording({"dataset_id": row["dataset_id"]})
         label = row["probe_label"] or "nidq"
-        probe = next((one for one in probes if one.label == row["probe_label"]), None)
+        probe = next((item for item in probes if item.label == row["probe_label"]), None)
         gains = recording.volts_per_bit
         timing = known.get(row["dataset_id"]) or _unaligned(float(recording.sample_rate))
         if gains is None or row["band"] == "nidq" or probe is None or not probe.n_channels:
@@ -265,6 +265,6 @@ def _auxiliary(
         )  # fmt: skip
     )
     builder.forms[path] = forms.Form(
-        "recording", [f"{name}:data"], columns=[str(one) for one in channels.tolist()], dtype=recording.dtype.str,
+        "recording", [f"{name}:data"], columns=[str(value) for value in channels.tolist()], dtype=recording.dtype.str,
         shape=list(recording.shape),
     )  # fmt: skip

@@ -60,7 +60,7 @@ def collect(key: Mapping[str, Any]) -> list[dict[str, Any]]:
                 if all(row.get(child) is not None for child in mapping)
             }
             if parent is not None and keys:
-                waiting += [(one, _put(found, one, one & [*keys.values()])) for one in (parent, *_pieces(parent))]
+                waiting += [(item, _put(found, item, item & [*keys.values()])) for item in (parent, *_pieces(parent))]
     return [{"table": name, "row": row} for name, some in found.items() for row in some.values()]
 
 
@@ -85,12 +85,12 @@ def _restriction(table: type[dj.Table], key: Mapping[str, Any]) -> Any:
     names = set(table().heading.names)
     if registry.label(table) == "action.Note":
         ids = [(acquisition.Session & key).fetch1("eid"), (subject.Subject & key).fetch1("subject_uuid")]
-        return [{"note_object_id": one} for one in ids]
+        return [{"note_object_id": id_} for id_ in ids]
     if registry.label(table) == "data.DatasetTag":
         return (data.Dataset & key).proj()
     if registry.label(table) == "data.Revision":
         found = sorted(set((data.Dataset & key & "dataset_revision <> ''").to_arrays("dataset_revision")))
-        return [{"revision": str(one)} for one in found]
+        return [{"revision": str(item)} for item in found]
     if registry.label(table) in OF_LAB:
         return {"lab": key["lab"]}
     if not {"lab", "subject"} <= names:
@@ -118,7 +118,7 @@ def _plain(value: Any) -> Any:
 
 def dumped(rows: list[dict[str, Any]]) -> str:
     """As text, one row a line."""
-    return "\n".join(json.dumps(one, sort_keys=True) for one in rows)
+    return "\n".join(json.dumps(row, sort_keys=True) for row in rows)
 
 
 def loaded(text: str) -> list[dict[str, Any]]:
@@ -129,8 +129,12 @@ def loaded(text: str) -> list[dict[str, Any]]:
     ValueError : a line is no row.
     """
     found = [json.loads(line) for line in text.splitlines() if line]
-    for one in found:
-        if not isinstance(one, dict) or not isinstance(one.get("table"), str) or not isinstance(one.get("row"), dict):
+    for item in found:
+        if (
+            not isinstance(item, dict)
+            or not isinstance(item.get("table"), str)
+            or not isinstance(item.get("row"), dict)
+        ):
             raise ValueError("a line of the rows is not {table, row}")
     return found
 
@@ -143,10 +147,12 @@ def store(rows: list[dict[str, Any]]) -> tuple[int, list[str]]:
     How many are new, and a sentence for each row or column that was not taken.
     """
     known = {registry.label(table): table for table in _tables()}
-    said = [f"{name}: this version has no such table" for name in sorted({one["table"] for one in rows} - known.keys())]
+    said = [
+        f"{name}: this version has no such table" for name in sorted({item["table"] for item in rows} - known.keys())
+    ]
     n_new = 0
     for name, table in known.items():
-        some = [_typed(table, one["row"], said) for one in rows if one["table"] == name]
+        some = [_typed(table, item["row"], said) for item in rows if item["table"] == name]
         if not some:
             continue
         key = table().primary_key
@@ -184,4 +190,4 @@ def _typed(table: type[dj.Table], row: Mapping[str, Any], said: list[str]) -> di
 
 def of_session(rows: list[dict[str, Any]], table: str) -> list[dict[str, Any]]:
     """The rows of one table."""
-    return [one["row"] for one in rows if one["table"] == table]
+    return [row["row"] for row in rows if row["table"] == table]

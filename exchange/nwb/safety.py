@@ -137,7 +137,7 @@ def _check_references(path: Path, file: h5py.File, name: str, thing: Any) -> Non
     references: list[tuple[str, Any]] = [(where, one) for where, one in found if isinstance(one, h5py.Reference)]
     if isinstance(thing, h5py.Dataset) and h5py.check_ref_dtype(thing.dtype) is h5py.Reference:
         values = thing[:MOST_REFERENCES].ravel() if thing.shape else [thing[()]]
-        references += [(name, one) for one in values]
+        references += [(name, value) for value in values]
     for where, reference in references:
         try:
             there = bool(reference) and file[reference].name is not None  # what was unlinked has no name

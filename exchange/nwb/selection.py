@@ -57,7 +57,7 @@ def sessions(
     else:
         for name in ("lab", "subject"):
             if name in asked:
-                found &= [{name: one.strip()} for one in str(asked[name]).split(",")]
+                found &= [{name: part.strip()} for part in str(asked[name]).split(",")]
     return found.keys(order_by="lab, subject, session_date, session_number")
 
 

@@ -53,10 +53,10 @@ def build(
     builder = Builder(metadata.create(found, incomplete), found, wrap)
     objects = sorted(found.objects(), key=lambda one: (one.collection != "alf", one.collection, one.name))
     rest, probes = ecephys.add_all(builder, objects)
-    for one in rest:
-        builder.add(one)
-    for one in objects:
-        wheels.add_velocity(builder, one)
+    for item in rest:
+        builder.add(item)
+    for object_ in objects:
+        wheels.add_velocity(builder, object_)
     recordings.add_lines(builder, raw)
     if raw:
         recordings.add(builder, probes, samples)

@@ -30,7 +30,7 @@ class Sorting:
 def find(builder: Builder, objects: list[AlfObject]) -> list[Sorting]:
     """The sortings whose spikes have times and units, by the label of their probe."""
     rows = (ephys.Clustering & builder.source.key & {"clustering_state": "online"}).to_dicts(order_by="clustering")
-    parts = {(one.name, one.collection): one for one in objects}
+    parts = {(object_.name, object_.collection): object_ for object_ in objects}
     found: list[Sorting] = []
     for row in rows:
         collection = row["clustering_collection"]

@@ -213,7 +213,7 @@ def column_values(column: pa.ChunkedArray) -> np.ndarray | None:
     if pa.types.is_boolean(kind):
         return column.cast(pa.int8()).cast(pa.float64()).to_numpy()
     if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_dictionary(kind):
-        return np.asarray([str(one or "") for one in column.to_pylist()], dtype=object)
+        return np.asarray([str(row or "") for row in column.to_pylist()], dtype=object)
     if pa.types.is_null(kind):
         return np.full(len(column), np.nan)
     return None
@@ -235,7 +235,9 @@ def read(key: Mapping[str, Any]) -> Source:
     given = {"eid": key["eid"]} if "eid" in key else {name: key[name] for name in acquisition.Session.primary_key}
     rows = (acquisition.Session & given).to_dicts()
     if len(rows) != 1:
-        raise NeurojointError(f"there is no session {' '.join(str(one) for one in given.values())}", "check the eid")
+        raise NeurojointError(
+            f"there is no session {' '.join(str(value) for value in given.values())}", "check the eid"
+        )
     session = {name: rows[0][name] for name in acquisition.Session.primary_key}
     datasets = (data.Dataset & session).to_dicts(order_by="rel_path")
     objects = fetch_columns(data.AlfObject & session, "object_collection", "object_name", "refused_columns")

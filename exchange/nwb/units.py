@@ -21,23 +21,23 @@ from pipeline.schemas import ephys, ephys_analysis, histology
 
 def table_of(builder: Builder, table: str, sortings: list[Sorting], probes: list[Probe]) -> Units:
     """A units table; everything in it is a whole column, never one unit after the other."""
-    n_units = [len(one.ids) for one in sortings]
+    n_units = [len(sorting.ids) for sorting in sortings]
     firsts = np.concatenate([[0], np.cumsum(n_units)]).astype(int)
-    ends = np.cumsum(np.concatenate([one.grouped.n_spikes for one in sortings]))
+    ends = np.cumsum(np.concatenate([sorting.grouped.n_spikes for sorting in sortings]))
     columns: list[Any] = spike_columns(builder, table, sortings, firsts, ends)
     columns += _cluster_columns(builder, table, sortings, firsts)
     columns.append(
         builder.column(table, "cluster_id", "Number that the sorter gives.", np.concatenate([s.ids for s in sortings]))
     )
-    labels = np.repeat([one.label for one in sortings], n_units).astype(object)
+    labels = np.repeat([sorting.label for sorting in sortings], n_units).astype(object)
     columns.append(builder.column(table, "probe_name", "Probe that recorded the unit.", labels))
     groups = {probe.label: probe.group for probe in probes}
-    columns.append(VectorData(name="electrode_group", description="Probe.", data=[groups[one] for one in labels]))
+    columns.append(VectorData(name="electrode_group", description="Probe.", data=[groups[label] for label in labels]))
     columns += _regions(builder, sortings, probes)
     columns += _computed(builder, table, sortings)
     rate, waveforms = _rate(sortings), any(c.name == "waveform_mean" for c in columns)
     more = {"waveform_rate": rate, "waveform_unit": "volts"} if waveforms else {}
-    sorters = ", ".join(sorted({one.collection.removeprefix("alf/") for one in sortings}))
+    sorters = ", ".join(sorted({sorting.collection.removeprefix("alf/") for sorting in sortings}))
     return Units(
         name=table, description=f"Units from {sorters}.", columns=columns, id=np.arange(firsts[-1], dtype=np.int64),
         electrode_table=builder.nwbfile.electrodes, resolution=1 / rate, **more,
@@ -46,8 +46,8 @@ def table_of(builder: Builder, table: str, sortings: list[Sorting], probes: list
 
 def _rate(sortings: list[Sorting]) -> float:
     """Samples a second, from the samples and times of the spikes; 30 kHz where samples are not given."""
-    for one in sortings:
-        samples, times = one.spikes.get("samples"), one.spikes.require("times")
+    for sorting in sortings:
+        samples, times = sorting.spikes.get("samples"), sorting.spikes.require("times")
         if samples is not None and len(samples.values) > 1:
             ends = [np.asarray(piece.values[[0, -1]], float) for piece in (samples, times)]
             if np.diff(ends[0])[0] > 0 and np.diff(ends[1])[0] > 0:
@@ -59,7 +59,7 @@ def spike_columns(
     builder: Builder, table: str, sortings: list[Sorting], firsts: np.ndarray, ends: np.ndarray
 ) -> list[VectorIndex | VectorData]:
     """The ragged columns: one value a spike, unit by unit."""
-    attributes = list(dict.fromkeys(piece.attribute for one in sortings for piece in one.spikes.pieces))
+    attributes = list(dict.fromkeys(piece.attribute for sorting in sortings for piece in sorting.spikes.pieces))
     attributes.sort(key=lambda name: name != "times")
     found: list[VectorIndex | VectorData] = []
     for attribute in attributes:
@@ -70,11 +70,11 @@ def spike_columns(
             "",
             rules.column_of(rules.Rule("", ""), "spikes", attribute, builder.source.described).text,
         )
-        pieces = [one.spikes.get(attribute) for one in sortings]
+        pieces = [sorting.spikes.get(attribute) for sorting in sortings]
         if any(p is not None and (p.values.ndim != 1 or p.values.dtype.kind not in "biuf") for p in pieces):
             continue
         parts = [None if p is None else gather(p.values, one.grouped) for p, one in zip(pieces, sortings, strict=True)]
-        values = merged(parts, [len(one.grouped.order) for one in sortings])
+        values = merged(parts, [len(sorting.grouped.order) for sorting in sortings])
         if values.dtype.kind == "f" and values.size and np.isnan(values).all():
             continue
         builder.cells[f"{table}:{column.name}"] = values
@@ -82,9 +82,9 @@ def spike_columns(
         for piece, first, last in zip(pieces, firsts[:-1], firsts[1:], strict=True):
             if piece is not None:
                 builder.note_form(piece, [f"{table}:{column.name}"], spikes=table, rows=[int(first), int(last)])
-    rows_needed = [one for one in sortings if not in_order_of_time(one)]
+    rows_needed = [sorting for sorting in sortings if not in_order_of_time(sorting)]
     if rows_needed:
-        values = np.concatenate([one.grouped.order.astype(np.int32) for one in sortings])
+        values = np.concatenate([sorting.grouped.order.astype(np.int32) for sorting in sortings])
         builder.cells[f"{table}:spike_row"] = values
         found += ragged("spike_row", "Row of each spike in the file of the sorter.", values, ends, builder.wrap)
     builder.cells[f"{table}:spike_times_index"] = ends
@@ -96,14 +96,16 @@ def spike_columns(
 
 def _cluster_columns(builder: Builder, table: str, sortings: list[Sorting], firsts: np.ndarray) -> list[VectorData]:
     """One value (or array) a unit, from the clusters objects."""
-    attributes = dict.fromkeys(piece.attribute for one in sortings if one.clusters for piece in one.clusters.pieces)
+    attributes = dict.fromkeys(
+        piece.attribute for sorting in sortings if sorting.clusters for piece in sorting.clusters.pieces
+    )
     found: dict[str, VectorData] = {}
     for attribute in attributes:
         column = rules.UNITS.get(f"clusters.{attribute}") or rules.column_of(
             rules.Rule("", ""), "clusters", attribute, builder.source.described
         )
         name = column.name if column.name not in {"cluster_id", "id"} else "metrics_cluster_id"
-        pieces = [one.clusters.get(attribute) if one.clusters else None for one in sortings]
+        pieces = [sorting.clusters.get(attribute) if sorting.clusters else None for sorting in sortings]
         known = [p for p in pieces if p is not None]
         if (
             name in found
@@ -114,7 +116,7 @@ def _cluster_columns(builder: Builder, table: str, sortings: list[Sorting], firs
         if name == "waveform_mean" and known[0].values.ndim not in (2, 3):
             name = "waveforms_of_cluster"
         parts = [_padded(p, len(one.ids)) for p, one in zip(pieces, sortings, strict=True)]
-        values = merged(parts, [len(one.ids) for one in sortings])
+        values = merged(parts, [len(sorting.ids) for sorting in sortings])
         if values.dtype.kind == "f" and np.isnan(values).all():
             for empty in known:
                 builder.note_form(empty, [None])
@@ -146,15 +148,15 @@ def _regions(builder: Builder, sortings: list[Sorting], probes: list[Probe]) -> 
         return []
     of_label = {probe.label: probe for probe in probes}
     rows, counts = [], []
-    for one in sortings:
-        probe, piece = of_label[one.label], one.clusters.get("channels") if one.clusters else None
-        channels = np.full(len(one.ids), -1, np.int64)
+    for sorting in sortings:
+        probe, piece = of_label[sorting.label], sorting.clusters.get("channels") if sorting.clusters else None
+        channels = np.full(len(sorting.ids), -1, np.int64)
         if piece is not None and piece.values.ndim == 1:
             channels[: len(piece.values)] = np.nan_to_num(np.asarray(piece.values, float), nan=-1).astype(np.int64)
         good = (channels >= 0) & (channels < probe.n_channels)
         rows.append(probe.first + channels[good])
         counts.append(good.astype(np.int64))
-    if not sum(len(one) for one in rows):
+    if not sum(len(row) for row in rows):
         return []
     region = DynamicTableRegion(
         name="electrodes", description="Electrode with the largest amplitude.", data=np.concatenate(rows),
@@ -166,7 +168,7 @@ def _regions(builder: Builder, sortings: list[Sorting], probes: list[Probe]) -> 
 
 def _computed(builder: Builder, table: str, sortings: list[Sorting]) -> list[VectorData]:
     """What the tables say of the units: metrics, criteria, places. It follows the headings, and is not read back."""
-    n_units = [len(one.ids) for one in sortings]
+    n_units = [len(sorting.ids) for sorting in sortings]
     firsts = np.concatenate([[0], np.cumsum(n_units)]).astype(int)
     found: dict[str, np.ndarray] = {}
     texts: dict[str, str] = {}
@@ -199,7 +201,7 @@ def _computed(builder: Builder, table: str, sortings: list[Sorting]) -> list[Vec
                     texts_of = np.asarray([value or "" for value in rows[name].to_pylist()], object)
                     put(name, heading[name].comment, first, one.ids, known, texts_of, np.array("", object))
             if "region_id" in heading and len(known):
-                values = np.asarray([acronyms.get(one or 0, "") for one in rows["region_id"].to_pylist()], object)
+                values = np.asarray([acronyms.get(item or 0, "") for item in rows["region_id"].to_pylist()], object)
                 put(
                     "location",
                     "Allen acronym of the structure that the unit is in",

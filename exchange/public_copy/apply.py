@@ -133,7 +133,7 @@ def _difference(label: str, rows: pa.Table) -> tuple[pa.Table, list[dict[str, An
         tuple(row[name] for name in key): tuple(_plain(row[name]) for name in names)
         for row in fetch_columns(table, *dict.fromkeys([*key, *names])).to_pylist()
     }
-    shipped = {tuple(one[name] for name in key) for one in getattr(table, "contents", ()) if isinstance(one, dict)}
+    shipped = {tuple(item[name] for name in key) for item in getattr(table, "contents", ()) if isinstance(item, dict)}
     keep, wanted = [], set()
     for row in rows.to_pylist():
         mine = tuple(row[name] for name in key)
@@ -146,7 +146,7 @@ def _difference(label: str, rows: pa.Table) -> tuple[pa.Table, list[dict[str, An
     missing = rows.filter(pa.array(keep, pa.bool_()))
     changed = {tuple(row[name] for name in key) for row in missing.select(key).to_pylist()} & set(there)
     gone = (set(there) - wanted - shipped) | changed
-    return missing, [dict(zip(key, one, strict=True)) for one in sorted(gone, key=repr)]
+    return missing, [dict(zip(key, item, strict=True)) for item in sorted(gone, key=repr)]
 
 
 def _plain(value: Any) -> Any:

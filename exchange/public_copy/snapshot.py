@@ -161,7 +161,7 @@ def _with_parent(rows: pa.Table, parents: pa.Table, pairs: dict[str, str]) -> pa
         return rows
     known = set(zip(*(parents[name].to_pylist() for name in pairs.values()), strict=True))
     mine = list(zip(*(rows[name].to_pylist() for name in pairs), strict=True))
-    return rows.filter(pa.array([None in one or one in known for one in mine], pa.bool_()))
+    return rows.filter(pa.array([None in item or item in known for item in mine], pa.bool_()))
 
 
 def _table(label: str) -> Any:
@@ -182,4 +182,4 @@ def _of(rows: pa.Table, others: pa.Table, names: Iterable[str]) -> pa.Table:
     keys = others.select(chosen).group_by(chosen).aggregate([]) if others.num_rows else others.select(chosen)
     known = set(zip(*(keys[name].to_pylist() for name in chosen), strict=True))
     mine = zip(*(rows[name].to_pylist() for name in chosen), strict=True)
-    return rows.filter(pa.array([one in known for one in mine], pa.bool_()))
+    return rows.filter(pa.array([item in known for item in mine], pa.bool_()))

@@ -71,8 +71,8 @@ def build(
     """
     files = release.files()
     others = descriptions(release, files, parts=len(_parts(files, zip_size)))
-    paths = frozen.local_paths(one.dataset for one in files)
-    missing = [one for one in files if one.dataset not in paths]
+    paths = frozen.local_paths(file.dataset for file in files)
+    missing = [file for file in files if file.dataset not in paths]
     if missing:
         raise NeurojointError(
             f"{len(missing)} files are not here, e.g. {missing[0].path}", "mount their disk, or `neurojoint retrieve`"
@@ -131,7 +131,7 @@ def descriptions(release: Release, files: Sequence[manifest.File], parts: int = 
         "datacite.json": texts.datacite(row, doi).encode(),
         **_tables(release),
     }
-    sums = [(one.path, one.sha256) for one in files]
+    sums = [(file.path, file.sha256) for file in files]
     sums += [(name, hashlib.sha256(content).hexdigest()) for name, content in found.items()]
     found[SUMS] = "".join(f"{sha256}  {path}\n" for path, sha256 in sorted(sums)).encode()
     return found
@@ -177,7 +177,7 @@ def _tables(release: Release) -> dict[str, bytes]:
 
 
 def _text(column: pa.ChunkedArray) -> pa.Array:
-    return pa.array([one or "" for one in column.to_pylist()], pa.string())
+    return pa.array([row or "" for row in column.to_pylist()], pa.string())
 
 
 def _write_folder(
@@ -187,18 +187,18 @@ def _write_folder(
     sums = folder / SUMS
     if sums.exists() and sums.read_bytes() != others[SUMS]:
         raise ConflictError(f"{folder} holds another release", "choose another folder, or remove that one")
-    for one in files:
-        target = folder / one.path
-        if target.exists() and target.stat().st_size == one.size:
+    for item in files:
+        target = folder / item.path
+        if target.exists() and target.stat().st_size == item.size:
             digest, _ = frozen.digest_of(target)
-            if digest.sha256 == one.sha256:
-                progress(one.size)
+            if digest.sha256 == item.sha256:
+                progress(item.size)
                 continue
         target.parent.mkdir(parents=True, exist_ok=True)
         partial = target.with_name(f".{target.name}.part")
         try:
             with partial.open("wb", buffering=0) as file:
-                _copy(one, paths[one.dataset], file.write, progress)
+                _copy(item, paths[item.dataset], file.write, progress)
             partial.replace(target)
         except BaseException:
             partial.unlink(missing_ok=True)
@@ -232,7 +232,7 @@ def _parts(files: Sequence[manifest.File], largest: int) -> list[list[manifest.F
     parts: list[list[manifest.File]] = [[]]
     size = 0
     for session in _sessions(files):
-        n_bytes = sum(one.size + 2 * len(one.path) + 200 for one in session)
+        n_bytes = sum(item.size + 2 * len(item.path) + 200 for item in session)
         if parts[-1] and size + n_bytes > largest:
             parts.append([])
             size = 0
@@ -243,11 +243,11 @@ def _parts(files: Sequence[manifest.File], largest: int) -> list[list[manifest.F
 
 def _sessions(files: Sequence[manifest.File]) -> Iterator[list[manifest.File]]:
     group: list[manifest.File] = []
-    for one in files:
-        if group and group[-1].session != one.session:
+    for file in files:
+        if group and group[-1].session != file.session:
             yield group
             group = []
-        group.append(one)
+        group.append(file)
     if group:
         yield group
 
@@ -308,7 +308,7 @@ def _fill(archive: StoredZip, part: Sequence[manifest.File], paths: dict[str, Pa
                 continue
             for one, (content, crc) in zip(share, reading.result(), strict=True):
                 archive.add(one.path, content, crc)
-            progress(sum(one.size for one in share))
+            progress(sum(item.size for item in share))
 
 
 def _fill_large(archive: StoredZip, one: manifest.File, source: Path, progress: Progress) -> None:
@@ -328,13 +328,13 @@ def _shares(files: Sequence[manifest.File]) -> Iterator[list[manifest.File]]:
     """Files in their order, small ones some hundred at once, a large one alone."""
     share: list[manifest.File] = []
     n_bytes = 0
-    for one in files:
-        if share and (one.size > SMALL or len(share) >= SHARE_FILES or n_bytes >= SHARE_BYTES):
+    for file in files:
+        if share and (file.size > SMALL or len(share) >= SHARE_FILES or n_bytes >= SHARE_BYTES):
             yield share
             share, n_bytes = [], 0
-        share.append(one)
-        n_bytes += one.size
-        if one.size > SMALL:
+        share.append(file)
+        n_bytes += file.size
+        if file.size > SMALL:
             yield share
             share, n_bytes = [], 0
     if share:

@@ -48,7 +48,7 @@ def verify(address: str | Path, expected: str | None = None, progress: Progress 
     verdict = Verdict(found)
     if expected is not None and found.info["manifest"]["sha256"] != expected:
         verdict.problems["manifest.tsv"] = "is not that of the release that was frozen here"
-    wanted = [(one.path, one.sha256, one.size) for one in found.files]
+    wanted = [(file.path, file.sha256, file.size) for file in found.files]
     wanted += [(path, sha256, -1) for path, sha256 in found.others.items()]
 
     def check(one: tuple[str, str, int]) -> str:

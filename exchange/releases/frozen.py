@@ -138,13 +138,13 @@ def create(
         "release_policy": rules.described(),
         "manifest_hash": table,
         "release_files": len(files),
-        "release_bytes": sum(one.size for one in files),
+        "release_bytes": sum(file.size for file in files),
         "previous_version": found[-1].row["release_version"] if found else None,
     }
     release = Release(row)
     connection = publication.Release().connection
     with connection.transaction:
-        if {one.dataset for one in sources} != set(_collect_ids(tag, rules)):
+        if {source.dataset for source in sources} != set(_collect_ids(tag, rules)):
             raise ConflictError(f"the tag {tag} changed while it was frozen", "run the command again")
         publication.Release.insert1(row)
         insert_many(publication.Release.Session, release.key | _columns(sessions))
@@ -170,7 +170,7 @@ def find(name: str) -> Release:
     found = versions(name)
     if not found and "-v" in name:
         plain, _, number = name.rpartition("-v")
-        found = [one for one in versions(plain) if str(one.row["release_version"]) == number]
+        found = [version for version in versions(plain) if str(version.row["release_version"]) == number]
     if not found:
         known = sorted({row["release"] for row in publication.Release().to_dicts()})
         raise NotFoundError(f"there is no release {name!r}", f"releases are: {', '.join(known) or 'none'}")
@@ -234,7 +234,7 @@ def local_paths(datasets: Iterable[str]) -> dict[str, Path]:
     for start in range(0, len(wanted), 10 * GROUP):
         some = wanted[start : start + 10 * GROUP]
         copies = file_locations.locate(some)
-        missing = [one for one in some if one not in copies]
+        missing = [item for item in some if item not in copies]
         if missing:
             copies |= file_locations.fetch(missing)
         found |= {one: copy.path for one, copy in copies.items()}
@@ -248,14 +248,14 @@ def _read(sources: list[_Source], animals: Mapping[str, str], progress: Progress
     ----------
     animals : of sessions (eid) the name that no text file may say.
     """
-    paths = local_paths(one.dataset for one in sources)
-    missing = [one for one in sources if one.dataset not in paths]
+    paths = local_paths(source.dataset for source in sources)
+    missing = [source for source in sources if source.dataset not in paths]
     if missing:
         raise NeurojointError(
             f"{len(missing)} files are not here, e.g. {missing[0].path}", "mount their disk, or `neurojoint retrieve`"
         )
 
-    contents.check(((paths[one.dataset], animals[one.eid]) for one in sources) if animals else ())
+    contents.check(((paths[source.dataset], animals[source.eid]) for source in sources) if animals else ())
 
     def read(one: _Source) -> Digest:
         digest, registered = digest_of(paths[one.dataset])
@@ -268,9 +268,9 @@ def _read(sources: list[_Source], animals: Mapping[str, str], progress: Progress
     found: list[Digest] = []
     shares = [sources[at : at + SHARE] for at in range(0, len(sources), SHARE)]
     with ThreadPoolExecutor(THREADS) as pool:
-        for digests in pool.map(lambda share: [read(one) for one in share], shares):
+        for digests in pool.map(lambda share: [read(item) for item in share], shares):
             found += digests
-            progress(sum(one.size for one in digests))
+            progress(sum(item.size for item in digests))
     return found
 
 
@@ -317,16 +317,16 @@ def _columns(sessions: list[dict[str, Any]]) -> dict[str, Any]:
 
 def _file_columns(sources: list[_Source], digests: list[Digest]) -> dict[str, Any]:
     return {
-        "release_dataset": [one.dataset for one in sources],
-        "release_file_eid": [one.eid for one in sources],
-        "release_path": [one.path for one in sources],
-        "release_rel_path": [one.rel_path for one in sources],
-        "release_size": pa.array([one.size for one in digests], pa.int64()),
-        "release_md5": [one.md5 for one in digests],
-        "release_sha256": [one.sha256 for one in digests],
+        "release_dataset": [item.dataset for item in sources],
+        "release_file_eid": [item.eid for item in sources],
+        "release_path": [item.path for item in sources],
+        "release_rel_path": [item.rel_path for item in sources],
+        "release_size": pa.array([digest.size for digest in digests], pa.int64()),
+        "release_md5": [digest.md5 for digest in digests],
+        "release_sha256": [digest.sha256 for digest in digests],
         "release_source_md5": [source.md5 or one.md5 for source, one in zip(sources, digests, strict=True)],
-        "release_default": [one.default for one in sources],
-        "release_qc": [one.qc for one in sources],
+        "release_default": [item.default for item in sources],
+        "release_qc": [item.qc for item in sources],
     }
 
 

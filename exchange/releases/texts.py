@@ -95,7 +95,9 @@ def license_text(row: dict[str, Any]) -> str:
 
 def citation(row: dict[str, Any]) -> str:
     """CITATION.cff, format 1.2.0."""
-    authors = [_person(one) for one in row["release_authors"]] or [{"name": row["release_publisher"] or "not stated"}]
+    authors = [_person(release_author) for release_author in row["release_authors"]] or [
+        {"name": row["release_publisher"] or "not stated"}
+    ]
     found = {
         "cff-version": "1.2.0",
         "message": "Please cite this data set as below.",
@@ -116,9 +118,9 @@ def datacite(row: dict[str, Any], previous_doi: str = "") -> str:
     spdx = row["release_license"]
     name, address, _ = LICENSES.get(spdx, (spdx, f"https://spdx.org/licenses/{spdx}.html", ""))
     authors = [
-        {"name": one, "nameType": "Personal", "givenName": given.strip(), "familyName": family.strip()}
-        for one in row["release_authors"]
-        for family, _, given in [one.partition(",")]
+        {"name": release_author, "nameType": "Personal", "givenName": given.strip(), "familyName": family.strip()}
+        for release_author in row["release_authors"]
+        for family, _, given in [release_author.partition(",")]
     ] or [{"name": row["release_publisher"] or "not stated", "nameType": "Organizational"}]
     found: dict[str, Any] = {
         "schemaVersion": "http://datacite.org/schema/kernel-4",

@@ -65,11 +65,11 @@ class Report:
 
     def items(self, identifier: str, *wanted: str) -> list[Item]:
         """The files that were handed out, as planned ones."""
-        return [one.moved("planned", self.database_time()) for one in self._items] if "planned" in wanted else []
+        return [item.moved("planned", self.database_time()) for item in self._items] if "planned" in wanted else []
 
     def begin(self, identifier: str, group: Sequence[Item], now: datetime.datetime) -> list[Item]:
         """They are under way already."""
-        return [one.moved("submitted", now) for one in group]
+        return [member.moved("submitted", now) for member in group]
 
     def put(self, items: Sequence[Item]) -> None:
         """Nothing is told before it is certain."""
@@ -79,9 +79,9 @@ class Report:
 
     def fail(self, failed: Sequence[Item]) -> None:
         """These failed."""
-        for one in failed:
-            final = one.attempts >= states.MOST_ATTEMPTS
-            self._found[one.dataset_id] = {"dataset": one.dataset_id, "message": one.message, "final": final}
+        for item in failed:
+            final = item.attempts >= states.MOST_ATTEMPTS
+            self._found[item.dataset_id] = {"dataset": item.dataset_id, "message": item.message, "final": final}
 
     def verify(self, destination: str, arrived: Sequence[tuple[Item, Found]], now: datetime.datetime) -> None:
         """These were read where they arrived."""
@@ -119,7 +119,7 @@ def work(
         row = {"transfer_id": claimed["transfer"], "transfer_keep_days": None, "transfer_purpose": ""}
         summary.transfers += 1
         summary.total_files += len(claimed["items"])
-        summary.total_size += sum(one["size"] for one in claimed["items"])
+        summary.total_size += sum(item["size"] for item in claimed["items"])
         run.Mover(row, source, destination, summary, progress, until, Report(server, claimed)).work()
         if summary.waiting:
             break

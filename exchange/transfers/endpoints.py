@@ -55,7 +55,7 @@ def _handler(bridge: Any, answer: Any) -> Any:
 def _claim(request: Request, body: dict[str, Any]) -> dict[str, Any]:
     """Files to copy: `{"repositories": [names that are reached], "host": …}` -> transfer, places and items, or {}."""
     names = body.get("repositories")
-    if not isinstance(names, list) or not all(isinstance(one, str) for one in names) or not 2 <= len(names) <= 1_000:
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names) or not 2 <= len(names) <= 1_000:
         raise BadInput("repositories", "Name the repositories that this server reaches, at least two.")
     ledger.expire(ledger.database_time())
     row = leases.lease(names, str(body.get("host", ""))[:255], MOST_FILES, MOST_BYTES)
@@ -68,25 +68,25 @@ def _claim(request: Request, body: dict[str, Any]) -> dict[str, Any]:
         "until": row["task_deadline"],
         "source": dataclasses.asdict(known[row["source_repository"]].place),
         "destination": dataclasses.asdict(known[row["destination_repository"]].place),
-        "items": [dataclasses.asdict(one) for one in row["items"]],
+        "items": [dataclasses.asdict(item) for item in row["items"]],
     }
 
 
 def _report(request: Request, body: dict[str, Any]) -> dict[str, int]:
     """What became of them: `{"transfer", "lease", "items": [{"dataset", "md5", "size", "modified_ns", "message"}]}`."""
     rows = body.get("items")
-    if not isinstance(rows, list) or len(rows) > MOST_FILES or not all(isinstance(one, dict) for one in rows):
+    if not isinstance(rows, list) or len(rows) > MOST_FILES or not all(isinstance(row, dict) for row in rows):
         raise BadInput("items", f"Expected a list of at most {MOST_FILES} files.")
     found: dict[str, tuple[Found | None, str, bool]] = {}
-    for one in rows:
-        md5 = one.get("md5")
+    for row in rows:
+        md5 = row.get("md5")
         what = None
         if md5 is not None:
-            size, modified_ns = one.get("size"), one.get("modified_ns", 0)
+            size, modified_ns = row.get("size"), row.get("modified_ns", 0)
             if not isinstance(md5, str) or type(size) is not int or type(modified_ns) is not int:
                 raise BadInput("items", "md5 is text; size and modified_ns are whole numbers.")
-            what = Found(md5, size, modified_ns, how=f"reported: {one.get('how', 'read back')}"[:200])
-        found[str(one.get("dataset"))] = (what, str(one.get("message", "")), bool(one.get("final")))
+            what = Found(md5, size, modified_ns, how=f"reported: {row.get('how', 'read back')}"[:200])
+        found[str(row.get("dataset"))] = (what, str(row.get("message", "")), bool(row.get("final")))
     verified, failed = leases.settle(str(body.get("transfer")), str(body.get("lease")), found)
     return {"verified": verified, "failed": failed}
 
@@ -101,8 +101,8 @@ def _sync(request: Request, body: dict[str, Any]) -> dict[str, Any]:
     return {
         "planned": planned,
         "results": [
-            {name: value for name, value in dataclasses.asdict(one).items() if name != "oldest_check"}
-            for one in found.copies
+            {name: value for name, value in dataclasses.asdict(copy).items() if name != "oldest_check"}
+            for copy in found.copies
         ],
         "problems": found.problems,
     }

@@ -55,7 +55,7 @@ class Proposal:
     @property
     def size(self) -> int:
         """Bytes of the candidates."""
-        return sum(one.size for one in self.candidates)
+        return sum(candidate.size for candidate in self.candidates)
 
 
 @dataclass
@@ -103,19 +103,19 @@ def free(proposal: Proposal) -> Freed:
         Folder(known[proposal.repository].place).check()
         _check(proposal, known)
         done.kept |= proposal.kept
-        for one in proposal.candidates:
+        for candidate in proposal.candidates:
             try:
-                with _exclusive(proposal.root / one.path) as fd:
+                with _exclusive(proposal.root / candidate.path) as fd:
                     stat = os.fstat(fd)
-                    if (stat.st_size, stat.st_mtime_ns) != (one.size, one.modified_ns):
+                    if (stat.st_size, stat.st_mtime_ns) != (candidate.size, candidate.modified_ns):
                         raise NeurojointError("it changed since it was registered", "run `neurojoint ingest`")
-                    if not _mark_freed(proposal.repository, one):
+                    if not _mark_freed(proposal.repository, candidate):
                         raise NeurojointError("its record changed meanwhile", "run it again")
-                    (proposal.root / one.path).unlink()
+                    (proposal.root / candidate.path).unlink()
                 done.files += 1
-                done.size += one.size
+                done.size += candidate.size
             except (NeurojointError, OSError) as error:
-                done.kept[one.path] = explain(error)
+                done.kept[candidate.path] = explain(error)
     return done
 
 
@@ -164,8 +164,8 @@ def _check(proposal: Proposal, known: dict[str, Repository]) -> None:
     """Keep what lacks copies; look at each copy where it is. One that cannot be reached does not count."""
     there: dict[str, dict[str, int]] = {}
     wanted: dict[str, list[str]] = {}
-    for one in proposal.candidates:
-        for name, path in one.copies:
+    for candidate in proposal.candidates:
+        for name, path in candidate.copies:
             wanted.setdefault(name, []).append(path)
     problems = {}
     for name, paths in wanted.items():
@@ -180,18 +180,18 @@ def _check(proposal: Proposal, known: dict[str, Repository]) -> None:
             if backend is not None:
                 backend.close()
     stay = []
-    tags = _protected([one.dataset_id for one in proposal.candidates])
-    for one in proposal.candidates:
-        if one.dataset_id in tags:
-            proposal.kept[one.path] = f"the tag {tags[one.dataset_id]} protects it"
+    tags = _protected([candidate.dataset_id for candidate in proposal.candidates])
+    for candidate in proposal.candidates:
+        if candidate.dataset_id in tags:
+            proposal.kept[candidate.path] = f"the tag {tags[candidate.dataset_id]} protects it"
             continue
-        good = [name for name, path in one.copies if there.get(name, {}).get(path) == one.size]
-        if len(good) >= one.least:
-            stay.append(one)
+        good = [name for name, path in candidate.copies if there.get(name, {}).get(path) == candidate.size]
+        if len(good) >= candidate.least:
+            stay.append(candidate)
             continue
-        why = [problems[name] for name, _ in one.copies if name in problems]
-        said = f"{len(good)} verified copies elsewhere, {one.least} are needed"
-        proposal.kept[one.path] = f"{said} ({why[0]})" if why else said
+        why = [problems[name] for name, _ in candidate.copies if name in problems]
+        said = f"{len(good)} verified copies elsewhere, {candidate.least} are needed"
+        proposal.kept[candidate.path] = f"{said} ({why[0]})" if why else said
     proposal.candidates = stay
 
 

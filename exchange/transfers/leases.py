@@ -31,17 +31,17 @@ def lease(names: Sequence[str], host: str, most_files: int, most_bytes: int) -> 
             if not free or not found or found[0]["submission_id"]:
                 continue
             chosen: list[Item] = []
-            for one in ledger.items(found[0]["transfer_id"], "planned", "failed"):
-                too_much = sum(other.size for other in chosen) + one.size > most_bytes
+            for item in ledger.items(found[0]["transfer_id"], "planned", "failed"):
+                too_much = sum(other.size for other in chosen) + item.size > most_bytes
                 if len(chosen) >= most_files or (chosen and too_much):
                     break
-                if one.state == "planned" or one.due <= now:
-                    chosen.append(one)
+                if item.state == "planned" or item.due <= now:
+                    chosen.append(item)
             if not chosen:
                 continue
             begun = ledger.begin(found[0]["transfer_id"], chosen, now)
-            until = now + datetime.timedelta(hours=1, seconds=sum(one.size for one in begun) / states.SLOWEST)
-            ledger.put([replace(one, due=until) for one in begun])
+            until = now + datetime.timedelta(hours=1, seconds=sum(item.size for item in begun) / states.SLOWEST)
+            ledger.put([replace(item, due=until) for item in begun])
             name = f"{LEASE}{uuid.uuid4()}"
             ledger.update(found[0]["transfer_id"], submission_id=name, task_deadline=until, transfer_host=host[:255])
             return found[0] | {"submission_id": name, "task_deadline": until, "items": begun}
@@ -66,12 +66,12 @@ def settle(identifier: str, name: str, found: Mapping[str, tuple[Found | None, s
         now = ledger.database_time()
         good: list[tuple[Item, Found]] = []
         failed: list[Item] = []
-        for one in ledger.items(identifier, "submitted"):
-            what, why, final = found.get(one.dataset_id, (None, "nothing was reported of it", False))
-            if what is not None and (what.md5, what.size) == (one.md5, one.size):
-                good.append((one, what))
+        for item in ledger.items(identifier, "submitted"):
+            what, why, final = found.get(item.dataset_id, (None, "nothing was reported of it", False))
+            if what is not None and (what.md5, what.size) == (item.md5, item.size):
+                good.append((item, what))
             else:
-                failed.append(one.failed(now, why or "its content is not what was registered", final))
+                failed.append(item.failed(now, why or "its content is not what was registered", final))
         ledger.fail(failed)
         ledger.verify(rows[0]["destination_repository"], good, now)
         ledger.update(identifier, submission_id="", task_deadline=None)

@@ -101,7 +101,7 @@ def add(
 ) -> str:
     """Write a new transfer with its files; returns its identifier."""
     identifier = str(uuid.uuid4())
-    size = sum(one.size for one in items)
+    size = sum(item.size for item in items)
     row = {
         "transfer_id": identifier, "source_repository": source, "destination_repository": destination,
         "transfer_purpose": purpose, "transfer_state": "planned", "transfer_large": large,
@@ -110,7 +110,7 @@ def add(
     }  # fmt: skip
     with transaction():
         transfer.Transfer.insert1(row)
-        put([replace(one, transfer_id=identifier).moved("planned", now) for one in items])
+        put([replace(item, transfer_id=identifier).moved("planned", now) for item in items])
         note([("planned", f"transfer/{identifier}", f"{source} to {destination}: {len(items)} files, {size} byte", "")])
     return identifier
 
@@ -118,7 +118,7 @@ def add(
 def put(items: Sequence[Item]) -> None:
     """Write rows of files as they are now."""
     if items:
-        columns = dict(zip(_COLUMNS, zip(*(one.row() for one in items), strict=True), strict=True))
+        columns = dict(zip(_COLUMNS, zip(*(item.row() for item in items), strict=True), strict=True))
         insert_many(transfer.Transfer.Item, columns, "update")
 
 
@@ -126,7 +126,7 @@ def items(identifier: str, *wanted: str) -> list[Item]:
     """Files of a transfer in some states (by default in all), small ones first, those of a folder together."""
     query = transfer.Transfer.Item & {"transfer_id": identifier}
     if wanted:
-        query &= [{"item_state": one} for one in wanted]
+        query &= [{"item_state": value} for value in wanted]
     found = fetch_columns(query, *_COLUMNS, order_by="destination_path")
     rows = [Item(*row) for row in zip(*(found[name].to_pylist() for name in _COLUMNS), strict=True)]
     return sorted(rows, key=lambda one: one.size > SMALL)
@@ -134,7 +134,7 @@ def items(identifier: str, *wanted: str) -> list[Item]:
 
 def transfers(*wanted: str, restriction: Any = ()) -> list[dict[str, Any]]:
     """Transfers in some states, in the order in which they run: small files first, then by age."""
-    query = transfer.Transfer & [{"transfer_state": one} for one in wanted or states.OPEN]
+    query = transfer.Transfer & [{"transfer_state": value} for value in wanted or states.OPEN]
     if restriction != ():
         query &= restriction
     return query.to_dicts(order_by="transfer_large, transfer_created, transfer_id")
@@ -147,7 +147,7 @@ def update(identifier: str, **columns: Any) -> None:
 
 def begin(identifier: str, group: Sequence[Item], now: datetime.datetime) -> list[Item]:
     """Mark files as under way, before anything is done with them."""
-    begun = [one.moved("submitted", now) for one in group]
+    begun = [member.moved("submitted", now) for member in group]
     with transaction():
         put(begun)
         row = (transfer.Transfer & {"transfer_id": identifier}).fetch1()
@@ -174,7 +174,7 @@ def fail(failed: Sequence[Item]) -> None:
     if failed:
         with transaction():
             put(failed)
-            note(("failed", one.destination_path, one.message, one.md5) for one in failed)
+            note(("failed", item.destination_path, item.message, item.md5) for item in failed)
 
 
 def verify(destination: str, arrived: Sequence[tuple[Item, Found]], now: datetime.datetime) -> None:
@@ -201,7 +201,7 @@ def keep_until(repository: str, ids: Sequence[str], days: float | None) -> None:
     there = fetch_columns(data.FileRecord & chosen & in_list("dataset_id", ids), "dataset_id")["dataset_id"].to_pylist()
     rows = (transfer.Retrieval & chosen & in_list("dataset_id", there)).to_dicts()
     before = {row["dataset_id"]: row["retrieved_until"] for row in rows}
-    longer = [one for one in there if one not in before or _is_longer(before[one], until)]
+    longer = [item for item in there if item not in before or _is_longer(before[item], until)]
     if longer:
         columns = {"dataset_id": longer, "repository": repository, "retrieved_at": now, "retrieved_until": until}
         insert_many(transfer.Retrieval, columns | {"retrieved_by": getpass.getuser()[:64]}, "update")
@@ -218,18 +218,18 @@ def records(repository: str, found: Sequence[tuple[str, str, Found]], now: datet
     insert_many(
         data.FileRecord,
         {
-            "dataset_id": [one[0] for one in found],
+            "dataset_id": [item[0] for item in found],
             "repository": repository,
-            "file_path": [one[1] for one in found],
+            "file_path": [item[1] for item in found],
             "file_state": "online",
-            "record_size": [one[2].size for one in found],
-            "record_hash": [one[2].md5 for one in found],
-            "modified_ns": [one[2].modified_ns for one in found],
+            "record_size": [item[2].size for item in found],
+            "record_hash": [item[2].md5 for item in found],
+            "modified_ns": [item[2].modified_ns for item in found],
             "verified": now,
         },
         "update",
     )
-    note_online([one[0] for one in found])
+    note_online([item[0] for item in found])
 
 
 def lose(
@@ -272,7 +272,7 @@ def in_list(column: str, ids: Sequence[str]) -> str:
     """
     if not ids:
         return "FALSE"
-    listed = ", ".join(f"'{uuid.UUID(one)}'" for one in ids)
+    listed = ", ".join(f"'{uuid.UUID(id_)}'" for id_ in ids)
     return f"{column} IN ({listed})"
 
 
@@ -297,9 +297,9 @@ def expire(now: datetime.datetime) -> int:
             if row["submission_id"]:
                 update(row["transfer_id"], submission_id="", task_deadline=None)
             stuck = list(items(row["transfer_id"], "submitted", "arrived"))
-            stopped = [one.failed(now, "the program that copied it was stopped") for one in stuck]
-            fail([one for one in stopped if one.attempts >= states.MOST_ATTEMPTS])
-            put([one.moved("planned", now, one.message) for one in stopped if one.attempts < states.MOST_ATTEMPTS])
+            stopped = [item.failed(now, "the program that copied it was stopped") for item in stuck]
+            fail([item for item in stopped if item.attempts >= states.MOST_ATTEMPTS])
+            put([item.moved("planned", now, item.message) for item in stopped if item.attempts < states.MOST_ATTEMPTS])
             n_done += len(stuck)
             if stuck:
                 settle(row["transfer_id"])
@@ -329,11 +329,11 @@ def cancel_outdated(now: datetime.datetime) -> int:
 
 def cancel(identifier: str, only: set[str] | None, why: str, now: datetime.datetime) -> int:
     """Cancel the files of a transfer that wait or have failed, all or some datasets; how many."""
-    waiting = [one for one in items(identifier, "planned", "failed") if only is None or one.dataset_id in only]
+    waiting = [item for item in items(identifier, "planned", "failed") if only is None or item.dataset_id in only]
     if waiting:
         with transaction():
-            put([one.moved("cancelled", now, why) for one in waiting])
-            note(("cancelled", one.destination_path, why, one.md5) for one in waiting)
+            put([item.moved("cancelled", now, why) for item in waiting])
+            note(("cancelled", item.destination_path, why, item.md5) for item in waiting)
         settle(identifier)
     return len(waiting)
 
@@ -341,7 +341,7 @@ def cancel(identifier: str, only: set[str] | None, why: str, now: datetime.datet
 def retry(identifier: str, now: datetime.datetime) -> int:
     """Try the failed files of a transfer again at once, also those that were given up; how many."""
     failed = items(identifier, "failed")
-    put([one.moved("planned", now, one.message, attempts=0) for one in failed])
+    put([item.moved("planned", now, item.message, attempts=0) for item in failed])
     if failed:
         settle(identifier)
     return len(failed)

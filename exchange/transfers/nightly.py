@@ -46,7 +46,7 @@ def once(say: Callable[[str], None], until: Callable[[], bool] = lambda: False) 
     """Do what is due now; returns after how many seconds to look again."""
     known = repositories()
     now = ledger.database_time()
-    if not any(_is_open(one, now) for one in known.values()):
+    if not any(_is_open(value, now) for value in known.values()):
         seconds = seconds_to_opening(known, now)
         say(f"no window is open; the next opens in {seconds / 3600:.1f} h")
         return min(seconds, 3600.0)
@@ -57,7 +57,7 @@ def once(say: Callable[[str], None], until: Callable[[], bool] = lambda: False) 
         for name, why in summary.waiting.items():
             say(f"waiting for {name}: {why}")
     if not until() and not summary.transfers:
-        names = [one.name for one in known.values() if _is_open(one, now) and one.enabled and not one.offline]
+        names = [value.name for value in known.values() if _is_open(value, now) and value.enabled and not value.offline]
         report = patrol.verify(
             names, rate=PATROL_RATE, older_than=datetime.timedelta(days=PATROL_DAYS), most=PATROL_FILES
         ) if names else patrol.Report()  # fmt: skip
@@ -68,7 +68,7 @@ def once(say: Callable[[str], None], until: Callable[[], bool] = lambda: False) 
 
 def seconds_to_opening(known: dict[str, Repository], now: datetime.datetime) -> float:
     """How long until the first window opens; a day where there is none."""
-    opens = [one.window.next_change(now) for one in known.values() if one.window is not None]
+    opens = [value.window.next_change(now) for value in known.values() if value.window is not None]
     return min(((moment - now).total_seconds() for moment in opens), default=86_400.0)
 
 
@@ -82,7 +82,7 @@ def _obeying(stop: threading.Event) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {one: signal.signal(one, lambda *_: stop.set()) for one in (signal.SIGTERM, signal.SIGINT)}
+    before = {item: signal.signal(item, lambda *_: stop.set()) for item in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield
     finally:

@@ -74,9 +74,9 @@ def verify(
     for name in names:
         if name not in known:
             raise NeurojointError(f"there is no repository {name!r}", f"there are: {', '.join(known)}")
-    chosen = [known[name] for name in names] or [one for one in known.values() if _can_be_read(one)]
+    chosen = [known[name] for name in names] or [value for value in known.values() if _can_be_read(value)]
     now = ledger.database_time()
-    query = data.FileRecord & {"file_state": "online"} & [{"repository": one.name} for one in chosen]
+    query = data.FileRecord & {"file_state": "online"} & [{"repository": item.name} for item in chosen]
     if older_than:
         query &= f"verified <= '{now - older_than}'"
     if restriction != ():
@@ -93,10 +93,10 @@ def verify(
 
     opened: dict[str, Backend | None] = {}
     for start in range(0, len(rows), GROUP):
-        for one in chosen:
-            some = [row for row in rows[start : start + GROUP] if row["repository"] == one.name]
-            if some and opened.get(one.name, True) is not None:
-                opened[one.name] = _examine(one, opened.get(one.name), some, report, count)
+        for item in chosen:
+            some = [row for row in rows[start : start + GROUP] if row["repository"] == item.name]
+            if some and opened.get(item.name, True) is not None:
+                opened[item.name] = _examine(item, opened.get(item.name), some, report, count)
     for backend in opened.values():
         if backend is not None:
             backend.close()
@@ -198,8 +198,8 @@ def _write_verified(repository: str, good: list[tuple[str, str, Found]], now: da
     name = data.FileRecord().full_table_name
     for start in range(0, len(good), 1_000):
         some = good[start : start + 1_000]
-        ids = ledger.in_list("dataset_id", [one[0] for one in some])
-        hashes = ", ".join(f"'{one[2].md5}'" for one in some)
+        ids = ledger.in_list("dataset_id", [item[0] for item in some])
+        hashes = ", ".join(f"'{item[2].md5}'" for item in some)
         link.query(
             f"UPDATE {name} SET verified = %s WHERE repository = %s AND {ids} AND record_hash IN ({hashes})",
             (now, repository),

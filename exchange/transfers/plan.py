@@ -124,19 +124,19 @@ def _plan_into(
         chosen = {name: one for name, one in chosen.items() if name in sources}
     order = by_distance(chosen)
     batches: dict[tuple[str, bool], list[Item]] = {}
-    for one in _missing(destination, sql, list(values), order):
-        if one.source is None:
+    for entry in _missing(destination, sql, list(values), order):
+        if entry.source is None:
             done.no_source += 1
             continue
         item = Item(
-            "", one.dataset_id, one.source_path, one.known_path or one.path, one.size, one.md5,
-            replace=one.known_path is not None,
+            "", entry.dataset_id, entry.source_path, entry.known_path or entry.path, entry.size, entry.md5,
+            replace=entry.known_path is not None,
         )  # fmt: skip
-        batches.setdefault((one.source, one.size > states.LARGE), []).append(item)
+        batches.setdefault((entry.source, entry.size > states.LARGE), []).append(item)
     for (source, large), found in sorted(batches.items()):
         for batch in _batches(found):
             done.files += len(batch)
-            done.size += sum(one.size for one in batch)
+            done.size += sum(entry.size for entry in batch)
             if not dry_run:
                 now = ledger.database_time()
                 done.transfers.append(ledger.add(source, destination, purpose, large, batch, now, keep_days))
@@ -202,9 +202,9 @@ def _with_sources(
 def _batches(found: list[Item]) -> Iterable[list[Item]]:
     batch: list[Item] = []
     size = 0
-    for one in found:
-        batch.append(one)
-        size += one.size
+    for item in found:
+        batch.append(item)
+        size += item.size
         if len(batch) >= MOST_FILES or size >= MOST_BYTES:
             yield batch
             batch, size = [], 0

@@ -29,8 +29,8 @@ def define(name: str, destinations: Sequence[str] | None = None, **rules: Any) -
     ------
     NeurojointError : a repository that cannot be written, or rules that contradict each other.
     """
-    for one in destinations or ():
-        writable(repository(one))
+    for destination in destinations or ():
+        writable(repository(destination))
     if rules.get("minimum_copies", 2) < 2:
         raise NeurojointError(
             "a raw file is removed only when two other copies were verified", "set minimum_copies to 2 or more"
@@ -45,7 +45,9 @@ def define(name: str, destinations: Sequence[str] | None = None, **rules: Any) -
             transfer.Policy.insert1({"policy": name} | rules)
         if destinations is not None:
             (transfer.Policy.Destination & {"policy": name}).delete_quick()
-            transfer.Policy.Destination.insert({"policy": name, "repository": one} for one in destinations)
+            transfer.Policy.Destination.insert(
+                {"policy": name, "repository": destination} for destination in destinations
+            )
 
 
 def enabled() -> list[dict[str, Any]]:
@@ -53,7 +55,7 @@ def enabled() -> list[dict[str, Any]]:
     rows = (transfer.Policy & {"policy_enabled": True}).to_dicts(order_by="policy")
     for row in rows:
         found = transfer.Policy.Destination & {"policy": row["policy"]}
-        row["destinations"] = [one["repository"] for one in found.to_dicts(order_by="repository")]
+        row["destinations"] = [item["repository"] for item in found.to_dicts(order_by="repository")]
     return rows
 
 

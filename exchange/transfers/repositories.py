@@ -106,7 +106,7 @@ def by_distance(known: dict[str, Repository]) -> list[str]:
         is_elsewhere = one.place.kind == "local" and not Path(one.place.root).is_dir()
         return is_elsewhere, one.offline, one.archive, kind, one.name
 
-    return [one.name for one in sorted(known.values(), key=distance)]
+    return [value.name for value in sorted(known.values(), key=distance)]
 
 
 def configure(name: str, *, mark: bool = True, options: dict[str, Any] | None = None, **rules: Any) -> Repository:

@@ -33,7 +33,7 @@ def retrieve(
     planned = plan_copies(ledger.in_list("dataset_id", ids), to, "retrieve", keep_days=days)
     summary = run.Summary(total_files=planned.files, total_size=planned.size)
     if wait and planned.transfers:
-        chosen = [{"transfer_id": one} for one in planned.transfers]
+        chosen = [{"transfer_id": item} for item in planned.transfers]
         summary = run.run(restriction=chosen, **options)
     ledger.keep_until(to, ids, days)
     if planned.no_source:
@@ -69,7 +69,7 @@ def bring(ids: list[str], patience: float = 3_600) -> None:
                 f"{len(left)} of {len(ids)} files could not be brought back: {why}",
                 "see `neurojoint transfer status`",
             )
-        if run.run(restriction=[{"transfer_id": one} for one in sorted(coming)]).files == 0:
+        if run.run(restriction=[{"transfer_id": item} for item in sorted(coming)]).files == 0:
             time.sleep(PAUSE)
 
 
@@ -91,9 +91,12 @@ def default_repository() -> str:
     from pathlib import Path
 
     here = [
-        one.name
-        for one in repositories().values()
-        if one.place.kind == "local" and not one.archive and one.enabled and Path(one.place.root).is_dir()
+        repository.name
+        for repository in repositories().values()
+        if repository.place.kind == "local"
+        and not repository.archive
+        and repository.enabled
+        and Path(repository.place.root).is_dir()
     ]
     if len(here) != 1:
         raise NeurojointError(

@@ -134,15 +134,15 @@ def _step(row: dict[str, Any], source: Repository, destination: Repository, summ
         ledger.update(row["transfer_id"], transfer_message=explain(error)[:1000])
         return
     summary.files += len(carried.done)
-    summary.size += sum(one.size for one in carried.done)
-    summary.moved += sum(one.size for one in carried.done)
-    summary.failed |= {one.destination_path: one.message for one in carried.failed}
+    summary.size += sum(item.size for item in carried.done)
+    summary.moved += sum(item.size for item in carried.done)
+    summary.failed |= {item.destination_path: item.message for item in carried.failed}
     summary.elsewhere += carried.state in ("active", "paused")
 
 
 def _can_begin(row: dict[str, Any]) -> bool:
     now = ledger.database_time()
-    return any(_is_due(one, now) for one in ledger.items(row["transfer_id"], *states.OPEN))
+    return any(_is_due(item, now) for item in ledger.items(row["transfer_id"], *states.OPEN))
 
 
 def _is_due(one: Item, now: Any) -> bool:
@@ -151,7 +151,7 @@ def _is_due(one: Item, now: Any) -> bool:
 
 def _in_window(*ends: Repository) -> bool:
     now = ledger.database_time()
-    return all(one.window is None or one.window.is_open(now) for one in ends)
+    return all(end.window is None or end.window.is_open(now) for end in ends)
 
 
 def _limited(one: Repository, bandwidth: float | None) -> Repository:
@@ -192,7 +192,7 @@ class Mover:
                 self._wait(error)
                 return
             now = self._book.database_time()
-            due = [one for one in self._book.items(self.identifier, "planned", "failed") if _is_due(one, now)]
+            due = [item for item in self._book.items(self.identifier, "planned", "failed") if _is_due(item, now)]
             for group in _groups(due):
                 if self._until():
                     break
@@ -217,7 +217,7 @@ class Mover:
         now = self._book.database_time()
         begun = self._book.items(self.identifier, "submitted", "arrived")
         if begun:
-            self._book.fail([one.failed(now, explain(error)) for one in begun])
+            self._book.fail([item.failed(now, explain(error)) for item in begun])
         self._book.settle(self.identifier)
 
     def _carry(self, group: list[Item]) -> None:
@@ -228,33 +228,37 @@ class Mover:
         sent = list(self._send(group, failed)) if group else []
         self._judge([*here, *sent], failed)
         self._book.fail(failed)
-        self.summary.failed |= {one.destination_path: one.message for one in failed}
+        self.summary.failed |= {item.destination_path: item.message for item in failed}
         self._progress(self.summary)
 
     def _present(self, group: list[Item], failed: list[Item]) -> tuple[list[Item], list[Item]]:
         """Which files are at the destination already (whole, from an earlier attempt) and which are to be sent."""
         now = self._book.database_time()
-        stats = self.writing.stat([one.destination_path for one in group])
-        same = [one for one in group if one.destination_path in stats and stats[one.destination_path].size == one.size]
-        found = dict(self.writing.read([one.destination_path for one in same], lambda n: None)) if same else {}
+        stats = self.writing.stat([member.destination_path for member in group])
+        same = [
+            member
+            for member in group
+            if member.destination_path in stats and stats[member.destination_path].size == member.size
+        ]
+        found = dict(self.writing.read([item.destination_path for item in same], lambda n: None)) if same else {}
         here, there = [], []
-        for one in group:
-            what = found.get(one.destination_path)
-            if isinstance(what, Found) and what.md5 == one.md5:
-                here.append(one)
-            elif one.destination_path in stats and not (one.replace or one.attempts > 0):
+        for member in group:
+            what = found.get(member.destination_path)
+            if isinstance(what, Found) and what.md5 == member.md5:
+                here.append(member)
+            elif member.destination_path in stats and not (member.replace or member.attempts > 0):
                 error = NameTaken(
-                    f"another file lies at {self.destination.name}:{one.destination_path}",
+                    f"another file lies at {self.destination.name}:{member.destination_path}",
                     "move it away, then `neurojoint transfer retry`",
                 )
-                failed.append(one.failed(now, explain(error), final=True))
+                failed.append(member.failed(now, explain(error), final=True))
             else:
-                there.append(one)
+                there.append(member)
         return here, there
 
     def _send(self, group: list[Item], failed: list[Item]) -> Iterator[Item]:
         """Carry files over; those that went over come back, the others go into `failed`."""
-        by_path = {one.destination_path: one for one in group}
+        by_path = {member.destination_path: member for member in group}
         if isinstance(self.reading, Folder):
             outcomes = self.writing.send(self._local_jobs(group, failed), self._count)
             yield from self._sorted(outcomes, by_path, failed)
@@ -287,19 +291,19 @@ class Mover:
         folder = self.reading
         if not isinstance(folder, Folder):
             raise AssertionError("files of another computer are fetched first")
-        stats = folder.stat([one.source_path for one in group])
+        stats = folder.stat([member.source_path for member in group])
         now = self._book.database_time()
-        for one in group:
-            stat = stats.get(one.source_path)
-            if stat is None or stat.size != one.size:
-                self._suspects.append(one)
-                what = "is not there" if stat is None else f"has {stat.size} byte, not {one.size}"
+        for member in group:
+            stat = stats.get(member.source_path)
+            if stat is None or stat.size != member.size:
+                self._suspects.append(member)
+                what = "is not there" if stat is None else f"has {stat.size} byte, not {member.size}"
                 error = SourceChanged(
-                    f"{self.source.name}:{one.source_path} {what}", "run `neurojoint ingest` on its folder"
+                    f"{self.source.name}:{member.source_path} {what}", "run `neurojoint ingest` on its folder"
                 )
-                failed.append(one.failed(now, explain(error)))
+                failed.append(member.failed(now, explain(error)))
             else:
-                yield Job(folder.local(one.source_path), one.destination_path, one.size, one.md5)
+                yield Job(folder.local(member.source_path), member.destination_path, member.size, member.md5)
 
     def _sorted(self, outcomes: Any, by_path: dict[str, Item], failed: list[Item]) -> Iterator[Item]:
         now = self._book.database_time()
@@ -317,8 +321,8 @@ class Mover:
         if not arrived:
             return
         now = self._book.database_time()
-        self._book.put([one.moved("arrived", now) for one in arrived])
-        by_path = {one.destination_path: one for one in arrived}
+        self._book.put([item.moved("arrived", now) for item in arrived])
+        by_path = {item.destination_path: item for item in arrived}
         good: list[tuple[Item, Found]] = []
         bad: list[Item] = []
         for path, what in self.writing.read(list(by_path), lambda n: None):
@@ -332,7 +336,7 @@ class Mover:
                 said = f"the copy at {self.destination.name}:{path} has md5 {what.md5} and {what.size} byte"
                 failed.append(one.failed(now, explain(Rejected(said, "it was removed and is made again"))))
         if bad:
-            self.writing.delete([one.destination_path for one in bad])
+            self.writing.delete([item.destination_path for item in bad])
             self._suspects += bad
         self._book.verify(self.destination.name, good, self._book.database_time())
         if self._is_retrieval:
@@ -344,7 +348,7 @@ class Mover:
         """Read those sources again from which no good copy came: a damaged one is not copied from any more."""
         if not self._suspects or self._book is not ledger:
             return
-        ids = list({one.dataset_id for one in self._suspects})
+        ids = list({suspect.dataset_id for suspect in self._suspects})
         chosen = data.FileRecord & {"repository": self.source.name, "file_state": "online"}
         rows = fetch_columns(chosen & ledger.in_list("dataset_id", ids)).to_pylist()
         report = patrol.examine(self.source, rows)
@@ -369,8 +373,8 @@ class Mover:
             try:
                 yield lambda number: made[number]
             finally:
-                for one in made:
-                    one.unlink(missing_ok=True)
+                for item in made:
+                    item.unlink(missing_ok=True)
             return
         scratch = settings().scratch or settings().home / "scratch"
         scratch.mkdir(parents=True, exist_ok=True)
@@ -385,11 +389,11 @@ class Mover:
 def _groups(items: Sequence[Item]) -> Iterator[list[Item]]:
     group: list[Item] = []
     size = 0
-    for one in items:
-        if group and (len(group) >= GROUP_FILES or size + one.size > GROUP_BYTES):
+    for item in items:
+        if group and (len(group) >= GROUP_FILES or size + item.size > GROUP_BYTES):
             yield group
             group, size = [], 0
-        group.append(one)
-        size += one.size
+        group.append(item)
+        size += item.size
     if group:
         yield group

@@ -26,7 +26,9 @@ def is_carried(source: Repository, destination: Repository) -> bool:
 def make_service(source: Repository, destination: Repository) -> Service:
     """The service between two repositories."""
     wanting = [
-        one.collection[0] for one in (source, destination) if one.collection and one.place.options.get("data_access")
+        item.collection[0]
+        for item in (source, destination)
+        if item.collection and item.place.options.get("data_access")
     ]
     return GlobusService(wanting, destination.place.options.get("sync_level"))
 
@@ -58,11 +60,11 @@ class Carried:
         Unavailable : the service or a collection cannot be reached; nothing is concluded.
         CannotDo : one of the repositories has no collection.
         """
-        for one in (self.source, self.destination):
-            if one.collection is None:
+        for item in (self.source, self.destination):
+            if item.collection is None:
                 raise CannotDo(
-                    f"the repository {one.name} has no collection of Globus",
-                    f"neurojoint transfer repository {one.name} --option globus_collection=… --option globus_root=…",
+                    f"the repository {item.name} has no collection of Globus",
+                    f"neurojoint transfer repository {item.name} --option globus_collection=… --option globus_root=…",
                 )
         if not self.row["submission_id"]:
             self._submit_new()
@@ -78,22 +80,22 @@ class Carried:
         if self.row["task_id"]:
             self.service.cancel(self.row["task_id"])
         begun = ledger.items(self.identifier, "submitted", "arrived")
-        ledger.put([one.moved("cancelled", now, why) for one in begun])
+        ledger.put([item.moved("cancelled", now, why) for item in begun])
         ledger.update(self.identifier, submission_id="", task_id="", task_deadline=None)
         return len(begun) + ledger.cancel(self.identifier, None, why, now)
 
     def _submit_new(self) -> None:
         now = ledger.database_time()
-        due = [one for one in ledger.items(self.identifier, "planned", "failed") if self._is_due(one, now)]
+        due = [item for item in ledger.items(self.identifier, "planned", "failed") if self._is_due(item, now)]
         if not due:
             return
         running = [row for row in ledger.transfers("submitted") if row["task_id"]]
         if len(running) >= MOST_TASKS:
             ledger.update(self.identifier, transfer_message=f"{len(running)} tasks are running at Globus: it waits")
             return
-        for one in (self.source, self.destination):
-            if one.place.kind == "globus":
-                one.open().check()
+        for item in (self.source, self.destination):
+            if item.place.kind == "globus":
+                item.open().check()
         submission = self.service.reserve()
         begun = ledger.begin(self.identifier, due, now)
         ledger.update(self.identifier, submission_id=submission)
@@ -101,7 +103,7 @@ class Carried:
         self._submit(begun)
 
     def _submit(self, begun: Sequence[Item]) -> None:
-        jobs = [ServiceJob(one.source_path, one.destination_path, one.size, one.md5) for one in begun]
+        jobs = [ServiceJob(item.source_path, item.destination_path, item.size, item.md5) for item in begun]
         task = self.service.submit(
             self.row["submission_id"], _collection(self.source), _collection(self.destination), jobs,
             f"neurojoint {self.source.name} to {self.destination.name}",
@@ -131,23 +133,23 @@ class Carried:
 
     def _prolong(self, now: datetime.datetime) -> None:
         """While a task runs, its own deadline is that of its files."""
-        waiting = [one for one in ledger.items(self.identifier, "submitted") if one.due < now]
+        waiting = [item for item in ledger.items(self.identifier, "submitted") if item.due < now]
         if waiting:
             import dataclasses
 
-            ledger.put([dataclasses.replace(one, due=self.row["task_deadline"]) for one in waiting])
+            ledger.put([dataclasses.replace(item, due=self.row["task_deadline"]) for item in waiting])
 
     def _reconcile(self, task: Task, now: datetime.datetime) -> None:
         """What became of each file: only what the service lists as transferred, and a listing shows, is there."""
         begun = ledger.items(self.identifier, "submitted", "arrived")
         source_root, root = _collection(self.source)[1], _collection(self.destination)[1]
-        arrived = [one for one in begun if full(root, one.destination_path) in task.arrived]
-        stats = self._listing([one.destination_path for one in arrived])
-        ledger.put([one.moved("arrived", now) for one in arrived])
+        arrived = [item for item in begun if full(root, item.destination_path) in task.arrived]
+        stats = self._listing([item.destination_path for item in arrived])
+        ledger.put([item.moved("arrived", now) for item in arrived])
         good: list[tuple[Item, Found]] = []
-        named = {one.dataset_id for one in begun if full(source_root, one.source_path) in task.problems
-                 or (task.message and one.source_path in task.message)
-                 or (task.message and one.destination_path in task.message)}  # fmt: skip
+        named = {item.dataset_id for item in begun if full(source_root, item.source_path) in task.problems
+                 or (task.message and item.source_path in task.message)
+                 or (task.message and item.destination_path in task.message)}  # fmt: skip
         for one in begun:
             stat = stats.get(one.destination_path)
             if stat is not None and stat.size == one.size:

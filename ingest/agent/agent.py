@@ -136,11 +136,11 @@ class Agent:
 
     def stop(self) -> None:
         """End what runs and give it back."""
-        for one in self.running:
-            one.kill()
+        for item in self.running:
+            item.kill()
             with contextlib.suppress(NeurojointError):
-                self.desk.release(one.task["id"], one.task["token"])
-            shutil.rmtree(one.folder, ignore_errors=True)
+                self.desk.release(item.task["id"], item.task["token"])
+            shutil.rmtree(item.folder, ignore_errors=True)
         self.running.clear()
         self._lock.close()
 
@@ -172,18 +172,18 @@ class Agent:
         begun = 0
         known = {name: kind.version for name, kind in kinds().items()}
         while True:
-            busy = [one.task for one in self.running]
-            cores = self.options.cores - sum(one["cores"] for one in busy)
-            memory = self.options.memory - sum(one["memory"] for one in busy)
+            busy = [item.task for item in self.running]
+            cores = self.options.cores - sum(item["cores"] for item in busy)
+            memory = self.options.memory - sum(item["memory"] for item in busy)
             if cores < 1 or memory < 256:
                 return begun
-            used = {one["environment"] for one in busy}
+            used = {item["environment"] for item in busy}
             request = {
                 "host": self.options.name, "kinds": known, "repository": self.options.repository,
-                "environments": [one for one in self.options.environments if one not in used],
+                "environments": [environment for environment in self.options.environments if environment not in used],
                 "cores": cores, "most_cores": self.options.cores, "memory": memory, "token": self._claim_token,
-                "gpus": max(self.options.gpus - sum(one["gpus"] for one in busy), 0),
-                "io": max(100 - sum(one["io"] for one in busy), 0),
+                "gpus": max(self.options.gpus - sum(item["gpus"] for item in busy), 0),
+                "io": max(100 - sum(item["io"] for item in busy), 0),
                 "scratch": shutil.disk_usage(self.options.scratch).free,
             }  # fmt: skip
             task = self.desk.claim(request)  # the same token until an answer arrives: a lost one gives the same task
@@ -240,23 +240,23 @@ class Agent:
         Unreachable : after each task had its turn, so that the outputs of all that have ended are kept for delivery.
         """
         ended, lost = 0, None
-        for one in list(self.running):
-            if one.process.poll() is None:
-                self._check_limits(one)
+        for item in list(self.running):
+            if item.process.poll() is None:
+                self._check_limits(item)
             try:
-                if one.process.poll() is None:
-                    if time.monotonic() - one.beaten >= self.options.heartbeat:
-                        self._beat(one)
+                if item.process.poll() is None:
+                    if time.monotonic() - item.beaten >= self.options.heartbeat:
+                        self._beat(item)
                     continue
-                self._conclude(one)
+                self._conclude(item)
                 ended += 1
             except Unreachable as error:
                 lost = error
             except ConflictError as error:
                 if is_of_lease(error):
-                    logger.warning("%s: %s", one.task["name"], error)
-                    one.kill()
-                    self._forget(one)
+                    logger.warning("%s: %s", item.task["name"], error)
+                    item.kill()
+                    self._forget(item)
                     continue
                 raise
         if lost:
@@ -265,9 +265,9 @@ class Agent:
 
     def tend_alone(self) -> None:
         """The same while the server cannot be reached: nothing is delivered, and limits hold."""
-        for one in self.running:
-            if one.process.poll() is None:
-                self._check_limits(one)
+        for item in self.running:
+            if item.process.poll() is None:
+                self._check_limits(item)
 
     def recover(self) -> int:
         """Take up what an earlier agent left: deliver what is complete, give back the rest. Returns how many ended."""
@@ -361,7 +361,7 @@ class Agent:
             "kinds": {name: kind.version for name, kind in kinds().items()},
             "environments": health.environments(self.options.environments), "clock_offset": self._offset,
             "health": health.of_computer(folders, self.options.gpus > 0) | {
-                "running": [one.task["name"] for one in self.running],
+                "running": [item.task["name"] for item in self.running],
                 "problems": dict(list(self.problems.items())[:20]),
             },
         })  # fmt: skip
@@ -376,7 +376,7 @@ def _memory(pid: int) -> int:
     total = 0
     with contextlib.suppress(psutil.Error):
         process = psutil.Process(pid)
-        for one in [process, *process.children(recursive=True)]:
+        for item in [process, *process.children(recursive=True)]:
             with contextlib.suppress(psutil.Error):
-                total += one.memory_info().rss
+                total += item.memory_info().rss
     return total

@@ -44,8 +44,8 @@ class FolderJob:
         """See `Job.inputs`; nothing outside the session folder is found, also not by links."""
         root = self.folder.resolve()
         found = set()
-        for one in filled(pattern, self.arguments):
-            for path in self.folder.glob(one):
+        for item in filled(pattern, self.arguments):
+            for path in self.folder.glob(item):
                 if path.is_file() and path.resolve().is_relative_to(root):
                     found.add(path)
         listed = sorted(found)

@@ -92,25 +92,25 @@ class Delivery:
         if not outputs:
             return []
         self.desk.heartbeat(task, token, None, "delivering")
-        for path in self.desk.protected(task, token, [one["path"] for one in outputs]):
+        for path in self.desk.protected(task, token, [output["path"] for output in outputs]):
             if not _is_same(place / path, folder / "outputs" / path):
                 raise ConflictError(f"{path} is protected", "write another revision of it")
-        for one in outputs:
-            source, target = folder / "outputs" / one["path"], place / one["path"]
+        for output in outputs:
+            source, target = folder / "outputs" / output["path"], place / output["path"]
             if source.exists() and not (target.is_file() and _is_same(target, source)):
                 if not target.parent.resolve().is_relative_to(place.resolve()):
                     raise NotFoundError(f"{target} leads out of the session folder", "remove the link")
-                copying.copy(source, target, mark=task[:8], expected=one["md5"])
-            one["modified_ns"] = target.stat().st_mtime_ns
-            if one["uploaded"]:
-                self.desk.send(task, token, one["path"], target, one["md5"])
+                copying.copy(source, target, mark=task[:8], expected=output["md5"])
+            output["modified_ns"] = target.stat().st_mtime_ns
+            if output["uploaded"]:
+                self.desk.send(task, token, output["path"], target, output["md5"])
         return outputs
 
     def _remove_raw(self, place: Path, outputs: Sequence[Mapping[str, Any]], paths: Sequence[str]) -> None:
         """Remove raw files whose outputs are registered, once these are read again and are what was verified."""
-        for one in outputs:
-            if copying.hash_of(place / one["path"]) != one["md5"]:
-                logger.error("%s is not what was verified: the raw files stay", place / one["path"])
+        for output in outputs:
+            if copying.hash_of(place / output["path"]) != output["md5"]:
+                logger.error("%s is not what was verified: the raw files stay", place / output["path"])
                 return
         for name in paths:
             file = place / name

@@ -100,14 +100,14 @@ class Outputs:
         if not listed:
             return []
         found = []
-        for one in listed:
-            size, modified = one.get("size"), one.get("modified_ns", 0)
-            if not _MD5.fullmatch(str(one.get("md5"))) or type(size) is not int or type(modified) is not int:
+        for item in listed:
+            size, modified = item.get("size"), item.get("modified_ns", 0)
+            if not _MD5.fullmatch(str(item.get("md5"))) or type(size) is not int or type(modified) is not int:
                 raise UserError("an output has md5, size and modified_ns", "see docs/lab-server.md")
-            path = self.checked_path(row, str(one.get("path")))
-            found.append({"path": path, "md5": one["md5"], "size": size, "modified_ns": modified,
-                          "uploaded": one.get("uploaded") is True})  # fmt: skip
-        clash = self.protected(row, [one["path"] for one in found], {one["path"]: one["md5"] for one in found})
+            path = self.checked_path(row, str(item.get("path")))
+            found.append({"path": path, "md5": item["md5"], "size": size, "modified_ns": modified,
+                          "uploaded": item.get("uploaded") is True})  # fmt: skip
+        clash = self.protected(row, [item["path"] for item in found], {entry["path"]: entry["md5"] for entry in found})
         if clash:
             raise ConflictError(f"{sorted(clash)[0]} is protected", "write another revision of it")
         return found
@@ -118,7 +118,7 @@ class Outputs:
         key = {name: row[name] for name in SESSION}
         tags = data.DatasetTag & (data.Tag & {"tag_protected": True}).proj()
         known = (data.Dataset & key).proj("rel_path", "dataset_hash") & tags.proj()
-        there = {raw_form(one["rel_path"]): one["dataset_hash"].strip() for one in known.to_dicts()}
+        there = {raw_form(item["rel_path"]): item["dataset_hash"].strip() for item in known.to_dicts()}
         return {
             path for path in paths
             if raw_form(path) in there and (hashes is None or there[raw_form(path)] != hashes[path])
@@ -127,8 +127,8 @@ class Outputs:
     def register(self, row: Mapping[str, Any], outputs: Sequence[Mapping[str, Any]]) -> None:
         """Files that are on this machine are read and registered as all are; of others their record is written."""
         key = SessionKey(row["lab"], row["subject"], str(row["session_date"]), row["session_number"])
-        here = [one for one in outputs if one["uploaded"] or not row["task_repository"]]
-        there = [one for one in outputs if not one["uploaded"] and row["task_repository"]]
+        here = [output for output in outputs if output["uploaded"] or not row["task_repository"]]
+        there = [output for output in outputs if not output["uploaded"] and row["task_repository"]]
         if there:
             register_elsewhere(key, row["task_repository"], there)
         if not here:
@@ -137,10 +137,10 @@ class Outputs:
             raise UserError("this server has no data root, so files cannot be sent to it", "neurojoint serve --root …")
         repository, base = repository_of(self.root.resolve(), None)
         place = layouts.registered_places(repository, [key]).get(key) or identity.session_path(*key)
-        for one in here:
-            if one["uploaded"]:
-                self._settle(row["task_uuid"], base / place, one)
-        registration.register_session(repository, base, key, place, required=[one["path"] for one in here])
+        for item in here:
+            if item["uploaded"]:
+                self._settle(row["task_uuid"], base / place, item)
+        registration.register_session(repository, base, key, place, required=[item["path"] for item in here])
 
     def _settle(self, task_uuid: str, folder: Path, one: Mapping[str, Any]) -> None:
         """Put an uploaded file into its place."""
@@ -167,31 +167,31 @@ def register_elsewhere(key: SessionKey, repository: str, outputs: Sequence[Mappi
     session = dict(zip(SESSION, key, strict=True))
     root = identity.session_path(*key)
     with connection.transaction:
-        announce(writer, key, [Announced(one["path"], one["md5"], one["size"]) for one in outputs])
-        rows = {raw_form(one["rel_path"]): one for one in (data.Dataset & session).to_dicts()}
-        for one in outputs:
-            row = rows[raw_form(one["path"])]
-            if (row["dataset_hash"].strip(), row["rel_path"]) != (one["md5"], one["path"]):
+        announce(writer, key, [Announced(output["path"], output["md5"], output["size"]) for output in outputs])
+        rows = {raw_form(item["rel_path"]): item for item in (data.Dataset & session).to_dicts()}
+        for output in outputs:
+            row = rows[raw_form(output["path"])]
+            if (row["dataset_hash"].strip(), row["rel_path"]) != (output["md5"], output["path"]):
                 others = data.FileRecord & {"dataset_id": row["dataset_id"], "file_state": "online"}
                 others = others & dj.Not({"repository": repository})
-                if others and row["dataset_hash"].strip() != one["md5"] and row["rel_path"] == one["path"]:
+                if others and row["dataset_hash"].strip() != output["md5"] and row["rel_path"] == output["path"]:
                     raise ConflictError(
-                        f"another {one['path']} is registered, of which there are copies elsewhere",
+                        f"another {output['path']} is registered, of which there are copies elsewhere",
                         "write another revision of it",
                     )
-                name = columns.parse_name(one["path"].rpartition("/")[2])
+                name = columns.parse_name(output["path"].rpartition("/")[2])
                 data.Dataset.update1({
-                    "dataset_id": row["dataset_id"], "dataset_hash": one["md5"], "file_size": one["size"],
-                    "rel_path": one["path"], "extension": name.extension if name else row["extension"],
+                    "dataset_id": row["dataset_id"], "dataset_hash": output["md5"], "file_size": output["size"],
+                    "rel_path": output["path"], "extension": name.extension if name else row["extension"],
                 })  # fmt: skip
-                writer.change("replaced", f"{root}/{one['path']}", "", row["dataset_hash"].strip(), one["md5"])
+                writer.change("replaced", f"{root}/{output['path']}", "", row["dataset_hash"].strip(), output["md5"])
             record = {
-                "dataset_id": row["dataset_id"], "repository": repository, "file_path": f"{root}/{one['path']}",
-                "file_state": "online", "record_size": one["size"], "record_hash": one["md5"],
-                "modified_ns": one["modified_ns"], "verified": writer.now,
+                "dataset_id": row["dataset_id"], "repository": repository, "file_path": f"{root}/{output['path']}",
+                "file_state": "online", "record_size": output["size"], "record_hash": output["md5"],
+                "modified_ns": output["modified_ns"], "verified": writer.now,
             }  # fmt: skip
             data.FileRecord.insert1(record, skip_duplicates=True)
             data.FileRecord.update1(record)
-        ids = [{"dataset_id": rows[raw_form(one["path"])]["dataset_id"]} for one in outputs]
+        ids = [{"dataset_id": rows[raw_form(output["path"])]["dataset_id"]} for output in outputs]
         data.note_online(data.Dataset & ids)
         writer.flush_changes()

@@ -48,10 +48,10 @@ def describe(
     """An experiment description, as the agent and the published programs read it."""
     devices: dict[str, Any] = {}
     if cameras:
-        devices["cameras"] = {one: {"collection": "raw_video_data", "sync_label": None} for one in cameras}
+        devices["cameras"] = {camera: {"collection": "raw_video_data", "sync_label": None} for camera in cameras}
     if probes:
         devices["neuropixel"] = {
-            one: {"collection": f"raw_ephys_data/{one}", "sync_label": "imec_sync"} for one in probes
+            probe: {"collection": f"raw_ephys_data/{probe}", "sync_label": "imec_sync"} for probe in probes
         }
     if microphone:
         devices["microphone"] = {"microphone": {"collection": "raw_task_data_00", "sync_label": None}}
@@ -83,7 +83,7 @@ def new(
     read = descriptions.read(content)
     day = root / lab / "Subjects" / subject / (date or datetime.date.today()).isoformat()  # noqa: DTZ011 - at the rig
     day.mkdir(parents=True, exist_ok=True)
-    taken = {int(one.name) for one in day.iterdir() if one.name.isdigit()}
+    taken = {int(path.name) for path in day.iterdir() if path.name.isdigit()}
     chosen = number if number is not None else max(taken, default=0) + 1
     folder = day / f"{chosen:03d}"
     try:

@@ -87,7 +87,7 @@ class TaskService:
         """The next task for a computer, or `{}`."""
         known = request.get("kinds")
         environments = request.get("environments") or []
-        if not isinstance(known, list | dict) or not all(isinstance(one, str) for one in [*known, *environments]):
+        if not isinstance(known, list | dict) or not all(isinstance(item, str) for item in [*known, *environments]):
             raise UserError("kinds and environments are lists of names", "see docs/lab-server.md")
         can = Capability(
             values.text(request.get("host") or "unknown", 64), tuple(known)[:500], tuple(environments)[:100],

@@ -66,7 +66,7 @@ def look(folder: Path) -> Found | None:
     newest = 0.0
     try:
         for path, folders, names in os.walk(folder):
-            folders[:] = [one for one in folders if not one.startswith(".")]
+            folders[:] = [item for item in folders if not item.startswith(".")]
             for name in names:
                 if name.startswith(".") or name.endswith(".part") or name == FLAG:
                     continue

@@ -77,7 +77,7 @@ def withhold(
     held = Withheld()
     for mount in sorted(set(absent_mounts)):
         held.add(mount, "it was a disk of its own, which is not mounted", _below(mount, losses))
-    dead_links = [one.path for one in problems if one.reason == "vanished"]
+    dead_links = [problem.path for problem in problems if problem.reason == "vanished"]
     for link in dead_links:
         held.add(link, "it is a link to something that is not there", _below(link, losses))
     if base is not None:

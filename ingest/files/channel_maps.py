@@ -174,7 +174,9 @@ def _sites(meta: Meta) -> _Sites | None:
         meta.fields.get("imDatPrb_pn", "").strip(), meta.probe_type, "imProbeOpt" in meta.fields
     )
     for name in ("snsGeomMap", "snsShankMap"):
-        entries = np.array([tuple(map(float, one)) for one in _ENTRY.findall(meta.fields.get(name, ""))]).reshape(-1, 3)
+        entries = np.array([tuple(map(float, item)) for item in _ENTRY.findall(meta.fields.get(name, ""))]).reshape(
+            -1, 3
+        )
         channels = _channels_of_entries(meta, len(entries))
         if channels is None or (name == "snsShankMap" and layout is None):
             continue
@@ -197,7 +199,9 @@ def _channels_of_entries(meta: Meta, n: int) -> np.ndarray | None:
 
 def _of_imro(meta: Meta, layout: Layout) -> _Sites | None:
     """The electrodes by the table of what the probe was told to record."""
-    header, *entries = [one.replace(",", " ").split() for one in _GROUP.findall(meta.fields.get("imroTbl", ""))] or [[]]
+    header, *entries = [item.replace(",", " ").split() for item in _GROUP.findall(meta.fields.get("imroTbl", ""))] or [
+        []
+    ]
     names = probe_layouts.fields(layout.imro)
     if not entries or any(len(entry) < (3 if layout.imro == "np1110" else 2) for entry in entries):
         return None

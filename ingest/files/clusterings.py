@@ -148,18 +148,18 @@ def recorded(pieces: Sequence[Recording]) -> Recorded | None:
     places = _places(pieces)
     return Recorded(
         pieces[0].sampling_rate,
-        sum(one.n_samples / one.sampling_rate for one in pieces),
-        sum(one.n_samples for one in pieces),
+        sum(piece.n_samples / piece.sampling_rate for piece in pieces),
+        sum(piece.n_samples for piece in pieces),
         hashlib.md5(repr(places).encode(), usedforsecurity=False).hexdigest() if places else "",
     )
 
 
 def _pieces(found: Iterable[Recording], label: str) -> list[Recording]:
-    return [one for one in found if one.probe_label == label and one.band == "ap"]
+    return [item for item in found if item.probe_label == label and item.band == "ap"]
 
 
 def _places(pieces: Iterable[Recording]) -> ChannelMap | None:
-    return next((one.channel_map for one in pieces if one.channel_map), None)
+    return next((piece.channel_map for piece in pieces if piece.channel_map), None)
 
 
 def _fingerprint(files: dict[str, tuple[str, str]], refused: dict[str, str], reading: dict[str, Any]) -> str:
@@ -201,12 +201,12 @@ def _described(root: Path, report: Report, file: Found) -> list[Probe]:
         report.problems.append(Problem(file.file_path, "bad_metadata", error.detail[:1000]))
         return []
     found = []
-    for one in content if isinstance(content, list) else [content]:
-        label = one.get("label") if isinstance(one, dict) else None
+    for item in content if isinstance(content, list) else [content]:
+        label = item.get("label") if isinstance(item, dict) else None
         if not isinstance(label, str) or not label.strip():
             report.problems.append(Problem(file.file_path, "bad_metadata", "a probe without a label"))
             continue
-        serial, model = (str(one[key]) if one.get(key) else None for key in ("serial", "model"))
+        serial, model = (str(item[key]) if item.get(key) else None for key in ("serial", "model"))
         model = MODELS.get(model or "", model)
         found.append(Probe(printable(label)[:32], serial and printable(serial)[:64], model and printable(model)[:64]))
     return found

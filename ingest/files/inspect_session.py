@@ -289,7 +289,7 @@ def _assemble(report: Report, contents: Mapping[str, Content]) -> None:
             found[group] = assemble(group[1], {file.rel_path: contents[file.rel_path] for file in groups[group]})
         again = set()
         for group in groups:
-            unread = {one.path: one for one in found[group].refusals if not one.column}
+            unread = {refusal.path: refusal for refusal in found[group].refusals if not refusal.column}
             for file in [file for file in report.files if file.rel_path in unread]:
                 error = unread[file.rel_path]
                 report.problems.append(Problem(file.file_path, error.reason, error.detail[:1000]))
@@ -327,8 +327,10 @@ def _check_references(
             content, result = contents[file.rel_path], found[collection, alf_object]
             if target is None or file.extension != "npy" or isinstance(content, tuple) or attribute in result.refused:
                 continue
-            others = [contents[one.rel_path] for one in groups.get((collection, target), []) if one.extension == "npy"]
-            n_rows = max((_n_rows(one, target) for one in others), default=None)
+            others = [
+                contents[item.rel_path] for item in groups.get((collection, target), []) if item.extension == "npy"
+            ]
+            n_rows = max((_n_rows(item, target) for item in others), default=None)
             if wrong := clocks.wrong_reference(load(content, file.rel_path), n_rows, target):
                 result.refusals.append(refuse(file.rel_path, "wrong_reference", wrong, attribute))
                 result.refused[attribute] = "wrong_reference"

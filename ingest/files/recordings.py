@@ -226,7 +226,7 @@ def _described(path: Path, file: Found, meta: Meta | None, n_channels: int, rate
 def _of_other_system(path: Path, file: Found) -> Recording:
     """A recording of Open Ephys, Intan, …; the probe is that of its folder, else the one that its files suggest."""
     told = raw_formats.describe(path, file.rel_path)
-    folders = [one for one in file.collection.split("/") if one.startswith("probe")]
+    folders = [part for part in file.collection.split("/") if part.startswith("probe")]
     label = "" if told.band in ("nidq", "obx") else (folders[-1] if folders else told.probe or "probe00")[:32]
     gain = float(told.volts_per_bit[0]) if len(told.volts_per_bit) else None
     model = told.model or (told.part_number and probe_layouts.model_of(told.part_number))

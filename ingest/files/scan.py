@@ -142,13 +142,13 @@ def layout(root: Path, lab: str | None = None, decided: str | None = None) -> La
         holders = [f"{child}/Subjects" for child in labs] if kind == "labs" else ["Subjects"]
         return (path for holder in holders for path in _subjects_in(root, holder))
 
-    kind = decided or next((one for one in LAYOUTS if next(at(one), None)), None)
+    kind = decided or next((item for item in LAYOUTS if next(at(item), None)), None)
     if kind is None:  # no session anywhere: which folders there are decides
         kind = "labs" if labs else "subjects_folder" if "Subjects" in children else "subjects"
     found = _subjects_by_layout(root, kind, lab, labs, others, problems)
     for other in LAYOUTS:
         if other != kind:
-            problems += [one for path in at(other) for one in _misplaced(root, path, kind)]
+            problems += [item for path in at(other) for item in _misplaced(root, path, kind)]
     return found
 
 
@@ -198,7 +198,7 @@ def _is_subject_folder(folder: Path) -> bool:
 def _misplaced(root: Path, subject: str, kind: str) -> list[Problem]:
     """The session folders of a subject that lies where another layout than that of the root has it."""
     detail = f"mixed layouts: in this root sessions lie in {LAYOUTS[kind]}/date/number"
-    days = [one for one in _folders(root, root / subject, subject, []) if _DATE.fullmatch(one)]
+    days = [folder for folder in _folders(root, root / subject, subject, []) if _DATE.fullmatch(folder)]
     return [
         Problem(printable(f"{subject}/{day}/{number}"), "bad_session_path", detail)
         for day in days

@@ -84,14 +84,14 @@ def session_facts(
     for _, one in by_rig:
         rig = rig.over(one)
     ordered = [one for _, one in sorted(by_rig, key=lambda item: item[1].start_time or datetime.datetime.max)]
-    rig.end_time = max((one.end_time for one in ordered if one.end_time), default=None)
-    rig.start_time = next((one.start_time for one in ordered if one.start_time), None)
-    delays = [one.start_delay for one in ordered if one.start_delay is not None]
+    rig.end_time = max((entry.end_time for entry in ordered if entry.end_time), default=None)
+    rig.start_time = next((entry.start_time for entry in ordered if entry.start_time), None)
+    delays = [entry.start_delay for entry in ordered if entry.start_delay is not None]
     rig.start_delay = sum(delays) if delays else None
-    rig.weighings = list({one[0]: one for facts in ordered for one in facts.weighings}.values())
-    rig.water = list({one[0]: one for facts in ordered for one in facts.water}.values())
-    rig.users = list(dict.fromkeys(user for one in ordered for user in one.users))
-    protocols = [one.task_protocol for one in ordered if one.task_protocol]
+    rig.weighings = list({weighing[0]: weighing for facts in ordered for weighing in facts.weighings}.values())
+    rig.water = list({entry[0]: entry for facts in ordered for entry in facts.water}.values())
+    rig.users = list(dict.fromkeys(user for entry in ordered for user in entry.users))
+    protocols = [entry.task_protocol for entry in ordered if entry.task_protocol]
     rig.task_protocol = "/".join(protocols)[:255] or None
     rig.tasks = _raw_tasks(by_rig, tasks)
     if tasks:
@@ -127,7 +127,7 @@ def _raw_tasks(by_rig: list[tuple[str, Facts]], described: list[tuple[str, str]]
     of_settings = {}
     for path, facts in by_rig:
         folder = path.rpartition("/")[0].rpartition("/")[2]
-        water = sum(one[1] for one in facts.water) if facts.water else None
+        water = sum(item[1] for item in facts.water) if facts.water else None
         of_settings[folder] = RawTask(folder, facts.task_protocol or "", facts.start_time, water)
     found = [of_settings.get(folder, RawTask(folder, protocol)) for protocol, folder in described if folder]
     return [*found, *(one for folder, one in of_settings.items() if folder not in {task.folder for task in found})]

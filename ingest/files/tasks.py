@@ -53,17 +53,17 @@ def tasks_of(raw: Sequence[RawTask], objects: Iterable[tuple[str, str]]) -> list
     """
     objects = list(objects)
     known: dict[str, RawTask] = {}
-    for one in [*raw, *(RawTask(folder) for folder, name in sorted(objects) if name == SENSORS)]:
-        before = known.get(one.folder)
-        known[one.folder] = one if before is None else _completed(before, one)
+    for item in [*raw, *(RawTask(folder) for folder, name in sorted(objects) if name == SENSORS)]:
+        before = known.get(item.folder)
+        known[item.folder] = item if before is None else _completed(before, item)
     ordered = sorted(known.values(), key=lambda one: (one.start is None, one.start or datetime.datetime.min))
     with_data = sorted({folder for folder, name in objects if name in OBJECTS})
-    place = {one.folder: _usual_place(one.folder) for one in ordered}
+    place = {item.folder: _usual_place(item.folder) for item in ordered}
     for folder in with_data:
         if folder in place.values():
             continue
-        free = [one for one in ordered if place[one.folder] not in with_data]
-        active = [one for one in free if protocols.kind(one.protocol) not in protocols.NOT_TRAINING]
+        free = [item for item in ordered if place[item.folder] not in with_data]
+        active = [item for item in free if protocols.kind(item.protocol) not in protocols.NOT_TRAINING]
         if active:
             place[active[0].folder] = folder
         else:

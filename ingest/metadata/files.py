@@ -67,8 +67,8 @@ class Column:
 
 def _columns_of(table: str) -> tuple[Column, ...]:
     """The columns of a table, but for those that only programs fill; the lab may follow from the data root."""
-    fields = (one for one in entry_of(table).fields if one.type != "json")
-    return tuple(Column(one, one.required and (one.column != "lab" or table == "lab.Lab")) for one in fields)
+    fields = (item for item in entry_of(table).fields if item.type != "json")
+    return tuple(Column(item, item.required and (item.column != "lab" or table == "lab.Lab")) for item in fields)
 
 
 _PROJECTS = dataclasses.replace(field_of("subject.SubjectProject", "project"), column="projects")
@@ -244,7 +244,7 @@ def _kinds(paths: Iterable[Path]) -> Iterator[tuple[str, Path]]:
 def _read_csv(
     kind: str, text: str, file: str, default_lab: str | None, zones: Mapping[str, str], metadata: Metadata
 ) -> None:
-    known = {heading: one for one in FILES[kind] for heading in (one.name, *one.also)}
+    known = {heading: entry for entry in FILES[kind] for heading in (entry.name, *entry.also)}
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
         headings = [heading.strip() for heading in next(reader, [])]
@@ -255,9 +255,9 @@ def _read_csv(
     for heading in headings:
         if heading and heading not in known:
             metadata.problem(file, heading, 1, f"unknown column; known are {', '.join(known)}")
-    needed = [one for one in FILES[kind] if one.needed and not {one.name, *one.also} & set(headings)]
-    for one in needed:
-        metadata.problem(file, one.name, 1, "this column is needed and not there")
+    needed = [entry for entry in FILES[kind] if entry.needed and not {entry.name, *entry.also} & set(headings)]
+    for entry in needed:
+        metadata.problem(file, entry.name, 1, "this column is needed and not there")
     if needed:
         metadata.incomplete.add(file)
         return

@@ -81,11 +81,11 @@ def _wrong(path: str) -> str:
     parsed = columns.parse_name(name)
     if parsed is None or parsed.uuid:
         return "it is not named object.attribute.extension"
-    if any(not re.fullmatch(r"#[\w.-]+#" if one[0] == "#" else r"[\w.-]+", one) for one in folders):
+    if any(not re.fullmatch(r"#[\w.-]+#" if folder[0] == "#" else r"[\w.-]+", folder) for folder in folders):
         return "a folder is not named with letters, digits and _ . -"
-    if len([one for one in folders if one[0] != "#"]) < 3:
+    if len([folder for folder in folders if folder[0] != "#"]) < 3:
         return "it lies in no folder aggregates/relation/identifier"
-    if any(one[0] == "#" for one in folders[:-1]):
+    if any(folder[0] == "#" for folder in folders[:-1]):
         return "#revision# is not the last folder"
     return "its path is longer than 255 characters" if len(path) > 255 else ""
 

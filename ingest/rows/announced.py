@@ -44,8 +44,8 @@ def announce(writer: Writer, key: SessionKey, files: Sequence[Announced]) -> Non
     versions = [(without_revision(r["rel_path"], r["dataset_revision"]), r["dataset_revision"]) for r in rows]
     given = [
         {"dataset_id": name.uuid}
-        for one in files
-        if (name := columns.parse_name(one.path.rpartition("/")[2])) and name.uuid
+        for item in files
+        if (name := columns.parse_name(item.path.rpartition("/")[2])) and name.uuid
     ]
     taken = set(fetch_columns(data.Dataset & given, "dataset_id")["dataset_id"].to_pylist()) if given else set()
     new = []
@@ -73,5 +73,5 @@ def announce(writer: Writer, key: SessionKey, files: Sequence[Announced]) -> Non
         )  # fmt: skip
         writer.change("announced", f"{path}/{rel_path}", "", "", file.md5)
     revisions = {(row[DATASET.index("dataset_revision")],) for row in new}
-    writer.ensure(data.Revision, {one for one in revisions if one[0]})
+    writer.ensure(data.Revision, {revision for revision in revisions if revision[0]})
     writer.put(data.Dataset, DATASET, new)

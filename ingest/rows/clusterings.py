@@ -40,9 +40,9 @@ def write(writer: Writer, reports: Sequence[Report], elsewhere: Mapping[SessionK
         row |= {name: clusterings.parsed(row[name]) for name in clusterings.JSON}
         there[tuple(row[name] for name in KEY)] = row
     now = {
-        (*report.folder.key, one.probe_label, one.name): _row(report.folder.key, one)
+        (*report.folder.key, clustering.probe_label, clustering.name): _row(report.folder.key, clustering)
         for report in reports
-        for one in report.clusterings
+        for clustering in report.clusterings
     }
     if not now and not there:
         return

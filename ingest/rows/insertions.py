@@ -28,23 +28,23 @@ def pid(session: SessionKey, label: str) -> str:
 
 def write(writer: Writer, found: Iterable[Insertion]) -> None:
     """Enter probes and insertions that are new, and the probe of insertions that have none yet."""
-    found = [one for one in found if one.label]
+    found = [item for item in found if item.label]
     if not found:
         return
-    writer.ensure(ephys.ProbeModel, {(one.model,) for one in found if one.model})
+    writer.ensure(ephys.ProbeModel, {(item.model,) for item in found if item.model})
     probes: dict[str, str | None] = {}
-    for one in found:
-        if one.serial:
-            probes[one.serial] = one.model or probes.get(one.serial)
+    for item in found:
+        if item.serial:
+            probes[item.serial] = item.model or probes.get(item.serial)
     writer.put(ephys.Probe, ("probe_serial", "probe_model"), list(probes.items()), "skip")
     wanted: dict[tuple, str | None] = {}
-    for one in found:
-        key = (*one.session, one.label)
-        wanted[key] = wanted.get(key) or one.serial
+    for item in found:
+        key = (*item.session, item.label)
+        wanted[key] = wanted.get(key) or item.serial
     names = (*SESSION, "probe_label", "pid", "probe_serial")
     there = {
         (*session_key(row), row["probe_label"]): row["probe_serial"]
-        for row in fetch_for(ephys.ProbeInsertion, sorted({one.session for one in found}), names)
+        for row in fetch_for(ephys.ProbeInsertion, sorted({item.session for item in found}), names)
     }
     new = [(*key, pid(SessionKey(*key[:4]), key[4]), serial) for key, serial in wanted.items() if key not in there]
     writer.put(ephys.ProbeInsertion, names, new, "skip")

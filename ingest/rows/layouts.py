@@ -74,8 +74,8 @@ def with_registered_places(
                 more[key] = scan.summary(key, path, files, wrong)
     if not more:
         return dict(found), problems
-    there = {one.path for one in more.values()}
-    return dict(sorted((dict(found) | more).items())), [one for one in problems if one.path not in there]
+    there = {item.path for item in more.values()}
+    return dict(sorted((dict(found) | more).items())), [problem for problem in problems if problem.path not in there]
 
 
 def registered_places(repository: str, keys: list[SessionKey]) -> dict[SessionKey, str]:

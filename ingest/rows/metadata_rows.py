@@ -106,11 +106,13 @@ class MetadataRows:
         gone = self.sources.replace(before, {file: self._said.get(file, {}) for file in files})
         n_rows = 0
         for table in reversed(_ORDER):
-            statements = [one for one in gone.values() if one.table == table]
+            statements = [item for item in gone.values() if item.table == table]
             if statements:
                 n_rows += self._take_back(table, statements)
         n_rows += self._empty_columns(before)
-        given = {_session_of(one) for said in before.values() for one in said.values() if one.table == _OF_SESSION}
+        given = {
+            _session_of(value) for said in before.values() for value in said.values() if value.table == _OF_SESSION
+        }
         sessions.restore_water(given - set(self._linked.values()))
         return n_rows
 
@@ -119,7 +121,7 @@ class MetadataRows:
         if self.writer.dry_run:
             return len(statements)
         cls = class_of(table)
-        there = (cls & [dict(one.key) for one in statements]).proj().to_dicts()
+        there = (cls & [dict(statement.key) for statement in statements]).proj().to_dicts()
         origin: dict[str, Any] = {"user": self.writer.user, "source": "metadata", "batch": self.writer.run_id}
         reason = "the file that said it does not say it any more"
         n_rows = 0
@@ -131,7 +133,9 @@ class MetadataRows:
                     if set(delete.preview(cls & key)) <= own | {"action.WaterHistory.WaterStatus"}:
                         entry.remove(table, [key], reason=reason, **origin)
                         continue
-                    values = dict(next(one.values for one in statements if key_text(one.key) == key_text(key)))
+                    values = dict(
+                        next(statement.values for statement in statements if key_text(statement.key) == key_text(key))
+                    )
                     if values.get("subject_uuid") in self._claimed:  # it stays until a person settles whose it is
                         del values["subject_uuid"]
                     entry.write(table, [key | dict.fromkeys(values)], on_error="skip_value", **origin)

@@ -43,12 +43,14 @@ def write(writer: Writer, repository: str, found: Sequence[Registered]) -> None:
     """Bring the tables up to the recordings of some sessions."""
     if not found:
         return
-    described = [(one.session, one.recording) for one in found]
+    described = [(item.session, item.recording) for item in found]
     insertion_rows.write(writer, [Insertion(s, r.probe_label, r.probe_serial, r.probe_model) for s, r in described])
-    rows = [_recording_row(one) for one in found]
-    there = _rows(ephys.Recording, RECORDING, [one.dataset_id for one in found])
+    rows = [_recording_row(item) for item in found]
+    there = _rows(ephys.Recording, RECORDING, [item.dataset_id for item in found])
     writer.put(ephys.Recording, RECORDING, [row for row in rows if there.get(row[0]) != row], "update")
-    maps = [(one.dataset_id, *vars(one.recording.channel_map).values()) for one in found if one.recording.channel_map]
+    maps = [
+        (item.dataset_id, *vars(item.recording.channel_map).values()) for item in found if item.recording.channel_map
+    ]
     writer.put(ephys.ChannelMap, CHANNEL_MAP, maps, "update")
     _compressions(writer, repository, found)
 
@@ -58,7 +60,7 @@ def raw_files(dataset_ids: Iterable[str], repository: str) -> dict[str, tuple[st
     ids = list(dataset_ids)
     if not ids:
         return {}
-    query = ephys.Compression & {"raw_repository": repository} & [{"dataset_id": one} for one in ids]
+    query = ephys.Compression & {"raw_repository": repository} & [{"dataset_id": id_} for id_ in ids]
     names = ("raw_path", "raw_size", "raw_modified_ns", "raw_hash", "raw_sha1")
     found = fetch_columns(query, "dataset_id", *names).to_pylist()
     return {row["dataset_id"]: tuple(row[name] for name in names) for row in found}
@@ -66,7 +68,7 @@ def raw_files(dataset_ids: Iterable[str], repository: str) -> dict[str, tuple[st
 
 def raw_hashes(dataset_ids: Iterable[str]) -> dict[str, str]:
     """dataset -> md5 of the raw file from which it was compressed, where that is known."""
-    ids = [{"dataset_id": one} for one in dataset_ids]
+    ids = [{"dataset_id": dataset_id_} for dataset_id_ in dataset_ids]
     rows = fetch_columns(ephys.Compression & ids, "dataset_id", "raw_hash").to_pylist() if ids else []
     return {row["dataset_id"]: row["raw_hash"] for row in rows if row["raw_hash"]}
 
@@ -81,16 +83,16 @@ def _recording_row(one: Registered) -> tuple:
 
 
 def _compressions(writer: Writer, repository: str, found: Sequence[Registered]) -> None:
-    there = _rows(ephys.Compression, COMPRESSION, [one.dataset_id for one in found])
-    raw_again = [one.dataset_id for one in found if one.recording.compressed is None and one.dataset_id in there]
+    there = _rows(ephys.Compression, COMPRESSION, [item.dataset_id for item in found])
+    raw_again = [item.dataset_id for item in found if item.recording.compressed is None and item.dataset_id in there]
     if raw_again and not writer.dry_run:
-        (ephys.Compression & [{"dataset_id": one} for one in raw_again]).delete_quick()
+        (ephys.Compression & [{"dataset_id": item} for item in raw_again]).delete_quick()
     changed = []
-    for one in found:
-        if one.recording.compressed is None:
+    for item in found:
+        if item.recording.compressed is None:
             continue
-        before = dict(zip(COMPRESSION, there[one.dataset_id], strict=True)) if one.dataset_id in there else None
-        row = _compression_row(writer, repository, one, before)
+        before = dict(zip(COMPRESSION, there[item.dataset_id], strict=True)) if item.dataset_id in there else None
+        row = _compression_row(writer, repository, item, before)
         if before is None or row != before:
             changed.append(tuple(row[name] for name in COMPRESSION))
     writer.put(ephys.Compression, COMPRESSION, changed, "update")
@@ -127,7 +129,7 @@ def _compression_row(writer: Writer, repository: str, one: Registered, before: d
 
 
 def _rows(table: Any, names: Sequence[str], ids: Sequence[str]) -> dict[str, tuple]:
-    rows = fetch_columns(table & [{"dataset_id": one} for one in ids], *names).to_pylist()
+    rows = fetch_columns(table & [{"dataset_id": id_} for id_ in ids], *names).to_pylist()
     found = {}
     for row in rows:
         if row.get("session_date") is not None:

@@ -92,7 +92,7 @@ class Registrar:
         subjects = {(key.lab, key.subject) for key in keys}
         ensure(
             subject.Subject,
-            {(*one, identity.subject_uuid(*one)) for one in subjects},
+            {(*item, identity.subject_uuid(*item)) for item in subjects},
             ("lab", "subject", "subject_uuid"),
         )
         datasets = self._datasets([key for key in keys if key in self.sessions.known])
@@ -149,10 +149,10 @@ class Registrar:
         found: list[Registered] = []
         for report in reports:
             key, there = report.folder.key, datasets.get(report.folder.key, {})
-            for one in report.changes:
-                self._writer.change(*one)
+            for change in report.changes:
+                self._writer.change(*change)
             present = {raw_form(file.rel_path) for file in report.files}
-            forms = {one.rel_path: one for one in report.recordings}
+            forms = {recording.rel_path: recording for recording in report.recordings}
             kept = [row for path, row in there.items() if path not in present]
             lost = [row for row in kept if row["record"] is not None and row["record"]["file_state"] == "online"]
             online = [(f.rel_path, f.revision) for f in report.files]
@@ -238,7 +238,9 @@ class Registrar:
                     given.setdefault(file.given_id, (report.folder.key, file.rel_path))
         if not given:
             return given
-        rows = fetch_columns(data.Dataset & [{"dataset_id": one} for one in given], "dataset_id", *SESSION, "rel_path")
+        rows = fetch_columns(
+            data.Dataset & [{"dataset_id": value} for value in given], "dataset_id", *SESSION, "rel_path"
+        )
         return given | {row["dataset_id"]: (session_key(row), row["rel_path"]) for row in rows.to_pylist()}
 
     def _objects(self, reports: Sequence[Report]) -> None:
@@ -255,7 +257,7 @@ class Registrar:
         there = {}
         for row in fetch_for(data.AlfObject, keys, names[:7]):
             there[(*session_key(row), row["object_collection"], row["object_name"])] = row["object_fingerprint"]
-        gone = [dict(zip(names, one, strict=False)) for one in there.keys() - now.keys()]
+        gone = [dict(zip(names, item, strict=False)) for item in there.keys() - now.keys()]
         if gone and not self._writer.dry_run:
             (data.AlfObject & gone).delete_quick()
         self._writer.put(data.AlfObject, names, [row for row in rows if there.get(row[:6]) != row[6]], "update")
@@ -267,14 +269,14 @@ class Registrar:
         )  # fmt: skip
         now = {}
         for report in reports:
-            objects = [(one.collection, one.alf_object) for one in report.objects]
+            objects = [(object_.collection, object_.alf_object) for object_ in report.objects]
             for task in tasks_of(report.facts.tasks, objects):
                 now[*report.folder.key, task.collection] = (*report.folder.key, *task)
         there = {}
         for row in fetch_for(acquisition.SessionTask, [report.folder.key for report in reports], names):
             values = (*session_key(row), *(row[name] for name in names[len(SESSION) :]))
             there[values[: len(SESSION) + 1]] = values
-        gone = [dict(zip(names, one, strict=False)) for one in there.keys() - now.keys()]
+        gone = [dict(zip(names, item, strict=False)) for item in there.keys() - now.keys()]
         if gone and not self._writer.dry_run:
             unread = acquisition.SessionTask & gone
             for table in (behavior.TrialSet, behavior.WheelMoveSet, behavior.AmbientSensor):
@@ -302,9 +304,9 @@ def _registered(report: Report, dataset_id: str, file: Found, forms: Mapping[str
 def _defaults(online: list[tuple[str, str]], gone: list[tuple[str, str]]) -> set[str]:
     """Paths of the default datasets: of each file the last revision that is online, else the last there was."""
     paths = {(without_revision(path, revision), revision): path for path, revision in (*gone, *online)}
-    chosen = dict(default_versions([(without_revision(*one), one[1]) for one in gone]))
-    chosen |= dict(default_versions([(without_revision(*one), one[1]) for one in online]))
-    return {paths[one] for one in chosen.items()}
+    chosen = dict(default_versions([(without_revision(*item), item[1]) for item in gone]))
+    chosen |= dict(default_versions([(without_revision(*item), item[1]) for item in online]))
+    return {paths[item] for item in chosen.items()}
 
 
 def _is_unread(report: Report, datasets: Mapping[str, Mapping[str, Any]]) -> bool:
@@ -312,7 +314,7 @@ def _is_unread(report: Report, datasets: Mapping[str, Mapping[str, Any]]) -> boo
 
     What the disk, the network or the rights of this account refuse for a while is neither deleted nor changed.
     """
-    away = {one.path for one in report.problems if one.reason in ("read_error", "permission_denied")}
+    away = {problem.path for problem in report.problems if problem.reason in ("read_error", "permission_denied")}
     records = (row["record"] for row in datasets.values() if row["record"] is not None) if away else ()
     return any(record["file_state"] == "online" and record["file_path"] in away for record in records)
 

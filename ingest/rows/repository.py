@@ -54,7 +54,7 @@ def repository_of(folder: Path, name: str | None) -> tuple[str, Path]:
     taken = {row["repository"] for row in fetch_columns(data.Repository, "repository").to_pylist()}
     plain = "".join(c if c.isalnum() or c in "_-." else "_" for c in folder.name)[:50] or "local"
     numbered = [plain, *(f"{plain}_{i}" for i in range(2, 1000))]
-    return next(one for one in numbered if one not in taken), folder
+    return next(item for item in numbered if item not in taken), folder
 
 
 def begin_run(connection: dj.Connection, writer: Writer, repository: str, base: Path, folder: Path) -> None:

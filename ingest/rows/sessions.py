@@ -113,7 +113,7 @@ class SessionRows:
             for file, said in self.sources.before(files).items()
         }
         self.sources.replace(before, now)
-        old = {session_key(one.key): Facts(**one.values) for said in before.values() for one in said.values()}
+        old = {session_key(item.key): Facts(**item.values) for said in before.values() for item in said.values()}
         keys = [key for key in told.keys() | old.keys() if key in self.known]
         folders = self._said_of("acquisition.Session", keys, f"source_line = {FOLDER}")
         changed: list[tuple[SessionKey, dict[str, Any]]] = []
@@ -179,10 +179,10 @@ class SessionRows:
                 )  # fmt: skip
                 self._note_errors(written.errors, [key for key, names in lists for _ in names])
             unsaid = [
-                _key(key) | {column: one}
+                _key(key) | {column: item}
                 for key, old, now in changes
-                for one in getattr(old, name)
-                if one not in getattr(now, name)
+                for item in getattr(old, name)
+                if item not in getattr(now, name)
             ]
             present = (table & unsaid).proj().to_dicts() if unsaid else []
             if present and not self._writer.dry_run:
@@ -204,13 +204,13 @@ class SessionRows:
             return
         labs = [{"stated_lab": name} for name in sorted({key.lab for key in sessions})]
         links = self.sources.all_of("acquisition.SessionWater", labs, f"source_line = {FOLDER}")
-        links = [one for one in links if session_key({**one.key, **one.values}) in sessions]
-        given = self.sources.of_rows("action.WaterAdministration", [one.key for one in links])
+        links = [link for link in links if session_key({**link.key, **link.values}) in sessions]
+        given = self.sources.of_rows("action.WaterAdministration", [link.key for link in links])
         water = [
-            (session_key({**one.key, **one.values}), one.key["administration_time"], said.values["water_volume"],
+            (session_key({**link.key, **link.values}), link.key["administration_time"], said.values["water_volume"],
              said.values["water_type"], said.values.get("water_user"))
-            for one in links
-            for said in given.get(key_text(one.key), [])[:1]
+            for link in links
+            for said in given.get(key_text(link.key), [])[:1]
         ]  # fmt: skip
         self._put_water(water)
 
@@ -226,8 +226,8 @@ class SessionRows:
         result = {}
         for statements in found.values():
             merged = Facts()
-            for one in statements:
-                merged = merged.over(Facts(**one.values))
+            for statement in statements:
+                merged = merged.over(Facts(**statement.values))
             result[session_key(statements[0].key)] = merged
         return result
 
@@ -265,13 +265,13 @@ class SessionRows:
         }
         ensure(lab.LabMember, {(user,) for user in users})
         ensure(lab.Project, {(project,) for _, facts in sets for project in facts.projects})
-        ensure(action.ProcedureType, {(one,) for _, facts in sets for one in facts.procedures})
-        ensure(action.WaterType, {(one[2],) for _, facts in sets for one in facts.water})
+        ensure(action.ProcedureType, {(procedure,) for _, facts in sets for procedure in facts.procedures})
+        ensure(action.WaterType, {(item[2],) for _, facts in sets for item in facts.water})
 
     def _links(self, sets: Sequence[tuple[SessionKey, Facts]]) -> None:
         """Users, projects and procedures of sessions."""
         for table, name in _LISTS:
-            rows = {(*key, one) for key, facts in sets for one in getattr(facts, name)}
+            rows = {(*key, item) for key, facts in sets for item in getattr(facts, name)}
             names = (*SESSION, table.primary_key[-1])
             self._writer.put(table, names, sorted(rows), "skip")
 
@@ -280,10 +280,10 @@ class SessionRows:
         for table, name in _LISTS:
             names = (*SESSION, table.primary_key[-1])
             rows = [
-                dict(zip(names, (*key, one), strict=True))
+                dict(zip(names, (*key, item), strict=True))
                 for key, old, now in changes
-                for one in getattr(old, name)
-                if one not in getattr(now, name)
+                for item in getattr(old, name)
+                if item not in getattr(now, name)
             ]
             if rows and not self._writer.dry_run:
                 (table & rows).delete_quick()
@@ -291,8 +291,8 @@ class SessionRows:
     def _take_back(self, statements: Iterable[Statement]) -> None:
         """Delete weighings and water that settings said before and do not say any more."""
         keys: dict[str, list[dict[str, Any]]] = defaultdict(list)
-        for one in statements:
-            keys[one.table].append(dict(one.key))
+        for statement in statements:
+            keys[statement.table].append(dict(statement.key))
         for table, label in (
             (acquisition.SessionWater, "acquisition.SessionWater"),
             (action.WaterAdministration, "action.WaterAdministration"),
@@ -323,8 +323,10 @@ class SessionRows:
             for when, weight, user in facts.weighings:
                 if ("action.Weighing", key_text(animal | {"weighing_time": when})) in is_new:
                     weighings.append((key.lab, key.subject, when, weight, user))
-            times = {one.key["administration_time"] for one in said.values() if one.table == "acquisition.SessionWater"}
-            if key in self.metadata.water_told or linked.get(key, set()) - {one[0] for one in facts.water} - times:
+            times = {
+                value.key["administration_time"] for value in said.values() if value.table == "acquisition.SessionWater"
+            }
+            if key in self.metadata.water_told or linked.get(key, set()) - {item[0] for item in facts.water} - times:
                 continue
             for when, *rest in facts.water:
                 if ("action.WaterAdministration", key_text(animal | {"administration_time": when})) in is_new:
@@ -422,7 +424,7 @@ def _statements(report: Report) -> dict[Fact, Statement]:
         given = animal | {"administration_time": when}
         said.append(Statement("action.WaterAdministration", given, values))
         said.append(Statement("acquisition.SessionWater", given, {name: session[name] for name in SESSION[2:]}))
-    return {one.fact: one for one in said}
+    return {value.fact: value for value in said}
 
 
 def _given(told: Facts) -> dict[str, Any]:

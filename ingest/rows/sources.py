@@ -150,7 +150,7 @@ class Sources:
         if self._writer.dry_run:
             return gone
         for start in range(0, len(old_ids), 500):
-            (data.SourceRow & [{"source_row_id": one} for one in old_ids[start : start + 500]]).delete_quick()
+            (data.SourceRow & [{"source_row_id": old_id_} for old_id_ in old_ids[start : start + 500]]).delete_quick()
         self._writer.put(data.SourceRow, _COLUMNS, rows, "update")
         by_table: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
         for statement in gone.values():

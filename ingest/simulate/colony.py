@@ -107,9 +107,9 @@ def write_lab(
                 first, seeds = n_recorded == 0, [seed, index, session.index, 1]
                 folder = root / truth["path"]
                 found = write_probes_of_session(folder, session.trials, 1 + first, n_units, seeds, raw=first)
-                insertions += [{"path": truth["path"], "subject": truth["subject"], **one} for one in found]
+                insertions += [{"path": truth["path"], "subject": truth["subject"], **item} for item in found]
                 where = (truth["subject"], truth["date"], truth["number"])
-                tracks += [(*where, *row) for one in found for row in known_tracks(one, np.random.default_rng(seeds))]
+                tracks += [(*where, *row) for item in found for row in known_tracks(item, np.random.default_rng(seeds))]
                 n_recorded += 1
             if truth["eid"] is not None:
                 known[truth["path"]] = _known(truth)

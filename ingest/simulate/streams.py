@@ -131,7 +131,8 @@ def write_photometry(session: Path, frames: pd.DataFrame, form: str = "signal") 
     names = {415.0: ("Isosbestic", "Violet"), 470.0: ("GCaMP", "Blue")}
     table = frames if form == "regions" else frames.rename(columns=named)
     table = table.assign(
-        name=[names[one][0] for one in table["wavelength"]], color=[names[one][1] for one in table["wavelength"]]
+        name=[names[wavelength][0] for wavelength in table["wavelength"]],
+        color=[names[one][1] for one in table["wavelength"]],
     )
     table["include" if form == "include" else "valid"] = True
     unlit = table.iloc[:1].assign(times=table["times"].iloc[0] - 1 / 60, wavelength=np.nan, name="", color="")

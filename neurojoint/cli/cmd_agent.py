@@ -75,15 +75,15 @@ def agent(
     from pipeline.settings import settings, usable_cpus
 
     if systemd:
-        arguments = [one for one in sys.argv[1:] if one != "--systemd"]
+        arguments = [item for item in sys.argv[1:] if item != "--systemd"]
         command = shlex.join([str(Path(sys.argv[0]).resolve()), *arguments])
         click.echo(UNIT.format(command=command, environment="/etc/neurojoint/agent.env"), nl=False)
         return
     commands = {}
-    for one in environments:
-        label, separator, command = one.partition("=")
+    for environment in environments:
+        label, separator, command = environment.partition("=")
         if not separator or not shlex.split(command):
-            raise click.UsageError(f"write --env as NAME=COMMAND, not {one!r}")
+            raise click.UsageError(f"write --env as NAME=COMMAND, not {environment!r}")
         commands[label] = shlex.split(command)
     for module in modules:
         importlib.import_module(module)

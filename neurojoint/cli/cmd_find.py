@@ -188,11 +188,11 @@ def _path(row: dict[str, Any]) -> str:
 def _short(ids: list[int]) -> str:
     """Numbers in order with runs as `3-7`."""
     runs: list[list[int]] = []
-    for one in ids:
-        if runs and one == runs[-1][-1] + 1:
-            runs[-1][1:] = [one]
+    for id_ in ids:
+        if runs and id_ == runs[-1][-1] + 1:
+            runs[-1][1:] = [id_]
         else:
-            runs.append([one])
+            runs.append([id_])
     return " ".join("-".join(map(str, run)) for run in runs)
 
 

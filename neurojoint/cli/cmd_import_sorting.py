@@ -43,12 +43,12 @@ def show(found: list[Imported]) -> None:
     """Print what became of some folders."""
     from ingest.programs.sorting import curation
 
-    for one in found:
-        click.echo(f"{one.source}: {one.n_units:,} units, {one.n_spikes:,} spikes -> {one.folder or 'not written'}")
-        for note in one.notes:
+    for item in found:
+        click.echo(f"{item.source}: {item.n_units:,} units, {item.n_spikes:,} spikes -> {item.folder or 'not written'}")
+        for note in item.notes:
             click.echo(f"  {note}")
-        if one.changes:
-            click.echo(f"  since the last import: {curation.in_words(one.changes)}")
+        if item.changes:
+            click.echo(f"  since the last import: {curation.in_words(item.changes)}")
 
 
 def run_below(root: Path) -> bool:
@@ -56,7 +56,7 @@ def run_below(root: Path) -> bool:
     from ingest.programs.sorting import imports
 
     found, failed = imports.import_below(root, tell=lambda line: click.echo(line, err=True))
-    show([one for one in found if one.folder is not None])
+    show([item for item in found if item.folder is not None])
     for place, error in failed:
         click.echo(f"{place}: {error.message}: {error.remedy}", err=True)
     return bool(failed)

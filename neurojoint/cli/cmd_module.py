@@ -22,7 +22,7 @@ def module_list(trace: bool) -> None:
     from pipeline.database import lab_modules, registry
 
     pipeline.connect(create=False)
-    failures = {one.module: one for one in lab_modules.failures()}
+    failures = {item.module: item for item in lab_modules.failures()}
     for name in registry.modules_of_labs():
         if name not in failures:
             click.echo(f"{name}: {', '.join(table.__name__ for table in registry.tables(name))}")

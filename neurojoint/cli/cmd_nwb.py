@@ -71,7 +71,7 @@ def export(
 
         results = write(keys, out, options, tell_number, again)
     click.echo(command.exported(results))
-    if any(one.state == "failed" for one in results):
+    if any(result.state == "failed" for result in results):
         raise SystemExit(1)
 
 
@@ -104,7 +104,7 @@ def ingest(files: tuple[Path, ...], root: Path, columns: tuple[str, ...], **aske
     pipeline.connect()
     results = read(files, root, choices)
     click.echo(command.ingested(results))
-    if any(one.state == "failed" for one in results):
+    if any(result.state == "failed" for result in results):
         raise SystemExit(1)
 
 
@@ -123,5 +123,5 @@ def check(file: Path, lab: str | None, subject: str | None) -> None:
 
     found = look(file, Choices(lab=lab, subject=subject))
     click.echo(command.checked(found))
-    if found.problem or any(one.importance in ("ERROR", "CRITICAL") for one in found.findings):
+    if found.problem or any(finding.importance in ("ERROR", "CRITICAL") for finding in found.findings):
         raise SystemExit(1)

@@ -114,11 +114,11 @@ def release_get(address: str, dest: Path, datasets: tuple[str, ...], **chosen: s
 
     place = places.open_place(address)
     found = places.read_manifest(place, address)
-    files = found.choose(datasets=[one.strip() for text in datasets for one in text.split(",")], **chosen)
+    files = found.choose(datasets=[part.strip() for text in datasets for part in text.split(",")], **chosen)
     if not files:
         click.echo("nothing of the release is meant by that", err=True)
         raise SystemExit(1)
-    with advancing("downloading", sum(one.size for one in files)) as progress:
+    with advancing("downloading", sum(file.size for file in files)) as progress:
         result = fetch.fetch(place, found, files, dest, progress)
     click.echo(
         f"{found.name}: {len(result.files):,} files, {size(result.size)}, downloaded and checked; "

@@ -94,7 +94,7 @@ def task_rerun(query: tuple[str, ...], dry_run: bool, stale: bool) -> None:
                 and row["kind_name"] in known and row["task_version"] != known[row["kind_name"]].version]  # fmt: skip
     queue = _queue()
     ids = [row["task_uuid"] for row in rows]
-    below = [one for one in queue.descendants(ids) if one not in set(ids)]
+    below = [descendant for descendant in queue.descendants(ids) if descendant not in set(ids)]
     if dry_run:
         for row in rows:
             place = f"{row['subject']}/{row['session_date']}/{row['session_number']:03d}" if row["subject"] else "-"
@@ -137,18 +137,18 @@ def _found(query: tuple[str, ...]) -> list[dict[str, Any]]:
     _queue()
     from pipeline.queries import timeline
 
-    pairs = dict(one.partition("=")[::2] for one in query)
+    pairs = dict(item.partition("=")[::2] for item in query)
     return timeline.find_tasks(pairs)
 
 
 def _by_id(ids: Any) -> list[dict[str, Any]]:
     rows = _found(())
     found = []
-    for one in ids:
-        fitting = [row for row in rows if row["task_uuid"].startswith(one.lower())]
+    for id_ in ids:
+        fitting = [row for row in rows if row["task_uuid"].startswith(id_.lower())]
         if len(fitting) != 1:
             raise click.ClickException(
-                f"{'no' if not fitting else 'more than one'} task begins with {one}: see task list"
+                f"{'no' if not fitting else 'more than one'} task begins with {id_}: see task list"
             )
         found.append(fitting[0])
     return found

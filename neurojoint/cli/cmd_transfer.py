@@ -72,12 +72,14 @@ def transfer_status(lab: str | None) -> None:
     found = overview(lab)
     names = ("waiting", "under_way", "late", "failed", "stuck")
     grid = Table("lab", "repository", "kind", *["copies", "size", *names, "oldest check"], box=None, pad_edge=False)
-    for one in found.copies:
-        numbers = [f"{getattr(one, name):,}" if getattr(one, name) else "" for name in names]
-        checked = f"{one.oldest_check:%Y-%m-%d}" if one.oldest_check else ""
-        kind = f"{one.kind}, archive" if one.archive else one.kind
-        style = "red" if one.stuck else "yellow" if one.late else None
-        grid.add_row(one.lab, one.repository, kind, f"{one.files:,}", size(one.size), *numbers, checked, style=style)
+    for copy in found.copies:
+        numbers = [f"{getattr(copy, name):,}" if getattr(copy, name) else "" for name in names]
+        checked = f"{copy.oldest_check:%Y-%m-%d}" if copy.oldest_check else ""
+        kind = f"{copy.kind}, archive" if copy.archive else copy.kind
+        style = "red" if copy.stuck else "yellow" if copy.late else None
+        grid.add_row(
+            copy.lab, copy.repository, kind, f"{copy.files:,}", size(copy.size), *numbers, checked, style=style
+        )
     Console().print(grid)
     for problem in found.problems:
         mark = "given up" if problem["stuck"] else f"attempt {problem['attempts']}"
@@ -94,7 +96,7 @@ def transfer_retry(identifier: str | None) -> None:
     from exchange.transfers import ledger
 
     now = ledger.database_time()
-    n_files = sum(ledger.retry(one, now) for one in _identifiers(identifier))
+    n_files = sum(ledger.retry(item, now) for item in _identifiers(identifier))
     click.echo(f"{n_files:,} files are tried again by the next `neurojoint transfer run`")
 
 
@@ -109,7 +111,7 @@ def transfer_cancel(identifier: str | None, everything: bool) -> None:
     from exchange.transfers import ledger, run
 
     now = ledger.database_time()
-    n_files = sum(run.cancel(one, "cancelled by hand", now) for one in _identifiers(identifier))
+    n_files = sum(run.cancel(item, "cancelled by hand", now) for item in _identifiers(identifier))
     click.echo(f"{n_files:,} files cancelled")
 
 
@@ -214,7 +216,7 @@ def _identifiers(given: str | None) -> list[str]:
     from pipeline.errors import NeurojointError
 
     known = [row["transfer_id"] for row in ledger.transfers()]
-    chosen = [one for one in known if given is None or one.startswith(given)]
+    chosen = [value for value in known if given is None or value.startswith(given)]
     if given is not None and not chosen:
         raise NeurojointError(f"no transfer {given!r} is open", "see `neurojoint transfer status`")
     return chosen

@@ -27,11 +27,11 @@ def where(session: str, as_json: bool) -> None:
 
     found = timeline.of_session(timeline.session_key(session))
     if as_json:
-        click.echo(json.dumps([dataclasses.asdict(one) for one in found], default=str, indent=1))
+        click.echo(json.dumps([dataclasses.asdict(item) for item in found], default=str, indent=1))
         return
-    for one in found:
-        at = "" if one.time is None else one.time.strftime("%Y-%m-%d %H:%M")
-        lasted = "" if one.seconds is None else f" ({one.seconds:,.1f} s)"
-        click.echo(f"{one.mark}  {at:16}  {one.stage:12}  {one.what}{lasted}")
-        if one.who:
-            click.echo(f"   {'':16}  {'':12}  -> {one.who}")
+    for item in found:
+        at = "" if item.time is None else item.time.strftime("%Y-%m-%d %H:%M")
+        lasted = "" if item.seconds is None else f" ({item.seconds:,.1f} s)"
+        click.echo(f"{item.mark}  {at:16}  {item.stage:12}  {item.what}{lasted}")
+        if item.who:
+            click.echo(f"   {'':16}  {'':12}  -> {item.who}")

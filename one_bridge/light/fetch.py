@@ -156,7 +156,7 @@ def _is(path: Path, size: int | None, sha256: str) -> bool:
 
 def _write_tables(place: Place, found: Manifest, folder: Path) -> None:
     """The client's tables with the datasets whose files are in the folder, and what describes the release."""
-    present = [one for one in found.files if (folder / one.path).is_file()]
+    present = [file for file in found.files if (folder / file.path).is_file()]
     if not present:
         return
     hidden = folder / ".release"
@@ -167,9 +167,9 @@ def _write_tables(place: Place, found: Manifest, folder: Path) -> None:
     if not (hidden / SUMS).exists():
         (hidden / SUMS).write_bytes(description(place, SUMS))
     datasets = parquet.read(hidden / TABLES[1])
-    datasets = datasets.filter(pc.is_in(datasets["id"], pa.array([one.dataset for one in present])))
+    datasets = datasets.filter(pc.is_in(datasets["id"], pa.array([item.dataset for item in present])))
     sessions = parquet.read(hidden / TABLES[0])
-    sessions = sessions.filter(pc.is_in(sessions["id"], pa.array(sorted({one.eid for one in present}))))
+    sessions = sessions.filter(pc.is_in(sessions["id"], pa.array(sorted({item.eid for item in present}))))
     for name, table in zip(TABLES, (sessions, datasets), strict=True):
         partial = folder / f".{name}.part"
         pq.write_table(table, partial)

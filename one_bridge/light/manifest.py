@@ -96,7 +96,7 @@ class Manifest:
                 and (not patterns or any(matches(one.rel_path, pattern) for pattern in patterns))
             )
 
-        return [one for one in self.files if wanted(one)]
+        return [file for file in self.files if wanted(file)]
 
 
 def matches(rel_path: str, pattern: str) -> bool:
@@ -109,7 +109,7 @@ def matches(rel_path: str, pattern: str) -> bool:
     """
     name = rel_path.rpartition("/")[2]
     plain = re.sub(r"^_[a-z0-9]+_", "", name)
-    if any(fnmatch.fnmatchcase(one, pattern) for one in (rel_path, name, plain)):
+    if any(fnmatch.fnmatchcase(item, pattern) for item in (rel_path, name, plain)):
         return True
     return plain.startswith(f"{pattern}.")
 
@@ -133,7 +133,7 @@ def safe(path: str) -> str:
 
 def dump(files: Iterable[File]) -> bytes:
     """`manifest.tsv`: sorted by path, nothing in it but the content, so that its hash stands for the content."""
-    return "".join(f"{one.line}\n" for one in sorted(files)).encode()
+    return "".join(f"{file.line}\n" for file in sorted(files)).encode()
 
 
 def parse(info: bytes, table: bytes, sums: bytes) -> Manifest:
@@ -154,9 +154,9 @@ def parse(info: bytes, table: bytes, sums: bytes) -> Manifest:
     if hashlib.sha256(table).hexdigest() != said:
         raise DamagedRelease(f"{MANIFEST} is not the one that {INFO} names", "do not use it; get the release again")
     files = [_parsed(number, line) for number, line in enumerate(table.decode().splitlines(), 1)]
-    if len({one.path for one in files}) < len(files):
+    if len({file.path for file in files}) < len(files):
         raise DamagedRelease(f"{MANIFEST} names a path twice", "do not use it")
-    return Manifest(about, files, _others(sums, {one.path: one.sha256 for one in files}))
+    return Manifest(about, files, _others(sums, {file.path: file.sha256 for file in files}))
 
 
 def _parsed(number: int, line: str) -> File:
@@ -184,7 +184,7 @@ def _others(sums: bytes, datasets: dict[str, str]) -> dict[str, str]:
 
 
 def _names(text: str) -> list[str]:
-    return [one.strip() for one in text.split(",") if one.strip()]
+    return [part.strip() for part in text.split(",") if part.strip()]
 
 
 def _is_session(one: File, name: str) -> bool:

@@ -66,8 +66,8 @@ class ONE:
         """
         wanted = [dataset_types] if isinstance(dataset_types, str) else list(dataset_types)
         have: dict[str, list[str]] = {}
-        for one in self._release.choose(lab=lab, subject=subject, date=date):
-            have.setdefault(one.session, []).append(one.rel_path)
+        for item in self._release.choose(lab=lab, subject=subject, date=date):
+            have.setdefault(item.session, []).append(item.rel_path)
         return [
             session
             for session, paths in sorted(have.items())
@@ -77,7 +77,7 @@ class ONE:
 
     def list(self, session: str) -> builtins.list[str]:
         """The files of a session, below its folder."""
-        return sorted(one.rel_path for one in self._files(session))
+        return sorted(file.rel_path for file in self._files(session))
 
     def load_dataset(self, session: str, dataset_type: str, download_only: bool = False) -> Any:
         """What one dataset holds, or, with `download_only`, its file.
@@ -93,7 +93,7 @@ class ONE:
         if len(found) > 1:
             raise AmbiguousError(
                 f"{session} has {len(found)} datasets {dataset_type}",
-                f"name one: {', '.join(one.rel_path for one in found)}",
+                f"name one: {', '.join(item.rel_path for item in found)}",
             )
         (path,) = self._download(found)
         return path if download_only else load_file_content(path)
@@ -114,8 +114,8 @@ class ONE:
 
         folder, _, name = obj.rpartition("/")
         found = self._chosen(session, f"{folder}/*" if folder else name)
-        found = [one for one in found if matches(one.rel_path.rpartition("/")[2], name)]
-        collections = sorted({_collection(one) for one in found})
+        found = [item for item in found if matches(item.rel_path.rpartition("/")[2], name)]
+        collections = sorted({_collection(item) for item in found})
         if len(collections) > 1:
             raise AmbiguousError(
                 f"{session} has {name} in {', '.join(collections)}", f"ask for {collections[0]}/{name}"
@@ -139,9 +139,9 @@ class ONE:
 
     def _chosen(self, session: str, pattern: str) -> builtins.list[File]:
         """The default versions of datasets."""
-        found = [one for one in self._files(session) if matches(one.rel_path, pattern)]
+        found = [file for file in self._files(session) if matches(file.rel_path, pattern)]
         defaults = self._defaults()
-        found = [one for one in found if one.dataset in defaults] or found
+        found = [item for item in found if item.dataset in defaults] or found
         if not found:
             raise NotFoundError(f"{session} has no {pattern}", f"it has {', '.join(self.list(session)[:10])}")
         return found
@@ -162,7 +162,7 @@ class ONE:
         assert self._place is not None  # noqa: S101 - a release is chosen
         chosen = list(files)
         fetch.fetch(self._place, self._release, chosen, self.download_dir)
-        return [self.download_dir / one.path for one in chosen]
+        return [self.download_dir / item.path for item in chosen]
 
 
 def _collection(file: File) -> str:

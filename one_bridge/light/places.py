@@ -273,10 +273,12 @@ def request(address: str, headers: dict[str, str] | None = None, stream: bool = 
 def _figshare(address: str) -> list[str]:
     """The zips of an article."""
     files = request(f"{address}/files?page_size=1000").json()
-    return [one["download_url"] for one in sorted(files, key=lambda one: one["name"]) if one["name"].endswith(".zip")]
+    return [
+        file["download_url"] for file in sorted(files, key=lambda one: one["name"]) if file["name"].endswith(".zip")
+    ]
 
 
 def _zenodo(address: str) -> list[str]:
     """The zips of a record."""
     files = request(address).json().get("files", [])
-    return [one["links"]["self"] for one in sorted(files, key=lambda one: one["key"]) if one["key"].endswith(".zip")]
+    return [file["links"]["self"] for file in sorted(files, key=lambda one: one["key"]) if file["key"].endswith(".zip")]

@@ -34,9 +34,10 @@ def lines() -> list[str]:
     found = store().list()
     if not found:
         return ["no accounts yet: neurojoint user add NAME"]
-    width = max(len(one.name) for one in found)
+    width = max(len(item.name) for item in found)
     return [
-        f"{one.name:{width}}  {one.role:8}  {'' if one.enabled else 'disabled, '}{one.tokens} tokens" for one in found
+        f"{item.name:{width}}  {item.role:8}  {'' if item.enabled else 'disabled, '}{item.tokens} tokens"
+        for item in found
     ]
 
 
@@ -46,18 +47,18 @@ def session_lines(name: str) -> list[str]:
     if not found:
         return [f"{name} is signed in nowhere and has no tokens"]
     return [
-        f"{one.key}…  {one.label or '(no label)':20}  since {_time(one.created)}  last used {_time(one.used)}"
-        + (f"  ends {_time(one.expires)}" if one.expires is not None else "")
-        + (f"  at most {one.scope}" if one.scope else "")
-        for one in found
+        f"{item.key}…  {item.label or '(no label)':20}  since {_time(item.created)}  last used {_time(item.used)}"
+        + (f"  ends {_time(item.expires)}" if item.expires is not None else "")
+        + (f"  at most {item.scope}" if item.scope else "")
+        for item in found
     ]
 
 
 def sign_in_lines(name: str | None = None) -> list[str]:
     """One line an attempt to sign in, newest first."""
     return [
-        f"{_time(one.at)}  {one.name or '(no such account)':20}  {one.address:15}  {one.door:5}  {one.outcome}"
-        for one in store().sign_ins(name)
+        f"{_time(item.at)}  {item.name or '(no such account)':20}  {item.address:15}  {item.door:5}  {item.outcome}"
+        for item in store().sign_ins(name)
     ] or ["nobody has tried to sign in yet"]
 
 

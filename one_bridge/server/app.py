@@ -238,16 +238,18 @@ class Bridge:
         """The records that a list made, in its order."""
 
         def ask() -> list[list[dict[str, Any]]]:
-            rows = [endpoint.base() & one for one in restrictions]
-            return [self.serialiser.records(endpoint, one, http.root(request), detail=True) for one in rows]
+            rows = [endpoint.base() & restriction for restriction in restrictions]
+            return [self.serialiser.records(endpoint, row, http.root(request), detail=True) for row in rows]
 
-        return http.answer([one for found in self.database.read(ask) for one in found], 201)
+        return http.answer([item for found in self.database.read(ask) for item in found], 201)
 
     async def _login(self, request: Request) -> Response:
         body = await http.body(request, LOGIN_BODY)
         name, password = body.get("username"), body.get("password")
         wrong = {
-            one: ["This field is required."] for one in ("username", "password") if not isinstance(body.get(one), str)
+            item: ["This field is required."]
+            for item in ("username", "password")
+            if not isinstance(body.get(item), str)
         }
         if wrong:
             return http.answer(wrong | {"status_code": 400}, 400)
@@ -291,7 +293,7 @@ class Bridge:
         def work() -> Response:
             keys = downloads.count(self.writer, body, account)
             endpoint = ENDPOINTS["downloads"]
-            made = self._created(endpoint, [values.restriction(one, self.database.backend) for one in keys], request)
+            made = self._created(endpoint, [values.restriction(key, self.database.backend) for key in keys], request)
             return made if len(keys) > 1 else self._found(endpoint, values.restriction(keys[0], self.database.backend),
                                                           request, 201)  # fmt: skip
 

@@ -50,15 +50,15 @@ def count(writer: Writer, body: Mapping[str, Any], account: Account) -> list[dic
     projects = body.get("projects") or []
     projects = projects.split(",") if isinstance(projects, str) else projects
     now = datetime.datetime.now(datetime.UTC).replace(tzinfo=None)
-    ids = list(dict.fromkeys(value_of(_DATASET, one, "dataset") for one in listed))
+    ids = list(dict.fromkeys(value_of(_DATASET, item, "dataset") for item in listed))
     origin: dict[str, Any] = {"user": account.name, "source": SOURCE}
     with writer.database.writing():
-        keys = [{"dataset_id": one, "download_user": user} for one in ids]
+        keys = [{"dataset_id": id_, "download_user": user} for id_ in ids]
         there = table("data.Download") & values.key_condition(
             ("dataset_id", "download_user"), keys, writer.database.backend
         )
         known = {row["dataset_id"]: row["download_count"] for row in writer.database.select(there)}
-        first = {one: {} if one in known else {"first_download": now} for one in ids}
+        first = {id_: {} if id_ in known else {"first_download": now} for id_ in ids}
         rows = [
             key | first[key["dataset_id"]]
             | {"last_download": now, "download_count": known.get(key["dataset_id"], 0) + 1}
@@ -66,7 +66,7 @@ def count(writer: Writer, body: Mapping[str, Any], account: Account) -> list[dic
         ]  # fmt: skip
         try:
             entry.write("data.Download", rows, **origin)
-            more = [key | {"project": str(one)} for key in keys for one in projects]
+            more = [key | {"project": str(project)} for key in keys for project in projects]
             if more:
                 entry.write("data.Download.Project", more, **origin)
         except entry.InvalidEntry as error:
@@ -85,7 +85,7 @@ def sync_status(database: Database) -> dict[str, Any]:
             f"FROM {table('data.FileRecord')().full_table_name} GROUP BY repository ORDER BY repository"
         )
     ]
-    for one in repositories:
-        one |= {"exists": int(one["exists"]), "missing": int(one["missing"])}
+    for repository in repositories:
+        repository |= {"exists": int(repository["exists"]), "missing": int(repository["missing"])}
     datasets = database.count(table("data.Dataset") & {"dataset_online": False})
     return {"datasets_without_a_copy": datasets, "results": repositories}

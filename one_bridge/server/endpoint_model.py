@@ -213,7 +213,7 @@ class Endpoint:
 
     def field(self, name: str) -> Field | None:
         """The field of this name; `pk` is the identifier."""
-        return next((one for one in self.fields if one.name == name), None)
+        return next((item for item in self.fields if item.name == name), None)
 
 
 class BadInput(UserError):

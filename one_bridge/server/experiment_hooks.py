@@ -78,11 +78,11 @@ class ExperimentHooks(RecordHooks):
         stated = tuple(
             parsed("histology.AlignedChannel", name, row[name]) for name in ("aligned_axial", "aligned_lateral")
         )
-        if stated in {(one["aligned_axial"], one["aligned_lateral"]) for one in places}:
+        if stated in {(place["aligned_axial"], place["aligned_lateral"]) for place in places}:
             raise BadInput(
                 "axial", f"The trajectory has a channel at {stated[0]:g}, {stated[1]:g} um: change that one."
             )
-        row["aligned_channel"] = max((one["aligned_channel"] for one in places), default=-1) + 1
+        row["aligned_channel"] = max((place["aligned_channel"] for place in places), default=-1) + 1
         if row.get("region_id") == 0:
             row["region_id"] = None  # outside of the brain
         return Related()
@@ -189,5 +189,5 @@ class ExperimentHooks(RecordHooks):
 
 def _check_numbers(content: Any, name: str, lengths: tuple[int, ...]) -> None:
     is_list = isinstance(content, list) and len(content) in lengths
-    if not is_list or not all(isinstance(one, int | float) and not isinstance(one, bool) for one in content):
+    if not is_list or not all(isinstance(item, int | float) and not isinstance(item, bool) for item in content):
         raise BadInput(name, f"A list of {' or '.join(map(str, lengths))} numbers is required.")

@@ -65,7 +65,7 @@ class Roots:
             return
         plain = re.sub(r"[^\w.-]", "_", root.name)[:50] or "local"
         taken = {row["repository"] for row in rows}
-        name = next(one for one in (plain, *(f"{plain}_{i}" for i in range(2, 1000))) if one not in taken)
+        name = next(item for item in (plain, *(f"{plain}_{i}" for i in range(2, 1000))) if item not in taken)
         with self.database.writing():
             row = {"repository": name, "repository_kind": "local", "repository_root": str(root)}
             entry.write("data.Repository", [row], user=getpass.getuser(), source="server", action="create")

@@ -54,7 +54,7 @@ async def bodies(request: Request) -> dict[str, Any] | list[dict[str, Any]]:
         return found
     if not isinstance(found, list) or not found or len(found) > MOST_RECORDS:
         raise BadInput("non_field_errors", f"Invalid data. Expected a dictionary, or a list of 1 to {MOST_RECORDS}.")
-    if not all(isinstance(one, dict) for one in found):
+    if not all(isinstance(item, dict) for item in found):
         raise BadInput("non_field_errors", "Invalid data. Expected a list of dictionaries.")
     return found
 

@@ -68,7 +68,7 @@ def _array(values: pa.ChunkedArray, kind: pa.DataType) -> np.ndarray | None:
     if pa.types.is_dictionary(kind):
         return _array(values.cast(kind.value_type), kind.value_type)
     if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_null(kind):
-        return np.array([one or "" for one in values.to_pylist()], dtype=np.str_)
+        return np.array([item or "" for item in values.to_pylist()], dtype=np.str_)
     if pa.types.is_timestamp(kind):
         return values.cast(pa.timestamp("us")).cast(pa.int64()).cast(pa.float64()).to_numpy() / 1e6
     if pa.types.is_boolean(kind) and values.null_count:

@@ -77,12 +77,14 @@ def check_update(
     managed = [many for many in endpoint.many if many.managed and body.get(many.name) is not None]
     for many in managed:
         given = body[many.name]
-        wanted = {str(one) for one in (given.split(",") if isinstance(given, str) else given) if one != ""}
+        wanted = {str(item) for item in (given.split(",") if isinstance(given, str) else given) if item != ""}
         names = table(many.table)() & (endpoint.base() & restriction).proj()
         if wanted != {row[many.column] for row in database.select(names, [many.column])}:
             raise Refused(f"The {many.name} of a {endpoint.label} are changed by managers.")
     columns = {
-        one.name: one.column for one in endpoint.fields if one.name in endpoint.for_managers and one.name in body
+        field.name: field.column
+        for field in endpoint.fields
+        if field.name in endpoint.for_managers and field.name in body
     }
     for row in database.select(endpoint.base() & restriction, list(columns.values()), limit=2) if columns else ():
         for name, column in columns.items():

@@ -21,9 +21,9 @@ def names(endpoint: Endpoint, verb: Verb) -> set[str]:
     >>> sorted(names(ENDPOINTS["weighings"], "update"))
     ['id', 'nickname', 'url']
     """
-    fixed = {one.name for one in endpoint.fields if not one.write or not one.column}
-    fixed |= {one.name for one in endpoint.many if not one.write or one.single}
-    fixed |= {one.name for one in endpoint.nested}
+    fixed = {field.name for field in endpoint.fields if not field.write or not field.column}
+    fixed |= {item.name for item in endpoint.many if not item.write or item.single}
+    fixed |= {item.name for item in endpoint.nested}
     return fixed - {name for name, verbs in endpoint.hook_inputs.items() if verb in verbs}
 
 
@@ -44,7 +44,7 @@ def check(endpoint: Endpoint, verb: Verb, body: Mapping[str, Any], record: Mappi
     for name in sorted(names(endpoint, verb) & set(body)):
         sent = body[name]
         if record is None:
-            is_same = any(sent == one for one in _EMPTY)
+            is_same = any(sent == item for item in _EMPTY)
         else:
             is_same = name in record and is_shown_as(sent, record[name])
         if not is_same:

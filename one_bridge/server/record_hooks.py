@@ -77,7 +77,7 @@ class RecordHooks:
         """The number after those of the day; a base session, which stands for the day, is 0 where that is free."""
         key = {name: parsed("acquisition.Session", name, row[name]) for name in SESSION[:3]}
         there = table("acquisition.Session") & values.restriction(key, self.database.backend)
-        numbers = [one["session_number"] for one in self.database.select(there, ["session_number"])]
+        numbers = [item["session_number"] for item in self.database.select(there, ["session_number"])]
         return max(numbers, default=0) + 1 if first in numbers or (numbers and first) else first
 
     def _set_start(
@@ -150,7 +150,7 @@ class RecordHooks:
 
     def create_subject(self, row: dict[str, Any], body: Mapping[str, Any]) -> Related:
         if row.get("lab") is None:
-            labs = [one["lab"] for one in self.database.select(table("lab.Lab")(), ["lab"], limit=2)]
+            labs = [item["lab"] for item in self.database.select(table("lab.Lab")(), ["lab"], limit=2)]
             if len(labs) == 1:
                 row["lab"] = labs[0]
         return Related()

@@ -14,7 +14,7 @@ def by_uuid(name: str, columns: Sequence[str], identifier: str, backend: str) ->
     heading = table(name)().heading
     kinds = {column: str(heading[column].original_type or heading[column].type) for column in columns}
     kept = (table("identity.RecordId") & {"record_table": name, "record_id": identifier}).to_arrays("derived_id")
-    return " OR ".join(values.uuid_condition(kinds, str(one), backend) for one in [identifier, *kept])
+    return " OR ".join(values.uuid_condition(kinds, str(item), backend) for item in [identifier, *kept])
 
 
 def rows_of(name: str, columns: Sequence[str], address: str) -> list[dict[str, Any]]:

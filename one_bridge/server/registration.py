@@ -51,9 +51,9 @@ class Registration:
     def check_protected(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """Which of the files are protected: `{"status_code": 200 or 403, "details": …}`."""
         if body_text(body, "content_type") not in _SESSIONS:  # tags protect datasets of sessions only
-            return {"status_code": 200, "details": [{one.path: []} for one in requested.files(body)]}
+            return {"status_code": 200, "details": [{file.path: []} for file in requested.files(body)]}
         key, files = self._named(body)
-        details = self._versions(key, [one.path for one in files])
+        details = self._versions(key, [file.path for file in files])
         if not _any_protected(details):
             return {"status_code": 200, "details": details}
         return {"status_code": 403, "error": "One or more datasets is protected", "details": details}
@@ -72,14 +72,14 @@ class Registration:
             return self._register_aggregates(body, root)
         key, files = self._named(body)
         if requested.flag(body, "check_protected"):
-            details = self._versions(key, [one.path for one in files])
+            details = self._versions(key, [file.path for file in files])
             if _any_protected(details):
                 raise Refused("One or more datasets is protected", _protected_body(details))
         if requested.flag(body, "exists"):
-            names = [one.path for one in files]
+            names = [file.path for file in files]
             place = self.places.find(key, names, body_text(body, "name"), body_text(body, "hostname"))
-            for one in files:
-                self._compare(key, place.folder, one)
+            for file in files:
+                self._compare(key, place.folder, file)
             self._register_folder(key, place, names)
         else:
             self._announce(key, files)
@@ -121,14 +121,14 @@ class Registration:
         folder = requested.aggregate_folder(body, relation)
         self._check_object(relation, folder, body)
         files = requested.files(body)
-        paths = [f"{folder}/{one.path}" for one in files]
+        paths = [f"{folder}/{file.path}" for file in files]
         roots = {name: path.resolve() for name, path in self.roots.local().items()}
         wanted = body_text(body, "name")
         place = next(
             (
                 Place(name, path, "")
                 for name, path in roots.items()
-                if wanted in ("", name) and all(Place(name, path, "").holds(one) for one in paths)
+                if wanted in ("", name) and all(Place(name, path, "").holds(item) for item in paths)
             ),
             None,
         )
@@ -138,7 +138,7 @@ class Registration:
             _compare_file(place.root / path, one)
         with self.database.writing() as connection:
             writer = Writer(connection, dry_run=False)
-            problems = {one.path: one for one in aggregates.register(writer, place.repository, place.root)}
+            problems = {item.path: item for item in aggregates.register(writer, place.repository, place.root)}
             for path in paths:
                 if path in problems:
                     raise BadInput("filenames", f"{path} is refused: {problems[path].detail}.")
@@ -146,7 +146,7 @@ class Registration:
         rows = table("data.Aggregate") & values.key_condition(
             ["aggregate_path"], [[path] for path in paths], self.database.backend
         )
-        records = {one["relative_path"]: one for one in self.serialiser.records(AGGREGATES, rows, root, True)}
+        records = {record["relative_path"]: record for record in self.serialiser.records(AGGREGATES, rows, root, True)}
         return [records[path] | {"created_by": body_text(body, "created_by")} for path in paths]
 
     def _check_object(self, relation: str, folder: str, body: Mapping[str, Any]) -> None:
@@ -212,7 +212,7 @@ class Registration:
         of_session = values.key_condition(SESSION, [[key[name] for name in SESSION]], self.database.backend)
         there = table("data.Dataset") & of_session
         paths = {row["dataset_id"]: row["rel_path"] for row in self.database.select(there, ["dataset_id", "rel_path"])}
-        wanted = {raw_form(without_uuid(one.path)) for one in files}
+        wanted = {raw_form(without_uuid(file.path)) for file in files}
         ids = [[one] for one, path in paths.items() if raw_form(path) in wanted]
         rows = DATASETS.base() & values.key_condition(["dataset_id"], ids, self.database.backend)
         by_path = {
@@ -229,7 +229,7 @@ class Registration:
             "session_start_time": f"{key['session_date']}",
             "created_by": body_text(body, "created_by"),
         }
-        found = [by_path[raw_form(without_uuid(one.path))] for one in files]
+        found = [by_path[raw_form(without_uuid(file.path))] for file in files]
         return [record | {"default": record["default_dataset"]} | more for record in found]
 
 
@@ -251,7 +251,7 @@ def _without_revision(path: str) -> str:
 
 
 def _any_protected(details: list[dict[str, list[dict[str, bool]]]]) -> bool:
-    return any(True in version.values() for one in details for versions in one.values() for version in versions)
+    return any(True in version.values() for detail in details for versions in detail.values() for version in versions)
 
 
 def _any_protected_id(database: Database, dataset_id: str) -> bool:

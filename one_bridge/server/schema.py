@@ -99,17 +99,17 @@ def _paths(endpoint: Endpoint) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def _record(endpoint: Endpoint) -> dict[str, Any]:
-    properties = {one.name: _property(one) for one in endpoint.fields}
+    properties = {field.name: _property(field) for field in endpoint.fields}
     names = {"type": "array", "items": {"type": "string"}}
     properties |= {
-        one.name: {"type": "string", "readOnly": True}
-        if one.single
-        else names | ({} if one.write else {"readOnly": True})
-        for one in endpoint.many
-        if not one.name.startswith("_")
+        item.name: {"type": "string", "readOnly": True}
+        if item.single
+        else names | ({} if item.write else {"readOnly": True})
+        for item in endpoint.many
+        if not item.name.startswith("_")
     }
     properties |= {
-        one.name: {"type": "array", "items": {"type": "object"}, "readOnly": True} for one in endpoint.nested
+        item.name: {"type": "array", "items": {"type": "object"}, "readOnly": True} for item in endpoint.nested
     }
     return {"type": "object", "description": endpoint.label, "properties": properties}
 

@@ -71,7 +71,7 @@ class Serialiser:
         """The time zone of a lab."""
         if time.monotonic() - self._zones[0] > _ZONES_KEPT_S:
             found = self.database.select(table("lab.Lab")(), ["lab", "time_zone"])
-            self._zones = (time.monotonic(), {one["lab"]: one["time_zone"] for one in found})
+            self._zones = (time.monotonic(), {item["lab"]: item["time_zone"] for item in found})
         return self._zones[1].get(lab or "", "UTC")
 
     def forget(self) -> None:
@@ -87,7 +87,7 @@ class Serialiser:
         if any(field.name == "trajectory_estimate" for field in endpoint.fields):
             which += " OR record_table = 'histology.Trajectory'"
         found = self.database.select(table("identity.RecordId") & which, ["derived_id", "record_id"])
-        return {one["derived_id"]: one["record_id"] for one in found}
+        return {item["derived_id"]: item["record_id"] for item in found}
 
     def _made(
         self, parts: _Parts, rows: list[dict[str, Any]], root: str
@@ -96,12 +96,12 @@ class Serialiser:
         ids = self._kept_ids(parts.endpoint, rows)
         for row in rows:
             row["_zone"], row["_ids"] = self.zone(row.get("lab")), ids
-        for one in parts.many:
-            self._add_many(parts.endpoint, one, rows)
+        for item in parts.many:
+            self._add_many(parts.endpoint, item, rows)
         records = []
         for row in rows:
-            record = {one.name: _said(one, row, root) for one in parts.fields}
-            record |= {one.name: row[one.name] for one in parts.many if not one.name.startswith("_")}
+            record = {field.name: _said(field, row, root) for field in parts.fields}
+            record |= {item.name: row[item.name] for item in parts.many if not item.name.startswith("_")}
             records.append((row, record))
         for nested in parts.nested:
             self._add_nested(nested, records, root)
@@ -130,7 +130,7 @@ class Serialiser:
         ids = [row[nested.id_column] for row, _ in records]
         found: dict[Any, list] = {}
         if ids:
-            rows = there.base() & values.key_condition([nested.column], [[one] for one in ids], self.database.backend)
+            rows = there.base() & values.key_condition([nested.column], [[id_] for id_ in ids], self.database.backend)
             if nested.restrict:
                 rows &= nested.restrict()
             parts = _Parts(there, True, nested.fields)
@@ -164,18 +164,18 @@ class _Parts:
             return one.name in names if names else (detail or not one.detail) and not one.name.startswith("_")
 
         self.endpoint = endpoint
-        self.fields = [one for one in endpoint.fields if is_wanted(one)]
-        self.many = [one for one in endpoint.many if is_wanted(one) or one.name.startswith("_")]
-        self.nested = [one for one in endpoint.nested if is_wanted(one)]
+        self.fields = [field for field in endpoint.fields if is_wanted(field)]
+        self.many = [item for item in endpoint.many if is_wanted(item) or item.name.startswith("_")]
+        self.nested = [item for item in endpoint.nested if is_wanted(item)]
 
     def columns(self, query: dj.expression.QueryExpression) -> list[str]:
         """The columns of the rows that are looked at."""
         endpoint = self.endpoint
         wanted = {*endpoint.id, *table(endpoint.table)().primary_key, "lab", endpoint.alias}
         wanted |= {term.partition(" ")[0] for term in endpoint.order}
-        for one in self.fields:
-            wanted |= set(one.needs) if one.say else {one.column}
-        wanted |= {one.id_column for one in self.nested}
+        for field in self.fields:
+            wanted |= set(field.needs) if field.say else {field.column}
+        wanted |= {item.id_column for item in self.nested}
         wanted |= _FOR_NESTING
         return [name for name in query.heading.names if name in wanted]
 

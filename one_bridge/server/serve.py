@@ -36,7 +36,7 @@ def serve(
     NeurojointError : nobody could log in, or the database cannot be reached.
     """
     users = Users(store_path())
-    if not public_read and not any(one.enabled for one in users.list()):
+    if not public_read and not any(user.enabled for user in users.list()):
         raise OperatorError("there are no accounts, so nobody could log in", "add one: neurojoint user add NAME")
     connection = pipeline.connect()
     app = create_app(connection, users, root or settings().data_root, settings().home, public_read, _version())

@@ -204,13 +204,15 @@ class TaskRecords:
 
     def _parents(self, body: Mapping[str, Any], service: Any) -> list[str]:
         given = texts(body.get("parents") or [])
-        found = [values.parse(Field("parents", kind="uuid"), one) for one in given]
+        found = [values.parse(Field("parents", kind="uuid"), value) for value in given]
         there = (
-            set((table("task.Task") & [{"task_uuid": one} for one in found]).to_arrays("task_uuid")) if found else set()
+            set((table("task.Task") & [{"task_uuid": item} for item in found]).to_arrays("task_uuid"))
+            if found
+            else set()
         )
-        for one in found:
-            if one not in there:
-                raise BadInput("parents", f'Invalid pk "{one}" - object does not exist.')
+        for item in found:
+            if item not in there:
+                raise BadInput("parents", f'Invalid pk "{item}" - object does not exist.')
         return found
 
     def _arguments(self, given: Any) -> dict[str, Any] | None:
@@ -221,6 +223,6 @@ class TaskRecords:
 
 def texts(given: Any) -> list[str]:
     """A list of texts."""
-    if not isinstance(given, list) or len(given) > 1000 or not all(isinstance(one, str) for one in given):
+    if not isinstance(given, list) or len(given) > 1000 or not all(isinstance(value, str) for value in given):
         raise BadInput("parents", "Expected a list of at most 1000 texts.")
     return given

@@ -195,16 +195,16 @@ class Routes:
         records = self.bridge.serialiser.records(TASKS, TASKS.base() & condition, http.root(request))
         names = {row["task_uuid"]: row["task_name"] for row in rows}
         there = set(names.values())
-        planned = [one for one in submit.planned_of(key) or () if one.name not in there]
+        planned = [item for item in submit.planned_of(key) or () if item.name not in there]
         return {
             "tasks": [
-                {"name": one["name"], "id": one["id"], "status": one["status"], "kind": one["kind"],
-                 "parents": [names.get(parent, parent) for parent in one["parents"]]}
-                for one in records
+                {"name": record["name"], "id": record["id"], "status": record["status"], "kind": record["kind"],
+                 "parents": [names.get(parent, parent) for parent in record["parents"]]}
+                for record in records
             ]
             + [
-                {"name": one.name, "id": None, "status": None, "kind": one.kind.name, "parents": list(one.parents)}
-                for one in planned
+                {"name": item.name, "id": None, "status": None, "kind": item.kind.name, "parents": list(item.parents)}
+                for item in planned
             ]
         }  # fmt: skip
 
@@ -215,7 +215,7 @@ class Routes:
         from pipeline.queries import timeline
 
         return [
-            dataclasses.asdict(one) for one in timeline.of_session(timeline.session_key(request.path_params["eid"]))
+            dataclasses.asdict(item) for item in timeline.of_session(timeline.session_key(request.path_params["eid"]))
         ]
 
 

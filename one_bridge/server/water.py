@@ -43,7 +43,7 @@ def requirement(database: Database, nickname: str, parameters: Mapping[str, str]
     key = {name: rows[0][name] for name in ("lab", "subject")}
     given, errors = _usable(water_history.water_arguments(key))
     entries = [given[name] for name in ("weighing_dates", "water_dates", "restriction_starts")]
-    first = min((one.min() for one in entries if len(one)), default=None)
+    first = min((entry.min() for entry in entries if len(entry)), default=None)
     begin = _day(parameters, "start_date") or rows[0]["birth_date"] or (first and first.item())
     end = _day(parameters, "end_date") or _today(key["lab"])
     if begin is not None and (end - begin).days > MOST_DAYS:
@@ -142,7 +142,7 @@ def _records(given: dict[str, Any], dates: np.ndarray) -> list[dict[str, Any]]:
         "implant_weight": implant,
     }
     lists = (column.tolist() for column in columns.values())
-    return [dict(zip(columns, one, strict=True)) for one in zip(*lists, strict=True)]
+    return [dict(zip(columns, item, strict=True)) for item in zip(*lists, strict=True)]
 
 
 def _at(dates: np.ndarray, since: np.ndarray, known: np.ndarray) -> np.ndarray:

@@ -127,12 +127,12 @@ class Writer:
         """What is left to change, and the row, once the day or time in its key is what the body says."""
         endpoint = write.endpoint
         columns = correctable(TABLES[endpoint.table]) if endpoint.table in TABLES else ()
-        fields = [one for one in endpoint.fields if one.column in columns and body.get(one.name) is not None]
+        fields = [field for field in endpoint.fields if field.column in columns and body.get(field.name) is not None]
         if not fields:
             return body, before
         key = {name: before[name] for name in table(endpoint.table).primary_key}
-        key = write.correct(key, {one.column: body[one.name] for one in fields})
-        rest = {name: value for name, value in body.items() if name not in {one.name for one in fields}}
+        key = write.correct(key, {field.column: body[field.name] for field in fields})
+        rest = {name: value for name, value in body.items() if name not in {field.name for field in fields}}
         return rest, self.find(endpoint, values.restriction(key, self.database.backend))
 
     def delete(self, endpoint: Endpoint, restriction: str, account: Account) -> None:

@@ -134,9 +134,9 @@ def meaning(alf_object: str, attribute: str) -> Meaning:
     >>> meaning("cwResponse", "choice").codes
     {1.0: 1.0, 2.0: -1.0, 3.0: 0.0}
     """
-    for one in ALIASES:
-        if (one.alf_object, one.attribute) == (alf_object, attribute):
-            return Meaning(*one.becomes, one.codes, one.layout)
+    for alias in ALIASES:
+        if (alias.alf_object, alias.attribute) == (alf_object, attribute):
+            return Meaning(*alias.becomes, alias.codes, alias.layout)
     return Meaning(object_of(alf_object), attribute, {}, "")
 
 
@@ -147,7 +147,7 @@ def object_of(alf_object: str) -> str:
     >>> object_of("cwFeedback"), object_of("trials")
     ('trials', 'trials')
     """
-    targets = {one.becomes[0] for one in ALIASES if one.alf_object == alf_object}
+    targets = {alias.becomes[0] for alias in ALIASES if alias.alf_object == alf_object}
     return targets.pop() if len(targets) == 1 else alf_object
 
 
@@ -158,7 +158,9 @@ def names_of(alf_object: str) -> tuple[str, ...]:
     >>> names_of("wheel")
     ('wheel', 'Wheel')
     """
-    return tuple(dict.fromkeys([alf_object, *(one.alf_object for one in ALIASES if one.becomes[0] == alf_object)]))
+    return tuple(
+        dict.fromkeys([alf_object, *(alias.alf_object for alias in ALIASES if alias.becomes[0] == alf_object)])
+    )
 
 
 @lru_cache(maxsize=1 << 12)

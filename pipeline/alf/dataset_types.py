@@ -304,10 +304,10 @@ _TYPES: tuple[DatasetType, ...] = (
     DatasetType("ephysData.raw", "raw samples of a probe", "", "raw"),
 )
 
-DATASET_TYPES: dict[str, DatasetType] = {one.name: one for one in _TYPES}
+DATASET_TYPES: dict[str, DatasetType] = {type_.name: type_ for type_ in _TYPES}
 """Name -> dataset type."""
 
-FORMER_NAMES: dict[str, str] = {one.name: one.renamed for one in _TYPES if one.renamed}
+FORMER_NAMES: dict[str, str] = {type_.name: type_.renamed for type_ in _TYPES if type_.renamed}
 """Types that were renamed -> their name of today."""
 
 REFERENCES: dict[str, str] = {
@@ -364,7 +364,7 @@ def suggest(alf_object: str, attribute: str, shape: Sequence[int] | None = None,
     >>> suggest("trials", "contrast_left", (300,))
     ['trials.contrastLeft', 'passiveTrials.contrastLeft', 'trials.contrastRight']
     """
-    candidates = [one for one in _TYPES if not (one.renamed or (shape is not None and one.wrong_shape(shape)))]
+    candidates = [type_ for type_ in _TYPES if not (type_.renamed or (shape is not None and type_.wrong_shape(shape)))]
     ratio = difflib.SequenceMatcher(autojunk=False)
 
     def likeness(one: DatasetType) -> float:
@@ -374,7 +374,9 @@ def suggest(alf_object: str, attribute: str, shape: Sequence[int] | None = None,
         ratio.set_seqs(_plain(alf_object), _plain(known_object))
         return 0.65 * by_attribute + 0.35 * ratio.ratio()
 
-    ranked = sorted(((likeness(one), one.name) for one in candidates), key=lambda item: (-item[0], item[1]))
+    ranked = sorted(
+        ((likeness(candidate), candidate.name) for candidate in candidates), key=lambda item: (-item[0], item[1])
+    )
     return [name for score, name in ranked[:most] if score >= 0.72]
 
 

@@ -119,7 +119,7 @@ def water_name(written: str) -> str:
     words = re.sub(r"[(),;_]|\b(in|of|with|and)\b", " ", written.lower())
     share = re.search(r"(\d+(?:\.\d+)?)\s*%", words)
     words = " ".join((words[: share.start()] + " " + words[share.end() :] if share else words).split())
-    medium = next((one for one in _MEDIA if re.search(rf"\b{one}\b", words)), "")
+    medium = next((item for item in _MEDIA if re.search(rf"\b{item}\b", words)), "")
     substance = " ".join(re.sub(rf"\b{medium}\b", " ", words).split()) if medium else words
     known = _SUBSTANCES.get(substance)
     if share and known:

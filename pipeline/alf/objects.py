@@ -425,13 +425,13 @@ def _merged(refusals: list[InvalidData]) -> list[InvalidData]:
     """One refusal for a two-dimensional attribute of which all columns are refused for one reason."""
     merged: list[InvalidData] = []
     by_file: dict[tuple[str, str, str], list[InvalidData]] = defaultdict(list)
-    for one in refusals:
-        stem, _, index = one.column.rpartition("_")
-        two_dimensional = index in ("0", "1") and one.path.rpartition("/")[2].split(".")[1:2] == [stem]
+    for refusal in refusals:
+        stem, _, index = refusal.column.rpartition("_")
+        two_dimensional = index in ("0", "1") and refusal.path.rpartition("/")[2].split(".")[1:2] == [stem]
         if not two_dimensional:
-            merged.append(one)
+            merged.append(refusal)
             continue
-        by_file[one.path, one.reason, stem].append(one)
+        by_file[refusal.path, refusal.reason, stem].append(refusal)
     for (path, reason, stem), both in by_file.items():
         merged += [refuse(path, reason, both[0].detail, stem)] if len(both) == 2 else both
     return merged

@@ -45,9 +45,9 @@ def _least_size(file: Any) -> int:
     """Bytes that it takes at least, from its footer."""
     about = file.metadata
     groups = [about.row_group(number) for number in range(about.num_row_groups)]
-    size = max(sum(one.total_byte_size for one in groups), 8 * about.num_rows * about.num_columns)
+    size = max(sum(group.total_byte_size for group in groups), 8 * about.num_rows * about.num_columns)
     for index in range(about.num_columns):
-        n_values = sum(one.column(index).num_values for one in groups)
+        n_values = sum(group.column(index).num_values for group in groups)
         size = max(size, n_values * max(8, about.schema.column(index).length))
     return size
 
@@ -57,7 +57,7 @@ def _repeated_texts(file: Any, limit: int) -> list[str]:
     about, found = file.metadata, []
     for index in range(about.num_columns):
         chunks = [about.row_group(number).column(index) for number in range(about.num_row_groups)]
-        largest = sum(one.num_values * one.total_uncompressed_size for one in chunks)
+        largest = sum(chunk.num_values * chunk.total_uncompressed_size for chunk in chunks)
         if largest > limit and about.schema.column(index).physical_type == "BYTE_ARRAY":
             found.append(about.schema.column(index).path)
     return found

@@ -24,7 +24,7 @@ def check_zip(path: Path | IO[bytes], limit: int | None = None) -> None:
     limit = LARGEST_ARRAY if limit is None else limit
     try:
         with zipfile.ZipFile(path) as archive:
-            size = sum(one.file_size for one in archive.infolist())
+            size = sum(item.file_size for item in archive.infolist())
     except zipfile.BadZipFile as error:
         raise ValueError(str(error)) from None
     if size > limit:
@@ -39,7 +39,7 @@ def check_hdf5(*datasets: Any, limit: int | None = None) -> None:
     ValueError : they are too large.
     """
     limit = LARGEST_ARRAY if limit is None else limit
-    size = sum(int(one.size or 0) * one.dtype.itemsize for one in datasets if hasattr(one, "dtype"))
+    size = sum(int(dataset.size or 0) * dataset.dtype.itemsize for dataset in datasets if hasattr(dataset, "dtype"))
     if size > limit:
         raise ValueError(f"its arrays have {size} bytes, and at most {limit} are accepted")
 

@@ -57,7 +57,7 @@ def align(
     (array([-0.5,  0. ,  0.5]), array([[10. , 15. , 20. ],
            [22.5, 27.5,  nan]]))
     """
-    times, values, events = (np.asarray(one, dtype=np.float64) for one in (times, values, events))
+    times, values, events = (np.asarray(item, dtype=np.float64) for item in (times, values, events))
     if times.shape != values.shape or times.ndim != 1:
         raise ValueError(f"times and values must be 1-D and alike, got {times.shape} and {values.shape}")
     if np.any(np.diff(times) <= 0):

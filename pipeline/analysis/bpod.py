@@ -54,7 +54,7 @@ def trials(records: Sequence[Mapping[str, Any]], version: int = PHOTODIODE_SINCE
     if not records:
         raise BadTrials("there are no trials")
     read = [_trial(number, one, version) for number, one in enumerate(records)]
-    columns = {name: np.array([one[name] for one in read]) for name in read[0]}
+    columns = {name: np.array([item[name] for item in read]) for name in read[0]}
     for name in ("choice", "feedbackType", "repNum"):
         columns[name] = columns[name].astype(np.int64)
     columns["repNum"] = _repetitions(columns.pop("is_repeat"))
@@ -203,8 +203,8 @@ def _repetitions(is_repeat: NDArray) -> NDArray:
     array([0, 1, 2, 0, 1])
     """
     count, found = 0, []
-    for one in is_repeat:
-        count = count + 1 if one else 0
+    for item in is_repeat:
+        count = count + 1 if item else 0
         found.append(count)
     return np.array(found, dtype=np.int64)
 

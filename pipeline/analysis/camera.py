@@ -52,8 +52,8 @@ def unwrap(register: NDArray) -> NDArray:
 def pulses(records: Sequence[Mapping[str, Any]], port: str = "Port1") -> NDArray:
     """When the state machine saw the camera's exposure (s from the start of the first trial)."""
     found = []
-    for one in records:
-        behavior = one["behavior_data"]
+    for record in records:
+        behavior = record["behavior_data"]
         begin = behavior["Trial start timestamp"] - behavior["Bpod start timestamp"]
         events = behavior["Events timestamps"].get(f"{port}In", [])
         found += [begin + float(at) for at in events]
@@ -107,9 +107,9 @@ def align(own: NDArray, pulses: NDArray, n_frames: int, count: NDArray | None = 
         )
     there = np.interp(frame, count, own)
     piece = np.floor((there - there[0]) / 60.0).astype(np.int64)
-    knots = [np.flatnonzero(piece == one) for one in np.unique(piece)]
-    source = np.array([there[0], *(there[one].mean() for one in knots if one.size > 9), there[-1]])
-    target = np.array([pulses[0], *(pulses[one].mean() for one in knots if one.size > 9), pulses[-1]])
+    knots = [np.flatnonzero(piece == item) for item in np.unique(piece)]
+    source = np.array([there[0], *(there[knot].mean() for knot in knots if knot.size > 9), there[-1]])
+    target = np.array([pulses[0], *(pulses[knot].mean() for knot in knots if knot.size > 9), pulses[-1]])
     ascending = np.concatenate([[True], np.diff(source) > 0])
     clock = Clock(source[ascending], target[ascending])
     residual = float(np.abs(clock.convert(there) - pulses).max())

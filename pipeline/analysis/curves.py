@@ -158,11 +158,11 @@ def fit(
     grid = [np.array([c, np.log(w), *first]) for c in np.linspace(0, 1, 11) for w in (0.02, 0.05, 0.1, 0.2, 0.4, 1.0)]
     found = []
     for sign in (1.0, -1.0) if guess is None else (1.0,):
-        order = np.argsort([loss(one, sign)[0] for one in grid], kind="stable")
+        order = np.argsort([loss(item, sign)[0] for item in grid], kind="stable")
         starts = [grid[place] for place in order[:2]]
         found += [
-            (optimize.minimize(loss, one, (sign,), "L-BFGS-B", True, bounds=bounds, options={"ftol": 1e-12}), sign)
-            for one in starts
+            (optimize.minimize(loss, start, (sign,), "L-BFGS-B", True, bounds=bounds, options={"ftol": 1e-12}), sign)
+            for start in starts
         ]
     best, sign = min(found, key=lambda pair: pair[0].fun)
     centre, width = low + best.x[0] * extent, sign * float(np.exp(best.x[1])) * extent

@@ -106,7 +106,7 @@ def _outcomes(trials: Trials) -> tuple[NDArray, NDArray, NDArray, NDArray]:
     answer = answered(trials)
     correct = np.full(size, np.nan) if correct is None or answer is None else np.where(answer, correct, np.nan)
     easy = np.zeros(size) if is_easy is None else is_easy.astype(float)
-    responses, reactions = (np.full(size, np.nan) if one is None else one for one in times)
+    responses, reactions = (np.full(size, np.nan) if time_ is None else time_ for time_ in times)
     return correct, easy, responses, reactions
 
 

@@ -47,17 +47,17 @@ def replayed(content: Mapping[str, Any]) -> dict[str, np.ndarray]:
     def add(kind: str, start: ArrayLike, end: ArrayLike | None = None, left: Any = None, right: Any = None) -> None:
         begin = np.ravel(np.asarray(start, np.float64))
         stop, on_left, on_right = [
-            np.full(begin.shape, np.nan) if one is None else np.ravel(np.asarray(one, np.float64))
-            for one in (end, left, right)
+            np.full(begin.shape, np.nan) if item is None else np.ravel(np.asarray(item, np.float64))
+            for item in (end, left, right)
         ]
-        if any(one.shape != begin.shape for one in (stop, on_left, on_right)):
+        if any(item.shape != begin.shape for item in (stop, on_left, on_right)):
             raise ValueError(f"the columns of the replay of kind {kind} differ in length")
         known = np.isfinite(begin)
         pieces.append((kind, begin[known], stop[known], on_left[known], on_right[known]))
 
     if "passiveTrials.stimOn_times" in content:
         sides = (content.get(f"passiveTrials.contrast{side}") for side in ("Left", "Right"))
-        sides = (None if one is None else fractions(one) for one in sides)
+        sides = (None if item is None else fractions(item) for item in sides)
         add("visual", content["passiveTrials.stimOn_times"], None, *sides)
     if (gabor := content.get("passiveGabor.table")) is not None:
         contrast, position = (np.asarray(gabor[name], np.float64) for name in ("contrast", "position"))
@@ -75,8 +75,10 @@ def replayed(content: Mapping[str, Any]) -> dict[str, np.ndarray]:
         noise = np.asarray(noise, np.float64).reshape(-1, 2)
         add("noise", noise[:, 0], noise[:, 1])
 
-    kinds = np.concatenate([np.full(len(one[1]), one[0], "<U6") for one in pieces]) if pieces else np.empty(0, "<U6")
-    columns = [np.concatenate([one[i] for one in pieces]) if pieces else np.empty(0) for i in range(1, 5)]
+    kinds = (
+        np.concatenate([np.full(len(piece[1]), piece[0], "<U6") for piece in pieces]) if pieces else np.empty(0, "<U6")
+    )
+    columns = [np.concatenate([piece[i] for piece in pieces]) if pieces else np.empty(0) for i in range(1, 5)]
     order = np.argsort(columns[0], kind="stable")
     names = ("start", "end", "contrast_left", "contrast_right")
     return {"kind": kinds[order]} | {name: values[order] for name, values in zip(names, columns, strict=True)}
@@ -121,7 +123,7 @@ def periods(table: Mapping[str, ArrayLike]) -> dict[str, tuple[float, float]]:
     if text is not None and "start" in lower and end_name is not None:
         found = {str(name): (lower["start"][i], lower[end_name][i]) for i, name in enumerate(text)}
     elif numbers and all(values.size == 2 for values in numbers.values()):
-        rows = [str(one).strip().lower() for one in text] if text is not None else ["start", "stop"]
+        rows = [str(item).strip().lower() for item in text] if text is not None else ["start", "stop"]
         if rows not in (["start", "stop"], ["start", "end"], ["stop", "start"], ["end", "start"]):
             raise ValueError(f"the rows are {' and '.join(rows)} where start and stop are expected")
         first = rows.index("start")
@@ -158,7 +160,7 @@ def labels(kinds: ArrayLike | str | None, n_rows: int) -> np.ndarray:
         values = values[1:] if len(values) == n_rows + 1 else values  # a heading
     else:
         flat = np.ravel(kinds)
-        values = [f"{one:g}" for one in flat] if flat.dtype.kind in "biuf" else [str(one) for one in flat]
+        values = [f"{entry:g}" for entry in flat] if flat.dtype.kind in "biuf" else [str(item) for item in flat]
     if len(values) != n_rows:
         return np.full(n_rows, "", object)
     return np.array([value[:16] for value in values], object)

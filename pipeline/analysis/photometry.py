@@ -144,7 +144,7 @@ def _true(values: NDArray) -> NDArray:
         return values.astype(bool)
     if values.dtype.kind == "f":
         return np.isfinite(values) & (values != 0)
-    return np.array([str(one).strip().lower() in ("true", "1", "1.0", "yes") for one in values])
+    return np.array([str(value).strip().lower() in ("true", "1", "1.0", "yes") for value in values])
 
 
 def _lights(by_name: Mapping[str, NDArray], n_frames: int) -> tuple[NDArray, NDArray, NDArray]:
@@ -159,8 +159,8 @@ def _lights(by_name: Mapping[str, NDArray], n_frames: int) -> tuple[NDArray, NDA
         return names, wavelengths, np.isfinite(wavelengths)
     lit = np.ones(n_frames, bool)
     if "name" in by_name:
-        names[:] = ["" if one is None or one != one else str(one).strip() for one in by_name["name"].tolist()]
-        lit &= np.array([one not in ("", "None", "nan") and "+" not in one for one in names], bool)
+        names[:] = ["" if value is None or value != value else str(value).strip() for value in by_name["name"].tolist()]
+        lit &= np.array([item not in ("", "None", "nan") and "+" not in item for item in names], bool)
     if "wavelength" in by_name:
         wavelengths = by_name["wavelength"].astype(np.float64)
         if "name" not in by_name or np.isfinite(wavelengths[lit]).any():
@@ -186,12 +186,12 @@ def notes(recording: Recording) -> list[str]:
         said.append(f"{n} {what} missing or not after the one before")
     if recording.n_unlit > max(10, recording.n_frames // 100):
         said.append(f"{recording.n_unlit} of {recording.n_frames} frames have no light, or several at once")
-    rates = [one.sampling_rate for one in recording.traces if one.times.size > 1]
+    rates = [trace.sampling_rate for trace in recording.traces if trace.times.size > 1]
     if rates and not SLOWEST <= float(np.median(rates)) <= FASTEST:
         said.append(f"{np.median(rates):.3g} frames a second under each light: the times are perhaps not in seconds")
-    missing = [one.site for one in recording.traces if not np.isfinite(one.values).all()]
+    missing = [trace.site for trace in recording.traces if not np.isfinite(trace.values).all()]
     said += [f"{site} has samples without a value" for site in dict.fromkeys(missing)]
-    flat = [one.site for one in recording.traces if one.values.size > 10 and np.nanstd(one.values) == 0]
+    flat = [trace.site for trace in recording.traces if trace.values.size > 10 and np.nanstd(trace.values) == 0]
     said += [f"{site} does not change" for site in dict.fromkeys(flat)]
     return said
 

@@ -27,7 +27,7 @@ def trials_of(onsets: ArrayLike, starts: ArrayLike, ends: ArrayLike) -> NDArray:
     >>> trials_of([0.5, 2.5, 3.1, 9.0], [0.0, 2.0, 3.0], [1.0, 2.4, 4.0])
     array([ 0, -1,  2, -1])
     """
-    onsets, starts, ends = (np.asarray(one, dtype=np.float64) for one in (onsets, starts, ends))
+    onsets, starts, ends = (np.asarray(item, dtype=np.float64) for item in (onsets, starts, ends))
     order = np.argsort(starts, kind="stable")
     order = order[np.isfinite(starts[order])]
     if not order.size:
@@ -74,10 +74,10 @@ def compare_performance(
     delays = [times[part & np.isfinite(times)] for part in parts]
     return {
         "n": [int(part.sum()) for part in parts],
-        "n_correct": [int(one.sum()) if one.size else None for one in judged],
-        "performance": [float(one.mean()) if one.size else None for one in judged],
-        "response_rate": [float(one.mean()) if one.size else None for one in answers],
-        "response_time": [float(np.median(one)) if one.size else None for one in delays],
+        "n_correct": [int(item.sum()) if item.size else None for item in judged],
+        "performance": [float(item.mean()) if item.size else None for item in judged],
+        "response_rate": [float(answer.mean()) if answer.size else None for answer in answers],
+        "response_time": [float(np.median(delay)) if delay.size else None for delay in delays],
         "performance_p": _fisher(*judged),
         "response_p": _fisher(*answers),
         "response_time_p": _rank_sum(*delays),
@@ -160,7 +160,7 @@ def _fisher(a: NDArray, b: NDArray) -> float | None:
         return None
     from scipy.stats import fisher_exact
 
-    table = [[int(one.sum()), int(one.size - one.sum())] for one in (a, b)]
+    table = [[int(item.sum()), int(item.size - item.sum())] for item in (a, b)]
     return min(1.0, float(fisher_exact(table)[1]))
 
 
@@ -201,5 +201,5 @@ def events_of(columns: Mapping[str, NDArray]) -> tuple[NDArray, dict[str, NDArra
         found["power"] = power.astype(np.float64)
     site = next((columns[name] for name in ("site", "location", "stimulus") if name in columns), None)
     if site is not None and site.ndim == 1:
-        found["site"] = np.array(["" if one is None else str(one)[:64] for one in site.tolist()], object)
+        found["site"] = np.array(["" if value is None else str(value)[:64] for value in site.tolist()], object)
     return onset, found

@@ -102,7 +102,7 @@ def worst(findings: list[Finding]) -> str:
     >>> worst([Finding("a", "PASS", 0, ""), Finding("b", "WARNING", 3, "odd")]), worst([])
     ('WARNING', 'NOT_SET')
     """
-    return max((one.outcome for one in findings), key=OUTCOMES.index, default=OUTCOMES[0])
+    return max((finding.outcome for finding in findings), key=OUTCOMES.index, default=OUTCOMES[0])
 
 
 def _passed(check: str) -> Finding:
@@ -322,7 +322,7 @@ def _prior_against_sides(trials: Trials, task_kind: str) -> Checked:
         detail = "probability_left is that of the right side, as the sides of the stimuli prove; read as such"
         repaired = dict(trials) | {"probability_left": np.round(1 - prior, 10)}
         return repaired, Finding("prior_against_sides", "WARNING", int(known.sum()), detail)
-    shares = ", ".join(f"{left[probability == one].mean():.2f} where it says {one:g}" for one in wrong[:3])
+    shares = ", ".join(f"{left[probability == item].mean():.2f} where it says {item:g}" for item in wrong[:3])
     detail = f"probability_left contradicts the sides of the stimuli: they are left in {shares}"
     return trials, Finding("prior_against_sides", "WARNING", int(np.isin(probability, wrong).sum()), detail)
 

@@ -320,18 +320,18 @@ def _truth(node: Node, trials: Mapping[str, np.ndarray], n_trials: int) -> tuple
     """Where a condition is known to be true, and where it is known to be false."""
     if node.what == "and":
         both = [_truth(part, trials, n_trials) for part in node.parts]
-        return np.logical_and.reduce([one[0] for one in both]), np.logical_or.reduce([one[1] for one in both])
+        return np.logical_and.reduce([item[0] for item in both]), np.logical_or.reduce([entry[1] for entry in both])
     if node.what == "or":
         both = [_truth(part, trials, n_trials) for part in node.parts]
-        return np.logical_or.reduce([one[0] for one in both]), np.logical_and.reduce([one[1] for one in both])
+        return np.logical_or.reduce([item[0] for item in both]), np.logical_and.reduce([entry[1] for entry in both])
     if node.what in ("not", "known"):
         true, false = _truth(node.parts[0], trials, n_trials)
         return (false, true) if node.what == "not" else (true, false)
     if node.what == "compare":
         return _compared(node, trials, n_trials)
     if node.what == "in":
-        each = [_compared(Node("compare", (node.parts[0], one), "=="), trials, n_trials) for one in node.parts[1:]]
-        return np.logical_or.reduce([one[0] for one in each]), np.logical_and.reduce([one[1] for one in each])
+        each = [_compared(Node("compare", (node.parts[0], item), "=="), trials, n_trials) for item in node.parts[1:]]
+        return np.logical_or.reduce([item[0] for item in each]), np.logical_and.reduce([entry[1] for entry in each])
     values = _values(node, trials, n_trials)
     if isinstance(values, bool):
         true = np.full(n_trials, values)
@@ -362,7 +362,7 @@ def _compared(node: Node, trials: Mapping[str, np.ndarray], n_trials: int) -> tu
     known = _known(a, n_trials) & _known(b, n_trials)
     with np.errstate(invalid="ignore"):
         if _is_text(a):
-            a, b = (np.asarray(one, object) if isinstance(one, np.ndarray) else one for one in (a, b))
+            a, b = (np.asarray(item, object) if isinstance(item, np.ndarray) else item for item in (a, b))
             pairs = np.broadcast_arrays(np.where(known, a, ""), np.where(known, b, ""))
             result = _COMPARE[node.value](pairs[0].astype(str), pairs[1].astype(str))
         else:
@@ -394,7 +394,7 @@ def _is_text(values: Any) -> bool:
 
 def _known(values: Any, n_trials: int) -> np.ndarray:
     if isinstance(values, np.ndarray) and values.dtype.kind in "OUS":
-        return np.array([isinstance(one, str) and one != "" for one in values.tolist()], bool)
+        return np.array([isinstance(value, str) and value != "" for value in values.tolist()], bool)
     if isinstance(values, str | bool):
         return np.ones(n_trials, bool)
     return np.broadcast_to(~np.isnan(np.asarray(values, np.float64)), (n_trials,))

@@ -68,7 +68,7 @@ class Regions:
         above: dict[int, list[int]] = {0: []}
         for one, parent in zip(self.ids.tolist(), self.parents.tolist(), strict=True):
             above[one] = [one, *above[parent]]
-        pairs = [(one, other, steps) for one in self.ids.tolist() for steps, other in enumerate(above[one])]
+        pairs = [(value, other, steps) for value in self.ids.tolist() for steps, other in enumerate(above[value])]
         found = np.array(pairs, np.int64)
         return found[:, 0], found[:, 1], found[:, 2].astype(np.int16)
 
@@ -102,7 +102,7 @@ def regions() -> Regions:
         columns = dict(zip(next(rows := csv.reader(file)), zip(*rows, strict=True), strict=True))
 
     def numbers(name: str, kind: type = np.int64) -> np.ndarray:
-        return np.array([int(one or 0) for one in columns[name]], kind)
+        return np.array([int(item or 0) for item in columns[name]], kind)
 
     return Regions(
         numbers("id"), columns["acronym"], columns["name"], numbers("parent"), numbers("depth", np.int16),
@@ -138,7 +138,7 @@ def region_ids(wanted: str | int | Iterable[str | int], descendants: bool = True
     pipeline.errors.NotFoundError: the atlas has no region VISpp: did you mean VISp, VISpm or VISpl?
     """
     tree = regions()
-    chosen = [_one(str(part).strip(), tree) for one in _listed(wanted) for part in str(one).split(",")]
+    chosen = [_one(str(part).strip(), tree) for item in _listed(wanted) for part in str(item).split(",")]
     if descendants:
         return tree.descendants(chosen).tolist()
     return sorted(set(chosen), key=tree.index.__getitem__)
@@ -185,9 +185,13 @@ def _one(text: str, tree: Regions) -> int:
 
 def _near(text: str, tree: Regions) -> str:
     low = text.lower()
-    near = [one for one in tree.acronyms if one.lower() == low]
+    near = [acronym for acronym in tree.acronyms if acronym.lower() == low]
     near += [one for one, name in zip(tree.acronyms, tree.names, strict=True) if low == name.lower()]
-    near += [one for one in difflib.get_close_matches(text, tree.acronyms, 3, 0.7) if one not in near]
+    near += [
+        get_close_match
+        for get_close_match in difflib.get_close_matches(text, tree.acronyms, 3, 0.7)
+        if get_close_match not in near
+    ]
     if not near:
         near = [one for one, name in zip(tree.acronyms, tree.names, strict=True) if low and low in name.lower()][:3]
     if not near:

@@ -62,11 +62,13 @@ def add(connection: dj.Connection, prefix: str, name: str, role: str, password: 
 
 def _written_by(role: str) -> list[type[dj.Table]]:
     """The tables that a role may write, beside its own schema."""
-    tables = [one for table in registry.tables() for one in (table, *registry.parts(table))]
+    tables = [part for table in registry.tables() for part in (table, *registry.parts(table))]
     if role == "manager":
         return tables
-    computed = [one for one in tables if issubclass(getattr(one, "_master", None) or one, dj.Imported | dj.Computed)]
-    queue = [one for one in tables if registry.label(one) in _QUEUE]
+    computed = [
+        item for item in tables if issubclass(getattr(item, "_master", None) or item, dj.Imported | dj.Computed)
+    ]
+    queue = [item for item in tables if registry.label(item) in _QUEUE]
     return {"reader": [], "scientist": queue, "worker": [*computed, *queue]}[role]
 
 

@@ -159,7 +159,7 @@ def unpacked(path: Path) -> Path:
     if (target / INFO).exists():
         return target
     with zipfile.ZipFile(path) as archive:
-        size = sum(one.file_size for one in archive.infolist())
+        size = sum(item.file_size for item in archive.infolist())
     free = shutil.disk_usage(path.parent).free
     if size > free:
         raise NeurojointError(
@@ -201,10 +201,10 @@ def _place_files(connection: dj.Connection, root: Path) -> None:
 def _all_tables() -> list[type[dj.Table]]:
     skipped = ("task.", "audit.", "transfer.", "notification.", "publication.", "identity.")
     return [
-        one
+        part
         for table in registry.tables()
         if not registry.label(table).startswith(skipped)
-        for one in (table, *registry.parts(table))
+        for part in (table, *registry.parts(table))
     ]
 
 

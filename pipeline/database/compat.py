@@ -132,8 +132,8 @@ def _refuse_unknown_names_in_restrictions() -> None:
         return
 
     def restrict(self, restriction, semantic_check=True):
-        for one in _mappings(restriction):
-            _check_names(self, one)
+        for mapping in _mappings(restriction):
+            _check_names(self, mapping)
         return original(self, restriction, semantic_check=semantic_check)
 
     restrict.patched = True  # type: ignore[attr-defined]
@@ -153,15 +153,15 @@ def _know_headings_in_cascades() -> None:
     def _restricted_table(self, node):
         known = self.__dict__.get("_known_headings")
         if known is None:
-            bound = [one for one in _every_table[0]() if one.connection is self._connection]
-            known = self.__dict__["_known_headings"] = {one.full_table_name: one().heading for one in bound}
+            bound = [item for item in _every_table[0]() if item.connection is self._connection]
+            known = self.__dict__["_known_headings"] = {item.full_table_name: item().heading for item in bound}
         table = FreeTable(self._connection, node)
         table._heading = known.setdefault(node, table._heading)
         restrictions = (self._cascade_restrictions or self._restrict_conditions).get(node, [])
         if self._cascade_restrictions:
             return table.restrict(restrictions) if restrictions else table
-        for one in restrictions:
-            table = table.restrict(one)
+        for restriction in restrictions:
+            table = table.restrict(restriction)
         return table
 
     _restricted_table.patched = True  # type: ignore[attr-defined]
@@ -175,8 +175,11 @@ def _mappings(restriction: Any) -> list[Mapping[str, Any]]:
     if type(restriction).__name__ == "Not":
         return _mappings(restriction.restriction)
     if isinstance(restriction, list | tuple | set):
-        distinct = {frozenset(one): one for one in restriction if isinstance(one, Mapping)}
-        return [*distinct.values(), *(one for part in restriction if isinstance(part, list) for one in _mappings(part))]
+        distinct = {frozenset(item): item for item in restriction if isinstance(item, Mapping)}
+        return [
+            *distinct.values(),
+            *(mapping for part in restriction if isinstance(part, list) for mapping in _mappings(part)),
+        ]
     return []
 
 
@@ -217,9 +220,9 @@ def _key_names() -> set[str]:
 def _of_rows(restriction: Mapping[str, Any]) -> set[str]:
     """The columns of the tables whose whole key a restriction has: a row of one table restricts others by its key."""
     found: set[str] = set()
-    for one in _every_table[0]():
-        if one.connection is not None and set(one().primary_key) <= restriction.keys():
-            found.update(one().heading.names)
+    for item in _every_table[0]():
+        if item.connection is not None and set(item().primary_key) <= restriction.keys():
+            found.update(item().heading.names)
     return found
 
 

@@ -110,11 +110,11 @@ def restore(folder: Path, home: Path, at: datetime.datetime | None = None) -> Co
     folder, place = _usable(folder), Place.of(home)
     if place.data.exists():
         raise BackupError(f"there is a database in {place.data}", "set NEUROJOINT_HOME to a new folder")
-    found = [one for one in copies(folder) if at is None or one.complete <= at]
+    found = [copy for copy in copies(folder) if at is None or copy.complete <= at]
     if not found:
         raise BackupError(f"the backups in {folder} do not go back to {at or 'any moment'}", "choose a later --at")
     chain = [found[-1]]
-    by_name = {one.name: one for one in copies(folder)}
+    by_name = {copy.name: copy for copy in copies(folder)}
     while chain[0].previous is not None:
         if chain[0].previous not in by_name:
             raise BackupError(f"the copy {chain[0].previous} is gone, on which {chain[0].name} builds", "choose --at")
@@ -128,7 +128,7 @@ def restore(folder: Path, home: Path, at: datetime.datetime | None = None) -> Co
         place.home.mkdir(exist_ok=True)
         new.mkdir(mode=0o700)
         account.give(new)
-        parts = [folder / "copies" / one.name for one in chain]
+        parts = [folder / "copies" / item.name for item in chain]
         _run(
             account, [programs(place.home, account) / "pg_combinebackup", *parts, f"--output={new}"],
             "the copies cannot be put together",

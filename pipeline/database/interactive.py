@@ -53,9 +53,9 @@ def _join_the_rows_in_use(module: Any) -> None:
 
     def patched_join(self, other, semantic_check=True, left=False, allow_nullable_pk=False):
         result = join(self, other, semantic_check=semantic_check, left=left, allow_nullable_pk=allow_nullable_pk)
-        chosen = [_choice(one) for one in (self, other)]
+        chosen = [_choice(item) for item in (self, other)]
         if any(chosen) and not _is_chosen(self) and not _is_chosen(other):
-            result._choice = next(one for one in chosen if one)
+            result._choice = next(item for item in chosen if item)
         elif any(chosen):
             result._has_chosen = True
         return result
@@ -217,7 +217,7 @@ def as_text(value: Any) -> str:
     if isinstance(value, float | Decimal):
         return f"{value:.5g}"
     if isinstance(value, list | tuple):
-        items = [as_text(one) or "null" for one in value[:SHOWN_ITEMS]]
+        items = [as_text(item) or "null" for item in value[:SHOWN_ITEMS]]
         items += [f"… {len(value)} in all"] if len(value) > SHOWN_ITEMS else []
         return f"[{', '.join(items)}]"
     if isinstance(value, Mapping):

@@ -128,7 +128,7 @@ def module(name: str) -> ModuleType:
 
 def _bind(name: str, connection: dj.Connection, prefix: str, create: bool) -> None:
     applied = _applied(connection, prefix, name)
-    behind = [one for one in _shipped(name, connection) if applied and one.number not in applied]
+    behind = [migration for migration in _shipped(name, connection) if applied and migration.number not in applied]
     if behind:
         raise NeurojointError(f"its tables lack the migration {behind[0].path.name}", "run `neurojoint db upgrade`")
     is_current = applied.get(0) == migrate.definitions_hash(name)
@@ -143,15 +143,17 @@ def _bind(name: str, connection: dj.Connection, prefix: str, create: bool) -> No
 
 def _upgrade(name: str, connection: dj.Connection, prefix: str, done: dict[str, list[migrate.Migration]]) -> None:
     applied = _applied(connection, prefix, name)
-    for one in _shipped(name, connection) if applied else ():
-        if one.number not in applied:
-            record = functools.partial(_record, connection, prefix, name, one.number, one.name, one.checksum)
-            migrate.apply(connection, prefix, one, record)
-            done.setdefault(name, []).append(one)
+    for migration in _shipped(name, connection) if applied else ():
+        if migration.number not in applied:
+            record = functools.partial(
+                _record, connection, prefix, name, migration.number, migration.name, migration.checksum
+            )
+            migrate.apply(connection, prefix, migration, record)
+            done.setdefault(name, []).append(migration)
     registry.activate_module(name, connection, prefix, True, functools.partial(_check_columns, name))
-    for one in done.get(name, ()):
-        if one.has_second_half:
-            migrate.apply(connection, prefix, one, None, after=True)
+    for item in done.get(name, ()):
+        if item.has_second_half:
+            migrate.apply(connection, prefix, item, None, after=True)
     _record_declaration(connection, prefix, name, is_new=not applied)
 
 
@@ -226,8 +228,8 @@ def _applied(connection: dj.Connection, prefix: str, name: str) -> dict[int, str
 
 def _record_declaration(connection: dj.Connection, prefix: str, name: str, is_new: bool) -> None:
     with migrate.transaction(connection):
-        for one in _shipped(name, connection) if is_new else ():
-            _record(connection, prefix, name, one.number, one.name, one.checksum)
+        for migration in _shipped(name, connection) if is_new else ():
+            _record(connection, prefix, name, migration.number, migration.name, migration.checksum)
         _record(connection, prefix, name, 0, "declared", migrate.definitions_hash(name))
 
 

@@ -140,9 +140,9 @@ def definitions_hash(module: str | None = None) -> str:
     else:
         masters = list(registry.tables(module))
     text = [
-        f"{registry.label(one)}{one.definition}{getattr(one, 'contents', '')}{getattr(one, 'constant', '')}"
+        f"{registry.label(part)}{part.definition}{getattr(part, 'contents', '')}{getattr(part, 'constant', '')}"
         for table in masters
-        for one in (table, *registry.parts(table))
+        for part in (table, *registry.parts(table))
     ]
     return hashlib.sha256("\n".join(text).encode()).hexdigest()
 
@@ -158,7 +158,7 @@ def _applied(connection: dj.Connection, prefix: str) -> dict[int, str] | None:
 
 def _refuse_other_version(connection: dj.Connection, applied: dict[int, str], folder: Path) -> None:
     _refuse_newer(connection, applied, folder)
-    behind = [one for one in shipped(connection.adapter.backend, folder) if one.number not in applied]
+    behind = [migration for migration in shipped(connection.adapter.backend, folder) if migration.number not in applied]
     if behind:
         raise NeurojointError(
             f"the tables are older than this version of neurojoint (migration {behind[0].number:04d} is missing)",
@@ -236,8 +236,8 @@ def _record_declaration(connection: dj.Connection, new: bool, folder: Path) -> N
     prefix = task.schema.database.removesuffix("task")
     with transaction(connection):
         if new:
-            for one in shipped(connection.adapter.backend, folder):
-                _record(connection, prefix, one.number, one.name, one.checksum)
+            for migration in shipped(connection.adapter.backend, folder):
+                _record(connection, prefix, migration.number, migration.name, migration.checksum)
         _record(connection, prefix, _DECLARED, "declared", definitions_hash())
 
 

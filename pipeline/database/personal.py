@@ -111,7 +111,7 @@ def graft(connection: dj.Connection, source: str, module: str, tables: list[str]
         raise NotFoundError(
             f"{database} has no table that {module} defines", f"{module} defines {', '.join(masters) or 'no table'}"
         )
-    copies = [one for table in chosen for one in (table, *registry.parts(table))]
+    copies = [part for table in chosen for part in (table, *registry.parts(table))]
     for table in copies:
         _check_same(connection, database, table)
     _check_nothing_depends(connection, database, {table.table_name for table in copies})
@@ -172,10 +172,10 @@ def _copy(connection: dj.Connection, database: str, table: type[dj.Table]) -> No
 def _drop(connection: dj.Connection, database: str, name: str) -> None:
     """Drop a table with its parts and jobs."""
     listed = _listed(connection, database)
-    parts = [one for one in listed if one.startswith(f"{name}__")]
-    jobs = [one for one in listed if one == f"~~{name.lstrip('_')}"]
-    for one in (*reversed(parts), *jobs, name):
-        dj.FreeTable(connection, _full(connection, database, one)).drop_quick()
+    parts = [item for item in listed if item.startswith(f"{name}__")]
+    jobs = [item for item in listed if item == f"~~{name.lstrip('_')}"]
+    for item in (*reversed(parts), *jobs, name):
+        dj.FreeTable(connection, _full(connection, database, item)).drop_quick()
 
 
 def _listed(connection: dj.Connection, database: str) -> list[str]:

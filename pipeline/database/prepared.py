@@ -106,7 +106,9 @@ class Prepared:
 
 def _values(key: Mapping[str, Any]) -> tuple[tuple[Any, ...], ...]:
     """The values of each column, of which one is asked for."""
-    return tuple(tuple(map(_plain, one)) if isinstance(one, list | tuple) else (_plain(one),) for one in key.values())
+    return tuple(
+        tuple(map(_plain, item)) if isinstance(item, list | tuple) else (_plain(item),) for item in key.values()
+    )
 
 
 def _plain(value: Any) -> Any:

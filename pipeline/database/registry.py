@@ -271,9 +271,9 @@ def connection() -> dj.Connection:
     ------
     NeurojointError : nothing is connected.
     """
-    for one in _schemas.values():
-        if one.is_activated():
-            return one.connection
+    for item in _schemas.values():
+        if item.is_activated():
+            return item.connection
     raise NeurojointError("there is no connection to a database", "call pipeline.connect() first")
 
 
@@ -304,8 +304,8 @@ def _unbind() -> None:
     global _n_bindings
     _n_bindings += 1
     _jobs.clear()
-    for one in _schemas.values():
-        one.database = one.connection = None
+    for item in _schemas.values():
+        item.database = item.connection = None
     _left_out.update(modules_of_labs())
 
 

@@ -109,7 +109,7 @@ def read_changes(recording: Any, with_analog: bool = False) -> dict[int, tuple[n
             if len(at):
                 pieces.setdefault(16 * len(columns) + number, []).append((at, polarities))
     return {
-        line: (np.concatenate([one[0] for one in found]), np.concatenate([one[1] for one in found]))
+        line: (np.concatenate([item[0] for item in found]), np.concatenate([entry[1] for entry in found]))
         for line, found in sorted(pieces.items())
     }
 
@@ -153,26 +153,26 @@ def session_clocks(
     """
     done: dict[str, StreamClock] = {}
     reference = _reference(streams)
-    first = min((one.first_sample or 0 for one in reference), default=0)
-    for one in reference:
-        start = 0.0 if one.first_sample is None else (one.first_sample - first) / one.sampling_rate
-        is_lost = one.first_sample is None and one is not reference[0]
+    first = min((item.first_sample or 0 for item in reference), default=0)
+    for item in reference:
+        start = 0.0 if item.first_sample is None else (item.first_sample - first) / item.sampling_rate
+        is_lost = item.first_sample is None and item is not reference[0]
         note = "it is not known when this piece begins" if is_lost else ""
-        clock = Clock.uniform(one.sampling_rate, start)
-        done[one.dataset_id] = StreamClock(one, "unaligned" if is_lost else "reference", clock, note=note)
-    for one in streams:
-        if one.dataset_id in timestamps:
-            done[one.dataset_id] = StreamClock(one, "timestamps", timestamps[one.dataset_id])
-    for one in streams:
-        if one.dataset_id in timestamps and one not in reference:
-            done[one.dataset_id] = _judged(done[one.dataset_id], reference, changes, done)
-    for one in streams:
-        if one.dataset_id not in done and one.band != "lf":
-            done[one.dataset_id] = _aligned(one, reference, changes, done, _start_in_run(one, streams))
-    for one in streams:
-        if one.dataset_id not in done:
-            done[one.dataset_id] = _of_lf(one, streams, done)
-    return [done[one.dataset_id] for one in streams]
+        clock = Clock.uniform(item.sampling_rate, start)
+        done[item.dataset_id] = StreamClock(item, "unaligned" if is_lost else "reference", clock, note=note)
+    for stream in streams:
+        if stream.dataset_id in timestamps:
+            done[stream.dataset_id] = StreamClock(stream, "timestamps", timestamps[stream.dataset_id])
+    for stream in streams:
+        if stream.dataset_id in timestamps and stream not in reference:
+            done[stream.dataset_id] = _judged(done[stream.dataset_id], reference, changes, done)
+    for stream in streams:
+        if stream.dataset_id not in done and stream.band != "lf":
+            done[stream.dataset_id] = _aligned(stream, reference, changes, done, _start_in_run(stream, streams))
+    for stream in streams:
+        if stream.dataset_id not in done:
+            done[stream.dataset_id] = _of_lf(stream, streams, done)
+    return [done[stream.dataset_id] for stream in streams]
 
 
 def from_file(path: Path, sampling_rate: float) -> Clock:
@@ -214,12 +214,12 @@ def from_own_times(streams: Sequence[Stream], told: Mapping[str, tuple[np.ndarra
     ----------
     told : dataset_id -> samples and their times, s.
     """
-    with_times = [one for one in streams if one.dataset_id in told]
+    with_times = [stream for stream in streams if stream.dataset_id in told]
     if not with_times:
         return {}
-    base = min(one.time_base for one in with_times)
-    with_times = [one for one in with_times if one.time_base == base]
-    clocks = {one.dataset_id: Clock(*told[one.dataset_id]) for one in with_times}
+    base = min(with_time_.time_base for with_time_ in with_times)
+    with_times = [with_time_ for with_time_ in with_times if with_time_.time_base == base]
+    clocks = {with_time_.dataset_id: Clock(*told[with_time_.dataset_id]) for with_time_ in with_times}
     start = min(float(clock.convert([0.0])[0]) for clock in clocks.values())
     return {name: Clock(clock.source, clock.target - start) for name, clock in clocks.items()}
 
@@ -236,11 +236,13 @@ def timestamps_path(recording: Path) -> Path:
 def _reference(streams: Sequence[Stream]) -> list[Stream]:
     """The pieces of the device whose clock is that of the session."""
     for band in ("nidq", "obx"):
-        if found := [one for one in streams if one.band == band]:
+        if found := [stream for stream in streams if stream.band == band]:
             return found
-    labels = sorted({one.probe_label for one in streams if one.band == "ap"} or {one.probe_label for one in streams})
-    band = "ap" if any(one.band == "ap" for one in streams) else "lf"
-    return [one for one in streams if labels and one.probe_label == labels[0] and one.band == band]
+    labels = sorted(
+        {one.probe_label for one in streams if one.band == "ap"} or {stream.probe_label for stream in streams}
+    )
+    band = "ap" if any(stream.band == "ap" for stream in streams) else "lf"
+    return [stream for stream in streams if labels and stream.probe_label == labels[0] and stream.band == band]
 
 
 def _start_in_run(one: Stream, streams: Sequence[Stream]) -> float:

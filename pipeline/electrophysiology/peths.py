@@ -278,7 +278,9 @@ def _labels(trials: Mapping[str, np.ndarray], name: str) -> list[str]:
     elif name in trials and np.asarray(trials[name]).ndim == 1:
         values = np.asarray(trials[name])
         text = values.dtype.kind == "O"
-        found = ["" if one is None else str(one) for one in values.tolist()] if text else _own_labels(values).tolist()
+        found = (
+            ["" if value is None else str(value) for value in values.tolist()] if text else _own_labels(values).tolist()
+        )
     else:
         listed = ", ".join(dict.fromkeys([*SPLITS, *trials]))
         raise UserError(f"trials are not split by {name!r}", f"known are {listed}")

@@ -81,7 +81,7 @@ class Reading:
         >>> Reading.from_dict(Reading(n_moved=2).to_dict()).n_moved
         2
         """
-        known = {one.name for one in fields(cls)}
+        known = {item.name for item in fields(cls)}
         found = {name: value for name, value in (values or {}).items() if name in known}
         if found.get("recorded"):
             found["recorded"] = Recorded(**found["recorded"])

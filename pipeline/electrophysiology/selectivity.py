@@ -60,6 +60,6 @@ def compare(
     good = ephys.GoodPeriod.holds(key, intervals).all(axis=1)
     intervals[~(known[0] & known[1] & good)] = np.nan
     groups = np.where(np.isnan(intervals).any(axis=1), -1, groups)
-    ids = found.cluster_ids if clusters is None else np.array([int(one) for one in clusters], np.int32)
+    ids = found.cluster_ids if clusters is None else np.array([int(cluster) for cluster in clusters], np.int32)
     made = responses.period_selectivity(*found.select(ids.tolist()), intervals, groups, ALPHA)
     return PeriodSelectivity(ids, int(np.sum(groups == 0)), int(np.sum(groups == 1)), **vars(made))

@@ -236,18 +236,18 @@ def _named(files: Files) -> tuple[np.ndarray | None, np.ndarray | None]:
     if len(np.unique(ids)) < len(ids):
         files.refuse("clusters.metrics", "duplicate_column", "a cluster_id stands in two rows")
         return None, None
-    name = next((one for one in _COUNTS if one in table.column_names), None)
+    name = next((count for count in _COUNTS if count in table.column_names), None)
     return ids, None if name is None else np.asarray(table[name].to_numpy())
 
 
 def _as_numbers(column: Any) -> np.ndarray | None:
     """The numbers of a column, also where they are text; None where they are names, or beyond 31 bits."""
     values = column.to_pylist()
-    if values and all(isinstance(one, str) for one in values):
-        if not all(one.strip().isdecimal() for one in values):
+    if values and all(isinstance(value, str) for value in values):
+        if not all(value.strip().isdecimal() for value in values):
             return None
-        values = [int(one) for one in values]
-    is_large = any(isinstance(one, int) and one >= 1 << 31 for one in values)
+        values = [int(value) for value in values]
+    is_large = any(isinstance(value, int) and value >= 1 << 31 for value in values)
     return None if is_large else np.asarray(values) if values else np.empty(0, np.int64)
 
 
@@ -266,4 +266,4 @@ def _count(clusters: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
         ids, counts = np.unique(some.astype(np.int64, copy=False), return_counts=True)
         found.update(dict(zip(ids.tolist(), counts.tolist(), strict=True)))
     ids = np.array(sorted(found), np.int64)
-    return ids, np.array([found[one] for one in ids.tolist()], np.int64)
+    return ids, np.array([found[value] for value in ids.tolist()], np.int64)

@@ -70,7 +70,7 @@ class GroupedSpikes:
 
     def select(self, cluster_ids: Iterable[int]) -> tuple[np.ndarray, np.ndarray]:
         """Times and offsets of these units, in this order, as the analyses take them."""
-        spans = [self.span(one) for one in cluster_ids]
+        spans = [self.span(cluster_id_) for cluster_id_ in cluster_ids]
         offsets = np.cumsum([0, *(span.stop - span.start for span in spans)], dtype=np.int64)
         if list(cluster_ids) == self.cluster_ids.tolist():
             return self.times, offsets
@@ -138,17 +138,17 @@ def unit_numbers(row: Mapping[str, Any], units: int | str | Iterable[int | str])
     NotFoundError : no unit has such a name, or several have it.
     """
     given = [units] if isinstance(units, int | np.integer | str) else list(units)
-    if not any(isinstance(one, str) for one in given):
-        return [int(one) for one in given]
+    if not any(isinstance(value, str) for value in given):
+        return [int(value) for value in given]
     key = {name: row[name] for name in ephys.Clustering.primary_key}
     numbers: dict[str, list[int]] = {}
     for number, name in zip(*(ephys.ClusterSet.Cluster & key).to_arrays("cluster_id", "unit_name"), strict=True):
         numbers.setdefault(str(number) if name is None else name, []).append(int(number))
     found = []
-    for one in given:
-        own = numbers.get(one, []) if isinstance(one, str) else [int(one)]
+    for value in given:
+        own = numbers.get(value, []) if isinstance(value, str) else [int(value)]
         if len(own) != 1:
-            what = f"{len(own)} units are called {one}" if own else f"no unit is called {one}"
+            what = f"{len(own)} units are called {value}" if own else f"no unit is called {value}"
             raise NotFoundError(what, "ephys.ClusterSet.Cluster lists cluster_id and unit_name")
         found += own
     return found

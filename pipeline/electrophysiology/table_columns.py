@@ -93,7 +93,7 @@ def peth(
         for name in SELECTIVITIES
         if name in known
     }
-    means = [one.mean.transpose(1, 0, 2) for one in split.values()]
+    means = [item.mean.transpose(1, 0, 2) for item in split.values()]
     lacking = [f"no split by {name}" for name in SELECTIVITIES if name not in split]
     if rule["baseline_column"] not in trials:
         lacking.append(f"the trials have no {rule['baseline_column']}: no baseline and no response")
@@ -103,7 +103,7 @@ def peth(
         "n_responsive": sum(map(bool, answers["is_responsive"])),
         "peth_missing": "; ".join(lacking),
         "condition_names": [f"{name}_{condition}" for name, one in split.items() for condition in one.conditions],
-        "condition_n": [int(n) for one in split.values() for n in one.n],
+        "condition_n": [int(n) for item in split.values() for n in item.n],
         "condition_mean": np.concatenate(means).astype(np.float32) if means else None,
     }
     columns |= _float32(peth_times=whole.times, peth_mean=whole.mean[:, 0], peth_sem=whole.sem[:, 0])
@@ -213,7 +213,7 @@ def _of_shanks(found: Spikes, units: pa.Table) -> Iterator[tuple[int, Spikes]]:
     if len(shanks) < 2 or found.depths is None:
         return
     ids = np.array(sorted(known), np.int64)
-    of_unit = np.array([known[one] for one in ids.tolist()])
+    of_unit = np.array([known[value] for value in ids.tolist()])
     at = np.searchsorted(ids, found.clusters).clip(0, len(ids) - 1)
     shank_of_spike = np.where(ids[at] == found.clusters, of_unit[at], -1)
     for shank in shanks:

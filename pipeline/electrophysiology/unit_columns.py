@@ -132,17 +132,17 @@ def _uuids(files: Files, ids: np.ndarray, row_ids: np.ndarray | None) -> list[st
         return [None] * len(ids)
     name = "uuids" if "uuids" in table.column_names else table.column_names[-1]
     by_id = dict(zip(row_ids.tolist(), table[name].to_pylist(), strict=True))
-    texts = (str(by_id.get(one) or "") for one in ids.tolist())
+    texts = (str(by_id.get(value) or "") for value in ids.tolist())
     return [text.lower() if len(text) == 36 else None for text in texts]
 
 
 def _labels(files: Files, ids: np.ndarray, metrics: np.ndarray | None) -> list[str | None]:
     table = files.get("clusters.metrics")
-    name = None if metrics is None else next((one for one in _LABELS if one in table.column_names), None)
+    name = None if metrics is None else next((label for label in _LABELS if label in table.column_names), None)
     if name is None or metrics is None:
         return [None] * len(ids)
     by_id = dict(zip(metrics.tolist(), table[name].to_pylist(), strict=True))
-    return [str(by_id[one])[:16] if by_id.get(one) is not None else None for one in ids.tolist()]
+    return [str(by_id[value])[:16] if by_id.get(value) is not None else None for value in ids.tolist()]
 
 
 def _sorter_numbers(
@@ -152,12 +152,19 @@ def _sorter_numbers(
     if metrics is None or named is None:
         return [None] * len(ids)
     table = files.get("clusters.metrics")
-    column = next((one for one in _SORTER_NUMBERS if table is not None and one in table.column_names), None)
+    column = next(
+        (
+            sorter_number
+            for sorter_number in _SORTER_NUMBERS
+            if table is not None and sorter_number in table.column_names
+        ),
+        None,
+    )
     values = named.tolist() if column is None else table[column].to_pylist()
     if column is None and np.array_equal(metrics, named):
         return [None] * len(ids)
     by_id = dict(zip(metrics.tolist(), values, strict=True))
-    return [int(by_id[one]) if _is_number(by_id.get(one)) else None for one in ids.tolist()]
+    return [int(by_id[value]) if _is_number(by_id.get(value)) else None for value in ids.tolist()]
 
 
 def _names(files: Files, ids: np.ndarray, metrics: np.ndarray | None) -> list[str | None]:
@@ -167,7 +174,7 @@ def _names(files: Files, ids: np.ndarray, metrics: np.ndarray | None) -> list[st
         return [None] * len(ids)
     for column in _NAMES:
         values = table[column].to_pylist() if column in table.column_names else []
-        if not any(_is_name(one) for one in values):
+        if not any(_is_name(value) for value in values):
             continue
         by_id = dict(zip(metrics.tolist(), values, strict=True))
         names = {number: str(one).strip()[:64] for number, one in by_id.items() if one is not None and one == one}

@@ -39,9 +39,9 @@ class Checker:
         self._owners = {column: self._read_owners(column, rows) for column in entry.unique}
         self._spelled: dict[Animal, str] = {}
         if entry.table == "subject.Subject":
-            lab_keys = [{"lab": one} for one in sorted({row["lab"] for row in rows})]
-            for one in fetch_columns(class_of(entry.table)() & lab_keys, "lab", "subject").to_pylist():
-                self._spelled[one["lab"], one["subject"].casefold()] = one["subject"]
+            lab_keys = [{"lab": item} for item in sorted({row["lab"] for row in rows})]
+            for item in fetch_columns(class_of(entry.table)() & lab_keys, "lab", "subject").to_pylist():
+                self._spelled[item["lab"], item["subject"].casefold()] = item["subject"]
 
     def problems(self, key: tuple[Any, ...], row: Row, before: Row | None) -> Iterator[tuple[str, str]]:
         """What is wrong with a row as it will be stored: column and sentence.

@@ -29,7 +29,9 @@ def correctable(entry: TableEntry) -> tuple[str, ...]:
     """
     if entry.table not in record_ids.TABLES:
         return ()
-    return tuple(one.column for one in entry.fields if one.fixed and not one.to and one.type in ("time", "date"))
+    return tuple(
+        field.column for field in entry.fields if field.fixed and not field.to and field.type in ("time", "date")
+    )
 
 
 def correct(

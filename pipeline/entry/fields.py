@@ -129,13 +129,13 @@ class TableEntry:
     @property
     def happened(self) -> frozenset[str]:
         """The columns with a date or a time that cannot lie in the future; those that name another row are not."""
-        dated = (one for one in self.fields if one.type in ("date", "time"))
-        return frozenset(one.column for one in dated if not one.to and not one.planned)
+        dated = (item for item in self.fields if item.type in ("date", "time"))
+        return frozenset(item.column for item in dated if not item.to and not item.planned)
 
     @property
     def _by_heading(self) -> dict[str, Field]:
         cached = self.__dict__.get("_headings")
         if cached is None:
-            cached = {heading: one for one in reversed(self.fields) for heading in reversed(one.headings)}
+            cached = {heading: item for item in reversed(self.fields) for heading in reversed(item.headings)}
             object.__setattr__(self, "_headings", cached)
         return cached

@@ -184,7 +184,7 @@ def choice(field: Field, value: Any, _: str = "") -> str:
     if word in field.choices:
         return word
     lower = word.lower()
-    found = field.words.get(lower) or next((one for one in field.choices if one.lower() == lower), None)
+    found = field.words.get(lower) or next((item for item in field.choices if item.lower() == lower), None)
     if found is None:
         raise ValueError(f"{shown(value)} is none of {', '.join(field.choices)}")
     return found
@@ -303,7 +303,7 @@ def _localised(when: datetime.datetime, zone: str) -> datetime.datetime:
     except (OverflowError, ValueError):
         raise ValueError(f"{when} is not between {EARLIEST} and {LATEST}") from None
     if exists:
-        offsets = " or ".join(one.isoformat()[-6:] for one in (first, second))
+        offsets = " or ".join(item.isoformat()[-6:] for item in (first, second))
         raise ValueError(f"{when.isoformat()} occurred twice in {zone} (the clocks were put back): add {offsets}")
     raise ValueError(f"{when.isoformat()} did not occur in {zone} (the clocks were put forward): correct it")
 

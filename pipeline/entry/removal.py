@@ -124,7 +124,7 @@ def write_lists(
             table, rows, user=user, source=source, on_error=on_error, batch=batch, create_missing=create_missing,
             dry_run=dry_run,
         )  # fmt: skip
-        listed = {tuple(one[name] for name in cls.primary_key) for one in written.keys if one is not None}
+        listed = {tuple(item[name] for name in cls.primary_key) for item in written.keys if item is not None}
         present = (cls() & [dict(key) for key, _ in lists]).proj().to_dicts() if lists else []
         gone = [row for row in present if tuple(row[name] for name in cls.primary_key) not in listed]
         if gone and not dry_run:
@@ -135,9 +135,9 @@ def write_lists(
 def _entered(rows: dj.Table) -> list[tuple[str, list[Edit]]]:
     """The rows that will go and can be entered, by table, in the order of dependence."""
     labels = {
-        one.full_table_name: registry.label(one)
+        item.full_table_name: registry.label(item)
         for table in registry.tables()
-        for one in (table, *registry.parts(table))
+        for item in (table, *registry.parts(table))
     }
     found = []
     is_part = isinstance(rows, dj.Part)

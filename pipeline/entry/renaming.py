@@ -165,11 +165,11 @@ class Change:
                 continue  # what a session has goes with it
             rest = [name for name in query.primary_key if not (place.key_roles and name in columns)]
             rows = (query & [dict(zip(role, rekeying.old, strict=True)) for role in place.roles]).proj().to_dicts()
-            own[label] = [to_json({name: one[name] for name in rest}) for one in rows]
+            own[label] = [to_json({name: item[name] for name in rest}) for item in rows]
         sessions = (acquisition.Session & self.before).proj().to_dicts() if self.root is subject.Subject else []
         return {
             "row": to_json(row),
-            "sessions": [to_json({name: one[name] for name in _OF_SESSION}) for one in sessions],
+            "sessions": [to_json({name: session[name] for name in _OF_SESSION}) for session in sessions],
             "own_rows": own,
         }
 
@@ -354,11 +354,11 @@ def _split(change: Change, facts: Mapping[str, Any]) -> dict[str, int]:
     change.root.insert1(from_json(facts["row"]))
     forward = change._rekeying()
     only: dict[str, list[dict[str, Any]]] = {registry.label(change.root): []}
-    sessions = [from_json(one) for one in facts["sessions"]]
+    sessions = [from_json(session) for session in facts["sessions"]]
     for place in rekey.places(change.root)[1:]:
         label, names = registry.label(place.table), set(place.table().heading.names)
         of_session = change.root is subject.Subject and set(_OF_SESSION) <= names
-        only[label] = sessions if of_session else [from_json(one) for one in facts["own_rows"].get(label, [])]
+        only[label] = sessions if of_session else [from_json(item) for item in facts["own_rows"].get(label, [])]
     return _run(rekey.Rekeying(change.root, forward.new, forward.old, forward.dropped, only))
 
 

@@ -64,8 +64,8 @@ class Resolver:
         known = self._known[field.to]
         if key in known:
             return key[-1]
-        similar = [one for one in known if one[:-1] == key[:-1]] if _is_small(field.to) else []
-        same = [one for one in similar if str(one[-1]).casefold() == str(key[-1]).casefold()]
+        similar = [value for value in known if value[:-1] == key[:-1]] if _is_small(field.to) else []
+        same = [item for item in similar if str(item[-1]).casefold() == str(key[-1]).casefold()]
         if len(same) == 1:
             self.respelled.add((str(key[-1]), same[0][-1]))
             return same[0][-1]
@@ -74,7 +74,7 @@ class Resolver:
             self.missing.setdefault(field.to, set()).add(key)
             known.add(key)
             return key[-1]
-        raise ValueError(_unknown(field, row, key, [str(one[-1]) for one in similar]))
+        raise ValueError(_unknown(field, row, key, [str(item[-1]) for item in similar]))
 
     def to_create(self, entry: TableEntry, rows: Iterable[Mapping[str, Any]]) -> dict[str, list[tuple[Any, ...]]]:
         """Table -> keys of the rows that have to be created before these rows are written."""

@@ -106,4 +106,4 @@ def _restriction(key: Mapping[str, Any]) -> dj.AndList:
 def _is_undone(batch: str) -> bool:
     """Whether a write was taken back, and that not taken back in turn."""
     later = {row["edit_batch"] for row in (audit.Edit & {"edit_undoes": batch}).to_dicts()}
-    return any(not _is_undone(one) for one in later)
+    return any(not _is_undone(item) for item in later)

@@ -39,8 +39,8 @@ def require_row(person: Person, table: str, row: Mapping[str, Any]) -> None:
         return  # what people are told is their own choice
     there = _existing(table, row)
     rows = [row] if there is None else [there, row] if row.get("lab") else [there]
-    for one in rows:
-        place = _place(table, one)
+    for item in rows:
+        place = _place(table, item)
         if not place[0] and _needs_lab(table):
             continue  # the writer refuses it and says what is missing
         _require(person, verb_of(table, place[0]), place, f"change a {_label(table)}")

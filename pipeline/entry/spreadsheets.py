@@ -68,12 +68,12 @@ def _excel(data: bytes, name: str) -> list[list[Any]]:
 def _rows(lines: Sequence[Sequence[Any]], name: str) -> tuple[list[str], list[dict[str, Any]]]:
     if not lines:
         raise UserError(f"{name} is empty", "write the names of the columns into its first line")
-    headings = [str(one).strip() if one is not None else "" for one in lines[0]]
+    headings = [str(item).strip() if item is not None else "" for item in lines[0]]
     while headings and not headings[-1]:
         headings.pop()
     if not all(headings):
         raise UserError(f"{name}: column {headings.index('') + 1} has no heading", "name it, or delete the column")
-    if twice := {one for one in headings if headings.count(one) > 1}:
+    if twice := {item for item in headings if headings.count(item) > 1}:
         raise UserError(f"{name}: there are two columns {sorted(twice)[0]!r}", "delete one")
     rows = []
     for line in lines[1:]:

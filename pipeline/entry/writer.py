@@ -208,20 +208,20 @@ class _Write:
         return parsed
 
     def _unknown_column(self, name: str) -> str:
-        known = ", ".join(one.column for one in self.entry.fields)
+        known = ", ".join(item.column for item in self.entry.fields)
         return f"{shown(name)} is not a column of a {self.entry.label}: there are {known}"
 
     def _resolve(self, parsed: dict[int, dict[str, Any]]) -> None:
         self.resolver.look_up(self.entry, list(parsed.values()))
         for index, row in list(parsed.items()):
-            for one in self.entry.fields:
-                if not one.to or row.get(one.column) is None:
+            for item in self.entry.fields:
+                if not item.to or row.get(item.column) is None:
                     continue
                 try:
-                    row[one.column] = self.resolver.resolve(one, row)
+                    row[item.column] = self.resolver.resolve(item, row)
                 except ValueError as error:
-                    del row[one.column]
-                    if not self._fail(index, one.column, str(error), one):
+                    del row[item.column]
+                    if not self._fail(index, item.column, str(error), item):
                         parsed.pop(index, None)
                         break
         self.result.respelled = self.resolver.respelled
@@ -313,14 +313,14 @@ class _Write:
     def _complete(self, index: int, row: Mapping[str, Any]) -> dict[str, Any] | None:
         """A new row with its defaults; None where something is missing."""
         complete = {name: value for name, value in row.items() if value is not None}
-        for one in self.entry.fields:
-            if one.column in complete or one.column in self._key_columns:
+        for item in self.entry.fields:
+            if item.column in complete or item.column in self._key_columns:
                 continue
-            if one.required:
-                self._fail(index, one.column, "a value is needed here", one)
+            if item.required:
+                self._fail(index, item.column, "a value is needed here", item)
                 return None
-            if one.default is not None:
-                complete[one.column] = one.default
+            if item.default is not None:
+                complete[item.column] = item.default
         return complete
 
     def _may_be_empty(self, name: str) -> bool:

@@ -248,8 +248,8 @@ def task_failed(here: Moment) -> int:
     for (lab, name, date, number), steps in timeline.to_do(within).items():
         people = [row["responsible_user"] for row in (subject.Subject & {"lab": lab, "subject": name}).to_dicts()]
         place = f"{lab}/{name}/{date}/{number:03d}"
-        marks = hashlib.md5("\n".join(sorted(one.what for one in steps)).encode(), usedforsecurity=False)
-        body = "\n".join(f"{one.what[:300]}\n  To act: {one.who}" for one in steps[:20])
+        marks = hashlib.md5("\n".join(sorted(step.what for step in steps)).encode(), usedforsecurity=False)
+        body = "\n".join(f"{step.what[:300]}\n  To act: {step.who}" for step in steps[:20])
         count += tell("task_failed", f"{place}/{marks.hexdigest()[:12]}", lab, people,
                       f"Preprocessing of {name} {date} needs somebody", body,
                       link=f"/session/{lab}/{name}/{date}/{number}", when=here.utc)  # fmt: skip
@@ -293,11 +293,11 @@ def job_failed(here: Moment) -> int:
 
 def transfer_stuck(here: Moment) -> int:
     """Copies of files that failed again and again."""
-    stuck = [one for one in transfers.overview().copies if one.lab == here.lab and one.stuck]
+    stuck = [copy for copy in transfers.overview().copies if copy.lab == here.lab and copy.stuck]
     count = 0
-    for one in stuck:
-        count += tell("transfer_stuck", f"{here.lab}/{one.repository}/{here.day}", here.lab, [],
-                      f"{one.stuck} copies to {one.repository} are stuck", "See the page Copies.", link="/transfers",
+    for item in stuck:
+        count += tell("transfer_stuck", f"{here.lab}/{item.repository}/{here.day}", here.lab, [],
+                      f"{item.stuck} copies to {item.repository} are stuck", "See the page Copies.", link="/transfers",
                       when=here.utc)  # fmt: skip
     return count
 

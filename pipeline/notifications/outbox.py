@@ -188,8 +188,8 @@ def _give_up(group: Sequence[Row], reason: str, done: Delivered, moment: datetim
     for row in group:
         if row["message_event"] == "undeliverable":
             continue
-        for one in (lab.LabMembership & {"user_name": row["recipient"]}).to_dicts() or [{"lab": ""}]:
-            tell("undeliverable", row["message_id"], one["lab"], [],
+        for item in (lab.LabMembership & {"user_name": row["recipient"]}).to_dicts() or [{"lab": ""}]:
+            tell("undeliverable", row["message_id"], item["lab"], [],
                  f"A message to {row['recipient']} could not be delivered",
                  f"{row['message_title']}\n{reason}", when=moment)  # fmt: skip
     logger.warning("a message to %s cannot be delivered: %s", group[0]["recipient"], reason)

@@ -138,7 +138,7 @@ class TaskDescription:
         >>> TaskDescription.from_mapping(given | {"stimulus": {"column": "tone", "scale": "log"}}).stimulus.scale
         'log'
         """
-        known = {one.name for one in fields(cls) if not one.name.startswith("_")}
+        known = {item.name for item in fields(cls) if not item.name.startswith("_")}
         label = f"[[tasks]] {given.get('name', 'without a name')}"
         if unknown := sorted(set(given) - known):
             raise InvalidSettings(f"{label}: {unknown[0]} is unknown", f"choose from {', '.join(sorted(known))}")
@@ -175,4 +175,4 @@ class TaskDescription:
 
 
 def _frozen(value: Any) -> Any:
-    return tuple(_frozen(one) for one in value) if isinstance(value, list | tuple) else value
+    return tuple(_frozen(item) for item in value) if isinstance(value, list | tuple) else value

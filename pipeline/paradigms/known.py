@@ -36,14 +36,14 @@ def register(module: str, tasks: Iterable[TaskDescription]) -> None:
     UserError : one of them is no description, or another module or the settings describe a task of its name.
     """
     tasks = tuple(tasks)
-    others = {one.name for name, listed in _of_modules.items() if name != module for one in listed}
-    others |= {one.name for one in (*_of_settings(), PASSIVE, IBL)}
-    for one in tasks:
-        if not isinstance(one, TaskDescription):
-            raise UserError(f"TASKS of {module} holds {one!r}", "list instances of pipeline.paradigms.TaskDescription")
-        if one.name in others:
+    others = {item.name for name, listed in _of_modules.items() if name != module for item in listed}
+    others |= {item.name for item in (*_of_settings(), PASSIVE, IBL)}
+    for task in tasks:
+        if not isinstance(task, TaskDescription):
+            raise UserError(f"TASKS of {module} holds {task!r}", "list instances of pipeline.paradigms.TaskDescription")
+        if task.name in others:
             raise UserError(
-                f"{module} describes the task {one.name}, which is described already", "choose another name"
+                f"{module} describes the task {task.name}, which is described already", "choose another name"
             )
     _of_modules.pop(module, None)
     if tasks:
@@ -52,7 +52,7 @@ def register(module: str, tasks: Iterable[TaskDescription]) -> None:
 
 def described() -> tuple[TaskDescription, ...]:
     """The tasks of the lab: of its settings, then of its modules."""
-    return (*_of_settings(), *(one for tasks in _of_modules.values() for one in tasks))
+    return (*_of_settings(), *(task for tasks in _of_modules.values() for task in tasks))
 
 
 def of_protocol(protocol: str) -> TaskDescription | None:
@@ -62,13 +62,13 @@ def of_protocol(protocol: str) -> TaskDescription | None:
     ------
     AmbiguousError : the lab describes two tasks that cover the protocol.
     """
-    fitting = [one for one in described() if one.covers(protocol)]
+    fitting = [item for item in described() if item.covers(protocol)]
     if len(fitting) > 1:
-        names = ", ".join(one.name for one in fitting)
+        names = ", ".join(item.name for item in fitting)
         raise AmbiguousError(
             f"the protocol {protocol!r} belongs to several tasks: {names}", "make their patterns differ"
         )
-    built_in = (one for one in (PASSIVE, IBL) if one.covers(protocol))
+    built_in = (item for item in (PASSIVE, IBL) if item.covers(protocol))
     return fitting[0] if fitting else next(built_in, None)
 
 
@@ -79,7 +79,7 @@ def named(name: str) -> TaskDescription:
     ------
     NotFoundError : nobody describes it any more.
     """
-    known = {one.name: one for one in (*described(), PASSIVE, IBL)}
+    known = {item.name: item for item in (*described(), PASSIVE, IBL)}
     if name not in known:
         raise NotFoundError(
             f"the task {name} is not described here (known are {', '.join(known)})",
@@ -92,8 +92,8 @@ def choice_codes() -> frozenset[float]:
     """Codes in the column `choice` of the lab's tasks, which its files may have besides those of the program's own."""
     return frozenset(
         float(code)
-        for one in described() if one.choice == "choice"
-        for code in (*(code for code, _ in one.choices), *one.no_choice) if not isinstance(code, str)
+        for item in described() if item.choice == "choice"
+        for code in (*(code for code, _ in item.choices), *item.no_choice) if not isinstance(code, str)
     )  # fmt: skip
 
 
@@ -112,8 +112,8 @@ def _of_settings() -> tuple[TaskDescription, ...]:
 
 @functools.lru_cache(maxsize=8)
 def _parsed(tables: str) -> tuple[TaskDescription, ...]:
-    found = tuple(TaskDescription.from_mapping(one) for one in json.loads(tables))
-    names = [one.name for one in (*found, PASSIVE, IBL)]
+    found = tuple(TaskDescription.from_mapping(load) for load in json.loads(tables))
+    names = [item.name for item in (*found, PASSIVE, IBL)]
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise UserError(f"two tasks are called {twice}", "choose another name in [[tasks]]")
     return found

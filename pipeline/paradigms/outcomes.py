@@ -75,8 +75,8 @@ def read_outcomes(trials: Mapping[str, NDArray], task: TaskDescription) -> Outco
     level, is_easy = _levels(trials, task, size, notes)
     starts = [np.asarray(trials[name], dtype=float) for name in task.starts if name in trials]
     started = None
-    for one in starts:
-        started = one if started is None else np.where(np.isnan(started), one, started)
+    for start in starts:
+        started = start if started is None else np.where(np.isnan(started), start, started)
     responded, moved = (
         np.asarray(trials[name], dtype=float) if name in trials else None for name in (task.responds, task.moves)
     )
@@ -141,10 +141,10 @@ def _choices(trials: Mapping[str, NDArray], task: TaskDescription, size: int, no
     for code, place in coded:
         if isinstance(code, str) == is_text:
             index[given == code] = place
-    missing = np.array([one is None or one == "" for one in given.tolist()]) if is_text else given != given
+    missing = np.array([value is None or value == "" for value in given.tolist()]) if is_text else given != given
     odd = (index == UNKNOWN) & ~missing
     if odd.any():
-        listed = ", ".join(str(one) for one in sorted(set(given[odd].tolist()), key=str)[:5])
+        listed = ", ".join(str(item) for item in sorted(set(given[odd].tolist()), key=str)[:5])
         notes.append(f"{odd.sum()} trials have a choice that the task does not describe: {listed}")
     return index
 
@@ -174,10 +174,12 @@ def _levels(
         return np.full(size, np.nan), None
     values = np.asarray(trials[stimulus.column])
     if values.dtype.kind not in "bfiu":
-        return np.array(["" if one is None else str(one) for one in values.tolist()], dtype=np.str_), None
+        return np.array(["" if value is None else str(value) for value in values.tolist()], dtype=np.str_), None
     level = values.astype(np.float64)
     if values.dtype == np.float32:
-        level = np.array([float(f"{one:.6g}") for one in level.tolist()])  # as the rig meant it: 0.1, not 0.10000000149
+        level = np.array(
+            [float(f"{value:.6g}") for value in level.tolist()]
+        )  # as the rig meant it: 0.1, not 0.10000000149
     if stimulus.easy is None:
         return level, None
     distance = np.abs(curves.axis_positions(level, stimulus.scale, stimulus.reference))

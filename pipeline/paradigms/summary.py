@@ -166,7 +166,7 @@ def _curves(found: Outcomes, task: TaskDescription, columns: list[NDArray], note
                            for name, value in zip(task.blocks, row, strict=False))
                  for row in zip(*(column.tolist() for column in columns), strict=True)]  # fmt: skip
         distinct = sorted(set(names))
-        kinds += [(one[:255], np.array(names) == one) for one in distinct] if 2 <= len(distinct) <= 10 else []
+        kinds += [(item[:255], np.array(names) == item) for item in distinct] if 2 <= len(distinct) <= 10 else []
     rows = []
     for kind, which in kinds:
         used = which & np.isfinite(yes) & np.isfinite(position)
@@ -225,5 +225,5 @@ def _plain(value: Any) -> Any:
     """A value as JSON has it: lists for arrays, None for NaN."""
     value = value.tolist() if isinstance(value, np.ndarray | np.generic) else value
     if isinstance(value, list | tuple):
-        return [_plain(one) for one in value]
+        return [_plain(item) for item in value]
     return None if isinstance(value, float) and not np.isfinite(value) else value

@@ -105,19 +105,19 @@ class Policy:
         """
         heading = table().heading
         animals = _animals(found)
-        shift = [-pseudonyms.days(*one) if one else 0 for one in animals] if self.has_shifted_dates else None
+        shift = [-pseudonyms.days(*animal) if animal else 0 for animal in animals] if self.has_shifted_dates else None
         people = _people(table)
         arrays: dict[str, Any] = {}
         for name in found.column_names:
             column, kind = found[name], found.schema.field(name).type
             if name in people:
-                arrays[name] = pa.array([self._user(one) for one in column.to_pylist()], kind)
+                arrays[name] = pa.array([self._user(row) for row in column.to_pylist()], kind)
             elif name in columns.SUBJECTS:
                 labs = found["parent_lab" if name == "parent_subject" else "lab"].to_pylist()
                 names = [self.subject(*pair) for pair in zip(labs, column.to_pylist(), strict=True)]
                 arrays[name] = pa.array(names, kind)
             elif name == "subject_uuid" and self.has_pseudonyms:
-                arrays[name] = pa.array([pseudonyms.identifier(one) for one in column.to_pylist()], kind)
+                arrays[name] = pa.array([pseudonyms.identifier(row) for row in column.to_pylist()], kind)
             elif pa.types.is_string(kind) and heading[name].type.split("(")[0] in _TEXT_TYPES:
                 barred = {f"{label}.{name}", name} & set(self.rules.drop)
                 arrays[name] = _emptied(heading[name], found.num_rows) if barred or not self.allows(f"{label}.{name}") else column  # noqa: E501  # fmt: skip

@@ -92,12 +92,12 @@ def _left_by_copies(rows: dj.Table, counts: dict[str, int]) -> dj.Table | None:
         return None
     if not isinstance(rows, data.FileRecord):
         return data.Dataset()
-    return data.Dataset() & [{"dataset_id": one} for one in fetch_columns(rows, "dataset_id")["dataset_id"].to_pylist()]
+    return data.Dataset() & [{"dataset_id": row} for row in fetch_columns(rows, "dataset_id")["dataset_id"].to_pylist()]
 
 
 def _people_name(full_table_name: str) -> str:
     for table in registry.tables():
-        for one in (table, *registry.parts(table)):
-            if one.full_table_name == full_table_name:
-                return registry.label(one)
+        for part in (table, *registry.parts(table)):
+            if part.full_table_name == full_table_name:
+                return registry.label(part)
     return full_table_name

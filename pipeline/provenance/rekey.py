@@ -273,7 +273,7 @@ class Rekeying:
     def _unique_columns(query: dj.Table, place: Place) -> list[str]:
         """Columns of unique indexes that do not name the root: both rows exist for a moment."""
         listed = re.findall(r"^\s*unique index\s*\(([^)]*)\)", query.definition, re.MULTILINE | re.IGNORECASE)
-        indexes = [[name.strip() for name in one.split(",")] for one in listed]
+        indexes = [[name.strip() for name in item.split(",")] for item in listed]
         named = {column for role in place.roles for column in role}
         return [index[0] for index in indexes if not named & set(index)]
 

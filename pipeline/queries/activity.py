@@ -81,7 +81,7 @@ def selectivity(
     """
     row = clusterings.find(insertion, clustering)
     trials, found = behavior.fetch_trials(row), spikes.grouped(row)
-    is_first, is_second = (selection.TrialCondition.read(one).holds(trials) for one in (first, second))
+    is_first, is_second = (selection.TrialCondition.read(item).holds(trials) for item in (first, second))
     groups = np.where(is_first == is_second, -1, is_second.astype(int))
     chosen = None if clusters is None else spikes.unit_numbers(row, clusters)
     return compare(row, found, trials, groups, period, chosen)
@@ -193,9 +193,9 @@ def task_modulated_by_region(
     units = to_numpy(fetch_columns(tested * located, "region_id", column))
     regions = fetch_columns(histology.BrainRegion, "region_id", "acronym", "graph_order", "beryl_id", "cosmos_id")
     by_id = {row["region_id"]: row for row in regions.to_pylist()}
-    own = np.array([by_id[one][PARCELLATIONS[parcellation]] for one in units["region_id"].tolist()], np.int64)
+    own = np.array([by_id[item][PARCELLATIONS[parcellation]] for item in units["region_id"].tolist()], np.int64)
     ids, n_units, fraction = responses.modulated_fraction(units[column] < ALPHA, own)
-    order = np.argsort([by_id[one]["graph_order"] for one in ids.tolist()], kind="stable")
+    order = np.argsort([by_id[item]["graph_order"] for item in ids.tolist()], kind="stable")
     order = order[n_units[order] >= min_units]
     ids, n_units, fraction = ids[order], n_units[order], fraction[order]
     n_modulated = np.rint(fraction * n_units).astype(np.int64)
@@ -203,7 +203,7 @@ def task_modulated_by_region(
     return pa.table(
         {
             "region_id": pa.array(ids, pa.int64()),
-            "acronym": pa.array([by_id[one]["acronym"] for one in ids.tolist()], pa.string()),
+            "acronym": pa.array([by_id[item]["acronym"] for item in ids.tolist()], pa.string()),
             "n_units": pa.array(n_units, pa.int64()),
             "n_modulated": n_modulated,
             "fraction": fraction,

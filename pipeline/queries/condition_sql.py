@@ -50,7 +50,7 @@ def _truth(node: Node, kinds: Mapping[str, str], double: str) -> str:
         return _compared(node, kinds, double)
     if node.what == "in":
         first, *others = node.parts
-        equal = [_compared(Node("compare", (first, one), "=="), kinds, double) for one in others]
+        equal = [_compared(Node("compare", (first, item), "=="), kinds, double) for item in others]
         return "(" + " OR ".join(equal) + ")"
     if node.what == "constant" and isinstance(node.value, bool):
         return "(1 = 1)" if node.value else "(1 = 0)"

@@ -56,7 +56,7 @@ class FieldData:
     line_shift: np.ndarray | None = None
 
     def __repr__(self) -> str:
-        there = [one.name for one in fields(self) if getattr(self, one.name) is not None]
+        there = [field.name for field in fields(self) if getattr(self, field.name) is not None]
         return f"FieldData({len(self.times)} frames, {self.n_cells} cells: {', '.join(there)})"
 
     @property
@@ -64,8 +64,8 @@ class FieldData:
         """The number of regions of interest, 0 where none are known."""
         of_cells = (self.fluorescence, self.neuropil, self.deconvolved)
         by_cell = (self.cell_types, self.positions, self.places, self.region_ids, self.cell_probability)
-        counts = [one.shape[1] for one in of_cells if one is not None]
-        counts += [len(one) for one in by_cell if one is not None]
+        counts = [of_cell.shape[1] for of_cell in of_cells if of_cell is not None]
+        counts += [len(item) for item in by_cell if item is not None]
         return counts[0] if counts else 0
 
     def cell_times(self) -> np.ndarray:
@@ -104,7 +104,7 @@ def field_data(key: Mapping[str, Any], name: str = "FOV_00") -> FieldData:
     InvalidData
         Files that do not belong together, or a file that cannot be read.
     """
-    session = {one: key[one] for one in acquisition.Session.primary_key}
+    session = {item: key[item] for item in acquisition.Session.primary_key}
     rows = (data.Dataset() & session & {"default_dataset": True}).proj("rel_path", "collection").to_dicts()
     paths = {_stem(row["rel_path"]): row["rel_path"] for row in rows if row["collection"] == f"alf/{name}"}
     if "mpci.times" not in paths:
@@ -141,7 +141,7 @@ def _places(read: Any, paths: Mapping[str, str]) -> dict[str, Any]:
     """Places and regions of cells: those of histology, else the estimated ones; never some of each."""
     for end in ("", ESTIMATE):
         names = {"places": f"mpciROIs.mlapdv{end}", "region_ids": f"mpciROIs.brainLocationIds_ccf_2017{end}"}
-        if any(one in paths for one in names.values()):
+        if any(name in paths for name in names.values()):
             found: dict[str, Any] = {"is_estimate": bool(end)}
             if (places := read(names["places"])) is not None:
                 try:
@@ -173,7 +173,7 @@ def _types(read: Any) -> np.ndarray | None:
         return np.asarray(numbers).astype(str)
     columns = [table.column(i).to_pylist() for i in range(2)]
     names = dict(zip(columns[0], columns[1], strict=True))
-    return np.array([str(names.get(one, one)) for one in np.asarray(numbers).tolist()])
+    return np.array([str(names.get(value, value)) for value in np.asarray(numbers).tolist()])
 
 
 def _check(found: FieldData, where: str) -> None:

@@ -263,15 +263,15 @@ def sessions_that_fit(
     found = acquisition.Session()
     for name, given in (("lab", lab), ("subject", subject)):
         if given is not None:
-            found &= [{name: one} for one in listed(given)]
+            found &= [{name: item} for item in listed(given)]
     for comparison, day in ((">=", since), ("<=", until)):
         if day is not None:
             found &= f"session_date {comparison} '{_date(day)}'"
     if status is not None:
         key, statuses = _statuses(listed(status), rules)
-        there = behavior_analysis.SessionTrainingStatus & key & [{"session_status": one} for one in statuses]
+        there = behavior_analysis.SessionTrainingStatus & key & [{"session_status": item} for item in statuses]
         found &= there.proj()
-    return found, any(one is not None for one in (status, lab, subject, since, until))
+    return found, any(item is not None for item in (status, lab, subject, since, until))
 
 
 def _statuses(wanted: Sequence[str], rules: str) -> tuple[dict[str, Any], list[str]]:
@@ -282,14 +282,14 @@ def _statuses(wanted: Sequence[str], rules: str) -> tuple[dict[str, Any], list[s
     given = next(row["rules"] for row in rows if tuple(row[name] for name in names) == key)
     known = RuleSet.from_json(json.dumps(given))
     ordered = list(known.statuses)
-    every = [*ordered, *dict.fromkeys(one.status for one in known.failures)]
+    every = [*ordered, *dict.fromkeys(failure.status for failure in known.failures)]
     found: list[str] = []
-    for one in wanted:
-        name = one.removesuffix("+")
-        if name not in (ordered if one.endswith("+") else every):
+    for value in wanted:
+        name = value.removesuffix("+")
+        if name not in (ordered if value.endswith("+") else every):
             near = difflib.get_close_matches(name, every, 3, 0.5) or every
-            raise UserError(f"the rules {rules} have no status {one}", f"choose from {', '.join(near)}")
-        found += ordered[ordered.index(name) :] if one.endswith("+") else [name]
+            raise UserError(f"the rules {rules} have no status {value}", f"choose from {', '.join(near)}")
+        found += ordered[ordered.index(name) :] if value.endswith("+") else [name]
     return dict(zip(names, key, strict=True)), list(dict.fromkeys(found))
 
 
@@ -303,7 +303,7 @@ def _criteria(text: str) -> dict[str, Any]:
 def _version(text: str, known: Sequence[tuple[str, int]], what: str) -> tuple[str, int]:
     """Name and version of `name` (its latest) or `name:version`."""
     name, _, version = text.partition(":")
-    fitting = sorted(one for one in known if one[0] == name and version in ("", str(one[1])))
+    fitting = sorted(value for value in known if value[0] == name and version in ("", str(value[1])))
     if not fitting:
         there = ", ".join(f"{one}:{number}" for one, number in sorted(known))
         raise UserError(f"there are no {what} called {text}", f"choose from {there}")
@@ -312,7 +312,7 @@ def _version(text: str, known: Sequence[tuple[str, int]], what: str) -> tuple[st
 
 def listed(names: Names) -> list[str]:
     given = [names] if isinstance(names, str) else list(names or ())
-    return [part for one in given for part in (part.strip() for part in one.split(",")) if part]
+    return [part for value in given for part in (part.strip() for part in value.split(",")) if part]
 
 
 def _side(hemisphere: str) -> str:

@@ -69,10 +69,10 @@ def find_sessions(
         ("trials_qc", trials_qc, TRIALS_QC), ("session_qc", qc, SESSION_QC), ("task_kind", kind, KINDS),
     ):  # fmt: skip
         if given is not None:
-            found &= [{column: one} for one in _known(search.listed(given), known, column)]
+            found &= [{column: item} for item in _known(search.listed(given), known, column)]
     names = behavior.TrialSet.primary_key
     if wheel_qc is not None:
-        outcomes = [{"wheel_qc": one} for one in _known(search.listed(wheel_qc), TRIALS_QC, "wheel_qc")]
+        outcomes = [{"wheel_qc": item} for item in _known(search.listed(wheel_qc), TRIALS_QC, "wheel_qc")]
         found &= (behavior.WheelMoveSet & outcomes).proj()
     table = fetch_columns(found, *names, *_FACTS, *_TRIALS, order_by=", ".join(names))
     wheels = fetch_columns(behavior.WheelMoveSet & chosen.proj(), *names, "wheel_qc", "wheel_notes").to_pylist()
@@ -84,7 +84,7 @@ def find_sessions(
         table = table.append_column("n_fulfilling", pa.array(number)).filter(pa.array(number >= min_trials))
     keys = list(zip(*(table[name].to_pylist() for name in names), strict=True))
     said = [
-        [one["detail"] for one in json.loads(text or "[]") if one.get("detail")]
+        [load["detail"] for load in json.loads(text or "[]") if load.get("detail")]
         for text in table["trials_checks"].to_pylist()
     ]
     return (
@@ -97,8 +97,8 @@ def find_sessions(
 
 
 def _known(given: list[str], known: tuple[str, ...], what: str) -> list[str]:
-    spelled = {one.lower(): one for one in known}
-    wrong = [one for one in given if one.lower() not in spelled]
+    spelled = {value.lower(): value for value in known}
+    wrong = [value for value in given if value.lower() not in spelled]
     if wrong:
         raise UserError(f"{what} cannot be {wrong[0]!r}", f"choose from {', '.join(known)}")
-    return [spelled[one.lower()] for one in given]
+    return [spelled[value.lower()] for value in given]

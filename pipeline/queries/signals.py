@@ -39,7 +39,7 @@ def read_signal(key: Mapping[str, Any], name: str, likelihood: float = LIKELY) -
     content = files.read_attribute(key, alf_object, attribute)
     if hasattr(content, "columns"):
         if column not in content.columns:
-            listed = ", ".join(str(one) for one in content.columns if not str(one).endswith("_likelihood"))
+            listed = ", ".join(str(item) for item in content.columns if not str(item).endswith("_likelihood"))
             raise UserError(f"{alf_object}.{attribute} has no column {column!r}", f"choose from {listed}")
         values = content[column].to_numpy(dtype=np.float64).copy()
         feature = f"{column.rpartition('_')[0]}_likelihood"

@@ -186,7 +186,11 @@ def _of_task(row: Mapping[str, Any], names: Mapping[str, str], computers: Sequen
         return Step("task", f"{name} is held back", "!", None, None,
                     f"whoever holds it: neurojoint task unhold {row['task_uuid'][:8]}")  # fmt: skip
     if row["waits_for"]:
-        return Step("task", f"{name} waits for {', '.join(names.get(one, one) for one in row['waits_for'])}", ".")
+        return Step(
+            "task",
+            f"{name} waits for {', '.join(names.get(waits_for, waits_for) for waits_for in row['waits_for'])}",
+            ".",
+        )
     again = f" again after {row['task_not_before']:%H:%M} UTC ({row['task_message']})" if row["task_not_before"] else ""
     if lacking := hosts.why_not(row, computers):
         return Step("task", f"{name} waits, and no computer takes it: {lacking.what}", "!", who=lacking.remedy)
@@ -200,11 +204,11 @@ def _missing(key: Mapping[str, Any], plan: Mapping[str, Any]) -> list[Step]:
     made = {row["output_path"] for row in (task.TaskOutput & (task.Task & key).proj()).to_dicts()}
     missing = sorted(
         {
-            " or ".join(filled(pattern, one.arguments))
-            for one in submit.planned_of(key) or ()
-            if not one.parents
-            for pattern in one.kind.inputs
-            if not matching(pattern, one.arguments, there | made)
+            " or ".join(filled(pattern, item.arguments))
+            for item in submit.planned_of(key) or ()
+            if not item.parents
+            for pattern in item.kind.inputs
+            if not matching(pattern, item.arguments, there | made)
         }
     )
     return [

@@ -52,7 +52,7 @@ class Overview:
 
     def total(self, name: str) -> int:
         """The sum of a count over all rows."""
-        return sum(getattr(one, name) for one in self.copies)
+        return sum(getattr(copy, name) for copy in self.copies)
 
     def line(self) -> str:
         """The state of all transfers in one line; empty where nothing is or was on its way."""
@@ -93,10 +93,10 @@ def overview(lab: str | None = None, n_problems: int = 20) -> Overview:
     ).fetchall():
         row = row_of(lab_name, name)
         row.files, row.size, row.oldest_check = int(n_files), int(size), checked
-    for one in _on_the_way(lab):
-        row = row_of(one.lab, one.repository)
+    for item in _on_the_way(lab):
+        row = row_of(item.lab, item.repository)
         for name in ("waiting", "under_way", "late", "failed", "stuck"):
-            setattr(row, name, getattr(one, name))
+            setattr(row, name, getattr(item, name))
     result = Overview(sorted(found.values(), key=lambda row: (row.lab, row.repository)))
     result.problems = _problems(link, lab, n_problems)
     result.retrieved, result.freed = len(transfer.Retrieval()), len(transfer.Freed())

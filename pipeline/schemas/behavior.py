@@ -492,9 +492,11 @@ class AmbientSensor(OfTask, dj.Imported):
     def make(self, key):
         folder = (acquisition.SessionTask & key).fetch1("raw_collection")
         content = files.read_attribute(key, "ambientSensorData", "raw", folder)
-        readings = [one for one in content if isinstance(one, dict)] if isinstance(content, list) else []
-        readings = [{str(name).lower(): value for name, value in one.items()} for one in readings]
-        medians = {name: _median(one.get(field.lower()) for one in readings) for name, field in _AMBIENT_FIELDS.items()}
+        readings = [item for item in content if isinstance(item, dict)] if isinstance(content, list) else []
+        readings = [{str(name).lower(): value for name, value in reading.items()} for reading in readings]
+        medians = {
+            name: _median(reading.get(field.lower()) for reading in readings) for name, field in _AMBIENT_FIELDS.items()
+        }
         if all(value is None for value in medians.values()):
             wanted = ", ".join(_AMBIENT_FIELDS.values())
             raise refuse("_iblrig_ambientSensorData.raw.jsonable", "value_range", f"no line has a number in {wanted}")

@@ -220,7 +220,7 @@ class SubjectTraining(_ByRules, subject_history.PerSubject, dj.Computed):
         rules = RuleSet.from_json(json.dumps(known[-1]["rules"]))
         if status not in rules.statuses:
             raise UserError(f"{name} has no status {status!r}", f"choose from {', '.join(rules.statuses)}")
-        chosen = {one: known[-1][one] for one in TrainingCriteria.primary_key}
+        chosen = {item: known[-1][item] for item in TrainingCriteria.primary_key}
         return cls & chosen & f"status_rank >= {rules.rank(status)}"
 
     @property

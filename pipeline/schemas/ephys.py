@@ -117,7 +117,7 @@ class GoodPeriod(dj.Manual):
         with_periods = {tuple(row.values()) for row in (ProbeInsertion & cls.proj()).proj().to_dicts()}
         places = list(zip(*(keys[name].to_pylist() for name in ProbeInsertion.primary_key), strict=True))
         names = ProbeInsertion.primary_key
-        said = {one: cls.text(dict(zip(names, one, strict=True))) for one in set(places) & with_periods}
+        said = {item: cls.text(dict(zip(names, item, strict=True))) for item in set(places) & with_periods}
         found = [fingerprints.extend("good periods", said.get(place, "")) for place in places]
         return keys.append_column("fingerprint", pa.array(found, pa.string()))
 
@@ -369,10 +369,10 @@ class SessionClock(dj.Computed):
             | {
                 "clocks_fingerprint": self.current_fingerprints(key)["fingerprint"][0].as_py(),
                 "n_streams": len(made),
-                "clocks_qc": max((one.qc for one in made), key=session_streams.SEVERITY.index, default="NOT_SET"),
+                "clocks_qc": max((item.qc for item in made), key=session_streams.SEVERITY.index, default="NOT_SET"),
             }
         )
-        self.Stream.insert([key | session_streams.stream_row(one) for one in made])
+        self.Stream.insert([key | session_streams.stream_row(item) for item in made])
         self.Line.insert([key | row for row in session_streams.line_rows(changes, found.line_names)])
         self.Camera.insert([key | row for row in session_streams.camera_rows(found, made, changes)])
 

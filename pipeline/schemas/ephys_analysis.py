@@ -252,7 +252,7 @@ class DepthPeth(dj.Computed):
         self.insert1(key | table_columns.depth_peth(row, spikes, trials, rule))
         units = fetch_columns(ephys.ClusterSet.Cluster & key, "cluster_id", "cluster_shank")
         of_shanks = table_columns.depth_peths_of_shanks(row, spikes, trials, rule, units)
-        self.Shank.insert([key | one for one in of_shanks])
+        self.Shank.insert([key | of_shank for of_shank in of_shanks])
 
 
 @schema
@@ -284,7 +284,12 @@ class DriftMap(dj.Computed):
         row, spikes = clusterings.find(key), ephys.spikes(key)
         self.insert1(key | table_columns.drift_map(row, spikes))
         units = fetch_columns(ephys.ClusterSet.Cluster & key, "cluster_id", "cluster_shank")
-        self.Shank.insert([key | one for one in table_columns.drift_maps_of_shanks(row, spikes, units)])
+        self.Shank.insert(
+            [
+                key | drift_maps_of_shank
+                for drift_maps_of_shank in table_columns.drift_maps_of_shanks(row, spikes, units)
+            ]
+        )
 
 
 @schema

@@ -240,7 +240,7 @@ class ChannelLocation(dj.Imported):
             name: _read(key, source, name) for name in source["accepted"] if name in channel_locations.ATTRIBUTES
         }
         if source["object_name"] != "channels":  # what electrodeSites leaves out is that of the channels, if as many
-            beside = next((one for one in sources if one["object_name"] == "channels"), None)
+            beside = next((item for item in sources if item["object_name"] == "channels"), None)
             for name in (channel_locations.GEOMETRY, channel_locations.RAW):
                 if beside and name in beside["accepted"] and name not in contents:
                     values = _read(key, beside, name)

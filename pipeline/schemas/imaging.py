@@ -85,7 +85,7 @@ def located_in(regions: list[int]) -> dj.expression.QueryExpression:
     if not regions:
         return FieldOfView() & "1=0"
     default = FieldLocation & {"default_location": True}
-    within = FieldLocation.Region & f"region_id IN ({', '.join(str(int(one)) for one in regions)})"
+    within = FieldLocation.Region & f"region_id IN ({', '.join(str(int(region)) for region in regions)})"
     return FieldOfView() & (default & within.proj()).proj()
 
 

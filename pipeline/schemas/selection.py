@@ -193,9 +193,9 @@ class Comparison(dj.Manual):
         if not name.isidentifier():
             raise UserError(f"{name!r} cannot be the name of a comparison", "use letters, digits and _")
         known = dict.fromkeys(known_columns())
-        read = [TrialCondition.read(one) for one in (first, second)]
-        for one in read:
-            trial_conditions.check_columns(one, known)
+        read = [TrialCondition.read(item) for item in (first, second)]
+        for item in read:
+            trial_conditions.check_columns(item, known)
         if period is not None:
             Period.expression(period)
         row = {"comparison_first": read[0].expression, "comparison_second": read[1].expression, "period_name": period}

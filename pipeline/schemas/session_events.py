@@ -48,7 +48,7 @@ class PassiveReplay(FromFiles, dj.Imported):
 
     def make(self, key):
         listed = (self._found() & key).to_arrays("object_name")
-        content = {f"{one}.{name}": _read(key, one, name) for one in listed for name in passive.OBJECTS[one]}
+        content = {f"{item}.{name}": _read(key, item, name) for item in listed for name in passive.OBJECTS[item]}
         events = passive.replayed({name: values for name, values in content.items() if values is not None})
         self.insert1(key | self._fingerprint_of(key) | {"n_replayed": len(events["start"])})
         columns = {f"replay_{name}": values for name, values in events.items()}

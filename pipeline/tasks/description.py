@@ -56,7 +56,7 @@ class Description:
 
     def labels(self, kind: str) -> list[Device]:
         """The devices of one kind, in order."""
-        return [one for one in self.devices if one.kind == kind]
+        return [device for device in self.devices if device.kind == kind]
 
 
 def parse_yaml(text: str) -> dict[str, Any]:

@@ -85,7 +85,7 @@ def why_not(row: Mapping[str, Any], hosts: Sequence[Host]) -> Lacking | None:
         return None  # of a client that brings its own programs, whose computers are not known
     administrator = "the administrator: "
     place = row["task_repository"]
-    near = [one for one in hosts if one.repository == place and (one.labs is None or row["lab"] in one.labs)]
+    near = [host for host in hosts if host.repository == place and (host.labs is None or row["lab"] in host.labs)]
     if not near:
         where = f"the files of {place}" if place else "the data root of the central machine"
         command = f"neurojoint agent --repository {place} --server … --root …" if place else "neurojoint agent --root …"
@@ -102,9 +102,9 @@ def why_not(row: Mapping[str, Any], hosts: Sequence[Host]) -> Lacking | None:
         (lambda one: one.is_on, "has not been heard of for ten minutes", "see whether its agent runs"),
     ]  # fmt: skip
     for number, (fits, what, remedy) in enumerate(asked):
-        left = [one for one in near if fits(one)]
+        left = [item for item in near if fits(item)]
         if not left:
-            names = " and ".join(sorted(one.name for one in near)[:3])
+            names = " and ".join(sorted(item.name for item in near)[:3])
             return Lacking(f"{names} {what}", administrator + remedy, number < EQUIPMENT)
         near = left
     return None

@@ -84,11 +84,13 @@ def plan(
             facts = Facts(description, paths, str(arguments.get("protocol") or protocol), arguments)
             if not all(_holds(rule, facts) for rule in kind.when):
                 continue
-            parents = [one for name in kind.parents for one in by_kind.get(name, ()) if _related(one, arguments, kind)]
+            parents = [
+                item for name in kind.parents for item in by_kind.get(name, ()) if _related(item, arguments, kind)
+            ]
             label = str(arguments.get("label", ""))
             name = f"{kind.name}_{label}" if label else kind.name
-            level = 1 + max((one.level for one in parents), default=-1)
-            made = Planned(name[:64], kind, arguments, tuple(one.name for one in parents), level)
+            level = 1 + max((parent.level for parent in parents), default=-1)
+            made = Planned(name[:64], kind, arguments, tuple(parent.name for parent in parents), level)
             found[made.name] = made
             by_kind.setdefault(kind.name, []).append(made)
     return sorted(found.values(), key=lambda one: one.level)
@@ -109,7 +111,7 @@ def filled(pattern: str, arguments: Mapping[str, Any]) -> list[str]:
 def matching(pattern: str, arguments: Mapping[str, Any], paths: Iterable[str]) -> list[str]:
     """Those of some paths below a session that a pattern of a kind means; `*` does not reach into other folders."""
     wanted = filled(pattern, arguments)
-    return sorted(path for path in paths if any(_matches(path, one) for one in wanted))
+    return sorted(path for path in paths if any(_matches(path, value) for value in wanted))
 
 
 def unique(session: str, name: str, arguments: Mapping[str, Any] | None) -> str:
@@ -154,11 +156,11 @@ def _instances(kind: Kind, description: Description) -> list[dict[str, Any]]:
         return [{"folder": description.sync_folder}] if description.sync_folder else [{}]
     if kind.each == "task":
         return [
-            {"label": f"{one.number:02d}", "folder": one.folder, "collection": _collection(one.folder),
-             "protocol": one.protocol}
-            for one in description.tasks
+            {"label": f"{task.number:02d}", "folder": task.folder, "collection": _collection(task.folder),
+             "protocol": task.protocol}
+            for task in description.tasks
         ]  # fmt: skip
-    return [{"label": one.label, "folder": one.folder} for one in description.labels(kind.each)]
+    return [{"label": label.label, "folder": label.folder} for label in description.labels(kind.each)]
 
 
 def _collection(folder: str) -> str:

@@ -93,23 +93,23 @@ class Queue(Claims):
             now = self.now()
             found: dict[str, str] = {}
             edges: list[tuple[str, str]] = []
-            for one in tasks:
-                mark = one.unique or uuid.uuid4().hex
+            for task in tasks:
+                mark = task.unique or uuid.uuid4().hex
                 row = self._one(f"SELECT task_uuid FROM {self.task} WHERE task_unique = %s", mark)
                 if row is not None:
-                    found[one.name] = row[0]
+                    found[task.name] = row[0]
                     continue
                 identifier = str(uuid.uuid4())
                 columns = {
-                    "task_uuid": identifier, "task_name": one.name, "kind_name": one.kind, "task_unique": mark,
-                    "task_state": "Waiting", "task_priority": one.priority, "task_level": one.level,
-                    "task_order": now.replace(tzinfo=datetime.UTC).timestamp() - 3600.0 * one.priority,
-                    "task_arguments": None if one.arguments is None else json.dumps(one.arguments),
+                    "task_uuid": identifier, "task_name": task.name, "kind_name": task.kind, "task_unique": mark,
+                    "task_state": "Waiting", "task_priority": task.priority, "task_level": task.level,
+                    "task_order": now.replace(tzinfo=datetime.UTC).timestamp() - 3600.0 * task.priority,
+                    "task_arguments": None if task.arguments is None else json.dumps(task.arguments),
                     "task_created": now, "task_changed": now,
-                } | dict(session or {}) | dict(one.columns)  # fmt: skip
+                } | dict(session or {}) | dict(task.columns)  # fmt: skip
                 self._insert(self.task, columns)
-                found[one.name] = identifier
-                edges += [(identifier, found.get(parent, parent)) for parent in one.parents]
+                found[task.name] = identifier
+                edges += [(identifier, found.get(parent, parent)) for parent in task.parents]
             for child, parent in dict.fromkeys(edges):
                 self._insert(self.edge, {"task_uuid": child, "parent_id": parent})
         return found
@@ -285,10 +285,10 @@ class Queue(Claims):
         """Note which files a task made."""
         with self.transaction():
             self._run(f"DELETE FROM {self.outputs} WHERE task_uuid = %s", task_uuid)
-            for one in outputs:
+            for output in outputs:
                 self._insert(self.outputs, {
-                    "task_uuid": task_uuid, "output_path": one["path"], "output_hash": one["md5"],
-                    "output_size": one["size"], "output_version": version[:64], "output_inputs": inputs,
+                    "task_uuid": task_uuid, "output_path": output["path"], "output_hash": output["md5"],
+                    "output_size": output["size"], "output_version": version[:64], "output_inputs": inputs,
                     "output_time": self.time(),
                 })  # fmt: skip
 

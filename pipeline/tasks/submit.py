@@ -55,7 +55,7 @@ def submit(
             task.SessionPlan.update1(key | row)
         else:
             task.SessionPlan.insert1(key | row | {"plan_first": now})
-        found = queue.add([_new(one, path, files, repository) for one in planned], key)
+        found = queue.add([_new(item, path, files, repository) for item in planned], key)
         _abandon_others(queue, key, set(found.values()))
     return found
 

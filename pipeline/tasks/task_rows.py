@@ -98,7 +98,7 @@ class TaskRows:
 
     def _each(self, ids: Iterable[str], columns: Mapping[str, Any], where: str, *values: Any) -> int:
         changed = dict(columns) | {"task_changed": self.time()}
-        return sum(self._update(changed, f"task_uuid = %s AND {where}", one, *values) for one in ids)
+        return sum(self._update(changed, f"task_uuid = %s AND {where}", id_, *values) for id_ in ids)
 
     def _update(self, columns: Mapping[str, Any], where: str, *values: Any) -> int:
         assigned, given = _assigned(columns)

@@ -151,7 +151,7 @@ class Users:
 
     def get(self, name: str) -> Account | None:
         """An enabled account."""
-        return next((one for one in self.list() if one.name == name and one.enabled), None)
+        return next((item for item in self.list() if item.name == name and item.enabled), None)
 
     def stamp(self, name: str) -> str:
         """A text that changes when the account's password, role or right to come in changes; empty without account."""
@@ -173,9 +173,9 @@ class Users:
         days : after which it ends.
         labs : it is for the tasks of these labs, and nothing else.
         """
-        for one in labs:
+        for lab in labs:
             try:
-                names.check(one, "lab")
+                names.check(lab, "lab")
             except ValueError as error:
                 raise UserError(str(error)) from None
         if scope and scope not in ROLES:

@@ -76,7 +76,7 @@ class NwbFiles:
         with self._lock:
             run = self._runs.get(eid)
             if run is None or (run.ended is not None and time.monotonic() - run.ended > FRESH):
-                if sum(one.process.poll() is None for one in self._runs.values()) >= AT_ONCE:
+                if sum(item.process.poll() is None for item in self._runs.values()) >= AT_ONCE:
                     return Answer(busy=True)
                 run = self._runs[eid] = self._start(eid)
         try:

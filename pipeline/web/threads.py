@@ -79,8 +79,8 @@ class Database:
         self._idle: queue.LifoQueue[Any] = queue.LifoQueue()
         for _ in range(size):
             self._idle.put(None)  # opened when it is first needed
-        for one in registry.tables():
-            for part in (one, *registry.parts(one)):
+        for table in registry.tables():
+            for part in (table, *registry.parts(table)):
                 _ = part().heading.names  # read once here: afterwards threads only look
         self._class = type(connection)
         self._local = connection.__dict__.setdefault("borrowed", threading.local())

@@ -125,19 +125,19 @@ def show(status: Status) -> RenderableType:
 
 def _tables(status: Status) -> Table:
     columns = {
-        "total": [_number(one.total) for one in status.tables],
-        "done": [_number(one.done) for one in status.tables],
-        "pending": [_number(one.pending) for one in status.tables],
-        "running": [_number(one.running) for one in status.tables],
-        "failed": [_number(one.failed) for one in status.tables],
-        "ignored": [_number(one.ignored) for one in status.tables],
-        "stale": [_number(one.stale) for one in status.tables],
-        "per min": [f"{one.rate:,.0f}" if one.rate else "" for one in status.tables],
-        "time left": [duration(one.seconds_left) if one.seconds_left else "" for one in status.tables],
+        "total": [_number(table.total) for table in status.tables],
+        "done": [_number(table.done) for table in status.tables],
+        "pending": [_number(table.pending) for table in status.tables],
+        "running": [_number(table.running) for table in status.tables],
+        "failed": [_number(table.failed) for table in status.tables],
+        "ignored": [_number(table.ignored) for table in status.tables],
+        "stale": [_number(table.stale) for table in status.tables],
+        "per min": [f"{table.rate:,.0f}" if table.rate else "" for table in status.tables],
+        "time left": [duration(table.seconds_left) if table.seconds_left else "" for table in status.tables],
     }
     columns = {name: cells for name, cells in columns.items() if any(cells) or name in ("total", "done", "pending")}
     grid = Table(box=None, pad_edge=False, header_style="bold")
-    grid.add_column("table", no_wrap=True, min_width=max(len(one.table) for one in status.tables))
+    grid.add_column("table", no_wrap=True, min_width=max(len(table.table) for table in status.tables))
     for name in columns:
         grid.add_column(name, justify="right")
     for number, one in enumerate(status.tables):
@@ -155,8 +155,8 @@ def _problems(title: str, where: str, problems: list[Problem]) -> Table:
         title=f"\n{title}", title_justify="left", title_style="bold", box=None, pad_edge=False, show_header=False
     )
     grid.add_column(justify="right")
-    for one in problems[:20]:
-        cells = [f"{one.count:,}", *([one.where] if where else []), one.what, f"e.g. {one.example}"]
+    for problem in problems[:20]:
+        cells = [f"{problem.count:,}", *([problem.where] if where else []), problem.what, f"e.g. {problem.example}"]
         grid.add_row(*map(Text, cells[:-1]), Text(cells[-1], style="dim"))
     if len(problems) > 20:
         grid.add_row("", f"and {len(problems) - 20} more")
@@ -164,7 +164,7 @@ def _problems(title: str, where: str, problems: list[Problem]) -> Table:
 
 
 def _modules(left_out: list[Problem]) -> Text:
-    lines = "".join(f"\n  {one.example}: {one.what}" for one in left_out)
+    lines = "".join(f"\n  {item.example}: {item.what}" for item in left_out)
     return Text(f"\nModules left out (neurojoint module list shows where){lines}", style="red")
 
 

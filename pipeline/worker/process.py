@@ -78,7 +78,7 @@ def drain(tables: Sequence[type[dj.Table]]) -> dict[str, int]:
     Other workers may be at it at the same time. Keys that fail are recorded in the job table.
     """
     queue = Queue(tables)
-    board = Board([one.label for one in queue.jobs], 1)
+    board = Board([job.label for job in queue.jobs], 1)
     with session(queue.connection):
         Loop(queue, board, 0, Stop(), once=True).run()
     return {label: n_keys for label, n_keys in board.done().items() if n_keys}
@@ -204,10 +204,12 @@ def _work(assignment: Assignment, board: Board, slot: int, stop: Stop) -> None:
     from pipeline.database import registry
 
     with settings.override(**assignment.settings):
-        tables = [one for one in assignment.open_tables() if registry.label(one) in assignment.labels]
+        tables = [
+            open_table for open_table in assignment.open_tables() if registry.label(open_table) in assignment.labels
+        ]
         queue = Queue(tables)
-        for one in queue.jobs:  # reserved under this number, but not by this process: it has not begun
-            transactions.retry_on_conflict(functools.partial(one.take_from_dead, *heartbeat.this_process()))
+        for job in queue.jobs:  # reserved under this number, but not by this process: it has not begun
+            transactions.retry_on_conflict(functools.partial(job.take_from_dead, *heartbeat.this_process()))
         transactions.retry_on_conflict(lambda: heartbeat.register(queue.connection))
         with session(queue.connection):
             Loop(queue, board, slot, stop, assignment.once, assignment.until).run()

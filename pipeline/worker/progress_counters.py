@@ -107,4 +107,4 @@ class Board:
 
     def _sum(self, counters: Sequence[int], slot: int | None) -> dict[str, int]:
         slots = range(self._n_slots) if slot is None else (slot,)
-        return {label: sum(counters[self._place(one, label)] for one in slots) for label in self.labels}
+        return {label: sum(counters[self._place(item, label)] for item in slots) for label in self.labels}

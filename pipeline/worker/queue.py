@@ -116,7 +116,7 @@ class Queue:
         Jobs that another process is about to reserve are passed over, not waited for.
         """
         ready = self.connection.query(
-            "SELECT " + ", ".join(f"EXISTS (SELECT 1 FROM {one.name} WHERE {CLAIMABLE})" for one in self.jobs)
+            "SELECT " + ", ".join(f"EXISTS (SELECT 1 FROM {job.name} WHERE {CLAIMABLE})" for job in self.jobs)
         ).fetchone()
         for number in self._by_urgency:
             one = self.jobs[number]
@@ -139,8 +139,8 @@ class Queue:
         The latter at once where somebody has just started a worker: that is when disks are back.
         """
         sql = " UNION ALL ".join(
-            f"SELECT host, pid, max(reserved_time) FROM {one.name} WHERE status = 'reserved' GROUP BY host, pid"
-            for one in self.jobs
+            f"SELECT host, pid, max(reserved_time) FROM {job.name} WHERE status = 'reserved' GROUP BY host, pid"
+            for job in self.jobs
         )
         holders = [heartbeat.Holder(*row) for row in self.connection.query(sql).fetchall()]
         found = heartbeat.examine(self.connection, holders)
@@ -148,10 +148,10 @@ class Queue:
         # Before others get their keys: what the dead have not committed would hold them up.
         heartbeat.end_sessions_of_dead(self.connection)
         locks.free_from_dead(self.connection)
-        for one in self.jobs:
-            n_jobs = sum(one.take_from_dead(host, pid) for host, pid in found.dead)
-            n_jobs += one.give_back_interrupted() + one.give_back_away(at_once=not self._has_scheduled)
-            _note(done.recovered, one.label, n_jobs)
+        for job in self.jobs:
+            n_jobs = sum(job.take_from_dead(host, pid) for host, pid in found.dead)
+            n_jobs += job.give_back_interrupted() + job.give_back_away(at_once=not self._has_scheduled)
+            _note(done.recovered, job.label, n_jobs)
         self._has_scheduled = True
         heartbeat.bury(self.connection)
 
@@ -200,8 +200,8 @@ def retry(tables: Sequence[type[dj.Table]], like: str | None = None) -> dict[str
     like : only those whose message contains this text.
     """
     given: dict[str, int] = {}
-    for one in Queue(tables).jobs:
-        _note(given, one.label, one.retry(like))
+    for job in Queue(tables).jobs:
+        _note(given, job.label, job.retry(like))
     return given
 
 

@@ -111,7 +111,7 @@ def collect(lab: str | None = None, stale: bool = True, tables: Sequence[type[dj
                 one.stale = sum(lab is None or key.get("lab", lab) == lab for key in keys)
     found.errors = _errors(connection, chosen, lab)
     found.quarantine = _quarantine(connection, lab)
-    found.modules = [Problem("module", one.problem, 1, one.module) for one in lab_modules.failures()]
+    found.modules = [Problem("module", failure.problem, 1, failure.module) for failure in lab_modules.failures()]
     found.transfers = transfers.line(lab)
     found.doubts = _doubts(lab)
     return found
@@ -125,9 +125,9 @@ def watch(lab: str | None = None, seconds: float = 2.0) -> Iterator[Status]:
         is_due = time.monotonic() - compared >= STALE_SECONDS
         found = collect(lab, stale=is_due)
         if is_due:
-            stale, compared = {one.table: one.stale for one in found.tables}, time.monotonic()
-        for one in found.tables:
-            one.stale = stale[one.table]
+            stale, compared = {table.table: table.stale for table in found.tables}, time.monotonic()
+        for table in found.tables:
+            table.stale = stale[table.table]
         yield found
         time.sleep(seconds)
 
@@ -157,20 +157,20 @@ def _tables(connection: dj.Connection, tables: Sequence[type[dj.Table]], lab: st
     for number, status, n_jobs in connection.query(" UNION ALL ".join(jobs), values).fetchall():
         if status in names:
             setattr(found[number], names[status], n_jobs)
-    for one in found:
-        one.pending = max(0, one.total - one.done - one.running - one.failed - one.ignored)
+    for item in found:
+        item.pending = max(0, item.total - item.done - item.running - item.failed - item.ignored)
     return found
 
 
 def _add_rates(found: Status) -> None:
     for worker in found.workers:
         match = re.fullmatch(r"(\S+) ([\d.]+)/min", worker.activity)
-        for one in found.tables:
-            if worker.alive and match and one.table == match[1]:
-                one.rate += float(match[2])
-    for one in found.tables:
-        if one.rate:
-            one.seconds_left = 60 * (one.pending + one.running) / one.rate
+        for table in found.tables:
+            if worker.alive and match and table.table == match[1]:
+                table.rate += float(match[2])
+    for table in found.tables:
+        if table.rate:
+            table.seconds_left = 60 * (table.pending + table.running) / table.rate
 
 
 def _errors(connection: dj.Connection, tables: Sequence[type[dj.Table]], lab: str | None) -> list[Problem]:

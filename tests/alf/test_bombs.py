@@ -129,7 +129,7 @@ def test_a_capsule_larger_than_the_disk(monkeypatch, tmp_path):
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(LIMIT, LIMIT - 1, 1))
     with pytest.raises(NeurojointError, match="are free beside it"):
         capsule.unpacked(path)
-    assert [one.name for one in tmp_path.iterdir()] == ["paper.zip"]
+    assert [item.name for item in tmp_path.iterdir()] == ["paper.zip"]
 
 
 BOMB = b"a: &a [x,x,x,x,x,x,x,x,x,x]\n" + b"".join(
@@ -151,8 +151,8 @@ def _excel(path, sheet):
     """An Excel file with the XML of its sheet as it is given."""
     path.write_bytes(spreadsheets.to_excel(["subject", "weight"], [{"subject": "m1", "weight": 20.0}]))
     with zipfile.ZipFile(path) as archive:
-        members = {one: archive.read(one) for one in archive.namelist()}
-    name = next(one for one in members if "sheet1.xml" in one and "_rels" not in one)
+        members = {item: archive.read(item) for item in archive.namelist()}
+    name = next(member for member in members if "sheet1.xml" in member and "_rels" not in member)
     members[name] = sheet(members[name])
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for one, content in members.items():

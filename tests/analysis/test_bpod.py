@@ -30,7 +30,7 @@ def the_wheel(folder: Path, found: bpod.Trials, read: list[dict]) -> bpod.Wheel:
     names = ("Positions", "Events")
     files = [(folder / f"raw_behavior_data/_iblrig_encoder{name}.raw.ssv").read_text() for name in names]
     begin = found.table["intervals_0"]
-    closed = begin + [one["behavior_data"]["States timestamps"]["closed_loop"][0][0] for one in read]
+    closed = begin + [item["behavior_data"]["States timestamps"]["closed_loop"][0][0] for item in read]
     return bpod.wheel(*map(bpod.read_encoder, files), closed)
 
 
@@ -145,8 +145,8 @@ WRONG = {"reward": [[np.nan, np.nan]], "error": [[0.9, 1.0]]}
 def test_a_trial_without_an_outcome_has_that_of_its_states():
     """Never counted as wrong for want of a field."""
     records = [_record(0), _record(1, **WRONG)]
-    for one in records:
-        del one["trial_correct"]
+    for item in records:
+        del item["trial_correct"]
     assert bpod.trials(records).table["feedbackType"].tolist() == [1, -1]
     records[1]["trial_correct"] = None
     assert bpod.trials(records).table["feedbackType"].tolist() == [1, -1]

@@ -93,4 +93,4 @@ def test_speeds_that_no_mouse_reaches_are_said():
     fast = encoder.in_radians(np.arange(0, 400, 4) * 1.0, np.arange(100) * 2e-5)
     said = wheel.notes(fast, wheel.movements(np.arange(1000) * 0.5, np.arange(1000) * 1e-3, tick=encoder.TICK), 2)
     assert said[0].startswith("2 samples left out")
-    assert any("faster than a mouse" in one for one in said)
+    assert any("faster than a mouse" in value for value in said)

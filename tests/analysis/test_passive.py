@@ -20,7 +20,7 @@ def test_both_layouts_give_the_same_events(visual, valve, tone, noise, side):
         {
             "passiveTrials.stimOn_times": visual, "passiveTrials.contrastLeft": left,
             "passiveTrials.contrastRight": right, "passiveValveClicks.times": valve, "passiveBeeps.times": tone,
-            "passiveNoise.intervals": [[one, one + 0.5] for one in noise],
+            "passiveNoise.intervals": [[item, item + 0.5] for item in noise],
         }
     )  # fmt: skip
     n_rows = max(len(valve), len(tone), len(noise), 0)

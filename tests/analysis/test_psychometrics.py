@@ -205,7 +205,7 @@ def test_fits_can_be_sliced_masked_and_counted():
     assert_same(fits[-1], fits[5])
     assert len(fits[1:3]) == 2
     assert fits[fits.identifiable].identifiable.all()
-    assert [one.bias for one in fits] == fits.bias.tolist()
+    assert [item.bias for item in fits] == fits.bias.tolist()
 
 
 # --- what cannot be fitted, and what the data do not tell
@@ -225,9 +225,9 @@ def test_fits_can_be_sliced_masked_and_counted():
 def test_fewer_than_two_contrasts_give_nan_and_leave_the_others_alone(problem, box):
     good = simulate(8, 1)[0]
     fits = fit_batch([problem, good, problem], box)
-    for one in (fits[0], fits[2]):
-        assert np.isnan([*one.parameters, one.log_likelihood, *one.standard_errors]).all()
-        assert (one.at_bound, one.identifiable) == (0, False)
+    for item in (fits[0], fits[2]):
+        assert np.isnan([*item.parameters, item.log_likelihood, *item.standard_errors]).all()
+        assert (item.at_bound, item.identifiable) == (0, False)
     assert_same(fits[1], fit(*good, box))
 
 

@@ -36,7 +36,7 @@ def session(seed=0, n=300, skill=0.85, no_go=0.03):
 
 
 def outcomes(found):
-    return {one.check: one.outcome for one in found if one.outcome != "PASS"}
+    return {item.check: item.outcome for item in found if item.outcome != "PASS"}
 
 
 @settings(deadline=None, max_examples=40)
@@ -107,7 +107,7 @@ def test_what_cannot_be_repaired_is_flagged(change, check, outcome, words):
     trials |= {name: value(trials) for name, value in change.items()}
     if check == "both_sides":
         del trials["feedback_type"]
-    found = {one.check: one for one in check_trials(trials, "training")[1]}
+    found = {item.check: item for item in check_trials(trials, "training")[1]}
     assert found[check].outcome == outcome
     assert words in found[check].detail
 
@@ -119,7 +119,7 @@ def test_responses_that_nothing_scores_are_counted():
     form = dict(trials)
     del form["feedback_type"]
     form["contrast_left"], form["contrast_right"] = (np.nan_to_num(trials[f"contrast_{s}"]) for s in ("left", "right"))
-    found = {one.check: one for one in check_trials(form)[1]}
+    found = {item.check: item for item in check_trials(form)[1]}
     assert (found["unscored"].outcome, found["unscored"].n_trials) == ("WARNING", n_zero)
     assert f"{n_zero} of them at zero contrast" in found["unscored"].detail
 

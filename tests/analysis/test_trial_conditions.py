@@ -67,7 +67,7 @@ def test_a_condition_means_what_numpy_says(case):
         ("odour in ['mint', 'rose']", np.isin(TRIALS["odour"].astype(str), ["mint", "rose"])),
         ("choice not in [0, 1]", TRIALS["choice"] == -1),
         ("contrastRight == missing", np.isnan(TRIALS["contrastRight"])),
-        ("odour != missing", np.array([bool(one) for one in TRIALS["odour"]])),
+        ("odour != missing", np.array([bool(odour) for odour in TRIALS["odour"]])),
         ("0 <= contrastRight < 0.5", (TRIALS["contrastRight"] >= 0) & (TRIALS["contrastRight"] < 0.5)),
         ("-choice * 2 + 1 == 3", TRIALS["choice"] == -1),
         ("choice == 1 or choice == -1 and earlyLick",

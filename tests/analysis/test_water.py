@@ -177,25 +177,25 @@ def test_days_of_a_restriction_are_those_of_alyx(case):
         case[name] for name in ("weighings", "waters", "restrictions", "surgeries")
     )
     assert zone.key == "Europe/London"  # no offset in these weeks: the times are local and UTC
-    given = [one["reference_weight"] for one in restrictions]
+    given = [restriction["reference_weight"] for restriction in restrictions]
     first = [
-        one["start"] if one["reference_weight"] else
-        max(w["time"] for w in weighings if w["time"][:10] <= one["start"][:10])
-        for one in restrictions
+        restriction["start"] if restriction["reference_weight"] else
+        max(w["time"] for w in weighings if w["time"][:10] <= restriction["start"][:10])
+        for restriction in restrictions
     ]  # fmt: skip
     days = water_days(
-        [one["time"][:10] for one in weighings],
-        [one["weight"] for one in weighings],
-        [one["time"][:10] for one in waters],
-        [one["volume"] for one in waters],
-        [one["in_session"] for one in waters],
-        [one["adlib"] for one in waters],
-        [one["start"][:10] for one in restrictions],
-        [(one["end"] or "NaT")[:10] for one in restrictions],
-        [np.nan if one is None else one for one in given],
+        [weighing["time"][:10] for weighing in weighings],
+        [weighing["weight"] for weighing in weighings],
+        [water["time"][:10] for water in waters],
+        [water["volume"] for water in waters],
+        [water["in_session"] for water in waters],
+        [water["adlib"] for water in waters],
+        [restriction["start"][:10] for restriction in restrictions],
+        [(restriction["end"] or "NaT")[:10] for restriction in restrictions],
+        [np.nan if value is None else value for value in given],
         until=np.datetime64(case["days"][-1]["date"]),
-        implant_dates=[one["start"][:10] for one in surgeries],
-        implant_weights=[one["implant_weight"] for one in surgeries],
+        implant_dates=[surgery["start"][:10] for surgery in surgeries],
+        implant_weights=[surgery["implant_weight"] for surgery in surgeries],
         reference_weight_pct=case["lab"]["reference_weight_pct"],
         zscore_weight_pct=case["lab"]["zscore_weight_pct"],
         birth_date=np.datetime64(case["birth_date"]),

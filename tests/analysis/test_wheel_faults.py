@@ -87,6 +87,6 @@ def test_whole_ticks_are_not_taken_for_proven():
     counted = np.rint(truth.position / (2 * np.pi) * 1024)
     found = encoder.in_radians(counted, truth.timestamps)
     assert found.assumed
-    assert any("wheel_units" in one for one in found.notes)
+    assert any("wheel_units" in note for note in found.notes)
     for unit in ("x1ticks", "x2ticks", "ticks"):
         assert not encoder.in_radians(counted, truth.timestamps, unit).notes

@@ -73,15 +73,15 @@ def test_a_no_go_is_wrong_in_the_published_rules(tables):
     assert status("nogo", "ibllib_4") == status("nogo", "ibl_pipeline_2021") == "trained_1a"
     from pipeline.schemas.inputs import subject_history
 
-    records = [one.record("wrong") for one in subject_history.sessions_of({"lab": "nogolab", "subject": "nogo"})]
-    assert [round(one.performance_easy, 3) for one in records] == [0.891, 0.881, 0.867], "as ibllib 4.1.0"
+    records = [item.record("wrong") for item in subject_history.sessions_of({"lab": "nogolab", "subject": "nogo"})]
+    assert [round(record.performance_easy, 3) for record in records] == [0.891, 0.881, 0.867], "as ibllib 4.1.0"
 
 
 def test_an_inverted_choice_is_flagged_and_left_out(tables):
     tables("flipped_choice")
     row = behavior.TrialSet.fetch1()
     assert row["trials_qc"] == "FAIL"
-    (finding,) = [one for one in row["trials_checks"] if one["outcome"] == "FAIL"]
+    (finding,) = [trials_check for trials_check in row["trials_checks"] if trials_check["outcome"] == "FAIL"]
     assert finding["check"] == "choice_against_feedback"
     assert finding["n_trials"] == 600
     assert "exchanged" in finding["detail"]
@@ -96,7 +96,11 @@ def test_a_prior_that_alternates_is_no_block_of_one_half(tables):
     tables("block_prior_alternating", protocols={"alternating": protocol, "alternating_truth": protocol})
     for subject in ("alternating", "alternating_truth"):
         for row in (behavior.TrialSet & {"subject": subject}).to_dicts():
-            flagged = {one["check"]: one for one in row["trials_checks"] if one["outcome"] != "PASS"}
+            flagged = {
+                trials_check["check"]: trials_check
+                for trials_check in row["trials_checks"]
+                if trials_check["outcome"] != "PASS"
+            }
             assert ("prior" in flagged) == (subject == "alternating")
             blocks = (
                 behavior_analysis.PsychometricFit.Block & {"subject": subject} & {"session_date": row["session_date"]}
@@ -110,7 +114,7 @@ def test_a_prior_that_alternates_is_no_block_of_one_half(tables):
 def test_each_task_of_a_session_has_its_own_rows(tables):
     tables("two_tasks")
     tasks = acquisition.SessionTask.to_dicts(order_by="task_number")
-    assert [(one["task_collection"], one["raw_collection"], one["task_water"]) for one in tasks] == [
+    assert [(task["task_collection"], task["raw_collection"], task["task_water"]) for task in tasks] == [
         ("alf/task_00", "raw_task_data_00", 0.8),
         ("alf/task_01", "raw_task_data_01", 0.5),
     ]

@@ -206,4 +206,4 @@ def test_a_changed_description_makes_its_sessions_stale_and_no_others(labs):
     assert not staleness.find([behavior.TrialSet]).keys
     with settings.override(tasks=(TONES | {"curve": "erf"}, ODOURS), modules=("portlab",)):
         found = staleness.find([behavior.TrialSet])
-        assert [one["lab"] for one in found.keys["behavior.TrialSet"]] == ["auditory"]
+        assert [item["lab"] for item in found.keys["behavior.TrialSet"]] == ["auditory"]

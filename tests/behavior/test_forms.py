@@ -51,8 +51,10 @@ def test_the_air_is_read_in_every_form_that_rigs_write_and_a_stated_unit_makes_w
     np.save(inverted, -np.load(inverted))
     ingest.register(tmp_path)
     worker.drain([behavior.AmbientSensor, behavior.TrialSet, behavior.WheelMoveSet])
-    told = [one for one in json.loads((tmp_path / "truth.json").read_text())["sessions"] if "damage" not in one]
-    truth = {(one["date"]): one["ambient"] for one in told}
+    told = [
+        session for session in json.loads((tmp_path / "truth.json").read_text())["sessions"] if "damage" not in session
+    ]
+    truth = {(item["date"]): item["ambient"] for item in told}
     read = behavior.AmbientSensor.to_dicts()
     assert len(read) == len(truth) == 3
     for row in read:
@@ -66,7 +68,7 @@ def test_the_air_is_read_in_every_form_that_rigs_write_and_a_stated_unit_makes_w
     assert "against the choice" in moved[1]["wheel_notes"]
     (listed,) = find_sessions(wheel_qc="FAIL,WARNING").to_pylist()
     assert (listed["session_date"], listed["wheel_qc"]) == (moved[1]["session_date"], "FAIL")
-    assert [one.count for one in status._doubts(None) if (one.where, one.what) == ("FAIL", "wheel")] == [1]
+    assert [doubt.count for doubt in status._doubts(None) if (doubt.where, doubt.what) == ("FAIL", "wheel")] == [1]
 
     for key in behavior.TrialSet.to_dicts():  # the trace was made from the trials
         known = behavior.fetch_trials(key)["first_movement_times"]

@@ -87,10 +87,10 @@ def check_photometry() -> None:
         assert row["n_dropped_frames"] == 0
         traces = (photometry.TraceSet.Trace & session).to_dicts(order_by="trace_id")
         assert len(traces) == (2 if form == "array" else 4)
-        lights = {(one["wavelength"], one["light_name"]) for one in traces}
+        lights = {(item["wavelength"], item["light_name"]) for item in traces}
         assert lights == ({(None, "")} if form == "array" else {(415.0, "Isosbestic"), (470.0, "GCaMP")})
         if form in ("signal", "include"):
-            assert {one["photometry_region"] for one in traces} == {"DMS", "NAcc"}
+            assert {item["photometry_region"] for item in traces} == {"DMS", "NAcc"}
         site = {"array": "site_0", "regions": "DMS", "system": "G0", "signal": "DMS"}.get(form, "Region0G")
         trace = photometry.TraceSet.fetch_signal(session, site, None if form == "array" else 470)
         assert trace.times - offset == pytest.approx(lit["times"].to_numpy())
@@ -118,23 +118,26 @@ def test_frames_taken_apart_are_the_same_in_every_form(data):
     n = data.draw(st.integers(6, 40))
     lights, other = rng.choice([1, 2, 4], n), rng.choice([0, 8, 16, 32, 528], n)
     times, signal = np.cumsum(rng.uniform(0.01, 0.1, n)), rng.uniform(0.1, 2, n)
-    truth = {analysis.LIGHTS[one]: (times[lights == one], signal[lights == one]) for one in np.unique(lights)}
+    truth = {analysis.LIGHTS[item]: (times[lights == item], signal[lights == item]) for item in np.unique(lights)}
     valid = data.draw(st.sampled_from(["bool", "text", "number", "absent"]))
     flags = {"bool": np.ones(n, bool), "text": np.full(n, "True", object), "number": np.ones(n)}
     device = {data.draw(st.sampled_from(["SystemTimestamp", "Timestamp"])): times}
     device |= {data.draw(st.sampled_from(["LedState", "Flags"])): lights + other, "FrameCounter": np.arange(n)}
-    named = {"times": times, "wavelength": np.array([analysis.LIGHTS[one][0] for one in lights])}
-    named |= {"name": np.array([analysis.LIGHTS[one][1] for one in lights], object), "color": np.full(n, "x", object)}
+    named = {"times": times, "wavelength": np.array([analysis.LIGHTS[light][0] for light in lights])}
+    named |= {
+        "name": np.array([analysis.LIGHTS[light][1] for light in lights], object),
+        "color": np.full(n, "x", object),
+    }
     named |= {} if valid == "absent" else {data.draw(st.sampled_from(["valid", "include"])): flags[valid]}
     for columns in (device, named):
         columns = columns | {"G0": signal}
         order = data.draw(st.permutations(list(columns)))
         found = analysis.take_apart({name: columns[name] for name in order})
-        assert {(one.wavelength, one.name) for one in found.traces} == truth.keys()
-        for one in found.traces:
-            expected = truth[one.wavelength, one.name]
-            assert one.times.tolist() == expected[0].tolist()
-            assert one.values.tolist() == expected[1].tolist()
+        assert {(trace.wavelength, trace.name) for trace in found.traces} == truth.keys()
+        for trace in found.traces:
+            expected = truth[trace.wavelength, trace.name]
+            assert trace.times.tolist() == expected[0].tolist()
+            assert trace.values.tolist() == expected[1].tolist()
         assert found.n_dropped == found.n_unlit == found.n_invalid == 0
 
 
@@ -146,7 +149,7 @@ def test_a_frame_with_a_bad_stamp_costs_itself(repeat, back):
     assert found.n_dropped >= 1
     (trace,) = found.traces
     assert np.all(np.diff(trace.times) > 0)
-    assert any("left out" in one for one in analysis.notes(found))
+    assert any("left out" in note for note in analysis.notes(found))
 
 
 def test_what_cannot_be_photometry_says_so():
@@ -155,9 +158,9 @@ def test_what_cannot_be_photometry_says_so():
     with pytest.raises(ValueError, match="signal of a site"):
         analysis.take_apart({"times": [1, 2], "name": ["GCaMP", "GCaMP"]})
     slow = analysis.take_apart({"times": np.arange(20) * 1000.0, "DMS": np.arange(20.0)})
-    assert any("not in seconds" in one for one in analysis.notes(slow))
+    assert any("not in seconds" in note for note in analysis.notes(slow))
     dark = analysis.take_apart({"Timestamp": np.arange(20) / 10, "LedState": np.zeros(20), "G0": np.arange(20.0)})
-    assert any("exactly one light" in one for one in analysis.notes(dark))
+    assert any("exactly one light" in note for note in analysis.notes(dark))
 
 
 @given(data=st.data())

@@ -68,7 +68,7 @@ def test_a_mouse_of_five_days_is_told_its_quartile(database):
     worker.drain([behavior_analysis.TrainingTimeForecast])
     row = behavior_analysis.TrainingTimeForecast.fetch1()
     assert row["forecast_mice"] == 25 and row["forecast_f1"] > row["forecast_chance"]
-    told = {one["subject"]: one for one in behavior_analysis.TrainingTimeForecast.Mouse().to_dicts()}
+    told = {item["subject"]: item for item in behavior_analysis.TrainingTimeForecast.Mouse().to_dicts()}
     assert told["m25"]["true_quartile"] is None and told["m00"]["true_quartile"] == 4
     assert np.argmax([told["m25"][f"quartile_{k}"] for k in range(1, 5)]) == 0, "it improved fastest"
     shown = queries._forecast({"lab": "l", "subject": "m25"})

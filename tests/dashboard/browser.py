@@ -216,9 +216,9 @@ def visiting(browser: Any, served: Served) -> Iterator[Callable[..., Visit]]:
         return found if path is None else found.go(path)
 
     yield open_page
-    problems = [f"{one.page.url}: {problem}" for one in opened for problem in one.problems]
-    for one in opened:
-        one.page.close()
+    problems = [f"{item.page.url}: {problem}" for item in opened for problem in item.problems]
+    for item in opened:
+        item.page.close()
     assert not problems, "\n".join(problems)
 
 

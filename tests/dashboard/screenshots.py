@@ -69,7 +69,7 @@ def examples(seen: Visit) -> dict[str, str]:
     todo = [links.overview(sort="n_sessions-desc")]
     known = set(todo)
     while todo and len(found) < len(pages):
-        address = next((one for one in todo if _page_of(one) not in found), todo[0])  # what is new comes first
+        address = next((item for item in todo if _page_of(item) not in found), todo[0])  # what is new comes first
         todo.remove(address)
         name = _page_of(address)
         if name not in pages or visited.get(name, 0) >= MOST_VISITED:

@@ -33,10 +33,10 @@ def test_signing_in_and_out(visit, served):
     seen.page.click("button")
     seen.ready()
     assert served.cookie.endswith(served.url.rpartition(":")[2]), "sites on other ports of the host have their own"
-    token = next(one for one in seen.page.context.cookies() if one["name"] == served.cookie)
+    token = next(cooky for cooky in seen.page.context.cookies() if cooky["name"] == served.cookie)
     assert token["httpOnly"] and token["sameSite"] == "Lax" and token["path"] == "/app"
     seen.page.click("#user")
     seen.page.click("text=Sign out")
     seen.ready()
     assert seen.page.locator("text=Sign in").count() == 1
-    assert not [one for one in seen.page.context.cookies() if one["name"] == served.cookie]
+    assert not [cooky for cooky in seen.page.context.cookies() if cooky["name"] == served.cookie]

@@ -68,8 +68,8 @@ def test_callbacks_answer_whatever_they_are_given(site, name, caplog):
                 wrong.append((callback["output"][:60], json.dumps(body["inputs"])[:200], answer.status_code))
     assert asked > 50
     assert not wrong, "\n".join(map(str, wrong))
-    types_told = {str(one.exc_info[1])[:200] for one in caplog.records if one.exc_info}
-    assert not {one for one in types_told if "object is not" in one and "NoneType" not in one}, types_told
+    types_told = {str(record.exc_info[1])[:200] for record in caplog.records if record.exc_info}
+    assert not {item for item in types_told if "object is not" in item and "NoneType" not in item}, types_told
 
 
 def _body(callback: dict, rng: random.Random) -> dict:

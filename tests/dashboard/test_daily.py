@@ -45,7 +45,7 @@ def _registered(time: datetime.datetime) -> None:
 
 
 def _found(day: datetime.date = DAY) -> dict[str, daily.Mouse]:
-    return {one.subject: one for one in daily.summary({"here": day}).mice}
+    return {mouse.subject: mouse for mouse in daily.summary({"here": day}).mice}
 
 
 def test_every_reason_why_a_mouse_has_no_result_is_told_apart(here):
@@ -109,7 +109,7 @@ def test_mice_without_anything_recent_are_only_counted(here):
     rows.session("dead", LONG_AGO)
     rows.session("new", BEFORE)
     found = daily.summary({"here": DAY})
-    assert [one.subject for one in found.mice] == ["new"]
+    assert [mouse.subject for mouse in found.mice] == ["new"]
     assert found.n_others == {"here": 1} and found.newest == {"here": BEFORE}
     assert daily.summary({"here": LONG_AGO}).newest == {"here": LONG_AGO}
 

@@ -87,7 +87,10 @@ def test_spectrum_is_in_decibel_and_averages_channels_at_one_depth():
 
 def test_strength_of_each_band():
     made = insertion.rms({"ap": (np.array([8.0, 9.0]), np.array([20.0, 40.0])), "lf": ([80.0], [20.0])})
-    assert [(one.name, list(one.x), list(one.y)) for one in made.data] == [("ap", [8, 9], [20, 40]), ("lf", [80], [20])]
+    assert [(item.name, list(item.x), list(item.y)) for item in made.data] == [
+        ("ap", [8, 9], [20, 40]),
+        ("lf", [80], [20]),
+    ]
 
 
 def test_activity_by_depth_is_neutral_at_the_baseline():
@@ -163,8 +166,8 @@ def test_rates_around_an_event():
     band, line = responses.peth(times, mean, np.full(3, 0.5)).data
     assert list(line.y) == [1, 2, 3] and max(band.y) == 3.5 and min(band.y) == 0.5
     made = responses.peth(times, mean, None, {"feedback_correct": (mean, 12), "feedback_error": (mean * 2, 3)})
-    assert [one.name for one in made.data] == ["reward (12)", "error (3)"]
-    assert [one.line.color for one in made.data] == [style.CORRECT, style.WRONG]
+    assert [item.name for item in made.data] == ["reward (12)", "error (3)"]
+    assert [item.line.color for item in made.data] == [style.CORRECT, style.WRONG]
     assert made.data[0].line.dash != made.data[1].line.dash, "not by colour alone"
 
 

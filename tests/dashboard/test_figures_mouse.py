@@ -52,7 +52,7 @@ EVERY = {
 
 
 def _named(made, name: str, axis: str | None = None):
-    return next(one for one in made.data if one.name.startswith(name) and (axis is None or one.yaxis == axis))
+    return next(item for item in made.data if item.name.startswith(name) and (axis is None or item.yaxis == axis))
 
 
 def _text(axis) -> list[str]:

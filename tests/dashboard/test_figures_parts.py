@@ -112,17 +112,17 @@ def test_what_is_compared_differs_for_the_colour_blind(seen):
     def look(color: str) -> np.ndarray:
         return seen @ np.array([(int(color[i : i + 2], 16) / 255) ** 2.2 for i in (1, 3, 5)])
 
-    blocks = [one.color for one in style.BLOCKS.values()]
+    blocks = [block.color for block in style.BLOCKS.values()]
     pairs = [*itertools.combinations(blocks, 2), (style.LEFT, style.RIGHT), (style.MAIN, style.SECOND)]
     assert all(np.linalg.norm(look(one) - look(other)) > 0.15 for one, other in pairs)
 
 
 def test_colour_never_stands_alone():
     for looks in (list(style.BLOCKS.values()), [style.nth(i) for i in range(8)]):
-        assert len({one.symbol for one in looks}) == len(looks)
-    assert len({one.dash for one in style.BLOCKS.values()}) == 3
-    assert len({(one.color, one.dash) for one in map(style.nth, range(32))}) == 32
-    assert all(one.label and one.short for one in (*style.STATUSES.values(), *style.EVENTS.values()))
+        assert len({look_.symbol for look_ in looks}) == len(looks)
+    assert len({block.dash for block in style.BLOCKS.values()}) == 3
+    assert len({(item.color, item.dash) for item in map(style.nth, range(32))}) == 32
+    assert all(item.label and item.short for item in (*style.STATUSES.values(), *style.EVENTS.values()))
 
 
 def test_a_new_water_type_has_the_same_colour_every_time():

@@ -81,7 +81,7 @@ def test_a_member_has_no_buttons_and_is_refused(visit, failures):
     seen.page.wait_for_selector("text=broken_")
     assert "broken_" in seen.text() and "Retry" not in seen.text() and f"A {MAY_RETRY} can give" in seen.text()
     known = seen.page.evaluate("fetch('/app/_dash-dependencies').then((answer) => answer.json())")
-    retry = next(one for one in known if [part["id"] for part in one["inputs"]] == ["health-yes"])
+    retry = next(value for value in known if [part["id"] for part in value["inputs"]] == ["health-yes"])
     names = [part.rsplit(".", 1) for part in retry["output"].strip(".").split("...")]
     body = {
         "output": retry["output"],

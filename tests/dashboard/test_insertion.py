@@ -27,7 +27,7 @@ def drawn(seen, figure: str, expression: str):
 def test_all_that_is_known_of_a_probe(visit, served):
     seen = visit(at(served))
     assert {"drift", "units", "response", "spectrum", "rms", "firing_rate", "ibl_label"} <= {
-        one.removeprefix("insertion-") for one in names(seen)
+        name.removeprefix("insertion-") for name in names(seen)
     }
     words = seen.text()
     assert "Pass the criteria" in words and "NP1" in words and "Recorded" in words

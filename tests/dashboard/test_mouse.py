@@ -59,11 +59,13 @@ def test_figures_show_the_sessions_that_were_simulated(visit, served):
     names = seen.page.eval_on_selector_all("[data-figure]", "all => all.map((one) => one.dataset.figure)")
     assert names == [*OVER_DAYS, "psychometric", "chronometric"]
     sessions = [
-        one for one in json.loads((served.root / "truth.json").read_text())["sessions"] if one["subject"] == lab.LONG
+        session
+        for session in json.loads((served.root / "truth.json").read_text())["sessions"]
+        if session["subject"] == lab.LONG
     ]
     n_trials = defaultdict(int)
-    for one in sessions:
-        n_trials[one["date"]] += one["n_trials"]
+    for session in sessions:
+        n_trials[session["date"]] += session["n_trials"]
     drawn = trace(seen, "trials", "trials")
     assert dict(zip((day[:10] for day in drawn["x"]), drawn["y"], strict=True)) == n_trials
     assert f"Sessions ({len(sessions)})" in seen.text("#mouse-history")
@@ -79,7 +81,7 @@ def test_figures_show_the_sessions_that_were_simulated(visit, served):
 def test_all_days_zoom_together(visit):
     seen = visit(LONG)
     whole = ranges(seen)
-    assert all(one == whole[0] for one in whole)
+    assert all(item == whole[0] for item in whole)
     box = seen.page.locator('[data-figure="performance"] .nsewdrag').first.bounding_box()
     seen.page.mouse.move(box["x"] + 0.5 * box["width"], box["y"] + 40)
     seen.page.mouse.down()
@@ -105,7 +107,7 @@ def test_a_click_on_a_day_compares_it(visit):
     before = graph(seen, "psychometric", "gd.data.length")
     day = click_day(seen, "performance", 2)
     seen.page.wait_for_function("(day) => location.search.includes(day)", arg=day)
-    assert any(one.startswith(day) for one in chosen(seen)) and len(chosen(seen)) == 4  # the last three, and this one
+    assert any(item.startswith(day) for item in chosen(seen)) and len(chosen(seen)) == 4  # the last three, and this one
     count = "(n) => document.querySelector('[data-figure=psychometric] .js-plotly-plot')?.data.length %s n"
     seen.page.wait_for_function(count % ">", arg=before)
     assert day in " ".join(graph(seen, "psychometric", "gd.data.map((one) => one.name)"))
@@ -125,7 +127,7 @@ def test_a_click_on_a_day_compares_it(visit):
 
 def test_what_the_next_status_needs_is_said_in_words(visit):
     words = visit(links.mouse(lab.LAB, "side_biased_004")).page.locator("#mouse-missing li").all_inner_texts()
-    assert words and any("needs" in one or "more" in one for one in words)
+    assert words and any("needs" in word or "more" in word for word in words)
     assert any(sign.isdigit() for sign in "".join(words))
 
 
@@ -146,7 +148,7 @@ def test_sessions_lead_to_their_pages_and_to_their_probes(visit):
     hrefs = seen.page.eval_on_selector_all(
         "#mouse-sessions a[href]", "all => all.map((one) => one.getAttribute('href'))"
     )
-    pages = {links.parse(one).page for one in hrefs}
+    pages = {links.parse(href).page for href in hrefs}
     assert pages == {"session", "insertion"}
 
 

@@ -81,7 +81,7 @@ def test_a_morning_round_by_keyboard_with_doubts_undo_and_a_dropped_connection(v
     assert [weights(notebook, f"M00{n}")[3:] for n in range(1, 7)] == [[24.1], [24.2], [24.5], [24.6], [24.7], []]
     percent = page.locator("#round tr[data-key='mouselab/M001'] .nj-pct").inner_text()
     assert percent == "96.4 %"
-    seen.problems[:] = [one for one in seen.problems if "ERR_INTERNET_DISCONNECTED" not in one]
+    seen.problems[:] = [problem for problem in seen.problems if "ERR_INTERNET_DISCONNECTED" not in problem]
 
 
 def test_a_round_can_be_typed_in_before_the_programs_of_the_site_and_while_data_arrive(visit, notebook):
@@ -195,7 +195,7 @@ def test_a_reader_sees_no_form_and_the_server_refuses_what_no_form_sends(visit, 
         headers: {"Content-Type": "application/json"}, body: JSON.stringify({action: "weigh",
         values: {lab: "mouselab", subject: "M002", weight: "20"}})}); return [answer.status, await answer.json()]; }""")
     assert told[0] == 403 and "ask a technician" in told[1]["errors"][0]["message"]
-    seen.problems[:] = [one for one in seen.problems if "403" not in one]
+    seen.problems[:] = [problem for problem in seen.problems if "403" not in problem]
 
 
 PASTED = "M008\t24,1 g\nm009 ; 24.2\n24.3g\nX99 24\n\nno weight\n"
@@ -268,11 +268,13 @@ def test_care_of_an_animal_is_entered_and_two_people_do_not_overwrite_each_other
     found = rows(notebook, f"[(action.DrugAdministration & {key}).to_dicts(), (subject.AdverseEffect & {key}).fetch1(),"
                  f"(action.VirusInjection & {key}).fetch1(), (subject.Subject & {key}).fetch1()]")  # fmt: skip
     drugs, harm, virus, animal = found
-    assert [(one["drug_name"], one["drug_dose"], one["drug_unit"]) for one in drugs] == [("carprofen", 5.0, "mg/kg")]
+    assert [(drug["drug_name"], drug["drug_dose"], drug["drug_unit"]) for drug in drugs] == [
+        ("carprofen", 5.0, "mg/kg")
+    ]
     assert (harm["effect_text"], harm["effect_severity"], animal["actual_severity"]) == ("Wet fur.", 2, 2)
     assert (virus["virus_name"], virus["injection_volume"], virus["injection_dv"]) == ("AAV1", 200, -1200)
     assert animal["ear_mark"] == "R2"
-    seen.problems[:] = [one for one in seen.problems if "status of 4" not in one]
+    seen.problems[:] = [problem for problem in seen.problems if "status of 4" not in problem]
 
 
 def test_papers_and_tables_leave_the_site(visit, notebook):
@@ -316,7 +318,7 @@ def test_the_generic_grid_saves_all_rows_or_none_and_says_which_is_wrong(visit, 
         page.keyboard.press("Enter")
         page.wait_for_function("told => document.querySelector('#grid-said').innerText.includes(told)", arg=told)
     assert rows(notebook, "(lab.LabLocation & {'location': 'rig 1'}).fetch1('location_description')") == "lent out"
-    seen.problems[:] = [one for one in seen.problems if "status of 4" not in one]
+    seen.problems[:] = [problem for problem in seen.problems if "status of 4" not in problem]
 
 
 @pytest.mark.parametrize("path", PAGES)
@@ -325,8 +327,8 @@ def test_pages_fit_a_phone_and_are_accessible(visit, path, axe):
     assert seen.page.evaluate("document.documentElement.scrollWidth") <= site.PHONE
     seen.page.evaluate(axe)
     found = seen.page.evaluate("axe.run(document, {resultTypes: ['violations']})")
-    bad = [(one["id"], one["nodes"][0]["html"][:200]) for one in found["violations"]
-           if one["impact"] in ("serious", "critical")]  # fmt: skip
+    bad = [(violation["id"], violation["nodes"][0]["html"][:200]) for violation in found["violations"]
+           if violation["impact"] in ("serious", "critical")]  # fmt: skip
     assert not bad, bad
 
 

@@ -51,9 +51,9 @@ def test_each_living_mouse_has_a_row_that_says_how_it_does(visit, served):
     seen = visit("/app/")
     wait(seen, LIVING)
     truth = json.loads((served.root / "truth.json").read_text())
-    counts = Counter(one["subject"] for one in truth["sessions"])
+    counts = Counter(session["subject"] for session in truth["sessions"])
     assert cell(seen, "slow_002", "n_sessions") == str(counts["slow_002"])
-    weight = [one["weight"] for one in truth["sessions"] if one["subject"] == "slow_002"][-1]
+    weight = [session["weight"] for session in truth["sessions"] if session["subject"] == "slow_002"][-1]
     assert abs(float(cell(seen, "slow_002", "weight")) - weight) < 1.5  # g; weighed again after it
     assert cell(seen, lab.NO_SESSION, "n_sessions") == "0" and cell(seen, lab.NO_SESSION, "last_session") == ""
     assert seen.page.locator('[row-id="simlab/slow_002"] svg.nj-spark path').count() == 2

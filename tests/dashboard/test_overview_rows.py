@@ -58,9 +58,9 @@ def train(name: str, easy: list[float], status: str = "in_training", reached: in
     """One session on each of the last days, with a performance; the status since some days ago."""
     key = {"lab": "berlin", "subject": name}
     dates = [day(len(easy) - i - 1) for i in range(len(easy))]
-    eids = [str(uuid.uuid5(uuid.NAMESPACE_URL, f"{name}{one}")) for one in dates]
+    eids = [str(uuid.uuid5(uuid.NAMESPACE_URL, f"{name}{date}")) for date in dates]
     write(acquisition.Session, **key, session_date=dates, session_number=1, eid=eids,
-          start_time=[datetime.datetime.combine(one, datetime.time(10)) for one in dates],
+          start_time=[datetime.datetime.combine(date, datetime.time(10)) for date in dates],
           task_protocol="_iblrig_tasks_habituationChoiceWorld")  # fmt: skip
     versions = (behavior_analysis.TrainingCriteria & RULES).to_arrays("criteria_version")
     write(behavior_analysis.SubjectTraining, **key, **RULES, criteria_version=[max(versions)], training_status=status,
@@ -82,7 +82,7 @@ def berlin(database: dj.Connection) -> None:
 
 def alerts() -> dict[str, dict[str, str]]:
     rows = overview.mice(RULES["criteria"], NOW)
-    return {row["subject"]: {one["kind"]: one["text"] for one in row["alerts"]} for row in rows}
+    return {row["subject"]: {alert["kind"]: alert["text"] for alert in row["alerts"]} for row in rows}
 
 
 def test_alerts_say_what_needs_attention(berlin):

@@ -57,9 +57,9 @@ def sent(served, browser):
 def test_every_page_is_open_and_nothing_that_is_sent_names_a_mouse_or_a_person(sent, served, visit):
     pages, texts = sent
     assert set(pages) == set(find_pages())
-    mice = {one["subject"] for one in json.loads((served.root / "truth.json").read_text())["sessions"]}
+    mice = {session["subject"] for session in json.loads((served.root / "truth.json").read_text())["sessions"]}
     mice |= {lab.ONE_SESSION, lab.NO_TIMES, lab.NO_SESSION}
-    secret = re.compile("|".join([*map(re.escape, mice), *(rf"\b{one}\b" for one in USERS), *WRITTEN]))
+    secret = re.compile("|".join([*map(re.escape, mice), *(rf"\b{user}\b" for user in USERS), *WRITTEN]))
     assert len(texts) > 20 and sum(len(text) for _, text in texts) > 200_000
     for asked, text in texts:
         for part in (asked, text):

@@ -325,17 +325,17 @@ def test_queries_on_both_databases(database, tmp_path):
     assert queries.trials(key, [3, 1])["trial_id"].to_pylist() == [1, 3] and queries.trials(key, []).num_rows == 0
     times, position = queries.wheel(key)
     assert len(times) == len(position) > 1000
-    (dataset,) = [one for one in found.files if one["rel_path"].endswith("choice.npy")]
+    (dataset,) = [file for file in found.files if file["rel_path"].endswith("choice.npy")]
     assert queries.file(dataset["dataset_id"], public=False).path.name == "_ibl_trials.choice.npy"
     assert queries.file(dataset["dataset_id"], public=True) is None and queries.file("nothing", public=False) is None
     data.Tag.insert1({"tag": "for everyone", "tag_public": True})
     data.DatasetTag.insert1({"dataset_id": dataset["dataset_id"], "tag": "for everyone"})
     assert queries.file(dataset["dataset_id"], public=True) is not None
     damaged = queries.session(key | {"session_date": sessions.DAMAGED}, page.RULES)
-    assert [one["reason"] for one in damaged.quarantine] == ["truncated"]
+    assert [item["reason"] for item in damaged.quarantine] == ["truncated"]
     behavior.TrialSet().jobs.refresh()
-    (job,) = [one for one in queries.session(key | {"session_date": sessions.LOST}, page.RULES).jobs
-              if one["table"].endswith("TrialSet")]  # fmt: skip
+    (job,) = [item for item in queries.session(key | {"session_date": sessions.LOST}, page.RULES).jobs
+              if item["table"].endswith("TrialSet")]  # fmt: skip
     assert job["status"] == "pending"
     told = session_files.problems(damaged, public=True)
     assert sessions.TURNER not in str(told) and told[0][0] == "refused"

@@ -39,8 +39,8 @@ def press(site: Site, who: str, name: str, identifier: str) -> str:
     """What the site answers when somebody presses a button, also one that the page did not show."""
     client = create_app(site).server.test_client()
     client.set_cookie(auth.COOKIE, site.users.issue_token(who, "login"), path=links.BASE)
-    (callback,) = (one for one in client.get(f"{links.BASE}/_dash-dependencies").get_json()
-                   if "session-steps.children" in one["output"])  # fmt: skip
+    (callback,) = (item for item in client.get(f"{links.BASE}/_dash-dependencies").get_json()
+                   if "session-steps.children" in item["output"])  # fmt: skip
     names = [part.rsplit(".", 1) for part in callback["output"].strip(".").split("...")]
     button = {"type": "task", "change": name, "task": identifier}
     body = {

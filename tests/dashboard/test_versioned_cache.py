@@ -20,7 +20,7 @@ def test_many_ask_and_one_makes():
         asked = [pool.submit(kept.get, "page", "1", make) for _ in range(7)]
         assert pool.submit(kept.get, "another page", "1", lambda: "not held up").result(10) == "not held up"
         go_on.set()
-        assert len({id(one.result(10)) for one in asked}) == 1
+        assert len({id(item.result(10)) for item in asked}) == 1
     assert len(made) == 1
 
 

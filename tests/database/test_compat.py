@@ -66,8 +66,8 @@ def test_double_quotes_are_text_in_a_restriction_on_both_databases(database):
 
     def found(*restrictions):
         query = lab.Lab()
-        for one in restrictions:
-            query &= one
+        for restriction in restrictions:
+            query &= restriction
         return sorted(query.to_arrays("lab").tolist())
 
     assert found('lab = "a"') == found(['lab="a"']) == found(dj.AndList(['lab = "a"'])) == ["a"]

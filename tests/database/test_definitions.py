@@ -22,8 +22,8 @@ HAS_UNIT = re.compile(
     r"|mW"
     r"|natural log|share|\bu?V\b|\bdB\b|standard deviations|\bppm\b|\bnm\b|octaves|unit of the file|unit of the level"
 )
-ALL = [one for table in registry.tables() for one in (table, *registry.parts(table))]
-IDS = [registry.label(one) for one in ALL]
+ALL = [item for table in registry.tables() for item in (table, *registry.parts(table))]
+IDS = [registry.label(item) for item in ALL]
 
 
 def attributes(table: type[dj.Table]) -> list[tuple[bool, re.Match]]:

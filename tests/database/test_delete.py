@@ -89,10 +89,10 @@ def test_what_depends_on_rows_is_what_the_database_says(sessions, database):
     """Rows on which nothing hangs go without a look at all tables: those of any table here, and each by itself."""
     database.dependencies.load()
     for table in registry.tables():
-        for one in (table, *registry.parts(table)):
-            children = database.dependencies.children(one.full_table_name)
+        for part in (table, *registry.parts(table)):
+            children = database.dependencies.children(part.full_table_name)
             if not children:
-                assert not has_dependent_rows(one()), registry.label(one)
+                assert not has_dependent_rows(part()), registry.label(part)
     for rows, depend in {
         acquisition.Session: True, acquisition.SessionTask: True, behavior.TrialSet: True, subject.Subject: True,
         behavior.TrialSet.Trial: False, lab.Lab: True, subject.Line: False, data.Dataset: False,

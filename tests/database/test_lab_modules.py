@@ -100,14 +100,14 @@ def test_modules_are_bound_in_order_of_dependency_and_populated(package, databas
     assert drain(tables_named(["Octave"])) == {"auditory_octave.Octave": 3}
     octaves = pipeline.module("auditory.octaves")
     assert sorted(octaves.Octave.to_arrays("tone_octave")) == [0, 1, 2]
-    found = {one.table: one.done for one in collect().tables}
+    found = {table.table: table.done for table in collect().tables}
     assert found["auditory_octave.Octave"] == 3
     assert populate(processes=2, progress=False).failed == {}
 
 
 def test_a_broken_module_is_named_and_costs_nothing_else(package, database):
     again(database)
-    assert [one.example for one in collect().modules] == ["auditory.broken"]
+    assert [module.example for module in collect().modules] == ["auditory.broken"]
     assert "the rig is on fire" in collect().modules[0].what
     with pytest.raises(NeurojointError, match="on fire"):
         pipeline.module("auditory.broken")
@@ -125,23 +125,26 @@ def test_a_definition_that_no_longer_fits_is_left_out_until_it_is_migrated(packa
     del sys.modules["auditory"]  # as in a new process
     (package / "tones.py").write_text(TONES.replace("# Hz\n", "# Hz\n    tone_level=null : float64  # dB SPL\n"))
     again(database)
-    problems = {one.module: one.problem for one in lab_modules.failures()}
+    problems = {failure.module: failure.problem for failure in lab_modules.failures()}
     assert "tone_level" in problems["auditory.tones"] and "migration" in problems["auditory.tones"]
     assert "auditory.octaves" in problems, "it refers to the other"
     again(database, create=False)
-    assert "neurojoint db upgrade" in {one.module: one.problem for one in lab_modules.failures()}["auditory.tones"]
+    assert (
+        "neurojoint db upgrade"
+        in {failure.module: failure.problem for failure in lab_modules.failures()}["auditory.tones"]
+    )
 
     (package / "migrations" / "tones").mkdir(parents=True)
     for backend, quote in (("postgresql", '"'), ("mysql", "`")):
         table = f"{quote}{{prefix}}auditory_tones{quote}.{quote}tone{quote}"
         text = f"ALTER TABLE {table} ADD COLUMN tone_level double precision DEFAULT NULL;\n"
         (package / "migrations" / "tones" / f"0001_level.{backend}.sql").write_text(text)
-    assert [one.number for one in lab_modules.upgrade(database, "neurojoint_")["auditory.tones"]] == [1]
-    assert [one.module for one in lab_modules.failures()] == ["auditory.broken"]
+    assert [item.number for item in lab_modules.upgrade(database, "neurojoint_")["auditory.tones"]] == [1]
+    assert [failure.module for failure in lab_modules.failures()] == ["auditory.broken"]
     tones = pipeline.module("auditory.tones")
     assert "tone_level" in tones.Tone.heading.names and len(tones.Tone()) == 3
     again(database, create=False)
-    assert [one.module for one in lab_modules.failures()] == ["auditory.broken"]
+    assert [failure.module for failure in lab_modules.failures()] == ["auditory.broken"]
 
 
 def test_names_of_schemas_are_checked():

@@ -57,7 +57,7 @@ def test_an_older_database_is_refused_until_it_is_upgraded(folder, database):
     write(folder, NEXT, ADD_COLUMN)
     with pytest.raises(NeurojointError, match="neurojoint db upgrade"):
         migrate.prepare(database, PREFIX, create=True, folder=folder)
-    assert [one.number for one in migrate.upgrade(database, PREFIX, folder)] == [NEXT]
+    assert [migration.number for migration in migrate.upgrade(database, PREFIX, folder)] == [NEXT]
     assert colors(database) == {"a": "red", "b": "blue; 100%"}
     migrate.prepare(database, PREFIX, create=True, folder=folder)
     assert migrate.upgrade(database, PREFIX, folder) == [], "applied once"
@@ -116,7 +116,7 @@ def test_datasets_of_an_older_database_know_whether_they_are_online(database, tm
     database.query(f"DELETE FROM {task.SchemaMigration.full_table_name} WHERE migration_number = 1")
     with pytest.raises(NeurojointError, match="migration 0001 is missing"):
         migrate.prepare(database, PREFIX, create=True)
-    assert [one.number for one in migrate.upgrade(database, PREFIX)] == [1]
+    assert [migration.number for migration in migrate.upgrade(database, PREFIX)] == [1]
     assert declared(database) == today
     assert (data.Dataset & {"dataset_online": True}).fetch1("session_number") == 1
 
@@ -156,7 +156,10 @@ def declared(connection: dj.Connection, schema: str = "data", table: str = "data
 
 
 def test_both_backends_have_the_same_migrations():
-    numbers = [[(one.number, one.name) for one in migrate.shipped(backend)] for backend in ("postgresql", "mysql")]
+    numbers = [
+        [(migration.number, migration.name) for migration in migrate.shipped(backend)]
+        for backend in ("postgresql", "mysql")
+    ]
     assert numbers[0] == numbers[1]
 
 
@@ -178,7 +181,7 @@ def test_an_older_database_gets_what_the_colony_keeps(database):
         for column in columns:
             database.query(f"ALTER TABLE {table} DROP COLUMN {column}")
     database.query(f"DELETE FROM {task.SchemaMigration.full_table_name} WHERE migration_number IN (150, 350)")
-    assert [one.number for one in migrate.upgrade(database, PREFIX)] == [150, 350]
+    assert [migration.number for migration in migrate.upgrade(database, PREFIX)] == [150, 350]
     for name, expected in today.items():
         found = declared(database, "subject", name)
         assert [a ^ b for a, b in zip(found, expected, strict=True)] == [set(), set()], name
@@ -203,7 +206,7 @@ def test_an_older_database_takes_new_kinds_of_repositories(database):
         database.query(f"ALTER TABLE {name} MODIFY COLUMN repository_kind enum({kinds}) NOT NULL COMMENT ':enum:'")
     data.Repository.insert1({"repository": "r", "repository_kind": "s3", "repository_root": "s3://b"})
     database.query(f"DELETE FROM {task.SchemaMigration.full_table_name} WHERE migration_number = 90")
-    assert [one.number for one in migrate.upgrade(database, PREFIX)] == [90]
+    assert [migration.number for migration in migrate.upgrade(database, PREFIX)] == [90]
     assert declared(database, "data", "repository") == today
     data.Repository.insert1({"repository": "q", "repository_kind": "sftp", "repository_root": "/d"})
     if database.adapter.backend == "postgresql":
@@ -233,19 +236,19 @@ def test_the_sessions_of_an_older_database_have_a_task_each(database, tmp_path):
     newer = (behavior_analysis.SubjectTraining.Reached, behavior.TrialSet.OtherColumn, ephys_analysis.DepthPeth.Shank)
     later = (task_analysis.TaskPerformance, task_analysis.TrialComparison, ephys_analysis.UnitSelectivity,
              photostimulation.StimulationEffect)  # fmt: skip
-    newer += tuple(one for table in later for one in (*registry.parts(table), table))
-    moved = [one for table in masters for one in (table, *registry.parts(table)) if one not in newer]
-    today = [declared(database, registry.label(one).partition(".")[0], one().table_name) for one in (*moved, *newer)]
-    rows = {one: one.to_dicts(order_by=", ".join(one.primary_key)) for one in moved}
+    newer += tuple(part for table in later for part in (*registry.parts(table), table))
+    moved = [part for table in masters for part in (table, *registry.parts(table)) if part not in newer]
+    today = [declared(database, registry.label(item).partition(".")[0], item().table_name) for item in (*moved, *newer)]
+    rows = {item: item.to_dicts(order_by=", ".join(item.primary_key)) for item in moved}
     is_mysql = database.adapter.backend != "postgresql"
     if is_mysql:
         database.query("SET FOREIGN_KEY_CHECKS=0")
-    for one in newer:
-        database.query(f"DROP TABLE {one.full_table_name}")
-    for one in moved:  # as they were: without the task in the key
-        columns = [name for name in one.heading.names if name != "task_collection"]
-        columns += ["task_collection AS trials_collection"] if one is behavior.TrialSet else []
-        name, old = one.full_table_name, database.adapter.make_full_table_name(f"{PREFIX}behavior", "as_it_was")
+    for item in newer:
+        database.query(f"DROP TABLE {item.full_table_name}")
+    for item in moved:  # as they were: without the task in the key
+        columns = [name for name in item.heading.names if name != "task_collection"]
+        columns += ["task_collection AS trials_collection"] if item is behavior.TrialSet else []
+        name, old = item.full_table_name, database.adapter.make_full_table_name(f"{PREFIX}behavior", "as_it_was")
         database.query(f"CREATE TABLE {old} AS SELECT {', '.join(columns)} FROM {name}")
         database.query(f"DROP TABLE {name}{'' if is_mysql else ' CASCADE'}")
         database.query(f"CREATE TABLE {name} AS SELECT * FROM {old}")
@@ -254,16 +257,16 @@ def test_the_sessions_of_an_older_database_have_a_task_each(database, tmp_path):
     if is_mysql:
         database.query("SET FOREIGN_KEY_CHECKS=1")
     database.query(f"DELETE FROM {task.SchemaMigration.full_table_name} WHERE migration_number = 11")
-    assert [one.number for one in migrate.upgrade(database, PREFIX)] == [11]
+    assert [migration.number for migration in migrate.upgrade(database, PREFIX)] == [11]
     assert today == [
-        declared(database, registry.label(one).partition(".")[0], one().table_name) for one in (*moved, *newer)
+        declared(database, registry.label(item).partition(".")[0], item().table_name) for item in (*moved, *newer)
     ]
-    for one in moved:
-        found = one.to_dicts(order_by=", ".join(one.primary_key))
-        changed = {"wheel_fingerprint": " " * 32} if one is behavior.WheelMoveSet and not is_mysql else {}
-        changed |= {"wheel_fingerprint": ""} if one is behavior.WheelMoveSet and is_mysql else {}
-        summarised = one.__module__ == behavior_analysis.__name__  # workers make these again
-        assert found == ([] if summarised else [row | changed for row in rows[one]]), registry.label(one)
+    for item in moved:
+        found = item.to_dicts(order_by=", ".join(item.primary_key))
+        changed = {"wheel_fingerprint": " " * 32} if item is behavior.WheelMoveSet and not is_mysql else {}
+        changed |= {"wheel_fingerprint": ""} if item is behavior.WheelMoveSet and is_mysql else {}
+        summarised = item.__module__ == behavior_analysis.__name__  # workers make these again
+        assert found == ([] if summarised else [row | changed for row in rows[item]]), registry.label(item)
     assert [(row["task_collection"], row["protocol"]) for row in acquisition.SessionTask.to_dicts()] == [("alf", "")]
     assert not (data.SessionScan & "scan_signature <> ''")
 
@@ -290,7 +293,7 @@ def test_an_older_database_learns_how_animals_are_kept(database):
     for table, columns in moved.items():
         without(database, table, *columns)
     database.query(f"DELETE FROM {task.SchemaMigration.full_table_name} WHERE migration_number = 110")
-    assert [one.number for one in migrate.upgrade(database, PREFIX)] == [110]
+    assert [migration.number for migration in migrate.upgrade(database, PREFIX)] == [110]
     assert [as_declared(database, table) for table in moved] == today
 
 
@@ -302,14 +305,14 @@ def test_summaries_of_an_older_database_are_made_again(database):
 
     masters = (analysis.SessionPerformance, analysis.PsychometricFit, analysis.BehaviorHistory)
     masters += (analysis.SubjectTraining, action.WaterHistory)
-    made = [one for table in masters for one in (*registry.parts(table), table)]
-    today = [as_declared(database, one) for one in made]
-    for one in made:  # an older version had them with other columns
-        database.query(f"DROP TABLE {one.full_table_name}")
+    made = [part for table in masters for part in (*registry.parts(table), table)]
+    today = [as_declared(database, item) for item in made]
+    for item in made:  # an older version had them with other columns
+        database.query(f"DROP TABLE {item.full_table_name}")
     database.query(f"CREATE TABLE {analysis.SessionPerformance.full_table_name} (reaction_time int)")
     database.query(f"DELETE FROM {task.SchemaMigration.full_table_name} WHERE migration_number = 111")
-    assert [one.number for one in migrate.upgrade(database, PREFIX)] == [111]
-    assert [as_declared(database, one) for one in made] == today
+    assert [migration.number for migration in migrate.upgrade(database, PREFIX)] == [111]
+    assert [as_declared(database, item) for item in made] == today
     assert len(analysis.DailySummary * action.WaterStatus) == 0, "they join by date"
 
 
@@ -327,7 +330,7 @@ def test_free_access_of_an_older_database_gets_an_end(database):
         "VALUES ('a', 'm', '2026-01-05 12:00:00', 'Citric Acid Water 2%%', TRUE)"
     )
     database.query(f"DELETE FROM {task.SchemaMigration.full_table_name} WHERE migration_number = 112")
-    assert [one.number for one in migrate.upgrade(database, PREFIX)] == [112]
+    assert [migration.number for migration in migrate.upgrade(database, PREFIX)] == [112]
     assert as_declared(database, action.WaterAdministration) == today
     assert action.WaterAdministration.fetch1("water_type") == "Water 2% Citric Acid"
     assert not (action.WaterType & "water_type LIKE 'Citric%%'")

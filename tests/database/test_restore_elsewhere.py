@@ -54,7 +54,7 @@ def page_commands(title: str) -> list[list[str]]:
     """The commands below a title of the page, in their order."""
     _, _, section = PAGE.read_text().partition(f"## {title}\n")
     section = section.partition("\n## ")[0]
-    return [one.split() for one in re.findall(r"`neurojoint ([^`]+)`", section)]
+    return [item.split() for item in re.findall(r"`neurojoint ([^`]+)`", section)]
 
 
 @pytest.mark.slow
@@ -62,9 +62,9 @@ def test_another_computer_goes_on_where_the_backup_ends(homes, tmp_path):
     first, other = homes
     root, backup = tmp_path / "data", tmp_path / "backup.dump"
     words = {"/data": str(root), "FILE": str(backup), "/backup/$(date": str(backup)}
-    told = [[words.get(word, word) for word in one if not word.startswith("+%F")]
-            for one in page_commands("The database is lost")]  # fmt: skip
-    assert [one[0] for one in told] == ["db", "ingest", "work", "db"]
+    told = [[words.get(word, word) for word in page_command if not word.startswith("+%F")]
+            for page_command in page_commands("The database is lost")]  # fmt: skip
+    assert [item[0] for item in told] == ["db", "ingest", "work", "db"]
     restore, register, work, save = told
     write(root, "lab/Subjects/m1/2020-01-01/001")
     (root / "weighings.csv").write_text("subject,date_time,weight\nm1,2020-01-01T10:00:00,22.5\n")

@@ -74,7 +74,7 @@ def test_an_upgraded_database_equals_a_new_one_and_keeps_its_rows(older, databas
     before = older.query(f"SELECT COUNT(*) FROM {PREFIX}behavior._trial_set__trial").fetchone()[0]
     with pytest.raises(NeurojointError, match="db upgrade"):
         migrate.prepare(older, PREFIX, create=True)
-    applied = [one.number for one in migrate.upgrade(older, PREFIX)]
+    applied = [migration.number for migration in migrate.upgrade(older, PREFIX)]
     assert applied == sorted(applied) and applied
     fresh, upgraded = catalogue(database), catalogue(older)
     for name, rows in fresh.items():

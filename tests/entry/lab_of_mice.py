@@ -40,7 +40,7 @@ def do(name: str, who: str = "mia", *, now: datetime.datetime = NOW, confirmed=(
     """An action of somebody; on animals of the lab."""
     from pipeline.entry.actions import ACTIONS
 
-    if "lab" in {one.name for one in ACTIONS[name].inputs}:
+    if "lab" in {input_.name for input_ in ACTIONS[name].inputs}:
         values = {"lab": LAB} | values
     account = "admin" if who == "admin" else "member"
     return perform(name, values, actor=Actor.of(who, account, "test"), now=now, confirmed=confirmed, batch=batch,

@@ -124,7 +124,7 @@ def genetics():
         rule = {"line": "Ai32", "allele": "Cre", "rule_number": number}
         writing.write("subject.ZygosityRule", [rule | {"zygosity": zygosity}], **by)
         results = [{"sequence": "cre", "rule_result": cre}, {"sequence": "wt", "rule_result": wt}]
-        writing.write("subject.ZygosityRule.Result", [rule | one for one in results], **by)
+        writing.write("subject.ZygosityRule.Result", [rule | result for result in results], **by)
 
 
 def zygosity(name):
@@ -205,10 +205,10 @@ def test_what_somebody_changed_since_is_not_undone_and_others_entries_take_a_man
 
 
 def test_every_action_is_described(lab):
-    for one in ACTIONS.values():
-        assert one.description and one.label, one.name
-        for given in one.inputs:
-            assert given.field.limits(), (one.name, given.name)
+    for item in ACTIONS.values():
+        assert item.description and item.label, item.name
+        for given in item.inputs:
+            assert given.field.limits(), (item.name, given.name)
 
 
 def test_the_audit_replayed_from_nothing_gives_the_same_rows(lab):

@@ -64,7 +64,7 @@ def test_what_is_planned_may_come(mouse):
     row = {"restriction_start": SOON - AHEAD, "restriction_end": later}
     entry.write("action.WaterRestriction", [MOUSE | row], **BY)
     entry.write("publication.Embargo", [MOUSE | {"embargo_until": later.date()}], **BY)
-    planned = {(one.table, field.column) for one in TABLES.values() for field in one.fields if field.planned}
+    planned = {(table.table, field.column) for table in TABLES.values() for field in table.fields if field.planned}
     assert ("action.Weighing", "weighing_time") not in planned and (
         "acquisition.Session",
         "session_date",
@@ -78,4 +78,4 @@ def test_a_folder_of_a_day_to_come_is_no_session(database, tmp_path):
     summary = register(tmp_path, repository="r", processes=1)
     assert summary.reasons == {"bad_session_path": 2}
     assert acquisition.Session.fetch1("session_date") == datetime.date(2020, 1, 1)
-    assert any("in the future" in one for one in data.Quarantine.to_arrays("detail"))
+    assert any("in the future" in to_array for to_array in data.Quarantine.to_arrays("detail"))

@@ -74,7 +74,7 @@ def test_only_free_weighings_of_past_months_count_and_a_stated_curve_wins(lab):
                                      "weight": 17}], **BY)  # fmt: skip
     assert curve_of("m1").mean[0] > before[0]
     again = water_history.fingerprints_of_water({"lab": LAB})
-    of = [{row["subject"]: row["fingerprint"] for row in one.to_pylist()} for one in (prints, again)]
+    of = [{row["subject"]: row["fingerprint"] for row in item.to_pylist()} for item in (prints, again)]
     assert of[0]["m1"] != of[1]["m1"], "its history is to be made again"
     do("make_growth_curve", "lars", growth_curve="ours", least_animals="3")
     assert subject.GrowthCurveUse.fetch1("growth_line") == "any"

@@ -37,7 +37,7 @@ def test_what_goes_by_the_account_does_not_ask_the_lab(account, role, verb):
 def test_no_role_may_less_than_one_before_it_except_technicians():
     order = ("none", "own", "lab", "all")
     for verb, reaches in POLICY.items():
-        ranks = [order.index(one) for one in reaches]
+        ranks = [order.index(reache) for reache in reaches]
         without = ranks[:1] + ranks[2:]
         assert without == sorted(without), verb
         assert ranks[1] <= ranks[3], verb
@@ -53,7 +53,7 @@ def test_accounts_and_labs_that_list_nobody():
 
 def test_tables_have_verbs():
     assert set(policy.TABLE_VERBS) - {"histology.BrainRegion"} <= set(TABLES)  # of regions only the words are changed
-    assert all(policy.OWNERS[table] in {one.column for one in TABLES[table].fields} for table in policy.OWNERS)
+    assert all(policy.OWNERS[table] in {field.column for field in TABLES[table].fields} for table in policy.OWNERS)
     assert set(policy.TABLE_VERBS.values()) <= set(VERBS)
 
 

@@ -33,11 +33,11 @@ def everything(but: frozenset[str] = frozenset()) -> dict[str, list[dict[str, An
     """All rows of all tables but the records of what was done, in order of their keys."""
     found = {}
     for table in registry.tables():
-        for one in (table, *registry.parts(table)):
-            label = registry.label(one)
+        for part in (table, *registry.parts(table)):
+            label = registry.label(part)
             if label in RECORDS or any(label == name or label.startswith(f"{name}.") for name in but):
                 continue
-            query = one()
+            query = part()
             names = [name for name in query.heading.names if not query.heading[name].codec]
             rows = fetch_columns(query, *names).to_pylist()
             found[label] = sorted(rows, key=repr)

@@ -29,7 +29,7 @@ def test_every_description_fits_its_table(database):
         heading = table().heading
         columns = [field.column for field in entry.fields]
         assert len(columns) == len(set(columns)), name
-        assert [one for one in columns if one in table.primary_key] == table.primary_key, f"{name}: the key first"
+        assert [item for item in columns if item in table.primary_key] == table.primary_key, f"{name}: the key first"
         for field in entry.fields:
             where = f"{name}.{field.column}"
             found, declared = attribute(table, field.column)
@@ -41,17 +41,17 @@ def test_every_description_fits_its_table(database):
                 derived = entry.derive is not None and field.column in entry.unique
                 assert field.required == (needs and not derived and field.default is None), where
             if field.type == "choice" and declared.startswith("enum"):
-                assert {one.lower() for one in field.choices} == set(re.findall(r"'([^']*)'", declared)), where
+                assert {choice.lower() for choice in field.choices} == set(re.findall(r"'([^']*)'", declared)), where
             assert field.type == "text" or set(field.words.values()) <= set(field.choices), where
             assert field.to == "" or class_of(field.to).primary_key, where
             assert (field.low is None) == (field.high is None), where
         if entry.can_create:
             missing = [
-                one for one in heading.names
-                if one not in columns and not heading[one].nullable and heading[one].default is None
+                item for item in heading.names
+                if item not in columns and not heading[item].nullable and heading[item].default is None
             ]  # fmt: skip
             assert not missing, f"{name} cannot be created without {missing}"
-        for column in (*entry.events, *entry.unique, *(one for span in entry.spans for one in span)):
+        for column in (*entry.events, *entry.unique, *(item for span in entry.spans for item in span)):
             assert entry.field(column), f"{name}.{column}"
 
 

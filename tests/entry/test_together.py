@@ -42,10 +42,10 @@ def test_twenty_people_at_once(database):
             problems.append(repr(error))
 
     people = [threading.Thread(target=enter, args=(number,)) for number in range(PEOPLE)]
-    for one in people:
-        one.start()
-    for one in people:
-        one.join()
+    for person in people:
+        person.start()
+    for person in people:
+        person.join()
     threads.close()
     assert not problems
     assert len(action.Weighing()) == PEOPLE * EACH == len(audit.Edit & {"edit_table": "action.Weighing"})

@@ -26,9 +26,9 @@ def computed() -> dict[str, list]:
     for table in registry.populated_tables():
         if not registry.label(table).startswith(("ephys", "behavior.")):
             continue
-        for one in (table, *registry.parts(table)):
-            rows = one().to_dicts(order_by=one().primary_key)
-            found[registry.label(one)] = [
+        for part in (table, *registry.parts(table)):
+            rows = part().to_dicts(order_by=part().primary_key)
+            found[registry.label(part)] = [
                 {k: (v.shape, v.tobytes()) if isinstance(v, np.ndarray) else v for k, v in row.items()} for row in rows
             ]
     return found

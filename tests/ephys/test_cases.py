@@ -139,8 +139,8 @@ def test_several_probes_in_one_folder(database, tmp_path):
     ingest(tmp_path)
     assert ("no_probe",) in rows(data.Quarantine, "reason")
     found = imports.import_folder(session)
-    assert [one.n_units for one in found] == [3, 3] and sum(one.n_spikes for one in found) == 3764
-    assert [one.folder.name for one in found] == ["probe00", "probe01"]
+    assert [item.n_units for item in found] == [3, 3] and sum(entry.n_spikes for entry in found) == 3764
+    assert [item.folder.name for item in found] == ["probe00", "probe01"]
     ephys.ClusterSet.populate()
     histology.ChannelLocation.populate()
     histology.ClusterLocation.populate()
@@ -150,6 +150,6 @@ def test_several_probes_in_one_folder(database, tmp_path):
     }  # fmt: skip
     labels = (ephys.ClusterSet.Cluster & {"probe_label": "probe00"}).to_arrays("sorter_label")
     assert set(labels) == {"good", "unsorted"}
-    assert all(one.folder is None for one in imports.import_folder(session)), "nothing new"
+    assert all(item.folder is None for item in imports.import_folder(session)), "nothing new"
     ingest(tmp_path)
     assert not [row for row in data.Quarantine.to_dicts() if row["reason"] == "no_probe" and row["resolved"] is None]

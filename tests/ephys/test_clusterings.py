@@ -112,7 +112,7 @@ def test_ids_with_gaps(database, tmp_path):
     """Rows of clusters are units by their number where that fits, else by the cluster_id of the metrics."""
     ids = [3, 40, 41, 500, 1203]
     files = trees.sorting(ids=ids) | {
-        "clusters.metrics": "cluster_id,ks2_label\n" + "".join(f"{one},good\n" for one in ids),
+        "clusters.metrics": "cluster_id,ks2_label\n" + "".join(f"{id_},good\n" for id_ in ids),
         "clusters.uuids": "uuids\n" + "".join(f"{i:08d}-0000-4000-8000-000000000000\n" for i in range(5)),
     }
     trees.write(tmp_path, files)
@@ -126,4 +126,4 @@ def test_ids_with_gaps(database, tmp_path):
     uuids = sorted(rows(ephys.ClusterSet.Cluster & KEY, "cluster_id", "cluster_uuid"))
     assert uuids[1] == (40, "00000001-0000-4000-8000-000000000000")
     bare = rows(ephys.ClusterSet.Cluster & {"probe_label": "probe01"}, "cluster_id", "cluster_depth", "cluster_amp")
-    assert sorted(bare) == [(one, None, None) for one in ids]
+    assert sorted(bare) == [(id_, None, None) for id_ in ids]

@@ -66,7 +66,7 @@ def test_numbers_from_one_are_read_as_those_from_zero(tmp_path, name, kind):
     truth = examine(tmp_path / "zero", files)
     assert not truth.refused and not truth.reading.from_one
     names = NUMBERS if name == "all" else (name,)
-    found = examine(tmp_path / "one", files | {one: files[one].astype(kind) + 1 for one in names})
+    found = examine(tmp_path / "one", files | {item: files[item].astype(kind) + 1 for item in names})
     assert not found.refused and sorted(found.reading.from_one) == sorted(names)
     assert sum("1 was taken off all" in note for note in found.reading.notes) == len(names)
     for column, values in truth.clusters.items():
@@ -160,7 +160,7 @@ def test_columns_of_the_map(raw):
     files = Files({})
     files.content["channels.rawInd"] = np.array(raw)
     found = columns_of_map(files, np.arange(-1, len(raw) + 1), 15)
-    assert found.tolist() == [-1, *(one if one < 15 else -1 for one in raw), -1]
+    assert found.tolist() == [-1, *(item if item < 15 else -1 for item in raw), -1]
 
 
 @pytest.mark.slow
@@ -171,7 +171,7 @@ def test_a_matlab_export_is_served_as_its_twin_from_zero(database, tmp_path):
     other = "lab/Subjects/mouse/2024-05-02/001"
     trees.write(tmp_path, files)
     names = ("channels.rawInd", "clusters.channels", "clusters.waveformsChannels", "spikes.clusters")
-    trees.write(tmp_path, files | {one: files[one] + 1 for one in names}, session=other)
+    trees.write(tmp_path, files | {name: files[name] + 1 for name in names}, session=other)
     tree.ingest(tmp_path)
     ephys.ClusterSet.populate()
     days = ["2024-05-01", "2024-05-02"]
@@ -180,7 +180,7 @@ def test_a_matlab_export_is_served_as_its_twin_from_zero(database, tmp_path):
     np.testing.assert_array_equal(units[1][0], units[0][0] + 1)
     np.testing.assert_array_equal(units[1][1:], units[0][1:])
     insertions = [(ephys.ProbeInsertion & {"session_date": day}).fetch1("KEY") for day in days]
-    (_, shapes, where), (ids, moved, there) = (ephys.templates(one) for one in insertions)
+    (_, shapes, where), (ids, moved, there) = (ephys.templates(insertion) for insertion in insertions)
     assert ids.tolist() == [1, 2, 3, 4, 5]
     np.testing.assert_array_equal(moved, shapes)
     np.testing.assert_array_equal(there, where)

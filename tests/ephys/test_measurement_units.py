@@ -181,7 +181,7 @@ def test_depths_of_units_show_how_channels_are_meant(tmp_path, damage, refused, 
     for name, values in arrays.items():
         np.save(tmp_path / f"{name}.npy", values)
     found = sorting.examine({name: tmp_path / f"{name}.npy" for name in arrays})
-    assert [one.attribute for one in found.refused] == refused and found.reading.from_one == mended
+    assert [item.attribute for item in found.refused] == refused and found.reading.from_one == mended
     if not refused:
         assert found.clusters["cluster_channel"].tolist() == channels.tolist()
     assert found.clusters["cluster_depth"].tolist() == places[channels, 1].tolist()

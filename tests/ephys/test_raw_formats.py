@@ -205,7 +205,7 @@ def test_open_ephys_electrodes_are_those_of_probeinterface(tmp_path, name, strea
     mine = {(shank, axial) for shank, axial in zip(found.shank, found.axial, strict=True)}
     names = sorted(set(probe.shank_ids.tolist())) if probe.shank_ids is not None else [""]
     shanks = probe.shank_ids.tolist() if probe.shank_ids is not None else [""] * 384
-    shank_numbers = [int(one) if one else 0 for one in shanks] if names != [""] else [0] * 384
+    shank_numbers = [int(item) if item else 0 for item in shanks] if names != [""] else [0] * 384
     theirs = {(shank, y) for shank, y in zip(shank_numbers, probe.contact_positions[:, 1].tolist(), strict=True)}
     assert mine == theirs
 
@@ -294,7 +294,7 @@ def test_simulated_recordings_of_mearec(tmp_path, kind):
     assert str(written.dtype) == kind and (gain == 1) == (kind == "float32")
     told = raw_formats.describe(path, "raw_ephys_data/probe00/a.h5")
     assert (told.n_samples, told.sampling_rate, told.band) == (1600, rate, "ap")
-    assert [one.axial for one in told.places or ()] == [0, 25, 50, 75]
+    assert [place.axial for place in told.places or ()] == [0, 25, 50, 75]
     with raw_formats.open_raw(path, "raw_ephys_data/probe00/a.h5") as recording:
         np.testing.assert_allclose(recording.volts[:] * 1e6, written * gain, rtol=1e-5, atol=1e-3)
         assert 150 < np.ptp(recording.volts[:]) * 1e6 < 300, "templates of 120 uV down and 48 uV up, and noise of 8 uV"

@@ -64,7 +64,7 @@ def test_every_form_of_spikeinterface_is_read_as_it_was(exported, kind):
     if kind == "phy":  # phy numbers the units from 0
         ids = np.unique(told["units"]).tolist()
         assert pairs(found.samples.tolist(), found.clusters.tolist()) == pairs(
-            told["samples"], [ids.index(one) for one in told["units"]]
+            told["samples"], [ids.index(unit) for unit in told["units"]]
         )
         return
     assert pairs(found.samples.tolist(), found.clusters.tolist()) == pairs(told["samples"], told["units"])
@@ -84,11 +84,11 @@ def test_the_export_for_the_alignment_gui_has_its_units(database, tmp_path, expo
     ingest.register(tmp_path, processes=1)
     ephys.ClusterSet.populate()
     rows = ephys.ClusterSet.Cluster().to_dicts(order_by="cluster_id")
-    counts = [told["units"].count(one) for one in (3, 7, 12, 20)]
+    counts = [told["units"].count(item) for item in (3, 7, 12, 20)]
     assert [row["cluster_n_spikes"] for row in rows] == counts
     assert ephys.ClusterSet.fetch1("last_spike") < 4.1
     widths = [row["peak_to_trough"] for row in rows if row["peak_to_trough"] is not None]
-    assert all(0.05 < one < 3 for one in widths)
+    assert all(0.05 < width < 3 for width in widths)
 
 
 @pytest.mark.parametrize("server", ["postgresql"], indirect=True)
@@ -120,7 +120,7 @@ def test_metrics_are_those_of_spikeinterface(tmp_path):
     joined = np.concatenate(trains)
     np.save(tmp_path / "trains.npy", joined[np.argsort(joined[:, 0], kind="stable")])
     theirs = run("spikeinterface", "metrics", tmp_path)
-    offsets = np.cumsum([0, *(len(one) for one in trains)])
+    offsets = np.cumsum([0, *(len(train) for train in trains)])
     ours = units.unit_metrics(joined[:, 0] / 30_000, offsets, window=(0.0, 600.0))
     for name, tolerance in (("firing_rate", 1e-6), ("presence_ratio", 1e-6), ("isi_violations_hill", 1e-6)):
         values = theirs[name]

@@ -175,7 +175,10 @@ def test_pieces_without_pulses_keep_their_distance():
         Stream(str(i), f"r_g{i}_t0.imec1.ap.bin", "ap", "probe01", 100.0, 50, first) for i, first in enumerate((7, 507))
     ]
     other = Stream("o", "r_g0_t0.imec0.ap.bin", "ap", "probe00", 100.0, 50, 7)
-    made = {one.stream.dataset_id: one for one in clocks.session_clocks([*pieces, other], {}, {})}
+    made = {
+        session_clock.stream.dataset_id: session_clock
+        for session_clock in clocks.session_clocks([*pieces, other], {}, {})
+    }
     assert [float(made[i].clock.convert(0)) for i in ("0", "1")] == [0.0, 5.0]
     assert {made[i].qc for i in ("0", "1")} == {"WARNING"} and made["o"].source == "reference"
 
@@ -233,7 +236,9 @@ def test_pieces_follow_each_other():
     rises = pulses, np.ones(len(pulses), np.int8)
     late = pulses + 300, np.ones(len(pulses), np.int8)
     changes = {"imec00": {6: rises}, "nidq0": {2: rises}, "imec01": {6: late}, "nidq1": {2: rises}}
-    found = {one.stream.dataset_id: one for one in clocks.session_clocks(streams, changes, {})}
+    found = {
+        session_clock.stream.dataset_id: session_clock for session_clock in clocks.session_clocks(streams, changes, {})
+    }
     assert found["nidq1"].clock.convert(0) == 50.0
     assert found["imec00"].clock.convert(0) == pytest.approx(0.0, abs=1e-6)
     assert found["imec01"].clock.convert(0) == pytest.approx(50.0 - 0.03, abs=1e-6)

@@ -42,7 +42,9 @@ def write_header(session: Path, probe: str, channels: np.ndarray) -> None:
 
 def sorting(channels: np.ndarray) -> dict:
     """Spikes of the units that lie on some channels of the whole probe; rows of channels are columns of the file."""
-    own = [int(np.flatnonzero(channels == one)[0]) for one in UNIT_CHANNELS if one in channels]
+    own = [
+        int(np.flatnonzero(channels == unit_channel)[0]) for unit_channel in UNIT_CHANNELS if unit_channel in channels
+    ]
     files = trees.sorting(len(channels), n_units=len(own))
     axial = 15.0 * (ELECTRODE[channels[own]] // 2)
     files |= {

@@ -57,8 +57,10 @@ def test_reads_equal_a_mask_over_the_files(home, tmp_path):
             np.testing.assert_allclose(found.depths, files["spikes.depths"][chosen], rtol=1e-6)
     whole = ephys.grouped(KEY)
     assert whole.cluster_ids.tolist() == [2, 7, 8, 30, 31]
-    for one in whole.cluster_ids:
-        np.testing.assert_array_equal(whole.times_of(one), files["spikes.times"][files["spikes.clusters"] == one])
+    for cluster_id_ in whole.cluster_ids:
+        np.testing.assert_array_equal(
+            whole.times_of(cluster_id_), files["spikes.times"][files["spikes.clusters"] == cluster_id_]
+        )
     assert isinstance(whole.times, np.memmap) and not whole.times.flags.writeable
 
 
@@ -203,7 +205,7 @@ def test_checks_of_any_files(tmp_path_factory, ids, times, n_rows, ordered):
     for name, values in content.items():
         np.save(folder / f"{name}.npy", values)
     found = alf_sorting.examine({name: folder / f"{name}.npy" for name in content})
-    refused = {one.attribute for one in found.refused}
+    refused = {item.attribute for item in found.refused}
     is_ordered = bool(np.all(np.diff(content["spikes.times"]) >= 0))
     disorder = array_rules.out_of_order(content["spikes.times"])
     assert ("spikes.times" in refused) == bool(disorder.wrong)

@@ -48,7 +48,7 @@ def test_what_a_capsule_showed_it_shows_again(database, tmp_path, monkeypatch):
     with sqlite3.connect(folder / "tables.sqlite") as opened:
         assert opened.execute('SELECT count(*) FROM "behavior.TrialSet.Trial"').fetchone() == (18,)
     locked = (folder / "requirements.lock").read_text().splitlines()
-    assert "neurojoint==1" in locked and not [one for one in locked if one.startswith("pytest")], "what is needed"
+    assert "neurojoint==1" in locked and not [item for item in locked if item.startswith("pytest")], "what is needed"
     (folder / "expected/figures.json").write_text(json.dumps([*shown[:2], {"text": "['x']"}]))
     (difference,) = check(folder, fresh=False)  # the first two are as stored
     assert difference.startswith("figures.ipynb/3/text")

@@ -109,7 +109,7 @@ def test_no_marker_leaves(database, tmp_path):
         build.build(release, tmp_path / "release")
         cache.export(tmp_path / "cache", "paper", public=True)
         results = nwb_export(acquisition.Session().keys(), tmp_path / "nwb", Options(dandi=True))
-        assert {one.state for one in results} == {"written"}, results
+        assert {result.state for result in results} == {"written"}, results
         taken = snapshot.take("paper", policy.current())
     for folder in ("release", "cache", "nwb"):
         assert any((tmp_path / folder).rglob("*")) and found_in(tmp_path / folder) == set()
@@ -132,7 +132,7 @@ def public_pages(connection, folder: Path) -> dict[str, str]:
                  links.daily(date="2020-01-01")]  # fmt: skip
     addresses += [f"{links.overview().rstrip('/')}/{name}" for name, one in find_pages().items() if one.PAGE.in_menu]
     try:
-        return {one: made(site, one, PUBLIC) for one in dict.fromkeys([links.overview(), *addresses])}
+        return {item: made(site, item, PUBLIC) for item in dict.fromkeys([links.overview(), *addresses])}
     finally:
         shared.close()
 

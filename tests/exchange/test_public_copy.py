@@ -91,9 +91,9 @@ def test_after_additions_changes_and_removals_it_equals_a_fresh_copy(other, tmp_
     assert changed.files_removed == 8 and changed.files == 2, changed
     other(tmp_path / "fresh", prefix="fresh_")
     assert tables_of("pub_") == tables_of("fresh_")
-    paths = [{p.relative_to(one).as_posix() for p in one.rglob("*") if p.is_file()}
-             for one in (tmp_path / "copy", tmp_path / "fresh")]  # fmt: skip
-    assert paths[0] == paths[1] and not any("m3" in one or "m1" in one for one in paths[0])
+    paths = [{p.relative_to(item).as_posix() for p in item.rglob("*") if p.is_file()}
+             for item in (tmp_path / "copy", tmp_path / "fresh")]  # fmt: skip
+    assert paths[0] == paths[1] and not any("m3" in item or "m1" in item for item in paths[0])
     with pytest.raises(ConflictError, match="other files"):
         other(root)
 

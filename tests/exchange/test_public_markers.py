@@ -57,7 +57,7 @@ def fill(connection: Any) -> dict[str, str]:
     """Put a mark into each text column that is no key, no name of another row and no word of a fixed list."""
     marks: dict[str, str] = {}
     tables = [table for table in registry.tables() if not hasattr(table, "constant")]
-    for table in [each for one in tables for each in (one, *registry.parts(one))]:
+    for table in [each for item in tables for each in (item, *registry.parts(item))]:
         query = table()
         if not len(query):
             continue
@@ -103,8 +103,8 @@ class Walk:
         app = site_app.create_app(site)
         self.client = app.server.test_client()
         self.texts: list[tuple[str, str]] = []
-        self.callbacks = [one for one in self.client.get(f"{links.BASE}/_dash-dependencies").get_json()
-                          if one["clientside_function"] is None]  # fmt: skip
+        self.callbacks = [item for item in self.client.get(f"{links.BASE}/_dash-dependencies").get_json()
+                          if item["clientside_function"] is None]  # fmt: skip
         self.layout = self.ask("GET", f"{links.BASE}/_dash-layout")
         self.seen: list[str] = []
         self.files: list[str] = []
@@ -212,7 +212,7 @@ def test_no_mark_of_a_private_column_leaves_nor_of_what_fails(site, database, mo
             with monkeypatch.context() as patch:
                 patch.setattr(Database, "read", lambda *_, error=error: raise_(error))
                 told = walk.again()
-            assert len(told) > 40 and [one for one in told if FAILED in one[1]] == [], (name, error)
+            assert len(told) > 40 and [item for item in told if FAILED in item[1]] == [], (name, error)
 
 
 def raise_(error: BaseException) -> None:

@@ -50,7 +50,7 @@ def test_another_computer_reads_from_s3_through_a_cache(database, tmp_path, s3, 
     found = files.read_object(KEY, "trials")
     assert list(found.values["choice"]) == CHOICE
     assert all(path.is_relative_to(cache) for path in found.paths)
-    assert sum(one.is_file() for one in cache.rglob("*")) == 4
+    assert sum(item.is_file() for item in cache.rglob("*")) == 4
     s3.stop()
     try:
         assert list(files.read_object(KEY, "trials").values["choice"]) == CHOICE, "once is enough"
@@ -73,7 +73,7 @@ def test_web_servers_are_read_and_damaged_copies_are_refused(database, tmp_path,
         with caplog.at_level(logging.WARNING), pytest.raises(Exception, match="not found"):
             one.load_dataset(eid, "_ibl_trials.feedbackType.npy")
         assert "is not what was registered" in caplog.text
-        assert sum(one.is_file() for one in cache.rglob("*")) == 1
+        assert sum(path.is_file() for path in cache.rglob("*")) == 1
 
 
 def test_an_archived_file_says_how_to_get_it_and_a_retriever_gets_it(database, tmp_path, ssh_server, cache, caplog):
@@ -105,7 +105,7 @@ def test_the_cache_keeps_to_its_size(tmp_path, cache):
 
         os.utime(path.parent, (number, number))
     assert remote_files.trim(250) == 300
-    assert sorted(one.name for one in cache.rglob("*.npy")) == ["b3.npy", "b4.npy"]
+    assert sorted(item.name for item in cache.rglob("*.npy")) == ["b3.npy", "b4.npy"]
 
 
 @pytest.fixture(scope="module")

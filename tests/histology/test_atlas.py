@@ -47,7 +47,7 @@ def test_ancestors_and_descendants_of_every_structure_are_those_of_iblatlas(orac
             at = parent[at]
         above[one] = chain
     within, larger, steps = tree.closure
-    found = {one: [] for one in above}
+    found = {item: [] for item in above}
     for one, other, n_steps in zip(within.tolist(), larger.tolist(), steps.tolist(), strict=True):
         assert n_steps == len(found[one])
         found[one].append(other)
@@ -83,11 +83,11 @@ def test_the_tables_hold_the_tree_and_its_closure(database):
     rows = fetch_columns(histology.BrainRegion, order_by="graph_order")
     assert rows["region_id"].to_pylist() == tree.ids.tolist()
     assert rows["acronym"].to_pylist() == list(tree.acronyms)
-    assert [one or 0 for one in rows["parent_region_id"].to_pylist()] == tree.parents.tolist()
+    assert [row or 0 for row in rows["parent_region_id"].to_pylist()] == tree.parents.tolist()
     assert rows["beryl_id"].to_pylist() == tree.beryl.tolist()
     pairs = fetch_columns(histology.BrainRegion.Ancestor)
     found = set(zip(*(pairs[name].to_pylist() for name in pairs.column_names), strict=True))
-    assert found == set(zip(*(one.tolist() for one in tree.closure), strict=True))
+    assert found == set(zip(*(item.tolist() for item in tree.closure), strict=True))
     below = (histology.BrainRegion.Ancestor & {"ancestor_id": 549}).to_arrays("region_id")
     assert set(below) == set(atlas.region_ids("TH"))
 

@@ -55,7 +55,9 @@ def test_units_of_a_region_are_those_of_all_within_it(units, oracle):
         found = find.find_units(region)
         assert keys(found) == keys(expected)
         assert found["region_id"].to_pylist() == expected["region_id"].tolist()
-        assert found["acronym"].to_pylist() == [oracle.acronym[oracle.id == one][0] for one in expected["region_id"]]
+        assert found["acronym"].to_pylist() == [
+            oracle.acronym[oracle.id == region_id][0] for region_id in expected["region_id"]
+        ]
         assert found["cluster_ap"].to_pylist() == expected["cluster_ap"].tolist()
         first = (ephys.ProbeInsertion * acquisition.Session.proj("eid") & found.slice(0, 1).to_pylist()[0]).fetch1()
         assert (found["pid"][0].as_py(), found["eid"][0].as_py()) == (first["pid"], first["eid"])
@@ -73,11 +75,13 @@ def test_good_units_of_trained_mice_in_insertions_with_enough_of_them(units):
     found = find.find_insertions("CTX", True, least, "trained_1b")
     counted = expected.groupby(KEY[:5]).size()
     assert found["n_units"].to_pylist() == counted.tolist()
-    assert [tuple(one.values()) for one in found.select(KEY[:5]).to_pylist()] == counted.index.tolist()
+    assert [tuple(row.values()) for row in found.select(KEY[:5]).to_pylist()] == counted.index.tolist()
 
 
 def test_a_status_with_plus_is_that_or_a_higher_one(units):
-    found = {one: find.find_units(status=one).num_rows for one in ("ready4ephysrig", "ready4ephysrig+", "trained_1a+")}
+    found = {
+        item: find.find_units(status=item).num_rows for item in ("ready4ephysrig", "ready4ephysrig+", "trained_1a+")
+    }
     assert found["ready4ephysrig"] == (units["session_status"] == "ready4ephysrig").sum()
     assert found["ready4ephysrig+"] == (units["session_status"] != "trained_1b").sum()
     assert found["trained_1a+"] == len(units)
@@ -123,8 +127,8 @@ def test_insertions_of_a_region_restrict_insertions_and_sessions(units):
     expected = channels[channels["region_id"].isin(ids)].groupby(KEY[:5]).size()
     assert 0 < len(expected) < 40
     found = ephys.ProbeInsertion & find.insertions_in("TH")
-    assert sorted(tuple(one.values()) for one in found.proj()) == expected.index.tolist()
-    assert len(acquisition.Session & find.insertions_in("TH")) == len({one[:4] for one in expected.index})
+    assert sorted(tuple(item.values()) for item in found.proj()) == expected.index.tolist()
+    assert len(acquisition.Session & find.insertions_in("TH")) == len({item[:4] for item in expected.index})
     listed = find.find_insertions("TH")
     assert listed["n_channels"].to_pylist() == expected.tolist()
     assert len(ephys.ProbeInsertion & find.insertions_in([997])) == 40
@@ -182,12 +186,12 @@ def test_the_command_prints_sessions_and_units(units):
     insertions = expected.group_by(["pid"]).aggregate([([], "count_all")]).to_pylist()
     assert len(lines) == 2 * len(insertions)
     numbers = {line.split()[0]: int(line.split()[3]) for line in lines[::2]}
-    assert numbers == {one["pid"]: one["count_all"] for one in insertions}
+    assert numbers == {insertion["pid"]: insertion["count_all"] for insertion in insertions}
     assert f"{expected.num_rows:,} good units of {len(insertions)} insertions" in shown.stderr
     found = json.loads(run(main, ["find", "units", *asked, "--json"]).stdout)
-    assert [one["cluster_id"] for one in found] == expected["cluster_id"].to_pylist()
+    assert [item["cluster_id"] for item in found] == expected["cluster_id"].to_pylist()
     found = list(csv.DictReader(io.StringIO(run(main, ["find", "units", *asked, "--csv"]).stdout)))
-    assert [one["acronym"] for one in found] == expected["acronym"].to_pylist()
+    assert [item["acronym"] for item in found] == expected["acronym"].to_pylist()
     shown = run(main, ["find", "insertions", "--region", "CTX"])
     assert len(shown.stdout.splitlines()) == find.find_insertions("CTX").num_rows
     shown = run(main, ["find", "units", "--criteria", "basic"])
@@ -201,5 +205,5 @@ def test_runs_of_numbers_are_shown_short():
 
     rng = np.random.default_rng(0)
     ids = np.flatnonzero(rng.random(200) < 0.7).tolist()
-    parts = [[int(end) for end in one.split("-")] for one in _short(ids).split()]
+    parts = [[int(end) for end in item.split("-")] for item in _short(ids).split()]
     assert [n for part in parts for n in range(part[0], part[-1] + 1)] == ids

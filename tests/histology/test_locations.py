@@ -32,7 +32,7 @@ def test_channels_and_clusters_are_where_the_simulation_put_them(database, tmp_p
     ids = written["brainLocationIds_ccf_2017"]
     assert found["channel"] == list(range(384))
     assert found["raw_channel"] == written["rawInd"].tolist()
-    assert found["region_id"] == [one or None for one in ids.tolist()]
+    assert found["region_id"] == [value or None for value in ids.tolist()]
     assert list(zip(found["channel_ml"], found["channel_ap"], found["channel_dv"], strict=True)) == [
         tuple(place) for place in written["mlapdv"].tolist()
     ]
@@ -72,7 +72,7 @@ def test_left_ids_of_iblatlas_become_plain_and_keep_their_side(database, tmp_pat
     trees.populate(tmp_path)
     assert errors() == []
     found = channels(probe_label="probe00")
-    assert found["region_id"] == [one or None for one in ids.tolist()]
+    assert found["region_id"] == [value or None for value in ids.tolist()]
     assert found["channel_hemisphere"] == ["right"] * 7 + ["left"] * 377
     assert (histology.ChannelLocation & KEY).fetch1("n_sides_differ") == 7
     found = channels(probe_label="probe01")

@@ -44,8 +44,8 @@ def test_the_commands_run_and_every_option_is_named(database):
     for line in lines:
         found = CliRunner().invoke(main, shlex.split(line)[1:])
         assert found.exit_code == 0, found.output
-    options = {one.opts[0] for command in main.commands["find"].commands.values() for one in command.params}
-    assert not {one for one in options if one not in manual("histology.md")}
+    options = {param.opts[0] for command in main.commands["find"].commands.values() for param in command.params}
+    assert not {option for option in options if option not in manual("histology.md")}
 
 
 def test_origin_and_provenances_are_those_of_the_tables():
@@ -64,5 +64,5 @@ def test_the_settings_of_sorters_can_be_read_and_every_placeholder_is_named():
     assert told.sorters["ks4"].environment == {"CUDA_VISIBLE_DEVICES": "0"}
     named = re.findall(r"`\{(\w+)\}`", manual("sorting.md"))
     assert set(named) == set(job.PLACEHOLDERS)
-    options = {one.opts[0] for one in main.commands["sort"].params if one.opts[0].startswith("--")}
-    assert not {one for one in options if one not in manual("sorting.md")}
+    options = {param.opts[0] for param in main.commands["sort"].params if param.opts[0].startswith("--")}
+    assert not {option for option in options if option not in manual("sorting.md")}

@@ -78,8 +78,8 @@ def test_a_row_that_cannot_be_used_is_named_and_the_rest_counts(database, tmp_pa
     assert tracks("provenance") == [("histology",)]
     assert summary.reasons == {"bad_metadata": len(REFUSED)}
     found = fetch_columns(data.Quarantine).to_pylist()
-    assert {one["quarantine_path"] for one in found} == {"trajectories.csv"}
-    details = {one["quarantine_column"]: one["detail"] for one in found}
+    assert {item["quarantine_path"] for item in found} == {"trajectories.csv"}
+    details = {item["quarantine_column"]: item["detail"] for item in found}
     for number, (column, why) in enumerate(REFUSED.values(), start=2):
         assert f"row {number}: " in details[column] and why in details[column]
     summary = tell(tmp_path, ROW.format("histology"))

@@ -25,12 +25,12 @@ def test_a_lab_with_a_last_date_ends_on_it_and_differs_in_nothing_but_dates(tmp_
     truths = {}
     for name, last in (("monday", LAST), ("friday", LAST + datetime.timedelta(days=4))):
         truth = json.loads(write_lab(tmp_path / name, 4, 3, last=last, wheel=False).read_text())
-        ends = {one["subject"]: one["date"] for one in truth["sessions"]}
+        ends = {session["subject"]: session["date"] for session in truth["sessions"]}
         ago = [(last - datetime.date.fromisoformat(day)).days for day in ends.values()]
         assert ago == [0, 0, 1, 5]
         weighed = [line.split(",")[1:3] for line in (tmp_path / name / "weighings.csv").read_text().splitlines()[1:]]
         assert {subject: day[:10] for subject, day in weighed} == dict.fromkeys(ends, last.isoformat())
-        truths[name] = [(one["subject"], one["n_correct"], one["weight"]) for one in truth["sessions"]]
+        truths[name] = [(session["subject"], session["n_correct"], session["weight"]) for session in truth["sessions"]]
     assert truths["monday"] == truths["friday"]
 
 
@@ -38,7 +38,7 @@ def test_a_lab_with_a_last_date_ends_on_it_and_differs_in_nothing_but_dates(tmp_
 def test_all_sessions_fit_before_the_last_date(n_sessions):
     for index in range(4):
         course = ending(LAST, index, n_sessions, twice_every=9)
-        days = [course.start + datetime.timedelta(days=one) for one in range((LAST - course.start).days + 1)]
+        days = [course.start + datetime.timedelta(days=item) for item in range((LAST - course.start).days + 1)]
         training = [day for day in days if day.weekday() not in course.rest]
         assert training[0] == course.start
         done = n_days = 0
@@ -66,13 +66,13 @@ def test_the_demo_shows_mice_and_what_is_in_quarantine(database, tmp_path):
     said = console.export_text()
     assert refused["quarantine_path"] in said
     assert "2 mice, 6 sessions" in said
-    for one in (line.split() for line in said.splitlines() if line.startswith("  neurojoint ")):
+    for item in (line.split() for line in said.splitlines() if line.startswith("  neurojoint ")):
         command = main
-        for name in one[1:]:
+        for name in item[1:]:
             if not hasattr(command, "commands"):
                 break
             command = command.commands[name]
-        assert not hasattr(command, "commands"), f"{one} is no command"
+        assert not hasattr(command, "commands"), f"{item} is no command"
     assert not demo.run(root, 2, 3, processes=1).done
 
 

@@ -197,4 +197,4 @@ def test_merges_are_found_whatever_the_numbers(units, numbers, target):
     assert not found["split"] and not found["gone"] and not found["new"] and not found["relabelled"]
     assert found["n_spikes_gone"] == found["n_spikes_new"] == 0
     reverse = curation.difference((samples, now), (samples, before))
-    assert [one["to"] for one in reverse["split"]] == [one["from"] for one in expected]
+    assert [split["to"] for split in reverse["split"]] == [item["from"] for item in expected]

@@ -44,7 +44,7 @@ def write_nwb(path: Path, resolution: float | None = None) -> tuple[np.ndarray, 
         nwb.units.resolution = resolution
     with NWBHDF5IO(path, "w") as io:
         io.write(nwb)
-    times, units = np.concatenate([*trains.values()]), np.repeat([*trains], [len(one) for one in trains.values()])
+    times, units = np.concatenate([*trains.values()]), np.repeat([*trains], [len(train) for train in trains.values()])
     order = np.argsort(times)
     return times[order], units[order]
 

@@ -113,7 +113,7 @@ def test_the_description_goes_before_the_settings():
 def test_settings_that_cannot_be_used_are_named_and_the_rest_counts(changed, column):
     found, problems = session_metadata.session_facts(KEY, None, [("s.json", settings_8(**changed))], "UTC")
     reason = "wrong_animal" if column == "SUBJECT_NAME" else "bad_metadata"
-    assert [(one.path, one.reason, one.column) for one in problems] == [("s.json", reason, column)]
+    assert [(problem.path, problem.reason, problem.column) for problem in problems] == [("s.json", reason, column)]
     assert found.rig == (None if column == "SUBJECT_NAME" else "_iblrig_my_behavior_0")
 
 
@@ -141,7 +141,7 @@ def test_a_metadata_file_goes_before_the_folder_and_a_correction_updates(databas
     assert session_row()["task_protocol"] == "corrected"
     assert rows(acquisition.SessionUser, "user_name") == [("ada",)]
     said = [detail for (detail,) in rows(data.Change & {"change_action": "replaced"}, "change_detail")]
-    assert any("told -> corrected" in one for one in said)
+    assert any("told -> corrected" in value for value in said)
     edits = audit.Edit & {"edit_source": "metadata sessions.json"}
     assert set(rows(edits & {"edit_table": "acquisition.SessionUser"}, "edit_action", "edit_path")) == {
         ("create", "mylab/m1/2023-07-03/1/marr"),
@@ -225,14 +225,14 @@ def test_the_simulated_lab_is_read_as_it_was_written(database, tmp_path):
     truth = json.loads(write_lab(tmp_path / "root", n_mice=2, n_sessions=8, wheel=False).read_text())
     summary = ingest(tmp_path / "root", metadata=[tmp_path / "root"])
     assert summary.quarantined == 0 and summary.sessions_new == 16
-    for one in truth["sessions"]:
-        key = {"subject": one["subject"], "session_date": one["date"], "session_number": one["number"]}
+    for session in truth["sessions"]:
+        key = {"subject": session["subject"], "session_date": session["date"], "session_number": session["number"]}
         row = (acquisition.Session & key).fetch1()
-        assert row["eid"] == (one["eid"] or identity.eid(one["path"]))
-        assert row["task_protocol"] == one["task_protocol"] and row["rig"] == one["rig"]
-        assert row["start_time"] == datetime.datetime.fromisoformat(one["start_time"]).replace(tzinfo=None)
+        assert row["eid"] == (session["eid"] or identity.eid(session["path"]))
+        assert row["task_protocol"] == session["task_protocol"] and row["rig"] == session["rig"]
+        assert row["start_time"] == datetime.datetime.fromisoformat(session["start_time"]).replace(tzinfo=None)
         water = rows(action.WaterAdministration & (acquisition.SessionWater & key).proj(), "water_volume")
-        assert water == [(pytest.approx(one["water"]),)], "water of a session must count once"
+        assert water == [(pytest.approx(session["water"]),)], "water of a session must count once"
     assert len(subject.Subject()) == 2 and len(action.WaterRestriction()) == 2
     again = ingest(tmp_path / "root", metadata=[tmp_path / "root"])
     assert again.metadata_rows == 0
@@ -283,7 +283,7 @@ def test_no_bytes_break_the_reader(tmp_path_factory, content):
     for name in (*(f"{kind}.csv" for kind in metadata.FILES), "sessions.json"):
         (folder / name).write_bytes(b"lab,subject,weight\n" + content)
     found = metadata.read_files([folder], folder, "mylab", {})
-    assert all(one.reason == "bad_metadata" for one in found.problems())
+    assert all(problem.reason == "bad_metadata" for problem in found.problems())
 
 
 @given(st.datetimes(datetime.datetime(1990, 1, 1), datetime.datetime(2060, 1, 1)))
@@ -302,8 +302,8 @@ def test_the_manual_names_every_reason_column_and_field():
     from pipeline.alf.reasons import REASONS
 
     manual = (Path(__file__).parents[2] / "docs" / "ingest.md").read_text(encoding="utf-8")
-    names = {one.also[0] if one.also and one.also[0] != "date_time" else one.name
-             for fields in metadata.FILES.values() for one in fields}  # fmt: skip
+    names = {field.also[0] if field.also and field.also[0] != "date_time" else field.name
+             for fields in metadata.FILES.values() for field in fields}  # fmt: skip
     missing = {name for name in (*REASONS, *names, *metadata.SESSION_FIELDS) if name not in manual}
     assert missing <= {"water_volume"}, f"docs/ingest.md does not name {missing}"
 

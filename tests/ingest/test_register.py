@@ -246,13 +246,13 @@ def test_a_step_can_put_another_file_in_the_place_of_one_with_its_history(databa
     session = write(tmp_path, SESSION)
 
     def step(report, root):
-        raw = next((one for one in report.files if (one.attribute, one.extension) == ("choice", "npy")), None)
+        raw = next((file for file in report.files if (file.attribute, file.extension) == ("choice", "npy")), None)
         if raw is None:
             return report
         path = root / raw.file_path
         path.rename(path.with_suffix(".cbin"))
         again = inspect_session.examine(root, report.folder.key, report.folder.path, {})
-        packed = next(one for one in again.files if one.extension == "cbin")
+        packed = next(file for file in again.files if file.extension == "cbin")
         again.changes.append(("compressed", packed.file_path, "by a test", raw.md5, packed.md5))
         return again
 

@@ -23,7 +23,7 @@ def walk(root, lab=None):
         found, wrong = scan.scan_subject(root, *subject)
         folders += found
         problems += wrong
-    return {one.key: one for one in folders}, {(one.path, one.reason) for one in problems}
+    return {folder.key: folder for folder in folders}, {(problem.path, problem.reason) for problem in problems}
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_links_out_of_the_root_are_refused_and_links_within_are_followed_once(tm
     files, problems = scan.list_files(root, SESSION)
     assert sum(file.path.endswith("/x.y.npy") for file in files) == 1
     assert not any("secret" in file.path or "out.file" in file.path for file in files)
-    named = {one.path.removeprefix(f"{SESSION}/"): one.reason for one in problems}
+    named = {problem.path.removeprefix(f"{SESSION}/"): problem.reason for problem in problems}
     twice = named.keys() & {"inside", "again"}
     assert len(twice) == 1
     assert {path: reason for path, reason in named.items() if path not in twice} == {
@@ -106,7 +106,7 @@ def test_a_pipe_is_not_opened(tmp_path):
     session = write(tmp_path, SESSION)
     os.mkfifo(session / "alf" / "a.b.npy")
     _, problems = scan.list_files(tmp_path, SESSION)
-    assert [one.reason for one in problems] == ["unreadable_file"]
+    assert [problem.reason for problem in problems] == ["unreadable_file"]
 
 
 def test_the_signature_sees_a_change_and_nothing_else(tmp_path):
@@ -173,4 +173,4 @@ def test_a_decided_layout_stays(tmp_path):
     assert scan.layout(tmp_path).kind == "labs"
     tree = scan.layout(tmp_path, "mylab", decided="subjects_folder")
     assert tree.subjects == [("mylab", "Subjects/m1")]
-    assert [one.path for one in tree.problems] == ["newlab/Subjects/m2/2020-01-01/001"]
+    assert [problem.path for problem in tree.problems] == ["newlab/Subjects/m2/2020-01-01/001"]

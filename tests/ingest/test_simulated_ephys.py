@@ -171,7 +171,7 @@ def test_arrays_agree_with_each_other_and_with_the_truth(insertion):
     counts = np.bincount(spikes["clusters"], minlength=n_clusters)
     assert counts.tolist() == [unit["n_spikes"] for unit in truth["units"]] + [0]
     assert insertion.metrics["spike_count"].tolist() == counts.tolist()
-    assert {uuid.UUID(one).version for one in insertion.uuids} == {4}
+    assert {uuid.UUID(item).version for item in insertion.uuids} == {4}
     assert len(set(insertion.uuids)) == n_clusters
     json.dumps(truth)
 
@@ -336,19 +336,19 @@ def test_a_lab_has_probes_in_its_first_ephys_sessions(tmp_path):
     without = json.loads(write_lab(tmp_path / "b", 1, 20, wheel=False).read_text())
     assert with_probes["sessions"] == without["sessions"]
     assert not without["insertions"]
-    ephys = [one["path"] for one in without["sessions"] if one["stage"] == "ephys"]
-    found = [(one["path"], one["probe"]) for one in with_probes["insertions"]]
+    ephys = [item["path"] for item in without["sessions"] if item["stage"] == "ephys"]
+    found = [(item["path"], item["probe"]) for item in with_probes["insertions"]]
     assert found == [(ephys[0], "probe00"), (ephys[0], "probe01"), (ephys[1], "probe00")]
-    for one in with_probes["insertions"]:
-        times = np.load(tmp_path / "a" / one["path"] / "alf" / one["probe"] / "spikes.times.npy")
-        assert len(times) == one["n_spikes"] == sum(unit["n_spikes"] for unit in one["units"])
-        assert len(one["units"]) == 5
+    for item in with_probes["insertions"]:
+        times = np.load(tmp_path / "a" / item["path"] / "alf" / item["probe"] / "spikes.times.npy")
+        assert len(times) == item["n_spikes"] == sum(unit["n_spikes"] for unit in item["units"])
+        assert len(item["units"]) == 5
     raw = sorted(path.name for path in (tmp_path / "a").rglob("*.bin"))
     assert raw == [f"_spikeglx_ephysData_g0_t0.imec0.{band}.bin" for band in ("ap", "lf")]
     session = tmp_path / "a" / ephys[0]
     described = json.loads((session / "alf" / "probes.description.json").read_text())
     meta = read_meta(next(session.rglob("*.ap.bin")))
-    assert [one["label"] for one in described] == ["probe00", "probe01"]
+    assert [item["label"] for item in described] == ["probe00", "probe01"]
     assert str(described[0]["serial"]) == meta.serial
     (planned, _) = json.loads((session / "alf" / "probes.trajectory.json").read_text())
     assert planned["theta"] == 15

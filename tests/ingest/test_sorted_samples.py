@@ -55,7 +55,7 @@ PIECES = [recording(f"2024-run_g0_t{n}.imec0.ap.cbin") for n in (0, 2, 10)]
 )
 def test_samples_are_counted_in_the_files_that_params_name(tmp_path, line, expected):
     found = sorted_file.recordings_of(told(tmp_path, line, "sample_rate = 30000."), PIECES, [])
-    assert [PIECES.index(one) for one in found] == expected
+    assert [PIECES.index(item) for item in found] == expected
 
 
 def test_a_joined_file_goes_before_its_pieces(tmp_path):

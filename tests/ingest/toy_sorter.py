@@ -40,11 +40,11 @@ def main(path: str) -> None:
         spikes = np.zeros(len(samples), kind)
         spikes["sample_index"], spikes["unit_index"] = samples, index
         np.save(folder / "spikes.npy", spikes)
-        (folder / "numpysorting_info.json").write_text(json.dumps({"unit_ids": [str(one) for one in ids]}))
+        (folder / "numpysorting_info.json").write_text(json.dumps({"unit_ids": [str(id_) for id_ in ids]}))
     else:
         np.save(output / "spike_times.npy", samples[:, None])
         np.save(output / "spike_clusters.npy", clusters)
-        lines = [f"{one}\tgood" for one in np.unique(clusters)]
+        lines = [f"{item}\tgood" for item in np.unique(clusters)]
         (output / "cluster_KSLabel.tsv").write_text("\n".join(["cluster_id\tKSLabel", *lines]) + "\n")
     (output / "sorter.json").write_text(json.dumps({"sorter": "toy", "version": "toy 7"}))
 

@@ -52,7 +52,7 @@ def test_our_accounts_sign_in_and_nobody_else(people):
     assert sign_in(authenticator, "pat") is None, "guests come in only where the hub says so"
     assert sign_in(authenticator, "a.b") is None, "the database has no accounts of such names"
     assert sign_in(hub.NeurojointAuthenticator(guests=True), "pat") == {"name": "pat", "admin": False}
-    assert {one.door for one in people.sign_ins()} == {"JupyterHub"}
+    assert {item.door for item in people.sign_ins()} == {"JupyterHub"}
 
 
 def test_who_is_shut_out_is_signed_out(people):

@@ -12,8 +12,8 @@ from neurojoint import scientists
 
 def test_notebooks_are_copied_once(tmp_path: Path):
     place = scientists.prepare_notebooks(tmp_path / "mine")
-    copied = sorted(one.name for one in place.glob("*.ipynb"))
-    assert copied == sorted(one.name for one in scientists.NOTEBOOKS.glob("*.ipynb")) != []
+    copied = sorted(path.name for path in place.glob("*.ipynb"))
+    assert copied == sorted(path.name for path in scientists.NOTEBOOKS.glob("*.ipynb")) != []
     (place / copied[0]).write_text("my own work")
     scientists.prepare_notebooks(place)
     assert (place / copied[0]).read_text() == "my own work"

@@ -169,7 +169,7 @@ def test_each_mail_is_sent_once_over_restarts(box):
     restrict()
     for hour in (14, 15, 16, 18, 19, 21, 23):
         service.once(at(hour))
-    assert sorted(str(one["Subject"]) for one in box.mails) == [
+    assert sorted(str(mail["Subject"]) for mail in box.mails) == [
         "m1 still needs 1.00 mL of water", "m1 was not weighed today",
     ]  # fmt: skip
     one = box.mails[0]
@@ -233,7 +233,7 @@ def test_a_digest_is_one_mail_at_the_hour_of_the_lab(box):
     assert not box.mails
     for hour in (6, 7, 8):
         outbox.deliver(at(hour, NOW + DAY))
-        assert [str(one["Subject"]) for one in box.mails] == (["2 messages"] if hour >= 7 else [])
+        assert [str(mail["Subject"]) for mail in box.mails] == (["2 messages"] if hour >= 7 else [])
     assert "m1 is not genotyped" in box.mails[0].get_content()
 
 
@@ -253,11 +253,11 @@ def test_a_task_that_failed_is_told_once_to_whose_animal_it_is_and_stands_in_the
     assert told("task_failed") == [("task_failed", "mia")]
     body = (notification.Message & {"message_event": "task_failed"}).fetch1("message_body")
     assert "line 3 is no JSON" in body and "neurojoint task restart" in body
-    (mouse,) = (one for one in daily.summary({LAB: day}).mice if one.subject == "m1")
+    (mouse,) = (item for item in daily.summary({LAB: day}).mice if item.subject == "m1")
     ((what, who),) = mouse.today.sessions[0].acts
     assert "line 3 is no JSON" in what and "the experimenter" in who
     queue.abandon([identifier])
-    (mouse,) = (one for one in daily.summary({LAB: day}).mice if one.subject == "m1")
+    (mouse,) = (item for item in daily.summary({LAB: day}).mice if item.subject == "m1")
     assert not mouse.today.sessions[0].acts, "a person has decided"
 
 
@@ -315,7 +315,7 @@ def test_checks_beside_workers_begin_again_and_end_with_them(database, server, m
         started[0].kill()
         wait_for(lambda: len(started) > 1 and len(notification.CheckRun & "finished_time IS NOT NULL"))
         assert service.warning() == ""
-    assert all(one.poll() is not None for one in started) and "starting them again" in said[0]
+    assert all(item.poll() is not None for item in started) and "starting them again" in said[0]
 
 
 def wait_for(is_so):

@@ -79,12 +79,12 @@ def test_any_tree_gives_the_answers_of_the_clients_class_at_length(database, tmp
 def calls(root: Path, tree: list[Session]) -> list[tuple[str, tuple, dict]]:
     """Everything that is compared."""
     found: list[tuple[str, tuple, dict]] = [("list_subjects", (), {})]
-    mixed = any(len({"/" in file.rel_path for file in one.files}) > 1 for one in tree)
+    mixed = any(len({"/" in file.rel_path for file in item.files}) > 1 for item in tree)
     for terms in SEARCHES:
         if "datasets" in terms and mixed:
             continue  # the client overlooks files in the session folder itself when there are others below
         found += [("search", (), terms), ("search", (), {"details": True} | terms)]
-    for eid in [None, *(one.eid for one in tree), uuid.UUID(int=0, version=4)]:
+    for eid in [None, *(item.eid for item in tree), uuid.UUID(int=0, version=4)]:
         for filters in LISTINGS:
             found += [("list_datasets", (eid,), filters), ("list_datasets", (eid,), {"details": True} | filters)]
             if not {"qc", "default_revisions_only"} & filters.keys():
@@ -94,19 +94,19 @@ def calls(root: Path, tree: list[Session]) -> list[tuple[str, tuple, dict]]:
         if eid is None:
             continue
         found += [(method, (eid,), {}) for method in ("get_details", "eid2path", "eid2ref")]
-        if any(one.files for one in tree):
+        if any(item.files for item in tree):
             found.append(("get_details", (eid,), {"full": True}))
         for method, what, options in LOADS:
             found += [(method, (eid, what), options), (method, (eid, what), {"download_only": True} | options)]
-    for one in tree:
-        found.append(("path2eid", (root / one.path,), {}))
-        found.append(("path2eid", (f"{one.subject}/{one.date}/{one.number}/alf/x.y.npy",), {}))
-        found.append(("path2record", (root / one.path,), {}))
-        found.append(("ref2eid", (f"{one.date}_{one.number}_{one.subject}",), {}))
-        for file in one.files:
-            found.append(("load_dataset_from_id", (dataset_id(one, file.rel_path),), {"details": True}))
+    for item in tree:
+        found.append(("path2eid", (root / item.path,), {}))
+        found.append(("path2eid", (f"{item.subject}/{item.date}/{item.number}/alf/x.y.npy",), {}))
+        found.append(("path2record", (root / item.path,), {}))
+        found.append(("ref2eid", (f"{item.date}_{item.number}_{item.subject}",), {}))
+        for file in item.files:
+            found.append(("load_dataset_from_id", (dataset_id(item, file.rel_path),), {"details": True}))
             if file.qc != "CRITICAL":
-                found.append(("path2record", (root / one.path / file.rel_path,), {}))
+                found.append(("path2record", (root / item.path / file.rel_path,), {}))
     return found
 
 

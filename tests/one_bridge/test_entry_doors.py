@@ -36,7 +36,7 @@ COLUMNS = [
     (table, column.name)
     for table, (kind, endpoint, _) in DOORS.items()
     for column in FILES[kind]
-    if any(one.column == column.name and one.write for one in ENDPOINTS[endpoint].fields)
+    if any(field.column == column.name and field.write for field in ENDPOINTS[endpoint].fields)
 ]
 
 KNOWN = (
@@ -62,8 +62,8 @@ def by_entry(table, row, column, create_missing):
     try:
         entry.write(table, [row], action="create", create_missing=create_missing, dry_run=True, **BY)
     except entry.InvalidEntry as error:
-        return sorted(one.message for one in error.errors if one.column == column) or [
-            one.message for one in error.errors
+        return sorted(item.message for item in error.errors if item.column == column) or [
+            element.message for element in error.errors
         ]
     return []
 
@@ -80,7 +80,7 @@ def by_file(folder, kind, row, column, connection):
     rows = MetadataRows(run, metadata, Sources(run, "simlab"))
     for table, (name, _, _) in DOORS.items():
         if name == kind:
-            own = {one.column for one in TABLES[table].fields}
+            own = {field.column for field in TABLES[table].fields}
             sources = metadata.rows[kind]
             rows.write(table, [{name: row[name] for name in row if name in own} for row in sources], sources)
     found = {where: [message for _, message in messages] for (_, where), messages in metadata._found.items()}
@@ -88,7 +88,7 @@ def by_file(folder, kind, row, column, connection):
 
 
 def by_rest(session, url, endpoint, row, column):
-    names = {one.column: one.name for one in ENDPOINTS[endpoint].fields if one.write and one.column}
+    names = {field.column: field.name for field in ENDPOINTS[endpoint].fields if field.write and field.column}
     body = {names[name]: value for name, value in row.items()}
     made = session.post(f"{url}/{endpoint}", json=body, timeout=20)
     if made.status_code == 201:
@@ -98,7 +98,7 @@ def by_rest(session, url, endpoint, row, column):
     assert made.status_code == 400, made.text
     problems = made.json()
     problems.pop("status_code")
-    return sorted(problems.get(names[column], [])) or [message for one in problems.values() for message in one]
+    return sorted(problems.get(names[column], [])) or [message for problem in problems.values() for message in problem]
 
 
 @pytest.fixture
@@ -170,9 +170,9 @@ def test_every_writable_field_of_rest_is_described_once():
         if not {"create", "update"} & set(endpoint.verbs):
             continue
         described = TABLES.get(endpoint.table)
-        columns = {one.column for one in endpoint.fields if one.write and one.column}
+        columns = {field.column for field in endpoint.fields if field.write and field.column}
         others = [name for name in columns if described is None or described.field(name) is None]
         assert not [name for name in others if name not in BY_HOOKS or TABLES[BY_HOOKS[name]].field(name) is None], (
             endpoint.name
         )
-        assert {one.table for one in endpoint.many if one.write and not one.single} <= TABLES.keys()
+        assert {item.table for item in endpoint.many if item.write and not item.single} <= TABLES.keys()

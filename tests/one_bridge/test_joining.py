@@ -38,8 +38,8 @@ def test_a_start_imports_no_analysis(database, server):
 def test_tables_of_another_version_are_refused(database, tmp_path):
     for backend in ("postgresql", "mysql"):
         (tmp_path / f"9001_more.{backend}.sql").write_text("SELECT 1;\n")
-    for one in migrate.FOLDER.glob("*.sql"):
-        (tmp_path / one.name).write_text(one.read_text())
+    for path in migrate.FOLDER.glob("*.sql"):
+        (tmp_path / path.name).write_text(path.read_text())
     prefix = acquisition.schema.database.removesuffix("acquisition")
     with pytest.raises(NeurojointError, match="migration 9001 is missing"):
         migrate.prepare(database, prefix, create=False, folder=tmp_path)

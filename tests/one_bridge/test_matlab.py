@@ -107,7 +107,7 @@ def test_the_npy_reader_reads_every_type_and_order(tmp_path):
     for number, (name, values) in enumerate(arrays.items()):
         read = found[f"a{number}"]
         if name == "text":
-            assert [str(one[0]) if one.size else "" for one in read.ravel()] == values.tolist()
+            assert [str(value[0]) if value.size else "" for value in read.ravel()] == values.tolist()
             continue
         expected = values.reshape(-1, 1) if values.ndim < 2 else values
         assert read.shape == expected.shape and read.dtype.kind == ("u" if name == "bool" else values.dtype.kind), name
@@ -138,7 +138,7 @@ def test_sessions_and_datasets_equal_those_of_the_python_client(served, tmp_path
     )
 
     def texts(cells: np.ndarray) -> list[str]:
-        return [str(one[0]) if one.size else "" for one in cells.ravel()]
+        return [str(value[0]) if value.size else "" for value in cells.ravel()]
 
     assert texts(found["all"]) == [str(eid) for eid in one.search()] and len(found["all"]) == len(SESSIONS) + 1
     assert texts(found["some"]) == [str(eid) for eid in one.search(subject="KS014", date_range=["2020-01-02"] * 2)]

@@ -45,7 +45,7 @@ def test_protected_files_go_from_revision_to_revision(served, tmp_path):
     text.write_text("0 1\n1 2\n")
     today = str(datetime.date.today())
     third, fourth, other = registration.register_files(file_list=[revised, plain, text])
-    assert [one["revision"] for one in (third, fourth, other)] == [f"{name}a", today, None]
+    assert [item["revision"] for item in (third, fourth, other)] == [f"{name}a", today, None]
     assert not revised.exists() and not plain.exists() and text.exists()
     protect(fourth)
     again = path / f"#{today}#" / plain.name

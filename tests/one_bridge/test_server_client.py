@@ -194,10 +194,10 @@ def test_notes_with_pictures(one, tmp_path):
     query = (
         f"object_id,{FIRST.eid},text,cosy,json__name,raster"  # ibllib's plots look for the picture that they replace
     )
-    assert [one["id"] for one in one.alyx.rest("notes", "list", django=query)] == [made["id"]]
+    assert [item["id"] for item in one.alyx.rest("notes", "list", django=query)] == [made["id"]]
     answer = requests.get(made["image"], headers=one.alyx._headers, timeout=10)
     assert answer.content == png
-    assert [one["text"] for one in one.alyx.rest("sessions", "read", id=str(FIRST.eid))["notes"]] == ["cosy"]
+    assert [item["text"] for item in one.alyx.rest("sessions", "read", id=str(FIRST.eid))["notes"]] == ["cosy"]
     text_only = one.alyx.rest("notes", "create", data=note)
     assert text_only["image"] is None
     with pytest.raises(requests.HTTPError) as error, (tmp_path / "page.html").open("wb+") as file:

@@ -196,8 +196,8 @@ OF_THEIR_KIND = (
 @pytest.mark.slow
 def test_queries_as_they_are_printed(lists):
     (pid,) = [
-        one["id"]
-        for one in lists.http.get(f"{lists.url}/insertions?session={SECOND.eid}", timeout=30).json()["results"]
+        result["id"]
+        for result in lists.http.get(f"{lists.url}/insertions?session={SECOND.eid}", timeout=30).json()["results"]
     ]
     wrong = []
     for endpoint, text, expected in PRINTED + OF_THEIR_KIND:
@@ -244,7 +244,7 @@ TEXTS = ["KS014", "ks", "ZM", "_", "%", "world", "training", "probe0", "spikes",
 NUMBERS = [0, 1, 2, 3, 10, 30, 40, 50]
 DAYS = ["2020-01-01", "2020-01-02", "2020-01-03", "2021-06-30", "2019-12-31"]
 KINDS = {
-    "text": (TEXTS, [one for one in COMPARE if one not in ("gt", "gte", "lt", "lte", "range")]),
+    "text": (TEXTS, [item for item in COMPARE if item not in ("gt", "gte", "lt", "lte", "range")]),
     "number": (NUMBERS, ["exact", "gt", "gte", "lt", "lte", "in", "range"]),
     "day": (DAYS, ["exact", "gt", "gte", "lt", "lte", "in", "range"]),
 }
@@ -259,7 +259,7 @@ FIELDS = {
     ("sessions", "start_time__date"): ("day", lambda r: [r["start_time"][:10]]),
     ("sessions", "start_time__day"): ("number", lambda r: [int(r["start_time"][8:10])]),
     ("sessions", "start_time__hour"): ("number", lambda r: [int(r["start_time"][11:13])]),
-    ("sessions", "probe_insertion__name"): ("text", lambda r: [one["name"] for one in r["probe_insertion"]]),
+    ("sessions", "probe_insertion__name"): ("text", lambda r: [probe["name"] for probe in r["probe_insertion"]]),
     ("sessions", "data_dataset_session_related__name"): ("text", lambda r: [o["name"] for o in r[DATASETS]]),
     ("sessions", "data_dataset_session_related__qc"): ("number", lambda r: [QC[o["qc"]] for o in r[DATASETS]]),
     ("sessions", "extended_qc__behavior"): ("number", lambda r: [(r["extended_qc"] or {}).get("behavior")]),
@@ -286,7 +286,7 @@ def expressions(draw):
 def test_any_expression_is_answered_as_a_plain_evaluation_says(lists):
     """The reference looks at the records of the server in Python, and knows nothing of tables."""
     listed = lists.http.get(f"{lists.url}/sessions", timeout=60).json()["results"]
-    records = [lists.http.get(f"{lists.url}/sessions/{one['id']}", timeout=60).json() for one in listed]
+    records = [lists.http.get(f"{lists.url}/sessions/{item['id']}", timeout=60).json() for item in listed]
 
     @settings(max_examples=60, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
     @given(expression=expressions())
@@ -294,14 +294,14 @@ def test_any_expression_is_answered_as_a_plain_evaluation_says(lists):
         text = ",".join(
             f"{'~' if negated else ''}{path}__{lookup},{value}" for negated, path, lookup, value in expression
         )
-        expected = sorted(record["id"] for record in records if all(fits(record, *one) for one in expression))
+        expected = sorted(record["id"] for record in records if all(fits(record, *item) for item in expression))
         answer = lists.http.get(f"{lists.url}/sessions", params={"django": text}, timeout=60)
         assert answer.status_code == 200, (text, answer.text)
-        assert sorted(one["id"] for one in answer.json()["results"]) == expected, text
+        assert sorted(result["id"] for result in answer.json()["results"]) == expected, text
 
     def fits(record, negated, path, lookup, value) -> bool:
-        values = [one for one in FIELDS["sessions", path][1](record) if one is not None]
-        return negated != any(COMPARE[lookup](one, value) for one in values)
+        values = [item for item in FIELDS["sessions", path][1](record) if item is not None]
+        return negated != any(COMPARE[lookup](item, value) for item in values)
 
     check()
 

@@ -70,7 +70,7 @@ def operations(url: str) -> st.SearchStrategy[schemathesis.Case]:
     schema = schemathesis.openapi.from_url(f"{url}/api/schema")
     found = [operation.ok() for operation in schema.get_all_operations()]
     assert len(found) > 80
-    return st.one_of([one.as_strategy() for one in found])
+    return st.one_of([item.as_strategy() for item in found])
 
 
 def answer_of(case: schemathesis.Case, headers: dict[str, str]) -> requests.Response | None:
@@ -241,7 +241,7 @@ def _stays_a_value(served, name: str, text: str) -> None:
     assert made.json()["description"] == text
     found = session.get(f"{served.url}/projects", params={"django": f"description,{text}"}, timeout=10).json()
     if text[:1] not in "'\"":
-        assert [one["name"] for one in found["results"]] == [name]
+        assert [result["name"] for result in found["results"]] == [name]
 
 
 OUTSIDE = (

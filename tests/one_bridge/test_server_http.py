@@ -321,11 +321,11 @@ def test_water_of_a_restricted_mouse(get, database):
     answer = get("/water-requirement/KS014?start_date=2019-12-31&end_date=2020-01-05").json()
     assert {name: answer[name] for name in ("subject", "implant_weight", "reference_weight_pct")} == {
         "subject": "KS014", "implant_weight": 1.0, "reference_weight_pct": 0.8}  # fmt: skip
-    days = {one["date"]: one for one in answer["records"]}
+    days = {record["date"]: record for record in answer["records"]}
     assert list(days) == [f"2020-01-{day:02d}" if day else "2019-12-31" for day in range(6)]
-    assert [one["is_water_restricted"] for one in days.values()] == [False, False, True, True, True, False]
-    assert [one["weight"] for one in days.values()] == [0, 20, 20, 20, 16, 16]
-    assert [one["weighing_at"] for one in days.values()] == [None, 20, None, None, 16, None]
+    assert [item["is_water_restricted"] for item in days.values()] == [False, False, True, True, True, False]
+    assert [item["weight"] for item in days.values()] == [0, 20, 20, 20, 16, 16]
+    assert [item["weighing_at"] for item in days.values()] == [None, 20, None, None, 16, None]
     third, fourth = days["2020-01-03"], days["2020-01-04"]
     assert third["expected_water"] == pytest.approx(0.04 * 19)
     assert third["excess_water"] == pytest.approx(0.5 - 0.04 * 19) and third["given_water_supplement"] == 0.5
@@ -348,7 +348,7 @@ def test_who_is_under_water_restriction(get, served):
     served.app.state.bridge.answers.forget()
     (found,) = get("/water-restricted-subjects").json()
     assert found["nickname"] == "KS014" and found["remaining_water"] == found["expected_water"] == pytest.approx(0.8)
-    assert [one["nickname"] for one in get("/subjects?water_restricted=True").json()["results"]] == ["KS014"]
+    assert [result["nickname"] for result in get("/subjects?water_restricted=True").json()["results"]] == ["KS014"]
     assert get("/subjects?water_restricted=False").json()["count"] == 0
     # An odd row that is stored already costs that animal its numbers, in its own line, and nobody else anything.
     action.Weighing.insert1(mouse | {"weighing_time": "2020-01-03 12:00:00", "weight": -20.0})
@@ -387,13 +387,13 @@ def test_filters_that_are_no_values_of_the_records(serve, tmp_path):
     def found(path: str, *names: str) -> list:
         answer = session.get(served.url + path, timeout=30)
         assert answer.status_code == 200, answer.text
-        return sorted("/".join(one[name] for name in names) for one in answer.json()["results"])
+        return sorted("/".join(result[name] for name in names) for result in answer.json()["results"])
 
     (pid,) = found(f"/insertions?name=probe00&session={probed.eid}", "id")
     of_probe = ["alf/probe00", "alf/probe00/ks", "raw_ephys_data/probe00"]
     assert found(f"/datasets?probe_insertion={pid}", "collection") == of_probe
     assert found(f"/datasets?probe_insertion={uuid.uuid4()}", "collection") == []
-    (day,) = {str(one)[:10] for one in data.Dataset.to_arrays("registered")}
+    (day,) = {str(to_array)[:10] for to_array in data.Dataset.to_arrays("registered")}
     after = str(datetime.date.fromisoformat(day) + datetime.timedelta(days=1))
     for terms, n in ((f"created_date={day}", 6), (f"created_date={after}", 0), (f"created_date_gte={day}", 6),
                      (f"created_date_gte={after}", 0), (f"created_date_lte={day}", 6), ("data_repository=local", 6),
@@ -478,12 +478,12 @@ def test_identifiers_are_uuids(served, database):
         other = body | (
             {"name": "rig2"} if "name" in body else {next(n for n in body if "time" in n): "2020-02-01T08:00:00"}
         )
-        made, second = (http.post(f"{served.url}/{endpoint}", json=one, timeout=30).json() for one in (body, other))
+        made, second = (http.post(f"{served.url}/{endpoint}", json=item, timeout=30).json() for item in (body, other))
         assert str(uuid.UUID(made["id"])) == made["url"][-36:] and uuid.UUID(made["id"]).version == 3, endpoint
         assert made["id"] != second["id"]
         assert http.get(f"{served.url}/{endpoint}/{made['url'][-36:]}", timeout=30).json() == made, endpoint
         listed = http.get(f"{served.url}/{endpoint}?django=pk,{made['id']}", timeout=30).json()
-        assert [one["id"] for one in listed["results"]] == [made["id"]]
+        assert [result["id"] for result in listed["results"]] == [made["id"]]
         assert http.get(f"{served.url}/{endpoint}?id={made['id']}", timeout=30).json()["count"] == 1
         assert http.delete(f"{served.url}/{endpoint}/{made['id']}", timeout=120).status_code == 204
         assert http.get(f"{served.url}/{endpoint}/{made['id']}", timeout=30).status_code == 404

@@ -145,7 +145,7 @@ def test_odd_requests_get_the_right_answer(rig, session):
 def test_lists_are_ordered_by_level_priority_and_session(rig, session):
     for name, level, priority in [("b", 1, 100), ("a", 0, 10), ("c", 0, 90), ("d", 1, 100)]:
         add(rig, session, name, level=level, priority=priority)
-    assert [one["name"] for one in call(rig, "GET", "/tasks")["results"]] == ["c", "a", "b", "d"]
+    assert [result["name"] for result in call(rig, "GET", "/tasks")["results"]] == ["c", "a", "b", "d"]
 
 
 def test_a_child_is_held_by_its_parents_and_by_nobody_s_memory(rig, session):
@@ -154,7 +154,7 @@ def test_a_child_is_held_by_its_parents_and_by_nobody_s_memory(rig, session):
     child = add(rig, session, "child", parents=[parent])
     assert child["status"] == "Held" and child["parents"] == [parent]
     assert call(rig, "PATCH", f"/tasks/{child['id']}", {"status": "Held"})["status"] == "Held"
-    assert [one["name"] for one in call(rig, "GET", "/tasks?status=Held")["results"]] == ["child"]
+    assert [result["name"] for result in call(rig, "GET", "/tasks?status=Held")["results"]] == ["child"]
     call(rig, "PATCH", f"/tasks/{parent}", {"status": "Started"})
     call(rig, "PATCH", f"/tasks/{parent}", {"status": "Complete", "log": "x" * 200_000, "time_elapsed_secs": 3.5})
     assert call(rig, "GET", f"/tasks/{child['id']}")["status"] == "Waiting"
@@ -239,7 +239,7 @@ def test_an_agent_plans_claims_reports_and_what_it_made_is_registered(rig, tmp_p
     assert stored.read_bytes() == content
     assert (data.Dataset & {"rel_path": path}).fetch1("dataset_hash").strip() == md5
     assert task.TaskOutput().fetch1("output_path") == path
-    states = {one["name"]: one["status"] for one in call(rig, "GET", f"/tasks/graph/{found['session']}")["tasks"]}
+    states = {item["name"]: item["status"] for item in call(rig, "GET", f"/tasks/graph/{found['session']}")["tasks"]}
     assert states["extract_trials_00"] == "Complete"
 
 

@@ -44,7 +44,7 @@ def test_over_http(root, serve, tmp_path, monkeypatch, caplog):
     with caplog.at_level(logging.WARNING):
         check(one.load_object(eid, "trials"))
         check(one.load_object(eid, "trials"))  # hash and size of the first download are those of the record
-    assert not [one for one in caplog.messages if "mismatch" in one]
+    assert not [message for message in caplog.messages if "mismatch" in message]
     record = one.alyx.rest("datasets", "list", session=eid, name="_ibl_trials.table.pqt")[0]
     assert record["file_size"] > (data.Dataset & {"dataset_id": record["id"]}).fetch1("file_size")
     one.load_cache()

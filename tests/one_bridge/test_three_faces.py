@@ -119,13 +119,13 @@ def check(database, serve, folder: Path, tree: list[Session], regions: list) -> 
         one.files = [file for file in one.files if file.content is not None]
     empty_tables(database)
     build(folder / "data", tree)
-    for one, acronyms in zip([one for one in tree if one.probes], regions, strict=False):
+    for one, acronyms in zip([item for item in tree if item.probes], regions, strict=False):
         locate(one, one.probes[0], acronyms)
     with pytest.MonkeyPatch.context() as monkeypatch:
         faces = Faces(serve, folder, monkeypatch)
-        faces.searches(any(len({"/" in file.rel_path for file in one.files}) > 1 for one in tree))
-        for one in tree[:2]:
-            faces.session(one)
+        faces.searches(any(len({"/" in file.rel_path for file in item.files}) > 1 for item in tree))
+        for item in tree[:2]:
+            faces.session(item)
 
 
 @settings(QUICK, max_examples=5)

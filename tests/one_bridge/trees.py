@@ -64,9 +64,9 @@ def build(root: Path, sessions: list[Session]) -> None:
     """Write the files and insert the rows, as a registration would."""
     root.mkdir(parents=True, exist_ok=True)
     insert_many(data.Repository, {"repository": ["local"], "repository_kind": "local", "repository_root": str(root)})
-    labs = sorted({one.lab for one in sessions})
-    mice = sorted({(one.lab, one.subject) for one in sessions})
-    projects = sorted({name for one in sessions for name in one.projects})
+    labs = sorted({session.lab for session in sessions})
+    mice = sorted({(session.lab, session.subject) for session in sessions})
+    projects = sorted({name for session in sessions for name in session.projects})
     insert_many(lab.Lab, {"lab": labs})
     insert_many(
         subject.Subject,
@@ -80,14 +80,14 @@ def build(root: Path, sessions: list[Session]) -> None:
     insert_many(
         acquisition.Session,
         keys(sessions)
-        | {"eid": [str(one.eid) for one in sessions], "task_protocol": [one.protocol for one in sessions]},
+        | {"eid": [str(session.eid) for session in sessions], "task_protocol": [one.protocol for one in sessions]},
     )
-    members = [(one, name) for one in sessions for name in one.projects]
+    members = [(session, name) for session in sessions for name in session.projects]
     insert_many(
         acquisition.SessionProject,
         keys([one for one, _ in members]) | {"project": [name for _, name in members]},
     )
-    probes = [(one, label) for one in sessions for label in one.probes]
+    probes = [(session, label) for session in sessions for label in session.probes]
     insert_many(
         ephys.ProbeInsertion,
         keys([one for one, _ in probes])
@@ -96,15 +96,15 @@ def build(root: Path, sessions: list[Session]) -> None:
             "pid": [str(uuid.uuid3(one.eid, label)) for one, label in probes],
         },
     )
-    _datasets(root, [(one, file) for one in sessions for file in one.files])
+    _datasets(root, [(session, file) for session in sessions for file in session.files])
 
 
 def keys(sessions: list[Session]) -> dict[str, list]:
     return {
-        "lab": [one.lab for one in sessions],
-        "subject": [one.subject for one in sessions],
-        "session_date": [datetime.date.fromisoformat(one.date) for one in sessions],
-        "session_number": [one.number for one in sessions],
+        "lab": [session.lab for session in sessions],
+        "subject": [session.subject for session in sessions],
+        "session_date": [datetime.date.fromisoformat(session.date) for session in sessions],
+        "session_number": [session.number for session in sessions],
     }
 
 
@@ -123,7 +123,7 @@ def locate(session: Session, label: str, acronyms: list[str | None]) -> None:
     columns = {"channel": places, "region_id": regions, "channel_lateral": 43.0, "channel_axial": 20.0 * places,
                "channel_ml": -1200.0, "channel_ap": -2000.0, "channel_dv": -3000.0 + 20 * places}  # fmt: skip
     insert_many(histology.ChannelLocation.Channel, key | columns)
-    counts = {one: regions.count(one) for one in regions if one is not None}
+    counts = {region: regions.count(region) for region in regions if region is not None}
     insert_many(
         histology.ChannelLocation.Region,
         key | {"region_id": list(counts), "region_channels": list(counts.values())},

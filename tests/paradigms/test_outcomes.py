@@ -55,7 +55,7 @@ def test_performance_of_any_design_is_that_of_the_common_table():
     easy = np.isin(level, [1000.0, 8000.0]) & (choice > 0)
     assert row["n_easy"] == easy.sum() and row["performance_easy"] == (choice == trials["target"])[easy].mean()
     assert row["contrasts"] is None
-    assert [one["curve_of"] for one in found.curves] == ["correct"] and found.curves[0]["curve_lapse_low"] == 1 / 3
+    assert [curve["curve_of"] for curve in found.curves] == ["correct"] and found.curves[0]["curve_lapse_low"] == 1 / 3
 
 
 def test_a_session_without_the_columns_says_what_is_lacking():

@@ -33,7 +33,7 @@ version: 1.0.0
 
 
 def test_the_tasks_of_a_session_follow_from_its_description():
-    names = {one.name: one for one in plan(read(parse_yaml(DESCRIPTION)))}
+    names = {item.name: item for item in plan(read(parse_yaml(DESCRIPTION)))}
     assert {"compress_video_left", "compress_video_right", "compress_ephys_probe00", "raw_ephys_qc_probe00"} <= set(
         names
     )
@@ -48,8 +48,8 @@ def test_a_real_description_of_a_rig_is_read():
     if not path.exists():
         pytest.skip(f"no real recordings at {path}")
     found = read(parse_yaml(path.read_text()))
-    assert [one.label for one in found.labels("probe")] == ["probe00", "probe01"]
-    assert [(one.protocol, one.folder) for one in found.tasks] == [
+    assert [label.label for label in found.labels("probe")] == ["probe00", "probe01"]
+    assert [(task.protocol, task.folder) for task in found.tasks] == [
         ("passiveChoiceWorld", "raw_passive_data"), ("ephysChoiceWorld", "raw_behavior_data")]  # fmt: skip
     assert (found.sync, found.sync_folder) == ("nidq", "raw_ephys_data")
 
@@ -57,7 +57,7 @@ def test_a_real_description_of_a_rig_is_read():
 def test_a_session_without_a_description_is_described_by_its_files():
     files = ["raw_behavior_data/_iblrig_taskData.raw.jsonable", "raw_behavior_data/_iblrig_taskSettings.raw.json",
              "raw_video_data/_iblrig_leftCamera.raw.avi"]  # fmt: skip
-    names = [one.name for one in plan(infer(files), files, "_iblrig_tasks_trainingChoiceWorld6.4.2")]
+    names = [item.name for item in plan(infer(files), files, "_iblrig_tasks_trainingChoiceWorld6.4.2")]
     assert {"extract_trials_00", "extract_wheel_00", "compress_video_left", "camera_times_left"} <= set(names)
 
 
@@ -88,7 +88,7 @@ def test_a_lab_adds_a_kind_and_circles_are_refused():
             register(Kind("count_licks", "2", "mylab:run"))
         with pytest.raises(UserError, match="cannot be the name"):
             register(Kind("../x", "2", "mylab:run"))
-        assert "count_licks_left" in [one.name for one in plan(infer(["raw_video_data/_iblrig_leftCamera.raw.avi"]))]
+        assert "count_licks_left" in [item.name for item in plan(infer(["raw_video_data/_iblrig_leftCamera.raw.avi"]))]
     finally:
         unregister("count_licks")
     circle = [Kind("one", "1", "x:y", parents=("two",)), Kind("two", "1", "x:y", parents=("one",))]

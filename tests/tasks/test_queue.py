@@ -203,10 +203,10 @@ def test_fifty_claimants_do_each_of_many_tasks_once(task_tables, n_tasks):
             pool.read(lambda got=got: queue.finish(got["task_uuid"], got["lease_token"], DONE))
 
     threads = [threading.Thread(target=work, args=(f"host{number}",)) for number in range(50)]
-    for one in threads:
-        one.start()
-    for one in threads:
-        one.join()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
     pool.close()
     assert len(done) == len(set(done)) == n_tasks
     assert {row["task_state"] for row in task.Task().to_dicts()} == {"Complete"}
@@ -332,7 +332,7 @@ class Model(RuleBasedStateMachine):
         if self.queue.restart([self.ids[name]]):
             self.state[name], self.holder[name], self.lost[name] = "Waiting", None, False
             self.held[name], self.tries[name], self.due[name] = False, 0, 0.0
-            self.finished = [one for one in self.finished if one != name]
+            self.finished = [item for item in self.finished if item != name]
 
     @invariant()
     def agree(self):

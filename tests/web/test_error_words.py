@@ -121,8 +121,8 @@ def _call(client, callback, value):
     body = {
         "output": callback["output"],
         "outputs": [{"id": json.loads(i) if i.startswith("{") else i, "property": p} for i, _, p in outputs],
-        "inputs": [given(one) for one in callback["inputs"]],
-        "state": [given(one) for one in callback["state"]],
+        "inputs": [given(input_) for input_ in callback["inputs"]],
+        "state": [given(state) for state in callback["state"]],
         "changedPropIds": [f"{callback['inputs'][0]['id']}.{callback['inputs'][0]['property']}"],
     }
     if not callback["output"].startswith(".."):

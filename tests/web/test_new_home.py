@@ -34,17 +34,17 @@ def test_all_files_of_a_new_home_are_made_once(tmp_path):
                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         for number in range(N)
     ]  # fmt: skip
-    assert [one.stdout.readline() for one in processes] == ["ready\n"] * N
+    assert [process.stdout.readline() for process in processes] == ["ready\n"] * N
     said = []
     for number in range(HOMES):
         (tmp_path / f"go{number}").touch()
-        said.append([one.stdout.readline().split() for one in processes])
-    errors = [one.communicate(timeout=60)[1] for one in processes]
-    assert [one.returncode for one in processes] == [0] * N, errors
+        said.append([process.stdout.readline().split() for process in processes])
+    errors = [process.communicate(timeout=60)[1] for process in processes]
+    assert [process.returncode for process in processes] == [0] * N, errors
     for number, lines in enumerate(said):
         home = tmp_path / str(number)
         assert {line[0] for line in lines} == {secret.of(home / "dashboard").hex()}
         assert [(float(line[1]), line[2]) for line in lines] == [(0, f"user{k}") for k in range(N)]
-        assert {one.name for one in Users(home / "users.sqlite").list()} == {f"user{k}" for k in range(N)}
+        assert {item.name for item in Users(home / "users.sqlite").list()} == {f"user{k}" for k in range(N)}
         assert all(path.stat().st_mode & 0o077 == 0 for path in home.rglob("*") if path.is_file())
-        assert sorted(one.name for one in (home / "dashboard").iterdir()) == ["secret"]
+        assert sorted(item.name for item in (home / "dashboard").iterdir()) == ["secret"]

@@ -109,7 +109,7 @@ class Lab:
 
     def work(self) -> None:
         computer = self.rng.choice(self.computers)
-        if sum(one.poll() is None for one in computer.processes) < 2:
+        if sum(process.poll() is None for process in computer.processes) < 2:
             self.start(computer, "work", "--processes", "1", "--max-seconds", "60")
 
     def compress(self) -> None:
@@ -212,7 +212,7 @@ def add_raw(waiting: Path) -> None:
 def digests(root: Path) -> dict[str, str]:
     """Path -> SHA-256 of each file that a rig wrote; of a compressed one, that of what it holds."""
     found = {}
-    for path in sorted(one for one in root.rglob("*") if one.is_file()):
+    for path in sorted(item for item in root.rglob("*") if item.is_file()):
         name = path.relative_to(root).as_posix()
         if name.endswith(".cbin"):
             with cbin.open(path) as reader:
@@ -267,7 +267,7 @@ def finish(url: str, home: Path, root: Path) -> tuple[dict, dict, list[str]]:
         work(once=True, processes=2)
         computed = {registry.label(table): _digest(connection, table) for table in registry.populated_tables()}
         found = content()
-        wrong = [f"{one.rule}: {one.examples}" for one in check(hashes=True) if one.n_wrong]
+        wrong = [f"{item.rule}: {item.examples}" for item in check(hashes=True) if item.n_wrong]
         for table in registry.populated_tables():
             errors = (table().jobs & {"status": "error"}).to_arrays("error_message").tolist()
             if errors:

@@ -76,9 +76,9 @@ def test_trials_come_before_other_files_and_summaries_before_both(database):
 
 def test_inputs_say_what_holds_a_rolling_table_back(bench, monkeypatch):
     monkeypatch.setattr(toys.Chain, "inputs", ("toys.Reading",), raising=False)
-    assert [one.label for one in Queue(toys.TABLES).jobs[2].upstream] == ["toys.Reading"]
+    assert [item.label for item in Queue(toys.TABLES).jobs[2].upstream] == ["toys.Reading"]
     monkeypatch.undo()
-    assert [one.label for one in Queue(toys.TABLES).jobs[2].upstream] == ["toys.Reading", "toys.Total"]
+    assert [item.label for item in Queue(toys.TABLES).jobs[2].upstream] == ["toys.Reading", "toys.Total"]
 
 
 def test_the_job_that_a_dead_worker_was_at_is_the_first_of_those_it_computes(bench):

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.slow
 
 
 def _by_table(found: status.Status) -> dict[str, status.TableStatus]:
-    return {one.table: one for one in found.tables}
+    return {table.table: table for table in found.tables}
 
 
 def test_counts_of_each_table_add_up(bench):
@@ -97,7 +97,7 @@ def test_the_whole_pipeline_prints_and_becomes_json(database):
 def test_watching_keeps_what_is_stale_between_two_comparisons(database):
     looks = status.watch(seconds=0)
     first, second = next(looks), next(looks)
-    assert [one.stale for one in first.tables] == [one.stale for one in second.tables]
+    assert [table.stale for table in first.tables] == [one.stale for one in second.tables]
     assert _by_table(second)["behavior.TrialSet"].stale == 0
 
 

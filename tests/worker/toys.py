@@ -223,6 +223,6 @@ def contents() -> dict[str, list[tuple]]:
     """All rows of the toy tables, in order."""
     found = {}
     for table in TABLES:
-        for one in (table, *registry.parts(table)):
-            found[registry.label(one)] = sorted(tuple(row.values()) for row in one.to_dicts())
+        for part in (table, *registry.parts(table)):
+            found[registry.label(part)] = sorted(tuple(row.values()) for row in part.to_dicts())
     return found

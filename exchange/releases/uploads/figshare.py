@@ -32,15 +32,15 @@ class Figshare:
             "description": f"{row['release_description'] or row['release_title']}<p>Manifest SHA-256: {mark}</p>",
             "defined_type": "dataset",
             "keywords": ["neurophysiology", "ALF"],
-            "authors": [{"name": _natural(one)} for one in row["release_authors"]],
+            "authors": [{"name": _natural(release_author)} for release_author in row["release_authors"]],
         }
 
         def find() -> str | None:
             for page in range(1, 1000):
                 articles = self.api.get("account/articles", params={"page": page, "page_size": 100})
-                for one in articles:
-                    if one["title"] == title and mark in self._article(one["id"]).get("description", ""):
-                        return str(one["id"])
+                for article in articles:
+                    if article["title"] == title and mark in self._article(article["id"]).get("description", ""):
+                        return str(article["id"])
                 if len(articles) < 100:
                     return None
             return None
@@ -102,12 +102,12 @@ class Figshare:
         """The one entry of a file, made if there is none; others of its name go."""
 
         def find() -> dict[str, Any] | None:
-            same = [one for one in self._files(identifier) if one["name"] == item.name]
-            fits = [one for one in same if one["supplied_md5"] == item.md5 and one["size"] == item.size]
+            same = [file for file in self._files(identifier) if file["name"] == item.name]
+            fits = [entry for entry in same if entry["supplied_md5"] == item.md5 and entry["size"] == item.size]
             fits.sort(key=lambda one: one["status"] != "available")
-            for one in same:
-                if not fits or one["id"] != fits[0]["id"]:
-                    self._delete(identifier, one)
+            for entry in same:
+                if not fits or entry["id"] != fits[0]["id"]:
+                    self._delete(identifier, entry)
             return self.api.get(f"account/articles/{identifier}/files/{fits[0]['id']}") if fits else None
 
         body = {"name": item.name, "md5": item.md5, "size": item.size}

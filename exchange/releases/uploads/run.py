@@ -109,7 +109,7 @@ def _items_of_folder(release: Release, out: Path) -> list[Item]:
             f"the folder of {release.name} is not in {out}", f"neurojoint release build {release.name} {out}"
         )
     files = release.files()
-    items = [Item(one.path, folder / one.path, one.size, one.md5) for one in files]
+    items = [Item(file.path, folder / file.path, file.size, file.md5) for file in files]
     for name, content in build.descriptions(release, files).items():
         if not (folder / name).exists() or (folder / name).read_bytes() != content:
             raise ConflictError(f"{folder / name} is not what was frozen", "build the folder again")

@@ -45,7 +45,7 @@ def put(where: Place, items: list[Item], progress: Progress) -> None:
     backend = open_backend(where)
     try:
         _mark(backend)
-        there = {one.path: one.size for one in backend.list()}
+        there = {entry.path: entry.size for entry in backend.list()}
         last = {INFO, SUMS}
         for some in (
             [item for item in items if item.name not in last],

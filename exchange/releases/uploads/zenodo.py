@@ -32,7 +32,8 @@ class Zenodo:
             "title": row["release_title"],
             "upload_type": "dataset",
             "description": row["release_description"] or row["release_title"],
-            "creators": [{"name": one} for one in row["release_authors"]] or [{"name": row["release_publisher"]}],
+            "creators": [{"name": release_author} for release_author in row["release_authors"]]
+            or [{"name": row["release_publisher"]}],
             "access_right": "open",
             "license": row["release_license"].lower(),
             "version": str(row["release_version"]),
@@ -42,9 +43,9 @@ class Zenodo:
         def find() -> str | None:
             for page in range(1, 1000):
                 found = self.api.get("deposit/depositions", params={"page": page, "size": 100})
-                for one in found:
-                    if mark in one.get("metadata", {}).get("notes", ""):
-                        return str(one["id"])
+                for item in found:
+                    if mark in item.get("metadata", {}).get("notes", ""):
+                        return str(item["id"])
                 if len(found) < 100:
                     return None
             return None
@@ -98,7 +99,7 @@ class Zenodo:
         self.api.repeat(act)
 
     def _files(self, identifier: str) -> dict[str, dict[str, Any]]:
-        return {one["filename"]: one for one in self.api.get(f"deposit/depositions/{identifier}/files")}
+        return {item["filename"]: item for item in self.api.get(f"deposit/depositions/{identifier}/files")}
 
     def _put(self, identifier: str, bucket: str, item: Item, progress: Progress) -> None:
         """Bring one file over, unless it is there; a name exists once, so that sending it again replaces it."""

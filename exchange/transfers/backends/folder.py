@@ -163,7 +163,7 @@ class Folder:
             for start in range(0, len(paths), GROUP_FILES):
                 some = paths[start : start + GROUP_FILES]
                 shares = [some[at : at + SHARE_FILES] for at in range(0, len(some), SHARE_FILES)]
-                yield from zip(some, (one for found in pool.map(read, shares) for one in found), strict=True)
+                yield from zip(some, (item for found in pool.map(read, shares) for item in found), strict=True)
 
     def delete(self, paths: Sequence[str]) -> None:
         """See `Backend.delete`."""
@@ -181,14 +181,14 @@ class Folder:
 
         incoming = self.root / INCOMING
         if incoming.is_dir():
-            for one in os.scandir(incoming):
+            for item in os.scandir(incoming):
                 with contextlib.suppress(OSError):
-                    if time.time() - one.stat().st_mtime <= 86_400:
+                    if time.time() - item.stat().st_mtime <= 86_400:
                         continue
-                    if one.is_dir(follow_symlinks=False):
-                        shutil.rmtree(one.path)
+                    if item.is_dir(follow_symlinks=False):
+                        shutil.rmtree(item.path)
                     else:
-                        Path(one.path).unlink()
+                        Path(item.path).unlink()
 
     def _rename(self, group: Sequence[tuple[Job, str]]) -> Iterator[Outcome]:
         """Put files on the disk, then give them their names: a folder that is new gets its name as a whole."""
@@ -370,9 +370,9 @@ def _shares(group: Sequence[_Any], size_of: Callable[[_Any], int]) -> Iterator[l
     """A group in parts for threads, in its order; a large file is one alone."""
     share: list[_Any] = []
     n_bytes = 0
-    for one in group:
-        share.append(one)
-        n_bytes += size_of(one)
+    for member in group:
+        share.append(member)
+        n_bytes += size_of(member)
         if len(share) >= SHARE_FILES or n_bytes >= SHARE_BYTES:
             yield share
             share, n_bytes = [], 0

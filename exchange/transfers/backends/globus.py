@@ -72,10 +72,10 @@ class Collection:
             by_folder.setdefault(inside(path).rpartition("/")[0], set()).add(path)
         found = {}
         for folder, wanted in by_folder.items():
-            for one in self._ls(folder):
-                path = f"{folder}/{one['name']}" if folder else one["name"]
-                if one["type"] == "file" and path in wanted:
-                    found[path] = Stat(path, one["size"], _ns(one.get("last_modified")))
+            for item in self._ls(folder):
+                path = f"{folder}/{item['name']}" if folder else item["name"]
+                if item["type"] == "file" and path in wanted:
+                    found[path] = Stat(path, item["size"], _ns(item.get("last_modified")))
         return found
 
     def list(self, prefix: str = "") -> Iterator[Stat]:
@@ -83,14 +83,14 @@ class Collection:
         waiting = [inside(prefix.rstrip("/")) if prefix else ""]
         while waiting:
             folder = waiting.pop()
-            for one in self._ls(folder):
-                path = f"{folder}/{one['name']}" if folder else one["name"]
-                if one["name"].startswith("."):
+            for item in self._ls(folder):
+                path = f"{folder}/{item['name']}" if folder else item["name"]
+                if item["name"].startswith("."):
                     continue
-                if one["type"] == "dir":
+                if item["type"] == "dir":
                     waiting.append(path)
-                elif one["type"] == "file":
-                    yield Stat(path, one["size"], _ns(one.get("last_modified")))
+                elif item["type"] == "file":
+                    yield Stat(path, item["size"], _ns(item.get("last_modified")))
 
     def send(self, jobs: Iterable[Job], progress: Progress) -> Iterator[Outcome]:
         """Only between two collections, by `GlobusService`."""
@@ -201,12 +201,12 @@ class GlobusService:
             return Task("paused" if paused else "active", message=why, bytes_done=size)
         try:
             arrived = frozenset(
-                str(one["destination_path"]) for one in self._all(self.client.task_successful_transfers, task)
+                str(item["destination_path"]) for item in self._all(self.client.task_successful_transfers, task)
             )
             problems = {}
             if said["status"] == "FAILED" or said.get("files_skipped"):
-                for one in self._all(self.client.task_skipped_errors, task):
-                    problems[str(one["source_path"])] = str(one.get("error_code") or "skipped")
+                for item in self._all(self.client.task_skipped_errors, task):
+                    problems[str(item["source_path"])] = str(item.get("error_code") or "skipped")
         except _KNOWN_ERRORS as error:
             raise unavailable(error, "Globus") from error
         fatal = said.get("fatal_error") or {}

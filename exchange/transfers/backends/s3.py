@@ -72,10 +72,10 @@ class S3:
         start = f"{self.prefix}{inside(prefix.rstrip('/'))}/" if prefix else self.prefix
         with self._explained():
             for page in self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=start):
-                for one in page.get("Contents", ()):
-                    path = one["Key"][len(self.prefix) :]
+                for item in page.get("Contents", ()):
+                    path = item["Key"][len(self.prefix) :]
                     if not path.endswith("/") and not path.startswith("."):
-                        yield Stat(path, one["Size"], int(one["LastModified"].timestamp() * 1e9))
+                        yield Stat(path, item["Size"], int(item["LastModified"].timestamp() * 1e9))
 
     def send(self, jobs: Iterable[Job], progress: Progress) -> Iterator[Outcome]:
         """See `Backend.send`: an object is there as a whole or not at all."""

@@ -69,14 +69,14 @@ class Sftp:
             folder = waiting.pop()
             with self._explained():
                 entries = sorted(self._open().listdir_attr(f"{self._root}/{folder}"), key=lambda one: one.filename)
-            for one in entries:
-                path = f"{folder}/{one.filename}" if folder else one.filename
-                if one.filename.startswith("."):
+            for entry in entries:
+                path = f"{folder}/{entry.filename}" if folder else entry.filename
+                if entry.filename.startswith("."):
                     continue
-                if modes.S_ISDIR(one.st_mode):
+                if modes.S_ISDIR(entry.st_mode):
                     waiting.append(path)
-                elif modes.S_ISREG(one.st_mode):
-                    yield Stat(path, one.st_size, one.st_mtime * 1_000_000_000)
+                elif modes.S_ISREG(entry.st_mode):
+                    yield Stat(path, entry.st_size, entry.st_mtime * 1_000_000_000)
 
     def send(self, jobs: Iterable[Job], progress: Progress) -> Iterator[Outcome]:
         """See `Backend.send`."""

@@ -106,7 +106,7 @@ def write_arrays(
     parquet.save(folder / "clusters.metrics.pqt", pa.table(metrics).to_pandas())
     with (folder / "clusters.uuids.csv").open("w", newline="", encoding="utf-8") as out:
         names = [str(uuid.uuid3(NAMESPACE, f"{says['identity']}/{number}")) for number in numbers.tolist()]
-        csv.writer(out, lineterminator="\n").writerows([["uuids"], *([one] for one in names)])
+        csv.writer(out, lineterminator="\n").writerows([["uuids"], *([item] for item in names)])
     (folder / SAYS).write_text(json.dumps(dict(says), indent=1, sort_keys=True), encoding="utf-8")
 
 

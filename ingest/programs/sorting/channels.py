@@ -74,7 +74,7 @@ def _agree(positions: np.ndarray, claimed: np.ndarray, there: Mapping[str, list]
     shanks = np.asarray(there["shank"])[claimed]
     used = np.unique(shanks).tolist()
     is_constant = [
-        all(np.ptp((positions[:, 0] + side * lateral)[shanks == one]) <= NEAR for one in used) for side in SIDES
+        all(np.ptp((positions[:, 0] + side * lateral)[shanks == item]) <= NEAR for item in used) for side in SIDES
     ]
     if np.ptp(along) > NEAR or not any(is_constant):
         return False

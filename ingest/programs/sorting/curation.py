@@ -86,7 +86,7 @@ def in_words(found: Mapping[str, Any]) -> str:
     for name in ("merged", "split", "renumbered", "relabelled"):
         entries = found.get(name) or []
         if entries and name in ("merged", "split"):
-            shown = [f"{_joined(one['from'])} -> {_joined(one['to'])}" for one in entries[:5]]
+            shown = [f"{_joined(entry['from'])} -> {_joined(entry['to'])}" for entry in entries[:5]]
             parts.append(f"{len(entries)} {name} ({', '.join(shown)}{', …' if len(entries) > 5 else ''})")
         elif entries:
             parts.append(f"{len(entries)} {name}")
@@ -109,7 +109,7 @@ def _common(before: np.ndarray, now: np.ndarray) -> tuple[np.ndarray, np.ndarray
         rows = np.arange(len(before))
         return rows, rows
     keyed = [np.column_stack([values, _place(values)]) for values in (before, now)]
-    joined = [np.ascontiguousarray(one).view([("sample", one.dtype), ("place", one.dtype)])[:, 0] for one in keyed]
+    joined = [np.ascontiguousarray(item).view([("sample", item.dtype), ("place", item.dtype)])[:, 0] for item in keyed]
     _, rows_before, rows_now = np.intersect1d(joined[0], joined[1], assume_unique=True, return_indices=True)
     return rows_before, rows_now
 

@@ -74,7 +74,7 @@ def sorter_of(place: Path) -> str:
     if list(place.glob("times_*.mat")):
         return "waveclus"
     names = [
-        one.name for one in (place, *place.parents) if one.name not in ("sorter_output", "sorting", "output", "phy")
+        item.name for item in (place, *place.parents) if item.name not in ("sorter_output", "sorting", "output", "phy")
     ]
     return plain(names[0])
 
@@ -137,7 +137,7 @@ def _best_channels(place: Path) -> np.ndarray | None:
     templates = _array(place / "templates.npy", 3)
     if templates is None or 0 in templates.shape:
         return None
-    best = np.array([int(np.ptp(np.asarray(one, np.float32), axis=0).argmax()) for one in templates])
+    best = np.array([int(np.ptp(np.asarray(template, np.float32), axis=0).argmax()) for template in templates])
     for name in TEMPLATE_CHANNELS:
         where = _array(place / name, 2)
         if where is not None and where.shape == (len(templates), templates.shape[2]):

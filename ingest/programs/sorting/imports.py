@@ -83,10 +83,10 @@ def import_folder(
     session = Path(session) if session else None
     found = places(source)
     together = [
-        one for one in [source, *sorted(p for p in source.rglob("*") if p.is_dir())] if several_probes.is_such(one)
+        item for item in [source, *sorted(p for p in source.rglob("*") if p.is_dir())] if several_probes.is_such(item)
     ]
     if together:
-        done = [made for one in together for made in _import_several(one, session, dry_run, tell)]
+        done = [made for item in together for made in _import_several(item, session, dry_run, tell)]
         return done + [_Import(place, session, probe, sorter, tell or _silent).run(dry_run) for place in found]
     if not found:
         known = "Kilosort, phy, SpikeInterface, iblsorter"
@@ -107,7 +107,7 @@ def import_below(
     failed: list[tuple[Path, NeurojointError]] = []
     folder = existing(Path(root))
     several = {path.parent for path in folder.rglob("clusters.probes*.npy")}
-    for place in [*sorted(one for one in several if several_probes.is_such(one)), *places(folder)]:
+    for place in [*sorted(item for item in several if several_probes.is_such(item)), *places(folder)]:
         try:
             done += import_folder(place, tell=tell)
         except NeurojointError as error:
@@ -128,9 +128,9 @@ def _import_several(source: Path, session: Path | None, dry_run: bool, tell: Tel
             with file.open("rb") as opened:
                 digest.update(f"{name}\0{hashlib.file_digest(opened, 'md5').hexdigest()}\n".encode())
     content, done = digest.hexdigest(), []
-    for one in several_probes.split(source):
-        made = Imported(source, None, len(one.numbers), int(one.counts.sum()), notes=list(one.notes))
-        place = base / path / "alf" / one.label
+    for part in several_probes.split(source):
+        made = Imported(source, None, len(part.numbers), int(part.counts.sum()), notes=list(part.notes))
+        place = base / path / "alf" / part.label
         before = versions.last_import(place)
         done.append(made)
         if before is not None and before[1].get("content_hash") == content:
@@ -141,11 +141,11 @@ def _import_several(source: Path, session: Path | None, dry_run: bool, tell: Tel
         says = {
             "sorter": "", "source": str(source), "content_hash": content, "n_units": made.n_units,
             "n_spikes": made.n_spikes, "notes": made.notes,
-            "identity": f"{'/'.join(map(str, key))}/{one.label}/{content}",
+            "identity": f"{'/'.join(map(str, key))}/{part.label}/{content}",
         }  # fmt: skip
         unfinished = alf_files.unfinished(place)
         try:
-            alf_files.write_arrays(unfinished, one.arrays, one.numbers, one.counts, one.labels, says)
+            alf_files.write_arrays(unfinished, part.arrays, part.numbers, part.counts, part.labels, says)
             made.folder = alf_files.publish(unfinished, place)
         except BaseException:
             shutil.rmtree(unfinished, ignore_errors=True)
@@ -164,7 +164,7 @@ def places(folder: Path) -> list[Path]:
         found |= {path.parents[1] for path in folder.rglob(name) if path.parent.name == "sorting"}
     found |= {path.parent for path in folder.glob("*.nwb")}  # only where the folder is named: NWB files may be anything
     below = sorted(found)
-    return [one for one in below if not any(other in one.parents for other in below)]
+    return [item for item in below if not any(other in item.parents for other in below)]
 
 
 class _Import:
@@ -174,10 +174,10 @@ class _Import:
         self.source, self.tell = source, tell
         self.repository, self.base, self.path, self.session = session_of(existing(session) if session else source)
         recordings = [
-            one for one in runs.items(self.repository, f"{self.path}/", None) if one.folder == self.path
+            item for item in runs.items(self.repository, f"{self.path}/", None) if item.folder == self.path
         ]  # fmt: skip
-        self.probe = probe or probe_of(source.relative_to(source.anchor), {one.probe for one in recordings})
-        self.all = [one for one in recordings if one.probe == self.probe]
+        self.probe = probe or probe_of(source.relative_to(source.anchor), {recording.probe for recording in recordings})
+        self.all = [recording for recording in recordings if recording.probe == self.probe]
         self.all.sort(key=lambda one: sorted_file.in_order(one.path))
         self.recordings: list[Item] = []
         self.sorter = sorter and foreign.plain(sorter)
@@ -187,7 +187,7 @@ class _Import:
         made = Imported(self.source)
         content = versions.content_hash(self.source)
         self.recordings = sorted_file.recordings_of(sorted_file.find(self.source), self.all, made.notes)
-        n_samples = sum(one.n_samples for one in self.recordings) or _UNLIMITED
+        n_samples = sum(recording.n_samples for recording in self.recordings) or _UNLIMITED
         result = results.read(self.source, n_samples)
         beside = foreign.read(result, self.sorter)
         place = self.base / self.path / "alf" / self.probe / beside.sorter
@@ -266,10 +266,10 @@ class _Import:
             return result.times
         if self.recordings:
             if len(self.recordings) > 1:
-                names = ", ".join(one.path.rpartition("/")[2] for one in self.recordings)
+                names = ", ".join(recording.path.rpartition("/")[2] for recording in self.recordings)
                 notes.append(f"samples are counted through all recordings of {self.probe} in this order: {names}")
             times = runs.session_times(self.recordings, result.samples)
-            ids = [{"dataset_id": one.dataset_id} for one in self.recordings]
+            ids = [{"dataset_id": recording.dataset_id} for recording in self.recordings]
             if ephys.SessionClock.Stream & ids & {"clock_source": "unaligned"}:
                 notes.append(f"the clock of {self.probe} is not aligned with the session: times are those of the probe")
             return times
@@ -378,7 +378,7 @@ def _changes(before: Path, result: Sorted) -> dict[str, Any]:
     load: Callable[[str], np.ndarray] = lambda name: np.load(before / name, allow_pickle=False)  # noqa: E731
     clusters = numbers[load("spikes.clusters.npy")]
     if result.times is not None:  # of files without samples; compared to a microsecond
-        samples, now = (np.round(one * 1e6).astype(np.int64) for one in (load("spikes.times.npy"), result.times))
+        samples, now = (np.round(item * 1e6).astype(np.int64) for item in (load("spikes.times.npy"), result.times))
     else:
         samples, now = load("spikes.samples.npy"), result.samples
     found = curation.difference(

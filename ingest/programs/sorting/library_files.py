@@ -91,10 +91,13 @@ def nwb_units(path: Path) -> Spikes:
             ends = np.asarray(units["spike_times_index"], np.int64)
             ids = np.asarray(units["id"], np.int64) if "id" in units else np.arange(len(ends))
             resolution = float(units["spike_times"].attrs.get("resolution", 0) or 0)
-            name = next((one for one in LABELS if one in units and f"{one}_index" not in units), None)
-            labels = [_text(one) for one in np.asarray(units[name]).tolist()] if name else []
-            name = next((one for one in UNIT_NAMES if one in units and f"{one}_index" not in units), None)
-            names = [_text(one) for one in np.asarray(units[name]).tolist()] if name else ids.tolist()
+            name = next((label for label in LABELS if label in units and f"{label}_index" not in units), None)
+            labels = [_text(value) for value in np.asarray(units[name]).tolist()] if name else []
+            name = next(
+                (unit_name for unit_name in UNIT_NAMES if unit_name in units and f"{unit_name}_index" not in units),
+                None,
+            )
+            names = [_text(value) for value in np.asarray(units[name]).tolist()] if name else ids.tolist()
     except (OSError, KeyError, ValueError, TypeError) as error:
         raise NeurojointError(f"{path} has no units that can be read ({error})", "name a file with /units") from None
     counts = np.diff(ends, prepend=0)
@@ -146,9 +149,9 @@ def numbers_of(ids: list[Any]) -> np.ndarray:
     >>> numbers_of(["3", "12"]).tolist(), numbers_of(["a", "b"]).tolist(), numbers_of([7, 1 << 40]).tolist()
     ([3, 12], [0, 1], [0, 1])
     """
-    texts = [_plain(one) for one in ids]
-    if texts and all(one.isascii() and one.isdecimal() and int(one) < 1 << 31 for one in texts):
-        numbers = np.array([int(one) for one in texts], np.int64)
+    texts = [_plain(id_) for id_ in ids]
+    if texts and all(text.isascii() and text.isdecimal() and int(text) < 1 << 31 for text in texts):
+        numbers = np.array([int(text) for text in texts], np.int64)
         if len(np.unique(numbers)) == len(numbers):
             return numbers
     return np.arange(len(ids), dtype=np.int64)
@@ -188,9 +191,9 @@ def _check_codecs(array: Path) -> None:
 
 def _codecs(header: Any) -> Iterator[str]:
     parts = [*(header.get("filters") or []), header.get("compressor"), *(header.get("codecs") or [])]
-    for one in parts:
-        if isinstance(one, dict):
-            yield str(one.get("id") or one.get("name"))
+    for part in parts:
+        if isinstance(part, dict):
+            yield str(part.get("id") or part.get("name"))
 
 
 def _plain(value: Any) -> str:

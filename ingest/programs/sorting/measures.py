@@ -137,8 +137,8 @@ def _means(
     sums = np.zeros((k, N_SAMPLES, len(positions)))
     for cut, at in _pieces(volts, n_samples, sampling_rate, samples[chosen]):
         which = chosen[at]
-        for one in np.unique(clusters[which]):
-            sums[one] += cut(np.flatnonzero(clusters[which] == one), None).sum(axis=0)
+        for item in np.unique(clusters[which]):
+            sums[item] += cut(np.flatnonzero(clusters[which] == item), None).sum(axis=0)
     means = sums / np.maximum(np.bincount(clusters[chosen], minlength=k), 1)[:, None, None]
     best = np.ptp(means, axis=1).argmax(axis=1)
     distance = np.hypot(*(positions[best][:, None] - positions[None]).transpose(2, 0, 1))

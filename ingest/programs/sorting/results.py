@@ -148,7 +148,7 @@ def _npz(folder: Path, name: str = "sorting_cached.npz") -> _Read:
     except (KeyError, ValueError, OSError, EOFError) as error:
         raise _unfit(path, str(error)) from None
     numbers = library_files.numbers_of(ids)
-    is_plain = units.dtype.kind in "iuf" and [float(one) for one in ids] == numbers.tolist()
+    is_plain = units.dtype.kind in "iuf" and [float(id_) for id_ in ids] == numbers.tolist()
     if is_plain or (units.dtype.kind in "if" and -1 in ids):  # spikes of no unit
         return samples, units, {}, {}
     order = np.argsort(np.array(ids), kind="stable")

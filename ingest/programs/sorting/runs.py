@@ -93,7 +93,7 @@ def session_times(items: Sequence[Item], samples: np.ndarray) -> np.ndarray:
     key = dict(zip(SESSION, items[0].session, strict=True))
     if not ephys.SessionClock & key:
         ephys.SessionClock.populate(key)
-    bounds = np.cumsum([0, *(one.n_samples for one in items)])
+    bounds = np.cumsum([0, *(item.n_samples for item in items)])
     piece = np.searchsorted(bounds[1:-1], samples, side="right")
     times = np.empty(len(samples))
     for number, one in enumerate(items):
@@ -110,11 +110,11 @@ def clock_hash(items: Sequence[Item]) -> str:
     if not ephys.SessionClock & key:
         ephys.SessionClock.populate(key)
     digest = hashlib.md5(usedforsecurity=False)
-    for one in items:
-        own = clock({"dataset_id": one.dataset_id})
+    for item in items:
+        own = clock({"dataset_id": item.dataset_id})
         for values in (own.source, own.target):
             digest.update(np.round(np.asarray(values, np.float64), 6).tobytes())
-        digest.update(one.dataset_id.encode())
+        digest.update(item.dataset_id.encode())
     return digest.hexdigest()
 
 

@@ -67,7 +67,7 @@ def recordings_of(told: SortedFile, recordings: Sequence[Item], notes: list[str]
     named = [one for name in told.names if (one := _named(name, recordings)) is not None]
     if named and len(named) == len(told.names):
         chosen = list(dict.fromkeys(named))
-    elif joined := [one for one in recordings if _JOINED.search(one.path)]:
+    elif joined := [recording for recording in recordings if _JOINED.search(recording.path)]:
         chosen = joined
         if len(recordings) > len(joined):
             notes.append(f"nothing says which file was sorted: samples are counted in {_file(joined[0])}")
@@ -81,9 +81,9 @@ def recordings_of(told: SortedFile, recordings: Sequence[Item], notes: list[str]
             f"what was sorted has {rate:.10g} samples a second, but {_file(chosen[0])} has {expected:.10g}",
             "ingest the recording that was sorted, or name the right probe with --probe",
         )
-    n_samples = sum(one.n_samples for one in chosen)
+    n_samples = sum(item.n_samples for item in chosen)
     if not named and told.n_samples is not None and abs(told.n_samples - n_samples) > 1:
-        names = ", ".join(_file(one) for one in chosen)
+        names = ", ".join(_file(item) for item in chosen)
         raise NeurojointError(
             f"{told.names[0]}, which was sorted, has {told.n_samples:,} samples, but {names} {n_samples:,}: "
             "the times of its spikes are not known",
@@ -138,7 +138,7 @@ def _beside(place: Path, name: str) -> Path | None:
 def _named(name: str, recordings: Sequence[Item]) -> Item | None:
     """The recording that a path names: most parts of the path from its end on are equal; None where not one is."""
     parts = _parts(name)
-    scores = [_n_equal(parts, _parts(one.path)) for one in recordings]
+    scores = [_n_equal(parts, _parts(recording.path)) for recording in recordings]
     best = max(scores, default=0)
     return recordings[scores.index(best)] if best and scores.count(best) == 1 else None
 

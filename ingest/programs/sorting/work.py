@@ -57,14 +57,14 @@ def sort(
         raise NeurojointError(f"nothing below {folder} is registered", f"neurojoint ingest {folder}")
     work = _Work(repository, base, name, settings().sorters[name], parameters or {}, tell)
     summary = Summary(name, dry_run)
-    for one in items(repository, below(folder, base), probe):
-        run = Run(one, repository, name, work.parameters_hash)
+    for item in items(repository, below(folder, base), probe):
+        run = Run(item, repository, name, work.parameters_hash)
         if run.is_done() and not again:
-            summary.known.append(one.path)
+            summary.known.append(item.path)
         elif dry_run:
-            summary.sorted.append(one.path)
+            summary.sorted.append(item.path)
         else:
-            work.do(one, run, again, summary)
+            work.do(item, run, again, summary)
     return summary
 
 

@@ -133,7 +133,7 @@ def _wheel(job: Job, records: list[dict[str, Any]], found: bpod.Trials, required
         return None
     texts = [paths[0].read_text(encoding="utf-8", errors="replace") for paths in files]
     begin = found.table["intervals_0"]
-    closed = begin + [float(one["behavior_data"]["States timestamps"]["closed_loop"][0][0]) for one in records]
+    closed = begin + [float(record["behavior_data"]["States timestamps"]["closed_loop"][0][0]) for record in records]
     try:
         return bpod.wheel(bpod.read_encoder(texts[0]), bpod.read_encoder(texts[1]), closed)
     except bpod.BadTrials as error:

@@ -167,7 +167,7 @@ class _Elsewhere:
 
     def inputs(self, pattern: str) -> list:
         root = self._job.folder
-        return sorted(path for one in filled(pattern, self.arguments) for path in root.glob(one) if path.is_file())
+        return sorted(path for item in filled(pattern, self.arguments) for path in root.glob(item) if path.is_file())
 
     def log(self, text: str) -> None:
         self._job.log(text)

@@ -165,7 +165,7 @@ def _read(job: Job) -> tuple[list[Stream], dict[str, Changes], dict[str, Path]]:
             probe = "" if band == "nidq" else path.parent.name
             streams.append(Stream(name, name, band, probe, rate, n_samples, _first_sample(path)))
             files[name] = path
-    if not any(one.band == "nidq" for one in streams):
+    if not any(stream.band == "nidq" for stream in streams):
         raise TaskFailure("the recording of the NIDQ is missing", "copy …nidq.bin and its .meta")
     return streams, changes, files
 

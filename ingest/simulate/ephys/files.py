@@ -30,7 +30,7 @@ def write_insertion(session: Path, insertion: Insertion, probe: str = "probe00",
     metrics = pd.DataFrame({name: values.tolist() for name, values in insertion.metrics.items()})
     parquet.save(folder / "clusters.metrics.pqt", metrics)
     with (folder / "clusters.uuids.csv").open("w", newline="", encoding="utf-8") as out:
-        csv.writer(out, lineterminator="\n").writerows([["uuids"], *([one] for one in insertion.uuids)])
+        csv.writer(out, lineterminator="\n").writerows([["uuids"], *([uuid] for uuid in insertion.uuids)])
     return folder
 
 

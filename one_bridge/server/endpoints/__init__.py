@@ -48,5 +48,5 @@ _ALL = (
     *NAMES,
 )
 
-ENDPOINTS: dict[str, Endpoint] = {one.name: one for one in _ALL}
+ENDPOINTS: dict[str, Endpoint] = {item.name: item for item in _ALL}
 """By the first part of their address."""

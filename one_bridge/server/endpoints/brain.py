@@ -38,7 +38,7 @@ def _related(direction: str) -> Any:
             ids = getattr(atlas.regions(), direction)(atlas.region_ids(text, descendants=False))
         except NeurojointError as error:
             raise BadInput(direction, str(error)) from None
-        return values.key_condition(["region_id"], [[int(one)] for one in ids], backend)
+        return values.key_condition(["region_id"], [[int(id_)] for id_ in ids], backend)
 
     return restriction
 
@@ -48,12 +48,14 @@ def _related_descriptions(row: field_getters.Row) -> list[dict[str, Any]]:
     tree = atlas.regions()
     ids = [*tree.ancestors([row["region_id"]]).tolist(), *tree.descendants([row["region_id"]]).tolist()]
     there = table("histology.BrainRegion").proj("region_name", "region_depth") * table("histology.RegionDescription")
-    found = {one["region_id"]: one for one in there.to_dicts()} if len(table("histology.RegionDescription")()) else {}
+    found = (
+        {item["region_id"]: item for item in there.to_dicts()} if len(table("histology.RegionDescription")()) else {}
+    )
     return [
-        {"id": one, "name": found[one]["region_name"], "description": found[one]["region_description"],
-         "level": found[one]["region_depth"]}
-        for one in dict.fromkeys(ids)
-        if one in found
+        {"id": id_, "name": found[id_]["region_name"], "description": found[id_]["region_description"],
+         "level": found[id_]["region_depth"]}
+        for id_ in dict.fromkeys(ids)
+        if id_ in found
     ]  # fmt: skip
 
 
@@ -148,7 +150,7 @@ def _are_stated(asked: Any) -> bool:
     for pair in asked.django:
         if pair.path in (("trajectory_estimate",), ("trajectory_estimate", "id"), ("trajectory_estimate", "pk")):
             named += pair.value if isinstance(pair.value, list) else [pair.value]
-    tracks = [row for one in named for row in rows_of("histology.Trajectory", TRACK, str(one))]
+    tracks = [row for item in named for row in rows_of("histology.Trajectory", TRACK, str(item))]
     return bool(tracks) and bool(table("histology.AlignedChannel") & tracks)
 
 

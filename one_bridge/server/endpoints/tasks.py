@@ -22,7 +22,7 @@ def status(row: Mapping[str, Any]) -> str:
 
 def _unfinished() -> Any:
     """The edges to parents that are not done."""
-    done = ", ".join(f"'{one}'" for one in states.DONE)
+    done = ", ".join(f"'{item}'" for item in states.DONE)
     parents = (table("task.Task") & f"task_state NOT IN ({done})").proj(parent_id="task_uuid")
     return table("task.TaskEdge") & parents.proj()
 

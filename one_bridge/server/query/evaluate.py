@@ -44,8 +44,8 @@ def matches(value: Any, lookup: str, wanted: Sequence[Any]) -> bool:
     if lookup == "range":
         return len(wanted) == 2 and wanted[0] <= value <= wanted[1]
     if lookup in ORDER_LOOKUPS:
-        return any(ORDER_LOOKUPS[lookup][1](value, one) for one in wanted)
-    return any(text_matches(str(value), lookup, str(one)) for one in wanted)
+        return any(ORDER_LOOKUPS[lookup][1](value, item) for item in wanted)
+    return any(text_matches(str(value), lookup, str(item)) for item in wanted)
 
 
 def text_matches(text: str, lookup: str, wanted: str) -> bool:
@@ -110,7 +110,7 @@ def json_matches(content: Any, path: Sequence[str], lookup: str, wanted: Any) ->
     if found is _ABSENT:
         return False
     if lookup in ("has_key", "has_keys", "has_any_keys"):
-        names = [str(one) for one in (wanted if isinstance(wanted, list) else [wanted])]
+        names = [str(item) for item in (wanted if isinstance(wanted, list) else [wanted])]
         there = [name in found if isinstance(found, dict | list) else False for name in names]
         return any(there) if lookup == "has_any_keys" else all(there)
     if lookup == "contained_by":
@@ -120,7 +120,7 @@ def json_matches(content: Any, path: Sequence[str], lookup: str, wanted: Any) ->
     if lookup in ("in", "range"):
         choices = wanted if isinstance(wanted, list) else [wanted]
         if lookup == "in":
-            return any(_equal(found, one) for one in choices)
+            return any(_equal(found, choice) for choice in choices)
         return len(choices) == 2 and _ordered(found, "gte", choices[0]) and _ordered(found, "lte", choices[1])
     if lookup in ORDER_LOOKUPS:
         return _ordered(found, lookup, wanted)
@@ -166,7 +166,7 @@ def _contains(whole: Any, part: Any) -> bool:
         return isinstance(part, dict) and all(k in whole and _contains(whole[k], v) for k, v in part.items())
     if isinstance(whole, list):
         return all(
-            any(_contains(one, other) for one in whole) for other in (part if isinstance(part, list) else [part])
+            any(_contains(item, other) for item in whole) for other in (part if isinstance(part, list) else [part])
         )
     return not isinstance(part, dict | list) and _equal(whole, part)
 

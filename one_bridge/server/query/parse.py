@@ -181,7 +181,7 @@ def value_of(text: str) -> Any:
             raise BadInput("django", f"{text[:80]} is no list of values.")
         found = words
     found = list(found) if isinstance(found, list | tuple) else [found]
-    if len(found) > LONGEST_LIST or not all(isinstance(one, str | int | float | bool | None) for one in found):
+    if len(found) > LONGEST_LIST or not all(isinstance(item, str | int | float | bool | None) for item in found):
         raise BadInput("django", f"{text[:80]} is no list of at most {LONGEST_LIST} plain values.")
     return found
 

@@ -137,7 +137,7 @@ def resolve(endpoint: Endpoint, query: Query) -> Resolved:
         elif known[name].kind == "json":
             conditions += [resolve_pair(endpoint, pair) for pair in json_pairs(name, text)]
         else:
-            target = next((one for one in endpoint.many if one.name == name), None) or known[name]
+            target = next((item for item in endpoint.many if item.name == name), None) or known[name]
             try:
                 lookup = target.filter or "exact"
                 conditions.append(Condition(_compared(endpoint, target, [lookup], listed(name, text))))
@@ -162,8 +162,8 @@ def known_parameters(endpoint: Endpoint) -> dict[str, Field]:
     found = {name: Field(name) for name in endpoint.terms}
     found |= {name: Field(name) for name in endpoint.paths}
     own = (*endpoint.fields, *endpoint.filters)
-    found |= {one.name: one for one in own if field_of(endpoint, one.name) and one.name not in found}
-    found |= {one.name: Field(one.name) for one in endpoint.many if one.name[0] != "_" and one.name not in found}
+    found |= {item.name: item for item in own if field_of(endpoint, item.name) and item.name not in found}
+    found |= {item.name: Field(item.name) for item in endpoint.many if item.name[0] != "_" and item.name not in found}
     if endpoint.dates:
         found["date_range"] = Field("date_range")
     found.setdefault("id", Field("id"))
@@ -222,7 +222,7 @@ def field_of(endpoint: Endpoint, name: str) -> Field | None:
         return Field("pk", column, "int" if is_number else "uuid" if column in UUIDS else "text")
     found = endpoint.field(name)
     if found is None:
-        found = next((one for one in endpoint.filters if one.name == name), None)
+        found = next((filter_ for filter_ in endpoint.filters if filter_.name == name), None)
     return found if found is not None and (found.column or found.sql or found.restrict) else None
 
 
@@ -250,7 +250,7 @@ def _here(endpoint: Endpoint, path: list[str], value: Any) -> Comparison | None:
         if is_end and (relation is None or not _is_identifier(value, own)):
             return _compared(endpoint, own, rest, value)
     if relation is None:
-        known = sorted({one.name for one in endpoint.fields} | set(endpoint.relations))
+        known = sorted({item.name for item in endpoint.fields} | set(endpoint.relations))
         if many is not None or own is not None:
             _lookup_of(rest, "text")  # raises: the field is there, what follows is no lookup
         raise ValueError(f"{endpoint.label} has no field {head!r}. Known are {', '.join(known)}.")
@@ -265,7 +265,7 @@ def _leads_on(relation: Relation | None, rest: Sequence[str]) -> bool:
 def _is_identifier(value: Any, own: Field) -> bool:
     """Whether a value is the uuid of a record, where the field of that name holds its name."""
     found = value if isinstance(value, list) else [value]
-    return own.kind == "text" and bool(found) and all(values.is_uuid(str(one).lower()) for one in found)
+    return own.kind == "text" and bool(found) and all(values.is_uuid(str(item).lower()) for item in found)
 
 
 def _identifying(endpoint: Endpoint, value: Any, path: Sequence[str]) -> str:
@@ -275,7 +275,7 @@ def _identifying(endpoint: Endpoint, value: Any, path: Sequence[str]) -> str:
     if path and path[0] not in ("exact", "in"):
         return label
     by_uuid = endpoint.unique in UUIDS or not endpoint.unique
-    return "pk" if label == "pk" or (by_uuid and all(values.is_uuid(str(one).lower()) for one in found)) else label
+    return "pk" if label == "pk" or (by_uuid and all(values.is_uuid(str(item).lower()) for item in found)) else label
 
 
 def _compared(endpoint: Endpoint, target: Field | Many, rest: Sequence[str], value: Any) -> Comparison:
@@ -312,13 +312,13 @@ def _compared(endpoint: Endpoint, target: Field | Many, rest: Sequence[str], val
         if kind not in ("text", "uuid") and lookup == "iexact":
             lookup = "exact"
         else:
-            return Comparison(endpoint, target, lookup, tuple(typed_values.text_of(one) for one in wanted), part)
+            return Comparison(endpoint, target, lookup, tuple(typed_values.text_of(item) for item in wanted), part)
     if isinstance(target, Field) and not part and (listed_values := typed_values.listed_values(target)) is not None:
         return Comparison(
-            endpoint, target, lookup, tuple(typed_values.spelled(target, listed_values, one) for one in wanted)
+            endpoint, target, lookup, tuple(typed_values.spelled(target, listed_values, item) for item in wanted)
         )
     return Comparison(
-        endpoint, target, lookup, tuple(typed_values.typed(target.name, kind, one, lookup) for one in wanted), part
+        endpoint, target, lookup, tuple(typed_values.typed(target.name, kind, item, lookup) for item in wanted), part
     )
 
 

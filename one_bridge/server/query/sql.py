@@ -44,8 +44,8 @@ class Listed:
     def rows(self) -> dj.expression.QueryExpression:
         """The rows with all that is joined to them."""
         found = self.endpoint.base(self.own)
-        for one in self._others:
-            found = restrict(found, one)
+        for item in self._others:
+            found = restrict(found, item)
         return found
 
     @property
@@ -66,7 +66,7 @@ def restrict(rows: dj.expression.QueryExpression, condition: Any) -> dj.expressi
     if not isinstance(condition, str) or "SELECT" not in condition:
         return rows & condition
     columns = sorted(columns_of(condition) & set(rows.heading.names))
-    found = rows & (" AND ".join(f"{one} IS NOT NULL" for one in columns) or ALL)
+    found = rows & (" AND ".join(f"{column} IS NOT NULL" for column in columns) or ALL)
     found.restriction[-1] = condition.replace("%", "%%")
     return found
 
@@ -111,16 +111,16 @@ def restricted(resolved: Resolved, database: Database) -> Listed:
     found = Listed(endpoint, search(resolved.terms, query.Reading("alyx")) if search else table(endpoint.table)())
     writer = Conditions(database)
     if resolved.ids is not None:
-        found.restrict([_by_id(endpoint, one, database) for one in resolved.ids])
-    for one in resolved.restrictions:
-        meaning = one.field.restrict
-        found.restrict([meaning(text, database.backend) for text in one.values if meaning is not None])
+        found.restrict([_by_id(endpoint, id_, database) for id_ in resolved.ids])
+    for restriction in resolved.restrictions:
+        meaning = restriction.field.restrict
+        found.restrict([meaning(text, database.backend) for text in restriction.values if meaning is not None])
     if resolved.days is not None:
         low, high = (datetime.datetime.combine(day, datetime.time()) for day in resolved.days)
         of_day = Field(endpoint.dates, endpoint.dates, "time")
         found.restrict(writer.within(endpoint, of_day, [(low, high + datetime.timedelta(days=1))]))
-    in_python = [one for one in resolved.conditions if not one.steps and is_in_python(one.comparison)]
-    for condition in (*(one for one in resolved.conditions if one not in in_python), *in_python):
+    in_python = [item for item in resolved.conditions if not item.steps and is_in_python(item.comparison)]
+    for condition in (*(item for item in resolved.conditions if item not in in_python), *in_python):
         found.restrict(writer.condition(condition, found))  # these last: they look at the rows that are left
     return found
 
@@ -172,7 +172,7 @@ class Conditions:
         if target is None:
             raise AssertionError("whether there is a related row is a condition, not a comparison")
         if target.kind == "token":
-            return " OR ".join(f"({_by_id(comparison.endpoint, one, self.database)})" for one in wanted) or NONE
+            return " OR ".join(f"({_by_id(comparison.endpoint, value, self.database)})" for value in wanted) or NONE
         if target.restrict is not None and target.sql is None:
             return self._of_restriction(comparison, target)
         column = target.sql(self.backend) if target.sql else target.column
@@ -208,7 +208,7 @@ class Conditions:
             ]
             inside = " OR ".join(of_zone) or NONE
             choices.append(f"({query.one_of('lab', labs) or NONE}) AND ({inside})" if labs is not None else inside)
-        return " OR ".join(f"({one})" for one in choices) or NONE
+        return " OR ".join(f"({choice})" for choice in choices) or NONE
 
     def zones(self, endpoint: Endpoint) -> Mapping[str, list[str] | None]:
         """Time zone -> the labs in it, of rows that belong to labs; else UTC for all."""
@@ -261,8 +261,8 @@ class Conditions:
         endpoint = comparison.endpoint
         key = table(endpoint.table)().primary_key
         choices = []
-        for one in comparison.values:
-            text = str(bool(one)) if target.kind == "bool" else str(one)
+        for value in comparison.values:
+            text = str(bool(value)) if target.kind == "bool" else str(value)
             rows = endpoint.base() & (target.restrict(text, self.backend) if target.restrict else ALL)
             choices.append(f"({', '.join(key)}) IN ({self._select(rows, key)})")
         return " OR ".join(choices) or NONE
@@ -274,12 +274,12 @@ class Conditions:
             names: Mapping[Any, str] = {True: "true", False: "false"}
         else:
             stored = list(target.ranks or target.spoken)
-            names = {one: target.spoken.get(one, one) for one in stored}
+            names = {item: target.spoken.get(item, item) for item in stored}
             shown = target.ranks or names
         compared = names if lookup in TEXT_LOOKUPS else shown
-        present = [one for one in wanted if one is not None]
+        present = [value for value in wanted if value is not None]
         found = [stored for stored in shown if present and evaluate.matches(compared[stored], lookup, present)]
-        listed = ", ".join(values.literal(one, self.backend) for one in found)
+        listed = ", ".join(values.literal(item, self.backend) for item in found)
         choices = [f"{column} IN ({listed})"] if found else []
         if None in wanted and lookup in ("exact", "in"):
             choices.append(f"{column} IS NULL")
@@ -289,16 +289,16 @@ class Conditions:
         """A comparison that SQL makes itself."""
         backend = self.backend
         if lookup in TEXT_LOOKUPS:
-            return " OR ".join(_like(_as_text(column, backend), lookup, one, backend) for one in wanted) or NONE
+            return " OR ".join(_like(_as_text(column, backend), lookup, value, backend) for value in wanted) or NONE
         if target.choices:
             column = _as_text(column, backend)  # an enum of PostgreSQL refuses words that it does not have
-        listed = [values.literal(one, backend) for one in wanted if one is not None]
+        listed = [values.literal(value, backend) for value in wanted if value is not None]
         if lookup in ("exact", "in"):
             choices = [f"{column} IN ({', '.join(listed)})"] if listed else []
             return " OR ".join([*choices, *([f"{column} IS NULL"] if None in wanted else [])]) or NONE
         if lookup == "range":
             return f"{column} BETWEEN {listed[0]} AND {listed[1]}"
-        return " OR ".join(f"{column} {ORDER_LOOKUPS[lookup][0]} {one}" for one in listed) or NONE
+        return " OR ".join(f"{column} {ORDER_LOOKUPS[lookup][0]} {item}" for item in listed) or NONE
 
     def _of_time(self, comparison: Comparison, target: Field, column: str, within: Listed | None) -> str:
         intervals = times.intervals(comparison)
@@ -308,7 +308,7 @@ class Conditions:
         if target.day and comparison.part in evaluate.DATE_PARTS:
             day = times.part_of_day(target.day, comparison.part, self.backend)
             return self._of_column(Field(target.name, kind="int"), day, comparison.lookup, comparison.values)
-        wanted = [one for one in comparison.values if one is not None]
+        wanted = [item for item in comparison.values if item is not None]
 
         def fits(row: Mapping[str, Any]) -> bool:
             local = times.shown_time(row, target, column, zone_of.get(str(row.get("lab")), "UTC"))
@@ -336,7 +336,7 @@ class Conditions:
         is_absent = lookup == "isnull" and wanted
         if is_absent:
             wanted = False  # those that have it are left out
-        name = next((one for one in path if not one.isdecimal()), "")
+        name = next((item for item in path if not item.isdecimal()), "")
         text = _as_text(column, self.backend)
         there = _like(text, "contains", f'"{name}"', self.backend) if name else f"{column} IS NOT NULL"
 
@@ -352,7 +352,7 @@ class Conditions:
             keys = values.literal("{" + ",".join(path) + "}", self.backend)
             text = f"(CAST({column} AS JSONB) #>> {keys})"
         else:
-            keys = "$" + "".join(f"[{one}]" if one.isdecimal() else f'."{one}"' for one in path)
+            keys = "$" + "".join(f"[{item}]" if item.isdecimal() else f'."{item}"' for item in path)
             text = f"(JSON_UNQUOTE(JSON_EXTRACT({column}, {values.literal(keys, self.backend)})) COLLATE UTF8MB4_BIN)"
         return _like(text, lookup, pattern, self.backend)
 

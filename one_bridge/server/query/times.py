@@ -23,7 +23,7 @@ def intervals(comparison: Comparison) -> list[tuple[Any, Any]] | None:
     lookup = comparison.lookup
     if unit is None or lookup not in ("exact", "in", "range", *ORDER_LOOKUPS):
         return None
-    starts = [_start(one) for one in comparison.values if one is not None]
+    starts = [_start(value) for value in comparison.values if value is not None]
     if lookup == "range":
         return [(starts[0], unit(starts[1]))]
     made = {

@@ -85,9 +85,9 @@ def text_of(value: Any) -> str:
 
 
 def check_expressions(wanted: Sequence[Any]) -> None:
-    for one in wanted:
+    for value in wanted:
         try:
-            re.compile(str(one))
+            re.compile(str(value))
         except (re.error, RecursionError, OverflowError) as error:
             raise ValueError(f"no regular expression ({error}).") from None
 

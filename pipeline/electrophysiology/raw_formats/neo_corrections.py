@@ -73,7 +73,7 @@ def _plexon_blocks(reader: Any, stream: int) -> list[np.ndarray]:
     """The blocks of each channel of a stream: first sample, count at it, place and size (byte)."""
     channels = reader.header["signal_channels"]
     own = channels[channels["stream_id"] == reader.header["signal_streams"][stream]["id"]]
-    return [reader._data_blocks[5][int(one)] for one in own["id"].tolist()]
+    return [reader._data_blocks[5][int(value)] for value in own["id"].tolist()]
 
 
 def plexon_lines(reader: Any, stream: int) -> dict[int, tuple[np.ndarray, np.ndarray]]:

@@ -138,15 +138,15 @@ class NeoRecording(LibraryRecording):
         channels = header["signal_channels"]
         if not len(streams):
             raise refuse(self.path.name, "bad_header", "it holds no continuous samples")
-        counts = [int(np.sum(channels["stream_id"] == one["id"])) for one in streams]
-        self._stream = _stream_of_electrodes([str(one["name"]).lower() for one in streams], counts)
+        counts = [int(np.sum(channels["stream_id"] == stream["id"])) for stream in streams]
+        self._stream = _stream_of_electrodes([str(stream["name"]).lower() for stream in streams], counts)
         own = channels[channels["stream_id"] == streams[self._stream]["id"]]
         self._lengths = [
             int(self._reader.get_signal_size(0, i, self._stream)) for i in range(self._reader.segment_count(0))
         ]
         self.sample_rate = float(own["sampling_rate"][0])
-        units = [_MILLIVOLT if self.kind == "plexon" else UNITS.get(str(one)) for one in own["units"].tolist()]
-        if any(one is None for one in units):
+        units = [_MILLIVOLT if self.kind == "plexon" else UNITS.get(str(value)) for value in own["units"].tolist()]
+        if any(unit is None for unit in units):
             stated = str(own["units"][units.index(None)])
             detail = f"the unit {stated} is not a voltage" if stated else "its header does not say how many uV a bit is"
             raise refuse(self.path.name, "bad_header", detail)

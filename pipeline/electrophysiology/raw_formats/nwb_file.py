@@ -129,7 +129,9 @@ class NwbRecording(LibraryRecording):
         if not (np.isfinite(lateral).all() and np.isfinite(axial).all()):
             return None
         groups = (
-            [_text(one) for one in np.asarray(table["group_name"])[rows]] if "group_name" in table else [""] * len(rows)
+            [_text(item) for item in np.asarray(table["group_name"])[rows]]
+            if "group_name" in table
+            else [""] * len(rows)
         )
         names = list(dict.fromkeys(groups))
         return tuple(

@@ -42,7 +42,7 @@ def _below(group: Any, name: str) -> Iterator[Line]:
     kind = _text(group.attrs.get("neurodata_type", ""))
     short = re.sub(r"^(acquisition|events|processing|stimulus)/", "", name)
     if kind in _LABELLED and "timestamps" in group and "data" in group:
-        labels = [_text(one) for one in np.asarray(group["labels"])] if "labels" in group else []
+        labels = [_text(item) for item in np.asarray(group["labels"])] if "labels" in group else []
         yield from _labelled(short, np.asarray(group["timestamps"], np.float64), np.asarray(group["data"]), labels)
     elif kind == "Events" and "timestamps" in group:
         times = np.asarray(group["timestamps"], np.float64)
@@ -91,10 +91,10 @@ def _of_table(name: str, group: Any) -> Iterator[Line]:
     """A table of events, a line for each type; those with a duration also fall."""
     times = np.asarray(group["timestamp"], np.float64)
     ends = times + np.asarray(group["duration"], np.float64) if "duration" in group else np.full(len(times), np.nan)
-    column = next((one for one in ("ttl_type", "event_type") if one in group), None)
-    kinds = [""] * len(times) if column is None else [_text(one) for one in np.asarray(group[column]).tolist()]
+    column = next((item for item in ("ttl_type", "event_type") if item in group), None)
+    kinds = [""] * len(times) if column is None else [_text(value) for value in np.asarray(group[column]).tolist()]
     for kind in sorted(set(kinds)):
-        own = np.array([one == kind for one in kinds])
+        own = np.array([item == kind for item in kinds])
         falls = ends[own & np.isfinite(ends)]
         polarities = np.repeat(np.array([1, -1], np.int8), [int(own.sum()), len(falls)])
         yield Line(f"{name} {kind}".strip(), np.concatenate([times[own], falls]), polarities)

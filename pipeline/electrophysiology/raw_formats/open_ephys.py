@@ -28,7 +28,7 @@ def describe(path: Path) -> Description:
     """Describe the stream of a `continuous.dat`, or of the `continuous.cbin` that it became."""
     recording, stream, streams = _stream(path)
     channels = stream["channels"]
-    gains = np.array([_factor(one) for one in channels])
+    gains = np.array([_factor(channel) for channel in channels])
     rate, n_channels = float(stream["sample_rate"]), int(stream["num_channels"])
     name = f"{stream.get('source_processor_name', '')} {stream.get('stream_name', '')}"
     auxiliary = bool(_AUXILIARY.search(name)) or not (gains < SMALL * 1e-3).any()
@@ -39,7 +39,7 @@ def describe(path: Path) -> Description:
     electrodes = places = None
     if not auxiliary:
         stated = [_electrode(channels[i]) for i in neural.tolist()]
-        electrodes = None if any(one is None for one in stated) else np.array(stated, np.int64)
+        electrodes = None if any(item is None for item in stated) else np.array(stated, np.int64)
         probe = _probe_settings(recording, str(stream.get("stream_name", "")))
         part_number, serial = probe.get("part_number"), probe.get("serial")
         if electrodes is None:
@@ -55,7 +55,7 @@ def open_raw(path: Path) -> Recording:
     import cbin
 
     _, stream, _ = _stream(path)
-    gains = np.array([_factor(one) for one in stream["channels"]])
+    gains = np.array([_factor(channel) for channel in stream["channels"]])
     if path.suffix == ".cbin":
         return cbin.open(path, volts_per_bit=gains)
     return cbin.RawReader(path, int(stream["num_channels"]), float(stream["sample_rate"]), volts_per_bit=gains)
@@ -119,14 +119,14 @@ def _stream(path: Path) -> tuple[Path, dict[str, Any], list[dict[str, Any]]]:
         raise refuse(path.name, "bad_header", "there is no structure.oebin two folders above it")
     content = load(header.read_bytes(), "structure.oebin.json")
     streams = content.get("continuous") if isinstance(content, dict) else None
-    for one in streams if isinstance(streams, list) else []:
-        if str(one.get("folder_name", "")).strip("/") == path.parent.name:
+    for item in streams if isinstance(streams, list) else []:
+        if str(item.get("folder_name", "")).strip("/") == path.parent.name:
             try:
-                right = int(one["num_channels"]) == len(one["channels"]) > 0 and float(one["sample_rate"]) > 0
+                right = int(item["num_channels"]) == len(item["channels"]) > 0 and float(item["sample_rate"]) > 0
             except (KeyError, TypeError, ValueError):
                 right = False
             if right:
-                return recording, one, list(streams or ())
+                return recording, item, list(streams or ())
     raise refuse(path.name, "bad_header", f"structure.oebin does not describe the stream {path.parent.name}")
 
 
@@ -154,9 +154,9 @@ def _label(stream: dict[str, Any], streams: list[dict[str, Any]]) -> str:
     if found := re.search(r"Probe([A-Z])(?![A-Za-z0-9])", name):
         return f"probe{ord(found[1]) - ord('A'):02d}"
     names: list[str] = []
-    for one in streams:
-        full = f"{one.get('source_processor_name', '')} {one.get('stream_name', '')}"
-        base = re.sub(r"-(AP|LFP)$", "", f"{one.get('source_processor_id')}/{one.get('stream_name', '')}")
+    for item in streams:
+        full = f"{item.get('source_processor_name', '')} {item.get('stream_name', '')}"
+        base = re.sub(r"-(AP|LFP)$", "", f"{item.get('source_processor_id')}/{item.get('stream_name', '')}")
         if not _AUXILIARY.search(full) and base not in names:
             names.append(base)
     own = re.sub(r"-(AP|LFP)$", "", f"{stream.get('source_processor_id')}/{name}")
@@ -164,9 +164,9 @@ def _label(stream: dict[str, Any], streams: list[dict[str, Any]]) -> str:
 
 
 def _electrode(channel: dict[str, Any]) -> int | None:
-    for one in channel.get("channel_metadata") or ():
-        if one.get("identifier") == "neuropixels.electrode_index" and one.get("value"):
-            return int(one["value"][0])
+    for item in channel.get("channel_metadata") or ():
+        if item.get("identifier") == "neuropixels.electrode_index" and item.get("value"):
+            return int(item["value"][0])
     return None
 
 
@@ -189,7 +189,11 @@ def _probe_settings(recording: Path, stream: str) -> dict[str, str]:
     except ElementTree.ParseError:
         return {}
     base = re.sub(r"-(AP|LFP)$", "", stream)
-    named = [one for one in probes if base in (one.get("custom_probe_name"), one.get("probe_name"), one.get("name"))]
+    named = [
+        probe
+        for probe in probes
+        if base in (probe.get("custom_probe_name"), probe.get("probe_name"), probe.get("name"))
+    ]
     found = re.search(r"Probe([A-Z])$", base)
     if not named and found and ord(found[1]) - ord("A") < len(probes):
         named = [probes[ord(found[1]) - ord("A")]]
@@ -241,10 +245,14 @@ def _event_folders(path: Path, stream: dict[str, Any]) -> list[Path]:
     events = path.parents[2] / "events"
     content = load((path.parents[2] / "structure.oebin").read_bytes(), "structure.oebin.json")
     name, own = stream.get("stream_name"), stream["folder_name"].strip("/")
-    listed = [str(one.get("folder_name", "")).strip("/") for one in content.get("events") or () if isinstance(one, dict)
-              and (one.get("stream_name") == name or not name)]  # fmt: skip
-    names = [one for one in dict.fromkeys([f"{own}/TTL", *sorted(listed)]) if re.search(r"/TTL(_\d+)?$", one)]
-    return [events / one for one in names if ".." not in one and (events / one).is_dir()]
+    listed_events = [event for event in content.get("events") or () if isinstance(event, dict)]
+    listed = [
+        str(event.get("folder_name", "")).strip("/")
+        for event in listed_events
+        if not name or event.get("stream_name") == name
+    ]
+    names = [item for item in dict.fromkeys([f"{own}/TTL", *sorted(listed)]) if re.search(r"/TTL(_\d+)?$", item)]
+    return [events / item for item in names if ".." not in item and (events / item).is_dir()]
 
 
 def _first_array(folder: Path, names: tuple[str, ...]) -> np.ndarray | None:

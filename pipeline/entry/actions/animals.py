@@ -19,7 +19,7 @@ EDITABLE = ("sex", "birth_date", "wean_date", "species", "line", "strain", "sour
 
 
 def _inputs() -> tuple[Input, ...]:
-    known = {one.column for one in entry_of("subject.Subject").fields}
+    known = {field.column for field in entry_of("subject.Subject").fields}
     return tuple(Input.of("subject.Subject", name) for name in EDITABLE if name in known)
 
 

@@ -73,7 +73,7 @@ def start_pair(context: Context, lab: str, father: str, mothers: list[str], line
                cage: str | None, date: datetime.date | None) -> str:  # fmt: skip
     """Put a father and one or more mothers together."""
     day = date or context.today(lab)
-    parents = [("father", father, "F"), *(("mother", one, "M") for one in dict.fromkeys(mothers))]
+    parents = [("father", father, "F"), *(("mother", mother, "M") for mother in dict.fromkeys(mothers))]
     for role, one, wrong in parents:
         animal = context.animal(lab, one)
         if animal["sex"] == wrong:
@@ -198,7 +198,7 @@ def wean(context: Context, litter: str, males: int | None, females: int | None, 
         taken = set((subjects.Subject & {"lab": lab}).to_arrays("subject").tolist())
         names = next_names(context, pair["line"], "animal", len(sexes), taken)
     parents = (subjects.BreedingPair.Parent & {"breeding_pair": row["breeding_pair"]}).to_dicts()
-    father = next((one for one in parents if one["parent_role"] == "father"), parents[0])
+    father = next((parent for parent in parents if parent["parent_role"] == "father"), parents[0])
     known = (subjects.Subject & {name: father[name] for name in ("lab", "subject")}).fetch1()
     shared = {name: known[name] for name in ("species", "strain", "source", "responsible_user", "protocol_number")}
     about = shared | {"line": pair["line"], "birth_date": born, "wean_date": day, "to_be_genotyped": True}

@@ -54,7 +54,7 @@ def operate(context: Context, lab: str, subject: str, start: datetime.datetime |
            "surgery_narrative": narrative}  # fmt: skip
     context.write("action.Surgery", [operated | {k: v for k, v in row.items() if v is not None}], "create")
     context.write("action.Surgery.Procedure", [operated | {"procedure_type": name} for name in procedures], "create")
-    people = surgeons or [one for one in (member_or_none(context.actor.person.name),) if one]
+    people = surgeons or [item for item in (member_or_none(context.actor.person.name),) if item]
     context.write("action.Surgery.Surgeon", [operated | {"user_name": name} for name in people])
     if any(value is not None for value in (site_ml, site_ap, site_dv)):
         site = {"site_number": 1, "site_ml": site_ml, "site_ap": site_ap, "site_dv": site_dv}

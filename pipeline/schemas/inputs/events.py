@@ -52,7 +52,7 @@ def series_of(key: Mapping[str, Any]) -> list[str]:
     session = {name: key[name] for name in acquisition.Session.primary_key}
     found: list[str] = []
     for row in (data.AlfObject & session & "accepted_columns <> ''").to_dicts(order_by="object_name"):
-        name, attributes = row["object_name"], [one for one in row["accepted_columns"].split(",") if one]
+        name, attributes = row["object_name"], [part for part in row["accepted_columns"].split(",") if part]
         if name in NOT_EVENTS or name == "trials" or name.endswith("Camera"):
             continue
         if "table" in attributes:
@@ -117,9 +117,9 @@ def read(key: Mapping[str, Any], name: str) -> Series:
     times = np.asarray(columns[column], dtype=np.float64)
     if times.ndim != 1:
         raise UserError(f"{name} has shape {times.shape}, and events have one time each", "choose another event")
-    session = {one: key[one] for one in acquisition.Session.primary_key}
+    session = {item: key[item] for item in acquisition.Session.primary_key}
     rows = (data.AlfObject & session & {"object_name": alf_object}).to_arrays("object_fingerprint")
-    return Series(times, columns, "".join(sorted(str(one).strip() for one in rows)))
+    return Series(times, columns, "".join(sorted(str(row).strip() for row in rows)))
 
 
 def _is_times(attribute: str) -> bool:
@@ -134,6 +134,6 @@ def _table(key: Mapping[str, Any], alf_object: str, collection: str) -> dict[str
         values = frame[name].to_numpy()
         if values.dtype.kind not in "bfiu":  # text: a missing one is None, as in `behavior.fetch_trials`
             given, values = values.tolist(), np.empty(len(values), object)
-            values[:] = [None if one is None or one != one else one for one in given]
+            values[:] = [None if value is None or value != value else value for value in given]
         columns[heading(alf_object, str(name))] = values
     return columns

@@ -98,19 +98,19 @@ def read_object(
         registered.
     """
     row = _object_row(key, alf_object, required, collection or key.get("task_collection"))
-    datasets = [one for one in _datasets(key, row) if one["path"] is not None]
+    datasets = [dataset for dataset in _datasets(key, row) if dataset["path"] is not None]
     if attributes:
         datasets = [
-            one
-            for one in datasets
-            if meaning(one["alf_object"], one["alf_attribute"]).attribute in (*attributes, "table")
+            dataset
+            for dataset in datasets
+            if meaning(dataset["alf_object"], dataset["alf_attribute"]).attribute in (*attributes, "table")
         ]
     contents: dict[str, Any] = {}
     wanted = set(row["accepted"])
     inside: dict[str, bool] = {}
-    for one in datasets:
-        _check_unchanged(one, inside)
-        contents[one["rel_path"]] = one["path"]
+    for dataset in datasets:
+        _check_unchanged(dataset, inside)
+        contents[dataset["rel_path"]] = dataset["path"]
     found = assemble(row["object_name"], contents)
     refused = {name: why for name, why in (row["refused"] | found.refused).items() if name not in found.values}
     values = {name: array for name, array in found.values.items() if name in wanted}
@@ -127,7 +127,7 @@ def read_object(
         refused,
         row["object_fingerprint"],
         row["object_collection"],
-        [one["path"] for one in datasets],
+        [dataset["path"] for dataset in datasets],
         found.dropped,
         _other_values(datasets, found) if with_other else {},
     )
@@ -137,17 +137,17 @@ def _other_values(datasets: list[dict[str, Any]], found: Assembled) -> dict[str,
     """Attribute -> values, of those that no column stands for and that have a row for each row of the columns."""
     values: dict[str, np.ndarray] = {}
     n_rows = len(next(iter(found.values.values()), ()))
-    for one in datasets:
-        is_one = one["rel_path"].endswith(".npy")
-        if not found.other or (is_one and one["alf_attribute"] not in found.other):
+    for dataset in datasets:
+        is_one = dataset["rel_path"].endswith(".npy")
+        if not found.other or (is_one and dataset["alf_attribute"] not in found.other):
             continue
-        content = load(one["path"], one["rel_path"])
+        content = load(dataset["path"], dataset["rel_path"])
         if isinstance(content, np.ndarray):
-            given = {one["alf_attribute"]: content}
+            given = {dataset["alf_attribute"]: content}
         elif isinstance(content, list | dict):
             continue  # text without columns
         else:
-            given = {heading(one["alf_object"], name): _values_of(content[name]) for name in content.column_names}
+            given = {heading(dataset["alf_object"], name): _values_of(content[name]) for name in content.column_names}
         wanted = {name for name in given if name in found.other}
         values |= {name: given[name] for name in wanted if not found.values or len(given[name]) == n_rows}
     return values
@@ -159,7 +159,7 @@ def _values_of(column: Any) -> np.ndarray:
     if array.dtype.kind in "bfiu":
         return array
     values = np.empty(len(array), object)
-    values[:] = [str(one) if array.dtype.kind == "M" and one is not None else one for one in column.to_pylist()]
+    values[:] = [str(row) if array.dtype.kind == "M" and row is not None else row for row in column.to_pylist()]
     return values
 
 
@@ -181,10 +181,13 @@ def read_attribute(key: Mapping[str, Any], alf_object: str, attribute: str, coll
         reason = row["refused"][attribute]
         detail = f"{alf_object}.{attribute} is in quarantine ({REASONS[reason][0]})"
         raise InvalidData(_session_path(key), reason, detail, REASONS[reason][1], attribute)
-    for one in _datasets(key, row):
-        if meaning(one["alf_object"], one["alf_attribute"]).attribute == attribute and one["path"] is not None:
-            _check_unchanged(one)
-            content = load(one["path"], one["rel_path"])
+    for dataset in _datasets(key, row):
+        if (
+            meaning(dataset["alf_object"], dataset["alf_attribute"]).attribute == attribute
+            and dataset["path"] is not None
+        ):
+            _check_unchanged(dataset)
+            content = load(dataset["path"], dataset["rel_path"])
             return content if isinstance(content, np.ndarray | list | dict) else content.to_pandas()
     raise InvalidData(
         _session_path(key),
@@ -204,13 +207,13 @@ def path_of(key: Mapping[str, Any], rel_path: str) -> Path:
     session = _session_of(key)
     raw = raw_form(rel_path)
     forms = {rel_path, raw, compressed_form(raw)}
-    rows = (data.Dataset & session & [{"rel_path": one} for one in sorted(forms)]).proj("dataset_hash", "rel_path") * (
-        data.FileRecord & _ONLINE
-    ).proj("file_path", "record_hash", "record_size", "modified_ns")
+    rows = (data.Dataset & session & [{"rel_path": form} for form in sorted(forms)]).proj(
+        "dataset_hash", "rel_path"
+    ) * (data.FileRecord & _ONLINE).proj("file_path", "record_hash", "record_size", "modified_ns")
     found = rows.to_dicts()
-    for one in _with_paths(found, _raw_hashes(found)):
-        if one["path"] is not None:
-            return one["path"]
+    for with_path in _with_paths(found, _raw_hashes(found)):
+        if with_path["path"] is not None:
+            return with_path["path"]
     raise InvalidData(f"{_session_path(key)}/{rel_path}", "missing", "no copy is online here", _INGEST)
 
 
@@ -231,7 +234,10 @@ def paths_of(key: Mapping[str, Any], hashes: Mapping[str, str]) -> dict[str, Pat
     session = _session_of(key)
     chosen = (data.Dataset & session & [{"rel_path": path} for path in sorted(hashes)]).proj("rel_path", "dataset_hash")
     records = (data.FileRecord & _ONLINE).proj("file_path", "record_hash", "record_size", "modified_ns")
-    found = {one["rel_path"]: one for one in _with_paths((chosen * records).to_dicts(order_by="rel_path, repository"))}
+    found = {
+        with_path["rel_path"]: with_path
+        for with_path in _with_paths((chosen * records).to_dicts(order_by="rel_path, repository"))
+    }
     for path, md5 in hashes.items():
         one = found.get(path)
         if one is None or one["path"] is None or one["record_hash"] != md5:
@@ -264,13 +270,13 @@ def open_recording(key: Mapping[str, Any], band: str = "ap", probe: str | None =
     datasets = (data.Dataset & session & {"default_dataset": True}).proj("rel_path", "dataset_hash")
     records = (data.FileRecord & _ONLINE).proj("file_path", "record_hash", "record_size", "modified_ns")
     rows = ((ephys.Recording & chosen).proj() * datasets * records).to_dicts(order_by="rel_path, repository")
-    found = [one for one in _with_paths(rows, _raw_hashes(rows)) if one["path"] is not None]
+    found = [with_path for with_path in _with_paths(rows, _raw_hashes(rows)) if with_path["path"] is not None]
     what = f"recording {key['dataset_id']}" if "dataset_id" in key else f"{band} recording of {label or 'any probe'}"
     where = _session_path(key) if len(session) == len(acquisition.Session.primary_key) else what
     if not found:
         raise InvalidData(where, "missing", f"no {what} is online here", _INGEST)
     if len(found) > 1:
-        names = ", ".join(one["rel_path"] for one in found)
+        names = ", ".join(item["rel_path"] for item in found)
         raise AmbiguousError(f"several recordings of {where} fit: {names}", "name the probe, or the dataset_id")
     lock = shared_lock(found[0]["path"])
     try:

@@ -117,7 +117,7 @@ def _named_line(key: Mapping[str, Any], name: str) -> dict[str, np.ndarray]:
     lines = ephys.SessionClock.Line & key
     rows = (lines & {"line_name": name}).to_dicts(order_by="dataset_id, line")
     if not rows:
-        there = sorted({str(one) for one in lines.to_arrays("line_name") if one})
+        there = sorted({str(to_array) for to_array in lines.to_arrays("line_name") if to_array})
         known = f"it has {', '.join(there)}" if there else "none of its lines has a name"
         raise NeurojointError(f"the session has no line {name}", known)
     times, channels, polarities = _changes_of(rows)

@@ -99,9 +99,9 @@ def trim(limit: float | None = None) -> int:
     entries = []
     for folder in cache_root().glob("??/*"):
         with contextlib.suppress(OSError):
-            files = [one for one in folder.rglob("*") if one.is_file()]
-            used = max((one.parent.stat().st_mtime for one in files), default=0.0)
-            entries.append((used, sum(one.stat().st_size for one in files), folder))
+            files = [path for path in folder.rglob("*") if path.is_file()]
+            used = max((file.parent.stat().st_mtime for file in files), default=0.0)
+            entries.append((used, sum(file.stat().st_size for file in files), folder))
     total, gone = sum(size for _, size, _ in entries), 0
     for _, size, folder in sorted(entries):
         if total - gone <= limit:

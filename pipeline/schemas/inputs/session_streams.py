@@ -112,7 +112,7 @@ def _cameras(key: Mapping[str, Any]) -> dict[str, np.ndarray]:
 
 def camera_rows(found: Found, made: list[StreamClock], changes: Mapping[str, Changes]) -> Iterator[dict[str, Any]]:
     """The rows of ephys.SessionClock.Camera."""
-    own = {one.stream.dataset_id: one.clock for one in made if one.stream.band in ("nidq", "obx") or len(made) == 1}
+    own = {item.stream.dataset_id: item.clock for item in made if item.stream.band in ("nidq", "obx") or len(made) == 1}
     lines = {
         (dataset_id, line): own[dataset_id].convert(samples[polarities > 0])
         for dataset_id, changed in changes.items()

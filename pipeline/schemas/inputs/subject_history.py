@@ -126,7 +126,7 @@ def sessions_of(key: dict) -> list[PastSession]:
         *names, *_FACTS, *_OF_TRIALS, order_by=order,
     )  # fmt: skip
     present = json_column(found, "columns_present")
-    columns = sorted({name for one in present for name in one})
+    columns = sorted({name for item in present for name in item})
     trials = fetch_columns(behavior.TrialSet.Trial & key, *columns, order_by=f"{order}, trial_id") if columns else None
     arrays = to_numpy(trials) if columns else {}
     ends = np.cumsum(found["n_trials"].to_numpy())

@@ -202,7 +202,7 @@ def _used_of_water(key: Any) -> list[pa.Table]:
         values = rows.drop(columns=_MOUSE).itertuples(index=False, name=None)
         words = ["|".join([name, *map(str, row)]) for row in values]
         columns = [rows["lab"].tolist(), rows["subject"].tolist(), words]
-        found.append(pa.table([pa.array(one, pa.string()) for one in columns], [*_MOUSE, "part"]))
+        found.append(pa.table([pa.array(column, pa.string()) for column in columns], [*_MOUSE, "part"]))
     return found
 
 
@@ -224,9 +224,9 @@ def fingerprints_of_forecasts(key: Any) -> pa.Table:
         rows = fetch_columns(table, *table.primary_key, *names).to_pylist()
         said = ["|".join(str(row[name]) for name in names) for row in rows]
         columns = [[row["lab"] for row in rows], [row.get("subject", "") for row in rows], said]
-        parts.append(pa.table([pa.array(one, pa.string()) for one in columns], [*_MOUSE, "part"]))
+        parts.append(pa.table([pa.array(column, pa.string()) for column in columns], [*_MOUSE, "part"]))
     labs = set(fetch_columns(behavior_analysis.BehaviorHistory & key, "lab")["lab"].to_pylist())
-    rows = pa.concat_tables([one.cast(parts[-1].schema) for one in parts])
+    rows = pa.concat_tables([part.cast(parts[-1].schema) for part in parts])
     mice = fetch_columns(subject.Subject & key, *_MOUSE, "subject_uuid").cast(
         pa.schema([(name, pa.string()) for name in (*_MOUSE, "subject_uuid")])
     )

@@ -256,7 +256,7 @@ def _rules_told(key: dict[str, Any]) -> dict[str, str]:
             curve = {"growth_curve": row["growth_curve"]}
             weeks = (subject.GrowthCurve.Week & curve).to_dicts(order_by="curve_sex, age_weeks")
             rule = (subject.GrowthCurve & curve).fetch1("growth_rule")
-            figures = [(one["curve_sex"], one["age_weeks"], one["growth_mean"], one["growth_sd"]) for one in weeks]
+            figures = [(week["curve_sex"], week["age_weeks"], week["growth_mean"], week["growth_sd"]) for week in weeks]
             told.setdefault(row["lab"], []).append((row["growth_line"], rule, figures))
     return {name: hashlib.md5(repr(rules).encode(), usedforsecurity=False).hexdigest() for name, rules in told.items()}
 

@@ -55,7 +55,7 @@ def open_ours(folder: Path) -> dict:
     from spikeinterface.extractors import read_alf_sorting
 
     sorting = read_alf_sorting(folder / "alf", RATE)
-    trains = {str(one): (sorting.get_unit_spike_train(one) / RATE).tolist() for one in sorting.unit_ids}
+    trains = {str(unit_id_): (sorting.get_unit_spike_train(unit_id_) / RATE).tolist() for unit_id_ in sorting.unit_ids}
     return {"trains": trains}
 
 

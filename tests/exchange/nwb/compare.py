@@ -34,7 +34,7 @@ def _plain(file: h5py.File, value: Any) -> Any:
         return file[value].name
     if isinstance(value, np.ndarray):
         if value.dtype == object:
-            return [_plain(file, one) for one in value.ravel()]
+            return [_plain(file, item) for item in value.ravel()]
         return value.tobytes()
     return value
 

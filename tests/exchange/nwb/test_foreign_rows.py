@@ -120,6 +120,6 @@ def test_files_of_other_programs_become_rows(database: Any, tmp_path: Path) -> N
         assert (ephys.ClusterSet & {"subject": mouse}).fetch1("n_clusters") == n_units
         theirs = spike_times(paths[name])
         rates = (ephys.ClusterSet.Cluster & {"subject": mouse}).to_arrays("cluster_n_spikes", order_by="cluster_id")
-        assert rates.tolist() == [len(one) for one in theirs]
+        assert rates.tolist() == [len(their) for their in theirs]
         for ours, those in zip(units_of(root, found[name], label), theirs, strict=True):
             assert np.array_equal(ours, np.sort(those))

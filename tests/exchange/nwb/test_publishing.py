@@ -100,7 +100,7 @@ def test_the_simulated_lab_and_real_mice_pass_the_inspector(
         if (real_data / name).is_dir():
             shutil.copytree(real_data / name, real / name)
     people = real / "subjects.csv"
-    animals = sorted((one.parts[-3], one.name) for one in real.glob("*/Subjects/*"))
+    animals = sorted((path.parts[-3], path.name) for path in real.glob("*/Subjects/*"))
     rows = "".join(f"{lab},{animal},U,2018-01-01,Mus musculus\n" for lab, animal in animals)
     people.write_text("lab,subject,sex,birth_date,species\n" + rows)
     ingest.register(real, metadata=[people, real_data / "sessions.json"], processes=1)
@@ -110,9 +110,9 @@ def test_the_simulated_lab_and_real_mice_pass_the_inspector(
     for key in missing:
         acquisition.Session.update1(key | {"start_time": f"{key['session_date']} 12:00:00"})
     found = export(keys, tmp_path / "out")
-    assert [one.problem for one in found if one.state == "failed"] == []
-    for one in found:
-        assert checking.inspect(one.path) == [], one.name
+    assert [item.problem for item in found if item.state == "failed"] == []
+    for item in found:
+        assert checking.inspect(item.path) == [], item.name
 
 
 def test_what_is_missing_is_a_sentence_and_nothing_is_written(registered: Path, tmp_path: Path) -> None:
@@ -133,7 +133,7 @@ def test_what_is_there_and_equal_is_passed_over(registered: Path, tmp_path: Path
     assert (again.state, again.path.stat().st_mtime_ns) == ("equal", stat.st_mtime_ns)
     acquisition.Session.update1(acquisition.Session.keys()[0] | {"session_qc": "FAIL"})
     assert export(acquisition.Session.keys(), out)[0].state == "written"
-    assert [one.name for one in out.iterdir()] == [first.path.name]
+    assert [path.name for path in out.iterdir()] == [first.path.name]
 
 
 def test_a_killed_export_leaves_no_file_and_the_next_call_ends_it(
@@ -147,8 +147,8 @@ def test_a_killed_export_leaves_no_file_and_the_next_call_ends_it(
         time.sleep(delay)
         process.send_signal(signal.SIGKILL)
         process.wait()
-        whole = [one for one in out.glob("*.nwb") if not one.name.startswith(".")] if out.exists() else []
-        assert all(not checking.inspect(one) for one in whole)
+        whole = [path for path in out.glob("*.nwb") if not path.name.startswith(".")] if out.exists() else []
+        assert all(not checking.inspect(item) for item in whole)
     assert export(acquisition.Session.keys(), out)[0].state in ("written", "equal")
 
 

@@ -85,10 +85,10 @@ def there_and_back(connection: dj.Connection, tmp_path: Path, options: Options |
     """Export what is registered, ingest it into an empty database, compare; returns both exports."""
     before = sessions.content()
     first = export(acquisition.Session.keys(), tmp_path / "first", options)
-    assert [one.state for one in first] == ["written"] * len(first), first
+    assert [item.state for item in first] == ["written"] * len(first), first
     empty_tables(connection)
-    found = ingest([one.path for one in first], tmp_path / "again")
-    assert [one.state for one in found] == ["written"] * len(first), found
+    found = ingest([item.path for item in first], tmp_path / "again")
+    assert [item.state for item in found] == ["written"] * len(first), found
     sessions.populate()
     after = sessions.content()
     for name in before:
@@ -272,7 +272,7 @@ def test_a_zarr_store_comes_back(database: dj.Connection, tmp_path: Path) -> Non
     found = checking.check(path)
     assert not found.problem
     own = [
-        one for one in found.findings if not one.name.startswith("During evaluation of")
+        finding for finding in found.findings if not finding.name.startswith("During evaluation of")
     ]  # the inspector's own errors
     assert own == []
     assert export(acquisition.Session.keys(), tmp_path / "first", Options(backend="zarr"))[0].state == "equal"

@@ -124,7 +124,7 @@ def test_a_bad_file_is_a_sentence(sound: Path, spoil: Callable[[Path], None], wo
     assert words in wrong.problem
     assert "\n" not in wrong.problem
     assert "Traceback" not in wrong.problem
-    assert sorted(one.name for one in (root / "other" / "Subjects").iterdir()) == ["m1"]
+    assert sorted(path.name for path in (root / "other" / "Subjects").iterdir()) == ["m1"]
     assert not list(root.glob(".nwb*"))
 
 

@@ -116,7 +116,7 @@ def _article(server: Service, number: str, body: bytes) -> tuple[int, Any]:
 
 
 def _files(server: Service, number: str, body: bytes) -> tuple[int, Any]:
-    return 200, [_shown(server, one) for one in server.articles[int(number)]["files"].values()]
+    return 200, [_shown(server, file) for file in server.articles[int(number)]["files"].values()]
 
 
 def _shown(server: Service, one: dict[str, Any]) -> dict[str, Any]:
@@ -233,7 +233,7 @@ def _new_version(server: Service, number: str, body: bytes) -> tuple[int, Any]:
     before = server.depositions[int(number)]
     if not before["submitted"]:
         return 400, {"message": "not published"}
-    drafts = [one for one in server.depositions.values() if one.get("after") == int(number)]
+    drafts = [deposition for deposition in server.depositions.values() if deposition.get("after") == int(number)]
     if not drafts:
         new = server.number()
         draft = {"id": new, "files": dict(before["files"]), "submitted": False, "after": int(number)}

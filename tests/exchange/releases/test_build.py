@@ -120,9 +120,9 @@ def test_animals_under_embargo_stay_and_pseudonyms_go(database, tmp_path):
     publication.Embargo.insert1({"lab": "mylab", "subject": "m2", "embargo_until": "2999-01-01"})
     with settings.override(publication={"subjects": "pseudonym", "dates": "shifted"}):
         found, _ = frozen.create("paper", "paper")
-    paths = [one.path for one in found.files()]
-    assert len({one.split("/")[2] for one in paths}) == 1 and not any("/m1/" in one or "/m2/" in one for one in paths)
-    assert not any("2020-01-01" in one.partition("/alf/")[0] for one in paths)
+    paths = [file.path for file in found.files()]
+    assert len({path.split("/")[2] for path in paths}) == 1 and not any("/m1/" in one or "/m2/" in one for one in paths)
+    assert not any("2020-01-01" in path.partition("/alf/")[0] for path in paths)
     folder = build.build(found, tmp_path / "out", zips=False).folder
     one = One(cache_dir=folder, mode="local")
     sessions = sorted(one.eid2path(eid).name for eid in one.search())

@@ -59,7 +59,7 @@ def make(folder: Path) -> Path:
         pq.write_table(frames.table(name, pa.table(columns), marks), folder / f"{name}.pqt")
     (folder / "manifest.tsv").write_bytes(table)
     (folder / "release.json").write_text(json.dumps(about))
-    sums = {one.path: one.sha256 for one in files}
+    sums = {file.path: file.sha256 for file in files}
     for name in ("sessions.pqt", "datasets.pqt", "manifest.tsv", "release.json"):
         sums[name] = hashlib.sha256((folder / name).read_bytes()).hexdigest()
     (folder / "SHA256SUMS").write_text("".join(f"{value}  {name}\n" for name, value in sorted(sums.items())))

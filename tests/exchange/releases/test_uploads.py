@@ -155,7 +155,7 @@ def test_folders_buckets_and_other_computers_hold_every_file(release, tmp_path, 
         for _ in range(2):
             stores.put(stores.place("s3://papers/mice", release.row["manifest_hash"]), items, lambda n: None)
         objects = boto3.client("s3", region_name="us-east-1").list_objects_v2(Bucket="papers")["Contents"]
-        assert {one["Key"].removeprefix("mice/"): one["ETag"].strip('"') for one in objects} == {
+        assert {object_["Key"].removeprefix("mice/"): object_["ETag"].strip('"') for object_ in objects} == {
             item.name: item.md5 for item in items
         }
     with servers.sshd(tmp_path_factory.mktemp("sshd")) as ssh:

@@ -90,7 +90,7 @@ class GlobusServer(ThreadingHTTPServer):
 
     def wait(self) -> None:
         until = time.monotonic() + 20
-        while any(one["status"] == "ACTIVE" for one in self.tasks.values()):
+        while any(task["status"] == "ACTIVE" for task in self.tasks.values()):
             assert time.monotonic() < until
             time.sleep(0.01)
 
@@ -188,9 +188,9 @@ class _Handler(BaseHTTPRequestHandler):
                 self._error(404, "ClientError.NotFound")
                 return
             listed = [
-                {"DATA_TYPE": "file", "name": one.name, "type": "dir" if one.is_dir() else "file",
-                 "size": one.stat().st_size, "last_modified": "2026-01-01 00:00:00+00:00"}
-                for one in sorted(folder.iterdir())
+                {"DATA_TYPE": "file", "name": path.name, "type": "dir" if path.is_dir() else "file",
+                 "size": path.stat().st_size, "last_modified": "2026-01-01 00:00:00+00:00"}
+                for path in sorted(folder.iterdir())
             ]  # fmt: skip
             self._say(200, {"DATA_TYPE": "file_list", "DATA": listed, "length": len(listed), "total": len(listed)})
         else:

@@ -105,9 +105,9 @@ class Cut:
                         self.cuts += 1
                         break
                 target.sendall(block)
-        for one in (source, target):
+        for item in (source, target):
             with contextlib.suppress(OSError):
-                one.shutdown(socket.SHUT_RDWR)
+                item.shutdown(socket.SHUT_RDWR)
 
 
 class S3Server:

@@ -58,7 +58,7 @@ def test_what_is_handed_out_is_not_taken_by_others_until_its_time_is_over(bridge
 def test_a_report_of_another_content_is_not_believed(bridge):
     plan.plan()
     claimed = bridge.agent.post("/transfers/claim", {"repositories": ["rig", "central"]})
-    rows = [{"dataset": one["dataset_id"], "md5": "0" * 32, "size": one["size"]} for one in claimed["items"]]
+    rows = [{"dataset": item["dataset_id"], "md5": "0" * 32, "size": item["size"]} for item in claimed["items"]]
     body = {"transfer": claimed["transfer"], "lease": claimed["lease"], "items": rows[:3]}
     assert bridge.agent.post("/transfers/report", body) == {"verified": 0, "failed": 5}
     assert copies("central") == {}

@@ -75,8 +75,8 @@ def test_what_was_sent_is_listed_read_and_fetched_as_it_was(backend, tmp_path):
     moved: list[int] = []
     assert {one.path: error for one, error in backend.send(jobs, moved.append)} == dict.fromkeys(contents)
     assert sum(moved) == sum(map(len, contents.values()))
-    assert {one.path: one.size for one in backend.list()} == {path: len(one) for path, one in contents.items()}
-    assert {one.path for one in backend.list(f"{SESSION}/alf/#2020-01-01#")} == {f"{SESSION}/{NAMES[1]}"}
+    assert {item.path: item.size for item in backend.list()} == {path: len(one) for path, one in contents.items()}
+    assert {item.path for item in backend.list(f"{SESSION}/alf/#2020-01-01#")} == {f"{SESSION}/{NAMES[1]}"}
     found = dict(backend.read(list(contents), nothing))
     assert {path: (one.md5, one.size) for path, one in found.items()} == {
         path: (md5(content), len(content)) for path, content in contents.items()
@@ -87,7 +87,7 @@ def test_what_was_sent_is_listed_read_and_fetched_as_it_was(backend, tmp_path):
     (tmp_path / "back").mkdir()
     back = [Job(tmp_path / "back" / str(n), path, len(one), md5(one)) for n, (path, one) in enumerate(contents.items())]
     assert [error for _, error in backend.fetch(back, nothing)] == [None] * len(back)
-    assert [one.local.read_bytes() for one in back] == list(contents.values())
+    assert [item.local.read_bytes() for item in back] == list(contents.values())
     backend.delete([*contents, "no/such.file"])
     assert list(backend.list()) == []
 
@@ -97,7 +97,7 @@ def test_one_bad_file_costs_only_itself(backend, tmp_path):
     bad.local.unlink()
     outcome = {one.path: error for one, error in backend.send([bad, good], nothing)}
     assert outcome[good.path] is None and isinstance(outcome[bad.path], Exception)
-    assert [one.path for one in backend.list()] == [good.path]
+    assert [item.path for item in backend.list()] == [good.path]
     found = dict(backend.read([good.path, bad.path], nothing))
     assert isinstance(found[good.path], Found) and isinstance(found[bad.path], FileNotFoundError)
     back = [Job(tmp_path / name, path, 4, "") for name, path in (("x", bad.path), ("y", good.path))]
@@ -110,16 +110,16 @@ def test_content_is_replaced_as_a_whole_also_with_equal_size_and_time(backend, t
     first, second = job(tmp_path, path, b"first!"), job(tmp_path, path, b"second")
     os.utime(first.local, ns=(10**18, 10**18))
     os.utime(second.local, ns=(10**18, 10**18))
-    for one in (first, second):
-        assert [error for _, error in backend.send([one], nothing)] == [None]
+    for item in (first, second):
+        assert [error for _, error in backend.send([item], nothing)] == [None]
     assert dict(backend.read([path], nothing))[path].md5 == second.md5
 
 
 def test_many_files_go_over_in_one_call(backend, tmp_path):
     jobs = [job(tmp_path, f"{SESSION}/alf/o{n % 40}/x.y{n}.npy", b"%d" % n) for n in range(300)]
     assert all(error is None for _, error in backend.send(jobs, nothing))
-    found = dict(backend.read([one.path for one in jobs], nothing))
-    assert all(found[one.path].md5 == one.md5 for one in jobs)
+    found = dict(backend.read([item.path for item in jobs], nothing))
+    assert all(found[item.path].md5 == item.md5 for item in jobs)
 
 
 def test_paths_do_not_leave_the_root(backend, tmp_path):
@@ -185,19 +185,19 @@ def test_a_network_that_is_cut_inside_a_file_leaves_no_part_under_its_name(kind,
         known.write_text(f"[127.0.0.1]:{cut.port} {(ssh_server.folder / 'host.pub').read_text()}")
         place.options.update(port=cut.port, known_hosts_file=str(known))
     jobs = [job(tmp_path, f"{SESSION}/{name}", os.urandom(size)) for name, size in (("a.x.npy", 90), ("b.x", 4 << 20))]
-    waiting = {one.path: one for one in jobs}
+    waiting = {item.path: item for item in jobs}
     for _ in range(4):  # a client may try again by itself
         backend = open_backend(place)
         for one, error in backend.send(list(waiting.values()), nothing):
             if error is None:
                 del waiting[one.path]
         backend.close()
-        there = {one.path: one.size for one in backend.list()}
-        assert all(there.get(one.path, one.size) == one.size for one in jobs)
+        there = {item.path: item.size for item in backend.list()}
+        assert all(there.get(item.path, item.size) == item.size for item in jobs)
         if not waiting:
             break
-    found = dict(backend.read([one.path for one in jobs], nothing))
-    assert {path: one.md5 for path, one in found.items()} == {one.path: one.md5 for one in jobs}
+    found = dict(backend.read([item.path for item in jobs], nothing))
+    assert {path: one.md5 for path, one in found.items()} == {item.path: item.md5 for item in jobs}
     assert cut.cuts == 1
     backend.close()
     cut.close()
@@ -218,8 +218,8 @@ def test_a_folder_that_somebody_makes_meanwhile_gets_the_files_one_by_one(tmp_pa
     monkeypatch.setattr(folder, "_sync_file_system", made)
     jobs = [job(tmp_path, f"{place}/x.y{n}.npy", b"%d" % n) for n in range(5) for place in (SESSION, f"{SESSION}/alf")]
     assert [error for _, error in backend.send([*jobs, jobs[0]], nothing)] == [None] * 11
-    found = dict(backend.read([one.path for one in jobs], nothing))
-    assert all(found[one.path].md5 == one.md5 for one in jobs)
+    found = dict(backend.read([item.path for item in jobs], nothing))
+    assert all(found[item.path].md5 == item.md5 for item in jobs)
     assert (tmp_path / "f" / SESSION / "theirs.x.npy").read_bytes() == b"theirs"
     assert list((tmp_path / "f" / INCOMING).iterdir()) == []
 

@@ -134,7 +134,7 @@ def test_the_clock_of_the_computer_does_not_matter(database, tmp_path, monkeypat
     assert run.run().files == 5
     monkeypatch.undo()
     verified = fetch_columns(data.FileRecord & {"repository": "disk"}, "verified")["verified"].to_pylist()
-    assert all(abs((ledger.database_time() - one).total_seconds()) < 600 for one in verified)
+    assert all(abs((ledger.database_time() - item).total_seconds()) < 600 for item in verified)
 
 
 FULL = """
@@ -180,9 +180,9 @@ def test_two_movers_at_once_carry_every_file_once(database, server, tmp_path):
         while not copies("disk") == copies("second") == copies("rig") and time.monotonic() < deadline:
             time.sleep(0.2)
     finally:
-        for one in movers:
-            one.kill()
-            one.wait()
+        for mover in movers:
+            mover.kill()
+            mover.wait()
     assert copies("disk") == copies("second") == copies("rig")
     assert_true("disk", "second")
     rows = transfer.Transfer.Item().to_dicts()
@@ -200,8 +200,8 @@ EVENTS = st.lists(
         st.tuples(st.just("change"), st.just("rig"), st.integers(0, 30)),
         st.tuples(st.just("unmount"), st.sampled_from(PLACES[1:]), st.just(0)),
         st.tuples(st.just("mount"), st.sampled_from(PLACES[1:]), st.just(0)),
-        *[st.tuples(st.just(one), st.just(""), st.just(0))
-          for one in ("plan", "run", "verify", "free", "retrieve", "ingest")],
+        *[st.tuples(st.just(item), st.just(""), st.just(0))
+          for item in ("plan", "run", "verify", "free", "retrieve", "ingest")],
     ),
     max_size=14,
 )  # fmt: skip
@@ -219,8 +219,8 @@ class Model:
 
     def files(self, name: str) -> list[Path]:
         return sorted(
-            one for one in self.path(name).rglob("raw_*/*")
-            if one.is_file() and not any(part.startswith(".") for part in one.relative_to(self.path(name)).parts)
+            path for path in self.path(name).rglob("raw_*/*")
+            if path.is_file() and not any(part.startswith(".") for part in path.relative_to(self.path(name)).parts)
         )  # fmt: skip
 
     def registered(self) -> set[str]:
@@ -230,7 +230,7 @@ class Model:
 
     def everywhere(self) -> set[str]:
         """The contents that are on any disk, mounted or not, also what was set aside."""
-        return {md5(one) for one in self.root.rglob("*") if one.is_file() and one.name != MARKER}
+        return {md5(path) for path in self.root.rglob("*") if path.is_file() and path.name != MARKER}
 
 
 def apply(model: Model, event: tuple[str, str, int]) -> None:
@@ -295,8 +295,8 @@ def test_two_verified_copies_or_the_local_file_at_length(database, tmp_path, eve
 
 def hold(database, tmp_path: Path, events: list[tuple[str, str, int]]) -> None:
     """Faults do not take a content from the last place that has it, unless the fault itself did."""
-    for one in tmp_path.iterdir():
-        shutil.rmtree(one)
+    for path in tmp_path.iterdir():
+        shutil.rmtree(path)
     empty_tables(database)
     model = Model(tmp_path)
     build(tmp_path / "rig", sessions=2)
@@ -324,7 +324,7 @@ def hold(database, tmp_path: Path, events: list[tuple[str, str, int]]) -> None:
     assert patrol.verify().damaged == {}
     for row in fetch_columns(data.Dataset(), "dataset_id", "dataset_hash", "rel_path").to_pylist():
         good = data.FileRecord & {"dataset_id": row["dataset_id"], "file_state": "online"}
-        held = {one["repository"] for one in good.to_dicts() if one["record_hash"] == row["dataset_hash"]}
+        held = {item["repository"] for item in good.to_dicts() if item["record_hash"] == row["dataset_hash"]}
         stuck = transfer.Transfer.Item & {"dataset_id": row["dataset_id"], "item_state": "failed"}
         told = bool(stuck) or row["dataset_hash"] not in there
         assert held >= {"disk", "second", "third"} or told, (row, held)

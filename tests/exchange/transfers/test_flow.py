@@ -307,7 +307,7 @@ def test_a_raw_file_goes_only_after_two_other_copies_were_verified(database, tmp
     ingest(tmp_path / "rig", repository="rig")
     after = content()
     for table in ("Dataset", "Quarantine", "Session", "AlfObject"):
-        gone = {one for one in before[table] if one not in after[table]}
+        gone = {item for item in before[table] if item not in after[table]}
         assert not gone or table == "AlfObject", f"{table}: {gone}"
 
     summary = retrieve({"rel_path": RAW[len(SESSION) + 1 :]}, to="rig", days=1)

@@ -150,7 +150,7 @@ def test_cancel_stops_the_task(service):
     (row,) = transfer.Transfer().to_dicts()
     assert run.cancel(row["transfer_id"], "by hand", ledger.database_time()) == 5
     assert items() == {"cancelled": 5} and data.FileRecord & {"repository": "rig"}
-    assert {one["nice_status"] for one in service.tasks.values()} == {"CANCELED"}
+    assert {task["nice_status"] for task in service.tasks.values()} == {"CANCELED"}
 
 
 def test_a_poll_of_many_files_takes_two_requests(service):

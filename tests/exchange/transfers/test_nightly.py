@@ -20,7 +20,7 @@ UTC = datetime.UTC
 @pytest.mark.parametrize("times", [("02:00", "05:00"), ("22:30", "06:00"), ("01:30", "02:30")])
 def test_every_minute_of_a_year_is_where_the_local_clock_says(zone, times):
     window = Window.parse(*times, zone)
-    start, end = (datetime.time.fromisoformat(one) for one in times)
+    start, end = (datetime.time.fromisoformat(time_) for time_ in times)
     moment = datetime.datetime(2026, 1, 1)
     opened = 0
     while moment < datetime.datetime(2027, 1, 1):

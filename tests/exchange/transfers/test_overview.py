@@ -31,7 +31,7 @@ def test_late_and_stuck_files_are_counted_and_named(database, tmp_path):
     run.run()
     assert line("mylab") == "transfers: 1 stuck: neurojoint transfer status" and line("no lab") == ""
     found = overview()
-    by_name = {one.repository: one for one in found.copies}
+    by_name = {copy.repository: copy for copy in found.copies}
     assert (by_name["disk"].files, by_name["disk"].stuck, by_name["rig"].files) == (4, 1, 5)
     (problem,) = found.problems
     assert problem["stuck"] and problem["path"] == RAW and "another file lies" in problem["message"]

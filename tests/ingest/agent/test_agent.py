@@ -77,12 +77,12 @@ def test_three_labs_with_nothing_but_http_do_every_task_of_their_sessions(centra
     rigs.sound(tmp_path / "lab_b/lab_b/Subjects/m" / DAY / "001/raw_behavior_data/_iblrig_micData.raw.wav")
     workers = [agent(central, tmp_path, name, remove_raw=True) for name in LABS]
     threads = [threading.Thread(target=worker.run, kwargs={"once": True}) for worker in workers]
-    for one in threads:
-        one.start()
-    for one in threads:
-        one.join(300)
-    for one in workers:
-        one.stop()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(300)
+    for item in workers:
+        item.stop()
     rows = task.Task().to_dicts()
     states = {(row["lab"], row["task_name"]): (row["task_state"], row["task_message"]) for row in rows}
     failed = {key: value for key, value in states.items() if value[0] not in ("Complete", "Waiting")}
@@ -106,10 +106,10 @@ def test_three_labs_with_nothing_but_http_do_every_task_of_their_sessions(centra
     assert not list(tmp_path.rglob("received/*/*"))
     assert {row["host_labs"] for row in task.TaskHost().to_dicts()} == set(LABS)
     steps = timeline.of_session(timeline.session_key(f"lab_a/Subjects/m/{DAY}/001"))
-    assert any(one.mark == "!" and "camera_times_left" in one.what and one.who for one in steps)
-    assert any("compress_video_left on lab_a" in one.what for one in steps)
+    assert any(step.mark == "!" and "camera_times_left" in step.what and step.who for step in steps)
+    assert any("compress_video_left on lab_a" in step.what for step in steps)
     (acts,) = timeline.to_do({"lab": "lab_a"}).values()
-    assert ["camera_times_left" in one.what for one in acts] == [True], "no pose program is no reason to act"
+    assert ["camera_times_left" in act.what for act in acts] == [True], "no pose program is no reason to act"
     answer = central.session().get(f"{central.url}/sessions/{eid('lab_a')}/timeline", timeout=30)
     assert len(answer.json()) == len(steps)
     from dashboard.queries import session as page
@@ -249,7 +249,7 @@ def test_a_task_that_misbehaves_fails_with_a_sentence_and_leaves_nothing(central
     row = the_task()
     assert row["task_state"] == "Waiting" and words in row["task_message"], row["task_message"]
     assert not (folder / "alf").exists() and not list(tmp_path.rglob("evil.txt"))
-    assert not [one for one in worker.options.scratch.iterdir() if one.is_dir()]
+    assert not [path for path in worker.options.scratch.iterdir() if path.is_dir()]
 
 
 def test_a_task_that_a_person_gives_up_is_ended(central, tmp_path, module):
@@ -257,7 +257,7 @@ def test_a_task_that_a_person_gives_up_is_ended(central, tmp_path, module):
     worker = agent(central, tmp_path, "lab_a", modules=("mylab_tasks",))
     worker.look()
     wait_for(lambda: worker.claim() + worker.tend() >= 0 and (folder / "runs.txt").exists())
-    (running,) = [one for one in worker.running if one.task["name"] == "make_thing"]
+    (running,) = [item for item in worker.running if item.task["name"] == "make_thing"]
     http = central.session()
     assert http.post(f"{central.url}/tasks/{running.task['id']}/abandon", json={}, timeout=30).status_code == 200
     wait_for(lambda: not worker.tend() and not worker.running)
@@ -298,10 +298,10 @@ def test_a_killed_agent_takes_its_processes_with_it_and_the_next_one_does_the_ta
     folder = thing(tmp_path, "slow")
     first = run_agent(central, tmp_path)
     wait_for(lambda: (folder / "runs.txt").exists())
-    children = [int(one) for one in Path(f"/proc/{first.pid}/task/{first.pid}/children").read_text().split()]
+    children = [int(part) for part in Path(f"/proc/{first.pid}/task/{first.pid}/children").read_text().split()]
     os.kill(first.pid, signal.SIGKILL)
     first.wait()
-    wait_for(lambda: not any(Path(f"/proc/{one}").exists() for one in children))
+    wait_for(lambda: not any(Path(f"/proc/{child}").exists() for child in children))
     assert the_task()["task_state"] == "Started" and not (folder / "alf").exists()
     (folder / "mode.txt").write_text("quick")
     second = run_agent(central, tmp_path)
@@ -312,7 +312,7 @@ def test_a_killed_agent_takes_its_processes_with_it_and_the_next_one_does_the_ta
         second.wait(30)
     assert (folder / "alf/made.thing.txt").read_text() == "made" and the_task()["task_version"] == "3"
     assert (folder / "runs.txt").read_text() == "xx"
-    assert not [one for one in (tmp_path / "scratch").iterdir() if one.is_dir()]
+    assert not [path for path in (tmp_path / "scratch").iterdir() if path.is_dir()]
 
 
 @pytest.mark.soak
@@ -338,7 +338,9 @@ def test_an_agent_that_is_killed_each_second_ends_every_task_once(central, tmp_p
     assert len(made) == len({row["task_uuid"] for row in made}) == 8
     assert {(folder / "alf/made.thing.txt").read_text() for folder in folders} == {"made"}
     assert len(data.Dataset & {"rel_path": "alf/made.thing.txt"}) == 8
-    assert not list(tmp_path.rglob("*.part")) and not [one for one in (tmp_path / "scratch").iterdir() if one.is_dir()]
+    assert not list(tmp_path.rglob("*.part")) and not [
+        path for path in (tmp_path / "scratch").iterdir() if path.is_dir()
+    ]
 
 
 class Link:
@@ -352,9 +354,9 @@ class Link:
 
     def cut(self) -> None:
         self.is_up = False
-        for one in list(self.sockets):
+        for item in list(self.sockets):
             with contextlib.suppress(OSError):
-                one.shutdown(socket.SHUT_RDWR)
+                item.shutdown(socket.SHUT_RDWR)
 
     def _listen(self) -> None:
         while True:
@@ -374,9 +376,9 @@ class Link:
         with contextlib.suppress(OSError):
             while block := source.recv(1 << 16):
                 target.sendall(block)
-        for one in (source, target):
+        for item in (source, target):
             with contextlib.suppress(OSError):
-                one.shutdown(socket.SHUT_RDWR)
+                item.shutdown(socket.SHUT_RDWR)
 
 
 def test_a_link_that_is_cut_again_and_again_loses_nothing_and_does_nothing_twice(central, tmp_path, module):
@@ -435,13 +437,13 @@ def test_an_answer_that_is_lost_and_a_kill_while_delivering_register_once(centra
     until = time.monotonic() + 120
 
     def ended() -> bool:
-        stages = {json.loads(one.read_text())["stage"] for one in worker.options.scratch.glob("*/job.json")}
+        stages = {json.loads(path.read_text())["stage"] for path in worker.options.scratch.glob("*/job.json")}
         return time.monotonic() > until or (bool(task.TaskOutput()) and stages == {"delivering"})
 
     worker.run(ended)
-    folders = [one for one in worker.options.scratch.iterdir() if one.is_dir()]
+    folders = [path for path in worker.options.scratch.iterdir() if path.is_dir()]
     assert folders, "nobody knows yet whether the outputs have arrived"
-    assert {json.loads((one / "job.json").read_text())["stage"] for one in folders} == {"delivering"}
+    assert {json.loads((folder / "job.json").read_text())["stage"] for folder in folders} == {"delivering"}
     worker._lock.close()
     again = Agent(worker.desk, worker.options)
     again.desk.finish = finish

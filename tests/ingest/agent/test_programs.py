@@ -41,7 +41,7 @@ def test_a_compressed_video_plays_in_browsers_and_has_every_frame(tmp_path, grey
 def frame_times(path) -> list[float]:
     command = ["ffprobe", "-v", "error", "-select_streams", "v:0", "-show_entries", "packet=pts_time", "-of", "json"]
     said = subprocess.run([*command, str(path)], capture_output=True, check=True, text=True).stdout
-    return sorted(float(one["pts_time"]) for one in json.loads(said)["packets"])
+    return sorted(float(packet["pts_time"]) for packet in json.loads(said)["packets"])
 
 
 @pytest.mark.parametrize("share", [0.3, 0.9, 0.999])
@@ -80,7 +80,7 @@ def test_motion_energy_is_that_of_the_decoded_frames(tmp_path):
     np.testing.assert_allclose(energy, expected)
     assert energy[1:].max() > 0 and height % 2
     some = list(videos.blocks(packed, width, height, left, top, most=7 * width * height))
-    assert [len(one) for one in some] == [7] * 5 + [5]
+    assert [len(item) for item in some] == [7] * 5 + [5]
 
 
 def test_sound_becomes_flac_without_loss_and_a_cut_file_stays(tmp_path):
@@ -127,7 +127,7 @@ def test_times_of_a_camera_follow_the_pulses_of_the_state_machine(tmp_path):
     true = 0.4 + own * 1.00005
     register = (np.floor(own * 8000).astype(int) // 8000 << 25) | (np.floor(own * 8000).astype(int) % 8000 << 12)
     (folder / "raw_video_data/_iblrig_leftCamera.timestamps.ssv").write_text(
-        "".join(f"2020-01-01T00:00:00 {one}\n" for one in register)
+        "".join(f"2020-01-01T00:00:00 {item}\n" for item in register)
     )
     trials = []
     for begin in (0.0, 5.5):
@@ -137,13 +137,13 @@ def test_times_of_a_camera_follow_the_pulses_of_the_state_machine(tmp_path):
             "States timestamps": {}, "Events timestamps": {"Port1In": seen.tolist()}}})  # fmt: skip
     (folder / "raw_behavior_data").mkdir()
     path = folder / "raw_behavior_data/_iblrig_taskData.raw.jsonable"
-    path.write_text("".join(json.dumps(one) + "\n" for one in trials))
+    path.write_text("".join(json.dumps(trial) + "\n" for trial in trials))
     job = rigs.job(tmp_path, folder, LEFT)
     camera.times(job)
     found = np.load(tmp_path / "scratch/outputs/alf/_ibl_leftCamera.times.npy")
     np.testing.assert_allclose(found, true, atol=5e-4)
     trials[1]["behavior_data"]["Events timestamps"]["Port1In"] = (np.arange(400) / 90).tolist()
-    path.write_text("".join(json.dumps(one) + "\n" for one in trials))
+    path.write_text("".join(json.dumps(trial) + "\n" for trial in trials))
     with pytest.raises(TaskFailure, match="frames were dropped|differ by"):
         camera.times(job)
 

@@ -144,7 +144,7 @@ def camera_files(folder: Path, taken: np.ndarray, saved: np.ndarray, audio: np.n
     ticks = np.round((times - times[0]) * 1.0001 * 8000).astype(np.int64)
     register = (ticks // 8000 % 128 << 25) | (ticks % 8000 << 12)
     up = [(audio > taken[max(k - 1, 0)]) & (audio <= taken[k]) for k in saved]
-    pins = np.array([one.any() for one in up]) * 2.0**28
+    pins = np.array([item.any() for item in up]) * 2.0**28
     if form == "frameData":
         rows = np.stack([times * 1e7, register, saved + 4711, pins], axis=1)
         np.rint(rows).astype("<f8").tofile(place / "_iblrig_leftCamera.frameData.bin")
@@ -153,7 +153,7 @@ def camera_files(folder: Path, taken: np.ndarray, saved: np.ndarray, audio: np.n
         (saved + 4711).astype("<f8").tofile(place / "_iblrig_leftCamera.frame_counter.bin")
     if form == "GPIO":
         pins.astype("<f8").tofile(place / "_iblrig_leftCamera.GPIO.bin")
-    lines = [f"2020-08-19T12:42:57.79 {one}\n" for one in register]
+    lines = [f"2020-08-19T12:42:57.79 {item}\n" for item in register]
     (place / "_iblrig_leftCamera.timestamps.ssv").write_text("".join(lines))
     return times
 
