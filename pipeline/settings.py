@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import difflib
+import logging
 import os
 import re
 import stat
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,6 +17,8 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, f
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from pipeline.errors import InvalidSettings
+
+logger = logging.getLogger(__name__)
 
 CONFIG_NAME = "neurojoint.toml"
 LONGEST_SCHEMA_NAME = len("behavior_analysis")
@@ -92,6 +96,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(
         env_prefix="NEUROJOINT_",
+        env_nested_delimiter="__",
         env_ignore_empty=True,
         extra="forbid",
         frozen=True,
@@ -246,7 +251,21 @@ def settings() -> Settings:
     global _current
     if _current is None:
         _current = load()
+        for variable, meant in misspelled(os.environ).items():
+            logger.warning("the environment variable %s is no setting and was ignored: %s is meant?", variable, meant)
     return _current
+
+
+def misspelled(environment: Iterable[str]) -> dict[str, str]:
+    """Variables that are almost the name of a setting -> that name.
+
+    >>> misspelled(["NEUROJOINT_DATABSE_URL", "NEUROJOINT_HOME", "NEUROJOINT_PUBLICATION__SUBJECTS", "PATH"])
+    {'NEUROJOINT_DATABSE_URL': 'NEUROJOINT_DATABASE_URL'}
+    """
+    known = [f"NEUROJOINT_{name.upper()}" for name in Settings.model_fields]
+    given = [name for name in environment if name.startswith("NEUROJOINT_") and name.split("__")[0] not in known]
+    close = {name: difflib.get_close_matches(name, known, 1, 0.93) for name in given}
+    return {name: names[0] for name, names in close.items() if names}
 
 
 def load(**values: Any) -> Settings:

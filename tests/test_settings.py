@@ -146,3 +146,18 @@ def test_help_imports_nothing_heavy():
     code = "import sys, neurojoint.cli; print([m for m in ('pydantic', 'datajoint', 'numpy') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_parts_of_a_setting_come_from_the_environment_and_slips_of_the_pen_are_told(monkeypatch, caplog):
+    monkeypatch.setenv("NEUROJOINT_PUBLICATION__SUBJECTS", "pseudonym")
+    monkeypatch.setenv("NEUROJOINT_DATABSE_URL", "postgresql://elsewhere/lab")
+    settings.reset()
+    assert settings.settings().publication.subjects == "pseudonym"
+    assert "NEUROJOINT_DATABSE_URL is no setting" in caplog.text and "PUBLICATION" not in caplog.text
+    assert "elsewhere" not in caplog.text
+
+
+def test_a_part_that_is_not_there_is_an_error(monkeypatch):
+    monkeypatch.setenv("NEUROJOINT_PUBLICATION__SUBJECT", "pseudonym")
+    with pytest.raises(InvalidSettings, match="publication"):
+        settings.load()
