@@ -82,6 +82,8 @@ def assemble(contents: Mapping[str, Any]) -> Channels:
     >>> found = assemble({REGIONS: np.array([-733, 0, 5]), PLACES: np.array([[-1500, -1600, -3000]] * 3)})
     >>> found.regions.tolist(), found.sides.tolist(), found.n_outside, found.unknown
     ([733.0, nan, nan], [-1, -1, -1], 1, [5])
+    >>> assemble({REGIONS: np.array([733, 382]), RAW: np.array([1, 2])}).raw.tolist()
+    [0.0, 1.0]
     """
     checked: dict[str, np.ndarray] = {}
     refused: dict[str, str] = {}
@@ -173,6 +175,8 @@ def _raw_channels(values: Any) -> np.ndarray:
     values = _column(values)
     if np.isnan(values).any() or (values != np.trunc(values)).any() or (values < 0).any() or (values >= 2**31).any():
         raise ValueError("channels are whole numbers from 0")
+    if len(values) and np.array_equal(np.sort(values), np.arange(1, len(values) + 1)):
+        values = values - 1  # all of 1 to their number: they count from 1, as the clustering says of the same file
     return values
 
 
