@@ -34,8 +34,13 @@ def site(database, tmp_path: Path) -> Iterator[Site]:
     session = tmp_path / trees.SESSION
     damage.write_valid(session)
     folder = write_insertion(session, insertion)
-    np.save(folder / "channels.shanks.npy", (insertion.objects["channels"]["localCoordinates"][:, 1] > 60).astype(int))
-    write_recording(session, insertion, 4.0, noise=2.0)
+    places = insertion.objects["channels"]["localCoordinates"]
+    shanks = (places[:, 1] > 60).astype(int)
+    np.save(folder / "channels.shanks.npy", shanks)
+    header = write_recording(session, insertion, 4.0, noise=2.0).with_suffix(".meta")
+    entries = "".join(f"({shank}:{x:g}:{z:g}:1)" for shank, (x, z) in zip(shanks, places, strict=True))
+    text = re.sub(r"~snsShankMap=.*", f"~snsGeomMap=(NP2013,2,0,70){entries}", header.read_text())
+    header.write_text(text)  # it says the same
     ingest.register(tmp_path, processes=1)
     ephys.ClusterSet.populate()
     shared = Database(database)
