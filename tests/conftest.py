@@ -16,6 +16,7 @@ import pytest
 import pipeline
 from pipeline import settings
 from pipeline.database import registry
+from tests.chromium import chromium  # noqa: F401 - pytest finds it here
 from tests.database import mariadb
 
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # of a shell's background: the commands under test inherit it
@@ -24,7 +25,7 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # of a shell's background
 REAL_DATA = Path(__file__).parents[2] / "shared" / "realdata" / "alf"
 
 
-BROWSER = {"served", "browser"}
+BROWSER = {"served", "browser", "chromium"}
 
 
 @pytest.hookimpl(tryfirst=True)

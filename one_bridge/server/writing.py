@@ -210,10 +210,11 @@ class Writer:
     def _key(self, endpoint: Endpoint, row: Mapping[str, Any]) -> dict[str, Any]:
         """The columns of the key as values of their types: others are asked for by them before the row is written."""
         known = TABLES.get(endpoint.table)
+        made = {field.column for field in endpoint.fields if field.say} if endpoint.create else ()  # looked up by hooks
         found: dict[str, Any] = {}
         for name in table(endpoint.table).primary_key:
             column = known.field(name) if known else None
-            if name not in row or column is None:
+            if name not in row or column is None or name in made:
                 continue
             if is_blank(row[name]):
                 found[name] = row[name] if isinstance(row[name], str) else None

@@ -30,10 +30,10 @@ import pytest
 
 from dashboard.server import auth
 from pipeline.web.accounts import Users
+from tests.chromium import CHROMIUM, launch  # noqa: F401 - for those who take them from here
 from tests.dashboard import lab
 from tests.one_bridge.serving import PASSWORD, ROLES, accounts
 
-CHROMIUM = "/usr/bin/chromium"
 NEUROJOINT = str(Path(sys.executable).with_name("neurojoint"))
 REPOSITORY = Path(__file__).parents[2]
 SCREENSHOTS = Path(os.environ.get("NEUROJOINT_SCREENSHOTS") or Path(tempfile.gettempdir()) / "neurojoint-screenshots")
@@ -49,7 +49,7 @@ COUNT_CALLBACKS = """
     return ask(...what).finally(() => count(-1));
   };"""
 
-__all__ = ["PASSWORD", "ROLES", "Served", "Visit", "browser", "chromium", "served", "visit"]
+__all__ = ["PASSWORD", "ROLES", "Served", "Visit", "browser", "served", "visit"]
 
 
 @dataclass(frozen=True)
@@ -163,33 +163,9 @@ def shared(name: str, lab: str, *lab_options: str) -> Iterator[Served]:
 
 
 @pytest.fixture(scope="session")
-def chromium() -> Iterator[Any]:
-    """One Chromium for each test process, for any site; it resolves no name, so nothing can be asked of another host.
-
-    Playwright can be started once in a process: whoever needs a browser takes this one.
-    """
-    if not Path(CHROMIUM).exists():
-        pytest.skip(f"no {CHROMIUM}: apt-get install chromium")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        found = launch(playwright)
-        yield found
-        found.close()
-
-
-@pytest.fixture(scope="session")
 def browser(served: Served, chromium: Any) -> Any:
     """The browser, once the site over the simulated lab is there."""
     return chromium
-
-
-def launch(playwright: Any) -> Any:
-    """A Chromium that resolves no name."""
-    return playwright.chromium.launch(
-        executable_path=CHROMIUM,
-        args=["--no-sandbox", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1", "--disable-gpu"],
-    )
 
 
 @pytest.fixture

@@ -194,7 +194,7 @@ def test_the_cache_keeps_within_its_size_and_gives_up_the_oldest(tmp_path):
     st.booleans(),
 )
 def test_checks_of_any_files(tmp_path_factory, ids, times, n_rows, ordered):
-    """Spikes are accepted where they are in order, or can be put so, and point into the clusters; all are counted."""
+    """Spikes are accepted where they are in order, or can be put so, and point into the clusters, from 0 or from 1."""
     folder = tmp_path_factory.mktemp("files")
     times = np.array(times[: len(ids)])
     content = {
@@ -210,11 +210,12 @@ def test_checks_of_any_files(tmp_path_factory, ids, times, n_rows, ordered):
     disorder = array_rules.out_of_order(content["spikes.times"])
     assert ("spikes.times" in refused) == bool(disorder.wrong)
     assert is_ordered == (disorder.n == 0)
-    points = not ids or max(ids) < n_rows
+    from_one = bool(ids) and min(ids) >= 1 and max(ids) == n_rows
+    points = not ids or max(ids) < n_rows or from_one
     assert ("spikes.clusters" in refused) == (not points)
     if not refused:
         assert found.reading.n_moved == disorder.n
         used, counts = np.unique(content["spikes.clusters"], return_counts=True)
         assert found.clusters["cluster_id"].tolist() == used.tolist()
         assert found.clusters["cluster_n_spikes"].tolist() == counts.tolist()
-        np.testing.assert_array_equal(found.clusters["cluster_channel"], used)
+        np.testing.assert_array_equal(found.clusters["cluster_channel"], used - from_one)

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -36,9 +37,15 @@ def people(tmp_path):
         yield users
 
 
+def run(answer):
+    """What a coroutine returns; in a thread of its own, as a browser of other tests may leave a loop in this one."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, answer).result()
+
+
 def sign_in(authenticator, name, password=PASSWORD):
     handler = SimpleNamespace(request=SimpleNamespace(remote_ip="127.0.0.1"))
-    return asyncio.run(authenticator.authenticate(handler, {"username": name, "password": password}))
+    return run(authenticator.authenticate(handler, {"username": name, "password": password}))
 
 
 def test_our_accounts_sign_in_and_nobody_else(people):
@@ -57,11 +64,11 @@ def test_our_accounts_sign_in_and_nobody_else(people):
 
 def test_who_is_shut_out_is_signed_out(people):
     authenticator, mia = hub.NeurojointAuthenticator(), SimpleNamespace(name="mia")
-    assert asyncio.run(authenticator.refresh_user(mia))
+    assert run(authenticator.refresh_user(mia))
     people.disable("mia")
-    assert asyncio.run(authenticator.refresh_user(mia)) is False
+    assert run(authenticator.refresh_user(mia)) is False
     with pytest.raises(hub.web.HTTPError, match="403"):
-        asyncio.run(authenticator.pre_spawn_start(mia, SimpleNamespace(environment={})))
+        run(authenticator.pre_spawn_start(mia, SimpleNamespace(environment={})))
 
 
 CELL = """
@@ -102,9 +109,8 @@ def _free_port():
 
 @pytest.mark.soak
 @pytest.mark.skipif(PROXY is None, reason="configurable-http-proxy (npm) is not on the path")
-def test_a_notebook_of_a_person_in_the_browser(tmp_path):
+def test_a_notebook_of_a_person_in_the_browser(tmp_path, chromium):
     """A server starts with its own account of the database, a cell makes and fills a table; a guest is refused."""
-    playwright = pytest.importorskip("playwright.sync_api")
     pytest.importorskip("jupyterlab")
     home = Path(tempfile.mkdtemp(prefix="neurojoint-hub-"))
     home.chmod(0o711)  # run as root, the server is another user
@@ -157,12 +163,7 @@ c.Spawner.http_timeout = 180
                     break
             except requests.ConnectionError:
                 time.sleep(0.5)
-        with playwright.sync_playwright() as play:
-            browser = play.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
-            try:
-                _use(browser, f"http://127.0.0.1:{port}", tmp_path)
-            finally:
-                browser.close()
+        _use(chromium, f"http://127.0.0.1:{port}", tmp_path)
     finally:
         server.terminate()
         server.wait(60)

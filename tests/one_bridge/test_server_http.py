@@ -450,16 +450,13 @@ def test_the_interface_is_documented_on_a_page(served):
 
 @pytest.mark.slow
 @pytest.mark.one_database
-def test_the_page_of_the_interface_asks_no_other_host(served):
-    sync_api = pytest.importorskip("playwright.sync_api")
-    with sync_api.sync_playwright() as programs:
-        browser = programs.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
-        page = browser.new_page()
-        answered = []
-        page.on("response", lambda answer: answered.append((answer.status, answer.url)))
-        page.goto(f"{served.url}/docs", timeout=60_000)
-        page.get_by_text("dataset_qc_lte").first.wait_for(state="attached", timeout=60_000)
-        browser.close()
+def test_the_page_of_the_interface_asks_no_other_host(served, chromium):
+    page = chromium.new_page()
+    answered = []
+    page.on("response", lambda answer: answered.append((answer.status, answer.url)))
+    page.goto(f"{served.url}/docs", timeout=60_000)
+    page.get_by_text("dataset_qc_lte").first.wait_for(state="attached", timeout=60_000)
+    page.close()
     outside = [url for _, url in answered if not url.startswith((served.url, "blob:", "data:"))]
     assert not outside and all(status == 200 for status, _ in answered)
 

@@ -18,7 +18,7 @@ from pipeline.schemas import acquisition, data, lab, subject
 from tests.ingest.tree import rows
 from tests.one_bridge.serving import Served
 
-DAY = "2026-12-10"
+DAY = "2024-12-10"
 FOLDER = f"S/{DAY}/001"
 
 
