@@ -8,46 +8,19 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from neurojoint.cli.group import main
+from neurojoint.cli.options import combined, session_options, status_option, table_options, unit_options
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 
-def _trial_options(command: Any) -> Any:
-    """Which trials a session must have."""
-    for option in reversed(
-        (
-            click.option("--condition", help="Sessions with trials that fulfil this: a name, or an expression."),
-            click.option("--period", help="Sessions with trials that have this period; see `neurojoint period`."),
-            click.option("--min-trials", type=click.IntRange(1), help="At least so many such trials  [default: 1]"),
-        )
-    ):
-        command = option(command)
-    return command
-
-
-def _options(command: Any) -> Any:
-    """What both commands take."""
-    for option in reversed(
-        (
-            click.option("--region", help="Acronyms of the Allen atlas, e.g. TH or VISp,MOs, with all within them."),
-            click.option("--good", is_flag=True, help="Count only units that pass the criteria."),
-            click.option("--criteria", help="What good is, e.g. ibl or ibl:1; means --good  [default: ibl]"),
-            click.option(
-                "--min", "min_units", type=click.IntRange(0), help="Leave out insertions with fewer such units."
-            ),
-            click.option("--status", help="Training status of the mouse then, e.g. trained_1b; trained_1b+ or higher."),
-            click.option("--rules", help="Rules of that status  [default: ibl_pipeline_2021]"),
-            click.option("--lab", help="Names, separated by commas."),
-            click.option("--subject", help="Names, separated by commas."),
-            click.option("--since", help="First date of the session, e.g. 2024-01-31."),
-            click.option("--until", help="Last date of the session."),
-            click.option("--json", "form", flag_value="json", help="All rows, for programs."),
-            click.option("--csv", "form", flag_value="csv", help="All rows as a table, for programs."),
-        )
-    ):
-        command = option(command)
-    return command
+_rules_option = click.option("--rules", help="Rules of that status  [default: the setting criteria]")
+_trial_options = combined(
+    click.option("--condition", help="Sessions with trials that fulfil this: a name, or an expression."),
+    click.option("--period", help="Sessions with trials that have this period; see `neurojoint period`."),
+    click.option("--min-trials", type=click.IntRange(1), help="At least so many such trials  [default: 1]"),
+)
+_options = combined(unit_options, status_option, _rules_option, session_options, table_options)
 
 
 @main.group(section="Data")
@@ -107,19 +80,15 @@ def insertions(form: str | None, **asked: Any) -> None:
 
 
 @find.command()
-@click.option("--status", help="Training status of the mouse then, e.g. trained_1b; trained_1b+ or higher.")
-@click.option("--rules", help="Rules of that status  [default: the setting criteria]")
+@status_option
+@_rules_option
 @click.option("--trials-qc", help="Outcome of the checks of the trials: NOT_SET, PASS, WARNING, FAIL; commas between.")
 @click.option("--wheel-qc", help="Outcome of the checks of the wheel: NOT_SET, PASS, WARNING, FAIL; commas between.")
 @click.option("--qc", help="QC of the session: NOT_SET, PASS, WARNING, FAIL, CRITICAL; commas between.")
 @click.option("--kind", help="Kind of the task: training, biased, ephys, passive, habituation, other.")
-@click.option("--lab", help="Names, separated by commas.")
-@click.option("--subject", help="Names, separated by commas.")
-@click.option("--since", help="First date of the session, e.g. 2024-01-31.")
-@click.option("--until", help="Last date of the session.")
+@session_options
 @_trial_options
-@click.option("--json", "form", flag_value="json", help="All rows, for programs.")
-@click.option("--csv", "form", flag_value="csv", help="All rows as a table, for programs.")
+@table_options
 def sessions(form: str | None, **asked: Any) -> None:
     """Find sessions by training status and quality.
 

@@ -9,6 +9,7 @@ import click
 
 from neurojoint.cli import progress
 from neurojoint.cli.group import main
+from neurojoint.cli.options import session_options, status_option, unit_options
 
 
 @main.group(section="Sharing")
@@ -20,15 +21,9 @@ def nwb() -> None:
 @click.argument("sessions", nargs=-1, metavar="[SESSION]...")
 @click.argument("out", type=click.Path(path_type=Path, file_okay=False))
 @click.option("--tag", help="Sessions with datasets of this release.")
-@click.option("--lab", help="Names, separated by commas.")
-@click.option("--subject", help="Names, separated by commas.")
-@click.option("--since", help="First date, e.g. 2024-01-31.")
-@click.option("--until", help="Last date.")
-@click.option("--region", help="Sessions with a channel in these Allen structures, e.g. TH or VISp,MOs.")
-@click.option("--good", is_flag=True, help="Sessions with units that pass the criteria.")
-@click.option("--criteria", help="What good is, e.g. ibl or ibl:1.")
-@click.option("--min", "min_units", type=click.IntRange(0), help="Sessions with insertions of at least so many units.")
-@click.option("--status", help="Training status of the mouse then, e.g. trained_1b or trained_1b+.")
+@session_options
+@unit_options
+@status_option
 @click.option("--raw", is_flag=True, help="With the raw recordings of the probes.")
 @click.option(
     "--dandi", is_flag=True, help="Name and lay out files as DANDI wants; leave out what is for the lab only."

@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from types import ModuleType
-from typing import Any
 
 import click
 
+from neurojoint.cli.options import combined
 
-def select_datasets(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Options that say which datasets or sessions are meant; names count whole, several are written with commas."""
-    for option in reversed(
-        [
-            click.option("--session", help="Experiment ids."),
-            click.option("--subject", help="Names of animals."),
-            click.option("--lab", help="Names of labs."),
-            click.option("--date", "date_range", help="A day, or the first and the last: 2020-01-01,2020-01-31."),
-            click.option("--project", "projects", help="Part of a project's name."),
-            click.option("--name", help="File names of datasets, e.g. spikes.times.npy"),
-            click.option("--collection", help="Part of the folder below the session."),
-            click.option("--revision", help="Part of a revision's name."),
-        ]
-    ):
-        command = option(command)
-    return command
+select_datasets = combined(
+    click.option("--session", help="Experiment ids."),
+    click.option("--subject", help="Names of animals."),
+    click.option("--lab", help="Names of labs."),
+    click.option("--date", "date_range", help="A day, or the first and the last: 2020-01-01,2020-01-31."),
+    click.option("--project", "projects", help="Part of a project's name."),
+    click.option("--name", help="File names of datasets, e.g. spikes.times.npy"),
+    click.option("--collection", help="Part of the folder below the session."),
+    click.option("--revision", help="Part of a revision's name."),
+)
+"""Which datasets or sessions are meant; names count whole, several are written with commas."""
 
 
 def dataset_admin() -> ModuleType:
