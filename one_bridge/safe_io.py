@@ -61,7 +61,9 @@ def load_object(
     Raises
     ------
     ValueError
-        A folder without the name of an object, or two files of one attribute.
+        A folder without the name of an object.
+    AssertionError
+        Two files of one attribute; the class is that of ONE's own reader, which scripts may catch.
     one.alf.exceptions.ALFObjectNotFound
         No such object.
     InvalidData
@@ -74,7 +76,7 @@ def load_object(
     files = [file for file in files if descriptions[file] != file]
     keys = [_key(file, short_keys) for file in files]
     if twice := sorted({key for key in keys if keys.count(key) > 1}):
-        raise ValueError(f"several files have the attribute {twice[0]}: restrict the namespace or the extra parts")
+        raise AssertionError(f"several files have the attribute {twice[0]}: restrict the namespace or the extra parts")
     found = alfio.AlfBunch({})
     for file, key in zip(files, keys, strict=True):
         found[key] = load_file_content(file)

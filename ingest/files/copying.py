@@ -8,6 +8,8 @@ import os
 import shutil
 from pathlib import Path
 
+from cbin import disk
+
 from pipeline.errors import ConflictError
 
 
@@ -49,14 +51,4 @@ def copy(source: Path, target: Path, mark: str = "", expected: str = "", kind: s
     except BaseException:
         part.unlink(missing_ok=True)
         raise
-    sync_folder(target.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Force the names in a folder to the disk, where its file system can."""
-    with contextlib.suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+    disk.sync_folder(target.parent)

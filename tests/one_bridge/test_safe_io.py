@@ -116,3 +116,12 @@ def test_a_pickle_is_never_opened(tmp_path):
         with pytest.raises((InvalidData, ValueError)):
             safe_io.load_object([tmp_path / f"obj.{name}.npy"])
     assert not (tmp_path / "sprung").exists()
+
+
+def test_several_files_of_one_attribute_raise_what_the_reader_of_one_raises(tmp_path):
+    files = [tmp_path / name for name in ("trials.choice.npy", "_ibl_trials.choice.npy")]
+    for file in files:
+        np.save(file, np.zeros(3))
+    for reader in (safe_io.load_object, alfio.load_object):
+        with pytest.raises(AssertionError, match="restrict"):
+            reader(files)
