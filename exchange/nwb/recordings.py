@@ -147,6 +147,10 @@ def add_lines(builder: Builder, raw: bool) -> None:
         lines = np.repeat(
             np.array([change["line"] for change in changes], np.int16), [len(one["line_samples"]) for one in changes]
         )
+        names = np.repeat(
+            np.array([change["line_name"] or "" for change in changes], object),
+            [len(one["line_samples"]) for one in changes],
+        )
         rises = np.concatenate([change["line_polarities"] for change in changes]) > 0
         device = row["probe_label"] or row["band"]
         name = builder.free_name(f"{device}_digital_lines")
@@ -159,6 +163,8 @@ def add_lines(builder: Builder, raw: bool) -> None:
             builder.column(name, "rises", "True: from 0 to 1; false: from 1 to 0.", rises[order]),
             builder.column(name, "sample", "Sample of the recording.", samples[order].astype(np.int64)),
         ]  # fmt: skip
+        if any(names):
+            columns.append(builder.column(name, "line_name", "What is connected to the line.", names[order]))
         text = f"Changes of the digital lines of {device}. {timing.text}"
         builder.nwbfile.add_events_table(EventsTable(name=name, description=text, columns=columns))
 

@@ -12,7 +12,7 @@ from hdmf.common import DynamicTable, VectorData
 from pynwb import NWBFile
 from pynwb.core import ScratchData
 
-from exchange.nwb import ecephys, forms, metadata, recordings, rows, rules, source, wheels
+from exchange.nwb import as_read, ecephys, forms, metadata, recordings, rows, rules, source, wheels
 from exchange.nwb.containers import Builder, Wrap
 from pipeline import policy
 
@@ -52,6 +52,8 @@ def build(
     found = found.under(policy.current()) if public else found
     builder = Builder(metadata.create(found, incomplete), found, wrap)
     objects = sorted(found.objects(), key=lambda one: (one.collection != "alf", one.collection, one.name))
+    objects, notes = as_read.objects(found.key, objects)
+    builder.notes += notes
     rest, probes = ecephys.add_all(builder, objects)
     for item in rest:
         builder.add(item)
@@ -100,7 +102,7 @@ def _is_exact(builder: Builder, form: forms.Form, md5: str) -> bool:
     """Whether a file can be made again to the byte."""
     try:
         return forms.md5(*forms.rebuild(form, builder.cells.__getitem__, builder.orders)) == md5
-    except (KeyError, ValueError, TypeError):
+    except (KeyError, ValueError, TypeError, IndexError):
         return False
 
 

@@ -7,9 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from exchange.nwb import as_read
 from exchange.nwb.containers import Builder
 from exchange.nwb.source import AlfObject
 from pipeline.analysis.spikes import Grouping, group
+from pipeline.electrophysiology import clusterings, unit_rows
+from pipeline.electrophysiology.reading import BY_NAME, BY_ROW
 from pipeline.schemas import ephys
 
 
@@ -29,33 +32,41 @@ class Sorting:
 
 def find(builder: Builder, objects: list[AlfObject]) -> list[Sorting]:
     """The sortings whose spikes have times and units, by the label of their probe."""
-    rows = (ephys.Clustering & builder.source.key & {"clustering_state": "online"}).to_dicts(order_by="clustering")
+    rows = sorted(as_read.clusterings_of(builder.source.key).values(), key=lambda row: row["clustering"])
+    default = _default_collections(builder)
     parts = {(object_.name, object_.collection): object_ for object_ in objects}
     found: list[Sorting] = []
     for row in rows:
         collection = row["clustering_collection"]
         spikes, clusters = parts.get(("spikes", collection)), parts.get(("clusters", collection))
-        if (
-            spikes is None
-            or not {"times", "clusters"} <= spikes.attributes
-            or any(s.collection == collection for s in found)
-        ):
+        if spikes is None or not {"times", "clusters"} <= spikes.attributes:
             continue
         labels = np.asarray(spikes.require("clusters").values)
         if labels.dtype.kind not in "iu":
             builder.notes.append(f"{collection}: the clusters of its spikes are no whole numbers; kept as it is")
             continue
-        ids, grouped = units_of(labels, clusters)
+        ids, grouped = units_of(labels, clusters, clusterings.reading(row).rows)
         key = {name: row[name] for name in ephys.Clustering.primary_key}
-        main = bool(row["default_clustering"])
+        main = collection in default
         found.append(Sorting(collection, row["probe_label"], key, main, spikes, clusters, ids, grouped))
     return sorted(found, key=lambda one: one.label)
 
 
-def units_of(labels: np.ndarray, clusters: AlfObject | None) -> tuple[np.ndarray, Grouping]:
-    """The unit of each row, and the spikes grouped in the order of these units."""
+def _default_collections(builder: Builder) -> set[str]:
+    default = ephys.Clustering & builder.source.key & {"default_clustering": True}
+    return {row["clustering_collection"] for row in default.to_dicts()}
+
+
+def units_of(labels: np.ndarray, clusters: AlfObject | None, rule: str = BY_ROW) -> tuple[np.ndarray, Grouping]:
+    """The unit of each row, and the spikes grouped in the order of these units.
+
+    Parameters
+    ----------
+    labels : unit of each spike.
+    rule : what a row of the clusters object is, see `electrophysiology.reading`.
+    """
     found = group(labels)
-    ids = _ids(found.cluster_ids, clusters)
+    ids = _ids(found.cluster_ids, clusters, rule)
     if np.array_equal(ids, np.sort(ids)):
         counts = np.zeros(len(ids), np.int64)
         counts[np.searchsorted(ids, found.cluster_ids)] = found.n_spikes
@@ -64,15 +75,16 @@ def units_of(labels: np.ndarray, clusters: AlfObject | None) -> tuple[np.ndarray
     return ids, group(by_id[np.searchsorted(ids, labels, sorter=by_id)].astype(np.int32), np.arange(len(ids)))
 
 
-def _ids(used: np.ndarray, clusters: AlfObject | None) -> np.ndarray:
-    """The units: rows of the clusters object (see `electrophysiology.sorting`), then those that only have spikes."""
+def _ids(used: np.ndarray, clusters: AlfObject | None, rule: str) -> np.ndarray:
+    """The units: rows of the clusters object, then those that only have spikes."""
     if clusters is None:
         return used
-    n_rows = clusters.n_rows
-    rows, named = np.arange(n_rows), clusters.get("cluster_id")
-    if named is not None and len(used) and used[-1] >= n_rows:
-        ids = np.asarray(named.values).astype(np.int64)
-        rows = ids if len(np.unique(ids)) == n_rows else rows
+    piece = clusters.get("cluster_id")
+    named = None
+    if rule == BY_NAME and piece is not None:
+        values = np.asarray(piece.values)
+        named = np.array([int(value) for value in values.tolist()], np.int64)
+    rows = unit_rows.ids_of(rule, clusters.n_rows, named)
     return np.concatenate([rows, np.setdiff1d(used, rows)]).astype(np.int64)
 
 

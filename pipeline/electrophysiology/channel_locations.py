@@ -13,6 +13,7 @@ import numpy as np
 
 from pipeline import atlas
 from pipeline.analysis import coordinates
+from pipeline.electrophysiology import indices, measurement_units
 
 OBJECTS = ("electrodeSites", "channels")
 """ALF objects that may hold the places of channels; the first goes before the second."""
@@ -65,13 +66,14 @@ class Channels:
         }
 
 
-def assemble(contents: Mapping[str, Any]) -> Channels:
+def assemble(contents: Mapping[str, Any], channel_map: Mapping[str, list] | None = None) -> Channels:
     """Check and join the attributes of `channels` or `electrodeSites`.
 
     Parameters
     ----------
     contents : attribute (of `ATTRIBUTES`) -> array with one row a channel. An attribute that is not as it should be
         costs only itself; of unequal lengths that of the regions counts, without them that of the places.
+    channel_map : `axial` (um) and `shank` of each column of the raw recording: tells whether `rawInd` counts from 1.
 
     Raises
     ------
@@ -100,6 +102,7 @@ def assemble(contents: Mapping[str, Any]) -> Channels:
     n_rows = len(checked[leading])
     for name in [name for name in checked if len(checked[name]) != n_rows]:
         refused[name] = f"{len(checked.pop(name))} rows, {leading} has {n_rows}"
+    checked = as_read(checked, channel_map)
     nothing = np.full(n_rows, np.nan)
     places = checked.get(PLACES, np.full((n_rows, 3), np.nan))
     geometry = checked.get(GEOMETRY, np.full((n_rows, 2), np.nan))
@@ -123,6 +126,26 @@ def assemble(contents: Mapping[str, Any]) -> Channels:
         unknown=np.unique(ids[unknown]).tolist(),
         refused=refused,
     )
+
+
+def as_read(contents: Mapping[str, np.ndarray], channel_map: Mapping[str, list] | None = None) -> dict[str, np.ndarray]:
+    """`rawInd` counted from 0 and `localCoordinates` in um, by the rules that clusterings are read by.
+
+    Examples
+    --------
+    >>> as_read({RAW: np.array([2, 1])})[RAW].tolist()
+    [1, 0]
+    """
+    found = dict(contents)
+    if RAW not in found:
+        return found
+    columns = np.nan_to_num(np.asarray(found[RAW], np.float64), nan=-1).astype(np.int64).reshape(-1)
+    geometry = found.get(GEOMETRY)
+    if indices.raw_from_one(columns, geometry, channel_map):
+        found[RAW], columns = found[RAW] - 1, columns - 1
+    if geometry is not None and channel_map is not None and len(columns) == len(geometry):
+        found[GEOMETRY] = geometry * measurement_units.places(geometry, indices.axial_of(columns, channel_map)).factor
+    return found
 
 
 def match(own: Mapping[str, np.ndarray], channels: Mapping[str, np.ndarray], n_rows: int) -> np.ndarray:
@@ -175,8 +198,6 @@ def _raw_channels(values: Any) -> np.ndarray:
     values = _column(values)
     if np.isnan(values).any() or (values != np.trunc(values)).any() or (values < 0).any() or (values >= 2**31).any():
         raise ValueError("channels are whole numbers from 0")
-    if len(values) and np.array_equal(np.sort(values), np.arange(1, len(values) + 1)):
-        values = values - 1  # all of 1 to their number: they count from 1, as the clustering says of the same file
     return values
 
 

@@ -156,25 +156,58 @@ def _check_raw(files: Files, channel_map: Mapping[str, list] | None) -> None:
             name, "value_range", f"{counts.max()} rows name column {columns[counts.argmax()]} of the recording"
         )
         return
-    low, high = int(raw.min()), int(raw.max())
-    if channel_map is None:
-        if low == 1 and high == len(raw):
-            files.count_from_one(name, f"it names each of 1 to {high} and no column 0")
+    why = raw_from_one(raw, files.scaled("channels.localCoordinates"), channel_map)
+    if why:
+        files.count_from_one(name, why)
         return
-    n_map = len(channel_map["shank"])
-    as_stated, less_one = (_fits_places(files, raw - base, channel_map) for base in (0, 1))
-    if low >= 1 and less_one and as_stated is False:
-        files.count_from_one(name, "so its places are those of the raw recording")
-    elif low >= 1 and high == n_map and not as_stated:
-        files.count_from_one(name, f"it names no column 0, and {n_map} is the number of electrodes of the recording")
-    elif high > max(n_map, len(raw) - 1):
-        what = f"it names column {high}, but the recording has {n_map} electrodes"
+    n_map = len(raw) if channel_map is None else len(channel_map["shank"])
+    if channel_map is not None and int(raw.max()) > max(n_map, len(raw) - 1):
+        what = f"it names column {raw.max()}, but the recording has {n_map} electrodes"
         files.refuse(name, "value_range", f"{what}: expected are columns of the file, from 0")
 
 
-def _fits_places(files: Files, raw: np.ndarray, channel_map: Mapping[str, list]) -> bool | None:
+def raw_from_one(raw: np.ndarray, places: np.ndarray | None, channel_map: Mapping[str, list] | None) -> str:
+    """Why columns of the raw recording are known to count from 1; empty where they do not, or nothing proves it.
+
+    Parameters
+    ----------
+    raw : (n,) columns, whole numbers.
+    places : (n, 2) lateral and axial place of each channel, um; None where that is not known.
+    channel_map : `axial` (um) and `shank` of each column of the recording; None without a map.
+
+    Examples
+    --------
+    >>> raw_from_one(np.array([2, 1, 3]), None, None)
+    'it names each of 1 to 3 and no column 0'
+    >>> raw_from_one(np.array([2, 3]), None, None)
+    ''
+    """
+    if not len(raw):
+        return ""
+    low, high = int(raw.min()), int(raw.max())
+    if low < 1:
+        return ""
+    if channel_map is None:
+        return f"it names each of 1 to {high} and no column 0" if low == 1 and high == len(raw) else ""
+    n_map = len(channel_map["shank"])
+    as_stated, less_one = (_fits_places(places, raw - base, channel_map) for base in (0, 1))
+    if less_one and as_stated is False:
+        return "so its places are those of the raw recording"
+    if high == n_map and not as_stated:
+        return f"it names no column 0, and {n_map} is the number of electrodes of the recording"
+    return ""
+
+
+def axial_of(raw: np.ndarray, channel_map: Mapping[str, list]) -> np.ndarray:
+    """Place along the shank (um) of some columns of the raw recording by its map, NaN where it has none."""
+    axial = np.asarray(channel_map["axial"], np.float64)
+    inside = (raw >= 0) & (raw < len(axial))
+    return np.where(inside, axial[np.where(inside, raw, 0)], np.nan) if len(axial) else np.full(len(raw), np.nan)
+
+
+def _fits_places(places: np.ndarray | None, raw: np.ndarray, channel_map: Mapping[str, list]) -> bool | None:
     """Whether the places of the channels are those of these columns, but for a constant; None: that is not known."""
-    places, axial = files.scaled("channels.localCoordinates"), np.asarray(channel_map["axial"], np.float64)
+    axial = np.asarray(channel_map["axial"], np.float64)
     if places is None or places.ndim != 2 or places.shape[1] < 2 or len(places) != len(raw) or len(raw) < _FEWEST:
         return None
     if raw.min() < 0 or raw.max() >= len(axial) or np.ptp(axial) <= NEAR:

@@ -83,7 +83,7 @@ def examine(
     if not rows.rule and "spikes.clusters" in files:
         files.refuse("spikes.clusters", "value_range", rows.why)
     row_ids = None if n_rows is None else unit_rows.ids_of(rows.rule, n_rows, named)
-    _check_measurements(files, row_ids, recorded)
+    _check_measurements(files, row_ids, recorded, channel_map)
     if all(name in files for name in NEEDED):
         _summarise(files, found, n_none)
         metrics = None if "clusters.metrics" not in files else unit_rows.metrics_ids(rows, n_rows, named)
@@ -124,13 +124,17 @@ def _check_times(files: Files, found: Sorting) -> None:
     files.judge("spikes.times", measurement_units.spike_times(times, *arrays, found.reading.recorded))
 
 
-def _check_measurements(files: Files, row_ids: np.ndarray | None, recorded: Recorded | None) -> None:
+def _check_measurements(
+    files: Files, row_ids: np.ndarray | None, recorded: Recorded | None, channel_map: Mapping[str, list] | None
+) -> None:
     """The units of measurement of all other arrays, each against what is known to be right by then."""
     for name in ("spikes.amps", "clusters.amps"):
         if name in files:
             files.judge(name, measurement_units.amplitudes(files[name]))
     if "channels.localCoordinates" in files:
-        files.judge("channels.localCoordinates", measurement_units.places(files["channels.localCoordinates"]))
+        raw = files.numbers("channels.rawInd")
+        on_map = None if raw is None or channel_map is None else indices.axial_of(raw, channel_map)
+        files.judge("channels.localCoordinates", measurement_units.places(files["channels.localCoordinates"], on_map))
     if "clusters.depths" in files:
         files.judge("clusters.depths", measurement_units.depths(files["clusters.depths"], _depths_of_channels(files)))
     if "spikes.depths" in files:

@@ -17,7 +17,7 @@ from pipeline.database.bulk import fetch_columns, insert_many, to_numpy
 from pipeline.electrophysiology import channel_locations
 from pipeline.provenance import fingerprints
 from pipeline.schemas import acquisition, data, ephys
-from pipeline.schemas.inputs import files
+from pipeline.schemas.inputs import files, recordings
 
 schema = registry.schema(__name__)
 
@@ -247,7 +247,7 @@ class ChannelLocation(dj.Imported):
                     if len(values) == len(next(iter(contents.values()))):
                         contents[name] = values
         try:
-            found = channel_locations.assemble(contents)
+            found = channel_locations.assemble(contents, recordings.channel_map(key))
         except ValueError as error:
             path = f"{source['object_collection']}/{source['object_name']}"
             raise refuse(path, "value_range", str(error)[:900]) from error
@@ -362,6 +362,7 @@ class ClusterLocation(dj.Computed):
                 if name in accepted
             }
             if read:
+                read = channel_locations.as_read(read, recordings.channel_map(key))
                 rows = channel_locations.match(read, there, len(next(iter(read.values()))))
         wanted = np.where(np.isnan(wanted), -1, wanted).astype(np.int64)
         inside = (wanted >= 0) & (wanted < len(rows))

@@ -120,6 +120,19 @@ def test_some_channels_are_recognised_by_their_places(tmp_path):
     assert not unknown.reading.from_one  # nothing proves it, and nothing contradicts it
 
 
+def test_places_in_mm_are_told_by_the_map(tmp_path):
+    """With the columns of the recording: converted; counted from the other end, or without the columns: refused."""
+    files = whole() | {"channels.shanks": None, "clusters.shanks": None}
+    places = np.column_stack([np.zeros(N), 20.0 * np.arange(N) + 20])
+    found = examine(tmp_path / "mm", files | {"channels.localCoordinates": places / 1e3})
+    assert found.reading.factors == {"channels.localCoordinates": 1e3} and not found.refused
+    np.testing.assert_allclose(found.clusters["cluster_depth"], places[files["clusters.channels"], 1])
+    for name, change in (("end", {"channels.localCoordinates": places[::-1]}),
+                         ("bare", {"channels.localCoordinates": places / 1e3, "channels.rawInd": None})):  # fmt: skip
+        ((attribute, _, _),) = examine(tmp_path / name, files | change).refused
+        assert attribute == "channels.localCoordinates"
+
+
 def test_without_a_recording_all_channels_in_turn_are_recognised(tmp_path):
     files = whole()
     found = examine(tmp_path, files | {"channels.rawInd": 1 + np.random.default_rng(0).permutation(N)}, None)

@@ -64,13 +64,13 @@ def test_series_of_the_core_are_lines(tmp_path):
         series("running_speed", np.arange(6), timestamps=BOTH),
     )
     changes, names = nwb_file.own_changes(path)
-    found = {name: changes[number] for number, name in enumerate(names)}
+    found = {name: changes[number] for number, name in names.items()}
     assert list(found) == ["TTL_states 5", "digital_port 0", "digital_port 2", "laser 1", "sync_level"]
     for name in ("TTL_states 5", "laser 1", "sync_level"):
         assert found[name][0].tolist() == samples(BOTH) and found[name][1].tolist() == signs.tolist()
     assert found["digital_port 0"][0].tolist() == [2500, 5000] and found["digital_port 0"][1].tolist() == [1, -1]
     assert found["digital_port 2"][0].tolist() == [5000, 10_000]
-    assert raw_formats.line_names(path, "raw_ephys_data/raw.nwb") == dict(enumerate(names))
+    assert raw_formats.line_names(path, "raw_ephys_data/raw.nwb") == names
 
 
 def test_events_of_ndx_events_are_lines(tmp_path):
@@ -95,7 +95,7 @@ def test_events_of_ndx_events_are_lines(tmp_path):
         file["acquisition/EventsXD0/labels"] = np.array(["XD0 OFF", "XD0 ON"], text)
         file["acquisition/Port/labels"] = np.array(["camera", "reward"], text)
     changes, names = nwb_file.own_changes(path)
-    assert names == ["EventsXD0 XD0", "Port camera", "Port reward", "licks", "table cue", "table tone"]
+    assert list(names.values()) == ["EventsXD0 XD0", "Port camera", "Port reward", "licks", "table cue", "table tone"]
     assert changes[0][0].tolist() == samples(BOTH) and changes[0][1].tolist() == [1, -1] * 3
     assert changes[1][0].tolist() == samples(ON[[0, 2]]) and changes[2][0].tolist() == samples(ON[[1]])
     assert changes[3][1].tolist() == [1, 1, 1] and changes[4][0].tolist() == samples(ON[[0, 2]])
@@ -111,7 +111,7 @@ def test_tables_of_events_of_the_core_are_lines(tmp_path):
     path = tmp_path / "raw.nwb"
     write(path, events=table)
     changes, names = nwb_file.own_changes(path)
-    assert names == ["reward"] and changes[0][1].tolist() == [1, -1, 1, -1, 1]
+    assert names == {0: "reward"} and changes[0][1].tolist() == [1, -1, 1, -1, 1]
     assert changes[0][0].tolist() == samples(np.array([3.1, 3.2, 3.4, 3.5, 3.7]))
 
 

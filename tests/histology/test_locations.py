@@ -9,6 +9,7 @@ from pipeline.analysis import coordinates
 from pipeline.database.bulk import fetch_columns
 from pipeline.provenance import staleness
 from pipeline.schemas import ephys, histology
+from tests.ephys import test_shanks as shanks
 from tests.histology import trees
 from tests.histology.trees import KEY
 
@@ -151,6 +152,34 @@ def test_clusters_find_their_channels_when_the_sorter_left_some_out(database, tm
         assert row["cluster_channel"] == rows[row["cluster_id"]]
         assert row["region_id"] == (sites["brainLocationIds_ccf_2017"][site] or None)
         assert row["cluster_dv"] == sites["mlapdv"][site, 2]
+
+
+def test_columns_from_one_and_places_in_mm_are_those_of_the_raw_recording(database, tmp_path):
+    """Some channels only, as MATLAB counts them and in mm: the map of the recording tells, for both objects."""
+    folder = trees.session(tmp_path)
+    insertion = trees.probe(folder, collection="alf/probe00/ks2_matlab")
+    shanks.write_header(folder, "probe00", np.arange(shanks.N))
+    kept = np.arange(3, shanks.N, 5)
+    axial = 15.0 * (shanks.ELECTRODE // 2)
+    sites = insertion.objects["channels"] | {"rawInd": np.arange(1, shanks.N + 1)}
+    sites["localCoordinates"] = np.column_stack([np.zeros(shanks.N), axial])
+    for name, values in sites.items():
+        values = values / 1e3 if name == "localCoordinates" else values
+        trees.save(folder, f"probe00/ks2_matlab/channels.{name}", values[kept])
+        if name in ("mlapdv", "brainLocationIds_ccf_2017", "rawInd", "localCoordinates"):
+            trees.save(folder, f"probe00/electrodeSites.{name}", sites[name])
+    trees.save(
+        folder, "probe00/ks2_matlab/clusters.channels", np.arange(len(insertion.objects["clusters"]["channels"]))
+    )
+    trees.populate(tmp_path)
+    assert errors() == []
+    assert channels()["raw_channel"] == list(range(shanks.N)) and channels()["channel_axial"] == axial.tolist()
+    places = {"ks2_matlab": kept, "sites": np.arange(shanks.N)}
+    clusters = fetch_columns(histology.ClusterLocation.Cluster * ephys.ClusterSet.Cluster, order_by="cluster_id")
+    assert len(clusters) >= 8
+    for row in clusters.to_pylist():
+        assert row["cluster_dv"] == sites["mlapdv"][places["ks2_matlab"][row["cluster_channel"]], 2]
+        assert row["cluster_lateral"] == 0 and row["cluster_shank"] == shanks.SHANK[kept[row["cluster_channel"]]]
 
 
 def test_clusters_without_a_channel_have_a_row_without_a_place(database, tmp_path):

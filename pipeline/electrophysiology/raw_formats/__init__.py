@@ -173,7 +173,7 @@ def line_names(path: Path, rel_path: str) -> dict[int, str]:
 
     kind = format_of(rel_path)
     if kind == "nwb":
-        return dict(enumerate(nwb_file.own_changes(path)[1]))
+        return nwb_file.own_changes(path)[1]
     return neo_files.line_names(path, kind) if kind in ("intan", "plexon", "spikegadgets") else {}
 
 

@@ -11,7 +11,7 @@ from pipeline.alf.reasons import refuse
 from pipeline.analysis.clocks import Clock
 from pipeline.electrophysiology.raw_formats import Description, Place, band_of_rate, clock_knots
 from pipeline.electrophysiology.raw_formats.array_recording import LARGEST_FACTOR, MICROVOLT, LibraryRecording
-from pipeline.electrophysiology.raw_formats.nwb_lines import Line, lines_of
+from pipeline.electrophysiology.raw_formats.nwb_lines import Line, lines_of, numbered
 from pipeline.errors import InvalidData
 
 SMALLEST_STEP = 1e-9
@@ -35,19 +35,19 @@ def own_times(path: Path) -> tuple[np.ndarray, np.ndarray] | None:
         return one.times()
 
 
-def own_changes(path: Path) -> tuple[dict[int, tuple[np.ndarray, np.ndarray]], list[str]]:
+def own_changes(path: Path) -> tuple[dict[int, tuple[np.ndarray, np.ndarray]], dict[int, str]]:
     """Changes of lines that the file has as events, in samples of the series, and the name of each line."""
     with NwbRecording(path) as one:
-        lines = one.lines()
+        lines = numbered(one.lines())
         told = one.times()
         clock = Clock.uniform(one.sample_rate) if told is None else Clock(*told)
         changes: dict[int, tuple[np.ndarray, np.ndarray]] = {}
-        for number, line in enumerate(lines):
+        for number, line in lines.items():
             samples = np.round(clock.invert(line.times)).astype(np.int64)
             inside = (samples >= 0) & (samples < one.n_samples) & np.isfinite(line.times)
             order = np.argsort(samples[inside], kind="stable")
             changes[number] = samples[inside][order], line.polarities[inside][order]
-    return changes, [line.name for line in lines]
+    return changes, {number: line.name for number, line in lines.items()}
 
 
 class NwbRecording(LibraryRecording):

@@ -6,6 +6,7 @@ words of a port at a regular rate. Events without an end rise only. Codes of irr
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -28,12 +29,32 @@ class Line(NamedTuple):
     name: str  # path in the file, and the label
     times: np.ndarray  # s
     polarities: np.ndarray  # 1 rises, -1 falls
+    number: int | None = None  # of the line, where the file states it
 
 
 def lines_of(file: Any) -> list[Line]:
     """The lines of an open file, in order of their names."""
     found = [line for place in PLACES for line in _below(file.get(place), place)]
     return sorted((line for line in found if len(line.times)), key=lambda line: line.name)
+
+
+def numbered(lines: list[Line]) -> dict[int, Line]:
+    """Lines by their numbers: the stated ones, each once; the others get the next that is free.
+
+    >>> some = [Line(name, np.empty(0), np.empty(0), number) for name, number in (("a", None), ("b", 0), ("c", 0))]
+    >>> {number: line.name for number, line in numbered(some).items()}
+    {0: 'b', 1: 'a', 2: 'c'}
+    """
+    found: dict[int, Line] = {}
+    rest = []
+    for line in lines:
+        if line.number is None or line.number in found:
+            rest.append(line)
+        else:
+            found[line.number] = line
+    free = (number for number in itertools.count() if number not in found)
+    found |= dict(zip(list(itertools.islice(free, len(rest))), rest, strict=True))
+    return dict(sorted(found.items()))
 
 
 def _below(group: Any, name: str) -> Iterator[Line]:
@@ -88,8 +109,14 @@ def _signed(name: str, times: np.ndarray, values: np.ndarray) -> Iterator[Line]:
 
 
 def _of_table(name: str, group: Any) -> Iterator[Line]:
-    """A table of events, a line for each type; those with a duration also fall."""
+    """A table of events, a line for each type; those with a duration also fall.
+
+    Tables that say of each event its line and whether it rises, as ours do, are read by these.
+    """
     times = np.asarray(group["timestamp"], np.float64)
+    if "line" in group and "rises" in group:
+        yield from _of_changes(name, group, times)
+        return
     ends = times + np.asarray(group["duration"], np.float64) if "duration" in group else np.full(len(times), np.nan)
     column = next((item for item in ("ttl_type", "event_type") if item in group), None)
     kinds = [""] * len(times) if column is None else [_text(value) for value in np.asarray(group[column]).tolist()]
@@ -98,6 +125,18 @@ def _of_table(name: str, group: Any) -> Iterator[Line]:
         falls = ends[own & np.isfinite(ends)]
         polarities = np.repeat(np.array([1, -1], np.int8), [int(own.sum()), len(falls)])
         yield Line(f"{name} {kind}".strip(), np.concatenate([times[own], falls]), polarities)
+
+
+def _of_changes(name: str, group: Any, times: np.ndarray) -> Iterator[Line]:
+    """Changes with `line`, `rises` and perhaps `line_name`."""
+    lines, rises = np.asarray(group["line"]), np.asarray(group["rises"], bool)
+    names = [_text(value) for value in np.asarray(group["line_name"]).tolist()] if "line_name" in group else []
+    if not len(times) == len(lines) == len(rises):
+        return
+    for line in np.unique(lines).tolist():
+        own = np.flatnonzero(lines == line)
+        label = names[own[0]] if len(names) == len(times) else ""
+        yield Line(label or f"{name} {line}", times[own], np.where(rises[own], 1, -1).astype(np.int8), int(line))
 
 
 def _of_series(name: str, group: Any) -> Iterator[Line]:

@@ -284,11 +284,15 @@ def test_raw_recordings_are_in_the_time_of_the_session(database: dj.Connection, 
     import pynwb
 
     from exchange.nwb import checking
+    from pipeline.electrophysiology.raw_formats import nwb_file
     from tests.ephys import test_session_clocks as clocks
 
     root = tmp_path / "data"
     root.mkdir()
     truth = {device: clocks.write(root / sessions.SESSION, device) for device in ("nidq", "imec0")}
+    (raw,) = (root / sessions.SESSION).rglob("*.nidq.bin")
+    wiring = {"SYNC_WIRING_DIGITAL": {"P0.3": "left_camera"}}
+    raw.with_name(raw.name.replace(".bin", ".wiring.json")).write_text(json.dumps(wiring))
     sessions.register(root, sessions.enter(root))
     path, _ = there_and_back(database, tmp_path, Options(raw=True))
     assert checking.inspect(path) == []
@@ -302,9 +306,58 @@ def test_raw_recordings_are_in_the_time_of_the_session(database: dj.Connection, 
         frames = np.asarray(events["timestamp"].data[:])[(lines == 3) & rises]
         np.testing.assert_allclose(frames, clocks.FRAMES, atol=1.1e-4)
         assert "probe00_digital_lines" in nwbfile.events
+        named = np.asarray(events["line_name"].data[:])
+        assert set(named[lines == 3]) == {"left_camera"} and set(named[lines != 3]) <= {""}
+    shutil.copy(path, tmp_path / "raw.nwb")
+    changes, names = nwb_file.own_changes(tmp_path / "raw.nwb")  # the file as a raw recording has the same lines
+    assert names[3] == "left_camera" and np.sum(changes[3][1] > 0) == len(frames)
     found = export(acquisition.Session.keys(), tmp_path / "third")[0]
     with pynwb.NWBHDF5IO(found.path, "r") as io:
         assert set(io.read().events) == {"nidq_digital_lines"}
+
+
+@pytest.mark.one_database
+def test_sortings_are_exported_as_they_are_read(database: dj.Connection, tmp_path: Path) -> None:
+    """uV for V, mm for um, numbers from 1, spikes out of order and of no unit: in NWB they are as the tables say."""
+    import pynwb
+
+    from tests.ephys import trees
+
+    files = trees.sorting() | {"channels.rawInd": np.arange(1, trees.N_CHANNELS + 1)}
+    chance = np.random.default_rng(0)
+    shapes = chance.normal(0, 1, (5, 30, trees.N_CHANNELS)) * 20e-6
+    shapes[np.arange(5), 15, np.arange(5)] = -files["clusters.amps"]
+    odd = files | {"clusters.waveforms": shapes * 1e6}
+    odd["channels.localCoordinates"] = odd["channels.localCoordinates"] * np.array([1, 10])  # the depths of the units
+    odd["clusters.channels"] = np.array([1, 2, 3, 4, 12])
+    odd["clusters.depths"] = odd["channels.localCoordinates"][odd["clusters.channels"] - 1, 1] / 1e3
+    odd["spikes.depths"] = odd["clusters.depths"][odd["spikes.clusters"]] + chance.normal(
+        0, 0.001, len(files["spikes.times"])
+    )
+    names = {"spikes.clusters": odd["spikes.clusters"] + 1}
+    names["spikes.clusters"][7] = -1
+    for name in ("spikes.times", "spikes.amps", "spikes.depths"):
+        odd[name] = odd[name].copy()
+        odd[name][[20, 21]] = odd[name][[21, 20]]
+    names["spikes.clusters"][[20, 21]] = names["spikes.clusters"][[21, 20]]
+    root = tmp_path / "data"
+    trees.write(root, odd | names)
+    sessions.register(root, sessions.enter(root))
+    sessions.populate()
+    units = ephys.ClusterSet.Cluster().to_dicts(order_by="cluster_id")
+    (found,) = export(acquisition.Session.keys(), tmp_path / "first", Options(incomplete=True))
+    assert found.state == "written", found.problem
+    with pynwb.NWBHDF5IO(found.path, "r") as io:
+        nwbfile = io.read()
+        table = nwbfile.units.to_dataframe()
+        np.testing.assert_array_equal(nwbfile.electrodes["raw_channel"].data[:], np.arange(trees.N_CHANNELS))
+        assert table["cluster_id"].tolist() == [row["cluster_id"] for row in units] == [1, 2, 3, 4, 5]
+        assert [len(times) for times in table["spike_times"]] == [row["cluster_n_spikes"] for row in units]
+        for row, times in zip(units, table["spike_times"], strict=True):
+            np.testing.assert_allclose(times, ephys.spikes(row, clusters=[row["cluster_id"]]).times, atol=1e-6)
+        assert table["max_channel"].tolist() == [row["cluster_channel"] for row in units]
+        np.testing.assert_allclose(table["depth"], [row["cluster_depth"] for row in units], rtol=1e-6)
+        np.testing.assert_allclose(np.stack(table["waveform_mean"]), shapes, rtol=1e-4, atol=1e-9)
 
 
 def write_recording(folder: Path, chance: np.random.Generator) -> None:
