@@ -28,6 +28,7 @@ from one_bridge.loading import Loading
 from one_bridge.local_alyx import LocalAlyx
 from one_bridge.matching import by_ids, vocabulary
 from one_bridge.tables import Tables, can_be_unwrapped, join_database, uuids
+from one_bridge.unchanged import Unchanged, question
 from pipeline.errors import NeurojointError, NotFoundError
 from pipeline.schemas import acquisition, data
 
@@ -83,6 +84,10 @@ class ONE(OldCalls, Descriptions, Aggregates, Tables, Loading):
         """Lists and records of the REST interface, e.g. `one.alyx.rest("sessions", "list", subject="KS014")`."""
         return LocalAlyx(acquisition.Session().connection)
 
+    @cached_property
+    def _unchanged(self) -> Unchanged:
+        return Unchanged(acquisition.Session().connection)
+
     # --- searching
 
     def search_terms(self, query_type: str | None = None, endpoint: str | None = None) -> tuple[str, ...]:
@@ -103,14 +108,17 @@ class ONE(OldCalls, Descriptions, Aggregates, Tables, Loading):
         """
         django, limit = kwargs.pop("django", None), kwargs.pop("limit", None)
         terms = {self._full_term(name, _MORE_TERMS): value for name, value in kwargs.items()}
-        found = query.sessions(terms, self._reading)
-        if django:
-            found = self.alyx.restrict("sessions", found, django)
-        rows = query.session_rows(found, projects=details).slice(0, limit)
+        if not details:
+            asked = question("search", terms, django, self._reading.style, self._reading.wildcards, self.tag)
+            return self._unchanged.get(asked, lambda: uuids(query.eids(self._sessions(terms, django))))[:limit]
+        rows = query.session_rows(self._sessions(terms, django)).slice(0, limit)
         if not rows.num_rows:
-            return ([], None) if details else []
-        eids = uuids(rows["eid"].to_pylist())
-        return (eids, list(map(Bunch, rows.drop_columns("eid").to_pylist()))) if details else eids
+            return [], None
+        return uuids(rows["eid"].to_pylist()), list(map(Bunch, rows.drop_columns("eid").to_pylist()))
+
+    def _sessions(self, terms: dict[str, Any], django: Any) -> Any:
+        found = query.sessions(terms, self._reading)
+        return self.alyx.restrict("sessions", found, django) if django else found
 
     def search_insertions(self, details: bool = False, query_type: str | None = None, **kwargs: Any) -> Any:
         """Probe insertions that match all terms: name, model, serial, dataset (part of a file name), session, and the
@@ -162,13 +170,18 @@ class ONE(OldCalls, Descriptions, Aggregates, Tables, Loading):
         if not eid:
             return self._dataset_frame([])
         found = query.datasets(wanted, self._reading) & (acquisition.Session() & by_ids("eid", [eid])).proj()
+        if not details:
+            asked = question("paths", eid, wanted, self.tag)
+            paths = self._unchanged.get(
+                asked, lambda: frames.paths(query.fetch_columns(found, "rel_path", "dataset_qc"))
+            )
+            if len(paths):
+                return sorted(util.filter_datasets(paths, **filters)["rel_path"])
         rows = frames.frame("datasets", query.dataset_rows(found))
         if rows.empty:
             return rows
         datasets = util.filter_datasets(rows.droplevel("eid"), **filters)
-        if details:
-            return pd.concat({eid: datasets}, names=["eid"]) if keep_eid_index else datasets
-        return datasets["rel_path"].sort_values().values.tolist()
+        return pd.concat({eid: datasets}, names=["eid"]) if keep_eid_index else datasets
 
     def list_collections(
         self, eid=None, filename=None, collection=None, revision=None, details=False, query_type=None

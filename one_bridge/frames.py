@@ -49,6 +49,12 @@ def frame(name: str, rows: pa.Table) -> pd.DataFrame:
     return cast_index_object(table(name, rows).to_pandas(), UUID)
 
 
+def paths(rows: pa.Table) -> pd.DataFrame:
+    """Columns rel_path and qc of datasets, of columns rel_path and dataset_qc: what the client's filters look at."""
+    qc = pd.Categorical(rows["dataset_qc"].to_pylist(), dtype=QC_TYPE)
+    return pd.DataFrame({"rel_path": pd.Series(rows["rel_path"].to_pylist(), dtype="str"), "qc": qc})
+
+
 @lru_cache
 def _schema(name: str) -> pa.Schema:
     """Types of the columns, with what pandas must know to give the client's dtypes back."""

@@ -32,10 +32,10 @@ from pipeline.database.registry import bind
 from pipeline.schemas import acquisition, data
 
 __all__ = [
-    "CHANNEL_TERMS", "DATASET_TERMS", "FIELD_TERMS", "INSERTION_TERMS", "SESSION_KEY", "SESSION_TERMS", "InvalidQuery",
-    "Reading", "aggregate_rows", "aggregates", "by_ids", "channels", "dataset_rows", "datasets", "fields_of_view",
-    "insertion_rows", "insertions", "one_of", "online", "paths_of_datasets", "session_rows", "sessions", "trajectories",
-    "vocabulary",
+    "CHANNEL_TERMS", "DATASET_TERMS", "FIELD_TERMS", "INSERTION_TERMS", "SESSION_KEY", "SESSION_TERMS",
+    "InvalidQuery", "Reading", "aggregate_rows", "aggregates", "by_ids", "channels", "dataset_rows", "datasets",
+    "eids", "fields_of_view", "insertion_rows", "insertions", "one_of", "online", "paths_of_datasets",
+    "session_rows", "sessions", "trajectories", "vocabulary",
 ]  # fmt: skip
 
 
@@ -168,6 +168,13 @@ def session_rows(query: dj.Table | None = None, projects: bool = True, extra: tu
     order = ["eid", "lab", "subject", "date", "number", "task_protocol", *(["projects"] if projects else []), *extra]
     down = [(name, "descending") for name in ("date", "subject", "number")]
     return rows.select(order).sort_by([*down, ("eid", "ascending")])
+
+
+def eids(query: dj.Table) -> list[str]:
+    """The identifiers of sessions (acquisition.Session, restricted), in the order of `session_rows`."""
+    rows = fetch_columns(query, "eid", "session_date", "subject", "session_number")
+    down = [(name, "descending") for name in ("session_date", "subject", "session_number")]
+    return rows["eid"].take(pc.sort_indices(rows, sort_keys=[*down, ("eid", "ascending")])).to_pylist()
 
 
 def dataset_rows(query: dj.Table | None = None) -> pa.Table:

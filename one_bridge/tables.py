@@ -14,7 +14,7 @@ import pandas as pd
 import pyarrow as pa
 from iblutil.util import Bunch
 from one import util
-from one.alf.cache import QC_TYPE, default_cache
+from one.alf.cache import default_cache
 from one.alf.path import ALFPath
 from one.alf.spec import is_uuid
 from one.converters import session_record2path
@@ -45,8 +45,12 @@ def join_database() -> None:
 
 
 def tune(opened: dj.Connection) -> None:
-    """Let PostgreSQL join all files in memory and look rows up by index, which halves the searches by dataset."""
+    """Let PostgreSQL join all files in memory and look rows up by index, which halves the searches by dataset.
+
+    Without `enable_memoize` it joins the sessions of a project at once, and not one by one, each of which differs.
+    """
     if opened.adapter.backend == "postgresql":
+        opened.query("SET enable_memoize=off")
         opened.query("SET work_mem='64MB'")
         opened.query("SET random_page_cost=1.1")
 
@@ -146,8 +150,7 @@ class Tables:
             rest = self._first_places(datasets & query.one_of("rel_path", late["rel_path"].to_pylist()))
             rows = pa.concat_tables([early, rest.join(early, list(_PATH), join_type="left anti")])
         rows = rows.sort_by("first")
-        qc = pd.Categorical(rows["dataset_qc"].to_pylist(), dtype=QC_TYPE)
-        return pd.DataFrame({"rel_path": pd.Series(rows["rel_path"].to_pylist(), dtype="str"), "qc": qc})
+        return frames.paths(rows)
 
     @staticmethod
     def _first_places(datasets: dj.Table) -> pa.Table:
