@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
+import pydantic_core
 from fastapi import Request, Response
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
@@ -112,7 +113,10 @@ def page_url(request: Request, limit: int, offset: int, count: int) -> str | Non
 
 def dumped(content: Any) -> bytes:
     """Content as JSON."""
-    return json.dumps(content, default=str).encode("utf-8", "replace")
+    try:
+        return pydantic_core.to_json(content, fallback=str)  # ten times as fast as the standard library's
+    except ValueError:  # half of a pair of code units, as only stored text can have it
+        return json.dumps(content, default=str).encode("utf-8", "replace")
 
 
 def answer(content: Any, status: int = 200) -> Response:

@@ -29,6 +29,7 @@ class Session(dj.Manual):
     session_json=null          : json            # what other programs keep with the session
     extended_qc=null           : json            # name of a QC metric -> outcome
     unique index (eid)
+    index (session_date, subject, session_number)
     """
 
 

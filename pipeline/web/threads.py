@@ -154,23 +154,6 @@ class Database:
             sql += f" LIMIT {int(limit)} OFFSET {int(offset)}"
         return _dicts(query, present, self.execute(sql))
 
-    def page(
-        self,
-        query: dj.expression.QueryExpression,
-        names: Sequence[str],
-        order_by: Sequence[str],
-        limit: int,
-        offset: int,
-    ) -> tuple[list[dict[str, Any]], int]:
-        """Some rows of a query, and how many it has in all, from one statement."""
-        present = _ordered(query, names)
-        sql = f"SELECT found.*, count(*) OVER () AS n_found FROM ({query.make_sql(present)}) AS found"
-        sql += f"{self._order(order_by)} LIMIT {int(limit)} OFFSET {int(offset)}"
-        rows = self.execute(sql)
-        if not rows:
-            return [], self.count(query) if offset else 0
-        return _dicts(query, present, [row[:-1] for row in rows]), rows[0][-1]
-
     def count(self, query: dj.expression.QueryExpression) -> int:
         """How many rows a query has."""
         return self.execute(f"SELECT count(*) FROM ({query.make_sql(query.primary_key)}) AS counted")[0][0]

@@ -8,7 +8,7 @@ from pathlib import Path
 import datajoint as dj
 import pytest
 
-from pipeline import data, lab, task
+from pipeline import acquisition, data, lab, task
 from pipeline.database import migrate
 from pipeline.errors import NeurojointError
 from tests.one_bridge.trees import File, Session, build
@@ -119,6 +119,18 @@ def test_datasets_of_an_older_database_know_whether_they_are_online(database, tm
     assert [migration.number for migration in migrate.upgrade(database, PREFIX)] == [1]
     assert declared(database) == today
     assert (data.Dataset & {"dataset_online": True}).fetch1("session_number") == 1
+
+
+def test_sessions_of_an_older_database_are_found_by_day(database):
+    today, name = declared(database, "acquisition", "session"), acquisition.Session.full_table_name
+    if database.adapter.backend == "postgresql":
+        database.query(f'DROP INDEX "{PREFIX}acquisition"."idx_session_session_date_subject_session_n"')
+    else:
+        database.query(f"ALTER TABLE {name} DROP INDEX session_date")
+    assert declared(database, "acquisition", "session") != today
+    database.query(f"DELETE FROM {task.SchemaMigration.full_table_name} WHERE migration_number = 145")
+    assert [migration.number for migration in migrate.upgrade(database, PREFIX)] == [145]
+    assert declared(database, "acquisition", "session") == today
 
 
 def test_an_older_database_learns_what_ephys_lacks(database):
