@@ -26,6 +26,7 @@ from one_bridge.server import (
     water,
 )
 from one_bridge.server.auth import Gate
+from one_bridge.server.copies import Copies
 from one_bridge.server.endpoint_model import BadInput, Endpoint, NotFound, Refused, table
 from one_bridge.server.endpoints import ENDPOINTS
 from one_bridge.server.query import identifiers, parse, resolve, sql
@@ -85,6 +86,7 @@ class Bridge:
         self.writer = Writer(self.database, self.serialiser)
         self.roots = files.Roots(self.database, data_root)
         self.registration = Registration(self.database, self.serialiser, self.roots)
+        self.copies = Copies(self.database, self.roots)
         self.cache = files.CacheTables(self.database, home / "bridge" / "cache")
         self.schema = json.dumps(schema.openapi(version)).encode()
         self.docs = docs_page.page(version).encode()
@@ -204,7 +206,12 @@ class Bridge:
                 self.database.read(
                     lambda: permissions.check_update(endpoint, restriction, body, account, self.database)
                 )
-                return self._found(endpoint, self.writer.update(endpoint, restriction, body, account), request)
+                if endpoint.name != "files" or "exists" not in body:
+                    return self._found(endpoint, self.writer.update(endpoint, restriction, body, account), request)
+                claim = self.copies.claim(restriction, body["exists"], account)
+                rest = {name: value for name, value in body.items() if name != "exists"}
+                made = self.writer.update(endpoint, restriction, rest, account, claim)
+                return http.as_it_is(self._found(endpoint, made, request), "exists", body["exists"])
 
             return await run_in_threadpool(work)
 

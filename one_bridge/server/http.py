@@ -165,3 +165,11 @@ def unknown_filters(names: Sequence[str]) -> dict[str, str]:
         return {}
     listed = ", ".join(name.encode("ascii", "replace").decode() for name in names if name.isprintable())[:500]
     return {"Alyx-API-Notice": f"!!! unknown filters are ignored: {listed} (strict=true makes them errors)"}
+
+
+def as_it_is(answer: Response, name: str, sent: Any) -> Response:
+    """An answer with a notice, if a value of its record is not what was sent: the server looked, and knows better."""
+    shown = json.loads(bytes(answer.body))[name]
+    if str(shown).lower() != str(sent).lower():
+        answer.headers["Alyx-API-Notice"] = f"!!! {name} is {shown}: the server has looked"
+    return answer

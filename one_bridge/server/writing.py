@@ -6,7 +6,7 @@ import contextlib
 import datetime
 import functools
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import datajoint as dj
@@ -88,8 +88,15 @@ class Writer:
         self._set_lists(write, key, body)
         return key
 
-    def update(self, endpoint: Endpoint, restriction: str, body: Mapping[str, Any], account: Account) -> str:
+    def update(
+        self, endpoint: Endpoint, restriction: str, body: Mapping[str, Any], account: Account,
+        also: Callable[[], None] = lambda: None,
+    ) -> str:  # fmt: skip
         """Change what `body` holds of one record; returns the restriction that finds it.
+
+        Parameters
+        ----------
+        also : done in the same transaction, if the account may change the record.
 
         Raises
         ------
@@ -111,6 +118,7 @@ class Writer:
             self._check_identity(endpoint, row, body, before)
             write.write(key | row, related, "update")
             self._set_lists(write, key, body)
+            also()
         self.serialiser.forget()
         return values.restriction(key, self.database.backend)
 

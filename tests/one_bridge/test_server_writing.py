@@ -23,7 +23,6 @@ def test_what_cannot_be_set_is_refused_by_name(served):
         ("datasets", {"collection": "alf/elsewhere"}),
         ("sessions", {"probe_insertion": [{"name": "probe09"}], "parent_session": str(uuid.uuid4())}),
         ("insertions", {"session_info": {"lab": "other"}}),
-        ("files", {"exists": False}),
     ):
         at = f"{served.url}/{name}/{records[name]}"
         before = http.get(at, timeout=30).json()

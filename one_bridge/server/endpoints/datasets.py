@@ -220,6 +220,7 @@ FILES = Endpoint(
     },
     order=("dataset_id", "repository"),
     verbs=("list", "read", "update", "delete"),
+    hook_inputs={"exists": ("update",)},
 )
 
 DOWNLOADS = Endpoint(
