@@ -33,7 +33,7 @@ class Unchanged:
         self._answers: dict[Hashable, Any] = {}
 
     def get(self, question: Hashable | None, make: Callable[[], _T]) -> _T:
-        """The answer to a question, made anew if it is not known to be the same; None: a question not to be kept."""
+        """The answer to a question, made again if it is not known to be the same; None: a question not to be kept."""
         state = None if question is None else self._state_now()
         if state is None:
             return make()
