@@ -118,7 +118,8 @@ def planning(folder: Path, n_datasets: int) -> None:
             data.Repository,
             {"repository": names, "repository_kind": "local", "repository_root": [f"/{n}" for n in names]},
         )
-        ids = [str(uuid.UUID(int=number, version=4)) for number in range(n_datasets)]
+        dice = np.random.default_rng(0)
+        ids = [str(uuid.UUID(bytes=dice.bytes(16), version=4)) for _ in range(n_datasets)]
         hashes = [f"{number:032x}" for number in range(n_datasets)]
         paths = [f"alf/x.y{number % 25}.npy" for number in range(n_datasets)]
         insert_many(data.Dataset, {
@@ -134,7 +135,7 @@ def planning(folder: Path, n_datasets: int) -> None:
                 "record_size": 800, "record_hash": hashes[some], "modified_ns": 1,
                 "verified": np.datetime64("2026-01-01", "us"),
             })  # fmt: skip
-        connection.query("ANALYZE")
+        connection.query("VACUUM ANALYZE")  # as the server does by itself after a while
         policies.define("all", names[1:])
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         found: list[plan.Plan] = []

@@ -108,9 +108,12 @@ def add(
         "transfer_files": len(items), "transfer_bytes": size, "transfer_created": now,
         "transfer_keep_days": keep_days,
     }  # fmt: skip
+    values = zip(*(item.row() for item in items), strict=True)
+    columns: dict[str, Any] = dict(zip(_COLUMNS, values, strict=True))
+    columns |= {"transfer_id": identifier, "item_state": "planned", "item_due": states.due("planned", now)}
     with transaction():
         transfer.Transfer.insert1(row)
-        put([replace(item, transfer_id=identifier).moved("planned", now) for item in items])
+        insert_many(transfer.Transfer.Item, columns)
         note([("planned", f"transfer/{identifier}", f"{source} to {destination}: {len(items)} files, {size} byte", "")])
     return identifier
 

@@ -6,9 +6,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+import pyarrow as pa
+
 from exchange.transfers import ledger, policies, states
 from exchange.transfers.ledger import Item
 from exchange.transfers.repositories import Repository, by_distance, repositories, writable
+from pipeline.database import sessions
+from pipeline.database.bulk import fetch_sql
 from pipeline.errors import NeurojointError
 from pipeline.schemas import data, transfer
 
@@ -17,6 +21,12 @@ MOST_FILES, MOST_BYTES = 20_000, 2 << 40
 
 ASKED_AT_ONCE = 5_000
 """Datasets whose copies are looked up with one query."""
+
+
+_COLUMNS: dict[str, pa.DataType | None] = {
+    "dataset_id": pa.string(), "lab": pa.string(), "subject": pa.string(), "session_date": pa.date32(),
+    "session_number": pa.int32(), "rel_path": pa.string(), "file_size": pa.int64(), "dataset_hash": pa.string(),
+}  # fmt: skip
 
 
 class Missing(NamedTuple):
@@ -124,53 +134,67 @@ def _plan_into(
         chosen = {name: one for name, one in chosen.items() if name in sources}
     order = by_distance(chosen)
     batches: dict[tuple[str, bool], list[Item]] = {}
-    for entry in _missing(destination, sql, list(values), order):
-        if entry.source is None:
-            done.no_source += 1
-            continue
-        item = Item(
-            "", entry.dataset_id, entry.source_path, entry.known_path or entry.path, entry.size, entry.md5,
-            replace=entry.known_path is not None,
-        )  # fmt: skip
-        batches.setdefault((entry.source, entry.size > states.LARGE), []).append(item)
-    for (source, large), found in sorted(batches.items()):
-        for batch in _batches(found):
-            done.files += len(batch)
-            done.size += sum(entry.size for entry in batch)
-            if not dry_run:
-                now = ledger.database_time()
-                done.transfers.append(ledger.add(source, destination, purpose, large, batch, now, keep_days))
+    sizes: dict[tuple[str, bool], int] = {}
+
+    def enter(key: tuple[str, bool]) -> None:
+        batch = batches.pop(key)
+        done.files, done.size = done.files + len(batch), done.size + sizes.pop(key)
+        if not dry_run:
+            now = ledger.database_time()
+            done.transfers.append(ledger.add(key[0], destination, purpose, key[1], batch, now, keep_days))
+
+    with ledger.transaction():
+        for entry in _missing(destination, sql, list(values), order):
+            if entry.source is None:
+                done.no_source += 1
+                continue
+            item = Item(
+                "", entry.dataset_id, entry.source_path, entry.known_path or entry.path, entry.size, entry.md5,
+                replace=entry.known_path is not None,
+            )  # fmt: skip
+            key = entry.source, entry.size > states.LARGE
+            batch = batches.setdefault(key, [])
+            batch.append(item)
+            sizes[key] = sizes.get(key, 0) + item.size
+            if len(batch) >= MOST_FILES or sizes[key] >= MOST_BYTES:
+                enter(key)
+        for key in sorted(batches):
+            enter(key)
 
 
 def _missing(destination: str, sql: str, values: list[Any], order: list[str]) -> Iterator[Missing]:
     """Datasets without a good copy in a repository and without one on its way there, with the nearest source.
 
-    The two questions are asked one after the other: the planners of databases guess the number of missing datasets
-    wrongly, and would read all copies of everything for the sources of a few.
+    Call it in a transaction. Two indexes, of identifiers with hashes, tell which datasets lack a copy; rows are read
+    only for these, and their other copies are looked up by a second question: the planners of databases guess the
+    number of missing datasets wrongly, and would read all copies of everything for the sources of a few.
     """
     link = ledger.connection()
+    sessions.answer_in_one_process(link)  # both indexes are read in order; several processes would hash instead
     dataset, record = data.Dataset().full_table_name, data.FileRecord().full_table_name
     one, item = transfer.Transfer().full_table_name, transfer.Transfer.Item().full_table_name
     opened = ", ".join(f"'{state}'" for state in states.OPEN)
     text = (
         "SELECT d.dataset_id, d.lab, d.subject, d.session_date, d.session_number, d.rel_path, d.file_size, "
-        f"d.dataset_hash FROM {dataset} AS d WHERE ({sql}) "
-        f"AND NOT EXISTS (SELECT 1 FROM {record} AS r WHERE r.dataset_id = d.dataset_id AND r.repository = %s "
-        "AND r.file_state = 'online' AND r.record_hash = d.dataset_hash) "
+        "d.dataset_hash "
+        f"FROM (SELECT known.dataset_id FROM {dataset} AS known WHERE NOT EXISTS "
+        f"(SELECT 1 FROM {record} AS r WHERE r.dataset_id = known.dataset_id AND r.repository = %s "
+        "AND r.file_state = 'online' AND r.record_hash = known.dataset_hash)) AS lacking "
+        f"JOIN {dataset} AS d ON d.dataset_id = lacking.dataset_id WHERE ({sql}) "
         f"AND NOT EXISTS (SELECT 1 FROM {item} AS i JOIN {one} AS t ON t.transfer_id = i.transfer_id "
         f"WHERE i.dataset_id = d.dataset_id AND t.destination_repository = %s AND i.item_state IN ({opened})) "
         "ORDER BY d.session_date DESC, d.dataset_id"
     )
-    rows = link.query(text, (*values, destination, destination)).fetchall()
-    for start in range(0, len(rows), ASKED_AT_ONCE):
-        some = rows[start : start + ASKED_AT_ONCE]
-        marks = ", ".join(["%s"] * len(some))
+    found = fetch_sql(link, text, _COLUMNS, (destination, *values, destination))
+    for start in range(0, found.num_rows, ASKED_AT_ONCE):
+        some = found.slice(start, ASKED_AT_ONCE)
+        ids = some["dataset_id"].to_pylist()
         copies = link.query(
             "SELECT r.dataset_id, r.repository, r.file_path, r.file_state, r.record_hash "
-            f"FROM {record} AS r WHERE r.dataset_id IN ({marks})",
-            tuple(row[0] for row in some),
+            f"FROM {record} AS r WHERE {ledger.in_list('r.dataset_id', ids)}"
         ).fetchall()
-        yield from _with_sources(some, copies, destination, order)
+        rows = list(zip(*(column.to_pylist() for column in some.columns), strict=True))
+        yield from _with_sources(rows, copies, destination, order)
 
 
 def _with_sources(
@@ -197,16 +221,3 @@ def _with_sources(
         _, source, source_path = nearest.get(dataset_id, (0, None, ""))
         path = f"{lab}/Subjects/{subject}/{date}/{number:03d}/{rel_path}"
         yield Missing(dataset_id, source, source_path, path, known.get(dataset_id), size, md5)
-
-
-def _batches(found: list[Item]) -> Iterable[list[Item]]:
-    batch: list[Item] = []
-    size = 0
-    for item in found:
-        batch.append(item)
-        size += item.size
-        if len(batch) >= MOST_FILES or size >= MOST_BYTES:
-            yield batch
-            batch, size = [], 0
-    if batch:
-        yield batch

@@ -156,6 +156,7 @@ class Dataset(dj.Manual):
     dataset_json=null          : json            # what other programs keep with the dataset
     unique index (lab, subject, session_date, session_number, rel_path)
     index (rel_path, lab, subject, session_date, session_number, dataset_online, dataset_qc)
+    index (dataset_id, dataset_hash)
     """
 
 
@@ -228,6 +229,7 @@ class FileRecord(dj.Manual):
     modified_ns                : int64           # time of last change in the file system, ns since 1970
     verified                   : datetime(6)     # UTC, when the copy was last read and hashed
     record_json=null           : json            # what other programs keep with the copy
+    index (repository, file_state, dataset_id, record_hash)
     """
 
 

@@ -79,13 +79,13 @@ def kill_and_finish(server: dict, tmp_path: Path, kills: int, seed: int) -> None
         process.wait()
         assert_true("disk", "second")
     for _ in range(200):  # the server needs a moment to notice that the last one is gone
-        plan.plan()
+        planned = plan.plan()
         later()
-        run.run()
+        summary = run.run()
         if copies("disk") == copies("rig") == copies("second"):
             break
         time.sleep(0.2)
-    assert copies("disk") == copies("rig") == copies("second")
+    assert copies("disk") == copies("rig") == copies("second"), (planned, summary, ledger.counts())
     assert_true("rig", "disk", "second")
     assert {row["item_state"] for row in transfer.Transfer.Item().to_dicts()} == {"verified"}
 
