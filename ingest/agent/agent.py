@@ -111,10 +111,14 @@ class Agent:
 
     def run(self, until: Callable[[], bool] = lambda: False, once: bool = False) -> int:
         """Work; returns how many tasks ended. `once`: until there is nothing left to do."""
-        ended = self.recover()
-        pause = 1.0
+        ended = 0
+        pause, is_recovered = 1.0, False
         while not until():
             try:
+                if not is_recovered:
+                    ended += self.recover()
+                    is_recovered = True
+                ended += (count := self.tend())  # first, so that what is done is not claimed again after a cut
                 now = time.monotonic()
                 if now >= self._health_due:
                     self._health_due = now + HEALTH_S
@@ -123,7 +127,6 @@ class Agent:
                     self._look_due = now + (5.0 if once else 60.0)
                     self.look()
                 started = self.claim()
-                ended += (count := self.tend())
                 pause = 0.05 if started or count or self.running else 1.0 if once else min(2 * pause, 15.0)
                 if once and not started and not count and not self.running:
                     break
@@ -190,6 +193,9 @@ class Agent:
             self._claim_token = str(uuid.uuid4())
             if not task:
                 return begun
+            if mine := [item for item in self.running if item.task["id"] == task["id"]]:
+                _renew(mine[0], task["token"])
+                continue
             self.begin(dict(task) | {"cores": min(task["cores"], self.options.cores)})
             begun += 1
 
@@ -252,13 +258,12 @@ class Agent:
                 ended += 1
             except Unreachable as error:
                 lost = error
-            except ConflictError as error:
-                if is_of_lease(error):
-                    logger.warning("%s: %s", item.task["name"], error)
-                    item.kill()
-                    self._forget(item)
-                    continue
-                raise
+            except (ConflictError, NotFoundError) as error:
+                if not is_of_lease(error):
+                    raise
+                logger.warning("%s: %s", item.task["name"], error)
+                item.kill()
+                self._forget(item)
         if lost:
             raise lost
         return ended
@@ -306,9 +311,9 @@ class Agent:
             one.kill()
 
     def _beat(self, one: Running) -> None:
-        one.beaten = time.monotonic()
         status = read_json(one.folder / "status.json")
         self.desk.heartbeat(one.task["id"], one.task["token"], status.get("progress"), status.get("activity", ""))
+        one.beaten = time.monotonic()
         self._send_log(one)
 
     def _send_log(self, one: Running, last: bool = False) -> None:
@@ -369,6 +374,12 @@ class Agent:
         self._offset = round((asked + time.time()) / 2 - there, 3)
         if abs(self._offset) > 60:
             logger.warning("the clock of this computer is %.0f s off: set it", self._offset)
+
+
+def _renew(item: Running, token: str) -> None:
+    """Go on with a task under another lease: the first one ended while the network was cut, and nobody took it."""
+    item.task = {**item.task, "token": token}
+    write_json(item.folder / "job.json", read_json(item.folder / "job.json") | {"token": token})
 
 
 def _memory(pid: int) -> int:

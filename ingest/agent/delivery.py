@@ -72,10 +72,12 @@ class Delivery:
                 write_json(folder / "job.json", told)
             outputs = told["outputs"]
             state = self.desk.finish(task, token, _report(result) | {"outputs": outputs})
-        except NeurojointError as error:
+        except (NeurojointError, OSError) as error:
             if isinstance(error, Unreachable) or is_of_lease(error):
                 raise
             refused = {"state": "Errored", "exit": "data", "message": str(error)[:900]}
+            if isinstance(error, OSError):  # e.g. the disk is full: another attempt may help
+                refused |= {"exit": "program", "message": f"the outputs cannot be put into their place: {error}"[:900]}
             state, outputs = self.desk.finish(task, token, _report(result) | refused | {"outputs": []}), []
         logger.info("%s: %s", task, state)
         if state in ("Complete", "Incomplete") and self.remove_raw:
@@ -120,8 +122,8 @@ class Delivery:
 
 
 def is_of_lease(error: Exception) -> bool:
-    """Whether a server said that the task is not this agent's any more."""
-    return "held under this lease" in str(error)
+    """Whether a server said that the task is not this agent's any more, or was deleted."""
+    return any(words in str(error) for words in ("held under this lease", "there is no task "))
 
 
 def read_json(path: Path) -> dict[str, Any]:

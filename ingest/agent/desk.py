@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import requests
 
-from pipeline.errors import ConflictError, NeurojointError, PermissionDenied, UserError
+from pipeline.errors import ConflictError, NeurojointError, NotFoundError, PermissionDenied, UserError
 
 PATIENCE_S = (10, 120)
 
@@ -121,7 +121,7 @@ class HttpDesk:
         words = answer.text[:500]
         if answer.status_code >= 500 or answer.status_code in (408, 429):
             raise Unreachable(f"{self.address}{path} answers {answer.status_code}: {words}", "it is tried again")
-        kind = {403: PermissionDenied, 409: ConflictError}.get(answer.status_code, UserError)
+        kind = {403: PermissionDenied, 404: NotFoundError, 409: ConflictError}.get(answer.status_code, UserError)
         raise kind(f"{self.address}{path} answers {answer.status_code}: {words}", "")
 
 

@@ -8,24 +8,6 @@ import click
 
 from neurojoint.cli.group import main
 
-UNIT = """[Unit]
-Description=neurojoint agent
-After=network-online.target
-Wants=network-online.target
-
-[Service]
-ExecStart={command}
-EnvironmentFile={environment}
-Restart=always
-RestartSec=10
-KillMode=control-group
-NoNewPrivileges=true
-PrivateTmp=true
-
-[Install]
-WantedBy=multi-user.target
-"""
-
 
 @main.command(section="Computing")
 @click.option("--root", type=click.Path(path_type=Path, exists=True, file_okay=False), required=True,
@@ -59,6 +41,7 @@ def agent(
     nothing but HTTPS; the token of its account (neurojoint user token NAME --lab LAB) is in the variable
     NEUROJOINT_SERVER_TOKEN.
     """
+    import getpass
     import importlib
     import logging
     import os
@@ -71,13 +54,17 @@ def agent(
 
     from ingest.agent.agent import Agent, Options
     from ingest.agent.desk import DatabaseDesk, Desk, HttpDesk
+    from ingest.agent.unit import unit
     from pipeline.errors import UserError
     from pipeline.settings import settings, usable_cpus
 
     if systemd:
+        program = [str(Path(sys.argv[0]).resolve())]
+        if not os.access(program[0], os.X_OK):  # Python was started with the command as its argument
+            program = [sys.executable, "-c", "from neurojoint.command import run; run()"]
+        known = {name: os.environ[name] for name in ("NEUROJOINT_HOME",) if name in os.environ}
         arguments = [item for item in sys.argv[1:] if item != "--systemd"]
-        command = shlex.join([str(Path(sys.argv[0]).resolve()), *arguments])
-        click.echo(UNIT.format(command=command, environment="/etc/neurojoint/agent.env"), nl=False)
+        click.echo(unit([*program, *arguments], getpass.getuser(), str(Path.cwd()), known), nl=False)
         return
     commands = {}
     for environment in environments:
@@ -105,8 +92,6 @@ def agent(
             click.echo("the token travels unencrypted: use https", err=True)
         desk = HttpDesk(server, token)
     else:
-        import getpass
-
         import pipeline
         from ingest.agent.service import TaskService
 

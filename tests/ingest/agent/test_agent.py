@@ -2,16 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
-import os
-import shutil
-import signal
-import socket
-import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import numpy as np
@@ -20,53 +12,18 @@ import pytest
 
 from ingest.agent import sessions
 from ingest.agent.agent import Agent, Options
-from ingest.agent.desk import DatabaseDesk, HttpDesk, Unreachable
+from ingest.agent.desk import DatabaseDesk
 from ingest.agent.service import TaskService
 from pipeline.database.bulk import insert_many
 from pipeline.errors import ConflictError
 from pipeline.queries import timeline
 from pipeline.schemas import acquisition, data, lab, subject, task
-from pipeline.tasks.kinds import kinds, unregister
+from pipeline.tasks.kinds import kinds
 from tests.ingest.agent import rigs
-from tests.one_bridge.serving import Shared
+from tests.ingest.agent.labs import DAY, LABS, agent, session, the_task, thing, wait_for
 
 # One backend: what differs between them is in the tests of the queue and of the server.
 pytestmark = [pytest.mark.slow, pytest.mark.parametrize("server", ["postgresql"], indirect=True, scope="session")]
-DAY = "2019-07-01"
-LABS = ("lab_a", "lab_b", "lab_c")
-
-
-@pytest.fixture(scope="module")
-def shared(server):
-    found = Shared()
-    yield found
-    found.stop()
-
-
-@pytest.fixture
-def central(shared, database, tmp_path):
-    """A server with three labs, each with an animal and the repository of its own computer."""
-    insert_many(lab.Lab, {"lab": list(LABS)})
-    uuids = [f"7b4ab8f0-5b0c-4d0e-8d8d-11111111111{number}" for number in range(3)]
-    insert_many(subject.Subject, {"lab": list(LABS), "subject": ["m"] * 3, "subject_uuid": uuids})
-    for name in LABS:
-        data.Repository.insert1({"repository": f"{name}_rig", "repository_kind": "ssh", "repository_root": "/data",
-                                 "repository_host": name})  # fmt: skip
-    (tmp_path / "central").mkdir()
-    return shared.serve(database, tmp_path / "central", tmp_path)
-
-
-def session(root: Path, name: str, number: int = 1) -> Path:
-    folder = root / name / "Subjects/m" / DAY / f"{number:03d}"
-    folder.mkdir(parents=True)
-    return folder
-
-
-def agent(served, tmp_path: Path, name: str, **more) -> Agent:
-    token = served.users.issue_token("mia", "agent", labs=[name])
-    options = Options(tmp_path / name, tmp_path / f"{name}_scratch", name, f"{name}_rig", cores=2, memory=60_000,
-                      quiet=0.0, heartbeat=0.2, **more)  # fmt: skip
-    return Agent(HttpDesk(served.url, token), options)
 
 
 def test_three_labs_with_nothing_but_http_do_every_task_of_their_sessions(central, tmp_path):
@@ -177,63 +134,6 @@ def test_spikes_are_sorted_by_a_program_of_others_and_become_rows(central, tmp_p
         == (["probe00"], [3])  # fmt: skip
 
 
-SLOW = """
-import time, pathlib
-from pipeline.tasks import Kind, register
-
-def run(job):
-    count = job.folder / "runs.txt"
-    with count.open("a") as file:
-        file.write("x")
-    mode = (job.folder / "mode.txt").read_text()
-    if mode == "slow":
-        time.sleep(600)
-    if mode == "memory":
-        hog = bytearray(700 << 20)
-        time.sleep(600)
-    if mode == "outside":
-        job.output("../../../evil.txt")
-    if mode == "strange":
-        job.output("alf/other.thing.npy").write_bytes(b"x")
-    if mode == "link":
-        job.output("alf/made.thing.txt").symlink_to("/etc/passwd")
-        return
-    if mode == "nothing":
-        return
-    print("done by", job.arguments)
-    job.output("alf/made.thing.txt").write_text("made")
-
-KIND = Kind("make_thing", "3", run, outputs=("alf/made.thing.txt",), required=("alf/made.thing.txt",))
-register(KIND)
-"""
-
-
-@pytest.fixture
-def module(tmp_path, monkeypatch):
-    """A lab's own module with a kind, which the agent and its processes import."""
-    (tmp_path / "modules").mkdir()
-    (tmp_path / "modules/mylab_tasks.py").write_text(SLOW)
-    monkeypatch.syspath_prepend(str(tmp_path / "modules"))
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "modules"))
-    sys.modules.pop("mylab_tasks", None)
-    import mylab_tasks
-
-    yield mylab_tasks
-    unregister("make_thing")
-    sys.modules.pop("mylab_tasks", None)
-
-
-def thing(tmp_path, mode: str) -> Path:
-    folder = session(tmp_path / "lab_a", "lab_a")
-    (folder / "mode.txt").write_text(mode)
-    (folder / sessions.FLAG).touch()
-    return folder
-
-
-def the_task() -> dict:
-    return (task.Task & {"task_name": "make_thing"}).fetch1()
-
-
 @pytest.mark.parametrize(
     ("mode", "words"),
     [("outside", "is no path below the session folder"), ("strange", "alf/other.thing.npy is no output"),
@@ -275,179 +175,3 @@ def test_what_a_server_refuses_ends_the_task_and_not_the_agent(central, tmp_path
     worker.stop()
     assert the_task()["task_state"] == "Errored" and "is protected" in the_task()["task_message"]
     assert (folder / "alf/made.thing.txt").read_text() == "as it was released"
-
-
-def run_agent(central, tmp_path) -> subprocess.Popen:
-    token = central.users.issue_token("mia", "agent", labs=["lab_a"])
-    command = [sys.executable, "-c", "from neurojoint.command import run; run()"]
-    command += ["agent", "--root", str(tmp_path / "lab_a"), "--server", central.url, "--repository", "lab_a_rig",
-                "--name", "one", "--scratch", str(tmp_path / "scratch"), "--quiet", "0", "--module", "mylab_tasks",
-                "--memory", "60000"]  # fmt: skip
-    environment = os.environ | {"NEUROJOINT_SERVER_TOKEN": token, "NEUROJOINT_HOME": str(tmp_path / "agent_home")}
-    return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-
-
-def wait_for(what, seconds: float = 120) -> None:
-    until = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < until, "it did not happen"
-        time.sleep(0.1)
-
-
-def test_a_killed_agent_takes_its_processes_with_it_and_the_next_one_does_the_task_once(central, tmp_path, module):
-    folder = thing(tmp_path, "slow")
-    first = run_agent(central, tmp_path)
-    wait_for(lambda: (folder / "runs.txt").exists())
-    children = [int(part) for part in Path(f"/proc/{first.pid}/task/{first.pid}/children").read_text().split()]
-    os.kill(first.pid, signal.SIGKILL)
-    first.wait()
-    wait_for(lambda: not any(Path(f"/proc/{child}").exists() for child in children))
-    assert the_task()["task_state"] == "Started" and not (folder / "alf").exists()
-    (folder / "mode.txt").write_text("quick")
-    second = run_agent(central, tmp_path)
-    try:
-        wait_for(lambda: the_task()["task_state"] == "Complete")
-    finally:
-        second.terminate()
-        second.wait(30)
-    assert (folder / "alf/made.thing.txt").read_text() == "made" and the_task()["task_version"] == "3"
-    assert (folder / "runs.txt").read_text() == "xx"
-    assert not [path for path in (tmp_path / "scratch").iterdir() if path.is_dir()]
-
-
-@pytest.mark.soak
-def test_an_agent_that_is_killed_each_second_ends_every_task_once(central, tmp_path, module):
-    """Killed at 20 random moments, then left alone: all sessions done, each output registered once."""
-    rng = np.random.default_rng(7)
-    folders = [session(tmp_path / "lab_a", "lab_a", number) for number in range(1, 9)]
-    for folder in folders:
-        (folder / "mode.txt").write_text("quick")
-        (folder / sessions.FLAG).touch()
-    for _ in range(20):
-        worker = run_agent(central, tmp_path)
-        time.sleep(3 + rng.uniform(0.5, 1.5))  # it takes some seconds to begin
-        worker.kill()
-        worker.wait()
-    worker = run_agent(central, tmp_path)
-    try:
-        wait_for(lambda: len(task.Task & {"task_name": "make_thing", "task_state": "Complete"}) == 8, 400)
-    finally:
-        worker.terminate()
-        worker.wait(30)
-    made = task.TaskOutput().to_dicts()
-    assert len(made) == len({row["task_uuid"] for row in made}) == 8
-    assert {(folder / "alf/made.thing.txt").read_text() for folder in folders} == {"made"}
-    assert len(data.Dataset & {"rel_path": "alf/made.thing.txt"}) == 8
-    assert not list(tmp_path.rglob("*.part")) and not [
-        path for path in (tmp_path / "scratch").iterdir() if path.is_dir()
-    ]
-
-
-class Link:
-    """The network between an agent and the server; cut, what is under way breaks off, and nothing new begins."""
-
-    def __init__(self, port: int) -> None:
-        self.port, self.is_up, self.sockets = port, True, set()
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
-        threading.Thread(target=self._listen, daemon=True).start()
-
-    def cut(self) -> None:
-        self.is_up = False
-        for item in list(self.sockets):
-            with contextlib.suppress(OSError):
-                item.shutdown(socket.SHUT_RDWR)
-
-    def _listen(self) -> None:
-        while True:
-            try:
-                near, _ = self.listener.accept()
-            except OSError:
-                return  # the test is over
-            if not self.is_up:
-                near.close()
-                continue
-            far = socket.create_connection(("127.0.0.1", self.port))
-            self.sockets |= {near, far}
-            for source, target in ((near, far), (far, near)):
-                threading.Thread(target=self._carry, args=(source, target), daemon=True).start()
-
-    def _carry(self, source: socket.socket, target: socket.socket) -> None:
-        with contextlib.suppress(OSError):
-            while block := source.recv(1 << 16):
-                target.sendall(block)
-        for item in (source, target):
-            with contextlib.suppress(OSError):
-                item.shutdown(socket.SHUT_RDWR)
-
-
-def test_a_link_that_is_cut_again_and_again_loses_nothing_and_does_nothing_twice(central, tmp_path, module):
-    """Cut when a task begins, while outputs are delivered, and between: each is registered once, by one attempt."""
-    folders = [session(tmp_path / "lab_a", "lab_a", number) for number in range(1, 4)]
-    for folder in folders:
-        (folder / "mode.txt").write_text("quick")
-        (folder / sessions.FLAG).touch()
-    link = Link(int(central.url.rpartition(":")[2]))
-    worker = agent(central, tmp_path, "lab_a", modules=("mylab_tasks",))
-    worker.desk = HttpDesk(link.url, central.users.issue_token("mia", "agent", labs=["lab_a"]))
-    worker.delivery.desk = worker.desk
-    over = threading.Event()
-    cuts = 0
-
-    def send(*words, send=worker.desk.send):
-        nonlocal cuts
-        if cuts % 2 == 0 and cuts < 6:  # every second delivery breaks off
-            link.cut()
-        cuts += 1
-        return send(*words)
-
-    worker.desk.send = send
-    thread = threading.Thread(target=worker.run, args=(over.is_set,))
-    thread.start()
-    try:
-        done = task.Task & {"task_name": "make_thing", "task_state": "Complete"}
-        until = time.monotonic() + 240
-        while len(done) < len(folders):
-            assert time.monotonic() < until, [row["task_message"] for row in task.Task().to_dicts()]
-            time.sleep(0.3)
-            link.is_up = True
-    finally:
-        over.set()
-        thread.join(60)
-        worker.stop()
-        link.listener.close()
-    assert cuts >= 4, "the link was cut"
-    rows = (task.Task & {"task_name": "make_thing"}).to_dicts()
-    assert {row["task_attempts"] for row in rows} == {1}
-    assert {(folder / "runs.txt").read_text() for folder in folders} == {"x"}, "none was done twice"
-    assert len(task.TaskOutput()) == len(data.Dataset & {"rel_path": "alf/made.thing.txt"}) == len(folders)
-    assert not list(tmp_path.rglob("*.part"))
-
-
-def test_an_answer_that_is_lost_and_a_kill_while_delivering_register_once(central, tmp_path, module):
-    thing(tmp_path, "quick")
-    worker = agent(central, tmp_path, "lab_a", modules=("mylab_tasks",))
-    finish = worker.desk.finish
-
-    def lost(*words):
-        finish(*words)
-        raise Unreachable("the answer was lost", "")
-
-    worker.desk.finish = lost
-    until = time.monotonic() + 120
-
-    def ended() -> bool:
-        stages = {json.loads(path.read_text())["stage"] for path in worker.options.scratch.glob("*/job.json")}
-        return time.monotonic() > until or (bool(task.TaskOutput()) and stages == {"delivering"})
-
-    worker.run(ended)
-    folders = [path for path in worker.options.scratch.iterdir() if path.is_dir()]
-    assert folders, "nobody knows yet whether the outputs have arrived"
-    assert {json.loads((folder / "job.json").read_text())["stage"] for folder in folders} == {"delivering"}
-    worker._lock.close()
-    again = Agent(worker.desk, worker.options)
-    again.desk.finish = finish
-    assert again.recover() == len(folders)
-    again.stop()
-    assert the_task()["task_state"] == "Complete" and len(task.TaskOutput()) == 1
-    shutil.rmtree(tmp_path / "lab_a")

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import datetime
 import os
+import shlex
+import shutil
+import subprocess
 
 import pytest
 from click.testing import CliRunner
@@ -104,5 +107,26 @@ def test_the_commands_of_the_rig(roots):
     assert sent.exit_code == 0 and "1 sessions, 1 files" in sent.output
     drawn = CliRunner().invoke(main, ["task", "graph", made.output.strip()])
     assert "compress_video_left" in drawn.output and "└─ motion_energy_left" in drawn.output.replace("├", "└")
-    unit = CliRunner().invoke(main, ["agent", "--root", str(roots[1]), "--systemd"])
-    assert unit.exit_code == 0 and "Restart=always" in unit.output
+
+
+def test_the_unit_that_is_printed_is_what_systemd_reads_as_the_command(tmp_path, monkeypatch):
+    from neurojoint.cli import main
+
+    program = tmp_path / "neurojoint"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    words = ["agent", "--root", str(tmp_path), "--name", "50 % of $HOME", "--env", "pose=/opt/run '{video}' \"a\\b\"",
+             "--systemd"]  # fmt: skip
+    monkeypatch.setattr("sys.argv", [str(program), *words])
+    printed = CliRunner().invoke(main, words)
+    assert printed.exit_code == 0 and "Restart=always" in printed.output
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("systemd is not on this computer")
+    file = tmp_path / "neurojoint-agent.service"
+    file.write_text(printed.output)
+    done = subprocess.run(["systemd-analyze", "verify", str(file)], capture_output=True, text=True, check=False,
+                          env=os.environ | {"SYSTEMD_LOG_LEVEL": "debug"})  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    (line,) = [item for item in done.stdout.splitlines() if "Command Line:" in item]
+    read = shlex.split(line.partition("Command Line:")[2].replace("\\$\\$", "$"))
+    assert read == [str(program), *words[:-1]]
