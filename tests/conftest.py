@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import datajoint as dj
+import hypothesis
 import pytest
 
 import pipeline
@@ -23,6 +24,18 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # of a shell's background
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 REAL_DATA = Path(__file__).parents[2] / "shared" / "realdata" / "alf"
+
+
+hypothesis.settings.register_profile("repeatable", derandomize=True)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Property tests draw the same examples in each run, so that a run says something of the change that it tests.
+
+    New examples are drawn with `-m soak`, and with `--hypothesis-profile=default`.
+    """
+    if not config.getoption("--hypothesis-profile") and "soak" not in config.getoption("-m").replace("not soak", ""):
+        hypothesis.settings.load_profile("repeatable")
 
 
 BROWSER = {"served", "browser", "chromium"}
