@@ -68,8 +68,8 @@ def to(page: str, *parts: Any, **query: Any) -> str:
     """
     given = iter(parts)
     path = re.sub(r"<\w+>", lambda _: quote(str(next(given)), safe=""), TEMPLATES[page])
-    found = {name: str(value) for name, value in query.items() if value not in (None, "")}
-    return BASE + path + (f"?{urlencode(found)}" if found else "")
+    parameters = {name: str(value) for name, value in query.items() if value not in (None, "")}
+    return BASE + path + (f"?{urlencode(parameters)}" if parameters else "")
 
 
 def overview(**query: Any) -> str:
@@ -152,8 +152,8 @@ def parse(path: str, search: str = "") -> Place:
     if path != BASE and not path.startswith(f"{BASE}/"):
         raise BadAddress("This address is not one of this site.")
     for name, pattern in _PATTERNS.items():
-        if found := pattern.fullmatch(below or "/"):
-            parts = {part: _decoded(value) for part, value in found.groupdict().items()}
+        if match := pattern.fullmatch(below or "/"):
+            parts = {part: _decoded(value) for part, value in match.groupdict().items()}
             return Place(name, parts, query_of(search))
     raise BadAddress("There is no page at this address.")
 

@@ -181,8 +181,8 @@ def _subjects() -> list[tuple[str, str]]:
     from pipeline.database.bulk import fetch_columns
     from pipeline.schemas import subject
 
-    found = fetch_columns(subject.Subject, "lab", "subject")
-    return list(zip(found["lab"].to_pylist(), found["subject"].to_pylist(), strict=True))
+    table = fetch_columns(subject.Subject, "lab", "subject")
+    return list(zip(table["lab"].to_pylist(), table["subject"].to_pylist(), strict=True))
 
 
 def _embargoed() -> frozenset[tuple[str, str]]:

@@ -34,21 +34,21 @@ def chosen(rows: Sequence[Row], filters: Mapping[str, Any] | None, order: Sequen
     >>> chosen(rows, None, [{"colId": "n", "sort": "desc"}])
     [{'n': 3}, {'n': 1}, {'n': None}]
     """
-    found = list(rows)
+    selected = list(rows)
     if len(filters or ()) > MOST_TERMS or len(order or ()) > MOST_TERMS:
         raise _too_much()
     for name, model in (filters or {}).items():
         passes = _filter(model) if isinstance(model, Mapping) else None
         if passes is not None:
-            found = [row for row in found if passes(row.get(name))]
+            selected = [row for row in selected if passes(row.get(name))]
     for term in reversed(list(order or ())):
         name = term.get("colId")
-        known = [row for row in found if not _is_blank(row.get(name))]
-        blank = [row for row in found if _is_blank(row.get(name))]
+        known = [row for row in selected if not _is_blank(row.get(name))]
+        blank = [row for row in selected if _is_blank(row.get(name))]
         with contextlib.suppress(TypeError):
             known.sort(key=partial(_sort_key, name), reverse=term.get("sort") == "desc")
-        found = known + blank
-    return found
+        selected = known + blank
+    return selected
 
 
 def _sort_key(name: Any, row: Row) -> Any:

@@ -183,8 +183,8 @@ def table(
 
 def facts(pairs: Iterable[tuple[Component, Component]]) -> html.Dl:
     """Names and values; those without a value are left out."""
-    found = [(name, value) for name, value in pairs if value not in (None, "", [])]
-    return html.Dl([html.Div([html.Dt(name), html.Dd(value)]) for name, value in found], className="nj-facts")
+    named_values = [(name, value) for name, value in pairs if value not in (None, "", [])]
+    return html.Dl([html.Div([html.Dt(name), html.Dd(value)]) for name, value in named_values], className="nj-facts")
 
 
 def status(name: str | None) -> Component:

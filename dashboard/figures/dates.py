@@ -46,8 +46,8 @@ def marks(
     >>> [(mark.day, mark.look.short) for mark in marks({"in_training": "2026-01-05", "trained_1a": "2026-02-01"})]
     [('2026-02-01', '1a')]
     """
-    found = json.loads(first_dates) if isinstance(first_dates, str) else dict(first_dates or {})
-    reached = {name: str(day)[:10] for name, day in found.items() if name not in _NOT_MARKED}
+    first_days = json.loads(first_dates) if isinstance(first_dates, str) else dict(first_dates or {})
+    reached = {name: str(day)[:10] for name, day in first_days.items() if name not in _NOT_MARKED}
     if public:
         trained = [day for name, day in reached.items() if name.startswith(("trained", "ready"))]
         return [Mark(min(trained), style.EVENTS["trained"])] if trained else []
@@ -62,7 +62,7 @@ def marks(
 
 def axis(days: np.ndarray, marked: Sequence[Mark] = ()) -> dict[str, Any]:
     """The date axis of some days: Mondays as dotted lines, half a day of room at the ends."""
-    found = {
+    layout = {
         "title": {"text": "Date"},
         "type": "date",
         "hoverformat": "%a %d %b %Y",
@@ -74,8 +74,8 @@ def axis(days: np.ndarray, marked: Sequence[Mark] = ()) -> dict[str, Any]:
         inside = [np.datetime64(mark.day) for mark in marked if np.datetime64(mark.day) <= last + 2]
         if inside and max(inside) > last:
             last = max(inside)
-        found["range"] = [f"{first - 1}T08:00", f"{last + 1}T16:00"]
-    return found
+        layout["range"] = [f"{first - 1}T08:00", f"{last + 1}T16:00"]
+    return layout
 
 
 def lines(marked: Sequence[Mark], days: np.ndarray) -> dict[str, Any]:

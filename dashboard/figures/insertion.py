@@ -88,15 +88,15 @@ def units_by_depth(
 
     `customdata` of each point is its cluster_id.
     """
-    found = columns(units)
-    depth, rate = found.numbers("cluster_depth"), found.numbers("cluster_firing_rate")
-    across = found.numbers(x)
+    table = columns(units)
+    depth, rate = table.numbers("cluster_depth"), table.numbers("cluster_firing_rate")
+    across = table.numbers(x)
     kept = np.isfinite(depth) & np.isfinite(across) & ((across > 0) | (x != "cluster_firing_rate"))
     if not kept.any():
         return figure([], {"height": height}, theme, "The files do not say at which depths the units are.")
-    good = found.numbers("selected")[kept]
-    ids, depth, rate, across = found.numbers("cluster_id")[kept], depth[kept], rate[kept], across[kept]
-    regions = found.texts("acronym")[kept]
+    good = table.numbers("selected")[kept]
+    ids, depth, rate, across = table.numbers("cluster_id")[kept], depth[kept], rate[kept], across[kept]
+    regions = table.texts("acronym")[kept]
     log_rate = np.log10(np.maximum(rate, 0.01))
     limits = (-1.0, max(1.5, float(np.nanmax(log_rate, initial=0.0))))
     size = 5 + 9 * np.clip((log_rate - limits[0]) / (limits[1] - limits[0]), 0, 1)

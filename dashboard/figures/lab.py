@@ -257,16 +257,16 @@ def _bands(x: np.ndarray, lower: np.ndarray, upper: np.ndarray, name: str, look:
     """The interval around a curve, one polygon for each run of days that has one."""
     known = np.isfinite(lower)
     edges = np.flatnonzero(np.diff(np.concatenate(([0], known.view(np.int8), [0]))))
-    found = []
+    traces = []
     for start, end in zip(edges[::2], edges[1::2], strict=True):
         part = slice(start, end)
-        found.append({
+        traces.append({
             "type": "scatter", "mode": "lines", "name": f"{name}, interval", "legendgroup": name, "showlegend": False,
             "x": np.concatenate((x[part], x[part][::-1])),
             "y": np.concatenate((upper[part], lower[part][::-1])),
             "fill": "toself", "fillcolor": style.faint(look.color), "line": {"width": 0}, "hoverinfo": "skip",
         })  # fmt: skip
-    return found
+    return traces
 
 
 def _each(one: Columns, y: np.ndarray, name: str, look: style.Look, n_mice: int) -> Trace:

@@ -107,7 +107,7 @@ def _edges(values: np.ndarray, limits: Sequence[float]) -> np.ndarray:
 
 
 def _passing(values: np.ndarray, rules: Sequence[Mapping[str, Any]]) -> np.ndarray:
-    found = np.ones(values.shape, dtype=bool)
+    passing = np.ones(values.shape, dtype=bool)
     for rule in rules:
-        found &= OPERATORS[rule["op"]](values, rule["value"])
-    return found
+        passing &= OPERATORS[rule["op"]](values, rule["value"])
+    return passing

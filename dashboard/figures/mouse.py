@@ -254,9 +254,9 @@ def fit_parameters(
                       f"pooled sessions, %{{x|%d %b %Y}}<br>{title} %{{y:.3g}}", width=1.3)
                 | {"yaxis": yref, "legendgroup": "pooled", "showlegend": place == 0}
             )  # fmt: skip
-        found = thresholds.thresholds(rules, measure, _TRAINED if statuses is None else statuses)
-        found = [line for line in found if line.probability_left is None]
-        shapes += thresholds.shapes(found, yref, mirrored=measure == "bias_size")
+        lines = thresholds.thresholds(rules, measure, _TRAINED if statuses is None else statuses)
+        lines = [line for line in lines if line.probability_left is None]
+        shapes += thresholds.shapes(lines, yref, mirrored=measure == "bias_size")
     marked = dates.lines(marks, when)
     layout["xaxis"]["anchor"] = "y4"
     layout |= {"shapes": [*shapes, *marked.get("shapes", [])], "annotations": marked.get("annotations", [])}

@@ -23,15 +23,15 @@ def counts(
     value : n_units or n_insertions.
     most : how many regions.
     """
-    found = columns(regions)
-    numbers = found.numbers(value)
+    table = columns(regions)
+    numbers = table.numbers(value)
     order = np.argsort(-np.nan_to_num(numbers), kind="stable")[:most][::-1]
     order = order[np.nan_to_num(numbers[order]) > 0]
     if not order.size:
         return figure([], {"height": 160}, theme, "There are no units here.")
-    names, colors = found.texts("acronym")[order], found.texts("region_color")[order]
-    words, total = found.texts("region_name")[order], numbers[order]
-    good = found.numbers("n_selected")[order] if value == "n_units" else np.full(order.size, np.nan)
+    names, colors = table.texts("acronym")[order], table.texts("region_color")[order]
+    words, total = table.texts("region_name")[order], numbers[order]
+    good = table.numbers("n_selected")[order] if value == "n_units" else np.full(order.size, np.nan)
     has_good = bool(np.isfinite(good).any())
     filled = np.nan_to_num(good) if has_good else total
     hover = [
@@ -68,13 +68,13 @@ def responsive(rows: Rows, *, level: float = 0.95, theme: str = "light", height:
     ----------
     rows : event, n_units (tested), n_responsive; and where known acronym, one curve each.
     """
-    found = columns(rows)
-    if not found.n or not found.numbers("n_units").sum():
+    table = columns(rows)
+    if not table.n or not table.numbers("n_units").sum():
         return figure([], {"height": 160}, theme, "No unit here was recorded together with trials.")
-    groups = found.texts("acronym")
+    groups = table.texts("acronym")
     traces: list[Trace] = []
     for number, name in enumerate(dict.fromkeys(groups)):
-        own = found.where(groups == name)
+        own = table.where(groups == name)
         n, k, look = own.numbers("n_units"), own.numbers("n_responsive"), style.nth(number)
         share = np.divide(k, n, out=np.full(n.size, np.nan), where=n > 0)
         lower, upper = wilson_interval(k, n, level)

@@ -34,8 +34,8 @@ def look(condition: str, place: int = 0) -> style.Look:
     """
     label, number = CONDITIONS.get(condition, (condition.replace("_", " "), place))
     colors = {"reward": style.CORRECT, "error": style.WRONG}
-    found = style.nth(number)
-    return style.Look(label, colors.get(label, found.color), style.DASHES[number % len(style.DASHES)], found.symbol)
+    default = style.nth(number)
+    return style.Look(label, colors.get(label, default.color), style.DASHES[number % len(style.DASHES)], default.symbol)
 
 
 def raster(
@@ -144,8 +144,8 @@ def peth(
     traces: list[Trace] = []
     if conditions:
         for place, (name, (rate, n)) in enumerate(conditions.items()):
-            found = look(name, place)
-            traces.append(_curve(times, rate, f"{found.label} ({n})", found.color, found.dash))
+            appearance = look(name, place)
+            traces.append(_curve(times, rate, f"{appearance.label} ({n})", appearance.color, appearance.dash))
     else:
         if sem is not None:
             traces.append(_spread(times, np.asarray(mean), np.asarray(sem)))

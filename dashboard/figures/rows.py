@@ -69,8 +69,8 @@ def columns(rows: Rows) -> Columns:
 
     Examples
     --------
-    >>> found = columns([{"n_trials": 3, "session_date": None}, {"n_trials": None, "session_date": "2026-01-05"}])
-    >>> found.numbers("n_trials"), found.dates("session_date")
+    >>> table = columns([{"n_trials": 3, "session_date": None}, {"n_trials": None, "session_date": "2026-01-05"}])
+    >>> table.numbers("n_trials"), table.dates("session_date")
     (array([ 3., nan]), array([       'NaT', '2026-01-05'], dtype='datetime64[D]'))
     """
     if isinstance(rows, Columns):
@@ -78,20 +78,20 @@ def columns(rows: Rows) -> Columns:
     if rows is None:
         return Columns()
     if hasattr(rows, "column_names"):  # pyarrow
-        found = Columns({name: _arrow(rows[name]) for name in rows.column_names})
+        table = Columns({name: _arrow(rows[name]) for name in rows.column_names})
     elif hasattr(rows, "reset_index"):  # pandas, whose index may hold the key
         frame = rows.reset_index() if any(name is not None for name in rows.index.names) else rows
-        found = Columns({str(name): _array(frame[name].to_numpy()) for name in frame.columns})
+        table = Columns({str(name): _array(frame[name].to_numpy()) for name in frame.columns})
     elif isinstance(rows, Mapping):
-        found = Columns({name: _array(values) for name, values in rows.items()})
+        table = Columns({name: _array(values) for name, values in rows.items()})
     elif isinstance(rows, Sequence) and not isinstance(rows, str | bytes):
         names = dict.fromkeys(name for row in rows for name in row)
-        found = Columns({name: _objects([row.get(name) for row in rows]) for name in names})
+        table = Columns({name: _objects([row.get(name) for row in rows]) for name in names})
     else:
         raise TypeError(f"rows are a table, a mapping of arrays or a list of dicts, not {type(rows).__name__}")
-    if len({len(values) for values in found.values()}) > 1:
-        raise ValueError(f"columns of unequal length: { {name: len(values) for name, values in found.items()} }")
-    return found
+    if len({len(values) for values in table.values()}) > 1:
+        raise ValueError(f"columns of unequal length: { {name: len(values) for name, values in table.items()} }")
+    return table
 
 
 def iso(dates: np.ndarray) -> list[str]:

@@ -284,15 +284,15 @@ def _trials(trials: Rows) -> Columns:
     given = columns(trials)
     if "trial_id" in given:
         given = given.ordered("trial_id")
-    found = Columns()
+    table = Columns()
     for name in given:
         try:
             values = given.numbers(name)
         except (TypeError, ValueError):
             continue
         if np.isfinite(values).any():
-            found[name] = values
-    return found
+            table[name] = values
+    return table
 
 
 def _time_axis(times: np.ndarray | None) -> dict[str, Any]:
@@ -317,9 +317,9 @@ def _outcome(trials: Columns) -> np.ndarray:
 
 def _trial_times(trials: Columns) -> tuple[np.ndarray, str]:
     """Minutes from the start of the session for every trial, or its number where no time is known."""
-    found = np.full(trials.n, np.nan)
+    times = np.full(trials.n, np.nan)
     for name in ("response_times", "feedback_times", "intervals_0", "intervals_1"):
-        found = np.where(np.isnan(found), trials.numbers(name), found)
-    if np.isnan(found).all():
+        times = np.where(np.isnan(times), trials.numbers(name), times)
+    if np.isnan(times).all():
         return np.arange(1, trials.n + 1).astype(float), "Trial number"
-    return found / 60, "Time in the session (min)"
+    return times / 60, "Time in the session (min)"

@@ -48,19 +48,19 @@ def thresholds(rules: Any, measure: str, statuses: Sequence[str] | None = None) 
     plain = (
         json.loads(rules.to_json() if hasattr(rules, "to_json") else rules) if not isinstance(rules, dict) else rules
     )
-    found: dict[tuple, list[str]] = {}
+    statuses_by_threshold: dict[tuple, list[str]] = {}
     for level in plain["levels"]:
         if statuses is not None and level["status"] not in statuses:
             continue
         for criterion in level["criteria"]:
             if criterion["measure"] == measure:
                 key = (float(criterion["threshold"]), criterion["comparison"], criterion.get("probability_left"))
-                asking = found.setdefault(key, [])
+                asking = statuses_by_threshold.setdefault(key, [])
                 if level["status"] not in asking:
                     asking.append(level["status"])
     return [
         Threshold(measure, value, comparison, tuple(asking), prior)
-        for (value, comparison, prior), asking in found.items()
+        for (value, comparison, prior), asking in statuses_by_threshold.items()
     ]
 
 

@@ -55,16 +55,16 @@ def with_regions(made: go.Figure, channels: Rows, theme: str = "light") -> go.Fi
 
 def _region_bars(channels: Rows, theme: str) -> list[Trace]:
     """One bar for each run of channels in one region; it ends half way to the next channel."""
-    found = columns(channels)
-    if "channel_axial" not in found or "acronym" not in found:
+    table = columns(channels)
+    if "channel_axial" not in table or "acronym" not in table:
         return []
-    axial, names = found.numbers("channel_axial"), found.texts("acronym")
+    axial, names = table.numbers("channel_axial"), table.texts("acronym")
     kept = np.flatnonzero(np.isfinite(axial))
     if not kept.size or not names[kept].any():
         return []
     order = kept[np.argsort(axial[kept], kind="stable")]
     axial, names = axial[order], names[order]
-    colors, words = found.texts("region_color")[order], found.texts("region_name")[order]
+    colors, words = table.texts("region_color")[order], table.texts("region_name")[order]
     changes = np.flatnonzero(names[1:] != names[:-1]) + 1
     starts, ends = np.append(0, changes), np.append(changes, names.size)
     step = float(np.median(np.diff(np.unique(axial)))) if np.unique(axial).size > 1 else 20.0

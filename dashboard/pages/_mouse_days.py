@@ -25,32 +25,32 @@ _HEIGHT = 264  # px, at least
 _PERIODS = (("All", 0), ("90 d", 90), ("30 d", 30), ("14 d", 14))
 
 
-def days(found: queries.Mouse, viewer: Viewer) -> Component:
+def days(mouse: queries.Mouse, viewer: Viewer) -> Component:
     """Figures over the days of the mouse, which zoom together."""
-    rules, row = found.rules, found.subject
-    rig = next((item["session_date"] for item in found.sessions.to_pylist() if "ephys" in item["rig"].lower()), None)
+    rules, row = mouse.rules, mouse.subject
+    rig = next((item["session_date"] for item in mouse.sessions.to_pylist() if "ephys" in item["rig"].lower()), None)
     marks = figures.marks(
-        found.training.get("first_dates"), birth_date=row["birth_date"], first_rig_date=rig,
-        first_ephys_date=found.first_ephys_date, public=viewer.public,
+        mouse.training.get("first_dates"), birth_date=row["birth_date"], first_rig_date=rig,
+        first_ephys_date=mouse.first_ephys_date, public=viewer.public,
     )  # fmt: skip
-    zone = found.lab["time_zone"]
+    zone = mouse.lab["time_zone"]
     waters = {
-        "water_date": local_dates(found.waters["administration_time"], zone),
-        "water_type": found.waters["water_type"].to_pylist(),
-        "water_volume": found.waters["water_volume"].to_numpy(),
+        "water_date": local_dates(mouse.waters["administration_time"], zone),
+        "water_type": mouse.waters["water_type"].to_pylist(),
+        "water_volume": mouse.waters["water_volume"].to_numpy(),
     }
-    least = found.lab["reference_weight_pct"] + found.lab["zscore_weight_pct"]
+    least = mouse.lab["reference_weight_pct"] + mouse.lab["zscore_weight_pct"]
     made = [
-        ("water", "Water and weight", "bands: water restricted", found.water.num_rows,
-         lambda: figures.water_and_weight(found.water, waters, implants=found.implants, least=least, marks=marks)),
-        ("performance", "Performance and response time", "", found.days.num_rows,
-         lambda: figures.performance_and_response_time(found.days, rules=rules, marks=marks)),
-        ("trials", "Trials and session duration", "", found.days.num_rows,
-         lambda: figures.trial_counts_and_duration(found.days, marks=marks)),
-        ("heatmap", "Choices by contrast", "all blocks", found.performance.num_rows,
-         lambda: figures.contrast_heatmap(found.performance, marks=marks)),
-        ("fits", "Psychometric parameters", "open: the data do not determine the curve", found.blocks.num_rows,
-         lambda: figures.fit_parameters(found.blocks, rules=rules, windows=found.statuses, marks=marks)),
+        ("water", "Water and weight", "bands: water restricted", mouse.water.num_rows,
+         lambda: figures.water_and_weight(mouse.water, waters, implants=mouse.implants, least=least, marks=marks)),
+        ("performance", "Performance and response time", "", mouse.days.num_rows,
+         lambda: figures.performance_and_response_time(mouse.days, rules=rules, marks=marks)),
+        ("trials", "Trials and session duration", "", mouse.days.num_rows,
+         lambda: figures.trial_counts_and_duration(mouse.days, marks=marks)),
+        ("heatmap", "Choices by contrast", "all blocks", mouse.performance.num_rows,
+         lambda: figures.contrast_heatmap(mouse.performance, marks=marks)),
+        ("fits", "Psychometric parameters", "open: the data do not determine the curve", mouse.blocks.num_rows,
+         lambda: figures.fit_parameters(mouse.blocks, rules=rules, windows=mouse.statuses, marks=marks)),
     ]  # fmt: skip
     drawings = [(name, title, hint, shell.drawn(draw(), name)) for name, title, hint, n, draw in made if n]
     _align([drawing["layout"] for *_, drawing in drawings])
@@ -83,15 +83,15 @@ def _align(layouts: Sequence[dict[str, Any]]) -> None:
             layout[name] = layout[name] | {"automargin": False} | free
 
 
-def comparison(site: Site, viewer: Viewer, found: queries.Mouse, query: Mapping[str, str]) -> Component:
+def comparison(site: Site, viewer: Viewer, mouse: queries.Mouse, query: Mapping[str, str]) -> Component:
     """Curves of chosen days."""
-    options = sessions_to_choose(found)
+    options = sessions_to_choose(mouse)
     if not options:
         return dmc.MultiSelect(id="mouse-days", data=[], style={"display": "none"})
     known = [option["value"] for option in options]
     wanted = [part for part in query.get("days", "").split(",") if part in known][:MOST_COMPARED]
     chosen = wanted or known[:COMPARED]
-    pair = curves(found, chosen)
+    pair = curves(mouse, chosen)
     pick = dmc.MultiSelect(
         id="mouse-days", data=options, value=chosen, searchable=True, clearable=True, size="xs",
         maxValues=MOST_COMPARED,
@@ -102,7 +102,7 @@ def comparison(site: Site, viewer: Viewer, found: queries.Mouse, query: Mapping[
         html.Div(
             [
                 shell.card(
-                    pick, html.Div(links_to(site, viewer, found, chosen), id="mouse-chosen", className="nj-links")
+                    pick, html.Div(links_to(site, viewer, mouse, chosen), id="mouse-chosen", className="nj-links")
                 ),
                 shell.columns(
                     shell.figure("psychometric", pair[0], "Psychometric curves"),
@@ -115,7 +115,7 @@ def comparison(site: Site, viewer: Viewer, found: queries.Mouse, query: Mapping[
     )
 
 
-def curves(found: queries.Mouse, chosen: Sequence[str]) -> tuple[Any, Any]:
+def curves(mouse: queries.Mouse, chosen: Sequence[str]) -> tuple[Any, Any]:
     """Psychometric and chronometric curves of sessions as the choice names them."""
     pairs = []
     for item in chosen[:MOST_COMPARED]:
@@ -125,7 +125,7 @@ def curves(found: queries.Mouse, chosen: Sequence[str]) -> tuple[Any, Any]:
         except links.BadAddress:
             continue
         pairs.append((key["session_date"], key["session_number"]))
-    blocks = queries.chosen_blocks(found, pairs)
+    blocks = queries.chosen_blocks(mouse, pairs)
     made = figures.psychometric_by_date(blocks), figures.chronometric_by_date(blocks)
     return _with_short_legend(made[0]), _with_short_legend(made[1])
 
@@ -150,18 +150,18 @@ def _with_short_legend(made: Any) -> dict[str, Any]:
     return drawing
 
 
-def sessions_to_choose(found: queries.Mouse) -> list[dict[str, str]]:
+def sessions_to_choose(mouse: queries.Mouse) -> list[dict[str, str]]:
     """The sessions with fits, the latest first."""
-    dates, numbers = (found.blocks[name].to_pylist() for name in ("session_date", "session_number"))
+    dates, numbers = (mouse.blocks[name].to_pylist() for name in ("session_date", "session_number"))
     pairs = sorted(set(zip(dates, numbers, strict=True)), reverse=True)
     return [{"value": f"{day}.{number}", "label": name_of(day, number)} for day, number in pairs]
 
 
-def links_to(site: Site, viewer: Viewer, found: queries.Mouse, chosen: Sequence[str]) -> list[Component]:
+def links_to(site: Site, viewer: Viewer, mouse: queries.Mouse, chosen: Sequence[str]) -> list[Component]:
     """Links to the chosen sessions."""
     wanted = set(chosen)
     return [
-        session_link(site, viewer, found.subject, row)
-        for row in found.sessions.to_pylist()
+        session_link(site, viewer, mouse.subject, row)
+        for row in mouse.sessions.to_pylist()
         if f"{row['session_date']}.{row['session_number']}" in wanted
     ]

@@ -20,9 +20,9 @@ _FIRST = ("weighing", "water", "restriction", "surgery", "note")
 """Kinds of what was done, in the order in which they are offered; others after them."""
 
 
-def history(site: Site, viewer: Viewer, found: queries.Mouse) -> Component:
+def history(site: Site, viewer: Viewer, mouse: queries.Mouse) -> Component:
     """The sessions, and weighings, waterings, surgeries and notes; side by side where there is room."""
-    rows, sessions = _events(site, viewer, found), _session_rows(site, viewer, found)
+    rows, sessions = _events(site, viewer, mouse), _session_rows(site, viewer, mouse)
     has_probes = any(row["probes"] for row in sessions)
     nothing = shell.sentence("There is no session yet."), shell.sentence("Nothing was entered for this mouse yet.")
     return shell.columns(
@@ -53,8 +53,8 @@ def _sessions(rows: list[dict[str, Any]], has_probes: bool) -> Component:
 
 
 def _history(rows: list[dict[str, Any]], viewer: Viewer) -> Component:
-    found = {row["kind"] for row in rows}
-    kinds = [kind for kind in _FIRST if kind in found] + sorted(found.difference(_FIRST))
+    present = {row["kind"] for row in rows}
+    kinds = [kind for kind in _FIRST if kind in present] + sorted(present.difference(_FIRST))
     choice = dmc.SegmentedControl(
         id="mouse-kind", value="all", data=["all", *kinds], size="xs", **{"aria-label": "What of the history"}
     )
@@ -99,22 +99,22 @@ def protocol(name: str) -> str:
     return name.removeprefix("_iblrig_").removeprefix("tasks_")
 
 
-def _session_rows(site: Site, viewer: Viewer, found: queries.Mouse) -> list[dict[str, Any]]:
-    key, names = found.subject, ("session_date", "session_number")
+def _session_rows(site: Site, viewer: Viewer, mouse: queries.Mouse) -> list[dict[str, Any]]:
+    key, names = mouse.subject, ("session_date", "session_number")
 
     def by_session(table: Any, name: str) -> dict[tuple, Any]:
         columns = [table[item].to_pylist() for item in (*names, name)]
         return {(day, number): value for day, number, value in zip(*columns, strict=True)}
 
-    easy, status = by_session(found.performance, "performance_easy"), by_session(found.statuses, "session_status")
+    easy, status = by_session(mouse.performance, "performance_easy"), by_session(mouse.statuses, "session_status")
     name = site.name(key["lab"], key["subject"], viewer)
     probes: dict[tuple, list[dict[str, str]]] = {}
-    for row in found.probes.to_pylist():
+    for row in mouse.probes.to_pylist():
         at = row["session_date"], row["session_number"]
         label = row["probe_label"]
         probes.setdefault(at, []).append({"text": label, "href": links.insertion(key["lab"], name, *at, label)})
     rows = []
-    for row in reversed(found.sessions.to_pylist()):
+    for row in reversed(mouse.sessions.to_pylist()):
         at = row["session_date"], row["session_number"]
         fraction = easy.get(at)
         rows.append(
@@ -131,28 +131,28 @@ def _session_rows(site: Site, viewer: Viewer, found: queries.Mouse) -> list[dict
     return rows
 
 
-def _events(site: Site, viewer: Viewer, found: queries.Mouse) -> list[dict[str, Any]]:
+def _events(site: Site, viewer: Viewer, mouse: queries.Mouse) -> list[dict[str, Any]]:
     """What was done to the mouse, as rows of a table; in public without people and without what people wrote."""
     rows: list[dict[str, Any]] = []
 
     def add(kind: str, when: Any, text: str, who: str | None = None) -> None:
         if isinstance(when, datetime.datetime):
-            shown = f"{site.local(when, found.subject['lab']):%Y-%m-%d %H:%M}"
+            shown = f"{site.local(when, mouse.subject['lab']):%Y-%m-%d %H:%M}"
         else:
             shown = str(when) if when else shell.DASH
         rows.append({"when": shown, "kind": kind, "text": text} | ({} if viewer.public else {"who": who}))
 
-    for row in found.weighings.to_pylist():
+    for row in mouse.weighings.to_pylist():
         add("weighing", row["weighing_time"], f"{row['weight']:.1f} g", row["weighing_user"])
-    for row in found.waters.to_pylist():
+    for row in mouse.waters.to_pylist():
         volume = "free access" if row["adlib"] else shell.number(row["water_volume"], 2, "mL")
         add("water", row["administration_time"], f"{volume}, {row['water_type']}", row["water_user"])
-    for row in found.restrictions.to_pylist():
+    for row in mouse.restrictions.to_pylist():
         weight = f", reference weight {row['reference_weight']:.1f} g" if row["reference_weight"] else ""
         add("restriction", row["restriction_start"], f"begins{weight}")
         if row["restriction_end"]:
             add("restriction", row["restriction_end"], "ends")
-    for item in found.others:
+    for item in mouse.others:
         if not (viewer.public and item["is_note"]):
             add(item["kind"], item["when"], item["text"], item["who"])
     return sorted(rows, key=lambda row: row["when"], reverse=True)

@@ -25,9 +25,9 @@ _EXPECTED = ("trials", "wheel")
 _LONGEST = 240  # characters of a message that are shown
 
 
-def sections(found: Session, viewer: Viewer) -> list[Component]:
+def sections(session: Session, viewer: Viewer) -> list[Component]:
     """What is not as it should be, QC, and the files."""
-    return [_problems(found, viewer), _qc(found), _files(found, viewer)]
+    return [_problems(session, viewer), _qc(session), _files(session, viewer)]
 
 
 def qc(outcome: str) -> Component:
@@ -35,7 +35,7 @@ def qc(outcome: str) -> Component:
     return shell.chip(f"QC {outcome.lower()}", _QC.get(outcome, "gray"))
 
 
-def problems(found: Session, public: bool = False) -> list[tuple[str, str, str, str]]:
+def problems(session: Session, public: bool = False) -> list[tuple[str, str, str, str]]:
     """State, thing, reason, and what to do, of all that is refused, lost, absent or not computed; the worst first.
 
     Parameters
@@ -43,41 +43,41 @@ def problems(found: Session, public: bool = False) -> list[tuple[str, str, str, 
     public : without what is found in a file and without error messages, which may hold names.
     """
     rows = []
-    for item in found.quarantine:
-        path = _below_session(item["quarantine_path"], found)
+    for item in session.quarantine:
+        path = _below_session(item["quarantine_path"], session)
         name = f"{path}, {item['quarantine_column']}" if item["quarantine_column"] else path
         meaning, remedy = REASONS.get(item["reason"], (item["reason"].replace("_", " "), item["remedy"]))
         rows.append(
             ("refused", name, meaning if public or not item["detail"] else f"{meaning}: {item['detail']}", remedy)
         )
-    for file in found.files:
+    for file in session.files:
         if not file["dataset_online"]:
             remedy = "bring the file back, then run `neurojoint ingest`"
             rows.append(("missing", file["rel_path"], "it was registered; no copy is here now", remedy))
-    for job in found.jobs:
+    for job in session.jobs:
         message = job["error_message"] if job["status"] == "error" and not public else ""
         what = {"pending": "a worker takes it next", "reserved": "a worker is at it"}.get(job["status"], "see Health")
         rows.append((_JOBS[job["status"]], job["table"], message or "not computed yet", what))
-    present = {object_["object_name"] for object_ in found.objects}
+    present = {object_["object_name"] for object_ in session.objects}
     rows += [("absent", name, f"no file of {name} is registered", "") for name in _EXPECTED if name not in present]
-    rows += _absent_columns(found)
-    rows += _doubts(found)
+    rows += _absent_columns(session)
+    rows += _doubts(session)
     order = list(_STATES)
     return sorted(rows, key=lambda row: order.index(row[0]))
 
 
-def _doubts(found: Session) -> list[tuple[str, str, str, str]]:
+def _doubts(session: Session) -> list[tuple[str, str, str, str]]:
     """What the checks of the trials and of the wheel found, and tasks that the page does not show."""
     rows = []
-    for item in (found.trial_set or {}).get("trials_checks", []):
+    for item in (session.trial_set or {}).get("trials_checks", []):
         if item["outcome"] in ("WARNING", "FAIL"):
             what = "left out of training and summaries" if item["outcome"] == "FAIL" else "see docs/ingest.md"
             rows.append((item["outcome"].lower(), f"trials: {item['check']}", item["detail"], what))
-    if found.moves and found.moves["wheel_notes"]:
-        state = "fail" if found.moves.get("wheel_qc") == "FAIL" else "warning"
-        rows.append((state, "wheel", found.moves["wheel_notes"], "see docs/ingest.md"))
-    shown = (found.trial_set or {}).get("task_collection")
-    for task in found.tasks:
+    if session.moves and session.moves["wheel_notes"]:
+        state = "fail" if session.moves.get("wheel_qc") == "FAIL" else "warning"
+        rows.append((state, "wheel", session.moves["wheel_notes"], "see docs/ingest.md"))
+    shown = (session.trial_set or {}).get("task_collection")
+    for task in session.tasks:
         if task["n_trials"] is not None and task["task_collection"] != shown:
             protocol = task["trials_protocol"] or task["protocol"] or "another task"
             what = f"behavior.TrialSet & {{'task_collection': '{task['task_collection']}'}}"
@@ -85,11 +85,11 @@ def _doubts(found: Session) -> list[tuple[str, str, str, str]]:
     return rows
 
 
-def _absent_columns(found: Session) -> list[tuple[str, str, str, str]]:
+def _absent_columns(session: Session) -> list[tuple[str, str, str, str]]:
     """The columns of the trials that no file gives: those of a complete session, then others."""
-    if found.trial_set is None:
+    if session.trial_set is None:
         return []
-    absent = set(found.trial_set["columns_absent"])
+    absent = set(session.trial_set["columns_absent"])
     named: dict[bool, list[Any]] = {True: [], False: []}
     for column in alf.TRIALS:
         shown = named[column.name in alf.COMPLETE_TRIALS]
@@ -99,10 +99,10 @@ def _absent_columns(found: Session) -> list[tuple[str, str, str, str]]:
     return [("absent", f"trials: {', '.join(shown)}", words[needed], "") for needed, shown in named.items() if shown]
 
 
-def _problems(found: Session, viewer: Viewer) -> Component:
+def _problems(session: Session, viewer: Viewer) -> Component:
     rows = [
         (shell.chip(state, _STATES[state]), name, _short(reason), remedy)
-        for state, name, reason, remedy in problems(found, viewer.public)
+        for state, name, reason, remedy in problems(session, viewer.public)
     ]
     if not rows:
         return shell.section("Absent or refused", shell.sentence("Nothing is absent, refused or left to compute."))
@@ -112,13 +112,13 @@ def _problems(found: Session, viewer: Viewer) -> Component:
     )
 
 
-def _qc(found: Session) -> Component:
+def _qc(session: Session) -> Component:
     """The outcomes that are set: of the session, its metrics, its probes."""
-    row = found.row
+    row = session.row
     rows: list[tuple[str, Component]] = [("session", qc(row["session_qc"]))] if row["session_qc"] != "NOT_SET" else []
     rows += [
         (insertion["probe_label"], qc(insertion["insertion_qc"]))
-        for insertion in found.insertions
+        for insertion in session.insertions
         if insertion["insertion_qc"] != "NOT_SET"
     ]
     rows += [(name, _outcome(value)) for name, value in sorted(row["extended_qc"].items())]
@@ -138,11 +138,11 @@ def _outcome(value: Any) -> Component:
     return _short(", ".join(map(str, value)) if isinstance(value, list) else str(value))
 
 
-def _files(found: Session, viewer: Viewer) -> Component:
-    if not found.files:
+def _files(session: Session, viewer: Viewer) -> Component:
+    if not session.files:
         return shell.section("Files", shell.sentence("No file of this session is registered."))
     rows = []
-    for file in found.files:
+    for file in session.files:
         row = {
             "path": file["rel_path"],
             "size": file["file_size"],
@@ -153,7 +153,7 @@ def _files(found: Session, viewer: Viewer) -> Component:
         if file["dataset_online"] and (file["is_public"] or not viewer.public):
             row["path_href"] = links.file(file["dataset_id"])
         rows.append(row)
-    size = sum(file["file_size"] for file in found.files)
+    size = sum(file["file_size"] for file in session.files)
     columns = [
         {"field": "path", "headerName": "File", "flex": 1, "minWidth": 220, "cellRenderer": "File",
          "filter": "agTextColumnFilter", "tooltipField": "path"},
@@ -174,9 +174,9 @@ def _state(one: dict[str, Any]) -> str:
     return "" if one["default_dataset"] else "not the default version"
 
 
-def _below_session(path: str, found: Session) -> str:
+def _below_session(path: str, session: Session) -> str:
     """A path of the repository without the session's folder, which names the mouse."""
-    row = found.row
+    row = session.row
     parts = path.split("/")
     folder = [str(row["session_date"]), f"{row['session_number']:03d}"]
     for start in range(len(parts) - 1):

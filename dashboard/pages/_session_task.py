@@ -23,9 +23,9 @@ _MEASURES = {
 """Measure of a design -> what it is called, and how many digits are shown."""
 
 
-def section(found: Session) -> Component:
+def section(session: Session) -> Component:
     """The section of the task; None for the program's own task."""
-    trial_set = found.trial_set or {}
+    trial_set = session.trial_set or {}
     if not trial_set.get("paradigm"):
         protocol = trial_set.get("trials_protocol", "")
         if protocol and trial_set["task_kind"] == protocols.OTHER:
@@ -35,12 +35,12 @@ def section(found: Session) -> Component:
         task = paradigms.named(trial_set["paradigm"])
     except NotFoundError as error:
         return shell.section("Task", shell.sentence(str(error), error.remedy, kind="problem"))
-    if found.described is None:
+    if session.described is None:
         return shell.section(
             task.title or task.name,
             shell.sentence("The task is not summarised yet.", "It appears once a worker has done it."),
         )
-    row = found.described
+    row = session.described
     axis = ""
     if task.stimulus is not None:
         axis = task.stimulus.axis.capitalize() + (f" ({task.stimulus.unit})" if task.stimulus.unit else "")

@@ -26,10 +26,10 @@ HINTS = {
 
 def section(site: Site, viewer: Viewer, key: Mapping[str, Any]) -> Component:
     """The section of the page; nothing where no lab server has reported the session."""
-    found = _content(site, viewer, key)
-    if found is None:
+    content = _content(site, viewer, key)
+    if content is None:
         return None
-    return shell.section("Where is it?", html.Div(found, id="session-steps"), id="session-timeline")
+    return shell.section("Where is it?", html.Div(content, id="session-steps"), id="session-timeline")
 
 
 def register(app: dash.Dash, site: Site) -> None:

@@ -47,32 +47,36 @@ def layout(
     }
     conditions, periods = site.read(queries.choices)
     chosen["period"] = _known(query.get("period"), periods, "")
-    found = site.read(insertions.insertion, key, chosen["clustering"], chosen["criteria"])
-    if found is None:
+    insertion = site.read(insertions.insertion, key, chosen["clustering"], chosen["criteria"])
+    if insertion is None:
         raise NotFound(f"There is no probe called {probe} in this session of {subject}.")
     day: Any = key["session_date"]
     title = f"{subject} · {shell.date(day)} · {probe}"
     back = shell.link("To the insertion", links.insertion(*place))
-    if found.clusters is None or found.clustering is None or not len(found.units["cluster_id"]):
+    if insertion.clusters is None or insertion.clustering is None or not len(insertion.units["cluster_id"]):
         return shell.page(title, shell.sentence("There are no units of this probe to look at yet.", link=back))
-    ordered = _ordered(found.units, chosen)
+    ordered = _ordered(insertion.units, chosen)
     if not ordered:
         return shell.page(title, shell.sentence(f"No unit passes the criteria {chosen['criteria']}.", link=back))
-    one = _asked(query.get("unit", ""), found.units, ordered)
+    one = _asked(query.get("unit", ""), insertion.units, ordered)
     events = site.read(insertions.events)
     chosen["event"] = _known(query.get("event"), events, events[0])
     asked = (chosen["event"], chosen["split"], chosen["condition"], chosen["period"])
-    unit = site.read(queries.unit, found, one, *asked)
+    unit = site.read(queries.unit, insertion, one, *asked)
     return shell.page(
         f"Unit {one}",
-        _facts(found, one, unit),
-        _controls(found, chosen, events, criteria),
+        _facts(insertion, one, unit),
+        _controls(insertion, chosen, events, criteria),
         _trials(chosen, conditions, periods),
-        *(_figures(viewer, found, one, unit, chosen) if unit.choice_problem is None else [_no_choice(viewer, unit)]),
-        _raw(site, viewer, found, one, unit, chosen, place, query.get("at", "")),
+        *(
+            _figures(viewer, insertion, one, unit, chosen)
+            if unit.choice_problem is None
+            else [_no_choice(viewer, unit)]
+        ),
+        _raw(site, viewer, insertion, one, unit, chosen, place, query.get("at", "")),
         subtitle=[
             shell.link(title, links.insertion(*place, clustering=chosen["clustering"])),
-            html.Span(found.clustering["clustering"]),
+            html.Span(insertion.clustering["clustering"]),
             _rank(ordered, one),
         ],
         actions=_neighbours(ordered, one, place, chosen),
@@ -119,14 +123,16 @@ def register(app: dash.Dash, site: Site) -> None:
 
 
 def _figures(
-    viewer: Viewer, found: insertions.Insertion, one: int, unit: queries.Unit, chosen: Mapping[str, str]
+    viewer: Viewer, insertion: insertions.Insertion, one: int, unit: queries.Unit, chosen: Mapping[str, str]
 ) -> list[Component]:
-    event, row = chosen["event"].replace("_", " "), _row(found.units, one)
-    contamination = float(found.units["isi_violations_hill"][row]) if "isi_violations_hill" in found.units else None
-    on = float(found.units["cluster_shank"][row]) if len(insertions.shanks(found)) > 1 else float("nan")
+    event, row = chosen["event"].replace("_", " "), _row(insertion.units, one)
+    contamination = (
+        float(insertion.units["isi_violations_hill"][row]) if "isi_violations_hill" in insertion.units else None
+    )
+    on = float(insertion.units["cluster_shank"][row]) if len(insertions.shanks(insertion)) > 1 else float("nan")
     shank = None if np.isnan(on) else int(on)
-    same = insertions.of_shank(found.units, "cluster_shank", shank)
-    beside = insertions.of_shank(found.channels, "channel_shank", shank)
+    same = insertions.of_shank(insertion.units, "cluster_shank", shank)
+    beside = insertions.of_shank(insertion.channels, "channel_shank", shank)
     units = track.with_regions(along.units_by_depth(same, chosen=one, height=340), beside)
     shape = figures.waveform(
         unit.waveform.get("template", np.empty((0, 0))),
@@ -174,7 +180,7 @@ def _figures(
         event=event,
         height=640,
     )
-    clusters = found.clusters or {}
+    clusters = insertion.clusters or {}
     first, last = clusters["first_spike"] or 0.0, clusters["last_spike"] or 1.0
     span = (min(0.0, first), last)
     times = np.empty(0) if unit.times is None else unit.times
@@ -203,7 +209,7 @@ def _figures(
                         "cells-amplitudes", size, "Amplitudes", "a gap: the unit was not seen", axis=axis_time
                     ),
                     shell.figure("cells-pace", pace, "Rate over the session", axis=axis_time),
-                    _metrics(found, row),
+                    _metrics(insertion, row),
                 ],
                 style=_STACK,
             ),
@@ -214,8 +220,8 @@ def _figures(
 
 
 def _raw(
-    site: Site, viewer: Viewer, found: insertions.Insertion, one: int, unit: queries.Unit, chosen: Mapping[str, str],
-    place: tuple, at: str,
+    site: Site, viewer: Viewer, insertion: insertions.Insertion, one: int, unit: queries.Unit,
+    chosen: Mapping[str, str], place: tuple, at: str,
 ) -> Component:  # fmt: skip
     """The raw samples at a time that the address names; without one a link to those around a spike."""
     if unit.times is None or not len(unit.times):
@@ -237,7 +243,7 @@ def _raw(
             link(f"previous {words}", float(times[before - 1]) if before > 0 else None),
             link(f"next {words}", float(times[after]) if after < len(times) else None),
         ]
-    raw = site.read(queries.raw_samples, found, unit, moment)
+    raw = site.read(queries.raw_samples, insertion, unit, moment)
     if raw.problem:
         why = str(words_for(raw.problem, viewer.role, "the raw samples of a probe"))
         return shell.section("Raw samples", shell.sentence("The raw samples cannot be shown.", why))
@@ -253,22 +259,22 @@ def _raw(
 def _time(text: str) -> float | None:
     """Seconds of the session that the address names."""
     try:
-        found = float(text)
+        seconds = float(text)
     except ValueError:
         return None
-    return found if np.isfinite(found) and abs(found) < 1e7 else None
+    return seconds if np.isfinite(seconds) and abs(seconds) < 1e7 else None
 
 
 _STACK = {"display": "flex", "flexDirection": "column", "gap": 12, "minWidth": 0}
 
 
 def _controls(
-    found: insertions.Insertion, chosen: Mapping[str, str], events: list[str], criteria: list[str]
+    insertion: insertions.Insertion, chosen: Mapping[str, str], events: list[str], criteria: list[str]
 ) -> Component:
     def options(values: Mapping[str, str]) -> list[dict[str, str]]:
         return [{"value": name, "label": label} for name, label in values.items()]
 
-    numbers, names = found.units["cluster_id"].tolist(), found.units["unit_name"].tolist()
+    numbers, names = insertion.units["cluster_id"].tolist(), insertion.units["unit_name"].tolist()
     ids = [
         {"value": str(number), "label": f"{number} {name}" if name else str(number)}
         for number, name in zip(numbers, names, strict=True)
@@ -309,8 +315,8 @@ def _no_choice(viewer: Viewer, unit: queries.Unit) -> Component:
     return shell.sentence(words.text, words.hint, kind="problem")
 
 
-def _facts(found: insertions.Insertion, one: int, unit: queries.Unit) -> Component:
-    row, units = _row(found.units, one), found.units
+def _facts(insertion: insertions.Insertion, one: int, unit: queries.Unit) -> Component:
+    row, units = _row(insertion.units, one), insertion.units
 
     def value(name: str, digits: int, of: str = "") -> str:
         return shell.number(float(units[name][row]), digits, of) if name in units else shell.DASH
@@ -324,7 +330,7 @@ def _facts(found: insertions.Insertion, one: int, unit: queries.Unit) -> Compone
             shell.link(region, links.region(region), title=units["region_name"][row]) if region else "not known",
         ),
         ("Depth", value("cluster_depth", 0, "um")),
-        *([("Shank", value("cluster_shank", 0))] if len(insertions.shanks(found)) > 1 else []),
+        *([("Shank", value("cluster_shank", 0))] if len(insertions.shanks(insertion)) > 1 else []),
         ("Amplitude", value("cluster_amp", 0, "uV")),
         ("Firing rate", value("cluster_firing_rate", 2, "Hz")),
         ("Spikes", value("cluster_n_spikes", 0)),
@@ -342,15 +348,15 @@ def _chip_of_response(unit: queries.Unit) -> Component:
     return shell.chip("yes", "teal") if unit.response["is_responsive"] else shell.chip("no", "gray")
 
 
-def _metrics(found: insertions.Insertion, row: int) -> Component:
-    rules = {rule["metric"]: rule for rule in (found.criteria or {}).get("unit_rules", [])}
+def _metrics(insertion: insertions.Insertion, row: int) -> Component:
+    rules = {rule["metric"]: rule for rule in (insertion.criteria or {}).get("unit_rules", [])}
     rows = []
     for name, (title, _) in metrics.METRICS.items():
-        if name not in found.units:
+        if name not in insertion.units:
             continue
         rule = rules.get(name)
         limit = f"{metrics.SIGNS.get(rule['op'], rule['op'])} {rule['value']:g}" if rule else ""
-        number = float(found.units[name][row])
+        number = float(insertion.units[name][row])
         rows.append([title, _short(number), limit])
     if not rows:
         return shell.sentence("The metrics of this unit are not computed yet.")

@@ -23,12 +23,12 @@ def layout(site: Site, viewer: Viewer, *, query: Mapping[str, str]) -> Component
     if viewer.public:
         return shell.page("Colony", shell.sentence(_entering.PUBLIC))
     lab, labs = _entering.lab_of(site, viewer, query)
-    found = site.read(notebook.colony, lab)
+    colony = site.read(notebook.colony, lab)
     lists = dict(site.read(notebook.choices, lab)) | {
-        "father": found["animals"], "mothers": found["animals"], "animals": found["animals"],
-        "breeding_pair": [row["breeding_pair"] for row in found["pairs"] if row["pair_end"] is None],
-        "litter": [row["litter"] for row in found["unweaned"]],
-        "request_id": [row["request_id"] for row in found["requests"] if row["request_status"] == "open"],
+        "father": colony["animals"], "mothers": colony["animals"], "animals": colony["animals"],
+        "breeding_pair": [row["breeding_pair"] for row in colony["pairs"] if row["pair_end"] is None],
+        "litter": [row["litter"] for row in colony["unweaned"]],
+        "request_id": [row["request_id"] for row in colony["requests"] if row["request_status"] == "open"],
     }  # fmt: skip
     person = _entering.person(site, viewer)
 
@@ -44,14 +44,14 @@ def layout(site: Site, viewer: Viewer, *, query: Mapping[str, str]) -> Component
     return shell.page(
         f"Colony · {lab}",
         shell.columns(
-            shell.section("Pairs", _pairs(found), enter("start_pair", "check_plug", "end_pair")),
-            shell.section("Litters", _litters(found), enter("record_litter", "wean")),
-            shell.section("To genotype", _work_list(lab, found["genotyping"]), enter("genotype"),
+            shell.section("Pairs", _pairs(colony), enter("start_pair", "check_plug", "end_pair")),
+            shell.section("Litters", _litters(colony), enter("record_litter", "wean")),
+            shell.section("To genotype", _work_list(lab, colony["genotyping"]), enter("genotype"),
                           hint="the zygosity follows by the rules of the line"),
-            shell.section("Requests", _requests(found["requests"]), enter("request_animals", "answer_request")),
-            shell.section("Living animals", _counts(found["counts"]), hint="by line, sex and age in weeks"),
-            shell.section("Cages", _cages(lab, found["cages"]), enter("move")),
-            shell.section("To cull", _work_list(lab, found["culling"]), enter("cull")),
+            shell.section("Requests", _requests(colony["requests"]), enter("request_animals", "answer_request")),
+            shell.section("Living animals", _counts(colony["counts"]), hint="by line, sex and age in weeks"),
+            shell.section("Cages", _cages(lab, colony["cages"]), enter("move")),
+            shell.section("To cull", _work_list(lab, colony["culling"]), enter("cull")),
             shell.section("New animals and curves", enter("register_animal", "make_growth_curve")),
             least=440,
         ),
@@ -67,9 +67,9 @@ def _table(heads: list[str], rows: list[list[Component]], words: str, numbers: t
     return shell.card(shell.table(heads, rows, numbers=numbers)) if rows else shell.sentence(words)
 
 
-def _pairs(found: dict[str, Any]) -> Component:
+def _pairs(colony: dict[str, Any]) -> Component:
     parents: dict[str, list[str]] = {}
-    for row in found["parents"]:
+    for row in colony["parents"]:
         parents.setdefault(row["breeding_pair"], []).append(f"{row['subject']} ({row['parent_role']})")
     rows: list[list[Component]] = [
         [
@@ -78,16 +78,16 @@ def _pairs(found: dict[str, Any]) -> Component:
             ", ".join(parents.get(row["breeding_pair"], [])),
             str(row["pair_start"] or ""),
         ]
-        for row in found["pairs"]
+        for row in colony["pairs"]
         if row["pair_end"] is None
     ]
     return _table(["Pair", "Line", "Parents", "Since"], rows, "No pair is together.")
 
 
-def _litters(found: dict[str, Any]) -> Component:
+def _litters(colony: dict[str, Any]) -> Component:
     rows: list[list[Component]] = [
         [row["litter"], row["breeding_pair"], str(row["litter_birth_date"] or ""), row["n_born"]]
-        for row in found["unweaned"]
+        for row in colony["unweaned"]
     ]
     return _table(["Litter", "Pair", "Born", "Pups"], rows, "No litter waits for weaning.", numbers=(3,))
 

@@ -110,12 +110,12 @@ class View:
         labs = [chosen["lab"]] if chosen["lab"] else list(site.read(queries.labs))
         self.days = {lab: links.date_of(chosen["date"]) if chosen["date"] else site.today(lab) for lab in labs}
         self.day = max(self.days.values())
-        self.found = site.read(queries.summary, self.days)
+        self.summary = site.read(queries.summary, self.days)
         barred = site.barred(viewer)
-        self.found.mice = [mouse for mouse in self.found.mice if (mouse.lab, mouse.subject) not in barred]
-        self.users = [] if viewer.public else sorted({mouse.responsible_user for mouse in self.found.mice} - {""})
+        self.summary.mice = [mouse for mouse in self.summary.mice if (mouse.lab, mouse.subject) not in barred]
+        self.users = [] if viewer.public else sorted({mouse.responsible_user for mouse in self.summary.mice} - {""})
         user = "" if viewer.public else chosen["user"]
-        self.everyone = [mouse for mouse in self.found.mice if not user or mouse.responsible_user == user]
+        self.everyone = [mouse for mouse in self.summary.mice if not user or mouse.responsible_user == user]
         self.mice = [person for person in self.everyone if self._passes(person)]
 
     @cached_property
@@ -140,11 +140,11 @@ class View:
     def content(self) -> list[Component]:
         """The two days in numbers, and the mice by lab and responsible person."""
         parts: list[Component] = [*self._older()]
-        if not self.found.mice:
+        if not self.summary.mice:
             words = f"No mouse had a session, a weighing or restricted water in the {queries.ACTIVE_DAYS} days before."
             return [
                 *parts,
-                shell.sentence(words, self._left_out(self.found.n_others), shell.link("All mice", links.overview())),
+                shell.sentence(words, self._left_out(self.summary.n_others), shell.link("All mice", links.overview())),
             ]
         if not self.mice:
             what = SHOWN.get(self.chosen["show"], self.chosen["show"])
@@ -171,9 +171,9 @@ class View:
 
     def _older(self) -> list[Component]:
         """Where the newest sessions are older than the two days: a sentence that leads there."""
-        if any(day.sessions for mouse in self.found.mice for day in (mouse.before, mouse.today)):
+        if any(day.sessions for mouse in self.summary.mice for day in (mouse.before, mouse.today)):
             return []
-        newest = max((date for lab, date in self.found.newest.items() if lab in self.days), default=None)
+        newest = max((date for lab, date in self.summary.newest.items() if lab in self.days), default=None)
         if newest is None:
             return [shell.sentence("No session was registered up to this day.")]
         ago = (self.day - newest).days
@@ -206,7 +206,7 @@ class View:
             ],
             className="nj-table nj-daily",
         )
-        rest = self._left_out({lab: self.found.n_others.get(lab, 0)})
+        rest = self._left_out({lab: self.summary.n_others.get(lab, 0)})
         under = html.P(rest, className="nj-hint", style={"marginTop": 8}) if rest else None
         return shell.section(lab, shell.card(html.Div(table, className="nj-scroll"), under), hint=hint)
 
@@ -261,7 +261,7 @@ class View:
         if self.viewer.public:
             why = []
         else:
-            why = explain(day, self.found, self.site.local(self.found.registered, one.lab))
+            why = explain(day, self.summary, self.site.local(self.summary.registered, one.lab))
         is_idle = not (one.before.sessions or one.today.sessions)
         if is_idle and day is one.today:
             last = one.last_session
@@ -274,7 +274,7 @@ class View:
         return f"Left out: {_mice(n)} without a session, a weighing or restriction for {days} days." if n else ""
 
 
-def explain(day: queries.MouseDay, found: queries.Summary, registered: datetime.datetime | None) -> list[str]:
+def explain(day: queries.MouseDay, summary: queries.Summary, registered: datetime.datetime | None) -> list[str]:
     """Why a day is what it is, in sentences; none where everything is there.
 
     Parameters
@@ -303,7 +303,7 @@ def explain(day: queries.MouseDay, found: queries.Summary, registered: datetime.
                 if session.n_trials is not None
                 else "Its trials wait to be read"
             )
-            state = "; a worker is at it" if session.running else "" if found.workers else "; no worker is running"
+            state = "; a worker is at it" if session.running else "" if summary.workers else "; no worker is running"
             words.append(f"{what}{state}.")
         words += [f"Error in {table}: {message[:300]}" for table, message in session.errors]
         words += [f"{what[:300]}. To act: {who}" for what, who in session.acts]

@@ -114,10 +114,10 @@ _watches: weakref.WeakKeyDictionary[Site, health.Watch] = weakref.WeakKeyDiction
 
 
 def _content(site: Site, viewer: Viewer) -> list[Component]:
-    found = _watch(site).health()
-    tables = [table for table in found.status.tables if table.total or table.done or table.failed]
+    state = _watch(site).health()
+    tables = [table for table in state.status.tables if table.total or table.done or table.failed]
     may = viewer.may(MAY_RETRY)
-    parts = [shell.card(shell.facts(_summary(found, tables, viewer)))]
+    parts = [shell.card(shell.facts(_summary(state, tables, viewer)))]
     if not tables:
         hint = "neurojoint ingest ROOT registers a folder of sessions, neurojoint work computes."
         return [*parts, shell.sentence("Nothing has been registered yet.", hint)]
@@ -129,33 +129,33 @@ def _content(site: Site, viewer: Viewer) -> list[Component]:
     if viewer.public:
         return parts
     parts.append(
-        shell.section("What went wrong", _errors(found.status.errors, may), hint="failed jobs that say the same")
+        shell.section("What went wrong", _errors(state.status.errors, may), hint="failed jobs that say the same")
     )
-    parts.append(shell.section("Workers", _workers(found.status.workers, tables)))
-    if found.status.modules and not viewer.public:
-        rows = [[module.example, module.what] for module in found.status.modules]
+    parts.append(shell.section("Workers", _workers(state.status.workers, tables)))
+    if state.status.modules and not viewer.public:
+        rows = [[module.example, module.what] for module in state.status.modules]
         parts.append(shell.section("Modules left out", shell.card(shell.table(["Module", "Why"], rows))))
     parts.append(
-        shell.section("Quarantine", *_quarantine(found, site), hint="files that were refused, why, and what to do")
+        shell.section("Quarantine", *_quarantine(state, site), hint="files that were refused, why, and what to do")
     )
     parts.append(
         shell.columns(
-            shell.section("Disks", _disks(found)),
-            shell.section("Registration", _runs(found), hint="times in UTC"),
+            shell.section("Disks", _disks(state)),
+            shell.section("Registration", _runs(state), hint="times in UTC"),
             least=420,
         )
     )
     return parts
 
 
-def _summary(found: health.Health, tables: list[TableStatus], viewer: Viewer) -> list[tuple[str, Component]]:
+def _summary(state: health.Health, tables: list[TableStatus], viewer: Viewer) -> list[tuple[str, Component]]:
     def total(name: str) -> int:
         return sum(getattr(table, name) or 0 for table in tables)
 
     def alarm(number: int, colour: str) -> Component:
         return shell.chip(f"{number:,}", colour) if number else "0"
 
-    alive = sum(worker.alive for worker in found.status.workers)
+    alive = sum(worker.alive for worker in state.status.workers)
     waiting = total("pending")
     left = max((table.seconds_left or 0 for table in tables), default=0)
     pairs: list[tuple[str, Component]] = [
@@ -163,14 +163,14 @@ def _summary(found: health.Health, tables: list[TableStatus], viewer: Viewer) ->
         ("Running", f"{total('running'):,}"),
         ("Failed", alarm(total("failed"), "red")),
         ("Stale", alarm(total("stale"), "orange")),
-        ("In quarantine", alarm(found.n_refused, "orange")),
+        ("In quarantine", alarm(state.n_refused, "orange")),
         ("Workers alive", shell.chip("none, and work waits", "red") if waiting and not alive else f"{alive}"),
     ]
     if left:
         pairs.append(("Left at this rate", duration(left)))
-    if found.database_bytes and not viewer.public:
-        pairs.append(("Database", size(found.database_bytes)))
-    return [*pairs, ("Looked at", f"{found.status.taken:%H:%M:%S} UTC")]
+    if state.database_bytes and not viewer.public:
+        pairs.append(("Database", size(state.database_bytes)))
+    return [*pairs, ("Looked at", f"{state.status.taken:%H:%M:%S} UTC")]
 
 
 def _tables(tables: list[TableStatus]) -> Component:
@@ -262,18 +262,18 @@ def _workers(workers: list[WorkerStatus], tables: list[TableStatus]) -> Componen
     return shell.card(shell.table(["Computer", "Process", "", "Last heartbeat", "Does"], rows, numbers=(1,)))
 
 
-def _quarantine(found: health.Health, site: Site) -> list[Component]:
-    if not found.refused:
+def _quarantine(state: health.Health, site: Site) -> list[Component]:
+    if not state.refused:
         return [shell.sentence("Nothing is in quarantine.")]
     counts: dict[str, int] = {}
-    for row in found.refused:
+    for row in state.refused:
         counts[row["reason"]] = counts.get(row["reason"], 0) + 1
     chips = [
         shell.chip(f"{reason.replace('_', ' ')}: {n:,}", "orange", REASONS.get(reason, ("",))[0])
         for reason, n in sorted(counts.items(), key=lambda pair: -pair[1])
     ]
     rows = []
-    for row in found.refused:
+    for row in state.refused:
         has_session = row["session_date"] is not None
         rows.append({
             "reason": row["reason"].replace("_", " "), "path": row["quarantine_path"],
@@ -295,10 +295,10 @@ def _quarantine(found: health.Health, site: Site) -> list[Component]:
         {"field": "last_seen", "headerName": "Last seen (UTC)", "width": 140},
     ]
     more = []
-    if found.n_refused > len(rows):
+    if state.n_refused > len(rows):
         more = [
             html.P(
-                f"The latest {len(rows):,} of {found.n_refused:,}; all are in the table data.Quarantine.",
+                f"The latest {len(rows):,} of {state.n_refused:,}; all are in the table data.Quarantine.",
                 className="nj-hint",
             )
         ]
@@ -306,23 +306,23 @@ def _quarantine(found: health.Health, site: Site) -> list[Component]:
             shell.grid("health-refused", columns, rows), *more]  # fmt: skip
 
 
-def _disks(found: health.Health) -> Component:
+def _disks(state: health.Health) -> Component:
     rows = []
-    for disk in found.disks:
+    for disk in state.disks:
         colour = "red" if disk.fraction > FULL else "teal"
         bar = dmc.Progress(value=100 * disk.fraction, color=colour, size=8, w=120, **{"aria-label": "full"})
         rows.append([disk.name, disk.path, bar, f"{100 * disk.fraction:.0f} %", f"{size(disk.free)} free"])
     return shell.card(shell.table(["For", "Folder", "Full", "", ""], rows, numbers=(3, 4)))
 
 
-def _runs(found: health.Health) -> Component:
-    if not found.runs:
+def _runs(state: health.Health) -> Component:
+    if not state.runs:
         return shell.sentence("Nothing was ever registered here.")
     rows = []
-    for row in found.runs:
+    for row in state.runs:
         took = duration((row["run_end"] - row["run_start"]).total_seconds()) if row["run_end"] else "not ended"
         rows.append([f"{row['run_start']:%a %d %b %H:%M}", took, row["run_root"], row["run_user"]])
-    week = ", ".join(f"{n:,} {action}" for action, n in found.changes.items())
+    week = ", ".join(f"{n:,} {action}" for action, n in state.changes.items())
     last = (
         html.P(f"Written down in the last seven days: {week}.", className="nj-hint", style={"marginTop": 8})
         if week

@@ -61,22 +61,22 @@ def _page(
     criteria = site.read(queries.all_criteria)
     chosen = query.get("criteria", "")
     chosen = chosen if chosen in criteria else search.DEFAULT_CRITERIA
-    found = site.read(queries.insertion, key, query.get("clustering", ""), chosen)
-    if found is None:
+    insertion = site.read(queries.insertion, key, query.get("clustering", ""), chosen)
+    if insertion is None:
         raise NotFound(f"There is no probe called {probe} in this session of {subject}.")
     events = site.read(queries.events)
     event = query.get("event", "")
-    shanks = queries.shanks(found)
+    shanks = queries.shanks(insertion)
     shank = _shank(query, shanks)
-    made = site.read(queries.pictures, found, event if event in events else events[0], shank)
+    made = site.read(queries.pictures, insertion, event if event in events else events[0], shank)
     place: tuple[str, str, Any, Any] = (lab, subject, key["session_date"], key["session_number"])
     controls = html.Div(
         [
             shell.select(
                 "insertion-clustering",
                 "Sorting",
-                [row["clustering"] for row in found.clusterings],
-                found.clustering and found.clustering["clustering"],
+                [row["clustering"] for row in insertion.clusterings],
+                insertion.clustering and insertion.clustering["clustering"],
                 clearable=False,
                 w=190,
             ),
@@ -114,13 +114,15 @@ def _page(
     day: Any = key["session_date"]
     return shell.page(
         f"{subject} · {shell.date(day)} · {probe}",
-        shell.card(_facts(found)),
+        shell.card(_facts(insertion)),
         controls,
-        *_body(found, made, place, query, chosen),
-        subtitle=_subtitle(found, place),
+        *_body(insertion, made, place, query, chosen),
+        subtitle=_subtitle(insertion, place),
         actions=[
-            _neighbours(found, place),
-            shell.button_link("Cells", _cells(found, place, chosen), icon_name="probe") if found.clusters else None,
+            _neighbours(insertion, place),
+            shell.button_link("Cells", _cells(insertion, place, chosen), icon_name="probe")
+            if insertion.clusters
+            else None,
         ],
     )
 
@@ -163,25 +165,27 @@ def register(app: dash.Dash, site: Site) -> None:
 
 
 def _body(
-    found: queries.Insertion,
+    insertion: queries.Insertion,
     made: queries.Pictures,
     place: tuple[str, str, Any, Any],
     query: Mapping[str, str],
     criteria: str,
 ) -> list[Component]:
     parts: list[Component] = []
-    shank = _shank(query, queries.shanks(found))
-    channels = queries.of_shank(found.channels, "channel_shank", shank)
-    if found.clustering is None:
+    shank = _shank(query, queries.shanks(insertion))
+    channels = queries.of_shank(insertion.channels, "channel_shank", shank)
+    if insertion.clustering is None:
         parts.append(
             shell.sentence("There are no sorted spikes of this probe.", "They are found below alf/ when they arrive.")
         )
-    elif found.clusters is None:
-        words, hint = _STATES.get(found.clustering["clustering_state"], _STATES["online"])
+    elif insertion.clusters is None:
+        words, hint = _STATES.get(insertion.clustering["clustering_state"], _STATES["online"])
         parts.append(shell.sentence(words, hint, shell.link("To the session", links.session(*place))))
     else:
         marks = [
-            (at, name) for at, name in zip(found.trials, ("first trial", "last trial"), strict=True) if at is not None
+            (at, name)
+            for at, name in zip(insertion.trials, ("first trial", "last trial"), strict=True)
+            if at is not None
         ]
         nothing = np.empty(0)
         drift = figures.drift_map(
@@ -192,7 +196,7 @@ def _body(
             value=_value(query),
             marks=marks,
         )
-        units = figures.units_by_depth(queries.of_shank(found.units, "cluster_shank", shank))
+        units = figures.units_by_depth(queries.of_shank(insertion.units, "cluster_shank", shank))
         parts.append(
             shell.columns(
                 shell.figure("insertion-drift", track.with_regions(drift, channels),
@@ -219,9 +223,9 @@ def _body(
         parts.append(shell.sentence("Some results are missing.", f"{'; '.join(made.missing)}."))
     if made.notes:
         parts.append(shell.sentence("Some values were repaired or are doubtful.", f"{'; '.join(made.notes)}."))
-    if found.clusters is not None:
-        parts.append(_metrics(found))
-        parts.append(_table(found, place, criteria))
+    if insertion.clusters is not None:
+        parts.append(_metrics(insertion))
+        parts.append(_table(insertion, place, criteria))
     return parts
 
 
@@ -238,26 +242,30 @@ def _signals(made: queries.Pictures, channels: Mapping[str, np.ndarray]) -> list
     return parts
 
 
-def _metrics(found: queries.Insertion) -> Component:
-    known = [name for name in HISTOGRAMS if name in found.units and np.isfinite(found.units[name]).any()]
+def _metrics(insertion: queries.Insertion) -> Component:
+    known = [name for name in HISTOGRAMS if name in insertion.units and np.isfinite(insertion.units[name]).any()]
     if not known:
         return shell.sentence("The metrics of these units are not computed yet.")
-    rules = found.criteria["unit_rules"] if found.criteria else []
-    ruled = [rule["metric"] for rule in rules if rule["metric"] not in known and rule["metric"] in found.units]
+    rules = insertion.criteria["unit_rules"] if insertion.criteria else []
+    ruled = [rule["metric"] for rule in rules if rule["metric"] not in known and rule["metric"] in insertion.units]
     cards = [
-        shell.figure(f"insertion-{name}", metrics.metric_histogram(found.units[name], name, rules, height=190),
+        shell.figure(f"insertion-{name}", metrics.metric_histogram(insertion.units[name], name, rules, height=190),
                      metrics.METRICS.get(name, (name.replace("_", " "),))[0].partition(" (")[0].partition(",")[0])
         for name in [*dict.fromkeys(ruled), *known][:HISTOGRAMS_SHOWN]
     ]  # fmt: skip
-    words = found.criteria["unit_criteria_description"] if found.criteria else ""
-    name = f"{found.criteria['unit_criteria']} {found.criteria['unit_criteria_version']}" if found.criteria else ""
+    words = insertion.criteria["unit_criteria_description"] if insertion.criteria else ""
+    name = (
+        f"{insertion.criteria['unit_criteria']} {insertion.criteria['unit_criteria_version']}"
+        if insertion.criteria
+        else ""
+    )
     return shell.section("Metrics", shell.columns(*cards, least=300), hint=f"criteria {name}: {words}" if words else "")
 
 
-def _table(found: queries.Insertion, place: tuple[str, str, Any, Any], criteria: str) -> Component:
-    units, probe = found.units, found.row["probe_label"]
-    clustering = found.clustering["clustering"] if found.clustering else ""
-    on_shanks = len(queries.shanks(found)) > 1
+def _table(insertion: queries.Insertion, place: tuple[str, str, Any, Any], criteria: str) -> Component:
+    units, probe = insertion.units, insertion.row["probe_label"]
+    clustering = insertion.clustering["clustering"] if insertion.clustering else ""
+    on_shanks = len(queries.shanks(insertion)) > 1
     names = [
         *([("cluster_shank", "Shank", 0)] if on_shanks else []),
         ("cluster_depth", "Depth (um)", 0),
@@ -306,21 +314,21 @@ def _table(found: queries.Insertion, place: tuple[str, str, Any, Any], criteria:
     return shell.section("Units", shell.grid("insertion-table", columns, rows), hint=f"{len(rows):,}")
 
 
-def _facts(found: queries.Insertion) -> Component:
+def _facts(insertion: queries.Insertion) -> Component:
     pairs: list[tuple[str, Component]] = []
-    if found.clusters is not None:
-        selected = found.units["selected"]
-        pairs += [("Units", f"{found.clusters['n_clusters']:,}")]
+    if insertion.clusters is not None:
+        selected = insertion.units["selected"]
+        pairs += [("Units", f"{insertion.clusters['n_clusters']:,}")]
         if np.isfinite(selected).any():
             pairs += [("Pass the criteria", f"{int(np.nansum(selected)):,}")]
-        pairs += [("Spikes", f"{found.clusters['n_spikes']:,}")]
-        first, last = found.clusters["first_spike"], found.clusters["last_spike"]
+        pairs += [("Spikes", f"{insertion.clusters['n_spikes']:,}")]
+        first, last = insertion.clusters["first_spike"], insertion.clusters["last_spike"]
         if first is not None:
             pairs += [("Recorded", f"{(last - first) / 60:.0f} min")]
-    pairs += [("Probe", " ".join(filter(None, (found.row.get("probe_model"), found.row.get("probe_serial"))))),
-              ("QC", found.row["insertion_qc"].replace("_", " ").lower())]  # fmt: skip
-    if found.trajectories:
-        best = found.trajectories[0]
+    pairs += [("Probe", " ".join(filter(None, (insertion.row.get("probe_model"), insertion.row.get("probe_serial"))))),
+              ("QC", insertion.row["insertion_qc"].replace("_", " ").lower())]  # fmt: skip
+    if insertion.trajectories:
+        best = insertion.trajectories[0]
         at = f"ML {best['entry_ml']:.0f}, AP {best['entry_ap']:.0f}, DV {best['entry_dv']:.0f} um"
         pairs += [("Enters at", at), ("Depth", f"{best['insertion_depth']:.0f} um"),
                   ("Angles", f"theta {best['theta']:.0f}°, phi {best['phi']:.0f}°"),
@@ -328,8 +336,8 @@ def _facts(found: queries.Insertion) -> Component:
     return shell.facts(pairs)
 
 
-def _subtitle(found: queries.Insertion, place: tuple[str, str, Any, Any]) -> list[Component]:
-    acronyms = found.channels.get("acronym", np.empty(0, dtype=object))
+def _subtitle(insertion: queries.Insertion, place: tuple[str, str, Any, Any]) -> list[Component]:
+    acronyms = insertion.channels.get("acronym", np.empty(0, dtype=object))
     named = list(dict.fromkeys(acronym for acronym in acronyms[::-1] if acronym))
     crumbs: list[Component] = [
         shell.link("Mouse", links.mouse(*place[:2])),
@@ -338,19 +346,19 @@ def _subtitle(found: queries.Insertion, place: tuple[str, str, Any, Any]) -> lis
     return [*crumbs, *(shell.link(item, links.region(item)) for item in named)]
 
 
-def _neighbours(found: queries.Insertion, place: tuple[str, str, Any, Any]) -> Component:
-    at = found.siblings.index(found.row["probe_label"])
-    before = found.siblings[at - 1] if at else None
-    after = found.siblings[at + 1] if at + 1 < len(found.siblings) else None
+def _neighbours(insertion: queries.Insertion, place: tuple[str, str, Any, Any]) -> Component:
+    at = insertion.siblings.index(insertion.row["probe_label"])
+    before = insertion.siblings[at - 1] if at else None
+    after = insertion.siblings[at + 1] if at + 1 < len(insertion.siblings) else None
     if before is None and after is None:
         return None
     pairs = [(item, links.insertion(*place, item)) if item else None for item in (before, after)]
     return shell.neighbours(pairs, "probe")
 
 
-def _cells(found: queries.Insertion, place: tuple[str, str, Any, Any], criteria: str) -> str:
-    clustering = found.clustering["clustering"] if found.clustering else ""
-    return links.cells(*place, found.row["probe_label"], clustering=clustering, criteria=criteria)
+def _cells(insertion: queries.Insertion, place: tuple[str, str, Any, Any], criteria: str) -> str:
+    clustering = insertion.clustering["clustering"] if insertion.clustering else ""
+    return links.cells(*place, insertion.row["probe_label"], clustering=clustering, criteria=criteria)
 
 
 def _shank(query: Mapping[str, str], shanks: list[int]) -> int | None:

@@ -40,8 +40,8 @@ _kept, _views = Kept(4), Kept(32)
 
 def layout(site: Site, viewer: Viewer, *, query: Mapping[str, str]) -> Component:
     """The page."""
-    found = _mice(site, site.barred(viewer))
-    if not found.n:
+    mice = _mice(site, site.barred(viewer))
+    if not mice.n:
         hint = "They come with the first session whose trials were read: neurojoint ingest, then neurojoint work."
         return shell.page("Groups of mice", shell.sentence("No mouse has a day of training yet.", hint))
     view = _view(site, viewer, choices.read(query, DEFAULTS))
@@ -119,22 +119,22 @@ class View:
     chosen : as `DEFAULTS`; what does not exist is said in `problem` and left out.
     """
 
-    def __init__(self, site: Site, viewer: Viewer, found: queries.Mice, chosen: Mapping[str, str]) -> None:
-        self.site, self.viewer, self.found, self.chosen = site, viewer, found, dict(chosen)
-        self.groupings = found.groupings(viewer.public)
+    def __init__(self, site: Site, viewer: Viewer, all_mice: queries.Mice, chosen: Mapping[str, str]) -> None:
+        self.site, self.viewer, self.all_mice, self.chosen = site, viewer, all_mice, dict(chosen)
+        self.groupings = all_mice.groupings(viewer.public)
         self._wrong: list[str] = []
-        self._settle("criteria", list(found.statuses), "rule set")
-        self._settle("status", list(found.statuses.get(self.chosen["criteria"], ())), "status of these rules")
+        self._settle("criteria", list(all_mice.statuses), "rule set")
+        self._settle("status", list(all_mice.statuses.get(self.chosen["criteria"], ())), "status of these rules")
         self._settle("measure", list(figures.MEASURES), "measure")
         only_all = self.chosen["by"] == "all" or (self.chosen["by"] == DEFAULTS["by"] and "lab" not in self.groupings)
         self.by = "" if only_all else self._settle("by", list(self.groupings), "property to group by")
         if only_all:
             self.chosen["by"] = "all"
-        self.mice = queries.choose(found, self.by, self._only())
+        self.mice = queries.choose(all_mice, self.by, self._only())
         self.names = self.mice.names
         self.status_name = style.status(self.chosen["status"]).label
-        self._until = queries.status_rows(found, self.mice, self.chosen["criteria"], self.chosen["status"])
-        self._values = queries.mouse_rows(found, self.mice, self.chosen["criteria"], LAST_DAYS)
+        self._until = queries.status_rows(all_mice, self.mice, self.chosen["criteria"], self.chosen["status"])
+        self._values = queries.mouse_rows(all_mice, self.mice, self.chosen["criteria"], LAST_DAYS)
         self._values["days"] = np.where(self._until["reached"], self._until["days"], np.nan)
         pairs = zip(self._until["lab"], self._until["subject"], strict=True)
         self._called = {pair: site.name(*pair, viewer) for pair in pairs} if viewer.public else {}
@@ -144,7 +144,7 @@ class View:
     @cached_property
     def figures(self) -> dict[str, dict[str, Any]]:
         """Name -> figure as the browser takes it."""
-        days = queries.day_rows(self.found, self.mice, self.chosen["measure"])
+        days = queries.day_rows(self.all_mice, self.mice, self.chosen["measure"])
         days["subject"] = self._name(days)
         made = {
             "learning": figures.learning_curves(
@@ -159,9 +159,9 @@ class View:
     @cached_property
     def words(self) -> str:
         """How many mice are compared."""
-        n, of = self.mice.rows.size, self.found.n
+        n, of = self.mice.rows.size, self.all_mice.n
         count = f"{n:,} mice" if n == of else f"{n:,} of {of:,} mice"
-        days = int(self.found.n_training_days[self.mice.rows].sum())
+        days = int(self.all_mice.n_training_days[self.mice.rows].sum())
         by = f", by {self.groupings[self.by].lower()}" if self.by else ""
         return f"{count} with {days:,} training days{by}"
 
@@ -230,7 +230,7 @@ class View:
     def rows(self) -> list[dict[str, Any]]:
         """What the table holds."""
         values = {name: column.tolist() for name, column in self._values.items()}
-        training = self.found.n_training_days[self.mice.rows].tolist()
+        training = self.all_mice.n_training_days[self.mice.rows].tolist()
         rows = []
         for i, (lab, name) in enumerate(zip(values["lab"], values["subject"], strict=True)):
             numbers = {
@@ -251,16 +251,16 @@ class View:
 
     def filters(self) -> list[dict[str, Any]]:
         """Column by column the values that mice have, for the choice among them."""
-        found = []
+        groups = []
         for column, label in self.groupings.items():
-            texts = self.found.columns[column]
+            texts = self.all_mice.columns[column]
             values = {part for text in set(texts) for part in (text.split(", ") if column == "project" else [text])}
             items = [{"value": f"{column}:{value}", "label": value or queries.NONE} for value in sorted(values)]
-            found.append({"group": label, "items": items})
-        return found
+            groups.append({"group": label, "items": items})
+        return groups
 
     def _of_rules(self) -> Sequence[str]:
-        return self.found.statuses.get(self.chosen["criteria"], ())
+        return self.all_mice.statuses.get(self.chosen["criteria"], ())
 
     def _settle(self, name: str, known: Sequence[str], kind: str) -> str:
         """The chosen value, or the usual one where there is no such value."""
@@ -289,9 +289,9 @@ class View:
         """The names of the mice as this viewer may know them."""
         if not self._called:
             return rows["subject"]
-        found = np.empty(len(rows["subject"]), dtype=object)
-        found[:] = [self._called[pair] for pair in zip(rows["lab"], rows["subject"], strict=True)]
-        return found
+        names = np.empty(len(rows["subject"]), dtype=object)
+        names[:] = [self._called[pair] for pair in zip(rows["lab"], rows["subject"], strict=True)]
+        return names
 
 
 def _controls(view: View) -> Component:
@@ -315,7 +315,7 @@ def _controls(view: View) -> Component:
             pick("by", "Group by", [*groupings, {"value": "all", "label": "nothing: all mice"}], 160),
             pick("measure", "Learning curve of", measures, 190),
             pick("status", "Days to", view.statuses(), 170),
-            pick("criteria", "by the criteria", list(view.found.statuses), 165),
+            pick("criteria", "by the criteria", list(view.all_mice.statuses), 165),
             dmc.MultiSelect(
                 id=choices.control("lab", "only"), label="Only mice with", data=view.filters(), size="xs",
                 value=[term for term in view.chosen["only"].split("|") if term], searchable=True, clearable=True,

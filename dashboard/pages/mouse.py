@@ -32,7 +32,7 @@ def layout(site: Site, viewer: Viewer, *, lab: str, subject: str, query: Mapping
     if key is None:
         raise NotFound(f"There is no mouse called {name} in the lab {lab}.")
     rules = query.get("rules") or RULES
-    version, found = _found(site, key, rules)
+    version, mouse = _found(site, key, rules)
     barred = site.barred(viewer)
     before, after = (
         (site.name(lab, item, viewer), links.mouse(lab, site.name(lab, item, viewer)))
@@ -40,8 +40,8 @@ def layout(site: Site, viewer: Viewer, *, lab: str, subject: str, query: Mapping
         else None
         for item in site.read(queries.neighbours, key)
     )
-    row = found.subject
-    chips = [shell.status(found.training.get("training_status"))]
+    row = mouse.subject
+    chips = [shell.status(mouse.training.get("training_status"))]
     if row["death_date"]:
         chips.append(shell.chip(f"died {shell.date(row['death_date'])}", "gray"))
     where = [
@@ -49,12 +49,12 @@ def layout(site: Site, viewer: Viewer, *, lab: str, subject: str, query: Mapping
         _age(row, site.today(lab), viewer.public and "birth_date" in site.settings.public_hidden),
         *_descent(row, viewer),
     ]
-    shown = {"lab": lab, "name": name, "rules": rules, "version": version, "choices": len(sessions_to_choose(found))}
+    shown = {"lab": lab, "name": name, "rules": rules, "version": version, "choices": len(sessions_to_choose(mouse))}
     return shell.page(
         [name, html.Span(chips, className="nj-chips nj-beside")],
-        html.Div(_body(site, viewer, found), id="mouse-body"),
-        html.Div(comparison(site, viewer, found, query), id="mouse-comparison"),
-        html.Div(history(site, viewer, found), id="mouse-history"),
+        html.Div(_body(site, viewer, mouse), id="mouse-body"),
+        html.Div(comparison(site, viewer, mouse, query), id="mouse-comparison"),
+        html.Div(history(site, viewer, mouse), id="mouse-history"),
         dcc.Store(id="mouse-shown", data=shown),
         dcc.Store(id="mouse-banded"),
         subtitle=[html.Span(place) for place in where if place],
@@ -82,15 +82,15 @@ def register(app: dash.Dash, site: Site) -> None:
         if not shown:
             return (dash.no_update,) * 5
         viewer = site.viewer
-        key, version, found = _again(site, viewer, shown)
+        key, version, mouse = _again(site, viewer, shown)
         if key is None or version == shown["version"]:
             return (dash.no_update,) * 5
-        options = sessions_to_choose(found)
+        options = sessions_to_choose(mouse)
         is_first = bool(options) and not shown["choices"]
         return (
-            _body(site, viewer, found),
-            history(site, viewer, found),
-            comparison(site, viewer, found, {}) if is_first else dash.no_update,
+            _body(site, viewer, mouse),
+            history(site, viewer, mouse),
+            comparison(site, viewer, mouse, {}) if is_first else dash.no_update,
             dash.no_update if is_first else options,
             dict(shown) | {"version": version, "choices": len(options)},
         )
@@ -107,11 +107,11 @@ def register(app: dash.Dash, site: Site) -> None:
         if not shown:
             return (dash.no_update,) * 3
         viewer = site.viewer
-        key, _, found = _again(site, viewer, shown)
+        key, _, mouse = _again(site, viewer, shown)
         if key is None:
             return (dash.no_update,) * 3
-        pair = curves(found, chosen or [])
-        return *(shell.drawn(made, "compared") for made in pair), links_to(site, viewer, found, chosen or [])
+        pair = curves(mouse, chosen or [])
+        return *(shell.drawn(made, "compared") for made in pair), links_to(site, viewer, mouse, chosen or [])
 
     here = "neurojoint_mouse"
     app.clientside_callback(
@@ -150,46 +150,46 @@ def _again(site: Site, viewer: Viewer, shown: Mapping[str, str]) -> tuple:
     return (key, *_found(site, key, shown["rules"])) if key else (None, "", None)
 
 
-def _body(site: Site, viewer: Viewer, found: queries.Mouse) -> Component:
+def _body(site: Site, viewer: Viewer, mouse: queries.Mouse) -> Component:
     """Where the mouse stands, and its days."""
-    if not found.sessions.num_rows and not found.water.num_rows:
+    if not mouse.sessions.num_rows and not mouse.water.num_rows:
         return shell.sentence(
             "Nothing is known of this mouse yet: no session, no weighing, no water.",
             "Sessions appear here once their files are registered (`neurojoint ingest`) and computed.",
         )
     return html.Div(
         [
-            html.Div([_now(site, viewer, found), _training(found)], className="nj-columns nj-first"),
-            days(found, viewer),
+            html.Div([_now(site, viewer, mouse), _training(mouse)], className="nj-columns nj-first"),
+            days(mouse, viewer),
         ],
         className="nj-stack",
     )
 
 
-def _now(site: Site, viewer: Viewer, found: queries.Mouse) -> Component:
+def _now(site: Site, viewer: Viewer, mouse: queries.Mouse) -> Component:
     """The last session, weight and water."""
-    key, today = found.subject, site.today(found.subject["lab"])
+    key, today = mouse.subject, site.today(mouse.subject["lab"])
     pairs: list[tuple[Component, Component]] = []
-    if found.sessions.num_rows:
-        last = found.sessions.slice(found.sessions.num_rows - 1).to_pylist()[0]
+    if mouse.sessions.num_rows:
+        last = mouse.sessions.slice(mouse.sessions.num_rows - 1).to_pylist()[0]
         ago = html.Span(f" {_ago(last['session_date'], today)}", className="nj-hint")
         pairs.append(("Last session", [session_link(site, viewer, key, last), ago]))
         pairs.append(("Protocol", protocol(last["task_protocol"])))
-    if found.days.num_rows:
-        last_day = found.days.slice(found.days.num_rows - 1).to_pylist()[0]
+    if mouse.days.num_rows:
+        last_day = mouse.days.slice(mouse.days.num_rows - 1).to_pylist()[0]
         pairs += [
             ("Trials", shell.number(last_day["day_trials"])),
             ("Easy trials correct", shell.percent(last_day["day_performance_easy"])),
             ("Response time", shell.number(last_day["day_response_time"], 2, "s")),
             ("Training days", shell.number(last_day["training_day"])),
         ]
-    pairs.append(("Sessions", shell.number(found.sessions.num_rows)))
-    pairs += _weight_and_water(found, today)
+    pairs.append(("Sessions", shell.number(mouse.sessions.num_rows)))
+    pairs += _weight_and_water(mouse, today)
     return shell.card(shell.facts(pairs), title="Now")
 
 
-def _weight_and_water(found: queries.Mouse, today: datetime.date) -> list[tuple[Component, Component]]:
-    rows = found.water.to_pylist()
+def _weight_and_water(mouse: queries.Mouse, today: datetime.date) -> list[tuple[Component, Component]]:
+    rows = mouse.water.to_pylist()
     weighed = next((row for row in reversed(rows) if row["weighed"]), None)
     pairs: list[tuple[Component, Component]] = []
     if weighed:
@@ -201,8 +201,8 @@ def _weight_and_water(found: queries.Mouse, today: datetime.date) -> list[tuple[
             words.append(shell.chip("critical" if weighed["critical"] else "underweight",
                                     "red" if weighed["critical"] else "orange"))  # fmt: skip
         pairs.append((f"Weight, {_ago(weighed['session_date'], today)}", words))
-    if rows and found.subject["death_date"] is None:
-        last, is_on = rows[-1], any(end is None for end in found.restrictions["restriction_end"].to_pylist())
+    if rows and mouse.subject["death_date"] is None:
+        last, is_on = rows[-1], any(end is None for end in mouse.restrictions["restriction_end"].to_pylist())
         if last["session_date"] == today:
             pairs.append(("Water today", shell.number(last["water_reward"] + last["water_supplement"], 2, "mL")))
         if is_on:
@@ -211,9 +211,9 @@ def _weight_and_water(found: queries.Mouse, today: datetime.date) -> list[tuple[
     return pairs
 
 
-def _training(found: queries.Mouse) -> Component:
+def _training(mouse: queries.Mouse) -> Component:
     """The status, since when each was reached, and what the next one needs, in words."""
-    judged = found.training
+    judged = mouse.training
     if not judged:
         return shell.card(
             html.P("Training is judged once trials of a session have been read.", className="nj-hint"), title="Training"
@@ -236,15 +236,15 @@ def _training(found: queries.Mouse) -> Component:
                 html.Ul(items, className="nj-list", id="mouse-missing") if items else html.P("nothing"),
             ]
         )
-    if words := _forecast(found):
+    if words := _forecast(mouse):
         lacking = html.Div([lacking, html.P(words, className="nj-hint", id="mouse-forecast")])
     rules = html.Span(f"by {judged['criteria']}, version {judged['criteria_version']}", className="nj-hint")
     return shell.card(html.Div([reached, lacking], className="nj-columns nj-two"), title="Training", actions=rules)
 
 
-def _forecast(found: queries.Mouse) -> str:
+def _forecast(mouse: queries.Mouse) -> str:
     """What five days tell of a mouse that is not trained yet; empty where nothing is told, or it is trained."""
-    told = found.forecast
+    told = mouse.forecast
     if not told or told["true_quartile"] is not None:
         return ""
     chances = [told[f"quartile_{number}"] for number in range(1, 5)]

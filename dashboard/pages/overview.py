@@ -81,10 +81,12 @@ def register(app: dash.Dash, site: Site) -> None:
         if not request:
             return dash.no_update, dash.no_update
         rows = _rows(site, site.viewer, (chosen or {}).get("rules", ""))
-        found = grid_model.chosen(_filtered(rows, chosen or {}), request.get("filterModel"), request.get("sortModel"))
+        matching = grid_model.chosen(
+            _filtered(rows, chosen or {}), request.get("filterModel"), request.get("sortModel")
+        )
         start, end = int(request.get("startRow") or 0), int(request.get("endRow") or 100)
-        part = [_shown(row) for row in found[start:end]]
-        return {"rowData": part, "rowCount": len(found)}, _count(found, rows)
+        part = [_shown(row) for row in matching[start:end]]
+        return {"rowData": part, "rowCount": len(matching)}, _count(matching, rows)
 
     here = "neurojoint_overview"
     app.clientside_callback(
@@ -154,7 +156,7 @@ def _columns(viewer: Viewer) -> list[dict[str, Any]]:
         }  # fmt: skip
 
     looks = {name: {"text": look.label, "colour": look.color} for name, look in style.STATUSES.items()}
-    found = [
+    columns = [
         text("subject", "Mouse", 142, pinned="left", cellRenderer="Link"),
         text("lab", "Lab", 96),
         {"field": "alerts", "headerName": "Attention", "width": 244, "cellRenderer": "Chips",
@@ -176,7 +178,7 @@ def _columns(viewer: Viewer) -> list[dict[str, Any]]:
         text("sex", "Sex", 66),
         text("line", "Line", 130),
     ]  # fmt: skip
-    return [item for item in found if not (viewer.public and item["field"] == "responsible_user")]
+    return [item for item in columns if not (viewer.public and item["field"] == "responsible_user")]
 
 
 def _bar(site: Site, viewer: Viewer, rows: Sequence[Mapping], chosen: Mapping[str, str]) -> Component:
@@ -228,8 +230,8 @@ def _rows(site: Site, viewer: Viewer, rules: str) -> list[dict[str, Any]]:
 
     def make() -> list[dict[str, Any]]:
         rows = policy.hidden(site.read(queries.mice, rules, now), barred)
-        found = [_made(site, viewer, row) for row in rows]
-        return sorted(found, key=lambda row: (row["lab"], row["subject"].casefold()))
+        shown_rows = [_made(site, viewer, row) for row in rows]
+        return sorted(shown_rows, key=lambda row: (row["lab"], row["subject"].casefold()))
 
     version = f"{site.live.version()} {now:%Y-%m-%d %H} {now.minute // 10}"
     return _kept.get((id(site), rules, viewer.public, barred), version, make)
@@ -287,9 +289,9 @@ def _filtered(rows: Sequence[Mapping], chosen: Mapping[str, str]) -> list[Mappin
     return [row for row in rows if passes(row)]
 
 
-def _count(found: Sequence[Mapping], rows: Sequence[Mapping]) -> str:
-    n_alerts = sum(any(alert["kind"] != "reached" for alert in row["alerts"]) for row in found)
-    mice = f"{len(found):,} of {len(rows):,} mice" if len(found) != len(rows) else f"{len(rows):,} mice"
+def _count(matching: Sequence[Mapping], rows: Sequence[Mapping]) -> str:
+    n_alerts = sum(any(alert["kind"] != "reached" for alert in row["alerts"]) for row in matching)
+    mice = f"{len(matching):,} of {len(rows):,} mice" if len(matching) != len(rows) else f"{len(rows):,} mice"
     return f"{mice}, {n_alerts:,} need attention" if n_alerts else mice
 
 
@@ -331,10 +333,10 @@ def _order(query: Mapping[str, str]) -> list[dict[str, str]]:
 def _models(query: Mapping[str, str]) -> dict[str, Any]:
     """The filter model of an address: JSON in `f`."""
     try:
-        found = json.loads(query.get("f") or "{}")
+        model = json.loads(query.get("f") or "{}")
     except (ValueError, RecursionError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return model if isinstance(model, dict) else {}
 
 
 def _sorting(term: Mapping[str, str] | None) -> dict[str, Any]:

@@ -22,28 +22,28 @@ OPEN_TO, SMALL = 5, 60  # levels of the tree that are open from the beginning; r
 def layout(site: Site, viewer: Viewer, *, query: Mapping[str, str], acronym: str) -> Component:
     """The page."""
     barred = site.barred(viewer)
-    found = site.read(queries.region, acronym, barred=barred)
-    if found is None:
+    region = site.read(queries.region, acronym, barred=barred)
+    if region is None:
         raise NotFound(
             f"The Allen atlas has no region {acronym[:30]!r} (upper and lower case differ). {queries.near(acronym)}"
         )
-    title = found.name if acronym != queries.ROOT else "Brain regions"
-    head: list[Component] = [_swatch(found.color), f"{acronym} · {title}" if acronym != queries.ROOT else title]
-    if not found.n_units and not found.insertions:
+    title = region.name if acronym != queries.ROOT else "Brain regions"
+    head: list[Component] = [_swatch(region.color), f"{acronym} · {title}" if acronym != queries.ROOT else title]
+    if not region.n_units and not region.insertions:
         back = shell.link("To all regions", links.region(queries.ROOT)) if acronym != queries.ROOT else None
         words = "No probe has recorded here yet."
         hint = "Regions come from the files channels.brainLocationIds_ccf_2017 or electrodeSites of an insertion."
-        return shell.page(head, shell.sentence(words, hint, back), subtitle=_path(found))
-    names = {(row["lab"], row["subject"]): site.name(row["lab"], row["subject"], viewer) for row in found.insertions}
+        return shell.page(head, shell.sentence(words, hint, back), subtitle=_path(region))
+    names = {(row["lab"], row["subject"]): site.name(row["lab"], row["subject"], viewer) for row in region.insertions}
     parts: list[Component] = []
-    if found.n_units:
-        rows = [row | {"n_units": row["own_units"]} for row in found.tree if row["own_units"]]
+    if region.n_units:
+        rows = [row | {"n_units": row["own_units"]} for row in region.tree if row["own_units"]]
         responses = [row | {"acronym": ""} for row in site.read(queries.responsive, acronym, barred=barred)]
-        counts = figures.counts(_own(rows, found))
+        counts = figures.counts(_own(rows, region))
         share = figures.responsive(responses)
         parts.append(
             shell.columns(
-                shell.section("Regions within", shell.card(_tree(found))),
+                shell.section("Regions within", shell.card(_tree(region))),
                 html.Div([
                     shell.figure("region-responsive", share, "Units that respond", "after correction, at each event"),
                     shell.figure("region-counts", counts, "Units by region", "the regions with most units"),
@@ -51,50 +51,52 @@ def layout(site: Site, viewer: Viewer, *, query: Mapping[str, str], acronym: str
                 least=420,
             )
         )  # fmt: skip
-    parts.append(shell.section("Insertions", _insertions(found, names), hint=f"{len(found.insertions):,}"))
-    if found.n_units and acronym != queries.ROOT:
-        shown = found.units.num_rows
+    parts.append(shell.section("Insertions", _insertions(region, names), hint=f"{len(region.insertions):,}"))
+    if region.n_units and acronym != queries.ROOT:
+        shown = region.units.num_rows
         hint = (
-            f"{found.n_units:,}" if shown == found.n_units else f"{shown:,} of {found.n_units:,}, those that pass first"
+            f"{region.n_units:,}"
+            if shown == region.n_units
+            else f"{shown:,} of {region.n_units:,}, those that pass first"
         )
-        parts.append(shell.section("Units", _units(found, names), hint=hint))
-    return shell.page(head, shell.card(shell.facts(_facts(found))), *parts, subtitle=_path(found))
+        parts.append(shell.section("Units", _units(region, names), hint=hint))
+    return shell.page(head, shell.card(shell.facts(_facts(region))), *parts, subtitle=_path(region))
 
 
-def _facts(found: queries.Region) -> list[tuple[str, Component]]:
+def _facts(region: queries.Region) -> list[tuple[str, Component]]:
     return [
-        ("Units", f"{found.n_units:,}"),
-        ("Pass the IBL criteria", f"{found.n_selected:,}"),
-        ("Insertions", f"{len(found.insertions):,}"),
-        ("Regions within, with units", f"{sum(row['own_units'] > 0 for row in found.tree):,}"),
+        ("Units", f"{region.n_units:,}"),
+        ("Pass the IBL criteria", f"{region.n_selected:,}"),
+        ("Insertions", f"{len(region.insertions):,}"),
+        ("Regions within, with units", f"{sum(row['own_units'] > 0 for row in region.tree):,}"),
     ]
 
 
-def _path(found: queries.Region) -> list[Component]:
-    return [shell.link("all regions" if one == queries.ROOT else name, links.region(one)) for one, name in found.path]
+def _path(region: queries.Region) -> list[Component]:
+    return [shell.link("all regions" if one == queries.ROOT else name, links.region(one)) for one, name in region.path]
 
 
-def _tree(found: queries.Region) -> Component:
+def _tree(region: queries.Region) -> Component:
     """The structures with units as a tree that opens and closes, without any script."""
-    if not found.tree:
+    if not region.tree:
         return shell.sentence("No unit was found in a known region.")
-    top = found.tree[0]["region_depth"]
+    top = region.tree[0]["region_depth"]
     place = 0
 
     def build(depth: int) -> list[Component]:
         nonlocal place
         items: list[Component] = []
-        while place < len(found.tree) and found.tree[place]["region_depth"] >= depth:
-            row = found.tree[place]
+        while place < len(region.tree) and region.tree[place]["region_depth"] >= depth:
+            row = region.tree[place]
             place += 1
-            has_more = place < len(found.tree) and found.tree[place]["region_depth"] > row["region_depth"]
+            has_more = place < len(region.tree) and region.tree[place]["region_depth"] > row["region_depth"]
             line = _line(row)
             if has_more:
                 inside = build(row["region_depth"] + 1)
                 items.append(
                     html.Details(
                         [html.Summary(line), html.Div(inside, className="nj-tree-inside")],
-                        open=row["region_depth"] - top < OPEN_TO or len(found.tree) < SMALL,
+                        open=row["region_depth"] - top < OPEN_TO or len(region.tree) < SMALL,
                     )
                 )
             else:
@@ -124,20 +126,22 @@ def _swatch(color: str) -> Component:
     return html.Span(className="nj-swatch", style={"background": color})
 
 
-def _own(rows: list[dict[str, Any]], found: queries.Region) -> list[dict[str, Any]]:
+def _own(rows: list[dict[str, Any]], region: queries.Region) -> list[dict[str, Any]]:
     """The rows of the figure: each structure with its own units and how many of these pass."""
-    if found.units is None:
+    if region.units is None:
         return rows
-    acronyms = np.array(found.units["acronym"].to_pylist(), dtype=object)
-    selected = np.array(found.units["selected"].to_pylist(), dtype=bool)
-    if acronyms.size < found.n_units:  # not all units are here: the counts of the tree, without those of what is within
+    acronyms = np.array(region.units["acronym"].to_pylist(), dtype=object)
+    selected = np.array(region.units["selected"].to_pylist(), dtype=bool)
+    if (
+        acronyms.size < region.n_units
+    ):  # not all units are here: the counts of the tree, without those of what is within
         return [row for row in rows if row["n_units"]]
     return [row | {"n_selected": int(selected[acronyms == row["acronym"]].sum())} for row in rows]
 
 
-def _insertions(found: queries.Region, names: Mapping[tuple[str, str], str]) -> Component:
+def _insertions(region: queries.Region, names: Mapping[tuple[str, str], str]) -> Component:
     rows = []
-    for row in found.insertions:
+    for row in region.insertions:
         name = names[row["lab"], row["subject"]]
         place = (row["lab"], name, row["session_date"], row["session_number"], row["probe_label"])
         rows.append({
@@ -158,9 +162,9 @@ def _insertions(found: queries.Region, names: Mapping[tuple[str, str], str]) -> 
     return shell.grid("region-insertions", columns, rows)
 
 
-def _units(found: queries.Region, names: Mapping[tuple[str, str], str]) -> Component:
+def _units(region: queries.Region, names: Mapping[tuple[str, str], str]) -> Component:
     rows = []
-    for row in found.units.to_pylist():
+    for row in region.units.to_pylist():
         name = names.get((row["lab"], row["subject"]))
         if name is None:
             continue

@@ -42,24 +42,25 @@ def layout(
     key |= {"lab": lab, "subject": site.subject(lab, subject, viewer)}
     rules = query.get("rules") or RULES
     version = site.read(queries.version, key)
-    found = site.read(queries.session, key, rules)
-    if found is None:
+    session = site.read(queries.session, key, rules)
+    if session is None:
         words = f"on {shell.date(key['session_date'])} with the number {key['session_number']}"
         raise NotFound(f"The mouse {subject} has no session {words}.")
     place = {"lab": lab, "name": subject, "date": date, "number": number}
     before, after = ((_label(*item), links.session(lab, subject, *item)) if item else None
-                     for item in (found.before, found.after))  # fmt: skip
+                     for item in (session.before, session.after))  # fmt: skip
     shown = place | {"rules": rules, "version": version, "trials": query.get("trials", "")}
     return shell.page(
         [f"{subject} · {_label(key['session_date'], key['session_number'])}",
-         html.Span(_chips(found), id="session-chips", className="nj-chips nj-beside")],
-        html.Div(_body(site, viewer, found, shown), id="session-body", className="nj-stack"),
+         html.Span(_chips(session), id="session-chips", className="nj-chips nj-beside")],
+        html.Div(_body(site, viewer, session, shown), id="session-body", className="nj-stack"),
         dcc.Store(id="session-shown", data=shown),
-        subtitle=[html.Span(item) for item in _subtitle(site, viewer, found, subject) if item],
+        subtitle=[html.Span(item) for item in _subtitle(site, viewer, session, subject) if item],
         actions=[
             *(shell.button_link(insertion["probe_label"], links.insertion(*_place(shown), insertion["probe_label"]),
-                                icon_name="probe", title="What this probe recorded") for insertion in found.insertions),
-            *([shell.button_link("NWB", links.nwb(found.row["eid"]), icon_name="download", title="One NWB file",
+                                icon_name="probe", title="What this probe recorded")
+              for insertion in session.insertions),
+            *([shell.button_link("NWB", links.nwb(session.row["eid"]), icon_name="download", title="One NWB file",
                                  leaves=True)]
               if viewer.may("member") else []),
             html.Button([icon("link"), "Copy link"], className="nj-button", type="button", **{"data-copy": "1"}),
@@ -86,11 +87,11 @@ def register(app: dash.Dash, site: Site) -> None:
             return (dash.no_update,) * 3
         key = _key(site, shown)
         version = site.read(queries.version, key)
-        found = None if version == shown["version"] else site.read(queries.session, key, shown["rules"])
-        if found is None:
+        session = None if version == shown["version"] else site.read(queries.session, key, shown["rules"])
+        if session is None:
             return (dash.no_update,) * 3
         shown = dict(shown) | {"version": version, "trials": trials or ""}
-        return _body(site, site.viewer, found, shown), _chips(found), shown
+        return _body(site, site.viewer, session, shown), _chips(session), shown
 
     @app.callback(
         Output(shell.figure_data("wheel"), "data"),
@@ -127,7 +128,7 @@ def chosen_trials(text: str, n_trials: int) -> list[int]:
     >>> chosen_trials("12, 3-5", 700)
     [2, 3, 4, 11]
     """
-    found: set[int] = set()
+    trial_ids: set[int] = set()
     for part in re.split(r"[,;\s]+", re.sub(r"\s*[-–]\s*", "-", text.strip())):
         if not part:
             continue
@@ -136,10 +137,10 @@ def chosen_trials(text: str, n_trials: int) -> list[int]:
         first, last = int(given[1]), int(given[2] or given[1])
         if not 1 <= first <= last <= n_trials:
             raise InvalidRequest(f"There is no trial {part}", f"this session has the trials 1 to {n_trials:,}")
-        found |= set(range(first - 1, min(last, first + MOST_TRIALS)))
-        if len(found) > MOST_TRIALS:
+        trial_ids |= set(range(first - 1, min(last, first + MOST_TRIALS)))
+        if len(trial_ids) > MOST_TRIALS:
             raise InvalidRequest("These are too many trials to draw", f"name at most {MOST_TRIALS}")
-    return sorted(found)
+    return sorted(trial_ids)
 
 
 _wheels = versioned_cache.Kept(6)
@@ -172,15 +173,15 @@ def _label(day: Any, number: int) -> str:
     return shell.date(day) + (f", no. {number}" if number > 1 else "")
 
 
-def _chips(found: queries.Session) -> list[Component]:
-    chips = [shell.status(found.status["session_status"])] if found.status else []
-    if found.row["session_qc"] != "NOT_SET":
-        chips.append(session_files.qc(found.row["session_qc"]))
+def _chips(session: queries.Session) -> list[Component]:
+    chips = [shell.status(session.status["session_status"])] if session.status else []
+    if session.row["session_qc"] != "NOT_SET":
+        chips.append(session_files.qc(session.row["session_qc"]))
     return chips
 
 
-def _subtitle(site: Site, viewer: Viewer, found: queries.Session, name: str) -> list[Component]:
-    row = found.row
+def _subtitle(site: Site, viewer: Viewer, session: queries.Session, name: str) -> list[Component]:
+    row = session.row
     start, end = (site.local(row[item], row["lab"]) for item in ("start_time", "end_time"))
     hours = f"{start:%H:%M}" + (f" to {end:%H:%M}" if end else "") + f" {row['time_zone']}" if start else None
     public = [
@@ -193,26 +194,26 @@ def _subtitle(site: Site, viewer: Viewer, found: queries.Session, name: str) -> 
     return public if viewer.public else [*public, row["rig"] or row["location"], ", ".join(row["users"])]
 
 
-def _body(site: Site, viewer: Viewer, found: queries.Session, shown: Mapping[str, str]) -> list[Component]:
+def _body(site: Site, viewer: Viewer, session: queries.Session, shown: Mapping[str, str]) -> list[Component]:
     parts: list[Component] = []
-    if found.trial_set is None:
-        parts.append(_without_trials(found, viewer))
+    if session.trial_set is None:
+        parts.append(_without_trials(session, viewer))
     else:
-        is_described = bool(found.trial_set["paradigm"])  # its curves are in the section of the task
-        first = [_facts(found)] if is_described else [_facts(found), _parameters(found)]
-        parts += [html.Div(first, className="nj-columns nj-first"), *([] if is_described else _figures(found))]
-        parts.append(session_task.section(found))
-        parts.append(_wheel_section(found, shown["trials"]))
-    parts += session_files.sections(found, viewer)
+        is_described = bool(session.trial_set["paradigm"])  # its curves are in the section of the task
+        first = [_facts(session)] if is_described else [_facts(session), _parameters(session)]
+        parts += [html.Div(first, className="nj-columns nj-first"), *([] if is_described else _figures(session))]
+        parts.append(session_task.section(session))
+        parts.append(_wheel_section(session, shown["trials"]))
+    parts += session_files.sections(session, viewer)
     if not viewer.public:
-        key = {name: found.row[name] for name in queries.KEY}
-        parts += [session_timeline.section(site, viewer, key), _remarks(site, found)]
+        key = {name: session.row[name] for name in queries.KEY}
+        parts += [session_timeline.section(site, viewer, key), _remarks(site, session)]
     return [part for part in parts if part is not None]
 
 
-def _without_trials(found: queries.Session, viewer: Viewer) -> Component:
-    waiting = [job for job in found.jobs if job["table"].endswith("TrialSet")]
-    has_files = any(object_["object_name"] == "trials" and object_["accepted"] for object_ in found.objects)
+def _without_trials(session: queries.Session, viewer: Viewer) -> Component:
+    waiting = [job for job in session.jobs if job["table"].endswith("TrialSet")]
+    has_files = any(object_["object_name"] == "trials" and object_["accepted"] for object_ in session.objects)
     if waiting and waiting[0]["status"] == "error":
         why = "" if viewer.public else waiting[0]["error_message"]
         return shell.sentence("The trials could not be read.", why, kind="problem")
@@ -222,9 +223,9 @@ def _without_trials(found: queries.Session, viewer: Viewer) -> Component:
     return shell.sentence("This session has no trials.", hint)
 
 
-def _facts(found: queries.Session) -> Component:
-    done, trial_set = found.performance or {}, found.trial_set or {}
-    reward = np.nansum(found.trials["reward_volume"].to_numpy()) / 1000
+def _facts(session: queries.Session) -> Component:
+    done, trial_set = session.performance or {}, session.trial_set or {}
+    reward = np.nansum(session.trials["reward_volume"].to_numpy()) / 1000
     start, end = trial_set["trials_start"], trial_set["trials_end"]
     pairs: list[tuple[Component, Component]] = [
         ("Trials", shell.number(trial_set["n_trials"])),
@@ -235,21 +236,21 @@ def _facts(found: queries.Session) -> Component:
         ("at 0 % contrast", shell.number(done.get("response_time_zero"), 2, "s")),
         ("In the task", shell.number((end - start) / 60, 0, "min") if None not in (start, end) else None),
         ("Water earned", shell.number(reward, 2, "mL") if reward > 0 else None),
-        ("Bias shift", shell.number((found.fit or {}).get("bias_shift"), 1, "%")),
+        ("Bias shift", shell.number((session.fit or {}).get("bias_shift"), 1, "%")),
     ]
-    if found.moves:
-        turns = found.moves["wheel_distance"]
-        pairs += [("Wheel movements", shell.number(found.moves["n_moves"])),
+    if session.moves:
+        turns = session.moves["wheel_distance"]
+        pairs += [("Wheel movements", shell.number(session.moves["n_moves"])),
                   ("Wheel turned", shell.number(turns and turns / (2 * np.pi), 0, "turns"))]  # fmt: skip
-    if len(found.tasks) > 1:
+    if len(session.tasks) > 1:
         pairs.append(("Task", f"{trial_set['trials_protocol']} ({trial_set['task_collection']})"))
     return shell.card(shell.facts(pair for pair in pairs if pair[1] != shell.DASH), title="Session")
 
 
-def _parameters(found: queries.Session) -> Component:
+def _parameters(session: queries.Session) -> Component:
     """The fitted parameters of each block, with their standard errors."""
     rows, notes = [], []
-    for row in found.blocks.to_pylist():
+    for row in session.blocks.to_pylist():
         look = style.block(row["block"])
         cells = [_with_error(row, name, digits) for name, digits in
                  (("bias", 1), ("threshold", 1), ("lapse_low", 2), ("lapse_high", 2))]  # fmt: skip
@@ -260,7 +261,7 @@ def _parameters(found: queries.Session) -> Component:
         elif row["bias"] is None:
             notes.append(f"{look.label}: fewer than two contrasts, so there is no curve.")
     if not rows:
-        words = "The curves are not fitted yet." if found.fit is None else "No block has contrasts and choices."
+        words = "The curves are not fitted yet." if session.fit is None else "No block has contrasts and choices."
         return shell.card(html.P(words, className="nj-hint"), title="Psychometric parameters")
     heads = ["Block", "Trials", "Bias (%)", "Threshold (%)", "Lapse low", "Lapse high", "Log L"]
     words = html.Span("maximum likelihood ± standard error", className="nj-hint")
@@ -276,32 +277,32 @@ def _with_error(row: Mapping[str, Any], name: str, digits: int) -> str:
     return f"{value:.{digits}f}" + (f" ± {error:.{digits}f}" if error is not None else "")
 
 
-def _figures(found: queries.Session) -> list[Component]:
+def _figures(session: queries.Session) -> list[Component]:
     """Curves and courses side by side; what cannot be drawn is said once."""
     level = f"bars: {100 * psychometrics.INTERVAL_LEVEL:g} % intervals"
-    click = "click on a trial to see its wheel" if _wheel_is_drawn(found) else ""
+    click = "click on a trial to see its wheel" if _wheel_is_drawn(session) else ""
     made = (
-        ("psychometric", "Psychometric curves", level, figures.psychometric(found.blocks)),
-        ("chronometric", "Response time by contrast", level, figures.chronometric(found.blocks)),
-        ("response-times", "Response time over trials", click, figures.response_time_over_trials(found.trials)),
-        ("choices", "Choices and rewards", click, figures.choices_and_rewards(found.trials)),
+        ("psychometric", "Psychometric curves", level, figures.psychometric(session.blocks)),
+        ("chronometric", "Response time by contrast", level, figures.chronometric(session.blocks)),
+        ("response-times", "Response time over trials", click, figures.response_time_over_trials(session.trials)),
+        ("choices", "Choices and rewards", click, figures.choices_and_rewards(session.trials)),
     )
     cards = [shell.figure(name, drawing, title, hint) for name, title, hint, drawing in made if drawing.data]
     lacking = dict.fromkeys(drawing.layout.annotations[0].text for *_, drawing in made if not drawing.data)
     return [shell.columns(*cards, least=420) if cards else None, *(shell.sentence(words) for words in lacking)]
 
 
-def _wheel_is_drawn(found: queries.Session) -> bool:
+def _wheel_is_drawn(session: queries.Session) -> bool:
     """Whether there are a wheel and times of trials to show it around."""
-    known = (found.trials.num_rows - found.trials[name].null_count for name in reaction_times.ONSETS)
-    return found.has_wheel and any(known)
+    known = (session.trials.num_rows - session.trials[name].null_count for name in reaction_times.ONSETS)
+    return session.has_wheel and any(known)
 
 
-def _wheel_section(found: queries.Session, text: str) -> Component:
+def _wheel_section(session: queries.Session, text: str) -> Component:
     """The wheel; where it cannot be drawn, why."""
-    if not _wheel_is_drawn(found):
+    if not _wheel_is_drawn(session):
         words = "The wheel was not recorded, or its files are not here."
-        if found.has_wheel:
+        if session.has_wheel:
             words = "The trials have no times, so the wheel cannot be shown around them."
         return shell.section("Wheel", shell.sentence(words))
     pick = dmc.TextInput(
@@ -331,11 +332,11 @@ def _wheel_section(found: queries.Session, text: str) -> Component:
     )  # fmt: skip
 
 
-def _remarks(site: Site, found: queries.Session) -> Component:
+def _remarks(site: Site, session: queries.Session) -> Component:
     """What people wrote about the session."""
-    rows = [(shell.moment(site.local(note["note_time"], found.row["lab"])), note["note_user"], note["note_text"])
-            for note in found.notes]  # fmt: skip
-    told = found.row["session_narrative"]
+    rows = [(shell.moment(site.local(note["note_time"], session.row["lab"])), note["note_user"], note["note_text"])
+            for note in session.notes]  # fmt: skip
+    told = session.row["session_narrative"]
     if not rows and not told:
         return None
     return shell.section(

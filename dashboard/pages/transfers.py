@@ -40,33 +40,33 @@ def register(app: dash.Dash, site: Site) -> None:
 def _content(site: Site, viewer: Viewer) -> list[Component]:
     if viewer.public:
         return [shell.sentence("Where a lab keeps its files is not shown to the public.")]
-    found = site.read(overview)
-    if not found.copies:
+    transfers = site.read(overview)
+    if not transfers.copies:
         hint = "neurojoint ingest registers files; docs/transfers.md shows how they are copied."
         return [shell.sentence("No file is registered.", hint)]
-    parts: list[Component] = [shell.card(shell.facts(_summary(found)))]
-    for lab in sorted({copy.lab for copy in found.copies}):
-        rows = [_row(copy) for copy in found.copies if copy.lab == lab]
+    parts: list[Component] = [shell.card(shell.facts(_summary(transfers)))]
+    for lab in sorted({copy.lab for copy in transfers.copies}):
+        rows = [_row(copy) for copy in transfers.copies if copy.lab == lab]
         heads = ["Repository", "Kind", "Copies", "Size", "Waiting", "Under way", "Late", "To be tried again", "Stuck",
                  "Oldest check"]  # fmt: skip
         parts.append(shell.section(lab, shell.card(shell.table(heads, rows, numbers=range(2, 9)))))
-    parts.append(shell.section("What went wrong", _problems(found), hint="those that need somebody first"))
+    parts.append(shell.section("What went wrong", _problems(transfers), hint="those that need somebody first"))
     return parts
 
 
-def _summary(found: Overview) -> list[tuple[Component, Component]]:
+def _summary(transfers: Overview) -> list[tuple[Component, Component]]:
     def alarm(number: int, colour: str) -> Component:
         return shell.chip(f"{number:,}", colour) if number else "0"
 
     return [
-        ("Copies", f"{found.total('files'):,}"),
-        ("Size", size(found.total("size"))),
-        ("Waiting", f"{found.total('waiting'):,}"),
-        ("Under way", f"{found.total('under_way'):,}"),
-        ("Late", alarm(found.total("late"), "orange")),
-        ("Stuck", alarm(found.total("stuck"), "red")),
-        ("Removed locally", f"{found.freed:,}"),
-        ("Brought back", f"{found.retrieved:,}"),
+        ("Copies", f"{transfers.total('files'):,}"),
+        ("Size", size(transfers.total("size"))),
+        ("Waiting", f"{transfers.total('waiting'):,}"),
+        ("Under way", f"{transfers.total('under_way'):,}"),
+        ("Late", alarm(transfers.total("late"), "orange")),
+        ("Stuck", alarm(transfers.total("stuck"), "red")),
+        ("Removed locally", f"{transfers.freed:,}"),
+        ("Brought back", f"{transfers.retrieved:,}"),
     ]
 
 
@@ -85,11 +85,11 @@ def _row(one: Copies) -> list[Component]:
     ]
 
 
-def _problems(found: Overview) -> Component:
-    if not found.problems:
+def _problems(transfers: Overview) -> Component:
+    if not transfers.problems:
         return shell.sentence("No file has failed.")
     rows = []
-    for problem in found.problems:
+    for problem in transfers.problems:
         mark = (
             shell.chip("stuck", "red") if problem["stuck"] else shell.chip(f"attempt {problem['attempts']}", "orange")
         )

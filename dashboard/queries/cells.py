@@ -65,9 +65,9 @@ def choices() -> tuple[list[str], list[str]]:
 
 
 def unit(
-    found: insertions.Insertion, cluster_id: int, event: str, split: str, condition: str = "", period: str = ""
+    insertion: insertions.Insertion, cluster_id: int, event: str, split: str, condition: str = "", period: str = ""
 ) -> Unit:
-    """A unit of the clustering that was chosen in `found`.
+    """A unit of the clustering that was chosen for `insertion`.
 
     Parameters
     ----------
@@ -76,14 +76,14 @@ def unit(
     condition : only trials that fulfil it, a name or an expression; "" for all.
     period : whose start and end are marked in the raster; "" for none.
     """
-    clusters = found.clusters or {}  # there are some
+    clusters = insertion.clusters or {}  # there are some
     key = {name: clusters[name] for name in ephys.Clustering.primary_key}
     version = clusters["clusters_fingerprint"]
     made = Unit()
     ids = _kept.get(("ids", *key.values()), version, lambda: _ids(key))
     row = int(np.searchsorted(ids, cluster_id))
     has_spikes = row < ids.size and ids[row] == cluster_id
-    made.waveform = _waveform(found, key, version, cluster_id)
+    made.waveform = _waveform(insertion, key, version, cluster_id)
     trials = _trials(key)
     chosen: np.ndarray | None = None
     edges: dict[str, np.ndarray] = {}
@@ -132,15 +132,15 @@ class RawSamples:
     problem: NeurojointError | None = None
 
 
-def raw_samples(found: insertions.Insertion, of: Unit, moment: float) -> RawSamples:
+def raw_samples(insertion: insertions.Insertion, of: Unit, moment: float) -> RawSamples:
     """The raw samples of the AP band in 20 ms around a moment (s), on the channels of a unit's waveform.
 
     Each less its median over the piece; where the waveform is not known, on the first channels.
     """
     first, last = moment - RAW_SECONDS / 2, moment + RAW_SECONDS / 2
     try:
-        times, volts = ephys.raw_snippet(found.key, first, last)
-        columns, names = _raw_columns(found, of, volts.shape[1])
+        times, volts = ephys.raw_snippet(insertion.key, first, last)
+        columns, names = _raw_columns(insertion, of, volts.shape[1])
     except NeurojointError as error:
         return RawSamples(problem=error)
     volts = volts[:, columns]
@@ -152,12 +152,12 @@ def raw_samples(found: insertions.Insertion, of: Unit, moment: float) -> RawSamp
     return RawSamples(times, volts - np.median(volts, axis=0) if len(volts) else volts, names, spikes)
 
 
-def _raw_columns(found: insertions.Insertion, of: Unit, n_columns: int) -> tuple[list[int], list[int]]:
+def _raw_columns(insertion: insertions.Insertion, of: Unit, n_columns: int) -> tuple[list[int], list[int]]:
     """Columns of the raw samples for the channels of a unit's waveform, and the names of these channels."""
     channels = [int(item) for item in of.waveform.get("channels", ()) if item >= 0] or list(range(NEAREST_CHANNELS))
     raw = None
-    if found.clusters is not None:
-        raw = store.raw_channels({name: found.clusters[name] for name in ephys.Clustering.primary_key})
+    if insertion.clusters is not None:
+        raw = store.raw_channels({name: insertion.clusters[name] for name in ephys.Clustering.primary_key})
     if raw is not None:
         channels = [channel for channel in channels if channel < len(raw)]
     pairs = [(channel if raw is None else int(raw[channel]), channel) for channel in channels]
@@ -273,7 +273,7 @@ def _ids(key: Mapping[str, Any]) -> np.ndarray:
     return fetch_columns(query, "cluster_id", order_by="cluster_id")["cluster_id"].to_numpy()
 
 
-def _waveform(found: insertions.Insertion, key: Mapping[str, Any], version: str, cluster_id: int) -> dict[str, Any]:
+def _waveform(insertion: insertions.Insertion, key: Mapping[str, Any], version: str, cluster_id: int) -> dict[str, Any]:
     """The waveform on the channels with the largest amplitudes."""
     try:
         ids, waveforms, channels = _kept.get(("waveforms", *key.values()), version, lambda: store.templates(key))
@@ -284,7 +284,7 @@ def _waveform(found: insertions.Insertion, key: Mapping[str, Any], version: str,
         return {}
     template = np.asarray(waveforms[at[0]], dtype=float)
     on = np.arange(template.shape[1]) if channels is None else np.asarray(channels[at[0]], dtype=int)
-    lateral, axial = _sites(found, on)
+    lateral, axial = _sites(insertion, on)
     size = np.where(
         (on >= 0) & (np.isfinite(axial) | np.isnan(axial).all()), np.ptp(np.nan_to_num(template), axis=0), -1
     )
@@ -294,17 +294,17 @@ def _waveform(found: insertions.Insertion, key: Mapping[str, Any], version: str,
             "axial": axial[nearest]}  # fmt: skip
 
 
-def _sites(found: insertions.Insertion, channels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _sites(insertion: insertions.Insertion, channels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Where channels are on the probe, um: as with the regions, else by the sorting's files; NaN where not known."""
     places = np.full((len(channels), 2), np.nan)
-    known = {int(one): place for place, one in enumerate(found.channels.get("channel", ()))}
-    if known and "channel_lateral" in found.channels:
+    known = {int(one): place for place, one in enumerate(insertion.channels.get("channel", ()))}
+    if known and "channel_lateral" in insertion.channels:
         for number, channel in enumerate(channels.tolist()):
             if (place := known.get(channel)) is not None:
-                lateral = float(np.nan_to_num(found.channels["channel_lateral"][place]))
-                places[number] = lateral, float(found.channels["channel_axial"][place])
-    if np.isnan(places).any() and found.clusters is not None:
-        own = store.channel_places({name: found.clusters[name] for name in ephys.Clustering.primary_key})
+                lateral = float(np.nan_to_num(insertion.channels["channel_lateral"][place]))
+                places[number] = lateral, float(insertion.channels["channel_axial"][place])
+    if np.isnan(places).any() and insertion.clusters is not None:
+        own = store.channel_places({name: insertion.clusters[name] for name in ephys.Clustering.primary_key})
         if own is not None:
             missing = np.isnan(places).any(axis=1) & (channels >= 0) & (channels < len(own))
             places[missing] = own[channels[missing]]

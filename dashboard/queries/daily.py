@@ -113,8 +113,8 @@ class Summary:
 
 def labs() -> dict[str, str]:
     """Lab -> its time zone."""
-    found = fetch_columns(lab.Lab, "lab", "time_zone", order_by="lab")
-    return dict(zip(found["lab"].to_pylist(), found["time_zone"].to_pylist(), strict=True))
+    table = fetch_columns(lab.Lab, "lab", "time_zone", order_by="lab")
+    return dict(zip(table["lab"].to_pylist(), table["time_zone"].to_pylist(), strict=True))
 
 
 def summary(days: Mapping[str, datetime.date], rules: str = "ibl_pipeline_2021") -> Summary:
@@ -134,7 +134,7 @@ def summary(days: Mapping[str, datetime.date], rules: str = "ibl_pipeline_2021")
     bodies, restricted, zones = _bodies(days, first, last), _restrictions(days, last), labs()
     statuses = _statuses(rules)
     registered = _registered()
-    found = Summary([], defaultdict(int), registered, _workers(), _newest(days))
+    result = Summary([], defaultdict(int), registered, _workers(), _newest(days))
     names = ("lab", "subject", "responsible_user", "birth_date", "death_date")
     for row in fetch_columns(subject.Subject, *names, order_by="lab, responsible_user, subject").to_pylist():
         key = row["lab"], row["subject"]
@@ -145,7 +145,7 @@ def summary(days: Mapping[str, datetime.date], rules: str = "ibl_pipeline_2021")
             continue
         body = bodies.get(key, {})
         if not (key in last_sessions or key in restricted or body):
-            found.n_others[key[0]] += 1
+            result.n_others[key[0]] += 1
             continue
         seen = _seen_until(registered, zones[key[0]])
         before, today = (
@@ -155,8 +155,8 @@ def summary(days: Mapping[str, datetime.date], rules: str = "ibl_pipeline_2021")
         person = row["responsible_user"] or ""
         mouse = Mouse(key[0], key[1], person, statuses.get(key, ""), before, today, last_sessions.get(key))
         _add_body(mouse, body, day, key in restricted)
-        found.mice.append(mouse)
-    return found
+        result.mice.append(mouse)
+    return result
 
 
 def _sessions(
@@ -213,23 +213,23 @@ def _lost_files(days: Mapping[str, datetime.date]) -> dict[tuple, list[tuple[str
     dates = {str(date - back * _ONE_DAY) for date in days.values() for back in (0, 1)}
     like = " OR ".join(f"quarantine_path LIKE '%%/{date}%%'" for date in sorted(dates))
     without = data.Quarantine & "resolved IS NULL" & "session_date IS NULL" & f"({like})" if like else None
-    found: dict[tuple, list] = defaultdict(list)
+    lost_files: dict[tuple, list] = defaultdict(list)
     if without is None:
-        return found
+        return lost_files
     for row in fetch_columns(without, "quarantine_path", "reason", "remedy").to_pylist():
         parts = row["quarantine_path"].split("/")
         place = next((i for i, part in enumerate(parts) if part in dates), 0)
         at = parts[place - 3] if place > 2 and parts[place - 2] == "Subjects" else ""
         if at in days:
-            found[at, parts[place - 1], datetime.date.fromisoformat(parts[place])].append(tuple(row.values()))
-    return found
+            lost_files[at, parts[place - 1], datetime.date.fromisoformat(parts[place])].append(tuple(row.values()))
+    return lost_files
 
 
 def _bodies(
     days: Mapping[str, datetime.date], first: datetime.date, last: datetime.date
 ) -> dict[Key, dict[datetime.date, Row]]:
     """Mouse -> date -> weight and water, up to the day of its lab."""
-    found: dict[Key, dict[datetime.date, Row]] = defaultdict(dict)
+    bodies: dict[Key, dict[datetime.date, Row]] = defaultdict(dict)
     names = (
         "lab", "subject", "session_date", "weighed", "day_weight", "weight_pct", "water_reward", "water_supplement",
         "day_adlib", "expected_water", "remaining_water", "underweight", "critical",
@@ -239,8 +239,8 @@ def _bodies(
     )
     for row in rows.to_pylist():
         if row["lab"] in days and row["session_date"] <= days[row["lab"]]:
-            found[row["lab"], row["subject"]][row["session_date"]] = row
-    return dict(found)
+            bodies[row["lab"], row["subject"]][row["session_date"]] = row
+    return dict(bodies)
 
 
 def _restrictions(days: Mapping[str, datetime.date], last: datetime.date) -> set[Key]:
@@ -278,8 +278,8 @@ def _add_body(mouse: Mouse, body: Mapping[datetime.date, Row], day: datetime.dat
 
 def _statuses(rules: str) -> dict[Key, str]:
     names = ("lab", "subject", "training_status")
-    found = behavior_analysis.SubjectTraining & {"criteria": rules}
-    rows = fetch_columns(found, *names, order_by="criteria_version").to_pylist()
+    trainings = behavior_analysis.SubjectTraining & {"criteria": rules}
+    rows = fetch_columns(trainings, *names, order_by="criteria_version").to_pylist()
     return {(row["lab"], row["subject"]): row["training_status"] for row in rows}
 
 
@@ -296,5 +296,5 @@ def _newest(days: Mapping[str, datetime.date]) -> dict[str, datetime.date]:
     last = max(days.values(), default=datetime.date.today())
     past = acquisition.Session.proj() & f"session_date <= '{last}'"
     rows = fetch_columns(lab.Lab.proj().aggr(past, newest_session="max(session_date)"), "lab", "newest_session")
-    found = {row["lab"]: row["newest_session"] for row in rows.to_pylist()}
-    return {name: datetime.date.fromisoformat(str(date)) for name, date in found.items() if date is not None}
+    newest = {row["lab"]: row["newest_session"] for row in rows.to_pylist()}
+    return {name: datetime.date.fromisoformat(str(date)) for name, date in newest.items() if date is not None}

@@ -93,11 +93,11 @@ class Watch:
                 is_due = time.monotonic() - self._compared >= STALE_FRESH_S or not self._stale
                 if is_due:
                     self._stale, self._compared = self._read(count_stale), time.monotonic()
-                found = self._read(look)
-                found.disks = disks(self._chosen, self._read(_repositories))
-                for table in found.status.tables:
+                health = self._read(look)
+                health.disks = disks(self._chosen, self._read(_repositories))
+                for table in health.status.tables:
                     table.stale = self._stale.get(table.table)
-                self._found, self._looked = found, time.monotonic()
+                self._found, self._looked = health, time.monotonic()
             return self._found
         finally:
             self._lock.release()
@@ -109,7 +109,7 @@ class Watch:
 
 def look() -> Health:
     """The state of the pipeline without stale rows and disks: a handful of queries."""
-    found = Health(status.collect(stale=False))
+    health = Health(status.collect(stale=False))
     names = [
         "lab", "subject", "session_date", "session_number", "quarantine_path", "quarantine_column", "reason", "detail",
         "remedy", "first_seen", "last_seen",
@@ -117,15 +117,15 @@ def look() -> Health:
     rows = _rows(
         fetch_columns(data.Quarantine & "resolved IS NULL", *names, order_by="last_seen DESC, quarantine_path")
     )
-    found.n_refused, found.refused = len(rows), rows[:REFUSED_SHOWN]
-    since = found.status.taken - datetime.timedelta(days=7)
+    health.n_refused, health.refused = len(rows), rows[:REFUSED_SHOWN]
+    since = health.status.taken - datetime.timedelta(days=7)
     changes = fetch_columns(data.Change & f"change_time >= '{since:%Y-%m-%d %H:%M:%S}'", "change_action")
     counts = changes["change_action"].value_counts().to_pylist()
-    found.changes = {count["values"]: count["counts"] for count in sorted(counts, key=lambda one: -one["counts"])}
+    health.changes = {count["values"]: count["counts"] for count in sorted(counts, key=lambda one: -one["counts"])}
     runs = fetch_columns(data.IngestRun, "run_start", "run_end", "run_root", "run_host", "run_user")
-    found.runs = _rows(runs.sort_by([("run_start", "descending")]).slice(0, 5))
-    found.database_bytes = _database_bytes()
-    return found
+    health.runs = _rows(runs.sort_by([("run_start", "descending")]).slice(0, 5))
+    health.database_bytes = _database_bytes()
+    return health
 
 
 def count_stale() -> dict[str, int | None]:
@@ -147,18 +147,18 @@ def disks(chosen: Settings, roots: dict[str, str]) -> list[Disk]:
     places = {"home": str(chosen.home)}
     if chosen.data_root is not None:
         places["data"] = str(chosen.data_root)
-    found: dict[int, Disk] = {}
+    by_device: dict[int, Disk] = {}
     for name, folder in (places | roots).items():
         try:
             device = Path(folder).stat().st_dev
             usage = shutil.disk_usage(folder)
         except OSError:  # it is on another computer
             continue
-        if device in found:
-            found[device].name += f", {name}"
+        if device in by_device:
+            by_device[device].name += f", {name}"
         else:
-            found[device] = Disk(name, folder, usage.used, usage.free)
-    return list(found.values())
+            by_device[device] = Disk(name, folder, usage.used, usage.free)
+    return list(by_device.values())
 
 
 def retry(table: str, like: str, user: str) -> int:
@@ -202,8 +202,8 @@ def _database_bytes() -> int | None:
         return connection.query("SELECT pg_database_size(current_database())").fetchone()[0]
     prefix = data.Change().database.removesuffix("data")
     sql = "SELECT sum(data_length + index_length) FROM information_schema.tables WHERE table_schema LIKE %s"
-    found = connection.query(sql, (prefix.replace("_", r"\_") + "%",)).fetchone()[0]
-    return None if found is None else int(found)
+    size = connection.query(sql, (prefix.replace("_", r"\_") + "%",)).fetchone()[0]
+    return None if size is None else int(size)
 
 
 def _rows(table: pa.Table) -> list[dict[str, Any]]:

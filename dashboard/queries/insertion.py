@@ -90,28 +90,28 @@ def insertion(
     rows = (ephys.ProbeInsertion & dict(key)).to_dicts()
     if not rows:
         return None
-    found = Insertion(rows[0])
-    if found.row["probe_serial"]:
-        found.row |= (ephys.Probe & {"probe_serial": found.row["probe_serial"]}).to_dicts()[0]
-    session = {name: found.row[name] for name in PLACE[:-1]}
+    probe = Insertion(rows[0])
+    if probe.row["probe_serial"]:
+        probe.row |= (ephys.Probe & {"probe_serial": probe.row["probe_serial"]}).to_dicts()[0]
+    session = {name: probe.row[name] for name in PLACE[:-1]}
     names = ("clustering", "sorter", "clustering_revision", "clustering_state", "default_clustering")
-    found.clusterings = fetch_columns(ephys.Clustering & found.key, *names, order_by="clustering").to_pylist()
-    found.siblings = sorted((ephys.ProbeInsertion & session).to_arrays("probe_label").tolist())
-    tracks = (histology.Trajectory * histology.Provenance.proj("provenance_rank") & found.key).to_dicts()
-    found.trajectories = sorted(tracks, key=lambda row: -row["provenance_rank"])
+    probe.clusterings = fetch_columns(ephys.Clustering & probe.key, *names, order_by="clustering").to_pylist()
+    probe.siblings = sorted((ephys.ProbeInsertion & session).to_arrays("probe_label").tolist())
+    tracks = (histology.Trajectory * histology.Provenance.proj("provenance_rank") & probe.key).to_dicts()
+    probe.trajectories = sorted(tracks, key=lambda row: -row["provenance_rank"])
     times = (behavior.TrialSet & session).to_dicts()
     if times:
-        found.trials = (times[0]["trials_start"], times[0]["trials_end"])
-    found.channels = channels(found.key)
-    default = [row for row in found.clusterings if row["default_clustering"]]
-    named = [row for row in found.clusterings if row["clustering"] == clustering]
+        probe.trials = (times[0]["trials_start"], times[0]["trials_end"])
+    probe.channels = channels(probe.key)
+    default = [row for row in probe.clusterings if row["default_clustering"]]
+    named = [row for row in probe.clusterings if row["clustering"] == clustering]
     if named or default:
-        found.clustering = (named or default)[0]
-        sets = (ephys.ClusterSet & found.key & {"clustering": found.clustering["clustering"]}).to_dicts()
+        probe.clustering = (named or default)[0]
+        sets = (ephys.ClusterSet & probe.key & {"clustering": probe.clustering["clustering"]}).to_dicts()
         if sets:
-            found.clusters = sets[0]
-            found.units, found.criteria = units(_of_clustering(sets[0]), criteria)
-    return found
+            probe.clusters = sets[0]
+            probe.units, probe.criteria = units(_of_clustering(sets[0]), criteria)
+    return probe
 
 
 def units(key: Mapping[str, Any], criteria: str) -> tuple[dict[str, np.ndarray], dict[str, Any] | None]:
@@ -149,12 +149,12 @@ def channels(key: Mapping[str, Any]) -> dict[str, np.ndarray]:
         histology.BrainRegion.proj("acronym", "region_color", "region_name"), left=True
     )
     names = ("channel", "raw_channel", "channel_lateral", "channel_axial", "acronym", "region_color", "region_name")
-    found = fetch_columns(query, *names, order_by="channel")
-    if not found.num_rows:
+    table = fetch_columns(query, *names, order_by="channel")
+    if not table.num_rows:
         return {}
-    columns = to_numpy(found)
+    columns = to_numpy(table)
     raw = np.asarray(columns.pop("raw_channel"), float)
-    shanks, there = np.full(found.num_rows, np.nan), channel_map(key)
+    shanks, there = np.full(table.num_rows, np.nan), channel_map(key)
     if there is not None:
         at = np.where(np.isfinite(raw), raw, columns["channel"]).astype(int)
         inside = (at >= 0) & (at < len(there["shank"]))
@@ -162,9 +162,9 @@ def channels(key: Mapping[str, Any]) -> dict[str, np.ndarray]:
     return columns | {"channel_shank": shanks}
 
 
-def shanks(found: Insertion) -> list[int]:
+def shanks(probe: Insertion) -> list[int]:
     """The shanks on which units or channels lie; empty where that is not known."""
-    of_units, of_channels = found.units.get("cluster_shank", ()), found.channels.get("channel_shank", ())
+    of_units, of_channels = probe.units.get("cluster_shank", ()), probe.channels.get("channel_shank", ())
     both = np.concatenate([np.asarray(of_units, float), np.asarray(of_channels, float)])
     return np.unique(both[np.isfinite(both)]).astype(int).tolist()
 
@@ -177,19 +177,19 @@ def of_shank(columns: Mapping[str, np.ndarray], name: str, shank: int | None) ->
     return {key: np.asarray(values)[own] for key, values in columns.items()}
 
 
-def pictures(found: Insertion, event: str, shank: int | None = None) -> Pictures:
+def pictures(probe: Insertion, event: str, shank: int | None = None) -> Pictures:
     """Drift map, signals and activity around an event; with `shank`, all that of this one."""
     made = Pictures(event=event)
-    for name, values in signals(found.key).items():
+    for name, values in signals(probe.key).items():
         own = slice(None) if shank is None or values["shank"] is None else values["shank"] == shank
         sliced = {item: values[item][own] if values[item] is not None and len(values[item]) else values[item]
                   for item in ("power", "rms", "axial", "shank")}  # fmt: skip
         made.signals[name] = values | sliced
         if values["axial"] is None:
             made.missing.append(f"the {name} recording has no channel map: its channels are drawn by number, not in um")
-    if found.clusters is None:
+    if probe.clusters is None:
         return made
-    key = _of_clustering(found.clusters)
+    key = _of_clustering(probe.clusters)
     made.notes = clusterings.reading(clusterings.find(key)).notes
     judged = (ephys_analysis.UnitMetrics & key).to_arrays("metrics_missing")
     made.missing += [words for text in judged for words in text.split("; ") if words]
@@ -263,11 +263,11 @@ def _criteria(name: str) -> dict[str, Any] | None:
 def _regions_of_units(key: Mapping[str, Any], place: Mapping[int, int]) -> dict[str, np.ndarray]:
     names = ("acronym", "region_color", "region_name")
     query = histology.ClusterLocation.Cluster * histology.BrainRegion.proj(*names) & dict(key)
-    found = fetch_columns(query, "cluster_id", *names).to_pydict()
+    table = fetch_columns(query, "cluster_id", *names).to_pydict()
     columns = {name: np.full(len(place), "", dtype=object) for name in names}
-    at = [place[cluster_id] for cluster_id in found["cluster_id"]]
+    at = [place[cluster_id] for cluster_id in table["cluster_id"]]
     for name in names:
-        columns[name][at] = found[name]
+        columns[name][at] = table[name]
     return columns
 
 

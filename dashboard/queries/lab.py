@@ -66,10 +66,10 @@ class Mice:
         """Column -> what people read, of those that tell at least two mice apart; without people for the public."""
         left_out = {"subject", "responsible_user"} if public else {"subject"}
         n_values = {name: len(set(self.columns[name])) for name in self.columns if name not in left_out}
-        found = [name for name, n in n_values.items() if 1 < n <= MOST_VALUES]
+        names = [name for name, n in n_values.items() if 1 < n <= MOST_VALUES]
         order = list(LABELS)
-        found.sort(key=lambda name: order.index(name) if name in order else len(order))
-        return {name: LABELS.get(name, name.replace("_", " ").capitalize()) for name in found}
+        names.sort(key=lambda name: order.index(name) if name in order else len(order))
+        return {name: LABELS.get(name, name.replace("_", " ").capitalize()) for name in names}
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,31 +109,31 @@ def mice() -> Mice:
     return Mice(columns, animals["n_training_days"].to_numpy(), _days(place), reached, fits, statuses)
 
 
-def without(found: Mice, barred: Collection[tuple[str, str]]) -> Mice:
+def without(all_mice: Mice, barred: Collection[tuple[str, str]]) -> Mice:
     """All mice but some, of which nothing is left.
 
     Parameters
     ----------
     barred : lab and name.
     """
-    own = zip(found.columns["lab"], found.columns["subject"], strict=True)
+    own = zip(all_mice.columns["lab"], all_mice.columns["subject"], strict=True)
     stays = np.array([pair not in barred for pair in own], dtype=bool)
     if stays.all():
-        return found
+        return all_mice
     row = np.cumsum(stays) - 1
-    days = stays[found.days["mouse"]]
-    kept = {name: values[days] for name, values in found.days.items()}
+    days = stays[all_mice.days["mouse"]]
+    kept = {name: values[days] for name, values in all_mice.days.items()}
     return Mice(
-        {name: values[stays] for name, values in found.columns.items()},
-        found.n_training_days[stays],
+        {name: values[stays] for name, values in all_mice.columns.items()},
+        all_mice.n_training_days[stays],
         kept | {"mouse": row[kept["mouse"]]},
-        {rules: {name: one[stays] for name, one in some.items()} for rules, some in found.reached.items()},
-        {rules: {name: one[stays] for name, one in some.items()} for rules, some in found.fits.items()},
-        found.statuses,
+        {rules: {name: one[stays] for name, one in some.items()} for rules, some in all_mice.reached.items()},
+        {rules: {name: one[stays] for name, one in some.items()} for rules, some in all_mice.fits.items()},
+        all_mice.statuses,
     )
 
 
-def choose(found: Mice, by: str, only: Mapping[str, Collection[str]], most: int = 8) -> Chosen:
+def choose(all_mice: Mice, by: str, only: Mapping[str, Collection[str]], most: int = 8) -> Chosen:
     """The mice that all filters let through, grouped by a column.
 
     Parameters
@@ -142,17 +142,17 @@ def choose(found: Mice, by: str, only: Mapping[str, Collection[str]], most: int 
     only : column -> the values that it may have; a mouse of several projects needs one of them.
     most : how many groups; the smaller ones become `OTHERS`.
     """
-    taken = np.ones(found.n, dtype=bool)
+    taken = np.ones(all_mice.n, dtype=bool)
     for name, values in only.items():
         if name == "project":
-            own = [not set(text.split(", ")).isdisjoint(values) for text in found.columns["project"]]
+            own = [not set(text.split(", ")).isdisjoint(values) for text in all_mice.columns["project"]]
             taken &= np.array(own, dtype=bool)
-        elif name in found.columns:
-            taken &= np.isin(found.columns[name], list(values))
+        elif name in all_mice.columns:
+            taken &= np.isin(all_mice.columns[name], list(values))
     rows = np.flatnonzero(taken)
-    if by not in found.columns:
+    if by not in all_mice.columns:
         return Chosen(rows, np.zeros(rows.size, dtype=int), ("all mice",) if rows.size else ())
-    values, inverse, counts = np.unique(found.columns[by][rows], return_inverse=True, return_counts=True)
+    values, inverse, counts = np.unique(all_mice.columns[by][rows], return_inverse=True, return_counts=True)
     order = np.lexsort((values, -counts))
     rank = np.empty(order.size, dtype=int)
     rank[order] = np.arange(order.size)
@@ -162,59 +162,59 @@ def choose(found: Mice, by: str, only: Mapping[str, Collection[str]], most: int 
     return Chosen(rows, rank[inverse], tuple(names))
 
 
-def day_rows(found: Mice, chosen: Chosen, measure: str) -> dict[str, np.ndarray]:
+def day_rows(all_mice: Mice, chosen: Chosen, measure: str) -> dict[str, np.ndarray]:
     """The days of the chosen mice as columns: lab, subject, group, training_day and the measure."""
-    group_of = np.full(found.n, -1)
+    group_of = np.full(all_mice.n, -1)
     group_of[chosen.rows] = chosen.group
-    mouse = found.days["mouse"]
+    mouse = all_mice.days["mouse"]
     taken = group_of[mouse] >= 0
     mouse = mouse[taken]
     names = np.array(chosen.names, dtype=object)
     return {
-        "lab": found.columns["lab"][mouse],
-        "subject": found.columns["subject"][mouse],
+        "lab": all_mice.columns["lab"][mouse],
+        "subject": all_mice.columns["subject"][mouse],
         "group": names[group_of[mouse]] if names.size else np.empty(0, dtype=object),
-        "training_day": found.days["training_day"][taken],
-        measure: found.days[measure][taken],
+        "training_day": all_mice.days["training_day"][taken],
+        measure: all_mice.days[measure][taken],
     }
 
 
-def status_rows(found: Mice, chosen: Chosen, criteria: str, status: str) -> dict[str, np.ndarray]:
+def status_rows(all_mice: Mice, chosen: Chosen, criteria: str, status: str) -> dict[str, np.ndarray]:
     """One row for each chosen mouse: lab, subject, group, days (of training, until the status or so far), reached."""
-    day = found.reached.get(criteria, {}).get(status, np.full(found.n, np.nan))[chosen.rows]
+    day = all_mice.reached.get(criteria, {}).get(status, np.full(all_mice.n, np.nan))[chosen.rows]
     seen = np.isfinite(day)
     return {
-        "lab": found.columns["lab"][chosen.rows],
-        "subject": found.columns["subject"][chosen.rows],
+        "lab": all_mice.columns["lab"][chosen.rows],
+        "subject": all_mice.columns["subject"][chosen.rows],
         "group": chosen.labels(),
-        "days": np.where(seen, day, found.n_training_days[chosen.rows]),
+        "days": np.where(seen, day, all_mice.n_training_days[chosen.rows]),
         "reached": seen,
     }
 
 
-def mouse_rows(found: Mice, chosen: Chosen, criteria: str, last: int = 5) -> dict[str, np.ndarray]:
+def mouse_rows(all_mice: Mice, chosen: Chosen, criteria: str, last: int = 5) -> dict[str, np.ndarray]:
     """One row for each chosen mouse: lab, subject, group, the means of all measures over its last training days, and
     the parameters of its last fit.
     """
-    means = {measure: _means(found, measure, last) for measure in MEASURES}
-    values = means | found.fits.get(criteria, {name: np.full(found.n, np.nan) for name in PARAMETERS})
+    means = {measure: _means(all_mice, measure, last) for measure in MEASURES}
+    values = means | all_mice.fits.get(criteria, {name: np.full(all_mice.n, np.nan) for name in PARAMETERS})
     return {
-        "lab": found.columns["lab"][chosen.rows],
-        "subject": found.columns["subject"][chosen.rows],
+        "lab": all_mice.columns["lab"][chosen.rows],
+        "subject": all_mice.columns["subject"][chosen.rows],
         "group": chosen.labels(),
     } | {name: column[chosen.rows] for name, column in values.items()}
 
 
-def _means(found: Mice, measure: str, last: int) -> np.ndarray:
+def _means(all_mice: Mice, measure: str, last: int) -> np.ndarray:
     """(n_mice,) means over the last training days of each mouse; NaN where none has the measure."""
-    mouse, values = found.days["mouse"], found.days[measure]
+    mouse, values = all_mice.days["mouse"], all_mice.days[measure]
     end = np.append(np.flatnonzero(np.diff(mouse)) + 1, mouse.size) if mouse.size else np.empty(0, dtype=int)
-    last_of = np.zeros(found.n, dtype=int)
+    last_of = np.zeros(all_mice.n, dtype=int)
     last_of[mouse[end - 1]] = end
     recent = (last_of[mouse] - np.arange(mouse.size) <= last) & np.isfinite(values)
-    counts = np.bincount(mouse[recent], minlength=found.n)
-    sums = np.bincount(mouse[recent], values[recent], minlength=found.n)
-    return np.divide(sums, counts, out=np.full(found.n, np.nan), where=counts > 0)
+    counts = np.bincount(mouse[recent], minlength=all_mice.n)
+    sums = np.bincount(mouse[recent], values[recent], minlength=all_mice.n)
+    return np.divide(sums, counts, out=np.full(all_mice.n, np.nan), where=counts > 0)
 
 
 def _days(place: Mapping[tuple[str, str], int]) -> dict[str, np.ndarray]:
@@ -275,12 +275,12 @@ def _fits(place: Mapping[tuple[str, str], int], latest: Mapping[str, int]) -> di
 
 
 def _projects(place: Mapping[tuple[str, str], int]) -> np.ndarray:
-    found: list[list[str]] = [[] for _ in place]
+    projects: list[list[str]] = [[] for _ in place]
     table = fetch_columns(subject.SubjectProject, "lab", "subject", "project", order_by="project")
     for lab, animal, project in zip(*(column.to_pylist() for column in table.columns), strict=True):
         if (number := place.get((lab, animal))) is not None:
-            found[number].append(project)
-    return np.array([", ".join(names) for names in found], dtype=object)
+            projects[number].append(project)
+    return np.array([", ".join(names) for names in projects], dtype=object)
 
 
 def _texts(column: pa.ChunkedArray) -> np.ndarray:
@@ -288,9 +288,9 @@ def _texts(column: pa.ChunkedArray) -> np.ndarray:
     is_date = pa.types.is_date(column.type)
     values: Sequence[Any] = column.to_pylist()
     texts = ["" if value is None else f"{value:%Y-%m}" if is_date else str(value) for value in values]
-    found = np.empty(len(texts), dtype=object)
-    found[:] = texts
-    return found
+    result = np.empty(len(texts), dtype=object)
+    result[:] = texts
+    return result
 
 
 def _numbers(column: pa.ChunkedArray) -> np.ndarray:

@@ -85,8 +85,8 @@ def version(key: Row) -> str:
 
 def find(name: str, at: str) -> Row | None:
     """The key of a mouse with its subject_uuid; None where there is none."""
-    found = fetch_columns(subject.Subject & {"lab": at, "subject": name}, "lab", "subject", "subject_uuid").to_pylist()
-    return found[0] if found else None
+    keys = fetch_columns(subject.Subject & {"lab": at, "subject": name}, "lab", "subject", "subject_uuid").to_pylist()
+    return keys[0] if keys else None
 
 
 def neighbours(key: Row) -> tuple[str | None, str | None]:
@@ -153,13 +153,13 @@ def _forecast(key: Row) -> Row:
 
 def _training(key: Row, rules: str) -> Row | None:
     """How far the training is, by the latest version of the rules."""
-    found = fetch_columns(
+    table = fetch_columns(
         behavior_analysis.SubjectTraining * behavior_analysis.TrainingCriteria & key & {"criteria": rules},
         order_by="criteria_version DESC",
     )
-    if not found.num_rows:
+    if not table.num_rows:
         return None
-    row = found.slice(0, 1).to_pylist()[0]
+    row = table.slice(0, 1).to_pylist()[0]
     return row | {name: json.loads(row[name]) for name in ("first_dates", "days_to_status", "missing_for_next")}
 
 
@@ -176,11 +176,11 @@ def _sessions(key: Row, order: str) -> pa.Table:
 
 def _others(key: Row, subject_uuid: str) -> list[Row]:
     """What was done to the mouse beside weighing and water: when, kind, words, who; with times in UTC or as dates."""
-    found: list[Row] = []
+    events: list[Row] = []
 
     def add(kind: str, when: Any, *words: str | None, who: str | None = None, is_note: bool = False) -> None:
         text = "; ".join(word for word in words if word)
-        found.append({"kind": kind, "when": when, "text": text, "who": who, "is_note": is_note})
+        events.append({"kind": kind, "when": when, "text": text, "who": who, "is_note": is_note})
 
     surgeries = fetch_columns(action.Surgery & key).to_pylist()
     if surgeries:
@@ -216,14 +216,14 @@ def _others(key: Row, subject_uuid: str) -> list[Row]:
     for row in fetch_columns(refused & key & "resolved IS NULL").to_pylist():
         words = f"session {row['session_number']}" if row["session_number"] else ""
         add("refused file", row["session_date"], row["reason"].replace("_", " "), words)
-    return found
+    return events
 
 
-def chosen_blocks(found: Mouse, sessions: list[tuple[datetime.date, int]]) -> pa.Table:
+def chosen_blocks(record: Mouse, sessions: list[tuple[datetime.date, int]]) -> pa.Table:
     """The rows of `blocks` of some sessions."""
     wanted = set(sessions)
-    dates, numbers = (found.blocks[name].to_pylist() for name in ("session_date", "session_number"))
-    return found.blocks.filter(pa.array([pair in wanted for pair in zip(dates, numbers, strict=True)], pa.bool_()))
+    dates, numbers = (record.blocks[name].to_pylist() for name in ("session_date", "session_number"))
+    return record.blocks.filter(pa.array([pair in wanted for pair in zip(dates, numbers, strict=True)], pa.bool_()))
 
 
 __all__ = ["Mouse", "chosen_blocks", "find", "json_column", "mouse", "neighbours", "version"]

@@ -37,10 +37,10 @@ def morning_round(lab_name: str, user: str = "", room: str = "") -> list[Row]:
     types = {
         row["subject"]: row["restriction_water"] for row in (action.RestrictionDetail & restricted.proj()).to_dicts()
     }
-    found = status.of_lab(lab_name, {name: row["responsible_user"] for name, row in animals.items()}, day)
+    statuses = status.of_lab(lab_name, {name: row["responsible_user"] for name, row in animals.items()}, day)
     rows = [
         round_row(item, animals[item.subject]["cage"]) | {"water_type": types.get(item.subject) or "Water"}
-        for item in found
+        for item in statuses
     ]
     return sorted(rows, key=lambda row: (_natural(row["cage"]), _natural(row["subject"])))
 
@@ -95,7 +95,7 @@ def animal(lab_name: str, name: str) -> Row:
 def timeline(lab_name: str, name: str) -> list[Moment]:
     """What happened to an animal, newest first."""
     key = {"lab": lab_name, "subject": name}
-    found: list[Moment] = []
+    moments: list[Moment] = []
     batches = {
         (row["edit_table"], row["edit_path"]): row["edit_batch"]
         for row in (audit.Edit & {"edit_action": "create"} & f"edit_path LIKE '{lab_name}/{name}%%'").to_dicts()
@@ -105,7 +105,7 @@ def timeline(lab_name: str, name: str) -> list[Moment]:
     def add(table: str, rows: list[Row], primary: list[str], when: str, kind: str, text: Any) -> None:
         for row in rows:
             path = "/".join(str(row[column]) for column in primary)
-            found.append(Moment(row[when], kind, text(row), batches.get((table, path), "")))
+            moments.append(Moment(row[when], kind, text(row), batches.get((table, path), "")))
 
     def rows_of(cls: Any) -> tuple[list[Row], list[str]]:
         return (cls & key).to_dicts(), list(cls.primary_key)
@@ -139,7 +139,7 @@ def timeline(lab_name: str, name: str) -> list[Moment]:
     add("acquisition.Session", *rows_of(acquisition.Session), "session_date", "session",
         lambda row: f"session {row['session_number']} {row['task_protocol']}")  # fmt: skip
     uuid = (subject.Subject & key).fetch1("subject_uuid")
-    found += [
+    moments += [
         Moment(row["note_time"], "note", row["note_text"], picture=row["note_image"])
         for row in (action.Note & {"note_object_id": uuid}).to_dicts()
     ]
@@ -149,8 +149,8 @@ def timeline(lab_name: str, name: str) -> list[Moment]:
             f"{column}: {(row['edit_before'] or {}).get(column)} → {value}"
             for column, value in (row["edit_after"] or {}).items()
         )
-        found.append(Moment(row["edit_time"], "changed", f"{changed} (by {row['edit_user']})", row["edit_batch"]))
-    return sorted(found, key=lambda one: _sortable(one.when), reverse=True)
+        moments.append(Moment(row["edit_time"], "changed", f"{changed} (by {row['edit_user']})", row["edit_batch"]))
+    return sorted(moments, key=lambda one: _sortable(one.when), reverse=True)
 
 
 def _sortable(when: datetime.date) -> datetime.datetime:

@@ -92,11 +92,11 @@ def mice(rules: str, now: datetime.datetime) -> list[Row]:
 def _training(rules: str) -> dict[Key, Row]:
     """Status, next status and first dates of each mouse by the latest version of the rules."""
     names = ("lab", "subject", "criteria_version", "training_status", "next_status", "first_dates")
-    found = fetch_columns(behavior_analysis.SubjectTraining & {"criteria": rules}, *names, order_by="criteria_version")
-    dates = json_column(found, "first_dates")
+    table = fetch_columns(behavior_analysis.SubjectTraining & {"criteria": rules}, *names, order_by="criteria_version")
+    dates = json_column(table, "first_dates")
     return {
         (row["lab"], row["subject"]): row | {"first_dates": first}
-        for row, first in zip(found.to_pylist(), dates, strict=True)
+        for row, first in zip(table.to_pylist(), dates, strict=True)
     }
 
 
@@ -104,11 +104,11 @@ def _performance() -> dict[Key, list[float | None]]:
     """Performance on easy trials of the last days of each mouse, in order."""
     days = behavior_analysis.DailySummary * behavior_analysis.BehaviorHistory.proj("last_training_date")
     recent = f"session_date >= last_training_date - INTERVAL '{_LONG.days}' DAY"
-    found = fetch_columns(
+    table = fetch_columns(
         days & "day_trials > 0" & recent, "lab", "subject", "session_date", "day_performance_easy",
         order_by="lab, subject, session_date",
     )  # fmt: skip
-    return _grouped(found, "day_performance_easy")
+    return _grouped(table, "day_performance_easy")
 
 
 def _sessions() -> dict[Key, Row]:
@@ -117,20 +117,20 @@ def _sessions() -> dict[Key, Row]:
         acquisition.Session.proj(), n_sessions="count(*)", last_session="max(session_date)"
     )
     last = counted * acquisition.Session.proj("task_protocol") & "session_date = last_session"
-    found = fetch_columns(
+    table = fetch_columns(
         last, "lab", "subject", "n_sessions", "session_date", "session_number", "task_protocol",
         order_by="session_number",
     )  # fmt: skip
-    return {(row["lab"], row["subject"]): row for row in found.to_pylist()}
+    return {(row["lab"], row["subject"]): row for row in table.to_pylist()}
 
 
 def _bodies() -> dict[Key, Row]:
     """Water and weight of the last day that is known of each mouse, and its last weighing."""
     last = action.WaterHistory.aggr(action.WaterStatus, last_status="max(session_date)")
-    found = fetch_columns(
+    table = fetch_columns(
         action.WaterHistory.proj("last_weighing_date") * last * action.WaterStatus & "session_date = last_status"
     )
-    bodies = {(row["lab"], row["subject"]): row for row in found.to_pylist()}
+    bodies = {(row["lab"], row["subject"]): row for row in table.to_pylist()}
     weighed = action.WaterHistory.proj("last_weighing_date") * action.WaterStatus & "session_date = last_weighing_date"
     for row in fetch_columns(
         weighed, "lab", "subject", "day_weight", "weight_pct", "underweight", "critical"
@@ -147,9 +147,9 @@ def _missing(today: datetime.date) -> dict[Key, int]:
     """How many sessions of the last days of each mouse are registered but have no trials that could be read."""
     since = today - datetime.timedelta(days=FRESH_DAYS)
     recent = acquisition.Session.proj("task_protocol") & f"session_date >= '{since}'"
-    found = fetch_columns(recent - behavior.TrialSet.proj(), "lab", "subject", "task_protocol")
+    table = fetch_columns(recent - behavior.TrialSet.proj(), "lab", "subject", "task_protocol")
     counts: dict[Key, int] = defaultdict(int)
-    for row in found.to_pylist():
+    for row in table.to_pylist():
         if not protocols.is_without_task(row["task_protocol"]):
             counts[row["lab"], row["subject"]] += 1
     refused = data.Quarantine.proj("lab", "subject", "session_date", "resolved") & "resolved IS NULL"
@@ -177,7 +177,7 @@ def _alerts(
     row: Row, trained: Row, days: Sequence[float | None], n_missing: int, body: Row, now: datetime.datetime
 ) -> list[dict[str, str]]:
     """What a person should look at, the most urgent first."""
-    found: list[dict[str, str]] = []
+    alerts: list[dict[str, str]] = []
     today = now.date()
     unweighed, idle = _days(body.get("last_weighing_date"), today), row["days_since"]
     if row["alive"] and min((days for days in (unweighed, idle) if days is not None), default=0) > LOST_DAYS:
@@ -185,25 +185,25 @@ def _alerts(
     restricted = row["alive"] and body.get("on_restriction", False)
     pct = f"{row['weight_pct']:.0f} %" if row["weight_pct"] is not None else ""
     if restricted and body.get("critical"):
-        found.append({"kind": "critical", "text": f"critical weight {pct}"})
+        alerts.append({"kind": "critical", "text": f"critical weight {pct}"})
     elif restricted and body.get("underweight"):
-        found.append({"kind": "underweight", "text": f"underweight {pct}"})
+        alerts.append({"kind": "underweight", "text": f"underweight {pct}"})
     if restricted and unweighed is not None and unweighed >= UNWEIGHED_DAYS:
-        found.append({"kind": "unweighed", "text": f"not weighed for {unweighed} d"})
+        alerts.append({"kind": "unweighed", "text": f"not weighed for {unweighed} d"})
     if restricted and (due := _overdue(body, row, now)) >= LEAST_WATER:
-        found.append({"kind": "water", "text": f"{due:.1f} mL due"})
+        alerts.append({"kind": "water", "text": f"{due:.1f} mL due"})
     if row["alive"] and idle is not None and idle >= IDLE_DAYS:
-        found.append({"kind": "idle", "text": f"no session for {idle} d"})
+        alerts.append({"kind": "idle", "text": f"no session for {idle} d"})
     if row["alive"] and (fall := _fall(days)) >= DROP:
-        found.append({"kind": "dropping", "text": f"performance −{100 * fall:.0f} %"})
+        alerts.append({"kind": "dropping", "text": f"performance −{100 * fall:.0f} %"})
     if n_missing:
-        found.append({"kind": "missing", "text": "missing data"})
+        alerts.append({"kind": "missing", "text": "missing data"})
     reached = trained.get("first_dates", {}).get(row["status"])
     if reached and row["status"] != "in_training":
         since = _days(datetime.date.fromisoformat(reached), today)
         if since is not None and since <= FRESH_DAYS:
-            found.append({"kind": "reached", "text": f"new status, {since} d ago" if since else "new status today"})
-    return found
+            alerts.append({"kind": "reached", "text": f"new status, {since} d ago" if since else "new status today"})
+    return alerts
 
 
 def _overdue(body: Row, row: Row, now: datetime.datetime) -> float:

@@ -124,23 +124,23 @@ def _by_session(query: Any, *names: str) -> dict[tuple, Row]:
 
 def _sums(query: Any, *names: str) -> dict[tuple, Row]:
     """Columns of each session, added up over its tasks; None where they are null in all."""
-    found: dict[tuple, Row] = {}
+    sums: dict[tuple, Row] = {}
     for row in fetch_columns(query, *_SESSION, *names).to_pylist():
-        total = found.setdefault(tuple(row[name] for name in _SESSION), dict.fromkeys(names))
+        total = sums.setdefault(tuple(row[name] for name in _SESSION), dict.fromkeys(names))
         for name in names:
             if row[name] is not None:
                 total[name] = (total[name] or 0) + row[name]
-    return found
+    return sums
 
 
 def _refused(within: str) -> dict[tuple, list[tuple[str, str, str]]]:
     """Session -> files that are in quarantine."""
-    found: dict[tuple, list] = defaultdict(list)
+    refused_files: dict[tuple, list] = defaultdict(list)
     open_ones = data.Quarantine & "resolved IS NULL" & within
     names = ("quarantine_path", "reason", "remedy")
     for row in fetch_columns(open_ones, *_SESSION, *names, order_by="quarantine_path").to_pylist():
-        found[tuple(row[name] for name in _SESSION)].append(tuple(row[name] for name in names))
-    return found
+        refused_files[tuple(row[name] for name in _SESSION)].append(tuple(row[name] for name in names))
+    return refused_files
 
 
 def _jobs(within: str, animals: Collection[tuple[str, str]]) -> tuple[set[tuple], dict[tuple, list[tuple[str, str]]]]:

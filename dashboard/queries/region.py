@@ -119,10 +119,10 @@ _EVENTS = ("stim_on", "go_cue", "first_movement", "response", "feedback")
 
 def _above(regions: Any, at: dict[int, int], place: int) -> list[int]:
     """Rows of the structures that one is part of, from the root to itself."""
-    found = [place]
-    while (parent := int(regions.parents[found[-1]])) in at:
-        found.append(at[parent])
-    return found[::-1]
+    rows = [place]
+    while (parent := int(regions.parents[rows[-1]])) in at:
+        rows.append(at[parent])
+    return rows[::-1]
 
 
 def _tree(regions: Any, at: dict[int, int], units: pa.Table, selected: np.ndarray, top: int) -> list[dict[str, Any]]:
@@ -173,9 +173,9 @@ def _selected(units: pa.Table, criteria: str) -> np.ndarray:
     chosen = chosen.append_column("passes", pa.array(np.ones(chosen.num_rows, dtype=bool)))
     numbered = units.select(names).append_column("place", pa.array(np.arange(units.num_rows)))
     both = numbered.join(chosen, list(names), join_type="inner")
-    found = np.zeros(units.num_rows, dtype=bool)
-    found[both["place"].to_numpy()] = True
-    return found
+    passing = np.zeros(units.num_rows, dtype=bool)
+    passing[both["place"].to_numpy()] = True
+    return passing
 
 
 def _insertions(reached: pa.Table, units: pa.Table, selected: np.ndarray) -> list[dict[str, Any]]:

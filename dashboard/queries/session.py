@@ -190,8 +190,10 @@ def wheel_of(key: Mapping[str, Any]) -> tuple[int, str]:
     key = {name: key[name] for name in KEY}
     n_trials = fetch_columns(behavior.TrialSet & _task(key), "n_trials")["n_trials"].to_pylist()
     wanted = data.AlfObject & key & {"object_name": "wheel"}
-    found = fetch_columns(wanted, "object_fingerprint", order_by="object_collection")["object_fingerprint"].to_pylist()
-    return (n_trials or [0])[0], "".join(found)
+    fingerprints = fetch_columns(wanted, "object_fingerprint", order_by="object_collection")[
+        "object_fingerprint"
+    ].to_pylist()
+    return (n_trials or [0])[0], "".join(fingerprints)
 
 
 def wheel(key: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
@@ -201,8 +203,8 @@ def wheel(key: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
     ------
     InvalidData : the file is absent, refused, or not as it was registered.
     """
-    found = wheel_trace.read(_task(key))
-    return found.times, found.turned.position
+    trace = wheel_trace.read(_task(key))
+    return trace.times, trace.turned.position
 
 
 def _task(key: Mapping[str, Any]) -> Row:
@@ -256,8 +258,8 @@ def file(dataset_id: str, public: bool) -> File | None:
     if public and policy.hidden(rows, policy.current().embargoed) == []:
         return None
     path = rows[0]["rel_path"]
-    found = files.paths_of(rows[0], {path: rows[0]["dataset_hash"]})
-    return File(found[path], path.rpartition("/")[2])
+    paths = files.paths_of(rows[0], {path: rows[0]["dataset_hash"]})
+    return File(paths[path], path.rpartition("/")[2])
 
 
 def _one(query: Any) -> Row | None:
@@ -308,17 +310,17 @@ def _people(key: Row) -> dict[str, list[str]]:
 def _neighbours(key: Row) -> tuple[tuple | None, tuple | None]:
     """The sessions before and after this one of the same mouse."""
     mouse = {"lab": key["lab"], "subject": key["subject"]}
-    found = fetch_columns(acquisition.Session & mouse, *KEY[2:], order_by=", ".join(KEY[2:]))
-    places = list(zip(*(found[name].to_pylist() for name in KEY[2:]), strict=True))
+    table = fetch_columns(acquisition.Session & mouse, *KEY[2:], order_by=", ".join(KEY[2:]))
+    places = list(zip(*(table[name].to_pylist() for name in KEY[2:]), strict=True))
     at = places.index((key["session_date"], key["session_number"]))
     return (places[at - 1] if at else None), (places[at + 1] if at + 1 < len(places) else None)
 
 
 def _files(key: Row) -> list[Row]:
     names = ("rel_path", "dataset_id", "file_size", "dataset_qc", "default_dataset", "dataset_online", "registered")
-    found = fetch_columns(data.Dataset & key, *names, order_by="rel_path").to_pylist()
+    rows = fetch_columns(data.Dataset & key, *names, order_by="rel_path").to_pylist()
     public = _public(key)
-    return [row | {"is_public": row["dataset_id"] in public} for row in found]
+    return [row | {"is_public": row["dataset_id"] in public} for row in rows]
 
 
 def _public(chosen: Row) -> set[str]:

@@ -73,7 +73,7 @@ def find_pages() -> dict[str, ModuleType]:
     order of the menu. The path of a lab's page is `/own/` and its name."""
     from dashboard import pages
 
-    found = [
+    modules = [
         importlib.import_module(f"{pages.__name__}.{iter_module.name}")
         for iter_module in pkgutil.iter_modules(pages.__path__)
     ]
@@ -86,9 +86,9 @@ def find_pages() -> dict[str, ModuleType]:
         if links.TEMPLATES.setdefault(page.name, path) != path:
             logger.warning("%s is left out: the site has a page %r of its own", name, page.name)
             continue
-        found.append(module)
-    found = [module for module in found if isinstance(getattr(module, "PAGE", None), Page)]
-    return {module.PAGE.name: module for module in sorted(found, key=lambda one: (one.PAGE.order, one.PAGE.name))}
+        modules.append(module)
+    modules = [module for module in modules if isinstance(getattr(module, "PAGE", None), Page)]
+    return {module.PAGE.name: module for module in sorted(modules, key=lambda one: (one.PAGE.order, one.PAGE.name))}
 
 
 def _route(app: dash.Dash, site: Site, pages: dict[str, ModuleType]) -> None:

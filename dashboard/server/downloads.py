@@ -25,18 +25,18 @@ def add(server: flask.Flask, site: Site) -> None:
 
     def send(dataset_id: str) -> flask.Response:
         try:
-            found = site.read(queries.file, dataset_id, site.viewer.public)
+            file = site.read(queries.file, dataset_id, site.viewer.public)
         except Exception as error:
             said = words_for(error, site.viewer.role, "a file")
             return _words(str(said), 410 if isinstance(error, InvalidData) else said.status)
-        if found is None:
+        if file is None:
             return _words("There is no such file, or it is not for everyone.", 404)
         if not free.acquire(blocking=False):
             return _words("Other files are being sent: try again in a moment.", 503)
         try:
             # always as bytes to be saved: what a file holds must not run as a page of this site
             answer = flask.send_file(
-                found.path, "application/octet-stream", as_attachment=True, download_name=found.name, max_age=0
+                file.path, "application/octet-stream", as_attachment=True, download_name=file.name, max_age=0
             )
         except BaseException:
             free.release()

@@ -92,8 +92,8 @@ def _state(values: Mapping[str, Any]) -> dict[str, Any] | None:
     """What the morning round shows of an animal after an entry; nobody else who writes waits for it."""
     from pipeline.entry import status
 
-    found = status.today({"lab": values["lab"], "subject": values["subject"]})
-    return None if found is None else round_row(found, "")
+    animal = status.today({"lab": values["lab"], "subject": values["subject"]})
+    return None if animal is None else round_row(animal, "")
 
 
 def _undo(body: Mapping[str, Any], actor: Actor) -> dict[str, Any]:
@@ -121,8 +121,8 @@ def _remove(body: Mapping[str, Any], actor: Actor) -> dict[str, Any]:
         raise UserError("no row was chosen", "choose the rows to delete")
     for key in keys:
         rights.require_removal(actor.person, table, key)
-    found = [from_json(table, key) for key in keys]
-    done = remove(table, found, user=actor.person.name, source=SOURCE, batch=_batch(body))
+    parsed = [from_json(table, key) for key in keys]
+    done = remove(table, parsed, user=actor.person.name, source=SOURCE, batch=_batch(body))
     return {"batch": done.batch, "deleted": done.deleted}
 
 

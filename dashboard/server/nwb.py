@@ -19,14 +19,14 @@ def add(server: flask.Flask, site: Site) -> None:
             return _words("NWB files are for members of the lab: sign in.", 403)
         if not is_eid(eid) or not site.read(queries.has_session, eid):
             return _words("There is no such session.", 404)
-        found = files.get(eid)
-        if found.path is not None:
+        export = files.get(eid)
+        if export.path is not None:
             return flask.send_file(
-                found.path, "application/octet-stream", as_attachment=True, download_name=found.path.name, max_age=0
+                export.path, "application/octet-stream", as_attachment=True, download_name=export.path.name, max_age=0
             )
-        if found.problem:
-            return _words(f"This session cannot be exported. {found.problem}", 409)
-        if found.busy:
+        if export.problem:
+            return _words(f"This session cannot be exported. {export.problem}", 409)
+        if export.busy:
             return _words("Other sessions are being exported: this page asks again by itself.", 503)
         return _words(
             "The file is being written. This page asks again by itself and then saves it; after that, go back.", 202
