@@ -51,9 +51,9 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name in _WHERE:
-        found = getattr(importlib.import_module(f"pipeline.entry.{_WHERE[name]}"), name)
-        globals()[name] = found
-        return found
+        value = getattr(importlib.import_module(f"pipeline.entry.{_WHERE[name]}"), name)
+        globals()[name] = value
+        return value
     raise AttributeError(f"module 'pipeline.entry' has no attribute {name!r}")
 
 

@@ -129,14 +129,14 @@ class Checker:
         if not given:
             return {}
         query = table() & [{column: value} for value in given] if len(given) <= FEW else table()
-        found = fetch_columns(query, *table.primary_key, column).to_pylist()
-        return {row[column]: tuple(row[name] for name in table.primary_key) for row in found}
+        owners = fetch_columns(query, *table.primary_key, column).to_pylist()
+        return {row[column]: tuple(row[name] for name in table.primary_key) for row in owners}
 
 
 def _extent(table: type[dj.Table], column: str, animal: Row) -> tuple[Any, Any]:
     """The first and the last value of a column among the rows of an animal."""
-    found = dj.U("lab", "subject").aggr(table & dict(animal), first_event=f"MIN({column})", last_event=f"MAX({column})")
-    rows = found.to_dicts()
+    query = dj.U("lab", "subject").aggr(table & dict(animal), first_event=f"MIN({column})", last_event=f"MAX({column})")
+    rows = query.to_dicts()
     return (rows[0]["first_event"], rows[0]["last_event"]) if rows else (None, None)
 
 

@@ -131,8 +131,8 @@ def _by_tests(key: Mapping[str, Any]) -> dict[str, str]:
         asked = rules.get((row["allele"], row["rule_number"]))
         if asked:
             by_allele.setdefault(row["allele"], []).append(Rule(row["zygosity"], asked))
-    found = {allele: zygosity_from_tests(asked, results) for allele, asked in by_allele.items()}
-    return {allele: zygosity for allele, zygosity in found.items() if zygosity is not None}
+    zygosities = {allele: zygosity_from_tests(asked, results) for allele, asked in by_allele.items()}
+    return {allele: zygosity for allele, zygosity in zygosities.items() if zygosity is not None}
 
 
 def parents_of(key: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -155,12 +155,12 @@ def zygosities_of_offspring(parents: Iterable[Mapping[str, Any]]) -> dict[str, s
         by_role[parent["parent_role"]].append(known)
     fathers, mothers = by_role["father"] or [{}], by_role["mother"] or [{}]
     alleles = {allele for known in (*fathers, *mothers) for allele in known}
-    found: dict[str, str] = {}
+    zygosities: dict[str, str] = {}
     for allele in sorted(alleles):
         possible = {zygosity_from_parents(f.get(allele), m.get(allele)) for f in fathers for m in mothers}
         if len(possible) == 1 and (only := possible.pop()) is not None:
-            found[allele] = only
-    return found
+            zygosities[allele] = only
+    return zygosities
 
 
 def _tested_of(line: str) -> list[Animal]:

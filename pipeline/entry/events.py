@@ -86,20 +86,20 @@ def recipients(event: str, lab: str, responsible: Iterable[str | None]) -> dict[
     }
     rules = {row["user_name"]: row for row in (notification.Rule & {"event": event}).to_dicts()}
     mine = {name for name in responsible if name}
-    found: dict[str, Channel] = {}
+    channels: dict[str, Channel] = {}
     for person in sorted(people):
         rule = rules.get(person)
         if rule is None:
             managing = event in MANAGED and members.get(person) in ("colony manager", "lab manager")
             if managing or (default.scope == "mine" and person in mine):
-                found[person] = default.channel
+                channels[person] = default.channel
             continue
         scope = rule["scope"]
         if scope == "all" or (scope == "lab" and (person in members or person in mine)) or (
             scope == "mine" and person in mine
         ):  # fmt: skip
-            found[person] = rule["rule_channel"]
-    return found
+            channels[person] = rule["rule_channel"]
+    return channels
 
 
 def tell(

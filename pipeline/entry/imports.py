@@ -79,10 +79,12 @@ def import_file(
     rows, lines = [], []
     for number, row in enumerate(given, 2):
         if row:
-            found = {columns[name]: value for name, value in row.items() if name in columns and value not in (None, "")}
+            values = {
+                columns[name]: value for name, value in row.items() if name in columns and value not in (None, "")
+            }
             if lab and entry_of(table).field("lab") is not None:
-                found.setdefault("lab", lab)
-            rows.append(found)
+                values.setdefault("lab", lab)
+            rows.append(values)
             lines.append(number)
     if not rows:
         raise UserError(f"{path} has no rows", "write one row a line below the headings")

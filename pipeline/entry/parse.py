@@ -62,8 +62,8 @@ def is_blank(value: Any) -> bool:
 
 def name(field: Field, value: Any, _: str = "") -> str:
     """A name (see `pipeline.alf.names`)."""
-    found = check(value, field.rule or "term", field.longest)
-    return water_name(found) if field.rule == "substance" else found
+    checked = check(value, field.rule or "term", field.longest)
+    return water_name(checked) if field.rule == "substance" else checked
 
 
 def text(field: Field, value: Any, _: str = "") -> str:
@@ -80,17 +80,17 @@ def text(field: Field, value: Any, _: str = "") -> str:
 
 def number(field: Field, value: Any, _: str = "") -> float:
     """A finite number within the limits, in the unit of the field."""
-    found = _float(field, value)
-    _check_limits(field, found)
-    return found
+    parsed = _float(field, value)
+    _check_limits(field, parsed)
+    return parsed
 
 
 def integer(field: Field, value: Any, _: str = "") -> int:
     """A whole number within the limits."""
-    found = _float(field, value)
-    if found != int(found):
+    parsed = _float(field, value)
+    if parsed != int(parsed):
         raise ValueError(f"{shown(value)} is not a whole number")
-    exact = int(value) if isinstance(value, str) and re.fullmatch(r"\s*[+-]?\d+\s*", value, re.ASCII) else found
+    exact = int(value) if isinstance(value, str) and re.fullmatch(r"\s*[+-]?\d+\s*", value, re.ASCII) else parsed
     exact = value if isinstance(value, int) else exact
     _check_limits(field, exact)
     return int(exact)
@@ -109,19 +109,19 @@ def date(field: Field, value: Any, _: str = "") -> datetime.date:
     if isinstance(value, datetime.datetime):
         value = value.isoformat()
     if isinstance(value, datetime.date):
-        found = value
+        day = value
     else:
         written = value.strip() if isinstance(value, str) else ""
         match = re.fullmatch(r"(\d{4}-\d{2}-\d{2})(?:[T ]00:00(?::00(?:\.0+)?)?)?", written, re.ASCII)
         if match is None:
             raise ValueError(f"{shown(value)} is not a date: write it as 2023-07-01")
         try:
-            found = datetime.date.fromisoformat(match[1])
+            day = datetime.date.fromisoformat(match[1])
         except ValueError:
             raise ValueError(f"{shown(value)} is not a day of the calendar: write it as 2023-07-01") from None
-    if not EARLIEST <= found <= LATEST:
-        raise ValueError(f"{found} is not between {EARLIEST} and {LATEST}")
-    return found
+    if not EARLIEST <= day <= LATEST:
+        raise ValueError(f"{day} is not between {EARLIEST} and {LATEST}")
+    return day
 
 
 def time(field: Field, value: Any, zone: str = "UTC") -> datetime.datetime:
@@ -184,10 +184,10 @@ def choice(field: Field, value: Any, _: str = "") -> str:
     if word in field.choices:
         return word
     lower = word.lower()
-    found = field.words.get(lower) or next((item for item in field.choices if item.lower() == lower), None)
-    if found is None:
+    option = field.words.get(lower) or next((item for item in field.choices if item.lower() == lower), None)
+    if option is None:
         raise ValueError(f"{shown(value)} is none of {', '.join(field.choices)}")
-    return found
+    return option
 
 
 def time_zone(field: Field, value: Any, _: str = "") -> str:
@@ -245,12 +245,12 @@ def _float(field: Field, value: Any) -> float:
     if isinstance(value, str):
         value = _plain_number(field, value)
     try:
-        found = float(value)
+        parsed = float(value)
     except OverflowError:
-        found = math.inf
-    if not math.isfinite(found):
+        parsed = math.inf
+    if not math.isfinite(parsed):
         raise ValueError(f"{shown(value)} is not a finite number")
-    return found
+    return parsed
 
 
 def _plain_number(field: Field, written: str) -> float:
@@ -277,13 +277,13 @@ def _split_unit(written: str) -> tuple[str, str]:
     return (match[1], match[2]) if match and not _NUMBER.fullmatch(written) else (written, "")
 
 
-def _check_limits(field: Field, found: float) -> None:
+def _check_limits(field: Field, value: float) -> None:
     low = -math.inf if field.low is None else field.low
     high = math.inf if field.high is None else field.high
-    if not low <= found <= high:
+    if not low <= value <= high:
         unit = f" {field.unit}" if field.unit and field.unit != "fraction" else ""
         hint = f": {field.hint}" if field.hint else ""
-        raise ValueError(f"{found:g} is not between {low:g} and {high:g}{unit}{hint}")
+        raise ValueError(f"{value:g} is not between {low:g} and {high:g}{unit}{hint}")
 
 
 def _localised(when: datetime.datetime, zone: str) -> datetime.datetime:

@@ -176,8 +176,8 @@ def reach(person: Person, verb: Verb, lab: str) -> Reach:
     """How far a person reaches in a lab."""
     if verb in BY_ACCOUNT:
         return POLICY[verb][ROLES.index(ACCOUNT_ROLES[person.account] if person.name else "reader")]
-    found = POLICY[verb][ROLES.index(person.role(lab))]
-    return "lab" if found == "own" and lab in person.open_labs and person.role(lab) == "member" else found
+    scope = POLICY[verb][ROLES.index(person.role(lab))]
+    return "lab" if scope == "own" and lab in person.open_labs and person.role(lab) == "member" else scope
 
 
 def allows(person: Person, verb: Verb, lab: str, responsible: str | None = None) -> bool:
@@ -187,8 +187,8 @@ def allows(person: Person, verb: Verb, lab: str, responsible: str | None = None)
     >>> allows(mia, "operate", "a", "mia"), allows(mia, "operate", "a", "bob"), allows(mia, "care", "a", "bob")
     (True, False, True)
     """
-    found = reach(person, verb, lab)
-    return found in ("lab", "all") or (found == "own" and person.owns(responsible))
+    scope = reach(person, verb, lab)
+    return scope in ("lab", "all") or (scope == "own" and person.owns(responsible))
 
 
 def require(person: Person, verb: Verb, lab: str, responsible: str | None = None, what: str = "") -> None:

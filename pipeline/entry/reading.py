@@ -34,7 +34,7 @@ def rows_by_key(
     primary = table.primary_key
     names = [name for name in table().heading.names if not columns or name in columns or name in primary]
     wanted, first = set(keys), {key[0] for key in keys}
-    found: dict[Key, dict[str, Any]] = {}
+    by_key: dict[Key, dict[str, Any]] = {}
     if len(keys) > FEW and len(first) <= FEW and len(primary) > 1:
         parts = [[{primary[0]: value} for value in first]]
     else:
@@ -46,14 +46,14 @@ def rows_by_key(
         for row in rows:
             key = tuple(row[name] for name in primary)
             if key in wanted:
-                found[key] = _plain(query, row)
-    return found
+                by_key[key] = _plain(query, row)
+    return by_key
 
 
 def names_in(table: type[dj.Table]) -> list[Key]:
     """The keys of all rows of a small table."""
-    found = fetch_columns(table, *table.primary_key)
-    return list(zip(*(found[name].to_pylist() for name in table.primary_key), strict=True))
+    columns = fetch_columns(table, *table.primary_key)
+    return list(zip(*(columns[name].to_pylist() for name in table.primary_key), strict=True))
 
 
 def default_of(table: type[dj.Table], column: str) -> Any:

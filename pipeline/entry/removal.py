@@ -139,7 +139,7 @@ def _entered(rows: dj.Table) -> list[tuple[str, list[Edit]]]:
         for table in registry.tables()
         for item in (table, *registry.parts(table))
     }
-    found = []
+    entered = []
     is_part = isinstance(rows, dj.Part)
     alone = goes_alone(rows, keep_master=is_part)
     for part in [rows] if alone else dj.Diagram.cascade(rows, part_integrity=integrity(is_part)):
@@ -157,5 +157,5 @@ def _entered(rows: dj.Table) -> list[tuple[str, list[Edit]]]:
             for row in deleted
         ]
         if edits:
-            found.append((entry.table, edits))
-    return found
+            entered.append((entry.table, edits))
+    return entered

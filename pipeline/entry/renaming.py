@@ -68,7 +68,7 @@ class Change:
 
     def conflicts(self) -> list[str]:
         """What stands in the way, in words with what to do; empty where nothing does."""
-        found = []
+        conflicts = []
         for label, keys in self._rekeying().conflicts().items():
             for key in keys[:10]:
                 where = ", ".join(f"{name} {value}" for name, value in key.items() if name not in SUBJECT)
@@ -76,12 +76,14 @@ class Change:
                 if label == "acquisition.Session":
                     here = path_of(self.before | {name: key[name] for name in _OF_SESSION})
                     remedy = f"give one another number first: neurojoint session move {here} …"
-                found.append(f"{label}: both have a row at {where or path_of(key)} with different content; {remedy}")
+                conflicts.append(
+                    f"{label}: both have a row at {where or path_of(key)} with different content; {remedy}"
+                )
             if len(keys) > 10:
-                found.append(f"{label}: and {len(keys) - 10} more")
+                conflicts.append(f"{label}: and {len(keys) - 10} more")
         if self.kind == "session merge":
-            found += self._same_files()
-        return found
+            conflicts += self._same_files()
+        return conflicts
 
     def apply(self, user: str | None = None) -> str:
         """Make the change in one transaction, with an entry in identity.KeyChange and data.Change.
@@ -432,14 +434,14 @@ def session_key(path: str) -> dict[str, Any]:
     >>> session_key("mylab/Subjects/m1/2024-01-31/001")["session_number"]
     1
     """
-    found = _SESSION_PATH.fullmatch(path.strip())
-    if found is None:
+    match = _SESSION_PATH.fullmatch(path.strip())
+    if match is None:
         raise UserError(f"{path!r} is no session", "write it as LAB/Subjects/SUBJECT/YYYY-MM-DD/NNN")
     try:
-        day = datetime.date.fromisoformat(found[3])
+        day = datetime.date.fromisoformat(match[3])
     except ValueError:
-        raise UserError(f"{found[3]} is no date", "write it as YYYY-MM-DD") from None
-    return dict(zip(SESSION, (found[1], found[2], day, int(found[4])), strict=True))
+        raise UserError(f"{match[3]} is no date", "write it as YYYY-MM-DD") from None
+    return dict(zip(SESSION, (match[1], match[2], day, int(match[4])), strict=True))
 
 
 def path_of(key: Mapping[str, Any]) -> str:

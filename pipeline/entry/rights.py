@@ -79,8 +79,8 @@ def _require(person: Person, verb: Verb, place: Place, what: str) -> None:
 def _place(table: str, row: Mapping[str, Any]) -> Place:
     lab, name = str(row.get("lab") or ""), row.get("subject")
     if table == "action.Note" and not lab and row.get("note_object_id"):
-        found = (subject.Subject & {"subject_uuid": str(row["note_object_id"]).lower()}).to_dicts()
-        return (found[0]["lab"], found[0]["responsible_user"]) if found else ("", None)
+        animals = (subject.Subject & {"subject_uuid": str(row["note_object_id"]).lower()}).to_dicts()
+        return (animals[0]["lab"], animals[0]["responsible_user"]) if animals else ("", None)
     if not lab or not name:
         return lab, None
     there = (subject.Subject & {"lab": lab, "subject": str(name)}).to_dicts()
@@ -96,8 +96,8 @@ def _existing(table: str, row: Mapping[str, Any]) -> Mapping[str, Any] | None:
         return None
     if not {"lab", "note_object_id"} & set(cls().heading.names):
         return None
-    found = (cls & {name: str(row[name]) for name in cls.primary_key}).to_dicts()
-    return found[0] if found else None
+    rows = (cls & {name: str(row[name]) for name in cls.primary_key}).to_dicts()
+    return rows[0] if rows else None
 
 
 def _needs_lab(table: str) -> bool:
@@ -110,8 +110,8 @@ def _owner(table: str, row: Mapping[str, Any]) -> str | None:
     """Who entered a row, as the database holds it."""
     cls, column = class_of(table), OWNERS[table]
     key = {name: row[name] for name in cls.primary_key if name in row}
-    found = (cls & key).to_dicts() if len(key) == len(cls.primary_key) else []
-    return found[0][column] if len(found) == 1 else None
+    rows = (cls & key).to_dicts() if len(key) == len(cls.primary_key) else []
+    return rows[0][column] if len(rows) == 1 else None
 
 
 def _label(table: str) -> str:

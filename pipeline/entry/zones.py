@@ -12,8 +12,8 @@ from pipeline.schemas import lab
 
 def of_labs() -> dict[str, str]:
     """Lab -> name of its time zone, whether or not there is such a zone."""
-    found = fetch_columns(lab.Lab, "lab", "time_zone")
-    return dict(zip(found["lab"].to_pylist(), found["time_zone"].to_pylist(), strict=True))
+    table = fetch_columns(lab.Lab, "lab", "time_zone")
+    return dict(zip(table["lab"].to_pylist(), table["time_zone"].to_pylist(), strict=True))
 
 
 def local_date(when: datetime.datetime, zones: Mapping[str, str], lab_name: str) -> datetime.date:

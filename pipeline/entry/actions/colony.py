@@ -34,10 +34,10 @@ def next_names(context: Context, line: str, what: str, count: int, taken: Iterab
     ------
     InvalidEntry : the line has no nickname, or its pattern cannot be used.
     """
-    found = rows_by_key(class_of("subject.Line"), [(line,)], lock=True)
-    if not found:
+    rows = rows_by_key(class_of("subject.Line"), [(line,)], lock=True)
+    if not rows:
         context.fail("line", f"there is no line {line}")
-    row = next(iter(found.values()))
+    row = next(iter(rows.values()))
     counter, pattern = COUNTERS[what]
     if what == "animal" and row["name_pattern"]:
         pattern = row["name_pattern"]
@@ -169,10 +169,10 @@ def record_litter(
 def wean(context: Context, litter: str, males: int | None, females: int | None, male_cage: str | None,
          female_cage: str | None, names: list[str], date: datetime.date | None) -> list[str]:  # fmt: skip
     """Make animals of the pups of a litter, named by the line; returns their names, males first."""
-    found = rows_by_key(class_of("subject.Litter"), [(litter,)], lock=True)
-    if not found:
+    rows = rows_by_key(class_of("subject.Litter"), [(litter,)], lock=True)
+    if not rows:
         context.fail("litter", f"there is no litter {litter}")
-    row = next(iter(found.values()))
+    row = next(iter(rows.values()))
     if not row["breeding_pair"]:
         context.fail("litter", f"the litter {litter} has no breeding pair: its lab and line are not known")
     lab = _lab_of_pair(context, row["breeding_pair"])
@@ -280,10 +280,10 @@ def answer_request(
     context: Context, request_id: str, request_status: str, animals: list[str], request_answer: str | None
 ) -> None:
     """Answer a request; the animals become the responsibility of who asked."""
-    found = rows_by_key(class_of("subject.SubjectRequest"), [(request_id,)], lock=True)
-    if not found:
+    rows = rows_by_key(class_of("subject.SubjectRequest"), [(request_id,)], lock=True)
+    if not rows:
         context.fail("request_id", "there is no such request")
-    row = next(iter(found.values()))
+    row = next(iter(rows.values()))
     context.require("answer", row["lab"])
     for name in animals:
         animal = context.animal(row["lab"], name, verb="assign")

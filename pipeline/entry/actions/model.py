@@ -76,9 +76,9 @@ class Input:
     @classmethod
     def of(cls, table: str, column: str, label: str = "", name: str = "", **more: Any) -> Input:
         """The input for a column, with the limits of the column."""
-        found = field_of(table, column)
+        described = field_of(table, column)
         text = label or column.replace("_", " ").capitalize()
-        return cls(name or column, text, replace(found, required=False), help=found.description, **more)
+        return cls(name or column, text, replace(described, required=False), help=described.description, **more)
 
 
 @dataclass(frozen=True)
@@ -145,10 +145,10 @@ class Context:
         InvalidEntry : there is no such animal, or it is dead.
         PermissionDenied : the person may not.
         """
-        found = rows_by_key(class_of("subject.Subject"), [(lab, subject)], lock=True)
-        if not found:
+        rows = rows_by_key(class_of("subject.Subject"), [(lab, subject)], lock=True)
+        if not rows:
             self.fail("subject", f"there is no animal {subject} in {lab}")
-        row = next(iter(found.values()))
+        row = next(iter(rows.values()))
         self.require(verb or self.action.verb, lab, row["responsible_user"], f"{self.action.label.lower()} {subject}")
         if alive and row["death_date"] is not None:
             self.fail("subject", f"{subject} died on {row['death_date']}")
@@ -300,26 +300,26 @@ def read(one: Action, values: Mapping[str, Any]) -> dict[str, Any]:
         With one error for each input that cannot be used.
     """
     errors = [RowError(0, str(name), "there is no such input") for name in values if name not in _names(one)]
-    found: dict[str, Any] = {}
+    parsed: dict[str, Any] = {}
     zone = zones.of_labs().get(str(values.get("lab") or ""), "UTC")
     for wanted in one.inputs:
         value = values.get(wanted.name)
         if is_blank(value):
-            found[wanted.name] = [] if wanted.many else None
+            parsed[wanted.name] = [] if wanted.many else None
             if wanted.required:
                 errors.append(RowError(0, wanted.name, "a value is needed here"))
             continue
         try:
             if wanted.many:
                 listed = value.split(",") if isinstance(value, str) else list(value)  # type: ignore[arg-type]
-                found[wanted.name] = [parse(wanted.field, item, zone) for item in listed if not is_blank(item)]
+                parsed[wanted.name] = [parse(wanted.field, item, zone) for item in listed if not is_blank(item)]
             else:
-                found[wanted.name] = parse(wanted.field, value, zone)
+                parsed[wanted.name] = parse(wanted.field, value, zone)
         except (ValueError, TypeError) as error:
             errors.append(RowError(0, wanted.name, str(error)))
     if errors:
         raise InvalidEntry(one.name, errors)
-    return found
+    return parsed
 
 
 def undo(batch: str, *, actor: Actor) -> Written:

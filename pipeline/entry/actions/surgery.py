@@ -46,8 +46,8 @@ def operate(context: Context, lab: str, subject: str, start: datetime.datetime |
     check_protocol(context, animal, severity=MODERATE, operations=1)
     context.settle()
     if narrative is None:
-        found = (tables.ProcedureTemplate & {"lab": lab}).to_dicts()
-        texts = {row["procedure_type"]: row["template_text"] for row in found}
+        templates = (tables.ProcedureTemplate & {"lab": lab}).to_dicts()
+        texts = {row["procedure_type"]: row["template_text"] for row in templates}
         narrative = "\n".join(texts[name] for name in procedures if name in texts) or None
     operated = key | {"surgery_start": when}
     row = {"surgery_end": end, "surgery_outcome": outcome, "surgery_location": location,

@@ -46,10 +46,10 @@ def field_of(table: str, column: str) -> Field:
     >>> field_of("action.Weighing", "weight").limits()
     'a number from 0.1 to 2000 g'
     """
-    found = TABLES[table].field(column)
-    if found is None:
+    field = TABLES[table].field(column)
+    if field is None:
         raise KeyError(f"{table} has no writable column {column}")
-    return found
+    return field
 
 
 def class_of(table: str) -> type[dj.Table]:
@@ -59,10 +59,10 @@ def class_of(table: str) -> type[dj.Table]:
     'Member'
     """
     schema, *path = table.split(".")
-    found: Any = importlib.import_module(f"pipeline.schemas.{schema}")
+    target: Any = importlib.import_module(f"pipeline.schemas.{schema}")
     for part in path:
-        found = getattr(found, part)
-    return found
+        target = getattr(target, part)
+    return target
 
 
 def label_of(table: type[dj.Table]) -> str:
