@@ -11,7 +11,7 @@ from typing import Any
 from ingest.files.report import Found, Recording, Report, default_versions, without_revision
 from ingest.files.scan import Folder, SessionKey
 from ingest.files.tasks import tasks_of
-from ingest.rows import clusterings
+from ingest.rows import clusterings, fields_of_view
 from ingest.rows import recordings as recording_rows
 from ingest.rows.quarantine import Quarantine
 from ingest.rows.recordings import Registered
@@ -106,6 +106,7 @@ class Registrar:
         self._tasks(reports)
         elsewhere = {key: {r["rel_path"] for r in there.values() if r["elsewhere"]} for key, there in datasets.items()}
         clusterings.write(self._writer, reports, elsewhere)
+        fields_of_view.write(self._writer, reports)
         self._quarantine.sessions_update(problems)
         now = self._writer.now
         scans = [

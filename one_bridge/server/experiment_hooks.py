@@ -111,7 +111,15 @@ class ExperimentHooks(RecordHooks):
     def create_field_of_view(self, row: dict[str, Any], body: Mapping[str, Any]) -> Related:
         row |= self._session("session", row.pop("eid", None))
         self._check_stack(row.get("stack_id"), {name: row[name] for name in SESSION})
-        return Related()
+        if not isinstance(row.get("fov_name"), str):
+            return Related()
+        key = {name: row[name] for name in FIELD}
+        there = table("imaging.FieldOfView") & values.restriction(key, self.database.backend)
+        known = self.database.select(there, ["fov_uuid", "imaging_type", "stack_id"])
+        if not known or known[0]["imaging_type"] is not None or known[0]["stack_id"] is not None:
+            return Related()
+        row.setdefault("fov_uuid", known[0]["fov_uuid"])
+        return Related(action="update")
 
     def update_field_of_view(self, row: dict[str, Any], body: Mapping[str, Any], before: Mapping[str, Any]) -> Related:
         sent = row.pop("eid", None)

@@ -6,7 +6,7 @@ import datetime
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from one_bridge.server import values
 from one_bridge.server.endpoint_model import BadInput, table
@@ -33,11 +33,16 @@ _OBJECTS = {
 
 @dataclass
 class Related:
-    """Rows of other tables that belong to a record: deleted first, written before it, and after it."""
+    """Rows of other tables that belong to a record: deleted first, written before it, and after it.
+
+    `action` is what is done with a new record: `update` where registration has made it from files, and nobody has said
+    anything of it.
+    """
 
     remove: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     before: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     after: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    action: Literal["create", "update"] = "create"
 
 
 class RecordHooks:

@@ -84,7 +84,7 @@ class Writer:
         related = Related()
         if endpoint.create:
             related = getattr(self.hooks, f"create_{endpoint.create}")(row, body)
-        key = write.write(row, related, "create")
+        key = write.write(row, related, related.action)
         self._set_lists(write, key, body)
         return key
 

@@ -170,6 +170,34 @@ def unsigned(ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.abs(ids), np.where(ids < 0, -1, 0).astype(np.int8)
 
 
+def count_regions(ids: np.ndarray) -> tuple[dict[int, int], int, list[int]]:
+    """How often each structure is among the places of pixels or cells.
+
+    Parameters
+    ----------
+    ids : array of int, of any shape
+        Of the structures, with or without the sign of the hemisphere; 0 outside of the brain.
+
+    Returns
+    -------
+    counts : dict
+        Id of a structure -> number of places in it.
+    n_outside : int
+        Places outside of the brain.
+    unknown : list of int
+        Ids that the atlas does not have.
+
+    Examples
+    --------
+    >>> count_regions(np.array([[385, -385], [0, 123456789]]))
+    ({385: 2}, 1, [123456789])
+    """
+    values, numbers = np.unique(unsigned(ids)[0], return_counts=True)
+    known = regions().known(values)
+    counts = dict(zip(values[known].tolist(), numbers[known].tolist(), strict=True))
+    return counts, int(numbers[values == 0].sum()), values[~known & (values != 0)].tolist()
+
+
 def _listed(wanted: str | int | Iterable[str | int]) -> Iterable[str | int]:
     return [wanted] if isinstance(wanted, str | int | np.integer) else wanted
 
