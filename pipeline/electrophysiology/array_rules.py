@@ -61,6 +61,24 @@ def out_of_order(values: np.ndarray) -> OutOfOrder:
     return OutOfOrder(len(beside))
 
 
+def are_by_unit(times: np.ndarray, clusters: np.ndarray) -> bool:
+    """Whether spikes stand unit by unit, those of each unit together and in order of time; a few spikes do not tell.
+
+    >>> are_by_unit(np.array([1.0, 5.0, 6.0, 2.0, 3.0, 4.0]), np.array([4, 4, 4, 0, 0, 0]))
+    True
+    >>> are_by_unit(np.array([1.0, 5.0, 6.0, 2.0, 3.0, 4.0]), np.array([4, 0, 4, 0, 4, 0]))
+    False
+    """
+    if len(times) != len(clusters) or not len(times):
+        return False
+    changes = np.flatnonzero(np.diff(clusters)) + 1
+    begins = np.concatenate([[0], changes])
+    if len(np.unique(np.asarray(clusters)[begins])) < len(begins) or len(times) < 3 * len(begins):
+        return False
+    back = np.flatnonzero(np.diff(times) < 0) + 1
+    return bool(np.isin(back, changes).all())
+
+
 def whole_numbers(values: np.ndarray) -> tuple[str, str] | None:
     """Whole numbers from 0 that fit into 32 bits."""
     if values.ndim != 1 or values.dtype.kind not in "fiu":

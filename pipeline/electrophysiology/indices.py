@@ -130,6 +130,17 @@ def _check_waveform_channels(files: Files, name: str, n_rows: int | None) -> Non
             files.count_from_one("clusters.channels", f"it is the first column of {name}, which does")
 
 
+def exchanged_axes(files: Files, name: str) -> str:
+    """Why waveforms have channels where samples are expected; empty where they do not."""
+    shapes, around, n_rows = files.get(name), files.get(f"{name}Channels"), files.rows("channels")
+    if shapes is None or shapes.ndim != 3:
+        return ""
+    n_channels = around.shape[1] if around is not None and around.ndim == 2 else n_rows
+    if n_channels is None or shapes.shape[2] == n_channels or shapes.shape[1] != n_channels:
+        return ""
+    return f"shape {shapes.shape}, of which {n_channels} are the channels: expected is (units, samples, channels)"
+
+
 def _is_filled_up(files: Files, name: str, values: np.ndarray, n_rows: int) -> bool:
     """Whether the number of channels stands where there is no waveform."""
     shapes = files.get(name.replace("Channels", ""))

@@ -24,6 +24,7 @@ FAR = 4.0  # tolerated factor between two measures of one amplitude or width
 OPPOSITE = -0.9  # correlation of two measures of one depth that are counted from opposite ends
 BY_CHANCE = 1e-6  # the correlation of unrelated depths may be taken for that so often
 SHORT = 1 / 30  # of a recording; spikes that span less may be in another unit
+DRIFT = 0.01  # of a clock against another one; more is another sampling rate
 MIXED = 0.1  # share of amplitudes of the other sign that is tolerated
 _FEWEST_ROWS = 8  # of electrodes that tell numbers of rows from um: no probe has steps of 1 um
 _SOME = 20_000  # values that are looked at
@@ -48,10 +49,13 @@ def spike_times(
     """
     if not len(times):
         return Verdict()
-    first, last = float(times[0]), float(times[-1])
+    first = min(float(some.min()) for _, some in chunks(times))
+    last = max(float(some.max()) for _, some in chunks(times))
     rate = recorded.sampling_rate if recorded else COMMON_RATE
     if times.dtype.kind in "iu" or _are_whole(times, clusters):
-        return _samples(times, last, samples, recorded)
+        return _samples(times, first, last, samples, recorded)
+    if recorded and (wrong := _of_another_rate(times, samples, recorded)):
+        return Verdict(wrong=wrong)
     if last > LONGEST_SESSION:
         return Verdict(wrong=f"the last spike is at {last:,.0f}, which is {last / 3600:,.0f} h: expected are s")
     step = _smallest_step(times)
@@ -145,7 +149,15 @@ def places(values: np.ndarray, reference: np.ndarray | None = None) -> Verdict:
     if len(rows) >= _FEWEST_ROWS and (np.diff(rows) == 1).all():
         what = f"the places along the shank are {rows[0]:g}, {rows[1]:g}, … {rows[-1]:g}, as numbers of rows are"
         return Verdict(wrong=f"{what}: expected are um")
-    return depths(values[:, 1], reference if reference is not None and len(reference) == len(values) else None)
+    if reference is None or len(reference) != len(values):
+        return depths(values[:, 1])
+    known = np.isfinite(reference)
+    if known.sum() >= 3 and np.ptp(reference[known]) > SMALLEST_SPAN:
+        across, along = (float(np.ptp(np.asarray(values[known, i], np.float64) - reference[known])) for i in (0, 1))
+        if across <= SMALLEST_SPAN < along:
+            what = "the places along the shank by the recording are in their first column"
+            return Verdict(wrong=f"{what}: expected are places across and along the shank")
+    return depths(values[:, 1], reference)
 
 
 def waveforms(values: np.ndarray, amps: np.ndarray | None = None) -> Verdict:
@@ -184,6 +196,12 @@ def widths(values: np.ndarray, reference: np.ndarray | None = None, rate: float 
     if not len(some):
         return Verdict(wrong="no value is a finite number") if len(values) else Verdict()
     middle = float(np.median(some))
+    if reference is not None and len(reference) == len(values):
+        both = np.isfinite(values) & np.isfinite(reference) & (values != 0) & (reference != 0)
+        if both.sum() >= 3 and (np.sign(values[both]) == -np.sign(reference[both])).all():
+            checked = widths(-np.asarray(values, np.float64), reference, rate)
+            note = "their sign was turned: where a waveform has a trough, the peak comes after it"
+            return checked._replace(factor=-checked.factor, note="; ".join(filter(None, [checked.note, note])))
     if middle == 0 or SHORTEST_WIDTH <= middle <= LONGEST_WIDTH:
         return Verdict()
     if reference is not None and len(reference) == len(values):
@@ -197,7 +215,23 @@ def widths(values: np.ndarray, reference: np.ndarray | None = None, rate: float 
     return Verdict(wrong=f"the median time from peak to trough is {middle:.4g}: expected are ms")
 
 
-def _samples(times: np.ndarray, last: float, samples: np.ndarray | None, recorded: Recorded | None) -> Verdict:
+def _of_another_rate(times: np.ndarray, samples: np.ndarray | None, recorded: Recorded) -> str:
+    """Why times are spikes.samples over another sampling rate than that of the recording; empty where they are not."""
+    if samples is None or len(samples) != len(times) or len(times) < 2 or samples.dtype.kind not in "iuf":
+        return ""
+    ends = [int(np.argmin(samples)), int(np.argmax(samples))]
+    span, seconds = float(samples[ends[1]]) - float(samples[ends[0]]), float(times[ends[1]]) - float(times[ends[0]])
+    if span < recorded.sampling_rate or seconds <= 0 or abs(span / seconds / recorded.sampling_rate - 1) < DRIFT:
+        return ""
+    return (
+        f"the times are spikes.samples at {span / seconds:,.6g} Hz, but the recording has "
+        f"{recorded.sampling_rate:,.6g} Hz: expected are s"
+    )
+
+
+def _samples(
+    times: np.ndarray, first: float, last: float, samples: np.ndarray | None, recorded: Recorded | None
+) -> Verdict:
     """Times that are whole numbers: samples, where a recording or spikes.samples proves it."""
     what = f"the times are whole numbers up to {last:,.0f}, as samples are: expected are s"
     if recorded is None:
@@ -209,7 +243,13 @@ def _samples(times: np.ndarray, last: float, samples: np.ndarray | None, recorde
         if not np.array_equal(np.asarray(times[rows], np.float64), np.asarray(samples[rows], np.float64)):
             return Verdict(wrong=f"{what}, and spikes.samples holds other numbers")
     rate = recorded.sampling_rate
-    return Verdict(1 / rate, note=f"the times are samples; they were divided by the sampling rate, {rate:.10g} Hz")
+    note = f"the times are samples; they were divided by the sampling rate, {rate:.10g} Hz"
+    if len(times) < 300 or (last - first) / rate > 0.9 * recorded.duration:
+        return Verdict(1 / rate, note=note)
+    spans = f"span {(last - first) / rate:,.4g} s of the {recorded.duration:,.1f} s of the recording"
+    if samples is None and np.isclose((last - first) / 1e3, recorded.duration, rtol=2 * NEAR):
+        return Verdict(wrong=f"as samples the times would {spans}, as ms all of it: expected are s")
+    return Verdict(1 / rate, note=f"{note}; so they {spans}")
 
 
 def _are_whole(times: np.ndarray, clusters: np.ndarray | None) -> bool:

@@ -16,7 +16,7 @@ import numpy as np
 from pipeline.analysis.units import spike_width
 from pipeline.electrophysiology import array_rules, indices, measurement_units, unit_columns, unit_rows
 from pipeline.electrophysiology.measurement_units import COMMON_RATE
-from pipeline.electrophysiology.reading import BY_ROW_FROM_ONE, Reading, Recorded
+from pipeline.electrophysiology.reading import BY_NAME, BY_ROW, BY_ROW_FROM_ONE, Reading, Recorded
 from pipeline.electrophysiology.sorting_files import Files, Refused, Sorting, open_array
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def examine(
     used, counts = used[used >= 0], counts[used >= 0]
     named, named_counts = _named(files)
     n_rows = _n_rows(files)
-    rows = unit_rows.decide(used, n_rows, named, counts, named_counts)
+    rows = _by_depths(files, unit_rows.decide(used, n_rows, named, counts, named_counts), named)
     found.reading.rows, found.reading.rows_why = rows.rule, rows.why
     if rows.rule == BY_ROW_FROM_ONE:
         found.reading.notes.append(f"spikes.clusters: {rows.why}")
@@ -108,17 +108,43 @@ def unit_of_rows(reading: Reading, n_rows: int, metrics: pa.Table | None) -> np.
     return unit_rows.ids_of(reading.rows, n_rows, named)
 
 
+def _by_depths(files: Files, rows: unit_rows.Rows, named: np.ndarray | None) -> unit_rows.Rows:
+    """Metrics that name the rows in another order than the arrays have: depths of spikes and of rows tell."""
+    depths, of_rows = files.get("spikes.depths"), files.get("clusters.depths")
+    if rows.rule != BY_NAME or named is None or depths is None or of_rows is None or "spikes.clusters" not in files:
+        return rows
+    n_rows = len(of_rows)
+    if len(named) != n_rows or n_rows < 3 or not np.array_equal(np.sort(named), np.arange(n_rows)):
+        return rows
+    some = np.linspace(0, len(depths) - 1, min(len(depths), _SOME)).astype(int)
+    units, at = np.asarray(files["spikes.clusters"][some], np.int64), np.asarray(depths[some], np.float64)
+    known = (units >= 0) & (units < n_rows) & np.isfinite(at)
+    by_name = unit_columns.spread(np.arange(n_rows), named, np.asarray(of_rows, np.float64))
+    away = [np.nanmedian(np.abs(at - values[np.where(known, units, 0)])[known]) if known.any() else np.nan
+            for values in (np.asarray(of_rows, np.float64), by_name)]  # fmt: skip
+    if not 5 * away[0] < away[1]:
+        return rows
+    why = (
+        "clusters.metrics names the units in another order than that of the rows, whose depths are those of the spikes"
+    )
+    return unit_rows.Rows(BY_ROW, f"{why}: which unit each of its rows is cannot be told", False)
+
+
 def _check_times(files: Files, found: Sorting) -> None:
     """The unit of the spike times, and whether a few of them are out of order."""
     times = files.get("spikes.times")
     if times is None:
         return
     out_of_order = array_rules.out_of_order(times)
-    if out_of_order.wrong:
+    clusters = files.get("spikes.clusters")
+    by_unit = bool(out_of_order.wrong) and clusters is not None and array_rules.are_by_unit(times, clusters)
+    if out_of_order.wrong and not by_unit:
         files.refuse("spikes.times", "time_backwards", out_of_order.wrong)
         return
-    found.reading.n_moved = out_of_order.n
-    if out_of_order.n:
+    found.reading.n_moved = len(times) if by_unit else out_of_order.n
+    if by_unit:
+        found.reading.notes.append(f"the {len(times):,} spikes stand unit by unit and were sorted by time")
+    elif out_of_order.n:
         found.reading.notes.append(f"{out_of_order.n} spikes are out of order and were sorted by time")
     arrays = files.get("spikes.clusters"), files.get("spikes.samples")
     files.judge("spikes.times", measurement_units.spike_times(times, *arrays, found.reading.recorded))
@@ -131,6 +157,7 @@ def _check_measurements(
     for name in ("spikes.amps", "clusters.amps"):
         if name in files:
             files.judge(name, measurement_units.amplitudes(files[name]))
+    _check_amplitudes(files, row_ids)
     if "channels.localCoordinates" in files:
         raw = files.numbers("channels.rawInd")
         on_map = None if raw is None or channel_map is None else indices.axial_of(raw, channel_map)
@@ -146,6 +173,8 @@ def _check_measurements(
     if amps is None:
         amps = _mean_amplitudes(files, row_ids)
     for name, of_units in (("clusters.waveforms", amps), ("templates.waveforms", None)):
+        if wrong := indices.exchanged_axes(files, name):
+            files.refuse(name, "value_range", wrong)
         if name in files:
             files.judge(name, measurement_units.waveforms(files[name], of_units))
     if "clusters.peakToTrough" in files:
@@ -154,6 +183,17 @@ def _check_measurements(
             width = spike_width(shapes, recorded.sampling_rate if recorded else COMMON_RATE)
         rate = recorded.sampling_rate if recorded else None
         files.judge("clusters.peakToTrough", measurement_units.widths(files["clusters.peakToTrough"], width, rate))
+
+
+def _check_amplitudes(files: Files, row_ids: np.ndarray | None) -> None:
+    """Amplitudes of the units are about those of their spikes."""
+    own, of_spikes = files.scaled("clusters.amps"), _mean_amplitudes(files, row_ids)
+    if own is None or of_spikes is None or own.shape != of_spikes.shape:
+        return
+    both = np.isfinite(own) & np.isfinite(of_spikes) & (of_spikes != 0)
+    ratio = float(np.median(np.abs(own[both] / of_spikes[both]))) if both.sum() >= 3 else 1.0
+    if not 1 / measurement_units.FAR < ratio < measurement_units.FAR:
+        files.refuse("clusters.amps", "value_range", f"the amplitudes are {ratio:.3g} times those of the spikes")
 
 
 def _depths_of_channels(files: Files) -> np.ndarray | None:

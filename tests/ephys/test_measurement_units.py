@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -185,3 +187,65 @@ def test_depths_of_units_show_how_channels_are_meant(tmp_path, damage, refused, 
     if not refused:
         assert found.clusters["cluster_channel"].tolist() == channels.tolist()
     assert found.clusters["cluster_depth"].tolist() == places[channels, 1].tolist()
+
+
+def examined(folder: Path, recorded: Recorded | None = None, channel_map: dict | None = None, **changes):
+    """A sorting of which some files are others; `__` in a name stands for a point."""
+    folder.mkdir(parents=True, exist_ok=True)
+    given = {name.replace("__", "."): values for name, values in changes.items()}
+    paths = {}
+    for name, values in (trees.sorting() | given).items():
+        if values is not None:
+            paths[name] = folder / f"{name}.{'csv' if isinstance(values, str) else 'npy'}"
+            paths[name].write_text(values) if isinstance(values, str) else np.save(paths[name], values)
+    return sorting.examine(paths, recorded, channel_map)
+
+
+def test_spikes_that_stand_unit_by_unit_are_sorted(tmp_path):
+    files = trees.sorting()
+    order = np.lexsort((files["spikes.times"], -files["spikes.clusters"]))
+    given = {name.replace(".", "__"): files[name][order] for name in files if name.startswith("spikes.")}
+    found = examined(tmp_path / "by_unit", **given)
+    truth = examined(tmp_path / "plain")
+    assert not found.refused and found.reading.n_moved == len(order) and "unit by unit" in found.reading.notes[0]
+    assert (found.first, found.last, found.n_spikes) == (truth.first, truth.last, truth.n_spikes)
+    given["spikes__times"] = given["spikes__times"][::-1]
+    assert [item.attribute for item in examined(tmp_path / "mixed", **given).refused] == ["spikes.times"]
+
+
+def test_files_that_contradict_each_other_are_refused_with_a_sentence(tmp_path):
+    """Times and samples, amplitudes of units and spikes, axes of waveforms, columns of places, order of metrics."""
+    files = trees.sorting()
+    n, times = trees.N_CHANNELS, files["spikes.times"]
+    recorded = Recorded(RATE, 60.0, int(60 * RATE))
+    on_map = {
+        "channels": list(range(n)),
+        "lateral": [16.0] * n,
+        "axial": [20.0 * i for i in range(n)],
+        "shank": [0] * n,
+    }
+    places = np.column_stack([20.0 * np.arange(n), np.full(n, 16.0)])
+    no_depths = {"clusters__depths": None, "spikes__depths": None}
+    metrics = "cluster_id,quality\n" + "".join(f"{unit},good\n" for unit in (4, 2, 0, 1, 3))
+    for name, sentence, changes in (
+        ("spikes.times", "spikes.samples at 90,000 Hz", {"spikes__times": times / 3, "spikes__samples": times * RATE}),
+        ("spikes.times", "as ms all of it", {"spikes__times": np.round(times * 1e3).astype(int)}),
+        ("clusters.amps", "times those of the spikes", {"clusters__amps": files["clusters.amps"] * 10}),
+        ("clusters.waveforms", "(units, samples, channels)", {"clusters__waveforms": np.full((5, n, 40), 1e-4)}),
+        ("channels.localCoordinates", "in their first column",
+         {"channels__localCoordinates": places, "channels__rawInd": np.arange(n), **no_depths}),
+        ("clusters.metrics", "in another order", {"clusters__metrics": metrics}),
+    ):  # fmt: skip
+        found = examined(tmp_path / name / str(len(sentence)), recorded, on_map, **changes)
+        ((attribute, _, detail),) = found.refused
+        assert attribute == name and sentence in detail, detail
+    assert found.reading.rows == "row" and found.clusters["cluster_depth"].tolist() == files["clusters.depths"].tolist()
+
+
+def test_widths_with_the_other_sign_are_turned():
+    widths = np.array([0.3, 0.5, -0.4, np.nan])
+    assert mu.widths(widths, widths).factor == 1
+    turned = mu.widths(-widths, widths)
+    assert turned.factor == -1 and "sign was turned" in turned.note
+    assert mu.widths(-widths / 1e3, widths).factor == -1e3
+    assert mu.widths(np.array([-0.3, 0.5, -0.4, np.nan]), widths).factor == 1

@@ -208,13 +208,14 @@ def test_checks_of_any_files(tmp_path_factory, ids, times, n_rows, ordered):
     refused = {item.attribute for item in found.refused}
     is_ordered = bool(np.all(np.diff(content["spikes.times"]) >= 0))
     disorder = array_rules.out_of_order(content["spikes.times"])
-    assert ("spikes.times" in refused) == bool(disorder.wrong)
+    by_unit = bool(disorder.wrong) and array_rules.are_by_unit(content["spikes.times"], content["spikes.clusters"])
+    assert ("spikes.times" in refused) == (bool(disorder.wrong) and not by_unit)
     assert is_ordered == (disorder.n == 0)
     from_one = bool(ids) and min(ids) >= 1 and max(ids) == n_rows
     points = not ids or max(ids) < n_rows or from_one
     assert ("spikes.clusters" in refused) == (not points)
     if not refused:
-        assert found.reading.n_moved == disorder.n
+        assert found.reading.n_moved == (len(ids) if by_unit else disorder.n)
         used, counts = np.unique(content["spikes.clusters"], return_counts=True)
         assert found.clusters["cluster_id"].tolist() == used.tolist()
         assert found.clusters["cluster_n_spikes"].tolist() == counts.tolist()
