@@ -34,6 +34,7 @@ class FolderJob:
         self.command: Sequence[str] = told.get("command") or ()
         self.cores: int = told.get("cores", 1)
         self.gone: list[str] = []
+        self.doubts: dict[str, str] = {}
         self.read: list[str] = []
         self._outputs, self._status = scratch / "outputs", scratch / "status.json"
         self._said = 0.0
@@ -74,6 +75,11 @@ class FolderJob:
         """See `Job.log`."""
         print(text, flush=True)
 
+    def doubt(self, path: str, why: str) -> None:
+        """See `Job.doubt`."""
+        self.doubts[path] = why
+        self.log(f"{path}: {why}")
+
     def may_go(self, path: Path) -> None:
         """See `Job.may_go`."""
         self.gone.append(path.relative_to(self.folder).as_posix())
@@ -105,6 +111,7 @@ def run(scratch: Path) -> int:
         state = kind.function()(job)
         if state == INCOMPLETE:
             result["state"] = "Incomplete"
+        result |= {"doubts": sorted(job.doubts), "message": "; ".join(job.doubts.values())[:900]}
     except NothingToDo as error:
         result = {"state": "Empty", "exit": "ok", "message": str(error)}
     except TaskFailure as error:

@@ -55,12 +55,13 @@ class Delivery:
                 if not matching(pattern, arguments, paths):
                     missing = " or ".join(filled(pattern, arguments))
                     raise NeurojointError(f"{missing} was not made", "see the log of the task")
-        found = []
+        found, doubted = [], result.get("doubts") or []
         for path in paths:
             upload = self.desk.uploads and any(matching(pattern, arguments, [path]) for pattern in kind.upload)
             size = (base / path).stat().st_size
             found.append({"path": path, "md5": copying.hash_of(base / path), "size": size,
-                          "uploaded": upload and size <= LARGEST_UPLOAD})  # fmt: skip
+                          "uploaded": upload and size <= LARGEST_UPLOAD,
+                          "qc": "WARNING" if path in doubted else ""})  # fmt: skip
         return found
 
     def deliver(self, folder: Path, told: dict[str, Any]) -> None:

@@ -18,6 +18,7 @@ from ingest.rows import layouts
 from ingest.rows.announced import Announced, announce
 from ingest.rows.repository import repository_of
 from ingest.rows.writing import Writer
+from pipeline import entry
 from pipeline.alf import columns, identity
 from pipeline.alf.columns import raw_form
 from pipeline.errors import ConflictError, UserError
@@ -106,8 +107,9 @@ class Outputs:
                 raise UserError("an output has md5, size and modified_ns", "see docs/lab-server.md")
             path = self.checked_path(row, str(item.get("path")))
             found.append({"path": path, "md5": item["md5"], "size": size, "modified_ns": modified,
-                          "uploaded": item.get("uploaded") is True})  # fmt: skip
-        clash = self.protected(row, [item["path"] for item in found], {entry["path"]: entry["md5"] for entry in found})
+                          "uploaded": item.get("uploaded") is True,
+                          "qc": "WARNING" if item.get("qc") == "WARNING" else ""})  # fmt: skip
+        clash = self.protected(row, [item["path"] for item in found], {item["path"]: item["md5"] for item in found})
         if clash:
             raise ConflictError(f"{sorted(clash)[0]} is protected", "write another revision of it")
         return found
@@ -141,6 +143,18 @@ class Outputs:
             if item["uploaded"]:
                 self._settle(row["task_uuid"], base / place, item)
         registration.register_session(repository, base, key, place, required=[item["path"] for item in here])
+
+    def note_doubts(self, row: Mapping[str, Any], outputs: Sequence[Mapping[str, Any]], user: str) -> None:
+        """Outputs of which the task says that nothing proves them have the QC WARNING, unless it is worse."""
+        doubted = {output["path"] for output in outputs if output["qc"]}
+        if not doubted:
+            return
+        key = {name: row[name] for name in SESSION}
+        rows = (data.Dataset & key & "dataset_qc IN ('NOT_SET', 'PASS')").proj("rel_path").to_dicts()
+        changed = [{"dataset_id": item["dataset_id"], "dataset_qc": "WARNING"} for item in rows
+                   if raw_form(item["rel_path"]) in doubted]  # fmt: skip
+        if changed:
+            entry.write("data.Dataset", changed, user=user, source="agent", action="update")
 
     def _settle(self, task_uuid: str, folder: Path, one: Mapping[str, Any]) -> None:
         """Put an uploaded file into its place."""

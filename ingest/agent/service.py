@@ -159,6 +159,7 @@ class TaskService:
             if outputs:
                 self.queue.heartbeat(task_uuid, token, None, "registering")
                 self.outputs.register(row, outputs)
+                self.outputs.note_doubts(row, outputs, self.user)
                 inputs = str(report.get("inputs") or "")[:32]
                 self.queue.note_outputs(task_uuid, outputs, outcome.version, inputs)
         state = self.queue.finish(task_uuid, token, outcome, row)

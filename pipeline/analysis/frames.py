@@ -138,6 +138,50 @@ def first_pulse(
     return None
 
 
+def by_pauses(count: NDArray, own: NDArray, pulses: NDArray) -> tuple[int, str] | None:
+    """Which pulse is that of the first frame, by pauses of the camera; None where they do not tell.
+
+    A camera that was started to look at the picture, stopped, and started again to record leaves a pause between the
+    pulses. Its own clock shows each pause within the recording. The frames lie where the pauses of both are the same.
+
+    Parameters
+    ----------
+    count : (n,) array of int, from 0
+    own : (n,) array, s, times of the frames by the clock of the camera
+    pulses : (m,) array, s, ascending: one for each frame that the camera took
+
+    Examples
+    --------
+    >>> preview, recording = np.arange(40) / 30, 5 + np.arange(60) / 30
+    >>> by_pauses(np.arange(60), np.arange(60) / 30, np.r_[preview, recording])
+    (40, 'the pulses pause where the frames begin')
+    >>> by_pauses(np.arange(50), np.arange(50) / 30, np.r_[preview, recording]) is None
+    True
+    """
+    n_taken = int(count[-1]) + 1
+    if own.size != count.size or own.size < 2 or len(pulses) < n_taken:
+        return None
+    steps = np.rint(np.diff(pulses) / np.median(np.diff(pulses))).astype(np.int64)
+    gaps = np.flatnonzero(steps > 1)
+    if not gaps.size:
+        return None
+    longer = np.rint(np.diff(own) / np.median(np.diff(own) / np.diff(count))).astype(np.int64) - np.diff(count)
+    paused = np.flatnonzero(longer > 0)
+    if not paused.size:
+        bounds = np.concatenate([[0], gaps + 1, [len(pulses)]])
+        room = np.maximum(np.diff(bounds) - n_taken + 1, 0)
+        first = int(bounds[int(room.argmax())])
+        return (first, "the pulses pause where the frames begin") if room.sum() == 1 else None
+    known = set(zip(count[paused].tolist(), longer[paused].tolist(), strict=True))
+    fitting = []
+    for first in (gaps - count[paused[0]]).tolist():
+        inside = gaps[(gaps >= first) & (gaps < first + n_taken - 1)]
+        same = set(zip((inside - first).tolist(), (steps[inside] - 1).tolist(), strict=True)) == known
+        if same and 0 <= first <= len(pulses) - n_taken:
+            fitting.append(first)
+    return (fitting[0], f"{len(known)} pauses of the pulses are those of the camera") if len(fitting) == 1 else None
+
+
 def extended(times: NDArray, n_frames: int) -> NDArray:
     """As many times as frames: a few at the end are cut, or follow at the usual distance."""
     if n_frames > times.size:

@@ -174,6 +174,7 @@ def _of_task(row: Mapping[str, Any], names: Mapping[str, str], computers: Sequen
     name, state = row["task_name"], row["status"]
     if state in states.DONE:
         words = {"Complete": "", "Incomplete": " (in part)", "Empty": " (nothing to do)"}[state]
+        words += f" ({row['task_message']})" if row["task_message"] and state != "Empty" else ""
         return Step("task", f"{name}{words} on {row['task_host']}", "+", row["task_ended"], row["task_elapsed"])
     if state in states.FAILED:
         cause = {"data": "the experimenter", "resource": "the administrator"}.get(row["task_exit"], "the administrator")

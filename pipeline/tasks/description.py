@@ -23,11 +23,20 @@ _DEVICES = {"cameras": "camera", "neuropixel": "probe", "microphone": "microphon
 
 @dataclass(frozen=True)
 class Device:
-    """A device of a session: its kind (camera, probe, microphone), label and folder below the session."""
+    """A device of a session.
+
+    Attributes
+    ----------
+    kind : camera, probe or microphone
+    label, folder : its name, and its folder below the session
+    extra_pulses : of a camera: where the pulses lie that belong to no frame, if a person has said it: before or after
+        the frames
+    """
 
     kind: str
     label: str
     folder: str
+    extra_pulses: str = ""
 
 
 @dataclass(frozen=True)
@@ -89,7 +98,8 @@ def read(content: Mapping[str, Any]) -> Description:
     devices: list[Device] = []
     for name, kind in _DEVICES.items():
         for label, options in _mapping(_mapping(content, "devices"), name).items():
-            devices.append(Device(kind, _label(label), _folder(_option(options, "collection"), _usual(kind, label))))
+            folder = _folder(_option(options, "collection"), _usual(kind, label))
+            devices.append(Device(kind, _label(label), folder, _extra_pulses(options)))
     tasks = []
     listed = content.get("tasks") or []
     if not isinstance(listed, list):
@@ -159,6 +169,13 @@ def _mapping(content: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 def _option(options: Any, name: str) -> Any:
     return options.get(name) if isinstance(options, dict) else None
+
+
+def _extra_pulses(options: Any) -> str:
+    found = _option(options, "extra_pulses")
+    if found not in (None, "", "before", "after"):
+        raise _invalid(f"`extra_pulses` is {str(found)[:40]!r}, neither before nor after")
+    return found or ""
 
 
 def _label(value: Any) -> str:

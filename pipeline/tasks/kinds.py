@@ -45,6 +45,9 @@ class Job(Protocol):
     def log(self, text: str) -> None:
         """Write a line into the log."""
 
+    def doubt(self, path: str, why: str) -> None:
+        """An output that rests on what a person stated and nothing proves: its QC becomes WARNING; people see why."""
+
     def may_go(self, path: Path) -> None:
         """A raw file that the outputs replace: it may be removed once they are registered and verified."""
 

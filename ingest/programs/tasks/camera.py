@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,11 +11,14 @@ from ingest.programs import ffmpeg
 from ingest.programs.tasks import behavior, synchronise
 from pipeline.analysis import camera, frames
 from pipeline.electrophysiology import clocks, wiring
+from pipeline.errors import InvalidData
+from pipeline.tasks import description as descriptions
 from pipeline.tasks.kinds import Job, TaskFailure
 from pipeline.tasks.plan import filled
 
 _ALIKE = 0.01
 """The period of a line differs from that of the camera by less than so much of it."""
+_STATED = "the experiment description says"
 _SAME_S = 2e-3
 """Two lines whose pulses differ by less were made by one trigger."""
 
@@ -41,7 +45,8 @@ def times_nidq(job: Job) -> None:
     """The pulses that the camera sent to a NIDQ, each for the frame to which it belongs.
 
     Which line is the camera's, a wiring file beside the recording says; else the line whose pulses have the camera's
-    period. Which pulse is that of the first frame, the camera's input pins tell, or the number of the pulses.
+    period. Which pulse is that of the first frame, the camera's input pins tell, the number of the pulses, pauses of
+    the camera, or a person in the experiment description (`extra_pulses`): then the QC of the times is WARNING.
 
     Raises
     ------
@@ -66,29 +71,31 @@ def times_nidq(job: Job) -> None:
     label = job.arguments["label"]
     named = _wired(path, label)
     own_period = None if own is None else float(np.median(np.diff(own)))
+    stated = _extra_pulses(job)
     fitting: dict[int, tuple[np.ndarray, str]] = {}
-    close = 0
+    close: dict[int, int] = {}
     for line, pulses in rises.items():
-        if (named is not None and line != named) or len(pulses) <= told.count[-1]:
+        if (named is not None and line != named) or len(pulses) < 2:
             continue
         period = float(np.median(np.diff(pulses)))
         if own_period is not None and abs(period / own_period - 1) > _ALIKE:
             continue
-        close += 1
+        close[line] = len(pulses)
+        if len(pulses) <= told.count[-1]:
+            continue
         first = frames.first_pulse(told.count, told.pins, pulses, {k: at for k, at in rises.items() if k != line})
+        if first is None and own is not None:
+            first = frames.by_pauses(told.count, own, pulses)
+        if first is None and stated:
+            extra = len(pulses) - int(told.count[-1]) - 1
+            first = (extra if stated == "before" else 0), f"{_STATED} that {extra} pulses come {stated} the frames"
         if first is None:
             continue
         found = pulses[first[0] + told.count]
         if own is None or own.size != len(found) or _agree(found, own, period):
             fitting[line] = found, first[1]
-    where = f"line {named} of {path.name}, which the wiring names," if named is not None else f"lines of {path.name}"
     if not fitting:
-        raise TaskFailure(
-            f"nothing tells which pulse is that of the first frame of the {label} camera ({where} has other numbers of "
-            f"pulses than the {int(told.count[-1]) + 1} frames, and no pin of the camera saw another line)"
-            if close else f"no line of {path.name} has the pulses of the {label} camera",
-            "see the cables, or write the times yourself (alf/_ibl_…Camera.times.npy)",
-        )  # fmt: skip
+        raise _unproven(path.name, label, int(told.count[-1]) + 1, close, named)
     (line, (found, reason)), *others = fitting.items()
     if any(np.abs(other - found).max() > _SAME_S for _, (other, _) in others):
         raise TaskFailure(
@@ -99,6 +106,41 @@ def times_nidq(job: Job) -> None:
     if n_lost := int(told.count[-1]) + 1 - len(told.count):
         notes.append(f"the camera dropped {n_lost} frames, whose pulses are passed over")
     _write(job, frames.FrameTimes(frames.extended(found, n_frames), tuple(notes)))
+    if reason.startswith(_STATED):
+        job.doubt(_output(job), f"{reason}, and nothing proves it")
+
+
+def _unproven(name: str, label: str, n_taken: int, close: Mapping[int, int], named: int | None) -> TaskFailure:
+    """Why no line gives the times of the frames, and what a person can do."""
+    by_hand = "or write the times yourself (alf/_ibl_…Camera.times.npy)"
+    if not close:
+        where = f"line {named} of {name}, which the wiring names, does not have" if named is not None else \
+                f"no line of {name} has"  # fmt: skip
+        return TaskFailure(f"{where} the pulses of the {label} camera", f"see the cables, {by_hand}")
+    counts = ", ".join(f"line {line} has {n} pulses" for line, n in close.items())
+    if max(close.values()) < n_taken:
+        return TaskFailure(
+            f"{counts} of {name}, and the {label} camera took {n_taken} frames, some of them while the NIDQ did not "
+            "record", f"nothing tells which: {by_hand.removeprefix('or ')}",
+        )  # fmt: skip
+    return TaskFailure(
+        f"nothing tells which pulse is that of the first frame of the {label} camera: {counts} of {name}, and it took "
+        f"{n_taken} frames; no pin of the camera saw another line, and no pause shows it",
+        f"if you know where the other pulses lie, write `extra_pulses: before` or `extra_pulses: after` below devices, "
+        f"cameras, {label} in {descriptions.FILE}, then restart the task (the QC of the times becomes WARNING), "
+        f"{by_hand}",
+    )  # fmt: skip
+
+
+def _extra_pulses(job: Job) -> str:
+    """Where the pulses without frames lie, as a person has stated it: before, after or nothing."""
+    files = job.inputs(descriptions.FILE)
+    try:
+        told = descriptions.read(descriptions.parse_yaml(files[0].read_text(encoding="utf-8"))) if files else None
+    except (InvalidData, UnicodeDecodeError) as error:
+        raise TaskFailure(f"{descriptions.FILE} cannot be read: {error}", "correct it, then restart the task") from None
+    cameras = told.labels("camera") if told else []
+    return next((device.extra_pulses for device in cameras if device.label == job.arguments["label"]), "")
 
 
 def _read(job: Job) -> tuple[frames.Embedded | None, np.ndarray | None]:
@@ -156,7 +198,11 @@ def _wired(recording: Any, label: str) -> int | None:
 def _write(job: Job, found: frames.FrameTimes) -> None:
     for note in found.notes:
         job.log(note)
-    np.save(job.output(f"alf/_ibl_{job.arguments['label']}Camera.times.npy"), found.times)
+    np.save(job.output(_output(job)), found.times)
+
+
+def _output(job: Job) -> str:
+    return f"alf/_ibl_{job.arguments['label']}Camera.times.npy"
 
 
 class _Elsewhere:

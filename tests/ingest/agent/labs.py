@@ -120,6 +120,8 @@ def run(job):
     if mode == "link":
         job.output("alf/made.thing.txt").symlink_to("/etc/passwd")
         return
+    if mode == "doubt":
+        job.doubt("alf/made.thing.txt", "a person said so")
     if mode == "nothing":
         return
     print("done by", job.arguments)

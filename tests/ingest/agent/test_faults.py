@@ -170,8 +170,8 @@ def test_a_server_that_is_killed_registers_every_output_once(
 def test_a_link_that_is_cut_again_and_again_loses_nothing_and_does_nothing_twice(central, tmp_path, module):
     """Cut when a task begins, while outputs are delivered, and between: each is registered once, by one attempt."""
     folders = [session(tmp_path / "lab_a", "lab_a", number) for number in range(1, 4)]
-    for folder in folders:
-        (folder / "mode.txt").write_text("quick")
+    for folder, mode in zip(folders, ("quick", "quick", "doubt"), strict=True):
+        (folder / "mode.txt").write_text(mode)
         (folder / sessions.FLAG).touch()
     link = Link(int(central.url.rpartition(":")[2]))
     worker = agent(central, tmp_path, "lab_a", modules=("mylab_tasks",))
@@ -205,6 +205,10 @@ def test_a_link_that_is_cut_again_and_again_loses_nothing_and_does_nothing_twice
     assert cuts >= 4, "the link was cut"
     rows = (task.Task & {"task_name": "make_thing"}).to_dicts()
     assert {row["task_attempts"] for row in rows} == {1}
+    assert sorted(row["task_message"] for row in rows) == ["", "", "a person said so"]
+    made = (data.Dataset & {"rel_path": "alf/made.thing.txt"}).to_dicts()
+    assert [row["dataset_qc"] for row in sorted(made, key=lambda row: row["session_number"])] == [
+        "NOT_SET", "NOT_SET", "WARNING"]  # fmt: skip
     assert {(folder / "runs.txt").read_text() for folder in folders} == {"x"}, "none was done twice"
     assert len(task.TaskOutput()) == len(data.Dataset & {"rel_path": "alf/made.thing.txt"}) == len(folders)
     assert not list(tmp_path.rglob("*.part"))

@@ -182,21 +182,61 @@ def test_frames_of_a_camera_get_the_times_of_their_pulses(tmp_path, form, more):
     np.testing.assert_allclose(found, true, atol=1.1 / RATE)
 
 
-@pytest.mark.parametrize("fault", ["more pulses", "two cameras", "no camera", "cut file", "other session"])
+@pytest.mark.parametrize("where", ["before", "after", "paused", "paused twice"])
+def test_pulses_without_frames_are_proven_by_a_pause_or_stated_by_a_person(tmp_path, where):
+    """Rigs without a GPIO file: where nothing proves it, a person says it, and the QC of the times says so."""
+    folder = tmp_path / "s"
+    recording = 20.0 + np.arange(1200) / 60
+    if where == "paused twice":
+        recording[500:] += 2.0
+    taken = np.concatenate([14.0 + np.arange(90) / 60, recording])
+    if where in ("before", "after"):
+        taken = 18.5 + np.arange(1290) / 60
+    if where == "paused twice":  # and the camera went on after the video
+        taken = np.concatenate([taken, taken[-1] + np.arange(1, 40) / 60])
+    first = 0 if where == "after" else 90
+    saved = np.setdiff1d(np.arange(1200), [300, 301]) + first
+    nidq(folder, {0: [(taken, 0.004)], 5: [(np.sort(np.random.default_rng(4).uniform(1, 45, 60)), 0.01)]})
+    true = camera_files(folder, taken, saved, np.array([]), "counter")
+    job = rigs.job(tmp_path, folder, LEFT)
+    if where in ("before", "after"):
+        with pytest.raises(TaskFailure, match=r"line 0 has 1290 pulses .* 1200 frames.*`extra_pulses: before`"):
+            camera.times_nidq(job)
+        (folder / "_ibl_experiment.description.yaml").write_text(
+            f"devices: {{cameras: {{left: {{collection: raw_video_data, extra_pulses: {where}}}}}}}\n"
+        )
+    camera.times_nidq(job)
+    np.testing.assert_allclose(
+        np.load(tmp_path / "scratch/outputs/alf/_ibl_leftCamera.times.npy"), true, atol=1.1 / RATE
+    )
+    assert [f"90 pulses come {where} the frames" in words for words in job.doubts.values()] == [True] * (
+        where in ("before", "after")
+    )
+
+
+@pytest.mark.parametrize(
+    "fault", ["more pulses", "fewer pulses", "wrong word", "two cameras", "no camera", "cut file", "other session"]
+)
 def test_times_of_frames_that_nothing_proves_are_refused(tmp_path, fault):
     folder = tmp_path / "s"
     twin = {1: [(3.5 + np.arange(2400) / 60 * (1 + 2e-5), 0.004)]}
-    camera_session(folder, "counter" if fault in ("more pulses", "two cameras") else "GPIO",
-                   20 if fault == "more pulses" else 0, twin if fault == "two cameras" else None)  # fmt: skip
+    form = "counter" if fault in ("more pulses", "two cameras", "wrong word") else "GPIO"
+    more = 20 if fault in ("more pulses", "wrong word") else 0
+    camera_session(folder, form, more, twin if fault == "two cameras" else None)
     place = folder / "raw_video_data"
     if fault == "no camera":
         nidq(folder, {5: [(np.arange(1, 40, 0.5), 0.01)]})
+    if fault == "fewer pulses":  # the NIDQ was stopped before the camera
+        nidq(folder, {0: [(3.0 + np.arange(2200) / 60, 0.004)]})
+    if fault == "wrong word":
+        (folder / "_ibl_experiment.description.yaml").write_text("devices: {cameras: {left: {extra_pulses: maybe}}}")
     if fault == "cut file":
         path = place / "_iblrig_leftCamera.GPIO.bin"
         path.write_bytes(path.read_bytes()[:-3])
     if fault == "other session":
         camera_files(folder, 3 + np.arange(900) / 60, np.arange(900), np.array([4.0, 7.1, 8.3]), "GPIO")
-    words = {"more pulses": "nothing tells which pulse", "two cameras": "lines 0, 1 of", "no camera": "no line of",
+    words = {"more pulses": "nothing tells which pulse", "fewer pulses": "while the NIDQ did not record",
+             "wrong word": "neither before nor after", "two cameras": "lines 0, 1 of", "no camera": "no line of",
              "cut file": "8 byte for each frame", "other session": "nothing tells"}[fault]  # fmt: skip
     with pytest.raises(TaskFailure, match=words):
         camera.times_nidq(rigs.job(tmp_path, folder, LEFT))
