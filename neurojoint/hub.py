@@ -50,9 +50,9 @@ class NeurojointAuthenticator(LocalAuthenticator):
     async def add_user(self, user: Any) -> None:
         """Let a person in; with `create_system_users` the person also gets an account of the computer."""
         adds = LocalAuthenticator if self.create_system_users else Authenticator
-        found = adds.add_user(self, user)
-        if asyncio.iscoroutine(found):
-            await found
+        outcome = adds.add_user(self, user)
+        if asyncio.iscoroutine(outcome):
+            await outcome
 
     async def authenticate(self, handler: Any, data: dict[str, str]) -> dict[str, Any] | None:
         """Name and rights of the account with this name and password; None: it does not come in."""
@@ -116,5 +116,9 @@ async def database_environment(name: str, role: str) -> dict[str, str]:
     if address.is_socket:  # the embedded database, which other accounts reach by TCP
         address = dataclasses.replace(address, host="127.0.0.1", port=own.embedded_tcp_port or address.port)
     url = dataclasses.replace(address, user=name).url()
-    found = {"NEUROJOINT_DATABASE_URL": url, "NEUROJOINT_DATABASE_PASSWORD": password, "NEUROJOINT_PREFIX": own.prefix}
-    return found | ({"NEUROJOINT_DATA_ROOT": str(own.data_root)} if own.data_root else {})
+    environment = {
+        "NEUROJOINT_DATABASE_URL": url,
+        "NEUROJOINT_DATABASE_PASSWORD": password,
+        "NEUROJOINT_PREFIX": own.prefix,
+    }
+    return environment | ({"NEUROJOINT_DATA_ROOT": str(own.data_root)} if own.data_root else {})

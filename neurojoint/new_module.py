@@ -103,8 +103,8 @@ def layout(site: Site, viewer: Viewer, *, query):
 def _rows():
     from {name} import analyses
 
-    found = fetch_columns(analyses.FastTrials(), "subject", "session_date", "fraction_fast")
-    rows = found.to_pylist()
+    table = fetch_columns(analyses.FastTrials(), "subject", "session_date", "fraction_fast")
+    rows = table.to_pylist()
     return [[row["subject"], str(row["session_date"]), f"{{row['fraction_fast'] or 0:.0%}}"] for row in rows]
 ''',
     "tests/test_{name}.py": '''\

@@ -47,20 +47,24 @@ def archive_discover(repository: str, below: str, dry_run: bool) -> None:
     from exchange.archive import discover
 
     with advancing("reading") as advance:
-        found = discover(repository, below, dry_run=dry_run, progress=advance)
+        discovered = discover(repository, below, dry_run=dry_run, progress=advance)
     would = "would be " if dry_run else ""
     click.echo(
-        f"{found.known:,} files were known, {found.recorded:,} copies {would}recorded, {found.new:,} datasets of "
-        f"{found.sessions:,} new sessions {would}registered ({size(found.size)} read)"
+        f"{discovered.known:,} files were known, {discovered.recorded:,} copies {would}recorded, "
+        f"{discovered.new:,} datasets of {discovered.sessions:,} new sessions {would}registered "
+        f"({size(discovered.size)} read)"
     )
-    for title, paths in (("is no file of a session", found.unknown), ("is recorded and not there", found.absent)):
+    for title, paths in (
+        ("is no file of a session", discovered.unknown),
+        ("is recorded and not there", discovered.absent),
+    ):
         for path in paths[:20]:
             click.echo(f"{path} {title}", err=True)
         if len(paths) > 20:
             click.echo(f"and {len(paths) - 20:,} more", err=True)
-    for path, why in (found.differing | found.unread).items():
+    for path, why in (discovered.differing | discovered.unread).items():
         click.echo(f"{path}: {why}", err=True)
-    if found.differing or found.unread:
+    if discovered.differing or discovered.unread:
         raise SystemExit(1)
 
 

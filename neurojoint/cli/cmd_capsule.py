@@ -38,9 +38,9 @@ def capsule_check(path: Path, fresh: bool) -> None:
     """Run the capsule at PATH again and compare its figures and tables with those stored."""
     from exchange.capsule.check import check
 
-    found = check(path, fresh, say=lambda words: click.echo(words, err=True))
-    for line in found:
+    differences = check(path, fresh, say=lambda words: click.echo(words, err=True))
+    for line in differences:
         click.echo(line)
-    if found:
+    if differences:
         raise SystemExit(1)
     click.echo("all figures and tables are as stored")

@@ -18,9 +18,9 @@ def check(hashes: bool) -> None:
 
     pipeline.connect(create=False)
     is_sound = True
-    for found in checking.check(hashes):
-        click.echo(f"{'wrong' if found.n_wrong else 'ok':5}  {found.rule} ({found.n_checked:,} checked)")
-        if found.n_wrong:
+    for result in checking.check(hashes):
+        click.echo(f"{'wrong' if result.n_wrong else 'ok':5}  {result.rule} ({result.n_checked:,} checked)")
+        if result.n_wrong:
             is_sound = False
-            click.echo(f"       {found.n_wrong:,} do not: {'; '.join(found.examples)}\n       next: {found.remedy}")
+            click.echo(f"       {result.n_wrong:,} do not: {'; '.join(result.examples)}\n       next: {result.remedy}")
     raise SystemExit(0 if is_sound else 1)

@@ -45,13 +45,13 @@ def db_status() -> None:
         with contextlib.closing(connection.open_connection(settings())) as opened:
             click.echo(f"{' '.join(opened.server)} answers at {opened.address}")
         return
-    found = embedded.status(settings().home)
-    if not found.running:
-        click.echo(f"not running; data in {found.data}" if found.version else f"no database in {settings().home} yet")
+    server = embedded.status(settings().home)
+    if not server.running:
+        click.echo(f"not running; data in {server.data}" if server.version else f"no database in {settings().home} yet")
         raise click.exceptions.Exit(3)
-    size = f"{(found.size_bytes or 0) / 1e6:.0f} MB"
-    click.echo(f"PostgreSQL {found.version} runs as process {found.pid}\naddress {found.address}")
-    click.echo(f"data    {found.data} ({size})\nlog     {found.log}")
+    size = f"{(server.size_bytes or 0) / 1e6:.0f} MB"
+    click.echo(f"PostgreSQL {server.version} runs as process {server.pid}\naddress {server.address}")
+    click.echo(f"data    {server.data} ({size})\nlog     {server.log}")
 
 
 @db.command("url")

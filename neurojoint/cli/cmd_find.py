@@ -44,12 +44,12 @@ def units(form: str | None, **asked: Any) -> None:
 
     pipeline.connect(create=False)
     asked = {name: value for name, value in asked.items() if value is not None}
-    found = room.find_units(**asked)
+    table = room.find_units(**asked)
     if form is None:
-        _show_units(found, asked)
+        _show_units(table, asked)
         _warn(asked)
     else:
-        _write(found, form)
+        _write(table, form)
 
 
 @find.command()
@@ -67,15 +67,15 @@ def insertions(form: str | None, **asked: Any) -> None:
 
     pipeline.connect(create=False)
     asked = {name: value for name, value in asked.items() if value is not None}
-    found = room.find_insertions(**asked)
+    table = room.find_insertions(**asked)
     if form is not None:
-        _write(found, form)
+        _write(table, form)
         return
-    for row in found.to_pylist():
+    for row in table.to_pylist():
         click.echo(
             f"{row['pid']}  {_path(row)}  {_many(row['n_channels'], 'channel')}, {_many(row['n_units'], 'unit')}"
         )
-    click.echo(_many(found.num_rows, "insertion"), err=True)
+    click.echo(_many(table.num_rows, "insertion"), err=True)
     _warn(asked)
 
 
@@ -100,14 +100,14 @@ def sessions(form: str | None, **asked: Any) -> None:
     from pipeline.queries.sessions import find_sessions
 
     pipeline.connect(create=False)
-    found = find_sessions(**{name: value for name, value in asked.items() if value is not None})
+    table = find_sessions(**{name: value for name, value in asked.items() if value is not None})
     if form == "csv":  # which has no lists
-        said = ["; ".join(words) for words in found["trials_findings"].to_pylist()]
-        found = found.set_column(found.column_names.index("trials_findings"), "trials_findings", [said])
+        said = ["; ".join(words) for words in table["trials_findings"].to_pylist()]
+        table = table.set_column(table.column_names.index("trials_findings"), "trials_findings", [said])
     if form is not None:
-        _write(found, form)
+        _write(table, form)
         return
-    for row in found.to_pylist():
+    for row in table.to_pylist():
         place = f"{row['lab']}/{row['subject']}/{row['session_date']}/{row['session_number']:03d}"
         easy = (
             "" if row["performance_easy"] is None else f", {100 * row['performance_easy']:.0f} % of easy ones correct"
@@ -121,14 +121,14 @@ def sessions(form: str | None, **asked: Any) -> None:
             click.echo(f"    {words}")
         if row["wheel_notes"]:
             click.echo(f"    wheel: {row['wheel_notes']}")
-    click.echo(_many(found.num_rows, "task"), err=True)
+    click.echo(_many(table.num_rows, "task"), err=True)
 
 
-def _show_units(found: pa.Table, asked: dict[str, Any]) -> None:
+def _show_units(table: pa.Table, asked: dict[str, Any]) -> None:
     """A line an insertion: how many units, where, and their numbers."""
     insertions: dict[tuple, dict[str, Any]] = {}
-    columns = [found[name].to_pylist() for name in ("pid", "acronym", "cluster_id")]
-    paths = _paths(found)
+    columns = [table[name].to_pylist() for name in ("pid", "acronym", "cluster_id")]
+    paths = _paths(table)
     for path, pid, acronym, cluster_id in zip(paths, *columns, strict=True):
         one = insertions.setdefault((path, pid), {"regions": Counter(), "ids": []})
         one["regions"][acronym or "no region"] += 1
@@ -138,14 +138,14 @@ def _show_units(found: pa.Table, asked: dict[str, Any]) -> None:
         click.echo(f"{pid}  {path}  {_many(len(one['ids']), 'unit')}: {regions}")
         click.echo(f"    {_short(one['ids'])}")
     sessions = {path.rpartition(" ")[0] for path, _ in insertions}
-    summary = [_many(found.num_rows, "good unit" if asked.get("good") or asked.get("criteria") else "unit")]
+    summary = [_many(table.num_rows, "good unit" if asked.get("good") or asked.get("criteria") else "unit")]
     summary += [_many(len(insertions), "insertion"), _many(len(sessions), "session")]
     click.echo(" of ".join(summary[:2]) + f" in {summary[2]}", err=True)
 
 
-def _paths(found: pa.Table) -> list[str]:
+def _paths(table: pa.Table) -> list[str]:
     names = ("lab", "subject", "session_date", "session_number", "probe_label")
-    rows = zip(*(found[name].to_pylist() for name in names), strict=True)
+    rows = zip(*(table[name].to_pylist() for name in names), strict=True)
     return [_path(dict(zip(names, row, strict=True))) for row in rows]
 
 
@@ -179,7 +179,7 @@ def _warn(asked: dict[str, Any]) -> None:
         click.echo(text, err=True)
 
 
-def _write(found: pa.Table, form: str) -> None:
+def _write(table: pa.Table, form: str) -> None:
     import io
     import json
 
@@ -187,7 +187,7 @@ def _write(found: pa.Table, form: str) -> None:
 
     if form == "csv":
         out = io.BytesIO()
-        pa_csv.write_csv(found, out)
+        pa_csv.write_csv(table, out)
         click.echo(out.getvalue(), nl=False)
     else:
-        click.echo(json.dumps(found.to_pylist(), default=str, indent=1))
+        click.echo(json.dumps(table.to_pylist(), default=str, indent=1))

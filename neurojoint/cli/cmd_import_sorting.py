@@ -39,11 +39,11 @@ def import_sorting(folder: Path, session: Path | None, probe: str | None, sorter
     ))  # fmt: skip
 
 
-def show(found: list[Imported]) -> None:
+def show(imported: list[Imported]) -> None:
     """Print what became of some folders."""
     from ingest.programs.sorting import curation
 
-    for item in found:
+    for item in imported:
         click.echo(f"{item.source}: {item.n_units:,} units, {item.n_spikes:,} spikes -> {item.folder or 'not written'}")
         for note in item.notes:
             click.echo(f"  {note}")
@@ -55,8 +55,8 @@ def run_below(root: Path) -> bool:
     """Import all results of sorters below a data root; returns whether some could not be."""
     from ingest.programs.sorting import imports
 
-    found, failed = imports.import_below(root, tell=lambda line: click.echo(line, err=True))
-    show([item for item in found if item.folder is not None])
+    imported, failed = imports.import_below(root, tell=lambda line: click.echo(line, err=True))
+    show([item for item in imported if item.folder is not None])
     for place, error in failed:
         click.echo(f"{place}: {error.message}: {error.remedy}", err=True)
     return bool(failed)

@@ -116,7 +116,7 @@ def check(file: Path, lab: str | None, subject: str | None) -> None:
     from exchange.nwb import command
     from exchange.nwb.placing import Choices
 
-    found = look(file, Choices(lab=lab, subject=subject))
-    click.echo(command.checked(found))
-    if found.problem or any(finding.importance in ("ERROR", "CRITICAL") for finding in found.findings):
+    report = look(file, Choices(lab=lab, subject=subject))
+    click.echo(command.checked(report))
+    if report.problem or any(finding.importance in ("ERROR", "CRITICAL") for finding in report.findings):
         raise SystemExit(1)

@@ -25,8 +25,8 @@ def publish(tag: str, url: str, root: Path) -> None:
     from exchange.public_copy.apply import publish as bring
 
     with advancing("copying") as progress:
-        found = bring(tag, url, root, progress=progress)
+        result = bring(tag, url, root, progress=progress)
     click.echo(
-        f"{found.files:,} files copied ({size(found.size)}), {found.files_removed:,} removed; "
-        f"{sum(found.added.values()):,} rows added, {sum(found.removed.values()):,} removed"
+        f"{result.files:,} files copied ({size(result.size)}), {result.files_removed:,} removed; "
+        f"{sum(result.added.values()):,} rows added, {sum(result.removed.values()):,} removed"
     )

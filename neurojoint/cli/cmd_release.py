@@ -32,16 +32,16 @@ def release_create(name: str, tag: str, title: str, description: str, authors: t
     from exchange.releases import frozen
 
     with advancing("reading") as progress:
-        found, new = frozen.create(
+        frozen_release, new = frozen.create(
             name, tag, title=title, description=description, authors=authors, license=license, progress=progress
         )
-    row = found.row
+    row = frozen_release.row
     click.echo(
-        f"{found.name} {'is frozen' if new else 'was frozen before'}: {row['release_files']:,} files, "
+        f"{frozen_release.name} {'is frozen' if new else 'was frozen before'}: {row['release_files']:,} files, "
         f"{size(row['release_bytes'])}, manifest {row['manifest_hash'].strip()}"
     )
     if new:
-        click.echo(f"next: neurojoint release build {found.name} OUT")
+        click.echo(f"next: neurojoint release build {frozen_release.name} OUT")
 
 
 @release.command("list")
@@ -86,11 +86,16 @@ def release_build(name: str, out: Path, form: str, zip_size: float) -> None:
     connect(create=False)
     from exchange.releases import build, frozen
 
-    found = frozen.find(name)
-    total = found.row["release_bytes"] * (2 if form == "both" else 1)
+    frozen_release = frozen.find(name)
+    total = frozen_release.row["release_bytes"] * (2 if form == "both" else 1)
     with advancing("writing", total) as progress:
         built = build.build(
-            found, out, folder=form != "zip", zips=form != "folder", zip_size=int(zip_size * 1e9), progress=progress
+            frozen_release,
+            out,
+            folder=form != "zip",
+            zips=form != "folder",
+            zip_size=int(zip_size * 1e9),
+            progress=progress,
         )
     for path in filter(None, [built.folder, *built.zips]):
         click.echo(path)
@@ -113,15 +118,15 @@ def release_get(address: str, dest: Path, datasets: tuple[str, ...], **chosen: s
     from one_bridge.light import fetch, places
 
     place = places.open_place(address)
-    found = places.read_manifest(place, address)
-    files = found.choose(datasets=[part.strip() for text in datasets for part in text.split(",")], **chosen)
+    manifest = places.read_manifest(place, address)
+    files = manifest.choose(datasets=[part.strip() for text in datasets for part in text.split(",")], **chosen)
     if not files:
         click.echo("nothing of the release is meant by that", err=True)
         raise SystemExit(1)
     with advancing("downloading", sum(file.size for file in files)) as progress:
-        result = fetch.fetch(place, found, files, dest, progress)
+        result = fetch.fetch(place, manifest, files, dest, progress)
     click.echo(
-        f"{found.name}: {len(result.files):,} files, {size(result.size)}, downloaded and checked; "
+        f"{manifest.name}: {len(result.files):,} files, {size(result.size)}, downloaded and checked; "
         f"{result.present:,} were there"
     )
 
@@ -143,13 +148,13 @@ def release_verify(address: str, expected: str | None, name: str | None) -> None
 
         expected = frozen.find(name).row["manifest_hash"].strip()
     with advancing("reading") as progress:
-        found = checks.verify(address, expected, progress)
-    for path, problem in list(found.problems.items())[:20]:
+        report = checks.verify(address, expected, progress)
+    for path, problem in list(report.problems.items())[:20]:
         click.echo(f"{path}: {problem}", err=True)
     click.echo(
-        f"{found.release.name}: {found.files:,} files, {size(found.size)}, read; {len(found.problems):,} problems"
+        f"{report.release.name}: {report.files:,} files, {size(report.size)}, read; {len(report.problems):,} problems"
     )
-    if found.problems:
+    if report.problems:
         raise SystemExit(1)
 
 
@@ -170,8 +175,8 @@ def release_upload(name: str, target: str, out: Path, publish: bool) -> None:
     connect(create=False)
     from exchange.releases import frozen, uploads
 
-    found = frozen.find(name)
-    with advancing("uploading", found.row["release_bytes"]) as progress:
-        where = uploads.upload(found, target, out, publish=publish, progress=progress)
+    frozen_release = frozen.find(name)
+    with advancing("uploading", frozen_release.row["release_bytes"]) as progress:
+        where = uploads.upload(frozen_release, target, out, publish=publish, progress=progress)
     words = "is published" if publish else "is there, not yet published"
-    click.echo(" ".join(filter(None, [f"{found.name} {words}", where.address, where.doi])))
+    click.echo(" ".join(filter(None, [f"{frozen_release.name} {words}", where.address, where.doi])))

@@ -60,13 +60,13 @@ def rules_preview(file: TextIO, compare: str | None, lab: str | None, show_all: 
     from pipeline.settings import settings
 
     compared = saved_rules(compare or settings().criteria)
-    found = preview(read_rules(file.read()), compared, {"lab": lab} if lab else ()).to_pylist()
-    for row in found:
+    rows = preview(read_rules(file.read()), compared, {"lab": lab} if lab else ()).to_pylist()
+    for row in rows:
         if row["change"] or show_all:
             when = f", since {row['first_date_after']}" if row["first_date_after"] else ""
             change = f"{row['status_before']} -> {row['status_after']}{when}" if row["change"] else row["status_after"]
             click.echo(f"{row['lab']}/{row['subject']}  {row['change'] or 'as before'}: {change}")
-    changes = [row["change"] for row in found]
+    changes = [row["change"] for row in rows]
     counts = f"{changes.count('promoted')} promoted, {changes.count('demoted')} demoted"
     click.echo(f"{counts}, {changes.count('')} as by {compared.name}:{compared.version}", err=True)
 

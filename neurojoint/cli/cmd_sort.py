@@ -37,17 +37,17 @@ def sort(root: Path, sorter: str, parameters: Path | None, probe: str | None, ag
         if not isinstance(chosen, dict):
             raise NeurojointError(f"{parameters} holds no parameters", 'write an object: {"name": value}')
     pipeline.connect()
-    found = sorting.sort(
+    result = sorting.sort(
         root, sorter, parameters=chosen, probe=probe, again=again, dry_run=dry_run,
         tell=lambda line: click.echo(line, err=True),
     )  # fmt: skip
     done = "would be sorted" if dry_run else "sorted"
-    click.echo(f"{len(found.sorted)} {done}, {len(found.known)} were before")
-    for path in found.adopted:
+    click.echo(f"{len(result.sorted)} {done}, {len(result.known)} were before")
+    for path in result.adopted:
         click.echo(f"{path}: its results lay there already")
-    for path in found.busy:
+    for path in result.busy:
         click.echo(f"{path}: another process sorts it now")
-    for path, reason in found.failures:
+    for path, reason in result.failures:
         click.echo(f"{path}: {reason}", err=True)
-    if found.failures:
+    if result.failures:
         raise SystemExit(1)

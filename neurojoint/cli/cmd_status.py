@@ -34,5 +34,5 @@ def status(watch: bool, lab: str | None, as_json: bool) -> None:
         console.print(show(collect(lab)))
         return
     with Live(console=console, auto_refresh=False) as live, contextlib.suppress(KeyboardInterrupt):
-        for found in again(lab):
-            live.update(show(found), refresh=True)
+        for state in again(lab):
+            live.update(show(state), refresh=True)

@@ -26,8 +26,8 @@ def task_graph(session: str) -> None:
 
     folder = Path(session)
     if folder.is_dir():
-        found = sessions.look(folder.resolve())
-        told = sessions.report(found) if found else {}
+        unregistered = sessions.look(folder.resolve())
+        told = sessions.report(unregistered) if unregistered else {}
         files = told.get("files", {})
         content = told.get("description")
         read = description.read(content) if content else description.infer(files)
@@ -143,12 +143,12 @@ def _found(query: tuple[str, ...]) -> list[dict[str, Any]]:
 
 def _by_id(ids: Any) -> list[dict[str, Any]]:
     rows = _found(())
-    found = []
+    tasks = []
     for id_ in ids:
         fitting = [row for row in rows if row["task_uuid"].startswith(id_.lower())]
         if len(fitting) != 1:
             raise click.ClickException(
                 f"{'no' if not fitting else 'more than one'} task begins with {id_}: see task list"
             )
-        found.append(fitting[0])
-    return found
+        tasks.append(fitting[0])
+    return tasks

@@ -69,10 +69,10 @@ def transfer_status(lab: str | None) -> None:
     connect(create=False)
     from pipeline.queries.transfers import overview
 
-    found = overview(lab)
+    summary = overview(lab)
     names = ("waiting", "under_way", "late", "failed", "stuck")
     grid = Table("lab", "repository", "kind", *["copies", "size", *names, "oldest check"], box=None, pad_edge=False)
-    for copy in found.copies:
+    for copy in summary.copies:
         numbers = [f"{getattr(copy, name):,}" if getattr(copy, name) else "" for name in names]
         checked = f"{copy.oldest_check:%Y-%m-%d}" if copy.oldest_check else ""
         kind = f"{copy.kind}, archive" if copy.archive else copy.kind
@@ -81,10 +81,10 @@ def transfer_status(lab: str | None) -> None:
             copy.lab, copy.repository, kind, f"{copy.files:,}", size(copy.size), *numbers, checked, style=style
         )
     Console().print(grid)
-    for problem in found.problems:
+    for problem in summary.problems:
         mark = "given up" if problem["stuck"] else f"attempt {problem['attempts']}"
         click.echo(f"{problem['destination']} ({mark}): {problem['message']}  [transfer {problem['transfer']}]")
-    if any(problem["stuck"] for problem in found.problems):
+    if any(problem["stuck"] for problem in summary.problems):
         click.echo("when the cause is mended: neurojoint transfer retry")
 
 

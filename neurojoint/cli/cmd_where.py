@@ -25,11 +25,11 @@ def where(session: str, as_json: bool) -> None:
     pipeline.connect()
     from pipeline.queries import timeline
 
-    found = timeline.of_session(timeline.session_key(session))
+    steps = timeline.of_session(timeline.session_key(session))
     if as_json:
-        click.echo(json.dumps([dataclasses.asdict(item) for item in found], default=str, indent=1))
+        click.echo(json.dumps([dataclasses.asdict(item) for item in steps], default=str, indent=1))
         return
-    for item in found:
+    for item in steps:
         at = "" if item.time is None else item.time.strftime("%Y-%m-%d %H:%M")
         lasted = "" if item.seconds is None else f" ({item.seconds:,.1f} s)"
         click.echo(f"{item.mark}  {at:16}  {item.stage:12}  {item.what}{lasted}")
