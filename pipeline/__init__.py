@@ -139,10 +139,10 @@ def session(eid: str) -> dict[str, Any]:
     from pipeline.database import registry
     from pipeline.errors import NeurojointError
 
-    found = (registry.bind("acquisition").Session & {"eid": str(eid).lower()}).keys()
-    if not found:
+    keys = (registry.bind("acquisition").Session & {"eid": str(eid).lower()}).keys()
+    if not keys:
         raise NeurojointError(f"no session has the eid {eid}", "see `acquisition.Session`, column eid")
-    return found[0]
+    return keys[0]
 
 
 def __getattr__(name: str) -> Any:

@@ -69,8 +69,8 @@ class Regions:
         for one, parent in zip(self.ids.tolist(), self.parents.tolist(), strict=True):
             above[one] = [one, *above[parent]]
         pairs = [(value, other, steps) for value in self.ids.tolist() for steps, other in enumerate(above[value])]
-        found = np.array(pairs, np.int64)
-        return found[:, 0], found[:, 1], found[:, 2].astype(np.int16)
+        closure = np.array(pairs, np.int64)
+        return closure[:, 0], closure[:, 1], closure[:, 2].astype(np.int16)
 
     def descendants(self, ids: Iterable[int]) -> np.ndarray:
         """Ids of these structures and all within them, in the order of the tree.
@@ -152,8 +152,8 @@ def region_ids_named(text: str) -> list[int]:
     """
     tree = regions()
     low = text.strip().lower()
-    found = [one for one, name in zip(tree.ids.tolist(), tree.names, strict=True) if low and low in name.lower()]
-    return tree.descendants(found).tolist()
+    ids = [one for one, name in zip(tree.ids.tolist(), tree.names, strict=True) if low and low in name.lower()]
+    return tree.descendants(ids).tolist()
 
 
 def unsigned(ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -203,9 +203,9 @@ def _listed(wanted: str | int | Iterable[str | int]) -> Iterable[str | int]:
 
 
 def _one(text: str, tree: Regions) -> int:
-    found = tree.by_acronym.get(text)
-    if found is not None:
-        return found
+    region_id = tree.by_acronym.get(text)
+    if region_id is not None:
+        return region_id
     if text.lstrip("-").isdecimal() and abs(int(text)) in tree.index:
         return abs(int(text))
     raise NotFoundError(f"the atlas has no region {text}", _near(text, tree))

@@ -46,15 +46,15 @@ def raster(
     """The spikes of one unit around an event; parameters and errors as in `unit_peths`."""
     row, rule = clusterings.find(insertion, clustering), peth_store.event_rule(event)
     source = peth_store.aligned(row, event)
-    trials, found = source.columns(), spikes.grouped(row)
-    events = peth_store.in_good_periods(row, peth_store.within_recording(found, source.times()))
+    trials, grouped = source.columns(), spikes.grouped(row)
+    events = peth_store.in_good_periods(row, peth_store.within_recording(grouped, source.times()))
     labels = np.full(len(events), "all") if split is None else peth_store.labels_of(trials, split)
     labels = np.where(np.isfinite(events), labels, "")
     if condition is not None:
         labels = np.where(selection.TrialCondition.read(condition).holds(trials), labels, "")
     start, end = window or (rule["window_start"], rule["window_end"])
     used = np.where(labels == "", np.nan, events)
-    return Raster(*peths.raster(found.times_of(spikes.unit_numbers(row, cluster)[0]), used, -start, end), labels)
+    return Raster(*peths.raster(grouped.times_of(spikes.unit_numbers(row, cluster)[0]), used, -start, end), labels)
 
 
 def selectivity(
@@ -80,11 +80,11 @@ def selectivity(
     NeurojointError : no such insertion, condition or period, or the trials lack their columns.
     """
     row = clusterings.find(insertion, clustering)
-    trials, found = behavior.fetch_trials(row), spikes.grouped(row)
+    trials, grouped = behavior.fetch_trials(row), spikes.grouped(row)
     is_first, is_second = (selection.TrialCondition.read(item).holds(trials) for item in (first, second))
     groups = np.where(is_first == is_second, -1, is_second.astype(int))
     chosen = None if clusters is None else spikes.unit_numbers(row, clusters)
-    return compare(row, found, trials, groups, period, chosen)
+    return compare(row, grouped, trials, groups, period, chosen)
 
 
 def cross_correlograms(
@@ -116,12 +116,12 @@ def cross_correlograms(
     NeurojointError : no such insertion or clustering, or the unit has no spikes.
     """
     row = clusterings.find(insertion, clustering)
-    found = spikes.grouped(row)
+    grouped = spikes.grouped(row)
     cluster = spikes.unit_numbers(row, cluster)[0]
-    ids = found.cluster_ids if others is None else np.array(spikes.unit_numbers(row, others), np.int32)
-    if not len(found.times_of(cluster)):
+    ids = grouped.cluster_ids if others is None else np.array(spikes.unit_numbers(row, others), np.int32)
+    if not len(grouped.times_of(cluster)):
         raise NotFoundError(f"unit {cluster} has no spikes", "ephys.ClusterSet.Cluster lists those that have")
-    times, offsets = found.select([cluster, *ids.tolist()])
+    times, offsets = grouped.select([cluster, *ids.tolist()])
     made = correlograms.cross_correlograms(times, offsets, 0, window, bin_size)
     counts = made.counts[1:]
     counts[ids == cluster] = made.counts[0]
@@ -144,10 +144,10 @@ def population_rate(
     times : (n,) centres of the bins, s from session start.
     rate : (n,) Hz.
     """
-    found = spikes.spikes(insertion, clustering=clustering)
-    if len(found) < 2 or found.times[0] == found.times[-1]:
+    all_spikes = spikes.spikes(insertion, clustering=clustering)
+    if len(all_spikes) < 2 or all_spikes.times[0] == all_spikes.times[-1]:
         return np.empty(0), np.empty(0)
-    return peths.population_rate(found.times, found.times[0], found.times[-1], bin_size)
+    return peths.population_rate(all_spikes.times, all_spikes.times[0], all_spikes.times[-1], bin_size)
 
 
 def task_modulated_by_region(

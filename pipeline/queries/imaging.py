@@ -114,16 +114,16 @@ def field_data(key: Mapping[str, Any], name: str = "FOV_00") -> FieldData:
     def read(stem: str) -> Any:
         return None if stem not in paths else load(path_of(session, paths[stem]), paths[stem])
 
-    found: dict[str, Any] = {"times": np.asarray(read("mpci.times"), np.float64)}
+    contents: dict[str, Any] = {"times": np.asarray(read("mpci.times"), np.float64)}
     for stem, attribute in _FRAMES.items():
         if stem in paths:
-            found[attribute] = np.load(path_of(session, paths[stem]), mmap_mode="r", allow_pickle=False)
+            contents[attribute] = np.load(path_of(session, paths[stem]), mmap_mode="r", allow_pickle=False)
     if (bad := read("mpci.badFrames")) is not None:
-        found["bad_frames"] = np.asarray(bad).astype(bool)
-    found |= {attribute: np.asarray(read(stem), np.float64) for stem, attribute in _CELLS.items() if stem in paths}
-    found |= _places(read, paths) | _image(read)
-    found["cell_types"] = _types(read)
-    made = FieldData(**found)
+        contents["bad_frames"] = np.asarray(bad).astype(bool)
+    contents |= {attribute: np.asarray(read(stem), np.float64) for stem, attribute in _CELLS.items() if stem in paths}
+    contents |= _places(read, paths) | _image(read)
+    contents["cell_types"] = _types(read)
+    made = FieldData(**contents)
     _check(made, f"{'/'.join(map(str, session.values()))}/alf/{name}")
     return made
 
@@ -142,17 +142,17 @@ def _places(read: Any, paths: Mapping[str, str]) -> dict[str, Any]:
     for end in ("", ESTIMATE):
         names = {"places": f"mpciROIs.mlapdv{end}", "region_ids": f"mpciROIs.brainLocationIds_ccf_2017{end}"}
         if any(name in paths for name in names.values()):
-            found: dict[str, Any] = {"is_estimate": bool(end)}
+            result: dict[str, Any] = {"is_estimate": bool(end)}
             if (places := read(names["places"])) is not None:
                 try:
-                    found["places"] = checked_um(places)
+                    result["places"] = checked_um(places)
                 except ValueError as error:
                     raise InvalidData(
                         paths[names["places"]], "unknown_unit", str(error), "write um from bregma"
                     ) from None
             if (regions := read(names["region_ids"])) is not None:
-                found["region_ids"] = np.asarray(regions).astype(np.int64)
-            return found
+                result["region_ids"] = np.asarray(regions).astype(np.int64)
+            return result
     return {}
 
 
@@ -176,20 +176,20 @@ def _types(read: Any) -> np.ndarray | None:
     return np.array([str(names.get(value, value)) for value in np.asarray(numbers).tolist()])
 
 
-def _check(found: FieldData, where: str) -> None:
+def _check(content: FieldData, where: str) -> None:
     """Frames and cells are as many in all files."""
-    n_frames, n_cells = len(found.times), found.n_cells
-    if np.any(np.diff(found.times) <= 0):
+    n_frames, n_cells = len(content.times), content.n_cells
+    if np.any(np.diff(content.times) <= 0):
         raise InvalidData(where, "time_backwards", "mpci.times does not increase", "write the times of frames in order")
     wrong = []
     for attribute in (*_FRAMES.values(), "bad_frames"):
-        values = getattr(found, attribute)
+        values = getattr(content, attribute)
         if values is not None and len(values) != n_frames:
             wrong.append(f"{attribute} has {len(values)} frames, mpci.times has {n_frames}")
         if values is not None and values.ndim == 2 and values.shape[1] != n_cells:
             wrong.append(f"{attribute} has {values.shape[1]} cells, others have {n_cells}")
     for attribute in (*_CELLS.values(), "places", "region_ids", "cell_types"):
-        values = getattr(found, attribute)
+        values = getattr(content, attribute)
         if values is not None and len(values) != n_cells:
             wrong.append(f"{attribute} is of {len(values)} cells, others of {n_cells}")
     if wrong:

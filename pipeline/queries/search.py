@@ -151,11 +151,11 @@ def find_insertions(
         n_units = _counts(ephys.ClusterSet.proj("n_clusters") & default, known, "SUM(n_clusters)")
     else:
         n_units = _counts((histology.ClusterLocation.Region & within) & default, known, "SUM(region_clusters)")
-    found = known.append_column("n_channels", pa.array(n_channels)).append_column("n_units", pa.array(n_units))
+    insertions = known.append_column("n_channels", pa.array(n_channels)).append_column("n_units", pa.array(n_units))
     keep = n_units >= min_units
     if region is not None:
         keep &= (n_channels > 0) | (n_units > 0)
-    return found.filter(pa.array(keep))
+    return insertions.filter(pa.array(keep))
 
 
 def insertions_in(region: str | int | Iterable[str | int]) -> dj.expression.QueryExpression:
@@ -251,27 +251,27 @@ def _aligned(known: pa.Table, counted: pa.Table) -> np.ndarray:
     counted = counted.set_column(len(_INSERTION), "n_found", counted["n_found"].cast(pa.float64()).cast(pa.int64()))
     place = pa.array(np.arange(known.num_rows), pa.int32())
     both = known.select(_INSERTION).append_column("place", place).join(counted, list(_INSERTION), join_type="inner")
-    found = np.zeros(known.num_rows, np.int64)
-    found[both["place"].to_numpy()] = both["n_found"].to_numpy()
-    return found
+    counts = np.zeros(known.num_rows, np.int64)
+    counts[both["place"].to_numpy()] = both["n_found"].to_numpy()
+    return counts
 
 
 def sessions_that_fit(
     status: Names, rules: str, lab: Names, subject: Names, since: Any, until: Any
 ) -> tuple[dj.expression.QueryExpression, bool]:
     """The sessions that fit, and whether that leaves any out."""
-    found = acquisition.Session()
+    sessions = acquisition.Session()
     for name, given in (("lab", lab), ("subject", subject)):
         if given is not None:
-            found &= [{name: item} for item in listed(given)]
+            sessions &= [{name: item} for item in listed(given)]
     for comparison, day in ((">=", since), ("<=", until)):
         if day is not None:
-            found &= f"session_date {comparison} '{_date(day)}'"
+            sessions &= f"session_date {comparison} '{_date(day)}'"
     if status is not None:
         key, statuses = _statuses(listed(status), rules)
         there = behavior_analysis.SessionTrainingStatus & key & [{"session_status": item} for item in statuses]
-        found &= there.proj()
-    return found, any(item is not None for item in (status, lab, subject, since, until))
+        sessions &= there.proj()
+    return sessions, any(item is not None for item in (status, lab, subject, since, until))
 
 
 def _statuses(wanted: Sequence[str], rules: str) -> tuple[dict[str, Any], list[str]]:
@@ -283,14 +283,14 @@ def _statuses(wanted: Sequence[str], rules: str) -> tuple[dict[str, Any], list[s
     known = RuleSet.from_json(json.dumps(given))
     ordered = list(known.statuses)
     every = [*ordered, *dict.fromkeys(failure.status for failure in known.failures)]
-    found: list[str] = []
+    statuses: list[str] = []
     for value in wanted:
         name = value.removesuffix("+")
         if name not in (ordered if value.endswith("+") else every):
             near = difflib.get_close_matches(name, every, 3, 0.5) or every
             raise UserError(f"the rules {rules} have no status {value}", f"choose from {', '.join(near)}")
-        found += ordered[ordered.index(name) :] if value.endswith("+") else [name]
-    return dict(zip(names, key, strict=True)), list(dict.fromkeys(found))
+        statuses += ordered[ordered.index(name) :] if value.endswith("+") else [name]
+    return dict(zip(names, key, strict=True)), list(dict.fromkeys(statuses))
 
 
 def _criteria(text: str) -> dict[str, Any]:

@@ -64,17 +64,17 @@ def find_sessions(
     UserError : a word is not among those that are possible; the message lists them.
     """
     chosen, _ = search.sessions_that_fit(status, rules or settings().criteria, lab, subject, since, until)
-    found = chosen.proj(*_FACTS) * behavior.TrialSet.proj(*_TRIALS)
+    tasks = chosen.proj(*_FACTS) * behavior.TrialSet.proj(*_TRIALS)
     for column, given, known in (
         ("trials_qc", trials_qc, TRIALS_QC), ("session_qc", qc, SESSION_QC), ("task_kind", kind, KINDS),
     ):  # fmt: skip
         if given is not None:
-            found &= [{column: item} for item in _known(search.listed(given), known, column)]
+            tasks &= [{column: item} for item in _known(search.listed(given), known, column)]
     names = behavior.TrialSet.primary_key
     if wheel_qc is not None:
         outcomes = [{"wheel_qc": item} for item in _known(search.listed(wheel_qc), TRIALS_QC, "wheel_qc")]
-        found &= (behavior.WheelMoveSet & outcomes).proj()
-    table = fetch_columns(found, *names, *_FACTS, *_TRIALS, order_by=", ".join(names))
+        tasks &= (behavior.WheelMoveSet & outcomes).proj()
+    table = fetch_columns(tasks, *names, *_FACTS, *_TRIALS, order_by=", ".join(names))
     wheels = fetch_columns(behavior.WheelMoveSet & chosen.proj(), *names, "wheel_qc", "wheel_notes").to_pylist()
     turned = {tuple(row[name] for name in names): row for row in wheels}
     easy = fetch_columns(behavior_analysis.SessionPerformance & chosen.proj(), *names, "performance_easy")

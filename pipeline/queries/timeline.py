@@ -91,14 +91,14 @@ def find_tasks(wanted: Mapping[str, str]) -> list[dict[str, Any]]:
     if unknown:
         raise UserError(f"tasks have no {sorted(unknown)[0]!r}", f"use {', '.join(['status', *_FILTERS])}")
     rows = (task.Task & {_FILTERS[name]: value for name, value in wanted.items() if name != "status"}).to_dicts()
-    found = _with_status(rows)
+    with_status = _with_status(rows)
     if "status" in wanted:
         try:
             status = states.parse(wanted["status"])
         except ValueError as error:
             raise UserError(str(error)) from None
-        found = [row for row in found if row["status"] == status]
-    return sorted(found, key=lambda row: row["task_changed"], reverse=True)
+        with_status = [row for row in with_status if row["status"] == status]
+    return sorted(with_status, key=lambda row: row["task_changed"], reverse=True)
 
 
 def of_session(key: Mapping[str, Any]) -> list[Step]:
@@ -140,15 +140,15 @@ def to_do(sessions: Any) -> dict[tuple, list[Step]]:
     rows = [row for row in _with_status((task.Task & sessions & open_states).to_dicts()) if row["lab"]]
     computers = hosts.known() if any(row["status"] == "Waiting" for row in rows) else []
     names = {row["task_uuid"]: row["task_name"] for row in rows}
-    found: dict[tuple, list[Step]] = {}
+    steps: dict[tuple, list[Step]] = {}
     for row in sorted(rows, key=lambda row: (row["task_level"], row["task_name"])):
         lacking = hosts.why_not(row, computers) if row["status"] == "Waiting" else None
         if row["status"] == "Abandoned" or (lacking and lacking.is_equipment):
             continue  # a person has decided that; or the lab does not do this at all
         step = dataclasses.replace(_of_task(row, names, computers), task=row["task_uuid"])
         if step.who:
-            found.setdefault(tuple(row[name] for name in SESSION), []).append(step)
-    return found
+            steps.setdefault(tuple(row[name] for name in SESSION), []).append(step)
+    return steps
 
 
 def _with_status(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -66,8 +66,8 @@ def preview(rules: RuleSet, compared: RuleSet, restriction: Any = ()) -> pa.Tabl
     for key in (animals & behavior.TrialSet.proj()).proj().to_dicts(order_by="lab, subject"):
         sessions = subject_history.sessions_of(key)
         before, after = (
-            training.evaluate([session.record(found.no_go) for session in sessions], found)
-            for found in (compared, rules)
+            training.evaluate([session.record(rule_set.no_go) for session in sessions], rule_set)
+            for rule_set in (compared, rules)
         )
         ranks = compared.rank(before.status), rules.rank(after.status)
         change = SAME if before.status == after.status else PROMOTED if ranks[1] > ranks[0] else DEMOTED

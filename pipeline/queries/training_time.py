@@ -39,8 +39,8 @@ class Table:
 
 def from_tables(restriction: Any = True) -> Table:
     """The trained mice of the database, of a restriction of lab and subject."""
-    found = training_features.mice(restriction)
-    return _complete(found.features, found.late, found.days_to_trained)
+    mice = training_features.mice(restriction)
+    return _complete(mice.features, mice.late, mice.days_to_trained)
 
 
 def from_file(path: Path) -> Table:
@@ -72,18 +72,18 @@ def from_file(path: Path) -> Table:
     if "performance_easy" in rows and rows["performance_easy"].max() > 1:
         raise UserError(f"{path}: performance_easy is above 1", "write it as a fraction, 0-1")
     if "training_day" not in rows:
-        found = {name: rows[name].to_numpy(float) for name in training_time.FEATURES if name in rows}
-        if not found:
+        features = {name: rows[name].to_numpy(float) for name in training_time.FEATURES if name in rows}
+        if not features:
             raise UserError(f"{path} has no feature", f"features are {', '.join(training_time.FEATURES)}")
-        return _complete(found, {}, rows["training_time"].to_numpy(float))
+        return _complete(features, {}, rows["training_time"].to_numpy(float))
     subjects, index = np.unique(rows["subject"].astype(str), return_inverse=True)
     daily = {name: rows[name].to_numpy(float) for name in (*DAILY, "disp_norm", "moves_time", *training_time.LATE[:3]) if name in rows}  # noqa: E501  # fmt: skip
-    found = training_time.first_days(index, rows["training_day"].to_numpy(), daily)
+    features = training_time.first_days(index, rows["training_day"].to_numpy(), daily)
     first = rows.sort_values("training_day").groupby(index).first()
     for name in training_time.FEATURES:
-        if name not in found and name in rows:
-            found[name] = first[name].to_numpy(float)
-    return _complete(found, {}, first["training_time"].reindex(range(len(subjects))).to_numpy(float))
+        if name not in features and name in rows:
+            features[name] = first[name].to_numpy(float)
+    return _complete(features, {}, first["training_time"].reindex(range(len(subjects))).to_numpy(float))
 
 
 def _complete(features: Mapping[str, np.ndarray], late: Mapping[str, np.ndarray], days: np.ndarray) -> Table:
@@ -112,21 +112,21 @@ def judge(
     UserError : there are too few mice.
     """
     options = {"seed": seed, "n_shuffles": n_shuffles, "n_trees": n_trees, "n_threads": settings().processes}
-    found = {}
+    judgements = {}
     try:
         for name, features, leak_free in (
             ("as published", table.published, False),
             ("leak-free", table.features, True),
         ):
-            found[name] = training_time.judge(features, table.training_time, leak_free=leak_free, **options)
+            judgements[name] = training_time.judge(features, table.training_time, leak_free=leak_free, **options)
             if "perf_delta1" in features and len(features) > 1:
                 alone = {"perf_delta1": features["perf_delta1"]}
-                found[f"{name}, performance change alone"] = training_time.judge(
+                judgements[f"{name}, performance change alone"] = training_time.judge(
                     alone, table.training_time, leak_free=leak_free, **options
                 )  # fmt: skip
     except ValueError as error:
         raise UserError(str(error), "train more mice, or give a file: --features FILE") from None
-    return found
+    return judgements
 
 
 def report(table: Table, judged: Mapping[str, training_time.Judgement]) -> str:

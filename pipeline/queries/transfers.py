@@ -79,11 +79,11 @@ def overview(lab: str | None = None, n_problems: int = 20) -> Overview:
     in_lab, marks = ("", ()) if lab is None else (" WHERE d.lab = %s", (lab,))
     known = {row["repository"]: row for row in data.Repository().to_dicts()}
     archives = {row["repository"] for row in (transfer.Access & {"access_archive": True}).to_dicts()}
-    found: dict[tuple[str, str], Copies] = {}
+    copies: dict[tuple[str, str], Copies] = {}
 
     def row_of(lab_name: str, name: str) -> Copies:
         kind = known[name]["repository_kind"]
-        return found.setdefault((lab_name, name), Copies(lab_name, name, kind, name in archives))
+        return copies.setdefault((lab_name, name), Copies(lab_name, name, kind, name in archives))
 
     online = "AND r.file_state = 'online'" if in_lab else "WHERE r.file_state = 'online'"
     for lab_name, name, n_files, size, checked in link.query(
@@ -97,7 +97,7 @@ def overview(lab: str | None = None, n_problems: int = 20) -> Overview:
         row = row_of(item.lab, item.repository)
         for name in ("waiting", "under_way", "late", "failed", "stuck"):
             setattr(row, name, getattr(item, name))
-    result = Overview(sorted(found.values(), key=lambda row: (row.lab, row.repository)))
+    result = Overview(sorted(copies.values(), key=lambda row: (row.lab, row.repository)))
     result.problems = _problems(link, lab, n_problems)
     result.retrieved, result.freed = len(transfer.Retrieval()), len(transfer.Freed())
     return result
@@ -109,7 +109,7 @@ def _on_the_way(lab: str | None) -> list[Copies]:
     dataset = data.Dataset().full_table_name
     one, item = transfer.Transfer().full_table_name, transfer.Transfer.Item().full_table_name
     in_lab, marks = ("", ()) if lab is None else (" AND d.lab = %s", (lab,))
-    found: dict[tuple[str, str], Copies] = {}
+    copies: dict[tuple[str, str], Copies] = {}
     for lab_name, name, state, stuck, late, n_files in link.query(
         f"SELECT d.lab, t.destination_repository, CONCAT(i.item_state, ''), i.item_due >= '{STUCK}', "
         f"i.item_due < {_NOW[link.adapter.backend]}, count(*) FROM {item} AS i "
@@ -117,7 +117,7 @@ def _on_the_way(lab: str | None) -> list[Copies]:
         f"WHERE i.item_state IN ('planned', 'submitted', 'arrived', 'failed'){in_lab} GROUP BY 1, 2, 3, 4, 5",
         marks,
     ).fetchall():
-        row = found.setdefault((lab_name, name), Copies(lab_name, name))
+        row = copies.setdefault((lab_name, name), Copies(lab_name, name))
         if state == "failed":
             row.stuck += n_files if stuck else 0
             row.failed += 0 if stuck else n_files
@@ -125,7 +125,7 @@ def _on_the_way(lab: str | None) -> list[Copies]:
             row.waiting += n_files if state == "planned" else 0
             row.under_way += n_files if state != "planned" else 0
             row.late += n_files if late else 0
-    return list(found.values())
+    return list(copies.values())
 
 
 def _problems(link: dj.Connection, lab: str | None, most: int) -> list[dict[str, Any]]:

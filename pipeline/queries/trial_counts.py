@@ -39,19 +39,19 @@ def count_trials(condition: str, period: str | None = None, sessions: Any = None
     ------
     UserError : there is no such condition or period, or no trials at all have a column of it.
     """
-    found = selection.TrialCondition.read(condition)
+    parsed = selection.TrialCondition.read(condition)
     if period is not None:
         has_period = selection.Period.expression(period)
-        found = trial_conditions.parse(f"({found.expression}) and {has_period}")
-    trial_conditions.check_columns(found, dict.fromkeys(selection.known_columns()))
+        parsed = trial_conditions.parse(f"({parsed.expression}) and {has_period}")
+    trial_conditions.check_columns(parsed, dict.fromkeys(selection.known_columns()))
     heading = behavior.TrialSet.Trial().heading
     own = {name: "bool" if heading[name].type.startswith(("bool", "tinyint")) else "number"
            for name in heading.secondary_attributes}  # fmt: skip
     tasks = behavior.TrialSet.proj() if sessions is None else behavior.TrialSet.proj() & sessions.proj()
-    _check_types(found, own)
-    where = to_sql(found, own, "DOUBLE PRECISION" if tasks.connection.adapter.backend == "postgresql" else "DOUBLE")
-    counted = _by_database(where, tasks, sessions) if where else _by_columns(found, set(own), tasks)
-    with_all = _with_columns(tasks, [name for name in found.columns if name in own])
+    _check_types(parsed, own)
+    where = to_sql(parsed, own, "DOUBLE PRECISION" if tasks.connection.adapter.backend == "postgresql" else "DOUBLE")
+    counted = _by_database(where, tasks, sessions) if where else _by_columns(parsed, set(own), tasks)
+    with_all = _with_columns(tasks, [name for name in parsed.columns if name in own])
     keep = [row in with_all for row in _rows(counted)]
     return counted.filter(pa.array(keep, pa.bool_()))
 
@@ -147,15 +147,15 @@ def _other_columns(names: Sequence[str], tasks: dj.expression.QueryExpression) -
     """(task, column) -> values of the columns that only the files have; those of several dimensions are left out."""
     part = behavior.TrialSet.OtherColumn
     key = behavior.TrialSet.primary_key
-    found = {}
+    columns = {}
     for row in (part & tasks & [{"other_column": name} for name in names]).to_dicts() if names else ():
         values = row["other_values"]
         if row["other_type"] == "object":
             given, values = values, np.empty(len(values), object)
             values[:] = given
         if np.ndim(values) == 1:
-            found[tuple(row[name] for name in key), row["other_column"]] = np.asarray(values)
-    return found
+            columns[tuple(row[name] for name in key), row["other_column"]] = np.asarray(values)
+    return columns
 
 
 def _chunks(keys: Sequence[tuple], n_trials: dict[tuple, int]) -> list[list[tuple]]:
