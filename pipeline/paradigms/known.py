@@ -112,8 +112,8 @@ def _of_settings() -> tuple[TaskDescription, ...]:
 
 @functools.lru_cache(maxsize=8)
 def _parsed(tables: str) -> tuple[TaskDescription, ...]:
-    found = tuple(TaskDescription.from_mapping(load) for load in json.loads(tables))
-    names = [item.name for item in (*found, PASSIVE, IBL)]
+    descriptions = tuple(TaskDescription.from_mapping(load) for load in json.loads(tables))
+    names = [item.name for item in (*descriptions, PASSIVE, IBL)]
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise UserError(f"two tasks are called {twice}", "choose another name in [[tasks]]")
-    return found
+    return descriptions

@@ -59,8 +59,8 @@ def read_outcomes(trials: Mapping[str, NDArray], task: TaskDescription) -> Outco
     Examples
     --------
     >>> task = TaskDescription("tones", ("*",), choices=((1, "low"), (2, "high")), correct="choice == side")
-    >>> found = read_outcomes({"choice": np.array([1, 2, 0, 7]), "side": np.array([1, 1, 2, 2])}, task)
-    >>> found.choice, found.correct, found.notes[0]
+    >>> outcomes = read_outcomes({"choice": np.array([1, 2, 0, 7]), "side": np.array([1, 1, 2, 2])}, task)
+    >>> outcomes.choice, outcomes.correct, outcomes.notes[0]
     (array([ 0,  1, -1, -2]), array([ 1.,  0.,  0., nan]), '1 trials have a choice that the task does not describe: 7')
     """
     size = len(next(iter(trials.values()), ()))
@@ -99,30 +99,34 @@ def conventional(trials: Mapping[str, NDArray], task: TaskDescription | None) ->
     Examples
     --------
     >>> task = TaskDescription("sniff", ("*",), "go_no_go", choices=((1, "lick"),), go="odour == 1")
-    >>> found = conventional({"choice": np.array([1, 0, 1]), "odour": np.array([1, 2, 2])}, task)
-    >>> found["choice"], found["feedback_type"]
+    >>> columns = conventional({"choice": np.array([1, 0, 1]), "odour": np.array([1, 2, 2])}, task)
+    >>> columns["choice"], columns["feedback_type"]
     (array([1., 0., 1.]), array([ 1.,  1., -1.]))
     """
     if task is None or task.is_built_in:
         return dict(trials)
-    found = read_outcomes(trials, task)
+    outcomes = read_outcomes(trials, task)
     kept = {name: values for name, values in trials.items() if name not in _REPLACED and values.ndim == 1}
     right = (
-        found.choice == 1 if len(task.choices) == 2 and task.design != "go_no_go" else np.zeros(len(found.choice), bool)
+        outcomes.choice == 1
+        if len(task.choices) == 2 and task.design != "go_no_go"
+        else np.zeros(len(outcomes.choice), bool)
     )
     side = np.where(right, conventions.CHOICE_RIGHT, conventions.CHOICE_LEFT)
-    code = np.where(found.choice >= 0, side, np.where(found.choice == NO_RESPONSE, conventions.CHOICE_NONE, np.nan))
+    code = np.where(
+        outcomes.choice >= 0, side, np.where(outcomes.choice == NO_RESPONSE, conventions.CHOICE_NONE, np.nan)
+    )
     if task.design != "passive":
-        kept["choice"] = np.where(found.counts, code, np.nan)
+        kept["choice"] = np.where(outcomes.counts, code, np.nan)
     if task.correct and task.design != "passive":
-        outcome = np.where(found.correct == 1, conventions.FEEDBACK_CORRECT, conventions.FEEDBACK_ERROR)
-        kept["feedback_type"] = np.where(found.counts & np.isfinite(found.correct), outcome, np.nan)
-    if found.is_easy is not None:
-        kept["is_easy"] = found.is_easy
+        outcome = np.where(outcomes.correct == 1, conventions.FEEDBACK_CORRECT, conventions.FEEDBACK_ERROR)
+        kept["feedback_type"] = np.where(outcomes.counts & np.isfinite(outcomes.correct), outcome, np.nan)
+    if outcomes.is_easy is not None:
+        kept["is_easy"] = outcomes.is_easy
     moments = (
-        ("stim_on_times", found.started),
-        ("response_times", found.responded),
-        ("first_movement_times", found.moved),
+        ("stim_on_times", outcomes.started),
+        ("response_times", outcomes.responded),
+        ("first_movement_times", outcomes.moved),
     )
     return kept | {name: values for name, values in moments if values is not None}
 

@@ -41,19 +41,19 @@ def summarise(trials: Mapping[str, NDArray], task: TaskDescription) -> Summary:
     Examples
     --------
     >>> task = TaskDescription("tones", ("*",), choices=((1, "low"), (2, "high")), correct="choice == side")
-    >>> found = summarise({"choice": np.array([1, 2, 0, 1]), "side": np.array([1, 1, 2, 1])}, task)
-    >>> found.counts["n_answered"], found.counts["n_no_response"], round(found.counts["fraction_correct"], 3)
+    >>> summary = summarise({"choice": np.array([1, 2, 0, 1]), "side": np.array([1, 1, 2, 1])}, task)
+    >>> summary.counts["n_answered"], summary.counts["n_no_response"], round(summary.counts["fraction_correct"], 3)
     (3, 1, 0.667)
     """
-    found = read_outcomes(trials, task)
-    notes = list(found.notes)
-    judged = found.counts if task.design == "go_no_go" else found.counts & (found.choice >= 0)
-    correct = found.correct[judged & np.isfinite(found.correct)]
-    times = found.response_time
+    outcomes = read_outcomes(trials, task)
+    notes = list(outcomes.notes)
+    judged = outcomes.counts if task.design == "go_no_go" else outcomes.counts & (outcomes.choice >= 0)
+    correct = outcomes.correct[judged & np.isfinite(outcomes.correct)]
+    times = outcomes.response_time
     counts = {
-        "n_answered": int(np.sum(found.counts & (found.choice >= 0))),
-        "n_no_response": int(np.sum(found.counts & (found.choice == NO_RESPONSE))),
-        "n_early": int(found.early.sum()) if task.early else None,
+        "n_answered": int(np.sum(outcomes.counts & (outcomes.choice >= 0))),
+        "n_no_response": int(np.sum(outcomes.counts & (outcomes.choice == NO_RESPONSE))),
+        "n_early": int(outcomes.early.sum()) if task.early else None,
         "n_judged": int(correct.size),
         "n_judged_correct": int(correct.sum()),
         "fraction_correct": float(correct.mean()) if correct.size else None,
@@ -65,58 +65,58 @@ def summarise(trials: Mapping[str, NDArray], task: TaskDescription) -> Summary:
     block = foraging.runs_of_blocks(*columns) if columns else None
     return Summary(
         counts,
-        _measures(found, task, block),
-        [_choice(found, place, label) for place, label in enumerate(task.labels)],
-        _levels(found, task),
-        _curves(found, task, columns, notes),
-        _blocks(found, task, trials, block),
+        _measures(outcomes, task, block),
+        [_choice(outcomes, place, label) for place, label in enumerate(task.labels)],
+        _levels(outcomes, task),
+        _curves(outcomes, task, columns, notes),
+        _blocks(outcomes, task, trials, block),
         tuple(notes),
     )
 
 
-def _measures(found: Outcomes, task: TaskDescription, block: NDArray | None) -> dict[str, Any]:
+def _measures(outcomes: Outcomes, task: TaskDescription, block: NDArray | None) -> dict[str, Any]:
     """What only tasks of this design have."""
     measures: dict[str, Any] = {}
     if task.early:
-        measures["early_fraction"] = float(found.early.mean()) if found.early.size else None
+        measures["early_fraction"] = float(outcomes.early.mean()) if outcomes.early.size else None
     if task.design == "go_no_go":
         seen = detection.detection(
-            np.where(found.counts, found.go, np.nan), np.where(found.counts, found.choice >= 0, np.nan)
+            np.where(outcomes.counts, outcomes.go, np.nan), np.where(outcomes.counts, outcomes.choice >= 0, np.nan)
         )
         measures |= vars(seen)
     if task.design == "foraging":
-        n, choice = len(task.choices), np.where(found.counts, found.choice, NO_RESPONSE)
+        n, choice = len(task.choices), np.where(outcomes.counts, outcomes.choice, NO_RESPONSE)
         made = choice >= 0
         measures["reward_rate"] = (
-            float(np.nanmean(found.rewarded[made])) if np.isfinite(found.rewarded[made]).any() else None
+            float(np.nanmean(outcomes.rewarded[made])) if np.isfinite(outcomes.rewarded[made]).any() else None
         )
-        stay, shift = foraging.stay_rates(choice, found.rewarded)
+        stay, shift = foraging.stay_rates(choice, outcomes.rewarded)
         measures |= {"stay_after_reward": stay, "stay_after_no_reward": shift}
-        fit = foraging.history_regression(choice, found.rewarded, n)
+        fit = foraging.history_regression(choice, outcomes.rewarded, n)
         measures |= {f"history_{name}": value for name, value in vars(fit).items()}
         if block is not None:
-            law = foraging.matching(choice, found.rewarded, block, n)
+            law = foraging.matching(choice, outcomes.rewarded, block, n)
             measures |= {"matching_sensitivity": law.sensitivity, "matching_bias": law.bias}
     return {name: _plain(value) for name, value in measures.items()}
 
 
-def _choice(found: Outcomes, place: int, label: str) -> dict[str, Any]:
-    which = found.counts & (found.choice == place)
+def _choice(outcomes: Outcomes, place: int, label: str) -> dict[str, Any]:
+    which = outcomes.counts & (outcomes.choice == place)
     return {"choice_label": label, "choice_n": int(which.sum())} | {
         f"choice_n_{name}": int(np.nansum(values[which])) if np.isfinite(values[which]).any() else None
-        for name, values in (("correct", found.correct), ("rewarded", found.rewarded))
+        for name, values in (("correct", outcomes.correct), ("rewarded", outcomes.rewarded))
     }
 
 
-def _levels(found: Outcomes, task: TaskDescription) -> list[dict[str, Any]]:
+def _levels(outcomes: Outcomes, task: TaskDescription) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
-    times = found.response_time
-    is_name = found.level.dtype.kind == "U"
-    known = found.level != "" if is_name else np.isfinite(found.level)
-    for number, level in enumerate(np.unique(found.level[known])):
-        which = found.counts & (found.level == level)
-        judged = which if task.design == "go_no_go" else which & (found.choice >= 0)
-        correct = found.correct[judged & np.isfinite(found.correct)]
+    times = outcomes.response_time
+    is_name = outcomes.level.dtype.kind == "U"
+    known = outcomes.level != "" if is_name else np.isfinite(outcomes.level)
+    for number, level in enumerate(np.unique(outcomes.level[known])):
+        which = outcomes.counts & (outcomes.level == level)
+        judged = which if task.design == "go_no_go" else which & (outcomes.choice >= 0)
+        correct = outcomes.correct[judged & np.isfinite(outcomes.correct)]
         middle = (
             None if times is None else reaction_times.medians_by_contrast(np.zeros(which.sum()), times[which], [0.0])
         )
@@ -126,8 +126,8 @@ def _levels(found: Outcomes, task: TaskDescription) -> list[dict[str, Any]]:
                 "level_name": str(level) if is_name else f"{level:g}",
                 "level_value": None if is_name else float(level),
                 "level_n": int(which.sum()),
-                "level_n_responses": int(np.sum(found.choice[which] >= 0)),
-                "level_n_by_choice": [int(np.sum(found.choice[which] == k)) for k in range(len(task.choices))],
+                "level_n_responses": int(np.sum(outcomes.choice[which] >= 0)),
+                "level_n_by_choice": [int(np.sum(outcomes.choice[which] == k)) for k in range(len(task.choices))],
                 "level_n_correct": int(correct.sum()) if correct.size else None,
             }
             | {
@@ -138,25 +138,27 @@ def _levels(found: Outcomes, task: TaskDescription) -> list[dict[str, Any]]:
     return rows
 
 
-def _curves(found: Outcomes, task: TaskDescription, columns: list[NDArray], notes: list[str]) -> list[dict[str, Any]]:
+def _curves(
+    outcomes: Outcomes, task: TaskDescription, columns: list[NDArray], notes: list[str]
+) -> list[dict[str, Any]]:
     """The curve of all trials, and of each kind of block where there are between 2 and 10 kinds."""
     stimulus = task.stimulus
     if stimulus is None or task.design not in ("alternatives", "go_no_go"):
         return []
-    if found.level.dtype.kind == "U":
+    if outcomes.level.dtype.kind == "U":
         notes.append(f"no curve: the levels of {stimulus.column} are names")
         return []
     two = len(task.choices) == 2 and task.design == "alternatives"
     if task.design == "go_no_go":
-        what, yes = "response", np.where(found.counts, (found.choice >= 0).astype(float), np.nan)
+        what, yes = "response", np.where(outcomes.counts, (outcomes.choice >= 0).astype(float), np.nan)
     elif two:
         what, yes = (
             task.labels[1],
-            np.where(found.counts & (found.choice >= 0), (found.choice == 1).astype(float), np.nan),
+            np.where(outcomes.counts & (outcomes.choice >= 0), (outcomes.choice == 1).astype(float), np.nan),
         )
     else:
-        what, yes = "correct", np.where(found.counts & (found.choice >= 0), found.correct, np.nan)
-    position = curves.axis_positions(found.level, stimulus.scale, stimulus.reference)
+        what, yes = "correct", np.where(outcomes.counts & (outcomes.choice >= 0), outcomes.correct, np.nan)
+    position = curves.axis_positions(outcomes.level, stimulus.scale, stimulus.reference)
     if what == "correct" and stimulus.reference is not None:
         position = np.abs(position)
     guess = 1 / len(task.choices) if what == "correct" else None
@@ -194,7 +196,7 @@ def _curves(found: Outcomes, task: TaskDescription, columns: list[NDArray], note
 
 
 def _blocks(
-    found: Outcomes, task: TaskDescription, trials: Mapping[str, NDArray], block: NDArray | None
+    outcomes: Outcomes, task: TaskDescription, trials: Mapping[str, NDArray], block: NDArray | None
 ) -> list[dict[str, Any]]:
     if block is None or not len(block):
         return []
@@ -203,10 +205,12 @@ def _blocks(
     for number, (first, end) in enumerate(zip(starts, np.append(starts[1:], len(block)), strict=True)):
         which = np.zeros(len(block), bool)
         which[first:end] = True
-        which &= found.counts
-        by_choice = [int(np.sum(found.choice[which] == k)) for k in range(len(task.choices))]
-        rewards = [int(np.sum(found.rewarded[which & (found.choice == k)] == 1)) for k in range(len(task.choices))]
-        correct = found.correct[which & np.isfinite(found.correct)]
+        which &= outcomes.counts
+        by_choice = [int(np.sum(outcomes.choice[which] == k)) for k in range(len(task.choices))]
+        rewards = [
+            int(np.sum(outcomes.rewarded[which & (outcomes.choice == k)] == 1)) for k in range(len(task.choices))
+        ]
+        correct = outcomes.correct[which & np.isfinite(outcomes.correct)]
         rows.append(
             {
                 "block_id": number,
