@@ -141,8 +141,8 @@ def unavailable(error: BaseException, where: str = "") -> DatabaseUnavailable:
     text = _one_line(" ".join(str(part) for part in error.args) or type(error).__name__)
     place = f" ({where})" if where else ""
     for pattern, message, remedy in _DATABASE_ERRORS:
-        if found := re.search(pattern, text, re.IGNORECASE):
-            detail = next((group for group in found.groups() if group), "")
+        if match := re.search(pattern, text, re.IGNORECASE):
+            detail = next((group for group in match.groups() if group), "")
             return DatabaseUnavailable(message.format(detail) + place, remedy)
     return DatabaseUnavailable(f"the database reports an error{place}", text)
 

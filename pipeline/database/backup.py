@@ -203,8 +203,8 @@ def _postgresql_program(name: str, address: Address | None = None) -> str:
 
 def _first_on_path(names: list[str], package: str) -> str:
     for name in names:
-        if found := shutil.which(name):
-            return found
+        if path := shutil.which(name):
+            return path
     raise BackupError(f"the program {' or '.join(names)} is not installed", f"apt-get install {package}")
 
 

@@ -273,8 +273,8 @@ def _one_check_of_master(table: dj.Table, columns: pa.Table | Mapping[str, Any],
     quote = connection.adapter.quote_identifier
     where = " AND ".join(f"{quote(name)} = %s" for name in key)
     master = type(table).master.full_table_name
-    found = connection.query(f"SELECT 1 FROM {master} WHERE {where} FOR KEY SHARE", tuple(key.values())).fetchone()
-    if found is None:
+    row = connection.query(f"SELECT 1 FROM {master} WHERE {where} FOR KEY SHARE", tuple(key.values())).fetchone()
+    if row is None:
         yield
         return
     connection.query("SET LOCAL session_replication_role = replica")

@@ -29,7 +29,7 @@ FORMAT = 1
 def dump(folder: Path) -> dict[str, int]:
     """Write every table with rows, as the database holds them, to `folder`/schema.Table.parquet: label -> rows."""
     folder.mkdir(parents=True, exist_ok=True)
-    found = {}
+    counts = {}
     for table in _all_tables():
         query = table()
         names = list(query.heading.names)
@@ -41,8 +41,8 @@ def dump(folder: Path) -> dict[str, int]:
             values = {name: pa.array(list(map(_stored, column)))
                       for name, column in zip(names, zip(*rows, strict=True), strict=True)}  # fmt: skip
             pq.write_table(pa.table(values), folder / f"{registry.label(table)}.parquet")
-            found[registry.label(table)] = len(rows)
-    return found
+            counts[registry.label(table)] = len(rows)
+    return counts
 
 
 def load(folder: Path) -> None:

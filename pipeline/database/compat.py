@@ -219,11 +219,11 @@ def _key_names() -> set[str]:
 
 def _of_rows(restriction: Mapping[str, Any]) -> set[str]:
     """The columns of the tables whose whole key a restriction has: a row of one table restricts others by its key."""
-    found: set[str] = set()
+    names: set[str] = set()
     for item in _every_table[0]():
         if item.connection is not None and set(item().primary_key) <= restriction.keys():
-            found.update(item().heading.names)
-    return found
+            names.update(item().heading.names)
+    return names
 
 
 _keys: dict[str, Any] = {}

@@ -41,11 +41,11 @@ class Copy:
 
 def copies(folder: Path) -> list[Copy]:
     """The complete copies in a folder of backups, oldest first."""
-    found = []
+    complete = []
     for note in sorted((folder / "copies").glob(f"*/{_NOTE}")):
         told = json.loads(note.read_text(encoding="utf-8"))
-        found.append(Copy(note.parent.name, datetime.datetime.fromisoformat(told["complete"]), told["previous"]))
-    return found
+        complete.append(Copy(note.parent.name, datetime.datetime.fromisoformat(told["complete"]), told["previous"]))
+    return complete
 
 
 def backup(home: Path, folder: Path, say: Any = lambda line: None) -> Copy:
@@ -110,10 +110,10 @@ def restore(folder: Path, home: Path, at: datetime.datetime | None = None) -> Co
     folder, place = _usable(folder), Place.of(home)
     if place.data.exists():
         raise BackupError(f"there is a database in {place.data}", "set NEUROJOINT_HOME to a new folder")
-    found = [copy for copy in copies(folder) if at is None or copy.complete <= at]
-    if not found:
+    candidates = [copy for copy in copies(folder) if at is None or copy.complete <= at]
+    if not candidates:
         raise BackupError(f"the backups in {folder} do not go back to {at or 'any moment'}", "choose a later --at")
-    chain = [found[-1]]
+    chain = [candidates[-1]]
     by_name = {copy.name: copy for copy in copies(folder)}
     while chain[0].previous is not None:
         if chain[0].previous not in by_name:
@@ -194,13 +194,13 @@ def _archive(address: Any, wal: Path) -> bool:
         return cursor.fetchone()[0] != "on"
 
 
-def _to_build_on(found: list[Copy]) -> Copy | None:
+def _to_build_on(existing: list[Copy]) -> Copy | None:
     """The copy that the next one builds on; None where it is to be whole."""
-    if not found:
+    if not existing:
         return None
-    age = datetime.datetime.now(datetime.UTC) - found[-1].complete
-    since_whole = next((n for n, one in enumerate(reversed(found)) if one.previous is None), len(found))
-    return None if age > datetime.timedelta(days=OLDEST_DAYS) or since_whole >= LONGEST_CHAIN else found[-1]
+    age = datetime.datetime.now(datetime.UTC) - existing[-1].complete
+    since_whole = next((n for n, one in enumerate(reversed(existing)) if one.previous is None), len(existing))
+    return None if age > datetime.timedelta(days=OLDEST_DAYS) or since_whole >= LONGEST_CHAIN else existing[-1]
 
 
 def _clock(address: Any) -> datetime.datetime:

@@ -260,10 +260,10 @@ def _must(done) -> None:
 
 
 def _check_version(place: Place) -> None:
-    found = (place.data / "PG_VERSION").read_text().strip()
-    if found != MAJOR_VERSION:
+    version = (place.data / "PG_VERSION").read_text().strip()
+    if version != MAJOR_VERSION:
         raise DatabaseUnavailable(
-            f"the data in {place.data} are of PostgreSQL {found}, the installed programs of {MAJOR_VERSION}",
+            f"the data in {place.data} are of PostgreSQL {version}, the installed programs of {MAJOR_VERSION}",
             f"install the version of neurojoint that made them, `neurojoint db backup`, move {place.data.name} away, "
             "install this version again, `neurojoint db restore`",
         )
@@ -294,8 +294,8 @@ def _socket_folder(place: Place, account: Account) -> Path:
         with contextlib.suppress(FileExistsError):
             path.mkdir(mode=0o700)
             account.give(path)
-        found = path.lstat()
-        if not stat.S_ISDIR(found.st_mode) or found.st_uid != account.uid or found.st_mode & 0o077:
+        info = path.lstat()
+        if not stat.S_ISDIR(info.st_mode) or info.st_uid != account.uid or info.st_mode & 0o077:
             raise DatabaseUnavailable(
                 f"{path} is not a folder that only user {account.name} may enter",
                 "remove it, or use a shorter NEUROJOINT_HOME",

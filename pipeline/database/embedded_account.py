@@ -124,8 +124,8 @@ def programs(home: Path, account: Account) -> Path:
 
 def installed_programs() -> Path:
     """The folder of PostgreSQL's programs that pip brought. It is found, not imported: importing has effects."""
-    found = importlib.util.find_spec(PACKAGE)
-    for folder in (found.submodule_search_locations or []) if found else []:
+    spec = importlib.util.find_spec(PACKAGE)
+    for folder in (spec.submodule_search_locations or []) if spec else []:
         binaries = Path(folder) / f"pginstall{MAJOR_VERSION}" / "bin"
         if (binaries / "postgres").exists() or (binaries / "postgres.exe").exists():
             return binaries

@@ -61,17 +61,17 @@ class Migration:
 
 def shipped(backend: str, folder: Path = FOLDER) -> list[Migration]:
     """The migrations of this version for a backend, in order."""
-    found = []
+    migrations = []
     for path in sorted(folder.glob("*.sql")):
         match = _NAME.fullmatch(path.name)
         if not match:
             raise NeurojointError(f"{path} is no migration", "name it 0001_what_it_does.postgresql.sql or .mysql.sql")
         if match["backend"] == backend:
-            found.append(Migration(int(match["number"]), match["name"], path))
-    numbers = [migration.number for migration in found]
+            migrations.append(Migration(int(match["number"]), match["name"], path))
+    numbers = [migration.number for migration in migrations]
     if len(set(numbers)) < len(numbers):
         raise NeurojointError(f"two migrations in {folder} have one number", "give each its own")
-    return found
+    return migrations
 
 
 def prepare(

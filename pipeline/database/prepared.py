@@ -59,11 +59,11 @@ class Prepared:
         composed, values = self._for(key, connection), _values(key)
         if not all(values):
             return []
-        found = [list(row) for row in connection.query(composed.sql, values).fetchall()]
+        rows = [list(row) for row in connection.query(composed.sql, values).fetchall()]
         for place, attribute in composed.encoded:
-            for row in found:
+            for row in rows:
                 row[place] = decode_attribute(attribute, row[place], connection=connection)
-        return [dict(zip(composed.names, row, strict=True)) for row in found]
+        return [dict(zip(composed.names, row, strict=True)) for row in rows]
 
     def columns(self, key: Mapping[str, Any]) -> pa.Table:
         """The same rows as columns, as `fetch_columns` returns them; for rows by the thousand.

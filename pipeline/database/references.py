@@ -44,10 +44,10 @@ def _references(table: dj.Table) -> dict[tuple[str, str, str], list[tuple[str, s
     """(name, schema, table) of each foreign key that leads to a table -> its pairs of columns."""
     connection = table.connection
     if connection.adapter.backend == "postgresql":
-        found = connection.query(_POSTGRESQL, (table.full_table_name,)).fetchall()
+        rows = connection.query(_POSTGRESQL, (table.full_table_name,)).fetchall()
     else:
-        found = connection.query(_MYSQL, (table.database, table.table_name)).fetchall()
+        rows = connection.query(_MYSQL, (table.database, table.table_name)).fetchall()
     keys: dict[tuple[str, str, str], list[tuple[str, str]]] = defaultdict(list)
-    for name, schema, child, own, theirs in found:
+    for name, schema, child, own, theirs in rows:
         keys[name, schema, child].append((own, theirs))
     return dict(keys)

@@ -149,8 +149,8 @@ def tables(module_name: str | None = None) -> Iterator[type[dj.Table]]:
 
 def parts(master: type[dj.Table]) -> list[type[dj.Part]]:
     """The part tables of a master, in order of definition."""
-    found = [value for name, value in vars(master).items() if name[0].isupper() and isinstance(value, type)]
-    return [value for value in found if issubclass(value, dj.Part)]
+    classes = [value for name, value in vars(master).items() if name[0].isupper() and isinstance(value, type)]
+    return [value for value in classes if issubclass(value, dj.Part)]
 
 
 def every_table() -> list[type[dj.Table]]:

@@ -158,7 +158,7 @@ def terminate(connection: Any, sessions: Iterable[tuple[int, datetime.datetime]]
     listed = ", ".join(str(int(number)) for number in wanted)
     if connection.adapter.backend == "postgresql":
         sql = f"SELECT pid, backend_start AT TIME ZONE 'UTC' FROM pg_stat_activity WHERE pid IN ({listed})"
-        found = [number for number, begun in connection.query(sql).fetchall() if begun and begun <= wanted[number]]
+        numbers = [number for number, begun in connection.query(sql).fetchall() if begun and begun <= wanted[number]]
         command = "SELECT pg_terminate_backend({})"
     else:
         # Numbers only grow while the server runs: one from before its start means nothing.
@@ -167,10 +167,10 @@ def terminate(connection: Any, sessions: Iterable[tuple[int, datetime.datetime]]
         uptime = float(connection.query(sql.format(kind)).fetchone()[0])
         now = connection.query("SELECT CURRENT_TIMESTAMP(6)").fetchone()[0]
         rows = connection.query(f"SELECT ID FROM information_schema.PROCESSLIST WHERE ID IN ({listed})").fetchall()
-        found = [int(row[0]) for row in rows if wanted[int(row[0])] >= now - datetime.timedelta(seconds=uptime)]
+        numbers = [int(row[0]) for row in rows if wanted[int(row[0])] >= now - datetime.timedelta(seconds=uptime)]
         command = "KILL CONNECTION {}"
     ended = 0
-    for number in found:
+    for number in numbers:
         try:
             connection.query(command.format(number))
             ended += 1
