@@ -259,11 +259,11 @@ def task_failed(here: Moment) -> int:
 def status_changed(here: Moment) -> int:
     """Training statuses that were reached or lost in the last sessions."""
     since = here.day - datetime.timedelta(days=3)
-    found = behavior_analysis.SubjectTraining.SessionTrainingStatus & {"lab": here.lab}
-    recent = {row["subject"] for row in (found & f"session_date >= '{since}'").proj().to_dicts()}
+    statuses = behavior_analysis.SubjectTraining.SessionTrainingStatus & {"lab": here.lab}
+    recent = {row["subject"] for row in (statuses & f"session_date >= '{since}'").proj().to_dicts()}
     count = 0
     for name in sorted(recent):
-        rows = (found & {"subject": name}).to_dicts(order_by="session_date DESC, session_number DESC", limit=2)
+        rows = (statuses & {"subject": name}).to_dicts(order_by="session_date DESC, session_number DESC", limit=2)
         if len(rows) < 2 or rows[0]["session_status"] == rows[1]["session_status"]:
             continue
         key = {"lab": here.lab, "subject": name}

@@ -37,9 +37,9 @@ def check(files: Iterable[tuple[Path, str]]) -> None:
     ------
     UserError : some do; none may leave.
     """
-    found = [path for path, animal in files if names(path, animal)]
-    if found:
+    named = [path for path, animal in files if names(path, animal)]
+    if named:
         raise UserError(
-            f"{len(found)} text files say the name of their animal, which leaves under a pseudonym, e.g. {found[0]}",
-            f"take them out of the tag, e.g. `neurojoint tag remove TAG --name '{found[0].name}'`",
+            f"{len(named)} text files say the name of their animal, which leaves under a pseudonym, e.g. {named[0]}",
+            f"take them out of the tag, e.g. `neurojoint tag remove TAG --name '{named[0].name}'`",
         )

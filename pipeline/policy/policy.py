@@ -95,43 +95,43 @@ class Policy:
         barred = [{"lab": lab, "subject": subject} for lab, subject in sorted(self.embargoed)]
         return query - barred if barred else query
 
-    def rows(self, table: type[dj.Table], label: str, found: pa.Table) -> pa.Table:
+    def rows(self, table: type[dj.Table], label: str, rows: pa.Table) -> pa.Table:
         """Rows of a table as they may leave: names replaced, columns emptied.
 
         Parameters
         ----------
         label : of the table, `schema.Table`.
-        found : the rows, with all columns of the key.
+        rows : the rows, with all columns of the key.
         """
         heading = table().heading
-        animals = _animals(found)
+        animals = _animals(rows)
         shift = [-pseudonyms.days(*animal) if animal else 0 for animal in animals] if self.has_shifted_dates else None
         people = _people(table)
         arrays: dict[str, Any] = {}
-        for name in found.column_names:
-            column, kind = found[name], found.schema.field(name).type
+        for name in rows.column_names:
+            column, kind = rows[name], rows.schema.field(name).type
             if name in people:
                 arrays[name] = pa.array([self._user(row) for row in column.to_pylist()], kind)
             elif name in columns.SUBJECTS:
-                labs = found["parent_lab" if name == "parent_subject" else "lab"].to_pylist()
+                labs = rows["parent_lab" if name == "parent_subject" else "lab"].to_pylist()
                 names = [self.subject(*pair) for pair in zip(labs, column.to_pylist(), strict=True)]
                 arrays[name] = pa.array(names, kind)
             elif name == "subject_uuid" and self.has_pseudonyms:
                 arrays[name] = pa.array([pseudonyms.identifier(row) for row in column.to_pylist()], kind)
             elif pa.types.is_string(kind) and heading[name].type.split("(")[0] in _TEXT_TYPES:
                 barred = {f"{label}.{name}", name} & set(self.rules.drop)
-                arrays[name] = _emptied(heading[name], found.num_rows) if barred or not self.allows(f"{label}.{name}") else column  # noqa: E501  # fmt: skip
+                arrays[name] = _emptied(heading[name], rows.num_rows) if barred or not self.allows(f"{label}.{name}") else column  # noqa: E501  # fmt: skip
             elif {f"{label}.{name}", name} & set(self.rules.drop) and name not in heading.primary_key:
-                arrays[name] = _emptied(heading[name], found.num_rows, kind)
-            elif name in columns.DATES_ALONE and "session_date" in found.column_names:
-                arrays[name] = found["session_date"]
+                arrays[name] = _emptied(heading[name], rows.num_rows, kind)
+            elif name in columns.DATES_ALONE and "session_date" in rows.column_names:
+                arrays[name] = rows["session_date"]
             else:
                 arrays[name] = column
         if shift is not None:
-            for name in found.column_names:
-                if pa.types.is_temporal(found.schema.field(name).type) or _is_time(heading[name]):
+            for name in rows.column_names:
+                if pa.types.is_temporal(rows.schema.field(name).type) or _is_time(heading[name]):
                     arrays[name] = _moved(arrays[name], shift)
-        return pa.table({name: _column(arrays[name], heading[name]) for name in found.column_names})
+        return pa.table({name: _column(arrays[name], heading[name]) for name in rows.column_names})
 
     def _user(self, user: str | None) -> str | None:
         return None if user is None else {"name": user, "pseudonym": pseudonyms.person(user)}.get(self.rules.people)
@@ -159,10 +159,10 @@ def hidden(rows: Iterable[_Row], barred: frozenset[tuple[str, str]]) -> list[_Ro
     return [row for row in rows if (row["lab"], row["subject"]) not in barred]
 
 
-def _animals(found: pa.Table) -> list[tuple[str, str] | None]:
-    if not {"lab", "subject"} <= set(found.column_names):
-        return [None] * found.num_rows
-    return list(zip(found["lab"].to_pylist(), found["subject"].to_pylist(), strict=True))
+def _animals(rows: pa.Table) -> list[tuple[str, str] | None]:
+    if not {"lab", "subject"} <= set(rows.column_names):
+        return [None] * rows.num_rows
+    return list(zip(rows["lab"].to_pylist(), rows["subject"].to_pylist(), strict=True))
 
 
 def _people(table: type[dj.Table]) -> set[str]:
