@@ -87,7 +87,7 @@ def reasons() -> str:
     from pipeline.alf.reasons import REASONS
 
     rows = ["| reason | what was found | what to do |", "|---|---|---|"]
-    rows += [f"| `{getattr(name, 'value', name)}` | {found} | {todo} |" for name, (found, todo) in REASONS.items()]
+    rows += [f"| `{getattr(name, 'value', name)}` | {reason} | {todo} |" for name, (reason, todo) in REASONS.items()]
     return "\n".join(rows)
 
 

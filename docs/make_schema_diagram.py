@@ -65,13 +65,13 @@ def _tier(table: type[dj.Table]) -> str:
 
 def _parents(table: type[dj.Table]) -> list[tuple[type[dj.Table], bool]]:
     """The tables that the definition refers to, with whether the reference is in the key."""
-    found, in_key = [], True
+    parents, in_key = [], True
     for line in table.definition.splitlines():
         if line.strip().startswith("---"):
             in_key = False
         if match := re.match(r"\s*->\s*(\[\w+\]\s*)?(?P<name>\w+(\.[A-Z]\w+)*)", line):
-            found.append((_resolve(table, match["name"]), in_key))
-    return found
+            parents.append((_resolve(table, match["name"]), in_key))
+    return parents
 
 
 def _resolve(table: type[dj.Table], name: str) -> type[dj.Table]:

@@ -65,12 +65,12 @@ def publish(tag: str, url: str, root: Path, progress: Progress = lambda n: None)
 
 def publish_to(tag: str, root: Path, progress: Progress = lambda n: None, **options: Any) -> Result:
     """The same; the copy is named by its settings, e.g. by another prefix on the same server."""
-    found = take(tag, policy.current(pseudonymous=True))
+    snapshot = take(tag, policy.current(pseudonymous=True))
     identity = _identity(dj.conn())
     with other_database(**options) as connection:
         if _identity(connection) == identity:
             raise ConflictError("the public copy would be the database itself", "give the address of another")
-        return apply(found, root, progress)
+        return apply(snapshot, root, progress)
 
 
 @contextlib.contextmanager
@@ -89,12 +89,12 @@ def other_database(**options: Any) -> Iterator[dj.Connection]:
         pipeline.connect(create=False)
 
 
-def apply(found: Snapshot, root: Path, progress: Progress = lambda n: None) -> Result:
+def apply(snapshot: Snapshot, root: Path, progress: Progress = lambda n: None) -> Result:
     """Make the connected database and a data root be what a snapshot says."""
     result = Result({}, {})
     _claim(root)
-    _write_files(found, root, result, progress)
-    tables = found.tables | {"data.Repository": _repository(root), "data.FileRecord": _records(found, root)}
+    _write_files(snapshot, root, result, progress)
+    tables = snapshot.tables | {"data.Repository": _repository(root), "data.FileRecord": _records(snapshot, root)}
     order = [*tables]
     order.remove("data.Repository")
     order.insert(order.index("data.Dataset"), "data.Repository")
@@ -120,7 +120,7 @@ def apply(found: Snapshot, root: Path, progress: Progress = lambda n: None) -> R
                 result.added[label] = new.num_rows
         data.note_online(data.Dataset())
     staleness.refresh()
-    _remove_files(found, root, result)
+    _remove_files(snapshot, root, result)
     return result
 
 
@@ -168,14 +168,14 @@ def _repository(root: Path) -> pa.Table:
     return pa.Table.from_pylist([row])
 
 
-def _records(found: Snapshot, root: Path) -> pa.Table:
+def _records(snapshot: Snapshot, root: Path) -> pa.Table:
     rows = [
         {
             "dataset_id": dataset, "repository": REPOSITORY, "file_path": path, "file_state": "online",
             "record_size": size, "record_hash": md5, "modified_ns": (root / path).stat().st_mtime_ns,
             "verified": datetime.datetime.now(datetime.UTC).replace(tzinfo=None),
         }
-        for dataset, (_, path, md5, size) in sorted(found.files.items())
+        for dataset, (_, path, md5, size) in sorted(snapshot.files.items())
     ]  # fmt: skip
     names = (
         "dataset_id",
@@ -190,9 +190,9 @@ def _records(found: Snapshot, root: Path) -> pa.Table:
     return pa.table({name: [row[name] for row in rows] for name in names})
 
 
-def _write_files(found: Snapshot, root: Path, result: Result, progress: Progress) -> None:
+def _write_files(snapshot: Snapshot, root: Path, result: Result, progress: Progress) -> None:
     known = _known(root)
-    for source, path, md5, size in found.files.values():
+    for source, path, md5, size in snapshot.files.values():
         target = root / path
         if target.is_file() and known.get(path) == (md5, size, target.stat().st_mtime_ns):
             progress(size)
@@ -233,8 +233,8 @@ def _claim(root: Path) -> None:
         (root / MARKER).touch()
 
 
-def _remove_files(found: Snapshot, root: Path, result: Result) -> None:
-    wanted = {path for _, path, _, _ in found.files.values()}
+def _remove_files(snapshot: Snapshot, root: Path, result: Result) -> None:
+    wanted = {path for _, path, _, _ in snapshot.files.values()}
     for path in sorted(root.rglob("*"), reverse=True):
         relative = path.relative_to(root).as_posix()
         if path.is_dir():

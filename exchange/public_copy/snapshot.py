@@ -49,9 +49,9 @@ def take(tag: str, rules: Policy) -> Snapshot:
     row = next(iter((data.Tag & {"tag": tag}).to_dicts()), None)
     if row is None or not row["tag_public"]:
         raise NotFoundError(f"there is no public tag {tag!r}", f"neurojoint tag define {tag} --public")
-    found = Snapshot()
+    snapshot = Snapshot()
     datasets = rules.without_embargoed(query.datasets(reading=query.Reading(tag=tag)))
-    _take_files(found, datasets, rules)
+    _take_files(snapshot, datasets, rules)
     raw: dict[str, pa.Table] = {}
     for label in columns.TABLES:
         table = _table(label)
@@ -60,11 +60,11 @@ def take(tag: str, rules: Policy) -> Snapshot:
             raw[label] = rows
     _close(raw)
     for label, rows in raw.items():
-        found.tables[label] = rules.rows(_table(label), label, rows)
-    return found
+        snapshot.tables[label] = rules.rows(_table(label), label, rows)
+    return snapshot
 
 
-def _take_files(found: Snapshot, datasets: dj.Table, rules: Policy) -> None:
+def _take_files(snapshot: Snapshot, datasets: dj.Table, rules: Policy) -> None:
     names = (*SESSION, "dataset_id", "rel_path", "dataset_hash", "file_size", "dataset_online")
     rows = fetch_columns(datasets, *names).to_pylist()
     online = [row for row in rows if row["dataset_online"]]
@@ -77,7 +77,12 @@ def _take_files(found: Snapshot, datasets: dj.Table, rules: Policy) -> None:
     for row in online:
         place = rules.session_path(row["lab"], row["subject"], row["session_date"], row["session_number"])
         path = f"{place}/{row['rel_path']}"
-        found.files[row["dataset_id"]] = paths[row["dataset_id"]], path, row["dataset_hash"].strip(), row["file_size"]
+        snapshot.files[row["dataset_id"]] = (
+            paths[row["dataset_id"]],
+            path,
+            row["dataset_hash"].strip(),
+            row["file_size"],
+        )
 
 
 def _wanted(table: type[dj.Table], label: str, raw: dict[str, pa.Table], tag: str) -> pa.Table | None:
@@ -166,10 +171,10 @@ def _with_parent(rows: pa.Table, parents: pa.Table, pairs: dict[str, str]) -> pa
 
 def _table(label: str) -> Any:
     schema, *path = label.split(".")
-    found: Any = registry.bind(schema)
+    target: Any = registry.bind(schema)
     for part in path:
-        found = getattr(found, part)
-    return found
+        target = getattr(target, part)
+    return target
 
 
 def _all(query: Any) -> pa.Table:

@@ -163,13 +163,13 @@ class Metadata:
 
     def problems(self) -> list[Problem]:
         """One problem for each file and column, which lists the rows."""
-        found = []
+        problems = []
         for (file, column), rows in self._found.items():
             numbers = [str(row) for row, _ in rows if row != ""]
             where = f"row{'s' * (len(numbers) > 1)} {', '.join(numbers[:20])}" + (", …" if len(numbers) > 20 else "")
             detail = f"{where}: {rows[0][1]}" if numbers else rows[0][1]
-            found.append(Problem(file, "bad_metadata", printable(detail)[:1000], column[:96]))
-        return found
+            problems.append(Problem(file, "bad_metadata", printable(detail)[:1000], column[:96]))
+        return problems
 
 
 def read_files(paths: Iterable[Path], root: Path, default_lab: str | None, time_zones: Mapping[str, str]) -> Metadata:
@@ -226,10 +226,10 @@ def _kinds(paths: Iterable[Path]) -> Iterator[tuple[str, Path]]:
     names = {**{f"{kind}.csv": kind for kind in FILES}, "sessions.json": "sessions"}
     for path in paths:
         if path.is_dir():
-            found = [(kind, path / name) for name, kind in names.items() if (path / name).is_file()]
-            if not found:
+            files = [(kind, path / name) for name, kind in names.items() if (path / name).is_file()]
+            if not files:
                 raise NeurojointError(f"{path} has no metadata files", f"known names are {', '.join(names)}")
-            yield from found
+            yield from files
             continue
         kind = next((kind for name, kind in names.items() if path.name.lower().endswith(name)), None)
         if kind is None:
@@ -329,9 +329,9 @@ def _read_sessions(text: str, file: str, default_lab: str | None, zones: Mapping
         return
     eids: dict[str, str] = {}
     for path, fields in told.items():
-        found = _SESSION_PATH.fullmatch(path)
-        lab = found and (found[1] or default_lab)
-        if not found or not lab or not isinstance(fields, dict):
+        match = _SESSION_PATH.fullmatch(path)
+        lab = match and (match[1] or default_lab)
+        if not match or not lab or not isinstance(fields, dict):
             metadata.problem(file, "", printable(path)[:80], "lab/Subjects/subject/date/number: {…} is expected")
             continue
         known: dict[str, Any] = {}
@@ -351,7 +351,7 @@ def _read_sessions(text: str, file: str, default_lab: str | None, zones: Mapping
         units = known.pop("units", None)
         remarks = [known.pop("note", None), f"units: {units}" if units else None]
         known["session_narrative"] = "; ".join(filter(None, remarks)) or None
-        key = SessionKey(lab, found[2], found[3], int(found[4]))
+        key = SessionKey(lab, match[2], match[3], int(match[4]))
         metadata.sessions[key], metadata.session_files[key] = Facts(**known), file
 
 

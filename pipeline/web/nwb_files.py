@@ -84,9 +84,9 @@ class NwbFiles:
         except subprocess.TimeoutExpired:
             return Answer()
         run.ended = run.ended or time.monotonic()
-        found = sorted((self.folder / eid).glob("*.nwb"))
-        if code == 0 and found:
-            return Answer(found[0])
+        files = sorted((self.folder / eid).glob("*.nwb"))
+        if code == 0 and files:
+            return Answer(files[0])
         return Answer(problem=_reason(run.log) or "the export ended without a file")
 
     def _start(self, eid: str) -> _Run:

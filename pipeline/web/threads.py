@@ -257,8 +257,8 @@ def _ordered(query: dj.expression.QueryExpression, names: Sequence[str]) -> list
     return [name for name in query.heading.names if name in wanted]
 
 
-def _dicts(query: dj.expression.QueryExpression, names: list[str], found: list[tuple]) -> list[dict[str, Any]]:
-    rows = [dict(zip(names, row, strict=True)) for row in found]
+def _dicts(query: dj.expression.QueryExpression, names: list[str], tuples: list[tuple]) -> list[dict[str, Any]]:
+    rows = [dict(zip(names, row, strict=True)) for row in tuples]
     for name in names:
         attribute = query.heading[name]
         if attribute.json or attribute.original_type == "json":
