@@ -241,25 +241,21 @@ def planned(lab_name: str, first: datetime.date, last: datetime.date) -> list[Ro
 def choices(lab_name: str) -> Mapping[str, list[str]]:
     """Input -> what can be chosen while typing."""
     here = {"lab": lab_name}
-    return {
-        "water_type": action.WaterType().to_arrays("water_type").tolist(),
-        "restriction_water": action.WaterType().to_arrays("water_type").tolist(),
-        "procedures": action.ProcedureType().to_arrays("procedure_type").tolist(),
-        "cull_method": subject.CullMethod().to_arrays("cull_method").tolist(),
-        "cull_reason": subject.CullReason().to_arrays("cull_reason").tolist(),
-        "responsible_user": lab.LabMember().to_arrays("user_name").tolist(),
-        "surgeons": lab.LabMember().to_arrays("user_name").tolist(),
-        "planned_user": lab.LabMember().to_arrays("user_name").tolist(),
-        "cage": (subject.Cage & here).to_arrays("cage_label").tolist(),
-        "male_cage": (subject.Cage & here).to_arrays("cage_label").tolist(),
-        "female_cage": (subject.Cage & here).to_arrays("cage_label").tolist(),
-        "line": subject.Line().to_arrays("line").tolist(),
-        "strain": subject.Strain().to_arrays("strain").tolist(),
-        "sequence": subject.Sequence().to_arrays("sequence").tolist(),
-        "allele": subject.Allele().to_arrays("allele").tolist(),
-        "zygosity": subject.Zygosity().to_arrays("zygosity").tolist(),
-        "planned_location": (lab.LabLocation & here).to_arrays("location").tolist(),
-        "location": (lab.LabLocation & here).to_arrays("location").tolist(),
-        "project": lab.Project().to_arrays("project").tolist(),
-        "protocol_number": subject.Protocol().to_arrays("approved_protocol").tolist(),
+    columns = {
+        "water_type restriction_water": (action.WaterType(), "water_type"),
+        "procedures": (action.ProcedureType(), "procedure_type"),
+        "cull_method": (subject.CullMethod(), "cull_method"),
+        "cull_reason": (subject.CullReason(), "cull_reason"),
+        "responsible_user surgeons planned_user": (lab.LabMember(), "user_name"),
+        "cage male_cage female_cage": (subject.Cage & here, "cage_label"),
+        "line": (subject.Line(), "line"),
+        "strain": (subject.Strain(), "strain"),
+        "sequence": (subject.Sequence(), "sequence"),
+        "allele": (subject.Allele(), "allele"),
+        "zygosity": (subject.Zygosity(), "zygosity"),
+        "planned_location location": (lab.LabLocation & here, "location"),
+        "project": (lab.Project(), "project"),
+        "protocol_number": (subject.Protocol(), "approved_protocol"),
     }
+    known = {names: rows.to_arrays(column).tolist() for names, (rows, column) in columns.items()}
+    return {name: values for names, values in known.items() for name in names.split()}
