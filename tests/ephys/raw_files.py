@@ -102,3 +102,20 @@ def write_spikegadgets(
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(text.encode() + packets.tobytes())
     return codes * (scaling or 1.0), counts / 30_000
+
+
+def write_nev(path: Path, words: list[tuple[int, int, int]], comments: list[tuple[int, str]], label: str = "") -> None:
+    """A NEV file (version 2.3, "NEV file format") with words of the ports and comments.
+
+    Parameters
+    ----------
+    words : timestamp, reason (1: the port, 129: serial) and value of each.
+    comments : timestamp and text of each.
+    """
+    size = 104
+    extended = struct.pack("<8s16sB7x", b"DIGLABEL", label.encode(), 1) if label else b""
+    basic = struct.pack("<8sBBHIIII8H32s256sI", b"NEURALEV", 2, 3, 1, 336 + len(extended), size, 30_000, 30_000,
+                        2024, 5, 3, 1, 9, 0, 0, 0, b"a test", b"", len(extended) // 32)  # fmt: skip
+    packets = [(at, struct.pack("<IHBBH", at, 0, reason, 0, value)) for at, reason, value in words]
+    packets += [(at, struct.pack("<IHBBI", at, 0xFFFF, 0, 0, 0) + text.encode("latin-1")) for at, text in comments]
+    path.write_bytes(basic + extended + b"".join(body.ljust(size, b"\0") for _, body in sorted(packets)))

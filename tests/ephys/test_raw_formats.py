@@ -14,7 +14,7 @@ import pytest
 
 import ingest
 from ingest.files import channel_maps
-from pipeline import data, ephys
+from pipeline import acquisition, data, ephys
 from pipeline.analysis.clocks import Clock
 from pipeline.electrophysiology import raw_formats
 from pipeline.errors import InvalidData
@@ -230,6 +230,7 @@ def test_intan_blackrock_and_nwb_are_read_as_they_were_written(database, tmp_pat
                "probe04": raw_files.write_plexon(folder / "probe04" / "a.plx")[0]}  # fmt: skip
     import probeinterface
 
+    raw_files.write_nev(folder / "probe01" / "datafile001.nev", [(3000, 1, 2), (6000, 1, 0)], [(9000, "laser on")])
     probe = probeinterface.generate_linear_probe(4, 25.0)
     probe.set_device_channel_indices([3, 2, 1, 0])
     probeinterface.write_probeinterface(folder / "probe00" / "mouse_240501_120000.probe.json", probe)
@@ -251,6 +252,10 @@ def test_intan_blackrock_and_nwb_are_read_as_they_were_written(database, tmp_pat
     )
     for line, truth in zip(found, lines.T.astype(int), strict=True):
         assert line["line_samples"].tolist() == (np.flatnonzero(np.diff(truth)) + 1).tolist()
+    session = {name: found[0][name] for name in acquisition.Session.primary_key}
+    assert ephys.sync_events(session, line="laser on")["times"].tolist() == [0.3]
+    found = ephys.sync_events(session, line="digital input 1")
+    assert found["times"].tolist() == [0.1, 0.2] and found["polarities"].tolist() == [1, -1]
     assert len(ephys.RecordingSignal()) == 5
     assert ingest.compress(root).recordings == 0  # none of these is plain multiplexed integers
 
@@ -279,6 +284,50 @@ def test_other_systems_are_read_as_they_were_written(tmp_path, suffix):
         expected = np.arange(10, 8000, 1000) if suffix == "plx" else np.arange(1000, 6000, 1000)
         assert line == (1 if suffix == "plx" else 0) and samples.tolist() == expected.tolist()
         assert polarities.tolist() == ([1] * 8 if suffix == "plx" else [1, -1, 1, -1, 1])
+
+
+def test_events_beside_a_recording_of_blackrock_are_lines(tmp_path):
+    """Inputs of the port by what its header calls it; words of a strobe, bytes and comments only rise."""
+    pytest.importorskip("neo")
+    path = tmp_path / "datafile001.ns6"
+    write_blackrock(path)
+    rel_path = f"raw_ephys_data/probe00/{path.name}"
+    assert raw_formats.own_changes(path, rel_path) == {} == raw_formats.line_names(path, rel_path)
+    port = [(1000, 1, 1), (2000, 1, 9), (3000, 1, 8), (4000, 1, 0)]
+    raw_files.write_nev(
+        path.with_suffix(".nev"), [*port, (2500, 129, 65)], [(3500, "laser on"), (5000, "laser on")], "sync box"
+    )
+    names = raw_formats.line_names(path, rel_path)
+    found = {names[line]: one for line, one in raw_formats.own_changes(path, rel_path).items()}
+    assert {name: (samples.tolist(), signs.tolist()) for name, (samples, signs) in found.items()} == {
+        "sync box 0": ([1000, 3000], [1, -1]), "sync box 3": ([2000, 4000], [1, -1]),
+        "serial input 65": ([2500], [1]), "laser on": ([3500, 5000], [1, 1]),
+    }  # fmt: skip
+    raw_files.write_nev(path.with_suffix(".nev"), [(100, 1, 24), (200, 1, 24), (300, 1, 9), (40_000, 1, 9)], [])
+    found = raw_formats.own_changes(path, rel_path)
+    assert raw_formats.line_names(path, rel_path) == {16: "digital input code 24", 17: "digital input code 9"}
+    assert [samples.tolist() for samples, _ in found.values()] == [[100, 200], [300]], "what lies within the recording"
+
+
+def test_lines_of_open_ephys_have_the_names_of_their_event_channels(tmp_path):
+    """A real recording; and 24 inputs of a converter under a real header, of which no two have one number."""
+    session = RECORDINGS / "open_ephys"
+    path = session / "Record Node 101/experiment1/recording1/continuous/File_Reader-100.example_data/continuous.dat"
+    names = raw_formats.line_names(path, STREAM + "/continuous.dat")
+    assert set(names) == set(raw_formats.own_changes(path, STREAM + "/continuous.dat"))
+    assert names[16] == "Network Events output 1" and len(names) > 2
+    path = header(tmp_path, "np_long", "NI-DAQmx-104.PXIe-6341")
+    np.save(path.with_name("sample_numbers.npy"), np.arange(500, 510))
+    folder = path.parents[2] / "events" / "NI-DAQmx-104.PXIe-6341" / "TTL"
+    folder.mkdir(parents=True)
+    np.save(folder / "states.npy", np.array([3, -3, 24, -24], np.int16))
+    np.save(folder / "sample_numbers.npy", np.array([501, 503, 504, 509]))
+    rel_path = "raw_ephys_data/x/continuous/NI-DAQmx-104.PXIe-6341/continuous.dat"
+    assert raw_formats.line_names(path, rel_path) == {
+        2: "PXIe-6341Digital Input Line 3", 23: "PXIe-6341Digital Input Line 24",
+    }  # fmt: skip
+    changes = raw_formats.own_changes(path, rel_path)
+    assert changes[23][0].tolist() == [4, 9] and changes[23][1].tolist() == [1, -1]
 
 
 @pytest.mark.parametrize("kind", ["float32", "int16"])

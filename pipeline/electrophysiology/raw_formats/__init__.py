@@ -164,17 +164,19 @@ def own_changes(path: Path, rel_path: str) -> dict[int, tuple[np.ndarray, np.nda
         return open_ephys.own_changes(path)
     if kind == "nwb":
         return nwb_file.own_changes(path)[0]
-    return neo_files.own_changes(path, kind) if kind in ("plexon", "spikegadgets") else {}
+    return neo_files.own_changes(path, kind) if kind in ("plexon", "spikegadgets", "blackrock") else {}
 
 
 def line_names(path: Path, rel_path: str) -> dict[int, str]:
     """Line -> its name, of the digital lines that the system names."""
-    from pipeline.electrophysiology.raw_formats import neo_files, nwb_file
+    from pipeline.electrophysiology.raw_formats import neo_files, nwb_file, open_ephys
 
     kind = format_of(rel_path)
+    if kind == "open_ephys":
+        return open_ephys.line_names(path)
     if kind == "nwb":
         return nwb_file.own_changes(path)[1]
-    return neo_files.line_names(path, kind) if kind in ("intan", "plexon", "spikegadgets") else {}
+    return neo_files.line_names(path, kind) if kind in ("intan", "plexon", "spikegadgets", "blackrock") else {}
 
 
 def band_of_rate(sampling_rate: float) -> str:

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from pipeline.alf.reasons import refuse
-from pipeline.electrophysiology.raw_formats import Description, band_of_rate, neo_corrections
+from pipeline.analysis.clocks import Clock
+from pipeline.electrophysiology.raw_formats import Description, band_of_rate, blackrock_events, neo_corrections
 from pipeline.electrophysiology.raw_formats.array_recording import LARGEST_FACTOR, MICROVOLT, LibraryRecording
 from pipeline.errors import InvalidData
 
@@ -48,6 +49,8 @@ def own_times(path: Path, kind: str) -> tuple[np.ndarray, np.ndarray] | None:
 
 def own_changes(path: Path, kind: str) -> dict[int, tuple[np.ndarray, np.ndarray]]:
     """Changes of digital lines that are no samples: line -> samples, polarities."""
+    if kind == "blackrock":
+        return _events_of_blackrock(path)[0]
     if kind not in neo_corrections.COUNTS:
         return {}
     with NeoRecording(path, kind) as one:
@@ -56,8 +59,20 @@ def own_changes(path: Path, kind: str) -> dict[int, tuple[np.ndarray, np.ndarray
 
 def line_names(path: Path, kind: str) -> dict[int, str]:
     """Line -> its name, as the header calls it."""
+    if kind == "blackrock":
+        return _events_of_blackrock(path)[1]
     with NeoRecording(path, kind) as one:
         return one.line_names()
+
+
+def _events_of_blackrock(path: Path) -> tuple[dict[int, tuple[np.ndarray, np.ndarray]], dict[int, str]]:
+    """Lines and their names by the `.nev` file beside a recording; empty without one."""
+    if not path.with_suffix(".nev").is_file():
+        return {}, {}
+    with NeoRecording(path, "blackrock") as one:
+        told = one.times()
+        clock = Clock.uniform(one.sample_rate) if told is None else Clock(*told)
+        return blackrock_events.lines(_reader(path, "blackrock", load_nev=True), clock, one.n_samples)
 
 
 class NeoRecording(LibraryRecording):
@@ -217,8 +232,8 @@ def _stream_of_electrodes(names: list[str], counts: list[int]) -> int:
     return max(some or range(len(names)), key=lambda number: counts[number])
 
 
-def _reader(path: Path, kind: str) -> Any:
-    """The reader of neo, with its header parsed."""
+def _reader(path: Path, kind: str, load_nev: bool = False) -> Any:
+    """The reader of neo, with its header parsed; of Blackrock with the events beside the recording, if wanted."""
     try:
         import neo.rawio
     except ModuleNotFoundError:
@@ -227,7 +242,7 @@ def _reader(path: Path, kind: str) -> Any:
         ) from None
     options: dict[str, Any] = {}
     if kind == "blackrock":
-        options = {"nsx_to_load": int(path.suffix[-1]), "load_nev": False}
+        options = {"nsx_to_load": int(path.suffix[-1]), "load_nev": load_nev}
     elif kind == "plexon":
         options = {"progress_bar": False}
     name = path.with_suffix("") if kind == "blackrock" else path

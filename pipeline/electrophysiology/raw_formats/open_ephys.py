@@ -83,21 +83,38 @@ def own_times(path: Path) -> tuple[np.ndarray, np.ndarray] | None:
 
 def own_changes(path: Path) -> dict[int, tuple[np.ndarray, np.ndarray]]:
     """The changes of the TTL lines of the stream's processor, in samples of the stream."""
+    return _lines(path)[0]
+
+
+def line_names(path: Path) -> dict[int, str]:
+    """Line -> name of its event channel and its number there, from 1, as the GUI shows it."""
+    return _lines(path)[1]
+
+
+def _lines(path: Path) -> tuple[dict[int, tuple[np.ndarray, np.ndarray]], dict[int, str]]:
+    """Line -> samples and polarities, and its name; each event channel has as many words of 16 lines as it needs."""
     _, stream, _ = _stream(path)
     first = _first_sample_number(path)
-    if first is None:
-        return {}
     found: dict[int, tuple[np.ndarray, np.ndarray]] = {}
-    for number, folder in enumerate(_event_folders(path, stream)):
+    names: dict[int, str] = {}
+    if first is None:
+        return found, names
+    begin = 0
+    for folder, name in _event_folders(path, stream):
         states = _first_array(folder, ("states", "channel_states"))
         numbers = _first_array(folder, ("sample_numbers", "timestamps"))
         if states is None or numbers is None or numbers.dtype.kind not in "iu" or len(states) != len(numbers):
+            begin += 16
             continue
         samples = np.asarray(numbers, np.int64) - first
-        for line in np.unique(np.abs(states)).tolist():
+        lines = [line for line in np.unique(np.abs(states)).astype(int).tolist() if line >= 1]
+        for line in lines:
             own = np.abs(states) == line
-            found.setdefault(16 * number + int(line) - 1, (samples[own], np.sign(states[own]).astype(np.int8)))
-    return found
+            found[begin + line - 1] = samples[own], np.sign(states[own]).astype(np.int8)
+            if name:
+                names[begin + line - 1] = f"{name} {line}"
+        begin += 16 * max(1, -(-max(lines, default=1) // 16))
+    return found, names
 
 
 def place_of_recording(rel_path: str) -> tuple[str, ...]:
@@ -240,8 +257,8 @@ def _first_sample_number(path: Path) -> int | None:
     return None
 
 
-def _event_folders(path: Path, stream: dict[str, Any]) -> list[Path]:
-    """Folders of TTL events in samples of a stream: those of its own processor first."""
+def _event_folders(path: Path, stream: dict[str, Any]) -> list[tuple[Path, str]]:
+    """Folders of TTL events in samples of a stream, those of its own processor first, with the name of the channel."""
     events = path.parents[2] / "events"
     content = load((path.parents[2] / "structure.oebin").read_bytes(), "structure.oebin.json")
     name, own = stream.get("stream_name"), stream["folder_name"].strip("/")
@@ -252,7 +269,9 @@ def _event_folders(path: Path, stream: dict[str, Any]) -> list[Path]:
         if not name or event.get("stream_name") == name
     ]
     names = [item for item in dict.fromkeys([f"{own}/TTL", *sorted(listed)]) if re.search(r"/TTL(_\d+)?$", item)]
-    return [events / item for item in names if ".." not in item and (events / item).is_dir()]
+    told = {str(event.get("folder_name", "")).strip("/"): event.get("channel_name") for event in listed_events}
+    there = [item for item in names if ".." not in item and (events / item).is_dir()]
+    return [(events / item, str(told.get(item) or "").strip()) for item in there]
 
 
 def _first_array(folder: Path, names: tuple[str, ...]) -> np.ndarray | None:

@@ -19,7 +19,7 @@ from pipeline.errors import InvalidData
 from pipeline.schemas.inputs import files
 
 BESIDE = (".timestamps.npy", "/timestamps.npy", "/sample_numbers.npy", "/states.npy", "/channel_states.npy",
-          "Camera.times.npy", ".wiring.json")  # fmt: skip
+          "Camera.times.npy", ".wiring.json", ".nev")  # fmt: skip
 """Ends of the paths of files, beside recordings, that say when something was."""
 
 acquisition = registry.tables_of("acquisition")
