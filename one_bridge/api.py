@@ -18,6 +18,7 @@ from one import util
 from one.alf.path import ALFPath, get_session_path, rel_path_parts
 from one.alf.spec import QC, is_session_path, is_uuid_string
 from one.api import ONE as ClientONE
+from one.api import One
 from one.converters import recurse
 
 from one_bridge import file_locations, frames, query
@@ -38,7 +39,7 @@ _MORE_TERMS = ("dataset", "dataset_types", "tag", "users", "location", "procedur
                "performance_lte", "atlas_acronym", "atlas_id", "atlas_name")  # fmt: skip
 
 
-_OF_THE_CLIENT = {"base_url", "username", "password", "token", "cache_rest"}
+_OF_THE_CLIENT = {"base_url", "username", "password", "token", "cache_rest", "tables_dir"}
 
 
 class ONE(OldCalls, Descriptions, Aggregates, Tables, Loading):
@@ -49,13 +50,19 @@ class ONE(OldCalls, Descriptions, Aggregates, Tables, Loading):
     cache_dir : a folder that mirrors the data repositories and is looked in first; by default files are read from the
         repositories' own folders.
     wildcards : text in filters of datasets is a shell pattern; otherwise a regular expression.
+    mode : `local` or `remote`, as the client's; both are answered by the database.
+    silent : nothing is asked for here; the client has this argument.
 
-    With `base_url` (or a user name, password or token) this is `one.api.ONE`: the plain client of that server.
+    With `base_url` (or a user name, password or token) this is `one.api.ONE`: the plain client of that server; with
+    `tables_dir` that of those cache tables.
 
     Raises
     ------
     NeurojointError : the database cannot be reached or has no tables; it is joined here, and nothing is loaded.
+    ValueError : no such mode.
     """
+
+    version = ClientONE.version
 
     def __new__(cls, *args: Any, **options: Any) -> Any:
         if _OF_THE_CLIENT & options.keys():
@@ -67,7 +74,16 @@ class ONE(OldCalls, Descriptions, Aggregates, Tables, Loading):
         """Forget the client that `ONE(base_url=…)` made last, as `one.api.ONE.cache_clear` does."""
         ClientONE.cache_clear()
 
-    def __init__(self, cache_dir: str | Path | None = None, wildcards: bool = True) -> None:
+    @staticmethod
+    def setup(*args: Any, **options: Any) -> Any:
+        """As `one.api.ONE.setup` for a server (`base_url`), as `one.api.One.setup` for a folder (`cache_dir`)."""
+        return ClientONE.setup(**options) if "base_url" in options else One.setup(*args, **options)
+
+    def __init__(
+        self, cache_dir: str | Path | None = None, wildcards: bool = True, mode: str = "local", silent: bool = True
+    ) -> None:
+        if mode not in ("local", "remote"):
+            raise ValueError(f"Mode {mode!r} not recognized")
         join_database()
         self.tag: str | None = None
         self._mirror = None if cache_dir is None else Path(cache_dir)
@@ -252,6 +268,15 @@ class ONE(OldCalls, Descriptions, Aggregates, Tables, Loading):
         if len(rows) > 1:
             raise alferr.ALFMultipleObjectsFound(*[row["lab"] for row in rows])
         return UUID(rows[0]["eid"]) if rows else None
+
+    def path2url(self, filepath: Any, query_type: str | None = None) -> Any:
+        """Not here, as `record2url`.
+
+        Raises
+        ------
+        NeurojointError : always.
+        """
+        return self.record2url(filepath)
 
     def record2url(self, record: Any) -> Any:
         """Not here: addresses are those of a server.

@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 import requests
 from one import converters
+from one.api import ONE as ClientONE
+from one.api import One, OneAlyx
 
 from one_bridge import ONE
 from pipeline.errors import NeurojointError
@@ -19,6 +21,10 @@ from tests.one_bridge.serving import serving
 from tests.one_bridge.trees import build, dataset_id
 
 pytestmark = pytest.mark.one_database
+
+
+NAMED_ONLY = {"setup"}
+"""Static, and one for both kinds of the client."""
 
 
 @pytest.fixture
@@ -38,6 +44,37 @@ def test_references_lead_to_paths(one):
 def test_the_parent_can_take_its_methods_apart(name):
     """It calls `inspect.unwrap(self.method)(self, …)`: ours must take the instance then, as the parent's do."""
     assert "self" in inspect.signature(inspect.unwrap(getattr(object.__new__(ONE), name))).parameters
+
+
+@pytest.mark.parametrize("parent", [One, OneAlyx])
+def test_every_public_method_of_the_client_is_here_with_its_arguments(parent):
+    """Code that was written for the client calls ours by the same names, also by position."""
+    for name in [name for name in dir(parent) if not name.startswith("_")]:
+        theirs = getattr(parent, name)
+        if name in NAMED_ONLY or not inspect.isfunction(theirs):
+            continue
+        wanted, present = (inspect.signature(method).parameters for method in (theirs, getattr(ONE, name)))
+        order = [item for item in wanted if wanted[item].kind is not inspect.Parameter.VAR_KEYWORD]
+        assert list(present)[: len(order)] == order, name
+
+
+@pytest.mark.parametrize("parent", [One, OneAlyx])
+def test_setup_is_that_of_the_client(parent, tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(One, "setup", staticmethod(lambda *args, **options: asked.append((One, args, options))))
+    monkeypatch.setattr(ClientONE, "setup", lambda **options: asked.append((OneAlyx, (), options)))
+    options = {"base_url": "http://127.0.0.1:1"} if parent is OneAlyx else {"cache_dir": tmp_path}
+    ONE.setup(silent=True, **options)
+    assert asked == [(parent, (), options | {"silent": True})]
+
+
+def test_arguments_of_the_client_do_no_harm(one):
+    assert ONE(mode="remote", silent=True).search() == ONE(mode="local").search() == one.search()
+    with pytest.raises(ValueError, match="auto"):
+        ONE(mode="auto")
+    for call in (one.path2url, one.record2url):
+        with pytest.raises(NeurojointError, match="no server"):
+            call("simlab/Subjects/KS014/2020-01-01/001/alf/spikes.times.npy")
 
 
 def test_parts_of_file_names_and_django(one):
