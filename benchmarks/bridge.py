@@ -3,6 +3,9 @@ rows exported as its cache tables: the class of the bridge starts 8 times as fas
 dataset 50 times as fast, loads an object of four small files 20 times as fast (the client hashes, as it does by
 default), lists all collections 6 times as fast; the cache tables are written in under 10 s.
 
+What the class was asked before it answers again while nothing is written, in the time of a statement; rows that end in
+`_new` are questions that nobody asked before.
+
 Each side runs in a process of its own, in turns. `--sessions` sets the size; `--keep FOLDER` keeps the database there.
 """
 
@@ -39,7 +42,11 @@ NAMES = (
 )  # fmt: skip
 SPIKES = [name for name in NAMES if "/spikes." in name]
 CLAIMS = {"start": 8, "search_dataset": 50, "search_two_datasets": 50, "load_object": 20, "list_collections": 6}
-LARGEST_MB, LONGEST_EXPORT_S = 200, 10
+LARGEST_MB, LONGEST_EXPORT_S, LONGEST_MS = 200, 10, 5
+WITHIN = ("search_project", "list_datasets", "list_datasets_new")
+"""Claimed to take less than LONGEST_MS."""
+LONGEST_REPEATED_MS = 5_000
+"""What took longer is not done again."""
 
 
 def main() -> None:
@@ -97,7 +104,8 @@ def _measure(root: Path, n_sessions: int, repeats: int) -> None:
     for name in median["bridge"]:
         ours, theirs = median["bridge"][name], median["client"][name]
         unit = " MB" if name.endswith("memory") else " ms"
-        claim = f">{CLAIMS[name]}" if name in CLAIMS else f"<{LARGEST_MB}" if name == "start_memory" else ""
+        limit = LARGEST_MB if name == "start_memory" else LONGEST_MS if name in WITHIN else 0
+        claim = f">{CLAIMS[name]}" if name in CLAIMS else f"<{limit}" if limit else ""
         print(f"{name + unit:22}{ours:10.1f}{theirs:10.1f}{theirs / ours:8.1f}{claim:>7}")
     print(f"export {statistics.median(exported):.2f} s ({size:.1f} MB; claim <{LONGEST_EXPORT_S} s)")
 
@@ -115,7 +123,13 @@ def _side(side: str, root: Path) -> dict[str, float]:
     found["start"] = (time.perf_counter() - began) * 1e3
     found["start_memory"] = _peak_mb()
     eid = one.search(subject="mouse000", number=1)[-1]
+    others, days = iter(one.search(subject="mouse001")), iter(range(1, 29))
     quick: dict[str, tuple[Callable[[], object], int]] = {
+        "search_project_new": (
+            lambda: one.search(project="brainwide", date_range=[f"2018-01-{next(days):02d}", None]),
+            5,
+        ),
+        "list_datasets_new": (lambda: one.list_datasets(next(others)), 7),
         "search_subject": (lambda: one.search(subject="mouse000"), 7),
         "search_project": (lambda: one.search(project="brainwide"), 5),
         "search_date_range": (lambda: one.search(date_range=["2019-06-01", "2019-07-01"]), 7),
@@ -130,8 +144,8 @@ def _side(side: str, root: Path) -> dict[str, float]:
         "load_object_unhashed": (lambda: one.load_object(eid, "spikes", check_hash=False), 5),
     }
     for name, (call, n) in quick.items():
-        times = []
-        for _ in range(n):
+        times: list[float] = []
+        while len(times) < n and sum(times) < LONGEST_REPEATED_MS:
             began = time.perf_counter()
             call()
             times.append((time.perf_counter() - began) * 1e3)

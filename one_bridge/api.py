@@ -5,11 +5,13 @@ from __future__ import annotations
 import datetime
 import logging
 import warnings
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import datajoint as dj
 import numpy as np
 import one.alf.exceptions as alferr
 import pandas as pd
@@ -187,12 +189,9 @@ class ONE(OldCalls, Descriptions, Aggregates, Tables, Loading):
             return self._dataset_frame([])
         found = query.datasets(wanted, self._reading) & (acquisition.Session() & by_ids("eid", [eid])).proj()
         if not details:
-            asked = question("paths", eid, wanted, self.tag)
-            paths = self._unchanged.get(
-                asked, lambda: frames.paths(query.fetch_columns(found, "rel_path", "dataset_qc"))
-            )
-            if len(paths):
-                return sorted(util.filter_datasets(paths, **filters)["rel_path"])
+            asked = question("list_datasets", eid, filters | wanted, self.tag)
+            if (paths := self._unchanged.get(asked, lambda: _filtered_paths(found, filters))) is not None:
+                return list(paths)
         rows = frames.frame("datasets", query.dataset_rows(found))
         if rows.empty:
             return rows
@@ -362,3 +361,9 @@ class ONE(OldCalls, Descriptions, Aggregates, Tables, Loading):
         if clear_list:
             cache["_loaded_datasets"] = np.array([])
         return ids, file
+
+
+def _filtered_paths(found: dj.Table, filters: Mapping[str, Any]) -> list[str] | None:
+    """The paths of the datasets of a session that pass the client's filters, sorted; None if it has no datasets."""
+    paths = frames.paths(query.fetch_columns(found, "rel_path", "dataset_qc"))
+    return sorted(util.filter_datasets(paths, **filters)["rel_path"]) if len(paths) else None
