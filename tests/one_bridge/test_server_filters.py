@@ -312,3 +312,16 @@ def test_zones_are_those_of_the_labs(lists):
                     ("date_time__gte,2020-01-02T22:00:00", 1), ("date_time__gt,2020-01-02T22:00:00", 0)):  # fmt: skip
         assert len(lists("weighings", django=text)) == n, text
     assert zoneinfo.ZoneInfo("America/New_York")
+
+
+def test_plain_filters_of_alyx_that_look_through_a_relation(served):
+    http = served.session()
+    for endpoint, filters, count in (
+        ("tasks", {"lab": "simlab"}, 0),
+        ("files", {"globus_is_personal": "False"}, 0),
+        ("files", {"data_repository": "local"}, 7),
+        ("datasets", {"md5": "0" * 32}, 1),
+        ("surgeries", {"procedure": "implant"}, 0),
+    ):
+        answer = http.get(f"{served.url}/{endpoint}", params=filters | {"strict": "true"}, timeout=30)
+        assert answer.status_code == 200 and answer.json()["count"] == count, (endpoint, filters, answer.text)

@@ -321,6 +321,7 @@ SURGERIES = Endpoint(
         table("subject.Implant").proj("implant_weight"), left=True
     ),
     dates="surgery_start",
+    paths={"procedure": "procedures__icontains"},
     order=("surgery_start DESC", "lab", "subject"),
     create="surgery",
     update="surgery",

@@ -91,6 +91,7 @@ TASKS = Endpoint(
     ),
     relations={"session": Relation("sessions", SESSION), "data_repository": Relation(
         "data-repository", ("task_repository",), ("repository",))},
+    paths={"lab": "session__lab"},
     order=("task_level", "task_priority DESC", "start_time DESC", "task_name", "task_uuid"),
     verbs=("list", "read"),
     own_verbs=("create", "update", "delete"),
