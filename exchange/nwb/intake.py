@@ -93,15 +93,15 @@ def _own(
                 progress(name, count, len(about.forms))
 
     state = place(root, session, write)
-    before = [item for item in content if item["table"] not in rows.AFTER]
-    n_rows, said = rows.store(before)
+    late = {name for name in {item["table"] for item in content} if rows.need_datasets(name)}
+    n_rows, said = rows.store([item for item in content if item["table"] not in late])
     lines.append(
         Line(
             "rows of the tables", "mapped" if content else "left out", f"{n_rows} new" if content else "not in the file"
         )
     )
     lines += [Line("rows of the tables", "left out", sentence) for sentence in said]
-    return Intake(path, state, session, True, lines), [item for item in content if item["table"] in rows.AFTER]
+    return Intake(path, state, session, True, lines), [item for item in content if item["table"] in late]
 
 
 def _file_name(session: str, name: str, about: Own) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import os
 import struct
-import zlib
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -50,7 +49,7 @@ def pack(chunk: np.ndarray) -> bytes:
     blocks = [low[at : at + _STORED] for at in range(0, len(low), _STORED)]
     stored = [part for block in blocks for part in (struct.pack("<BHH", 0, len(block), len(block) ^ 0xFFFF), block)]
     high = deflate.deflate_compress(rest, LEVEL)
-    check = struct.pack(">I", zlib.adler32(flat.data))
+    check = struct.pack(">I", deflate.adler32(flat.data))
     return b"".join([b"\x78\x01", *stored, high, check])
 
 

@@ -1,8 +1,7 @@
 """The rows that stand around a session, as JSON lines: the session, its animal with its history, lab, people, probes.
 
-Which rows these are follows from the tables' keys and foreign keys, so that columns and tables of later versions come
-along. What registration and the workers make again from the files is left out, and so is what tells about the place of
-the files and not about the session (data.Repository, RepositoryLayout, MountPoint, FileRecord, SourceRow; transfer).
+Which rows these are follows from the tables' keys and foreign keys, so that columns and tables of later versions, and
+those of a lab's own modules, come along. What does not is named in `LEFT`, with the reason.
 """
 
 from __future__ import annotations
@@ -18,17 +17,59 @@ from pipeline.database import registry
 from pipeline.database.bulk import insert_many
 from pipeline.schemas import acquisition, data, subject
 
-SCHEMAS = ("lab", "subject", "action", "acquisition", "identity", "ephys", "histology")
-REMADE = {"SessionTask", "Recording", "Compression", "ChannelMap", "Clustering"}
-"""Tables that registration fills from the files."""
-LOGS = {"KeyChange"}
-"""Tables that say what was done in one database, with what undoing it there needs."""
-OF_FILES = ("Revision", "Tag", "DatasetTag")
-"""Tables of the schema `data` that people fill."""
-OF_LAB = {"lab.HusbandryRules", "subject.GrowthCurveUse"}
-"""Tables whose rows of the lab decide what is computed of its animals."""
-AFTER = frozenset({"data.DatasetTag"})
-"""Tables whose rows need the datasets, which registration makes."""
+_FROM_FILES = "registration fills it from the files"
+_PLACE = "says where files lie, and not what the session is"
+_LOG = "a log of what was done in one database"
+_COLONY = "of the colony, not of the animal"
+_LAB = "of the lab as a whole; nothing of a session follows from it"
+_DATABASE = "of the work of one database"
+
+LEFT: dict[str, str] = {
+    "acquisition.SessionTask": _FROM_FILES,
+    "ephys.Recording": _FROM_FILES,
+    "ephys.Compression": _FROM_FILES,
+    "ephys.ChannelMap": _FROM_FILES,
+    "ephys.Clustering": _FROM_FILES,
+    "data.Dataset": _FROM_FILES,
+    "data.AlfObject": _FROM_FILES,
+    "data.Quarantine": _FROM_FILES,
+    "data.SessionScan": _FROM_FILES,
+    "data.DatasetType": "ships with the program; what a lab's own types mean describes the objects",
+    "data.DataFormat": "ships with the program",
+    "data.RepositoryKind": "ships with the program",
+    "data.Repository": _PLACE,
+    "data.RepositoryLayout": _PLACE,
+    "data.MountPoint": _PLACE,
+    "data.FileRecord": _PLACE,
+    "data.SourceRow": _PLACE,
+    "data.Aggregate": "files over many sessions",
+    "data.IngestRun": _LOG,
+    "data.Change": _LOG,
+    "data.Download": _LOG,
+    "identity.KeyChange": _LOG,
+    "identity.RecordId": "identifiers by which programs know rows of one database",
+    "lab.LabMembership": _LAB,
+    "lab.Delegate": _LAB,
+    "lab.Project.Member": _LAB,
+    "subject.ZygosityRule": _COLONY,
+    "subject.Plug": _COLONY,
+    "action.ProcedureTemplate": _LAB,
+    "selection.TrialCondition": "names of expressions; what is computed holds the expression itself",
+    "histology.BrainRegion": "ships with the program",
+    "histology.RegionDescription": "of the atlas",
+    "task": _DATABASE,
+    "audit": _LOG,
+    "transfer": _PLACE,
+    "notification": _DATABASE,
+    "publication.Release": "lists datasets of many sessions, and is frozen where it was made",
+    "publication.Upload": "see publication.Release",
+}
+"""Table with its parts, or schema, whose rows do not go into the file -> why. Those that workers fill never do."""
+
+OF_LAB = {"lab.HusbandryRules", "subject.GrowthCurveUse", "photostimulation.StimulationSite"}
+"""Tables whose rows of the lab decide what is computed of its animals, or what words in its files mean."""
+NAMED = {"subject.Protocol": ("approved_protocol", "protocol_number"), "subject.Cage": ("cage_label", "cage")}
+"""Tables whose row is named by a column of the animal: the column here, and that of `subject.Subject`."""
 
 
 def collect(key: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -42,13 +83,16 @@ def collect(key: Mapping[str, Any]) -> list[dict[str, Any]]:
     -------
     One dict a row: `table` (schema.Table) and `row`, in an order in which they can be inserted.
     """
-    tables = list(_tables())
+    tables = list(carried())
     by_name = {table().full_table_name: table for table in tables}
     found: dict[str, dict[str, dict[str, Any]]] = {registry.label(table): {} for table in tables}
     waiting = [
         (table, _put(found, table, table & restriction))
         for table in tables
         if (restriction := _restriction(table, key)) is not None
+    ]
+    waiting += [
+        (parent, _put(found, parent, parent & rows)) for parent, rows in _meant_by_computed(key, by_name).items()
     ]
     while waiting:  # what rows refer to, and what that consists of
         table, rows = waiting.pop()
@@ -64,35 +108,75 @@ def collect(key: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [{"table": name, "row": row} for name, some in found.items() for row in some.values()]
 
 
+def _meant_by_computed(
+    key: Mapping[str, Any], by_name: Mapping[str, type[dj.Table]]
+) -> dict[type[dj.Table], list[dict[str, Any]]]:
+    """The rows of definitions (criteria, events, comparisons) by which something of the session was computed."""
+    found: dict[type[dj.Table], list[dict[str, Any]]] = {}
+    filled = [table for master in registry.populated_tables() for table in (master, *registry.parts(master))]
+    for table in filled:
+        if not {"lab", "subject"} <= set(names := table().heading.names):
+            continue
+        own = {name: value for name, value in key.items() if name in names}
+        for parent_name, properties in table().connection.dependencies.parents(table().full_table_name):
+            parent, mapping = by_name.get(parent_name), properties["attr_map"]
+            if parent is None or "subject" in parent().heading.names or "lab" in mapping:
+                continue
+            rows = (dj.U(*mapping) & (table & own)).to_dicts()
+            some = [{up: row[child] for child, up in mapping.items()} for row in rows if None not in row.values()]
+            if some:
+                found.setdefault(parent, []).extend(some)
+    return found
+
+
 def _pieces(table: type[dj.Table]) -> list[type[dj.Table]]:
     """The parts that say what a row is, such as the alleles of a line; not those that list animals or people."""
     people = {"user_name", "subject"}
-    return [part for part in registry.parts(table) if not people & set(part().heading.names)]
+    return [
+        part
+        for part in registry.parts(table)
+        if registry.label(part) not in LEFT and not people & set(part().heading.names)
+    ]
 
 
-def _tables() -> Iterator[type[dj.Table]]:
-    """The tables that people, rigs and metadata files fill, parts after their masters, in order of dependency."""
-    for table in registry.tables():
-        schema, _, name = registry.label(table).partition(".")
-        by_people = schema in SCHEMAS and name not in REMADE | LOGS and not issubclass(table, dj.Imported | dj.Computed)
-        if (by_people and not hasattr(table, "constant")) or (schema == "data" and name in OF_FILES):
-            yield table
-            yield from registry.parts(table)
+def carried() -> Iterator[type[dj.Table]]:
+    """The tables whose rows go into a file, parts after their masters, in order of dependency."""
+    for master in registry.tables():
+        whole = registry.label(master)
+        if issubclass(master, dj.Imported | dj.Computed) or {whole, whole.partition(".")[0]} & LEFT.keys():
+            continue
+        yield master
+        yield from (part for part in registry.parts(master) if registry.label(part) not in LEFT)
+
+
+def need_datasets(table: str) -> bool:
+    """Whether rows refer to datasets, which registration makes: `schema.Table`."""
+    return table in {registry.label(item) for item in carried() if _of_datasets(item)}
+
+
+def _of_datasets(table: type[dj.Table]) -> bool:
+    names = set(table().heading.names)
+    return "dataset_id" in names and not {"lab", "subject"} <= names
 
 
 def _restriction(table: type[dj.Table], key: Mapping[str, Any]) -> Any:
     """The rows of a table that are of this session or its animal; None for what is of neither."""
-    names = set(table().heading.names)
-    if registry.label(table) == "action.Note":
+    names, label = set(table().heading.names), registry.label(table)
+    if label == "action.Note":
         ids = [(acquisition.Session & key).fetch1("eid"), (subject.Subject & key).fetch1("subject_uuid")]
         return [{"note_object_id": id_} for id_ in ids]
-    if registry.label(table) == "data.DatasetTag":
-        return (data.Dataset & key).proj()
-    if registry.label(table) == "data.Revision":
+    if label == "data.Revision":
         found = sorted(set((data.Dataset & key & "dataset_revision <> ''").to_arrays("dataset_revision")))
         return [{"revision": str(item)} for item in found]
-    if registry.label(table) in OF_LAB:
+    if label in NAMED:
+        here, of_subject = NAMED[label]
+        name = (subject.Subject & key).fetch1(of_subject)
+        own = {"lab": key["lab"]} if "lab" in names else {}
+        return own | {here: name} if name else None
+    if label in OF_LAB:
         return {"lab": key["lab"]}
+    if _of_datasets(table):
+        return (data.Dataset & key).proj()
     if not {"lab", "subject"} <= names:
         return None
     return {name: value for name, value in key.items() if name in names}
@@ -146,7 +230,7 @@ def store(rows: list[dict[str, Any]]) -> tuple[int, list[str]]:
     -------
     How many are new, and a sentence for each row or column that was not taken.
     """
-    known = {registry.label(table): table for table in _tables()}
+    known = {registry.label(table): table for table in carried()}
     said = [
         f"{name}: this version has no such table" for name in sorted({item["table"] for item in rows} - known.keys())
     ]
@@ -163,7 +247,7 @@ def store(rows: list[dict[str, Any]]) -> tuple[int, list[str]]:
         for row in some:
             before = there.get(tuple(row[k] for k in key), row)
             differs = [f"{n} {before[n]!r} (file: {value!r})" for n, value in row.items() if before.get(n) != value]
-            if differs and not issubclass(table, dj.Lookup):
+            if differs:
                 said.append(f"{name} {'/'.join(str(row[k]) for k in key)} stays as it is here: {', '.join(differs)}")
         if new:
             names = list(new[0])

@@ -49,10 +49,11 @@ def enter(root: Path, **changes: str | None) -> list[Path]:
     return found
 
 
-def register(root: Path, metadata: list[Path] | tuple = ()) -> None:
+def register(root: Path, metadata: list[Path] | tuple = (), compute: bool = True) -> None:
     """Register and compute all; fails where a job does."""
     ingest.register(root, metadata=metadata, processes=1)
-    populate()
+    if compute:
+        populate()
 
 
 def populate() -> None:
@@ -125,6 +126,8 @@ def probe(folder: Path, chance: np.random.Generator, n_units: int = 6, shanks: i
         channels__brainLocationIds_ccf_2017=np.full(n_channels, -385),
         templates__waveforms=chance.normal(0, 1e-5, (n_units, 20, 8)).astype(np.float32),
     )  # fmt: skip
+    if shanks > 1:
+        save(folder, channels__shanks=np.repeat(np.arange(shanks), 16))
     metrics.to_parquet(folder / "clusters.metrics.pqt")
 
 
@@ -164,8 +167,15 @@ def everything(root: Path, seed: int = 0, session: str = SESSION) -> Path:
     save(alf / "photometry", photometry__signal=fibre)
     save(
         alf,
-        laserStimulation__intervals=np.array([[3.0, 3.5], [7.0, 7.5]]),
-        laserStimulation__power=np.array([1.0, 2.0]),
+        laserStimulation__intervals=np.arange(3.0, 100.0, 0.7)[:, None] + [0.0, 0.3],
+        laserStimulation__power=np.arange(3.0, 100.0, 0.7) / 50,
+        sparseNoise__times=110 + np.arange(9) / 10,
+        sparseNoise__xy=np.column_stack([np.arange(9) % 3, np.arange(9) // 3]) * 5.0,
+        spontaneous__intervals=np.array([[100.0, 110.0]]),
+        extraRewards__times=np.array([20.5, 61.0]),
+        eye__timestamps=frames,
+        eye__area=chance.uniform(200, 400, 600),
+        eye__blink=chance.random(600) < 0.05,
     )
     probe(alf / "probe00", chance)
     probe(alf / "probe01" / "pykilosort", chance, 4, shanks=4)
