@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import ingest
-from ingest.programs.sorting import curation, imports
+from ingest.programs.sorting import curation, imports, measures
 from ingest.simulate import damage
 from ingest.simulate.ephys import Insertion, Unit, simulate_insertion, write_recording
 from pipeline.electrophysiology import clusterings
@@ -130,6 +130,32 @@ def test_a_curation_is_a_new_version_that_says_what_changed(database, recorded, 
     assert third_import.changes == {"relabelled": [{"unit": 41, "from": "good", "to": "mua"}]}
     table = pq.read_table(third_import.folder / "clusters.metrics.pqt").to_pydict()
     assert dict(zip(table["sorter_cluster_id"], table["ks2_label"], strict=True)) == {41: "mua", 42: "noise", 43: None}
+
+
+@pytest.mark.slow
+def test_a_recording_in_which_the_spikes_are_not_is_not_measured(database, recorded, insertion):
+    """Flat, or another one: the channels are those of the templates, and the notes say why; places in mm become um."""
+    ingest.register(recorded, processes=1)
+    source = write_phy(recorded / SESSION / "alf" / "probe00" / "ks", insertion)
+    places = np.load(source / "channel_positions.npy")
+    np.save(source / "channel_positions.npy", places / 1e3)
+    np.save(source / "spike_positions.npy", np.load(source / "spike_positions.npy") / 1e3)
+    (found,) = imports.import_folder(source)
+    assert any("are in mm" in note for note in found.notes)
+    np.testing.assert_allclose(np.load(found.folder / "clusters.depths.npy"), [20, 100, 160], atol=25)
+    truth = np.load(found.folder / "clusters.channels.npy")
+    (raw,) = recorded.rglob("*.ap.bin")
+    raw.write_bytes(bytes(raw.stat().st_size))
+    ingest.register(recorded, processes=1)
+    (source / "cluster_group.tsv").write_text("cluster_id\tgroup\n5\tmua\n")
+    (found,) = imports.import_folder(source)
+    assert any("the raw recording is flat" in note for note in found.notes), found.notes
+    assert not (found.folder / "clusters.amps.npy").exists()
+    np.testing.assert_allclose(np.load(found.folder / "clusters.channels.npy"), truth, atol=1)  # of the same row
+    quiet = measures.Waveforms(np.ones((4, 9, 1)), np.array([[9]] * 4), np.ones(4), np.ones(4), np.arange(4))
+    line = np.column_stack([np.zeros(12), 40.0 * np.arange(12)])
+    assert "4 of 4 units are elsewhere" in measures.doubt(quiet, np.array([0, 1, 2, 3]), line)
+    assert measures.doubt(quiet, np.array([9, 8, 0, 0]), line) == ""
 
 
 @pytest.mark.slow

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -234,6 +234,7 @@ class _Import:
         if beside.templates is not None:
             arrays["spikes.templates"] = np.asarray(beside.templates).astype(np.int32)
         there = runs.geometry(self.recordings[0].dataset_id) if self.recordings else None
+        beside = _in_um(beside, there, notes)
         positions, raw, shanks = _channels(beside, there, notes)
         if positions is not None:
             arrays["channels.localCoordinates"] = positions
@@ -251,10 +252,16 @@ class _Import:
             sums = np.bincount(of, depths, len(counts))
             arrays["clusters.depths"] = np.divide(sums, n, out=np.full(len(counts), np.nan), where=n > 0)
         measured = self.measured(result, beside, clusters, positions, raw, there, notes)
+        by_templates = None
+        if beside.best is not None and beside.templates is not None:
+            by_templates = _commonest(clusters, beside.templates, beside.best, len(counts))
+        if measured is not None and (doubt := measures.doubt(measured, by_templates, positions)):
+            notes.append(doubt)
+            measured = None
         if measured is not None:
             arrays |= _measured_arrays(measured, beside, clusters, counts)
-        elif beside.best is not None and beside.templates is not None:
-            arrays["clusters.channels"] = _commonest(clusters, beside.templates, beside.best, len(counts))
+        elif by_templates is not None:
+            arrays["clusters.channels"] = by_templates
         if "clusters.depths" not in arrays and positions is not None and "clusters.channels" in arrays:
             arrays["clusters.depths"] = positions[arrays["clusters.channels"], 1]
         return arrays
@@ -329,6 +336,19 @@ def _measured_arrays(
         scale = np.divide(measured.amplitudes, mean, out=np.full(len(counts), np.nan), where=mean > 0)
         arrays["spikes.amps"] = own * scale[clusters]
     return arrays
+
+
+def _in_um(beside: Beside, there: dict[str, list] | None, notes: list[str]) -> Beside:
+    """The same with places and depths in um, where they are in mm by the map of the recording."""
+    if there is None or beside.positions is None:
+        return beside
+    positions = np.asarray(beside.positions, np.float64)
+    as_stated, in_mm = (channels.columns_of(beside.channels, positions * factor, there).raw for factor in (1, 1e3))
+    if as_stated is not None or in_mm is None:
+        return beside
+    notes.append("the places of the sorter's channels are in mm, as the map of the recording shows")
+    depths = None if beside.depths is None else beside.depths * 1e3
+    return replace(beside, positions=positions * 1e3, depths=depths)
 
 
 def _channels(

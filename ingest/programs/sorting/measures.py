@@ -17,6 +17,10 @@ N_AVERAGED = 200  # spikes in a waveform, at most
 _SECONDS = 1.0  # read at once
 
 
+FAR_AWAY, FEWEST_UNITS = 200.0, 3
+"""Where more than half of as many units are so far (um) from their templates, the raw recording is another one."""
+
+
 @dataclass(frozen=True)
 class Measured:
     """Rows are clusters in ascending order of their numbers, or spikes."""
@@ -120,6 +124,29 @@ def mean_waveforms(
         (course.argmax(axis=1) - course.argmin(axis=1)) / sampling_rate * 1e3,
         np.ptp(course, axis=1),
         chosen,
+    )
+
+
+def doubt(measured: Waveforms, by_templates: np.ndarray | None, positions: np.ndarray | None) -> str:
+    """Why the raw recording cannot be the one that was sorted; empty where nothing speaks against it.
+
+    Parameters
+    ----------
+    by_templates : (n units,) best channel of each by the sorter's templates; None where that is not known.
+    positions : (n channels, 2) um.
+    """
+    known = np.nan_to_num(measured.amplitudes) > 0
+    if not known.any():
+        return "waveforms and amplitudes were not measured: the raw recording is flat where the spikes are"
+    if by_templates is None or positions is None:
+        return ""
+    away = np.hypot(*(positions[measured.channels[:, 0]] - positions[by_templates])[:, :2].T)
+    elsewhere = int((~known | (away > FAR_AWAY)).sum())
+    if len(known) < FEWEST_UNITS or 2 * elsewhere <= len(known):
+        return ""
+    return (
+        f"waveforms and amplitudes were not measured: {elsewhere} of {len(known)} units are elsewhere in the raw "
+        "recording than the templates say; is it the one that was sorted?"
     )
 
 
