@@ -52,7 +52,12 @@ def define(name: str, destinations: Sequence[str] | None = None, **rules: Any) -
 
 def enabled() -> list[dict[str, Any]]:
     """The policies in force, each with its `destinations`."""
-    rows = (transfer.Policy & {"policy_enabled": True}).to_dicts(order_by="policy")
+    return [row for row in every() if row["policy_enabled"]]
+
+
+def every() -> list[dict[str, Any]]:
+    """All policies, also those that are switched off."""
+    rows = transfer.Policy().to_dicts(order_by="policy")
     for row in rows:
         found = transfer.Policy.Destination & {"policy": row["policy"]}
         row["destinations"] = [item["repository"] for item in found.to_dicts(order_by="repository")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from exchange.transfers import ledger, run
@@ -21,15 +22,15 @@ def retrieve(
     Parameters
     ----------
     datasets : a query of data.Dataset.
-    to : repository; by default the only local one whose folder is here and that is no archive.
+    to : repository; by default that of `default_repository`.
     days : after so many days the copies may be removed again (`neurojoint free`); None: as the policies say.
     wait : copy now; else the next `neurojoint transfer run` does it.
     options : of `run.run`.
     """
-    to = to or default_repository()
     ids = fetch_columns(data.Dataset & datasets, "dataset_id")["dataset_id"].to_pylist()
     if not ids:
         raise NeurojointError("no dataset fits", "see what there is with `neurojoint find` or one.list_datasets")
+    to = to or default_repository(ids)
     planned = plan_copies(ledger.in_list("dataset_id", ids), to, "retrieve", keep_days=days)
     summary = run.Summary(total_files=planned.files, total_size=planned.size)
     if wait and planned.transfers:
@@ -54,7 +55,7 @@ def bring(ids: list[str], patience: float = 3_600) -> None:
     ------
     NeurojointError : some cannot be had; it says why. Those that arrived are here all the same.
     """
-    to = default_repository()
+    to = default_repository(ids)
     retrieve(ledger.in_list("dataset_id", ids), to)
     waited, n_left = time.monotonic(), len(ids) + 1
     while left := set(ids) - _here(to, ids):
@@ -81,12 +82,14 @@ def _here(repository: str, ids: list[str]) -> set[str]:
     return set(fetch_columns(online & ledger.in_list("dataset_id", ids), "dataset_id")["dataset_id"].to_pylist())
 
 
-def default_repository() -> str:
-    """The local repository to retrieve into.
+def default_repository(ids: Sequence[str] = ()) -> str:
+    """The local repository to retrieve datasets into: the only one that is here, else that from which they were freed.
+
+    Archives do not count, nor those that are switched off.
 
     Raises
     ------
-    NeurojointError : there is none here, or several.
+    NeurojointError : there is none here, or several and nothing was freed from one of them alone.
     """
     from pathlib import Path
 
@@ -98,6 +101,9 @@ def default_repository() -> str:
         and repository.enabled
         and Path(repository.place.root).is_dir()
     ]
+    if len(here) > 1 and ids:
+        freed = fetch_columns(transfer.Freed & ledger.in_list("dataset_id", ids), "repository")["repository"]
+        here = sorted(set(here) & set(freed.to_pylist())) or here
     if len(here) != 1:
         raise NeurojointError(
             "it is not clear into which repository" if here else "no local repository is here",

@@ -11,6 +11,8 @@ from neurojoint.cli.group import main
 from neurojoint.cli.progress import size
 from neurojoint.cli.transfers import connect, report, summary_progress
 
+NO_POLICY = "no policy wants copies anywhere: neurojoint transfer policy NAME --to REPOSITORY"
+
 
 @main.group(section="Sharing", invoke_without_command=True)
 @click.option("--nightly", is_flag=True, help="Serve: plan and run each night in the windows of the repositories.")
@@ -33,10 +35,12 @@ def transfer(context: click.Context, nightly: bool) -> None:
 def transfer_plan(dry_run: bool) -> None:
     """Compare policies with copies, and plan what is missing."""
     connect()
-    from exchange.transfers import plan
+    from exchange.transfers import plan, policies
 
     planned = plan.plan(dry_run)
     click.echo(f"{planned.files:,} files, {size(planned.size)}, {'would be ' if dry_run else ''}planned")
+    if not policies.enabled():
+        click.echo(NO_POLICY)
     if planned.cancelled:
         click.echo(f"{planned.cancelled:,} waiting files were cancelled: they were registered again")
     if planned.no_source:
@@ -71,9 +75,19 @@ def transfer_status(lab: str | None) -> None:
 
     summary = overview(lab)
     names = ("waiting", "under_way", "late", "failed", "stuck")
+<<<<<<< HEAD
     grid = Table("lab", "repository", "kind", *["copies", "size", *names, "oldest check"], box=None, pad_edge=False)
     for copy in summary.copies:
         numbers = [f"{getattr(copy, name):,}" if getattr(copy, name) else "" for name in names]
+=======
+    shown = [name for name in names if found.total(name)]
+    columns = ["copies", "size", *[name.replace("_", " ") for name in shown], "oldest check"]
+    grid = Table("lab", "repository", "kind", box=None, pad_edge=False)
+    for column in columns:
+        grid.add_column(column, no_wrap=column != "oldest check", justify="right")
+    for copy in found.copies:
+        numbers = [f"{getattr(copy, name):,}" if getattr(copy, name) else "" for name in shown]
+>>>>>>> 1124439 (Retrieved files go back to where they were freed; the list of policies names disabled ones)
         checked = f"{copy.oldest_check:%Y-%m-%d}" if copy.oldest_check else ""
         kind = f"{copy.kind}, archive" if copy.archive else copy.kind
         style = "red" if copy.stuck else "yellow" if copy.late else None
@@ -201,14 +215,18 @@ def transfer_policy(name: str | None, destinations: tuple[str, ...], **rules: An
     if name is not None:
         given = {column: value for column, value in rules.items() if value is not None}
         policies.define(name, destinations or None, **given)
-    for row in policies.enabled():
+    rows = policies.every()
+    if not rows:
+        click.echo(NO_POLICY)
+    for row in rows:
         rest = {
             k: v
             for k, v in row.items()
             if k not in ("policy", "destinations", "policy_enabled") and v not in ("", None, 0)
         }
         said = ", ".join(f"{column}={value}" for column, value in rest.items())
-        click.echo(f"{row['policy']}: to {', '.join(row['destinations']) or 'nowhere'}; {said}")
+        off = "" if row["policy_enabled"] else " (disabled)"
+        click.echo(f"{row['policy']}{off}: to {', '.join(row['destinations']) or 'nowhere'}; {said}")
 
 
 def _identifiers(given: str | None) -> list[str]:

@@ -310,7 +310,7 @@ def test_a_raw_file_goes_only_after_two_other_copies_were_verified(database, tmp
         gone = {item for item in before[table] if item not in after[table]}
         assert not gone or table == "AlfObject", f"{table}: {gone}"
 
-    summary = retrieve({"rel_path": RAW[len(SESSION) + 1 :]}, to="rig", days=1)
+    summary = retrieve({"rel_path": RAW[len(SESSION) + 1 :]}, days=1)  # three folders are here: to where it was freed
     assert summary.files == 1 and md5(raw) == md5(tmp_path / "one" / RAW)
     assert ingest(tmp_path / "rig", repository="rig").files_new == 0
     assert content()["Dataset"] == before["Dataset"]
