@@ -90,9 +90,8 @@ def _problems(transfers: Overview) -> Component:
         return shell.sentence("No file has failed.")
     rows = []
     for problem in transfers.problems:
-        mark = (
-            shell.chip("stuck", "red") if problem["stuck"] else shell.chip(f"attempt {problem['attempts']}", "orange")
-        )
+        tried = f"attempt {problem['attempts']}" if problem["attempts"] else "waits"
+        mark = shell.chip("stuck", "red") if problem["stuck"] else shell.chip(tried, "orange")
         title = html.Div([mark, html.Strong(f" {problem['lab']}: {problem['source']} to {problem['destination']}")])
         rows.append(
             html.Li(html.Div([title, html.Div(problem["message"]), html.Div(problem["path"], className="nj-hint")]))

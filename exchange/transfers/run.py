@@ -179,6 +179,7 @@ class Mover:
         self.identifier, self.source, self.destination = row["transfer_id"], source, destination
         self._keep_days, self._is_retrieval = row["transfer_keep_days"], row["transfer_purpose"] == "retrieve"
         self.summary, self._progress, self._until = summary, progress, until
+        self._message = row.get("transfer_message", "")
         self._suspects: list[Item] = []
         self._opening = source  # the repository that is asked last, for the message if it does not answer
 
@@ -191,6 +192,8 @@ class Mover:
             except (Unavailable, CannotDo) as error:
                 self._wait(error)
                 return
+            if self._message:
+                self._book.update(self.identifier, transfer_message="")
             now = self._book.database_time()
             due = [item for item in self._book.items(self.identifier, "planned", "failed") if _is_due(item, now)]
             for group in _groups(due):

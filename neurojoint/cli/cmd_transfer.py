@@ -75,19 +75,13 @@ def transfer_status(lab: str | None) -> None:
 
     summary = overview(lab)
     names = ("waiting", "under_way", "late", "failed", "stuck")
-<<<<<<< HEAD
-    grid = Table("lab", "repository", "kind", *["copies", "size", *names, "oldest check"], box=None, pad_edge=False)
-    for copy in summary.copies:
-        numbers = [f"{getattr(copy, name):,}" if getattr(copy, name) else "" for name in names]
-=======
-    shown = [name for name in names if found.total(name)]
+    shown = [name for name in names if summary.total(name)]
     columns = ["copies", "size", *[name.replace("_", " ") for name in shown], "oldest check"]
     grid = Table("lab", "repository", "kind", box=None, pad_edge=False)
     for column in columns:
         grid.add_column(column, no_wrap=column != "oldest check", justify="right")
-    for copy in found.copies:
+    for copy in summary.copies:
         numbers = [f"{getattr(copy, name):,}" if getattr(copy, name) else "" for name in shown]
->>>>>>> 1124439 (Retrieved files go back to where they were freed; the list of policies names disabled ones)
         checked = f"{copy.oldest_check:%Y-%m-%d}" if copy.oldest_check else ""
         kind = f"{copy.kind}, archive" if copy.archive else copy.kind
         style = "red" if copy.stuck else "yellow" if copy.late else None
@@ -96,7 +90,7 @@ def transfer_status(lab: str | None) -> None:
         )
     Console().print(grid)
     for problem in summary.problems:
-        mark = "given up" if problem["stuck"] else f"attempt {problem['attempts']}"
+        mark = "given up" if problem["stuck"] else f"attempt {problem['attempts']}" if problem["attempts"] else "waits"
         click.echo(f"{problem['destination']} ({mark}): {problem['message']}  [transfer {problem['transfer']}]")
     if any(problem["stuck"] for problem in summary.problems):
         click.echo("when the cause is mended: neurojoint transfer retry")

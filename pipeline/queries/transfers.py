@@ -140,8 +140,15 @@ def _problems(link: dj.Connection, lab: str | None, most: int) -> list[dict[str,
         f"WHERE i.item_state = 'failed'{in_lab} ORDER BY i.item_due DESC, i.destination_path LIMIT {int(most)}",
         marks,
     ).fetchall()
+    waiting = link.query(
+        "SELECT t.transfer_id, t.source_repository, t.destination_repository, '', t.transfer_message, 0, 0, d.lab "
+        f"FROM {item} AS i JOIN {one} AS t ON t.transfer_id = i.transfer_id "
+        f"JOIN {dataset} AS d ON d.dataset_id = i.dataset_id WHERE i.item_state IN ('planned', 'submitted', 'arrived') "
+        f"AND t.transfer_message <> ''{in_lab} GROUP BY 1, 2, 3, 5, 8 ORDER BY 8, 3, 1 LIMIT {int(most)}",
+        marks,
+    ).fetchall()
     names = ("transfer", "source", "destination", "path", "message", "attempts", "stuck", "lab")
-    return [dict(zip(names, row, strict=True)) | {"stuck": bool(row[6])} for row in rows]
+    return [dict(zip(names, row, strict=True)) | {"stuck": bool(row[6])} for row in [*rows, *waiting]]
 
 
 def copies_of(key: dict[str, Any]) -> list[dict[str, Any]]:

@@ -23,6 +23,11 @@ def test_late_and_stuck_files_are_counted_and_named(database, tmp_path):
     plan.plan()
     assert line() == "transfers: 5 waiting"
     name = transfer.Transfer.Item().full_table_name
+    (tmp_path / "disk").rename(tmp_path / "away")
+    run.run()
+    (problem,) = overview().problems
+    assert problem["destination"] == "disk" and "mount its disk" in problem["message"] and not problem["stuck"]
+    (tmp_path / "away").rename(tmp_path / "disk")
     yesterday = ledger.database_time() - datetime.timedelta(days=1)
     ledger.connection().query(f"UPDATE {name} SET item_due = %s", (yesterday,))
     assert line() == "transfers: 5 waiting, 5 late: neurojoint transfer status"
