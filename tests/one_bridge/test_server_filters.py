@@ -318,7 +318,7 @@ def test_plain_filters_of_alyx_that_look_through_a_relation(served):
     http = served.session()
     for endpoint, filters, count in (
         ("tasks", {"lab": "simlab"}, 0),
-        ("files", {"globus_is_personal": "False"}, 0),
+        ("files", {"globus_is_personal": "False"}, 7),
         ("files", {"data_repository": "local"}, 7),
         ("datasets", {"md5": "0" * 32}, 1),
         ("surgeries", {"procedure": "implant"}, 0),
