@@ -5,8 +5,10 @@ The program is called with placeholders filled in: `{video}`, `{output}` (a fold
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -95,26 +97,46 @@ def from_csv(path: Path) -> tuple[pd.DataFrame, str]:
 
 
 def from_sleap(path: Path) -> pd.DataFrame:
-    """SLEAP's analysis h5: `tracks` (track, coordinate, node, frame), `node_names`, `point_scores`; the first track."""
+    """SLEAP's analysis h5: `tracks` (track, coordinate, node, frame), `node_names`, `point_scores`; the first track.
+
+    Newer files say the order of the axes, which may be another one. A point that was not found has the likelihood 0.
+    """
     import h5py
 
     try:
         with h5py.File(path) as file:
+            if "df_with_missing" in file:  # names of points are pickled in it, and what is pickled is not read
+                raise TaskFailure(f"{path.name} is DeepLabCut's own h5, of which only the csv is read",
+                                  "call analyze_videos with save_as_csv=True", "program")  # fmt: skip
             check_hdf5(*(file[name] for name in ("tracks", "node_names", "point_scores") if name in file))
-            tracks = np.asarray(file["tracks"][0], dtype=np.float64)
+            tracks = _in_order(file["tracks"], ("track", "xy", "node", "frame"))
             nodes = [name.decode() if isinstance(name, bytes) else str(name) for name in file["node_names"][:]]
-            scores = np.asarray(file["point_scores"][0], dtype=np.float64) if "point_scores" in file else None
-            n_tracks = file["tracks"].shape[0]
-    except (OSError, KeyError, ValueError, IndexError) as error:
+            scores = None
+            if "point_scores" in file:
+                scores = _in_order(file["point_scores"], ("track", "node", "frame"))
+        if tracks.ndim != 4 or tracks.shape[1:3] != (2, len(nodes)):
+            raise ValueError(f"tracks of the shape {tracks.shape} for {len(nodes)} points")
+        if scores is not None and scores.shape != (len(tracks), len(nodes), tracks.shape[3]):
+            raise ValueError(f"scores of the shape {scores.shape} for tracks of {tracks.shape}")
+    except (OSError, KeyError, ValueError, IndexError, TypeError) as error:
         raise TaskFailure(f"{path.name} is not an analysis file of SLEAP ({error})", exit="program") from None
-    if n_tracks != 1:
-        raise TaskFailure(f"{path.name} has {n_tracks} animals, and one is expected", exit="data")
+    if len(tracks) != 1:
+        raise TaskFailure(f"{path.name} has {len(tracks)} animals, and one is expected", exit="data")
     columns = {}
     for number, node in enumerate(nodes):
-        columns[f"{_name(node)}_x"], columns[f"{_name(node)}_y"] = tracks[0, number], tracks[1, number]
-        missing = np.isnan(tracks[0, number])
-        columns[f"{_name(node)}_likelihood"] = np.where(missing, 0.0, 1.0) if scores is None else scores[number]
+        columns[f"{_name(node)}_x"], columns[f"{_name(node)}_y"] = tracks[0, 0, number], tracks[0, 1, number]
+        likelihood = np.ones(tracks.shape[3]) if scores is None else np.nan_to_num(scores[0, number])
+        columns[f"{_name(node)}_likelihood"] = np.where(np.isnan(tracks[0, 0, number]), 0.0, likelihood)
     return _checked(pd.DataFrame(columns), path)
+
+
+def _in_order(dataset: Any, usual: tuple[str, ...]) -> np.ndarray:
+    """The values of an array of SLEAP with its axes in the usual order."""
+    values = np.asarray(dataset, dtype=np.float64)
+    order = json.loads(dataset.attrs["dims"]) if "dims" in dataset.attrs else list(usual)
+    if sorted(order) != sorted(usual):
+        raise ValueError(f"{dataset.name} has the axes {', '.join(map(str, order))}")
+    return values.transpose([order.index(name) for name in usual])
 
 
 def _checked(table: pd.DataFrame, path: Path) -> pd.DataFrame:

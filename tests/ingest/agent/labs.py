@@ -110,6 +110,8 @@ def run(job):
     mode = (job.folder / "mode.txt").read_text()
     if mode == "slow":
         time.sleep(600)
+    while mode == "wait" and not (job.folder / "go.txt").exists():
+        time.sleep(0.1)
     if mode == "memory":
         hog = bytearray(700 << 20)
         time.sleep(600)

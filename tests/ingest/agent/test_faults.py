@@ -20,6 +20,8 @@ from ingest.agent import sessions
 from ingest.agent.agent import Agent
 from ingest.agent.desk import HttpDesk, Unreachable
 from pipeline.schemas import data, task
+from pipeline.tasks import states
+from pipeline.tasks.queue import Queue
 from tests.ingest.agent.labs import Link, agent, run_agent, session, the_task, thing, wait_for
 from tests.one_bridge.serving import accounts
 
@@ -211,6 +213,51 @@ def test_a_link_that_is_cut_again_and_again_loses_nothing_and_does_nothing_twice
         "NOT_SET", "NOT_SET", "WARNING"]  # fmt: skip
     assert {(folder / "runs.txt").read_text() for folder in folders} == {"x"}, "none was done twice"
     assert len(task.TaskOutput()) == len(data.Dataset & {"rel_path": "alf/made.thing.txt"}) == len(folders)
+    assert not list(tmp_path.rglob("*.part"))
+
+
+@pytest.mark.parametrize("lease", [2.0, pytest.param(180.0, marks=pytest.mark.soak)])
+def test_a_cut_longer_than_the_lease_wastes_no_work_that_nobody_else_has(central, tmp_path, module, monkeypatch, lease):
+    """One task runs on during the cut, one ends in it: both are in the queue again, and their computer reports them."""
+    monkeypatch.setattr(Queue.__init__, "__defaults__", (lease, None))
+    monkeypatch.setattr(states, "_WAITS_S", (lease / 3,) * 3)
+    folders = [session(tmp_path / "lab_a", "lab_a", number) for number in (1, 2)]
+    for folder in folders:
+        (folder / "mode.txt").write_text("wait")
+        (folder / sessions.FLAG).touch()
+    link = Link(int(central.url.rpartition(":")[2]))
+    worker = agent(central, tmp_path, "lab_a", modules=("mylab_tasks",))
+    worker.desk = HttpDesk(link.url, central.users.issue_token("mia", "agent", labs=["lab_a"]))
+    worker.delivery.desk = worker.desk
+    (tmp_path / "lab_b").mkdir()
+    other = agent(central, tmp_path, "lab_b", modules=("mylab_tasks",))
+    over = threading.Event()
+    thread = threading.Thread(target=worker.run, args=(over.is_set,))
+    thread.start()
+    things = task.Task & {"task_name": "make_thing"}
+
+    def is_waiting() -> bool:
+        """Whether both tasks are in the queue again, and could be had: another lab's computer asks meanwhile."""
+        other.claim()
+        now = Queue().now()
+        return all(row["task_exit"] == "lost" and row["task_not_before"] < now for row in things.to_dicts())
+
+    try:
+        wait_for(lambda: all((folder / "runs.txt").exists() for folder in folders))
+        link.cut()
+        (folders[0] / "go.txt").touch()
+        wait_for(is_waiting, 120 + 4 * lease)
+        link.is_up = True
+        (folders[1] / "go.txt").touch()
+        wait_for(lambda: len(things & {"task_state": "Complete"}) == 2)
+    finally:
+        over.set()
+        thread.join(120)
+        worker.stop()
+        other.stop()
+        link.listener.close()
+    assert {(folder / "runs.txt").read_text() for folder in folders} == {"x"}, "none was done twice"
+    assert len(task.TaskOutput()) == len(data.Dataset & {"rel_path": "alf/made.thing.txt"}) == 2
     assert not list(tmp_path.rglob("*.part"))
 
 

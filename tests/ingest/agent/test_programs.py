@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -220,6 +221,26 @@ def test_sleap_s_analysis_file_is_read(tmp_path):
         and table["nose_x"].tolist() == [5, 6, 7, 8, 9]
         and table["paw_y"].tolist() == [10, 11, 12, 13, 14]
     )
+
+
+def test_files_of_real_programs_are_read_in_each_layout(tmp_path):
+    """A point that was not found has the likelihood 0; what other order of axes a file states is followed."""
+    files = Path(__file__).parent / "pose_files"
+    table, name = pose.from_csv(files / "deeplabcut_3.0.2.csv")
+    assert name == "dlc" and list(table.columns)[:3] == ["nose_tip_x", "nose_tip_y", "nose_tip_likelihood"]
+    assert table.shape == (60, 6) and table.to_numpy().min() >= 0 and table["tail_likelihood"].max() < 1
+    two = [pose.from_sleap(files / f"sleap_io_0.9.5{layout}.analysis.h5") for layout in ("", "_standard")]
+    pd.testing.assert_frame_equal(*two)
+    frame = np.delete(np.arange(60), [7, 8, 59])
+    np.testing.assert_allclose(two[0]["nose_tip_x"][frame], 64 + 40 * np.sin(frame / 7))
+    assert two[0]["nose_tip_x"][[7, 8, 59]].isna().all() and np.isnan(two[0]["tail_y"][20])
+    assert two[0]["nose_tip_likelihood"].tolist() == [0.9 if k in frame else 0.0 for k in range(60)]
+    assert two[0]["tail_likelihood"][20] == 0
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(tmp_path / "own.h5", "w") as file:
+        file["df_with_missing/table"] = [0]
+    with pytest.raises(TaskFailure, match="save_as_csv=True"):
+        pose.read(tmp_path)
 
 
 def test_the_pupil_of_a_pose_has_its_diameter_in_every_frame(tmp_path):
