@@ -122,12 +122,14 @@ def take_apart(columns: Mapping[str, ArrayLike], clock: str | None = None) -> Re
     traces: list[Trace] = []
     n_dropped = 0
     used = lit & valid
-    lights = set(zip(np.where(np.isnan(wavelengths), _UNKNOWN, wavelengths)[used].tolist(), names[used], strict=True))
+    sorted_as = np.where(np.isnan(wavelengths), _UNKNOWN, wavelengths)
+    numbers: dict[str, int] = {}
+    number = np.array([numbers.setdefault(name, len(numbers)) for name in names.tolist()], np.int64)
+    lights = {(nm, name) for name, i in numbers.items() for nm in np.unique(sorted_as[used & (number == i)]).tolist()}
     chosen = []
-    for sorted_as, name in sorted(lights):
-        wavelength = np.nan if sorted_as == _UNKNOWN else sorted_as
-        same = np.isnan(wavelengths) if np.isnan(wavelength) else wavelengths == wavelength
-        rows = np.flatnonzero(used & same & (names == name))
+    for nm, name in sorted(lights):
+        wavelength = np.nan if nm == _UNKNOWN else nm
+        rows = np.flatnonzero(used & (sorted_as == nm) & (number == numbers[name]))
         kept = rows[in_order(times[rows])]
         n_dropped += rows.size - kept.size
         chosen.append((wavelength, name, kept))
@@ -159,8 +161,11 @@ def _lights(by_name: Mapping[str, NDArray], n_frames: int) -> tuple[NDArray, NDA
         return names, wavelengths, np.isfinite(wavelengths)
     lit = np.ones(n_frames, bool)
     if "name" in by_name:
-        names[:] = ["" if value is None or value != value else str(value).strip() for value in by_name["name"].tolist()]
-        lit &= np.array([item not in ("", "None", "nan") and "+" not in item for item in names], bool)
+        written = by_name["name"].tolist()
+        meant = {value: "" if value is None or value != value else str(value).strip() for value in set(written)}
+        is_one = {name: name not in ("", "None", "nan") and "+" not in name for name in meant.values()}
+        names[:] = [meant[value] for value in written]
+        lit &= np.array([is_one[name] for name in names.tolist()], bool)
     if "wavelength" in by_name:
         wavelengths = by_name["wavelength"].astype(np.float64)
         if "name" not in by_name or np.isfinite(wavelengths[lit]).any():

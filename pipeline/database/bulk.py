@@ -19,6 +19,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
+from pipeline.database.together import batch_of
+
 _ROWS_PER_BATCH = 200_000
 _MANY = 50  # rows of a part from which one check of their master is worth three more statements
 _BLOCK = 1 << 18  # byte of CSV that a thread parses at once
@@ -80,11 +82,27 @@ def insert_many(
     rows = _to_arrow(table, columns)
     if not rows.num_rows:
         return 0
-    with _one_transaction(table.connection), _one_check_of_master(table, columns, rows.num_rows):
+    master = _key_of_master(table, columns)
+    opened = batch_of(table.connection)
+    if opened is not None and on_duplicate == "error":
+        names = tuple(rows.column_names)
+        if opened.wait_for_columns(table, names, (rows, master), lambda items: _insert_together(table, items)):
+            return rows.num_rows
+    with _prepared_for_raw_statements(table.connection, is_read=False), _one_transaction(table.connection):
+        _insert(table, rows, [master], on_duplicate)
+    return rows.num_rows
+
+
+def _insert_together(table: dj.Table, items: Sequence[tuple[pa.Table, dict[str, Any] | None]]) -> None:
+    """Insert the rows of several keys."""
+    _insert(table, pa.concat_tables(rows for rows, _ in items), [master for _, master in items], "error")
+
+
+def _insert(table: dj.Table, rows: pa.Table, masters: Sequence[dict[str, Any] | None], on_duplicate: str) -> None:
+    with _one_check_of_masters(table, masters, rows.num_rows):
         for part in _split_by_defaults(table, rows):
             for batch in _batches(part):
                 _insert_batch(table, batch, on_duplicate)
-    return rows.num_rows
 
 
 def fetch_columns(
@@ -131,7 +149,8 @@ def fetch_sql(
     values : what stands for each `%s`.
     """
     if connection.adapter.backend == "postgresql":
-        return _copy_out(connection, sql, types, values)
+        with _prepared_for_raw_statements(connection, is_read=True):
+            return _copy_out(connection, sql, types, values)
     rows = connection.query(sql, tuple(values)).fetchall()
     columns = list(zip(*rows, strict=True)) if rows else [()] * len(types)
     return pa.table({name: _from_python(column, types[name]) for name, column in zip(types, columns, strict=True)})
@@ -258,23 +277,47 @@ def _one_transaction(connection: dj.Connection) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _one_check_of_master(table: dj.Table, columns: pa.Table | Mapping[str, Any], n_rows: int) -> Iterator[None]:
-    """Check the foreign key of a part's rows once where all of them belong to one row of the master.
+def _prepared_for_raw_statements(connection: dj.Connection, is_read: bool) -> Iterator[None]:
+    """Around statements that go to the driver itself: what keys that are computed together insert comes before them."""
+    if (number := vars(connection).get("n_statements")) is not None:
+        vars(connection)["n_statements"] = number + 1
+    opened = batch_of(connection)
+    if opened is None:
+        yield
+        return
+    opened.before("SELECT" if is_read else "INSERT", ())
+    try:
+        yield
+    except BaseException:
+        opened.is_broken = True
+        raise
 
-    PostgreSQL otherwise looks the same row up again for each of them, which takes longer than writing them. The row of
-    the master is looked up and locked as that check does it; where it is not there, the check goes on and says so. Only
-    for roles that may turn the check off (`GRANT SET ON PARAMETER session_replication_role`), as the owner of the
+
+@contextlib.contextmanager
+def _one_check_of_masters(table: dj.Table, masters: Sequence[dict[str, Any] | None], n_rows: int) -> Iterator[None]:
+    """Check the foreign key of a part's rows once for each row of the master that they belong to.
+
+    PostgreSQL otherwise looks the same row up again for each of them, which takes longer than writing them. The rows of
+    the master are looked up and locked as that check does it; where one is not there, the check goes on and says so.
+    Only for roles that may turn the check off (`GRANT SET ON PARAMETER session_replication_role`), as the owner of the
     embedded database may, and only for parts that refer to nothing but their master.
+
+    Parameters
+    ----------
+    masters : keys of all rows of the master; None among them: they are not known.
     """
-    connection, key = table.connection, _key_of_master(table, columns)
-    if n_rows < _MANY or key is None or not _may_check_once(connection):
+    connection = table.connection
+    keys = list({tuple(key.items()): key for key in masters if key is not None}.values())
+    if n_rows < _MANY * len(keys) or None in masters or not _may_check_once(connection):
         yield
         return
     quote = connection.adapter.quote_identifier
-    where = " AND ".join(f"{quote(name)} = %s" for name in key)
+    names = ", ".join(quote(name) for name in keys[0])
+    places = ", ".join([f"({', '.join(['%s'] * len(keys[0]))})"] * len(keys))
     master = type(table).master.full_table_name
-    row = connection.query(f"SELECT 1 FROM {master} WHERE {where} FOR KEY SHARE", tuple(key.values())).fetchone()
-    if row is None:
+    values = tuple(value for key in keys for value in key.values())
+    found = connection.query(f"SELECT 1 FROM {master} WHERE ({names}) IN ({places}) FOR KEY SHARE", values).fetchall()
+    if len(found) < len(keys):
         yield
         return
     connection.query("SET LOCAL session_replication_role = replica")

@@ -23,6 +23,7 @@ with warnings.catch_warnings():
 from pipeline import errors
 from pipeline.database import sessions
 from pipeline.database.address import Address, parse_url
+from pipeline.database.together import batch_of
 from pipeline.errors import DatabaseUnavailable
 from pipeline.settings import Settings
 
@@ -41,8 +42,11 @@ logger = logging.getLogger(__name__)
 class Connection(dj.Connection):
     """DataJoint's connection, opened by `raw_connection`, so that one that is re-opened has the same session settings.
 
-    `address` says where it leads, `server` is the pair of the server's kind and version.
+    `address` says where it leads, `server` is the pair of the server's kind and version, `n_statements` how many
+    statements it has sent.
     """
+
+    n_statements = 0
 
     def __init__(self, address: Address) -> None:
         self.address = address
@@ -60,6 +64,20 @@ class Connection(dj.Connection):
             self.adapter._register_numpy_adapters()
         self.server = server_version(self._conn)
         self._is_closed = False
+
+    def query(self, query: str, args: Any = (), **options: Any) -> Any:
+        """As DataJoint's; while several keys are computed together, their inserts wait and return nothing."""
+        self.n_statements += 1
+        opened = batch_of(self)
+        if opened is None:
+            return super().query(query, args, **options)  # type: ignore[misc]
+        if opened.before(query, args):
+            return None
+        try:
+            return super().query(query, args, **options)  # type: ignore[misc]
+        except Exception:
+            opened.is_broken = True
+            raise
 
     def reopen(self) -> None:
         """Open again after a loss that DataJoint does not see; what was not committed is gone."""

@@ -57,6 +57,16 @@ def _task_row(key: Mapping[str, Any]) -> dict[str, Any]:
     return order[0]
 
 
+def kind_of(key: Mapping[str, Any]) -> str:
+    """The kind of the task that `task_of` finds: training, biased, ephys, passive, habituation or other.
+
+    Raises
+    ------
+    NeurojointError : as `task_of`.
+    """
+    return _task_row(key)["task_kind"]
+
+
 def conventional_trials(key: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """The trials of one task in the columns and codes that the analyses take, by its description.
 
@@ -410,7 +420,7 @@ class Camera(FromFiles, dj.Imported):
         """
 
     def make(self, key):
-        names = (self._found() & key).to_arrays("object_name")
+        names = self._names_of(key)
         self.insert1(key | self._fingerprint_of(key) | {"n_cameras": len(names)})
         self.View.insert(key | {"camera": name.removesuffix("Camera")} | self._frames(key, name) for name in names)
 
@@ -452,7 +462,7 @@ class Pupil(FromFiles, dj.Imported):
 
     def make(self, key):
         self.insert1(key | self._fingerprint_of(key))
-        for name in (self._found() & key).to_arrays("object_name"):
+        for name in self._names_of(key):
             features = to_numpy(pa.Table.from_pandas(files.read_attribute(key, name, "features"), preserve_index=False))
             names = [column for column in _PUPIL_COLUMNS if column in features]
             finite = [name for name in names if np.isfinite(features[name]).any()]
@@ -490,7 +500,7 @@ class AmbientSensor(OfTask, dj.Imported):
     place = "raw_collection"
 
     def make(self, key):
-        folder = (acquisition.SessionTask & key).fetch1("raw_collection")
+        folder = self._tasks_of(key)[0][self.place]
         content = files.read_attribute(key, "ambientSensorData", "raw", folder)
         readings = [item for item in content if isinstance(item, dict)] if isinstance(content, list) else []
         readings = [{str(name).lower(): value for name, value in reading.items()} for reading in readings]

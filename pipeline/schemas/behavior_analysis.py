@@ -93,7 +93,7 @@ class PsychometricFit(dj.Computed):
         """
 
     def make(self, key):
-        kind = (behavior.TrialSet & key).fetch1("task_kind")
+        kind = behavior.kind_of(key)
         blocks = {
             probability: block
             for probability, block in performance.blocks(behavior.conventional_trials(key), kind).items()

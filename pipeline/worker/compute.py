@@ -1,17 +1,21 @@
-"""One key: `make` and the end of its job in one transaction, so that a kill at any moment leaves both or neither."""
+"""`make` and the end of its job in one transaction, so that a kill at any moment leaves both or neither.
+
+Keys whose `make` is quick are computed several in one transaction (`compute_together`).
+"""
 
 from __future__ import annotations
 
 import contextlib
 import inspect
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from types import FrameType
 from typing import Any, Literal
 
 import datajoint as dj
 
+from pipeline.database import together
 from pipeline.database.sessions import IDLE_IN_TRANSACTION_S, WORKER_IDLE_IN_TRANSACTION_S, set_idle_limit
 from pipeline.worker import transactions
 from pipeline.worker.jobs import TableJobs
@@ -118,6 +122,54 @@ def compute(one: TableJobs, key: dict[str, Any], stop: Stop) -> Outcome:
             transactions.retry_on_conflict(partial(one.fail, key, error))
             return "failed"
     raise AssertionError("unreachable")
+
+
+def compute_together(one: TableJobs, keys: Sequence[dict[str, Any]], stop: Stop) -> list[Outcome] | None:
+    """Compute reserved keys in one transaction, up to the one at which the worker is asked to stop.
+
+    A `make` that raises fails its own key; those before and after it are written.
+
+    Returns
+    -------
+    The outcomes of the first keys, `done` or `failed`; None: nothing was written, and each key must be computed by
+    itself, since a statement failed, another transaction got in the way, or a job was taken away.
+
+    Raises
+    ------
+    ConnectionLost, Interrupted, KeyboardInterrupt : nothing was written; the jobs are still reserved.
+    """
+    connection, table = one.connection, one.table
+    errors: dict[int, BaseException] = {}
+    number = 0
+    try:
+        with together.batch(connection, one.names_written, keys) as batch:
+            _begin(connection)
+            with stop.can_interrupt():
+                for number, key in enumerate(keys, 1):
+                    batch.begin(key)
+                    try:
+                        with _making(table, key):
+                            table.make(dict(key))
+                    except (Exception, SystemExit) as error:
+                        if not batch.forget():
+                            raise
+                        errors[number - 1] = error
+                    if stop.requested:
+                        break
+                batch.write()
+        done = [key for place, key in enumerate(keys[:number]) if place not in errors]
+        if batch.is_broken or not one.complete_all(done):
+            raise _Taken
+        connection.commit_transaction()
+    except (Interrupted, KeyboardInterrupt):
+        _roll_back(connection)
+        raise
+    except (Exception, SystemExit):
+        _roll_back(connection)
+        return None
+    for place, raised in errors.items():
+        transactions.retry_on_conflict(partial(one.fail, keys[place], raised))
+    return ["failed" if place in errors else "done" for place in range(number)]
 
 
 def is_lost(connection: dj.Connection) -> bool:

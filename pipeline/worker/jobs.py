@@ -54,11 +54,14 @@ class TableJobs:
         self.connection: dj.Connection = self.table.connection
         self.name: str = self.jobs.full_table_name
         self.key: tuple[str, ...] = tuple(self.jobs.primary_key)
+        self.names_written = [self.table.full_table_name, *(part().full_table_name for part in registry.parts(table))]
+        self.is_careful = False  # a worker has died at one of the claimed jobs: which one shows when each is by itself
         self.upstream: list[TableJobs] | None = None
         self.me = heartbeat.this_process()
         self._quote = self.connection.adapter.quote_identifier
         self._columns = ", ".join(self._quote(name) for name in self.key)
         self._user: str | None = None
+        self._source: str | None = None
 
     def leads_to(self, rolling: TableJobs) -> bool:
         """Whether a job of this table holds back a rolling table's job of the same animal (or other shared key).
@@ -85,14 +88,14 @@ class TableJobs:
                 f"UPDATE {self.name} AS job {reserve} FROM picked WHERE {self._equal('job', 'picked')} "
                 f"RETURNING job.priority, job.scheduled_time, {self._listed('job')}"
             )
-            return self._in_order(self.connection.query(sql, values).fetchall())
+            return self._claimed(self.connection.query(sql, values).fetchall())
         # Without FORCE INDEX a small table is sorted instead, and every row that was looked at is locked.
         pick = (
             f"SELECT priority, scheduled_time, {self._columns} FROM {self.name} FORCE INDEX (status) "
             f"WHERE {CLAIMABLE} ORDER BY priority, scheduled_time LIMIT {int(n_jobs)} FOR UPDATE SKIP LOCKED"
         )
         with self.connection.transaction:
-            keys = self._in_order(self.connection.query(pick).fetchall())
+            keys = self._claimed(self.connection.query(pick).fetchall())
             if keys:
                 one_key = f"({', '.join(['%s'] * len(self.key))})"
                 where = f"({self._columns}) IN ({', '.join([one_key] * len(keys))})"
@@ -104,6 +107,15 @@ class TableJobs:
         """Take the job out of the queue; False where it is no longer this process's. Call it in make's transaction."""
         sql = f"DELETE FROM {self.name} WHERE {self._is(key)} AND {_MINE}"
         return self.connection.query(sql, (*self._values(key), *self.me)).rowcount == 1
+
+    def complete_all(self, keys: Sequence[dict[str, Any]]) -> bool:
+        """As `complete`, of several jobs; False where one of them is no longer this process's."""
+        if not keys:
+            return True
+        places = ", ".join([f"({', '.join(['%s'] * len(self.key))})"] * len(keys))
+        sql = f"DELETE FROM {self.name} WHERE ({self._columns}) IN ({places}) AND {_MINE}"
+        values = [value for key in keys for value in self._values(key)]
+        return self.connection.query(sql, (*values, *self.me)).rowcount == len(keys)
 
     def release(self, keys: Sequence[dict[str, Any]]) -> None:
         """Give reserved jobs back as if they had never been claimed."""
@@ -162,7 +174,8 @@ class TableJobs:
     def take_from_dead(self, host: str, pid: int) -> int:
         """Free the jobs that a dead worker held. The one that it was at goes to the end of the line.
 
-        A job whose worker died `MOST_DEATHS` times (killed for its memory, crashed) counts as failed.
+        Where it computed several together, all of them do, and are computed one by one. A job whose worker died
+        `MOST_DEATHS` times (killed for its memory, crashed) counts as failed.
         """
         held = (host, pid)
         rows = self.connection.query(
@@ -171,6 +184,9 @@ class TableJobs:
         if not rows:
             return 0
         key, priority = self._in_order(rows)[0], min(row[0] for row in rows)
+        if all(row[0] <= PRIORITY for row in rows):
+            sql = f"UPDATE {self.name} {_FREE}, priority = {PRIORITY + 1} WHERE {_MINE}"
+            return self.connection.query(sql, held).rowcount
         if priority + 1 >= PRIORITY + MOST_DEATHS:
             why = f"WorkerDied: {MOST_DEATHS} workers died while they computed this (killed, out of memory, or a crash)"
             self.jobs.error(key, why)
@@ -209,6 +225,10 @@ class TableJobs:
         sql = f"UPDATE {self.name} {_FREE}, {_NO_ERROR}, priority = {PRIORITY} WHERE {where}"
         return self.connection.query(sql, values).rowcount
 
+    def _claimed(self, rows: Sequence[tuple[Any, ...]]) -> list[dict[str, Any]]:
+        self.is_careful = any(row[0] > PRIORITY for row in rows)
+        return self._in_order(rows)
+
     def _in_order(self, rows: Sequence[tuple[Any, ...]]) -> list[dict[str, Any]]:
         """The keys of rows (priority, scheduled time, key) in the order to compute them in.
 
@@ -235,9 +255,16 @@ class TableJobs:
         return found
 
     def _key_source(self) -> str:
+        """The key source as SQL; composed once where that takes nothing from the database, else each time."""
+        if self._source is not None:
+            return self._source
+        n_statements = getattr(self.connection, "n_statements", None)
         source = self.table.key_source
         source = source() if isinstance(source, type) else source
-        return source.proj().make_sql()
+        sql: str = source.proj().make_sql()
+        if n_statements is not None and n_statements == getattr(self.connection, "n_statements", None):
+            self._source = sql
+        return sql
 
     def _equal(self, left: str, right: str, names: Sequence[str] | None = None) -> str:
         shared = self.key if names is None else [name for name in self.key if name in names]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import contextlib
 import functools
+import inspect
 import multiprocessing
 import multiprocessing.connection
 import os
@@ -25,8 +26,10 @@ from pipeline.worker.compute import (
     GRACE_SECONDS,
     ConnectionLost,
     Interrupted,
+    Outcome,
     Stop,
     compute,
+    compute_together,
     is_lost,
     session,
 )
@@ -37,6 +40,9 @@ from pipeline.worker.queue import Pass, Queue
 TRY_AGAIN = 75  # EX_TEMPFAIL: the connection was lost or could not be made
 BATCH_SECONDS = 0.5  # of work that a worker claims at once: few round trips, and nobody waits long for the last batch
 LARGEST_BATCH = 50
+QUICK_SECONDS = 0.03  # a key that takes no longer is computed in one transaction with others
+TOGETHER_SECONDS = 0.25  # of work in such a transaction: what a kill costs at most
+_ALONE = 5  # claims of a table that are computed key by key after one that could not be computed together
 FILL_SECONDS = 1.0  # between two fillings of the queue while there is work; longer where a filling takes long
 IDLE_FILL_SECONDS = 5.0  # the same while there is none
 
@@ -102,6 +108,7 @@ class Loop:
         self.queue, self.board, self.slot, self.stop = queue, board, slot, stop
         self.once, self.until = once, until
         self._durations: dict[str, collections.deque[float]] = {}
+        self._n_alone: collections.Counter[str] = collections.Counter()  # claims that are not computed together
 
     def run(self) -> None:
         """Until told to stop, or with `once` until nothing is left. What is reserved and not computed is given back."""
@@ -142,22 +149,52 @@ class Loop:
 
     def _compute(self, one: TableJobs, keys: list[dict[str, Any]]) -> None:
         self.board.begin(self.slot, one.label)
-        durations = self._durations.setdefault(one.label, collections.deque(maxlen=9))
-        for number, key in enumerate(keys):
+        n_done = 0
+        while self._is_quick(one) and len(keys) - n_done > 1 and not self._is_over():
+            n_more = self._compute_together(one, keys[n_done:])
+            n_done += n_more
+            if not n_more:
+                break
+        for number, key in enumerate(keys[n_done:], n_done):
             if self._is_over():
                 one.release(keys[number:])
                 return
-            began = time.perf_counter()
-            try:
-                outcome = compute(one, key, self.stop)
-            except ConnectionLost:
-                raise
-            except BaseException:
-                one.release(keys[number:])
-                raise
-            durations.append(time.perf_counter() - began)
+            self._attempt(one, keys[number:], lambda key=key: [compute(one, key, self.stop)])  # type: ignore[misc]
+
+    def _compute_together(self, one: TableJobs, keys: list[dict[str, Any]]) -> int:
+        """Compute the first of the keys in one transaction, as many as it may take; how many are done with."""
+        n_keys = max(2, int(TOGETHER_SECONDS / statistics.median(self._durations[one.label])))
+        n_done = self._attempt(one, keys, lambda: compute_together(one, keys[:n_keys], self.stop))
+        self._n_alone[one.label] = 0 if n_done else _ALONE
+        return n_done
+
+    def _is_quick(self, one: TableJobs) -> bool:
+        """Whether to compute keys of a table together; not soon after a failure, nor where one has killed a worker."""
+        durations = self._durations.get(one.label)
+        if one.is_careful or inspect.isgeneratorfunction(one.table.make) or not durations:
+            return False
+        if self._n_alone[one.label] > 0:
+            self._n_alone[one.label] -= 1
+            return False
+        return statistics.median(durations) <= QUICK_SECONDS
+
+    def _attempt(self, one: TableJobs, keys: list[dict[str, Any]], act: Callable[[], list[Outcome] | None]) -> int:
+        """Compute the first of the keys and count them; how many they are. All are given back if it is broken off."""
+        began = time.perf_counter()
+        try:
+            outcomes = act() or []
+        except ConnectionLost:
+            raise
+        except BaseException:
+            one.release(keys)
+            raise
+        durations = self._durations.setdefault(one.label, collections.deque(maxlen=9))
+        if outcomes:
+            durations.append((time.perf_counter() - began) / len(outcomes))
+        for outcome in outcomes:
             if outcome != "skipped":
                 self.board.note(self.slot, one.label, failed=outcome == "failed")
+        return len(outcomes)
 
     def _limits(self) -> dict[str, int]:
         """How many keys make up about `BATCH_SECONDS` of work, by table."""

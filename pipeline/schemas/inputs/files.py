@@ -21,6 +21,7 @@ from pipeline.alf.reader import load
 from pipeline.alf.reasons import REASONS
 from pipeline.database import registry
 from pipeline.database.prepared import Prepared
+from pipeline.database.together import once
 from pipeline.electrophysiology import raw_formats
 from pipeline.errors import AmbiguousError, InvalidData
 from pipeline.schemas.inputs import remote_files
@@ -392,6 +393,10 @@ def _fetch_remote(rows: list[dict[str, Any]], chosen: dict[str, dict[str, Any]],
 
 
 def _local_roots() -> dict[str, Path]:
+    return once(registry.connection(), "local roots", None, _ask_for_local_roots)
+
+
+def _ask_for_local_roots() -> dict[str, Path]:
     rows = _REPOSITORIES.rows({"repository_kind": "local"})
     roots = {row["repository"]: Path(row["repository_root"]) for row in rows}
     return {name: root for name, root in roots.items() if disks.is_there(root)}

@@ -55,6 +55,10 @@ class FromFiles:
         session = {name: key[name] for name in acquisition.Session.primary_key}
         return _prepared(type(self), lambda: self._read().proj(*_PARTS[2:])).rows(session)
 
+    def _names_of(self, key: dict) -> list[str]:
+        """The names of the objects of a session that a row is made from, in alphabetical order."""
+        return sorted(row["object_name"] for row in self._objects_of(key))
+
     def _found(self) -> dj.expression.QueryExpression:
         return data.AlfObject & self._is_needed()
 
@@ -101,14 +105,18 @@ class OfTask(FromFiles):
 
     def _fingerprint_of(self, key: dict) -> dict[str, str]:
         """The fingerprint column of the row that `make` is about to insert: as `current_fingerprints`, of one key."""
-        task = {name: key[name] for name in acquisition.SessionTask.primary_key}
         parts = [
             tuple((row | there)[name] for name in (*_PARTS, *self.facts))
-            for there in _prepared((type(self), "tasks"), self._tasks).rows(task)
+            for there in self._tasks_of(key)
             for row in self._objects_of(key)
             if row["object_collection"] == there[self.place]
         ]
         return {self.fingerprint: self._extended(fingerprints.of_rows(parts), key)}
+
+    def _tasks_of(self, key: dict) -> list[dict[str, Any]]:
+        """As `_tasks`, of one key."""
+        task = {name: key[name] for name in acquisition.SessionTask.primary_key}
+        return _prepared((type(self), "tasks"), self._tasks).rows(task)
 
     def _tasks(self) -> dj.expression.QueryExpression:
         """All tasks with what of session and task a row is made from."""

@@ -17,6 +17,7 @@ from pipeline.analysis.training import SessionRecord
 from pipeline.analysis.trial_checks import UNUSABLE
 from pipeline.database import registry
 from pipeline.database.bulk import fetch_columns, json_column, to_numpy
+from pipeline.database.together import once
 from pipeline.paradigms import outcomes
 from pipeline.provenance import fingerprints
 
@@ -119,6 +120,11 @@ class PastSession:
 
 def sessions_of(key: dict) -> list[PastSession]:
     """All tasks with trials of one animal, in order of date, number and task, read in two queries."""
+    animal = {name: key[name] for name in subject.Subject.primary_key}
+    return once(registry.connection(), "sessions of", animal, lambda: _sessions_of(animal))
+
+
+def _sessions_of(key: dict) -> list[PastSession]:
     names = behavior.TrialSet.primary_key
     order = ", ".join(names[2:])
     found = fetch_columns(
