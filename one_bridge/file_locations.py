@@ -30,10 +30,15 @@ class Copy(NamedTuple):
     """A copy of a dataset on this computer, as it was when it was registered."""
 
     root: Path
-    path: Path
+    place: str
     size: int  # byte
     modified_ns: int  # ns since 1970
     md5: str
+
+    @property
+    def path(self) -> Path:
+        """Where it lies; made when it is asked for, since of hundreds of thousands of copies that takes seconds."""
+        return Path(self.place)
 
 
 def local_roots() -> dict[str, Path]:
@@ -65,7 +70,7 @@ def fetch(dataset_ids: Iterable[object]) -> dict[str, Copy]:
         row for row in rows if row["record_hash"] == row["dataset_hash"]
     ).items():
         there, md5 = path.stat(), path.relative_to(remote_files.cache_root()).parts[1]
-        found[dataset_id] = Copy(remote_files.cache_root(), path, there.st_size, there.st_mtime_ns, md5)
+        found[dataset_id] = Copy(remote_files.cache_root(), str(path), there.st_size, there.st_mtime_ns, md5)
     return found
 
 
@@ -80,12 +85,13 @@ def locate_aggregates(aggregate_ids: Iterable[object], elsewhere: Path | None = 
 def _there(rows: pa.Table, elsewhere: Path | None) -> dict[str, Copy]:
     """Of identifier, repository, path, size, time of change and md5 the first that is a file below its root."""
     roots = local_roots()
+    names = {root: str(root) for root in (elsewhere, *roots.values()) if root is not None}
     is_inside = _Inside()
     found: dict[str, Copy] = {}
     for identifier, repository, path, size, modified_ns, md5 in zip(*rows.to_pydict().values(), strict=True):
         for root in filter(None, (elsewhere, roots.get(repository))):
             if identifier not in found and is_inside(root, path):
-                found[identifier] = Copy(root, root / path, size, modified_ns, md5.strip())
+                found[identifier] = Copy(root, f"{names[root]}/{path}", size, modified_ns, md5.strip())
     return found
 
 

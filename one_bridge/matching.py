@@ -157,7 +157,12 @@ def truth(value: Any) -> bool:
     return known[str(value).lower()]
 
 
+_CANONICAL = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
 def _uuid(value: object) -> str:
+    if type(value) is str and _CANONICAL.fullmatch(value):  # by the hundred thousand
+        return value
     try:
         return str(value if isinstance(value, UUID) else UUID(str(value)[-36:]))
     except ValueError as error:

@@ -89,7 +89,8 @@ def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     with settings.override(**chosen):
         connection = pipeline.connect()
         yield chosen
-        connection.close()
+        if connection.is_connected:  # a test may have left it for a new one
+            connection.close()
     stop()
 
 

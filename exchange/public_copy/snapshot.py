@@ -73,12 +73,12 @@ def _take_files(snapshot: Snapshot, datasets: dj.Table, rules: Policy) -> None:
     if missing:
         raise NeurojointError(f"{len(missing)} files are not here, e.g. {missing[0]}", "`neurojoint retrieve`")
     if rules.has_pseudonyms:
-        contents.check((paths[row["dataset_id"]], row["subject"]) for row in online)
+        contents.check((Path(paths[row["dataset_id"]]), row["subject"]) for row in online)
     for row in online:
         place = rules.session_path(row["lab"], row["subject"], row["session_date"], row["session_number"])
         path = f"{place}/{row['rel_path']}"
         snapshot.files[row["dataset_id"]] = (
-            paths[row["dataset_id"]],
+            Path(paths[row["dataset_id"]]),
             path,
             row["dataset_hash"].strip(),
             row["file_size"],

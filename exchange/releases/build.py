@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import itertools
 import json
 import os
 import tempfile
@@ -70,7 +71,8 @@ def build(
     NeurojointError : a file is not here, or the disk is full; what was written before it is no release.
     """
     files = release.files()
-    others = descriptions(release, files, parts=len(_parts(files, zip_size)))
+    parts = _parts(files, zip_size)
+    others = descriptions(release, files, parts=len(parts))
     paths = frozen.local_paths(file.dataset for file in files)
     missing = [file for file in files if file.dataset not in paths]
     if missing:
@@ -83,7 +85,7 @@ def build(
         if folder:
             built.folder = _write_folder(out / release.name, files, others, paths, progress)
         if zips:
-            built.zips = _write_zips(out, release, files, others, paths, zip_size, progress)
+            built.zips = _write_zips(out, release, parts, others, paths, progress)
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise
@@ -181,7 +183,7 @@ def _text(column: pa.ChunkedArray) -> pa.Array:
 
 
 def _write_folder(
-    folder: Path, files: Sequence[manifest.File], others: dict[str, bytes], paths: dict[str, Path], progress: Progress
+    folder: Path, files: Sequence[manifest.File], others: dict[str, bytes], paths: dict[str, str], progress: Progress
 ) -> Path:
     """The folder; `SHA256SUMS` comes last, so that a folder that has it is whole."""
     sums = folder / SUMS
@@ -210,7 +212,7 @@ def _write_folder(
     return folder
 
 
-def _copy(one: manifest.File, source: Path, write: Callable[[bytes], Any], progress: Progress) -> None:
+def _copy(one: manifest.File, source: str, write: Callable[[bytes], Any], progress: Progress) -> None:
     """Copy what the release holds of a file; it must be what was frozen."""
     digest = hashlib.sha256()
     for block in frozen.content(source):
@@ -220,7 +222,7 @@ def _copy(one: manifest.File, source: Path, write: Callable[[bytes], Any], progr
     _check(one, source, digest.hexdigest())
 
 
-def _check(one: manifest.File, source: Path, sha256: str) -> None:
+def _check(one: manifest.File, source: str, sha256: str) -> None:
     if sha256 != one.sha256:
         raise ConflictError(
             f"{source} is no longer what was frozen", "restore it, or make a new version: `neurojoint release create`"
@@ -242,27 +244,19 @@ def _parts(files: Sequence[manifest.File], largest: int) -> list[list[manifest.F
 
 
 def _sessions(files: Sequence[manifest.File]) -> Iterator[list[manifest.File]]:
-    group: list[manifest.File] = []
-    for file in files:
-        if group and group[-1].session != file.session:
-            yield group
-            group = []
-        group.append(file)
-    if group:
-        yield group
+    for _, group in itertools.groupby(files, key=lambda file: file.session):
+        yield list(group)
 
 
 def _write_zips(
     out: Path,
     release: Release,
-    files: Sequence[manifest.File],
+    parts: Sequence[Sequence[manifest.File]],
     others: dict[str, bytes],
-    paths: dict[str, Path],
-    largest: int,
+    paths: dict[str, str],
     progress: Progress,
 ) -> list[Path]:
     """The zips, not compressed, since arrays hardly shrink; the first has what describes the release."""
-    parts = _parts(files, largest)
     written = []
     for number, part in enumerate(parts, 1):
         suffix = f".part{number:03d}" if len(parts) > 1 else ""
@@ -283,7 +277,7 @@ def _write_zips(
     return written
 
 
-def _fill(archive: StoredZip, part: Sequence[manifest.File], paths: dict[str, Path], progress: Progress) -> None:
+def _fill(archive: StoredZip, part: Sequence[manifest.File], paths: dict[str, str], progress: Progress) -> None:
     """Write files into a zip: small ones are read ahead by threads, some hundred at once, large ones in pieces."""
 
     def read(some: Sequence[manifest.File]) -> list[tuple[bytes, int]]:
@@ -311,7 +305,7 @@ def _fill(archive: StoredZip, part: Sequence[manifest.File], paths: dict[str, Pa
             progress(sum(item.size for item in share))
 
 
-def _fill_large(archive: StoredZip, one: manifest.File, source: Path, progress: Progress) -> None:
+def _fill_large(archive: StoredZip, one: manifest.File, source: str, progress: Progress) -> None:
     crc = 0
 
     def write(block: bytes) -> None:

@@ -177,12 +177,13 @@ def find(name: str) -> Release:
     return found[-1]
 
 
-def content(path: Path) -> Iterator[bytes]:
+def content(path: str | Path) -> Iterator[bytes]:
     """What a release holds of a file: its bytes; of Parquet files that the client cannot read, with what they lack."""
-    footer = parquet_metadata.missing_footer(path) if path.suffix == ".pqt" else None
-    if footer is not None:
-        yield from parquet_metadata.content(path, footer)
-        return
+    if os.fspath(path).endswith(".pqt"):
+        footer = parquet_metadata.missing_footer(Path(path))
+        if footer is not None:
+            yield from parquet_metadata.content(Path(path), footer)
+            return
     yield from _blocks(path)
 
 
@@ -227,9 +228,9 @@ def _collect_ids(tag: str, rules: policy.Policy) -> list[str]:
     return fetch_columns(found, "dataset_id")["dataset_id"].to_pylist()
 
 
-def local_paths(datasets: Iterable[str]) -> dict[str, Path]:
+def local_paths(datasets: Iterable[str]) -> dict[str, str]:
     """Files of datasets on this computer, brought here from the nearest place where they are not."""
-    found: dict[str, Path] = {}
+    found: dict[str, str] = {}
     wanted = list(datasets)
     for start in range(0, len(wanted), 10 * GROUP):
         some = wanted[start : start + 10 * GROUP]
@@ -237,7 +238,7 @@ def local_paths(datasets: Iterable[str]) -> dict[str, Path]:
         missing = [item for item in some if item not in copies]
         if missing:
             copies |= file_locations.fetch(missing)
-        found |= {one: copy.path for one, copy in copies.items()}
+        found |= {one: copy.place for one, copy in copies.items()}
     return found
 
 
@@ -255,7 +256,7 @@ def _read(sources: list[_Source], animals: Mapping[str, str], progress: Progress
             f"{len(missing)} files are not here, e.g. {missing[0].path}", "mount their disk, or `neurojoint retrieve`"
         )
 
-    contents.check(((paths[source.dataset], animals[source.eid]) for source in sources) if animals else ())
+    contents.check(((Path(paths[source.dataset]), animals[source.eid]) for source in sources) if animals else ())
 
     def read(one: _Source) -> Digest:
         digest, registered = digest_of(paths[one.dataset])
@@ -274,7 +275,7 @@ def _read(sources: list[_Source], animals: Mapping[str, str], progress: Progress
     return found
 
 
-def _blocks(path: Path) -> Iterator[bytes]:
+def _blocks(path: str | Path) -> Iterator[bytes]:
     """A file in blocks; a buffer that is much larger than a small file would take longer than reading it."""
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
@@ -285,16 +286,16 @@ def _blocks(path: Path) -> Iterator[bytes]:
         os.close(fd)
 
 
-def digest_of(path: Path) -> tuple[Digest, str]:
+def digest_of(path: str | Path) -> tuple[Digest, str]:
     """Hashes of what a release holds of a file, and the md5 of the file itself."""
-    if path.suffix != ".pqt":
+    if not os.fspath(path).endswith(".pqt"):
         md5, sha256, size = hashlib.md5(usedforsecurity=False), hashlib.sha256(), 0
         for block in _blocks(path):
             md5.update(block)
             sha256.update(block)
             size += len(block)
         return Digest(size, md5.hexdigest(), sha256.hexdigest()), md5.hexdigest()
-    whole = path.read_bytes()
+    whole = Path(path).read_bytes()
     registered = hashlib.md5(whole, usedforsecurity=False).hexdigest()
     shown = b"".join(content(path))
     digest = Digest(

@@ -57,7 +57,6 @@ def fill(n: int = 26) -> None:
         )  # fmt: skip
 
 
-@pytest.mark.parametrize("server", ["postgresql"], indirect=True)
 def test_a_mouse_of_five_days_is_told_its_quartile(database):
     fill()
     found = training_time.from_tables({"lab": "l"})

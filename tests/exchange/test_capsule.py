@@ -8,6 +8,7 @@ import json
 import os
 import sqlite3
 import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from one_bridge import dataset_admin
 from pipeline import settings
 from pipeline.database import capsule
 from pipeline.errors import NeurojointError, NotFoundError
+from tests.exchange.marks import MARK, fill, found_in, mark_every_text
 from tests.exchange.releases import lab as small
 
 CELLS = (
@@ -34,21 +36,45 @@ CELLS = (
 )
 
 
+def run_offline(folder: Path, place: Path) -> subprocess.CompletedProcess[str]:
+    """The capsule's own `run` in a new environment, without a network.
+
+    What a registry would give is linked from the packages of these tests; this software comes from the capsule's wheel.
+    """
+    venv, packages = place / "venv", place / "packages"
+    subprocess.run([_interpreter(), "-m", "venv", venv], check=True)
+    packages.mkdir()
+    for item in (item for path in sys.path if path.endswith("site-packages") for item in Path(path).iterdir()):
+        ours = item.name.startswith(("neurojoint", "__editable__", "_virtualenv")) or item.suffix == ".pth"
+        if not ours and not (packages / item.name).is_symlink():
+            (packages / item.name).symlink_to(item)
+    (site,) = venv.glob("lib/python*/site-packages")
+    (site / "packages.pth").write_text(f"{packages}\n")
+    bare = {"PATH": "/usr/bin:/bin", "HOME": str(place), "LANG": "C.UTF-8", "PYTHON": _interpreter(),
+            "CAPSULE_VENV": str(venv), "PIP_NO_INDEX": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}  # fmt: skip
+    return subprocess.run(["./run"], cwd=folder, env=bare, capture_output=True, text=True)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("server", ["postgresql"], indirect=True)
-def test_what_a_capsule_showed_it_shows_again(database, tmp_path, monkeypatch):
-    small.build(tmp_path / "data")
+def test_what_a_capsule_showed_it_shows_again(database, tmp_path):
+    fill(tmp_path / f"{MARK}_root")
+    mark_every_text(database)
     dataset_admin.define_tag("paper", public=True)
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(text) for text in CELLS])
     nbformat.write(notebook, tmp_path / "figures.ipynb")
-    monkeypatch.setattr("exchange.capsule.environment._build_wheel", lambda sources, folder: "1")  # takes seconds
     folder = create("box", "paper", [tmp_path / "figures.ipynb"], tmp_path / "out")
     shown = json.loads((folder / "expected/figures.json").read_text())
     assert "[6, 6, 6]" in shown[0]["text"] and shown[1]["figure"][0]["type"] == "scatter"
     with sqlite3.connect(folder / "tables.sqlite") as opened:
         assert opened.execute('SELECT count(*) FROM "behavior.TrialSet.Trial"').fetchone() == (18,)
     locked = (folder / "requirements.lock").read_text().splitlines()
-    assert "neurojoint==1" in locked and not [item for item in locked if item.startswith("pytest")], "what is needed"
+    (wheel,) = (folder / "packages").glob("neurojoint-*.whl")
+    assert f"neurojoint=={wheel.name.split('-')[1]}" in locked
+    assert not [item for item in locked if item.startswith("pytest")], "what is needed"
+    assert found_in(folder) == set()
+    ran = run_offline(folder, tmp_path)
+    assert ran.returncode == 0 and ran.stdout.splitlines()[-1] == AS_STORED, ran.stderr
     (folder / "expected/figures.json").write_text(json.dumps([*shown[:2], {"text": "['x']"}]))
     (difference,) = check(folder, fresh=False)  # the first two are as stored
     assert difference.startswith("figures.ipynb/3/text")

@@ -23,7 +23,7 @@ from pipeline.policy import pseudonyms
 from pipeline.schemas import data, publication
 from tests.exchange.releases import lab
 
-pytestmark = [pytest.mark.slow, pytest.mark.parametrize("server", ["postgresql"], indirect=True)]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
@@ -55,6 +55,7 @@ def test_the_client_loads_every_dataset_of_the_zip_and_of_the_folder(release, tm
         assert one.load_object(first, "stimuli")["x"].tolist() == [1, 2], "a table of another program"
 
 
+@pytest.mark.one_database
 def test_two_builds_are_equal_to_the_byte_though_rows_change(release, tmp_path):
     first = build.build(release, tmp_path / "a")
     dataset_admin.set_qc(query.datasets({}), "FAIL")
@@ -66,6 +67,7 @@ def test_two_builds_are_equal_to_the_byte_though_rows_change(release, tmp_path):
     assert len(listed) == sum(path.is_file() for path in first.folder.rglob("*")) - 1
 
 
+@pytest.mark.one_database
 def test_what_describes_it_can_be_read_by_others(release, tmp_path):
     folder = build.build(release, tmp_path / "a", zips=False).folder
     citation = yaml.safe_load((folder / "CITATION.cff").read_text())
@@ -76,12 +78,14 @@ def test_what_describes_it_can_be_read_by_others(release, tmp_path):
     assert "One(cache_dir=" in (folder / "README.md").read_text()
 
 
+@pytest.mark.one_database
 def test_a_large_release_goes_into_several_zips(release, tmp_path):
     built = build.build(release, tmp_path / "a", folder=False, zip_size=5_000)
     assert len(built.zips) == 3
     assert checks.verify(tmp_path / "a").problems == {}
 
 
+@pytest.mark.one_database
 def test_the_same_content_is_the_same_release_and_another_a_new_version(release, tmp_path):
     again, new = frozen.create("paper", "paper")
     assert (again.name, new) == ("paper-v1", False)
@@ -93,6 +97,7 @@ def test_the_same_content_is_the_same_release_and_another_a_new_version(release,
     assert tag["tag_protected"] and tag["tag_public"]
 
 
+@pytest.mark.one_database
 def test_a_file_that_changed_stops_it_and_nothing_is_half_written(release, tmp_path):
     wheel = tmp_path / "data" / lab.SESSIONS[1] / "alf" / "wheel.position.npy"
     np.save(wheel, np.zeros(50))
@@ -105,6 +110,7 @@ def test_a_file_that_changed_stops_it_and_nothing_is_half_written(release, tmp_p
     assert not (publication.Release & {"release": "other"})
 
 
+@pytest.mark.one_database
 def test_a_tag_that_changes_while_it_is_frozen_gives_no_release(database, tmp_path):
     lab.build(tmp_path / "data")
 
@@ -135,6 +141,7 @@ def test_animals_under_embargo_stay_and_pseudonyms_go(database, tmp_path):
         frozen.create("paper", "unknown")
 
 
+@pytest.mark.one_database
 def test_a_text_file_that_says_the_name_of_its_animal_does_not_leave_under_a_pseudonym(database, tmp_path):
     settings_file = tmp_path / "data" / lab.SESSIONS[0] / "raw_task_data_00" / "_iblrig_taskSettings.raw.json"
     settings_file.parent.mkdir(parents=True)
@@ -151,6 +158,7 @@ def test_a_text_file_that_says_the_name_of_its_animal_does_not_leave_under_a_pse
         assert frozen.create("paper", "paper")[1]
 
 
+@pytest.mark.one_database
 def test_a_disk_that_fills_is_said_and_leaves_no_zip(release, tmp_path, monkeypatch):
     import resource
 
