@@ -44,6 +44,10 @@ def compress(job: Job) -> None:
     job.log(
         f"{after.n_frames} frames; {size / 1e6:.1f} MB became {packed / 1e6:.1f} MB ({size / packed:.1f} times less)"
     )
+    if whole.n_stated > whole.n_frames:
+        why = f"the header of {source.name} states {whole.n_stated} frames, and it holds {whole.n_frames}; it stays"
+        job.doubt(f"{job.arguments['folder']}/{target.name}", why)
+        return
     job.may_go(source)
 
 

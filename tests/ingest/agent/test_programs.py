@@ -56,6 +56,16 @@ def test_a_truncated_video_is_refused_with_a_sentence_and_stays(tmp_path, share)
     assert caught.value.exit == "data" and not job.gone and source.exists() and not rigs.outputs(tmp_path)
 
 
+def test_a_raw_video_with_fewer_frames_than_its_header_states_stays_and_its_replacement_is_doubted(tmp_path):
+    source = rigs.video(tmp_path / "s" / RAW, 20)
+    content = source.read_bytes()
+    at = content.index(b"00dc", len(content) // 2)
+    source.write_bytes(content[:at] + b"JUNK" + content[at + 4 :])
+    job = rigs.job(tmp_path, tmp_path / "s", LEFT)
+    videos.compress(job)
+    assert not job.gone and "states 20 frames, and it holds 19" in job.doubts[RAW.replace(".avi", ".mp4")]
+
+
 def test_what_is_no_video_is_refused(tmp_path):
     source = tmp_path / "s" / RAW
     source.parent.mkdir(parents=True)
