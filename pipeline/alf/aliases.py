@@ -186,11 +186,11 @@ def heading(alf_object: str, name: str) -> str:
 def _spellings(alf_object: str) -> dict[str, str]:
     """Letters of a column's names -> the attribute (with the index of a two-dimensional one)."""
     columns: tuple[Column, ...] = {"trials": TRIALS, "wheel": WHEEL}.get(alf_object, ())
-    found: dict[str, str] = {}
+    spellings: dict[str, str] = {}
     for column in columns:
         attribute = column.attribute if column.index is None else f"{column.attribute}_{column.index}"
-        found |= {_letters(attribute): attribute, _letters(column.name): attribute}
-    return found
+        spellings |= {_letters(attribute): attribute, _letters(column.name): attribute}
+    return spellings
 
 
 def _letters(name: str) -> str:

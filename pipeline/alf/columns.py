@@ -125,10 +125,10 @@ def parse_name(file_name: str) -> AlfName | None:
     # The pattern of one.alf takes exponential time on some names that it does not match: those end here.
     if not re.fullmatch(r"[\w.-]+\.\w+", file_name):
         return _spikeglx_name(file_name)
-    found = _file_pattern().fullmatch(file_name)
-    if found is None:
+    match = _file_pattern().fullmatch(file_name)
+    if match is None:
         return _spikeglx_name(file_name)
-    namespace, alf_object, attribute, timescale, extra, extension = found.groups()
+    namespace, alf_object, attribute, timescale, extra, extension = match.groups()
     extras = extra.split(".") if extra else []
     uuid = extras[-1] if extras and _UUID.fullmatch(extras[-1]) else ""
     return AlfName(
@@ -151,13 +151,13 @@ def _spikeglx_name(file_name: str) -> AlfName | None:
     """
     if of_nidq := re.fullmatch(rf"({_RUN})\.timestamps\.npy", file_name):
         return AlfName(of_nidq[1], "timestamps", "npy", "", "", file_name)
-    found = _SPIKEGLX.fullmatch(file_name)
-    if found is None:
+    match = _SPIKEGLX.fullmatch(file_name)
+    if match is None:
         return None
-    uuid = found["uuid"] or ""
-    extension = ".".join(part for part in (found["band"], found["suffix"]) if part)
+    uuid = match["uuid"] or ""
+    extension = ".".join(part for part in (match["band"], match["suffix"]) if part)
     dataset = file_name.replace(f".{uuid}.", ".") if uuid else file_name
-    return AlfName(found["run"], found["device"], extension, "", uuid, dataset)
+    return AlfName(match["run"], match["device"], extension, "", uuid, dataset)
 
 
 @lru_cache(maxsize=1 << 16)
@@ -206,12 +206,12 @@ def columns_by_attribute(alf_object: str) -> dict[str, tuple[Column, ...]]:
     >>> {name: len(columns) for name, columns in columns_by_attribute("trials").items() if "intervals" in name}
     {'intervals': 2, 'intervals_0': 1, 'intervals_1': 1}
     """
-    found: dict[str, tuple[Column, ...]] = {}
+    columns: dict[str, tuple[Column, ...]] = {}
     for column in columns_of(alf_object):
-        found[column.attribute] = (*found.get(column.attribute, ()), column)
+        columns[column.attribute] = (*columns.get(column.attribute, ()), column)
         if column.index is not None:
-            found[f"{column.attribute}_{column.index}"] = (column,)
-    return found
+            columns[f"{column.attribute}_{column.index}"] = (column,)
+    return columns
 
 
 _RUN = r"[\w][\w -]*_g\d+_t(?:\d+|cat)"

@@ -75,17 +75,17 @@ class DatasetType:
         >>> DATASET_TYPES["trials.choice"].wrong_shape((300, 1))
         ''
         """
-        wanted, found = self.dimensions, tuple(shape)
+        wanted, given = self.dimensions, tuple(shape)
         if wanted is None:
             return ""
-        if len(wanted) == 1 and len(found) == 2 and found[1] == (2 if self.name.endswith(".timestamps") else 1):
+        if len(wanted) == 1 and len(given) == 2 and given[1] == (2 if self.name.endswith(".timestamps") else 1):
             return ""
-        if _fits(found, wanted):
+        if _fits(given, wanted):
             return ""
-        remedy = ": transpose it" if len(found) > 1 and _fits(found[::-1], wanted) else ""
-        if len(wanted) == 1 and len(found) == 2 and found[0] == 1:
+        remedy = ": transpose it" if len(given) > 1 and _fits(given[::-1], wanted) else ""
+        if len(wanted) == 1 and len(given) == 2 and given[0] == 1:
             remedy = ": transpose it"
-        return f"shape {found} where {self.shape} is expected{remedy}"
+        return f"shape {given} where {self.shape} is expected{remedy}"
 
 
 def _fits(shape: Sequence[int], wanted: Sequence[str | int]) -> bool:

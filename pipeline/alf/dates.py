@@ -39,7 +39,7 @@ def why_not_a_session(day: str) -> str:
     >>> why_not_a_session("2024-03-01")
     ''
     """
-    found = datetime.date.fromisoformat(day)
-    if found < EARLIEST:
+    date = datetime.date.fromisoformat(day)
+    if date < EARLIEST:
         return f"{day} is before {EARLIEST}: the clock of the computer was not set"
-    return "" if has_come(found) else f"{day} is in the future: the clock of the computer was wrong"
+    return "" if has_come(date) else f"{day} is in the future: the clock of the computer was wrong"

@@ -97,8 +97,8 @@ def check(value: Any, kind: str = "term", longest: int = 0) -> str:
         )
     if rule.pattern and not re.fullmatch(rule.pattern, text):
         raise ValueError(f"{shown(text)} cannot be a {rule.what}: use {rule.allowed}")
-    if found := [character for character in rule.forbidden if character in text]:
-        raise ValueError(f"{shown(text)} has {' and '.join(found)}, which names must not have: leave it out")
+    if forbidden := [character for character in rule.forbidden if character in text]:
+        raise ValueError(f"{shown(text)} has {' and '.join(forbidden)}, which names must not have: leave it out")
     if "/" in rule.forbidden or rule.pattern:
         _check_folder(text)
     return text

@@ -78,8 +78,8 @@ def assemble(alf_object: str, contents: Mapping[str, Content]) -> Assembled:
 
     Examples
     --------
-    >>> found = assemble("licks", {"alf/licks.times.csv": b"times\\n0.5\\n0.7\\n"})
-    >>> found.values, found.absent
+    >>> assembled = assemble("licks", {"alf/licks.times.csv": b"times\\n0.5\\n0.7\\n"})
+    >>> assembled.values, assembled.absent
     ({'times': array([0.5, 0.7])}, [])
     """
     result = Assembled()
@@ -96,8 +96,8 @@ def assemble(alf_object: str, contents: Mapping[str, Content]) -> Assembled:
             result.refusals.append(error)
             result.refused[piece.column.name] = error.reason
     for column in alf.columns_of(alf_object):
-        if found := accepted.get(column.name):
-            _put(column.name, found, result)
+        if candidates := accepted.get(column.name):
+            _put(column.name, candidates, result)
     _check_intervals(alf_object, accepted, result)
     _drop_out_of_order(alf_object, accepted, result)
     known = {column.name for column in alf.columns_of(alf_object)}
@@ -355,16 +355,16 @@ def _check_values(piece: _Piece, known: np.ndarray) -> None:
         raise _wrong(piece, "value_range", detail + (f"; and {more} more rows" if more else ""))
 
 
-def _put(name: str, found: list[tuple[_Piece, np.ndarray]], result: Assembled) -> None:
+def _put(name: str, candidates: list[tuple[_Piece, np.ndarray]], result: Assembled) -> None:
     """Keep the column, in its finest type, if all files that give it agree as far as their types can tell."""
-    found = sorted(found, key=lambda one: -_digits(one[0]))
-    first = found[0][1]
-    for piece, values in found[1:]:
+    candidates = sorted(candidates, key=lambda one: -_digits(one[0]))
+    first = candidates[0][1]
+    for piece, values in candidates[1:]:
         coarse = piece.values.dtype if _digits(piece) < 15 else np.float64
         differs = ~((values.astype(coarse) == first.astype(coarse)) | (np.isnan(values) & np.isnan(first)))
         if differs.any():
             row = int(np.flatnonzero(differs)[0])
-            paths = [one.path for one, _ in found]
+            paths = [one.path for one, _ in candidates]
             detail = f"row {row} (from 0) is {first[row]:.10g} in {paths[0]}, {values[row]:.10g} in {piece.path}"
             result.refusals += [refuse(path, "duplicate_column", detail[:900], name) for path in paths]
             result.refused[name] = "duplicate_column"

@@ -54,13 +54,13 @@ def _least_size(file: Any) -> int:
 
 def _repeated_texts(file: Any, limit: int) -> list[str]:
     """Columns of text that could be larger than `limit`, were each value as long as all that is stored of them."""
-    about, found = file.metadata, []
+    about, repeated = file.metadata, []
     for index in range(about.num_columns):
         chunks = [about.row_group(number).column(index) for number in range(about.num_row_groups)]
         largest = sum(chunk.num_values * chunk.total_uncompressed_size for chunk in chunks)
         if largest > limit and about.schema.column(index).physical_type == "BYTE_ARRAY":
-            found.append(about.schema.column(index).path)
-    return found
+            repeated.append(about.schema.column(index).path)
+    return repeated
 
 
 def _text_size(source: str | os.PathLike[str] | bytes, path: str) -> int:

@@ -212,10 +212,10 @@ def _load_mat(content: bytes, name: str) -> pa.Table:
     if _inflated_size(content, LARGEST_ARRAY) > LARGEST_ARRAY:
         raise _too_large(name)
     try:
-        found = scipy.io.loadmat(io.BytesIO(content), squeeze_me=False, struct_as_record=True, appendmat=False)
+        contents = scipy.io.loadmat(io.BytesIO(content), squeeze_me=False, struct_as_record=True, appendmat=False)
     except Exception as error:  # whatever the file makes of the parser
         raise refuse(name, "unreadable_file", f"not a MATLAB file ({_short(error)})") from None
-    variables = {key: value for key, value in found.items() if not key.startswith("__")}
+    variables = {key: value for key, value in contents.items() if not key.startswith("__")}
     if len(variables) == 1 and (only := next(iter(variables.values()))).dtype.names and only.size == 1:
         variables = {field: only[field].flat[0] for field in only.dtype.names}
     columns: dict[str, np.ndarray] = {}
@@ -303,12 +303,12 @@ def _load_yaml(content: bytes, name: str) -> Any:
     if len(content) > LARGEST_YAML:
         raise refuse(name, "unreadable_file", f"{len(content)} bytes, and no more than {LARGEST_YAML} are read")
     try:
-        found = yaml.safe_load(content)
+        parsed = yaml.safe_load(content)
     except (yaml.YAMLError, ValueError, TypeError) as error:
         raise refuse(name, "unreadable_file", f"not plain YAML ({_short(error)})") from None
-    if b"*" in content and _written_out(found, {}) > LARGEST_YAML:
+    if b"*" in content and _written_out(parsed, {}) > LARGEST_YAML:
         raise refuse(name, "unreadable_file", f"its references stand for more than {LARGEST_YAML} values")
-    return found
+    return parsed
 
 
 def _written_out(value: Any, known: dict[int, int]) -> int:

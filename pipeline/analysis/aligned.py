@@ -52,8 +52,8 @@ def align(
 
     Examples
     --------
-    >>> lags, found = align([0.0, 1.0, 2.0, 3.0], [0.0, 10.0, 20.0, 30.0], [1.5, 2.75], (-0.5, 0.5), 0.5)
-    >>> lags, found
+    >>> lags, signals = align([0.0, 1.0, 2.0, 3.0], [0.0, 10.0, 20.0, 30.0], [1.5, 2.75], (-0.5, 0.5), 0.5)
+    >>> lags, signals
     (array([-0.5,  0. ,  0.5]), array([[10. , 15. , 20. ],
            [22.5, 27.5,  nan]]))
     """
@@ -75,9 +75,9 @@ def align(
     width = times[place + 1] - times[place]
     share = (wanted - times[place]) / width
     left, right = values[place], values[place + 1]
-    found = np.where(share == 0, left, np.where(share == 1, right, left + (right - left) * share))
+    interpolated = np.where(share == 0, left, np.where(share == 1, right, left + (right - left) * share))
     known = inside & ((width <= gap) | (share == 0) | (share == 1))
-    return lags, np.where(known, found, np.nan)
+    return lags, np.where(known, interpolated, np.nan)
 
 
 def average(aligned: ArrayLike, lags: ArrayLike, labels: ArrayLike | None = None) -> AlignedSignal:
@@ -90,8 +90,8 @@ def average(aligned: ArrayLike, lags: ArrayLike, labels: ArrayLike | None = None
 
     Examples
     --------
-    >>> found = average([[1.0, 2.0], [3.0, np.nan]], [0.0, 0.1])
-    >>> found.mean, found.n
+    >>> averaged = average([[1.0, 2.0], [3.0, np.nan]], [0.0, 0.1])
+    >>> averaged.mean, averaged.n
     (array([[2., 2.]]), array([[2, 1]]))
     """
     aligned = np.asarray(aligned, dtype=np.float64)

@@ -102,8 +102,8 @@ def _columns(number: int, record: Mapping[str, Any], version: int) -> dict[str, 
     states, events = behavior["States timestamps"], behavior["Events timestamps"]
 
     def state(name: str, which: int = 0) -> float:
-        found = states.get(name)
-        return float(found[0][which]) if found and found[0][which] is not None else np.nan
+        visits = states.get(name)
+        return float(visits[0][which]) if visits and visits[0][which] is not None else np.nan
 
     def first(times: NDArray, since: float, until: float = np.inf) -> float:
         later = times[(times >= since) & (times < until)]
@@ -154,12 +154,12 @@ def _columns(number: int, record: Mapping[str, Any], version: int) -> dict[str, 
 
 
 def _behavior(number: int, record: Mapping[str, Any]) -> Mapping[str, Any]:
-    found = record.get("behavior_data")
+    behavior = record.get("behavior_data")
     needed = ("Bpod start timestamp", "Trial start timestamp", "Trial end timestamp", "States timestamps",
               "Events timestamps")  # fmt: skip
-    if not isinstance(found, Mapping) or any(name not in found for name in needed):
+    if not isinstance(behavior, Mapping) or any(name not in behavior for name in needed):
         raise BadTrials(f"trial {number + 1} has no times of its states")
-    return found
+    return behavior
 
 
 def _number(number: int, record: Mapping[str, Any], name: str) -> float:
@@ -187,8 +187,8 @@ def _contrast(number: int, record: Mapping[str, Any]) -> float:
     raise BadTrials(f"trial {number + 1} has no contrast")
 
 
-def _value(found: Any) -> Any:
-    return found.get("value") if isinstance(found, Mapping) else None
+def _value(entry: Any) -> Any:
+    return entry.get("value") if isinstance(entry, Mapping) else None
 
 
 def _is_repeat(record: Mapping[str, Any]) -> bool:
@@ -202,11 +202,11 @@ def _repetitions(is_repeat: NDArray) -> NDArray:
     >>> _repetitions(np.array([False, True, True, False, True]))
     array([0, 1, 2, 0, 1])
     """
-    count, found = 0, []
+    count, counts = 0, []
     for item in is_repeat:
         count = count + 1 if item else 0
-        found.append(count)
-    return np.array(found, dtype=np.int64)
+        counts.append(count)
+    return np.array(counts, dtype=np.int64)
 
 
 @dataclass(frozen=True)
@@ -247,11 +247,13 @@ def read_encoder(text: str) -> Encoder:
     laps = np.concatenate([[0], np.cumsum(steps < -(1 << 31))]) if at.size else np.empty(0)
     at = at + laps * float(1 << 32)
     order = np.argsort(at, kind="stable")  # a piece that was written twice, or late, lies in the middle of others
-    at, found = at[order], np.array(values, dtype=np.int64)[order]
+    at, sorted_values = at[order], np.array(values, dtype=np.int64)[order]
     again = (
-        np.concatenate([[False], (np.diff(at) == 0) & (np.diff(found) == 0)]) if at.size else np.empty(0, dtype=bool)
+        np.concatenate([[False], (np.diff(at) == 0) & (np.diff(sorted_values) == 0)])
+        if at.size
+        else np.empty(0, dtype=bool)
     )
-    return Encoder(at[~again] * 1e-6, found[~again], n_bad + int(again.sum()))
+    return Encoder(at[~again] * 1e-6, sorted_values[~again], n_bad + int(again.sum()))
 
 
 @dataclass(frozen=True)
@@ -316,11 +318,11 @@ def _unwrapped(steps: NDArray) -> tuple[NDArray, int]:
     >>> _unwrapped(np.array([1, -65535, 2, 1021, -3]))
     (array([ 1,  1,  2, -3, -3]), 2)
     """
-    found = steps.copy()
+    unwrapped = steps.copy()
     for span in (1 << 16, TICKS_PER_TURN):
-        ends = np.abs(np.abs(found) - span) <= TICKS_PER_TURN // 16
-        found = np.where(ends, found - np.sign(found) * span, found)
-    return found, int((found != steps).sum())
+        ends = np.abs(np.abs(unwrapped) - span) <= TICKS_PER_TURN // 16
+        unwrapped = np.where(ends, unwrapped - np.sign(unwrapped) * span, unwrapped)
+    return unwrapped, int((unwrapped != steps).sum())
 
 
 def _matched(encoder: NDArray, session: NDArray) -> tuple[NDArray, NDArray]:

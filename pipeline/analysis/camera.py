@@ -45,19 +45,19 @@ def unwrap(register: NDArray) -> NDArray:
     seconds = (register >> 25) + ((register >> 12) & 0x1FFF) / _CYCLES_PER_SECOND
     seconds = seconds + (register & 0xFFF) / (_CYCLES_PER_SECOND * _OFFSETS)
     laps = np.concatenate([[0], np.cumsum(np.diff(seconds) < -_CYCLES / 2)]) if seconds.size else seconds
-    found = seconds + _CYCLES * laps
-    return found - found[:1].sum()
+    times = seconds + _CYCLES * laps
+    return times - times[:1].sum()
 
 
 def pulses(records: Sequence[Mapping[str, Any]], port: str = "Port1") -> NDArray:
     """When the state machine saw the camera's exposure (s from the start of the first trial)."""
-    found = []
+    times = []
     for record in records:
         behavior = record["behavior_data"]
         begin = behavior["Trial start timestamp"] - behavior["Bpod start timestamp"]
         events = behavior["Events timestamps"].get(f"{port}In", [])
-        found += [begin + float(at) for at in events]
-    return np.unique(np.array(found, dtype=float))
+        times += [begin + float(at) for at in events]
+    return np.unique(np.array(times, dtype=float))
 
 
 def align(own: NDArray, pulses: NDArray, n_frames: int, count: NDArray | None = None) -> FrameTimes:

@@ -110,7 +110,7 @@ def line_changes(words: ArrayLike, first: int = 0, before: int | None = None) ->
 
     Examples
     --------
-    >>> {line: [values.tolist() for values in found] for line, found in line_changes([0, 1, 1, 64, 64]).items()}
+    >>> {line: [values.tolist() for values in changes] for line, changes in line_changes([0, 1, 1, 64, 64]).items()}
     {0: [[1, 3], [1, -1]], 6: [[3], [1]]}
     """
     values = np.asarray(words)
@@ -124,12 +124,12 @@ def line_changes(words: ArrayLike, first: int = 0, before: int | None = None) ->
     previous = np.asarray([values[0] if before is None else before & mask], values.dtype)
     changed = np.bitwise_xor(values, np.concatenate([previous, values[:-1]]))
     at = np.flatnonzero(changed)
-    found = {}
+    changes = {}
     for line in range(bits):
         own = at[(changed[at] >> line) & 1 == 1]
         if len(own):
-            found[line] = (own + first, np.where((values[own] >> line) & 1, 1, -1).astype(np.int8))
-    return found
+            changes[line] = (own + first, np.where((values[own] >> line) & 1, 1, -1).astype(np.int8))
+    return changes
 
 
 def two_levels(values: ArrayLike) -> tuple[float, float] | None:
@@ -149,15 +149,15 @@ def two_levels(values: ArrayLike) -> tuple[float, float] | None:
     >>> two_levels([0.0, 0.1, 5.0, 4.9, 0.0, 5.0]), two_levels(np.sin(np.arange(100)))
     ((0.0, 5.0), None)
     """
-    found = np.asarray(values, np.float64)
-    if found.size < _FEWEST:
+    samples = np.asarray(values, np.float64)
+    if samples.size < _FEWEST:
         return None
-    middle = (found.min() + found.max()) / 2
-    below, above = found[found <= middle], found[found > middle]
+    middle = (samples.min() + samples.max()) / 2
+    below, above = samples[samples <= middle], samples[samples > middle]
     if not len(above):
         return None
     low, high = float(np.median(below)), float(np.median(above))
-    near = np.minimum(np.abs(found - low), np.abs(found - high)) <= 0.2 * (high - low)
+    near = np.minimum(np.abs(samples - low), np.abs(samples - high)) <= 0.2 * (high - low)
     return (low, high) if near.mean() >= 0.97 else None
 
 
@@ -183,10 +183,10 @@ def level_changes(
     >>> samples.tolist(), polarities.tolist(), is_high
     ([3, 6], [1, -1], False)
     """
-    found = np.asarray(values, np.float64)
-    state = np.zeros(len(found), np.int8)
-    state[found >= low + 0.6 * (high - low)] = 1
-    state[found <= low + 0.4 * (high - low)] = -1
+    samples = np.asarray(values, np.float64)
+    state = np.zeros(len(samples), np.int8)
+    state[samples >= low + 0.6 * (high - low)] = 1
+    state[samples <= low + 0.4 * (high - low)] = -1
     known = np.flatnonzero(state)
     if before is None:
         before = bool(state[known[0]] > 0) if len(known) else False
@@ -235,8 +235,8 @@ def align(source: ArrayLike, target: ArrayLike, tolerance: float = 0.005, segmen
     Examples
     --------
     >>> pulses = np.cumsum(np.random.default_rng(0).uniform(0.5, 1.5, 600))
-    >>> found = align(pulses, 12.5 + pulses * (1 + 30e-6))
-    >>> round(found.drift, 3), round(found.offset, 6), found.n_pulses, found.residual < 1e-9
+    >>> alignment = align(pulses, 12.5 + pulses * (1 + 30e-6))
+    >>> round(alignment.drift, 3), round(alignment.offset, 6), alignment.n_pulses, alignment.residual < 1e-9
     (30.0, 12.5, 600, True)
     """
     source, target = np.asarray(source, np.float64), np.asarray(target, np.float64)
@@ -266,15 +266,15 @@ def align(source: ArrayLike, target: ArrayLike, tolerance: float = 0.005, segmen
 def _interpolate(values: NDArray, source: NDArray, target: NDArray) -> NDArray:
     if len(source) == 2:  # divided last, so that samples of an even clock become exactly samples / rate
         return target[0] + (values - source[0]) * (target[1] - target[0]) / (source[1] - source[0])
-    found = np.interp(values, source, target)
+    interpolated = np.interp(values, source, target)
     below, above = values < source[0], values > source[-1]
     if below.any() or above.any():
         k = min(AT_ENDS, len(source) - 1)
         first = (target[k] - target[0]) / (source[k] - source[0])
         last = (target[-1] - target[-1 - k]) / (source[-1] - source[-1 - k])
-        found = np.where(below, target[0] + (values - source[0]) * first, found)
-        found = np.where(above, target[-1] + (values - source[-1]) * last, found)
-    return found
+        interpolated = np.where(below, target[0] + (values - source[0]) * first, interpolated)
+        interpolated = np.where(above, target[-1] + (values - source[-1]) * last, interpolated)
+    return interpolated
 
 
 def _offset(source: NDArray, target: NDArray, tolerance: float) -> float | None:
@@ -314,7 +314,7 @@ def _track(source: NDArray, target: NDArray, offset: float, reach: float, tolera
     window = max(WINDOW, 50 * float(np.median(np.diff(source))))
     bounds = np.searchsorted(source, np.arange(source[0], source[-1] + window, window))
     at, line = float(source[0]), np.array([0.0, offset])  # of target - source over source - at
-    found: list[tuple[NDArray, NDArray]] = []
+    matched: list[tuple[NDArray, NDArray]] = []
     near = reach  # how far from where it is expected a pulse may be; once a line is known, only the tolerance
     for first, last in zip(bounds, [*bounds[1:], len(source)], strict=True):
         some = source[first:last]
@@ -328,15 +328,15 @@ def _track(source: NDArray, target: NDArray, offset: float, reach: float, tolera
             fits = np.abs(away - local[0] * (some[rows] - at) - local[1]) <= tolerance
             rows, pairs = rows[fits], pairs[fits]
             near = min(tolerance, reach)
-        found.append((rows + first, pairs))
-        x = np.concatenate([source[one] for one, _ in found[-RECENT:]])
-        y = np.concatenate([target[other] - source[one] for one, other in found[-RECENT:]])
+        matched.append((rows + first, pairs))
+        x = np.concatenate([source[one] for one, _ in matched[-RECENT:]])
+        y = np.concatenate([target[other] - source[one] for one, other in matched[-RECENT:]])
         if len(x) >= _FEWEST:
             at = float(some[-1])
             line = _robust_line(x - at, y)
             line[0] = np.clip(line[0], -LARGEST_DRIFT, LARGEST_DRIFT)
-    ours = np.concatenate([one for one, _ in found])
-    theirs = np.concatenate([other for _, other in found])
+    ours = np.concatenate([one for one, _ in matched])
+    theirs = np.concatenate([other for _, other in matched])
     later = np.concatenate([[True], np.diff(np.maximum.accumulate(theirs)) > 0]) if len(theirs) else theirs > 0
     return ours[later], theirs[later]
 

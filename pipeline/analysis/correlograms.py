@@ -49,8 +49,8 @@ def autocorrelograms(
 
     Examples
     --------
-    >>> found = autocorrelograms([0.0, 0.0015, 0.003], [0, 3], window=0.002, bin=0.001)
-    >>> found.lags.tolist(), found.counts.tolist()
+    >>> correlograms = autocorrelograms([0.0, 0.0015, 0.003], [0, 3], window=0.002, bin=0.001)
+    >>> correlograms.lags.tolist(), correlograms.counts.tolist()
     ([-0.0015, -0.0005, 0.0005, 0.0015], [[2, 0, 0, 2]])
     """
     times, offsets = checked_groups(times, offsets)

@@ -127,8 +127,8 @@ def fit(
 
     Examples
     --------
-    >>> found = fit([-2, -1, 0, 1, 2], [1000] * 5, [76, 223, 500, 777, 924], "logistic")
-    >>> abs(round(found.centre, 2)), round(abs(found.width), 1), found.identifiable
+    >>> curve = fit([-2, -1, 0, 1, 2], [1000] * 5, [76, 223, 500, 777, 924], "logistic")
+    >>> abs(round(curve.centre, 2)), round(abs(curve.width), 1), curve.identifiable
     (0.0, 0.8, True)
     """
     if function not in FUNCTIONS:
@@ -156,15 +156,15 @@ def fit(
 
     first = (0.04 if guess is None else guess, 0.04)
     grid = [np.array([c, np.log(w), *first]) for c in np.linspace(0, 1, 11) for w in (0.02, 0.05, 0.1, 0.2, 0.4, 1.0)]
-    found = []
+    fits = []
     for sign in (1.0, -1.0) if guess is None else (1.0,):
         order = np.argsort([loss(item, sign)[0] for item in grid], kind="stable")
         starts = [grid[place] for place in order[:2]]
-        found += [
+        fits += [
             (optimize.minimize(loss, start, (sign,), "L-BFGS-B", True, bounds=bounds, options={"ftol": 1e-12}), sign)
             for start in starts
         ]
-    best, sign = min(found, key=lambda pair: pair[0].fun)
+    best, sign = min(fits, key=lambda pair: pair[0].fun)
     centre, width = low + best.x[0] * extent, sign * float(np.exp(best.x[1])) * extent
     values = np.array([centre, width, best.x[2], best.x[3]])
     free = np.array(

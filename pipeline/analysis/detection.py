@@ -45,8 +45,8 @@ def detection(go: ArrayLike, responded: ArrayLike) -> Detection:
 
     Examples
     --------
-    >>> found = detection([1, 1, 1, 1, 0, 0, 0, 0], [1, 1, 1, 0, 1, 0, 0, 0])
-    >>> found.n_hits, found.n_false_alarms, found.hit_rate, round(found.d_prime, 2), abs(round(found.criterion, 2))
+    >>> rates = detection([1, 1, 1, 1, 0, 0, 0, 0], [1, 1, 1, 0, 1, 0, 0, 0])
+    >>> rates.n_hits, rates.n_false_alarms, rates.hit_rate, round(rates.d_prime, 2), abs(round(rates.criterion, 2))
     (3, 1, 0.75, 1.05, 0.0)
     """
     go, responded = np.asarray(go, dtype=np.float64), np.asarray(responded, dtype=np.float64)

@@ -77,8 +77,8 @@ def drift_map(
 
     Examples
     --------
-    >>> found = drift_map([0.5, 0.6, 1.5], [10.0, 30.0, 30.0], time_bin=1.0, depth_bin=20.0)
-    >>> found.times, found.depths, found.rate
+    >>> drift = drift_map([0.5, 0.6, 1.5], [10.0, 30.0, 30.0], time_bin=1.0, depth_bin=20.0)
+    >>> drift.times, drift.depths, drift.rate
     (array([0.5, 1.5]), array([10., 30.]), array([[1., 1.],
            [0., 1.]]))
     """
@@ -108,8 +108,8 @@ def depth_profile(
 
     The rate is that over the window, by default from the first to the last spike.
 
-    >>> found = depth_profile([0.0, 1.0, 2.0], [10.0, 30.0, 30.0], depth_bin=20.0)
-    >>> found.depths, found.rate
+    >>> profile = depth_profile([0.0, 1.0, 2.0], [10.0, 30.0, 30.0], depth_bin=20.0)
+    >>> profile.depths, profile.rate
     (array([10., 30.]), array([0.5, 1. ]))
     """
     times, depths, amps = _checked(times, depths, amps)
@@ -162,8 +162,8 @@ def depth_peth(
 
     Examples
     --------
-    >>> found = depth_peth([0.95, 1.05, 2.05], [10, 10, 90], [1.0, 2.0], 0.1, 0.1, 0.1, baseline=(-0.1, 0.0))
-    >>> found.depths, found.rate, found.baseline
+    >>> peth = depth_peth([0.95, 1.05, 2.05], [10, 10, 90], [1.0, 2.0], 0.1, 0.1, 0.1, baseline=(-0.1, 0.0))
+    >>> peth.depths, peth.rate, peth.baseline
     (array([ 40., 120.]), array([[5., 5.],
            [0., 5.]]), array([5., 0.]))
     """

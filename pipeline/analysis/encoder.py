@@ -62,12 +62,12 @@ class WheelPosition:
     def notes(self) -> tuple[str, ...]:
         """What was repaired, in words."""
         said = ((self.n_wraps, "counter wrapped"), (self.n_resets, "counter was reset"))
-        found = tuple(f"the {what} {n} time{'s' * (n != 1)}; taken out" for n, what in said if n)
+        notes = tuple(f"the {what} {n} time{'s' * (n != 1)}; taken out" for n, what in said if n)
         if self.assumed:
-            found += (
+            notes += (
                 f"whole ticks, taken as {TURN['ticks']:.0f} a turn; state ticks, x2ticks or x1ticks in wheel_units",
             )
-        return found
+        return notes
 
 
 def in_radians(position: ArrayLike, timestamps: ArrayLike, unit: str | None = None) -> WheelPosition:
@@ -89,8 +89,8 @@ def in_radians(position: ArrayLike, timestamps: ArrayLike, unit: str | None = No
     Examples
     --------
     >>> turned = ticks_to_radians([0, 1, 2, 1, 2, 3], ticks_per_turn=2048)
-    >>> found = in_radians(turned * WHEEL_RADIUS, np.arange(6.0))
-    >>> found.unit, bool(np.allclose(found.position, turned))
+    >>> wheel = in_radians(turned * WHEEL_RADIUS, np.arange(6.0))
+    >>> wheel.unit, bool(np.allclose(wheel.position, turned))
     ('cm', True)
     """
     position, timestamps = checked_trace(position, timestamps)
@@ -261,13 +261,13 @@ def _to_radians(position: NDArray, unit: str) -> NDArray:
 
 def _known_ticks() -> Iterator[tuple[str, float]]:
     """Unit and size of a tick, the largest first."""
-    found = [("ticks", 1.0)]
-    found += [
+    ticks = [("ticks", 1.0)]
+    ticks += [
         (name, TURN[name] / (ENCODER_CYCLES * decoding))
         for name in ("rad", "cm", "mm", "deg")
         for decoding in (1, 2, 4)
     ]
-    return iter(sorted(found, key=lambda one: -one[1]))
+    return iter(sorted(ticks, key=lambda one: -one[1]))
 
 
 def _resolution(position: NDArray) -> float:

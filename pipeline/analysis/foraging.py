@@ -71,8 +71,8 @@ def matching(choices: ArrayLike, rewarded: ArrayLike, blocks: ArrayLike, n_optio
     Examples
     --------
     >>> choices = np.repeat([0, 1, 0, 1, 0, 1], [80, 20, 50, 50, 20, 80])
-    >>> found = matching(choices, np.ones(300, bool), np.repeat([0, 1, 2], 100), 2)
-    >>> round(found.sensitivity, 6), abs(found.bias.round(6))
+    >>> law = matching(choices, np.ones(300, bool), np.repeat([0, 1, 2], 100), 2)
+    >>> round(law.sensitivity, 6), abs(law.bias.round(6))
     (1.0, array([0.]))
     """
     options_made, won = np.asarray(choices), np.asarray(rewarded) == 1
@@ -126,8 +126,8 @@ def history_regression(choices: ArrayLike, rewarded: ArrayLike, n_options: int, 
     Examples
     --------
     >>> choices, rewarded = np.tile([0, 0, 1, 1], 50), np.tile([1, 0, 1, 0], 50)
-    >>> found = history_regression(choices, rewarded, 2, lags=1)
-    >>> bool(found.reward[0] > 3), bool(found.no_reward[0] < -3)
+    >>> regression = history_regression(choices, rewarded, 2, lags=1)
+    >>> bool(regression.reward[0] > 3), bool(regression.no_reward[0] < -3)
     (True, True)
     """
     made = np.asarray(choices) >= 0

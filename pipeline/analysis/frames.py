@@ -115,7 +115,7 @@ def first_pulse(
         ups = np.flatnonzero(np.diff(levels.astype(np.int8)) == 1) + 1
         if len(ups) < FEWEST:
             continue
-        found: dict[int, tuple[int, int]] = {}
+        by_line: dict[int, tuple[int, int]] = {}
         for line, at in events.items():
             at = at[(at > pulses[0]) & (at <= pulses[-1])]
             if not len(at):
@@ -129,9 +129,9 @@ def first_pulse(
             best = int(times.argmax())
             rest = np.delete(times, best)
             if times[best] >= max(SHARE * len(ups), FEWEST) and (not rest.size or rest.max() < times[best]):
-                found[line] = int(values[best]), int(times[best])
-        if len({shift for shift, _ in found.values()}) == 1:
-            line, (shift, n) = max(found.items(), key=lambda one: one[1][1])
+                by_line[line] = int(values[best]), int(times[best])
+        if len({shift for shift, _ in by_line.values()}) == 1:
+            line, (shift, n) = max(by_line.items(), key=lambda one: one[1][1])
             return shift, f"pin {pin + 1} went up {n} times as line {line} did"
     if len(pulses) == n_taken:
         return 0, "there are as many pulses as frames"

@@ -51,7 +51,7 @@ _PIECE = 1 << 16
 @numba.njit(cache=True, parallel=True)
 def _energy(frames: np.ndarray, before: np.ndarray) -> np.ndarray:
     n_frames, n_pixels = frames.shape
-    found = np.empty(n_frames)
+    energies = np.empty(n_frames)
     for i in numba.prange(n_frames):
         last = before if i == 0 else frames[i - 1]
         now = frames[i]
@@ -62,5 +62,5 @@ def _energy(frames: np.ndarray, before: np.ndarray) -> np.ndarray:
             for one, other in zip(now[start:stop], last[start:stop]):  # noqa: B905 - numba knows no strict
                 part += np.uint32(np.uint8(max(one, other) - min(one, other)))
             total += np.int64(part)
-        found[i] = total / n_pixels
-    return found
+        energies[i] = total / n_pixels
+    return energies

@@ -121,16 +121,16 @@ def periods(table: Mapping[str, ArrayLike]) -> dict[str, tuple[float, float]]:
     lower = {name.lower(): values for name, values in numbers.items()}
     end_name = next((name for name in ("stop", "end") if name in lower), None)
     if text is not None and "start" in lower and end_name is not None:
-        found = {str(name): (lower["start"][i], lower[end_name][i]) for i, name in enumerate(text)}
+        intervals = {str(name): (lower["start"][i], lower[end_name][i]) for i, name in enumerate(text)}
     elif numbers and all(values.size == 2 for values in numbers.values()):
         rows = [str(item).strip().lower() for item in text] if text is not None else ["start", "stop"]
         if rows not in (["start", "stop"], ["start", "end"], ["stop", "start"], ["end", "start"]):
             raise ValueError(f"the rows are {' and '.join(rows)} where start and stop are expected")
         first = rows.index("start")
-        found = {name: (values[first], values[1 - first]) for name, values in numbers.items()}
+        intervals = {name: (values[first], values[1 - first]) for name, values in numbers.items()}
     else:
         raise ValueError("a column for each period with the rows start and stop is expected")
-    known = {name: (float(a), float(b)) for name, (a, b) in found.items() if np.isfinite(a) and np.isfinite(b)}
+    known = {name: (float(a), float(b)) for name, (a, b) in intervals.items() if np.isfinite(a) and np.isfinite(b)}
     for name, (start, end) in known.items():
         if end < start:
             raise ValueError(f"the period {name} runs from {start:g} to {end:g} s")

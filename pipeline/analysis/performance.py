@@ -123,8 +123,8 @@ def by_contrast(trials: Trials, which: np.ndarray | None = None) -> dict[str, np
     correct = trial_correct(trials)
     if correct is not None:
         rewarded = contrast[(correct == 1) & np.isfinite(right)]
-        found = np.searchsorted(levels, rewarded)
-        table["contrast_n_correct"] = np.bincount(found, minlength=levels.size).astype(np.int64)
+        level_index = np.searchsorted(levels, rewarded)
+        table["contrast_n_correct"] = np.bincount(level_index, minlength=levels.size).astype(np.int64)
     times = reaction_times.response_time(trials)
     if times is not None:
         medians = reaction_times.medians_by_contrast(contrast, np.where(np.isfinite(right), times, np.nan), levels)
@@ -147,21 +147,21 @@ def blocks(trials: Trials, task_kind: str = "") -> dict[float, dict[str, Any]]:
 
     Examples
     --------
-    >>> found = blocks({
+    >>> by_prior = blocks({
     ...     "probability_left": np.repeat([0.5, 0.8], [1, 20]), "choice": np.repeat([1, -1, 1], [1, 5, 15]),
     ...     "contrast_left": np.repeat([1.0, 0.25], [1, 20]), "contrast_right": np.full(21, np.nan)})
-    >>> {probability: (block["n_trials"], block["contrast_n_right"]) for probability, block in found.items()}
+    >>> {probability: (block["n_trials"], block["contrast_n_right"]) for probability, block in by_prior.items()}
     {0.5: (1, array([0])), 0.8: (20, array([5]))}
     """
     n_trials(trials)
     probability = block_prior(trials, task_kind)
     if probability is None:
         return {}
-    found: dict[float, dict[str, Any]] = {}
+    by_prior: dict[float, dict[str, Any]] = {}
     for value in np.unique(probability[np.isfinite(probability)]):
         which = probability == value
-        found[float(value)] = {"n_trials": int(which.sum()), **by_contrast(trials, which)}
-    return found
+        by_prior[float(value)] = {"n_trials": int(which.sum()), **by_contrast(trials, which)}
+    return by_prior
 
 
 def _fraction(correct: np.ndarray) -> tuple[int, float | None]:

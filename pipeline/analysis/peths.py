@@ -132,8 +132,8 @@ def peths(
 
     Examples
     --------
-    >>> found = peths([0.95, 1.05, 2.05], [0, 3], [1.0, 2.0], 0.1, 0.1, 0.1, smoothing=0)
-    >>> found.mean, found.std, found.n
+    >>> histograms = peths([0.95, 1.05, 2.05], [0, 3], [1.0, 2.0], 0.1, 0.1, 0.1, smoothing=0)
+    >>> histograms.mean, histograms.std, histograms.n
     (array([[ 5., 10.]]), array([[5., 0.]]), 2)
     >>> peths([0.95, 1.05, 2.05], [0, 3], [1.0, 2.0], 0.1, 0.1, 0.1, 0, conditions=["a", "b"]).mean
     array([[[10., 10.],
@@ -152,7 +152,7 @@ def peths(
     starts = events[used] - (before + margin) * bin
     n_bins = before + after + 2 * margin
     weights = _weights(smoothing / bin, n_bins)
-    found = np.zeros((offsets.size - 1, n_groups, n_bins), dtype=np.int64)
+    binned = np.zeros((offsets.size - 1, n_groups, n_bins), dtype=np.int64)
     squares = np.zeros((offsets.size - 1, n_groups, before + after))
 
     def piece(first: int, last: int) -> None:
@@ -166,7 +166,7 @@ def peths(
             n_bins,
             weights,
             margin,
-            found[first:last],
+            binned[first:last],
             squares[first:last],
         )
 
@@ -177,7 +177,7 @@ def peths(
     half = np.append(weights[weights.size // 2 :], 0)
     smooth = half[np.minimum(steps, half.size - 1)]
     with np.errstate(invalid="ignore"):
-        mean = found @ smooth / n[:, np.newaxis]
+        mean = binned @ smooth / n[:, np.newaxis]
         squares /= n[:, np.newaxis]
         variance = squares - mean**2
         std = np.sqrt(np.where(variance <= 16 * np.finfo(float).eps * squares, 0, variance))  # that is rounding

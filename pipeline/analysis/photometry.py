@@ -100,8 +100,8 @@ def take_apart(columns: Mapping[str, ArrayLike], clock: str | None = None) -> Re
     Examples
     --------
     >>> raw = {"SystemTimestamp": [5.0, 5.1, 5.2, 5.3, 5.4], "LedState": [7, 2, 1, 18, 1], "G0": [9, 4, 2, 5, 3]}
-    >>> found = take_apart(raw)
-    >>> [(one.site, one.wavelength, one.values.tolist()) for one in found.traces], found.n_unlit, found.clock
+    >>> parts = take_apart(raw)
+    >>> [(one.site, one.wavelength, one.values.tolist()) for one in parts.traces], parts.n_unlit, parts.clock
     ([('G0', 415.0, [2.0, 3.0]), ('G0', 470.0, [4.0, 5.0])], 1, 'device')
     """
     arrays = {name: np.ravel(np.asarray(values)) for name, values in columns.items()}
@@ -232,8 +232,8 @@ def aligned(
 
     Examples
     --------
-    >>> time, found = aligned([0, 1, 2, 3, 4], [0, 2, 4, 6, 8], [2.0, 3.5, np.nan], -1, 1, sampling_rate=1)
-    >>> time, found
+    >>> time, signal = aligned([0, 1, 2, 3, 4], [0, 2, 4, 6, 8], [2.0, 3.5, np.nan], -1, 1, sampling_rate=1)
+    >>> time, signal
     (array([-1.,  0.,  1.]), array([[ 2.,  4.,  6.],
            [ 5.,  7., nan],
            [nan, nan, nan]]))
@@ -253,14 +253,14 @@ def aligned(
         return grid, np.full(at.shape, np.nan)
     after = np.searchsorted(clock, np.nan_to_num(at), side="left").clip(1, clock.size - 1)
     length = clock[after] - clock[after - 1]
-    found = signal[after - 1] + (signal[after] - signal[after - 1]) * (at - clock[after - 1]) / length
+    snippets = signal[after - 1] + (signal[after] - signal[after - 1]) * (at - clock[after - 1]) / length
     on_sample = (at == clock[after]) | (at == clock[after - 1])
     with np.errstate(invalid="ignore"):
-        found[~((at >= clock[0]) & (at <= clock[-1]) & ((length <= GAP * step) | on_sample))] = np.nan
+        snippets[~((at >= clock[0]) & (at <= clock[-1]) & ((length <= GAP * step) | on_sample))] = np.nan
     if baseline is not None:
         within = (grid >= baseline[0]) & (grid < baseline[1])
-        counts = np.isfinite(found[:, within]).sum(axis=1, keepdims=True)
-        sums = np.nansum(found[:, within], axis=1, keepdims=True)
+        counts = np.isfinite(snippets[:, within]).sum(axis=1, keepdims=True)
+        sums = np.nansum(snippets[:, within], axis=1, keepdims=True)
         mean = np.divide(sums, counts, out=np.full(sums.shape, np.nan), where=counts > 0)
-        found = (found - mean) / mean
-    return grid, found
+        snippets = (snippets - mean) / mean
+    return grid, snippets

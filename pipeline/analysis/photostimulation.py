@@ -33,10 +33,10 @@ def trials_of(onsets: ArrayLike, starts: ArrayLike, ends: ArrayLike) -> NDArray:
     if not order.size:
         return np.full(onsets.shape, -1)
     place = np.searchsorted(starts[order], onsets, side="right") - 1
-    found = order[np.clip(place, 0, None)]
-    last = np.where(np.isfinite(ends[found]), ends[found], np.inf)
+    trial = order[np.clip(place, 0, None)]
+    last = np.where(np.isfinite(ends[trial]), ends[trial], np.inf)
     with np.errstate(invalid="ignore"):
-        return np.where((place >= 0) & (onsets <= last), found, -1)
+        return np.where((place >= 0) & (onsets <= last), trial, -1)
 
 
 def compare_performance(
@@ -61,8 +61,8 @@ def compare_performance(
 
     Examples
     --------
-    >>> found = compare_performance([1, 1, 1, 1, 0, 0, 0, 0], np.ones(8, bool), None, [0, 0, 0, 0, 1, 1, 1, 1])
-    >>> found["performance"], round(found["performance_p"], 4)
+    >>> comparison = compare_performance([1, 1, 1, 1, 0, 0, 0, 0], np.ones(8, bool), None, [0, 0, 0, 0, 1, 1, 1, 1])
+    >>> comparison["performance"], round(comparison["performance_p"], 4)
     ([1.0, 0.0], 0.0286)
     """
     group, responded = np.asarray(group), np.asarray(responded, dtype=bool)
@@ -123,8 +123,8 @@ def optotagging(
     --------
     >>> onsets = np.arange(1.0, 31.0)
     >>> spikes = np.concatenate([onsets + 0.003, onsets + 0.5])
-    >>> found = optotagging(spikes, [0, 30, 60], onsets)
-    >>> found.tagged, found.latency.round(4)
+    >>> tagging = optotagging(spikes, [0, 30, 60], onsets)
+    >>> tagging.tagged, tagging.latency.round(4)
     (array([ True, False]), array([0.003,   nan]))
     """
     from scipy.stats import binom
@@ -186,20 +186,20 @@ def events_of(columns: Mapping[str, NDArray]) -> tuple[NDArray, dict[str, NDArra
     >>> onset, list(rest)
     (array([1., 3.]), ['offset'])
     """
-    found: dict[str, NDArray] = {}
+    properties: dict[str, NDArray] = {}
     if "intervals_0" in columns:
         onset, offset = (np.asarray(columns[name], dtype=np.float64) for name in ("intervals_0", "intervals_1"))
         if (wrong := np.flatnonzero(offset < onset)).size:
             raise ValueError(f"row {wrong[0]}: it ends at {offset[wrong[0]]:g} s, before it begins")
-        found["offset"] = offset
+        properties["offset"] = offset
     elif "times" in columns and np.ndim(columns["times"]) == 1:
         onset = np.asarray(columns["times"], dtype=np.float64)
     else:
         raise ValueError("neither intervals nor times of the events")
     power = columns.get("power")
     if power is not None and power.ndim == 1 and power.dtype.kind in "biuf":
-        found["power"] = power.astype(np.float64)
+        properties["power"] = power.astype(np.float64)
     site = next((columns[name] for name in ("site", "location", "stimulus") if name in columns), None)
     if site is not None and site.ndim == 1:
-        found["site"] = np.array(["" if value is None else str(value)[:64] for value in site.tolist()], object)
-    return onset, found
+        properties["site"] = np.array(["" if value is None else str(value)[:64] for value in site.tolist()], object)
+    return onset, properties

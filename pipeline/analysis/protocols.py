@@ -28,7 +28,7 @@ def kind(protocol: str, kinds: tuple[tuple[str, str], ...] = KINDS) -> str:
     ('biased', 'other', '')
     """
     lower = protocol.lower()
-    return next((found for word, found in kinds if word.lower() in lower), OTHER if protocol else "")
+    return next((name for word, name in kinds if word.lower() in lower), OTHER if protocol else "")
 
 
 def parts(protocol: str) -> list[str]:

@@ -165,8 +165,8 @@ def fit(contrasts: ArrayLike, n: ArrayLike, n_right: ArrayLike, box: Box = STATU
 
     Examples
     --------
-    >>> found = fit([-100, -25, -6.25, 0, 6.25, 25, 100], [90] * 7, [5, 9, 31, 44, 58, 80, 84])
-    >>> round(found.bias, 1), round(found.threshold, 1), bound_names(found.at_bound), found.identifiable
+    >>> fitted = fit([-100, -25, -6.25, 0, 6.25, 25, 100], [90] * 7, [5, 9, 31, 44, 58, 80, 84])
+    >>> round(fitted.bias, 1), round(fitted.threshold, 1), bound_names(fitted.at_bound), fitted.identifiable
     (0.1, 21.0, (), True)
     """
     return fit_batch([(contrasts, n, n_right)], box)[0]
@@ -272,7 +272,7 @@ def block_bias_shift(fits: Mapping[float, Fit]) -> float | None:
     ----------
     fits : mapping of probability_left (0-1) to Fit
     """
-    bias = {round(float(probability), 3): found.bias for probability, found in fits.items()}
+    bias = {round(float(probability), 3): fitted.bias for probability, fitted in fits.items()}
     shift = bias.get(0.8, np.nan) - bias.get(0.2, np.nan)
     return None if np.isnan(shift) else float(shift)
 

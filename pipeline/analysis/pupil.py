@@ -48,10 +48,10 @@ def diameter(pose: Mapping[str, NDArray], least_likelihood: float = LEAST_LIKELI
         x, y, likelihood = (np.asarray(pose[f"{name}_{part}"], np.float64) for part in ("x", "y", "likelihood"))
         points.append(np.where(likelihood >= least_likelihood, x + 1j * y, np.nan + 1j * np.nan))
     pairs = itertools.combinations(range(len(POINTS)), 2)
-    found = np.stack([np.abs(points[i] - points[j]) * (1.0 if j - i == 2 else np.sqrt(2)) for i, j in pairs])
-    known = np.isfinite(found).any(axis=0)
-    result = np.full(found.shape[1], np.nan)
-    result[known] = np.nanmedian(found[:, known], axis=0)
+    diameters = np.stack([np.abs(points[i] - points[j]) * (1.0 if j - i == 2 else np.sqrt(2)) for i, j in pairs])
+    known = np.isfinite(diameters).any(axis=0)
+    result = np.full(diameters.shape[1], np.nan)
+    result[known] = np.nanmedian(diameters[:, known], axis=0)
     return result
 
 
@@ -85,12 +85,12 @@ def smoothed(raw: NDArray, rate: float) -> NDArray:
     known = known[far <= OUTLIER * max(spread, 1e-3 * abs(float(np.median(raw[known]))))]
     if known.size < 2:
         return np.full(raw.size, np.nan)
-    found = np.interp(np.arange(raw.size), known, raw[known])
+    smooth = np.interp(np.arange(raw.size), known, raw[known])
     if raw.size >= window:
-        found = signal.savgol_filter(found, window, 3, mode="nearest")
+        smooth = signal.savgol_filter(smooth, window, 3, mode="nearest")
     last = np.maximum.accumulate(np.where(np.isin(np.arange(raw.size), known), np.arange(raw.size), -1))
     after = np.minimum.accumulate(np.where(np.isin(np.arange(raw.size), known), np.arange(raw.size), raw.size)[::-1])[
         ::-1
     ]
     unknown = (last < 0) | (after >= raw.size) | (after - last > LONGEST_GAP_S * rate)
-    return np.where(unknown, np.nan, found)
+    return np.where(unknown, np.nan, smooth)

@@ -53,11 +53,11 @@ def snippet(volts: NDArray, sampling_rate: float) -> Snippet:
     return Snippet(referenced.std(axis=0), crossings * (sampling_rate / len(volts)), correlation)
 
 
-def summary(found: Sequence[Snippet]) -> dict[str, NDArray]:
+def summary(snippets: Sequence[Snippet]) -> dict[str, NDArray]:
     """One value a channel over all pieces: `apRMS` (V), `rawSpikeRates` (1/s), `labels` (0 good, 1 dead, 2 noisy)."""
-    rms = np.median([item.rms for item in found], axis=0)
-    rate = np.mean([item.rate for item in found], axis=0)
-    correlation = np.median([item.correlation for item in found], axis=0)
+    rms = np.median([item.rms for item in snippets], axis=0)
+    rate = np.mean([item.rate for item in snippets], axis=0)
+    correlation = np.median([item.correlation for item in snippets], axis=0)
     usual = np.median(rms)
     labels = np.full(rms.size, GOOD, dtype=np.int64)
     together = np.median(correlation)  # where the channels share nothing, that tells nothing of one

@@ -176,8 +176,8 @@ def medians_by_contrast(
 
     Examples
     --------
-    >>> found = medians_by_contrast([-100, -100, -100, 0, 0, 0, 0], [0.2, 0.3, 0.4, 0.5, 0.7, 0.9, np.nan])
-    >>> found.contrasts, found.n, found.median
+    >>> medians = medians_by_contrast([-100, -100, -100, 0, 0, 0, 0], [0.2, 0.3, 0.4, 0.5, 0.7, 0.9, np.nan])
+    >>> medians.contrasts, medians.n, medians.median
     (array([-100.,    0.]), array([3, 3]), array([0.3, 0.7]))
     """
     contrast = np.asarray(signed_contrast, dtype=np.float64)

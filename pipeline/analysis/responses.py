@@ -129,8 +129,8 @@ def responsiveness(
     Examples
     --------
     >>> events = np.arange(1.0, 31.0)
-    >>> found = responsiveness(np.sort(np.r_[events + 0.1, events + 0.2]), [0, 60], events)
-    >>> found.baseline_rate, found.response_rate, found.responsive
+    >>> units = responsiveness(np.sort(np.r_[events + 0.1, events + 0.2]), [0, 60], events)
+    >>> units.baseline_rate, units.response_rate, units.responsive
     (array([0.]), array([4.]), array([ True]))
     """
     for name, (start, end) in (("baseline", baseline), ("response", response)):
@@ -185,8 +185,8 @@ def selectivity(
     Examples
     --------
     >>> events, groups = np.arange(1.0, 21.0), np.arange(20) % 2
-    >>> found = selectivity(events[groups == 1] + 0.1, [0, 10], events, groups)
-    >>> found.rate_0, found.rate_1, found.index, found.selective
+    >>> units = selectivity(events[groups == 1] + 0.1, [0, 10], events, groups)
+    >>> units.rate_0, units.rate_1, units.index, units.selective
     (array([0.]), array([2.]), array([1.]), array([ True]))
     """
     start, end = window
@@ -197,11 +197,11 @@ def selectivity(
         raise ValueError(f"{events.size} events but groups of shape {groups.shape}")
     used = ~np.isnan(events) & ((groups == 0) | (groups == 1))
     one = groups[used] == 1
-    found = window_counts(times, offsets, events[used], start, end, threads=threads)
-    index, p = _rank_sum(found, one)
+    counts = window_counts(times, offsets, events[used], start, end, threads=threads)
+    index, p = _rank_sum(counts, one)
     corrected = benjamini_hochberg(p)
     with np.errstate(invalid="ignore"):
-        rates = [found[:, chosen].sum(axis=1) / np.count_nonzero(chosen) / (end - start) for chosen in (~one, one)]
+        rates = [counts[:, chosen].sum(axis=1) / np.count_nonzero(chosen) / (end - start) for chosen in (~one, one)]
     return Selectivity(rates[0], rates[1], index, p, corrected, corrected < alpha)
 
 
@@ -233,8 +233,8 @@ def period_selectivity(
     Examples
     --------
     >>> starts, groups = np.arange(1.0, 21.0), np.arange(20) % 2
-    >>> found = period_selectivity(starts[groups == 1] + 0.1, [0, 10], np.column_stack([starts, starts + 0.5]), groups)
-    >>> found.rate_0, found.rate_1, found.index, found.selective
+    >>> units = period_selectivity(starts[groups == 1] + 0.1, [0, 10], np.column_stack([starts, starts + 0.5]), groups)
+    >>> units.rate_0, units.rate_1, units.index, units.selective
     (array([0.]), array([2.]), array([1.]), array([ True]))
     """
     intervals, groups = np.asarray(intervals, dtype=float), np.asarray(groups)
@@ -263,17 +263,17 @@ def trial_groups(trials: Mapping[str, ArrayLike]) -> dict[str, NDArray]:
     {'choice': [0, 1, -1], 'block': [0, -1, 1]}
     """
     columns = {name: np.asarray(values, dtype=float) for name, values in trials.items() if name in _SPLIT_COLUMNS}
-    found: dict[str, tuple[NDArray, NDArray]] = {}
+    groups: dict[str, tuple[NDArray, NDArray]] = {}
     if {"contrast_left", "contrast_right"} <= columns.keys():
         left, right = ~np.isnan(columns["contrast_left"]), ~np.isnan(columns["contrast_right"])
-        found["side"] = (left & ~right, right & ~left)
+        groups["side"] = (left & ~right, right & ~left)
     if "choice" in columns:
-        found["choice"] = (columns["choice"] == 1, columns["choice"] == -1)
+        groups["choice"] = (columns["choice"] == 1, columns["choice"] == -1)
     if "feedback_type" in columns:
-        found["feedback"] = (columns["feedback_type"] == -1, columns["feedback_type"] == 1)
+        groups["feedback"] = (columns["feedback_type"] == -1, columns["feedback_type"] == 1)
     if "probability_left" in columns:
-        found["block"] = (columns["probability_left"] > 0.5, columns["probability_left"] < 0.5)
-    return {name: np.select([zero, one], [0, 1], -1).astype(np.int8) for name, (zero, one) in found.items()}
+        groups["block"] = (columns["probability_left"] > 0.5, columns["probability_left"] < 0.5)
+    return {name: np.select([zero, one], [0, 1], -1).astype(np.int8) for name, (zero, one) in groups.items()}
 
 
 def benjamini_hochberg(p_values: ArrayLike) -> NDArray:

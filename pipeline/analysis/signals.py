@@ -27,9 +27,9 @@ class ChannelStatistics:
     A sine of amplitude 2 at 10 Hz on an offset of 5 has the RMS 2 / sqrt(2) and all its power at 10 Hz:
 
     >>> time = np.arange(1000) / 100
-    >>> found = ChannelStatistics(100.0, segment=100)
-    >>> found.add(5 + 2 * np.sin(2 * np.pi * 10 * time)[:, np.newaxis])
-    >>> found.rms.round(3), float(found.frequencies[found.power[0].argmax()])
+    >>> statistics = ChannelStatistics(100.0, segment=100)
+    >>> statistics.add(5 + 2 * np.sin(2 * np.pi * 10 * time)[:, np.newaxis])
+    >>> statistics.rms.round(3), float(statistics.frequencies[statistics.power[0].argmax()])
     (array([1.414]), 10.0)
     """
 
@@ -114,8 +114,8 @@ def channel_statistics(
     """RMS and spectrum of all channels over chunks; parameters as in `ChannelStatistics`.
 
     >>> noise = np.random.default_rng(0).normal(0, 3, (20_000, 2))
-    >>> found = channel_statistics([noise[:10_000], noise[10_000:]], 1000.0)
-    >>> found.rms.round(1), found.power.shape
+    >>> statistics = channel_statistics([noise[:10_000], noise[10_000:]], 1000.0)
+    >>> statistics.rms.round(1), statistics.power.shape
     (array([3., 3.]), (2, 513))
     """
     statistics = ChannelStatistics(sampling_rate, scale, segment)

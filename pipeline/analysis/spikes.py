@@ -63,8 +63,8 @@ def group(clusters: ArrayLike, cluster_ids: ArrayLike | None = None, threads: in
 
     Examples
     --------
-    >>> found = group([7, 2, 7, 2, 9])
-    >>> found.order.tolist(), found.cluster_ids.tolist(), found.offsets.tolist()
+    >>> groups = group([7, 2, 7, 2, 9])
+    >>> groups.order.tolist(), groups.cluster_ids.tolist(), groups.offsets.tolist()
     ([1, 3, 0, 2, 4], [2, 7, 9], [0, 2, 4, 5])
     """
     clusters = _integers(clusters, "clusters")

@@ -108,8 +108,8 @@ def log_rank(groups: Sequence[tuple[ArrayLike, ArrayLike]]) -> LogRank:
     Examples
     --------
     >>> early, late = ([6, 7, 10, 15, 19, 25], [1, 0, 1, 1, 0, 1]), ([12, 20, 30, 31, 40, 44], [1, 1, 1, 0, 1, 0])
-    >>> found = log_rank([early, late])
-    >>> round(found.statistic, 2), round(found.p_value, 3)
+    >>> test = log_rank([early, late])
+    >>> round(test.statistic, 2), round(test.p_value, 3)
     (3.29, 0.07)
     """
     checked = [_checked(*group) for group in groups]

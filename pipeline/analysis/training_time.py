@@ -148,17 +148,17 @@ def first_days(
         table = np.full((n_mice, n_days), np.nan)
         table[mouse[keep], day[keep].astype(int) - 1] = np.asarray(column, float)[keep]
         grid[name] = table
-    found = {}
+    features = {}
     for prefix, name in (("perf", "performance_easy"), ("RT", "reaction_time"), ("trials", "n_trials")):
-        found[f"{prefix}_init"] = grid[name][:, 0]
-        found[f"{prefix}_delta1"] = grid[name][:, -1] - grid[name][:, 0]
-    found["trials_sum"] = grid["n_trials"].sum(axis=1)
-    found["delta_variance"] = np.sign(np.diff(grid["performance_easy"], axis=1)).mean(axis=1)
+        features[f"{prefix}_init"] = grid[name][:, 0]
+        features[f"{prefix}_delta1"] = grid[name][:, -1] - grid[name][:, 0]
+    features["trials_sum"] = grid["n_trials"].sum(axis=1)
+    features["delta_variance"] = np.sign(np.diff(grid["performance_easy"], axis=1)).mean(axis=1)
     for name in ("disp_norm", "moves_time"):
-        found[name] = _mean(grid[name]) if name in grid else np.full(n_mice, np.nan)
+        features[name] = _mean(grid[name]) if name in grid else np.full(n_mice, np.nan)
     for name in ("temperature_c", "air_pressure_mb", "relative_humidity"):
-        found[name] = _median(grid[name]) if name in grid else np.full(n_mice, np.nan)
-    return found
+        features[name] = _median(grid[name]) if name in grid else np.full(n_mice, np.nan)
+    return features
 
 
 def judge(
@@ -359,13 +359,13 @@ def usable(features: Mapping[str, np.ndarray], required: Sequence[str] = ("perf_
     ['perf_delta1']
     """
     base = np.all([np.isfinite(features[name]) for name in required], axis=0)
-    found = []
+    names = []
     for name in sorted(features):
         values = np.asarray(features[name], float)[base]
         known = values[np.isfinite(values)]
         if len(values) and len(known) >= 0.9 * len(values) and len(np.unique(known)) > 1:
-            found.append(name)
-    return found
+            names.append(name)
+    return names
 
 
 def _cross_validate(
@@ -429,9 +429,9 @@ def _fitted(table: np.ndarray, classes: np.ndarray, seed: int, n_trees: int) -> 
 
 
 def _probabilities(model: Any, table: np.ndarray) -> np.ndarray:
-    found = np.zeros((len(table), N_CLASSES))
-    found[:, np.asarray(model.classes_, int) - 1] = model.predict_proba(table)
-    return found
+    probabilities = np.zeros((len(table), N_CLASSES))
+    probabilities[:, np.asarray(model.classes_, int) - 1] = model.predict_proba(table)
+    return probabilities
 
 
 def _mean(table: np.ndarray) -> np.ndarray:
@@ -441,7 +441,7 @@ def _mean(table: np.ndarray) -> np.ndarray:
 
 
 def _median(table: np.ndarray) -> np.ndarray:
-    found = np.full(len(table), np.nan)
+    medians = np.full(len(table), np.nan)
     rows = np.isfinite(table).any(axis=1)
-    found[rows] = np.nanmedian(table[rows], axis=1)
-    return found
+    medians[rows] = np.nanmedian(table[rows], axis=1)
+    return medians

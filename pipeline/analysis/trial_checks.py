@@ -77,17 +77,17 @@ def check_trials(trials: Trials, task_kind: str = "") -> tuple[dict[str, NDArray
     --------
     >>> turned = {"choice": np.repeat([0, 1], 20), "feedback_type": np.ones(40),
     ...           "contrast_left": np.repeat([0.5, np.nan], 20), "contrast_right": np.repeat([np.nan, 0.5], 20)}
-    >>> repaired, found = check_trials(turned)
-    >>> np.unique(repaired["choice"]).tolist(), found[0].outcome, found[0].detail
+    >>> repaired, findings = check_trials(turned)
+    >>> np.unique(repaired["choice"]).tolist(), findings[0].outcome, findings[0].detail
     ([-1, 1], 'WARNING', 'choice is coded 0 = left, 1 = right, as feedback and sides prove; read as such')
     """
-    found = []
+    findings = []
     trials = dict(trials)
     for check in _CHECKS:
         trials, finding = check(trials, task_kind)
         if finding is not None:
-            found.append(finding)
-    return dict(trials), found
+            findings.append(finding)
+    return dict(trials), findings
 
 
 def check_times(trials: Trials) -> tuple[dict[str, NDArray], list[Finding]]:

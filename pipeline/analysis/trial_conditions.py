@@ -123,12 +123,12 @@ def parse(expression: str) -> Condition:
 
     Examples
     --------
-    >>> found = parse("contrastRight >= 0.5 and choice == -1 and not earlyLick")
-    >>> found.columns
+    >>> condition = parse("contrastRight >= 0.5 and choice == -1 and not earlyLick")
+    >>> condition.columns
     ('contrastRight', 'choice', 'earlyLick')
     >>> trials = {"contrastRight": np.array([1, 0.5, np.nan]), "choice": np.array([-1, 1, -1]),
     ...           "earlyLick": np.array([False, False, False])}
-    >>> found.holds(trials)
+    >>> condition.holds(trials)
     array([ True, False, False])
     """
     return _parse(expression)
@@ -178,10 +178,10 @@ class _Parser:
 
     def error(self, expected: str) -> InvalidCondition:
         token = self.token
-        found = "the end" if token.kind == "end" else repr(token.text)
+        actual = "the end" if token.kind == "end" else repr(token.text)
         where = f"character {token.place + 1} of {_short(self.expression)!r}"
         return InvalidCondition(
-            f"{expected} is expected, not {found}, at {where}", "see docs/conditions.md for the grammar"
+            f"{expected} is expected, not {actual}, at {where}", "see docs/conditions.md for the grammar"
         )
 
     def expect_end(self) -> None:
@@ -226,12 +226,12 @@ class _Parser:
     def values(self) -> list[Node]:
         if not self.taken("["):
             raise self.error("`[`")
-        found = [self.sum()]
+        items = [self.sum()]
         while self.taken(","):
-            found.append(self.sum())
+            items.append(self.sum())
         if not self.taken("]"):
             raise self.error("`,` or `]`")
-        return found
+        return items
 
     def sum(self) -> Node:
         node = self.product()

@@ -148,8 +148,8 @@ def unit_metrics(
 
     Examples
     --------
-    >>> found = unit_metrics([0.0, 0.5, 0.501, 9.0, 3.0, 20.0], [0, 4, 4, 6])
-    >>> found["n_spikes"], found["firing_rate"], found["presence_ratio"]
+    >>> metrics = unit_metrics([0.0, 0.5, 0.501, 9.0, 3.0, 20.0], [0, 4, 4, 6])
+    >>> metrics["n_spikes"], metrics["firing_rate"], metrics["presence_ratio"]
     (array([4, 0, 2]), array([0.2, 0. , 0.1]), array([0.5, 0. , 0.5]))
     """
     rules = rules or MetricRules()
@@ -174,8 +174,8 @@ def unit_metrics(
 
     # Several pieces for each thread: none waits long for the last one, and little memory is in use at a time.
     pieces = _threads.balanced_pieces(offsets, 32) or [(0, 0)]
-    found = _threads.run(piece, pieces, threads)
-    return {name: np.concatenate([part[name] for part in found]) for name in METRICS}
+    parts = _threads.run(piece, pieces, threads)
+    return {name: np.concatenate([part[name] for part in parts]) for name in METRICS}
 
 
 def spike_width(templates: ArrayLike, sampling_rate: float) -> NDArray:
@@ -303,7 +303,7 @@ def _label(out: Mapping[str, NDArray], rules: MetricRules) -> NDArray:
 
 def _amplitude_metrics(k: int, amps: NDArray | None, offsets: NDArray, rules: MetricRules) -> dict[str, NDArray]:
     """Metrics that only the amplitudes are needed for; NaN without them."""
-    found = np.full((k, len(_AMPLITUDE_METRICS)), np.nan)
+    columns = np.full((k, len(_AMPLITUDE_METRICS)), np.nan)
     if amps is not None:
         with np.errstate(divide="ignore", invalid="ignore"):
             logs = np.log(amps)
@@ -319,9 +319,9 @@ def _amplitude_metrics(k: int, amps: NDArray | None, offsets: NDArray, rules: Me
             rules.cutoff_bins,
             rules.cutoff_spikes_per_bin,
             _gaussian_weights(rules.cutoff_sigma),
-            found,
+            columns,
         )
-    return dict(zip(_AMPLITUDE_METRICS, found.T.copy(), strict=True))
+    return dict(zip(_AMPLITUDE_METRICS, columns.T.copy(), strict=True))
 
 
 def _window(times: NDArray, offsets: NDArray, window: tuple[float, float] | None) -> tuple[float, float]:

@@ -80,13 +80,13 @@ def growth_of(
     pairs, which = np.unique(np.stack((weeks, animal)), axis=1, return_inverse=True)
     which = which.reshape(-1)
     means = np.bincount(which, np.asarray(weights, dtype=float)) / np.bincount(which)
-    found, week = np.unique(pairs[0], return_inverse=True)
+    unique_weeks, week = np.unique(pairs[0], return_inverse=True)
     count = np.bincount(week)
     mean = np.bincount(week, means) / count
     squares = np.bincount(week, (means - mean[week]) ** 2)
     enough = count >= least_animals
     sd = np.sqrt(squares[enough] / (count[enough] - 1))
-    return found[enough], mean[enough], sd, count[enough]
+    return unique_weeks[enough], mean[enough], sd, count[enough]
 
 
 @dataclass(frozen=True)
@@ -351,16 +351,16 @@ def _zscore_weight(
     growth: Growth | None,
 ) -> NDArray:
     """The weight without implant that has, at the present age, the z-score of the reference weight at its time."""
-    found = np.full(dates.size, np.nan)
+    expected = np.full(dates.size, np.nan)
     known = np.isfinite(bare_reference) & np.isfinite(reference_days)
     if birth_date is None or growth is None or not known.any():
-        return found
+        return expected
     born = birth_date.astype("datetime64[D]")
     then = (reference_days[known] - born.astype(float)) / 7
     now = (dates[known] - born).astype(float) / 7
     (mean_then, sd_then), (mean_now, sd_now) = growth.at(then), growth.at(now)
-    found[known] = mean_now + sd_now * (bare_reference[known] - mean_then) / sd_then
-    return found
+    expected[known] = mean_now + sd_now * (bare_reference[known] - mean_then) / sd_then
+    return expected
 
 
 def _no_days() -> WaterDays:

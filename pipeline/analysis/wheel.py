@@ -181,8 +181,8 @@ def movements(
     --------
     A wheel that rests, turns by 1 rad in half a second, and rests again:
 
-    >>> found = movements([0.0, 0.0, 1.0, 1.0], [0.0, 1.0, 1.5, 3.0], tick=2 * np.pi / 4096)
-    >>> found.onsets.round(2), found.offsets.round(2), found.peak_amplitude.round(2), found.peak_velocity.round(1)
+    >>> moves = movements([0.0, 0.0, 1.0, 1.0], [0.0, 1.0, 1.5, 3.0], tick=2 * np.pi / 4096)
+    >>> moves.onsets.round(2), moves.offsets.round(2), moves.peak_amplitude.round(2), moves.peak_velocity.round(1)
     (array([1.]), array([1.49]), array([0.98]), array([2.]))
     """
     rules = rules or MovementRules()
@@ -250,7 +250,7 @@ def direction_changes(trace: WheelTrace, onsets: ArrayLike, offsets: ArrayLike) 
 
 
 def first_movements(
-    found: Movements,
+    moves: Movements,
     cue_times: ArrayLike,
     end_times: ArrayLike,
     *,
@@ -265,7 +265,7 @@ def first_movements(
 
     Parameters
     ----------
-    found : movements of the session
+    moves : movements of the session
     cue_times : (n_trials,) array, s, go cue (or the earlier of stimulus onset and go cue)
     end_times : (n_trials,) array, s, feedback or response; trials with NaN in either time have no first movement
     quiescence : s, one value or one per trial
@@ -273,8 +273,8 @@ def first_movements(
 
     Examples
     --------
-    >>> found = movements([0.0, 0.0, 1.0, 1.0], [0.0, 1.0, 1.5, 3.0], tick=2 * np.pi / 4096)
-    >>> first_movements(found, [0.9, 2.0], [1.6, 2.5]).times.round(2)
+    >>> moves = movements([0.0, 0.0, 1.0, 1.0], [0.0, 1.0, 1.5, 3.0], tick=2 * np.pi / 4096)
+    >>> first_movements(moves, [0.9, 2.0], [1.6, 2.5]).times.round(2)
     array([ 1., nan])
     """
     cue_times, end_times = np.asarray(cue_times, dtype=float), np.asarray(end_times, dtype=float)
@@ -285,32 +285,32 @@ def first_movements(
     known = ~np.isnan(cue_times + end_times)
     earliest = np.where(known, cue_times - quiescence, np.inf)
     latest = np.where(known, end_times, -np.inf)
-    large = np.flatnonzero(np.abs(found.peak_amplitude) >= min_amplitude)
-    candidate = np.searchsorted(found.onsets[large], earliest, side="right")
+    large = np.flatnonzero(np.abs(moves.peak_amplitude) >= min_amplitude)
+    candidate = np.searchsorted(moves.onsets[large], earliest, side="right")
     index = np.append(large, -1)[candidate]
-    onset = np.append(found.onsets, np.nan)[index]
+    onset = np.append(moves.onsets, np.nan)[index]
     has_one = onset < latest
     index = np.where(has_one, index, -1)
-    last_in_trial = np.searchsorted(found.onsets, latest, side="left") - 1
+    last_in_trial = np.searchsorted(moves.onsets, latest, side="left") - 1
     return FirstMovements(np.where(has_one, onset, np.nan), index, has_one & (index == last_in_trial))
 
 
-def notes(turned: WheelPosition, found: Movements, dropped: int = 0) -> list[str]:
+def notes(turned: WheelPosition, moves: Movements, dropped: int = 0) -> list[str]:
     """What was repaired in a trace, or is odd about its movements, in words.
 
     Parameters
     ----------
     turned : the trace
-    found : its movements
+    moves : its movements
     dropped : samples that were left out since their time was missing or not after the one before
     """
     said = []
     if dropped:
         said.append(f"{dropped} sample{'s' * (dropped != 1)} left out: no time, or one not after the time before")
     said += turned.notes
-    fast = np.abs(found.peak_velocity) > FASTEST
+    fast = np.abs(moves.peak_velocity) > FASTEST
     if fast.any():
-        largest = float(np.abs(found.peak_velocity).max())
+        largest = float(np.abs(moves.peak_velocity).max())
         said.append(f"{int(fast.sum())} movements are faster than a mouse turns the wheel, up to {largest:.0f} rad/s")
     return said
 

@@ -60,11 +60,13 @@ def zygosity_from_tests(rules: Sequence[Rule], tests: Mapping[str, bool]) -> str
     carried = {rule.zygosity != ABSENT for rule in possible}
     if len(carried) > 1:
         return None
-    found = carried.pop()
-    shared = set.intersection(*({name for name, want in rule.results.items() if want == found} for rule in possible))
-    if not any(tests.get(name) == found for name in shared):
+    is_carried = carried.pop()
+    shared = set.intersection(
+        *({name for name, want in rule.results.items() if want == is_carried} for rule in possible)
+    )
+    if not any(tests.get(name) == is_carried for name in shared):
         return None
-    if not found:
+    if not is_carried:
         return ABSENT
     names = {rule.zygosity for rule in possible}
     complete = all(set(rule.results) <= set(tests) for rule in possible)
