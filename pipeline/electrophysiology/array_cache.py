@@ -43,8 +43,8 @@ def arrays(room: str, key: str, build: Callable[[], Mapping[str, np.ndarray]]) -
     """
     folder = root() / room / key
     for _ in range(3):  # an entry may be thrown away between a look and the reading
-        if (found := _opened(folder)) is not None:
-            return found
+        if (entry := _opened(folder)) is not None:
+            return entry
         with _alone(folder):
             if not (folder / _COMPLETE).exists():
                 _write(folder, build())
@@ -91,13 +91,13 @@ def _opened(folder: Path) -> dict[str, np.ndarray] | None:
         marker = folder / _COMPLETE
         used = marker.stat().st_mtime
         names = marker.read_text(encoding="utf-8").split()
-        found = {name: _mapped(folder / f"{name}.npy") for name in names}
+        mapped = {name: _mapped(folder / f"{name}.npy") for name in names}
     except FileNotFoundError:
         return None
     if time.time() - used > _NOTED:
         with contextlib.suppress(OSError):  # belongs to another account, or was thrown away: it is open all the same
             os.utime(marker)
-    return found
+    return mapped
 
 
 def _mapped(path: Path) -> np.ndarray:

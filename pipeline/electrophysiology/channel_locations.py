@@ -81,8 +81,8 @@ def assemble(contents: Mapping[str, Any], channel_map: Mapping[str, list] | None
 
     Examples
     --------
-    >>> found = assemble({REGIONS: np.array([-733, 0, 5]), PLACES: np.array([[-1500, -1600, -3000]] * 3)})
-    >>> found.regions.tolist(), found.sides.tolist(), found.n_outside, found.unknown
+    >>> located = assemble({REGIONS: np.array([-733, 0, 5]), PLACES: np.array([[-1500, -1600, -3000]] * 3)})
+    >>> located.regions.tolist(), located.sides.tolist(), located.n_outside, located.unknown
     ([733.0, nan, nan], [-1, -1, -1], 1, [5])
     >>> assemble({REGIONS: np.array([733, 382]), RAW: np.array([1, 2])}).raw.tolist()
     [0.0, 1.0]
@@ -136,16 +136,18 @@ def as_read(contents: Mapping[str, np.ndarray], channel_map: Mapping[str, list] 
     >>> as_read({RAW: np.array([2, 1])})[RAW].tolist()
     [1, 0]
     """
-    found = dict(contents)
-    if RAW not in found:
-        return found
-    columns = np.nan_to_num(np.asarray(found[RAW], np.float64), nan=-1).astype(np.int64).reshape(-1)
-    geometry = found.get(GEOMETRY)
+    corrected = dict(contents)
+    if RAW not in corrected:
+        return corrected
+    columns = np.nan_to_num(np.asarray(corrected[RAW], np.float64), nan=-1).astype(np.int64).reshape(-1)
+    geometry = corrected.get(GEOMETRY)
     if indices.raw_from_one(columns, geometry, channel_map):
-        found[RAW], columns = found[RAW] - 1, columns - 1
+        corrected[RAW], columns = corrected[RAW] - 1, columns - 1
     if geometry is not None and channel_map is not None and len(columns) == len(geometry):
-        found[GEOMETRY] = geometry * measurement_units.places(geometry, indices.axial_of(columns, channel_map)).factor
-    return found
+        corrected[GEOMETRY] = (
+            geometry * measurement_units.places(geometry, indices.axial_of(columns, channel_map)).factor
+        )
+    return corrected
 
 
 def match(own: Mapping[str, np.ndarray], channels: Mapping[str, np.ndarray], n_rows: int) -> np.ndarray:

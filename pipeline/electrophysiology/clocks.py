@@ -49,8 +49,8 @@ class Stream:
         """Run, gate and trigger: recordings of several devices that belong together."""
         if raw_formats.format_of(self.rel_path) == "open_ephys":
             return open_ephys.place_of_recording(self.rel_path)
-        found = _SPIKEGLX.search(self.rel_path.rpartition("/")[2])
-        return found.group("run", "gate", "trigger") if found else ()
+        match = _SPIKEGLX.search(self.rel_path.rpartition("/")[2])
+        return match.group("run", "gate", "trigger") if match else ()
 
     @property
     def time_base(self) -> str:
@@ -68,18 +68,18 @@ class StreamClock:
     source: str  # timestamps, reference, aligned, unaligned
     clock: Clock
     line: int | None = None  # by which it was aligned
-    found: Alignment | None = None
+    alignment: Alignment | None = None
     note: str = ""
 
     @property
     def qc(self) -> str:
         """PASS where every pulse fits within 0.1 ms, WARNING within 1 ms, else FAIL; NOT_SET where none was needed."""
-        if self.found is None:
+        if self.alignment is None:
             return "NOT_SET" if self.source != "unaligned" else "WARNING"
-        few = self.found.n_pulses < 0.9 * min(self.found.n_source, self.found.n_target)
-        if few or self.found.residual > ENOUGH:
+        few = self.alignment.n_pulses < 0.9 * min(self.alignment.n_source, self.alignment.n_target)
+        if few or self.alignment.residual > ENOUGH:
             return "FAIL"
-        return "PASS" if self.found.residual <= max(GOOD, 1.5 / self.stream.sampling_rate) else "WARNING"
+        return "PASS" if self.alignment.residual <= max(GOOD, 1.5 / self.stream.sampling_rate) else "WARNING"
 
 
 def read_changes(recording: Any, with_analog: bool = False) -> dict[int, tuple[np.ndarray, np.ndarray]]:
@@ -101,16 +101,16 @@ def read_changes(recording: Any, with_analog: bool = False) -> dict[int, tuple[n
         block = recording.read(first, min(first + step, recording.n_samples))
         for word, column in enumerate(columns):
             values = np.ascontiguousarray(block[:, column])
-            for line, found in line_changes(values, first, before[word]).items():
-                pieces.setdefault(16 * word + line, []).append(found)
+            for line, changes in line_changes(values, first, before[word]).items():
+                pieces.setdefault(16 * word + line, []).append(changes)
             before[word] = int(values[-1])
         for number, (column, low, high) in levels.items():
             at, polarities, is_high[number] = level_changes(block[:, column], low, high, first, is_high[number])
             if len(at):
                 pieces.setdefault(16 * len(columns) + number, []).append((at, polarities))
     return {
-        line: (np.concatenate([item[0] for item in found]), np.concatenate([entry[1] for entry in found]))
-        for line, found in sorted(pieces.items())
+        line: (np.concatenate([item[0] for item in parts]), np.concatenate([entry[1] for entry in parts]))
+        for line, parts in sorted(pieces.items())
     }
 
 
@@ -128,12 +128,12 @@ def _levels(recording: Any, gains: np.ndarray) -> dict[int, tuple[int, float, fl
     if not len(analog) or not length:
         return {}
     some = np.concatenate([recording.read(first, first + length)[:, analog] for first in firsts])
-    found = {}
+    levels = {}
     for number, column in enumerate(analog.tolist()):
         both = two_levels(some[:, number])
         if both is not None and (both[1] - both[0]) * gains[column] >= SWING:
-            found[number] = (column, *both)
-    return found
+            levels[number] = (column, *both)
+    return levels
 
 
 def session_clocks(
@@ -236,8 +236,8 @@ def timestamps_path(recording: Path) -> Path:
 def _reference(streams: Sequence[Stream]) -> list[Stream]:
     """The pieces of the device whose clock is that of the session."""
     for band in ("nidq", "obx"):
-        if found := [stream for stream in streams if stream.band == band]:
-            return found
+        if matching := [stream for stream in streams if stream.band == band]:
+            return matching
     labels = sorted(
         {one.probe_label for one in streams if one.band == "ap"} or {stream.probe_label for stream in streams}
     )
@@ -270,15 +270,15 @@ def _aligned(
     for line, (samples, polarities) in changes.get(other.dataset_id, {}).items():
         pulses = done[other.dataset_id].clock.convert(samples[polarities > 0])
         start = float(done[other.dataset_id].clock.convert(0))
-        found = align(own / one.sampling_rate, pulses - start)
-        if found is not None and (best is None or _goodness(found) > _goodness(best[1])):
-            shifted = replace(found, clock=Clock(found.clock.source, found.clock.target + start))
+        alignment = align(own / one.sampling_rate, pulses - start)
+        if alignment is not None and (best is None or _goodness(alignment) > _goodness(best[1])):
+            shifted = replace(alignment, clock=Clock(alignment.clock.source, alignment.clock.target + start))
             best = line, shifted
     if best is None:
         return StreamClock(one, "unaligned", uniform, note=f"no line of {other.rel_path} has the same pulses")
-    line, found = best
-    clock = Clock(found.clock.source * one.sampling_rate, found.clock.target)
-    return StreamClock(one, "aligned", clock, line, found)
+    line, alignment = best
+    clock = Clock(alignment.clock.source * one.sampling_rate, alignment.clock.target)
+    return StreamClock(one, "aligned", clock, line, alignment)
 
 
 def _judged(
@@ -290,14 +290,16 @@ def _judged(
     """
     by_pulses = _aligned(told.stream, reference, changes, done)
     own = _pulses(told.stream, changes.get(told.stream.dataset_id, {}))
-    if by_pulses.found is None or own is None:
+    if by_pulses.alignment is None or own is None:
         return told
     away = told.clock.convert(own) - by_pulses.clock.convert(own)
     begin = float(np.median(away))
-    residual = np.abs(away - begin) + by_pulses.found.residual
+    residual = np.abs(away - begin) + by_pulses.alignment.residual
     note = "" if abs(begin) < ENOUGH else f"its times are {begin:.6f} s later than those of the pulses of the reference"
-    found = replace(by_pulses.found, residual=float(residual.max()), residual_rms=float(np.sqrt(np.mean(residual**2))))
-    return replace(told, line=by_pulses.line, found=found, note=note)
+    alignment = replace(
+        by_pulses.alignment, residual=float(residual.max()), residual_rms=float(np.sqrt(np.mean(residual**2)))
+    )
+    return replace(told, line=by_pulses.line, alignment=alignment, note=note)
 
 
 @dataclass(frozen=True)
@@ -346,16 +348,16 @@ def camera_clock(camera: str, times: np.ndarray, lines: Mapping[tuple[str, int],
         if len(rows) < max(_FEWEST_FRAMES, 0.5 * len(times), best.n_matched + 1):
             continue
         away = times[rows] - pulses[pairs]
-        found = align(times[rows], pulses[pairs])
+        alignment = align(times[rows], pulses[pairs])
         best = CameraClock(
             camera, len(times), dataset_id, line, len(pulses), len(rows), float(np.median(away)),
-            None if found is None else found.drift, float(np.abs(away).max()), interval,
+            None if alignment is None else alignment.drift, float(np.abs(away).max()), interval,
         )  # fmt: skip
     return best
 
 
-def _goodness(found: Alignment) -> tuple[int, float]:
-    return found.n_pulses, -found.residual
+def _goodness(alignment: Alignment) -> tuple[int, float]:
+    return alignment.n_pulses, -alignment.residual
 
 
 def _pulses(one: Stream, changes: Changes) -> np.ndarray | None:
@@ -370,7 +372,7 @@ def _of_lf(one: Stream, streams: Sequence[Stream], done: Mapping[str, StreamCloc
     """The clock of an LF recording: that of the AP recording of the same piece, a twelfth of its samples."""
     for other in streams:
         if (other.band, other.probe_label, other.piece) == ("ap", one.probe_label, one.piece):
-            found = done[other.dataset_id]
+            ap_clock = done[other.dataset_id]
             ratio = one.sampling_rate / other.sampling_rate
-            return replace(found, stream=one, clock=Clock(found.clock.source * ratio, found.clock.target))
+            return replace(ap_clock, stream=one, clock=Clock(ap_clock.clock.source * ratio, ap_clock.clock.target))
     return StreamClock(one, "unaligned", Clock.uniform(one.sampling_rate), note="there is no AP recording beside it")

@@ -280,5 +280,5 @@ def _finite(values: np.ndarray) -> np.ndarray:
 
 def _all_finite(values: np.ndarray) -> np.ndarray:
     """The finite among all values."""
-    found = np.asarray(values, np.float64).ravel()
-    return found[np.isfinite(found)]
+    flat = np.asarray(values, np.float64).ravel()
+    return flat[np.isfinite(flat)]

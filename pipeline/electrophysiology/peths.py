@@ -60,7 +60,7 @@ class UnitPeths:
 
 
 def compute(
-    found: GroupedSpikes,
+    spikes: GroupedSpikes,
     events: np.ndarray,
     labels: np.ndarray | None = None,
     window: tuple[float, float] = (-0.5, 1.0),
@@ -72,16 +72,16 @@ def compute(
 
     Parameters
     ----------
-    found : the spikes.
+    spikes : the spikes.
     events : (n_trials,) s from session start; NaN, and times outside of the recording, are left out.
     labels : (n_trials,) condition of each trial, strings; trials whose label is empty are left out. None: no split.
     window : start and end, s from the event.
     bin_size, smoothing : s; width of a bin, standard deviation of the Gaussian (0: none).
     cluster_ids : units, by default all.
     """
-    ids = found.cluster_ids if cluster_ids is None else np.asarray(list(cluster_ids), np.int32)
-    times, offsets = found.select(ids.tolist())
-    events = within_recording(found, events)
+    ids = spikes.cluster_ids if cluster_ids is None else np.asarray(list(cluster_ids), np.int32)
+    times, offsets = spikes.select(ids.tolist())
+    events = within_recording(spikes, events)
     names, codes = np.array(["all"]), None
     if labels is not None:
         names, codes = np.unique(labels, return_inverse=True)
@@ -127,7 +127,7 @@ def unit_peths(
     """
     row = clusterings.find(insertion, clustering)
     rule = event_rule(event)
-    found = aligned(row, event)
+    source = aligned(row, event)
     window = (rule["window_start"], rule["window_end"]) if window is None else (float(window[0]), float(window[1]))
     bin_size = rule["event_bin"] if bin_size is None else float(bin_size)
     smoothing = rule["event_smoothing"] if smoothing is None else float(smoothing)
@@ -135,7 +135,7 @@ def unit_peths(
     given = _own_labels(split).tolist() if isinstance(split, np.ndarray) else split
     only = None if condition is None else selection.TrialCondition.read(condition)
     parts: list[Any] = [
-        LAYOUT, store.content_key(row), found.fingerprint, rule["trials_column"], given, ids, window, bin_size,
+        LAYOUT, store.content_key(row), source.fingerprint, rule["trials_column"], given, ids, window, bin_size,
         smoothing,
     ]  # fmt: skip
     if only is not None:
@@ -145,7 +145,7 @@ def unit_peths(
     key = hashlib.md5(json.dumps(parts).encode(), usedforsecurity=False).hexdigest()
 
     def build() -> dict[str, np.ndarray]:
-        trials, events = found.columns(), in_good_periods(row, found.times())
+        trials, events = source.columns(), in_good_periods(row, source.times())
         labels = None if split is None else labels_of(trials, split)
         if only is not None:
             events = np.where(only.holds(trials), events, np.nan)
@@ -248,14 +248,14 @@ def in_good_periods(row: Mapping[str, Any], events: np.ndarray) -> np.ndarray:
     return np.where(ephys.GoodPeriod.holds(row, events), events, np.nan)
 
 
-def within_recording(found: GroupedSpikes, events: np.ndarray) -> np.ndarray:
+def within_recording(spikes: GroupedSpikes, events: np.ndarray) -> np.ndarray:
     """The events, NaN where they lie before the first or after the last spike of all units, (n,) s."""
     events = np.array(events, np.float64)
-    if not len(found):
+    if not len(spikes):
         return np.full(len(events), np.nan)
-    filled = np.flatnonzero(found.n_spikes)
-    first = min(found.times[found.offsets[i]] for i in filled)
-    last = max(found.times[found.offsets[i + 1] - 1] for i in filled)
+    filled = np.flatnonzero(spikes.n_spikes)
+    first = min(spikes.times[spikes.offsets[i]] for i in filled)
+    last = max(spikes.times[spikes.offsets[i + 1] - 1] for i in filled)
     with np.errstate(invalid="ignore"):
         return np.where((events >= first) & (events <= last), events, np.nan)
 
@@ -271,19 +271,19 @@ def _labels(trials: Mapping[str, np.ndarray], name: str) -> list[str]:
     """The conditions of one split."""
     if name in NAMES:
         codes = responses.trial_groups(trials).get(name)
-        found = None if codes is None else [NAMES[name][code] if code >= 0 else "" for code in codes.tolist()]
+        labels = None if codes is None else [NAMES[name][code] if code >= 0 else "" for code in codes.tolist()]
     elif name in SPLITS:
         values = conventions.trial_signed_contrast(trials) if name == "contrast" else trials.get("probability_left")
-        found = None if values is None else _own_labels(np.asarray(values, float)).tolist()
+        labels = None if values is None else _own_labels(np.asarray(values, float)).tolist()
     elif name in trials and np.asarray(trials[name]).ndim == 1:
         values = np.asarray(trials[name])
         text = values.dtype.kind == "O"
-        found = (
+        labels = (
             ["" if value is None else str(value) for value in values.tolist()] if text else _own_labels(values).tolist()
         )
     else:
         listed = ", ".join(dict.fromkeys([*SPLITS, *trials]))
         raise UserError(f"trials are not split by {name!r}", f"known are {listed}")
-    if found is None:
+    if labels is None:
         raise UserError(f"the trials lack the columns for {name}", "choose another split")
-    return found
+    return labels

@@ -82,10 +82,10 @@ class Reading:
         2
         """
         known = {item.name for item in fields(cls)}
-        found = {name: value for name, value in (values or {}).items() if name in known}
-        if found.get("recorded"):
-            found["recorded"] = Recorded(**found["recorded"])
-        return cls(**found)
+        arguments = {name: value for name, value in (values or {}).items() if name in known}
+        if arguments.get("recorded"):
+            arguments["recorded"] = Recorded(**arguments["recorded"])
+        return cls(**arguments)
 
     def mend(self, content: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """The arrays of the spikes in order of time, without spikes of no unit; as they are where nothing is to mend.

@@ -37,7 +37,7 @@ class PeriodSelectivity:
 
 def compare(
     key: Mapping[str, Any],
-    found: GroupedSpikes,
+    spikes: GroupedSpikes,
     trials: Mapping[str, np.ndarray],
     groups: np.ndarray,
     period: str,
@@ -56,10 +56,10 @@ def compare(
     UserError : there is no such period, or the trials lack a column of it.
     """
     intervals = selection.Period.intervals(period, trials)
-    known = [np.isfinite(peth_store.within_recording(found, edge)) for edge in intervals.T]
+    known = [np.isfinite(peth_store.within_recording(spikes, edge)) for edge in intervals.T]
     good = ephys.GoodPeriod.holds(key, intervals).all(axis=1)
     intervals[~(known[0] & known[1] & good)] = np.nan
     groups = np.where(np.isnan(intervals).any(axis=1), -1, groups)
-    ids = found.cluster_ids if clusters is None else np.array([int(cluster) for cluster in clusters], np.int32)
-    made = responses.period_selectivity(*found.select(ids.tolist()), intervals, groups, ALPHA)
+    ids = spikes.cluster_ids if clusters is None else np.array([int(cluster) for cluster in clusters], np.int32)
+    made = responses.period_selectivity(*spikes.select(ids.tolist()), intervals, groups, ALPHA)
     return PeriodSelectivity(ids, int(np.sum(groups == 0)), int(np.sum(groups == 1)), **vars(made))

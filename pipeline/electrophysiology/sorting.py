@@ -62,22 +62,22 @@ def examine(
     files = Files(paths)
     for alf_object in ("spikes", "clusters", "templates", "channels"):
         files.check_lengths(alf_object)
-    found = Sorting(reading=Reading(recorded=recorded))
+    sorting = Sorting(reading=Reading(recorded=recorded))
     files.check("spikes.times", array_rules.times)
     files.check("spikes.clusters", array_rules.unit_numbers)
     for name in _NUMBERS:
         files.check(name, array_rules.numbers)
     indices.check(files, channel_map)
-    _check_times(files, found)
+    _check_times(files, sorting)
     used, counts = _count(files.get("spikes.clusters"))
     n_none = int(counts[used < 0].sum())
     used, counts = used[used >= 0], counts[used >= 0]
     named, named_counts = _named(files)
     n_rows = _n_rows(files)
     rows = _by_depths(files, unit_rows.decide(used, n_rows, named, counts, named_counts), named)
-    found.reading.rows, found.reading.rows_why = rows.rule, rows.why
+    sorting.reading.rows, sorting.reading.rows_why = rows.rule, rows.why
     if rows.rule == BY_ROW_FROM_ONE:
-        found.reading.notes.append(f"spikes.clusters: {rows.why}")
+        sorting.reading.notes.append(f"spikes.clusters: {rows.why}")
     if named is not None and not rows.metrics and rows.rule:
         files.refuse("clusters.metrics", "unequal_length", rows.why)
     if not rows.rule and "spikes.clusters" in files:
@@ -85,14 +85,14 @@ def examine(
     row_ids = None if n_rows is None else unit_rows.ids_of(rows.rule, n_rows, named)
     _check_measurements(files, row_ids, recorded, channel_map)
     if all(name in files for name in NEEDED):
-        _summarise(files, found, n_none)
+        _summarise(files, sorting, n_none)
         metrics = None if "clusters.metrics" not in files else unit_rows.metrics_ids(rows, n_rows, named)
-        found.clusters = unit_columns.columns(files, found, used, counts, row_ids, metrics, named, channel_map)
-    found.reading.factors, found.reading.from_one = files.factors, files.from_one
-    found.reading.notes = files.notes + found.reading.notes
-    found.read = sorted(files.content)
-    found.refused = files.refused
-    return found
+        sorting.clusters = unit_columns.columns(files, sorting, used, counts, row_ids, metrics, named, channel_map)
+    sorting.reading.factors, sorting.reading.from_one = files.factors, files.from_one
+    sorting.reading.notes = files.notes + sorting.reading.notes
+    sorting.read = sorted(files.content)
+    sorting.refused = files.refused
+    return sorting
 
 
 def unit_of_rows(reading: Reading, n_rows: int, metrics: pa.Table | None) -> np.ndarray:
@@ -130,7 +130,7 @@ def _by_depths(files: Files, rows: unit_rows.Rows, named: np.ndarray | None) -> 
     return unit_rows.Rows(BY_ROW, f"{why}: which unit each of its rows is cannot be told", False)
 
 
-def _check_times(files: Files, found: Sorting) -> None:
+def _check_times(files: Files, sorting: Sorting) -> None:
     """The unit of the spike times, and whether a few of them are out of order."""
     times = files.get("spikes.times")
     if times is None:
@@ -141,13 +141,13 @@ def _check_times(files: Files, found: Sorting) -> None:
     if out_of_order.wrong and not by_unit:
         files.refuse("spikes.times", "time_backwards", out_of_order.wrong)
         return
-    found.reading.n_moved = len(times) if by_unit else out_of_order.n
+    sorting.reading.n_moved = len(times) if by_unit else out_of_order.n
     if by_unit:
-        found.reading.notes.append(f"the {len(times):,} spikes stand unit by unit and were sorted by time")
+        sorting.reading.notes.append(f"the {len(times):,} spikes stand unit by unit and were sorted by time")
     elif out_of_order.n:
-        found.reading.notes.append(f"{out_of_order.n} spikes are out of order and were sorted by time")
+        sorting.reading.notes.append(f"{out_of_order.n} spikes are out of order and were sorted by time")
     arrays = files.get("spikes.clusters"), files.get("spikes.samples")
-    files.judge("spikes.times", measurement_units.spike_times(times, *arrays, found.reading.recorded))
+    files.judge("spikes.times", measurement_units.spike_times(times, *arrays, sorting.reading.recorded))
 
 
 def _check_measurements(
@@ -226,21 +226,21 @@ def _mean_amplitudes(files: Files, row_ids: np.ndarray | None) -> np.ndarray | N
     return unit_columns.spread(row_ids, ids, means)
 
 
-def _summarise(files: Files, found: Sorting, n_none: int) -> None:
+def _summarise(files: Files, sorting: Sorting, n_none: int) -> None:
     """How many spikes there are, from when to when."""
     times = files["spikes.times"]
-    found.reading.n_dropped = n_none
+    sorting.reading.n_dropped = n_none
     if n_none:
-        found.reading.notes.append(f"{n_none} spikes have the unit -1 (noise) and were left out")
-    found.n_spikes = len(times) - n_none
-    if not found.n_spikes:
+        sorting.reading.notes.append(f"{n_none} spikes have the unit -1 (noise) and were left out")
+    sorting.n_spikes = len(times) - n_none
+    if not sorting.n_spikes:
         return
-    if found.reading.is_plain:
+    if sorting.reading.is_plain:
         ends = np.asarray(times[[0, -1]], np.float64)
     else:
         kept = np.asarray(times)[np.asarray(files["spikes.clusters"]) >= 0]
         ends = np.array([kept.min(), kept.max()], np.float64)
-    found.first, found.last = (ends * files.factors.get("spikes.times", 1.0)).tolist()
+    sorting.first, sorting.last = (ends * files.factors.get("spikes.times", 1.0)).tolist()
 
 
 def _n_rows(files: Files) -> int | None:
@@ -305,9 +305,9 @@ def _count(clusters: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
             counts += np.bincount(some.astype(np.int64, copy=False) + 1, minlength=largest + 2)
         ids = np.flatnonzero(counts)
         return ids - 1, counts[ids]
-    found: Counter[int] = Counter()
+    totals: Counter[int] = Counter()
     for _, some in array_rules.chunks(clusters):
         ids, counts = np.unique(some.astype(np.int64, copy=False), return_counts=True)
-        found.update(dict(zip(ids.tolist(), counts.tolist(), strict=True)))
-    ids = np.array(sorted(found), np.int64)
-    return ids, np.array([found[value] for value in ids.tolist()], np.int64)
+        totals.update(dict(zip(ids.tolist(), counts.tolist(), strict=True)))
+    ids = np.array(sorted(totals), np.int64)
+    return ids, np.array([totals[value] for value in ids.tolist()], np.int64)

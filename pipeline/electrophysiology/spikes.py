@@ -105,19 +105,19 @@ def spikes(
     row = clusterings.find(insertion, clustering)
     if clusters is None:
         return _all_units(row, window)
-    found = _grouped(row)
+    all_spikes = _grouped(row)
     parts = []
     for one in dict.fromkeys(unit_numbers(row, clusters)):
-        span = found.span(one)
+        span = all_spikes.span(one)
         if window is not None:
-            first, last = np.searchsorted(found.times[span], window)
+            first, last = np.searchsorted(all_spikes.times[span], window)
             span = slice(span.start + int(first), span.start + int(last))
         parts.append((one, span))
-    times = np.concatenate([np.empty(0), *(found.times[span] for _, span in parts)])
+    times = np.concatenate([np.empty(0), *(all_spikes.times[span] for _, span in parts)])
     labels = np.repeat([one for one, _ in parts], [span.stop - span.start for _, span in parts]).astype(np.int32)
     values = [
         None if array is None else np.concatenate([np.empty(0, np.float32), *(array[span] for _, span in parts)])
-        for array in (found.amps, found.depths)
+        for array in (all_spikes.amps, all_spikes.depths)
     ]
     if len(parts) > 1:
         order = np.lexsort((labels, times))
@@ -144,14 +144,14 @@ def unit_numbers(row: Mapping[str, Any], units: int | str | Iterable[int | str])
     numbers: dict[str, list[int]] = {}
     for number, name in zip(*(ephys.ClusterSet.Cluster & key).to_arrays("cluster_id", "unit_name"), strict=True):
         numbers.setdefault(str(number) if name is None else name, []).append(int(number))
-    found = []
+    result = []
     for value in given:
         own = numbers.get(value, []) if isinstance(value, str) else [int(value)]
         if len(own) != 1:
             what = f"{len(own)} units are called {value}" if own else f"no unit is called {value}"
             raise NotFoundError(what, "ephys.ClusterSet.Cluster lists cluster_id and unit_name")
-        found += own
-    return found
+        result += own
+    return result
 
 
 def grouped(insertion: str | Mapping[str, Any], clustering: str | None = None) -> GroupedSpikes:
@@ -209,19 +209,19 @@ def templates(
     NeurojointError : the files have neither.
     """
     row = clusterings.find(insertion, clustering)
-    found = attributes(row, ["clusters.waveforms", "clusters.waveformsChannels"])
+    paths = attributes(row, ["clusters.waveforms", "clusters.waveformsChannels"])
     source = "clusters"
-    if "clusters.waveforms" not in found:
+    if "clusters.waveforms" not in paths:
         source = "templates"
-        found = attributes(row, ["templates.waveforms", "templates.waveformsChannels"])
-    if f"{source}.waveforms" not in found:
+        paths = attributes(row, ["templates.waveforms", "templates.waveformsChannels"])
+    if f"{source}.waveforms" not in paths:
         raise UserError(f"{row['clustering']} has no waveforms", "clusters.waveforms or templates.waveforms")
-    shapes = open_array(found[f"{source}.waveforms"])
+    shapes = open_array(paths[f"{source}.waveforms"])
     ids, rows = _rows_of_units(row, source, len(shapes))
     if clusters is not None:
         wanted = np.isin(ids, unit_numbers(row, clusters))
         ids, rows = ids[wanted], rows[wanted]
-    where = found.get(f"{source}.waveformsChannels")
+    where = paths.get(f"{source}.waveformsChannels")
     reading = clusterings.reading(row)
     values = (np.asarray(shapes[rows], np.float64) * (1e6 * reading.factor(f"{source}.waveforms"))).astype(np.float32)
     if where is None:
@@ -236,12 +236,12 @@ def channel_places(insertion: str | Mapping[str, Any], clustering: str | None = 
     """
     row = clusterings.find(insertion, clustering)
     try:
-        found = attributes(row, ["channels.localCoordinates"])
+        paths = attributes(row, ["channels.localCoordinates"])
     except InvalidData:
         return None
-    if not found:
+    if not paths:
         return None
-    values = np.asarray(open_array(found["channels.localCoordinates"]), np.float64)
+    values = np.asarray(open_array(paths["channels.localCoordinates"]), np.float64)
     factor = clusterings.reading(row).factor("channels.localCoordinates")
     return values[:, :2] * factor if values.ndim == 2 and values.shape[1] >= 2 else None
 
@@ -250,12 +250,12 @@ def raw_channels(insertion: str | Mapping[str, Any], clustering: str | None = No
     """Column of the raw recording of each row of the channels object of a clustering; None: in the same order."""
     row = clusterings.find(insertion, clustering)
     try:
-        found = attributes(row, ["channels.rawInd"])
+        paths = attributes(row, ["channels.rawInd"])
     except InvalidData:
         return None
-    if not found:
+    if not paths:
         return None
-    raw = np.asarray(open_array(found["channels.rawInd"]), np.int64).reshape(-1)
+    raw = np.asarray(open_array(paths["channels.rawInd"]), np.int64).reshape(-1)
     return clusterings.reading(row).from_zero("channels.rawInd", raw)
 
 
@@ -269,8 +269,8 @@ def sampling_rate(row: Mapping[str, Any]) -> float:
     reading = clusterings.reading(row)
     if reading.recorded is not None:
         return reading.recorded.sampling_rate
-    found = attributes(row, ["spikes.samples", "spikes.times"])
-    arrays = [open_array(path) for path in found.values()]
+    paths = attributes(row, ["spikes.samples", "spikes.times"])
+    arrays = [open_array(path) for path in paths.values()]
     if len(arrays) == 2 and len(arrays[0]):
         samples, times = (np.asarray(array[[0, -1]], np.float64) for array in arrays)
         if samples[1] > samples[0] and times[1] > times[0]:
@@ -296,21 +296,25 @@ def _all_units(row: Mapping[str, Any], window: tuple[float, float] | None) -> Sp
 
 
 def _grouped(row: Mapping[str, Any]) -> GroupedSpikes:
-    found = array_cache.arrays("spikes", content_key(row), lambda: _group(row))
-    return GroupedSpikes(found["cluster_ids"], found["offsets"], found["times"], found.get("amps"), found.get("depths"))
+    arrays = array_cache.arrays("spikes", content_key(row), lambda: _group(row))
+    return GroupedSpikes(
+        arrays["cluster_ids"], arrays["offsets"], arrays["times"], arrays.get("amps"), arrays.get("depths")
+    )
 
 
 def _group(row: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """The arrays of GroupedSpikes, without those that the files do not have."""
     content, reading = _source(row), clusterings.reading(row)
-    found = grouping.group(_as_type(content["spikes.clusters"], np.int32))
-    made = {"cluster_ids": found.cluster_ids.astype(np.int32), "offsets": found.offsets}
-    made["times"] = grouping.gather(_scaled(content["spikes.times"], reading.factor("spikes.times"), np.float64), found)
+    groups = grouping.group(_as_type(content["spikes.clusters"], np.int32))
+    made = {"cluster_ids": groups.cluster_ids.astype(np.int32), "offsets": groups.offsets}
+    made["times"] = grouping.gather(
+        _scaled(content["spikes.times"], reading.factor("spikes.times"), np.float64), groups
+    )
     if "spikes.amps" in content:
         amps = _scaled(content["spikes.amps"], 1e6 * reading.factor("spikes.amps"))
-        made["amps"] = grouping.gather(amps, found)
+        made["amps"] = grouping.gather(amps, groups)
     if "spikes.depths" in content:
-        made["depths"] = grouping.gather(_scaled(content["spikes.depths"], reading.factor("spikes.depths")), found)
+        made["depths"] = grouping.gather(_scaled(content["spikes.depths"], reading.factor("spikes.depths")), groups)
     return made
 
 
@@ -331,14 +335,14 @@ def _source(row: Mapping[str, Any]) -> dict[str, np.ndarray]:
 def _rows_of_units(row: Mapping[str, Any], source: str, n_rows: int) -> tuple[np.ndarray, np.ndarray]:
     """The units that have a row among the waveforms, and that row."""
     if source == "templates":
-        found = attributes(row, ["spikes.templates", "spikes.clusters"])
-        if "spikes.templates" not in found:  # then units are templates
+        paths = attributes(row, ["spikes.templates", "spikes.clusters"])
+        if "spikes.templates" not in paths:  # then units are templates
             ids = np.asarray(_grouped(row).cluster_ids, np.int64)
             rows = ids - (clusterings.reading(row).rows == BY_ROW_FROM_ONE)
             inside = rows < n_rows
             return ids[inside], rows[inside]
         clusters, matched = (
-            _as_type(open_array(found[f"spikes.{name}"]), np.int64) for name in ("clusters", "templates")
+            _as_type(open_array(paths[f"spikes.{name}"]), np.int64) for name in ("clusters", "templates")
         )
         matched = clusterings.reading(row).from_zero("spikes.templates", matched)
         known = clusters >= 0

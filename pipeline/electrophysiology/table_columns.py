@@ -29,29 +29,29 @@ SELECTIVITIES = ("side", "choice", "feedback", "block")
 """Splits of the trials that Peth holds apart."""
 
 
-def metrics(clustering: Mapping[str, Any], found: GroupedSpikes) -> tuple[dict[str, np.ndarray], str]:
+def metrics(clustering: Mapping[str, Any], unit_spikes: GroupedSpikes) -> tuple[dict[str, np.ndarray], str]:
     """The columns of UnitMetrics.Unit, and what is missing.
 
     Parameters
     ----------
     clustering : row of ephys.Clustering.
-    found : its spikes.
+    unit_spikes : its spikes.
     """
-    columns = units.unit_metrics(found.times, found.offsets, found.amps, found.depths)
+    columns = units.unit_metrics(unit_spikes.times, unit_spikes.offsets, unit_spikes.amps, unit_spikes.depths)
     columns["unit_n_spikes"] = columns.pop("n_spikes")
-    columns["spike_width"] = np.full(len(found.cluster_ids), np.nan)
+    columns["spike_width"] = np.full(len(unit_spikes.cluster_ids), np.nan)
     missing = []
-    if found.amps is None:
+    if unit_spikes.amps is None:
         why = clusterings.why_absent(clustering, "spikes.amps")
         missing.append(f"{why}: amplitudes, cutoffs, missed_spikes and ibl_label are null")
-    if found.depths is None:
+    if unit_spikes.depths is None:
         missing.append(f"{clusterings.why_absent(clustering, 'spikes.depths')}: drift and drift_ptp are null")
-    if found.amps is not None and (unlabelled := unknown_labels(columns)):
+    if unit_spikes.amps is not None and (unlabelled := unknown_labels(columns)):
         missing.append(unlabelled)
     if spikes.has_waveforms(clustering):
         ids, waveforms, _ = spikes.templates(clustering)
         width = units.spike_width(waveforms, spikes.sampling_rate(clustering))
-        columns["spike_width"][np.searchsorted(found.cluster_ids, ids)] = width
+        columns["spike_width"][np.searchsorted(unit_spikes.cluster_ids, ids)] = width
     else:
         missing.append("there are no clusters.waveforms and no templates.waveforms: spike_width is null")
     return columns, "; ".join(missing)
@@ -73,7 +73,7 @@ def unknown_labels(columns: Mapping[str, np.ndarray]) -> str:
 
 
 def peth(
-    found: GroupedSpikes, trials: Mapping[str, np.ndarray], rule: Mapping[str, Any]
+    unit_spikes: GroupedSpikes, trials: Mapping[str, np.ndarray], rule: Mapping[str, Any]
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """The columns of Peth, and those of Peth.Response; without events the second is empty.
 
@@ -81,15 +81,15 @@ def peth(
     ----------
     rule : row of AlignmentEvent.
     """
-    events, missing = _events(found, trials, rule)
+    events, missing = _events(unit_spikes, trials, rule)
     n_events = int(np.isfinite(events).sum())
     if not n_events:
         return {"n_events": 0, "peth_missing": missing}, {}
     window = (rule["window_start"], rule["window_end"]), rule["event_bin"], rule["event_smoothing"]
-    whole = peths.compute(found, events, None, *window)
+    whole = peths.compute(unit_spikes, events, None, *window)
     known = responses.trial_groups(trials)
     split = {
-        name: peths.compute(found, events, peths.labels_of(trials, name), *window)
+        name: peths.compute(unit_spikes, events, peths.labels_of(trials, name), *window)
         for name in SELECTIVITIES
         if name in known
     }
@@ -97,7 +97,7 @@ def peth(
     lacking = [f"no split by {name}" for name in SELECTIVITIES if name not in split]
     if rule["baseline_column"] not in trials:
         lacking.append(f"the trials have no {rule['baseline_column']}: no baseline and no response")
-    answers = _responses(found, events, trials, rule)
+    answers = _responses(unit_spikes, events, trials, rule)
     columns = {
         "n_events": n_events,
         "n_responsive": sum(map(bool, answers["is_responsive"])),
@@ -108,16 +108,16 @@ def peth(
     }
     columns |= _float32(peth_times=whole.times, peth_mean=whole.mean[:, 0], peth_sem=whole.sem[:, 0])
     columns |= _float32(population_rate=whole.population[0])
-    return columns, {"cluster_id": found.cluster_ids} | answers
+    return columns, {"cluster_id": unit_spikes.cluster_ids} | answers
 
 
 def depth_peth(
-    clustering: Mapping[str, Any], found: GroupedSpikes, trials: Mapping[str, np.ndarray], rule: Mapping[str, Any]
+    clustering: Mapping[str, Any], unit_spikes: GroupedSpikes, trials: Mapping[str, np.ndarray], rule: Mapping[str, Any]
 ) -> dict[str, Any]:
     """The columns of DepthPeth; parameters as in `metrics` and `peth`."""
-    events, missing = _events(found, trials, rule)
+    events, missing = _events(unit_spikes, trials, rule)
     columns: dict[str, Any] = {"n_depth_events": int(np.isfinite(events).sum())}
-    if found.depths is None:
+    if unit_spikes.depths is None:
         missing = clusterings.why_absent(clustering, "spikes.depths")
     if missing:
         return columns | {"depth_peth_missing": missing}
@@ -126,7 +126,7 @@ def depth_peth(
 
 def depth_peths_of_shanks(
     clustering: Mapping[str, Any],
-    found: GroupedSpikes,
+    unit_spikes: GroupedSpikes,
     trials: Mapping[str, np.ndarray],
     rule: Mapping[str, Any],
     units: pa.Table,
@@ -137,8 +137,8 @@ def depth_peths_of_shanks(
     ----------
     units : columns cluster_id and cluster_shank.
     """
-    events, missing = _events(found, trials, rule)
-    if missing or found.depths is None:
+    events, missing = _events(unit_spikes, trials, rule)
+    if missing or unit_spikes.depths is None:
         return []
     rows = []
     for shank, own in _of_shanks(spikes.spikes(clustering), units):
@@ -149,12 +149,12 @@ def depth_peths_of_shanks(
 
 
 def _depth_peth(
-    found: Spikes, events: np.ndarray, trials: Mapping[str, np.ndarray], rule: Mapping[str, Any]
+    unit_spikes: Spikes, events: np.ndarray, trials: Mapping[str, np.ndarray], rule: Mapping[str, Any]
 ) -> dict[str, np.ndarray]:
-    assert found.depths is not None  # noqa: S101 - both callers looked
+    assert unit_spikes.depths is not None  # noqa: S101 - both callers looked
     made = drift.depth_peth(
-        found.times,
-        found.depths,
+        unit_spikes.times,
+        unit_spikes.depths,
         events,
         -rule["window_start"],
         rule["window_end"],
@@ -171,38 +171,38 @@ def _depth_peth(
     )
 
 
-def drift_map(clustering: Mapping[str, Any], found: Spikes) -> dict[str, Any]:
+def drift_map(clustering: Mapping[str, Any], unit_spikes: Spikes) -> dict[str, Any]:
     """The columns of DriftMap; parameters as in `metrics`."""
-    if not len(found):
+    if not len(unit_spikes):
         return {"drift_missing": "there are no spikes"}
-    if found.depths is None:
+    if unit_spikes.depths is None:
         return {"drift_missing": clusterings.why_absent(clustering, "spikes.depths")}
-    time_bin = max(DRIFT_TIME_BIN, float(found.times[-1]) / DRIFT_MOST_TIMES)
-    made = drift.drift_map(found.times, found.depths, found.amps, time_bin, DRIFT_DEPTH_BIN)
+    time_bin = max(DRIFT_TIME_BIN, float(unit_spikes.times[-1]) / DRIFT_MOST_TIMES)
+    made = drift.drift_map(unit_spikes.times, unit_spikes.depths, unit_spikes.amps, time_bin, DRIFT_DEPTH_BIN)
     columns = _float32(drift_times=made.times, drift_depths=made.depths, drift_rates=made.rate.T)
     if made.amp is None:
         return columns | {"drift_missing": f"{clusterings.why_absent(clustering, 'spikes.amps')}: no drift_amps"}
     return columns | _float32(drift_amps=made.amp.T)
 
 
-def drift_maps_of_shanks(clustering: Mapping[str, Any], found: Spikes, units: pa.Table) -> list[dict[str, Any]]:
+def drift_maps_of_shanks(clustering: Mapping[str, Any], unit_spikes: Spikes, units: pa.Table) -> list[dict[str, Any]]:
     """The rows of DriftMap.Shank; none where the units lie on one shank or it is not known on which.
 
     Parameters
     ----------
     units : columns cluster_id and cluster_shank.
     """
-    if found.depths is None:
+    if unit_spikes.depths is None:
         return []
     rows = []
-    for shank, own in _of_shanks(found, units):
+    for shank, own in _of_shanks(unit_spikes, units):
         made = drift_map(clustering, own)
         columns = {f"shank_{name}": values for name, values in made.items() if name != "drift_missing"}
         rows.append({"shank": shank, "shank_drift_amps": None} | columns)
     return rows
 
 
-def _of_shanks(found: Spikes, units: pa.Table) -> Iterator[tuple[int, Spikes]]:
+def _of_shanks(unit_spikes: Spikes, units: pa.Table) -> Iterator[tuple[int, Spikes]]:
     """Each shank and its spikes; nothing where the units lie on one shank or it is not known on which."""
     known = {
         i: shank
@@ -210,43 +210,47 @@ def _of_shanks(found: Spikes, units: pa.Table) -> Iterator[tuple[int, Spikes]]:
         if shank is not None
     }
     shanks = sorted(set(known.values()))
-    if len(shanks) < 2 or found.depths is None:
+    if len(shanks) < 2 or unit_spikes.depths is None:
         return
     ids = np.array(sorted(known), np.int64)
     of_unit = np.array([known[value] for value in ids.tolist()])
-    at = np.searchsorted(ids, found.clusters).clip(0, len(ids) - 1)
-    shank_of_spike = np.where(ids[at] == found.clusters, of_unit[at], -1)
+    at = np.searchsorted(ids, unit_spikes.clusters).clip(0, len(ids) - 1)
+    shank_of_spike = np.where(ids[at] == unit_spikes.clusters, of_unit[at], -1)
     for shank in shanks:
         own = shank_of_spike == shank
         if own.any():
-            amps = None if found.amps is None else found.amps[own]
-            yield shank, Spikes(found.times[own], found.clusters[own], amps, found.depths[own])
+            amps = None if unit_spikes.amps is None else unit_spikes.amps[own]
+            yield shank, Spikes(unit_spikes.times[own], unit_spikes.clusters[own], amps, unit_spikes.depths[own])
 
 
-def autocorrelogram(found: GroupedSpikes) -> dict[str, Any]:
+def autocorrelogram(unit_spikes: GroupedSpikes) -> dict[str, Any]:
     """The columns of Autocorrelogram."""
-    made = correlograms.autocorrelograms(found.times, found.offsets, ACG_WINDOW, ACG_BIN)
+    made = correlograms.autocorrelograms(unit_spikes.times, unit_spikes.offsets, ACG_WINDOW, ACG_BIN)
     positive = made.lags > 0
     counts = made.counts[:, positive].astype(np.int32)
     return {"acg_bin": ACG_BIN, "acg_counts": counts} | _float32(acg_lags=made.lags[positive])
 
 
-def _events(found: GroupedSpikes, trials: Mapping[str, np.ndarray], rule: Mapping[str, Any]) -> tuple[np.ndarray, str]:
+def _events(
+    unit_spikes: GroupedSpikes, trials: Mapping[str, np.ndarray], rule: Mapping[str, Any]
+) -> tuple[np.ndarray, str]:
     """The events during the recording, NaN for the others; and why there are none, empty where there are."""
     column = rule["trials_column"]
     if column not in trials:
         return np.empty(0), f"the trials have no {column}"
-    events = peths.within_recording(found, trials[column])
+    events = peths.within_recording(unit_spikes, trials[column])
     if np.isfinite(events).any():
         return events, ""
-    return events, f"no {column} lies between the first and the last spike" if len(found) else "there are no spikes"
+    return events, f"no {column} lies between the first and the last spike" if len(
+        unit_spikes
+    ) else "there are no spikes"
 
 
 def _responses(
-    found: GroupedSpikes, events: np.ndarray, trials: Mapping[str, np.ndarray], rule: Mapping[str, Any]
+    unit_spikes: GroupedSpikes, events: np.ndarray, trials: Mapping[str, np.ndarray], rule: Mapping[str, Any]
 ) -> dict[str, np.ndarray]:
     """The columns of Peth.Response, one value a unit."""
-    grouped = (found.times, found.offsets, events)
+    grouped = (unit_spikes.times, unit_spikes.offsets, events)
     before = trials.get(rule["baseline_column"], np.full(len(events), np.nan))
     window = (rule["response_start"], rule["response_end"])
     one = responses.responsiveness(

@@ -21,7 +21,7 @@ _NAMES = ("unit_name", "si_unit_id", "unit_id", "original_cluster_id", "sorter_c
 
 def columns(
     files: Files,
-    found: Sorting,
+    sorting: Sorting,
     used: np.ndarray,
     counts: np.ndarray,
     row_ids: np.ndarray | None,
@@ -42,7 +42,7 @@ def columns(
     ids = np.union1d(used, metrics) if metrics is not None else used
     n_spikes = np.zeros(len(ids), np.int64)
     n_spikes[np.searchsorted(ids, used)] = counts
-    seconds = found.last - found.first if found.last is not None and found.first is not None else 0.0
+    seconds = sorting.last - sorting.first if sorting.last is not None and sorting.first is not None else 0.0
     made: dict[str, Any] = {"cluster_id": ids, "cluster_n_spikes": n_spikes}
     made["cluster_firing_rate"] = n_spikes / seconds if seconds > 0 else np.full(len(ids), np.nan)
 
@@ -73,15 +73,15 @@ def spread(ids: np.ndarray, row_ids: np.ndarray, values: np.ndarray) -> np.ndarr
     >>> spread(np.array([3, 5]), np.array([5, 4]), np.array([0.5, 0.4]))
     array([nan, 0.5])
     """
-    found = np.full(len(ids), np.nan)
+    result = np.full(len(ids), np.nan)
     if not len(row_ids):
-        return found
+        return result
     order = np.argsort(row_ids)
     at = np.searchsorted(row_ids, ids, sorter=order)
     there = at < len(row_ids)
     rows = order[at[there]]
-    found[there] = np.where(row_ids[rows] == ids[there], values[rows], np.nan)
-    return found
+    result[there] = np.where(row_ids[rows] == ids[there], values[rows], np.nan)
+    return result
 
 
 def _places(

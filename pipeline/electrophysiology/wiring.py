@@ -24,7 +24,7 @@ def line_names(recording: Path, n_words: int = 1) -> dict[int, str]:
     recording : file of the samples, e.g. `run_g0_t0.nidq.cbin` or `run_g0_t0.imec0.ap.bin`.
     n_words : digital words of the recording.
     """
-    found: dict[int, str] = {}
+    names: dict[int, str] = {}
     for path in _candidates(recording):
         try:
             if not path.is_file() or path.stat().st_size > _LARGEST:
@@ -41,9 +41,9 @@ def line_names(recording: Path, n_words: int = 1) -> dict[int, str]:
                 numbers = pattern.fullmatch(str(pin).strip())
                 if numbers and isinstance(device, str) and device.strip():
                     *port, bit = map(int, numbers.groups())
-                    found[first + 8 * sum(port) + bit] = device.strip()
+                    names[first + 8 * sum(port) + bit] = device.strip()
         break
-    return found
+    return names
 
 
 def _candidates(recording: Path) -> Iterator[Path]:

@@ -32,17 +32,17 @@ _BANDS = ("nidq", "ap", "lf")
 def recordings(job: Job) -> None:
     """Write the clock of each recording, and the changes of the digital lines in session time."""
     streams, changes, folders = _read(job)
-    found = clocks.session_clocks(streams, changes, {})
+    stream_clocks = clocks.session_clocks(streams, changes, {})
     lost = []
-    for number, told in enumerate(found):
-        job.progress((number + 1) / len(found), "writing")
+    for number, told in enumerate(stream_clocks):
+        job.progress((number + 1) / len(stream_clocks), "writing")
         name = told.stream.rel_path
         if told.source == "unaligned":
             lost.append(f"{name}: {told.note}")
             continue
-        if told.found is not None:
-            job.log(f"{name}: line {told.line}, {told.found.n_pulses:,} pulses, {told.found.drift:+.2f} ppm, "
-                    f"{told.found.residual * 1e3:.3f} ms at most from pulses, {told.qc}")  # fmt: skip
+        if told.alignment is not None:
+            job.log(f"{name}: line {told.line}, {told.alignment.n_pulses:,} pulses, {told.alignment.drift:+.2f} ppm, "
+                    f"{told.alignment.residual * 1e3:.3f} ms at most from pulses, {told.qc}")  # fmt: skip
         if told.qc == "FAIL":
             lost.append(f"{name}: its pulses do not fit those of the reference")
             continue
@@ -59,7 +59,7 @@ def recordings(job: Job) -> None:
     for words in lost:
         job.log(f"no clock: {words}")
     if lost:
-        raise TaskFailure(f"{len(lost)} of {len(found)} recordings have no clock: {lost[0]}",
+        raise TaskFailure(f"{len(lost)} of {len(stream_clocks)} recordings have no clock: {lost[0]}",
                           "see the cables of the sync line, or give the clock as …timestamps.npy")  # fmt: skip
 
 
@@ -92,12 +92,12 @@ def state_machine_clock(job: Job) -> Clock:
             f"no line of {path.name} has the starts of the {len(starts)} trials",
             "see the cable between state machine and NIDQ",
         )
-    line, found = best
-    job.log(f"state machine on line {line} of {path.name}: {found.n_pulses} of {len(starts)} trials, "
-            f"{found.drift:+.2f} ppm, {found.residual * 1e3:.3f} ms at most from pulses")  # fmt: skip
-    if found.n_pulses < len(starts):
-        job.log(f"{len(starts) - found.n_pulses} trials were not marked: their times are between those of others")
-    return found.clock
+    line, alignment = best
+    job.log(f"state machine on line {line} of {path.name}: {alignment.n_pulses} of {len(starts)} trials, "
+            f"{alignment.drift:+.2f} ppm, {alignment.residual * 1e3:.3f} ms at most from pulses")  # fmt: skip
+    if alignment.n_pulses < len(starts):
+        job.log(f"{len(starts) - alignment.n_pulses} trials were not marked: their times are between those of others")
+    return alignment.clock
 
 
 def state_machine_line(starts: np.ndarray, lines: Changes, rate: float) -> tuple[int, Alignment] | None:
@@ -116,10 +116,10 @@ def state_machine_line(starts: np.ndarray, lines: Changes, rate: float) -> tuple
     good: dict[int, Alignment] = {}
     for line, (samples, polarities) in lines.items():
         for pulses in _candidates(samples / rate, polarities):
-            found = align(starts, pulses) if len(pulses) >= FEWEST_TRIALS else None
-            fits = found is not None and found.residual <= LARGEST_RESIDUAL_S
-            if found is not None and fits and found.n_pulses >= max(SHARE * len(starts), FEWEST_TRIALS):
-                good.setdefault(line, found)
+            alignment = align(starts, pulses) if len(pulses) >= FEWEST_TRIALS else None
+            fits = alignment is not None and alignment.residual <= LARGEST_RESIDUAL_S
+            if alignment is not None and fits and alignment.n_pulses >= max(SHARE * len(starts), FEWEST_TRIALS):
+                good.setdefault(line, alignment)
     return next(iter(good.items())) if len(good) == 1 else None
 
 
@@ -171,8 +171,8 @@ def _read(job: Job) -> tuple[list[Stream], dict[str, Changes], dict[str, Path]]:
 
 
 def _nidq(job: Job) -> tuple[Path, float]:
-    found = sorted({*job.folder.glob("raw_ephys_data/*.nidq.bin"), *job.folder.glob("raw_ephys_data/*.nidq.cbin")})
-    whole = [path for path in found if path.suffix == ".cbin" or not path.with_suffix(".cbin").is_file()]
+    paths = sorted({*job.folder.glob("raw_ephys_data/*.nidq.bin"), *job.folder.glob("raw_ephys_data/*.nidq.cbin")})
+    whole = [path for path in paths if path.suffix == ".cbin" or not path.with_suffix(".cbin").is_file()]
     if len(whole) != 1:
         raise TaskFailure(f"the session has {len(whole)} recordings of the NIDQ, not one",
                           "which one holds the trials is not known: keep that in raw_ephys_data")  # fmt: skip

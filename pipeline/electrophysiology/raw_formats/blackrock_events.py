@@ -28,7 +28,7 @@ def lines(reader: Any, clock: Clock, n_samples: int) -> tuple[dict[int, tuple[np
     clock : from samples of the recording to s, as the device counts.
     n_samples : of the recording.
     """
-    found: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+    changes: dict[int, tuple[np.ndarray, np.ndarray]] = {}
     names: dict[int, str] = {}
     rising: dict[str, np.ndarray] = {}
     for name, times, labels in _events(reader):
@@ -40,14 +40,14 @@ def lines(reader: Any, clock: Clock, n_samples: int) -> tuple[dict[int, tuple[np
             steps = np.diff(words[:, None] >> np.arange(_BITS) & 1, axis=0, prepend=0)
             for bit in np.flatnonzero(steps.any(axis=0)).tolist():
                 rows = np.flatnonzero((steps[:, bit] != 0) & inside)
-                found[bit], names[bit] = (samples[rows], steps[rows, bit].astype(np.int8)), f"{label} {bit}"
+                changes[bit], names[bit] = (samples[rows], steps[rows, bit].astype(np.int8)), f"{label} {bit}"
             continue
         stem = {_PORT: f"{_label(reader)} code ", _SERIAL: "serial input "}.get(name, "")
         for value in np.unique(words).tolist():
             rising[f"{stem}{value}"] = samples[(words == value) & inside]
     for number, (name, samples) in enumerate(sorted(rising.items()), start=_BITS):
-        found[number], names[number] = (samples, np.ones(len(samples), np.int8)), name
-    return {number: one for number, one in found.items() if len(one[0])}, names
+        changes[number], names[number] = (samples, np.ones(len(samples), np.int8)), name
+    return {number: one for number, one in changes.items() if len(one[0])}, names
 
 
 def _events(reader: Any) -> list[tuple[str, np.ndarray, np.ndarray]]:

@@ -68,5 +68,5 @@ class MearecRecording(LibraryRecording):
         return np.full(self.shape[1], gain)
 
     def _samples(self, first: int, last: int) -> np.ndarray:
-        found = np.asarray(self._data[first:last])
-        return found if self._scale is None else (found * self._scale).astype(np.float32)
+        samples = np.asarray(self._data[first:last])
+        return samples if self._scale is None else (samples * self._scale).astype(np.float32)

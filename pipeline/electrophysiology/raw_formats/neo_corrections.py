@@ -39,11 +39,11 @@ def spikegadgets_counts(reader: Any, stream: int) -> tuple[np.ndarray, np.ndarra
     for start in range(0, len(packets), _PACKETS):
         some = np.ascontiguousarray(packets[start : start + _PACKETS, place : place + 4]).view("<u4").ravel()
         steps = np.diff(some, prepend=some[:1] - np.uint32(1) if before is None else before)  # modulo 2^32
-        found = np.flatnonzero(steps != 1)
+        jumps = np.flatnonzero(steps != 1)
         if before is None:
             counts.append(some[:1].astype(np.int64))
-        first.append(start + found)
-        counts.append(steps[found].astype(np.int32).astype(np.int64))
+        first.append(start + jumps)
+        counts.append(steps[jumps].astype(np.int32).astype(np.int64))
         before = some[-1:]
     if before is None:
         return np.empty(0, np.int64), np.empty(0, np.int64), 1.0
@@ -58,15 +58,15 @@ COUNTS = {"plexon": plexon_counts, "spikegadgets": spikegadgets_counts}
 def plexon_samples(reader: Any, stream: int, first: int, last: int) -> np.ndarray:
     """Samples (n, n_channels) of a stream; where neo is asked up to the end of a block, it leaves that block at 0."""
     channels = _plexon_blocks(reader, stream)
-    found = np.zeros((last - first, len(channels)), np.int16)
+    samples = np.zeros((last - first, len(channels)), np.int16)
     for column, blocks in enumerate(channels):
         low = max(0, int(np.searchsorted(blocks["cumsum"], first, side="right")) - 1)
         high = int(np.searchsorted(blocks["cumsum"], last, side="left"))
         for begin, size, place in blocks[["cumsum", "size", "pos"]][low:high].tolist():
             some = reader._memmap[place : place + size].view("<i2")[max(0, first - begin) : max(0, last - begin)]
             at = max(begin, first) - first
-            found[at : at + len(some), column] = some
-    return found
+            samples[at : at + len(some), column] = some
+    return samples
 
 
 def _plexon_blocks(reader: Any, stream: int) -> list[np.ndarray]:
@@ -81,7 +81,7 @@ def plexon_lines(reader: Any, stream: int) -> dict[int, tuple[np.ndarray, np.nda
     first, counts, rate = plexon_counts(reader, stream)
     own = reader.header["signal_channels"]["stream_id"] == reader.header["signal_streams"][stream]["id"]
     per_count = float(reader.header["signal_channels"]["sampling_rate"][own][0]) / rate
-    found = {}
+    lines = {}
     for channel, events in reader._data_blocks[4].items():
         if len(events) and channel < _FIRST_SPECIAL and len(first):
             block = np.searchsorted(counts, events["timestamp"], side="right") - 1
@@ -89,8 +89,8 @@ def plexon_lines(reader: Any, stream: int) -> dict[int, tuple[np.ndarray, np.nda
             samples = np.round(first[block] + inside * per_count).astype(np.int64)
             last = np.append(first[1:], np.iinfo(np.int64).max)[block]
             kept = (block >= 0) & (samples < last)  # not within a pause
-            found[int(channel)] = samples[kept], np.ones(int(kept.sum()), np.int8)
-    return found
+            lines[int(channel)] = samples[kept], np.ones(int(kept.sum()), np.int8)
+    return lines
 
 
 _FIRST_SPECIAL = 257
@@ -123,16 +123,16 @@ def _spikegadgets_inputs(path: Path) -> list[_Input]:
     if b"<!ENTITY" in header:
         return []
     devices = ElementTree.fromstring(header.decode("utf-8", "replace")).find("HardwareConfiguration")  # noqa: S314 - no entities
-    found: list[_Input] = []
+    inputs: list[_Input] = []
     offset = 1
     for device in devices if devices is not None else ():
-        found += [
+        inputs += [
             _Input(channel.get("id", ""), offset + int(channel.get("startByte", 0)), int(channel.get("bit", 0)))
             for channel in device
             if channel.get("dataType") == "digital" and channel.get("input") == "1"
         ]
         offset += int(device.get("numBytes", 0))
-    return found
+    return inputs
 
 
 def spikegadgets_line_names(path: Path) -> dict[int, str]:
@@ -142,7 +142,7 @@ def spikegadgets_line_names(path: Path) -> dict[int, str]:
 
 def spikegadgets_lines(reader: Any, path: Path) -> dict[int, tuple[np.ndarray, np.ndarray]]:
     """Digital input -> samples and polarities of its changes; inputs are numbered as the header lists them."""
-    found: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+    changes: dict[int, tuple[np.ndarray, np.ndarray]] = {}
     for line, (_, place, bit) in enumerate(_spikegadgets_inputs(path)):
         before, at, polarities = None, [], []
         for start in range(0, len(reader._raw_memmap), _PACKETS):
@@ -152,5 +152,5 @@ def spikegadgets_lines(reader: Any, path: Path) -> dict[int, tuple[np.ndarray, n
             polarities.append(steps[steps != 0])
             before = some[-1:]
         if at and len(samples := np.concatenate(at)):
-            found[line] = samples, np.concatenate(polarities)
-    return found
+            changes[line] = samples, np.concatenate(polarities)
+    return changes

@@ -208,14 +208,14 @@ class NeoRecording(LibraryRecording):
             else chunk(self._stream)
         )
         if self._scale is not None:
-            found = (raw * self._scale + self._offset).astype(np.float32)
+            samples = (raw * self._scale + self._offset).astype(np.float32)
         else:
-            found = (raw.astype(np.int32) + self._shift).clip(-32768, 32767).astype(np.int16)
+            samples = (raw.astype(np.int32) + self._shift).clip(-32768, 32767).astype(np.int16)
         for stream in self._digital:
             lines = (chunk(stream) != 0).astype(np.uint16)
             word = (lines << np.arange(lines.shape[1], dtype=np.uint16)).sum(axis=1, dtype=np.uint16)
-            found = np.column_stack([found, word.view(np.int16).astype(found.dtype)])
-        return found
+            samples = np.column_stack([samples, word.view(np.int16).astype(samples.dtype)])
+        return samples
 
 
 def _stream_of_electrodes(names: list[str], counts: list[int]) -> int:

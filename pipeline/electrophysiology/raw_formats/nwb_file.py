@@ -97,8 +97,8 @@ class NwbRecording(LibraryRecording):
         return np.full(n_channels, MICROVOLT)
 
     def _samples(self, first: int, last: int) -> np.ndarray:
-        found = np.asarray(self._data[first:last]).reshape(last - first, self.n_channels)
-        return found if self._scale is None else (found * self._scale + self._offset).astype(np.float32)
+        samples = np.asarray(self._data[first:last]).reshape(last - first, self.n_channels)
+        return samples if self._scale is None else (samples * self._scale + self._offset).astype(np.float32)
 
     def times(self) -> tuple[np.ndarray, np.ndarray] | None:
         """See `own_times`."""
@@ -140,10 +140,10 @@ class NwbRecording(LibraryRecording):
         )
 
     def _series(self) -> dict[str, Any]:
-        found: Any = self._file.get("acquisition", {})
+        group: Any = self._file.get("acquisition", {})
         return {
             name: one
-            for name, one in found.items()
+            for name, one in group.items()
             if _text(one.attrs.get("neurodata_type", "")) == "ElectricalSeries" and "data" in one
         }
 

@@ -34,8 +34,8 @@ class Line(NamedTuple):
 
 def lines_of(file: Any) -> list[Line]:
     """The lines of an open file, in order of their names."""
-    found = [line for place in PLACES for line in _below(file.get(place), place)]
-    return sorted((line for line in found if len(line.times)), key=lambda line: line.name)
+    lines = [line for place in PLACES for line in _below(file.get(place), place)]
+    return sorted((line for line in lines if len(line.times)), key=lambda line: line.name)
 
 
 def numbered(lines: list[Line]) -> dict[int, Line]:
@@ -45,16 +45,16 @@ def numbered(lines: list[Line]) -> dict[int, Line]:
     >>> {number: line.name for number, line in numbered(some).items()}
     {0: 'b', 1: 'a', 2: 'c'}
     """
-    found: dict[int, Line] = {}
+    by_number: dict[int, Line] = {}
     rest = []
     for line in lines:
-        if line.number is None or line.number in found:
+        if line.number is None or line.number in by_number:
             rest.append(line)
         else:
-            found[line.number] = line
-    free = (number for number in itertools.count() if number not in found)
-    found |= dict(zip(list(itertools.islice(free, len(rest))), rest, strict=True))
-    return dict(sorted(found.items()))
+            by_number[line.number] = line
+    free = (number for number in itertools.count() if number not in by_number)
+    by_number |= dict(zip(list(itertools.islice(free, len(rest))), rest, strict=True))
+    return dict(sorted(by_number.items()))
 
 
 def _below(group: Any, name: str) -> Iterator[Line]:

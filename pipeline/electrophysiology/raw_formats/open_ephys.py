@@ -95,10 +95,10 @@ def _lines(path: Path) -> tuple[dict[int, tuple[np.ndarray, np.ndarray]], dict[i
     """Line -> samples and polarities, and its name; each event channel has as many words of 16 lines as it needs."""
     _, stream, _ = _stream(path)
     first = _first_sample_number(path)
-    found: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+    changes: dict[int, tuple[np.ndarray, np.ndarray]] = {}
     names: dict[int, str] = {}
     if first is None:
-        return found, names
+        return changes, names
     begin = 0
     for folder, name in _event_folders(path, stream):
         states = _first_array(folder, ("states", "channel_states"))
@@ -110,11 +110,11 @@ def _lines(path: Path) -> tuple[dict[int, tuple[np.ndarray, np.ndarray]], dict[i
         lines = [line for line in np.unique(np.abs(states)).astype(int).tolist() if line >= 1]
         for line in lines:
             own = np.abs(states) == line
-            found[begin + line - 1] = samples[own], np.sign(states[own]).astype(np.int8)
+            changes[begin + line - 1] = samples[own], np.sign(states[own]).astype(np.int8)
             if name:
                 names[begin + line - 1] = f"{name} {line}"
         begin += 16 * max(1, -(-max(lines, default=1) // 16))
-    return found, names
+    return changes, names
 
 
 def place_of_recording(rel_path: str) -> tuple[str, ...]:
@@ -168,8 +168,8 @@ def _n_samples(path: Path, n_channels: int) -> int:
 def _label(stream: dict[str, Any], streams: list[dict[str, Any]]) -> str:
     """Label of the probe: by the letter in the stream's name, else by its place among the streams of electrodes."""
     name = str(stream.get("stream_name", ""))
-    if found := re.search(r"Probe([A-Z])(?![A-Za-z0-9])", name):
-        return f"probe{ord(found[1]) - ord('A'):02d}"
+    if match := re.search(r"Probe([A-Z])(?![A-Za-z0-9])", name):
+        return f"probe{ord(match[1]) - ord('A'):02d}"
     names: list[str] = []
     for item in streams:
         full = f"{item.get('source_processor_name', '')} {item.get('stream_name', '')}"
@@ -189,8 +189,8 @@ def _electrode(channel: dict[str, Any]) -> int | None:
 
 def _settings(recording: Path) -> Path | None:
     """The settings.xml of the record node: `settings_2.xml` belongs to the second experiment."""
-    found = re.fullmatch(r"experiment(\d+)", recording.parent.name)
-    number = int(found[1]) if found else 1
+    match = re.fullmatch(r"experiment(\d+)", recording.parent.name)
+    number = int(match[1]) if match else 1
     node = recording.parent.parent
     names = [f"settings_{number}.xml"] if number > 1 else []
     return next((node / name for name in [*names, "settings.xml"] if (node / name).is_file()), None)
@@ -211,9 +211,9 @@ def _probe_settings(recording: Path, stream: str) -> dict[str, str]:
         for probe in probes
         if base in (probe.get("custom_probe_name"), probe.get("probe_name"), probe.get("name"))
     ]
-    found = re.search(r"Probe([A-Z])$", base)
-    if not named and found and ord(found[1]) - ord("A") < len(probes):
-        named = [probes[ord(found[1]) - ord("A")]]
+    match = re.search(r"Probe([A-Z])$", base)
+    if not named and match and ord(match[1]) - ord("A") < len(probes):
+        named = [probes[ord(match[1]) - ord("A")]]
     chosen = named[0] if len(named) == 1 else probes[0] if len(probes) == 1 else None
     if chosen is None:
         return {}

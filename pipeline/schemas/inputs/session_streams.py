@@ -45,7 +45,7 @@ def read(session: Mapping[str, Any]) -> tuple[Found, dict[str, Changes]]:
     own = (data.Dataset & key & {"default_dataset": True}).proj("rel_path")
     columns = ("band", "sampling_rate", "n_samples")
     rows = (ephys.Recording.proj(*columns, label="probe_label") * own).to_dicts(order_by="rel_path")
-    found = Found()
+    inputs = Found()
     changes: dict[str, Changes] = {}
     by_system: dict[str, tuple[np.ndarray, np.ndarray]] = {}
     with_ap = {row["label"] for row in rows if row["band"] == "ap"}
@@ -58,10 +58,10 @@ def read(session: Mapping[str, Any]) -> tuple[Found, dict[str, Changes]]:
             row["dataset_id"], row["rel_path"], row["band"], row["label"] or "", row["sampling_rate"],
             row["n_samples"], _first_sample(path),
         )  # fmt: skip
-        found.streams.append(stream)
+        inputs.streams.append(stream)
         is_foreign = raw_formats.format_of(row["rel_path"]) is not None
         if (there := clocks.timestamps_path(path)).is_file():
-            found.timestamps[stream.dataset_id] = _of_band(clocks.from_file(there, stream.sampling_rate), stream, rows)
+            inputs.timestamps[stream.dataset_id] = _of_band(clocks.from_file(there, stream.sampling_rate), stream, rows)
         elif is_foreign and (told := raw_formats.own_times(path, row["rel_path"])) is not None:
             by_system[stream.dataset_id] = told
         lines = raw_formats.own_changes(path, row["rel_path"]) if is_foreign else {}
@@ -74,10 +74,10 @@ def read(session: Mapping[str, Any]) -> tuple[Found, dict[str, Changes]]:
                 n_words = clocks.n_words(recording)
         if changes.get(row["dataset_id"]):
             named = raw_formats.line_names(path, row["rel_path"]) if is_foreign else {}
-            found.line_names[row["dataset_id"]] = named | wiring.line_names(path, n_words)
-    found.cameras = _cameras(key)
-    found.timestamps |= clocks.from_own_times(found.streams, by_system)
-    return found, changes
+            inputs.line_names[row["dataset_id"]] = named | wiring.line_names(path, n_words)
+    inputs.cameras = _cameras(key)
+    inputs.timestamps |= clocks.from_own_times(inputs.streams, by_system)
+    return inputs, changes
 
 
 def stream_row(one: StreamClock) -> dict[str, Any]:
@@ -86,11 +86,11 @@ def stream_row(one: StreamClock) -> dict[str, Any]:
         "dataset_id": one.stream.dataset_id, "clock_source": one.source, "clock_samples": one.clock.source,
         "clock_times": one.clock.target, "clock_qc": one.qc, "clock_note": one.note[:255], "clock_line": one.line,
     }  # fmt: skip
-    if one.found is not None:
+    if one.alignment is not None:
         row |= {
-            "clock_offset": one.found.offset, "clock_drift": one.found.drift, "n_pulses": one.found.n_pulses,
-            "linear_residual": one.found.linear_residual, "clock_residual": one.found.residual,
-            "clock_residual_rms": one.found.residual_rms,
+            "clock_offset": one.alignment.offset, "clock_drift": one.alignment.drift, "n_pulses": one.alignment.n_pulses,
+            "linear_residual": one.alignment.linear_residual, "clock_residual": one.alignment.residual,
+            "clock_residual_rms": one.alignment.residual_rms,
         }  # fmt: skip
     else:
         names = ("clock_offset", "clock_drift", "n_pulses", "linear_residual", "clock_residual", "clock_residual_rms")
@@ -101,16 +101,16 @@ def stream_row(one: StreamClock) -> dict[str, Any]:
 def _cameras(key: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """The times of the frames of each camera of a session that has them."""
     rows = (data.AlfObject & key & "object_name LIKE '%%Camera'").to_dicts(order_by="object_collection DESC")
-    found: dict[str, np.ndarray] = {}
+    times_of_cameras: dict[str, np.ndarray] = {}
     for row in rows:
         if "times" in row["accepted_columns"].split(","):
             name, collection = row["object_name"], row["object_collection"]
             with contextlib.suppress(InvalidData):
-                found[name] = files.read_object(key, name, ("times",), collection).values["times"]
-    return found
+                times_of_cameras[name] = files.read_object(key, name, ("times",), collection).values["times"]
+    return times_of_cameras
 
 
-def camera_rows(found: Found, made: list[StreamClock], changes: Mapping[str, Changes]) -> Iterator[dict[str, Any]]:
+def camera_rows(inputs: Found, made: list[StreamClock], changes: Mapping[str, Changes]) -> Iterator[dict[str, Any]]:
     """The rows of ephys.SessionClock.Camera."""
     own = {item.stream.dataset_id: item.clock for item in made if item.stream.band in ("nidq", "obx") or len(made) == 1}
     lines = {
@@ -119,7 +119,7 @@ def camera_rows(found: Found, made: list[StreamClock], changes: Mapping[str, Cha
         if dataset_id in own
         for line, (samples, polarities) in changed.items()
     }
-    for name, times in found.cameras.items():
+    for name, times in inputs.cameras.items():
         one = clocks.camera_clock(name, times, lines)
         yield {
             "camera": name.removesuffix("Camera"), "dataset_id": one.dataset_id, "camera_line": one.line, "n_timed_frames": one.n_frames,
