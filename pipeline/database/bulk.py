@@ -316,8 +316,8 @@ def _one_check_of_masters(table: dj.Table, masters: Sequence[dict[str, Any] | No
     places = ", ".join([f"({', '.join(['%s'] * len(keys[0]))})"] * len(keys))
     master = type(table).master.full_table_name
     values = tuple(value for key in keys for value in key.values())
-    found = connection.query(f"SELECT 1 FROM {master} WHERE ({names}) IN ({places}) FOR KEY SHARE", values).fetchall()
-    if len(found) < len(keys):
+    present = connection.query(f"SELECT 1 FROM {master} WHERE ({names}) IN ({places}) FOR KEY SHARE", values).fetchall()
+    if len(present) < len(keys):
         yield
         return
     connection.query("SET LOCAL session_replication_role = replica")

@@ -86,8 +86,8 @@ class Prepared:
         shared, others = opened.split(key)
         place = (self, "columns", shared, _hashable(others))
         if place not in opened.answers:
-            found = self._columns(connection, others, shared, opened.values(shared))
-            opened.answers[place] = (found.slice(0, 0), _runs(found, shared))
+            table = self._columns(connection, others, shared, opened.values(shared))
+            opened.answers[place] = (table.slice(0, 0), _runs(table, shared))
         empty, groups = opened.answers[place]
         return groups.get(tuple(key[name] for name in shared), empty)
 
@@ -101,11 +101,11 @@ class Prepared:
         composed, values = self._for(tuple(key), shared, connection), _values(key, places if shared else None)
         if not all(values):
             return []
-        found = [list(row) for row in connection.query(composed.sql, values).fetchall()]
+        rows = [list(row) for row in connection.query(composed.sql, values).fetchall()]
         for place, attribute in composed.encoded:
-            for row in found:
+            for row in rows:
                 row[place] = decode_attribute(attribute, row[place], connection=connection)
-        return [dict(zip(composed.names, row, strict=True)) for row in found]
+        return [dict(zip(composed.names, row, strict=True)) for row in rows]
 
     def _columns(
         self, connection: dj.Connection, key: Mapping[str, Any], shared: tuple[str, ...] = (), places: Any = ()

@@ -23,18 +23,18 @@ def combine(table: pa.Table, key: Sequence[str], parts: Sequence[str]) -> pa.Tab
     The keys, each once, with the column `fingerprint` (md5, 32 hexadecimal digits).
 
     >>> rows = pa.table({"subject": ["b", "a", "a"], "hash": ["z", "y", "x"]})
-    >>> found = combine(rows, ["subject"], ["hash"])
-    >>> found["subject"].to_pylist(), combine(rows.take([2, 1, 0]), ["subject"], ["hash"]) == found
+    >>> digests = combine(rows, ["subject"], ["hash"])
+    >>> digests["subject"].to_pylist(), combine(rows.take([2, 1, 0]), ["subject"], ["hash"]) == digests
     (['a', 'b'], True)
     """
     ordered = table.select([*key, *parts]).sort_by([(name, "ascending") for name in (*key, *parts)])
     columns = [ordered[name].to_pylist() for name in ordered.column_names]
-    found: dict[tuple, list[tuple]] = {}
+    groups: dict[tuple, list[tuple]] = {}
     for row in zip(*columns, strict=True):
-        found.setdefault(row[: len(key)], []).append(row[len(key) :])
-    keys = list(zip(*found, strict=True)) if found else [()] * len(key)
+        groups.setdefault(row[: len(key)], []).append(row[len(key) :])
+    keys = list(zip(*groups, strict=True)) if groups else [()] * len(key)
     arrays = [pa.array(values, table.schema.field(name).type) for name, values in zip(key, keys, strict=True)]
-    hashes = [_digest(rows) for rows in found.values()]
+    hashes = [_digest(rows) for rows in groups.values()]
     return pa.table([*arrays, pa.array(hashes, pa.string())], [*key, "fingerprint"])
 
 

@@ -50,7 +50,7 @@ def places(root: type[dj.Table]) -> list[Place]:
     connection = root().connection
     connection.dependencies.load()
     names = {root().full_table_name: {tuple(root().primary_key)}}
-    found = []
+    result = []
     for table in _all_tables():
         query = table()
         roles = names.get(query.full_table_name, set())
@@ -61,8 +61,8 @@ def places(root: type[dj.Table]) -> list[Place]:
                     roles = roles | {tuple(by_parent[column] for column in role)}
         if roles:
             names[query.full_table_name] = roles
-            found.append(Place(table, tuple(sorted(roles))))
-    return found
+            result.append(Place(table, tuple(sorted(roles))))
+    return result
 
 
 def _all_tables() -> Iterator[type[dj.Table]]:
@@ -111,19 +111,19 @@ class Rekeying:
 
     def conflicts(self) -> dict[str, list[dict[str, Any]]]:
         """Rows that are there already under the new key with other content: table label -> their new keys."""
-        found: dict[str, list[dict[str, Any]]] = {}
+        conflicts: dict[str, list[dict[str, Any]]] = {}
         for place in places(self.root)[1:]:
             label = registry.label(place.table)
             if not place.key_roles or self.drops(label):
                 continue
             query = place.table()
             if clash := [key for key, same in self._both(query, place) if not same]:
-                found[label] = clash
-        return found
+                conflicts[label] = clash
+        return conflicts
 
     def moved(self, labels: Collection[str]) -> dict[str, list[tuple[dict[str, Any], dict[str, Any]]]]:
         """Keys before and after of the rows of some tables that would get another key: table label -> pairs."""
-        found: dict[str, list[tuple[dict[str, Any], dict[str, Any]]]] = {}
+        moved: dict[str, list[tuple[dict[str, Any], dict[str, Any]]]] = {}
         for place in places(self.root):
             label, query = registry.label(place.table), place.table()
             if label not in labels or not place.key_roles or self.drops(label):
@@ -138,8 +138,8 @@ class Rekeying:
                 for role in place.key_roles:
                     if tuple(old.get(column) for column in role) == tuple(self.old):
                         new |= dict(zip(role, self.new, strict=True))
-                found.setdefault(label, []).append((old, new))
-        return found
+                moved.setdefault(label, []).append((old, new))
+        return moved
 
     def run(self) -> dict[str, int]:
         """Change the rows; returns table label -> how many. The caller holds the transaction.

@@ -42,18 +42,18 @@ def _task_row(key: Mapping[str, Any]) -> dict[str, Any]:
     names = acquisition.Session.primary_key
     missing = [name for name in names if name not in key]
     wanted = {name: key[name] for name in TrialSet.primary_key if name in key}
-    found = _TASKS.rows(wanted)
-    if missing and len(found) != 1:
+    tasks = _TASKS.rows(wanted)
+    if missing and len(tasks) != 1:
         raise NeurojointError(
-            f"{len(found)} sessions with trials fit: the key lacks {', '.join(missing)}",
+            f"{len(tasks)} sessions with trials fit: the key lacks {', '.join(missing)}",
             "name one session by lab, subject, session_date and session_number; `pipeline.session(eid)` gives its key",
         )
-    if not found:
+    if not tasks:
         named = "/".join(str(wanted[name]) for name in TrialSet.primary_key if name in wanted)
         raise NeurojointError(
             f"{named} has no trials in the tables", "see `behavior.TrialSet` for the sessions that do"
         )
-    order = sorted(found, key=lambda row: (row["task_kind"] in protocols.NOT_TRAINING, row["task_collection"]))
+    order = sorted(tasks, key=lambda row: (row["task_kind"] in protocols.NOT_TRAINING, row["task_collection"]))
     return order[0]
 
 
@@ -170,31 +170,31 @@ class TrialSet(OfTask, dj.Imported):
     @classmethod
     def fetch_other_columns(cls, key: Mapping[str, Any]) -> dict[str, np.ndarray]:
         """The columns of one task that Trial does not have: name -> values, shape (n trials, …)."""
-        found = {}
+        columns = {}
         for row in (cls.OtherColumn & key).to_dicts(order_by="other_column"):
             values = np.empty(len(row["other_values"]), object) if row["other_type"] == "object" else None
             if values is not None:
                 values[:] = row["other_values"]
-            found[row["other_column"]] = row["other_values"] if values is None else values
-        return found
+            columns[row["other_column"]] = row["other_values"] if values is None else values
+        return columns
 
     def current_fingerprints(self, key: dict | None = None) -> pa.Table:
         """Key and fingerprint of every task (of `key`); where the lab describes it, with the description."""
-        found = super().current_fingerprints(key)
+        table = super().current_fingerprints(key)
         if not paradigms.described():
-            return found
+            return table
         names = self.primary_key
         facts = acquisition.SessionTask.proj("protocol") * acquisition.Session.proj("task_protocol") & {
             name: value for name, value in (key or {}).items() if name in names
         }
         rows = fetch_columns(facts, *names, "protocol", "task_protocol").to_pylist()
         digests = {tuple(row[name] for name in names): _digest(row) for row in rows}
-        keys = zip(*(found[name].to_pylist() for name in names), strict=True)
+        keys = zip(*(table[name].to_pylist() for name in names), strict=True)
         told = [
             fingerprints.extend(one, digest) if (digest := digests.get(place)) else one
-            for one, place in zip(found["fingerprint"].to_pylist(), keys, strict=True)
+            for one, place in zip(table["fingerprint"].to_pylist(), keys, strict=True)
         ]
-        return found.set_column(found.column_names.index("fingerprint"), "fingerprint", pa.array(told, pa.string()))
+        return table.set_column(table.column_names.index("fingerprint"), "fingerprint", pa.array(told, pa.string()))
 
     def _extended(self, fingerprint, key):
         if not paradigms.described():
@@ -209,16 +209,16 @@ class TrialSet(OfTask, dj.Imported):
         return _PROTOCOLS.rows(task)[0]
 
     def make(self, key):
-        found = files.read_object(key, "trials", with_other=True)
+        trials = files.read_object(key, "trials", with_other=True)
         facts = self._facts_of(key)
         protocol = protocols.of_task(facts["task_protocol"], facts["protocol"], key["task_collection"])
         task = paradigms.of_protocol(protocol)
         kind = _kind(protocol, task)
         if task is None or task.is_built_in:
-            columns, checks = trial_checks.check_trials(found.values, kind)
+            columns, checks = trial_checks.check_trials(trials.values, kind)
         else:
-            columns, checks = trial_checks.check_times(found.values)
-            checks += _described(columns | found.other_values, task)
+            columns, checks = trial_checks.check_times(trials.values)
+            checks += _described(columns | trials.other_values, task)
         n_trials = len(next(iter(columns.values())))
         self.insert1(
             key
@@ -229,9 +229,9 @@ class TrialSet(OfTask, dj.Imported):
                 "trials_end": _at(columns.get("intervals_1"), -1),
                 "trials_complete": columns.keys() >= alf.COMPLETE_TRIALS,
                 "columns_present": list(columns),
-                "columns_absent": found.absent,
-                "columns_refused": found.refused,
-                "columns_other": found.other,
+                "columns_absent": trials.absent,
+                "columns_refused": trials.refused,
+                "columns_other": trials.other,
                 "trials_protocol": protocol,
                 "paradigm": "" if task is None or task.is_built_in else task.name,
                 "task_kind": kind,
@@ -247,7 +247,7 @@ class TrialSet(OfTask, dj.Imported):
                 "other_type": values.dtype.name,
                 "other_values": values.tolist() if values.dtype == object else values,
             }
-            for name, values in found.other_values.items()
+            for name, values in trials.other_values.items()
         )
 
 
@@ -308,21 +308,21 @@ class WheelMoveSet(OfTask, dj.Imported):
             raise NeurojointError("the task has no wheel in the tables", "see `behavior.WheelMoveSet`")
         moves = to_numpy(fetch_columns(cls.Move & chosen, "move_onset", "move_amplitude", order_by="move_id"))
         trials = fetch_trials(chosen, other_columns=False)
-        found = reaction_times.first_movements(trials, moves["move_onset"], moves["move_amplitude"])
-        if found is None:
+        movements = reaction_times.first_movements(trials, moves["move_onset"], moves["move_amplitude"])
+        if movements is None:
             raise NeurojointError(
                 "the trials have no times", "goCue_times or stimOn_times, and feedback_times, are needed"
             )
-        return found
+        return movements
 
     def current_fingerprints(self, key: dict | None = None) -> pa.Table:
         """Key and fingerprint of every task (of `key`); where the setting `wheel_units` states a unit, with that."""
-        found, stated = super().current_fingerprints(key), settings().wheel_units
+        table, stated = super().current_fingerprints(key), settings().wheel_units
         told = [
             fingerprints.extend(one, stated[lab]) if lab in stated else one
-            for lab, one in zip(found["lab"].to_pylist(), found["fingerprint"].to_pylist(), strict=True)
+            for lab, one in zip(table["lab"].to_pylist(), table["fingerprint"].to_pylist(), strict=True)
         ]
-        return found.set_column(found.column_names.index("fingerprint"), "fingerprint", pa.array(told, pa.string()))
+        return table.set_column(table.column_names.index("fingerprint"), "fingerprint", pa.array(told, pa.string()))
 
     def _extended(self, fingerprint, key):
         stated = settings().wheel_units.get(key["lab"])
@@ -377,8 +377,8 @@ class Lick(FromFiles, dj.Imported):
     fingerprint = "lick_fingerprint"
 
     def make(self, key):
-        found = files.read_object(key, "licks", required=("times",))
-        times = np.sort(found.values["times"][np.isfinite(found.values["times"])])
+        licks = files.read_object(key, "licks", required=("times",))
+        times = np.sort(licks.values["times"][np.isfinite(licks.values["times"])])
         intervals = np.diff(times)
         within_bout = intervals[intervals < 1]
         self.insert1(

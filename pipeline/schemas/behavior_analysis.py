@@ -394,8 +394,8 @@ class TrainingTimeForecast(dj.Computed):
         return training_features.fingerprints_of_forecasts(key or {})
 
     def make(self, key):
-        found = training_features.mice(key)
-        said = training_time.forecast_lab(found.features, found.days_to_trained)
+        mice = training_features.mice(key)
+        said = training_time.forecast_lab(mice.features, mice.days_to_trained)
         fingerprint = self.current_fingerprints(key)["fingerprint"][0].as_py()
         self.insert1(
             key
@@ -409,7 +409,7 @@ class TrainingTimeForecast(dj.Computed):
             }
         )
         self.Mouse.insert(
-            found.keys[mouse]
+            mice.keys[mouse]
             | {f"quartile_{number}": float(p) for number, p in enumerate(row, 1)}
             | {"true_quartile": int(true) or None}
             for mouse, row, true in zip(said.mice, said.probabilities, said.quartiles, strict=True)

@@ -118,8 +118,8 @@ class GoodPeriod(dj.Manual):
         places = list(zip(*(keys[name].to_pylist() for name in ProbeInsertion.primary_key), strict=True))
         names = ProbeInsertion.primary_key
         said = {item: cls.text(dict(zip(names, item, strict=True))) for item in set(places) & with_periods}
-        found = [fingerprints.extend("good periods", said.get(place, "")) for place in places]
-        return keys.append_column("fingerprint", pa.array(found, pa.string()))
+        digests = [fingerprints.extend("good periods", said.get(place, "")) for place in places]
+        return keys.append_column("fingerprint", pa.array(digests, pa.string()))
 
 
 class InGoodPeriods:
@@ -362,8 +362,8 @@ class SessionClock(dj.Computed):
         return fingerprints.combine(pa.concat_tables([rows, beside.rename_columns([*names, "part"])]), names, ["part"])
 
     def make(self, key):
-        found, changes = session_streams.read(key)
-        made = clocks.session_clocks(found.streams, changes, found.timestamps)
+        inputs, changes = session_streams.read(key)
+        made = clocks.session_clocks(inputs.streams, changes, inputs.timestamps)
         self.insert1(
             key
             | {
@@ -373,8 +373,8 @@ class SessionClock(dj.Computed):
             }
         )
         self.Stream.insert([key | session_streams.stream_row(item) for item in made])
-        self.Line.insert([key | row for row in session_streams.line_rows(changes, found.line_names)])
-        self.Camera.insert([key | row for row in session_streams.camera_rows(found, made, changes)])
+        self.Line.insert([key | row for row in session_streams.line_rows(changes, inputs.line_names)])
+        self.Camera.insert([key | row for row in session_streams.camera_rows(inputs, made, changes)])
 
 
 @schema
@@ -482,17 +482,17 @@ class ClusterSet(dj.Imported):
     def make(self, key):
         row = clusterings.find(key)
         paths = attributes(row, row["clustering_files"])
-        found = sorting.examine(paths, clusterings.reading(row).recorded, channel_map(key))
+        clustering = sorting.examine(paths, clusterings.reading(row).recorded, channel_map(key))
         self.insert1(
             key
             | {
                 "clusters_fingerprint": row["clustering_fingerprint"],
-                "n_clusters": len(found.clusters["cluster_id"]),
-                "n_spikes": found.n_spikes,
-                "first_spike": found.first,
-                "last_spike": found.last,
-                "clusters_present": found.read,
+                "n_clusters": len(clustering.clusters["cluster_id"]),
+                "n_spikes": clustering.n_spikes,
+                "first_spike": clustering.first,
+                "last_spike": clustering.last,
+                "clusters_present": clustering.read,
                 "clusters_refused": row["clustering_refused"],
             }
         )
-        insert_many(self.Cluster, key | found.clusters)
+        insert_many(self.Cluster, key | clustering.clusters)

@@ -54,20 +54,20 @@ class UnitMetrics(dj.Computed):
         """
 
     def make(self, key):
-        row, found = clusterings.find(key), ephys.grouped(key)
+        row, spikes = clusterings.find(key), ephys.grouped(key)
         first, last = (ephys.ClusterSet & key).fetch1("first_spike", "last_spike")
-        columns, missing = table_columns.metrics(row, found)
+        columns, missing = table_columns.metrics(row, spikes)
         self.insert1(
             key
             | {
                 "metrics_duration": None if first is None else last - first,
-                "metrics_with_amps": found.amps is not None,
-                "metrics_with_depths": found.depths is not None,
+                "metrics_with_amps": spikes.amps is not None,
+                "metrics_with_depths": spikes.depths is not None,
                 "metrics_missing": missing,
             }
         )
         known = {name: columns[name] for name in self.Unit.heading.secondary_attributes if name in columns}
-        insert_many(self.Unit, key | {"cluster_id": found.cluster_ids} | known)
+        insert_many(self.Unit, key | {"cluster_id": spikes.cluster_ids} | known)
 
 
 @schema
@@ -348,7 +348,7 @@ class UnitSelectivity(ephys.InGoodPeriods, dj.Computed):
         basis = self._fingerprint_of(key)
         try:
             groups = selection.Comparison.groups(row, trials)
-            found = selectivity.compare(key, ephys.grouped(key), trials, groups, row["period_name"])
+            comparison = selectivity.compare(key, ephys.grouped(key), trials, groups, row["period_name"])
         except UserError as error:  # another task, whose trials lack the columns
             counts = dict.fromkeys(("n_first_trials", "n_second_trials", "n_selective"), 0)
             self.insert1(key | basis | counts | {"selectivity_missing": error.message[:500]})
@@ -357,20 +357,20 @@ class UnitSelectivity(ephys.InGoodPeriods, dj.Computed):
             key
             | basis
             | {
-                "n_first_trials": found.n_0,
-                "n_second_trials": found.n_1,
-                "n_selective": int(found.selective.sum()),
-                "selectivity_missing": "" if found.n_0 and found.n_1 else "one of the groups has no trials",
+                "n_first_trials": comparison.n_0,
+                "n_second_trials": comparison.n_1,
+                "n_selective": int(comparison.selective.sum()),
+                "selectivity_missing": "" if comparison.n_0 and comparison.n_1 else "one of the groups has no trials",
             }
         )
         columns = {
-            "cluster_id": found.cluster_ids,
-            "first_rate": found.rate_0,
-            "second_rate": found.rate_1,
-            "period_selectivity": found.index,
-            "period_p": found.p_value,
-            "period_p_corrected": found.p_corrected,
-            "is_selective": found.selective,
+            "cluster_id": comparison.cluster_ids,
+            "first_rate": comparison.rate_0,
+            "second_rate": comparison.rate_1,
+            "period_selectivity": comparison.index,
+            "period_p": comparison.p_value,
+            "period_p_corrected": comparison.p_corrected,
+            "is_selective": comparison.selective,
         }
         insert_many(self.Unit, key | columns)
 

@@ -219,18 +219,18 @@ class ChannelLocation(dj.Imported):
     @property
     def key_source(self):
         """Insertions with files that say where channels are."""
-        found = _location_objects() & _SAYS_WHERE
-        insertions = dj.U(*acquisition.Session.primary_key, "probe_label") & found.proj(probe_label=_probe_label())
+        objects = _location_objects() & _SAYS_WHERE
+        insertions = dj.U(*acquisition.Session.primary_key, "probe_label") & objects.proj(probe_label=_probe_label())
         return ephys.ProbeInsertion.proj().restrict(insertions, semantic_check=False)
 
     def current_fingerprints(self, key: dict | None = None) -> pa.Table:
         """Key and fingerprint of every insertion (of `key`) that should have a row now."""
         names = ephys.ProbeInsertion.primary_key
         parts = ["object_collection", "object_name", "object_fingerprint"]
-        found = fetch_columns((_location_objects() & _session(key)).proj(*parts[2:], probe_label=_probe_label()))
+        objects = fetch_columns((_location_objects() & _session(key)).proj(*parts[2:], probe_label=_probe_label()))
         there = fetch_columns(self.key_source & (key or {}), *names)
         defaults = fetch_columns(_defaults() & (key or {}), *names, "clustering_collection")
-        rows = found.join(there, names, join_type="inner").join(defaults, names, join_type="left outer")
+        rows = objects.join(there, names, join_type="inner").join(defaults, names, join_type="left outer")
         return fingerprints.combine(rows, names, [*parts, "clustering_collection"])
 
     def make(self, key):
@@ -247,7 +247,7 @@ class ChannelLocation(dj.Imported):
                     if len(values) == len(next(iter(contents.values()))):
                         contents[name] = values
         try:
-            found = channel_locations.assemble(contents, recordings.channel_map(key))
+            located = channel_locations.assemble(contents, recordings.channel_map(key))
         except ValueError as error:
             path = f"{source['object_collection']}/{source['object_name']}"
             raise refuse(path, "value_range", str(error)[:900]) from error
@@ -258,15 +258,15 @@ class ChannelLocation(dj.Imported):
                 self.fingerprint: self.current_fingerprints(key)["fingerprint"][0].as_py(),
                 "locations_object": source["object_name"],
                 "locations_collection": source["object_collection"],
-                "n_channels_located": int(np.isfinite(found.regions).sum()),
-                "n_channels_outside": found.n_outside,
-                "regions_refused": found.unknown,
-                "locations_refused": source["refused_columns"] | found.refused,
-                "n_sides_differ": found.n_sides_differ,
+                "n_channels_located": int(np.isfinite(located.regions).sum()),
+                "n_channels_outside": located.n_outside,
+                "regions_refused": located.unknown,
+                "locations_refused": source["refused_columns"] | located.refused,
+                "n_sides_differ": located.n_sides_differ,
             }
         )
-        insert_many(self.Channel, key | found.columns())
-        insert_many(self.Region, key | _counts(found.regions, "region_channels"))
+        insert_many(self.Channel, key | located.columns())
+        insert_many(self.Region, key | _counts(located.regions, "region_channels"))
 
     @staticmethod
     def _sources(key: dict[str, Any]) -> list[dict[str, Any]]:
@@ -328,7 +328,7 @@ class ClusterLocation(dj.Computed):
         channels = fetch_columns(ChannelLocation.Channel & key, order_by="channel")
         there = to_numpy(channels.drop_columns(["channel_hemisphere"]))
         rows = self._rows_of_channels(key, clusters["cluster_channel"], there)
-        found = rows >= 0
+        has_channel = rows >= 0
         columns: dict[str, Any] = {
             "cluster_id": clusters["cluster_id"],
             "region_id": _taken(there["region_id"], rows),
@@ -341,7 +341,7 @@ class ClusterLocation(dj.Computed):
             key
             | {
                 "n_clusters_located": int(np.isfinite(columns["region_id"]).sum()),
-                "n_clusters_without_channel": int((~found).sum()),
+                "n_clusters_without_channel": int((~has_channel).sum()),
             }
         )
         insert_many(self.Cluster, key | columns)

@@ -117,8 +117,8 @@ class FileLocation(dj.Imported):
         names, parts = FieldOfView.primary_key, ["object_name", "object_fingerprint"]
         there = fetch_columns(self.key_source & (key or {}), *names)
         session = {name: value for name, value in (key or {}).items() if name in acquisition.Session.primary_key}
-        found = fetch_columns(self._objects() & session, *names, *parts)
-        return fingerprints.combine(found.join(there, names, join_type="inner"), names, parts)
+        objects = fetch_columns(self._objects() & session, *names, *parts)
+        return fingerprints.combine(objects.join(there, names, join_type="inner"), names, parts)
 
     def make(self, key):
         collection = f"alf/{key['fov_name']}"
@@ -147,14 +147,14 @@ class FileLocation(dj.Imported):
     @staticmethod
     def _objects() -> dj.expression.QueryExpression:
         """The ALF objects with regions, with the last folder of their collection as the name of the field of view."""
-        found = (
+        objects = (
             data.AlfObject
             & [{"object_name": name} for name in dict.fromkeys(name for name, _ in _SOURCES)]
             & f"accepted_columns LIKE '%%,{REGIONS},%%' OR accepted_columns LIKE '%%,{REGIONS}_estimate,%%'"
             & "object_collection LIKE 'alf/%%'"
             & "object_collection NOT LIKE 'alf/%%/%%'"
         )
-        return found.proj("object_fingerprint", fov_name="SUBSTRING(object_collection, 5)")
+        return objects.proj("object_fingerprint", fov_name="SUBSTRING(object_collection, 5)")
 
 
 def located_in(regions: list[int]) -> dj.expression.QueryExpression:

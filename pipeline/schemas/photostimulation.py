@@ -170,16 +170,16 @@ class StimulationEffect(dj.Computed):
 
     def make(self, key):
         light = to_numpy(fetch_columns(StimulationSet.Event & key, order_by="stimulation_onset"))
-        found = trial_outcomes.read(key)
-        if found.starts is None:
+        outcomes = trial_outcomes.read(key)
+        if outcomes.starts is None:
             missing = "the trials have no intervals: which of them have light is not known"
             self.insert1(key | {"n_trials_light": 0, "n_trials_dark": 0, "effect_missing": missing})
             return
-        trial = analysis.trials_of(light["stimulation_onset"], found.starts, found.ends)
+        trial = analysis.trials_of(light["stimulation_onset"], outcomes.starts, outcomes.ends)
         inside, (own, first, count) = trial >= 0, np.unique(trial[trial >= 0], return_index=True, return_counts=True)
-        lit = np.isin(np.arange(len(found.starts)), own)
+        lit = np.isin(np.arange(len(outcomes.starts)), own)
         self.insert1(
-            key | {"n_trials_light": len(own), "n_trials_dark": int((~lit).sum()), "effect_missing": found.missing}
+            key | {"n_trials_light": len(own), "n_trials_dark": int((~lit).sum()), "effect_missing": outcomes.missing}
         )
         sites = light["event_site"][inside][first].astype(object)
         columns = {"trial_id": own, "trial_n_stimulations": count, "trial_site": sites}
@@ -188,7 +188,7 @@ class StimulationEffect(dj.Computed):
         for site in ("all", *sorted(set(sites) - {"", "all"})):
             group = np.where(~lit, 0, -1)
             group[own if site == "all" else own[sites == site]] = 1
-            self.Site.insert1(key | {"effect_site": site} | _effect(found, group))
+            self.Site.insert1(key | {"effect_site": site} | _effect(outcomes, group))
 
 
 @schema
@@ -223,23 +223,23 @@ class OptoTagging(dj.Computed):
         onsets = np.unique((StimulationSet.Event & key).to_arrays("stimulation_onset").astype(np.float64))
         onsets = peth_store.within_recording(spikes, onsets)
         onsets = onsets[np.isfinite(onsets) & ephys.GoodPeriod.holds(key, onsets)]
-        found = analysis.optotagging(spikes.times, spikes.offsets, onsets, window)
-        counts = {"n_light_pulses": len(onsets), "n_tagged": int(found.tagged.sum())}
+        tagging = analysis.optotagging(spikes.times, spikes.offsets, onsets, window)
+        counts = {"n_light_pulses": len(onsets), "n_tagged": int(tagging.tagged.sum())}
         self.insert1(key | counts | {"tagging_window": window})
         columns = {
             "cluster_id": spikes.cluster_ids,
-            "light_reliability": found.reliability,
-            "light_baseline": found.baseline,
-            "light_latency": found.latency,
-            "light_jitter": found.jitter,
-            "light_p_corrected": found.p_corrected,
-            "is_tagged": found.tagged,
+            "light_reliability": tagging.reliability,
+            "light_baseline": tagging.baseline,
+            "light_latency": tagging.latency,
+            "light_jitter": tagging.jitter,
+            "light_p_corrected": tagging.p_corrected,
+            "is_tagged": tagging.tagged,
         }
         insert_many(self.Unit, key | columns)
 
 
-def _effect(found: trial_outcomes.TrialOutcomes, group: np.ndarray) -> dict[str, object]:
-    made = analysis.compare_performance(found.correct, found.responded, found.latency, group)
+def _effect(outcomes: trial_outcomes.TrialOutcomes, group: np.ndarray) -> dict[str, object]:
+    made = analysis.compare_performance(outcomes.correct, outcomes.responded, outcomes.latency, group)
     return {
         "n_light": made["n"][1],
         "n_light_correct": made["n_correct"][1],

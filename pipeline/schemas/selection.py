@@ -44,8 +44,8 @@ class TrialCondition(dj.Manual):
         """
         if not name.isidentifier():
             raise UserError(f"{name!r} cannot be the name of a condition", "use letters, digits and _")
-        found = trial_conditions.parse(expression)
-        trial_conditions.check_columns(found, dict.fromkeys(known_columns()))
+        parsed = trial_conditions.parse(expression)
+        trial_conditions.check_columns(parsed, dict.fromkeys(known_columns()))
         versions = (cls & {"condition_name": name}).to_dicts(order_by="condition_version")
         if versions and versions[-1]["condition_expression"] == expression:
             return int(versions[-1]["condition_version"])
@@ -55,7 +55,7 @@ class TrialCondition(dj.Manual):
                 "condition_name": name,
                 "condition_version": version,
                 "condition_expression": expression,
-                "condition_columns": list(found.columns),
+                "condition_columns": list(parsed.columns),
                 "condition_description": description,
             }
         )
@@ -140,9 +140,9 @@ class Period(dj.Manual):
                 raise UserError(f"these trials have no column {column}", f"they have {', '.join(trials)}")
         start = np.asarray(trials[row["starts_at"]], float) + row["starts_shift"]
         end = np.asarray(trials[row["ends_at"]], float) + row["ends_shift"]
-        found = np.column_stack([start, end])
-        found[~(found[:, 0] <= found[:, 1])] = np.nan
-        return found
+        bounds = np.column_stack([start, end])
+        bounds[~(bounds[:, 0] <= bounds[:, 1])] = np.nan
+        return bounds
 
     @classmethod
     def expression(cls, name: str) -> str:

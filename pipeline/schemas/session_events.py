@@ -80,13 +80,13 @@ class PassivePeriods(FromFiles, dj.Imported):
     def make(self, key):
         table = files.read_attribute(key, "passivePeriods", "intervalsTable").reset_index()
         try:
-            found = passive.periods({name: table[name].to_numpy() for name in table.columns if name != "level_0"})
+            periods = passive.periods({name: table[name].to_numpy() for name in table.columns if name != "level_0"})
         except ValueError as error:
             raise refuse("passivePeriods.intervalsTable", "value_range", str(error)) from None
         self.insert1(key | self._fingerprint_of(key))
         self.Period.insert(
             key | {"period_name": name, "passive_period_start": start, "passive_period_end": end}
-            for name, (start, end) in found.items()
+            for name, (start, end) in periods.items()
         )
 
 
@@ -268,8 +268,10 @@ def _kinds(key: dict) -> Any:
 
 def _has(key: dict, alf_object: str, attribute: str) -> bool:
     """Whether an attribute of an object may be read."""
-    found = data.AlfObject & {name: key[name] for name in acquisition.Session.primary_key} & {"object_name": alf_object}
-    return bool(found & f"accepted_columns LIKE '%%,{attribute},%%'")
+    objects = (
+        data.AlfObject & {name: key[name] for name in acquisition.Session.primary_key} & {"object_name": alf_object}
+    )
+    return bool(objects & f"accepted_columns LIKE '%%,{attribute},%%'")
 
 
 def _read(key: dict, alf_object: str, attribute: str) -> Any:

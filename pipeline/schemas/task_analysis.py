@@ -108,11 +108,11 @@ class TaskPerformance(dj.Computed):
 
     def make(self, key):
         task = paradigms.named((behavior.TrialSet & key).fetch1("paradigm"))
-        found = summarise(behavior.fetch_trials(key), task)
-        extra = {"task_design": task.design, "measures": found.measures, "task_notes": list(found.notes)}
-        self.insert1(key | found.counts | extra)
-        parts = ((self.Choice, found.choices), (self.Level, found.levels), (self.Curve, found.curves))
-        for part, rows in (*parts, (self.Block, found.blocks)):
+        summary = summarise(behavior.fetch_trials(key), task)
+        extra = {"task_design": task.design, "measures": summary.measures, "task_notes": list(summary.notes)}
+        self.insert1(key | summary.counts | extra)
+        parts = ((self.Choice, summary.choices), (self.Level, summary.levels), (self.Curve, summary.curves))
+        for part, rows in (*parts, (self.Block, summary.blocks)):
             part.insert(key | row for row in rows)
 
 
@@ -138,13 +138,13 @@ class TrialComparison(dj.Computed):
     """
 
     def make(self, key):
-        row, found = (selection.Comparison & key).fetch1(), trial_outcomes.read(key)
+        row, outcomes = (selection.Comparison & key).fetch1(), trial_outcomes.read(key)
         try:
-            groups = selection.Comparison.groups(row, found.columns)
+            groups = selection.Comparison.groups(row, outcomes.columns)
         except UserError as error:  # another task, whose trials lack the columns
             self.insert1(key | {"n_first": 0, "n_second": 0, "comparison_missing": error.message[:500]})
             return
-        made = photostimulation.compare_performance(found.correct, found.responded, found.latency, groups)
+        made = photostimulation.compare_performance(outcomes.correct, outcomes.responded, outcomes.latency, groups)
         pairs = {
             f"{which}_{name}": made[name][place]
             for name in ("performance", "response_rate", "response_time")
@@ -152,5 +152,5 @@ class TrialComparison(dj.Computed):
         }
         tests = {"performance_p": made["performance_p"], "responses_p": made["response_p"]}
         tests["response_time_p"] = made["response_time_p"]
-        counts = {"n_first": made["n"][0], "n_second": made["n"][1], "comparison_missing": found.missing}
+        counts = {"n_first": made["n"][0], "n_second": made["n"][1], "comparison_missing": outcomes.missing}
         self.insert1(key | counts | pairs | tests)

@@ -78,14 +78,14 @@ def parse_yaml(text: str) -> dict[str, Any]:
     if len(text.encode("utf-8", "replace")) > LARGEST:
         raise _invalid(f"it is larger than {LARGEST} byte")
     try:
-        found = yaml.load(text, Loader=_PlainLoader)  # noqa: S506 - a SafeLoader
+        content = yaml.load(text, Loader=_PlainLoader)  # noqa: S506 - a SafeLoader
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f" (line {mark.line + 1})" if mark is not None else ""
         raise _invalid(f"it is no YAML{where}") from None
-    if not isinstance(found, dict):
+    if not isinstance(content, dict):
         raise _invalid("it is no mapping of names to values")
-    return found
+    return content
 
 
 def read(content: Mapping[str, Any]) -> Description:
@@ -129,8 +129,8 @@ def infer(files: Iterable[str]) -> Description:
 
     Examples
     --------
-    >>> found = infer(["raw_video_data/_iblrig_leftCamera.raw.avi", "raw_ephys_data/probe00/a_g0_t0.imec0.ap.bin"])
-    >>> [(one.kind, one.label) for one in found.devices]
+    >>> experiment = infer(["raw_video_data/_iblrig_leftCamera.raw.avi", "raw_ephys_data/probe00/a_g0_t0.imec0.ap.bin"])
+    >>> [(one.kind, one.label) for one in experiment.devices]
     [('camera', 'left'), ('probe', 'probe00')]
     """
     devices: dict[tuple[str, str], Device] = {}
@@ -159,12 +159,12 @@ def _usual(kind: str, label: Any) -> str:
 
 
 def _mapping(content: Mapping[str, Any], name: str) -> dict[str, Any]:
-    found = content.get(name)
-    if found is None:
+    section = content.get(name)
+    if section is None:
         return {}
-    if not isinstance(found, dict):
+    if not isinstance(section, dict):
         raise _invalid(f"`{name}` is no mapping")
-    return found
+    return section
 
 
 def _option(options: Any, name: str) -> Any:
@@ -172,10 +172,10 @@ def _option(options: Any, name: str) -> Any:
 
 
 def _extra_pulses(options: Any) -> str:
-    found = _option(options, "extra_pulses")
-    if found not in (None, "", "before", "after"):
-        raise _invalid(f"`extra_pulses` is {str(found)[:40]!r}, neither before nor after")
-    return found or ""
+    side = _option(options, "extra_pulses")
+    if side not in (None, "", "before", "after"):
+        raise _invalid(f"`extra_pulses` is {str(side)[:40]!r}, neither before nor after")
+    return side or ""
 
 
 def _label(value: Any) -> str:
@@ -186,10 +186,10 @@ def _label(value: Any) -> str:
 
 def _folder(value: Any, usual: str) -> str:
     """A folder below the session."""
-    found = usual if value in (None, "") else value
-    if not isinstance(found, str) or not _FOLDER.fullmatch(found) or ".." in found.split("/") or len(found) > 128:
-        raise _invalid(f"{str(found)[:60]!r} is no folder below the session")
-    return found
+    folder = usual if value in (None, "") else value
+    if not isinstance(folder, str) or not _FOLDER.fullmatch(folder) or ".." in folder.split("/") or len(folder) > 128:
+        raise _invalid(f"{str(folder)[:60]!r} is no folder below the session")
+    return folder
 
 
 def _invalid(problem: str) -> InvalidData:

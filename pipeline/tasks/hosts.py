@@ -111,5 +111,5 @@ def why_not(row: Mapping[str, Any], hosts: Sequence[Host]) -> Lacking | None:
 
 
 def _names(value: Any) -> frozenset[str]:
-    found = json.loads(value) if isinstance(value, str) else value
-    return frozenset(found or ())
+    names = json.loads(value) if isinstance(value, str) else value
+    return frozenset(names or ())

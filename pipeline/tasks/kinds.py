@@ -170,10 +170,10 @@ def get(name: str) -> Kind:
     ------
     NotFoundError : there is none.
     """
-    found = kinds().get(name)
-    if found is None:
+    kind = kinds().get(name)
+    if kind is None:
         raise NotFoundError(f"there is no task kind {name!r} here", "install the module that registers it")
-    return found
+    return kind
 
 
 def unregister(name: str) -> None:

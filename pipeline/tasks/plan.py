@@ -77,7 +77,7 @@ def plan(
     """
     chosen = list(kinds().values()) if among is None else list(among)
     paths = frozenset(files)
-    found: dict[str, Planned] = {}
+    tasks: dict[str, Planned] = {}
     by_kind: dict[str, list[Planned]] = {}
     for kind in _ordered(chosen):
         for arguments in _instances(kind, description):
@@ -91,9 +91,9 @@ def plan(
             name = f"{kind.name}_{label}" if label else kind.name
             level = 1 + max((parent.level for parent in parents), default=-1)
             made = Planned(name[:64], kind, arguments, tuple(parent.name for parent in parents), level)
-            found[made.name] = made
+            tasks[made.name] = made
             by_kind.setdefault(kind.name, []).append(made)
-    return sorted(found.values(), key=lambda one: one.level)
+    return sorted(tasks.values(), key=lambda one: one.level)
 
 
 def filled(pattern: str, arguments: Mapping[str, Any]) -> list[str]:
@@ -102,10 +102,10 @@ def filled(pattern: str, arguments: Mapping[str, Any]) -> list[str]:
     >>> filled("{folder}/*.ap.bin|{folder}/*.ap.cbin", {"folder": "raw_ephys_data/probe00"})
     ['raw_ephys_data/probe00/*.ap.bin', 'raw_ephys_data/probe00/*.ap.cbin']
     """
-    found = pattern
+    text = pattern
     for name, value in arguments.items():
-        found = found.replace(f"{{{name}}}", _literal(str(value)))
-    return found.split("|")
+        text = text.replace(f"{{{name}}}", _literal(str(value)))
+    return text.split("|")
 
 
 def matching(pattern: str, arguments: Mapping[str, Any], paths: Iterable[str]) -> list[str]:
@@ -183,7 +183,7 @@ def _holds(rule: str, facts: Facts) -> bool:
 def _ordered(chosen: Sequence[Kind]) -> list[Kind]:
     """Parents before children."""
     by_name = {kind.name: kind for kind in chosen}
-    found: list[Kind] = []
+    ordered: list[Kind] = []
     state: dict[str, int] = {}
 
     def visit(kind: Kind) -> None:
@@ -197,11 +197,11 @@ def _ordered(chosen: Sequence[Kind]) -> list[Kind]:
                 raise OperatorError(f"the task kind {kind.name!r} waits for {name!r}, which is not registered", "")
             visit(by_name[name])
         state[kind.name] = 2
-        found.append(kind)
+        ordered.append(kind)
 
     for kind in chosen:
         visit(kind)
-    return found
+    return ordered
 
 
 def _literal(text: str) -> str:

@@ -91,13 +91,13 @@ class Queue(Claims):
         """
         with self.transaction():
             now = self.now()
-            found: dict[str, str] = {}
+            identifiers: dict[str, str] = {}
             edges: list[tuple[str, str]] = []
             for task in tasks:
                 mark = task.unique or uuid.uuid4().hex
                 row = self._one(f"SELECT task_uuid FROM {self.task} WHERE task_unique = %s", mark)
                 if row is not None:
-                    found[task.name] = row[0]
+                    identifiers[task.name] = row[0]
                     continue
                 identifier = str(uuid.uuid4())
                 columns = {
@@ -108,11 +108,11 @@ class Queue(Claims):
                     "task_created": now, "task_changed": now,
                 } | dict(session or {}) | dict(task.columns)  # fmt: skip
                 self._insert(self.task, columns)
-                found[task.name] = identifier
-                edges += [(identifier, found.get(parent, parent)) for parent in task.parents]
+                identifiers[task.name] = identifier
+                edges += [(identifier, identifiers.get(parent, parent)) for parent in task.parents]
             for child, parent in dict.fromkeys(edges):
                 self._insert(self.edge, {"task_uuid": child, "parent_id": parent})
-        return found
+        return identifiers
 
     def set_parents(self, task_uuid: str, parents: Iterable[str]) -> None:
         """Say again what a task waits for.

@@ -55,9 +55,9 @@ def submit(
             task.SessionPlan.update1(key | row)
         else:
             task.SessionPlan.insert1(key | row | {"plan_first": now})
-        found = queue.add([_new(item, path, files, repository) for item in planned], key)
-        _abandon_others(queue, key, set(found.values()))
-    return found
+        identifiers = queue.add([_new(item, path, files, repository) for item in planned], key)
+        _abandon_others(queue, key, set(identifiers.values()))
+    return identifiers
 
 
 def _new(one: Planned, path: str, files: Mapping[str, int], repository: str) -> New:

@@ -70,14 +70,14 @@ class TaskRows:
     def descendants(self, ids: Iterable[str]) -> list[str]:
         """All tasks that wait for some others, near or far."""
         seen, todo = set(ids), list(ids)
-        found: list[str] = []
+        descendants: list[str] = []
         while todo:
             listed = ", ".join(["%s"] * len(todo))
             rows = self._all(f"SELECT DISTINCT task_uuid FROM {self.edge} WHERE parent_id IN ({listed})", *todo)
             todo = [row[0] for row in rows if row[0] not in seen]
             seen.update(todo)
-            found += todo
-        return found
+            descendants += todo
+        return descendants
 
     def update(self, task_uuid: str, columns: Mapping[str, Any]) -> None:
         """Change columns of a task that say nothing of its state."""

@@ -77,7 +77,7 @@ def examine(connection: dj.Connection, holders: Iterable[Holder]) -> Found:
     stated has only inherited its number. On others it is alive while its heartbeat is younger than
     `DEAD_AFTER_SECONDS`; without any heartbeat it counts as dead after `STRANGER_HOURS`.
     """
-    found, here = Found(), host()
+    result, here = Found(), host()
     known = {(row["worker_host"], row["worker_pid"]): row for row in _rows(connection)}
     now = database_time(connection)
     for holder in holders:
@@ -91,8 +91,8 @@ def examine(connection: dj.Connection, holders: Iterable[Holder]) -> Found:
             continue
         else:
             alive = False
-        (found.alive if alive else found.dead).add(name)
-    return found
+        (result.alive if alive else result.dead).add(name)
+    return result
 
 
 def register(connection: dj.Connection) -> str:

@@ -246,13 +246,13 @@ class TableJobs:
 
     def _busy_keys(self) -> list[tuple[list[str], set[tuple[Any, ...]]]]:
         """For each table upstream: the shared key columns, and their values where a job is pending or reserved."""
-        found = []
+        busy = []
         for other in self.upstream or ():
             names = [name for name in self.key if name in other.key]
             columns = ", ".join(self._quote(name) for name in names)
             sql = f"SELECT DISTINCT {columns} FROM {other.name} WHERE status IN ('pending', 'reserved')"
-            found.append((names, set(self.connection.query(sql).fetchall())))
-        return found
+            busy.append((names, set(self.connection.query(sql).fetchall())))
+        return busy
 
     def _key_source(self) -> str:
         """The key source as SQL; composed once where that takes nothing from the database, else each time."""

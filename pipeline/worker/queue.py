@@ -143,13 +143,13 @@ class Queue:
             for job in self.jobs
         )
         holders = [heartbeat.Holder(*row) for row in self.connection.query(sql).fetchall()]
-        found = heartbeat.examine(self.connection, holders)
-        self._not_alive = {(holder.host, holder.pid) for holder in holders} - found.alive
+        examined = heartbeat.examine(self.connection, holders)
+        self._not_alive = {(holder.host, holder.pid) for holder in holders} - examined.alive
         # Before others get their keys: what the dead have not committed would hold them up.
         heartbeat.end_sessions_of_dead(self.connection)
         locks.free_from_dead(self.connection)
         for job in self.jobs:
-            n_jobs = sum(job.take_from_dead(host, pid) for host, pid in found.dead)
+            n_jobs = sum(job.take_from_dead(host, pid) for host, pid in examined.dead)
             n_jobs += job.give_back_interrupted() + job.give_back_away(at_once=not self._has_scheduled)
             _note(done.recovered, job.label, n_jobs)
         self._has_scheduled = True
@@ -182,12 +182,12 @@ def tables_named(names: Sequence[str], tables: Sequence[type[dj.Table]] | None =
     chosen = set()
     for name in names:
         low = name.lower()
-        found = [label for label in known if low in (label.lower(), label.lower().rpartition(".")[2])]
-        if len(found) != 1:
-            close = found or difflib.get_close_matches(name, known, 3, 0.4) or list(known)
-            problem = "several populated tables are" if found else "no populated table is"
+        matching = [label for label in known if low in (label.lower(), label.lower().rpartition(".")[2])]
+        if len(matching) != 1:
+            close = matching or difflib.get_close_matches(name, known, 3, 0.4) or list(known)
+            problem = "several populated tables are" if matching else "no populated table is"
             raise UserError(f"{problem} called {name}", f"choose from {', '.join(close)}")
-        chosen.add(found[0])
+        chosen.add(matching[0])
     return [table for label, table in known.items() if label in chosen]
 
 

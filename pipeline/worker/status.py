@@ -97,24 +97,24 @@ def collect(lab: str | None = None, stale: bool = True, tables: Sequence[type[dj
     """
     chosen = list(registry.populated_tables() if tables is None else tables)
     connection = chosen[0]().connection
-    found = Status(heartbeat.database_time(connection))
-    found.workers = [
+    status = Status(heartbeat.database_time(connection))
+    status.workers = [
         WorkerStatus(row["worker_host"], row["worker_pid"], row["alive"], row["age"], row["worker_activity"])
         for row in heartbeat.workers(connection)
     ]
-    found.tables = _tables(connection, chosen, lab)
-    _add_rates(found)
+    status.tables = _tables(connection, chosen, lab)
+    _add_rates(status)
     if stale:
-        for one, table in zip(found.tables, chosen, strict=True):
+        for one, table in zip(status.tables, chosen, strict=True):
             if hasattr(table, "fingerprint"):
                 keys = staleness.stale_keys(table)
                 one.stale = sum(lab is None or key.get("lab", lab) == lab for key in keys)
-    found.errors = _errors(connection, chosen, lab)
-    found.quarantine = _quarantine(connection, lab)
-    found.modules = [Problem("module", failure.problem, 1, failure.module) for failure in lab_modules.failures()]
-    found.transfers = transfers.line(lab)
-    found.doubts = _doubts(lab)
-    return found
+    status.errors = _errors(connection, chosen, lab)
+    status.quarantine = _quarantine(connection, lab)
+    status.modules = [Problem("module", failure.problem, 1, failure.module) for failure in lab_modules.failures()]
+    status.transfers = transfers.line(lab)
+    status.doubts = _doubts(lab)
+    return status
 
 
 def watch(lab: str | None = None, seconds: float = 2.0) -> Iterator[Status]:
@@ -123,12 +123,12 @@ def watch(lab: str | None = None, seconds: float = 2.0) -> Iterator[Status]:
     compared = -STALE_SECONDS
     while True:
         is_due = time.monotonic() - compared >= STALE_SECONDS
-        found = collect(lab, stale=is_due)
+        status = collect(lab, stale=is_due)
         if is_due:
-            stale, compared = {table.table: table.stale for table in found.tables}, time.monotonic()
-        for table in found.tables:
+            stale, compared = {table.table: table.stale for table in status.tables}, time.monotonic()
+        for table in status.tables:
             table.stale = stale[table.table]
-        yield found
+        yield status
         time.sleep(seconds)
 
 
@@ -151,24 +151,24 @@ def _tables(connection: dj.Connection, tables: Sequence[type[dj.Table]], lab: st
     numbered = []
     for number, total, done in connection.query(" UNION ALL ".join(counts), values).fetchall():
         numbered.append((number, TableStatus(registry.label(tables[number]), total, done)))
-    found = [status for _, status in sorted(numbered, key=lambda pair: pair[0])]
+    statuses = [status for _, status in sorted(numbered, key=lambda pair: pair[0])]
     values = () if lab is None else (lab,) * _n_marks(jobs)
     names = {"reserved": "running", "error": "failed", "ignore": "ignored"}
     for number, status, n_jobs in connection.query(" UNION ALL ".join(jobs), values).fetchall():
         if status in names:
-            setattr(found[number], names[status], n_jobs)
-    for item in found:
+            setattr(statuses[number], names[status], n_jobs)
+    for item in statuses:
         item.pending = max(0, item.total - item.done - item.running - item.failed - item.ignored)
-    return found
+    return statuses
 
 
-def _add_rates(found: Status) -> None:
-    for worker in found.workers:
+def _add_rates(status: Status) -> None:
+    for worker in status.workers:
         match = re.fullmatch(r"(\S+) ([\d.]+)/min", worker.activity)
-        for table in found.tables:
+        for table in status.tables:
             if worker.alive and match and table.table == match[1]:
                 table.rate += float(match[2])
-    for table in found.tables:
+    for table in status.tables:
         if table.rate:
             table.seconds_left = 60 * (table.pending + table.running) / table.rate
 
@@ -211,11 +211,11 @@ def _doubts(lab: str | None) -> list[Problem]:
     from pipeline.schemas import behavior
 
     within = {} if lab is None else {"lab": lab}
-    found: dict[tuple[str, str], Problem] = {}
+    doubts: dict[tuple[str, str], Problem] = {}
 
     def add(outcome: str, what: str, row: dict[str, Any], detail: str) -> None:
         session = f"{row['lab']}/{row['subject']}/{row['session_date']}/{row['session_number']:03d}"
-        one = found.setdefault((outcome, what), Problem(outcome, what, 0, f"{session}: {detail}"))
+        one = doubts.setdefault((outcome, what), Problem(outcome, what, 0, f"{session}: {detail}"))
         one.count += 1
 
     names = behavior.TrialSet.primary_key
@@ -228,7 +228,7 @@ def _doubts(lab: str | None) -> list[Problem]:
     moves = behavior.WheelMoveSet & within & "wheel_notes <> ''"
     for row in fetch_columns(moves, *names, "wheel_qc", "wheel_notes", order_by=", ".join(names)).to_pylist():
         add("FAIL" if row["wheel_qc"] == "FAIL" else "WARNING", "wheel", row, row["wheel_notes"])
-    return sorted(found.values(), key=lambda one: (one.where != "FAIL", -one.count, one.what))
+    return sorted(doubts.values(), key=lambda one: (one.where != "FAIL", -one.count, one.what))
 
 
 def _in_lab(connection: dj.Connection, names: Sequence[str], lab: str | None, word: str = " WHERE ") -> str:

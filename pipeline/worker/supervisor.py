@@ -160,7 +160,7 @@ class _Supervisor:
 
     def activities(self) -> dict[int, str]:
         """Process id -> what the worker is doing, with its rate over the last minute, for the people who look."""
-        now, found = time.monotonic(), {}
+        now, activities = time.monotonic(), {}
         for worker in self.workers:
             pid = getattr(worker.process, "pid", None)
             if pid is None:
@@ -170,7 +170,7 @@ class _Supervisor:
                 worker.table = label
                 worker.history.clear()
             if label is None:
-                found[pid] = ""
+                activities[pid] = ""
                 continue
             n_keys = self.board.done(worker.slot)[label] + self.board.failed(worker.slot)[label]
             worker.history.append((now, n_keys))
@@ -178,8 +178,8 @@ class _Supervisor:
                 worker.history.popleft()
             seconds = now - worker.history[0][0]
             rate = 60 * (n_keys - worker.history[0][1]) / seconds if seconds else 0.0
-            found[pid] = f"{label} {rate:.1f}/min"
-        return found
+            activities[pid] = f"{label} {rate:.1f}/min"
+        return activities
 
     @contextlib.contextmanager
     def catching_signals(self) -> Iterator[None]:

@@ -50,15 +50,15 @@ def series_of(key: Mapping[str, Any]) -> list[str]:
     key : primary key of the session (other entries are ignored)
     """
     session = {name: key[name] for name in acquisition.Session.primary_key}
-    found: list[str] = []
+    series: list[str] = []
     for row in (data.AlfObject & session & "accepted_columns <> ''").to_dicts(order_by="object_name"):
         name, attributes = row["object_name"], [part for part in row["accepted_columns"].split(",") if part]
         if name in NOT_EVENTS or name == "trials" or name.endswith("Camera"):
             continue
         if "table" in attributes:
             attributes += list(_table(session, name, row["object_collection"]))
-        found += [f"{name}.{attribute}" for attribute in dict.fromkeys(attributes) if _is_times(attribute)]
-    return sorted(set(found))
+        series += [f"{name}.{attribute}" for attribute in dict.fromkeys(attributes) if _is_times(attribute)]
+    return sorted(set(series))
 
 
 def rows_of(key: Mapping[str, Any], alf_object: str, collection: str | None = None) -> dict[str, np.ndarray]:
@@ -74,15 +74,15 @@ def rows_of(key: Mapping[str, Any], alf_object: str, collection: str | None = No
     ------
     InvalidData : the session has no such object, or its files are not as they were registered.
     """
-    found = files.read_object(key, alf_object, collection=collection, with_other=True)
-    columns = dict(found.values)
-    for name, values in found.other_values.items():
+    contents = files.read_object(key, alf_object, collection=collection, with_other=True)
+    columns = dict(contents.values)
+    for name, values in contents.other_values.items():
         if name == "intervals" and values.ndim == 2 and values.shape[1] == 2:
             columns |= {"intervals_0": values[:, 0], "intervals_1": values[:, 1]}
         else:
             columns[name] = values
-    if "table" in found.other:
-        columns |= _table(key, alf_object, found.collection)
+    if "table" in contents.other:
+        columns |= _table(key, alf_object, contents.collection)
     lengths = {len(values) for values in columns.values()}
     if len(lengths) > 1:  # attributes of other things than events: those of the most frequent length are the rows
         sizes = [len(values) for values in columns.values()]

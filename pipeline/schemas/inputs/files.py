@@ -112,9 +112,9 @@ def read_object(
     for dataset in datasets:
         _check_unchanged(dataset, inside)
         contents[dataset["rel_path"]] = dataset["path"]
-    found = assemble(row["object_name"], contents)
-    refused = {name: why for name, why in (row["refused"] | found.refused).items() if name not in found.values}
-    values = {name: array for name, array in found.values.items() if name in wanted}
+    assembled = assemble(row["object_name"], contents)
+    refused = {name: why for name, why in (row["refused"] | assembled.refused).items() if name not in assembled.values}
+    values = {name: array for name, array in assembled.values.items() if name in wanted}
     for name in required:
         if name not in values:
             reason = refused.get(name)
@@ -123,24 +123,24 @@ def read_object(
             raise InvalidData(_session_path(key), reason or "missing", f"{row['object_name']}: {detail}", remedy, name)
     return AlfData(
         values,
-        found.other,
-        [name for name in found.absent if name not in refused],
+        assembled.other,
+        [name for name in assembled.absent if name not in refused],
         refused,
         row["object_fingerprint"],
         row["object_collection"],
         [dataset["path"] for dataset in datasets],
-        found.dropped,
-        _other_values(datasets, found) if with_other else {},
+        assembled.dropped,
+        _other_values(datasets, assembled) if with_other else {},
     )
 
 
-def _other_values(datasets: list[dict[str, Any]], found: Assembled) -> dict[str, np.ndarray]:
+def _other_values(datasets: list[dict[str, Any]], assembled: Assembled) -> dict[str, np.ndarray]:
     """Attribute -> values, of those that no column stands for and that have a row for each row of the columns."""
     values: dict[str, np.ndarray] = {}
-    n_rows = len(next(iter(found.values.values()), ()))
+    n_rows = len(next(iter(assembled.values.values()), ()))
     for dataset in datasets:
         is_one = dataset["rel_path"].endswith(".npy")
-        if not found.other or (is_one and dataset["alf_attribute"] not in found.other):
+        if not assembled.other or (is_one and dataset["alf_attribute"] not in assembled.other):
             continue
         content = load(dataset["path"], dataset["rel_path"])
         if isinstance(content, np.ndarray):
@@ -149,8 +149,8 @@ def _other_values(datasets: list[dict[str, Any]], found: Assembled) -> dict[str,
             continue  # text without columns
         else:
             given = {heading(dataset["alf_object"], name): _values_of(content[name]) for name in content.column_names}
-        wanted = {name for name in given if name in found.other}
-        values |= {name: given[name] for name in wanted if not found.values or len(given[name]) == n_rows}
+        wanted = {name for name in given if name in assembled.other}
+        values |= {name: given[name] for name in wanted if not assembled.values or len(given[name]) == n_rows}
     return values
 
 
@@ -211,8 +211,8 @@ def path_of(key: Mapping[str, Any], rel_path: str) -> Path:
     rows = (data.Dataset & session & [{"rel_path": form} for form in sorted(forms)]).proj(
         "dataset_hash", "rel_path"
     ) * (data.FileRecord & _ONLINE).proj("file_path", "record_hash", "record_size", "modified_ns")
-    found = rows.to_dicts()
-    for with_path in _with_paths(found, _raw_hashes(found)):
+    datasets = rows.to_dicts()
+    for with_path in _with_paths(datasets, _raw_hashes(datasets)):
         if with_path["path"] is not None:
             return with_path["path"]
     raise InvalidData(f"{_session_path(key)}/{rel_path}", "missing", "no copy is online here", _INGEST)
@@ -235,16 +235,16 @@ def paths_of(key: Mapping[str, Any], hashes: Mapping[str, str]) -> dict[str, Pat
     session = _session_of(key)
     chosen = (data.Dataset & session & [{"rel_path": path} for path in sorted(hashes)]).proj("rel_path", "dataset_hash")
     records = (data.FileRecord & _ONLINE).proj("file_path", "record_hash", "record_size", "modified_ns")
-    found = {
+    by_path = {
         with_path["rel_path"]: with_path
         for with_path in _with_paths((chosen * records).to_dicts(order_by="rel_path, repository"))
     }
     for path, md5 in hashes.items():
-        one = found.get(path)
+        one = by_path.get(path)
         if one is None or one["path"] is None or one["record_hash"] != md5:
             raise InvalidData(f"{_session_path(key)}/{path}", "missing", "no copy is online here", _INGEST)
         _check_unchanged(one)
-    return {path: found[path]["path"] for path in hashes}
+    return {path: by_path[path]["path"] for path in hashes}
 
 
 def open_recording(key: Mapping[str, Any], band: str = "ap", probe: str | None = None) -> Recording:
@@ -271,21 +271,21 @@ def open_recording(key: Mapping[str, Any], band: str = "ap", probe: str | None =
     datasets = (data.Dataset & session & {"default_dataset": True}).proj("rel_path", "dataset_hash")
     records = (data.FileRecord & _ONLINE).proj("file_path", "record_hash", "record_size", "modified_ns")
     rows = ((ephys.Recording & chosen).proj() * datasets * records).to_dicts(order_by="rel_path, repository")
-    found = [with_path for with_path in _with_paths(rows, _raw_hashes(rows)) if with_path["path"] is not None]
+    candidates = [with_path for with_path in _with_paths(rows, _raw_hashes(rows)) if with_path["path"] is not None]
     what = f"recording {key['dataset_id']}" if "dataset_id" in key else f"{band} recording of {label or 'any probe'}"
     where = _session_path(key) if len(session) == len(acquisition.Session.primary_key) else what
-    if not found:
+    if not candidates:
         raise InvalidData(where, "missing", f"no {what} is online here", _INGEST)
-    if len(found) > 1:
-        names = ", ".join(item["rel_path"] for item in found)
+    if len(candidates) > 1:
+        names = ", ".join(item["rel_path"] for item in candidates)
         raise AmbiguousError(f"several recordings of {where} fit: {names}", "name the probe, or the dataset_id")
-    lock = shared_lock(found[0]["path"])
+    lock = shared_lock(candidates[0]["path"])
     try:
-        _check_unchanged(found[0])
-        if raw_formats.format_of(found[0]["rel_path"]):
-            recording = raw_formats.open_raw(found[0]["path"], found[0]["rel_path"])
+        _check_unchanged(candidates[0])
+        if raw_formats.format_of(candidates[0]["rel_path"]):
+            recording = raw_formats.open_raw(candidates[0]["path"], candidates[0]["rel_path"])
         else:
-            recording = cbin.open(found[0]["path"])
+            recording = cbin.open(candidates[0]["path"])
     except BaseException:
         os.close(lock)
         raise
@@ -346,8 +346,8 @@ def _datasets(key: Mapping[str, Any], row: Mapping[str, Any]) -> list[dict[str, 
 def _raw_hashes(rows: list[dict[str, Any]]) -> dict[str, str]:
     """Dataset -> md5 of the raw file, for recordings that are compressed; a copy elsewhere may still be raw."""
     ids = [{"dataset_id": row["dataset_id"]} for row in rows if row["rel_path"].endswith(".cbin")]
-    found = (ephys.Compression & ids & "raw_hash <> ''").proj("raw_hash").to_dicts() if ids else []
-    return {row["dataset_id"]: row["raw_hash"] for row in found}
+    hashes = (ephys.Compression & ids & "raw_hash <> ''").proj("raw_hash").to_dicts() if ids else []
+    return {row["dataset_id"]: row["raw_hash"] for row in hashes}
 
 
 def _with_paths(rows: list[dict[str, Any]], raw_hashes: Mapping[str, str] | None = None) -> list[dict[str, Any]]:

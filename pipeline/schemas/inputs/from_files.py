@@ -86,22 +86,22 @@ class OfTask(FromFiles):
     @property
     def key_source(self) -> dj.expression.QueryExpression:
         """Tasks with what is needed."""
-        found = self._found().proj(**{self.place: "object_collection"})
+        objects = self._found().proj(**{self.place: "object_collection"})
         # The folder of an object and that of a task have the same values and other origins.
-        return acquisition.SessionTask().restrict(found, semantic_check=False).proj()
+        return acquisition.SessionTask().restrict(objects, semantic_check=False).proj()
 
     def current_fingerprints(self, key: dict | None = None) -> pa.Table:
         """Key and fingerprint of every task (of `key`) that should have a row now."""
         names = acquisition.SessionTask.primary_key
         session = {name: value for name, value in (key or {}).items() if name in names[:-1]}
         task = {name: value for name, value in (key or {}).items() if name in names}
-        found = fetch_columns(self._read() & session, *names[:-1], *_PARTS)
+        objects = fetch_columns(self._read() & session, *names[:-1], *_PARTS)
         tasks = self._tasks() & self.key_source if self.beside else self._tasks()
         there = fetch_columns(tasks & task, *tasks.heading.names)
-        place = there[self.place].cast(found["object_collection"].type)
+        place = there[self.place].cast(objects["object_collection"].type)
         there = there.append_column("object_collection", place)
         on = [*names[:-1], "object_collection"]
-        return fingerprints.combine(there.join(found, on, join_type="inner"), names, [*_PARTS, *self.facts])
+        return fingerprints.combine(there.join(objects, on, join_type="inner"), names, [*_PARTS, *self.facts])
 
     def _fingerprint_of(self, key: dict) -> dict[str, str]:
         """The fingerprint column of the row that `make` is about to insert: as `current_fingerprints`, of one key."""

@@ -41,13 +41,13 @@ def free_weighings(lab: str, before: datetime.date | None = None) -> list[dict]:
 
 def weeks_of(rows: list[dict], least_animals: int = LEAST_ANIMALS) -> dict[str, Weeks]:
     """Sex -> the weights of some weighings by week of age."""
-    found: dict[str, Weeks] = {}
+    weeks: dict[str, Weeks] = {}
     for sex in ("M", "F"):
         own = [row for row in rows if row["sex"] == sex]
         ages = [(row["weighing_time"].date() - row["birth_date"]).days / 7 for row in own]
-        found[sex] = water.growth_of(ages, [row["weight"] for row in own], [row["subject"] for row in own],
+        weeks[sex] = water.growth_of(ages, [row["weight"] for row in own], [row["subject"] for row in own],
                                      least_animals=least_animals) if own else (np.empty(0),) * 4  # fmt: skip
-    return found
+    return weeks
 
 
 class OwnCurves:
@@ -63,8 +63,8 @@ class OwnCurves:
 
     def of(self, sex: str, line: str | None) -> water.Growth | None:
         """The curve for animals of a sex and line."""
-        found = self._of_line(line)[sex] if line else None
-        return found or self._of_line(None)[sex]
+        curve = self._of_line(line)[sex] if line else None
+        return curve or self._of_line(None)[sex]
 
     def figures(self) -> list:
         """All that the curves say, to notice that they have changed."""

@@ -53,14 +53,14 @@ def clock(recording: Mapping[str, Any]) -> Clock:
     chosen = {"dataset_id": recording["dataset_id"]}
     if rows := (ephys.SessionClock.Stream & chosen).to_dicts():
         return Clock(rows[0]["clock_samples"], rows[0]["clock_times"])
-    found = (ephys.Recording.proj("sampling_rate") * data.Dataset & chosen).to_dicts()
-    if not found:
+    matching = (ephys.Recording.proj("sampling_rate") * data.Dataset & chosen).to_dicts()
+    if not matching:
         raise NeurojointError(f"there is no recording {chosen['dataset_id']}", "run `neurojoint ingest`")
     try:
-        beside = clocks.timestamps_path(files.path_of(found[0], found[0]["rel_path"]))
+        beside = clocks.timestamps_path(files.path_of(matching[0], matching[0]["rel_path"]))
     except InvalidData:
-        return Clock.uniform(found[0]["sampling_rate"])
-    rate = found[0]["sampling_rate"]
+        return Clock.uniform(matching[0]["sampling_rate"])
+    rate = matching[0]["sampling_rate"]
     return clocks.from_file(beside, rate) if beside.is_file() else Clock.uniform(rate)
 
 
@@ -160,8 +160,8 @@ def recordings(insertion: str | Mapping[str, Any], band: str = "ap") -> list[dic
     label = {"label": key["probe_label"]} if band in ("ap", "lf") else {}
     own = (data.Dataset & session & {"default_dataset": True}).proj("rel_path")
     columns = ("band", "sampling_rate", "n_samples", "duration")
-    found = (ephys.Recording.proj(*columns, label="probe_label") & {"band": band} & label) * own
-    rows = found.to_dicts(order_by="rel_path")
+    query = (ephys.Recording.proj(*columns, label="probe_label") & {"band": band} & label) * own
+    rows = query.to_dicts(order_by="rel_path")
     if not rows:
         what = f"no {band} recording of {key['probe_label']}" if label else f"no {band} recording"
         raise NeurojointError(f"{what} is online here", "run `neurojoint ingest` on the folder that holds it")

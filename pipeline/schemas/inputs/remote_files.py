@@ -48,7 +48,7 @@ def addresses(rows: Iterable[Mapping[str, Any]]) -> dict[str, list[tuple[str, Ma
     if not repositories:
         return {}
     access = {row["repository"]: row for row in transfer.Access().to_dicts()}
-    found: dict[str, list[tuple[tuple, str, Mapping[str, Any]]]] = {}
+    by_dataset: dict[str, list[tuple[tuple, str, Mapping[str, Any]]]] = {}
     clients: dict[str, Any] = {}
     for row in rows:
         one = repositories.get(row["repository"])
@@ -58,8 +58,8 @@ def addresses(rows: Iterable[Mapping[str, Any]]) -> dict[str, list[tuple[str, Ma
         distance = (bool(rules.get("access_archive")), READABLE.index(one["repository_kind"]), one["repository"])
         with contextlib.suppress(ModuleNotFoundError):  # without boto3 nothing of S3 is near
             address = _address(one, rules.get("access_options") or {}, row["file_path"], clients)
-            found.setdefault(row["dataset_id"], []).append((distance, address, row))
-    nearest = {name: sorted(some, key=lambda one: one[0]) for name, some in found.items()}
+            by_dataset.setdefault(row["dataset_id"], []).append((distance, address, row))
+    nearest = {name: sorted(some, key=lambda one: one[0]) for name, some in by_dataset.items()}
     return {name: [(address, row) for _, address, row in some] for name, some in nearest.items()}
 
 
@@ -68,7 +68,7 @@ def fetch(rows: Iterable[Mapping[str, Any]]) -> dict[str, Path]:
 
     A file is taken only if its md5 is that of the record.
     """
-    found = {}
+    paths = {}
     for dataset_id, choices in addresses(rows).items():
         for address, row in choices:
             target = cached_path(row["record_hash"], row["file_path"])
@@ -76,11 +76,11 @@ def fetch(rows: Iterable[Mapping[str, Any]]) -> dict[str, Path]:
                 if not target.exists():
                     _download(address, target, row["record_size"], row["record_hash"])
                 os.utime(target.parent)  # when it was used last
-                found[dataset_id] = target
+                paths[dataset_id] = target
                 break
             except (NeurojointError, OSError) as error:
                 logger.warning("%s cannot be fetched from %s: %s", row["file_path"], row["repository"], error)
-    return found
+    return paths
 
 
 def cache_root() -> Path:

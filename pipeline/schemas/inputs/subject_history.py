@@ -127,22 +127,22 @@ def sessions_of(key: dict) -> list[PastSession]:
 def _sessions_of(key: dict) -> list[PastSession]:
     names = behavior.TrialSet.primary_key
     order = ", ".join(names[2:])
-    found = fetch_columns(
+    table = fetch_columns(
         (_facts() * behavior.TrialSet.proj(*_OF_TRIALS)) & key,
         *names, *_FACTS, *_OF_TRIALS, order_by=order,
     )  # fmt: skip
-    present = json_column(found, "columns_present")
+    present = json_column(table, "columns_present")
     columns = sorted({name for item in present for name in item})
     trials = fetch_columns(behavior.TrialSet.Trial & key, *columns, order_by=f"{order}, trial_id") if columns else None
     arrays = to_numpy(trials) if columns else {}
-    ends = np.cumsum(found["n_trials"].to_numpy())
+    ends = np.cumsum(table["n_trials"].to_numpy())
     return [
         PastSession(
             key={name: row[name] for name in names},
             facts={name: row[name] for name in (*_FACTS, *_OF_TRIALS)},
             trials=_by_description(row, {name: arrays[name][end - row["n_trials"] : end] for name in has}),
         )
-        for row, has, end in zip(found.to_pylist(), present, ends, strict=True)
+        for row, has, end in zip(table.to_pylist(), present, ends, strict=True)
     ]
 
 

@@ -69,21 +69,21 @@ def mice(restriction: Any = True) -> Mice:
         "reaction_time": "day_response_time_easy",
         **{name: name for name in ("disp_norm", "moves_time", "temperature_c", "air_pressure_mb", "relative_humidity")},
     }
-    found = training_time.first_days(
+    features = training_time.first_days(
         index.get_indexer(pd.MultiIndex.from_frame(early[_MOUSE])),
         early["training_day"].to_numpy(),
         {name: early[column].to_numpy(float) for name, column in names.items()},
     )
-    found |= _kept(about)
-    found |= _weights(about, restriction)
-    found["weekend_water"] = _citric(about, about["fifth_date"], restriction)
+    features |= _kept(about)
+    features |= _weights(about, restriction)
+    features["weekend_water"] = _citric(about, about["fifth_date"], restriction)
     late = {"weekend_water": _citric(about, about["trained_date"].fillna(about["fifth_date"]), restriction)}
     upto = days.merge(about[[*_MOUSE, "trained_date"]], on=_MOUSE)
     upto = upto[upto["trained_date"].isna() | (upto["session_date"] <= upto["trained_date"])]
     for name in training_time.LATE[:3]:
         late[name] = upto.groupby(_MOUSE)[name].median().reindex(index).to_numpy(float)
     keys = [dict(zip(_MOUSE, pair, strict=True)) for pair in index]
-    return Mice(keys, found, late, about["days_to_trained"].to_numpy(float))
+    return Mice(keys, features, late, about["days_to_trained"].to_numpy(float))
 
 
 def _frame(query: Any, *names: str) -> pd.DataFrame:
@@ -102,8 +102,8 @@ def _of_sessions(restriction: Any) -> pd.DataFrame:
     air = _frame(behavior.AmbientSensor & restriction, *key, "temperature", "air_pressure", "relative_humidity")
     air = air.rename(columns={"temperature": "temperature_c", "air_pressure": "air_pressure_mb"})
     names = ["temperature_c", "air_pressure_mb", "relative_humidity"]
-    found = wheel.groupby(key)[["disp_norm", "moves_time"]].mean()
-    return found.join(air.astype(dict.fromkeys(names, float)).groupby(key)[names].mean(), how="outer").reset_index()
+    daily = wheel.groupby(key)[["disp_norm", "moves_time"]].mean()
+    return daily.join(air.astype(dict.fromkeys(names, float)).groupby(key)[names].mean(), how="outer").reset_index()
 
 
 def _about(restriction: Any) -> pd.DataFrame:
@@ -129,7 +129,7 @@ def _trained(restriction: Any) -> dict[tuple[str, str], tuple[float, datetime.da
         "days_to_status",
         "first_dates",
     )
-    found = {}
+    trained = {}
     for row, days, dates in zip(
         rows.to_pylist(), json_column(rows, "days_to_status"), json_column(rows, "first_dates"), strict=True
     ):
@@ -137,8 +137,8 @@ def _trained(restriction: Any) -> dict[tuple[str, str], tuple[float, datetime.da
         if reached:
             first = min(reached, key=lambda name: days[name])
             date = datetime.date.fromisoformat(dates[first])
-            found[row["lab"], row["subject"]] = float(days[first]) - 1, date
-    return found
+            trained[row["lab"], row["subject"]] = float(days[first]) - 1, date
+    return trained
 
 
 def _kept(about: pd.DataFrame) -> dict[str, np.ndarray]:
@@ -197,13 +197,13 @@ def _used_of_water(key: Any) -> list[pa.Table]:
     )
     waters = _citric_waters(key).sort_values("administration_time").drop_duplicates(_MOUSE)
     said: dict[str, pd.DataFrame] = {"weights": weights, "citric acid": waters}
-    found = []
+    parts = []
     for name, rows in said.items():
         values = rows.drop(columns=_MOUSE).itertuples(index=False, name=None)
         words = ["|".join([name, *map(str, row)]) for row in values]
         columns = [rows["lab"].tolist(), rows["subject"].tolist(), words]
-        found.append(pa.table([pa.array(column, pa.string()) for column in columns], [*_MOUSE, "part"]))
-    return found
+        parts.append(pa.table([pa.array(column, pa.string()) for column in columns], [*_MOUSE, "part"]))
+    return parts
 
 
 def fingerprints_of_forecasts(key: Any) -> pa.Table:
@@ -231,5 +231,5 @@ def fingerprints_of_forecasts(key: Any) -> pa.Table:
         pa.schema([(name, pa.string()) for name in (*_MOUSE, "subject_uuid")])
     )
     rows = rows.join(mice, _MOUSE)
-    found = fingerprints.combine(rows, ["lab"], ["subject_uuid", "part"])
-    return found.filter(pc.is_in(found["lab"], pa.array(sorted(labs), pa.string())))
+    digests = fingerprints.combine(rows, ["lab"], ["subject_uuid", "part"])
+    return digests.filter(pc.is_in(digests["lab"], pa.array(sorted(labs), pa.string())))

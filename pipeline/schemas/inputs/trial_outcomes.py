@@ -41,10 +41,10 @@ def read(key: Mapping[str, Any]) -> TrialOutcomes:
     size = len(next(iter(trials.values()), ()))
     missing: list[str] = []
     if name:
-        found = outcomes.read_outcomes(trials, paradigms.named(name))
-        missing += found.notes
-        responded, latency = (found.choice >= 0) & ~found.early, found.response_time
-        correct = np.where(found.counts, found.correct, np.nan)
+        judged = outcomes.read_outcomes(trials, paradigms.named(name))
+        missing += judged.notes
+        responded, latency = (judged.choice >= 0) & ~judged.early, judged.response_time
+        correct = np.where(judged.counts, judged.correct, np.nan)
     else:
         choice = np.asarray(trials.get("choice", np.full(size, np.nan)), dtype=np.float64)
         responded = np.isfinite(choice) & (choice != conventions.CHOICE_NONE)

@@ -51,13 +51,11 @@ def arguments_of(lab_name: str, subjects: Sequence[str]) -> dict[str, dict[str, 
         raise _unknown_zone(zone)
 
     def read(table: Any, *names: str) -> dict[str, pa.Table]:
-        found = fetch_columns(table & only, "subject", *names, order_by=f"subject, {names[0]}")
+        rows = fetch_columns(table & only, "subject", *names, order_by=f"subject, {names[0]}")
         for name in names:  # for all animals at once: 200 times it takes longer than the queries
-            if pa.types.is_timestamp(found.schema.field(name).type):
-                found = found.append_column(
-                    f"{name}_local", pa.array(local_times(found[name], zone), pa.timestamp("us"))
-                )
-        return _by_subject(found)
+            if pa.types.is_timestamp(rows.schema.field(name).type):
+                rows = rows.append_column(f"{name}_local", pa.array(local_times(rows[name], zone), pa.timestamp("us")))
+        return _by_subject(rows)
 
     weighings = read(action.Weighing, "weighing_time", "weight")
     waters = read(action.WaterAdministration, "administration_time", "water_volume", "adlib", "adlib_end")
@@ -138,14 +136,14 @@ _EMPTY = {
 """The tables of an animal of which there is nothing."""
 
 
-def _by_subject(found: pa.Table) -> dict[str, pa.Table]:
+def _by_subject(rows: pa.Table) -> dict[str, pa.Table]:
     """The rows of each animal; they come in the order of animals."""
-    if not found.num_rows:
+    if not rows.num_rows:
         return {}
-    names = np.asarray(found["subject"].to_pylist())
+    names = np.asarray(rows["subject"].to_pylist())
     starts = np.flatnonzero(np.append(True, names[1:] != names[:-1]))
     ends = np.append(starts[1:], names.size)
-    rest = found.drop_columns(["subject"]).combine_chunks()
+    rest = rows.drop_columns(["subject"]).combine_chunks()
     return {str(names[a]): rest.slice(a, b - a) for a, b in zip(starts, ends, strict=True)}
 
 
@@ -214,11 +212,11 @@ def fingerprints_of_water(key: dict[str, Any]) -> pa.Table:
     ]
     rows = []
     for number, source in enumerate(sources):
-        found = fetch_columns(source & key)
-        values = zip(*(found[name].to_pylist() for name in found.column_names[2:]), strict=True)
+        table = fetch_columns(source & key)
+        values = zip(*(table[name].to_pylist() for name in table.column_names[2:]), strict=True)
         rows.append(
-            found.select(["lab", "subject"])
-            .append_column("source", pa.array([number] * found.num_rows, pa.int8()))
+            table.select(["lab", "subject"])
+            .append_column("source", pa.array([number] * table.num_rows, pa.int8()))
             .append_column("values", pa.array([repr(value) for value in values], pa.string()))
         )
     day = settings().session_water_day
@@ -281,12 +279,12 @@ def _followed(key: dict[str, Any]) -> dict[tuple[str, str], np.datetime64]:
         (action.WaterAdministration & f"administration_time >= '{since}'").proj(),
         (action.WaterRestriction & f"restriction_start >= '{since}'").proj(),
     ]
-    found = fetch_columns(under & recent, "lab", "subject", "time_zone").to_pylist()
+    animals = fetch_columns(under & recent, "lab", "subject", "time_zone").to_pylist()
     utc = today.replace(tzinfo=datetime.UTC)
-    zones = {name: _zone_or_none(name) for name in {row["time_zone"] for row in found}}
+    zones = {name: _zone_or_none(name) for name in {row["time_zone"] for row in animals}}
     return {
         (row["lab"], row["subject"]): np.datetime64(utc.astimezone(zone).date())
-        for row in found
+        for row in animals
         if (zone := zones[row["time_zone"]]) is not None  # else it is the error of the animals whose times need it
     }
 

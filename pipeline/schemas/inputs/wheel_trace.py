@@ -32,20 +32,20 @@ def read(key: Mapping[str, Any]) -> WheelTrace:
     InvalidData : a file is absent, refused or not as it was registered; the unit is neither stated nor
         proven; or the times are in no known unit.
     """
-    found = files.read_object(key, "wheel", required=("position", "timestamps"))
-    times = found.values["timestamps"]
-    positions, stated = found.values["position"], settings().wheel_units.get(key["lab"])
+    wheel = files.read_object(key, "wheel", required=("position", "timestamps"))
+    times = wheel.values["timestamps"]
+    positions, stated = wheel.values["position"], settings().wheel_units.get(key["lab"])
     try:
         turned = encoder.in_radians(positions, times, stated)
     except encoder.UnknownUnit as error:
-        raise refuse(str(found.paths[0]), "unknown_unit", str(error), "position") from error
+        raise refuse(str(wheel.paths[0]), "unknown_unit", str(error), "position") from error
     try:
         seconds, clock = encoder.in_seconds(turned.position, times)
     except ValueError as error:
-        raise refuse(str(found.paths[0]), "wrong_clock", str(error), "timestamps") from error
+        raise refuse(str(wheel.paths[0]), "wrong_clock", str(error), "timestamps") from error
     if seconds is not times:  # jumps that are faster than a mouse are found in seconds
         turned = encoder.in_radians(positions, seconds, stated)
-    return WheelTrace(seconds, turned, found.dropped, clock)
+    return WheelTrace(seconds, turned, wheel.dropped, clock)
 
 
 _OF_CHOICES = (
@@ -62,7 +62,7 @@ def choices(key: Mapping[str, Any]) -> dict[str, np.ndarray]:
     if paradigms.described():
         return {}
     try:
-        found = files.read_object(key, "trials", collection=key["task_collection"], attributes=_OF_CHOICES)
+        trials = files.read_object(key, "trials", collection=key["task_collection"], attributes=_OF_CHOICES)
     except InvalidData:  # no trials; or what is wrong with them: once that is mended, the wheel is outdated
         return {}
-    return trial_checks.check_trials(found.values)[0]
+    return trial_checks.check_trials(trials.values)[0]
