@@ -24,12 +24,12 @@ class Aggregates:
         self, relation: str, identifier: str | None = None, dataset=None, revision=None, assert_unique: bool = False
     ) -> pd.DataFrame:
         """The datasets over a relation (`subjects`, `tags` …), as `OneAlyx.list_aggregates`."""
-        found = frames.frame("aggregates", query.aggregate_rows(query.aggregates(relation)))
-        found = found.astype(EMPTY_DATASETS_FRAME.dtypes)
+        datasets = frames.frame("aggregates", query.aggregate_rows(query.aggregates(relation)))
+        datasets = datasets.astype(EMPTY_DATASETS_FRAME.dtypes)
         if identifier is not None:
-            found = found[found["identifier"].str.contains(identifier)]
+            datasets = datasets[datasets["identifier"].str.contains(identifier)]
         return util.filter_datasets(
-            found, filename=dataset, revision=revision, wildcards=True, assert_unique=assert_unique
+            datasets, filename=dataset, revision=revision, wildcards=True, assert_unique=assert_unique
         )
 
     def load_aggregate(
@@ -38,10 +38,10 @@ class Aggregates:
         """Load one dataset over a relation, as `OneAlyx.load_aggregate`; one with pickles raises `InvalidData`."""
         if self.wildcards and isinstance(dataset, str) and len(dataset.split(".")) == 2:
             dataset += ".*"
-        found = self.list_aggregates(relation, identifier, dataset=dataset, revision=revision, assert_unique=True)
-        if found.empty:
+        datasets = self.list_aggregates(relation, identifier, dataset=dataset, revision=revision, assert_unique=True)
+        if datasets.empty:
             raise alferr.ALFObjectNotFound(f"{dataset or 'dataset'} not found for {relation}/{identifier}")
-        (file,) = self._check_filesystem(found)
+        (file,) = self._check_filesystem(datasets)
         if not file:
             raise alferr.ALFObjectNotFound("Dataset file not found on disk")
         return file if download_only else safe_io.load_file_content(file)

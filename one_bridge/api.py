@@ -135,8 +135,8 @@ class ONE(OldCalls, Descriptions, Aggregates, Tables, Loading):
         return uuids(rows["eid"].to_pylist()), list(map(Bunch, rows.drop_columns("eid").to_pylist()))
 
     def _sessions(self, terms: dict[str, Any], django: Any) -> Any:
-        found = query.sessions(terms, self._reading)
-        return self.alyx.restrict("sessions", found, django) if django else found
+        sessions = query.sessions(terms, self._reading)
+        return self.alyx.restrict("sessions", sessions, django) if django else sessions
 
     def search_insertions(self, details: bool = False, query_type: str | None = None, **kwargs: Any) -> Any:
         """Probe insertions that match all terms: name, model, serial, dataset (part of a file name), session, and the
@@ -149,10 +149,10 @@ class ONE(OldCalls, Descriptions, Aggregates, Tables, Loading):
         django, limit = kwargs.pop("django", None), kwargs.pop("limit", None)
         own = dict.fromkeys((*query.INSERTION_TERMS, *_MORE_TERMS, "session"))
         terms = {self._full_term(name, own): value for name, value in kwargs.items()}
-        found = query.insertions(terms, self._reading)
+        insertions = query.insertions(terms, self._reading)
         if django:
-            found = self.alyx.restrict("insertions", found, django)
-        rows = self._insertions(found)
+            insertions = self.alyx.restrict("insertions", insertions, django)
+        rows = self._insertions(insertions)
         if not rows.num_rows:
             return ([], None) if details else []
         down = [(name, "descending") for name in ("date", "subject", "number", "name")]
@@ -182,17 +182,17 @@ class ONE(OldCalls, Descriptions, Aggregates, Tables, Loading):
             paths = util.filter_datasets(self._paths(wanted), **filters)["rel_path"].unique().tolist()
             if not details:
                 return paths
-            found = query.datasets(wanted, self._reading) & query.one_of("rel_path", paths)
-            return util.filter_datasets(frames.frame("datasets", query.dataset_rows(found)), **filters)
+            selected = query.datasets(wanted, self._reading) & query.one_of("rel_path", paths)
+            return util.filter_datasets(frames.frame("datasets", query.dataset_rows(selected)), **filters)
         eid = self.to_eid(eid)
         if not eid:
             return self._dataset_frame([])
-        found = query.datasets(wanted, self._reading) & (acquisition.Session() & by_ids("eid", [eid])).proj()
+        selected = query.datasets(wanted, self._reading) & (acquisition.Session() & by_ids("eid", [eid])).proj()
         if not details:
             asked = question("list_datasets", eid, filters | wanted, self.tag)
-            if (paths := self._unchanged.get(asked, lambda: _filtered_paths(found, filters))) is not None:
+            if (paths := self._unchanged.get(asked, lambda: _filtered_paths(selected, filters))) is not None:
                 return list(paths)
-        rows = frames.frame("datasets", query.dataset_rows(found))
+        rows = frames.frame("datasets", query.dataset_rows(selected))
         if rows.empty:
             return rows
         datasets = util.filter_datasets(rows.droplevel("eid"), **filters)
@@ -205,8 +205,8 @@ class ONE(OldCalls, Descriptions, Aggregates, Tables, Loading):
         if eid or details:
             return super().list_collections(eid, filename, collection, revision, details, query_type)
         filters = {"filename": filename, "collection": collection, "revision": revision, "wildcards": self.wildcards}
-        found = util.filter_datasets(self._paths({}), **filters, revision_last_before=False, assert_unique=False)
-        return list(dict.fromkeys(rel_path_parts(path, assert_valid=False)[0] or "" for path in found["rel_path"]))
+        datasets = util.filter_datasets(self._paths({}), **filters, revision_last_before=False, assert_unique=False)
+        return list(dict.fromkeys(rel_path_parts(path, assert_valid=False)[0] or "" for path in datasets["rel_path"]))
 
     def list_revisions(
         self, eid=None, filename=None, collection=None, revision=None, details=False, query_type=None
@@ -215,8 +215,8 @@ class ONE(OldCalls, Descriptions, Aggregates, Tables, Loading):
         if eid or details:
             return super().list_revisions(eid, filename, collection, revision, details, query_type)
         filters = {"filename": filename, "collection": collection, "revision": revision, "wildcards": self.wildcards}
-        found = util.filter_datasets(self._paths({}), **filters, revision_last_before=False, assert_unique=False)
-        names = (rel_path_parts(path, assert_valid=False)[1] or "" for path in found["rel_path"])
+        datasets = util.filter_datasets(self._paths({}), **filters, revision_last_before=False, assert_unique=False)
+        names = (rel_path_parts(path, assert_valid=False)[1] or "" for path in datasets["rel_path"])
         return list(dict.fromkeys(name.strip("#") for name in names))
 
     def get_details(self, eid: Any, full: bool = False, query_type: str | None = None) -> Any:
@@ -231,13 +231,13 @@ class ONE(OldCalls, Descriptions, Aggregates, Tables, Loading):
             raise ValueError("Cannot parse session ID (session may not exist)")
         if isinstance(eid, list | tuple | util.LazyId):
             return [self.get_details(item, full) for item in eid]
-        found = self._session_frame([eid])
-        if found.empty:
+        frame = self._session_frame([eid])
+        if frame.empty:
             raise alferr.ALFObjectNotFound(eid)
         if not full:
-            return found.iloc[0]
+            return frame.iloc[0]
         own = query.datasets(reading=self._reading) & (acquisition.Session() & by_ids("eid", [eid])).proj()
-        joined = frames.frame("datasets", query.dataset_rows(own)).join(found, on="eid", how="right")
+        joined = frames.frame("datasets", query.dataset_rows(own)).join(frame, on="eid", how="right")
         if "eid" in joined:  # what pandas makes of a session without datasets
             index = pd.MultiIndex.from_arrays([[eid], pd.Index([np.nan], dtype=object)], names=["eid", "id"])
             joined = joined.drop(columns="eid").set_index(index)
@@ -294,14 +294,14 @@ class ONE(OldCalls, Descriptions, Aggregates, Tables, Loading):
             eid = self.path2eid(path)
             return None if eid is None else self.get_details(eid)
         if is_uuid_string(given := path.stem.split(".")[-1]):
-            found = self._dataset_frame([given])
-            return None if found.empty else found.iloc[0]
+            frame = self._dataset_frame([given])
+            return None if frame.empty else frame.iloc[0]
         eid = self.path2eid(path)
         if eid is None:
             return None
-        found = self.list_datasets(eid, qc=QC.CRITICAL, details=True, keep_eid_index=True)
-        found = found[found["rel_path"] == path.relative_to_session().as_posix()]
-        return None if found.empty else found.iloc[0]
+        frame = self.list_datasets(eid, qc=QC.CRITICAL, details=True, keep_eid_index=True)
+        frame = frame[frame["rel_path"] == path.relative_to_session().as_posix()]
+        return None if frame.empty else frame.iloc[0]
 
     def eid2pid(self, eid: Any, query_type: str | None = None, details: bool = False, **kwargs: Any) -> Any:
         """The probe insertions of a session: pids and labels, and records with `details`; None where there are none."""
@@ -363,7 +363,7 @@ class ONE(OldCalls, Descriptions, Aggregates, Tables, Loading):
         return ids, file
 
 
-def _filtered_paths(found: dj.Table, filters: Mapping[str, Any]) -> list[str] | None:
+def _filtered_paths(datasets: dj.Table, filters: Mapping[str, Any]) -> list[str] | None:
     """The paths of the datasets of a session that pass the client's filters, sorted; None if it has no datasets."""
-    paths = frames.paths(query.fetch_columns(found, "rel_path", "dataset_qc"))
+    paths = frames.paths(query.fetch_columns(datasets, "rel_path", "dataset_qc"))
     return sorted(util.filter_datasets(paths, **filters)["rel_path"]) if len(paths) else None

@@ -53,14 +53,14 @@ def export(
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     marks = info(tag)
-    found = tables(tag, marks, served, policy.current() if public else None)
-    marks["tables"] = {f"{name}.pqt": {"nrecs": table.num_rows} for name, table in found.items()}
+    exported = tables(tag, marks, served, policy.current() if public else None)
+    marks["tables"] = {f"{name}.pqt": {"nrecs": table.num_rows} for name, table in exported.items()}
     with contextlib.ExitStack() as written:
         files = [
             written.enter_context(
                 _replacing(folder / f"{name}.pqt", lambda file, table=table: pq.write_table(table, file))
             )
-            for name, table in found.items()
+            for name, table in exported.items()
         ]
         text = json.dumps(marks, indent=1)
         files.append(
@@ -90,7 +90,7 @@ def tables(
         datasets = datasets if served is None else _as_served(datasets, served)
     rows = {"sessions": sessions, "datasets": datasets, "insertions": insertions}
     rows = rows if rules is None else _as_they_leave(rows, rules)
-    return {name: _readable(frames.table(name, found, marks)) for name, found in rows.items()}
+    return {name: _readable(frames.table(name, table_rows, marks)) for name, table_rows in rows.items()}
 
 
 def info(tag: str | None = None) -> dict[str, Any]:

@@ -110,14 +110,14 @@ def checked_url(url: str) -> str:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:
         raise NeurojointError(f"{path} cannot be read ({error})", "mend or remove it, then try again") from None
-    if not isinstance(found, dict):
+    if not isinstance(content, dict):
         raise NeurojointError(f"{path} is not a file of the ONE client", "move it away, then try again")
-    return found
+    return content
 
 
 def _write(path: Path, values: Mapping[str, Any]) -> None:

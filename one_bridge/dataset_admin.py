@@ -200,8 +200,8 @@ def _define(table: type[dj.Table], key: dict[str, str], given: dict[str, Any]) -
 
 def _counted(table: type[dj.Table], name: str, members: Any) -> list[dict[str, Any]]:
     """All rows with the number of datasets that belong to each."""
-    found = fetch_columns(dj.U(name).aggr(members, n_datasets="COUNT(dataset_id)"), name, "n_datasets")
-    numbers = dict(zip(found[name].to_pylist(), map(int, found["n_datasets"].to_pylist()), strict=True))
+    counted = fetch_columns(dj.U(name).aggr(members, n_datasets="COUNT(dataset_id)"), name, "n_datasets")
+    numbers = dict(zip(counted[name].to_pylist(), map(int, counted["n_datasets"].to_pylist()), strict=True))
     return [row | {"n_datasets": numbers.get(row[name], 0)} for row in table().to_dicts(order_by=name)]
 
 

@@ -49,11 +49,11 @@ class OldCalls:
         Without types all datasets of the session are loaded. Of several revisions the default one is taken.
         """
         types = [dataset_types] if isinstance(dataset_types, str) else dataset_types
-        found = self._types_of(eid)
-        wanted = [name for _, name in found] if types is None else [*types]
+        datasets = self._types_of(eid)
+        wanted = [name for _, name in datasets] if types is None else [*types]
         loaded: builtins.list[Any] = []
         for name in dict.fromkeys(wanted):
-            ids = [dataset_id for dataset_id, own in found if own == name]
+            ids = [dataset_id for dataset_id, own in datasets if own == name]
             loaded += [self.load_dataset_from_id(id_, download_only) for id_ in ids] or [None]
         return loaded
 

@@ -37,9 +37,9 @@ class Descriptions:
                 rows = (data.DatasetType() & {"dataset_type": known.name}).to_dicts()
         if not rows:
             rows = (data.DatasetType() & {"dataset_type": self.dataset2type(dataset_type)}).to_dicts()
-        found = _type_record(rows[0])
-        print(found["description"])
-        return found
+        record = _type_record(rows[0])
+        print(record["description"])
+        return record
 
     def dataset2type(self, dset: str | UUID) -> str | None:
         """The dataset type of a dataset, by its id or its name.
@@ -49,11 +49,11 @@ class Descriptions:
         ValueError : no such dataset.
         """
         if isinstance(dset, UUID) or is_uuid_string(str(dset)):
-            found: dj.Table = data.Dataset() & by_ids("dataset_id", [dset])
+            datasets: dj.Table = data.Dataset() & by_ids("dataset_id", [dset])
         else:
             names = {"name": str(dset).rpartition("/")[2]}
-            found = query.datasets(names, self._reading)
-        rows = found.proj("dataset_type").to_dicts(order_by="dataset_id", limit=1)
+            datasets = query.datasets(names, self._reading)
+        rows = datasets.proj("dataset_type").to_dicts(order_by="dataset_id", limit=1)
         if not rows:
             raise ValueError(f"Dataset {dset} not found in cache")
         return rows[0]["dataset_type"]
@@ -65,8 +65,8 @@ class Descriptions:
             raise TypeError("dataset_type must be a str or str list")
         wanted = [dataset_type] if isinstance(dataset_type, str) else list(dataset_type)
         known = [name for name in query.vocabulary(data.DatasetType, "dataset_type") if name in wanted]
-        found = query.datasets(reading=self._reading) & (acquisition.Session() & by_ids("eid", [eid])).proj()
-        datasets = frames.frame("datasets", query.dataset_rows(found & one_of("dataset_type", known)))
+        matching = query.datasets(reading=self._reading) & (acquisition.Session() & by_ids("eid", [eid])).proj()
+        datasets = frames.frame("datasets", query.dataset_rows(matching & one_of("dataset_type", known)))
         return datasets if details else datasets["rel_path"].sort_values().values
 
     def describe_revision(self, revision: str, full: bool = False) -> dict[str, Any] | None:

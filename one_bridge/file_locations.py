@@ -65,13 +65,13 @@ def fetch(dataset_ids: Iterable[object]) -> dict[str, Copy]:
     records = online() & by_ids("dataset_id", dataset_ids)
     columns = ("dataset_id", "repository", "file_path", "record_size", "record_hash")
     rows = fetch_columns(records * data.Dataset.proj("dataset_hash"), *columns, "dataset_hash").to_pylist()
-    found = {}
+    copies = {}
     for dataset_id, path in remote_files.fetch(
         row for row in rows if row["record_hash"] == row["dataset_hash"]
     ).items():
         there, md5 = path.stat(), path.relative_to(remote_files.cache_root()).parts[1]
-        found[dataset_id] = Copy(remote_files.cache_root(), str(path), there.st_size, there.st_mtime_ns, md5)
-    return found
+        copies[dataset_id] = Copy(remote_files.cache_root(), str(path), there.st_size, there.st_mtime_ns, md5)
+    return copies
 
 
 def locate_aggregates(aggregate_ids: Iterable[object], elsewhere: Path | None = None) -> dict[str, Copy]:
@@ -87,12 +87,12 @@ def _there(rows: pa.Table, elsewhere: Path | None) -> dict[str, Copy]:
     roots = local_roots()
     names = {root: str(root) for root in (elsewhere, *roots.values()) if root is not None}
     is_inside = _Inside()
-    found: dict[str, Copy] = {}
+    copies: dict[str, Copy] = {}
     for identifier, repository, path, size, modified_ns, md5 in zip(*rows.to_pydict().values(), strict=True):
         for root in filter(None, (elsewhere, roots.get(repository))):
-            if identifier not in found and is_inside(root, path):
-                found[identifier] = Copy(root, f"{names[root]}/{path}", size, modified_ns, md5.strip())
-    return found
+            if identifier not in copies and is_inside(root, path):
+                copies[identifier] = Copy(root, f"{names[root]}/{path}", size, modified_ns, md5.strip())
+    return copies
 
 
 class _Inside:

@@ -38,10 +38,10 @@ def table(name: str, rows: pa.Table, marks: Mapping[str, Any] | None = None) -> 
         rows = rows.rename_columns({"eid": "id"})
     schema = _schema(name)
     columns = [_column(rows[field.name], field.type) for field in schema]
-    found = pa.Table.from_arrays(columns, schema=schema)
+    result = pa.Table.from_arrays(columns, schema=schema)
     if marks is None:
-        return found
-    return found.replace_schema_metadata({**schema.metadata, b"one_metadata": json.dumps(dict(marks)).encode()})
+        return result
+    return result.replace_schema_metadata({**schema.metadata, b"one_metadata": json.dumps(dict(marks)).encode()})
 
 
 def frame(name: str, rows: pa.Table) -> pd.DataFrame:

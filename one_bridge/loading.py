@@ -66,14 +66,14 @@ class Loading(One):
         if not isinstance(dset_id, str | UUID):
             raise ValueError(f"{dset_id!r} is no uuid")
         dset_id = UUID(dset_id) if isinstance(dset_id, str) else dset_id
-        found = self._dataset_frame([dset_id])
-        if found.empty:
+        frame = self._dataset_frame([dset_id])
+        if frame.empty:
             raise alferr.ALFObjectNotFound("Dataset not found")
-        (file,) = self._check_filesystem(found, check_hash=check_hash)
+        (file,) = self._check_filesystem(frame, check_hash=check_hash)
         if not file:
             raise alferr.ALFObjectNotFound("Dataset not found")
         output = file if download_only else safe_io.load_file_content(file)
-        return (output, found.iloc[0]) if details else output
+        return (output, frame.iloc[0]) if details else output
 
     @util.parse_id
     def load_collection(
@@ -94,9 +94,9 @@ class Loading(One):
         )  # fmt: skip
         if len(datasets) == 0:
             raise alferr.ALFObjectNotFound(object or "")
-        found = self._check_filesystem(datasets, check_hash=check_hash)
+        paths = self._check_filesystem(datasets, check_hash=check_hash)
         names = [rel_path_parts(path)[3] or "" for path in datasets["rel_path"]]
-        files = [(file, name) for file, name in zip(found, names, strict=True) if file]
+        files = [(file, name) for file, name in zip(paths, names, strict=True) if file]
         if not files:
             raise alferr.ALFObjectNotFound(f'ALF collection "{collection}" not found on disk')
         if download_only:

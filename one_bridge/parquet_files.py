@@ -71,7 +71,7 @@ def lacking(root: Path) -> dict[str, Path]:
         Of a repository.
     """
     roots = {name: path for name, path in file_locations.local_roots().items() if path.resolve() == root.resolve()}
-    found = {}
+    files = {}
     backend = data.Dataset().connection.adapter.backend
     tagged = data.DatasetTag() & (data.Tag() & {"tag_protected": True}).proj()
     protected = set(fetch_columns(tagged, "dataset_id")["dataset_id"].to_pylist())
@@ -79,8 +79,8 @@ def lacking(root: Path) -> dict[str, Path]:
         copies = online() & f"repository = {literal(name, backend)}" & "file_path LIKE '%%.pqt'"
         for row in fetch_columns(copies, "dataset_id", "file_path").to_pylist():
             if row["dataset_id"] not in protected and form_of(path / row["file_path"]) is not None:
-                found[row["dataset_id"]] = path / row["file_path"]
-    return found
+                files[row["dataset_id"]] = path / row["file_path"]
+    return files
 
 
 def mend(files: Mapping[str, Path]) -> int:

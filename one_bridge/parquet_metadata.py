@@ -65,8 +65,8 @@ def _with_metadata(schema: bytes) -> bytes:
     """Arrow's own copy of a schema with the metadata that the client looks for."""
     import pyarrow as pa
 
-    found = pa.ipc.read_schema(pa.py_buffer(base64.b64decode(schema)))
-    return base64.b64encode(found.with_metadata({KEY: VALUE}).serialize().to_pybytes())
+    parsed = pa.ipc.read_schema(pa.py_buffer(base64.b64decode(schema)))
+    return base64.b64encode(parsed.with_metadata({KEY: VALUE}).serialize().to_pybytes())
 
 
 def content(path: Path, footer: Footer, chunk: int = 1 << 20) -> Iterator[bytes]:
@@ -105,12 +105,12 @@ def _pairs(body: bytes) -> dict[bytes, bytes]:
     """The keys and values of a list of Thrift KeyValue."""
     reader = _Reader(body)
     header = reader.byte()
-    found = {}
+    pairs = {}
     for _ in range(reader.number() if header >> 4 == 15 else header >> 4):
         parts = {field: content for field, _, content in reader.fields()}
         key, value = (_text(parts[field]) if field in parts else b"" for field in (1, 2))
-        found[key] = value
-    return found
+        pairs[key] = value
+    return pairs
 
 
 def _text(content: bytes) -> bytes:
@@ -191,11 +191,11 @@ class _Reader:
 
 
 def _varint(value: int) -> bytes:
-    found = bytearray()
+    encoded = bytearray()
     while value > 127:
-        found.append(value & 127 | 128)
+        encoded.append(value & 127 | 128)
         value >>= 7
-    return bytes([*found, value])
+    return bytes([*encoded, value])
 
 
 def _list_header(count: int) -> bytes:

@@ -55,10 +55,10 @@ def sessions(terms: Mapping[str, Any] | None = None, reading: Reading | None = N
     InvalidQuery : unknown term or unusable value.
     """
     reading = reading or Reading()
-    found = acquisition.Session()
+    query = acquisition.Session()
     if reading.tag is not None:
-        found &= visible(reading).proj(*SESSION_KEY)
-    return _restricted(found, terms or {}, SESSION_TERMS, reading, terms or {})
+        query &= visible(reading).proj(*SESSION_KEY)
+    return _restricted(query, terms or {}, SESSION_TERMS, reading, terms or {})
 
 
 def insertions(terms: Mapping[str, Any] | None = None, reading: Reading | None = None) -> dj.Table:
@@ -74,10 +74,10 @@ def insertions(terms: Mapping[str, Any] | None = None, reading: Reading | None =
     """
     reading = reading or Reading()
     own, others = _split(terms, INSERTION_TERMS)
-    found = bind("ephys").ProbeInsertion()
+    query = bind("ephys").ProbeInsertion()
     if others or reading.tag is not None:
-        found &= sessions(others, reading).proj()
-    return _restricted(found, own, INSERTION_TERMS, reading, terms or {})
+        query &= sessions(others, reading).proj()
+    return _restricted(query, own, INSERTION_TERMS, reading, terms or {})
 
 
 def fields_of_view(terms: Mapping[str, Any] | None = None, reading: Reading | None = None) -> dj.Table:
@@ -93,16 +93,16 @@ def fields_of_view(terms: Mapping[str, Any] | None = None, reading: Reading | No
     """
     reading = reading or Reading()
     own, others = _split(terms, FIELD_TERMS)
-    found = bind("imaging").FieldOfView()
+    query = bind("imaging").FieldOfView()
     if others or reading.tag is not None:
-        found &= sessions(others, reading).proj()
-    return _restricted(found, own, FIELD_TERMS, reading, terms or {})
+        query &= sessions(others, reading).proj()
+    return _restricted(query, own, FIELD_TERMS, reading, terms or {})
 
 
 def trajectories(terms: Mapping[str, Any] | None = None, reading: Reading | None = None) -> dj.Table:
     """The tracks of the insertions that match all terms of `insertions`: histology.Trajectory, restricted."""
-    found = bind("histology").Trajectory()
-    return found & insertions(terms, reading).proj() if terms else found
+    query = bind("histology").Trajectory()
+    return query & insertions(terms, reading).proj() if terms else query
 
 
 def channels(terms: Mapping[str, Any] | None = None, reading: Reading | None = None) -> dj.Table:
@@ -118,10 +118,10 @@ def channels(terms: Mapping[str, Any] | None = None, reading: Reading | None = N
     """
     reading = reading or Reading()
     own, others = _split(terms, CHANNEL_TERMS)
-    found = bind("histology").ChannelLocation.Channel()
+    query = bind("histology").ChannelLocation.Channel()
     if others:
-        found &= insertions(others, reading).proj()
-    return _restricted(found, own, CHANNEL_TERMS, reading, terms or {})
+        query &= insertions(others, reading).proj()
+    return _restricted(query, own, CHANNEL_TERMS, reading, terms or {})
 
 
 def datasets(terms: Mapping[str, Any] | None = None, reading: Reading | None = None) -> dj.Table:
@@ -137,10 +137,10 @@ def datasets(terms: Mapping[str, Any] | None = None, reading: Reading | None = N
     """
     reading = reading or Reading()
     own, others = _split(terms, DATASET_TERMS)
-    found = visible(reading)
+    query = visible(reading)
     if others:
-        found &= sessions(others, Reading(reading.style, reading.wildcards)).proj()
-    return _restricted(found, own, DATASET_TERMS, reading, terms or {})
+        query &= sessions(others, Reading(reading.style, reading.wildcards)).proj()
+    return _restricted(query, own, DATASET_TERMS, reading, terms or {})
 
 
 def session_rows(query: dj.Table | None = None, projects: bool = True, extra: tuple[str, ...] = ()) -> pa.Table:
@@ -194,7 +194,7 @@ def dataset_rows(query: dj.Table | None = None) -> pa.Table:
     joined = query.proj(*SESSION_KEY, *columns) * acquisition.Session.proj("eid")
     rows = fetch_columns(joined, "eid", "dataset_id", *columns)
     digest = pc.utf8_rtrim_whitespace(rows["dataset_hash"])  # PostgreSQL pads char(32) with spaces
-    found = {
+    arrays = {
         "eid": rows["eid"],
         "id": rows["dataset_id"],
         "rel_path": rows["rel_path"],
@@ -204,7 +204,7 @@ def dataset_rows(query: dj.Table | None = None) -> pa.Table:
         "qc": rows["dataset_qc"],
         "default_revision": rows["default_dataset"],
     }
-    return pa.table(found).sort_by([("eid", "ascending"), ("id", "ascending")])
+    return pa.table(arrays).sort_by([("eid", "ascending"), ("id", "ascending")])
 
 
 def _sizes(stored: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -229,7 +229,7 @@ def insertion_rows(query: dj.Table | None = None) -> pa.Table:
     rows = fetch_columns(joined, "eid", "pid", "probe_label", "probe_serial", "insertion_qc")
     models = fetch_columns(ephys.Probe, "probe_serial", "probe_model")
     rows = rows.join(models, "probe_serial", join_type="left outer")
-    found = {
+    arrays = {
         "eid": rows["eid"],
         "id": rows["pid"],
         "name": rows["probe_label"],
@@ -237,7 +237,7 @@ def insertion_rows(query: dj.Table | None = None) -> pa.Table:
         "model": pc.fill_null(rows["probe_model"], ""),
         "qc": rows["insertion_qc"],
     }
-    return pa.table(found).sort_by([("eid", "ascending"), ("id", "ascending")])
+    return pa.table(arrays).sort_by([("eid", "ascending"), ("id", "ascending")])
 
 
 def aggregates(relation: str | None = None) -> dj.Table:
@@ -247,11 +247,11 @@ def aggregates(relation: str | None = None) -> dj.Table:
     -------
     data.Aggregate, restricted.
     """
-    found = data.Aggregate()
+    query = data.Aggregate()
     if relation is None:
-        return found
-    known = vocabulary(found, "aggregate_relation")
-    return found & one_of("aggregate_relation", [value for value in known if value == relation.casefold()])
+        return query
+    known = vocabulary(query, "aggregate_relation")
+    return query & one_of("aggregate_relation", [value for value in known if value == relation.casefold()])
 
 
 def aggregate_rows(query: dj.Table | None = None) -> pa.Table:
@@ -278,11 +278,11 @@ def _split(terms: Mapping[str, Any] | None, own: Mapping[str, Term]) -> tuple[di
 
 
 def _restricted(
-    found: dj.Table, terms: Mapping[str, Any], known: Mapping[str, Term], reading: Reading, given: Mapping[str, Any]
+    query: dj.Table, terms: Mapping[str, Any], known: Mapping[str, Term], reading: Reading, given: Mapping[str, Any]
 ) -> dj.Table:
     for name, value in terms.items():
         if name not in known:
             raise InvalidQuery(f"unknown search term {name!r}", f"known are {', '.join(sorted(known))}")
         for restriction in known[name](value, reading, given):
-            found &= restriction
-    return found
+            query &= restriction
+    return query

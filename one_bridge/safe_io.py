@@ -77,14 +77,14 @@ def load_object(
     keys = [_key(file, short_keys) for file in files]
     if twice := sorted({key for key in keys if keys.count(key) > 1}):
         raise AssertionError(f"several files have the attribute {twice[0]}: restrict the namespace or the extra parts")
-    found = alfio.AlfBunch({})
+    attributes = alfio.AlfBunch({})
     for file, key in zip(files, keys, strict=True):
-        found[key] = load_file_content(file)
+        attributes[key] = load_file_content(file)
         if (description := descriptions[file]) is not None:
-            _describe(found, key, load_file_content(description))
-    _merge_table(found)
-    _expand_timestamps(found)
-    return found
+            _describe(attributes, key, load_file_content(description))
+    _merge_table(attributes)
+    _expand_timestamps(attributes)
+    return attributes
 
 
 def _listed(alfpath: str | Path | Sequence[Path], name: str | None, filters: dict[str, Any]) -> Sequence[Path]:
@@ -112,18 +112,18 @@ def _key(file: ALFPath, short: bool) -> str:
     return key if short or not extra else f"{key}.{extra}"
 
 
-def _describe(found: alfio.AlfBunch, key: str, description: dict[str, Any]) -> None:
+def _describe(attributes: alfio.AlfBunch, key: str, description: dict[str, Any]) -> None:
     """Name the columns of an array as its metadata file does; what else that says goes beside it."""
     if columns := description.pop("columns", None):
-        values = found.pop(key)
-        found.update({name: values[..., i] for i, name in enumerate(columns)})
+        values = attributes.pop(key)
+        attributes.update({name: values[..., i] for i, name in enumerate(columns)})
     if description:
-        found[f"{key}metadata"] = description
+        attributes[f"{key}metadata"] = description
 
 
-def _merge_table(found: alfio.AlfBunch) -> None:
+def _merge_table(attributes: alfio.AlfBunch) -> None:
     """Put the columns of an attribute `table` beside the other attributes, with its time scale and extra parts."""
-    key = next((item for item in found if re.match(r"table([_.]|$)", item)), None)
+    key = next((item for item in attributes if re.match(r"table([_.]|$)", item)), None)
     if key is None:
         return
     more = key.removeprefix("table")
@@ -132,20 +132,20 @@ def _merge_table(found: alfio.AlfBunch) -> None:
         is_pair = re.match(r".+?_[01]$", column)
         return f"{column[:-2]}{more}{column[-2:]}" if is_pair else f"{column}{more}"
 
-    found.update(alfio.AlfBunch.from_df(found.pop(key).rename(columns=renamed)))
+    attributes.update(alfio.AlfBunch.from_df(attributes.pop(key).rename(columns=renamed)))
 
 
-def _expand_timestamps(found: alfio.AlfBunch) -> None:
+def _expand_timestamps(attributes: alfio.AlfBunch) -> None:
     """Interpolate timestamps that are given for some samples only; say where lengths differ."""
-    differs = found.check_dimensions
+    differs = attributes.check_dimensions
     if differs:
-        sizes = {key: one.shape for key, one in found.items() if isinstance(one, np.ndarray | pd.DataFrame)}
+        sizes = {key: one.shape for key, one in attributes.items() if isinstance(one, np.ndarray | pd.DataFrame)}
         alfio._logger.warning("Inconsistent dimensions: %s", ", ".join(f"{key} {size}" for key, size in sizes.items()))
         return
-    others = [one for key, one in found.items() if "timestamps" not in key and "meta" not in key]
+    others = [one for key, one in attributes.items() if "timestamps" not in key and "meta" not in key]
     if others:
-        for key in [key for key in found if "timestamps" in key]:
-            found[key] = alfio.ts2vec(found[key], others[0].shape[0])
+        for key in [key for key in attributes if "timestamps" in key]:
+            attributes[key] = alfio.ts2vec(attributes[key], others[0].shape[0])
 
 
 def _pickled(file: str | Path, error: ValueError) -> InvalidData:

@@ -103,26 +103,26 @@ class Tables:
         NeurojointError : no such table, or one whose rows belong to no session.
         ValueError : no such session.
         """
-        found = _table_class(name)()
+        table = _table_class(name)()
         if eid is None:
-            return found
+            return table
         eids = self.to_eid(eid)
         eids = eids if isinstance(eids, list) else [eids]
         sessions = acquisition.Session() & by_ids("eid", eids)
         if None in eids or len(sessions) < len(set(map(str, eids))):
             raise ValueError(f'Cannot parse session ID "{eid}" (session may not exist)')
-        shared = [column for column in query.SESSION_KEY if column in found.heading.names]
+        shared = [column for column in query.SESSION_KEY if column in table.heading.names]
         if shared:
             keys = sessions.proj() if len(shared) == len(query.SESSION_KEY) else dj.U(*shared) & sessions
-            return found & keys
-        if "dataset_id" in found.heading.names:
-            return found & (data.Dataset() & sessions.proj()).proj()
+            return table & keys
+        if "dataset_id" in table.heading.names:
+            return table & (data.Dataset() & sessions.proj()).proj()
         raise UserError(f"the rows of {name} belong to no session", f"use one.table({name!r}) for all of them")
 
     def eids(self, rows: dj.expression.QueryExpression) -> list[UUID]:
         """The sessions that DataJoint rows belong to, newest first."""
-        found = query.session_rows(acquisition.Session() & rows.proj(*query.SESSION_KEY), projects=False)
-        return uuids(found["eid"].to_pylist())
+        sessions = query.session_rows(acquisition.Session() & rows.proj(*query.SESSION_KEY), projects=False)
+        return uuids(sessions["eid"].to_pylist())
 
     @property
     def _reading(self) -> Reading:
@@ -154,29 +154,29 @@ class Tables:
 
     @staticmethod
     def _first_places(datasets: dj.Table) -> pa.Table:
-        found = dj.U(*_PATH).aggr(datasets * acquisition.Session.proj("eid"), first="MIN(CONCAT(eid, dataset_id))")
-        return query.fetch_columns(found, *_PATH, "first")
+        places = dj.U(*_PATH).aggr(datasets * acquisition.Session.proj("eid"), first="MIN(CONCAT(eid, dataset_id))")
+        return query.fetch_columns(places, *_PATH, "first")
 
     def _session_frame(self, eids: Iterable[Any]) -> pd.DataFrame:
-        found = query.sessions(reading=self._reading) & by_ids("eid", eids)
-        return frames.frame("sessions", query.session_rows(found))
+        sessions = query.sessions(reading=self._reading) & by_ids("eid", eids)
+        return frames.frame("sessions", query.session_rows(sessions))
 
     def _dataset_frame(self, dataset_ids: Iterable[Any]) -> pd.DataFrame:
-        found = query.datasets(reading=self._reading) & by_ids("dataset_id", dataset_ids)
-        return frames.frame("datasets", query.dataset_rows(found))
+        datasets = query.datasets(reading=self._reading) & by_ids("dataset_id", dataset_ids)
+        return frames.frame("datasets", query.dataset_rows(datasets))
 
-    def _insertions(self, found: dj.Table) -> pa.Table:
+    def _insertions(self, insertions: dj.Table) -> pa.Table:
         """Insertions with what their sessions are."""
-        sessions = query.session_rows(acquisition.Session() & found.proj())
-        rows = query.insertion_rows(found).join(sessions, "eid").rename_columns({"eid": "session"})
+        sessions = query.session_rows(acquisition.Session() & insertions.proj())
+        rows = query.insertion_rows(insertions).join(sessions, "eid").rename_columns({"eid": "session"})
         return rows.select(["id", "session", *(name for name in rows.column_names if name not in ("id", "session"))])
 
     def _session_paths(self, given: list[Any]) -> list[ALFPath | None]:
         eids = [str(value if is_uuid(value) else self.to_eid(value)) for value in given]
         if "None" in eids:
             raise ValueError(f"{given[eids.index('None')]} is not a valid eID/UUID string")
-        found = query.sessions(reading=self._reading) & by_ids("eid", eids)
-        rows = {row["eid"]: row for row in query.session_rows(found, projects=False).to_pylist()}
+        sessions = query.sessions(reading=self._reading) & by_ids("eid", eids)
+        rows = {row["eid"]: row for row in query.session_rows(sessions, projects=False).to_pylist()}
         roots = [root for root in (self._mirror, *file_locations.local_roots().values()) if root is not None]
         return [self._session_path(rows[eid], roots) if eid in rows else None for eid in eids]
 
@@ -211,11 +211,11 @@ class _OnDemand(Bunch):
 def _table_class(name: str) -> type[dj.Table]:
     schema, _, table = name.partition(".")
     if schema in pipeline.SCHEMAS:
-        found: Any = registry.bind(schema)
+        target: Any = registry.bind(schema)
         for part in table.split("."):
-            found = getattr(found, part, None)
-        if isinstance(found, type) and issubclass(found, dj.Table):
-            return found
+            target = getattr(target, part, None)
+        if isinstance(target, type) and issubclass(target, dj.Table):
+            return target
     labels = [registry.label(item) for master in registry.tables() for item in (master, *registry.parts(master))]
     near = difflib.get_close_matches(name, labels, 3, 0.4) or labels[:3]
     raise NotFoundError(f"there is no table {name!r}", f"did you mean {', '.join(near)}?")

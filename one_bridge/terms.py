@@ -69,8 +69,8 @@ def _lab(value: Any, reading: Reading, _: Any) -> Iterable[Any]:
 
 
 def _task_protocol(value: Any, reading: Reading, _: Any) -> Iterable[Any]:
-    found = vocabulary(acquisition.Session, "task_protocol")
-    return [one_of("task_protocol", matching(found, values_of(value, reading), reading))]
+    protocols = vocabulary(acquisition.Session, "task_protocol")
+    return [one_of("task_protocol", matching(protocols, values_of(value, reading), reading))]
 
 
 def _projects(value: Any, reading: Reading, _: Any) -> Iterable[Any]:
@@ -81,8 +81,8 @@ def _projects(value: Any, reading: Reading, _: Any) -> Iterable[Any]:
         return [(acquisition.SessionProject() & one_of("project", names)).proj() if names else []]
     joined = projects_of_sessions()
     present = pc.unique(fetch_columns(joined, "joined_projects")["joined_projects"]).to_pylist()
-    found = matching(present, wanted, reading)
-    choices = [(joined & one_of("joined_projects", found)).proj()] if found else []
+    projects = matching(present, wanted, reading)
+    choices = [(joined & one_of("joined_projects", projects)).proj()] if projects else []
     if matching([""], wanted, reading):
         choices.append(dj.Not(acquisition.SessionProject().proj()))
     return [choices]
@@ -135,8 +135,8 @@ def _datasets(value: Any, reading: Reading, terms: Mapping[str, Any]) -> Iterabl
             pattern = re.compile(wanted if reading.style == "one" else re.escape(wanted))
         except (re.error, TypeError) as error:
             raise InvalidQuery(f"{wanted!r} is no name of a dataset ({error})", "e.g. spikes.times.npy") from None
-        found = [path for path in paths if pattern.fullmatch(path.rpartition("/")[2])]
-        yield (there & one_of("rel_path", found)).proj(*SESSION_KEY) if found else []
+        fitting = [path for path in paths if pattern.fullmatch(path.rpartition("/")[2])]
+        yield (there & one_of("rel_path", fitting)).proj(*SESSION_KEY) if fitting else []
 
 
 def _dataset_qc(value: Any, reading: Reading, terms: Mapping[str, Any]) -> Iterable[Any]:
@@ -146,24 +146,26 @@ def _dataset_qc(value: Any, reading: Reading, terms: Mapping[str, Any]) -> Itera
 
 def _dataset_types(value: Any, reading: Reading, _: Any) -> Iterable[Any]:
     for wanted in values_of(value, reading):
-        found = [name for name in vocabulary(data.DatasetType, "dataset_type") if name == str(wanted)]
-        yield (visible(reading) & one_of("dataset_type", found)).proj(*SESSION_KEY) if found else []
+        types = [name for name in vocabulary(data.DatasetType, "dataset_type") if name == str(wanted)]
+        yield (visible(reading) & one_of("dataset_type", types)).proj(*SESSION_KEY) if types else []
 
 
 def _tags(value: Any, reading: Reading, _: Any) -> Iterable[Any]:
-    found = matching(vocabulary(data.Tag, "tag"), values_of(value, reading), reading)
-    return [(data.Dataset() & (data.DatasetTag() & one_of("tag", found)).proj()).proj(*SESSION_KEY)]
+    tags = matching(vocabulary(data.Tag, "tag"), values_of(value, reading), reading)
+    return [(data.Dataset() & (data.DatasetTag() & one_of("tag", tags)).proj()).proj(*SESSION_KEY)]
 
 
 def _users(value: Any, reading: Reading, _: Any) -> Iterable[Any]:
     for wanted in values_of(value, reading):
-        found = [name for name in vocabulary(lab.LabMember, "user_name") if name == str(wanted)]
-        yield (acquisition.SessionUser() & one_of("user_name", found)).proj()
+        users = [name for name in vocabulary(lab.LabMember, "user_name") if name == str(wanted)]
+        yield (acquisition.SessionUser() & one_of("user_name", users)).proj()
 
 
 def _procedures(value: Any, reading: Reading, _: Any) -> Iterable[Any]:
-    found = matching(vocabulary(acquisition.SessionProcedure, "procedure_type"), values_of(value, reading), reading)
-    return [(acquisition.SessionProcedure() & one_of("procedure_type", found)).proj()]
+    procedures = matching(
+        vocabulary(acquisition.SessionProcedure, "procedure_type"), values_of(value, reading), reading
+    )
+    return [(acquisition.SessionProcedure() & one_of("procedure_type", procedures)).proj()]
 
 
 def _text_of_session(column: str, whole: bool) -> Term:
@@ -200,10 +202,10 @@ def _regions(place: Callable[[list[int]], Any]) -> dict[str, Term]:
     def term(ids: Callable[[list[Any]], list[int]]) -> Term:
         def restrictions(value: Any, reading: Reading, _: Any) -> Iterable[Any]:
             try:
-                found = ids(values_of(value, reading))
+                regions = ids(values_of(value, reading))
             except NeurojointError as error:
                 raise InvalidQuery(error.message, error.remedy) from None
-            return [place(found) if found else []]
+            return [place(regions) if regions else []]
 
         return restrictions
 
@@ -238,8 +240,8 @@ def _sessions_in(regions: list[int]) -> list[dj.expression.QueryExpression]:
 def _probe(column: str) -> Term:
     def term(value: Any, reading: Reading, _: Any) -> Iterable[Any]:
         present = [row for row in fetch_columns(dj.U(column) & bind("ephys").Probe, column)[column].to_pylist() if row]
-        found = matching(present, values_of(value, reading), reading, True)
-        probes = vocabulary(bind("ephys").Probe() & one_of(column, found), "probe_serial")
+        names = matching(present, values_of(value, reading), reading, True)
+        probes = vocabulary(bind("ephys").Probe() & one_of(column, names), "probe_serial")
         return [one_of("probe_serial", probes)]
 
     return term
@@ -267,8 +269,8 @@ def _fields_in(regions: list[int]) -> dj.expression.QueryExpression:
 
 
 def _label(value: Any, reading: Reading, _: Any) -> Iterable[Any]:
-    found = matching(vocabulary(bind("ephys").ProbeInsertion, "probe_label"), values_of(value, reading), reading, True)
-    return [one_of("probe_label", found)]
+    labels = matching(vocabulary(bind("ephys").ProbeInsertion, "probe_label"), values_of(value, reading), reading, True)
+    return [one_of("probe_label", labels)]
 
 
 def _partial_dataset(value: Any, reading: Reading, terms: Mapping[str, Any]) -> Iterable[Any]:
@@ -276,15 +278,15 @@ def _partial_dataset(value: Any, reading: Reading, terms: Mapping[str, Any]) -> 
     if not isinstance(value, str):
         raise TypeError('"dataset" parameter must be a string. For lists use "datasets"')
     paths = paths_of_datasets(reading)
-    found = [path for path in paths if value.casefold() in path.rpartition("/")[2].casefold()]
+    fitting = [path for path in paths if value.casefold() in path.rpartition("/")[2].casefold()]
     there = _reachable(reading, terms.get("dataset_qc_lte", "CRITICAL"))
-    return [(there & one_of("rel_path", found)).proj(*SESSION_KEY) if found else []]
+    return [(there & one_of("rel_path", fitting)).proj(*SESSION_KEY) if fitting else []]
 
 
 def _of_dataset(column: str, whole: bool = False) -> Term:
     def term(value: Any, reading: Reading, _: Any) -> Iterable[Any]:
-        found = matching(vocabulary(data.Dataset, column), values_of(value, reading), reading, whole)
-        return [one_of(column, found)]
+        names = matching(vocabulary(data.Dataset, column), values_of(value, reading), reading, whole)
+        return [one_of(column, names)]
 
     return term
 
@@ -296,8 +298,8 @@ def _dataset_names(value: Any, reading: Reading, _: Any) -> Iterable[Any]:
 
 
 def _tags_of_datasets(value: Any, reading: Reading, _: Any) -> Iterable[Any]:
-    found = matching(vocabulary(data.Tag, "tag"), values_of(value, reading), reading)
-    return [(data.DatasetTag() & one_of("tag", found)).proj()]
+    tags = matching(vocabulary(data.Tag, "tag"), values_of(value, reading), reading)
+    return [(data.DatasetTag() & one_of("tag", tags)).proj()]
 
 
 def _flag_of_tags(column: str) -> Term:

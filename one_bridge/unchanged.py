@@ -41,10 +41,10 @@ class Unchanged:
             self._answers.clear()
             self._state = state
         if question not in self._answers:
-            found = make()
+            answer = make()
             if len(self._answers) >= LARGEST:
                 self._answers.pop(next(iter(self._answers)))
-            self._answers[question] = found
+            self._answers[question] = answer
         return self._answers[question]
 
     def _state_now(self) -> Any:

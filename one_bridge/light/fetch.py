@@ -42,13 +42,13 @@ class Fetched:
 
 
 def fetch(
-    place: Place, found: Manifest, chosen: Sequence[File], folder: Path, progress: Progress = lambda n: None
+    place: Place, manifest: Manifest, chosen: Sequence[File], folder: Path, progress: Progress = lambda n: None
 ) -> Fetched:
     """Bring files of a release into a folder that the ONE client can read; those that are there and right stay.
 
     Parameters
     ----------
-    found : the manifest of the release.
+    manifest : the manifest of the release.
     chosen : of its files those that are wanted.
 
     Raises
@@ -56,7 +56,7 @@ def fetch(
     DamagedRelease : a file is not what the manifest says; the others are there.
     NeurojointError : the folder holds another release, or its disk is full.
     """
-    _claim(folder, found)
+    _claim(folder, manifest)
     result = Fetched([])
     lock = threading.Lock()
 
@@ -79,7 +79,7 @@ def fetch(
             except BaseException:
                 pool.shutdown(cancel_futures=True)
                 raise
-        for name, sha256 in found.others.items():
+        for name, sha256 in manifest.others.items():
             if name not in (*TABLES, INFO, MANIFEST) and not _is(folder / name, None, sha256):
                 bring(place, name, folder / name, sha256)
     except OSError as error:
@@ -90,7 +90,7 @@ def fetch(
         ) from None
     finally:
         if result.files or not (folder / TABLES[0]).exists():
-            _write_tables(place, found, folder)
+            _write_tables(place, manifest, folder)
     result.files.sort()
     return result
 
@@ -133,13 +133,13 @@ def bring(
     partial.replace(target)
 
 
-def _claim(folder: Path, found: Manifest) -> None:
+def _claim(folder: Path, manifest: Manifest) -> None:
     """Refuse a folder with another release in it."""
     import json
 
     with contextlib.suppress(FileNotFoundError, ValueError):
         there = json.loads((folder / INFO).read_text(encoding="utf-8"))
-        if there.get("manifest") != found.info["manifest"]:
+        if there.get("manifest") != manifest.info["manifest"]:
             raise NeurojointError(f"{folder} holds another release, {there.get('name')}", "choose another folder")
     folder.mkdir(parents=True, exist_ok=True)
 
@@ -154,16 +154,16 @@ def _is(path: Path, size: int | None, sha256: str) -> bool:
         return False
 
 
-def _write_tables(place: Place, found: Manifest, folder: Path) -> None:
+def _write_tables(place: Place, manifest: Manifest, folder: Path) -> None:
     """The client's tables with the datasets whose files are in the folder, and what describes the release."""
-    present = [file for file in found.files if (folder / file.path).is_file()]
+    present = [file for file in manifest.files if (folder / file.path).is_file()]
     if not present:
         return
     hidden = folder / ".release"
     hidden.mkdir(exist_ok=True)
     for name in (*TABLES, INFO, MANIFEST):
-        if name in found.others and not _is(hidden / name, None, found.others[name]):
-            bring(place, name, hidden / name, found.others[name])
+        if name in manifest.others and not _is(hidden / name, None, manifest.others[name]):
+            bring(place, name, hidden / name, manifest.others[name])
     if not (hidden / SUMS).exists():
         (hidden / SUMS).write_bytes(description(place, SUMS))
     datasets = parquet.read(hidden / TABLES[1])

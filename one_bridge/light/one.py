@@ -89,13 +89,13 @@ class ONE:
         """
         from one.alf.io import load_file_content
 
-        found = self._chosen(session, dataset_type)
-        if len(found) > 1:
+        files = self._chosen(session, dataset_type)
+        if len(files) > 1:
             raise AmbiguousError(
-                f"{session} has {len(found)} datasets {dataset_type}",
-                f"name one: {', '.join(item.rel_path for item in found)}",
+                f"{session} has {len(files)} datasets {dataset_type}",
+                f"name one: {', '.join(item.rel_path for item in files)}",
             )
-        (path,) = self._download(found)
+        (path,) = self._download(files)
         return path if download_only else load_file_content(path)
 
     def load_object(self, session: str, obj: str, download_only: bool = False) -> Any:
@@ -113,16 +113,16 @@ class ONE:
         import one.alf.io as alf_io
 
         folder, _, name = obj.rpartition("/")
-        found = self._chosen(session, f"{folder}/*" if folder else name)
-        found = [item for item in found if matches(item.rel_path.rpartition("/")[2], name)]
-        collections = sorted({_collection(item) for item in found})
+        files = self._chosen(session, f"{folder}/*" if folder else name)
+        files = [item for item in files if matches(item.rel_path.rpartition("/")[2], name)]
+        collections = sorted({_collection(item) for item in files})
         if len(collections) > 1:
             raise AmbiguousError(
                 f"{session} has {name} in {', '.join(collections)}", f"ask for {collections[0]}/{name}"
             )
-        if not found:
+        if not files:
             raise NotFoundError(f"{session} has no {obj}", f"it has {', '.join(self.list(session)[:10])}")
-        paths = self._download(found)
+        paths = self._download(files)
         return paths if download_only else alf_io.load_object(paths)
 
     @property
@@ -132,19 +132,19 @@ class ONE:
         return self._manifest
 
     def _files(self, session: str) -> builtins.list[File]:
-        found = self._release.choose(session=str(session))
-        if not found:
+        files = self._release.choose(session=str(session))
+        if not files:
             raise NotFoundError(f"the release has no session {session}", "search() lists them")
-        return found
+        return files
 
     def _chosen(self, session: str, pattern: str) -> builtins.list[File]:
         """The default versions of datasets."""
-        found = [file for file in self._files(session) if matches(file.rel_path, pattern)]
+        files = [file for file in self._files(session) if matches(file.rel_path, pattern)]
         defaults = self._defaults()
-        found = [item for item in found if item.dataset in defaults] or found
-        if not found:
+        files = [item for item in files if item.dataset in defaults] or files
+        if not files:
             raise NotFoundError(f"{session} has no {pattern}", f"it has {', '.join(self.list(session)[:10])}")
-        return found
+        return files
 
     def _defaults(self) -> set[str]:
         if self._default is None:

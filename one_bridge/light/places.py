@@ -80,12 +80,12 @@ def read_manifest(place: Place, address: object = "") -> Manifest:
     NotFoundError : there is no release.
     """
     try:
-        found = [description(place, name) for name in (INFO, MANIFEST, SUMS)]
+        texts = [description(place, name) for name in (INFO, MANIFEST, SUMS)]
     except NotFoundError as error:
         raise NotFoundError(
             f"there is no release at {address or 'that place'} ({error.message})", "check the address"
         ) from None
-    return manifest.parse(*found)
+    return manifest.parse(*texts)
 
 
 def description(place: Place, path: str) -> bytes:

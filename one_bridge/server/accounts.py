@@ -31,26 +31,26 @@ def add(name: str, password: str, role: str) -> str:
 
 def lines() -> list[str]:
     """One line an account."""
-    found = store().list()
-    if not found:
+    accounts = store().list()
+    if not accounts:
         return ["no accounts yet: neurojoint user add NAME"]
-    width = max(len(item.name) for item in found)
+    width = max(len(item.name) for item in accounts)
     return [
         f"{item.name:{width}}  {item.role:8}  {'' if item.enabled else 'disabled, '}{item.tokens} tokens"
-        for item in found
+        for item in accounts
     ]
 
 
 def session_lines(name: str) -> list[str]:
     """One line a session or token of an account."""
-    found = store().tokens(name)
-    if not found:
+    tokens = store().tokens(name)
+    if not tokens:
         return [f"{name} is signed in nowhere and has no tokens"]
     return [
         f"{item.key}…  {item.label or '(no label)':20}  since {_time(item.created)}  last used {_time(item.used)}"
         + (f"  ends {_time(item.expires)}" if item.expires is not None else "")
         + (f"  at most {item.scope}" if item.scope else "")
-        for item in found
+        for item in tokens
     ]
 
 

@@ -248,7 +248,7 @@ class Bridge:
             rows = [endpoint.base() & restriction for restriction in restrictions]
             return [self.serialiser.records(endpoint, row, http.root(request), detail=True) for row in rows]
 
-        return http.answer([item for found in self.database.read(ask) for item in found], 201)
+        return http.answer([item for records in self.database.read(ask) for item in records], 201)
 
     async def _login(self, request: Request) -> Response:
         body = await http.body(request, LOGIN_BODY)
@@ -359,15 +359,17 @@ class Bridge:
         eid = request.path_params["eid"].lower()
         if not is_eid(eid) or not self.database.read(lambda: len(table("acquisition.Session") & {"eid": eid})):
             raise NotFound("No session matches the given query.")
-        found = self.nwb.get(eid)
-        if found.path is not None:
+        export = self.nwb.get(eid)
+        if export.path is not None:
             headers = {"X-Content-Type-Options": "nosniff"}
-            return FileResponse(found.path, media_type="application/x-hdf5", filename=found.path.name, headers=headers)
-        if found.problem:
-            return http.answer({"detail": found.problem, "status_code": 409}, 409)
-        words = "Other sessions are being exported" if found.busy else "The file is being written"
-        body = {"detail": f"{words}: ask again in a moment.", "status_code": 503 if found.busy else 202}
-        return JSONResponse(body, 503 if found.busy else 202, {"Retry-After": "5"})
+            return FileResponse(
+                export.path, media_type="application/x-hdf5", filename=export.path.name, headers=headers
+            )
+        if export.problem:
+            return http.answer({"detail": export.problem, "status_code": 409}, 409)
+        words = "Other sessions are being exported" if export.busy else "The file is being written"
+        body = {"detail": f"{words}: ask again in a moment.", "status_code": 503 if export.busy else 202}
+        return JSONResponse(body, 503 if export.busy else 202, {"Retry-After": "5"})
 
     def _image(self, request: Request) -> Response:
         self._admit(request, "public")

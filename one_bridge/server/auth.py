@@ -53,11 +53,11 @@ class Gate:
         if wait > 0:
             raise TooMany(wait)
         with self._hashing:
-            found = self.users.by_password(name, password)
-        if found is not None:
+            account = self.users.by_password(name, password)
+        if account is not None:
             self.throttle.succeeded(address, name)
-        self.users.record(name, address, door, "wrong name or password" if found is None else "signed in")
-        return found
+        self.users.record(name, address, door, "wrong name or password" if account is None else "signed in")
+        return account
 
     def account(self, header: str, address: str) -> Account | None:
         """The account of an Authorization header; None without one.
@@ -69,15 +69,15 @@ class Gate:
         scheme, _, rest = header.partition(" ")
         rest = rest.strip()
         if scheme.lower() in ("token", "bearer") and rest:
-            found = self.users.by_token(rest)
-            if found is None:
+            account = self.users.by_token(rest)
+            if account is None:
                 raise Refused("Invalid token.")
-            return found
+            return account
         if scheme.lower() == "basic" and rest:
-            found = self._basic(rest, address)
-            if found is None:
+            account = self._basic(rest, address)
+            if account is None:
                 raise Refused("Invalid username/password.")
-            return found
+            return account
         return None
 
     def admit(self, account: Account | None, role: str) -> Account:
@@ -110,9 +110,9 @@ class Gate:
         seen, known, stamp = self._right.get(proof, (0.0, "", ""))
         if known == name and time.monotonic() - seen < REMEMBERED_S and stamp == self.users.stamp(name) != "":
             return self.users.get(name)
-        found = self.login(name, password, address)
-        if found is not None:
+        account = self.login(name, password, address)
+        if account is not None:
             if len(self._right) > 1000:
                 self._right.clear()
             self._right[proof] = (time.monotonic(), name, self.users.stamp(name))
-        return found
+        return account

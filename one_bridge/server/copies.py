@@ -55,15 +55,15 @@ class Copies:
         (dataset,) = self.database.select(table("data.Dataset") & which, ["dataset_id", "dataset_hash", "file_size"])
         root = self.roots.local().get(record["repository"])
         try:
-            found = None if root is None else claims.look(root, record)
+            seen = None if root is None else claims.look(root, record)
         except OSError as error:
             raise BadInput("exists", f"{record['file_path']} cannot be read now: {error.strerror}.") from None
-        if is_there and root is not None and (why := claims.refusal(record, dataset, found)):
+        if is_there and root is not None and (why := claims.refusal(record, dataset, seen)):
             raise BadInput("exists", f"{why[0].upper()}{why[1:]}.")
 
         def write() -> None:
             writer = Writer(self.database.connection, dry_run=False)
             writer.user = account.name
-            claims.write(writer, record, dataset, is_there, found, root is not None)
+            claims.write(writer, record, dataset, is_there, seen, root is not None)
 
         return write

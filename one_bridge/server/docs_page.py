@@ -34,7 +34,7 @@ def page(version: str) -> str:
 
 def script() -> Path:
     """The script of Redoc, from the package `fastapi-offline`."""
-    found = importlib.util.find_spec("fastapi_offline")
-    if found is None or found.origin is None:
+    spec = importlib.util.find_spec("fastapi_offline")
+    if spec is None or spec.origin is None:
         raise ModuleNotFoundError("fastapi-offline is not installed: pip install fastapi-offline")
-    return Path(found.origin).with_name("static") / SCRIPT
+    return Path(spec.origin).with_name("static") / SCRIPT

@@ -206,10 +206,10 @@ class Endpoint:
             return self.alias
         return self.id[0] if len(self.id) == 1 else ""
 
-    def base(self, found: dj.expression.QueryExpression | None = None) -> dj.expression.QueryExpression:
+    def base(self, rows: dj.expression.QueryExpression | None = None) -> dj.expression.QueryExpression:
         """The query behind the records: rows of the table (all, if none are given) with what is joined to them."""
-        found = table(self.table)() if found is None else found
-        return found if self.rows is None else self.rows(found)
+        rows = table(self.table)() if rows is None else rows
+        return rows if self.rows is None else self.rows(rows)
 
     def field(self, name: str) -> Field | None:
         """The field of this name; `pk` is the identifier."""
@@ -256,7 +256,7 @@ def table(name: str) -> type[dj.Table]:
     import pipeline
 
     schema, *path = name.split(".")
-    found = getattr(pipeline, schema)
+    target = getattr(pipeline, schema)
     for part in path:
-        found = getattr(found, part)
-    return found
+        target = getattr(target, part)
+    return target

@@ -45,12 +45,14 @@ class ExperimentHooks(RecordHooks):
 
     def _of_chronic(self, key: Mapping[str, Any], chronic: Any, serial: str | None) -> tuple[str, dict[str, Any]]:
         """The row that says with which implanted probe an insertion was recorded."""
-        found = self._row("ephys.ChronicInsertion", "chronic_id", chronic, "chronic_insertion")
-        if (found["lab"], found["subject"]) != (key["lab"], key["subject"]):
-            raise BadInput("chronic_insertion", f"It is of another animal, {found['lab']}/{found['subject']}.")
-        if (found["probe_serial"] or None) != (serial or None):
+        implanted = self._row("ephys.ChronicInsertion", "chronic_id", chronic, "chronic_insertion")
+        if (implanted["lab"], implanted["subject"]) != (key["lab"], key["subject"]):
+            raise BadInput("chronic_insertion", f"It is of another animal, {implanted['lab']}/{implanted['subject']}.")
+        if (implanted["probe_serial"] or None) != (serial or None):
             raise BadInput("serial", "The serial numbers of the insertion and of the chronic insertion differ.")
-        return "ephys.ChronicRecording", {name: key[name] for name in INSERTION} | {"chronic_id": found["chronic_id"]}
+        return "ephys.ChronicRecording", {name: key[name] for name in INSERTION} | {
+            "chronic_id": implanted["chronic_id"]
+        }
 
     def create_chronic(self, row: dict[str, Any], body: Mapping[str, Any]) -> Related:
         row.setdefault("chronic_id", str(uuid.uuid4()))
@@ -144,8 +146,8 @@ class ExperimentHooks(RecordHooks):
         return Related()
 
     def create_field_location(self, row: dict[str, Any], body: Mapping[str, Any]) -> Related:
-        found = self._row("imaging.FieldOfView", "fov_uuid", row.pop("fov_uuid", None), "field_of_view")
-        row |= {name: found[name] for name in FIELD}
+        field_row = self._row("imaging.FieldOfView", "fov_uuid", row.pop("fov_uuid", None), "field_of_view")
+        row |= {name: field_row[name] for name in FIELD}
         row.setdefault("fov_location_uuid", str(uuid.uuid4()))
         return self._placed(row, row)
 

@@ -51,9 +51,9 @@ class Roots:
     def local(self) -> dict[str, Path]:
         """Repository -> its folder, of those that are on this computer; that of the settings first."""
         rows = self.database.select(table("data.Repository") & {"repository_kind": "local"})
-        found = {row["repository"]: Path(row["repository_root"]) for row in rows}
-        found = {name: root for name, root in found.items() if disks.is_there(root)}
-        return dict(sorted(found.items(), key=lambda one: one[1] != self.data_root))
+        roots = {row["repository"]: Path(row["repository_root"]) for row in rows}
+        roots = {name: root for name, root in roots.items() if disks.is_there(root)}
+        return dict(sorted(roots.items(), key=lambda one: one[1] != self.data_root))
 
     def announce(self) -> None:
         """Make the data root of the settings a repository, if none covers it."""
@@ -191,10 +191,10 @@ def find_image(roots: Roots, name: str) -> Path:
         folder = roots.images()
     except BadInput:
         raise NotFound from None
-    found = _inside(folder, folder / name)
-    if found is None:
+    picture = _inside(folder, folder / name)
+    if picture is None:
         raise NotFound
-    return found
+    return picture
 
 
 def _inside(root: Path, path: Path) -> Path | None:
@@ -230,8 +230,8 @@ class CacheTables:
 
         made = self._made(tag)
         with zipfile.ZipFile(made) as archive:
-            found = json.loads(archive.read("cache_info.json"))
-        return found | {"location": f"{root}/cache.zip" + (f"?tag={tag}" if tag else "")}
+            info = json.loads(archive.read("cache_info.json"))
+        return info | {"location": f"{root}/cache.zip" + (f"?tag={tag}" if tag else "")}
 
     def archive(self, tag: str | None) -> Path:
         """The zip file with the tables.

@@ -36,10 +36,10 @@ async def body(request: Request, largest: int = LARGEST_BODY) -> dict[str, Any]:
     HTTPException : too large, or it comes too slowly.
     Disconnected : the client went away.
     """
-    found = await _content(request, largest)
-    if not isinstance(found, dict):
+    content = await _content(request, largest)
+    if not isinstance(content, dict):
         raise BadInput("non_field_errors", "Invalid data. Expected a dictionary.")
-    return found
+    return content
 
 
 def is_small(request: Request) -> bool:
@@ -50,14 +50,14 @@ def is_small(request: Request) -> bool:
 
 async def bodies(request: Request) -> dict[str, Any] | list[dict[str, Any]]:
     """The same of one record, or of several in a list of JSON."""
-    found = await _content(request, LARGEST_BODY)
-    if isinstance(found, dict):
-        return found
-    if not isinstance(found, list) or not found or len(found) > MOST_RECORDS:
+    content = await _content(request, LARGEST_BODY)
+    if isinstance(content, dict):
+        return content
+    if not isinstance(content, list) or not content or len(content) > MOST_RECORDS:
         raise BadInput("non_field_errors", f"Invalid data. Expected a dictionary, or a list of 1 to {MOST_RECORDS}.")
-    if not all(isinstance(item, dict) for item in found):
+    if not all(isinstance(item, dict) for item in content):
         raise BadInput("non_field_errors", "Invalid data. Expected a list of dictionaries.")
-    return found
+    return content
 
 
 async def _content(request: Request, largest: int) -> Any:
@@ -82,10 +82,10 @@ def _parsed_json(content: bytes) -> Any:
 
 def parameters(request: Request) -> dict[str, str]:
     """The query string, each name once; a name given twice is a list."""
-    found: dict[str, str] = {}
+    values: dict[str, str] = {}
     for name, value in request.query_params.multi_items():
-        found[name] = f"{found[name]},{value}" if name in found and value else value or found.get(name, "")
-    return found
+        values[name] = f"{values[name]},{value}" if name in values and value else value or values.get(name, "")
+    return values
 
 
 def record_id(request: Request) -> str:
@@ -143,10 +143,10 @@ async def _form(headers: Headers, content: bytes) -> dict[str, Any]:
             parsed = await parsers[1](headers, stream()).parse()
     except (MultiPartException, KeyError, ValueError) as error:
         raise HTTPException(400, f"Multipart form parse error - {error}") from None
-    found: dict[str, Any] = {}
+    fields: dict[str, Any] = {}
     for name, value in parsed.multi_items():
-        found[name] = value if isinstance(value, str) else await value.read()
-    return found
+        fields[name] = value if isinstance(value, str) else await value.read()
+    return fields
 
 
 def _parsers() -> tuple:

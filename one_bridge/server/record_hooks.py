@@ -266,8 +266,8 @@ class RecordHooks:
         if row.get("note_object") is not None and row.get("note_object_id") is not None:
             kind = parsed("action.Note", "note_object", row["note_object"], name="content_type")
             identifier = value_of(_UUID, row["note_object_id"], "object_id")
-            found = table(kind) & values.restriction({_OBJECTS[kind]: identifier}, self.database.backend)
-            if not self.database.count(found):
+            objects = table(kind) & values.restriction({_OBJECTS[kind]: identifier}, self.database.backend)
+            if not self.database.count(objects):
                 raise BadInput("object_id", f"There is no {body['content_type']} {identifier}.")
         return Related()
 
@@ -275,8 +275,8 @@ class RecordHooks:
         if eid is None:
             raise BadInput(name, "a value is needed here")
         eid = value_of(_UUID, eid, name)
-        found = table("acquisition.Session") & values.restriction({"eid": eid}, self.database.backend)
-        rows = self.database.select(found, SESSION)
+        sessions = table("acquisition.Session") & values.restriction({"eid": eid}, self.database.backend)
+        rows = self.database.select(sessions, SESSION)
         if not rows:
             raise BadInput(name, f"there is no session {eid}: create it first, or correct the id")
         return rows[0]

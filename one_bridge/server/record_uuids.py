@@ -23,5 +23,5 @@ def rows_of(name: str, columns: Sequence[str], address: str) -> list[dict[str, A
     if not values.is_uuid(identifier):
         return []
     rows = table(name)()
-    found = rows & by_uuid(name, columns, identifier, rows.connection.adapter.backend)
-    return found.proj().to_dicts()
+    matching = rows & by_uuid(name, columns, identifier, rows.connection.adapter.backend)
+    return matching.proj().to_dicts()

@@ -229,8 +229,8 @@ class Registration:
             "session_start_time": f"{key['session_date']}",
             "created_by": body_text(body, "created_by"),
         }
-        found = [by_path[raw_form(without_uuid(file.path))] for file in files]
-        return [record | {"default": record["default_dataset"]} | more for record in found]
+        datasets = [by_path[raw_form(without_uuid(file.path))] for file in files]
+        return [record | {"default": record["default_dataset"]} | more for record in datasets]
 
 
 def _session_key(key: Mapping[str, Any]) -> SessionKey:

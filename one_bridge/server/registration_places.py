@@ -73,12 +73,12 @@ class Places:
         if not places:
             where = identity.session_path(*(key[name] for name in SESSION))
             raise BadInput("path", f"Copy the files below the data root of the server first, to {where}.")
-        found = next((place for place in places if all(place.holds(name) for name in names)), None)
-        if found is None:
+        chosen = next((place for place in places if all(place.holds(name) for name in names)), None)
+        if chosen is None:
             missing = next(name for name in names if not places[0].holds(name))
             raise BadInput("filenames", f"{missing} is not in {places[0].path} below the data root of the server.")
-        self._check_free(key, found)
-        return found
+        self._check_free(key, chosen)
+        return chosen
 
     def _wanted(self, repository: str, host: str) -> dict[str, Path]:
         roots = {name: root.resolve() for name, root in self.roots.local().items()}

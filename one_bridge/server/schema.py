@@ -115,18 +115,18 @@ def _record(endpoint: Endpoint) -> dict[str, Any]:
 
 
 def _property(field: Field) -> dict[str, Any]:
-    found = dict(_TYPES[field.kind])
+    schema = dict(_TYPES[field.kind])
     if field.choices or field.words:
-        found["enum"] = list(field.choices or field.spoken.values())
+        schema["enum"] = list(field.choices or field.spoken.values())
     if field.name == "start_time":
-        return found
+        return schema
     if not field.write:
-        found["readOnly"] = True
+        schema["readOnly"] = True
     if not field.required:
-        found["nullable"] = True
-        if "enum" in found:
-            found["enum"] = [*found["enum"], None]
-    return found
+        schema["nullable"] = True
+        if "enum" in schema:
+            schema["enum"] = [*schema["enum"], None]
+    return schema
 
 
 def _operation(
@@ -135,12 +135,12 @@ def _operation(
     answer: dict[str, Any] = {"description": "Done."}
     if content is not None:
         answer["content"] = {media: {"schema": content}}
-    found: dict[str, Any] = {"summary": summary, "responses": {status: answer} | _ERRORS}
+    operation: dict[str, Any] = {"summary": summary, "responses": {status: answer} | _ERRORS}
     if parameters:
-        found["parameters"] = list(parameters)
+        operation["parameters"] = list(parameters)
     if body is not None:
-        found["requestBody"] = {"required": True, "content": {"application/json": {"schema": body}}}
-    return found
+        operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": body}}}
+    return operation
 
 
 def _parameter(name: str, place: str, schema: dict[str, Any]) -> dict[str, Any]:

@@ -53,8 +53,8 @@ class Serialiser:
         which : `order_by`, `limit` and `offset` of `Database.select`.
         """
         parts = _Parts(endpoint, detail, fields)
-        found = self.database.select(rows, parts.columns(rows), **which)
-        return [record for _, record in self._made(parts, found, root)]
+        selected = self.database.select(rows, parts.columns(rows), **which)
+        return [record for _, record in self._made(parts, selected, root)]
 
     def page(self, listed: Listed, root: str, limit: int, offset: int) -> tuple[list[dict[str, Any]], int]:
         """Some records of a list in its order, and how many there are in all.
@@ -63,16 +63,16 @@ class Serialiser:
         looks at keys only.
         """
         parts, rows = _Parts(listed.endpoint), listed.rows
-        found = self.database.select(rows, parts.columns(rows), listed.endpoint.order, limit, offset)
-        is_last = len(found) < limit and (found or not offset)
-        total = offset + len(found) if is_last else self.database.count(listed.counted)
-        return [record for _, record in self._made(parts, found, root)], total
+        selected = self.database.select(rows, parts.columns(rows), listed.endpoint.order, limit, offset)
+        is_last = len(selected) < limit and (selected or not offset)
+        total = offset + len(selected) if is_last else self.database.count(listed.counted)
+        return [record for _, record in self._made(parts, selected, root)], total
 
     def zone(self, lab: str | None) -> str:
         """The time zone of a lab."""
         if time.monotonic() - self._zones[0] > _ZONES_KEPT_S:
-            found = self.database.select(table("lab.Lab")(), ["lab", "time_zone"])
-            self._zones = (time.monotonic(), {item["lab"]: item["time_zone"] for item in found})
+            labs = self.database.select(table("lab.Lab")(), ["lab", "time_zone"])
+            self._zones = (time.monotonic(), {item["lab"]: item["time_zone"] for item in labs})
         return self._zones[1].get(lab or "", "UTC")
 
     def forget(self) -> None:
@@ -87,8 +87,8 @@ class Serialiser:
         which = values.key_condition(("derived_id",), derived, self.database.backend)
         if any(field.name == "trajectory_estimate" for field in endpoint.fields):
             which += " OR record_table = 'histology.Trajectory'"
-        found = self.database.select(table("identity.RecordId") & which, ["derived_id", "record_id"])
-        return {item["derived_id"]: item["record_id"] for item in found}
+        ids = self.database.select(table("identity.RecordId") & which, ["derived_id", "record_id"])
+        return {item["derived_id"]: item["record_id"] for item in ids}
 
     def _made(
         self, parts: _Parts, rows: list[dict[str, Any]], root: str
@@ -117,19 +117,19 @@ class Serialiser:
         if unique and unique not in names.heading.names:
             names *= table(endpoint.table).proj(unique)
         on = [unique] if unique else table(endpoint.table)().primary_key
-        found: dict[tuple, list] = {}
+        by_key: dict[tuple, list] = {}
         if rows:
             names &= values.key_condition(on, rows, self.database.backend)
             for row in self.database.select(names, [*on, many.column], order_by=[*on, many.column]):
-                found.setdefault(tuple(row[name] for name in on), []).append(row[many.column])
+                by_key.setdefault(tuple(row[name] for name in on), []).append(row[many.column])
         for row in rows:
-            listed = found.get(tuple(row[name] for name in on), [])
+            listed = by_key.get(tuple(row[name] for name in on), [])
             row[many.name] = _total(listed) if many.single else listed
 
     def _add_nested(self, nested: Nested, records: list[tuple[dict, dict]], root: str) -> None:
         there = ENDPOINTS[nested.endpoint]
         ids = [row[nested.id_column] for row, _ in records]
-        found: dict[Any, list] = {}
+        by_parent: dict[Any, list] = {}
         if ids:
             rows = there.base() & values.key_condition([nested.column], [[id_] for id_ in ids], self.database.backend)
             if nested.restrict:
@@ -137,11 +137,11 @@ class Serialiser:
             parts = _Parts(there, True, nested.fields)
             children = self.database.select(rows, parts.columns(rows), order_by=there.order)
             for row, record in self._made(parts, children, root):
-                found.setdefault(row[nested.column], []).append((row, record))
+                by_parent.setdefault(row[nested.column], []).append((row, record))
         for row, record in records:
             record[nested.name] = [
                 child
-                for child_row, child in found.get(row[nested.id_column], [])
+                for child_row, child in by_parent.get(row[nested.id_column], [])
                 if nested.keep is None or nested.keep(row, child_row)
             ]
 

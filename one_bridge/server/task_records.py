@@ -104,19 +104,19 @@ class TaskRecords:
     def record(self, identifier: str, request: Request) -> dict[str, Any]:
         """One task as clients see it, with its whole log."""
         condition = values.key_condition(["task_uuid"], [[str(identifier).lower()]], self.bridge.database.backend)
-        found = self.bridge.serialiser.records(TASKS, TASKS.base() & condition, http.root(request), True, limit=1)
-        if not found:
+        records = self.bridge.serialiser.records(TASKS, TASKS.base() & condition, http.root(request), True, limit=1)
+        if not records:
             raise NotFound("No Task matches the given query.")
-        return found[0] | {"log": self.queue().log_text(found[0]["id"]) or None}
+        return records[0] | {"log": self.queue().log_text(records[0]["id"]) or None}
 
     def _columns(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """Columns that a body sets; fields that tasks do not have are ignored, as Alyx does."""
-        found: dict[str, Any] = {}
+        columns: dict[str, Any] = {}
         for name, (column, kind, nothing) in _COLUMNS.items():
             if name not in body:
                 continue
             if body[name] is None:
-                found[column] = nothing
+                columns[column] = nothing
                 continue
             value = values.parse(Field(name, kind=kind), body[name])  # type: ignore[arg-type]
             if kind == "text" and len(value) > _LONGEST[name]:
@@ -124,13 +124,13 @@ class TaskRecords:
             most = 2**31 - 1 if name == "time_out_secs" else 2**15 - 1
             if kind == "int" and not -most <= value <= most:
                 raise BadInput(name, f"Ensure this value is at most {most}.")
-            found[column] = value
+            columns[column] = value
         if body.get("ram") is not None:
             gib = values.parse(Field("ram", kind="float"), body["ram"])
             if not 0 <= gib < 2**20:
                 raise BadInput("ram", "Ensure this value is in GB.")
-            found["task_memory"] = math.ceil(gib * 1024)
-        return found
+            columns["task_memory"] = math.ceil(gib * 1024)
+        return columns
 
     def _status(self, body: Mapping[str, Any]) -> str | None:
         if body.get("status") is None:
@@ -204,16 +204,16 @@ class TaskRecords:
 
     def _parents(self, body: Mapping[str, Any], service: Any) -> list[str]:
         given = texts(body.get("parents") or [])
-        found = [values.parse(Field("parents", kind="uuid"), value) for value in given]
+        parents = [values.parse(Field("parents", kind="uuid"), value) for value in given]
         there = (
-            set((table("task.Task") & [{"task_uuid": item} for item in found]).to_arrays("task_uuid"))
-            if found
+            set((table("task.Task") & [{"task_uuid": item} for item in parents]).to_arrays("task_uuid"))
+            if parents
             else set()
         )
-        for item in found:
+        for item in parents:
             if item not in there:
                 raise BadInput("parents", f'Invalid pk "{item}" - object does not exist.')
-        return found
+        return parents
 
     def _arguments(self, given: Any) -> dict[str, Any] | None:
         if given is not None and not isinstance(given, dict):

@@ -87,14 +87,14 @@ class Routes:
         async def handle(request: Request) -> Response:
             if http.is_small(request):  # then one turn of a thread does it all
                 body = await http.body(request)
-                found = await run_in_threadpool(lambda: work(self.bridge._admit(request, MEMBER), body, request))
+                result = await run_in_threadpool(lambda: work(self.bridge._admit(request, MEMBER), body, request))
             else:  # nobody without an account makes the server hold a large body
                 account = await run_in_threadpool(self.bridge._admit, request, MEMBER)
                 body = await http.body(request)
-                found = await run_in_threadpool(work, account, body, request)
-            if isinstance(found, Response):
-                return found
-            return Response(status_code=204) if status == 204 else http.answer(found, status)
+                result = await run_in_threadpool(work, account, body, request)
+            if isinstance(result, Response):
+                return result
+            return Response(status_code=204) if status == 204 else http.answer(result, status)
 
         return handle
 
@@ -104,8 +104,8 @@ class Routes:
         async def handle(request: Request) -> Response:
             def work() -> Response:
                 self.bridge._admit(request, "public")
-                found = self.bridge.database.read(lambda: answer(request))
-                return found if isinstance(found, Response) else http.answer(found)
+                result = self.bridge.database.read(lambda: answer(request))
+                return result if isinstance(result, Response) else http.answer(result)
 
             return await run_in_threadpool(work)
 

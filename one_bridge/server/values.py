@@ -37,19 +37,19 @@ def parse(field: Field, value: Any, attribute: Any = None, zone: str = "UTC") ->
     if value is None:
         return None
     try:
-        found = _PARSERS[field.kind](value, zone)
+        parsed = _PARSERS[field.kind](value, zone)
     except (ValueError, TypeError, OverflowError) as error:
         raise BadInput(field.name, str(error)) from None
-    if field.choices and found not in field.choices:
+    if field.choices and parsed not in field.choices:
         raise BadInput(field.name, f'"{value}" is not a valid choice: use one of {", ".join(field.choices)}.')
     if field.words:
-        found = str(found)
-        if found not in field.words:
+        parsed = str(parsed)
+        if parsed not in field.words:
             raise BadInput(field.name, f'"{value}" is not a valid choice: use one of {", ".join(field.words)}.')
-        found = field.words[found]
+        parsed = field.words[parsed]
     if attribute is not None:
-        _check_fits(field, found, str(attribute.original_type or attribute.type))
-    return found
+        _check_fits(field, parsed, str(attribute.original_type or attribute.type))
+    return parsed
 
 
 def local_time(utc: datetime.datetime | None, zone: str) -> str | None:
@@ -158,20 +158,20 @@ def _float(value: Any, _: str) -> float:
     if isinstance(value, bool) or not isinstance(value, str | int | float) or len(str(value)) > 40:
         raise ValueError("A valid number is required.")
     try:
-        found = float(value)
+        number = float(value)
     except ValueError:
         raise ValueError("A valid number is required.") from None
-    if not math.isfinite(found):
+    if not math.isfinite(number):
         raise ValueError("A finite number is required.")
-    return found
+    return number
 
 
 def _bool(value: Any, _: str) -> bool:
     known = {"true": True, "1": True, "false": False, "0": False}
-    found = known.get(str(value).strip().lower())
-    if found is None:
+    parsed = known.get(str(value).strip().lower())
+    if parsed is None:
         raise ValueError("Must be a valid boolean.")
-    return found
+    return parsed
 
 
 def _date(value: Any, _: str) -> datetime.date:

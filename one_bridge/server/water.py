@@ -66,7 +66,7 @@ def restricted_subjects(database: Database) -> list[dict[str, Any]]:
     Stored values that cannot be are left out of the animal's numbers and named in its `errors`; what cannot be worked
     out at all is null. Neither costs the other animals anything.
     """
-    found = []
+    lines = []
     living = table("subject.Subject") & restricted_now()
     for row in database.select(living, ["lab", "subject", "subject_uuid"]):
         line: dict[str, Any] = {"nickname": row["subject"], "lab": row["lab"]}
@@ -86,25 +86,25 @@ def restricted_subjects(database: Database) -> list[dict[str, Any]]:
             logger.exception("the water of %s/%s cannot be worked out", row["lab"], row["subject"])
             nothing = dict.fromkeys(("expected_water", "remaining_water", "percentage_weight"))
             line |= nothing | {"errors": [f"its water cannot be worked out ({type(error).__name__})"]}
-        found.append(line)
-    return sorted(found, key=lambda one: (one["lab"], one["nickname"]))
+        lines.append(line)
+    return sorted(lines, key=lambda one: (one["lab"], one["nickname"]))
 
 
 def _usable(given: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     """The entries without values that no animal has, and what was left out: old rows may hold them."""
-    found, errors = dict(given), []
+    usable, errors = dict(given), []
     for what, date, value, others, unit in (
         ("weight", "weighing_dates", "weights", (), "g"),
         ("water", "water_dates", "volumes", ("in_session", "adlib", "adlib_ends"), "mL"),
     ):
-        measured = np.asarray(found[value], float)
+        measured = np.asarray(usable[value], float)
         wrong = ~(measured > 0) if what == "weight" else measured < 0  # no volume is that of free access
         errors += [
             f"{what} of {day}: {number:g} {unit} cannot be and is left out"
-            for day, number in zip(found[date][wrong], measured[wrong], strict=True)
+            for day, number in zip(usable[date][wrong], measured[wrong], strict=True)
         ]
-        found |= {name: np.asarray(found[name])[~wrong] for name in (date, value, *others)}
-    return found, errors
+        usable |= {name: np.asarray(usable[name])[~wrong] for name in (date, value, *others)}
+    return usable, errors
 
 
 def _records(given: dict[str, Any], dates: np.ndarray) -> list[dict[str, Any]]:
@@ -152,10 +152,10 @@ def _at(dates: np.ndarray, since: np.ndarray, known: np.ndarray) -> np.ndarray:
 
 def _day(parameters: Mapping[str, str], name: str) -> datetime.date | None:
     text = parameters.get(name)
-    found = values.parse(Field(name, kind="date"), text) if text else None
-    if found and not 1900 <= found.year <= 2200:
+    day = values.parse(Field(name, kind="date"), text) if text else None
+    if day and not 1900 <= day.year <= 2200:
         raise BadInput(name, "It is out of range.")
-    return found
+    return day
 
 
 def _today(lab: str) -> datetime.date:

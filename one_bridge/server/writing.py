@@ -61,18 +61,20 @@ class Writer:
         BadInput : as of `create`; `which` names the record, where there are several.
         """
         write = _Write(endpoint, account)
-        found = []
+        restrictions = []
         with self.database.writing():
             for index, body in enumerate(bodies):
                 try:
                     with write.errors_as_bad_input():
-                        found.append(values.restriction(self._create(write, body, account), self.database.backend))
+                        restrictions.append(
+                            values.restriction(self._create(write, body, account), self.database.backend)
+                        )
                 except BadInput as error:
                     if len(bodies) > 1:
                         error.problems |= {"which": [f"record {index + 1} of {len(bodies)}; none was made"]}
                     raise
         self.serialiser.forget()
-        return found
+        return restrictions
 
     def _create(self, write: _Write, body: Mapping[str, Any], account: Account) -> dict[str, Any]:
         endpoint = write.endpoint
@@ -219,17 +221,17 @@ class Writer:
         """The columns of the key as values of their types: others are asked for by them before the row is written."""
         known = TABLES.get(endpoint.table)
         made = {field.column for field in endpoint.fields if field.say} if endpoint.create else ()  # looked up by hooks
-        found: dict[str, Any] = {}
+        key: dict[str, Any] = {}
         for name in table(endpoint.table).primary_key:
             column = known.field(name) if known else None
             if name not in row or column is None or name in made:
                 continue
             if is_blank(row[name]):
-                found[name] = row[name] if isinstance(row[name], str) else None
+                key[name] = row[name] if isinstance(row[name], str) else None
                 continue
             with _as_bad_input(_field_of(endpoint, name)):
-                found[name] = parse(column, row[name], self.serialiser.zone(found.get("lab")))
-        return found
+                key[name] = parse(column, row[name], self.serialiser.zone(key.get("lab")))
+        return key
 
     def _check_identity(
         self, endpoint: Endpoint, row: dict[str, Any], body: Mapping[str, Any], before: Mapping[str, Any]
@@ -280,12 +282,12 @@ class Writer:
         tag = table("data.Tag") & {"tag_protected": True}
         protected = table("data.Dataset") & (table("data.DatasetTag") & tag.proj()).proj()
         if "tag" in rows.primary_key:
-            found = table("data.DatasetTag") & (tag & rows.proj()).proj()
+            blocking = table("data.DatasetTag") & (tag & rows.proj()).proj()
         elif shared := [name for name in rows.primary_key if name in protected.heading.names]:
-            found = protected & rows.proj(*shared)
+            blocking = protected & rows.proj(*shared)
         else:
             return
-        if self.database.count(found):
+        if self.database.count(blocking):
             raise Refused("One or more datasets is protected")
 
 

@@ -206,8 +206,8 @@ ENDS = (
 )
 
 
-def _of_subject(found: Any) -> Any:
-    return found * table("subject.Subject").proj("subject_uuid")
+def _of_subject(rows: Any) -> Any:
+    return rows * table("subject.Subject").proj("subject_uuid")
 
 
 _SUBJECT_PATH = {"subject": Relation("subjects", ANIMAL)}
@@ -255,7 +255,7 @@ WATER = Endpoint(
         url("water-administrations", "lab", "subject", "administration_time"),
         *_SUBJECT_FILTERS,
     ),
-    rows=lambda found: (found * table("subject.Subject").proj("subject_uuid")).join(
+    rows=lambda rows: (rows * table("subject.Subject").proj("subject_uuid")).join(
         table("acquisition.SessionWater") * table("acquisition.Session").proj("eid"), left=True
     ),
     relations=_SUBJECT_PATH | {"user": users_by("water_user"), "session": Relation("sessions", ("eid",))},
@@ -281,7 +281,7 @@ RESTRICTION = Endpoint(
         url("water-restriction", "lab", "subject", "restriction_start"),
         *_SUBJECT_FILTERS,
     ),
-    rows=lambda found: found.join(table("action.WaterRestriction.Water"), left=True),
+    rows=lambda rows: rows.join(table("action.WaterRestriction.Water"), left=True),
     relations=_SUBJECT_PATH,
     dates="restriction_start",
     order=("restriction_start DESC", "lab", "subject"),
@@ -317,7 +317,7 @@ SURGERIES = Endpoint(
         "procedures": Relation("procedures", SURGERY, ("procedure_type",), "action.Surgery.Procedure"),
         "users": Relation("users", SURGERY, ("user_name",), "action.Surgery.Surgeon"),
     },
-    rows=lambda found: found.join(table("action.Surgery.Implant"), left=True).join(
+    rows=lambda rows: rows.join(table("action.Surgery.Implant"), left=True).join(
         table("subject.Implant").proj("implant_weight"), left=True
     ),
     dates="surgery_start",

@@ -48,14 +48,14 @@ def _related_descriptions(row: field_getters.Row) -> list[dict[str, Any]]:
     tree = atlas.regions()
     ids = [*tree.ancestors([row["region_id"]]).tolist(), *tree.descendants([row["region_id"]]).tolist()]
     there = table("histology.BrainRegion").proj("region_name", "region_depth") * table("histology.RegionDescription")
-    found = (
+    regions = (
         {item["region_id"]: item for item in there.to_dicts()} if len(table("histology.RegionDescription")()) else {}
     )
     return [
-        {"id": id_, "name": found[id_]["region_name"], "description": found[id_]["region_description"],
-         "level": found[id_]["region_depth"]}
+        {"id": id_, "name": regions[id_]["region_name"], "description": regions[id_]["region_description"],
+         "level": regions[id_]["region_depth"]}
         for id_ in dict.fromkeys(ids)
-        if id_ in found
+        if id_ in regions
     ]  # fmt: skip
 
 
@@ -82,7 +82,7 @@ BRAIN_REGIONS = Endpoint(
         "parent": Relation("brain-regions", ("parent_region_id",), ("region_id",)),
         "channels": Relation("channels", ("region_id",)),
     },
-    rows=lambda found: found.join(table("histology.RegionDescription"), left=True),
+    rows=lambda rows: rows.join(table("histology.RegionDescription"), left=True),
     order=("graph_order",),
     verbs=(*READ_ONLY, "update"),
     update="region",
@@ -112,8 +112,8 @@ TRAJECTORIES = Endpoint(
         absent("datetime", kind="time"),
         url("trajectories", *INSERTION, "provenance"),
     ),
-    rows=lambda found: (
-        found
+    rows=lambda rows: (
+        rows
         * table("ephys.ProbeInsertion").proj("pid")
         * table("acquisition.Session").proj("eid", "start_time", "task_protocol")
         * table("histology.Provenance").proj("provenance_rank")
@@ -139,8 +139,8 @@ def _best_track(row: field_getters.Row) -> str | None:
 
 def _of_track(text: str, backend: str) -> str:
     """The channels whose places are from a trajectory."""
-    found = rows_of("histology.Trajectory", TRACK, text)
-    rows = [[*(row[name] for name in INSERTION), RANKS[row["provenance"]]] for row in found]
+    tracks = rows_of("histology.Trajectory", TRACK, text)
+    rows = [[*(row[name] for name in INSERTION), RANKS[row["provenance"]]] for row in tracks]
     return values.key_condition([*INSERTION, "best_rank"], rows, backend)
 
 
@@ -165,19 +165,19 @@ def _chronic_with(name: str) -> Any:
     def restriction(text: str, _: str) -> Any:
         term = {"probe": "pid"}.get(name, name)
         try:
-            found = query.insertions({term: text}, query.Reading("alyx"))
+            insertions = query.insertions({term: text}, query.Reading("alyx"))
         except query.InvalidQuery as error:
             raise BadInput(name, str(error)) from None
-        recordings = table("ephys.ChronicRecording") & found.proj()
+        recordings = table("ephys.ChronicRecording") & insertions.proj()
         return dj.U("chronic_id") & recordings.proj("chronic_id")
 
     return restriction
 
 
-def _with_best_track(found: dj.Table) -> dj.expression.QueryExpression:
+def _with_best_track(insertions: dj.Table) -> dj.expression.QueryExpression:
     ranked = table("histology.Trajectory") * table("histology.Provenance").proj("provenance_rank")
     best = dj.U(*INSERTION).aggr(ranked, best_rank="MAX(provenance_rank)")
-    return (found * table("ephys.ProbeInsertion").proj("pid")).join(best, left=True)
+    return (insertions * table("ephys.ProbeInsertion").proj("pid")).join(best, left=True)
 
 
 CHANNELS = Endpoint(
@@ -238,7 +238,7 @@ ALIGNED_CHANNELS = Endpoint(
         field("json", "aligned_json", "json", "json"),
         made("url", field_getters.url("channels", [*TRACK, "aligned_channel"]), *TRACK, "aligned_channel"),
     ),
-    rows=lambda found: found * table("ephys.ProbeInsertion").proj("pid"),
+    rows=lambda rows: rows * table("ephys.ProbeInsertion").proj("pid"),
     relations={
         "brain_region": Relation("brain-regions", ("region_id",)),
         "probe_insertion": Relation("insertions", INSERTION),
@@ -270,7 +270,7 @@ CHRONIC_INSERTIONS = Endpoint(
         field("json", "chronic_json", "json", "json"),
         url("chronic-insertions", "chronic_id"),
     ),
-    rows=lambda found: found.join(table("ephys.Probe").proj("probe_model"), left=True),
+    rows=lambda rows: rows.join(table("ephys.Probe").proj("probe_model"), left=True),
     nested=(
         Nested("probe_insertion", "insertions", "chronic_id", "chronic_id",
                ("id", "name", "model", "serial", "session_info"), detail=False),

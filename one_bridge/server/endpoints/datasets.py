@@ -102,7 +102,7 @@ DATASETS = Endpoint(
         field("auto_datetime", "registered", "time", write=False),
         field("json", "dataset_json", "json", "json"),
     ),
-    rows=lambda found: found * table("acquisition.Session").proj("eid"),
+    rows=lambda rows: rows * table("acquisition.Session").proj("eid"),
     many=(
         _TAGS,
         Many("_protected", "data.DatasetTag", "tag", write=False, rows=lambda: _tags_that("tag_protected")),
@@ -214,7 +214,7 @@ FILES = Endpoint(
         field("json", "record_json", "json"),
         field("lab", filter="iexact", write=False, detail=True),
     ),
-    rows=lambda found: found * table("data.Dataset").proj(*SESSION, "rel_path"),
+    rows=lambda rows: rows * table("data.Dataset").proj(*SESSION, "rel_path"),
     relations={
         "dataset": Relation("datasets", ("dataset_id",)),
         "data_repository": Relation("data-repository", ("repository",)),
@@ -242,7 +242,7 @@ DOWNLOADS = Endpoint(
         field("last_download", kind="time", write=False),
         field("json", "download_json", "json", "json"),
     ),
-    rows=lambda found: found * table("data.Dataset").proj("dataset_type"),
+    rows=lambda rows: rows * table("data.Dataset").proj("dataset_type"),
     many=(Many("projects", "data.Download.Project", "project", PROJECT, "icontains"),),
     relations={"dataset": Relation("datasets", ("dataset_id",)), "user": users_by("download_user")},
     dates="last_download",

@@ -35,7 +35,7 @@ FIELDS_OF_VIEW = Endpoint(
         made("session_info", field_getters.session_info, "eid", "start_time", "task_protocol", *SESSION),
         url("fields-of-view", "fov_uuid"),
     ),
-    rows=lambda found: found * table("acquisition.Session").proj("eid", "start_time", "task_protocol"),
+    rows=lambda rows: rows * table("acquisition.Session").proj("eid", "start_time", "task_protocol"),
     many=(
         Many("datasets", "data.Dataset", "dataset_id", write=False, rows=_datasets),
         Many("_projects", "acquisition.SessionProject", "project", write=False),
@@ -85,7 +85,7 @@ LOCATIONS_OF_FIELDS = Endpoint(
         field("json", "location_json", "json", "json"),
         url("fov-location", "fov_location_uuid"),
     ),
-    rows=lambda found: found * table("imaging.FieldOfView").proj("fov_uuid"),
+    rows=lambda rows: rows * table("imaging.FieldOfView").proj("fov_uuid"),
     many=(
         Many("brain_region", "imaging.FieldLocation.Region", "region_id", ("histology.BrainRegion", "id"), kind="int"),
     ),

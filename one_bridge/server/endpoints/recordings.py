@@ -122,7 +122,7 @@ INSERTIONS = Endpoint(
         made("session_info", field_getters.session_info, "eid", "start_time", "task_protocol", *SESSION),
         field("chronic_insertion", "chronic_id", "uuid", "exact"),
     ),
-    rows=lambda found: found.join(table("ephys.Probe").proj("probe_model"), left=True)
+    rows=lambda rows: rows.join(table("ephys.Probe").proj("probe_model"), left=True)
     .join(table("ephys.ChronicRecording"), left=True)
     * table("acquisition.Session").proj("eid", "start_time", "task_protocol"),
     many=(Many("_projects", "acquisition.SessionProject", "project", write=False),),

@@ -84,7 +84,7 @@ TASKS = Endpoint(
         field("not_before", "task_not_before", "time", write=False),
         made("lab", lambda row: row["lab"], "lab"),
     ),
-    rows=lambda found: found.join(table("acquisition.Session").proj("eid", "start_time"), left=True),
+    rows=lambda rows: rows.join(table("acquisition.Session").proj("eid", "start_time"), left=True),
     many=(
         Many("parents", "task.TaskEdge", "parent_id", filter="exact"),
         Many("_unfinished", "task.TaskEdge", "parent_id", write=False, rows=_unfinished),

@@ -104,29 +104,29 @@ def json_matches(content: Any, path: Sequence[str], lookup: str, wanted: Any) ->
     >>> json_matches({"a": {"b": 3}}, ["a", "b"], "gt", "2"), json_matches({"a": 1}, ["b"], "isnull", True)
     (True, True)
     """
-    found = _at(content, path)
+    value = _at(content, path)
     if lookup == "isnull":
-        return (found is _ABSENT) == _is_true(wanted)
-    if found is _ABSENT:
+        return (value is _ABSENT) == _is_true(wanted)
+    if value is _ABSENT:
         return False
     if lookup in ("has_key", "has_keys", "has_any_keys"):
         names = [str(item) for item in (wanted if isinstance(wanted, list) else [wanted])]
-        there = [name in found if isinstance(found, dict | list) else False for name in names]
+        there = [name in value if isinstance(value, dict | list) else False for name in names]
         return any(there) if lookup == "has_any_keys" else all(there)
     if lookup == "contained_by":
-        return _contains(wanted, found)
-    if lookup == "contains" and (isinstance(wanted, dict | list) or not isinstance(found, str)):
-        return _contains(found, wanted)
+        return _contains(wanted, value)
+    if lookup == "contains" and (isinstance(wanted, dict | list) or not isinstance(value, str)):
+        return _contains(value, wanted)
     if lookup in ("in", "range"):
         choices = wanted if isinstance(wanted, list) else [wanted]
         if lookup == "in":
-            return any(_equal(found, choice) for choice in choices)
-        return len(choices) == 2 and _ordered(found, "gte", choices[0]) and _ordered(found, "lte", choices[1])
+            return any(_equal(value, choice) for choice in choices)
+        return len(choices) == 2 and _ordered(value, "gte", choices[0]) and _ordered(value, "lte", choices[1])
     if lookup in ORDER_LOOKUPS:
-        return _ordered(found, lookup, wanted)
-    if lookup == "exact" or (lookup == "iexact" and not isinstance(found, str)):
-        return _equal(found, wanted)
-    text = found if isinstance(found, str) else _shown(found)
+        return _ordered(value, lookup, wanted)
+    if lookup == "exact" or (lookup == "iexact" and not isinstance(value, str)):
+        return _equal(value, wanted)
+    text = value if isinstance(value, str) else _shown(value)
     return not isinstance(wanted, dict | list) and text_matches(text, lookup, str(wanted))
 
 
@@ -141,23 +141,23 @@ def _at(content: Any, path: Sequence[str]) -> Any:
     return content
 
 
-def _equal(found: Any, wanted: Any) -> bool:
-    if isinstance(found, dict | list) or isinstance(wanted, dict | list):
-        return found == wanted
-    if found is None or isinstance(found, bool):
-        return _shown(found) == _shown(wanted).lower()
-    if isinstance(found, int | float):
+def _equal(value: Any, wanted: Any) -> bool:
+    if isinstance(value, dict | list) or isinstance(wanted, dict | list):
+        return value == wanted
+    if value is None or isinstance(value, bool):
+        return _shown(value) == _shown(wanted).lower()
+    if isinstance(value, int | float):
         number = _number(wanted)
-        return number is not None and found == number
-    return found == str(wanted)
+        return number is not None and value == number
+    return value == str(wanted)
 
 
-def _ordered(found: Any, lookup: str, wanted: Any) -> bool:
+def _ordered(value: Any, lookup: str, wanted: Any) -> bool:
     compare = ORDER_LOOKUPS[lookup][1]
-    if isinstance(found, int | float) and not isinstance(found, bool):
+    if isinstance(value, int | float) and not isinstance(value, bool):
         number = _number(wanted)
-        return number is not None and compare(found, number)
-    return isinstance(found, str) and not isinstance(wanted, dict | list) and compare(found, str(wanted))
+        return number is not None and compare(value, number)
+    return isinstance(value, str) and not isinstance(wanted, dict | list) and compare(value, str(wanted))
 
 
 def _contains(whole: Any, part: Any) -> bool:

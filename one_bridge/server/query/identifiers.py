@@ -28,11 +28,11 @@ def by_id(endpoint: Endpoint, text: str, database: Database) -> str:
         column, value = endpoint.alias, text.lower() if endpoint.alias.endswith("uuid") else text
         if endpoint.alias.endswith("uuid") or not _looks_like_token(endpoint, text):
             return values.key_condition([column], [[value]], database.backend)
-    found = values.from_id(text, len(endpoint.id))
+    key = values.from_id(text, len(endpoint.id))
     if endpoint.id[0] in ("eid", "pid", "dataset_id", "note_id", "task_uuid"):
-        found[0] = found[0].lower()
+        key[0] = key[0].lower()
     heading = endpoint.base().heading
-    for column, value in zip(endpoint.id, found, strict=True):
+    for column, value in zip(endpoint.id, key, strict=True):
         declared = str(heading[column].original_type or heading[column].type).lower()
         kind: Any = (
             "int" if "int" in declared else "time" if "time" in declared else "date" if "date" in declared else ""
@@ -43,7 +43,7 @@ def by_id(endpoint: Endpoint, text: str, database: Database) -> str:
             if endpoint.alias:  # e.g. the acronym of a region
                 return values.key_condition([endpoint.alias], [[text]], database.backend)
             raise NotFound from None
-    return values.key_condition(endpoint.id, [found], database.backend)
+    return values.key_condition(endpoint.id, [key], database.backend)
 
 
 def _looks_like_token(endpoint: Endpoint, text: str) -> bool:

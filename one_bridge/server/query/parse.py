@@ -97,14 +97,14 @@ def parse_django(text: str) -> list[Pair]:
         raise BadInput("django", f"At most {MOST_CONDITIONS} filters at once.")
     if len(parts) % 2:
         raise BadInput("django", "Filters are pairs: field,value,field,value.")
-    found = []
+    pairs = []
     for path, value in zip(parts[::2], parts[1::2], strict=True):
         path = path.strip()
         if not re.fullmatch(r"~?[a-zA-Z]\w*", path, re.ASCII) or len(path) > 200:
             raise BadInput("django", f"{path[:80]!r} is no field.")
         names = tuple(path.lstrip("~").split("__"))
-        found.append(Pair("django", names, value_of(value.strip()), path.startswith("~")))
-    return found
+        pairs.append(Pair("django", names, value_of(value.strip()), path.startswith("~")))
+    return pairs
 
 
 def json_pairs(name: str, text: str) -> list[Pair]:
@@ -128,10 +128,10 @@ def listed(name: str, text: str) -> list[str]:
     >>> listed("subject", "a, b")
     ['a', 'b']
     """
-    found = [part.strip() for part in text.split(",")]
-    if len(found) > LONGEST_LIST:
+    parts = [part.strip() for part in text.split(",")]
+    if len(parts) > LONGEST_LIST:
         raise BadInput(name, f"At most {LONGEST_LIST} values.")
-    return found
+    return parts
 
 
 def split(text: str) -> list[str]:
@@ -174,29 +174,29 @@ def value_of(text: str) -> Any:
     if not (text[:1] in "([" and text[-1:] in ")]" and text):
         return text
     plain = re.sub(r"UUID\(('[0-9a-fA-F-]{36}')\)", r"\1", text)
-    found = _literal(plain)
-    if found is None:
+    value = _literal(plain)
+    if value is None:
         words = [word.strip() for word in plain[1:-1].split(",") if word.strip()]
         if not all(re.fullmatch(r"[\w.:# -]+", word) for word in words):
             raise BadInput("django", f"{text[:80]} is no list of values.")
-        found = words
-    found = list(found) if isinstance(found, list | tuple) else [found]
-    if len(found) > LONGEST_LIST or not all(isinstance(item, str | int | float | bool | None) for item in found):
+        value = words
+    value = list(value) if isinstance(value, list | tuple) else [value]
+    if len(value) > LONGEST_LIST or not all(isinstance(item, str | int | float | bool | None) for item in value):
         raise BadInput("django", f"{text[:80]} is no list of at most {LONGEST_LIST} plain values.")
-    return found
+    return value
 
 
 def _dictionary(text: str) -> dict[str, Any]:
-    found = _literal(text)
-    if found is None:
+    parsed = _literal(text)
+    if parsed is None:
         try:
-            found = json.loads(text)
+            parsed = json.loads(text)
         except (ValueError, RecursionError):
-            found = None
-    if not isinstance(found, dict):
+            parsed = None
+    if not isinstance(parsed, dict):
         raise BadInput("django", f"{text[:80]} is no dictionary of values.")
     try:
-        return json.loads(json.dumps(found, allow_nan=False))
+        return json.loads(json.dumps(parsed, allow_nan=False))
     except (ValueError, TypeError, RecursionError):
         raise BadInput("django", f"{text[:80]} is no JSON.") from None
 

@@ -159,16 +159,16 @@ def asked(endpoint: Endpoint, query: Query) -> Endpoint:
 
 def known_parameters(endpoint: Endpoint) -> dict[str, Field]:
     """Every filter of a list, in order: name -> what its values are."""
-    found = {name: Field(name) for name in endpoint.terms}
-    found |= {name: Field(name) for name in endpoint.paths}
+    fields = {name: Field(name) for name in endpoint.terms}
+    fields |= {name: Field(name) for name in endpoint.paths}
     own = (*endpoint.fields, *endpoint.filters)
-    found |= {item.name: item for item in own if field_of(endpoint, item.name) and item.name not in found}
-    found |= {item.name: Field(item.name) for item in endpoint.many if item.name[0] != "_" and item.name not in found}
+    fields |= {item.name: item for item in own if field_of(endpoint, item.name) and item.name not in fields}
+    fields |= {item.name: Field(item.name) for item in endpoint.many if item.name[0] != "_" and item.name not in fields}
     if endpoint.dates:
-        found["date_range"] = Field("date_range")
-    found.setdefault("id", Field("id"))
-    found["django"] = Field("django")
-    return found
+        fields["date_range"] = Field("date_range")
+    fields.setdefault("id", Field("id"))
+    fields["django"] = Field("django")
+    return fields
 
 
 def resolve_pair(endpoint: Endpoint, pair: Pair) -> Condition:
@@ -176,8 +176,8 @@ def resolve_pair(endpoint: Endpoint, pair: Pair) -> Condition:
 
     >>> from one_bridge.server.query.parse import parse_django
     >>> (pair,) = parse_django("session__start_time__year__gte,2020")
-    >>> found = resolve_pair(ENDPOINTS["insertions"], pair)
-    >>> found.steps[0][1].endpoint, found.comparison.target.name, found.comparison.part, found.comparison.values
+    >>> asked = resolve_pair(ENDPOINTS["insertions"], pair)
+    >>> asked.steps[0][1].endpoint, asked.comparison.target.name, asked.comparison.part, asked.comparison.values
     ('sessions', 'start_time', 'year', (2020,))
 
     Raises
@@ -220,10 +220,14 @@ def field_of(endpoint: Endpoint, name: str) -> Field | None:
             return Field("pk", kind="token")
         is_number = column == "region_id"
         return Field("pk", column, "int" if is_number else "uuid" if column in UUIDS else "text")
-    found = endpoint.field(name)
-    if found is None:
-        found = next((filter_ for filter_ in endpoint.filters if filter_.name == name), None)
-    return found if found is not None and (found.column or found.sql or found.restrict) else None
+    known_field = endpoint.field(name)
+    if known_field is None:
+        known_field = next((filter_ for filter_ in endpoint.filters if filter_.name == name), None)
+    return (
+        known_field
+        if known_field is not None and (known_field.column or known_field.sql or known_field.restrict)
+        else None
+    )
 
 
 UUIDS = ("eid", "task_uuid", "pid", "dataset_id", "note_id", "subject_uuid", "aggregate_id")
@@ -264,18 +268,18 @@ def _leads_on(relation: Relation | None, rest: Sequence[str]) -> bool:
 
 def _is_identifier(value: Any, own: Field) -> bool:
     """Whether a value is the uuid of a record, where the field of that name holds its name."""
-    found = value if isinstance(value, list) else [value]
-    return own.kind == "text" and bool(found) and all(values.is_uuid(str(item).lower()) for item in found)
+    given = value if isinstance(value, list) else [value]
+    return own.kind == "text" and bool(given) and all(values.is_uuid(str(item).lower()) for item in given)
 
 
 def _identifying(endpoint: Endpoint, value: Any, path: Sequence[str]) -> str:
     """The name of the field by which a value names a record: its identifier, else its name."""
-    found = value if isinstance(value, list) else [value]
+    given = value if isinstance(value, list) else [value]
     label = next((name for name in ("name", "nickname", "username") if field_of(endpoint, name)), "pk")
     if path and path[0] not in ("exact", "in"):
         return label
     by_uuid = endpoint.unique in UUIDS or not endpoint.unique
-    return "pk" if label == "pk" or (by_uuid and all(values.is_uuid(str(item).lower()) for item in found)) else label
+    return "pk" if label == "pk" or (by_uuid and all(values.is_uuid(str(item).lower()) for item in given)) else label
 
 
 def _compared(endpoint: Endpoint, target: Field | Many, rest: Sequence[str], value: Any) -> Comparison:

@@ -43,10 +43,10 @@ class Listed:
     @property
     def rows(self) -> dj.expression.QueryExpression:
         """The rows with all that is joined to them."""
-        found = self.endpoint.base(self.own)
+        rows = self.endpoint.base(self.own)
         for item in self._others:
-            found = restrict(found, item)
-        return found
+            rows = restrict(rows, item)
+        return rows
 
     @property
     def counted(self) -> dj.expression.QueryExpression:
@@ -66,9 +66,9 @@ def restrict(rows: dj.expression.QueryExpression, condition: Any) -> dj.expressi
     if not isinstance(condition, str) or "SELECT" not in condition:
         return rows & condition
     columns = sorted(columns_of(condition) & set(rows.heading.names))
-    found = rows & (" AND ".join(f"{column} IS NOT NULL" for column in columns) or ALL)
-    found.restriction[-1] = condition.replace("%", "%%")
-    return found
+    result = rows & (" AND ".join(f"{column} IS NOT NULL" for column in columns) or ALL)
+    result.restriction[-1] = condition.replace("%", "%%")
+    return result
 
 
 def columns_of(condition: Any) -> set[str]:
@@ -108,21 +108,21 @@ def restricted(resolved: Resolved, database: Database) -> Listed:
     """The rows of a list."""
     endpoint = resolved.endpoint
     search = getattr(query, endpoint.search) if resolved.terms else None
-    found = Listed(endpoint, search(resolved.terms, query.Reading("alyx")) if search else table(endpoint.table)())
+    listed = Listed(endpoint, search(resolved.terms, query.Reading("alyx")) if search else table(endpoint.table)())
     writer = Conditions(database)
     if resolved.ids is not None:
-        found.restrict([_by_id(endpoint, id_, database) for id_ in resolved.ids])
+        listed.restrict([_by_id(endpoint, id_, database) for id_ in resolved.ids])
     for restriction in resolved.restrictions:
         meaning = restriction.field.restrict
-        found.restrict([meaning(text, database.backend) for text in restriction.values if meaning is not None])
+        listed.restrict([meaning(text, database.backend) for text in restriction.values if meaning is not None])
     if resolved.days is not None:
         low, high = (datetime.datetime.combine(day, datetime.time()) for day in resolved.days)
         of_day = Field(endpoint.dates, endpoint.dates, "time")
-        found.restrict(writer.within(endpoint, of_day, [(low, high + datetime.timedelta(days=1))]))
+        listed.restrict(writer.within(endpoint, of_day, [(low, high + datetime.timedelta(days=1))]))
     in_python = [item for item in resolved.conditions if not item.steps and is_in_python(item.comparison)]
     for condition in (*(item for item in resolved.conditions if item not in in_python), *in_python):
-        found.restrict(writer.condition(condition, found))  # these last: they look at the rows that are left
-    return found
+        listed.restrict(writer.condition(condition, listed))  # these last: they look at the rows that are left
+    return listed
 
 
 def is_in_python(comparison: Comparison) -> bool:
@@ -153,16 +153,16 @@ class Conditions:
         """A condition over the columns of the endpoint that it starts from."""
         comparison, steps = condition.comparison, list(condition.steps)
         if comparison.target is None:  # is there a related row?
-            found = self._through(*steps.pop(), None)
-            found = f"({found}) IS NOT TRUE" if comparison.values[0] else found
+            sql = self._through(*steps.pop(), None)
+            sql = f"({sql}) IS NOT TRUE" if comparison.values[0] else sql
         else:
-            found = self.comparison(comparison, within if not steps else None)
+            sql = self.comparison(comparison, within if not steps else None)
         is_absent = comparison.lookup == "isnull" and comparison.values[0]
         for step in reversed(steps):
-            there = self._through(*step, found, comparison.endpoint if step is steps[-1] else None)
+            there = self._through(*step, sql, comparison.endpoint if step is steps[-1] else None)
             # As in Django, what is absent has no value either.
-            found = f"{there} OR ({self._through(*step, None)}) IS NOT TRUE" if is_absent else there
-        return f"({found}) IS NOT TRUE" if condition.negated else f"({found})"
+            sql = f"{there} OR ({self._through(*step, None)}) IS NOT TRUE" if is_absent else there
+        return f"({sql}) IS NOT TRUE" if condition.negated else f"({sql})"
 
     def comparison(self, comparison: Comparison, within: Listed | None = None) -> str:
         """A comparison over the columns of its own endpoint."""
@@ -190,8 +190,8 @@ class Conditions:
             column = times.part_of_day(column, comparison.part, self.backend) if comparison.part != "date" else column
             return self._of_column(Field(target.name, kind="int"), column, lookup, wanted)
         if target.among and not lookup.endswith("regex"):
-            found = [stored for stored, name in target.among().items() if evaluate.matches(name, lookup, wanted)]
-            among = query.one_of(target.column, found)
+            matching = [stored for stored, name in target.among().items() if evaluate.matches(name, lookup, wanted)]
+            among = query.one_of(target.column, matching)
             return among if isinstance(among, str) and among else NONE
         if target.kind == "bool" or target.ranks or target.words:
             return self._of_few(target, column, lookup, wanted)
@@ -230,11 +230,11 @@ class Conditions:
             related.restrict(inner)
         theirs = relation.theirs or relation.on
         rows = related.counted if set(theirs) <= set(related.counted.heading.names) else related.rows
-        found = self._select(rows, theirs)
+        selected = self._select(rows, theirs)
         if relation.via or relation.rows:
             link = relation.rows() if relation.rows else table(relation.via)()
-            found = self._select(restrict(link, f"({', '.join(theirs)}) IN ({found})"), relation.on)
-        return f"({', '.join(relation.on)}) IN ({found})"
+            selected = self._select(restrict(link, f"({', '.join(theirs)}) IN ({selected})"), relation.on)
+        return f"({', '.join(relation.on)}) IN ({selected})"
 
     def _select(self, rows: dj.expression.QueryExpression, columns: Sequence[str]) -> str:
         """The values of some columns as a sub-select; null is no value."""
@@ -278,9 +278,9 @@ class Conditions:
             shown = target.ranks or names
         compared = names if lookup in TEXT_LOOKUPS else shown
         present = [value for value in wanted if value is not None]
-        found = [stored for stored in shown if present and evaluate.matches(compared[stored], lookup, present)]
-        listed = ", ".join(values.literal(item, self.backend) for item in found)
-        choices = [f"{column} IN ({listed})"] if found else []
+        matching = [stored for stored in shown if present and evaluate.matches(compared[stored], lookup, present)]
+        listed = ", ".join(values.literal(item, self.backend) for item in matching)
+        choices = [f"{column} IN ({listed})"] if matching else []
         if None in wanted and lookup in ("exact", "in"):
             choices.append(f"{column} IS NULL")
         return " OR ".join(choices) or NONE
@@ -303,8 +303,8 @@ class Conditions:
     def _of_time(self, comparison: Comparison, target: Field, column: str, within: Listed | None) -> str:
         intervals = times.intervals(comparison)
         if intervals is not None:
-            found = self.within(comparison.endpoint, target, intervals)
-            return f"{found} OR {column} IS NULL" if None in comparison.values and not target.day else found
+            sql = self.within(comparison.endpoint, target, intervals)
+            return f"{sql} OR {column} IS NULL" if None in comparison.values and not target.day else sql
         if target.day and comparison.part in evaluate.DATE_PARTS:
             day = times.part_of_day(target.day, comparison.part, self.backend)
             return self._of_column(Field(target.name, kind="int"), day, comparison.lookup, comparison.values)
@@ -343,8 +343,8 @@ class Conditions:
         def fits(row: Mapping[str, Any]) -> bool:
             return evaluate.json_matches(row[column], path, lookup, wanted)
 
-        found = self._in_python(comparison.endpoint, there, [column], fits, None if is_absent else within)
-        return f"({found}) IS NOT TRUE" if is_absent else found
+        sql = self._in_python(comparison.endpoint, there, [column], fits, None if is_absent else within)
+        return f"({sql}) IS NOT TRUE" if is_absent else sql
 
     def _json_regex(self, column: str, path: Sequence[str], lookup: str, pattern: str) -> str:
         """In the database, which gives up in time."""
@@ -364,8 +364,8 @@ class Conditions:
         rows = restrict(within.rows if within is not None else endpoint.base(), there)
         key = [endpoint.unique] if endpoint.unique else table(endpoint.table)().primary_key
         names = [name for name in (*key, *needed) if name in rows.heading.names]
-        found = [row for row in self.database.select(rows, names) if fits(row)]
-        return values.key_condition(key, found, self.backend)
+        matching = [row for row in self.database.select(rows, names) if fits(row)]
+        return values.key_condition(key, matching, self.backend)
 
 
 def _by_id(endpoint: Endpoint, text: str, database: Database) -> str:

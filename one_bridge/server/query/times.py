@@ -106,8 +106,8 @@ def part_of_day(column: str, part: str, backend: str) -> str:
     """A part of a day, as `evaluate.part_of` numbers them."""
     if backend == "postgresql":
         names = {"week_day": "DOW", "iso_week_day": "ISODOW", "iso_year": "ISOYEAR"}
-        found = f"CAST(EXTRACT({names.get(part, part.upper())} FROM {column}) AS INTEGER)"
-        return f"({found} + 1)" if part == "week_day" else found
+        sql = f"CAST(EXTRACT({names.get(part, part.upper())} FROM {column}) AS INTEGER)"
+        return f"({sql} + 1)" if part == "week_day" else sql
     made = {
         "week": f"WEEK({column}, 3)", "iso_year": f"FLOOR(YEARWEEK({column}, 3) / 100)",
         "week_day": f"DAYOFWEEK({column})", "iso_week_day": f"(WEEKDAY({column}) + 1)",

@@ -32,16 +32,16 @@ def spelled(target: Field, known: Mapping[Any, Any], value: Any) -> Any:
     text = str(value).strip()
     stored = (target.words or {}).get(text, text)
     text = target.spoken.get(stored, text) if not target.ranks else stored
-    found = next((rank for name, rank in known.items() if str(name).casefold() == text.casefold()), None)
-    if found is None and target.words and not target.ranks:
+    compared = next((rank for name, rank in known.items() if str(name).casefold() == text.casefold()), None)
+    if compared is None and target.words and not target.ranks:
         return text  # no record has it
-    if found is None:
+    if compared is None:
         try:
-            found = float(text)
+            compared = float(text)
         except ValueError:
             names = target.spoken.values() if target.words else known
             raise ValueError(f"{text[:80]!r} is none of {', '.join(map(str, names))}.") from None
-    return found
+    return compared
 
 
 def typed(name: str, kind: Any, value: Any, lookup: str) -> Any:
@@ -70,12 +70,12 @@ def typed(name: str, kind: Any, value: Any, lookup: str) -> Any:
 def _moment(value: Any) -> datetime.datetime:
     """A time with or without an offset; a day is its first moment."""
     try:
-        found = datetime.datetime.fromisoformat(str(value).strip().replace(" 00:00", "+00:00"))
+        moment = datetime.datetime.fromisoformat(str(value).strip().replace(" 00:00", "+00:00"))
     except ValueError:
         raise ValueError(f"{str(value)[:80]!r} is no time: write it as YYYY-MM-DDThh:mm:ss.") from None
-    if not 2 < found.year < 9998:
+    if not 2 < moment.year < 9998:
         raise ValueError("the time is out of range.")
-    return found
+    return moment
 
 
 def text_of(value: Any) -> str:
