@@ -84,13 +84,13 @@ def _files(hashes: bool) -> Iterator[Finding]:
             path = root / row["file_path"]
             there.n_checked += 1
             try:
-                found = path.stat().st_size
+                size_now = path.stat().st_size
             except OSError as error:
                 there.wrong(f"{path} ({error.strerror})")
                 continue
             size.n_checked += 1
-            if found != row["record_size"]:
-                size.wrong(f"{path}: {found:,} bytes, registered with {row['record_size']:,}")
+            if size_now != row["record_size"]:
+                size.wrong(f"{path}: {size_now:,} bytes, registered with {row['record_size']:,}")
             elif hashes:
                 same.n_checked += 1
                 try:
@@ -107,60 +107,60 @@ def _md5(path: Path) -> str:
 
 
 def _rows(connection: dj.Connection, rule: str, remedy: str, sql: str, table: type[dj.Table]) -> Finding:
-    found = Finding(rule, remedy, n_checked=len(table()))
+    finding = Finding(rule, remedy, n_checked=len(table()))
     for (example,) in connection.query(sql).fetchall():
-        found.wrong(str(example))
-    return found
+        finding.wrong(str(example))
+    return finding
 
 
 def _parts(connection: dj.Connection) -> Finding:
     """Rows of parts whose master is gone: the database itself forbids it, but a restore by hand may not have."""
-    found = Finding("a part has its master, a row what it refers to", "restore a backup: the database is damaged")
+    finding = Finding("a part has its master, a row what it refers to", "restore a backup: the database is damaged")
     for table in registry.tables():
         for part in registry.parts(table):
-            found.n_checked += 1
+            finding.n_checked += 1
             sql = (
                 f"SELECT COUNT(*) FROM {_name(part)} AS p WHERE NOT EXISTS "
                 f"(SELECT 1 FROM {_name(table)} AS m WHERE {_same(table, 'm', 'p')})"
             )
             if n_rows := connection.query(sql).fetchone()[0]:
-                found.wrong(f"{registry.label(table)}.{part.__name__}: {n_rows:,} rows")
-    return found
+                finding.wrong(f"{registry.label(table)}.{part.__name__}: {n_rows:,} rows")
+    return finding
 
 
 def _stale() -> Finding:
-    found = Finding("a computed row is made from the files as they are registered", "neurojoint refresh")
+    finding = Finding("a computed row is made from the files as they are registered", "neurojoint refresh")
     stale = staleness.find()
-    found.n_checked = sum(len(table()) for table in registry.populated_tables() if hasattr(table, "fingerprint"))
+    finding.n_checked = sum(len(table()) for table in registry.populated_tables() if hasattr(table, "fingerprint"))
     for label, keys in stale.keys.items():
-        found.n_wrong += len(keys)
-        found.examples.append(f"{label}: {len(keys):,} rows")
-    found.examples = found.examples[:MOST_EXAMPLES]
-    return found
+        finding.n_wrong += len(keys)
+        finding.examples.append(f"{label}: {len(keys):,} rows")
+    finding.examples = finding.examples[:MOST_EXAMPLES]
+    return finding
 
 
 def _jobs(connection: dj.Connection) -> Finding:
-    found = Finding("a reserved job has a living worker", "neurojoint work: the next worker takes it up")
+    finding = Finding("a reserved job has a living worker", "neurojoint work: the next worker takes it up")
     for table in registry.populated_tables():
         sql = (
             f"SELECT host, pid, max(reserved_time) FROM {registry.jobs_name(table)} WHERE status = 'reserved' "
             "GROUP BY host, pid"
         )
         holders = [heartbeat.Holder(*row) for row in connection.query(sql).fetchall()]
-        found.n_checked += len(holders)
+        finding.n_checked += len(holders)
         for host, pid in heartbeat.examine(connection, holders).dead:
-            found.wrong(f"{registry.label(table)}: process {pid} on {host}")
-    return found
+            finding.wrong(f"{registry.label(table)}: process {pid} on {host}")
+    return finding
 
 
 def _locks(connection: dj.Connection) -> Finding:
-    found = Finding("a lock has a living holder", "neurojoint work: whoever needs it takes it")
+    finding = Finding("a lock has a living holder", "neurojoint work: whoever needs it takes it")
     for row in task.Lock().to_dicts():
-        found.n_checked += 1
+        finding.n_checked += 1
         holder = locks.holder_of(connection, row["lock_name"])
         if holder is not None and holder.is_dead:
-            found.wrong(f"{row['lock_name']}: {holder}")
-    return found
+            finding.wrong(f"{row['lock_name']}: {holder}")
+    return finding
 
 
 def _name(table: Any) -> str:

@@ -244,11 +244,11 @@ class _Work:
         start, threads = self.done, self.options["threads"]
         self.tell(f"verifying {packed.name}", start, self.total)
         cbin.compare_with_raw(packed, header_path(packed), raw, threads)
-        found = cbin.check(
+        checked = cbin.check(
             packed, threads=threads, progress=lambda done, _: self.tell(packed.name, start + done, self.total)
         ).raise_if_bad()
         md5, sha1 = md5_and_sha1(packed)
-        if (found.sha1_raw, found.sha1_compressed, md5) != (one.raw_sha1, sha1, one.md5):
+        if (checked.sha1_raw, checked.sha1_compressed, md5) != (one.raw_sha1, sha1, one.md5):
             raise cbin.VerificationFailed(
                 "its hashes are not those that were registered.", file=packed, remedy="Keep the raw file."
             )

@@ -116,7 +116,7 @@ def animals() -> list[Animal]:
     """How each animal of the simulated lab does, by name."""
     from pipeline import behavior, behavior_analysis, subject
 
-    found = []
+    result = []
     for key in (subject.Subject & {"lab": LAB} & behavior.TrialSet.proj()).keys(order_by="subject"):
         training = (behavior_analysis.SubjectTraining & key & RULES).to_dicts()
         known = behavior_analysis.DailySummary & key & "day_performance_easy IS NOT NULL"
@@ -128,7 +128,7 @@ def animals() -> list[Animal]:
             else {"training_status": "", "days_to_status": {}, "next_status": "", "missing_for_next": []}
         )
         trained = [day for status, day in one["days_to_status"].items() if status.startswith("trained")]
-        found.append(
+        result.append(
             Animal(
                 subject=key["subject"],
                 n_sessions=len(trials),
@@ -140,7 +140,7 @@ def animals() -> list[Animal]:
                 missing=tuple(one["missing_for_next"]),
             )
         )
-    return found
+    return result
 
 
 def probes() -> Probes:
@@ -162,28 +162,28 @@ def probes() -> Probes:
 
 def show(console: Console, root: Path) -> None:
     """Print the animals as a table, what was recorded and refused, and what to try next."""
-    found, recorded = animals(), probes()
+    mice, recorded = animals(), probes()
     refused = (data.Quarantine & "resolved IS NULL").to_dicts(order_by="quarantine_path")
     table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
     for name, justify in (("mouse", "left"), ("sessions", "right"), ("trials", "right"), ("easy trials", "right")):
         table.add_column(name, justify="left" if justify == "left" else "right", no_wrap=True)
     table.add_column("status", no_wrap=True)
     table.add_column("trained on", no_wrap=True)
-    for item in found:
+    for item in mice:
         easy = "" if item.performance_easy is None else f"{100 * item.performance_easy:.0f} %"
         days = "" if item.days is None else f"day {item.days}"
         table.add_row(item.subject, str(item.n_sessions), f"{item.n_trials:,}", easy, item.status, days)
-    n_trained = sum(item.days is not None for item in found)
+    n_trained = sum(item.days is not None for item in mice)
     console.print()
     console.print(table)
-    for item in found:
+    for item in mice:
         if item.missing:
             console.print(
                 f"\n[bold]{item.subject}[/] lacks for {item.next_status}: {'; '.join(item.missing)}", highlight=False
             )
     console.print(
-        f"\n{len(found)} mice, {sum(item.n_sessions for item in found)} sessions, "
-        f"{sum(item.n_trials for item in found):,} trials; trained: {n_trained} "
+        f"\n{len(mice)} mice, {sum(item.n_sessions for item in mice)} sessions, "
+        f"{sum(item.n_trials for item in mice):,} trials; trained: {n_trained} "
         f"(rules {RULES['criteria']}).",
         highlight=False,
     )

@@ -59,9 +59,9 @@ def find(repository: str, base: Path) -> list[Unknown]:
     groups: dict[tuple[str, str, str], list[dict[str, Any]]] = defaultdict(list)
     for row in fetch_columns(datasets * records).to_pylist():
         groups[row["alf_object"], row["alf_attribute"], row["extension"]].append(row)
-    found = [_of_files(base, name, rows) for name, rows in groups.items()]
-    found += _of_columns()
-    return sorted(found, key=lambda one: (-one.n_sessions, one.name))
+    unknown = [_of_files(base, name, rows) for name, rows in groups.items()]
+    unknown += _of_columns()
+    return sorted(unknown, key=lambda one: (-one.n_sessions, one.name))
 
 
 def report(unknown: Iterable[Unknown]) -> str:

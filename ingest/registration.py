@@ -157,23 +157,23 @@ def register(
         layouts.check_lab(base, tree)
         known = _scans(name)
         n_files = sum(value[1] for value in known.values()) if known else len(tree.subjects) * FILES_PER_SUBJECT
-        found, problems = _look(base, tree, scope, run(n_files, FEW_TO_LOOK_AT), tell)
+        folders, problems = _look(base, tree, scope, run(n_files, FEW_TO_LOOK_AT), tell)
         former = Former()
-        found, twice = under_current_keys(found, former)
+        folders, twice = under_current_keys(folders, former)
         problems += twice
-        found, problems = layouts.with_registered_places(name, base, known, found, problems, scope)
-        found, undated = _dated(found, known)
+        folders, problems = layouts.with_registered_places(name, base, known, folders, problems, scope)
+        folders, undated = _dated(folders, known)
         problems += undated
-        if not found and not problems and not known:
+        if not folders and not problems and not known:
             raise NeurojointError(
                 f"{folder} holds no session folders", "check the path; docs/ingest.md shows the layout"
             )
         if not dry_run:
             begin_run(connection, writer, name, base, folder)
-            if layout or (found and decided is None):
+            if layout or (folders and decided is None):
                 layouts.decide(name, tree, lab)
         _bring_up(
-            writer, name, base, scope, known, found, problems, run, tell, accept_missing, steps,
+            writer, name, base, scope, known, folders, problems, run, tell, accept_missing, steps,
             [Path(item) for item in metadata], lab or _only_lab(tree), summary, former,
         )  # fmt: skip
         if not dry_run:
@@ -277,15 +277,15 @@ def workers_when_needed(processes: int) -> Iterator[Callable[[int, int], Run]]:
 
 def _bring_up(
     writer: Writer, repository: str, base: Path, scope: str, known: dict[SessionKey, tuple[str, int]],
-    found: dict[SessionKey, Folder], problems: list[Problem], run: Callable[[int, int], Run], tell: Progress,
+    folders: dict[SessionKey, Folder], problems: list[Problem], run: Callable[[int, int], Run], tell: Progress,
     accept_missing: bool, steps: Sequence[Step], metadata: list[Path], default_lab: str | None, summary: Summary,
     former: Former,
 ) -> None:  # fmt: skip
     """Compare what is there with what is known, and write the difference."""
-    changed = _changed(found, known, _time_zones())
+    changed = _changed(folders, known, _time_zones())
     quarantine = Quarantine(writer, repository)
-    gone = _gone(known, found, problems, scope, repository, writer.connection) if known else {}
-    held = _withhold(repository, base, known, found, changed, gone, problems, scope, accept_missing, writer.dry_run)
+    gone = _gone(known, folders, problems, scope, repository, writer.connection) if known else {}
+    held = _withhold(repository, base, known, folders, changed, gone, problems, scope, accept_missing, writer.dry_run)
     changed = [item for item in changed if item.key not in held.sessions]
     gone = {key: path for key, path in gone.items() if key not in held.sessions}
     summary.withheld, summary.files_withheld = len(held.sessions), held.n_files
@@ -311,8 +311,8 @@ def _bring_up(
             writer.flush_changes()
         zones = _time_zones() | {r["lab"]: r["time_zone"] for r in told.rows["labs"] if r.get("time_zone")}
         # times in settings are read again where the time zone is another
-        changed = [item for item in _changed(found, known, zones) if item.key not in held.sessions]
-        renamed = RenamedFolders(repository, base, known.keys() - found.keys(), found)
+        changed = [item for item in _changed(folders, known, zones) if item.key not in held.sessions]
+        renamed = RenamedFolders(repository, base, known.keys() - folders.keys(), folders)
         n_files = sum(item.n_files for item in changed)
         tasks = _tasks(base, registrar, changed, zones, former)
         done = 0
@@ -334,15 +334,15 @@ def _bring_up(
             summary.metadata_rows += written.trajectories(registrar.sessions)
             summary.metadata_withdrawn = written.withdraw(registrar.sessions)
             writer.flush_changes()
-            _settle(quarantine, [*problems, *after_death(found)], told, covered)
+            _settle(quarantine, [*problems, *after_death(folders)], told, covered)
         for name, value in vars(registrar.counts).items():
             setattr(summary, name, value)
     else:
         with _transaction(writer):
-            _settle(quarantine, [*problems, *after_death(found)], metadata_files.Metadata(), covered)
-    summary.labs = len({key.lab for key in found})
-    summary.subjects = len({key[:2] for key in found})
-    summary.sessions, summary.files = len(found), sum(item.n_files for item in found.values())
+            _settle(quarantine, [*problems, *after_death(folders)], metadata_files.Metadata(), covered)
+    summary.labs = len({key.lab for key in folders})
+    summary.subjects = len({key[:2] for key in folders})
+    summary.sessions, summary.files = len(folders), sum(item.n_files for item in folders.values())
     summary.quarantined, summary.resolved = quarantine.n_open, quarantine.n_resolved
     summary.reasons = quarantine.open_by_reason()
 
@@ -395,41 +395,41 @@ def _look(
     base: Path, tree: scan.Layout, scope: str, run: Run, tell: Progress
 ) -> tuple[dict[SessionKey, Folder], list[Problem]]:
     """All session folders as they are now, and what lies at wrong places."""
-    found: dict[SessionKey, Folder] = {}
+    by_key: dict[SessionKey, Folder] = {}
     problems = list(tree.problems)
     tasks = ((base, *subject) for subject in tree.subjects)
     total = len(tree.subjects)
     for done, (folders, wrong) in enumerate(run(scan.scan_subject, tasks), start=1):
         for one in folders:
-            if one.key in found:
-                detail = f"{found[one.key].path} is the same session"
+            if one.key in by_key:
+                detail = f"{by_key[one.key].path} is the same session"
                 wrong.append(Problem(one.path, "bad_session_path", detail))
             else:
-                found[one.key] = one
+                by_key[one.key] = one
         problems += wrong
         tell("looking at subjects", done, total)
     if scope:
-        found = {key: one for key, one in found.items() if f"{one.path}/".startswith(f"{scope}/")}
+        by_key = {key: one for key, one in by_key.items() if f"{one.path}/".startswith(f"{scope}/")}
         problems = [problem for problem in problems if f"{problem.path}/".startswith(f"{scope}/")]
-    return dict(sorted(found.items())), problems
+    return dict(sorted(by_key.items())), problems
 
 
 def _dated(
-    found: Mapping[SessionKey, Folder], known: Container[SessionKey]
+    folders: Mapping[SessionKey, Folder], known: Container[SessionKey]
 ) -> tuple[dict[SessionKey, Folder], list[Problem]]:
     """Without new sessions on days that have not come, or before there were computers: what is known stays."""
-    wrong = {key: why for key in found if key not in known and (why := dates.why_not_a_session(key.date))}
-    problems = [Problem(found[key].path, "bad_session_path", why) for key, why in wrong.items()]
-    return {key: one for key, one in found.items() if key not in wrong}, problems
+    wrong = {key: why for key in folders if key not in known and (why := dates.why_not_a_session(key.date))}
+    problems = [Problem(folders[key].path, "bad_session_path", why) for key, why in wrong.items()]
+    return {key: one for key, one in folders.items() if key not in wrong}, problems
 
 
 def _changed(
-    found: Mapping[SessionKey, Folder], known: Mapping[SessionKey, tuple[str, int]], zones: Mapping[str, str]
+    folders: Mapping[SessionKey, Folder], known: Mapping[SessionKey, tuple[str, int]], zones: Mapping[str, str]
 ) -> list[Folder]:
     """The folders that are not as they were registered, or whose times were read in another time zone."""
     return [
         folder
-        for key, folder in found.items()
+        for key, folder in folders.items()
         if known.get(key, (RETRY, 0))[0] != scan.in_time_zone(folder.signature, zones.get(key.lab, "UTC"))
     ]
 
@@ -474,12 +474,12 @@ def _scans(repository: str) -> dict[SessionKey, tuple[str, int]]:
 
 
 def _gone(
-    known: Mapping[SessionKey, tuple[str, int]], found: Mapping[SessionKey, Folder], problems: list[Problem],
+    known: Mapping[SessionKey, tuple[str, int]], folders: Mapping[SessionKey, Folder], problems: list[Problem],
     scope: str, repository: str, connection: dj.Connection,
 ) -> dict[SessionKey, str]:  # fmt: skip
     """The registered sessions of which nothing is there any more, with their folders; not those in folders that cannot
     be read."""
-    missing = [key for key, (_, n_files) in known.items() if n_files and key not in found]
+    missing = [key for key, (_, n_files) in known.items() if n_files and key not in folders]
     if not missing:
         return {}
     hidden = tuple(f"{problem.path}/" for problem in problems if problem.reason in ("permission_denied", "read_error"))
@@ -502,7 +502,7 @@ def _gone(
 
 
 def _withhold(
-    repository: str, base: Path, known: Mapping[SessionKey, tuple[str, int]], found: Mapping[SessionKey, Folder],
+    repository: str, base: Path, known: Mapping[SessionKey, tuple[str, int]], folders: Mapping[SessionKey, Folder],
     changed: list[Folder], gone: Mapping[SessionKey, str], problems: list[Problem], scope: str, accept_missing: bool,
     dry_run: bool,
 ) -> away.Withheld:  # fmt: skip
@@ -511,7 +511,7 @@ def _withhold(
     were = query.to_arrays("mount_path").tolist()
     absent = away.absent(base, were)
     if not dry_run:
-        subjects = {item.path.rpartition("/")[0].rpartition("/")[0] for item in found.values()}
+        subjects = {item.path.rpartition("/")[0].rpartition("/")[0] for item in folders.values()}
         new = sorted(set(away.mounts(base, subjects)) - set(were))
         data.MountPoint.insert({"repository": repository, "mount_path": path} for path in new if len(path) <= 255)
         if accept_missing and absent:
@@ -525,7 +525,7 @@ def _withhold(
             losses.append(away.Loss(item.key, item.path, before, before - item.n_files))
     if not losses:
         return away.Withheld()
-    looked_for = {key: n for key, (_, n) in known.items() if not scope or key in found or key in gone}
+    looked_for = {key: n for key, (_, n) in known.items() if not scope or key in folders or key in gone}
     return away.withhold(looked_for, losses, problems, absent, base)
 
 

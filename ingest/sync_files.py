@@ -48,8 +48,8 @@ def write(session: Path | str) -> Written:
     NeurojointError : the session is not registered, or its clocks are not computed.
     """
     repository, base, path, key = session_of(existing(Path(session)))
-    found = dict(zip(("lab", "subject", "session_date", "session_number"), key, strict=True))
-    rows = (ephys.SessionClock.Stream & found).to_dicts()
+    session_key = dict(zip(("lab", "subject", "session_date", "session_number"), key, strict=True))
+    rows = (ephys.SessionClock.Stream & session_key).to_dicts()
     if not rows:
         raise NeurojointError(f"the clocks of {path} are not computed", "run `neurojoint work` first")
     made = Written()
@@ -57,7 +57,7 @@ def write(session: Path | str) -> Written:
         chosen = {"dataset_id": row["dataset_id"]}
         recording = ((ephys.Recording & chosen).proj("n_samples", "band") * data.Dataset.proj("rel_path")).fetch1()
         try:
-            file = files.path_of(found, recording["rel_path"])
+            file = files.path_of(session_key, recording["rel_path"])
         except InvalidData:  # it is elsewhere
             continue
         if not file.is_relative_to(base):
@@ -65,7 +65,7 @@ def write(session: Path | str) -> Written:
         clock = Clock(row["clock_samples"], row["clock_times"])
         if row["clock_source"] in ("aligned", "reference") and recording["band"] != "lf":
             _save(made, clocks.timestamps_path(file), clocks.table_of(clock, recording["n_samples"]))
-        lines = (ephys.SessionClock.Line & found & chosen).to_dicts(order_by="line")
+        lines = (ephys.SessionClock.Line & session_key & chosen).to_dicts(order_by="line")
         if lines and row["clock_source"] != "unaligned":
             for name, values in sync_object(lines, clock).items():
                 _save(made, file.parent / f"_{NAMESPACE}_sync.{name}.npy", values)

@@ -152,12 +152,12 @@ class Agent:
     def look(self) -> int:
         """Report the sessions that are ready; what is wrong with one costs no other."""
         count = 0
-        for found in sessions.ready(self.options.root, self.options.quiet):
-            place = found.folder.relative_to(self.options.root).as_posix()
+        for session in sessions.ready(self.options.root, self.options.quiet):
+            place = session.folder.relative_to(self.options.root).as_posix()
             try:
-                told = sessions.report(found) | {"host": self.options.name, "repository": self.options.repository}
+                told = sessions.report(session) | {"host": self.options.name, "repository": self.options.repository}
                 self.desk.plan(told)
-                sessions.note_planned(found)
+                sessions.note_planned(session)
                 self.problems.pop(place, None)
                 count += 1
             except Unreachable:
@@ -233,10 +233,10 @@ class Agent:
                 break
         else:
             number = f"{session['number']:03d}"
-        found = below / number
-        if not found.resolve().is_relative_to(self.options.root.resolve()):
-            raise NotFoundError(f"{found} leads out of {self.options.root}", "remove the link")
-        return found
+        folder = below / number
+        if not folder.resolve().is_relative_to(self.options.root.resolve()):
+            raise NotFoundError(f"{folder} leads out of {self.options.root}", "remove the link")
+        return folder
 
     def tend(self) -> int:
         """Look after what runs: limits, heartbeats, logs; deliver what has ended. Returns how many ended.

@@ -44,12 +44,12 @@ class FolderJob:
     def inputs(self, pattern: str) -> list[Path]:
         """See `Job.inputs`; nothing outside the session folder is found, also not by links."""
         root = self.folder.resolve()
-        found = set()
+        paths = set()
         for item in filled(pattern, self.arguments):
             for path in self.folder.glob(item):
                 if path.is_file() and path.resolve().is_relative_to(root):
-                    found.add(path)
-        listed = sorted(found)
+                    paths.add(path)
+        listed = sorted(paths)
         self.read += [path.relative_to(self.folder).as_posix() for path in listed]
         return listed
 

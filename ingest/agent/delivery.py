@@ -55,14 +55,14 @@ class Delivery:
                 if not matching(pattern, arguments, paths):
                     missing = " or ".join(filled(pattern, arguments))
                     raise NeurojointError(f"{missing} was not made", "see the log of the task")
-        found, doubted = [], result.get("doubts") or []
+        outputs, doubted = [], result.get("doubts") or []
         for path in paths:
             upload = self.desk.uploads and any(matching(pattern, arguments, [path]) for pattern in kind.upload)
             size = (base / path).stat().st_size
-            found.append({"path": path, "md5": copying.hash_of(base / path), "size": size,
+            outputs.append({"path": path, "md5": copying.hash_of(base / path), "size": size,
                           "uploaded": upload and size <= LARGEST_UPLOAD,
                           "qc": "WARNING" if path in doubted else ""})  # fmt: skip
-        return found
+        return outputs
 
     def deliver(self, folder: Path, told: dict[str, Any]) -> None:
         """Deliver outputs and report; where the server refuses them, that is what is reported."""

@@ -112,12 +112,12 @@ class HttpDesk:
             raise Unreachable(f"{self.address} cannot be reached ({type(error).__name__})", "see the network") from None
         if answer.ok:
             try:
-                found = answer.json()
+                content = answer.json()
             except ValueError:
-                found = None
-            if not isinstance(found, dict):
+                content = None
+            if not isinstance(content, dict):
                 raise Unreachable(f"{self.address} answers with something that is not ours", "check the address")
-            return found
+            return content
         words = answer.text[:500]
         if answer.status_code >= 500 or answer.status_code in (408, 429):
             raise Unreachable(f"{self.address}{path} answers {answer.status_code}: {words}", "it is tried again")

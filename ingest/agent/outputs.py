@@ -100,19 +100,19 @@ class Outputs:
             raise UserError("outputs is no list of files", "see docs/lab-server.md")
         if not listed:
             return []
-        found = []
+        outputs = []
         for item in listed:
             size, modified = item.get("size"), item.get("modified_ns", 0)
             if not _MD5.fullmatch(str(item.get("md5"))) or type(size) is not int or type(modified) is not int:
                 raise UserError("an output has md5, size and modified_ns", "see docs/lab-server.md")
             path = self.checked_path(row, str(item.get("path")))
-            found.append({"path": path, "md5": item["md5"], "size": size, "modified_ns": modified,
+            outputs.append({"path": path, "md5": item["md5"], "size": size, "modified_ns": modified,
                           "uploaded": item.get("uploaded") is True,
                           "qc": "WARNING" if item.get("qc") == "WARNING" else ""})  # fmt: skip
-        clash = self.protected(row, [item["path"] for item in found], {item["path"]: item["md5"] for item in found})
+        clash = self.protected(row, [item["path"] for item in outputs], {item["path"]: item["md5"] for item in outputs})
         if clash:
             raise ConflictError(f"{sorted(clash)[0]} is protected", "write another revision of it")
-        return found
+        return outputs
 
     def protected(
         self, row: Mapping[str, Any], paths: Sequence[str], hashes: Mapping[str, str] | None = None

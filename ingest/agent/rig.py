@@ -119,7 +119,7 @@ def send(
     """
     if not destination.is_dir():
         raise UserError(f"{destination} is no folder", "check that the server's disk is mounted")
-    found = Sent()
+    sent = Sent()
     with (root / ".neurojoint_send.lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -130,21 +130,21 @@ def send(
             files = [path for path in sorted(folder.rglob("*")) if path.is_file() and not path.name.startswith(".")]
             newest = max((path.stat().st_mtime for path in files), default=0.0)
             if only is None and time.time() - newest < quiet:
-                found.waiting.append(place)
+                sent.waiting.append(place)
                 continue
             try:
                 for path in files:
                     tell(f"{place}/{path.relative_to(folder).as_posix()}")
                     if _copy(path, destination / path.relative_to(root)):
-                        found.files += 1
-                        found.size += path.stat().st_size
+                        sent.files += 1
+                        sent.size += path.stat().st_size
             except (OSError, ConflictError) as error:
-                found.problems[place] = str(error)
+                sent.problems[place] = str(error)
                 continue
             (destination / place / FLAG).touch()
             _write(folder / STATE, json.dumps({"state": "sent", "to": str(destination), "at": time.time()}))
-            found.sessions.append(place)
-    return found
+            sent.sessions.append(place)
+    return sent
 
 
 def _copy(source: Path, target: Path) -> bool:

@@ -75,11 +75,11 @@ class TaskService:
                     "task_protocol": str(report.get("protocol") or "")[:255]}  # fmt: skip
             row = key | {name: value for name, value in told.items() if value}
             entry.write("acquisition.Session", [row], user=self.user, source="agent", create_missing=True)
-        found = submit.submit(
+        tasks = submit.submit(
             self.queue, (acquisition.Session & key).fetch1("KEY"), description, files,
             protocol=str(report.get("protocol") or ""), host=str(report.get("host") or ""), repository=repository,
         )  # fmt: skip
-        return {"session": (acquisition.Session & key).fetch1("eid").strip(), "tasks": found}
+        return {"session": (acquisition.Session & key).fetch1("eid").strip(), "tasks": tasks}
 
     # --- tasks --------------------------------------------------------------------------------------------------
 

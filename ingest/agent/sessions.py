@@ -49,15 +49,15 @@ def ready(root: Path, quiet: float = QUIET_S, now: float | None = None) -> Itera
     for folder in sorted(root.glob("*/Subjects/*/????-??-??/[0-9]*")):
         if not folder.is_dir() or folder.is_symlink() or not folder.name.isdigit():
             continue
-        found = look(folder)
-        if found is None or not found.files:
+        session = look(folder)
+        if session is None or not session.files:
             continue
         flagged = (folder / FLAG).exists()
-        if not flagged and now - found.newest < quiet:
+        if not flagged and now - session.newest < quiet:
             continue
-        if _planned(folder) == found.signature:
+        if _planned(folder) == session.signature:
             continue
-        yield found
+        yield session
 
 
 def look(folder: Path) -> Found | None:
@@ -79,7 +79,7 @@ def look(folder: Path) -> Found | None:
     return Found(folder, lab, mouse, date, int(number), files, newest)
 
 
-def report(found: Found) -> dict[str, Any]:
+def report(session: Found) -> dict[str, Any]:
     """What the server is told of a session.
 
     Raises
@@ -87,17 +87,18 @@ def report(found: Found) -> dict[str, Any]:
     InvalidData : its description cannot be read.
     """
     told: dict[str, Any] = {
-        "lab": found.lab, "subject": found.subject, "date": found.date, "number": found.number, "files": found.files,
+        "lab": session.lab, "subject": session.subject, "date": session.date, "number": session.number,
+        "files": session.files,
     }  # fmt: skip
-    path = found.folder / descriptions.FILE
+    path = session.folder / descriptions.FILE
     if path.is_file():
         if path.stat().st_size > descriptions.LARGEST:
             raise InvalidData(descriptions.FILE, "description", "it is too large", "correct the file")
         told["description"] = descriptions.parse_yaml(path.read_text(encoding="utf-8", errors="replace"))
-    for name in sorted(found.files):
+    for name in sorted(session.files):
         if name.endswith(_SETTINGS):
             try:
-                settings = json.loads((found.folder / name).read_text(encoding="utf-8"))
+                settings = json.loads((session.folder / name).read_text(encoding="utf-8"))
             except (OSError, ValueError):
                 continue
             told.setdefault(
@@ -106,12 +107,12 @@ def report(found: Found) -> dict[str, Any]:
     return told
 
 
-def note_planned(found: Found) -> None:
+def note_planned(session: Found) -> None:
     """Note that the session was planned as it is, and take its flag away: that comes last."""
-    part = found.folder / f"{PLANNED}.part"
-    part.write_text(json.dumps({"signature": found.signature}))
-    part.replace(found.folder / PLANNED)
-    (found.folder / FLAG).unlink(missing_ok=True)
+    part = session.folder / f"{PLANNED}.part"
+    part.write_text(json.dumps({"signature": session.signature}))
+    part.replace(session.folder / PLANNED)
+    (session.folder / FLAG).unlink(missing_ok=True)
 
 
 def _planned(folder: Path) -> str:

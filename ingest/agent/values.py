@@ -40,10 +40,10 @@ def whole(request: Mapping[str, Any], name: str, default: int) -> int:
 
 
 def mapping(report: Mapping[str, Any], name: str) -> dict[str, Any]:
-    found = report.get(name) or {}
-    if not isinstance(found, Mapping) or len(json.dumps(found, default=str)) > 20_000:
+    content = report.get(name) or {}
+    if not isinstance(content, Mapping) or len(json.dumps(content, default=str)) > 20_000:
         raise UserError(f"{name} is no mapping of at most 20,000 characters", "send less")
-    return dict(found)
+    return dict(content)
 
 
 def date(value: Any) -> Any:
@@ -51,7 +51,7 @@ def date(value: Any) -> Any:
 
 
 def number(value: Any) -> int:
-    found = int(str(value))
-    if not 0 <= found < 1000:
+    parsed = int(str(value))
+    if not 0 <= parsed < 1000:
         raise ValueError(f"{value!r} is no number of a session")
-    return found
+    return parsed

@@ -123,7 +123,7 @@ def is_large(n_gone: int, n_known: int) -> bool:
 def mounts(base: Path, folders: Iterable[str]) -> list[str]:
     """Of folders below a root, and the folders that lead to them, those that are on another disk than the root."""
     device = base.stat().st_dev
-    found, seen = [], set()
+    mounted, seen = [], set()
     for folder in folders:
         parts = folder.split("/")
         for depth in range(1, len(parts) + 1):
@@ -132,9 +132,9 @@ def mounts(base: Path, folders: Iterable[str]) -> list[str]:
                 continue
             seen.add(path)
             if _device(base / path) not in (device, None):
-                found.append(path)
+                mounted.append(path)
                 break
-    return sorted(set(found))
+    return sorted(set(mounted))
 
 
 def absent(base: Path, known_mounts: Iterable[str]) -> list[str]:

@@ -105,8 +105,8 @@ def of_description(path: Path, told: Description) -> ChannelMap | None:
     The electrodes of Neuropixels are counted over all shanks.
     """
     columns = told.neural.tolist()
-    if found := _by_probe_file(path, columns, columns, told.volts_per_bit):
-        return found
+    if channel_map := _by_probe_file(path, columns, columns, told.volts_per_bit):
+        return channel_map
     gains = [float(told.volts_per_bit[i]) for i in columns]
     layout = probe_layouts.layout(told.part_number) if told.part_number else None
     if layout is not None and told.electrodes is not None:
@@ -130,12 +130,12 @@ def _by_probe_file(
     places = contacts(files[0])
     if places is None or not set(columns) <= places.keys():
         return None
-    found = [places[column] for column in columns]
+    sites = [places[column] for column in columns]
     return ChannelMap(
         acquired,
-        [x for _, x, _ in found],
-        [y for _, _, y in found],
-        [shank for shank, _, _ in found],
+        [x for _, x, _ in sites],
+        [y for _, _, y in sites],
+        [shank for shank, _, _ in sites],
         [float(gains[i]) for i in columns],
     )
 
@@ -146,14 +146,14 @@ def contacts(path: Path) -> dict[int, tuple[int, float, float]] | None:
         content = load(path, path.name)
     except InvalidData:
         return None
-    found: dict[int, tuple[int, float, float]] = {}
+    sites: dict[int, tuple[int, float, float]] = {}
     shanks: dict[str, int] = {}
     for probe in content.get("probes", ()) if isinstance(content, dict) else ():
         try:
-            found |= _contacts_of(probe, shanks)
+            sites |= _contacts_of(probe, shanks)
         except (KeyError, TypeError, ValueError):
             return None
-    return found or None
+    return sites or None
 
 
 def _contacts_of(probe: dict[str, Any], shanks: dict[str, int]) -> dict[int, tuple[int, float, float]]:
@@ -262,9 +262,9 @@ def _acquired(meta: Meta) -> np.ndarray:
     """Number of each saved channel at the acquisition, also of a file that was split afterwards."""
     ids: list[int] = []
     for part in meta.fields.get("snsSaveChanSubset_orig", "").split(","):
-        if not (found := _RANGE.fullmatch(part)) or int(found[2] or found[1]) - int(found[1]) > meta.n_channels:
+        if not (match := _RANGE.fullmatch(part)) or int(match[2] or match[1]) - int(match[1]) > meta.n_channels:
             return meta.channel_ids
-        ids += range(int(found[1]), int(found[2] or found[1]) + 1)
+        ids += range(int(match[1]), int(match[2] or match[1]) + 1)
     return np.array(ids, np.int64) if len(ids) == meta.n_channels else meta.channel_ids
 
 

@@ -98,11 +98,11 @@ def _versions(files: Iterable[Found], revision: str) -> dict[str, list[Found]]:
         if file.revision <= revision and is_read:
             versions[name].append(file)
     chosen = {}
-    for name, found in versions.items():
-        last = max(file.revision for file in found)
-        found = [file for file in found if file.revision == last]
-        first = min(_FORMATS.index(file.extension) for file in found)
-        chosen[name] = sorted(file for file in found if file.extension == _FORMATS[first])
+    for name, candidates in versions.items():
+        last = max(file.revision for file in candidates)
+        candidates = [file for file in candidates if file.revision == last]
+        first = min(_FORMATS.index(file.extension) for file in candidates)
+        chosen[name] = sorted(file for file in candidates if file.extension == _FORMATS[first])
     return chosen
 
 
@@ -123,12 +123,12 @@ def _clustering(
             good[name] = files[0]
     paths = {name: root / file.file_path for name, file in good.items()}
     places = _places(pieces)
-    found = sorting.examine(paths, recorded(pieces), None if places is None else asdict(places))
-    for name, reason, detail in found.refused:
+    examined = sorting.examine(paths, recorded(pieces), None if places is None else asdict(places))
+    for name, reason, detail in examined.refused:
         refused[name] = reason
         problems.append(Problem(good[name].file_path, reason, printable(detail)[:1000], name.partition(".")[2]))
-    accepted = {name: (good[name].rel_path, good[name].md5) for name in found.read}
-    reading = found.reading.to_dict()
+    accepted = {name: (good[name].rel_path, good[name].md5) for name in examined.read}
+    reading = examined.reading.to_dict()
     folder = collection.removeprefix("alf/")
     below = folder.split("/")[1:]
     name = f"{folder}/#{revision}#" if revision else folder
@@ -154,8 +154,8 @@ def recorded(pieces: Sequence[Recording]) -> Recorded | None:
     )
 
 
-def _pieces(found: Iterable[Recording], label: str) -> list[Recording]:
-    return [item for item in found if item.probe_label == label and item.band == "ap"]
+def _pieces(recordings: Iterable[Recording], label: str) -> list[Recording]:
+    return [item for item in recordings if item.probe_label == label and item.band == "ap"]
 
 
 def _places(pieces: Iterable[Recording]) -> ChannelMap | None:
@@ -200,7 +200,7 @@ def _described(root: Path, report: Report, file: Found) -> list[Probe]:
     except InvalidData as error:
         report.problems.append(Problem(file.file_path, "bad_metadata", error.detail[:1000]))
         return []
-    found = []
+    probes = []
     for item in content if isinstance(content, list) else [content]:
         label = item.get("label") if isinstance(item, dict) else None
         if not isinstance(label, str) or not label.strip():
@@ -208,5 +208,5 @@ def _described(root: Path, report: Report, file: Found) -> list[Probe]:
             continue
         serial, model = (str(item[key]) if item.get(key) else None for key in ("serial", "model"))
         model = MODELS.get(model or "", model)
-        found.append(Probe(printable(label)[:32], serial and printable(serial)[:64], model and printable(model)[:64]))
-    return found
+        probes.append(Probe(printable(label)[:32], serial and printable(serial)[:64], model and printable(model)[:64]))
+    return probes

@@ -276,7 +276,7 @@ def _is_fact_file(name: alf.AlfName) -> bool:
 def _assemble(report: Report, contents: Mapping[str, Content]) -> None:
     """Fill `report.objects`, report the columns that break the rules, and drop the files that cannot be read at all."""
     groups: dict[tuple[str, str], list[Found]] = {}
-    found: dict[tuple[str, str], Assembled] = {}
+    assembled: dict[tuple[str, str], Assembled] = {}
     again: set[tuple[str, str]] | None = None  # the groups to assemble; None: all
     while again is None or again:
         chosen = default_versions([(without_revision(f.rel_path, f.revision), f.revision) for f in report.files])
@@ -286,19 +286,19 @@ def _assemble(report: Report, contents: Mapping[str, Content]) -> None:
             if is_alf and (without_revision(file.rel_path, file.revision), file.revision) in chosen:
                 groups[file.collection, object_of(file.alf_object)].append(file)
         for group in groups if again is None else again & groups.keys():
-            found[group] = assemble(group[1], {file.rel_path: contents[file.rel_path] for file in groups[group]})
+            assembled[group] = assemble(group[1], {file.rel_path: contents[file.rel_path] for file in groups[group]})
         again = set()
         for group in groups:
-            unread = {refusal.path: refusal for refusal in found[group].refusals if not refusal.column}
+            unread = {refusal.path: refusal for refusal in assembled[group].refusals if not refusal.column}
             for file in [file for file in report.files if file.rel_path in unread]:
                 error = unread[file.rel_path]
                 report.problems.append(Problem(file.file_path, error.reason, error.detail[:1000]))
                 report.files.remove(file)  # an earlier revision may now be the default
                 again.add(group)
-    _check_references(groups, found, contents)
+    _check_references(groups, assembled, contents)
     refused = _refused_by_object(report)
     for group in groups.keys() | refused.keys():
-        files, one = groups.get(group, []), found.get(group) if group in groups else None
+        files, one = groups.get(group, []), assembled.get(group) if group in groups else None
         one = one or Assembled()
         paths = {file.rel_path: file.file_path for file in files}
         report.problems += [Problem(paths[e.path], e.reason, e.detail[:1000], e.column) for e in one.refusals]
@@ -311,7 +311,7 @@ def _assemble(report: Report, contents: Mapping[str, Content]) -> None:
 
 def _check_references(
     groups: Mapping[tuple[str, str], list[Found]],
-    found: Mapping[tuple[str, str], Assembled],
+    assembled: Mapping[tuple[str, str], Assembled],
     contents: Mapping[str, Content],
 ) -> None:
     """Refuse the attributes that index rows which the other object of their collection does not have.
@@ -324,7 +324,7 @@ def _check_references(
         for file in files:
             attribute = meaning(file.alf_object, file.attribute).attribute
             target = REFERENCES.get(f"{alf_object}.{attribute}")
-            content, result = contents[file.rel_path], found[collection, alf_object]
+            content, result = contents[file.rel_path], assembled[collection, alf_object]
             if target is None or file.extension != "npy" or isinstance(content, tuple) or attribute in result.refused:
                 continue
             others = [

@@ -51,20 +51,20 @@ class Layout:
 @cache
 def layout(part_number: str) -> Layout | None:
     """The layout of a probe with this part number; None where the table does not have it."""
-    found = _table()["neuropixels_probes"].get(part_number)
-    if found is None:
+    row = _table()["neuropixels_probes"].get(part_number)
+    if row is None:
         return None
     side = "row_horz_offset_left_edge_to_leftmost_electrode_center_um"
     return Layout(
         part_number,
-        int(found["num_shanks"]),
-        int(found["cols_per_shank"]),
-        int(found["rows_per_shank"]),
-        (float(found["electrode_pitch_horz_um"]), float(found["electrode_pitch_vert_um"])),
-        (float(found[f"even_{side}"]), float(found[f"odd_{side}"])),
-        float(found["shank_pitch_um"]),
-        int(found["num_readout_channels"]),
-        found["imro_table_format_type"].removeprefix("imro_"),
+        int(row["num_shanks"]),
+        int(row["cols_per_shank"]),
+        int(row["rows_per_shank"]),
+        (float(row["electrode_pitch_horz_um"]), float(row["electrode_pitch_vert_um"])),
+        (float(row[f"even_{side}"]), float(row[f"odd_{side}"])),
+        float(row["shank_pitch_um"]),
+        int(row["num_readout_channels"]),
+        row["imro_table_format_type"].removeprefix("imro_"),
     )
 
 
@@ -96,11 +96,11 @@ def model_of(part_number: str) -> str:
     >>> model_of("NP1010"), model_of("NP2003"), model_of("NP2013"), model_of("NP1032")
     ('NP1', 'NP2.1', 'NP2.4', 'NP1032')
     """
-    found = layout(part_number)
+    probe = layout(part_number)
     if part_number in _PLAIN_NP1:
         return "NP1"
-    if found is not None and part_number.startswith("NP20"):
-        return f"NP2.{found.n_shanks}"
+    if probe is not None and part_number.startswith("NP20"):
+        return f"NP2.{probe.n_shanks}"
     return part_number
 
 

@@ -39,8 +39,8 @@ def band_of(path: str) -> str | None:
     >>> band_of("raw_ephys_data/probe00/r_g0_t0.imec0.ap.cbin"), band_of("r_g0_t0.nidq.bin"), band_of("r.ap.meta")
     ('ap', 'nidq', None)
     """
-    found = _BAND.search(path)
-    return found[1] if found else None
+    match = _BAND.search(path)
+    return match[1] if match else None
 
 
 def is_recording(path: str) -> bool:

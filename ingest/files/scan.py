@@ -145,19 +145,19 @@ def layout(root: Path, lab: str | None = None, decided: str | None = None) -> La
     kind = decided or next((item for item in LAYOUTS if next(at(item), None)), None)
     if kind is None:  # no session anywhere: which folders there are decides
         kind = "labs" if labs else "subjects_folder" if "Subjects" in children else "subjects"
-    found = _subjects_by_layout(root, kind, lab, labs, others, problems)
+    tree = _subjects_by_layout(root, kind, lab, labs, others, problems)
     for other in LAYOUTS:
         if other != kind:
             problems += [item for path in at(other) for item in _misplaced(root, path, kind)]
-    return found
+    return tree
 
 
 def _subjects_by_layout(
     root: Path, kind: str, lab: str | None, labs: list[str], others: list[str], problems: list[Problem]
 ) -> Layout:
     if kind == "subjects_folder":
-        found = _subjects_of(root, lab or _lab_name(root), "Subjects", problems)
-        return found._replace(kind=kind, is_lab_assumed=lab is None)
+        tree = _subjects_of(root, lab or _lab_name(root), "Subjects", problems)
+        return tree._replace(kind=kind, is_lab_assumed=lab is None)
     if kind == "subjects":
         if lab is None:
             raise NeurojointError(
@@ -169,13 +169,13 @@ def _subjects_by_layout(
         labs = [child for child in labs if child == lab]
         if not labs:
             raise NeurojointError(f"{root} has no folder {lab}/Subjects", "leave --lab out to ingest all labs")
-    found = Layout([], problems)
+    tree = Layout([], problems)
     for child in labs:
         if _LAB.fullmatch(child) and len(child) <= LONGEST["lab"]:
-            found.subjects.extend(_subjects_of(root, child, f"{child}/Subjects", problems).subjects)
+            tree.subjects.extend(_subjects_of(root, child, f"{child}/Subjects", problems).subjects)
         else:
             problems.append(Problem(child, "bad_session_path", "a lab has at most 32 letters, digits and _"))
-    return found
+    return tree
 
 
 def _subjects_in(root: Path, folder: str) -> Iterator[str]:
@@ -306,15 +306,15 @@ def printable(path: str) -> str:
 
 
 def _subjects_of(root: Path, lab: str, folder: str, problems: list[Problem], names: list[str] | None = None) -> Layout:
-    found = []
+    subjects = []
     for subject in _folders(root, root / folder, folder, problems) if names is None else names:
         path = f"{folder}/{subject}" if folder else subject
         if _SUBJECT.fullmatch(subject) and len(subject) <= LONGEST["subject"]:
-            found.append((lab, path))
+            subjects.append((lab, path))
         else:
             detail = "a subject has at most 64 letters, digits and _ . -"
             problems.append(Problem(printable(path), "bad_session_path", detail))
-    return Layout(found, problems)
+    return Layout(subjects, problems)
 
 
 def _lab_name(folder: Path) -> str:
@@ -325,7 +325,7 @@ def _lab_name(folder: Path) -> str:
 
 def _folders(root: Path, folder: Path, path: str, problems: list[Problem], stray_files: bool = False) -> list[str]:
     """Names of the folders in a folder, sorted; with `stray_files`, files in it are problems."""
-    found = []
+    names = []
     followed: set[str] = set()
     try:
         with os.scandir(folder) as entries:
@@ -336,12 +336,12 @@ def _folders(root: Path, folder: Path, path: str, problems: list[Problem], stray
                 if entry.is_symlink() and _target(root, entry.path, below, followed, problems) is None:
                     continue
                 if entry.is_dir():
-                    found.append(entry.name)
+                    names.append(entry.name)
                 elif stray_files and not ignored_file(entry.name):
                     problems.append(Problem(printable(below), "bad_session_path", "a file that lies in no session"))
     except OSError as error:
         problems.append(os_problem(path, error))
-    return sorted(found)
+    return sorted(names)
 
 
 def _target(root: Path, link: str, path: str, followed: set[str], problems: list[Problem]) -> str | None:

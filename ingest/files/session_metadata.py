@@ -113,13 +113,13 @@ def _from_description(path: str, content: Any, problems: list[Problem]) -> Facts
 def _tasks(description: Any) -> list[tuple[str, str]]:
     """Protocol and folder of each task, in the order in which they were run."""
     listed = description.get("tasks") if isinstance(description, dict) else None
-    found = []
+    tasks = []
     for task in listed if isinstance(listed, list) else []:
         for protocol, details in task.items() if isinstance(task, dict) else ():
             folder = details.get("collection") if isinstance(details, dict) else None
             if isinstance(protocol, str) and protocol.isprintable():
-                found.append((protocol, folder if isinstance(folder, str) else ""))
-    return found
+                tasks.append((protocol, folder if isinstance(folder, str) else ""))
+    return tasks
 
 
 def _raw_tasks(by_rig: list[tuple[str, Facts]], described: list[tuple[str, str]]) -> list[RawTask]:
@@ -129,8 +129,8 @@ def _raw_tasks(by_rig: list[tuple[str, Facts]], described: list[tuple[str, str]]
         folder = path.rpartition("/")[0].rpartition("/")[2]
         water = sum(item[1] for item in facts.water) if facts.water else None
         of_settings[folder] = RawTask(folder, facts.task_protocol or "", facts.start_time, water)
-    found = [of_settings.get(folder, RawTask(folder, protocol)) for protocol, folder in described if folder]
-    return [*found, *(one for folder, one in of_settings.items() if folder not in {task.folder for task in found})]
+    tasks = [of_settings.get(folder, RawTask(folder, protocol)) for protocol, folder in described if folder]
+    return [*tasks, *(one for folder, one in of_settings.items() if folder not in {task.folder for task in tasks})]
 
 
 def _with_version(task: str, folder: str, by_rig: list[tuple[str, Facts]]) -> str:

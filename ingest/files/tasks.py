@@ -70,13 +70,13 @@ def tasks_of(raw: Sequence[RawTask], objects: Iterable[tuple[str, str]]) -> list
             ordered.append(RawTask(""))
             place[f"+{folder}"] = folder
             ordered[-1] = ordered[-1]._replace(folder=f"+{folder}")
-    found: dict[str, RawTask] = {}
+    tasks: dict[str, RawTask] = {}
     for one in ordered:
-        collection = place[one.folder] if place[one.folder] not in found else one.folder
-        found.setdefault(collection, one)
+        collection = place[one.folder] if place[one.folder] not in tasks else one.folder
+        tasks.setdefault(collection, one)
     return [
         Task(collection, number, one.protocol[:255], "" if one.folder.startswith("+") else one.folder, one.water)
-        for number, (collection, one) in enumerate(found.items())
+        for number, (collection, one) in enumerate(tasks.items())
     ]
 
 

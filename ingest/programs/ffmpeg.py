@@ -36,10 +36,10 @@ def program(name: str) -> str:
     ------
     TaskFailure : it is not installed.
     """
-    found = shutil.which(os.environ.get(f"NEUROJOINT_{name.upper()}", name))
-    if found is None:
+    path = shutil.which(os.environ.get(f"NEUROJOINT_{name.upper()}", name))
+    if path is None:
         raise TaskFailure(f"{name} is not installed on this computer", f"apt install {name[:6]}", exit="program")
-    return found
+    return path
 
 
 def probe(path: Path, count: bool = True) -> Video:

@@ -34,7 +34,7 @@ def register(writer: Writer, repository: str, root: Path) -> list[Problem]:
     known = {row["aggregate_path"]: row for row in rows if row["repository"] == repository}
     elsewhere = {row["aggregate_path"] for row in rows if row["repository"] != repository}
     files, problems = scan.list_files(root, AGGREGATES) if (root / AGGREGATES).is_dir() else ([], [])
-    found = {}
+    rows_by_path = {}
     for file in files:
         path = f"{AGGREGATES}/{file.path}"
         if path in elsewhere:
@@ -43,20 +43,23 @@ def register(writer: Writer, repository: str, root: Path) -> list[Problem]:
             if wrong := _wrong(path):
                 problems.append(Problem(scan.printable(path), "not_alf", wrong))
             else:
-                found[path] = _row(writer, repository, path, file, root, known.get(path))
+                rows_by_path[path] = _row(writer, repository, path, file, root, known.get(path))
         except OSError as error:
             problems.append(scan.os_problem(path, error))
-    newest = {_without_revision(path): path for path in sorted(found, key=lambda p: found[p]["aggregate_revision"])}
-    for path, row in found.items():
+    newest = {
+        _without_revision(path): path
+        for path in sorted(rows_by_path, key=lambda p: rows_by_path[p]["aggregate_revision"])
+    }
+    for path, row in rows_by_path.items():
         row["aggregate_default"] = newest[_without_revision(path)] == path
     refused = tuple(problem.path for problem in problems)
-    gone = [row for path, row in known.items() if path not in found and not f"{path}/".startswith(refused)]
-    _write(writer, known, found, gone)
+    gone = [row for path, row in known.items() if path not in rows_by_path and not f"{path}/".startswith(refused)]
+    _write(writer, known, rows_by_path, gone)
     return problems
 
 
-def _write(writer: Writer, known: dict[str, dict], found: dict[str, dict], gone: list[dict]) -> None:
-    changed = [row for path, row in found.items() if row != known.get(path)]
+def _write(writer: Writer, known: dict[str, dict], rows_by_path: dict[str, dict], gone: list[dict]) -> None:
+    changed = [row for path, row in rows_by_path.items() if row != known.get(path)]
     for row in changed:
         before, path = known.get(row["aggregate_path"]), row["aggregate_path"]
         if before is None or before["aggregate_hash"] != row["aggregate_hash"]:

@@ -54,21 +54,21 @@ def look(root: Path, record: Mapping[str, Any]) -> Look | None:
     return Look(status.st_size, status.st_mtime_ns, md5)
 
 
-def refusal(record: Mapping[str, Any], dataset: Mapping[str, Any], found: Look | None) -> str:
+def refusal(record: Mapping[str, Any], dataset: Mapping[str, Any], seen: Look | None) -> str:
     """Why the copy cannot count as there, though somebody says so; empty where it can."""
-    if found is None:
+    if seen is None:
         return f"there is no file {record['file_path']} in {record['repository']}: copy it there first"
     known = dataset["dataset_hash"].strip()
-    if found.md5 != known:
+    if seen.md5 != known:
         return (
-            f"{record['file_path']} in {record['repository']} has the md5 {found.md5}, and the dataset "
+            f"{record['file_path']} in {record['repository']} has the md5 {seen.md5}, and the dataset "
             f"{known or 'none yet'}: register the file (POST /register-file)"
         )
     return ""
 
 
 def write(
-    writer: Writer, record: Mapping[str, Any], dataset: Mapping[str, Any], is_there: bool, found: Look | None,
+    writer: Writer, record: Mapping[str, Any], dataset: Mapping[str, Any], is_there: bool, seen: Look | None,
     can_look: bool,
 ) -> bool:  # fmt: skip
     """Write what follows from a claim and from the look at the file; returns whether the copy counts as there now.
@@ -81,19 +81,19 @@ def write(
         Rows of data.FileRecord and data.Dataset.
     is_there : bool
         What is said.
-    found : Look, optional
+    seen : Look, optional
         The file as it is; None where there is none, or where nobody could look.
     can_look : bool
         Whether somebody could.
     """
     was = record["file_state"] == "online"
-    becomes = (found is not None) if can_look else is_there
+    becomes = (seen is not None) if can_look else is_there
     if becomes == was:
         return was
     now: dict[str, Any] = {"file_state": "online" if becomes else "missing"}
     detail = "found" if can_look and becomes else "the file is gone" if can_look else "said by a client, not verified"
-    if becomes and found is not None:
-        now |= {"record_size": found.size, "record_hash": found.md5, "modified_ns": found.modified_ns}
+    if becomes and seen is not None:
+        now |= {"record_size": seen.size, "record_hash": seen.md5, "modified_ns": seen.modified_ns}
         now |= {"verified": writer.now}
     elif becomes:
         now |= {"record_size": dataset["file_size"], "record_hash": dataset["dataset_hash"], "modified_ns": 0}

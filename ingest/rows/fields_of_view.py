@@ -25,16 +25,16 @@ def fov_uuid(session: SessionKey, name: str) -> str:
 
 def write(writer: Writer, reports: Sequence[Report]) -> None:
     """Enter fields of view that are new; those that are there stay as they are, also where their files are gone."""
-    found = {
+    fields = {
         (*report.folder.key, match[1])
         for report in reports
         for file in report.files
         if (match := _FOLDER.fullmatch(file.collection))
     }
-    if not found:
+    if not fields:
         return
-    sessions = sorted({SessionKey(*key[:4]) for key in found})
+    sessions = sorted({SessionKey(*key[:4]) for key in fields})
     names = (*SESSION, "fov_name")
     there = {(*session_key(row), row["fov_name"]) for row in fetch_for(imaging.FieldOfView, sessions, names)}
-    new = [(*key, fov_uuid(SessionKey(*key[:4]), key[4])) for key in sorted(found - there)]
+    new = [(*key, fov_uuid(SessionKey(*key[:4]), key[4])) for key in sorted(fields - there)]
     writer.put(imaging.FieldOfView, (*names, "fov_uuid"), new, "skip")

@@ -26,25 +26,25 @@ def pid(session: SessionKey, label: str) -> str:
     return identity.dataset_id(identity.session_path(*session), f"alf/{label}")
 
 
-def write(writer: Writer, found: Iterable[Insertion]) -> None:
+def write(writer: Writer, insertions: Iterable[Insertion]) -> None:
     """Enter probes and insertions that are new, and the probe of insertions that have none yet."""
-    found = [item for item in found if item.label]
-    if not found:
+    insertions = [item for item in insertions if item.label]
+    if not insertions:
         return
-    writer.ensure(ephys.ProbeModel, {(item.model,) for item in found if item.model})
+    writer.ensure(ephys.ProbeModel, {(item.model,) for item in insertions if item.model})
     probes: dict[str, str | None] = {}
-    for item in found:
+    for item in insertions:
         if item.serial:
             probes[item.serial] = item.model or probes.get(item.serial)
     writer.put(ephys.Probe, ("probe_serial", "probe_model"), list(probes.items()), "skip")
     wanted: dict[tuple, str | None] = {}
-    for item in found:
+    for item in insertions:
         key = (*item.session, item.label)
         wanted[key] = wanted.get(key) or item.serial
     names = (*SESSION, "probe_label", "pid", "probe_serial")
     there = {
         (*session_key(row), row["probe_label"]): row["probe_serial"]
-        for row in fetch_for(ephys.ProbeInsertion, sorted({item.session for item in found}), names)
+        for row in fetch_for(ephys.ProbeInsertion, sorted({item.session for item in insertions}), names)
     }
     new = [(*key, pid(SessionKey(*key[:4]), key[4]), serial) for key, serial in wanted.items() if key not in there]
     writer.put(ephys.ProbeInsertion, names, new, "skip")

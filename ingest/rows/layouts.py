@@ -56,7 +56,7 @@ def with_registered_places(
     repository: str,
     base: Path,
     known: Mapping[SessionKey, tuple[str, int]],
-    found: Mapping[SessionKey, Folder],
+    folders: Mapping[SessionKey, Folder],
     problems: list[Problem],
     scope: str,
 ) -> tuple[dict[SessionKey, Folder], list[Problem]]:
@@ -64,7 +64,7 @@ def with_registered_places(
 
     A rig may register a session over HTTP wherever below the root its folder is; there it stays.
     """
-    missing = [key for key, (_, n_files) in known.items() if n_files and key not in found]
+    missing = [key for key, (_, n_files) in known.items() if n_files and key not in folders]
     places = registered_places(repository, missing)
     more = {}
     for key, path in places.items():
@@ -73,9 +73,9 @@ def with_registered_places(
             if files or wrong:
                 more[key] = scan.summary(key, path, files, wrong)
     if not more:
-        return dict(found), problems
+        return dict(folders), problems
     there = {item.path for item in more.values()}
-    return dict(sorted((dict(found) | more).items())), [problem for problem in problems if problem.path not in there]
+    return dict(sorted((dict(folders) | more).items())), [problem for problem in problems if problem.path not in there]
 
 
 def registered_places(repository: str, keys: list[SessionKey]) -> dict[SessionKey, str]:

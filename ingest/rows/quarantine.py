@@ -71,9 +71,9 @@ class Quarantine:
         met: list[tuple[SessionKey | None, Problem]] = []
         gone = []
         for session, raw in problems:
-            found = [_storable(problem) for problem in raw]
-            identities = {self.identity(problem) for problem in found}
-            met += [(session, problem) for problem in found]
+            storable = [_storable(problem) for problem in raw]
+            identities = {self.identity(problem) for problem in storable}
+            met += [(session, problem) for problem in storable]
             gone += [i for i in self._by_session.get(session, ()) if i not in identities and self._entries[i].is_open]
         self._write(met, gone)
 

@@ -39,20 +39,22 @@ class Registered(NamedTuple):
     recording: Recording
 
 
-def write(writer: Writer, repository: str, found: Sequence[Registered]) -> None:
+def write(writer: Writer, repository: str, recordings: Sequence[Registered]) -> None:
     """Bring the tables up to the recordings of some sessions."""
-    if not found:
+    if not recordings:
         return
-    described = [(item.session, item.recording) for item in found]
+    described = [(item.session, item.recording) for item in recordings]
     insertion_rows.write(writer, [Insertion(s, r.probe_label, r.probe_serial, r.probe_model) for s, r in described])
-    rows = [_recording_row(item) for item in found]
-    there = _rows(ephys.Recording, RECORDING, [item.dataset_id for item in found])
+    rows = [_recording_row(item) for item in recordings]
+    there = _rows(ephys.Recording, RECORDING, [item.dataset_id for item in recordings])
     writer.put(ephys.Recording, RECORDING, [row for row in rows if there.get(row[0]) != row], "update")
     maps = [
-        (item.dataset_id, *vars(item.recording.channel_map).values()) for item in found if item.recording.channel_map
+        (item.dataset_id, *vars(item.recording.channel_map).values())
+        for item in recordings
+        if item.recording.channel_map
     ]
     writer.put(ephys.ChannelMap, CHANNEL_MAP, maps, "update")
-    _compressions(writer, repository, found)
+    _compressions(writer, repository, recordings)
 
 
 def raw_files(dataset_ids: Iterable[str], repository: str) -> dict[str, tuple[str, int, int, str, str]]:
@@ -62,8 +64,8 @@ def raw_files(dataset_ids: Iterable[str], repository: str) -> dict[str, tuple[st
         return {}
     query = ephys.Compression & {"raw_repository": repository} & [{"dataset_id": id_} for id_ in ids]
     names = ("raw_path", "raw_size", "raw_modified_ns", "raw_hash", "raw_sha1")
-    found = fetch_columns(query, "dataset_id", *names).to_pylist()
-    return {row["dataset_id"]: tuple(row[name] for name in names) for row in found}
+    rows = fetch_columns(query, "dataset_id", *names).to_pylist()
+    return {row["dataset_id"]: tuple(row[name] for name in names) for row in rows}
 
 
 def raw_hashes(dataset_ids: Iterable[str]) -> dict[str, str]:
@@ -82,13 +84,15 @@ def _recording_row(one: Registered) -> tuple:
     )  # fmt: skip
 
 
-def _compressions(writer: Writer, repository: str, found: Sequence[Registered]) -> None:
-    there = _rows(ephys.Compression, COMPRESSION, [item.dataset_id for item in found])
-    raw_again = [item.dataset_id for item in found if item.recording.compressed is None and item.dataset_id in there]
+def _compressions(writer: Writer, repository: str, recordings: Sequence[Registered]) -> None:
+    there = _rows(ephys.Compression, COMPRESSION, [item.dataset_id for item in recordings])
+    raw_again = [
+        item.dataset_id for item in recordings if item.recording.compressed is None and item.dataset_id in there
+    ]
     if raw_again and not writer.dry_run:
         (ephys.Compression & [{"dataset_id": item} for item in raw_again]).delete_quick()
     changed = []
-    for item in found:
+    for item in recordings:
         if item.recording.compressed is None:
             continue
         before = dict(zip(COMPRESSION, there[item.dataset_id], strict=True)) if item.dataset_id in there else None
@@ -130,9 +134,9 @@ def _compression_row(writer: Writer, repository: str, one: Registered, before: d
 
 def _rows(table: Any, names: Sequence[str], ids: Sequence[str]) -> dict[str, tuple]:
     rows = fetch_columns(table & [{"dataset_id": id_} for id_ in ids], *names).to_pylist()
-    found = {}
+    by_dataset = {}
     for row in rows:
         if row.get("session_date") is not None:
             row["session_date"] = str(row["session_date"])
-        found[row["dataset_id"]] = tuple(row[name] for name in names)
-    return found
+        by_dataset[row["dataset_id"]] = tuple(row[name] for name in names)
+    return by_dataset

@@ -122,14 +122,14 @@ class Registrar:
     def _datasets(self, keys: list[SessionKey]) -> dict[SessionKey, dict[str, dict[str, Any]]]:
         """Session -> path before compression -> row of the dataset, with its `record` in this repository and whether
         it is `elsewhere`."""
-        found: dict[SessionKey, dict[str, dict[str, Any]]] = defaultdict(dict)
+        by_session: dict[SessionKey, dict[str, dict[str, Any]]] = defaultdict(dict)
         if not keys:
-            return found
+            return by_session
         datasets = data.Dataset & keys_of(keys)
         by_id = {}
         for row in fetch_columns(datasets).to_pylist():
             row |= {"record": None, "elsewhere": False}
-            by_id[row["dataset_id"]] = found[session_key(row)][raw_form(row["rel_path"])] = row
+            by_id[row["dataset_id"]] = by_session[session_key(row)][raw_form(row["rel_path"])] = row
         for record in fetch_columns(data.FileRecord & datasets.proj()).to_pylist():
             if record["repository"] == self._repository:
                 by_id[record["dataset_id"]]["record"] = record
@@ -138,7 +138,7 @@ class Registrar:
         shared = [one for one, row in by_id.items() if row["elsewhere"] and row["rel_path"].endswith(".cbin")]
         for dataset_id, md5 in recording_rows.raw_hashes(shared).items():
             by_id[dataset_id]["raw_hash"] = md5
-        return found
+        return by_session
 
     def _files(self, reports: Sequence[Report], datasets: Mapping[SessionKey, dict[str, dict[str, Any]]]) -> None:
         new_datasets: list[tuple] = []
@@ -147,7 +147,7 @@ class Registrar:
         changed_records: list[tuple] = []
         now = self._writer.now
         taken = self._taken_ids(reports)
-        found: list[Registered] = []
+        recordings: list[Registered] = []
         for report in reports:
             key, there = report.folder.key, datasets.get(report.folder.key, {})
             for change in report.changes:
@@ -173,11 +173,11 @@ class Registrar:
                     self.counts.files_new += 1
                     if there:
                         self._writer.change("registered", file.file_path, "", "", file.md5)
-                    found += _registered(report, dataset_id, file, forms)
+                    recordings += _registered(report, dataset_id, file, forms)
                     continue
                 now_is: dict[str, Any] = {"default_dataset": is_default}
                 if not (row["elsewhere"] and file.md5 == row.get("raw_hash")):  # else: raw here, compressed elsewhere
-                    found += _registered(report, row["dataset_id"], file, forms)
+                    recordings += _registered(report, row["dataset_id"], file, forms)
                     now_is |= {"rel_path": file.rel_path, "extension": file.extension, "dataset_hash": file.md5}
                     now_is |= {"file_size": file.size}
                 if any(row[name] != value for name, value in now_is.items()):
@@ -209,7 +209,7 @@ class Registrar:
         self._writer.put(data.FileRecord, RECORD, changed_records, "update")
         if (new_records or changed_records) and not self._writer.dry_run:
             data.note_online(data.Dataset & keys_of([report.folder.key for report in reports]))
-        recording_rows.write(self._writer, self._repository, found)
+        recording_rows.write(self._writer, self._repository, recordings)
 
     def _differs(self, record: Mapping[str, Any], file: Found, recording: Recording | None) -> bool:
         """Whether the record of a copy must be written again; notes what happened to it."""

@@ -20,20 +20,20 @@ SHARE = 0.9
 
 
 def under_current_keys(
-    found: Mapping[SessionKey, Folder], former: Former
+    folders: Mapping[SessionKey, Folder], former: Former
 ) -> tuple[dict[SessionKey, Folder], list[Problem]]:
     """The folders under the keys that their sessions have now; of two folders of one session the second is a problem.
 
     Parameters
     ----------
-    found
+    folders
         Session as the folder names it -> the folder.
     former
         What was renamed, merged and moved.
     """
     current: dict[SessionKey, Folder] = {}
     problems = []
-    for key, folder in sorted(found.items(), key=lambda item: SessionKey(*former.session(item[0])) != item[0]):
+    for key, folder in sorted(folders.items(), key=lambda item: SessionKey(*former.session(item[0])) != item[0]):
         now = SessionKey(*former.session(key))
         if now in current:
             detail = f"{current[now].path} is the same session"
@@ -52,14 +52,16 @@ class RenamedFolders:
         Name of the repository, and where it is.
     missing
         Registered sessions of which no folder was found; those whose folder was not looked for are left out here.
-    found
+    sessions
         The sessions whose folders were found.
     """
 
-    def __init__(self, repository: str, base: Path, missing: Iterable[SessionKey], found: Iterable[SessionKey]) -> None:
+    def __init__(
+        self, repository: str, base: Path, missing: Iterable[SessionKey], sessions: Iterable[SessionKey]
+    ) -> None:
         places = registered_places(repository, sorted(missing))
         self._gone = sorted(key for key, path in places.items() if not (base / path).is_dir())
-        self._animals = {key[:2] for key in found}
+        self._animals = {key[:2] for key in sessions}
         self._sessions: dict[str, set[SessionKey]] | None = None
 
     def hold_back(

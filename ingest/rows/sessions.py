@@ -222,9 +222,9 @@ class SessionRows:
 
     def _said_of(self, table: str, keys: Sequence[SessionKey], restriction: str) -> dict[SessionKey, Facts]:
         """The facts that files of one kind say of sessions; of several files the first by name counts."""
-        found = self.sources.of_rows(table, [_key(key) for key in keys], restriction)
+        by_key = self.sources.of_rows(table, [_key(key) for key in keys], restriction)
         result = {}
-        for statements in found.values():
+        for statements in by_key.values():
             merged = Facts()
             for statement in statements:
                 merged = merged.over(Facts(**statement.values))
@@ -349,19 +349,19 @@ class SessionRows:
         self._writer.put(acquisition.SessionWater, names, list(links.values()), "skip")
 
     def _water_times(self, keys: list[SessionKey]) -> dict[SessionKey, set[datetime.datetime]]:
-        found: dict[SessionKey, set[datetime.datetime]] = defaultdict(set)
+        times: dict[SessionKey, set[datetime.datetime]] = defaultdict(set)
         for row in fetch_for(acquisition.SessionWater, keys, (*SESSION, "administration_time")):
-            found[session_key(row)].add(row["administration_time"])
-        return found
+            times[session_key(row)].add(row["administration_time"])
+        return times
 
 
-def after_death(found: Iterable[SessionKey]) -> list[Problem]:
-    """What is said of the sessions among `found` that are later than the death of their animal."""
+def after_death(sessions: Iterable[SessionKey]) -> list[Problem]:
+    """What is said of the sessions among `sessions` that are later than the death of their animal."""
     died = [
         (subject.Subject & "death_date IS NOT NULL").proj(last_day="death_date"),
         subject.Cull.proj(last_day="cull_date"),
     ]
-    there, problems = set(found), []
+    there, problems = set(sessions), []
     for animals in died:
         late = (acquisition.Session.proj() * animals) & "session_date > last_day"
         for row in late.to_dicts():

@@ -67,29 +67,29 @@ class Sources:
 
     def before(self, files: Iterable[str]) -> dict[str, dict[Fact, Statement]]:
         """What some files said when they were last read: file -> row -> statement."""
-        found: dict[str, dict[Fact, Statement]] = defaultdict(dict)
+        statements: dict[str, dict[Fact, Statement]] = defaultdict(dict)
         names = sorted(set(files))
         for start in range(0, len(names), 200):
             some = [{"source_file": name} for name in names[start : start + 200]]
             rows = fetch_columns(data.SourceRow & {"repository": self._repository} & some, *_COLUMNS)
             for row in rows.to_pylist():
                 statement = _statement(row)
-                found[row["source_file"]][statement.fact] = statement
-        return found
+                statements[row["source_file"]][statement.fact] = statement
+        return statements
 
     def of_rows(
         self, table: str, keys: Sequence[Mapping[str, Any]], restriction: Any = None
     ) -> dict[str, list[Statement]]:
         """What all files say of some rows: key as text -> statements."""
-        found: dict[str, list[Statement]] = defaultdict(list)
+        statements: dict[str, list[Statement]] = defaultdict(list)
         texts = sorted({key_text(key) for key in keys})
         for start in range(0, len(texts), 200):
             some = [{"stated_key": text} for text in texts[start : start + 200]]
             query = data.SourceRow & {"stated_table": table} & some
             query = query if restriction is None else query & restriction
             for row in fetch_columns(query, *_COLUMNS).to_pylist():
-                found[row["stated_key"]].append(_statement(row))
-        return found
+                statements[row["stated_key"]].append(_statement(row))
+        return statements
 
     def all_of(self, table: str, *restrictions: Any) -> list[Statement]:
         """All that files say of one table."""

@@ -106,10 +106,12 @@ def write_lab(
             if session.stage == "ephys" and n_recorded < ephys:
                 first, seeds = n_recorded == 0, [seed, index, session.index, 1]
                 folder = root / truth["path"]
-                found = write_probes_of_session(folder, session.trials, 1 + first, n_units, seeds, raw=first)
-                insertions += [{"path": truth["path"], "subject": truth["subject"], **item} for item in found]
+                probes = write_probes_of_session(folder, session.trials, 1 + first, n_units, seeds, raw=first)
+                insertions += [{"path": truth["path"], "subject": truth["subject"], **item} for item in probes]
                 where = (truth["subject"], truth["date"], truth["number"])
-                tracks += [(*where, *row) for item in found for row in known_tracks(item, np.random.default_rng(seeds))]
+                tracks += [
+                    (*where, *row) for item in probes for row in known_tracks(item, np.random.default_rng(seeds))
+                ]
                 n_recorded += 1
             if truth["eid"] is not None:
                 known[truth["path"]] = _known(truth)

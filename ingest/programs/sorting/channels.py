@@ -55,11 +55,11 @@ def columns_of(channels: np.ndarray | None, positions: np.ndarray | None, there:
         return Columns(claimed)
     if len(np.unique(positions, axis=0)) < len(positions):
         return Columns(None, "the channels of the sorter have no places of their own")
-    found = _by_place(positions, there)
-    if found is None:
+    columns = _by_place(positions, there)
+    if columns is None:
         return Columns(None, "the places of the sorter's channels are not those of the raw recording")
     return Columns(
-        found, "channel_map.npy counts other channels than the raw recording: their places tell which they are"
+        columns, "channel_map.npy counts other channels than the raw recording: their places tell which they are"
     )
 
 
@@ -94,16 +94,16 @@ def _by_place(positions: np.ndarray, there: Mapping[str, list]) -> np.ndarray | 
     here, any_height = np.zeros(1), np.unique(np.round(positions[0, 1] - axial))
     first: list[np.ndarray] = []
     for heights, farthest in ((here, ORIGIN), (here, np.inf), (any_height, np.inf)):
-        found = {
+        matches = {
             rows.tobytes(): rows
             for pitch in PITCHES
             for side in SIDES
             for rows in _matches(positions, there, pitch, side, heights, farthest)
         }
-        ascending = [rows for rows in found.values() if (np.diff(rows) > 0).all()]
+        ascending = [rows for rows in matches.values() if (np.diff(rows) > 0).all()]
         if ascending:
             return ascending[0] if len(ascending) == 1 else None
-        first = first or list(found.values())
+        first = first or list(matches.values())
     return first[0] if len(first) == 1 else None
 
 

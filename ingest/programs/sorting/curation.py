@@ -37,8 +37,8 @@ def difference(
     --------
     >>> at = np.arange(6)
     >>> before, now = np.array([0, 0, 1, 1, 2, 2]), np.array([5, 5, 5, 5, 2, 2])
-    >>> found = difference((at, before), (at, now), {2: "mua"}, {2: "good"})
-    >>> found["merged"], found["relabelled"]
+    >>> changes = difference((at, before), (at, now), {2: "mua"}, {2: "good"})
+    >>> changes["merged"], changes["relabelled"]
     ([{'from': [0, 1], 'to': 5}], [{'unit': 2, 'from': 'mua', 'to': 'good'}])
     """
     rows_before, rows_now = _common(before[0], now[0])
@@ -71,12 +71,12 @@ def difference(
     }
 
 
-def is_empty(found: Mapping[str, Any]) -> bool:
+def is_empty(changes: Mapping[str, Any]) -> bool:
     """Whether nothing changed."""
-    return not any(found.values())
+    return not any(changes.values())
 
 
-def in_words(found: Mapping[str, Any]) -> str:
+def in_words(changes: Mapping[str, Any]) -> str:
     """A difference in one line.
 
     >>> in_words({"merged": [{"from": [0, 1], "to": 5}], "split": [], "relabelled": [{"unit": 2}], "n_spikes_new": 0})
@@ -84,18 +84,18 @@ def in_words(found: Mapping[str, Any]) -> str:
     """
     parts = []
     for name in ("merged", "split", "renumbered", "relabelled"):
-        entries = found.get(name) or []
+        entries = changes.get(name) or []
         if entries and name in ("merged", "split"):
             shown = [f"{_joined(entry['from'])} -> {_joined(entry['to'])}" for entry in entries[:5]]
             parts.append(f"{len(entries)} {name} ({', '.join(shown)}{', …' if len(entries) > 5 else ''})")
         elif entries:
             parts.append(f"{len(entries)} {name}")
     for name, text in (("gone", "units gone"), ("new", "units new")):
-        if found.get(name):
-            parts.append(f"{len(found[name])} {text}")
+        if changes.get(name):
+            parts.append(f"{len(changes[name])} {text}")
     for name, text in (("n_spikes_gone", "spikes gone"), ("n_spikes_new", "spikes new")):
-        if found.get(name):
-            parts.append(f"{found[name]:,} {text}")
+        if changes.get(name):
+            parts.append(f"{changes[name]:,} {text}")
     return ", ".join(parts) or "nothing changed"
 
 

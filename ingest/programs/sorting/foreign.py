@@ -69,8 +69,8 @@ def sorter_of(place: Path) -> str:
             if (folder / name).exists():
                 return sorter
         log = folder / "spikeinterface_log.json"
-        if log.is_file() and (found := _json(log).get("sorter_name")):
-            return plain(str(found))
+        if log.is_file() and (sorter_name := _json(log).get("sorter_name")):
+            return plain(str(sorter_name))
     if list(place.glob("times_*.mat")):
         return "waveclus"
     names = [
@@ -111,8 +111,8 @@ def _depths(place: Path, result: Sorted, positions: np.ndarray | None) -> np.nda
     from the mean, of either sign, and tell no depth.
     """
     located = _array(place / "spike_positions.npy", 2)
-    if located is not None and (found := result.of_spikes(located[:, 1])) is not None:
-        return np.asarray(found, np.float64)
+    if located is not None and (of_spikes := result.of_spikes(located[:, 1])) is not None:
+        return np.asarray(of_spikes, np.float64)
     if (place / "cluster_si_unit_ids.tsv").is_file() or (place / "channel_map_si.npy").is_file():
         return None
     features, where = _array(place / "pc_features.npy", 3), _array(place / "pc_feature_ind.npy", 2)

@@ -81,17 +81,17 @@ def import_folder(
     """
     source = existing(Path(folder))
     session = Path(session) if session else None
-    found = places(source)
+    folders = places(source)
     together = [
         item for item in [source, *sorted(p for p in source.rglob("*") if p.is_dir())] if several_probes.is_such(item)
     ]
     if together:
         done = [made for item in together for made in _import_several(item, session, dry_run, tell)]
-        return done + [_Import(place, session, probe, sorter, tell or _silent).run(dry_run) for place in found]
-    if not found:
+        return done + [_Import(place, session, probe, sorter, tell or _silent).run(dry_run) for place in folders]
+    if not folders:
         known = "Kilosort, phy, SpikeInterface, iblsorter"
         raise NeurojointError(f"there are no results of a sorter in {source}", f"name a folder as {known} write it")
-    return [_Import(place, session, probe, sorter, tell or _silent).run(dry_run) for place in found]
+    return [_Import(place, session, probe, sorter, tell or _silent).run(dry_run) for place in folders]
 
 
 def import_below(
@@ -159,11 +159,13 @@ def _import_several(source: Path, session: Path | None, dry_run: bool, tell: Tel
 def places(folder: Path) -> list[Path]:
     """The folders at or below `folder` that hold results, not those within another one's."""
     names = ("spike_times.npy", "numpysorting_info.json", "sorting_cached.npz", "firings.npz", "times_*.mat")
-    found = {path.parent for name in names for path in folder.rglob(name)}
+    folders = {path.parent for name in names for path in folder.rglob(name)}
     for name in (".zattrs", "zarr.json"):
-        found |= {path.parents[1] for path in folder.rglob(name) if path.parent.name == "sorting"}
-    found |= {path.parent for path in folder.glob("*.nwb")}  # only where the folder is named: NWB files may be anything
-    below = sorted(found)
+        folders |= {path.parents[1] for path in folder.rglob(name) if path.parent.name == "sorting"}
+    folders |= {
+        path.parent for path in folder.glob("*.nwb")
+    }  # only where the folder is named: NWB files may be anything
+    below = sorted(folders)
     return [item for item in below if not any(other in item.parents for other in below)]
 
 
@@ -381,9 +383,9 @@ def _commonest(units: np.ndarray, templates: np.ndarray, values: np.ndarray, n_u
     both, place = np.unique(of.astype(np.int64) * n_values + values[template], return_inverse=True)
     of, value = np.divmod(both, n_values)
     order = np.lexsort((np.bincount(place, counts), of))
-    found = np.zeros(n_units, np.int64)
-    found[of[order]] = value[order]
-    return found
+    commonest = np.zeros(n_units, np.int64)
+    commonest[of[order]] = value[order]
+    return commonest
 
 
 def _changes(before: Path, result: Sorted) -> dict[str, Any]:
@@ -401,8 +403,8 @@ def _changes(before: Path, result: Sorted) -> dict[str, Any]:
         samples, now = (np.round(item * 1e6).astype(np.int64) for item in (load("spikes.times.npy"), result.times))
     else:
         samples, now = load("spikes.samples.npy"), result.samples
-    found = curation.difference(
+    difference = curation.difference(
         (samples, clusters), (now, result.clusters),
         {number: label for number, label in labels.items() if label}, result.labels,
     )  # fmt: skip
-    return {} if curation.is_empty(found) else {name: value for name, value in found.items() if value}
+    return {} if curation.is_empty(difference) else {name: value for name, value in difference.items() if value}

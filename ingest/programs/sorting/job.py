@@ -63,11 +63,11 @@ def command(template: Sequence[str], job: Job, path: Path) -> list[str]:
         "threads": str(job.threads), "runner": str(RUNNER), "python": sys.executable,
     }  # fmt: skip
 
-    def value(found: re.Match) -> str:
-        if found[1] not in values:
+    def value(match: re.Match) -> str:
+        if match[1] not in values:
             known = ", ".join(f"{{{name}}}" for name in PLACEHOLDERS)
-            raise InvalidSettings(f"the command of the sorter {job.sorter} has {found[0]}", f"known are {known}")
-        return values[found[1]]
+            raise InvalidSettings(f"the command of the sorter {job.sorter} has {match[0]}", f"known are {known}")
+        return values[match[1]]
 
     return [re.sub(r"\{(\w+)\}", value, part) for part in template]
 

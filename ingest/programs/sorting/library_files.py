@@ -129,9 +129,9 @@ def wave_clus(folder: Path) -> Spikes:
     samples, units = [], []
     for number, path in enumerate(sorted(folder.glob("times_*.mat"))):
         try:
-            found = loadmat(path, variable_names=["cluster_class", "par"], squeeze_me=True, struct_as_record=False)
-            classes = np.atleast_2d(np.asarray(found["cluster_class"], np.float64))
-            rate = rate or float(getattr(found.get("par"), "sr", 0) or 0) or None
+            variables = loadmat(path, variable_names=["cluster_class", "par"], squeeze_me=True, struct_as_record=False)
+            classes = np.atleast_2d(np.asarray(variables["cluster_class"], np.float64))
+            rate = rate or float(getattr(variables.get("par"), "sr", 0) or 0) or None
         except (KeyError, ValueError, TypeError, OSError, NotImplementedError) as error:
             remedy = "save it in MATLAB with -v7"
             raise NeurojointError(f"{path} is no file of WaveClus that can be read ({error})", remedy) from None

@@ -202,7 +202,7 @@ def _pieces(
         def cut(
             which: np.ndarray, channels: np.ndarray | None, block: np.ndarray = block, at: np.ndarray = at
         ) -> np.ndarray:
-            found = block[at[which]] if channels is None else block[at[which][:, :, None], channels[:, None]]
-            return found - found.mean(axis=1, keepdims=True)
+            pieces = block[at[which]] if channels is None else block[at[which][:, :, None], channels[:, None]]
+            return pieces - pieces.mean(axis=1, keepdims=True)
 
         yield cut, np.arange(low, high)

@@ -70,7 +70,7 @@ def run(
     return process.run(job.command(command, made, folder / "job.json"), folder, timeout, environment, tick)
 
 
-def found(made: Job) -> results.Sorted:
+def read_output(made: Job) -> results.Sorted:
     """What the program left.
 
     Raises

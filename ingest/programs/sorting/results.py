@@ -64,8 +64,8 @@ def read(folder: Path, n_samples: int) -> Sorted:
                 version = _version(place) or _version(folder)
                 return replace(_checked(place, samples, clusters, labels, version, n_samples), names=names)
         for pattern, of_library in LIBRARY_FILES.items():
-            if found := sorted(place.glob(pattern)):
-                spikes = of_library(found[0])
+            if paths := sorted(place.glob(pattern)):
+                spikes = of_library(paths[0])
                 limit = n_samples if spikes.times is None else _UNLIMITED
                 made = _checked(place, spikes.samples, spikes.units, spikes.labels, _version(folder), limit)
                 times = None if spikes.times is None or made.kept is None else spikes.times[made.kept]
@@ -97,7 +97,7 @@ def _phy(folder: Path) -> _Read:
 
 def _labels(path: Path, columns: tuple[str, ...], separator: str | None, longest: int = 16) -> dict[int, str]:
     """cluster -> label of a table of phy or Kilosort; older ones are called csv and separated by tabs all the same."""
-    found: dict[int, str] = {}
+    labels: dict[int, str] = {}
     with path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
         first = file.readline()
         file.seek(0)
@@ -106,8 +106,8 @@ def _labels(path: Path, columns: tuple[str, ...], separator: str | None, longest
             told = [text for name in columns if (text := (row.get(name) or "").strip())]
             label = next((text for text in told if text != UNSORTED), told[0] if told else "")
             if label and number.isdecimal():
-                found[int(number)] = label[:longest]
-    return found
+                labels[int(number)] = label[:longest]
+    return labels
 
 
 def _numpy_folder(folder: Path) -> _Read:

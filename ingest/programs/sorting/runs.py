@@ -64,20 +64,20 @@ def items(repository: str, scope: str, probe: str | None) -> list[Item]:
     query = recordings * data.Dataset.proj(*SESSION, "rel_path") * records
     raw = fetch_columns(ephys.Compression & query.proj(), "dataset_id", "raw_hash").to_pylist()
     raw_hashes = {row["dataset_id"]: row["raw_hash"] for row in raw if row["raw_hash"]}
-    found = []
+    listed = []
     for row in sorted(fetch_columns(query).to_pylist(), key=lambda row: row["file_path"]):
         if not row["file_path"].startswith(scope) or (probe and row["label"] != probe) or not row["label"]:
             continue
         folder = row["file_path"].rsplit("/", row["rel_path"].count("/") + 1)[0]
         session = SessionKey(row["lab"], row["subject"], str(row["session_date"]), row["session_number"])
-        found.append(
+        listed.append(
             Item(
                 row["dataset_id"], session, folder, row["file_path"], (row["record_size"], row["modified_ns"]),
                 raw_hashes.get(row["dataset_id"], row["record_hash"]), row["label"], row["sampling_rate"],
                 row["n_channels"], row["n_samples"],
             )
         )  # fmt: skip
-    return found
+    return listed
 
 
 def session_times(items: Sequence[Item], samples: np.ndarray) -> np.ndarray:

@@ -19,28 +19,28 @@ def session_of(folder: Path) -> tuple[str, Path, str, SessionKey]:
     repository, base = repository_of(folder, None)
     if not data.Repository & {"repository": repository, "repository_kind": "local"}:
         raise NeurojointError(f"{folder} lies in no folder that is registered", "run `neurojoint ingest` on it first")
-    found = _SESSION.match(folder.relative_to(base).as_posix())
-    key = found and {"subject": found["subject"], "session_date": found["date"], "session_number": int(found["number"])}
+    match = _SESSION.match(folder.relative_to(base).as_posix())
+    key = match and {"subject": match["subject"], "session_date": match["date"], "session_number": int(match["number"])}
     rows = fetch_columns(acquisition.Session & key, *acquisition.Session.primary_key).to_pylist() if key else []
-    if len(rows) > 1 and found:
-        rows = [row for row in rows if found["folder"].startswith(f"{row['lab']}/")] or rows
-    if not found or len(rows) != 1:
+    if len(rows) > 1 and match:
+        rows = [row for row in rows if match["folder"].startswith(f"{row['lab']}/")] or rows
+    if not match or len(rows) != 1:
         raise NeurojointError(
             f"{folder} lies in no session that is registered",
             "name the session folder with --session, or run `neurojoint ingest` first",
         )
     row = rows[0]
     session = SessionKey(row["lab"], row["subject"], str(row["session_date"]), row["session_number"])
-    return repository, base, found["folder"], session
+    return repository, base, match["folder"], session
 
 
 def probe_of(path: Path, recorded: set[str]) -> str:
     """The probe that a path names, `probe00` or `imec0`, else the only one that was recorded."""
     for part in reversed(path.parts):
-        if found := re.search(r"probe\d+[a-z]?", part):
-            return found[0]
-        if found := re.search(r"imec(\d+)", part):
-            return f"probe{int(found[1]):02d}"
+        if match := re.search(r"probe\d+[a-z]?", part):
+            return match[0]
+        if match := re.search(r"imec(\d+)", part):
+            return f"probe{int(match[1]):02d}"
     if len(recorded) == 1:
         return next(iter(recorded))
     raise NeurojointError(f"{path} does not say which probe it is of", "name it with --probe, e.g. --probe probe00")

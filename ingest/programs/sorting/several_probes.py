@@ -158,7 +158,7 @@ def _locations(table: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 def _read(folder: Path) -> dict[str, Any]:
     """object.attribute -> array, or table; columns are one-dimensional."""
-    found: dict[str, Any] = {}
+    arrays: dict[str, Any] = {}
     for path in sorted(folder.iterdir()):
         parts = path.name.split(".")
         if (
@@ -171,5 +171,5 @@ def _read(folder: Path) -> dict[str, Any]:
         values = load(path, path.name)
         if isinstance(values, np.ndarray) and values.ndim == 2 and values.shape[1] == 1:
             values = values[:, 0]
-        found[_NAMES.get(name, name)] = values
-    return found
+        arrays[_NAMES.get(name, name)] = values
+    return arrays

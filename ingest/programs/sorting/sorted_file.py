@@ -51,8 +51,8 @@ def read(place: Path) -> SortedFile:
 
 def find(source: Path) -> SortedFile:
     """What `params.py` says, in the folder or in the only one below it."""
-    found = [path.parent for path in (source / "params.py", *sorted(source.glob("*/params.py"))) if path.is_file()]
-    return read(found[0]) if found else SortedFile()
+    folders = [path.parent for path in (source / "params.py", *sorted(source.glob("*/params.py"))) if path.is_file()]
+    return read(folders[0]) if folders else SortedFile()
 
 
 def recordings_of(told: SortedFile, recordings: Sequence[Item], notes: list[str]) -> list[Item]:
@@ -103,16 +103,16 @@ def in_order(path: str) -> list[tuple[int, str]]:
 
 def _number(text: str, name: str) -> float | None:
     written = rf"^\s*{name}\s*=\s*([\d_]+\.?\d*(?:[eE]\+?\d+)?)\s*;?\s*(?:#.*)?$"
-    found = re.search(written, text, re.MULTILINE)
-    return float(found[1].replace("_", "")) if found else None
+    match = re.search(written, text, re.MULTILINE)
+    return float(match[1].replace("_", "")) if match else None
 
 
 def _names(text: str) -> tuple[str, ...]:
     """The strings of `dat_path`, one or a list of them."""
-    found = re.search(r"^\s*dat_path\s*=\s*(\[[^\]]*\]|\([^)]*\)|[rRuU]?(['\"]).*\2)\s*(?:#.*)?$", text, re.MULTILINE)
-    if not found:
+    match = re.search(r"^\s*dat_path\s*=\s*(\[[^\]]*\]|\([^)]*\)|[rRuU]?(['\"]).*\2)\s*(?:#.*)?$", text, re.MULTILINE)
+    if not match:
         return ()
-    parts = re.findall(r"[rRuU]?'[^'\n]*'|[rRuU]?\"[^\"\n]*\"", found[1])
+    parts = re.findall(r"[rRuU]?'[^'\n]*'|[rRuU]?\"[^\"\n]*\"", match[1])
     return tuple(name for part in parts if (name := _text(part)) not in ("", "None"))
 
 

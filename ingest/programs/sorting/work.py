@@ -161,7 +161,7 @@ class _Work:
                 f"the last lines of its log: neurojoint task log {run.id[:8]}",
             )
         self.check_unchanged(one)
-        result = one_recording.found(made)
+        result = one_recording.read_output(made)
         if result.n_dropped:
             self.tell(f"{one.path}: {result.n_dropped:,} spikes outside of the recording or of no unit were dropped")
         self.tell(f"{one.path}: measuring {len(result.samples):,} spikes")
@@ -169,8 +169,8 @@ class _Work:
 
     def check_unchanged(self, one: Item) -> None:
         """Raise NeurojointError where the recording is not the one that was registered."""
-        found = (self.base / one.path).stat()
-        if (found.st_size, found.st_mtime_ns) != one.modified:
+        status = (self.base / one.path).stat()
+        if (status.st_size, status.st_mtime_ns) != one.modified:
             raise NeurojointError(f"{one.path} has changed since it was registered", f"neurojoint ingest {self.base}")
 
     def write(self, one: Item, place: Path, made: Job, result: results.Sorted) -> Path:

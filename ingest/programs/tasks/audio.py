@@ -54,10 +54,10 @@ def _codec(path: Path) -> str:
     command = [ffmpeg.program("ffprobe"), "-v", "error", "-select_streams", "a:0", "-show_entries",
                "stream=codec_name", "-of", "default=nw=1:nk=1", f"file:{path}"]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
-    found = done.stdout.strip()
-    if not found:
+    codec = done.stdout.strip()
+    if not codec:
         raise TaskFailure(f"{path.name} cannot be read as sound", "see whether it was copied whole")
-    return found
+    return codec
 
 
 def _samples(path: Path, form: str) -> str:

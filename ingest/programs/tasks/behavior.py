@@ -36,9 +36,9 @@ def trials(job: Job, convert: Convert = np.asarray) -> None:
     convert : the clock of the session, where that is not the state machine's.
     """
     records, version = _records(job), rig_version(job)
-    found = _trials(records, version)
-    table = dict(found.table)
-    turned = _wheel(job, records, found, required=False)
+    decoded = _trials(records, version)
+    table = dict(decoded.table)
+    turned = _wheel(job, records, decoded, required=False)
     if turned is not None and turned.times.size > 1:
         moves = movements(turned.position, turned.times)
         cues = np.fmin(table["goCue_times"], table["stimOn_times"])
@@ -49,9 +49,9 @@ def trials(job: Job, convert: Convert = np.asarray) -> None:
     else:
         job.log("without a wheel there are no first movements")
         table["firstMovement_times"] = np.full(len(records), np.nan)
-    for note in found.notes:
+    for note in decoded.notes:
         job.log(note)
-    more = dict(found.more)
+    more = dict(decoded.more)
     for values in (table, more):
         for name in values:
             if name.endswith("_times") or name in ("intervals_0", "intervals_1"):
@@ -75,10 +75,10 @@ def wheel(job: Job, convert: Convert = np.asarray) -> None:
     folder, times = job.arguments["collection"], convert(turned.times)
     np.save(job.output(f"{folder}/_ibl_wheel.timestamps.npy"), times)
     np.save(job.output(f"{folder}/_ibl_wheel.position.npy"), turned.position)
-    found = movements(turned.position, times)
-    np.save(job.output(f"{folder}/_ibl_wheelMoves.intervals.npy"), np.c_[found.onsets, found.offsets])
-    np.save(job.output(f"{folder}/_ibl_wheelMoves.peakAmplitude.npy"), found.peak_amplitude)
-    job.log(f"{turned.times.size} samples of the wheel, {found.onsets.size} movements")
+    moves = movements(turned.position, times)
+    np.save(job.output(f"{folder}/_ibl_wheelMoves.intervals.npy"), np.c_[moves.onsets, moves.offsets])
+    np.save(job.output(f"{folder}/_ibl_wheelMoves.peakAmplitude.npy"), moves.peak_amplitude)
+    job.log(f"{turned.times.size} samples of the wheel, {moves.onsets.size} movements")
 
 
 def rig_version(job: Job) -> int:
@@ -102,7 +102,7 @@ def _records(job: Job) -> list[dict[str, Any]]:
         if not line.strip():
             continue
         try:
-            found = json.loads(line)
+            record = json.loads(line)
         except ValueError:
             if number == len(lines):  # the rig was stopped while it wrote the last trial
                 job.log(f"line {number} of {path.name} was cut off and is left out")
@@ -110,9 +110,9 @@ def _records(job: Job) -> list[dict[str, Any]]:
             raise TaskFailure(
                 f"line {number} of {path.name} is no JSON", "see whether the file was copied whole"
             ) from None
-        if not isinstance(found, dict):
+        if not isinstance(record, dict):
             raise TaskFailure(f"line {number} of {path.name} is no trial", "see whether the file was copied whole")
-        records.append(found)
+        records.append(record)
     if not records:
         raise NothingToDo(f"{path.name} has no trials")
     return records
@@ -125,14 +125,14 @@ def _trials(records: list[dict[str, Any]], version: int) -> bpod.Trials:
         raise TaskFailure(str(error), "correct or leave out that trial in _iblrig_taskData.raw.jsonable") from None
 
 
-def _wheel(job: Job, records: list[dict[str, Any]], found: bpod.Trials, required: bool) -> bpod.Wheel | None:
+def _wheel(job: Job, records: list[dict[str, Any]], decoded: bpod.Trials, required: bool) -> bpod.Wheel | None:
     files = [job.inputs(f"{{folder}}/_iblrig_encoder{name}.raw*.ssv") for name in ("Positions", "Events")]
     if not all(files):
         if required:
             raise TaskFailure("the events of the encoder are missing", "copy _iblrig_encoderEvents.raw.ssv")
         return None
     texts = [paths[0].read_text(encoding="utf-8", errors="replace") for paths in files]
-    begin = found.table["intervals_0"]
+    begin = decoded.table["intervals_0"]
     closed = begin + [float(record["behavior_data"]["States timestamps"]["closed_loop"][0][0]) for record in records]
     try:
         return bpod.wheel(bpod.read_encoder(texts[0]), bpod.read_encoder(texts[1]), closed)
@@ -145,9 +145,9 @@ def _wheel(job: Job, records: list[dict[str, Any]], found: bpod.Trials, required
 
 def _json(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(path.read_text(encoding="utf-8", errors="replace"))
+        content = json.loads(path.read_text(encoding="utf-8", errors="replace"))
     except ValueError:
         raise TaskFailure(f"{path.name} is no JSON", "see whether the file was copied whole") from None
-    if not isinstance(found, dict):
+    if not isinstance(content, dict):
         raise TaskFailure(f"{path.name} is no mapping of names to values", "see whether the file was copied whole")
-    return found
+    return content

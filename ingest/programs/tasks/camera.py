@@ -35,10 +35,10 @@ def times(job: Job) -> None:
     pulses = camera.pulses(behavior._records(inner))
     count = told.count if told is not None and len(told.count) == own.size else None
     try:
-        found = camera.align(own, pulses, _n_frames(job, own.size), count)
+        frame_times = camera.align(own, pulses, _n_frames(job, own.size), count)
     except ValueError as error:
         raise TaskFailure(str(error), "see the cable between camera and state machine") from None
-    _write(job, found)
+    _write(job, frame_times)
 
 
 def times_nidq(job: Job) -> None:
@@ -91,13 +91,13 @@ def times_nidq(job: Job) -> None:
             first = (extra if stated == "before" else 0), f"{_STATED} that {extra} pulses come {stated} the frames"
         if first is None:
             continue
-        found = pulses[first[0] + told.count]
-        if own is None or own.size != len(found) or _agree(found, own, period):
-            fitting[line] = found, first[1]
+        frame_times = pulses[first[0] + told.count]
+        if own is None or own.size != len(frame_times) or _agree(frame_times, own, period):
+            fitting[line] = frame_times, first[1]
     if not fitting:
         raise _unproven(path.name, label, int(told.count[-1]) + 1, close, named)
-    (line, (found, reason)), *others = fitting.items()
-    if any(np.abs(other - found).max() > _SAME_S for _, (other, _) in others):
+    (line, (frame_times, reason)), *others = fitting.items()
+    if any(np.abs(other - frame_times).max() > _SAME_S for _, (other, _) in others):
         raise TaskFailure(
             f"lines {', '.join(map(str, fitting))} of {path.name} all fit the {label} camera, at different times",
             f"say which is its in {path.name.split('.')[0]}.nidq.wiring.json",
@@ -105,7 +105,7 @@ def times_nidq(job: Job) -> None:
     notes = [f"line {line} of {path.name}: {reason}"]
     if n_lost := int(told.count[-1]) + 1 - len(told.count):
         notes.append(f"the camera dropped {n_lost} frames, whose pulses are passed over")
-    _write(job, frames.FrameTimes(frames.extended(found, n_frames), tuple(notes)))
+    _write(job, frames.FrameTimes(frames.extended(frame_times, n_frames), tuple(notes)))
     if reason.startswith(_STATED):
         job.doubt(_output(job), f"{reason}, and nothing proves it")
 
@@ -151,26 +151,26 @@ def _read(job: Job) -> tuple[frames.Embedded | None, np.ndarray | None]:
     TaskFailure : a file cannot be read.
     """
     base = "{folder}/_iblrig_{label}Camera"
-    found = {name: job.inputs(f"{base}.{name}") for name in ("timestamps.ssv", "frameData.bin", "frame_counter.bin",
+    inputs = {name: job.inputs(f"{base}.{name}") for name in ("timestamps.ssv", "frameData.bin", "frame_counter.bin",
                                                               "GPIO.bin")}  # fmt: skip
     told, own, name = None, None, ""
     try:
-        if found["frameData.bin"]:
-            name = found["frameData.bin"][0].name
-            told = frames.read_embedded(found["frameData.bin"][0].read_bytes())
+        if inputs["frameData.bin"]:
+            name = inputs["frameData.bin"][0].name
+            told = frames.read_embedded(inputs["frameData.bin"][0].read_bytes())
             own = None if told.register is None else camera.unwrap(told.register)
-        elif found["frame_counter.bin"]:
-            name = found["frame_counter.bin"][0].name
-            count, pins = frames.read_count(found["frame_counter.bin"][0].read_bytes()), None
-            if found["GPIO.bin"]:
-                name = found["GPIO.bin"][0].name
-                pins = frames.read_pins(found["GPIO.bin"][0].read_bytes())
+        elif inputs["frame_counter.bin"]:
+            name = inputs["frame_counter.bin"][0].name
+            count, pins = frames.read_count(inputs["frame_counter.bin"][0].read_bytes()), None
+            if inputs["GPIO.bin"]:
+                name = inputs["GPIO.bin"][0].name
+                pins = frames.read_pins(inputs["GPIO.bin"][0].read_bytes())
                 if len(pins) != len(count):
                     raise ValueError(f"it has {len(pins)} frames, the frame counter {len(count)}")
             told = frames.Embedded(count, pins) if len(count) else None
-        if own is None and found["timestamps.ssv"]:
-            name = found["timestamps.ssv"][0].name
-            own = camera.read_stamps(found["timestamps.ssv"][0].read_text(encoding="utf-8", errors="replace"))
+        if own is None and inputs["timestamps.ssv"]:
+            name = inputs["timestamps.ssv"][0].name
+            own = camera.read_stamps(inputs["timestamps.ssv"][0].read_text(encoding="utf-8", errors="replace"))
             own = own if own.size > 1 else None
     except ValueError as error:
         raise TaskFailure(f"{name}: {error}", "see whether it was copied whole") from None
@@ -183,9 +183,9 @@ def _n_frames(job: Job, otherwise: int) -> int:
     return ffmpeg.probe(videos[0]).n_frames if videos else otherwise
 
 
-def _agree(found: np.ndarray, own: np.ndarray, period: float) -> bool:
+def _agree(pulses: np.ndarray, own: np.ndarray, period: float) -> bool:
     """Whether pulses and the camera's clock have the frames at the same distances, but for few."""
-    far = np.abs(np.diff(found) - np.diff(own)) > 0.4 * period
+    far = np.abs(np.diff(pulses) - np.diff(own)) > 0.4 * period
     return float(far.mean()) < 1e-3
 
 
@@ -195,10 +195,10 @@ def _wired(recording: Any, label: str) -> int | None:
     return next((line for line, name in lines.items() if name == f"{label}_camera" and line < wiring.WORD), None)
 
 
-def _write(job: Job, found: frames.FrameTimes) -> None:
-    for note in found.notes:
+def _write(job: Job, frame_times: frames.FrameTimes) -> None:
+    for note in frame_times.notes:
         job.log(note)
-    np.save(job.output(_output(job)), found.times)
+    np.save(job.output(_output(job)), frame_times.times)
 
 
 def _output(job: Job) -> str:

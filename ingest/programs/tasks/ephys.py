@@ -60,12 +60,12 @@ def quality(job: Job) -> None:
         gains = np.asarray(meta.volts_per_bit[:n_neural], dtype=np.float64)
         length = min(int(SECONDS * rate), n_samples)
         starts = np.unique(np.linspace(0, n_samples - length, SNIPPETS).astype(np.int64))
-        found = []
+        snippets = []
         for number, start in enumerate(starts):
             volts = recording[start : start + length, :n_neural].astype(np.float64) * gains
-            found.append(raw_quality.snippet(volts, rate))
+            snippets.append(raw_quality.snippet(volts, rate))
             job.progress((number + 1) / len(starts), "reading")
-    summary = raw_quality.summary(found)
+    summary = raw_quality.summary(snippets)
     for name, values in summary.items():
         np.save(job.output(f"{folder}/_iblqc_ephysChannels.{name}.npy"), values)
     n_bad = int((summary["labels"] != raw_quality.GOOD).sum())
@@ -102,7 +102,7 @@ def sort(job: Job) -> None:
     if ended.problem:
         last = ended.tail.rpartition("\n")[2].strip()
         raise TaskFailure(f"{name}: {ended.problem}; it said last: {last[:300]}", exit="program")
-    result = one_recording.found(made)
+    result = one_recording.read_output(made)
     job.progress(0.9, "measuring")
     recording_hash = copying.hash_of(raw)  # of the samples, so that it is the same whether they are compressed
     parameters_hash = sorting_job.parameters_hash(name, result.version, parameters)

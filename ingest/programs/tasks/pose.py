@@ -29,7 +29,7 @@ def estimate(job: Job) -> None:
     output = job.scratch / "pose"
     output.mkdir()
     filled = {"video": str(video), "output": str(output), "threads": str(job.cores)}
-    argv = [re.sub(r"\{(\w+)\}", lambda found: filled.get(found[1], found[0]), part) for part in job.command]
+    argv = [re.sub(r"\{(\w+)\}", lambda match: filled.get(match[1], match[0]), part) for part in job.command]
     ended = process.run(argv, job.scratch, 7 * 86400)
     job.log(ended.tail)
     if ended.problem:
@@ -46,11 +46,11 @@ def estimate(job: Job) -> None:
 def pupil(job: Job) -> None:
     """The diameter of the pupil in each frame, as it is and smoothed (pixels)."""
     names = ("lightningPose", "dlc", "pose")
-    found = [path for name in names for path in job.inputs(f"alf/_ibl_{{label}}Camera.{name}.pqt")]
-    table = pd.read_parquet(found[0])
+    paths = [path for name in names for path in job.inputs(f"alf/_ibl_{{label}}Camera.{name}.pqt")]
+    table = pd.read_parquet(paths[0])
     missing = [name for name in pupils.POINTS if f"{name}_x" not in table.columns]
     if missing:
-        raise NothingToDo(f"{found[0].name} has no {missing[0]}: its model does not look at the pupil")
+        raise NothingToDo(f"{paths[0].name} has no {missing[0]}: its model does not look at the pupil")
     video = ffmpeg.probe(job.inputs("{folder}/_iblrig_{label}Camera.raw.mp4")[0], count=False)
     raw = pupils.diameter({name: table[name].to_numpy() for name in table.columns})
     smooth = pupils.smoothed(raw, video.rate)
@@ -80,11 +80,11 @@ def read(folder: Path) -> tuple[pd.DataFrame, str]:
 def from_csv(path: Path) -> tuple[pd.DataFrame, str]:
     """DeepLabCut's and Lightning Pose's csv: rows scorer, bodyparts, coords, then one row a frame."""
     try:
-        found = pd.read_csv(path, header=[0, 1, 2], index_col=0)
-        parts = found.columns.get_level_values(1)
-        coordinates = found.columns.get_level_values(2)
+        table = pd.read_csv(path, header=[0, 1, 2], index_col=0)
+        parts = table.columns.get_level_values(1)
+        coordinates = table.columns.get_level_values(2)
         columns = {
-            f"{_name(part)}_{coordinate}": found.iloc[:, place].to_numpy(dtype=np.float64)
+            f"{_name(part)}_{coordinate}": table.iloc[:, place].to_numpy(dtype=np.float64)
             for place, (part, coordinate) in enumerate(zip(parts, coordinates, strict=True))
             if coordinate in ("x", "y", "likelihood")
         }
@@ -92,7 +92,7 @@ def from_csv(path: Path) -> tuple[pd.DataFrame, str]:
         raise TaskFailure(
             f"{path.name} is not a csv of DeepLabCut or Lightning Pose ({error})", exit="program"
         ) from None
-    scorer = str(found.columns.get_level_values(0)[0]) if len(found.columns) else ""
+    scorer = str(table.columns.get_level_values(0)[0]) if len(table.columns) else ""
     return _checked(pd.DataFrame(columns), path), "dlc" if scorer.upper().startswith("DLC") else "lightningPose"
 
 

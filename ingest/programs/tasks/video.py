@@ -106,8 +106,8 @@ def motion_energy(job: Job) -> None:
     energy = np.empty(video.n_frames)
     before, count = None, 0
     for block in blocks(path, width, height, left, top):
-        found = motion.energy(block, before)
-        energy[count : count + len(block)] = found[: max(video.n_frames - count, 0)]
+        differences = motion.energy(block, before)
+        energy[count : count + len(block)] = differences[: max(video.n_frames - count, 0)]
         before, count = block[-1].copy(), count + len(block)
         job.progress(count / max(video.n_frames, 1), "motion energy")
     if count != video.n_frames:

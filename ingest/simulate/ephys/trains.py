@@ -38,8 +38,8 @@ def simulate_train(
     samples = np.concatenate([samples, others])
     z = rng.standard_normal(len(samples))
     if unit.missed:
-        found = z > NormalDist().inv_cdf(unit.missed)
-        samples, foreign, z = samples[found], foreign[found], z[found]
+        detected = z > NormalDist().inv_cdf(unit.missed)
+        samples, foreign, z = samples[detected], foreign[detected], z[detected]
     order = np.argsort(samples, kind="stable")
     samples, foreign, z = samples[order], foreign[order], z[order]
     hours = (samples / sample_rate - duration / 2) / 3600

@@ -117,11 +117,11 @@ def _draw_responses(rng: np.random.Generator) -> tuple[Response, ...]:
         ("stim_on", -0.4, 0.4, "block"),
     ]
     chosen = rng.choice(len(kinds), size=1 + int(rng.random() < 0.3), replace=False, p=[0.35, 0.3, 0.3, 0.05])
-    found = []
+    responses = []
     for number in sorted(chosen.tolist()):
         event, latency, length, by = kinds[number]
         preferred = {"side": (-1, 1), "choice": (-1, 1), "feedback": (-1, 1), "block": (0.2, 0.8)}.get(by, (0, 0))
         gain = -rng.uniform(0.6, 0.9) if rng.random() < 0.2 else rng.uniform(1.0, 4.0)
         side = float(preferred[int(rng.random() < 0.5)])
-        found.append(Response(event, round(float(latency), 3), length, round(float(gain), 2), str(by), side))
-    return tuple(found)
+        responses.append(Response(event, round(float(latency), 3), length, round(float(gain), 2), str(by), side))
+    return tuple(responses)
