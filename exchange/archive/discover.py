@@ -68,7 +68,7 @@ def discover(
     progress : called with numbers of bytes that were read.
     """
     backend = repository_named(repository).open()
-    found = Discovery()
+    discovery = Discovery()
     try:
         backend.check()
         records = _records(repository, prefix)
@@ -77,22 +77,22 @@ def discover(
         for stat in backend.list(prefix):
             seen.add(stat.path)
             if records.get(stat.path, ("", -1))[1] == stat.size:
-                found.known += 1
+                discovery.known += 1
                 continue
             named = _named(stat.path)
             if named is None:
                 if not _is_ignored(stat.path):
-                    found.unknown.append(stat.path)
+                    discovery.unknown.append(stat.path)
                 continue
             group.append((stat, *named))
             if len(group) >= GROUP:
-                _take(repository, backend, group, found, dry_run, progress)
+                _take(repository, backend, group, discovery, dry_run, progress)
                 group = []
-        _take(repository, backend, group, found, dry_run, progress)
-        found.absent = sorted(path for path in records if path not in seen)
+        _take(repository, backend, group, discovery, dry_run, progress)
+        discovery.absent = sorted(path for path in records if path not in seen)
     finally:
         backend.close()
-    return found
+    return discovery
 
 
 def _records(repository: str, prefix: str) -> dict[str, tuple[str, int]]:
@@ -121,7 +121,7 @@ def _is_ignored(path: str) -> bool:
 
 
 def _take(
-    repository: str, backend: Backend, group: list[tuple[Stat, SessionKey, str]], found: Discovery, dry_run: bool,
+    repository: str, backend: Backend, group: list[tuple[Stat, SessionKey, str]], discovery: Discovery, dry_run: bool,
     progress: Callable[[int], None],
 ) -> None:  # fmt: skip
     """Read some files and write what they are, in one transaction."""
@@ -131,30 +131,30 @@ def _take(
     if dry_run:
         for _, key, path in group:
             name = (key, _plain(path))
-            found.recorded += name in there
-            found.new += name not in there
+            discovery.recorded += name in there
+            discovery.new += name not in there
         return
 
     def count(n_bytes: int) -> None:
-        found.size += n_bytes
+        discovery.size += n_bytes
         progress(n_bytes)
 
     read: list[tuple[Stat, SessionKey, str, Found]] = []
     by_path = {stat.path: (stat, key, path) for stat, key, path in group}
     for path, what in backend.read(list(by_path), count):
         if isinstance(what, Exception):
-            found.unread[path] = explain(what)
+            discovery.unread[path] = explain(what)
             continue
         stat, key, rel_path = by_path[path]
         known = there.get((key, _plain(rel_path)))
         if known is not None and known[1] not in ("", what.md5):
-            found.differing[path] = f"md5 {what.md5}, {what.size} byte; registered are {known[1]}, {known[2]} byte"
+            discovery.differing[path] = f"md5 {what.md5}, {what.size} byte; registered are {known[1]}, {known[2]} byte"
             continue
         read.append((stat, key, rel_path, what))
     link = ledger.connection()
     with link.transaction:
         writer = Writer(link, dry_run=False)
-        found.sessions += _enter_sessions(writer, [key for _, key, _, _ in read])
+        discovery.sessions += _enter_sessions(writer, [key for _, key, _, _ in read])
         for key in {key for _, key, _, _ in read}:
             files = [Announced(path, what.md5, what.size) for _, one, path, what in read if one == key]
             announce(writer, key, files)
@@ -163,8 +163,8 @@ def _take(
         ledger.records(repository, rows, ledger.database_time())
         ledger.note(("discovered", f"{repository}:{path}", what.how, what.md5) for _, path, what in rows)
         writer.flush_changes()
-    found.new += sum((key, _plain(path)) not in there for _, key, path, _ in read)
-    found.recorded += sum((key, _plain(path)) in there for _, key, path, _ in read)
+    discovery.new += sum((key, _plain(path)) not in there for _, key, path, _ in read)
+    discovery.recorded += sum((key, _plain(path)) in there for _, key, path, _ in read)
 
 
 def _datasets(sessions: Iterable[SessionKey]) -> dict[tuple[SessionKey, str], tuple[str, str, int]]:
@@ -173,11 +173,11 @@ def _datasets(sessions: Iterable[SessionKey]) -> dict[tuple[SessionKey, str], tu
     if not keys:
         return {}
     names = ("dataset_id", *acquisition.Session.primary_key, "rel_path", "dataset_hash", "file_size")
-    found = {}
+    datasets = {}
     for row in fetch_columns(data.Dataset & keys_of(keys), *names).to_pylist():
         key = SessionKey(row["lab"], row["subject"], str(row["session_date"]), row["session_number"])
-        found[key, row["rel_path"]] = (row["dataset_id"], row["dataset_hash"].strip(), row["file_size"])
-    return found
+        datasets[key, row["rel_path"]] = (row["dataset_id"], row["dataset_hash"].strip(), row["file_size"])
+    return datasets
 
 
 def _plain(path: str) -> str:

@@ -42,13 +42,13 @@ def check(path: Path, fresh: bool = True, say: Say = lambda words: None) -> list
             f"the capsule is not whole: of {min(odd)} there is only the notebook or only what it showed",
             "get the capsule again",
         )
-    found = []
+    differences = []
     for notebook in notebooks:
         say(f"running {notebook.name}")
         shown = json.loads(json.dumps(outputs.run(notebook, folder)))
         expected = json.loads((folder / EXPECTED / f"{notebook.stem}.json").read_text(encoding="utf-8"))
-        found += outputs.differences(expected, shown, notebook.name)
-    return found
+        differences += outputs.differences(expected, shown, notebook.name)
+    return differences
 
 
 def _in_new_environment(folder: Path, say: Say) -> list[str]:

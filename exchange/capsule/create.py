@@ -70,14 +70,14 @@ def create(
     target = out / name
     if target.exists():
         raise ConflictError(f"{target} is there", "remove it, or choose another name")
-    found = take(tag, policy.current())
+    snapshot = take(tag, policy.current())
     out.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=f".{name}.", dir=out))
     partial.chmod(0o755)
     try:
-        say(f"{len(found.files):,} files")
+        say(f"{len(snapshot.files):,} files")
         with _home() as home, apply.other_database(home=home, database_url=None, prefix="capsule_"):
-            apply.apply(found, partial / capsule.FILES)
+            apply.apply(snapshot, partial / capsule.FILES)
             say("computing the tables from the files")
             worker.drain(registry.populated_tables())
             n_rows = capsule.dump(partial / capsule.TABLES)

@@ -47,7 +47,7 @@ def packages(imports: Iterable[str]) -> dict[str, str]:
     waiting = [Requirement(f"{OURS}[{','.join(EXTRAS)}]")]
     for module in imports:
         waiting += [Requirement(name) for name in sorted(set(owners.get(module, ()))) if name.lower() != OURS]
-    found: dict[str, str] = {}
+    versions: dict[str, str] = {}
     done: set[tuple[str, str]] = set()
     while waiting:
         wanted = waiting.pop()
@@ -62,21 +62,21 @@ def packages(imports: Iterable[str]) -> dict[str, str]:
                 raise NeurojointError(
                     f"{name} is not installed, which the capsule needs", f"pip install '{OURS}[capsule]'"
                 ) from None
-            found[name] = _public(name, distribution.version)
+            versions[name] = _public(name, distribution.version)
             waiting += _needed(distribution, extra)
-    return found
+    return versions
 
 
 def imported(notebooks: Iterable[Path]) -> set[str]:
     """The modules that the cells of notebooks import, by their first name."""
     import nbformat
 
-    found: set[str] = set()
+    modules: set[str] = set()
     for path in notebooks:
         for cell in nbformat.read(path, as_version=4).cells:
             if cell.cell_type == "code":
-                found |= _modules(cell.source)
-    return found
+                modules |= _modules(cell.source)
+    return modules
 
 
 def _modules(source: str) -> set[str]:
@@ -85,13 +85,13 @@ def _modules(source: str) -> set[str]:
         tree = ast.parse("\n".join(lines))
     except SyntaxError:
         return set()  # the cell fails when the notebook is run, with a better message
-    found = set()
+    names = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            found |= {alias.name.partition(".")[0] for alias in node.names}
+            names |= {alias.name.partition(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            found.add(node.module.partition(".")[0])
-    return found
+            names.add(node.module.partition(".")[0])
+    return names
 
 
 def _needed(distribution: importlib.metadata.Distribution, extra: str) -> Iterator[Requirement]:

@@ -58,42 +58,42 @@ def run(notebook: Path, folder: Path) -> list[dict[str, Any]]:
     return [shown for cell in cells for shown in map(_shown, cell.outputs) if shown]
 
 
-def differences(expected: Any, found: Any, where: str = "") -> list[str]:
+def differences(expected: Any, actual: Any, where: str = "") -> list[str]:
     """What two outputs differ in; numbers may differ by rounding."""
-    if isinstance(expected, dict) and isinstance(found, dict):
-        if set(expected) == set(found) == {"size", "brightness"}:
-            return [f"{where}: another picture"] if _pictures_differ(expected, found) else []
-        if expected.keys() != found.keys():
-            return [f"{where}: has {', '.join(sorted(expected.keys() ^ found.keys()))} on one side only"]
+    if isinstance(expected, dict) and isinstance(actual, dict):
+        if set(expected) == set(actual) == {"size", "brightness"}:
+            return [f"{where}: another picture"] if _pictures_differ(expected, actual) else []
+        if expected.keys() != actual.keys():
+            return [f"{where}: has {', '.join(sorted(expected.keys() ^ actual.keys()))} on one side only"]
         return [
             difference
             for name in expected
-            for difference in differences(expected[name], found[name], f"{where}/{name}")
+            for difference in differences(expected[name], actual[name], f"{where}/{name}")
         ]
-    if isinstance(expected, list) and isinstance(found, list):
-        if len(expected) != len(found):
-            return [f"{where}: {len(found)} instead of {len(expected)}"]
-        pairs = enumerate(zip(expected, found, strict=True), 1)
+    if isinstance(expected, list) and isinstance(actual, list):
+        if len(expected) != len(actual):
+            return [f"{where}: {len(actual)} instead of {len(expected)}"]
+        pairs = enumerate(zip(expected, actual, strict=True), 1)
         return [difference for number, (a, b) in pairs for difference in differences(a, b, f"{where}/{number}")]
-    if isinstance(expected, str) and isinstance(found, str) and expected != found:
-        words, others = (_NUMBER.split(text) for text in (expected, found))
+    if isinstance(expected, str) and isinstance(actual, str) and expected != actual:
+        words, others = (_NUMBER.split(text) for text in (expected, actual))
         if len(words) == len(others) and all(map(_is_close, words, others)):
             return []
-    if isinstance(expected, float) or isinstance(found, float):
+    if isinstance(expected, float) or isinstance(actual, float):
         try:
-            if math.isclose(expected, found, rel_tol=CLOSE, abs_tol=1e-12):
+            if math.isclose(expected, actual, rel_tol=CLOSE, abs_tol=1e-12):
                 return []
         except TypeError:
             pass
-    return [] if expected == found else [f"{where}: {str(found)[:80]!r} instead of {str(expected)[:80]!r}"]
+    return [] if expected == actual else [f"{where}: {str(actual)[:80]!r} instead of {str(expected)[:80]!r}"]
 
 
-def _is_close(expected: str, found: str) -> bool:
+def _is_close(expected: str, actual: str) -> bool:
     """Whether two words are equal, or decimal numbers that differ by rounding."""
-    if expected == found:
+    if expected == actual:
         return True
-    both = _NUMBER.fullmatch(expected) and _NUMBER.fullmatch(found)
-    return bool(both) and math.isclose(float(expected), float(found), rel_tol=CLOSE, abs_tol=1e-12)
+    both = _NUMBER.fullmatch(expected) and _NUMBER.fullmatch(actual)
+    return bool(both) and math.isclose(float(expected), float(actual), rel_tol=CLOSE, abs_tol=1e-12)
 
 
 def _plotted(value: Any) -> Any:
@@ -116,12 +116,12 @@ def _picture(png: str) -> dict[str, Any]:
         return {"size": list(image.size), "brightness": np.asarray(coarse, dtype=int).ravel().tolist()}
 
 
-def _pictures_differ(expected: dict[str, Any], found: dict[str, Any]) -> bool:
+def _pictures_differ(expected: dict[str, Any], actual: dict[str, Any]) -> bool:
     """Whether two pictures show something else; the size may differ by some pixels, as labels do."""
-    sizes = zip(expected["size"], found["size"], strict=True)
+    sizes = zip(expected["size"], actual["size"], strict=True)
     if any(abs(a - b) > MOST_PIXELS for a, b in sizes):
         return True
-    return bool(np.abs(np.subtract(expected["brightness"], found["brightness"])).max() > MOST_BRIGHTNESS)
+    return bool(np.abs(np.subtract(expected["brightness"], actual["brightness"])).max() > MOST_BRIGHTNESS)
 
 
 def _shown(output: Any) -> dict[str, Any] | None:

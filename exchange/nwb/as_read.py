@@ -32,9 +32,9 @@ def objects(key: Mapping[str, Any], given: list[AlfObject]) -> tuple[list[AlfObj
     readings = {collection: clusterings.reading(row) for collection, row in clusterings_of(key).items()}
     notes = [
         f"{collection}: {note}"
-        for collection, found in sorted(readings.items())
-        if found.factors or found.from_one or not found.is_plain
-        for note in found.notes
+        for collection, reading in sorted(readings.items())
+        if reading.factors or reading.from_one or not reading.is_plain
+        for note in reading.notes
     ]
     return [_read(item, readings[item.collection]) if item.collection in readings else item for item in given], notes
 

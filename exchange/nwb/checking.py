@@ -58,26 +58,26 @@ def check(path: Path | str, choices: Choices | None = None) -> Check:
     InvalidData : it cannot be read safely, or at all.
     """
     path, choices = Path(path), choices or Choices()
-    found = Check(path, safety.check(path))
+    report = Check(path, safety.check(path))
     with reading.opened(path) as nwbfile:
-        found.program = _program(nwbfile)
-        found.holds = contents(nwbfile)
+        report.program = _program(nwbfile)
+        report.holds = contents(nwbfile)
         try:
             about = reading.own(nwbfile, path)
             if about is not None:
-                found.session = about.session
-                found.lines = [
+                report.session = about.session
+                report.lines = [
                     Line(name, "left out" if form.kind == "absent" else "mapped", form.why or form.kind)
                     for name, form in sorted(about.forms.items())
                 ]
             else:
                 with tempfile.TemporaryDirectory() as folder:
                     intake, _ = foreign.read(path, nwbfile, Path(folder), choices)
-                found.session, found.lines = intake.session, intake.lines
+                report.session, report.lines = intake.session, intake.lines
         except (NeurojointError, ValueError, TypeError, KeyError) as error:
-            found.problem = explain(error)
-    found.findings = inspect(path)
-    return found
+            report.problem = explain(error)
+    report.findings = inspect(path)
+    return report
 
 
 def inspect(path: Path) -> list[Finding]:
@@ -97,9 +97,9 @@ def inspect(path: Path) -> list[Finding]:
         warnings.simplefilter("ignore")
         messages = list(inspect_nwbfile(nwbfile_path=str(path), config=load_config("dandi"), skip_validate=True))
         errors = pynwb.validate(path=str(path)) if path.is_file() else []
-    found = [Finding("ERROR", "pynwb.validate", item.location or "", item.reason) for item in errors]
+    findings = [Finding("ERROR", "pynwb.validate", item.location or "", item.reason) for item in errors]
     messages.sort(key=lambda one: -one.importance.value)
-    found += [
+    findings += [
         Finding(
             message.importance.name,
             message.check_function_name or "",
@@ -108,22 +108,22 @@ def inspect(path: Path) -> list[Finding]:
         )
         for message in messages
     ]
-    return found
+    return findings
 
 
 def contents(nwbfile: NWBFile) -> list[str]:
     """A line for each time series and table: where it is, what it is, how much."""
-    found = []
+    lines = []
     for thing in nwbfile.objects.values():
         if isinstance(thing, TimeSeries):
             shape = getattr(thing.data, "shape", None) or (len(thing.data),) if thing.data is not None else ()
             size = " x ".join(f"{item:,}" for item in shape)
-            found.append(f"{_place(thing)}: {type(thing).__name__}, {size} {thing.unit or ''}".rstrip())
+            lines.append(f"{_place(thing)}: {type(thing).__name__}, {size} {thing.unit or ''}".rstrip())
         elif isinstance(thing, DynamicTable):
-            found.append(
+            lines.append(
                 f"{_place(thing)}: {type(thing).__name__}, {len(thing.id):,} rows, {len(thing.colnames)} columns"
             )
-    return sorted(found)
+    return sorted(lines)
 
 
 def _place(thing: Any) -> str:

@@ -52,22 +52,22 @@ def ingested(results: Sequence[Intake]) -> str:
     return "\n".join(lines)
 
 
-def checked(found: Check) -> str:
+def checked(report: Check) -> str:
     """What a check found."""
-    by = f", written by {found.program}" if found.program else ""
-    lines = [f"{found.path}: NWB {found.version}{by}", "", "It holds", *(f"  {hold}" for hold in found.holds), ""]
-    if found.findings:
+    by = f", written by {report.program}" if report.program else ""
+    lines = [f"{report.path}: NWB {report.version}{by}", "", "It holds", *(f"  {hold}" for hold in report.holds), ""]
+    if report.findings:
         lines.append("nwbinspector (for DANDI) and the validator find")
         lines += [
-            f"  {finding.importance} {finding.name} {finding.where}: {finding.message}" for finding in found.findings
+            f"  {finding.importance} {finding.name} {finding.where}: {finding.message}" for finding in report.findings
         ]
     else:
         lines.append("nwbinspector (for DANDI) and the validator find nothing")
     lines.append("")
-    if found.problem:
-        lines.append(f"It cannot be ingested: {found.problem}")
+    if report.problem:
+        lines.append(f"It cannot be ingested: {report.problem}")
     else:
-        lines += [f"`neurojoint nwb ingest` would write {found.session}", *_table(found.lines)]
+        lines += [f"`neurojoint nwb ingest` would write {report.session}", *_table(report.lines)]
     return "\n".join(lines)
 
 
@@ -81,10 +81,10 @@ def pairs(texts: Sequence[str]) -> dict[str, str]:
     >>> pairs(["choice=response"])
     {'choice': 'response'}
     """
-    found = {}
+    columns = {}
     for text in texts:
         name, sign, value = text.partition("=")
         if not sign or not name or not value:
             raise NeurojointError(f"{text!r} is no ATTRIBUTE=COLUMN", "write it as --column choice=response")
-        found[name] = value
-    return found
+        columns[name] = value
+    return columns

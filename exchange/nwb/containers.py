@@ -98,7 +98,7 @@ class Builder:
 
     def columns(self, one: AlfObject, rule: rules.Rule, table: str, given: Sequence[str] = ()) -> list[VectorData]:
         """The columns of a table, one for each attribute that is not in `given`; what is all NaN is left out."""
-        found: dict[str, VectorData] = {}
+        columns: dict[str, VectorData] = {}
         for piece in one.pieces:
             if piece.attribute in given:
                 continue
@@ -107,13 +107,13 @@ class Builder:
             values = np.asarray(piece.values)
             if values.dtype.kind == "f" and np.isnan(values).all():
                 self.note_form(piece, [None] * (values.shape[1] if values.ndim == 2 else 1))
-            elif column.name in found:
+            elif column.name in columns:
                 if _equal(self.cells[cell], tidy(values)):
                     self.note_form(piece, [cell])
             else:
-                found[column.name] = self.column(table, column.name, column.text, values)
+                columns[column.name] = self.column(table, column.name, column.text, values)
                 self.note_form(piece, [cell])
-        return list(found.values())
+        return list(columns.values())
 
     def _intervals(self, one: AlfObject, rule: rules.Rule) -> None:
         """Trials, and whatever else has a start and an end."""
@@ -150,14 +150,14 @@ class Builder:
                 given.append(f"intervals_{index}")
             return *columns, given
         names = [("intervals_0", "start", "start_time"), ("intervals_1", "stop", "end", "stop_time")]
-        found = [piece for some in names if (piece := one.get(*some)) is not None]
-        if len(found) < 2 or any(piece.values.dtype.kind not in "iuf" for piece in found):
+        pieces = [piece for some in names if (piece := one.get(*some)) is not None]
+        if len(pieces) < 2 or any(piece.values.dtype.kind not in "iuf" for piece in pieces):
             return None, None, []
         columns = []
-        for piece, (name, text) in zip(found, texts.items(), strict=True):
+        for piece, (name, text) in zip(pieces, texts.items(), strict=True):
             columns.append(self.column(table, name, text, np.asarray(piece.values)))
             self.note_form(piece, [f"{table}:{name}"])
-        return *columns, [piece.attribute for piece in found]
+        return *columns, [piece.attribute for piece in pieces]
 
     def _events(self, one: AlfObject, rule: rules.Rule) -> None:
         """Instants, with what is known of each."""

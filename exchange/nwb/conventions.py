@@ -46,7 +46,7 @@ def trials(convention: str, columns: Mapping[str, Any]) -> dict[str, tuple[np.nd
     both = ["gabor_stimulus_contrast", "gabor_stimulus_side"]
     if unknown := set(side) - {"left", "right", "none", ""}:
         raise ValueError(f"gabor_stimulus_side holds {', '.join(sorted(unknown))}")
-    found = {
+    attributes = {
         f"contrast{name.title()}": (np.where(side == name, contrast, np.nan), both, "percent as fraction, by side")
         for name in ("left", "right")
     }
@@ -58,9 +58,9 @@ def trials(convention: str, columns: Mapping[str, Any]) -> dict[str, tuple[np.nd
         *((target, source, lambda v: v.astype(float), "s") for source, target in _TIMES.items()),
     ]
     for target, source, convert, text in made:
-        if source in columns and target not in found:
-            found[target] = (convert(of(source)), [source], text)
-    return found
+        if source in columns and target not in attributes:
+            attributes[target] = (convert(of(source)), [source], text)
+    return attributes
 
 
 def _choices(values: np.ndarray) -> np.ndarray:

@@ -13,11 +13,11 @@ def add_all(builder: Builder, objects: list[AlfObject]) -> tuple[list[AlfObject]
     probes = electrodes.add_probes(builder, objects)
     used = {id(probe.channels) for probe in probes if probe.channels is not None}
     electrodes.add_table(builder, probes)
-    found = sortings.find(builder, objects)
-    main = [item for item in found if item.is_main]
+    all_sortings = sortings.find(builder, objects)
+    main = [item for item in all_sortings if item.is_main]
     if main:
         builder.nwbfile.units = units.table_of(builder, "units", main, probes)
-    for item in found:
+    for item in all_sortings:
         used |= {id(part) for part in (item.spikes, item.clusters) if part is not None}
         if not item.is_main:
             name = builder.free_name(f"units_{item.collection.removeprefix('alf/').replace('/', '_')}")

@@ -38,7 +38,7 @@ def add_probes(builder: Builder, objects: list[AlfObject]) -> list[Probe]:
     key = builder.source.key
     rows = (ephys.ProbeInsertion & key).to_dicts(order_by="probe_label")
     collections = _default_collections(key)
-    found = []
+    probes = []
     for row in rows:
         label = row["probe_label"]
         model = _model(row["probe_serial"])
@@ -66,8 +66,8 @@ def add_probes(builder: Builder, objects: list[AlfObject]) -> list[Probe]:
         builder.nwbfile.add_electrode_group(group)
         wanted = [collections.get(label), f"alf/{label}"]
         some = [object_ for object_ in objects if object_.name == "channels" and object_.collection in wanted]
-        found.append(Probe(label, group, min(some, key=lambda one: wanted.index(one.collection), default=None)))
-    return found
+        probes.append(Probe(label, group, min(some, key=lambda one: wanted.index(one.collection), default=None)))
+    return probes
 
 
 def _model(serial: str | None) -> dict[str, Any]:
@@ -198,7 +198,7 @@ def _location(
     )
     mouse = builder.nwbfile.subject is None or builder.nwbfile.subject.species in (None, "Mus musculus")
     names = np.asarray(["root" if mouse else "unknown"] * n_rows, object)
-    found = {"location": names}
+    location = {"location": names}
     if len(rows["channel"]):
         acronyms = acronyms_of_regions()
         at = rows["channel"].astype(np.int64)
@@ -209,9 +209,9 @@ def _location(
         for name, axis, sign in (("x", "ap", -1), ("y", "dv", -1), ("z", "ml", 1)):
             values = np.full(n_rows, np.nan)
             values[at[keep]] = origin[axis] + sign * rows[f"channel_{axis}"][keep]
-            found[name] = values
+            location[name] = values
             texts[name] = {"x": "To the back (um).", "y": "Downwards (um).", "z": "To the right (um)."}[name]
-    return found
+    return location
 
 
 def _names(parts: list[dict[str, np.ndarray]]) -> list[str]:

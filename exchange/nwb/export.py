@@ -96,9 +96,9 @@ def export(
         began = time.monotonic()
         name = key if isinstance(key, str) else "/".join(str(part) for part in key.values())
         try:
-            found = source.read({"eid": key} if isinstance(key, str) else key)
-            name = found.name
-            result = _export_one(found, out, options, progress, again)
+            session_source = source.read({"eid": key} if isinstance(key, str) else key)
+            name = session_source.name
+            result = _export_one(session_source, out, options, progress, again)
         except Exception as error:
             if is_connection_error(error):
                 raise
@@ -108,7 +108,7 @@ def export(
     return results
 
 
-def file_name(found: source.Source, options: Options, modalities: Iterable[str] = ()) -> str:
+def file_name(session_source: source.Source, options: Options, modalities: Iterable[str] = ()) -> str:
     """Path of the file below the folder.
 
     >>> file_name.__name__
@@ -116,11 +116,11 @@ def file_name(found: source.Source, options: Options, modalities: Iterable[str] 
     """
     ending = ".nwb" if options.backend == "hdf5" else ".nwb.zarr"
     if not options.dandi:
-        key = found.key
+        key = session_source.key
         return f"{key['lab']}_{key['subject']}_{key['session_date']}_{key['session_number']:03d}{ending}"
-    subject = dandi_label(found.under(policy.current()).shown_subject)
+    subject = dandi_label(session_source.under(policy.current()).shown_subject)
     what = "+".join(sorted(modalities)) or "behavior"
-    return f"sub-{subject}/sub-{subject}_ses-{found.session['eid']}_{what}{ending}"
+    return f"sub-{subject}/sub-{subject}_ses-{session_source.session['eid']}_{what}{ending}"
 
 
 def dandi_label(name: str) -> str:
@@ -132,19 +132,21 @@ def dandi_label(name: str) -> str:
     return "".join(item if item.isalnum() else "-" for item in name)
 
 
-def _export_one(found: source.Source, out: Path, options: Options, progress: Progress | None, again: bool) -> Result:
+def _export_one(
+    session_source: source.Source, out: Path, options: Options, progress: Progress | None, again: bool
+) -> Result:
     """Write one session, unless an equal file is there."""
-    mark = fingerprint(found, options)
-    there = _written_before(out, found, options)
+    mark = fingerprint(session_source, options)
+    there = _written_before(out, session_source, options)
     if there is not None and not again and _mark_of(there) == mark:
-        return Result(found.name, "equal", there, there.stat().st_size if there.is_file() else 0)
-    store = Store(options, found.name, sum(file.size for file in found.files if file.path), progress)
+        return Result(session_source.name, "equal", there, there.stat().st_size if there.is_file() else 0)
+    store = Store(options, session_source.name, sum(file.size for file in session_source.files if file.path), progress)
     builder = session.build(
-        found, raw=options.raw, public=options.dandi, incomplete=options.incomplete, wrap=store.wrap,
+        session_source, raw=options.raw, public=options.dandi, incomplete=options.incomplete, wrap=store.wrap,
         samples=store.samples,
     )  # fmt: skip
     session.add_mark(builder, mark)
-    path = out / file_name(found, options, _modalities(builder))
+    path = out / file_name(session_source, options, _modalities(builder))
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.parent / f"{path.name.removesuffix('.zarr').removesuffix('.nwb')}_videos"
     part = path.with_name(f".{uuid.uuid4().hex[:8]}.part.{path.name}")
@@ -166,20 +168,20 @@ def _export_one(found: source.Source, out: Path, options: Options, progress: Pro
         else sum(item.stat().st_size for item in path.rglob("*") if item.is_file())
     )
     notes = [*builder.notes]
-    if people := session.metadata.people_without_names(found):
+    if people := session.metadata.people_without_names(session_source):
         notes.append(f"no full name is entered for {', '.join(people)}: the account stands for it")
-    return Result(found.name, "written", path, size, left_out=left, notes=notes)
+    return Result(session_source.name, "written", path, size, left_out=left, notes=notes)
 
 
-def fingerprint(found: source.Source, options: Options) -> str:
+def fingerprint(session_source: source.Source, options: Options) -> str:
     """Stands for all that goes into a file: equal for equal content, options and version of this program."""
     digest = hashlib.md5(usedforsecurity=False)
-    for file in found.files:
+    for file in session_source.files:
         digest.update(f"{file.rel_path}\0{file.dataset_id}\0{file.md5}\0{file.path is not None}\n".encode())
     from exchange.nwb import rows
 
-    digest.update(rows.dumped(rows.collect(found.key)).encode())
-    digest.update(json.dumps(_computed(found.key), sort_keys=True, default=str).encode())
+    digest.update(rows.dumped(rows.collect(session_source.key)).encode())
+    digest.update(json.dumps(_computed(session_source.key), sort_keys=True, default=str).encode())
     said = [version("neurojoint"), rules.FORMAT, options.raw, options.dandi, options.backend]
     digest.update(json.dumps(said).encode())
     return digest.hexdigest()
@@ -187,21 +189,21 @@ def fingerprint(found: source.Source, options: Options) -> str:
 
 def _computed(key: Mapping[str, Any]) -> list[Any]:
     """What of the computed tables is in the file, by when it was computed from what."""
-    found: list[Any] = []
+    computed: list[Any] = []
     for table in (ephys.SessionClock, behavior.WheelMoveSet, ephys.ClusterSet, ephys_analysis.UnitMetrics,
                   histology.ChannelLocation, histology.ClusterLocation, ephys_analysis.UnitSelection):  # fmt: skip
         names = [*table.primary_key, *([table.fingerprint] if hasattr(table, "fingerprint") else [])]
-        found.append(
+        computed.append(
             sorted(str(sorted(row.items())) for row in (table & key).proj(*names[len(table.primary_key) :]).to_dicts())
         )
-    return found
+    return computed
 
 
-def _written_before(out: Path, found: source.Source, options: Options) -> Path | None:
-    path = out / file_name(found, options)
+def _written_before(out: Path, session_source: source.Source, options: Options) -> Path | None:
+    path = out / file_name(session_source, options)
     if not options.dandi:
         return path if path.exists() else None
-    start = path.name[: path.name.index("_ses-")] + f"_ses-{found.session['eid']}_"
+    start = path.name[: path.name.index("_ses-")] + f"_ses-{session_source.session['eid']}_"
     ending = ".nwb" if options.backend == "hdf5" else ".nwb.zarr"
     return (
         next((item for item in sorted(path.parent.glob(f"{start}*{ending}"))), None) if path.parent.is_dir() else None
@@ -224,12 +226,12 @@ def _mark_of(path: Path) -> str:
 def _modalities(builder: Builder) -> list[str]:
     """The words that DANDI's organizer puts into a name for what the file holds."""
     nwbfile = builder.nwbfile
-    found = {"behavior"} if "behavior" in nwbfile.processing or nwbfile.trials is not None else set()
+    words = {"behavior"} if "behavior" in nwbfile.processing or nwbfile.trials is not None else set()
     if nwbfile.units is not None or nwbfile.electrodes is not None:
-        found.add("ecephys")
+        words.add("ecephys")
     if builder.videos:
-        found.add("image")
-    return sorted(found)
+        words.add("image")
+    return sorted(words)
 
 
 def _copy_videos(builder: Builder, folder: Path) -> None:

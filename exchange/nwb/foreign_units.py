@@ -45,9 +45,9 @@ def add(session: Session, nwbfile: NWBFile) -> None:
         ids = np.asarray(units.id[:])[rows]
         session.save(f"alf/{label}/clusters.nwbIds.npy", ids)
         if peaks is not None:
-            found = [channels[row] for row in peaks[rows]]
-            if all(of == label for of, _ in found):
-                session.save(f"alf/{label}/clusters.channels.npy", np.array([at for _, at in found]))
+            peak_channels = [channels[row] for row in peaks[rows]]
+            if all(of == label for of, _ in peak_channels):
+                session.save(f"alf/{label}/clusters.channels.npy", np.array([at for _, at in peak_channels]))
                 session.mapped(f"units.peak_channel_id of {label}", "clusters.channels")
         else:
             _channels_of_units(session, label, rows, columns, channels)
@@ -76,9 +76,9 @@ def _labels(
 ) -> np.ndarray:
     """The probe of each unit: by its group, else by its electrodes, else one probe for all."""
     if "electrode_group" in columns:
-        found = [label_of(item.name) for item in columns["electrode_group"].data[:]]
+        labels = [label_of(item.name) for item in columns["electrode_group"].data[:]]
     elif peaks is not None:
-        found = [channels[row][0] for row in peaks]
+        labels = [channels[row][0] for row in peaks]
     elif "electrodes" in columns and channels:
         data, ends = (
             np.asarray(columns["electrodes"].data[:]),
@@ -86,11 +86,11 @@ def _labels(
         )
         starts = np.concatenate([[0], ends[:-1]])
         rows = [int(data[a]) if b > a else -1 for a, b in zip(starts, ends, strict=True)]
-        found = [channels.get(row, ("probe00", 0))[0] for row in rows]
+        labels = [channels.get(row, ("probe00", 0))[0] for row in rows]
     else:
         session.left("units.electrodes", "the units name no electrodes: they are put into probe00")
-        found = ["probe00"] * len(units.id)
-    return np.asarray(found, dtype=object)
+        labels = ["probe00"] * len(units.id)
+    return np.asarray(labels, dtype=object)
 
 
 def label_of(group: str) -> str:
@@ -196,9 +196,9 @@ def _channels_of_units(
         )
         return
     data = np.asarray(columns["electrodes"].data[:])[ends[rows] - 1]
-    found = [channels.get(int(item), ("", -1)) for item in data]
-    if any(of != label for of, _ in found):
+    named_channels = [channels.get(int(item), ("", -1)) for item in data]
+    if any(of != label for of, _ in named_channels):
         session.left(f"units.electrodes of {label}", "they belong to another group than the unit")
         return
-    session.save(f"alf/{label}/clusters.channels.npy", np.array([at for _, at in found]))
+    session.save(f"alf/{label}/clusters.channels.npy", np.array([at for _, at in named_channels]))
     session.mapped(f"units.electrodes of {label}", "clusters.channels")

@@ -45,7 +45,7 @@ def ingest(
     """
     root, choices = Path(root), choices or Choices()
     root.mkdir(parents=True, exist_ok=True)
-    found, metadata, after = [], [], []
+    intakes, metadata, after = [], [], []
     for path in map(Path, paths):
         try:
             with reading.opened(path) as nwbfile:
@@ -56,20 +56,20 @@ def ingest(
                 else:
                     one, files = foreign.read(path, nwbfile, root, choices)
                     metadata += files
-            found.append(one)
+            intakes.append(one)
         except (NeurojointError, OSError) as error:
-            found.append(Intake(path, "failed", problem=explain(error)))
+            intakes.append(Intake(path, "failed", problem=explain(error)))
         except (ValueError, KeyError, TypeError, AttributeError, IndexError, RuntimeError) as error:
             words = " ".join(str(error).split())[:200]
             detail = f"{path}: its content is not as the NWB standard says ({type(error).__name__}: {words})"
-            found.append(Intake(path, "failed", problem=f"{detail}: `neurojoint nwb check` says more"))
-    if register and any(item.state != "failed" for item in found):
+            intakes.append(Intake(path, "failed", problem=f"{detail}: `neurojoint nwb check` says more"))
+    if register and any(item.state != "failed" for item in intakes):
         import ingest as registration
 
         registration.register(root, metadata=metadata)
         for about, late in after:
             _finish(about, late)
-    return found
+    return intakes
 
 
 def _own(

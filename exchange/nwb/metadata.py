@@ -30,14 +30,14 @@ LATIN = {
 
 def missing(source: Source) -> list[str]:
     """What NWB needs and the tables do not say, as sentences that say where to enter it."""
-    found = []
+    sentences = []
     if source.session["start_time"] is None:
-        found.append(f"session {source.name} has no start time: give it in sessions.json")
+        sentences.append(f"session {source.name} has no start time: give it in sessions.json")
     if source.subject["birth_date"] is None:
-        found.append(f"subject {source.key['subject']} has no birth date: give it in subjects.csv")
+        sentences.append(f"subject {source.key['subject']} has no birth date: give it in subjects.csv")
     if not species(source):
-        found.append(f"subject {source.key['subject']} has no species: give it in subjects.csv, e.g. Mus musculus")
-    return found
+        sentences.append(f"subject {source.key['subject']} has no species: give it in subjects.csv, e.g. Mus musculus")
+    return sentences
 
 
 def species(source: Source) -> str:
@@ -152,18 +152,20 @@ def _notes(source: Source) -> str:
 def _people(source: Source) -> list[str]:
     """`Last, First` of those who ran the session; who has no full name is called by the name of the account."""
     users = (acquisition.SessionUser & source.key).to_arrays("user_name")
-    found = []
+    people = []
     if source.rules is not None and source.rules.rules.people != "name":
-        found = [shown for item in sorted(map(str, users)) if (shown := source.rules.person(item))]
-        return [f"{item}, pseudonym" for item in found] or ["withheld, name"]
+        people = [shown for item in sorted(map(str, users)) if (shown := source.rules.person(item))]
+        return [f"{item}, pseudonym" for item in people] or ["withheld, name"]
     for user in sorted(str(item) for item in users):
         full = (lab.LabMember & {"user_name": user}).fetch1("full_name").strip()
         first, _, last = full.rpartition(" ")
         if "," in full:
-            found.append(full)
+            people.append(full)
         else:
-            found.append(f"{last}, {first}" if first else f"{full or user}, account name" if not full else f"{full}, -")
-    return found or ["not recorded, name"]
+            people.append(
+                f"{last}, {first}" if first else f"{full or user}, account name" if not full else f"{full}, -"
+            )
+    return people or ["not recorded, name"]
 
 
 def people_without_names(source: Source) -> list[str]:

@@ -41,10 +41,10 @@ class Intake:
 
     def counts(self) -> dict[str, int]:
         """How many lines have each state."""
-        found: dict[str, int] = {}
+        counts: dict[str, int] = {}
         for line in self.lines:
-            found[line.state] = found.get(line.state, 0) + 1
-        return found
+            counts[line.state] = counts.get(line.state, 0) + 1
+        return counts
 
 
 @dataclass(frozen=True)
@@ -68,12 +68,12 @@ def session_path(name: str, path: Path) -> str:
     >>> session_path("simlab/KS014/2024-01-31/001", Path("x.nwb"))
     'simlab/Subjects/KS014/2024-01-31/001'
     """
-    found = re.fullmatch(r"(\w+)/([\w.-]+)/(\d{4}-\d\d-\d\d)/(\d{3})", name, re.ASCII)
-    if found is None or found[2].strip(".") == "":
+    match = re.fullmatch(r"(\w+)/([\w.-]+)/(\d{4}-\d\d-\d\d)/(\d{3})", name, re.ASCII)
+    if match is None or match[2].strip(".") == "":
         raise InvalidData(
             str(path), "not_alf", f"{name[:80]!r} is no lab/subject/date/number", "give --lab and --subject"
         )
-    return f"{found[1]}/Subjects/{found[2]}/{found[3]}/{found[4]}"
+    return f"{match[1]}/Subjects/{match[2]}/{match[3]}/{match[4]}"
 
 
 def place(root: Path, session: str, write: Callable[[Path], None]) -> str:

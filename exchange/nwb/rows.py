@@ -85,14 +85,14 @@ def collect(key: Mapping[str, Any]) -> list[dict[str, Any]]:
     """
     tables = list(carried())
     by_name = {table().full_table_name: table for table in tables}
-    found: dict[str, dict[str, dict[str, Any]]] = {registry.label(table): {} for table in tables}
+    collected: dict[str, dict[str, dict[str, Any]]] = {registry.label(table): {} for table in tables}
     waiting = [
-        (table, _put(found, table, table & restriction))
+        (table, _put(collected, table, table & restriction))
         for table in tables
         if (restriction := _restriction(table, key)) is not None
     ]
     waiting += [
-        (parent, _put(found, parent, parent & rows)) for parent, rows in _meant_by_computed(key, by_name).items()
+        (parent, _put(collected, parent, parent & rows)) for parent, rows in _meant_by_computed(key, by_name).items()
     ]
     while waiting:  # what rows refer to, and what that consists of
         table, rows = waiting.pop()
@@ -104,15 +104,17 @@ def collect(key: Mapping[str, Any]) -> list[dict[str, Any]]:
                 if all(row.get(child) is not None for child in mapping)
             }
             if parent is not None and keys:
-                waiting += [(item, _put(found, item, item & [*keys.values()])) for item in (parent, *_pieces(parent))]
-    return [{"table": name, "row": row} for name, some in found.items() for row in some.values()]
+                waiting += [
+                    (item, _put(collected, item, item & [*keys.values()])) for item in (parent, *_pieces(parent))
+                ]
+    return [{"table": name, "row": row} for name, some in collected.items() for row in some.values()]
 
 
 def _meant_by_computed(
     key: Mapping[str, Any], by_name: Mapping[str, type[dj.Table]]
 ) -> dict[type[dj.Table], list[dict[str, Any]]]:
     """The rows of definitions (criteria, events, comparisons) by which something of the session was computed."""
-    found: dict[type[dj.Table], list[dict[str, Any]]] = {}
+    definitions: dict[type[dj.Table], list[dict[str, Any]]] = {}
     filled = [table for master in registry.populated_tables() for table in (master, *registry.parts(master))]
     for table in filled:
         if not {"lab", "subject"} <= set(names := table().heading.names):
@@ -125,8 +127,8 @@ def _meant_by_computed(
             rows = (dj.U(*mapping) & (table & own)).to_dicts()
             some = [{up: row[child] for child, up in mapping.items()} for row in rows if None not in row.values()]
             if some:
-                found.setdefault(parent, []).extend(some)
-    return found
+                definitions.setdefault(parent, []).extend(some)
+    return definitions
 
 
 def _pieces(table: type[dj.Table]) -> list[type[dj.Table]]:
@@ -166,8 +168,8 @@ def _restriction(table: type[dj.Table], key: Mapping[str, Any]) -> Any:
         ids = [(acquisition.Session & key).fetch1("eid"), (subject.Subject & key).fetch1("subject_uuid")]
         return [{"note_object_id": id_} for id_ in ids]
     if label == "data.Revision":
-        found = sorted(set((data.Dataset & key & "dataset_revision <> ''").to_arrays("dataset_revision")))
-        return [{"revision": str(item)} for item in found]
+        revisions = sorted(set((data.Dataset & key & "dataset_revision <> ''").to_arrays("dataset_revision")))
+        return [{"revision": str(item)} for item in revisions]
     if label in NAMED:
         here, of_subject = NAMED[label]
         name = (subject.Subject & key).fetch1(of_subject)
@@ -182,9 +184,9 @@ def _restriction(table: type[dj.Table], key: Mapping[str, Any]) -> Any:
     return {name: value for name, value in key.items() if name in names}
 
 
-def _put(found: dict[str, dict[str, dict[str, Any]]], table: type[dj.Table], query: Any) -> list[dict[str, Any]]:
+def _put(collected: dict[str, dict[str, dict[str, Any]]], table: type[dj.Table], query: Any) -> list[dict[str, Any]]:
     """Add rows; returns those that are new."""
-    rows, new = found[registry.label(table)], []
+    rows, new = collected[registry.label(table)], []
     for row in query.to_dicts():
         text = {name: _plain(value) for name, value in row.items()}
         name = json.dumps([text[name] for name in table().primary_key])
@@ -212,15 +214,15 @@ def loaded(text: str) -> list[dict[str, Any]]:
     ------
     ValueError : a line is no row.
     """
-    found = [json.loads(line) for line in text.splitlines() if line]
-    for item in found:
+    rows = [json.loads(line) for line in text.splitlines() if line]
+    for item in rows:
         if (
             not isinstance(item, dict)
             or not isinstance(item.get("table"), str)
             or not isinstance(item.get("row"), dict)
         ):
             raise ValueError("a line of the rows is not {table, row}")
-    return found
+    return rows
 
 
 def store(rows: list[dict[str, Any]]) -> tuple[int, list[str]]:
@@ -260,16 +262,16 @@ def _typed(table: type[dj.Table], row: Mapping[str, Any], said: list[str]) -> di
     """The values of a row as its table takes them."""
     heading = table().heading
     label = registry.label(table)
-    found: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for name, value in row.items():
         if name not in heading:
             said.append(f"{label}.{name}: this version has no such column")
         elif value is not None and heading[name].type.startswith("date") and isinstance(value, str):
             exact = datetime.datetime.fromisoformat(value)
-            found[name] = exact if "T" in value else exact.date()
+            values[name] = exact if "T" in value else exact.date()
         else:
-            found[name] = bool(value) if heading[name].type == "bool" and value is not None else value
-    return found
+            values[name] = bool(value) if heading[name].type == "bool" and value is not None else value
+    return values
 
 
 def of_session(rows: list[dict[str, Any]], table: str) -> list[dict[str, Any]]:

@@ -59,15 +59,15 @@ class Rule:
 
 def _alf_columns(alf_object: str) -> dict[str, Column]:
     """Columns that `pipeline.alf` knows, under the names of our tables."""
-    found: dict[str, Column] = {}
+    by_attribute: dict[str, Column] = {}
     for attribute, columns in alf.columns_by_attribute(alf_object).items():
         if len(columns) == 1:
             column = columns[0]
             text = f"{column.text} ({column.unit})" if column.unit else column.text
-            found[attribute] = Column(column.name, column.unit, f"{text[:1].upper()}{text[1:]}.")
-    found["intervals_0"] = Column("start_time", "s", "Start of the trial (s).")
-    found["intervals_1"] = Column("stop_time", "s", "End of the trial (s).")
-    return found
+            by_attribute[attribute] = Column(column.name, column.unit, f"{text[:1].upper()}{text[1:]}.")
+    by_attribute["intervals_0"] = Column("start_time", "s", "Start of the trial (s).")
+    by_attribute["intervals_1"] = Column("stop_time", "s", "End of the trial (s).")
+    return by_attribute
 
 
 RULES: tuple[Rule, ...] = (

@@ -133,8 +133,8 @@ def _check_dataset(path: Path, name: str, dataset: h5py.Dataset) -> None:
 
 def _check_references(path: Path, file: h5py.File, name: str, thing: Any) -> None:
     """That object references lead somewhere."""
-    found = [(f"{name}@{key}", thing.attrs.get(key)) for key in thing.attrs if _is_reference(thing, key)]
-    references: list[tuple[str, Any]] = [(where, one) for where, one in found if isinstance(one, h5py.Reference)]
+    attributes = [(f"{name}@{key}", thing.attrs.get(key)) for key in thing.attrs if _is_reference(thing, key)]
+    references: list[tuple[str, Any]] = [(where, one) for where, one in attributes if isinstance(one, h5py.Reference)]
     if isinstance(thing, h5py.Dataset) and h5py.check_ref_dtype(thing.dtype) is h5py.Reference:
         values = thing[:MOST_REFERENCES].ravel() if thing.shape else [thing[()]]
         references += [(name, value) for value in values]

@@ -40,25 +40,25 @@ def sessions(
         raise NeurojointError(
             "no session is named", "give eids, animals or paths, or options such as --tag and --subject"
         )
-    found = acquisition.Session()
+    query = acquisition.Session()
     if words:
-        found &= [key for word in words for key in _meant(word)]
+        query &= [key for word in words for key in _meant(word)]
     if tag is not None:
         if not len(data.Tag & {"tag": tag}):
             raise NeurojointError(f"there is no tag {tag}", "`neurojoint tag` shows the tags")
         datasets = data.Dataset & (data.DatasetTag & {"tag": tag}).proj()
-        found &= [{name: row[name] for name in found.primary_key} for row in datasets.to_dicts()] or "1=0"
+        query &= [{name: row[name] for name in query.primary_key} for row in datasets.to_dicts()] or "1=0"
     for sign, day in ((">=", since), ("<=", until)):
         if day is not None:
-            found &= f"session_date {sign} '{_date(day)}'"
+            query &= f"session_date {sign} '{_date(day)}'"
     if {"region", "good", "criteria", "min_units", "status"} & asked.keys():
         rows = search.find_insertions(**asked)
-        found &= [{"eid": eid} for eid in sorted(set(rows["eid"].to_pylist()))] or "1=0"
+        query &= [{"eid": eid} for eid in sorted(set(rows["eid"].to_pylist()))] or "1=0"
     else:
         for name in ("lab", "subject"):
             if name in asked:
-                found &= [{name: part.strip()} for part in str(asked[name]).split(",")]
-    return found.keys(order_by="lab, subject, session_date, session_number")
+                query &= [{name: part.strip()} for part in str(asked[name]).split(",")]
+    return query.keys(order_by="lab, subject, session_date, session_number")
 
 
 def _meant(word: str) -> list[Mapping[str, Any]]:

@@ -35,12 +35,12 @@ def nwbfile(
     ------
     NeurojointError : there is no such session, or something that NWB needs is not known.
     """
-    found = source.read({"eid": key} if isinstance(key, str) else key)
-    return build(found, raw=raw, public=public, incomplete=incomplete).nwbfile
+    session_source = source.read({"eid": key} if isinstance(key, str) else key)
+    return build(session_source, raw=raw, public=public, incomplete=incomplete).nwbfile
 
 
 def build(
-    found: source.Source,
+    session_source: source.Source,
     *,
     raw: bool = False,
     public: bool = False,
@@ -49,10 +49,10 @@ def build(
     samples: Callable[..., Any] | None = None,
 ) -> Builder:
     """The same, with all that `export` has to know."""
-    found = found.under(policy.current()) if public else found
-    builder = Builder(metadata.create(found, incomplete), found, wrap)
-    objects = sorted(found.objects(), key=lambda one: (one.collection != "alf", one.collection, one.name))
-    objects, notes = as_read.objects(found.key, objects)
+    session_source = session_source.under(policy.current()) if public else session_source
+    builder = Builder(metadata.create(session_source, incomplete), session_source, wrap)
+    objects = sorted(session_source.objects(), key=lambda one: (one.collection != "alf", one.collection, one.name))
+    objects, notes = as_read.objects(session_source.key, objects)
     builder.notes += notes
     rest, probes = ecephys.add_all(builder, objects)
     for item in rest:
@@ -161,7 +161,7 @@ def add_mark(builder: Builder, mark: str) -> None:
 def _tags(key: Mapping[str, Any]) -> dict[str, str]:
     from pipeline.schemas import data
 
-    found: dict[str, list[str]] = {}
+    tags_by_dataset: dict[str, list[str]] = {}
     for row in (data.DatasetTag & (data.Dataset & key).proj()).to_dicts(order_by="tag"):
-        found.setdefault(row["dataset_id"], []).append(row["tag"])
-    return {dataset: ",".join(tags) for dataset, tags in found.items()}
+        tags_by_dataset.setdefault(row["dataset_id"], []).append(row["tag"])
+    return {dataset: ",".join(tags) for dataset, tags in tags_by_dataset.items()}

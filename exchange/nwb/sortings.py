@@ -35,7 +35,7 @@ def find(builder: Builder, objects: list[AlfObject]) -> list[Sorting]:
     rows = sorted(as_read.clusterings_of(builder.source.key).values(), key=lambda row: row["clustering"])
     default = _default_collections(builder)
     parts = {(object_.name, object_.collection): object_ for object_ in objects}
-    found: list[Sorting] = []
+    sortings: list[Sorting] = []
     for row in rows:
         collection = row["clustering_collection"]
         spikes, clusters = parts.get(("spikes", collection)), parts.get(("clusters", collection))
@@ -48,8 +48,8 @@ def find(builder: Builder, objects: list[AlfObject]) -> list[Sorting]:
         ids, grouped = units_of(labels, clusters, clusterings.reading(row).rows)
         key = {name: row[name] for name in ephys.Clustering.primary_key}
         main = collection in default
-        found.append(Sorting(collection, row["probe_label"], key, main, spikes, clusters, ids, grouped))
-    return sorted(found, key=lambda one: one.label)
+        sortings.append(Sorting(collection, row["probe_label"], key, main, spikes, clusters, ids, grouped))
+    return sorted(sortings, key=lambda one: one.label)
 
 
 def _default_collections(builder: Builder) -> set[str]:
@@ -65,12 +65,12 @@ def units_of(labels: np.ndarray, clusters: AlfObject | None, rule: str = BY_ROW)
     labels : unit of each spike.
     rule : what a row of the clusters object is, see `electrophysiology.reading`.
     """
-    found = group(labels)
-    ids = _ids(found.cluster_ids, clusters, rule)
+    groups = group(labels)
+    ids = _ids(groups.cluster_ids, clusters, rule)
     if np.array_equal(ids, np.sort(ids)):
         counts = np.zeros(len(ids), np.int64)
-        counts[np.searchsorted(ids, found.cluster_ids)] = found.n_spikes
-        return ids, Grouping(found.order, ids, np.concatenate([[0], np.cumsum(counts)]))
+        counts[np.searchsorted(ids, groups.cluster_ids)] = groups.n_spikes
+        return ids, Grouping(groups.order, ids, np.concatenate([[0], np.cumsum(counts)]))
     by_id = np.argsort(ids, kind="stable")
     return ids, group(by_id[np.searchsorted(ids, labels, sorter=by_id)].astype(np.int32), np.arange(len(ids)))
 

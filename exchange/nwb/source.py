@@ -78,10 +78,10 @@ class AlfObject:
 
     def require(self, *attributes: str) -> Piece:
         """The same, where one of them is known to be there; KeyError where none is."""
-        found = self.get(*attributes)
-        if found is None:
+        piece = self.get(*attributes)
+        if piece is None:
             raise KeyError(f"{self.name} of {self.collection} has no {' or '.join(attributes)}")
-        return found
+        return piece
 
     @property
     def n_rows(self) -> int:
@@ -162,10 +162,10 @@ class Source:
         for file in self.files:
             if file.is_default and file.path is not None and file.extension.rpartition(".")[2] in ("npy", *_TABLES):
                 groups[file.collection, file.alf_object].append(file)
-        for (collection, name), found in groups.items():
+        for (collection, name), own_files in groups.items():
             one = AlfObject(name, collection)
             refused = self.refused.get((collection, name), {})
-            for file in found:
+            for file in own_files:
                 one.pieces += _pieces(file, refused)
             if one.pieces:
                 lengths = Counter(len(piece.values) for piece in one.pieces)
@@ -195,12 +195,12 @@ def _pieces(file: File, refused: Mapping[str, str]) -> list[Piece]:
         return []
     if table.num_columns == 1 and file.attribute not in ("table", "metrics"):
         table = table.rename_columns([file.attribute])
-    found = []
+    pieces = []
     for name in table.column_names:
         values = column_values(table[name])
         if name not in barred and values is not None:
-            found.append(Piece(name or "index", values, file))
-    return found
+            pieces.append(Piece(name or "index", values, file))
+    return pieces
 
 
 def column_values(column: pa.ChunkedArray) -> np.ndarray | None:
@@ -258,7 +258,7 @@ def read(key: Mapping[str, Any]) -> Source:
 
 
 def _files(session: dict[str, Any], datasets: list[dict[str, Any]]) -> list[File]:
-    found = []
+    listed = []
     for row in datasets:
         path, problem = None, ""
         try:
@@ -268,7 +268,7 @@ def _files(session: dict[str, Any], datasets: list[dict[str, Any]]) -> list[File
                 path = files.paths_of(session, {row["rel_path"]: row["dataset_hash"]})[row["rel_path"]]
         except InvalidData as error:
             problem = f"{error.detail}: {error.remedy}"
-        found.append(
+        listed.append(
             File(
                 row["rel_path"],
                 row["dataset_id"],
@@ -285,4 +285,4 @@ def _files(session: dict[str, Any], datasets: list[dict[str, Any]]) -> list[File
                 problem,
             )  # fmt: skip
         )
-    return found
+    return listed

@@ -61,7 +61,7 @@ def spike_columns(
     """The ragged columns: one value a spike, unit by unit."""
     attributes = list(dict.fromkeys(piece.attribute for sorting in sortings for piece in sorting.spikes.pieces))
     attributes.sort(key=lambda name: name != "times")
-    found: list[VectorIndex | VectorData] = []
+    columns: list[VectorIndex | VectorData] = []
     for attribute in attributes:
         if attribute == "clusters":
             continue
@@ -78,7 +78,7 @@ def spike_columns(
         if values.dtype.kind == "f" and values.size and np.isnan(values).all():
             continue
         builder.cells[f"{table}:{column.name}"] = values
-        found += ragged(column.name, column.text, values, ends, builder.wrap)
+        columns += ragged(column.name, column.text, values, ends, builder.wrap)
         for piece, first, last in zip(pieces, firsts[:-1], firsts[1:], strict=True):
             if piece is not None:
                 builder.note_form(piece, [f"{table}:{column.name}"], spikes=table, rows=[int(first), int(last)])
@@ -86,12 +86,12 @@ def spike_columns(
     if rows_needed:
         values = np.concatenate([sorting.grouped.order.astype(np.int32) for sorting in sortings])
         builder.cells[f"{table}:spike_row"] = values
-        found += ragged("spike_row", "Row of each spike in the file of the sorter.", values, ends, builder.wrap)
+        columns += ragged("spike_row", "Row of each spike in the file of the sorter.", values, ends, builder.wrap)
     builder.cells[f"{table}:spike_times_index"] = ends
     for one, first, last in zip(sortings, firsts[:-1], firsts[1:], strict=True):
         piece = one.spikes.require("clusters")
         builder.note_form(piece, [f"{table}:cluster_id"], spikes=table, rows=[int(first), int(last)])
-    return found
+    return columns
 
 
 def _cluster_columns(builder: Builder, table: str, sortings: list[Sorting], firsts: np.ndarray) -> list[VectorData]:
@@ -99,7 +99,7 @@ def _cluster_columns(builder: Builder, table: str, sortings: list[Sorting], firs
     attributes = dict.fromkeys(
         piece.attribute for sorting in sortings if sorting.clusters for piece in sorting.clusters.pieces
     )
-    found: dict[str, VectorData] = {}
+    columns: dict[str, VectorData] = {}
     for attribute in attributes:
         column = rules.UNITS.get(f"clusters.{attribute}") or rules.column_of(
             rules.Rule("", ""), "clusters", attribute, builder.source.described
@@ -108,7 +108,7 @@ def _cluster_columns(builder: Builder, table: str, sortings: list[Sorting], firs
         pieces = [sorting.clusters.get(attribute) if sorting.clusters else None for sorting in sortings]
         known = [p for p in pieces if p is not None]
         if (
-            name in found
+            name in columns
             or len({p.values.ndim for p in known}) > 1
             or len({p.values.dtype == object for p in known}) > 1
         ):
@@ -121,11 +121,11 @@ def _cluster_columns(builder: Builder, table: str, sortings: list[Sorting], firs
             for empty in known:
                 builder.note_form(empty, [None])
             continue
-        found[name] = builder.column(table, name, column.text, values)
+        columns[name] = builder.column(table, name, column.text, values)
         for piece, first, last in zip(pieces, firsts[:-1], firsts[1:], strict=True):
             if piece is not None:
                 builder.note_form(piece, [f"{table}:{name}"], rows=[int(first), int(last)])
-    return list(found.values())
+    return list(columns.values())
 
 
 def _padded(piece: Piece | None, n_units: int) -> np.ndarray | None:
@@ -170,7 +170,7 @@ def _computed(builder: Builder, table: str, sortings: list[Sorting]) -> list[Vec
     """What the tables say of the units: metrics, criteria, places. It follows the headings, and is not read back."""
     n_units = [len(sorting.ids) for sorting in sortings]
     firsts = np.concatenate([[0], np.cumsum(n_units)]).astype(int)
-    found: dict[str, np.ndarray] = {}
+    columns: dict[str, np.ndarray] = {}
     texts: dict[str, str] = {}
 
     def put(name: str, text: str, first: int, ids: np.ndarray, known: np.ndarray, values: Any, empty: Any) -> None:
@@ -178,7 +178,7 @@ def _computed(builder: Builder, table: str, sortings: list[Sorting]) -> list[Vec
         at = np.searchsorted(ids, known, sorter=order).clip(max=max(len(ids) - 1, 0))
         rows = order[at]
         good = ids[rows] == known
-        column = found.setdefault(name, np.full(firsts[-1], empty))
+        column = columns.setdefault(name, np.full(firsts[-1], empty))
         column[first + rows[good]] = np.asarray(values)[good]
         texts[name] = f"{text[:1].upper()}{text[1:].rstrip('.')}."
 
@@ -219,7 +219,7 @@ def _computed(builder: Builder, table: str, sortings: list[Sorting]) -> list[Vec
             put(name, text, first, one.ids, known, np.ones(len(known), bool), False)
     made = []
     taken = {cell.partition(":")[2] for cell in builder.cells if cell.startswith(f"{table}:")}
-    for name, values in found.items():
+    for name, values in columns.items():
         values = _binary(values)
         if (values.dtype.kind == "f" and np.isnan(values).all()) or (values.dtype == object and not any(values)):
             continue

@@ -25,8 +25,8 @@ def unit_of(position: np.ndarray) -> str:
     >>> unit_of(np.arange(50) * 2 * np.pi / 4096)
     'radians'
     """
-    found = encoder.recognise(position) if len(position) > 1 else None
-    return UNITS.get(found[0], "n.a.") if found else "n.a."
+    recognised = encoder.recognise(position) if len(position) > 1 else None
+    return UNITS.get(recognised[0], "n.a.") if recognised else "n.a."
 
 
 def add_velocity(builder: Any, one: AlfObject) -> None:

@@ -124,7 +124,7 @@ def descriptions(release: Release, files: Sequence[manifest.File], parts: int = 
     }
     previous = publication.Release & {"release": row["release"], "release_version": row["previous_version"] or 0}
     doi = (previous.to_dicts() or [{"release_doi": ""}])[0]["release_doi"]
-    found = {
+    contents = {
         INFO: (json.dumps(info, indent=1, ensure_ascii=False, sort_keys=True) + "\n").encode(),
         MANIFEST: table,
         "README.md": texts.readme(row, parts).encode(),
@@ -134,9 +134,9 @@ def descriptions(release: Release, files: Sequence[manifest.File], parts: int = 
         **_tables(release),
     }
     sums = [(file.path, file.sha256) for file in files]
-    sums += [(name, hashlib.sha256(content).hexdigest()) for name, content in found.items()]
-    found[SUMS] = "".join(f"{sha256}  {path}\n" for path, sha256 in sorted(sums)).encode()
-    return found
+    sums += [(name, hashlib.sha256(content).hexdigest()) for name, content in contents.items()]
+    contents[SUMS] = "".join(f"{sha256}  {path}\n" for path, sha256 in sorted(sums)).encode()
+    return contents
 
 
 def _tables(release: Release) -> dict[str, bytes]:
@@ -170,12 +170,12 @@ def _tables(release: Release) -> dict[str, bytes]:
             }
         ),
     }
-    found = {}
+    tables = {}
     for name, table in rows.items():
         sink = pa.BufferOutputStream()
         pq.write_table(frames.table(name, table, marks), sink)
-        found[f"{name}.pqt"] = sink.getvalue().to_pybytes()
-    return found
+        tables[f"{name}.pqt"] = sink.getvalue().to_pybytes()
+    return tables
 
 
 def _text(column: pa.ChunkedArray) -> pa.Array:
@@ -281,12 +281,12 @@ def _fill(archive: StoredZip, part: Sequence[manifest.File], paths: dict[str, st
     """Write files into a zip: small ones are read ahead by threads, some hundred at once, large ones in pieces."""
 
     def read(some: Sequence[manifest.File]) -> list[tuple[bytes, int]]:
-        found = []
+        contents = []
         for one in some:
             content = b"".join(frozen.content(paths[one.dataset]))
             _check(one, paths[one.dataset], hashlib.sha256(content).hexdigest())
-            found.append((content, zlib.crc32(content)))
-        return found
+            contents.append((content, zlib.crc32(content)))
+        return contents
 
     with ThreadPoolExecutor(THREADS) as pool:
         ahead: deque[tuple[list[manifest.File], Future[list[tuple[bytes, int]]] | None]] = deque()

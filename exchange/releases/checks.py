@@ -44,12 +44,12 @@ def verify(address: str | Path, expected: str | None = None, progress: Progress 
     DamagedRelease : the place contradicts itself.
     """
     place = places.open_place(address)
-    found = places.read_manifest(place, address)
-    verdict = Verdict(found)
-    if expected is not None and found.info["manifest"]["sha256"] != expected:
+    manifest = places.read_manifest(place, address)
+    verdict = Verdict(manifest)
+    if expected is not None and manifest.info["manifest"]["sha256"] != expected:
         verdict.problems["manifest.tsv"] = "is not that of the release that was frozen here"
-    wanted = [(file.path, file.sha256, file.size) for file in found.files]
-    wanted += [(path, sha256, -1) for path, sha256 in found.others.items()]
+    wanted = [(file.path, file.sha256, file.size) for file in manifest.files]
+    wanted += [(path, sha256, -1) for path, sha256 in manifest.others.items()]
 
     def check(one: tuple[str, str, int]) -> str:
         path, sha256, size = one

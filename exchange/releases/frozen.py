@@ -62,8 +62,8 @@ class Release:
         """The files, sorted by path."""
         columns = ("release_path", "release_size", "release_md5", "release_sha256", "release_dataset",
                    "release_file_eid")  # fmt: skip
-        found = fetch_columns(publication.Release.File & self.key, *columns).to_pydict()
-        return sorted(map(manifest.File._make, zip(*(found[name] for name in columns), strict=True)))
+        table = fetch_columns(publication.Release.File & self.key, *columns).to_pydict()
+        return sorted(map(manifest.File._make, zip(*(table[name] for name in columns), strict=True)))
 
 
 class _Source(NamedTuple):
@@ -121,15 +121,15 @@ def create(
         for one, digest in zip(sources, digests, strict=True)
     ]
     table = hashlib.sha256(manifest.dump(files)).hexdigest()
-    found = versions(name)
-    if found and found[-1].row["manifest_hash"] == table:
-        return found[-1], False
+    earlier = versions(name)
+    if earlier and earlier[-1].row["manifest_hash"] == table:
+        return earlier[-1], False
     chosen = settings().publication
     row = {
         "release": name,
-        "release_version": found[-1].row["release_version"] + 1 if found else 1,
-        "release_title": title or (found[-1].row["release_title"] if found else name),
-        "release_description": description or (found[-1].row["release_description"] if found else ""),
+        "release_version": earlier[-1].row["release_version"] + 1 if earlier else 1,
+        "release_title": title or (earlier[-1].row["release_title"] if earlier else name),
+        "release_description": description or (earlier[-1].row["release_description"] if earlier else ""),
         "release_tag": tag,
         "release_license": license or chosen.license,
         "release_authors": list(authors) or list(chosen.authors),
@@ -139,7 +139,7 @@ def create(
         "manifest_hash": table,
         "release_files": len(files),
         "release_bytes": sum(file.size for file in files),
-        "previous_version": found[-1].row["release_version"] if found else None,
+        "previous_version": earlier[-1].row["release_version"] if earlier else None,
     }
     release = Release(row)
     connection = publication.Release().connection
@@ -167,14 +167,14 @@ def find(name: str) -> Release:
     ------
     NotFoundError : there is none.
     """
-    found = versions(name)
-    if not found and "-v" in name:
+    matching = versions(name)
+    if not matching and "-v" in name:
         plain, _, number = name.rpartition("-v")
-        found = [version for version in versions(plain) if str(version.row["release_version"]) == number]
-    if not found:
+        matching = [version for version in versions(plain) if str(version.row["release_version"]) == number]
+    if not matching:
         known = sorted({row["release"] for row in publication.Release().to_dicts()})
         raise NotFoundError(f"there is no release {name!r}", f"releases are: {', '.join(known) or 'none'}")
-    return found[-1]
+    return matching[-1]
 
 
 def content(path: str | Path) -> Iterator[bytes]:
@@ -224,13 +224,13 @@ def _collect(tag: str, rules: policy.Policy) -> tuple[list[_Source], list[dict[s
 
 
 def _collect_ids(tag: str, rules: policy.Policy) -> list[str]:
-    found = rules.without_embargoed(query.datasets(reading=query.Reading(tag=tag)))
-    return fetch_columns(found, "dataset_id")["dataset_id"].to_pylist()
+    allowed = rules.without_embargoed(query.datasets(reading=query.Reading(tag=tag)))
+    return fetch_columns(allowed, "dataset_id")["dataset_id"].to_pylist()
 
 
 def local_paths(datasets: Iterable[str]) -> dict[str, str]:
     """Files of datasets on this computer, brought here from the nearest place where they are not."""
-    found: dict[str, str] = {}
+    paths: dict[str, str] = {}
     wanted = list(datasets)
     for start in range(0, len(wanted), 10 * GROUP):
         some = wanted[start : start + 10 * GROUP]
@@ -238,8 +238,8 @@ def local_paths(datasets: Iterable[str]) -> dict[str, str]:
         missing = [item for item in some if item not in copies]
         if missing:
             copies |= file_locations.fetch(missing)
-        found |= {one: copy.place for one, copy in copies.items()}
-    return found
+        paths |= {one: copy.place for one, copy in copies.items()}
+    return paths
 
 
 def _read(sources: list[_Source], animals: Mapping[str, str], progress: Progress) -> list[Digest]:
@@ -266,13 +266,13 @@ def _read(sources: list[_Source], animals: Mapping[str, str], progress: Progress
             )
         return digest
 
-    found: list[Digest] = []
+    all_digests: list[Digest] = []
     shares = [sources[at : at + SHARE] for at in range(0, len(sources), SHARE)]
     with ThreadPoolExecutor(THREADS) as pool:
         for digests in pool.map(lambda share: [read(item) for item in share], shares):
-            found += digests
+            all_digests += digests
             progress(sum(item.size for item in digests))
-    return found
+    return all_digests
 
 
 def _blocks(path: str | Path) -> Iterator[bytes]:

@@ -98,7 +98,7 @@ def citation(row: dict[str, Any]) -> str:
     authors = [_person(release_author) for release_author in row["release_authors"]] or [
         {"name": row["release_publisher"] or "not stated"}
     ]
-    found = {
+    fields = {
         "cff-version": "1.2.0",
         "message": "Please cite this data set as below.",
         "type": "dataset",
@@ -109,8 +109,8 @@ def citation(row: dict[str, Any]) -> str:
         "license": row["release_license"],
     }
     if row.get("release_description"):
-        found["abstract"] = row["release_description"]
-    return yaml.safe_dump(found, sort_keys=False, allow_unicode=True)
+        fields["abstract"] = row["release_description"]
+    return yaml.safe_dump(fields, sort_keys=False, allow_unicode=True)
 
 
 def datacite(row: dict[str, Any], previous_doi: str = "") -> str:
@@ -122,7 +122,7 @@ def datacite(row: dict[str, Any], previous_doi: str = "") -> str:
         for release_author in row["release_authors"]
         for family, _, given in [release_author.partition(",")]
     ] or [{"name": row["release_publisher"] or "not stated", "nameType": "Organizational"}]
-    found: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "schemaVersion": "http://datacite.org/schema/kernel-4",
         "types": {"resourceTypeGeneral": "Dataset", "resourceType": "Neurophysiology"},
         "titles": [{"title": row["release_title"]}],
@@ -138,12 +138,12 @@ def datacite(row: dict[str, Any], previous_doi: str = "") -> str:
                                   "alternateIdentifierType": "SHA-256 of manifest.tsv"}],
     }  # fmt: skip
     if row.get("release_description"):
-        found["descriptions"] = [{"description": row["release_description"], "descriptionType": "Abstract"}]
+        fields["descriptions"] = [{"description": row["release_description"], "descriptionType": "Abstract"}]
     if previous_doi:
-        found["relatedIdentifiers"] = [
+        fields["relatedIdentifiers"] = [
             {"relatedIdentifier": previous_doi, "relatedIdentifierType": "DOI", "relationType": "IsNewVersionOf"}
         ]
-    return json.dumps(found, indent=1, ensure_ascii=False) + "\n"
+    return json.dumps(fields, indent=1, ensure_ascii=False) + "\n"
 
 
 def _person(name: str) -> dict[str, str]:

@@ -85,10 +85,10 @@ class Report:
 
     def verify(self, destination: str, arrived: Sequence[tuple[Item, Found]], now: datetime.datetime) -> None:
         """These were read where they arrived."""
-        for one, found in arrived:
+        for one, digest in arrived:
             self._found[one.dataset_id] = {
-                "dataset": one.dataset_id, "md5": found.md5, "size": found.size, "modified_ns": found.modified_ns,
-                "how": found.how,
+                "dataset": one.dataset_id, "md5": digest.md5, "size": digest.size, "modified_ns": digest.modified_ns,
+                "how": digest.how,
             }  # fmt: skip
 
     def keep_until(self, destination: str, ids: Sequence[str], days: float | None) -> None:

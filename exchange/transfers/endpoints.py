@@ -77,7 +77,7 @@ def _report(request: Request, body: dict[str, Any]) -> dict[str, int]:
     rows = body.get("items")
     if not isinstance(rows, list) or len(rows) > MOST_FILES or not all(isinstance(row, dict) for row in rows):
         raise BadInput("items", f"Expected a list of at most {MOST_FILES} files.")
-    found: dict[str, tuple[Found | None, str, bool]] = {}
+    outcomes: dict[str, tuple[Found | None, str, bool]] = {}
     for row in rows:
         md5 = row.get("md5")
         what = None
@@ -86,8 +86,8 @@ def _report(request: Request, body: dict[str, Any]) -> dict[str, int]:
             if not isinstance(md5, str) or type(size) is not int or type(modified_ns) is not int:
                 raise BadInput("items", "md5 is text; size and modified_ns are whole numbers.")
             what = Found(md5, size, modified_ns, how=f"reported: {row.get('how', 'read back')}"[:200])
-        found[str(row.get("dataset"))] = (what, str(row.get("message", "")), bool(row.get("final")))
-    verified, failed = leases.settle(str(body.get("transfer")), str(body.get("lease")), found)
+        outcomes[str(row.get("dataset"))] = (what, str(row.get("message", "")), bool(row.get("final")))
+    verified, failed = leases.settle(str(body.get("transfer")), str(body.get("lease")), outcomes)
     return {"verified": verified, "failed": failed}
 
 
@@ -97,12 +97,12 @@ def _sync(request: Request, body: dict[str, Any]) -> dict[str, Any]:
     if request.method == "POST":
         ledger.expire(ledger.database_time())
         planned = plan.plan().files
-    found = overview(http.parameters(request).get("lab") or None)
+    summary = overview(http.parameters(request).get("lab") or None)
     return {
         "planned": planned,
         "results": [
             {name: value for name, value in dataclasses.asdict(copy).items() if name != "oldest_check"}
-            for copy in found.copies
+            for copy in summary.copies
         ],
-        "problems": found.problems,
+        "problems": summary.problems,
     }

@@ -81,14 +81,14 @@ def propose(root: Path | str) -> Proposal:
         raise NeurojointError(f"nothing below {folder} is registered", f"neurojoint ingest {folder}")
     Folder(known[name].place).check()
     scope = "" if base == folder else f"{folder.relative_to(base).as_posix()}/"
-    found = Proposal(name, base)
+    proposal = Proposal(name, base)
     seen: set[str] = set()
     for candidate in [*_expired(name), *_by_policies(name)]:
         if candidate.path.startswith(scope) and candidate.dataset_id not in seen:
             seen.add(candidate.dataset_id)
-            found.candidates.append(candidate)
-    _check(found, known)
-    return found
+            proposal.candidates.append(candidate)
+    _check(proposal, known)
+    return proposal
 
 
 def free(proposal: Proposal) -> Freed:
@@ -152,12 +152,12 @@ def _candidates(name: str, sql: str, values: list[Any], reason: str, least: int)
         "AND o.file_state = 'online' AND o.record_hash = d.dataset_hash AND o.record_size = r.record_size "
         f"WHERE {sql} ORDER BY r.file_path, o.repository"
     )
-    found: dict[str, Candidate] = {}
+    candidates: dict[str, Candidate] = {}
     for row in ledger.connection().query(text, (name, *values)).fetchall():
-        one = found.setdefault(row[0], Candidate(row[0], row[1], row[2], row[3], row[4], reason, [], least))
+        one = candidates.setdefault(row[0], Candidate(row[0], row[1], row[2], row[3], row[4], reason, [], least))
         if row[6] is not None and row[8].replace(tzinfo=datetime.UTC).timestamp() * 1e9 > row[3]:
             one.copies.append((row[6], row[7]))
-    yield from found.values()
+    yield from candidates.values()
 
 
 def _check(proposal: Proposal, known: dict[str, Repository]) -> None:

@@ -27,11 +27,11 @@ def lease(names: Sequence[str], host: str, most_files: int, most_bytes: int) -> 
         if row["source_repository"] not in names or row["destination_repository"] not in names:
             continue
         with ledger.claimed(row["transfer_id"]) as free:
-            found = ledger.transfers(restriction={"transfer_id": row["transfer_id"]})[:1]
-            if not free or not found or found[0]["submission_id"]:
+            transfers = ledger.transfers(restriction={"transfer_id": row["transfer_id"]})[:1]
+            if not free or not transfers or transfers[0]["submission_id"]:
                 continue
             chosen: list[Item] = []
-            for item in ledger.items(found[0]["transfer_id"], "planned", "failed"):
+            for item in ledger.items(transfers[0]["transfer_id"], "planned", "failed"):
                 too_much = sum(other.size for other in chosen) + item.size > most_bytes
                 if len(chosen) >= most_files or (chosen and too_much):
                     break
@@ -39,16 +39,18 @@ def lease(names: Sequence[str], host: str, most_files: int, most_bytes: int) -> 
                     chosen.append(item)
             if not chosen:
                 continue
-            begun = ledger.begin(found[0]["transfer_id"], chosen, now)
+            begun = ledger.begin(transfers[0]["transfer_id"], chosen, now)
             until = now + datetime.timedelta(hours=1, seconds=sum(item.size for item in begun) / states.SLOWEST)
             ledger.put([replace(item, due=until) for item in begun])
             name = f"{LEASE}{uuid.uuid4()}"
-            ledger.update(found[0]["transfer_id"], submission_id=name, task_deadline=until, transfer_host=host[:255])
-            return found[0] | {"submission_id": name, "task_deadline": until, "items": begun}
+            ledger.update(
+                transfers[0]["transfer_id"], submission_id=name, task_deadline=until, transfer_host=host[:255]
+            )
+            return transfers[0] | {"submission_id": name, "task_deadline": until, "items": begun}
     return None
 
 
-def settle(identifier: str, name: str, found: Mapping[str, tuple[Found | None, str, bool]]) -> tuple[int, int]:
+def settle(identifier: str, name: str, outcomes: Mapping[str, tuple[Found | None, str, bool]]) -> tuple[int, int]:
     """Write what became of files that were handed out: dataset -> what was read, else why not, and whether for good.
 
     Returns
@@ -67,7 +69,7 @@ def settle(identifier: str, name: str, found: Mapping[str, tuple[Found | None, s
         good: list[tuple[Item, Found]] = []
         failed: list[Item] = []
         for item in ledger.items(identifier, "submitted"):
-            what, why, final = found.get(item.dataset_id, (None, "nothing was reported of it", False))
+            what, why, final = outcomes.get(item.dataset_id, (None, "nothing was reported of it", False))
             if what is not None and (what.md5, what.size) == (item.md5, item.size):
                 good.append((item, what))
             else:

@@ -130,8 +130,8 @@ def items(identifier: str, *wanted: str) -> list[Item]:
     query = transfer.Transfer.Item & {"transfer_id": identifier}
     if wanted:
         query &= [{"item_state": value} for value in wanted]
-    found = fetch_columns(query, *_COLUMNS, order_by="destination_path")
-    rows = [Item(*row) for row in zip(*(found[name].to_pylist() for name in _COLUMNS), strict=True)]
+    table = fetch_columns(query, *_COLUMNS, order_by="destination_path")
+    rows = [Item(*row) for row in zip(*(table[name].to_pylist() for name in _COLUMNS), strict=True)]
     return sorted(rows, key=lambda one: one.size > SMALL)
 
 
@@ -186,14 +186,14 @@ def verify(destination: str, arrived: Sequence[tuple[Item, Found]], now: datetim
         return
     with transaction():
         there = known_datasets([one.dataset_id for one, _ in arrived])
-        good = [(one, found) for one, found in arrived if one.dataset_id in there]
+        good = [(one, digest) for one, digest in arrived if one.dataset_id in there]
         put([one.moved("verified", now) for one, _ in good])
         records(
             destination,
-            [(one.dataset_id, one.destination_path, found) for one, found in good],
+            [(one.dataset_id, one.destination_path, digest) for one, digest in good],
             now,
         )
-        note(("verified", f"{destination}:{one.destination_path}", found.how, one.md5) for one, found in good)
+        note(("verified", f"{destination}:{one.destination_path}", digest.how, one.md5) for one, digest in good)
 
 
 def keep_until(repository: str, ids: Sequence[str], days: float | None) -> None:
@@ -214,25 +214,25 @@ def _is_longer(before: datetime.datetime | None, now: datetime.datetime | None) 
     return before is not None and (now is None or now > before)
 
 
-def records(repository: str, found: Sequence[tuple[str, str, Found]], now: datetime.datetime) -> None:
+def records(repository: str, copies: Sequence[tuple[str, str, Found]], now: datetime.datetime) -> None:
     """Write copies that were read: dataset, path below the root, what was found. Call it in a transaction."""
-    if not found:
+    if not copies:
         return
     insert_many(
         data.FileRecord,
         {
-            "dataset_id": [item[0] for item in found],
+            "dataset_id": [item[0] for item in copies],
             "repository": repository,
-            "file_path": [item[1] for item in found],
+            "file_path": [item[1] for item in copies],
             "file_state": "online",
-            "record_size": [item[2].size for item in found],
-            "record_hash": [item[2].md5 for item in found],
-            "modified_ns": [item[2].modified_ns for item in found],
+            "record_size": [item[2].size for item in copies],
+            "record_hash": [item[2].md5 for item in copies],
+            "modified_ns": [item[2].modified_ns for item in copies],
             "verified": now,
         },
         "update",
     )
-    note_online([item[0] for item in found])
+    note_online([item[0] for item in copies])
 
 
 def lose(
@@ -260,11 +260,11 @@ def note_online(ids: Sequence[str]) -> None:
 
 def known_datasets(ids: Sequence[str]) -> set[str]:
     """Those of some datasets that are still registered."""
-    found: set[str] = set()
+    known: set[str] = set()
     for start in range(0, len(ids), 5_000):
         some = data.Dataset & in_list("dataset_id", ids[start : start + 5_000])
-        found.update(fetch_columns(some, "dataset_id")["dataset_id"].to_pylist())
-    return found
+        known.update(fetch_columns(some, "dataset_id")["dataset_id"].to_pylist())
+    return known
 
 
 def in_list(column: str, ids: Sequence[str]) -> str:

@@ -136,8 +136,8 @@ def _examine(
         if backend is None:
             backend = one.open()
             backend.check()
-        found = dict(backend.read([row["file_path"] for row in rows], count))
-        gone = [row for row in rows if isinstance(found[row["file_path"]], FileNotFoundError)]
+        results = dict(backend.read([row["file_path"] for row in rows], count))
+        gone = [row for row in rows if isinstance(results[row["file_path"]], FileNotFoundError)]
         if gone:
             backend.check()  # it may have gone away meanwhile
     except NeurojointError as error:
@@ -152,7 +152,7 @@ def _examine(
     now = ledger.database_time()
     good, damaged, why = [], [], {}
     for row in rows:
-        path, what = row["file_path"], found[row["file_path"]]
+        path, what = row["file_path"], results[row["file_path"]]
         if isinstance(what, Unavailable):
             report.problems.append(f"{one.name}: {explain(what)}")
             return None

@@ -117,12 +117,12 @@ def plan_copies(
 
 def _wanted(known: dict[str, Repository]) -> dict[str, list[dict[str, Any]]]:
     """Destination -> policies that want copies there; none that cannot be written or is switched off."""
-    found: dict[str, list[dict[str, Any]]] = {}
+    policies_by_destination: dict[str, list[dict[str, Any]]] = {}
     for policy in policies.enabled():
         for name in policy["destinations"]:
             if known[name].enabled:
-                found.setdefault(name, []).append(policy)
-    return found
+                policies_by_destination.setdefault(name, []).append(policy)
+    return policies_by_destination
 
 
 def _plan_into(
@@ -185,9 +185,9 @@ def _missing(destination: str, sql: str, values: list[Any], order: list[str]) ->
         f"WHERE i.dataset_id = d.dataset_id AND t.destination_repository = %s AND i.item_state IN ({opened})) "
         "ORDER BY d.session_date DESC, d.dataset_id"
     )
-    found = fetch_sql(link, text, _COLUMNS, (destination, *values, destination))
-    for start in range(0, found.num_rows, ASKED_AT_ONCE):
-        some = found.slice(start, ASKED_AT_ONCE)
+    table = fetch_sql(link, text, _COLUMNS, (destination, *values, destination))
+    for start in range(0, table.num_rows, ASKED_AT_ONCE):
+        some = table.slice(start, ASKED_AT_ONCE)
         ids = some["dataset_id"].to_pylist()
         copies = link.query(
             "SELECT r.dataset_id, r.repository, r.file_path, r.file_state, r.record_hash "

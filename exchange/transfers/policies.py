@@ -59,8 +59,8 @@ def every() -> list[dict[str, Any]]:
     """All policies, also those that are switched off."""
     rows = transfer.Policy().to_dicts(order_by="policy")
     for row in rows:
-        found = transfer.Policy.Destination & {"policy": row["policy"]}
-        row["destinations"] = [item["repository"] for item in found.to_dicts(order_by="repository")]
+        destinations = transfer.Policy.Destination & {"policy": row["policy"]}
+        row["destinations"] = [item["repository"] for item in destinations.to_dicts(order_by="repository")]
     return rows
 
 

@@ -51,7 +51,7 @@ def repositories() -> dict[str, Repository]:
     """All repositories by name."""
     zones = {row["lab"]: row["time_zone"] for row in lab.Lab().to_dicts()}
     access = {row["repository"]: row for row in transfer.Access().to_dicts()}
-    found = {}
+    by_name = {}
     for row in data.Repository().to_dicts(order_by="repository"):
         rules: dict[str, Any] = access.get(row["repository"]) or {}
         place = Place(
@@ -65,7 +65,7 @@ def repositories() -> dict[str, Repository]:
         )
         start, end = rules.get("access_from", ""), rules.get("access_until", "")
         zone = zones.get(rules.get("lab") or "", "UTC")
-        found[row["repository"]] = Repository(
+        by_name[row["repository"]] = Repository(
             place,
             rules.get("lab"),
             Window.parse(start, end, zone) if start else None,
@@ -73,7 +73,7 @@ def repositories() -> dict[str, Repository]:
             bool(rules.get("access_offline")),
             bool(rules.get("access_enabled", True)),
         )
-    return found
+    return by_name
 
 
 def repository(name: str) -> Repository:

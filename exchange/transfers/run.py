@@ -243,10 +243,10 @@ class Mover:
             for member in group
             if member.destination_path in stats and stats[member.destination_path].size == member.size
         ]
-        found = dict(self.writing.read([item.destination_path for item in same], lambda n: None)) if same else {}
+        digests = dict(self.writing.read([item.destination_path for item in same], lambda n: None)) if same else {}
         here, there = [], []
         for member in group:
-            what = found.get(member.destination_path)
+            what = digests.get(member.destination_path)
             if isinstance(what, Found) and what.md5 == member.md5:
                 here.append(member)
             elif member.destination_path in stats and not (member.replace or member.attempts > 0):

@@ -60,9 +60,9 @@ def upload(
     _record(row, "complete")
     if not publish:
         return Published()
-    found = deposit.publish(row["upload_identifier"])
-    _published(release, row | {"upload_url": found.address[:500]}, found)
-    return found
+    published = deposit.publish(row["upload_identifier"])
+    _published(release, row | {"upload_url": published.address[:500]}, published)
+    return published
 
 
 def _previous(release: Release, target: str) -> str:
@@ -85,7 +85,7 @@ def _record(row: dict[str, Any], state: str) -> None:
         publication.Upload.insert1(row)
 
 
-def _published(release: Release, row: dict[str, Any], found: Published) -> None:
+def _published(release: Release, row: dict[str, Any], published: Published) -> None:
     """Write down that it is public, once."""
     with publication.Release().connection.transaction:
         _record(row, "published")
@@ -95,10 +95,12 @@ def _published(release: Release, row: dict[str, Any], found: Published) -> None:
             release.key
             | {
                 "release_published": before["release_published"] or now,
-                "release_doi": before["release_doi"] or found.doi,
+                "release_doi": before["release_doi"] or published.doi,
             }
         )
-        data.Change.record([data.ChangeNote("published", release.name, f"{row['upload_target']} {found.doi}".strip())])
+        data.Change.record(
+            [data.ChangeNote("published", release.name, f"{row['upload_target']} {published.doi}".strip())]
+        )
 
 
 def _items_of_folder(release: Release, out: Path) -> list[Item]:

@@ -127,13 +127,13 @@ class Api:
         """What `find` gives, made first where there is nothing: where the answer is lost, it is looked for again."""
 
         def act() -> _T:
-            found = find()
-            if found is None:
+            existing = find()
+            if existing is None:
                 make()
-                found = find()
-            if found is None:
+                existing = find()
+            if existing is None:
                 raise Lost(f"{self.name} does not show what was made", "try again later")
-            return found
+            return existing
 
         return self.repeat(act)
 
@@ -154,8 +154,8 @@ def token(service: str) -> str:
     InvalidSettings : there is none, or others may read the file.
     """
     name = f"NEUROJOINT_{service.upper()}_TOKEN"
-    if found := os.environ.get(name):
-        return found
+    if value := os.environ.get(name):
+        return value
     if file := os.environ.get(f"{name}_FILE"):
         return read_secret(Path(file))
     raise InvalidSettings(f"there is no token for {service}", f"set {name}_FILE to a file of mode 600 that holds it")

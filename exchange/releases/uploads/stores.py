@@ -24,11 +24,11 @@ def place(target: str, manifest_hash: str) -> Place:
     if target.startswith("s3://"):
         return Place("release", "s3", target)
     token = manifest_hash[:36]  # of the marker file, by which the place is known to hold this release
-    if found := re.fullmatch(r"sftp://([^/:]+)(?::(\d+))?(/.*)", target):
-        options = {"port": int(found[2])} if found[2] else {}
-        return Place("release", "sftp", found[3], found[1], options, token)
-    if found := re.fullmatch(r"([\w.-]+@[\w.-]+):(/.*)", target):
-        return Place("release", "ssh", found[2], found[1], {}, token)
+    if match := re.fullmatch(r"sftp://([^/:]+)(?::(\d+))?(/.*)", target):
+        options = {"port": int(match[2])} if match[2] else {}
+        return Place("release", "sftp", match[3], match[1], options, token)
+    if match := re.fullmatch(r"([\w.-]+@[\w.-]+):(/.*)", target):
+        return Place("release", "ssh", match[2], match[1], {}, token)
     return Place("release", "local", str(Path(target).expanduser().absolute()), "", {}, token)
 
 
@@ -61,8 +61,8 @@ def _put(backend: Backend, items: list[Item], there: dict[str, int], progress: P
     by_path = {item.name: item for item in items}
     same = [item.name for item in items if there.get(item.name) == item.size]
     right = set()
-    for path, found in backend.read(same, lambda n: None):
-        if not isinstance(found, Exception) and found.md5 == by_path[path].md5:
+    for path, result in backend.read(same, lambda n: None):
+        if not isinstance(result, Exception) and result.md5 == by_path[path].md5:
             right.add(path)
             progress(by_path[path].size)
     foreign = [path for path in by_path if path in there and path not in right and path in (INFO,)]
@@ -71,10 +71,10 @@ def _put(backend: Backend, items: list[Item], there: dict[str, int], progress: P
     missing = [Job(item.path, item.name, item.size, item.md5) for item in items if item.name not in right]
     failed = {job.path: error for job, error in backend.send(missing, progress) if error is not None}
     sent = [job.path for job in missing if job.path not in failed]
-    for path, found in backend.read(sent, lambda n: None):
-        if isinstance(found, Exception):
-            failed[path] = found
-        elif found.md5 != by_path[path].md5:
+    for path, result in backend.read(sent, lambda n: None):
+        if isinstance(result, Exception):
+            failed[path] = result
+        elif result.md5 != by_path[path].md5:
             failed[path] = NeurojointError("another content arrived")
     if failed:
         path, why = next(iter(failed.items()))

@@ -42,11 +42,11 @@ class Zenodo:
 
         def find() -> str | None:
             for page in range(1, 1000):
-                found = self.api.get("deposit/depositions", params={"page": page, "size": 100})
-                for item in found:
+                depositions = self.api.get("deposit/depositions", params={"page": page, "size": 100})
+                for item in depositions:
                     if mark in item.get("metadata", {}).get("notes", ""):
                         return str(item["id"])
-                if len(found) < 100:
+                if len(depositions) < 100:
                     return None
             return None
 
@@ -80,11 +80,11 @@ class Zenodo:
         """See `Deposit.publish`."""
 
         def act() -> Published:
-            found = self.api.get(f"deposit/depositions/{identifier}")
-            if not found.get("submitted"):
+            deposition = self.api.get(f"deposit/depositions/{identifier}")
+            if not deposition.get("submitted"):
                 self.api.once("POST", f"deposit/depositions/{identifier}/actions/publish")
-                found = self.api.get(f"deposit/depositions/{identifier}")
-            return Published(found.get("links", {}).get("record_html", ""), found.get("doi", ""))
+                deposition = self.api.get(f"deposit/depositions/{identifier}")
+            return Published(deposition.get("links", {}).get("record_html", ""), deposition.get("doi", ""))
 
         return self.api.repeat(act)
 

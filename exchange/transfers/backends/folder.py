@@ -76,12 +76,12 @@ class Folder:
 
     def stat(self, paths: Sequence[str]) -> dict[str, Stat]:
         """See `Backend.stat`."""
-        found = {}
+        stats = {}
         for path in paths:
             with contextlib.suppress(FileNotFoundError, NotADirectoryError):
                 stat = self.local(path).stat()
-                found[path] = Stat(path, stat.st_size, stat.st_mtime_ns)
-        return found
+                stats[path] = Stat(path, stat.st_size, stat.st_mtime_ns)
+        return stats
 
     def list(self, prefix: str = "") -> Iterator[Stat]:
         """See `Backend.list`."""
@@ -151,19 +151,19 @@ class Folder:
         count = _one_at_a_time(progress)
 
         def read(some: Sequence[str]) -> list[Found | Exception]:
-            found: list[Found | Exception] = []
+            results: list[Found | Exception] = []
             for path in some:
                 try:
-                    found.append(read_file(f"{self.place.root}/{inside(path)}", count))
+                    results.append(read_file(f"{self.place.root}/{inside(path)}", count))
                 except Exception as error:
-                    found.append(error)
-            return found
+                    results.append(error)
+            return results
 
         with ThreadPoolExecutor(THREADS) as pool:
             for start in range(0, len(paths), GROUP_FILES):
                 some = paths[start : start + GROUP_FILES]
                 shares = [some[at : at + SHARE_FILES] for at in range(0, len(some), SHARE_FILES)]
-                yield from zip(some, (item for found in pool.map(read, shares) for item in found), strict=True)
+                yield from zip(some, (item for part in pool.map(read, shares) for item in part), strict=True)
 
     def delete(self, paths: Sequence[str]) -> None:
         """See `Backend.delete`."""

@@ -54,10 +54,10 @@ class Collection:
     def check(self, writing: bool = False) -> None:
         """See `Backend.check`."""
         try:
-            found = self.client.get_endpoint(self.place.host)
+            endpoint = self.client.get_endpoint(self.place.host)
         except _KNOWN_ERRORS as error:
             raise unavailable(error, f"the collection {self.place.host}") from error
-        if found.get("gcp_connected") is False:
+        if endpoint.get("gcp_connected") is False:
             raise Unavailable(
                 f"the computer of the collection {self.place.name} is not connected", "start Globus on it"
             )
@@ -70,13 +70,13 @@ class Collection:
         by_folder: dict[str, set[str]] = {}
         for path in paths:
             by_folder.setdefault(inside(path).rpartition("/")[0], set()).add(path)
-        found = {}
+        stats = {}
         for folder, wanted in by_folder.items():
             for item in self._ls(folder):
                 path = f"{folder}/{item['name']}" if folder else item["name"]
                 if item["type"] == "file" and path in wanted:
-                    found[path] = Stat(path, item["size"], _ns(item.get("last_modified")))
-        return found
+                    stats[path] = Stat(path, item["size"], _ns(item.get("last_modified")))
+        return stats
 
     def list(self, prefix: str = "") -> Iterator[Stat]:
         """See `Backend.list`."""

@@ -42,7 +42,7 @@ class Http:
 
     def stat(self, paths: Sequence[str]) -> dict[str, Stat]:
         """See `Backend.stat`."""
-        found = {}
+        stats = {}
         for path in paths:
             try:
                 answer = self.session.head(self.address(path), timeout=PATIENCE_S, allow_redirects=True)
@@ -51,8 +51,8 @@ class Http:
             if answer.status_code >= 500 or answer.status_code in (401, 403, 429):
                 raise self._unavailable(f"{answer.status_code} {answer.reason}")
             if answer.ok and "Content-Length" in answer.headers:
-                found[path] = Stat(path, int(answer.headers["Content-Length"]), _modified_ns(answer))
-        return found
+                stats[path] = Stat(path, int(answer.headers["Content-Length"]), _modified_ns(answer))
+        return stats
 
     def list(self, prefix: str = "") -> Iterator[Stat]:
         """Web servers have no common way to list files."""

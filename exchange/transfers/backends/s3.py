@@ -61,11 +61,11 @@ class S3:
 
     def stat(self, paths: Sequence[str]) -> dict[str, Stat]:
         """See `Backend.stat`."""
-        found = {}
+        stats = {}
         for path in paths:
             if head := self._head(path):
-                found[path] = _stat(path, head)
-        return found
+                stats[path] = _stat(path, head)
+        return stats
 
     def list(self, prefix: str = "") -> Iterator[Stat]:
         """See `Backend.list`."""
@@ -149,9 +149,9 @@ class S3:
         return Found(ours["md5"], stat.size, stat.modified_ns, "SHA-256 stored by the service")
 
     def _read(self, path: str, progress: Progress) -> Found:
-        found = streams.md5_and_size(self._blocks(path), progress)
+        digest = streams.md5_and_size(self._blocks(path), progress)
         head = self._head(path)
-        return Found(*found, _stat(path, head).modified_ns if head else 0)
+        return Found(*digest, _stat(path, head).modified_ns if head else 0)
 
     def _blocks(self, path: str) -> Iterator[bytes]:
         body = self.client.get_object(Bucket=self.bucket, Key=self._key(path))["Body"]

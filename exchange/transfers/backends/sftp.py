@@ -55,12 +55,12 @@ class Sftp:
 
     def stat(self, paths: Sequence[str]) -> dict[str, Stat]:
         """See `Backend.stat`."""
-        found = {}
+        stats = {}
         with self._explained():
             for path in paths:
                 with contextlib.suppress(FileNotFoundError):
-                    found[path] = self._stat(path)
-        return found
+                    stats[path] = self._stat(path)
+        return stats
 
     def list(self, prefix: str = "") -> Iterator[Stat]:
         """See `Backend.list`."""
@@ -105,8 +105,8 @@ class Sftp:
         for path in paths:
             try:
                 with self._explained():
-                    found = streams.md5_and_size(self._blocks(path), progress)
-                    yield path, Found(*found, self._stat(path).modified_ns)
+                    digest = streams.md5_and_size(self._blocks(path), progress)
+                    yield path, Found(*digest, self._stat(path).modified_ns)
             except Exception as error:
                 yield path, error
 
@@ -149,8 +149,8 @@ class Sftp:
                 yield block
 
     def _stat(self, path: str) -> Stat:
-        found = self._open().stat(self._full(path))
-        return Stat(path, found.st_size, found.st_mtime * 1_000_000_000)
+        attributes = self._open().stat(self._full(path))
+        return Stat(path, attributes.st_size, attributes.st_mtime * 1_000_000_000)
 
     def _make(self, folder: str) -> None:
         if folder in self._folders or not folder.strip("/"):

@@ -42,9 +42,9 @@ class Ssh:
 
     def check(self, writing: bool = False) -> None:
         """See `Backend.check`."""
-        found = self._run(f"test -d . && cat {MARKER} 2>/dev/null || true").decode("utf-8", "replace").strip()
-        if found != self.place.token and (writing or self.place.token or found):
-            what = "has no marker file" if not found else "belongs to another repository"
+        marker = self._run(f"test -d . && cat {MARKER} 2>/dev/null || true").decode("utf-8", "replace").strip()
+        if marker != self.place.token and (writing or self.place.token or marker):
+            what = "has no marker file" if not marker else "belongs to another repository"
             raise Unavailable(
                 f"the folder {self._root} of {self.place.host} {what}",
                 f"mount its disk; or, if this is it, `neurojoint transfer repository {self.place.name}`",
@@ -59,10 +59,10 @@ class Ssh:
         if not paths:
             return {}
         said = self._run("xargs -0 -r stat -L --printf '%s %.9Y %n\\0' -- 2>/dev/null || true", _names(paths))
-        found = {}
+        stats = {}
         for size, modified, path in _fields(said):
-            found[path] = Stat(path, int(size), _ns(modified))
-        return found
+            stats[path] = Stat(path, int(size), _ns(modified))
+        return stats
 
     def list(self, prefix: str = "") -> Iterator[Stat]:
         """See `Backend.list`."""
