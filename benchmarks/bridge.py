@@ -93,14 +93,14 @@ def _measure(root: Path, n_sessions: int, repeats: int) -> None:
         files = cache.export(root)
         exported.append(time.perf_counter() - began)
     size = sum(file.stat().st_size for file in files) / 1e6
-    found: dict[str, list[dict[str, float]]] = {"bridge": [], "client": []}
+    measured: dict[str, list[dict[str, float]]] = {"bridge": [], "client": []}
     for _ in range(repeats):
-        for side, results in found.items():
+        for side, results in measured.items():
             command = [sys.executable, __file__, "--side", side, "--root", str(root)]
             done = subprocess.run(command, capture_output=True, text=True, check=True)
             results.append(json.loads(done.stdout.splitlines()[-1]))
     print(f"{'':22}{'bridge':>10}{'client':>10}{'ratio':>8}{'claim':>7}")
-    median = {side: {k: statistics.median(r[k] for r in rows) for k in rows[0]} for side, rows in found.items()}
+    median = {side: {k: statistics.median(r[k] for r in rows) for k in rows[0]} for side, rows in measured.items()}
     for name in median["bridge"]:
         ours, theirs = median["bridge"][name], median["client"][name]
         unit = " MB" if name.endswith("memory") else " ms"
@@ -117,11 +117,11 @@ def _side(side: str, root: Path) -> dict[str, float]:
         from one_bridge import ONE as Class
     else:
         from one.api import One as Class
-    found = {"import": (time.perf_counter() - began) * 1e3}
+    figures = {"import": (time.perf_counter() - began) * 1e3}
     began = time.perf_counter()
     one = Class() if side == "bridge" else Class(root)
-    found["start"] = (time.perf_counter() - began) * 1e3
-    found["start_memory"] = _peak_mb()
+    figures["start"] = (time.perf_counter() - began) * 1e3
+    figures["start_memory"] = _peak_mb()
     eid = one.search(subject="mouse000", number=1)[-1]
     others, days = iter(one.search(subject="mouse001")), iter(range(1, 29))
     quick: dict[str, tuple[Callable[[], object], int]] = {
@@ -149,9 +149,9 @@ def _side(side: str, root: Path) -> dict[str, float]:
             began = time.perf_counter()
             call()
             times.append((time.perf_counter() - began) * 1e3)
-        found[name] = statistics.median(times)
-    found["memory"] = _peak_mb()
-    return found
+        figures[name] = statistics.median(times)
+    figures["memory"] = _peak_mb()
+    return figures
 
 
 def _peak_mb() -> float:

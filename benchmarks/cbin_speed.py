@@ -114,9 +114,9 @@ class Bench:
             else:
                 reader = cbin.open(path, threads=self.threads)
             began = time.perf_counter()
-            found = reader[start : start + n]
+            samples = reader[start : start + n]
             times.append(time.perf_counter() - began)
-            assert len(found) == n
+            assert len(samples) == n
             reader.close()
         return statistics.median(times)
 

@@ -33,7 +33,7 @@ def main() -> None:
         kept = chance.random(len(pulses)) > 0.01
         source, target = count(pulses, *one)[kept], count(pulses, *other)
         start = time.perf_counter()
-        found = clocks.align(source, target)
+        alignment = clocks.align(source, target)
         seconds = time.perf_counter() - start
         start = time.perf_counter()
         convert, *_ = sync_timestamps(source[:PEER_PULSES], target[:PEER_PULSES])
@@ -43,13 +43,14 @@ def main() -> None:
         same = time.perf_counter() - start
         moments = np.linspace(pulses[0], pulses[-1], 20_001)
         fine = [count(moments, 1e9, *device[1:]) for device in (one, other)]
-        error = float(np.abs(found.clock.convert(fine[0]) - fine[1]).max())
+        error = float(np.abs(alignment.clock.convert(fine[0]) - fine[1]).max())
         early = fine[0] < source[PEER_PULSES - 10]
         theirs = float(np.abs(convert(fine[0][early]) - fine[1][early]).max())
         assert seconds < MOST_SECONDS and error < MOST_ERROR, (seconds, error)
         print(
-            f"{name}: {found.n_pulses:,} pulses in {seconds:.3f} s, error {error * 1e3:.4f} ms; first {PEER_PULSES}: "
-            f"{same:.4f} s, peer {peer:.2f} s, error {theirs * 1e3:.4f} ms; ratio {peer / same:.0f}"
+            f"{name}: {alignment.n_pulses:,} pulses in {seconds:.3f} s, error {error * 1e3:.4f} ms; "
+            f"first {PEER_PULSES}: {same:.4f} s, peer {peer:.2f} s, "
+            f"error {theirs * 1e3:.4f} ms; ratio {peer / same:.0f}"
         )
 
 

@@ -283,7 +283,7 @@ def _time_mice() -> list[list[float]]:
     database = Timed(pipeline.connect())
     site = Site(database, Users(store_path()), settings())
     pages = site_app.find_pages()
-    found = []
+    timings = []
     with flask.Flask("benchmark").test_request_context():
         flask.g.viewer = Viewer(ACCOUNT, "admin")
         for number, (lab, mouse) in enumerate(_mice()[:61]):
@@ -291,8 +291,8 @@ def _time_mice() -> list[list[float]]:
             site_app.make_page(site, pages, links.mouse(lab, mouse))
             n = len(acquisition.Session & {"lab": lab, "subject": mouse})
             if number:  # the first one warms up
-                found.append([n, database.spent * 1000])
-    return found
+                timings.append([n, database.spent * 1000])
+    return timings
 
 
 def _write_probe() -> str:

@@ -103,7 +103,7 @@ def simulate(plan: Plan) -> dict[str, Any]:
             "rig": f"_iblrig_{plan.lab}_{'ephys' if session.on_ephys_rig else 'behavior'}_{plan.index % 4}",
             "start_delay": float(session.delay), "water": session.water,
         })  # fmt: skip
-    problems, found = [], []
+    problems, fitted = [], []
     for session in read:
         trials, key = session.trials, {"session_date": session.start_time.date(), "session_number": session.number}
         row = performance.session_performance(trials)
@@ -113,12 +113,12 @@ def simulate(plan: Plan) -> dict[str, Any]:
         })  # fmt: skip
         life["performance"].append(key | behavior_analysis._as_lists(row))
         blocks = performance.blocks(trials)
-        found.append((key, blocks))
+        fitted.append((key, blocks))
         problems += [(block["contrasts"], block["contrast_n"], block["contrast_n_right"]) for block in blocks.values()]
         if plan.keep_trials:
             life["trials"].append(key | {"trial_id": np.arange(len(trials["choice"]))} | trials)
     fits, place = psychometrics.fit_batch(problems) if problems else [], 0
-    for key, blocks in found:
+    for key, blocks in fitted:
         own = {p: fits[place + i] for i, p in enumerate(blocks)}
         place += len(blocks)
         life["fits"].append(key | {"n_blocks": len(blocks), "bias_shift": psychometrics.block_bias_shift(own)})

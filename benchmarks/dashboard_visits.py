@@ -51,7 +51,7 @@ def in_browser(url: str, token: str, paths: dict[str, str], repeats: int = 3) ->
     """Load pages (name -> path) in Chromium; medians of the times."""
     from playwright.sync_api import sync_playwright
 
-    found = {}
+    visits = {}
     with sync_playwright() as playwright:
         options = ["--no-sandbox", "--disable-gpu", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"]
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=options)
@@ -68,9 +68,9 @@ def in_browser(url: str, token: str, paths: dict[str, str], repeats: int = 3) ->
                 page.goto("about:blank")
                 warm.append(_load(page, url + path)[0])
                 context.close()
-            found[name] = Visited(_median(cold), _median(warm), questions)
+            visits[name] = Visited(_median(cold), _median(warm), questions)
         browser.close()
-    return found
+    return visits
 
 
 def together(

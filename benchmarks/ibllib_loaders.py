@@ -94,9 +94,9 @@ def _session(home: Path) -> tuple[str, str]:
         "eid = (acquisition.Session & {name: key[name] for name in names}).fetch1('eid'); "
         "print('FOUND', eid, key['probe_label'])"
     )
-    found = subprocess.run([sys.executable, "-c", code], env=_environment(home), stdout=subprocess.PIPE, text=True)
-    found.check_returncode()
-    _, eid, label = found.stdout[found.stdout.index("FOUND") :].split()[:3]
+    process = subprocess.run([sys.executable, "-c", code], env=_environment(home), stdout=subprocess.PIPE, text=True)
+    process.check_returncode()
+    _, eid, label = process.stdout[process.stdout.index("FOUND") :].split()[:3]
     return eid, label
 
 

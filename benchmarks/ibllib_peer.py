@@ -40,5 +40,5 @@ def run(python: str, code: str, folder: Path, given: dict[str, np.ndarray]) -> d
             np.save(folder / f"{name}.npy", values)
     whole = PREAMBLE + code + '\nnp.savez(f"{folder}/found.npz", **found)\n'
     subprocess.run([python, "-c", whole, str(folder), *given], check=True)
-    with np.load(folder / "found.npz") as found:
-        return dict(found)
+    with np.load(folder / "found.npz") as arrays:
+        return dict(arrays)

@@ -66,7 +66,7 @@ def main() -> None:
             ingest.register(root, processes=1)
             before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
             start = time.perf_counter()
-            (found,) = imports.import_folder(source)
+            (result,) = imports.import_folder(source)
             seconds = time.perf_counter() - start
             embedded.stop(Path(place) / "home")
             peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -75,7 +75,7 @@ def main() -> None:
         order = np.argsort(spikes[1], kind="stable")
         grouped = [values[order] for values in spikes]
         plain = time.perf_counter() - start
-    print(f"{found.n_units} units, {found.n_spikes:,} spikes: {seconds:.1f} s, peak {peak / 1e6:.2f} GB")
+    print(f"{result.n_units} units, {result.n_spikes:,} spikes: {seconds:.1f} s, peak {peak / 1e6:.2f} GB")
     print(f"(before it {before / 1e6:.2f} GB); numpy reads and groups the three arrays in {plain:.1f} s")
     print(f"ratio {seconds / plain:.1f}, {len(grouped)} arrays")
     assert seconds < MOST_SECONDS and peak < MOST_KB, (seconds, peak)

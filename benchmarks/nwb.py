@@ -160,7 +160,7 @@ def main() -> None:
         folder = Path(name)
         paths = spikes(asked.spikes, asked.units, folder)
         grouping.group(np.zeros(10, np.int32))  # compiled before
-        columns, found = write_columns(paths, folder / "columns.nwb")
+        columns, results = write_columns(paths, folder / "columns.nwb")
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
         one_by_one = Times(*(seconds * share for seconds in write_add_unit(paths, folder / "add_unit.nwb", share)))
         for name, ours, theirs in zip(("clock", "computing"), columns, one_by_one, strict=True):
@@ -181,7 +181,7 @@ def main() -> None:
             begin = time.perf_counter()
             with NWBHDF5IO(folder / "columns.nwb", "r") as io:
                 get = Cells(io.read())
-                for path, form in found.items():
+                for path, form in results.items():
                     target = folder / "back" / path
                     target.parent.mkdir(parents=True, exist_ok=True)
                     header, values = forms.rebuild(form, get, get.orders)

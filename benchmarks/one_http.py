@@ -126,7 +126,7 @@ def _times(url: str, token: str, paths: list[str], n_requests: int, n_clients: i
     todo = iter([next(turns) for _ in range(n_requests)])
 
     def client(_: int) -> list[float]:
-        found = []
+        timings = []
         with requests.Session() as session:
             session.headers["Authorization"] = f"Token {token}"
             for path in todo:
@@ -134,8 +134,8 @@ def _times(url: str, token: str, paths: list[str], n_requests: int, n_clients: i
                 answer = session.get(url + path, timeout=60)
                 took = (time.perf_counter() - began) * 1e3
                 if answer.status_code == 200 and answer.json()["count"] >= len(answer.json()["results"]):
-                    found.append(took)
-        return found
+                    timings.append(took)
+        return timings
 
     with ThreadPoolExecutor(n_clients) as clients:
         return [time_ for times in clients.map(client, range(n_clients)) for time_ in times]

@@ -70,7 +70,7 @@ def main() -> int:
     def ours(threads: int | None = chosen.threads) -> peths.Peths:
         return peths.peths(times, offsets, given["events"], PRE, POST, BIN, SMOOTHING, threads=threads)
 
-    found = ours()
+    histograms = ours()
     before = seconds_of(ours)
     with tempfile.TemporaryDirectory() as folder:
         needed = {name: given[name] for name in ("times", "clusters", "events", "window")}
@@ -87,8 +87,8 @@ def main() -> int:
     print(f"counts alone            {counting:8.4f} s")
     counts = peths.counts(times, offsets, given["events"], PRE, POST, BIN).sum(axis=1)
     wrong = np.count_nonzero(counts != theirs["counts"])
-    mean = np.abs(found.mean - theirs["means"]).max()
-    std = np.abs(found.std - theirs["stds"]).max()
+    mean = np.abs(histograms.mean - theirs["means"]).max()
+    std = np.abs(histograms.std - theirs["stds"]).max()
     print(f"differences: counts in {wrong} bins, mean {mean:.1e} Hz, standard deviation {std:.1e} Hz")
     print(f"of means up to {theirs['means'].max():.0f} Hz")
     met = slow / mine >= FASTER and wrong == 0 and max(mean, std) < 1e-6

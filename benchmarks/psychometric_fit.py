@@ -33,23 +33,23 @@ FASTER = 200  # the claim
 
 def recorded() -> list[Problem]:
     """Counts of every recorded session, and of every block of 30 trials or more in those that have blocks."""
-    found = []
+    problems = []
     for folder in sorted({file.parent for file in REAL_DATA.rglob("_ibl_trials.contrastLeft*.npy")}):
         column = {file.name.split(".")[1]: np.load(file) for file in folder.glob("_ibl_trials.*.npy")}
         contrast = conventions.signed_contrast(column["contrastLeft"], column["contrastRight"])
         right = conventions.right_choice(column["choice"])
-        found.append(psychometrics.counts(contrast, right))
+        problems.append(psychometrics.counts(contrast, right))
         blocks, size = np.unique(column["probabilityLeft"], return_counts=True)
         for block in blocks[(size >= 30) & (blocks.size > 1)]:
             which = column["probabilityLeft"] == block
-            found.append(psychometrics.counts(contrast[which], right[which]))
-    return found
+            problems.append(psychometrics.counts(contrast[which], right[which]))
+    return problems
 
 
 def simulated(size: int, seed: int) -> list[Problem]:
     """Counts of mice whose threshold and lapses fall as the task gets harder, in sessions of 100 to 1,000 trials."""
     rng = np.random.default_rng(seed)
-    found = []
+    problems = []
     for _ in range(size):
         stage = rng.integers(len(CONTRASTS))
         contrasts = np.array(list(CONTRASTS.values())[stage], dtype=float)
@@ -57,8 +57,8 @@ def simulated(size: int, seed: int) -> list[Problem]:
         threshold = rng.lognormal(np.log((80, 50, 30, 20, 15)[stage]), 0.5)
         lapses = rng.beta(1, (3, 4, 6, 9, 9)[stage], 2)
         p = psychometrics.curve(contrasts, rng.normal(0, 12), threshold, *lapses)
-        found.append((contrasts, n, rng.binomial(n, np.clip(p, 0, 1))))
-    return found
+        problems.append((contrasts, n, rng.binomial(n, np.clip(p, 0, 1))))
+    return problems
 
 
 def fit_with_psychofit(problem: Problem, box: Box, restarts: int) -> tuple[np.ndarray, float]:
@@ -97,7 +97,7 @@ def main() -> int:
     for first in range(0, len(problems), CHUNK):
         chunk = problems[first : first + CHUNK]
         began = time.perf_counter()
-        found = [fit_with_psychofit(problem, box, restarts) for problem in chunk]
+        fits = [fit_with_psychofit(problem, box, restarts) for problem in chunk]
         slow = time.perf_counter() - began
         batch, single = [], []
         for _ in range(5):
@@ -108,8 +108,8 @@ def main() -> int:
             for problem in chunk:
                 psychometrics.fit(*problem, box)
             single.append(time.perf_counter() - began)
-        theirs += [parameters for parameters, _ in found]
-        their_likelihood += [likelihood for _, likelihood in found]
+        theirs += [parameters for parameters, _ in fits]
+        their_likelihood += [likelihood for _, likelihood in fits]
         ratios.append(slow / np.median(batch))
         single_ratios.append(slow / np.median(single))
         our_seconds.append(np.median(batch) / len(chunk))

@@ -195,9 +195,11 @@ def _repeated(columns: dict[str, list], counts: Any) -> dict[str, np.ndarray]:
 
 
 def _summary(keys: dict[str, list], regions: Any, name: str) -> dict[str, Any]:
-    found = [np.unique(region, return_counts=True) for region in regions]
-    of_region = {"region_id": np.concatenate([ids for ids, _ in found])}
-    return _repeated(keys, [len(ids) for ids, _ in found]) | of_region | {name: np.concatenate([n for _, n in found])}
+    counted = [np.unique(region, return_counts=True) for region in regions]
+    of_region = {"region_id": np.concatenate([ids for ids, _ in counted])}
+    return (
+        _repeated(keys, [len(ids) for ids, _ in counted]) | of_region | {name: np.concatenate([n for _, n in counted])}
+    )
 
 
 def _uuid(rng: np.random.Generator) -> str:

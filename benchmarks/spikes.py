@@ -59,19 +59,19 @@ def measure(home: Path, n_spikes: int, n_units: int, repeats: int) -> bool:
     ours, cold, windows, peer = [], [], [], []
     for _ in range(repeats):
         unit = int(chance.integers(n_units))
-        seconds, found = timed(lambda unit=unit: ephys.spikes(pid, clusters=unit))
+        seconds, train = timed(lambda unit=unit: ephys.spikes(pid, clusters=unit))
         ours.append(seconds)
         start = float(chance.uniform(0, HOURS * 3600 - 1))
         windows.append(timed(lambda start=start: ephys.spikes(pid, window=(start, start + 1)))[0])
         seconds, expected = timed(lambda unit=unit: loaded(folder, unit))
         peer.append(seconds)
-        assert np.array_equal(found.times, expected)
+        assert np.array_equal(train.times, expected)
     for _ in range(repeats):
         forget(home / "cache")
         unit = int(chance.integers(n_units))
         cold.append(timed(lambda unit=unit: ephys.spikes(pid, clusters=unit))[0])
     unit, mask = statistics.median(ours), statistics.median(peer)
-    print(f"one unit ({len(found):,} spikes): {unit * 1e3:.2f} ms; from disk {statistics.median(cold) * 1e3:.2f} ms")
+    print(f"one unit ({len(train):,} spikes): {unit * 1e3:.2f} ms; from disk {statistics.median(cold) * 1e3:.2f} ms")
     print(f"a window of 1 s of all units: {statistics.median(windows) * 1e3:.2f} ms")
     print(f"np.load and mask: {mask * 1e3:.0f} ms")
     met = unit < CLAIMED_SECONDS

@@ -138,12 +138,12 @@ def planning(folder: Path, n_datasets: int) -> None:
         connection.query("VACUUM ANALYZE")  # as the server does by itself after a while
         policies.define("all", names[1:])
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        found: list[plan.Plan] = []
-        seconds = timed(lambda: found.append(plan.plan()))
+        plans: list[plan.Plan] = []
+        seconds = timed(lambda: plans.append(plan.plan()))
         memory = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
         again = timed(plan.plan)
         print(
-            f"planning over {n_datasets:,} datasets in {len(names)} repositories: {found[0].files:,} files planned in "
+            f"planning over {n_datasets:,} datasets in {len(names)} repositories: {plans[0].files:,} files planned in "
             f"{seconds:.2f} s, nothing left to plan in {again:.2f} s, {memory:.0f} MB more "
             f"(claims: {MOST_PLAN_S} s, {MOST_PLAN_MB:.0f} MB)"
         )

@@ -134,8 +134,8 @@ def _columns(n: int, random: np.random.Generator) -> dict[str, np.ndarray]:
     start = 5.0 * np.arange(n)
     right = random.random(n) < 0.5
     contrast = random.choice([0, 0.0625, 0.125, 0.25, 1.0], n)
-    found = {name: start + 0.1 * place for place, name in enumerate(KNOWN[:7])}
-    return found | {
+    columns = {name: start + 0.1 * place for place, name in enumerate(KNOWN[:7])}
+    return columns | {
         "intervals": np.column_stack([start - 0.2, start + 4.0]),
         "choice": random.choice([-1, 1], n),
         "feedbackType": random.choice([-1, 1], n),

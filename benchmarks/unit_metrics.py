@@ -65,9 +65,9 @@ def ours(folder: Path, threads: int | None, rules: units.MetricRules, repeats: i
         began = time.perf_counter()
         grouping = spikes.group(given["clusters"], threads=threads)
         columns = [spikes.gather(given[name], grouping, threads) for name in ("times", "amps", "depths")]
-        found = units.unit_metrics(columns[0], grouping.offsets, *columns[1:], rules=rules, threads=threads)
+        metrics = units.unit_metrics(columns[0], grouping.offsets, *columns[1:], rules=rules, threads=threads)
         seconds.append(time.perf_counter() - began)
-    return seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6, found
+    return seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6, metrics
 
 
 def main() -> int:
@@ -89,7 +89,7 @@ def main() -> int:
         given = simulate(chosen.units, chosen.spikes, chosen.duration, chosen.seed)
         for column, values in given.items():
             np.save(folder / f"{column}.npy", values)
-        before, memory, found = pool.apply(ours, (folder, chosen.threads, rules, 5))
+        before, memory, metrics = pool.apply(ours, (folder, chosen.threads, rules, 5))
         single, _, _ = pool.apply(ours, (folder, 1, rules, 3))
         theirs = ibllib_peer.run(chosen.ibllib_python, THEIRS, folder, given)
         after, again, _ = pool.apply(ours, (folder, chosen.threads, rules, 5))
@@ -103,7 +103,7 @@ def main() -> int:
     print("largest difference, as a share of the metric's largest value (missed_spikes: of 1):")
     equal = True
     for name, (their_name, factor) in SAME.items():
-        mine, other = found[name].astype(float), theirs[their_name].astype(float) * factor
+        mine, other = metrics[name].astype(float), theirs[their_name].astype(float) * factor
         largest = 1.0 if name == "missed_spikes" else np.nanmax(np.abs(other), initial=1e-12)
         difference = np.nanmax(np.abs(mine - other), initial=0.0) / largest
         nans = np.count_nonzero(np.isnan(mine) != np.isnan(other))

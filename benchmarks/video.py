@@ -34,10 +34,10 @@ def timed(work: Callable[[], object]) -> float:
 
 def one_by_one(frames: np.ndarray) -> list[float]:
     """The published way."""
-    found = [0.0]
+    energies = [0.0]
     for before, now in zip(frames[:-1], frames[1:], strict=True):
-        found.append(float(np.mean(np.abs(now.astype(np.int32) - before.astype(np.int32)))))
-    return found
+        energies.append(float(np.mean(np.abs(now.astype(np.int32) - before.astype(np.int32)))))
+    return energies
 
 
 def main() -> None:

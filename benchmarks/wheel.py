@@ -46,7 +46,7 @@ def main() -> None:
         turned = encoder.in_radians(trace.position, trace.timestamps)
         return wheel.movements(turned.position, trace.timestamps, tick=encoder.TICK)
 
-    found, seconds = ours(), []
+    movements, seconds = ours(), []
     for _ in range(options.repeats):
         start = time.perf_counter()
         ours()
@@ -55,12 +55,12 @@ def main() -> None:
         given = {"timestamps": trace.timestamps, "position": trace.position}
         given |= {"tick": np.array(encoder.TICK), "repeats": np.array(options.repeats)}
         peer = ibllib_peer.run(options.ibllib_python, PEER, Path(folder), given)
-    assert len(found) == peer["onsets"].size, f"{len(found)} movements, not {peer['onsets'].size}"
-    np.testing.assert_allclose(found.onsets, peer["onsets"], rtol=0, atol=1e-6)
-    np.testing.assert_allclose(found.offsets, peer["offsets"], rtol=0, atol=1e-6)
-    np.testing.assert_allclose(found.peak_amplitude, peer["amplitudes"], rtol=0, atol=1e-9)
+    assert len(movements) == peer["onsets"].size, f"{len(movements)} movements, not {peer['onsets'].size}"
+    np.testing.assert_allclose(movements.onsets, peer["onsets"], rtol=0, atol=1e-6)
+    np.testing.assert_allclose(movements.offsets, peer["offsets"], rtol=0, atol=1e-6)
+    np.testing.assert_allclose(movements.peak_amplitude, peer["amplitudes"], rtol=0, atol=1e-9)
     mine, its = min(seconds), float(peer["seconds"].min())
-    print(f"{len(found)} movements, onsets, offsets and amplitudes equal")
+    print(f"{len(movements)} movements, onsets, offsets and amplitudes equal")
     print(f"neurojoint {mine * 1e3:.1f} ms (unit and direction changes with it), brainbox {its * 1e3:.0f} ms: "
           f"{its / mine:.0f} times")  # fmt: skip
 

@@ -154,7 +154,7 @@ def _empty() -> None:
 def _rows() -> dict[str, tuple[int, str]]:
     """Table -> how many rows, and a hash over all their values in the order of their keys; without the empty ones."""
     tables = [part for table in registry.populated_tables() for part in (table, *registry.parts(table))]
-    found = {}
+    digests = {}
     for table in tables:
         quote = table().connection.adapter.quote_identifier
         columns = ", ".join(quote(name) for name in table.heading.names)
@@ -162,8 +162,8 @@ def _rows() -> dict[str, tuple[int, str]]:
         sql = f"SELECT COUNT(*), md5(string_agg(row::text, ' ' ORDER BY row::text)) FROM {rows}"
         count, digest = table().connection.query(sql).fetchone()
         if count:
-            found[registry.label(table)] = (count, digest)
-    return found
+            digests[registry.label(table)] = (count, digest)
+    return digests
 
 
 def _differing(rows: dict, reference: dict) -> str:

@@ -178,9 +178,9 @@ def unpack(
     if remove_archive:
         _forget_cached(out)
         with out.open("rb") as file:
-            found = hashlib.file_digest(file, "sha1").hexdigest()
-        if found != sha1:
-            raise VerificationFailed(f"it has the SHA-1 {found} on the disk, not {sha1}.", file=out)
+            digest = hashlib.file_digest(file, "sha1").hexdigest()
+        if digest != sha1:
+            raise VerificationFailed(f"it has the SHA-1 {digest} on the disk, not {sha1}.", file=out)
         Path(path).unlink()
         sync_folder(Path(path).parent)
     return report
@@ -233,8 +233,8 @@ def header_of(recording: Recording) -> Meta | None:
     """
     if isinstance(recording, ArchiveReader):
         return None if recording.meta_text is None else parse_meta(recording.meta_text, recording.path)
-    found = find_meta(recording.path)
-    meta = read_meta(found) if found is not None else None
+    path = find_meta(recording.path)
+    meta = read_meta(path) if path is not None else None
     if meta is not None and meta.n_channels != recording.n_channels:
         problem = f"its .meta has {meta.n_channels} channels, the recording has {recording.n_channels}."
         raise FormatError(problem, file=recording.path)

@@ -32,10 +32,10 @@ def expand(files: tuple[str, ...]) -> list[Path]:
     for name in files:
         is_pattern = glob.has_magic(name) and not Path(name).exists()
         # Path.glob takes no absolute pattern
-        found = sorted(glob.glob(name, recursive=True)) if is_pattern else [name]  # noqa: PTH207
-        if not found:
+        matches = sorted(glob.glob(name, recursive=True)) if is_pattern else [name]  # noqa: PTH207
+        if not matches:
             raise click.BadParameter(f"no file fits the pattern {name!r}", param_hint="FILE...")
-        paths.update(dict.fromkeys(map(Path, found)))
+        paths.update(dict.fromkeys(map(Path, matches)))
     return list(paths)
 
 

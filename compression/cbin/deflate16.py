@@ -75,9 +75,9 @@ def compress16(samples: np.ndarray, effort: int = DEFAULT) -> np.ndarray:
     True
     """
     flat = samples.reshape(-1)
-    out, heads, found, cost, choice, tokens = _workspace(flat.size, effort)
+    out, heads, nearest, cost, choice, tokens = _workspace(flat.size, effort)
     size = _encode(
-        flat.view(np.uint16), effort, _HASH_BITS[effort], out, heads, found, cost, choice, tokens, _LENGTH_SYMBOL,
+        flat.view(np.uint16), effort, _HASH_BITS[effort], out, heads, nearest, cost, choice, tokens, _LENGTH_SYMBOL,
         _DISTANCE_SYMBOL, LENGTH_BASE, LENGTH_EXTRA, DISTANCE_BASE, DISTANCE_EXTRA, CODE_LENGTH_ORDER,
     )  # fmt: skip
     out[size : size + 4] = np.frombuffer(libdeflate.adler32(flat).to_bytes(4, "big"), np.uint8)
@@ -107,7 +107,7 @@ def _workspace(n: int, effort: int) -> tuple[np.ndarray, ...]:
 
 @kernel
 def _encode(
-    u, effort, hash_bits, out, heads, found, cost, choice, tokens, length_symbol, distance_symbol, length_base,
+    u, effort, hash_bits, out, heads, nearest, cost, choice, tokens, length_symbol, distance_symbol, length_base,
     length_extra, distance_base, distance_extra, order,
 ):  # fmt: skip
     """Two bytes of zlib header and all blocks into `out`; returns how many bytes there are."""
@@ -146,24 +146,26 @@ def _encode(
             for begin in range(first, last, SEGMENT):
                 end = min(begin + SEGMENT, last)
                 if short == 0:
-                    find_nearest(u, begin, end, hash_bits, 2, heads[0], found[0])
-                    find_nearest_two(u, begin, end, hash_bits, 3, 4, heads[1], heads[2], found[1], found[2])
+                    find_nearest(u, begin, end, hash_bits, 2, heads[0], nearest[0])
+                    find_nearest_two(u, begin, end, hash_bits, 3, 4, heads[1], heads[2], nearest[1], nearest[2])
                     if effort == DEFAULT and end - first == BLOCK:
-                        few = weigh(u, begin, end, 2, 3, found[0], found[1], cost, choice, prices, distance_symbol)
-                        many = weigh(u, begin, end, 3, 4, found[1], found[2], cost, choice, prices, distance_symbol)
+                        few = weigh(u, begin, end, 2, 3, nearest[0], nearest[1], cost, choice, prices, distance_symbol)
+                        many = weigh(u, begin, end, 3, 4, nearest[1], nearest[2], cost, choice, prices, distance_symbol)
                         following = 2 if few < many else 3
-                    weigh_three(u, begin, end, found[0], found[1], found[2], cost, choice, prices, distance_symbol)
-                    found4 = found[2]
+                    weigh_three(
+                        u, begin, end, nearest[0], nearest[1], nearest[2], cost, choice, prices, distance_symbol
+                    )
+                    found4 = nearest[2]
                 else:
-                    one, two = found[short - 2], found[short - 1]
+                    one, two = nearest[short - 2], nearest[short - 1]
                     find_nearest_two(
                         u, begin, end, hash_bits, short, short + 1, heads[short - 2], heads[short - 1], one, two
                     )
                     weigh(u, begin, end, short, short + 1, one, two, cost, choice, prices, distance_symbol)
                     found4 = two
                 n_tokens = write_tokens(
-                    u, begin, end, found[0], found[1], found4, choice, tokens, n_tokens, literals, lengths, distances,
-                    distance_symbol,
+                    u, begin, end, nearest[0], nearest[1], found4, choice, tokens, n_tokens, literals, lengths,
+                    distances, distance_symbol,
                 )  # fmt: skip
         at, bits, n_bits = _write_block(
             u, first, last, final, tokens, n_tokens, literals, lengths, distances, out, at, bits, n_bits, length_symbol,

@@ -152,8 +152,8 @@ def header_path(cbin: Path) -> Path:
     if beside.exists() or not cbin.parent.is_dir():
         return beside
     wanted = _without_uuid(cbin.stem)
-    found = [other for other in cbin.parent.glob("*.ch") if _without_uuid(other.stem) == wanted]
-    return found[0] if len(found) == 1 else beside
+    candidates = [other for other in cbin.parent.glob("*.ch") if _without_uuid(other.stem) == wanted]
+    return candidates[0] if len(candidates) == 1 else beside
 
 
 def _without_uuid(stem: str) -> str:

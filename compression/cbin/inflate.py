@@ -85,8 +85,8 @@ def _inflate_pieces(
         return False
     end = 8 * body.nbytes
     cuts = [end * piece // n_pieces for piece in range(1, n_pieces + 1)]
-    found = together([partial(find_block, body, *span) for span in itertools.pairwise(cuts)])
-    begins = [begin for begin in found if begin >= 0]
+    positions = together([partial(find_block, body, *span) for span in itertools.pairwise(cuts)])
+    begins = [begin for begin in positions if begin >= 0]
     if not begins:
         return False
     spans = itertools.pairwise([*begins, end])

@@ -37,7 +37,7 @@ _1 = _U(1)
 
 
 @kernel
-def find_nearest(u, first, last, hash_bits, length, heads, found):
+def find_nearest(u, first, last, hash_bits, length, heads, nearest):
     """Distance of the nearest earlier repeat of `length` (2 to 4) samples, for each sample from `first` to `last`.
 
     `heads` holds the low 16 bits of the place each hash was last seen; what is older than the window may alias into
@@ -56,11 +56,11 @@ def find_nearest(u, first, last, hash_bits, length, heads, found):
         heads[slot] = np.uint16(i)
         distance = pick(distance <= min(_U(WINDOW), i), distance, _0)
         other = load64(u, i - distance) << drop
-        found[j] = np.uint16(pick(other == key, distance, _0))
+        nearest[j] = np.uint16(pick(other == key, distance, _0))
         i += _1
         j += _1
     for k in range(j, last - first):
-        found[k] = 0
+        nearest[k] = 0
 
 
 @kernel

@@ -188,14 +188,14 @@ class Reader(Recording):
         mine, *others = tasks
         futures = [self._executor().submit(task) for task in others]
         try:
-            found = [mine()]
+            results = [mine()]
             own = {}
             for number in reversed(range(len(others))):
                 if futures[number].cancel():
                     own[number] = others[number]()
         finally:
             wait([future for future in futures if not future.cancel()])
-        return found + [own[n] if n in own else future.result() for n, future in enumerate(futures)]
+        return results + [own[n] if n in own else future.result() for n, future in enumerate(futures)]
 
     def _inflate(self, chunk: int, passing: bool, helpers: int) -> np.ndarray:
         """The bytes of a chunk; `passing`: in memory that this thread uses again for its next chunk."""

@@ -89,12 +89,12 @@ class Recording(ABC):
         rows, channels = select(rows, self.n_samples, 0), select(channels, self.n_channels, 1)
         everything = channels.inside == slice(None, None, 1) if isinstance(channels.inside, slice) else False
         if rows.indices is not None:
-            found = self._read_listed(rows.indices)
+            samples = self._read_listed(rows.indices)
         else:
-            found = self.read(rows.first, rows.last)[rows.inside]
+            samples = self.read(rows.first, rows.last)[rows.inside]
         if everything and channels.last - channels.first == self.n_channels:
-            return found if found.base is None or rows.inside == slice(None, None, 1) else found.copy()
-        picked = found[..., channels.first : channels.last][..., channels.inside]
+            return samples if samples.base is None or rows.inside == slice(None, None, 1) else samples.copy()
+        picked = samples[..., channels.first : channels.last][..., channels.inside]
         return picked.copy() if isinstance(picked, np.ndarray) else picked
 
     def __iter__(self) -> Iterator[np.ndarray]:

@@ -313,10 +313,10 @@ def read_meta(path: str | os.PathLike[str]) -> Meta:
     """
     path = Path(path)
     if path.suffix != ".meta":
-        found = find_meta(path)
-        if found is None:
+        header = find_meta(path)
+        if header is None:
             raise MetaError("there is no .meta file beside it.", file=path, remedy="Give the channels and the rate.")
-        path = found
+        path = header
     try:
         if path.stat().st_size > MAX_META_BYTES:
             raise MetaError(f"{path.stat().st_size} bytes is too large for a SpikeGLX header.", file=path)
@@ -363,10 +363,10 @@ def find_meta(path: str | os.PathLike[str]) -> Path | None:
     if not path.parent.is_dir():
         return None
     wanted = _bare(data_stem(path))
-    found = sorted(other for other in path.parent.glob("*.meta") if _bare(other.stem) == wanted)
-    if len(found) > 1:
-        raise MetaError(f"several headers fit: {', '.join(other.name for other in found)}.", file=path)
-    return found[0] if found else None
+    headers = sorted(other for other in path.parent.glob("*.meta") if _bare(other.stem) == wanted)
+    if len(headers) > 1:
+        raise MetaError(f"several headers fit: {', '.join(other.name for other in headers)}.", file=path)
+    return headers[0] if headers else None
 
 
 def data_stem(path: str | os.PathLike[str]) -> str:

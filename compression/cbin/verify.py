@@ -97,14 +97,14 @@ def _check_chunks(
     if report.errors:
         return
     report.sha1_raw = raw_hash.hexdigest()
-    for what, expected, found in (
+    for what, expected, actual in (
         ("the compressed file", header.sha1_compressed, report.sha1_compressed),
         ("the samples", header.sha1_uncompressed, report.sha1_raw),
     ):
-        if expected is not None and expected != found:
+        if expected is not None and expected != actual:
             report.errors.append(
                 SizeMismatch(
-                    f"the SHA-1 of {what} is {found}, not {expected} as in the header.",
+                    f"the SHA-1 of {what} is {actual}, not {expected} as in the header.",
                     file=path,
                     remedy="Every chunk can be read, but it is not the file that was written: fetch both files again.",
                 )
@@ -201,8 +201,8 @@ def compare_with_raw(cbin: Path, meta: Path, raw: Path, threads: int | None = No
             return chunk, stream, expected, _plain_decode(stream, header, chunk)
 
         sums = hashlib.sha1(usedforsecurity=False), hashlib.sha1(usedforsecurity=False)
-        for chunk, stream, expected, found in in_order(read, range(header.n_chunks), threads):
-            if found is None or found.tobytes() != expected.tobytes():
+        for chunk, stream, expected, actual in in_order(read, range(header.n_chunks), threads):
+            if actual is None or actual.tobytes() != expected.tobytes():
                 raise VerificationFailed(
                     "its samples are not those of the raw file.", file=cbin, chunk=chunk, remedy=remedy
                 )
@@ -212,9 +212,9 @@ def compare_with_raw(cbin: Path, meta: Path, raw: Path, threads: int | None = No
         os.close(fd)
         os.close(raw_fd)
     hashes = sums[0].hexdigest(), sums[1].hexdigest()
-    for known, found in zip((header.sha1_uncompressed, header.sha1_compressed), hashes, strict=True):
-        if known is not None and known != found:
-            raise VerificationFailed(f"a SHA-1 is {found}, not {known} as in the header.", file=cbin, remedy=remedy)
+    for known, actual in zip((header.sha1_uncompressed, header.sha1_compressed), hashes, strict=True):
+        if known is not None and known != actual:
+            raise VerificationFailed(f"a SHA-1 is {actual}, not {known} as in the header.", file=cbin, remedy=remedy)
     return Report(
         raw, cbin, meta, raw_size, size, 0.0, reason="finished by an earlier run", order=header.order,
         time_diff=header.time_diff, spatial_diff=header.spatial_diff, n_channels=header.n_channels,
