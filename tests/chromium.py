@@ -22,9 +22,9 @@ def chromium() -> Iterator[Any]:
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        found = launch(playwright)
-        yield found
-        found.close()
+        browser = launch(playwright)
+        yield browser
+        browser.close()
 
 
 def launch(playwright: Any) -> Any:

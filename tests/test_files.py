@@ -55,14 +55,14 @@ def reasons(found) -> set[tuple[str, str, str]]:
 
 
 def test_a_valid_object_becomes_typed_columns():
-    found = assemble("trials", as_files(trials()))
-    assert not found.refusals
-    assert {name: values.dtype.kind for name, values in found.values.items()} == {
+    assembled = assemble("trials", as_files(trials()))
+    assert not assembled.refusals
+    assert {name: values.dtype.kind for name, values in assembled.values.items()} == {
         "intervals_0": "f", "intervals_1": "f", "stim_on_times": "f", "choice": "i", "feedback_type": "i",
         "contrast_left": "f", "contrast_right": "f", "included": "b",
     }  # fmt: skip
-    assert set(found.absent) == {column.name for column in alf.TRIALS} - found.values.keys()
-    np.testing.assert_array_equal(found.values["intervals_1"], trials()["intervals"][:, 1])
+    assert set(assembled.absent) == {column.name for column in alf.TRIALS} - assembled.values.keys()
+    np.testing.assert_array_equal(assembled.values["intervals_1"], trials()["intervals"][:, 1])
 
 
 @settings(max_examples=60, deadline=None)
@@ -80,12 +80,12 @@ def test_any_order_of_files_and_any_split_between_files_and_table_gives_the_same
             table[name] = values
     if table:
         files["alf/_ibl_trials.table.pqt"] = pqt(table)
-    found = assemble("trials", dict(data.draw(st.permutations(list(files.items())))))
-    assert not found.refusals
-    assert list(found.values) == list(expected.values)
+    assembled = assemble("trials", dict(data.draw(st.permutations(list(files.items())))))
+    assert not assembled.refusals
+    assert list(assembled.values) == list(expected.values)
     for name, values in expected.values.items():
-        assert found.values[name].dtype == values.dtype
-        np.testing.assert_array_equal(found.values[name], values)
+        assert assembled.values[name].dtype == values.dtype
+        np.testing.assert_array_equal(assembled.values[name], values)
 
 
 @pytest.mark.parametrize(
@@ -104,11 +104,11 @@ def test_a_broken_value_costs_only_its_column(attribute, row, value, reason, col
     broken = trials()
     broken[attribute] = broken[attribute].copy()
     broken[attribute][row] = value
-    found = assemble("trials", as_files(broken))
-    assert reasons(found) == {(f"_ibl_trials.{attribute}.npy", reason, column)}
-    assert found.refused == {column: reason}
-    assert found.values.keys() == assemble("trials", as_files(trials())).values.keys() - {column}
-    assert "row" in found.refusals[0].detail
+    assembled = assemble("trials", as_files(broken))
+    assert reasons(assembled) == {(f"_ibl_trials.{attribute}.npy", reason, column)}
+    assert assembled.refused == {column: reason}
+    assert assembled.values.keys() == assemble("trials", as_files(trials())).values.keys() - {column}
+    assert "row" in assembled.refusals[0].detail
 
 
 def test_equal_times_and_missing_times_are_in_order():
@@ -120,33 +120,33 @@ def test_an_interval_that_ends_before_it_starts_is_refused():
     broken = trials()
     broken["intervals"] = broken["intervals"].copy()
     broken["intervals"][7, 1] = 20.5  # after the end of the row before, before its own start
-    found = assemble("trials", as_files(broken))
-    assert reasons(found) == {("_ibl_trials.intervals.npy", "time_backwards", "intervals")}
-    assert not {"intervals_0", "intervals_1"} & found.values.keys()
+    assembled = assemble("trials", as_files(broken))
+    assert reasons(assembled) == {("_ibl_trials.intervals.npy", "time_backwards", "intervals")}
+    assert not {"intervals_0", "intervals_1"} & assembled.values.keys()
 
 
 def test_a_column_of_another_length_is_refused_and_without_majority_all_are():
     short = trials() | {"choice": trials()["choice"][:-1]}
-    found = assemble("trials", as_files(short))
-    assert reasons(found) == {("_ibl_trials.choice.npy", "unequal_length", "choice")}
+    assembled = assemble("trials", as_files(short))
+    assert reasons(assembled) == {("_ibl_trials.choice.npy", "unequal_length", "choice")}
     two = {"choice": np.ones(5, int), "feedbackType": np.ones(6)}
-    found = assemble("trials", as_files(two))
-    assert not found.values and set(found.refused) == {"choice", "feedback_type"}
+    assembled = assemble("trials", as_files(two))
+    assert not assembled.values and set(assembled.refused) == {"choice", "feedback_type"}
 
 
 def test_attributes_without_a_column_follow_the_columns():
     extra = trials() | {"laser": np.zeros(N), "notes": np.zeros(N + 1)}
-    found = assemble("trials", as_files(extra))
-    assert found.other == ["laser"] and found.refused == {"notes": "unequal_length"}
-    assert len(found.values) == 8
+    assembled = assemble("trials", as_files(extra))
+    assert assembled.other == ["laser"] and assembled.refused == {"notes": "unequal_length"}
+    assert len(assembled.values) == 8
 
 
 def test_two_files_that_agree_are_one_column_and_two_that_differ_none():
     both = as_files(trials()) | as_files({"choice": trials()["choice"].astype(float)}, namespace="")
     assert not assemble("trials", both).refusals
     differ = as_files(trials()) | as_files({"choice": -trials()["choice"]}, namespace="")
-    found = assemble("trials", differ)
-    assert reasons(found) == {(f"{n}trials.choice.npy", "duplicate_column", "choice") for n in ("_ibl_", "")}
+    assembled = assemble("trials", differ)
+    assert reasons(assembled) == {(f"{n}trials.choice.npy", "duplicate_column", "choice") for n in ("_ibl_", "")}
 
 
 @pytest.mark.parametrize("kind", ["float32", "float16"])
@@ -154,9 +154,9 @@ def test_copies_of_different_precision_agree_as_far_as_the_coarser_can_tell(kind
     exact = np.array([0.1, 1234.5678901, np.nan, 2.0e3])
     files = {"alf/trials.response_times.npy": npy(np.sort(exact).astype(kind))}
     files["alf/trials.table.pqt"] = pqt({"response_times": np.sort(exact), "choice": np.ones(4)})
-    found = assemble("trials", files)
-    assert not found.refusals
-    np.testing.assert_array_equal(found.values["response_times"], np.sort(exact))
+    assembled = assemble("trials", files)
+    assert not assembled.refusals
+    np.testing.assert_array_equal(assembled.values["response_times"], np.sort(exact))
     files["alf/trials.response_times.npy"] = npy((np.sort(exact) * 1.01).astype(kind))
     assert assemble("trials", files).refused == {"response_times": "duplicate_column"}
 
@@ -173,57 +173,59 @@ def test_a_few_bad_samples_do_not_cost_the_wheel(seed, n_bad, fault):
         fault
     ]
     position = np.arange(1000.0)
-    found = assemble("wheel", {"alf/_ibl_wheel.timestamps.npy": npy(bad), "alf/_ibl_wheel.position.npy": npy(position)})
-    assert not found.refusals
-    assert found.dropped == n_bad
-    assert np.all(np.diff(found.values["timestamps"]) > 0)
-    assert np.isin(found.values["position"], np.delete(position, rows)).all() or fault in ("repeat", "back")
+    assembled = assemble(
+        "wheel", {"alf/_ibl_wheel.timestamps.npy": npy(bad), "alf/_ibl_wheel.position.npy": npy(position)}
+    )
+    assert not assembled.refusals
+    assert assembled.dropped == n_bad
+    assert np.all(np.diff(assembled.values["timestamps"]) > 0)
+    assert np.isin(assembled.values["position"], np.delete(position, rows)).all() or fault in ("repeat", "back")
 
 
 def test_a_clock_that_was_restarted_costs_the_wheel():
     times = np.r_[np.arange(500.0), np.arange(500.0)]
-    found = assemble("wheel", {"alf/wheel.timestamps.npy": npy(times), "alf/wheel.position.npy": npy(times)})
-    assert found.refused == {"timestamps": "time_backwards"}
-    assert "500 of 1000 samples" in found.refusals[0].detail
+    assembled = assemble("wheel", {"alf/wheel.timestamps.npy": npy(times), "alf/wheel.position.npy": npy(times)})
+    assert assembled.refused == {"timestamps": "time_backwards"}
+    assert "500 of 1000 samples" in assembled.refusals[0].detail
 
 
 def test_a_broken_copy_does_not_cost_the_column():
     half = as_files(trials()) | as_files({"choice": np.full(N, 7)}, namespace="")
-    found = assemble("trials", half)
-    np.testing.assert_array_equal(found.values["choice"], trials()["choice"])
-    assert reasons(found) == {("trials.choice.npy", "value_range", "choice")} and not found.refused
+    assembled = assemble("trials", half)
+    np.testing.assert_array_equal(assembled.values["choice"], trials()["choice"])
+    assert reasons(assembled) == {("trials.choice.npy", "value_range", "choice")} and not assembled.refused
 
 
 def test_the_last_revision_counts_whatever_its_format():
     old = as_files(trials())
     new = {"alf/#2024-01-01#/_ibl_trials.table.pqt": pqt({"choice": -trials()["choice"]})}
-    found = assemble("trials", old | new)
-    assert not found.refusals
-    np.testing.assert_array_equal(found.values["choice"], -trials()["choice"])
+    assembled = assemble("trials", old | new)
+    assert not assembled.refusals
+    np.testing.assert_array_equal(assembled.values["choice"], -trials()["choice"])
 
 
 def test_two_points_of_timestamps_are_interpolated():
     points = np.array([[0, 10.0], [4, 12.0]])
     files = {"alf/wheel.position.npy": npy(np.arange(5.0)), "alf/wheel.timestamps.npy": npy(points)}
-    found = assemble("wheel", files)
-    np.testing.assert_allclose(found.values["timestamps"], [10, 10.5, 11, 11.5, 12])
+    assembled = assemble("wheel", files)
+    np.testing.assert_allclose(assembled.values["timestamps"], [10, 10.5, 11, 11.5, 12])
 
 
 def test_columns_of_matlab_and_single_column_tables_are_vectors():
     files = {"alf/wheel.position.npy": npy(np.arange(3.0)[:, None]), "alf/wheel.timestamps.csv": b"t\n1\n2\n3\n"}
-    found = assemble("wheel", files)
-    assert found.values["position"].shape == found.values["timestamps"].shape == (3,)
+    assembled = assemble("wheel", files)
+    assert assembled.values["position"].shape == assembled.values["timestamps"].shape == (3,)
 
 
 @pytest.mark.parametrize("values", [np.zeros((N, 3)), np.zeros(N), np.zeros(())])
 def test_intervals_of_another_shape_are_refused(values):
-    found = assemble("trials", as_files(trials() | {"intervals": values}))
-    assert reasons(found) == {("_ibl_trials.intervals.npy", "unequal_length", "intervals")}
+    assembled = assemble("trials", as_files(trials() | {"intervals": values}))
+    assert reasons(assembled) == {("_ibl_trials.intervals.npy", "unequal_length", "intervals")}
 
 
 def test_text_in_a_column_of_numbers_is_refused():
-    found = assemble("trials", as_files(trials() | {"choice": np.array(["left"] * N)}))
-    assert found.refused == {"choice": "value_range"}
+    assembled = assemble("trials", as_files(trials() | {"choice": np.array(["left"] * N)}))
+    assert assembled.refused == {"choice": "value_range"}
 
 
 class Bomb:

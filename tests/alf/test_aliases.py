@@ -41,9 +41,9 @@ def names_in(layout: str) -> dict[str, aliases.Alias]:
 
 
 def as_plain(files: dict[str, bytes]) -> dict[str, list]:
-    found = assemble("trials", files)
-    assert not found.refusals, found.refusals
-    return {name: values.tolist() for name, values in found.values.items()}
+    assembled = assemble("trials", files)
+    assert not assembled.refusals, assembled.refusals
+    return {name: values.tolist() for name, values in assembled.values.items()}
 
 
 EXPECTED = as_plain({f"alf/trials.{name}.npy": npy(values) for name, values in TRUTH.items()})
@@ -107,9 +107,9 @@ def test_a_table_with_headings_in_another_spelling_gives_the_same_columns(spelli
 
 
 def test_codes_that_the_layout_does_not_have_are_refused():
-    found = assemble("trials", {"alf/cwResponse.choice.npy": npy(np.array([1.0, 2.0, 4.0]))})
-    assert found.refused == {"choice": "value_range"}
-    assert "row 2" in found.refusals[0].detail and "1, 2, 3" in found.refusals[0].detail
+    assembled = assemble("trials", {"alf/cwResponse.choice.npy": npy(np.array([1.0, 2.0, 4.0]))})
+    assert assembled.refused == {"choice": "value_range"}
+    assert "row 2" in assembled.refusals[0].detail and "1, 2, 3" in assembled.refusals[0].detail
 
 
 def test_a_name_of_a_layout_beside_that_of_the_convention_must_agree():

@@ -104,12 +104,12 @@ def npy(values):
 
 
 def test_an_array_of_a_wrong_shape_is_refused_and_the_rest_of_its_object_counts():
-    found = assemble(
+    assembled = assemble(
         "sparseNoise",
         {"alf/sparseNoise.times.npy": npy(np.arange(4.0)), "alf/sparseNoise.xy.npy": npy(np.zeros((4, 3)))},
     )
-    assert found.refused == {"xy": "wrong_shape"} and found.other == ["times"]
-    assert "(n_squares, 2)" in found.refusals[0].detail
+    assert assembled.refused == {"xy": "wrong_shape"} and assembled.other == ["times"]
+    assert "(n_squares, 2)" in assembled.refusals[0].detail
 
 
 def test_suggestions_are_by_name_and_never_of_another_shape():

@@ -89,10 +89,10 @@ def test_biased_sessions_are_read_also_where_the_published_extractor_fails(rig, 
 
 def test_damaged_encoder_files_lose_the_damaged_lines_only(rig):
     for path in sorted((rig / "wheel_lt5").glob("*.ssv")) + sorted((rig / "wheel_ge5").glob("*.ssv")):
-        found = bpod.read_encoder(path.read_text())
+        encoder = bpod.read_encoder(path.read_text())
         lines = sum(bool(line.strip()) for line in path.read_text().splitlines())
-        assert found.times.size + found.n_dropped == lines and found.n_dropped <= max(0.05 * lines, 3), path.name
-        assert np.all(np.diff(found.times) >= 0)
+        assert encoder.times.size + encoder.n_dropped == lines and encoder.n_dropped <= max(0.05 * lines, 3), path.name
+        assert np.all(np.diff(encoder.times) >= 0)
 
 
 def record(begin: float, **more) -> dict:

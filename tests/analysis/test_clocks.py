@@ -36,13 +36,13 @@ def test_better_than_a_tenth_of_a_millisecond_everywhere(kind, offset, seed):
     a, b = (30_000.0, 18.0, 0.0, 0.002, 0.3), (30_003.2, -22.0, offset, 0.003, 1.2)
     source = device(true, *a)[chance.random(len(true)) > 0.01]
     target = device(true, *b)[chance.random(len(true)) > 0.01]
-    found = clocks.align(source, target)
-    assert found.n_pulses > 0.97 * len(true) * 0.99
+    alignment = clocks.align(source, target)
+    assert alignment.n_pulses > 0.97 * len(true) * 0.99
     moments = np.linspace(true[0], true[-1], 20_011)
-    error = found.clock.convert(device(moments, 1e9, *a[1:])) - device(moments, 1e9, *b[1:])
+    error = alignment.clock.convert(device(moments, 1e9, *a[1:])) - device(moments, 1e9, *b[1:])
     assert np.abs(error).max() < 1e-4
-    assert found.residual < 1e-4 < found.linear_residual, "wandering shows as residual of the straight line"
-    assert found.drift == pytest.approx(-40, abs=6)
+    assert alignment.residual < 1e-4 < alignment.linear_residual, "wandering shows as residual of the straight line"
+    assert alignment.drift == pytest.approx(-40, abs=6)
 
 
 @hypothesis_settings(max_examples=40, deadline=None)
@@ -50,16 +50,16 @@ def test_better_than_a_tenth_of_a_millisecond_everywhere(kind, offset, seed):
 def test_any_offset_and_any_beginning(seed, offset, ppm, skip_source, skip_target):
     """Irregular pulses tell which is which, whichever device began first, and the straight line is found."""
     true = np.cumsum(np.random.default_rng(seed).uniform(0.2, 1.0, 200))
-    found = clocks.align(true[skip_source:], (true * (1 + ppm * 1e-6) + offset)[skip_target:])
-    assert found.n_pulses == 200 - max(skip_source, skip_target)
-    assert found.offset == pytest.approx(offset, abs=1e-6) and found.drift == pytest.approx(ppm, abs=1e-3)
+    alignment = clocks.align(true[skip_source:], (true * (1 + ppm * 1e-6) + offset)[skip_target:])
+    assert alignment.n_pulses == 200 - max(skip_source, skip_target)
+    assert alignment.offset == pytest.approx(offset, abs=1e-6) and alignment.drift == pytest.approx(ppm, abs=1e-3)
 
 
 def test_what_has_nothing_in_common_is_not_aligned():
     chance = np.random.default_rng(0)
     one, other = (np.cumsum(chance.uniform(0.2, 3.0, 300)) for _ in range(2))
-    found = clocks.align(one, other)
-    assert found is None or found.n_pulses < 100
+    alignment = clocks.align(one, other)
+    assert alignment is None or alignment.n_pulses < 100
     assert clocks.align([1.0, 2.0], [1.0, 2.0]) is None and clocks.align([], []) is None
 
 

@@ -61,9 +61,9 @@ def test_counts_equal_a_direct_count(seed, n_units, n_events, window):
     pre, post, width = window
     n_before = int(np.ceil(pre / width - 1e-9))
     n_bins = n_before + int(np.ceil(post / width - 1e-9))
-    found = peths.counts(times, offsets, events, pre, post, width)
-    assert found.shape[2] == peths.bin_centres(pre, post, width).size
-    np.testing.assert_array_equal(found, direct_counts(times, offsets, events, n_before, n_bins, width))
+    binned = peths.counts(times, offsets, events, pre, post, width)
+    assert binned.shape[2] == peths.bin_centres(pre, post, width).size
+    np.testing.assert_array_equal(binned, direct_counts(times, offsets, events, n_before, n_bins, width))
 
 
 @settings(deadline=None, max_examples=40)
@@ -77,14 +77,14 @@ def test_means_and_deviations_equal_the_published_definition(seed, n_units, n_ev
     margin = 5 * int(np.ceil(smoothing / width))
     direct = direct_counts(times, offsets, events, n_before + margin, n_before + n_after + 2 * margin, width)
     expected = (published_smoothing(direct, smoothing / width, margin) if smoothing else direct) / width
-    found = peths.peths(times, offsets, events, 0.2, 0.5, width, smoothing)
-    assert found.n == n_events
-    np.testing.assert_allclose(found.mean, expected.mean(axis=1), atol=1e-9)
-    np.testing.assert_allclose(found.std, expected.std(axis=1), atol=1e-6)
+    histograms = peths.peths(times, offsets, events, 0.2, 0.5, width, smoothing)
+    assert histograms.n == n_events
+    np.testing.assert_allclose(histograms.mean, expected.mean(axis=1), atol=1e-9)
+    np.testing.assert_allclose(histograms.std, expected.std(axis=1), atol=1e-6)
     if n_events > 1:
-        np.testing.assert_allclose(found.sem, expected.std(axis=1, ddof=1) / np.sqrt(n_events), atol=1e-6)
+        np.testing.assert_allclose(histograms.sem, expected.std(axis=1, ddof=1) / np.sqrt(n_events), atol=1e-6)
     else:
-        assert np.isnan(found.sem).all()
+        assert np.isnan(histograms.sem).all()
 
 
 def test_conditions_split_the_events():
@@ -94,13 +94,13 @@ def test_conditions_split_the_events():
     events = np.sort(rng.uniform(2, 28, 40))
     labels = rng.choice([-100.0, 6.25, np.nan], 40)
     events[5] = np.nan
-    found = peths.peths(times, offsets, events, 0.5, 1.0, conditions=labels)
-    assert found.conditions.tolist() == [-100.0, 6.25] and found.mean.shape == (4, 2, 60)
-    for i, label in enumerate(found.conditions):
+    histograms = peths.peths(times, offsets, events, 0.5, 1.0, conditions=labels)
+    assert histograms.conditions.tolist() == [-100.0, 6.25] and histograms.mean.shape == (4, 2, 60)
+    for i, label in enumerate(histograms.conditions):
         own = peths.peths(times, offsets, events[labels == label], 0.5, 1.0)
-        assert found.n[i] == own.n == np.count_nonzero((labels == label) & ~np.isnan(events))
-        np.testing.assert_allclose(found.mean[:, i], own.mean, atol=1e-9)
-        np.testing.assert_allclose(found.sem[:, i], own.sem, atol=1e-9)
+        assert histograms.n[i] == own.n == np.count_nonzero((labels == label) & ~np.isnan(events))
+        np.testing.assert_allclose(histograms.mean[:, i], own.mean, atol=1e-9)
+        np.testing.assert_allclose(histograms.sem[:, i], own.sem, atol=1e-9)
 
 
 def test_neither_order_of_events_nor_threads_matter():
@@ -120,11 +120,11 @@ def test_a_known_response_is_recovered():
     events = 1.0 + 2.0 * np.arange(400)
     evoked = np.concatenate([event + rng.uniform(0.1, 0.3, rng.poisson(35 * 0.2)) for event in events])
     times = np.sort(np.r_[rng.uniform(0, 802, rng.poisson(5 * 802)), evoked])
-    found = peths.peths(times, [0, times.size], events, 0.5, 0.5, 0.01, 0.01)
-    plateau = (found.bins > 0.14) & (found.bins < 0.26)
-    rest = (found.bins < 0.05) | (found.bins > 0.36)
-    assert found.mean[0, plateau].mean() == pytest.approx(40, abs=2)
-    assert found.mean[0, rest].mean() == pytest.approx(5, abs=0.7)
+    histograms = peths.peths(times, [0, times.size], events, 0.5, 0.5, 0.01, 0.01)
+    plateau = (histograms.bins > 0.14) & (histograms.bins < 0.26)
+    rest = (histograms.bins < 0.05) | (histograms.bins > 0.36)
+    assert histograms.mean[0, plateau].mean() == pytest.approx(40, abs=2)
+    assert histograms.mean[0, rest].mean() == pytest.approx(5, abs=0.7)
 
 
 @pytest.mark.skipif(not REAL.exists(), reason="real recordings are not here")
@@ -135,15 +135,15 @@ def test_peths_of_a_real_recording_equal_a_direct_count():
     events, groups = np.load(REAL / "event_times.npy"), np.load(REAL / "event_groups.npy")
     grouping = spikes.group(clusters)
     grouped = spikes.gather(times, grouping)
-    found = peths.counts(grouped, grouping.offsets, events, 0.5, 1.0, 0.05)
-    expected = np.zeros_like(found)
+    binned = peths.counts(grouped, grouping.offsets, events, 0.5, 1.0, 0.05)
+    expected = np.zeros_like(binned)
     for e, event in enumerate(events):
         place = np.floor((times - (event - 10 * 0.05)) / 0.05)
         inside = (place >= 0) & (place < 30)
         row = np.searchsorted(grouping.cluster_ids, clusters[inside])
         np.add.at(expected, (row, e, place[inside].astype(int)), 1)
     assert len(grouping) == np.unique(clusters).size
-    np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(binned, expected)
     split = peths.peths(grouped, grouping.offsets, events, 0.5, 1.0, 0.05, 0, conditions=groups)
     for i, group in enumerate(split.conditions):
         np.testing.assert_allclose(split.mean[:, i], expected[:, groups == group].mean(axis=1) / 0.05, atol=1e-9)

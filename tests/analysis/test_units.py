@@ -99,14 +99,16 @@ def test_every_metric_equals_its_definition(seed, kinds, window):
     rng = np.random.default_rng(seed)
     trains = [train(rng, kind) for kind in kinds]
     (times, amps, depths), offsets = together(trains)
-    found = units.unit_metrics(times, offsets, amps, depths, window)
-    assert tuple(found) == units.METRICS
+    metrics = units.unit_metrics(times, offsets, amps, depths, window)
+    assert tuple(metrics) == units.METRICS
     start, end = window or ((times.min(), times.max()) if times.size else (0.0, 0.0))
     for unit, (t, a, d) in enumerate(trains):
         expected = unit_reference.metrics(t, a, d, start, end)
-        assert expected.keys() == found.keys()
+        assert expected.keys() == metrics.keys()
         for name, value in expected.items():
-            np.testing.assert_allclose(found[name][unit], value, rtol=1e-6, atol=1e-9, err_msg=f"{kinds[unit]}: {name}")
+            np.testing.assert_allclose(
+                metrics[name][unit], value, rtol=1e-6, atol=1e-9, err_msg=f"{kinds[unit]}: {name}"
+            )
 
 
 def test_metrics_equal_those_of_brainbox():
@@ -115,10 +117,10 @@ def test_metrics_equal_those_of_brainbox():
     grouping = spikes.group(clusters)
     columns = [spikes.gather(values, grouping) for values in (times, amps * 1e6, depths)]
     rules = replace(units.MetricRules(), partial_window=True)
-    found = units.unit_metrics(columns[0], grouping.offsets, *columns[1:], rules=rules)
+    metrics = units.unit_metrics(columns[0], grouping.offsets, *columns[1:], rules=rules)
     assert grouping.cluster_ids.tolist() == [3, 7, 20, 41]
     for name, values in PUBLISHED.items():
-        np.testing.assert_allclose(found[name].astype(float), values, rtol=1e-9, atol=1e-12, err_msg=name)
+        np.testing.assert_allclose(metrics[name].astype(float), values, rtol=1e-9, atol=1e-12, err_msg=name)
 
 
 def contaminated(rng, fraction, rate=30.0, duration=2000.0, period=0.003):
@@ -135,21 +137,21 @@ def test_contamination_is_recovered(fraction):
     """Llobet's estimate is the fraction itself; the sliding period passes units below 10 % and fails those above."""
     rng = np.random.default_rng(int(100 * fraction))
     times = contaminated(rng, fraction)
-    found = units.unit_metrics(times, [0, times.size])
-    assert found["isi_violations_llobet"][0] == pytest.approx(fraction, abs=0.03)
+    metrics = units.unit_metrics(times, [0, times.size])
+    assert metrics["isi_violations_llobet"][0] == pytest.approx(fraction, abs=0.03)
     # Hill's ratio counts a violation for either order of the two spikes: C - C^2 / 2.
-    assert found["isi_violations_hill"][0] == pytest.approx(fraction - fraction**2 / 2, abs=0.03)
-    assert found["refractory_pass"][0] == (fraction < 0.1)
+    assert metrics["isi_violations_hill"][0] == pytest.approx(fraction - fraction**2 / 2, abs=0.03)
+    assert metrics["refractory_pass"][0] == (fraction < 0.1)
     if 0 < fraction < 0.3:
-        assert fraction * 100 - 3 <= found["refractory_contamination"][0] <= fraction * 100 + 4
+        assert fraction * 100 - 3 <= metrics["refractory_contamination"][0] <= fraction * 100 + 4
 
 
 def test_few_spikes_prove_nothing():
     """A unit without a violation does not pass while chance alone could have given it none."""
     times = contaminated(np.random.default_rng(0), 0.0, rate=0.1)
-    found = units.unit_metrics(times, [0, times.size])
-    assert found["n_spikes_below_2ms"][0] == 0 and found["isi_violations_hill"][0] == 0
-    assert found["refractory_confidence"][0] < 90 and not found["refractory_pass"][0]
+    metrics = units.unit_metrics(times, [0, times.size])
+    assert metrics["n_spikes_below_2ms"][0] == 0 and metrics["isi_violations_hill"][0] == 0
+    assert metrics["refractory_confidence"][0] < 90 and not metrics["refractory_pass"][0]
 
 
 @pytest.mark.parametrize("absent", [0.0, 0.25, 0.7])
@@ -169,10 +171,10 @@ def test_drift_is_recovered():
     times = np.sort(rng.uniform(0, 1800, 9000))
     moving, jitter = 1000 + 40 * times / 1800, 1000 + rng.normal(0, 10, times.size)
     depths = np.r_[moving, jitter, np.full(times.size, 1000.0)]
-    found = units.unit_metrics(np.tile(times, 3), np.arange(4) * times.size, depths=depths)
-    assert found["drift_ptp"][0] == pytest.approx(40 * 29 / 30, abs=0.5)
-    assert 0 < found["drift_ptp"][1] < 6 and found["drift_ptp"][2] == 0
-    np.testing.assert_allclose(found["drift"], [80, 20 / np.sqrt(np.pi) * 18_000, 0], rtol=0.03, atol=1e-9)
+    metrics = units.unit_metrics(np.tile(times, 3), np.arange(4) * times.size, depths=depths)
+    assert metrics["drift_ptp"][0] == pytest.approx(40 * 29 / 30, abs=0.5)
+    assert 0 < metrics["drift_ptp"][1] < 6 and metrics["drift_ptp"][2] == 0
+    np.testing.assert_allclose(metrics["drift"], [80, 20 / np.sqrt(np.pi) * 18_000, 0], rtol=0.03, atol=1e-9)
 
 
 @pytest.mark.parametrize("missing", [0.0, 0.05, 0.15, 0.3])
@@ -181,11 +183,11 @@ def test_spikes_below_the_threshold_are_estimated(missing):
     rng = np.random.default_rng(int(100 * missing))
     amps = rng.normal(100, 15, 40_000)
     amps = amps[amps > np.quantile(amps, missing)] if missing else amps
-    found = units.unit_metrics(np.arange(amps.size) * 0.01, [0, amps.size], amps)
-    assert found["amplitude_cutoff"][0] == pytest.approx(missing, abs=0.04)
-    assert found["missed_spikes"][0] == pytest.approx(missing / (1 - missing), abs=0.08)
-    assert (found["noise_cutoff"][0] < 5) == (missing == 0)
-    assert found["amp_median"][0] == pytest.approx(np.median(amps), rel=1e-6)
+    metrics = units.unit_metrics(np.arange(amps.size) * 0.01, [0, amps.size], amps)
+    assert metrics["amplitude_cutoff"][0] == pytest.approx(missing, abs=0.04)
+    assert metrics["missed_spikes"][0] == pytest.approx(missing / (1 - missing), abs=0.08)
+    assert (metrics["noise_cutoff"][0] < 5) == (missing == 0)
+    assert metrics["amp_median"][0] == pytest.approx(np.median(amps), rel=1e-6)
 
 
 @pytest.mark.skipif(not REAL.exists(), reason="real recordings are not here")
@@ -193,16 +195,16 @@ def test_metrics_of_a_real_recording_equal_their_definition():
     """289 clusters without amplitudes or depths; a sample of them against the reference."""
     grouping = spikes.group(np.load(REAL / "spikes.clusters.npy"))
     times = spikes.gather(np.load(REAL / "spikes.times.npy"), grouping)
-    found = units.unit_metrics(times, grouping.offsets)
-    assert np.isnan(found["amp_median"]).all() and np.isnan(found["ibl_label"]).all()
-    assert found["n_spikes"].sum() == 124_905
+    metrics = units.unit_metrics(times, grouping.offsets)
+    assert np.isnan(metrics["amp_median"]).all() and np.isnan(metrics["ibl_label"]).all()
+    assert metrics["n_spikes"].sum() == 124_905
     for unit in np.flatnonzero(grouping.n_spikes < 400)[::12]:
         own = times[grouping.offsets[unit] : grouping.offsets[unit + 1]]
         absent = np.full(own.size, np.nan)
         expected = unit_reference.metrics(own, absent, absent, times.min(), times.max())
         for name, value in expected.items():
             if name != "ibl_label":
-                np.testing.assert_allclose(found[name][unit], value, rtol=1e-6, atol=1e-9, err_msg=name)
+                np.testing.assert_allclose(metrics[name][unit], value, rtol=1e-6, atol=1e-9, err_msg=name)
 
 
 def test_input_of_any_kind_gives_the_same(tmp_path):
@@ -212,15 +214,15 @@ def test_input_of_any_kind_gives_the_same(tmp_path):
     expected = units.unit_metrics(times, offsets, np.round(amps), depths, threads=1)
     np.save(tmp_path / "times.npy", times)
     mapped = np.load(tmp_path / "times.npy", mmap_mode="r")
-    found = units.unit_metrics(mapped, offsets.tolist(), np.round(amps).astype(np.float32), list(depths), threads=3)
+    metrics = units.unit_metrics(mapped, offsets.tolist(), np.round(amps).astype(np.float32), list(depths), threads=3)
     for name in units.METRICS:
-        np.testing.assert_array_equal(found[name], expected[name], err_msg=name)
+        np.testing.assert_array_equal(metrics[name], expected[name], err_msg=name)
 
 
 def test_no_units_give_no_rows():
     """An insertion whose sorting found nothing."""
-    found = units.unit_metrics([], [0], [], [])
-    assert tuple(found) == units.METRICS and all(values.shape == (0,) for values in found.values())
+    metrics = units.unit_metrics([], [0], [], [])
+    assert tuple(metrics) == units.METRICS and all(values.shape == (0,) for values in metrics.values())
 
 
 @pytest.mark.parametrize(

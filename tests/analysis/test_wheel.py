@@ -44,11 +44,11 @@ def test_finds_what_the_published_detector_finds_in_real_traces(date, tick):
     position = np.load(REAL / date / "001/alf/_ibl_wheel.position.npy")
     timestamps = np.load(REAL / date / "001/alf/_ibl_wheel.timestamps.npy")
     expected = np.load(REAL / date / "001/expected_moves.npz")
-    found = wheel.movements(position, timestamps, tick=tick)
-    assert len(found) == expected["onsets"].size
-    np.testing.assert_allclose(found.onsets, expected["onsets"], rtol=0, atol=1e-9)
-    np.testing.assert_allclose(found.offsets, expected["offsets"], rtol=0, atol=1e-9)
-    np.testing.assert_allclose(found.peak_amplitude, expected["peak_amplitudes"], rtol=0, atol=1e-9)
+    moves = wheel.movements(position, timestamps, tick=tick)
+    assert len(moves) == expected["onsets"].size
+    np.testing.assert_allclose(moves.onsets, expected["onsets"], rtol=0, atol=1e-9)
+    np.testing.assert_allclose(moves.offsets, expected["offsets"], rtol=0, atol=1e-9)
+    np.testing.assert_allclose(moves.peak_amplitude, expected["peak_amplitudes"], rtol=0, atol=1e-9)
 
 
 @settings(deadline=None, max_examples=40)
@@ -62,15 +62,15 @@ def test_recovers_simulated_minimum_jerk_movements(data):
     amplitudes = np.array(data.draw(st.lists(size, min_size=n, max_size=n)))
     onsets = np.cumsum(gaps) + np.r_[0, np.cumsum(durations)[:-1]]
     times, position = record(*simulate(onsets, durations, amplitudes))
-    found = wheel.movements(position, times, tick=TICK)
-    assert len(found) == n
+    moves = wheel.movements(position, times, tick=TICK)
+    assert len(moves) == n
     # Near its ends a minimum-jerk movement covers 10 x^3 of its amplitude in the fraction x of its duration.
     slack = 1.25 * durations * np.cbrt(np.array([[2.5], [9.0]]) * TICK / (10 * np.abs(amplitudes))) + 0.005
-    assert np.all(np.abs(found.onsets - onsets) <= slack[0])
-    assert np.all(np.abs(found.offsets - onsets - durations) <= slack[1])
-    np.testing.assert_allclose(found.peak_amplitude, amplitudes, atol=12 * TICK)
-    np.testing.assert_allclose(found.peak_velocity_times, onsets + durations / 2, atol=0.1)
-    np.testing.assert_allclose(found.peak_velocity, 1.875 * amplitudes / durations, rtol=0.35)
+    assert np.all(np.abs(moves.onsets - onsets) <= slack[0])
+    assert np.all(np.abs(moves.offsets - onsets - durations) <= slack[1])
+    np.testing.assert_allclose(moves.peak_amplitude, amplitudes, atol=12 * TICK)
+    np.testing.assert_allclose(moves.peak_velocity_times, onsets + durations / 2, atol=0.1)
+    np.testing.assert_allclose(moves.peak_velocity, 1.875 * amplitudes / durations, rtol=0.35)
 
 
 @settings(deadline=None, max_examples=25)
@@ -79,13 +79,13 @@ def test_spans_are_ordered_disjoint_and_long_enough(steps, seed):
     """Whatever the trace: onset < offset, movements at least min_gap apart and min_duration long, inside the trace."""
     times = np.cumsum(np.random.default_rng(seed).exponential(0.02, len(steps))) + 1.0
     position = np.cumsum(steps) * TICK
-    found = wheel.movements(position, times, tick=TICK)
+    moves = wheel.movements(position, times, tick=TICK)
     rules = wheel.MovementRules()
-    assert np.all(found.offsets - found.onsets >= rules.min_duration)
-    assert np.all(found.onsets[1:] - found.offsets[:-1] >= rules.min_gap)
-    if len(found):
-        assert found.onsets[0] >= times[0]
-        assert found.offsets[-1] <= times[-1]
+    assert np.all(moves.offsets - moves.onsets >= rules.min_duration)
+    assert np.all(moves.onsets[1:] - moves.offsets[:-1] >= rules.min_gap)
+    if len(moves):
+        assert moves.onsets[0] >= times[0]
+        assert moves.offsets[-1] <= times[-1]
 
 
 def by_definition(position, timestamps, tick, rules):
@@ -126,15 +126,15 @@ def test_the_one_pass_equals_the_definition(seed, n, gap, tendency):
     times = np.cumsum(chance.exponential(gap, n) + 1e-6)
     position = np.cumsum(chance.choice([-1, 1], n, p=[tendency, 1 - tendency])) * TICK
     rules = wheel.MovementRules()
-    found = wheel.movements(position, times, tick=TICK)
+    moves = wheel.movements(position, times, tick=TICK)
     if times[-1] - times[0] <= 0.001:
-        assert not len(found)
+        assert not len(moves)
         return
     trace, onsets, offsets = by_definition(position, times, TICK, rules)
-    np.testing.assert_array_equal(found.onsets, onsets)
-    np.testing.assert_array_equal(found.offsets, offsets)
+    np.testing.assert_array_equal(moves.onsets, onsets)
+    np.testing.assert_array_equal(moves.offsets, offsets)
     changes, _ = wheel.direction_changes(trace, onsets, offsets)
-    np.testing.assert_array_equal(found.direction_changes, changes)
+    np.testing.assert_array_equal(moves.direction_changes, changes)
 
 
 def test_scale_of_the_position_does_not_matter():
@@ -145,9 +145,9 @@ def test_scale_of_the_position_does_not_matter():
     assert steps_of_one.size == times.size - 1
     for size in (1.0, TICK, 2 * np.pi / 1024, encoder.WHEEL_RADIUS * TICK):
         assert encoder.tick_size(in_ticks * size) == pytest.approx(size)
-        found = wheel.movements(in_ticks * size, times)
-        assert len(found) == 2
-        np.testing.assert_allclose(found.peak_amplitude / size, [0.8 / TICK, -0.5 / TICK], atol=12)
+        moves = wheel.movements(in_ticks * size, times)
+        assert len(moves) == 2
+        np.testing.assert_allclose(moves.peak_amplitude / size, [0.8 / TICK, -0.5 / TICK], atol=12)
 
 
 def test_resampling_is_linear_interpolation():
@@ -179,9 +179,9 @@ def test_direction_changes_of_a_movement_that_turns_round_twice():
     times = np.array([0.0, 1.0, 1.3, 1.6, 1.9, 3.0, 3.3, 4.5])
     position = np.array([0.0, 0.0, 0.6, -0.2, 0.4, 0.4, 1.0, 1.0])
     trace = wheel.resample(position, times)
-    found = wheel.movements(position, times, tick=TICK)
-    assert len(found) == 2
-    changes, index = wheel.direction_changes(trace, found.onsets, found.offsets)
+    moves = wheel.movements(position, times, tick=TICK)
+    assert len(moves) == 2
+    changes, index = wheel.direction_changes(trace, moves.onsets, moves.offsets)
     np.testing.assert_allclose(changes, [1.3, 1.6], atol=0.003)
     assert index.tolist() == [0, 0]
     with pytest.raises(ValueError, match="onsets"):
@@ -240,15 +240,15 @@ def test_bad_traces_are_refused_with_the_reason(position, timestamps, message):
 )
 def test_traces_too_short_or_still_have_no_movements(position, timestamps):
     """Empty results, of the right types."""
-    found = wheel.movements(position, timestamps)
-    assert len(found) == 0
-    assert found.peak_velocity.dtype == float
+    moves = wheel.movements(position, timestamps)
+    assert len(moves) == 0
+    assert moves.peak_velocity.dtype == float
 
 
 def test_movement_cut_off_by_either_end_of_the_trace_is_kept():
     """A wheel that turns all the time is one movement from the first to the last sample."""
     times = np.arange(0, 3, 0.01)
-    found = wheel.movements(times * 2.0, times, tick=TICK)
-    assert len(found) == 1
-    assert found.onsets[0] == pytest.approx(0.0, abs=0.005)
-    assert found.offsets[0] == pytest.approx(times[-1], abs=0.01)
+    moves = wheel.movements(times * 2.0, times, tick=TICK)
+    assert len(moves) == 1
+    assert moves.onsets[0] == pytest.approx(0.0, abs=0.005)
+    assert moves.offsets[0] == pytest.approx(times[-1], abs=0.01)

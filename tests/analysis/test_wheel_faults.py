@@ -50,13 +50,13 @@ def test_random_forms_of_one_truth_give_the_same_wheel(data):
     for row in bad:
         back = data.draw(st.sampled_from([0.0, 0.001]))
         times[row] = times[row - 1] - back * (times[row - 1] - times[row - 2])
-    found = assemble(
+    assembled = assemble(
         "wheel", {"alf/_ibl_wheel.position.npy": npy(position), "alf/_ibl_wheel.timestamps.npy": npy(times)}
     )
-    assert not found.refused
-    assert len(bad) <= found.dropped <= 2 * len(bad)
-    clock = found.values["timestamps"]
-    turned = encoder.in_radians(found.values["position"], clock, unit)
+    assert not assembled.refused
+    assert len(bad) <= assembled.dropped <= 2 * len(bad)
+    clock = assembled.values["timestamps"]
+    turned = encoder.in_radians(assembled.values["position"], clock, unit)
     seconds, said = encoder.in_seconds(turned.position, clock)
     assert bool(said) == (scale > 1)
     assert not turned.assumed

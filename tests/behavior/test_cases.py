@@ -163,8 +163,8 @@ def test_water_of_a_night_counts_for_the_day_of_its_session_and_today_has_a_row(
 
     def rows() -> dict[datetime.date, float]:
         worker.drain([action.WaterHistory])
-        found = action.WaterStatus.to_dicts(order_by="session_date")
-        return {row["session_date"]: (row["water_reward"], row["remaining_water"]) for row in found}
+        rows = action.WaterStatus.to_dicts(order_by="session_date")
+        return {row["session_date"]: (row["water_reward"], row["remaining_water"]) for row in rows}
 
     next_day, today = day + datetime.timedelta(1), day + datetime.timedelta(2)
     due = pytest.approx(0.1)

@@ -102,5 +102,5 @@ def _trials(folder: Path) -> dict[str, np.ndarray]:
 
 
 def _latest(alf: Path, name: str) -> Path | None:
-    found = sorted(alf.glob(f"#*#/{name}")) or sorted(alf.glob(name))
-    return found[-1] if found else None
+    paths = sorted(alf.glob(f"#*#/{name}")) or sorted(alf.glob(name))
+    return paths[-1] if paths else None

@@ -63,8 +63,8 @@ def test_every_page_is_open_and_nothing_that_is_sent_names_a_mouse_or_a_person(s
     assert len(texts) > 20 and sum(len(text) for _, text in texts) > 200_000
     for asked, text in texts:
         for part in (asked, text):
-            found = secret.search(part)
-            assert found is None, f"{asked[:200]} … {part[max(0, found.start() - 150) : found.end() + 50]}"
+            match = secret.search(part)
+            assert match is None, f"{asked[:200]} … {part[max(0, match.start() - 150) : match.end() + 50]}"
     pseudonyms = set(re.findall(r"mouse-[a-z2-7]{10}\b", "".join(text for _, text in texts)))
     assert len(pseudonyms) >= len(mice) - 1
     seen = visit(pages["mouse"], viewer=None)  # the same mouse under the same name

@@ -37,20 +37,20 @@ def test_columns_come_back_as_they_went_in(session):
     """Every type that the tables use, with NULL in each column that may be null."""
     start = np.array(["2026-01-05T10:00:00.123456", "NaT"], "datetime64[us]")
     insert_many(acquisition.Session, sessions(session, [2, 3], start_time=start, rig=["a,\"b\"\n'c'\\", ""]))
-    found = fetch_columns(acquisition.Session & "session_number > 1", order_by="session_number")
-    assert found["session_number"].to_pylist() == [2, 3]
-    assert found["session_date"].to_pylist() == [session["session_date"]] * 2
-    assert found["start_time"].to_pylist() == [datetime.datetime(2026, 1, 5, 10, 0, 0, 123456), None]
-    assert found["rig"].to_pylist() == ["a,\"b\"\n'c'\\", ""], "text with quotes, and empty text that is not NULL"
-    assert found["session_qc"].to_pylist() == ["NOT_SET"] * 2, "a column that is not given has its default"
+    table = fetch_columns(acquisition.Session & "session_number > 1", order_by="session_number")
+    assert table["session_number"].to_pylist() == [2, 3]
+    assert table["session_date"].to_pylist() == [session["session_date"]] * 2
+    assert table["start_time"].to_pylist() == [datetime.datetime(2026, 1, 5, 10, 0, 0, 123456), None]
+    assert table["rig"].to_pylist() == ["a,\"b\"\n'c'\\", ""], "text with quotes, and empty text that is not NULL"
+    assert table["session_qc"].to_pylist() == ["NOT_SET"] * 2, "a column that is not given has its default"
 
 
 def test_json_columns_hold_lists_and_dicts(session):
     objects = {"object_collection": "alf", "object_name": ["a", "b"], "object_fingerprint": "0" * 32}
     refused = [{"choice": "value_range", "n": np.int64(3), "x": float("nan")}, {}]
     insert_many(data.AlfObject, session | objects | {"accepted_columns": ",a,", "refused_columns": refused})
-    found = fetch_columns(data.AlfObject, "refused_columns", order_by="object_name")
-    assert json_column(found, "refused_columns") == [{"choice": "value_range", "n": 3, "x": None}, {}]
+    table = fetch_columns(data.AlfObject, "refused_columns", order_by="object_name")
+    assert json_column(table, "refused_columns") == [{"choice": "value_range", "n": 3, "x": None}, {}]
     assert (data.AlfObject & {"object_name": "b"}).fetch1("refused_columns") == {}
 
 
@@ -59,8 +59,8 @@ def test_a_value_of_megabytes_comes_back(session):
     objects = {"object_collection": "alf", "object_name": ["a", "b", "c"], "object_fingerprint": "0" * 32}
     refused = [{}, {"column": "x" * 3_000_000}, {}]
     insert_many(data.AlfObject, session | objects | {"accepted_columns": ",a,", "refused_columns": refused})
-    found = fetch_columns(data.AlfObject, "object_name", "refused_columns", order_by="object_name")
-    assert json_column(found, "refused_columns") == refused
+    table = fetch_columns(data.AlfObject, "object_name", "refused_columns", order_by="object_name")
+    assert json_column(table, "refused_columns") == refused
 
 
 def test_a_blob_is_refused_in_words(database):
@@ -82,10 +82,10 @@ def test_numbers_survive_to_the_last_bit(session, rows):
     times, included, numbers = zip(*rows, strict=True)
     columns = {"trial_id": np.arange(len(rows)), "response_times": times, "included": included, "rep_num": numbers}
     insert_many(behavior.TrialSet.Trial, session | TASK | columns)
-    found = fetch_columns(behavior.TrialSet.Trial, *columns, order_by="trial_id")
-    assert found["included"].to_pylist() == list(included)
-    assert found["rep_num"].to_pylist() == list(numbers)
-    np.testing.assert_array_equal(to_numpy(found)["response_times"], np.array(times))
+    table = fetch_columns(behavior.TrialSet.Trial, *columns, order_by="trial_id")
+    assert table["included"].to_pylist() == list(included)
+    assert table["rep_num"].to_pylist() == list(numbers)
+    np.testing.assert_array_equal(to_numpy(table)["response_times"], np.array(times))
 
 
 def trial_set(session: dict, n_trials: int) -> None:
@@ -155,17 +155,17 @@ def test_rows_belong_to_the_open_transaction(session, database):
 
 def test_restrictions_with_percent_signs_and_computed_columns_are_fetched(session):
     insert_many(acquisition.Session, sessions(session, [2, 3], rig=["100%", "50%"]))
-    found = fetch_columns(acquisition.Session & "rig LIKE '100%%'", "rig")
-    assert found["rig"].to_pylist() == ["100%"]
+    table = fetch_columns(acquisition.Session & "rig LIKE '100%%'", "rig")
+    assert table["rig"].to_pylist() == ["100%"]
     counted = subject.Subject.aggr(acquisition.Session, n="count(session_number)")
     assert [int(n) for n in fetch_columns(counted, "n")["n"].to_pylist()] == [3]
 
 
 def test_no_rows_are_no_error(session):
     assert insert_many(acquisition.Session, sessions(session, [])) == 0
-    found = fetch_columns(acquisition.Session & "session_number > 9", "eid", "start_time")
-    assert found.num_rows == 0
-    assert found.schema.field("start_time").type == pa.timestamp("us")
+    table = fetch_columns(acquisition.Session & "session_number > 9", "eid", "start_time")
+    assert table.num_rows == 0
+    assert table.schema.field("start_time").type == pa.timestamp("us")
 
 
 def test_an_arrow_table_can_be_inserted_as_it_was_fetched(session):
@@ -181,8 +181,8 @@ def test_a_single_column_keeps_its_nulls(session):
     """A row of one null is an empty line of COPY, which a reader of CSV may take for no row."""
     ends = np.array(["2026-01-05T11:00:00", "NaT"], "datetime64[us]")
     insert_many(acquisition.Session, sessions(session, [2, 3], end_time=ends))
-    found = fetch_columns(acquisition.Session, "end_time", order_by="session_number")
-    assert found["end_time"].to_pylist() == [None, datetime.datetime(2026, 1, 5, 11), None]
+    table = fetch_columns(acquisition.Session, "end_time", order_by="session_number")
+    assert table["end_time"].to_pylist() == [None, datetime.datetime(2026, 1, 5, 11), None]
 
 
 def test_rows_of_a_part_need_their_master(session, database):

@@ -93,8 +93,8 @@ def test_nobody_is_in_two_cages(lab):
     do("move", subject="m1", cage="C1", date="2026-02-01")
     do("move", subject="m1", cage="C2", date="2026-02-10")
     do("move", subject="m1", cage="C3", date="2026-02-10")
-    found = (subject.Housing & M1).to_dicts(order_by="housing_start")
-    assert [(row["cage_name"], str(row["housing_end"])) for row in found] == [("C1", "2026-02-10"), ("C3", "None")]
+    rows = (subject.Housing & M1).to_dicts(order_by="housing_start")
+    assert [(row["cage_name"], str(row["housing_end"])) for row in rows] == [("C1", "2026-02-10"), ("C3", "None")]
     assert "after that" in refused("move", "date", subject="m1", cage="C1", date="2026-02-05")
     assert (subject.Subject & M1).fetch1("cage") == "C3"
 
@@ -128,8 +128,8 @@ def genetics():
 
 
 def zygosity(name):
-    found = (subject.Genotype & {"subject": name}).to_dicts()
-    return (found[0]["zygosity"], found[0]["genotype_origin"]) if found else None
+    rows = (subject.Genotype & {"subject": name}).to_dicts()
+    return (rows[0]["zygosity"], rows[0]["genotype_origin"]) if rows else None
 
 
 def test_a_zygosity_follows_its_tests_and_goes_with_them(lab):

@@ -126,9 +126,9 @@ def test_samples_before_the_beginning_are_dropped_and_counted():
 @pytest.mark.parametrize("case", ["07_NP1015_linear", "08_NP24_one_shank_of_four"])
 def test_channel_maps_of_unusual_headers(case):
     folder = CASES / case
-    found = channel_maps.read(read_meta(next(folder.glob("*.meta"))))
+    channel_map = channel_maps.read(read_meta(next(folder.glob("*.meta"))))
     expected = json.loads((folder / "expected.json").read_text())
-    assert {name: getattr(found, name) for name in expected} == expected
+    assert {name: getattr(channel_map, name) for name in expected} == expected
 
 
 @pytest.mark.slow

@@ -66,19 +66,21 @@ def test_numbers_from_one_are_read_as_those_from_zero(tmp_path, name, kind):
     truth = examine(tmp_path / "zero", files)
     assert not truth.refused and not truth.reading.from_one
     names = NUMBERS if name == "all" else (name,)
-    found = examine(tmp_path / "one", files | {item: files[item].astype(kind) + 1 for item in names})
-    assert not found.refused and sorted(found.reading.from_one) == sorted(names)
-    assert sum("1 was taken off all" in note for note in found.reading.notes) == len(names)
+    examined = examine(tmp_path / "one", files | {item: files[item].astype(kind) + 1 for item in names})
+    assert not examined.refused and sorted(examined.reading.from_one) == sorted(names)
+    assert sum("1 was taken off all" in note for note in examined.reading.notes) == len(names)
     for column, values in truth.clusters.items():
-        np.testing.assert_array_equal(found.clusters[column], values, err_msg=column)
+        np.testing.assert_array_equal(examined.clusters[column], values, err_msg=column)
 
 
 def test_units_from_one_keep_their_numbers_and_get_their_rows(tmp_path):
     files = whole()
-    found = examine(tmp_path, files | {"spikes.clusters": files["spikes.clusters"] + 1})
-    assert found.reading.rows == "row from 1" and "count from 1" in found.reading.rows_why and not found.refused
-    assert found.clusters["cluster_id"].tolist() == [1, 2, 3, 4, 5]
-    assert found.clusters["cluster_channel"].tolist() == files["clusters.channels"].tolist()
+    examined = examine(tmp_path, files | {"spikes.clusters": files["spikes.clusters"] + 1})
+    assert (
+        examined.reading.rows == "row from 1" and "count from 1" in examined.reading.rows_why and not examined.refused
+    )
+    assert examined.clusters["cluster_id"].tolist() == [1, 2, 3, 4, 5]
+    assert examined.clusters["cluster_channel"].tolist() == files["clusters.channels"].tolist()
 
 
 @pytest.mark.parametrize(
@@ -96,8 +98,8 @@ def test_units_from_one_keep_their_numbers_and_get_their_rows(tmp_path):
 )
 def test_numbers_of_what_is_not_there_are_refused_with_a_sentence(tmp_path, name, change, sentence):
     files = whole()
-    found = examine(tmp_path, files | {name: change(files[name])})
-    ((attribute, _, detail),) = found.refused
+    examined = examine(tmp_path, files | {name: change(files[name])})
+    ((attribute, _, detail),) = examined.refused
     assert attribute == name and sentence in detail
 
 
@@ -111,9 +113,9 @@ def test_some_channels_are_recognised_by_their_places(tmp_path):
               "clusters.waveforms": None, "clusters.waveformsChannels": None, "templates.waveforms": None,
               "templates.waveformsChannels": None}  # fmt: skip
     assert not examine(tmp_path / "zero", files, staggered).reading.from_one
-    found = examine(tmp_path / "one", files | {"channels.rawInd": some + 1}, staggered)
-    assert found.reading.from_one == ["channels.rawInd"] and "places" in found.reading.notes[0]
-    assert found.clusters["cluster_shank"].tolist() == [0, 0, 0, 1, 1]
+    examined = examine(tmp_path / "one", files | {"channels.rawInd": some + 1}, staggered)
+    assert examined.reading.from_one == ["channels.rawInd"] and "places" in examined.reading.notes[0]
+    assert examined.clusters["cluster_shank"].tolist() == [0, 0, 0, 1, 1]
     unknown = examine(
         tmp_path / "bare", files | {"channels.rawInd": some + 1, "channels.localCoordinates": None}, staggered
     )
@@ -124,9 +126,9 @@ def test_places_in_mm_are_told_by_the_map(tmp_path):
     """With the columns of the recording: converted; counted from the other end, or without the columns: refused."""
     files = whole() | {"channels.shanks": None, "clusters.shanks": None}
     places = np.column_stack([np.zeros(N), 20.0 * np.arange(N) + 20])
-    found = examine(tmp_path / "mm", files | {"channels.localCoordinates": places / 1e3})
-    assert found.reading.factors == {"channels.localCoordinates": 1e3} and not found.refused
-    np.testing.assert_allclose(found.clusters["cluster_depth"], places[files["clusters.channels"], 1])
+    examined = examine(tmp_path / "mm", files | {"channels.localCoordinates": places / 1e3})
+    assert examined.reading.factors == {"channels.localCoordinates": 1e3} and not examined.refused
+    np.testing.assert_allclose(examined.clusters["cluster_depth"], places[files["clusters.channels"], 1])
     for name, change in (("end", {"channels.localCoordinates": places[::-1]}),
                          ("bare", {"channels.localCoordinates": places / 1e3, "channels.rawInd": None})):  # fmt: skip
         ((attribute, _, _),) = examine(tmp_path / name, files | change).refused
@@ -135,8 +137,8 @@ def test_places_in_mm_are_told_by_the_map(tmp_path):
 
 def test_without_a_recording_all_channels_in_turn_are_recognised(tmp_path):
     files = whole()
-    found = examine(tmp_path, files | {"channels.rawInd": 1 + np.random.default_rng(0).permutation(N)}, None)
-    assert found.reading.from_one == ["channels.rawInd"]
+    examined = examine(tmp_path, files | {"channels.rawInd": 1 + np.random.default_rng(0).permutation(N)}, None)
+    assert examined.reading.from_one == ["channels.rawInd"]
 
 
 def test_waveforms_that_are_filled_up_do_not_count_from_one(tmp_path):
@@ -144,17 +146,17 @@ def test_waveforms_that_are_filled_up_do_not_count_from_one(tmp_path):
     files = whole()
     around, shapes = files["clusters.waveformsChannels"].copy(), files["clusters.waveforms"].copy()
     around[:, 2], shapes[:, :, 2] = N, 0
-    found = examine(tmp_path, files | {"clusters.waveformsChannels": around, "clusters.waveforms": shapes})
-    assert not found.refused and not found.reading.from_one
+    examined = examine(tmp_path, files | {"clusters.waveformsChannels": around, "clusters.waveforms": shapes})
+    assert not examined.refused and not examined.reading.from_one
 
 
 def test_shanks_by_other_numbers_give_way_to_the_header(tmp_path):
     """Sorted by themselves the channels of a shank are on shank 0; the header knows which one it is."""
     files = whole()
     only = {"channels.shanks": np.zeros(N, int), "clusters.shanks": None}
-    found = examine(tmp_path, files | only, MAP | {"shank": [2] * N})
-    assert not found.refused and found.clusters["cluster_shank"].tolist() == [2] * UNITS
-    assert "numbers the shanks otherwise" in found.reading.notes[0]
+    examined = examine(tmp_path, files | only, MAP | {"shank": [2] * N})
+    assert not examined.refused and examined.clusters["cluster_shank"].tolist() == [2] * UNITS
+    assert "numbers the shanks otherwise" in examined.reading.notes[0]
 
 
 @given(st.integers(1, 30), st.data())

@@ -93,10 +93,10 @@ def test_comparisons_of_trials_by_behavior_and_by_units(files):
     assert selection.Comparison.define("reward", "feedback_type == -1", "feedback_type == 1") == 1
     drain([*TABLES, ephys_analysis.UnitSelectivity, task_analysis.TrialComparison])
     assert len(ephys_analysis.UnitSelectivity()) == 1, "a comparison without a period is of the animal only"
-    found = ephys_analysis.UnitSelectivity.Unit.to_dicts(order_by="cluster_id")
+    rows = ephys_analysis.UnitSelectivity.Unit.to_dicts(order_by="cluster_id")
     direct = activity.selectivity(PROBE, "contrast_left != missing", "right", "early")
-    np.testing.assert_allclose([row["second_rate"] for row in found], direct.rate_1)
-    assert [bool(row["is_selective"]) for row in found] == direct.selective.tolist() and direct.selective.any()
+    np.testing.assert_allclose([row["second_rate"] for row in rows], direct.rate_1)
+    assert [bool(row["is_selective"]) for row in rows] == direct.selective.tolist() and direct.selective.any()
     reward = (task_analysis.TrialComparison & {"comparison_name": "reward"}).fetch1()
     assert (reward["n_first"], reward["first_performance"], reward["second_performance"]) == (10, 0, 1)
     with pytest.raises(UserError, match="no column odour"):

@@ -204,8 +204,8 @@ def test_checks_of_any_files(tmp_path_factory, ids, times, n_rows, ordered):
     }
     for name, values in content.items():
         np.save(folder / f"{name}.npy", values)
-    found = alf_sorting.examine({name: folder / f"{name}.npy" for name in content})
-    refused = {item.attribute for item in found.refused}
+    examined = alf_sorting.examine({name: folder / f"{name}.npy" for name in content})
+    refused = {item.attribute for item in examined.refused}
     is_ordered = bool(np.all(np.diff(content["spikes.times"]) >= 0))
     disorder = array_rules.out_of_order(content["spikes.times"])
     by_unit = bool(disorder.wrong) and array_rules.are_by_unit(content["spikes.times"], content["spikes.clusters"])
@@ -215,8 +215,8 @@ def test_checks_of_any_files(tmp_path_factory, ids, times, n_rows, ordered):
     points = not ids or max(ids) < n_rows or from_one
     assert ("spikes.clusters" in refused) == (not points)
     if not refused:
-        assert found.reading.n_moved == (len(ids) if by_unit else disorder.n)
+        assert examined.reading.n_moved == (len(ids) if by_unit else disorder.n)
         used, counts = np.unique(content["spikes.clusters"], return_counts=True)
-        assert found.clusters["cluster_id"].tolist() == used.tolist()
-        assert found.clusters["cluster_n_spikes"].tolist() == counts.tolist()
-        np.testing.assert_array_equal(found.clusters["cluster_channel"], used - from_one)
+        assert examined.clusters["cluster_id"].tolist() == used.tolist()
+        assert examined.clusters["cluster_n_spikes"].tolist() == counts.tolist()
+        np.testing.assert_array_equal(examined.clusters["cluster_channel"], used - from_one)

@@ -47,9 +47,9 @@ def test_another_computer_reads_from_s3_through_a_cache(database, tmp_path, s3, 
     eid = one.search(subject="m1")[0]
     assert list(one.load_dataset(eid, "_ibl_trials.choice.npy")) == CHOICE
     assert list(one.load_object(eid, "trials")["choice"]) == CHOICE
-    found = files.read_object(KEY, "trials")
-    assert list(found.values["choice"]) == CHOICE
-    assert all(path.is_relative_to(cache) for path in found.paths)
+    contents = files.read_object(KEY, "trials")
+    assert list(contents.values["choice"]) == CHOICE
+    assert all(path.is_relative_to(cache) for path in contents.paths)
     assert sum(item.is_file() for item in cache.rglob("*")) == 4
     s3.stop()
     try:

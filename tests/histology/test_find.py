@@ -72,10 +72,10 @@ def test_good_units_of_trained_mice_in_insertions_with_enough_of_them(units):
     expected = rows[sizes >= least]
     assert 0 < len(expected) < len(rows)
     assert keys(find.find_units("CTX", True, least, "trained_1b")) == keys(expected)
-    found = find.find_insertions("CTX", True, least, "trained_1b")
+    insertions = find.find_insertions("CTX", True, least, "trained_1b")
     counted = expected.groupby(KEY[:5]).size()
-    assert found["n_units"].to_pylist() == counted.tolist()
-    assert [tuple(row.values()) for row in found.select(KEY[:5]).to_pylist()] == counted.index.tolist()
+    assert insertions["n_units"].to_pylist() == counted.tolist()
+    assert [tuple(row.values()) for row in insertions.select(KEY[:5]).to_pylist()] == counted.index.tolist()
 
 
 def test_a_status_with_plus_is_that_or_a_higher_one(units):
@@ -107,9 +107,9 @@ def test_units_without_a_place_are_anywhere_but_in_no_region(units):
     assert find.find_units().num_rows == len(units)
     there = keys(find.find_units("root"))
     assert len(there) == len(units) - (units[KEY[:5]] == pd.Series(insertion)).all(axis=1).sum()
-    found = find.find_insertions("root")
-    assert found.num_rows == 40, "its channels are still in the brain"
-    assert sum(found["n_units"].to_pylist()) == len(there)
+    insertions = find.find_insertions("root")
+    assert insertions.num_rows == 40, "its channels are still in the brain"
+    assert sum(insertions["n_units"].to_pylist()) == len(there)
 
 
 def test_only_default_clusterings_count(units):

@@ -42,8 +42,8 @@ def test_the_commands_run_and_every_option_is_named(database):
     ]
     assert len(lines) == 4
     for line in lines:
-        found = CliRunner().invoke(main, shlex.split(line)[1:])
-        assert found.exit_code == 0, found.output
+        result = CliRunner().invoke(main, shlex.split(line)[1:])
+        assert result.exit_code == 0, result.output
     options = {param.opts[0] for command in main.commands["find"].commands.values() for param in command.params}
     assert not {option for option in options if option not in manual("histology.md")}
 

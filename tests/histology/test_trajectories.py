@@ -77,9 +77,9 @@ def test_a_row_that_cannot_be_used_is_named_and_the_rest_counts(database, tmp_pa
     summary = tell(tmp_path, "".join(REFUSED) + ROW.format("histology"))
     assert tracks("provenance") == [("histology",)]
     assert summary.reasons == {"bad_metadata": len(REFUSED)}
-    found = fetch_columns(data.Quarantine).to_pylist()
-    assert {item["quarantine_path"] for item in found} == {"trajectories.csv"}
-    details = {item["quarantine_column"]: item["detail"] for item in found}
+    rows = fetch_columns(data.Quarantine).to_pylist()
+    assert {item["quarantine_path"] for item in rows} == {"trajectories.csv"}
+    details = {item["quarantine_column"]: item["detail"] for item in rows}
     for number, (column, why) in enumerate(REFUSED.values(), start=2):
         assert f"row {number}: " in details[column] and why in details[column]
     summary = tell(tmp_path, ROW.format("histology"))
@@ -103,11 +103,11 @@ def test_the_tracks_of_the_simulated_lab_lead_to_its_channels(database, tmp_path
     assert len(histology.Trajectory()) == 3 * len(ephys.ProbeInsertion()) == 6
     for track in (histology.Trajectory & {"provenance": "ephys_aligned"}).to_dicts():
         key = {name: track[name] for name in ephys.ProbeInsertion.primary_key}
-        found = fetch_columns(histology.ChannelLocation.Channel & key, order_by="channel").to_pandas()
+        table = fetch_columns(histology.ChannelLocation.Channel & key, order_by="channel").to_pandas()
         entry = [track["entry_ml"], track["entry_ap"], track["entry_dv"]]
-        depths = track["insertion_depth"] - found["channel_axial"].to_numpy()
+        depths = track["insertion_depth"] - table["channel_axial"].to_numpy()
         expected = coordinates.along_track(entry, track["theta"], track["phi"], depths)
-        assert np.abs(found[["channel_ml", "channel_ap", "channel_dv"]].to_numpy() - expected).max() < 0.06
+        assert np.abs(table[["channel_ml", "channel_ap", "channel_dv"]].to_numpy() - expected).max() < 0.06
 
 
 @given(st.floats(-2e4, 2e4), st.floats(-2e4, 2e4), st.floats(-2e4, 2e4))

@@ -41,12 +41,12 @@ print([disks.is_there(one) for one in (here, hanging, here / "no", hanging, here
 def test_a_disk_that_hangs_is_passed_over_and_the_others_go_on(library, tmp_path):
     for name in ("here", "hanging"):
         (tmp_path / name).mkdir()
-    found = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", LOOK, tmp_path / "here", tmp_path / "hanging"], capture_output=True, text=True,
         env=os.environ | {"LD_PRELOAD": str(library), "HANGING_DISK": "/hanging"}, timeout=120,
     )  # fmt: skip
-    assert found.stdout == "[True, False, False, False, True] True\n", found.stderr
-    assert found.stderr.count("does not answer") == 1
+    assert result.stdout == "[True, False, False, False, True] True\n", result.stderr
+    assert result.stderr.count("does not answer") == 1
 
 
 @pytest.mark.slow
@@ -54,11 +54,11 @@ def test_a_disk_that_hangs_is_passed_over_and_the_others_go_on(library, tmp_path
 def test_an_ingest_of_a_disk_that_hangs_ends_with_a_sentence(database, server, library, tmp_path):
     write(tmp_path / "hanging", "lab/Subjects/m1/2020-01-01/001")
     home = {f"NEUROJOINT_{name.upper()}": str(value) for name, value in server.items()}
-    found = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", COMMAND, "ingest", str(tmp_path / "hanging")], capture_output=True, text=True,
         env=os.environ | home | {"LD_PRELOAD": str(library), "HANGING_DISK": "/hanging"}, timeout=300,
     )  # fmt: skip
-    assert found.returncode == 1 and "does not answer within 10 s" in found.stderr, found.stdout + found.stderr
+    assert result.returncode == 1 and "does not answer within 10 s" in result.stderr, result.stdout + result.stderr
     assert not len(data.Dataset())
 
 
@@ -72,9 +72,9 @@ def test_files_that_cannot_be_read_wait_and_cost_nothing_else(database, server, 
 
     def ingest(**more: str) -> str:
         arguments = [sys.executable, "-c", COMMAND, "ingest", str(root), "--no-compress", "--repository", "r"]
-        found = subprocess.run(arguments, env=os.environ | home | more, capture_output=True, text=True, timeout=120)
-        assert "Traceback" not in found.stdout + found.stderr
-        return found.stdout + found.stderr
+        result = subprocess.run(arguments, env=os.environ | home | more, capture_output=True, text=True, timeout=120)
+        assert "Traceback" not in result.stdout + result.stderr
+        return result.stdout + result.stderr
 
     bad = {"LD_PRELOAD": str(library), "BAD_DISK": "choice.npy", "BAD_DISK_ERRNO": str(number)}
     said = ingest(**bad)

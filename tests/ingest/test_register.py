@@ -138,8 +138,8 @@ def test_a_good_file_replaced_by_a_broken_one_is_not_served(database, tmp_path):
     path.write_bytes(path.read_bytes()[:-8])
     summary = ingest(tmp_path)
     assert (summary.files_missing, summary.reasons) == (1, {"truncated": 1})
-    found = files.read_object(KEY, "trials")
-    assert found.refused == {"choice": "truncated"} and "choice" not in found.values
+    contents = files.read_object(KEY, "trials")
+    assert contents.refused == {"choice": "truncated"} and "choice" not in contents.values
     with pytest.raises(InvalidData, match="choice"):
         files.read_object(KEY, "trials", required=["choice"])
 

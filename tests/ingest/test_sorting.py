@@ -76,27 +76,27 @@ def test_found_spikes_become_files_and_rows(database, recorded, insertion, toy, 
     assert path.endswith(".cbin" if compressed else ".bin")
     assert not summary.failures
     folder = recorded / SESSION / "alf" / "probe00" / "toy"
-    found = {path.name[:-4]: np.load(path) for path in folder.glob("*.npy")}
+    arrays = {path.name[:-4]: np.load(path) for path in folder.glob("*.npy")}
     truth = insertion.objects["spikes"]
     origin = ephys.ChannelMap().fetch1("map_axial")[0] - 20  # um, where the header counts from
-    assert len(np.unique(found["spikes.clusters"])) == len(UNITS)
-    assert np.array_equal(found["spikes.times"], found["spikes.samples"] / RATE)
+    assert len(np.unique(arrays["spikes.clusters"])) == len(UNITS)
+    assert np.array_equal(arrays["spikes.times"], arrays["spikes.samples"] / RATE)
     for number, unit in enumerate(UNITS):
         true = truth["samples"][truth["clusters"] == number]
-        mine = found["spikes.clusters"] == np.argmin(np.abs(found["clusters.depths"] - origin - unit.depth))
-        near = np.abs(found["spikes.samples"][mine][:, None] - true[None]).min(axis=1)
+        mine = arrays["spikes.clusters"] == np.argmin(np.abs(arrays["clusters.depths"] - origin - unit.depth))
+        near = np.abs(arrays["spikes.samples"][mine][:, None] - true[None]).min(axis=1)
         assert np.mean(near <= 2) > 0.95
-        cluster = int(found["spikes.clusters"][mine][0])
-        assert found["clusters.amps"][cluster] == pytest.approx(1e-6 * unit.amplitude, rel=0.08)
-        assert found["clusters.depths"][cluster] == pytest.approx(unit.depth + origin, abs=15)
-        assert found["clusters.peakToTrough"][cluster] == pytest.approx(
+        cluster = int(arrays["spikes.clusters"][mine][0])
+        assert arrays["clusters.amps"][cluster] == pytest.approx(1e-6 * unit.amplitude, rel=0.08)
+        assert arrays["clusters.depths"][cluster] == pytest.approx(unit.depth + origin, abs=15)
+        assert arrays["clusters.peakToTrough"][cluster] == pytest.approx(
             insertion.truth["units"][number]["peak_to_trough"], abs=0.1
         )
-        assert found["clusters.channels"][cluster] == insertion.truth["units"][number]["channel"]
+        assert arrays["clusters.channels"][cluster] == insertion.truth["units"][number]["channel"]
     assert pq.read_table(folder / "clusters.metrics.pqt")["ks2_label"].to_pylist() == ["good"] * 3
     (row,) = runs()
     assert (row["task_state"], row["task_name"]) == ("Complete", "sort_spikes_probe00_toy")
-    words = f"toy 7: 3 units, {len(found['spikes.times']):,} spikes in alf/probe00/toy"
+    words = f"toy 7: 3 units, {len(arrays['spikes.times']):,} spikes in alf/probe00/toy"
     assert row["task_activity"] == words and "[exit code 0]" in row["task_log"]
     assert row["told"]["parameters"] == {} and row["told"]["folder"].endswith("probe00")
     made = (task.TaskOutput & {"task_uuid": row["task_uuid"]}).to_arrays("output_path").tolist()

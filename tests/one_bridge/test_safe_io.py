@@ -48,9 +48,9 @@ WRITERS = [by_pyarrow, by_polars, by_duckdb, by_dictionaries_and_groups, by_pand
 def test_tables_of_any_program_are_read(tmp_path, write):
     write(tmp_path / "trials.table.pqt")
     np.save(tmp_path / "trials.rt.npy", np.arange(3.0))
-    found = safe_io.load_object(tmp_path, "trials")
-    assert list(found["choice"]) == TABLE["choice"] and list(found["side"]) == TABLE["side"]
-    assert list(found["n_0"]) == TABLE["n_0"] and list(found["rt"]) == [0.0, 1.0, 2.0]
+    loaded = safe_io.load_object(tmp_path, "trials")
+    assert list(loaded["choice"]) == TABLE["choice"] and list(loaded["side"]) == TABLE["side"]
+    assert list(loaded["n_0"]) == TABLE["n_0"] and list(loaded["rt"]) == [0.0, 1.0, 2.0]
 
 
 @pytest.mark.parametrize("write", WRITERS)

@@ -105,15 +105,15 @@ def test_every_request_of_the_unmodified_client_of_lab_servers_is_answered(rig):
             body["session"] = eid
         answer = http.request(method, served.url + path, json=body, timeout=30)
         assert answer.status_code in (200, 201), (number, method, path, body, answer.text[:500])
-        found = answer.json()
+        content = answer.json()
         if method == "POST" and path == "/tasks":
-            tasks.append(found["id"])
+            tasks.append(content["id"])
         elif method == "POST" and path == "/sessions":
-            eid = known["<id2>"] = found["url"][-36:]
+            eid = known["<id2>"] = content["url"][-36:]
         elif "task_queue" in one["step"] and path.startswith("/tasks"):
-            assert len(found["results"]) == 4, path  # the children wait; also for the string in place of a list
+            assert len(content["results"]) == 4, path  # the children wait; also for the string in place of a list
         elif "globus_endpoint_id" in path:
-            assert found["results"][0]["name"] in ("lab_SR", "cortexlab"), path
+            assert content["results"][0]["name"] in ("lab_SR", "cortexlab"), path
     assert http.get(f"{served.url}/data-repository/lab_SR", timeout=30).json()["json"] == {"raid_used": 43.0}
 
 

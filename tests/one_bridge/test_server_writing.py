@@ -47,8 +47,8 @@ def test_what_rigs_count_and_the_globus_collection_are_kept(served):
     collection = str(uuid.uuid4())
     body = {"name": "lab_globus", "repository_type": "globus", "globus_path": "/data", "globus_endpoint_id": collection}
     assert http.post(f"{served.url}/data-repository", json=body, timeout=30).json()["globus_endpoint_id"] == collection
-    found = http.get(f"{served.url}/data-repository?globus_endpoint_id={collection}", timeout=30).json()
-    assert [result["name"] for result in found["results"]] == ["lab_globus"]
+    content = http.get(f"{served.url}/data-repository?globus_endpoint_id={collection}", timeout=30).json()
+    assert [result["name"] for result in content["results"]] == ["lab_globus"]
     body = {"name": "disk", "repository_type": "local", "globus_path": "/d", "globus_endpoint_id": collection}
     answer = http.post(f"{served.url}/data-repository", json=body, timeout=30)
     assert answer.status_code == 400 and "globus_endpoint_id" in answer.json()

@@ -103,15 +103,15 @@ class Faces:
             assert error or equal(remote, found), (method, what, options)
 
     def _datasets(self, one: Session) -> None:
-        found = self.ours.list_datasets(one.eid, details=True, qc="CRITICAL")
+        datasets = self.ours.list_datasets(one.eid, details=True, qc="CRITICAL")
         remote = self.remote.list_datasets(one.eid, details=True, qc="CRITICAL")
         local = self.local.list_datasets(one.eid, details=True, qc="CRITICAL")
         columns = ["rel_path", "file_size", "exists", "qc", "default_revision"]
-        assert len(found) == len(remote) == len(local) == len(one.files)
+        assert len(datasets) == len(remote) == len(local) == len(one.files)
         if one.files:
-            pd.testing.assert_frame_equal(remote.sort_index()[columns], found[columns], check_dtype=False)
-            pd.testing.assert_frame_equal(local[columns], found[columns])
-            assert remote.sort_index()["hash"].fillna("").tolist() == found["hash"].fillna("").tolist()
+            pd.testing.assert_frame_equal(remote.sort_index()[columns], datasets[columns], check_dtype=False)
+            pd.testing.assert_frame_equal(local[columns], datasets[columns])
+            assert remote.sort_index()["hash"].fillna("").tolist() == datasets["hash"].fillna("").tolist()
 
 
 def check(database, serve, folder: Path, tree: list[Session], regions: list) -> None:

@@ -110,8 +110,8 @@ def test_sessions_are_found_by_condition_and_period(labs):
     selection.TrialCondition.define("high", "tone == 2000 and choice == 1")
     selection.Period.define("reaction", "go_cue_times", "response_times", (0.0, 0.1))
     expected = by_fetching("high")
-    found = find_sessions(condition="high")
-    assert dict(zip(found["subject"].to_pylist(), found["n_fulfilling"].to_pylist(), strict=True)) == expected
+    sessions = find_sessions(condition="high")
+    assert dict(zip(sessions["subject"].to_pylist(), sessions["n_fulfilling"].to_pylist(), strict=True)) == expected
     most = max(expected.values())
     assert find_sessions(condition="high", min_trials=most + 1).num_rows == 0
     with_period = {

@@ -18,9 +18,9 @@ KEY = {"lab": "a", "subject": "m", "session_date": "2024-01-02", "session_number
 
 
 def run(*words: str, code: int = 0) -> str:
-    found = CliRunner().invoke(main, ["task", *words])
-    assert found.exit_code == code, found.output + repr(found.exception)
-    return found.output
+    result = CliRunner().invoke(main, ["task", *words])
+    assert result.exit_code == code, result.output + repr(result.exception)
+    return result.output
 
 
 @pytest.fixture

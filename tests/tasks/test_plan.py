@@ -47,11 +47,11 @@ def test_a_real_description_of_a_rig_is_read():
     path = Path(__file__).parents[3] / "shared/realdata/raw_rig/_ibl_experiment.description.yaml"
     if not path.exists():
         pytest.skip(f"no real recordings at {path}")
-    found = read(parse_yaml(path.read_text()))
-    assert [label.label for label in found.labels("probe")] == ["probe00", "probe01"]
-    assert [(task.protocol, task.folder) for task in found.tasks] == [
+    description = read(parse_yaml(path.read_text()))
+    assert [label.label for label in description.labels("probe")] == ["probe00", "probe01"]
+    assert [(task.protocol, task.folder) for task in description.tasks] == [
         ("passiveChoiceWorld", "raw_passive_data"), ("ephysChoiceWorld", "raw_behavior_data")]  # fmt: skip
-    assert (found.sync, found.sync_folder) == ("nidq", "raw_ephys_data")
+    assert (description.sync, description.sync_folder) == ("nidq", "raw_ephys_data")
 
 
 def test_a_session_without_a_description_is_described_by_its_files():

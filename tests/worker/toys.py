@@ -67,8 +67,8 @@ class Reading(dj.Imported):
 
     def current_fingerprints(self, key=None) -> pa.Table:
         names = acquisition.Session.primary_key
-        found = fetch_columns(data.AlfObject & (key or {}), *names, "object_fingerprint")
-        return found.rename_columns([*names, "fingerprint"])
+        table = fetch_columns(data.AlfObject & (key or {}), *names, "object_fingerprint")
+        return table.rename_columns([*names, "fingerprint"])
 
     def make(self, key):
         content = (data.AlfObject & key).fetch1("object_fingerprint")

@@ -36,8 +36,10 @@ def recorded(root, number=None):
 def test_a_new_session_has_its_description_and_the_next_number(roots):
     first, second = recorded(roots[0]), recorded(roots[0])
     assert (first.name, second.name) == ("001", "002")
-    found = read(parse_yaml((first / FILE).read_text()))
-    assert [device.label for device in found.devices] == ["left"] and found.tasks[0].folder == "raw_task_data_00"
+    description = read(parse_yaml((first / FILE).read_text()))
+    assert [device.label for device in description.devices] == ["left"] and description.tasks[
+        0
+    ].folder == "raw_task_data_00"
     with pytest.raises(ConflictError, match="there already"):
         recorded(roots[0], 1)
     with pytest.raises(UserError):

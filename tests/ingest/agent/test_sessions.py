@@ -22,8 +22,8 @@ def test_what_a_server_names_is_looked_up_and_never_imported_or_run(tmp_path):
     for kind in ("os:system", "../../evil", "subprocess.run", "no_such_kind"):
         (folder / "job.json").write_text(json.dumps({"kind": kind, "folder": str(tmp_path), "arguments": {}}))
         run(folder)
-        found = json.loads((folder / "result.json").read_text())
-        assert found["state"] == "Errored" and "there is no task kind" in found["message"]
+        content = json.loads((folder / "result.json").read_text())
+        assert content["state"] == "Errored" and "there is no task kind" in content["message"]
     options = Options(tmp_path / "root", tmp_path / "scratch", "x")
     options.root.mkdir()
     worker = Agent(DatabaseDesk(None), options)
