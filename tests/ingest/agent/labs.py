@@ -44,13 +44,15 @@ def the_task() -> dict:
     return (task.Task & {"task_name": "make_thing"}).fetch1()
 
 
-def run_agent(central, tmp_path) -> subprocess.Popen:
-    token = central.users.issue_token("mia", "agent", labs=["lab_a"])
+def run_agent(central, tmp_path, *more: str, name: str = "lab_a") -> subprocess.Popen:
+    """The command `neurojoint agent` of a lab, as a process that knows the server's address and nothing else."""
+    token = central.users.issue_token("mia", "agent", labs=[name])
     command = [sys.executable, "-c", "from neurojoint.command import run; run()"]
-    command += ["agent", "--root", str(tmp_path / "lab_a"), "--server", central.url, "--repository", "lab_a_rig",
-                "--name", "one", "--scratch", str(tmp_path / "scratch"), "--quiet", "0", "--module", "mylab_tasks",
-                "--memory", "60000"]  # fmt: skip
-    environment = os.environ | {"NEUROJOINT_SERVER_TOKEN": token, "NEUROJOINT_HOME": str(tmp_path / "agent_home")}
+    command += ["agent", "--root", str(tmp_path / name), "--server", central.url, "--repository", f"{name}_rig",
+                "--name", f"{name}_computer", "--scratch", str(tmp_path / f"{name}_scratch"), "--quiet", "0",
+                "--memory", "60000", *more]  # fmt: skip
+    home = tmp_path / f"{name}_home"
+    environment = os.environ | {"NEUROJOINT_SERVER_TOKEN": token, "NEUROJOINT_HOME": str(home)}
     return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import threading
 from pathlib import Path
 
 import numpy as np
@@ -14,13 +13,14 @@ from ingest.agent import sessions
 from ingest.agent.agent import Agent, Options
 from ingest.agent.desk import DatabaseDesk
 from ingest.agent.service import TaskService
+from one_bridge import ONE
 from pipeline.database.bulk import insert_many
 from pipeline.errors import ConflictError
 from pipeline.queries import timeline
 from pipeline.schemas import acquisition, data, lab, subject, task
 from pipeline.tasks.kinds import kinds
 from tests.ingest.agent import rigs
-from tests.ingest.agent.labs import DAY, LABS, agent, session, the_task, thing, wait_for
+from tests.ingest.agent.labs import DAY, LABS, agent, run_agent, session, the_task, thing, wait_for
 
 # One backend: what differs between them is in the tests of the queue and of the server.
 pytestmark = [pytest.mark.slow, pytest.mark.parametrize("server", ["postgresql"], indirect=True, scope="session")]
@@ -32,14 +32,8 @@ def test_three_labs_with_nothing_but_http_do_every_task_of_their_sessions(centra
         (folder / sessions.FLAG).touch()
     rigs.video(tmp_path / "lab_a/lab_a/Subjects/m" / DAY / "001/raw_video_data/_iblrig_leftCamera.raw.avi", 20)
     rigs.sound(tmp_path / "lab_b/lab_b/Subjects/m" / DAY / "001/raw_behavior_data/_iblrig_micData.raw.wav")
-    workers = [agent(central, tmp_path, name, remove_raw=True) for name in LABS]
-    threads = [threading.Thread(target=worker.run, kwargs={"once": True}) for worker in workers]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(300)
-    for item in workers:
-        item.stop()
+    processes = [run_agent(central, tmp_path, "--remove-raw", "--once", "--cores", "2", name=name) for name in LABS]
+    assert [process.wait(300) for process in processes] == [0, 0, 0]
     rows = task.Task().to_dicts()
     states = {(row["lab"], row["task_name"]): (row["task_state"], row["task_message"]) for row in rows}
     failed = {key: value for key, value in states.items() if value[0] not in ("Complete", "Waiting")}
@@ -76,6 +70,8 @@ def test_three_labs_with_nothing_but_http_do_every_task_of_their_sessions(centra
 
     behavior.TrialSet.populate()
     assert set(behavior.TrialSet().to_arrays("n_trials")) == {12} and len(behavior.TrialSet()) == 3
+    one = ONE()
+    assert {len(one.load_object(session_id, "trials")["choice"]) for session_id in one.search()} == {12}
 
 
 def eid(name: str) -> str:

@@ -32,7 +32,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.parametrize("server", ["postgresql"]
 
 def test_a_killed_agent_takes_its_processes_with_it_and_the_next_one_does_the_task_once(central, tmp_path, module):
     folder = thing(tmp_path, "slow")
-    first = run_agent(central, tmp_path)
+    first = run_agent(central, tmp_path, "--module", "mylab_tasks")
     wait_for(lambda: (folder / "runs.txt").exists())
     children = [int(part) for part in Path(f"/proc/{first.pid}/task/{first.pid}/children").read_text().split()]
     os.kill(first.pid, signal.SIGKILL)
@@ -40,7 +40,7 @@ def test_a_killed_agent_takes_its_processes_with_it_and_the_next_one_does_the_ta
     wait_for(lambda: not any(Path(f"/proc/{child}").exists() for child in children))
     assert the_task()["task_state"] == "Started" and not (folder / "alf").exists()
     (folder / "mode.txt").write_text("quick")
-    second = run_agent(central, tmp_path)
+    second = run_agent(central, tmp_path, "--module", "mylab_tasks")
     try:
         wait_for(lambda: the_task()["task_state"] == "Complete")
     finally:
@@ -48,7 +48,7 @@ def test_a_killed_agent_takes_its_processes_with_it_and_the_next_one_does_the_ta
         second.wait(30)
     assert (folder / "alf/made.thing.txt").read_text() == "made" and the_task()["task_version"] == "3"
     assert (folder / "runs.txt").read_text() == "xx"
-    assert not [path for path in (tmp_path / "scratch").iterdir() if path.is_dir()]
+    assert not [path for path in (tmp_path / "lab_a_scratch").iterdir() if path.is_dir()]
 
 
 @pytest.mark.soak
@@ -60,11 +60,11 @@ def test_an_agent_that_is_killed_each_second_ends_every_task_once(central, tmp_p
         (folder / "mode.txt").write_text("quick")
         (folder / sessions.FLAG).touch()
     for _ in range(20):
-        worker = run_agent(central, tmp_path)
+        worker = run_agent(central, tmp_path, "--module", "mylab_tasks")
         time.sleep(3 + rng.uniform(0.5, 1.5))  # it takes some seconds to begin
         worker.kill()
         worker.wait()
-    worker = run_agent(central, tmp_path)
+    worker = run_agent(central, tmp_path, "--module", "mylab_tasks")
     try:
         wait_for(lambda: len(task.Task & {"task_name": "make_thing", "task_state": "Complete"}) == 8, 400)
     finally:
@@ -75,7 +75,7 @@ def test_an_agent_that_is_killed_each_second_ends_every_task_once(central, tmp_p
     assert {(folder / "alf/made.thing.txt").read_text() for folder in folders} == {"made"}
     assert len(data.Dataset & {"rel_path": "alf/made.thing.txt"}) == 8
     assert not list(tmp_path.rglob("*.part")) and not [
-        path for path in (tmp_path / "scratch").iterdir() if path.is_dir()
+        path for path in (tmp_path / "lab_a_scratch").iterdir() if path.is_dir()
     ]
 
 
