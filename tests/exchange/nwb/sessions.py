@@ -171,7 +171,7 @@ def everything(root: Path, seed: int = 0, session: str = SESSION) -> Path:
         laserStimulation__power=np.arange(3.0, 100.0, 0.7) / 50,
         sparseNoise__times=110 + np.arange(9) / 10,
         sparseNoise__xy=np.column_stack([np.arange(9) % 3, np.arange(9) // 3]) * 5.0,
-        spontaneous__intervals=np.array([[100.0, 110.0]]),
+        spontaneous__intervals=np.array([[100.0, 104.5], [105.0, 110.0]]),
         extraRewards__times=np.array([20.5, 61.0]),
         eye__timestamps=frames,
         eye__area=chance.uniform(200, 400, 600),
