@@ -74,7 +74,11 @@ class Link:
 
     def cut(self) -> None:
         self.is_up = False
-        for item in list(self.sockets):
+        self._end(*self.sockets)
+
+    @staticmethod
+    def _end(*sockets: socket.socket) -> None:
+        for item in sockets:
             with contextlib.suppress(OSError):
                 item.shutdown(socket.SHUT_RDWR)
 
@@ -89,6 +93,9 @@ class Link:
                 continue
             far = socket.create_connection(("127.0.0.1", self.port))
             self.sockets |= {near, far}
+            if not self.is_up:  # cut since it was looked at: nobody else ends this connection
+                self._end(near, far)
+                continue
             for source, target in ((near, far), (far, near)):
                 threading.Thread(target=self._carry, args=(source, target), daemon=True).start()
 
@@ -96,9 +103,7 @@ class Link:
         with contextlib.suppress(OSError):
             while block := source.recv(1 << 16):
                 target.sendall(block)
-        for item in (source, target):
-            with contextlib.suppress(OSError):
-                item.shutdown(socket.SHUT_RDWR)
+        self._end(source, target)
 
 
 SLOW = """
