@@ -10,7 +10,7 @@ import datajoint as dj
 
 from one_bridge.server import values
 from one_bridge.server.endpoint_model import BadInput, Endpoint, Field, Many, Relation, table
-from one_bridge.server.endpoints.fields import SESSION, field, made
+from one_bridge.server.endpoints.fields import SESSION, field
 from pipeline.tasks import states
 
 
@@ -82,7 +82,7 @@ TASKS = Endpoint(
         field("started", "task_started", "time", write=False),
         field("ended", "task_ended", "time", write=False),
         field("not_before", "task_not_before", "time", write=False),
-        made("lab", lambda row: row["lab"], "lab"),
+        field("lab", "lab", filter="exact", write=False),
     ),
     rows=lambda rows: rows.join(table("acquisition.Session").proj("eid", "start_time"), left=True),
     many=(
@@ -91,7 +91,6 @@ TASKS = Endpoint(
     ),
     relations={"session": Relation("sessions", SESSION), "data_repository": Relation(
         "data-repository", ("task_repository",), ("repository",))},
-    paths={"lab": "session__lab"},
     order=("task_level", "task_priority DESC", "start_time DESC", "task_name", "task_uuid"),
     verbs=("list", "read"),
     own_verbs=("create", "update", "delete"),
