@@ -96,3 +96,32 @@ def outputs(tmp_path: Path) -> list[str]:
 
 def settings_of(folder: Path) -> dict:
     return json.loads((folder / "raw_behavior_data/_iblrig_taskSettings.raw.json").read_text())
+
+
+def recording_of_known_spikes(folder: Path) -> tuple[Path, np.ndarray]:
+    """A raw recording of two seconds with spikes on three channels, and the samples at which they are."""
+    path = recording(folder, seconds=2.0)
+    samples = np.fromfile(path, np.int16).reshape(-1, 385) // 4
+    at = np.arange(300, len(samples) - 300, 500)
+    channels = np.array([20, 150, 300])[np.arange(len(at)) % 3]
+    for shift, depth in ((-1, -40), (0, -120), (1, -40)):
+        samples[at + shift, channels] = depth
+    samples.tofile(path)
+    return path, at
+
+
+TRACKER = """
+import csv, subprocess, sys, pathlib
+video, output = sys.argv[1:]
+n = int(subprocess.run(["ffprobe", "-v", "error", "-select_streams", "v:0", "-count_packets", "-show_entries",
+    "stream=nb_read_packets", "-of", "csv=p=0", video], capture_output=True, text=True).stdout.strip(",\\n "))
+with (pathlib.Path(output) / "result.csv").open("w", newline="") as file:
+    rows = csv.writer(file)
+    points = {"nose tip": (0, 2), "pupil_top_r": (0, 10), "pupil_bottom_r": (0, -10), "pupil_left_r": (-10, 0),
+              "pupil_right_r": (10, 0)}
+    rows.writerow(["scorer"] + ["DLC_resnet"] * 3 * len(points))
+    rows.writerow(["bodyparts"] + [name for name in points for _ in range(3)])
+    rows.writerow(["coords"] + ["x", "y", "likelihood"] * len(points))
+    rows.writerows([i, *(v for x, y in points.values() for v in (x + i * 0.5, y, 0.95))] for i in range(n))
+"""
+"""A program that follows points in a video and speaks the files of DeepLabCut: `tracker.py VIDEO OUTPUT`."""

@@ -188,28 +188,15 @@ def test_a_recording_is_compressed_and_its_channels_judged(tmp_path):
         ephys.compress(rigs.job(tmp_path, folder, arguments))
 
 
-TRACKER = """
-import csv, subprocess, sys, pathlib
-video, output = sys.argv[1:]
-n = int(subprocess.run(["ffprobe", "-v", "error", "-select_streams", "v:0", "-count_packets", "-show_entries",
-    "stream=nb_read_packets", "-of", "csv=p=0", video], capture_output=True, text=True).stdout.strip(",\\n "))
-with (pathlib.Path(output) / "result.csv").open("w", newline="") as file:
-    rows = csv.writer(file)
-    rows.writerows([["scorer"] + ["DLC_resnet"] * 3, ["bodyparts"] + ["nose tip"] * 3])
-    rows.writerow(["coords", "x", "y", "likelihood"])
-    rows.writerows([i, i * 0.5, 2.0, 0.9] for i in range(n))
-"""
-
-
 def test_pose_comes_from_a_program_of_others_and_becomes_alf(tmp_path):
     source = rigs.video(tmp_path / "s" / RAW, 12)
     source.rename(source.with_suffix(".mp4"))
     script = tmp_path / "tracker.py"
-    script.write_text(TRACKER)
+    script.write_text(rigs.TRACKER)
     job = rigs.job(tmp_path, tmp_path / "s", LEFT, [sys.executable, str(script), "{video}", "{output}"])
     pose.estimate(job)
     table = pd.read_parquet(tmp_path / "scratch/outputs/alf/_ibl_leftCamera.dlc.pqt")
-    assert list(table.columns) == ["nose_tip_x", "nose_tip_y", "nose_tip_likelihood"] and len(table) == 12
+    assert list(table.columns)[:3] == ["nose_tip_x", "nose_tip_y", "nose_tip_likelihood"] and len(table) == 12
     import shutil
 
     shutil.rmtree(tmp_path / "scratch/work/pose")
