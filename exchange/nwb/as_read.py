@@ -39,23 +39,25 @@ def objects(key: Mapping[str, Any], given: list[AlfObject]) -> tuple[list[AlfObj
     return [_read(item, readings[item.collection]) if item.collection in readings else item for item in given], notes
 
 
-def _read(one: AlfObject, reading: Reading) -> AlfObject:
-    if one.name not in ("spikes", "clusters", "templates", "channels"):
-        return one
-    pieces = {piece.attribute: _flat(piece.values) for piece in one.pieces}
-    if one.name == "spikes" and {"times", "clusters"} <= pieces.keys():
+def _read(item: AlfObject, reading: Reading) -> AlfObject:
+    if item.name not in ("spikes", "clusters", "templates", "channels"):
+        return item
+    pieces = {piece.attribute: _flat(piece.values) for piece in item.pieces}
+    if item.name == "spikes" and {"times", "clusters"} <= pieces.keys():
         if pieces["clusters"].dtype.kind == "f" and np.array_equal(pieces["clusters"], np.trunc(pieces["clusters"])):
             pieces["clusters"] = pieces["clusters"].astype(np.int64)
         named = {f"spikes.{name}": values for name, values in pieces.items()}
         pieces = {name.removeprefix("spikes."): values for name, values in reading.mend(named).items()}
     for attribute, values in pieces.items():
-        name = f"{one.name}.{attribute}"
+        name = f"{item.name}.{attribute}"
         if name in reading.factors:
             kind = np.float64 if name in _DOUBLE else np.float32
             pieces[attribute] = (np.asarray(values, np.float64) * reading.factor(name)).astype(kind)
         elif name in reading.from_one:
             pieces[attribute] = reading.from_zero(name, np.asarray(values))
-    return AlfObject(one.name, one.collection, [replace(piece, values=pieces[piece.attribute]) for piece in one.pieces])
+    return AlfObject(
+        item.name, item.collection, [replace(piece, values=pieces[piece.attribute]) for piece in item.pieces]
+    )
 
 
 def _flat(values: np.ndarray) -> np.ndarray:
