@@ -182,7 +182,8 @@ def _projects(source: Source) -> str:
 
 def _keywords(source: Source) -> list[str]:
     words = [part for part in str(source.session["task_protocol"]).strip("_").split("/") if part]
-    words += [str(to_array) for to_array in (acquisition.SessionProcedure & source.key).to_arrays("procedure_type")]
+    procedures = (acquisition.SessionProcedure & source.key).to_arrays("procedure_type")
+    words += sorted(str(procedure) for procedure in procedures)
     words += ["electrophysiology"] if len(ephys.ProbeInsertion & source.key) else []
     return list(dict.fromkeys([*words, "behavior"]))
 

@@ -81,7 +81,8 @@ def collect(key: Mapping[str, Any]) -> list[dict[str, Any]]:
 
     Returns
     -------
-    One dict a row: `table` (schema.Table) and `row`, in an order in which they can be inserted.
+    One dict a row: `table` (schema.Table) and `row`, in an order in which they can be inserted; within a table by key,
+    since a database returns them in any order, and a file is written again only where something has changed.
     """
     tables = list(carried())
     by_name = {table().full_table_name: table for table in tables}
@@ -107,7 +108,7 @@ def collect(key: Mapping[str, Any]) -> list[dict[str, Any]]:
                 waiting += [
                     (item, _put(collected, item, item & [*keys.values()])) for item in (parent, *_pieces(parent))
                 ]
-    return [{"table": name, "row": row} for name, some in collected.items() for row in some.values()]
+    return [{"table": name, "row": some[row_key]} for name, some in collected.items() for row_key in sorted(some)]
 
 
 def _meant_by_computed(

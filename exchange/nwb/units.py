@@ -212,7 +212,7 @@ def _computed(builder: Builder, table: str, sortings: list[Sorting]) -> list[Vec
                     np.array("", object),
                 )
         chosen = ephys_analysis.UnitSelection & one.key
-        for row in chosen.to_dicts():
+        for row in chosen.to_dicts(order_by="KEY"):
             known = fetch_columns(ephys_analysis.UnitSelection.Unit & row, "cluster_id")["cluster_id"].to_numpy()
             name = f"passes_{row['unit_criteria']}_v{row['unit_criteria_version']}"
             text = f"meets the criteria {row['unit_criteria']}, version {row['unit_criteria_version']}"

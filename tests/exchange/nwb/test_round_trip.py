@@ -229,6 +229,22 @@ def test_what_is_there_stays_as_it_is(database: dj.Connection, tmp_path: Path) -
     assert not list(root.glob(".nwb*"))
 
 
+def test_an_export_is_equal_in_whatever_order_a_database_returns_rows(database: dj.Connection, tmp_path: Path) -> None:
+    """A row that is changed and changed back moves to the end of its table in PostgreSQL."""
+    root = tmp_path / "data"
+    root.mkdir()
+    trials = sessions.trials(np.random.default_rng(1))
+    sessions.save(root / sessions.SESSION / "alf", **{f"_ibl_trials__{n}": v for n, v in trials.items()})
+    sessions.register(root, sessions.enter(root, **{"trajectories.csv": None}))
+    rows = [{"lab": "lab", "subject": "mouse", "allele": name, "zygosity": "Heterozygous"} for name in ("Ai95", "Cre")]
+    subject.Allele.insert([{"allele": row["allele"]} for row in rows])
+    subject.Genotype.insert(rows)
+    assert export(acquisition.Session.keys(), tmp_path / "out")[0].state == "written"
+    for zygosity in ("Homozygous", "Heterozygous"):
+        subject.Genotype.update1(rows[0] | {"zygosity": zygosity})
+    assert export(acquisition.Session.keys(), tmp_path / "out")[0].state == "equal"
+
+
 def test_raw_recordings_come_back(database: dj.Connection, tmp_path: Path) -> None:
     root = tmp_path / "data"
     root.mkdir()
