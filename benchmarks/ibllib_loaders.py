@@ -67,7 +67,8 @@ def _compare(home: Path, python: str) -> bool:
         session, label = _session(home)
         failed = False
         faces = [("http", url), ("tables", str(root))]
-        if subprocess.run([python, "-c", "import one_bridge"], capture_output=True, check=False).returncode == 0:
+        # -P: what is installed there, not what lies in the folder where this is started
+        if subprocess.run([python, "-P", "-c", "import one_bridge"], capture_output=True, check=False).returncode == 0:
             faces.insert(1, ("class", ""))
         for face, where in faces:
             done = subprocess.run(

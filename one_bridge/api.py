@@ -23,13 +23,14 @@ from one.api import ONE as ClientONE
 from one.api import One
 from one.converters import recurse
 
-from one_bridge import file_locations, frames, query
+from one_bridge import file_locations, frames, query, sessions_in_memory
 from one_bridge.aggregates import Aggregates
 from one_bridge.deprecated import OldCalls
 from one_bridge.descriptions import Descriptions
 from one_bridge.loading import Loading
 from one_bridge.local_alyx import LocalAlyx
 from one_bridge.matching import by_ids, vocabulary
+from one_bridge.sessions_in_memory import SessionsInMemory
 from one_bridge.tables import Tables, can_be_unwrapped, join_database, uuids
 from one_bridge.unchanged import Unchanged, question
 from pipeline.errors import NeurojointError, NotFoundError
@@ -128,11 +129,21 @@ class ONE(OldCalls, Descriptions, Aggregates, Tables, Loading):
         terms = {self._full_term(name, _MORE_TERMS): value for name, value in kwargs.items()}
         if not details:
             asked = question("search", terms, django, self._reading.style, self._reading.wildcards, self.tag)
-            return self._unchanged.get(asked, lambda: uuids(query.eids(self._sessions(terms, django))))[:limit]
+            return self._found(asked, terms, django)[:limit]
         rows = query.session_rows(self._sessions(terms, django)).slice(0, limit)
         if not rows.num_rows:
             return [], None
         return uuids(rows["eid"].to_pylist()), list(map(Bunch, rows.drop_columns("eid").to_pylist()))
+
+    def _found(self, asked: Any, terms: dict[str, Any], django: Any) -> list[UUID]:
+        def from_database() -> list[UUID]:
+            return uuids(query.eids(self._sessions(terms, django)))
+
+        if django or self.tag is not None or not terms.keys() <= sessions_in_memory.TERMS:
+            return self._unchanged.get(asked, from_database)
+        return self._unchanged.get_from(
+            asked, lambda: SessionsInMemory(uuids), lambda held: held.search(terms, self._reading), from_database
+        )
 
     def _sessions(self, terms: dict[str, Any], django: Any) -> Any:
         sessions = query.sessions(terms, self._reading)

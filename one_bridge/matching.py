@@ -45,11 +45,32 @@ class Reading:
     tag: str | None = None
 
 
-def one_of(column: str, values: Iterable[Any]) -> str | list:
+class Comparison(str):
+    """A restriction of one column as SQL, which also says what it compares, for values in memory.
+
+    Attributes:
+        column: its name.
+        operator: `IN`, `>=` or `<=`.
+        value: a date, of `IN` a list.
+    """
+
+    column: str
+    operator: str
+    value: Any
+
+    def __new__(cls, column: str, operator: str, value: Any, sql: str) -> Comparison:
+        """`sql` is the value in SQL."""
+        made = super().__new__(cls, f"{column} {operator} {sql}")
+        made.column, made.operator, made.value = column, operator, value
+        return made
+
+
+def one_of(column: str, values: Iterable[Any]) -> Comparison | list:
     """A restriction to rows whose column has one of these values; of no values, one that no row meets."""
     backend = acquisition.Session().connection.adapter.backend
-    listed = ", ".join(dict.fromkeys(literal(value, backend) for value in values))
-    return f"{column} IN ({listed})" if listed else []
+    given = list(values)
+    listed = ", ".join(dict.fromkeys(literal(value, backend) for value in given))
+    return Comparison(column, "IN", given, f"({listed})") if listed else []
 
 
 def literal(value: Any, backend: str) -> str:
@@ -77,7 +98,7 @@ def literal(value: Any, backend: str) -> str:
     return f"CONVERT_FROM(DECODE('{content}', 'hex'), 'UTF8')" if backend == "postgresql" else f"_utf8mb4 X'{content}'"
 
 
-def by_ids(column: str, ids: Iterable[object]) -> str | list:
+def by_ids(column: str, ids: Iterable[object]) -> Comparison | list:
     """A restriction to rows whose column (eid, pid, dataset_id) is one of these uuids.
 
     Raises

@@ -34,7 +34,7 @@ from pipeline.schemas import acquisition, data
 __all__ = [
     "CHANNEL_TERMS", "DATASET_TERMS", "FIELD_TERMS", "INSERTION_TERMS", "SESSION_KEY", "SESSION_TERMS",
     "InvalidQuery", "Reading", "aggregate_rows", "aggregates", "by_ids", "channels", "dataset_rows", "datasets",
-    "eids", "fields_of_view", "insertion_rows", "insertions", "one_of", "online", "paths_of_datasets",
+    "eids", "fields_of_view", "insertion_rows", "insertions", "newest_first", "one_of", "online", "paths_of_datasets",
     "session_rows", "sessions", "trajectories", "vocabulary",
 ]  # fmt: skip
 
@@ -172,9 +172,13 @@ def session_rows(query: dj.Table | None = None, projects: bool = True, extra: tu
 
 def eids(query: dj.Table) -> list[str]:
     """The identifiers of sessions (acquisition.Session, restricted), in the order of `session_rows`."""
-    rows = fetch_columns(query, "eid", "session_date", "subject", "session_number")
+    return newest_first(fetch_columns(query, "eid", "session_date", "subject", "session_number"))["eid"].to_pylist()
+
+
+def newest_first(rows: pa.Table) -> pa.Table:
+    """Sessions (columns of acquisition.Session) in the order of `session_rows`."""
     down = [(name, "descending") for name in ("session_date", "subject", "session_number")]
-    return rows["eid"].take(pc.sort_indices(rows, sort_keys=[*down, ("eid", "ascending")])).to_pylist()
+    return rows.take(pc.sort_indices(rows, sort_keys=[*down, ("eid", "ascending")]))
 
 
 def dataset_rows(query: dj.Table | None = None) -> pa.Table:

@@ -9,7 +9,18 @@ from typing import Any
 import datajoint as dj
 import pyarrow.compute as pc
 
-from one_bridge.matching import InvalidQuery, Reading, by_ids, matching, one_of, qc_up_to, truth, values_of, vocabulary
+from one_bridge.matching import (
+    Comparison,
+    InvalidQuery,
+    Reading,
+    by_ids,
+    matching,
+    one_of,
+    qc_up_to,
+    truth,
+    values_of,
+    vocabulary,
+)
 from pipeline import atlas
 from pipeline.database.bulk import fetch_columns
 from pipeline.database.registry import bind
@@ -114,9 +125,11 @@ def _date_range(value: Any, reading: Reading, _: Any) -> Iterable[Any]:
         if pd.isna(start) or pd.isna(end):
             return [[]]
         if start != pd.Timestamp.min:
-            bounds.append(f"session_date >= '{start.ceil('D').date()}'")
+            first = start.ceil("D").date()
+            bounds.append(Comparison("session_date", ">=", first, f"'{first}'"))
         if end != pd.Timestamp.max:
-            bounds.append(f"session_date <= '{end.date()}'")
+            last = end.date()
+            bounds.append(Comparison("session_date", "<=", last, f"'{last}'"))
     except (ValueError, TypeError, OverflowError, NotImplementedError) as error:  # the last: before the year 1
         raise InvalidQuery(f"{value!r} is no range of dates", "give one date or two, as 2020-01-31") from error
     return bounds

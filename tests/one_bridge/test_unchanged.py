@@ -7,11 +7,16 @@ from uuid import UUID
 
 import datajoint as dj
 import pytest
+from hypothesis import HealthCheck, Phase, given, settings
 
-from one_bridge import ONE
+from one_bridge import ONE, query
+from one_bridge.sessions_in_memory import SessionsInMemory
+from one_bridge.tables import uuids
 from one_bridge.unchanged import LARGEST, Unchanged, question
 from pipeline.database.connection import raw_connection
 from pipeline.schemas import acquisition, data, lab, subject
+from tests.conftest import empty_tables
+from tests.one_bridge.drawn import trees
 from tests.one_bridge.trees import File, Session, build
 
 DAY = datetime.date(2024, 5, 6)
@@ -82,3 +87,40 @@ def test_questions_that_only_look_alike_differ():
     assert question("search", {"number": 1}) != question("search", {"number": "1"})
     assert question("search", {"subject": ["a,b"]}) != question("search", {"subject": ["a", "b"]})
     assert question(iter("ab")) is None
+
+
+QUESTIONS: tuple[dict, ...] = (
+    {}, {"subject": "KS014"}, {"subject": r"^KS01[45]$"}, {"subject": ["Mouse_7", "nobody"]}, {"lab": "simlab"},
+    {"laboratory": "other", "number": 1}, {"number": [1, 3, 2**70]}, {"date_range": ["2019-12-31", "2020-01-01"]},
+    {"date_range": "2020-01-01"}, {"date_range": [None, "2019-12-31"]}, {"date_range": ["2020-01-02", None]},
+    {"task_protocol": "training"}, {"task_protocol": ["ephys", "6.4.2"], "number": 1}, {"task_protocol": "$"},
+    {"project": "ibl"}, {"projects": ["x.y", "brainwide"]}, {"projects": "ibl.*,"}, {"projects": ""},
+    {"project": "nothing"}, {"projects": "ibl", "date_range": ["2020-01-01", None], "subject": "S"},
+)  # fmt: skip
+
+
+@settings(
+    deadline=None, database=None, max_examples=3, phases=[Phase.generate], suppress_health_check=list(HealthCheck)
+)
+@given(tree=trees())
+def test_sessions_in_memory_are_those_of_the_database(database, tmp_path_factory, tree):
+    empty_tables(database)
+    build(tmp_path_factory.mktemp("tree") / "data", tree)
+    one = ONE()
+    held = SessionsInMemory(uuids)
+    for wildcards in (True, False):
+        one.wildcards = wildcards
+        for terms in QUESTIONS:
+            stated = uuids(query.eids(query.sessions(terms, one._reading)))
+            assert held.search(terms, one._reading) == stated == one.search(**terms), terms
+
+
+@pytest.mark.parametrize("server", ["postgresql"], indirect=True)
+def test_sessions_are_read_into_memory_for_the_second_question_of_a_row_of_them(one, monkeypatch):
+    made = []
+    monkeypatch.setattr("one_bridge.api.SessionsInMemory", lambda *given: made.append(1) or SessionsInMemory(*given))
+    assert len(one.search(number=1)) == 1 and not made
+    assert not one.search(number=2) and not one.search(number=3) and len(made) == 1
+    enter_session(2)
+    assert len(one.search(number=2)) == 1 and len(made) == 1
+    assert not one.search(number=3) and len(one.search(number=[1, 2])) == 2 and len(made) == 2
