@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import errno
-import hashlib
 import os
 import shutil
 import threading
@@ -16,6 +15,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
+from exchange.transfers.backends import reading
+from exchange.transfers.backends.reading import CHUNK, SMALL
 from exchange.transfers.protocol import Found, Job, Outcome, Place, Progress, Stat, Unavailable, inside
 from exchange.transfers.throttle import Throttle
 from pipeline.errors import NeurojointError
@@ -25,8 +26,6 @@ MARKER = ".neurojoint-repository"
 INCOMING = ".neurojoint-incoming"
 """Folder below the root for files that are not whole yet; registration passes hidden folders by."""
 _Any = TypeVar("_Any")
-CHUNK = 1 << 22  # byte
-SMALL = 1 << 20  # byte; smaller files are read in one go
 THREADS = 8
 """So many files are copied or read at once: small ones wait for the disk most of the time."""
 SHARE_FILES, SHARE_BYTES = 32, 8 << 20
@@ -147,23 +146,15 @@ class Folder:
                 yield job, error
 
     def read(self, paths: Sequence[str], progress: Progress) -> Iterator[tuple[str, Found | Exception]]:
-        """See `Backend.read`: what the kernel still remembers of a file is dropped first where it lets us."""
-        count = _one_at_a_time(progress)
-
-        def read(some: Sequence[str]) -> list[Found | Exception]:
-            results: list[Found | Exception] = []
-            for path in some:
-                try:
-                    results.append(read_file(f"{self.place.root}/{inside(path)}", count))
-                except Exception as error:
-                    results.append(error)
-            return results
-
-        with ThreadPoolExecutor(THREADS) as pool:
-            for start in range(0, len(paths), GROUP_FILES):
-                some = paths[start : start + GROUP_FILES]
-                shares = [some[at : at + SHARE_FILES] for at in range(0, len(some), SHARE_FILES)]
-                yield from zip(some, (item for part in pool.map(read, shares) for item in part), strict=True)
+        """See `Backend.read`: from the disk, not from what the kernel remembers."""
+        good, names = [], []
+        for path in paths:
+            try:
+                names.append(f"{self.place.root}/{inside(path)}")
+                good.append(path)
+            except NeurojointError as error:
+                yield path, error
+        yield from zip(good, reading.read_all(names, progress), strict=True)
 
     def delete(self, paths: Sequence[str]) -> None:
         """See `Backend.delete`."""
@@ -271,40 +262,6 @@ def _names(incoming: Path, group: Sequence[Job]) -> tuple[list[tuple[Job, str]],
             os.mkdir(folders[key])  # noqa: PTH102 - by the hundred thousand
         named.append((job, f"{folders[key]}/{name}"))
     return named, errors
-
-
-def read_file(path: Path | str, progress: Progress = lambda n: None) -> Found:
-    """Read a file from its disk: md5, size, time of change.
-
-    Raises
-    ------
-    OSError : it cannot be read, or changed while it was read.
-    """
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        before = os.fstat(fd)
-        if hasattr(os, "posix_fadvise"):
-            os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
-        digest = hashlib.md5(usedforsecurity=False)
-        size = 0
-        if before.st_size <= SMALL:
-            while size < before.st_size and (block := os.read(fd, before.st_size + 1)):
-                digest.update(block)
-                size += len(block)
-            progress(size)
-        else:
-            with open(fd, "rb", buffering=0, closefd=False) as file:
-                buffer = memoryview(bytearray(CHUNK))
-                while count := file.readinto(buffer):
-                    digest.update(buffer[:count])
-                    size += count
-                    progress(count)
-        after = os.fstat(fd)
-        if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns) or size != after.st_size:
-            raise OSError(errno.EBUSY, "the file changed while it was read", str(path))
-        return Found(digest.hexdigest(), size, after.st_mtime_ns)
-    finally:
-        os.close(fd)
 
 
 def _copy(source: str, target: str, size: int, progress: Progress, throttle: Throttle) -> None:
