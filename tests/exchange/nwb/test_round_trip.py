@@ -230,18 +230,21 @@ def test_what_is_there_stays_as_it_is(database: dj.Connection, tmp_path: Path) -
 
 
 def test_an_export_is_equal_in_whatever_order_a_database_returns_rows(database: dj.Connection, tmp_path: Path) -> None:
-    """A row that is changed and changed back moves to the end of its table in PostgreSQL."""
+    """A row that is removed and entered again lies last."""
     root = tmp_path / "data"
     root.mkdir()
     trials = sessions.trials(np.random.default_rng(1))
     sessions.save(root / sessions.SESSION / "alf", **{f"_ibl_trials__{n}": v for n, v in trials.items()})
     sessions.register(root, sessions.enter(root, **{"trajectories.csv": None}))
-    rows = [{"lab": "lab", "subject": "mouse", "allele": name, "zygosity": "Heterozygous"} for name in ("Ai95", "Cre")]
-    subject.Allele.insert([{"allele": row["allele"]} for row in rows])
-    subject.Genotype.insert(rows)
+    rows = [{"lab": "lab", "subject": "mouse", "allele": name, "zygosity": "Heterozygous"} for name in ("Cre", "Ai95")]
+    for row in rows:
+        subject.Allele.insert1({"allele": row["allele"]})
+        subject.Genotype.insert1(row)
     assert export(acquisition.Session.keys(), tmp_path / "out")[0].state == "written"
-    for zygosity in ("Homozygous", "Heterozygous"):
-        subject.Genotype.update1(rows[0] | {"zygosity": zygosity})
+    for table in (subject.Genotype, subject.Allele):
+        (table & {"allele": "Cre"}).delete_quick()
+    subject.Allele.insert1({"allele": "Cre"})
+    subject.Genotype.insert1(rows[0])
     assert export(acquisition.Session.keys(), tmp_path / "out")[0].state == "equal"
 
 
