@@ -250,7 +250,11 @@ def _checked(path: Path, name: alf.AlfName, rel_path: str, content: bytes | None
     elif extension in ("json", "yaml", "yml") and content is not None and size <= JSON_CHECKED:
         load(content, rel_path)
     elif extension == "jsonable" and content is not None:
-        load(content[content.rstrip().rfind(b"\n") + 1 :] or content, rel_path)
+        try:
+            load(content[content.rstrip().rfind(b"\n") + 1 :] or content, rel_path)
+        except InvalidData:
+            load(content, rel_path)  # says in which line of the file it is
+            raise
     return (), None
 
 

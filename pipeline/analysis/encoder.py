@@ -32,8 +32,10 @@ turn, they are taken for those of X4 decoding, with a note."""
 FASTEST = 100.0
 """A wheel that turns faster than this (rad/s; 3.1 m/s at the rim) was not turned by a mouse."""
 
-LONGEST = 4 * 3600.0  # s, of a session whose times were in another unit
 DAY = 86_400.0  # s, longer than any session
+LONGEST = 4 * 3600.0  # s, of a session whose times were in another unit
+SHORTEST = 60.0  # s, of the same
+BUSIEST = 2.0  # rad/s, on average over such a session
 SPEEDS = (0.1, 30.0)  # rad/s, between which half of the way of a wheel is gone faster, half slower
 
 _COUNTERS = tuple(2.0**bits for bits in (16, 32))  # ticks after which a counter of so many bits begins again
@@ -139,7 +141,8 @@ def in_seconds(position: ArrayLike, timestamps: ArrayLike) -> tuple[NDArray, str
     if length > DAY:
         for scale, unit in ((1e3, "ms"), (1e6, "us"), (1e9, "ns")):
             too_slow, not_too_fast = (_is_slower(steps, spans, speed / scale) for speed in SPEEDS)
-            if length / scale <= LONGEST and not_too_fast and not too_slow:
+            shortest = max(SHORTEST, float(steps.sum()) / BUSIEST)
+            if shortest <= length / scale <= LONGEST and not_too_fast and not too_slow:
                 said = f"times are in {unit}: the wheel was not turned for {length / 3600:.0f} hours; read as such"
                 return times / scale, said
         raise ValueError(f"the times span {length / 3600:.0f} hours; they are in none of s, ms, us and ns")

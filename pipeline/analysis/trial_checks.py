@@ -6,13 +6,13 @@ with something to know; FAIL: what the animal did cannot be told from these colu
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from pipeline.analysis import reaction_times
+from pipeline.analysis import _trial_times as times
+from pipeline.analysis._trial_findings import FEWEST, Checked, Finding, passed, worst
 from pipeline.analysis.conventions import (
     CHOICE_LEFT,
     CHOICE_NONE,
@@ -24,45 +24,23 @@ from pipeline.analysis.conventions import (
     SHORTEST_BLOCK,
     Trials,
     is_debiased,
-    n_trials,
     prior_runs,
     responded,
     stimulus_side,
     trial_correct,
 )
-from pipeline.analysis.protocols import BLOCKED, OTHER
+from pipeline.analysis.protocols import BLOCKED, NOT_TRAINING, OTHER
 
-__all__ = ["UNUSABLE", "Finding", "check_times", "check_trials", "worst"]
+__all__ = ["UNUSABLE", "Finding", "check_refused", "check_times", "check_trials", "worst"]
 
-OUTCOMES = ("NOT_SET", "PASS", "WARNING", "FAIL")
-"""From the least to the most serious."""
 UNUSABLE = "FAIL"
 """Sessions with this outcome are left out of training and of the summaries of performance."""
 
-DAY = 86_400.0  # s, longer than any session
-RESPONSE_WINDOW = 60.0  # s, in which the task waits for a response
-LONGEST_TRIAL = 1800.0  # s
-SLACK = 0.01  # s by which two events of a trial may be out of order
-FEWEST = 10  # trials from which a share means something
-SHORTEST_TRIAL = 0.3  # s from trial to trial, on average, that a task can have
 FEWEST_DRAWN = 60  # trials from which the share of a side means something
 LONGEST_UNBIASED = 200  # trials at 0.5 with which a protocol with blocks may begin
+SMALLEST_DROP = 0.3  # uL that a valve gives
 SURE_LOG = 20.0  # difference of log likelihoods from which one reading is certain
-_UNITS = {1e3: "ms", 1e6: "us", 1e9: "ns"}
 SURE = 0.99  # share of trials that must agree before a column is read in another way
-
-
-@dataclass(frozen=True)
-class Finding:
-    """What one check found."""
-
-    check: str
-    outcome: str  # PASS, WARNING or FAIL
-    n_trials: int  # that are concerned
-    detail: str  # in words; empty for PASS
-
-
-Checked = tuple[Trials, Finding | None]
 
 
 def check_trials(trials: Trials, task_kind: str = "") -> tuple[dict[str, NDArray], list[Finding]]:
@@ -92,95 +70,22 @@ def check_trials(trials: Trials, task_kind: str = "") -> tuple[dict[str, NDArray
 
 def check_times(trials: Trials) -> tuple[dict[str, NDArray], list[Finding]]:
     """The checks that hold for any task: the unit of the times. What choices and stimuli mean is not known here."""
-    checked, finding = _time_unit(trials, OTHER)
+    checked, finding = times.time_unit(trials, OTHER)
     return dict(checked), [] if finding is None else [finding]
 
 
-def worst(findings: list[Finding]) -> str:
-    """The most serious outcome; NOT_SET where nothing could be checked.
+def check_refused(refused: Mapping[str, str], size: int) -> list[Finding]:
+    """That columns are in quarantine, so that nothing is known of what they say.
 
-    >>> worst([Finding("a", "PASS", 0, ""), Finding("b", "WARNING", 3, "odd")]), worst([])
-    ('WARNING', 'NOT_SET')
+    Parameters
+    ----------
+    refused : column -> reason
+    size : how many trials there are
     """
-    return max((finding.outcome for finding in findings), key=OUTCOMES.index, default=OUTCOMES[0])
-
-
-def _passed(check: str) -> Finding:
-    return Finding(check, "PASS", 0, "")
-
-
-def _time_unit(trials: Trials, task_kind: str) -> Checked:
-    """Times in ms, us or ns are read as such: no session lasts a day, no trial of the task waits for minutes.
-
-    A column whose span is that of the others times a thousand is in ms alone.
-    """
-    names = [name for name in trials if name.endswith("_times") or name.startswith("intervals_")]
-    spans = {name: _span(trials[name]) for name in names}
-    spans = {name: span for name, span in spans.items() if span > 0}
-    if not spans:
-        return trials, None
-    size, least = n_trials(trials), min(spans.values())
-    other = {name: _scale(span / least) for name, span in spans.items()}
-    alone = [name for name, scale in other.items() if scale > 1]
-    if alone and len(alone) < len(spans) / 2:
-        repaired = dict(trials) | {name: np.asarray(trials[name], dtype=float) / other[name] for name in alone}
-        detail = f"{', '.join(alone)}: in {_UNITS[other[alone[0]]]} where the other times are in s; read as such"
-        return repaired, Finding("time_unit", "WARNING", size, detail)
-    length = max(spans.values())
-    waited = reaction_times.response_time(trials)
-    wait = float(np.median(waited[np.isfinite(waited)])) if waited is not None and np.isfinite(waited).any() else 0.0
-    pace = length / max(size, 1)
-    if size >= FEWEST and pace < SHORTEST_TRIAL:
-        detail = f"{size} trials in {length:.3g} s: the times are not in seconds, perhaps in minutes"
-        return trials, Finding("time_unit", "FAIL", size, detail)
-    if length <= DAY and not (task_kind not in ("", OTHER) and wait > 1.5 * RESPONSE_WINDOW):
-        return trials, _passed("time_unit")
-    for scale, unit in _UNITS.items():
-        if size >= FEWEST and 0.5 <= pace / scale <= RESPONSE_WINDOW and length / scale < DAY / 2:
-            repaired = dict(trials) | {name: np.asarray(trials[name], dtype=float) / scale for name in names}
-            detail = f"times are in {unit}: a session does not last {length / 3600:.0f} hours; read as such"
-            return repaired, Finding("time_unit", "WARNING", size, detail)
-    detail = f"the times span {length / 3600:.0f} hours, {pace:.3g} s a trial: they are in no unit that is known here"
-    return trials, Finding("time_unit", "FAIL", size, detail)
-
-
-def _span(values: ArrayLike) -> float:
-    known = np.asarray(values, dtype=float)
-    known = known[np.isfinite(known)]
-    return float(np.ptp(known)) if known.size > 1 else 0.0
-
-
-def _scale(ratio: float) -> float:
-    """The unit in which a column is whose span is so many times that of another; 1 for the same."""
-    return next((scale for scale in _UNITS if 0.8 < ratio / scale < 1.25), 1.0)
-
-
-def _time_origin(trials: Trials, task_kind: str) -> Checked:
-    """Times count from the start of the session; those of the computer's clock (s since 1970) do not."""
-    if "intervals_0" not in trials:
-        return trials, None
-    start = np.asarray(trials["intervals_0"], dtype=float)
-    start = start[np.isfinite(start)]
-    if not start.size or abs(start[0]) < DAY:
-        return trials, _passed("time_origin") if start.size else None
-    detail = f"the first trial begins {start[0]:.6g} s from the start of the session: times of another clock"
-    return trials, Finding("time_origin", "WARNING", start.size, detail)
-
-
-def _overlap(trials: Trials, task_kind: str) -> Checked:
-    """A trial begins after the one before has ended; one that is there twice does not."""
-    if not {"intervals_0", "intervals_1"} <= trials.keys():
-        return trials, None
-    start, end = np.asarray(trials["intervals_0"], dtype=float), np.asarray(trials["intervals_1"], dtype=float)
-    with np.errstate(invalid="ignore"):
-        overlaps, twice = start[1:] < end[:-1] - SLACK, (start[1:] == start[:-1]) & (end[1:] == end[:-1])
-    n_overlaps, n_twice = int(overlaps.sum()), int(twice.sum())
-    if not n_overlaps and not n_twice:
-        return trials, _passed("overlap")
-    said = [f"{n_twice} trials are there twice"] if n_twice else []
-    said += [f"{n_overlaps} trials begin before the one before has ended"] if n_overlaps > n_twice else []
-    outcome = "FAIL" if max(n_overlaps, n_twice) > 0.05 * start.size and start.size >= FEWEST else "WARNING"
-    return trials, Finding("overlap", outcome, max(n_overlaps, n_twice), "; ".join(said))
+    if not refused:
+        return []
+    named = ", ".join(f"{column} ({reason})" for column, reason in sorted(refused.items()))
+    return [Finding("refused_columns", "WARNING", size, f"in quarantine, and null here: {named}")]
 
 
 def _choice_code(trials: Trials, task_kind: str) -> Checked:
@@ -191,6 +96,9 @@ def _choice_code(trials: Trials, task_kind: str) -> Checked:
     n_zero, n_one = int(np.sum(codes == CHOICE_NONE)), int(np.sum(codes == CHOICE_LEFT))
     if np.any(codes == CHOICE_RIGHT) or n_zero + n_one < FEWEST or n_zero < 0.05 * (n_zero + n_one):
         return trials, None
+    if not n_one and "feedback_type" in trials and not np.any(np.asarray(trials["feedback_type"]) == FEEDBACK_CORRECT):
+        detail = f"the animal responded in none of {n_zero} trials"
+        return trials, Finding("choice_code", "WARNING", n_zero, detail)
     readings = {}
     for name, left in (("1 = left, 0 = right", 1), ("0 = left, 1 = right", 0)):
         read = np.where(np.isnan(codes), np.nan, np.where(codes == left, CHOICE_LEFT, CHOICE_RIGHT))
@@ -231,7 +139,7 @@ def _choice_against_feedback(trials: Trials, task_kind: str) -> Checked:
         return trials, None
     n_wrong = round((1 - share) * n_known)
     if n_wrong == 0:
-        return trials, _passed("choice_against_feedback")
+        return trials, passed("choice_against_feedback")
     detail = f"feedback contradicts choice and side of the stimulus in {n_wrong} of {n_known} trials"
     if share < 1 - SURE and n_known >= FEWEST:
         detail += ": the sign of the choice, or the sides, are exchanged"
@@ -239,39 +147,41 @@ def _choice_against_feedback(trials: Trials, task_kind: str) -> Checked:
     return trials, Finding("choice_against_feedback", "FAIL" if is_bad else "WARNING", n_wrong, detail)
 
 
-def _order_of_events(trials: Trials, task_kind: str) -> Checked:
-    """Within a trial: start, stimulus, response, feedback, end."""
-    order = ("intervals_0", "stim_on_times", "response_times", "feedback_times", "intervals_1")
-    words = dict(zip(order, ("the start", "the stimulus", "the response", "the feedback", "the end"), strict=True))
-    present = [name for name in order if name in trials]
-    if len(present) < 2:
+def _rewarded_no_go(trials: Trials, task_kind: str) -> Checked:
+    """Where the stimulus is on one side, the tasks with choices reward no animal that does not respond."""
+    if not _has_sides(trials) or not {"choice", "feedback_type"} <= trials.keys() or task_kind in NOT_TRAINING:
         return trials, None
-    wrong = np.zeros(n_trials(trials), dtype=bool)
-    said = []
-    for i, earlier in enumerate(present):
-        for later in present[i + 1 :]:
-            with np.errstate(invalid="ignore"):
-                bad = np.asarray(trials[later], dtype=float) < np.asarray(trials[earlier], dtype=float) - SLACK
-            if bad.any():
-                said.append(f"{words[later]} comes before {words[earlier]} in {int(bad.sum())} trials")
-                wrong |= bad
-    if not wrong.any():
-        return trials, _passed("order_of_events")
-    share = wrong.mean()
-    outcome = "FAIL" if share > 0.5 and wrong.size >= FEWEST else "WARNING"
-    return trials, Finding("order_of_events", outcome, int(wrong.sum()), "; ".join(said))
+    sided = np.nan_to_num(trials["contrast_left"]) != np.nan_to_num(trials["contrast_right"])
+    rewarded = np.asarray(trials["feedback_type"]) == FEEDBACK_CORRECT
+    wrong = int(np.sum(sided & rewarded & (np.asarray(trials["choice"]) == CHOICE_NONE)))
+    if not wrong:
+        return trials, passed("rewarded_no_go")
+    detail = (
+        f"feedback is positive in {wrong} trials without a response to a stimulus on one side; they count as correct"
+    )
+    is_bad = wrong > 0.05 * sided.size and sided.size >= FEWEST and task_kind not in ("", OTHER)
+    return trials, Finding("rewarded_no_go", "FAIL" if is_bad else "WARNING", wrong, detail)
 
 
-def _durations(trials: Trials, task_kind: str) -> Checked:
-    if not {"intervals_0", "intervals_1"} <= trials.keys():
+def _missing(trials: Trials, task_kind: str) -> Checked:
+    """Trials of which the choice, the stimulus or the block is not known."""
+    absent = {}
+    for name in ("choice", "probability_left"):
+        if name in trials:
+            absent[name] = np.isnan(np.asarray(trials[name], dtype=float))
+    if _has_sides(trials):
+        sides = [np.isnan(np.asarray(trials[name], dtype=float)) for name in ("contrast_left", "contrast_right")]
+        absent["the contrast on both sides"] = sides[0] & sides[1]
+    if not absent:
         return trials, None
-    with np.errstate(invalid="ignore"):
-        length = np.asarray(trials["intervals_1"], dtype=float) - np.asarray(trials["intervals_0"], dtype=float)
-        long = length > LONGEST_TRIAL
-    if not long.any():
-        return trials, _passed("durations")
-    detail = f"{int(long.sum())} trials last longer than {LONGEST_TRIAL / 60:.0f} minutes"
-    return trials, Finding("durations", "WARNING", int(long.sum()), detail)
+    said = [
+        f"{name} is missing in {int(gaps.sum())} of {gaps.size} trials" for name, gaps in absent.items() if gaps.any()
+    ]
+    if not said:
+        return trials, passed("missing")
+    return trials, Finding(
+        "missing", "WARNING", int(np.logical_or.reduce(list(absent.values())).sum()), "; ".join(said)
+    )
 
 
 def _prior(trials: Trials, task_kind: str) -> Checked:
@@ -283,11 +193,11 @@ def _prior(trials: Trials, task_kind: str) -> Checked:
         detail = "probability_left changes from trial to trial; since no protocol is known, it is taken for debiasing"
         return trials, Finding("prior", "WARNING", int(np.sum(prior != NO_PRIOR)), detail)
     if task_kind not in BLOCKED:
-        return trials, _passed("prior")
+        return trials, passed("prior")
     runs = prior_runs(prior)
     short = runs.is_short
     if not short.size or short.mean() < MANY_SHORT:
-        return trials, _passed("prior")
+        return trials, passed("prior")
     first = int(np.flatnonzero(short)[0])
     detail = (
         f"probability_left changes after fewer than {SHORTEST_BLOCK} trials in {int(short.sum())} trials, from trial "
@@ -297,8 +207,8 @@ def _prior(trials: Trials, task_kind: str) -> Checked:
 
 
 def _prior_against_sides(trials: Trials, task_kind: str) -> Checked:
-    """In protocols with blocks the sides of the stimuli are drawn with probability_left."""
-    if task_kind not in BLOCKED or "probability_left" not in trials or not _has_sides(trials):
+    """In protocols with blocks, and in those that nobody knows, the sides are drawn with probability_left."""
+    if task_kind not in (*BLOCKED, OTHER) or "probability_left" not in trials or not _has_sides(trials):
         return trials, None
     prior = np.asarray(trials["probability_left"], dtype=float)
     side = stimulus_side(trials["contrast_left"], trials["contrast_right"])
@@ -307,8 +217,8 @@ def _prior_against_sides(trials: Trials, task_kind: str) -> Checked:
         return trials, None
     left, probability = side[known] < 0, prior[known]
     if (probability == NO_PRIOR).all():
-        if known.sum() < LONGEST_UNBIASED:
-            return trials, _passed("prior_against_sides")
+        if known.sum() < LONGEST_UNBIASED or task_kind not in BLOCKED:
+            return trials, passed("prior_against_sides")
         detail = f"probability_left is {NO_PRIOR} in all {int(known.sum())} trials of a {task_kind} protocol: no blocks"
         return trials, Finding("prior_against_sides", "WARNING", int(known.sum()), detail)
     inside = probability.clip(0.01, 0.99)
@@ -316,7 +226,7 @@ def _prior_against_sides(trials: Trials, task_kind: str) -> Checked:
     exchanged = float(np.log(np.where(left, 1 - inside, inside)).sum())
     wrong = [level for level in np.unique(probability) if _differs(left[probability == level], float(level))]
     if not wrong:
-        return trials, _passed("prior_against_sides")
+        return trials, passed("prior_against_sides")
     mirrored = any(_differs(left[probability == level], 1 - float(level)) for level in np.unique(probability))
     if exchanged > as_written + SURE_LOG and not mirrored:
         detail = "probability_left is that of the right side, as the sides of the stimuli prove; read as such"
@@ -346,7 +256,7 @@ def _reward(trials: Trials, task_kind: str) -> Checked:
     if 5e-4 <= usual <= 0.05:
         repaired["reward_volume"] = volume * 1000
         said, n_wrong = ["reward_volume is in mL: no valve gives so little in uL; read as such"], given.size
-    elif not 0.05 < usual <= 100:
+    elif not SMALLEST_DROP <= usual <= 100:
         said, n_wrong = [f"reward_volume is {usual:.3g} uL in most rewarded trials, which no valve gives"], given.size
     if "feedback_type" in trials:
         feedback = np.asarray(trials["feedback_type"], dtype=float)
@@ -360,7 +270,7 @@ def _reward(trials: Trials, task_kind: str) -> Checked:
         if dry.sum() > 0.05 * max(n_correct, FEWEST):
             said.append(f"reward_volume is 0 in {int(dry.sum())} rewarded trials")
         n_wrong = max(n_wrong, int((unearned | dry).sum()))
-    return repaired, Finding("reward", "WARNING", n_wrong, "; ".join(said)) if said else _passed("reward")
+    return repaired, Finding("reward", "WARNING", n_wrong, "; ".join(said)) if said else passed("reward")
 
 
 def _both_sides(trials: Trials, task_kind: str) -> Checked:
@@ -368,7 +278,7 @@ def _both_sides(trials: Trials, task_kind: str) -> Checked:
         return trials, None
     both = (np.nan_to_num(trials["contrast_left"]) > 0) & (np.nan_to_num(trials["contrast_right"]) > 0)
     if not both.any():
-        return trials, _passed("both_sides")
+        return trials, passed("both_sides")
     detail = f"a stimulus on both sides in {int(both.sum())} trials; their contrast is right minus left"
     return trials, Finding("both_sides", "WARNING", int(both.sum()), detail)
 
@@ -380,7 +290,7 @@ def _unscored(trials: Trials, task_kind: str) -> Checked:
         return trials, None
     unknown = responded(trials["choice"]) & np.isnan(correct)
     if not unknown.any():
-        return trials, _passed("unscored")
+        return trials, passed("unscored")
     where = ""
     if _has_sides(trials):
         zero = (np.nan_to_num(trials["contrast_left"]) == 0) & (np.nan_to_num(trials["contrast_right"]) == 0)
@@ -399,19 +309,22 @@ def _sides_at_zero(trials: Trials, task_kind: str) -> Checked:
     if side.size < 3 * FEWEST:
         return trials, None
     if abs(side.mean()) < 1:
-        return trials, _passed("sides_at_zero")
+        return trials, passed("sides_at_zero")
     detail = f"all {side.size} trials at zero contrast are on the {'right' if side[0] > 0 else 'left'}"
     return trials, Finding("sides_at_zero", "WARNING", side.size, detail)
 
 
 _CHECKS: tuple[Callable[[Trials, str], Checked], ...] = (
-    _time_unit,
-    _time_origin,
-    _overlap,
+    times.time_unit,
+    times.time_origin,
+    times.overlap,
     _choice_code,
     _choice_against_feedback,
-    _order_of_events,
-    _durations,
+    times.order_of_events,
+    times.durations,
+    times.resolution,
+    _missing,
+    _rewarded_no_go,
     _prior,
     _prior_against_sides,
     _reward,

@@ -1,6 +1,6 @@
 """What the animal did, read from the session's files: trials, wheel movements, licks, cameras, pupil, environment."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -11,11 +11,11 @@ import pyarrow as pa
 from pipeline import paradigms
 from pipeline.alf import columns as alf
 from pipeline.alf.reasons import refuse
-from pipeline.analysis import encoder, protocols, reaction_times, trial_checks, wheel, wheel_direction
+from pipeline.analysis import encoder, protocols, reaction_times, stream_checks, trial_checks, wheel, wheel_direction
 from pipeline.database import registry
 from pipeline.database.bulk import fetch_columns, insert_many, to_numpy
 from pipeline.database.prepared import Prepared
-from pipeline.errors import NeurojointError
+from pipeline.errors import InvalidData, NeurojointError
 from pipeline.paradigms import outcomes
 from pipeline.provenance import fingerprints
 from pipeline.schemas import acquisition, selection
@@ -220,6 +220,7 @@ class TrialSet(OfTask, dj.Imported):
             columns, checks = trial_checks.check_times(trials.values)
             checks += _described(columns | trials.other_values, task)
         n_trials = len(next(iter(columns.values())))
+        checks += trial_checks.check_refused(trials.refused, n_trials)
         self.insert1(
             key
             | self._fingerprint_of(key)
@@ -371,6 +372,7 @@ class Lick(FromFiles, dj.Imported):
     first_lick=null            : float64         # s from session start
     last_lick=null             : float64         # s from session start
     lick_interval=null         : float64         # median time between licks less than 1 s apart, s
+    lick_notes=""              : varchar(500)    # what was repaired or is odd, in words; empty where nothing is
     """
     objects = "licks"
     needs = ("times",)
@@ -378,7 +380,7 @@ class Lick(FromFiles, dj.Imported):
 
     def make(self, key):
         licks = files.read_object(key, "licks", required=("times",))
-        times = np.sort(licks.values["times"][np.isfinite(licks.values["times"])])
+        times, notes = stream_checks.lick_times(licks.values["times"])
         intervals = np.diff(times)
         within_bout = intervals[intervals < 1]
         self.insert1(
@@ -389,6 +391,7 @@ class Lick(FromFiles, dj.Imported):
                 "first_lick": _at(times, 0),
                 "last_lick": _at(times, -1),
                 "lick_interval": float(np.median(within_bout)) if within_bout.size else None,
+                "lick_notes": stream_checks.joined(notes, 500),
             }
         )
 
@@ -417,6 +420,7 @@ class Camera(FromFiles, dj.Imported):
         first_frame=null           : float64         # s from session start
         last_frame=null            : float64         # s from session start
         longest_gap=null           : float64         # between two frames, s
+        camera_notes=""            : varchar(500)    # what was repaired or is odd, in words; empty where nothing is
         """
 
     def make(self, key):
@@ -425,14 +429,16 @@ class Camera(FromFiles, dj.Imported):
         self.View.insert(key | {"camera": name.removesuffix("Camera")} | self._frames(key, name) for name in names)
 
     def _frames(self, key, name):
-        times = files.read_object(key, name, required=self.needs).values["times"]
+        times, notes = stream_checks.frame_times(files.read_object(key, name, required=self.needs).values["times"])
         intervals = np.diff(times[np.isfinite(times)])
+        usual = float(np.median(intervals)) if intervals.size else 0.0
         return {
             "n_frames": len(times),
-            "frame_rate": float(1 / np.median(intervals)) if intervals.size else None,
+            "frame_rate": 1 / usual if usual else None,
             "first_frame": _at(times, 0),
             "last_frame": _at(times, -1),
             "longest_gap": float(intervals.max()) if intervals.size else None,
+            "camera_notes": stream_checks.joined(notes, 500),
         }
 
 
@@ -458,17 +464,20 @@ class Pupil(FromFiles, dj.Imported):
         pupil_diameter=null        : float64         # median, px
         pupil_diameter_sd=null     : float64         # standard deviation, px
         pupil_missing=null         : float64         # fraction of the frames without a diameter, 0-1
+        pupil_notes=""             : varchar(500)    # what was left out or is odd, in words; empty where nothing is
         """
 
     def make(self, key):
         self.insert1(key | self._fingerprint_of(key))
         for name in self._names_of(key):
             features = to_numpy(pa.Table.from_pandas(files.read_attribute(key, name, "features"), preserve_index=False))
-            names = [column for column in _PUPIL_COLUMNS if column in features]
-            finite = [name for name in names if np.isfinite(features[name]).any()]
-            if not names:
+            n_frames = self._n_frames(key, name)
+            try:
+                diameter, notes = stream_checks.pupil(features, n_frames)
+            except KeyError:  # of a camera that does not see the eye
                 continue
-            diameter = features[(finite or names)[0]]
+            except ValueError as error:
+                raise refuse(f"{name}.features", "value_range", str(error)) from error
             seen = diameter[np.isfinite(diameter)]
             self.View.insert1(
                 key
@@ -478,8 +487,17 @@ class Pupil(FromFiles, dj.Imported):
                     "pupil_diameter": float(np.median(seen)) if seen.size else None,
                     "pupil_diameter_sd": float(np.std(seen)) if seen.size else None,
                     "pupil_missing": 1 - seen.size / diameter.size if diameter.size else None,
+                    "pupil_notes": stream_checks.joined(notes, 500),
                 }
             )
+
+    @staticmethod
+    def _n_frames(key: dict[str, Any], name: str) -> int | None:
+        """How many frames the camera took; None where no file says it."""
+        try:
+            return len(files.read_object(key, name, required=("times",)).values["times"])
+        except InvalidData:
+            return None
 
 
 @schema
@@ -493,6 +511,7 @@ class AmbientSensor(OfTask, dj.Imported):
     temperature=null           : float64         # deg C
     air_pressure=null          : float64         # mbar
     relative_humidity=null     : float64         # percent
+    ambient_notes=""           : varchar(500)    # what was left out or is missing, in words; empty where nothing is
     """
     objects = "ambientSensorData"
     needs = ("raw",)
@@ -502,15 +521,12 @@ class AmbientSensor(OfTask, dj.Imported):
     def make(self, key):
         folder = self._tasks_of(key)[0][self.place]
         content = files.read_attribute(key, "ambientSensorData", "raw", folder)
-        readings = [item for item in content if isinstance(item, dict)] if isinstance(content, list) else []
-        readings = [{str(name).lower(): value for name, value in reading.items()} for reading in readings]
-        medians = {
-            name: _median(reading.get(field.lower()) for reading in readings) for name, field in _AMBIENT_FIELDS.items()
-        }
-        if all(value is None for value in medians.values()):
-            wanted = ", ".join(_AMBIENT_FIELDS.values())
-            raise refuse("_iblrig_ambientSensorData.raw.jsonable", "value_range", f"no line has a number in {wanted}")
-        self.insert1(key | self._fingerprint_of(key) | {"n_readings": len(readings)} | medians)
+        air = stream_checks.air(content)
+        notes = stream_checks.joined(air.notes, 500)
+        if all(value is None for value in air.medians.values()):
+            raise refuse("_iblrig_ambientSensorData.raw.jsonable", "value_range", f"no reading can be used: {notes}")
+        row = {"n_readings": air.n_readings, "ambient_notes": notes} | air.medians
+        self.insert1(key | self._fingerprint_of(key) | row)
 
 
 @schema
@@ -567,12 +583,6 @@ def _described(trials: dict[str, np.ndarray], task: paradigms.TaskDescription) -
     return [trial_checks.Finding("description", "WARNING", size, note) for note in notes]
 
 
-_PUPIL_COLUMNS = ("pupilDiameter_smooth", "pupilDiameter_raw")
-_AMBIENT_FIELDS = {
-    "temperature": "Temperature_C",
-    "air_pressure": "AirPressure_mb",
-    "relative_humidity": "RelativeHumidity",
-}
 _GABOR_COLUMNS = ("start", "stop", "position", "contrast", "phase")
 
 
@@ -580,21 +590,3 @@ def _at(values: np.ndarray | None, index: int) -> float | None:
     """The first (0) or last (-1) value that is not NaN; None where there is none."""
     known = [] if values is None else values[~np.isnan(values)]
     return float(known[index]) if len(known) else None
-
-
-def _median(values: Iterable[Any]) -> float | None:
-    """Median of the readings, each a number, its text, or a list that holds one; None where none is a number."""
-    known = [number for value in values if np.isfinite(number := _number(value))]
-    return float(np.median(known)) if known else None
-
-
-def _number(value: Any) -> float:
-    """A number as a rig writes it: plain, as text, or in a list, however deep, that holds one; else NaN."""
-    while isinstance(value, list | tuple) and len(value) == 1:
-        value = value[0]
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        return float("nan")
-    try:
-        return float(value)
-    except ValueError:
-        return float("nan")

@@ -228,6 +228,13 @@ def _doubts(lab: str | None) -> list[Problem]:
     moves = behavior.WheelMoveSet & within & "wheel_notes <> ''"
     for row in fetch_columns(moves, *names, "wheel_qc", "wheel_notes", order_by=", ".join(names)).to_pylist():
         add("FAIL" if row["wheel_qc"] == "FAIL" else "WARNING", "wheel", row, row["wheel_notes"])
+    for table, what, column in (
+        (behavior.Lick, "licks", "lick_notes"), (behavior.Camera.View, "camera", "camera_notes"),
+        (behavior.Pupil.View, "pupil", "pupil_notes"), (behavior.AmbientSensor, "air", "ambient_notes"),
+    ):  # fmt: skip
+        noted = table & within & f"{column} <> ''"
+        for row in fetch_columns(noted, *noted.primary_key, column, order_by=", ".join(noted.primary_key)).to_pylist():
+            add("WARNING", what, row, row[column])
     return sorted(doubts.values(), key=lambda one: (one.where != "FAIL", -one.count, one.what))
 
 

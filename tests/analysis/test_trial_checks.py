@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from pipeline.analysis import performance
 from pipeline.analysis.conventions import block_prior
-from pipeline.analysis.trial_checks import check_trials, worst
+from pipeline.analysis.trial_checks import check_refused, check_trials, worst
 
 
 def session(seed=0, n=300, skill=0.85, no_go=0.03):
@@ -151,3 +151,49 @@ def test_the_prior_is_read_as_its_protocol_means_it(kind, prior, expected, flagg
     assert ("prior" in outcomes(check_trials(trials, kind)[1])) == flagged
     if kind == "biased" and flagged:
         assert np.isfinite(read).sum() == 2, "but for the first and the last, the block of no trial is known"
+
+
+@given(st.integers(0, 10_000), st.sampled_from([np.float16, "tenths", "whole"]))
+def test_times_that_are_too_coarse_for_responses_are_flagged(seed, kind):
+    trials = session(seed)
+    for name in [name for name in trials if name.endswith("_times")]:
+        values = trials[name]
+        rounded = {"tenths": np.round(values, 1), "whole": np.floor(values)}
+        trials[name] = rounded[kind] if isinstance(kind, str) else values.astype(kind)
+    found = {item.check: item for item in check_trials(trials, "training")[1]}
+    assert found["resolution"].outcome == "WARNING"
+    assert "response_times" in found["resolution"].detail
+
+
+@given(st.integers(0, 10_000), st.sampled_from(["choice", "probability_left", "contrast"]), st.integers(1, 200))
+def test_trials_of_which_something_is_missing_are_counted(seed, what, count):
+    trials = {name: np.array(values, float) for name, values in session(seed).items()}
+    for name in (name for name in trials if name.startswith(what)):
+        trials[name][:count] = np.nan
+    found = {item.check: item for item in check_trials(trials, "training")[1]}
+    assert (found["missing"].outcome, found["missing"].n_trials) == ("WARNING", count)
+
+
+def test_a_no_go_that_was_rewarded_and_a_session_without_responses_are_told_apart():
+    trials = session(no_go=0.2)
+    rewarded = trials | {"feedback_type": np.where(trials["choice"] == 0, 1, trials["feedback_type"])}
+    found = outcomes(check_trials(rewarded, "training")[1])
+    assert found["rewarded_no_go"] == "FAIL"
+    assert outcomes(check_trials(rewarded, "other")[1])["rewarded_no_go"] == "WARNING"
+    assert "rewarded_no_go" not in outcomes(check_trials(rewarded, "habituation")[1])
+    silent = trials | {"choice": np.zeros(300, int), "feedback_type": np.full(300, -1)}
+    assert outcomes(check_trials(silent, "training")[1]) == {"choice_code": "WARNING"}
+
+
+def test_a_prior_that_contradicts_the_sides_is_flagged_in_a_protocol_that_nobody_knows():
+    trials = session(n=600)
+    drawn = trials | {"probability_left": np.where(np.arange(600) % 2, 0.2, 0.8)}
+    assert outcomes(check_trials(drawn, "other")[1]) == {"prior_against_sides": "WARNING"}
+    assert worst(check_trials(trials, "other")[1]) == "PASS"
+
+
+def test_columns_in_quarantine_are_named():
+    (finding,) = check_refused({"choice": "value_range", "response_times": "time_backwards"}, 300)
+    assert (finding.outcome, finding.n_trials) == ("WARNING", 300)
+    assert "choice (value_range), response_times (time_backwards)" in finding.detail
+    assert check_refused({}, 300) == []

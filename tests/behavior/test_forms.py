@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 import ingest
 from ingest.simulate import write_lab
 from pipeline import acquisition, behavior, entry, worker
+from pipeline.analysis import stream_checks
 from pipeline.queries.sessions import find_sessions
-from pipeline.schemas.behavior import _median
 from pipeline.settings import override
 from pipeline.worker import status
 
@@ -29,18 +29,79 @@ FORMS = (
 NO_READING = (None, "nan", "", [], [None], "no answer", True, {}, [1.0, 2.0], float("inf"))
 
 
+FAILED = (0.0, -999, [-999.0], "1e9", 103513.8)
+
+
 @given(
-    values=st.lists(st.floats(-50, 1100).map(lambda value: round(value, 3)), min_size=1, max_size=12),
+    values=st.lists(st.floats(15, 40).map(lambda value: round(value, 3)), min_size=1, max_size=12),
     data=st.data(),
 )
 def test_a_reading_is_the_same_number_in_every_form(values, data):
     written = [data.draw(st.sampled_from(FORMS))(value) for value in values]
     gaps = data.draw(st.lists(st.sampled_from(NO_READING), max_size=4))
-    assert _median(data.draw(st.permutations([*written, *gaps]))) == pytest.approx(np.median(values))
+    failed = data.draw(st.lists(st.sampled_from(FAILED), max_size=4))
+    rows = [{"Temperature_C": value} for value in data.draw(st.permutations([*written, *gaps, *failed]))]
+    found = stream_checks.air(data.draw(st.sampled_from([rows, [rows]])))
+    assert found.medians["temperature"] == pytest.approx(np.median(values))
+    assert any("left out" in note for note in found.notes) or not failed
+    columns = stream_checks.air({"temperature_c": [*values, -999.0], "RelativeHumidity": [*values, 45.0]})
+    assert columns.medians["temperature"] == pytest.approx(np.median(values))
 
 
-def test_without_a_number_there_is_no_median():
-    assert _median(NO_READING) is None
+def test_without_a_number_that_a_room_has_there_is_no_median():
+    for reading in (*NO_READING, *FAILED):
+        assert stream_checks.air([{"Temperature_C": reading}] * 3).medians["temperature"] is None
+
+
+@given(scale=st.sampled_from([1, 1e3, 1e6, 1e9]), rate=st.sampled_from([5.5, 30.0, 60.0, 150.0, 480.0]), data=st.data())
+def test_the_rate_of_a_camera_tells_the_unit_of_its_times(scale, rate, data):
+    times = 12.5 + np.arange(400) / rate
+    written = (times * scale).astype(data.draw(st.sampled_from([np.int64, np.float64])) if scale >= 1e6 else float)
+    missing, repeated = data.draw(st.booleans()), data.draw(st.booleans())
+    if missing or repeated:
+        written = written.astype(float)
+        written[100:105] = np.nan if missing else written[100:105]
+        written[201] = written[200] if repeated else written[201]
+    seconds, notes = stream_checks.frame_times(written)
+    assert np.nanmedian(np.diff(seconds)) == pytest.approx(1 / rate, rel=1e-3)
+    assert len(notes) == (scale > 1) + missing + repeated, notes
+
+
+def test_times_that_are_none_are_flagged():
+    for values, said in (
+        (np.zeros(100), "no times of frames"),
+        (np.arange(100), "numbers of frames"),
+        (1.7e9 + np.arange(100) / 30, "another clock"),
+    ):
+        assert any(said in note for note in stream_checks.frame_times(values)[1])
+    sound = np.sort(np.random.default_rng(0).uniform(0, 3000, 4000))
+    assert stream_checks.lick_times(sound)[1] == []
+    for values, said in (
+        (sound * 3e4, "not in seconds"),
+        (sound * 1e3, "in ms"),
+        (sound[::40] / 50 * 1e3, "perhaps not in seconds"),
+        (sound + 1.7e9, "another clock"),
+        (np.repeat(sound, 2), "time of another"),
+        (np.append(sound, np.nan), "no time"),
+    ):
+        assert any(said in note for note in stream_checks.lick_times(values)[1]), said
+
+
+def test_a_pupil_that_was_not_seen_is_missing_however_it_is_written():
+    truth = np.random.default_rng(0).normal(20, 2, 300)
+    for gap in (0, -1, np.nan, np.inf):
+        written = np.where(np.arange(300) < 200, gap, truth)
+        diameter, notes = stream_checks.pupil({"pupilDiameter_raw": written, "motion": truth}, 300)
+        assert np.array_equal(np.isnan(diameter), np.arange(300) < 200)
+        assert bool(notes) == (gap in (0, -1))
+    assert stream_checks.pupil({"pupilDiameter_raw": truth.astype(str)}, 280)[1] == [
+        "300 rows where the camera has 280 frames"
+    ]
+    assert stream_checks.pupil({"pupil_diameter": truth})[1] == ["no column pupilDiameter_smooth or pupilDiameter_raw"]
+    with pytest.raises(KeyError):
+        stream_checks.pupil({"motion": truth})
+    with pytest.raises(ValueError, match="no number"):
+        stream_checks.pupil({"pupilDiameter_raw": ["wide"]})
 
 
 @pytest.mark.slow
