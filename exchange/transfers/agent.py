@@ -55,7 +55,7 @@ class Report:
 
     def __init__(self, server: Server, claimed: dict[str, Any]) -> None:
         self._server, self._claimed = server, claimed
-        names = {field for field in Item.__dataclass_fields__ if field != "due"}
+        names = set(Item._fields) - {"due"}
         self._items = [Item(**{name: row[name] for name in names}) for row in claimed["items"]]
         self._found: dict[str, dict[str, Any]] = {}
 
@@ -71,11 +71,16 @@ class Report:
         """They are under way already."""
         return [member.moved("submitted", now) for member in group]
 
-    def put(self, items: Sequence[Item]) -> None:
+    def advance(self, group: Sequence[Item], state: str, now: datetime.datetime) -> list[Item]:
         """Nothing is told before it is certain."""
+        return list(group)
 
     def update(self, identifier: str, **columns: Any) -> None:
         """Nothing is told before it is certain."""
+
+    def interrupt(self, identifier: str, now: datetime.datetime, why: str) -> int:
+        """What is not reported is given to others."""
+        return 0
 
     def fail(self, failed: Sequence[Item]) -> None:
         """These failed."""

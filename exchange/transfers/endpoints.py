@@ -68,7 +68,7 @@ def _claim(request: Request, body: dict[str, Any]) -> dict[str, Any]:
         "until": row["task_deadline"],
         "source": dataclasses.asdict(known[row["source_repository"]].place),
         "destination": dataclasses.asdict(known[row["destination_repository"]].place),
-        "items": [dataclasses.asdict(item) for item in row["items"]],
+        "items": [item._asdict() for item in row["items"]],
     }
 
 

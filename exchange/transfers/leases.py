@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import datetime
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from exchange.transfers import ledger, states
@@ -30,6 +28,8 @@ def lease(names: Sequence[str], host: str, most_files: int, most_bytes: int) -> 
             transfers = ledger.transfers(restriction={"transfer_id": row["transfer_id"]})[:1]
             if not free or not transfers or transfers[0]["submission_id"]:
                 continue
+            interruptions = transfers[0]["transfer_attempts"]
+            most_files = states.group_size(most_files, interruptions)
             chosen: list[Item] = []
             for item in ledger.items(transfers[0]["transfer_id"], "planned", "failed"):
                 too_much = sum(other.size for other in chosen) + item.size > most_bytes
@@ -40,12 +40,12 @@ def lease(names: Sequence[str], host: str, most_files: int, most_bytes: int) -> 
             if not chosen:
                 continue
             begun = ledger.begin(transfers[0]["transfer_id"], chosen, now)
-            until = now + datetime.timedelta(hours=1, seconds=sum(item.size for item in begun) / states.SLOWEST)
-            ledger.put([replace(item, due=until) for item in begun])
+            until = begun[0].due
             name = f"{LEASE}{uuid.uuid4()}"
             ledger.update(
-                transfers[0]["transfer_id"], submission_id=name, task_deadline=until, transfer_host=host[:255]
-            )
+                transfers[0]["transfer_id"], submission_id=name, task_deadline=until, transfer_host=host[:255],
+                transfer_attempts=interruptions + 1,
+            )  # fmt: skip
             return transfers[0] | {"submission_id": name, "task_deadline": until, "items": begun}
     return None
 
@@ -69,13 +69,17 @@ def settle(identifier: str, name: str, outcomes: Mapping[str, tuple[Found | None
         good: list[tuple[Item, Found]] = []
         failed: list[Item] = []
         for item in ledger.items(identifier, "submitted"):
-            what, why, final = outcomes.get(item.dataset_id, (None, "nothing was reported of it", False))
+            if item.dataset_id not in outcomes:
+                continue
+            what, why, final = outcomes[item.dataset_id]
             if what is not None and (what.md5, what.size) == (item.md5, item.size):
                 good.append((item, what))
             else:
                 failed.append(item.failed(now, why or "its content is not what was registered", final))
         ledger.fail(failed)
         ledger.verify(rows[0]["destination_repository"], good, now)
-        ledger.update(identifier, submission_id="", task_deadline=None)
+        left = ledger.interrupt(identifier, now, "nothing was reported of it")
+        attempts = rows[0]["transfer_attempts"] if left else max(0, rows[0]["transfer_attempts"] - 2)
+        ledger.update(identifier, submission_id="", task_deadline=None, transfer_attempts=attempts)
         ledger.settle(identifier)
     return len(good), len(failed)

@@ -6,11 +6,11 @@ import contextlib
 import datetime
 import getpass
 import platform
+import re
 import uuid
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import datajoint as dj
 
@@ -25,14 +25,14 @@ SMALL = 1 << 20
 """Files up to this size (byte) go first."""
 LEASE = "http:"
 """Begins the submission of a transfer that was handed to a server without the database."""
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _COLUMNS = (
     "transfer_id", "dataset_id", "source_path", "destination_path", "item_size", "item_hash", "item_state",
     "item_attempts", "item_replace", "item_due", "item_message",
 )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Item:
+class Item(NamedTuple):
     """A file of a transfer, as a row of `transfer.Transfer.Item`."""
 
     transfer_id: str
@@ -50,21 +50,14 @@ class Item:
     def moved(self, state: str, now: datetime.datetime, message: str = "", attempts: int | None = None) -> Item:
         """The same file in another state."""
         attempts = self.attempts if attempts is None else attempts
-        return replace(
-            self, state=state, attempts=attempts, message=message[:1000],
-            due=states.due(state, now, self.size, attempts),
-        )  # fmt: skip
+        return self._replace(
+            state=state, attempts=attempts, message=message[:1000], due=states.due(state, now, self.size, attempts)
+        )
 
     def failed(self, now: datetime.datetime, message: str, final: bool = False) -> Item:
         """The same file after one more attempt that failed; `final`: another would not help."""
         attempts = states.MOST_ATTEMPTS if final else self.attempts + 1
         return self.moved("failed", now, message, attempts)
-
-    def row(self) -> tuple:
-        return (
-            self.transfer_id, self.dataset_id, self.source_path, self.destination_path, self.size, self.md5, self.state,
-            self.attempts, self.replace, self.due, self.message,
-        )  # fmt: skip
 
 
 def connection() -> dj.Connection:
@@ -108,8 +101,7 @@ def add(
         "transfer_files": len(items), "transfer_bytes": size, "transfer_created": now,
         "transfer_keep_days": keep_days,
     }  # fmt: skip
-    values = zip(*(item.row() for item in items), strict=True)
-    columns: dict[str, Any] = dict(zip(_COLUMNS, values, strict=True))
+    columns: dict[str, Any] = dict(zip(_COLUMNS, zip(*items, strict=True), strict=True))
     columns |= {"transfer_id": identifier, "item_state": "planned", "item_due": states.due("planned", now)}
     with transaction():
         transfer.Transfer.insert1(row)
@@ -121,8 +113,26 @@ def add(
 def put(items: Sequence[Item]) -> None:
     """Write rows of files as they are now."""
     if items:
-        columns = dict(zip(_COLUMNS, zip(*(item.row() for item in items), strict=True), strict=True))
+        columns = dict(zip(_COLUMNS, zip(*items, strict=True), strict=True))
         insert_many(transfer.Transfer.Item, columns, "update")
+
+
+def advance(group: Sequence[Item], state: str, now: datetime.datetime) -> list[Item]:
+    """Move files of one transfer to the next state, with one deadline, since they are carried as one; as they are now.
+
+    Parameters
+    ----------
+    state : `submitted`, `arrived` or `verified`.
+    """
+    if not group:
+        return []
+    until = states.due(state, now, sum(item.size for item in group))
+    connection().query(
+        f"UPDATE {transfer.Transfer.Item().full_table_name} SET item_state = %s, item_due = %s, item_message = '' "
+        f"WHERE transfer_id = %s AND {in_list('dataset_id', [item.dataset_id for item in group])}",
+        (state, until, group[0].transfer_id),
+    )
+    return [item._replace(state=state, due=until, message="") for item in group]
 
 
 def items(identifier: str, *wanted: str) -> list[Item]:
@@ -150,9 +160,8 @@ def update(identifier: str, **columns: Any) -> None:
 
 def begin(identifier: str, group: Sequence[Item], now: datetime.datetime) -> list[Item]:
     """Mark files as under way, before anything is done with them."""
-    begun = [member.moved("submitted", now) for member in group]
     with transaction():
-        put(begun)
+        begun = advance(group, "submitted", now)
         row = (transfer.Transfer & {"transfer_id": identifier}).fetch1()
         update(
             identifier, transfer_state="submitted", transfer_host=platform.node()[:255],
@@ -187,7 +196,7 @@ def verify(destination: str, arrived: Sequence[tuple[Item, Found]], now: datetim
     with transaction():
         there = known_datasets([one.dataset_id for one, _ in arrived])
         good = [(one, digest) for one, digest in arrived if one.dataset_id in there]
-        put([one.moved("verified", now) for one, _ in good])
+        advance([one for one, _ in good], "verified", now)
         records(
             destination,
             [(one.dataset_id, one.destination_path, digest) for one, digest in good],
@@ -275,8 +284,10 @@ def in_list(column: str, ids: Sequence[str]) -> str:
     """
     if not ids:
         return "FALSE"
-    listed = ", ".join(f"'{uuid.UUID(id_)}'" for id_ in ids)
-    return f"{column} IN ({listed})"
+    for id_ in ids:
+        if not _UUID.fullmatch(id_):
+            raise ValueError(f"{id_!r} is no uuid")
+    return f"{column} IN ('" + "', '".join(ids) + "')"
 
 
 def note(changes: Iterable[tuple[str, str, str, str]]) -> None:
@@ -299,14 +310,26 @@ def expire(now: datetime.datetime) -> int:
                 continue
             if row["submission_id"]:
                 update(row["transfer_id"], submission_id="", task_deadline=None)
-            stuck = list(items(row["transfer_id"], "submitted", "arrived"))
-            stopped = [item.failed(now, "the program that copied it was stopped") for item in stuck]
-            fail([item for item in stopped if item.attempts >= states.MOST_ATTEMPTS])
-            put([item.moved("planned", now, item.message) for item in stopped if item.attempts < states.MOST_ATTEMPTS])
-            n_done += len(stuck)
-            if stuck:
-                settle(row["transfer_id"])
+            n_done += interrupt(row["transfer_id"], now, "the program that copied it was stopped")
     return n_done + cancel_outdated(now)
+
+
+def interrupt(identifier: str, now: datetime.datetime, why: str) -> int:
+    """Plan files again whose copying was cut off: the program was stopped, or a connection was lost; how many.
+
+    It counts as an attempt only of a file that was under way alone: of several nobody knows which one was at fault, if
+    any was. `states.group_size` sees to it that after some interruptions there is one alone.
+    """
+    cut_off = items(identifier, "submitted", "arrived")
+    if len(cut_off) == 1:
+        fail([cut_off[0].failed(now, why)])
+    elif cut_off:
+        created = (transfer.Transfer & {"transfer_id": identifier}).fetch1("transfer_created")
+        again = [item.moved("planned", created, why) for item in cut_off]  # late by when it was planned first
+        put([item._replace(replace=True) for item in again])  # what lies there may be half of it
+    if cut_off:
+        settle(identifier)
+    return len(cut_off)
 
 
 def _is_over(row: Mapping[str, Any], now: datetime.datetime) -> bool:

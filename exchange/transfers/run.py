@@ -179,7 +179,7 @@ class Mover:
         self.identifier, self.source, self.destination = row["transfer_id"], source, destination
         self._keep_days, self._is_retrieval = row["transfer_keep_days"], row["transfer_purpose"] == "retrieve"
         self.summary, self._progress, self._until = summary, progress, until
-        self._message = row.get("transfer_message", "")
+        self._message, self._interruptions = row.get("transfer_message", ""), row.get("transfer_attempts", 0)
         self._suspects: list[Item] = []
         self._opening = source  # the repository that is asked last, for the message if it does not answer
 
@@ -196,9 +196,9 @@ class Mover:
                 self._book.update(self.identifier, transfer_message="")
             now = self._book.database_time()
             due = [item for item in self._book.items(self.identifier, "planned", "failed") if _is_due(item, now)]
-            for group in _groups(due):
-                if self._until():
-                    break
+            while due and not self._until():
+                group = self._next(due)
+                due = due[len(group) :]
                 try:
                     self._carry(group)
                 except Unavailable as error:
@@ -217,20 +217,32 @@ class Mover:
     def _wait(self, error: NeurojointError) -> None:
         self.summary.waiting[self._opening.name] = explain(error)
         self._book.update(self.identifier, transfer_message=explain(error)[:1000])
-        now = self._book.database_time()
-        begun = self._book.items(self.identifier, "submitted", "arrived")
-        if begun:
-            self._book.fail([item.failed(now, explain(error)) for item in begun])
+        self._book.interrupt(self.identifier, self._book.database_time(), explain(error))
         self._book.settle(self.identifier)
+
+    def _next(self, due: Sequence[Item]) -> list[Item]:
+        """The files that are carried next, as one: fewer after interruptions, more again after each group."""
+        most = states.group_size(GROUP_FILES, self._interruptions)
+        group: list[Item] = []
+        size = 0
+        for item in due[:most]:
+            size += item.size
+            if group and size > GROUP_BYTES:
+                break
+            group.append(item)
+        return group
 
     def _carry(self, group: list[Item]) -> None:
         """Carry some files: begun, sent, read back, written."""
+        self._book.update(self.identifier, transfer_attempts=self._interruptions + 1)
         group = self._book.begin(self.identifier, group, self._book.database_time())
         failed: list[Item] = []
         here, group = self._present(group, failed)
         sent = list(self._send(group, failed)) if group else []
         self._judge([*here, *sent], failed)
         self._book.fail(failed)
+        self._interruptions = max(0, self._interruptions - 1)
+        self._book.update(self.identifier, transfer_attempts=self._interruptions)
         self.summary.failed |= {item.destination_path: item.message for item in failed}
         self._progress(self.summary)
 
@@ -324,7 +336,7 @@ class Mover:
         if not arrived:
             return
         now = self._book.database_time()
-        self._book.put([item.moved("arrived", now) for item in arrived])
+        self._book.advance(arrived, "arrived", now)
         by_path = {item.destination_path: item for item in arrived}
         good: list[tuple[Item, Found]] = []
         bad: list[Item] = []
@@ -387,16 +399,3 @@ class Mover:
     def _count(self, n_bytes: int) -> None:
         self.summary.moved += n_bytes
         self._progress(self.summary)
-
-
-def _groups(items: Sequence[Item]) -> Iterator[list[Item]]:
-    group: list[Item] = []
-    size = 0
-    for item in items:
-        if group and (len(group) >= GROUP_FILES or size + item.size > GROUP_BYTES):
-            yield group
-            group, size = [], 0
-        group.append(item)
-        size += item.size
-    if group:
-        yield group

@@ -135,9 +135,7 @@ class Carried:
         """While a task runs, its own deadline is that of its files."""
         waiting = [item for item in ledger.items(self.identifier, "submitted") if item.due < now]
         if waiting:
-            import dataclasses
-
-            ledger.put([dataclasses.replace(item, due=self.row["task_deadline"]) for item in waiting])
+            ledger.put([item._replace(due=self.row["task_deadline"]) for item in waiting])
 
     def _reconcile(self, task: Task, now: datetime.datetime) -> None:
         """What became of each file: only what the service lists as transferred, and a listing shows, is there."""
@@ -145,7 +143,7 @@ class Carried:
         source_root, root = _collection(self.source)[1], _collection(self.destination)[1]
         arrived = [item for item in begun if full(root, item.destination_path) in task.arrived]
         stats = self._listing([item.destination_path for item in arrived])
-        ledger.put([item.moved("arrived", now) for item in arrived])
+        ledger.advance(arrived, "arrived", now)
         good: list[tuple[Item, Found]] = []
         named = {item.dataset_id for item in begun if full(source_root, item.source_path) in task.problems
                  or (task.message and item.source_path in task.message)

@@ -4,7 +4,9 @@
        ^           |           |
        +-- failed <+-----------+      (after a wait, at most `MOST_ATTEMPTS` times; then a person is told)
 
-`cancelled` and `verified` are ends. A planned file that is not begun in time is late, which `status` and the site show.
+What was cut off (the program was killed, a connection was lost) is planned again, in smaller groups; it counts as an
+attempt when a file was under way alone. `cancelled` and `verified` are ends. A planned file that is not begun in time
+is late, which `status` and the site show.
 """
 
 from __future__ import annotations
@@ -46,6 +48,15 @@ def due(state: str, now: datetime.datetime, size: int = 0, attempts: int = 0) ->
     if state == "failed":
         return NEVER if attempts >= MOST_ATTEMPTS else now + wait_after(attempts)
     return NEVER
+
+
+def group_size(most: int, interruptions: int) -> int:
+    """How many files are carried as one, after so many interruptions one after the other.
+
+    >>> [group_size(2_000, n) for n in (0, 1, 2, 6)]
+    [2000, 500, 125, 1]
+    """
+    return max(1, most >> 2 * interruptions)
 
 
 def of_transfer(states: dict[str, int]) -> str:

@@ -7,7 +7,6 @@ system, a file system without it), and for large files, the page cache is droppe
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import errno
 import hashlib
@@ -46,36 +45,50 @@ _CALLS = {"x86_64": (206, 207, 208, 209), "aarch64": (0, 1, 4, 2)}
 """Numbers of the system calls io_setup, io_destroy, io_getevents, io_submit."""
 
 
-def read_all(paths: Sequence[str], progress: Progress) -> Iterator[Found | Exception]:
-    """Read files from their disk, several at once; what was found of each, in order.
+class Readers:
+    """Threads that read files, and what they read them with; kept from one call to the next, since the kernel takes
+    its time to give a queue of reads back."""
 
-    Parameters
-    ----------
-    progress : called by several threads, one at a time.
-    """
-    lock = threading.Lock()
+    def __init__(self) -> None:
+        self._free: queue.SimpleQueue[Reader] = queue.SimpleQueue()
+        self._all: list[Reader] = []
+        self._lock = threading.Lock()
 
-    def count(n_bytes: int) -> None:
-        with lock:
-            progress(n_bytes)
+    def read(self, paths: Sequence[str], progress: Progress) -> Iterator[Found | Exception]:
+        """Read files from their disk, several at once; what was found of each, in order.
 
-    readers: queue.SimpleQueue[Reader] = queue.SimpleQueue()
+        Parameters
+        ----------
+        progress : called by several threads, one at a time.
+        """
 
-    def read(some: Sequence[str]) -> list[Found | Exception]:
-        reader = readers.get()
+        def count(n_bytes: int) -> None:
+            with self._lock:
+                progress(n_bytes)
+
+        with ThreadPoolExecutor(THREADS) as pool:
+            for start in range(0, len(paths), SHARE * 16):
+                some = paths[start : start + SHARE * 16]
+                shares = (some[at : at + SHARE] for at in range(0, len(some), SHARE))
+                for part in pool.map(lambda share: self._read(share, count), shares):
+                    yield from part
+
+    def close(self) -> None:
+        """Give back what the kernel gave; the next call opens it again."""
+        while self._all:
+            self._all.pop().close()
+        self._free = queue.SimpleQueue()
+
+    def _read(self, some: Sequence[str], count: Progress) -> list[Found | Exception]:
+        try:
+            reader = self._free.get_nowait()
+        except queue.Empty:
+            reader = Reader()
+            self._all.append(reader)
         try:
             return reader.read(some, count)
         finally:
-            readers.put(reader)
-
-    with contextlib.ExitStack() as stack:
-        for _ in range(THREADS):
-            readers.put(stack.enter_context(contextlib.closing(Reader())))
-        pool = stack.enter_context(ThreadPoolExecutor(THREADS))
-        for start in range(0, len(paths), SHARE * 16):
-            some = paths[start : start + SHARE * 16]
-            for part in pool.map(read, (some[at : at + SHARE] for at in range(0, len(some), SHARE))):
-                yield from part
+            self._free.put(reader)
 
 
 def read_file(path: Path | str, progress: Progress = lambda n: None) -> Found:

@@ -154,6 +154,47 @@ def test_a_killed_mover_leaves_work_that_the_next_one_takes_up(database, tmp_pat
     assert copies("disk") == copies("rig") and md5(half) == md5(tmp_path / "rig" / RAW)
 
 
+class Killed(BaseException):
+    """As a kill: nothing that handles errors sees it."""
+
+
+@pytest.mark.one_database
+def test_a_file_that_kills_every_mover_is_found_and_costs_no_other_its_attempts(database, tmp_path, monkeypatch):
+    build(tmp_path / "rig", sessions=2)
+    add_repository("disk", tmp_path / "disk")
+    want("disk")
+    plan.plan()
+    from exchange.transfers.backends import folder
+
+    send, sent = folder.Folder.send, []
+
+    def send_or_die(self, jobs, progress):
+        jobs = list(jobs)
+        sent.append(len(jobs))
+        if RAW in {job.path for job in jobs}:
+            raise Killed
+        yield from send(self, jobs, progress)
+
+    monkeypatch.setattr(folder.Folder, "send", send_or_die)
+    monkeypatch.setattr(run, "GROUP_FILES", 16)
+    for _ in range(9):
+        with pytest.raises(Killed):
+            run.run()
+        later()
+        ledger.expire(ledger.database_time())
+        if states()[RAW] == "failed":
+            break
+    assert sent == [10, 4, 6, 4, 1], "fewer at once after each kill"
+    tried = dict(rows(transfer.Transfer.Item, "destination_path", "item_attempts"))
+    assert tried.pop(RAW) == 1 and set(tried.values()) == {0}, "it alone was under way"
+    run.run()
+    assert set(copies("rig")) - set(copies("disk")) == {RAW}
+    monkeypatch.undo()
+    later()
+    run.run()
+    assert copies("disk") == copies("rig")
+
+
 def test_two_movers_do_not_work_on_one_transfer(database, tmp_path):
     build(tmp_path / "rig")
     add_repository("disk", tmp_path / "disk")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import os
@@ -34,6 +35,11 @@ def assert_found(found: list, paths: list[str]) -> None:
         assert one == Found(digest, len(content), stat.st_mtime_ns), path
 
 
+def read(paths: list[str], progress=lambda n: None) -> list:
+    with contextlib.closing(reading.Readers()) as readers:
+        return [*readers.read(paths, progress)]
+
+
 def no_queue() -> None:
     return None
 
@@ -54,14 +60,14 @@ def test_files_of_all_sizes_are_found_as_they_are(files, monkeypatch, how):
     elif how == "one block of memory":
         monkeypatch.setattr(reading, "ARENA", reading.SMALL + reading.BLOCK)
     elif how == "half taken":  # the kernel refuses a file of the list, and what comes after it
-        read = reading._Queue.read
+        take = reading._Queue.read
 
         def some(self, descriptors, *args):
-            return [size if number % 3 else -1 for number, size in enumerate(read(self, descriptors, *args))]
+            return [size if number % 3 else -1 for number, size in enumerate(take(self, descriptors, *args))]
 
         monkeypatch.setattr(reading._Queue, "read", some)
     moved: list[int] = []
-    assert_found(list(reading.read_all(files, moved.append)), files)
+    assert_found(read(files, moved.append), files)
     assert sum(moved) == sum(SIZES)
 
 
@@ -71,7 +77,7 @@ def test_what_cannot_be_read_costs_nothing_else(files, tmp_path):
     (
         missing,
         *_,
-    ) = found = list(reading.read_all(wanted, lambda n: None))
+    ) = found = read(wanted)
     assert isinstance(missing, FileNotFoundError) and isinstance(found[2], OSError)
     assert_found([found[1], found[3]], [files[2], files[9]])
 
@@ -90,7 +96,7 @@ def test_a_file_that_grows_while_it_is_read_is_not_believed(tmp_path, monkeypatc
         return before
 
     monkeypatch.setattr(reading.os, "fstat", grow)
-    (found,) = reading.read_all([str(path)], lambda n: None)
+    (found,) = read([str(path)])
     assert isinstance(found, OSError) and found.errno == errno.EBUSY
 
 
