@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, quote, unquote, urlencode
 
+from pipeline.web.error_words import InvalidRequest
+
 BASE = "/app"
 FILES = f"{BASE}/_file"
 NWB = f"{BASE}/_nwb"
@@ -51,7 +53,7 @@ class Place:
     query: dict[str, str]
 
 
-class BadAddress(ValueError):
+class BadAddress(InvalidRequest, ValueError):
     """An address that no page has, or a part of one that cannot be meant. The message is a sentence for people."""
 
 

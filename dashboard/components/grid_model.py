@@ -43,6 +43,8 @@ def chosen(rows: Sequence[Row], filters: Mapping[str, Any] | None, order: Sequen
             selected = [row for row in selected if passes(row.get(name))]
     for term in reversed(list(order or ())):
         name = term.get("colId")
+        if not isinstance(name, str):
+            continue
         known = [row for row in selected if not _is_blank(row.get(name))]
         blank = [row for row in selected if _is_blank(row.get(name))]
         with contextlib.suppress(TypeError):

@@ -10,6 +10,7 @@ from dash import ALL, Input, Output, State, html
 
 from dashboard import links
 from dashboard.components import shell
+from dashboard.pages._stores import ShownSession
 from dashboard.queries import session as queries
 from dashboard.site import Component, Site, Viewer
 from pipeline.entry import policy
@@ -42,7 +43,7 @@ def register(app: dash.Dash, site: Site) -> None:
         State("session-shown", "data"),
         prevent_initial_call=True,
     )
-    def change(clicks: list[int | None], shown: Mapping[str, str] | None) -> tuple:
+    def change(clicks: list[int | None], shown: ShownSession | None) -> tuple:
         asked = dash.ctx.triggered_id
         if not shown or not asked or not any(clicks):  # the buttons were only made again
             return dash.no_update, dash.no_update
@@ -53,7 +54,8 @@ def register(app: dash.Dash, site: Site) -> None:
         return _content(
             site,
             viewer,
-            links.session_key(shown) | {"lab": shown["lab"], "subject": site.subject(shown["lab"], shown["name"])},
+            links.session_key({"date": shown["date"], "number": shown["number"]})
+            | {"lab": shown["lab"], "subject": site.subject(shown["lab"], shown["name"])},
         ), [note]
 
 

@@ -15,6 +15,7 @@ from dashboard.components import shell
 from dashboard.figures import cells as figures
 from dashboard.figures import insertion as along
 from dashboard.figures import metrics, responses, track
+from dashboard.pages._stores import clicked
 from dashboard.queries import cells as queries
 from dashboard.queries import insertion as insertions
 from dashboard.site import Component, NotFound, Page, Site, Viewer
@@ -109,10 +110,10 @@ def register(app: dash.Dash, site: Site) -> None:
         if len(dash.ctx.triggered) > 1 or (cause == "cells-unit" and not unit):  # the controls were only made
             return dash.no_update
         if isinstance(cause, dict):
-            point = (click or {}).get("points", [{}])[0].get("customdata")
-            if not point:
+            number = clicked(click)
+            if number is None:
                 return dash.no_update
-            after: dict[str, Any] = {**before, "unit": int(point[0])}
+            after: dict[str, Any] = {**before, "unit": number}
         else:
             chosen = {"which": which, "sort": sort, "event": event, "split": split, "criteria": criteria, "unit": unit}
             chosen |= {"condition": condition, "period": period}

@@ -17,6 +17,7 @@ from dashboard.queries import health
 from dashboard.site import Component, Page, Site, Viewer
 from pipeline.alf.reasons import REASONS
 from pipeline.errors import PermissionDenied
+from pipeline.web.error_words import InvalidRequest
 from pipeline.worker.status import Problem, TableStatus, WorkerStatus
 
 PAGE = Page("health", "Health", order=60, in_menu=True, icon="pulse", refresh=False)
@@ -78,7 +79,10 @@ def register(app: dash.Dash, site: Site) -> None:
             return False, dash.no_update, None
         if not any(clicks):  # the buttons were only made again
             return dash.no_update, dash.no_update, dash.no_update
-        table, like = json.loads(bytes.fromhex(cause["what"]))
+        try:
+            table, like = json.loads(bytes.fromhex(cause["what"]))
+        except (ValueError, TypeError):
+            raise InvalidRequest("There is no such failure") from None
         return True, _question(table, like), [table, like]
 
     @app.callback(
@@ -90,7 +94,7 @@ def register(app: dash.Dash, site: Site) -> None:
         prevent_initial_call=True,
     )
     def retry(n: int | None, asked: list[str] | None) -> tuple:
-        if not n or not asked:
+        if not n or not asked or len(asked) != 2:
             return dash.no_update, dash.no_update, dash.no_update
         viewer = site.viewer
         if not viewer.may(MAY_RETRY):

@@ -13,6 +13,7 @@ from dashboard import links
 from dashboard.components import shell
 from dashboard.figures import insertion as figures
 from dashboard.figures import metrics, track
+from dashboard.pages._stores import clicked
 from dashboard.queries import insertion as queries
 from dashboard.site import Component, NotFound, Page, Site, Viewer
 from pipeline.queries import search
@@ -156,12 +157,12 @@ def register(app: dash.Dash, site: Site) -> None:
         State("insertion-criteria", "value"),
         prevent_initial_call=True,
     )
-    def open_unit(click: dict | None, path: str, clustering: str, criteria: str) -> Any:
-        point = (click or {}).get("points", [{}])[0].get("customdata")
-        if not point:
+    def open_unit(click: dict | None, path: str | None, clustering: str, criteria: str) -> Any:
+        unit = clicked(click)
+        if unit is None:
             return dash.no_update
-        parts: list[Any] = list(links.parse(path).parts.values())
-        return links.cells(*parts, unit=int(point[0]), clustering=clustering, criteria=criteria)
+        parts: list[Any] = list(links.parse(path or "").parts.values())
+        return links.cells(*parts, unit=unit, clustering=clustering, criteria=criteria)
 
 
 def _body(

@@ -14,6 +14,7 @@ from dashboard.components import shell
 from dashboard.components.icons import icon
 from dashboard.pages._mouse_days import comparison, curves, days, links_to, sessions_to_choose
 from dashboard.pages._mouse_history import history, protocol, session_link
+from dashboard.pages._stores import ShownMouse
 from dashboard.queries import mouse as queries
 from dashboard.site import Component, NotFound, Page, Site, Viewer
 from pipeline.analysis import training_time
@@ -49,7 +50,8 @@ def layout(site: Site, viewer: Viewer, *, lab: str, subject: str, query: Mapping
         _age(row, site.today(lab), viewer.public and "birth_date" in site.settings.public_hidden),
         *_descent(row, viewer),
     ]
-    shown = {"lab": lab, "name": name, "rules": rules, "version": version, "choices": len(sessions_to_choose(mouse))}
+    shown: ShownMouse = {"lab": lab, "name": name, "rules": rules, "version": version,
+                    "choices": len(sessions_to_choose(mouse))}  # fmt: skip
     return shell.page(
         [name, html.Span(chips, className="nj-chips nj-beside")],
         html.Div(_body(site, viewer, mouse), id="mouse-body"),
@@ -78,7 +80,7 @@ def register(app: dash.Dash, site: Site) -> None:
         State("mouse-shown", "data"),
         prevent_initial_call=True,
     )
-    def renew(_: str, shown: Mapping[str, str] | None) -> tuple:
+    def renew(_: str, shown: ShownMouse | None) -> tuple:
         if not shown:
             return (dash.no_update,) * 5
         viewer = site.viewer
@@ -103,7 +105,7 @@ def register(app: dash.Dash, site: Site) -> None:
         State("mouse-shown", "data"),
         prevent_initial_call=True,
     )
-    def compare(chosen: list[str] | None, shown: Mapping[str, str] | None) -> tuple:
+    def compare(chosen: list[str] | None, shown: ShownMouse | None) -> tuple:
         if not shown:
             return (dash.no_update,) * 3
         viewer = site.viewer
@@ -144,7 +146,7 @@ def _found(site: Site, key: dict[str, Any], rules: str) -> tuple[str, queries.Mo
     return version, _mice.get(name, version, lambda: site.read(queries.mouse, key, rules))
 
 
-def _again(site: Site, viewer: Viewer, shown: Mapping[str, str]) -> tuple:
+def _again(site: Site, viewer: Viewer, shown: ShownMouse) -> tuple:
     subject = site.subject(shown["lab"], shown["name"], viewer)
     key = site.read(queries.find, subject, shown["lab"])
     return (key, *_found(site, key, shown["rules"])) if key else (None, "", None)

@@ -18,6 +18,7 @@ from dashboard import links
 from dashboard.components import grid_model, shell
 from dashboard.components.icons import icon
 from dashboard.figures import style
+from dashboard.pages._stores import RowsRequest
 from dashboard.queries import overview as queries
 from dashboard.site import Component, Page, Site, Viewer
 from pipeline.policy import policy
@@ -77,7 +78,7 @@ def register(app: dash.Dash, site: Site) -> None:
         State("overview-query", "data"),
         prevent_initial_call=True,
     )
-    def give(request: Mapping[str, Any] | None, chosen: Mapping[str, str] | None) -> tuple:
+    def give(request: RowsRequest | None, chosen: Mapping[str, str] | None) -> tuple:
         if not request:
             return dash.no_update, dash.no_update
         rows = _rows(site, site.viewer, (chosen or {}).get("rules", ""))

@@ -19,6 +19,7 @@ from dashboard.figures import session as figures
 from dashboard.pages import _session_files as session_files
 from dashboard.pages import _session_task as session_task
 from dashboard.pages import _session_timeline as session_timeline
+from dashboard.pages._stores import ShownSession
 from dashboard.queries import session as queries
 from dashboard.site import Component, NotFound, Page, Site, Viewer
 from pipeline.analysis import psychometrics, reaction_times
@@ -46,10 +47,10 @@ def layout(
     if session is None:
         words = f"on {shell.date(key['session_date'])} with the number {key['session_number']}"
         raise NotFound(f"The mouse {subject} has no session {words}.")
-    place = {"lab": lab, "name": subject, "date": date, "number": number}
     before, after = ((_label(*item), links.session(lab, subject, *item)) if item else None
                      for item in (session.before, session.after))  # fmt: skip
-    shown = place | {"rules": rules, "version": version, "trials": query.get("trials", "")}
+    shown: ShownSession = {"lab": lab, "name": subject, "date": date, "number": number, "rules": rules,
+                           "version": version, "trials": query.get("trials", "")}  # fmt: skip
     return shell.page(
         [f"{subject} · {_label(key['session_date'], key['session_number'])}",
          html.Span(_chips(session), id="session-chips", className="nj-chips nj-beside")],
@@ -82,7 +83,7 @@ def register(app: dash.Dash, site: Site) -> None:
         State("session-trials", "value", allow_optional=True),
         prevent_initial_call=True,
     )
-    def renew(_: str, shown: Mapping[str, str] | None, trials: str | None) -> tuple:
+    def renew(_: str, shown: ShownSession | None, trials: str | None) -> tuple:
         if not shown:
             return (dash.no_update,) * 3
         key = _key(site, shown)
@@ -90,7 +91,7 @@ def register(app: dash.Dash, site: Site) -> None:
         session = None if version == shown["version"] else site.read(queries.session, key, shown["rules"])
         if session is None:
             return (dash.no_update,) * 3
-        shown = dict(shown) | {"version": version, "trials": trials or ""}
+        shown = {**shown, "version": version, "trials": trials or ""}
         return _body(site, site.viewer, session, shown), _chips(session), shown
 
     @app.callback(
@@ -99,7 +100,7 @@ def register(app: dash.Dash, site: Site) -> None:
         Input("session-trials", "value"),
         State("session-shown", "data"),
     )
-    def turn(text: str | None, shown: Mapping[str, str] | None) -> tuple:
+    def turn(text: str | None, shown: ShownSession | None) -> tuple:
         if not shown:
             return dash.no_update, dash.no_update
         drawing, words = _wheel(site, _key(site, shown), text or "")
@@ -161,11 +162,12 @@ def _wheel(site: Site, key: Mapping[str, Any], text: str) -> tuple[Any, Componen
     return figures.wheel_traces(rows, times, position), None
 
 
-def _key(site: Site, shown: Mapping[str, str]) -> dict[str, Any]:
-    return {"lab": shown["lab"], "subject": site.subject(shown["lab"], shown["name"])} | links.session_key(shown)
+def _key(site: Site, shown: ShownSession) -> dict[str, Any]:
+    place = links.session_key({"date": shown["date"], "number": shown["number"]})
+    return {"lab": shown["lab"], "subject": site.subject(shown["lab"], shown["name"])} | place
 
 
-def _place(shown: Mapping[str, str]) -> tuple[str, str, str, str]:
+def _place(shown: ShownSession) -> tuple[str, str, str, str]:
     return shown["lab"], shown["name"], shown["date"], shown["number"]
 
 
@@ -194,7 +196,7 @@ def _subtitle(site: Site, viewer: Viewer, session: queries.Session, name: str) -
     return public if viewer.public else [*public, row["rig"] or row["location"], ", ".join(row["users"])]
 
 
-def _body(site: Site, viewer: Viewer, session: queries.Session, shown: Mapping[str, str]) -> list[Component]:
+def _body(site: Site, viewer: Viewer, session: queries.Session, shown: ShownSession) -> list[Component]:
     parts: list[Component] = []
     if session.trial_set is None:
         parts.append(_without_trials(session, viewer))

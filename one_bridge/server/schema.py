@@ -23,7 +23,10 @@ _ERRORS = {
     "400": {"description": "A value that cannot be used; the body says which."},
     "403": {"description": "Not logged in, or not allowed."},
     "404": {"description": "No such record."},
+    "409": {"description": "It does not fit what is stored: somebody was there first, or other records depend on it."},
+    "413": {"description": "The body is too large."},
     "429": {"description": "Too many failed logins."},
+    "500": {"description": "An error of the server; its log has the rest, under the number that the body holds."},
     "503": {"description": "The database cannot be reached; try again after Retry-After seconds."},
 }
 
@@ -178,6 +181,14 @@ _DOWNLOADED = {
 }
 
 
+def _nwb() -> dict[str, Any]:
+    eid = [_parameter("eid", "path", {"type": "string"})]
+    file = {"type": "string", "format": "binary"}
+    operation = _operation("The session as one NWB file", "200", file, parameters=eid, media="application/x-hdf5")
+    operation["responses"]["202"] = {"description": "The file is being written; ask again after Retry-After seconds."}
+    return operation
+
+
 def _others() -> dict[str, Any]:
     anything = {"type": "object"}
     register = {"$ref": "#/components/schemas/RegisterFile"}
@@ -200,6 +211,7 @@ def _others() -> dict[str, Any]:
     zipped = {"type": "string", "format": "binary"}
     return {
         "/auth-token": {"post": login},
+        "/sessions/{eid}/nwb": {"get": _nwb()},
         "/me": {"get": _operation("Who is logged in", "200", anything)},
         "/register-file": {
             "post": _operation("Register files of a session", "201", {"type": "array", "items": anything}, register)

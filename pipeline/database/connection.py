@@ -68,6 +68,8 @@ class Connection(dj.Connection):
     def query(self, query: str, args: Any = (), **options: Any) -> Any:
         """As DataJoint's; while several keys are computed together, their inserts wait and return nothing."""
         self.n_statements += 1
+        if "\0" in query:  # the driver would send what stands before it
+            raise errors.UserError("a text holds the character NUL, which no name has", "leave it out")
         opened = batch_of(self)
         if opened is None:
             return super().query(query, args, **options)  # type: ignore[misc]

@@ -34,8 +34,8 @@ _INTERRUPTED = (
 
 # So ends a job whose file, or the disk below it, was away or full: it may be back by now.
 _AWAY = (
-    *(f"%{REASONS[reason][1]}%" for reason in ("vanished", "read_error")),
-    "FileNotFoundError: %", "TimeoutError: %",
+    *(f"%{REASONS[reason][1]}%" for reason in ("vanished", "read_error", "permission_denied")),
+    "InvalidData: %online here: %", "FileNotFoundError: %", "TimeoutError: %",
     "OSError: %the disk is full%", "OSError: %the disk reports an error%",  # as pipeline.errors.explain says it
     "OSError: %Stale file handle%", "OSError: %not connected%",
 )  # fmt: skip

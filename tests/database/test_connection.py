@@ -274,3 +274,9 @@ def test_url_that_cannot_be_read_is_refused_without_its_password(url):
 def test_no_message_holds_a_password():
     assert "p4ss" not in errors.explain(OSError("mysql://ada:p4ss@h/ went away"))
     assert without_password("x mysql://ada:p4@ss@h/x") == "x mysql://ada:***@h/x"
+
+
+def test_nothing_behind_a_nul_is_cut_off(database):
+    """The driver of PostgreSQL would send what stands before it."""
+    with pytest.raises(errors.UserError, match="NUL"):
+        database.query("SELECT 'a\0' OR TRUE")

@@ -18,7 +18,7 @@ from pipeline.alf.aliases import heading, meaning, names_of
 from pipeline.alf.columns import compressed_form, raw_form
 from pipeline.alf.objects import Assembled, assemble
 from pipeline.alf.reader import load
-from pipeline.alf.reasons import REASONS
+from pipeline.alf.reasons import REASONS, refuse
 from pipeline.database import registry
 from pipeline.database.prepared import Prepared
 from pipeline.database.together import once
@@ -96,10 +96,10 @@ def read_object(
     Raises
     ------
     InvalidData : the session has no such object, a required column is absent or refused, or a file is not as it was
-        registered.
+        registered, or there is no copy of it here.
     """
     row = _object_row(key, alf_object, required, collection or key.get("task_collection"))
-    datasets = [dataset for dataset in _datasets(key, row) if dataset["path"] is not None]
+    datasets = _datasets(key, row)
     if attributes:
         datasets = [
             dataset
@@ -110,6 +110,10 @@ def read_object(
     wanted = set(row["accepted"])
     inside: dict[str, bool] = {}
     for dataset in datasets:
+        if dataset["path"] is None:  # without it the object would be read with fewer columns than it has
+            raise InvalidData(
+                f"{_session_path(key)}/{dataset['rel_path']}", "missing", "no copy is online here", _INGEST
+            )
         _check_unchanged(dataset, inside)
         contents[dataset["rel_path"]] = dataset["path"]
     assembled = assemble(row["object_name"], contents)
@@ -303,7 +307,7 @@ def shared_lock(path: Path) -> int:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
-        raise InvalidData(str(path), "vanished", "the file is gone since it was registered", _INGEST) from None
+        raise refuse(str(path), "vanished", "the file is gone since it was registered") from None
     if fcntl is not None:
         with contextlib.suppress(OSError):  # a file system without locks
             fcntl.flock(descriptor, fcntl.LOCK_SH)
@@ -422,24 +426,20 @@ def _check_unchanged(one: Mapping[str, Any], inside: dict[str, bool] | None = No
     """
     inside = {} if inside is None else inside
     path = one["path"]
-    remedy = "run `neurojoint ingest` on its folder, then try again"
     try:
         place = os.fspath(path if path.is_symlink() else path.parent)
         if place not in inside:
             root = os.path.realpath(one["root"])
             inside[place] = os.path.commonpath([root, os.path.realpath(place)]) == root
         if not inside[place]:
-            detail = "it leads out of the data root"
-            raise InvalidData(str(path), "symlink_outside", detail, REASONS["symlink_outside"][1])
+            raise refuse(str(path), "symlink_outside", "it leads out of the data root")
         stat = path.stat()
     except FileNotFoundError:
-        raise InvalidData(str(path), "vanished", "the file is gone since it was registered", remedy) from None
+        raise refuse(str(path), "vanished", "the file is gone since it was registered") from None
     except PermissionError:
-        raise InvalidData(
-            str(path), "permission_denied", "this account may not read it", REASONS["permission_denied"][1]
-        ) from None
+        raise refuse(str(path), "permission_denied", "this account may not read it") from None
     if (stat.st_size, stat.st_mtime_ns) != (one["record_size"], one["modified_ns"]):
-        raise InvalidData(str(path), "changed", "the file has changed since it was registered", remedy)
+        raise refuse(str(path), "changed", "the file has changed since it was registered")
 
 
 def _session_path(key: Mapping[str, Any]) -> str:
