@@ -84,7 +84,7 @@ MADE: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {  # endpoint: a record
     "notes": ({"content_type": "session", "object_id": EID, "text": "x"}, {"text": "y"}),
     "data-notices": ({"name": "new", "description": "x"}, {"description": "y"}),
 }  # fmt: skip
-SOME = ("labs", "subjects", "sessions", "weighings")
+SOME = ("projects", "sessions", "weighings")
 OTHERS: tuple[tuple[str, str, Any], ...] = (
     ("PATCH", "/datasets/{dataset}", {"qc": "PASS", "tags": ["a_tag"]}),
     ("PATCH", "/files/{file}", {"exists": False}),
@@ -186,7 +186,8 @@ class Lab:
         path = path.partition("?")[0]
         for known, verbs in self.documented.items():
             if re.fullmatch(re.sub(r"\{\w+\}", "[^/]+" if known != "/data/{path}" else ".+", known), path):
-                return verbs[verb.lower()]["responses"]
+                if verb.lower() in verbs:
+                    return verbs[verb.lower()]["responses"]
         return {"200", "201", *self.documented["/me"]["get"]["responses"]}  # of lab servers
 
 
@@ -278,7 +279,8 @@ def fails(
         elif added:
             done.append((asked, added))
         if not was_met:
-            assert answer.status_code < 400, (asked, answer.text[:300])
+            is_there = answer.status_code == 400 and done and again is nothing  # made by one that failed after it
+            assert is_there or answer.status_code < 400, (asked, answer.text[:300])
             break
         if added:
             again()
@@ -301,24 +303,19 @@ def walk(lab: Lab, names: tuple[str, ...]) -> None:
     """Make, read, change and delete a record of each endpoint, in all of which each statement fails once."""
     states = turns((*STATES, LOST))
     records: dict[str, Record] = {}
-    for name, (body, change) in MADE.items():
+    for name in names:
+        body, change = MADE[name]
         if name == "aligned-channels":
             body = body | {"trajectory_estimate": records["trajectories"].place.rpartition("/")[2]}
         record = records[name] = Record(lab, name, body)
-        if name not in names:
-            record.make()
-            continue
         fails(lab, "POST", lambda name=name: f"/{name}", body, states, record.delete)
         record.find()
         fails(lab, "GET", lambda name=name: f"/{name}", None, states, nothing)
         fails(lab, "GET", lambda record=record: record.place, None, states, nothing)
         if change:
             fails(lab, "PATCH", lambda record=record: record.place, change, states, record.renew)
-    for name, record in reversed(records.items()):
-        if name in names:
-            fails(lab, "DELETE", lambda record=record: record.place, None, states, record.make)
-        else:
-            record.delete()
+    for record in reversed(records.values()):
+        fails(lab, "DELETE", lambda record=record: record.place, None, states, record.make)
 
 
 @pytest.mark.slow
