@@ -260,7 +260,7 @@ def fails(
     lab: Lab, verb: str, path: Callable[[], str], body: Any, states: Iterator[str], again: Callable[[], None],
     longest: int = 500,
 ) -> None:  # fmt: skip
-    """Send a request once for each of its statements, which fails; then as it is. `again`: make it possible anew."""
+    """Send a request once for each of its statements, which fails; then as it is. `again`: makes it possible once more."""
     done: list[tuple[str, dict[str, int]]] = []
     for number in range(longest):
         state, where = next(states), path()
