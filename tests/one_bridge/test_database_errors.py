@@ -185,9 +185,9 @@ class Lab:
     def responses(self, verb: str, path: str) -> Collection[str]:
         path = path.partition("?")[0]
         for known, verbs in self.documented.items():
-            if re.fullmatch(re.sub(r"\{\w+\}", "[^/]+" if known != "/data/{path}" else ".+", known), path):
-                if verb.lower() in verbs:
-                    return verbs[verb.lower()]["responses"]
+            pattern = re.sub(r"\{\w+\}", "[^/]+" if known != "/data/{path}" else ".+", known)
+            if verb.lower() in verbs and re.fullmatch(pattern, path):
+                return verbs[verb.lower()]["responses"]
         return {"200", "201", *self.documented["/me"]["get"]["responses"]}  # of lab servers
 
 
@@ -260,7 +260,7 @@ def fails(
     lab: Lab, verb: str, path: Callable[[], str], body: Any, states: Iterator[str], again: Callable[[], None],
     longest: int = 500,
 ) -> None:  # fmt: skip
-    """Send a request once for each of its statements, which fails; then as it is. `again`: makes it possible once more."""
+    """Send a request once for each of its statements, which fails; then as it is. `again` makes it possible."""
     done: list[tuple[str, dict[str, int]]] = []
     for number in range(longest):
         state, where = next(states), path()
