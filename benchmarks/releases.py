@@ -1,5 +1,6 @@
-"""Claims: manifest and tables of a release of 400,000 small files take less than 60 s of computing; its zip is written
-as fast as `tar` writes the same files; one mouse is read without opening a file of another.
+"""Claims: manifest and tables of a release of 400,000 small files take less than 60 s of computing; its zip, for which
+the database says where the files lie and every file is hashed again, is made as fast as `tar` writes and `sha256sum`
+hashes the same files; one mouse is read without opening a file of another.
 
 Run: python benchmarks/releases.py [--files N]
 
@@ -90,6 +91,12 @@ def lab(root: Path, n_files: int) -> None:
     insert_many(data.DatasetTag, {"tag": "all", "dataset_id": ids})
 
 
+def _sums(root: Path) -> None:
+    """Hash all files as a shell would."""
+    found = subprocess.run(["find", str(root), "-type", "f", "-print0"], check=True, capture_output=True).stdout
+    subprocess.run(["xargs", "-0", "sha256sum"], input=found, check=True, stdout=subprocess.DEVNULL)
+
+
 def measure(folder: Path, n_files: int) -> None:
     """Freeze, build and read a release, beside `tar`."""
     import pipeline
@@ -114,11 +121,14 @@ def measure(folder: Path, n_files: int) -> None:
         )
         archive = str(folder / "all.tar")
         tar = timed(lambda: subprocess.run(["tar", "-cf", archive, "-C", str(folder / "data"), "l"], check=True))
+        hashing = timed(lambda: _sums(folder / "data"))
         zipped = timed(lambda: build.build(release, folder / "out", folder=False))
         written = Times(zipped.cpu - tables.cpu, zipped.wall - tables.wall)
         print(
-            f"zip, files hashed again: {written.cpu:.1f} s of computing, {written.wall:.1f} s; tar {tar.cpu:.1f} and "
-            f"{tar.wall:.1f} s: {tar.wall / written.wall:.2f} times as fast (claim: {LEAST_ZIP})"
+            f"zip, files found and hashed again: {written.cpu:.1f} s of computing, {written.wall:.1f} s; tar "
+            f"{tar.cpu:.1f} and {tar.wall:.1f} s, sha256sum {hashing.cpu:.1f} and {hashing.wall:.1f} s: "
+            f"{(tar.wall + hashing.wall) / written.wall:.2f} times as fast as both (claim: {LEAST_ZIP}), "
+            f"{tar.wall / written.wall:.2f} times as tar alone"
         )
         place = places.open_place(folder / "out" / f"{release.name}.zip")
         manifest = places.read_manifest(place)

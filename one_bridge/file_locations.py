@@ -6,12 +6,13 @@ import hashlib
 import logging
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import datajoint as dj
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from one_bridge.matching import by_ids
 from one_bridge.terms import online
@@ -82,40 +83,93 @@ def locate_aggregates(aggregate_ids: Iterable[object], elsewhere: Path | None = 
     return _there(fetch_columns(rows, *columns), elsewhere)
 
 
+def places(records: dj.expression.QueryExpression) -> dict[str, str]:
+    """Where copies lie on this computer, of hundreds of thousands: dataset -> path; those that are elsewhere lack.
+
+    Parameters
+    ----------
+    records : data.FileRecord, restricted.
+    """
+    rows = fetch_columns(records, "dataset_id", "repository", "file_path").sort_by("repository")
+    identifiers = rows["dataset_id"].to_pylist()
+    return {identifiers[at]: place for at, _, place in _found(rows, identifiers, None)}
+
+
 def _there(rows: pa.Table, elsewhere: Path | None) -> dict[str, Copy]:
     """Of identifier, repository, path, size, time of change and md5 the first that is a file below its root."""
+    identifiers = rows.column(0).to_pylist()
+    sizes, times, hashes = (rows.column(at).to_pylist() for at in (3, 4, 5))
+    return {
+        identifiers[at]: Copy(root, place, sizes[at], times[at], hashes[at].strip())
+        for at, root, place in _found(rows, identifiers, elsewhere)
+    }
+
+
+def _found(rows: pa.Table, identifiers: list[str], elsewhere: Path | None) -> Iterator[tuple[int, Path, str]]:
+    """Row, root and path of the first copy of each identifier that is a file below its root."""
     roots = local_roots()
-    names = {root: str(root) for root in (elsewhere, *roots.values()) if root is not None}
-    is_inside = _Inside()
-    copies: dict[str, Copy] = {}
-    for identifier, repository, path, size, modified_ns, md5 in zip(*rows.to_pydict().values(), strict=True):
-        for root in filter(None, (elsewhere, roots.get(repository))):
-            if identifier not in copies and is_inside(root, path):
-                copies[identifier] = Copy(root, f"{names[root]}/{path}", size, modified_ns, md5.strip())
-    return copies
+    candidates = {
+        repository: [(root, str(root)) for root in (elsewhere, roots.get(repository)) if root is not None]
+        for repository in pc.unique(rows["repository"]).to_pylist()
+    }
+    is_inside, done = _Inside(), set()
+    repositories, paths = rows["repository"].to_pylist(), rows.column(2).to_pylist()
+    for at, (repository, path) in enumerate(zip(repositories, paths, strict=True)):
+        if identifiers[at] in done:
+            continue
+        for root, name in candidates[repository]:
+            if is_inside(root, path):
+                done.add(identifiers[at])
+                yield at, root, f"{name}/{path}"
+                break
 
 
 class _Inside:
-    """Whether a path below a root is a file, and no link leads out of the root; each folder is looked at once."""
+    """Whether a path below a root is a file, and no link leads out of the root; each folder is looked at once.
+
+    A folder of which a second file is asked for is listed, which takes less than looking at each of its files.
+    """
 
     def __init__(self) -> None:
         self._folders: dict[str, bool] = {}
         self._roots: dict[Path, tuple[str, Path]] = {}
+        self._files: dict[str, set[str]] = {}
 
     def __call__(self, root: Path, path: str) -> bool:
         if root not in self._roots:
             self._roots[root] = str(root), root.resolve()
         name, resolved = self._roots[root]
-        folder, _, file = f"{name}/{path}".rpartition("/")
+        whole = f"{name}/{path}"
+        folder, _, file = whole.rpartition("/")
         try:
-            mode = os.lstat(f"{folder}/{file}").st_mode  # noqa: PTH116 - by the hundred thousand
+            if not self._is_plain_file(whole, folder, file):
+                return Path(whole).is_file() and Path(whole).resolve().is_relative_to(resolved)
+            inside = self._folders.get(folder)
+            return self._is_inside(folder, name, resolved) if inside is None else inside
         except (OSError, ValueError):
             return False
-        if not stat.S_ISREG(mode) or file in ("", ".", ".."):
-            whole = root / path
-            return whole.is_file() and whole.resolve().is_relative_to(resolved)
+
+    def _is_plain_file(self, whole: str, folder: str, file: str) -> bool:
+        files = self._files.get(folder)
+        if files is None:
+            self._files[folder] = set()
+            return stat.S_ISREG(os.lstat(whole).st_mode)  # noqa: PTH116 - by the hundred thousand
+        if not files:
+            with os.scandir(folder) as entries:
+                files |= {entry.name for entry in entries if entry.is_file(follow_symlinks=False)}
+        return file in files
+
+    def _is_inside(self, folder: str, name: str, resolved: Path) -> bool:
+        """Of a folder below the root `name`: its last part is no link and the folder above inside; else resolved."""
+        if folder == name:
+            return True
         if folder not in self._folders:
-            self._folders[folder] = Path(folder).resolve().is_relative_to(resolved)
+            above, _, last = folder.rpartition("/")
+            mode = os.lstat(folder).st_mode  # noqa: PTH116
+            is_plain = stat.S_ISDIR(mode) and last not in ("", ".", "..") and len(above) >= len(name)
+            self._folders[folder] = (
+                self._is_inside(above, name, resolved) if is_plain else Path(folder).resolve().is_relative_to(resolved)
+            )
         return self._folders[folder]
 
 

@@ -68,7 +68,7 @@ def _take_files(snapshot: Snapshot, datasets: dj.Table, rules: Policy) -> None:
     names = (*SESSION, "dataset_id", "rel_path", "dataset_hash", "file_size", "dataset_online")
     rows = fetch_columns(datasets, *names).to_pylist()
     online = [row for row in rows if row["dataset_online"]]
-    paths = frozen.local_paths(row["dataset_id"] for row in online)
+    paths = frozen.local_paths((row["dataset_id"] for row in online), datasets.proj())
     missing = [row["rel_path"] for row in online if row["dataset_id"] not in paths]
     if missing:
         raise NeurojointError(f"{len(missing)} files are not here, e.g. {missing[0]}", "`neurojoint retrieve`")

@@ -8,13 +8,14 @@ import itertools
 import json
 import os
 import tempfile
+import time
 import zlib
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -30,8 +31,11 @@ from pipeline.errors import ConflictError, NeurojointError
 from pipeline.schemas import publication
 
 SMALL = 1 << 20  # byte; larger files go into a zip in pieces
-THREADS, SHARE_FILES, SHARE_BYTES = 4, 200, 4 << 20
-"""So many threads read small files ahead, each so much at once."""
+SHARE_FILES, SHARE_BYTES = 200, 4 << 20
+"""So much a thread reads ahead of small files at once."""
+FEW, MANY, SLOW_S = 1, 8, 5e-4
+"""So many more shares are read ahead; the larger number where a file takes longer than that, as on network storage. On
+a fast disk more threads would wait for each other."""
 Progress = Callable[[int], None]
 """Called with the number of bytes written since the last call."""
 
@@ -73,7 +77,7 @@ def build(
     files = release.files()
     parts = _parts(files, zip_size)
     others = descriptions(release, files, parts=len(parts))
-    paths = frozen.local_paths(file.dataset for file in files)
+    paths = release.local_paths(files)
     missing = [file for file in files if file.dataset not in paths]
     if missing:
         raise NeurojointError(
@@ -279,30 +283,38 @@ def _write_zips(
 
 def _fill(archive: StoredZip, part: Sequence[manifest.File], paths: dict[str, str], progress: Progress) -> None:
     """Write files into a zip: small ones are read ahead by threads, some hundred at once, large ones in pieces."""
-
-    def read(some: Sequence[manifest.File]) -> list[tuple[bytes, int]]:
-        contents = []
-        for one in some:
-            content = b"".join(frozen.content(paths[one.dataset]))
-            _check(one, paths[one.dataset], hashlib.sha256(content).hexdigest())
-            contents.append((content, zlib.crc32(content)))
-        return contents
-
-    with ThreadPoolExecutor(THREADS) as pool:
-        ahead: deque[tuple[list[manifest.File], Future[list[tuple[bytes, int]]] | None]] = deque()
-        shares = _shares(part)
+    shares, n_threads = _shares(part), FEW
+    ahead: deque[tuple[list[manifest.File], Future[_Read] | None]] = deque()
+    with ThreadPoolExecutor(MANY) as pool:
         while True:
-            while len(ahead) < 2 * THREADS and (share := next(shares, None)) is not None:
-                ahead.append((share, pool.submit(read, share) if share[0].size <= SMALL else None))
+            while len(ahead) <= n_threads and (share := next(shares, None)) is not None:
+                ahead.append((share, pool.submit(_read, share, paths) if share[0].size <= SMALL else None))
             if not ahead:
                 return
             share, reading = ahead.popleft()
             if reading is None:
                 _fill_large(archive, share[0], paths[share[0].dataset], progress)
                 continue
-            for one, (content, crc) in zip(share, reading.result(), strict=True):
-                archive.add(one.path, content, crc)
+            done = reading.result()
+            archive.add_many(done.members)
+            n_threads = MANY if done.seconds > SLOW_S * len(share) else FEW
             progress(sum(item.size for item in share))
+
+
+class _Read(NamedTuple):
+    """Small files as they go into a zip (path, content, CRC-32), and how long reading them took (s)."""
+
+    members: list[tuple[str, bytes, int]]
+    seconds: float
+
+
+def _read(some: Sequence[manifest.File], paths: dict[str, str]) -> _Read:
+    began, members = time.monotonic(), []
+    for one in some:
+        content = frozen.small_content(paths[one.dataset], one.size)
+        _check(one, paths[one.dataset], hashlib.sha256(content).hexdigest())
+        members.append((one.path, content, zlib.crc32(content)))
+    return _Read(members, time.monotonic() - began)
 
 
 def _fill_large(archive: StoredZip, one: manifest.File, source: str, progress: Progress) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import datajoint as dj
 import pyarrow as pa
 
 from one_bridge import file_locations, parquet_metadata, query
@@ -25,7 +26,6 @@ from pipeline.policy import contents
 from pipeline.schemas import data, publication
 from pipeline.settings import settings
 
-GROUP = 2_000
 THREADS, SHARE = 8, 64
 """So many threads read files, each so many in a row."""
 BLOCK = 1 << 20  # byte
@@ -62,8 +62,13 @@ class Release:
         """The files, sorted by path."""
         columns = ("release_path", "release_size", "release_md5", "release_sha256", "release_dataset",
                    "release_file_eid")  # fmt: skip
-        table = fetch_columns(publication.Release.File & self.key, *columns).to_pydict()
-        return sorted(map(manifest.File._make, zip(*(table[name] for name in columns), strict=True)))
+        table = fetch_columns(publication.Release.File & self.key, *columns).sort_by("release_path").to_pydict()
+        return list(map(manifest.File._make, zip(*(table[name] for name in columns), strict=True)))
+
+    def local_paths(self, files: Iterable[manifest.File]) -> dict[str, str]:
+        """Where its files lie on this computer: dataset -> path; see `local_paths`."""
+        own = dj.U("dataset_id") & (publication.Release.File & self.key).proj(dataset_id="release_dataset")
+        return local_paths((file.dataset for file in files), own)
 
 
 class _Source(NamedTuple):
@@ -115,7 +120,7 @@ def create(
     rules = policy.current()
     sources, sessions = _collect(tag, rules)
     animals = {row["eid"]: row["subject"] for row in sessions} if rules.has_pseudonyms else {}
-    digests = _read(sources, animals, progress)
+    digests = _read(sources, _datasets(tag, rules), animals, progress)
     files = [
         manifest.File(one.path, digest.size, digest.md5, digest.sha256, one.dataset, one.eid)
         for one, digest in zip(sources, digests, strict=True)
@@ -187,6 +192,18 @@ def content(path: str | Path) -> Iterator[bytes]:
     yield from _blocks(path)
 
 
+def small_content(path: str, size: int) -> bytes:
+    """The same of a small file at once; the fastest where it has the size (byte) that is expected."""
+    if path.endswith(".pqt"):
+        return b"".join(content(path))
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        block = os.read(fd, size + 1)  # of a file on a disk, less than was asked for is all
+        return block if len(block) <= size else block + b"".join(iter(lambda: os.read(fd, BLOCK), b""))
+    finally:
+        os.close(fd)
+
+
 def _collect(tag: str, rules: policy.Policy) -> tuple[list[_Source], list[dict[str, Any]]]:
     """Datasets and sessions of a tag, under the names of the policy."""
     if not (data.Tag & {"tag": tag}):
@@ -204,7 +221,7 @@ def _collect(tag: str, rules: policy.Policy) -> tuple[list[_Source], list[dict[s
         for row in rows.to_pylist()
     ]
     places = {row["eid"]: row["path"] for row in sessions}
-    datasets = query.dataset_rows(rules.without_embargoed(query.datasets(reading=reading))).to_pylist()
+    datasets = query.dataset_rows(_datasets(tag, rules)).to_pylist()
     if not datasets:
         raise NotFoundError(f"no dataset of the tag {tag} may leave", "add datasets: `neurojoint tag add`")
     away = [row for row in datasets if not row["exists"]]
@@ -224,32 +241,36 @@ def _collect(tag: str, rules: policy.Policy) -> tuple[list[_Source], list[dict[s
 
 
 def _collect_ids(tag: str, rules: policy.Policy) -> list[str]:
-    allowed = rules.without_embargoed(query.datasets(reading=query.Reading(tag=tag)))
-    return fetch_columns(allowed, "dataset_id")["dataset_id"].to_pylist()
+    return fetch_columns(_datasets(tag, rules), "dataset_id")["dataset_id"].to_pylist()
 
 
-def local_paths(datasets: Iterable[str]) -> dict[str, str]:
-    """Files of datasets on this computer, brought here from the nearest place where they are not."""
-    paths: dict[str, str] = {}
-    wanted = list(datasets)
-    for start in range(0, len(wanted), 10 * GROUP):
-        some = wanted[start : start + 10 * GROUP]
-        copies = file_locations.locate(some)
-        missing = [item for item in some if item not in copies]
-        if missing:
-            copies |= file_locations.fetch(missing)
-        paths |= {one: copy.place for one, copy in copies.items()}
+def _datasets(tag: str, rules: policy.Policy) -> dj.Table:
+    return rules.without_embargoed(query.datasets(reading=query.Reading(tag=tag)))
+
+
+def local_paths(wanted: Iterable[str], datasets: dj.expression.QueryExpression) -> dict[str, str]:
+    """Files of datasets on this computer, brought here from the nearest place where they are not.
+
+    Parameters
+    ----------
+    datasets : the same ones, as a query with `dataset_id`.
+    """
+    records = query.online().restrict(datasets, semantic_check=False)  # a release names its datasets itself
+    paths = file_locations.places(records)
+    if missing := [item for item in wanted if item not in paths]:
+        paths |= {item: copy.place for item, copy in file_locations.fetch(missing).items()}
     return paths
 
 
-def _read(sources: list[_Source], animals: Mapping[str, str], progress: Progress) -> list[Digest]:
+def _read(sources: list[_Source], datasets: dj.Table, animals: Mapping[str, str], progress: Progress) -> list[Digest]:
     """Read every file once; what was registered must come out.
 
     Parameters
     ----------
+    datasets : those of the sources.
     animals : of sessions (eid) the name that no text file may say.
     """
-    paths = local_paths(source.dataset for source in sources)
+    paths = local_paths((source.dataset for source in sources), datasets.proj())
     missing = [source for source in sources if source.dataset not in paths]
     if missing:
         raise NeurojointError(

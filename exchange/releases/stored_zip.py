@@ -7,6 +7,7 @@ times as long as reading them.
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterable
 from typing import IO, NamedTuple
 
 DATE, TIME = 0x21, 0
@@ -50,10 +51,20 @@ class StoredZip:
 
     def add(self, path: str, content: bytes, crc: int) -> None:
         """Write a member whose whole content is at hand, with its CRC-32; large ones are written in pieces."""
-        one = _Member(*_encoded(path), self._position, False, crc, len(content))
-        self._members.append(one)
-        self._write(_local(one))
-        self._write(content)
+        self.add_many([(path, content, crc)])
+
+    def add_many(self, members: Iterable[tuple[str, bytes, int]]) -> None:
+        """Write members whose whole contents are at hand: path, content and CRC-32 of each."""
+        blocks: list[bytes] = []
+        position, add, pack = self._position, self._members.append, _LOCAL.pack
+        for path, content, crc in members:
+            (name, flags), size = _encoded(path), len(content)
+            add(_Member(name, flags, position, False, crc, size))
+            header = pack(b"PK\3\4", VERSION, 0, flags, 0, TIME, DATE, crc, size, size, len(name), 0)
+            blocks += header, name, content
+            position += _LOCAL.size + len(name) + size
+        self._file.write(b"".join(blocks))
+        self._position = position
 
     def begin(self, path: str, size: int) -> None:
         """Begin a member that is written in pieces; `size` (byte) is what it will have."""

@@ -134,6 +134,7 @@ def test_any_tree_looks_the_same_from_all_sides(database, serve, tmp_path_factor
     check(database, serve, tmp_path_factory.mktemp("tree"), tree, regions)
 
 
+@pytest.mark.soak
 @settings(QUICK, max_examples=12)
 @given(tree=trees(), regions=st.lists(REGIONS, max_size=3))
 def test_any_tree_looks_the_same_from_all_sides_at_length(database, serve, tmp_path_factory, tree, regions):
