@@ -293,6 +293,7 @@ def _copy(source: str, target: str, size: int, progress: Progress, throttle: Thr
 
 
 def _copy_large(reading: int, writing: int, progress: Progress, throttle: Throttle) -> None:
+    """Copy block by block; each goes to the disk while the next is copied, and is then forgotten by the kernel."""
     by_kernel = hasattr(os, "copy_file_range")
     while True:
         if by_kernel:
@@ -309,6 +310,8 @@ def _copy_large(reading: int, writing: int, progress: Progress, throttle: Thrott
             _write_all(writing, block)
         if not count:
             return
+        if hasattr(os, "posix_fadvise"):
+            os.posix_fadvise(writing, 0, 0, os.POSIX_FADV_DONTNEED)
         progress(count)
         throttle(count)
 

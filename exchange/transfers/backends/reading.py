@@ -7,6 +7,7 @@ system, a file system without it), and for large files, the page cache is droppe
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
 import hashlib
@@ -111,18 +112,50 @@ def read_file(path: Path | str, progress: Progress = lambda n: None) -> Found:
                 size += len(block)
             progress(size)
         else:
-            with open(fd, "rb", buffering=0, closefd=False) as file:
-                buffer = memoryview(bytearray(CHUNK))
-                while count := file.readinto(buffer):
-                    digest.update(buffer[:count])
-                    size += count
-                    progress(count)
+            for part in _blocks(fd, path):
+                digest.update(part)
+                size += len(part)
+                progress(len(part))
         after = os.fstat(fd)
         if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns) or size != after.st_size:
             raise OSError(errno.EBUSY, "the file changed while it was read", str(path))
         return Found(digest.hexdigest(), size, after.st_mtime_ns)
     finally:
         os.close(fd)
+
+
+def _blocks(fd: int, path: Path | str) -> Iterator[memoryview]:
+    """The blocks of a large file. While one is looked at, the next is read; a block is valid until then.
+
+    Past the page cache where that is to be had: it would be read ahead by little, and what others need be forgotten.
+    """
+    reading = fd
+    with contextlib.suppress(OSError, AttributeError):
+        reading = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECT)
+    try:
+        at = 0
+        with ThreadPoolExecutor(1) as ahead, mmap.mmap(-1, 2 * CHUNK) as memory, memoryview(memory) as view:
+            halves = view[:CHUNK], view[CHUNK:]
+            coming = ahead.submit(os.preadv, reading, [halves[0]], at)
+            turn = 0
+            try:
+                while count := coming.result():
+                    at += count
+                    block, turn = halves[turn][:count], 1 - turn
+                    if at % BLOCK:  # the end, where reads past the page cache end; from here as usual
+                        coming = ahead.submit(os.preadv, fd, [halves[turn]], at)
+                    else:
+                        coming = ahead.submit(os.preadv, reading, [halves[turn]], at)
+                    yield block
+                    block.release()
+            finally:
+                if not coming.cancel():
+                    coming.exception()  # it is waited for: it writes into the memory
+                for half in halves:
+                    half.release()
+    finally:
+        if reading != fd:
+            os.close(reading)
 
 
 class Reader:
