@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     )
     from pipeline.queries.imaging import field_data
     from pipeline.queries.search import find_insertions, find_units
-    from pipeline.queries.signals import signal_average
+    from pipeline.queries.signals import list_signals, signal_average, signal_trials
     from pipeline.schemas import (
         acquisition,
         action,
@@ -63,6 +63,7 @@ _HOMES = {
     "figures": "dashboard.figures",
     "find_insertions": "pipeline.queries.search:find_insertions",
     "find_units": "pipeline.queries.search:find_units",
+    "list_signals": "pipeline.queries.signals:list_signals",
     "module": "pipeline:module",
     "personal_schema": "pipeline:personal_schema",
     "peths": "pipeline.electrophysiology.peths:unit_peths",
@@ -72,6 +73,7 @@ _HOMES = {
     "register": "ingest:register",
     "selectivity": "pipeline.queries.activity:selectivity",
     "signal_average": "pipeline.queries.signals:signal_average",
+    "signal_trials": "pipeline.queries.signals:signal_trials",
     "sort": "ingest.programs.sorting:sort",
     "spikes": "pipeline.electrophysiology.spikes:spikes",
     "task_modulated_by_region": "pipeline.queries.activity:task_modulated_by_region",

@@ -11,11 +11,12 @@ import dataclasses
 import re
 import secrets
 import sys
+from pathlib import Path
 from typing import Any
 
 from jupyterhub.auth import Authenticator, LocalAuthenticator
 from tornado import web
-from traitlets import Bool, default
+from traitlets import Bool, Unicode, default
 
 from pipeline.web import accounts
 
@@ -30,6 +31,8 @@ class NeurojointAuthenticator(LocalAuthenticator):
     """Signs people in by the accounts of neurojoint; those whose role is `public` are guests."""
 
     guests = Bool(False, config=True, help="Let accounts with the role public in, who read all tables and write none.")
+
+    homes = Unicode("/home", config=True, help="The folder with the homes of the accounts of the computer.")
 
     @default("allow_all")
     def _allow_all(self) -> bool:
@@ -53,6 +56,17 @@ class NeurojointAuthenticator(LocalAuthenticator):
         outcome = adds.add_user(self, user)
         if asyncio.iscoroutine(outcome):
             await outcome
+
+    def add_system_user(self, user: Any) -> None:
+        """Make an account of the computer; where the home is there, e.g. on a volume, with its owner's number."""
+        home = Path(self.homes) / user.name
+        command: list[str] = self.add_user_cmd
+        if home.is_dir():
+            self.add_user_cmd = [*command, "--uid", str(home.stat().st_uid)]
+        try:
+            super().add_system_user(user)
+        finally:
+            self.add_user_cmd = command
 
     async def authenticate(self, handler: Any, data: dict[str, str]) -> dict[str, Any] | None:
         """Name and rights of the account with this name and password; None: it does not come in."""

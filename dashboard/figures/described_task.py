@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 from dashboard.figures import style
 from dashboard.figures.build import Trace, axis, figure
 from pipeline.analysis import curves, psychometrics
+from pipeline.paradigms import Stimulus
 
 Row = Mapping[str, Any]
 HEIGHT = 340
@@ -119,6 +120,91 @@ def choices_over_blocks(rows: Sequence[Row], labels: Sequence[str], theme: str =
     layout: dict[str, Any] = {"height": HEIGHT, "xaxis": axis("Trial"),
                               "yaxis": axis("Fraction of choices, of rewards", range=[-0.05, 1.05])}  # fmt: skip
     return figure(traces if rows else [], layout, theme, "The trials have no blocks.")
+
+
+FRACTIONS = {
+    "fraction_correct": "correct", "hit_rate": "hits", "false_alarm_rate": "false alarms",
+    "early_fraction": "early responses", "reward_rate": "rewarded", "stay_after_reward": "stays after reward",
+    "stay_after_no_reward": "stays after none",
+}  # fmt: skip
+"""Column or measure of `TaskPerformance` that is a fraction of trials -> what it is called."""
+
+
+def fractions_over_days(rows: Sequence[Row], theme: str = "light") -> go.Figure:
+    """What fraction of trials was correct, hit, rewarded … in each session, against the date.
+
+    Parameters
+    ----------
+    rows : rows of `TaskPerformance` in order, with session_date and `measures` as a mapping
+    """
+    traces = _over_days(rows, FRACTIONS, 100, "%{y:.0f} %")
+    layout: dict[str, Any] = {"height": HEIGHT, "hovermode": "x unified", "xaxis": axis("Date", type="date"),
+                              "yaxis": axis("Fraction of trials (%)", range=[-3, 103])}  # fmt: skip
+    return figure(traces, layout, theme, "No fraction of the trials is known.")
+
+
+def detection_over_days(rows: Sequence[Row], theme: str = "light") -> go.Figure:
+    """Sensitivity and criterion of a go/no-go task in each session, against the date; parameters as above."""
+    traces = _over_days(rows, {"d_prime": "d′", "criterion": "criterion"}, 1, "%{y:.2f}")
+    layout: dict[str, Any] = {"height": HEIGHT, "hovermode": "x unified", "xaxis": axis("Date", type="date"),
+                              "yaxis": axis("Standard deviations of the evidence")}  # fmt: skip
+    return figure(traces, layout, theme, "The task has no hits and false alarms.")
+
+
+def centre_over_days(rows: Sequence[Row], title: str, scale: str = "linear", theme: str = "light") -> go.Figure:
+    """The level at the centre of the psychometric curve over all trials of each session, against the date.
+
+    Parameters
+    ----------
+    rows : as above, with `curves`
+    title, scale : of the axis of the stimulus
+    """
+    known = [
+        (row["session_date"], curve["curve_centre_level"])
+        for row in rows
+        for curve in row["curves"]
+        if curve["curve_block"] == "all" and curve["curve_centre_level"] is not None and curve["curve_identifiable"]
+    ]
+    trace: Trace = {
+        "type": "scatter", "mode": "lines+markers", "name": "centre", "x": [str(day) for day, _ in known],
+        "y": [level for _, level in known], "line": {"color": style.BLUE, "width": 2},
+        "hovertemplate": "%{y:.4g}<extra>centre</extra>",
+    }  # fmt: skip
+    layout: dict[str, Any] = {"height": HEIGHT, "xaxis": axis("Date", type="date"),
+                              "yaxis": axis(title, **({"type": "log"} if scale == "log" else {}))}  # fmt: skip
+    return figure([trace] if known else [], layout, theme, "The data do not determine a curve.")
+
+
+def axis_title(stimulus: Stimulus) -> str:
+    """The title of the axis of a stimulus, with its unit.
+
+    >>> axis_title(Stimulus("tone", "frequency", "Hz"))
+    'Frequency (Hz)'
+    """
+    return stimulus.axis.capitalize() + (f" ({stimulus.unit})" if stimulus.unit else "")
+
+
+def curve_axis(rows: Sequence[Row], stimulus: Stimulus) -> tuple[str, str, float | None]:
+    """Title, scale and reference of the axis of curves, which those of correct trials count from the reference."""
+    if rows and rows[0]["curve_of"] == "correct" and stimulus.reference is not None:
+        return f"Distance from {stimulus.reference:g}", "linear", 0.0
+    return axis_title(stimulus), stimulus.scale, stimulus.reference
+
+
+def _over_days(rows: Sequence[Row], named: Mapping[str, str], factor: float, words: str) -> list[Trace]:
+    traces: list[Trace] = []
+    days = [str(row["session_date"]) for row in rows]
+    for place, (name, label) in enumerate(named.items()):
+        given = [row[name] if name in row else row["measures"].get(name) for row in rows]
+        values = np.array([np.nan if value is None else value for value in given], dtype=float)
+        if not np.isfinite(values).any():
+            continue
+        look = style.nth(place)
+        traces.append({"type": "scatter", "mode": "lines+markers", "name": label, "x": days, "y": factor * values,
+                       "line": {"color": look.color, "width": 2},
+                       "marker": {"symbol": style.SYMBOLS[place % len(style.SYMBOLS)], "size": 7},
+                       "hovertemplate": f"{words}<extra>{label}</extra>"})  # fmt: skip
+    return traces
 
 
 def _colors(n: int) -> list[str]:

@@ -111,6 +111,8 @@ def performance_and_response_time(
 ) -> go.Figure:
     """Correct on easy trials (left) and median response time (right, logarithmic) against the date.
 
+    Where the task has no easy trials, the correct ones of all.
+
     Parameters
     ----------
     days : rows of `DailySummary`.
@@ -120,10 +122,15 @@ def performance_and_response_time(
     when = chosen.dates("session_date")
     x, easy, times = iso(when), chosen.numbers("day_performance_easy"), chosen.numbers("day_response_time")
     traces: list[Trace] = []
+    what = "Correct on easy trials (%)"
     if np.isfinite(easy).any():
         words = "%{y:.1f} % of easy trials, %{customdata:.1f} % of all"
         line = line_trace(x, 100 * easy, "easy trials", style.MAIN, words, symbol="circle")
         traces.append(line | {"customdata": 100 * chosen.numbers("day_performance")})
+    elif np.isfinite(chosen.numbers("day_performance")).any():
+        all_trials = 100 * chosen.numbers("day_performance")
+        traces.append(line_trace(x, all_trials, "all trials", style.MAIN, "%{y:.1f} %", symbol="circle"))
+        what = "Correct (%)"
     if np.isfinite(times).any():
         shown = np.where(times > 0, times, np.nan)
         traces.append(
@@ -133,7 +140,7 @@ def performance_and_response_time(
     drawn = thresholds.shapes(thresholds.thresholds(rules, "performance_easy", _TRAINED), scale=100)
     layout = {
         "hovermode": "x unified", "xaxis": dates.axis(when, marks), "margin": ROOM_FOR_TWO,
-        "yaxis": colored_axis("Correct on easy trials (%)", style.MAIN, range=[0, 105]),
+        "yaxis": colored_axis(what, style.MAIN, range=[0, 105]),
         "yaxis2": second_axis("Median response time (s)", style.SECOND, **log_ticks(-1, 1)),
         "shapes": [*drawn, *marked.get("shapes", [])], "annotations": marked.get("annotations", []),
     }  # fmt: skip

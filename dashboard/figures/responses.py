@@ -120,6 +120,64 @@ def raster(
     return figure(traces, layout, theme)
 
 
+def signal_raster(
+    times: np.ndarray,
+    values: np.ndarray,
+    groups: Sequence[tuple[str, np.ndarray]],
+    *,
+    name: str = "signal",
+    event: str = "the event",
+    theme: str = "light",
+    height: int = 420,
+) -> go.Figure:
+    """A signal around an event, one row a trial, in the same rows as `raster`; the colour is its value.
+
+    Parameters
+    ----------
+    times : (n_times,) s from the event.
+    values : (n_trials, n_times) in the unit of the signal; NaN where it is not known.
+    groups : as in `raster`.
+    name : what the colour stands for.
+    """
+    values = np.asarray(values, dtype=float)
+    order = np.concatenate([np.asarray(own, dtype=int) for _, own in groups] or [np.empty(0, dtype=int)])
+    if not order.size or not np.isfinite(values[order]).any():
+        return figure([], {"height": height}, theme, "The signal is not known around this event.")
+    together = -(-order.size // _MOST_ROWS)
+    rows = values[order]
+    if together > 1:
+        rows = np.concatenate([rows, np.full((-order.size % together, rows.shape[1]), np.nan)])
+        rows = rows.reshape(-1, together, rows.shape[1])
+        known = np.isfinite(rows).sum(axis=1)
+        rows = np.where(known, np.nansum(rows, axis=1) / np.maximum(known, 1), np.nan)
+    low, high = np.nanpercentile(rows, [1, 99])
+    picture: Trace = {
+        "type": "heatmap",
+        "name": name,
+        "x": np.asarray(times).round(4),
+        "y0": (together - 1) / 2,
+        "dy": together,
+        "z": rows.astype(np.float32),
+        "zmin": float(low),
+        "zmax": float(high) if high > low else float(low) + 1,
+        "colorscale": style.GROWING,
+        "colorbar": {"title": {"text": name, "side": "right"}, "thickness": 10},
+        "hoverongaps": False,
+        "hovertemplate": "%{x:.3f} s: %{z:.4g}<extra></extra>",
+    }
+    edges = np.cumsum([len(own) for _, own in groups])[:-1] - 0.5
+    between = [{"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": edge, "y1": edge,
+                "line": {"color": style.GREY, "width": 1}} for edge in edges.tolist()]  # fmt: skip
+    layout = {
+        "height": height,
+        "hovermode": "closest",
+        "shapes": [*between, upright(0.0, style.GREY)],
+        "xaxis": axis(f"Time from {event} (s)", range=[float(times[0]), float(times[-1])], showgrid=False),
+        "yaxis": axis("Trial, in groups", range=[-0.5, order.size - 0.5], showgrid=False),
+    }
+    return figure([picture], layout, theme)
+
+
 def peth(
     times: np.ndarray,
     mean: np.ndarray,

@@ -13,6 +13,7 @@ from dashboard.components import shell
 from dashboard.figures import mouse as figures
 from dashboard.figures import style
 from dashboard.pages._mouse_history import name_of, session_link
+from dashboard.pages._mouse_tasks import has_own_task
 from dashboard.queries import mouse as queries
 from dashboard.site import Component, Site, Viewer
 from pipeline.schemas.inputs.water_history import local_dates
@@ -52,6 +53,8 @@ def days(mouse: queries.Mouse, viewer: Viewer) -> Component:
         ("fits", "Psychometric parameters", "open: the data do not determine the curve", mouse.blocks.num_rows,
          lambda: figures.fit_parameters(mouse.blocks, rules=rules, windows=mouse.statuses, marks=marks)),
     ]  # fmt: skip
+    if not has_own_task(mouse):  # contrasts left and right are those of the program's own task
+        made = [item for item in made if item[0] not in ("heatmap", "fits")]
     drawings = [(name, title, hint, shell.drawn(draw(), name)) for name, title, hint, n, draw in made if n]
     _align([drawing["layout"] for *_, drawing in drawings])
     cards = [shell.figure(name, drawing, title, hint, axis="days") for name, title, hint, drawing in drawings]

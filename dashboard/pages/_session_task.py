@@ -41,16 +41,11 @@ def section(session: Session) -> Component:
             shell.sentence("The task is not summarised yet.", "It appears once a worker has done it."),
         )
     row = session.described
-    axis = ""
-    if task.stimulus is not None:
-        axis = task.stimulus.axis.capitalize() + (f" ({task.stimulus.unit})" if task.stimulus.unit else "")
+    axis = "" if task.stimulus is None else figures.axis_title(task.stimulus)
     made: list[tuple[str, str, Any]] = []
     if row["curves"] and task.stimulus is not None:
-        stimulus = task.stimulus
-        folded = row["curves"][0]["curve_of"] == "correct" and stimulus.reference is not None
-        words = ("linear", 0.0) if folded else (stimulus.scale, stimulus.reference)
-        title = f"Distance from {stimulus.reference:g}" if folded else axis
-        made.append(("task-curves", "Psychometric curve", figures.task_curves(row["curves"], title, *words)))
+        where = figures.curve_axis(row["curves"], task.stimulus)
+        made.append(("task-curves", "Psychometric curve", figures.task_curves(row["curves"], *where)))
     if row["levels"]:
         made.append(
             ("task-levels", f"Choices by {axis.lower()}", figures.choices_by_level(row["levels"], task.labels, axis))

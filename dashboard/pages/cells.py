@@ -21,6 +21,7 @@ from dashboard.queries import insertion as insertions
 from dashboard.site import Component, NotFound, Page, Site, Viewer
 from pipeline.errors import UserError
 from pipeline.queries import search
+from pipeline.queries.unit_kinds import UnitKinds
 from pipeline.web.error_words import words_for
 
 PAGE = Page("cells", "Cells", order=210)
@@ -62,13 +63,15 @@ def layout(
     one = _asked(query.get("unit", ""), insertion.units, ordered)
     events = site.read(insertions.events)
     chosen["event"] = _known(query.get("event"), events, events[0])
-    asked = (chosen["event"], chosen["split"], chosen["condition"], chosen["period"])
+    listed = site.read(queries.list_signals, insertion)
+    chosen["signal"] = _known(query.get("signal"), listed, "")
+    asked = (chosen["event"], chosen["split"], chosen["condition"], chosen["period"], chosen["signal"])
     unit = site.read(queries.unit, insertion, one, *asked)
     return shell.page(
         f"Unit {one}",
         _facts(insertion, one, unit),
         _controls(insertion, chosen, events, criteria),
-        _trials(chosen, conditions, periods),
+        _trials(chosen, conditions, periods, listed),
         *(
             _figures(viewer, insertion, one, unit, chosen)
             if unit.choice_problem is None
@@ -97,13 +100,14 @@ def register(app: dash.Dash, site: Site) -> None:
         Input("cells-unit", "value"),
         Input("cells-condition", "value"),
         Input("cells-period", "value"),
+        Input("cells-signal", "value"),
         Input({"type": "figure", "name": "cells-units", "axis": ""}, "clickData"),
         State("url", "search"),
         prevent_initial_call=True,
     )
     def choose(
         which: str, sort: str, event: str, split: str, criteria: str, unit: str, condition: str, period: str,
-        click: dict | None, search: str | None,
+        signal: str, click: dict | None, search: str | None,
     ) -> Any:  # fmt: skip
         before = links.query_of(search or "")
         cause = dash.ctx.triggered_id
@@ -116,7 +120,7 @@ def register(app: dash.Dash, site: Site) -> None:
             after: dict[str, Any] = {**before, "unit": number}
         else:
             chosen = {"which": which, "sort": sort, "event": event, "split": split, "criteria": criteria, "unit": unit}
-            chosen |= {"condition": condition, "period": period}
+            chosen |= {"condition": condition, "period": period, "signal": signal}
             name = str(cause).removeprefix("cells-")
             after = {**before, name: chosen.get(name) or ""}
         wanted = links.to("overview", **after).partition("?")[2]
@@ -201,6 +205,7 @@ def _figures(
                         "a row a trial, by time of response" + (f"; {chosen['condition']}" * bool(chosen["condition"])),
                         axis=axis_event,
                     ),
+                    *_signal(viewer, unit, chosen, event, axis_event),
                 ],
                 style=_STACK,
             ),
@@ -210,6 +215,7 @@ def _figures(
                         "cells-amplitudes", size, "Amplitudes", "a gap: the unit was not seen", axis=axis_time
                     ),
                     shell.figure("cells-pace", pace, "Rate over the session", axis=axis_time),
+                    *_comparisons(insertion.kinds, one),
                     _metrics(insertion, row),
                 ],
                 style=_STACK,
@@ -218,6 +224,20 @@ def _figures(
         )
     )
     return parts
+
+
+def _signal(viewer: Viewer, unit: queries.Unit, chosen: Mapping[str, str], event: str, axis: str) -> list[Component]:
+    """The signal in the trials of the raster, in the same rows."""
+    if unit.signal_problem is not None:
+        words = words_for(unit.signal_problem, viewer.role, "a signal of the session")
+        return [shell.sentence(f"{chosen['signal']} cannot be shown. {words.text}", words.hint)]
+    if not unit.signal:
+        return []
+    picture = responses.signal_raster(
+        unit.signal["times"], unit.signal["values"], unit.raster["groups"], name=chosen["signal"], event=event
+    )
+    hint = "the rows of the spikes; a gap: not known there"
+    return [shell.figure("cells-signal", picture, f"{chosen['signal']} around {event}", hint, axis=axis)]
 
 
 def _raw(
@@ -295,8 +315,8 @@ def _controls(
     )  # fmt: skip
 
 
-def _trials(chosen: Mapping[str, str], conditions: list[str], periods: list[str]) -> Component:
-    """Which trials are shown: a condition by name or as an expression, and a period that is marked."""
+def _trials(chosen: Mapping[str, str], conditions: list[str], periods: list[str], signals: list[str]) -> Component:
+    """Which trials are shown: a condition by name or as an expression, a period that is marked, a signal beside."""
     where = dmc.Autocomplete(
         id="cells-condition", label="Trials where", value=chosen["condition"], data=conditions, debounce=True,
         placeholder="all, or e.g. choice == -1", clearable=True, size="xs", w=330,
@@ -306,6 +326,8 @@ def _trials(chosen: Mapping[str, str], conditions: list[str], periods: list[str]
             where,
             shell.select("cells-period", "Mark the period", periods, chosen["period"] or None, w=160,
                          placeholder="none" if periods else "there is none yet"),
+            shell.select("cells-signal", "Beside the spikes", signals, chosen["signal"] or None, w=230,
+                         placeholder="no signal" if signals else "the session has no signal"),
         ],
         className="nj-actions",
     )  # fmt: skip
@@ -339,6 +361,8 @@ def _facts(insertion: insertions.Insertion, one: int, unit: queries.Unit) -> Com
         ("Sorter says", units["sorter_label"][row] or None),
         *([("Sorter's name", name)] if (name := units["unit_name"][row]) else []),
         ("Responds", _chip_of_response(unit)),
+        ("Cell type", (insertion.kinds.cell_types or {}).get(one)),
+        ("Follows light", _chip_of_light(insertion.kinds, one)),
     ]
     return shell.card(shell.facts(pairs))
 
@@ -347,6 +371,36 @@ def _chip_of_response(unit: queries.Unit) -> Component:
     if unit.response is None or unit.response["is_responsive"] is None:
         return None
     return shell.chip("yes", "teal") if unit.response["is_responsive"] else shell.chip("no", "gray")
+
+
+def _chip_of_light(kinds: UnitKinds, one: int) -> Component:
+    row = (kinds.light or {}).get(one)
+    if row is None:
+        return None
+    if not row["is_tagged"]:
+        return shell.chip("no", "gray")
+    words = f"in {shell.percent(row['light_reliability'])} of the pulses, after {1000 * row['light_latency']:.1f} ms"
+    return [shell.chip("yes", "blue"), html.Span(f" {words}", className="nj-hint")]
+
+
+def _comparisons(kinds: UnitKinds, one: int) -> list[Component]:
+    """The rates of the unit in the groups of each comparison."""
+    rows = []
+    for comparison in kinds.comparisons:
+        unit = comparison["units"].get(one)
+        if unit is None or unit["period_p_corrected"] is None:
+            continue
+        title = f"{comparison['comparison_first']} → {comparison['comparison_second']}"
+        rows.append([
+            html.Span(comparison["comparison_name"], title=title), comparison["period_name"],
+            f"{shell.number(unit['first_rate'], 1)} → {shell.number(unit['second_rate'], 1)}",
+            f"{unit['period_selectivity']:.2f}", f"{unit['period_p_corrected']:.2g}",
+            shell.chip("yes", "teal") if unit["is_selective"] else shell.chip("no", "gray"),
+        ])  # fmt: skip
+    heads = ["Comparison", "Period", "Rate (Hz)", "Selectivity", "p", "Tells apart"]
+    if not rows:
+        return []
+    return [shell.card(shell.table(heads, rows, numbers=(2, 3, 4)), title="Comparisons", id="cells-comparisons")]
 
 
 def _metrics(insertion: insertions.Insertion, row: int) -> Component:

@@ -251,11 +251,12 @@ class View:
             facts.append(
                 f"{session.n_trials:,} trials" if session.n_trials is not None else f"session {session.number}"
             )
-            if session.n_easy:
-                facts.append(f"{100 * session.n_easy_correct / session.n_easy:.0f} %")
+            if session.n_judged:
+                facts.append(f"{100 * session.n_judged_correct / session.n_judged:.0f} %")
             if session.minutes:
                 facts.append(f"{session.minutes:.0f} min")
-            tip = f"{session.protocol}: start, trials, correct on easy trials, duration"
+            judged = "correct on easy trials" if session.is_easy else "correct"
+            tip = f"{session.protocol}: start, trials, {judged}, duration"
             label = " · ".join(fact for fact in facts if fact)
             parts.append(shell.link(label, links.session(one.lab, name, day.date, session.number), title=tip))
         if self.viewer.public:

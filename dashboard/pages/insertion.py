@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,6 +18,7 @@ from dashboard.pages._stores import clicked
 from dashboard.queries import insertion as queries
 from dashboard.site import Component, NotFound, Page, Site, Viewer
 from pipeline.queries import search
+from pipeline.queries.unit_kinds import CELL_TYPES
 from pipeline.web.versioned_cache import Kept
 
 PAGE = Page("insertion", "Insertion", order=200)
@@ -226,6 +228,7 @@ def _body(
         parts.append(shell.sentence("Some values were repaired or are doubtful.", f"{'; '.join(made.notes)}."))
     if insertion.clusters is not None:
         parts.append(_metrics(insertion))
+        parts += _comparisons(insertion)
         parts.append(_table(insertion, place, criteria))
     return parts
 
@@ -263,6 +266,23 @@ def _metrics(insertion: queries.Insertion) -> Component:
     return shell.section("Metrics", shell.columns(*cards, least=300), hint=f"criteria {name}: {words}" if words else "")
 
 
+def _comparisons(insertion: queries.Insertion) -> list[Component]:
+    """How many units tell the groups of each comparison apart; nothing where none was made."""
+    rows = [
+        [
+            html.Span(row["comparison_name"], title=f"{row['comparison_first']} → {row['comparison_second']}"),
+            row["period_name"], f"{shell.number(row['n_first_trials'])} and {shell.number(row['n_second_trials'])}",
+            f"{row['n_selective']:,} of {len(row['units']):,}",
+        ]
+        for row in insertion.kinds.comparisons
+        if not row["selectivity_missing"]
+    ]  # fmt: skip
+    if not rows:
+        return []
+    table = shell.table(["Comparison", "Period", "Trials", "Units that tell them apart"], rows, numbers=(2, 3))
+    return [shell.section("Comparisons", shell.card(table), hint="the page of a cell has its rates")]
+
+
 def _table(insertion: queries.Insertion, place: tuple[str, str, Any, Any], criteria: str) -> Component:
     units, probe = insertion.units, insertion.row["probe_label"]
     clustering = insertion.clustering["clustering"] if insertion.clustering else ""
@@ -287,6 +307,8 @@ def _table(insertion: queries.Insertion, place: tuple[str, str, Any, Any], crite
             "region": units["acronym"][number],
             "label": units["sorter_label"][number] or "",
             "name": units["unit_name"][number] or "",
+            "type": (insertion.kinds.cell_types or {}).get(one, ""),
+            "light": "yes" if (insertion.kinds.light or {}).get(one, {}).get("is_tagged") else "",
             "good": {1.0: "yes", 0.0: "no"}.get(float(units["selected"][number]), ""),
         }
         for name, _, digits in names:
@@ -310,9 +332,21 @@ def _table(insertion: queries.Insertion, place: tuple[str, str, Any, Any], crite
         ),
         {"field": "label", "headerName": "Sorter says", "width": 105, "filter": True},
     ]
+    for name, title in (("type", "Cell type"), ("light", "Follows light")):
+        if any(row[name] for row in rows):
+            columns.append({"field": name, "headerName": title, "width": 115, "filter": True})
     if any(row["name"] for row in rows):
         columns.append({"field": "name", "headerName": "Sorter's name", "width": 130, "filter": True})
     return shell.section("Units", shell.grid("insertion-table", columns, rows), hint=f"{len(rows):,}")
+
+
+def _kinds(insertion: queries.Insertion) -> list[tuple[str, Component]]:
+    """How many units are of which cell type, and how many follow light."""
+    types, light = Counter((insertion.kinds.cell_types or {}).values()), insertion.kinds.light
+    pairs: list[tuple[str, Component]] = [(name.capitalize(), f"{types[name]:,}") for name in CELL_TYPES if types]
+    if light is not None:
+        pairs.append(("Follow light", f"{sum(bool(row['is_tagged']) for row in light.values()):,}"))
+    return pairs
 
 
 def _facts(insertion: queries.Insertion) -> Component:
@@ -323,6 +357,7 @@ def _facts(insertion: queries.Insertion) -> Component:
         if np.isfinite(selected).any():
             pairs += [("Pass the criteria", f"{int(np.nansum(selected)):,}")]
         pairs += [("Spikes", f"{insertion.clusters['n_spikes']:,}")]
+        pairs += _kinds(insertion)
         first, last = insertion.clusters["first_spike"], insertion.clusters["last_spike"]
         if first is not None:
             pairs += [("Recorded", f"{(last - first) / 60:.0f} min")]

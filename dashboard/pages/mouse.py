@@ -14,6 +14,7 @@ from dashboard.components import shell
 from dashboard.components.icons import icon
 from dashboard.pages._mouse_days import comparison, curves, days, links_to, sessions_to_choose
 from dashboard.pages._mouse_history import history, protocol, session_link
+from dashboard.pages._mouse_tasks import sections as task_sections
 from dashboard.pages._stores import ShownMouse
 from dashboard.queries import mouse as queries
 from dashboard.site import Component, NotFound, Page, Site, Viewer
@@ -163,6 +164,7 @@ def _body(site: Site, viewer: Viewer, mouse: queries.Mouse) -> Component:
         [
             html.Div([_now(site, viewer, mouse), _training(mouse)], className="nj-columns nj-first"),
             days(mouse, viewer),
+            *task_sections(mouse),
         ],
         className="nj-stack",
     )
@@ -181,13 +183,20 @@ def _now(site: Site, viewer: Viewer, mouse: queries.Mouse) -> Component:
         last_day = mouse.days.slice(mouse.days.num_rows - 1).to_pylist()[0]
         pairs += [
             ("Trials", shell.number(last_day["day_trials"])),
-            ("Easy trials correct", shell.percent(last_day["day_performance_easy"])),
+            *_correct(last_day),
             ("Response time", shell.number(last_day["day_response_time"], 2, "s")),
             ("Training days", shell.number(last_day["training_day"])),
         ]
     pairs.append(("Sessions", shell.number(mouse.sessions.num_rows)))
     pairs += _weight_and_water(mouse, today)
     return shell.card(shell.facts(pairs), title="Now")
+
+
+def _correct(day: Mapping[str, Any]) -> list[tuple[Component, Component]]:
+    """The share of correct trials of a day: of the easy ones where the task has such."""
+    if day["day_performance_easy"] is None and day["day_performance"] is not None:
+        return [("Correct", shell.percent(day["day_performance"]))]
+    return [("Easy trials correct", shell.percent(day["day_performance_easy"]))]
 
 
 def _weight_and_water(mouse: queries.Mouse, today: datetime.date) -> list[tuple[Component, Component]]:

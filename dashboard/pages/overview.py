@@ -42,6 +42,7 @@ FILTERS = ("q", "lab", "project", "user", "status", "alert", "dead", "rules")
 """Names in the address of what the page itself filters by; `sort` and `f` are those of the table's columns."""
 
 CSV = f"{links.BASE}/_overview.csv"
+_JUDGED = "on easy trials (contrast 50 % or more, or as the task is described), on all where it has no easy ones"
 _KINDS = ("training", "biased", "ephys", "habituation", "passive")
 
 
@@ -163,9 +164,9 @@ def _columns(viewer: Viewer) -> list[dict[str, Any]]:
         {"field": "alerts", "headerName": "Attention", "width": 244, "cellRenderer": "Chips",
          "tooltipField": "alerts_text", "headerTooltip": "What a person should look at; sorted by how many"},
         text("status", "Status", 182, cellRenderer="Chip", cellRendererParams={"looks": looks}),
-        number("performance", "Easy %", 80, 0, "Correct on easy trials (contrast 50 % or more) on the last day"),
+        number("performance", "Easy %", 80, 0, f"Correct on the last day: {_JUDGED}"),
         {"field": "spark", "headerName": "Last days", "width": 122, "cellRenderer": "Sparkline", "sortable": False,
-         "headerTooltip": f"Correct on easy trials on the last {queries.SPARK_DAYS} days; the thin line is chance"},
+         "headerTooltip": f"Correct on the last {queries.SPARK_DAYS} days: {_JUDGED}; the thin line is one half"},
         {"field": "last_session", "headerName": "Last session", "width": 112, "filter": "agDateColumnFilter",
          "valueFormatter": {"function": "njDate(params.value)"}},
         number("n_sessions", "Sessions", 108, 0),

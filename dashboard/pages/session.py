@@ -17,6 +17,7 @@ from dashboard.components.icons import icon
 from dashboard.figures import build, style
 from dashboard.figures import session as figures
 from dashboard.pages import _session_files as session_files
+from dashboard.pages import _session_groups as session_groups
 from dashboard.pages import _session_task as session_task
 from dashboard.pages import _session_timeline as session_timeline
 from dashboard.pages._stores import ShownSession
@@ -205,6 +206,7 @@ def _body(site: Site, viewer: Viewer, session: queries.Session, shown: ShownSess
         first = [_facts(session)] if is_described else [_facts(session), _parameters(session)]
         parts += [html.Div(first, className="nj-columns nj-first"), *([] if is_described else _figures(session))]
         parts.append(session_task.section(session))
+        parts += [session_groups.light(session), session_groups.comparisons(session)]
         parts.append(_wheel_section(session, shown["trials"]))
     parts += session_files.sections(session, viewer)
     if not viewer.public:

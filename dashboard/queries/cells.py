@@ -14,12 +14,14 @@ import numpy as np
 
 from dashboard.queries import insertion as insertions
 from pipeline.analysis import peths, responses
+from pipeline.analysis.aligned import align
 from pipeline.database.bulk import fetch_columns
 from pipeline.electrophysiology import clusterings
 from pipeline.electrophysiology import peths as peth_store
 from pipeline.electrophysiology import spikes as store
 from pipeline.errors import NeurojointError
-from pipeline.schemas import acquisition, behavior, ephys, ephys_analysis, selection
+from pipeline.queries import signals
+from pipeline.schemas import acquisition, behavior, data, ephys, ephys_analysis, selection
 from pipeline.web.versioned_cache import Kept
 
 SPLITS = ("side", "choice", "feedback", "block")
@@ -44,6 +46,8 @@ class Unit:
     events : times of the event during the recording, s
     problem : why there are no spikes
     choice_problem : why the trials could not be chosen as asked
+    signal : times (n,) s from the event, values (n_trials, n) of the signal beside the spikes; empty: none is asked for
+    signal_problem : why it cannot be shown
     """
 
     waveform: dict[str, Any] = field(default_factory=dict)
@@ -56,6 +60,15 @@ class Unit:
     amps: np.ndarray | None = None
     problem: NeurojointError | None = None
     choice_problem: NeurojointError | None = None
+    signal: dict[str, np.ndarray] = field(default_factory=dict)
+    signal_problem: NeurojointError | None = None
+
+
+def list_signals(insertion: insertions.Insertion) -> list[str]:
+    """The names of the signals of the session, such as features of cameras, that can be shown beside the spikes."""
+    session = {name: insertion.key[name] for name in acquisition.Session.primary_key}
+    version = _version_of_files(session)
+    return _kept.get(("signals", *session.values()), version, lambda: signals.list_signals(session)) or []
 
 
 def choices() -> tuple[list[str], list[str]]:
@@ -65,8 +78,9 @@ def choices() -> tuple[list[str], list[str]]:
 
 
 def unit(
-    insertion: insertions.Insertion, cluster_id: int, event: str, split: str, condition: str = "", period: str = ""
-) -> Unit:
+    insertion: insertions.Insertion, cluster_id: int, event: str, split: str, condition: str = "", period: str = "",
+    signal: str = "",
+) -> Unit:  # fmt: skip
     """A unit of the clustering that was chosen for `insertion`.
 
     Parameters
@@ -75,6 +89,7 @@ def unit(
     split : of `SPLITS`, or "" for all trials together.
     condition : only trials that fulfil it, a name or an expression; "" for all.
     period : whose start and end are marked in the raster; "" for none.
+    signal : of `list_signals`, that is shown trial by trial beside the spikes; "" for none.
     """
     clusters = insertion.clusters or {}  # there are some
     key = {name: clusters[name] for name in ephys.Clustering.primary_key}
@@ -117,6 +132,8 @@ def unit(
         if column in trials["columns"]:
             moments = peth_store.within_recording(spikes, trials["columns"][column])
             made.events = np.sort(moments[np.isfinite(moments)])
+            if signal and made.raster:
+                _add_signal(made, insertion, signal, moments)
     return made
 
 
@@ -230,6 +247,25 @@ def _raster(
         marks[words] = np.asarray(trials[mark], dtype=float) - moments
     marks |= {name: moment - moments for name, moment in edges.items()}
     return {"trials": valid[which], "times": lags, "groups": ordered, "marks": marks, "window": (-before, after)}
+
+
+def _add_signal(made: Unit, insertion: insertions.Insertion, name: str, moments: np.ndarray) -> None:
+    """The signal around the events of the trials in the window of the raster, in 300 steps at most."""
+    session = {item: insertion.key[item] for item in acquisition.Session.primary_key}
+    start, end = made.raster["window"]
+    try:
+        version = _version_of_files(session)
+        samples = _kept.get(("signal", *session.values(), name), version, lambda: signals.read_signal(session, name))
+        lags, values = align(*samples, moments, (start, end), max(0.005, (end - start) / 300))
+    except NeurojointError as error:
+        made.signal_problem = error
+        return
+    made.signal = {"times": lags, "values": values}
+
+
+def _version_of_files(session: Mapping[str, Any]) -> str:
+    """A text that changes with the files of a session."""
+    return "".join(sorted((data.AlfObject & session).to_arrays("object_fingerprint")))
 
 
 def _peth(key: Mapping[str, Any], version: str, event: str, row: int, split: str) -> dict[str, Any]:

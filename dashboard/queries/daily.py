@@ -55,8 +55,8 @@ class MouseDay:
     @property
     def performance_easy(self) -> float | None:
         """Fraction of the easy responses of all sessions that were correct, 0-1."""
-        n = sum(session.n_easy for session in self.sessions)
-        return sum(session.n_easy_correct for session in self.sessions) / n if n else None
+        n = sum(session.n_judged for session in self.sessions)
+        return sum(session.n_judged_correct for session in self.sessions) / n if n else None
 
 
 @dataclass

@@ -11,6 +11,7 @@ import numpy as np
 from pipeline.database.bulk import fetch_columns, to_numpy
 from pipeline.electrophysiology import clusterings
 from pipeline.queries import search
+from pipeline.queries.unit_kinds import UnitKinds, kinds_of
 from pipeline.schemas import behavior, ephys, ephys_analysis, histology
 from pipeline.schemas.inputs.recordings import channel_map
 
@@ -34,6 +35,7 @@ class Insertion:
     trajectories : rows of Trajectory, the best known first
     trials : first and last time of the trials, s from session start
     siblings : probe labels of the session
+    kinds : cell types, units that follow light, and what units tell apart
     """
 
     row: dict[str, Any]
@@ -46,6 +48,7 @@ class Insertion:
     trajectories: list[dict[str, Any]] = field(default_factory=list)
     trials: tuple[float | None, float | None] = (None, None)
     siblings: list[str] = field(default_factory=list)
+    kinds: UnitKinds = field(default_factory=UnitKinds)
 
     @property
     def key(self) -> dict[str, Any]:
@@ -111,6 +114,7 @@ def insertion(
         if sets:
             probe.clusters = sets[0]
             probe.units, probe.criteria = units(_of_clustering(sets[0]), criteria)
+            probe.kinds = kinds_of(sets[0])
     return probe
 
 

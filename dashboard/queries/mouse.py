@@ -10,8 +10,9 @@ from typing import Any
 import pyarrow as pa
 
 from dashboard.queries import versions
+from dashboard.queries.mouse_tasks import TaskOfMouse, tasks_of
 from pipeline.database.bulk import fetch_columns, json_column
-from pipeline.schemas import acquisition, action, behavior, behavior_analysis, data, ephys, lab, subject
+from pipeline.schemas import acquisition, action, behavior, behavior_analysis, data, ephys, lab, subject, task_analysis
 
 Row = dict[str, Any]
 
@@ -32,6 +33,7 @@ class Mouse:
     weighings : weighing_time (UTC), weight (g), weighing_user.
     probes : session_date, session_number, probe_label.
     forecast : its row of `TrainingTimeForecast.Mouse` with that of its lab; empty where nothing is told of it.
+    tasks : its tasks, as their descriptions say.
     sessions : session_date, session_number, eid, start_time (UTC), task_protocol, rig, n_trials, performance_easy.
     """
 
@@ -52,6 +54,7 @@ class Mouse:
     probes: pa.Table
     others: list[Row] = field(default_factory=list)
     forecast: Row = field(default_factory=dict)
+    tasks: list[TaskOfMouse] = field(default_factory=list)
 
     @property
     def first_ephys_date(self) -> datetime.date | None:
@@ -69,6 +72,8 @@ def version(key: Row) -> str:
         (acquisition.Session, "session_date"),
         (behavior_analysis.SessionPerformance, "session_date"),
         (behavior_analysis.PsychometricFit, "session_date"),
+        (behavior.TrialSet, "trials_fingerprint"),
+        (task_analysis.TaskPerformance, "session_date"),
         (action.Weighing, "weighing_time"),
         (action.WaterAdministration, "administration_time"),
         (action.WaterRestriction, "restriction_start"),
@@ -140,6 +145,7 @@ def mouse(key: Row, rules: str) -> Mouse:
         ),
         others=_others(key, row["subject_uuid"]),
         forecast=_forecast(key),
+        tasks=tasks_of(key),
     )  # fmt: skip
 
 

@@ -101,14 +101,15 @@ def _training(rules: str) -> dict[Key, Row]:
 
 
 def _performance() -> dict[Key, list[float | None]]:
-    """Performance on easy trials of the last days of each mouse, in order."""
+    """Performance on easy trials of the last days of each mouse, in order; on all where its task has no easy ones."""
     days = behavior_analysis.DailySummary * behavior_analysis.BehaviorHistory.proj("last_training_date")
     recent = f"session_date >= last_training_date - INTERVAL '{_LONG.days}' DAY"
     table = fetch_columns(
-        days & "day_trials > 0" & recent, "lab", "subject", "session_date", "day_performance_easy",
+        days & "day_trials > 0" & recent, "lab", "subject", "session_date", "day_performance_easy", "day_performance",
         order_by="lab, subject, session_date",
     )  # fmt: skip
-    return _grouped(table, "day_performance_easy")
+    easy, whole = _grouped(table, "day_performance_easy"), _grouped(table, "day_performance")
+    return {key: days if any(day is not None for day in days) else whole[key] for key, days in easy.items()}
 
 
 def _sessions() -> dict[Key, Row]:

@@ -44,7 +44,8 @@ class Session:
     ----------
     start : UTC
     minutes : from the first to the last trial
-    n_easy, n_easy_correct : responses to easy contrasts, of which `performance_easy` (0-1) is made
+    n_judged, n_judged_correct : responses, of which the share that was correct is made: to easy stimuli where the task
+        has such (`is_easy`), else to all; 0 where no response is correct or wrong
     waits_for : what is still to be computed, in words
     running : a worker is at it
     errors : table, message of jobs that failed
@@ -58,8 +59,9 @@ class Session:
     kind: str = TRAINED
     n_trials: int | None = None
     minutes: float | None = None
-    n_easy: int = 0
-    n_easy_correct: int = 0
+    n_judged: int = 0
+    n_judged_correct: int = 0
+    is_easy: bool = True
     waits_for: list[str] = field(default_factory=list)
     running: bool = False
     errors: list[tuple[str, str]] = field(default_factory=list)
@@ -71,7 +73,7 @@ def examine(by_key: Mapping[Key, Session], first: datetime.date, last: datetime.
     """Add to sessions of these dates what the tables hold of them, what they wait for, and what went wrong."""
     within = f"session_date BETWEEN '{first}' AND '{last}'"
     trials = _sums(behavior.TrialSet & within, "n_trials", "trials_start", "trials_end")
-    performance = _sums(behavior_analysis.SessionPerformance & within, "n_easy", "n_easy_correct")
+    performance = _judged(within)
     fits = _by_session(behavior_analysis.PsychometricFit & within)
     training = _by_session(behavior_analysis.SessionTrainingStatus & within)
     summaries = behavior_analysis.DailySummary & f"session_date BETWEEN '{first}' AND '{last}'"
@@ -96,11 +98,32 @@ def examine(by_key: Mapping[Key, Session], first: datetime.date, last: datetime.
             one.n_trials = trials[key]["n_trials"]
             start, end = trials[key]["trials_start"], trials[key]["trials_end"]
             one.minutes = None if start is None or end is None else (end - start) / 60  # of sums: the tasks added up
-        one.n_easy = performance.get(key, {}).get("n_easy") or 0
-        one.n_easy_correct = performance.get(key, {}).get("n_easy_correct") or 0
+        one.n_judged, one.n_judged_correct, one.is_easy = performance.get(key, (0, 0, True))
         one.waits_for = [words for table, words in _STEPS.items() if not done[table]]
         one.running = key in reserved or key[:2] in reserved
         one.kind = _kind(one, done["behavior.TrialSet"], key in readable)
+
+
+def _judged(within: str) -> dict[tuple, tuple[int, int, bool]]:
+    """Of each session the trials that are judged, those of them that were correct, and whether they are the easy ones.
+
+    The easy ones count where any task of the session has such; else all trials of which is known whether they were
+    correct, which in go/no-go tasks are more than those with a response.
+    """
+    names = ("performance", "n_correct", "n_responses", "n_easy", "n_easy_correct")
+    found: dict[tuple, tuple[int, int, bool]] = {}
+    for row in fetch_columns(behavior_analysis.SessionPerformance & within, *_SESSION, *names).to_pylist():
+        key, easy = tuple(row[name] for name in _SESSION), row["n_easy"] or 0
+        n, correct, is_easy = found.get(key, (0, 0, False))
+        if easy:
+            before = (n, correct) if is_easy else (0, 0)
+            found[key] = before[0] + easy, before[1] + (row["n_easy_correct"] or 0), True
+        elif not is_easy:
+            own = row["n_correct"] or 0
+            whole = round(own / row["performance"]) if row["performance"] else row["n_responses"] or 0
+            judged = row["performance"] is not None
+            found[key] = (n + whole, correct + own, False) if judged else (n, correct, False)
+    return found
 
 
 def _kind(one: Session, is_read: bool, is_readable: bool) -> str:

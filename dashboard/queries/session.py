@@ -6,7 +6,7 @@ import datetime
 import functools
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,19 @@ from pipeline.entry import policy as rights
 from pipeline.errors import NotFoundError
 from pipeline.policy import policy
 from pipeline.queries import timeline
-from pipeline.schemas import acquisition, action, behavior, behavior_analysis, data, ephys, lab, task, task_analysis
+from pipeline.schemas import (
+    acquisition,
+    action,
+    behavior,
+    behavior_analysis,
+    data,
+    ephys,
+    lab,
+    photostimulation,
+    selection,
+    task,
+    task_analysis,
+)
 from pipeline.schemas.inputs import files, wheel_trace
 from pipeline.tasks import by_people
 from pipeline.tasks.queue import Queue
@@ -54,6 +66,8 @@ class Session:
     jobs : table, status and error_message of what is not computed.
     notes : note_time (UTC), note_user, note_text.
     described : of a task that the lab describes, the row of `TaskPerformance` with `curves`, `levels` and `blocks`.
+    light : rows of `StimulationEffect.Site`, `all` first, with `effect_missing`; None without light in the session.
+    comparisons : rows of `TrialComparison` of the latest version of each comparison, with its conditions.
     before, after : session_date and session_number of the neighbours of the same mouse.
     """
 
@@ -73,6 +87,8 @@ class Session:
     jobs: list[Row]
     notes: list[Row]
     described: Row | None = None
+    light: list[Row] | None = None
+    comparisons: list[Row] = field(default_factory=list)
     before: tuple[datetime.date, int] | None = None
     after: tuple[datetime.date, int] | None = None
 
@@ -94,6 +110,9 @@ def version(key: Mapping[str, Any]) -> str:
         (behavior_analysis.PsychometricFit, "session_number"),
         (behavior_analysis.SessionTrainingStatus, "session_status"),
         (task_analysis.TaskPerformance, "session_number"),
+        (task_analysis.TrialComparison, "comparison_version"),
+        (photostimulation.StimulationSet, "stimulation_fingerprint"),
+        (photostimulation.StimulationEffect, "session_number"),
         (data.Dataset, "registered"),
         (data.AlfObject, "object_fingerprint"),
         (data.Quarantine, "last_seen"),
@@ -149,6 +168,8 @@ def session(key: Mapping[str, Any], rules: str) -> Session | None:
             action.Note & {"note_object_id": row["eid"]}, "note_time", "note_user", "note_text",
             order_by="note_time").to_pylist(),
         described=_described(task),
+        light=_light(key, task),
+        comparisons=_comparisons(task),
         before=before,
         after=after,
     )  # fmt: skip
@@ -211,6 +232,21 @@ def _task(key: Mapping[str, Any]) -> Row:
     """The key of the task that the page shows; that of the session where it has no trials."""
     session = {name: key[name] for name in KEY}
     return behavior.task_of(session) if behavior.TrialSet & session else session
+
+
+def _light(key: Row, task: Row) -> list[Row] | None:
+    """What light did in the trials of a task, a row a site; None without light in the session."""
+    if not photostimulation.StimulationSet & key:
+        return None
+    effect = photostimulation.StimulationEffect.proj("effect_missing") * photostimulation.StimulationEffect.Site & task
+    return sorted(fetch_columns(effect).to_pylist(), key=lambda row: (row["effect_site"] != "all", row["effect_site"]))
+
+
+def _comparisons(task: Row) -> list[Row]:
+    """The comparisons of the trials of a task, each by its latest version."""
+    rows = fetch_columns(task_analysis.TrialComparison * selection.Comparison & task, order_by="comparison_version")
+    latest = {row["comparison_name"]: row for row in rows.to_pylist()}
+    return [latest[name] for name in sorted(latest)]
 
 
 def _tasks(key: Mapping[str, Any]) -> list[Row]:

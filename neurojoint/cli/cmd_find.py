@@ -20,6 +20,11 @@ _trial_options = combined(
     click.option("--period", help="Sessions with trials that have this period; see `neurojoint period`."),
     click.option("--min-trials", type=click.IntRange(1), help="At least so many such trials  [default: 1]"),
 )
+_kind_options = combined(
+    click.option("--cell-type", help="Units of this type by waveform: fast-spiking or regular-spiking."),
+    click.option("--tagged", is_flag=True, help="Units that follow light (optotagging)."),
+    click.option("--selective", metavar="NAME", help="Units that tell the groups of this comparison apart."),
+)
 _options = combined(unit_options, status_option, _rules_option, session_options, table_options)
 
 
@@ -30,6 +35,7 @@ def find() -> None:
 
 @find.command()
 @_options
+@_kind_options
 @_trial_options
 @click.option("--hemisphere", type=click.Choice(["left", "right"]), help="Side of the brain, by the channel's ML.")
 def units(form: str | None, **asked: Any) -> None:
@@ -54,6 +60,7 @@ def units(form: str | None, **asked: Any) -> None:
 
 @find.command()
 @_options
+@_kind_options
 @_trial_options
 def insertions(form: str | None, **asked: Any) -> None:
     """Find insertions with a channel in a region.
@@ -86,6 +93,7 @@ def insertions(form: str | None, **asked: Any) -> None:
 @click.option("--wheel-qc", help="Outcome of the checks of the wheel: NOT_SET, PASS, WARNING, FAIL; commas between.")
 @click.option("--qc", help="QC of the session: NOT_SET, PASS, WARNING, FAIL, CRITICAL; commas between.")
 @click.option("--kind", help="Kind of the task: training, biased, ephys, passive, habituation, other.")
+@click.option("--light", is_flag=True, help="Sessions in which light was given to the brain.")
 @session_options
 @_trial_options
 @table_options

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["AlignedSignal", "align", "average"]
+__all__ = ["AlignedSignal", "AlignedTrials", "align", "average"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,6 +19,15 @@ class AlignedSignal:
     sem: NDArray  # (c, n_times) standard error over events
     n: NDArray  # (c, n_times) events with a value
     conditions: list[str]  # (c,) `all` without a split
+
+
+@dataclass(frozen=True, eq=False)
+class AlignedTrials:
+    """A signal around the event of each trial."""
+
+    times: NDArray  # (n_times,) s from the event
+    values: NDArray  # (n_trials, n_times) in the unit of the signal; NaN where it is not known
+    conditions: NDArray  # (n_trials,) strings; empty where a trial has none, is not chosen, or has no event
 
 
 def align(

@@ -23,6 +23,7 @@ from pipeline.analysis.criteria import RuleSet
 from pipeline.database.bulk import fetch_columns
 from pipeline.errors import UserError
 from pipeline.queries.trial_counts import fulfilling
+from pipeline.queries.unit_kinds import of_kind
 from pipeline.schemas import acquisition, behavior_analysis, ephys, ephys_analysis, histology
 
 __all__ = ["DEFAULT_CRITERIA", "DEFAULT_RULES", "find_insertions", "find_units", "insertions_in", "unjudged"]
@@ -60,6 +61,9 @@ def find_units(
     condition: str | None = None,
     period: str | None = None,
     min_trials: int = 1,
+    cell_type: str | None = None,
+    tagged: bool = False,
+    selective: str | None = None,
 ) -> pa.Table:
     """The units of default clusterings that lie in a region, pass the criteria and belong to the sessions that fit.
 
@@ -76,6 +80,7 @@ def find_units(
     hemisphere : `left` or `right`.
     condition, period, min_trials : only of sessions with so many trials that fulfil a condition and have a period
         (docs/conditions.md).
+    cell_type, tagged, selective : kinds of units, see `pipeline.queries.unit_kinds.of_kind`.
 
     Returns
     -------
@@ -94,6 +99,8 @@ def find_units(
         located = histology.ClusterLocation.Cluster()
         located &= _within(region) if region is not None else "region_id IS NOT NULL"
         located &= {"cluster_hemisphere": _side(hemisphere)} if hemisphere else {}
+    for restriction in of_kind(cell_type, tagged, selective):
+        located &= restriction
     if is_filtered:
         located &= (chosen & sessions.proj()).proj()
     rows = (
@@ -121,6 +128,9 @@ def find_insertions(
     condition: str | None = None,
     period: str | None = None,
     min_trials: int = 1,
+    cell_type: str | None = None,
+    tagged: bool = False,
+    selective: str | None = None,
 ) -> pa.Table:
     """The insertions with a channel in a region and so many units there; parameters as `find_units`.
 
@@ -142,9 +152,10 @@ def find_insertions(
     channels = histology.ChannelLocation.Region & within
     n_channels = _counts(channels, known, "SUM(region_channels)")
     default = (ephys.Clustering & {"default_clustering": True}).proj()
-    if good or criteria:
-        asked: dict[str, Any] = {"lab": lab, "subject": subject, "since": since, "until": until}
-        units = find_units(region, True, status=status, criteria=criteria, rules=rules, **asked)
+    kind: dict[str, Any] = {"cell_type": cell_type, "tagged": tagged, "selective": selective}
+    if good or criteria or any(kind.values()):
+        asked = kind | {"lab": lab, "subject": subject, "since": since, "until": until}
+        units = find_units(region, good, status=status, criteria=criteria, rules=rules, **asked)
         counted = units.group_by(list(_INSERTION)).aggregate([([], "count_all")])
         n_units = _aligned(known, counted.rename_columns([*_INSERTION, "n_found"]))
     elif region is None:

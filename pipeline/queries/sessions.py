@@ -11,7 +11,7 @@ from pipeline.database.bulk import fetch_columns
 from pipeline.errors import UserError
 from pipeline.queries import search
 from pipeline.queries.trial_counts import fulfilling
-from pipeline.schemas import behavior, behavior_analysis
+from pipeline.schemas import behavior, behavior_analysis, photostimulation
 from pipeline.settings import settings
 
 TRIALS_QC = ("NOT_SET", "PASS", "WARNING", "FAIL")
@@ -37,6 +37,7 @@ def find_sessions(
     condition: str | None = None,
     period: str | None = None,
     min_trials: int = 1,
+    light: bool = False,
 ) -> pa.Table:
     """The tasks of sessions with trials that fit all that is given.
 
@@ -51,6 +52,7 @@ def find_sessions(
     lab, subject, since, until : of the session.
     condition, period : count the trials that fulfil a condition and have a period (docs/conditions.md), as in
         `pipeline.queries.trial_counts`; tasks with fewer than `min_trials` such trials are left out.
+    light : only sessions in which light was given to the brain (docs/photostimulation.md).
 
     Returns
     -------
@@ -70,6 +72,8 @@ def find_sessions(
     ):  # fmt: skip
         if given is not None:
             tasks &= [{column: item} for item in _known(search.listed(given), known, column)]
+    if light:
+        tasks &= photostimulation.StimulationSet.proj()
     names = behavior.TrialSet.primary_key
     if wheel_qc is not None:
         outcomes = [{"wheel_qc": item} for item in _known(search.listed(wheel_qc), TRIALS_QC, "wheel_qc")]

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 
-from pipeline.analysis.aligned import AlignedSignal, align, average
+from pipeline.analysis.aligned import AlignedSignal, AlignedTrials, align, average
 from pipeline.electrophysiology import peths as peth_store
 from pipeline.errors import InvalidData, UserError
-from pipeline.schemas import selection
+from pipeline.schemas import acquisition, data, selection
+from pipeline.schemas.inputs import events as event_series
 from pipeline.schemas.inputs import files, series
 
 LIKELY = 0.9
 """Positions of a feature with a smaller likelihood are not known."""
+
+_TIMES = ("times", "timestamps")
+_NO_SIGNALS = (event_series.NOT_EVENTS - {"wheel"}) | {"trials"}
+_MOST_COLUMNS = 64  # of an array that are listed
 
 
 def read_signal(key: Mapping[str, Any], name: str, likelihood: float = LIKELY) -> tuple[np.ndarray, np.ndarray]:
@@ -57,7 +66,28 @@ def read_signal(key: Mapping[str, Any], name: str, likelihood: float = LIKELY) -
     return times[used], values[used]
 
 
-def signal_average(
+def list_signals(key: Mapping[str, Any]) -> list[str]:
+    """The signals of a session that `read_signal` reads, by name: columns of objects that have times of samples.
+
+    Parameters
+    ----------
+    key : primary key of the session (other entries are ignored)
+    """
+    session = {name: key[name] for name in acquisition.Session.primary_key}
+    datasets = (data.Dataset & session & {"default_dataset": True}).to_dicts(order_by="rel_path")
+    timed = {row["alf_object"] for row in datasets if row["alf_attribute"] in _TIMES}
+    names: list[str] = []
+    for row in datasets:
+        name = f"{row['alf_object']}.{row['alf_attribute']}"
+        if row["alf_object"] not in timed - _NO_SIGNALS or row["alf_attribute"] in (*_TIMES, "intervals"):
+            continue
+        if row["extension"] in ("npy", "pqt", "parquet"):
+            with contextlib.suppress(InvalidData, OSError, ValueError):
+                names += _columns(files.path_of(key, row["rel_path"]), name)
+    return list(dict.fromkeys(names))
+
+
+def signal_trials(
     key: Mapping[str, Any],
     signal: str,
     event: str = "stim_on",
@@ -66,8 +96,8 @@ def signal_average(
     step: float = 0.01,
     condition: str | None = None,
     likelihood: float = LIKELY,
-) -> AlignedSignal:
-    """Average of a signal around an event, with its standard error.
+) -> AlignedTrials:
+    """A signal around the event of each trial, a row a trial, to be shown beside the spikes of `neurojoint.raster`.
 
     Parameters
     ----------
@@ -85,9 +115,40 @@ def signal_average(
     rows, events = source.columns(), np.array(source.times(), dtype=np.float64)
     if condition is not None:
         events[~selection.TrialCondition.read(condition).holds(rows)] = np.nan
-    labels = None if split is None else peth_store.labels_of(rows, split)
+    labels = np.full(len(events), "all") if split is None else peth_store.labels_of(rows, split)
     lags, aligned = align(*read_signal(key, signal, likelihood), events, window, step)
-    return average(aligned, lags, labels)
+    return AlignedTrials(lags, aligned, np.where(np.isfinite(events), labels, ""))
+
+
+def signal_average(
+    key: Mapping[str, Any],
+    signal: str,
+    event: str = "stim_on",
+    split: str | Sequence[str] | np.ndarray | None = None,
+    window: tuple[float, float] = (-0.5, 1.0),
+    step: float = 0.01,
+    condition: str | None = None,
+    likelihood: float = LIKELY,
+) -> AlignedSignal:
+    """Average of a signal around an event, with its standard error; parameters and errors as in `signal_trials`."""
+    trials = signal_trials(key, signal, event, split, window, step, condition, likelihood)
+    return average(trials.values, trials.times, trials.conditions)
+
+
+def _columns(path: Path, name: str) -> list[str]:
+    """The names of the signals in one file, from its head."""
+    if path.suffix == ".npy":
+        with path.open("rb") as file:
+            version = np.lib.format.read_magic(file)
+            head = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+            shape, _, dtype = head(file)
+        if dtype.kind not in "biuf" or not 1 <= len(shape) <= 2:
+            return []
+        several = len(shape) == 2 and 1 < shape[1] <= _MOST_COLUMNS
+        return [f"{name}.{column}" for column in range(shape[1])] if several else [name] * (len(shape) == 1)
+    schema = pq.read_schema(path)
+    numbers = [field.name for field in schema if pa.types.is_floating(field.type) or pa.types.is_integer(field.type)]
+    return [f"{name}.{one}" for one in numbers if not one.endswith("_likelihood") and not one.startswith("__")]
 
 
 def _times(key: Mapping[str, Any], alf_object: str, n: int) -> np.ndarray:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import datetime
 import json
+import re
 import sys
 
 import numpy as np
@@ -11,8 +13,11 @@ import pytest
 from plotly.utils import PlotlyJSONEncoder
 
 import ingest
-from dashboard.pages import _session_task
+from dashboard.pages import _mouse_days, _mouse_tasks, _session_task
+from dashboard.queries import daily, overview
+from dashboard.queries import mouse as mice
 from dashboard.queries import session as queries
+from dashboard.site import Viewer
 from pipeline import behavior, behavior_analysis, data, photostimulation, settings, task_analysis
 from pipeline.analysis import curves
 from pipeline.database import lab_modules
@@ -128,8 +133,8 @@ def test_three_tasks_that_the_program_does_not_know(labs):
     ingest.register(labs)
     assert not data.Quarantine & "resolved IS NULL", "the codes of described tasks are valid"
     drain([behavior.TrialSet, behavior_analysis.SessionPerformance, behavior_analysis.PsychometricFit,
-           task_analysis.TaskPerformance, behavior_analysis.BehaviorHistory, photostimulation.StimulationSet,
-           photostimulation.StimulationEffect])  # fmt: skip
+           task_analysis.TaskPerformance, behavior_analysis.BehaviorHistory, behavior_analysis.SubjectTraining,
+           photostimulation.StimulationSet, photostimulation.StimulationEffect])  # fmt: skip
     named = dict(zip(*behavior.TrialSet.to_arrays("lab", "paradigm"), strict=True))
     assert named == {"auditory": "tones", "olfactory": "odours", "foraging": "ports"}
     rows = {row["lab"]: row for row in task_analysis.TaskPerformance.to_dicts()}
@@ -171,6 +176,37 @@ def test_three_tasks_that_the_program_does_not_know(labs):
     assert rows["foraging"]["fraction_correct"] is None and common["foraging"]["n_responses"] == 1800
 
     pages_show_them()
+    pages_of_mice_and_days_follow_the_descriptions()
+
+
+def pages_of_mice_and_days_follow_the_descriptions():
+    """Figures have the axis of the task, shares are those of its correct trials, and nothing waits for a curve."""
+    figures = {
+        "auditory": {"task-tones-over-days", "task-tones-centre", "task-tones-curves"},
+        "olfactory": {"task-odours-over-days", "task-odours-d-prime"},
+        "foraging": {"task-ports-over-days"},
+    }
+    for lab, expected in figures.items():
+        mouse = mice.mouse({"lab": lab, "subject": "m1"}, "ibl_pipeline_2021")
+        assert not _mouse_tasks.has_own_task(mouse)
+        page = json.dumps(_mouse_tasks.sections(mouse), cls=PlotlyJSONEncoder)
+        assert set(re.findall(r"task-[a-z]+-[a-z-]+", page)) == expected
+        days = json.dumps(_mouse_days.days(mouse, Viewer("mia", "member")), cls=PlotlyJSONEncoder)
+        assert "Choices by contrast" not in days and "sychometric parameters" not in days
+        if lab == "auditory":
+            assert "Frequency (Hz)" in page and '"type": "log"' in page and "6 May 2024" in page
+    summary = daily.summary(dict.fromkeys(figures, datetime.date(2024, 5, 6)))
+    found = {mouse.lab: mouse.today for mouse in summary.mice}
+    assert {day.kind for day in found.values()} == {"trained"}, [day.sessions for day in found.values()]
+    rows = {row["lab"]: row for row in behavior_analysis.SessionPerformance.to_dicts()}
+    session = found["olfactory"].sessions[0]
+    assert not session.is_easy
+    assert session.n_judged_correct / session.n_judged == pytest.approx(rows["olfactory"]["performance"], abs=0.002)
+    assert found["auditory"].sessions[0].is_easy and not found["foraging"].sessions[0].n_judged
+    shown = {row["lab"]: row for row in overview.mice("ibl_pipeline_2021", datetime.datetime(2024, 5, 6, 20))}
+    assert shown["auditory"]["performance_easy"] == pytest.approx(rows["auditory"]["performance_easy"])
+    assert shown["olfactory"]["performance_easy"] == pytest.approx(rows["olfactory"]["performance"])
+    assert shown["foraging"]["performance_easy"] is None
 
 
 def pages_show_them():
@@ -192,6 +228,9 @@ def test_a_task_that_nobody_describes_says_what_to_add(database, tmp_path):
     ingest.register(tmp_path)
     drain([behavior.TrialSet, behavior_analysis.SessionPerformance, task_analysis.TaskPerformance])
     assert (behavior.TrialSet.fetch1("n_trials"), len(task_analysis.TaskPerformance())) == (20, 0)
+    mouse = mice.mouse({"lab": "auditory", "subject": "m1"}, "ibl_pipeline_2021")
+    section = str(_mouse_tasks.sections(mouse))
+    assert "of its 1 sessions there are trial counts only" in section and "[[tasks]]" in section
     page = str(_session_task.section(queries.session(trials_key("auditory"), "ibl_pipeline_2021")))
     assert "auditory_gap_detection" in page and "[[tasks]]" in page
 

@@ -6,6 +6,8 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from dashboard import links
 from ingest.simulate.ephys.files import write_insertion, write_probes
@@ -70,8 +72,22 @@ def _write_full(folder: Path) -> None:
     write_insertion(folder, simulate_insertion(trials, 5, 24, duration=SECONDS), "probe00", f"alf/{SORTINGS[0]}")
     write_insertion(folder, other, "probe01")
     write_probes(folder, {"probe00": one, "probe01": other})
+    _write_camera(folder, trials)
     for band, seconds in (("ap", 0.2), ("lf", 4.0)):
         write_recording(folder, one, seconds, band=band, start=60.0)
+
+
+def _write_camera(folder: Path, trials) -> None:
+    """A tongue that a camera sees from 0.2 to 0.4 s after each stimulus, 10 px lower in trials on the right."""
+    times = np.arange(0, SECONDS, 0.02)
+    onsets = np.asarray(trials["stim_on_times"], float)
+    last = np.clip(np.searchsorted(onsets, times, side="right") - 1, 0, None)
+    is_out = (times - onsets[last] >= 0.2) & (times - onsets[last] < 0.4)
+    is_right = np.isfinite(np.asarray(trials["contrast_right"], float))[last]
+    tracked = {"tongue_x": np.full(len(times), 100.0), "tongue_y": np.where(is_right, 60.0, 50.0)}
+    tracked["tongue_likelihood"] = np.where(is_out, 0.99, 0.1)
+    pq.write_table(pa.table(tracked), folder / "alf" / "_ibl_leftCamera.dlc.pqt")
+    np.save(folder / "alf" / "_ibl_leftCamera.times.npy", times)
 
 
 def _simulated(folder: Path, n_units: int, seed: int) -> Insertion:

@@ -98,6 +98,29 @@ def test_a_condition_chooses_the_trials_and_a_period_is_marked(visit, served):
     assert "cells-rate" not in names(seen.ready()) and "condition=contrast_right" in seen.page.url
 
 
+def test_a_tracked_feature_and_a_period_beside_the_spikes(visit, served):
+    """The rows are those of the raster; where the camera does not see the feature there is nothing."""
+    served.run("period", "add", "early", "--from", "stim_on_times", "--to", "stim_on_times", "--shift", "0", "0.2")
+    seen = visit(at(served, f"?unit={probes.TUNED}&split=side&period=early"))
+    marks = {name: drawn(seen, "cells-raster", f"Array.from(plot.data.find((one) => one.name === '{name}').x)")
+             for name in ("early begins", "early ends")}  # fmt: skip
+    assert np.allclose(marks["early begins"], 0, atol=1e-6) and np.allclose(marks["early ends"], 0.2, atol=1e-6)
+    seen.page.click("#cells-signal")
+    seen.page.get_by_role("option", name="leftCamera.dlc.tongue_y", exact=True).click()
+    seen.page.wait_for_selector("[data-figure=cells-signal] .js-plotly-plot")
+    assert "signal=leftCamera.dlc.tongue_y" in seen.ready().page.url
+    rows = drawn(seen, "cells-raster", "plot.data.slice(1, 3).map((one) => Number(/\\((\\d+)\\)/.exec(one.name)[1]))")
+    picture = np.array(drawn(seen, "cells-signal", "Array.from(plot._fullData[0].z, (row) => Array.from(row, (one) => "
+                             "Number.isFinite(one) ? one : -1))"))  # fmt: skip
+    times = np.array(drawn(seen, "cells-signal", "Array.from(plot._fullData[0].x)"))
+    assert len(picture) == sum(rows)
+    out, hidden = (times > 0.23) & (times < 0.37), (times > 0.05) & (times < 0.17)
+    seen_rows = np.flatnonzero((picture[:, out] > 0).all(axis=1))  # all but a trial that the camera did not see end
+    assert len(seen_rows) >= len(picture) - 1
+    assert all((picture[row, out] == (50 if row < rows[0] else 60)).all() for row in seen_rows)
+    assert (picture[:, hidden] == -1).all()
+
+
 def test_a_unit_without_a_spike(visit, served):
     seen = visit(at(served, "?unit=16"))
     words = seen.text()

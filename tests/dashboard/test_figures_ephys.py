@@ -161,6 +161,17 @@ def test_a_raster_of_very_many_trials_shares_rows():
     assert (picture.z > 0).any(axis=1).all()
 
 
+def test_a_signal_has_the_rows_of_the_raster():
+    values = np.arange(8.0).reshape(4, 2)
+    values[3, 1] = np.nan
+    groups = [("side_left", np.array([2, 0])), ("side_right", np.array([3]))]
+    made = responses.signal_raster(np.array([0.0, 0.1]), values, groups, name="breathing.voltage")
+    np.testing.assert_array_equal(made.data[0].z, [[4, 5], [0, 1], [6, np.nan]])
+    assert [shape.y0 for shape in made.layout.shapes][:1] == [1.5], "a line between the groups"
+    many = responses.signal_raster(np.zeros(1), np.arange(1300.0)[:, None], [("all trials", np.arange(1300))]).data[0]
+    assert many.dy == 3 and many.z.shape == (434, 1) and many.z[0, 0] == 1 and many.z[-1, 0] == 1299
+
+
 def test_rates_around_an_event():
     times, mean = np.array([-0.1, 0.0, 0.1]), np.array([1.0, 2.0, 3.0])
     band, line = responses.peth(times, mean, np.full(3, 0.5)).data
@@ -227,6 +238,7 @@ EMPTY = {
     "amplitudes": lambda **more: cells.amplitudes(NOTHING, NOTHING, **more),
     "rate": lambda **more: cells.rate_over_time(NOTHING, span=(0.0, 0.0), **more),
     "raster": lambda **more: responses.raster(NOTHING, NOTHING, (), **more),
+    "signal": lambda **more: responses.signal_raster(NOTHING, np.empty((0, 0)), (), **more),
     "peth": lambda **more: responses.peth(NOTHING, NOTHING, **more),
     "counts": lambda **more: region.counts([], **more),
     "responsive": lambda **more: region.responsive([], **more),

@@ -232,3 +232,9 @@ def test_a_signal_is_averaged_around_events(files, tmp_path):
     assert np.isnan(nose.mean[0, 2:]).all()
     with pytest.raises(NeurojointError, match="nose_x"):
         signals.signal_average(KEY, "leftCamera.dlc.paw_x")
+    assert signals.list_signals(KEY) == ["leftCamera.dlc.nose_x", "breathing.voltage"]
+    rows = signals.signal_trials(KEY, "leftCamera.dlc.nose_x", split="side", window=(0.2, 0.8), step=0.2,
+                                 condition="contrast_right > 0")  # fmt: skip
+    assert rows.values.shape == (40, 4) and (rows.conditions == np.where(RIGHT, "right", "")).all()
+    np.testing.assert_allclose(rows.values[RIGHT, :2], [[20, 40]] * 20, atol=1e-4)
+    assert np.isnan(rows.values[~RIGHT]).all(), "trials that are not chosen"

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
+from click.testing import CliRunner
+from plotly.utils import PlotlyJSONEncoder
 
+from dashboard.pages import _session_groups
+from dashboard.pages import cells as cells_page
+from dashboard.pages import insertion as insertion_page
+from dashboard.queries import insertion as insertions
+from dashboard.queries import session as sessions
+from neurojoint.cli import main
 from pipeline import behavior, entry, ephys, ephys_analysis, photostimulation, selection, task_analysis, worker
 from pipeline.analysis.cell_types import BROAD, NARROW
 from pipeline.electrophysiology.peths import unit_peths
 from pipeline.errors import UserError
 from pipeline.provenance import staleness
-from pipeline.queries import activity
+from pipeline.queries import activity, search
+from pipeline.queries.sessions import find_sessions
 from tests.ephys import trees
 from tests.ingest.tree import ingest
 
@@ -122,11 +133,64 @@ def test_only_good_periods_are_analysed(files):
     assert (before["n_first_trials"], after["n_first_trials"]) == (20, 10)
 
 
-def test_cell_types_by_width(files):
-    drain([*TABLES, ephys_analysis.CellType])
-    widths = dict(zip(*ephys_analysis.UnitMetrics.Unit.to_arrays("cluster_id", "spike_width"), strict=True))
+PEAKS = np.array([5, 7, 11, 13, 20])  # samples at 30 kHz from trough to peak: 0.17, 0.23, 0.37, 0.43, 0.67 ms
+
+
+def shapes() -> np.ndarray:
+    """Templates of the five units on four channels, V: a trough, and a smaller peak after it."""
+    made = np.zeros((5, 82, 4), np.float32)
+    made[:, 30, 1] = -1e-4
+    made[np.arange(5), 30 + PEAKS, 1] = 4e-5
+    return made
+
+
+def test_kinds_of_units_on_the_site_and_in_find(files):
+    """Types by the templates, units that follow light, and those that tell the groups of a comparison apart."""
+    trees.write(files, {"templates.waveforms": shapes(), "templates.waveformsChannels": np.tile(np.arange(4), (5, 1))})
+    ingest(files)
+    selection.Period.define("early", "stim_on_times", "stim_on_times", (0.0, 0.3))
+    selection.Comparison.define("side", "contrast_left != missing", "contrast_right != missing", "early")
+    selection.Comparison.define("reward", "feedback_type == -1", "feedback_type == 1")
+    drain([*TABLES, ephys_analysis.CellType, ephys_analysis.UnitSelectivity, task_analysis.TrialComparison])
+    drain([photostimulation.StimulationSet, photostimulation.StimulationEffect, photostimulation.OptoTagging])
+    width = dict(zip(*ephys_analysis.UnitMetrics.Unit.to_arrays("cluster_id", "spike_width"), strict=True))
+    assert [width[one] for one in range(5)] == pytest.approx(PEAKS / 30, abs=0.02)
     types = dict(zip(*ephys_analysis.CellType.Unit.to_arrays("cluster_id", "cell_type"), strict=True))
-    expected = {
-        one: NARROW if width < 0.4 else BROAD for one, width in widths.items() if width is not None and width == width
-    }
-    assert types == expected
+    assert types == {one: NARROW if PEAKS[one] < 12 else BROAD for one in range(5)}
+    assert ephys_analysis.CellType.fetch1("n_fast_spiking", "n_regular_spiking") == (3, 2)
+
+    def found(**asked):
+        return search.find_units(**asked)["cluster_id"].to_pylist()
+
+    assert found(cell_type=NARROW) == [0, 1, 2] and found(cell_type=f"{BROAD}:width_0.4") == [3, 4]
+    selective = (ephys_analysis.UnitSelectivity.Unit & "is_selective = TRUE").to_arrays("cluster_id").tolist()
+    assert found(tagged=True) == [4] and found(selective="side") == sorted(selective) and 2 in selective
+    assert found(cell_type=NARROW, selective="side:1") == [one for one in sorted(selective) if one < 3]
+    assert search.find_insertions(tagged=True)["n_units"].to_pylist() == [1]
+    assert find_sessions(light=True).num_rows == 1
+    for wrong, words in (({"cell_type": "large"}, "fast-spiking"), ({"cell_type": f"{NARROW}:mine"}, "width_0.4"),
+                         ({"selective": "smell"}, "side"), ({"selective": "side:2"}, "side")):  # fmt: skip
+        with pytest.raises(UserError) as refused:
+            search.find_units(**wrong)
+        assert words in refused.value.remedy
+    assert CliRunner().invoke(main, ["find", "units", "--cell-type", BROAD, "--tagged"]).output.count("1 unit") == 2
+
+    pages_show_them()
+
+
+def pages_show_them():
+    """Of the insertion, of a cell and of the session."""
+    probe = insertions.insertion(PROBE)
+    assert dict(insertion_page._kinds(probe)) == {"Fast-spiking": "3", "Regular-spiking": "2", "Follow light": "1"}
+    table = json.dumps(insertion_page._comparisons(probe), cls=PlotlyJSONEncoder)
+    assert "contrast_left != missing" in table and "20 and 20" in table and " of 5" in table
+    assert "reward" not in table, "which compares the animal only"
+    words = json.dumps(cells_page._comparisons(probe.kinds, 2), cls=PlotlyJSONEncoder)
+    assert "early" in words and '"yes"' in words
+    chip = json.dumps(cells_page._chip_of_light(probe.kinds, 4), cls=PlotlyJSONEncoder)
+    assert "in 100 % of the pulses, after 3.0 ms" in chip
+    session = sessions.session(behavior.TrialSet.fetch1("KEY"), "ibl_pipeline_2021")
+    light = json.dumps(_session_groups.light(session), cls=PlotlyJSONEncoder)
+    assert "any site" in light and "100 % \\u2192 0 %" in light
+    groups = json.dumps(_session_groups.comparisons(session), cls=PlotlyJSONEncoder)
+    assert "reward" in groups and "10 \\u2192 30" in groups and "0 % \\u2192 100 %" in groups

@@ -55,6 +55,12 @@ def test_channels_and_clusters_are_where_the_simulation_put_them(database, tmp_p
             assert place == truth[cluster_id]["mlapdv"]
             assert clusters["cluster_hemisphere"][row] == "left"
     assert set(truth) <= set(clusters["cluster_id"])
+    voxels = {row["cluster_id"]: row for row in histology.ClusterVoxel.Cluster.to_dicts()}
+    bregma = np.array([5739, 5400, -332])  # um from the corner: ML to the right, AP to the back, DV down
+    for cluster_id, unit in truth.items():
+        ml, ap, dv = unit["mlapdv"]
+        place = np.array([bregma[0] + ml, bregma[1] - ap, -bregma[2] - dv]) // 25
+        assert [voxels[cluster_id][f"voxel_{name}"] for name in ("ml", "ap", "dv")] == place.tolist()
     assert sum(histology.ClusterLocation.Region.to_arrays("region_clusters")) == len(clusters["cluster_id"])
 
 

@@ -15,7 +15,7 @@ from pipeline.worker import drain
 from tests.ingest import tree
 
 KEY = {"lab": "lab", "subject": "m1", "session_date": "2024-05-01", "session_number": 1, "probe_label": "probe00"}
-TABLES = [ephys.ClusterSet, histology.ChannelLocation, histology.ClusterLocation]
+TABLES = [ephys.ClusterSet, histology.ChannelLocation, histology.ClusterLocation, histology.ClusterVoxel]
 """What is populated in these tests."""
 
 
