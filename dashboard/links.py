@@ -37,6 +37,7 @@ TEMPLATES: dict[str, str] = {
     "lab": "/lab",
     "health": "/health",
     "transfers": "/transfers",
+    "rules": "/rules",
     "insertion": "/insertion/<lab>/<subject>/<date>/<number>/<probe>",
     "cells": "/cells/<lab>/<subject>/<date>/<number>/<probe>",
     "region": "/region/<acronym>",

@@ -60,7 +60,7 @@ class NeurojointAuthenticator(LocalAuthenticator):
     def add_system_user(self, user: Any) -> None:
         """Make an account of the computer; where the home is there, e.g. on a volume, with its owner's number."""
         home = Path(self.homes) / user.name
-        command: list[str] = self.add_user_cmd
+        command: list[str] = self.add_user_cmd  # type: ignore[has-type]
         if home.is_dir():
             self.add_user_cmd = [*command, "--uid", str(home.stat().st_uid)]
         try:

@@ -15,6 +15,7 @@ from ingest.simulate import write_lab
 from pipeline import acquisition, action, behavior, behavior_analysis, data, subject, worker
 from pipeline.database import registry
 from pipeline.database.bulk import fetch_columns, to_numpy
+from tests import snapshot
 
 RULES = {"criteria": "ibl_pipeline_2021"}
 
@@ -51,6 +52,8 @@ def key_of(session: dict) -> dict:
 @pytest.mark.slow
 def test_the_tables_hold_the_truth(populated):
     """One test, since the lab is populated once for all of it."""
+    if behavior.TrialSet().connection.adapter.backend == "postgresql":
+        snapshot.check("demo")
     sessions = populated["sessions"]
     assert len(behavior.TrialSet()) == len(sessions) == len(acquisition.Session())
     facts_of_sessions(sessions)

@@ -13,6 +13,7 @@ import ingest
 from pipeline import acquisition, behavior, behavior_analysis, data, worker
 from pipeline.database import registry
 from pipeline.database.bulk import fetch_columns, to_numpy
+from tests import snapshot
 
 KS014 = {"lab": "ibl_KS014", "subject": "KS014"}
 RULES = {"criteria": "ibl_pipeline_2021"}
@@ -29,6 +30,8 @@ def populated(database, real_data: Path) -> Path:
 @pytest.mark.slow
 def test_real_recordings_become_tables(populated):
     """One long test, since the real recordings are registered and populated once for all of it."""
+    if behavior.TrialSet().connection.adapter.backend == "postgresql":
+        snapshot.check("realdata")
     for table in registry.populated_tables():
         assert len(table().jobs.errors) == 0, registry.label(table)
 

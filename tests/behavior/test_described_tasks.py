@@ -223,6 +223,29 @@ def pages_show_them():
         assert word in json.dumps(_session_task.section(found), cls=PlotlyJSONEncoder)
 
 
+@pytest.mark.soak
+def test_one_and_nwb_have_every_column_of_each_lab(labs, tmp_path):
+    pynwb = pytest.importorskip("pynwb")
+    from exchange.nwb.export import Options, export
+    from one_bridge import ONE
+
+    ingest.register(labs)
+    drain([behavior.TrialSet, photostimulation.StimulationSet])
+    one, own = ONE(), {"auditory": "toneFrequency", "olfactory": "odour", "foraging": "pMiddle"}
+    for lab, column in own.items():
+        (eid,) = one.search(lab=lab)
+        loaded = one.load_object(eid, "trials", collection="alf")
+        kept = behavior.fetch_trials(trials_key(lab))[column]
+        assert list(loaded[column]) == list(kept), column
+    results = export([trials_key(lab) for lab in own], tmp_path / "nwb", Options(incomplete=True))
+    assert [result.state for result in results] == ["written"] * 3, results
+    for result, (lab, column) in zip(results, own.items(), strict=True):
+        with pynwb.NWBHDF5IO(result.path, "r") as file:
+            trials = file.read().trials.to_dataframe()
+            kept = behavior.fetch_trials(trials_key(lab))[column]
+            assert column in trials and list(trials[column]) == list(kept), (lab, list(trials))
+
+
 def test_a_task_that_nobody_describes_says_what_to_add(database, tmp_path):
     write(tmp_path, "auditory", "auditory_gap_detection", tones(np.random.default_rng(0), 20) | {"choice": np.ones(20)})
     ingest.register(tmp_path)

@@ -8,7 +8,7 @@ from pathlib import Path
 import datajoint as dj
 import pytest
 
-from pipeline import acquisition, data, lab, task
+from pipeline import acquisition, behavior, data, lab, task
 from pipeline.database import migrate
 from pipeline.errors import NeurojointError
 from tests.one_bridge.trees import File, Session, build
@@ -346,3 +346,25 @@ def test_free_access_of_an_older_database_gets_an_end(database):
     assert as_declared(database, action.WaterAdministration) == today
     assert action.WaterAdministration.fetch1("water_type") == "Water 2% Citric Acid"
     assert not (action.WaterType & "water_type LIKE 'Citric%%'")
+
+
+def test_trials_of_an_older_database_learn_of_which_task_they_are(database):
+    """Its module of light, which is declared anew, takes no migration."""
+    from pipeline import photostimulation
+    from pipeline.database import registry
+
+    tables = [table for table in registry.tables() if table.__module__ == photostimulation.__name__]
+    made = [item for table in tables for item in (*registry.parts(table), table)]
+    assert len(tables) > 5
+    today = [as_declared(database, item) for item in (behavior.TrialSet, *made)]
+    without(database, behavior.TrialSet, "paradigm")
+    is_mysql = database.adapter.backend != "postgresql"
+    if is_mysql:
+        database.query("SET FOREIGN_KEY_CHECKS=0")
+    for item in made:
+        database.query(f"DROP TABLE {item.full_table_name}{'' if is_mysql else ' CASCADE'}")
+    if is_mysql:
+        database.query("SET FOREIGN_KEY_CHECKS=1")
+    database.query(f"DELETE FROM {task.SchemaMigration.full_table_name} WHERE migration_number = 240")
+    assert [migration.number for migration in migrate.upgrade(database, PREFIX)] == [240]
+    assert [as_declared(database, item) for item in (behavior.TrialSet, *made)] == today
