@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 from dashboard.figures import style
 from dashboard.figures.build import Trace, axis, figure
 from pipeline.analysis import curves, psychometrics
-from pipeline.paradigms import Stimulus
+from pipeline.paradigms.description import Stimulus
 
 Row = Mapping[str, Any]
 HEIGHT = 340

@@ -38,9 +38,9 @@ def layout(site: Site, viewer: Viewer, *, query: Mapping[str, str]) -> Component
     may = policy.allows(_entering.person(site, viewer), "administer", "")
     labs = site.read(queries.labs)
     editor = shell.card(
+        html.Label("The rules as JSON", htmlFor="rules-text", className="nj-hint"),
         dcc.Textarea(id="rules-text", value=site.read(queries.as_text, chosen), rows=24, className="nj-input",
-                     spellCheck=False, style={"width": "100%", "fontFamily": "monospace", "fontSize": 12},
-                     **{"aria-label": "The rules as JSON"}),
+                     spellCheck=False, style={"width": "100%", "fontFamily": "monospace", "fontSize": 12}),
         html.Div([
             shell.select("rules-compared", "Compared with", names, chosen, clearable=False, w=220),
             shell.select("rules-lab", "Animals of", labs, None, placeholder="all labs", w=160),
