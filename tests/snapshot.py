@@ -59,6 +59,7 @@ def check(name: str) -> None:
     path, now = FOLDER / f"{name}.json", digest()
     there = json.loads(path.read_text()) if path.exists() else {"agreed": [], "tables": {}}
     if os.environ.get("NEUROJOINT_WRITE_SNAPSHOTS"):
+        FOLDER.mkdir(exist_ok=True)
         path.write_text(json.dumps(there | {"tables": now}, indent=1, sort_keys=True) + "\n")
         return
     changes = list(differences(there["tables"], now))
