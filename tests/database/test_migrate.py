@@ -349,7 +349,7 @@ def test_free_access_of_an_older_database_gets_an_end(database):
 
 
 def test_trials_of_an_older_database_learn_of_which_task_they_are(database):
-    """Its module of light, which is declared anew, takes no migration."""
+    """Its module of light, which is declared again, takes no migration."""
     from pipeline import photostimulation
     from pipeline.database import registry
 

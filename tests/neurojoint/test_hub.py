@@ -72,7 +72,7 @@ def test_who_is_shut_out_is_signed_out(people):
 
 
 def test_a_home_that_is_there_keeps_its_owner(tmp_path):
-    """On a volume: the account of the computer is made anew with the number of the owner of the files."""
+    """On a volume: the account of the computer is made again with the number of the owner of the files."""
     (tmp_path / "mia").mkdir()
     recorder = tmp_path / "useradd"
     recorder.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/made\n')
