@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import hashlib
+import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -129,33 +130,36 @@ def _difference(label: str, rows: pa.Table) -> tuple[pa.Table, list[dict[str, An
     table = _table(label)
     key = list(table.primary_key)
     names = [name for name in rows.column_names if name not in ("dataset_online", "verified", "registered")]
-    there = {
-        tuple(row[name] for name in key): tuple(_plain(row[name]) for name in names)
-        for row in fetch_columns(table, *dict.fromkeys([*key, *names])).to_pylist()
-    }
+    stored = fetch_columns(table, *dict.fromkeys([*key, *names]))
+    there = dict(zip(_tuples(stored, key), _tuples(stored, names, _plain), strict=True))
     shipped = {tuple(item[name] for name in key) for item in getattr(table, "contents", ()) if isinstance(item, dict)}
-    keep, wanted = [], set()
-    for row in rows.to_pylist():
-        mine = tuple(row[name] for name in key)
-        wanted.add(mine)
-        if mine in shipped and mine in there:
-            keep.append(False)
-            wanted.add(mine)
-            continue
-        keep.append(there.get(mine) != tuple(_plain(row[name]) for name in names))
-    missing = rows.filter(pa.array(keep, pa.bool_()))
-    changed = {tuple(row[name] for name in key) for row in missing.select(key).to_pylist()} & set(there)
-    gone = (set(there) - wanted - shipped) | changed
-    return missing, [dict(zip(key, item, strict=True)) for item in sorted(gone, key=repr)]
+    wanted = _tuples(rows, key)
+    is_new = [
+        there.get(mine) != content and not (mine in shipped and mine in there)
+        for mine, content in zip(wanted, _tuples(rows, names, _plain), strict=True)
+    ]
+    changed = {mine for mine, new in zip(wanted, is_new, strict=True) if new and mine in there}
+    gone = (there.keys() - set(wanted) - shipped) | changed
+    return rows.filter(pa.array(is_new, pa.bool_())), [
+        dict(zip(key, item, strict=True)) for item in sorted(gone, key=repr)
+    ]
+
+
+def _tuples(rows: pa.Table, names: Sequence[str], text: Callable[[Any], Any] | None = None) -> list[tuple[Any, ...]]:
+    """The rows of some columns; `text` is applied to what is no number or date."""
+    columns = []
+    for name in names:
+        values, kind = rows[name].to_pylist(), rows.schema.field(name).type
+        is_plain = pa.types.is_integer(kind) or pa.types.is_temporal(kind) or pa.types.is_boolean(kind)
+        columns.append(values if text is None or is_plain else list(map(text, values)))
+    return list(zip(*columns, strict=True))
 
 
 def _plain(value: Any) -> Any:
     """A value as it is compared: text that is JSON by its content, padding left out."""
-    import json
-
     if isinstance(value, str):
         text = value.rstrip()
-        if text[:1] in "[{" and text[-1:] in "]}":
+        if text[:1] in ("[", "{") and text[-1:] in ("]", "}"):
             with contextlib.suppress(ValueError):
                 return json.dumps(json.loads(text), sort_keys=True)
         return text

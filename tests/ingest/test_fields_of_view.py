@@ -93,6 +93,9 @@ def test_a_program_completes_what_the_folder_made(root, tmp_path):
         uuid = (imaging.FieldOfView & {"fov_name": "FOV_00"}).fetch1("fov_uuid")
         assert made.json()["id"] == uuid and made.json()["imaging_type"] == "mesoscope"
         assert len(made.json()["datasets"]) == 3
+        assert made.json()["file_brain_region"] == [VISP, VISL] and made.json()["location"] == []
+        said = http.get(f"{served.url}/fields-of-view?django=file_brain_region__acronym,CA1", timeout=30).json()
+        assert [item["name"] for item in said["results"]] == ["FOV_01"]
         assert http.post(f"{served.url}/fields-of-view", json=body, timeout=30).status_code == 400
         place = {"field_of_view": uuid, "provenance": "H", "default_provenance": True, "n_xyz": [3, 2, 1],
                  "x": [0.0] * 4, "y": [0.0] * 4, "z": [0.0] * 4, "brain_region": [VISL]}  # fmt: skip

@@ -39,6 +39,10 @@ FIELDS_OF_VIEW = Endpoint(
     many=(
         Many("datasets", "data.Dataset", "dataset_id", write=False, rows=_datasets),
         Many("_projects", "acquisition.SessionProject", "project", write=False),
+        Many(
+            "file_brain_region", "imaging.FileLocation.Region", "region_id", ("histology.BrainRegion", "id"),
+            write=False, kind="int",
+        ),
     ),
     nested=(
         Nested(
@@ -53,6 +57,7 @@ FIELDS_OF_VIEW = Endpoint(
         "location": Relation("fov-location", FIELD),
         "stack": Relation("imaging-stack", ("stack_id",)),
         "datasets": Relation("datasets", ("fov_uuid",), ("dataset_id",), rows=_datasets),
+        "file_brain_region": Relation("brain-regions", FIELD, ("region_id",), "imaging.FileLocation.Region"),
         "notes": notes_of("fov_uuid"),
     },
     search="fields_of_view",
