@@ -51,7 +51,15 @@ class Policy:
 
     def subject(self, lab: str, subject: str) -> str:
         """What an animal is called outside."""
-        return pseudonyms.subject(lab, subject) if self.has_pseudonyms else subject
+        if not self.has_pseudonyms:
+            return subject
+        if (lab, subject) not in self._pseudonyms:  # asked for each row and file
+            self._pseudonyms[lab, subject] = pseudonyms.subject(lab, subject)
+        return self._pseudonyms[lab, subject]
+
+    @cached_property
+    def _pseudonyms(self) -> dict[tuple[str, str], str]:
+        return {}
 
     def person(self, user: str, full_name: str = "") -> str | None:
         """What a person is called outside; None where people are not named."""

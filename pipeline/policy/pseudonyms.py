@@ -6,7 +6,6 @@ import base64
 import hashlib
 import hmac
 import uuid
-from functools import lru_cache
 from pathlib import Path
 
 from pipeline.policy import secret
@@ -46,11 +45,7 @@ def days(lab: str, name: str) -> int:
 
 
 def _digest(folder: Path | None, *words: str) -> bytes:
-    return _of_key(secret.of(folder or settings().home / "dashboard"), words)
-
-
-@lru_cache(1 << 14)  # each animal has thousands of rows and files
-def _of_key(key: bytes, words: tuple[str, ...]) -> bytes:
+    key = secret.of(folder or settings().home / "dashboard")
     return hmac.new(key, "\0".join(words).encode(), hashlib.sha256).digest()
 
 
