@@ -1,4 +1,4 @@
-"""The program `neurojoint`: the command line, in which Ctrl-C at any moment ends with one sentence."""
+"""The program `neurojoint`: the command line, in which Ctrl-C or SIGTERM at any moment ends with one sentence."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ def run() -> None:
     """Run the command line and end the process."""
     code: int | str | None = STOPPED
     try:
+        signal.signal(signal.SIGTERM, _interrupt)
         _forward_ignored_interrupts()
         from neurojoint.cli import main
 
@@ -27,9 +28,15 @@ def run() -> None:
         code = 0
     try:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # what is left is putting things away
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
     except KeyboardInterrupt:
         code = STOPPED
     sys.exit(code)
+
+
+def _interrupt(*_: object) -> None:
+    """SIGTERM, of who stops a service or a container, ends a command as Ctrl-C does; services have their own way."""
+    raise KeyboardInterrupt
 
 
 def _forward_ignored_interrupts() -> None:

@@ -1,13 +1,16 @@
-"""Ctrl-C at any moment of a command ends it with one sentence."""
+"""Ctrl-C or SIGTERM at any moment of a command ends it with one sentence; nothing is left, and it can be run again."""
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import random
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,6 +20,24 @@ from tests.ingest.tree import write
 
 GO = "import neurojoint.command as c; print('go', flush=True); c.run()"
 COMMANDS = [["status"], ["ingest", "{root}"], ["work", "--once", "--processes", "2"], ["quarantine"], ["--help"]]
+ALL = [
+    *COMMANDS, ["compress", "{root}"], ["refresh", "--yes"], ["retry"], ["check", "--hashes"], ["cache", "{out}/cache"],
+    ["qc", "PASS", "--session", "lab/m1/2020-01-01/001"], ["tag", "define", "t{n}"],
+    ["tag", "add", "t{n}", "--lab", "lab"],
+    ["revision", "define", "2020-02-{day}"], ["repository", "define", "r{n}", "--kind", "local", "--root", "{out}"],
+    ["import", "weighings", "{out}/weighings.csv"], ["simulate", "{out}/lab{n}", "--mice", "1", "--sessions", "3"],
+    ["db", "backup", "{out}/backup{n}"], ["db", "backup", "--to", "{out}/backups"], ["db", "upgrade"], ["db", "status"],
+    ["release", "create", "rel{n}", "--tag", "shared"], ["release", "build", "rel", "{out}/release{n}"],
+    ["nwb", "export", "--lab", "lab", "{out}/nwb"],
+    ["capsule", "create", "c{n}", "--tag", "shared", "--out", "{out}/c{n}"],
+    ["publish", "--tag", "shared", "--to", "{out}/public", "--root", "{root}"],
+    ["transfer", "plan"], ["transfer", "run"],
+    ["verify"], ["free", "{root}", "--yes"], ["notify", "--once"], ["user", "token", "ada"], ["user", "list"],
+    ["period", "add", "p{n}", "--from", "stim_on", "--to", "feedback"], ["condition", "add", "c{n}", "contrast > 0"],
+    ["predict"], ["subject", "rename", "lab/m1", "m1b", "--yes"], ["session", "new", "{root}", "lab", "m1"],
+    ["task", "list"], ["find"], ["clusterings"], ["session", "changes"], ["where", "lab/m1/2020-01-01/001"],
+]  # fmt: skip
+LEFTOVERS = ("*.part", "*.tmp", "*.partial", ".*.tmp*", "*~")
 
 
 def interrupted(command: list[str], after: float, environment: dict[str, str]) -> tuple[int, str]:
@@ -32,6 +53,13 @@ def interrupted(command: list[str], after: float, environment: dict[str, str]) -
     return process.returncode, words
 
 
+def check(command: list[str], after: float, code: int, words: str) -> None:
+    """One sentence, and no traceback."""
+    assert "Traceback" not in words and "Exception ignored" not in words, (command, after, words)
+    assert code in (0, 130, 1, 2), (command, after, code, words)
+    assert code != 130 or "stop" in words or "Aborted" in words, (command, after, words)
+
+
 def interrupt_many(server: dict, tmp_path: Path, times: int) -> None:
     for day in range(1, 8):
         write(tmp_path, f"lab/Subjects/m1/2020-01-{day:02d}/001")
@@ -42,9 +70,8 @@ def interrupt_many(server: dict, tmp_path: Path, times: int) -> None:
         for _ in range(times):
             after = rng.uniform(0, 4)
             code, words = interrupted(filled, after, environment)
-            assert "Traceback" not in words and "Exception ignored" not in words, (command, after, words)
-            assert code in (0, 130, 1), (command, after, code, words)
-            assert code == 0 or "stop" in words or "Aborted" in words, (command, after, words)
+            check(command, after, code, words)
+            assert code in (0, 130, 1) and (code == 0 or "stop" in words or "Aborted" in words), (command, code, words)
 
 
 @pytest.fixture
@@ -60,6 +87,86 @@ def test_an_interrupt_ends_a_command_with_one_sentence(postgresql, tmp_path):
     interrupt_many(postgresql, tmp_path, 2)
 
 
+class Commands:
+    """Commands in forks of one process, each with a signal at some moment."""
+
+    def __init__(self, process: subprocess.Popen, environment: dict[str, str], output: Path) -> None:
+        self.process, self.environment, self.output = process, environment, output
+
+    def run(
+        self, command: list[str], after: float | None = None, number: int = signal.SIGINT
+    ) -> tuple[int, str, float]:
+        """Exit code, what was written, and how long it took, of a command that gets a signal after some seconds.
+
+        SIGINT goes to all its processes, as Ctrl-C does; SIGTERM to the command, as of a service manager.
+        """
+        asked = {"command": command, "environment": self.environment, "output": str(self.output)}
+        began = time.monotonic()
+        self.process.stdin.write(json.dumps(asked) + "\n")
+        self.process.stdin.flush()
+        pid = int(self.process.stdout.readline())
+        if after is not None:
+            time.sleep(after)
+            with contextlib.suppress(ProcessLookupError):
+                (os.killpg if number == signal.SIGINT else os.kill)(pid, number)
+        code = int(self.process.stdout.readline())
+        took = time.monotonic() - began
+        self.wait_for_children(pid, command)
+        return code, self.output.read_text(errors="replace"), took
+
+    @staticmethod
+    def wait_for_children(session: int, command: list[str]) -> None:
+        """All processes of the command end with it."""
+        end = time.monotonic() + 60
+        while left := subprocess.run(["pgrep", "-a", "-s", str(session)], capture_output=True, text=True).stdout:
+            assert time.monotonic() < end, (command, left)
+            time.sleep(0.05)
+
+
+@pytest.fixture(scope="module")
+def command_server() -> Iterator[subprocess.Popen]:
+    """The process whose forks are the commands."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "tests.command_server"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        assert process.stdout.readline() == "ready\n"
+        yield process
+        process.stdin.close()
+        process.wait(60)
+
+
+@pytest.fixture
+def commands(command_server, postgresql, database, tmp_path) -> Commands:
+    return Commands(command_server, {"NEUROJOINT_HOME": str(postgresql["home"])}, tmp_path / "output")
+
+
 @pytest.mark.soak
-def test_interrupts_at_many_moments(postgresql, tmp_path):
-    interrupt_many(postgresql, tmp_path, 200)
+@pytest.mark.parametrize("command", ALL, ids=" ".join)
+def test_signals_at_many_moments(commands, tmp_path, command):
+    """And in the end the command does what it does when nobody stops it, the database is sound and no file is left."""
+    root, out = tmp_path / "root", tmp_path / "out"
+    out.mkdir()
+    (out / "weighings.csv").write_text("lab,subject,weighing_time,weight\nlab,m1,2020-01-01T12:00:00,20\n")
+    for day in range(1, 8):
+        write(root, f"lab/Subjects/m1/2020-01-{day:02d}/001")
+    for prepare in (["ingest", str(root)], ["tag", "define", "shared"], ["tag", "add", "shared", "--lab", "lab"],
+                    ["release", "create", "rel", "--tag", "shared"]):  # fmt: skip
+        commands.run(prepare)
+    rng = random.Random(7)  # noqa: S311 - a reproducible choice of moments
+    took, codes = 1.0, []
+    for number in range(int(os.environ.get("NEUROJOINT_INTERRUPTS", "200"))):
+        if command[0] == "ingest":
+            write(root, f"lab/Subjects/m1/2021-{1 + number // 28 % 12:02d}-{1 + number % 28:02d}/001")
+        filled = [part.format(root=root, out=out, n=number, day=f"{1 + number % 28:02d}") for part in command]
+        after = rng.uniform(0, 1.1 * took) if number else None
+        code, words, seconds = commands.run(filled, after, (signal.SIGINT, signal.SIGTERM)[number % 2])
+        check(filled, after or 0.0, code, words)
+        took = seconds if code != 130 else took
+        codes.append(code)
+    code, words, _ = commands.run([part.format(root=root, out=out, n="last", day="28") for part in command])
+    assert code == codes[0] and "Traceback" not in words, (code, codes[0], words)
+    left = [path for pattern in LEFTOVERS for path in tmp_path.rglob(pattern)]
+    assert not left
+    code, words, _ = commands.run(["check"])
+    assert code == 0, words
+    print(command, "stopped", codes.count(130), "of", len(codes), "first", codes[0], words[-200:] if codes[0] else "")

@@ -14,6 +14,7 @@ from one_bridge.matching import literal
 from one_bridge.server.endpoint_model import BadInput, Field, NotFound
 from pipeline.entry import record_ids
 from pipeline.entry.parse import zone_or_utc
+from pipeline.errors import UserError
 
 INTEGERS = {"int16": 15, "smallint": 15, "int32": 31, "integer": 31, "int": 31, "int64": 63, "bigint": 63}  # bits
 LONGEST_JSON = 1 << 20  # characters
@@ -129,10 +130,19 @@ def from_id(text: str, n: int) -> list[str]:
     raise NotFound
 
 
+class Unprintable(UserError, ValueError):
+    """A text that no database can hold. Becomes a 400 wherever it stands in a request."""
+
+
 def printable(text: str) -> str:
-    """The text, if a database can hold it (no NUL, no half of a surrogate pair)."""
+    """The text, if a database can hold it (no NUL, no half of a surrogate pair).
+
+    Raises
+    ------
+    Unprintable : it cannot.
+    """
     if "\0" in text or any("\ud800" <= sign <= "\udfff" for sign in text):
-        raise ValueError("the text has signs that are not allowed.")
+        raise Unprintable("the text has signs that are not allowed.")
     return text
 
 

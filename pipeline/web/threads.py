@@ -100,7 +100,7 @@ class Database:
                 with self._borrowing():
                     return ask()
             except Exception as error:
-                if attempt == 2 or not errors.is_connection_error(error):
+                if attempt == 2 or not errors.is_connection_error(error) or _took_too_long(error):
                     raise
                 logger.warning("the connection to the database was lost: connecting again")
                 self._forget_idle()
@@ -240,6 +240,11 @@ def _mysql_limit(raw: Any) -> str:
     if "MariaDB" in raw.get_server_info():
         return f"max_statement_time = {LONGEST_STATEMENT_S}"
     return f"max_execution_time = {LONGEST_STATEMENT_S * 1000}"
+
+
+def _took_too_long(error: BaseException) -> bool:
+    """Whether the server ended a statement at `LONGEST_STATEMENT_S`: it would take as long once more."""
+    return any(cls.__name__ in ("QueryCanceled", "QueryCanceledError") for cls in type(error).__mro__)
 
 
 def _close(raw: Any) -> None:

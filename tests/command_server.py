@@ -1,0 +1,52 @@
+"""Runs commands of neurojoint in forks of one process that has imported everything, so that signals meet their work.
+
+    python -m tests.command_server      # reads lines of JSON: {"command": [...], "environment": {...}, "output": path}
+
+For each line it writes the process number of the fork, and when that has ended, its exit code (below 0: a signal).
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import pkgutil
+import sys
+
+
+def serve() -> None:
+    """Until standard input ends."""
+    import neurojoint.cli
+    import neurojoint.command
+    import pipeline.schemas
+
+    for package in (neurojoint.cli, pipeline.schemas):
+        for module in pkgutil.iter_modules(package.__path__):
+            importlib.import_module(f"{package.__name__}.{module.name}")
+    for name in ("ingest", "ingest.check", "ingest.simulate", "exchange.releases", "exchange.nwb", "exchange.transfers",
+                 "pipeline.worker", "one_bridge", "pandas", "pyarrow.parquet"):  # fmt: skip
+        importlib.import_module(name)
+    print("ready", flush=True)
+    for line in sys.stdin:
+        asked = json.loads(line)
+        number = os.fork()
+        if not number:
+            _run(asked)
+        print(number, flush=True)
+        print(os.waitstatus_to_exitcode(os.waitpid(number, 0)[1]), flush=True)
+
+
+def _run(asked: dict) -> None:
+    from neurojoint import command
+
+    os.setsid()
+    output = os.open(asked["output"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    for descriptor, target in ((os.open(os.devnull, os.O_RDONLY), 0), (output, 1), (output, 2)):
+        os.dup2(descriptor, target)
+    os.environ.update(asked["environment"])
+    sys.argv = ["neurojoint", *asked["command"]]
+    command.run()
+
+
+if __name__ == "__main__":
+    serve()
