@@ -51,6 +51,7 @@ def layout(site: Site, viewer: Viewer, *, query: Mapping[str, str]) -> Component
             shell.section("Requests", _requests(colony["requests"]), enter("request_animals", "answer_request")),
             shell.section("Living animals", _counts(colony["counts"]), hint="by line, sex and age in weeks"),
             shell.section("Cages", _cages(lab, colony["cages"]), enter("move")),
+            *_racks(lab, colony["cages"]),
             shell.section("To cull", _work_list(lab, colony["culling"]), enter("cull")),
             shell.section("New animals and curves", enter("register_animal", "make_growth_curve")),
             least=440,
@@ -125,3 +126,35 @@ def _cages(lab: str, cages: list[dict[str, Any]]) -> Component:
         for row in cages
     ]  # fmt: skip
     return _table(["Cage", "Room", "Rack", "Animals", "Card"], rows, "No cage is in use.")
+
+
+def _racks(lab: str, cages: list[dict[str, Any]]) -> list[Component]:
+    """Each rack as it stands in its room: rows and columns of cages, with how many animals live there."""
+    racks: dict[tuple[str, str], dict[tuple[str, str], dict[str, Any]]] = {}
+    for row in cages:
+        if row["rack"] and row["row"] and row["column"]:
+            racks.setdefault((row["room"], row["rack"]), {})[row["row"], row["column"]] = row
+    return [
+        shell.section(f"Rack {rack}", shell.card(_rack(lab, places)), hint=room and f"room {room}")
+        for (room, rack), places in sorted(racks.items())
+    ]
+
+
+def _rack(lab: str, places: dict[tuple[str, str], dict[str, Any]]) -> Component:
+    lines, columns = (sorted({place[which] for place in places}, key=notebook.natural) for which in (0, 1))
+    head = html.Tr([html.Td(), *(html.Th(column, scope="col") for column in columns)])
+    body = [
+        html.Tr([html.Th(line, scope="row"), *(_cell(lab, places.get((line, column))) for column in columns)])
+        for line in lines
+    ]
+    table = html.Table([html.Thead(head), html.Tbody(body)], className="nj-rack")
+    return html.Div(table, className="nj-scroll", tabIndex=0, role="region", **{"aria-label": "Cages of the rack"})
+
+
+def _cell(lab: str, cage: dict[str, Any] | None) -> Component:
+    if cage is None:
+        return html.Td(className="nj-rack-none")
+    animals = cage["animals"]
+    names = [html.Div(shell.link(name, links.notebook(lab, name))) for name in animals]
+    many = f"nj-rack-{min(len(animals), 5)}"
+    return html.Td([html.Div(cage["cage"], className="nj-rack-name"), *names], className=f"nj-rack-cage {many}")

@@ -10,6 +10,7 @@ from dash import html
 
 from dashboard import links
 from dashboard.components import forms, shell
+from dashboard.figures import pedigree
 from dashboard.pages import _entering
 from dashboard.queries import notebook
 from dashboard.site import Component, Page, Site, Viewer
@@ -56,9 +57,18 @@ def layout(site: Site, viewer: Viewer, *, lab: str, subject: str, query: Mapping
             ),
             least=420,
         ),
+        _family(site, lab, name),
         subtitle=f"{lab} · times of {site.zone(lab).key}",
         actions=[card, shell.button_link("Training and figures", links.mouse(lab, name))],
     )
+
+
+def _family(site: Site, lab: str, name: str) -> Component:
+    """The family tree, where parents or offspring are known."""
+    animals = site.read(notebook.pedigree, lab, name)
+    if len(animals) < 2:
+        return None
+    return shell.figure("pedigree", pedigree.pedigree(animals, name), "Family tree", hint="ancestors above")
 
 
 def _initial(action: str, row: Mapping[str, Any]) -> dict[str, Any]:

@@ -35,14 +35,14 @@ def morning_round(lab_name: str, user: str = "", room: str = "") -> list[Row]:
         cages = set((subject.Cage & here & {"cage_room": room}).to_arrays("cage_label").tolist())
         animals = {name: row for name, row in animals.items() if row["cage"] in cages}
     types = {
-        row["subject"]: row["restriction_water"] for row in (action.RestrictionDetail & restricted.proj()).to_dicts()
+        row["subject"]: row["water_type"] for row in (action.WaterRestriction.Water & restricted.proj()).to_dicts()
     }
     statuses = status.of_lab(lab_name, {name: row["responsible_user"] for name, row in animals.items()}, day)
     rows = [
         round_row(item, animals[item.subject]["cage"]) | {"water_type": types.get(item.subject) or "Water"}
         for item in statuses
     ]
-    return sorted(rows, key=lambda row: (_natural(row["cage"]), _natural(row["subject"])))
+    return sorted(rows, key=lambda row: (natural(row["cage"]), natural(row["subject"])))
 
 
 def round_row(one: Today, cage: str) -> Row:
@@ -57,7 +57,7 @@ def round_row(one: Today, cage: str) -> Row:
     }  # fmt: skip
 
 
-def _natural(text: str) -> list[tuple[int, int | str]]:
+def natural(text: str) -> list[tuple[int, int | str]]:
     """Order in which C2 comes before C10."""
     import re
 
@@ -90,6 +90,52 @@ def animal(lab_name: str, name: str) -> Row:
     children = subject.Litter.Pup & (subject.Litter & [{"breeding_pair": item} for item in own]).proj() if own else None
     row["children"] = children.to_dicts() if children is not None else []
     return row
+
+
+GENERATIONS = 3  # of ancestors
+MOST_OFFSPRING = 24
+
+
+def pedigree(lab_name: str, name: str) -> list[Row]:
+    """An animal with its ancestors and its offspring, as `figures.pedigree` takes them."""
+    generations, parents = {name: 0}, _parents_of(lab_name, [name])
+    found, youngest = dict(parents), [name]
+    for generation in range(1, GENERATIONS + 1):
+        youngest = [item for child in youngest for item in found.get(child, []) if item not in generations]
+        generations |= dict.fromkeys(youngest, generation)
+        if not youngest:
+            break
+        found |= _parents_of(lab_name, youngest)
+    own = (subject.BreedingPair.Parent & {"lab": lab_name, "subject": name}).to_arrays("breeding_pair").tolist()
+    if own:
+        litters = (subject.Litter & [{"breeding_pair": item} for item in own]).proj()
+        born = (subject.Litter.Pup & litters & {"lab": lab_name}).to_dicts(order_by="subject", limit=MOST_OFFSPRING)
+        for row in born:
+            generations.setdefault(row["subject"], -1)
+            found.setdefault(row["subject"], [name])
+    keys = [{"lab": lab_name, "subject": item} for item in generations]
+    genotypes: dict[str, list[str]] = {}
+    for row in (subject.Genotype & keys).to_dicts(order_by="allele"):
+        genotypes.setdefault(row["subject"], []).append(f"{row['allele']} {row['zygosity']}")
+    return [
+        {"subject": row["subject"], "sex": row["sex"], "generation": generations[row["subject"]],
+         "parents": found.get(row["subject"], []), "died": row["death_date"] is not None,
+         "label": ", ".join(genotypes.get(row["subject"], [])[:2])}
+        for row in (subject.Subject.proj("sex", "death_date") & keys).to_dicts(order_by="subject")
+    ]  # fmt: skip
+
+
+def _parents_of(lab_name: str, animals: list[str]) -> dict[str, list[str]]:
+    """The parents of animals, fathers first."""
+    pups = (subject.Litter.Pup & [{"lab": lab_name, "subject": item} for item in animals]).to_dicts()
+    litters = {row["litter"]: row["breeding_pair"] for row in (
+        subject.Litter & [{"litter": row["litter"]} for row in pups]).to_dicts()} if pups else {}  # fmt: skip
+    pairs = [{"breeding_pair": pair} for pair in set(litters.values()) if pair]
+    of_pair: dict[str, list[str]] = {}
+    if pairs:
+        for row in (subject.BreedingPair.Parent & pairs & {"lab": lab_name}).to_dicts(order_by="parent_role, subject"):
+            of_pair.setdefault(row["breeding_pair"], []).append(row["subject"])
+    return {row["subject"]: of_pair.get(litters.get(row["litter"]), []) for row in pups}
 
 
 def timeline(lab_name: str, name: str) -> list[Moment]:
@@ -177,7 +223,7 @@ def colony(lab_name: str) -> dict[str, Any]:
         "genotyping": [row for row in alive if row["to_be_genotyped"]],
         "culling": [row for row in alive if row["to_be_culled"]],
         "requests": requests,
-        "counts": _counts(alive, datetime.datetime.now(datetime.UTC).date()),
+        "counts": _counts(alive, datetime.datetime.now(zone_or_utc((lab.Lab & here).fetch1("time_zone"))).date()),
         "cages": _cages(alive, (subject.Cage & here).to_dicts(order_by="cage_label")),
         "animals": [row["subject"] for row in alive],
         "lines": subject.Line().to_arrays("line", order_by="line").tolist(),
@@ -207,9 +253,10 @@ def _cages(alive: list[Row], cages: list[Row]) -> list[Row]:
     return [
         {"cage": name, "room": known.get(name, {}).get("cage_room", ""),
          "rack": known.get(name, {}).get("cage_rack", ""),
+         "row": known.get(name, {}).get("cage_row", ""), "column": known.get(name, {}).get("cage_column", ""),
          "place": "".join(known.get(name, {}).get(part, "") for part in ("cage_row", "cage_column")),
          "animals": inside.get(name, [])}
-        for name in sorted({*known, *inside}, key=_natural)
+        for name in sorted({*known, *inside}, key=natural)
     ]  # fmt: skip
 
 
@@ -228,14 +275,27 @@ def planned(lab_name: str, first: datetime.date, last: datetime.date) -> list[Ro
          row["planned_number"], "user": row["planned_user"] or ""}
         for row in (action.PlannedTraining & here & days).to_dicts()
     ]  # fmt: skip
-    after = last + datetime.timedelta(days=1)
-    operations = action.Surgery & here & f"surgery_start >= '{first}'" & f"surgery_start < '{after}'"
+    zone = zone_or_utc((lab.Lab & here).fetch1("time_zone"))
+    begin, end = (utc_midnight(day, zone) for day in (first, last + datetime.timedelta(days=1)))
+    operations = action.Surgery & here & f"surgery_start >= '{begin}'" & f"surgery_start < '{end}'"
     rows += [
-        {"date": row["surgery_start"].date(), "start": row["surgery_start"], "minutes": 60, "kind": "surgery",
+        {"date": row["surgery_start"].replace(tzinfo=datetime.UTC).astimezone(zone).date(),
+         "start": row["surgery_start"], "minutes": 60, "kind": "surgery",
          "subject": row["subject"], "text": row["surgery_outcome"], "number": 0, "user": ""}
         for row in operations.to_dicts()
     ]  # fmt: skip
     return sorted(rows, key=lambda row: (row["date"], row["start"] or datetime.datetime.min, row["subject"]))
+
+
+def utc_midnight(day: datetime.date, zone: datetime.tzinfo) -> datetime.datetime:
+    """When a day begins in a lab, in UTC.
+
+    >>> import zoneinfo
+    >>> utc_midnight(datetime.date(2026, 7, 1), zoneinfo.ZoneInfo("America/Los_Angeles"))
+    datetime.datetime(2026, 7, 1, 7, 0)
+    """
+    local = datetime.datetime.combine(day, datetime.time(), zone)
+    return local.astimezone(datetime.UTC).replace(tzinfo=None)
 
 
 def choices(lab_name: str) -> Mapping[str, list[str]]:

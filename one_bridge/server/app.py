@@ -34,6 +34,7 @@ from one_bridge.server.registration import Registration
 from one_bridge.server.serialise import Serialiser
 from one_bridge.server.writing import Writer
 from pipeline.database.connection import Connection
+from pipeline.entry.audit import latest_entry
 from pipeline.web.accounts import Account, Users
 from pipeline.web.nwb_files import NwbFiles, is_eid
 from pipeline.web.request_limits import LOGIN_BODY
@@ -80,7 +81,7 @@ class Bridge:
 
     def __init__(self, connection: Connection, gate: Gate, data_root: Path | None, home: Path, version: str) -> None:
         self.gate = gate
-        self.answers = Answers()
+        self.answers = Answers(entered=lambda: self.database.read(latest_entry))
         self.database = Database(connection, written=self.answers.forget)
         self.serialiser = Serialiser(self.database)
         self.writer = Writer(self.database, self.serialiser)

@@ -49,6 +49,12 @@ class Edit:
     after: Mapping[str, Any] | None
 
 
+def latest_entry() -> tuple[str, str] | None:
+    """Identifies the latest row that was written through `pipeline.entry`: another one means that something changed."""
+    rows = audit.Edit.proj("edit_time").to_dicts(order_by="edit_time DESC, edit_id", limit=1)
+    return (str(rows[0]["edit_time"]), rows[0]["edit_id"]) if rows else None
+
+
 def record(origin: Origin, table: str, edits: Sequence[Edit]) -> None:
     """Write down some edits of one table; to be called in the transaction that made them.
 

@@ -1,7 +1,8 @@
 """Lists that were answered a moment ago, kept so that many clients with one question cost one search.
 
-Writing through the server forgets them all. What another program writes meanwhile (a registration, a worker) shows in
-lists once they are older than `KEPT_S`; single records, logins and everything that writes never come from here.
+Writing through the server forgets them all, and so does what a person entered through another program (the site, an
+import), `LOOKED_S` later at most. What a registration or a worker writes meanwhile shows in lists once they are older
+than `KEPT_S`; single records, logins and everything that writes never come from here.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 
 KEPT_S = 5.0
+LOOKED_S = 0.25
 MOST_BYTES = 64 << 20
 
 
@@ -21,6 +23,7 @@ class Answers:
     Parameters
     ----------
     kept : s; 0 keeps nothing.
+    entered : says which entry of a person is the latest; asked every `LOOKED_S`.
 
     Examples
     --------
@@ -31,8 +34,10 @@ class Answers:
     b'third'
     """
 
-    def __init__(self, kept: float = KEPT_S) -> None:
+    def __init__(self, kept: float = KEPT_S, entered: Callable[[], object] | None = None) -> None:
         self.kept = kept
+        self._entered, self._looked = entered, -LOOKED_S
+        self._latest: object = None
         self._lock = threading.Lock()
         self._found: OrderedDict[Hashable, tuple[float, bytes]] = OrderedDict()
         self._working: dict[Hashable, threading.Lock] = {}
@@ -42,6 +47,7 @@ class Answers:
         """The answer that is kept, else the one that `make` makes; an exception of `make` is not kept."""
         if not self.kept:
             return make()
+        self._look()
         with self._lock:
             if (known := self._known(question)) is not None:
                 return known
@@ -67,6 +73,17 @@ class Answers:
             self._found.clear()
             self._bytes = 0
             self._age += 1
+
+    def _look(self) -> None:
+        """Forget all if somebody has entered something through another program."""
+        now = time.monotonic()
+        if self._entered is None or now - self._looked < LOOKED_S:
+            return
+        self._looked = now
+        latest = self._entered()
+        if latest != self._latest:
+            self._latest = latest
+            self.forget()
 
     def _known(self, question: Hashable) -> bytes | None:
         made, answer = self._found.get(question, (0.0, None))

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import functools
+import importlib.util
 import json
 import os
 import re
@@ -20,7 +22,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -75,7 +77,7 @@ class Served:
 
     def run(self, *arguments: str) -> str:
         """A `neurojoint` command on the site's database; returns what it printed."""
-        return _run([NEUROJOINT, *arguments], self.environment())
+        return run([NEUROJOINT, *arguments], self.environment())
 
 
 @dataclass
@@ -150,7 +152,7 @@ def shared(name: str, lab: str, *lab_options: str) -> Iterator[Served]:
             try:
                 state |= start(folder, *lab_options, lab=lab)
             except BaseException:
-                _run([NEUROJOINT, "db", "stop"], _environment(folder))
+                run([NEUROJOINT, "db", "stop"], _environment(folder))
                 raise
         state["users"] = state.get("users", 0) + 1
     yield Served(state["url"], folder / "home", folder / "root")
@@ -207,15 +209,67 @@ def open_window(browser: Any, served: Served, scheme: str, width: int, viewer: s
     return found
 
 
-def looks(visit: Callable[..., Visit], path: str, name: str, viewer: str | None = "mia") -> list[Path]:
-    """Screenshots of a page in light, in dark and on a phone; it must not be wider than the phone."""
-    taken = []
-    for kind, scheme, width in (("light", "light", DESK), ("dark", "dark", DESK), ("phone", "light", PHONE)):
-        seen = visit(path, scheme=scheme, width=width, viewer=viewer)
+def looks(visit: Callable[..., Visit], path: str, name: str, viewer: str | None = "mia") -> None:
+    """A page in light, in dark and on a phone: as wide as the screen, accessible, and walked through by Tab.
+
+    Screenshots are written if `$NEUROJOINT_SCREENSHOTS` names a folder.
+    """
+    seen = visit(path, viewer=viewer)
+    for kind, scheme, width, skipped in (
+        ("light", "light", DESK, ()), ("dark", "dark", DESK, ()), ("phone", "light", PHONE, ("color-contrast",)),
+    ):  # fmt: skip
+        seen.page.emulate_media(color_scheme=scheme)
+        seen.page.set_viewport_size({"width": width, "height": 844 if width == PHONE else 900})
+        seen.page.wait_for_function(
+            "(scheme) => document.documentElement.dataset.mantineColorScheme === scheme", arg=scheme
+        )
+        seen.ready()
         assert seen.page.evaluate("document.documentElement.scrollWidth") <= width, f"{name} is wider than {kind}"
-        taken.append(seen.shot(f"{name}_{kind}"))
-        seen.page.close()
-    return taken
+        found = barriers(seen.page, skipped)
+        assert not found, f"{name}, {kind}: {found}"
+        if "NEUROJOINT_SCREENSHOTS" in os.environ:
+            seen.shot(f"{name}_{kind}")
+    walk_by_tab(seen.page)
+
+
+def barriers(page: Any, skipped: Collection[str] = ()) -> list[tuple[str, str]]:
+    """What axe-core finds serious or critical on a page: (rule, the first element).
+
+    Parameters
+    ----------
+    skipped : rules that are left out.
+    """
+    if not page.evaluate("'axe' in window"):
+        page.evaluate(_axe())
+    page.wait_for_function("() => document.getAnimations().every((one) => one.playState !== 'running' || "
+                           "one.effect?.getComputedTiming().iterations === Infinity)")  # fmt: skip
+    rules = {name: {"enabled": False} for name in skipped}
+    found = page.evaluate("(rules) => axe.run(document, {resultTypes: ['violations'], rules})", rules)
+    return [(item["id"], item["nodes"][0]["html"][:300]) for item in found["violations"]
+            if item["impact"] in ("serious", "critical")]  # fmt: skip
+
+
+@functools.cache
+def _axe() -> str:
+    """The program axe-core, as a package brings it."""
+    package = importlib.util.find_spec("axe_playwright_python")
+    assert package is not None and package.submodule_search_locations
+    (found,) = Path(package.submodule_search_locations[0]).rglob("axe.min.js")
+    return found.read_text(encoding="utf-8")
+
+
+def walk_by_tab(page: Any, steps: int = 25) -> None:
+    """Press Tab: the focus goes on from one element to the next, each of which can be seen to have it."""
+    page.evaluate("document.activeElement?.blur(); window.walked = []; window.stuck = ''")
+    for _ in range(steps):
+        page.keyboard.press("Tab")
+        page.evaluate("""() => {
+            const at = document.activeElement;
+            if (at && at !== document.body && window.walked.at(-1) === at) window.stuck = at.outerHTML.slice(0, 300);
+            window.walked.push(at);
+        }""")
+    assert not page.evaluate("window.stuck"), page.evaluate("window.stuck")
+    assert page.evaluate("new Set(window.walked).size") > 5, "few elements can be reached by Tab"
 
 
 def _context(browser: Any, served: Served, scheme: str, width: int, viewer: str | None) -> Any:
@@ -273,7 +327,7 @@ def start(folder: Path, *lab_options: str, lab: str = "tests.dashboard.lab") -> 
     (home / "bridge").mkdir(parents=True)
     home.chmod(0o711)
     accounts(home / "bridge" / "users.sqlite")
-    _run([sys.executable, "-m", lab, str(root), *lab_options], _environment(folder))
+    run([sys.executable, "-m", lab, str(root), *lab_options], _environment(folder))
     return serve(folder, "dashboard", "--public")
 
 
@@ -308,10 +362,10 @@ def stop(folder: Path, state: dict[str, Any]) -> None:
     """End the server and its database."""
     with contextlib.suppress(ProcessLookupError):
         os.kill(state["pid"], signal.SIGTERM)
-    _run([NEUROJOINT, "db", "stop"], _environment(folder))
+    run([NEUROJOINT, "db", "stop"], _environment(folder))
 
 
-def _run(command: list[str], environment: dict[str, str]) -> str:
+def run(command: list[str], environment: dict[str, str]) -> str:
     done = subprocess.run(command, env=environment, cwd=REPOSITORY, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}\n{done.stderr}"
     return done.stdout

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.dashboard.browser import PASSWORD, Visit
+from tests.dashboard.browser import PASSWORD, Visit, barriers
 
 
 def test_navigation_holds_the_overview(visit):
@@ -25,6 +25,9 @@ def test_an_address_that_means_nothing_is_answered_with_a_sentence(visit, path):
 def test_signing_in_and_out(visit, served):
     seen = visit(viewer=None)
     seen.page.goto(seen.url + "/app/sign-in?next=/app/")
+    for scheme in ("light", "dark"):
+        seen.page.emulate_media(color_scheme=scheme)
+        assert not barriers(seen.page)
     seen.page.fill("input[name=name]", "mia")
     seen.page.fill("input[name=password]", "wrong password")
     seen.page.click("button")

@@ -158,8 +158,8 @@ def test_files_that_have_vanished(visit, served):
     ],
     ids=["unknown unit", "no number", "no spikes", "refused", "unknown probe", "none passes"],
 )
-def test_what_is_not_there_is_said(visit, served, query, which, probe, sentence):
-    assert sentence in visit(at(served, query, which, probe)).text(".nj-sentence")
+def test_what_is_not_there_is_said(answer, served, query, which, probe, sentence):
+    assert sentence in answer(at(served, query, which, probe)).sentences[0]
 
 
 def test_looks(visit, served):

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import datetime
 import json
-import subprocess
-import sys
 
 import pytest
 
@@ -13,54 +11,40 @@ from dashboard.pages.health import MAY_RETRY
 from dashboard.queries import health as queries
 from pipeline.settings import settings
 from pipeline.worker import status
+from tests.dashboard import console
 from tests.dashboard.browser import looks
 
 FAIL = """
-import pipeline
-pipeline.connect()
-from pipeline.schemas import behavior
 jobs = behavior.Camera().jobs
 for number in range(3):
     key = {"lab": "simlab", "subject": f"broken_{number}", "session_date": "2024-01-01", "session_number": 1}
     jobs.insert1(key | {"status": "pending", "priority": 5})
     jobs.error(key, "InvalidData: a/b/leftCamera.times.npy: 7 times, not 9" if number else "MemoryError: too little")
 """
-COUNT = """
-import pipeline
-pipeline.connect()
-from pipeline.schemas import behavior
-print(len(behavior.Camera().jobs & "status = 'error'"))
-"""
+COUNT = """len(behavior.Camera().jobs & "status = 'error'")"""
 FORGET = """
-import pipeline
-connection = pipeline.connect()
-from pipeline.schemas import behavior
-connection.query(f"DELETE FROM {behavior.Camera().jobs.full_table_name} WHERE subject LIKE %s", ("broken%",))
+jobs = behavior.Camera().jobs
+jobs.connection.query(f"DELETE FROM {jobs.full_table_name} WHERE subject LIKE %s", ("broken%",))
 """
-RETRIED = """
-import pipeline
-pipeline.connect()
-from pipeline.schemas import data
-print((data.Change & {"change_action": "retried"}).to_dicts())
-"""
+RETRIED = 'str((data.Change & {"change_action": "retried"}).to_dicts())'
 
 
-def run(served, program: str) -> str:
-    done = subprocess.run([sys.executable, "-c", program], env=served.environment(), capture_output=True, text=True,
-                          check=False)  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+@pytest.fixture(scope="module")
+def run(served):
+    """Another program on the tables."""
+    with console.opened(served) as found:
+        yield found
 
 
 @pytest.fixture
-def failures(served):
+def failures(run):
     """Three failed jobs of two kinds; called, it says how many are left."""
-    run(served, FAIL)
-    yield lambda: int(run(served, COUNT))
-    run(served, FORGET)
+    run(FAIL)
+    yield lambda: run(COUNT)
+    run(FORGET)
 
 
-def test_errors_are_grouped_and_a_manager_gives_them_back(visit, served, failures):
+def test_errors_are_grouped_and_a_manager_gives_them_back(visit, run, failures):
     seen = visit("/app/health", viewer="max")
     group = seen.page.locator(".nj-errors li", has_text="behavior.Camera").filter(has_text="not N")
     group.wait_for()  # what everybody shares may be some seconds old
@@ -72,7 +56,7 @@ def test_errors_are_grouped_and_a_manager_gives_them_back(visit, served, failure
     group.wait_for(state="detached")
     assert failures() == 1, "the job with another message is left as it was"
     assert "MemoryError" in seen.text(".nj-errors")
-    assert "max" in run(served, RETRIED), "it was written down who did"
+    assert "max" in run(RETRIED), "it was written down who did"
 
 
 def test_a_member_has_no_buttons_and_is_refused(visit, failures):

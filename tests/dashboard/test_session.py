@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -20,8 +18,8 @@ from dashboard.queries import session as queries
 from pipeline import behavior, behavior_analysis, data
 from pipeline.errors import InvalidData, NeurojointError
 from tests.conftest import REAL_DATA
-from tests.dashboard import lab, sessions
-from tests.dashboard.browser import REPOSITORY, Served, Visit, looks, shared, visiting
+from tests.dashboard import console, lab, sessions
+from tests.dashboard.browser import Served, Visit, looks, shared, visiting
 from tests.dashboard.test_mouse import graph
 
 FIRST, DAMAGED, LOST, NO_TRIALS = (
@@ -122,9 +120,8 @@ def test_the_mouse_whose_files_have_no_times(visit):
         (f"/app/session/{lab.LAB}/..%2f..%2fetc/2001-01-01/1", "There is no mouse called ../../etc"),
     ],
 )
-def test_an_address_that_means_nothing_is_answered_with_a_sentence(visit, path, words):
-    seen = visit(path)
-    assert words in seen.text(".nj-sentence") and "Traceback" not in seen.text()
+def test_an_address_that_means_nothing_is_answered_with_a_sentence(answer, path, words):
+    assert words in answer(path).sentences[0]
 
 
 def test_the_wheel_around_chosen_trials(visit_small):
@@ -247,15 +244,14 @@ def test_what_is_new_appears_and_the_chosen_trials_stay(visit_small, small):
     seen = visit_small(f"{DAMAGED}?trials=4")
     assert wheel(seen, ["trial 4"])
     changed = f"""
-import datetime, pipeline
-pipeline.connect()
-from pipeline import acquisition, data
+import datetime
 key = {{"lab": {sessions.LAB!r}, "subject": {sessions.TURNER!r}, "session_date": "{sessions.DAMAGED}"}}
 acquisition.Session.update1(key | {{"session_number": 1, "session_qc": "CRITICAL"}})
 now = datetime.datetime.now(datetime.UTC).replace(tzinfo=None)
 data.Change.insert1({{"change_id": "x", "change_time": now, "change_action": "replaced", "change_path": "x"}})
 """
-    subprocess.run([sys.executable, "-c", changed], env=small.environment(), cwd=REPOSITORY, check=True)
+    with console.opened(small) as run:
+        run(changed)
     seen.page.wait_for_selector("h1 >> text=QC critical")
     assert wheel(seen, ["trial 4"])
 
@@ -290,8 +286,7 @@ def test_real_sessions(visit_small, real_data, path):
 
 
 def test_how_it_looks(visit_small):
-    """In light, in dark and on a phone; no wider than the screen."""
-    assert len(looks(visit_small, f"{FIRST}?trials=1-40", "session")) == 3
+    looks(visit_small, f"{FIRST}?trials=1-40", "session")
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,6 +29,16 @@ pytestmark = pytest.mark.slow
 
 TODAY = datetime.datetime.now(datetime.UTC).date()
 MOUSE = "early_001"
+
+ARRIVE = """
+import sys
+from pathlib import Path
+import ingest, pipeline
+from pipeline import worker
+pipeline.connect()
+ingest.register(Path(sys.argv[1]), processes=1)
+worker.work(once=True, processes=1)
+"""
 
 get = functools.partial(requests.get, timeout=30)
 post = functools.partial(requests.post, timeout=30)
@@ -77,8 +88,7 @@ def arrive(site: Served, days_ago: dict[str, int]) -> None:
     """A session more of each mouse: its files, registered and computed."""
     for mouse, ago in days_ago.items():
         lab.add_session(site.root, mouse, TODAY - datetime.timedelta(days=ago))
-    site.run("ingest", str(site.root), "--processes", "1")
-    site.run("work", "--once", "--processes", "1")
+    windows.run([sys.executable, "-c", ARRIVE, str(site.root)], site.environment())
 
 
 def sign_in(seen: Visit, name: str = "mia", path: str = "/app/") -> Visit:

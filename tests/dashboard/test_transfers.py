@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from tests.dashboard.browser import looks
+
 
 def test_copies_are_shown_by_lab_and_repository(visit):
     seen = visit("/app/transfers", viewer="mia")
     seen.page.wait_for_selector("#transfers-content table")
     words = seen.text("#transfers-content")
     assert "Repository" in words and "Oldest check" in words and "No file has failed." in words
+
+
+def test_it_looks_well(visit):
+    looks(visit, "/app/transfers", "transfers")

@@ -81,8 +81,8 @@ def _give(
     key = {"lab": lab, "subject": subject}
     if water_type is None:
         current = tables.WaterRestriction & key & "restriction_end IS NULL"
-        details = (tables.RestrictionDetail & current.proj()).to_dicts()
-        water_type = (details[0]["restriction_water"] if details else None) or "Water"
+        stated = (tables.WaterRestriction.Water & current.proj()).to_dicts()
+        water_type = stated[0]["water_type"] if stated else "Water"
     row = key | {"administration_time": when, "water_type": water_type} | what
     row["water_user"] = member_or_none(context.actor.person.name)
     context.write("action.WaterAdministration", [row], "create")
@@ -91,7 +91,7 @@ def _give(
 @action(
     "start_restriction", "Start restriction", "restrict",
     Input.of("action.WaterRestriction", "reference_weight", "Reference weight"),
-    Input.of("action.RestrictionDetail", "restriction_water", "Supplement"),
+    Input.of("action.WaterRestriction.Water", "water_type", "Supplement", name="restriction_water"),
     Input.of("action.RestrictionDetail", "restriction_reason", "Remarks", name="reason"),
     Input.of("action.WaterRestriction", "restriction_start", "Start", name="start"),
 )  # fmt: skip
@@ -119,8 +119,9 @@ def start_restriction(
     context.settle()
     begun = key | {"restriction_start": when}
     context.write("action.WaterRestriction", [begun | {"reference_weight": reference_weight}], "create")
-    detail = {"restriction_water": restriction_water, "restriction_reason": reason,
-              "restriction_user": member_or_none(context.actor.person.name)}  # fmt: skip
+    if restriction_water:
+        context.write("action.WaterRestriction.Water", [begun | {"water_type": restriction_water}], "create")
+    detail = {"restriction_reason": reason, "restriction_user": member_or_none(context.actor.person.name)}  # fmt: skip
     context.write("action.RestrictionDetail", [begun | {k: v for k, v in detail.items() if v is not None}], "create")
 
 

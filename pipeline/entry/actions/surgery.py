@@ -63,6 +63,7 @@ def operate(context: Context, lab: str, subject: str, start: datetime.datetime |
     if implant_weight is not None:
         implanted = {"implant_date": day, "implant_weight": implant_weight, "implant_description": procedures[0]}
         context.write("subject.Implant", [key | implanted])
+        context.write("action.Surgery.Implant", [operated | {"implant_date": day}], "create")
     changes: dict[str, Any] = {}
     if (animal["actual_severity"] or 0) < MODERATE:
         changes["actual_severity"] = MODERATE

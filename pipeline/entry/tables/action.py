@@ -184,8 +184,6 @@ TABLES = (
         (
             *SUBJECT,
             Field("restriction_start", "time", to="action.WaterRestriction", required=True, fixed=True),
-            Field("restriction_water", "name", longest=64, rule="substance", to="action.WaterType",
-                  description="what it gets by default"),
             user("restriction_user"),
             text("restriction_reason", 1000),
             text("end_reason", 255, description="why it ended"),

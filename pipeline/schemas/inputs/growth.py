@@ -40,13 +40,18 @@ def free_weighings(lab: str, before: datetime.date | None = None) -> list[dict]:
 
 
 def weeks_of(rows: list[dict], least_animals: int = LEAST_ANIMALS) -> dict[str, Weeks]:
-    """Sex -> the weights of some weighings by week of age."""
+    """Sex -> the weights of some weighings by week of age, where they differ.
+
+    A week in which all animals weigh the same says nothing of how much weights differ.
+    """
     weeks: dict[str, Weeks] = {}
     for sex in ("M", "F"):
         own = [row for row in rows if row["sex"] == sex]
         ages = [(row["weighing_time"].date() - row["birth_date"]).days / 7 for row in own]
-        weeks[sex] = water.growth_of(ages, [row["weight"] for row in own], [row["subject"] for row in own],
-                                     least_animals=least_animals) if own else (np.empty(0),) * 4  # fmt: skip
+        part = water.growth_of(ages, [row["weight"] for row in own], [row["subject"] for row in own],
+                               least_animals=least_animals) if own else (np.empty(0),) * 4  # fmt: skip
+        age, mean, sd, count = (values[part[2] > 0] for values in part)
+        weeks[sex] = age, mean, sd, count
     return weeks
 
 
@@ -84,7 +89,6 @@ class OwnCurves:
 
 
 def _curve(ages: np.ndarray, mean: np.ndarray, sd: np.ndarray) -> water.Growth | None:
-    known = sd > 0  # animals of one weight say nothing of how much weights differ
-    if np.count_nonzero(known) < LEAST_WEEKS:
+    if len(ages) < LEAST_WEEKS:
         return None
-    return water.Growth(ages[known], mean[known], sd[known], stepped=True)
+    return water.Growth(ages, mean, sd, stepped=True)
