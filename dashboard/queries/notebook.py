@@ -135,7 +135,7 @@ def _parents_of(lab_name: str, animals: list[str]) -> dict[str, list[str]]:
     if pairs:
         for row in (subject.BreedingPair.Parent & pairs & {"lab": lab_name}).to_dicts(order_by="parent_role, subject"):
             of_pair.setdefault(row["breeding_pair"], []).append(row["subject"])
-    return {row["subject"]: of_pair.get(litters.get(row["litter"]), []) for row in pups}
+    return {row["subject"]: of_pair.get(litters.get(row["litter"]) or "", []) for row in pups}
 
 
 def timeline(lab_name: str, name: str) -> list[Moment]:

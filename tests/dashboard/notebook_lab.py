@@ -32,10 +32,11 @@ def build(n_mice: int = 12, n_round: int = 6) -> None:
     born = (now - 90 * DAY).date()
     names = [f"M{number:03d}" for number in range(1, n_mice + 1)]
     mice = [(name, "mia", "M" if i % 2 else "F", f"C{1 + i // 3}") for i, name in enumerate(names)]
-    mice += [("P001", "mia", "M", "B1"), ("P002", "mia", "F", "B1")]
+    parents = [("P001", "mia", "M", "B1"), ("P002", "mia", "F", "B1")]
     entry.write("subject.Subject", [
-        {"lab": LAB, "subject": name, "responsible_user": person, "sex": sex, "birth_date": born, "line": "Ai32",
-         "cage": cage} for name, person, sex, cage in mice
+        {"lab": LAB, "subject": name, "responsible_user": person, "sex": sex, "birth_date": date, "line": "Ai32",
+         "cage": cage} for date, group in ((born, mice), (born - 150 * DAY, parents))
+        for name, person, sex, cage in group
     ], **BY)  # fmt: skip
     others = [f"R{number:03d}" for number in range(1, n_round + 1)]
     entry.write("subject.Subject", [

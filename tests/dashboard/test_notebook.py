@@ -135,11 +135,13 @@ def enter(page, name, **values):
     # The sentence is read when it appears: the page is made again when the new rows arrive.
     said = page.wait_for_function(
         """name => {
-            const said = document.querySelector(`form[aria-label='${name}'] .nj-form-said`)?.textContent ?? ""
-            return said.startsWith("Saved") && said
+            const form = document.querySelector(`form[aria-label='${name}']`)
+            return [".nj-form-said", ".nj-wrong"].flatMap((one) => [...(form?.querySelectorAll(one) ?? [])])
+                .map((one) => one.textContent).join(" ").trim()
         }""",
         arg=name,
     ).json_value()
+    assert said.startswith("Saved"), said
     page.wait_for_timeout(300)
     return said
 

@@ -68,4 +68,4 @@ def test_the_menu_leads_to_all_regions_and_the_public_sees_pseudonyms(visit):
 
 
 def test_looks(visit):
-    looks(visit, "/app/region/root", "region")
+    looks(visit, "/app/region/root", "region", but=("nested-interactive",))  # a line of the tree opens, and has a link
