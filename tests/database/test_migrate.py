@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import shutil
 from pathlib import Path
 
@@ -368,3 +369,21 @@ def test_trials_of_an_older_database_learn_of_which_task_they_are(database):
     database.query(f"DELETE FROM {task.SchemaMigration.full_table_name} WHERE migration_number = 240")
     assert [migration.number for migration in migrate.upgrade(database, PREFIX)] == [240]
     assert [as_declared(database, item) for item in (behavior.TrialSet, *made)] == today
+
+
+def test_water_of_restrictions_moves_to_where_rest_has_it(database):
+    from pipeline import action, subject
+
+    lab.Lab.insert1({"lab": "a"})
+    animals = [{"lab": "a", "subject": name, "restriction_start": datetime.datetime(2026, 1, 5)} for name in "mn"]
+    for number, key in enumerate(animals):
+        uuid = f"00000000-0000-4000-8000-00000000000{number}"
+        subject.Subject.insert1({"lab": "a", "subject": key["subject"], "subject_uuid": uuid})
+        action.WaterRestriction.insert1(key)
+        action.RestrictionDetail.insert1(key | {"restriction_water": "Hydrogel"})
+    action.WaterRestriction.Water.insert1(animals[0] | {"water_type": "Water"})  # stated over REST: it stays
+    database.query(f"DELETE FROM {task.SchemaMigration.full_table_name} WHERE migration_number = 380")
+    assert [migration.number for migration in migrate.upgrade(database, PREFIX)] == [380]
+    kinds = action.WaterRestriction.Water().to_arrays("water_type", order_by="subject").tolist()
+    assert kinds == ["Water", "Hydrogel"]
+    assert not action.RestrictionDetail & "restriction_water IS NOT NULL"
