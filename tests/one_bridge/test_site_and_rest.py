@@ -36,7 +36,8 @@ def faces(serve, database, tmp_path) -> Iterator[Any]:
     by = BY | {"create_missing": True}
     for number in range(3):
         entry.write("action.Weighing", [
-            {"lab": LAB, "subject": name, "weighing_time": f"2026-01-0{number + 1}T09:00", "weight": 20 + number / 2 + more}
+            {"lab": LAB, "subject": name, "weighing_time": f"2026-01-0{number + 1}T09:00",
+             "weight": 20 + number / 2 + more}
             for more, name in enumerate(("m1", "m2", "b1"))
         ], **BY)  # fmt: skip
     entry.write("lab.LabMember", [{"user_name": "ada"}], **BY)
