@@ -16,7 +16,7 @@ from typing import Any
 
 import datajoint as dj
 
-from pipeline.database import registry
+from pipeline.database import headings, registry
 from pipeline.errors import UserError
 from pipeline.worker import heartbeat, locks
 from pipeline.worker.jobs import CLAIMABLE, TableJobs
@@ -62,6 +62,7 @@ class Queue:
     """
 
     def __init__(self, tables: Sequence[type[dj.Table]]) -> None:
+        headings.read_ahead([*registry.every_table(), *map(registry.jobs_of, tables)])
         self.jobs = [TableJobs(table) for table in tables]
         self.connection: dj.Connection = self.jobs[0].connection
         self._not_alive: set[tuple[str, int]] = set()
