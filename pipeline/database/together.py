@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 import datajoint as dj
 
 _INSERT = re.compile(r'\s*INSERT INTO ((?:"[^"]+"|`[^`]+`)\.(?:"[^"]+"|`[^`]+`))\(', re.IGNORECASE)
+_REMEMBERED = 100  # answers to one question, each perhaps a session's trials (150 kB)
 _T = TypeVar("_T")
 _READS = re.compile(r"\s*(SELECT|SHOW|WITH)\b", re.IGNORECASE)
 
@@ -148,6 +149,34 @@ def once(connection: dj.Connection, question: str, about: Any, ask: Callable[[],
         known = (about, ask())
         opened.answers[question] = known
     return known[1]
+
+
+@contextlib.contextmanager
+def memory(connection: dj.Connection) -> Iterator[None]:
+    """While it is open, `remembered` keeps what it was asked for."""
+    vars(connection)["memory"] = {}
+    try:
+        yield
+    finally:
+        del vars(connection)["memory"]
+
+
+def remembered(connection: dj.Connection, question: str, about: Any, ask: Callable[[], _T]) -> _T:
+    """What `ask` returns; in a worker, asked once for the tables that ask the same about the same keys in turn.
+
+    `about` must determine the answer, e.g. hold the fingerprint of what it is made from: it outlives transactions.
+    """
+    known = vars(connection).get("memory")
+    if known is None:
+        return ask()
+    answers = known.setdefault(question, {})
+    if about in answers:
+        answers[about] = answers.pop(about)  # the latest are last
+        return answers[about]
+    answer = answers[about] = ask()
+    if len(answers) > _REMEMBERED:
+        del answers[next(iter(answers))]
+    return answer
 
 
 @contextlib.contextmanager

@@ -15,6 +15,7 @@ from pipeline.analysis import encoder, protocols, reaction_times, stream_checks,
 from pipeline.database import registry
 from pipeline.database.bulk import fetch_columns, insert_many, to_numpy
 from pipeline.database.prepared import Prepared
+from pipeline.database.together import remembered
 from pipeline.errors import InvalidData, NeurojointError
 from pipeline.paradigms import outcomes
 from pipeline.provenance import fingerprints
@@ -78,7 +79,12 @@ def conventional_trials(key: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """
     row = _task_row(key)
     task = paradigms.named(row["paradigm"]) if row["paradigm"] else None
-    return outcomes.conventional(_trials_of(row) | (TrialSet.fetch_other_columns(_key_of(row)) if task else {}), task)
+    if task is not None:
+        return outcomes.conventional(_trials_of(row) | TrialSet.fetch_other_columns(_key_of(row)), task)
+    about = (*_key_of(row).values(), row["trials_fingerprint"])
+    return dict(
+        remembered(registry.connection(), "trials", about, lambda: outcomes.conventional(_trials_of(row), None))
+    )
 
 
 def fetch_trials(
@@ -118,7 +124,7 @@ def _trials_of(row: Mapping[str, Any]) -> dict[str, np.ndarray]:
     return {name: trials[name] for name in present}
 
 
-_TASKS = Prepared(lambda: TrialSet.proj("task_kind", "columns_present", "paradigm"))
+_TASKS = Prepared(lambda: TrialSet.proj("task_kind", "columns_present", "paradigm", "trials_fingerprint"))
 _TRIALS = Prepared(lambda: TrialSet.Trial.proj(...), order_by="trial_id")
 _PROTOCOLS = Prepared(lambda: acquisition.SessionTask.proj("protocol") * acquisition.Session.proj("task_protocol"))
 

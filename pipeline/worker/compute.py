@@ -80,7 +80,8 @@ def session(connection: dj.Connection) -> Iterator[None]:
         connection.query("SET synchronous_commit = off")
     set_idle_limit(connection._conn, connection.adapter.backend, WORKER_IDLE_IN_TRANSACTION_S)
     try:
-        yield
+        with together.memory(connection):
+            yield
     finally:
         config["database.reconnect"] = before
         if not is_lost(connection):
