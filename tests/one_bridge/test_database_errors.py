@@ -96,7 +96,7 @@ OTHERS: tuple[tuple[str, str, Any], ...] = (
     ("POST", "/new-download", {"user": "mia", "datasets": ["{dataset}"]}),
     ("POST", "/register-file", {"path": "KS014/2020-01-01/001", "filenames": ["alf/_ibl_trials.rewardVolume.npy"]}),
     ("POST", "/tasks", {"name": "new", "session": EID, "executable": "x", "status": "Waiting"}),
-    ("POST", "/tasks/claim", {"worker": "w", "host": "h", "kinds": ["x"], "environments": ["x"]}),
+    ("POST", "/tasks/claim", {"worker": "w", "host": "h", "kinds": ["x"], "environments": ["x"], "token": FOV}),
     ("GET", "/sessions?django=subject__nickname__icontains,KS&dataset_types=trials.choice&limit=2", None),
     ("GET", "/insertions?atlas_acronym=TH", None), ("GET", "/datasets?session={eid}&exists=True", None),
 )  # fmt: skip
