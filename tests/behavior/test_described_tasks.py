@@ -243,7 +243,8 @@ def test_one_and_nwb_have_every_column_of_each_lab(labs, tmp_path):
         with pynwb.NWBHDF5IO(result.path, "r") as file:
             trials = file.read().trials.to_dataframe()
             kept = behavior.fetch_trials(trials_key(lab))[column]
-            assert column in trials and list(trials[column]) == list(kept), (lab, list(trials))
+            name = re.sub("([A-Z])", r"_\1", column).lower()  # as names are in NWB
+            assert name in trials and list(trials[name]) == list(kept), (lab, list(trials))
 
 
 def test_a_task_that_nobody_describes_says_what_to_add(database, tmp_path):
