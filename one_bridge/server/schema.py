@@ -181,15 +181,8 @@ _DOWNLOADED = {
 }
 
 
-def _nwb() -> dict[str, Any]:
-    eid = [_parameter("eid", "path", {"type": "string"})]
-    file = {"type": "string", "format": "binary"}
-    operation = _operation("The session as one NWB file", "200", file, parameters=eid, media="application/x-hdf5")
-    operation["responses"]["202"] = {"description": "The file is being written; ask again after Retry-After seconds."}
-    return operation
-
-
 def _others() -> dict[str, Any]:
+    """Paths that are no list of records; none below one of those: the ONE client would take it for reading a record."""
     anything = {"type": "object"}
     register = {"$ref": "#/components/schemas/RegisterFile"}
     login = _operation("Exchange name and password for a token", "200", anything)
@@ -211,7 +204,6 @@ def _others() -> dict[str, Any]:
     zipped = {"type": "string", "format": "binary"}
     return {
         "/auth-token": {"post": login},
-        "/sessions/{eid}/nwb": {"get": _nwb()},
         "/me": {"get": _operation("Who is logged in", "200", anything)},
         "/register-file": {
             "post": _operation("Register files of a session", "201", {"type": "array", "items": anything}, register)

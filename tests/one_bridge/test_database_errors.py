@@ -188,7 +188,7 @@ class Lab:
             pattern = re.sub(r"\{\w+\}", "[^/]+" if known != "/data/{path}" else ".+", known)
             if verb.lower() in verbs and re.fullmatch(pattern, path):
                 return verbs[verb.lower()]["responses"]
-        return {"200", "201", *self.documented["/me"]["get"]["responses"]}  # of lab servers
+        return {"200", "201", "202", *self.documented["/me"]["get"]["responses"]}  # of lab servers, and NWB files
 
 
 @pytest.fixture
