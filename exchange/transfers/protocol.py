@@ -5,6 +5,7 @@ A new backend is one module in `exchange.transfers.backends` and one line in its
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,25 @@ Progress = Callable[[int], None]
 
 class Unavailable(NeurojointError):
     """A repository that cannot be reached or is not mounted: nothing is known of its files, so nothing is concluded."""
+
+
+def as_fault_of_place(error: Exception | None, name: str) -> Unavailable | None:
+    """An error that is no fault of the file: the repository cannot be reached, or takes nothing more; else None."""
+    if isinstance(error, Unavailable):
+        return error
+    remedy = _PLACE_FAULTS.get(error.errno or 0) if isinstance(error, OSError) else None
+    if remedy is None:
+        return None
+    return Unavailable(f"{name} cannot be written ({error})"[:900], f"{remedy}, then `neurojoint transfer run`")
+
+
+_PLACE_FAULTS = {
+    errno.ENOSPC: "make room on its disk",
+    errno.EDQUOT: "make room, or let the quota of this account be raised",
+    errno.EROFS: "mount it so that it can be written, and look at its disk: a system mounts a broken one read-only",
+    errno.EIO: "look at its disk (`dmesg`)",
+    errno.ESTALE: "mount it again",
+}
 
 
 class CannotDo(NeurojointError):

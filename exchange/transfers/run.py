@@ -18,7 +18,17 @@ from typing import Any
 from exchange.transfers import ledger, patrol, service, states
 from exchange.transfers.backends.folder import Folder
 from exchange.transfers.ledger import Item
-from exchange.transfers.protocol import Backend, CannotDo, Found, Job, NameTaken, Rejected, SourceChanged, Unavailable
+from exchange.transfers.protocol import (
+    Backend,
+    CannotDo,
+    Found,
+    Job,
+    NameTaken,
+    Rejected,
+    SourceChanged,
+    Unavailable,
+    as_fault_of_place,
+)
 from exchange.transfers.repositories import Repository, repositories
 from pipeline.database.bulk import fetch_columns
 from pipeline.errors import NeurojointError, explain
@@ -181,6 +191,7 @@ class Mover:
         self.summary, self._progress, self._until = summary, progress, until
         self._message, self._interruptions = row.get("transfer_message", ""), row.get("transfer_attempts", 0)
         self._suspects: list[Item] = []
+        self._fault: Unavailable | None = None  # of the place, found while files were carried
         self._opening = source  # the repository that is asked last, for the message if it does not answer
 
     def work(self) -> None:
@@ -237,13 +248,22 @@ class Mover:
         self._book.update(self.identifier, transfer_attempts=self._interruptions + 1)
         group = self._book.begin(self.identifier, group, self._book.database_time())
         failed: list[Item] = []
+        self._fault = None
         here, group = self._present(group, failed)
-        sent = list(self._send(group, failed)) if group else []
+        try:
+            sent = list(self._send(group, failed)) if group else []
+        except OSError as error:  # no file of it: nothing at all can be written there
+            sent = []
+            self._fault = as_fault_of_place(error, self.destination.name) or Unavailable(
+                f"{self.destination.name} cannot be written ({error})"[:900], "mend it, then `neurojoint transfer run`"
+            )
         self._judge([*here, *sent], failed)
         self._book.fail(failed)
+        self.summary.failed |= {item.destination_path: item.message for item in failed}
+        if self._fault is not None:
+            raise self._fault  # what was done is written; the rest is no fault of the files
         self._interruptions = max(0, self._interruptions - 1)
         self._book.update(self.identifier, transfer_attempts=self._interruptions)
-        self.summary.failed |= {item.destination_path: item.message for item in failed}
         self._progress(self.summary)
 
     def _present(self, group: list[Item], failed: list[Item]) -> tuple[list[Item], list[Item]]:
@@ -285,6 +305,9 @@ class Mover:
             now = self._book.database_time()
             for job, error in self.reading.fetch(jobs, self._count):
                 one = waiting[job.local]
+                if isinstance(error, Unavailable):
+                    self._opening, self._fault = self.source, error
+                    break
                 if error is None and job.local.stat().st_size == one.size:
                     fetched.append(Job(job.local, one.destination_path, one.size, one.md5))
                 else:
@@ -327,6 +350,11 @@ class Mover:
             if error is None:
                 yield one
                 continue
+            if fault := as_fault_of_place(error, f"{self.destination.name}:{job.path}"):
+                self._fault = fault
+                if isinstance(error, Unavailable):
+                    break  # it would be asked in vain for every file
+                continue
             if isinstance(error, FileNotFoundError | SourceChanged):
                 self._suspects.append(one)
             failed.append(one.failed(now, explain(error)))
@@ -342,6 +370,9 @@ class Mover:
         bad: list[Item] = []
         for path, what in self.writing.read(list(by_path), lambda n: None):
             one = by_path[path]
+            if isinstance(what, Unavailable):
+                self._fault = what
+                break
             if isinstance(what, Exception):
                 failed.append(one.failed(now, explain(what)))
             elif (what.md5, what.size) == (one.md5, one.size):

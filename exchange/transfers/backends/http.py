@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 import urllib.parse
 from collections.abc import Iterable, Iterator, Sequence
@@ -102,15 +103,23 @@ class Http:
                 with self.session.get(self.address(path), headers=headers, stream=True, timeout=PATIENCE_S) as answer:
                     if answer.status_code == 404:
                         raise FileNotFoundError(2, "No such file", self.address(path))
-                    if done and answer.status_code != 206:
-                        raise Unavailable(f"{self.address(path)} cannot be continued after a cut", "try again")
                     answer.raise_for_status()
-                    tag = answer.headers.get("ETag") or answer.headers.get("Last-Modified")
-                    length = answer.headers.get("Content-Length")
-                    expected = None if length is None else done + int(length)
+                    now = answer.headers.get("ETag") or answer.headers.get("Last-Modified")
+                    begins = _begin(answer)
+                    if done and (now != tag or begins not in (0, done)):
+                        raise Unavailable(
+                            f"{self.address(path)} cannot be continued after a cut: the server has another file by "
+                            "now, or answers with another part than was asked for", "it is tried again as a whole",
+                        )  # fmt: skip
+                    tag, length = now, answer.headers.get("Content-Length")
+                    expected = None if length is None else begins + int(length)
+                    passed = begins  # a server that knows no ranges sends again what is here already
                     for block in answer.iter_content(CHUNK // 4):
-                        done += len(block)
-                        yield block
+                        new = block[max(0, done - passed) :]
+                        passed += len(block)
+                        done += len(new)
+                        if new:
+                            yield new
                     if expected is not None and done < expected:
                         raise requests.ConnectionError(f"the connection ended after {done} of {expected} bytes")
                     return
@@ -126,6 +135,14 @@ class Http:
 
     def _unavailable(self, error: object) -> Unavailable:
         return Unavailable(f"{self.place.root} cannot be reached ({error})"[:900], "check the address and the network")
+
+
+def _begin(answer: requests.Response) -> int:
+    """The byte of the file with which an answer begins; -1 if a part does not say which it is."""
+    if answer.status_code != 206:
+        return 0
+    part = re.match(r"bytes (\d+)-", answer.headers.get("Content-Range", ""))
+    return int(part[1]) if part else -1
 
 
 def _modified_ns(answer: requests.Response) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import datetime
 import hashlib
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
@@ -25,6 +26,15 @@ from exchange.transfers.throttle import Throttle, throttled
 from pipeline.errors import NeurojointError
 
 PART = 64 << 20  # byte; larger objects go in several parts
+_REMEDIES = {
+    "SlowDown": "it is too busy: run the transfer again later, or with a --bandwidth limit",
+    "503": "it is too busy: run the transfer again later, or with a --bandwidth limit",
+    "RequestTimeTooSkewed": "set the clock of this computer (`timedatectl`)",
+    "QuotaExceeded": "make room in it, or let its quota be raised",
+    "NoSuchUpload": "its parts were removed meanwhile: run the transfer again",
+}
+LEFT_OVER = datetime.timedelta(days=2)
+"""Parts of an upload that was begun so long ago are removed: whoever sent them was killed, and they cost money."""
 _GONE = {"404", "NoSuchKey", "NotFound"}
 
 
@@ -55,6 +65,8 @@ class S3:
         """See `Backend.check`. A bucket cannot be an empty mount point: it has no marker."""
         with self._explained():
             self.client.head_bucket(Bucket=self.bucket)
+        if writing:
+            self._abort_left_over()
 
     def mark(self, token: str) -> None:
         """A bucket needs no marker."""
@@ -117,6 +129,19 @@ class S3:
     def close(self) -> None:
         """Give back the connections."""
         self.client.close()
+
+    def _abort_left_over(self) -> None:
+        """Remove the parts of uploads that nobody completes any more."""
+        old = datetime.datetime.now(datetime.UTC) - LEFT_OVER
+        with contextlib.suppress(botocore.exceptions.ClientError):  # not allowed, or unknown to the service
+            for page in self.client.get_paginator("list_multipart_uploads").paginate(
+                Bucket=self.bucket, Prefix=self.prefix
+            ):
+                for upload in page.get("Uploads", ()):
+                    if upload["Initiated"] < old:
+                        self.client.abort_multipart_upload(
+                            Bucket=self.bucket, Key=upload["Key"], UploadId=upload["UploadId"]
+                        )
 
     def _put(self, job: Job, config: TransferConfig, progress: Progress) -> None:
         extra: dict[str, Any] = {"Metadata": {"md5": job.md5}}
@@ -200,6 +225,9 @@ class S3:
             raise self._as_ours(error) from error
 
     def _as_ours(self, error: Exception, path: str = "") -> Exception:
+        cause = error.__context__
+        if isinstance(error, boto3.exceptions.Boto3Error) and isinstance(cause, botocore.exceptions.ClientError):
+            error = cause  # of an upload: boto3 wraps what the service answered
         if isinstance(error, botocore.exceptions.ClientError):
             code = error.response.get("Error", {}).get("Code", "")
             if code in _GONE and path:
@@ -208,7 +236,10 @@ class S3:
                 return Unavailable(
                     f"the bucket {self.bucket} refuses access ({code})", "check the credentials of boto3"
                 )
-            return Unavailable(f"the bucket {self.bucket} answers {code or error}", "check its name and the service")
+            return Unavailable(
+                f"the bucket {self.bucket} answers {code or error}",
+                _REMEDIES.get(code, "check its name and the service"),
+            )
         if isinstance(error, botocore.exceptions.BotoCoreError | boto3.exceptions.Boto3Error):
             return Unavailable(f"the bucket {self.bucket} cannot be reached ({error})"[:900], "check the network")
         return error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import stat as modes
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,8 +14,10 @@ import paramiko
 
 from exchange.transfers.backends import streams
 from exchange.transfers.backends.folder import CHUNK, INCOMING, MARKER
+from exchange.transfers.backends.ssh import KEY_CHANGED
 from exchange.transfers.protocol import Found, Job, Outcome, Place, Progress, Stat, Unavailable, inside
 from exchange.transfers.throttle import Throttle, throttled
+from pipeline.errors import NeurojointError
 
 PATIENCE_S = 30.0
 
@@ -129,17 +132,37 @@ class Sftp:
         self._make(target.rpartition("/")[0])
         self._make(f"{self._root}/{INCOMING}")
         temporary = f"{self._root}/{INCOMING}/{uuid.uuid4().hex}"
+        sent = 0
         try:
             with job.local.open("rb") as source, sftp.open(temporary, "wb") as file:
                 file.set_pipelined(True)
                 while block := source.read(CHUNK // 8):
                     file.write(block)
+                    sent += len(block)
                     progress(len(block))
-            sftp.posix_rename(temporary, target)
+            size = self._open().stat(temporary).st_size  # of writes that failed the server may have said nothing
+            if size != sent:
+                raise NeurojointError(
+                    f"the SFTP server {self.place.host} took {size} of {sent} byte of {job.path}",
+                    f"its disk may be full: look there (`df {self._root}`), then `neurojoint transfer run`",
+                )
+            self._rename(temporary, target)
         except BaseException:
             with contextlib.suppress(Exception):
                 sftp.remove(temporary)
             raise
+
+    def _rename(self, temporary: str, target: str) -> None:
+        """Give a file its name, over what has it; in two steps where the server knows or allows no `posix-rename`."""
+        sftp = self._open()
+        try:
+            sftp.posix_rename(temporary, target)
+        except OSError as error:
+            if error.errno != errno.EACCES and "nsupported" not in str(error):
+                raise
+            with contextlib.suppress(FileNotFoundError):
+                sftp.remove(target)
+            sftp.rename(temporary, target)
 
     def _blocks(self, path: str) -> Iterator[bytes]:
         with self._open().open(self._full(path), "rb") as file:
@@ -197,11 +220,18 @@ class Sftp:
             yield
         except (paramiko.SSHException, EOFError, TimeoutError, ConnectionError) as error:
             self.close()
+            if isinstance(error, paramiko.BadHostKeyException):
+                raise Unavailable(f"the key of {self.place.host} is not the one in known_hosts", KEY_CHANGED) from error
             raise Unavailable(
                 f"{self.place.host} cannot be reached by SFTP ({error or type(error).__name__})"[:900],
                 "check the network, the key and known_hosts; `sftp` by hand must work without a password",
             ) from error
         except OSError as error:
+            if str(error) == "Failure":  # the only word that the protocol has for most things
+                raise NeurojointError(
+                    f"the SFTP server {self.place.host} says only 'Failure'",
+                    f"its disk may be full: look there (`df {self._root}`), then `neurojoint transfer run`",
+                ) from error
             if error.errno is None or isinstance(error, paramiko.ssh_exception.NoValidConnectionsError):
                 self.close()
                 raise Unavailable(

@@ -17,6 +17,17 @@ from pipeline.errors import NeurojointError
 
 PATIENCE_S = 60  # of rsync, without a sign of life
 GROUP = 2_000  # files in one call of rsync
+KEY_CHANGED = (
+    "ask its administrator whether it was changed: it may be another computer; then `ssh-keygen -R COMPUTER` and log "
+    "in once by hand"
+)
+_CUT_OFF = {10, 12, 30, 35, 255}
+"""Codes of rsync for a connection that was lost or never came about."""
+_REMEDIES = {
+    "No space left": "make room there",
+    "quota exceeded": "make room there, or let the quota be raised",
+    "Read-only file system": "mount the disk there so that it can be written",
+}
 _HOST = re.compile(r"(?:[A-Za-z0-9_][\w.-]*@)?[A-Za-z0-9][\w.:-]*|(?:[A-Za-z0-9_][\w.-]*@)?\[[0-9a-fA-F:]+\]")
 
 
@@ -159,13 +170,9 @@ class Ssh:
         if code == 0:
             yield from ((job, None) for job in group)
             return
-        message = f"rsync ended with code {code}: {said[0] if said else 'no message'}"
-        failed = NeurojointError(
-            message[:900], "check the connection and the free space, then `neurojoint transfer run`"
-        )
         arrived = self._arrived(by_path, target)
         for job in group:
-            yield job, None if job.path in arrived else failed
+            yield job, None if job.path in arrived else _failed(code, said, job.path)
 
     def _arrived(self, jobs: dict[str, Job], target: str) -> set[str]:
         """Which files of a call that failed are there with the size that they should have."""
@@ -191,12 +198,27 @@ class Ssh:
             raise NeurojointError("ssh is not installed here", "apt-get install openssh-client rsync") from None
         if done.returncode:
             said = done.stderr.decode("utf-8", "replace").strip().splitlines()
+            if any("IDENTIFICATION HAS CHANGED" in line or "Host key verification failed" in line for line in said):
+                raise Unavailable(f"the key of {self.place.host} is not the one in known_hosts", KEY_CHANGED)
             detail = said[-1] if said else f"code {done.returncode}"
             raise Unavailable(
                 f"{self.place.host} cannot be reached, or has no folder {self._root} ({detail})"[:900],
                 f"try `ssh {self.place.host}` by hand; it must work without a password",
             )
         return done.stdout
+
+
+def _failed(code: int, said: Sequence[str], path: str) -> NeurojointError:
+    """Why a file did not go over: what rsync said of it, else what it said first."""
+    why = next((line for line in said if path in line), said[0] if said else "no message")
+    message = f"rsync ended with code {code}: {why}"[:900]
+    if code in _CUT_OFF:
+        return Unavailable(message, "check the connection, then `neurojoint transfer run`")
+    whole = " ".join(said)
+    for words, remedy in _REMEDIES.items():
+        if words in whole:
+            return Unavailable(message, f"{remedy}, then `neurojoint transfer run`")
+    return NeurojointError(message, "look at that file and its folder, then `neurojoint transfer retry`")
 
 
 def _feed(process: subprocess.Popen, names: bytes) -> None:

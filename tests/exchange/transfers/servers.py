@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -22,7 +23,7 @@ from exchange.transfers.protocol import Place
 class Sshd:
     """OpenSSH on 127.0.0.1 for the present user, with a key of its own; `stop` and `start` cut it off."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, sftp: str = "internal-sftp") -> None:
         self.folder = folder
         for name in ("host", "user"):
             subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / name)], check=True)
@@ -32,7 +33,7 @@ class Sshd:
         (folder / "config").write_text(
             f"Port {self.port}\nListenAddress 127.0.0.1\nHostKey {folder}/host\nPidFile {folder}/pid\n"
             f"AuthorizedKeysFile {folder}/authorized\nStrictModes no\nUsePAM no\nPasswordAuthentication no\n"
-            "PermitRootLogin yes\nSubsystem sftp internal-sftp\nMaxStartups 100\n"
+            f"PermitRootLogin yes\nSubsystem sftp {sftp}\nMaxStartups 100\n"
         )
         self.process: subprocess.Popen | None = None
 
@@ -60,10 +61,10 @@ class Sshd:
 
 
 @contextlib.contextmanager
-def sshd(folder: Path) -> Iterator[Sshd]:
+def sshd(folder: Path, sftp: str = "internal-sftp") -> Iterator[Sshd]:
     if not (shutil.which("sshd") or Path("/usr/sbin/sshd").exists()) or not shutil.which("rsync"):
         pytest.skip("no sshd or rsync: apt-get install openssh-server rsync")
-    server = Sshd(folder)
+    server = Sshd(folder, sftp)
     server.start()
     try:
         yield server
@@ -156,6 +157,8 @@ class Ranges(http.server.SimpleHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     cuts = 0
     cut_after = 100_000
+    asked: ClassVar[list[str | None]] = []
+    fault = ""  # "ignored": a part is answered by the whole; "another": by another part
 
     def log_message(self, *_: object) -> None:
         pass
@@ -167,7 +170,10 @@ class Ranges(http.server.SimpleHTTPRequestHandler):
             return
         content = path.read_bytes()
         first, _, last = self.headers.get("Range", "bytes=0-")[6:].partition("-")
-        start = int(first)
+        self.asked.append(self.headers.get("Range"))
+        start = 0 if self.fault == "ignored" else int(first)
+        if self.fault == "another" and start:
+            start += 1
         part = content[start : int(last) + 1 if last else None]
         self.send_response(206 if start or last else 200)
         self.send_header("Content-Length", str(len(part)))
@@ -185,9 +191,47 @@ class Ranges(http.server.SimpleHTTPRequestHandler):
         self.wfile.write(part)
 
 
+class Refusing(http.server.BaseHTTPRequestHandler):
+    """An S3 server that answers everything but a look at the bucket with an error."""
+
+    protocol_version = "HTTP/1.1"
+    code, name, requests = 503, "SlowDown", 0
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+    def do_HEAD(self) -> None:
+        self.send_response(404 if self.path.count("/") > 1 else 200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def do_PUT(self) -> None:
+        type(self).requests += 1
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        content = f"<?xml version='1.0'?><Error><Code>{self.name}</Code><Message>no</Message></Error>".encode()
+        self.send_response(self.code)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    do_GET = do_PUT
+
+
+@contextlib.contextmanager
+def refusing_s3() -> Iterator[str]:
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Refusing)
+    Refusing.requests = 0
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
 @contextlib.contextmanager
 def web_server(folder: Path) -> Iterator[str]:
-    Ranges.cuts = 0
+    Ranges.cuts, Ranges.fault = 0, ""
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), lambda *args: Ranges(*args, directory=str(folder)))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
