@@ -26,15 +26,15 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
 def commands() -> str:
     """Every command with its options, by section."""
     from neurojoint.cli import main
-    from neurojoint.cli.group import SECTIONS
+    from neurojoint.cli.commands import COMMANDS
 
     lines = []
-    for section in SECTIONS:
-        names = [name for name in sorted(main.commands) if main.sections[name] == section]
-        lines += [f"## {section}", ""] if names else []
+    for section, names in COMMANDS.items():
+        lines += [f"## {section}", ""]
         for name in names:
-            for path, command in _with_subcommands(main.commands[name], (name,)):
-                lines += _command(path, command)
+            if (first := main.get_command(click.Context(main), name)) is not None:
+                for path, command in _with_subcommands(first, (name,)):
+                    lines += _command(path, command)
     return "\n".join(lines)
 
 

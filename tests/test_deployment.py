@@ -70,7 +70,7 @@ def test_database_commands_in_compose_exist(compose):
     for service in compose["services"].values():
         command = service.get("command", [])
         if command[:2] == ["neurojoint", "db"]:
-            group = main.commands["db"]
+            group = main.get_command(click.Context(main), "db")
             assert isinstance(group, click.Group) and command[2] in group.commands
 
 

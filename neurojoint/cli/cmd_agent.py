@@ -6,10 +6,17 @@ from pathlib import Path
 
 import click
 
+import pipeline
+from ingest.agent.agent import Agent, Options
+from ingest.agent.desk import DatabaseDesk, Desk, HttpDesk
+from ingest.agent.service import TaskService
+from ingest.agent.unit import unit
 from neurojoint.cli.group import main
+from pipeline.errors import UserError
+from pipeline.settings import settings, usable_cpus
 
 
-@main.command(section="Computing")
+@main.command()
 @click.option("--root", type=click.Path(path_type=Path, exists=True, file_okay=False), required=True,
               help="Folder of lab/Subjects/… on this computer.")  # fmt: skip
 @click.option("--server", help="Address of `neurojoint serve`; without it, the database is used directly.")
@@ -52,12 +59,6 @@ def agent(
 
     import psutil
 
-    from ingest.agent.agent import Agent, Options
-    from ingest.agent.desk import DatabaseDesk, Desk, HttpDesk
-    from ingest.agent.unit import unit
-    from pipeline.errors import UserError
-    from pipeline.settings import settings, usable_cpus
-
     if systemd:
         program = [str(Path(sys.argv[0]).resolve())]
         if not os.access(program[0], os.X_OK):  # Python was started with the command as its argument
@@ -92,9 +93,6 @@ def agent(
             click.echo("the token travels unencrypted: use https", err=True)
         desk = HttpDesk(server, token)
     else:
-        import pipeline
-        from ingest.agent.service import TaskService
-
         pipeline.connect()
         service = TaskService(getpass.getuser()[:64], None, options.root, settings().home / "tasks" / "received")
         desk = DatabaseDesk(service)

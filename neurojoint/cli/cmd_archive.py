@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from exchange.archive import discover, publish
 from neurojoint.cli.cmd_retrieve import retrieve
 from neurojoint.cli.datasets import dataset_admin, select_datasets
 from neurojoint.cli.group import main
@@ -13,7 +14,7 @@ from neurojoint.cli.progress import advancing, size
 from neurojoint.cli.transfers import connect, report, summary_progress
 
 
-@main.group(section="Sharing")
+@main.group()
 def archive() -> None:
     """Publish raw files to an archive, and find what lies there."""
 
@@ -26,7 +27,6 @@ def archive() -> None:
 def archive_publish(repository: str, everything: bool, wait: bool, **terms: str | None) -> None:
     """Copy the raw files that are named to the archive REPOSITORY."""
     connect()
-    from exchange.archive import publish
 
     chosen: Any = dataset_admin().choose(terms).proj()
     with summary_progress() as show:
@@ -44,7 +44,6 @@ def archive_publish(repository: str, everything: bool, wait: bool, **terms: str 
 def archive_discover(repository: str, below: str, dry_run: bool) -> None:
     """Register what lies in REPOSITORY: each file that is not known is read once."""
     connect()
-    from exchange.archive import discover
 
     with advancing("reading") as advance:
         discovered = discover(repository, below, dry_run=dry_run, progress=advance)

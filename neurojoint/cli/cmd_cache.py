@@ -6,10 +6,14 @@ from pathlib import Path
 
 import click
 
+import pipeline
 from neurojoint.cli.group import main
+from one_bridge import cache as room
+from one_bridge import parquet_files
+from one_bridge.tables import join_database
 
 
-@main.command("cache", section="Data")
+@main.command("cache")
 @click.argument("out", type=click.Path(path_type=Path, file_okay=False))
 @click.option("--tag", help="Only the datasets of this tag.")
 @click.option("--mend-tables", is_flag=True, help="Add to Parquet files in OUT the metadata that the client needs.")
@@ -19,15 +23,9 @@ def cache(out: Path, tag: str | None, mend_tables: bool, public: bool) -> None:
 
     Sessions, datasets and insertions are written to the folder OUT, e.g. the data root.
     """
-    from one_bridge import cache as room
-    from one_bridge import parquet_files
-    from one_bridge.tables import join_database
-
     join_database()
     if lacking := parquet_files.lacking(out):
         if mend_tables:
-            import pipeline
-
             pipeline.connect()
             click.echo(f"{parquet_files.mend(lacking)} Parquet files were given the metadata that the client needs")
         else:

@@ -6,11 +6,13 @@ from pathlib import Path
 
 import click
 
+from exchange.capsule.check import check
+from exchange.capsule.create import create
 from neurojoint.cli.group import main
 from neurojoint.cli.transfers import connect
 
 
-@main.group(section="Sharing")
+@main.group()
 def capsule() -> None:
     """Pack the tables, files and notebooks of a paper."""
 
@@ -26,7 +28,6 @@ def capsule_create(name: str, tag: str, notebooks: tuple[Path, ...], out: Path) 
     Its tables are computed from the public files alone; the notebooks are run on them, and what they show is stored.
     """
     connect()
-    from exchange.capsule.create import create
 
     click.echo(create(name, tag, notebooks, out, say=lambda words: click.echo(words, err=True)))
 
@@ -36,8 +37,6 @@ def capsule_create(name: str, tag: str, notebooks: tuple[Path, ...], out: Path) 
 @click.option("--fresh/--here", default=True, show_default=True, help="In a new environment, or in this one.")
 def capsule_check(path: Path, fresh: bool) -> None:
     """Run the capsule at PATH again and compare its figures and tables with those stored."""
-    from exchange.capsule.check import check
-
     differences = check(path, fresh, say=lambda words: click.echo(words, err=True))
     for line in differences:
         click.echo(line)

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import click
 
+import pipeline
+from ingest import check as checking
 from neurojoint.cli.group import main
 
 
-@main.command(section="Database")
+@main.command()
 @click.option("--hashes", is_flag=True, help="Also read every file and compare its md5.")
 def check(hashes: bool) -> None:
     """Compare the database with the files and itself.
 
     The exit code is 1 where something is wrong."""
-    import pipeline
-    from ingest import check as checking
-
     pipeline.connect(create=False)
     is_sound = True
     for result in checking.check(hashes):

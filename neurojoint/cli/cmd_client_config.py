@@ -7,9 +7,10 @@ from pathlib import Path
 import click
 
 from neurojoint.cli.group import main
+from one_bridge import client_config as room
 
 
-@main.command("client-config", section="People")
+@main.command("client-config")
 @click.option("--url", required=True, help="Address of the server, e.g. http://127.0.0.1:8000")
 @click.option("--user", "name", required=True, help="Your account.")
 @click.option("--token", help="A token of it; by default one is fetched with the password, which is asked for.")
@@ -24,8 +25,6 @@ def client_config(
     Writes its parameter files, so that ONE(base_url=URL) asks nothing.
     """
     import sys
-
-    from one_bridge import client_config as room
 
     if token is not None and password_stdin:
         raise click.UsageError("a token needs no password: leave out --token or --password-stdin")

@@ -6,10 +6,15 @@ from pathlib import Path
 
 import click
 
+import pipeline
+from ingest import sync_files
+from ingest.programs.sorting.sessions import session_of
+from ingest.rows.repository import existing
 from neurojoint.cli.group import main
+from pipeline.schemas import data, ephys
 
 
-@main.command("clocks", section="Data")
+@main.command("clocks")
 @click.argument("session", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.option("--write", "is_writing", is_flag=True, help="Write timestamps and sync files beside the recordings.")
 def clocks(session: Path, is_writing: bool) -> None:
@@ -19,16 +24,9 @@ def clocks(session: Path, is_writing: bool) -> None:
     of sample and s from session start) and _spikeglx_sync.times, channels and polarities, and, where lines have names,
     _spikeglx_syncLines.table.csv. Files that are there stay.
     """
-    import pipeline
-    from ingest import sync_files
-    from ingest.programs.sorting.sessions import session_of
-    from ingest.rows.repository import existing
-    from pipeline.schemas import ephys
-
     pipeline.connect()
     _, _, _, key = session_of(existing(session))
     chosen = dict(zip(("lab", "subject", "session_date", "session_number"), key, strict=True))
-    from pipeline.schemas import data
 
     rows = ((ephys.SessionClock.Stream & chosen) * data.Dataset.proj("rel_path")).to_dicts(order_by="rel_path")
     for row in rows:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import click
 
+import pipeline
 from neurojoint.cli.group import main
+from pipeline.electrophysiology import clusterings as room
 
 
-@main.command(section="Data")
+@main.command()
 @click.argument("pid", required=False)
 @click.option("--default", "chosen", metavar="NAME", help="Make this clustering the default of insertion PID.")
 @click.option("--by-rules", is_flag=True, help="Let the rules choose the default of insertion PID again.")
@@ -16,9 +18,6 @@ def clusterings(pid: str | None, chosen: str | None, by_rules: bool) -> None:
 
     Lists the clusterings of all insertions, or of insertion PID.
     """
-    import pipeline
-    from pipeline.electrophysiology import clusterings as room
-
     if (chosen and by_rules) or (pid is None and (chosen or by_rules)):
         raise click.UsageError("name the PID, and either --default NAME or --by-rules")
     pipeline.connect()

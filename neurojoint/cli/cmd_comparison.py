@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import click
 
+import pipeline
 from neurojoint.cli.group import main
+from pipeline import selection
 
 
-@main.group(section="Data")
+@main.group()
 def comparison() -> None:
     """Save and list comparisons of two groups of trials."""
 
@@ -23,10 +25,7 @@ def comparison_add(name: str, first: str, second: str, period: str | None, descr
 
     FIRST and SECOND are conditions, by name or as expressions. The workers then compare them in every session.
     """
-    import pipeline
-
     pipeline.connect()
-    from pipeline import selection
 
     click.echo(f"{name}@{selection.Comparison.define(name, first, second, period, description)}")
 
@@ -34,10 +33,7 @@ def comparison_add(name: str, first: str, second: str, period: str | None, descr
 @comparison.command("list")
 def comparison_list() -> None:
     """List the comparisons with their versions."""
-    import pipeline
-
     pipeline.connect(create=False)
-    from pipeline import selection
 
     for row in selection.Comparison.to_dicts(order_by="comparison_name, comparison_version"):
         name = f"{row['comparison_name']}@{row['comparison_version']}"

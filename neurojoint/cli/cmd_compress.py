@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+import pipeline
+from ingest.commands import compress as display
 from neurojoint.cli import progress
 from neurojoint.cli.group import main
 
@@ -15,7 +17,7 @@ remove_raw_option = click.option(
 )
 
 
-@main.command(section="Data")
+@main.command()
 @click.argument("root", type=click.Path(path_type=Path))
 @remove_raw_option
 @click.option("--layout", type=click.Choice(["auto", "compat", "access"]), default="auto", show_default=True,
@@ -28,8 +30,6 @@ def compress(root: Path, remove_raw: bool, **options: Any) -> None:
 
     Those below ROOT; what was interrupted continues where it ended.
     """
-    import pipeline
-
     pipeline.connect()
     if run(root, remove_raw, **options):
         raise SystemExit(1)
@@ -38,7 +38,6 @@ def compress(root: Path, remove_raw: bool, **options: Any) -> None:
 def run(root: Path, remove_raw: bool, quiet: bool = False, **options: Any) -> bool:
     """Compress, say what was done (`quiet`: not that there was nothing to do); whether something failed."""
     from ingest import compress
-    from ingest.commands import compress as display
 
     with progress.shown() as tell:
         summary = compress(root, remove_raw=remove_raw, progress=tell, **options)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import click
 
+import pipeline
 from neurojoint.cli.group import main
+from pipeline import selection
 
 
-@main.group(section="Data")
+@main.group()
 def condition() -> None:
     """Save and list named choices of trials."""
 
@@ -18,10 +20,7 @@ def condition() -> None:
 @click.option("--description", default="", help="What it is for.")
 def condition_add(name: str, expression: str, description: str) -> None:
     """Save EXPRESSION, e.g. `contrastRight >= 0.5 and choice == -1`, as NAME; a change is a new version."""
-    import pipeline
-
     pipeline.connect()
-    from pipeline import selection
 
     version = selection.TrialCondition.define(name, expression, description)
     click.echo(f"{name}@{version}")
@@ -30,10 +29,7 @@ def condition_add(name: str, expression: str, description: str) -> None:
 @condition.command("list")
 def condition_list() -> None:
     """List the conditions with their versions."""
-    import pipeline
-
     pipeline.connect(create=False)
-    from pipeline import selection
 
     for row in selection.TrialCondition.to_dicts(order_by="condition_name, condition_version"):
         click.echo(f"{row['condition_name']}@{row['condition_version']}  {row['condition_expression']}")

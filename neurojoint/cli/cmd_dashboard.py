@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import click
 
+from dashboard.server import serve as room
 from neurojoint.cli.group import main
 
 
-@main.command(section="Server")
+@main.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; 0.0.0.0 for all networks.")
 @click.option("--port", default=8050, show_default=True, type=click.IntRange(1, 65535))
 @click.option("--public", is_flag=True, help="Allow anonymous read-only access (pseudonyms; no notes or people).")
@@ -19,8 +20,6 @@ def dashboard(host: str, port: int, public: bool, processes: int) -> None:
     holds a key that
     signs in; then only this computer can reach the site.
     """
-    from dashboard.server import serve as room
-
     key = room.new_key(public)
     room.check(host, key)
     click.echo(f"{room.address(host, port, key)} (stop with Ctrl-C)")

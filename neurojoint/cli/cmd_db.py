@@ -8,9 +8,11 @@ from pathlib import Path
 import click
 
 from neurojoint.cli.group import main
+from pipeline.database import backup, connection, continuous_backup, embedded, lab_modules, migrate
+from pipeline.settings import settings
 
 
-@main.group(section="Database")
+@main.group()
 def db() -> None:
     """Start, stop, back up and upgrade the database."""
 
@@ -18,9 +20,6 @@ def db() -> None:
 @db.command("start", short_help="Start the embedded database, or check that it runs.")
 def db_start() -> None:
     """Start the embedded database of NEUROJOINT_HOME, or check that the server of NEUROJOINT_DATABASE_URL answers."""
-    from pipeline.database import connection
-    from pipeline.settings import settings
-
     with contextlib.closing(connection.open_connection(settings())) as opened:
         click.echo(f"{' '.join(opened.server)} answers at {opened.address}")
 
@@ -28,9 +27,6 @@ def db_start() -> None:
 @db.command("stop")
 def db_stop() -> None:
     """Stop the embedded database. Programs that use it are cut off; nothing that was committed is lost."""
-    from pipeline.database import embedded
-    from pipeline.settings import settings
-
     stopped = embedded.stop(settings().home)
     click.echo("stopped" if stopped else f"no database runs in {settings().home}")
 
@@ -38,9 +34,6 @@ def db_stop() -> None:
 @db.command("status")
 def db_status() -> None:
     """Say whether the database runs, and where. Starts nothing; the exit code is 3 where it does not run."""
-    from pipeline.database import connection, embedded
-    from pipeline.settings import settings
-
     if settings().database_url is not None:
         with contextlib.closing(connection.open_connection(settings())) as opened:
             click.echo(f"{' '.join(opened.server)} answers at {opened.address}")
@@ -58,9 +51,6 @@ def db_status() -> None:
 @click.option("--with-password", is_flag=True, help="Print the password too.")
 def db_url(with_password: bool) -> None:
     """Print the address of the database as a URL, for other programs."""
-    from pipeline.database import connection
-    from pipeline.settings import settings
-
     click.echo(connection.resolve(settings()).url(with_password))
 
 
@@ -74,9 +64,6 @@ def db_shell(options: tuple[str, ...]) -> None:
     """Open the database's own client (psql or mysql); OPTIONS are passed on to it, e.g. `-c "SELECT 1"`."""
     import os
 
-    from pipeline.database import backup, connection
-    from pipeline.settings import settings
-
     command, secrets = backup.shell_command(connection.resolve(settings()))
     os.execvpe(command[0], [*command, *options], os.environ | secrets)  # noqa: S606 (a list, no shell)
 
@@ -87,14 +74,10 @@ def db_shell(options: tuple[str, ...]) -> None:
               help="Instead of FILE: keep every moment from now on in this folder (embedded database).")  # fmt: skip
 def db_backup(file: Path | None, folder: Path | None) -> None:
     """Write all rows of the pipeline to a new FILE, or add a copy to a folder of backups. Work may go on meanwhile."""
-    from pipeline.database import backup, connection
-    from pipeline.settings import settings
-
     if (file is None) == (folder is None):
         raise click.UsageError("name either a FILE or --to FOLDER")
     if file is None:
         assert folder is not None  # noqa: S101
-        from pipeline.database import continuous_backup
 
         if settings().database_url is not None:
             raise click.UsageError("--to is for the embedded database; docs/database.md says what servers have for it")
@@ -118,14 +101,10 @@ def db_restore(file: Path | None, force: bool, yes: bool, folder: Path | None, a
     """Bring all rows of a backup FILE back into a database without a pipeline, or a moment from a folder of backups."""
     import datetime
 
-    from pipeline.database import backup, connection
-    from pipeline.settings import settings
-
     if (file is None) == (folder is None):
         raise click.UsageError("name either a FILE or --from FOLDER")
     if file is None:
         assert folder is not None  # noqa: S101
-        from pipeline.database import continuous_backup
 
         try:
             moment = None if at is None else datetime.datetime.fromisoformat(at).astimezone()
@@ -146,9 +125,6 @@ def db_restore(file: Path | None, force: bool, yes: bool, folder: Path | None, a
 @db.command("upgrade")
 def db_upgrade() -> None:
     """Bring the tables of an older version of neurojoint up to this one. Stop the workers and make a backup first."""
-    from pipeline.database import connection, lab_modules, migrate
-    from pipeline.settings import settings
-
     opened = connection.open_connection(settings())
     applied = migrate.upgrade(opened, settings().prefix)
     for migration in applied:

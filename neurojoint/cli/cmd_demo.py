@@ -6,10 +6,15 @@ from pathlib import Path
 
 import click
 
+import pipeline
+from ingest import demo as room
+from neurojoint.cli.cmd_dashboard import dashboard as command
 from neurojoint.cli.group import main
+from pipeline.settings import settings
+from pipeline.worker.display import describe
 
 
-@main.command(section="Start here")
+@main.command()
 @click.option("--mice", default=4, show_default=True, help="Number of mice.")
 @click.option("--sessions", default=20, show_default=True, help="Sessions per mouse.")
 @click.option("--processes", type=int, help="Workers; by default one for each processor.")
@@ -21,10 +26,6 @@ def demo(mice: int, sessions: int, processes: int | None, root: Path | None, das
 
     from rich.console import Console
 
-    import pipeline
-    from pipeline.settings import settings
-    from pipeline.worker.display import describe
-
     console, start = Console(), time.monotonic()
 
     def say(line: str) -> None:
@@ -32,15 +33,12 @@ def demo(mice: int, sessions: int, processes: int | None, root: Path | None, das
 
     say(f"starting the database in {settings().home}" if settings().database_url is None else "connecting")
     pipeline.connect()
-    from ingest import demo as room
 
     root = root or settings().home / "demo"
     summary = room.run(root, mice, sessions, processes, say=say)
     say(describe(summary))
     room.show(console, root)
     if dashboard:
-        from neurojoint.cli.cmd_dashboard import dashboard as command
-
         click.echo()
         click.get_current_context().invoke(command)
     elif summary.failed:

@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+import pipeline
 from neurojoint.cli.group import main
 from neurojoint.cli.options import combined, session_options, status_option, table_options, unit_options
+from pipeline.queries import search as room
+from pipeline.queries.sessions import find_sessions
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -28,7 +31,7 @@ _kind_options = combined(
 _options = combined(unit_options, status_option, _rules_option, session_options, table_options)
 
 
-@main.group(section="Data")
+@main.group()
 def find() -> None:
     """Find sessions, insertions and units."""
 
@@ -45,9 +48,6 @@ def units(form: str | None, **asked: Any) -> None:
 
     Example: neurojoint find units --region TH --good --min 10 --status trained_1b
     """
-    import pipeline
-    from pipeline.queries import search as room
-
     pipeline.connect(create=False)
     asked = {name: value for name, value in asked.items() if value is not None}
     table = room.find_units(**asked)
@@ -69,9 +69,6 @@ def insertions(form: str | None, **asked: Any) -> None:
 
     Example: neurojoint find insertions --region TH --min 10
     """
-    import pipeline
-    from pipeline.queries import search as room
-
     pipeline.connect(create=False)
     asked = {name: value for name, value in asked.items() if value is not None}
     table = room.find_insertions(**asked)
@@ -104,9 +101,6 @@ def sessions(form: str | None, **asked: Any) -> None:
 
     Example: neurojoint find sessions --trials-qc WARNING,FAIL --since 2024-01-01
     """
-    import pipeline
-    from pipeline.queries.sessions import find_sessions
-
     pipeline.connect(create=False)
     table = find_sessions(**{name: value for name, value in asked.items() if value is not None})
     if form == "csv":  # which has no lists
@@ -179,8 +173,6 @@ def _many(count: int, noun: str) -> str:
 
 def _warn(asked: dict[str, Any]) -> None:
     """Say where units are missing because something was not computed yet."""
-    from pipeline.queries import search as room
-
     criteria = asked.get("criteria")
     if (asked.get("good") or criteria) and (waiting := room.unjudged(criteria)):
         text = f"{_many(waiting, 'clustering')} not judged by these criteria yet, and left out: run `neurojoint work`"

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import click
 
+from exchange.transfers import free as room
 from neurojoint.cli.group import main
 from neurojoint.cli.progress import size
 from neurojoint.cli.transfers import connect
 
 
-@main.command(section="Sharing")
+@main.command()
 @click.argument("root", type=click.Path(path_type=Path))
 @click.option("--dry-run", is_flag=True, help="Only show what would go.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
@@ -22,7 +23,6 @@ def free(root: Path, dry_run: bool, yes: bool, verbose: bool) -> None:
     Of those below ROOT, the ones that a policy lets go; it shows them first and asks.
     """
     connect()
-    from exchange.transfers import free as room
 
     proposal = room.propose(root)
     shown = proposal.candidates if verbose else proposal.candidates[:10]

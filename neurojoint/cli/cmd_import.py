@@ -6,10 +6,12 @@ from pathlib import Path
 
 import click
 
+import pipeline
 from neurojoint.cli.group import main
+from pipeline.entry.imports import import_file
 
 
-@main.command("import", section="People")
+@main.command("import")
 @click.argument("what")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--lab", help="The lab of rows that do not name one.")
@@ -22,9 +24,6 @@ def import_rows(what: str, file: Path, lab: str | None, user: str | None, create
     All rows are written, or none; every row that cannot be used is listed.
     """
     import getpass
-
-    import pipeline
-    from pipeline.entry.imports import import_file
 
     pipeline.connect()
     try:

@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING
 
 import click
 
+import pipeline
+from ingest.programs.sorting import curation, imports
 from neurojoint.cli.group import main
 
 if TYPE_CHECKING:
     from ingest.programs.sorting.imports import Imported
 
 
-@main.command("import-sorting", section="Data")
+@main.command("import-sorting")
 @click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.option("--session", type=click.Path(path_type=Path, exists=True, file_okay=False),
               help="The session folder, where FOLDER does not lie in it.")  # fmt: skip
@@ -29,9 +31,6 @@ def import_sorting(folder: Path, session: Path | None, probe: str | None, sorter
     become ALF files in alf/PROBE/SORTER of the session and are registered; FOLDER stays as it is. Imported again after
     a curation, they become a new revision, and the units that were merged, split or relabelled are listed.
     """
-    import pipeline
-    from ingest.programs.sorting import imports
-
     pipeline.connect()
     show(imports.import_folder(
         folder, session=session, probe=probe, sorter=sorter, dry_run=dry_run,
@@ -41,8 +40,6 @@ def import_sorting(folder: Path, session: Path | None, probe: str | None, sorter
 
 def show(imported: list[Imported]) -> None:
     """Print what became of some folders."""
-    from ingest.programs.sorting import curation
-
     for item in imported:
         click.echo(f"{item.source}: {item.n_units:,} units, {item.n_spikes:,} spikes -> {item.folder or 'not written'}")
         for note in item.notes:
@@ -53,8 +50,6 @@ def show(imported: list[Imported]) -> None:
 
 def run_below(root: Path) -> bool:
     """Import all results of sorters below a data root; returns whether some could not be."""
-    from ingest.programs.sorting import imports
-
     imported, failed = imports.import_below(root, tell=lambda line: click.echo(line, err=True))
     show([item for item in imported if item.folder is not None])
     for place, error in failed:

@@ -7,6 +7,10 @@ from typing import Any
 
 import click
 
+import pipeline
+from ingest import not_understood, register
+from ingest.commands import register as display
+from ingest.rows.repository import existing, repository_of
 from neurojoint.cli import progress
 from neurojoint.cli.cmd_compress import remove_raw_option
 from neurojoint.cli.cmd_compress import run as run_compression
@@ -14,7 +18,7 @@ from neurojoint.cli.cmd_import_sorting import run_below
 from neurojoint.cli.group import main
 
 
-@main.command(section="Data")
+@main.command()
 @click.argument("root", type=click.Path(path_type=Path))
 @click.option("--lab", help="The lab, where the tree has no folder for it.")
 @click.option(
@@ -40,10 +44,6 @@ def ingest(root: Path, compress: bool, remove_raw: bool, import_sortings: bool, 
     Invalid files go into quarantine, with the reason. Run it again at any time: only changes are read. At the
     end raw recordings (*.ap.bin, *.lf.bin, *.nidq.bin) are compressed; everything else is registered by then.
     """
-    import pipeline
-    from ingest import register
-    from ingest.commands import register as display
-
     pipeline.connect()
     with progress.shown("items") as tell:
         summary = register(root, progress=tell, **options)
@@ -52,9 +52,6 @@ def ingest(root: Path, compress: bool, remove_raw: bool, import_sortings: bool, 
     if import_sortings and not summary.dry_run:
         failed = run_below(root) or failed
     if report:
-        from ingest import not_understood
-        from ingest.rows.repository import existing, repository_of
-
         click.echo(not_understood.report(not_understood.find(*repository_of(existing(root), options["repository"]))))
     if summary.withheld or failed:
         raise SystemExit(1)

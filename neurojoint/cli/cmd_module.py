@@ -6,10 +6,13 @@ from pathlib import Path
 
 import click
 
+import pipeline
 from neurojoint.cli.group import main
+from neurojoint.new_module import create
+from pipeline.database import lab_modules, personal, registry
 
 
-@main.group(section="Computing")
+@main.group()
 def module() -> None:
     """List, create and fill modules with tables of your own."""
 
@@ -18,9 +21,6 @@ def module() -> None:
 @click.option("--trace", is_flag=True, help="Show where a module that is left out fails.")
 def module_list(trace: bool) -> None:
     """List the modules of the settings and of installed packages, with their tables."""
-    import pipeline
-    from pipeline.database import lab_modules, registry
-
     pipeline.connect(create=False)
     failures = {item.module: item for item in lab_modules.failures()}
     for name in registry.modules_of_labs():
@@ -40,8 +40,6 @@ def module_list(trace: bool) -> None:
               help="Folder in which the package is created.")  # fmt: skip
 def module_new(name: str, folder: Path) -> None:
     """Create the package NAME: a computed table, its test, a page for the site."""
-    from neurojoint.new_module import create
-
     made = create(name, folder)
     click.echo(f"created {made}\nnext: pip install -e {made} && pytest {made}, then neurojoint db upgrade")
 
@@ -52,9 +50,6 @@ def module_new(name: str, folder: Path) -> None:
 @click.option("--table", "tables", multiple=True, help="Only this table; may be given several times.")
 def module_graft(name: str, account: str, tables: tuple[str, ...]) -> None:
     """Move tables of a personal schema, with their rows, into the module NAME that now defines them."""
-    import pipeline
-    from pipeline.database import personal
-
     connection = pipeline.connect()
     pipeline.module(name)
     for table, n_rows in personal.graft(connection, account, name, list(tables)).items():

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import click
 
+import pipeline
 from neurojoint.cli.group import main
+from pipeline.notifications import service
 
 
-@main.command(section="People")
+@main.command()
 @click.option("--once", is_flag=True, help="Check and deliver once, then end (for cron).")
 @click.option("--dry-run", is_flag=True, help="Say what would be told; write and send nothing.")
 @click.option("--every", type=click.FloatRange(min=1), default=300.0, show_default=True, help="Seconds between checks.")
@@ -17,9 +19,6 @@ def notify(once: bool, dry_run: bool, every: float, until_input_ends: bool) -> N
     import signal
     import sys
     import threading
-
-    import pipeline
-    from pipeline.notifications import service
 
     pipeline.connect()
     if once or dry_run:

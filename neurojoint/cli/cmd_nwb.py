@@ -7,12 +7,19 @@ from typing import Any
 
 import click
 
+import pipeline
+from exchange.nwb import check as look
+from exchange.nwb import command, selection
+from exchange.nwb import ingest as read
+from exchange.nwb.export import Options
+from exchange.nwb.export import export as write
+from exchange.nwb.placing import Choices
 from neurojoint.cli import progress
 from neurojoint.cli.group import main
 from neurojoint.cli.options import session_options, status_option, unit_options
 
 
-@main.group(section="Sharing")
+@main.group()
 def nwb() -> None:
     """Export sessions as NWB files, ingest and check NWB files."""
 
@@ -48,11 +55,6 @@ def export(
 
     Example: neurojoint nwb export KS014 --since 2024-01-01 --dandi /data/nwb
     """
-    import pipeline
-    from exchange.nwb import command, selection
-    from exchange.nwb.export import Options
-    from exchange.nwb.export import export as write
-
     pipeline.connect(create=False)
     keys = selection.sessions(sessions, **asked)
     options = Options(raw, dandi, incomplete, "zarr" if zarr else "hdf5")
@@ -90,11 +92,6 @@ def ingest(files: tuple[Path, ...], root: Path, columns: tuple[str, ...], **aske
 
     Example: neurojoint nwb ingest /downloads/sub-01.nwb --root /data --lab smithlab
     """
-    import pipeline
-    from exchange.nwb import command
-    from exchange.nwb import ingest as read
-    from exchange.nwb.placing import Choices
-
     choices = Choices(columns=command.pairs(columns), **asked)
     pipeline.connect()
     results = read(files, root, choices)
@@ -112,10 +109,6 @@ def check(file: Path, lab: str | None, subject: str | None) -> None:
 
     Also shows what nwbinspector and the validator of pynwb find. Nothing is written.
     """
-    from exchange.nwb import check as look
-    from exchange.nwb import command
-    from exchange.nwb.placing import Choices
-
     report = look(file, Choices(lab=lab, subject=subject))
     click.echo(command.checked(report))
     if report.problem or any(finding.importance in ("ERROR", "CRITICAL") for finding in report.findings):

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import click
 
+import pipeline
 from neurojoint.cli.group import main
+from pipeline import selection
 
 
-@main.group(section="Data")
+@main.group()
 def period() -> None:
     """Save and list named periods of trials."""
 
@@ -20,10 +22,7 @@ def period() -> None:
 @click.option("--description", default="", help="What it is for.")
 def period_add(name: str, start: str, end: str, shift: tuple[float, float], description: str) -> None:
     """Save the period NAME from one event of a trial to another."""
-    import pipeline
-
     pipeline.connect()
-    from pipeline import selection
 
     selection.Period.define(name, start, end, shift, description)
     click.echo(name)
@@ -32,10 +31,7 @@ def period_add(name: str, start: str, end: str, shift: tuple[float, float], desc
 @period.command("list")
 def period_list() -> None:
     """List the periods."""
-    import pipeline
-
     pipeline.connect(create=False)
-    from pipeline import selection
 
     for row in selection.Period.to_dicts(order_by="period_name"):
         start = f"{row['starts_at']}{row['starts_shift']:+g} s"

@@ -6,10 +6,13 @@ from pathlib import Path
 
 import click
 
+import pipeline
+from dashboard.figures import training_time as figures
 from neurojoint.cli.group import main
+from pipeline.queries import training_time
 
 
-@main.command("predict", section="Computing")
+@main.command("predict")
 @click.option(
     "--features", type=click.Path(path_type=Path, dir_okay=False, exists=True),
     help="CSV of daily summaries or of features, instead of the database.",
@@ -27,11 +30,7 @@ def predict(features: Path | None, lab: str | None, seed: int, shuffles: int, tr
     A random forest tells the quartile of the training time from up to 20 features, judged by 10-fold cross-validation,
     as in a published figure, whose numbers are printed beside; and without its leaks.
     """
-    from pipeline.queries import training_time
-
     if features is None:
-        import pipeline
-
         pipeline.connect(create=False)
         table = training_time.from_tables({"lab": lab} if lab else True)
     else:
@@ -39,8 +38,6 @@ def predict(features: Path | None, lab: str | None, seed: int, shuffles: int, tr
     judged = training_time.judge(table, seed=seed, n_shuffles=shuffles, n_trees=trees)
     click.echo(training_time.report(table, judged))
     if out is not None:
-        from dashboard.figures import training_time as figures
-
         out.mkdir(parents=True, exist_ok=True)
         first = judged["leak-free"]
         for name, made in {

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import click
 
+from exchange.public_copy.apply import publish as bring
 from neurojoint.cli.group import main
 from neurojoint.cli.progress import advancing, size
 from neurojoint.cli.transfers import connect
 
 
-@main.command("publish", section="Sharing")
+@main.command("publish")
 @click.option("--tag", required=True, help="A public tag: its datasets are what the copy holds.")
 @click.option("--to", "url", required=True, help="Address of the second database: postgresql://user@host/name.")
 @click.option("--root", required=True, type=click.Path(path_type=Path, file_okay=False), help="Its data root.")
@@ -22,7 +23,6 @@ def publish(tag: str, url: str, root: Path) -> None:
     public any more go. Then compute there: NEUROJOINT_DATABASE_URL=<URL> neurojoint work --once
     """
     connect()
-    from exchange.public_copy.apply import publish as bring
 
     with advancing("copying") as progress:
         result = bring(tag, url, root, progress=progress)

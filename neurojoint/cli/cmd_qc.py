@@ -8,7 +8,7 @@ from neurojoint.cli.datasets import dataset_admin, select_datasets
 from neurojoint.cli.group import main
 
 
-@main.command("qc", section="Data")
+@main.command("qc")
 @click.argument("outcome", type=click.Choice(["NOT_SET", "PASS", "WARNING", "FAIL", "CRITICAL"]))
 @select_datasets
 def qc(outcome: str, **which: str | None) -> None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import click
 
+import pipeline
 from neurojoint.cli.group import main
+from pipeline.database.bulk import fetch_columns
+from pipeline.schemas import data
 
 
-@main.command(section="Data")
+@main.command()
 @click.option("--lab", help="Only this lab.")
 @click.option("--subject", help="Only this animal.")
 @click.option("--reason", help="Only this reason, e.g. truncated.")
@@ -17,11 +20,7 @@ def quarantine(lab: str | None, subject: str | None, reason: str | None, resolve
     """List rejected files, why, and what to do."""
     import json
 
-    import pipeline
-
     pipeline.connect(create=False)
-    from pipeline.database.bulk import fetch_columns
-    from pipeline.schemas import data
 
     asked = {"lab": lab, "subject": subject, "reason": reason}
     rows = data.Quarantine & {name: value for name, value in asked.items() if value is not None}

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import click
 
+import pipeline
 from neurojoint.cli.group import main
+from pipeline.provenance import staleness
 
 
-@main.command(section="Computing")
+@main.command()
 @click.option("--dry-run", is_flag=True, help="Only show what would be deleted.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def refresh(dry_run: bool, yes: bool) -> None:
@@ -15,9 +17,6 @@ def refresh(dry_run: bool, yes: bool) -> None:
 
     A row is stale when files that it was computed from have changed since.
     """
-    import pipeline
-    from pipeline.provenance import staleness
-
     pipeline.connect()
     stale = staleness.find()
     if not stale.keys:

@@ -6,12 +6,15 @@ from pathlib import Path
 
 import click
 
+from exchange.releases import build, checks, frozen
 from neurojoint.cli.group import main
 from neurojoint.cli.progress import advancing, size
 from neurojoint.cli.transfers import connect
+from one_bridge.light import fetch, places
+from pipeline.schemas import publication
 
 
-@main.group(section="Sharing")
+@main.group()
 def release() -> None:
     """Freeze datasets and give them away."""
 
@@ -29,7 +32,6 @@ def release_create(name: str, tag: str, title: str, description: str, authors: t
     Every file is read once. The same content gives the same release; another content, a new version.
     """
     connect()
-    from exchange.releases import frozen
 
     with advancing("reading") as progress:
         frozen_release, new = frozen.create(
@@ -48,7 +50,6 @@ def release_create(name: str, tag: str, title: str, description: str, authors: t
 def release_list() -> None:
     """List the releases and where they are."""
     connect(create=False)
-    from pipeline.schemas import publication
 
     uploads: dict[tuple, list[str]] = {}
     for row in publication.Upload().to_dicts(order_by="upload_target"):
@@ -84,7 +85,6 @@ def release_build(name: str, out: Path, form: str, zip_size: float) -> None:
     NAME is a release, for its newest version, or a version such as paper-v2.
     """
     connect(create=False)
-    from exchange.releases import build, frozen
 
     frozen_release = frozen.find(name)
     total = frozen_release.row["release_bytes"] * (2 if form == "both" else 1)
@@ -115,8 +115,6 @@ def release_get(address: str, dest: Path, datasets: tuple[str, ...], **chosen: s
     URL is a web address, a folder, a zip, or the page of an article of figshare or a record of Zenodo. Each file is
     checked. Stopped anywhere, the same command goes on. `One(cache_dir=DEST, mode="local")` loads what is there.
     """
-    from one_bridge.light import fetch, places
-
     place = places.open_place(address)
     manifest = places.read_manifest(place, address)
     files = manifest.choose(datasets=[part.strip() for text in datasets for part in text.split(",")], **chosen)
@@ -140,11 +138,8 @@ def release_verify(address: str, expected: str | None, name: str | None) -> None
 
     Without --manifest and --name, it is checked that the release is consistent with itself.
     """
-    from exchange.releases import checks
-
     if name is not None:
         connect(create=False)
-        from exchange.releases import frozen
 
         expected = frozen.find(name).row["manifest_hash"].strip()
     with advancing("reading") as progress:

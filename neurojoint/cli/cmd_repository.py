@@ -8,7 +8,7 @@ from neurojoint.cli.datasets import dataset_admin
 from neurojoint.cli.group import main
 
 
-@main.group(section="Data")
+@main.group()
 def repository() -> None:
     """Manage the repositories that hold files."""
 

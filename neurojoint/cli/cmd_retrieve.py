@@ -6,13 +6,15 @@ from typing import Any
 
 import click
 
+from exchange.transfers import ledger
+from exchange.transfers import retrieve as room
 from neurojoint.cli.datasets import dataset_admin, select_datasets
 from neurojoint.cli.group import main
 from neurojoint.cli.progress import size
 from neurojoint.cli.transfers import connect, report, summary_progress
 
 
-@main.command(section="Sharing")
+@main.command()
 @select_datasets
 @click.option("--dataset", multiple=True, help="Identifier of a dataset; may be repeated.")
 @click.option("--to", help="Local repository; by default the only one that is here.")
@@ -21,8 +23,6 @@ from neurojoint.cli.transfers import connect, report, summary_progress
 def retrieve(to: str | None, days: float | None, wait: bool, dataset: tuple[str, ...], **terms: str | None) -> None:
     """Copy files back to this computer: what is named, and only that."""
     connect()
-    from exchange.transfers import ledger
-    from exchange.transfers import retrieve as room
 
     chosen: Any = ledger.in_list("dataset_id", dataset) if dataset else dataset_admin().choose(terms).proj()
     with summary_progress() as show:

@@ -8,7 +8,7 @@ from neurojoint.cli.datasets import dataset_admin
 from neurojoint.cli.group import main
 
 
-@main.group(section="Data")
+@main.group()
 def revision() -> None:
     """Manage revisions of datasets (#folders#)."""
 

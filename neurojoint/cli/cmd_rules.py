@@ -6,10 +6,15 @@ from typing import TextIO
 
 import click
 
+import pipeline
 from neurojoint.cli.group import main
+from pipeline import behavior_analysis
+from pipeline.entry import training_rules
+from pipeline.queries.training_rules import preview, read_rules, saved_rules
+from pipeline.settings import settings
 
 
-@main.group(section="Data")
+@main.group()
 def rules() -> None:
     """Show, try and save rules of training."""
 
@@ -17,11 +22,7 @@ def rules() -> None:
 @rules.command("list")
 def rules_list() -> None:
     """List the rule sets; * is the one in use."""
-    import pipeline
-
     pipeline.connect(create=False)
-    from pipeline import behavior_analysis
-    from pipeline.settings import settings
 
     for row in behavior_analysis.TrainingCriteria.to_dicts(order_by="criteria, criteria_version"):
         mark = "*" if row["criteria"] == settings().criteria else " "
@@ -35,10 +36,7 @@ def rules_show(name: str) -> None:
     import dataclasses
     import json
 
-    import pipeline
-
     pipeline.connect(create=False)
-    from pipeline.queries.training_rules import saved_rules
 
     click.echo(json.dumps(dataclasses.asdict(saved_rules(name)), indent=2))
 
@@ -53,11 +51,7 @@ def rules_preview(file: TextIO, compare: str | None, lab: str | None, show_all: 
 
     FILE is JSON, - for standard input. Nothing is written.
     """
-    import pipeline
-
     pipeline.connect(create=False)
-    from pipeline.queries.training_rules import preview, read_rules, saved_rules
-    from pipeline.settings import settings
 
     compared = saved_rules(compare or settings().criteria)
     rows = preview(read_rules(file.read()), compared, {"lab": lab} if lab else ()).to_pylist()
@@ -82,11 +76,7 @@ def rules_save(name: str, file: TextIO, description: str) -> None:
     """
     import getpass
 
-    import pipeline
-
     pipeline.connect()
-    from pipeline.entry import training_rules
-    from pipeline.queries.training_rules import read_rules
 
     user = getpass.getuser()
     saved = training_rules.save(read_rules(file.read()), name, description, user=user, source="command line")

@@ -7,10 +7,12 @@ from typing import Any
 
 import click
 
+from dashboard.server.serve import address, onto
+from exchange.transfers.endpoints import add_routes
 from neurojoint.cli.group import main
 
 
-@main.command(section="Server")
+@main.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; 0.0.0.0 for all networks.")
 @click.option("--port", default=8000, show_default=True, type=click.IntRange(1, 65535))
 @click.option("--public-read", is_flag=True, help="Allow anonymous reading.")
@@ -21,14 +23,11 @@ from neurojoint.cli.group import main
 @click.option("--public-dashboard", is_flag=True, help="The same, with anonymous read-only access (pseudonyms).")
 def serve(host: str, port: int, public_read: bool, root: Path | None, dashboard: bool, public_dashboard: bool) -> None:
     """Serve ONE over HTTP (Alyx's REST interface)."""
-    from exchange.transfers.endpoints import add_routes
     from one_bridge.server.serve import LOCAL, serve
 
     options: dict[str, Any] = {"beside": add_routes}
     click.echo(f"http://{host}:{port} (stop with Ctrl-C)")
     if dashboard or public_dashboard:
-        from dashboard.server.serve import address, onto
-
         options["beside"] = lambda api: onto(
             add_routes(api), api.state.bridge.database, api.state.bridge.gate.throttle, public_dashboard
         )

@@ -7,11 +7,15 @@ from pathlib import Path
 
 import click
 
+import pipeline
+from ingest.agent import rig
 from neurojoint.cli import key_changes
 from neurojoint.cli.group import main
+from pipeline.entry import renaming
+from pipeline.tasks import description as descriptions
 
 
-@main.group(section="Data")
+@main.group()
 def session() -> None:
     """Make, send, move, merge and confirm sessions."""
 
@@ -36,9 +40,6 @@ def new(
     **told: object,
 ) -> None:  # fmt: skip
     """Make a session folder with its description, below ROOT on the rig."""
-    from ingest.agent import rig
-    from pipeline.tasks import description as descriptions
-
     if description is not None:
         content = descriptions.parse_yaml(description.read_text(encoding="utf-8"))
     else:
@@ -54,8 +55,6 @@ def new(
 @click.option("--quiet", default=300.0, show_default=True, help="Seconds without change: then a session is recorded.")
 def send(root: Path, destination: Path, only: Path | None, quiet: float) -> None:
     """Copy the rig's unsent sessions from ROOT to the lab server's DESTINATION, verified, and flag them."""
-    from ingest.agent import rig
-
     done = rig.send(root.resolve(), destination.resolve(), quiet, only.resolve() if only else None)
     for place in done.sessions:
         click.echo(f"sent: {place}")
@@ -74,10 +73,7 @@ def send(root: Path, destination: Path, only: Path | None, quiet: float) -> None
 @key_changes.confirmed
 def move(old: str, new: str, yes: bool, dry_run: bool) -> None:
     """Give a session another animal, date or number; its eid, files and history stay."""
-    import pipeline
-
     pipeline.connect()
-    from pipeline.entry import renaming
 
     key_changes.carry_out(renaming.move_session(old, new), yes, dry_run)
 
@@ -88,10 +84,7 @@ def move(old: str, new: str, yes: bool, dry_run: bool) -> None:
 @key_changes.confirmed
 def merge(old: str, into: str, yes: bool, dry_run: bool) -> None:
     """Make one session of two folders; the eid of the second stays."""
-    import pipeline
-
     pipeline.connect()
-    from pipeline.entry import renaming
 
     key_changes.carry_out(renaming.merge_sessions(old, into), yes, dry_run)
 
@@ -104,10 +97,7 @@ def confirm(path: str, settings_subject: str) -> None:
 
     The next ingest reads the session as that of the animal in the path.
     """
-    import pipeline
-
     pipeline.connect()
-    from pipeline.entry import renaming
 
     renaming.confirm_session(path, settings_subject)
     click.echo(f"confirmed; next: neurojoint ingest the folder that holds {path}")

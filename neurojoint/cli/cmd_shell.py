@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+from neurojoint import scientists
 from neurojoint.cli.group import main
 
 
-@main.command(section="Start here")
+@main.command()
 def shell() -> None:
     """Open IPython, connected, with every schema by its name."""
-    from neurojoint import scientists
-
     scientists.open_shell()

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from ingest.simulate import write_lab
 from neurojoint.cli import progress
 from neurojoint.cli.group import main
 
@@ -26,7 +27,7 @@ def _day(_context: click.Context, _option: click.Parameter, value: str | None) -
         raise click.BadParameter(f"{value!r} is no date: write it as 2024-01-31") from None
 
 
-@main.command(section="Start here")
+@main.command()
 @click.argument("root", type=click.Path(path_type=Path))
 @click.option(
     "--mice",
@@ -50,8 +51,6 @@ def simulate(root: Path, mice: int, sessions: int, **options: Any) -> None:
 
     The parameters that generated the data are in ROOT/truth.json.
     """
-    from ingest.simulate import write_lab
-
     with progress.shown("items") as tell:
         truth = write_lab(
             root, mice, sessions, progress=lambda done, _: tell("sessions", done, mice * sessions), **options

@@ -7,10 +7,13 @@ from pathlib import Path
 
 import click
 
+import pipeline
+from ingest.programs import sorting
 from neurojoint.cli.group import main
+from pipeline.errors import NeurojointError
 
 
-@main.command("sort", section="Computing")
+@main.command("sort")
 @click.argument("root", type=click.Path(path_type=Path))
 @click.argument("sorter")
 @click.option("--parameters", type=click.Path(path_type=Path, exists=True, dir_okay=False),
@@ -24,10 +27,6 @@ def sort(root: Path, sorter: str, parameters: Path | None, probe: str | None, ag
     SORTER is a program that the settings name; ROOT a folder with registered recordings. The results become ALF
     files in alf/PROBE/SORTER and are registered. What is sorted already is passed over.
     """
-    import pipeline
-    from ingest.programs import sorting
-    from pipeline.errors import NeurojointError
-
     chosen = {}
     if parameters is not None:
         try:

@@ -6,10 +6,14 @@ import contextlib
 
 import click
 
+import pipeline
 from neurojoint.cli.group import main
+from pipeline.worker.display import show
+from pipeline.worker.status import collect
+from pipeline.worker.status import watch as again
 
 
-@main.command(section="Start here")
+@main.command()
 @click.option("--watch", is_flag=True, help="Update every two seconds until Ctrl-C.")
 @click.option("--lab", help="Only this lab.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
@@ -19,11 +23,6 @@ def status(watch: bool, lab: str | None, as_json: bool) -> None:
 
     from rich.console import Console
     from rich.live import Live
-
-    import pipeline
-    from pipeline.worker.display import show
-    from pipeline.worker.status import collect
-    from pipeline.worker.status import watch as again
 
     pipeline.connect(create=False)
     if as_json:

@@ -6,11 +6,14 @@ import datetime
 
 import click
 
+import pipeline
 from neurojoint.cli import key_changes
 from neurojoint.cli.group import main
+from pipeline import entry
+from pipeline.entry import renaming
 
 
-@main.group(section="Data")
+@main.group()
 def subject() -> None:
     """Rename, merge and move animals."""
 
@@ -28,10 +31,7 @@ def _split(animal: str) -> tuple[str, str]:
 @key_changes.confirmed
 def rename(animal: str, new: str, yes: bool, dry_run: bool) -> None:
     """Give an animal the name NEW; its uuid, sessions and history stay."""
-    import pipeline
-
     pipeline.connect()
-    from pipeline.entry import renaming
 
     key_changes.carry_out(renaming.rename_subject(*_split(animal), new), yes, dry_run)
 
@@ -42,10 +42,7 @@ def rename(animal: str, new: str, yes: bool, dry_run: bool) -> None:
 @key_changes.confirmed
 def merge(animal: str, into: str, yes: bool, dry_run: bool) -> None:
     """Make one animal of two that are the same; the uuid of INTO stays."""
-    import pipeline
-
     pipeline.connect()
-    from pipeline.entry import renaming
 
     key_changes.carry_out(renaming.merge_subjects(*_split(animal), *_split(into)), yes, dry_run)
 
@@ -56,10 +53,7 @@ def merge(animal: str, into: str, yes: bool, dry_run: bool) -> None:
 @key_changes.confirmed
 def move_lab(animal: str, lab: str, yes: bool, dry_run: bool) -> None:
     """Move an animal to another lab, with all that it has."""
-    import pipeline
-
     pipeline.connect()
-    from pipeline.entry import renaming
 
     key_changes.carry_out(renaming.move_subject(*_split(animal), lab), yes, dry_run)
 
@@ -86,10 +80,7 @@ def embargo(animal: str, until: datetime.datetime | None, reason: str, lift: boo
     """Keep an animal out of releases, public copies, NWB for archives and the public site."""
     import getpass
 
-    import pipeline
-
     pipeline.connect()
-    from pipeline import entry
 
     lab, name = _split(animal)
     key = {"lab": lab, "subject": name}

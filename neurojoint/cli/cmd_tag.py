@@ -8,7 +8,7 @@ from neurojoint.cli.datasets import dataset_admin, select_datasets
 from neurojoint.cli.group import main
 
 
-@main.group(section="Data")
+@main.group()
 def tag() -> None:
     """Name and protect sets of datasets."""
 

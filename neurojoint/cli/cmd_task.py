@@ -6,10 +6,17 @@ from typing import Any
 
 import click
 
+import pipeline
+from ingest.agent import sessions
 from neurojoint.cli.group import main
+from pipeline.entry.policy import Person
+from pipeline.queries import timeline
+from pipeline.tasks import by_people, description, hosts, kinds, plan, submit
+from pipeline.tasks.plan import drawn
+from pipeline.tasks.queue import Queue
 
 
-@main.group(section="Computing")
+@main.group()
 def task() -> None:
     """Show and change preprocessing tasks (docs/lab-server.md)."""
 
@@ -20,10 +27,6 @@ def task_graph(session: str) -> None:
     """Draw the tasks of SESSION: lab/Subjects/subject/date/number, an eid, or a folder that is not registered."""
     from pathlib import Path
 
-    from ingest.agent import sessions
-    from pipeline.tasks import description, plan
-    from pipeline.tasks.plan import drawn
-
     folder = Path(session)
     if folder.is_dir():
         unregistered = sessions.look(folder.resolve())
@@ -33,11 +36,7 @@ def task_graph(session: str) -> None:
         read = description.read(content) if content else description.infer(files)
         lines = drawn(plan(read, files, told.get("protocol", "")))
     else:
-        import pipeline
-
         pipeline.connect()
-        from pipeline.queries import timeline
-        from pipeline.tasks import submit
 
         key = timeline.session_key(session)
         states = {row["task_name"]: row["status"] for row in timeline.tasks(key)}
@@ -55,7 +54,6 @@ def task_graph(session: str) -> None:
 def task_list(query: tuple[str, ...], limit: int) -> None:
     """List tasks. QUERY are pairs NAME=VALUE: status, lab, subject, date, kind, name, host, exit."""
     rows = _found(query)
-    from pipeline.tasks import hosts
 
     computers = hosts.known() if any(row["status"] == "Waiting" for row in rows[:limit]) else []
     for row in rows[:limit]:
@@ -85,7 +83,6 @@ def task_rerun(query: tuple[str, ...], dry_run: bool, stale: bool) -> None:
     """Run tasks again, with those that wait for them. QUERY as for `task list`."""
     if not query and not stale:
         raise click.UsageError("say which (e.g. kind=extract_trials lab=mylab), or --stale")
-    from pipeline.tasks import kinds
 
     known = kinds()
     rows = _found(query)
@@ -111,8 +108,6 @@ def _change(name: str, words: str, done: str) -> None:
         import getpass
 
         queue, rows = _queue(), _by_id(task_uuids)
-        from pipeline.entry.policy import Person
-        from pipeline.tasks import by_people
 
         n_changed = by_people.change(queue, name, rows, Person(getpass.getuser(), "admin"))
         click.echo(f"{n_changed:,} {'task' if n_changed == 1 else 'tasks'} {done}")
@@ -125,17 +120,13 @@ _change("restart", "Let tasks run again from the beginning.", "restarted")
 
 
 def _queue() -> Any:
-    import pipeline
-
     pipeline.connect()
-    from pipeline.tasks.queue import Queue
 
     return Queue()
 
 
 def _found(query: tuple[str, ...]) -> list[dict[str, Any]]:
     _queue()
-    from pipeline.queries import timeline
 
     pairs = dict(item.partition("=")[::2] for item in query)
     return timeline.find_tasks(pairs)

@@ -7,14 +7,19 @@ from typing import Any
 
 import click
 
+from exchange.transfers import agent, ledger, plan, policies, run
+from exchange.transfers import nightly as service
+from exchange.transfers.backends import globus
 from neurojoint.cli.group import main
 from neurojoint.cli.progress import size
 from neurojoint.cli.transfers import connect, report, summary_progress
+from pipeline.errors import NeurojointError
+from pipeline.queries.transfers import overview
 
 NO_POLICY = "no policy wants copies anywhere: neurojoint transfer policy NAME --to REPOSITORY"
 
 
-@main.group(section="Sharing", invoke_without_command=True)
+@main.group(invoke_without_command=True)
 @click.option("--nightly", is_flag=True, help="Serve: plan and run each night in the windows of the repositories.")
 @click.pass_context
 def transfer(context: click.Context, nightly: bool) -> None:
@@ -25,7 +30,6 @@ def transfer(context: click.Context, nightly: bool) -> None:
         click.echo(context.get_help())
         return
     connect()
-    from exchange.transfers import nightly as service
 
     service.serve(say=click.echo)
 
@@ -35,7 +39,6 @@ def transfer(context: click.Context, nightly: bool) -> None:
 def transfer_plan(dry_run: bool) -> None:
     """Compare policies with copies, and plan what is missing."""
     connect()
-    from exchange.transfers import plan, policies
 
     planned = plan.plan(dry_run)
     click.echo(f"{planned.files:,} files, {size(planned.size)}, {'would be ' if dry_run else ''}planned")
@@ -54,7 +57,6 @@ def transfer_plan(dry_run: bool) -> None:
 def transfer_run(do_plan: bool, bandwidth: float | None, in_window: bool) -> None:
     """Copy what is planned, small files first. Any number of these may run; a killed one loses nothing."""
     connect()
-    from exchange.transfers import plan, run
 
     if do_plan:
         plan.plan()
@@ -71,7 +73,6 @@ def transfer_status(lab: str | None) -> None:
     from rich.table import Table
 
     connect(create=False)
-    from pipeline.queries.transfers import overview
 
     summary = overview(lab)
     names = ("waiting", "under_way", "late", "failed", "stuck")
@@ -101,7 +102,6 @@ def transfer_status(lab: str | None) -> None:
 def transfer_retry(identifier: str | None) -> None:
     """Try failed files again at once, also those that were given up: of all transfers or of one."""
     connect()
-    from exchange.transfers import ledger
 
     now = ledger.database_time()
     n_files = sum(ledger.retry(item, now) for item in _identifiers(identifier))
@@ -116,7 +116,6 @@ def transfer_cancel(identifier: str | None, everything: bool) -> None:
     if identifier is None and not everything:
         raise click.UsageError("name a transfer (neurojoint transfer status), or --all")
     connect()
-    from exchange.transfers import ledger, run
 
     now = ledger.database_time()
     n_files = sum(run.cancel(item, "cancelled by hand", now) for item in _identifiers(identifier))
@@ -168,8 +167,6 @@ def transfer_agent(address: str, repositories: tuple[str, ...]) -> None:
     """
     import os
 
-    from exchange.transfers import agent
-
     token = os.environ.get("NEUROJOINT_SERVER_TOKEN")
     if not token:
         raise click.UsageError("put the token of an account into NEUROJOINT_SERVER_TOKEN")
@@ -181,8 +178,6 @@ def transfer_agent(address: str, repositories: tuple[str, ...]) -> None:
 @transfer.command("login", short_help="Log in to Globus on this computer.")
 def transfer_login() -> None:
     """Log in to Globus on this computer, for transfers that nobody watches."""
-    from exchange.transfers.backends import globus
-
     globus.login()
     click.echo("logged in to Globus; the tokens are kept in the home of neurojoint")
 
@@ -204,7 +199,6 @@ def transfer_login() -> None:
 def transfer_policy(name: str | None, destinations: tuple[str, ...], **rules: Any) -> None:
     """List the policies, or make or change the policy NAME."""
     connect()
-    from exchange.transfers import policies
 
     if name is not None:
         given = {column: value for column, value in rules.items() if value is not None}
@@ -224,9 +218,6 @@ def transfer_policy(name: str | None, destinations: tuple[str, ...], **rules: An
 
 
 def _identifiers(given: str | None) -> list[str]:
-    from exchange.transfers import ledger
-    from pipeline.errors import NeurojointError
-
     known = [row["transfer_id"] for row in ledger.transfers()]
     chosen = [value for value in known if given is None or value.startswith(given)]
     if given is not None and not chosen:

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import click
 
+import pipeline
 from neurojoint.cli.group import main
+from one_bridge.server import accounts
+from pipeline.database import accounts as database_accounts
+from pipeline.errors import UserError
+from pipeline.settings import settings
 
 
-@main.group(section="People")
+@main.group()
 def user() -> None:
     """Manage accounts and tokens of the servers."""
 
@@ -30,8 +35,6 @@ def user_add(name: str, role: str, database_role: str | None, password_stdin: bo
     """Add the account NAME, or give it a new password and role; asks for the password."""
     import sys
 
-    from one_bridge.server import accounts
-
     if password_stdin:
         password = sys.stdin.readline().rstrip("\r\n")
     else:
@@ -39,11 +42,6 @@ def user_add(name: str, role: str, database_role: str | None, password_stdin: bo
     if database_role is None:
         click.echo(accounts.add(name, password, role))
         return
-    import pipeline
-    from pipeline.database import accounts as database_accounts
-    from pipeline.errors import UserError
-    from pipeline.settings import settings
-
     if settings().database_url is None and settings().embedded_tcp_port is None:
         raise UserError(
             "the embedded database has one account, yours",
@@ -56,8 +54,6 @@ def user_add(name: str, role: str, database_role: str | None, password_stdin: bo
 @user.command("list")
 def user_list() -> None:
     """List the accounts."""
-    from one_bridge.server import accounts
-
     for line in accounts.lines():
         click.echo(line)
 
@@ -67,8 +63,6 @@ def user_list() -> None:
 @click.option("--enable", is_flag=True, help="Enable it again.")
 def user_disable(name: str, enable: bool) -> None:
     """Disable the account NAME. Its tokens are revoked at once."""
-    from one_bridge.server import accounts
-
     accounts.store().disable(name, enabled=enable)
 
 
@@ -86,8 +80,6 @@ def user_token(
     name: str, revoke: bool, label: str, scope: str | None, labs: tuple[str, ...], days: float | None
 ) -> None:
     """Print a new token of the account NAME; it is shown only once."""
-    from one_bridge.server import accounts
-
     if revoke:
         click.echo(f"{accounts.store().revoke_tokens(name)} tokens ended")
     else:
@@ -99,8 +91,6 @@ def user_token(
 @click.option("--end", is_flag=True, help="Sign the account out everywhere; tokens for programs stay.")
 def user_sessions(name: str, end: bool) -> None:
     """List where the account NAME is signed in, and its tokens."""
-    from one_bridge.server import accounts
-
     if end:
         click.echo(f"{accounts.store().end_sessions(name)} sessions ended")
     else:
@@ -112,7 +102,5 @@ def user_sessions(name: str, end: bool) -> None:
 @click.argument("name", required=False)
 def user_sign_ins(name: str | None) -> None:
     """List the last attempts to sign in, of all accounts or of NAME."""
-    from one_bridge.server import accounts
-
     for line in accounts.sign_in_lines(name):
         click.echo(line)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import click
 
+from exchange.transfers import patrol
 from neurojoint.cli import progress
 from neurojoint.cli.group import main
 from neurojoint.cli.progress import size
 from neurojoint.cli.transfers import connect
 
 
-@main.command(section="Sharing")
+@main.command()
 @click.argument("repositories", nargs=-1)
 @click.option("--rate", type=click.FloatRange(0, min_open=True), help="Read at most so many MB/s.")
 @click.option("--older-than", type=float, default=0.0, help="Only copies whose last check is so many days ago.")
@@ -24,7 +25,6 @@ def verify(repositories: tuple[str, ...], rate: float | None, older_than: float,
     import functools
 
     connect()
-    from exchange.transfers import patrol
 
     with progress.shown() as tell:
         report = patrol.verify(

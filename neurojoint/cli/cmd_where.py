@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import click
 
+import pipeline
 from neurojoint.cli.group import main
+from pipeline.queries import timeline
 
 
-@main.command(section="Data")
+@main.command()
 @click.argument("session")
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 def where(session: str, as_json: bool) -> None:
@@ -20,10 +22,7 @@ def where(session: str, as_json: bool) -> None:
     import dataclasses
     import json
 
-    import pipeline
-
     pipeline.connect()
-    from pipeline.queries import timeline
 
     steps = timeline.of_session(timeline.session_key(session))
     if as_json:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import click
 
+import pipeline
 from neurojoint.cli.group import main
+from pipeline import worker
+from pipeline.notifications.companion import notifying
+from pipeline.worker.display import Progress, describe
 
 
-@main.command(section="Computing")
+@main.command()
 @click.option("--once", is_flag=True, help="Exit when nothing is left to do; by default wait for more.")
 @click.option("--processes", type=click.IntRange(1), help="How many workers; by default one for each processor.")
 @click.option("--table", "tables", multiple=True, help="Only this table, e.g. TrialSet; may be given several times.")
@@ -28,11 +32,6 @@ def work(
     import contextlib
 
     from rich.console import Console
-
-    import pipeline
-    from pipeline import worker
-    from pipeline.notifications.companion import notifying
-    from pipeline.worker.display import Progress, describe
 
     pipeline.connect()
     chosen = worker.tables_named(tables) if tables else None

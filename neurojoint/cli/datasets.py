@@ -7,6 +7,8 @@ from types import ModuleType
 import click
 
 from neurojoint.cli.options import combined
+from one_bridge import dataset_admin as administration
+from one_bridge.tables import join_database
 
 select_datasets = combined(
     click.option("--session", help="Experiment ids."),
@@ -23,8 +25,5 @@ select_datasets = combined(
 
 def dataset_admin() -> ModuleType:
     """The room of tags, QC, revisions and repositories, with the database joined."""
-    from one_bridge import dataset_admin as administration
-    from one_bridge.tables import join_database
-
     join_database()
     return administration

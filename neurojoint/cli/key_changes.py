@@ -6,6 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+import pipeline
+from pipeline.entry import renaming
+from pipeline.schemas import identity
+
 if TYPE_CHECKING:
     from pipeline.entry.renaming import Change
 
@@ -18,8 +22,6 @@ def confirmed(command: Any) -> Any:
 
 def carry_out(change: Change, yes: bool, dry_run: bool) -> None:
     """Show what a change would do, ask, do it, and say how to take it back."""
-    from pipeline.entry import renaming
-
     before, after = renaming.path_of(change.before), renaming.path_of(change.after)
     click.echo(f"{change.kind}: {before} becomes {after}")
     for label, count in change.preview().items():
@@ -38,10 +40,7 @@ def carry_out(change: Change, yes: bool, dry_run: bool) -> None:
 
 def undo(change_id: str) -> None:
     """Take a change back, and say what was changed."""
-    import pipeline
-
     pipeline.connect()
-    from pipeline.entry import renaming
 
     counts = renaming.undo(change_id)
     click.echo(f"undone: {sum(counts.values()):,} rows have their former key")
@@ -49,11 +48,7 @@ def undo(change_id: str) -> None:
 
 def list_changes(kind: str) -> None:
     """List the changes of animals or sessions, the last first."""
-    import pipeline
-
     pipeline.connect(create=False)
-    from pipeline.entry import renaming
-    from pipeline.schemas import identity
 
     rows = identity.KeyChange().to_dicts(order_by="key_change_time DESC")
     rows = [row for row in rows if row["key_change_kind"].startswith(kind)]

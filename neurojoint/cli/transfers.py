@@ -8,14 +8,13 @@ from typing import Any
 
 import click
 
+import pipeline
 from neurojoint.cli import progress
 from neurojoint.cli.progress import size
 
 
 def connect(create: bool = True) -> None:
     """Connect to the database of the settings."""
-    import pipeline
-
     pipeline.connect(create=create)
 
 

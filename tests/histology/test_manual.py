@@ -44,7 +44,7 @@ def test_the_commands_run_and_every_option_is_named(database):
     for line in lines:
         result = CliRunner().invoke(main, shlex.split(line)[1:])
         assert result.exit_code == 0, result.output
-    options = {param.opts[0] for command in main.commands["find"].commands.values() for param in command.params}
+    options = {param.opts[0] for command in command_of("find").commands.values() for param in command.params}
     assert not {option for option in options if option not in manual("histology.md")}
 
 
@@ -64,5 +64,5 @@ def test_the_settings_of_sorters_can_be_read_and_every_placeholder_is_named():
     assert told.sorters["ks4"].environment == {"CUDA_VISIBLE_DEVICES": "0"}
     named = re.findall(r"`\{(\w+)\}`", manual("sorting.md"))
     assert set(named) == set(job.PLACEHOLDERS)
-    options = {param.opts[0] for param in main.commands["sort"].params if param.opts[0].startswith("--")}
+    options = {param.opts[0] for param in command_of("sort").params if param.opts[0].startswith("--")}
     assert not {option for option in options if option not in manual("sorting.md")}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from neurojoint.cli import main
-from neurojoint.cli.group import SECTIONS
+from neurojoint.cli.commands import COMMANDS
 
 ROOT = Path(__file__).parents[2]
 SOURCES = ("neurojoint", "pipeline", "ingest", "one_bridge", "dashboard", "exchange", "docs")
@@ -20,7 +22,7 @@ SOURCES = ("neurojoint", "pipeline", "ingest", "one_bridge", "dashboard", "excha
 def test_help_is_grouped_and_no_summary_is_cut_at_80_columns():
     shown = CliRunner().invoke(main, ["--help"], terminal_width=80).output
     headings = re.findall(r"^([A-Z][\w ]+):$", shown, re.MULTILINE)
-    assert [heading for heading in headings if heading in SECTIONS] == [s for s in SECTIONS if s in headings]
+    assert headings == ["Options", *COMMANDS]
     lines = shown[shown.index("Start here:") :].splitlines()
     assert not [line for line in lines if len(line) > 80 or line.rstrip().endswith(("...", "…"))]
     assert not [line for line in lines if re.match(r" {8,}", line)], "a summary needs two lines: shorten it"
@@ -28,11 +30,20 @@ def test_help_is_grouped_and_no_summary_is_cut_at_80_columns():
 
 def test_every_command_is_a_file_of_its_own():
     files = {path.stem.removeprefix("cmd_").replace("_", "-") for path in (ROOT / "neurojoint/cli").glob("cmd_*.py")}
-    assert files == set(main.commands)
+    assert sorted(files) == main.list_commands(click.Context(main))
+
+
+def test_a_command_is_imported_only_when_it_is_run():
+    code = "import sys; from neurojoint.cli import main; main(['--help'], standalone_mode=False); print(*sys.modules)"
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert "neurojoint.cli.commands" in shown and "neurojoint.cli.cmd_" not in shown and "datajoint" not in shown
 
 
 def _commands(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:
-    for name, command in group.commands.items():
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None, name
         yield (*path, name), command
         if isinstance(command, click.Group):
             yield from _commands(command, (*path, name))
@@ -74,7 +85,8 @@ def test_commands_that_messages_and_manuals_name_exist():
 
 def test_the_readme_lists_every_command():
     table = (ROOT / "README.md").read_text(encoding="utf-8").split("| section | commands |")[1].split("\n\n")[0]
-    assert set(main.commands) <= {quoted.split()[0] for quoted in re.findall(r"`([^`]+)`", table)}
+    names = set(main.list_commands(click.Context(main)))
+    assert names <= {quoted.split()[0] for quoted in re.findall(r"`([^`]+)`", table)}
 
 
 def test_no_summary_of_a_group_is_cut():
