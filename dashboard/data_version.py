@@ -10,6 +10,7 @@ from collections.abc import Callable
 import datajoint as dj
 
 from pipeline.database import registry
+from pipeline.schemas import data
 
 FRESH_S = 4.0  # how old the answer may be that all viewers share
 POLL_MS = 10_000  # how often a browser asks
@@ -52,8 +53,6 @@ NOT_SHOWN = ("task", "data")
 
 def look() -> str:
     """The version that the tables have now: of each the fingerprints of its rows, or how many there are."""
-    from pipeline.schemas import data
-
     connection = data.Change().connection
     quote = connection.adapter.quote_identifier
     is_postgresql = connection.adapter.backend == "postgresql"

@@ -14,8 +14,11 @@ import flask
 
 from dashboard import data_version
 from pipeline import policy
+from pipeline.database.bulk import fetch_columns
 from pipeline.errors import NotFoundError
 from pipeline.policy import pseudonyms
+from pipeline.schemas import lab as schema
+from pipeline.schemas import subject as subject_schema
 from pipeline.settings import Settings
 from pipeline.web.accounts import Account, Users
 from pipeline.web.threads import Database
@@ -172,16 +175,11 @@ class Site:
 
 
 def _exists(lab: str, name: str) -> bool:
-    from pipeline.schemas import subject
-
-    return bool(subject.Subject.proj() & {"lab": lab, "subject": name})
+    return bool(subject_schema.Subject.proj() & {"lab": lab, "subject": name})
 
 
 def _subjects() -> list[tuple[str, str]]:
-    from pipeline.database.bulk import fetch_columns
-    from pipeline.schemas import subject
-
-    table = fetch_columns(subject.Subject, "lab", "subject")
+    table = fetch_columns(subject_schema.Subject, "lab", "subject")
     return list(zip(table["lab"].to_pylist(), table["subject"].to_pylist(), strict=True))
 
 
@@ -190,8 +188,6 @@ def _embargoed() -> frozenset[tuple[str, str]]:
 
 
 def _zone(lab: str) -> str:
-    from pipeline.schemas import lab as schema
-
     return (schema.Lab & {"lab": lab}).to_dicts()[0]["time_zone"] if schema.Lab & {"lab": lab} else "UTC"
 
 

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import cbin
 from cbin import Busy, CbinError, DiskFull, disk
 from cbin.format import header_path
 from cbin.spikeglx import read_meta
@@ -178,8 +179,6 @@ class _Work:
 
     def compress(self, one: Item) -> Item | None:
         """Compress one recording and put the compressed file into its place; None where it must wait."""
-        import cbin
-
         raw = self.base / one.path
         if _stat(raw) != one.stat:
             self.register(one)
@@ -232,8 +231,6 @@ class _Work:
         sample; then it is checked against all its hashes, and its samples against the hash of the raw file as it was
         registered. Neither file may have changed since it was registered.
         """
-        import cbin
-
         raw, packed = self.base / one.raw_path, self.base / one.path
         if raw.is_symlink() or packed.is_symlink():
             raise NeurojointError(f"{raw} was not removed, as a link is involved", "remove it by hand")

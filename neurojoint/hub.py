@@ -18,6 +18,9 @@ from jupyterhub.auth import Authenticator, LocalAuthenticator
 from tornado import web
 from traitlets import Bool, Unicode, default
 
+from one_bridge.server.auth import Gate, TooMany
+from pipeline.database import connection
+from pipeline.settings import settings
 from pipeline.web import accounts
 
 DATABASE_ROLES = {"public": "reader", "member": "scientist", "manager": "manager", "admin": "manager"}
@@ -91,8 +94,6 @@ class NeurojointAuthenticator(LocalAuthenticator):
         spawner.environment = dict(spawner.environment) | await database_environment(account.name, account.role)
 
     def _sign_in(self, name: str, password: str, address: str) -> accounts.Account | None:
-        from one_bridge.server.auth import Gate, TooMany
-
         try:
             return Gate(accounts.Users(accounts.store_path())).login(name, password, address, door="JupyterHub")
         except TooMany as error:
@@ -114,9 +115,6 @@ async def database_environment(name: str, role: str) -> dict[str, str]:
     ------
     tornado.web.HTTPError : the account of the database cannot be made; the log of the hub says why.
     """
-    from pipeline.database import connection
-    from pipeline.settings import settings
-
     password = secrets.token_urlsafe(24)
     command = (*_COMMAND, "user", "add", name, "--database", DATABASE_ROLES[role], "--password-stdin")
     process = await asyncio.create_subprocess_exec(

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import neurojoint
+import pipeline
+from pipeline.database import registry
 from pipeline.errors import UserError
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
@@ -20,9 +22,6 @@ def namespace() -> dict[str, Any]:
     """What the shell knows by name: `nj`, `dj`, `np`, the schemas, the modules of the lab, and `erd`."""
     import datajoint as dj
     import numpy as np
-
-    import pipeline
-    from pipeline.database import registry
 
     pipeline.connect(create=False)
     names: dict[str, Any] = {"nj": neurojoint, "dj": dj, "np": np, "erd": erd}
@@ -41,8 +40,6 @@ def erd(*tables: Any, above: int = 1, below: int = 1) -> Any:
     above, below : how many steps up and down are shown.
     """
     import datajoint as dj
-
-    from pipeline.database import registry
 
     chosen = tables or tuple(dict.fromkeys(sys.modules[table.__module__] for table in registry.tables()))
     diagram = dj.Diagram(chosen[0])

@@ -25,6 +25,7 @@ from one.converters import recurse
 
 from one_bridge import file_locations, frames, query, sessions_in_memory
 from one_bridge.aggregates import Aggregates
+from one_bridge.cache import export as export_cache
 from one_bridge.deprecated import OldCalls
 from one_bridge.descriptions import Descriptions
 from one_bridge.loading import Loading
@@ -354,9 +355,7 @@ class ONE(OldCalls, Descriptions, Aggregates, Tables, Loading):
     def save_cache(self, save_dir: str | Path | None = None, clobber: bool = False) -> None:
         """Write the client's cache tables to a folder; without one nothing is done, for nothing is held here."""
         if save_dir is not None:
-            from one_bridge import cache
-
-            cache.export(save_dir, self.tag)
+            export_cache(save_dir, self.tag)
 
     def save_loaded_ids(self, sessions_only: bool = False, clear_list: bool = True) -> tuple[Any, Path | None]:
         """As `One.save_loaded_ids`; the file is written to the current folder."""

@@ -16,6 +16,11 @@ from urllib.parse import parse_qsl, urlsplit
 import datajoint as dj
 import requests
 
+from one_bridge.server.endpoint_model import BadInput, NotFound
+from one_bridge.server.endpoints import ENDPOINTS
+from one_bridge.server.query import parse, resolve, sql
+from one_bridge.server.query.identifiers import by_id
+from one_bridge.server.serialise import Serialiser
 from pipeline import SCHEMAS
 from pipeline.database import registry
 from pipeline.database.connection import Connection
@@ -53,8 +58,6 @@ class LocalAlyx:
     is_logged_in = True
 
     def __init__(self, connection: Connection) -> None:
-        from one_bridge.server.serialise import Serialiser
-
         for schema in SCHEMAS:
             registry.bind(schema)  # the registry of records spans all tables
         self.database = DirectDatabase(connection)
@@ -70,8 +73,6 @@ class LocalAlyx:
 
     def list_endpoints(self) -> list[str]:
         """The names of all endpoints."""
-        from one_bridge.server.endpoints import ENDPOINTS
-
         return sorted(ENDPOINTS)
 
     def rest(
@@ -116,8 +117,6 @@ class LocalAlyx:
         NeurojointError
             An action that writes.
         """
-        from one_bridge.server.endpoints import ENDPOINTS
-
         if not url:
             return self.list_endpoints()
         name = url.strip("/").partition("/")[0]
@@ -155,10 +154,6 @@ class LocalAlyx:
         ValueError
             A filter that cannot be used.
         """
-        from one_bridge.server.endpoint_model import BadInput
-        from one_bridge.server.endpoints import ENDPOINTS
-        from one_bridge.server.query import parse, resolve, sql
-
         endpoint = ENDPOINTS[name]
         listed = sql.Listed(endpoint, rows)
         writer = sql.Conditions(self.database)
@@ -170,10 +165,6 @@ class LocalAlyx:
         return listed.counted if listed.counted is listed.own else rows & listed.rows.proj()
 
     def _list(self, name: str, filters: Mapping[str, str]) -> list[dict[str, Any]]:
-        from one_bridge.server.endpoint_model import BadInput
-        from one_bridge.server.endpoints import ENDPOINTS
-        from one_bridge.server.query import parse, resolve, sql
-
         try:
             query = parse.parse(filters)
             endpoint = resolve.asked(ENDPOINTS[name], query)
@@ -187,10 +178,6 @@ class LocalAlyx:
         return _plain(records[query.offset :] if query.offset and not more else records)
 
     def _read(self, name: str, identifier: str) -> dict[str, Any]:
-        from one_bridge.server.endpoint_model import NotFound
-        from one_bridge.server.endpoints import ENDPOINTS
-        from one_bridge.server.query.identifiers import by_id
-
         endpoints = [ENDPOINTS[name], *([ENDPOINTS[ENDPOINTS[name].aside]] if ENDPOINTS[name].aside else [])]
         for endpoint in endpoints:
             try:

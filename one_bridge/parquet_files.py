@@ -11,6 +11,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from ingest import registration
+from ingest.files.scan import SessionKey
+from ingest.rows import layouts
 from one_bridge import file_locations, parquet_metadata
 from one_bridge.matching import by_ids, literal
 from one_bridge.terms import online
@@ -93,10 +96,6 @@ def mend(files: Mapping[str, Path]) -> int:
     NeurojointError
         A file cannot be written.
     """
-    from ingest import registration
-    from ingest.files.scan import SessionKey
-    from ingest.rows import layouts
-
     n_changed = 0
     for path in files.values():
         footer = parquet_metadata.missing_footer(path)

@@ -24,7 +24,9 @@ from one_bridge.matching import (
 from pipeline import atlas
 from pipeline.database.bulk import fetch_columns
 from pipeline.database.registry import bind
+from pipeline.entry.tables.imaging import PROVENANCES
 from pipeline.errors import NeurojointError
+from pipeline.queries.search import insertions_in
 from pipeline.schemas import acquisition, data, lab, subject
 
 SESSION_KEY = ("lab", "subject", "session_date", "session_number")
@@ -237,8 +239,6 @@ def _numbered(values: list[Any]) -> list[int]:
 
 def _with_channels(regions: list[int]) -> list[dj.expression.QueryExpression]:
     """Insertions with a channel in a region, as files or a program state it."""
-    from pipeline.queries.search import insertions_in
-
     stated = bind("histology").AlignedChannel & one_of("region_id", regions)
     choices = [insertions_in(regions)]
     return [*choices, stated.proj()] if stated else choices
@@ -270,8 +270,6 @@ def _of_fields(column: str, whole: bool = True) -> Term:
 
 def _provenance_of_fields(value: Any, reading: Reading, _: Any) -> Iterable[Any]:
     """Fields of view whose default location is known in this way."""
-    from pipeline.entry.tables.imaging import PROVENANCES
-
     wanted = [PROVENANCES.get(str(item).casefold(), str(item).casefold()) for item in values_of(value, reading)]
     places = bind("imaging").FieldLocation & {"default_location": True}
     return [(places & one_of("fov_provenance", wanted)).proj()]

@@ -9,6 +9,8 @@ from typing import Any
 
 import click
 
+import cbin
+
 from .console import expand, one_line_errors, output_paths, progress_bar, run
 from .report import Progress
 
@@ -90,8 +92,6 @@ def compress(
 
     Interrupted, it continues where it ended when it is run again; files that are compressed already are passed over.
     """
-    import cbin
-
     from .describe import summary
     from .format import default_paths
 
@@ -139,8 +139,6 @@ def decompress(
     quiet: bool,
 ) -> None:
     """Write the raw files of .cbin files or of archives (.zarr.zip)."""
-    import cbin
-
     from .archive import is_archive, unpack
     from .describe import summary
 
@@ -165,8 +163,6 @@ def decompress(
 @quiet_option
 def check(files: tuple[str, ...], threads: int | None, as_json: bool, quiet: bool) -> None:
     """Read compressed files or archives completely: every chunk, and the hashes of both forms."""
-    import cbin
-
     from . import archive
     from .describe import summary
 
@@ -290,8 +286,6 @@ def like_mtscomp(
     **shape: Any,
 ) -> None:
     """Compress as `mtscomp` does, with its arguments and layout; an output that is there already is replaced."""
-    import cbin
-
     options = {name: value for name, value in shape.items() if value is not None}
     options |= {"layout": "compat", "chunk_duration": chunk, "verify": not no_check, "threads": threads}
     with one_line_errors(path), progress_bar(f"compress {path.name}") as progress:
@@ -308,8 +302,6 @@ def like_mtscomp(
 @click.option("-v", "--debug", is_flag=True, hidden=True)
 def like_mtsdecomp(cdata: Path, cmeta: Path | None, no_check: bool, debug: bool, **options: Any) -> None:
     """Decompress as `mtsdecomp` does, with its arguments."""
-    import cbin
-
     with one_line_errors(cdata), progress_bar(f"decompress {cdata.name}") as progress:
         cbin.decompress(cdata, meta=cmeta, verify=not no_check, progress=progress, **options)
 
@@ -327,8 +319,6 @@ def like_mtsdesc(cdata: Path, cmeta: Path | None) -> None:
 
 def _is_compressed(raw: Path, compressed: Path) -> bool:
     """Whether a finished `.cbin` is as long as the raw file."""
-    import cbin
-
     with cbin.open(compressed) as recording:
         return isinstance(recording, cbin.Reader) and recording.nbytes == raw.stat().st_size
 

@@ -15,6 +15,7 @@ import flask
 from dash import ClientsideFunction, Input, Output, State
 
 from dashboard import links
+from dashboard import pages as shipped
 from dashboard.components import app_shell, shell, theme
 from dashboard.server import auth, callback_requests, downloads, entering, first_paint, nwb, papers, response_headers
 from dashboard.site import NotFound, Page, Site
@@ -71,11 +72,9 @@ def create_app(site: Site) -> dash.Dash:
 def find_pages() -> dict[str, ModuleType]:
     """The modules of `dashboard.pages`, and those of the lab that have a `PAGE`, by the name of their page, in the
     order of the menu. The path of a lab's page is `/own/` and its name."""
-    from dashboard import pages
-
     modules = [
-        importlib.import_module(f"{pages.__name__}.{iter_module.name}")
-        for iter_module in pkgutil.iter_modules(pages.__path__)
+        importlib.import_module(f"{shipped.__name__}.{iter_module.name}")
+        for iter_module in pkgutil.iter_modules(shipped.__path__)
     ]
     for name in lab_modules.names():
         module = sys.modules.get(name)

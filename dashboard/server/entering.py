@@ -23,6 +23,7 @@ from pipeline.entry import InvalidEntry, remove, rights, write
 from pipeline.entry.actions import Actor, NeedsConfirmation, perform, undo
 from pipeline.entry.reversal import from_json
 from pipeline.entry.spreadsheets import to_excel
+from pipeline.entry.status import today as state_of_today
 from pipeline.entry.tables import TABLES
 from pipeline.errors import PermissionDenied, UserError, answer_to
 from pipeline.schemas import notification
@@ -90,9 +91,7 @@ def _do(body: Mapping[str, Any], actor: Actor) -> dict[str, Any]:
 
 def _state(values: Mapping[str, Any]) -> dict[str, Any] | None:
     """What the morning round shows of an animal after an entry; nobody else who writes waits for it."""
-    from pipeline.entry import status
-
-    animal = status.today({"lab": values["lab"], "subject": values["subject"]})
+    animal = state_of_today({"lab": values["lab"], "subject": values["subject"]})
     return None if animal is None else round_row(animal, "")
 
 

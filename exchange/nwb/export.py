@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from exchange.nwb import packing, rules, session, source
+from exchange.nwb import rows as surrounding_rows
 from exchange.nwb.containers import Builder
 from pipeline import policy
 from pipeline.errors import NeurojointError, explain, is_connection_error
@@ -178,9 +179,7 @@ def fingerprint(session_source: source.Source, options: Options) -> str:
     digest = hashlib.md5(usedforsecurity=False)
     for file in session_source.files:
         digest.update(f"{file.rel_path}\0{file.dataset_id}\0{file.md5}\0{file.path is not None}\n".encode())
-    from exchange.nwb import rows
-
-    digest.update(rows.dumped(rows.collect(session_source.key)).encode())
+    digest.update(surrounding_rows.dumped(surrounding_rows.collect(session_source.key)).encode())
     digest.update(json.dumps(_computed(session_source.key), sort_keys=True, default=str).encode())
     said = [version("neurojoint"), rules.FORMAT, options.raw, options.dandi, options.backend]
     digest.update(json.dumps(said).encode())

@@ -5,6 +5,7 @@ All else keeps the name that it has, or is named as left out.
 
 from __future__ import annotations
 
+import csv
 import datetime
 import json
 import re
@@ -30,6 +31,7 @@ from exchange.nwb.placing import Choices, Intake, Line, place, session_path
 from exchange.nwb.reading import as_array, timestamps
 from pipeline.alf import columns as alf
 from pipeline.errors import InvalidData, NeurojointError
+from pipeline.schemas import subject as subject_schema
 
 LARGEST = 1 << 31  # byte of one series
 _SEX = {"M": "M", "F": "F", "U": "U", "O": "U"}
@@ -145,10 +147,6 @@ def _subject_row(about: Mapping[str, Any]) -> dict[str, str]:
 
 def _metadata(root: Path, session: str, about: dict[str, Any]) -> list[Path]:
     """Files that tell the registration of session and animal; of an animal that is known nothing is told."""
-    import csv
-
-    from pipeline.schemas import subject
-
     folder = root / "nwb_metadata"
     folder.mkdir(exist_ok=True)
     start = folder / session.replace("/", "_")
@@ -156,7 +154,7 @@ def _metadata(root: Path, session: str, about: dict[str, Any]) -> list[Path]:
     told |= {"eid": about["eid"]} if about["eid"] else {}
     files = [Path(f"{start}_sessions.json")]
     files[0].write_text(json.dumps({session: told}))
-    known = _is_bound() and len(subject.Subject & {"lab": about["lab"], "subject": about["subject"]})
+    known = _is_bound() and len(subject_schema.Subject & {"lab": about["lab"], "subject": about["subject"]})
     row = _subject_row(about)
     if not known:
         files.append(Path(f"{start}_subjects.csv"))
@@ -168,9 +166,7 @@ def _metadata(root: Path, session: str, about: dict[str, Any]) -> list[Path]:
 
 
 def _is_bound() -> bool:
-    from pipeline.schemas import subject
-
-    return subject.schema.is_activated()
+    return subject_schema.schema.is_activated()
 
 
 def _trials(session: Session, nwbfile: NWBFile, choices: Choices) -> None:

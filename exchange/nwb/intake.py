@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+import ingest as registration
 from exchange.nwb import foreign, forms, reading, rows
 from exchange.nwb.placing import Choices, Intake, Line, file_md5, place, session_path
 from exchange.nwb.reading import Cells, Own
@@ -64,8 +65,6 @@ def ingest(
             detail = f"{path}: its content is not as the NWB standard says ({type(error).__name__}: {words})"
             intakes.append(Intake(path, "failed", problem=f"{detail}: `neurojoint nwb check` says more"))
     if register and any(item.state != "failed" for item in intakes):
-        import ingest as registration
-
         registration.register(root, metadata=metadata)
         for about, late in after:
             _finish(about, late)

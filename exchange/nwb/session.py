@@ -15,6 +15,7 @@ from pynwb.core import ScratchData
 from exchange.nwb import as_read, ecephys, forms, metadata, recordings, rows, rules, source, wheels
 from exchange.nwb.containers import Builder, Wrap
 from pipeline import policy
+from pipeline.schemas import data as data_schema
 
 LARGEST_COPY = 1 << 26  # byte; larger files that no NWB object stands for are not kept in the file
 
@@ -159,9 +160,7 @@ def add_mark(builder: Builder, mark: str) -> None:
 
 
 def _tags(key: Mapping[str, Any]) -> dict[str, str]:
-    from pipeline.schemas import data
-
     tags_by_dataset: dict[str, list[str]] = {}
-    for row in (data.DatasetTag & (data.Dataset & key).proj()).to_dicts(order_by="tag"):
+    for row in (data_schema.DatasetTag & (data_schema.Dataset & key).proj()).to_dicts(order_by="tag"):
         tags_by_dataset.setdefault(row["dataset_id"], []).append(row["tag"])
     return {dataset: ",".join(tags) for dataset, tags in tags_by_dataset.items()}

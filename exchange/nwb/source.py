@@ -18,6 +18,10 @@ from pipeline.alf.reader import load
 from pipeline.database.bulk import fetch_columns, json_column
 from pipeline.errors import InvalidData, NeurojointError
 from pipeline.policy import Policy
+from pipeline.schemas import acquisition as acquisition_schema
+from pipeline.schemas import data as data_schema
+from pipeline.schemas import lab as lab_schema
+from pipeline.schemas import subject as subject_schema
 from pipeline.schemas.inputs import files
 
 RECORDINGS = (".cbin", ".bin")
@@ -230,27 +234,27 @@ def read(key: Mapping[str, Any]) -> Source:
     ------
     NeurojointError : there is no such session, or several.
     """
-    from pipeline.schemas import acquisition, data, lab, subject
-
-    given = {"eid": key["eid"]} if "eid" in key else {name: key[name] for name in acquisition.Session.primary_key}
-    rows = (acquisition.Session & given).to_dicts()
+    given = (
+        {"eid": key["eid"]} if "eid" in key else {name: key[name] for name in acquisition_schema.Session.primary_key}
+    )
+    rows = (acquisition_schema.Session & given).to_dicts()
     if len(rows) != 1:
         raise NeurojointError(
             f"there is no session {' '.join(str(value) for value in given.values())}", "check the eid"
         )
-    session = {name: rows[0][name] for name in acquisition.Session.primary_key}
-    datasets = (data.Dataset & session).to_dicts(order_by="rel_path")
-    objects = fetch_columns(data.AlfObject & session, "object_collection", "object_name", "refused_columns")
+    session = {name: rows[0][name] for name in acquisition_schema.Session.primary_key}
+    datasets = (data_schema.Dataset & session).to_dicts(order_by="rel_path")
+    objects = fetch_columns(data_schema.AlfObject & session, "object_collection", "object_name", "refused_columns")
     refused = zip(
         objects["object_collection"].to_pylist(), objects["object_name"].to_pylist(),
         json_column(objects, "refused_columns"), strict=True,
     )  # fmt: skip
-    types = fetch_columns(data.DatasetType, "dataset_type", "type_description").to_pylist()
+    types = fetch_columns(data_schema.DatasetType, "dataset_type", "type_description").to_pylist()
     return Source(
         session,
         rows[0],
-        (subject.Subject & session).fetch1(),
-        (lab.Lab & session).fetch1(),
+        (subject_schema.Subject & session).fetch1(),
+        (lab_schema.Lab & session).fetch1(),
         _files(session, datasets),
         {(collection, name): dict(why or {}) for collection, name, why in refused},
         {row["dataset_type"]: row["type_description"] for row in types if row["type_description"]},

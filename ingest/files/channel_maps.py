@@ -20,7 +20,7 @@ from pipeline.errors import InvalidData
 if TYPE_CHECKING:
     from cbin.spikeglx import Meta
 
-    from pipeline.electrophysiology.raw_formats import Description
+    from pipeline.electrophysiology.raw_formats.description import Description
 
 _ENTRY = re.compile(r"\((\d{1,3}):(-?\d{1,6}(?:\.\d{1,6})?):(-?\d{1,6}(?:\.\d{1,6})?):[01]\)")
 _GROUP = re.compile(r"\(([^()]*)\)")

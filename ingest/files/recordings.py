@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import cbin
 from cbin import CbinError, TruncatedFile
 from cbin.format import check_size, header_path, read_header
 from cbin.spikeglx import read_meta
@@ -202,8 +203,6 @@ def _with_raw(session: Path, path: Path, raw: File, one: Compressed, known: Know
 
 def _compare(path: Path, raw: Path) -> None:
     """Compare all samples, where the .ch holds no hash to compare with."""
-    import cbin
-
     try:
         cbin.compare_with_raw(path, header_path(path), raw)
     except cbin.CbinError as error:

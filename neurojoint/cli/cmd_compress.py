@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 import pipeline
+from ingest import compress as compress_recordings
 from ingest.commands import compress as display
 from neurojoint.cli import progress
 from neurojoint.cli.group import main
@@ -37,10 +38,8 @@ def compress(root: Path, remove_raw: bool, **options: Any) -> None:
 
 def run(root: Path, remove_raw: bool, quiet: bool = False, **options: Any) -> bool:
     """Compress, say what was done (`quiet`: not that there was nothing to do); whether something failed."""
-    from ingest import compress
-
     with progress.shown() as tell:
-        summary = compress(root, remove_raw=remove_raw, progress=tell, **options)
+        summary = compress_recordings(root, remove_raw=remove_raw, progress=tell, **options)
     if summary.recordings or not quiet:
         click.echo(display.report(summary, remove_raw))
     return bool(summary.failures)

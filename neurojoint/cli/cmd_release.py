@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from exchange.releases import build, checks, frozen
+from exchange.releases.uploads import upload
 from neurojoint.cli.group import main
 from neurojoint.cli.progress import advancing, size
 from neurojoint.cli.transfers import connect
@@ -168,10 +169,8 @@ def release_upload(name: str, target: str, out: Path, publish: bool) -> None:
     Tokens come from NEUROJOINT_FIGSHARE_TOKEN and NEUROJOINT_ZENODO_TOKEN, or from files of mode 600: …_TOKEN_FILE.
     """
     connect(create=False)
-    from exchange.releases import frozen, uploads
-
     frozen_release = frozen.find(name)
     with advancing("uploading", frozen_release.row["release_bytes"]) as progress:
-        where = uploads.upload(frozen_release, target, out, publish=publish, progress=progress)
+        where = upload(frozen_release, target, out, publish=publish, progress=progress)
     words = "is published" if publish else "is there, not yet published"
     click.echo(" ".join(filter(None, [f"{frozen_release.name} {words}", where.address, where.doi])))

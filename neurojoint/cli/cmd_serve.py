@@ -10,6 +10,8 @@ import click
 from dashboard.server.serve import address, onto
 from exchange.transfers.endpoints import add_routes
 from neurojoint.cli.group import main
+from one_bridge.server.serve import LOCAL
+from one_bridge.server.serve import serve as serve_bridge
 
 
 @main.command()
@@ -23,8 +25,6 @@ from neurojoint.cli.group import main
 @click.option("--public-dashboard", is_flag=True, help="The same, with anonymous read-only access (pseudonyms).")
 def serve(host: str, port: int, public_read: bool, root: Path | None, dashboard: bool, public_dashboard: bool) -> None:
     """Serve ONE over HTTP (Alyx's REST interface)."""
-    from one_bridge.server.serve import LOCAL, serve
-
     options: dict[str, Any] = {"beside": add_routes}
     click.echo(f"http://{host}:{port} (stop with Ctrl-C)")
     if dashboard or public_dashboard:
@@ -34,4 +34,4 @@ def serve(host: str, port: int, public_read: bool, root: Path | None, dashboard:
         click.echo(f"the site: {address(host, port)}")
     if host not in LOCAL:
         click.echo("passwords travel unencrypted: put a proxy with TLS before it (docs/server.md)", err=True)
-    serve(host, port, public_read, root, **options)
+    serve_bridge(host, port, public_read, root, **options)

@@ -10,6 +10,7 @@ import click
 from exchange.transfers import agent, ledger, plan, policies, run
 from exchange.transfers import nightly as service
 from exchange.transfers.backends import globus
+from exchange.transfers.repositories import WRITABLE, configure
 from neurojoint.cli.group import main
 from neurojoint.cli.progress import size
 from neurojoint.cli.transfers import connect, report, summary_progress
@@ -138,8 +139,6 @@ def transfer_repository(
 ) -> None:  # fmt: skip
     """Say how and when transfers may reach the repository NAME (see `neurojoint repository define`)."""
     connect()
-    from exchange.transfers import repositories
-
     rules: dict[str, Any] = {
         "lab": lab, "bandwidth_limit": bandwidth, "access_archive": archive, "access_offline": tape,
         "access_enabled": enable,
@@ -149,10 +148,10 @@ def transfer_repository(
         start, _, end = ("", "", "") if window == "none" else window.partition("-")
         rules |= {"access_from": start, "access_until": end}
     given = dict(option.partition("=")[::2] for option in options)
-    one = repositories.configure(name, mark=mark, options=given or None, **rules)
+    one = configure(name, mark=mark, options=given or None, **rules)
     backend = one.open()
     with contextlib.closing(backend):
-        backend.check(writing=one.place.kind in repositories.WRITABLE)
+        backend.check(writing=one.place.kind in WRITABLE)
     click.echo(f"{name} ({one.place.kind}) can be reached")
 
 

@@ -6,7 +6,8 @@ import contextlib
 import datetime
 import getpass
 
-from pipeline import errors
+import pipeline
+from pipeline import entry, errors
 from pipeline.web.accounts import Users, store_path
 
 
@@ -68,10 +69,6 @@ def _time(at: float) -> str:
 
 def _add_member(name: str) -> bool:
     """Make the account a person of the pipeline, so that sessions and weighings can name it."""
-    import pipeline
-
     with contextlib.closing(pipeline.connect()):
-        from pipeline import entry
-
         written = entry.write("lab.LabMember", [{"user_name": name}], user=getpass.getuser(), source="command")
     return bool(written.created)

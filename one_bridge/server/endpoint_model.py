@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import datajoint as dj
 
+import pipeline
 from pipeline.entry import policy
 from pipeline.errors import NotFoundError, PermissionDenied, UserError
 
@@ -253,8 +254,6 @@ def table(name: str) -> type[dj.Table]:
     >>> table("acquisition.Session").__name__
     'Session'
     """
-    import pipeline
-
     schema, *path = name.split(".")
     target = getattr(pipeline, schema)
     for part in path:

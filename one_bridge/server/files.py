@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ingest.files.scan import AGGREGATES
-from one_bridge import parquet_files, parquet_metadata
+from one_bridge import cache, parquet_files, parquet_metadata
 from one_bridge.server import values
 from one_bridge.server.endpoint_model import BadInput, NotFound, table
 from pipeline import entry
@@ -257,8 +257,6 @@ class CacheTables:
 
     def _make(self, path: Path, tag: str | None) -> None:
         import tempfile
-
-        from one_bridge import cache
 
         self.folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=self.folder) as made:

@@ -11,7 +11,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ingest import registration
 from ingest.files.scan import SessionKey
+from ingest.rows import aggregates
+from ingest.rows.announced import Announced, announce
+from ingest.rows.writing import Writer
 from one_bridge.server import registration_request as requested
 from one_bridge.server import values
 from one_bridge.server.endpoint_model import BadInput, Refused, table
@@ -87,8 +91,6 @@ class Registration:
 
     def _register_folder(self, key: Mapping[str, Any], place: Place, names: Sequence[str]) -> None:
         """Bring the tables up to the folder; nothing is written if one of the files is refused."""
-        from ingest import registration
-
         with self.database.working():
             try:
                 registration.register_session(
@@ -101,9 +103,6 @@ class Registration:
 
     def _announce(self, key: Mapping[str, Any], files: Sequence[RequestedFile]) -> None:
         """Enter datasets whose files come later; the registration that finds the files completes the rows."""
-        from ingest.rows.announced import Announced, announce
-        from ingest.rows.writing import Writer
-
         with self.database.writing() as connection:
             writer = Writer(connection, dry_run=False)
             try:
@@ -114,9 +113,6 @@ class Registration:
 
     def _register_aggregates(self, body: Mapping[str, Any], root: str) -> list[dict[str, Any]]:
         """Register files over many sessions, e.g. of an animal, in the folder `aggregates` of a data root."""
-        from ingest.rows import aggregates
-        from ingest.rows.writing import Writer
-
         relation = body_text(body, "content_type").rpartition(".")[2]
         folder = requested.aggregate_folder(body, relation)
         self._check_object(relation, folder, body)

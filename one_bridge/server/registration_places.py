@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ingest.files.scan import SessionKey
+from ingest.rows import layouts
 from one_bridge.server import values
 from one_bridge.server.endpoint_model import BadInput, table
 from one_bridge.server.files import Roots
@@ -94,9 +96,6 @@ class Places:
 
     def _of_session(self, key: Mapping[str, Any], repository: str, root: Path) -> Iterator[Place]:
         """The folders of a session in a repository that are there."""
-        from ingest.files.scan import SessionKey
-        from ingest.rows import layouts
-
         session = SessionKey(key["lab"], key["subject"], f"{key['session_date']}", key["session_number"])
         known = layouts.registered_places(repository, [session]).get(session)
         if known and (root / known).is_dir():

@@ -9,11 +9,13 @@ from fastapi import FastAPI, Request
 from fastapi.responses import Response
 from starlette.concurrency import run_in_threadpool
 
+from ingest.agent.service import TaskService
 from one_bridge.server import http, permissions, values
 from one_bridge.server.endpoint_model import BadInput, NotFound, table
 from one_bridge.server.endpoints.tasks import TASKS
 from one_bridge.server.task_records import TaskRecords, texts
-from pipeline.tasks import by_people
+from pipeline.queries import timeline as session_timeline
+from pipeline.tasks import by_people, submit
 from pipeline.web.accounts import Account
 
 LARGEST_UPLOAD = 512 << 20  # byte; larger outputs stay where they were made, and transfers copy them
@@ -113,8 +115,6 @@ class Routes:
 
     def service(self, account: Account) -> Any:
         """The tasks as this account may work on them."""
-        from ingest.agent.service import TaskService
-
         root = self.bridge.roots.data_root
         return TaskService(account.name, account.labs or None, root, self.bridge.staging, self.records.queue())
 
@@ -184,10 +184,7 @@ class Routes:
 
     def graph(self, request: Request) -> dict[str, Any]:
         """The tasks of a session, with what each waits for; planned ones too that are not in the queue."""
-        from pipeline.queries import timeline
-        from pipeline.tasks import submit
-
-        key = timeline.session_key(request.path_params["eid"])
+        key = session_timeline.session_key(request.path_params["eid"])
         rows = self.bridge.database.select(table("task.Task") & key, ["task_uuid", "task_name"])
         condition = values.key_condition(
             ["task_uuid"], [[row["task_uuid"]] for row in rows], self.bridge.database.backend
@@ -212,10 +209,9 @@ class Routes:
         """Where a session is, from rig to figure."""
         import dataclasses
 
-        from pipeline.queries import timeline
-
         return [
-            dataclasses.asdict(item) for item in timeline.of_session(timeline.session_key(request.path_params["eid"]))
+            dataclasses.asdict(item)
+            for item in session_timeline.of_session(session_timeline.session_key(request.path_params["eid"]))
         ]
 
 

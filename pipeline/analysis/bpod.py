@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.analysis.clocks import match_pulses
+
 TICKS_PER_TURN = 1024  # the rig's encoder with X1 decoding
 PHOTODIODE_SINCE = 5
 """From this version of the rig's software on, the photodiode shows each change of the stimulus."""
@@ -330,7 +332,6 @@ def _matched(encoder: NDArray, session: NDArray) -> tuple[NDArray, NDArray]:
     n = min(encoder.size, session.size)
     if n and np.abs(np.diff(encoder[:n]) - np.diff(session[:n])).max(initial=0.0) < 0.01:
         return encoder[:n], session[:n]
-    from pipeline.analysis.clocks import match_pulses
 
     first, second = match_pulses(encoder, session, tolerance=0.01)
     return encoder[first], session[second]

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.analysis import frames
+from pipeline.analysis.clocks import Clock
 from pipeline.analysis.frames import FrameTimes
 
 _CYCLES_PER_SECOND, _CYCLES = 8000, 128  # the counter of a FireWire clock: 7 bits of s, 13 of 1/8000 s, 12 of 1/3072
@@ -87,8 +88,6 @@ def align(own: NDArray, pulses: NDArray, n_frames: int, count: NDArray | None = 
     >>> align(own, seen, 300).times[[0, 120, 299]].round(3)
     array([ 2.   ,  6.   , 11.968])
     """
-    from pipeline.analysis.clocks import Clock
-
     if pulses.size < 10:
         raise ValueError(f"the state machine saw {pulses.size} pulses of this camera")
     notes = ["the first frame is taken to be that of the first pulse"]

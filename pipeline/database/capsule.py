@@ -15,6 +15,7 @@ import datajoint as dj
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+import pipeline
 from pipeline import settings
 from pipeline.alf import parquet
 from pipeline.database import embedded, registry
@@ -113,8 +114,6 @@ def connect(path: str | Path) -> Connection:
     ------
     NeurojointError : it is no capsule, or it was made by a newer version.
     """
-    import pipeline
-
     folder = unpacked(Path(path).expanduser())
     about = _info(folder)
     home = _home(folder, about)

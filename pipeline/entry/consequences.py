@@ -15,6 +15,8 @@ from pipeline.entry.parse import zone_or_utc
 from pipeline.entry.removal import remove
 from pipeline.entry.writer import write
 from pipeline.schemas import action, subject
+from pipeline.schemas import action as action_schema
+from pipeline.schemas import lab as lab_schema
 
 Animal = tuple[str, str]
 DERIVED = ("tests", "parents")
@@ -68,13 +70,11 @@ def _die(origin: Origin, key: Mapping[str, Any], day: datetime.date) -> None:
 
 def end_restrictions(origin: Origin, key: Mapping[str, Any], day: datetime.date) -> None:
     """End what restrictions an animal has on the day of its death."""
-    from pipeline.schemas import action, lab
-
     animal = {name: key[name] for name in ("lab", "subject")}
-    there = (action.WaterRestriction & animal & "restriction_end IS NULL").to_dicts()
+    there = (action_schema.WaterRestriction & animal & "restriction_end IS NULL").to_dicts()
     if not there:
         return
-    zone = zone_or_utc((lab.Lab & {"lab": animal["lab"]}).fetch1("time_zone"))
+    zone = zone_or_utc((lab_schema.Lab & {"lab": animal["lab"]}).fetch1("time_zone"))
     last = datetime.datetime.combine(day, datetime.time(23, 59, 59), zone).astimezone(datetime.UTC)
     end = min(last, datetime.datetime.now(datetime.UTC)).replace(tzinfo=None, microsecond=0)
     for row in there:

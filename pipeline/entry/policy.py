@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from pipeline.errors import PermissionDenied
+from pipeline.schemas import lab as lab_schema
 
 Role = Literal["reader", "technician", "member", "colony manager", "lab manager", "admin"]
 Verb = Literal["read", "care", "restrict", "operate", "colony", "cull", "assign", "request", "answer", "plan", "manage",
@@ -212,17 +213,15 @@ def require(person: Person, verb: Verb, lab: str, responsible: str | None = None
 
 def person_of(name: str, account: str = "member") -> Person:
     """A person with the roles and delegations that the tables hold today."""
-    from pipeline.schemas import lab
-
     today = datetime.datetime.now(datetime.UTC).date()
-    memberships = lab.LabMembership().to_dicts()
+    memberships = lab_schema.LabMembership().to_dicts()
     roles: dict[str, Role] = {}
     for row in memberships:
         begun = row["membership_start"] is None or row["membership_start"] <= today
         ended = row["membership_end"] is not None and row["membership_end"] < today
         if name and row["user_name"] == name and begun and not ended:
             roles[row["lab"]] = ROLE_WORDS.get(" ".join(row["lab_role"].casefold().split()), "member")
-    labs = set(lab.Lab().to_arrays("lab").tolist())
-    principals = {row["principal"] for row in (lab.Delegate & {"delegate": name}).to_dicts()} if name else set()
+    labs = set(lab_schema.Lab().to_arrays("lab").tolist())
+    principals = {row["principal"] for row in (lab_schema.Delegate & {"delegate": name}).to_dicts()} if name else set()
     open_labs = labs - {row["lab"] for row in memberships}
     return Person(name, account, roles, frozenset(open_labs), frozenset({name, *principals} - {""}))

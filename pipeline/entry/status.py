@@ -11,6 +11,8 @@ import numpy as np
 
 from pipeline.analysis import water
 from pipeline.entry.parse import zone_or_utc
+from pipeline.schemas import lab as lab_schema
+from pipeline.schemas import subject as subject_schema
 from pipeline.schemas.inputs import water_history
 
 NEAR = 2.0  # percentage points
@@ -60,24 +62,20 @@ class Today:
 
 def today(key: Mapping[str, Any], day: datetime.date | None = None) -> Today | None:
     """The state of an animal on a day of its lab, by default today; None where there is no such animal."""
-    from pipeline.schemas import lab, subject
-
     animal = {name: key[name] for name in ("lab", "subject")}
-    rows = (subject.Subject.proj("responsible_user") * lab.Lab.proj("time_zone") & animal).to_dicts()
+    rows = (subject_schema.Subject.proj("responsible_user") * lab_schema.Lab.proj("time_zone") & animal).to_dicts()
     if not rows:
         return None
     zone = zone_or_utc(rows[0]["time_zone"])
     day = day or datetime.datetime.now(zone).date()
     given = water_history.water_arguments(animal)
-    rules = (lab.HusbandryRules & {"lab": animal["lab"]}).to_dicts()
+    rules = (lab_schema.HusbandryRules & {"lab": animal["lab"]}).to_dicts()
     return of_arguments(animal, rows[0]["responsible_user"], day, given, rules[0] if rules else {})
 
 
 def of_lab(lab_name: str, subjects: Mapping[str, str | None], day: datetime.date) -> list[Today]:
     """The state of several animals of a lab (name -> responsible person) on a day, each table read once."""
-    from pipeline.schemas import lab
-
-    rules = (lab.HusbandryRules & {"lab": lab_name}).to_dicts()
+    rules = (lab_schema.HusbandryRules & {"lab": lab_name}).to_dicts()
     given = water_history.arguments_of(lab_name, list(subjects))
     return [
         of_arguments({"lab": lab_name, "subject": name}, subjects[name], day, given[name], rules[0] if rules else {})

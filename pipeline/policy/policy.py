@@ -14,6 +14,7 @@ import pyarrow as pa
 from pipeline.database import registry
 from pipeline.database.bulk import fetch_columns
 from pipeline.policy import columns, pseudonyms
+from pipeline.schemas import lab as lab_schema
 from pipeline.settings import Publication, settings
 
 _Row = TypeVar("_Row", bound=Mapping[str, Any])
@@ -175,9 +176,7 @@ def _animals(rows: pa.Table) -> list[tuple[str, str] | None]:
 
 def _people(table: type[dj.Table]) -> set[str]:
     """Columns that refer to people."""
-    from pipeline.schemas import lab
-
-    name = lab.LabMember().full_table_name
+    name = lab_schema.LabMember().full_table_name
     return {
         child
         for parent, info in table().parents(as_objects=False, foreign_key_info=True)

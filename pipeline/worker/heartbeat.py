@@ -15,6 +15,7 @@ import datajoint as dj
 import psutil
 
 from pipeline.database import sessions
+from pipeline.schemas import task
 
 HEARTBEAT_SECONDS = 5.0
 DEAD_AFTER_SECONDS = 60.0  # without a heartbeat, on another computer
@@ -185,8 +186,6 @@ NOW = {"postgresql": "CAST(CURRENT_TIMESTAMP(6) AS timestamp)", "mysql": "CURREN
 
 
 def _worker() -> dj.Table:
-    from pipeline.schemas import task
-
     return task.Worker()
 
 

@@ -22,6 +22,7 @@ import datajoint as dj
 from pipeline.database import sessions
 from pipeline.database.connection import raw_connection
 from pipeline.errors import ConflictError
+from pipeline.schemas import task
 from pipeline.worker import heartbeat
 
 LONGEST_NAME = 128
@@ -214,6 +215,4 @@ def _silent(connection: dj.Connection) -> str:
 
 
 def _table() -> dj.Table:
-    from pipeline.schemas import task
-
     return task.Lock()

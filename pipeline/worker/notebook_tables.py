@@ -16,6 +16,7 @@ from typing import Any
 import cloudpickle
 import datajoint as dj
 
+import pipeline
 from pipeline.database import registry
 
 _BOUND = {"database", "_connection", "_heading", "_support", "declaration_context", "_jobs", "_master", "__dict__"}
@@ -36,8 +37,6 @@ def opener(tables: Sequence[type[dj.Table]]) -> Callable[[], list[type[dj.Table]
 
 
 def _open(pickled: bytes) -> list[type[dj.Table]]:
-    import pipeline
-
     pipeline.connect(create=False)
     return pickle.loads(pickled)  # noqa: S301 (made by the process that started this one, for this one)
 

@@ -6,6 +6,7 @@ import datajoint as dj
 
 from pipeline.database import registry
 from pipeline.worker import notebook_tables, process
+from pipeline.worker.display import Progress
 from pipeline.worker.supervisor import Summary, work
 
 
@@ -41,8 +42,6 @@ def populate(*tables: type[dj.Table], processes: int | None = None, progress: bo
     if not progress:
         return work(once=True, processes=processes, tables=tables or None, open_tables=open_tables)
     from rich.console import Console  # here since workers never need it
-
-    from pipeline.worker.display import Progress
 
     with Progress(Console(stderr=True)) as shown:
         return work(once=True, processes=processes, tables=tables or None, watch=shown.watch, say=shown.say,

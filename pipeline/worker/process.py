@@ -20,7 +20,10 @@ from typing import Any
 
 import datajoint as dj
 
+import pipeline
+from pipeline.database import registry
 from pipeline.errors import NeurojointError, explain, is_connection_error
+from pipeline.settings import override
 from pipeline.worker import heartbeat, transactions
 from pipeline.worker.compute import (
     GRACE_SECONDS,
@@ -71,9 +74,6 @@ class Assignment:
 
 def open_tables() -> list[type[dj.Table]]:
     """Connect by the settings; all populated tables, in dependency order."""
-    import pipeline
-    from pipeline.database import registry
-
     pipeline.connect(create=False)
     return registry.populated_tables()
 
@@ -237,10 +237,7 @@ def main(assignment: Assignment, board: Board, slot: int, report: Any) -> None:
 
 
 def _work(assignment: Assignment, board: Board, slot: int, stop: Stop) -> None:
-    from pipeline import settings
-    from pipeline.database import registry
-
-    with settings.override(**assignment.settings):
+    with override(**assignment.settings):
         tables = [
             open_table for open_table in assignment.open_tables() if registry.label(open_table) in assignment.labels
         ]

@@ -12,8 +12,10 @@ from typing import Any
 import datajoint as dj
 
 from pipeline.database import lab_modules, registry
+from pipeline.database.bulk import fetch_columns, json_column
 from pipeline.provenance import staleness
 from pipeline.queries import transfers
+from pipeline.schemas import behavior, data
 from pipeline.worker import heartbeat
 
 STALE_SECONDS = 30.0  # between two comparisons of fingerprints while someone watches
@@ -194,8 +196,6 @@ def _errors(connection: dj.Connection, tables: Sequence[type[dj.Table]], lab: st
 
 
 def _quarantine(connection: dj.Connection, lab: str | None) -> list[Problem]:
-    from pipeline.schemas import data
-
     in_lab = _in_lab(connection, ["lab"], lab, " AND ")
     rows = connection.query(
         f"SELECT reason, count(*), min(quarantine_path) FROM {data.Quarantine().full_table_name} "
@@ -207,9 +207,6 @@ def _quarantine(connection: dj.Connection, lab: str | None) -> list[Problem]:
 
 def _doubts(lab: str | None) -> list[Problem]:
     """The checks that did not pass, each with how many tasks of sessions it concerns; the most serious first."""
-    from pipeline.database.bulk import fetch_columns, json_column
-    from pipeline.schemas import behavior
-
     within = {} if lab is None else {"lab": lab}
     doubts: dict[tuple[str, str], Problem] = {}
 

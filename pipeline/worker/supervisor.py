@@ -22,6 +22,7 @@ from pipeline.database import free_space, registry
 from pipeline.database.address import Address
 from pipeline.database.connection import raw_connection
 from pipeline.errors import DatabaseUnavailable, NeurojointError, is_connection_error
+from pipeline.schemas import task
 from pipeline.worker import heartbeat, process
 from pipeline.worker.compute import GRACE_SECONDS
 from pipeline.worker.progress_counters import Board
@@ -274,8 +275,6 @@ class _Supervisor:
 @contextlib.contextmanager
 def _heartbeats(address: Address, activities: Callable[[], dict[int, str]]) -> Iterator[None]:
     """In a thread and on a connection of its own, so that neither a long statement nor a long make stops the heart."""
-    from pipeline.schemas import task
-
     table, over = task.Worker().full_table_name, threading.Event()
 
     def beat() -> None:

@@ -8,6 +8,7 @@ import shlex
 import tomllib
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 
@@ -18,6 +19,10 @@ from pipeline.schemas import histology
 from pipeline.settings import load
 
 DOCS = Path(__file__).parents[2] / "docs"
+
+
+def command_of(name: str) -> click.Command:
+    return main.get_command(click.Context(main), name)
 
 
 def manual(name: str) -> str:

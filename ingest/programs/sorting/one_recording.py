@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cbin
 import numpy as np
 
 from ingest.programs.sorting import alf_files, job, measures, process, results
@@ -89,8 +90,6 @@ def write(folder: Path, made: Job, result: results.Sorted, times: np.ndarray, sa
     times : of the spikes, s from session start.
     says : what goes into `_neurojoint_sorting.run.json`; sorter, parameters and numbers are added.
     """
-    import cbin
-
     numbers, clusters, _ = spikes.number(result.clusters)
     gains, n = 1e-6 * np.array(made.uv_per_bit, np.float32), len(made.channels)
     positions = np.array(made.positions, np.float64)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import cbin
 import datajoint as dj
 import numpy as np
 
@@ -124,8 +125,6 @@ class _Work:
 
     def sort_in(self, folder: Path, one: Item, run: Run, place: Path) -> Path:
         """Run the program and write what it found; returns the folder of the files."""
-        import cbin
-
         raw = recorded = self.base / one.path
         self.check_unchanged(one)
         if one.is_compressed:

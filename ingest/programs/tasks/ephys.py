@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import cbin
 import numpy as np
 from cbin.spikeglx import MetaError, read_meta
 
@@ -25,8 +26,6 @@ SNIPPETS, SECONDS = 20, 1.0
 
 def compress(job: Job) -> None:
     """Compress AP and LF bands; each is decoded again by another library and compared before the raw file may go."""
-    import cbin
-
     folder = job.arguments["folder"]
     raws = job.inputs("{folder}/*.ap.bin") + job.inputs("{folder}/*.lf.bin")
     if not raws:  # compressed at the rig
@@ -76,8 +75,6 @@ def quality(job: Job) -> None:
 
 def sort(job: Job) -> None:
     """Sort spikes by the program of the environment `sorting`, and write the results as ALF files."""
-    import cbin
-
     if not job.command:
         raise TaskFailure("no program for the environment `sorting`", "neurojoint agent --env sorting=…", "program")
     path = job.inputs("{folder}/*.ap.cbin|{folder}/*.ap.bin")[0]
@@ -156,8 +153,6 @@ class _opened:  # noqa: N801 - a context manager
         self._path = job.inputs("{folder}/*.ap.cbin|{folder}/*.ap.bin")[0]
 
     def __enter__(self) -> tuple[Any, Any, int]:
-        import cbin
-
         meta = _meta(self._path)
         try:
             self._recording = cbin.open(self._path)

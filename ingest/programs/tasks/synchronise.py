@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import cbin
 import numpy as np
 from cbin import CbinError
 from cbin.spikeglx import read_meta
@@ -189,8 +190,6 @@ def _first_sample(path: Path) -> int | None:
 
 
 def _opened(path: Path) -> Any:
-    import cbin
-
     try:
         return cbin.open(path)
     except cbin.CbinError as error:

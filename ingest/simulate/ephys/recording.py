@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from cbin.synthetic import meta_text
 
 from . import waveforms
 from .files import serial_of
@@ -107,8 +108,6 @@ def _slow(insertion: Insertion, n_samples: int, noise: float, rng: np.random.Gen
 
 def _meta(name: str, size: int, sha1: str, n_sites: int, band: str, probe: str) -> str:
     """The SpikeGLX header."""
-    from cbin.synthetic import meta_text
-
     rate = SAMPLE_RATE if band == "ap" else LF_RATE
     text = meta_text(name, size, sha1, n_sites + 1, rate, "np1")
     changed: dict[str, Any] = {"imDatPrb_sn": serial_of(probe)}

@@ -18,6 +18,7 @@ from datajoint.condition import extract_column_names
 from one_bridge import query
 from one_bridge.server import values
 from one_bridge.server.endpoint_model import Endpoint, Field, Many, NotFound, Relation, table
+from one_bridge.server.endpoints import ENDPOINTS
 from one_bridge.server.query import evaluate, times
 from one_bridge.server.query.evaluate import ORDER_LOOKUPS, TEXT_LOOKUPS
 from one_bridge.server.query.identifiers import by_id
@@ -222,8 +223,6 @@ class Conditions:
 
     def _through(self, endpoint: Endpoint, relation: Relation, inner: str | None, there: Endpoint | None = None) -> str:
         """Rows whose related rows meet a condition; with None, that have related rows."""
-        from one_bridge.server.endpoints import ENDPOINTS
-
         there = there or ENDPOINTS[relation.endpoint]
         related = Listed(there, table(there.table)())
         if inner is not None:

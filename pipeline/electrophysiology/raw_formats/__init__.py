@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+from cbin import Recording
 
+from pipeline.electrophysiology.raw_formats import mearec_file, neo_files, nwb_file, open_ephys
+from pipeline.electrophysiology.raw_formats.description import Description
 from pipeline.errors import InvalidData
-
-if TYPE_CHECKING:
-    from cbin import Recording
 
 FORMATS: Mapping[str, re.Pattern[str]] = {
     "open_ephys": re.compile(r"(?:.*/)?continuous\.(?:dat|cbin)"),
@@ -31,8 +29,6 @@ FORMATS: Mapping[str, re.Pattern[str]] = {
 }
 """Format -> pattern of the path below the session of the file that is the recording."""
 SPIKEGLX = "spikeglx"
-LF_BELOW = 5000.0
-"""Continuous channels of probes that are sampled less often are the local field, Hz."""
 _BESIDE = re.compile(
     r"continuous\.(?:dat|cbin|ch)|structure\.oebin|settings(?:_\d+)?\.xml|sync_messages\.txt|experiment\d+\.nwb"
     r"|(?:timestamps|sample_numbers|states|full_words|channels|channel_states|text|metadata|waveforms|clusters"
@@ -42,38 +38,6 @@ _BESIDE = re.compile(
     r"|time|amp-[\w-]+|board-[\w-]+|aux-[\w-]+|vdd-[\w-]+|stim-[\w-]+|dc-[\w-]+)\.dat"
 )
 _FOLDER = re.compile(r"[\w ./#-]*")
-
-
-class Place(NamedTuple):
-    """Where a channel lies."""
-
-    lateral: float  # um
-    axial: float  # um
-    shank: int
-
-
-@dataclass(frozen=True)
-class Description:
-    """What the files of a recording say of it."""
-
-    recording_format: str
-    band: str  # ap, lf, nidq, obx
-    probe: str | None  # the label that the files suggest; None: the folder decides
-    sampling_rate: float  # Hz
-    n_channels: int  # with digital words
-    n_samples: int
-    volts_per_bit: np.ndarray  # (n_channels,) V; 1 of digital words
-    serial: str | None = None
-    model: str | None = None
-    part_number: str | None = None  # of a Neuropixels probe
-    electrodes: np.ndarray | None = None  # (n neural channels,) electrode of each, over all shanks
-    places: tuple[Place, ...] | None = None  # of the neural channels, where the files give them
-    note: str = ""
-
-    @property
-    def neural(self) -> np.ndarray:
-        """Columns that hold samples, and no digital word."""
-        return np.flatnonzero(self.volts_per_bit < 1)
 
 
 def format_of(rel_path: str) -> str | None:
@@ -112,8 +76,6 @@ def describe(path: Path, rel_path: str) -> Description:
     ------
     InvalidData : a file that it needs is not there, or cannot be read.
     """
-    from pipeline.electrophysiology.raw_formats import mearec_file, neo_files, nwb_file, open_ephys
-
     kind = _readable(rel_path)
     if kind == "open_ephys":
         return open_ephys.describe(path)
@@ -131,8 +93,6 @@ def open_raw(path: Path, rel_path: str) -> Recording:
     ------
     InvalidData : as for `describe`.
     """
-    from pipeline.electrophysiology.raw_formats import mearec_file, neo_files, nwb_file, open_ephys
-
     kind = _readable(rel_path)
     if kind == "open_ephys":
         return open_ephys.open_raw(path)
@@ -145,8 +105,6 @@ def open_raw(path: Path, rel_path: str) -> Recording:
 
 def own_times(path: Path, rel_path: str) -> tuple[np.ndarray, np.ndarray] | None:
     """Some samples of a recording and their times (s) by the system that recorded it; None where it gives none."""
-    from pipeline.electrophysiology.raw_formats import neo_files, nwb_file, open_ephys
-
     kind = format_of(rel_path)
     if kind == "open_ephys":
         return open_ephys.own_times(path)
@@ -157,8 +115,6 @@ def own_times(path: Path, rel_path: str) -> tuple[np.ndarray, np.ndarray] | None
 
 def own_changes(path: Path, rel_path: str) -> dict[int, tuple[np.ndarray, np.ndarray]]:
     """Changes of digital lines that the system keeps in files of their own; line -> samples, polarities."""
-    from pipeline.electrophysiology.raw_formats import neo_files, nwb_file, open_ephys
-
     kind = format_of(rel_path)
     if kind == "open_ephys":
         return open_ephys.own_changes(path)
@@ -169,16 +125,9 @@ def own_changes(path: Path, rel_path: str) -> dict[int, tuple[np.ndarray, np.nda
 
 def line_names(path: Path, rel_path: str) -> dict[int, str]:
     """Line -> its name, of the digital lines that the system names."""
-    from pipeline.electrophysiology.raw_formats import neo_files, nwb_file, open_ephys
-
     kind = format_of(rel_path)
     if kind == "open_ephys":
         return open_ephys.line_names(path)
     if kind == "nwb":
         return nwb_file.own_changes(path)[1]
     return neo_files.line_names(path, kind) if kind in ("intan", "plexon", "spikegadgets", "blackrock") else {}
-
-
-def band_of_rate(sampling_rate: float) -> str:
-    """`ap` or `lf`, by the sampling rate (Hz)."""
-    return "lf" if sampling_rate < LF_BELOW else "ap"

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from pipeline.alf.reasons import refuse
-from pipeline.electrophysiology.raw_formats import Description, Place, band_of_rate
 from pipeline.electrophysiology.raw_formats.array_recording import LARGEST_FACTOR, MICROVOLT, LibraryRecording
+from pipeline.electrophysiology.raw_formats.description import Description, Place, band_of_rate
 from pipeline.errors import InvalidData
 
 INSTALL = "pip install 'neurojoint[raw]'"

@@ -10,8 +10,9 @@ import numpy as np
 
 from pipeline.alf.reasons import refuse
 from pipeline.analysis.clocks import Clock
-from pipeline.electrophysiology.raw_formats import Description, band_of_rate, blackrock_events, neo_corrections
+from pipeline.electrophysiology.raw_formats import blackrock_events, neo_corrections
 from pipeline.electrophysiology.raw_formats.array_recording import LARGEST_FACTOR, MICROVOLT, LibraryRecording
+from pipeline.electrophysiology.raw_formats.description import Description, band_of_rate
 from pipeline.errors import InvalidData
 
 READERS = {

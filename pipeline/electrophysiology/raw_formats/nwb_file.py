@@ -9,8 +9,9 @@ import numpy as np
 
 from pipeline.alf.reasons import refuse
 from pipeline.analysis.clocks import Clock
-from pipeline.electrophysiology.raw_formats import Description, Place, band_of_rate, clock_knots
+from pipeline.electrophysiology.raw_formats import clock_knots
 from pipeline.electrophysiology.raw_formats.array_recording import LARGEST_FACTOR, MICROVOLT, LibraryRecording
+from pipeline.electrophysiology.raw_formats.description import Description, Place, band_of_rate
 from pipeline.electrophysiology.raw_formats.nwb_lines import Line, lines_of, numbered
 from pipeline.errors import InvalidData
 

@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
+import cbin
 import numpy as np
 from cbin.format import header_path, read_header
 
 from pipeline.alf.reader import load
 from pipeline.alf.reasons import refuse
-from pipeline.electrophysiology.raw_formats import Description, Place, band_of_rate, clock_knots
+from pipeline.electrophysiology.raw_formats import clock_knots
+from pipeline.electrophysiology.raw_formats.description import Description, Place, band_of_rate
 
 if TYPE_CHECKING:
     from cbin import Recording
@@ -52,8 +54,6 @@ def describe(path: Path) -> Description:
 
 def open_raw(path: Path) -> Recording:
     """Open a stream, compressed or not."""
-    import cbin
-
     _, stream, _ = _stream(path)
     gains = np.array([_factor(channel) for channel in stream["channels"]])
     if path.suffix == ".cbin":

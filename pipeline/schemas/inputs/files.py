@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import cbin
 import datajoint as dj
 import numpy as np
 
@@ -265,8 +266,6 @@ def open_recording(key: Mapping[str, Any], band: str = "ap", probe: str | None =
     InvalidData : there is no such recording, or its file is not as it was registered.
     AmbiguousError : several fit.
     """
-    import cbin
-
     chosen = {"dataset_id": key["dataset_id"]} if "dataset_id" in key else {"band": band}
     session = {name: key[name] for name in acquisition.Session.primary_key if name in key}
     label = probe or key.get("probe_label")
