@@ -114,7 +114,7 @@ def _break_off(root: Path) -> None:
 
 def animals() -> list[Animal]:
     """How each animal of the simulated lab does, by name."""
-    from pipeline import behavior, behavior_analysis, subject
+    from pipeline import behavior, behavior_analysis, subject  # start-up time
 
     result = []
     for key in (subject.Subject & {"lab": LAB} & behavior.TrialSet.proj()).keys(order_by="subject"):

@@ -17,7 +17,7 @@ def run() -> None:
     try:
         signal.signal(signal.SIGTERM, _interrupt)
         _forward_ignored_interrupts()
-        from neurojoint.cli import main
+        from neurojoint.cli import main  # start-up time
 
         main()
     except KeyboardInterrupt:

@@ -11,7 +11,7 @@ __all__ = ["ONE"]
 
 def __getattr__(name: str) -> Any:
     if name == "ONE":
-        from one_bridge.api import ONE
+        from one_bridge.api import ONE  # start-up time
 
         return ONE
     raise AttributeError(f"module 'one_bridge' has no attribute {name!r}")

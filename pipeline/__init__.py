@@ -75,20 +75,20 @@ def connect(
     ------
     pipeline.errors.NeurojointError : no connection, or tables of another version; the message says what to do.
     """
-    from pipeline.database import connection, migrate
-    from pipeline.settings import settings
+    from pipeline.database import connection, migrate  # start-up time
+    from pipeline.settings import settings  # start-up time
 
     if isinstance(capsule, bool):  # the first argument was `create` before
         create, capsule = capsule, None
     if capsule is not None:
-        from pipeline.database import capsule as capsules
+        from pipeline.database import capsule as capsules  # start-up time
 
         return capsules.connect(capsule)
     chosen = settings()
     opened = connection.open_connection(chosen)
     migrate.prepare(opened, chosen.prefix, create, schemas=schemas)
     if tuple(schemas) == SCHEMAS:
-        from pipeline.database import lab_modules
+        from pipeline.database import lab_modules  # start-up time
 
         lab_modules.bind(opened, chosen.prefix, create)
     return opened
@@ -101,7 +101,7 @@ def module(name: str) -> ModuleType:
     ------
     pipeline.errors.NeurojointError : it is not named in the settings, or is left out; the message says why.
     """
-    from pipeline.database import lab_modules
+    from pipeline.database import lab_modules  # start-up time
 
     return lab_modules.module(name)
 
@@ -120,7 +120,7 @@ def personal_schema(account: str | None = None) -> PersonalSchema:
     ... class FastTrials(dj.Computed):
     ...     definition = "-> behavior.TrialSet"
     """
-    from pipeline.database import personal, registry
+    from pipeline.database import personal, registry  # start-up time
 
     return personal.personal_schema(registry.connection(), account)
 
@@ -136,8 +136,8 @@ def session(eid: str) -> dict[str, Any]:
     --------
     >>> behavior.TrialSet & session("431e7140-8444-4d4d-aca0-1526a2ac136a")  # doctest: +SKIP
     """
-    from pipeline.database import registry
-    from pipeline.errors import NeurojointError
+    from pipeline.database import registry  # start-up time
+    from pipeline.errors import NeurojointError  # start-up time
 
     keys = (registry.bind("acquisition").Session & {"eid": str(eid).lower()}).keys()
     if not keys:

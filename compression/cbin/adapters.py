@@ -73,7 +73,7 @@ def to_spikeinterface(recording: Recording, sync: bool = False) -> Any:
         import spikeinterface.core  # noqa: F401 - is it there?
     except ImportError as error:
         raise CbinError("SpikeInterface is not installed.", remedy="pip install spikeinterface") from error
-    from .spikeinterface_recording import CbinRecording
+    from .spikeinterface_recording import CbinRecording  # start-up time
 
     return CbinRecording(
         str(recording.path.absolute()),

@@ -92,8 +92,8 @@ def compress(
 
     Interrupted, it continues where it ended when it is run again; files that are compressed already are passed over.
     """
-    from .describe import summary
-    from .format import default_paths
+    from .describe import summary  # start-up time
+    from .format import default_paths  # start-up time
 
     options = {name: value for name, value in options.items() if value is not None}
     paths = expand(files)
@@ -139,8 +139,8 @@ def decompress(
     quiet: bool,
 ) -> None:
     """Write the raw files of .cbin files or of archives (.zarr.zip)."""
-    from .archive import is_archive, unpack
-    from .describe import summary
+    from .archive import is_archive, unpack  # start-up time
+    from .describe import summary  # start-up time
 
     paths = expand(files)
     targets = output_paths(paths, out, _raw_name)
@@ -163,8 +163,8 @@ def decompress(
 @quiet_option
 def check(files: tuple[str, ...], threads: int | None, as_json: bool, quiet: bool) -> None:
     """Read compressed files or archives completely: every chunk, and the hashes of both forms."""
-    from . import archive
-    from .describe import summary
+    from . import archive  # start-up time
+    from .describe import summary  # start-up time
 
     def work(path: Path, progress: Progress | None) -> dict[str, Any]:
         if archive.is_archive(path):
@@ -194,7 +194,7 @@ def check(files: tuple[str, ...], threads: int | None, as_json: bool, quiet: boo
 @json_option
 def info(files: tuple[str, ...], as_json: bool, **shape: Any) -> None:
     """Say what raw files, .cbin files and archives hold."""
-    from .describe import describe, lines
+    from .describe import describe, lines  # start-up time
 
     def work(path: Path, progress: Progress | None) -> dict[str, Any]:
         return describe(path, **shape)
@@ -227,9 +227,9 @@ def archive(
 
     Archives that are there already are passed over.
     """
-    from . import archive as archives
-    from .describe import summary
-    from .errors import OutputExists
+    from . import archive as archives  # start-up time
+    from .describe import summary  # start-up time
+    from .errors import OutputExists  # start-up time
 
     paths = expand(files)
     targets = output_paths(paths, out, archives.default_path)
@@ -259,7 +259,7 @@ def archive(
 @json_option
 def bench(file: Path, as_json: bool, **options: Any) -> None:
     """Measure compression, decompression and reads of the first seconds of FILE, against mtscomp where installed."""
-    from .measure import measure, table
+    from .measure import measure, table  # start-up time
 
     with one_line_errors(file):
         results = measure(file, **options)
@@ -311,7 +311,7 @@ def like_mtsdecomp(cdata: Path, cmeta: Path | None, no_check: bool, debug: bool,
 @click.argument("cmeta", type=click.Path(path_type=Path), required=False)
 def like_mtsdesc(cdata: Path, cmeta: Path | None) -> None:
     """Describe a compressed file, as `mtsdesc` does."""
-    from .describe import describe, lines
+    from .describe import describe, lines  # start-up time
 
     with one_line_errors(cdata):
         click.echo(lines(describe(cdata, meta=cmeta)))
@@ -325,7 +325,7 @@ def _is_compressed(raw: Path, compressed: Path) -> bool:
 
 def _raw_name(path: Path) -> Path:
     """The raw file of a compressed one."""
-    from .spikeglx import data_stem
+    from .spikeglx import data_stem  # start-up time
 
     suffix = path.suffix
     return path.with_name(data_stem(path) + ("." + suffix[2:] if suffix.startswith(".c") else ".bin"))

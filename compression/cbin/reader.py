@@ -68,7 +68,7 @@ def open(  # noqa: A001 - cbin.open, as in gzip.open
     """
     path = _existing(Path(path))
     if path.name.endswith(".zarr.zip"):
-        from .archive_reader import ArchiveReader
+        from .archive_reader import ArchiveReader  # start-up time
 
         return ArchiveReader(path, volts_per_bit=volts_per_bit, threads=threads)
     with path.open("rb") as file:
@@ -79,7 +79,7 @@ def open(  # noqa: A001 - cbin.open, as in gzip.open
     if compressed:
         return Reader(path, meta, volts_per_bit=volts_per_bit, threads=threads, cache_bytes=cache_bytes)
     if n_channels is None or sample_rate is None:
-        from .spikeglx import read_meta
+        from .spikeglx import read_meta  # start-up time
 
         beside = read_meta(path)
         n_channels = beside.n_channels if n_channels is None else n_channels

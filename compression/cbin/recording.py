@@ -184,7 +184,7 @@ class Volts:
 
 def _volts_beside(path: Path, n_channels: int) -> np.ndarray | bool:
     """Gains from the SpikeGLX .meta beside a file; False when there is none."""
-    from .spikeglx import read_meta
+    from .spikeglx import read_meta  # start-up time
 
     try:
         gains = read_meta(path).volts_per_bit

@@ -53,7 +53,7 @@ class Source:
 def shape_of(raw: Path, n_channels: int | None, sample_rate: float | None) -> tuple[int, float]:
     """Channels and rate, from the SpikeGLX .meta beside the raw file where the caller does not say."""
     if n_channels is None or sample_rate is None:
-        from .spikeglx import read_meta
+        from .spikeglx import read_meta  # start-up time
 
         meta = read_meta(raw)
         n_channels = meta.n_channels if n_channels is None else n_channels

@@ -104,7 +104,7 @@ class TaskDescription:
                 trial_conditions.parse(text)  # raises where it cannot be read
 
     def _rules(self) -> Iterable[tuple[str, bool, str]]:
-        from pipeline.analysis.curves import FUNCTIONS  # not above: registration needs no scipy
+        from pipeline.analysis.curves import FUNCTIONS  # start-up time: registration needs no scipy
 
         codes = [code for code, _ in self.choices]
         labels = [label for _, label in self.choices]
