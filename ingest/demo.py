@@ -59,7 +59,7 @@ class Probes:
 
 def run(
     root: Path, n_mice: int = 4, n_sessions: int = 20, processes: int | None = None,
-    last: datetime.date | None = None, say: Callable[[str], None] = lambda line: None,
+    last: datetime.date | None = None, tell: Callable[[str], None] = lambda line: None,
 ) -> Summary:  # fmt: skip
     """Simulate a lab below `root` unless it is there, ingest and populate it; call `pipeline.connect()` before.
 
@@ -68,7 +68,7 @@ def run(
     Parameters
     ----------
     last : date on which the lab ends; by default the last day that is over.
-    say : is called with a line at each step.
+    tell : is called with a line at each step.
 
     Returns
     -------
@@ -85,13 +85,13 @@ def run(
             "give the demo one of its own: `NEUROJOINT_HOME=/tmp/neurojoint-demo neurojoint demo`",
         )
     if not (root / "truth.json").exists():
-        say(f"writing {n_mice} mice with {n_sessions} sessions each as ALF files below {root}")
+        tell(f"writing {n_mice} mice with {n_sessions} sessions each as ALF files below {root}")
         simulate.write_lab(root, n_mice, n_sessions, lab=LAB, last=last or _last_day(), ephys=SESSIONS_WITH_PROBES)
         _break_off(root)
-    say("registering the files")
+    tell("registering the files")
     metadata = [path for path in sorted(root.glob("*.csv")) + [root / "sessions.json"] if path.exists()]
     ingest.register(root, metadata=metadata)
-    say("populating the tables")
+    tell("populating the tables")
     return worker.work(once=True, processes=processes)
 
 

@@ -15,11 +15,11 @@ from exchange.capsule.create import EXPECTED, NOTEBOOKS
 from pipeline.database import capsule
 from pipeline.errors import NeurojointError
 
-Say = Callable[[str], None]
+Tell = Callable[[str], None]
 AS_STORED, DIFFERS = "all figures and tables are as stored", "differs: "
 
 
-def check(path: Path, fresh: bool = True, say: Say = lambda words: None) -> list[str]:
+def check(path: Path, fresh: bool = True, tell: Tell = lambda words: None) -> list[str]:
     """What differs; empty where all figures and tables come out as stored.
 
     Parameters
@@ -34,7 +34,7 @@ def check(path: Path, fresh: bool = True, say: Say = lambda words: None) -> list
     folder = capsule.unpacked(path)
     capsule.verify(folder)
     if fresh:
-        return _in_new_environment(folder, say)
+        return _in_new_environment(folder, tell)
     notebooks = sorted((folder / NOTEBOOKS).glob("*.ipynb"))
     stored = {item.stem for item in (folder / EXPECTED).glob("*.json")}
     if odd := stored ^ {item.stem for item in notebooks}:
@@ -44,16 +44,16 @@ def check(path: Path, fresh: bool = True, say: Say = lambda words: None) -> list
         )
     differences = []
     for notebook in notebooks:
-        say(f"running {notebook.name}")
+        tell(f"running {notebook.name}")
         shown = json.loads(json.dumps(outputs.run(notebook, folder)))
         expected = json.loads((folder / EXPECTED / f"{notebook.stem}.json").read_text(encoding="utf-8"))
         differences += outputs.differences(expected, shown, notebook.name)
     return differences
 
 
-def _in_new_environment(folder: Path, say: Say) -> list[str]:
+def _in_new_environment(folder: Path, tell: Tell) -> list[str]:
     """What the capsule's own `run` says, in an environment made for this check and removed afterwards."""
-    say("making a new environment with the packages of the lock file")
+    tell("making a new environment with the packages of the lock file")
     with tempfile.TemporaryDirectory(prefix="capsule-check-") as place:
         variables = {name: value for name, value in os.environ.items() if not name.startswith("NEUROJOINT_")}
         variables |= {"CAPSULE_VENV": str(Path(place, "venv")), "PYTHON": _interpreter()}
@@ -76,7 +76,7 @@ def _interpreter() -> str:
 
 def main() -> None:
     """`python -m exchange.capsule FOLDER`: what `run` calls in the environment of the capsule."""
-    differing = check(Path(sys.argv[1]), fresh=False, say=print)
+    differing = check(Path(sys.argv[1]), fresh=False, tell=print)
     for line in differing:
         print(f"{DIFFERS}{line}")
     print(AS_STORED if not differing else f"{len(differing)} differ")

@@ -50,11 +50,11 @@ fi
 exec "$venv/bin/python" -m exchange.capsule .
 """
 """The script of a capsule. What pip installed is noted, so that nothing is asked of a registry again."""
-Say = Callable[[str], None]
+Tell = Callable[[str], None]
 
 
 def create(
-    name: str, tag: str, notebooks: Sequence[Path], out: Path, *, archive: bool = True, say: Say = lambda words: None
+    name: str, tag: str, notebooks: Sequence[Path], out: Path, *, archive: bool = True, tell: Tell = lambda words: None
 ) -> Path:
     """Write the capsule `out`/`name`, and a zip of it.
 
@@ -75,10 +75,10 @@ def create(
     partial = Path(tempfile.mkdtemp(prefix=f".{name}.", dir=out))
     partial.chmod(0o755)
     try:
-        say(f"{len(snapshot.files):,} files")
+        tell(f"{len(snapshot.files):,} files")
         with _home() as home, apply.other_database(home=home, database_url=None, prefix="capsule_"):
             apply.apply(snapshot, partial / capsule.FILES)
-            say("computing the tables from the files")
+            tell("computing the tables from the files")
             worker.drain(registry.populated_tables())
             n_rows = capsule.dump(partial / capsule.TABLES)
         (partial / capsule.FILES / apply.MARKER).unlink()
@@ -91,7 +91,7 @@ def create(
             shutil.copy(path, partial / NOTEBOOKS / path.name)
         _describe(partial, name, tag, n_rows)
         for path in sorted((partial / NOTEBOOKS).glob("*.ipynb")):
-            say(f"running {path.name}")
+            tell(f"running {path.name}")
             shown = outputs.run(path, partial)
             (partial / EXPECTED).mkdir(exist_ok=True)
             (partial / EXPECTED / f"{path.stem}.json").write_text(json.dumps(shown, indent=1), encoding="utf-8")

@@ -19,7 +19,7 @@ PATROL_FILES, PATROL_DAYS, PATROL_RATE = 2_000, 30.0, 50.0
 
 
 def serve(
-    say: Callable[[str], None] = print,
+    tell: Callable[[str], None] = print,
     stopped: threading.Event | None = None,
     wait: Callable[[float], None] | None = None,
 ) -> None:
@@ -35,34 +35,34 @@ def serve(
         pause = wait or (lambda seconds: stop.wait(seconds))
         while not stop.is_set():
             try:
-                seconds = once(say, stop.is_set)
+                seconds = once(tell, stop.is_set)
             except NeurojointError as error:
-                say(explain(error))
+                tell(explain(error))
                 seconds = LOOK_AGAIN_S
             pause(seconds)
 
 
-def once(say: Callable[[str], None], until: Callable[[], bool] = lambda: False) -> float:
+def once(tell: Callable[[str], None], until: Callable[[], bool] = lambda: False) -> float:
     """Do what is due now; returns after how many seconds to look again."""
     known = repositories()
     now = ledger.database_time()
     if not any(_is_open(value, now) for value in known.values()):
         seconds = seconds_to_opening(known, now)
-        say(f"no window is open; the next opens in {seconds / 3600:.1f} h")
+        tell(f"no window is open; the next opens in {seconds / 3600:.1f} h")
         return min(seconds, 3600.0)
     plan.plan()
     summary = run.run(nightly=True, until=until)
     if summary.files or summary.failed or summary.waiting:
-        say(f"{summary.files:,} files copied and verified, {len(summary.failed):,} failed")
+        tell(f"{summary.files:,} files copied and verified, {len(summary.failed):,} failed")
         for name, why in summary.waiting.items():
-            say(f"waiting for {name}: {why}")
+            tell(f"waiting for {name}: {why}")
     if not until() and not summary.transfers:
         names = [value.name for value in known.values() if _is_open(value, now) and value.enabled and not value.offline]
         report = patrol.verify(
             names, rate=PATROL_RATE, older_than=datetime.timedelta(days=PATROL_DAYS), most=PATROL_FILES
         ) if names else patrol.Report()  # fmt: skip
         if report.damaged or report.gone:
-            say(f"check of old copies: {len(report.damaged):,} damaged, {len(report.gone):,} gone")
+            tell(f"check of old copies: {len(report.damaged):,} damaged, {len(report.gone):,} gone")
     return LOOK_AGAIN_S
 
 

@@ -29,7 +29,7 @@ def capsule_create(name: str, tag: str, notebooks: tuple[Path, ...], out: Path) 
     """
     connect()
 
-    click.echo(create(name, tag, notebooks, out, say=lambda words: click.echo(words, err=True)))
+    click.echo(create(name, tag, notebooks, out, tell=lambda words: click.echo(words, err=True)))
 
 
 @capsule.command("check", short_help="Run a capsule again and compare its results.")
@@ -37,7 +37,7 @@ def capsule_create(name: str, tag: str, notebooks: tuple[Path, ...], out: Path) 
 @click.option("--fresh/--here", default=True, show_default=True, help="In a new environment, or in this one.")
 def capsule_check(path: Path, fresh: bool) -> None:
     """Run the capsule at PATH again and compare its figures and tables with those stored."""
-    differences = check(path, fresh, say=lambda words: click.echo(words, err=True))
+    differences = check(path, fresh, tell=lambda words: click.echo(words, err=True))
     for line in differences:
         click.echo(line)
     if differences:

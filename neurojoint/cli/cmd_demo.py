@@ -28,15 +28,15 @@ def demo(mice: int, sessions: int, processes: int | None, root: Path | None, das
 
     console, start = Console(), time.monotonic()
 
-    def say(line: str) -> None:
+    def tell(line: str) -> None:
         console.print(f"[dim]{time.monotonic() - start:5.1f} s[/]  {line}", highlight=False, soft_wrap=True)
 
-    say(f"starting the database in {settings().home}" if settings().database_url is None else "connecting")
+    tell(f"starting the database in {settings().home}" if settings().database_url is None else "connecting")
     pipeline.connect()
 
     root = root or settings().home / "demo"
-    summary = room.run(root, mice, sessions, processes, say=say)
-    say(describe(summary))
+    summary = room.run(root, mice, sessions, processes, tell=tell)
+    tell(describe(summary))
     room.show(console, root)
     if dashboard:
         click.echo()

@@ -32,7 +32,7 @@ def transfer(context: click.Context, nightly: bool) -> None:
         return
     connect()
 
-    service.serve(say=click.echo)
+    service.serve(tell=click.echo)
 
 
 @transfer.command("plan")

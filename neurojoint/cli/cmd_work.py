@@ -37,8 +37,8 @@ def work(
     chosen = worker.tables_named(tables) if tables else None
     if notify is None:
         notify = not (once or tables or max_seconds)
-    with Progress(Console(stderr=True)) as progress, notifying(progress.say) if notify else contextlib.nullcontext():
-        summary = worker.work(once, processes, chosen, max_seconds, watch=progress.watch, say=progress.say)
+    with Progress(Console(stderr=True)) as progress, notifying(progress.tell) if notify else contextlib.nullcontext():
+        summary = worker.work(once, processes, chosen, max_seconds, watch=progress.watch, tell=progress.tell)
     click.echo(describe(summary))
     if summary.stopped_by is not None:
         raise SystemExit(128 + summary.stopped_by)

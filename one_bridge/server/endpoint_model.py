@@ -23,7 +23,7 @@ class Field:
     Attributes
     ----------
     name : as Alyx calls it.
-    column : of the endpoint's rows that holds it; empty where `say` makes it.
+    column : of the endpoint's rows that holds it; empty where `getter` makes it.
     kind : of the value; `time` is UTC in the tables and the lab's local time in records.
     filter : the lookup behind `?name=value`; empty: exact. Several values, between commas, mean OR.
     choices : the values there are.
@@ -32,7 +32,7 @@ class Field:
     required : in a POST.
     write : may be set by clients.
     detail : only in single records, not in lists.
-    say : makes the value from the row; `needs` are the columns that it looks at.
+    getter : makes the value from the row; `needs` are the columns that it looks at.
     sql : what filters compare, for a backend, where that is not the column.
     restrict : from one value and the backend to what the filter means, where that is more than comparing the column.
     among : value in the column -> what filters compare, for columns with few different values and an index.
@@ -51,7 +51,7 @@ class Field:
     required: bool = False
     write: bool = True
     detail: bool = False
-    say: Callable[[Mapping[str, Any]], Any] | None = None
+    getter: Callable[[Mapping[str, Any]], Any] | None = None
     needs: tuple[str, ...] = ()
     sql: Callable[[str], str] | None = None
     restrict: Callable[[str, str], Any] | None = None
@@ -70,7 +70,7 @@ class Field:
 class Many:
     """A list of names that a table of its own holds, e.g. the users of a session; `single`: their sum, or null.
 
-    Names that begin with `_` are not part of the record: `say` functions use them. `rows`: the query, where it is
+    Names that begin with `_` are not part of the record: getters use them. `rows`: the query, where it is
     not the whole table. `managed`: changed by managers only.
     """
 

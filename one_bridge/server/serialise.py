@@ -175,15 +175,15 @@ class _Parts:
         wanted = {*endpoint.id, *table(endpoint.table)().primary_key, "lab", endpoint.alias}
         wanted |= {term.partition(" ")[0] for term in endpoint.order}
         for field in self.fields:
-            wanted |= set(field.needs) if field.say else {field.column}
+            wanted |= set(field.needs) if field.getter else {field.column}
         wanted |= {item.id_column for item in self.nested}
         wanted |= _FOR_NESTING
         return [name for name in query.heading.names if name in wanted]
 
 
 def _said(field: Field, row: dict[str, Any], root: str) -> Any:
-    if field.say is not None:
-        value = field.say(row)
+    if field.getter is not None:
+        value = field.getter(row)
         if isinstance(value, str) and value.startswith("/") and (field.name.endswith("url") or field.name in _LINKS):
             return root + value
         return value

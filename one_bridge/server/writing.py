@@ -11,8 +11,7 @@ from typing import Any
 
 import datajoint as dj
 
-from one_bridge.server import field_getters as say
-from one_bridge.server import read_only, values
+from one_bridge.server import field_getters, read_only, values
 from one_bridge.server.endpoint_model import BadInput, Endpoint, Field, Many, Nested, NotFound, Refused, table
 from one_bridge.server.experiment_hooks import ExperimentHooks
 from one_bridge.server.query.parse import LONGEST_LIST
@@ -198,7 +197,7 @@ class Writer:
                     continue
             else:
                 continue
-            if field.say is say.dotted and isinstance(value, str):
+            if field.getter is field_getters.dotted and isinstance(value, str):
                 value = value.lstrip(".")
             row[field.column] = value
         return row
@@ -220,7 +219,9 @@ class Writer:
     def _key(self, endpoint: Endpoint, row: Mapping[str, Any]) -> dict[str, Any]:
         """The columns of the key as values of their types: others are asked for by them before the row is written."""
         known = TABLES.get(endpoint.table)
-        made = {field.column for field in endpoint.fields if field.say} if endpoint.create else ()  # looked up by hooks
+        made: set[str] = set()  # looked up by hooks
+        if endpoint.create:
+            made = {field.column for field in endpoint.fields if field.getter}
         key: dict[str, Any] = {}
         for name in table(endpoint.table).primary_key:
             column = known.field(name) if known else None

@@ -21,7 +21,7 @@ _BAR = 24
 
 
 class Progress:
-    """Shows a run while it goes on; use it as context manager and give `watch` and `say` to `work`.
+    """Shows a run while it goes on; use it as context manager and give `watch` and `tell` to `work`.
 
     Parameters
     ----------
@@ -54,9 +54,9 @@ class Progress:
                 if finished < total:
                     wrong = f", {failed} failed" if failed else ""
                     pace = f", {rate:.1f}/s, {duration((total - finished) / rate)} left" if rate else ""
-                    self.say(f"{label} {finished:,}/{total:,}{wrong}{pace}")
+                    self.tell(f"{label} {finished:,}/{total:,}{wrong}{pace}")
 
-    def say(self, line: str) -> None:
+    def tell(self, line: str) -> None:
         """Print one line, above the bars where there are any."""
         self.console.print(Text(line), soft_wrap=True)
 

@@ -44,5 +44,5 @@ def populate(*tables: type[dj.Table], processes: int | None = None, progress: bo
     from rich.console import Console  # here since workers never need it
 
     with Progress(Console(stderr=True)) as shown:
-        return work(once=True, processes=processes, tables=tables or None, watch=shown.watch, say=shown.say,
+        return work(once=True, processes=processes, tables=tables or None, watch=shown.watch, tell=shown.tell,
                     open_tables=open_tables)  # fmt: skip

@@ -71,7 +71,7 @@ def work(
     max_seconds: float | None = None,
     grace_seconds: float = GRACE_SECONDS,
     watch: Callable[[Board], None] | None = None,
-    say: Callable[[str], None] | None = None,
+    tell: Callable[[str], None] | None = None,
     open_tables: Callable[[], Sequence[type[dj.Table]]] = process.open_tables,
 ) -> Summary:
     """Compute all there is to compute in worker processes; call `pipeline.connect()` before.
@@ -84,7 +84,7 @@ def work(
     max_seconds : ask the workers to end after that time.
     grace_seconds : how long a `make` may go on after that, or after SIGTERM or SIGINT, before it is rolled back.
     watch : is called with the counters about five times a second.
-    say : is called with a line where something is worth telling, e.g. that a worker died.
+    tell : is called with a line where something is worth telling, e.g. that a worker died.
     open_tables : how a worker connects; it must be importable or picklable.
 
     Raises
@@ -104,7 +104,7 @@ def work(
         grace_seconds,
     )
     board = Board(labels, processes or chosen.processes)
-    supervisor = _Supervisor(assignment, board, processes or chosen.processes, watch, say)
+    supervisor = _Supervisor(assignment, board, processes or chosen.processes, watch, tell)
     address = tables[0]().connection.address
     if address.is_socket:
         free_space.check(chosen.home, free_space.LEAST_TO_RUN)
@@ -130,10 +130,10 @@ class _Worker:
 
 
 class _Supervisor:
-    def __init__(self, assignment: process.Assignment, board: Board, n_workers: int, watch: Any, say: Any) -> None:
+    def __init__(self, assignment: process.Assignment, board: Board, n_workers: int, watch: Any, tell: Any) -> None:
         self.assignment, self.board = assignment, board
         self.workers = [_Worker(slot) for slot in range(n_workers)]
-        self.watch, self.say = watch or (lambda board: None), say or (lambda line: None)
+        self.watch, self.tell = watch or (lambda board: None), tell or (lambda line: None)
         self.signals: list[signal.Signals] = []
         self.restarts = 0
         self._asked_to_stop = False
@@ -240,13 +240,13 @@ class _Supervisor:
         worker.start_at = time.monotonic() + wait
         self.restarts += 1
         self.board.ask_for_pass()  # whose jobs were reserved is to be looked at
-        self.say(_obituary(code, reason) + (f"; again in {wait:.0f} s" if wait else ""))
+        self.tell(_obituary(code, reason) + (f"; again in {wait:.0f} s" if wait else ""))
 
     def _pass_signals_on(self) -> None:
         if self._is_ending and not self._asked_to_stop:
             self._asked_to_stop = True
             if self.signals:
-                self.say("stopping: the workers finish or roll back what they are at (again to kill them)")
+                self.tell("stopping: the workers finish or roll back what they are at (again to kill them)")
             for worker in self._running():
                 worker.process.terminate()
         if len(self.signals) > 1:

@@ -53,7 +53,7 @@ def test_all_sessions_fit_before_the_last_date(n_sessions):
 def test_the_demo_shows_mice_and_what_is_in_quarantine(database, tmp_path):
     """Two mice of three sessions; a second run finds the files there, and reads only what changed."""
     root, lines = tmp_path / "demo", []
-    summary = demo.run(root, 2, 3, processes=1, last=LAST, say=lines.append)
+    summary = demo.run(root, 2, 3, processes=1, last=LAST, tell=lines.append)
     assert not summary.failed
     assert summary.done["behavior.TrialSet"] == 6
     (refused,) = data.Quarantine.to_dicts()

@@ -80,7 +80,7 @@ def test_a_key_that_kills_its_process_does_not_stop_the_rest(bench, statuses):
     bench.behave(die=[2])
     toys.add_sessions(mice=2, sessions=3)
     said = []
-    summary = bench.work(processes=2, say=said.append)
+    summary = bench.work(processes=2, tell=said.append)
     assert summary.done["toys.Reading"] == 5 and summary.done["toys.Chain"] == 2
     assert statuses(toys.Reading) == {"error": 1} and summary.restarts == 5, said
     assert toys.Reading.jobs.errors.fetch1("error_message").startswith("WorkerDied")

@@ -36,12 +36,12 @@ def field(name: str, column: str = "", kind: Any = "text", filter: str = "", **m
 
 
 def made(name: str, how: Any, *needs: str, **more: Any) -> Field:
-    return Field(name, say=how, needs=needs, write=False, **more)
+    return Field(name, getter=how, needs=needs, write=False, **more)
 
 
 def absent(name: str, how: Any = field_getters.nothing, kind: Any = "text", **more: Any) -> Field:
     """A value that Alyx has and these tables do not: filters take it for null."""
-    return Field(name, kind=kind, say=how, sql=lambda _: "NULL", write=False, **more)
+    return Field(name, kind=kind, getter=how, sql=lambda _: "NULL", write=False, **more)
 
 
 def boolean(name: str, text: str) -> bool:

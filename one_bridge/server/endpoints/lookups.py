@@ -94,7 +94,8 @@ NAMES = (
     ),
     names(
         "data-formats", "DataFormat", "data.DataFormat", "data_format",
-        Field("file_extension", "file_extension", say=field_getters.dotted, needs=("file_extension",), required=True),
+        Field("file_extension", "file_extension", getter=field_getters.dotted, needs=("file_extension",),
+              required=True),
         field("description", "format_description"), order=("data_format",),
     ),
     names(
@@ -103,9 +104,9 @@ NAMES = (
         field("hostname", "repository_host"),
         field("globus_path", "repository_root", required=True),
         absent("data_url"),
-        Field("globus_is_personal", "repository_kind", "bool", say=field_getters.false, needs=("repository_kind",),
+        Field("globus_is_personal", "repository_kind", "bool", getter=field_getters.false, needs=("repository_kind",),
               sql=lambda _: "(repository_kind IS NULL)", write=False),
-        Field("globus_endpoint_id", filter="exact", say=field_getters.globus_collection,
+        Field("globus_endpoint_id", filter="exact", getter=field_getters.globus_collection,
               needs=("repository_kind", "repository_host"),
               sql=lambda _: "(CASE WHEN repository_kind = 'globus' THEN repository_host END)", write=False),
         absent("timezone"),

@@ -41,7 +41,7 @@ SESSIONS = Endpoint(
     (
         field("id", "eid", "uuid"),
         SUBJECT_FIELD,
-        Field("start_time", "start_time", "time", say=field_getters.session_start, day="session_date",
+        Field("start_time", "start_time", "time", getter=field_getters.session_start, day="session_date",
               needs=("start_time", "session_date", "lab"), write=False),
         field("number", "session_number", "int"),
         field("lab", to=LAB),
