@@ -331,6 +331,7 @@ def _controls(labs: Sequence[str], view: View) -> Component:
         dmc.DatePickerInput(
             id=choices.control("daily", "date"), label="Day", value=chosen["date"] or None, placeholder="today",
             valueFormat="ddd D MMM YYYY", size="xs", w=150, clearable=True, firstDayOfWeek=1,
+            clearButtonProps={"aria-label": "Show today"},
         ),
         pick("lab", "Lab", labs, 140) if len(labs) > 1 else None,
         None if view.viewer.public else pick("user", "Responsible", view.users, 150),

@@ -231,12 +231,23 @@ def looks(
             "(scheme) => document.documentElement.dataset.mantineColorScheme === scheme", arg=scheme
         )
         seen.ready()
-        assert seen.page.evaluate("document.documentElement.scrollWidth") <= width, f"{name} is wider than {kind}"
+        assert is_as_wide_as_the_screen(seen.page), f"{name} is wider than {kind}"
         found = barriers(seen.page, (*skipped, *but))
         assert not found, f"{name}, {kind}: {found}"
         if "NEUROJOINT_SCREENSHOTS" in os.environ:
             seen.shot(f"{name}_{kind}")
     walk_by_tab(seen.page)
+
+
+def is_as_wide_as_the_screen(page: Any) -> bool:
+    """Whether nothing has to be moved sideways to be seen, once figures have taken the width of the window."""
+    from playwright.sync_api import TimeoutError as TooLate
+
+    try:
+        page.wait_for_function("document.documentElement.scrollWidth <= window.innerWidth")
+    except TooLate:
+        return False
+    return True
 
 
 def barriers(page: Any, skipped: Collection[str] = ()) -> list[tuple[str, str]]:
