@@ -244,7 +244,7 @@ def is_as_wide_as_the_screen(page: Any) -> bool:
     from playwright.sync_api import TimeoutError as TooLate
 
     try:
-        page.wait_for_function("document.documentElement.scrollWidth <= window.innerWidth")
+        page.wait_for_function("() => document.documentElement.scrollWidth <= window.innerWidth")
     except TooLate:
         return False
     return True

@@ -19,7 +19,7 @@ from tests.dashboard.browser import DESK, open_window
 
 USERS = ("ada", "cajal", "marr", "max", "mia", "pat")
 WRITTEN = ("no complications", "whiskers trimmed")
-FOR_MEMBERS = ("admin", "calendar", "colony", "inbox", "notebook", "round")
+FOR_MEMBERS = ("admin", "calendar", "colony", "inbox", "notebook", "round", "rules")
 """Pages that tell the public no more than that they are for members."""
 PROGRAMS = ("/app/assets/", "/app/_dash-component-suites/")
 
