@@ -125,6 +125,8 @@
     form.typed = () => Object.fromEntries(told.fields.filter((field) => field.kind !== "picture" && form.elements[field.name].value !== field.value)
       .map((field) => [field.name, { value: form.elements[field.name].value, seen: seen_of[field.name] }]));
     if (old && old === last_form) { form.typed_at = old.typed_at; last_form = form; }
+    const fold = place.closest("details");
+    if (fold && (focused || (old && old === last_form))) fold.open = true; // a new place is folded; somebody is typing
     if (focused && form.elements[focused]) form.elements[focused].focus();
     if (last_said && last_said.id === told.id) said.replaceWith(last_said.nodes);
   }
