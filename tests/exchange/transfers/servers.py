@@ -157,7 +157,7 @@ class Ranges(http.server.SimpleHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     cuts = 0
     cut_after = 100_000
-    asked: ClassVar[list[str | None]] = []
+    ranges: ClassVar[list[str | None]] = []
     fault = ""  # "ignored": a part is answered by the whole; "another": by another part
 
     def log_message(self, *_: object) -> None:
@@ -170,7 +170,7 @@ class Ranges(http.server.SimpleHTTPRequestHandler):
             return
         content = path.read_bytes()
         first, _, last = self.headers.get("Range", "bytes=0-")[6:].partition("-")
-        self.asked.append(self.headers.get("Range"))
+        self.ranges.append(self.headers.get("Range"))
         start = 0 if self.fault == "ignored" else int(first)
         if self.fault == "another" and start:
             start += 1

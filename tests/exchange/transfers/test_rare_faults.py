@@ -32,9 +32,9 @@ def test_a_web_server_that_cuts_and_knows_no_ranges(tmp_path, monkeypatch, fault
     (tmp_path / "x.y.npy").write_bytes(content)
     with servers.web_server(tmp_path) as address:
         servers.Ranges.cuts, servers.Ranges.fault = 1, fault
-        servers.Ranges.asked.clear()
+        servers.Ranges.ranges.clear()
         (found,) = dict(open_backend(Place("web", "http", address)).read(["x.y.npy"], nothing)).values()
-    assert [bool(part) for part in servers.Ranges.asked] == [False, True], "it goes on where it was"
+    assert [bool(part) for part in servers.Ranges.ranges] == [False, True], "it goes on where it was"
     if fault == "another":
         assert isinstance(found, Unavailable) and "another part than was asked for" in str(found)
     else:
