@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import datajoint as dj
@@ -25,17 +25,18 @@ from one.converters import recurse
 
 from one_bridge import file_locations, frames, query, sessions_in_memory
 from one_bridge.aggregates import Aggregates
-from one_bridge.cache import export as export_cache
 from one_bridge.deprecated import OldCalls
 from one_bridge.descriptions import Descriptions
 from one_bridge.loading import Loading
-from one_bridge.local_alyx import LocalAlyx
 from one_bridge.matching import by_ids, vocabulary
 from one_bridge.sessions_in_memory import SessionsInMemory
 from one_bridge.tables import Tables, can_be_unwrapped, join_database, uuids
 from one_bridge.unchanged import Unchanged, question
 from pipeline.errors import NeurojointError, NotFoundError
 from pipeline.schemas import acquisition, data
+
+if TYPE_CHECKING:
+    from one_bridge.local_alyx import LocalAlyx
 
 logger = logging.getLogger(__name__)
 
@@ -102,6 +103,8 @@ class ONE(OldCalls, Descriptions, Aggregates, Tables, Loading):
     @cached_property
     def alyx(self) -> LocalAlyx:
         """Lists and records of the REST interface, e.g. `one.alyx.rest("sessions", "list", subject="KS014")`."""
+        from one_bridge.local_alyx import LocalAlyx  # start-up time
+
         return LocalAlyx(acquisition.Session().connection)
 
     @cached_property
@@ -355,7 +358,9 @@ class ONE(OldCalls, Descriptions, Aggregates, Tables, Loading):
     def save_cache(self, save_dir: str | Path | None = None, clobber: bool = False) -> None:
         """Write the client's cache tables to a folder; without one nothing is done, for nothing is held here."""
         if save_dir is not None:
-            export_cache(save_dir, self.tag)
+            from one_bridge import cache  # start-up time
+
+            cache.export(save_dir, self.tag)
 
     def save_loaded_ids(self, sessions_only: bool = False, clear_list: bool = True) -> tuple[Any, Path | None]:
         """As `One.save_loaded_ids`; the file is written to the current folder."""

@@ -26,7 +26,6 @@ from pipeline.database.bulk import fetch_columns
 from pipeline.database.registry import bind
 from pipeline.entry.tables.imaging import PROVENANCES
 from pipeline.errors import NeurojointError
-from pipeline.queries.search import insertions_in
 from pipeline.schemas import acquisition, data, lab, subject
 
 SESSION_KEY = ("lab", "subject", "session_date", "session_number")
@@ -240,6 +239,8 @@ def _numbered(values: list[Any]) -> list[int]:
 def _with_channels(regions: list[int]) -> list[dj.expression.QueryExpression]:
     """Insertions with a channel in a region, as files or a program state it."""
     stated = bind("histology").AlignedChannel & one_of("region_id", regions)
+    from pipeline.queries.search import insertions_in  # start-up time
+
     choices = [insertions_in(regions)]
     return [*choices, stated.proj()] if stated else choices
 

@@ -139,7 +139,6 @@ def decompress(
     quiet: bool,
 ) -> None:
     """Write the raw files of .cbin files or of archives (.zarr.zip)."""
-    from .archive import is_archive, unpack  # start-up time
     from .describe import summary  # start-up time
 
     paths = expand(files)
@@ -147,8 +146,8 @@ def decompress(
     options: dict[str, Any] = {"threads": threads, "overwrite": overwrite, "verify": not no_check}
 
     def work(path: Path, progress: Progress | None) -> dict[str, Any]:
-        if is_archive(path):
-            report = unpack(path, targets[path], remove_archive=remove, progress=progress, **options)
+        if cbin.archive.is_archive(path):
+            report = cbin.archive.unpack(path, targets[path], remove_archive=remove, progress=progress, **options)
         else:
             report = cbin.decompress(path, targets[path], keep=not remove, progress=progress, **options)
         return report.to_dict() | {"path": str(path), "output": str(targets[path])}
@@ -163,12 +162,11 @@ def decompress(
 @quiet_option
 def check(files: tuple[str, ...], threads: int | None, as_json: bool, quiet: bool) -> None:
     """Read compressed files or archives completely: every chunk, and the hashes of both forms."""
-    from . import archive  # start-up time
     from .describe import summary  # start-up time
 
     def work(path: Path, progress: Progress | None) -> dict[str, Any]:
-        if archive.is_archive(path):
-            return {"ok": True} | archive.check(path, threads=threads, progress=progress).to_dict()
+        if cbin.archive.is_archive(path):
+            return {"ok": True} | cbin.archive.check(path, threads=threads, progress=progress).to_dict()
         report = cbin.check(path, threads=threads, progress=progress)
         return {
             "path": str(path),
@@ -227,20 +225,18 @@ def archive(
 
     Archives that are there already are passed over.
     """
-    from . import archive as archives  # start-up time
     from .describe import summary  # start-up time
-    from .errors import OutputExists  # start-up time
 
     paths = expand(files)
-    targets = output_paths(paths, out, archives.default_path)
+    targets = output_paths(paths, out, cbin.archive.default_path)
     options = dict(shape, threads=threads, overwrite=overwrite, remove_source=remove)
     if chunk is not None:
         options["chunk_duration"] = chunk
 
     def work(path: Path, progress: Progress | None) -> dict[str, Any]:
         try:
-            report = archives.pack(path, targets[path], progress=progress, **options)
-        except OutputExists:
+            report = cbin.archive.pack(path, targets[path], progress=progress, **options)
+        except cbin.OutputExists:
             if remove:
                 raise
             return {"path": str(path), "output": str(targets[path]), "skipped": "archived already"}
@@ -325,7 +321,5 @@ def _is_compressed(raw: Path, compressed: Path) -> bool:
 
 def _raw_name(path: Path) -> Path:
     """The raw file of a compressed one."""
-    from .spikeglx import data_stem  # start-up time
-
     suffix = path.suffix
-    return path.with_name(data_stem(path) + ("." + suffix[2:] if suffix.startswith(".c") else ".bin"))
+    return path.with_name(cbin.spikeglx.data_stem(path) + ("." + suffix[2:] if suffix.startswith(".c") else ".bin"))
