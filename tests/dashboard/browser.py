@@ -135,13 +135,14 @@ def served() -> Iterator[Served]:
 
 
 @contextlib.contextmanager
-def shared(name: str, lab: str, *lab_options: str) -> Iterator[Served]:
+def shared(name: str, lab: str, *lab_options: str, members: Collection[str] = ()) -> Iterator[Served]:
     """A site that all test processes of a run share: who comes first builds it, who leaves last ends it.
 
     Parameters
     ----------
     name : tells the sites of a run apart.
     lab, lab_options : the program that builds its lab; see `start`.
+    members : who else has an account; given once, since an account that is given again ends its tokens.
     """
     if not Path(CHROMIUM).exists():
         pytest.skip(f"no {CHROMIUM}: apt-get install chromium")
@@ -157,6 +158,8 @@ def shared(name: str, lab: str, *lab_options: str) -> Iterator[Served]:
             except BaseException:
                 run([NEUROJOINT, "db", "stop"], _environment(folder))
                 raise
+            for member in members:
+                Users(folder / "home" / "bridge" / "users.sqlite").add(member, "correct horse", "member")
         state["users"] = state.get("users", 0) + 1
     yield Served(state["url"], folder / "home", folder / "root")
     with _locked(folder) as state:

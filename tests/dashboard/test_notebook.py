@@ -23,9 +23,7 @@ PAGES = ("round", "colony", "calendar", "inbox", "admin", "admin?table=action.We
 @pytest.fixture(scope="module")
 def notebook() -> Iterator[site.Served]:
     """A site over the lab that people entered."""
-    with site.shared("notebook", "tests.dashboard.notebook_lab") as found:
-        for name in set(ROLES) - {"mia"}:
-            found.users.add(name, "correct horse", "member")
+    with site.shared("notebook", "tests.dashboard.notebook_lab", members=set(ROLES) - {"mia"}) as found:
         yield found
 
 
