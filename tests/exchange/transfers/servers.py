@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 
@@ -218,9 +218,9 @@ class Refusing(http.server.BaseHTTPRequestHandler):
 
 
 @contextlib.contextmanager
-def refusing_s3() -> Iterator[str]:
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Refusing)
-    Refusing.requests = 0
+def _serving(handler: Any) -> Iterator[str]:
+    """The address of a web server that answers by a handler."""
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
         yield f"http://127.0.0.1:{server.server_port}"
@@ -230,15 +230,17 @@ def refusing_s3() -> Iterator[str]:
 
 
 @contextlib.contextmanager
+def refusing_s3() -> Iterator[str]:
+    Refusing.requests = 0
+    with _serving(Refusing) as address:
+        yield address
+
+
+@contextlib.contextmanager
 def web_server(folder: Path) -> Iterator[str]:
     Ranges.cuts, Ranges.fault = 0, ""
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), lambda *args: Ranges(*args, directory=str(folder)))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
+    with _serving(lambda *args: Ranges(*args, directory=str(folder))) as address:
+        yield address
 
 
 def free_port() -> int:
