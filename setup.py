@@ -66,6 +66,8 @@ setup(
         "probeinterface>=0.3.1",  # the table of all Neuropixels probes
         "fastapi>=0.115",
         "uvicorn>=0.32",
+        "httptools>=0.6.3",  # uvicorn's faster parser
+        "uvloop>=0.21; sys_platform != 'win32'",  # and its faster loop
         "fastapi-offline>=1.7.7",  # the script of Redoc, for /docs
         "argon2-cffi>=23.1",
         "python-multipart>=0.0.18",

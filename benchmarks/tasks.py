@@ -91,7 +91,10 @@ def main() -> None:
                     with served.app.state.bridge.database.writing():
                         Queue().add([New(f"t{number}", "bench") for number in range(n_tasks)])
                     command = [sys.executable, __file__, "--agents", str(agents), "--rate", str(rate)]
+                    computing = time.process_time()
                     subprocess.run([*command, "--work", served.url, token], check=True)
+                    computing = (time.process_time() - computing) / n_tasks
+                    print(f"  the server computed {computing * 1000:.2f} ms for each")
         finally:
             connection.close()
             embedded.stop(home)

@@ -14,10 +14,11 @@ import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from uvicorn.protocols.http.auto import AutoHTTPProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 LOGIN_BODY = 64 << 10  # byte; a name and a password
 HEADER_SECONDS = 20.0  # from the connection to the end of the headers
+MOST_HEADERS = 64 << 10  # byte of an address and headers, or of what else stands before and behind a body
 FIRST_SECONDS = 10.0  # of a body, however small
 SLOWEST_RATE = 16 << 10  # byte/s of a body after that, on average
 MOST_HELD = 64 << 20  # byte of unfinished bodies at once, of one server process
@@ -142,13 +143,28 @@ class WholeBodies:
         await self.app(scope, whole, send)
 
 
-class Protocol(AutoHTTPProtocol):  # type: ignore[valid-type, misc]
-    """uvicorn's protocol, which closes connections that do not complete the headers of a request in time."""
+class Protocol(HttpToolsProtocol):
+    """uvicorn's protocol, which closes connections whose headers are too long or not complete in time."""
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
         self._watched: Any = None
+        self._n_held = 0  # bytes since the parser last passed the end of headers, or a piece of a body, on
         self._watch()
+
+    def data_received(self, data: bytes) -> None:
+        self._n_held += len(data)
+        super().data_received(data)
+        if self._n_held > MOST_HEADERS and not self.transport.is_closing():
+            self.send_400_response(f"The address and headers of a request are longer than {MOST_HEADERS >> 10} kB.")
+
+    def on_headers_complete(self) -> None:
+        self._n_held = 0
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        self._n_held = 0
+        super().on_body(body)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._timer.cancel()

@@ -16,6 +16,7 @@ import uvicorn
 
 from one_bridge.server.app import create_app
 from pipeline.web.accounts import Users
+from pipeline.web.request_limits import server_options
 
 PASSWORD = "correct horse"
 ROLES = {"ada": "admin", "max": "manager", "mia": "member", "pat": "public"}
@@ -49,7 +50,7 @@ def serving(connection: dj.Connection, root: Path, home: Path, public_read: bool
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, log_level="warning"))
+    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, **server_options()))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     until = time.monotonic() + 20

@@ -138,6 +138,34 @@ def test_headers_that_never_end_close_the_connection(port, monkeypatch):
     assert ask(port) == {"length": 1}
 
 
+CHUNKED = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "endless",
+    [
+        b"GET /?" + b"a" * 1_000_000,
+        b"GET / HTTP/1.1\r\nHost: x\r\nX-Long: " + b"a" * 1_000_000,
+        b"GET / HTTP/1.1\r\nHost: x\r\n" + b"X-Many: a\r\n" * 100_000,
+        CHUNKED + b"1;" + b"a" * 1_000_000,
+        CHUNKED + b"1\r\nx\r\n0\r\n" + b"X-Many: a\r\n" * 100_000,
+    ],
+    ids=["address", "header", "headers", "chunk extension", "trailers"],
+)
+def test_headers_without_end_are_not_kept(port, endless, monkeypatch):
+    monkeypatch.setattr(request_limits, "HEADER_SECONDS", 600)
+    monkeypatch.setattr(request_limits, "FIRST_SECONDS", 600)
+    answer = b""
+    with contextlib.closing(begin(port, b"")) as connection:
+        connection.settimeout(60)
+        with contextlib.suppress(ConnectionError):  # it is closed while this is sent
+            connection.sendall(endless)
+            while piece := connection.recv(1000):
+                answer += piece
+    assert not answer or b"longer than 64 kB" in answer
+    assert ask(port) == {"length": 1}
+
+
 def test_a_connection_that_is_used_stays(port, monkeypatch):
     monkeypatch.setattr(request_limits, "HEADER_SECONDS", 0.5)
     whole = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nx"
