@@ -20,8 +20,12 @@ Run = Callable[[Callable[..., Any], Iterable[tuple]], Iterator[Any]]
 
 
 @contextlib.contextmanager
-def workers(processes: int) -> Iterator[Run]:
+def workers(processes: int, preload: str = "ingest.files.scan") -> Iterator[Run]:
     """Give a function that runs tasks in `processes` processes; with one, in this process.
+
+    Parameters
+    ----------
+    preload : a module that all of them need; it is imported once.
 
     Raises
     ------
@@ -35,7 +39,7 @@ def workers(processes: int) -> Iterator[Run]:
     method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
     context = multiprocessing.get_context(method)
     if method == "forkserver":
-        context.set_forkserver_preload(["ingest.files.scan"])
+        context.set_forkserver_preload([preload])
     pool = ProcessPoolExecutor(processes, mp_context=context, initializer=_begin)
     try:
         yield lambda function, tasks: _run_in_pool(pool, function, tasks, 3 * processes)

@@ -8,34 +8,32 @@ import itertools
 import json
 import os
 import tempfile
-import time
 import zlib
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from exchange.releases import frozen, texts
+from exchange.releases import contents, packing, texts
 from exchange.releases.frozen import Release
 from exchange.releases.stored_zip import StoredZip
+from ingest.parallel import workers
 from one_bridge import cache, frames
 from one_bridge.light import manifest
 from one_bridge.light.manifest import INFO, MANIFEST, SUMS
 from pipeline.database.bulk import fetch_columns
 from pipeline.errors import ConflictError, NeurojointError
 from pipeline.schemas import publication
+from pipeline.settings import settings
 
 SMALL = 1 << 20  # byte; larger files go into a zip in pieces
 SHARE_FILES, SHARE_BYTES = 200, 4 << 20
-"""So much a thread reads ahead of small files at once."""
-FEW, MANY, SLOW_S = 1, 8, 5e-4
-"""So many more shares are read ahead; the larger number where a file takes longer than that, as on network storage. On
-a fast disk more threads would wait for each other."""
+"""So much of small files is read and written at once."""
+FEW = 40_000
+"""Below so many small files, starting processes costs more than it saves."""
 Progress = Callable[[int], None]
 """Called with the number of bytes written since the last call."""
 
@@ -128,7 +126,7 @@ def descriptions(release: Release, files: Sequence[manifest.File], parts: int = 
     }
     previous = publication.Release & {"release": row["release"], "release_version": row["previous_version"] or 0}
     doi = (previous.to_dicts() or [{"release_doi": ""}])[0]["release_doi"]
-    contents = {
+    others = {
         INFO: (json.dumps(info, indent=1, ensure_ascii=False, sort_keys=True) + "\n").encode(),
         MANIFEST: table,
         "README.md": texts.readme(row, parts).encode(),
@@ -138,9 +136,9 @@ def descriptions(release: Release, files: Sequence[manifest.File], parts: int = 
         **_tables(release),
     }
     sums = [(file.path, file.sha256) for file in files]
-    sums += [(name, hashlib.sha256(content).hexdigest()) for name, content in contents.items()]
-    contents[SUMS] = "".join(f"{sha256}  {path}\n" for path, sha256 in sorted(sums)).encode()
-    return contents
+    sums += [(name, hashlib.sha256(content).hexdigest()) for name, content in others.items()]
+    others[SUMS] = "".join(f"{sha256}  {path}\n" for path, sha256 in sorted(sums)).encode()
+    return others
 
 
 def _tables(release: Release) -> dict[str, bytes]:
@@ -196,7 +194,7 @@ def _write_folder(
     for item in files:
         target = folder / item.path
         if target.exists() and target.stat().st_size == item.size:
-            digest, _ = frozen.digest_of(target)
+            digest, _ = contents.digest_of(target)
             if digest.sha256 == item.sha256:
                 progress(item.size)
                 continue
@@ -219,18 +217,11 @@ def _write_folder(
 def _copy(one: manifest.File, source: str, write: Callable[[bytes], Any], progress: Progress) -> None:
     """Copy what the release holds of a file; it must be what was frozen."""
     digest = hashlib.sha256()
-    for block in frozen.content(source):
+    for block in contents.content(source):
         digest.update(block)
         write(block)
         progress(len(block))
-    _check(one, source, digest.hexdigest())
-
-
-def _check(one: manifest.File, source: str, sha256: str) -> None:
-    if sha256 != one.sha256:
-        raise ConflictError(
-            f"{source} is no longer what was frozen", "restore it, or make a new version: `neurojoint release create`"
-        )
+    packing.check(source, digest.hexdigest(), one.sha256)
 
 
 def _parts(files: Sequence[manifest.File], largest: int) -> list[list[manifest.File]]:
@@ -271,7 +262,7 @@ def _write_zips(
                 archive = StoredZip(file)
                 for path, content in sorted(others.items()) if number == 1 else ():
                     archive.add(path, content, zlib.crc32(content))
-                _fill(archive, part, paths, progress)
+                _fill(archive, name, part, paths, progress)
                 archive.close()
             Path(name).chmod(0o644)
             Path(name).replace(target)
@@ -281,40 +272,25 @@ def _write_zips(
     return written
 
 
-def _fill(archive: StoredZip, part: Sequence[manifest.File], paths: dict[str, str], progress: Progress) -> None:
-    """Write files into a zip: small ones are read ahead by threads, some hundred at once, large ones in pieces."""
-    shares, n_threads = _shares(part), FEW
-    ahead: deque[tuple[list[manifest.File], Future[_Read] | None]] = deque()
-    with ThreadPoolExecutor(MANY) as pool:
-        while True:
-            while len(ahead) <= n_threads and (share := next(shares, None)) is not None:
-                ahead.append((share, pool.submit(_read, share, paths) if share[0].size <= SMALL else None))
-            if not ahead:
-                return
-            share, reading = ahead.popleft()
-            if reading is None:
-                _fill_large(archive, share[0], paths[share[0].dataset], progress)
+def _fill(
+    archive: StoredZip, target: str, part: Sequence[manifest.File], paths: dict[str, str], progress: Progress
+) -> None:
+    """Write files into a zip: small ones by processes, each share into its room; large ones in pieces meanwhile."""
+
+    def shares() -> Iterator[tuple[str, packing.Share]]:
+        for some in _shares(part):
+            if some[0].size > SMALL:
+                _fill_large(archive, some[0], paths[some[0].dataset], progress)
                 continue
-            done = reading.result()
-            archive.add_many(done.members)
-            n_threads = MANY if done.seconds > SLOW_S * len(share) else FEW
-            progress(sum(item.size for item in share))
+            names, sizes = [file.path for file in some], [file.size for file in some]
+            sources, hashes = [paths[file.dataset] for file in some], [file.sha256 for file in some]
+            yield target, packing.Share(archive.reserve(names, sizes), names, sources, sizes, hashes)
 
-
-class _Read(NamedTuple):
-    """Small files as they go into a zip (path, content, CRC-32), and how long reading them took (s)."""
-
-    members: list[tuple[str, bytes, int]]
-    seconds: float
-
-
-def _read(some: Sequence[manifest.File], paths: dict[str, str]) -> _Read:
-    began, members = time.monotonic(), []
-    for one in some:
-        content = frozen.small_content(paths[one.dataset], one.size)
-        _check(one, paths[one.dataset], hashlib.sha256(content).hexdigest())
-        members.append((one.path, content, zlib.crc32(content)))
-    return _Read(members, time.monotonic() - began)
+    n_small = sum(file.size <= SMALL for file in part)
+    with workers(settings().processes if n_small >= FEW else 1, preload="exchange.releases.packing") as run:
+        for done in run(packing.pack, shares()):
+            archive.settle(done.room, done.records)
+            progress(done.size)
 
 
 def _fill_large(archive: StoredZip, one: manifest.File, source: str, progress: Progress) -> None:

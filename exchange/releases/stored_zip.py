@@ -7,7 +7,7 @@ times as long as reading them.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import IO, NamedTuple
 
 DATE, TIME = 0x21, 0
@@ -25,6 +25,14 @@ _END = struct.Struct("<4s4H2LH")
 _FULL, _FULL_COUNT = 0xFFFFFFFF, 0xFFFF
 
 
+class Room(NamedTuple):
+    """A place in a zip that is kept for members which somebody else writes."""
+
+    number: int
+    """In the order of the zip."""
+    offset: int  # byte
+
+
 class _Member(NamedTuple):
     name: bytes
     flags: int
@@ -36,35 +44,40 @@ class _Member(NamedTuple):
 
 
 class StoredZip:
-    """A zip file that is written member by member.
+    """A zip file that is written member by member; several may be written by others, each share in its room.
 
     Parameters
     ----------
-    file : opened for writing, at its beginning; a member that is written in pieces needs it to be seekable.
+    file : opened for writing, at its beginning; it needs to be seekable where not all is written by `add`.
     """
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
-        self._members: list[_Member] = []
+        self._records: list[bytes] = []
+        """What the list at the end says of the members, in order."""
+        self._count = 0
         self._position = 0
         self._open: _Member | None = None
 
     def add(self, path: str, content: bytes, crc: int) -> None:
         """Write a member whose whole content is at hand, with its CRC-32; large ones are written in pieces."""
-        self.add_many([(path, content, crc)])
+        written, records = packed(self._position, [(path, content, crc)])
+        self._write(written)
+        self._records.append(records)
+        self._count += 1
 
-    def add_many(self, members: Iterable[tuple[str, bytes, int]]) -> None:
-        """Write members whose whole contents are at hand: path, content and CRC-32 of each."""
-        blocks: list[bytes] = []
-        position, add, pack = self._position, self._members.append, _LOCAL.pack
-        for path, content, crc in members:
-            (name, flags), size = _encoded(path), len(content)
-            add(_Member(name, flags, position, False, crc, size))
-            header = pack(b"PK\3\4", VERSION, 0, flags, 0, TIME, DATE, crc, size, size, len(name), 0)
-            blocks += header, name, content
-            position += _LOCAL.size + len(name) + size
-        self._file.write(b"".join(blocks))
-        self._position = position
+    def reserve(self, paths: Sequence[str], sizes: Sequence[int]) -> Room:
+        """Keep a place for members of these sizes (byte), which others write as `packed` gives them; see `settle`."""
+        room = Room(len(self._records), self._position)
+        self._records.append(b"")
+        self._count += len(paths)
+        self._position += _LOCAL.size * len(paths) + len("".join(paths).encode()) + sum(sizes)
+        self._file.seek(self._position)
+        return room
+
+    def settle(self, room: Room, records: bytes) -> None:
+        """Note what `packed` gave for the members in a room."""
+        self._records[room.number] = records
 
     def begin(self, path: str, size: int) -> None:
         """Begin a member that is written in pieces; `size` (byte) is what it will have."""
@@ -86,15 +99,16 @@ class StoredZip:
         self._file.seek(one.offset)
         self._file.write(_local(one))
         self._file.seek(self._position)
-        self._members.append(one)
+        self._records.append(_central(one))
+        self._count += 1
         self._open = None
 
     def close(self) -> None:
         """Write the list of members; the file itself stays open."""
         start = self._position
-        for some in range(0, len(self._members), 1000):
-            self._write(b"".join(map(_central, self._members[some : some + 1000])))
-        count, size = len(self._members), self._position - start
+        for records in self._records:
+            self._write(records)
+        count, size = self._count, self._position - start
         if count > LIMIT_COUNT or start > LIMIT_SIZE or size > LIMIT_SIZE:
             where = self._position
             self._write(_END_64.pack(b"PK\6\6", 44, 45, 45, 0, 0, count, count, size, start))
@@ -105,6 +119,28 @@ class StoredZip:
     def _write(self, block: bytes) -> None:
         self._file.write(block)
         self._position += len(block)
+
+
+def packed(offset: int, members: Iterable[tuple[str, bytes, int]]) -> tuple[bytes, bytes]:
+    """Members whose whole contents are at hand (path, content and CRC-32 of each), as they stand from `offset` on.
+
+    Returns
+    -------
+    Their headers and contents, and what the list at the end of the zip says of them.
+    """
+    blocks: list[bytes] = []
+    records: list[bytes] = []
+    local, central = _LOCAL.pack, _CENTRAL.pack
+    for path, content, crc in members:
+        (name, flags), size = _encoded(path), len(content)
+        fields = (VERSION, 0, flags, 0, TIME, DATE, crc, size, size, len(name))
+        blocks += local(b"PK\3\4", *fields, 0), name, content
+        if offset > LIMIT_SIZE or size > LIMIT_SIZE:
+            records.append(_central(_Member(name, flags, offset, False, crc, size)))
+        else:
+            records += central(b"PK\1\2", VERSION, UNIX, *fields, 0, 0, 0, 0, MODE, offset), name
+        offset += _LOCAL.size + len(name) + size
+    return b"".join(blocks), b"".join(records)
 
 
 def _encoded(path: str) -> tuple[bytes, int]:

@@ -15,7 +15,7 @@ import yaml
 from one.api import One
 
 from exchange.public_copy import snapshot
-from exchange.releases import build, checks, frozen
+from exchange.releases import build, checks, frozen, packing
 from one_bridge import dataset_admin, query
 from pipeline import policy, settings
 from pipeline.errors import ConflictError, NotFoundError, UserError
@@ -56,11 +56,17 @@ def test_the_client_loads_every_dataset_of_the_zip_and_of_the_folder(release, tm
 
 
 @pytest.mark.one_database
-def test_two_builds_are_equal_to_the_byte_though_rows_change(release, tmp_path):
+def test_two_builds_are_equal_to_the_byte_though_rows_change(release, tmp_path, monkeypatch):
     first = build.build(release, tmp_path / "a")
     dataset_admin.set_qc(query.datasets({}), "FAIL")
-    second = build.build(frozen.find("paper-v1"), tmp_path / "b")
-    assert first.zips[0].read_bytes() == second.zips[0].read_bytes()
+    monkeypatch.setattr(build, "FEW", 0)  # by processes; then here, as on a slow disk
+    monkeypatch.setattr(build, "SHARE_FILES", 5)
+    with settings.override(processes=2):
+        second = build.build(frozen.find("paper-v1"), tmp_path / "b", folder=False)
+    monkeypatch.setattr(build, "FEW", 10**6)
+    monkeypatch.setattr(packing, "SLOW_S", 0.0)
+    third = build.build(frozen.find("paper-v1"), tmp_path / "c", folder=False)
+    assert first.zips[0].read_bytes() == second.zips[0].read_bytes() == third.zips[0].read_bytes()
     done = subprocess.run(["sha256sum", "--quiet", "-c", "SHA256SUMS"], cwd=first.folder, capture_output=True)
     assert done.returncode == 0, done
     listed = (first.folder / "SHA256SUMS").read_text().splitlines()
@@ -98,13 +104,17 @@ def test_the_same_content_is_the_same_release_and_another_a_new_version(release,
 
 
 @pytest.mark.one_database
-def test_a_file_that_changed_stops_it_and_nothing_is_half_written(release, tmp_path):
+def test_a_file_that_changed_stops_it_and_nothing_is_half_written(release, tmp_path, monkeypatch):
     wheel = tmp_path / "data" / lab.SESSIONS[1] / "alf" / "wheel.position.npy"
     np.save(wheel, np.zeros(50))
     with pytest.raises(ConflictError, match="no longer what was frozen"):
         build.build(release, tmp_path / "out")
     assert not (tmp_path / "out/paper-v1/SHA256SUMS").exists() and not list((tmp_path / "out").glob("*.zip"))
     assert not list((tmp_path / "out").rglob("*.part"))
+    monkeypatch.setattr(build, "FEW", 0)
+    with settings.override(processes=2), pytest.raises(ConflictError, match="no longer what was frozen"):
+        build.build(release, tmp_path / "out", folder=False)
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["paper-v1"]
     with pytest.raises(ConflictError, match="not what was registered"):
         frozen.create("other", "paper")
     assert not (publication.Release & {"release": "other"})
