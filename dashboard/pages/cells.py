@@ -14,14 +14,14 @@ from dashboard import links
 from dashboard.components import shell
 from dashboard.figures import cells as figures
 from dashboard.figures import insertion as along
-from dashboard.figures import metrics, responses, track
+from dashboard.figures import responses, track
+from dashboard.pages import _cell_details as details
 from dashboard.pages._stores import clicked
 from dashboard.queries import cells as queries
 from dashboard.queries import insertion as insertions
 from dashboard.site import Component, NotFound, Page, Site, Viewer
 from pipeline.errors import UserError
 from pipeline.queries import search
-from pipeline.queries.unit_kinds import UnitKinds
 from pipeline.web.error_words import words_for
 
 PAGE = Page("cells", "Cells", order=210)
@@ -69,7 +69,7 @@ def layout(
     unit = site.read(queries.unit, insertion, one, *asked)
     return shell.page(
         f"Unit {one}",
-        _facts(insertion, one, unit),
+        details.facts(insertion, one, unit),
         _controls(insertion, chosen, events, criteria),
         _trials(chosen, conditions, periods, listed),
         *(
@@ -130,7 +130,7 @@ def register(app: dash.Dash, site: Site) -> None:
 def _figures(
     viewer: Viewer, insertion: insertions.Insertion, one: int, unit: queries.Unit, chosen: Mapping[str, str]
 ) -> list[Component]:
-    event, row = chosen["event"].replace("_", " "), _row(insertion.units, one)
+    event, row = chosen["event"].replace("_", " "), details.row_of(insertion.units, one)
     contamination = (
         float(insertion.units["isi_violations_hill"][row]) if "isi_violations_hill" in insertion.units else None
     )
@@ -168,7 +168,7 @@ def _figures(
     if unit.problem:
         why = str(words_for(unit.problem, viewer.role, "the spikes of a unit"))
         parts.append(shell.sentence("The spikes of this unit are not on this computer.", why))
-        return [*parts, shell.figure("cells-rate", rate, f"Rate around {event}", _response_words(unit))]
+        return [*parts, shell.figure("cells-rate", rate, f"Rate around {event}", details.response_words(unit))]
     spikes = unit.raster or {
         "trials": np.empty(0),
         "times": np.empty(0),
@@ -197,7 +197,9 @@ def _figures(
         shell.columns(
             html.Div(
                 [
-                    shell.figure("cells-rate", rate, f"Rate around {event}", _response_words(unit), axis=axis_event),
+                    shell.figure(
+                        "cells-rate", rate, f"Rate around {event}", details.response_words(unit), axis=axis_event
+                    ),
                     shell.figure(
                         "cells-raster",
                         raster,
@@ -215,8 +217,8 @@ def _figures(
                         "cells-amplitudes", size, "Amplitudes", "a gap: the unit was not seen", axis=axis_time
                     ),
                     shell.figure("cells-pace", pace, "Rate over the session", axis=axis_time),
-                    *_comparisons(insertion.kinds, one),
-                    _metrics(insertion, row),
+                    *details.comparisons(insertion.kinds, one),
+                    details.table_of_metrics(insertion, row),
                 ],
                 style=_STACK,
             ),
@@ -338,98 +340,6 @@ def _no_choice(viewer: Viewer, unit: queries.Unit) -> Component:
     return shell.sentence(words.text, words.hint, kind="problem")
 
 
-def _facts(insertion: insertions.Insertion, one: int, unit: queries.Unit) -> Component:
-    row, units = _row(insertion.units, one), insertion.units
-
-    def value(name: str, digits: int, of: str = "") -> str:
-        return shell.number(float(units[name][row]), digits, of) if name in units else shell.DASH
-
-    selected = float(units["selected"][row])
-    passes = {1.0: shell.chip("passes", "green"), 0.0: shell.chip("does not pass", "gray")}.get(selected)
-    region = units["acronym"][row]
-    pairs = [
-        (
-            "Region",
-            shell.link(region, links.region(region), title=units["region_name"][row]) if region else "not known",
-        ),
-        ("Depth", value("cluster_depth", 0, "um")),
-        *([("Shank", value("cluster_shank", 0))] if len(insertions.shanks(insertion)) > 1 else []),
-        ("Amplitude", value("cluster_amp", 0, "uV")),
-        ("Firing rate", value("cluster_firing_rate", 2, "Hz")),
-        ("Spikes", value("cluster_n_spikes", 0)),
-        ("Criteria", passes),
-        ("Sorter says", units["sorter_label"][row] or None),
-        *([("Sorter's name", name)] if (name := units["unit_name"][row]) else []),
-        ("Responds", _chip_of_response(unit)),
-        ("Cell type", (insertion.kinds.cell_types or {}).get(one)),
-        ("Follows light", _chip_of_light(insertion.kinds, one)),
-    ]
-    return shell.card(shell.facts(pairs))
-
-
-def _chip_of_response(unit: queries.Unit) -> Component:
-    if unit.response is None or unit.response["is_responsive"] is None:
-        return None
-    return shell.chip("yes", "teal") if unit.response["is_responsive"] else shell.chip("no", "gray")
-
-
-def _chip_of_light(kinds: UnitKinds, one: int) -> Component:
-    row = (kinds.light or {}).get(one)
-    if row is None:
-        return None
-    if not row["is_tagged"]:
-        return shell.chip("no", "gray")
-    words = f"in {shell.percent(row['light_reliability'])} of the pulses, after {1000 * row['light_latency']:.1f} ms"
-    return [shell.chip("yes", "blue"), html.Span(f" {words}", className="nj-hint")]
-
-
-def _comparisons(kinds: UnitKinds, one: int) -> list[Component]:
-    """The rates of the unit in the groups of each comparison."""
-    rows = []
-    for comparison in kinds.comparisons:
-        unit = comparison["units"].get(one)
-        if unit is None or unit["period_p_corrected"] is None:
-            continue
-        title = f"{comparison['comparison_first']} → {comparison['comparison_second']}"
-        rows.append([
-            html.Span(comparison["comparison_name"], title=title), comparison["period_name"],
-            f"{shell.number(unit['first_rate'], 1)} → {shell.number(unit['second_rate'], 1)}",
-            f"{unit['period_selectivity']:.2f}", f"{unit['period_p_corrected']:.2g}",
-            shell.chip("yes", "teal") if unit["is_selective"] else shell.chip("no", "gray"),
-        ])  # fmt: skip
-    heads = ["Comparison", "Period", "Rate (Hz)", "Selectivity", "p", "Tells apart"]
-    if not rows:
-        return []
-    return [shell.card(shell.table(heads, rows, numbers=(2, 3, 4)), title="Comparisons", id="cells-comparisons")]
-
-
-def _metrics(insertion: insertions.Insertion, row: int) -> Component:
-    rules = {rule["metric"]: rule for rule in (insertion.criteria or {}).get("unit_rules", [])}
-    rows = []
-    for name, (title, _) in metrics.METRICS.items():
-        if name not in insertion.units:
-            continue
-        rule = rules.get(name)
-        limit = f"{metrics.SIGNS.get(rule['op'], rule['op'])} {rule['value']:g}" if rule else ""
-        number = float(insertion.units[name][row])
-        rows.append([title, _short(number), limit])
-    if not rows:
-        return shell.sentence("The metrics of this unit are not computed yet.")
-    return shell.card(shell.table(["Metric", "Value", "Criterion"], rows, numbers=(1, 2)), title="Metrics")
-
-
-def _response_words(unit: queries.Unit) -> str:
-    """Whether the unit responds, in words."""
-    response = unit.response
-    if response is None or response["response_p_corrected"] is None:
-        return ""
-    verb = "responds" if response["is_responsive"] else "does not respond"
-    return (
-        f"{verb}: {response['baseline_rate']:.1f} to {response['response_rate']:.1f} Hz, "
-        f"corrected p = {response['response_p_corrected']:.2g}"
-    )
-
-
 def _ordered(units: Mapping[str, np.ndarray], chosen: Mapping[str, str]) -> list[int]:
     """The units that are gone through, in order."""
     taken = units["selected"] == 1 if chosen["which"] == "good" else np.ones(len(units["cluster_id"]), dtype=bool)
@@ -467,17 +377,6 @@ def _rank(ordered: list[int], one: int) -> Component:
         f"{ordered.index(one) + 1:,} of {len(ordered):,}" if one in ordered else f"not among the {len(ordered):,} shown"
     )
     return html.Span(words)
-
-
-def _short(number: float) -> str:
-    """A value of any size with three digits."""
-    if np.isnan(number):
-        return shell.DASH
-    return f"{number:,.0f}" if abs(number) >= 1000 else f"{number:.3g}"
-
-
-def _row(units: Mapping[str, np.ndarray], one: int) -> int:
-    return int(np.flatnonzero(units["cluster_id"] == one)[0])
 
 
 def _known(text: str | None, values: Any, default: str) -> str:

@@ -8,8 +8,6 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-import math
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -19,32 +17,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
+from pipeline.database.columns import arrow_type, from_python, is_scalar, to_arrow
 from pipeline.database.together import batch_of
 
 _ROWS_PER_BATCH = 200_000
 _MANY = 50  # rows of a part from which one check of their master is worth three more statements
 _BLOCK = 1 << 18  # byte of CSV that a thread parses at once
-
-_ARROW_TYPES = {
-    "int8": pa.int8(),
-    "int16": pa.int16(),
-    "int32": pa.int32(),
-    "int64": pa.int64(),
-    "float32": pa.float32(),
-    "float64": pa.float64(),
-    "bool": pa.bool_(),
-    "date": pa.date32(),
-    "json": pa.string(),
-    "smallint": pa.int16(),
-    "integer": pa.int32(),
-    "int": pa.int32(),
-    "bigint": pa.int64(),
-    "real": pa.float32(),
-    "double precision": pa.float64(),
-    "double": pa.float64(),
-    "boolean": pa.bool_(),
-    "jsonb": pa.string(),
-}
 
 
 def insert_many(
@@ -79,7 +57,7 @@ def insert_many(
         raise dj.DataJointError(
             f"{table.full_table_name} is populated: rows are inserted by its make() only, during populate"
         )
-    rows = _to_arrow(table, columns)
+    rows = to_arrow(table, columns)
     if not rows.num_rows:
         return 0
     master = _key_of_master(table, columns)
@@ -145,7 +123,7 @@ def fetch_sql(
     ----------
     connection : the database.
     sql : with `%s` for each of `values`, and `%%` for a per cent sign.
-    types : name of each column, in the order of the statement -> its type, see `arrow_type`.
+    types : name of each column, in the order of the statement -> its type, see `columns.arrow_type`.
     values : what stands for each `%s`.
     """
     if connection.adapter.backend == "postgresql":
@@ -153,7 +131,7 @@ def fetch_sql(
             return _copy_out(connection, sql, types, values)
     rows = connection.query(sql, tuple(values)).fetchall()
     columns = list(zip(*rows, strict=True)) if rows else [()] * len(types)
-    return pa.table({name: _from_python(column, types[name]) for name, column in zip(types, columns, strict=True)})
+    return pa.table({name: from_python(column, types[name]) for name, column in zip(types, columns, strict=True)})
 
 
 def json_column(table: pa.Table, name: str) -> list[Any]:
@@ -175,95 +153,6 @@ def to_numpy(table: pa.Table) -> dict[str, np.ndarray]:
             column = column.cast(pa.float64())
         arrays[name] = column.to_numpy()
     return arrays
-
-
-def _to_arrow(table: dj.Table, columns: pa.Table | Mapping[str, Any]) -> pa.Table:
-    """The columns with the types of the table, scalars repeated."""
-    names = list(columns.column_names if isinstance(columns, pa.Table) else columns)
-    for name in names:
-        if name not in table.heading:
-            raise KeyError(f"`{name}` is not in the table heading")
-    given = {name: columns[name] for name in names}
-    lengths = {name: len(value) for name, value in given.items() if not _is_scalar(value)}
-    if len(set(lengths.values())) > 1:
-        raise dj.DataJointError(f"columns of unequal length: {lengths}")
-    n_rows = next(iter(lengths.values())) if lengths else 1
-    arrays, fields = [], []
-    for name in table.heading.names:  # in the table's order
-        if name not in given:
-            continue
-        attribute = table.heading[name]
-        kind = arrow_type(attribute)
-        if kind is None:
-            raise dj.DataJointError(f"`{name}` has the codec <{attribute.codec.name}>: use insert()")
-        value = [given[name]] * n_rows if _is_scalar(given[name]) else given[name]
-        column = _column(name, attribute, value, kind)
-        if column.null_count and not attribute.nullable and attribute.default is None:
-            row = column.to_pylist().index(None)
-            raise dj.errors.MissingAttributeError(f"`{name}` has no value in row {row}, and no default")
-        arrays.append(column)
-        fields.append(pa.field(name, kind))
-    return pa.Table.from_arrays(arrays, schema=pa.schema(fields))
-
-
-def _is_scalar(value: Any) -> bool:
-    if isinstance(value, pa.Array | pa.ChunkedArray):
-        return False
-    if isinstance(value, str | bytes | Mapping) or not hasattr(value, "__len__"):
-        return True
-    return isinstance(value, np.ndarray) and value.ndim == 0
-
-
-def _column(name: str, attribute: Any, value: Any, kind: pa.DataType) -> pa.Array | pa.ChunkedArray:
-    if _is_json(attribute) and not isinstance(value, pa.Array | pa.ChunkedArray):
-        return pa.array([None if item is None else _dump_json(name, item) for item in value], pa.string())
-    try:
-        if isinstance(value, pa.Array | pa.ChunkedArray):
-            array = value
-        else:
-            array = pa.array(value, from_pandas=True)
-        if pa.types.is_floating(array.type):
-            array = pc.if_else(pc.is_nan(array), None, array)
-        if pa.types.is_boolean(kind) and not pa.types.is_boolean(array.type):
-            array = array.cast(pa.int8()).cast(pa.bool_()) if not pa.types.is_null(array.type) else array
-        return array.cast(kind)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
-        raise dj.DataJointError(f"`{name}` of {attribute.type}: {error}") from error
-
-
-def _dump_json(name: str, value: Any) -> str:
-    if not isinstance(value, list | dict | tuple):
-        raise dj.DataJointError(f"`{name}` is json and takes lists and dicts, not {type(value).__name__}")
-    return json.dumps(_without_nan(value), allow_nan=False)
-
-
-def _without_nan(value: Any) -> Any:
-    """The same structure with None for NaN, which JSON does not have, and Python numbers for numpy's."""
-    if isinstance(value, Mapping):
-        return {str(key): _without_nan(item) for key, item in value.items()}
-    if isinstance(value, list | tuple | np.ndarray):
-        return [_without_nan(item) for item in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    return None if isinstance(value, float) and math.isnan(value) else value
-
-
-def _is_json(attribute: Any) -> bool:
-    return attribute.json or attribute.original_type == "json"
-
-
-def arrow_type(attribute: Any) -> pa.DataType | None:
-    """The Arrow type of a column, string where nothing else is known; None for columns with a codec."""
-    if attribute.codec:
-        return None
-    declared = str(attribute.original_type or attribute.type or "").lower()
-    if declared.startswith(("datetime", "timestamp")):
-        return pa.timestamp("us")
-    if declared.startswith("tinyint"):
-        return pa.int8()
-    if declared.startswith(("decimal", "numeric")):
-        return pa.float64()
-    return _ARROW_TYPES.get(re.sub(r"\(.*", "", declared).strip(), pa.string())
 
 
 @contextlib.contextmanager
@@ -332,7 +221,7 @@ def _key_of_master(table: dj.Table, columns: pa.Table | Mapping[str, Any]) -> di
     master = type(table).master
     refers_to = [line.strip() for line in str(table.definition).splitlines() if line.strip().startswith("->")]
     key = {name: columns[name] for name in master.primary_key if name in columns}
-    is_one = len(key) == len(master.primary_key) and all(map(_is_scalar, key.values()))
+    is_one = len(key) == len(master.primary_key) and all(map(is_scalar, key.values()))
     return key if is_one and refers_to == ["-> master"] else None
 
 
@@ -455,11 +344,3 @@ def _parsed(content: memoryview, types: Mapping[str, pa.DataType], block: int) -
             timestamp_parsers=[pa_csv.ISO8601],
         ),
     )
-
-
-def _from_python(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
-    if pa.types.is_boolean(kind):
-        values = [None if value is None else bool(value) for value in values]
-    elif pa.types.is_string(kind):
-        values = [value if value is None or isinstance(value, str) else str(value) for value in values]
-    return pa.array(values, kind, from_pandas=False)

@@ -18,7 +18,8 @@ import pyarrow.compute as pc
 from datajoint.codecs import decode_attribute
 
 from pipeline.database import registry
-from pipeline.database.bulk import arrow_type, fetch_sql
+from pipeline.database.bulk import fetch_sql
+from pipeline.database.columns import arrow_type
 from pipeline.database.together import Batch, batch_of
 
 
