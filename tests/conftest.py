@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import signal
 import tempfile
@@ -54,6 +55,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.slow)
         if is_second and item.get_closest_marker("one_database"):
             item.add_marker(pytest.mark.soak)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """The quick part does not even import files of which each test is slow."""
+    if config.getoption("-m") != "not slow" or not collection_path.name.startswith("test_"):
+        return None
+    return WHOLLY_SLOW.search(collection_path.read_text(encoding="utf-8")) is not None or None
+
+
+WHOLLY_SLOW = re.compile(r"^pytestmark = .*pytest\.mark\.slow", re.MULTILINE)
 
 
 @pytest.fixture
@@ -108,21 +119,62 @@ def database(server: dict[str, object]) -> dj.Connection:
 
 
 def empty_tables(connection: dj.Connection) -> None:
-    """Delete all rows; what the migrations wrote, and what ships with the program, stays."""
+    """Delete all rows; what the migrations wrote, and what ships with the program, stays.
+
+    Only tables that have rows are touched, and lookups only where they differ from what ships with the program.
+    """
     written = [table for table in registry.tables() if not hasattr(table, "constant")]
-    names = [part.full_table_name for table in written for part in (table, *registry.parts(table))]
+    lookups = [table for table in written if getattr(table, "contents", None)]
+    names = [name for table in written if table not in lookups for name in _names(table)]
     names += [registry.jobs_name(table()) for table in registry.populated_tables()]
-    names = [name for name in names if "_migration" not in name]
+    shipped = vars(connection).setdefault(SHIPPED, {})
+    digests = _digests(connection, [name for table in lookups for name in _names(table)])
+    changed = [table for table in lookups if any(shipped.get(name) != digests[name] for name in _names(table))]
+    names += [name for table in changed for name in _names(table)]
+    _empty(connection, [name for name in names if "_migration" not in name])
+    for table in changed:
+        table.insert(table.contents)
+    shipped |= _digests(connection, [name for table in changed for name in _names(table)])
+
+
+SHIPPED = "shipped_rows_of_tests"
+"""An attribute of connections: table -> digest of the rows that ship with the program."""
+
+
+def _names(table: type[dj.Table]) -> list[str]:
+    """The full names of a table and its parts."""
+    return [table.full_table_name, *(part.full_table_name for part in registry.parts(table))]
+
+
+def _digests(connection: dj.Connection, names: list[str]) -> dict[str, str]:
+    """Table -> digest of all its rows."""
+    if not names:
+        return {}
     if connection.adapter.backend == "postgresql":
-        connection.query(f"TRUNCATE {', '.join(names)}")
-    else:
-        connection.query("SET FOREIGN_KEY_CHECKS=0")
-        for name in names:
-            connection.query(f"DELETE FROM {name}")
-        connection.query("SET FOREIGN_KEY_CHECKS=1")
-    for table in registry.tables():
-        if contents := getattr(table, "contents", None):
-            table.insert(contents)
+        digest = "SELECT coalesce(sum(hashtextextended(t::text, 0)), 0)::text || ' ' || count(*) FROM {} AS t"
+        selects = ", ".join(f"({digest.format(name)})" for name in names)
+        return dict(zip(names, connection.query(f"SELECT {selects}").fetchone(), strict=True))
+    return {
+        name: str(row[1])
+        for name, row in zip(names, connection.query(f"CHECKSUM TABLE {', '.join(names)}").fetchall(), strict=True)
+    }
+
+
+def _empty(connection: dj.Connection, names: list[str]) -> None:
+    """Delete the rows of tables, whatever refers to them."""
+    selects = ", ".join(f"EXISTS (SELECT 1 FROM {name})" for name in names)
+    filled = [name for name, has in zip(names, connection.query(f"SELECT {selects}").fetchone(), strict=True) if has]
+    if not filled:
+        return
+    off, on = (
+        ("session_replication_role = replica", "session_replication_role = origin")
+        if connection.adapter.backend == "postgresql"
+        else ("FOREIGN_KEY_CHECKS = 0", "FOREIGN_KEY_CHECKS = 1")
+    )
+    connection.query(f"SET {off}")
+    for name in filled:
+        connection.query(f"DELETE FROM {name}")
+    connection.query(f"SET {on}")
 
 
 @pytest.hookimpl(wrapper=True)
