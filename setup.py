@@ -100,6 +100,7 @@ setup(
             "pytest>=8",
             "polars>=1",
             "duckdb>=1",
+            "pytest-cov>=5",
             "pytest-xdist>=3.6",
             "hypothesis>=6.100",
             "psychofit>=1.0.0.post0",

@@ -21,6 +21,8 @@ from pipeline.database.bulk import insert_many
 from pipeline.schemas import action, data, lab
 from tests.one_bridge.trees import File, Session, build, locate, over_sessions
 
+pytestmark = pytest.mark.slow
+
 EXAMPLES = int(os.environ.get("NEUROJOINT_FUZZ_EXAMPLES", "150"))
 SECRET = b"this file lies outside the data root"
 QUIET = settings(

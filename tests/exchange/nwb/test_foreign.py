@@ -22,6 +22,8 @@ from pynwb.testing.mock.file import mock_NWBFile, mock_Subject  # noqa: E402
 from exchange.nwb.intake import ingest  # noqa: E402
 from exchange.nwb.placing import Choices, Intake  # noqa: E402
 
+pytestmark = pytest.mark.slow
+
 STATED = Choices(lab="other", subject="m1")
 
 

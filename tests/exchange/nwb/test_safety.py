@@ -20,6 +20,8 @@ from exchange.nwb import safety  # noqa: E402
 from exchange.nwb.intake import ingest  # noqa: E402
 from exchange.nwb.placing import Choices  # noqa: E402
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def sound(tmp_path: Path) -> Path:
