@@ -13,7 +13,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
-from pipeline.errors import NeurojointError
+from pipeline.errors import NeurojointError, causes
 
 Run = Callable[[Callable[..., Any], Iterable[tuple]], Iterator[Any]]
 """Calls a function with each tuple of arguments and yields the results in any order."""
@@ -85,9 +85,7 @@ def was_interrupted(error: BaseException | None) -> bool:
     >>> was_interrupted(ValueError())
     False
     """
-    while error is not None and not isinstance(error, KeyboardInterrupt):
-        error = error.__cause__ or error.__context__
-    return error is not None
+    return any(isinstance(one, KeyboardInterrupt) for one in causes(error))
 
 
 def _run_here(function: Callable[..., Any], tasks: Iterable[tuple]) -> Iterator[Any]:

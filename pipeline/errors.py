@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import re
+from collections.abc import Iterator
 from typing import NamedTuple
 
 
@@ -124,6 +125,21 @@ def explain(error: BaseException) -> str:
     if isinstance(error, OSError):
         return _explain_os_error(error)
     return f"{type(error).__name__}: {_one_line(str(error))} (run again with `neurojoint --debug` to see where)"
+
+
+def causes(error: BaseException | None) -> Iterator[BaseException]:
+    """An error, what it was raised from or during, and so on; each once, since such a chain may lead back to itself.
+
+    >>> wrong = ValueError("wrong")
+    >>> wrong.__cause__ = KeyError("absent")
+    >>> [type(one).__name__ for one in causes(wrong)]
+    ['ValueError', 'KeyError']
+    """
+    known: set[int] = set()
+    while error is not None and id(error) not in known:
+        known.add(id(error))
+        yield error
+        error = error.__cause__ or error.__context__
 
 
 def is_connection_error(error: BaseException) -> bool:

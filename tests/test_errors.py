@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from neurojoint.cli import ExplainedGroup
-from pipeline.errors import DatabaseUnavailable, InvalidData, NeurojointError, explain, is_connection_error
+from pipeline.errors import DatabaseUnavailable, InvalidData, NeurojointError, causes, explain, is_connection_error
 
 
 @pytest.mark.parametrize(
@@ -89,3 +89,11 @@ def test_debug_shows_where():
 def test_usage_errors_stay_clicks_own():
     done = CliRunner().invoke(command_that_raises(ValueError("a")), ["wrok"])
     assert done.exit_code == 2 and "No such command" in done.stderr
+
+
+def test_a_chain_of_errors_that_leads_back_to_itself_has_an_end():
+    one, other = ValueError("a"), KeyError("b")
+    one.__cause__, other.__cause__ = other, one
+    assert list(causes(one)) == [one, other]
+    one.__cause__ = one
+    assert list(causes(one)) == [one]

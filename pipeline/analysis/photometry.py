@@ -118,18 +118,18 @@ def take_apart(columns: Mapping[str, ArrayLike], clock: str | None = None) -> Re
         raise ValueError("no column has the signal of a site")
     times = by_name[stamp].astype(np.float64)
     valid = _true(next((by_name[name] for name in _VALID if name in by_name), np.ones(times.size)))
-    names, wavelengths, lit = _lights(by_name, times.size)
+    names, number, wavelengths, lit = _lights(by_name, times.size)
     traces: list[Trace] = []
     n_dropped = 0
     used = lit & valid
     sorted_as = np.where(np.isnan(wavelengths), _UNKNOWN, wavelengths)
-    numbers: dict[str, int] = {}
-    number = np.array([numbers.setdefault(name, len(numbers)) for name in names.tolist()], np.int64)
-    lights = {(nm, name) for name, i in numbers.items() for nm in np.unique(sorted_as[used & (number == i)]).tolist()}
+    lights = {
+        (nm, name, i) for i, name in enumerate(names) for nm in np.unique(sorted_as[used & (number == i)]).tolist()
+    }
     chosen = []
-    for nm, name in sorted(lights):
+    for nm, name, i in sorted(lights):
         wavelength = np.nan if nm == _UNKNOWN else nm
-        rows = np.flatnonzero(used & (sorted_as == nm) & (number == numbers[name]))
+        rows = np.flatnonzero(used & (sorted_as == nm) & (number == i))
         kept = rows[in_order(times[rows])]
         n_dropped += rows.size - kept.size
         chosen.append((wavelength, name, kept))
@@ -149,28 +149,33 @@ def _true(values: NDArray) -> NDArray:
     return np.array([str(value).strip().lower() in ("true", "1", "1.0", "yes") for value in values])
 
 
-def _lights(by_name: Mapping[str, NDArray], n_frames: int) -> tuple[NDArray, NDArray, NDArray]:
-    """Name and wavelength of the light of each frame, and whether it has exactly one."""
-    names, wavelengths = np.full(n_frames, "", object), np.full(n_frames, np.nan)
+def _lights(
+    by_name: Mapping[str, NDArray], n_frames: int
+) -> tuple[tuple[str, ...], NDArray[np.int64], NDArray, NDArray]:
+    """The names of the lights; for each frame which of them, its wavelength, and whether it has exactly one light."""
+    wavelengths = np.full(n_frames, np.nan)
     states = next((by_name[name] for name in _LED if name in by_name), None)
     if states is not None and "wavelength" not in by_name and "name" not in by_name:
-        states = np.nan_to_num(states.astype(np.float64)).astype(np.int64)
-        for bit, (wavelength, name) in LIGHTS.items():
-            alone = (states & sum(LIGHTS)) == bit
-            names[alone], wavelengths[alone] = name, wavelength
-        return names, wavelengths, np.isfinite(wavelengths)
-    lit = np.ones(n_frames, bool)
+        states = np.nan_to_num(states.astype(np.float64)).astype(np.int64) & sum(LIGHTS)
+        number = np.zeros(n_frames, np.int64)
+        for place, (bit, (wavelength, _)) in enumerate(LIGHTS.items(), start=1):
+            alone = states == bit
+            number[alone], wavelengths[alone] = place, wavelength
+        return ("", *(name for _, name in LIGHTS.values())), number, wavelengths, number > 0
+    names: tuple[str, ...] = ("",)
+    number, lit = np.zeros(n_frames, np.int64), np.ones(n_frames, bool)
     if "name" in by_name:
         written = by_name["name"].tolist()
         meant = {value: "" if value is None or value != value else str(value).strip() for value in set(written)}
-        is_one = {name: name not in ("", "None", "nan") and "+" not in name for name in meant.values()}
-        names[:] = [meant[value] for value in written]
-        lit &= np.array([is_one[name] for name in names.tolist()], bool)
+        names = tuple(dict.fromkeys(meant.values()))
+        places = {value: names.index(name) for value, name in meant.items()}
+        number = np.fromiter(map(places.__getitem__, written), np.int64, n_frames)
+        lit &= np.array([name not in ("", "None", "nan") and "+" not in name for name in names], bool)[number]
     if "wavelength" in by_name:
         wavelengths = by_name["wavelength"].astype(np.float64)
         if "name" not in by_name or np.isfinite(wavelengths[lit]).any():
             lit &= np.isfinite(wavelengths) & (wavelengths > 0)
-    return names, wavelengths, lit
+    return names, number, wavelengths, lit
 
 
 def notes(recording: Recording) -> list[str]:

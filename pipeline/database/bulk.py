@@ -9,7 +9,7 @@ import contextlib
 import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import datajoint as dj
 import numpy as np
@@ -265,7 +265,15 @@ def _insert_batch(table: dj.Table, rows: pa.Table, on_duplicate: str) -> None:
     except dj.DataJointError:
         raise
     except Exception as error:
-        raise connection.adapter.translate_error(error, f"insert into {table.full_table_name}") from error
+        _raise_translated(connection, error, f"insert into {table.full_table_name}")
+
+
+def _raise_translated(connection: dj.Connection, error: Exception, statement: str) -> NoReturn:
+    """Raise the error as DataJoint's; one that has no such form as it is."""
+    translated = connection.adapter.translate_error(error, statement)
+    if translated is error:
+        raise error
+    raise translated from error
 
 
 def _copy_in(table: dj.Table, rows: pa.Table, on_duplicate: str) -> None:
@@ -316,7 +324,7 @@ def _copy_out(connection: dj.Connection, sql: str, types: Mapping[str, pa.DataTy
             text = cursor.mogrify(sql, values).decode() if values else sql.replace("%%", "%")
             cursor.copy_expert(f"COPY ({text}) TO STDOUT (FORMAT csv)", buffer)
     except Exception as error:
-        raise connection.adapter.translate_error(error, sql) from error
+        _raise_translated(connection, error, sql)
     if not buffer.tell():
         return pa.table({name: pa.array([], kind) for name, kind in types.items()})
     content = buffer.getbuffer()

@@ -54,8 +54,10 @@ def to_arrow(table: dj.Table, columns: pa.Table | Mapping[str, Any]) -> pa.Table
         kind = arrow_type(attribute)
         if kind is None:
             raise dj.DataJointError(f"`{name}` has the codec <{attribute.codec.name}>: use insert()")
-        value = [given[name]] * n_rows if is_scalar(given[name]) else given[name]
-        column = _column(name, attribute, value, kind)
+        if is_scalar(given[name]):
+            column = pc.take(_column(name, attribute, [given[name]], kind), np.zeros(n_rows, np.int64))
+        else:
+            column = _column(name, attribute, given[name], kind)
         if column.null_count and not attribute.nullable and attribute.default is None:
             row = column.to_pylist().index(None)
             raise dj.errors.MissingAttributeError(f"`{name}` has no value in row {row}, and no default")
@@ -77,15 +79,13 @@ def _column(name: str, attribute: Any, value: Any, kind: pa.DataType) -> pa.Arra
     if _is_json(attribute) and not isinstance(value, pa.Array | pa.ChunkedArray):
         return pa.array([None if item is None else _dump_json(name, item) for item in value], pa.string())
     try:
-        if isinstance(value, pa.Array | pa.ChunkedArray):
-            array = value
-        else:
-            array = pa.array(value, from_pandas=True)
-        if pa.types.is_floating(array.type):
+        array = value if isinstance(value, pa.Array | pa.ChunkedArray) else pa.array(value, from_pandas=True)
+        is_done = isinstance(value, np.ndarray) and value.dtype.kind == "f"  # of these NaN is null already
+        if pa.types.is_floating(array.type) and not is_done:
             array = pc.if_else(pc.is_nan(array), None, array)
         if pa.types.is_boolean(kind) and not pa.types.is_boolean(array.type):
             array = array.cast(pa.int8()).cast(pa.bool_()) if not pa.types.is_null(array.type) else array
-        return array.cast(kind)
+        return array if array.type == kind else array.cast(kind)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
         raise dj.DataJointError(f"`{name}` of {attribute.type}: {error}") from error
 

@@ -215,7 +215,7 @@ class TrialSet(OfTask, dj.Imported):
         return _PROTOCOLS.rows(task)[0]
 
     def make(self, key):
-        trials = files.read_object(key, "trials", with_other=True)
+        trials = files.read_trials(key)
         facts = self._facts_of(key)
         protocol = protocols.of_task(facts["task_protocol"], facts["protocol"], key["task_collection"])
         task = paradigms.of_protocol(protocol)

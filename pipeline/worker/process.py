@@ -45,6 +45,7 @@ BATCH_SECONDS = 0.5  # of work that a worker claims at once: few round trips, an
 LARGEST_BATCH = 50
 QUICK_SECONDS = 0.03  # a key that takes no longer is computed in one transaction with others
 TOGETHER_SECONDS = 0.25  # of work in such a transaction: what a kill costs at most
+SLOWDOWN = 5  # how many times longer than on an idle computer work takes on a busy one, at most
 _ALONE = 5  # claims of a table that are computed key by key after one that could not be computed together
 FILL_SECONDS = 1.0  # between two fillings of the queue while there is work; longer where a filling takes long
 IDLE_FILL_SECONDS = 5.0  # the same while there is none
@@ -180,7 +181,7 @@ class Loop:
 
     def _attempt(self, one: TableJobs, keys: list[dict[str, Any]], act: Callable[[], list[Outcome] | None]) -> int:
         """Compute the first of the keys and count them; how many they are. All are given back if it is broken off."""
-        began = time.perf_counter()
+        began, used = time.perf_counter(), time.process_time()
         try:
             outcomes = act() or []
         except ConnectionLost:
@@ -190,7 +191,7 @@ class Loop:
             raise
         durations = self._durations.setdefault(one.label, collections.deque(maxlen=9))
         if outcomes:
-            durations.append((time.perf_counter() - began) / len(outcomes))
+            durations.append(_work(time.perf_counter() - began, time.process_time() - used) / len(outcomes))
         for outcome in outcomes:
             if outcome != "skipped":
                 self.board.note(self.slot, one.label, failed=outcome == "failed")
@@ -259,3 +260,12 @@ def _end_with_parent() -> None:
     os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(30)  # then it hangs somewhere; its job is taken up once it is gone
     os._exit(1)
+
+
+def _work(seconds: float, processor: float) -> float:
+    """The seconds that something would have taken on an idle computer, told from those that passed and were computed.
+
+    So what a table costs does not depend on who else is at work. What waits for files or the database is not computing,
+    and not quick either: it counts with a share of the time that passed.
+    """
+    return min(seconds, max(processor, seconds / SLOWDOWN))

@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
+from pipeline.errors import causes
+
 MOST_CONFLICTS = 6  # retries of one transaction
 
 # Serialization failure, deadlock, lock timeout; for MySQL deadlock, lock timeout, record changed since it was read.
@@ -18,13 +20,11 @@ _T = TypeVar("_T")
 
 def is_conflict(error: BaseException | None) -> bool:
     """Whether another transaction got in the way, so that the same one may succeed when tried again."""
-    while error is not None:
-        if getattr(error, "pgcode", None) in _POSTGRESQL:
-            return True
-        if type(error).__module__.startswith("pymysql") and error.args and error.args[0] in _MYSQL:
-            return True
-        error = error.__cause__ or error.__context__
-    return False
+    return any(
+        getattr(one, "pgcode", None) in _POSTGRESQL
+        or (type(one).__module__.startswith("pymysql") and bool(one.args) and one.args[0] in _MYSQL)
+        for one in causes(error)
+    )
 
 
 def pause(attempt: int) -> None:

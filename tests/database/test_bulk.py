@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from pipeline import acquisition, behavior, data, ephys_analysis, lab, subject
 from pipeline.database.bulk import fetch_columns, insert_many, json_column, to_numpy
 from pipeline.database.prepared import Prepared
+from pipeline.worker import transactions
 
 EID = "00000000-0000-4000-8000-%012d"
 
@@ -216,3 +217,21 @@ def test_a_prepared_query_answers_as_the_query_that_it_was_composed_of(session):
     assert asked.rows({"session_number": []}) == []
     with pytest.raises(dj.errors.UnknownAttributeError, match="eyed"):
         asked.rows({"eyed": "x"})
+
+
+def test_an_error_that_datajoint_has_no_name_for_is_not_its_own_cause(session):
+    """Whoever follows such a chain, as a worker does that looks for a conflict, would never come to its end."""
+    with pytest.raises(Exception, match="(?i)too long") as raised:
+        insert_many(acquisition.Session, session | {"session_number": [2], "eid": EID % 2, "rig": "x" * 5000})
+    assert raised.value.__cause__ is not raised.value
+    assert not transactions.is_conflict(raised.value)
+
+
+def test_nan_is_null_in_whatever_it_comes(session):
+    nan = float("nan")
+    for number, values in enumerate(
+        ([nan, 1], np.array([nan, 1]), np.array([nan, 1], np.float32), [np.float32(nan), 1], pa.array([nan, 1.0]),
+         np.array([np.float32(nan), None], object)), start=1,
+    ):  # fmt: skip
+        insert_many(acquisition.Session, sessions(session, [10 * number, 10 * number + 1], start_delay=values))
+    assert len(acquisition.Session & "start_delay IS NULL") == 1 + 7

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import weakref
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +22,7 @@ from pipeline.alf.reader import load
 from pipeline.alf.reasons import REASONS, refuse
 from pipeline.database import registry
 from pipeline.database.prepared import Prepared
-from pipeline.database.together import once
+from pipeline.database.together import once, remembered
 from pipeline.electrophysiology import raw_formats
 from pipeline.errors import AmbiguousError, InvalidData
 from pipeline.schemas.inputs import remote_files
@@ -39,7 +39,17 @@ except ModuleNotFoundError:  # Windows: no such locks
 if TYPE_CHECKING:
     from cbin import Recording
 
-__all__ = ["AlfData", "Assembled", "assemble", "load", "open_recording", "path_of", "read_attribute", "read_object"]
+__all__ = [
+    "AlfData",
+    "Assembled",
+    "assemble",
+    "load",
+    "open_recording",
+    "path_of",
+    "read_attribute",
+    "read_object",
+    "read_trials",
+]
 
 _ONLINE = {"file_state": "online"}
 _OBJECTS = Prepared(lambda: data.AlfObject.proj(...))
@@ -81,7 +91,6 @@ def read_object(
     required: Iterable[str] = (),
     collection: str | None = None,
     with_other: bool = False,
-    attributes: Sequence[str] = (),
 ) -> AlfData:
     """Read the columns of one ALF object of a session; of several collections, `alf`, then the first by name.
 
@@ -92,7 +101,6 @@ def read_object(
     required : columns without which there is nothing to return.
     collection : folder below the session; by default that of `key["task_collection"]`, if it is there.
     with_other : also read the attributes that no column stands for.
-    attributes : read only the files of these, and tables, e.g. `choice`; by default all.
 
     Raises
     ------
@@ -101,12 +109,6 @@ def read_object(
     """
     row = _object_row(key, alf_object, required, collection or key.get("task_collection"))
     datasets = _datasets(key, row)
-    if attributes:
-        datasets = [
-            dataset
-            for dataset in datasets
-            if meaning(dataset["alf_object"], dataset["alf_attribute"]).attribute in (*attributes, "table")
-        ]
     contents: dict[str, Any] = {}
     wanted = set(row["accepted"])
     inside: dict[str, bool] = {}
@@ -137,6 +139,18 @@ def read_object(
         assembled.dropped,
         _other_values(datasets, assembled) if with_other else {},
     )
+
+
+def read_trials(key: Mapping[str, Any]) -> AlfData:
+    """The trials of a task with all their attributes; a worker reads them once for the tables that take them in turn.
+
+    Raises
+    ------
+    InvalidData : as `read_object`.
+    """
+    row = _object_row(key, "trials", (), key["task_collection"])
+    about = (*_session_of(key).values(), row["object_collection"], row["object_fingerprint"])
+    return remembered(registry.connection(), "trial files", about, lambda: read_object(key, "trials", with_other=True))
 
 
 def _other_values(datasets: list[dict[str, Any]], assembled: Assembled) -> dict[str, np.ndarray]:

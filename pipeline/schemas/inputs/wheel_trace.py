@@ -49,8 +49,8 @@ def read(key: Mapping[str, Any]) -> WheelTrace:
 
 
 _OF_CHOICES = (
-    "choice", "stimOn_times", "goCueTrigger_times", "goCue_times", "response_times", "feedback_times",
-    "feedbackType", "contrastLeft", "contrastRight",  # by which another code of the choices is recognised
+    "choice", "stim_on_times", "go_cue_trigger_times", "go_cue_times", "response_times", "feedback_times",
+    "feedback_type", "contrast_left", "contrast_right",  # by which another code of the choices is recognised
 )  # fmt: skip
 
 
@@ -62,7 +62,7 @@ def choices(key: Mapping[str, Any]) -> dict[str, np.ndarray]:
     if paradigms.described():
         return {}
     try:
-        trials = files.read_object(key, "trials", collection=key["task_collection"], attributes=_OF_CHOICES)
+        trials = files.read_trials(key).values
     except InvalidData:  # no trials; or what is wrong with them: once that is mended, the wheel is outdated
         return {}
-    return trial_checks.check_trials(trials.values)[0]
+    return trial_checks.check_trials({name: trials[name] for name in _OF_CHOICES if name in trials})[0]
