@@ -191,7 +191,7 @@ class Loop:
             raise
         durations = self._durations.setdefault(one.label, collections.deque(maxlen=9))
         if outcomes:
-            durations.append(_work(time.perf_counter() - began, time.process_time() - used) / len(outcomes))
+            durations.append(_idle_seconds(time.perf_counter() - began, time.process_time() - used) / len(outcomes))
         for outcome in outcomes:
             if outcome != "skipped":
                 self.board.note(self.slot, one.label, failed=outcome == "failed")
@@ -262,7 +262,7 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-def _work(seconds: float, processor: float) -> float:
+def _idle_seconds(seconds: float, processor: float) -> float:
     """The seconds that something would have taken on an idle computer, told from those that passed and were computed.
 
     So what a table costs does not depend on who else is at work. What waits for files or the database is not computing,

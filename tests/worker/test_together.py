@@ -176,6 +176,6 @@ def test_workers_compute_quick_keys_together(bench, monkeypatch, prepared, statu
 
 def test_a_busy_computer_does_not_make_keys_slow():
     """What is computed together must not depend on who else is at work; what waits for a disk is not quick."""
-    assert process._work(seconds=0.1, processor=0.02) == 0.02
-    assert process._work(seconds=0.02, processor=0.08) == 0.02  # on four processors
-    assert process._work(seconds=10.0, processor=0.01) > process.QUICK_SECONDS
+    assert process._idle_seconds(seconds=0.1, processor=0.02) == 0.02
+    assert process._idle_seconds(seconds=0.02, processor=0.08) == 0.02  # on four processors
+    assert process._idle_seconds(seconds=10.0, processor=0.01) > process.QUICK_SECONDS
