@@ -31,7 +31,7 @@ from pipeline.analysis.conventions import (
 )
 from pipeline.analysis.protocols import BLOCKED, NOT_TRAINING, OTHER
 
-__all__ = ["UNUSABLE", "Finding", "check_refused", "check_times", "check_trials", "worst"]
+__all__ = ["UNUSABLE", "Finding", "check_refused", "check_times", "check_trials", "repaired", "worst"]
 
 UNUSABLE = "FAIL"
 """Sessions with this outcome are left out of training and of the summaries of performance."""
@@ -66,6 +66,14 @@ def check_trials(trials: Trials, task_kind: str = "") -> tuple[dict[str, NDArray
         if finding is not None:
             findings.append(finding)
     return dict(trials), findings
+
+
+def repaired(trials: Trials) -> dict[str, NDArray]:
+    """The trials of `check_trials` without its findings: only the checks are made that can change a column."""
+    trials = dict(trials)
+    for check in _REPAIRS:
+        trials, _ = check(trials, "")
+    return dict(trials)
 
 
 def check_times(trials: Trials) -> tuple[dict[str, NDArray], list[Finding]]:
@@ -332,3 +340,5 @@ _CHECKS: tuple[Callable[[Trials, str], Checked], ...] = (
     _unscored,
     _sides_at_zero,
 )
+_REPAIRS = (times.time_unit, _choice_code, _prior_against_sides, _reward)
+"""Those that can change a column, in the same order."""

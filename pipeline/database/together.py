@@ -161,10 +161,13 @@ def memory(connection: dj.Connection) -> Iterator[None]:
         del vars(connection)["memory"]
 
 
-def remembered(connection: dj.Connection, question: str, about: Any, ask: Callable[[], _T]) -> _T:
+def remembered(
+    connection: dj.Connection, question: str, about: Any, ask: Callable[[], _T], most: int = _REMEMBERED
+) -> _T:
     """What `ask` returns; in a worker, asked once for the tables that ask the same about the same keys in turn.
 
-    `about` must determine the answer, e.g. hold the fingerprint of what it is made from: it outlives transactions.
+    `about` must determine the answer, e.g. hold the fingerprint of what it is made from: it outlives transactions. The
+    latest answers stay in memory, at most so many.
     """
     known = vars(connection).get("memory")
     if known is None:
@@ -174,7 +177,7 @@ def remembered(connection: dj.Connection, question: str, about: Any, ask: Callab
         answers[about] = answers.pop(about)  # the latest are last
         return answers[about]
     answer = answers[about] = ask()
-    if len(answers) > _REMEMBERED:
+    if len(answers) > most:
         del answers[next(iter(answers))]
     return answer
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from pipeline.analysis import performance
 from pipeline.analysis.conventions import block_prior
-from pipeline.analysis.trial_checks import check_refused, check_trials, worst
+from pipeline.analysis.trial_checks import check_refused, check_trials, repaired, worst
 
 
 def session(seed=0, n=300, skill=0.85, no_go=0.03):
@@ -67,8 +67,10 @@ def test_other_codes_and_clocks_give_the_same_trials(seed, coding, scale):
     assert worst(found) == "WARNING"
     assert outcomes(found).keys() == ({"choice_code", "time_unit"} if scale > 1 else {"choice_code"})
     np.testing.assert_array_equal(checked["choice"], trials["choice"])
+    alone, unknown = repaired(form), check_trials(form)[0]
     for name in trials:
         np.testing.assert_allclose(checked[name], trials[name], rtol=1e-12)
+        np.testing.assert_array_equal(alone[name], unknown[name], "what is repaired does not hang on the other checks")
     expected = performance.session_performance(trials)["performance"]
     assert performance.session_performance(checked)["performance"] == expected
 

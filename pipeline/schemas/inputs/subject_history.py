@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import datajoint as dj
@@ -17,7 +17,7 @@ from pipeline.analysis.training import SessionRecord
 from pipeline.analysis.trial_checks import UNUSABLE
 from pipeline.database import registry
 from pipeline.database.bulk import fetch_columns, json_column, to_numpy
-from pipeline.database.together import once
+from pipeline.database.together import once, remembered
 from pipeline.paradigms import outcomes
 from pipeline.provenance import fingerprints
 
@@ -29,6 +29,8 @@ subject = registry.tables_of("subject")
 _FACTS = ("task_protocol", "rig", "start_delay", "protocol")
 # What of its trials does, apart from their columns.
 _OF_TRIALS = ("n_trials", "columns_present", "trials_qc", "task_kind", "paradigm")
+
+_ANIMALS = 2  # whose trials stay in memory, so that tables that sum up one after the other read them once
 
 _OUTCOMES = ("choice", "feedback_type", "response_times")
 
@@ -70,6 +72,7 @@ class PastSession:
     key: dict[str, Any]
     facts: dict[str, Any]
     trials: dict[str, np.ndarray]
+    _records: dict[str, SessionRecord] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def is_training(self) -> bool:
@@ -103,7 +106,12 @@ class PastSession:
         return rest or {"": np.empty(self.facts["n_trials"])}
 
     def record(self, no_go: str) -> SessionRecord:
-        """The session as training criteria see it that take trials without a response for `no_go`."""
+        """The session as training criteria see it that take trials without a response for `no_go`; counted once."""
+        if no_go not in self._records:
+            self._records[no_go] = self._counted(no_go)
+        return self._records[no_go]
+
+    def _counted(self, no_go: str) -> SessionRecord:
         delay = self.facts["start_delay"]
         return session_record(
             self.trials,
@@ -128,9 +136,17 @@ def _sessions_of(key: dict) -> list[PastSession]:
     names = behavior.TrialSet.primary_key
     order = ", ".join(names[2:])
     table = fetch_columns(
-        (_facts() * behavior.TrialSet.proj(*_OF_TRIALS)) & key,
-        *names, *_FACTS, *_OF_TRIALS, order_by=order,
+        (_facts() * behavior.TrialSet.proj(*_OF_TRIALS, "trials_fingerprint")) & key,
+        *names, *_FACTS, *_OF_TRIALS, "trials_fingerprint", order_by=order,
     )  # fmt: skip
+    about = tuple(zip(*table.to_pydict().values(), strict=True))
+    connection = registry.connection()
+    return remembered(connection, "sessions of", about, lambda: _with_trials(key, table, order), _ANIMALS)
+
+
+def _with_trials(key: dict, table: pa.Table, order: str) -> list[PastSession]:
+    """The sessions of an animal with their trials; `table`: what is known of each, in their order."""
+    names = behavior.TrialSet.primary_key
     present = json_column(table, "columns_present")
     columns = sorted({name for item in present for name in item})
     trials = fetch_columns(behavior.TrialSet.Trial & key, *columns, order_by=f"{order}, trial_id") if columns else None

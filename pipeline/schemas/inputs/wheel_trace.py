@@ -65,4 +65,4 @@ def choices(key: Mapping[str, Any]) -> dict[str, np.ndarray]:
         trials = files.read_trials(key).values
     except InvalidData:  # no trials; or what is wrong with them: once that is mended, the wheel is outdated
         return {}
-    return trial_checks.check_trials({name: trials[name] for name in _OF_CHOICES if name in trials})[0]
+    return trial_checks.repaired({name: trials[name] for name in _OF_CHOICES if name in trials})
