@@ -9,8 +9,9 @@ from typing import Any
 
 import requests
 
-from exchange.transfers import run, states
+from exchange.transfers import states
 from exchange.transfers.ledger import Item
+from exchange.transfers.mover import Mover, Progress, Summary
 from exchange.transfers.protocol import Found, Place
 from exchange.transfers.repositories import Repository
 from pipeline.errors import NeurojointError
@@ -106,16 +107,16 @@ class Report:
 
 
 def work(
-    server: Server, names: Sequence[str], *, progress: run.Progress = lambda summary: None,
+    server: Server, names: Sequence[str], *, progress: Progress = lambda summary: None,
     until: Callable[[], bool] = lambda: False,
-) -> run.Summary:  # fmt: skip
+) -> Summary:  # fmt: skip
     """Copy what is due between repositories that this computer reaches, until nothing is.
 
     Parameters
     ----------
     names : of these repositories, e.g. that of the lab's server and that of the central store.
     """
-    summary = run.Summary()
+    summary = Summary()
     while not until():
         claimed = server.post("/transfers/claim", {"repositories": list(names), "host": platform.node()})
         if not claimed:
@@ -125,7 +126,7 @@ def work(
         summary.transfers += 1
         summary.total_files += len(claimed["items"])
         summary.total_size += sum(item["size"] for item in claimed["items"])
-        run.Mover(row, source, destination, summary, progress, until, Report(server, claimed)).work()
+        Mover(row, source, destination, summary, progress, until, Report(server, claimed)).work()
         if summary.waiting:
             break
     return summary

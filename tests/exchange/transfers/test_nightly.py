@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from exchange.transfers import ledger, nightly, repositories
+from exchange.transfers import ledger, mover, nightly, plan, repositories, run
 from exchange.transfers.windows import Window
 from pipeline.errors import NeurojointError
 from pipeline.schemas import lab
@@ -70,3 +70,27 @@ def test_only_repositories_in_their_window_are_written(database, tmp_path):
         repositories.configure(name, access_from=hours[1], access_until=hours[2], lab="mylab", mark=False)
     assert 0 < nightly.once(said.append) <= 3600.0
     assert "no window is open" in said[-1]
+
+
+@pytest.mark.slow
+@pytest.mark.one_database
+def test_what_is_not_done_when_the_window_closes_waits_for_the_next_night(database, tmp_path, monkeypatch):
+    build(tmp_path / "rig")
+    now = ledger.database_time()
+    hours = [(now + datetime.timedelta(hours=shift)).strftime("%H:%M") for shift in (-1, 1)]
+    add_repository("open", tmp_path / "open", access_from=hours[0], access_until=hours[1])
+    want("open")
+    plan.plan()
+    monkeypatch.setattr(mover, "GROUP_FILES", 2)
+    carry = mover.Mover._carry
+
+    def close_after(self, group):
+        carry(self, group)
+        repositories.configure("open", access_from=hours[1], access_until=hours[0])
+        monkeypatch.setattr(run, "_in_window", lambda *ends: False)
+
+    monkeypatch.setattr(mover.Mover, "_carry", close_after)
+    assert run.run(nightly=True).files == 2
+    monkeypatch.undo()
+    assert run.run(nightly=True).outside == 1 and len(copies("open")) == 2
+    assert run.run().files == 3, "by hand at any time"
