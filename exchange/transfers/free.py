@@ -10,10 +10,11 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from exchange.transfers import ledger, policies
 from exchange.transfers.backends.folder import Folder
+from exchange.transfers.protocol import Stat
 from exchange.transfers.repositories import Repository, repositories
 from ingest.rows.lock import repository_lock
 from ingest.rows.repository import existing, repository_of
@@ -21,6 +22,14 @@ from pipeline.database.bulk import insert_many
 from pipeline.errors import NeurojointError, explain
 from pipeline.schemas import data, transfer
 from pipeline.settings import settings
+
+
+class Copy(NamedTuple):
+    """A verified copy elsewhere, as it was recorded when it was read."""
+
+    repository: str
+    path: str
+    modified_ns: int
 
 
 @dataclass
@@ -33,7 +42,7 @@ class Candidate:
     modified_ns: int
     md5: str
     reason: str
-    copies: list[tuple[str, str]]
+    copies: list[Copy]
     least: int
 
 
@@ -145,7 +154,7 @@ def _candidates(name: str, sql: str, values: list[Any], reason: str, least: int)
     dataset, record = data.Dataset().full_table_name, data.FileRecord().full_table_name
     text = (
         "SELECT d.dataset_id, r.file_path, r.record_size, r.modified_ns, d.dataset_hash, r.verified, "
-        "o.repository, o.file_path, o.verified "
+        "o.repository, o.file_path, o.verified, o.modified_ns "
         f"FROM {dataset} AS d JOIN {record} AS r ON r.dataset_id = d.dataset_id AND r.repository = %s "
         "AND r.file_state = 'online' AND r.record_hash = d.dataset_hash "
         f"LEFT JOIN {record} AS o ON o.dataset_id = d.dataset_id AND o.repository <> r.repository "
@@ -156,24 +165,27 @@ def _candidates(name: str, sql: str, values: list[Any], reason: str, least: int)
     for row in ledger.connection().query(text, (name, *values)).fetchall():
         one = candidates.setdefault(row[0], Candidate(row[0], row[1], row[2], row[3], row[4], reason, [], least))
         if row[6] is not None and row[8].replace(tzinfo=datetime.UTC).timestamp() * 1e9 > row[3]:
-            one.copies.append((row[6], row[7]))
+            one.copies.append(Copy(row[6], row[7], row[9]))
     yield from candidates.values()
 
 
 def _check(proposal: Proposal, known: dict[str, Repository]) -> None:
-    """Keep what lacks copies; look at each copy where it is. One that cannot be reached does not count."""
-    there: dict[str, dict[str, int]] = {}
+    """Keep what lacks copies; look at each copy where it is.
+
+    What cannot be reached does not count, nor what was written since it was read, nor a second name of one file.
+    """
+    there: dict[str, dict[str, Stat]] = {}
     wanted: dict[str, list[str]] = {}
     for candidate in proposal.candidates:
-        for name, path in candidate.copies:
-            wanted.setdefault(name, []).append(path)
+        for copy in candidate.copies:
+            wanted.setdefault(copy.repository, []).append(copy.path)
     problems = {}
     for name, paths in wanted.items():
         backend = None
         try:
             backend = known[name].open()
             backend.check()
-            there[name] = {path: stat.size for path, stat in backend.stat(paths).items()}
+            there[name] = backend.stat(paths)
         except NeurojointError as error:
             problems[name] = explain(error)
         finally:
@@ -185,14 +197,44 @@ def _check(proposal: Proposal, known: dict[str, Repository]) -> None:
         if candidate.dataset_id in tags:
             proposal.kept[candidate.path] = f"the tag {tags[candidate.dataset_id]} protects it"
             continue
-        good = [name for name, path in candidate.copies if there.get(name, {}).get(path) == candidate.size]
-        if len(good) >= candidate.least:
+        files = {_identity(proposal.root / candidate.path)}
+        n_good = 0
+        why = [problems[copy.repository] for copy in candidate.copies if copy.repository in problems]
+        for copy in candidate.copies:
+            stat = there.get(copy.repository, {}).get(copy.path)
+            if stat is None or stat.size != candidate.size:
+                continue
+            place = known[copy.repository].place
+            if _was_written(copy, stat, place.kind):
+                why.append(f"{copy.repository} was written since it was read: neurojoint verify {copy.repository}")
+            elif place.kind == "local" and (identity := _identity(Path(place.root, copy.path))) in files:
+                why.append(f"{copy.repository} leads to the same file")
+            else:
+                if place.kind == "local":
+                    files.add(identity)
+                n_good += 1
+        if n_good >= candidate.least:
             stay.append(candidate)
             continue
-        why = [problems[name] for name, _ in candidate.copies if name in problems]
-        said = f"{len(good)} verified copies elsewhere, {candidate.least} are needed"
+        said = f"{n_good} verified copies elsewhere, {candidate.least} are needed"
         proposal.kept[candidate.path] = f"{said} ({why[0]})" if why else said
     proposal.candidates = stay
+
+
+def _was_written(copy: Copy, stat: Stat, kind: str) -> bool:
+    """Whether a copy has another time than when it was read; other computers may round times."""
+    if not copy.modified_ns or not stat.modified_ns:
+        return False
+    return abs(stat.modified_ns - copy.modified_ns) > (0 if kind == "local" else 2_000_000_000)
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """What tells one file of this computer from another, however many names lead to it; None where there is none."""
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return stat.st_dev, stat.st_ino
 
 
 def _protected(ids: list[str]) -> dict[str, str]:
@@ -204,7 +246,7 @@ def _protected(ids: list[str]) -> dict[str, str]:
 def _mark_freed(repository: str, one: Candidate) -> bool:
     now = ledger.database_time()
     link = ledger.connection()
-    names = ", ".join(name for name, _ in one.copies)
+    names = ", ".join(copy.repository for copy in one.copies)
     with link.transaction:
         changed = link.query(
             f"UPDATE {data.FileRecord().full_table_name} SET file_state = 'missing' WHERE dataset_id = %s "

@@ -33,7 +33,7 @@ class Report:
     verified, size : copies that are as they should be, and how much was read, byte
     damaged : path -> what is wrong
     gone : paths that are not there any more
-    changed : local files that were written since they were registered, which is for `neurojoint ingest`
+    changed : local files, not of archives, that were written since they were registered: for `neurojoint ingest`
     problems : repositories that could not be read, with the reason; nothing was concluded from that
     to_repair : repository -> datasets whose copy is damaged
     repairs, no_good_copy : how many of these are planned to be replaced, and how many have no good copy anywhere
@@ -151,6 +151,7 @@ def _examine(
         return None
     now = ledger.database_time()
     good, damaged, why = [], [], {}
+    times: dict[str, int] = {}
     for row in rows:
         path, what = row["file_path"], results[row["file_path"]]
         if isinstance(what, Unavailable):
@@ -162,14 +163,16 @@ def _examine(
             report.problems.append(f"{one.name}: {path}: {explain(what)}")
         elif (what.md5, what.size) == (row["record_hash"], row["record_size"]):
             good.append((row["dataset_id"], path, what))
-        elif one.place.kind == "local" and what.modified_ns != row["modified_ns"]:
+            if what.modified_ns != row["modified_ns"]:
+                times[row["dataset_id"]] = what.modified_ns
+        elif one.place.kind == "local" and not one.archive and what.modified_ns != row["modified_ns"]:
             report.changed.append(f"{one.name}:{path}")
         else:
             damaged.append(row)
             report.to_repair.setdefault(one.name, []).append(row["dataset_id"])
             why[row["dataset_id"]] = f"{what.how}: md5 {what.md5}, {what.size} of {row['record_size']} byte"
             report.damaged[f"{one.name}:{path}"] = why[row["dataset_id"]]
-    _write_verified(one.name, good, now)
+    _write_verified(one.name, good, times, now)
     if one.place.kind == "local":
         for row in damaged:
             why[row["dataset_id"]] += f"; moved to {set_aside(Path(one.place.root), row['file_path'])}"
@@ -192,8 +195,10 @@ def set_aside(root: Path, path: str) -> str:
     return aside.relative_to(root).as_posix()
 
 
-def _write_verified(repository: str, good: list[tuple[str, str, Found]], now: datetime.datetime) -> None:
-    """Write the time of the check, unless the record was changed meanwhile."""
+def _write_verified(
+    repository: str, good: list[tuple[str, str, Found]], times: dict[str, int], now: datetime.datetime
+) -> None:
+    """Write the time of the check, unless the record was changed meanwhile, and times of change that are others."""
     link = ledger.connection()
     name = data.FileRecord().full_table_name
     for start in range(0, len(good), 1_000):
@@ -203,4 +208,9 @@ def _write_verified(repository: str, good: list[tuple[str, str, Found]], now: da
         link.query(
             f"UPDATE {name} SET verified = %s WHERE repository = %s AND {ids} AND record_hash IN ({hashes})",
             (now, repository),
+        )
+    for dataset_id, modified_ns in times.items():
+        link.query(
+            f"UPDATE {name} SET modified_ns = %s WHERE repository = %s AND dataset_id = %s AND verified = %s",
+            (modified_ns, repository, dataset_id, now),
         )

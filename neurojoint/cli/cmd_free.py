@@ -27,9 +27,8 @@ def free(root: Path, dry_run: bool, yes: bool, verbose: bool) -> None:
     proposal = room.propose(root)
     shown = proposal.candidates if verbose else proposal.candidates[:10]
     for item in shown:
-        click.echo(
-            f"  {size(item.size):>10}  {item.path}  ({item.reason}; also in {', '.join(n for n, _ in item.copies)})"
-        )
+        names = ", ".join(copy.repository for copy in item.copies)
+        click.echo(f"  {size(item.size):>10}  {item.path}  ({item.reason}; also in {names})")
     if len(shown) < len(proposal.candidates):
         click.echo(f"  and {len(proposal.candidates) - len(shown):,} more (--verbose)")
     click.echo(f"{len(proposal.candidates):,} files, {size(proposal.size)}, may go from {proposal.repository}")

@@ -5,12 +5,13 @@ from __future__ import annotations
 import datetime
 import fcntl
 import hashlib
+import os
 import shutil
 from pathlib import Path
 
 import pytest
 
-from exchange.transfers import ledger, patrol, plan, policies, repositories, run
+from exchange.transfers import ledger, mover, patrol, plan, policies, repositories, run
 from exchange.transfers.free import free, propose
 from exchange.transfers.retrieve import retrieve
 from one_bridge import dataset_admin
@@ -176,7 +177,7 @@ def test_a_file_that_kills_every_mover_is_found_and_costs_no_other_its_attempts(
         yield from send(self, jobs, progress)
 
     monkeypatch.setattr(folder.Folder, "send", send_or_die)
-    monkeypatch.setattr(run, "GROUP_FILES", 16)
+    monkeypatch.setattr(mover, "GROUP_FILES", 16)
     for _ in range(9):
         with pytest.raises(Killed):
             run.run()
@@ -281,8 +282,6 @@ def test_rot_in_an_archive_is_found_recorded_and_mended(database, tmp_path, s3):
     blob = bytearray((tmp_path / "disk" / RAW).read_bytes())
     blob[12_345] ^= 4
     (tmp_path / "disk" / RAW).write_bytes(blob)
-    import os
-
     os.utime(tmp_path / "disk" / RAW, ns=(stat.st_atime_ns, stat.st_mtime_ns))
     report = patrol.verify()
     assert list(report.damaged) == [f"disk:{RAW}"] and (report.verified, report.repairs) == (14, 1)
@@ -302,8 +301,6 @@ def test_a_damaged_source_is_replaced_from_a_good_copy(database, tmp_path):
     run.run()
     good, stat = raw.read_bytes(), raw.stat()
     raw.write_bytes(b"r" + good[1:])
-    import os
-
     os.utime(raw, ns=(stat.st_atime_ns, stat.st_mtime_ns))
     add_repository("second", tmp_path / "second")
     want("second")
@@ -370,6 +367,21 @@ def test_what_changed_after_the_copies_were_verified_stays(database, tmp_path):
     want("one", "two", keep_local=30)
     plan.plan()
     run.run()
+    copy = tmp_path / "two" / RAW
+    good, stat = copy.read_bytes(), copy.stat()
+    copy.write_bytes(b"z" * 50_000)  # the same size
+    assert "two was written since it was read: neurojoint verify two" in propose(tmp_path / "rig").kept[RAW]
+    copy.write_bytes(good)
+    assert "two was written since" in propose(tmp_path / "rig").kept[RAW], "nobody read it"
+    assert patrol.verify(["two"]).damaged == {} and len(propose(tmp_path / "rig").candidates) == 1
+    copy.unlink()
+    copy.hardlink_to(tmp_path / "one" / RAW)
+    patrol.verify(["two"])
+    assert "two leads to the same file" in propose(tmp_path / "rig").kept[RAW]
+    copy.unlink()
+    copy.write_bytes(good)
+    os.utime(copy, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    patrol.verify(["two"])
     proposal = propose(tmp_path / "rig")
     assert len(proposal.candidates) == 1
     raw.write_bytes(b"y" * 50_000)
