@@ -210,6 +210,10 @@ class Rejected(NeurojointError):
     """A copy whose content is not what was registered."""
 
 
+class TaskRejected(NeurojointError):
+    """A task that a service does not take, and would not if it were asked again."""
+
+
 class SourceChanged(NeurojointError):
     """A source file that is no longer what was registered."""
 

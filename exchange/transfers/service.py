@@ -9,8 +9,9 @@ from typing import Any
 from exchange.transfers import ledger
 from exchange.transfers.backends.globus import GlobusService, full
 from exchange.transfers.ledger import Item
-from exchange.transfers.protocol import CannotDo, Found, Service, ServiceJob, Task
+from exchange.transfers.protocol import CannotDo, Found, Service, ServiceJob, Task, TaskRejected
 from exchange.transfers.repositories import Repository
+from pipeline.errors import explain
 
 MOST_TASKS = 6
 """So many tasks at once: the service runs three of a user, the others wait there."""
@@ -50,7 +51,7 @@ class Carried:
         self.service = make_service(source, destination)
         self.done: list[Item] = []
         self.failed: list[Item] = []
-        self.state = ""
+        self.state = self.message = ""
 
     def work(self) -> None:
         """One step: submit, or ask and reconcile.
@@ -69,7 +70,12 @@ class Carried:
         if not self.row["submission_id"]:
             self._submit_new()
         elif not self.row["task_id"]:
-            self._submit(ledger.items(self.identifier, "submitted"))  # a program died, or an answer was lost
+            begun = ledger.items(self.identifier, "submitted")  # a program died, or an answer was lost
+            until = self.row["task_deadline"]
+            if until is not None and ledger.database_time() > until:
+                self._give_up(begun, f"Globus did not take it in time: {self.row['transfer_message']}"[:1000])
+            else:
+                self._submit(begun)
         else:
             self._follow()
         ledger.settle(self.identifier)
@@ -98,16 +104,20 @@ class Carried:
                 item.open().check()
         submission = self.service.reserve()
         begun = ledger.begin(self.identifier, due, now)
-        ledger.update(self.identifier, submission_id=submission)
+        ledger.update(self.identifier, submission_id=submission, task_deadline=now + GRACE)
         self.row["submission_id"] = submission
         self._submit(begun)
 
     def _submit(self, begun: Sequence[Item]) -> None:
         jobs = [ServiceJob(item.source_path, item.destination_path, item.size, item.md5) for item in begun]
-        task = self.service.submit(
-            self.row["submission_id"], _collection(self.source), _collection(self.destination), jobs,
-            f"neurojoint {self.source.name} to {self.destination.name}",
-        )  # fmt: skip
+        try:
+            task = self.service.submit(
+                self.row["submission_id"], _collection(self.source), _collection(self.destination), jobs,
+                f"neurojoint {self.source.name} to {self.destination.name}",
+            )  # fmt: skip
+        except TaskRejected as error:
+            self._give_up(begun, explain(error))
+            return
         now = ledger.database_time()
         ledger.update(
             self.identifier, task_id=task, task_deadline=now + GRACE, transfer_message="",
@@ -115,6 +125,13 @@ class Carried:
         )  # fmt: skip
         ledger.note([("submitted", f"transfer/{self.identifier}", f"{len(jobs)} files, task {task} of Globus", "")])
         self.state = "active"
+
+    def _give_up(self, begun: Sequence[Item], why: str) -> None:
+        """There is no task, and with this submission there will be none: the files wait for a new one."""
+        now = ledger.database_time()
+        self.failed = [item.failed(now, why) for item in begun]
+        ledger.fail(self.failed)
+        ledger.update(self.identifier, submission_id="", task_deadline=None, transfer_message=why[:1000])
 
     def _follow(self) -> None:
         task = self.service.poll(self.row["task_id"])
@@ -126,7 +143,10 @@ class Carried:
                 task = self.service.poll(self.row["task_id"])
                 task = Task("failed", task.arrived, task.problems, "it was not done in time, and was cancelled")
             else:
-                ledger.update(self.identifier, transfer_message=f"Globus: {task.state} {task.message}"[:1000])
+                self.message = f"Globus: {task.state} {task.message}"[:900]
+                if task.state == "paused":
+                    self.message += f"; look at the task {self.row['task_id']} in the web app of Globus"
+                ledger.update(self.identifier, transfer_message=self.message)
                 self._prolong(now)
                 return
         self._reconcile(task, now)

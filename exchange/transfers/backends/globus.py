@@ -7,13 +7,14 @@ the service itself, only on a local server that speaks its protocol to the unmod
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import stat as modes
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import globus_sdk
-from globus_sdk.token_storage import JSONTokenStorage
+from globus_sdk.token_storage import JSONTokenStorage, TokenValidationError
 
 from exchange.transfers.protocol import (
     CannotDo,
@@ -25,6 +26,7 @@ from exchange.transfers.protocol import (
     ServiceJob,
     Stat,
     Task,
+    TaskRejected,
     Unavailable,
     inside,
 )
@@ -35,7 +37,9 @@ APP = "neurojoint"
 HOURS = 24
 """Deadline of a task that the service may extend while it makes progress."""
 _ENDED = {"SUCCEEDED": "succeeded", "FAILED": "failed"}
-_KNOWN_ERRORS = (globus_sdk.GlobusAPIError, globus_sdk.NetworkError)
+_KNOWN_ERRORS = (globus_sdk.GlobusAPIError, globus_sdk.NetworkError, TokenValidationError)
+_PASSING = (401, 403, 408, 409, 429)
+"""Answers to a submission that another attempt may not get; other ones of 400 to 499 do not change."""
 
 
 class Collection:
@@ -166,7 +170,12 @@ class GlobusService:
         self, submission: str, source: tuple[str, str], destination: tuple[str, str], jobs: Sequence[ServiceJob],
         label: str,
     ) -> str:  # fmt: skip
-        """See `Service.submit`. The same submission never starts a second task."""
+        """See `Service.submit`. The same submission never starts a second task.
+
+        Raises
+        ------
+        TaskRejected : the service does not take it, and would not if it were asked again.
+        """
         deadline = datetime.datetime.now(datetime.UTC) + datetime.timedelta(hours=HOURS)
         options: dict[str, Any] = {} if self._sync_level is None else {"sync_level": self._sync_level}
         task = globus_sdk.TransferData(
@@ -181,6 +190,11 @@ class GlobusService:
             )  # fmt: skip
         try:
             return str(self.client.submit_transfer(task)["task_id"])
+        except globus_sdk.TransferAPIError as error:
+            if 400 <= error.http_status < 500 and error.http_status not in _PASSING:
+                said = f"Globus rejects the task: {error.http_status} {error.code or ''}: {error.message or ''}"
+                raise TaskRejected(said[:900], "it is tried again as a new one") from error
+            raise unavailable(error, "Globus") from error
         except _KNOWN_ERRORS as error:
             raise unavailable(error, "Globus") from error
 
@@ -250,17 +264,21 @@ def client(collections: Sequence[str] = ()) -> Any:
 
 def login() -> None:
     """Log a person in, who is shown an address to open and asked for the code; an application needs no login."""
-    app = login_app()
+    app = login_app(asking=True)
     made = globus_sdk.TransferClient(app=app)
     if isinstance(app, globus_sdk.UserApp):
         app.login()
     made.task_list(limit=1)
 
 
-def login_app() -> Any:
+def login_app(asking: bool = False) -> Any:
     """The application by which transfers log in: with a secret it acts for itself, else for a person.
 
     Tokens are kept in a file of mode 600 in a folder of mode 700 under the home.
+
+    Parameters
+    ----------
+    asking : a person sits here, who may be asked to log in.
     """
     chosen = settings()
     if not chosen.globus_client_id:
@@ -278,6 +296,8 @@ def login_app() -> Any:
         config = globus_sdk.GlobusAppConfig(token_storage=JSONTokenStorage(tokens))
         return globus_sdk.ClientApp(APP, client_id=chosen.globus_client_id, client_secret=secret, config=config)
     config = globus_sdk.GlobusAppConfig(token_storage=JSONTokenStorage(tokens), request_refresh_tokens=True)
+    if not asking:  # a service would wait for an answer for ever
+        config = dataclasses.replace(config, token_validation_error_handler=None)
     return globus_sdk.UserApp(APP, client_id=chosen.globus_client_id, config=config)
 
 
@@ -292,11 +312,18 @@ def full(root: str, path: str) -> str:
 
 def unavailable(error: Exception, what: str) -> Unavailable:
     """An error of the SDK in our words; never with a token."""
+    if isinstance(error, TokenValidationError):
+        return Unavailable(f"the login to Globus is over ({type(error).__name__})", LOGIN)
+    if isinstance(error, globus_sdk.AuthAPIError):  # no new token for the old one, or none for the application
+        return Unavailable(f"Globus gives no token: {error.http_status} {error.code or ''}"[:900], LOGIN)
     if isinstance(error, globus_sdk.GlobusAPIError):
         detail = f"{error.http_status} {error.code or ''}: {error.message or ''}"
-        remedy = "log in again: neurojoint transfer login" if error.http_status in (401, 403) else "it is tried again"
+        remedy = LOGIN if error.http_status in (401, 403) else "it is tried again"
         return Unavailable(f"{what} answers {detail}"[:900], remedy)
     return Unavailable(f"{what} cannot be reached ({type(error).__name__})", "check the network; it is tried again")
+
+
+LOGIN = "log in again: neurojoint transfer login; an application: check globus_client_id and its secret"
 
 
 def _ns(text: Any) -> int:

@@ -33,7 +33,8 @@ class GlobusServer(ThreadingHTTPServer):
     offline : collections whose computer is not connected
     calls : method and path of each request
     answers : (method, path) -> what to do instead of answering: a status code, `drop`, or `drop after`
-    skip, corrupt, damage : source names that are skipped, copies that arrive broken once, or always
+    skip, damage, pretend : source names that are skipped, whose copies arrive broken, that are only said to be copied
+    revoked : no refresh token is good any more
     hold : tasks wait while it is set
     """
 
@@ -51,6 +52,7 @@ class GlobusServer(ThreadingHTTPServer):
         self.hold = threading.Event()
         self.tokens: set[str] = set()
         self.grants: list[str] = []
+        self.revoked = False
         self.code = "the code that the browser shows"
         self._key: Any = None
         self.submissions: dict[str, str | None] = {}
@@ -233,6 +235,9 @@ class _Handler(BaseHTTPRequestHandler):
         """Tokens for an application, for a person who brings the code, or for who brings a refresh token."""
         server, kind = self.server, asked["grant_type"]
         server.grants.append(kind)
+        if kind == "refresh_token" and server.revoked:
+            self._say(400, {"error": "invalid_grant"})
+            return
         if kind == "authorization_code" and (asked["code"] != server.code or "code_verifier" not in asked):
             self._say(400, {"error": "invalid_grant"})
             return

@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import stat
+import time
 from collections import Counter
+from types import SimpleNamespace
 
 import pytest
 
 from exchange.transfers import ledger, plan, run, states
+from exchange.transfers.protocol import Place, Unavailable
 from pipeline import settings
+from pipeline.queries.transfers import overview
 from pipeline.schemas import data, transfer
 from tests.exchange.transfers.globus_server import GlobusServer, globus
 from tests.exchange.transfers.lab import RAW, add_repository, build, copies, later, want
 
 pytestmark = [pytest.mark.slow, pytest.mark.one_database]
+
+
+@pytest.fixture
+def hurry(monkeypatch):
+    """The SDK tries again at once what it would try after seconds."""
+    from globus_sdk.transport import requests
+
+    monkeypatch.setattr(requests, "time", SimpleNamespace(sleep=lambda seconds: None, time=time.time))
 
 
 @pytest.fixture
@@ -69,7 +81,7 @@ def test_one_task_carries_all_and_each_file_is_verified(service, tmp_path):
     assert plan.plan().files == 0
 
 
-def test_an_answer_that_is_lost_after_acceptance_makes_no_second_task(service):
+def test_an_answer_that_is_lost_after_acceptance_makes_no_second_task(service, hurry):
     service.answers["POST", "/v0.10/transfer"] = ["drop after"] * 8  # also the SDK's own attempts
     summary = run.run()
     assert "cannot be reached" in summary.waiting["central"]
@@ -139,7 +151,7 @@ def test_a_task_that_the_service_forgot_is_tried_again(service):
     assert finish(service).files == 5
 
 
-def test_service_unavailable_for_a_moment_is_waited_out(service):
+def test_service_unavailable_for_a_moment_is_waited_out(service, hurry):
     service.answers["GET", "/v0.10/submission_id"] = [503, 503]
     assert finish(service).files == 5
 
@@ -151,6 +163,66 @@ def test_cancel_stops_the_task(service):
     assert run.cancel(row["transfer_id"], "by hand", ledger.database_time()) == 5
     assert items() == {"cancelled": 5} and data.FileRecord & {"repository": "rig"}
     assert {task["nice_status"] for task in service.tasks.values()} == {"CANCELED"}
+
+
+def test_a_task_that_the_service_rejects_is_made_again_and_does_not_wait_for_ever(service, hurry):
+    service.answers["POST", "/v0.10/transfer"] = [400]
+    run.run()
+    assert items() == {"failed": 5} and not transfer.Transfer().fetch1("submission_id")
+    assert "rejects the task: 400" in (transfer.Transfer.Item & {"item_attempts": 1}).to_dicts()[0]["item_message"]
+    later()
+    service.answers["POST", "/v0.10/transfer"] = ["drop after"] * 8
+    run.run()
+    row = transfer.Transfer().fetch1()
+    assert row["task_deadline"] is not None and row["submission_id"] and items() == {"submitted": 5}
+    service.answers["POST", "/v0.10/transfer"] = [403]  # since then nobody may
+    assert "transfer login" in run.run().waiting["central"] and items() == {"submitted": 5}
+    ledger.update(row["transfer_id"], task_deadline="2020-01-01")
+    run.run()
+    assert items() == {"failed": 5} and "did not take it in time" in transfer.Transfer().fetch1("transfer_message")
+    later()
+    assert finish(service).files == 5 and copies("central") == copies("rig")
+
+
+def test_a_paused_task_is_said_and_one_that_expires_keeps_what_it_carried(service, tmp_path):
+    service.hold.set()
+    run.run()
+    (task,) = service.tasks.values()
+    task |= {"status": "INACTIVE", "nice_status": "PAUSED_BY_ADMIN"}
+    assert "PAUSED_BY_ADMIN; look at the task" in run.run().waiting["central"]
+    (problem,) = overview().problems
+    assert "PAUSED_BY_ADMIN" in problem["message"] and items() == {"submitted": 5}
+    sent = sorted(copies("rig"))[:3]
+    for path in sent:
+        there = tmp_path / "central" / "data" / path
+        there.parent.mkdir(parents=True, exist_ok=True)
+        there.write_bytes((tmp_path / "rig" / path).read_bytes())
+    task["done"] = [{"source_path": f"/{path}", "destination_path": f"/data/{path}"} for path in sent]
+    task |= {"status": "FAILED", "nice_status": "EXPIRED"}
+    service.tokens.clear()  # those of the application are over too: it gets new ones
+    assert run.run().files == 3 and items() == {"verified": 3, "failed": 2}
+    service.hold.clear()
+    later()
+    assert finish(service).files == 2 and copies("central") == copies("rig")
+
+
+def test_no_more_tasks_than_the_service_takes(service, monkeypatch):
+    monkeypatch.setattr("exchange.transfers.service.MOST_TASKS", 1)
+    service.hold.set()
+    ids = sorted(row["dataset_id"] for row in transfer.Transfer.Item().to_dicts())
+    (row,) = transfer.Transfer().to_dicts()
+    run.cancel(row["transfer_id"], "made again as two", ledger.database_time())
+    for some in (ids[:2], ids[2:]):
+        plan.plan_copies(ledger.in_list("dataset_id", some), "central", "publish")
+    run.run()
+    assert len(service.tasks) == 1 and set(items()) == {"submitted", "planned", "cancelled"}
+    assert any("1 tasks are running" in row["transfer_message"] for row in transfer.Transfer().to_dicts())
+    service.hold.clear()
+    for _ in range(2):
+        service.wait()
+        run.run()
+    assert len(service.tasks) == 2 and set(items()) == {"verified", "cancelled"}
+    assert copies("central") == copies("rig")
 
 
 def test_a_poll_of_many_files_takes_two_requests(service):
@@ -189,3 +261,10 @@ def test_a_person_logs_in_once_and_tokens_are_renewed(tmp_path, monkeypatch, cap
         tokens.write_text(aged)
         backend.client([]).task_list(limit=1)
         assert found.grants == ["authorization_code", "refresh_token"]
+        tokens.write_text(re.sub(r'"expires_at_seconds": \d+', '"expires_at_seconds": 1', tokens.read_text()))
+        found.revoked = True
+        with pytest.raises(Unavailable, match=r"neurojoint transfer login"):
+            backend.Collection(Place("c", "globus", "/", found.add(tmp_path / "c"))).check()
+        tokens.unlink()
+        with pytest.raises(Unavailable, match="nobody is logged in"):
+            backend.client([])
