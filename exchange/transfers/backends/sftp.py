@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import paramiko
+from paramiko.sftp import CMD_EXTENDED
 
 from exchange.transfers.backends import streams
 from exchange.transfers.backends.folder import CHUNK, INCOMING, MARKER
@@ -140,6 +141,7 @@ class Sftp:
                     file.write(block)
                     sent += len(block)
                     progress(len(block))
+                _to_disk(sftp, file)
             size = self._open().stat(temporary).st_size  # of writes that failed the server may have said nothing
             if size != sent:
                 raise NeurojointError(
@@ -237,4 +239,19 @@ class Sftp:
                 raise Unavailable(
                     f"{self.place.host} cannot be reached ({error})"[:900], "check the network"
                 ) from error
+            raise
+
+
+def _to_disk(sftp: Any, file: Any) -> None:
+    """Let the server put a file on its disk, where it knows how (OpenSSH does): else it is read back from its memory.
+
+    Raises
+    ------
+    OSError : the disk did not take it.
+    """
+    file.flush()
+    try:
+        sftp._request(CMD_EXTENDED, "fsync@openssh.com", file.handle)
+    except OSError as error:
+        if "nsupported" not in str(error):
             raise
