@@ -207,6 +207,46 @@ def test_a_misnamed_migration_is_an_error(tmp_path, name):
         migrate.shipped("mysql", tmp_path)
 
 
+def test_an_older_database_finds_copies_by_index(database):
+    """Two indices tell which datasets lack a copy; in MariaDB their names are others than in a new database."""
+    wanted = {
+        "dataset": ("dataset_id", "dataset_hash"),
+        "file_record": ("repository", "file_state", "dataset_id", "record_hash"),
+    }
+    is_mysql = database.adapter.backend != "postgresql"
+
+    def indices(table: str) -> dict[str, tuple[str, ...]]:
+        found = declared(database, "data", table)[1]
+        if is_mysql:
+            names = {name for name, *_ in found}
+            return {
+                name: tuple(column for _, _, column in sorted(row for row in found if row[0] == name)) for name in names
+            }
+        columns = {name: text[text.index("(") + 1 : text.rindex(")")].split(", ") for name, text in found}
+        return {name: tuple(value) for name, value in columns.items()}
+
+    today = {table: sorted(indices(table).values()) for table in wanted}
+    for table, columns in wanted.items():
+        names = [name for name, value in indices(table).items() if value == columns]
+        assert len(names) == 1
+        full = database.adapter.make_full_table_name(f"{PREFIX}data", table)
+        if is_mysql and table == "file_record":  # the reference to a repository needs an index that begins with it
+            database.query(f"CREATE INDEX `of_repository` ON {full} (`repository`)")
+        if is_mysql:
+            database.query(f"DROP INDEX `{names[0]}` ON {full}")
+        else:
+            database.query(f'DROP INDEX "{PREFIX}data"."{names[0]}"')
+    if not is_mysql:
+        full = database.adapter.make_full_table_name(f"{PREFIX}data", "file_record")
+        database.query(f"CREATE INDEX idx_file_record_repository ON {full} (repository)")
+    database.query(f"DELETE FROM {task.SchemaMigration.full_table_name} WHERE migration_number = 195")
+    assert [migration.number for migration in migrate.upgrade(database, PREFIX)] == [195]
+    if is_mysql:
+        full = database.adapter.make_full_table_name(f"{PREFIX}data", "file_record")
+        database.query(f"DROP INDEX IF EXISTS `of_repository` ON {full}")
+    assert {table: sorted(indices(table).values()) for table in wanted} == today
+
+
 def test_an_older_database_takes_new_kinds_of_repositories(database):
     today, name = declared(database, "data", "repository"), data.Repository.full_table_name
     kinds = "'local', 'http', 's3', 'globus'"
