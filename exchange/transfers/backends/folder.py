@@ -12,7 +12,7 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
@@ -98,7 +98,10 @@ class Folder:
                     yield Stat(path.relative_to(self.root).as_posix(), stat.st_size, stat.st_mtime_ns)
 
     def send(self, jobs: Iterable[Job], progress: Progress) -> Iterator[Outcome]:
-        """See `Backend.send`: whole groups are written, put on the disk with one call, then get their names."""
+        """See `Backend.send`: whole groups are written, put on the disk with one call, then get their names.
+
+        While one group goes to the disk, the next is copied.
+        """
         self.check(writing=True)
         throttle = Throttle(self.place.bandwidth)
         count = _one_at_a_time(progress)
@@ -114,18 +117,27 @@ class Folder:
                     errors.append(error)
             return errors
 
-        with ThreadPoolExecutor(1 if self.place.bandwidth else THREADS) as pool:
+        def finish(named: list[tuple[Job, str]], errors: list[Exception | None]) -> list[Outcome]:
+            pairs = list(zip(named, errors, strict=True))
+            outcomes: list[Outcome] = [(job, error) for (job, _), error in pairs if error is not None]
+            outcomes += self._rename([one for one, error in pairs if error is None])
+            for folder in {name.rpartition("/")[0] for _, name in named}:
+                with contextlib.suppress(OSError):
+                    Path(folder).rmdir()
+            return outcomes
+
+        finishing: Future[list[Outcome]] | None = None
+        with ThreadPoolExecutor(1) as finisher, ThreadPoolExecutor(1 if self.place.bandwidth else THREADS) as pool:
             for group in _groups(jobs):
                 named, failed = _names(self.root / INCOMING, group)
                 yield from failed
                 shares = _shares(named, lambda one: one[0].size)
                 errors = [error for some in pool.map(copy, shares) for error in some]
-                pairs = list(zip(named, errors, strict=True))
-                yield from ((job, error) for (job, _), error in pairs if error is not None)
-                yield from self._rename([one for one, error in pairs if error is None])
-                for folder in {name.rpartition("/")[0] for _, name in named}:
-                    with contextlib.suppress(OSError):
-                        Path(folder).rmdir()
+                if finishing is not None:
+                    yield from finishing.result()
+                finishing = finisher.submit(finish, named, errors)  # while the next group is copied
+            if finishing is not None:
+                yield from finishing.result()
 
     def adopt(self, job: Job) -> None:
         """Make a file of the folder `incoming` one of the repository."""
@@ -211,8 +223,8 @@ class Folder:
                 except Exception as error:
                     _remove(temporary)
                     yield job, error
-        if len(touched) > 20:
-            _sync_file_system(self.root)
+        if len(touched) > 1:
+            _sync_file_system(self.root)  # once for all folders: each alone would wait for the disk
         else:
             for folder in touched:
                 _sync_folder(self.root / folder)
