@@ -253,5 +253,5 @@ def _to_disk(sftp: Any, file: Any) -> None:
     try:
         sftp._request(CMD_EXTENDED, "fsync@openssh.com", file.handle)
     except OSError as error:
-        if "nsupported" not in str(error):
+        if error.errno != errno.EACCES and "nsupported" not in str(error):  # it does not know it, or does not allow it
             raise

@@ -116,7 +116,8 @@ def test_content_is_replaced_as_a_whole_also_with_equal_size_and_time(backend, t
 
 
 def test_many_files_go_over_in_one_call(backend, tmp_path):
-    jobs = [job(tmp_path, f"{SESSION}/alf/o{n % 40}/x.y{n}.npy", b"%d" % n) for n in range(300)]
+    n_files = 300 if backend.place.kind in ("local", "ssh") else 60  # the others send each by itself
+    jobs = [job(tmp_path, f"{SESSION}/alf/o{n % 40}/x.y{n}.npy", b"%d" % n) for n in range(n_files)]
     assert all(error is None for _, error in backend.send(jobs, nothing))
     found = dict(backend.read([item.path for item in jobs], nothing))
     assert all(found[item.path].md5 == item.md5 for item in jobs)

@@ -8,6 +8,7 @@ import os
 import time
 from pathlib import Path
 
+import paramiko
 import pytest
 
 from exchange.transfers import plan, run
@@ -111,11 +112,26 @@ def test_a_lost_part_is_not_believed(database, s3, tmp_path, monkeypatch):
     assert RAW not in {item.path for item in open_backend(s3.place(bucket)).list()}
 
 
-def test_an_sftp_server_without_posix_rename_replaces_files_too(tmp_path, tmp_path_factory):
+def test_files_sent_by_sftp_are_put_on_the_disk_before_they_get_their_name(ssh_server, tmp_path, monkeypatch):
+    request, asked = paramiko.SFTPClient._request, []
+
+    def listen(self, kind, *words):
+        asked.extend(word for word in words if isinstance(word, str) and "@openssh.com" in word)
+        return request(self, kind, *words)
+
+    monkeypatch.setattr(paramiko.SFTPClient, "_request", listen)
+    backend = open_backend(ssh_server.place("sftp", tmp_path, token="t"))
+    backend.mark("t")
+    assert [error for _, error in backend.send([job(tmp_path, "lab/a.x.npy", b"1")], nothing)] == [None]
+    assert asked == ["fsync@openssh.com", "posix-rename@openssh.com"], "and this server knows both"
+    backend.close()
+
+
+def test_an_sftp_server_without_posix_rename_and_fsync_replaces_files_too(tmp_path, tmp_path_factory):
     program = Path("/usr/lib/openssh/sftp-server")
     if not program.exists():
         pytest.skip("no sftp-server: apt-get install openssh-sftp-server")
-    with servers.sshd(tmp_path_factory.mktemp("sshd"), f"{program} -P posix-rename") as sshd:
+    with servers.sshd(tmp_path_factory.mktemp("sshd"), f"{program} -P posix-rename,fsync") as sshd:
         (tmp_path / "far").mkdir()
         backend = open_backend(sshd.place("sftp", tmp_path / "far", token="t"))
         backend.mark("t")
