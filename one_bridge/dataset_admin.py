@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -171,14 +172,33 @@ def remove_repository(name: str) -> None:
 def choose(terms: Mapping[str, Any], of_sessions: bool = False) -> dj.Table:
     """Datasets, or sessions, by the terms of `query`; names count whole, and those that are None are left out.
 
+    File names of datasets may be patterns, with `*` and `?`.
+
     Raises
     ------
-    UserError : no term is given, which would mean everything.
+    UserError : no term is given, which would mean everything, or a pattern that is none.
     """
     given = {name: value for name, value in terms.items() if value is not None}
     if not given:
         raise UserError("nothing is named", "say what: --session, --subject, --lab, --date, --name …")
+    names_given = str(given.get("name", ""))
+    if not of_sessions and ("*" in names_given or "?" in names_given):
+        del given["name"]
+        conditions = [_fits(pattern.strip()) for pattern in names_given.split(",")]
+        return query.datasets(given, query.Reading("alyx")) & conditions
     return (query.sessions if of_sessions else query.datasets)(given, query.Reading("alyx"))
+
+
+def _fits(pattern: str) -> str:
+    """The restriction to datasets whose file name fits a pattern.
+
+    >>> _fits("spikes_?.*")
+    "rel_path LIKE 'spikes|__.%%' ESCAPE '|' OR rel_path LIKE '%%/spikes|__.%%' ESCAPE '|'"
+    """
+    if not re.fullmatch(r"[\w.*?#~-]+", pattern):
+        raise UserError(f"{pattern!r} is no pattern of a file name", "write it as '*.ap.cbin'")
+    like = pattern.replace("_", "|_").replace("*", "%%").replace("?", "_")
+    return f"rel_path LIKE '{like}' ESCAPE '|' OR rel_path LIKE '%%/{like}' ESCAPE '|'"
 
 
 def _check_name(name: str, what: str) -> None:

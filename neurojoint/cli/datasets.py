@@ -16,7 +16,7 @@ select_datasets = combined(
     click.option("--lab", help="Names of labs."),
     click.option("--date", "date_range", help="A day, or the first and the last: 2020-01-01,2020-01-31."),
     click.option("--project", "projects", help="Part of a project's name."),
-    click.option("--name", help="File names of datasets, e.g. spikes.times.npy"),
+    click.option("--name", help="File names of datasets, e.g. spikes.times.npy or '*.ap.cbin'"),
     click.option("--collection", help="Part of the folder below the session."),
     click.option("--revision", help="Part of a revision's name."),
 )

@@ -67,4 +67,8 @@ def test_commands_say_what_is_done_and_what_to_type_next(database, server, tmp_p
     assert "no dataset fits" in call(
         "retrieve", "--to", "rig", "--dataset", "00000000-0000-4000-8000-000000000000", code=1
     )
+    found = call("retrieve", "--to", "disk", "--subject", "m1", "--name", "*leftCamera.raw.mp4,_ibl_trials.choic?.npy")
+    assert "0 files" in found, "all that fit are there"
+    assert "no dataset fits" in call("retrieve", "--to", "disk", "--name", "leftCamera.*", code=1)
+    assert "no pattern of a file name" in call("retrieve", "--to", "disk", "--name", "*' OR '1", code=1)
     assert "looks like a secret" in call("transfer", "repository", "disk", "--option", "password=x", code=1)
