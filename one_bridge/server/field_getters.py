@@ -6,6 +6,7 @@ puts its own before them.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
@@ -13,6 +14,8 @@ from urllib.parse import quote
 from one_bridge.server import values
 
 Row = Mapping[str, Any]
+
+_PLAIN = re.compile(r"[\w.~-]*", re.ASCII)
 
 DATA = "/data"
 UPLOADED = "/uploaded"
@@ -35,7 +38,13 @@ CONTENT_TYPES = {
 
 def url(endpoint: str, columns: Sequence[str]) -> Callable[[Row], str]:
     """The address of the record itself."""
-    return lambda row: f"/{endpoint}/{quote(values.to_id(columns, row), safe='')}"
+    before = f"/{endpoint}/"
+    return lambda row: before + _quoted(values.to_id(columns, row))
+
+
+def _quoted(text: str) -> str:
+    """Text as a part of an address; nearly all are uuids or names, which stay as they are."""
+    return text if _PLAIN.fullmatch(text) else quote(text, safe="")
 
 
 def token(columns: Sequence[str]) -> Callable[[Row], str]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import datetime
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 import datajoint as dj
@@ -13,6 +14,7 @@ from one_bridge.parquet_files import served_forms
 from one_bridge.server import values
 from one_bridge.server.endpoint_model import Endpoint, Field, Many, Nested, table
 from one_bridge.server.endpoints import ENDPOINTS
+from one_bridge.server.query import counting
 from one_bridge.server.query.sql import Listed
 from pipeline.entry import record_ids
 from pipeline.web.threads import Database
@@ -65,15 +67,18 @@ class Serialiser:
         parts, rows = _Parts(listed.endpoint), listed.rows
         selected = self.database.select(rows, parts.columns(rows), listed.endpoint.order, limit, offset)
         is_last = len(selected) < limit and (selected or not offset)
-        total = offset + len(selected) if is_last else self.database.count(listed.counted)
+        total = offset + len(selected) if is_last else counting.count(listed.counted, self.database)
         return [record for _, record in self._made(parts, selected, root)], total
 
     def zone(self, lab: str | None) -> str:
         """The time zone of a lab."""
+        return self._known_zones().get(lab or "", "UTC")
+
+    def _known_zones(self) -> Mapping[str, str]:
         if time.monotonic() - self._zones[0] > _ZONES_KEPT_S:
             labs = self.database.select(table("lab.Lab")(), ["lab", "time_zone"])
             self._zones = (time.monotonic(), {item["lab"]: item["time_zone"] for item in labs})
-        return self._zones[1].get(lab or "", "UTC")
+        return self._zones[1]
 
     def forget(self) -> None:
         """Read the labs' time zones again."""
@@ -95,15 +100,14 @@ class Serialiser:
     ) -> list[tuple[dict[str, Any], dict[str, Any]]]:
         """Row and record of each row."""
         ids = self._kept_ids(parts.endpoint, rows)
+        zones = self._known_zones() if rows else {}
         for row in rows:
-            row["_zone"], row["_ids"] = self.zone(row.get("lab")), ids
+            row["_zone"], row["_ids"] = zones.get(row.get("lab") or "", "UTC"), ids
         for item in parts.many:
             self._add_many(parts.endpoint, item, rows)
-        records = []
-        for row in rows:
-            record = {field.name: _said(field, row, root) for field in parts.fields}
-            record |= {item.name: row[item.name] for item in parts.many if not item.name.startswith("_")}
-            records.append((row, record))
+        say = [(field.name, _value_of(field, root)) for field in parts.fields]
+        say += [(item.name, itemgetter(item.name)) for item in parts.many if not item.name.startswith("_")]
+        records = [(row, {name: value(row) for name, value in say}) for row in rows]
         for nested in parts.nested:
             self._add_nested(nested, records, root)
         if parts.endpoint.name == "datasets":
@@ -117,13 +121,14 @@ class Serialiser:
         if unique and unique not in names.heading.names:
             names *= table(endpoint.table).proj(unique)
         on = [unique] if unique else table(endpoint.table)().primary_key
-        by_key: dict[tuple, list] = {}
+        key_of = itemgetter(*on)
+        by_key: dict[Any, list] = {}
         if rows:
-            names &= values.key_condition(on, rows, self.database.backend)
-            for row in self.database.select(names, [*on, many.column], order_by=[*on, many.column]):
-                by_key.setdefault(tuple(row[name] for name in on), []).append(row[many.column])
+            there = with_keys(names, on, rows, self.database.backend)
+            for row in self.database.select(there, [*on, many.column], order_by=[*on, many.column]):
+                by_key.setdefault(key_of(row), []).append(row[many.column])
         for row in rows:
-            listed = by_key.get(tuple(row[name] for name in on), [])
+            listed = by_key.get(key_of(row), [])
             row[many.name] = _total(listed) if many.single else listed
 
     def _add_nested(self, nested: Nested, records: list[tuple[dict, dict]], root: str) -> None:
@@ -131,7 +136,7 @@ class Serialiser:
         ids = [row[nested.id_column] for row, _ in records]
         by_parent: dict[Any, list] = {}
         if ids:
-            rows = there.base() & values.key_condition([nested.column], [[id_] for id_ in ids], self.database.backend)
+            rows = with_keys(there.base(), [nested.column], [[id_] for id_ in ids], self.database.backend)
             if nested.restrict:
                 rows &= nested.restrict()
             parts = _Parts(there, True, nested.fields)
@@ -181,22 +186,33 @@ class _Parts:
         return [name for name in query.heading.names if name in wanted]
 
 
-def _said(field: Field, row: dict[str, Any], root: str) -> Any:
-    if field.getter is not None:
-        value = field.getter(row)
-        if isinstance(value, str) and value.startswith("/") and (field.name.endswith("url") or field.name in _LINKS):
-            return root + value
-        return value
-    value = row[field.column]
+def with_keys(
+    rows: dj.expression.QueryExpression, columns: Sequence[str], keys: Sequence[Any], backend: str
+) -> dj.expression.QueryExpression:
+    """Rows with these values of some columns; DataJoint would look for names of columns in all the values."""
+    result = rows & " AND ".join(f"{name} IS NOT NULL" for name in columns)
+    result.restriction[-1] = values.key_condition(columns, keys, backend).replace("%", "%%")
+    return result
+
+
+def _value_of(field: Field, root: str) -> Callable[[Mapping[str, Any]], Any]:
+    """What makes the value of a field from a row: decided once for all rows."""
+    getter, column = field.getter, field.column
+    if getter is not None:
+        is_address = field.name.endswith("url") or field.name in _LINKS
+        return (lambda row: _with_root(getter(row), root)) if is_address else getter
     if field.kind == "time":
-        return values.local_time(value, row["_zone"])
+        return lambda row: values.local_time(row[column], row["_zone"])
     if field.words:
-        return field.spoken.get(value, value)
+        spoken = field.spoken
+        return lambda row: spoken.get(row[column], row[column])
     if field.kind == "bool":
-        return None if value is None else bool(value)
-    if isinstance(value, datetime.date):
-        return value.isoformat()
-    return value
+        return lambda row: None if row[column] is None else bool(row[column])
+    return lambda row: row[column].isoformat() if isinstance(row[column], datetime.date) else row[column]
+
+
+def _with_root(address: Any, root: str) -> Any:
+    return root + address if isinstance(address, str) and address.startswith("/") else address
 
 
 _FOR_NESTING = {"eid", "subject_uuid", "dataset_id", "note_object_id", "probe_label", "collection", "fov_uuid",

@@ -75,7 +75,7 @@ def restrict(rows: dj.expression.QueryExpression, condition: Any) -> dj.expressi
 def columns_of(condition: Any) -> set[str]:
     """The columns that a restriction looks at, but for those of sub-selects."""
     if isinstance(condition, str):
-        return extract_column_names(_without_sub_selects(condition))
+        return extract_column_names(without_sub_selects(condition))
     if isinstance(condition, dj.Not):
         return columns_of(condition.restriction)
     if isinstance(condition, list):
@@ -83,7 +83,7 @@ def columns_of(condition: Any) -> set[str]:
     return set(condition) if isinstance(condition, dict) else set(condition.heading.names)
 
 
-def _without_sub_selects(sql: str) -> str:
+def without_sub_selects(sql: str) -> str:
     """SQL with `(SELECT …)` left out; brackets in quotes do not count."""
     kept, depth, hidden, quoted = [], 0, 0, ""
     for at, sign in enumerate(sql):
