@@ -131,13 +131,11 @@ def _side(side: str, root: Path) -> dict[str, float]:
     others, days = iter(one.search(subject="mouse001")), iter(range(1, 29))
     days_after = iter(range(1, 29))
 
-    def after_a_row() -> object:
-        if side == "bridge":
-            _write_a_row()
+    def first_after_a_row() -> object:
         return one.search(project="brainwide", date_range=[f"2018-02-{next(days_after):02d}", None])
 
     quick: dict[str, tuple[Callable[[], object], int]] = {
-        "search_project_first": (after_a_row, 5),
+        "search_project_first": (first_after_a_row, 5),
         "search_project_new": (
             lambda: one.search(project="brainwide", date_range=[f"2018-01-{next(days):02d}", None]),
             5,
@@ -159,6 +157,8 @@ def _side(side: str, root: Path) -> dict[str, float]:
     for name, (call, n) in quick.items():
         times: list[float] = []
         while len(times) < n and sum(times) < LONGEST_REPEATED_MS:
+            if name.endswith("_first") and side == "bridge":
+                _write_a_row()
             began = time.perf_counter()
             call()
             times.append((time.perf_counter() - began) * 1e3)

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
         selectivity,
         task_modulated_by_region,
     )
-    from pipeline.queries.imaging import field_data
+    from pipeline.queries.imaging import field_data, find_rois
     from pipeline.queries.search import find_insertions, find_units
     from pipeline.queries.signals import list_signals, signal_average, signal_trials
     from pipeline.schemas import (
@@ -62,6 +62,7 @@ _HOMES = {
     "field_data": "pipeline.queries.imaging:field_data",
     "figures": "dashboard.figures",
     "find_insertions": "pipeline.queries.search:find_insertions",
+    "find_rois": "pipeline.queries.imaging:find_rois",
     "find_units": "pipeline.queries.search:find_units",
     "list_signals": "pipeline.queries.signals:list_signals",
     "module": "pipeline:module",

@@ -19,6 +19,7 @@ from one_bridge.terms import (
     DATASET_TERMS,
     FIELD_TERMS,
     INSERTION_TERMS,
+    ROI_TERMS,
     SESSION_KEY,
     SESSION_TERMS,
     Term,
@@ -32,10 +33,10 @@ from pipeline.database.registry import bind
 from pipeline.schemas import acquisition, data
 
 __all__ = [
-    "CHANNEL_TERMS", "DATASET_TERMS", "FIELD_TERMS", "INSERTION_TERMS", "SESSION_KEY", "SESSION_TERMS",
+    "CHANNEL_TERMS", "DATASET_TERMS", "FIELD_TERMS", "INSERTION_TERMS", "ROI_TERMS", "SESSION_KEY", "SESSION_TERMS",
     "InvalidQuery", "Reading", "aggregate_rows", "aggregates", "by_ids", "channels", "dataset_rows", "datasets",
     "eids", "fields_of_view", "insertion_rows", "insertions", "newest_first", "one_of", "online", "paths_of_datasets",
-    "session_rows", "sessions", "trajectories", "vocabulary",
+    "rois", "session_rows", "sessions", "trajectories", "vocabulary",
 ]  # fmt: skip
 
 
@@ -97,6 +98,25 @@ def fields_of_view(terms: Mapping[str, Any] | None = None, reading: Reading | No
     if others or reading.tag is not None:
         query &= sessions(others, reading).proj()
     return _restricted(query, own, FIELD_TERMS, reading, terms or {})
+
+
+def rois(terms: Mapping[str, Any] | None = None, reading: Reading | None = None) -> dj.Table:
+    """The regions of interest that match all terms: those of `ROI_TERMS`, else of `fields_of_view`.
+
+    Returns
+    -------
+    imaging.RoiSet.Roi, restricted.
+
+    Raises
+    ------
+    InvalidQuery : unknown term or unusable value.
+    """
+    reading = reading or Reading()
+    own, others = _split(terms, ROI_TERMS)
+    query = bind("imaging").RoiSet.Roi()
+    if others or reading.tag is not None:
+        query &= fields_of_view(others, reading).proj()
+    return _restricted(query, own, ROI_TERMS, reading, terms or {})
 
 
 def trajectories(terms: Mapping[str, Any] | None = None, reading: Reading | None = None) -> dj.Table:

@@ -332,7 +332,7 @@ def _reachable(reading: Reading, qc: Any) -> dj.Table:
     fine = qc_up_to(qc)
     worse = [level for level in QC_LEVELS if level not in fine]
     # One comparison with what is left out costs less than one with each of the others.
-    by_qc = f"dataset_qc <> '{worse[0]}'" if len(worse) == 1 else one_of("dataset_qc", fine) if worse else {}
+    by_qc: Any = f"dataset_qc <> '{worse[0]}'" if len(worse) == 1 else one_of("dataset_qc", fine) if worse else {}
     return visible(reading) & by_qc & {"dataset_online": True}
 
 
@@ -387,6 +387,9 @@ FIELD_TERMS: dict[str, Term] = {
 
 CHANNEL_TERMS: dict[str, Term] = _regions(lambda regions: one_of("region_id", regions))
 """What channels can be searched by, besides the terms of their insertions."""
+
+ROI_TERMS: dict[str, Term] = _regions(lambda regions: one_of("region_id", regions))
+"""What regions of interest can be searched by, besides the terms of their fields of view."""
 
 DATASET_TERMS: dict[str, Term] = {
     "dataset_id": lambda value, reading, _: [by_ids("dataset_id", values_of(value, reading))],

@@ -1,4 +1,4 @@
-"""Commands that search: find sessions, find units, find insertions."""
+"""Commands that search: find sessions, find units, find insertions, find rois."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pipeline
 from neurojoint.cli.group import main
 from neurojoint.cli.options import combined, session_options, status_option, table_options, unit_options
 from pipeline.queries import search as room
+from pipeline.queries.imaging import find_rois
 from pipeline.queries.sessions import find_sessions
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ _options = combined(unit_options, status_option, _rules_option, session_options,
 
 @main.group()
 def find() -> None:
-    """Find sessions, insertions and units."""
+    """Find sessions, insertions, units and two-photon cells."""
 
 
 @find.command()
@@ -81,6 +82,35 @@ def insertions(form: str | None, **asked: Any) -> None:
         )
     click.echo(_many(table.num_rows, "insertion"), err=True)
     _warn(asked)
+
+
+@find.command()
+@click.option("--region", help="Acronyms of the Allen atlas, e.g. VISp, with all within them.")
+@click.option("--type", "kind", help="Only ROI of these types, as the files call them, e.g. cell; commas between.")
+@click.option("--probability", "min_probability", type=click.FloatRange(0, 1), help="Only such that are cells with it.")
+@click.option("--hemisphere", type=click.Choice(["left", "right"]), help="Side of the brain.")
+@session_options
+@table_options
+def rois(form: str | None, **asked: Any) -> None:
+    """Find regions of interest (ROI) of two-photon sessions.
+
+    A line a field of view: how many, and in which brain regions. With --json or --csv each ROI is written.
+
+    Example: neurojoint find rois --region VISp --type cell
+    """
+    pipeline.connect(create=False)
+    table = find_rois(**{name: value for name, value in asked.items() if value is not None})
+    if form is not None:
+        _write(table, form)
+        return
+    found: dict[tuple[str, ...], Counter] = {}
+    for row in table.to_pylist():
+        session = f"{row['lab']}/{row['subject']}/{row['session_date']}/{row['session_number']:03d}"
+        found.setdefault((row["eid"], f"{session} {row['fov_name']}"), Counter())[row["acronym"] or "no region"] += 1
+    for (eid, place), regions in found.items():
+        where = ", ".join(f"{name} {count}" for name, count in regions.most_common())
+        click.echo(f"{eid}  {place}  {regions.total():,} ROI: {where}")
+    click.echo(f"{table.num_rows:,} ROI in {_many(len(found), 'field')} of view", err=True)
 
 
 @find.command()

@@ -169,7 +169,7 @@ class Endpoint:
     many: tuple[Many, ...] = ()
     nested: tuple[Nested, ...] = ()
     relations: Mapping[str, Relation] = field(default_factory=dict)
-    search: Literal["", "sessions", "insertions", "datasets", "trajectories", "channels", "fields_of_view"] = ""
+    search: Literal["", "sessions", "insertions", "datasets", "trajectories", "channels", "fields_of_view", "rois"] = ""
     terms: Mapping[str, str] = field(default_factory=dict)
     paths: Mapping[str, str] = field(default_factory=dict)
     filters: tuple[Field, ...] = ()

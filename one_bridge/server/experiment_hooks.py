@@ -148,8 +148,16 @@ class ExperimentHooks(RecordHooks):
     def create_field_location(self, row: dict[str, Any], body: Mapping[str, Any]) -> Related:
         field_row = self._row("imaging.FieldOfView", "fov_uuid", row.pop("fov_uuid", None), "field_of_view")
         row |= {name: field_row[name] for name in FIELD}
+        related = self._placed(row, row)
+        if isinstance(row.get("fov_provenance"), str):
+            key = {name: row[name] for name in FIELD}
+            key["fov_provenance"] = parsed("imaging.FieldLocation", "fov_provenance", row["fov_provenance"])
+            there = table("imaging.FieldLocation") & values.restriction(key, self.database.backend)
+            for known in self.database.select(there & {"location_of_files": True}, ["fov_location_uuid"]):
+                row["fov_location_uuid"] = known["fov_location_uuid"]  # what files said until now
+                related.action = "update"
         row.setdefault("fov_location_uuid", str(uuid.uuid4()))
-        return self._placed(row, row)
+        return related
 
     def update_field_location(self, row: dict[str, Any], body: Mapping[str, Any], before: Mapping[str, Any]) -> Related:
         sent = row.pop("fov_uuid", None)
@@ -159,6 +167,7 @@ class ExperimentHooks(RecordHooks):
 
     def _placed(self, row: dict[str, Any], of: Mapping[str, Any]) -> Related:
         """Corners are 4 or 8 numbers along each axis; of several locations one is the default."""
+        row["location_of_files"] = False
         row["location_changed"] = datetime.datetime.now(datetime.UTC).replace(tzinfo=None)
         for column, name in CORNERS.items():
             if column in row:

@@ -1,16 +1,24 @@
-"""The two-photon data of a field of view, as the files of its folder hold them: frames, cells, mean image, places."""
+"""The two-photon data of a field of view, as the files of its folder hold them: frames, cells, mean image, places; and
+regions of interest of all fields of view, found by brain region."""
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
+from pipeline import atlas
 from pipeline.analysis.coordinates import checked_um
 from pipeline.database import registry
-from pipeline.errors import InvalidData, NotFoundError
+from pipeline.database.bulk import fetch_columns
+from pipeline.errors import InvalidData, NotFoundError, UserError
+from pipeline.queries.search import DEFAULT_RULES, Names, Regions, listed, sessions_that_fit
+from pipeline.schemas import imaging
 from pipeline.schemas.inputs.files import load, path_of
 
 acquisition = registry.tables_of("acquisition")
@@ -126,6 +134,70 @@ def field_data(key: Mapping[str, Any], name: str = "FOV_00") -> FieldData:
     made = FieldData(**contents)
     _check(made, f"{'/'.join(map(str, session.values()))}/alf/{name}")
     return made
+
+
+def find_rois(
+    region: Regions = None,
+    kind: Names = None,
+    min_probability: float | None = None,
+    hemisphere: str | None = None,
+    *,
+    lab: Names = None,
+    subject: Names = None,
+    since: datetime.date | str | None = None,
+    until: datetime.date | str | None = None,
+) -> pa.Table:
+    """The regions of interest (ROI) of two-photon sessions that lie in a brain region.
+
+    Parameters
+    ----------
+    region
+        Acronyms or ids of the Allen atlas, with all within them; None: anywhere, also where the place is not known.
+    kind
+        Only of these types, as the files call them, e.g. `cell`.
+    min_probability
+        Only those that are cells with at least this probability, 0-1.
+    hemisphere
+        `left` or `right`.
+    lab, subject
+        Their names.
+    since, until
+        First and last date of the session.
+
+    Returns
+    -------
+    pyarrow.Table
+        A row for each, by session, field of view and number: lab, subject, session_date, session_number, fov_name, roi
+        (row in the files, from 0), eid, fov_uuid, region_id, acronym, roi_ml, roi_ap, roi_dv (um from bregma),
+        roi_hemisphere, roi_type, cell_probability, roi_uuid.
+
+    Raises
+    ------
+    NeurojointError
+        There is no such region or hemisphere.
+    """
+    sessions, _ = sessions_that_fit(None, DEFAULT_RULES, lab, subject, since, until)
+    rois = imaging.RoiSet.Roi & sessions.proj()
+    if region is not None:
+        rois &= f"region_id IN ({', '.join(map(str, atlas.region_ids(region)))})"
+    if kind is not None:
+        rois &= [{"roi_type": name} for name in listed(kind)]
+    if min_probability is not None:
+        if not 0 <= min_probability <= 1:
+            raise UserError(f"{min_probability} is no probability", "give a number from 0 to 1")
+        rois &= f"cell_probability >= {float(min_probability)!r}"
+    if hemisphere is not None:
+        if hemisphere not in ("left", "right"):
+            raise UserError(f"there is no hemisphere {hemisphere!r}", "choose left or right")
+        rois &= {"roi_hemisphere": hemisphere}
+    key = imaging.RoiSet.Roi.primary_key
+    names = ("region_id", "roi_ml", "roi_ap", "roi_dv", "roi_hemisphere", "roi_type", "cell_probability", "roi_uuid")
+    where = imaging.FieldOfView.proj("fov_uuid") * acquisition.Session.proj("eid")
+    rows = fetch_columns(rois.proj(*names) * where, *key, "eid", "fov_uuid", *names)
+    rows = rows.sort_by([(name, "ascending") for name in key])
+    tree = atlas.regions()
+    acronyms = pa.array(tree.acronyms).take(pc.index_in(rows["region_id"].combine_chunks(), pa.array(tree.ids)))
+    return rows.add_column(rows.column_names.index("region_id") + 1, "acronym", acronyms)
 
 
 def _stem(rel_path: str) -> str:

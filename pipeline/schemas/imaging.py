@@ -1,5 +1,7 @@
 """Two-photon imaging: the fields of view of a session, the stacks that they form, and where they lie in the brain."""
 
+import datetime
+
 import datajoint as dj
 import numpy as np
 import pyarrow as pa
@@ -10,7 +12,7 @@ from pipeline.database import registry
 from pipeline.database.bulk import fetch_columns, insert_many
 from pipeline.provenance import fingerprints
 from pipeline.schemas import acquisition, data, histology  # noqa: F401 - parents of foreign keys
-from pipeline.schemas.inputs import files
+from pipeline.schemas.inputs import field_places, files, rois
 
 REGIONS = "brainLocationIds_ccf_2017"
 """ALF attribute with the region of each pixel or cell; those estimated before histology end in `_estimate`."""
@@ -71,6 +73,7 @@ class FieldLocation(dj.Manual):
     n_pixels                   : json            # along the three axes
     location_json=null         : json            # what other programs keep with it
     location_changed           : datetime(6)     # UTC
+    location_of_files=0        : bool            # the files of its folder said it, and nobody has entered it
     unique index (fov_location_uuid)
     """
 
@@ -117,8 +120,15 @@ class FileLocation(dj.Imported):
         names, parts = FieldOfView.primary_key, ["object_name", "object_fingerprint"]
         there = fetch_columns(self.key_source & (key or {}), *names)
         session = {name: value for name, value in (key or {}).items() if name in acquisition.Session.primary_key}
-        objects = fetch_columns(self._objects() & session, *names, *parts)
-        return fingerprints.combine(objects.join(there, names, join_type="inner"), names, parts)
+        images = _of_folders("mpciMeanImage")  # corners, also where the regions are those of cells
+        of_cells = self._objects() & {"object_name": "mpciROIs"}
+        objects = [fetch_columns(item & session, *names, *parts) for item in (images, of_cells)]
+        settings = data.Dataset & session & {"default_dataset": True} & f"rel_path LIKE '%%/{field_places.META}'"
+        stated = fetch_columns(settings, *names[:-1], "rel_path", "dataset_hash").rename_columns([*names[:-1], *parts])
+        objects.append(stated.join(there, names[:-1], join_type="inner").select([*names, *parts]))
+        objects = [item.cast(objects[0].schema) for item in objects]
+        found = pa.concat_tables(objects).join(there, names, join_type="inner")
+        return fingerprints.combine(found, names, parts)
 
     def make(self, key):
         collection = f"alf/{key['fov_name']}"
@@ -143,6 +153,7 @@ class FileLocation(dj.Imported):
         )
         if counts:
             insert_many(self.Region, key | {"region_id": list(counts), "n_fov_in_region": list(counts.values())})
+        _enter(key, field_places.read(key, ids.shape if name == "mpciMeanImage" else ()), attribute, list(counts))
 
     @staticmethod
     def _objects() -> dj.expression.QueryExpression:
@@ -155,6 +166,124 @@ class FileLocation(dj.Imported):
             & "object_collection NOT LIKE 'alf/%%/%%'"
         )
         return objects.proj("object_fingerprint", fov_name="SUBSTRING(object_collection, 5)")
+
+
+@schema
+class RoiSet(dj.Imported):
+    definition = """
+    # the regions of interest (ROI) of a field of view, from the ALF object `mpciROIs`
+    -> FieldOfView
+    ---
+    roi_fingerprint            : char(32)        # of the files
+    n_rois                     : int32           # all of them, also those that are no cells
+    n_rois_located             : int32           # in a known region
+    n_rois_outside             : int32           # outside of the brain (region 0 in the file)
+    roi_estimate=null          : bool            # places and regions are from before histology; null without either
+    roi_regions_refused        : json            # list of region ids that the atlas does not have; there the region is null
+    """
+    fingerprint = "roi_fingerprint"
+
+    class Roi(dj.Part):
+        definition = """
+        # one region of interest; null where the files do not say
+        -> master
+        roi                        : int32           # row in the files, from 0
+        ---
+        -> [nullable] histology.BrainRegion
+        roi_uuid=null              : char(36)        # as the files say
+        roi_type=""                : varchar(32)     # e.g. cell; its number where no file names the types
+        cell_probability=null      : float64         # that it is a cell, 0-1
+        roi_x=null                 : float64         # column in the mean image, pixels from 0
+        roi_y=null                 : float64         # row in the mean image, pixels from 0
+        roi_plane=null             : float64         # plane, from 0
+        roi_ml=null                : float64         # um from bregma, right positive
+        roi_ap=null                : float64         # um from bregma, anterior positive
+        roi_dv=null                : float64         # um from bregma, dorsal positive
+        roi_hemisphere=null        : enum('left', 'right')  # by its ML, else by the sign of the region in the file
+        """
+
+    @property
+    def key_source(self) -> dj.expression.QueryExpression:
+        """Fields of view with files of regions of interest."""
+        places = dj.U(*FieldOfView.primary_key) & _of_folders(rois.OBJECT)
+        return FieldOfView.proj().restrict(places, semantic_check=False)
+
+    def current_fingerprints(self, key: dict | None = None) -> pa.Table:
+        """Key and fingerprint of every field of view (of `key`) that should have a row now."""
+        names, parts = FieldOfView.primary_key, ["object_name", "object_fingerprint"]
+        there = fetch_columns(self.key_source & (key or {}), *names)
+        session = {name: value for name, value in (key or {}).items() if name in acquisition.Session.primary_key}
+        objects = fetch_columns(_of_folders(rois.OBJECT, rois.TYPES) & session, *names, *parts)
+        return fingerprints.combine(objects.join(there, names, join_type="inner"), names, parts)
+
+    def make(self, key):
+        collection = f"alf/{key['fov_name']}"
+        session = {name: key[name] for name in acquisition.Session.primary_key}
+        there = {
+            row["object_name"]: row["accepted_columns"].split(",")
+            for row in (data.AlfObject & session & {"object_collection": collection}).to_dicts()
+        }
+        found = rois.read(key, collection, there[rois.OBJECT], "names" in there.get(rois.TYPES, ()))
+        self.insert1(
+            key
+            | {
+                self.fingerprint: self.current_fingerprints(key)["fingerprint"][0].as_py(),
+                "n_rois": len(found),
+                "n_rois_located": found.n_located,
+                "n_rois_outside": found.n_outside,
+                "roi_estimate": found.is_estimate,
+                "roi_regions_refused": found.unknown,
+            }
+        )
+        insert_many(self.Roi, key | found.columns)
+
+
+def _of_folders(*names: str) -> dj.expression.QueryExpression:
+    """ALF objects with these names in folders of fields of view."""
+    objects = data.AlfObject & [{"object_name": name} for name in names]
+    objects &= "object_collection LIKE 'alf/%%' AND object_collection NOT LIKE 'alf/%%/%%'"
+    return objects.proj("object_fingerprint", fov_name="SUBSTRING(object_collection, 5)")
+
+
+def _enter(key: dict, place: field_places.Place, attribute: str, regions: list[int]) -> None:
+    """Say in `FieldLocation`, too, where the files see a field of view, unless somebody has said it.
+
+    It is the place that searches look at unless another one was made that.
+    """
+    provenance = "estimate" if attribute.endswith(rois.ESTIMATE) else "histology"
+    known = (FieldLocation & key).to_dicts()
+    own = next((row for row in known if row["fov_provenance"] == provenance), None)
+    if own is not None and not own["location_of_files"]:
+        return
+    others = [row for row in known if row is not own]
+    is_default = all(row["location_of_files"] for row in others if row["default_location"])
+    for row in others if is_default else ():
+        FieldLocation.update1({name: row[name] for name in FieldLocation.primary_key} | {"default_location": False})
+    names = FieldOfView.primary_key
+    row = {name: key[name] for name in names} | {
+        "fov_provenance": provenance,
+        "fov_location_uuid": own["fov_location_uuid"] if own else place.uuid(key, provenance),
+        "default_location": is_default,
+        "coordinate_system": "IBL-Allen",
+        "corners_ml": place.corners[0],
+        "corners_ap": place.corners[1],
+        "corners_dv": place.corners[2],
+        "n_pixels": place.n_pixels,
+        "location_changed": datetime.datetime.now(datetime.UTC).replace(tzinfo=None),
+        "location_of_files": True,
+    }
+    where = {name: row[name] for name in FieldLocation.primary_key}
+    covered = sorted((FieldLocation.Region & where).to_arrays("region_id").tolist()) if own else None
+    same = own is not None and all(own[name] == value for name, value in row.items() if name != "location_changed")
+    if same and covered == sorted(regions):
+        return
+    if own is None:
+        FieldLocation.insert1(row)
+    else:
+        FieldLocation.update1(row)
+        (FieldLocation.Region & where).delete_quick()
+    if regions:
+        insert_many(FieldLocation.Region, where | {"region_id": regions})
 
 
 def located_in(regions: list[int]) -> dj.expression.QueryExpression:

@@ -6,7 +6,7 @@ import datajoint as dj
 
 from one_bridge.server import field_getters
 from one_bridge.server.endpoint_model import Endpoint, Many, Nested, Relation, table
-from one_bridge.server.endpoints.fields import SESSION, field, made, names, notes_of, url
+from one_bridge.server.endpoints.fields import READ_ONLY, SESSION, field, made, names, notes_of, token, url
 
 FIELD = (*SESSION, "fov_name")
 LOCATION = (*FIELD, "fov_provenance")
@@ -57,6 +57,7 @@ FIELDS_OF_VIEW = Endpoint(
         "location": Relation("fov-location", FIELD),
         "stack": Relation("imaging-stack", ("stack_id",)),
         "datasets": Relation("datasets", ("fov_uuid",), ("dataset_id",), rows=_datasets),
+        "rois": Relation("rois", FIELD),
         "file_brain_region": Relation("brain-regions", FIELD, ("region_id",), "imaging.FileLocation.Region"),
         "notes": notes_of("fov_uuid"),
     },
@@ -87,6 +88,7 @@ LOCATIONS_OF_FIELDS = Endpoint(
         field("z", "corners_dv", "json", required=True),
         field("n_xyz", "n_pixels", "json", required=True),
         field("auto_datetime", "location_changed", "time", write=False),
+        field("of_files", "location_of_files", "bool", "exact", write=False),
         field("json", "location_json", "json", "json"),
         url("fov-location", "fov_location_uuid"),
     ),
@@ -103,6 +105,44 @@ LOCATIONS_OF_FIELDS = Endpoint(
     create="field_location",
     update="field_location",
 )
+
+ROIS = Endpoint(
+    "rois",
+    "ROI",
+    "imaging.RoiSet.Roi",
+    (*FIELD, "roi"),
+    (
+        token(*FIELD, "roi"),
+        field("field_of_view", "fov_uuid", "uuid", "exact"),
+        field("number", "roi", "int", "exact"),
+        field("uuid", "roi_uuid", "uuid", "exact"),
+        field("type", "roi_type", filter="iexact"),
+        field("probability", "cell_probability", "float"),
+        field("column", "roi_x", "float"),
+        field("row", "roi_y", "float"),
+        field("plane", "roi_plane", "float"),
+        field("x", "roi_ml", "float"),
+        field("y", "roi_ap", "float"),
+        field("z", "roi_dv", "float"),
+        field("hemisphere", "roi_hemisphere", choices=("left", "right")),
+        field("brain_region", "region_id", "int", "exact"),
+        url("rois", *FIELD, "roi"),
+    ),
+    rows=lambda rows: rows * table("imaging.FieldOfView").proj("fov_uuid"),
+    relations={
+        "field_of_view": Relation("fields-of-view", FIELD),
+        "session": Relation("sessions", SESSION),
+        "brain_region": Relation("brain-regions", ("region_id",)),
+    },
+    search="rois",
+    terms={name: name for name in (
+        "session", "subject", "lab", "project", "projects", "date_range", "name", "imaging_type", "stack", "tag",
+        "task_protocol", "atlas_acronym", "atlas_id", "atlas_name")}
+    | {"experiment_number": "number", "date": "date_range"},
+    order=("session_date DESC", "subject DESC", "session_number DESC", "lab", "fov_name", "roi"),
+    verbs=READ_ONLY,
+)  # fmt: skip
+"""Regions of interest of fields of view as the files say them; Alyx has none."""
 
 IMAGING_STACK = Endpoint(
     "imaging-stack",
@@ -131,4 +171,4 @@ IMAGING_TYPES = names(
 )  # fmt: skip
 
 
-IMAGING = (FIELDS_OF_VIEW, LOCATIONS_OF_FIELDS, IMAGING_STACK, IMAGING_TYPES)
+IMAGING = (FIELDS_OF_VIEW, LOCATIONS_OF_FIELDS, ROIS, IMAGING_STACK, IMAGING_TYPES)

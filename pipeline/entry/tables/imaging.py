@@ -74,6 +74,7 @@ TABLES = (
             Field("n_pixels", "json", required=True, description="along the three axes"),
             Field("location_json", "json", description="what other programs keep with it"),
             Field("location_changed", "time", required=True),
+            Field("location_of_files", "boolean", description="the files say it, and nobody has entered it"),
         ),
         unique=("fov_location_uuid",),
     ),

@@ -36,6 +36,7 @@ NOT_COMPUTED = {
     "ephys.RecordingSignal": "no recording; test_raw_recordings_are_in_the_time_of_the_session has one",
     "ephys.SessionClock": "the same",
     "imaging.FileLocation": "the files tell of no field of view",
+    "imaging.RoiSet": "the same",
     "behavior_analysis.SubjectTraining": "one session reaches no rank",
     "behavior_analysis.TrainingTimeForecast": "needs five sessions",
 }

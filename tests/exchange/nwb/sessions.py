@@ -187,6 +187,25 @@ def everything(root: Path, seed: int = 0, session: str = SESSION) -> Path:
     return folder
 
 
+def two_photon(root: Path) -> Path:
+    """A session with a field of view: frames, regions of interest, mean image, places before histology."""
+    chance = np.random.default_rng(1)
+    folder = root / SESSION / "alf/FOV_00"
+    frames, rois = 50, 4
+    places = np.column_stack([chance.uniform(-2500, -2000, rois), chance.uniform(-3000, -2500, rois), [-300.0] * rois])
+    save(folder, mpci__times=2 + np.arange(frames) / 5, mpci__ROIActivityF=chance.random((frames, rois), np.float32),
+         mpci__badFrames=np.arange(frames) == 7, mpciROIs__mpciROITypes=np.array([1, 0, 1, 1]),
+         mpciROIs__cellClassifier=chance.random(rois), mpciROIs__stackPos=np.arange(3 * rois).reshape(rois, 3),
+         mpciROIs__mlapdv_estimate=places, mpciROIs__brainLocationIds_ccf_2017_estimate=np.array([385, -385, 0, 409]),
+         mpciMeanImage__images=chance.random((6, 8)),
+         mpciMeanImage__mlapdv_estimate=chance.uniform(-3000, -2000, (6, 8, 3)),
+         mpciMeanImage__brainLocationIds_ccf_2017_estimate=np.full((6, 8), 385))  # fmt: skip
+    (folder / "mpciROITypes.names.tsv").write_text("roi_values\troi_labels\n0\tno cell\n1\tcell\n")
+    uuids = "".join(f"00000000-0000-4000-8000-00000000000{i}\n" for i in range(rois))
+    (folder / "mpciROIs.uuids.csv").write_text(f"uuids\n{uuids}")
+    return root / SESSION
+
+
 NOT_COMPARED = {
     "data.IngestRun": None,
     "data.Change": None,

@@ -24,6 +24,7 @@ from pipeline.schemas import (  # noqa: E402
     data,
     ephys,
     identity,
+    imaging,
     lab,
     photometry,
     session_events,
@@ -123,6 +124,18 @@ def test_a_session_of_every_modality(database: dj.Connection, tmp_path: Path) ->
         assert len(table()) == 1, table
     again = ingest([path], tmp_path / "again")[0]
     assert again.state == "equal"
+
+
+def test_a_two_photon_session(database: dj.Connection, tmp_path: Path) -> None:
+    """Its regions of interest are rows again, and where it lies stays what the files, or a person, said."""
+    root = tmp_path / "data"
+    sessions.two_photon(root)
+    sessions.register(root, sessions.enter(root, **{"trajectories.csv": None}))
+    field = imaging.FieldOfView.keys()[0]
+    assert (imaging.FieldLocation & field).fetch1("location_of_files") and len(imaging.RoiSet.Roi()) == 4
+    assert len(imaging.RoiSet.Roi & {"roi_type": "cell"} & "region_id IS NOT NULL") == 2
+    there_and_back(database, tmp_path)
+    assert len(imaging.RoiSet.Roi()) == 4 and len(imaging.FieldLocation.Region()) == 1
     assert len(acquisition.Session()) == 1
 
 
