@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import ingest
-from pipeline import acquisition, behavior, behavior_analysis, worker
+from pipeline import acquisition, action, behavior, behavior_analysis, worker
 from pipeline.database import registry
 
 pytestmark = [pytest.mark.slow, pytest.mark.one_database]
@@ -24,10 +26,17 @@ def tables(database, tmp_path):
     if not CASES.is_dir():
         pytest.skip(f"no cases at {CASES}")
 
-    def fill(*cases: str, protocols: dict[str, str] | None = None) -> None:
+    def fill(
+        *cases: str,
+        protocols: dict[str, str] | None = None,
+        metadata: tuple[str, ...] = (),
+        replaced: dict[str, str] | None = None,
+    ) -> None:
         for case in cases:
             shutil.copytree(CASES / case, tmp_path, dirs_exist_ok=True)
-        ingest.register(tmp_path)
+        for name, other in (replaced or {}).items():
+            (tmp_path / other).replace(tmp_path / name)
+        ingest.register(tmp_path, metadata=[tmp_path / name for name in metadata])
         for subject, protocol in (protocols or {}).items():
             for key in (acquisition.Session & {"subject": subject}).to_dicts():
                 acquisition.Session.update1(key | {"task_protocol": protocol})
@@ -142,11 +151,43 @@ def test_a_passive_task_after_a_recording_is_a_part_of_the_session(tables):
     }
 
 
+def test_names_of_another_layout_fill_the_columns(tables):
+    tables("steinmetz_names")
+    folder = next((CASES / "steinmetz_names").glob("lab/Subjects/*/*/*/alf"))
+    given = {
+        name: np.load(folder / f"trials.{attribute}.npy").ravel()
+        for name, attribute in (
+            ("choice", "response_choice"), ("contrast_left", "visualStim_contrastLeft"),
+            ("contrast_right", "visualStim_contrastRight"), ("stim_on_times", "visualStim_times"),
+            ("feedback_type", "feedbackType"),
+        )
+    }  # fmt: skip
+    read = behavior.fetch_trials(behavior.TrialSet.fetch1("KEY"))
+    for name, values in given.items():
+        np.testing.assert_array_equal(read[name], values)
+    withheld = (given["choice"] == 0) & (given["feedback_type"] == 1)
+    row = behavior_analysis.SessionPerformance.fetch1()
+    assert withheld.any() and row["n_correct"] == np.sum(given["feedback_type"] == 1), "a correct no-go is correct"
+
+
+def test_a_time_zone_that_comes_later_doubles_nothing(tables):
+    files = ("weighings.csv", "water.csv")
+    tables("time_zone_later", metadata=files)
+    tables("time_zone_later", metadata=(*files, "labs.csv"))
+    tables("time_zone_later", replaced={"water.csv": "water_corrected.csv"}, metadata=(*files, "labs.csv"))
+    weights = action.Weighing.to_arrays("weight", order_by="weighing_time").tolist()
+    water = action.WaterAdministration.to_dicts(order_by="administration_time")
+    assert weights == [22.0, 21.5]
+    assert [(row["administration_time"], row["water_volume"]) for row in water] == [
+        (datetime.datetime(2024, 1, 10, 2, 35), 1.0),
+        (datetime.datetime(2024, 1, 11, 3, 30), 0.9),
+    ]
+    assert acquisition.Session.fetch1("start_time") == datetime.datetime(2024, 1, 11, 2, 30)
+
+
 def test_water_of_a_night_counts_for_the_day_of_its_session_and_today_has_a_row(database, monkeypatch):
     """A session from 23:50 to 00:40, and an animal under restriction that got nothing yet today."""
-    import datetime
-
-    from pipeline import action, lab, subject
+    from pipeline import lab, subject
     from pipeline.schemas.inputs import water_history
 
     animal, uuid = {"lab": "l", "subject": "m"}, "00000000-0000-4000-8000-000000000001"
