@@ -90,7 +90,7 @@ def session(connection: dj.Connection) -> Iterator[None]:
                 connection.query("RESET synchronous_commit")
 
 
-def compute(one: TableJobs, key: dict[str, Any], stop: Stop) -> Outcome:
+def compute(table_jobs: TableJobs, key: dict[str, Any], stop: Stop) -> Outcome:
     """Compute one reserved key.
 
     Returns
@@ -104,28 +104,28 @@ def compute(one: TableJobs, key: dict[str, Any], stop: Stop) -> Outcome:
     """
     for attempt in range(transactions.MOST_CONFLICTS + 1):
         try:
-            _make_and_complete(one, key, stop)
+            _make_and_complete(table_jobs, key, stop)
             return "done"
         except _Taken:
-            _roll_back(one.connection)
+            _roll_back(table_jobs.connection)
             return "skipped"
         except (Interrupted, KeyboardInterrupt):
-            _roll_back(one.connection)
+            _roll_back(table_jobs.connection)
             raise
         except (Exception, SystemExit) as error:
-            _roll_back(one.connection)
+            _roll_back(table_jobs.connection)
             if transactions.is_conflict(error) and attempt < transactions.MOST_CONFLICTS:
                 transactions.pause(attempt)
                 continue
-            if isinstance(error, dj.errors.DuplicateError) and one.table & key:
-                transactions.retry_on_conflict(partial(one.complete, key))
+            if isinstance(error, dj.errors.DuplicateError) and table_jobs.table & key:
+                transactions.retry_on_conflict(partial(table_jobs.complete, key))
                 return "skipped"
-            transactions.retry_on_conflict(partial(one.fail, key, error))
+            transactions.retry_on_conflict(partial(table_jobs.fail, key, error))
             return "failed"
     raise AssertionError("unreachable")
 
 
-def compute_together(one: TableJobs, keys: Sequence[dict[str, Any]], stop: Stop) -> list[Outcome] | None:
+def compute_together(table_jobs: TableJobs, keys: Sequence[dict[str, Any]], stop: Stop) -> list[Outcome] | None:
     """Compute reserved keys in one transaction, up to the one at which the worker is asked to stop.
 
     A `make` that raises fails its own key; those before and after it are written.
@@ -139,11 +139,11 @@ def compute_together(one: TableJobs, keys: Sequence[dict[str, Any]], stop: Stop)
     ------
     ConnectionLost, Interrupted, KeyboardInterrupt : nothing was written; the jobs are still reserved.
     """
-    connection, table = one.connection, one.table
+    connection, table = table_jobs.connection, table_jobs.table
     errors: dict[int, BaseException] = {}
     number = 0
     try:
-        with together.batch(connection, one.names_written, keys) as batch:
+        with together.batch(connection, table_jobs.names_written, keys) as batch:
             _begin(connection)
             with stop.can_interrupt():
                 for number, key in enumerate(keys, 1):
@@ -159,7 +159,7 @@ def compute_together(one: TableJobs, keys: Sequence[dict[str, Any]], stop: Stop)
                         break
                 batch.write()
         done = [key for place, key in enumerate(keys[:number]) if place not in errors]
-        if batch.is_broken or not one.complete_all(done):
+        if batch.is_broken or not table_jobs.complete_all(done):
             raise _Taken
         connection.commit_transaction()
     except (Interrupted, KeyboardInterrupt):
@@ -169,7 +169,7 @@ def compute_together(one: TableJobs, keys: Sequence[dict[str, Any]], stop: Stop)
         _roll_back(connection)
         return None
     for place, raised in errors.items():
-        transactions.retry_on_conflict(partial(one.fail, keys[place], raised))
+        transactions.retry_on_conflict(partial(table_jobs.fail, keys[place], raised))
     return ["failed" if place in errors else "done" for place in range(number)]
 
 
@@ -184,8 +184,8 @@ def is_lost(connection: dj.Connection) -> bool:
     return False
 
 
-def _make_and_complete(one: TableJobs, key: dict[str, Any], stop: Stop) -> None:
-    connection, table = one.connection, one.table
+def _make_and_complete(table_jobs: TableJobs, key: dict[str, Any], stop: Stop) -> None:
+    connection, table = table_jobs.connection, table_jobs.table
     is_in_three_steps = inspect.isgeneratorfunction(table.make)
     with _making(table, key):
         computed, digest = None, None
@@ -203,7 +203,7 @@ def _make_and_complete(one: TableJobs, key: dict[str, Any], stop: Stop) -> None:
                 steps.send(computed)
             else:
                 table.make(dict(key))
-    if not one.complete(key):
+    if not table_jobs.complete(key):
         raise _Taken
     connection.commit_transaction()
 

@@ -140,9 +140,9 @@ def _tables(status: Status) -> Table:
     grid.add_column("table", no_wrap=True, min_width=max(len(table.table) for table in status.tables))
     for name in columns:
         grid.add_column(name, justify="right")
-    for number, one in enumerate(status.tables):
-        style = "red" if one.failed else "yellow" if one.stale else "dim" if not one.total else None
-        grid.add_row(one.table, *(cells[number] for cells in columns.values()), style=style)
+    for number, counts in enumerate(status.tables):
+        style = "red" if counts.failed else "yellow" if counts.stale else "dim" if not counts.total else None
+        grid.add_row(counts.table, *(cells[number] for cells in columns.values()), style=style)
     return grid
 
 

@@ -148,38 +148,40 @@ class Loop:
             self.board.record_pass(left, filled.is_idle, finished, began)
         return filled
 
-    def _compute(self, one: TableJobs, keys: list[dict[str, Any]]) -> None:
-        self.board.begin(self.slot, one.label)
+    def _compute(self, table_jobs: TableJobs, keys: list[dict[str, Any]]) -> None:
+        self.board.begin(self.slot, table_jobs.label)
         n_done = 0
-        while self._is_quick(one) and len(keys) - n_done > 1 and not self._is_over():
-            n_more = self._compute_together(one, keys[n_done:])
+        while self._is_quick(table_jobs) and len(keys) - n_done > 1 and not self._is_over():
+            n_more = self._compute_together(table_jobs, keys[n_done:])
             n_done += n_more
             if not n_more:
                 break
         for number, key in enumerate(keys[n_done:], n_done):
             if self._is_over():
-                one.release(keys[number:])
+                table_jobs.release(keys[number:])
                 return
-            self._attempt(one, keys[number:], lambda key=key: [compute(one, key, self.stop)])  # type: ignore[misc]
+            self._attempt(table_jobs, keys[number:], lambda key=key: [compute(table_jobs, key, self.stop)])  # type: ignore[misc]
 
-    def _compute_together(self, one: TableJobs, keys: list[dict[str, Any]]) -> int:
+    def _compute_together(self, table_jobs: TableJobs, keys: list[dict[str, Any]]) -> int:
         """Compute the first of the keys in one transaction, as many as it may take; how many are done with."""
-        n_keys = max(2, int(TOGETHER_SECONDS / statistics.median(self._durations[one.label])))
-        n_done = self._attempt(one, keys, lambda: compute_together(one, keys[:n_keys], self.stop))
-        self._n_alone[one.label] = 0 if n_done else _ALONE
+        n_keys = max(2, int(TOGETHER_SECONDS / statistics.median(self._durations[table_jobs.label])))
+        n_done = self._attempt(table_jobs, keys, lambda: compute_together(table_jobs, keys[:n_keys], self.stop))
+        self._n_alone[table_jobs.label] = 0 if n_done else _ALONE
         return n_done
 
-    def _is_quick(self, one: TableJobs) -> bool:
+    def _is_quick(self, table_jobs: TableJobs) -> bool:
         """Whether to compute keys of a table together; not soon after a failure, nor where one has killed a worker."""
-        durations = self._durations.get(one.label)
-        if one.is_careful or inspect.isgeneratorfunction(one.table.make) or not durations:
+        durations = self._durations.get(table_jobs.label)
+        if table_jobs.is_careful or inspect.isgeneratorfunction(table_jobs.table.make) or not durations:
             return False
-        if self._n_alone[one.label] > 0:
-            self._n_alone[one.label] -= 1
+        if self._n_alone[table_jobs.label] > 0:
+            self._n_alone[table_jobs.label] -= 1
             return False
         return statistics.median(durations) <= QUICK_SECONDS
 
-    def _attempt(self, one: TableJobs, keys: list[dict[str, Any]], act: Callable[[], list[Outcome] | None]) -> int:
+    def _attempt(
+        self, table_jobs: TableJobs, keys: list[dict[str, Any]], act: Callable[[], list[Outcome] | None]
+    ) -> int:
         """Compute the first of the keys and count them; how many they are. All are given back if it is broken off."""
         began, used = time.perf_counter(), time.process_time()
         try:
@@ -187,14 +189,14 @@ class Loop:
         except ConnectionLost:
             raise
         except BaseException:
-            one.release(keys)
+            table_jobs.release(keys)
             raise
-        durations = self._durations.setdefault(one.label, collections.deque(maxlen=9))
+        durations = self._durations.setdefault(table_jobs.label, collections.deque(maxlen=9))
         if outcomes:
             durations.append(_idle_seconds(time.perf_counter() - began, time.process_time() - used) / len(outcomes))
         for outcome in outcomes:
             if outcome != "skipped":
-                self.board.note(self.slot, one.label, failed=outcome == "failed")
+                self.board.note(self.slot, table_jobs.label, failed=outcome == "failed")
         return len(outcomes)
 
     def _limits(self) -> dict[str, int]:

@@ -69,13 +69,13 @@ class Queue:
         self._refused_since: float | None = None
         self._has_scheduled = False
         depths: dict[str, int] = {}
-        for number, one in enumerate(self.jobs):
-            above = one.table.ancestors()
+        for number, table_jobs in enumerate(self.jobs):
+            above = table_jobs.table.ancestors()
             before = [other for other in self.jobs[:number] if other.table.full_table_name in above]
-            if getattr(one.table, "rolling", False):
-                one.upstream = [other for other in self.jobs[:number] if other.leads_to(one)]
-                before += one.upstream
-            depths[one.label] = max((depths[other.label] + 1 for other in before), default=0)
+            if getattr(table_jobs.table, "rolling", False):
+                table_jobs.upstream = [other for other in self.jobs[:number] if other.leads_to(table_jobs)]
+                before += table_jobs.upstream
+            depths[table_jobs.label] = max((depths[other.label] + 1 for other in before), default=0)
         # What hangs on others first, so that animals are complete one by one; else in the order of the modules.
         self._by_urgency = sorted(range(len(self.jobs)), key=lambda number: -depths[self.jobs[number].label])
 
@@ -91,17 +91,17 @@ class Queue:
                 return None
             done = Pass()
             self._recover(done)
-            for one in self.jobs:
-                _note(done.removed, one.label, one.remove_unneeded())
-                if one.upstream is not None:
-                    one.hold_back()
-                    _note(done.outdated, one.label, one.delete_outdated())
-                _note(done.queued, one.label, one.add_new())
-            for one, status, host, pid, n_jobs in self._counts():
+            for table_jobs in self.jobs:
+                _note(done.removed, table_jobs.label, table_jobs.remove_unneeded())
+                if table_jobs.upstream is not None:
+                    table_jobs.hold_back()
+                    _note(done.outdated, table_jobs.label, table_jobs.delete_outdated())
+                _note(done.queued, table_jobs.label, table_jobs.add_new())
+            for table_jobs, status, host, pid, n_jobs in self._counts():
                 if status == "pending":
-                    _note(done.pending, one.label, n_jobs)
+                    _note(done.pending, table_jobs.label, n_jobs)
                 elif (host, pid) not in self._not_alive:  # whoever came since then is alive
-                    _note(done.running, one.label, n_jobs)
+                    _note(done.running, table_jobs.label, n_jobs)
             return done
 
     def claim(self, limits: dict[str, int] | None = None) -> tuple[TableJobs, list[dict[str, Any]]] | None:
@@ -120,16 +120,16 @@ class Queue:
             "SELECT " + ", ".join(f"EXISTS (SELECT 1 FROM {job.name} WHERE {CLAIMABLE})" for job in self.jobs)
         ).fetchone()
         for number in self._by_urgency:
-            one = self.jobs[number]
-            if ready[number] and (keys := one.claim((limits or {}).get(one.label, 1))):
-                return one, keys
+            table_jobs = self.jobs[number]
+            if ready[number] and (keys := table_jobs.claim((limits or {}).get(table_jobs.label, 1))):
+                return table_jobs, keys
         return None
 
     def _counts(self) -> Iterator[tuple[TableJobs, str, str, int, int]]:
         sql = " UNION ALL ".join(
-            f"SELECT {number}, CONCAT(status, ''), host, pid, count(*) FROM {one.name} "
+            f"SELECT {number}, CONCAT(status, ''), host, pid, count(*) FROM {table_jobs.name} "
             f"WHERE status = 'reserved' OR {CLAIMABLE} GROUP BY status, host, pid"
-            for number, one in enumerate(self.jobs)
+            for number, table_jobs in enumerate(self.jobs)
         )
         for number, *rest in self.connection.query(sql).fetchall():
             yield self.jobs[number], *rest

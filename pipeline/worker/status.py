@@ -107,10 +107,10 @@ def collect(lab: str | None = None, stale: bool = True, tables: Sequence[type[dj
     status.tables = _tables(connection, chosen, lab)
     _add_rates(status)
     if stale:
-        for one, table in zip(status.tables, chosen, strict=True):
+        for table_status, table in zip(status.tables, chosen, strict=True):
             if hasattr(table, "fingerprint"):
                 keys = staleness.stale_keys(table)
-                one.stale = sum(lab is None or key.get("lab", lab) == lab for key in keys)
+                table_status.stale = sum(lab is None or key.get("lab", lab) == lab for key in keys)
     status.errors = _errors(connection, chosen, lab)
     status.quarantine = _quarantine(connection, lab)
     status.modules = [Problem("module", failure.problem, 1, failure.module) for failure in lab_modules.failures()]
@@ -190,9 +190,9 @@ def _errors(connection: dj.Connection, tables: Sequence[type[dj.Table]], lab: st
     grouped: dict[tuple[str, str], Problem] = {}
     for number, message, n_jobs, example in connection.query(" UNION ALL ".join(selects), values).fetchall():
         label, general = registry.label(tables[number]), _without_particulars(message)
-        one = grouped.setdefault((label, general), Problem(label, general, 0, f"{example}: {message}"))
-        one.count += n_jobs
-    return sorted(grouped.values(), key=lambda one: (-one.count, one.where, one.what))
+        problem = grouped.setdefault((label, general), Problem(label, general, 0, f"{example}: {message}"))
+        problem.count += n_jobs
+    return sorted(grouped.values(), key=lambda problem: (-problem.count, problem.where, problem.what))
 
 
 def _quarantine(connection: dj.Connection, lab: str | None) -> list[Problem]:
@@ -212,8 +212,8 @@ def _doubts(lab: str | None) -> list[Problem]:
 
     def add(outcome: str, what: str, row: dict[str, Any], detail: str) -> None:
         session = f"{row['lab']}/{row['subject']}/{row['session_date']}/{row['session_number']:03d}"
-        one = doubts.setdefault((outcome, what), Problem(outcome, what, 0, f"{session}: {detail}"))
-        one.count += 1
+        doubt = doubts.setdefault((outcome, what), Problem(outcome, what, 0, f"{session}: {detail}"))
+        doubt.count += 1
 
     names = behavior.TrialSet.primary_key
     wanted = behavior.TrialSet & within & "trials_qc IN ('WARNING', 'FAIL')"
@@ -232,7 +232,7 @@ def _doubts(lab: str | None) -> list[Problem]:
         noted = table & within & f"{column} <> ''"
         for row in fetch_columns(noted, *noted.primary_key, column, order_by=", ".join(noted.primary_key)).to_pylist():
             add("WARNING", what, row, row[column])
-    return sorted(doubts.values(), key=lambda one: (one.where != "FAIL", -one.count, one.what))
+    return sorted(doubts.values(), key=lambda doubt: (doubt.where != "FAIL", -doubt.count, doubt.what))
 
 
 def _in_lab(connection: dj.Connection, names: Sequence[str], lab: str | None, word: str = " WHERE ") -> str:
