@@ -69,8 +69,6 @@
     let pending = { batch: uuid(), confirmed: [] };
     const seen_of = Object.fromEntries(told.fields.map((field) => [field.name, field.seen]));
     form.addEventListener("input", () => {
-      last_form = form;
-      form.typed_at = performance.now();
       pending = { batch: uuid(), confirmed: [] };
     });
     form.addEventListener("submit", async (event) => {
@@ -102,7 +100,6 @@
         button.textContent = told.label;
         pending = { batch: uuid(), confirmed: [] };
         for (const field of told.fields) form.elements[field.name].value = field.kind === "picture" ? "" : field.value;
-        if (last_form === form) last_form = null;
         said.replaceChildren(`Saved${typeof answer.result === "string" ? `: ${answer.result}` : Array.isArray(answer.result) ? `: ${answer.result.join(", ")}` : ""}. `,
           make("button", { type: "button", class: "nj-tool", onclick: () => undo(answer.batch, said) }, "Undo"));
         last_said = { id: told.id, nodes: said };
@@ -110,28 +107,38 @@
       }
     });
     // The lists of the form changed, or the page has made a new place for it. Others may have changed the row since.
-    const is_same = last_form && last_form.id === form.id && performance.now() - last_form.typed_at < TYPED_MS;
-    const old = place.querySelector("form") || (is_same ? last_form : null);
+    const is_last = last_form && last_form.id === form.id && last_form.page === here();
+    const old = place.querySelector("form") || (is_last ? last_form : null);
     if (old && old.typed) for (const [name, { value, seen }] of Object.entries(old.typed())) {
       if (!form.elements[name]) continue;
       form.elements[name].value = value;
       seen_of[name] = seen;
     }
-    const focused = (place.contains(document.activeElement) && document.activeElement.name) ||
-      (old && document.activeElement === document.body ? old.focused : "");
-    form.addEventListener("focusin", ({ target }) => { form.focused = target.name; });
+    for (const { name, kind } of told.fields) {
+      const files = kind === "picture" && old && old.elements[name] ? old.elements[name].files : [];
+      if (files.length) form.elements[name].files = files;
+    }
+    const is_here = place.contains(document.activeElement);
+    const focused = old && (is_here || document.activeElement === document.body) ? old.focused : "";
+    const was_open = old && old.closest("details")?.open;
+    form.addEventListener("focusin", ({ target }) => {
+      last_form = form;
+      form.page = here();
+      form.focused = target.name || (target.type === "submit" ? SUBMIT : "");
+    });
     form.addEventListener("focusout", ({ relatedTarget }) => { if (relatedTarget) form.focused = ""; });
     place.replaceChildren(form);
     form.typed = () => Object.fromEntries(told.fields.filter((field) => field.kind !== "picture" && form.elements[field.name].value !== field.value)
       .map((field) => [field.name, { value: form.elements[field.name].value, seen: seen_of[field.name] }]));
-    if (old && old === last_form) { form.typed_at = old.typed_at; last_form = form; }
+    if (is_last) { form.page = last_form.page; form.focused = last_form.focused; last_form = form; }
     const fold = place.closest("details");
-    if (fold && (focused || (old && old === last_form))) fold.open = true; // a new place is folded; somebody is typing
-    if (focused && form.elements[focused]) form.elements[focused].focus();
+    if (fold && was_open) fold.open = true; // a new place is folded; somebody is at it
+    const field = focused === SUBMIT ? form.querySelector("button[type=submit]") : form.elements[focused];
+    if (focused && field) field.focus({ preventScroll: true });
     if (last_said && last_said.id === told.id) said.replaceWith(last_said.nodes);
   }
-  const TYPED_MS = 60000; // what was typed longer ago does not come back in a new place
-  let last_said = null, last_form = null;
+  const SUBMIT = ":submit", here = () => location.pathname + location.search;
+  let last_said = null, last_form = null; // where somebody was last, until they go to another page
 
   async function picture_name(file, said) {
     const data = new FormData();
@@ -465,15 +472,30 @@
     send();
   }
 
+  function cells_of(text) { // of a spreadsheet, or of CSV with commas or semicolons; cells with quotes may hold any of them
+    const first = text.split("\n", 1)[0].replace(/"[^"]*"/g, "");
+    const mark = ["\t", ";", ","].reduce((best, one) => first.split(one).length > first.split(best).length ? one : best);
+    const lines = [[]];
+    for (const [, quoted, plain, end] of text.matchAll(new RegExp(`(?:"((?:[^"]|"")*)"|([^${mark}\\r\\n]*))(${mark}|\\r?\\n|$)`, "g"))) {
+      lines[lines.length - 1].push((quoted === undefined ? plain : quoted.replace(/""/g, '"')).trim());
+      if (end === "") break;
+      if (end !== mark) lines.push([]);
+    }
+    return lines.filter((cells) => cells.some((cell) => cell !== ""));
+  }
+
   // ---- grids ---------------------------------------------------------------------------------------------------
   document.addEventListener("click", async (event) => {
     const button = event.target.closest("[data-grid-save]");
     if (!button) return;
     const said = document.getElementById("grid-said"), table = button.dataset.gridSave;
     const text = document.getElementById("grid-paste").value.trim();
-    const lines = text.split(/\r?\n/).map((row) => row.split("\t").length > 1 ? row.split("\t") : row.split(/[,;]/));
+    const lines = cells_of(text);
     if (lines.length < 2) { said.textContent = "Paste the headings and at least one row."; return; }
-    const rows = lines.slice(1).map((cells) => Object.fromEntries(lines[0].map((name, i) => [name.trim(), (cells[i] || "").trim()]).filter(([, value]) => value !== "")));
+    const wide = lines.findIndex((cells) => cells.slice(lines[0].length).some((cell) => cell !== ""));
+    if (wide > 0) { said.textContent = `Row ${wide}: "${lines[wide][lines[0].length]}" stands beside the last heading.`; return; }
+    const rows = lines.slice(1).map((cells) => Object.fromEntries(
+      lines[0].map((name, i) => [name, cells[i] || ""]).filter(([, value]) => value !== "")));
     const answer = await post("/app/_write", { table, rows, batch: uuid() });
     said.textContent = answer.status === 200 ? `${answer.created} new, ${answer.updated} changed, ${answer.unchanged} as they were.`
       : answer.errors.map((one) => `Row ${one.row + 1}${one.column ? `, ${one.column}` : ""}: ${one.message}`).join("\n");
@@ -513,8 +535,25 @@
     document.getElementById("react-entry-point").inert = false;
   }
 
+  // ---- the name of a form that has the focus, when the page is made again ----------------------------------------
+  let last_name = null; // a <summary>
+  document.addEventListener("focusin", ({ target }) => {
+    last_name = target.matches("summary") ? target : null;
+    if (last_name) last_name.page = here();
+  });
+  function find_name_again() {
+    if (!last_name || last_name.isConnected) return;
+    const again = last_name.page === here() && [...document.querySelectorAll(".nj-fold > summary")].find(
+      (one) => one.textContent === last_name.textContent);
+    if (!again) return;
+    if (last_name.parentNode.open) again.parentNode.open = true;
+    if (document.activeElement === document.body) again.focus({ preventScroll: true });
+  }
+
   // ---- places that the pages make ------------------------------------------------------------------------------
   function look() {
+    if (last_form && last_form.page !== here()) last_form = null;
+    find_name_again();
     for (const place of document.querySelectorAll(".nj-form-place")) {
       if (place.built === place.dataset.form) continue;
       if (place.contains(document.activeElement) && place.querySelector(":invalid, [aria-invalid]")) continue;

@@ -66,6 +66,8 @@ EVENTS: dict[str, Event] = {
 }
 """Name -> event. Events with scope `none` go to colony and lab managers of the lab, and to who asks for them."""
 
+MESSAGES = uuid.UUID("0f7c3c1c-6a53-4b0e-9d4e-2f1d8f3f9a41")
+"""Of message identifiers, which follow from event, occasion and person."""
 MANAGED = frozenset(name for name, event in EVENTS.items() if event.scope == "none")
 
 
@@ -126,7 +128,8 @@ def tell(
     time = when or now()
     rows = [
         {
-            "message_id": str(uuid.uuid4()), "message_event": event, "occasion": occasion, "recipient": person,
+            "message_id": str(uuid.uuid3(MESSAGES, f"{event}/{occasion}/{person}")),
+            "message_event": event, "occasion": occasion, "recipient": person,
             "message_channel": channel, "message_title": title[:255], "message_body": body[:4000],
             "message_link": link[:500], "created_time": time, "send_after": time,
             "message_state": "shown" if channel == "inbox" else "waiting",
@@ -135,7 +138,7 @@ def tell(
         if person not in told
     ]  # fmt: skip
     if rows:
-        notification.Message.insert(rows)
+        notification.Message.insert(rows, skip_duplicates=True)  # another program may be telling the same
     return len(rows)
 
 
@@ -148,9 +151,8 @@ def announce(origin: Origin, table: str, edits: Sequence[Edit]) -> None:
         for edit in edits:
             if edit.action != "delete":
                 latest[edit.key["lab"], edit.key["subject"]] = edit
-        if len(latest) <= MOST_WEIGHED:  # an import of history warns nobody
-            for edit in latest.values():
-                _weighed(edit)
+        for edit in latest.values():
+            _weighed(edit)
     elif table == "subject.Subject":
         for edit in edits:
             if edit.action == "update" and "responsible_user" in (edit.after or {}):
@@ -160,9 +162,8 @@ def announce(origin: Origin, table: str, edits: Sequence[Edit]) -> None:
             _requested(edit)
 
 
-MOST_WEIGHED = 50
 RECENT = datetime.timedelta(hours=36)
-"""Weighings that are older than that when they are entered warn nobody."""
+"""Weighings that are older than that when they are entered warn nobody: an import of history tells nothing new."""
 
 
 def _weighed(edit: Edit) -> None:

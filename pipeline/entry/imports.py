@@ -74,18 +74,20 @@ def import_file(
         raise UserError(f"nobody imports {what!r}", f"use one of {', '.join(KINDS)}, or a table such as subject.Cage")
     headings, given = spreadsheets.read(path)
     columns = {heading: _column(table, heading) for heading in headings}
+    days = _days(table, columns)
     if table == "lab.LabMember":
         columns = {heading: column for heading, column in columns.items() if column != "lab_role" or lab}
     rows, lines = [], []
-    for number, row in enumerate(given, 2):
-        if row:
-            values = {
-                columns[name]: value for name, value in row.items() if name in columns and value not in (None, "")
-            }
-            if lab and entry_of(table).field("lab") is not None:
-                values.setdefault("lab", lab)
-            rows.append(values)
-            lines.append(number)
+    for number, row in given:
+        row = {name: value for name, value in row.items() if value is not None and str(value).strip()}
+        for day, time in days:
+            if day in row and time in row:
+                row[time] = f"{str(row.pop(day)).strip().removesuffix('T00:00:00')}T{row[time]}"
+        values = {columns[name]: value for name, value in row.items() if name in columns}
+        if lab and entry_of(table).field("lab") is not None:
+            values.setdefault("lab", lab)
+        rows.append(values)
+        lines.append(number)
     if not rows:
         raise UserError(f"{path} has no rows", "write one row a line below the headings")
     roles = [(row["user_name"], row.pop("lab_role", "")) for row in rows if "user_name" in row] if lab else []
@@ -104,6 +106,30 @@ def import_file(
         listed = "\n  ".join([*said, *([f"and {more} more"] if more > 0 else [])])
         raise UserError(f"nothing was imported from {path.name}\n  {listed}") from None
     return done
+
+
+def _days(table: str, columns: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Pairs of headings that are the day and the time of one column.
+
+    Raises
+    ------
+    UserError
+        Two headings mean one column otherwise.
+    """
+    pairs = []
+    for column in dict.fromkeys(columns.values()):
+        same = [heading for heading, meant in columns.items() if meant == column]
+        plain = {" ".join(heading.casefold().split()): heading for heading in same}
+        if len(same) == 2 and set(plain) == {"date", "time"} and _type(table, column) == "time":
+            pairs.append((plain["date"], plain["time"]))
+        elif len(same) > 1:
+            raise UserError(f"the columns {' and '.join(map(repr, same))} mean the same ({column})", "delete one")
+    return pairs
+
+
+def _type(table: str, column: str) -> str:
+    field = entry_of(table).field(column)
+    return field.type if field is not None else ""
 
 
 def _column(table: str, heading: str) -> str:

@@ -23,6 +23,7 @@ LONGEST_JSON = 1 << 20  # characters
 _NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,3})?", re.ASCII)
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _LOST_PLUS = re.compile(r"(:\d\d(?:\.\d+)?) (\d\d:\d\d)$", re.ASCII)  # web forms turn the + of an offset into a space
+_DOTTED = re.compile(r"(\d{1,2})\.(\d{1,2})\.(\d{4})(?:[T ]+(\d{1,2}):(\d\d(?::\d\d)?))?", re.ASCII)
 _TRUE, _FALSE = ("1", "true", "yes"), ("0", "false", "no")
 
 
@@ -111,7 +112,7 @@ def date(field: Field, value: Any, _: str = "") -> datetime.date:
     if isinstance(value, datetime.date):
         day = value
     else:
-        written = value.strip() if isinstance(value, str) else ""
+        written = _dotted(value.strip()) if isinstance(value, str) else ""
         match = re.fullmatch(r"(\d{4}-\d{2}-\d{2})(?:[T ]00:00(?::00(?:\.0+)?)?)?", written, re.ASCII)
         if match is None:
             raise ValueError(f"{shown(value)} is not a date: write it as 2023-07-01")
@@ -124,6 +125,19 @@ def date(field: Field, value: Any, _: str = "") -> datetime.date:
     return day
 
 
+def _dotted(written: str) -> str:
+    """A day as 1.7.2023, with a time or without, in the order of ISO: dots stand between day and month only.
+
+    >>> _dotted("1.7.2023 9:05"), _dotted("2023-07-01"), _dotted("1/7/2023")
+    ('2023-07-01T09:05', '2023-07-01', '1/7/2023')
+    """
+    match = _DOTTED.fullmatch(written)
+    if match is None:
+        return written
+    day, month, year, hour, rest = match.groups()
+    return f"{year}-{month:0>2}-{day:0>2}" + (f"T{hour:0>2}:{rest}" if hour else "")
+
+
 def time(field: Field, value: Any, zone: str = "UTC") -> datetime.datetime:
     """A time as UTC without an offset. Text without an offset is local time in `zone`."""
     if isinstance(value, datetime.datetime):
@@ -132,7 +146,7 @@ def time(field: Field, value: Any, zone: str = "UTC") -> datetime.datetime:
         if not isinstance(value, str) or len(value) > 40:
             raise ValueError(f"{shown(value)} is not a time: write it as 2023-07-01T12:00:00")
         try:
-            when = datetime.datetime.fromisoformat(_LOST_PLUS.sub(r"\1+\2", value.strip()))
+            when = datetime.datetime.fromisoformat(_dotted(_LOST_PLUS.sub(r"\1+\2", value.strip())))
         except ValueError:
             raise ValueError(f"{shown(value)} is not a time: write it as 2023-07-01T12:00:00") from None
         if when.tzinfo is None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime
 import hashlib
+import itertools
 import logging
 import shutil
 from collections.abc import Callable, Mapping
@@ -20,7 +21,7 @@ from pipeline.entry.events import now, tell
 from pipeline.entry.parse import zone_or_utc
 from pipeline.errors import is_connection_error
 from pipeline.queries import timeline, transfers
-from pipeline.schemas import acquisition, action, behavior_analysis, data, subject
+from pipeline.schemas import acquisition, action, behavior_analysis, data, notification, subject
 from pipeline.schemas import lab as labs
 from pipeline.settings import settings
 
@@ -28,8 +29,9 @@ logger = logging.getLogger(__name__)
 
 LEAST_WATER = 0.005  # mL; less is not due
 GESTATION = 20  # days from plug to litter
-STUCK_ATTEMPTS = 5
 LEAST_FREE = 0.05  # of a disk
+LOOK_BACK = datetime.timedelta(days=7)
+"""How far checks look back for what happened while none ran."""
 DEFAULTS = {
     "water_due_hour": 18, "weigh_due_hour": 14, "longest_restriction": 0, "wean_age": 21, "genotype_age": 28,
 }  # fmt: skip
@@ -158,15 +160,15 @@ def restriction_long(here: Moment) -> int:
 
 
 def no_session(here: Moment) -> int:
-    """Planned trainings of yesterday without a session."""
-    day = here.day - datetime.timedelta(days=1)
-    planned = (action.PlannedTraining & {"lab": here.lab, "planned_date": day}).to_dicts()
-    trained = {
-        row["subject"] for row in (acquisition.Session & {"lab": here.lab, "session_date": day}).proj().to_dicts()
-    }
+    """Planned trainings of the last days without a session."""
+    since, until = here.day - LOOK_BACK, here.day - datetime.timedelta(days=1)
+    planned = action.PlannedTraining & {"lab": here.lab} & f"planned_date BETWEEN '{since}' AND '{until}'"
+    sessions = acquisition.Session & {"lab": here.lab} & f"session_date BETWEEN '{since}' AND '{until}'"
+    trained = {(row["subject"], row["session_date"]) for row in sessions.proj().to_dicts()}
     count = 0
-    for row in planned:
-        if row["subject"] in trained:
+    for row in planned.to_dicts():
+        day = row["planned_date"]
+        if (row["subject"], day) in trained:
             continue
         person = (subject.Subject & _animal(row)).fetch1("responsible_user")
         count += tell("no_session", f"{_path(row)}/{day}", here.lab, [person, row["planned_user"]],
@@ -222,22 +224,43 @@ def genotype_due(here: Moment) -> int:
 
 
 def session_refused(here: Moment) -> int:
-    """Files that were refused since yesterday, by session folder."""
-    since = here.utc - datetime.timedelta(days=1)
+    """Files that were refused in the last days: one message for each session folder and run that met them."""
+    since = here.utc - LOOK_BACK
     rows = (data.Quarantine & f"first_seen >= '{since}'" & "resolved IS NULL").to_dicts(order_by="quarantine_path")
-    folders: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    prefixes = _prefixes() if rows else {}
+    met: dict[tuple[str, str, datetime.datetime], list[dict[str, Any]]] = {}
     for row in rows:
-        parts = row["quarantine_path"].split("/")
-        if len(parts) >= 5 and parts[0] == here.lab and parts[1] == "Subjects":
-            folders.setdefault((parts[2], "/".join(parts[:5])), []).append(row)
+        name, folder = _session_of(row, prefixes.get(row["repository"], ""), here.lab)
+        if folder:
+            met.setdefault((name, folder, row["first_seen"]), []).append(row)
     count = 0
-    for (name, folder), refused in folders.items():
+    for (name, folder, when), refused in met.items():
         people = [row["responsible_user"] for row in (subject.Subject & {"lab": here.lab, "subject": name}).to_dicts()]
         body = "\n".join(f"{row['quarantine_path']}: {row['reason']}" for row in refused[:20])
-        count += tell("session_refused", f"{folder}/{here.day}", here.lab, people,
-                      f"{len(refused)} files of {folder} were refused", body, link="/health",
+        files = f"{len(refused)} files" if len(refused) > 1 else "A file"
+        count += tell("session_refused", f"{folder}/{when.isoformat()}", here.lab, people,
+                      f"{files} of {folder} {'were' if len(refused) > 1 else 'was'} refused", body, link="/health",
                       when=here.utc)  # fmt: skip
     return count
+
+
+def _session_of(refused: Mapping[str, Any], prefix: str, lab: str) -> tuple[str, str]:
+    """Animal and folder of the session of a lab to which a refused file belongs; empty for others."""
+    if refused["lab"] is not None:
+        day, number = refused["session_date"], refused["session_number"]
+        folder = f"{lab}/Subjects/{refused['subject']}/{day}/{number:03d}"
+        return (refused["subject"], folder) if refused["lab"] == lab else ("", "")
+    parts = f"{prefix}{refused['quarantine_path']}".split("/")
+    if len(parts) >= 5 and parts[0] == lab and parts[1] == "Subjects":
+        return parts[2], "/".join(parts[:5])
+    return "", ""
+
+
+def _prefixes() -> dict[str, str]:
+    """Repository -> what its paths leave out of lab/Subjects/subject."""
+    left_out = {"labs": "", "subjects_folder": "{lab}/", "subjects": "{lab}/Subjects/"}
+    rows = data.RepositoryLayout().to_dicts()
+    return {row["repository"]: left_out.get(row["layout"], "").format(lab=row["layout_lab"]) for row in rows}
 
 
 def task_failed(here: Moment) -> int:
@@ -257,48 +280,58 @@ def task_failed(here: Moment) -> int:
 
 
 def status_changed(here: Moment) -> int:
-    """Training statuses that were reached or lost in the last sessions."""
-    since = here.day - datetime.timedelta(days=3)
+    """Training statuses that were reached or lost in sessions of the last days."""
+    since = here.day - LOOK_BACK
     statuses = behavior_analysis.SubjectTraining.SessionTrainingStatus & {"lab": here.lab}
     recent = {row["subject"] for row in (statuses & f"session_date >= '{since}'").proj().to_dicts()}
     count = 0
     for name in sorted(recent):
-        rows = (statuses & {"subject": name}).to_dicts(order_by="session_date DESC, session_number DESC", limit=2)
-        if len(rows) < 2 or rows[0]["session_status"] == rows[1]["session_status"]:
-            continue
         key = {"lab": here.lab, "subject": name}
         person = (subject.Subject & key).fetch1("responsible_user")
-        before, after = (str(row["session_status"]).replace("_", " ") for row in reversed(rows))
-        count += tell("status_changed", f"{here.lab}/{name}/{rows[0]['session_date']}/{after}", here.lab, [person],
-                      f"{name} is now {after}", f"It was {before} before the session of {rows[0]['session_date']}.",
-                      link=_link(key), when=here.utc)  # fmt: skip
+        rows = (statuses & key).to_dicts(order_by="session_date, session_number")
+        for before, after in itertools.pairwise(rows):
+            if after["session_date"] < since or before["session_status"] == after["session_status"]:
+                continue
+            was, by_now = (str(row["session_status"]).replace("_", " ") for row in (before, after))
+            count += tell("status_changed", f"{_path(key)}/{after['session_date']}/{by_now}", here.lab, [person],
+                          f"{name} is now {by_now}", f"It was {was} before the session of {after['session_date']}.",
+                          link=_link(key), when=here.utc)  # fmt: skip
     return count
 
 
 def job_failed(here: Moment) -> int:
-    """Computations of the lab's sessions that ended in an error today."""
-    count, failed = 0, []
-    since = here.utc - datetime.timedelta(days=1)
+    """Computations of the lab's sessions that ended in an error since this was last told: at most once a day."""
+    failed = []
+    since = _last_told("job_failed", here) or here.utc - LOOK_BACK
     for table in registry.populated_tables():
         jobs = table().jobs & "status = 'error'" & f"completed_time >= '{since}'"
         if "lab" in jobs.heading.names:
             n = len(jobs & {"lab": here.lab})
             if n:
                 failed.append(f"{registry.label(table)}: {n}")
-    if failed:
-        count += tell("job_failed", f"{here.lab}/{here.day}", here.lab, [], "Computations failed", "\n".join(failed),
-                      link="/health", when=here.utc)  # fmt: skip
-    return count
+    if not failed:
+        return 0
+    return tell("job_failed", f"{here.lab}/{here.day}", here.lab, [], "Computations failed", "\n".join(failed),
+                link="/health", when=here.utc)  # fmt: skip
+
+
+def _last_told(event: str, here: Moment) -> datetime.datetime | None:
+    """When the managers of the lab were last told of something whose occasions are days of the lab."""
+    days = [f"{here.lab}/{here.day - datetime.timedelta(days=n)}" for n in range(LOOK_BACK.days + 1)]
+    told = (notification.Message & {"message_event": event} & [{"occasion": day} for day in days]).to_arrays(
+        "created_time"
+    )
+    return max(told.tolist(), default=None)
 
 
 def transfer_stuck(here: Moment) -> int:
     """Copies of files that failed again and again."""
-    stuck = [copy for copy in transfers.overview().copies if copy.lab == here.lab and copy.stuck]
     count = 0
-    for item in stuck:
-        count += tell("transfer_stuck", f"{here.lab}/{item.repository}/{here.day}", here.lab, [],
-                      f"{item.stuck} copies to {item.repository} are stuck", "See the page Copies.", link="/transfers",
-                      when=here.utc)  # fmt: skip
+    for item in transfers.on_the_way(here.lab):
+        if item.stuck:
+            count += tell("transfer_stuck", f"{here.lab}/{item.repository}/{here.day}", here.lab, [],
+                          f"{item.stuck} copies to {item.repository} are stuck", "See the page Copies.",
+                          link="/transfers", when=here.utc)  # fmt: skip
     return count
 
 
@@ -311,7 +344,7 @@ def disk_full(here: Moment) -> int:
             continue
         usage = shutil.disk_usage(path)
         if usage.free < LEAST_FREE * usage.total:
-            count += tell("disk_full", f"{here.lab}/{name}/{here.day}", here.lab, [],
+            count += tell("disk_full", f"{name}/{here.day}", here.lab, [],
                           f"The disk of the {name} is nearly full", f"{usage.free / 1e9:.1f} GB of "
                           f"{usage.total / 1e9:.0f} GB are free.", link="/health", when=here.utc)  # fmt: skip
     return count

@@ -74,7 +74,11 @@ def deliver(utc: datetime.datetime | None = None, chosen: Settings | None = None
 
 
 def due_mails(moment: datetime.datetime) -> list[list[Row]]:
-    """The messages that are to be sent now: one list for each mail; the messages of a digest are in one."""
+    """The messages that are to be sent now: one list for each mail; the messages of a digest are in one.
+
+    Those that a program had claimed and did not send are sent again as they were together, so that the mail has the
+    same Message-ID.
+    """
     late = moment - LEASE
     waiting = notification.Message & [
         f"message_state = 'waiting' AND send_after <= '{moment}'",
@@ -82,11 +86,15 @@ def due_mails(moment: datetime.datetime) -> list[list[Row]]:
     ]
     rows = waiting.to_dicts(order_by="created_time, message_id")
     single = [[row] for row in rows if row["message_channel"] == "mail"]
-    digests: dict[str, list[Row]] = {}
+    digests: dict[tuple[str, str], list[Row]] = {}
     for row in rows:
         if row["message_channel"] == "digest":
-            digests.setdefault(row["recipient"], []).append(row)
-    return single + [group for person, group in sorted(digests.items()) if _is_digest_time(person, group, moment)]
+            claimed = row["send_after"].isoformat() if row["message_state"] == "sending" else ""
+            digests.setdefault((row["recipient"], claimed), []).append(row)
+    return single + [
+        group for (person, claimed), group in sorted(digests.items())
+        if claimed or _is_digest_time(person, group, moment)
+    ]  # fmt: skip
 
 
 def _is_digest_time(person: str, group: Sequence[Row], moment: datetime.datetime) -> bool:

@@ -16,7 +16,8 @@ from pipeline.settings import Settings
 
 logger = logging.getLogger(__name__)
 
-NAME = "daily"
+NAME, DONE = "daily", "daily, done"
+"""Of `notification.CheckRun`: when the checks were last begun, and when they last ended without an error."""
 EVERY_S = 300.0
 OVERDUE = datetime.timedelta(hours=3)
 """Checks run every few minutes: after this time without one, something is wrong."""
@@ -40,7 +41,9 @@ def once(
     gap = since_last(moment)
     if gap is not None and gap > OVERDUE:
         _report_gap(moment, gap)
-    _note(started_time=moment, finished_time=None, check_error="")
+    _note(NAME, started_time=moment, finished_time=None, check_error="")
+    if not notification.CheckRun & {"check_name": DONE}:
+        _note(DONE, started_time=moment)
     error = ""
     made = {}
     try:
@@ -48,7 +51,10 @@ def once(
     except checks.CheckFailed as failed:
         error = str(failed)[:500]
     delivered = outbox.deliver(moment, chosen)
-    _note(started_time=moment, finished_time=None if error else moment, check_error=error or delivered.problem[:500])
+    _note(NAME, started_time=moment, finished_time=None if error else moment,
+          check_error=error or delivered.problem[:500])  # fmt: skip
+    if not error:
+        _note(DONE, started_time=moment, finished_time=moment)
     return made, delivered
 
 
@@ -60,8 +66,8 @@ def forever(say: Callable[[str], None], is_over: Callable[[], bool], every_s: fl
     """
     while not is_over():
         try:
-            gap = since_last()
-            if gap is None or gap.total_seconds() >= 0.8 * every_s:
+            begun = (notification.CheckRun & {"check_name": NAME}).to_dicts()
+            if not begun or (now() - begun[0]["started_time"]).total_seconds() >= 0.8 * every_s:
                 say(summary(*once()))
         except Exception as error:
             if not is_connection_error(error):
@@ -72,6 +78,20 @@ def forever(say: Callable[[str], None], is_over: Callable[[], bool], every_s: fl
             time.sleep(min(0.5, every_s))
 
 
+def watch(moment: datetime.datetime | None = None, chosen: Settings | None = None) -> bool:
+    """Tell people by mail if the checks do not run: for programs that run beside them; returns whether they do not.
+
+    What waits is delivered then, too.
+    """
+    moment = moment or now()
+    gap = since_last(moment)
+    if gap is None or gap <= OVERDUE:
+        return False
+    _report_gap(moment, gap)
+    outbox.deliver(moment, chosen)
+    return True
+
+
 def summary(made: dict[str, int], delivered: Delivered) -> str:
     """What was done, in one line."""
     new = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in made.items() if count) or "nothing new"
@@ -80,12 +100,13 @@ def summary(made: dict[str, int], delivered: Delivered) -> str:
 
 
 def since_last(moment: datetime.datetime | None = None) -> datetime.timedelta | None:
-    """How long ago the checks were last done without an error; None where they never were."""
-    rows = (notification.CheckRun & {"check_name": NAME}).to_dicts()
-    if not rows:
-        return None
-    last = rows[0]["finished_time"] or rows[0]["started_time"]
-    return (moment or now()) - last
+    """How long ago the checks last ended without an error, or were first begun; None where they never were.
+
+    Checks that are begun again and again and never end count as checks that do not run.
+    """
+    rows = {row["check_name"]: row for row in notification.CheckRun().to_dicts()}
+    row = rows.get(DONE) or rows.get(NAME)
+    return None if row is None else (moment or now()) - (row["finished_time"] or row["started_time"])
 
 
 def warning(moment: datetime.datetime | None = None) -> str:
@@ -93,12 +114,14 @@ def warning(moment: datetime.datetime | None = None) -> str:
     rows = (notification.CheckRun & {"check_name": NAME}).to_dicts()
     if not rows:
         return "Nobody is told of missing weights or water: the checks have never run (neurojoint notify)."
-    gap = since_last(moment)
+    gap, said = since_last(moment), []
     if gap is not None and gap > OVERDUE:
-        return f"The checks have not run for {gap.total_seconds() / 3600:.0f} h: nobody is told of missing weights."
+        said.append(
+            f"The checks have not run for {gap.total_seconds() / 3600:.0f} h: nobody is told of missing weights."
+        )
     if rows[0]["check_error"]:
-        return f"The checks have a problem: {rows[0]['check_error']}"
-    return ""
+        said.append(f"The checks have a problem: {rows[0]['check_error']}")
+    return " ".join(said)
 
 
 def _report_gap(moment: datetime.datetime, gap: datetime.timedelta) -> None:
@@ -106,11 +129,12 @@ def _report_gap(moment: datetime.datetime, gap: datetime.timedelta) -> None:
     for row in lab.Lab().to_dicts():
         tell("check_missing", f"{row['lab']}/{last.isoformat(timespec='seconds')}", row["lab"], [],
              "The checks did not run", f"No check ran between {last:%Y-%m-%d %H:%M} and {moment:%Y-%m-%d %H:%M} UTC: "
-             "look at the weights and the water of these days yourself.", when=moment)  # fmt: skip
+             "look at the weights and the water of these days yourself, until they run (neurojoint notify).",
+             when=moment)  # fmt: skip
 
 
-def _note(**values: object) -> None:
-    key = {"check_name": NAME}
+def _note(name: str, **values: object) -> None:
+    key = {"check_name": name}
     if notification.CheckRun & key:
         notification.CheckRun.update1(key | values)
     else:

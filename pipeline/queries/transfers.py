@@ -69,7 +69,7 @@ class Overview:
 
 def line(lab: str | None = None) -> str:
     """What is on its way, late or stuck, in one line; empty where nothing is."""
-    return Overview(_on_the_way(lab)).line()
+    return Overview(on_the_way(lab)).line()
 
 
 def overview(lab: str | None = None, n_problems: int = 20) -> Overview:
@@ -93,7 +93,7 @@ def overview(lab: str | None = None, n_problems: int = 20) -> Overview:
     ).fetchall():
         row = row_of(lab_name, name)
         row.files, row.size, row.oldest_check = int(n_files), int(size), checked
-    for item in _on_the_way(lab):
+    for item in on_the_way(lab):
         row = row_of(item.lab, item.repository)
         for name in ("waiting", "under_way", "late", "failed", "stuck"):
             setattr(row, name, getattr(item, name))
@@ -103,7 +103,7 @@ def overview(lab: str | None = None, n_problems: int = 20) -> Overview:
     return result
 
 
-def _on_the_way(lab: str | None) -> list[Copies]:
+def on_the_way(lab: str | None) -> list[Copies]:
     """Files that are planned, carried or failed, by lab and destination."""
     link = data.Dataset().connection
     dataset = data.Dataset().full_table_name

@@ -60,3 +60,40 @@ def test_one_sequence_is_enough_where_the_rules_ask_for_one():
 )
 def test_parents(first, second, expected):
     assert zygosity_from_parents(first, second) == zygosity_from_parents(second, first) == expected
+
+
+COPIES = {"Absent": {0}, "Heterozygous": {1}, "Homozygous": {2}, "Present": {1, 2}}
+"""How many of the two chromosomes may carry the allele."""
+PASSED_ON = {None: {0, 1}, "Absent": {0}, "Heterozygous": {0, 1}, "Homozygous": {1}, "Present": {0, 1}}
+
+
+def name_of(copies: set[int]) -> str | None:
+    return next((name for name, known in COPIES.items() if known == copies), None)
+
+
+@pytest.mark.parametrize(("first", "second"), itertools.product(PASSED_ON, repeat=2))
+def test_parents_by_the_chromosomes_that_they_can_pass_on(first, second):
+    """All pairs: what a parent can pass on, added up, and named where it has one name."""
+    possible = {one + other for one, other in itertools.product(PASSED_ON[first], PASSED_ON[second])}
+    assert zygosity_from_parents(first, second) == name_of(possible)
+
+
+@pytest.mark.parametrize("n_sequences", [2, 3])
+def test_tests_by_the_chromosomes_that_they_see(n_sequences):
+    """All results of assays of the allele (one or two of them) and of the wild type: the number of copies they leave.
+
+    A negative result alone never shows that the allele is there: an assay that failed is negative too. While a test of
+    the rules is missing, the number of copies is not said.
+    """
+    assays = {"cre": lambda n: n > 0, "flp": lambda n: n > 0, "wt": lambda n: n < 2}
+    used = {name: assays[name] for name in (("cre", "wt") if n_sequences == 2 else assays)}
+    rules = [Rule(name, {one: seen(copies) for one, seen in used.items()})
+             for name, copies in (("Absent", 0), ("Heterozygous", 1), ("Homozygous", 2))]  # fmt: skip
+    for results in itertools.product((True, False, None), repeat=n_sequences):
+        tests = {one: result for one, result in zip(used, results, strict=True) if result is not None}
+        left = {n for n in (0, 1, 2) if all(used[one](n) == result for one, result in tests.items())}
+        shown = any(tests.get(one) is not None for one in used if one != "wt")
+        exact = name_of(left) if left and shown else None
+        if len(tests) < n_sequences and exact in ("Heterozygous", "Homozygous"):
+            exact = "Present"
+        assert zygosity_from_tests(rules, tests) == exact, tests

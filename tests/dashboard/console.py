@@ -18,7 +18,7 @@ PROGRAM = """
 import json, sys, traceback
 import pipeline
 pipeline.connect()
-from pipeline import acquisition, action, behavior, data, entry, lab, subject
+from pipeline import acquisition, action, behavior, behavior_analysis, data, entry, lab, subject
 names = dict(globals())
 for line in sys.stdin:
     source = json.loads(line)

@@ -236,7 +236,7 @@ def test_a_life_from_pair_to_perfusion_with_training(visit, notebook, rows, n_da
     enter(page, "Enter a test result", sequence="cre", test_result="Present", date=typed(weaned + DAY))
     page.wait_for_function("() => document.querySelector('.nj-facts').innerText.includes('Cre Present (tests)')")
     enter(page, "Weigh", weight="25,5", time=typed(operated - HOUR))
-    enter(page, "Operate", procedures="Headplate implant, Craniotomy", start=typed(operated), implant_weight="1.5",
+    enter(page, "Operate", procedures="Headplate implant, Injection", start=typed(operated), implant_weight="1.5",
           outcome="recovery", site_ml="2000", site_ap="-3500", narrative="No bleeding.")  # fmt: skip
     enter(page, "Give a drug", drug_name="carprofen", drug_dose="5", drug_unit="mg/kg", time=typed(operated))
     enter(page, "Inject a virus", virus_name="AAV1", injection_volume="200 nL", time=typed(operated))
@@ -304,7 +304,7 @@ def test_a_life_from_pair_to_perfusion_with_training(visit, notebook, rows, n_da
     assert table("action.WaterRestriction.Water", "water_type") == [["Hydrogel"]]
     assert table("action.Surgery", "surgery_start", "surgery_outcome", "surgery_narrative") == [
         [moment(operated), "recovery", "No bleeding."]]  # fmt: skip
-    assert table("action.Surgery.Procedure", "procedure_type") == [["Craniotomy"], ["Headplate implant"]]
+    assert table("action.Surgery.Procedure", "procedure_type") == [["Headplate implant"], ["Injection"]]
     assert table("action.Surgery.Site", "site_ml", "site_ap", "site_dv") == [[2000, -3500, None]]
     assert table("action.Surgery.Surgeon", "user_name") == [["mia"]]
     assert table("subject.Implant", "implant_date", "implant_weight") == [[str(operated.date()), 1.5]]

@@ -17,7 +17,7 @@ from pipeline import entry
 from pipeline.entry import events
 from pipeline.entry.actions import Actor, perform
 from pipeline.notifications import checks, companion, outbox, service
-from pipeline.schemas import notification, subject
+from pipeline.schemas import data, notification, subject
 from pipeline.settings import override
 from pipeline.tasks.queue import New, Outcome, Queue
 from tests.entry import lab_of_mice
@@ -268,6 +268,70 @@ def test_checks_that_did_not_run_are_told(box):
     assert "have not run for 5 h" in service.warning(at(13))
     service.once(at(13))
     assert told("check_missing") == [("check_missing", "cora"), ("check_missing", "dora"), ("check_missing", "lars")]
+
+
+def test_checks_that_begin_and_never_end_are_checks_that_do_not_run(box):
+    """Killed half way each time: what they should have told is not told, and people must know."""
+    service.once(at(8))
+    for hour in (9, 10, 11):
+        service._note(service.NAME, started_time=at(hour), finished_time=None, check_error="")
+    assert "have not run for 4 h" in service.warning(at(12))
+
+
+def test_the_site_tells_by_mail_that_the_checks_do_not_run_and_they_do_not_say_it_again(box):
+    service.once(at(8))
+    assert not service.watch(at(10)) and not box.mails
+    assert service.watch(at(12)) and service.watch(at(13))
+    service.once(at(14))
+    assert sorted(mail["To"] for mail in box.mails) == [f"{who}@example.org" for who in ("cora", "dora", "lars")]
+    assert "08:30 and 2026-03-02 12:30" in box.mails[0].get_content()
+
+
+def test_what_happened_while_no_check_ran_is_told_later_and_once(box):
+    """A weekend without the program: the training that was planned on Friday, and files that were refused then."""
+    do("plan_training", subject="m1", planned_date="2026-02-27")
+    data.Repository.insert1({"repository": "rig", "repository_kind": "local", "repository_root": "/rig"})
+    for number, hour in ((1, 9), (2, 9), (3, 17)):
+        seen = datetime.datetime(2026, 2, 27, hour)
+        data.Quarantine.insert1({
+            "quarantine_id": f"{number:032d}", "repository": "rig", "reason": "no_array", "detail": "", "remedy": "",
+            "quarantine_path": f"{LAB}/Subjects/m1/2026-02-27/001/alf/{number}.npy", "first_seen": seen,
+            "last_seen": seen})  # fmt: skip
+    for day in range(4):
+        service.once(at(7, NOW + day * DAY))
+    assert told("no_session") == [("no_session", "mia")]
+    titles = sorted(notification.Message().to_arrays("message_title").tolist())
+    assert [title.split(" of ")[0] for title in titles] == ["2 files", "A file", "m1 has no session"]
+
+
+def test_a_digest_that_was_being_sent_is_sent_again_as_it_was(box):
+    """Under the same Message-ID, beside a digest of what came since."""
+    do("edit_animal", subject="m1", to_be_genotyped="1")
+    do("edit_animal", subject="m2", to_be_genotyped="1")
+    service.once(at(8))
+    (first,) = outbox.due_mails(at(8, NOW + DAY))
+    for row in first:
+        notification.Message.update1({"message_id": row["message_id"], "message_state": "sending",
+                                      "send_after": at(8, NOW + DAY)})  # fmt: skip
+    events.tell("restriction_long", "later", LAB, ["mia"], "later", "", when=at(9))
+    notification.Message.update1(
+        (notification.Message & {"occasion": "later"}).fetch1("KEY") | {"message_channel": "digest"})  # fmt: skip
+    assert outbox.deliver(at(9, NOW + DAY)).sent == 2
+    assert f"<{outbox._identifier(first)}@example.org>" in [mail["Message-ID"] for mail in box.mails]
+
+
+def test_many_weighings_at_once_are_all_looked_at(box):
+    """The sheet of a room: a light animal among sixty is told."""
+    now = datetime.datetime.now(datetime.UTC).replace(tzinfo=None, microsecond=0)
+    names = [f"room{number:02d}" for number in range(60)]
+    entry.write("subject.Subject", [{"lab": LAB, "subject": name, "responsible_user": "mia"} for name in names], **BY)
+    entry.write("action.WaterRestriction", [{"lab": LAB, "subject": name, "restriction_start": now - DAY,
+                                             "reference_weight": 25} for name in names], **BY)  # fmt: skip
+    entry.write("action.Weighing", [{"lab": LAB, "subject": name, "weighing_time": now,
+                                     "weight": 20 if name == "room31" else 25} for name in names], **BY)  # fmt: skip
+    assert [row["message_title"] for row in notification.Message().to_dicts()] == [
+        "WARNING: room31 is underweight (80.0 %)"
+    ]
 
 
 def test_a_check_that_fails_stops_no_other_and_is_said(box, monkeypatch):
