@@ -16,6 +16,7 @@ from dashboard.site import Site
 from pipeline.schemas import subject
 
 CARD_MM = (76, 51)
+CARD_LINES = 5  # of animals
 AHEAD, BEHIND = datetime.timedelta(days=60), datetime.timedelta(days=30)
 
 
@@ -77,15 +78,29 @@ def cage_card(lab: str, cage: str, animals: list[dict[str, Any]], base: str) -> 
     for number, text in enumerate((lab, *(f"{name} {value or '-'}" for name, value in about.items()))):
         page.drawString(3 * mm, height - (12 + 4 * number) * mm, _fit(text, 34))
     page.line(3 * mm, height - 27 * mm, width - 3 * mm, height - 27 * mm)
-    for number, row in enumerate(animals[:5]):
-        born = f"born {row['birth_date']}" if row["birth_date"] else ""
-        page.drawString(3 * mm, height - (31 + 4 * number) * mm,
-                        _fit(f"{row['subject']}  {row['sex']}  {born}  {row['ear_mark']}", 54))  # fmt: skip
-    if len(animals) > 5:
-        page.drawString(3 * mm, 2 * mm, f"and {len(animals) - 5} more")
+    for number, text in enumerate(card_lines(animals)):
+        page.drawString(3 * mm, height - (31 + 4 * number) * mm, text)
     page.showPage()
     page.save()
     return out.getvalue()
+
+
+def card_lines(animals: list[dict[str, Any]]) -> list[str]:
+    """What the card says of the animals of a cage, in as many lines as it has room for.
+
+    >>> mouse = {"subject": "m1", "sex": "F", "birth_date": None, "ear_mark": "L1"}
+    >>> card_lines([mouse])
+    ['m1  F    L1']
+    >>> len(card_lines([mouse] * 5)), card_lines([mouse] * 7)[-1]
+    (5, 'and 3 more')
+    """
+    shown = animals if len(animals) <= CARD_LINES else animals[: CARD_LINES - 1]
+    born = [f"born {row['birth_date']}" if row["birth_date"] else "" for row in shown]
+    lines = [
+        _fit(f"{row['subject']}  {row['sex']}  {date}  {row['ear_mark']}", 54)
+        for row, date in zip(shown, born, strict=True)
+    ]
+    return lines + ([f"and {len(animals) - len(shown)} more"] if len(shown) < len(animals) else [])
 
 
 def feed(lab: str, rows: list[dict[str, Any]]) -> bytes:
