@@ -69,7 +69,7 @@ def task(status: str) -> None:
     (identifier,) = queue.add([New("extract_trials_00", "extract_trials")], session()).values()
     token = str(uuid.uuid4())
     assert queue.take(identifier, "pc", token)
-    queue.finish(identifier, token, Outcome(status, "data" if status == "Errored" else "", "line 3 is no JSON"))
+    queue.finish(identifier, token, Outcome(status, *(("data", "line 3 is no JSON") if status == "Errored" else ())))
 
 
 def trained(*statuses: str) -> None:
@@ -178,7 +178,7 @@ CASES = (
     Case("status_changed", lambda: trained("in_training", "trained_1a", "trained_1a"), {"mia"}, (
         lambda: trained("in_training", "in_training"), lambda: trained("in_training"))),
     Case("request_made", asked, MANAGERS, (lambda: do("edit_animal", subject="m1", ear_mark="L"),)),
-    Case("request_answered", lambda: do("answer_request", "cora", request_id=asked(), request_status="refused"),
+    Case("request_answered", lambda: do("answer_request", "cora", request_id=asked(), request_status="declined"),
          {"bob"}, (asked,)),
     Case("litter_due", lambda: pair_with("2026-02-10"), MANAGERS, (
         lambda: pair_with("2026-02-20"), lambda: pair_with("2026-02-10", "2026-02-28"), lambda: pair_with(""))),
