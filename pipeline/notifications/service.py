@@ -114,7 +114,8 @@ def warning(moment: datetime.datetime | None = None) -> str:
     rows = (notification.CheckRun & {"check_name": NAME}).to_dicts()
     if not rows:
         return "Nobody is told of missing weights or water: the checks have never run (neurojoint notify)."
-    gap, said = since_last(moment), []
+    gap = since_last(moment)
+    said: list[str] = []
     if gap is not None and gap > OVERDUE:
         said.append(
             f"The checks have not run for {gap.total_seconds() / 3600:.0f} h: nobody is told of missing weights."
