@@ -16,7 +16,7 @@ from dashboard.server import auth
 from dashboard.server.app import create_app
 from dashboard.site import Site
 from pipeline.errors import OperatorError
-from pipeline.notifications import companion
+from pipeline.notifications.watching import watching
 from pipeline.settings import settings
 from pipeline.web.accounts import Users, store_path
 from pipeline.web.request_limits import LOGIN_BODY, Asgi, WholeBodies, server_options
@@ -54,7 +54,7 @@ def application(
         database = Database(pipeline.connect())
     site = Site(database, Users(store_path()), settings(), public, key)
     site.throttle = throttle or site.throttle
-    companion.watching(database.working)
+    watching(database.working)
     return WholeBodies(cast("Asgi", WSGIMiddleware(create_app(site).server, workers=THREADS)), _largest_body)
 
 
