@@ -16,10 +16,37 @@ schema = registry.schema(__name__)
 behavior = registry.tables_of("behavior")  # which in turn reads conditions
 
 
+LONGEST = 4000
+"""Characters of a condition with a name."""
+
+
 def known_columns() -> set[str]:
     """The columns that trials can have: those of the program, and those that files of any session brought."""
-    own = set(behavior.TrialSet.Trial().heading.secondary_attributes)
-    return own | set((dj.U("other_column") & behavior.TrialSet.OtherColumn).to_arrays("other_column"))
+    return set(text_columns())
+
+
+def text_columns() -> dict[str, bool | None]:
+    """The same columns: whether each holds text, else numbers or truth values; None where sessions differ in that."""
+    heading = behavior.TrialSet.Trial().heading
+    columns: dict[str, bool | None] = {name: heading[name].string for name in heading.secondary_attributes}
+    others = (dj.U("other_column", "other_type") & behavior.TrialSet.OtherColumn).to_arrays(
+        "other_column", "other_type"
+    )
+    for name, kind in zip(*others, strict=True):
+        is_text = kind.startswith(("object", "str"))  # from tables, and from `.npy` files
+        columns[name] = is_text if columns.get(name, is_text) == is_text else None
+    return columns
+
+
+def check(condition: trial_conditions.Condition) -> None:
+    """Raise `InvalidCondition` where it can hold of no trial: it names no column, or compares numbers with text."""
+    is_text = text_columns()
+    trial_conditions.check_columns(condition, is_text)
+    kinds = {name: is_text[name] for name in condition.columns}
+    if None not in kinds.values():
+        condition.holds(
+            {name: np.array([""], object) if kind else np.array([np.nan]) for name, kind in kinds.items()}, 1
+        )
 
 
 @schema
@@ -40,12 +67,17 @@ class TrialCondition(dj.Manual):
 
         Raises
         ------
-        UserError : the expression cannot be read, or names a column that no trials have.
+        UserError : the expression cannot be read, names a column that no trials have, or compares numbers with text.
         """
         if not name.isidentifier():
             raise UserError(f"{name!r} cannot be the name of a condition", "use letters, digits and _")
+        if len(expression) > LONGEST:
+            raise UserError(
+                f"the condition has {len(expression)} characters",
+                f"one with a name may have {LONGEST}: write it shorter",
+            )
         parsed = trial_conditions.parse(expression)
-        trial_conditions.check_columns(parsed, dict.fromkeys(known_columns()))
+        check(parsed)
         versions = (cls & {"condition_name": name}).to_dicts(order_by="condition_version")
         if versions and versions[-1]["condition_expression"] == expression:
             return int(versions[-1]["condition_version"])
@@ -192,10 +224,9 @@ class Comparison(dj.Manual):
         """
         if not name.isidentifier():
             raise UserError(f"{name!r} cannot be the name of a comparison", "use letters, digits and _")
-        known = dict.fromkeys(known_columns())
         read = [TrialCondition.read(item) for item in (first, second)]
         for item in read:
-            trial_conditions.check_columns(item, known)
+            check(item)
         if period is not None:
             Period.expression(period)
         row = {"comparison_first": read[0].expression, "comparison_second": read[1].expression, "period_name": period}

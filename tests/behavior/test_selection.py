@@ -25,6 +25,7 @@ def key(database, tmp_path):
     np.save(alf / "_ibl_trials.choice.npy", np.array([1, -1, 1, -1, 1, -1], np.int8))
     np.save(alf / "_lab_trials.toneFrequency.npy", np.array([1000, 2000, 4000, 8000, 16000, np.nan], np.float32))
     np.save(alf / "_lab_trials.laserOn.npy", np.array([True, False] * 3))
+    np.save(alf / "_lab_trials.port.npy", np.array(["left", "right"] * 3))
     np.save(alf / "_lab_trials.spout_xy.npy", np.arange(12.0).reshape(6, 2))
     pd.DataFrame(
         {
@@ -59,6 +60,18 @@ def test_conditions_choose_among_all_columns(key):
     assert behavior.fetch_trials(key, "not laserOn and n_licks >= 3")["n_licks"].tolist() == [3, 5]
     with pytest.raises(InvalidCondition, match="did you mean toneFrequency"):
         selection.TrialCondition.define("wrong", "tonefrequency > 1")
+    for mixed in (
+        "toneFrequency > 'high'",
+        "odour > 3",
+        "port > 3",
+        "choice == 'left'",
+        "'a' + 1 > 2",
+        'odour in ["mint", 1]',
+    ):
+        with pytest.raises(InvalidCondition, match="text"):
+            selection.TrialCondition.define("wrong", mixed)
+    with pytest.raises(UserError, match="has 6011 characters: one with a name may have 4000"):
+        selection.TrialCondition.define("wrong", " or ".join(["choice == 1"] * 401))
     with pytest.raises(UserError, match="there are: high"):
         behavior.fetch_trials(key, "low")
 
