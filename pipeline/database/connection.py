@@ -23,6 +23,7 @@ with warnings.catch_warnings():
 from pipeline import errors
 from pipeline.database import sessions
 from pipeline.database.address import Address, parse_url
+from pipeline.database.declaring import Comments
 from pipeline.database.together import batch_of
 from pipeline.errors import DatabaseUnavailable
 from pipeline.settings import Settings
@@ -47,6 +48,8 @@ class Connection(dj.Connection):
     """
 
     n_statements = 0
+    comments: Comments | None = None
+    """While tables are declared: comments that wait."""
 
     def __init__(self, address: Address) -> None:
         self.address = address
@@ -70,6 +73,8 @@ class Connection(dj.Connection):
         self.n_statements += 1
         if "\0" in query:  # the driver would send what stands before it
             raise errors.UserError("a text holds the character NUL, which no name has", "leave it out")
+        if self.comments is not None and self.comments.take(query):
+            return None
         opened = batch_of(self)
         if opened is None:
             return super().query(query, args, **options)  # type: ignore[misc]

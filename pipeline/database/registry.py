@@ -20,7 +20,7 @@ import datajoint as dj
 from datajoint.lineage import insert_lineages
 
 from pipeline import SCHEMAS
-from pipeline.database import compat, interactive, sessions
+from pipeline.database import compat, declaring, interactive, sessions
 from pipeline.errors import DatabaseUnavailable, NeurojointError, UserError
 from pipeline.settings import LONGEST_SCHEMA_NAME
 
@@ -343,7 +343,8 @@ def _declaring(connection: dj.Connection, prefix: str) -> Iterator[None]:
         connection.query("BEGIN")
         try:
             _wait_for_lock(connection, name)
-            yield
+            with declaring.in_few_statements(connection):
+                yield
             connection.query("COMMIT")
         except BaseException:
             connection.query("ROLLBACK")
@@ -352,7 +353,8 @@ def _declaring(connection: dj.Connection, prefix: str) -> Iterator[None]:
     else:
         _wait_for_lock(connection, name)
         try:
-            yield
+            with declaring.in_few_statements(connection):
+                yield
         finally:
             sessions.unlock(connection, name)
 
