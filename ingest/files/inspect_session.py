@@ -6,7 +6,7 @@ import hashlib
 import os
 import re
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
@@ -84,7 +84,7 @@ def examine(
         md5, content, size, modified_ns, is_read = result
         stable = stable and (size, modified_ns) == (file.size, file.modified_ns)
         try:
-            contents[rel_path], parsed = _checked(root / path / file.path, name, rel_path, content, size)
+            contents[rel_path], parsed = checked(root / path / file.path, name, rel_path, content, size)
         except InvalidData as error:
             reason = "bad_metadata" if _is_fact_file(name) else error.reason
             report.problems.append(Problem(f"{path}/{file.path}", reason, error.detail[:1000], error.column))
@@ -211,7 +211,7 @@ def _read(root: Path, session: str, known: Known, file: File) -> tuple[str, byte
     return md5, content, stat.st_size, stat.st_mtime_ns, True
 
 
-def _checked(path: Path, name: alf.AlfName, rel_path: str, content: bytes | None, size: int) -> tuple[Content, Any]:
+def checked(path: Path, name: alf.AlfName, rel_path: str, content: bytes | None, size: int) -> tuple[Content, Any]:
     """What `assemble` needs of a file, and its parsed content where facts are in it.
 
     Raises
@@ -300,7 +300,7 @@ def _assemble(report: Report, contents: Mapping[str, Content]) -> None:
                 report.files.remove(file)  # an earlier revision may now be the default
                 again.add(group)
     _check_references(groups, assembled, contents)
-    refused = _refused_by_object(report)
+    refused = refused_by_object(report)
     for group in groups.keys() | refused.keys():
         files, one = groups.get(group, []), assembled.get(group) if group in groups else None
         one = one or Assembled()
@@ -368,12 +368,16 @@ def fingerprint(files: list[Found], refused: Mapping[str, str]) -> str:
     return digest.hexdigest()
 
 
-def _refused_by_object(report: Report) -> dict[tuple[str, str], dict[str, str]]:
+def refused_by_object(report: Report) -> dict[tuple[str, str], dict[str, str]]:
     """(collection, object) -> column or attribute -> reason, for the files that are refused as a whole."""
+    return refused_by_path(report.folder.path, report.problems)
+
+
+def refused_by_path(session: str, problems: Iterable[Problem]) -> dict[tuple[str, str], dict[str, str]]:
+    """The same of problems below the folder of a session."""
     refused: dict[tuple[str, str], dict[str, str]] = defaultdict(dict)
-    start = len(report.folder.path) + 1
-    for problem in report.problems:
-        folder, _, file_name = problem.path[start:].rpartition("/")
+    for problem in problems:
+        folder, _, file_name = problem.path[len(session) + 1 :].rpartition("/")
         name, place = alf.parse_name(file_name), alf.parse_folder(folder)
         if problem.column or name is None or place is None or problem.reason in ("bad_metadata", "not_alf"):
             continue

@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ingest.files.report import Found, Recording, Report, default_versions, without_revision
+from ingest.files.report import Found, ObjectState, Recording, Report, default_versions, without_revision
 from ingest.files.scan import Folder, SessionKey
-from ingest.files.tasks import tasks_of
-from ingest.rows import clusterings, fields_of_view
+from ingest.files.tasks import RawTask, tasks_of
+from ingest.rows import clusterings, fields_of_view, other_roots
 from ingest.rows import recordings as recording_rows
 from ingest.rows.quarantine import Quarantine
 from ingest.rows.recordings import Registered
@@ -29,6 +29,9 @@ DATASET = (
 )  # fmt: skip
 RECORD = (
     "dataset_id", "repository", "file_path", "file_state", "record_size", "record_hash", "modified_ns", "verified",
+)  # fmt: skip
+OBJECT = (
+    *SESSION, "object_collection", "object_name", "object_fingerprint", "accepted_columns", "refused_columns",
 )  # fmt: skip
 
 
@@ -101,9 +104,9 @@ class Registrar:
         held = {report.folder.key for report in unread}
         reports = [report for report in reports if report.folder.key not in held]
         self.sessions.write(reports, datasets)
-        self._files(reports, datasets)
-        self._objects(reports)
-        self._tasks(reports)
+        beyond = self._files(reports, datasets)
+        self._objects(reports, beyond)
+        self._tasks(reports, beyond)
         elsewhere = {key: {r["rel_path"] for r in there.values() if r["elsewhere"]} for key, there in datasets.items()}
         clusterings.write(self._writer, reports, elsewhere)
         fields_of_view.write(self._writer, reports)
@@ -120,27 +123,31 @@ class Registrar:
         self._writer.flush_changes()
 
     def _datasets(self, keys: list[SessionKey]) -> dict[SessionKey, dict[str, dict[str, Any]]]:
-        """Session -> path before compression -> row of the dataset, with its `record` in this repository and whether
-        it is `elsewhere`."""
+        """Session -> path before compression -> row of the dataset, with its `record` in this repository and those of
+        the copies that are online `elsewhere`."""
         by_session: dict[SessionKey, dict[str, dict[str, Any]]] = defaultdict(dict)
         if not keys:
             return by_session
         datasets = data.Dataset & keys_of(keys)
         by_id = {}
         for row in fetch_columns(datasets).to_pylist():
-            row |= {"record": None, "elsewhere": False}
+            row |= {"record": None, "elsewhere": []}
             by_id[row["dataset_id"]] = by_session[session_key(row)][raw_form(row["rel_path"])] = row
         for record in fetch_columns(data.FileRecord & datasets.proj()).to_pylist():
             if record["repository"] == self._repository:
                 by_id[record["dataset_id"]]["record"] = record
             elif record["file_state"] == "online":
-                by_id[record["dataset_id"]]["elsewhere"] = True
+                by_id[record["dataset_id"]]["elsewhere"].append(record)
         shared = [one for one, row in by_id.items() if row["elsewhere"] and row["rel_path"].endswith(".cbin")]
         for dataset_id, md5 in recording_rows.raw_hashes(shared).items():
             by_id[dataset_id]["raw_hash"] = md5
         return by_session
 
-    def _files(self, reports: Sequence[Report], datasets: Mapping[SessionKey, dict[str, dict[str, Any]]]) -> None:
+    def _files(
+        self, reports: Sequence[Report], datasets: Mapping[SessionKey, dict[str, dict[str, Any]]]
+    ) -> dict[SessionKey, other_roots.Rest]:
+        """Write datasets and copies; returns what other roots hold of the sessions beyond what is here."""
+        beyond: dict[SessionKey, other_roots.Rest] = {}
         new_datasets: list[tuple] = []
         changed_datasets: list[tuple] = []
         new_records: list[tuple] = []
@@ -160,6 +167,9 @@ class Registrar:
             online += [(row["rel_path"], row["dataset_revision"]) for row in kept if row["elsewhere"]]
             gone = [(row["rel_path"], row["dataset_revision"]) for row in kept if not row["elsewhere"]]
             default = _defaults(online, gone)
+            rest = [row for row in kept if row["elsewhere"] and row["rel_path"] in default]
+            if rest:
+                beyond[key] = other_roots.Rest(default, rest)
             changed_before = self.counts.files_replaced + self.counts.files_new
             for file in report.files:
                 row = there.get(raw_form(file.rel_path))
@@ -210,6 +220,7 @@ class Registrar:
         if (new_records or changed_records) and not self._writer.dry_run:
             data.note_online(data.Dataset & keys_of([report.folder.key for report in reports]))
         recording_rows.write(self._writer, self._repository, recordings)
+        return beyond
 
     def _differs(self, record: Mapping[str, Any], file: Found, recording: Recording | None) -> bool:
         """Whether the record of a copy must be written again; notes what happened to it."""
@@ -244,39 +255,45 @@ class Registrar:
         )
         return given | {row["dataset_id"]: (session_key(row), row["rel_path"]) for row in rows.to_pylist()}
 
-    def _objects(self, reports: Sequence[Report]) -> None:
-        names = (
-            *SESSION, "object_collection", "object_name", "object_fingerprint", "accepted_columns", "refused_columns",
-        )  # fmt: skip
-        rows = [
-            (*r.folder.key, o.collection, o.alf_object, o.fingerprint, _joined(o.accepted), o.refused)
-            for r in reports
-            for o in r.objects
-        ]
-        now = {row[:6]: row[6:] for row in rows}
+    def _objects(self, reports: Sequence[Report], beyond: Mapping[SessionKey, other_roots.Rest]) -> None:
+        """The ALF objects of each session, as all roots together hold it."""
         keys = [r.folder.key for r in reports]
-        there = {}
-        for row in fetch_for(data.AlfObject, keys, names[:7]):
-            there[(*session_key(row), row["object_collection"], row["object_name"])] = row["object_fingerprint"]
-        gone = [dict(zip(names, item, strict=False)) for item in there.keys() - now.keys()]
+        there: dict[SessionKey, dict[tuple[str, str], ObjectState]] = defaultdict(dict)
+        for row in fetch_for(data.AlfObject, keys, OBJECT):
+            there[session_key(row)][row["object_collection"], row["object_name"]] = other_roots.state_of(row)
+        rows = []
+        for report in reports:
+            key = report.folder.key
+            if key in beyond:
+                report.objects = other_roots.complete(report, beyond[key], there[key], self._repository)
+            rows += [
+                (*key, o.collection, o.alf_object, o.fingerprint, _joined(o.accepted), o.refused)
+                for o in report.objects
+            ]
+        now = {row[:6] for row in rows}
+        before = {(*key, *group): state.fingerprint for key, of in there.items() for group, state in of.items()}
+        gone = [dict(zip(OBJECT, item, strict=False)) for item in before.keys() - now]
         if gone and not self._writer.dry_run:
             (data.AlfObject & gone).delete_quick()
-        self._writer.put(data.AlfObject, names, [row for row in rows if there.get(row[:6]) != row[6]], "update")
+        self._writer.put(data.AlfObject, OBJECT, [row for row in rows if before.get(row[:6]) != row[6]], "update")
 
-    def _tasks(self, reports: Sequence[Report]) -> None:
+    def _tasks(self, reports: Sequence[Report], beyond: Mapping[SessionKey, other_roots.Rest]) -> None:
         """The tasks of each session; one that is not there any more goes, unless something was read of it."""
         names = (
             *SESSION, "task_collection", "task_number", "protocol", "raw_collection", "task_water",
         )  # fmt: skip
+        there, told_elsewhere = {}, defaultdict(list)
+        for row in fetch_for(acquisition.SessionTask, [report.folder.key for report in reports], names):
+            key = session_key(row)
+            values = (*key, *(row[name] for name in names[len(SESSION) :]))
+            there[values[: len(SESSION) + 1]] = values
+            if key in beyond and row["raw_collection"] in beyond[key].collections:
+                told_elsewhere[key].append(RawTask(row["raw_collection"], row["protocol"], None, row["task_water"]))
         now = {}
         for report in reports:
             objects = [(object_.collection, object_.alf_object) for object_ in report.objects]
-            for task in tasks_of(report.facts.tasks, objects):
+            for task in tasks_of([*report.facts.tasks, *told_elsewhere[report.folder.key]], objects):
                 now[*report.folder.key, task.collection] = (*report.folder.key, *task)
-        there = {}
-        for row in fetch_for(acquisition.SessionTask, [report.folder.key for report in reports], names):
-            values = (*session_key(row), *(row[name] for name in names[len(SESSION) :]))
-            there[values[: len(SESSION) + 1]] = values
         gone = [dict(zip(names, item, strict=False)) for item in there.keys() - now.keys()]
         if gone and not self._writer.dry_run:
             unread = acquisition.SessionTask & gone
