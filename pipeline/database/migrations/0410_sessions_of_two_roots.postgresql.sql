@@ -1,0 +1,2 @@
+-- Sessions of which several roots hold files are looked at again: what the last root alone said of them was taken for all.
+UPDATE "{prefix}data"."session_scan" SET "scan_signature" = '' WHERE ("lab", "subject", "session_date", "session_number") IN (SELECT "lab", "subject", "session_date", "session_number" FROM "{prefix}data"."session_scan" GROUP BY "lab", "subject", "session_date", "session_number" HAVING COUNT(*) > 1);
