@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import collections
 import json
 import os
 import string
+import time
 from pathlib import Path
 
 import numpy as np
@@ -135,6 +137,38 @@ def test_nothing_is_read_or_written_without_a_login(served, database):
 
     check()
     assert _counts(database) == before and len(data.Change()) == n_failures
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("server", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("name", ["", "mia", "max", "ada"])
+def test_requests_made_from_the_schema_for_minutes(served, name):
+    """As a stranger, a member, a manager and an admin: NEUROJOINT_FUZZ_MINUTES each, other examples each time."""
+    headers = {"Authorization": f"Token {served.token(name)}"} if name else {}
+    end = time.monotonic() + 60 * float(os.environ.get("NEUROJOINT_FUZZ_MINUTES", "10"))
+    cases, wrong, answers = operations(served.url), [], collections.Counter()
+
+    @settings(QUIET, max_examples=200, derandomize=False)
+    @given(case=cases, identifier=ids())
+    def check(case: schemathesis.Case, identifier: str) -> None:
+        if time.monotonic() > end:
+            return
+        for parameter in {"id", "nickname"} & set(case.path_parameters or {}):
+            if identifier.strip("./"):
+                case.path_parameters[parameter] = identifier
+        answer = answer_of(case, headers)
+        if answer is None:
+            return
+        answers[answer.status_code] += 1
+        is_open = name or (case.method.upper(), case.operation.path) in OPEN
+        expected = range(200, 500) if is_open else (401, 403, 404, 405, 429)
+        if answer.status_code not in expected or SECRET in answer.content:
+            wrong.append((case.method, case.formatted_path, case.query, case.body, answer.text[:300]))
+
+    while time.monotonic() < end:
+        check()
+    print(name or "nobody", sum(answers.values()), "requests", dict(answers))
+    assert not wrong, "\n".join(map(str, wrong[:20]))
 
 
 def test_each_operation_needs_a_login(served):
