@@ -7,6 +7,7 @@ import json
 import os
 import random
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -15,17 +16,18 @@ from pathlib import Path
 
 import pytest
 
+from neurojoint.cli import commands
 from pipeline import settings
+from pipeline.alf import identity
 from tests.ingest.tree import write
 
 GO = "import neurojoint.command as c; print('go', flush=True); c.run()"
 COMMANDS = [["status"], ["ingest", "{root}"], ["work", "--once", "--processes", "2"], ["quarantine"], ["--help"]]
 ALL = [
     *COMMANDS, ["compress", "{root}"], ["refresh", "--yes"], ["retry"], ["check", "--hashes"], ["cache", "{out}/cache"],
-    ["qc", "PASS", "--session", "lab/m1/2020-01-01/001"], ["tag", "define", "t{n}"],
-    ["tag", "add", "t{n}", "--lab", "lab"],
+    ["qc", "PASS", "--session", "{eid}"], ["tag", "define", "t{n}"], ["tag", "add", "shared", "--lab", "lab"],
     ["revision", "define", "2020-02-{day}"], ["repository", "define", "r{n}", "--kind", "local", "--root", "{out}"],
-    ["import", "weighings", "{out}/weighings.csv"], ["simulate", "{out}/lab{n}", "--mice", "1", "--sessions", "3"],
+    ["import", "weights", "{out}/weights.csv"], ["simulate", "{out}/lab{n}", "--mice", "1", "--sessions", "3"],
     ["db", "backup", "{out}/backup{n}"], ["db", "backup", "--to", "{out}/backups"], ["db", "upgrade"], ["db", "status"],
     ["release", "create", "rel{n}", "--tag", "shared"], ["release", "build", "rel", "{out}/release{n}"],
     ["nwb", "export", "--lab", "lab", "{out}/nwb"],
@@ -34,9 +36,20 @@ ALL = [
     ["transfer", "plan"], ["transfer", "run"],
     ["verify"], ["free", "{root}", "--yes"], ["notify", "--once"], ["user", "token", "ada"], ["user", "list"],
     ["period", "add", "p{n}", "--from", "stim_on", "--to", "feedback"], ["condition", "add", "c{n}", "contrast > 0"],
+    ["comparison", "add", "c{n}", "contrast > 0", "contrast <= 0"], ["comparison", "list"], ["rules", "list"],
     ["predict"], ["subject", "rename", "lab/m1", "m1b", "--yes"], ["session", "new", "{root}", "lab", "m1"],
     ["task", "list"], ["find"], ["clusterings"], ["session", "changes"], ["where", "lab/m1/2020-01-01/001"],
+    ["clocks", "{session}"], ["import-sorting", "{root}"], ["sort", "{root}", "none"], ["retrieve", "--lab", "lab"],
+    ["archive", "discover", "r"], ["module", "list"], ["module", "new", "m{n}", "--in", "{out}"],
+    ["client-config", "--url", "http://127.0.0.1:9", "--user", "ada", "--token", "x"],
+    ["demo", "--mice", "1", "--sessions", "2", "--root", "{out}/demo{n}"],
 ]  # fmt: skip
+ENDLESS = [["work", "--processes", "1"], ["serve", "--public-read", "--port", "{port}"],
+           ["dashboard", "--port", "{port}"], ["agent", "--root", "{root}"]]  # fmt: skip
+"""What goes on until a signal comes."""
+OTHERS = {"jupyter": "JupyterLab asks at the first interrupt", "shell": "IPython takes interrupts as its own"}
+"""Commands that are other people's programs, and what these do."""
+LONGEST_START = 6.0  # s
 LEFTOVERS = ("*.part", "*.tmp", "*.partial", ".*.tmp*", "*~")
 
 
@@ -136,37 +149,65 @@ def command_server() -> Iterator[subprocess.Popen]:
 
 
 @pytest.fixture
-def commands(command_server, postgresql, database, tmp_path) -> Commands:
-    return Commands(command_server, {"NEUROJOINT_HOME": str(postgresql["home"])}, tmp_path / "output")
+def program(command_server, postgresql, database, tmp_path) -> Commands:
+    environment = {"NEUROJOINT_HOME": str(postgresql["home"]), "HOME": str(tmp_path)}
+    return Commands(command_server, environment, tmp_path / "output")
+
+
+def test_every_command_is_interrupted():
+    """Those of the program and those that are tried here are the same."""
+    known = {name for section in commands.COMMANDS.values() for name in section}
+    assert {command[0] for command in (*ALL, *ENDLESS)} - {"--help"} | OTHERS.keys() == known
+
+
+@pytest.fixture
+def places(tmp_path, program) -> dict[str, str]:
+    """What the arguments of the commands stand for: some sessions, registered and tagged, and room for what is made."""
+    root, out = tmp_path / "root", tmp_path / "out"
+    out.mkdir()
+    (out / "weights.csv").write_text("lab,subject,weighing_time,weight\nlab,m1,2020-01-01T12:00:00,20\n")
+    for day in range(1, 8):
+        write(root, f"lab/Subjects/m1/2020-01-{day:02d}/001")
+    shared = (["define", "shared", "--public"], ["add", "shared", "--lab", "lab"])
+    for prepare in (["ingest", str(root)], *(["tag", *one] for one in shared),
+                    ["release", "create", "rel", "--tag", "shared"]):  # fmt: skip
+        code, words, _ = program.run(prepare)
+        assert code == 0, words
+    session = "lab/Subjects/m1/2020-01-01/001"
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    return {"root": str(root), "out": str(out), "session": str(root / session), "eid": identity.eid(session),
+            "port": str(port)}  # fmt: skip
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("command", ALL, ids=" ".join)
-def test_signals_at_many_moments(commands, tmp_path, command):
-    """And in the end the command does what it does when nobody stops it, the database is sound and no file is left."""
-    root, out = tmp_path / "root", tmp_path / "out"
-    out.mkdir()
-    (out / "weighings.csv").write_text("lab,subject,weighing_time,weight\nlab,m1,2020-01-01T12:00:00,20\n")
-    for day in range(1, 8):
-        write(root, f"lab/Subjects/m1/2020-01-{day:02d}/001")
-    for prepare in (["ingest", str(root)], ["tag", "define", "shared"], ["tag", "add", "shared", "--lab", "lab"],
-                    ["release", "create", "rel", "--tag", "shared"]):  # fmt: skip
-        commands.run(prepare)
+@pytest.mark.parametrize("command", [*ALL, *ENDLESS], ids=" ".join)
+def test_signals_at_many_moments(program, places, tmp_path, command):
+    """And in the end the command does what it does when nobody stops it, the database is sound and no file is left.
+
+    NEUROJOINT_INTERRUPTS moments each, 200 if it is not given: SIGINT and SIGTERM in turn, between the start of the
+    command (all is imported by then) and a tenth after the end of its work.
+    """
     rng = random.Random(7)  # noqa: S311 - a reproducible choice of moments
-    took, codes = 1.0, []
+    has_end = command not in ENDLESS
+    took, codes = 1.0 if has_end else LONGEST_START, []
     for number in range(int(os.environ.get("NEUROJOINT_INTERRUPTS", "200"))):
+        day = f"{1 + number % 28:02d}"
         if command[0] == "ingest":
-            write(root, f"lab/Subjects/m1/2021-{1 + number // 28 % 12:02d}-{1 + number % 28:02d}/001")
-        filled = [part.format(root=root, out=out, n=number, day=f"{1 + number % 28:02d}") for part in command]
-        after = rng.uniform(0, 1.1 * took) if number else None
-        code, words, seconds = commands.run(filled, after, (signal.SIGINT, signal.SIGTERM)[number % 2])
+            write(Path(places["root"]), f"lab/Subjects/m1/2021-{1 + number // 28 % 12:02d}-{day}/001")
+        filled = [part.format(**places, n=number, day=day) for part in command]
+        after = rng.uniform(0, 1.1 * took) if number or not has_end else None
+        code, words, seconds = program.run(filled, after, (signal.SIGINT, signal.SIGTERM)[number % 2])
         check(filled, after or 0.0, code, words)
-        took = seconds if code != 130 else took
+        took = seconds if code != 130 and has_end else took
         codes.append(code)
-    code, words, _ = commands.run([part.format(root=root, out=out, n="last", day="28") for part in command])
-    assert code == codes[0] and "Traceback" not in words, (code, codes[0], words)
+    first = codes[0]
+    if has_end:
+        code, words, _ = program.run([part.format(**places, n="last", day="28") for part in command])
+        assert code == first and "Traceback" not in words, (code, first, words)
     left = [path for pattern in LEFTOVERS for path in tmp_path.rglob(pattern)]
     assert not left
-    code, words, _ = commands.run(["check"])
+    code, words, _ = program.run(["check"])
     assert code == 0, words
-    print(command, "stopped", codes.count(130), "of", len(codes), "first", codes[0], words[-200:] if codes[0] else "")
+    print(command, "stopped", codes.count(130), "of", len(codes), "first", first, words[-200:] if first else "")
