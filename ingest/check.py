@@ -10,6 +10,7 @@ from typing import Any
 
 import datajoint as dj
 
+from pipeline.alf import disks
 from pipeline.database import registry
 from pipeline.database.bulk import fetch_columns
 from pipeline.provenance import staleness
@@ -80,6 +81,11 @@ def _files(hashes: bool) -> Iterator[Finding]:
         root = Path(repository["repository_root"])
         records = data.FileRecord & {"repository": repository["repository"], "file_state": "online"}
         rows = fetch_columns(records, "file_path", "record_size", "record_hash").to_pylist()
+        if rows and disks.hangs(root):
+            there.n_checked += len(rows)
+            there.wrong(f"{root} does not answer (a network disk that hangs?): its files were not looked at")
+            continue
+        disks.use(root)
         for row in rows:
             path = root / row["file_path"]
             there.n_checked += 1

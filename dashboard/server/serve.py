@@ -19,6 +19,7 @@ from pipeline.errors import OperatorError
 from pipeline.notifications.watching import watching
 from pipeline.settings import settings
 from pipeline.web.accounts import Users, store_path
+from pipeline.web.hanging_disks import WithoutHangingDisks, widen
 from pipeline.web.request_limits import LOGIN_BODY, Asgi, WholeBodies, server_options
 from pipeline.web.threads import Database
 from pipeline.web.throttle import Throttle
@@ -55,7 +56,13 @@ def application(
     site = Site(database, Users(store_path()), settings(), public, key)
     site.throttle = throttle or site.throttle
     watching(database.working)
-    return WholeBodies(cast("Asgi", WSGIMiddleware(create_app(site).server, workers=THREADS)), _largest_body)
+    threads = WSGIMiddleware(create_app(site).server, workers=THREADS)
+
+    def lend(number: int) -> None:
+        widen(threads.executor, number)
+        database.lend(number)
+
+    return WholeBodies(WithoutHangingDisks(cast("Asgi", threads), lend), _largest_body)
 
 
 def onto(api: Asgi, database: Database, throttle: Throttle, public: bool = False) -> Asgi:

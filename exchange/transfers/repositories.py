@@ -10,6 +10,7 @@ from typing import Any
 from exchange.transfers import backends, ledger
 from exchange.transfers.protocol import Backend, CannotDo, Place
 from exchange.transfers.windows import Window
+from pipeline.alf import disks
 from pipeline.errors import NeurojointError
 from pipeline.schemas import data, lab, transfer
 
@@ -103,7 +104,7 @@ def by_distance(known: dict[str, Repository]) -> list[str]:
 
     def distance(one: Repository) -> tuple:
         kind = NEAREST.index(one.place.kind) if one.place.kind in NEAREST else len(NEAREST)
-        is_elsewhere = one.place.kind == "local" and not Path(one.place.root).is_dir()
+        is_elsewhere = one.place.kind == "local" and not disks.is_there(Path(one.place.root))
         return is_elsewhere, one.offline, one.archive, kind, one.name
 
     return [value.name for value in sorted(known.values(), key=distance)]

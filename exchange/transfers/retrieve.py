@@ -9,6 +9,7 @@ from typing import Any
 from exchange.transfers import ledger, run
 from exchange.transfers.plan import plan_copies
 from exchange.transfers.repositories import repositories
+from pipeline.alf import disks
 from pipeline.database.bulk import fetch_columns
 from pipeline.errors import NeurojointError
 from pipeline.schemas import data, transfer
@@ -99,7 +100,7 @@ def default_repository(ids: Sequence[str] = ()) -> str:
         if repository.place.kind == "local"
         and not repository.archive
         and repository.enabled
-        and Path(repository.place.root).is_dir()
+        and disks.is_there(Path(repository.place.root))
     ]
     if len(here) > 1 and ids:
         freed = fetch_columns(transfer.Freed & ledger.in_list("dataset_id", ids), "repository")["repository"]

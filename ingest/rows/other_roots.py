@@ -102,7 +102,10 @@ def _roots(repositories: Iterable[str]) -> dict[str, Path]:
     names = [{"repository": name} for name in sorted(set(repositories))]
     rows = (data.Repository & {"repository_kind": "local"} & names).to_dicts()
     roots = {row["repository"]: Path(row["repository_root"]) for row in rows}
-    return {name: root for name, root in roots.items() if disks.is_there(root)}
+    there = {name: root for name, root in roots.items() if disks.is_there(root)}
+    for root in there.values():
+        disks.use(root)
+    return there
 
 
 def _place(row: Mapping[str, Any], roots: Mapping[str, Path]) -> Path | None:

@@ -27,6 +27,7 @@ def existing(root: Path) -> Path:
     if disks.hangs(root.expanduser()):
         message = f"{root} does not answer within {disks.PATIENCE:.0f} s"
         raise NeurojointError(message, "look at the network disk below it (mount, server); nothing was changed")
+    disks.use(root.expanduser())
     try:
         folder = root.expanduser().resolve(strict=True)
     except OSError as error:

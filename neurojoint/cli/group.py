@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import importlib
 import logging
+import os
+import sys
+from pathlib import Path
 
 import click
 
 from neurojoint.cli.commands import COMMANDS
+from pipeline.alf import disks
 from pipeline.errors import explain
 
 
@@ -27,6 +31,14 @@ class ExplainedGroup(click.Group):
             importlib.import_module(f"neurojoint.cli.cmd_{cmd_name.replace('-', '_')}")
         return super().get_command(ctx, cmd_name)
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find a command, and see to it that it ends where its disk hangs."""
+        if args[0] not in _STAYING:
+            disks.watch(_leave)
+        return super().resolve_command(ctx, args)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the commands of each section; none is imported for it."""
         for section, commands in COMMANDS.items():
@@ -45,6 +57,17 @@ class ExplainedGroup(click.Group):
             click.echo(f"neurojoint: {explain(error)}", err=True)
             stopped = 130 if isinstance(error, KeyboardInterrupt) else 1
             ctx.exit(getattr(error, "exit_code", stopped))
+
+
+_STAYING = {"agent", "dashboard", "jupyter", "serve", "shell", "work"}
+"""Commands that go on without a disk that hangs, by other means."""
+
+
+def _leave(folder: Path) -> None:
+    """End a command whose disk has begun to hang: what waits for it cannot be called back."""
+    remedy = "look at the network disk below it (mount, server), and run the same command again; what was done is kept"
+    print(f"\nneurojoint: {folder} does not answer any more: {remedy}", file=sys.stderr, flush=True)
+    os._exit(1)
 
 
 @click.group(cls=ExplainedGroup, context_settings={"help_option_names": ["-h", "--help"]})

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from anyio import to_thread
 from fastapi import FastAPI, Request
 from fastapi.responses import FileResponse, JSONResponse, RedirectResponse, Response, StreamingResponse
 from starlette.concurrency import run_in_threadpool
@@ -36,6 +37,7 @@ from one_bridge.server.writing import Writer
 from pipeline.database.connection import Connection
 from pipeline.entry.audit import latest_entry
 from pipeline.web.accounts import Account, Users
+from pipeline.web.hanging_disks import WithoutHangingDisks
 from pipeline.web.nwb_files import NwbFiles, is_eid
 from pipeline.web.request_limits import LOGIN_BODY
 from pipeline.web.response_cache import Answers
@@ -73,6 +75,7 @@ def create_app(
     app.state.bridge = bridge
     bridge.add_routes(app)
     exception_handlers.add_handlers(app)
+    app.add_middleware(WithoutHangingDisks, lend=bridge.lend)
     return app
 
 
@@ -93,6 +96,11 @@ class Bridge:
         self.docs = docs_page.page(version).encode()
         self.nwb = NwbFiles()
         self.staging = home / "tasks" / "received"
+
+    def lend(self, number: int) -> None:
+        """Give others what a request holds that waits for a disk that hangs."""
+        to_thread.current_default_thread_limiter().total_tokens += number
+        self.database.lend(number)
 
     def add_routes(self, app: FastAPI) -> None:
         """One route for each verb of each endpoint, and those that are no endpoint."""

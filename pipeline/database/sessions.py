@@ -73,6 +73,11 @@ def protect(raw: Any, backend: str) -> None:
     set_idle_limit(raw, backend, IDLE_IN_TRANSACTION_S)
 
 
+def descriptor(raw: Any) -> int:
+    """The number of the open file that a driver connection is."""
+    return raw.fileno() if hasattr(raw, "fileno") else raw._sock.fileno()
+
+
 def set_idle_limit(raw: Any, backend: str, seconds: float) -> None:
     """How long a transaction of this driver connection may do nothing. MySQL itself knows no such limit."""
     if backend == "postgresql":

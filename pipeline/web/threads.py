@@ -12,7 +12,7 @@ import logging
 import queue
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
 import datajoint as dj
@@ -106,30 +106,44 @@ class Database:
                 self._forget_idle()
         raise AssertionError  # the loop returns or raises
 
+    def lend(self, number: int) -> None:
+        """Replace what a request holds that waits for a disk that hangs (1), or take that back (-1).
+
+        Its turn to write goes to others: its transaction is one of a connection of its own.
+        """
+        if number > 0:
+            self._idle.put(None)
+            self._writer = threading.RLock()
+            return
+        with suppress(queue.Empty):
+            _close(self._idle.get_nowait())
+
     @contextmanager
     def writing(self) -> Iterator[Connection]:
         """One transaction, one thread at a time: all that is done in the block, or nothing."""
-        if not self._writer.acquire(timeout=PATIENCE_S):
+        turn = self._writer
+        if not turn.acquire(timeout=PATIENCE_S):
             raise errors.DatabaseUnavailable("the server is busy writing", "try again in a moment")
         try:
             self.read(lambda: self.connection.query("SELECT 1").fetchall())  # replaces what was lost before
             with self._borrowing(), self.connection.transaction:
                 yield self.connection
         finally:
-            self._writer.release()
+            turn.release()
             self._written()
 
     @contextmanager
     def working(self) -> Iterator[Connection]:
         """As `writing`, without a transaction: for what makes its own (registration, deletes)."""
-        if not self._writer.acquire(timeout=PATIENCE_S):
+        turn = self._writer
+        if not turn.acquire(timeout=PATIENCE_S):
             raise errors.DatabaseUnavailable("the server is busy writing", "try again in a moment")
         try:
             self.read(lambda: self.connection.query("SELECT 1").fetchall())
             with self._borrowing():
                 yield self.connection
         finally:
-            self._writer.release()
+            turn.release()
             self._written()
 
     def select(

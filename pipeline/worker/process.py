@@ -10,18 +10,21 @@ import multiprocessing
 import multiprocessing.connection
 import os
 import signal
+import socket
 import statistics
 import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import datajoint as dj
 
 import pipeline
-from pipeline.database import registry
+from pipeline.alf import disks
+from pipeline.database import registry, sessions
 from pipeline.errors import NeurojointError, explain, is_connection_error
 from pipeline.settings import override
 from pipeline.worker import heartbeat, transactions
@@ -41,6 +44,7 @@ from pipeline.worker.progress_counters import Board
 from pipeline.worker.queue import Pass, Queue
 
 TRY_AGAIN = 75  # EX_TEMPFAIL: the connection was lost or could not be made
+DISK_HANGS = 74  # EX_IOERR: it waited for a disk that does not answer
 BATCH_SECONDS = 0.5  # of work that a worker claims at once: few round trips, and nobody waits long for the last batch
 LARGEST_BATCH = 50
 QUICK_SECONDS = 0.03  # a key that takes no longer is computed in one transaction with others
@@ -184,6 +188,7 @@ class Loop:
     ) -> int:
         """Compute the first of the keys and count them; how many they are. All are given back if it is broken off."""
         began, used = time.perf_counter(), time.process_time()
+        disks.forget_uses()
         try:
             outcomes = act() or []
         except ConnectionLost:
@@ -223,8 +228,10 @@ class Loop:
 
 
 def main(assignment: Assignment, board: Board, slot: int, report: Any) -> None:
-    """The life of a worker process; it exits with 0, or with `TRY_AGAIN` or 1 and the reason sent to `report`."""
+    """The life of a worker process; it exits with 0, or with `TRY_AGAIN`, `DISK_HANGS` or 1 and the reason sent to
+    `report`."""
     stop = Stop()
+    disks.watch(lambda folder: _leave_disk(folder, board, slot, report))
     stop.install(assignment.grace)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
@@ -251,6 +258,17 @@ def _work(assignment: Assignment, board: Board, slot: int, stop: Stop) -> None:
         with session(queue.connection):
             Loop(queue, board, slot, stop, assignment.once, assignment.until).run()
         transactions.retry_on_conflict(lambda: heartbeat.leave(queue.connection))
+
+
+def _leave_disk(folder: Path, board: Board, slot: int, report: Any) -> None:
+    """End this process if it is at a job: the next one knows that the disk is away, and takes other jobs."""
+    if board.current(slot) is None:
+        return
+    report.send(f"{folder} does not answer")
+    with contextlib.suppress(Exception):  # what a disk holds may live on for long: the database is not to wait for it
+        link = socket.socket(fileno=os.dup(sessions.descriptor(registry.connection()._conn)))
+        link.shutdown(socket.SHUT_RDWR)
+    os._exit(DISK_HANGS)
 
 
 def _end_with_parent() -> None:

@@ -233,7 +233,7 @@ class _Supervisor:
         if code == process.TRY_AGAIN:
             if worker.failures >= MOST_FAILED_STARTS and self._has_end:
                 raise DatabaseUnavailable("the workers have no connection", reason or "try again later")
-        elif code and worker.failures >= (MOST_KILLED if code < 0 else MOST_CRASHES):
+        elif code not in (0, process.DISK_HANGS) and worker.failures >= (MOST_KILLED if code < 0 else MOST_CRASHES):
             raise NeurojointError("the workers cannot start", reason or _obituary(code, reason))
         longest = LONGEST_BACKOFF_KILLED_SECONDS if code < 0 else LONGEST_BACKOFF_SECONDS
         wait = 0.0 if worker.failures <= 1 else min(longest, 0.25 * 2**worker.failures)
@@ -346,6 +346,8 @@ def _obituary(code: int, reason: str) -> str:
     if code < 0:
         with contextlib.suppress(ValueError):
             return f"a worker was killed ({signal.Signals(-code).name}), another takes its place"
+    if code == process.DISK_HANGS:
+        return f"a worker waited for a disk ({reason}), another takes its place"
     if code == process.TRY_AGAIN:
         return f"a worker lost the database ({reason}), another takes its place"
     return f"a worker ended ({reason.strip().splitlines()[-1] if reason.strip() else f'exit code {code}'})"

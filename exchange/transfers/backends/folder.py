@@ -20,6 +20,7 @@ from exchange.transfers.backends import reading
 from exchange.transfers.backends.reading import CHUNK, SMALL
 from exchange.transfers.protocol import Found, Job, Outcome, Place, Progress, Stat, Unavailable, inside
 from exchange.transfers.throttle import Throttle
+from pipeline.alf import disks
 from pipeline.errors import NeurojointError
 
 MARKER = ".neurojoint-repository"
@@ -46,7 +47,7 @@ class Folder:
 
     def check(self, writing: bool = False) -> None:
         """See `Backend.check`; for writing, the marker file must be there and name this repository."""
-        if not self.root.is_dir():
+        if not disks.is_there(self.root):
             raise Unavailable(
                 f"the folder {self.root} of the repository {self.place.name} is not here",
                 "mount its disk, then try again",

@@ -375,7 +375,10 @@ def _with_paths(rows: list[dict[str, Any]], raw_hashes: Mapping[str, str] | None
     for row in rows:
         root = roots.get(row["repository"])
         same = row["record_hash"] in (row["dataset_hash"], raw_hashes.get(row["dataset_id"]))
-        row["root"], row["path"] = root, root / row["file_path"] if root is not None and same else None
+        is_here = root is not None and same and not disks.is_cut_off(root, row["file_path"])
+        row["root"], row["path"] = root, root / row["file_path"] if root is not None and is_here else None
+        if root is not None and is_here:
+            disks.use(root)
         before = chosen.get(row["rel_path"])
         if before is None or _n_beside(row["path"]) > _n_beside(before["path"]):
             chosen[row["rel_path"]] = row
