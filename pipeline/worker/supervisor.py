@@ -36,6 +36,7 @@ MOST_CRASHES = 3  # in a row, of one worker, by an error of the program
 logger = logging.getLogger(__name__)
 
 _POLL_SECONDS = 0.2
+_HELD_SECONDS = 5.0  # from the last word of a process until it counts as one that a disk holds
 _RATE_SECONDS = 60.0
 # One numerical thread a process: the processes are the parallelism.
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
@@ -123,6 +124,7 @@ class _Worker:
     report: Any = None
     is_over: bool = False
     start_at: float = 0.0
+    ended_at: float = 0.0  # when it said why it ends
     failures: int = 0  # in a row, without a key finished
     finished_at_start: int = 0
     history: deque[tuple[float, int]] = field(default_factory=deque)  # time, keys finished since the table was taken up
@@ -145,7 +147,7 @@ class _Supervisor:
                 self._start_those_due()
                 self._wait()
                 for worker in self.workers:
-                    if worker.process is not None and worker.process.exitcode is not None:
+                    if worker.process is not None and (worker.process.exitcode is not None or self._is_held(worker)):
                         self._after_end(worker)
                 self._pass_signals_on()
                 self.watch(self.board)
@@ -223,8 +225,12 @@ class _Supervisor:
 
     def _after_end(self, worker: _Worker) -> None:
         code, reason = worker.process.exitcode, _received(worker.report)
-        worker.process.join()
-        worker.process = None
+        if code is None:  # the disk holds what is left of it, perhaps for ever: nobody is to wait for that
+            code = process.DISK_HANGS
+            multiprocessing.process._children.discard(worker.process)  # type: ignore[attr-defined]
+        else:
+            worker.process.join()
+        worker.process, worker.ended_at = None, 0.0
         self.board.begin(worker.slot, None)
         if self._is_ending or (code == 0 and self.assignment.once):
             worker.is_over = True
@@ -241,6 +247,12 @@ class _Supervisor:
         self.restarts += 1
         self.board.ask_for_pass()  # whose jobs were reserved is to be looked at
         self.tell(_obituary(code, reason) + (f"; again in {wait:.0f} s" if wait else ""))
+
+    def _is_held(self, worker: _Worker) -> bool:
+        """Whether a process has said its last word, but does not end."""
+        if not worker.ended_at and worker.report.poll():
+            worker.ended_at = time.monotonic()
+        return bool(worker.ended_at) and time.monotonic() - worker.ended_at > _HELD_SECONDS
 
     def _pass_signals_on(self) -> None:
         if self._is_ending and not self._asked_to_stop:
