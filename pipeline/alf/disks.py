@@ -88,7 +88,7 @@ def forget_uses() -> None:
 def hanging() -> list[Path]:
     """The folders that were asked for in this process, and the disks mounted below them, that hang now.
 
-    It does not wait: each folder is asked anew, and one is named that has owed its answer for `PATIENCE`.
+    It does not wait: each folder is asked once more, and one is named that has owed its answer for `PATIENCE`.
     """
     with _lock:
         asked = set(_open)
