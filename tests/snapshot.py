@@ -35,7 +35,7 @@ HASHES = ("_hash", "_fingerprint", "_signature", "_size")
 
 def digest() -> dict[str, dict[str, Any]]:
     """Table with rows -> `rows`, and of each column a hash, or the sums of its numbers."""
-    found: dict[str, dict[str, Any]] = {}
+    result: dict[str, dict[str, Any]] = {}
     for table in registry.tables():
         if not table.__module__.startswith("pipeline.schemas."):  # a module of a lab that another test loaded
             continue
@@ -50,8 +50,8 @@ def digest() -> dict[str, dict[str, Any]]:
             names = [name for name in item.heading.names if name not in left_out and not name.endswith(HASHES)]
             key = [name for name in item.primary_key if name in names]
             rows.sort(key=lambda row, key=key: [str(row[name]) for name in key])
-            found[label] = {"rows": len(rows)} | {name: _summary(row[name] for row in rows) for name in names}
-    return found
+            result[label] = {"rows": len(rows)} | {name: _summary(row[name] for row in rows) for name in names}
+    return result
 
 
 def check(name: str) -> None:

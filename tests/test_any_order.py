@@ -41,15 +41,15 @@ def tables() -> dict[str, pa.Table]:
 
     Water is not: what was given in a session is not forgotten when its folder is removed.
     """
-    found = {}
+    result = {}
     for table in registry.populated_tables():
         if table is action.WaterHistory:
             continue
         for part in (table, *registry.parts(table)):
             query = part()
             names = [name for name in query.heading.names if not query.heading[name].codec]
-            found[registry.label(part)] = fetch_columns(query, *names, order_by=", ".join(query.primary_key))
-    return found
+            result[registry.label(part)] = fetch_columns(query, *names, order_by=", ".join(query.primary_key))
+    return result
 
 
 def change(sessions: list[Path], chance: random.Random) -> None:
@@ -109,8 +109,8 @@ def change_metadata(root: Path, chance: random.Random) -> None:
 def facts(present: set[tuple]) -> dict[str, list]:
     """What metadata files and settings say; of sessions, those in `present`, since removed folders are kept in mind."""
     stated = data.SourceRow & "source_line > 0" & "stated_table <> 'acquisition.SessionWater'"
-    found = {"SourceRow": fetch_columns(stated, "stated_table", "stated_key", "stated_values").to_pylist()}
-    weighed = {row["stated_key"] for row in found["SourceRow"] if row["stated_table"] == "action.Weighing"}
+    result = {"SourceRow": fetch_columns(stated, "stated_table", "stated_key", "stated_values").to_pylist()}
+    weighed = {row["stated_key"] for row in result["SourceRow"] if row["stated_table"] == "action.Weighing"}
     for table in (lab_tables.Lab, subject.Subject, action.Weighing, action.WaterRestriction, acquisition.Session):
         names = [name for name in table.heading.names if not name.endswith(("_json", "extended_qc"))]
         listed = fetch_columns(table, *names).to_pylist()
@@ -118,8 +118,8 @@ def facts(present: set[tuple]) -> dict[str, list]:
             listed = [row for row in listed if tuple(row[name] for name in table.primary_key) in present]
         if table is action.Weighing:
             listed = [row for row in listed if key_text({n: row[n] for n in table.primary_key}) in weighed]
-        found[table.__name__] = listed
-    return {name: sorted(listed, key=repr) for name, listed in found.items()}
+        result[table.__name__] = listed
+    return {name: sorted(listed, key=repr) for name, listed in result.items()}
 
 
 @pytest.mark.slow

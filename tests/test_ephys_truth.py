@@ -130,8 +130,8 @@ def contamination(units: list[dict], metrics: dict, which: dict) -> None:
     assert np.all(metrics["n_spikes_below_2ms"][plain] == 0)
     assert np.all(metrics["isi_violations_llobet"][plain] == 0)
     true = np.array([units[number]["contamination"] for number in dirty])
-    found = metrics["isi_violations_llobet"][dirty]
-    assert found == pytest.approx(true, abs=0.06)
+    result = metrics["isi_violations_llobet"][dirty]
+    assert result == pytest.approx(true, abs=0.06)
     assert np.all(np.diff(metrics["isi_violations_hill"][dirty]) > 0)
     rate = np.array([units[number]["rate"] for number in plain])
     passes = metrics["refractory_pass"].astype(bool)
@@ -171,7 +171,7 @@ def response_rows(event: str) -> dict[str, np.ndarray]:
 
 def responsive(which: dict) -> None:
     """Units are found at their event; of all that are found, about as few are plain as the correction promises."""
-    false = found = 0
+    false = result = 0
     for number, event in enumerate(EVENTS):
         rows = response_rows(event)
         yes = rows["is_responsive"].astype(bool)
@@ -181,9 +181,9 @@ def responsive(which: dict) -> None:
         assert rises.tolist() == [True, True, False]
         quiet = np.concatenate([which["plain"], which["contaminated"]])
         false += yes[quiet].sum()
-        found += yes.sum()
-    assert found > 30
-    assert false <= max(0.05 * found + 3 * np.sqrt(0.05 * found), 3)
+        result += yes.sum()
+    assert result > 30
+    assert false <= max(0.05 * result + 3 * np.sqrt(0.05 * result), 3)
 
 
 def selective(which: dict) -> None:

@@ -50,8 +50,8 @@ def as_files(attributes, namespace="_ibl_", folder="alf") -> dict[str, bytes]:
     return {f"{folder}/{namespace}trials.{name}.npy": npy(values) for name, values in attributes.items()}
 
 
-def reasons(found) -> set[tuple[str, str, str]]:
-    return {(refusal.path.rpartition("/")[2], refusal.reason, refusal.column) for refusal in found.refusals}
+def reasons(result) -> set[tuple[str, str, str]]:
+    return {(refusal.path.rpartition("/")[2], refusal.reason, refusal.column) for refusal in result.refusals}
 
 
 def test_a_valid_object_becomes_typed_columns():
@@ -290,6 +290,6 @@ def test_a_file_that_stops_early_says_so(cut):
 @given(st.sampled_from(["<f8", ">f4", "<i2", "|u1", "|b1", "<U3", "<c8"]), st.booleans())
 def test_arrays_are_read_as_numpy_reads_them(dtype, fortran):
     values = np.asarray(np.arange(12).reshape(3, 4).astype(dtype), order="F" if fortran else "C")
-    found = load(npy(values), "a.b.npy")
-    np.testing.assert_array_equal(found, values)
-    assert found.dtype == values.dtype
+    result = load(npy(values), "a.b.npy")
+    np.testing.assert_array_equal(result, values)
+    assert result.dtype == values.dtype

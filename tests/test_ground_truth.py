@@ -122,11 +122,11 @@ def wheel_movements(populated: dict, sessions: list[dict]) -> None:
         nearest = np.abs(moves["move_onset"][:, None] - true["onsets"][None, :]).min(axis=0)
         assert np.mean(nearest < 0.06) > 0.95, session["path"]
         assert np.median(nearest) < 0.03
-        found = np.abs(moves["move_onset"][:, None] - true["onsets"][None, :]).argmin(axis=0)
+        result = np.abs(moves["move_onset"][:, None] - true["onsets"][None, :]).argmin(axis=0)
         same = nearest < 0.06
-        sign = np.sign(moves["move_amplitude"][found[same]]) == np.sign(true["amplitudes"][same])
+        sign = np.sign(moves["move_amplitude"][result[same]]) == np.sign(true["amplitudes"][same])
         assert sign.mean() > 0.98
-        size = np.abs(moves["move_amplitude"][found[same]] / true["amplitudes"][same])
+        size = np.abs(moves["move_amplitude"][result[same]] / true["amplitudes"][same])
         assert np.median(size) == pytest.approx(1, abs=0.15)
 
 

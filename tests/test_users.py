@@ -108,16 +108,16 @@ def test_logins_do_not_fill_the_file(users):
 
 
 def test_many_threads(users):
-    token, found = users.issue_token("mia"), []
+    token, collected = users.issue_token("mia"), []
 
     def work() -> None:
-        found.extend(users.by_token(token) is not None for _ in range(20))
+        collected.extend(users.by_token(token) is not None for _ in range(20))
         users.issue_token("mia")
 
     threads = [threading.Thread(target=work) for _ in range(8)]
     [thread.start() for thread in threads]
     [thread.join() for thread in threads]
-    assert found == [True] * 160
+    assert collected == [True] * 160
     assert sqlite3.connect(users.path).execute("SELECT count(*) FROM token").fetchone() == (9,)
 
 

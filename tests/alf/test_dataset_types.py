@@ -48,10 +48,10 @@ def published() -> list[str]:
 
 @pytest.mark.parametrize("name", published())
 def test_every_published_type_is_known_by_name_shape_and_meaning(name):
-    found = describe(name)
-    assert found is not None and found.text and found.shape, name
-    assert describe(f"_ibl_{name}") is found
-    assert found.unit or not name.endswith(("times", "intervals", "timestamps"))
+    description = describe(name)
+    assert description is not None and description.text and description.shape, name
+    assert describe(f"_ibl_{name}") is description
+    assert description.unit or not name.endswith(("times", "intervals", "timestamps"))
 
 
 def test_former_names_lead_to_names_of_today():

@@ -26,10 +26,10 @@ def records(folder: Path) -> list[dict]:
     return [json.loads(line) for line in text.splitlines()]
 
 
-def the_wheel(folder: Path, found: bpod.Trials, read: list[dict]) -> bpod.Wheel:
+def the_wheel(folder: Path, result: bpod.Trials, read: list[dict]) -> bpod.Wheel:
     names = ("Positions", "Events")
     files = [(folder / f"raw_behavior_data/_iblrig_encoder{name}.raw.ssv").read_text() for name in names]
-    begin = found.table["intervals_0"]
+    begin = result.table["intervals_0"]
     closed = begin + [item["behavior_data"]["States timestamps"]["closed_loop"][0][0] for item in read]
     return bpod.wheel(*map(bpod.read_encoder, files), closed)
 
@@ -38,23 +38,23 @@ def the_wheel(folder: Path, found: bpod.Trials, read: list[dict]) -> bpod.Wheel:
 def test_real_sessions_give_the_published_extractor_s_arrays(rig, name, version):
     expected = np.load(rig / name / "expected_ibllib_4.1.0.npz")
     read = records(rig / name)
-    found = bpod.trials(read, version)
-    for column, values in found.table.items():
+    trials_read = bpod.trials(read, version)
+    for column, values in trials_read.table.items():
         np.testing.assert_allclose(values, expected[f"table.{column}"], atol=1e-9, err_msg=column)
     same = {"goCueTrigger_times", "stimOnTrigger_times", "itiIn_times", "errorCueTrigger_times", "repNum"}
     if version >= 5:  # the published one takes the first flicker of a trial for the end of its stimulus in older rigs
         same |= {"stimOff_times", "stimOffTrigger_times", "stimFreeze_times"}
     for column in same:
-        np.testing.assert_allclose(found.more[column], expected[column], atol=1e-9, err_msg=column)
-    np.testing.assert_allclose(found.more["quiescencePeriod"], expected["quiescence"])
+        np.testing.assert_allclose(trials_read.more[column], expected[column], atol=1e-9, err_msg=column)
+    np.testing.assert_allclose(trials_read.more["quiescencePeriod"], expected["quiescence"])
 
 
 def test_the_wheel_of_a_real_session_equals_the_published_one(rig):
     folder = rig / "session_training_ge5"
     expected = np.load(folder / "expected_ibllib_4.1.0.npz")
     read = records(folder)
-    found = bpod.trials(read)
-    turned = the_wheel(folder, found, read)
+    trials_read = bpod.trials(read)
+    turned = the_wheel(folder, trials_read, read)
     np.testing.assert_allclose(turned.times, expected["wheel_timestamps"], atol=1e-9)
     # The published one takes every step onto zero for a reset of the counter, also that from 1 by way of 0 to -1.
     theirs, ours = np.diff(expected["wheel_position"]), np.diff(turned.position)
@@ -64,8 +64,8 @@ def test_the_wheel_of_a_real_session_equals_the_published_one(rig):
     moves = movements(expected["wheel_position"], expected["wheel_timestamps"])
     np.testing.assert_allclose(np.c_[moves.onsets, moves.offsets], expected["wheelMoves_intervals"], atol=1e-6)
     np.testing.assert_allclose(moves.peak_amplitude, expected["wheelMoves_peakAmplitude"], atol=1e-6)
-    cues = np.fmin(found.table["goCue_times"], found.table["stimOn_times"])
-    first = first_movements(moves, cues, found.table["feedback_times"])
+    cues = np.fmin(trials_read.table["goCue_times"], trials_read.table["stimOn_times"])
+    first = first_movements(moves, cues, trials_read.table["feedback_times"])
     np.testing.assert_allclose(first.times, expected["table.firstMovement_times"], atol=1e-6)
 
 
@@ -80,11 +80,11 @@ def test_the_wheel_of_an_older_rig_equals_the_published_one_but_for_where_it_beg
 
 @pytest.mark.parametrize(("name", "version", "count"), [("session_biased_ge5", 5, 8), ("session_biased_lt5", 4, 4)])
 def test_biased_sessions_are_read_also_where_the_published_extractor_fails(rig, name, version, count):
-    found = bpod.trials(records(rig / name), version)
-    assert len(found.table["choice"]) == count
-    assert set(found.table["probabilityLeft"]) <= {0.2, 0.5, 0.8}
-    assert np.all(np.isnan(found.table["contrastLeft"]) != np.isnan(found.table["contrastRight"]))
-    assert np.all(found.table["feedback_times"] >= found.table["response_times"] - 1e-9)
+    trials_read = bpod.trials(records(rig / name), version)
+    assert len(trials_read.table["choice"]) == count
+    assert set(trials_read.table["probabilityLeft"]) <= {0.2, 0.5, 0.8}
+    assert np.all(np.isnan(trials_read.table["contrastLeft"]) != np.isnan(trials_read.table["contrastRight"]))
+    assert np.all(trials_read.table["feedback_times"] >= trials_read.table["response_times"] - 1e-9)
 
 
 def test_damaged_encoder_files_lose_the_damaged_lines_only(rig):
@@ -108,9 +108,9 @@ def record(begin: float, **more) -> dict:
 
 
 def test_a_right_stimulus_is_answered_by_turning_counter_clockwise():
-    found = bpod.trials([record(0), record(10, position=-35), record(20, trial_correct=False)]).table
-    assert found["choice"].tolist() == [-1, 1, 1] and found["feedbackType"].tolist() == [1, 1, -1]
-    assert found["stimOn_times"].tolist() == [0.55, 10.55, 20.55]
+    result = bpod.trials([record(0), record(10, position=-35), record(20, trial_correct=False)]).table
+    assert result["choice"].tolist() == [-1, 1, 1] and result["feedbackType"].tolist() == [1, 1, -1]
+    assert result["stimOn_times"].tolist() == [0.55, 10.55, 20.55]
 
 
 @pytest.mark.parametrize(

@@ -67,10 +67,10 @@ def test_what_has_nothing_in_common_is_not_aligned():
 def test_changes_of_lines_make_the_words_again(words, cut):
     """From the first word and the changes every word follows; a recording read in two pieces has the same changes."""
     values = np.array(words, np.int16)
-    found = clocks.line_changes(values)
+    changes = clocks.line_changes(values)
     bits = np.zeros((len(values), 16), int)
     for line in range(16):
-        samples, polarities = found.get(line, (np.empty(0, int), np.empty(0, int)))
+        samples, polarities = changes.get(line, (np.empty(0, int), np.empty(0, int)))
         start = (int(values[0]) >> line) & 1 if len(values) else 0
         bits[:, line] = start + np.cumsum(np.bincount(samples, polarities, len(values)))[: len(values)]
         assert (np.abs(np.diff(polarities.astype(int))) == 2).all(), "rises and falls in turn"
@@ -81,7 +81,7 @@ def test_changes_of_lines_make_the_words_again(words, cut):
         clocks.line_changes(values[:cut]),
         clocks.line_changes(values[cut:], cut, int(values[cut - 1]) if cut else None),
     )
-    for line, (samples, polarities) in found.items():
+    for line, (samples, polarities) in changes.items():
         joined = [np.concatenate([part[line][i] for part in parts if line in part]) for i in range(2)]
         assert joined[0].tolist() == samples.tolist() and joined[1].tolist() == polarities.tolist()
 

@@ -21,15 +21,15 @@ def columns(drawn) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def test_right_is_positive_and_absent_is_zero():
-    found = conventions.signed_contrast([1, np.nan, 0.25, np.nan, np.nan], [np.nan, 0.5, np.nan, 0, np.nan])
-    assert found.tolist() == [-100, 50, -25, 0, 0]
-    assert not np.signbit(found[3:]).any(), "0 % is one level, not two"
+    result = conventions.signed_contrast([1, np.nan, 0.25, np.nan, np.nan], [np.nan, 0.5, np.nan, 0, np.nan])
+    assert result.tolist() == [-100, 50, -25, 0, 0]
+    assert not np.signbit(result[3:]).any(), "0 % is one level, not two"
 
 
 def test_contrasts_keep_their_quarter_percent():
     """A published heatmap rounds 6.25 to 6 and 12.5 to 12; the levels of the task must survive as they are."""
-    found = conventions.signed_contrast(np.full(3, np.nan), [0.0625, 0.125, 0.25])
-    assert found.tolist() == [6.25, 12.5, 25.0]
+    result = conventions.signed_contrast(np.full(3, np.nan), [0.0625, 0.125, 0.25])
+    assert result.tolist() == [6.25, 12.5, 25.0]
 
 
 def test_float32_files_give_the_same_levels_as_float64():

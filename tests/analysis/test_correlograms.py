@@ -25,11 +25,11 @@ def direct(times, others, n_bins, width):
 @given(TRAIN, TRAIN, st.integers(1, 6), st.integers(1, 8))
 def test_cross_correlograms_count_every_pair(times, others, n_bins, width):
     """Also pairs on the edges of bins, where rounding of seconds must not move them."""
-    found = correlograms.cross_correlogram(
+    result = correlograms.cross_correlogram(
         np.array(times) / 1000, np.array(others) / 1000, n_bins * width / 1000, width / 1000
     )
-    np.testing.assert_array_equal(found.counts[0], direct(times, others, n_bins, width))
-    assert found.n_spikes[0] == len(times) and found.lags.size == 2 * n_bins
+    np.testing.assert_array_equal(result.counts[0], direct(times, others, n_bins, width))
+    assert result.n_spikes[0] == len(times) and result.lags.size == 2 * n_bins
 
 
 @settings(deadline=None, max_examples=60)
@@ -38,14 +38,14 @@ def test_autocorrelograms_count_every_pair_in_both_orders(trains, n_bins, width)
     """Symmetric about zero, without the pair that a spike makes with itself."""
     times = np.concatenate([np.array(train, dtype=float) for train in trains]) / 1000
     offsets = np.cumsum([0, *map(len, trains)])
-    found = correlograms.autocorrelograms(times, offsets, n_bins * width / 1000, width / 1000)
+    result = correlograms.autocorrelograms(times, offsets, n_bins * width / 1000, width / 1000)
     for unit, train in enumerate(trains):
         right = np.zeros(n_bins, dtype=int)
         for i, a in enumerate(train):
             for b in train[i + 1 :]:
                 if (b - a) // width < n_bins:
                     right[(b - a) // width] += 1
-        np.testing.assert_array_equal(found.counts[unit], np.r_[right[::-1], right])
+        np.testing.assert_array_equal(result.counts[unit], np.r_[right[::-1], right])
 
 
 def test_a_refractory_period_and_a_synaptic_delay_are_seen():
@@ -67,12 +67,12 @@ def test_one_unit_against_all():
     rng = np.random.default_rng(1)
     trains = [np.sort(rng.uniform(0, 20, n)) for n in (300, 0, 500)]
     times, offsets = np.concatenate(trains), np.cumsum([0, 300, 0, 500])
-    found = correlograms.cross_correlograms(times, offsets, 2, 0.05, 0.005)
+    result = correlograms.cross_correlograms(times, offsets, 2, 0.05, 0.005)
     for other in (0, 1):
         expected = correlograms.cross_correlogram(trains[2], trains[other], 0.05, 0.005)
-        np.testing.assert_array_equal(found.counts[other], expected.counts[0])
+        np.testing.assert_array_equal(result.counts[other], expected.counts[0])
     own = correlograms.autocorrelograms(times, offsets, 0.05, 0.005)
-    np.testing.assert_array_equal(found.counts[2], own.counts[2])
+    np.testing.assert_array_equal(result.counts[2], own.counts[2])
     assert np.isnan(own.rates[1]).all()
 
 

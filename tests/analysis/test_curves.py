@@ -14,10 +14,10 @@ def test_known_parameters_are_found_again(function, width):
     random = np.random.default_rng(5)
     x = np.linspace(-3, 3, 13)
     p = curves.evaluate(x, 0.3, width, 0.06, 0.1, function)
-    found = curves.fit(x, np.full(x.size, 4000), random.binomial(4000, p), function)
-    errors = np.abs(np.array(found.parameters) - [0.3, width, 0.06, 0.1])
-    assert found.identifiable and (errors < 4 * np.array(found.standard_errors)).all()
-    assert (np.array(found.standard_errors) < 0.06).all()
+    fitted = curves.fit(x, np.full(x.size, 4000), random.binomial(4000, p), function)
+    errors = np.abs(np.array(fitted.parameters) - [0.3, width, 0.06, 0.1])
+    assert fitted.identifiable and (errors < 4 * np.array(fitted.standard_errors)).all()
+    assert (np.array(fitted.standard_errors) < 0.06).all()
 
 
 def test_the_erf_is_as_likely_as_the_fit_of_the_published_status():
@@ -32,9 +32,9 @@ def test_a_curve_of_correct_choices_begins_at_the_guess_rate():
     random = np.random.default_rng(1)
     octaves = np.linspace(-2, 3, 11)
     yes = random.binomial(3000, curves.evaluate(octaves, 0.5, 0.7, 1 / 3, 0.04, "gumbel"))
-    found = curves.fit(octaves, np.full(11, 3000), yes, "gumbel", guess=1 / 3)
-    assert found.lapse_low == pytest.approx(1 / 3) and abs(found.centre - 0.5) < 0.05 and found.width > 0
-    assert np.isnan(found.standard_errors[2]), "it was given"
+    fitted = curves.fit(octaves, np.full(11, 3000), yes, "gumbel", guess=1 / 3)
+    assert fitted.lapse_low == pytest.approx(1 / 3) and abs(fitted.centre - 0.5) < 0.05 and fitted.width > 0
+    assert np.isnan(fitted.standard_errors[2]), "it was given"
 
 
 def test_what_the_data_do_not_determine_is_said():

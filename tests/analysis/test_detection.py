@@ -15,20 +15,20 @@ trials = st.lists(st.tuples(st.sampled_from([0.0, 1.0, np.nan]), st.sampled_from
 @given(trials)
 def test_the_counts_are_all_known_trials_and_the_measures_finite(pairs):
     go, did = np.array(pairs).reshape(-1, 2).T
-    found = detection(go, did)
+    measures = detection(go, did)
     known = np.isfinite(go) & np.isfinite(did)
-    assert found.n_hits + found.n_misses + found.n_false_alarms + found.n_correct_rejections == known.sum()
+    assert measures.n_hits + measures.n_misses + measures.n_false_alarms + measures.n_correct_rejections == known.sum()
     both = len(set(go[known])) == 2
-    assert np.isfinite(found.d_prime) == both and np.isfinite(found.criterion) == both
+    assert np.isfinite(measures.d_prime) == both and np.isfinite(measures.criterion) == both
 
 
 def test_an_observer_of_known_sensitivity_is_found_again():
     random = np.random.default_rng(2)
     go = random.random(200_000) < 0.4
     did = random.normal(size=go.size) + 1.7 * go > 1.1
-    found = detection(go, did)
-    assert abs(found.d_prime - 1.7) < 0.02 and abs(found.criterion - (1.1 - 0.85)) < 0.02
-    assert abs(found.hit_rate - norm.sf(1.1 - 1.7)) < 0.01
+    measures = detection(go, did)
+    assert abs(measures.d_prime - 1.7) < 0.02 and abs(measures.criterion - (1.1 - 0.85)) < 0.02
+    assert abs(measures.hit_rate - norm.sf(1.1 - 1.7)) < 0.01
 
 
 def test_more_responses_lower_the_criterion_and_swapping_them_turns_the_sign():

@@ -20,30 +20,30 @@ def test_the_map_is_a_histogram_of_time_and_depth(seed, n, window):
     """Rates and mean amplitudes in every bin; each spike with a depth is in the map once."""
     times, depths, amps = spikes(seed, n)
     depths[::7] = np.nan
-    found = drift.drift_map(times, depths, amps, 2.0, 50.0, window, (0.0, 400.0))
-    edges = [np.r_[found.times - 1, found.times[-1:] + 1], np.r_[found.depths - 25, found.depths[-1:] + 25]]
-    if found.times.size == 0:
-        assert np.isnan(depths).all() and found.rate.shape == (0, 8)
+    result = drift.drift_map(times, depths, amps, 2.0, 50.0, window, (0.0, 400.0))
+    edges = [np.r_[result.times - 1, result.times[-1:] + 1], np.r_[result.depths - 25, result.depths[-1:] + 25]]
+    if result.times.size == 0:
+        assert np.isnan(depths).all() and result.rate.shape == (0, 8)
         return
     known = ~np.isnan(depths)
     counts = np.histogram2d(times[known], depths[known], edges)[0]
-    np.testing.assert_allclose(found.rate, counts / 2)
+    np.testing.assert_allclose(result.rate, counts / 2)
     totals = np.histogram2d(times[known], depths[known], edges, weights=amps[known])[0]
-    np.testing.assert_allclose(found.amp[counts > 0], totals[counts > 0] / counts[counts > 0])
-    assert np.isnan(found.amp[counts == 0]).all()
+    np.testing.assert_allclose(result.amp[counts > 0], totals[counts > 0] / counts[counts > 0])
+    assert np.isnan(result.amp[counts == 0]).all()
     if window is None:
-        assert found.rate.sum() * 2 == known.sum()
+        assert result.rate.sum() * 2 == known.sum()
 
 
 def test_the_profile_is_the_map_over_all_times():
     """Rates over the whole window, mean amplitudes of all spikes at a depth."""
     times, depths, amps = spikes(1, 5000)
-    found = drift.depth_profile(times, depths, amps, 50.0)
+    profile = drift.depth_profile(times, depths, amps, 50.0)
     edges = np.arange(0, 401, 50)
     counts = np.histogram(depths, edges)[0]
-    np.testing.assert_allclose(found.rate, counts / (times[-1] - times[0]))
-    np.testing.assert_allclose(found.amp, np.histogram(depths, edges, weights=amps)[0] / counts)
-    assert found.rate.sum() * (times[-1] - times[0]) == pytest.approx(times.size)
+    np.testing.assert_allclose(profile.rate, counts / (times[-1] - times[0]))
+    np.testing.assert_allclose(profile.amp, np.histogram(depths, edges, weights=amps)[0] / counts)
+    assert profile.rate.sum() * (times[-1] - times[0]) == pytest.approx(times.size)
     half = drift.depth_profile(times, depths, window=(10.0, 20.0), depth_bin=50.0)
     inside = (times >= 10) & (times <= 20)
     np.testing.assert_allclose(half.rate, np.histogram(depths[inside], edges)[0] / 10)
@@ -55,8 +55,8 @@ def test_a_moving_unit_draws_a_slope():
     rng = np.random.default_rng(0)
     times = np.sort(rng.uniform(0, 100, 20_000))
     depths = np.r_[100 + times, rng.uniform(0, 400, 5000)]
-    found = drift.drift_map(np.r_[times, rng.uniform(0, 100, 5000)], depths, time_bin=10, depth_bin=10)
-    np.testing.assert_allclose(found.depths[found.rate.argmax(axis=1)], 105 + found.times - 5, atol=10)
+    result = drift.drift_map(np.r_[times, rng.uniform(0, 100, 5000)], depths, time_bin=10, depth_bin=10)
+    np.testing.assert_allclose(result.depths[result.rate.argmax(axis=1)], 105 + result.times - 5, atol=10)
 
 
 @settings(deadline=None, max_examples=40)
@@ -68,10 +68,10 @@ def test_the_depth_peth_counts_spikes_around_events(seed, n, n_events):
     events = np.random.default_rng(seed).uniform(-1, 51, n_events)
     events[::4] = np.nan
     known = events[~np.isnan(events)]
-    found = drift.depth_peth(times, depths, events, 0.3, 1.0, 0.1, 80.0, (-0.2, 0.0), depth_range=(0.0, 400.0))
-    assert found.rate.shape == (5, 13) and found.n == known.size
+    peth = drift.depth_peth(times, depths, events, 0.3, 1.0, 0.1, 80.0, (-0.2, 0.0), depth_range=(0.0, 400.0))
+    assert peth.rate.shape == (5, 13) and peth.n == known.size
     if known.size == 0:
-        assert np.isnan(found.rate).all() and np.isnan(found.normalised).all()
+        assert np.isnan(peth.rate).all() and np.isnan(peth.normalised).all()
         return
     counts, before = np.zeros((5, 13)), np.zeros(5)
     for event in known:
@@ -81,17 +81,17 @@ def test_the_depth_peth_counts_spikes_around_events(seed, n, n_events):
                 counts[int(d // 80), int(place)] += 1
             if event - 0.2 <= t < event and not np.isnan(d):
                 before[int(d // 80)] += 1
-    np.testing.assert_allclose(found.rate, counts / known.size / 0.1)
-    np.testing.assert_allclose(found.baseline, before / known.size / 0.2)
-    np.testing.assert_allclose(found.normalised, (found.rate.T - found.baseline).T / (found.baseline[:, None] + 1))
+    np.testing.assert_allclose(peth.rate, counts / known.size / 0.1)
+    np.testing.assert_allclose(peth.baseline, before / known.size / 0.2)
+    np.testing.assert_allclose(peth.normalised, (peth.rate.T - peth.baseline).T / (peth.baseline[:, None] + 1))
 
 
 def test_the_baseline_may_come_from_other_events():
     """IBL takes what precedes the stimulus as the baseline of all events."""
     times = np.arange(0.05, 20, 0.1)
     times = times[(times % 4) > 2]  # silent for two seconds, active for two
-    found = drift.depth_peth(times, np.full(times.size, 10.0), [3.0, 7.0], baseline_events=[1.5, 5.5])
-    assert found.baseline[0] == 0 and found.rate.mean() > 5
+    peth = drift.depth_peth(times, np.full(times.size, 10.0), [3.0, 7.0], baseline_events=[1.5, 5.5])
+    assert peth.baseline[0] == 0 and peth.rate.mean() > 5
 
 
 @pytest.mark.parametrize(

@@ -34,9 +34,9 @@ def test_any_form_of_one_trace_is_the_same_in_radians(seed, unit, decoding, rate
         even = np.arange(times[0], times[-1], 1 / rate)
         position, expected = np.interp(even, times, position), np.interp(even, times, expected)
         times = even
-    found = encoder.in_radians(position.astype(np.float32) if single else position, times)
-    assert found.unit == unit
-    np.testing.assert_allclose(found.position, expected, rtol=1e-5, atol=1e-5 * np.abs(expected).max())
+    radians = encoder.in_radians(position.astype(np.float32) if single else position, times)
+    assert radians.unit == unit
+    np.testing.assert_allclose(radians.position, expected, rtol=1e-5, atol=1e-5 * np.abs(expected).max())
 
 
 @settings(deadline=None, max_examples=40)
@@ -45,10 +45,10 @@ def test_a_counter_that_begins_anew_does_not_jump(seed, offset, form):
     times, ticks = trace(seed)
     period = {"uint16": 2**16, "uint32": 2**32, "angle": 4096}[form]
     wrapped = (ticks - ticks[0] + offset) % period
-    found = encoder.in_radians(wrapped * (encoder.TICK if form == "angle" else 1), times)
+    radians = encoder.in_radians(wrapped * (encoder.TICK if form == "angle" else 1), times)
     turned = (ticks - ticks[0]) * encoder.TICK
-    np.testing.assert_allclose(found.position - found.position[0], turned, atol=1e-6)
-    assert bool(found.n_wraps) == bool(np.any(np.abs(np.diff(wrapped)) > 1))
+    np.testing.assert_allclose(radians.position - radians.position[0], turned, atol=1e-6)
+    assert bool(radians.n_wraps) == bool(np.any(np.abs(np.diff(wrapped)) > 1))
 
 
 @settings(deadline=None, max_examples=30)
@@ -57,10 +57,12 @@ def test_a_reset_is_taken_out_and_said(seed, jump, sign, where):
     times, ticks = trace(seed)
     jump = sign * np.rint(jump / encoder.TICK) * encoder.TICK
     position = ticks * encoder.TICK + np.where(np.arange(ticks.size) >= where, jump, 0)
-    found = encoder.in_radians(position, times)
-    assert found.n_resets == 1
-    assert "reset" in found.notes[0]
-    assert wheel.total_distance(found.position) == pytest.approx((ticks.size - 2) * encoder.TICK, abs=2 * encoder.TICK)
+    radians = encoder.in_radians(position, times)
+    assert radians.n_resets == 1
+    assert "reset" in radians.notes[0]
+    assert wheel.total_distance(radians.position) == pytest.approx(
+        (ticks.size - 2) * encoder.TICK, abs=2 * encoder.TICK
+    )
 
 
 def test_a_trace_that_proves_nothing_needs_a_stated_unit():
@@ -68,8 +70,8 @@ def test_a_trace_that_proves_nothing_needs_a_stated_unit():
     smooth = np.cumsum(np.sin(times) + np.cos(np.sqrt(7) * times)) * 1e-3
     with pytest.raises(encoder.UnknownUnit, match="in none of the known units"):
         encoder.in_radians(smooth, times)
-    found = encoder.in_radians(smooth, times, "cm")
-    np.testing.assert_allclose(found.position, smooth / encoder.WHEEL_RADIUS)
+    radians = encoder.in_radians(smooth, times, "cm")
+    np.testing.assert_allclose(radians.position, smooth / encoder.WHEEL_RADIUS)
     with pytest.raises(ValueError, match="unit must be one of"):
         encoder.in_radians(smooth, times, "inch")
 
@@ -81,9 +83,9 @@ def test_a_stated_unit_that_the_trace_refutes_is_an_error():
 
 
 def test_a_wheel_that_never_turned_has_no_unit_to_prove():
-    found = encoder.in_radians(np.zeros(5), np.arange(5.0))
-    assert found.unit == "rad"
-    assert not found.position.any()
+    radians = encoder.in_radians(np.zeros(5), np.arange(5.0))
+    assert radians.unit == "rad"
+    assert not radians.position.any()
 
 
 def test_speeds_that_no_mouse_reaches_are_said():

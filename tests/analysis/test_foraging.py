@@ -32,12 +32,12 @@ def forager(n_options, reward, no_reward, size, seed, probabilities=None):
 @pytest.mark.parametrize("n_options", [2, 3])
 def test_the_weights_of_a_simulated_animal_are_found_again(n_options):
     choices, rewards = forager(n_options, [1.5, 0.6], [-0.4, 0.2], 6000, 3)
-    found = foraging.history_regression(choices, rewards, n_options, lags=2)
+    weights = foraging.history_regression(choices, rewards, n_options, lags=2)
     for estimate, error, truth in (
-        (found.reward, found.reward_error, [1.5, 0.6]), (found.no_reward, found.no_reward_error, [-0.4, 0.2]),
+        (weights.reward, weights.reward_error, [1.5, 0.6]), (weights.no_reward, weights.no_reward_error, [-0.4, 0.2]),
     ):  # fmt: skip
         assert (np.abs(estimate - truth) < 4 * error).all() and (error < 0.15).all()
-    assert np.abs(found.bias).max() < 0.2
+    assert np.abs(weights.bias).max() < 0.2
 
 
 def test_two_options_are_the_logistic_regression_on_history():
@@ -46,8 +46,8 @@ def test_two_options_are_the_logistic_regression_on_history():
     design = np.column_stack([np.ones(399), (signed * rewards)[:-1], (signed * ~rewards)[:-1]])
     loss = lambda w: np.logaddexp(0, -signed[1:] * (design @ w)).sum() + 0.005 * (w**2).sum()  # noqa: E731
     expected = minimize(loss, np.zeros(3)).x
-    found = foraging.history_regression(choices, rewards, 2, lags=1)
-    np.testing.assert_allclose([found.bias[1], found.reward[0], found.no_reward[0]], expected, atol=1e-4)
+    regression = foraging.history_regression(choices, rewards, 2, lags=1)
+    np.testing.assert_allclose([regression.bias[1], regression.reward[0], regression.no_reward[0]], expected, atol=1e-4)
 
 
 def test_too_few_trials_give_no_weights():
@@ -64,8 +64,8 @@ def test_an_animal_that_matches_has_sensitivity_one_and_its_bias():
     rewarded = (
         random.random(4000) < np.where(choices == 1, share / (odds / (1 + odds)), (1 - share) / (1 / (1 + odds))) / 4
     )
-    found = foraging.matching(choices, rewarded, blocks, 2)
-    assert abs(found.sensitivity - 1) < 0.15 and abs(found.bias[0] - 0.5) < 0.15
+    matched = foraging.matching(choices, rewarded, blocks, 2)
+    assert abs(matched.sensitivity - 1) < 0.15 and abs(matched.bias[0] - 0.5) < 0.15
     assert np.isnan(foraging.matching(choices[:1000], rewarded[:1000], blocks[:1000], 2).sensitivity), "one block"
 
 

@@ -119,9 +119,9 @@ def test_counts_by_contrast_add_up_to_the_session(drawn):
 def test_blocks_are_keyed_by_the_probability_itself():
     """Published tables code blocks as 20/50/80 in one place and 1/0/2 in another."""
     prior = np.repeat(np.array([0.8, 0.2, 0.5, np.nan], dtype=np.float32), 20)
-    found = performance.blocks(session([100] * 80, [-1] * 80, probability_left=prior))
-    assert list(found) == [0.2, 0.5, 0.8]
-    assert [block["n_trials"] for block in found.values()] == [20, 20, 20]
+    block_rows = performance.blocks(session([100] * 80, [-1] * 80, probability_left=prior))
+    assert list(block_rows) == [0.2, 0.5, 0.8]
+    assert [block["n_trials"] for block in block_rows.values()] == [20, 20, 20]
     assert performance.blocks(session([100], [-1])) == {}
 
 
@@ -132,9 +132,9 @@ def test_parameters_of_the_blocks_stay_with_their_probability():
     contrast = rng.choice([-100, -25, -12.5, -6.25, 0, 6.25, 12.5, 25, 100], probability.size)
     threshold = np.where(probability == 0.2, 12, 30)
     right = rng.random(probability.size) < psychometrics.curve(contrast, 0, threshold, 0.05, 0.05)
-    found = performance.blocks(session(contrast, np.where(right, -1, 1), probability_left=probability))
-    problems = [(block["contrasts"], block["contrast_n"], block["contrast_n_right"]) for block in found.values()]
-    fits = dict(zip(found, psychometrics.fit_batch(problems), strict=True))
+    block_rows = performance.blocks(session(contrast, np.where(right, -1, 1), probability_left=probability))
+    problems = [(block["contrasts"], block["contrast_n"], block["contrast_n_right"]) for block in block_rows.values()]
+    fits = dict(zip(block_rows, psychometrics.fit_batch(problems), strict=True))
     assert fits[0.2].threshold == pytest.approx(12, abs=3)
     assert fits[0.8].threshold == pytest.approx(30, abs=6)
 
@@ -142,15 +142,15 @@ def test_parameters_of_the_blocks_stay_with_their_probability():
 @needs_real_data
 def test_blocks_of_a_real_biased_session_add_up():
     trials = real_sessions.trials(TRIALS_TEST, "2020-09-01")
-    found = performance.blocks(trials)
-    assert list(found) == [0.2, 0.5, 0.8]
+    block_rows = performance.blocks(trials)
+    assert list(block_rows) == [0.2, 0.5, 0.8]
     whole = performance.session_performance(trials)
-    assert sum(block["contrast_n"].sum() for block in found.values()) == whole["n_responses"]
-    assert sum(block["contrast_n_correct"].sum() for block in found.values()) == whole["n_correct"]
+    assert sum(block["contrast_n"].sum() for block in block_rows.values()) == whole["n_responses"]
+    assert sum(block["contrast_n_correct"].sum() for block in block_rows.values()) == whole["n_correct"]
 
 
 @needs_real_data
 def test_a_training_session_is_one_block_with_all_its_trials():
     """It writes the probability of each debiasing draw, 0.0 to 0.8 here: those are no priors."""
-    found = performance.blocks(real_sessions.trials(KS014, "2019-08-10"))
-    assert {prior: block["n_trials"] for prior, block in found.items()} == {0.5: 735}
+    block_rows = performance.blocks(real_sessions.trials(KS014, "2019-08-10"))
+    assert {prior: block["n_trials"] for prior, block in block_rows.items()} == {0.5: 735}

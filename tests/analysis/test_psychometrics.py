@@ -83,20 +83,20 @@ def psychofit_fit(problem, box) -> tuple[np.ndarray, float]:
 
 
 def test_the_curve_is_that_of_psychofit():
-    found = curve(TRAINING, -5.0, 13.0, 0.1, 0.2)
-    np.testing.assert_allclose(found, psychofit.erf_psycho_2gammas([-5.0, 13.0, 0.1, 0.2], TRAINING), rtol=1e-14)
+    values = curve(TRAINING, -5.0, 13.0, 0.1, 0.2)
+    np.testing.assert_allclose(values, psychofit.erf_psycho_2gammas([-5.0, 13.0, 0.1, 0.2], TRAINING), rtol=1e-14)
 
 
 @needs_real_data
 def test_the_day_a_real_mouse_was_trained():
     """KS014's last three sessions before it counted as trained, as a production database fitted them."""
-    found = fit(*problem_of(real_sessions.trials(KS014, "2019-08-20", "2019-08-21", "2019-08-22")))
-    assert found.bias == pytest.approx(-2.78, abs=0.005)
-    assert found.threshold == pytest.approx(10.46, abs=0.005)
-    assert found.lapse_low == pytest.approx(0.131, abs=5e-4)
-    assert found.lapse_high == pytest.approx(0.095, abs=5e-4)
-    assert found.identifiable
-    assert bound_names(found.at_bound) == ()
+    fitted = fit(*problem_of(real_sessions.trials(KS014, "2019-08-20", "2019-08-21", "2019-08-22")))
+    assert fitted.bias == pytest.approx(-2.78, abs=0.005)
+    assert fitted.threshold == pytest.approx(10.46, abs=0.005)
+    assert fitted.lapse_low == pytest.approx(0.131, abs=5e-4)
+    assert fitted.lapse_high == pytest.approx(0.095, abs=5e-4)
+    assert fitted.identifiable
+    assert bound_names(fitted.at_bound) == ()
 
 
 @given(
@@ -108,27 +108,27 @@ def test_the_day_a_real_mouse_was_trained():
 )
 def test_known_parameters_are_recovered(bias, threshold, lapse_low, lapse_high, contrasts):
     n = np.full(contrasts.size, 1_000_000)
-    found = fit(contrasts, n, n * curve(contrasts, bias, threshold, lapse_low, lapse_high))
-    assert found.parameters == pytest.approx((bias, threshold, lapse_low, lapse_high), rel=2e-3, abs=2e-3)
-    assert found.identifiable
+    fitted = fit(contrasts, n, n * curve(contrasts, bias, threshold, lapse_low, lapse_high))
+    assert fitted.parameters == pytest.approx((bias, threshold, lapse_low, lapse_high), rel=2e-3, abs=2e-3)
+    assert fitted.identifiable
 
 
 @settings(deadline=None)
 @given(problems(), boxes, st.integers(0, 2**32 - 1))
 def test_no_point_of_the_box_is_better_than_the_fit(problem, box, seed):
     contrasts, n, _ = problem
-    found = fit(*problem, box)
-    if np.isnan(found.bias):
+    fitted = fit(*problem, box)
+    if np.isnan(fitted.bias):
         assert (n > 0).sum() < 2
         return
     shown = contrasts[n > 0]
     lower, upper = limits(box, shown)
-    assert np.all(np.array(found.parameters) >= lower)
-    assert np.all(np.array(found.parameters) <= upper)
-    assert found.log_likelihood == pytest.approx(log_likelihood(problem, found.parameters), abs=1e-8)
+    assert np.all(np.array(fitted.parameters) >= lower)
+    assert np.all(np.array(fitted.parameters) <= upper)
+    assert fitted.log_likelihood == pytest.approx(log_likelihood(problem, fitted.parameters), abs=1e-8)
     points = lower + np.random.default_rng(seed).random((200, 4)) * (upper - lower)
     steps = [(edge, 0.01, 0.3, 0.3) for edge in (shown[:-1] + shown[1:]) / 2] if box is STATUS else []
-    assert max(log_likelihood(problem, point) for point in [*points, *steps]) <= found.log_likelihood + 1e-6
+    assert max(log_likelihood(problem, point) for point in [*points, *steps]) <= fitted.log_likelihood + 1e-6
 
 
 @settings(deadline=None)
@@ -187,8 +187,8 @@ def test_threads_get_the_same_fits():
     sets = simulate(9, 40)
     expected = fit_batch(sets)
     with ThreadPoolExecutor(4) as pool:
-        for found in pool.map(fit_batch, [sets] * 8):
-            np.testing.assert_array_equal(found.threshold, expected.threshold)
+        for result in pool.map(fit_batch, [sets] * 8):
+            np.testing.assert_array_equal(result.threshold, expected.threshold)
 
 
 def test_order_repeats_and_empty_levels_do_not_matter():
@@ -237,17 +237,17 @@ def test_no_problems_give_no_fits():
 
 @pytest.mark.parametrize("n_right", [np.zeros(9), np.full(9, 50), np.full(9, 25)], ids=["left", "right", "chance"])
 def test_a_mouse_that_ignores_the_stimulus_is_fitted_and_not_identified(n_right):
-    found = fit(BIASED, np.full(9, 50), n_right)
-    np.testing.assert_allclose(curve(BIASED, *found.parameters), n_right / 50, atol=1e-4)
-    assert not found.identifiable
+    fitted = fit(BIASED, np.full(9, 50), n_right)
+    np.testing.assert_allclose(curve(BIASED, *fitted.parameters), n_right / 50, atol=1e-4)
+    assert not fitted.identifiable
 
 
 def test_a_step_between_two_contrasts_is_not_identified():
     """Any threshold below the step fits as well; psychofit returns whichever it stops at."""
-    found = fit(BIASED, np.full(9, 50), np.where(BIASED >= 6.25, 45, 5))
-    assert found.threshold < 6.25
-    assert not found.identifiable
-    np.testing.assert_allclose(curve(BIASED, *found.parameters), np.where(BIASED >= 6.25, 0.9, 0.1), atol=1e-3)
+    fitted = fit(BIASED, np.full(9, 50), np.where(BIASED >= 6.25, 45, 5))
+    assert fitted.threshold < 6.25
+    assert not fitted.identifiable
+    np.testing.assert_allclose(curve(BIASED, *fitted.parameters), np.where(BIASED >= 6.25, 0.9, 0.1), atol=1e-3)
 
 
 def test_only_fits_that_can_be_trusted_are_called_identifiable():
@@ -267,41 +267,41 @@ def test_only_fits_that_can_be_trusted_are_called_identifiable():
 
 
 def test_first_training_sessions_with_four_contrasts_are_not_identified():
-    found = fit([-100, -50, 50, 100], [100] * 4, [10, 12, 80, 85])
-    assert not found.identifiable
+    fitted = fit([-100, -50, 50, 100], [100] * 4, [10, 12, 80, 85])
+    assert not fitted.identifiable
 
 
 def test_a_steep_curve_at_the_plotting_bound_is_identified():
     n = np.full(TRAINING.size, 200)
-    found = fit(TRAINING, n, np.rint(n * curve(TRAINING, 1, 8, 0.05, 0.05)), PLOTTING)
-    assert bound_names(found.at_bound) == ("threshold",)
-    assert found.threshold == 10
-    assert found.identifiable
+    fitted = fit(TRAINING, n, np.rint(n * curve(TRAINING, 1, 8, 0.05, 0.05)), PLOTTING)
+    assert bound_names(fitted.at_bound) == ("threshold",)
+    assert fitted.threshold == 10
+    assert fitted.identifiable
 
 
 def test_a_box_of_ones_own_can_hold_parameters_fixed():
     box = psychometrics.Box(lower=(None, 0, 0, 0), upper=(None, 100, 0, 0.3), start=(0, 20, 0, 0.1))
     n = np.full(TRAINING.size, 10_000)
-    found = fit(TRAINING, n, n * curve(TRAINING, 4, 20, 0, 0.1), box)
-    assert found.parameters == pytest.approx((4, 20, 0, 0.1), abs=1e-3)
+    fitted = fit(TRAINING, n, n * curve(TRAINING, 4, 20, 0, 0.1), box)
+    assert fitted.parameters == pytest.approx((4, 20, 0, 0.1), abs=1e-3)
     step = fit([-1.0, 0.0, 1.0], [5, 5, 5], [0, 0, 5], dataclasses.replace(box, upper=(None, 100, 0, 0)))
     assert step.log_likelihood == pytest.approx(0, abs=1e-6)
 
 
 def test_bounds_are_named_by_parameter():
-    found = fit(BIASED, np.full(9, 100), 100 * curve(BIASED, 0, 20, 0, 0.1))
-    assert bound_names(found.at_bound) == ("lapse_low",)
-    assert np.isnan(found.standard_errors[2])
-    assert np.isfinite(np.delete(found.standard_errors, 2)).all()
+    fitted = fit(BIASED, np.full(9, 100), 100 * curve(BIASED, 0, 20, 0, 0.1))
+    assert bound_names(fitted.at_bound) == ("lapse_low",)
+    assert np.isnan(fitted.standard_errors[2])
+    assert np.isfinite(np.delete(fitted.standard_errors, 2)).all()
     assert bound_names(0b1111) == psychometrics.PARAMETERS
 
 
 def test_a_mouse_that_answers_against_the_stimulus_has_lapses_above_one():
     """As in the published box: no criterion passes it, and the line goes through the points."""
     p = curve(BIASED, 0, 20, 0.9, 0.9)
-    found = fit(BIASED, np.full(9, 1000), np.rint(1000 * p))
-    np.testing.assert_allclose(curve(BIASED, *found.parameters), p, atol=2e-3)
-    assert found.lapse_low + found.lapse_high > 1
+    fitted = fit(BIASED, np.full(9, 1000), np.rint(1000 * p))
+    np.testing.assert_allclose(curve(BIASED, *fitted.parameters), p, atol=2e-3)
+    assert fitted.lapse_low + fitted.lapse_high > 1
 
 
 def test_standard_errors_are_the_spread_of_repeated_sessions():

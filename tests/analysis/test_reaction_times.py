@@ -78,8 +78,10 @@ def test_a_session_without_zero_contrast_has_no_median_there():
 def test_medians_are_those_of_numpy(drawn):
     contrast, times = np.array(drawn, dtype=float).reshape(-1, 2).T
     levels = np.array([-100.0, -50.0, 0.0, 6.25])
-    found = reaction_times.medians_by_contrast(contrast, times, levels)
-    for level, n, median, lower, upper in zip(levels, found.n, found.median, found.lower, found.upper, strict=True):
+    medians = reaction_times.medians_by_contrast(contrast, times, levels)
+    for level, n, median, lower, upper in zip(
+        levels, medians.n, medians.median, medians.lower, medians.upper, strict=True
+    ):
         here = times[(contrast == level) & np.isfinite(times)]
         assert n == here.size
         np.testing.assert_allclose(median, np.median(here) if here.size else NAN, rtol=1e-12)
@@ -97,15 +99,15 @@ def test_the_interval_covers_the_median_as_often_as_it_says(n, level):
     repeats = 4000
     times = rng.lognormal(0, 1, (repeats, n))
     owner = np.repeat(np.arange(repeats, dtype=float), n)
-    found = reaction_times.medians_by_contrast(owner, times.ravel(), level=level)
-    covered = np.mean((found.lower <= 1) & (found.upper >= 1))
+    medians = reaction_times.medians_by_contrast(owner, times.ravel(), level=level)
+    covered = np.mean((medians.lower <= 1) & (medians.upper >= 1))
     assert covered == pytest.approx(level, abs=0.03)
 
 
 def test_too_few_trials_have_a_median_and_no_interval():
-    found = reaction_times.medians_by_contrast([0, 0, 5], [1.0, 2.0, 3.0])
-    assert found.median.tolist() == [1.5, 3.0]
-    assert np.isnan(found.lower).all() and np.isnan(found.upper).all()
+    medians = reaction_times.medians_by_contrast([0, 0, 5], [1.0, 2.0, 3.0])
+    assert medians.median.tolist() == [1.5, 3.0]
+    assert np.isnan(medians.lower).all() and np.isnan(medians.upper).all()
 
 
 @given(times_of_trials, st.integers(1, 15))
@@ -168,10 +170,10 @@ def test_the_first_movement_is_the_first_large_one_of_its_trial(data):
     end = cue + rng.uniform(0.1, 0.9, n_trials)
     cue[rng.random(n_trials) < 0.1] = np.nan
     onsets, amplitudes = np.sort(rng.uniform(0, 40, n_moves)), rng.normal(0, 0.2, n_moves)
-    found = reaction_times.first_movements({"go_cue_times": cue, "feedback_times": end}, onsets, amplitudes)
+    movements = reaction_times.first_movements({"go_cue_times": cue, "feedback_times": end}, onsets, amplitudes)
     for i in range(n_trials):
         own = (onsets > cue[i] - 0.2) & (onsets < end[i]) & (np.abs(amplitudes) > 0.1)
-        assert np.array_equal(found[i], onsets[own][0] if own.any() else np.nan, equal_nan=True)
+        assert np.array_equal(movements[i], onsets[own][0] if own.any() else np.nan, equal_nan=True)
 
 
 def test_a_session_without_reaction_times_says_why():

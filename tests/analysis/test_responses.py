@@ -37,17 +37,19 @@ def test_responsiveness_is_wilcoxons_signed_rank_test(counts, seed):
     events = 10.0 * np.arange(1, counts.shape[1] + 1)
     pairs = zip(trains_with_counts(before, events, -0.5), trains_with_counts(counts, events, 0.0), strict=True)
     times, offsets = grouped([np.sort(np.r_[a, b]) for a, b in pairs])
-    found = responses.responsiveness(times, offsets, events, (-0.5, 0.0), (0.0, 0.5))
-    np.testing.assert_allclose(found.baseline_rate, before.mean(axis=1) / 0.5)
-    np.testing.assert_allclose(found.response_rate, counts.mean(axis=1) / 0.5)
+    responses_of_units = responses.responsiveness(times, offsets, events, (-0.5, 0.0), (0.0, 0.5))
+    np.testing.assert_allclose(responses_of_units.baseline_rate, before.mean(axis=1) / 0.5)
+    np.testing.assert_allclose(responses_of_units.response_rate, counts.mean(axis=1) / 0.5)
     for unit, (a, b) in enumerate(zip(before, counts, strict=True)):
         if np.array_equal(a, b):
-            assert found.p_value[unit] == 1 and found.statistic[unit] == 0
+            assert responses_of_units.p_value[unit] == 1 and responses_of_units.statistic[unit] == 0
         else:
             expected = scipy.stats.wilcoxon(b, a, method="asymptotic", correction=False)
-            np.testing.assert_allclose(found.p_value[unit], expected.pvalue, rtol=1e-9)
-            assert abs(found.statistic[unit]) == pytest.approx(abs(expected.zstatistic))
-    np.testing.assert_allclose(found.p_corrected, scipy.stats.false_discovery_control(found.p_value))
+            np.testing.assert_allclose(responses_of_units.p_value[unit], expected.pvalue, rtol=1e-9)
+            assert abs(responses_of_units.statistic[unit]) == pytest.approx(abs(expected.zstatistic))
+    np.testing.assert_allclose(
+        responses_of_units.p_corrected, scipy.stats.false_discovery_control(responses_of_units.p_value)
+    )
 
 
 def test_windows_of_different_length_are_compared_by_rate():
@@ -55,8 +57,10 @@ def test_windows_of_different_length_are_compared_by_rate():
     events = 10.0 * np.arange(1, 31)
     baseline = trains_with_counts(np.full((1, 30), 1), events, -0.1)[0]
     response = trains_with_counts(np.full((1, 30), 3), events, 0.0)[0]
-    found = responses.responsiveness(np.sort(np.r_[baseline, response]), [0, 120], events, (-0.1, 0.0), (0.0, 0.3))
-    assert found.p_value[0] == 1 and not found.responsive[0]
+    responses_of_units = responses.responsiveness(
+        np.sort(np.r_[baseline, response]), [0, 120], events, (-0.1, 0.0), (0.0, 0.3)
+    )
+    assert responses_of_units.p_value[0] == 1 and not responses_of_units.responsive[0]
 
 
 @settings(deadline=None, max_examples=60)
@@ -68,18 +72,18 @@ def test_selectivity_is_the_rank_sum_test(counts, seed):
     events = 10.0 * np.arange(1, counts.shape[1] + 1)
     groups = rng.choice([0.0, 1.0, -1.0, np.nan], events.size, p=[0.4, 0.4, 0.1, 0.1])
     times, offsets = grouped(trains_with_counts(counts, events, 0.0))
-    found = responses.selectivity(times, offsets, events, groups, (0.0, 0.5))
+    selective = responses.selectivity(times, offsets, events, groups, (0.0, 0.5))
     zero, one = counts[:, groups == 0], counts[:, groups == 1]
     if zero.shape[1] == 0 or one.shape[1] == 0:
-        assert np.isnan(found.index).all() and np.isnan(found.p_value).all() and not found.selective.any()
+        assert np.isnan(selective.index).all() and np.isnan(selective.p_value).all() and not selective.selective.any()
         return
-    np.testing.assert_allclose(found.rate_0, zero.mean(axis=1) / 0.5)
-    np.testing.assert_allclose(found.rate_1, one.mean(axis=1) / 0.5)
+    np.testing.assert_allclose(selective.rate_0, zero.mean(axis=1) / 0.5)
+    np.testing.assert_allclose(selective.rate_1, one.mean(axis=1) / 0.5)
     for unit, (a, b) in enumerate(zip(zero, one, strict=True)):
         expected = scipy.stats.mannwhitneyu(b, a, method="asymptotic", use_continuity=False)
-        np.testing.assert_allclose(found.index[unit], 2 * expected.statistic / (a.size * b.size) - 1, atol=1e-12)
+        np.testing.assert_allclose(selective.index[unit], 2 * expected.statistic / (a.size * b.size) - 1, atol=1e-12)
         all_equal = np.unique(np.r_[a, b]).size == 1
-        np.testing.assert_allclose(found.p_value[unit], 1 if all_equal else expected.pvalue, rtol=1e-9)
+        np.testing.assert_allclose(selective.p_value[unit], 1 if all_equal else expected.pvalue, rtol=1e-9)
 
 
 def test_the_units_that_respond_are_found_and_few_others():
@@ -93,9 +97,9 @@ def test_the_units_that_respond_are_found_and_few_others():
         own += [event + rng.uniform(0, 0.3, rng.poisson(8 * 0.3)) for event in driven]
         trains.append(np.sort(np.concatenate(own)))
     times, offsets = grouped(trains)
-    found = responses.responsiveness(times, offsets, events, (-0.3, 0.0), (0.0, 0.3))
-    assert found.responsive[:30].all() and np.count_nonzero(found.responsive[30:]) <= 4
-    assert (found.statistic[:30] > 0).all()
+    responses_of_units = responses.responsiveness(times, offsets, events, (-0.3, 0.0), (0.0, 0.3))
+    assert responses_of_units.responsive[:30].all() and np.count_nonzero(responses_of_units.responsive[30:]) <= 4
+    assert (responses_of_units.statistic[:30] > 0).all()
     tells = responses.selectivity(times, offsets, events, groups, (0.0, 0.3))
     assert tells.selective[20:30].all() and np.count_nonzero(tells.selective) <= 13
     assert (tells.index[20:30] > 0.2).all() and np.abs(tells.index[30:]).max() < 0.25
@@ -104,8 +108,8 @@ def test_the_units_that_respond_are_found_and_few_others():
 def test_events_that_are_missing_do_not_count():
     """NaN events are trials without the event; with no event at all nothing is known."""
     times = np.array([1.1, 1.2, 5.1, 5.3])
-    found = responses.responsiveness(times, [0, 4], [1.0, np.nan, 5.0])
-    assert found.response_rate[0] == 4
+    responses_of_units = responses.responsiveness(times, [0, 4], [1.0, np.nan, 5.0])
+    assert responses_of_units.response_rate[0] == 4
     none = responses.responsiveness(times, [0, 4], [np.nan])
     assert np.isnan([none.baseline_rate, none.response_rate, none.p_value, none.p_corrected]).all()
     assert not none.responsive.any()
@@ -121,8 +125,8 @@ def test_trials_are_split_by_what_the_session_has():
         "feedback_type": [1, -1, -1, nan],
         "probability_left": [0.8, 0.2, 0.5, nan],
     }
-    found = {name: groups.tolist() for name, groups in responses.trial_groups(trials).items()}
-    assert found == {
+    collected = {name: groups.tolist() for name, groups in responses.trial_groups(trials).items()}
+    assert collected == {
         "side": [0, 1, 0, -1],
         "choice": [0, 1, -1, -1],
         "feedback": [1, 0, 0, -1],
@@ -135,10 +139,10 @@ def test_trials_are_split_by_what_the_session_has():
 @given(st.lists(st.floats(0, 1), max_size=20))
 def test_correction_is_that_of_benjamini_and_hochberg(p_values):
     """As scipy computes it; NaN do not count."""
-    found = responses.benjamini_hochberg([*p_values, np.nan])
-    assert np.isnan(found[-1])
+    adjusted = responses.benjamini_hochberg([*p_values, np.nan])
+    assert np.isnan(adjusted[-1])
     if p_values:
-        np.testing.assert_allclose(found[:-1], scipy.stats.false_discovery_control(p_values), atol=1e-15)
+        np.testing.assert_allclose(adjusted[:-1], scipy.stats.false_discovery_control(p_values), atol=1e-15)
 
 
 @pytest.mark.parametrize(

@@ -20,12 +20,12 @@ IDS = st.one_of(
 @given(IDS)
 def test_the_order_is_that_of_a_stable_sort(ids):
     """Also the clusters and where each one's spikes begin, for ids of any range, none of them contiguous."""
-    found = spikes.group(ids)
-    np.testing.assert_array_equal(found.order, np.argsort(ids, kind="stable"))
+    groups = spikes.group(ids)
+    np.testing.assert_array_equal(groups.order, np.argsort(ids, kind="stable"))
     clusters, n_spikes = np.unique(ids, return_counts=True)
-    np.testing.assert_array_equal(found.cluster_ids, clusters)
-    np.testing.assert_array_equal(found.n_spikes, n_spikes)
-    assert found.offsets[0] == 0 and found.offsets[-1] == ids.size
+    np.testing.assert_array_equal(groups.cluster_ids, clusters)
+    np.testing.assert_array_equal(groups.n_spikes, n_spikes)
+    assert groups.offsets[0] == 0 and groups.offsets[-1] == ids.size
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
@@ -33,10 +33,10 @@ def test_threads_do_not_change_the_result(threads):
     """Blocks are sorted apart, and each writes behind the spikes of the blocks before it."""
     ids = np.random.default_rng(0).integers(0, 300, 300_000).astype(np.int32)
     values = np.random.default_rng(1).random(ids.size)
-    found = spikes.group(ids, threads=threads)
+    groups = spikes.group(ids, threads=threads)
     expected = np.argsort(ids, kind="stable")
-    np.testing.assert_array_equal(found.order, expected)
-    np.testing.assert_array_equal(spikes.gather(values, found, threads), values[expected])
+    np.testing.assert_array_equal(groups.order, expected)
+    np.testing.assert_array_equal(spikes.gather(values, groups, threads), values[expected])
 
 
 def test_values_of_any_type_and_read_only_files_are_gathered(tmp_path):
@@ -44,19 +44,19 @@ def test_values_of_any_type_and_read_only_files_are_gathered(tmp_path):
     ids = np.array([4, 1, 4, 1, 1], dtype=np.int32)
     np.save(tmp_path / "ids.npy", ids)
     np.save(tmp_path / "values.npy", np.arange(5.0))
-    found = spikes.group(np.load(tmp_path / "ids.npy", mmap_mode="r"))
-    assert spikes.gather(np.load(tmp_path / "values.npy", mmap_mode="r"), found).tolist() == [1, 3, 4, 0, 2]
-    single = spikes.gather(np.arange(5, dtype=np.float32), found)
+    groups = spikes.group(np.load(tmp_path / "ids.npy", mmap_mode="r"))
+    assert spikes.gather(np.load(tmp_path / "values.npy", mmap_mode="r"), groups).tolist() == [1, 3, 4, 0, 2]
+    single = spikes.gather(np.arange(5, dtype=np.float32), groups)
     assert single.dtype == np.float32 and single.tolist() == [1, 3, 4, 0, 2]
-    assert spikes.gather(np.arange(10).reshape(5, 2), found)[:, 0].tolist() == [2, 6, 8, 0, 4]
+    assert spikes.gather(np.arange(10).reshape(5, 2), groups)[:, 0].tolist() == [2, 6, 8, 0, 4]
 
 
 def test_clusters_without_spikes_have_their_row_where_asked_for():
     """Metrics need a row for every cluster of the table, also for one that has no spikes."""
-    found = spikes.group([7, 2, 7], cluster_ids=[9, 7, 2, 0])
-    assert found.cluster_ids.tolist() == [0, 2, 7, 9]
-    assert found.offsets.tolist() == [0, 0, 1, 3, 3]
-    assert found.order[found.span(7)].tolist() == [0, 2]
+    groups = spikes.group([7, 2, 7], cluster_ids=[9, 7, 2, 0])
+    assert groups.cluster_ids.tolist() == [0, 2, 7, 9]
+    assert groups.offsets.tolist() == [0, 0, 1, 3, 3]
+    assert groups.order[groups.span(7)].tolist() == [0, 2]
     assert spikes.group([], cluster_ids=[3, 1]).offsets.tolist() == [0, 0, 0]
     with pytest.raises(ValueError, match="1 clusters have spikes but are not among cluster_ids, first 7"):
         spikes.group([7, 2, 7], cluster_ids=[2])
@@ -64,11 +64,11 @@ def test_clusters_without_spikes_have_their_row_where_asked_for():
 
 def test_one_clusters_spikes_are_found_by_its_id():
     """An id that is not there is a KeyError, not the next cluster's spikes."""
-    found = spikes.group([7, 2, 7, 30])
-    assert spikes.times_of([0.1, 0.2, 0.3, 0.4], found, 7).tolist() == [0.1, 0.3]
+    groups = spikes.group([7, 2, 7, 30])
+    assert spikes.times_of([0.1, 0.2, 0.3, 0.4], groups, 7).tolist() == [0.1, 0.3]
     for absent in (3, 31, -1):
         with pytest.raises(KeyError):
-            found.span(absent)
+            groups.span(absent)
 
 
 def test_spikes_in_a_window_are_found_by_unit():
@@ -97,6 +97,6 @@ def test_what_does_not_fit_is_refused(call, message):
 @given(st.lists(st.integers(0, 1 << 40) | st.integers(0, 30), max_size=60), st.sampled_from([np.int64, np.uint64]))
 def test_numbers_of_clusters_are_those_of_unique(names, dtype):
     values = np.array(names, dtype)
-    found, expected = spikes.number(values), np.unique(values, return_inverse=True, return_counts=True)
-    for one, other in zip(found, expected, strict=True):
+    number, expected = spikes.number(values), np.unique(values, return_inverse=True, return_counts=True)
+    for one, other in zip(number, expected, strict=True):
         assert one.tolist() == other.tolist()

@@ -89,10 +89,10 @@ def test_real_mouse_is_trained_on_the_day_the_production_database_says(rules):
     assert milestone.session_date == datetime.date(2019, 8, 22)
     assert (milestone.status, milestone.training_day, milestone.n_sessions) == ("trained_1a", 14, 14)
     assert [status.status for status in training.sessions] == ["in_training"] * 13 + ["trained_1a"] * 2
-    found = training.sessions[13].pooled_fit
-    assert (found.n_sessions, found.probability_left) == (3, None)
-    assert (found.bias, found.threshold) == pytest.approx((-2.78, 10.46), abs=0.01)
-    assert (found.lapse_low, found.lapse_high) == pytest.approx((0.131, 0.095), abs=0.001)
+    result = training.sessions[13].pooled_fit
+    assert (result.n_sessions, result.probability_left) == (3, None)
+    assert (result.bias, result.threshold) == pytest.approx((-2.78, 10.46), abs=0.01)
+    assert (result.lapse_low, result.lapse_high) == pytest.approx((0.131, 0.095), abs=0.001)
     assert training.next_status == "trained_1b"
     unknown = [item for item in training.missing if item.criterion.measure == "zero_contrast_rt"]
     assert len(unknown) == 1

@@ -24,9 +24,9 @@ def simulated(n: int = 100, seed: int = 3) -> tuple[dict[str, np.ndarray], np.nd
 @pytest.mark.parametrize("leak_free", [False, True])
 def test_the_feature_that_decides_is_found_and_the_others_are_not(leak_free):
     features, days = simulated()
-    found = training_time.judge(features, days, leak_free=leak_free, n_shuffles=4, n_repeats=3, n_trees=15)
-    assert found.f1 > 0.55 > found.shuffled_f1.max() and 0.1 < found.shuffled_f1.mean() < 0.45
-    fall = dict(zip(found.names, found.importance.mean(axis=1), strict=True))
+    judgement = training_time.judge(features, days, leak_free=leak_free, n_shuffles=4, n_repeats=3, n_trees=15)
+    assert judgement.f1 > 0.55 > judgement.shuffled_f1.max() and 0.1 < judgement.shuffled_f1.mean() < 0.45
+    fall = dict(zip(judgement.names, judgement.importance.mean(axis=1), strict=True))
     assert fall["perf_delta1"] > 0.3 and max(fall, key=fall.__getitem__) == "perf_delta1"
     draw = np.random.default_rng(0)
     shuffled = features | {"perf_delta1": draw.permutation(features["perf_delta1"])}
@@ -40,15 +40,15 @@ def test_the_feature_that_decides_is_found_and_the_others_are_not(leak_free):
 def test_it_is_the_published_method():
     """Against the method spelled out with scikit-learn."""
     features, days = simulated(60)
-    found = training_time.judge(features, days, n_shuffles=1, n_trees=12)
+    judgement = training_time.judge(features, days, n_shuffles=1, n_trees=12)
     table = np.column_stack([features[name] for name in sorted(features)])
     classes = np.digitize(days, np.percentile(days, [25, 50, 75]), right=True) + 1
     told = np.zeros(60, int)
     for train, test in KFold(10, shuffle=True, random_state=0).split(table):
         model = RandomForestClassifier(12, random_state=0).fit(table[train], classes[train])
         told[test] = model.predict(table[test])
-    assert found.f1 == f1_score(classes, told, average="micro")
-    assert (found.confusion == confusion_matrix(classes, told)).all()
+    assert judgement.f1 == f1_score(classes, told, average="micro")
+    assert (judgement.confusion == confusion_matrix(classes, told)).all()
 
 
 def test_the_same_seed_gives_the_same_digits_with_any_number_of_threads():
@@ -83,11 +83,11 @@ def test_features_of_the_first_days():
         "n_trials": np.array([100, 200, 300, 400, 500, 900, 50, 60.0]),
         "disp_norm": np.array([0.1, np.nan, 0.3, np.nan, np.nan, 9, np.nan, np.nan]),
     }
-    found = training_time.first_days(mouse, day, values)
-    assert found["perf_delta1"][0] == pytest.approx(0.3) and np.isnan(found["perf_delta1"][1])
-    assert (found["trials_sum"][0], found["trials_delta1"][0], found["trials_init"][1]) == (1500, 400, 50)
-    assert found["delta_variance"][0] == 0.5 and found["disp_norm"][0] == pytest.approx(0.2)
-    assert found["RT_delta1"][0] == pytest.approx(-0.6) and np.isnan(found["disp_norm"][1])
+    result = training_time.first_days(mouse, day, values)
+    assert result["perf_delta1"][0] == pytest.approx(0.3) and np.isnan(result["perf_delta1"][1])
+    assert (result["trials_sum"][0], result["trials_delta1"][0], result["trials_init"][1]) == (1500, 400, 50)
+    assert result["delta_variance"][0] == 0.5 and result["disp_norm"][0] == pytest.approx(0.2)
+    assert result["RT_delta1"][0] == pytest.approx(-0.6) and np.isnan(result["disp_norm"][1])
 
 
 def test_a_lab_is_told_of_mice_that_are_not_trained_yet():

@@ -35,16 +35,16 @@ def session(seed=0, n=300, skill=0.85, no_go=0.03):
     return trials
 
 
-def outcomes(found):
-    return {item.check: item.outcome for item in found if item.outcome != "PASS"}
+def outcomes(result):
+    return {item.check: item.outcome for item in result if item.outcome != "PASS"}
 
 
 @settings(deadline=None, max_examples=40)
 @given(st.integers(0, 10_000), st.sampled_from(["", "training", "biased", "ephys", "other"]))
 def test_a_sound_session_passes_unchanged(seed, kind):
     trials = session(seed, n=150 if kind in ("biased", "ephys") else 300)  # such a protocol may begin without blocks
-    checked, found = check_trials(trials, kind)
-    assert worst(found) == "PASS", outcomes(found)
+    checked, result = check_trials(trials, kind)
+    assert worst(result) == "PASS", outcomes(result)
     assert all(np.array_equal(checked[name], trials[name], equal_nan=True) for name in trials)
 
 
@@ -63,9 +63,9 @@ def test_other_codes_and_clocks_give_the_same_trials(seed, coding, scale):
     for name in form:
         if name.endswith("_times") or name.startswith("intervals"):
             form[name] = trials[name] * scale
-    checked, found = check_trials(form, "training")
-    assert worst(found) == "WARNING"
-    assert outcomes(found).keys() == ({"choice_code", "time_unit"} if scale > 1 else {"choice_code"})
+    checked, result = check_trials(form, "training")
+    assert worst(result) == "WARNING"
+    assert outcomes(result).keys() == ({"choice_code", "time_unit"} if scale > 1 else {"choice_code"})
     np.testing.assert_array_equal(checked["choice"], trials["choice"])
     alone, unknown = repaired(form), check_trials(form)[0]
     for name in trials:
@@ -79,8 +79,8 @@ def test_other_codes_and_clocks_give_the_same_trials(seed, coding, scale):
 @given(st.integers(0, 10_000))
 def test_an_inverted_choice_fails(seed):
     trials = session(seed)
-    _, found = check_trials(dict(trials) | {"choice": -trials["choice"]})
-    assert outcomes(found) == {"choice_against_feedback": "FAIL"}
+    _, result = check_trials(dict(trials) | {"choice": -trials["choice"]})
+    assert outcomes(result) == {"choice_against_feedback": "FAIL"}
 
 
 def test_choices_of_0_and_1_without_feedback_fail():
@@ -109,9 +109,9 @@ def test_what_cannot_be_repaired_is_flagged(change, check, outcome, words):
     trials |= {name: value(trials) for name, value in change.items()}
     if check == "both_sides":
         del trials["feedback_type"]
-    found = {item.check: item for item in check_trials(trials, "training")[1]}
-    assert found[check].outcome == outcome
-    assert words in found[check].detail
+    collected = {item.check: item for item in check_trials(trials, "training")[1]}
+    assert collected[check].outcome == outcome
+    assert words in collected[check].detail
 
 
 def test_responses_that_nothing_scores_are_counted():
@@ -121,9 +121,9 @@ def test_responses_that_nothing_scores_are_counted():
     form = dict(trials)
     del form["feedback_type"]
     form["contrast_left"], form["contrast_right"] = (np.nan_to_num(trials[f"contrast_{s}"]) for s in ("left", "right"))
-    found = {item.check: item for item in check_trials(form)[1]}
-    assert (found["unscored"].outcome, found["unscored"].n_trials) == ("WARNING", n_zero)
-    assert f"{n_zero} of them at zero contrast" in found["unscored"].detail
+    collected = {item.check: item for item in check_trials(form)[1]}
+    assert (collected["unscored"].outcome, collected["unscored"].n_trials) == ("WARNING", n_zero)
+    assert f"{n_zero} of them at zero contrast" in collected["unscored"].detail
 
 
 def test_all_trials_at_zero_on_one_side_are_flagged():
@@ -162,9 +162,9 @@ def test_times_that_are_too_coarse_for_responses_are_flagged(seed, kind):
         values = trials[name]
         rounded = {"tenths": np.round(values, 1), "whole": np.floor(values)}
         trials[name] = rounded[kind] if isinstance(kind, str) else values.astype(kind)
-    found = {item.check: item for item in check_trials(trials, "training")[1]}
-    assert found["resolution"].outcome == "WARNING"
-    assert "response_times" in found["resolution"].detail
+    collected = {item.check: item for item in check_trials(trials, "training")[1]}
+    assert collected["resolution"].outcome == "WARNING"
+    assert "response_times" in collected["resolution"].detail
 
 
 @given(st.integers(0, 10_000), st.sampled_from(["choice", "probability_left", "contrast"]), st.integers(1, 200))
@@ -172,15 +172,15 @@ def test_trials_of_which_something_is_missing_are_counted(seed, what, count):
     trials = {name: np.array(values, float) for name, values in session(seed).items()}
     for name in (name for name in trials if name.startswith(what)):
         trials[name][:count] = np.nan
-    found = {item.check: item for item in check_trials(trials, "training")[1]}
-    assert (found["missing"].outcome, found["missing"].n_trials) == ("WARNING", count)
+    collected = {item.check: item for item in check_trials(trials, "training")[1]}
+    assert (collected["missing"].outcome, collected["missing"].n_trials) == ("WARNING", count)
 
 
 def test_a_no_go_that_was_rewarded_and_a_session_without_responses_are_told_apart():
     trials = session(no_go=0.2)
     rewarded = trials | {"feedback_type": np.where(trials["choice"] == 0, 1, trials["feedback_type"])}
-    found = outcomes(check_trials(rewarded, "training")[1])
-    assert found["rewarded_no_go"] == "FAIL"
+    result = outcomes(check_trials(rewarded, "training")[1])
+    assert result["rewarded_no_go"] == "FAIL"
     assert outcomes(check_trials(rewarded, "other")[1])["rewarded_no_go"] == "WARNING"
     assert "rewarded_no_go" not in outcomes(check_trials(rewarded, "habituation")[1])
     silent = trials | {"choice": np.zeros(300, int), "feedback_type": np.full(300, -1)}

@@ -49,11 +49,11 @@ def test_random_forms_of_one_truth_give_the_same_trials(which, data):
     if data.draw(st.booleans()):
         for name in ("contrast_left", "contrast_right"):
             form[name] = form[name].astype(np.float32)
-    found, checks = check_trials(form, kind)
+    result, checks = check_trials(form, kind)
     assert {check.check for check in checks if check.outcome == "WARNING"} == told, checks
     assert worst(checks) == ("WARNING" if told else "PASS")
     for name, values in truth.items():
-        np.testing.assert_allclose(found[name].astype(float), values.astype(float), rtol=1e-9, err_msg=name)
+        np.testing.assert_allclose(result[name].astype(float), values.astype(float), rtol=1e-9, err_msg=name)
 
 
 def _rolled(*names):
@@ -96,9 +96,9 @@ PRIORS = {
 @pytest.mark.parametrize("which", sorted(SESSIONS))
 def test_a_contradiction_is_named(fault, which):
     check, change = FAULTS[fault]
-    _, found = check_trials(SESSIONS[which] | change(SESSIONS[which]), which[0])
-    named = {item.check: item for item in found if item.outcome != "PASS"}
-    assert check in named, (fault, found)
+    _, result = check_trials(SESSIONS[which] | change(SESSIONS[which]), which[0])
+    named = {item.check: item for item in result if item.outcome != "PASS"}
+    assert check in named, (fault, result)
     assert named[check].detail
 
 
@@ -107,6 +107,6 @@ def test_a_contradiction_is_named(fault, which):
 def test_a_prior_that_the_stimuli_contradict_is_named_and_left(fault, seed):
     trials = SESSIONS["biased", seed]
     prior = PRIORS[fault](trials["probability_left"])
-    found, checks = check_trials(trials | {"probability_left": prior}, "biased")
+    result, checks = check_trials(trials | {"probability_left": prior}, "biased")
     assert "prior_against_sides" in {check.check for check in checks if check.outcome == "WARNING"}, checks
-    np.testing.assert_array_equal(found["probability_left"], prior)
+    np.testing.assert_array_equal(result["probability_left"], prior)

@@ -261,8 +261,8 @@ def test_spike_width_is_the_time_from_trough_to_peak():
     templates[0, :, 1], templates[1, :, 2], templates[2, :, 0] = wide, narrow, -wide
     templates[0, :, 0] = 0.5 * narrow
     templates[3] = np.nan
-    found = units.spike_width(templates, 30_000.0)
-    np.testing.assert_allclose(found, [0.6, 0.25, -0.6, np.nan], atol=0.05)
+    widths = units.spike_width(templates, 30_000.0)
+    np.testing.assert_allclose(widths, [0.6, 0.25, -0.6, np.nan], atol=0.05)
 
 
 def test_criteria_are_data():

@@ -254,6 +254,6 @@ def test_free_access_lasts_until_its_end_also_on_days_without_entries():
         ("2026-01-12", np.nan, False, True),
     ]
     days = status({"2026-01-05": 25.0}, waters, adlib_ends=["2026-01-08", "NaT", "NaT"])
-    found = days.dates[days.adlib].astype(str).tolist()
-    assert found == ["2026-01-06", "2026-01-07", "2026-01-08", "2026-01-12"]
-    assert days.dates.astype(str).tolist() == ["2026-01-05", *found]
+    values = days.dates[days.adlib].astype(str).tolist()
+    assert values == ["2026-01-06", "2026-01-07", "2026-01-08", "2026-01-12"]
+    assert days.dates.astype(str).tolist() == ["2026-01-05", *values]

@@ -94,7 +94,7 @@ def date(day: int | None) -> np.datetime64:
 @settings(deadline=None)
 def test_each_day_is_as_the_rules_say(animal):
     weighings, waters, restrictions, implants, (r, z), has_birth = animal
-    found = water_days(
+    result = water_days(
         [date(day) for day, _ in weighings], [weight for _, weight in weighings],
         [date(day) for day, _, _ in waters], [volume for _, volume, _ in waters], [task for _, _, task in waters],
         [False] * len(waters),
@@ -107,14 +107,14 @@ def test_each_day_is_as_the_rules_say(animal):
     )  # fmt: skip
     for day in range(LENGTH):
         told = day_of(day, *animal[:4], (r, z), has_birth)
-        at = int(np.searchsorted(found.dates, date(day)))
-        is_there = at < found.dates.size and found.dates[at] == date(day)
-        assert (is_there and bool(found.restricted[at])) == bool(told)
+        at = int(np.searchsorted(result.dates, date(day)))
+        is_there = at < result.dates.size and result.dates[at] == date(day)
+        assert (is_there and bool(result.restricted[at])) == bool(told)
         if not told:
             continue
-        columns = {"expected": found.expected_weight, "pct": found.weight_pct, "needed": found.expected_water,
-                   "due": found.remaining_water}  # fmt: skip
+        columns = {"expected": result.expected_weight, "pct": result.weight_pct, "needed": result.expected_water,
+                   "due": result.remaining_water}  # fmt: skip
         for name, column in columns.items():
             wanted = math.nan if told[name] is None else told[name]
             assert column[at] == pytest.approx(wanted, abs=1e-9, nan_ok=True), (name, day)
-        assert found.water_reward[at] == pytest.approx(sum(v for when, v, task in waters if when == day and task))
+        assert result.water_reward[at] == pytest.approx(sum(v for when, v, task in waters if when == day and task))

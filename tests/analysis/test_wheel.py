@@ -190,7 +190,7 @@ def test_direction_changes_of_a_movement_that_turns_round_twice():
 
 def test_first_movement_is_the_first_large_one_between_quiescence_and_the_end():
     """Flinches do not count, nor movements of other trials; NaN times and empty trials give none."""
-    found = wheel.Movements(
+    movements = wheel.Movements(
         onsets=np.array([0.5, 0.95, 1.2, 1.5, 3.0, 5.1]),
         offsets=np.array([0.6, 1.0, 1.3, 1.7, 3.2, 5.2]),
         peak_amplitude=np.array([0.3, 0.05, -0.4, 0.2, 0.05, -0.1]),
@@ -199,14 +199,14 @@ def test_first_movement_is_the_first_large_one_between_quiescence_and_the_end():
     )
     cue = np.array([1.0, 2.9, np.nan, 5.2, 7.0])
     end = np.array([1.6, 3.5, 4.0, 6.0, 8.0])
-    first = wheel.first_movements(found, cue, end)
+    first = wheel.first_movements(movements, cue, end)
     np.testing.assert_array_equal(first.times, [1.2, np.nan, np.nan, 5.1, np.nan])
     assert first.index.tolist() == [2, -1, -1, 5, -1]
     assert first.is_final.tolist() == [False, False, False, True, False]
-    shorter = wheel.first_movements(found, cue, end, quiescence=np.full(5, 0.05))
+    shorter = wheel.first_movements(movements, cue, end, quiescence=np.full(5, 0.05))
     assert np.isnan(shorter.times[3])
     with pytest.raises(ValueError, match="alike"):
-        wheel.first_movements(found, cue, end[:2])
+        wheel.first_movements(movements, cue, end[:2])
 
 
 def test_totals():

@@ -85,8 +85,8 @@ def test_times_in_no_known_unit_are_refused_or_named(times):
 def test_whole_ticks_are_not_taken_for_proven():
     truth = TRACES[1024]
     counted = np.rint(truth.position / (2 * np.pi) * 1024)
-    found = encoder.in_radians(counted, truth.timestamps)
-    assert found.assumed
-    assert any("wheel_units" in note for note in found.notes)
+    radians = encoder.in_radians(counted, truth.timestamps)
+    assert radians.assumed
+    assert any("wheel_units" in note for note in radians.notes)
     for unit in ("x1ticks", "x2ticks", "ticks"):
         assert not encoder.in_radians(counted, truth.timestamps, unit).notes

@@ -38,7 +38,7 @@ def test_nothing_is_known_without_rules_or_tests():
 
 def test_one_sequence_is_enough_where_the_rules_ask_for_one():
     rules = [Rule("Present", {"cre": True}), Rule("Absent", {"cre": False})]
-    assert [zygosity_from_tests(rules, {"cre": found}) for found in (True, False)] == ["Present", "Absent"]
+    assert [zygosity_from_tests(rules, {"cre": item}) for item in (True, False)] == ["Present", "Absent"]
 
 
 @pytest.mark.parametrize(

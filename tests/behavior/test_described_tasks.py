@@ -155,10 +155,12 @@ def test_three_tasks_that_the_program_does_not_know(labs):
     assert days["auditory"]["training_day"] == 1
     assert behavior.fetch_trials(trials_key("auditory"), "laserOn and toneFrequency >= 8000")["laserOn"].all()
 
-    found = rows["olfactory"]
-    assert abs(found["measures"]["d_prime"] - 2.0) < 0.35 and abs(found["measures"]["criterion"] - (0.7 - 1.0)) < 0.2
-    assert found["median_response_time"] == pytest.approx(0.4)
-    assert found["fraction_correct"] == common["olfactory"]["performance"] > 0.8
+    obtained = rows["olfactory"]
+    assert (
+        abs(obtained["measures"]["d_prime"] - 2.0) < 0.35 and abs(obtained["measures"]["criterion"] - (0.7 - 1.0)) < 0.2
+    )
+    assert obtained["median_response_time"] == pytest.approx(0.4)
+    assert obtained["fraction_correct"] == common["olfactory"]["performance"] > 0.8
     levels = task_analysis.TaskPerformance.Level & {"lab": "olfactory"}
     assert set(levels.to_arrays("level_name")) == {"mint", "rose"}
 
@@ -196,13 +198,13 @@ def pages_of_mice_and_days_follow_the_descriptions():
         if lab == "auditory":
             assert "Frequency (Hz)" in page and '"type": "log"' in page and "6 May 2024" in page
     summary = daily.summary(dict.fromkeys(figures, datetime.date(2024, 5, 6)))
-    found = {mouse.lab: mouse.today for mouse in summary.mice}
-    assert {day.kind for day in found.values()} == {"trained"}, [day.sessions for day in found.values()]
+    collected = {mouse.lab: mouse.today for mouse in summary.mice}
+    assert {day.kind for day in collected.values()} == {"trained"}, [day.sessions for day in collected.values()]
     rows = {row["lab"]: row for row in behavior_analysis.SessionPerformance.to_dicts()}
-    session = found["olfactory"].sessions[0]
+    session = collected["olfactory"].sessions[0]
     assert not session.is_easy
     assert session.n_judged_correct / session.n_judged == pytest.approx(rows["olfactory"]["performance"], abs=0.002)
-    assert found["auditory"].sessions[0].is_easy and not found["foraging"].sessions[0].n_judged
+    assert collected["auditory"].sessions[0].is_easy and not collected["foraging"].sessions[0].n_judged
     shown = {row["lab"]: row for row in overview.mice("ibl_pipeline_2021", datetime.datetime(2024, 5, 6, 20))}
     assert shown["auditory"]["performance_easy"] == pytest.approx(rows["auditory"]["performance_easy"])
     assert shown["olfactory"]["performance_easy"] == pytest.approx(rows["olfactory"]["performance"])
@@ -213,14 +215,14 @@ def pages_show_them():
     """Each task on the page of its session: its measures, and figures with data on the axis of its description."""
     figures = {"auditory": {"task-curves", "task-levels"}, "olfactory": {"task-levels"}, "foraging": {"task-blocks"}}
     for lab, expected in figures.items():
-        found = queries.session(trials_key(lab), "ibl_pipeline_2021")
-        page = json.dumps(_session_task.section(found), cls=PlotlyJSONEncoder)
+        shown_session = queries.session(trials_key(lab), "ibl_pipeline_2021")
+        page = json.dumps(_session_task.section(shown_session), cls=PlotlyJSONEncoder)
         assert {name for name in ("task-curves", "task-levels", "task-blocks") if name in page} == expected
         assert "Correct" in page or lab == "foraging"
     words = {"auditory": "Frequency (Hz)", "olfactory": "d\\u2032", "foraging": "Stays after reward"}
     for lab, word in words.items():
-        found = queries.session(trials_key(lab), "ibl_pipeline_2021")
-        assert word in json.dumps(_session_task.section(found), cls=PlotlyJSONEncoder)
+        shown_session = queries.session(trials_key(lab), "ibl_pipeline_2021")
+        assert word in json.dumps(_session_task.section(shown_session), cls=PlotlyJSONEncoder)
 
 
 @pytest.mark.soak
@@ -268,5 +270,5 @@ def test_a_changed_description_makes_its_sessions_stale_and_no_others(labs):
     drain([behavior.TrialSet])
     assert not staleness.find([behavior.TrialSet]).keys
     with settings.override(tasks=(TONES | {"curve": "erf"}, ODOURS), modules=("portlab",)):
-        found = staleness.find([behavior.TrialSet])
-        assert [item["lab"] for item in found.keys["behavior.TrialSet"]] == ["auditory"]
+        stale = staleness.find([behavior.TrialSet])
+        assert [item["lab"] for item in stale.keys["behavior.TrialSet"]] == ["auditory"]

@@ -41,9 +41,9 @@ def test_a_reading_is_the_same_number_in_every_form(values, data):
     gaps = data.draw(st.lists(st.sampled_from(NO_READING), max_size=4))
     failed = data.draw(st.lists(st.sampled_from(FAILED), max_size=4))
     rows = [{"Temperature_C": value} for value in data.draw(st.permutations([*written, *gaps, *failed]))]
-    found = stream_checks.air(data.draw(st.sampled_from([rows, [rows]])))
-    assert found.medians["temperature"] == pytest.approx(np.median(values))
-    assert any("left out" in note for note in found.notes) or not failed
+    result = stream_checks.air(data.draw(st.sampled_from([rows, [rows]])))
+    assert result.medians["temperature"] == pytest.approx(np.median(values))
+    assert any("left out" in note for note in result.notes) or not failed
     columns = stream_checks.air({"temperature_c": [*values, -999.0], "RelativeHumidity": [*values, 45.0]})
     assert columns.medians["temperature"] == pytest.approx(np.median(values))
 
@@ -120,8 +120,8 @@ def test_the_air_is_read_in_every_form_that_rigs_write_and_a_stated_unit_makes_w
     assert len(read) == len(truth) == 3
     for row in read:
         expected = truth[str(row["session_date"])]
-        found = [row["temperature"], row["air_pressure"], row["relative_humidity"]]
-        assert found == pytest.approx([expected[name] for name in expected])
+        collected = [row["temperature"], row["air_pressure"], row["relative_humidity"]]
+        assert collected == pytest.approx([expected[name] for name in expected])
 
     moved = behavior.WheelMoveSet.to_dicts(order_by="session_date")
     assert sorted(row["wheel_unit"] for row in moved) == ["cm", "deg", "rad"]

@@ -78,8 +78,8 @@ def test_conditions_choose_among_all_columns(key):
 
 def test_a_period_runs_from_one_event_of_each_trial_to_another(key):
     selection.Period.define("early", "intervals_0", "intervals_1", (0.1, -1.0), "the first part")
-    found = selection.Period.intervals("early", behavior.fetch_trials(key))
-    np.testing.assert_allclose(found[1], [2.1, 2.5])
+    bounds = selection.Period.intervals("early", behavior.fetch_trials(key))
+    np.testing.assert_allclose(bounds[1], [2.1, 2.5])
     selection.Period.define("nothing", "intervals_1", "intervals_0")
     assert np.isnan(selection.Period.intervals("nothing", behavior.fetch_trials(key))).all(), "it would end before"
     with pytest.raises(ConflictError):

@@ -51,16 +51,16 @@ def test_all_forms_of_one_truth_give_the_same_rows(database, tmp_path):
     assert not summary.reasons
     worker.drain(TABLES)
 
-    found = behavior.Lick.to_dicts()
-    assert len(found) == len(streams.ARRAY_FORMS)
-    for row in found:
+    result = behavior.Lick.to_dicts()
+    assert len(result) == len(streams.ARRAY_FORMS)
+    for row in result:
         assert row["n_licks"] == len(licks)
         assert [row["first_lick"], row["last_lick"]] == pytest.approx([licks[0], licks[-1]], abs=1e-3)
-    for row in (found := behavior.Camera.View.to_dicts()):
+    for row in (result := behavior.Camera.View.to_dicts()):
         assert row["n_frames"] == len(frames)
         assert row["frame_rate"] == pytest.approx(30, rel=1e-3)
         assert [row["first_frame"], row["last_frame"]] == pytest.approx([frames[0], frames[-1]], abs=1e-3)
-    assert len(found) == len(streams.ARRAY_FORMS)
+    assert len(result) == len(streams.ARRAY_FORMS)
     rows = behavior.Pupil.View.to_dicts()
     expected = [np.nanmedian(diameter), np.nanstd(diameter), np.isnan(diameter).mean()]
     names = ("pupil_diameter", "pupil_diameter_sd", "pupil_missing")
@@ -132,24 +132,24 @@ def test_frames_taken_apart_are_the_same_in_every_form(data):
     for columns in (device, named):
         columns = columns | {"G0": signal}
         order = data.draw(st.permutations(list(columns)))
-        found = analysis.take_apart({name: columns[name] for name in order})
-        assert {(trace.wavelength, trace.name) for trace in found.traces} == truth.keys()
-        for trace in found.traces:
+        parts = analysis.take_apart({name: columns[name] for name in order})
+        assert {(trace.wavelength, trace.name) for trace in parts.traces} == truth.keys()
+        for trace in parts.traces:
             expected = truth[trace.wavelength, trace.name]
             assert trace.times.tolist() == expected[0].tolist()
             assert trace.values.tolist() == expected[1].tolist()
-        assert found.n_dropped == found.n_unlit == found.n_invalid == 0
+        assert parts.n_dropped == parts.n_unlit == parts.n_invalid == 0
 
 
 @given(repeat=st.integers(1, 18), back=st.floats(0, 0.5))
 def test_a_frame_with_a_bad_stamp_costs_itself(repeat, back):
     times = np.arange(20) / 10
     times[repeat] = times[repeat - 1] - back
-    found = analysis.take_apart({"times": times, "DMS": np.arange(20.0)})
-    assert found.n_dropped >= 1
-    (trace,) = found.traces
+    parts = analysis.take_apart({"times": times, "DMS": np.arange(20.0)})
+    assert parts.n_dropped >= 1
+    (trace,) = parts.traces
     assert np.all(np.diff(trace.times) > 0)
-    assert any("left out" in note for note in analysis.notes(found))
+    assert any("left out" in note for note in analysis.notes(parts))
 
 
 def test_what_cannot_be_photometry_says_so():

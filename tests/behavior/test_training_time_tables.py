@@ -59,11 +59,11 @@ def fill(n: int = 26) -> None:
 
 def test_a_mouse_of_five_days_is_told_its_quartile(database):
     fill()
-    found = training_time.from_tables({"lab": "l"})
-    assert len(found.training_time) == 25 and found.training_time.max() == 29
-    assert {"perf_delta1", "trials_init", "sex", "weekend_water"} <= set(found.features)
-    assert "light" not in found.features, "all mice have the light of the lab: it tells nothing"
-    assert found.features["weekend_water"].sum() == 3
+    from_rows = training_time.from_tables({"lab": "l"})
+    assert len(from_rows.training_time) == 25 and from_rows.training_time.max() == 29
+    assert {"perf_delta1", "trials_init", "sex", "weekend_water"} <= set(from_rows.features)
+    assert "light" not in from_rows.features, "all mice have the light of the lab: it tells nothing"
+    assert from_rows.features["weekend_water"].sum() == 3
     worker.drain([behavior_analysis.TrainingTimeForecast])
     row = behavior_analysis.TrainingTimeForecast.fetch1()
     assert row["forecast_mice"] == 25 and row["forecast_f1"] > row["forecast_chance"]

@@ -52,17 +52,17 @@ def _deadly(function, counter, kill_before):
 
 def wrong(raw):
     """What is lost or wrong in the folder; an empty list if each final name holds all samples, and one of them does."""
-    found, whole = [], 0
+    collected, whole = [], 0
     if raw.exists():
         whole += 1
         if raw.read_bytes() != SAMPLES.tobytes():
-            found.append("raw file changed")
+            collected.append("raw file changed")
     compressed = raw.with_suffix(".cbin")
     if compressed.exists():
         whole += 1
         if not cbin.check(compressed, threads=1).ok or not np.array_equal(read_with_mtscomp(compressed), SAMPLES):
-            found.append("compressed file wrong")
-    return found if whole else [*found, "recording lost"]
+            collected.append("compressed file wrong")
+    return collected if whole else [*collected, "recording lost"]
 
 
 def fresh(folder, number):

@@ -89,8 +89,8 @@ def test_slices_are_those_of_numpy(packed, recording, start, stop, step, columns
 def test_one_reader_serves_many_threads_and_processes(packed, recording):
     with archive.open(packed, threads=2) as opened, ThreadPoolExecutor(8) as pool:
         starts = np.random.default_rng(0).integers(0, 32000, 200)
-        found = pool.map(lambda start: opened[start : start + 300], starts)
-        for start, samples in zip(starts, found, strict=True):
+        pieces = pool.map(lambda start: opened[start : start + 300], starts)
+        for start, samples in zip(starts, pieces, strict=True):
             np.testing.assert_array_equal(samples, recording[1][start : start + 300])
         again = pickle.loads(pickle.dumps(opened))
     np.testing.assert_array_equal(again[7000:8000], recording[1][7000:8000])

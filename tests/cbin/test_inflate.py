@@ -106,9 +106,9 @@ def test_a_damaged_stream_ends_in_the_same_error_as_in_one_piece(seed, kind, n_p
         stream[-1 - seed % 4] ^= 1
     else:
         n_bytes += int(random.integers(1, 20)) * (1 if damage == "longer" else -1)
-    found = _inflate(bytes(stream), n_bytes, n_pieces)
-    assert found == _inflate(bytes(stream), n_bytes, None)
-    assert isinstance(found, str) or found == raw
+    result = _inflate(bytes(stream), n_bytes, n_pieces)
+    assert result == _inflate(bytes(stream), n_bytes, None)
+    assert isinstance(result, str) or result == raw
 
 
 @settings(max_examples=300, deadline=None)
@@ -117,8 +117,8 @@ def test_a_damaged_stream_ends_in_the_same_error_as_in_one_piece(seed, kind, n_p
 def test_noise_is_no_block_and_writes_nothing_beyond_its_room(data, n_tokens, n_literals, at):
     stream = np.frombuffer(data, np.uint8)
     tokens, literals = np.full(n_tokens + 8, 7, np.uint32), np.full(n_literals + 8, 7, np.uint8)
-    found = blocks.parse(stream, at, 8 * stream.size, tokens[:n_tokens], literals[:n_literals])
-    assert -1 <= found <= n_tokens and (tokens[n_tokens:] == 7).all() and (literals[n_literals:] == 7).all()
+    parsed = blocks.parse(stream, at, 8 * stream.size, tokens[:n_tokens], literals[:n_literals])
+    assert -1 <= parsed <= n_tokens and (tokens[n_tokens:] == 7).all() and (literals[n_literals:] == 7).all()
     assert blocks.find_block(stream, at, 8 * stream.size) >= -1
 
 

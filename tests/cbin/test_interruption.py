@@ -230,9 +230,9 @@ def test_while_a_pair_is_replaced_readers_see_the_old_or_the_new_or_none(raw, tm
         def call(*args, **kwargs):
             try:
                 with cbin.Reader(tmp_path / "x.cbin") as opened:
-                    found = opened[:]
+                    obtained = opened[:]
                 seen.append(
-                    "old" if np.array_equal(found, SAMPLES) else "new" if np.array_equal(found, other) else "bad"
+                    "old" if np.array_equal(obtained, SAMPLES) else "new" if np.array_equal(obtained, other) else "bad"
                 )
             except cbin.MissingFile:
                 seen.append("none")

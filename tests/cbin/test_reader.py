@@ -70,12 +70,12 @@ def test_every_index_gives_what_numpy_gives(recording, rows, channels, form):
         with pytest.raises(IndexError):
             recording[key]
         return
-    found = recording[key]
-    assert found.dtype == np.int16
-    assert np.shape(found) == np.shape(expected)
-    assert np.array_equal(found, expected)
-    if isinstance(found, np.ndarray):
-        assert found.flags.writeable and found.flags.owndata or found.base.flags.owndata
+    result = recording[key]
+    assert result.dtype == np.int16
+    assert np.shape(result) == np.shape(expected)
+    assert np.array_equal(result, expected)
+    if isinstance(result, np.ndarray):
+        assert result.flags.writeable and result.flags.owndata or result.base.flags.owndata
 
 
 @pytest.mark.parametrize(
@@ -126,8 +126,8 @@ def test_writing_into_what_was_read_changes_nothing(recording):
     """mtscomp hands out writable views of its cache."""
     for _ in range(3):
         for key in (slice(3, 6), 4, (slice(None), 2), slice(None), slice(50, 100)):
-            found = recording[key]
-            found[...] = 77
+            result = recording[key]
+            result[...] = 77
             assert np.array_equal(recording[key], SAMPLES[key])
 
 
@@ -135,8 +135,8 @@ def test_threads_may_share_it(recording):
     rng = np.random.default_rng(1)
     wanted = [sorted(pair) for pair in rng.integers(0, 434, (200, 2)).tolist()]
     with ThreadPoolExecutor(8) as pool:
-        for (first, last), found in zip(wanted, pool.map(lambda p: recording[p[0] : p[1]], wanted), strict=True):
-            assert np.array_equal(found, SAMPLES[first:last])
+        for (first, last), item in zip(wanted, pool.map(lambda p: recording[p[0] : p[1]], wanted), strict=True):
+            assert np.array_equal(item, SAMPLES[first:last])
 
 
 def test_it_can_be_sent_to_another_process(recording):
@@ -211,5 +211,5 @@ def test_threads_share_large_chunks(tmp_path, order, threads):
     with cbin.open(tmp_path / "x.cbin", threads=threads) as r, ThreadPoolExecutor(8) as pool:
         for _ in range(3):
             r._cache.clear()
-            for (first, last), found in zip(spans * 4, pool.map(lambda span: r[slice(*span)], spans * 4), strict=True):
-                assert np.array_equal(found, samples[first:last]), (first, last)
+            for (first, last), item in zip(spans * 4, pool.map(lambda span: r[slice(*span)], spans * 4), strict=True):
+                assert np.array_equal(item, samples[first:last]), (first, last)

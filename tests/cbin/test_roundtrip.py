@@ -220,8 +220,8 @@ def test_any_zlib_inflates_what_the_encoder_writes(pieces, effort):
 def test_any_part_of_a_chunk_is_undone_alone(samples, transform, cut):
     first, last = sorted(min(c, len(samples)) for c in cut)
     stored = forward(samples, transform).view(np.uint8)
-    found = inverse(stored, *samples.shape, samples.dtype, transform, first, last)
-    assert same_bytes(found, samples[first:last])
+    restored = inverse(stored, *samples.shape, samples.dtype, transform, first, last)
+    assert same_bytes(restored, samples[first:last])
     pieces = [
         piece.copy() for piece in inverse_pieces(stored, *samples.shape, samples.dtype, transform, rows=1 + first)
     ]

@@ -65,9 +65,9 @@ def ask(served: Served, path: str, viewer: str | None = "mia") -> Answer:
     cookies = {served.cookie: served.users.issue_token(viewer, "login")} if viewer else {}
     told = requests.post(f"{served.url}/app/_dash-update-component", json=body, cookies=cookies, timeout=60)
     assert told.status_code == 200, told.text
-    found = Answer(json.loads(told.text)["response"]["page"]["children"])
-    assert "Traceback" not in told.text and "an error in the program" not in found.text, found.text
-    return found
+    page_answer = Answer(json.loads(told.text)["response"]["page"]["children"])
+    assert "Traceback" not in told.text and "an error in the program" not in page_answer.text, page_answer.text
+    return page_answer
 
 
 def _parts(content: Any) -> Iterator[dict[str, Any]]:

@@ -130,8 +130,8 @@ class Visit:
 @pytest.fixture(scope="session")
 def served() -> Iterator[Served]:
     """The site over the simulated lab."""
-    with shared("site", "tests.dashboard.lab") as found:
-        yield found
+    with shared("site", "tests.dashboard.lab") as result:
+        yield result
 
 
 @contextlib.contextmanager
@@ -195,9 +195,9 @@ def visiting(browser: Any, served: Served) -> Iterator[Callable[..., Visit]]:
     def open_page(
         path: str | None = None, scheme: str = "light", width: int = DESK, viewer: str | None = "mia"
     ) -> Visit:
-        found = open_window(browser, served, scheme, width, viewer)
-        opened.append(found)
-        return found if path is None else found.go(path)
+        window = open_window(browser, served, scheme, width, viewer)
+        opened.append(window)
+        return window if path is None else window.go(path)
 
     yield open_page
     problems = [f"{item.page.url}: {problem}" for item in opened for problem in item.problems]
@@ -210,9 +210,9 @@ def open_window(browser: Any, served: Served, scheme: str, width: int, viewer: s
     """An empty page that writes down every problem."""
     page = _context(browser, served, scheme, width, viewer).new_page()
     page.set_default_timeout(PATIENCE_MS)
-    found = Visit(page, served.url)
-    watch(found)
-    return found
+    visited = Visit(page, served.url)
+    watch(visited)
+    return visited
 
 
 def looks(
@@ -235,8 +235,8 @@ def looks(
         )
         seen.ready()
         assert is_as_wide_as_the_screen(seen.page), f"{name} is wider than {kind}"
-        found = barriers(seen.page, (*skipped, *but))
-        assert not found, f"{name}, {kind}: {found}"
+        barriers_seen = barriers(seen.page, (*skipped, *but))
+        assert not barriers_seen, f"{name}, {kind}: {barriers_seen}"
         if "NEUROJOINT_SCREENSHOTS" in os.environ:
             seen.shot(f"{name}_{kind}")
     walk_by_tab(seen.page)
@@ -265,10 +265,10 @@ def barriers(page: Any, skipped: Collection[str] = ()) -> list[tuple[str, str]]:
     page.wait_for_function("() => document.getAnimations().every((one) => one.playState !== 'running' || "
                            "one.effect?.getComputedTiming().iterations === Infinity)")  # fmt: skip
     rules = {name: {"enabled": False} for name in skipped}
-    found = page.evaluate("(rules) => axe.run(document, {resultTypes: ['violations'], rules})", rules)
+    result = page.evaluate("(rules) => axe.run(document, {resultTypes: ['violations'], rules})", rules)
     return [
         (item["id"], node["html"][:300])
-        for item in found["violations"]
+        for item in result["violations"]
         if item["impact"] in ("serious", "critical")
         for node in item["nodes"][:3]
         if not (item["id"] in OF_AG_GRID and 'class="ag-' in node["html"])
@@ -280,8 +280,8 @@ def _axe() -> str:
     """The program axe-core, as a package brings it."""
     package = importlib.util.find_spec("axe_playwright_python")
     assert package is not None and package.submodule_search_locations
-    (found,) = Path(package.submodule_search_locations[0]).rglob("axe.min.js")
-    return found.read_text(encoding="utf-8")
+    (rglob,) = Path(package.submodule_search_locations[0]).rglob("axe.min.js")
+    return rglob.read_text(encoding="utf-8")
 
 
 def walk_by_tab(page: Any, steps: int = 25) -> None:

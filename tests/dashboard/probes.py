@@ -106,15 +106,15 @@ def _trials(folder: Path) -> dict[str, np.ndarray]:
     from ingest.simulate.files import ALF_NAMES
 
     alf = folder / "alf"
-    found = {
+    collected = {
         name: np.load(path)
         for name, attribute in ALF_NAMES.items()
         if (path := _latest(alf, f"_ibl_trials.{attribute}.npy")) is not None
     }
     intervals = np.load(_latest(alf, "_ibl_trials.intervals.npy"))
-    found |= {"intervals_0": intervals[:, 0], "intervals_1": intervals[:, 1]}
+    collected |= {"intervals_0": intervals[:, 0], "intervals_1": intervals[:, 1]}
     inside = intervals[:, 1] < SECONDS - 5
-    return {name: values[inside] for name, values in found.items()}
+    return {name: values[inside] for name, values in collected.items()}
 
 
 def _latest(alf: Path, name: str) -> Path | None:

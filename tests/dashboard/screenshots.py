@@ -64,12 +64,12 @@ def take(folder: Path, site: Path, only: str = "", looks: tuple[str, ...] = tupl
 def examples(seen: Visit) -> dict[str, str]:
     """An address of each registered page to which links lead from the overview."""
     pages = find_pages()
-    found: dict[str, str] = {}
+    collected: dict[str, str] = {}
     visited: dict[str, int] = {}
     todo = [links.overview(sort="n_sessions-desc")]
     known = set(todo)
-    while todo and len(found) < len(pages):
-        address = next((item for item in todo if _page_of(item) not in found), todo[0])  # what is new comes first
+    while todo and len(collected) < len(pages):
+        address = next((item for item in todo if _page_of(item) not in collected), todo[0])  # what is new comes first
         todo.remove(address)
         name = _page_of(address)
         if name not in pages or visited.get(name, 0) >= MOST_VISITED:
@@ -77,13 +77,13 @@ def examples(seen: Visit) -> dict[str, str]:
         visited[name] = visited.get(name, 0) + 1
         seen.go(address)
         if not seen.page.locator(".nj-problem").count():
-            found.setdefault(name, address)
+            collected.setdefault(name, address)
         for href in seen.page.eval_on_selector_all("a[href^='/app/']", "all => all.map((one) => one.href)"):
             parts = urlsplit(href)
             if parts.path not in known and not parts.path.startswith(("/app/_", "/app/sign")):
                 known.add(parts.path)
                 todo.append(parts.path + (f"?{parts.query}" if parts.query else ""))
-    return {name: found[name] for name in pages if name in found}
+    return {name: collected[name] for name in pages if name in collected}
 
 
 def _page_of(address: str) -> str:

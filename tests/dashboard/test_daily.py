@@ -69,19 +69,19 @@ def test_every_reason_why_a_mouse_has_no_result_is_told_apart(here):
     rows.session("bare")
     rows.session("habituated", protocol="_iblrig_tasks_habituationChoiceWorld6")
     rows.session("idle", BEFORE)
-    found = _found()
-    kinds = {name: found[name].today.kind for name in names}
+    result = _found()
+    kinds = {name: result[name].today.kind for name in names}
     assert kinds == {
         "trained": progress.TRAINED, "computing": progress.COMPUTING, "unread": progress.COMPUTING,
         "failed": progress.ERROR, "refused": progress.REFUSED, "lost": progress.REFUSED, "bare": progress.NO_TRIALS,
         "habituated": progress.OTHER, "idle": daily.UNKNOWN,
     }  # fmt: skip
-    assert found["trained"].today.n_trials == 300 and found["trained"].today.performance_easy == 0.9
-    assert found["trained"].today.sessions[0].minutes == 10 and found["trained"].status == "trained_1a"
-    assert found["computing"].today.sessions[0].waits_for[0] == "performance"
-    assert found["failed"].today.sessions[0].errors == [("behavior.TrialSet", "InvalidData: nothing fits")]
-    assert found["lost"].today.refused[0][1] == "truncated" and not found["lost"].today.sessions
-    assert found["idle"].last_session == BEFORE
+    assert result["trained"].today.n_trials == 300 and result["trained"].today.performance_easy == 0.9
+    assert result["trained"].today.sessions[0].minutes == 10 and result["trained"].status == "trained_1a"
+    assert result["computing"].today.sessions[0].waits_for[0] == "performance"
+    assert result["failed"].today.sessions[0].errors == [("behavior.TrialSet", "InvalidData: nothing fits")]
+    assert result["lost"].today.refused[0][1] == "truncated" and not result["lost"].today.sessions
+    assert result["idle"].last_session == BEFORE
 
 
 def test_a_day_is_over_for_a_lab_when_files_were_registered_after_its_midnight(here):
@@ -108,9 +108,9 @@ def test_mice_without_anything_recent_are_only_counted(here):
     rows.session("old", LONG_AGO)
     rows.session("dead", LONG_AGO)
     rows.session("new", BEFORE)
-    found = daily.summary({"here": DAY})
-    assert [mouse.subject for mouse in found.mice] == ["new"]
-    assert found.n_others == {"here": 1} and found.newest == {"here": BEFORE}
+    day_summary = daily.summary({"here": DAY})
+    assert [mouse.subject for mouse in day_summary.mice] == ["new"]
+    assert day_summary.n_others == {"here": 1} and day_summary.newest == {"here": BEFORE}
     assert daily.summary({"here": LONG_AGO}).newest == {"here": LONG_AGO}
 
 
@@ -127,8 +127,8 @@ def test_water_that_is_due_and_the_last_weight(here):
             "day_weight": 20.0, "weight_pct": 82.0, "water_reward": 0.3, "water_supplement": 0.1, "day_adlib": False,
             "expected_water": 1.0, "remaining_water": 0.6, "underweight": True, "critical": False,
         })  # fmt: skip
-    found = _found()
-    thirsty, fresh = found["thirsty"], found["fresh"]
+    result = _found()
+    thirsty, fresh = result["thirsty"], result["fresh"]
     assert thirsty.water_given == pytest.approx(0.4) and thirsty.water_due == 0.6
     assert thirsty.underweight and thirsty.weight == 20 and thirsty.today.weighed
     assert (fresh.water_given, fresh.water_due) == (0, 1), "nothing is entered yet: all is still due"

@@ -29,8 +29,8 @@ def site(tmp_path_factory, chromium):
     with pytest.MonkeyPatch.context() as patch:
         for name, value in described_labs.environment(folder).items():
             patch.setenv(name, value)
-        with shared("described", "tests.dashboard.described_labs") as found:
-            yield found
+        with shared("described", "tests.dashboard.described_labs") as result:
+            yield result
 
 
 @pytest.fixture

@@ -105,9 +105,9 @@ def test_performance_counts_all_contrasts():
     """The published number of correct trials leaves those at 0 % out, so the fraction of all trials falls."""
     trials = {"choice": np.array([-1, -1, 1, 1]), "feedback_type": np.array([1, 1, 1, -1]),
               "contrast_left": np.array([NAN, NAN, 0, 0]), "contrast_right": np.array([1, 0, NAN, NAN])}  # fmt: skip
-    found = performance.session_performance(trials)
-    day = {"session_date": DATES[:1], "day_performance_easy": [found["performance_easy"]],
-           "day_performance": [found["performance"]]}  # fmt: skip
+    measures = performance.session_performance(trials)
+    day = {"session_date": DATES[:1], "day_performance_easy": [measures["performance_easy"]],
+           "day_performance": [measures["performance"]]}  # fmt: skip
     easy = figures.performance_and_response_time(day).data[0]
     assert (list(easy.y), list(easy.customdata)) == ([100], [75])
 

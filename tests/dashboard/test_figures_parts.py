@@ -44,22 +44,22 @@ KINDS = {
     ids=["dicts", "pyarrow", "pandas", "pandas with an index", "lists", "arrays"],
 )  # fmt: skip
 def test_rows_of_every_kind_are_the_same_columns(rows):
-    found = columns(rows)
-    assert found.n == 2
-    np.testing.assert_array_equal(found.numbers("n"), [3, np.nan])
-    assert found.dates("day").astype(str).tolist() == ["2026-01-05", "NaT"]
-    assert found.texts("name").tolist() == ["a", ""]
-    lists = found.lists("list")
+    shown_columns = columns(rows)
+    assert shown_columns.n == 2
+    np.testing.assert_array_equal(shown_columns.numbers("n"), [3, np.nan])
+    assert shown_columns.dates("day").astype(str).tolist() == ["2026-01-05", "NaT"]
+    assert shown_columns.texts("name").tolist() == ["a", ""]
+    lists = shown_columns.lists("list")
     np.testing.assert_array_equal(lists[0], [1, np.nan])
     assert lists[1].size == 0
-    assert np.isnan(found.numbers("not there")).all() and found.texts("not there").tolist() == ["", ""]
+    assert np.isnan(shown_columns.numbers("not there")).all() and shown_columns.texts("not there").tolist() == ["", ""]
 
 
 @pytest.mark.parametrize("rows", [None, [], {}, pa.table({}), pd.DataFrame(), TABLE.slice(0, 0)])
 def test_no_rows_are_no_columns_to_fail_on(rows):
-    found = columns(rows)
-    assert found.n == 0 and found.numbers("n").size == 0 and found.dates("day").size == 0
-    assert found.ordered("n").n == 0
+    shown_columns = columns(rows)
+    assert shown_columns.n == 0 and shown_columns.numbers("n").size == 0 and shown_columns.dates("day").size == 0
+    assert shown_columns.ordered("n").n == 0
 
 
 def test_what_has_no_rows_is_refused():
@@ -142,8 +142,8 @@ def test_a_second_axis_has_ticks_of_its_own():
 
 
 def test_log_ticks_are_plain_numbers():
-    found = build.log_ticks(-1, 1)
-    assert found["range"] == [-1, 1] and found["ticktext"] == ["0.1", "1", "10"]
+    ticks = build.log_ticks(-1, 1)
+    assert ticks["range"] == [-1, 1] and ticks["ticktext"] == ["0.1", "1", "10"]
 
 
 def test_a_figure_changes_its_theme_and_nothing_else():

@@ -59,9 +59,9 @@ def test_the_psychometric_points_are_fractions_with_wilson_intervals_of_68_perce
     np.testing.assert_allclose(points.error_y.arrayminus, [0, 0.1499], atol=1e-4)
     assert points.error_y.array[1] < 0.5 * 2.145 * np.sqrt(0.25 / 10) < 0.34  # half of the published bar
     at = np.array([-100, 0, 5, 100])
-    found = np.interp(at, curve.x, curve.y)
-    np.testing.assert_allclose(found, psychometrics.curve(at, 5, 20, 0.1, 0.05), atol=1e-9)
-    assert found[2] == pytest.approx(0.1 + 0.85 / 2)  # half way up at the bias
+    expected_values = np.interp(at, curve.x, curve.y)
+    np.testing.assert_allclose(expected_values, psychometrics.curve(at, 5, 20, 0.1, 0.05), atol=1e-9)
+    assert expected_values[2] == pytest.approx(0.1 + 0.85 / 2)  # half way up at the bias
 
 
 def test_axes_say_what_the_interval_is():

@@ -32,8 +32,8 @@ RETRIED = 'str((data.Change & {"change_action": "retried"}).to_dicts())'
 @pytest.fixture(scope="module")
 def run(served):
     """Another program on the tables."""
-    with console.opened(served) as found:
-        yield found
+    with console.opened(served) as result:
+        yield result
 
 
 @pytest.fixture
@@ -89,9 +89,9 @@ def test_the_tables_are_those_of_the_command(visit, served):
     shown = seen.page.eval_on_selector_all(
         ".nj-table tr", "all => all.map((row) => [...row.cells].map((cell) => cell.innerText))"
     )
-    found = {row[0]: row[2] for row in shown if row and row[0].startswith("behavior.TrialSet")}
+    collected = {row[0]: row[2] for row in shown if row and row[0].startswith("behavior.TrialSet")}
     one = rows["behavior.TrialSet"]
-    assert found == {"behavior.TrialSet": f"{one['done']:,} of {one['total']:,}"}
+    assert collected == {"behavior.TrialSet": f"{one['done']:,} of {one['total']:,}"}
     assert "truncated: 1" in seen.text() and "copy the file again" in seen.text("#health-refused")
     seen.page.click("#health-refused a")
     seen.page.wait_for_url("**/app/session/**")

@@ -74,15 +74,15 @@ def test_what_the_tables_hold_becomes_columns(database):
     lab.Lab.insert1({"lab": "here"})
     rows.mice("new", "seen")
     rows.compute(rows.session("seen", n_trials=300), n_easy=100, n_correct=90, days={"trained_1b": 7}, window_bias=-3.5)
-    found = queries.mice()
-    assert found.columns["subject"].tolist() == ["seen"] and found.columns["alive"].tolist() == ["yes"]
-    assert found.n_training_days.tolist() == [1] and found.days["day_trials"].tolist() == [1]
-    assert next(iter(found.statuses)) == queries.USUAL
-    reached = found.reached[queries.USUAL]
+    listed_mice = queries.mice()
+    assert listed_mice.columns["subject"].tolist() == ["seen"] and listed_mice.columns["alive"].tolist() == ["yes"]
+    assert listed_mice.n_training_days.tolist() == [1] and listed_mice.days["day_trials"].tolist() == [1]
+    assert next(iter(listed_mice.statuses)) == queries.USUAL
+    reached = listed_mice.reached[queries.USUAL]
     assert reached["trained_1a"].tolist() == reached["trained_1b"].tolist() == [7], "the first one was skipped"
     assert np.isnan(reached["ready4recording"]).all()
-    assert found.fits[queries.USUAL]["window_bias"].tolist() == [-3.5]
-    assert np.isnan(found.fits["ibllib_4"]["window_bias"]).all()
+    assert listed_mice.fits[queries.USUAL]["window_bias"].tolist() == [-3.5]
+    assert np.isnan(listed_mice.fits["ibllib_4"]["window_bias"]).all()
 
 
 @pytest.fixture

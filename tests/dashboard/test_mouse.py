@@ -18,8 +18,8 @@ OVER_DAYS = ["water", "performance", "trials", "heatmap", "fits"]
 
 def graph(seen: Visit, name: str, what: str) -> object:
     """Something of a figure, as JavaScript says it of the plot `gd`."""
-    found = 'document.querySelector(`[data-figure="${name}"] .js-plotly-plot`)'
-    return seen.page.evaluate(f"(name) => {{ const gd = {found}; return {what} }}", name)
+    result = 'document.querySelector(`[data-figure="${name}"] .js-plotly-plot`)'
+    return seen.page.evaluate(f"(name) => {{ const gd = {result}; return {what} }}", name)
 
 
 def trace(seen: Visit, name: str, of: str) -> dict:
@@ -50,8 +50,8 @@ def click_day(seen: Visit, name: str, place: int) -> str:
 
 
 def chosen(seen: Visit) -> list[str]:
-    found = links.query_of(seen.page.evaluate("location.search")).get("days", "")
-    return found.split(",") if found else []
+    result = links.query_of(seen.page.evaluate("location.search")).get("days", "")
+    return result.split(",") if result else []
 
 
 def test_figures_show_the_sessions_that_were_simulated(visit, served):

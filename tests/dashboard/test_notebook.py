@@ -23,8 +23,8 @@ PAGES = ("round", "colony", "calendar", "inbox", "admin", "admin?table=action.We
 @pytest.fixture(scope="module")
 def notebook() -> Iterator[site.Served]:
     """A site over the lab that people entered."""
-    with site.shared("notebook", "tests.dashboard.notebook_lab", members=set(ROLES) - {"mia"}) as found:
-        yield found
+    with site.shared("notebook", "tests.dashboard.notebook_lab", members=set(ROLES) - {"mia"}) as result:
+        yield result
 
 
 @pytest.fixture
@@ -36,8 +36,8 @@ def visit(notebook, chromium):
 @pytest.fixture(scope="module")
 def rows(notebook: site.Served) -> Iterator[console.Console]:
     """What the tables hold, read by another program."""
-    with console.opened(notebook) as found:
-        yield found
+    with console.opened(notebook) as result:
+        yield result
 
 
 @pytest.fixture
@@ -179,8 +179,8 @@ def test_a_life_from_pair_to_perfusion(visit, rows):
     key = "{'subject': 'AI_0001'}"
     tables = ("subject.Subject", "action.WaterRestriction", "subject.Implant", "subject.Genotype", "subject.Cull",
               "action.WaterAdministration")  # fmt: skip
-    found = rows(f"[{', '.join(f'({table} & {key}).fetch1()' for table in tables)}]")
-    animal, restriction, implant, genotype, cull, water = found
+    recorded = rows(f"[{', '.join(f'({table} & {key}).fetch1()' for table in tables)}]")
+    animal, restriction, implant, genotype, cull, water = recorded
     known = [animal[name] for name in ("line", "sex", "responsible_user", "actual_severity")]
     assert known == ["Ai32", "M", "mia", 3]
     assert animal["death_date"] == cull["cull_date"] and restriction["restriction_end"] is not None
@@ -264,8 +264,8 @@ def test_a_life_from_pair_to_perfusion_with_training(visit, notebook, rows, n_da
     assert "<b>not</b>" in seen.text(".nj-line")
 
     def table(name: str, *columns: str, where: str = f"{{'subject': '{mouse}'}}") -> list[list]:
-        found = rows(f"({name} & {where}).to_dicts()")
-        return sorted([row[column] for column in columns] for row in found)
+        recorded = rows(f"({name} & {where}).to_dicts()")
+        return sorted([row[column] for column in columns] for row in recorded)
 
     of_pair = f"{{'breeding_pair': '{pair}'}}"
     utc = zoneinfo.ZoneInfo("Europe/London")
@@ -450,9 +450,9 @@ def test_care_of_an_animal_is_entered_and_two_people_do_not_overwrite_each_other
         "() => document.querySelector(\"[aria-label='Change'] [data-for=ear_mark]\").textContent.includes('R2 by now')"
     )
     key = "{'subject': 'M003'}"
-    found = rows(f"[(action.DrugAdministration & {key}).to_dicts(), (subject.AdverseEffect & {key}).fetch1(),"
+    recorded = rows(f"[(action.DrugAdministration & {key}).to_dicts(), (subject.AdverseEffect & {key}).fetch1(),"
                  f"(action.VirusInjection & {key}).fetch1(), (subject.Subject & {key}).fetch1()]")  # fmt: skip
-    drugs, harm, virus, animal = found
+    drugs, harm, virus, animal = recorded
     assert [(drug["drug_name"], drug["drug_dose"], drug["drug_unit"]) for drug in drugs] == [
         ("carprofen", 5.0, "mg/kg")
     ]

@@ -103,17 +103,17 @@ def test_alerts_say_what_needs_attention(berlin):
     write(acquisition.Session, lab="berlin", subject="idle", session_date=[day(6)], session_number=1,
           eid=[str(uuid.uuid4())], start_time=datetime.datetime.combine(day(6), datetime.time(10)),
           task_protocol="_iblrig_tasks_trainingChoiceWorld")  # fmt: skip
-    found = alerts()
-    assert found["fine"] == {}
-    assert "critical" in found["thin"] and "72 %" in found["thin"]["critical"]
-    assert "underweight" in found["light"] and "82 %" in found["light"]["underweight"]
-    assert found["forgotten"]["unweighed"] == "not weighed for 5 d"
-    assert found["dry"].keys() == {"water"} and "0.9 mL" in found["dry"]["water"]
-    assert found["idle"] == {"idle": "no session for 6 d", "missing": "missing data"}
-    assert found["falling"] == {"dropping": "performance −30 %"}
-    assert found["new"] == {"reached": "new status, 2 d ago"}
-    assert found["lost"] == {"idle": "nothing for 90 d"}
-    assert found["dead"] == {}
+    raised_alerts = alerts()
+    assert raised_alerts["fine"] == {}
+    assert "critical" in raised_alerts["thin"] and "72 %" in raised_alerts["thin"]["critical"]
+    assert "underweight" in raised_alerts["light"] and "82 %" in raised_alerts["light"]["underweight"]
+    assert raised_alerts["forgotten"]["unweighed"] == "not weighed for 5 d"
+    assert raised_alerts["dry"].keys() == {"water"} and "0.9 mL" in raised_alerts["dry"]["water"]
+    assert raised_alerts["idle"] == {"idle": "no session for 6 d", "missing": "missing data"}
+    assert raised_alerts["falling"] == {"dropping": "performance −30 %"}
+    assert raised_alerts["new"] == {"reached": "new status, 2 d ago"}
+    assert raised_alerts["lost"] == {"idle": "nothing for 90 d"}
+    assert raised_alerts["dead"] == {}
 
 
 def test_rows_hold_the_last_day(berlin):

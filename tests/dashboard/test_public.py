@@ -40,10 +40,10 @@ def sent(served, browser):
         return route.fulfill(response=answer)
 
     seen.page.route(f"{served.url}/app/**", through)
-    found = screenshots.examples(seen)
-    mouse = links.parse(found["mouse"]).parts
-    found["notebook"] = links.notebook(mouse["lab"], mouse["subject"])  # to which no link of the public leads
-    for name, address in found.items():  # what the pages offer for download
+    notebook = screenshots.examples(seen)
+    mouse = links.parse(notebook["mouse"]).parts
+    notebook["notebook"] = links.notebook(mouse["lab"], mouse["subject"])  # to which no link of the public leads
+    for name, address in notebook.items():  # what the pages offer for download
         seen.go(address)
         assert (_entering.PUBLIC in seen.text()) == (name in FOR_MEMBERS), name
         for href in seen.page.eval_on_selector_all("a[download]", "all => all.map((one) => one.href)"):
@@ -51,7 +51,7 @@ def sent(served, browser):
     seen.page.unroute_all(behavior="wait")
     assert not seen.problems
     seen.page.close()
-    return found, texts
+    return notebook, texts
 
 
 def test_every_page_is_open_and_nothing_that_is_sent_names_a_mouse_or_a_person(sent, served, visit):

@@ -56,9 +56,9 @@ def test_raw_samples_around_a_spike(site):
     moment = float(at[1])
     page = made(site, links.cells(*PROBE, unit=0, at=at[1]))
     assert "cells-raw" in page and f"Raw samples at {moment:.4f} s" in page and "next spike" in page
-    found = insertions.insertion(ephys.ProbeInsertion().fetch1("KEY"))
-    unit = queries.unit(found, 0, "stim_on", "")
-    raw = queries.raw_samples(found, unit, moment)
+    shown_insertion = insertions.insertion(ephys.ProbeInsertion().fetch1("KEY"))
+    unit = queries.unit(shown_insertion, 0, "stim_on", "")
+    raw = queries.raw_samples(shown_insertion, unit, moment)
     spike = raw.spikes[np.abs(raw.spikes - moment).argmin()]
     assert abs(spike - moment) < 1e-4
     near = np.abs(raw.times - spike) < 1e-3

@@ -32,8 +32,8 @@ CURVES = ["psychometric", "chronometric", "response-times", "choices"]
 @pytest.fixture(scope="session")
 def small() -> Iterator[Served]:
     """A site over the small lab of `tests.dashboard.sessions`."""
-    with shared("sessions", "tests.dashboard.sessions", *([str(REAL_DATA)] if REAL_DATA.is_dir() else [])) as found:
-        yield found
+    with shared("sessions", "tests.dashboard.sessions", *([str(REAL_DATA)] if REAL_DATA.is_dir() else [])) as result:
+        yield result
 
 
 @pytest.fixture
@@ -159,17 +159,17 @@ def test_the_wheel_around_chosen_trials(visit_small):
 
 def test_files_are_saved_as_they_are_and_only_by_those_who_may(visit_small, small):
     seen = visit_small(FIRST)
-    found = files(seen)
+    listed_files = files(seen)
     name = "alf/_ibl_trials.choice.npy"
     content = (sessions.folder(small.root, sessions.FIRST) / name).read_bytes()
     with seen.page.expect_download() as saved:
         seen.page.get_by_role("link", name=name).click()
     assert saved.value.suggested_filename == "_ibl_trials.choice.npy"
     assert Path(saved.value.path()).read_bytes() == content
-    status, body, headers = ask(small, found[name], "pat")
+    status, body, headers = ask(small, listed_files[name], "pat")
     assert (status, body) == (200, content)
     assert headers["Content-Type"] == "application/octet-stream" and "attachment" in headers["Content-Disposition"]
-    assert ask(small, found[name], None)[0] == 404  # the public: no tag says that it is for everyone
+    assert ask(small, listed_files[name], None)[0] == 404  # the public: no tag says that it is for everyone
     for path in ("nothing", "..%2f..%2f..%2fetc%2fpasswd", "%2fetc%2fpasswd", "' OR 1=1 --"):
         _, body, headers = ask(small, links.FILES + "/" + path.replace(" ", "%20"), "pat")
         assert "Content-Disposition" not in headers and b"root:" not in body
@@ -195,7 +195,7 @@ def test_the_nwb_file_of_a_session_is_saved_by_members(visit, served, visit_smal
 
 
 def test_a_file_that_leads_out_of_the_root_or_has_changed_is_not_sent(visit_small, small, tmp_path):
-    found = files(visit_small(DAMAGED))
+    listed_files = files(visit_small(DAMAGED))
     alf = sessions.folder(small.root, sessions.DAMAGED) / "alf"
     secret = tmp_path / "secret.npy"
     secret.write_bytes(b"secret")
@@ -204,7 +204,7 @@ def test_a_file_that_leads_out_of_the_root_or_has_changed_is_not_sent(visit_smal
     (alf / "_ibl_trials.feedbackType.npy").write_bytes(b"other")
     changed = b"is not as it was when it was registered"
     for name, words in (("choice", b"leads out of the data root"), ("feedbackType", changed)):
-        status, body, _ = ask(small, found[f"alf/_ibl_trials.{name}.npy"], "mia")
+        status, body, _ = ask(small, listed_files[f"alf/_ibl_trials.{name}.npy"], "mia")
         assert status == 410 and words in body
 
 
@@ -295,12 +295,12 @@ def test_how_it_looks(visit_small):
      ("1-100", list(range(100))), ("1-101", None), ("0", None), ("4-3", None), ("x", None), ("-1", None),
      ("9999999999", None), ("1" * 5000, None)],
 )  # fmt: skip
-def test_trials_are_named_as_people_do(text, found):
-    if found is None:
+def test_trials_are_named_as_people_do(text, result):
+    if result is None:
         with pytest.raises(NeurojointError, match="trial"):
             page.chosen_trials(text, 150)
     else:
-        assert page.chosen_trials(text, 150) == found
+        assert page.chosen_trials(text, 150) == result
 
 
 def test_queries_on_both_databases(database, tmp_path):
@@ -313,14 +313,14 @@ def test_queries_on_both_databases(database, tmp_path):
     assert before.before is None and before.after == (sessions.DAMAGED, 1)
     for table in (behavior.TrialSet, behavior_analysis.SessionPerformance, behavior_analysis.PsychometricFit):
         table.populate(key)
-    found = queries.session(key, page.RULES)
+    shown_session = queries.session(key, page.RULES)
     assert queries.version(key) != stamp
-    assert found.trials.num_rows == sessions.N_TRIALS == found.trial_set["n_trials"]
-    assert found.blocks["block"].to_pylist() == [20, 50, 80] and found.fit["n_blocks"] == 3
+    assert shown_session.trials.num_rows == sessions.N_TRIALS == shown_session.trial_set["n_trials"]
+    assert shown_session.blocks["block"].to_pylist() == [20, 50, 80] and shown_session.fit["n_blocks"] == 3
     assert queries.trials(key, [3, 1])["trial_id"].to_pylist() == [1, 3] and queries.trials(key, []).num_rows == 0
     times, position = queries.wheel(key)
     assert len(times) == len(position) > 1000
-    (dataset,) = [file for file in found.files if file["rel_path"].endswith("choice.npy")]
+    (dataset,) = [file for file in shown_session.files if file["rel_path"].endswith("choice.npy")]
     assert queries.file(dataset["dataset_id"], public=False).path.name == "_ibl_trials.choice.npy"
     assert queries.file(dataset["dataset_id"], public=True) is None and queries.file("nothing", public=False) is None
     data.Tag.insert1({"tag": "for everyone", "tag_public": True})

@@ -52,16 +52,16 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     (folder / "home" / "bridge").mkdir(parents=True)
     (folder / "home").chmod(0o711)
     accounts(folder / "home" / "bridge" / "users.sqlite")
-    found = Served("", folder / "home", folder / "root")
+    result = Served("", folder / "home", folder / "root")
     state = {}
     try:
-        arrive(found, {MOUSE: 2})
+        arrive(result, {MOUSE: 2})
         state = windows.serve(folder, "serve", "--public-dashboard")
-        yield Served(state["url"], found.home, found.root)
+        yield Served(state["url"], result.home, result.root)
     finally:
         with contextlib.suppress(ProcessLookupError, KeyError):
             os.kill(state["pid"], signal.SIGTERM)
-        found.run("db", "stop")
+        result.run("db", "stop")
         shutil.rmtree(folder, ignore_errors=True)
 
 

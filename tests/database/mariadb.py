@@ -90,10 +90,10 @@ def free_port() -> int:
 
 
 def _program(name: str) -> str:
-    found = shutil.which(name, path=os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/bin"]))
-    if not found:
+    program = shutil.which(name, path=os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/bin"]))
+    if not program:
         pytest.skip(f"{name} is not installed (apt-get install mariadb-server)")
-    return found
+    return program
 
 
 def _unprivileged() -> dict:

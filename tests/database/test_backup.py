@@ -112,8 +112,8 @@ def contents(values) -> dict:
     quote = '"' if address_of(values).backend == "postgresql" else "`"
     rows = {}
     for schema, table in tables:
-        found = execute(values, f"SELECT * FROM {quote}{schema}{quote}.{quote}{table}{quote}")
-        rows[schema, table] = sorted(str([bytes(v) if isinstance(v, memoryview) else v for v in row]) for row in found)
+        result = execute(values, f"SELECT * FROM {quote}{schema}{quote}.{quote}{table}{quote}")
+        rows[schema, table] = sorted(str([bytes(v) if isinstance(v, memoryview) else v for v in row]) for row in result)
     assert len(rows) >= 2 and sum(map(len, rows.values())) >= 502
     return rows
 

@@ -28,7 +28,7 @@ IDS = [registry.label(item) for item in ALL]
 
 def attributes(table: type[dj.Table]) -> list[tuple[bool, re.Match]]:
     """(is it in the key, the parsed line) of every attribute line of a definition."""
-    found, in_key = [], True
+    collected, in_key = [], True
     for raw in table.definition.splitlines():
         line = raw.strip()
         if line.startswith("---"):
@@ -36,8 +36,8 @@ def attributes(table: type[dj.Table]) -> list[tuple[bool, re.Match]]:
         elif line and not line.startswith(("#", "->", "index", "unique index")):
             match = LINE.fullmatch(line)
             assert match, f"cannot read {line!r}"
-            found.append((in_key, match))
-    return found
+            collected.append((in_key, match))
+    return collected
 
 
 def database_name(table: type[dj.Table]) -> str:

@@ -123,8 +123,8 @@ def test_server_outlives_a_killed_client_and_stops_on_request(home):
 
 
 def test_status_of_a_home_that_was_never_used_changes_nothing(fresh):
-    found = embedded.status(fresh)
-    assert (found.running, found.version, found.address) == (False, None, None)
+    state = embedded.status(fresh)
+    assert (state.running, state.version, state.address) == (False, None, None)
     assert embedded.stop(fresh) is False
     assert not fresh.exists()
 
@@ -403,10 +403,10 @@ def run_as(users: list[tuple[int, int]], homes: list[Path]) -> list[tuple]:
     ]
     for child in children:
         child.start()
-    found = [queue.get(timeout=120) for queue in queues]
+    collected = [queue.get(timeout=120) for queue in queues]
     for child in children:
         child.join(60)
-    return found
+    return collected
 
 
 @as_root
@@ -418,8 +418,8 @@ def test_two_users_side_by_side(folder):
         own.mkdir(mode=0o700)
         os.chown(own, user.pw_uid, user.pw_gid)
         homes.append(own / "home")
-    found = run_as([(user.pw_uid, user.pw_gid) for user in users], homes)
-    assert found == [(str(home / "postgres"), user.pw_uid) for user, home in zip(users, homes, strict=True)]
+    results = run_as([(user.pw_uid, user.pw_gid) for user in users], homes)
+    assert results == [(str(home / "postgres"), user.pw_uid) for user, home in zip(users, homes, strict=True)]
 
 
 @as_root

@@ -18,11 +18,11 @@ ADDED = {
 
 def kinds(database, table) -> dict[str, tuple]:
     schema, name = table.full_table_name.replace("`", "").replace('"', "").split(".")
-    found = database.query(
+    rows = database.query(
         "SELECT column_name, data_type, is_nullable FROM information_schema.columns "
         f"WHERE table_schema = '{schema}' AND table_name = '{name}'"
     )
-    return {row[0]: tuple(row[1:]) for row in found.fetchall()}
+    return {row[0]: tuple(row[1:]) for row in rows.fetchall()}
 
 
 def test_columns_are_added_as_they_are_declared(database):

@@ -31,8 +31,8 @@ def test_headings_that_were_read_ahead_are_the_same(database):
     query = database.query
     database.query = lambda sql, *args, **options: (asked.append(sql), query(sql, *args, **options))[1]
     try:
-        found = [known(item._heading) for item in ahead]
+        collected = [known(item._heading) for item in ahead]
     finally:
         del database.query
     assert not asked
-    assert found == [known(heading) for heading in plain]
+    assert collected == [known(heading) for heading in plain]

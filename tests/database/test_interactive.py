@@ -58,8 +58,8 @@ def animal(database):
 
 def test_days_of_behaviour_weight_and_water_join_by_date_with_sessions(animal):
     joined = behavior_analysis.DailySummary * action.WaterStatus * behavior_analysis.SessionPerformance
-    found = joined.to_dicts(order_by="session_date")
-    assert [(row["session_date"], row["day_weight"]) for row in found] == [(DAYS[1], 26.0), (DAYS[2], 27.0)]
+    result = joined.to_dicts(order_by="session_date")
+    assert [(row["session_date"], row["day_weight"]) for row in result] == [(DAYS[1], 26.0), (DAYS[2], 27.0)]
     assert len(behavior_analysis.DailySummary * acquisition.Session) == len(DAYS)
     assert len(action.WaterStatus - acquisition.Session.proj()) == 1
 

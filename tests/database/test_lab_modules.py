@@ -100,8 +100,8 @@ def test_modules_are_bound_in_order_of_dependency_and_populated(package, databas
     assert drain(tables_named(["Octave"])) == {"auditory_octave.Octave": 3}
     octaves = pipeline.module("auditory.octaves")
     assert sorted(octaves.Octave.to_arrays("tone_octave")) == [0, 1, 2]
-    found = {table.table: table.done for table in collect().tables}
-    assert found["auditory_octave.Octave"] == 3
+    collected = {table.table: table.done for table in collect().tables}
+    assert collected["auditory_octave.Octave"] == 3
     assert populate(processes=2, progress=False).failed == {}
 
 

@@ -196,8 +196,8 @@ def test_an_older_database_gets_what_the_colony_keeps(database):
     database.query(f"DELETE FROM {task.SchemaMigration.full_table_name} WHERE migration_number IN (150, 350)")
     assert [migration.number for migration in migrate.upgrade(database, PREFIX)] == [150, 350]
     for name, expected in today.items():
-        found = declared(database, "subject", name)
-        assert [a ^ b for a, b in zip(found, expected, strict=True)] == [set(), set()], name
+        definition = declared(database, "subject", name)
+        assert [a ^ b for a, b in zip(definition, expected, strict=True)] == [set(), set()], name
 
 
 @pytest.mark.parametrize("name", ["1_short.mysql.sql", "0001_name.sql", "0001_name.oracle.sql"])
@@ -216,13 +216,14 @@ def test_an_older_database_finds_copies_by_index(database):
     is_mysql = database.adapter.backend != "postgresql"
 
     def indices(table: str) -> dict[str, tuple[str, ...]]:
-        found = declared(database, "data", table)[1]
+        definition = declared(database, "data", table)[1]
         if is_mysql:
-            names = {name for name, *_ in found}
+            names = {name for name, *_ in definition}
             return {
-                name: tuple(column for _, _, column in sorted(row for row in found if row[0] == name)) for name in names
+                name: tuple(column for _, _, column in sorted(row for row in definition if row[0] == name))
+                for name in names
             }
-        columns = {name: text[text.index("(") + 1 : text.rindex(")")].split(", ") for name, text in found}
+        columns = {name: text[text.index("(") + 1 : text.rindex(")")].split(", ") for name, text in definition}
         return {name: tuple(value) for name, value in columns.items()}
 
     today = {table: sorted(indices(table).values()) for table in wanted}
@@ -315,11 +316,11 @@ def test_the_sessions_of_an_older_database_have_a_task_each(database, tmp_path):
         declared(database, registry.label(item).partition(".")[0], item().table_name) for item in (*moved, *newer)
     ]
     for item in moved:
-        found = item.to_dicts(order_by=", ".join(item.primary_key))
+        result = item.to_dicts(order_by=", ".join(item.primary_key))
         changed = {"wheel_fingerprint": " " * 32} if item is behavior.WheelMoveSet and not is_mysql else {}
         changed |= {"wheel_fingerprint": ""} if item is behavior.WheelMoveSet and is_mysql else {}
         summarised = item.__module__ == behavior_analysis.__name__  # workers make these again
-        assert found == ([] if summarised else [row | changed for row in rows[item]]), registry.label(item)
+        assert result == ([] if summarised else [row | changed for row in rows[item]]), registry.label(item)
     assert [(row["task_collection"], row["protocol"]) for row in acquisition.SessionTask.to_dicts()] == [("alf", "")]
     assert not (data.SessionScan & "scan_signature <> ''")
 

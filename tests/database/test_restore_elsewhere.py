@@ -31,11 +31,11 @@ connection.close()
 @pytest.fixture
 def homes() -> Iterator[list[Path]]:
     """The home of the program on two computers."""
-    found = [Path(tempfile.mkdtemp(prefix="neurojoint-")) for _ in range(2)]
-    for home in found:
+    collected = [Path(tempfile.mkdtemp(prefix="neurojoint-")) for _ in range(2)]
+    for home in collected:
         home.chmod(0o711)
-    yield found
-    for home in found:
+    yield collected
+    for home in collected:
         embedded.stop(home)
         shutil.rmtree(home, ignore_errors=True)
 

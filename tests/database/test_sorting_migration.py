@@ -44,7 +44,7 @@ def test_sortings_of_an_older_version_are_tasks(database, tmp_path):
            start + datetime.timedelta(seconds=70), 65.5, 0, "", "line 1\nline 2", one.recording_hash,
            "alf/probe00/ks4", 12, 3456]  # fmt: skip
     failed = [*row[:2], "b" * 32, "failed", *row[4:12], 1, "no GPU", "", one.recording_hash, "", None, None]
-    migration = next(found for found in migrate.shipped(database.adapter.backend) if found.number == NUMBER)
+    migration = next(item for item in migrate.shipped(database.adapter.backend) if item.number == NUMBER)
     for again in (False, True):
         if not again:
             database.query(f"CREATE TABLE {table} ({COLUMNS.format(**form)}){like}")
@@ -53,9 +53,9 @@ def test_sortings_of_an_older_version_are_tasks(database, tmp_path):
         assert not migration.statements("neurojoint_") and migration.has_second_half
         for statement in migration.statements("neurojoint_", after=True):
             database.query(statement.replace("%", "%%"))
-        found = {found["told"]["parameters_hash"][0]: found for found in runs()}
-        assert set(found) == {"a", "b"}
-        done, other = found["a"], found["b"]
+        collected = {item["told"]["parameters_hash"][0]: item for item in runs()}
+        assert set(collected) == {"a", "b"}
+        done, other = collected["a"], collected["b"]
         assert (done["task_state"], done["task_name"]) == ("Complete", "sort_spikes_probe00_ks4")
         assert done["task_activity"] == "4.1: 12 units, 3456 spikes in alf/probe00/ks4"
         assert (done["task_attempts"], done["task_elapsed"], done["task_started"]) == (2, 65.5, start)
@@ -65,5 +65,5 @@ def test_sortings_of_an_older_version_are_tasks(database, tmp_path):
     assert Run(one, repository, "ks4", "a" * 32).is_done() and not Run(one, repository, "ks4", "b" * 32).is_done()
     later = Run(one, repository, "ks4", "b" * 32)
     later.begin({"threshold": 8.0})
-    assert later.id == found["b"]["task_uuid"] and len(task.Task()) == 2
+    assert later.id == collected["b"]["task_uuid"] and len(task.Task()) == 2
     later.failed("again")

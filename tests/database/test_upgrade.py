@@ -61,13 +61,15 @@ def catalogue(connection) -> dict[str, list[tuple]]:
         f"WHERE n.nspname {like} AND a.attnum > 0 AND NOT a.attisdropped AND r.relkind = 'r'",
     }
     with contextlib.closing(raw_connection(connection.address)) as raw, raw.cursor() as cursor:
-        found = {}
+        collected = {}
         for name, sql in queries.items():
             cursor.execute(sql.replace("%%", "%"))
-            found[name] = sorted(cursor.fetchall(), key=repr)
+            collected[name] = sorted(cursor.fetchall(), key=repr)
     # Before the second colon of a comment stands the type that DataJoint reads; what follows is for people.
-    found["comments"] = [(*row[:3], (row[3] or "")[: (row[3] or "").find(":", 1) + 1]) for row in found["comments"]]
-    return found
+    collected["comments"] = [
+        (*row[:3], (row[3] or "")[: (row[3] or "").find(":", 1) + 1]) for row in collected["comments"]
+    ]
+    return collected
 
 
 def test_an_upgraded_database_equals_a_new_one_and_keeps_its_rows(older, database):

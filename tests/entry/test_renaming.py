@@ -31,7 +31,7 @@ RECORDS = {
 
 def everything(but: frozenset[str] = frozenset()) -> dict[str, list[dict[str, Any]]]:
     """All rows of all tables but the records of what was done, in order of their keys."""
-    found = {}
+    ordered = {}
     for table in registry.tables():
         for part in (table, *registry.parts(table)):
             label = registry.label(part)
@@ -40,8 +40,8 @@ def everything(but: frozenset[str] = frozenset()) -> dict[str, list[dict[str, An
             query = part()
             names = [name for name in query.heading.names if not query.heading[name].codec]
             rows = fetch_columns(query, *names).to_pylist()
-            found[label] = sorted(rows, key=repr)
-    return found
+            ordered[label] = sorted(rows, key=repr)
+    return ordered
 
 
 def renamed(tables: dict[str, list[dict[str, Any]]], old: tuple[str, str], new: tuple[str, str]) -> dict:

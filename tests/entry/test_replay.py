@@ -40,8 +40,8 @@ def live() -> None:
 
 
 def rows() -> dict[str, list[dict[str, Any]]]:
-    found = {name: class_of(name)().to_dicts(order_by=class_of(name).primary_key) for name in TABLES}
-    return {name: listed for name, listed in found.items() if listed}
+    collected = {name: class_of(name)().to_dicts(order_by=class_of(name).primary_key) for name in TABLES}
+    return {name: listed for name, listed in collected.items() if listed}
 
 
 @pytest.mark.slow
@@ -63,7 +63,7 @@ def test_the_audit_replayed_gives_the_same_rows(database):
             table.update1(key | after)
         else:
             (table & key).delete_quick()
-    found = rows()
-    assert set(found) == set(wanted)
+    recorded = rows()
+    assert set(recorded) == set(wanted)
     for name, listed in wanted.items():
-        assert found[name] == listed, name
+        assert recorded[name] == listed, name

@@ -18,8 +18,8 @@ TYPES = {
 
 def attribute(table, column):
     heading = table().heading
-    found = heading[column]
-    return found, str(found.original_type or found.type).lower()
+    result = heading[column]
+    return result, str(result.original_type or result.type).lower()
 
 
 @pytest.mark.parametrize("server", ["postgresql"], indirect=True)
@@ -32,12 +32,12 @@ def test_every_description_fits_its_table(database):
         assert [item for item in columns if item in table.primary_key] == table.primary_key, f"{name}: the key first"
         for field in entry.fields:
             where = f"{name}.{field.column}"
-            found, declared = attribute(table, field.column)
+            result, declared = attribute(table, field.column)
             longest = re.search(r"char(?:acter varying|acter)?\((\d+)\)", declared)
             if field.type in ("text", "name") and longest:
                 assert 0 < field.longest <= int(longest[1]), where
             if entry.can_create:
-                needs = not found.nullable and found.default is None
+                needs = not result.nullable and result.default is None
                 derived = entry.derive is not None and field.column in entry.unique
                 assert field.required == (needs and not derived and field.default is None), where
             if field.type == "choice" and declared.startswith("enum"):

@@ -61,8 +61,8 @@ def test_a_change_keeps_what_was_before_and_an_equal_row_changes_nothing(animal)
 
 
 def test_nothing_is_written_where_one_row_is_wrong(animal):
-    found = errors_of("action.Weighing", [weighing(), weighing("2023-07-04", "-5"), weighing("2023-07-05", "25000")])
-    assert found == [
+    errors = errors_of("action.Weighing", [weighing(), weighing("2023-07-04", "-5"), weighing("2023-07-05", "25000")])
+    assert errors == [
         (1, "weight", "-5 is not between 0.1 and 2000 g"),
         (2, "weight", "25000 is not between 0.1 and 2000 g"),
     ]
@@ -113,22 +113,22 @@ def test_a_value_that_cannot_be_used_may_cost_only_itself(animal):
 )
 def test_what_is_wrong_is_refused_with_its_column(animal, table, row, column, message):
     before = len(audit.Edit())
-    [found] = errors_of(table, [row])
-    assert found[1] == column and message in found[2]
+    [result] = errors_of(table, [row])
+    assert result[1] == column and message in result[2]
     assert len(audit.Edit()) == before
 
 
 def test_a_death_is_not_before_what_was_done_with_the_animal(animal):
     entry.write("action.Weighing", [weighing("2023-07-03T12:00:00")], **BY)
-    [found] = errors_of("subject.Subject", [ANIMAL | {"death_date": "2023-07-02"}])
-    assert found[1:] == ("death_date", "m1 has a weighing on 2023-07-03, after 2023-07-02: correct one of the two")
+    [result] = errors_of("subject.Subject", [ANIMAL | {"death_date": "2023-07-02"}])
+    assert result[1:] == ("death_date", "m1 has a weighing on 2023-07-03, after 2023-07-02: correct one of the two")
     entry.write("subject.Subject", [ANIMAL | {"death_date": "2023-07-03"}], **BY)
 
 
 def test_a_uuid_belongs_to_one_animal(animal):
     row = {"lab": "mylab", "subject": "m2", "subject_uuid": "604e1da8-1e3d-41c4-a29e-21d573a0b84c"}
-    [found] = errors_of("subject.Subject", [row])
-    assert found[1] == "subject_uuid" and "mylab/m1" in found[2]
+    [result] = errors_of("subject.Subject", [row])
+    assert result[1] == "subject_uuid" and "mylab/m1" in result[2]
 
 
 def test_a_uuid_that_is_emptied_becomes_the_derived_one(animal):
@@ -154,8 +154,8 @@ def test_a_row_that_is_refused_creates_no_names(animal):
 
 
 def test_rows_of_one_key_must_agree(animal):
-    [found] = errors_of("action.Weighing", [weighing(), weighing(weight=23)])
-    assert found == (1, "weight", "row 1 says 22.5 of the same weighing: correct one")
+    [result] = errors_of("action.Weighing", [weighing(), weighing(weight=23)])
+    assert result == (1, "weight", "row 1 says 22.5 of the same weighing: correct one")
 
 
 def test_creating_what_exists_and_changing_what_was_changed_is_a_conflict(animal):
@@ -244,10 +244,10 @@ def test_a_list_becomes_what_it_is_said_to_be(animal):
 
 def test_a_zone_that_is_unknown_costs_the_times_that_need_it(animal):
     lab.Lab.update1({"lab": "mylab", "time_zone": "Mars/Phobos"})
-    [found] = errors_of("action.Weighing", [weighing()])
+    [result] = errors_of("action.Weighing", [weighing()])
     assert (
-        found[1] == "weighing_time"
-        and "'Mars/Phobos' of the lab is unknown: write the time with its offset" in found[2]
+        result[1] == "weighing_time"
+        and "'Mars/Phobos' of the lab is unknown: write the time with its offset" in result[2]
     )
     assert entry.write("action.Weighing", [weighing("2023-07-03T12:00:00+01:00")], **BY).created == 1
     entry.write("lab.Lab", [{"lab": "mylab", "time_zone": "Europe/London"}], **BY)

@@ -47,16 +47,16 @@ def kept(home) -> int:
 def test_peths_of_any_split(files, home):
     """Each condition is the direct count over its trials; a second call reads what the first one computed."""
     asked = {"clusters": [2, 0], "window": (-0.2, 0.4), "bin_size": 0.1, "smoothing": 0}
-    found = unit_peths(KEY, "stim_on", ["side", "choice"], **asked)
-    assert found.conditions == ["left left", "left right", "right left", "right right"]
+    peths = unit_peths(KEY, "stim_on", ["side", "choice"], **asked)
+    assert peths.conditions == ["left left", "left right", "right left", "right right"]
     own = files["spikes.times"][files["spikes.clusters"] == 2]
     events = START[RIGHT & (np.arange(40) % 4 < 2)]
     counts = [np.histogram(own - event, np.linspace(-0.2, 0.4, 7))[0] for event in events]
-    np.testing.assert_allclose(found.mean[0, 2], np.mean(counts, axis=0) / 0.1, rtol=1e-5)
-    np.testing.assert_allclose(found.population, found.mean.mean(axis=0))
+    np.testing.assert_allclose(peths.mean[0, 2], np.mean(counts, axis=0) / 0.1, rtol=1e-5)
+    np.testing.assert_allclose(peths.population, peths.mean.mean(axis=0))
     again = unit_peths(KEY, "stim_on", ["side", "choice"], **asked)
     assert isinstance(again.mean, np.memmap) and kept(home) == 1
-    np.testing.assert_array_equal(again.mean, found.mean)
+    np.testing.assert_array_equal(again.mean, peths.mean)
     for labels, conditions, n in (
         (np.where(np.arange(40) < 10, "early", ""), ["early"], [10]),
         (RIGHT, ["False", "True"], [20, 20]),
@@ -64,8 +64,8 @@ def test_peths_of_any_split(files, home):
         ("contrast", ["-100", "25"], [20, 20]),
         ("probability", ["0.2", "0.8"], [20, 20]),
     ):
-        found = unit_peths(KEY, "go_cue_times", labels)
-        assert (found.conditions, found.n.tolist()) == (conditions, n)
+        peths = unit_peths(KEY, "go_cue_times", labels)
+        assert (peths.conditions, peths.n.tolist()) == (conditions, n)
     for wrong, message in (
         ({"event": "lunch"}, "no event"),
         ({"split": "colour"}, "not split by"),
@@ -101,11 +101,11 @@ def test_what_is_kept_follows_trials_and_spikes(files, home, tmp_path):
 
 def test_a_raster_is_the_spikes_around_each_event(files):
     own = files["spikes.times"][files["spikes.clusters"] == 2]
-    found = activity.raster(KEY, 2, "stim_on", "side", window=(-0.1, 0.3))
-    assert found.conditions.tolist() == ["left", "right"] * 20
+    drawn = activity.raster(KEY, 2, "stim_on", "side", window=(-0.1, 0.3))
+    assert drawn.conditions.tolist() == ["left", "right"] * 20
     for trial, event in enumerate(START):
         expected = own[(own >= event - 0.1) & (own < event + 0.3)] - event
-        np.testing.assert_allclose(found.times[found.trials == trial], expected)
+        np.testing.assert_allclose(drawn.times[drawn.trials == trial], expected)
     some = activity.raster(KEY, 2, split=np.where(RIGHT, "right", ""))
     assert set(some.trials) <= set(np.flatnonzero(RIGHT)) and set(some.conditions) == {"", "right"}
     assert not len(activity.raster(KEY, 77).times), "a unit without spikes"
@@ -115,9 +115,9 @@ def test_a_condition_chooses_the_trials_of_peths_and_rasters(files):
     asked = {"clusters": [2], "window": (-0.2, 0.4), "bin_size": 0.1, "smoothing": 0}
     labels = np.where(RIGHT, "right", "")
     expected = unit_peths(KEY, "stim_on", labels, **asked)
-    found = unit_peths(KEY, "stim_on", condition="contrast_right != missing", **asked)
-    np.testing.assert_array_equal(found.mean[0], expected.mean[0])
-    assert found.n.tolist() == [20]
+    peths = unit_peths(KEY, "stim_on", condition="contrast_right != missing", **asked)
+    np.testing.assert_array_equal(peths.mean[0], expected.mean[0])
+    assert peths.n.tolist() == [20]
     some = activity.raster(KEY, 2, condition="contrast_right != missing")
     assert set(some.trials) <= set(np.flatnonzero(RIGHT))
     with pytest.raises(NeurojointError, match="no column contrast"):
@@ -126,14 +126,14 @@ def test_a_condition_chooses_the_trials_of_peths_and_rasters(files):
 
 def test_cross_correlograms_count_all_pairs(files):
     times, units = files["spikes.times"], files["spikes.clusters"]
-    ids, found = activity.cross_correlograms(KEY, 1, window=0.05, bin_size=0.005)
+    ids, result = activity.cross_correlograms(KEY, 1, window=0.05, bin_size=0.005)
     assert ids.tolist() == [0, 1, 2, 3, 4]
     for row, other in enumerate(ids):
         lags = (times[units == other][None, :] - times[units == 1][:, None]).ravel()
         expected = np.histogram(lags[lags != 0] if other == 1 else lags, np.linspace(-0.05, 0.05, 21))[0]
-        np.testing.assert_array_equal(found.counts[row], expected)
+        np.testing.assert_array_equal(result.counts[row], expected)
     ids, one = activity.cross_correlograms(KEY, 1, [4], window=0.05, bin_size=0.005)
-    np.testing.assert_array_equal(one.counts[0], found.counts[4])
+    np.testing.assert_array_equal(one.counts[0], result.counts[4])
     with pytest.raises(NeurojointError, match="unit 9 has no spikes"):
         activity.cross_correlograms(KEY, 9)
 
@@ -185,11 +185,11 @@ def test_any_object_with_times_is_aligned_to(files, tmp_path):
 
     asked = {"clusters": [2], "window": (-0.2, 0.4), "bin_size": 0.1, "smoothing": 0}
     same = unit_peths(KEY, "stim_on", power, **asked)
-    found = unit_peths(KEY, "opto.intervals", "power", **asked)
-    assert found.conditions == ["1", "5"] and found.n.tolist() == [20, 20]
-    np.testing.assert_array_equal(found.mean, same.mean)
+    peths = unit_peths(KEY, "opto.intervals", "power", **asked)
+    assert peths.conditions == ["1", "5"] and peths.n.tolist() == [20, 20]
+    np.testing.assert_array_equal(peths.mean, same.mean)
     chosen = unit_peths(KEY, "opto.intervals", condition="power > 2", **asked)
-    np.testing.assert_array_equal(chosen.mean[:, 0], found.mean[:, 1])
+    np.testing.assert_array_equal(chosen.mean[:, 0], peths.mean[:, 1])
     odours = unit_peths(KEY, "odourTrials.odourOn_times", "odour", **asked)
     assert odours.conditions == ["mint", "rose"] and odours.n.tolist() == [2, 1]
     assert len(set(activity.raster(KEY, 2, "licks.times").trials)) <= 3
@@ -202,12 +202,12 @@ def test_units_that_tell_conditions_apart_in_a_period(files):
     selection.TrialCondition.define("right_side", "contrast_right > 0")
     selection.Period.define("stimulus", "stim_on_times", "stim_on_times", (0.04, 0.3))
     selection.Period.define("later", "stim_on_times", "stim_on_times", (0.5, 0.9))
-    found = activity.selectivity(KEY, "contrast_left > 0", "right_side", "stimulus")
-    assert (found.n_0, found.n_1) == (20, 20)
-    assert found.cluster_ids[found.selective].tolist() == [2] and found.index[2] > 0.8
+    selective = activity.selectivity(KEY, "contrast_left > 0", "right_side", "stimulus")
+    assert (selective.n_0, selective.n_1) == (20, 20)
+    assert selective.cluster_ids[selective.selective].tolist() == [2] and selective.index[2] > 0.8
     own = files["spikes.times"][files["spikes.clusters"] == 2]
     counts = [np.sum((own >= event + 0.04) & (own < event + 0.3)) for event in START[RIGHT]]
-    assert found.rate_1[2] == pytest.approx(np.mean(counts) / 0.26)
+    assert selective.rate_1[2] == pytest.approx(np.mean(counts) / 0.26)
     assert not activity.selectivity(KEY, "contrast_left > 0", "right_side", "later", [2]).selective.any()
     with pytest.raises(NeurojointError, match="no period"):
         activity.selectivity(KEY, "choice == 1", "choice == -1", "delay")
@@ -223,10 +223,10 @@ def test_a_signal_is_averaged_around_events(files, tmp_path):
     tracked.to_parquet(root / trees.SESSION / "alf" / "_ibl_leftCamera.dlc.pqt")
     trees.write(root, {"_ibl_leftCamera.times": times}, "alf")
     ingest(root)
-    found = signals.signal_average(KEY, "breathing.voltage", "stim_on", "side", (0.1, 0.4), 0.1)
-    assert found.conditions == ["left", "right"]
-    np.testing.assert_allclose(found.mean, [[0.1, 0.2, 0.3, 0.4]] * 2, atol=1e-6)
-    assert (found.n == 20).all()
+    averaged = signals.signal_average(KEY, "breathing.voltage", "stim_on", "side", (0.1, 0.4), 0.1)
+    assert averaged.conditions == ["left", "right"]
+    np.testing.assert_allclose(averaged.mean, [[0.1, 0.2, 0.3, 0.4]] * 2, atol=1e-6)
+    assert (averaged.n == 20).all()
     nose = signals.signal_average(KEY, "leftCamera.dlc.nose_x", "stim_on", window=(0.2, 0.8), step=0.2)
     np.testing.assert_allclose(nose.mean[0, :2], [20, 40], atol=1e-4)
     assert np.isnan(nose.mean[0, 2:]).all()

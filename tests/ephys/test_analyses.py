@@ -22,16 +22,16 @@ KEY = {"lab": "lab", "subject": "mouse", "session_date": "2024-05-01", "session_
 
 def computed() -> dict[str, list]:
     """All rows of ephys and its analyses, arrays as bytes (NaN equals NaN)."""
-    found = {}
+    collected = {}
     for table in registry.populated_tables():
         if not registry.label(table).startswith(("ephys", "behavior.")):
             continue
         for part in (table, *registry.parts(table)):
             rows = part().to_dicts(order_by=part().primary_key)
-            found[registry.label(part)] = [
+            collected[registry.label(part)] = [
                 {k: (v.shape, v.tobytes()) if isinstance(v, np.ndarray) else v for k, v in row.items()} for row in rows
             ]
-    return found
+    return collected
 
 
 def test_all_tables_of_a_session(database, tmp_path):
@@ -186,12 +186,12 @@ def test_real_recording(database, tmp_path, real_data):
     assert stored["cluster_id"].to_pylist() == ids.tolist() and stored["unit_n_spikes"].to_pylist() == counts.tolist()
     assert (ephys_analysis.Peth & {"event": "stim_on"}).fetch1("n_events") == 18
     pid = (ephys.ProbeInsertion & acquisition.Session).fetch1("pid")
-    found = unit_peths(pid, split=groups.astype(str), window=(-0.25, 0.5), bin_size=0.025, smoothing=0)
-    assert found.n.sum() == 18
+    peths = unit_peths(pid, split=groups.astype(str), window=(-0.25, 0.5), bin_size=0.025, smoothing=0)
+    assert peths.n.sum() == 18
     edges = np.arange(-10, 21) * 0.025
-    for group, name in enumerate(found.conditions):
+    for group, name in enumerate(peths.conditions):
         chosen = events[groups.astype(str) == name]
         for unit, one in enumerate(ids):
             own = times[units == one]
             direct = np.diff(np.searchsorted(own, chosen[:, None] + edges), axis=1).sum(axis=0)
-            np.testing.assert_allclose(found.mean[unit, group], direct / len(chosen) / 0.025, atol=1e-3)
+            np.testing.assert_allclose(peths.mean[unit, group], direct / len(chosen) / 0.025, atol=1e-3)

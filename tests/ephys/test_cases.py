@@ -118,9 +118,9 @@ def test_files_with_a_uuid_each(tmp_path):
 
 def test_samples_before_the_beginning_are_dropped_and_counted():
     """Kilosort 4 writes some at its first batch; they cost only themselves."""
-    found = results.read(CASES / "06_kilosort4_negative_samples", 1_800_000)
-    assert len(found.samples) == 2996 and found.n_dropped == 4
-    assert found.samples.min() >= 0
+    content = results.read(CASES / "06_kilosort4_negative_samples", 1_800_000)
+    assert len(content.samples) == 2996 and content.n_dropped == 4
+    assert content.samples.min() >= 0
 
 
 @pytest.mark.parametrize("case", ["07_NP1015_linear", "08_NP24_one_shank_of_four"])
@@ -138,9 +138,9 @@ def test_several_probes_in_one_folder(database, tmp_path):
     shutil.copytree(CASES / "04_steinmetz_2019_layout", session / "alf")
     ingest(tmp_path)
     assert ("no_probe",) in rows(data.Quarantine, "reason")
-    found = imports.import_folder(session)
-    assert [item.n_units for item in found] == [3, 3] and sum(entry.n_spikes for entry in found) == 3764
-    assert [item.folder.name for item in found] == ["probe00", "probe01"]
+    imported = imports.import_folder(session)
+    assert [item.n_units for item in imported] == [3, 3] and sum(entry.n_spikes for entry in imported) == 3764
+    assert [item.folder.name for item in imported] == ["probe00", "probe01"]
     ephys.ClusterSet.populate()
     histology.ChannelLocation.populate()
     histology.ClusterLocation.populate()

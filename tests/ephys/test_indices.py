@@ -174,8 +174,8 @@ def test_units_that_all_have_spikes_are_told_from_one(n, data):
 def test_columns_of_the_map(raw):
     files = Files({})
     files.content["channels.rawInd"] = np.array(raw)
-    found = columns_of_map(files, np.arange(-1, len(raw) + 1), 15)
-    assert found.tolist() == [-1, *(item if item < 15 else -1 for item in raw), -1]
+    columns = columns_of_map(files, np.arange(-1, len(raw) + 1), 15)
+    assert columns.tolist() == [-1, *(item if item < 15 else -1 for item in raw), -1]
 
 
 @pytest.mark.slow

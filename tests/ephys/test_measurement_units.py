@@ -38,9 +38,9 @@ def test_spike_times_in_s_are_left_alone():
 @pytest.mark.parametrize("kind", [np.uint64, np.int32, np.float64])
 def test_samples_become_seconds_where_the_rate_is_known(kind):
     times, units, samples = train()
-    found = mu.spike_times(samples.astype(kind), units, samples, HOUR)
-    assert not found.wrong
-    np.testing.assert_allclose(samples * found.factor, times)
+    verdict = mu.spike_times(samples.astype(kind), units, samples, HOUR)
+    assert not verdict.wrong
+    np.testing.assert_allclose(samples * verdict.factor, times)
     assert mu.spike_times(samples.astype(kind), units, None, None).wrong
     assert mu.spike_times(samples.astype(kind), units, None, Recorded(RATE, 10.0, 300_000)).wrong, (
         "beyond the recording"
@@ -60,16 +60,16 @@ def test_times_in_ms_and_of_32_bits_are_refused():
 
 def test_spikes_beyond_the_recording_are_a_doubt():
     times, units, _ = train(seconds=300.0)
-    found = mu.spike_times(times, units, None, Recorded(RATE, 0.31, 9300))
-    assert not found.wrong and "0.3 s" in found.note
+    verdict = mu.spike_times(times, units, None, Recorded(RATE, 0.31, 9300))
+    assert not verdict.wrong and "0.3 s" in verdict.note
 
 
 @given(st.floats(20, 800), st.sampled_from([1.0, -1.0]))
 def test_amplitudes_count_by_their_size(microvolts, sign):
     chance = np.random.default_rng(0)
     volts = sign * microvolts * 1e-6 * chance.uniform(0.5, 2, 3000)
-    found = mu.amplitudes(volts)
-    assert not found.wrong and (volts * found.factor > 0).all()
+    verdict = mu.amplitudes(volts)
+    assert not verdict.wrong and (volts * verdict.factor > 0).all()
     assert mu.amplitudes(volts * 1e6).wrong and mu.amplitudes(volts * 1e3 * 25).wrong
 
 
@@ -121,9 +121,9 @@ def test_a_few_spikes_out_of_order_are_mended(drawn):
     order = np.arange(2000)
     for at in chance.sample(range(0, 1990, 10), n):
         order[[at, at + 3]] = order[[at + 3, at]]
-    found = array_rules.out_of_order(times[order])
-    assert not found.wrong and (found.n > 0) == (n > 0)
-    made = Reading(n_moved=found.n).mend({"spikes.times": times[order], "spikes.clusters": order})
+    disordered = array_rules.out_of_order(times[order])
+    assert not disordered.wrong and (disordered.n > 0) == (n > 0)
+    made = Reading(n_moved=disordered.n).mend({"spikes.times": times[order], "spikes.clusters": order})
     assert made["spikes.times"].tolist() == times.tolist() and made["spikes.clusters"].tolist() == list(range(2000))
     assert array_rules.out_of_order(np.r_[times, times]).wrong
     assert array_rules.out_of_order(times[::-1]).wrong
@@ -134,19 +134,19 @@ def test_spikes_of_no_unit_are_left_out_and_counted(tmp_path):
     files["spikes.clusters"][::10] = -1
     for name, values in files.items():
         np.save(tmp_path / f"{name}.npy", values)
-    found = sorting.examine({name: tmp_path / f"{name}.npy" for name in files})
-    assert not found.refused
+    result = sorting.examine({name: tmp_path / f"{name}.npy" for name in files})
+    assert not result.refused
     n = int((files["spikes.clusters"] >= 0).sum())
-    assert found.n_spikes == n == found.clusters["cluster_n_spikes"].sum()
-    assert found.reading.n_dropped == len(files["spikes.clusters"]) - n
-    assert "-1" in found.reading.notes[0]
+    assert result.n_spikes == n == result.clusters["cluster_n_spikes"].sum()
+    assert result.reading.n_dropped == len(files["spikes.clusters"]) - n
+    assert "-1" in result.reading.notes[0]
 
 
 def test_depths_that_are_counted_the_other_way():
     """Below 0 they count by their size; from the other end of the probe they are refused."""
     truth = np.array([20.0, 80, 120, 160, 220, 300])
-    found = mu.depths(-truth + 4, truth)
-    assert (found.factor, found.wrong) == (-1.0, "") and "negative" in found.note
+    verdict = mu.depths(-truth + 4, truth)
+    assert (verdict.factor, verdict.wrong) == (-1.0, "") and "negative" in verdict.note
     assert "fall" in mu.depths(3840 - truth, truth).wrong
     assert mu.depths(truth + 15, truth) == mu.Verdict()
     chance = np.random.default_rng(0)  # depths of a few units that have nothing to do with their channels prove nothing
@@ -182,11 +182,11 @@ def test_depths_of_units_show_how_channels_are_meant(tmp_path, damage, refused, 
     }
     for name, values in arrays.items():
         np.save(tmp_path / f"{name}.npy", values)
-    found = sorting.examine({name: tmp_path / f"{name}.npy" for name in arrays})
-    assert [item.attribute for item in found.refused] == refused and found.reading.from_one == mended
+    result = sorting.examine({name: tmp_path / f"{name}.npy" for name in arrays})
+    assert [item.attribute for item in result.refused] == refused and result.reading.from_one == mended
     if not refused:
-        assert found.clusters["cluster_channel"].tolist() == channels.tolist()
-    assert found.clusters["cluster_depth"].tolist() == places[channels, 1].tolist()
+        assert result.clusters["cluster_channel"].tolist() == channels.tolist()
+    assert result.clusters["cluster_depth"].tolist() == places[channels, 1].tolist()
 
 
 def examined(folder: Path, recorded: Recorded | None = None, channel_map: dict | None = None, **changes):
@@ -205,10 +205,10 @@ def test_spikes_that_stand_unit_by_unit_are_sorted(tmp_path):
     files = trees.sorting()
     order = np.lexsort((files["spikes.times"], -files["spikes.clusters"]))
     given = {name.replace(".", "__"): files[name][order] for name in files if name.startswith("spikes.")}
-    found = examined(tmp_path / "by_unit", **given)
+    report = examined(tmp_path / "by_unit", **given)
     truth = examined(tmp_path / "plain")
-    assert not found.refused and found.reading.n_moved == len(order) and "unit by unit" in found.reading.notes[0]
-    assert (found.first, found.last, found.n_spikes) == (truth.first, truth.last, truth.n_spikes)
+    assert not report.refused and report.reading.n_moved == len(order) and "unit by unit" in report.reading.notes[0]
+    assert (report.first, report.last, report.n_spikes) == (truth.first, truth.last, truth.n_spikes)
     given["spikes__times"] = given["spikes__times"][::-1]
     assert [item.attribute for item in examined(tmp_path / "mixed", **given).refused] == ["spikes.times"]
 
@@ -236,10 +236,12 @@ def test_files_that_contradict_each_other_are_refused_with_a_sentence(tmp_path):
          {"channels__localCoordinates": places, "channels__rawInd": np.arange(n), **no_depths}),
         ("clusters.metrics", "in another order", {"clusters__metrics": metrics}),
     ):  # fmt: skip
-        found = examined(tmp_path / name / str(len(sentence)), recorded, on_map, **changes)
-        ((attribute, _, detail),) = found.refused
+        report = examined(tmp_path / name / str(len(sentence)), recorded, on_map, **changes)
+        ((attribute, _, detail),) = report.refused
         assert attribute == name and sentence in detail, detail
-    assert found.reading.rows == "row" and found.clusters["cluster_depth"].tolist() == files["clusters.depths"].tolist()
+    assert (
+        report.reading.rows == "row" and report.clusters["cluster_depth"].tolist() == files["clusters.depths"].tolist()
+    )
 
 
 def test_widths_with_the_other_sign_are_turned():

@@ -64,12 +64,15 @@ def test_series_of_the_core_are_lines(tmp_path):
         series("running_speed", np.arange(6), timestamps=BOTH),
     )
     changes, names = nwb_file.own_changes(path)
-    found = {name: changes[number] for number, name in names.items()}
-    assert list(found) == ["TTL_states 5", "digital_port 0", "digital_port 2", "laser 1", "sync_level"]
+    collected = {name: changes[number] for number, name in names.items()}
+    assert list(collected) == ["TTL_states 5", "digital_port 0", "digital_port 2", "laser 1", "sync_level"]
     for name in ("TTL_states 5", "laser 1", "sync_level"):
-        assert found[name][0].tolist() == samples(BOTH) and found[name][1].tolist() == signs.tolist()
-    assert found["digital_port 0"][0].tolist() == [2500, 5000] and found["digital_port 0"][1].tolist() == [1, -1]
-    assert found["digital_port 2"][0].tolist() == [5000, 10_000]
+        assert collected[name][0].tolist() == samples(BOTH) and collected[name][1].tolist() == signs.tolist()
+    assert collected["digital_port 0"][0].tolist() == [2500, 5000] and collected["digital_port 0"][1].tolist() == [
+        1,
+        -1,
+    ]
+    assert collected["digital_port 2"][0].tolist() == [5000, 10_000]
     assert raw_formats.line_names(path, "raw_ephys_data/raw.nwb") == names
 
 
@@ -121,9 +124,9 @@ def test_a_gap_between_samples_is_in_the_clock(tmp_path):
     stamps = START + np.arange(20_000) / RATE + np.where(np.arange(20_000) >= 7000, 0.3, 0.0)
     path = tmp_path / "raw.nwb"
     write(path, stamps=stamps)
-    found = raw_formats.own_times(path, "raw_ephys_data/raw.nwb")
-    assert found is not None
-    np.testing.assert_allclose(Clock(*found).convert(np.arange(20_000)), stamps, atol=1e-9)
+    times_read = raw_formats.own_times(path, "raw_ephys_data/raw.nwb")
+    assert times_read is not None
+    np.testing.assert_allclose(Clock(*times_read).convert(np.arange(20_000)), stamps, atol=1e-9)
     counts = np.arange(500, 2500) + np.where(np.arange(2000) > 900, 77, 0)
     at = clock_knots.of_times(counts, 1.0)
     assert at is not None and at.tolist() == [0, 900, 901, 1999]

@@ -150,13 +150,13 @@ def test_open_ephys_is_registered_read_and_compressed(database, tmp_path):
     np.testing.assert_allclose(times[[0, -1]], [0.01, 799 / 4e4])
     before = (ephys.RecordingSignal & key).fetch1("signal_rms")
 
-    found = ingest.compress(root, remove_raw=True)  # nothing says how large the file must be: it waits first
-    assert found.waiting and not found.compressed
+    summary = ingest.compress(root, remove_raw=True)  # nothing says how large the file must be: it waits first
+    assert summary.waiting and not summary.compressed
     before_now = time.time() - 3600
     os.utime(session / STREAM / "continuous.dat", (before_now, before_now))
     tree.ingest(root)
-    found = ingest.compress(root, remove_raw=True)
-    assert (found.compressed, found.removed, found.failures) == (1, 1, []), data.Quarantine().to_dicts()
+    summary = ingest.compress(root, remove_raw=True)
+    assert (summary.compressed, summary.removed, summary.failures) == (1, 1, []), data.Quarantine().to_dicts()
     assert not (session / STREAM / "continuous.dat").exists() and (session / STREAM / "continuous.cbin").exists()
     assert (ephys.Recording & key).fetch1("n_samples") == 4000
     with files.open_recording(key) as recording:
@@ -197,12 +197,12 @@ def test_open_ephys_electrodes_are_those_of_probeinterface(tmp_path, name, strea
     told = raw_formats.describe(path, f"raw_ephys_data/x/continuous/{stream}/continuous.dat")
     assert (told.band, told.probe, told.part_number, told.n_samples) == (band, "probe00", part_number, 10)
     assert len(told.neural) == 384 and told.volts_per_bit[-1] == 1
-    found = channel_maps.of_description(path, told)
+    channel_map = channel_maps.of_description(path, told)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         read = getattr(probeinterface, "read_openephys_neuropixels", None) or probeinterface.read_openephys
         probe = read(path.parents[4] / "settings.xml")
-    mine = {(shank, axial) for shank, axial in zip(found.shank, found.axial, strict=True)}
+    mine = {(shank, axial) for shank, axial in zip(channel_map.shank, channel_map.axial, strict=True)}
     names = sorted(set(probe.shank_ids.tolist())) if probe.shank_ids is not None else [""]
     shanks = probe.shank_ids.tolist() if probe.shank_ids is not None else [""] * 384
     shank_numbers = [int(item) if item else 0 for item in shanks] if names != [""] else [0] * 384
@@ -240,22 +240,22 @@ def test_intan_blackrock_and_nwb_are_read_as_they_were_written(database, tmp_pat
         row = (ephys.Recording & {"probe_label": label}).fetch1()
         assert (row["band"], row["n_samples"]) == ("ap", len(microvolts))
         insertion = (ephys.ProbeInsertion & {"probe_label": label}).fetch1("KEY")
-        _, found = ephys.raw_snippet(insertion, 0.1, 0.2)
+        _, events = ephys.raw_snippet(insertion, 0.1, 0.2)
         first, last = (round(at * row["sampling_rate"]) for at in (0.1, 0.2))
-        np.testing.assert_allclose(found * 1e6, microvolts[first:last], rtol=1e-5, atol=1e-4)
+        np.testing.assert_allclose(events * 1e6, microvolts[first:last], rtol=1e-5, atol=1e-4)
     maps = {row["probe_label"]: row for row in (ephys.ChannelMap * ephys.Recording.proj("probe_label")).to_dicts()}
     assert maps["probe00"]["map_axial"] == [75.0, 50.0, 25.0, 0.0] and "probe01" not in maps
     assert maps["probe02"]["map_axial"] == [60.0, 40.0, 20.0, 0.0] and maps["probe02"]["map_shank"] == [0, 0, 1, 1]
     compute()
-    found = (ephys.SessionClock.Line * ephys.Recording.proj("probe_label") & {"probe_label": "probe00"}).to_dicts(
+    events = (ephys.SessionClock.Line * ephys.Recording.proj("probe_label") & {"probe_label": "probe00"}).to_dicts(
         order_by="line"
     )
-    for line, truth in zip(found, lines.T.astype(int), strict=True):
+    for line, truth in zip(events, lines.T.astype(int), strict=True):
         assert line["line_samples"].tolist() == (np.flatnonzero(np.diff(truth)) + 1).tolist()
-    session = {name: found[0][name] for name in acquisition.Session.primary_key}
+    session = {name: events[0][name] for name in acquisition.Session.primary_key}
     assert ephys.sync_events(session, line="laser on")["times"].tolist() == [0.3]
-    found = ephys.sync_events(session, line="digital input 1")
-    assert found["times"].tolist() == [0.1, 0.2] and found["polarities"].tolist() == [1, -1]
+    events = ephys.sync_events(session, line="digital input 1")
+    assert events["times"].tolist() == [0.1, 0.2] and events["polarities"].tolist() == [1, -1]
     assert len(ephys.RecordingSignal()) == 5
     assert ingest.compress(root).recordings == 0  # none of these is plain multiplexed integers
 
@@ -275,8 +275,8 @@ def test_other_systems_are_read_as_they_were_written(tmp_path, suffix):
     assert (told.band, told.n_samples, len(told.neural)) == ("ap", *microvolts.shape)
     with raw_formats.open_raw(path, rel_path) as recording:
         for part in (slice(None), slice(333, 1777), slice(500, 1000)):
-            found = recording.volts[part][:, told.neural] * 1e6
-            np.testing.assert_allclose(found, microvolts[part], rtol=1e-5, atol=1e-3)
+            result = recording.volts[part][:, told.neural] * 1e6
+            np.testing.assert_allclose(result, microvolts[part], rtol=1e-5, atol=1e-3)
     if suffix in ("plx", "rec"):
         clock = Clock(*raw_formats.own_times(path, rel_path))
         np.testing.assert_allclose(clock.convert(np.arange(len(times))), times, atol=1e-9)
@@ -298,15 +298,15 @@ def test_events_beside_a_recording_of_blackrock_are_lines(tmp_path):
         path.with_suffix(".nev"), [*port, (2500, 129, 65)], [(3500, "laser on"), (5000, "laser on")], "sync box"
     )
     names = raw_formats.line_names(path, rel_path)
-    found = {names[line]: one for line, one in raw_formats.own_changes(path, rel_path).items()}
-    assert {name: (samples.tolist(), signs.tolist()) for name, (samples, signs) in found.items()} == {
+    result = {names[line]: one for line, one in raw_formats.own_changes(path, rel_path).items()}
+    assert {name: (samples.tolist(), signs.tolist()) for name, (samples, signs) in result.items()} == {
         "sync box 0": ([1000, 3000], [1, -1]), "sync box 3": ([2000, 4000], [1, -1]),
         "serial input 65": ([2500], [1]), "laser on": ([3500, 5000], [1, 1]),
     }  # fmt: skip
     raw_files.write_nev(path.with_suffix(".nev"), [(100, 1, 24), (200, 1, 24), (300, 1, 9), (40_000, 1, 9)], [])
-    found = raw_formats.own_changes(path, rel_path)
+    result = raw_formats.own_changes(path, rel_path)
     assert raw_formats.line_names(path, rel_path) == {16: "digital input code 24", 17: "digital input code 9"}
-    assert [samples.tolist() for samples, _ in found.values()] == [[100, 200], [300]], "what lies within the recording"
+    assert [samples.tolist() for samples, _ in result.values()] == [[100, 200], [300]], "what lies within the recording"
 
 
 def test_lines_of_open_ephys_have_the_names_of_their_event_channels(tmp_path):

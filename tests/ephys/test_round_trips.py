@@ -60,15 +60,15 @@ def pairs(samples: Sequence[int], units: Sequence[int]) -> list[tuple[int, int]]
 @pytest.mark.parametrize("kind", ["numpy_folder", "analyzer", "zarr", "phy"])
 def test_every_form_of_spikeinterface_is_read_as_it_was(exported, kind):
     folder, told = exported
-    found = results.read(folder / told["made"][kind], 120_000)
+    content = results.read(folder / told["made"][kind], 120_000)
     if kind == "phy":  # phy numbers the units from 0
         ids = np.unique(told["units"]).tolist()
-        assert pairs(found.samples.tolist(), found.clusters.tolist()) == pairs(
+        assert pairs(content.samples.tolist(), content.clusters.tolist()) == pairs(
             told["samples"], [ids.index(unit) for unit in told["units"]]
         )
         return
-    assert pairs(found.samples.tolist(), found.clusters.tolist()) == pairs(told["samples"], told["units"])
-    assert found.labels == {3: "good", 7: "mua", 12: "noise", 20: "good"}
+    assert pairs(content.samples.tolist(), content.clusters.tolist()) == pairs(told["samples"], told["units"])
+    assert content.labels == {3: "good", 7: "mua", 12: "noise", 20: "good"}
 
 
 @pytest.mark.parametrize("server", ["postgresql"], indirect=True)
@@ -141,8 +141,8 @@ def test_phylib_and_we_read_one_folder_alike(database, tmp_path, insertion):
     np.save(source / "whitening_mat.npy", np.eye(16))
     np.save(source / "similar_templates.npy", np.eye(3))
     theirs = run("phylib", "alf", source, tmp_path / "alf_of_phylib")
-    found = results.read(source, 1 << 62)
-    assert found.samples.tolist() == theirs["samples"] and found.clusters.tolist() == theirs["units"]
+    content = results.read(source, 1 << 62)
+    assert content.samples.tolist() == theirs["samples"] and content.clusters.tolist() == theirs["units"]
     root = tmp_path / "data"
     (root / SESSION / "alf").mkdir(parents=True)
     damage.write_valid(root / SESSION)

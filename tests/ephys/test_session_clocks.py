@@ -75,9 +75,9 @@ def test_every_recording_is_in_session_time(database, tmp_path):
     }  # fmt: skip
     for device, times in truth.items():
         clock = ephys.clock(rows[device])
-        found = clock.convert(np.arange(len(times)))
-        assert np.abs(found - times).max() < 1e-4
-        np.testing.assert_allclose(clock.invert(found), np.arange(len(times)), atol=1e-6)
+        converted = clock.convert(np.arange(len(times)))
+        assert np.abs(converted - times).max() < 1e-4
+        np.testing.assert_allclose(clock.invert(converted), np.arange(len(times)), atol=1e-6)
     assert rows["imec0"]["clock_drift"] == pytest.approx(-60, abs=3)
     assert rows["imec0"]["clock_line"] == 1 and rows["imec0"]["n_pulses"] >= 85
     camera = (ephys.SessionClock.Line & {"dataset_id": rows["nidq"]["dataset_id"], "line": 3}).fetch1()
@@ -198,10 +198,10 @@ def test_an_analog_line_that_switches_is_a_line(tmp_path):
     samples = np.column_stack([wave / bit, slow / bit, np.zeros(n)]).astype(np.int16)
     samples.tofile(tmp_path / "a.bin")
     with cbin.RawReader(tmp_path / "a.bin", 3, rate, volts_per_bit=[bit, bit, 1.0]) as recording:
-        found = clocks.read_changes(recording, with_analog=True)
+        result = clocks.read_changes(recording, with_analog=True)
         assert not clocks.read_changes(recording)
-    assert sorted(found) == [17], "after the 16 lines of the digital word"
-    assert np.abs(found[17][0] - edges).max() <= 4 and found[17][1].tolist() == [1, -1] * 30
+    assert sorted(result) == [17], "after the 16 lines of the digital word"
+    assert np.abs(result[17][0] - edges).max() <= 4 and result[17][1].tolist() == [1, -1] * 30
 
 
 @pytest.mark.slow
@@ -236,12 +236,12 @@ def test_pieces_follow_each_other():
     rises = pulses, np.ones(len(pulses), np.int8)
     late = pulses + 300, np.ones(len(pulses), np.int8)
     changes = {"imec00": {6: rises}, "nidq0": {2: rises}, "imec01": {6: late}, "nidq1": {2: rises}}
-    found = {
+    collected = {
         session_clock.stream.dataset_id: session_clock for session_clock in clocks.session_clocks(streams, changes, {})
     }
-    assert found["nidq1"].clock.convert(0) == 50.0
-    assert found["imec00"].clock.convert(0) == pytest.approx(0.0, abs=1e-6)
-    assert found["imec01"].clock.convert(0) == pytest.approx(50.0 - 0.03, abs=1e-6)
+    assert collected["nidq1"].clock.convert(0) == 50.0
+    assert collected["imec00"].clock.convert(0) == pytest.approx(0.0, abs=1e-6)
+    assert collected["imec01"].clock.convert(0) == pytest.approx(50.0 - 0.03, abs=1e-6)
     lone = clocks.session_clocks(streams[:1], {}, {})
     assert (lone[0].source, lone[0].qc) == ("reference", "NOT_SET")
     silent = clocks.session_clocks(streams[:2], {"nidq0": {2: rises}}, {})

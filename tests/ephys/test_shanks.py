@@ -97,11 +97,11 @@ def test_together_and_split_give_the_same_units(database, tmp_path):
     assert sum(seconds) == pytest.approx(float(np.sum(whole["drift_rates"])), rel=1e-5), "no spike twice, none lost"
 
     key = (ephys.ProbeInsertion & {"probe_label": "probe00"}).keys()[0]
-    found = queries.insertion(key)
-    assert queries.shanks(found) == [0, 1, 2, 3]
-    of_two = queries.of_shank(found.units, "cluster_shank", 2)
+    shown_insertion = queries.insertion(key)
+    assert queries.shanks(shown_insertion) == [0, 1, 2, 3]
+    of_two = queries.of_shank(shown_insertion.units, "cluster_shank", 2)
     assert len(of_two["cluster_id"]) == int((SHANK[UNIT_CHANNELS] == 2).sum())
-    pictures = queries.pictures(found, "stim_on", 2)
+    pictures = queries.pictures(shown_insertion, "stim_on", 2)
     assert pictures.depth_peth_shank == 2
     np.testing.assert_array_equal(pictures.depth_peth["depths"], of_shanks[2]["shank_depth_peth_depths"])
     drawn = pictures.drift

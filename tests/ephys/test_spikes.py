@@ -49,12 +49,12 @@ def test_reads_equal_a_mask_over_the_files(home, tmp_path):
     pid = ephys.ProbeInsertion.fetch1("pid")
     for clusters in (None, 7, [31, 2], [7, 99], []):
         for window in (None, (10.0, 20.0), (100.0, 200.0)):
-            found = ephys.spikes(pid, clusters, window)
+            spikes = ephys.spikes(pid, clusters, window)
             chosen = mask(files, clusters, window)
-            np.testing.assert_array_equal(found.times, files["spikes.times"][chosen])
-            np.testing.assert_array_equal(found.clusters, files["spikes.clusters"][chosen])
-            np.testing.assert_allclose(found.amps, files["spikes.amps"][chosen] * 1e6, rtol=1e-6)
-            np.testing.assert_allclose(found.depths, files["spikes.depths"][chosen], rtol=1e-6)
+            np.testing.assert_array_equal(spikes.times, files["spikes.times"][chosen])
+            np.testing.assert_array_equal(spikes.clusters, files["spikes.clusters"][chosen])
+            np.testing.assert_allclose(spikes.amps, files["spikes.amps"][chosen] * 1e6, rtol=1e-6)
+            np.testing.assert_allclose(spikes.depths, files["spikes.depths"][chosen], rtol=1e-6)
     whole = ephys.grouped(KEY)
     assert whole.cluster_ids.tolist() == [2, 7, 8, 30, 31]
     for cluster_id_ in whole.cluster_ids:
@@ -93,8 +93,8 @@ def test_no_spikes_one_cluster_no_amplitudes(home, tmp_path):
     trees.write(tmp_path / "root", one, "alf/probe01")
     ingest(tmp_path / "root")
     assert len(ephys.spikes(KEY)) == 0 and len(ephys.grouped(KEY)) == 0
-    found = ephys.spikes(KEY | {"probe_label": "probe01"}, 0, (1, 2))
-    assert found.times.tolist() == [1.0] and found.amps is None and found.depths is None
+    spikes = ephys.spikes(KEY | {"probe_label": "probe01"}, 0, (1, 2))
+    assert spikes.times.tolist() == [1.0] and spikes.amps is None and spikes.depths is None
 
 
 def test_templates_of_units(home, tmp_path):
@@ -109,12 +109,12 @@ def test_templates_of_units(home, tmp_path):
         tmp_path / "root", without | {"templates.waveformsChannels": np.arange(27).reshape(9, 3) % 12}, "alf/probe01"
     )
     ingest(tmp_path / "root")
-    ids, found, channels = ephys.templates(KEY, clusters=[4, 1])
+    ids, templates, channels = ephys.templates(KEY, clusters=[4, 1])
     assert ids.tolist() == [1, 4] and channels is None
-    np.testing.assert_allclose(found, shapes[[1, 4]] * 1e6, rtol=1e-6)
-    ids, found, channels = ephys.templates(KEY | {"probe_label": "probe01"})
+    np.testing.assert_allclose(templates, shapes[[1, 4]] * 1e6, rtol=1e-6)
+    ids, templates, channels = ephys.templates(KEY | {"probe_label": "probe01"})
     assert ids.tolist() == [0, 1, 2, 3, 4] and channels[0].tolist() == [6, 7, 8]
-    np.testing.assert_allclose(found, shapes[2:7] * 1e6, rtol=1e-6)
+    np.testing.assert_allclose(templates, shapes[2:7] * 1e6, rtol=1e-6)
 
 
 def test_raw_samples_and_their_strength(home, tmp_path):

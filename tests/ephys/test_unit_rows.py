@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from pipeline.electrophysiology import unit_rows
 
-ids = st.lists(st.integers(0, 40), min_size=1, max_size=12, unique=True).map(lambda found: np.array(found))
+ids = st.lists(st.integers(0, 40), min_size=1, max_size=12, unique=True).map(lambda result: np.array(result))
 
 
 @given(ids, st.data())

@@ -47,10 +47,10 @@ def test_raw_files_are_published_and_a_laboratory_that_never_had_them_finds_them
     for table in (transfer.Transfer.Item, transfer.Transfer):
         table.delete_quick()
     forget()
-    found = discover("bucket", dry_run=True)
-    assert (found.new, found.known) == (6, 0) and not data.Dataset()
-    found = discover("bucket")
-    assert (found.new, found.sessions, found.differing, found.unknown) == (6, 2, {}, [])
+    discovered = discover("bucket", dry_run=True)
+    assert (discovered.new, discovered.known) == (6, 0) and not data.Dataset()
+    discovered = discover("bucket")
+    assert (discovered.new, discovered.sessions, discovered.differing, discovered.unknown) == (6, 2, {}, [])
     assert copies("bucket") == expected
     after = set(rows(data.Dataset, "dataset_id", "rel_path", "dataset_hash", "file_size", "dataset_online"))
     assert after <= before and len(after) == 6
@@ -68,9 +68,9 @@ def test_what_differs_or_is_no_file_of_a_session_is_said_and_not_recorded(databa
     (tmp_path / "old" / "notes.pdf").write_bytes(b"x")
     (tmp_path / "old" / SESSION / "alf" / "README.md").write_bytes(b"passed over, as ever")
     add_repository("old", tmp_path / "old")
-    found = discover("old")
-    assert (found.recorded, found.new) == (4, 0)
-    assert list(found.differing) == [RAW] and found.unknown == ["notes.pdf"]
+    discovered = discover("old")
+    assert (discovered.recorded, discovered.new) == (4, 0)
+    assert list(discovered.differing) == [RAW] and discovered.unknown == ["notes.pdf"]
     assert RAW not in copies("old") and len(copies("old")) == 4
     (tmp_path / "old" / SESSION / "alf" / "_ibl_trials.choice.npy").unlink()
     assert discover("old").absent == [f"{SESSION}/alf/_ibl_trials.choice.npy"]

@@ -27,7 +27,7 @@ UNLIKE = {"dataset_online", "verified", "registered", "modified_ns", "repository
 
 def content() -> dict[str, list[tuple]]:
     """All rows of the tables that may leave, and of the trials computed from the files."""
-    found = {}
+    ordered = {}
     for label in (*columns.TABLES, "data.FileRecord", "behavior.TrialSet", "behavior.TrialSet.Trial"):
         schema, *path = label.split(".")
         table = getattr(pipeline, schema)
@@ -35,8 +35,8 @@ def content() -> dict[str, list[tuple]]:
             table = getattr(table, part)
         names = [name for name in table().heading.names if name not in UNLIKE]
         rows = fetch_columns(table, *names)
-        found[label] = sorted(map(repr, rows.to_pylist()))
-    return found
+        ordered[label] = sorted(map(repr, rows.to_pylist()))
+    return ordered
 
 
 @pytest.fixture

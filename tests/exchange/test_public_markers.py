@@ -82,18 +82,18 @@ def fill(connection: Any) -> dict[str, str]:
 
 def properties(content: Any) -> dict[str, dict[str, Any]]:
     """Identifier of a component (JSON where it has parts) -> its properties."""
-    found: dict[str, dict[str, Any]] = {}
+    result: dict[str, dict[str, Any]] = {}
     if isinstance(content, dict):
         own = content.get("props")
         if isinstance(own, dict) and own.get("id"):
             name = own["id"]
-            found[name if isinstance(name, str) else json.dumps(name, sort_keys=True, separators=(",", ":"))] = own
+            result[name if isinstance(name, str) else json.dumps(name, sort_keys=True, separators=(",", ":"))] = own
         for value in content.values():
-            found |= properties(value)
+            result |= properties(value)
     elif isinstance(content, list):
         for value in content:
-            found |= properties(value)
-    return found
+            result |= properties(value)
+    return result
 
 
 class Walk:
@@ -143,18 +143,18 @@ class Walk:
                 for name, given in ((answer or {}).get("response") or {}).items():
                     known.setdefault(name, {}).update(given)
                     known |= properties(given)
-        for found in self._links(known):
-            self.go(found)
+        for result in self._links(known):
+            self.go(result)
 
     def _links(self, known: dict[str, Any]) -> Iterator[str]:
         text = html.unescape(json.dumps(known))
-        for found in sorted(set(re.findall(rf'"({links.BASE}/[^"\\]*)"', text))):
-            if re.search(r"/_(?!dash)|\.(csv|zip|nwb|svg|ics)", found):
-                if found not in self.files:
-                    self.files.append(found)
-                    self.ask("GET", found)
-            elif "assets" not in found and "_dash" not in found:
-                yield found
+        for result in sorted(set(re.findall(rf'"({links.BASE}/[^"\\]*)"', text))):
+            if re.search(r"/_(?!dash)|\.(csv|zip|nwb|svg|ics)", result):
+                if result not in self.files:
+                    self.files.append(result)
+                    self.ask("GET", result)
+            elif "assets" not in result and "_dash" not in result:
+                yield result
 
     def _body(self, callback: dict[str, Any], known: dict[str, dict[str, Any]]) -> dict[str, Any] | None:
         def one(given: dict[str, str]) -> Any:

@@ -47,11 +47,11 @@ def test_ancestors_and_descendants_of_every_structure_are_those_of_iblatlas(orac
             at = parent[at]
         above[one] = chain
     within, larger, steps = tree.closure
-    found = {item: [] for item in above}
+    collected = {item: [] for item in above}
     for one, other, n_steps in zip(within.tolist(), larger.tolist(), steps.tolist(), strict=True):
-        assert n_steps == len(found[one])
-        found[one].append(other)
-    assert found == above
+        assert n_steps == len(collected[one])
+        collected[one].append(other)
+    assert collected == above
     for acronym in ("root", "TH", "CTX", "VISp", "VISp6b", "fiber tracts", "retina", "CM", "cm"):
         one = tree.by_acronym[acronym]
         assert tree.descendants([one]).tolist() == sorted(oracle.descendants(one).id, key=tree.index.__getitem__)
@@ -86,17 +86,17 @@ def test_the_tables_hold_the_tree_and_its_closure(database):
     assert [row or 0 for row in rows["parent_region_id"].to_pylist()] == tree.parents.tolist()
     assert rows["beryl_id"].to_pylist() == tree.beryl.tolist()
     pairs = fetch_columns(histology.BrainRegion.Ancestor)
-    found = set(zip(*(pairs[name].to_pylist() for name in pairs.column_names), strict=True))
-    assert found == set(zip(*(item.tolist() for item in tree.closure), strict=True))
+    distinct = set(zip(*(pairs[name].to_pylist() for name in pairs.column_names), strict=True))
+    assert distinct == set(zip(*(item.tolist() for item in tree.closure), strict=True))
     below = (histology.BrainRegion.Ancestor & {"ancestor_id": 549}).to_arrays("region_id")
     assert set(below) == set(atlas.region_ids("TH"))
 
 
 def test_acronyms_that_differ_by_case_are_two_structures_in_the_tables(database):
-    found = {
+    collected = {
         name: (histology.BrainRegion & {"acronym": name}).fetch1("region_id") for name in ("CM", "cm", "IPF", "ipf")
     }
-    assert found == {"CM": 599, "cm": 967, "IPF": 624, "ipf": 49}
+    assert collected == {"CM": 599, "cm": 967, "IPF": 624, "ipf": 49}
 
 
 def test_a_new_version_of_the_tree_replaces_the_rows_and_is_declared_once(database, monkeypatch):

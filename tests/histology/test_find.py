@@ -52,15 +52,15 @@ def test_units_of_a_region_are_those_of_all_within_it(units, oracle):
         ids = oracle.descendants(oracle.acronym2id(region)).id
         expected = units[units["region_id"].isin(ids)]
         assert len(expected) > 5
-        found = find.find_units(region)
-        assert keys(found) == keys(expected)
-        assert found["region_id"].to_pylist() == expected["region_id"].tolist()
-        assert found["acronym"].to_pylist() == [
+        result = find.find_units(region)
+        assert keys(result) == keys(expected)
+        assert result["region_id"].to_pylist() == expected["region_id"].tolist()
+        assert result["acronym"].to_pylist() == [
             oracle.acronym[oracle.id == region_id][0] for region_id in expected["region_id"]
         ]
-        assert found["cluster_ap"].to_pylist() == expected["cluster_ap"].tolist()
-        first = (ephys.ProbeInsertion * acquisition.Session.proj("eid") & found.slice(0, 1).to_pylist()[0]).fetch1()
-        assert (found["pid"][0].as_py(), found["eid"][0].as_py()) == (first["pid"], first["eid"])
+        assert result["cluster_ap"].to_pylist() == expected["cluster_ap"].tolist()
+        first = (ephys.ProbeInsertion * acquisition.Session.proj("eid") & result.slice(0, 1).to_pylist()[0]).fetch1()
+        assert (result["pid"][0].as_py(), result["eid"][0].as_py()) == (first["pid"], first["eid"])
 
 
 def test_good_units_of_trained_mice_in_insertions_with_enough_of_them(units):
@@ -79,12 +79,12 @@ def test_good_units_of_trained_mice_in_insertions_with_enough_of_them(units):
 
 
 def test_a_status_with_plus_is_that_or_a_higher_one(units):
-    found = {
+    collected = {
         item: find.find_units(status=item).num_rows for item in ("ready4ephysrig", "ready4ephysrig+", "trained_1a+")
     }
-    assert found["ready4ephysrig"] == (units["session_status"] == "ready4ephysrig").sum()
-    assert found["ready4ephysrig+"] == (units["session_status"] != "trained_1b").sum()
-    assert found["trained_1a+"] == len(units)
+    assert collected["ready4ephysrig"] == (units["session_status"] == "ready4ephysrig").sum()
+    assert collected["ready4ephysrig+"] == (units["session_status"] != "trained_1b").sum()
+    assert collected["trained_1a+"] == len(units)
     assert find.find_units(status="trained_1b,ready4ephysrig+").num_rows == len(units)
 
 
@@ -126,8 +126,8 @@ def test_insertions_of_a_region_restrict_insertions_and_sessions(units):
     channels = pd.DataFrame(histology.ChannelLocation.Channel.to_dicts())
     expected = channels[channels["region_id"].isin(ids)].groupby(KEY[:5]).size()
     assert 0 < len(expected) < 40
-    found = ephys.ProbeInsertion & find.insertions_in("TH")
-    assert sorted(tuple(item.values()) for item in found.proj()) == expected.index.tolist()
+    result = ephys.ProbeInsertion & find.insertions_in("TH")
+    assert sorted(tuple(item.values()) for item in result.proj()) == expected.index.tolist()
     assert len(acquisition.Session & find.insertions_in("TH")) == len({item[:4] for item in expected.index})
     listed = find.find_insertions("TH")
     assert listed["n_channels"].to_pylist() == expected.tolist()
@@ -188,10 +188,10 @@ def test_the_command_prints_sessions_and_units(units):
     numbers = {line.split()[0]: int(line.split()[3]) for line in lines[::2]}
     assert numbers == {insertion["pid"]: insertion["count_all"] for insertion in insertions}
     assert f"{expected.num_rows:,} good units of {len(insertions)} insertions" in shown.stderr
-    found = json.loads(run(main, ["find", "units", *asked, "--json"]).stdout)
-    assert [item["cluster_id"] for item in found] == expected["cluster_id"].to_pylist()
-    found = list(csv.DictReader(io.StringIO(run(main, ["find", "units", *asked, "--csv"]).stdout)))
-    assert [item["acronym"] for item in found] == expected["acronym"].to_pylist()
+    result = json.loads(run(main, ["find", "units", *asked, "--json"]).stdout)
+    assert [item["cluster_id"] for item in result] == expected["cluster_id"].to_pylist()
+    result = list(csv.DictReader(io.StringIO(run(main, ["find", "units", *asked, "--csv"]).stdout)))
+    assert [item["acronym"] for item in result] == expected["acronym"].to_pylist()
     shown = run(main, ["find", "insertions", "--region", "CTX"])
     assert len(shown.stdout.splitlines()) == find.find_insertions("CTX").num_rows
     shown = run(main, ["find", "units", "--criteria", "basic"])

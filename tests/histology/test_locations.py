@@ -29,16 +29,16 @@ def test_channels_and_clusters_are_where_the_simulation_put_them(database, tmp_p
     trees.populate(tmp_path)
     assert errors() == []
     written = insertion.objects["channels"]
-    found = channels()
+    placed = channels()
     ids = written["brainLocationIds_ccf_2017"]
-    assert found["channel"] == list(range(384))
-    assert found["raw_channel"] == written["rawInd"].tolist()
-    assert found["region_id"] == [value or None for value in ids.tolist()]
-    assert list(zip(found["channel_ml"], found["channel_ap"], found["channel_dv"], strict=True)) == [
+    assert placed["channel"] == list(range(384))
+    assert placed["raw_channel"] == written["rawInd"].tolist()
+    assert placed["region_id"] == [value or None for value in ids.tolist()]
+    assert list(zip(placed["channel_ml"], placed["channel_ap"], placed["channel_dv"], strict=True)) == [
         tuple(place) for place in written["mlapdv"].tolist()
     ]
-    assert found["channel_axial"] == written["localCoordinates"][:, 1].tolist()
-    assert set(found["channel_hemisphere"]) == {"left"}, "ML is negative on this track"
+    assert placed["channel_axial"] == written["localCoordinates"][:, 1].tolist()
+    assert set(placed["channel_hemisphere"]) == {"left"}, "ML is negative on this track"
     master = histology.ChannelLocation.fetch1()
     assert master["n_channels_located"] + master["n_channels_outside"] == 384
     assert (master["locations_object"], master["locations_collection"]) == ("channels", "alf/probe00")
@@ -78,14 +78,14 @@ def test_left_ids_of_iblatlas_become_plain_and_keep_their_side(database, tmp_pat
     trees.remove(folder, "probe01/channels.mlapdv.npy")
     trees.populate(tmp_path)
     assert errors() == []
-    found = channels(probe_label="probe00")
-    assert found["region_id"] == [value or None for value in ids.tolist()]
-    assert found["channel_hemisphere"] == ["right"] * 7 + ["left"] * 377
+    placed = channels(probe_label="probe00")
+    assert placed["region_id"] == [value or None for value in ids.tolist()]
+    assert placed["channel_hemisphere"] == ["right"] * 7 + ["left"] * 377
     assert (histology.ChannelLocation & KEY).fetch1("n_sides_differ") == 7
-    found = channels(probe_label="probe01")
+    placed = channels(probe_label="probe01")
     sides = [None if one == 0 else "left" if row < 200 else "right" for row, one in enumerate(ids.tolist())]
-    assert found["channel_hemisphere"] == sides
-    assert set(found["channel_ml"]) == {None}
+    assert placed["channel_hemisphere"] == sides
+    assert set(placed["channel_ml"]) == {None}
 
 
 def test_regions_that_the_atlas_does_not_have_are_recorded_and_left_out(database, tmp_path):
@@ -96,8 +96,8 @@ def test_regions_that_the_atlas_does_not_have_are_recorded_and_left_out(database
     trees.populate(tmp_path)
     master = histology.ChannelLocation.fetch1()
     assert master["regions_refused"] == [12345678]
-    found = channels()["region_id"]
-    assert [found[row] for row in (3, 4, 9)] == [None] * 3 and found[0] == ids[0]
+    placed = channels()["region_id"]
+    assert [placed[row] for row in (3, 4, 9)] == [None] * 3 and placed[0] == ids[0]
     assert master["n_channels_located"] == 384 - 3 - master["n_channels_outside"]
 
 
@@ -132,8 +132,8 @@ def test_an_alignment_made_later_goes_before_the_channels_of_the_sorter(database
     assert errors() == []
     master = histology.ChannelLocation.fetch1()
     assert (master["locations_object"], master["locations_collection"]) == ("electrodeSites", "alf/probe00")
-    found = channels()
-    assert set(found["region_id"]) == {385} and found["raw_channel"] == list(range(384))
+    placed = channels()
+    assert set(placed["region_id"]) == {385} and placed["raw_channel"] == list(range(384))
     assert set(histology.ClusterLocation.Cluster.to_arrays("region_id")) == {385}
 
 

@@ -35,8 +35,8 @@ def test_tracks_of_one_probe_by_provenance_in_our_words_and_those_of_alyx(databa
     trees.probe(trees.session(tmp_path))
     summary = tell(tmp_path, ROW.format("planned") + ROW.format("Ephys aligned histology track"))
     assert (summary.metadata_rows, summary.quarantined) == (2, 0)
-    found = tracks("provenance", "coordinate_system", "entry_ml", "entry_ap", "entry_dv", "insertion_depth")
-    assert found == [(name, "IBL-Allen", -2243, -2000, -350, 4000) for name in ("ephys_aligned", "planned")]
+    result = tracks("provenance", "coordinate_system", "entry_ml", "entry_ap", "entry_dv", "insertion_depth")
+    assert result == [(name, "IBL-Allen", -2243, -2000, -350, 4000) for name in ("ephys_aligned", "planned")]
     assert tracks("theta", "phi", "roll") == [(15, 180, 0)] * 2
     best = (histology.Trajectory * histology.Provenance.proj("provenance_rank")).to_dicts(
         order_by="provenance_rank DESC", limit=1

@@ -62,21 +62,21 @@ def fresh(root: Path, number: int, templates: list[Path]) -> dict[Path, bytes]:
 
 def wrong(expected: dict[Path, bytes]) -> list[str]:
     """What is lost or wrong: each recording must be whole in one form at least, and in each that has a final name."""
-    found = []
+    collected = []
     for raw, content in expected.items():
         packed, whole = raw.with_suffix(".cbin"), 0
         if raw.exists():
             whole += 1
             if raw.read_bytes() != content:
-                found.append(f"{raw}: the raw file changed")
+                collected.append(f"{raw}: the raw file changed")
         if packed.exists():
             whole += 1
             with cbin.open(packed, threads=1) as recording:
                 if not np.array_equal(recording[:].ravel(), np.frombuffer(content, np.int16)):
-                    found.append(f"{packed}: other samples")
+                    collected.append(f"{packed}: other samples")
         if not whole:
-            found.append(f"{raw}: lost")
-    return found
+            collected.append(f"{raw}: lost")
+    return collected
 
 
 def main(root: Path, chosen: dict, count: int) -> dict:

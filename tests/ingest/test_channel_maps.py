@@ -55,11 +55,11 @@ def random_imro(part_number: str, seed: int) -> tuple[str, int]:
     return head + "".join(f"({c} {m} {e})" for c, (m, e) in enumerate(zip(middle, electrode, strict=True))), n
 
 
-def relative(part_number: str, found: channel_maps.ChannelMap) -> np.ndarray:
+def relative(part_number: str, result: channel_maps.ChannelMap) -> np.ndarray:
     """Places as probeinterface counts them: from the first column of odd rows of the first shank."""
     layout = probe_layouts.layout(part_number)
-    x = np.array(found.lateral) - layout.left[1] + layout.shank_pitch * np.array(found.shank)
-    return np.column_stack([x, found.axial])
+    x = np.array(result.lateral) - layout.left[1] + layout.shank_pitch * np.array(result.shank)
+    return np.column_stack([x, result.axial])
 
 
 @pytest.mark.parametrize("part_number", probe_layouts.part_numbers())
@@ -73,8 +73,8 @@ def test_every_public_part_number(part_number, tmp_path):
                                whole.contact_positions)  # fmt: skip
     imro, n = random_imro(part_number, seed=len(part_number))
     path = tmp_path / "a_g0_t0.imec0.ap.meta"
-    found = channel_maps.read(header(path, part_number, imro, n))
-    np.testing.assert_allclose(relative(part_number, found), read_spikeglx(path).contact_positions)
+    result = channel_maps.read(header(path, part_number, imro, n))
+    np.testing.assert_allclose(relative(part_number, result), read_spikeglx(path).contact_positions)
 
 
 @hypothesis_settings(max_examples=25, deadline=None)
@@ -93,11 +93,11 @@ def test_saved_subsets_keep_their_places(tmp_path_factory, seed, part_number):
         {"~snsGeomMap": f"({part_number},4,250,70)" + "".join(entries)},
         {"~snsGeomMap": f"({part_number},4,250,70)" + "".join(entries[i] for i in ids)},
     ):
-        found = channel_maps.read(header(path, part_number, imro, n, saved, **more))
-        assert found.channels == ids
-        np.testing.assert_allclose(np.array(whole.axial)[ids], found.axial)
-        np.testing.assert_allclose(np.array(whole.lateral)[ids], found.lateral)
-        assert np.array(whole.shank)[ids].tolist() == found.shank
+        result = channel_maps.read(header(path, part_number, imro, n, saved, **more))
+        assert result.channels == ids
+        np.testing.assert_allclose(np.array(whole.axial)[ids], result.axial)
+        np.testing.assert_allclose(np.array(whole.lateral)[ids], result.lateral)
+        assert np.array(whole.shank)[ids].tolist() == result.shank
 
 
 def test_the_lf_has_the_electrodes_of_the_ap(tmp_path):
@@ -113,9 +113,9 @@ def test_the_lf_has_the_electrodes_of_the_ap(tmp_path):
     unknown = header(path, "NP1010", imro, n, **more, imDatPrb_pn="NP9999")
     assert channel_maps.read(unknown) is None
     header(tmp_path / "a_g0_t0.imec0.ap.meta", "NP1010", imro, n, **{"~snsGeomMap": geometry})
-    for found in (own, channel_maps.beside(path.with_suffix(".bin"), unknown)):
-        assert found.axial == whole.axial[10:30] and found.lateral == whole.lateral[10:30]
-        assert found.channels == list(range(n + 10, n + 30))
+    for item in (own, channel_maps.beside(path.with_suffix(".bin"), unknown)):
+        assert item.axial == whole.axial[10:30] and item.lateral == whole.lateral[10:30]
+        assert item.channels == list(range(n + 10, n + 30))
 
 
 def test_unknown_probes_have_no_map(tmp_path):
@@ -137,10 +137,10 @@ def test_a_probe_file_gives_the_places(tmp_path):
     probeinterface.write_probeinterface(tmp_path / "a.probe.json", probe)
     imro, n = random_imro("NP1000", 0)
     meta = header(tmp_path / "a_g0_t0.imec0.ap.meta", "NP1000", imro, n, "0:7", imDatPrb_pn="?")
-    found = channel_maps.beside(tmp_path / "a_g0_t0.imec0.ap.bin", meta)
+    channel_map = channel_maps.beside(tmp_path / "a_g0_t0.imec0.ap.bin", meta)
     back = np.argsort(order)
-    np.testing.assert_allclose(np.column_stack([found.lateral, found.axial]), probe.contact_positions[back])
-    assert found.shank == [int(name) for name in probe.shank_ids[back]]
+    np.testing.assert_allclose(np.column_stack([channel_map.lateral, channel_map.axial]), probe.contact_positions[back])
+    assert channel_map.shank == [int(name) for name in probe.shank_ids[back]]
     content = json.loads((tmp_path / "a.probe.json").read_text())
     content["probes"][0]["si_units"] = "furlong"
     (tmp_path / "a.probe.json").write_text(json.dumps(content))

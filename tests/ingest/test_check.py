@@ -13,7 +13,7 @@ pytestmark = pytest.mark.slow
 
 
 def wrong(**options) -> dict[str, int]:
-    return {found.rule: found.n_wrong for found in check(**options) if found.n_wrong}
+    return {item.rule: item.n_wrong for item in check(**options) if item.n_wrong}
 
 
 def test_a_sound_lab_has_nothing_wrong_and_each_damage_is_found(database, tmp_path):
@@ -22,7 +22,7 @@ def test_a_sound_lab_has_nothing_wrong_and_each_damage_is_found(database, tmp_pa
     ingest(tmp_path)
     drain(tables_named(["behavior.TrialSet"]))
     assert wrong(hashes=True) == {}
-    assert all(found.n_checked for found in check(hashes=True) if "file" in found.rule or "trials" in found.rule)
+    assert all(item.n_checked for item in check(hashes=True) if "file" in item.rule or "trials" in item.rule)
 
     alf = tmp_path / "lab/Subjects/m1/2020-01-01/001/alf"
     (alf / "_ibl_trials.choice.npy").unlink()

@@ -57,16 +57,16 @@ def content() -> dict[str, list[tuple]]:
         data.AlfObject, data.SessionScan, ephys.ProbeModel, ephys.Probe, ephys.ProbeInsertion,
         ephys.Recording, ephys.Compression,
     ]  # fmt: skip
-    found = {
+    recorded = {
         table.__name__: rows(table, *(n for n in table.heading.names if n not in HISTORY.get(table.__name__, ())))
         for table in tables
     }
     names = [name for name in data.FileRecord.heading.names if name != "verified"]
     online = data.FileRecord & {"file_state": "online"}
-    found["FileRecord"] = rows(online, *names)
+    recorded["FileRecord"] = rows(online, *names)
     names = [name for name in data.Dataset.heading.names if name != "registered"]
-    found["Dataset"] = rows(data.Dataset & online.proj(), *names)
-    return found
+    recorded["Dataset"] = rows(data.Dataset & online.proj(), *names)
+    return recorded
 
 
 def forget() -> None:
@@ -131,8 +131,8 @@ def test_probes_and_recordings_come_from_the_headers(database, tmp_path):
     record(tmp_path, probe=1, kind="np2")
     record(tmp_path, probe=1, band="lf", sample_rate=2500)
     ingest(tmp_path)
-    found = rows(ephys.Recording, "probe_label", "band", "sampling_rate", "n_channels", "n_samples", "duration")
-    assert found == [
+    recorded = rows(ephys.Recording, "probe_label", "band", "sampling_rate", "n_channels", "n_samples", "duration")
+    assert recorded == [
         ("probe00", "ap", 30000.0, 9, 9000, 0.3), ("probe01", "ap", 30000.0, 9, 9000, 0.3),
         ("probe01", "lf", 2500.0, 9, 750, 0.3),
     ]  # fmt: skip
@@ -239,8 +239,8 @@ def test_bad_recordings_are_refused_with_their_reason_and_the_others_go_on(datab
     paths[3].with_suffix(".meta").write_text("nSavedChans=many\n")
     os.truncate(paths[4], 0)
     ingest(tmp_path)
-    found = rows(data.Quarantine, "quarantine_path", "reason")
-    assert dict(found) == {path: reason for path, (reason, _) in bad.items()}
+    recorded = rows(data.Quarantine, "quarantine_path", "reason")
+    assert dict(recorded) == {path: reason for path, (reason, _) in bad.items()}
     summary = compress(tmp_path)
     assert (summary.recordings, summary.compressed, summary.failures) == (1, 1, [])
     assert good.with_suffix(".cbin").exists() and len(list(tmp_path.rglob("*.cbin"))) == 1

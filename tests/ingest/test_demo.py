@@ -89,7 +89,7 @@ def test_the_last_date_may_be_said_in_words(tmp_path):
     before = datetime.datetime.now(datetime.UTC).date()
     assert run(main, ["simulate", str(tmp_path / "a"), *few, "--last-date", "today"]).exit_code == 0
     after = datetime.datetime.now(datetime.UTC).date()
-    (found,) = json.loads((tmp_path / "a" / "truth.json").read_text())["sessions"]
-    assert found["date"] in (before.isoformat(), after.isoformat())
+    (row,) = json.loads((tmp_path / "a" / "truth.json").read_text())["sessions"]
+    assert row["date"] in (before.isoformat(), after.isoformat())
     refused = run(main, ["simulate", str(tmp_path / "b"), *few, "--last-date", "soon"])
     assert refused.exit_code == 2 and "2024-01-31" in refused.stderr

@@ -50,8 +50,8 @@ def root(database, tmp_path):
     return root
 
 
-def names(found) -> list[str]:
-    return sorted(found.to_arrays("fov_name"))
+def names(result) -> list[str]:
+    return sorted(result.to_arrays("fov_name"))
 
 
 def test_folders_become_fields_of_view_and_files_place_them(root):
@@ -110,8 +110,8 @@ def test_a_program_completes_what_the_folder_made(root, tmp_path):
                  "x": [0.0] * 4, "y": [0.0] * 4, "z": [0.0] * 4, "brain_region": [VISL]}  # fmt: skip
         assert http.post(f"{served.url}/fov-location", json=place, timeout=30).status_code == 201
         for region, expected in (("VISl", ["FOV_00"]), ("VISp", []), ("CA1", ["FOV_01"])):
-            found = http.get(f"{served.url}/fields-of-view?atlas_acronym={region}", timeout=30).json()["results"]
-            assert [item["name"] for item in found] == expected, "what was entered counts for that field of view"
+            answer = http.get(f"{served.url}/fields-of-view?atlas_acronym={region}", timeout=30).json()["results"]
+            assert [item["name"] for item in answer] == expected, "what was entered counts for that field of view"
         assert http.get(f"{served.url}/sessions?atlas_acronym=VISl", timeout=30).json()["count"] == 1
         shown = http.get(f"{served.url}/fields-of-view/{uuid}", timeout=30).json()["location"]
         assert [(row["provenance"], row["default_provenance"]) for row in shown] == [("H", True), ("E", False)]
@@ -155,9 +155,9 @@ def test_regions_of_interest_are_rows_that_can_be_searched(root, capsys):
     with_rois(root)
     where = {"fov_name": "FOV_03"}
     assert not imaging.RoiSet().jobs.errors.to_dicts()
-    (found,) = (imaging.RoiSet & where).to_dicts()
-    assert (found["n_rois"], found["n_rois_located"], found["n_rois_outside"]) == (4, 2, 1)
-    assert found["roi_estimate"] and found["roi_regions_refused"] == [123456789]
+    (result,) = (imaging.RoiSet & where).to_dicts()
+    assert (result["n_rois"], result["n_rois_located"], result["n_rois_outside"]) == (4, 2, 1)
+    assert result["roi_estimate"] and result["roi_regions_refused"] == [123456789]
     rows = (imaging.RoiSet.Roi & where).to_dicts(order_by="roi")
     assert [row["roi_uuid"] for row in rows] == UUIDS
     assert [row["roi_type"] for row in rows] == ["cell", "no cell", "cell", "2"]

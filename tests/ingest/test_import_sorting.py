@@ -82,9 +82,9 @@ def test_a_folder_of_kilosort_becomes_files_and_rows(database, recorded, inserti
     before = {path.name: path.read_bytes() for path in source.iterdir()}
     ingest.register(recorded, processes=1)
     assert not [path for path in data.Quarantine.to_arrays("quarantine_path") if "kilosort" in path], "known files"
-    (found,) = imports.import_folder(source)
+    (imported,) = imports.import_folder(source)
     folder = recorded / SESSION / "alf" / "probe00" / "kilosort4"
-    assert found.folder == folder and (found.n_units, found.n_dropped) == (3, 0)
+    assert imported.folder == folder and (imported.n_units, imported.n_dropped) == (3, 0)
     arrays = {path.name[:-4]: np.load(path) for path in folder.glob("*.npy")}
     truth = insertion.objects["spikes"]
     np.testing.assert_allclose(arrays["spikes.times"], truth["samples"] / RATE)
@@ -140,18 +140,18 @@ def test_a_recording_in_which_the_spikes_are_not_is_not_measured(database, recor
     places = np.load(source / "channel_positions.npy")
     np.save(source / "channel_positions.npy", places / 1e3)
     np.save(source / "spike_positions.npy", np.load(source / "spike_positions.npy") / 1e3)
-    (found,) = imports.import_folder(source)
-    assert any("are in mm" in note for note in found.notes)
-    np.testing.assert_allclose(np.load(found.folder / "clusters.depths.npy"), [20, 100, 160], atol=25)
-    truth = np.load(found.folder / "clusters.channels.npy")
+    (imported,) = imports.import_folder(source)
+    assert any("are in mm" in note for note in imported.notes)
+    np.testing.assert_allclose(np.load(imported.folder / "clusters.depths.npy"), [20, 100, 160], atol=25)
+    truth = np.load(imported.folder / "clusters.channels.npy")
     (raw,) = recorded.rglob("*.ap.bin")
     raw.write_bytes(bytes(raw.stat().st_size))
     ingest.register(recorded, processes=1)
     (source / "cluster_group.tsv").write_text("cluster_id\tgroup\n5\tmua\n")
-    (found,) = imports.import_folder(source)
-    assert any("the raw recording is flat" in note for note in found.notes), found.notes
-    assert not (found.folder / "clusters.amps.npy").exists()
-    np.testing.assert_allclose(np.load(found.folder / "clusters.channels.npy"), truth, atol=1)  # of the same row
+    (imported,) = imports.import_folder(source)
+    assert any("the raw recording is flat" in note for note in imported.notes), imported.notes
+    assert not (imported.folder / "clusters.amps.npy").exists()
+    np.testing.assert_allclose(np.load(imported.folder / "clusters.channels.npy"), truth, atol=1)  # of the same row
     quiet = measures.Waveforms(np.ones((4, 9, 1)), np.array([[9]] * 4), np.ones(4), np.ones(4), np.arange(4))
     line = np.column_stack([np.zeros(12), 40.0 * np.arange(12)])
     assert "4 of 4 units are elsewhere" in measures.doubt(quiet, np.array([0, 1, 2, 3]), line)
@@ -168,16 +168,16 @@ def test_without_a_recording_the_folder_says_what_it_can(database, tmp_path, ins
         imports.import_folder(source)
     with pytest.raises(NeurojointError, match="which probe"):
         imports.import_folder(source, session=tmp_path / SESSION)
-    (found,) = imports.import_folder(source, session=tmp_path / SESSION, probe="probe00", sorter="My Sorter 2")
-    assert found.folder == tmp_path / SESSION / "alf/probe00/my_sorter_2"
-    names = {path.name[:-4] for path in found.folder.glob("*.npy")}
+    (imported,) = imports.import_folder(source, session=tmp_path / SESSION, probe="probe00", sorter="My Sorter 2")
+    assert imported.folder == tmp_path / SESSION / "alf/probe00/my_sorter_2"
+    names = {path.name[:-4] for path in imported.folder.glob("*.npy")}
     assert {"spikes.depths", "clusters.channels", "channels.localCoordinates"} <= names
     assert not names & {"spikes.amps", "clusters.amps", "clusters.waveforms"}
-    assert any("not measured" in note for note in found.notes)
+    assert any("not measured" in note for note in imported.notes)
     reading = clusterings.reading(ephys.Clustering.fetch1())
     assert reading.rows == "name" and not reading.factors
     (source / "params.py").unlink()
-    shutil.rmtree(found.folder)
+    shutil.rmtree(imported.folder)
     with pytest.raises(NeurojointError, match="sampling rate"):
         imports.import_folder(source, session=tmp_path / SESSION, probe="probe00")
 
@@ -193,9 +193,9 @@ def test_what_was_sorted_need_not_be_the_raw_file(database, recorded, insertion)
     np.save(source / "channel_map.npy", np.arange(len(kept)))
     np.save(source / "amplitudes.npy", -there["amplitudes"])
     ingest.register(recorded, processes=1)
-    (found,) = imports.import_folder(source)
-    assert any("channel_map.npy counts other channels" in note for note in found.notes)
-    load = lambda name: np.load(found.folder / f"{name}.npy")  # noqa: E731
+    (imported,) = imports.import_folder(source)
+    assert any("channel_map.npy counts other channels" in note for note in imported.notes)
+    load = lambda name: np.load(imported.folder / f"{name}.npy")  # noqa: E731
     assert load("channels.rawInd").tolist() == kept.tolist()
     np.testing.assert_allclose(load("clusters.amps") * 1e6, [220, 160, 190], rtol=0.15)
     np.testing.assert_allclose(load("spikes.amps"), insertion.objects["spikes"]["amps"], rtol=0.2)
@@ -204,7 +204,7 @@ def test_what_was_sorted_need_not_be_the_raw_file(database, recorded, insertion)
     np.save(raw.with_name(f"{raw.name.rsplit('.', 2)[0]}.timestamps.npy"), [[0.0, 0.5], [end, 0.5 + SECONDS]])
     ephys.SessionClock.delete(prompt=False)
     (again,) = imports.import_folder(source)
-    assert again.folder not in (None, found.folder) and any("clock" in note for note in again.notes)
+    assert again.folder not in (None, imported.folder) and any("clock" in note for note in again.notes)
     np.testing.assert_allclose(np.load(again.folder / "spikes.times.npy"), load("spikes.times") + 0.5)
 
 
@@ -217,10 +217,10 @@ def test_merges_are_found_whatever_the_numbers(units, numbers, target):
     partner = (target + 1) % 7
     present = set(np.unique(before).tolist())
     now[before == partner] = numbers[target] + 10
-    found = curation.difference((samples, before), (samples, now))
+    changes = curation.difference((samples, before), (samples, now))
     expected = [{"from": sorted([target, partner]), "to": numbers[target] + 10}] if {target, partner} <= present else []
-    assert found["merged"] == expected
-    assert not found["split"] and not found["gone"] and not found["new"] and not found["relabelled"]
-    assert found["n_spikes_gone"] == found["n_spikes_new"] == 0
+    assert changes["merged"] == expected
+    assert not changes["split"] and not changes["gone"] and not changes["new"] and not changes["relabelled"]
+    assert changes["n_spikes_gone"] == changes["n_spikes_new"] == 0
     reverse = curation.difference((samples, now), (samples, before))
     assert [split["to"] for split in reverse["split"]] == [item["from"] for item in expected]

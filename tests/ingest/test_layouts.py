@@ -44,8 +44,8 @@ def test_names_of_steinmetz_fill_the_columns_of_trials(database, tmp_path):
     truth = steinmetz(tmp_path)
     ingest(tmp_path)
     worker.drain([behavior.TrialSet])
-    found = (behavior.TrialSet.Trial & KEY).to_arrays(*truth, order_by="trial_id")
-    for values, expected in zip(found, truth.values(), strict=True):
+    result = (behavior.TrialSet.Trial & KEY).to_arrays(*truth, order_by="trial_id")
+    for values, expected in zip(result, truth.values(), strict=True):
         assert np.array_equal(np.asarray(values, float), expected)
     assert behavior.TrialSet.fetch1("columns_other") == []
     assert not rows(data.Quarantine, "reason")

@@ -61,12 +61,12 @@ def write_wave_clus(folder: Path) -> None:
 
 def test_an_analyzer_in_zarr_is_read(analyzer):
     pytest.importorskip("zarr")
-    found = results.read(analyzer, 60_000)
-    assert sorted(zip(found.samples.tolist(), found.clusters.tolist(), strict=True)) == sorted(
+    content = results.read(analyzer, 60_000)
+    assert sorted(zip(content.samples.tolist(), content.clusters.tolist(), strict=True)) == sorted(
         map(tuple, TRUTH.tolist())
     )
-    assert found.labels == LABELS and found.sampling_rate == 30_000
-    assert foreign.read(found).sampling_rate == 30_000
+    assert content.labels == LABELS and content.sampling_rate == 30_000
+    assert foreign.read(content).sampling_rate == 30_000
     assert imports.places(analyzer.parent) == [analyzer]
 
 
@@ -83,20 +83,20 @@ def test_a_pickle_in_zarr_is_refused(analyzer):
 def test_units_of_nwb_keep_their_times(tmp_path, resolution):
     """The times are exact; there are samples only where the file states its resolution."""
     times, units = write_nwb(tmp_path / "a.nwb", resolution)
-    found = results.read(tmp_path, 1 << 62)
-    assert found.times.tolist() == times.tolist() and found.clusters.tolist() == units.tolist()
-    assert found.labels == {4: "good", 9: "mua", 2: "noise"}
+    content = results.read(tmp_path, 1 << 62)
+    assert content.times.tolist() == times.tolist() and content.clusters.tolist() == units.tolist()
+    assert content.labels == {4: "good", 9: "mua", 2: "noise"}
     if resolution:
-        np.testing.assert_array_equal(found.samples, np.round(times * 30_000))
+        np.testing.assert_array_equal(content.samples, np.round(times * 30_000))
     else:
-        assert found.sampling_rate is None
+        assert content.sampling_rate is None
 
 
 def test_channels_of_wave_clus_are_numbered_apart(tmp_path):
     write_wave_clus(tmp_path)
-    found = results.read(tmp_path, 1 << 62)
-    assert found.clusters.tolist() == [1, 1001, 1001, 2, 1] and found.n_dropped == 2
-    assert found.samples.tolist() == [240, 264, 504, 720, 960] and found.sampling_rate == 24_000
+    content = results.read(tmp_path, 1 << 62)
+    assert content.clusters.tolist() == [1, 1001, 1001, 2, 1] and content.n_dropped == 2
+    assert content.samples.tolist() == [240, 264, 504, 720, 960] and content.sampling_rate == 24_000
 
 
 @pytest.mark.parametrize(("ids", "numbers"), [(["3", "20"], [3, 20]), (["u1", "u2"], [0, 1]), ([5, 5], [0, 1])])
@@ -113,9 +113,9 @@ def test_they_are_imported(database, tmp_path, analyzer):
     damage.write_valid(root / SESSION)
     ingest.register(root, processes=1)
     options = {"session": root / SESSION, "probe": "probe00"}
-    (found,) = imports.import_folder(analyzer, **options, sorter="zarr")
-    assert (found.n_units, found.n_spikes) == (4, 400)
-    np.testing.assert_allclose(np.load(found.folder / "spikes.times.npy"), np.sort(TRUTH[:, 0]) / 30_000)
+    (imported,) = imports.import_folder(analyzer, **options, sorter="zarr")
+    assert (imported.n_units, imported.n_spikes) == (4, 400)
+    np.testing.assert_allclose(np.load(imported.folder / "spikes.times.npy"), np.sort(TRUTH[:, 0]) / 30_000)
     (tmp_path / "nwb").mkdir()
     times, _ = write_nwb(tmp_path / "nwb" / "units.nwb")
     (of_nwb,) = imports.import_folder(tmp_path / "nwb", **options, sorter="nwb")
@@ -137,10 +137,10 @@ NAMED = {"CH01#1": 67, "tetrode 2": 72, "7": 83, "08": 78}
 @pytest.mark.parametrize("kind", ["numpy", "npz", "phy"])
 def test_units_keep_the_names_that_spikeinterface_gave_them(kind):
     """Names that are no numbers become places, in the order of the sorting, and are kept."""
-    found = results.read(SORTINGS / f"named_{kind}", 1 << 40)
-    assert found.names == dict(enumerate(NAMED))
-    assert np.bincount(found.clusters).tolist() == list(NAMED.values())
-    assert foreign.read(found, "x").sampling_rate == (None if kind == "phy" else 25_000.0)
+    content = results.read(SORTINGS / f"named_{kind}", 1 << 40)
+    assert content.names == dict(enumerate(NAMED))
+    assert np.bincount(content.clusters).tolist() == list(NAMED.values())
+    assert foreign.read(content, "x").sampling_rate == (None if kind == "phy" else 25_000.0)
 
 
 @given(st.lists(st.one_of(st.integers(-5, 1 << 40), st.text("ab#0 1", min_size=1)), max_size=6, unique_by=str))

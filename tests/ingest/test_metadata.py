@@ -69,10 +69,14 @@ def test_old_settings_are_read_too():
         "PYBPOD_PROTOCOL": "_iblrig_tasks_biasedChoiceWorld", "IBLRIG_VERSION_TAG": "5.0.0", "PYBPOD_BOARD": "rig0",
         "PYBPOD_CREATOR": ["ada", "2671b209-5f71-4f0b-8f62-ef74f2e9e833", "local"], "SESSION_START_DELAY_SEC": 900,
     }  # fmt: skip
-    found, problems = session_metadata.session_facts(KEY, None, [("s.json", old)], "UTC")
+    session_facts, problems = session_metadata.session_facts(KEY, None, [("s.json", old)], "UTC")
     assert not problems
-    assert (found.task_protocol, found.users, found.rig) == ("_iblrig_tasks_biasedChoiceWorld5.0.0", ["ada"], "rig0")
-    assert (found.start_delay, found.start_time.microsecond) == (900, 145140)
+    assert (session_facts.task_protocol, session_facts.users, session_facts.rig) == (
+        "_iblrig_tasks_biasedChoiceWorld5.0.0",
+        ["ada"],
+        "rig0",
+    )
+    assert (session_facts.start_delay, session_facts.start_time.microsecond) == (900, 145140)
 
 
 def test_chained_protocols_are_one_session():
@@ -81,11 +85,17 @@ def test_chained_protocols_are_one_session():
         PYBPOD_PROTOCOL="_iblrig_tasks_passiveChoiceWorld", SUBJECT_WEIGHT=None, TOTAL_WATER_DELIVERED=100,
     )  # fmt: skip
     files = [("x/raw_task_data_01/s.json", second), ("x/raw_task_data_00/s.json", settings_8())]
-    found, problems = session_metadata.session_facts(KEY, None, files, "UTC")
+    session_facts, problems = session_metadata.session_facts(KEY, None, files, "UTC")
     assert not problems
-    assert found.task_protocol == "_iblrig_tasks_trainingChoiceWorld8.15.6/_iblrig_tasks_passiveChoiceWorld8.15.6"
-    assert (found.start_time.hour, found.end_time.minute, found.users) == (12, 40, ["ada", "cajal"])
-    assert (found.start_delay, len(found.weighings), len(found.water)) == (120, 1, 2)
+    assert (
+        session_facts.task_protocol == "_iblrig_tasks_trainingChoiceWorld8.15.6/_iblrig_tasks_passiveChoiceWorld8.15.6"
+    )
+    assert (session_facts.start_time.hour, session_facts.end_time.minute, session_facts.users) == (
+        12,
+        40,
+        ["ada", "cajal"],
+    )
+    assert (session_facts.start_delay, len(session_facts.weighings), len(session_facts.water)) == (120, 1, 2)
 
 
 def test_the_description_goes_before_the_settings():
@@ -94,9 +104,9 @@ def test_the_description_goes_before_the_settings():
         "tasks": [{"_iblrig_tasks_trainingChoiceWorld": {"collection": "raw_task_data_00"}}, {"passive": {}}],
     }
     files = [("x/raw_task_data_00/s.json", settings_8())]
-    found, _ = session_metadata.session_facts(KEY, ("d.yaml", description), files, "UTC")
-    assert (found.projects, found.procedures) == (["described"], ["Behavior training/tasks"])
-    assert found.task_protocol == "_iblrig_tasks_trainingChoiceWorld8.15.6/passive"
+    session_facts, _ = session_metadata.session_facts(KEY, ("d.yaml", description), files, "UTC")
+    assert (session_facts.projects, session_facts.procedures) == (["described"], ["Behavior training/tasks"])
+    assert session_facts.task_protocol == "_iblrig_tasks_trainingChoiceWorld8.15.6/passive"
 
 
 @pytest.mark.parametrize(
@@ -111,10 +121,10 @@ def test_the_description_goes_before_the_settings():
     ],
 )
 def test_settings_that_cannot_be_used_are_named_and_the_rest_counts(changed, column):
-    found, problems = session_metadata.session_facts(KEY, None, [("s.json", settings_8(**changed))], "UTC")
+    session_facts, problems = session_metadata.session_facts(KEY, None, [("s.json", settings_8(**changed))], "UTC")
     reason = "wrong_animal" if column == "SUBJECT_NAME" else "bad_metadata"
     assert [(problem.path, problem.reason, problem.column) for problem in problems] == [("s.json", reason, column)]
-    assert found.rig == (None if column == "SUBJECT_NAME" else "_iblrig_my_behavior_0")
+    assert session_facts.rig == (None if column == "SUBJECT_NAME" else "_iblrig_my_behavior_0")
 
 
 @given(st.recursive(st.none() | st.booleans() | st.floats() | st.text(max_size=5), lambda x: st.lists(x, max_size=3)))
@@ -196,15 +206,15 @@ def test_bad_rows_and_columns_are_named_and_the_rest_is_written(database, tmp_pa
         "m1,2023-07-05T09:00:00\n"
     )
     summary = ingest(tmp_path, metadata=[tmp_path / "subjects.csv", tmp_path / "weighings.csv"])
-    found = {(path, column): detail for path, column, detail in
+    collected = {(path, column): detail for path, column, detail in
              rows(data.Quarantine, "quarantine_path", "quarantine_column", "detail")}  # fmt: skip
-    assert found.keys() == {
+    assert collected.keys() == {
         ("subjects.csv", "colour"), ("subjects.csv", "sex"), ("subjects.csv", "birth_date"),
         ("subjects.csv", "subject"), ("subjects.csv", "line"), ("weighings.csv", "weight"),
         ("weighings.csv", "subject"), ("weighings.csv", ""),
     }  # fmt: skip
-    assert "row 3" in found["subjects.csv", "sex"] and "row 4" in found["subjects.csv", "subject"]
-    assert "row 3" in found["weighings.csv", "weight"]
+    assert "row 3" in collected["subjects.csv", "sex"] and "row 4" in collected["subjects.csv", "subject"]
+    assert "row 3" in collected["weighings.csv", "weight"]
     assert summary.reasons == {"bad_metadata": 8}
     assert [row[:2] for row in rows(subject.Subject, "subject", "sex", "birth_date")] == [
         ("m1", "F"), ("m2", "U"), ("m3", "M"),
@@ -282,8 +292,8 @@ def test_no_bytes_break_the_reader(tmp_path_factory, content):
     folder = tmp_path_factory.mktemp("m")
     for name in (*(f"{kind}.csv" for kind in metadata.FILES), "sessions.json"):
         (folder / name).write_bytes(b"lab,subject,weight\n" + content)
-    found = metadata.read_files([folder], folder, "mylab", {})
-    assert all(problem.reason == "bad_metadata" for problem in found.problems())
+    metadata_read = metadata.read_files([folder], folder, "mylab", {})
+    assert all(problem.reason == "bad_metadata" for problem in metadata_read.problems())
 
 
 @given(st.datetimes(datetime.datetime(1990, 1, 1), datetime.datetime(2060, 1, 1)))

@@ -18,9 +18,9 @@ def test_every_kind_of_damage_is_named_with_path_reason_and_column(database, tmp
 
     expected = damage.write_damaged(tmp_path / "root", "mylab", datetime.date(2023, 9, 4), seed=1)
     summary = ingest(tmp_path / "root")
-    found = set(rows(data.Quarantine, "quarantine_path", "reason", "quarantine_column"))
+    distinct = set(rows(data.Quarantine, "quarantine_path", "reason", "quarantine_column"))
     wanted = {(item["path"], item["reason"], item["column"]) for item in expected}
-    assert found == wanted
+    assert distinct == wanted
     assert summary.quarantined == len(wanted)
     assert not list((tmp_path / "root").rglob("executed.marker")), "code of a data file was run"
     assert {kind["kind"] for kind in expected} >= damage.KINDS.keys() - {"permission_denied"}

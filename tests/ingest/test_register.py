@@ -30,8 +30,8 @@ KEY = {"lab": "mylab", "subject": "m1", "session_date": datetime.date(2020, 1, 1
 
 
 def changes() -> list[tuple[str, str]]:
-    found = rows(data.Change, "change_action", "change_path")
-    return [(action, path.rpartition("/")[2]) for action, path in found if "/alf/" in path]
+    recorded = rows(data.Change, "change_action", "change_path")
+    return [(action, path.rpartition("/")[2]) for action, path in recorded if "/alf/" in path]
 
 
 def test_real_recordings_are_registered_with_their_eids(database, real_data):

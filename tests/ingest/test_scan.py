@@ -20,8 +20,8 @@ def walk(root, lab=None):
     tree = scan.layout(root, lab)
     folders, problems = [], list(tree.problems)
     for subject in tree.subjects:
-        found, wrong = scan.scan_subject(root, *subject)
-        folders += found
+        scan_subject, wrong = scan.scan_subject(root, *subject)
+        folders += scan_subject
         problems += wrong
     return {folder.key: folder for folder in folders}, {(problem.path, problem.reason) for problem in problems}
 
@@ -39,8 +39,8 @@ def walk(root, lab=None):
 )
 def test_every_layout_gives_the_same_session(tmp_path, below, root, lab):
     write(tmp_path, below)
-    found, problems = walk((tmp_path / root).resolve(), lab)
-    assert list(found) == [KEY] and not problems
+    sessions_read, problems = walk((tmp_path / root).resolve(), lab)
+    assert list(sessions_read) == [KEY] and not problems
 
 
 def test_a_tree_without_lab_asks_for_it(tmp_path):
@@ -65,8 +65,8 @@ def test_wrong_places_are_named(tmp_path):
     write(tmp_path, "my lab/Subjects/m1/2020-01-01/001")
     (tmp_path / "mylab/Subjects/m1/2020-01-01/notes.npy").write_bytes(b"x")
     (tmp_path / "mylab/Subjects/m1/.DS_Store").write_bytes(b"x")
-    found, problems = walk(tmp_path)
-    assert [key.number for key in found] == [1]
+    sessions_read, problems = walk(tmp_path)
+    assert [key.number for key in sessions_read] == [1]
     assert problems == {
         (path, "bad_session_path")
         for path in (
@@ -144,17 +144,17 @@ def test_an_unreadable_folder_is_a_problem_and_the_rest_goes_on(tmp_path, monkey
         return real(path)
 
     monkeypatch.setattr(os, "scandir", scandir)
-    found, _ = walk(tmp_path)
-    assert found[KEY].n_problems == 1 and found[KEY].n_files == 0
-    assert found[KEY._replace(date="2020-01-02")].n_files == 4
+    sessions_read, _ = walk(tmp_path)
+    assert sessions_read[KEY].n_problems == 1 and sessions_read[KEY].n_files == 0
+    assert sessions_read[KEY._replace(date="2020-01-02")].n_files == 4
 
 
 def test_empty_folders_do_not_decide_the_layout(tmp_path):
     write(tmp_path, SESSION)
     (tmp_path / "Subjects").mkdir()
     (tmp_path / "backup" / "m1").mkdir(parents=True)
-    found, problems = walk(tmp_path)
-    assert list(found) == [KEY] and not problems
+    sessions_read, problems = walk(tmp_path)
+    assert list(sessions_read) == [KEY] and not problems
 
 
 @pytest.mark.parametrize("stray", ["Subjects/m2/2020-01-01/001", "m2/2020-01-01/001"])

@@ -86,13 +86,13 @@ def _npy_problem(path):
 
 def _problems(session):
     """Path and problem of every damaged file of a session, folders that are links counted as one."""
-    found = {}
+    result = {}
     for path in sorted(session.rglob("*")):
         if path.is_symlink() or path.is_file():
             problem = _problem(session, path)
             if problem:
-                found[path.relative_to(_root(session)).as_posix()] = problem
-    return found
+                result[path.relative_to(_root(session)).as_posix()] = problem
+    return result
 
 
 def _lengths(session):

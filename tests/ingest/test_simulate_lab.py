@@ -37,8 +37,8 @@ def _read_trials(session):
         trials = {column: table[ALF_NAMES.get(column, column)].to_numpy() for column in _columns_of(table)}
     for column, attribute in ALF_NAMES.items():
         places = (alf / REVISION, "_ibl_"), (alf, "_ibl_"), (alf, "")
-        found = [folder / f"{prefix}trials.{attribute}.npy" for folder, prefix in places]
-        path = next((path for path in found if path.exists()), None)
+        collected = [folder / f"{prefix}trials.{attribute}.npy" for folder, prefix in places]
+        path = next((path for path in collected if path.exists()), None)
         if path:
             trials[column] = np.load(path)
     return trials

@@ -91,8 +91,8 @@ def test_violations_are_those_of_random_contamination(contamination):
 
 def test_lost_spikes_are_the_smallest():
     _, all_of_them = train_of(Unit(depth=0, rate=30, amplitude_sd=0.1))
-    _, found = train_of(Unit(depth=0, rate=30, amplitude_sd=0.1, missed=0.25))
-    assert np.quantile(all_of_them.scale, 0.25) == pytest.approx(found.scale.min(), abs=0.005)
+    _, result = train_of(Unit(depth=0, rate=30, amplitude_sd=0.1, missed=0.25))
+    assert np.quantile(all_of_them.scale, 0.25) == pytest.approx(result.scale.min(), abs=0.005)
 
 
 @pytest.mark.parametrize(
@@ -337,8 +337,8 @@ def test_a_lab_has_probes_in_its_first_ephys_sessions(tmp_path):
     assert with_probes["sessions"] == without["sessions"]
     assert not without["insertions"]
     ephys = [item["path"] for item in without["sessions"] if item["stage"] == "ephys"]
-    found = [(item["path"], item["probe"]) for item in with_probes["insertions"]]
-    assert found == [(ephys[0], "probe00"), (ephys[0], "probe01"), (ephys[1], "probe00")]
+    collected = [(item["path"], item["probe"]) for item in with_probes["insertions"]]
+    assert collected == [(ephys[0], "probe00"), (ephys[0], "probe01"), (ephys[1], "probe00")]
     for item in with_probes["insertions"]:
         times = np.load(tmp_path / "a" / item["path"] / "alf" / item["probe"] / "spikes.times.npy")
         assert len(times) == item["n_spikes"] == sum(unit["n_spikes"] for unit in item["units"])

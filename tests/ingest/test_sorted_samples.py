@@ -54,8 +54,8 @@ PIECES = [recording(f"2024-run_g0_t{n}.imec0.ap.cbin") for n in (0, 2, 10)]
     ],
 )
 def test_samples_are_counted_in_the_files_that_params_name(tmp_path, line, expected):
-    found = sorted_file.recordings_of(told(tmp_path, line, "sample_rate = 30000."), PIECES, [])
-    assert [PIECES.index(item) for item in found] == expected
+    chosen_recordings = sorted_file.recordings_of(told(tmp_path, line, "sample_rate = 30000."), PIECES, [])
+    assert [PIECES.index(item) for item in chosen_recordings] == expected
 
 
 def test_a_joined_file_goes_before_its_pieces(tmp_path):
@@ -74,15 +74,15 @@ def test_a_file_of_the_public_server_is_known_by_its_name(tmp_path):
 
 def test_another_rate_or_length_is_refused(tmp_path):
     """A sorting of a part of the recording, or of the LF band: its samples are at other times."""
-    found = told(tmp_path, "sample_rate = 2500.0")
+    result = told(tmp_path, "sample_rate = 2500.0")
     with pytest.raises(NeurojointError, match="2500 samples a second"):
-        sorted_file.recordings_of(found, PIECES, [])
+        sorted_file.recordings_of(result, PIECES, [])
     (tmp_path / "recording.dat").write_bytes(bytes(2 * 4 * 1000))
-    found = told(tmp_path, "dat_path = r'recording.dat'", "n_channels_dat = 4", "dtype = 'int16'", "offset = 0")
-    assert found.n_samples == 1000
+    result = told(tmp_path, "dat_path = r'recording.dat'", "n_channels_dat = 4", "dtype = 'int16'", "offset = 0")
+    assert result.n_samples == 1000
     with pytest.raises(NeurojointError, match="has 1,000 samples"):
-        sorted_file.recordings_of(found, PIECES, [])
-    assert sorted_file.recordings_of(found, [recording("r.ap.bin", 1000)], [])
+        sorted_file.recordings_of(result, PIECES, [])
+    assert sorted_file.recordings_of(result, [recording("r.ap.bin", 1000)], [])
 
 
 @settings(max_examples=25, deadline=None)
@@ -95,9 +95,9 @@ def test_channels_that_were_left_out_are_told_by_places(left_out, shift, is_ibl)
     kept = np.setdiff1d(np.arange(384), sorted(left_out))
     places = np.column_stack([NP1["lateral"], NP1["axial"]])[kept]
     positions = places * [-1, 1] + [70, 20] if is_ibl else places + [shift, 0]
-    found = channels.columns_of(np.arange(len(kept)), positions, NP1)
-    assert found.raw is not None and found.raw.tolist() == kept.tolist()
-    assert bool(found.note) == (kept.tolist() != list(range(len(kept))))
+    columns = channels.columns_of(np.arange(len(kept)), positions, NP1)
+    assert columns.raw is not None and columns.raw.tolist() == kept.tolist()
+    assert bool(columns.note) == (kept.tolist() != list(range(len(kept))))
 
 
 @pytest.mark.parametrize("shank", [0, 1, 3])
@@ -106,14 +106,14 @@ def test_one_shank_of_four(shank):
     own = np.flatnonzero(np.array(FOUR["shank"]) == shank)
     positions = np.column_stack([np.array(FOUR["lateral"]) + 250.0 * np.array(FOUR["shank"]), FOUR["axial"]])[own]
     for claimed in (np.arange(96), own):
-        found = channels.columns_of(claimed, positions + [27.0, 0], FOUR)
-        assert found.raw is not None and found.raw.tolist() == own.tolist()
+        columns = channels.columns_of(claimed, positions + [27.0, 0], FOUR)
+        assert columns.raw is not None and columns.raw.tolist() == own.tolist()
 
 
 def test_places_of_another_probe_are_no_columns():
     positions = np.column_stack([np.zeros(64), 12.5 * np.arange(64)])
-    found = channels.columns_of(np.arange(64), positions, NP1)
-    assert found.raw is None and "not those of the raw recording" in found.note
+    columns = channels.columns_of(np.arange(64), positions, NP1)
+    assert columns.raw is None and "not those of the raw recording" in columns.note
     assert channels.columns_of(np.arange(64), None, NP1).raw is not None
 
 

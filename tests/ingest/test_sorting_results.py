@@ -58,9 +58,9 @@ def test_spikes_of_any_type_and_shape(tmp_path, dtype, shape):
     samples, units = np.array([5, 40, 20, 60, 60]), np.array([900, 3, -1 if dtype[-2] != "u" else 3, 3, 900])
     np.save(tmp_path / "spike_times.npy", np.asfortranarray(samples.astype(dtype).reshape(shape)))
     np.save(tmp_path / "spike_clusters.npy", units.astype("i4").reshape(shape))
-    found = results.read(tmp_path, 100)
-    assert found.samples.tolist() == sorted(samples[units != -1].tolist())
-    assert found.n_dropped == int((units == -1).sum()) and set(found.clusters.tolist()) == {3, 900}
+    content = results.read(tmp_path, 100)
+    assert content.samples.tolist() == sorted(samples[units != -1].tolist())
+    assert content.n_dropped == int((units == -1).sum()) and set(content.clusters.tolist()) == {3, 900}
 
 
 def test_measures_are_the_truth_at_the_true_spikes(tmp_path):
@@ -72,24 +72,24 @@ def test_measures_are_the_truth_at_the_true_spikes(tmp_path):
     insertion = simulate_insertion(units=units, duration=5.0, n_sites=96, n_silent=0)
     raw = np.fromfile(write_recording(tmp_path, insertion, 5.0, noise=5.0), np.int16).reshape(-1, 97)
     spikes, channels = insertion.objects["spikes"], insertion.objects["channels"]
-    found = measures.measure(
+    measured = measures.measure(
         lambda first, last: raw[first:last, :-1] * np.float32(2.34375e-6), len(raw), RATE,
         channels["localCoordinates"], spikes["samples"], spikes["clusters"],
     )  # fmt: skip
     for number in range(2):
         mine = spikes["clusters"] == number
-        assert np.mean(found.amps[mine]) == pytest.approx(spikes["amps"][mine].mean(), rel=0.03)
-        assert np.corrcoef(found.amps[mine], spikes["amps"][mine])[0, 1] > (0.97, 0.7)[number]
-        assert np.mean(found.depths[mine]) == pytest.approx(units[number].depth, abs=8)
+        assert np.mean(measured.amps[mine]) == pytest.approx(spikes["amps"][mine].mean(), rel=0.03)
+        assert np.corrcoef(measured.amps[mine], spikes["amps"][mine])[0, 1] > (0.97, 0.7)[number]
+        assert np.mean(measured.depths[mine]) == pytest.approx(units[number].depth, abs=8)
     true = insertion.objects["clusters"]
     for number in range(2):
-        assert found.waveforms_channels[number, 0] == true["channels"][number]
-        same = found.waveforms_channels[number, :8]
+        assert measured.waveforms_channels[number, 0] == true["channels"][number]
+        same = measured.waveforms_channels[number, :8]
         wave = np.zeros((82, 96))
         wave[:, true["waveformsChannels"][number]] = true["waveforms"][number]
         expected = wave[:, same] - wave[:, same].mean(axis=0)
-        assert np.abs(found.waveforms[number][:, :8] - expected).max() < 6e-6
-    assert found.peak_to_trough == pytest.approx(true["peakToTrough"], abs=0.1)
+        assert np.abs(measured.waveforms[number][:, :8] - expected).max() < 6e-6
+    assert measured.peak_to_trough == pytest.approx(true["peakToTrough"], abs=0.1)
 
 
 def write_results(folder: Path, times: object, clusters: object, **more: str) -> Path:
@@ -108,15 +108,15 @@ def test_results_are_read_from_the_folders_that_sorters_write(tmp_path):
         "cluster_group__tsv": "cluster_id\tgroup\n7\tgood\n",
     }
     write_results(tmp_path / "a" / "deep", np.array([[9], [3], [5]], np.uint64), [7, 4, 7], **labels)
-    found = results.read(tmp_path / "a", 10)
-    assert (found.samples.tolist(), found.clusters.tolist()) == ([3, 5, 9], [4, 7, 7])
-    assert found.labels == {4: "mua", 7: "good"}
+    content = results.read(tmp_path / "a", 10)
+    assert (content.samples.tolist(), content.clusters.tolist()) == ([3, 5, 9], [4, 7, 7])
+    assert content.labels == {4: "mua", 7: "good"}
     folder = tmp_path / "b"
     folder.mkdir()
     np.savez(folder / "sorting_cached.npz", spike_indexes_seg0=np.array([1, 2]), spike_labels_seg0=np.array([0, 5]))
     (folder / results.SAYS).write_text('{"version": "9.1"}')
-    found = results.read(folder, 10)
-    assert (found.clusters.tolist(), found.version) == ([0, 5], "9.1")
+    content = results.read(folder, 10)
+    assert (content.clusters.tolist(), content.version) == ([0, 5], "9.1")
 
 
 @pytest.mark.parametrize(

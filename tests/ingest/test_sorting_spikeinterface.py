@@ -27,8 +27,8 @@ def spikeinterface_python() -> str | None:
     """The Python of an environment with SpikeInterface, and with what its sorter needs."""
     if given := os.environ.get("NEUROJOINT_SPIKEINTERFACE_PYTHON"):
         return given
-    found = all(importlib.util.find_spec(name) for name in ("spikeinterface", "hdbscan", "numba"))
-    return sys.executable if found else None
+    is_installed = all(importlib.util.find_spec(name) for name in ("spikeinterface", "hdbscan", "numba"))
+    return sys.executable if is_installed else None
 
 
 @pytest.mark.slow
@@ -57,12 +57,12 @@ def test_spykingcircus2_finds_the_simulated_units(database, tmp_path):
     folder = root / SESSION / "alf" / "probe00" / "spykingcircus2"
     samples, clusters = (np.load(folder / f"spikes.{name}.npy") for name in ("samples", "clusters"))
     spikes = insertion.objects["spikes"]
-    found = 0
+    result = 0
     for number in range(len(units)):
         true = spikes["samples"][spikes["clusters"] == number]
         near = np.searchsorted(samples, true[:, None] + [-12, 13])
         hits = np.bincount(np.concatenate([np.unique(clusters[low:high]) for low, high in near]), minlength=1)
         best = hits.argmax()
-        found += hits[best] > 0.9 * max(len(true), np.count_nonzero(clusters == best))
-    assert found >= 4
+        result += hits[best] > 0.9 * max(len(true), np.count_nonzero(clusters == best))
+    assert result >= 4
     assert runs()[0]["task_activity"].startswith("spykingcircus2 2")

@@ -130,12 +130,12 @@ def facts() -> dict[str, list[tuple]]:
         lab.Lab, subject.Subject, subject.SubjectProject, subject.Implant, action.Weighing, action.WaterAdministration,
         action.WaterRestriction, acquisition.Session, acquisition.SessionUser, acquisition.SessionWater,
     ]  # fmt: skip
-    found = {}
+    recorded = {}
     for table in tables:
         names = [name for name in table.heading.names if not table.heading[name].json]
-        found[table.__name__] = rows(table, *names)
-    found["SourceRow"] = rows(data.SourceRow, "source_file", "stated_table", "stated_key", "stated_values")
-    return found
+        recorded[table.__name__] = rows(table, *names)
+    recorded["SourceRow"] = rows(data.SourceRow, "source_file", "stated_table", "stated_key", "stated_values")
+    return recorded
 
 
 @pytest.mark.slow
@@ -184,8 +184,8 @@ def test_a_metadata_file_that_moved_or_was_renamed_is_the_same_file(database, tm
     former.unlink()
     other.unlink()  # what is merely gone goes on counting
     ingest(tmp_path, metadata=[now])
-    found = rows(action.Weighing, "weighing_time", "weight")
-    assert [time.strftime("%m-%d %H:%M") for time, _ in found] == [
+    recorded = rows(action.Weighing, "weighing_time", "weight")
+    assert [time.strftime("%m-%d %H:%M") for time, _ in recorded] == [
         "01-01 21:00", "01-02 21:00", "01-03 21:00", "01-04 21:00", "01-05 21:30", "02-01 21:00",
     ]  # fmt: skip
     files = set(data.SourceRow.to_arrays("source_file"))

@@ -22,9 +22,9 @@ CHOICES = {"choice": None, "feedbackType": None}
 
 
 def objects() -> list[tuple]:
-    found = rows(data.AlfObject, "object_collection", "object_name", "object_fingerprint", "accepted_columns",
+    recorded = rows(data.AlfObject, "object_collection", "object_name", "object_fingerprint", "accepted_columns",
                  "refused_columns")  # fmt: skip
-    return [(*row[:3], "".join(sorted(row[3].split(","))), str(row[4])) for row in found]
+    return [(*row[:3], "".join(sorted(row[3].split(","))), str(row[4])) for row in recorded]
 
 
 def tasks() -> list[tuple]:
@@ -87,14 +87,14 @@ def test_a_column_that_does_not_fit_the_others_is_refused_whichever_root_it_is_i
     one, two = tmp_path / "a", tmp_path / "b"
     write(one, SESSION, contrastRight=None)
     write(two, SESSION, **CHOICES, contrastLeft=None, contrastRight=np.ones(9))
-    found = []
+    collected = []
     for order in ((one, two), (two, one)):
         empty_tables(database)
         for root in order:
             ingest(root)
-        found.append(objects())
-    assert found[0] == found[1]
-    ((*_, accepted, refused),) = found[0]
+        collected.append(objects())
+    assert collected[0] == collected[1]
+    ((*_, accepted, refused),) = collected[0]
     assert "contrast_right" in refused and "unequal_length" in refused and "choice" in "".join(accepted)
 
 

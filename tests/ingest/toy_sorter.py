@@ -57,9 +57,9 @@ def detect(job: dict, threshold: float) -> tuple[np.ndarray, np.ndarray]:
     below = np.flatnonzero(low < -threshold)
     window = np.arange(-15, 16)
     lowest = low[(below[:, None] + window).clip(0, len(low) - 1)].min(axis=1)
-    found = below[low[below] == lowest]
-    found = found[np.diff(found, prepend=-100) > 15]
-    return found, 10 * best[found]
+    result = below[low[below] == lowest]
+    result = result[np.diff(result, prepend=-100) > 15]
+    return result, 10 * best[result]
 
 
 if __name__ == "__main__":

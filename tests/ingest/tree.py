@@ -62,8 +62,8 @@ def content() -> dict[str, list[tuple]]:
         data.Repository, data.Revision, data.Dataset, data.FileRecord, data.AlfObject, data.SessionScan,
         data.Quarantine,
     ]  # fmt: skip
-    found = {}
+    recorded = {}
     for table in tables:
         unlike = UNLIKE.get(table.__name__, set())
-        found[table.__name__] = rows(table, *(name for name in table.heading.names if name not in unlike))
-    return found
+        recorded[table.__name__] = rows(table, *(name for name in table.heading.names if name not in unlike))
+    return recorded

@@ -60,8 +60,8 @@ def _named_commands() -> Iterator[tuple[str, list[str]]]:
     words = r"neurojoint ((?:[a-z][\w-]*)(?: [a-z-][\w=-]*)*)"
     for path in [ROOT / "README.md", *(path for room in SOURCES for path in (ROOT / room).rglob("*.[pm][yd]"))]:
         shown = rf"|^ {{4,}}{words}" if path.suffix == ".md" else ""
-        for found in re.finditer(rf"`{words}{shown}", path.read_text(encoding="utf-8"), re.MULTILINE):
-            command = next(filter(None, found.groups()))
+        for item in re.finditer(rf"`{words}{shown}", path.read_text(encoding="utf-8"), re.MULTILINE):
+            command = next(filter(None, item.groups()))
             yield f"{path.relative_to(ROOT)}: neurojoint {command}", command.split()
 
 

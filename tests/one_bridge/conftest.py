@@ -19,9 +19,9 @@ from tests.one_bridge.trees import build
 @pytest.fixture(scope="session")
 def shared(server: dict[str, object]) -> Iterator[Shared]:
     """The running server, started when a test first needs it."""
-    found = Shared()
-    yield found
-    found.stop()
+    shared_server = Shared()
+    yield shared_server
+    shared_server.stop()
 
 
 @pytest.fixture

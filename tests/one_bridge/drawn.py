@@ -24,26 +24,26 @@ QC = ("NOT_SET", "PASS", "WARNING", "FAIL", "CRITICAL")
 @st.composite
 def files(draw: st.DrawFn) -> list[File]:
     """Up to six datasets: revisions with no, one or several defaults, absent files and hashes, names of all kinds."""
-    found = {}
+    file = {}
     for _ in range(draw(st.integers(0, 6))):
         folder, name = draw(st.sampled_from(COLLECTIONS)), draw(st.sampled_from(NAMES))
         revision = draw(st.sampled_from(REVISIONS))
         path = "/".join(filter(None, (folder, f"#{revision}#" if revision else "", name)))
         content = np.arange(draw(st.integers(1, 3)), dtype=float) if name.endswith("npy") else b'{"a": 1}'
-        found[path] = File(
+        file[path] = File(
             path,
             draw(st.sampled_from((content, content, content, None))),
             draw(st.sampled_from(QC)),
             draw(st.booleans()),
             draw(st.sampled_from((True, True, False))),
         )
-    return list(found.values())
+    return list(file.values())
 
 
 @st.composite
 def trees(draw: st.DrawFn) -> list[Session]:
     """Up to five sessions of odd mice in two labs."""
-    found = {}
+    result = {}
     for _ in range(draw(st.integers(1, 5))):
         one = Session(
             draw(st.sampled_from(("simlab", "other_lab"))),
@@ -55,8 +55,8 @@ def trees(draw: st.DrawFn) -> list[Session]:
             draw(files()),
             probes=tuple(sorted(draw(st.sets(st.sampled_from(("probe00", "probe01")))))),
         )
-        found[one.subject, one.date, one.number] = one
-    return list(found.values())
+        result[one.subject, one.date, one.number] = one
+    return list(result.values())
 
 
 def outcome(one: One, method: str, args: tuple, options: dict) -> tuple[object, Exception | None]:

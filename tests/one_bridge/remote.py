@@ -38,6 +38,6 @@ def client(served: Served, home: Path, user: str = "mia"):
     """The real client, configured by `client-config`, with an empty folder of its own."""
     ClientONE.cache_clear()  # it gives the instance that it made for these words before
     client_config.configure(served.url, user, served.token(user), home / "downloads" / user)
-    found = ClientONE(base_url=served.url, username=user, password=PASSWORD, silent=True)
-    found.alyx.cache_mode = ""  # the client would show its own writes 5 minutes late
-    return found
+    result = ClientONE(base_url=served.url, username=user, password=PASSWORD, silent=True)
+    result.alyx.cache_mode = ""  # the client would show its own writes 5 minutes late
+    return result

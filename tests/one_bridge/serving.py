@@ -36,10 +36,10 @@ class Served:
 
     def session(self, name: str | None = "mia") -> requests.Session:
         """A requests session that is logged in as one of ROLES, or not at all."""
-        found = requests.Session()
+        result = requests.Session()
         if name:
-            found.headers["Authorization"] = f"Token {self.token(name)}"
-        return found
+            result.headers["Authorization"] = f"Token {self.token(name)}"
+        return result
 
 
 @contextlib.contextmanager

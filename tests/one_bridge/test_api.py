@@ -78,49 +78,49 @@ def test_any_tree_gives_the_answers_of_the_clients_class_at_length(database, tmp
 
 def calls(root: Path, tree: list[Session]) -> list[tuple[str, tuple, dict]]:
     """Everything that is compared."""
-    found: list[tuple[str, tuple, dict]] = [("list_subjects", (), {})]
+    collected: list[tuple[str, tuple, dict]] = [("list_subjects", (), {})]
     mixed = any(len({"/" in file.rel_path for file in item.files}) > 1 for item in tree)
     for terms in SEARCHES:
         if "datasets" in terms and mixed:
             continue  # the client overlooks files in the session folder itself when there are others below
-        found += [("search", (), terms), ("search", (), {"details": True} | terms)]
+        collected += [("search", (), terms), ("search", (), {"details": True} | terms)]
     for eid in [None, *(item.eid for item in tree), uuid.UUID(int=0, version=4)]:
         for filters in LISTINGS:
-            found += [("list_datasets", (eid,), filters), ("list_datasets", (eid,), {"details": True} | filters)]
+            collected += [("list_datasets", (eid,), filters), ("list_datasets", (eid,), {"details": True} | filters)]
             if not {"qc", "default_revisions_only"} & filters.keys():
-                found += [("list_collections", (eid,), filters), ("list_revisions", (eid,), filters)]
-        found.append(("list_collections", (eid,), {"details": True}))
-        found.append(("list_datasets", (eid,), {"details": True, "keep_eid_index": True}))
+                collected += [("list_collections", (eid,), filters), ("list_revisions", (eid,), filters)]
+        collected.append(("list_collections", (eid,), {"details": True}))
+        collected.append(("list_datasets", (eid,), {"details": True, "keep_eid_index": True}))
         if eid is None:
             continue
-        found += [(method, (eid,), {}) for method in ("get_details", "eid2path", "eid2ref")]
+        collected += [(method, (eid,), {}) for method in ("get_details", "eid2path", "eid2ref")]
         if any(item.files for item in tree):
-            found.append(("get_details", (eid,), {"full": True}))
+            collected.append(("get_details", (eid,), {"full": True}))
         for method, what, options in LOADS:
-            found += [(method, (eid, what), options), (method, (eid, what), {"download_only": True} | options)]
+            collected += [(method, (eid, what), options), (method, (eid, what), {"download_only": True} | options)]
     for item in tree:
-        found.append(("path2eid", (root / item.path,), {}))
-        found.append(("path2eid", (f"{item.subject}/{item.date}/{item.number}/alf/x.y.npy",), {}))
-        found.append(("path2record", (root / item.path,), {}))
-        found.append(("ref2eid", (f"{item.date}_{item.number}_{item.subject}",), {}))
+        collected.append(("path2eid", (root / item.path,), {}))
+        collected.append(("path2eid", (f"{item.subject}/{item.date}/{item.number}/alf/x.y.npy",), {}))
+        collected.append(("path2record", (root / item.path,), {}))
+        collected.append(("ref2eid", (f"{item.date}_{item.number}_{item.subject}",), {}))
         for file in item.files:
-            found.append(("load_dataset_from_id", (dataset_id(item, file.rel_path),), {"details": True}))
+            collected.append(("load_dataset_from_id", (dataset_id(item, file.rel_path),), {"details": True}))
             if file.qc != "CRITICAL":
-                found.append(("path2record", (root / item.path / file.rel_path,), {}))
-    return found
+                collected.append(("path2record", (root / item.path / file.rel_path,), {}))
+    return collected
 
 
 def same(ours: ONE, theirs: One, method: str, *args: object, **options: object) -> None:
     """Both give equal results, or raise errors of one class."""
-    found, error = outcome(ours, method, args, options)
+    result, error = outcome(ours, method, args, options)
     expected, expected_error = outcome(theirs, method, args, options)
-    call = f"{method}{args}{options}: {error!r} instead of {expected_error!r}, {found!r} instead of {expected!r}"
+    call = f"{method}{args}{options}: {error!r} instead of {expected_error!r}, {result!r} instead of {expected!r}"
     if expected_error is not None:
         kind = ValueError if isinstance(expected_error, ValueError) else type(expected_error)
         assert isinstance(error, kind), call
         return
     assert error is None, call
-    assert equal(found, expected), call
+    assert equal(result, expected), call
 
 
 # --- what the client's class does otherwise, or not at all
@@ -263,8 +263,8 @@ def test_insertions_are_searched_and_converted(database, tmp_path):
     assert one.search_insertions(subject="KS014", name="probe00") == [pid["KS014", "probe00"]]
     assert len(one.search_insertions(dataset="spikes.times")) == 2
     assert one.search_insertions(session=later.eid) == [pid["KS015", "probe00"]]
-    found, records = one.search_insertions(date="2021-01-01", details=True)
-    assert found == [pid["KS015", "probe00"]]
+    pids, records = one.search_insertions(date="2021-01-01", details=True)
+    assert pids == [pid["KS015", "probe00"]]
     assert records[0]["subject"] == "KS015"
     assert one.search_insertions(subject="nobody", details=True) == ([], None)
     assert one.eid2pid(two.eid) == ([pid["KS014", "probe00"], pid["KS014", "probe01"]], ["probe00", "probe01"])

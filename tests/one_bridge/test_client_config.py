@@ -18,10 +18,10 @@ URL = "http://127.0.0.1:8765"
 def test_the_client_reads_what_is_written(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     configure(URL + "/", "mia", "a token", tmp_path / "downloads")
-    found = one.params.get(client=URL, silent=True)
-    assert (found.ALYX_URL, found.ALYX_LOGIN) == (URL, "mia")
-    assert (f"{URL}/data", "mia") == (found.HTTP_DATA_SERVER, found.HTTP_DATA_SERVER_LOGIN)
-    assert found.TOKEN["mia"] == {"token": "a token"}
+    answer = one.params.get(client=URL, silent=True)
+    assert (answer.ALYX_URL, answer.ALYX_LOGIN) == (URL, "mia")
+    assert (f"{URL}/data", "mia") == (answer.HTTP_DATA_SERVER, answer.HTTP_DATA_SERVER_LOGIN)
+    assert answer.TOKEN["mia"] == {"token": "a token"}
     assert one.params.get_cache_dir(URL) == tmp_path / "downloads"
     assert one.params.get_default_client() == URL
 

@@ -83,8 +83,8 @@ def by_file(folder, kind, row, column, connection):
             own = {field.column for field in TABLES[table].fields}
             sources = metadata.rows[kind]
             rows.write(table, [{name: row[name] for name in row if name in own} for row in sources], sources)
-    found = {where: [message for _, message in messages] for (_, where), messages in metadata._found.items()}
-    return sorted(found.get(column, [])) or [message for messages in found.values() for message in messages]
+    collected = {where: [message for _, message in messages] for (_, where), messages in metadata._found.items()}
+    return sorted(collected.get(column, [])) or [message for messages in collected.values() for message in messages]
 
 
 def by_rest(session, url, endpoint, row, column):
@@ -151,11 +151,11 @@ def test_every_door_accepts_and_refuses_alike_with_the_same_sentence(lab_with_a_
 def test_what_used_to_pass_over_http_is_refused_by_all(lab_with_a_mouse, database, tmp_path, table, column, value):
     kind, endpoint, base = DOORS[table]
     row = base | {column: value}
-    found = by_entry(table, row, column, create_missing=False)
-    assert found
+    outcome = by_entry(table, row, column, create_missing=False)
+    assert outcome
     session, url = lab_with_a_mouse.session("ada"), lab_with_a_mouse.url
-    assert by_rest(session, url, endpoint, row, column) == found
-    assert by_file(tmp_path, kind, row, column, database) == found
+    assert by_rest(session, url, endpoint, row, column) == outcome
+    assert by_file(tmp_path, kind, row, column, database) == outcome
 
 
 BY_HOOKS = {  # column: the table of its own where a hook writes it, or finds the record that it names

@@ -55,8 +55,8 @@ def test_the_page_from_top_to_bottom(released, face, tmp_path):
 
     (tag,) = one.alyx.rest("tags", "list", name=TAG)
     assert tag["public"] is True and len(one.alyx.rest("tags", "list", public=True)) == 1
-    found = one.alyx.rest("insertions", "list", django=f"datasets__tags__name,{TAG}")
-    assert [row["name"] for row in found] == ["probe00"]  # the tagged spikes are in the folder of this probe
+    records = one.alyx.rest("insertions", "list", django=f"datasets__tags__name,{TAG}")
+    assert [row["name"] for row in records] == ["probe00"]  # the tagged spikes are in the folder of this probe
     labs = one.alyx.rest("labs", "list", django=f"session__data_dataset_session_related__tags__name,{TAG}")
     assert [row["name"] for row in labs] == ["simlab"]
     assert len(one.alyx.rest("sessions", "list", lab="simlab", tag=TAG)) == 1

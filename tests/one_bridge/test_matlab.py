@@ -65,8 +65,8 @@ def octave(script: str, folder: Path) -> dict[str, np.ndarray]:
     ran = subprocess.run([str(OCTAVE), "--no-gui", "-q", str(folder / "script.m")], capture_output=True, text=True,
                          timeout=120)  # fmt: skip
     assert saved.exists(), ran.stderr
-    found = loadmat(saved)["out"][0, 0]
-    return {name: found[name] for name in found.dtype.names}
+    result = loadmat(saved)["out"][0, 0]
+    return {name: result[name] for name in result.dtype.names}
 
 
 @pytest.fixture
@@ -103,23 +103,23 @@ def test_the_npy_reader_reads_every_type_and_order(tmp_path):
         f"try, neurojoint.read_npy('{tmp_path}/{name}.npy'); out.{name} = 'read'; catch e, out.{name} = e.message; end"
         for name in ("objects", "cut", "other")
     ]
-    found = octave("\n".join(lines), tmp_path)
+    printed = octave("\n".join(lines), tmp_path)
     for number, (name, values) in enumerate(arrays.items()):
-        read = found[f"a{number}"]
+        read = printed[f"a{number}"]
         if name == "text":
             assert [str(value[0]) if value.size else "" for value in read.ravel()] == values.tolist()
             continue
         expected = values.reshape(-1, 1) if values.ndim < 2 else values
         assert read.shape == expected.shape and read.dtype.kind == ("u" if name == "bool" else values.dtype.kind), name
         np.testing.assert_array_equal(read, expected, err_msg=name)
-    refused = [str(found[name].ravel()[0]) for name in ("objects", "cut", "other")]
+    refused = [str(printed[name].ravel()[0]) for name in ("objects", "cut", "other")]
     assert "cannot be read" in refused[0] and "ends after" in refused[1] and "no .npy file" in refused[2]
 
 
 def test_sessions_and_datasets_equal_those_of_the_python_client(served, tmp_path):
     one = client(served, tmp_path)
     eid, last = str(FIRST.eid), str(LAST.eid)
-    found = octave(
+    printed = octave(
         f"""
         c = neurojoint.connect('{served.url}', 'mia', '{PASSWORD}');
         out.all = neurojoint.search(c);
@@ -140,33 +140,33 @@ def test_sessions_and_datasets_equal_those_of_the_python_client(served, tmp_path
     def texts(cells: np.ndarray) -> list[str]:
         return [str(value[0]) if value.size else "" for value in cells.ravel()]
 
-    assert texts(found["all"]) == [str(eid) for eid in one.search()] and len(found["all"]) == len(SESSIONS) + 1
-    assert texts(found["some"]) == [str(eid) for eid in one.search(subject="KS014", date_range=["2020-01-02"] * 2)]
-    assert found["subject"].ravel()[0] == "KS014"
-    assert texts(found["names"]) == sorted(one.list_datasets(eid))
-    assert found["choice"].shape == (3, 1)
-    np.testing.assert_array_equal(found["choice"].ravel(), one.load_dataset(eid, "_ibl_trials.choice.npy"))
-    assert found["older"].ravel().tolist() == [1, -1, 0]
+    assert texts(printed["all"]) == [str(eid) for eid in one.search()] and len(printed["all"]) == len(SESSIONS) + 1
+    assert texts(printed["some"]) == [str(eid) for eid in one.search(subject="KS014", date_range=["2020-01-02"] * 2)]
+    assert printed["subject"].ravel()[0] == "KS014"
+    assert texts(printed["names"]) == sorted(one.list_datasets(eid))
+    assert printed["choice"].shape == (3, 1)
+    np.testing.assert_array_equal(printed["choice"].ravel(), one.load_dataset(eid, "_ibl_trials.choice.npy"))
+    assert printed["older"].ravel().tolist() == [1, -1, 0]
     spikes = one.load_object(eid, "spikes", collection="alf/probe00")
     for name in ("times", "clusters"):
-        np.testing.assert_array_equal(found["spikes"][name][0, 0].ravel(), spikes[name])
-    trials, expected = found["trials"][0, 0], one.load_object(last, "trials")
+        np.testing.assert_array_equal(printed["spikes"][name][0, 0].ravel(), spikes[name])
+    trials, expected = printed["trials"][0, 0], one.load_object(last, "trials")
     for name in ("choice", "rewarded", "goCue_times"):
         np.testing.assert_array_equal(trials[name].ravel(), np.asarray(expected[name]), err_msg=name)
     assert trials["intervals_0"].ravel().tolist() == TABLE["intervals_0"].tolist()
     np.testing.assert_array_equal(trials["tries"].ravel(), [1, np.nan, 3])
     np.testing.assert_array_equal(trials["spout_xy"], expected["spout_xy"])
     assert texts(trials["odour"]) == ["mint", "", "röse"]
-    assert "no dataset wheel.position" in str(found["missing"]) and "did not let mia in" in str(found["wrong"])
-    assert "did not answer" in str(found["nobody"])
+    assert "no dataset wheel.position" in str(printed["missing"]) and "did not let mia in" in str(printed["wrong"])
+    assert "did not answer" in str(printed["nobody"])
 
 
 def test_columns_of_tables_over_http(served):
     mia, table = served.session(), f"{served.url}/data/{LAST.path}/alf/_ibl_trials.table.pqt"
     assert mia.get(table, params={"column": ""}).json() == list(TABLE)
     assert requests.get(table, params={"column": "choice"}, timeout=60).status_code == 401
-    found = np.load(io.BytesIO(mia.get(table, params={"column": "choice"}).content), allow_pickle=False)
-    assert found.dtype == np.int8 and found.tolist() == [1, -1, 0]
+    result = np.load(io.BytesIO(mia.get(table, params={"column": "choice"}).content), allow_pickle=False)
+    assert result.dtype == np.int8 and result.tolist() == [1, -1, 0]
     for address, column, words in ((table, "nothing", "no column"), (table.replace("table.pqt", "goCue_times.npy"),
                                                                     "x", "Only Parquet")):  # fmt: skip
         refused = mia.get(address, params={"column": column})

@@ -224,9 +224,9 @@ def test_any_text_is_found_as_it_is_and_nothing_else(database, text, other):
     lab.Project.delete_quick()
     lab.Project.insert([{"project": "a", "project_description": text}, {"project": "b", "project_description": "-"}])
     wanted = lab.Project() & one_of("project_description", [text, other + "?"])
-    for found in (wanted, lab.Project() & wanted.proj(), lab.Project() & [one_of("project_description", [text])]):
-        assert [row["project"] for row in found.to_dicts()] == ["a"]
-        assert query.fetch_columns(found, "project")["project"].to_pylist() == ["a"]
+    for item in (wanted, lab.Project() & wanted.proj(), lab.Project() & [one_of("project_description", [text])]):
+        assert [row["project"] for row in item.to_dicts()] == ["a"]
+        assert query.fetch_columns(item, "project")["project"].to_pylist() == ["a"]
 
 
 def test_words_for_truth_and_qc():

@@ -45,10 +45,10 @@ def resolved(endpoint: str, text: str) -> resolve.Condition:
 )  # fmt: skip
 def test_paths_are_resolved(endpoint, text, steps, target, part, lookup, values):
     condition = resolved(endpoint, text)
-    found = condition.comparison
+    result = condition.comparison
     assert condition.negated == text.startswith("~")
     assert [relation.endpoint for _, relation in condition.steps] == steps
-    assert (found.target.name, found.part, found.lookup, found.values) == (target, part, lookup, values)
+    assert (result.target.name, result.part, result.lookup, result.values) == (target, part, lookup, values)
 
 
 def test_every_field_and_relation_of_every_endpoint_can_be_named():
@@ -85,8 +85,8 @@ def test_what_cannot_be_used_is_named(endpoint, text, said):
 
 def test_plain_filters_that_are_unknown_are_listed_or_refused():
     query = parse.parse({"colour": "red", "subject": "KS014", "limit": "10"})
-    found = resolve.resolve(ENDPOINTS["sessions"], query)
-    assert (found.unknown, dict(found.terms), query.limit) == (("colour",), {"subject": "KS014"}, 10)
+    result = resolve.resolve(ENDPOINTS["sessions"], query)
+    assert (result.unknown, dict(result.terms), query.limit) == (("colour",), {"subject": "KS014"}, 10)
     with pytest.raises(BadInput, match="Known are subject"):
         resolve.resolve(ENDPOINTS["sessions"], parse.parse({"colour": "red", "strict": "true"}))
 

@@ -60,9 +60,9 @@ def test_base_sessions_take_water_and_addresses_end_with_ids(served, tmp_path):
     base = rest("sessions", "create", data={"subject": "ZM_1", "type": "Base", "users": [one.alyx.user]})
     made = RegistrationClient(one).register_water_administration("ZM_1", 0.7, session=base["url"])
     assert made["session"] == base["url"][-36:] and made["user"] == "max"
-    found = rest("sessions", "list", id=uuid.UUID(base["url"][-36:]),
+    records = rest("sessions", "list", id=uuid.UUID(base["url"][-36:]),
                  django=f"start_time__date,{base['start_time'][:10]}")  # fmt: skip
-    assert [record["id"] for record in found] == [base["id"]]
+    assert [record["id"] for record in records] == [base["id"]]
     for record in rest("water-administrations", "list", django="subject__nickname,ZM_1"):
         rest("water-administrations", "delete", id=record["url"][-36:])
     assert rest("water-administrations", "list", subject="ZM_1") == []

@@ -25,7 +25,7 @@ def test_places_in_the_brain(one, database):
         {"atlas_id": 549},
         {"atlas_name": "thalamus"},
     ):
-        assert [str(found) for found in one.search_insertions(**terms)] == [pid], terms
+        assert [str(item) for item in one.search_insertions(**terms)] == [pid], terms
     assert one.search_insertions(atlas_acronym="CA1") == []
     assert [str(eid) for eid in one.search(atlas_acronym="TH")] == [str(FIRST.eid)]
     assert len(one.alyx.rest("insertions", "list", django="channels__brain_region__acronym__icontains,vp")) == 1
@@ -40,17 +40,17 @@ def test_places_in_the_brain(one, database):
     with pytest.raises(requests.HTTPError, match="exists"):
         one.alyx.rest("trajectories", "create", data=track | {"provenance": 70})
     label = "Ephys aligned histology track"
-    (found,) = one.alyx.rest("trajectories", "list", probe_insertion=pid, provenance=label)
-    assert found["id"] == aligned["id"] and found["json"] == {"2020": [1, 2]}
-    changed = one.alyx.rest("trajectories", "partial_update", id=found["id"], data={"theta": 20.5})
+    (result,) = one.alyx.rest("trajectories", "list", probe_insertion=pid, provenance=label)
+    assert result["id"] == aligned["id"] and result["json"] == {"2020": [1, 2]}
+    changed = one.alyx.rest("trajectories", "partial_update", id=result["id"], data={"theta": 20.5})
     assert changed["theta"] == 20.5 and changed["x"] == -1200
-    channels = one.alyx.rest("channels", "list", trajectory_estimate=found["id"])
+    channels = one.alyx.rest("channels", "list", trajectory_estimate=result["id"])
     assert [row["brain_region"] for row in channels] == [*atlas.region_ids(["VPM"], False) * 2, 1020, None]
-    assert [row["axial"] for row in channels] == [0, 20, 40, 60] and channels[0]["trajectory_estimate"] == found["id"]
+    assert [row["axial"] for row in channels] == [0, 20, 40, 60] and channels[0]["trajectory_estimate"] == result["id"]
     assert one.alyx.rest("channels", "list", trajectory_estimate=planned["id"]) == []
     assert len(one.alyx.rest("channels", "list", probe_insertion=pid, atlas_acronym="VPM")) == 2
     one.alyx.authenticate(username="max", password=PASSWORD, force=True)
-    one.alyx.rest("trajectories", "delete", id=found["id"])
+    one.alyx.rest("trajectories", "delete", id=result["id"])
     assert len(one.alyx.rest("channels", "list", trajectory_estimate=planned["id"])) == 4
 
 
@@ -77,12 +77,12 @@ def test_aggregates_are_those_of_the_class(one, served, tmp_path):
         ("subjects", None, "*Training*"), ("subjects", "KS014", name, "2022-01-01"), ("subjects", None, "*.npy"),
         ("subjects", "KS014", {"object": "subjectTraining"}, "2021*"),
     ):  # fmt: skip
-        found, expected = ours.list_aggregates(*arguments), one.list_aggregates(*arguments)
-        assert found["rel_path"].tolist() == expected["rel_path"].tolist(), arguments
-        shared = [column for column in expected if column in found]
+        list_aggregates, expected = ours.list_aggregates(*arguments), one.list_aggregates(*arguments)
+        assert list_aggregates["rel_path"].tolist() == expected["rel_path"].tolist(), arguments
+        shared = [column for column in expected if column in list_aggregates]
         assert {"file_size", "hash", "exists", "qc", "relation", "identifier"} <= set(shared) or expected.empty
         if len(expected):
-            pd.testing.assert_frame_equal(found[shared], expected[shared])
+            pd.testing.assert_frame_equal(list_aggregates[shared], expected[shared])
     for revision, day in ((None, 12), ("2021-01-01", 0), ("2022-01-01", 12)):
         theirs = one.load_aggregate("subjects", "KS014", name, revision)
         assert (

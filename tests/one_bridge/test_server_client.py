@@ -44,7 +44,7 @@ def test_search_terms_and_details(one):
     assert [str(eid) for eid in one.search(number=2)] == [eids["third"]]
     assert [str(eid) for eid in one.search(datasets=["spikes.times.npy", "_ibl_trials.choice.npy"])] == [eids["first"]]
     assert one.search(lab="nowhere") == []
-    found, details = one.search(subject="KS014", details=True)
+    result, details = one.search(subject="KS014", details=True)
     assert details[0]["date"] == datetime.date(2020, 1, 2)
     assert details[1]["projects"] == ["alpha", "beta"]
 
@@ -278,7 +278,7 @@ def test_every_verb(one):
         assert made["name"] == identifier
         changed = one.alyx.rest(endpoint, "partial_update", id=identifier, data=change)
         assert changed | change == changed
-        assert identifier in [found["name"] for found in one.alyx.rest(endpoint, "list", name=identifier)]
+        assert identifier in [result["name"] for result in one.alyx.rest(endpoint, "list", name=identifier)]
         one.alyx.rest(endpoint, "delete", id=identifier)
         with pytest.raises(requests.HTTPError) as error:
             one.alyx.rest(endpoint, "read", id=identifier)
@@ -291,7 +291,7 @@ def test_records_of_animals(one):
     mouse = one.alyx.rest("subjects", "create", data=born | {"projects": ["alpha"], "responsible_user": "mia"})
     assert mouse["nickname"] == "new_1" and mouse["projects"] == ["alpha"] and mouse["alive"]
     assert one.alyx.rest("subjects", "read", id=mouse["id"])["nickname"] == "new_1"
-    assert [found["nickname"] for found in one.alyx.rest("subjects", "list", responsible_user="mia")] == ["new_1"]
+    assert [result["nickname"] for result in one.alyx.rest("subjects", "list", responsible_user="mia")] == ["new_1"]
     operated = {"subject": "new_1", "start_time": "2020-03-01T10:00:00", "users": ["mia"], "narrative": "ü"}
     surgery = one.alyx.rest("surgeries", "create", data=operated | {"procedures": ["Headplate implant"]})
     assert surgery["procedures"] == ["Headplate implant"] and surgery["users"] == ["mia"]
@@ -305,8 +305,8 @@ def test_records_of_animals(one):
         "weighings", "create", data={"subject": "new_1", "date_time": "2020-03-01T10:00:00", "weight": 20}
     )
     assert weight["user"] == "max"
-    found = one.alyx.rest("weighings", "read", id=weight["url"])
-    assert found["weight"] == 20
+    result = one.alyx.rest("weighings", "read", id=weight["url"])
+    assert result["weight"] == 20
     assert len(one.alyx.rest("weighings", "list", nickname="new_1", date_range=["2020-03-01", "2020-03-01"])) == 1
     one.alyx.rest("weighings", "delete", id=weight["url"].rsplit("/", 1)[-1])
     one.alyx.rest("subjects", "delete", id="new_1")
@@ -355,5 +355,5 @@ def test_other_programs_keep_json_with_a_dataset(one):
     assert one.alyx.json_field_update("datasets", did, "json", told) == told
     kept = one.alyx.json_field_update("datasets", did, "json", {"qc": "FAIL"})
     assert kept == told | {"qc": "FAIL"} == one.alyx.rest("datasets", "read", id=did)["json"]
-    (found,) = one.alyx.rest("datasets", "list", django="json__extended_qc___task_goCue_delays__gt,0.9")
-    assert found["url"].endswith(did)
+    (result,) = one.alyx.rest("datasets", "list", django="json__extended_qc___task_goCue_delays__gt,0.9")
+    assert result["url"].endswith(did)

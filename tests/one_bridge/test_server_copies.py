@@ -21,8 +21,8 @@ KEY = {"dataset_id": str(dataset_id(FIRST, PATH))}
 @pytest.fixture
 def record(served):
     """Address of the record of a copy, and the file."""
-    found = served.session().get(f"{served.url}/files?dataset={KEY['dataset_id']}", timeout=30).json()["results"]
-    return f"{served.url}/files/{found[0]['id']}", served.root / FIRST.path / PATH
+    result = served.session().get(f"{served.url}/files?dataset={KEY['dataset_id']}", timeout=30).json()["results"]
+    return f"{served.url}/files/{result[0]['id']}", served.root / FIRST.path / PATH
 
 
 def say(served, at: str, exists, user: str = "mia", **more):

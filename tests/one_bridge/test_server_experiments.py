@@ -42,9 +42,9 @@ def test_chronic_insertions(one):
         {"probe": str(first)}, {"lab": "simlab"}, {"name": "probe00"},
         {"django": f"probe_insertion__session,{FIRST.eid}"},
     ):  # fmt: skip
-        (found,) = rest("chronic-insertions", "list", **filters)
-        assert found["probe_insertion"][0]["id"] == str(first), filters
-        assert found["probe_insertion"][0]["session_info"]["subject"] == "KS014"
+        (result,) = rest("chronic-insertions", "list", **filters)
+        assert result["probe_insertion"][0]["id"] == str(first), filters
+        assert result["probe_insertion"][0]["session_info"]["subject"] == "KS014"
     assert rest("chronic-insertions", "list", session=str(SECOND.eid)) == []
     assert [row["id"] for row in rest("insertions", "list", chronic_insertion=made["id"])] == [str(first)]
     assert len(rest("insertions", "list", django="chronic_insertion__subject__nickname,KS014")) == 1
@@ -68,19 +68,19 @@ def test_channels_that_an_alignment_program_states(one):
     assert made[0]["axial"] == 0 and made[0]["brain_region"] == 733 and made[0]["trajectory_estimate"] == track["id"]
     refused(lambda: rest("channels", "create", data=places), "record 1 of 3")
     rest("channels", "create", data=places[1:])
-    found = rest("channels", "list", trajectory_estimate=track["id"])
-    assert [(row["axial"], row["brain_region"]) for row in found] == [(0, 733), (20, 733), (40, None)]
+    records = rest("channels", "list", trajectory_estimate=track["id"])
+    assert [(row["axial"], row["brain_region"]) for row in records] == [(0, 733), (20, 733), (40, None)]
     assert len(rest("channels", "list", django=f"trajectory_estimate,{track['id']},brain_region__acronym,VPM")) == 2
-    changed = rest("channels", "partial_update", id=found[2]["id"], data={"brain_region": 549, "x": -990.0})
-    assert changed["brain_region"] == 549 and changed["x"] == -990 and changed["url"].endswith(found[2]["id"])
+    changed = rest("channels", "partial_update", id=records[2]["id"], data={"brain_region": 549, "x": -990.0})
+    assert changed["brain_region"] == 549 and changed["x"] == -990 and changed["url"].endswith(records[2]["id"])
     assert [str(one_pid) for one_pid in one.search_insertions(atlas_acronym="VPM")] == [str(pid)]
     assert [str(eid) for eid in one.search(atlas_acronym="TH")] == [str(FIRST.eid)]
     one.alyx.authenticate(username="max", password=PASSWORD, force=True)
-    rest("channels", "delete", id=found[1]["id"])
+    rest("channels", "delete", id=records[1]["id"])
     assert len(rest("channels", "list", trajectory_estimate=track["id"])) == 2
     with pytest.raises(requests.HTTPError):
-        rest("channels", "read", id=found[1]["id"])
-    assert rest("channels", "read", id=found[0]["id"]) == found[0]
+        rest("channels", "read", id=records[1]["id"])
+    assert rest("channels", "read", id=records[0]["id"]) == records[0]
 
 
 def test_fields_of_view(one):
@@ -102,8 +102,8 @@ def test_fields_of_view(one):
     refused(lambda: rest("fov-location", "create", data=place | {"provenance": "H", "x": [1.0, 2]}), "4 or 8")
     final = rest("fov-location", "create", data=place | {"provenance": "H", "brain_region": [382]})
     assert not rest("fov-location", "read", id=estimate["id"])["default_provenance"]
-    found = rest("fields-of-view", "read", id=made["id"])
-    assert [row["id"] for row in found["location"]] == [final["id"], estimate["id"]]
+    records = rest("fields-of-view", "read", id=made["id"])
+    assert [row["id"] for row in records["location"]] == [final["id"], estimate["id"]]
     slices = rest("imaging-stack", "read", id=stack["id"])["slices"]
     assert slices[0]["id"] == made["id"] and slices[0]["location"][0]["z"] == corners["z"]
     for filters in (
@@ -125,9 +125,9 @@ def test_downloads_and_notices(one):
     did = str(dataset_id(FIRST, "alf/probe00/spikes.times.npy"))
     for _ in range(2):
         one.alyx.post("/new-download", {"dataset": did, "projects": ["alpha"]})
-    (found,) = rest("downloads", "list", dataset=did)
-    assert found["count"] == 2 and found["user"] == "mia" and found["projects"] == ["alpha"]
-    assert rest("downloads", "partial_update", id=found["id"], data={"json": {"a": 1}})["json"] == {"a": 1}
+    (result,) = rest("downloads", "list", dataset=did)
+    assert result["count"] == 2 and result["user"] == "mia" and result["projects"] == ["alpha"]
+    assert rest("downloads", "partial_update", id=result["id"], data={"json": {"a": 1}})["json"] == {"a": 1}
     notice = rest("data-notices", "create", data={"name": "clock", "importance": "MAJOR", "datasets": [did],
                                                   "affected_date_start": "2020-01-01"})  # fmt: skip
     assert notice["created_by"] == "mia" and notice["datasets"] == [did]
@@ -146,8 +146,8 @@ def test_regions_are_described_by_managers(one):
     assert error.value.response.status_code == 403
     one.alyx.authenticate(username="max", password=PASSWORD, force=True)
     assert one.alyx.rest("brain-regions", "partial_update", id=549, data={"description": "a relay"})["description"]
-    (found,) = one.alyx.rest("brain-regions", "list", description="RELAY")
-    assert found["acronym"] == "TH"
+    (result,) = one.alyx.rest("brain-regions", "list", description="RELAY")
+    assert result["acronym"] == "TH"
     assert one.alyx.rest("brain-regions", "read", id="VPM")["related_descriptions"][0]["description"] == "a relay"
     refused(lambda: one.alyx.rest("brain-regions", "partial_update", id=549, data={"acronym": "X"}), "acronym")
     one.alyx.rest("brain-regions", "partial_update", id=549, data={"acronym": "TH", "description": ""})
@@ -216,8 +216,8 @@ def test_records_keep_their_ids(one):
     track = rest("trajectories", "create", data=TRACK | {"probe_insertion": str(pid), "provenance": "Planned"})
     renaming.rename_subject("simlab", "KS014", "KS14").apply("mia")
     for name, record in (("weighings", changed), ("surgeries", moved), ("trajectories", track)):
-        found = rest(name, "read", id=record["id"])
-        assert found["id"] == record["id"] and found["url"] == record["url"], name
+        records = rest(name, "read", id=record["id"])
+        assert records["id"] == record["id"] and records["url"] == record["url"], name
     assert rest("weighings", "partial_update", id=weighing["id"], data={"date_time": "2020-01-03"})["subject"] == "KS14"
     assert [row["id"] for row in rest("weighings", "list")] == [weighing["id"]]
     rest("weighings", "delete", id=weighing["id"])  # her own entry

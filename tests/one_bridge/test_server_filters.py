@@ -204,8 +204,8 @@ def test_queries_as_they_are_printed(lists):
         answer = lists.http.get(f"{lists.url}/{endpoint}", params={"django": text.replace(PID, pid)}, timeout=60)
         if answer.status_code != 200:
             wrong.append((endpoint, text, answer.text))
-        elif (found := lists(endpoint, django=text.replace(PID, pid))) != sorted(expected):
-            wrong.append((endpoint, text, found))
+        elif (obtained := lists(endpoint, django=text.replace(PID, pid))) != sorted(expected):
+            wrong.append((endpoint, text, obtained))
     assert not wrong
     assert len(lists("notes", django=f"object_id,{SECOND.eid},text,x")) == 1
     assert lists("sessions", date_range="2020-01-02,2020-01-03") == [*KS[1:], ZM[0]]
@@ -271,15 +271,15 @@ QC = {"NOT_SET": 0, "PASS": 10, "WARNING": 30, "FAIL": 40, "CRITICAL": 50}
 @st.composite
 def expressions(draw):
     """Up to three conditions: negated or not, field, lookup, value."""
-    found = []
+    collected = []
     for _ in range(draw(st.integers(1, 3))):
         (_, path), (kind, _) = draw(st.sampled_from(list(FIELDS.items())))
         choices, lookups = KINDS[kind]
         lookup = draw(st.sampled_from(lookups))
         n = {"in": draw(st.integers(1, 3)), "range": 2}.get(lookup)
         value = sorted(draw(st.sampled_from(choices)) for _ in range(n)) if n else draw(st.sampled_from(choices))
-        found.append((draw(st.booleans()), path, lookup, value))
-    return found
+        collected.append((draw(st.booleans()), path, lookup, value))
+    return collected
 
 
 @pytest.mark.slow

@@ -72,9 +72,9 @@ def ids() -> st.SearchStrategy[str]:
 
 def operations(url: str) -> st.SearchStrategy[schemathesis.Case]:
     schema = schemathesis.openapi.from_url(f"{url}/api/schema")
-    found = [operation.ok() for operation in schema.get_all_operations()]
-    assert len(found) > 80
-    return st.one_of([item.as_strategy() for item in found])
+    collected = [operation.ok() for operation in schema.get_all_operations()]
+    assert len(collected) > 80
+    return st.one_of([item.as_strategy() for item in collected])
 
 
 def answer_of(case: schemathesis.Case, headers: dict[str, str]) -> requests.Response | None:
@@ -275,9 +275,9 @@ def _stays_a_value(served, name: str, text: str) -> None:
         assert answer.status_code == 400 or answer.json()["count"] == 0, (path, answer.text[:200])
     made = session.post(f"{served.url}/projects", json={"name": name, "description": text}, timeout=10)
     assert made.json()["description"] == text
-    found = session.get(f"{served.url}/projects", params={"django": f"description,{text}"}, timeout=10).json()
+    obtained = session.get(f"{served.url}/projects", params={"django": f"description,{text}"}, timeout=10).json()
     if text[:1] not in "'\"":
-        assert [result["name"] for result in found["results"]] == [name]
+        assert [result["name"] for result in obtained["results"]] == [name]
 
 
 OUTSIDE = (

@@ -243,18 +243,18 @@ def test_no_request_is_lost_while_others_write(served):
     def work(i: int) -> list[int]:
         with requests.Session() as session:
             session.headers["Authorization"] = f"Token {token}"
-            found = []
+            collected = []
             for j in range(25):
                 if i < 2:
                     body = {"subject": "KS014", "date_time": f"2020-01-01T0{i}:00:{j:02d}", "weight": 20}
-                    found.append(session.post(f"{served.url}/weighings", json=body, timeout=60).status_code)
+                    collected.append(session.post(f"{served.url}/weighings", json=body, timeout=60).status_code)
                 else:
                     path = ("/sessions?datasets=spikes.times.npy", "/weighings", f"/sessions/{FIRST.eid}")[j % 3]
-                    found.append(session.get(served.url + path, timeout=60).status_code)
-            return found
+                    collected.append(session.get(served.url + path, timeout=60).status_code)
+            return collected
 
     with ThreadPoolExecutor(8) as threads:
-        codes = [code for found in threads.map(work, range(8)) for code in found]
+        codes = [code for obtained in threads.map(work, range(8)) for code in obtained]
     assert sorted(set(codes)) == [200, 201] and len(codes) == 200
     assert len(action.Weighing()) == 50
 
@@ -346,8 +346,10 @@ def test_who_is_under_water_restriction(get, served):
     action.Weighing.insert1(mouse | {"weighing_time": "2020-01-01 12:00:00", "weight": 20.0})
     action.WaterRestriction.insert1(mouse | {"restriction_start": "2020-01-02 12:00:00"})
     served.app.state.bridge.answers.forget()
-    (found,) = get("/water-restricted-subjects").json()
-    assert found["nickname"] == "KS014" and found["remaining_water"] == found["expected_water"] == pytest.approx(0.8)
+    (obtained,) = get("/water-restricted-subjects").json()
+    assert obtained["nickname"] == "KS014" and obtained["remaining_water"] == obtained[
+        "expected_water"
+    ] == pytest.approx(0.8)
     assert [result["nickname"] for result in get("/subjects?water_restricted=True").json()["results"]] == ["KS014"]
     assert get("/subjects?water_restricted=False").json()["count"] == 0
     # An odd row that is stored already costs that animal its numbers, in its own line, and nobody else anything.

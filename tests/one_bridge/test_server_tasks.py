@@ -51,9 +51,9 @@ def session(rig) -> str:
 
 def agent(rig, name: str = "cortexlab") -> requests.Session:
     """A session with the token of an agent of one lab."""
-    found = requests.Session()
-    found.headers["Authorization"] = f"Token {rig[0].users.issue_token('mia', 'agent', labs=[name])}"
-    return found
+    obtained = requests.Session()
+    obtained.headers["Authorization"] = f"Token {rig[0].users.issue_token('mia', 'agent', labs=[name])}"
+    return obtained
 
 
 def call(rig, method: str, path: str, body=None, expect: int = 200, http=None):
@@ -199,9 +199,9 @@ def claim(rig, http=None, expect=200, **more):
 
 def test_an_agent_plans_claims_reports_and_what_it_made_is_registered(rig, tmp_path):
     served, _ = rig
-    found = call(rig, "POST", "/tasks/plan", report())
-    assert set(found["tasks"]) >= {"extract_trials_00"}
-    assert call(rig, "POST", "/tasks/plan", report())["tasks"] == found["tasks"]
+    obtained = call(rig, "POST", "/tasks/plan", report())
+    assert set(obtained["tasks"]) >= {"extract_trials_00"}
+    assert call(rig, "POST", "/tasks/plan", report())["tasks"] == obtained["tasks"]
     got = claim(rig)
     assert got["kind"] == "extract_trials" and got["session"]["subject"] == "KS014"
     address = f"/tasks/{got['id']}"
@@ -239,7 +239,7 @@ def test_an_agent_plans_claims_reports_and_what_it_made_is_registered(rig, tmp_p
     assert stored.read_bytes() == content
     assert (data.Dataset & {"rel_path": path}).fetch1("dataset_hash").strip() == md5
     assert task.TaskOutput().fetch1("output_path") == path
-    states = {item["name"]: item["status"] for item in call(rig, "GET", f"/tasks/graph/{found['session']}")["tasks"]}
+    states = {item["name"]: item["status"] for item in call(rig, "GET", f"/tasks/graph/{obtained['session']}")["tasks"]}
     assert states["extract_trials_00"] == "Complete"
 
 

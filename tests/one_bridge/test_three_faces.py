@@ -73,22 +73,22 @@ class Faces:
     def searches(self, mixed: bool) -> None:
         """`mixed`: files in a session folder beside others below, which the client on its tables overlooks."""
         for ours, http in SEARCHES:
-            found = self.ours.search(**ours)
-            assert list(self.remote.search(**http)) == found, http
+            pids = self.ours.search(**ours)
+            assert list(self.remote.search(**http)) == pids, http
             if not (mixed and "datasets" in ours):
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore")
-                    assert list(self.local.search(**ours)) == found, ours
+                    assert list(self.local.search(**ours)) == pids, ours
         for terms in INSERTIONS:
-            found = self.ours.search_insertions(**terms)
-            assert sorted(map(str, self.remote.search_insertions(**terms))) == sorted(map(str, found)), terms
+            pids = self.ours.search_insertions(**terms)
+            assert sorted(map(str, self.remote.search_insertions(**terms))) == sorted(map(str, pids)), terms
 
     def session(self, one: Session) -> None:
         for method, options in OF_SESSION:
-            found, error = outcome(self.ours, method, (one.eid,), options)
+            result, error = outcome(self.ours, method, (one.eid,), options)
             remote, remote_error = outcome(self.remote, method, (one.eid,), options)
             assert type(error) is type(remote_error), (method, options, error, remote_error)
-            assert _plain(found) == _plain(remote), (method, options)
+            assert _plain(result) == _plain(remote), (method, options)
         path = self.ours.eid2path(one.eid)
         assert self.remote.eid2path(one.eid).as_posix().endswith(one.path) and path.as_posix().endswith(one.path)
         assert self.remote.path2eid(path) == self.ours.path2eid(path) == self.local.path2eid(path) == one.eid
@@ -97,10 +97,10 @@ class Faces:
             assert remote[name] == details[name], name
         self._datasets(one)
         for method, what, options in LOADS:
-            found, error = outcome(self.ours, method, (one.eid, what), options)
+            result, error = outcome(self.ours, method, (one.eid, what), options)
             remote, remote_error = outcome(self.remote, method, (one.eid, what), options)
             assert type(error) is type(remote_error), (method, what, options, error, remote_error)
-            assert error or equal(remote, found), (method, what, options)
+            assert error or equal(remote, result), (method, what, options)
 
     def _datasets(self, one: Session) -> None:
         datasets = self.ours.list_datasets(one.eid, details=True, qc="CRITICAL")
@@ -141,10 +141,10 @@ def test_any_tree_looks_the_same_from_all_sides_at_length(database, serve, tmp_p
     check(database, serve, tmp_path_factory.mktemp("tree"), tree, regions)
 
 
-def _plain(found: object) -> object:
+def _plain(result: object) -> object:
     """Lists in lists, whatever kinds of sequences the faces give; an empty table is an empty list."""
-    if isinstance(found, pd.DataFrame) and found.empty:
+    if isinstance(result, pd.DataFrame) and result.empty:
         return []
-    if isinstance(found, str | dict) or not hasattr(found, "__iter__"):
-        return found if isinstance(found, dict) or found is None else str(found)
-    return sorted(map(str, map(_plain, found)))
+    if isinstance(result, str | dict) or not hasattr(result, "__iter__"):
+        return result if isinstance(result, dict) or result is None else str(result)
+    return sorted(map(str, map(_plain, result)))

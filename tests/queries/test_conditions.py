@@ -18,8 +18,8 @@ def test_an_animal_is_kept_as_it_states_and_else_as_its_lab_does(database):
     own = {"lab": "a", "subject": "m2", "light_cycle": "normal", "food": "LabDiet 5053", "food_protein": 20.5}
     animals = [{"lab": "a", "subject": "m1"}, own, {"lab": "b", "subject": "m3", "light_cycle": "14 h of light"}]
     entry.write("subject.Subject", animals, **BY)
-    found = {row.pop("subject"): row for row in living_conditions().to_pylist()}
-    assert found == {
+    collected = {row.pop("subject"): row for row in living_conditions().to_pylist()}
+    assert collected == {
         "m1": {"lab": "a", "light_cycle": "inverted", "food": None, "food_protein": 18.0,
                "weekend_water": "citric acid"},
         "m2": {"lab": "a", "light_cycle": "normal", "food": "LabDiet 5053", "food_protein": 20.5,

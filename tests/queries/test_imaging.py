@@ -41,21 +41,21 @@ def read(database, tmp_path, files: dict, name: str = "FOV_00") -> FieldData:
 
 
 def test_each_file_is_read_under_its_meaning(database, tmp_path):
-    found = read(database, tmp_path, FILES)
-    assert found.n_cells == N_CELLS and np.array_equal(found.fluorescence, FLUORESCENCE)
-    assert found.fluorescence.base is not None, "mapped, not read"
-    assert found.bad_frames.nonzero()[0].tolist() == [7]
-    assert found.cell_types.tolist() == ["cell", "no cell", "cell"]
-    assert found.is_estimate and np.array_equal(found.places, PLACES + 500)
-    assert found.region_ids.tolist() == [385, 385, 394]
-    times = found.cell_times()
+    result = read(database, tmp_path, FILES)
+    assert result.n_cells == N_CELLS and np.array_equal(result.fluorescence, FLUORESCENCE)
+    assert result.fluorescence.base is not None, "mapped, not read"
+    assert result.bad_frames.nonzero()[0].tolist() == [7]
+    assert result.cell_types.tolist() == ["cell", "no cell", "cell"]
+    assert result.is_estimate and np.array_equal(result.places, PLACES + 500)
+    assert result.region_ids.tolist() == [385, 385, 394]
+    times = result.cell_times()
     assert times.shape == (N_FRAMES, N_CELLS) and np.allclose(times[0], [3.0, 3.02, 3.05])
-    assert found.neuropil is None and "40 frames, 3 cells" in repr(found)
+    assert result.neuropil is None and "40 frames, 3 cells" in repr(result)
 
 
 def test_histology_comes_before_an_estimate_and_is_not_mixed_with_it(database, tmp_path):
-    found = read(database, tmp_path, FILES | {"mpciROIs.mlapdv.npy": PLACES})
-    assert not found.is_estimate and np.array_equal(found.places, PLACES) and found.region_ids is None
+    result = read(database, tmp_path, FILES | {"mpciROIs.mlapdv.npy": PLACES})
+    assert not result.is_estimate and np.array_equal(result.places, PLACES) and result.region_ids is None
 
 
 @pytest.mark.parametrize(

@@ -47,15 +47,15 @@ def labs(database, tmp_path):
 
 
 def by_fetching(condition):
-    found = {}
+    result = {}
     for key in behavior.TrialSet.to_dicts():
         try:
             n = len(behavior.fetch_trials(key, condition)["choice"])
         except InvalidCondition:
             continue
         if n:
-            found[key["subject"]] = n
-    return found
+            result[key["subject"]] = n
+    return result
 
 
 def counts(condition, period=None):

@@ -33,12 +33,12 @@ def ids(database) -> dict[str, str]:
     version = {"task_version": get("compress_video").version}
     new = [New("compress_video_left", "compress_video", {"label": "left"}, columns=version),
            New("motion_energy_left", "motion_energy", {"label": "left"}, ("compress_video_left",))]  # fmt: skip
-    found = queue.add(new, KEY)
+    added = queue.add(new, KEY)
     token = str(uuid.uuid4())
-    assert queue.take(found["compress_video_left"], "pc", token)
-    queue.log(found["compress_video_left"], token, 0, "33 frames\n")
-    queue.finish(found["compress_video_left"], token, Outcome("Complete", elapsed=2.0, version="0.9"))
-    return found
+    assert queue.take(added["compress_video_left"], "pc", token)
+    queue.log(added["compress_video_left"], token, 0, "33 frames\n")
+    queue.finish(added["compress_video_left"], token, Outcome("Complete", elapsed=2.0, version="0.9"))
+    return added
 
 
 def state(identifier: str) -> tuple[str, bool]:

@@ -337,9 +337,9 @@ class Model(RuleBasedStateMachine):
     @invariant()
     def agree(self):
         if hasattr(self, "ids"):
-            found = {row["task_name"]: row["task_state"] for row in task.Task().to_dicts()}
+            collected = {row["task_name"]: row["task_state"] for row in task.Task().to_dicts()}
             wanted = {n: self.state[n] for n in self.names}
-            assert found == wanted and len(self.finished) == len(set(self.finished))
+            assert collected == wanted and len(self.finished) == len(set(self.finished))
 
 
 @pytest.mark.slow

@@ -211,16 +211,16 @@ def add_raw(waiting: Path) -> None:
 
 def digests(root: Path) -> dict[str, str]:
     """Path -> SHA-256 of each file that a rig wrote; of a compressed one, that of what it holds."""
-    found = {}
+    hexdigest = {}
     for path in sorted(item for item in root.rglob("*") if item.is_file()):
         name = path.relative_to(root).as_posix()
         if name.endswith(".cbin"):
             with cbin.open(path) as reader:
                 content = np.asarray(reader[:]).tobytes()
-            found[f"{name[:-5]}.bin"] = hashlib.sha256(content).hexdigest()
+            hexdigest[f"{name[:-5]}.bin"] = hashlib.sha256(content).hexdigest()
         elif not name.endswith(".ch"):
-            found.setdefault(name, hashlib.sha256(path.read_bytes()).hexdigest())
-    return found
+            hexdigest.setdefault(name, hashlib.sha256(path.read_bytes()).hexdigest())
+    return hexdigest
 
 
 def locks(url: str) -> list[tuple]:
@@ -238,8 +238,8 @@ def locks(url: str) -> list[tuple]:
 def tracebacks(folder: Path) -> dict[str, int]:
     """The last lines of the tracebacks in what the programs wrote, and how often each stands there."""
     text = "".join(path.read_text(errors="replace") for path in sorted(folder.glob("log*")))
-    found = re.findall(r"^Traceback \(most recent call last\):\n(?:  .*\n|\n)*(.*)$", text, re.M)
-    return dict(collections.Counter(re.sub(r"\d+", "N", line)[:150] for line in found))
+    lines = re.findall(r"^Traceback \(most recent call last\):\n(?:  .*\n|\n)*(.*)$", text, re.M)
+    return dict(collections.Counter(re.sub(r"\d+", "N", line)[:150] for line in lines))
 
 
 def restart(folder: Path, url: str) -> None:
@@ -266,14 +266,14 @@ def finish(url: str, home: Path, root: Path) -> tuple[dict, dict, list[str]]:
         register(root, repository="r", processes=2)
         work(once=True, processes=2)
         computed = {registry.label(table): _digest(connection, table) for table in registry.populated_tables()}
-        found = content()
+        result = content()
         wrong = [f"{item.rule}: {item.examples}" for item in check(hashes=True) if item.n_wrong]
         for table in registry.populated_tables():
             errors = (table().jobs & {"status": "error"}).to_arrays("error_message").tolist()
             if errors:
                 print("failed:", registry.label(table), len(errors), set(errors), flush=True)
         connection.close()
-    return found, computed, wrong
+    return result, computed, wrong
 
 
 def _digest(connection, table) -> str:
@@ -341,9 +341,9 @@ def main() -> None:
 def _after_a_minute(look: Callable[[], list]) -> list:
     """What is still there when a minute and a half has passed, in which dead holders are found out."""
     end = time.monotonic() + 90
-    while (found := look()) and time.monotonic() < end:
+    while (result := look()) and time.monotonic() < end:
         time.sleep(1)
-    return found
+    return result
 
 
 if __name__ == "__main__":

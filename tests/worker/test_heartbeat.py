@@ -32,7 +32,7 @@ def test_workers_that_register_and_leave_at_the_same_moment(database):
 
 
 def _come_and_go(values, barrier, failures):
-    found = []
+    collected = []
     with override(**values):
         connection = pipeline.connect(create=False)
         for _ in range(N_TIMES):
@@ -41,5 +41,5 @@ def _come_and_go(values, barrier, failures):
                 heartbeat.register(connection)
                 heartbeat.leave(connection)
             except Exception as error:
-                found.append(repr(error))
-    failures.put(found)
+                collected.append(repr(error))
+    failures.put(collected)

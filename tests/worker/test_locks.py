@@ -153,8 +153,8 @@ def test_every_connection_notices_the_loss_of_the_other_side(database):
 def _terminate_any_age(terminate):
     """The sessions of these tests are younger than the sign of life that they are made to have given."""
 
-    def ended(connection, found):
+    def ended(connection, result):
         now = heartbeat.database_time(connection)
-        return terminate(connection, [(number, now) for number, _ in found])
+        return terminate(connection, [(number, now) for number, _ in result])
 
     return ended

@@ -212,9 +212,9 @@ def test_jobs_of_dead_workers_are_free_again_and_those_of_live_ones_are_not(benc
     _enter_worker("elsewhere", 78, age=3)
     _reserve(keys[3], me, os.getpid())
     _reserve(keys[4], "stranger", 5)
-    found = queue.schedule()
-    assert found.recovered == {"toys.Reading": 2}
-    assert found.running == {"toys.Reading": 2}, "nothing is known of the stranger"
+    filled = queue.schedule()
+    assert filled.recovered == {"toys.Reading": 2}
+    assert filled.running == {"toys.Reading": 2}, "nothing is known of the stranger"
     status = dict(zip(*toys.Reading.jobs.to_arrays("session_number", "status"), strict=True))
     assert status == {1: "pending", 2: "pending", 3: "reserved", 4: "reserved", 5: "reserved"}
 

@@ -19,8 +19,8 @@ from tests.worker import toys
 pytestmark = pytest.mark.slow
 
 
-def _by_table(found: status.Status) -> dict[str, status.TableStatus]:
-    return {table.table: table for table in found.tables}
+def _by_table(result: status.Status) -> dict[str, status.TableStatus]:
+    return {table.table: table for table in result.tables}
 
 
 def test_counts_of_each_table_add_up(bench):
@@ -64,10 +64,10 @@ def test_rate_and_time_left_come_from_the_live_workers(bench):
     from pipeline.schemas import task
 
     task.Worker.update1({"worker_id": worker["worker_id"], "worker_activity": "toys.Reading 12.0/min"})
-    found = status.collect(tables=toys.TABLES)
-    reading = _by_table(found)["toys.Reading"]
+    status_rows = status.collect(tables=toys.TABLES)
+    reading = _by_table(status_rows)["toys.Reading"]
     assert (reading.rate, reading.seconds_left) == (12.0, 30.0)
-    assert found.workers[0].alive and (found.workers[0].host, found.workers[0].pid) == (name, pid)
+    assert status_rows.workers[0].alive and (status_rows.workers[0].host, status_rows.workers[0].pid) == (name, pid)
 
 
 def test_the_whole_pipeline_prints_and_becomes_json(database):
@@ -85,11 +85,11 @@ def test_the_whole_pipeline_prints_and_becomes_json(database):
             "last_seen": now,
         }
     )
-    found = status.collect()
-    assert {"behavior.TrialSet", "behavior_analysis.SubjectTraining"} <= _by_table(found).keys()
-    assert json.loads(json.dumps(found.to_dict()))["quarantine"][0]["what"] == "truncated"
+    status_rows = status.collect()
+    assert {"behavior.TrialSet", "behavior_analysis.SubjectTraining"} <= _by_table(status_rows).keys()
+    assert json.loads(json.dumps(status_rows.to_dict()))["quarantine"][0]["what"] == "truncated"
     console = Console(file=io.StringIO(), width=120)
-    console.print(display.show(found))
+    console.print(display.show(status_rows))
     text = console.file.getvalue()
     assert "behavior.TrialSet" in text and "truncated" in text and "no worker is running" in text
 

@@ -48,8 +48,8 @@ def statements(bench, monkeypatch):
 
 def _make(self, key):
     """As that of `toys.Reading`, by a prepared query."""
-    (found,) = _OBJECTS.rows({name: key[name] for name in acquisition.Session.primary_key})
-    content = found["object_fingerprint"]
+    (recorded,) = _OBJECTS.rows({name: key[name] for name in acquisition.Session.primary_key})
+    content = recorded["object_fingerprint"]
     self.insert1(key | {"reading_fingerprint": content})
     toys._behave("Reading", key)
     insert_many(self.Sample, key | {"sample_id": range(16), "sample": list(content[:32:2].encode())})

@@ -24,15 +24,15 @@ pytestmark = pytest.mark.slow
 
 def _while_working(bench, act, processes=2, **options):
     """Run the supervisor in a thread, `act()` beside it; the supervisor's summary."""
-    found = []
-    thread = threading.Thread(target=lambda: found.append(bench.work(processes, **options)))
+    collected = []
+    thread = threading.Thread(target=lambda: collected.append(bench.work(processes, **options)))
     thread.start()
     try:
         act(thread)
     finally:
         thread.join(60)
     assert not thread.is_alive()
-    return found[0]
+    return collected[0]
 
 
 def _until(condition, seconds=30):

@@ -221,8 +221,8 @@ def mark(number: int, content: str) -> str:
 
 def contents() -> dict[str, list[tuple]]:
     """All rows of the toy tables, in order."""
-    found = {}
+    ordered = {}
     for table in TABLES:
         for part in (table, *registry.parts(table)):
-            found[registry.label(part)] = sorted(tuple(row.values()) for row in part.to_dicts())
-    return found
+            ordered[registry.label(part)] = sorted(tuple(row.values()) for row in part.to_dicts())
+    return ordered

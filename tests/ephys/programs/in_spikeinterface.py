@@ -70,13 +70,13 @@ def metrics(folder: Path) -> dict:
     one = si.create_sorting_analyzer(sorting, recording, format="memory", sparse=False)
     isi = quality.compute_isi_violations(one, isi_threshold_ms=1.5, min_isi_ms=0.1)
     pairs = quality.compute_refrac_period_violations(one, refractory_period_ms=1.5, censored_period_ms=0.1)
-    found = {
+    collected = {
         "firing_rate": quality.compute_firing_rates(one) if hasattr(quality, "compute_firing_rates") else {},
         "presence_ratio": quality.compute_presence_ratios(one, bin_duration_s=10),
         "isi_violations_hill": isi[0] if isinstance(isi, tuple) else isi.isi_violations_ratio,
         "isi_violations_llobet": pairs[0] if isinstance(pairs, tuple) else pairs.rp_contamination,
     }
-    return {name: {str(unit): float(value) for unit, value in values.items()} for name, values in found.items()}
+    return {name: {str(unit): float(value) for unit, value in values.items()} for name, values in collected.items()}
 
 
 if __name__ == "__main__":

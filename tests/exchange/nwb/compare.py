@@ -13,7 +13,7 @@ PASSING = {"object_id", "file_create_date", ".specloc", "namespace"}
 
 def content(path: Path) -> dict[str, Any]:
     """Place -> value of everything in a file but for identifiers and times of writing."""
-    found: dict[str, Any] = {}
+    collected: dict[str, Any] = {}
     with h5py.File(path, "r") as file:
 
         def look(name: str, thing: Any) -> None:
@@ -21,12 +21,12 @@ def content(path: Path) -> dict[str, Any]:
                 return
             for key, value in thing.attrs.items():
                 if key not in PASSING:
-                    found[f"{name}@{key}"] = _plain(file, value)
+                    collected[f"{name}@{key}"] = _plain(file, value)
             if isinstance(thing, h5py.Dataset):
-                found[name] = (str(thing.dtype), thing.shape, _plain(file, thing[()]))
+                collected[name] = (str(thing.dtype), thing.shape, _plain(file, thing[()]))
 
         file.visititems(look)
-    return found
+    return collected
 
 
 def _plain(file: h5py.File, value: Any) -> Any:

@@ -76,12 +76,12 @@ def fill() -> None:
 
 def references(table: type[dj.Table], given: dict[str, Any]) -> dict[str, Any]:
     """The columns by which a row refers to rows that are there: those of the session, or the first."""
-    found = {}
+    collected = {}
     for parent, info in table().parents(as_objects=True, foreign_key_info=True):
         known = {name: given[name] for name in parent.heading.names if name in given}
         there = ((parent & known) if len(parent & known) else parent).to_dicts(order_by="KEY", limit=1)
-        found |= {child: there[0][up] for child, up in info["attr_map"].items()} if there else {}
-    return found
+        collected |= {child: there[0][up] for child, up in info["attr_map"].items()} if there else {}
+    return collected
 
 
 def row_of(table: type[dj.Table], given: dict[str, Any]) -> dict[str, Any]:

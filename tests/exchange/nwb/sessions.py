@@ -41,12 +41,12 @@ ENTERED = {
 
 def enter(root: Path, **changes: str | None) -> list[Path]:
     """Write what people enter beside the sessions; returns the files. None leaves one out."""
-    found = []
+    collected = []
     for name, text in (ENTERED | changes).items():
         if text is not None:
             (root / name).write_text(text)
-            found.append(root / name)
-    return found
+            collected.append(root / name)
+    return collected
 
 
 def register(root: Path, metadata: list[Path] | tuple = (), compute: bool = True) -> None:
@@ -232,7 +232,7 @@ The identifier in `data.Quarantine` is a hash over the repository; what was refu
 
 def content() -> dict[str, list[dict[str, Any]]]:
     """All rows of all tables, but for what `NOT_COMPARED` names."""
-    found: dict[str, list[dict[str, Any]]] = {}
+    ordered: dict[str, list[dict[str, Any]]] = {}
     for master in registry.tables():
         if hasattr(master, "constant"):
             continue
@@ -242,8 +242,8 @@ def content() -> dict[str, list[dict[str, Any]]]:
             if left is None:
                 continue
             rows = [{key: plain(value) for key, value in row.items() if key not in left} for row in table().to_dicts()]
-            found[name] = sorted(rows, key=repr)
-    return found
+            ordered[name] = sorted(rows, key=repr)
+    return ordered
 
 
 def plain(value: Any) -> Any:

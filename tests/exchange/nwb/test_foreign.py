@@ -38,8 +38,8 @@ def take(path: Path, **stated: Any) -> Intake:
     return ingest([path], path.parent / "root", choices, register=False)[0]
 
 
-def lines(found: Intake) -> dict[str, tuple[str, str]]:
-    return {line.name: (line.state, line.detail) for line in found.lines}
+def lines(result: Intake) -> dict[str, tuple[str, str]]:
+    return {line.name: (line.state, line.detail) for line in result.lines}
 
 
 MADE = sorted(name for name in dir(make_test_files) if name.startswith("_make_"))
@@ -58,12 +58,12 @@ def test_files_of_pynwb_are_taken_or_refused_with_a_sentence(
         pytest.skip(f"this pynwb cannot make it any more: {error}")
     if not (tmp_path / "a.nwb").exists():
         pytest.skip("it is written elsewhere")
-    found = take(tmp_path / "a.nwb")
-    if found.state == "failed":
-        assert "nothing that can be ingested" in found.problem
+    intake = take(tmp_path / "a.nwb")
+    if intake.state == "failed":
+        assert "nothing that can be ingested" in intake.problem
     else:
-        assert {line.state for line in found.lines} <= {"mapped", "left out"}
-        assert list((tmp_path / "root" / found.session).rglob("*.npy"))
+        assert {line.state for line in intake.lines} <= {"mapped", "left out"}
+        assert list((tmp_path / "root" / intake.session).rglob("*.npy"))
 
 
 def test_each_object_is_named(tmp_path: Path) -> None:
@@ -72,23 +72,23 @@ def test_each_object_is_named(tmp_path: Path) -> None:
     nwbfile.create_processing_module("behavior", "x").add(mock_Position(name="Position"))
     mock_ElectricalSeries(name="raw", nwbfile=nwbfile)
     nwbfile.units = mock_Units(num_units=4)
-    found = take(save(nwbfile, tmp_path / "a.nwb"), subject=None)
-    said = lines(found)
+    intake = take(save(nwbfile, tmp_path / "a.nwb"), subject=None)
+    said = lines(intake)
     assert said["ElectricalSeries raw"] == ("left out", "raw samples stay in the NWB file")
     assert said["SpatialSeries head position"][1].startswith("headPosition.data (meters)")
     assert said["units.spike_times"][0] == "mapped"
-    assert found.session == "other/Subjects/a_b/1970-01-01/001"
-    assert "'a b' is called a_b here" in [line.detail for line in found.lines if line.name == "subject"]
+    assert intake.session == "other/Subjects/a_b/1970-01-01/001"
+    assert "'a b' is called a_b here" in [line.detail for line in intake.lines if line.name == "subject"]
 
 
 def test_poses_are_series(tmp_path: Path) -> None:
     mock = pytest.importorskip("ndx_pose.testing.mock.pose")
     nwbfile = mock_NWBFile(subject=mock_Subject())
     mock.mock_PoseEstimation(nwbfile=nwbfile)
-    found = take(save(nwbfile, tmp_path / "a.nwb"))
-    states = [state for name, (state, _) in lines(found).items() if name.startswith("PoseEstimationSeries")]
+    intake = take(save(nwbfile, tmp_path / "a.nwb"))
+    states = [state for name, (state, _) in lines(intake).items() if name.startswith("PoseEstimationSeries")]
     assert states == ["mapped"] * 6  # each with its confidence
-    assert len(list((tmp_path / "root" / found.session / "alf").glob("*.confidence.npy"))) == 3
+    assert len(list((tmp_path / "root" / intake.session / "alf").glob("*.confidence.npy"))) == 3
 
 
 def test_series_of_one_name_keep_that_of_what_holds_them(tmp_path: Path) -> None:
@@ -98,8 +98,8 @@ def test_series_of_one_name_keep_that_of_what_holds_them(tmp_path: Path) -> None
     for row, camera in enumerate(("left camera", "right camera")):
         series = SpatialSeries(name="nose", data=np.full((4, 2), row), rate=60.0, reference_frame="corner")
         module.add(mock_Position(name=camera, spatial_series=[series]))
-    found = take(save(nwbfile, tmp_path / "a.nwb"))
-    alf = tmp_path / "root" / found.session / "alf"
+    intake = take(save(nwbfile, tmp_path / "a.nwb"))
+    alf = tmp_path / "root" / intake.session / "alf"
     assert np.load(alf / "leftCameraNose.data.npy").tolist() == [[0, 0]] * 4
     assert np.load(alf / "rightCameraNose.data.npy").tolist() == [[1, 1]] * 4
 
@@ -115,8 +115,8 @@ def test_what_else_a_series_and_a_file_hold_is_taken_or_named(tmp_path: Path) ->
         TimeSeries(name="licks", data=[0, 1, 0], rate=1.0, unit="V", control=np.array([1, 2, 1], np.uint8),
                    control_description=["good", "doubtful"])
     )  # fmt: skip
-    said = lines(found := take(save(nwbfile, tmp_path / "a.nwb")))
-    assert np.load(tmp_path / "root" / found.session / "alf/licks.control.npy").tolist() == [1, 2, 1]
+    said = lines(intake := take(save(nwbfile, tmp_path / "a.nwb")))
+    assert np.load(tmp_path / "root" / intake.session / "alf/licks.control.npy").tolist() == [1, 2, 1]
     assert said["TimeSeries licks.control_description"] == ("left out", "it is no number for each sample")
     assert said["Device laser"][0] == "left out"
     assert "3,600.000 s before the start" in said["timestamps_reference_time"][1]
@@ -124,8 +124,8 @@ def test_what_else_a_series_and_a_file_hold_is_taken_or_named(tmp_path: Path) ->
 
 def test_a_minimal_file_has_nothing(tmp_path: Path) -> None:
     testing = pytest.importorskip("nwbinspector.testing")
-    found = take(save(testing.make_minimal_nwbfile(), tmp_path / "a.nwb"))
-    assert "nothing that can be ingested" in found.problem
+    intake = take(save(testing.make_minimal_nwbfile(), tmp_path / "a.nwb"))
+    assert "nothing that can be ingested" in intake.problem
 
 
 def test_files_of_neuroconv(tmp_path: Path) -> None:
@@ -148,11 +148,11 @@ def test_files_of_neuroconv(tmp_path: Path) -> None:
             interface.run_conversion(nwbfile_path=str(path), metadata=said)
         except (ImportError, TypeError):  # what it needs is absent, or of another version
             continue
-        found = take(path)
-        assert found.state == "written" or "nothing that can be ingested" in found.problem
+        intake = take(path)
+        assert intake.state == "written" or "nothing that can be ingested" in intake.problem
         if name in expected:
             seen.add(name)
-            assert any(state == "mapped" and expected[name] in detail for state, detail in lines(found).values()), name
+            assert any(state == "mapped" and expected[name] in detail for state, detail in lines(intake).values()), name
     assert "MockSortingInterface" in seen
 
 
@@ -169,11 +169,11 @@ def trials_file(path: Path, **columns: list) -> Path:
 def test_a_column_of_the_same_name_is_not_taken_for_ours(tmp_path: Path) -> None:
     """What 0 and 1 mean is not known: it keeps a name of its own until a person says that it is the choice."""
     path = trials_file(tmp_path / "a.nwb", choice=[0, 1, 1], response_side=[1, -1, 0])
-    found = take(path)
-    alf = tmp_path / "root" / found.session / "alf"
+    intake = take(path)
+    alf = tmp_path / "root" / intake.session / "alf"
     assert not (alf / "trials.choice.npy").exists()
     assert np.load(alf / "trials.nwbChoice.npy").tolist() == [0, 1, 1]
-    assert "state it with --column choice=choice" in lines(found)["trials.choice"][1]
+    assert "state it with --column choice=choice" in lines(intake)["trials.choice"][1]
     stated = take(path, number=2, columns={"choice": "response_side"})
     alf = tmp_path / "root" / stated.session / "alf"
     assert np.load(alf / "trials.choice.npy").tolist() == [1, -1, 0]
@@ -209,8 +209,8 @@ def test_units_are_spikes_in_order_of_time(tmp_path: Path) -> None:
             spike_times=times, electrodes=[[0], [1], [3]][row], electrode_group=groups[row // 2], quality="good",
             depths=0.5, id=10 + row,
         )  # fmt: skip
-    found = take(save(nwbfile, tmp_path / "a.nwb"))
-    alf = tmp_path / "root" / found.session / "alf"
+    intake = take(save(nwbfile, tmp_path / "a.nwb"))
+    alf = tmp_path / "root" / intake.session / "alf"
     assert np.load(alf / "Probe_0" / "spikes.times.npy").tolist() == [0.1, 0.5, 1.5, 2.5, 3.0]
     assert np.load(alf / "Probe_0" / "spikes.clusters.npy").tolist() == [1, 0, 0, 0, 1]
     assert np.load(alf / "Probe_1" / "clusters.channels.npy").tolist() == [1]
@@ -229,8 +229,8 @@ def test_units_of_the_allen_institute_lie_at_their_peak_channel(tmp_path: Path) 
     nwbfile.add_unit_column("peak_channel_id", "unique identifier of the electrode with the largest amplitude")
     for row, peak in enumerate((853, 850, 851)):
         nwbfile.add_unit(spike_times=[float(row)], peak_channel_id=peak, id=row)
-    found = take(save(nwbfile, tmp_path / "a.nwb"))
-    alf = tmp_path / "root" / found.session / "alf"
+    intake = take(save(nwbfile, tmp_path / "a.nwb"))
+    alf = tmp_path / "root" / intake.session / "alf"
     assert np.load(alf / "probeA/clusters.channels.npy").tolist() == [0, 1]
     assert np.load(alf / "probeB/clusters.channels.npy").tolist() == [1]
 
@@ -258,8 +258,8 @@ def test_a_session_of_another_lab_is_registered(database: Any, tmp_path: Path) -
     for row in range(5):
         nwbfile.add_trial(start_time=float(row), stop_time=row + 0.5)
     nwbfile.units = mock_Units(num_units=3)
-    found = ingest([save(nwbfile, tmp_path / "a.nwb")], tmp_path / "root")[0]
-    assert found.state == "written", found.problem
+    intakes = ingest([save(nwbfile, tmp_path / "a.nwb")], tmp_path / "root")[0]
+    assert intakes.state == "written", intakes.problem
     sessions.populate()
     assert acquisition.Session.fetch1("lab", "subject", "start_time") == (
         "some_lab",

@@ -70,9 +70,9 @@ def spike_times(path: Path) -> list[np.ndarray]:
         return [np.asarray(units["spike_times"][row]) for row in range(len(units))]
 
 
-def units_of(root: Path, found: Any, label: str) -> list[np.ndarray]:
+def units_of(root: Path, result: Any, label: str) -> list[np.ndarray]:
     """Spikes of each unit, from the files that were registered."""
-    alf = root / found.session / "alf" / label
+    alf = root / result.session / "alf" / label
     times, clusters = (np.load(alf / f"spikes.{name}.npy") for name in ("times", "clusters"))
     return [times[clusters == unit] for unit in range(clusters.max() + 1)]
 
@@ -86,8 +86,8 @@ def test_files_of_other_programs_become_rows(database: Any, tmp_path: Path) -> N
     for path in paths.values():
         assert checking.check(path).problem == "", path.name
     root = tmp_path / "data"
-    found = dict(zip(paths, ingest(paths.values(), root), strict=True))
-    assert {name: one.state for name, one in found.items()} == dict.fromkeys(paths, "written"), found
+    by_name = dict(zip(paths, ingest(paths.values(), root), strict=True))
+    assert {name: one.state for name, one in by_name.items()} == dict.fromkeys(paths, "written"), by_name
     sessions.populate()
     assert len(acquisition.Session()) == 3
     (refused,) = data.Quarantine().to_dicts()  # states volts, and holds microvolts: it is not converted by guess
@@ -111,15 +111,15 @@ def test_files_of_other_programs_become_rows(database: Any, tmp_path: Path) -> N
     assert counts == {"probe00": 3, "probe01": 2}
     written = spike_times(paths["pynwb"])
     for label, part in (("probe00", written[:3]), ("probe01", written[3:])):
-        for ours, theirs in zip(units_of(root, found["pynwb"], label), part, strict=True):
+        for ours, theirs in zip(units_of(root, by_name["pynwb"], label), part, strict=True):
             assert np.array_equal(ours, theirs)
 
     for name, n_units in (("neuroconv", 5), ("spikeinterface", 4)):
-        _, _, mouse, _, _ = found[name].session.split("/")
+        _, _, mouse, _, _ = by_name[name].session.split("/")
         (label,) = (ephys.ProbeInsertion & {"subject": mouse}).to_arrays("probe_label")
         assert (ephys.ClusterSet & {"subject": mouse}).fetch1("n_clusters") == n_units
         theirs = spike_times(paths[name])
         rates = (ephys.ClusterSet.Cluster & {"subject": mouse}).to_arrays("cluster_n_spikes", order_by="cluster_id")
         assert rates.tolist() == [len(their) for their in theirs]
-        for ours, those in zip(units_of(root, found[name], label), theirs, strict=True):
+        for ours, those in zip(units_of(root, by_name[name], label), theirs, strict=True):
             assert np.array_equal(ours, np.sort(those))

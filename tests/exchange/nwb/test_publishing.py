@@ -67,9 +67,9 @@ def test_inspector_validator_and_dandi_find_nothing(database: dj.Connection, tmp
     sessions.everything(root)
     sessions.register(root, sessions.enter(root))
     out = tmp_path / "dandi"
-    found = export(acquisition.Session.keys(), out, Options(dandi=True))[0]
-    assert found.state == "written", found.problem
-    assert checking.inspect(found.path) == []
+    exported = export(acquisition.Session.keys(), out, Options(dandi=True))[0]
+    assert exported.state == "written", exported.problem
+    assert checking.inspect(exported.path) == []
     (out / "dandiset.yaml").write_text('identifier: "000000"\nname: test\ndescription: test\n')
     done = offline(["validate", "."], out, tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -78,11 +78,13 @@ def test_inspector_validator_and_dandi_find_nothing(database: dj.Connection, tmp
     again.mkdir()
     shutil.copyfile(out / "dandiset.yaml", again / "dandiset.yaml")
     given = ["-d", str(again), "-f", "copy", "--media-files-mode", "copy", "--update-external-file-paths", "--invalid"]
-    done = offline(["organize", *given, "fail", str(found.path)], out, tmp_path)
+    done = offline(["organize", *given, "fail", str(exported.path)], out, tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     (organized,) = again.rglob("*.nwb")
-    assert organized.parent.name == found.path.parent.name == "sub-mouse"
-    assert organized.stem.rpartition("_")[2] == found.path.stem.rpartition("_")[2], "the same words for what it holds"
+    assert organized.parent.name == exported.path.parent.name == "sub-mouse"
+    assert organized.stem.rpartition("_")[2] == exported.path.stem.rpartition("_")[2], (
+        "the same words for what it holds"
+    )
     for_lab = export(acquisition.Session.keys(), tmp_path / "lab")[0]
     assert checking.inspect(for_lab.path) == []
 
@@ -109,18 +111,18 @@ def test_the_simulated_lab_and_real_mice_pass_the_inspector(
     missing = [key for key in keys if (acquisition.Session & key).fetch1("start_time") is None]
     for key in missing:
         acquisition.Session.update1(key | {"start_time": f"{key['session_date']} 12:00:00"})
-    found = export(keys, tmp_path / "out")
-    assert [item.problem for item in found if item.state == "failed"] == []
-    for item in found:
+    exported = export(keys, tmp_path / "out")
+    assert [item.problem for item in exported if item.state == "failed"] == []
+    for item in exported:
         assert checking.inspect(item.path) == [], item.name
 
 
 def test_what_is_missing_is_a_sentence_and_nothing_is_written(registered: Path, tmp_path: Path) -> None:
     subject.Subject.update1({"lab": "lab", "subject": "mouse", "birth_date": None, "species": None})
     out = tmp_path / "out"
-    found = export(acquisition.Session.keys(), out)[0]
-    assert found.state == "failed"
-    assert "subject mouse has no birth date: give it in subjects.csv" in found.problem
+    exported = export(acquisition.Session.keys(), out)[0]
+    assert exported.state == "failed"
+    assert "subject mouse has no birth date: give it in subjects.csv" in exported.problem
     assert list(out.rglob("*")) == []
     assert export(acquisition.Session.keys(), out, Options(incomplete=True))[0].state == "written"
 

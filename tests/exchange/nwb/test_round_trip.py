@@ -88,8 +88,8 @@ def there_and_back(connection: dj.Connection, tmp_path: Path, options: Options |
     first = export(acquisition.Session.keys(), tmp_path / "first", options)
     assert [item.state for item in first] == ["written"] * len(first), first
     empty_tables(connection)
-    found = ingest([item.path for item in first], tmp_path / "again")
-    assert [item.state for item in found] == ["written"] * len(first), found
+    intakes = ingest([item.path for item in first], tmp_path / "again")
+    assert [item.state for item in intakes] == ["written"] * len(first), intakes
     sessions.populate()
     after = sessions.content()
     assert {name: rows for name, rows in after.items() if rows != before[name]} == {}
@@ -231,14 +231,14 @@ def test_what_is_there_stays_as_it_is(database: dj.Connection, tmp_path: Path) -
     sessions.register(root, sessions.enter(root, **{"trajectories.csv": None}))
     path = export(acquisition.Session.keys(), tmp_path / "out")[0].path
     subject.Subject.update1({"lab": "lab", "subject": "mouse", "sex": "M"})
-    found = ingest([path], root)[0]
-    assert found.state == "equal"
+    intakes = ingest([path], root)[0]
+    assert intakes.state == "equal"
     assert (subject.Subject & {"subject": "mouse"}).fetch1("sex") == "M"
-    assert any("sex" in line.detail and line.state == "left out" for line in found.lines)
+    assert any("sex" in line.detail and line.state == "left out" for line in intakes.lines)
     np.save(root / sessions.SESSION / "alf" / "_ibl_trials.choice.npy", np.zeros(40))
-    found = ingest([path], root)[0]
-    assert found.state == "failed"
-    assert "other content (alf/_ibl_trials.choice.npy)" in found.problem
+    intakes = ingest([path], root)[0]
+    assert intakes.state == "failed"
+    assert "other content (alf/_ibl_trials.choice.npy)" in intakes.problem
     assert not list(root.glob(".nwb*"))
 
 
@@ -271,12 +271,12 @@ def test_raw_recordings_come_back(database: dj.Connection, tmp_path: Path) -> No
     write_recording(folder, chance)
     sessions.register(root, sessions.enter(root))
     raw = next(folder.glob("*.bin")).read_bytes()
-    found = export(acquisition.Session.keys(), tmp_path / "out", Options(raw=True))[0]
-    assert found.state == "written", found.problem
-    assert not found.left_out
+    exported = export(acquisition.Session.keys(), tmp_path / "out", Options(raw=True))[0]
+    assert exported.state == "written", exported.problem
+    assert not exported.left_out
     import pynwb
 
-    with pynwb.NWBHDF5IO(found.path, "r") as io:
+    with pynwb.NWBHDF5IO(exported.path, "r") as io:
         series = io.read().acquisition["ap_probe00"]
         samples = np.frombuffer(raw, np.int16).reshape(-1, 17)
         assert np.array_equal(series.data[:], samples[:, :16])
@@ -284,7 +284,7 @@ def test_raw_recordings_come_back(database: dj.Connection, tmp_path: Path) -> No
         assert series.conversion == pytest.approx(0.6 / 512 / 500)
         assert len(series.electrodes.data) == 16
     empty_tables(database)
-    back = ingest([found.path], tmp_path / "again")[0]
+    back = ingest([exported.path], tmp_path / "again")[0]
     assert back.state == "written", back.problem
     assert next((tmp_path / "again").rglob("*.ap.bin")).read_bytes() == raw
 
@@ -301,10 +301,10 @@ def test_a_zarr_store_comes_back(database: dj.Connection, tmp_path: Path) -> Non
     sessions.register(root, sessions.enter(root))
     path, _ = there_and_back(database, tmp_path, Options(backend="zarr"))
     assert path.name.endswith(".nwb.zarr")
-    found = checking.check(path)
-    assert not found.problem
+    checked = checking.check(path)
+    assert not checked.problem
     own = [
-        finding for finding in found.findings if not finding.name.startswith("During evaluation of")
+        finding for finding in checked.findings if not finding.name.startswith("During evaluation of")
     ]  # the inspector's own errors
     assert own == []
     assert export(acquisition.Session.keys(), tmp_path / "first", Options(backend="zarr"))[0].state == "equal"
@@ -343,8 +343,8 @@ def test_raw_recordings_are_in_the_time_of_the_session(database: dj.Connection, 
     shutil.copy(path, tmp_path / "raw.nwb")
     changes, names = nwb_file.own_changes(tmp_path / "raw.nwb")  # the file as a raw recording has the same lines
     assert names[3] == "left_camera" and np.sum(changes[3][1] > 0) == len(frames)
-    found = export(acquisition.Session.keys(), tmp_path / "third")[0]
-    with pynwb.NWBHDF5IO(found.path, "r") as io:
+    exported = export(acquisition.Session.keys(), tmp_path / "third")[0]
+    with pynwb.NWBHDF5IO(exported.path, "r") as io:
         assert set(io.read().events) == {"nidq_digital_lines"}
 
 
@@ -377,9 +377,9 @@ def test_sortings_are_exported_as_they_are_read(database: dj.Connection, tmp_pat
     sessions.register(root, sessions.enter(root))
     sessions.populate()
     units = ephys.ClusterSet.Cluster().to_dicts(order_by="cluster_id")
-    (found,) = export(acquisition.Session.keys(), tmp_path / "first", Options(incomplete=True))
-    assert found.state == "written", found.problem
-    with pynwb.NWBHDF5IO(found.path, "r") as io:
+    (exported,) = export(acquisition.Session.keys(), tmp_path / "first", Options(incomplete=True))
+    assert exported.state == "written", exported.problem
+    with pynwb.NWBHDF5IO(exported.path, "r") as io:
         nwbfile = io.read()
         table = nwbfile.units.to_dataframe()
         np.testing.assert_array_equal(nwbfile.electrodes["raw_channel"].data[:], np.arange(trees.N_CHANNELS))
@@ -416,15 +416,15 @@ def test_files_for_dandi_hold_nothing_of_the_lab(database: dj.Connection, tmp_pa
     )
     sessions.register(root, sessions.enter(root))
     entered()
-    found = export(acquisition.Session.keys(), tmp_path / "out", Options(dandi=True))[0]
-    assert found.state == "written", found.problem
-    assert found.path.parent.name == "sub-mouse"
-    text = found.path.read_bytes()
+    exported = export(acquisition.Session.keys(), tmp_path / "out", Options(dandi=True))[0]
+    assert exported.state == "written", exported.problem
+    assert exported.path.parent.name == "sub-mouse"
+    text = exported.path.read_bytes()
     assert b"secret_person" not in text
     assert b"ann@x.org" not in text
-    assert str(settings_file.relative_to(folder)) in found.left_out
+    assert str(settings_file.relative_to(folder)) in exported.left_out
     empty_tables(database)
-    back = ingest([found.path], tmp_path / "again")[0]
+    back = ingest([exported.path], tmp_path / "again")[0]
     assert back.state == "written", back.problem
     states = {line.name: line.state for line in back.lines}
     assert states["alf/_ibl_trials.intervals.npy"] == "equal"

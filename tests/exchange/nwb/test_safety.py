@@ -152,11 +152,11 @@ def test_who_it_is_of_is_asked(tmp_path: Path, given: dict, words: str) -> None:
     nwbfile.add_trial(start_time=0.0, stop_time=1.0)
     with NWBHDF5IO(tmp_path / "a.nwb", "w") as io:
         io.write(nwbfile)
-    found = ingest([tmp_path / "a.nwb"], tmp_path / "root", register=False)[0]
-    assert words in found.problem
+    intakes = ingest([tmp_path / "a.nwb"], tmp_path / "root", register=False)[0]
+    assert words in intakes.problem
     stated = Choices(lab="mylab", subject="m9", number=2)
-    found = ingest([tmp_path / "a.nwb"], tmp_path / "root", stated, register=False)[0]
-    assert found.session == "mylab/Subjects/m9/1970-01-01/002"
+    intakes = ingest([tmp_path / "a.nwb"], tmp_path / "root", stated, register=False)[0]
+    assert intakes.session == "mylab/Subjects/m9/1970-01-01/002"
 
 
 def test_a_path_that_leaves_the_session_is_refused(tmp_path: Path) -> None:

@@ -99,8 +99,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if not is_public and self.headers.get("Authorization", "").split()[-1:] != [TOKEN]:
             return 403, {"message": "no rights"}
         for pattern, act in ROUTES:
-            if found := re.fullmatch(pattern, f"{self.command} {path}"):
-                return act(self.server, *found.groups(), body=body)
+            if match := re.fullmatch(pattern, f"{self.command} {path}"):
+                return act(self.server, *match.groups(), body=body)
         return 404, {"message": f"no such path {path}"}
 
 
@@ -183,8 +183,8 @@ def _content(one: dict[str, Any]) -> bytes:
 
 
 def _delete_file(server: Service, number: str, identifier: str, body: bytes) -> tuple[int, Any]:
-    found = server.articles[int(number)]["files"].pop(int(identifier), None)
-    return (204, b"") if found else (404, {"message": "gone"})
+    removed = server.articles[int(number)]["files"].pop(int(identifier), None)
+    return (204, b"") if removed else (404, {"message": "gone"})
 
 
 def _publish(server: Service, number: str, body: bytes) -> tuple[int, Any]:
@@ -252,8 +252,8 @@ def _change_deposition(server: Service, number: str, body: bytes) -> tuple[int, 
 
 
 def _delete_deposited(server: Service, number: str, name: str, body: bytes) -> tuple[int, Any]:
-    found = server.depositions[int(number)]["files"].pop(unquote(name), None)
-    return (204, b"") if found is not None else (404, {"message": "gone"})
+    removed = server.depositions[int(number)]["files"].pop(unquote(name), None)
+    return (204, b"") if removed is not None else (404, {"message": "gone"})
 
 
 def _put_bucket(server: Service, number: str, name: str, body: bytes) -> tuple[int, Any]:

@@ -29,9 +29,9 @@ pytestmark = pytest.mark.slow
 @pytest.fixture
 def release(database, tmp_path) -> frozen.Release:
     lab.build(tmp_path / "data")
-    found, new = frozen.create("paper", "paper", title="Mice and water", authors=["Curie, Marie"])
+    result, new = frozen.create("paper", "paper", title="Mice and water", authors=["Curie, Marie"])
     assert new
-    return found
+    return result
 
 
 def test_the_client_loads_every_dataset_of_the_zip_and_of_the_folder(release, tmp_path):
@@ -137,13 +137,13 @@ def test_animals_under_embargo_stay_and_pseudonyms_go(database, tmp_path):
     lab.build(tmp_path / "data")
     publication.Embargo.insert1({"lab": "mylab", "subject": "m2", "embargo_until": "2999-01-01"})
     with settings.override(publication={"subjects": "pseudonym", "dates": "shifted"}):
-        found, _ = frozen.create("paper", "paper")
-    paths = [file.path for file in found.files()]
+        result, _ = frozen.create("paper", "paper")
+    paths = [file.path for file in result.files()]
     assert len({path.split("/")[2] for path in paths}) == 1 and not any("/m1/" in one or "/m2/" in one for one in paths)
     moved = datetime.timedelta(days=pseudonyms.days("mylab", "m1"))
     dates = [str(datetime.date(2020, 1, day) - moved) for day in (1, 2)]
     assert sorted({path.split("/")[3] for path in paths}) == dates
-    folder = build.build(found, tmp_path / "out", zips=False).folder
+    folder = build.build(result, tmp_path / "out", zips=False).folder
     one = One(cache_dir=folder, mode="local")
     sessions = sorted(one.eid2path(eid).name for eid in one.search())
     assert sessions == ["001", "001"]

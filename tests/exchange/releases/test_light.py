@@ -124,8 +124,10 @@ def test_a_part_of_an_earlier_try_is_used(released, tmp_path):
     partial.parent.mkdir(parents=True)
     partial.write_bytes((released / name).read_bytes()[:100_000])
     came = []
-    found = places.read_manifest(places.open_place(released))
-    fetch.fetch(places.open_place(released), found, found.choose(datasets=["big"], subject="m1"), tmp_path, came.append)
+    obtained = places.read_manifest(places.open_place(released))
+    fetch.fetch(
+        places.open_place(released), obtained, obtained.choose(datasets=["big"], subject="m1"), tmp_path, came.append
+    )
     assert sum(came) == (released / name).stat().st_size - 100_000
 
 
@@ -193,9 +195,9 @@ def test_another_release_in_the_folder_is_not_mixed(copy, released, tmp_path):
     about["manifest"]["sha256"] = hashlib.sha256(table).hexdigest()
     (copy / "manifest.tsv").write_bytes(table)
     (copy / "release.json").write_text(json.dumps(about))
-    found = places.read_manifest(places.open_place(copy))
+    obtained = places.read_manifest(places.open_place(copy))
     with pytest.raises(NeurojointError, match="another release"):
-        fetch.fetch(places.open_place(copy), found, found.files, tmp_path / "dest")
+        fetch.fetch(places.open_place(copy), obtained, obtained.files, tmp_path / "dest")
 
 
 @pytest.mark.parametrize("address", ["/nowhere", "http://127.0.0.1:9/x"])

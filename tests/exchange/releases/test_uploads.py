@@ -29,19 +29,19 @@ pytestmark = [pytest.mark.slow, pytest.mark.parametrize("server", ["postgresql"]
 def online(monkeypatch) -> Service:
     monkeypatch.setattr(service, "_wait_s", 0.001)
     monkeypatch.setattr(service, "TRIES", 30)
-    with services() as found:
+    with services() as result:
         for name, path in (("FIGSHARE", "/v2"), ("ZENODO", "/api")):
-            monkeypatch.setenv(f"NEUROJOINT_{name}_API", f"{found.address}{path}")
+            monkeypatch.setenv(f"NEUROJOINT_{name}_API", f"{result.address}{path}")
             monkeypatch.setenv(f"NEUROJOINT_{name}_TOKEN", TOKEN)
-        yield found
+        yield result
 
 
 @pytest.fixture
 def release(database, tmp_path) -> frozen.Release:
     lab.build(tmp_path / "data")
-    found, _ = frozen.create("paper", "paper", title="Mice", authors=["Curie, Marie"])
-    build.build(found, tmp_path / "out")
-    return found
+    result, _ = frozen.create("paper", "paper", title="Mice", authors=["Curie, Marie"])
+    build.build(result, tmp_path / "out")
+    return result
 
 
 def held(online: Service, target: str) -> dict[str, str]:
@@ -64,13 +64,13 @@ def built(out: Path) -> dict[str, str]:
 @pytest.mark.parametrize("target", ["figshare", "zenodo"])
 def test_services_that_fail_at_every_turn_end_with_the_release_once(release, online, target, tmp_path):
     online.fail_before, online.fail_after = 0.25, 0.25
-    found = uploads.upload(release, target, tmp_path / "out", publish=True)
+    uploaded = uploads.upload(release, target, tmp_path / "out", publish=True)
     online.fail_before = online.fail_after = 0
     assert held(online, target) == built(tmp_path / "out")
-    assert found.doi.startswith("10.") and frozen.find("paper").row["release_doi"] == found.doi
+    assert uploaded.doi.startswith("10.") and frozen.find("paper").row["release_doi"] == uploaded.doi
     with pytest.raises(ConflictError, match="cannot be changed"):
         uploads.upload(release, target, tmp_path / "out")
-    address = found.address
+    address = uploaded.address
     if target == "figshare":
         (number,) = online.articles
         address = f"https://figshare.com/articles/dataset/x/{number}"
@@ -108,9 +108,9 @@ def test_a_new_version_follows_the_one_before_at_zenodo(release, online, tmp_pat
     second, _ = frozen.create("paper", "paper")
     build.build(second, tmp_path / "second")
     online.fail_before, online.fail_after = 0.2, 0.2
-    found = uploads.upload(second, "zenodo", tmp_path / "second", publish=True)
+    uploaded = uploads.upload(second, "zenodo", tmp_path / "second", publish=True)
     before, after = online.depositions.values()  # no third one, whatever answers were lost
-    assert after["after"] == before["id"] and after["submitted"] and found.doi != first.doi
+    assert after["after"] == before["id"] and after["submitted"] and uploaded.doi != first.doi
     texts = tmp_path / "second/paper-v2.texts"
     paths = [*(tmp_path / "second").glob("*.zip"), *texts.iterdir()]
     assert {name: md5(content) for name, content in after["files"].items()} == {

@@ -86,9 +86,9 @@ class GlobusServer(ThreadingHTTPServer):
         return identifier
 
     def path(self, collection: str, path: str) -> Path:
-        found = (self.collections[collection] / path.lstrip("/")).resolve()
-        assert found.is_relative_to(self.collections[collection].resolve())
-        return found
+        condition = (self.collections[collection] / path.lstrip("/")).resolve()
+        assert condition.is_relative_to(self.collections[collection].resolve())
+        return condition
 
     def wait(self) -> None:
         until = time.monotonic() + 20
@@ -149,8 +149,8 @@ class _Handler(BaseHTTPRequestHandler):
             for item in asked["DATA"]:
                 self.server.path(asked["endpoint"], item["path"]).unlink(missing_ok=True)
             self._say(202, {"code": "Accepted", "task_id": str(uuid.uuid4()), "message": "ok"})
-        elif found := re.fullmatch(r"/v0.10/task/([^/]+)/cancel", path):
-            self.server.tasks[found[1]] |= {"status": "FAILED", "nice_status": "CANCELED"}
+        elif match := re.fullmatch(r"/v0.10/task/([^/]+)/cancel", path):
+            self.server.tasks[match[1]] |= {"status": "FAILED", "nice_status": "CANCELED"}
             self._say(200, {"code": "Canceled", "message": "ok"})
         else:
             self._error(404, "ClientError.NotFound")
@@ -176,16 +176,16 @@ class _Handler(BaseHTTPRequestHandler):
             identifier = str(uuid.uuid4())
             self.server.submissions[identifier] = None
             self._say(200, {"DATA_TYPE": "submission_id", "value": identifier})
-        elif found := re.fullmatch(r"/v0.10/task/([^/]+)(/successful_transfers|/skipped_errors)?", url.path):
-            self._task(found[1], found[2], int(asked.get("marker", 0)))
-        elif found := re.fullmatch(r"/v0.10/endpoint/([^/]+)", url.path):
-            if found[1] not in self.server.collections:
+        elif match := re.fullmatch(r"/v0.10/task/([^/]+)(/successful_transfers|/skipped_errors)?", url.path):
+            self._task(match[1], match[2], int(asked.get("marker", 0)))
+        elif match := re.fullmatch(r"/v0.10/endpoint/([^/]+)", url.path):
+            if match[1] not in self.server.collections:
                 self._error(404, "EndpointNotFound")
             else:
-                connected = found[1] not in self.server.offline
-                self._say(200, {"DATA_TYPE": "endpoint", "id": found[1], "gcp_connected": connected})
-        elif found := re.fullmatch(r"/v0.10/operation/endpoint/([^/]+)/ls", url.path):
-            folder = self.server.path(found[1], asked.get("path", "/"))
+                connected = match[1] not in self.server.offline
+                self._say(200, {"DATA_TYPE": "endpoint", "id": match[1], "gcp_connected": connected})
+        elif match := re.fullmatch(r"/v0.10/operation/endpoint/([^/]+)/ls", url.path):
+            folder = self.server.path(match[1], asked.get("path", "/"))
             if not folder.is_dir():
                 self._error(404, "ClientError.NotFound")
                 return

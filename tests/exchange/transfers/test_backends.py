@@ -45,25 +45,25 @@ def place(request, tmp_path, ssh_server, s3) -> Place:
     root = tmp_path / "far away"
     if request.param == "s3":
         bucket = f"b{uuid.uuid4().hex}"
-        found = s3.place(bucket)
-        backend = open_backend(found)
+        place_of_copies = s3.place(bucket)
+        backend = open_backend(place_of_copies)
         backend.client.create_bucket(Bucket=bucket)
-        return found
+        return place_of_copies
     root.mkdir()
     token = str(uuid.uuid4())
     if request.param == "local":
-        found = Place("by_local", "local", str(root), token=token)
+        place_of_copies = Place("by_local", "local", str(root), token=token)
     else:
-        found = ssh_server.place(request.param, root, token=token)
-    open_backend(found).mark(token)
-    return found
+        place_of_copies = ssh_server.place(request.param, root, token=token)
+    open_backend(place_of_copies).mark(token)
+    return place_of_copies
 
 
 @pytest.fixture
 def backend(place):
-    found = open_backend(place)
-    yield found
-    found.close()
+    result = open_backend(place)
+    yield result
+    result.close()
 
 
 def test_what_was_sent_is_listed_read_and_fetched_as_it_was(backend, tmp_path):
@@ -77,8 +77,8 @@ def test_what_was_sent_is_listed_read_and_fetched_as_it_was(backend, tmp_path):
     assert sum(moved) == sum(map(len, contents.values()))
     assert {item.path: item.size for item in backend.list()} == {path: len(one) for path, one in contents.items()}
     assert {item.path for item in backend.list(f"{SESSION}/alf/#2020-01-01#")} == {f"{SESSION}/{NAMES[1]}"}
-    found = dict(backend.read(list(contents), nothing))
-    assert {path: (one.md5, one.size) for path, one in found.items()} == {
+    by_name = dict(backend.read(list(contents), nothing))
+    assert {path: (one.md5, one.size) for path, one in by_name.items()} == {
         path: (md5(content), len(content)) for path, content in contents.items()
     }
     assert {path: one.size for path, one in backend.stat([*contents, "no/such.file"]).items()} == {
@@ -98,8 +98,8 @@ def test_one_bad_file_costs_only_itself(backend, tmp_path):
     outcome = {one.path: error for one, error in backend.send([bad, good], nothing)}
     assert outcome[good.path] is None and isinstance(outcome[bad.path], Exception)
     assert [item.path for item in backend.list()] == [good.path]
-    found = dict(backend.read([good.path, bad.path], nothing))
-    assert isinstance(found[good.path], Found) and isinstance(found[bad.path], FileNotFoundError)
+    by_name = dict(backend.read([good.path, bad.path], nothing))
+    assert isinstance(by_name[good.path], Found) and isinstance(by_name[bad.path], FileNotFoundError)
     back = [Job(tmp_path / name, path, 4, "") for name, path in (("x", bad.path), ("y", good.path))]
     outcome = {one.path: error for one, error in backend.fetch(back, nothing)}
     assert outcome[good.path] is None and isinstance(outcome[bad.path], Exception)
@@ -119,8 +119,8 @@ def test_many_files_go_over_in_one_call(backend, tmp_path):
     n_files = 300 if backend.place.kind in ("local", "ssh") else 60  # the others send each by itself
     jobs = [job(tmp_path, f"{SESSION}/alf/o{n % 40}/x.y{n}.npy", b"%d" % n) for n in range(n_files)]
     assert all(error is None for _, error in backend.send(jobs, nothing))
-    found = dict(backend.read([item.path for item in jobs], nothing))
-    assert all(found[item.path].md5 == item.md5 for item in jobs)
+    by_name = dict(backend.read([item.path for item in jobs], nothing))
+    assert all(by_name[item.path].md5 == item.md5 for item in jobs)
 
 
 def test_paths_do_not_leave_the_root(backend, tmp_path):
@@ -197,8 +197,8 @@ def test_a_network_that_is_cut_inside_a_file_leaves_no_part_under_its_name(kind,
         assert all(there.get(item.path, item.size) == item.size for item in jobs)
         if not waiting:
             break
-    found = dict(backend.read([item.path for item in jobs], nothing))
-    assert {path: one.md5 for path, one in found.items()} == {item.path: item.md5 for item in jobs}
+    by_name = dict(backend.read([item.path for item in jobs], nothing))
+    assert {path: one.md5 for path, one in by_name.items()} == {item.path: item.md5 for item in jobs}
     assert cut.cuts == 1
     backend.close()
     cut.close()
@@ -219,8 +219,8 @@ def test_a_folder_that_somebody_makes_meanwhile_gets_the_files_one_by_one(tmp_pa
     monkeypatch.setattr(folder, "_sync_file_system", made)
     jobs = [job(tmp_path, f"{place}/x.y{n}.npy", b"%d" % n) for n in range(5) for place in (SESSION, f"{SESSION}/alf")]
     assert [error for _, error in backend.send([*jobs, jobs[0]], nothing)] == [None] * 11
-    found = dict(backend.read([item.path for item in jobs], nothing))
-    assert all(found[item.path].md5 == item.md5 for item in jobs)
+    by_name = dict(backend.read([item.path for item in jobs], nothing))
+    assert all(by_name[item.path].md5 == item.md5 for item in jobs)
     assert (tmp_path / "f" / SESSION / "theirs.x.npy").read_bytes() == b"theirs"
     assert list((tmp_path / "f" / INCOMING).iterdir()) == []
 
@@ -294,7 +294,7 @@ def test_a_web_server_is_read_also_after_a_cut_and_never_written(tmp_path):
         path = "lab/#r# a/x.y.npy"
         assert backend.stat([path, "no"])[path].size == 400_000
         servers.Ranges.cuts = 2
-        found = dict(backend.read([path, "no"], nothing))
-        assert found[path].md5 == md5(content) and isinstance(found["no"], FileNotFoundError)
+        by_name = dict(backend.read([path, "no"], nothing))
+        assert by_name[path].md5 == md5(content) and isinstance(by_name["no"], FileNotFoundError)
         with pytest.raises(CannotDo):
             backend.check(writing=True)

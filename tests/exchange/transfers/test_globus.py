@@ -34,17 +34,17 @@ def service(database, server, tmp_path):
     home = tmp_path / "tokens"
     home.mkdir()
     chosen = {**server, "globus_client_id": "11111111-1111-4111-8111-111111111111", "globus_client_secret": "x"}
-    with globus() as found, settings.override(**chosen):
+    with globus() as result, settings.override(**chosen):
         build(tmp_path / "rig")
-        lab, central = found.add(tmp_path / "rig"), found.add(tmp_path / "central")
+        lab, central = result.add(tmp_path / "rig"), result.add(tmp_path / "central")
         from exchange.transfers import repositories
 
         repositories.configure("rig", options={"globus_collection": lab, "globus_root": "/"})
         add_repository("central", "/data", "globus", central)
         want("central")
         plan.plan()
-        found.lab, found.central = lab, central
-        yield found
+        result.lab, result.central = lab, central
+        yield result
 
 
 def finish(service: GlobusServer) -> run.Summary:
@@ -55,10 +55,10 @@ def finish(service: GlobusServer) -> run.Summary:
 
 
 def items() -> Counter:
-    found: Counter = Counter()
+    counts: Counter = Counter()
     for row in transfer.Transfer.Item().to_dicts():
-        found[row["item_state"]] += 1
-    return found
+        counts[row["item_state"]] += 1
+    return counts
 
 
 def test_one_task_carries_all_and_each_file_is_verified(service, tmp_path):
@@ -250,21 +250,21 @@ def test_a_person_logs_in_once_and_tokens_are_renewed(tmp_path, monkeypatch, cap
         "globus_client_id": "11111111-1111-4111-8111-111111111111",
         "globus_client_secret": None,
     }
-    with globus() as found, settings.override(**chosen):
-        monkeypatch.setattr("builtins.input", lambda *_: found.code)
+    with globus() as result, settings.override(**chosen):
+        monkeypatch.setattr("builtins.input", lambda *_: result.code)
         backend.login()
-        assert f"{found.address}v2/oauth2/authorize?" in capsys.readouterr().out
+        assert f"{result.address}v2/oauth2/authorize?" in capsys.readouterr().out
         tokens = tmp_path / "globus" / "tokens.json"
         assert stat.S_IMODE(tokens.stat().st_mode) == 0o600
         monkeypatch.setattr("builtins.input", lambda *_: pytest.fail("a person is asked again"))
         aged = re.sub(r'"expires_at_seconds": \d+', '"expires_at_seconds": 1', tokens.read_text())
         tokens.write_text(aged)
         backend.client([]).task_list(limit=1)
-        assert found.grants == ["authorization_code", "refresh_token"]
+        assert result.grants == ["authorization_code", "refresh_token"]
         tokens.write_text(re.sub(r'"expires_at_seconds": \d+', '"expires_at_seconds": 1', tokens.read_text()))
-        found.revoked = True
+        result.revoked = True
         with pytest.raises(Unavailable, match=r"neurojoint transfer login"):
-            backend.Collection(Place("c", "globus", "/", found.add(tmp_path / "c"))).check()
+            backend.Collection(Place("c", "globus", "/", result.add(tmp_path / "c"))).check()
         tokens.unlink()
         with pytest.raises(Unavailable, match="nobody is logged in"):
             backend.client([])

@@ -35,10 +35,10 @@ def test_late_and_stuck_files_are_counted_and_named(database, tmp_path):
     (tmp_path / "disk" / RAW).write_bytes(b"another")
     run.run()
     assert line("mylab") == "transfers: 1 stuck: neurojoint transfer status" and line("no lab") == ""
-    found = overview()
-    by_name = {copy.repository: copy for copy in found.copies}
+    rows = overview()
+    by_name = {copy.repository: copy for copy in rows.copies}
     assert (by_name["disk"].files, by_name["disk"].stuck, by_name["rig"].files) == (4, 1, 5)
-    (problem,) = found.problems
+    (problem,) = rows.problems
     assert problem["stuck"] and problem["path"] == RAW and "another file lies" in problem["message"]
     assert problem["attempts"] == states.MOST_ATTEMPTS
 
@@ -67,8 +67,8 @@ def test_commands_say_what_is_done_and_what_to_type_next(database, server, tmp_p
     assert "no dataset fits" in call(
         "retrieve", "--to", "rig", "--dataset", "00000000-0000-4000-8000-000000000000", code=1
     )
-    found = call("retrieve", "--to", "disk", "--subject", "m1", "--name", "*leftCamera.raw.mp4,_ibl_trials.choic?.npy")
-    assert "0 files" in found, "all that fit are there"
+    answer = call("retrieve", "--to", "disk", "--subject", "m1", "--name", "*leftCamera.raw.mp4,_ibl_trials.choic?.npy")
+    assert "0 files" in answer, "all that fit are there"
     assert "no dataset fits" in call("retrieve", "--to", "disk", "--name", "leftCamera.*", code=1)
     assert "no pattern of a file name" in call("retrieve", "--to", "disk", "--name", "*' OR '1", code=1)
     assert "looks like a secret" in call("transfer", "repository", "disk", "--option", "password=x", code=1)

@@ -34,12 +34,12 @@ def test_a_web_server_that_cuts_and_knows_no_ranges(tmp_path, monkeypatch, fault
     with servers.web_server(tmp_path) as address:
         servers.Ranges.cuts, servers.Ranges.fault = 1, fault
         servers.Ranges.ranges.clear()
-        (found,) = dict(open_backend(Place("web", "http", address)).read(["x.y.npy"], nothing)).values()
+        (values,) = dict(open_backend(Place("web", "http", address)).read(["x.y.npy"], nothing)).values()
     assert [bool(part) for part in servers.Ranges.ranges] == [False, True], "it goes on where it was"
     if fault == "another":
-        assert isinstance(found, Unavailable) and "another part than was asked for" in str(found)
+        assert isinstance(values, Unavailable) and "another part than was asked for" in str(values)
     else:
-        assert (found.md5, found.size) == (md5(content), len(content))
+        assert (values.md5, values.size) == (md5(content), len(content))
 
 
 @pytest.mark.parametrize(

@@ -27,8 +27,8 @@ def files(tmp_path: Path) -> list[str]:
     return paths
 
 
-def assert_found(found: list, paths: list[str]) -> None:
-    for path, one in zip(paths, found, strict=True):
+def assert_found(result: list, paths: list[str]) -> None:
+    for path, one in zip(paths, result, strict=True):
         content = Path(path).read_bytes()
         stat = Path(path).stat()
         digest = hashlib.md5(content, usedforsecurity=False).hexdigest()
@@ -77,9 +77,9 @@ def test_what_cannot_be_read_costs_nothing_else(files, tmp_path):
     (
         missing,
         *_,
-    ) = found = read(wanted)
-    assert isinstance(missing, FileNotFoundError) and isinstance(found[2], OSError)
-    assert_found([found[1], found[3]], [files[2], files[9]])
+    ) = result = read(wanted)
+    assert isinstance(missing, FileNotFoundError) and isinstance(result[2], OSError)
+    assert_found([result[1], result[3]], [files[2], files[9]])
 
 
 @pytest.mark.parametrize("size", [800, 3 << 20])
@@ -96,8 +96,8 @@ def test_a_file_that_grows_while_it_is_read_is_not_believed(tmp_path, monkeypatc
         return before
 
     monkeypatch.setattr(reading.os, "fstat", grow)
-    (found,) = read([str(path)])
-    assert isinstance(found, OSError) and found.errno == errno.EBUSY
+    (result,) = read([str(path)])
+    assert isinstance(result, OSError) and result.errno == errno.EBUSY
 
 
 @pytest.mark.skipif(not hasattr(os, "RWF_NOWAIT"), reason="only Linux tells what it remembers of a file")
@@ -112,7 +112,7 @@ def test_small_files_come_from_the_disk_and_not_from_memory(files):
             os.fsync(fd)
             os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
             os.close(fd)
-        found = reader.read(paths, lambda n: None)
+        result = reader.read(paths, lambda n: None)
     finally:
         reader.close()
     for path in paths:
@@ -127,4 +127,4 @@ def test_small_files_come_from_the_disk_and_not_from_memory(files):
             raise AssertionError(f"{path} is in memory")
         finally:
             os.close(fd)
-    assert_found(found, paths)
+    assert_found(result, paths)

@@ -15,9 +15,9 @@ from tests.one_bridge.serving import Shared
 
 @pytest.fixture(scope="module")
 def shared(server):
-    found = Shared()
-    yield found
-    found.stop()
+    shared_server = Shared()
+    yield shared_server
+    shared_server.stop()
 
 
 @pytest.fixture

@@ -30,9 +30,9 @@ def test_a_compressed_video_plays_in_browsers_and_has_every_frame(tmp_path, grey
     job = rigs.job(tmp_path, tmp_path / "s", LEFT)
     videos.compress(job)
     packed = tmp_path / "scratch/outputs" / RAW.replace(".avi", ".mp4")
-    found, before = ffmpeg.probe(packed), ffmpeg.probe(source)
-    assert (found.codec, found.pixel_format, found.n_frames) == ("h264", "yuv420p", 33) and before.n_frames == 33
-    assert abs(found.duration - before.duration) < 0.01
+    probe, before = ffmpeg.probe(packed), ffmpeg.probe(source)
+    assert (probe.codec, probe.pixel_format, probe.n_frames) == ("h264", "yuv420p", 33) and before.n_frames == 33
+    assert abs(probe.duration - before.duration) < 0.01
     stamps = [frame_times(path) for path in (source, packed)]
     np.testing.assert_allclose(stamps[0], stamps[1], atol=1e-3)
     content = packed.read_bytes()
@@ -151,8 +151,8 @@ def test_times_of_a_camera_follow_the_pulses_of_the_state_machine(tmp_path):
     path.write_text("".join(json.dumps(trial) + "\n" for trial in trials))
     job = rigs.job(tmp_path, folder, LEFT)
     camera.times(job)
-    found = np.load(tmp_path / "scratch/outputs/alf/_ibl_leftCamera.times.npy")
-    np.testing.assert_allclose(found, true, atol=5e-4)
+    values = np.load(tmp_path / "scratch/outputs/alf/_ibl_leftCamera.times.npy")
+    np.testing.assert_allclose(values, true, atol=5e-4)
     trials[1]["behavior_data"]["Events timestamps"]["Port1In"] = (np.arange(400) / 90).tolist()
     path.write_text("".join(json.dumps(trial) + "\n" for trial in trials))
     with pytest.raises(TaskFailure, match="frames were dropped|differ by"):
@@ -257,8 +257,8 @@ def test_the_pupil_of_a_pose_has_its_diameter_in_every_frame(tmp_path):
     path = alf / "_ibl_leftCamera.dlc.pqt"
     pd.DataFrame(table).to_parquet(path)
     pose.pupil(rigs.job(tmp_path, tmp_path / "s", LEFT))
-    found = pd.read_parquet(tmp_path / "scratch/outputs/alf/_ibl_leftCamera.features.pqt")
-    raw, smooth = found["pupilDiameter_raw"].to_numpy(), found["pupilDiameter_smooth"].to_numpy()
+    result = pd.read_parquet(tmp_path / "scratch/outputs/alf/_ibl_leftCamera.features.pqt")
+    raw, smooth = result["pupilDiameter_raw"].to_numpy(), result["pupilDiameter_smooth"].to_numpy()
     blink = (n > 40) & (n < 50)
     assert np.isnan(raw[blink]).all()
     np.testing.assert_allclose(raw[~blink & (n != 60)], true[~blink & (n != 60)], atol=1e-6)

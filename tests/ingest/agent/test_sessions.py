@@ -39,8 +39,8 @@ def test_sessions_are_ready_with_a_flag_or_when_they_have_been_quiet(tmp_path):
     assert not list(sessions.ready(tmp_path, quiet=3600))
     assert len(list(sessions.ready(tmp_path, quiet=3600, now=time.time() + 3601))) == 1
     (folder / sessions.FLAG).touch()
-    (found,) = sessions.ready(tmp_path)
-    sessions.note_planned(found)
+    (ready,) = sessions.ready(tmp_path)
+    sessions.note_planned(ready)
     assert not list(sessions.ready(tmp_path, quiet=0))
     (folder / "raw_behavior_data/c.d.npy").write_bytes(b"x")
     assert len(list(sessions.ready(tmp_path, quiet=0, now=time.time() + 1))) == 1

@@ -34,10 +34,10 @@ def session_time(times):
 
 def nidq(folder: Path, pulses: dict[int, list[tuple[np.ndarray, float]]], analog: list | None = None) -> Path:
     """A recording of a NIDQ; line -> starts (s, session time) and length (s) of its pulses."""
-    last = max(float(np.max(at)) for found in [*pulses.values(), analog or []] for at, _ in found)
+    last = max(float(np.max(at)) for result in [*pulses.values(), analog or []] for at, _ in result)
     samples = np.zeros((int((last + 5) * RATE), 2), np.int16)
-    for bit, found in pulses.items():
-        for starts, length in found:
+    for bit, result in pulses.items():
+        for starts, length in result:
             for start in starts:
                 samples[round(start * RATE) : round(start * RATE) + max(round(length * RATE), 1), 1] |= 1 << bit
     for starts, length in analog or []:
@@ -77,11 +77,11 @@ def test_trials_and_wheel_of_a_real_session_are_in_the_time_of_the_nidq(tmp_path
     stamps = np.load(made / "_ibl_wheel.timestamps.npy")
     synchronise.trials(job)
     synchronise.wheel(job)
-    found = pd.read_parquet(made / "_ibl_trials.table.pqt")
+    result = pd.read_parquet(made / "_ibl_trials.table.pqt")
     for name in table.columns:
         is_time = name.endswith("_times") or name.startswith("intervals")
         expected = session_time(table[name]) if is_time else table[name]
-        np.testing.assert_allclose(found[name], expected, atol=3e-4, err_msg=name)
+        np.testing.assert_allclose(result[name], expected, atol=3e-4, err_msg=name)
     np.testing.assert_allclose(np.load(made / "_ibl_wheel.timestamps.npy"), session_time(stamps), atol=3e-4)
     assert np.array_equal(np.load(made / "_ibl_wheel.position.npy"), position)
 
@@ -178,8 +178,8 @@ def test_frames_of_a_camera_get_the_times_of_their_pulses(tmp_path, form, more):
     folder = tmp_path / "s"
     true = camera_session(folder, form, more)
     camera.times_nidq(rigs.job(tmp_path, folder, LEFT))
-    found = np.load(tmp_path / "scratch/outputs/alf/_ibl_leftCamera.times.npy")
-    np.testing.assert_allclose(found, true, atol=1.1 / RATE)
+    values = np.load(tmp_path / "scratch/outputs/alf/_ibl_leftCamera.times.npy")
+    np.testing.assert_allclose(values, true, atol=1.1 / RATE)
 
 
 @pytest.mark.parametrize("where", ["before", "after", "paused", "paused twice"])

@@ -76,7 +76,7 @@ def attempts(one: Any, face: str, eid: str, probe: str) -> dict[str, Callable[[]
             get_subject_training_status(one.get_details(eid)["subject"], one=one, details=False)
         return "Session dates" in said.getvalue()
 
-    found: dict[str, Callable[[], Any]] = {
+    result: dict[str, Callable[[], Any]] = {
         "SessionLoader.load_trials": trials,
         "SessionLoader.load_wheel": wheel,
         "SessionLoader(session_path)": lambda: str(loaders.SessionLoader(session_path=one.eid2path(eid), one=one).eid),
@@ -84,16 +84,16 @@ def attempts(one: Any, face: str, eid: str, probe: str) -> dict[str, Callable[[]
         "load_wheel_reaction_times": lambda: len(loaders.load_wheel_reaction_times(eid, one=one)),
     }
     if probe:
-        found["SpikeSortingLoader(eid, pname)"] = lambda: spikes(eid=eid, pname=probe)
-        found["load_channel_locations"] = lambda: sorted(
+        result["SpikeSortingLoader(eid, pname)"] = lambda: spikes(eid=eid, pname=probe)
+        result["load_channel_locations"] = lambda: sorted(
             loaders.load_channel_locations(eid, probe=probe, one=one, brain_atlas=ATLAS)
         )
     if face != "tables":  # these ask `one.alyx`, or identifiers of insertions
-        found["get_subject_training_status"] = status
+        result["get_subject_training_status"] = status
         if probe:
-            found["SpikeSortingLoader(pid)"] = lambda: spikes(pid=insertion())
-            found["EphysSessionLoader"] = whole_session
-    return found
+            result["SpikeSortingLoader(pid)"] = lambda: spikes(pid=insertion())
+            result["EphysSessionLoader"] = whole_session
+    return result
 
 
 def main(face: str, where: str, eid: str, probe: str = "") -> None:
