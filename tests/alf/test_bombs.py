@@ -173,7 +173,7 @@ def test_an_excel_file_with_a_cell_in_its_last_corner(tmp_path):
     far = b'<row r="200000"><c r="XFD200000"><v>1</v></c></row></sheetData>'
     path = _excel(tmp_path / "a.xlsx", lambda xml: xml.replace(b"</sheetData>", far))
     headings, rows = spreadsheets.read(path)
-    assert headings == ["subject", "weight"] and rows == [{"subject": "m1", "weight": 20.0}]
+    assert headings == ["subject", "weight"] and rows == [(2, {"subject": "m1", "weight": 20.0})]
 
 
 def test_an_excel_file_that_is_damaged_is_said_to_be(tmp_path):

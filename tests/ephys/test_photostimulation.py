@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from plotly.utils import PlotlyJSONEncoder
 
 from dashboard.pages import _session_groups
-from dashboard.pages import cells as cells_page
+from dashboard.pages import _cell_details
 from dashboard.pages import insertion as insertion_page
 from dashboard.queries import insertion as insertions
 from dashboard.queries import session as sessions
@@ -185,9 +185,9 @@ def pages_show_them():
     table = json.dumps(insertion_page._comparisons(probe), cls=PlotlyJSONEncoder)
     assert "contrast_left != missing" in table and "20 and 20" in table and " of 5" in table
     assert "reward" not in table, "which compares the animal only"
-    words = json.dumps(cells_page._comparisons(probe.kinds, 2), cls=PlotlyJSONEncoder)
+    words = json.dumps(_cell_details.comparisons(probe.kinds, 2), cls=PlotlyJSONEncoder)
     assert "early" in words and '"yes"' in words
-    chip = json.dumps(cells_page._chip_of_light(probe.kinds, 4), cls=PlotlyJSONEncoder)
+    chip = json.dumps(_cell_details._chip_of_light(probe.kinds, 4), cls=PlotlyJSONEncoder)
     assert "in 100 % of the pulses, after 3.0 ms" in chip
     session = sessions.session(behavior.TrialSet.fetch1("KEY"), "ibl_pipeline_2021")
     light = json.dumps(_session_groups.light(session), cls=PlotlyJSONEncoder)
