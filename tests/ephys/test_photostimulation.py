@@ -9,8 +9,7 @@ import pytest
 from click.testing import CliRunner
 from plotly.utils import PlotlyJSONEncoder
 
-from dashboard.pages import _session_groups
-from dashboard.pages import _cell_details
+from dashboard.pages import _cell_details, _session_groups
 from dashboard.pages import insertion as insertion_page
 from dashboard.queries import insertion as insertions
 from dashboard.queries import session as sessions
