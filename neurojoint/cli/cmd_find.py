@@ -87,7 +87,7 @@ def insertions(form: str | None, **asked: Any) -> None:
 @find.command()
 @click.option("--region", help="Acronyms of the Allen atlas, e.g. VISp, with all within them.")
 @click.option("--type", "kind", help="Only ROI of these types, as the files call them, e.g. cell; commas between.")
-@click.option("--probability", "min_probability", type=click.FloatRange(0, 1), help="Only such that are cells with it.")
+@click.option("--probability", "min_probability", type=click.FloatRange(0, 1), help="Least probability of a cell.")
 @click.option("--hemisphere", type=click.Choice(["left", "right"]), help="Side of the brain.")
 @session_options
 @table_options

@@ -193,9 +193,9 @@ class RoiSet(dj.Imported):
         roi_uuid=null              : char(36)        # as the files say
         roi_type=""                : varchar(32)     # e.g. cell; its number where no file names the types
         cell_probability=null      : float64         # that it is a cell, 0-1
-        roi_x=null                 : float64         # column in the mean image, pixels from 0
-        roi_y=null                 : float64         # row in the mean image, pixels from 0
-        roi_plane=null             : float64         # plane, from 0
+        roi_x=null                 : float64         # px, column in the mean image, from 0
+        roi_y=null                 : float64         # px, row in the mean image, from 0
+        roi_plane=null             : float64         # px of the stack in depth (its plane), from 0
         roi_ml=null                : float64         # um from bregma, right positive
         roi_ap=null                : float64         # um from bregma, anterior positive
         roi_dv=null                : float64         # um from bregma, dorsal positive
