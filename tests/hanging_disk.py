@@ -24,6 +24,8 @@ import pytest
 
 LOOKUP, FORGET, GETATTR, READLINK, OPEN, READ, STATFS, RELEASE = 1, 2, 3, 5, 14, 15, 17, 18
 FLUSH, INIT, OPENDIR, READDIR, RELEASEDIR, INTERRUPT, BATCH_FORGET = 25, 26, 27, 28, 29, 36, 42
+DIRECT_IO = 1  # nothing is kept in memory
+NO_FLUSH = 32  # as NFS, which does not ask when a file that was read is closed: not even a process that ends would go on
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
 
@@ -123,7 +125,7 @@ class _Disk:
         if code == READLINK:
             return bytes(Path(path).readlink())
         if code in (OPEN, OPENDIR):
-            return struct.pack("<QII", 0, 1 if code == OPEN else 0, 0)  # nothing is kept in memory
+            return struct.pack("<QII", 0, DIRECT_IO | NO_FLUSH if code == OPEN else 0, 0)
         if code == READ:
             _, offset, size = struct.unpack_from("<QQI", body)
             with Path(path).open("rb") as file:
