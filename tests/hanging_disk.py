@@ -25,7 +25,7 @@ import pytest
 LOOKUP, FORGET, GETATTR, READLINK, OPEN, READ, STATFS, RELEASE = 1, 2, 3, 5, 14, 15, 17, 18
 FLUSH, INIT, OPENDIR, READDIR, RELEASEDIR, INTERRUPT, BATCH_FORGET = 25, 26, 27, 28, 29, 36, 42
 DIRECT_IO = 1  # nothing is kept in memory
-NO_FLUSH = 32  # as NFS, which does not ask when a file that was read is closed: not even a process that ends would go on
+NO_FLUSH = 32  # as NFS: nobody is asked when a file is closed, which would keep a process that ends
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
 
