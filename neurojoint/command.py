@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import _thread
 import os
 import signal
 import sys
-import threading
+import time
 
 STOPPED = 130
 _WORDS = "neurojoint: stopped: run the same command again to continue"
@@ -45,10 +46,14 @@ def _forward_ignored_interrupts() -> None:
 
     def hook(unraisable: sys.UnraisableHookArgs) -> None:
         if isinstance(unraisable.exc_value, KeyboardInterrupt):
-            timer = threading.Timer(0.01, os.kill, (os.getpid(), signal.SIGINT))
-            timer.daemon = True
-            timer.start()
+            _thread.start_new_thread(_interrupt_again, ())  # it waits for nothing, unlike a `Timer`
         else:
             default(unraisable)
 
     sys.unraisablehook = hook
+
+
+def _interrupt_again() -> None:
+    """Send the interrupt when the destructor has long ended."""
+    time.sleep(0.05)
+    os.kill(os.getpid(), signal.SIGINT)

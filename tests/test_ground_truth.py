@@ -23,7 +23,8 @@ RULES = {"criteria": "ibl_pipeline_2021"}
 @pytest.fixture(scope="module")
 def truth(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict]:
     """A simulated lab on disk, with what generated it."""
-    root = tmp_path_factory.mktemp("lab")
+    root = tmp_path_factory.mktemp("ground_truth") / "lab0"  # the repository is called so in the snapshot
+    root.mkdir()
     truth = json.loads(write_lab(root, n_mice=2, n_sessions=18, seed=3).read_text())
     truth["root"] = root
     return truth

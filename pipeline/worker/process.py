@@ -49,7 +49,6 @@ BATCH_SECONDS = 0.5  # of work that a worker claims at once: few round trips, an
 LARGEST_BATCH = 50
 QUICK_SECONDS = 0.03  # a key that takes no longer is computed in one transaction with others
 TOGETHER_SECONDS = 0.25  # of work in such a transaction: what a kill costs at most
-SLOWDOWN = 5  # how many times longer than on an idle computer work takes on a busy one, at most
 _ALONE = 5  # claims of a table that are computed key by key after one that could not be computed together
 FILL_SECONDS = 1.0  # between two fillings of the queue while there is work; longer where a filling takes long
 IDLE_FILL_SECONDS = 5.0  # the same while there is none
@@ -187,7 +186,7 @@ class Loop:
         self, table_jobs: TableJobs, keys: list[dict[str, Any]], act: Callable[[], list[Outcome] | None]
     ) -> int:
         """Compute the first of the keys and count them; how many they are. All are given back if it is broken off."""
-        began, used = time.perf_counter(), time.process_time()
+        began = time.perf_counter() - _seconds_in_queue()
         disks.forget_uses()
         try:
             outcomes = act() or []
@@ -198,7 +197,7 @@ class Loop:
             raise
         durations = self._durations.setdefault(table_jobs.label, collections.deque(maxlen=9))
         if outcomes:
-            durations.append(_idle_seconds(time.perf_counter() - began, time.process_time() - used) / len(outcomes))
+            durations.append(max(time.perf_counter() - _seconds_in_queue() - began, 1e-6) / len(outcomes))
         for outcome in outcomes:
             if outcome != "skipped":
                 self.board.note(self.slot, table_jobs.label, failed=outcome == "failed")
@@ -282,10 +281,12 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-def _idle_seconds(seconds: float, processor: float) -> float:
-    """The seconds that something would have taken on an idle computer, told from those that passed and were computed.
+def _seconds_in_queue() -> float:
+    """How long this thread has been ready to run while others had the processors; 0 where the system does not say.
 
-    So what a table costs does not depend on who else is at work. What waits for files or the database is not computing,
-    and not quick either: it counts with a share of the time that passed.
+    So what a table costs hardly depends on who else is at work, and what waits for files is not taken for quick.
     """
-    return min(seconds, max(processor, seconds / SLOWDOWN))
+    try:
+        return int(Path("/proc/thread-self/schedstat").read_bytes().split()[1]) / 1e9
+    except (OSError, IndexError, ValueError):
+        return 0.0
