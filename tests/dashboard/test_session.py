@@ -290,7 +290,7 @@ def test_how_it_looks(visit_small):
 
 
 @pytest.mark.parametrize(
-    ("text", "found"),
+    ("text", "result"),
     [("1", [0]), ("12, 3-5", [2, 3, 4, 11]), ("3 – 4; 4", [2, 3]), ("", []), (" 7\n9 ", [6, 8]), ("100-199", None),
      ("1-100", list(range(100))), ("1-101", None), ("0", None), ("4-3", None), ("x", None), ("-1", None),
      ("9999999999", None), ("1" * 5000, None)],

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from one_bridge.server.endpoint_model import BadInput
 from one_bridge.server.endpoints import ENDPOINTS
 from one_bridge.server.query import evaluate, parse, resolve
-from one_bridge.server.query.sql import _without_sub_selects
+from one_bridge.server.query.sql import without_sub_selects
 
 
 def resolved(endpoint: str, text: str) -> resolve.Condition:
@@ -123,5 +123,5 @@ def test_containment_is_reflexive_and_grows(one, other):
 
 def test_columns_of_sub_selects_are_not_those_of_the_rows():
     sql = "(lab, subject) IN (SELECT a FROM (SELECT b FROM c WHERE d IN ('x)', \")\")) AS e) AND number > 1"
-    kept = _without_sub_selects(sql)
+    kept = without_sub_selects(sql)
     assert "number > 1" in kept and "lab, subject" in kept and not {"a", "b", "c", "d", "e"} & set(kept.split())
