@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime
+import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from pipeline.database import registry
@@ -11,7 +13,7 @@ from pipeline.policy import columns
 from pipeline.schemas import acquisition, action, lab, subject
 from tests.exchange.releases import lab as small
 
-MARK = "Zz"
+MARK = "Zzq"
 NEEDED = {
     "repository_root", "repository_kind", "file_path", "record_hash", "time_zone", "layout", "scan_signature",
     "dataset_revision", "migration_name", "migration_checksum",
@@ -74,7 +76,17 @@ def fill(root: Path) -> None:
     action.Note.insert1({"note_id": "0" * 36, "note_time": now, "note_object": "x", "note_object_id": "0" * 36})
 
 
+def _named_contents(folder: Path) -> Iterator[tuple[str, bytes]]:
+    """The files below a folder; of an archive what is packed in it: compressed bytes hide text, and look like any."""
+    for path in (path for path in folder.rglob("*") if path.is_file()):
+        if not zipfile.is_zipfile(path):
+            yield str(path), path.read_bytes()
+            continue
+        with zipfile.ZipFile(path) as archive:
+            yield from ((f"{path}/{name}", archive.read(name)) for name in archive.namelist())
+
+
 def found_in(folder: Path) -> set[str]:
     """Files below a folder, their names included, in which the marker stands."""
-    paths = [path for path in folder.rglob("*") if path.is_file()]
-    return {str(path) for path in paths if MARK.encode() + b"_" in path.read_bytes() or f"{MARK}_" in path.name}
+    named = ((name.removeprefix(str(folder)), content) for name, content in _named_contents(folder))
+    return {name for name, content in named if f"{MARK}_".encode() in content or f"{MARK}_" in name}
