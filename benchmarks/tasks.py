@@ -2,7 +2,8 @@
 
     python -m benchmarks.tasks [--agents 100] [--tasks 3000] [--rate 200]
 
-The agents are threads of another process, each with a connection; a task is a claim and a report. Three figures: one
+The agents are threads of another process, each with a connection; a task is a claim and a report. They speak HTTP by
+`http.client`: an agent's own computing happens on a lab's computer, here it takes the server's processors. Three figures: one
 agent alone; all agents as fast as they are answered (then a claim waits for those of 99 others, so its time is the
 number of agents over the rate, and says nothing else); and all agents together asking for `--rate` tasks a second,
 where the time of a claim is what a computer of a lab would see.
@@ -12,6 +13,8 @@ from __future__ import annotations
 
 import argparse
 import concurrent.futures
+import http.client
+import json
 import os
 import statistics
 import subprocess
@@ -21,8 +24,7 @@ import threading
 import time
 import uuid
 from pathlib import Path
-
-import requests
+from urllib.parse import urlsplit
 
 
 def work(url: str, token: str, agents: int, rate: float) -> None:
@@ -34,20 +36,29 @@ def work(url: str, token: str, agents: int, rate: float) -> None:
 
     def one(number: int) -> None:
         nonlocal done
-        http = requests.Session()
-        http.headers["Authorization"] = f"Token {token}"
+        connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=60)
+
+        def post(path: str, body: dict) -> dict | None:
+            headers = {"Authorization": f"Token {token}", "Content-Type": "application/json"}
+            connection.request("POST", path, json.dumps(body).encode(), headers)
+            answer = connection.getresponse()
+            content = answer.read()
+            if answer.status >= 400:
+                raise RuntimeError(content.decode())
+            return json.loads(content) if content else None
+
         due = start + number / rate if rate else start
         while True:
             time.sleep(max(due - time.perf_counter(), 0.0))
             due += agents / rate if rate else 0.0
             body = {"host": f"h{number}", "kinds": ["bench"], "token": str(uuid.uuid4()), "cores": 8, "memory": 64000}
             began = time.perf_counter()
-            task = http.post(f"{url}/tasks/claim", json=body, timeout=60).json()
+            task = post("/tasks/claim", body)
             taken = time.perf_counter() - began
             if not task:
                 return
             report = {"token": task["token"], "state": "Complete", "elapsed": 0.0}
-            http.post(f"{url}/tasks/{task['id']}/finish", json=report, timeout=60).raise_for_status()
+            post(f"/tasks/{task['id']}/finish", report)
             with lock:
                 latencies.append(taken)
                 done += 1
