@@ -3,10 +3,10 @@
     python -m benchmarks.tasks [--agents 100] [--tasks 3000] [--rate 200]
 
 The agents are threads of another process, each with a connection; a task is a claim and a report. They speak HTTP by
-`http.client`: an agent's own computing happens on a lab's computer, here it takes the server's processors. Three figures: one
-agent alone; all agents as fast as they are answered (then a claim waits for those of 99 others, so its time is the
-number of agents over the rate, and says nothing else); and all agents together asking for `--rate` tasks a second,
-where the time of a claim is what a computer of a lab would see.
+`http.client`: an agent's own computing happens on a lab's computer, here it takes the server's processors. Three
+figures: one agent alone; all agents as fast as they are answered (then a claim waits for those of 99 others, so its
+time is the number of agents over the rate, and says nothing else); and all agents together asking for `--rate` tasks a
+second, where the time of a claim is what a computer of a lab would see.
 """
 
 from __future__ import annotations
