@@ -12,6 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
+from ingest.files import sorter_files
 from pipeline.alf import columns
 from pipeline.errors import NeurojointError
 
@@ -22,14 +23,7 @@ IGNORED_FILES = (
     "*.cbin.journal",
     "Thumbs.db", "desktop.ini", "$RECYCLE.BIN",
     "README*", "*.md", "narrative.txt", "transfer_me*", "*.log", "*.pyc",
-    # what sorters, phy and SpikeInterface write beside or instead of ALF; `ingest.programs.sorting` reads it
-    "params.py", "ops.npy", "rez.mat", "rez2.mat", "chanMap.mat", "*.prb", "*.probe.json", "*.imro",
-    "whitening_mat*.npy", "similar_templates.npy", "amplitudes.npy", "channel_map.npy", "channel_positions.npy",
-    "channel_shanks.npy", "pc_features*.npy", "pc_feature_ind.npy", "template_features.npy", "template_feature_ind.npy",
-    "templates.npy", "templates_ind.npy", "templates_unw.npy", "spike_times*.npy", "spike_clusters.npy",
-    "spike_templates.npy", "spike_positions.npy", "spike_detection_templates.npy", "spike_datasets.npy",
-    "cluster_*.tsv", "cluster_*.csv", "iblsorter_parameters.yaml", "_iblsorter_parameters.yaml", "full_kilosort*.mat",
-    "temp_wh.dat", "kept_spikes.npy", "times_*.mat",
+    *sorter_files.NAMES,
 )  # fmt: skip
 """Names of files that are expected in session folders, are no data and are passed over, unless they are ALF names."""
 
@@ -43,7 +37,7 @@ IGNORED_FOLDERS = (".*", "_devices", "spike_sorters", "__pycache__", "snapshot",
 AGGREGATES = "aggregates"
 """The folder of a data root that holds files over many sessions (`ingest.rows.aggregates`), and no lab."""
 
-RULES = 3
+RULES = 4
 """Goes into signatures: a change of what is refused raises it, and every session is examined again."""
 
 LONGEST = {"lab": 32, "subject": 64, "rel_path": 255, "file_path": 500}  # characters, as in the tables
@@ -231,7 +225,7 @@ def scan_subject(root: Path, lab: str, folder: str) -> tuple[list[Folder], list[
                 problems.append(Problem(path, "bad_session_path", f"the folder {other} is the same session number"))
                 continue
             files, wrong_files = list_files(root, path)
-            if files or wrong_files:
+            if files or wrong_files or sorter_files.hold_spikes(root / path):
                 sessions[key] = summary(key, path, files, wrong_files)
     return list(sessions.values()), problems
 
@@ -260,7 +254,7 @@ def list_files(root: Path, session: str) -> tuple[list[File], list[Problem]]:
                     else:
                         target = entry.path
                     if entry.is_dir():
-                        if not ignored_folder(name):
+                        if not (ignored_folder(name) or sorter_files.is_part(folder, name)):
                             pending.append((f"{prefix}{name}/", target))
                     elif entry.is_file():
                         if not ignored_file(name):

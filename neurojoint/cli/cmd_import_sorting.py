@@ -9,6 +9,7 @@ import click
 
 import pipeline
 from ingest.programs.sorting import curation, imports
+from ingest.programs.sorting.failures import Failure
 from neurojoint.cli.group import main
 
 if TYPE_CHECKING:
@@ -32,10 +33,14 @@ def import_sorting(folder: Path, session: Path | None, probe: str | None, sorter
     a curation, they become a new revision, and the units that were merged, split or relabelled are listed.
     """
     pipeline.connect()
+    failed: list[Failure] = []
     show(imports.import_folder(
         folder, session=session, probe=probe, sorter=sorter, dry_run=dry_run,
-        tell=lambda line: click.echo(line, err=True),
+        tell=lambda line: click.echo(line, err=True), failed=failed,
     ))  # fmt: skip
+    if failed:
+        show_failed(failed)
+        raise SystemExit(1)
 
 
 def show(imported: list[Imported]) -> None:
@@ -52,6 +57,11 @@ def run_below(root: Path) -> bool:
     """Import all results of sorters below a data root; returns whether some could not be."""
     imported, failed = imports.import_below(root, tell=lambda line: click.echo(line, err=True))
     show([item for item in imported if item.folder is not None])
+    show_failed(failed)
+    return bool(failed)
+
+
+def show_failed(failed: list[Failure]) -> None:
+    """Print which folders could not be imported, why, and what to do."""
     for place, error in failed:
         click.echo(f"{place}: {error.message}: {error.remedy}", err=True)
-    return bool(failed)

@@ -142,7 +142,8 @@ def _labels(files: Files, ids: np.ndarray, metrics: np.ndarray | None) -> list[s
     if name is None or metrics is None:
         return [None] * len(ids)
     by_id = dict(zip(metrics.tolist(), table[name].to_pylist(), strict=True))
-    return [str(by_id[value])[:16] if by_id.get(value) is not None else None for value in ids.tolist()]
+    labels = [by_id.get(value) for value in ids.tolist()]
+    return [str(label)[:16] if label is not None and label == label else None for label in labels]
 
 
 def _sorter_numbers(

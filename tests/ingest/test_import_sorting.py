@@ -183,6 +183,24 @@ def test_without_a_recording_the_folder_says_what_it_can(database, tmp_path, ins
 
 
 @pytest.mark.slow
+def test_one_folder_costs_no_other_and_needs_no_other_file(database, tmp_path, insertion):
+    """Sessions of nothing but results are sessions; what cannot be is named with a remedy, and the rest imported."""
+    folders = [tmp_path / f"data/lab/Subjects/mouse/2024-05-0{day}/001/probe00/ks4" for day in (1, 2, 3, 4)]
+    for folder in folders:
+        write_phy(folder, insertion)
+    (folders[0] / "amplitudes.npy").write_bytes(b"half a file")
+    (folders[1] / "params.py").write_text("sample_rate = 30.\n")
+    np.save(folders[2] / "spike_clusters.npy", np.zeros((2, 2)))
+    assert ingest.register(tmp_path / "data", processes=1).sessions_new == 4
+    done, failed = imports.import_below(tmp_path / "data")
+    assert [item.source for item in done] == [folders[3]] and done[0].n_units == 3
+    assert sorted(place for place, _ in failed) == folders[:3]
+    assert all(str(place) in error.message and error.remedy for place, error in failed)
+    assert "30 Hz" in dict(failed)[folders[1]].message
+    again = ingest.register(tmp_path / "data", processes=1)
+    assert not (again.sessions_new or again.sessions_changed or again.sessions_vanished)
+
+
 def test_what_was_sorted_need_not_be_the_raw_file(database, recorded, insertion):
     """Two channels were taken out before, amplitudes are negative, as SpikeInterface does; then the clock is mended."""
     source = write_phy(recorded / SESSION / "alf" / "probe00" / "spikeinterface", insertion)

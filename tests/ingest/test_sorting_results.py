@@ -5,11 +5,12 @@ from __future__ import annotations
 import datetime
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from ingest.programs.sorting import alf_files, foreign, measures, results
+from ingest.programs.sorting import alf_files, foreign, label_tables, measures, results, sorted_file
 from ingest.simulate import damage
 from ingest.simulate.ephys import Unit, simulate_insertion, write_recording
 from pipeline.errors import NeurojointError
@@ -29,6 +30,10 @@ RATE = 30_000
         ({"cluster_groups.csv": "cluster_id\tgroup\n3\tgood\n"}, {3: "good"}),
         ({"cluster_group.csv": "cluster_id,group\r\n3,good\r\n"}, {3: "good"}),
         ({"cluster_group.tsv": "\ufeffcluster_id\tgroup\n3.0\tgood\n"}, {3: "good"}),
+        ({"cluster_group.tsv": "cluster_id,group\n3,good\n"}, {3: "good"}),
+        ({"cluster_group.csv": "cluster_id;group\r\n3,0;good\r\n"}, {3: "good"}),
+        ({"cluster_group.tsv": "Cluster_ID\tGroup\n003\tGood\n"}, {3: "Good"}),
+        ({"cluster_group.tsv": "cluster_id\tgroup\n3\tgood\n3\tnoise\n7\tmua\n7\tmua\n"}, {7: "mua"}),
         ({}, {}),
     ],
 )  # fmt: skip
@@ -39,6 +44,73 @@ def test_labels_of_a_person_go_before_those_of_the_sorter(tmp_path, tables, expe
     for name, text in tables.items():
         (tmp_path / name).write_text(text, newline="", encoding="utf-8")
     assert results.read(tmp_path, 100).labels == expected
+
+
+def test_labels_in_the_text_of_excel_are_read(tmp_path):
+    """Saved as "Unicode text", a table is UTF-16."""
+    (tmp_path / "cluster_group.tsv").write_text("cluster_id\tgroup\n3\tgood\n", encoding="utf-16")
+    assert label_tables.read(tmp_path / "cluster_group.tsv", ("group",)).labels == {3: "good"}
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        ("cluster\tlabel\n3\tgood\n", "no column cluster_id"), ("cluster_id\tlabel\n3\tgood\n", "no column group"),
+        ("cluster_id\tgroup\n3\tgood\n3\tmua\n", "different labels for one unit, none of which is used: 3"),
+        ("cluster_id\tgroup\nu3\tgood\n7\tmua\n", "row 2: 'u3' is no number"),
+        ("cluster_id\tgroup\n0\tgood\n1\tmua\n", "labels none of the units: they are 3, 7, …, it names 0, 1, …"),
+    ],
+)  # fmt: skip
+def test_labels_that_are_not_used_are_named(tmp_path, table, said):
+    np.save(tmp_path / "spike_times.npy", np.array([10, 20, 30]))
+    np.save(tmp_path / "spike_clusters.npy", np.array([3, 7, 3]))
+    (tmp_path / "cluster_group.tsv").write_text(table)
+    (note,) = results.read(tmp_path, 100).notes
+    assert note.startswith("cluster_group.tsv") and said in note
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "said"),
+    [
+        ("amplitudes", np.ones(4), "4 rows, but there are 3 spikes"),
+        ("amplitudes", np.ones(2), "2 rows, but there are 3 spikes"),
+        ("spike_positions", np.ones((4, 2)), "4 rows, but there are 3 spikes"),
+        ("spike_templates", np.array([0, 1, 2]), "it names template 2, but templates.npy has 2"),
+        ("spike_templates", np.array([0, -1, 1]), "it names a template -1"),
+        ("", None, ""),
+        ("channel_positions", np.ones((1, 2)), "it has a channel 1, but channel_positions.npy 1 rows"),
+    ],
+)  # fmt: skip
+def test_arrays_of_another_sorting_are_left_out_with_a_note(tmp_path, name, values, said):
+    """A file that is longer than the spikes is not cut off, and none is looked up beyond its end."""
+    np.save(tmp_path / "spike_times.npy", np.array([10, 20, 30]))
+    np.save(tmp_path / "spike_clusters.npy", np.array([0, 0, 3]))
+    np.save(tmp_path / "spike_templates.npy", np.array([0, 1, 0]))
+    np.save(tmp_path / "templates.npy", np.stack([np.eye(5, 4), np.roll(np.eye(5, 4), 1, axis=1) * [1, 3, 1, 1]]))
+    if said:
+        np.save(tmp_path / f"{name}.npy", values)
+    notes = foreign.read(results.read(tmp_path, 100)).notes
+    assert [said in note for note in notes] == ([True] if said else [])
+
+
+def test_the_unit_without_a_number_is_left_out_without_a_sign_too(tmp_path):
+    folder = write_results(tmp_path / "x", [1, 2, 3], np.array([4, -1, 4]).astype(np.uint32))
+    content = results.read(folder, 10)
+    assert content.clusters.tolist() == [4, 4] and content.n_dropped == 1
+
+
+def test_times_in_ms_are_told_from_the_first_part_of_a_recording(tmp_path):
+    """60 units of 2 to 8 Hz over an hour; a sorting of its first 2 min spans as much in samples, and is none in ms."""
+    rate, seconds = 30_000.0, 3600
+    one = SimpleNamespace(sampling_rate=rate, n_samples=int(rate * seconds))
+    chance = np.random.default_rng(1)
+    units = np.repeat(np.arange(60), 2 * seconds + 360 * np.arange(60))
+    times = np.sort(chance.uniform(0, seconds, len(units)))
+    with pytest.raises(NeurojointError, match="all of it as ms"):
+        sorted_file.refuse_ms(tmp_path, (times * 1e3).astype(int), chance.permutation(units), [one])
+    part = times < 120
+    sorted_file.refuse_ms(tmp_path, (times[part] * rate).astype(int), chance.permutation(units)[part], [one])
+    sorted_file.refuse_ms(tmp_path, (times * rate).astype(int), chance.permutation(units), [one])
 
 
 @pytest.mark.parametrize(
@@ -124,7 +196,7 @@ def test_results_are_read_from_the_folders_that_sorters_write(tmp_path):
     [
         ([1, 2], [1], "times of 2 spikes"), ([], [], "no spike"), ([-1, 2], [0, 0], "lie between"),
         ([1, 10], [0, 0], "lie between"), ([1.5, 2], [0, 0], "whole"), ([1, 2], [0, -2], "below -1"),
-        ([[1, 2], [3, 4]], [0, 0], "no list"), (["a", "b"], [0, 0], "no list"), ([1, np.nan], [0, 0], "whole"),
+        ([[1, 2], [3, 4]], [0, 0], "no list"), (["a", "b"], [0, 0], "no list"), ([1, np.nan], [0, 0], "row 1"),
     ],
 )  # fmt: skip
 def test_results_that_cannot_be_are_refused(tmp_path, times, clusters, problem):

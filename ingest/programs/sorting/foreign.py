@@ -36,6 +36,7 @@ class Beside:
     depths: np.ndarray | None  # (n spikes,) um
     best: np.ndarray | None  # (n templates,) the sorter's channel on which each template is largest
     templates: np.ndarray | None  # (n spikes,) template of each spike
+    notes: tuple[str, ...] = ()  # what is left out, in words
 
 
 def read(result: Sorted, name: str | None = None) -> Beside:
@@ -46,20 +47,54 @@ def read(result: Sorted, name: str | None = None) -> Beside:
         sorter = name or (sorter_of(place) if place is not None else "imported")
         return Beside(sorter, known, None, None, None, None, None, None, None)
     positions = _array(place / "channel_positions.npy", 2)
+    positions = None if positions is None or positions.shape[1] < 2 else positions
     channels = _array(place / "channel_map.npy", 1)
     shanks = _array(place / "channel_shanks.npy", 1)
     n = len(positions) if positions is not None else None
+    notes: list[str] = []
+    best = _best_channels(place)
+    if best is not None and n is not None and best.max() >= n:
+        notes.append(f"templates.npy is not used: it has a channel {best.max()}, but channel_positions.npy {n} rows")
+        best = None
+    templates = _of_spikes(place, "spike_templates.npy", result, notes)
+    if templates is not None and (wrong := _no_templates(templates, best)):
+        notes.append(f"spike_templates.npy is not used: {wrong}")
+        templates = None
     return Beside(
         name or sorter_of(place),
         sampling_rate(place),
         positions,
         channels.astype(np.int64) if channels is not None and len(channels) == n else None,
         shanks.astype(np.int64) if shanks is not None and len(shanks) == n else None,
-        result.of_spikes(_array(place / "amplitudes.npy", 1)),
-        _depths(place, result, positions),
-        _best_channels(place),
-        result.of_spikes(_array(place / "spike_templates.npy", 1)),
+        _of_spikes(place, "amplitudes.npy", result, notes),
+        _depths(place, result, positions, notes),
+        best,
+        templates,
+        tuple(notes),
     )
+
+
+def _of_spikes(place: Path, name: str, result: Sorted, notes: list[str], n_dimensions: int = 1) -> np.ndarray | None:
+    """The rows of the spikes in a file; one with another number of rows is of another sorting, and not used."""
+    values = _array(place / name, n_dimensions)
+    if values is not None and len(values) != result.n_rows:
+        notes.append(f"{name} is not used: it has {len(values):,} rows, but there are {result.n_rows:,} spikes")
+        return None
+    return result.of_spikes(values)
+
+
+def _no_templates(templates: np.ndarray, best: np.ndarray | None) -> str:
+    """Why numbers cannot be those of templates; empty where they can."""
+    if not len(templates):
+        return ""
+    if templates.dtype.kind == "f" and not np.isfinite(templates).all():
+        return "not all of its values are numbers"
+    low, high = int(templates.min()), int(templates.max())
+    if low < 0:
+        return f"it names a template {low}"
+    if best is not None and high >= len(best):
+        return f"it names template {high}, but templates.npy has {len(best)}"
+    return ""
 
 
 def sorter_of(place: Path) -> str:
@@ -104,22 +139,26 @@ def sampling_rate(place: Path) -> float | None:
     return None
 
 
-def _depths(place: Path, result: Sorted, positions: np.ndarray | None) -> np.ndarray | None:
+def _depths(place: Path, result: Sorted, positions: np.ndarray | None, notes: list[str]) -> np.ndarray | None:
     """Depth of each spike, um: as Kilosort 4 locates it, else the channels' mean weighted by the first feature.
 
     Only Kilosort's features are projections on the shape of spikes; those of SpikeInterface's export are deviations
     from the mean, of either sign, and tell no depth.
     """
-    located = _array(place / "spike_positions.npy", 2)
-    if located is not None and (of_spikes := result.of_spikes(located[:, 1])) is not None:
-        return np.asarray(of_spikes, np.float64)
+    located = _of_spikes(place, "spike_positions.npy", result, notes, 2)
+    if located is not None and located.shape[1] > 1:
+        return np.asarray(located[:, 1], np.float64)
     if (place / "cluster_si_unit_ids.tsv").is_file() or (place / "channel_map_si.npy").is_file():
         return None
     features, where = _array(place / "pc_features.npy", 3), _array(place / "pc_feature_ind.npy", 2)
     templates = _array(place / "spike_templates.npy", 1)
     if features is None or where is None or templates is None or positions is None:
         return None
-    if len(features) != len(templates) or features.shape[2] != where.shape[1]:
+    if len(features) != len(templates) or len(features) != result.n_rows or features.shape[2] != where.shape[1]:
+        notes.append("pc_features.npy is not used: it is not as long as the spikes, or as wide as pc_feature_ind.npy")
+        return None
+    if len(templates) and not 0 <= templates.min() <= templates.max() < len(where):
+        notes.append(f"pc_features.npy is not used: spike_templates.npy names other than its {len(where)} templates")
         return None
     axial = np.asarray(positions[:, 1], np.float64)[np.asarray(where, np.int64).clip(0, len(positions) - 1)]
     depths = np.empty(len(templates))

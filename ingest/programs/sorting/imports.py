@@ -28,6 +28,7 @@ from ingest.programs.sorting import (
     sorted_file,
     versions,
 )
+from ingest.programs.sorting.failures import FAULTS, Failure, reason_of
 from ingest.programs.sorting.foreign import Beside
 from ingest.programs.sorting.results import Sorted
 from ingest.programs.sorting.runs import Item
@@ -40,6 +41,8 @@ from pipeline.schemas import ephys
 from pipeline.schemas.inputs import files
 
 _UNLIMITED = 1 << 62
+SLOWEST, FASTEST = 1e3, 1e6
+"""Sampling rates (Hz) beyond which one is in kHz, or none."""
 
 
 @dataclass
@@ -63,6 +66,7 @@ def import_folder(
     sorter: str | None = None,
     dry_run: bool = False,
     tell: Tell | None = None,
+    failed: list[Failure] | None = None,
 ) -> list[Imported]:
     """Import the results of sorters in a folder, or below it, as ALF files beside them, and register these.
 
@@ -74,6 +78,7 @@ def import_folder(
     sorter : what the clustering is called; by default the sorter that the files tell, else the name of the folder.
     dry_run : write nothing.
     tell : called with a line at each step.
+    failed : gets the folders that cannot be imported, with the reason, where it is given; the others are imported.
 
     Raises
     ------
@@ -85,18 +90,25 @@ def import_folder(
     together = [
         item for item in [source, *sorted(p for p in source.rglob("*") if p.is_dir())] if several_probes.is_such(item)
     ]
-    if together:
-        done = [made for item in together for made in _import_several(item, session, dry_run, tell)]
-        return done + [_Import(place, session, probe, sorter, tell or _silent).run(dry_run) for place in folders]
-    if not folders:
+    if not folders and not together:
         known = "Kilosort, phy, SpikeInterface, iblsorter"
         raise NeurojointError(f"there are no results of a sorter in {source}", f"name a folder as {known} write it")
-    return [_Import(place, session, probe, sorter, tell or _silent).run(dry_run) for place in folders]
+    done: list[Imported] = []
+    for item in together + folders:
+        try:
+            if item in together:
+                done += _import_several(item, session, dry_run, tell)
+            else:
+                done.append(_Import(item, session, probe, sorter, tell or _silent).run(dry_run))
+        except FAULTS as error:
+            reason = reason_of(item, error)
+            if failed is None:
+                raise reason from error
+            failed.append((item, reason))
+    return done
 
 
-def import_below(
-    root: Path | str, tell: Tell | None = None
-) -> tuple[list[Imported], list[tuple[Path, NeurojointError]]]:
+def import_below(root: Path | str, tell: Tell | None = None) -> tuple[list[Imported], list[Failure]]:
     """Import all results of sorters in the session folders below a root; what goes wrong with one stops no other.
 
     Returns
@@ -104,12 +116,12 @@ def import_below(
     What was imported, or was before; and the folders that could not be, with the reason.
     """
     done: list[Imported] = []
-    failed: list[tuple[Path, NeurojointError]] = []
+    failed: list[Failure] = []
     folder = existing(Path(root))
     several = {path.parent for path in folder.rglob("clusters.probes*.npy")}
     for place in [*sorted(item for item in several if several_probes.is_such(item)), *places(folder)]:
         try:
-            done += import_folder(place, tell=tell)
+            done += import_folder(place, tell=tell, failed=failed)
         except NeurojointError as error:
             failed.append((place, error))
     return done, failed
@@ -200,6 +212,7 @@ class _Import:
                 made.notes.append(f"imported before: {before[0].relative_to(self.base / self.path)}")
                 return made
             made.notes.append("the recording or its clock is another one than when it was imported before")
+        made.notes += [*result.notes, *beside.notes]
         numbers, clusters, counts = spikes.number(result.clusters)
         made.n_units, made.n_spikes, made.n_dropped = len(numbers), len(result.samples), result.n_dropped
         if result.n_dropped:
@@ -277,6 +290,7 @@ class _Import:
             if len(self.recordings) > 1:
                 names = ", ".join(recording.path.rpartition("/")[2] for recording in self.recordings)
                 notes.append(f"samples are counted through all recordings of {self.probe} in this order: {names}")
+            sorted_file.refuse_ms(self.source, result.samples, result.clusters, self.recordings)
             times = runs.session_times(self.recordings, result.samples)
             ids = [{"dataset_id": recording.dataset_id} for recording in self.recordings]
             if ephys.SessionClock.Stream & ids & {"clock_source": "unaligned"}:
@@ -286,7 +300,13 @@ class _Import:
         if rate is None:
             raise NeurojointError(
                 f"the sampling rate of {self.source} is not known",
-                "put its params.py beside it, or ingest the raw recording of the probe first",
+                "put its params.py beside it, with a line `sample_rate = NUMBER` (Hz), or ingest the raw recording of "
+                "the probe first",
+            )
+        if not SLOWEST <= rate <= FASTEST:
+            raise NeurojointError(
+                f"{self.source} states a sampling rate of {rate:.10g} Hz, with which no spikes are sorted",
+                "write it in Hz (`sample_rate` in params.py), then import the folder again",
             )
         start = f"times are samples over {rate:.10g} Hz from the first sample on"
         notes.append(f"no raw recording of {self.probe}: {start}")
@@ -332,7 +352,7 @@ def _measured_arrays(
     }  # fmt: skip
     if beside.amplitudes is not None:
         own = np.abs(np.asarray(beside.amplitudes, np.float64))  # SpikeInterface writes those of troughs below 0
-        some = measured.spikes
+        some = measured.spikes[np.isfinite(own[measured.spikes])]
         n = np.bincount(clusters[some], minlength=len(counts))
         mean = np.bincount(clusters[some], own[some], len(counts)) / np.maximum(n, 1)
         scale = np.divide(measured.amplitudes, mean, out=np.full(len(counts), np.nan), where=mean > 0)

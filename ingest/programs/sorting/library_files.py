@@ -168,10 +168,15 @@ def names_of(numbers: np.ndarray, ids: list[Any]) -> dict[int, str]:
 
 
 def labels_of(numbers: np.ndarray, values: list[Any]) -> dict[int, str]:
-    """Number -> label, of those that have one."""
+    """Number -> label, of those that have one.
+
+    >>> labels_of(np.arange(4), ["good", "", float("nan"), None])
+    {0: 'good'}
+    """
     if len(values) != len(numbers):
         return {}
-    return {n: str(one)[:16] for n, one in zip(numbers.tolist(), values, strict=True) if str(one).strip()}
+    pairs = zip(numbers.tolist(), values, strict=True)
+    return {n: str(one)[:16] for n, one in pairs if one is not None and one == one and str(one).strip()}
 
 
 def _check_codecs(array: Path) -> None:

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import csv
 import json
-import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
-from ingest.programs.sorting import library_files
+from ingest.programs.sorting import label_tables, library_files
 from pipeline.alf import unpacked_size
 from pipeline.errors import NeurojointError
 
-UNSORTED = "unsorted"
-"""What phy says of a unit that nobody judged: no label of a person, so one of the sorter stays."""
 FEW, SMALL_SHARE = 10, 0.001
 """As many spikes outside of the recording are dropped and counted, or this share of all; more are another recording."""
+NO_UNIT = np.uint32(2**32 - 1)
+"""What -1, the unit of spikes without one, becomes without a sign."""
 SAYS = "sorter.json"
 """What a sorter may say of itself: {"sorter": name, "version": text}."""
 
@@ -36,13 +35,14 @@ class Sorted:
     sampling_rate: float | None = None  # Hz, where the file of the spikes states it
     times: np.ndarray | None = None  # s, where the file has times and not samples
     names: dict[int, str] = field(default_factory=dict)  # cluster -> its name, where that is not its number
+    n_rows: int = 0  # of the sorter's arrays of spikes
+    notes: tuple[str, ...] = ()  # what is not used, in words
 
     def of_spikes(self, values: np.ndarray | None) -> np.ndarray | None:
         """The values of these spikes among those of the sorter's; None where there are not as many."""
-        if values is None or self.kept is None:
+        if values is None or self.kept is None or len(values) != self.n_rows:
             return None
-        last = self.kept.stop - 1 if isinstance(self.kept, slice) else int(self.kept.max(initial=-1))
-        return values[self.kept] if len(values) > last else None
+        return values[self.kept]
 
 
 def read(folder: Path, n_samples: int) -> Sorted:
@@ -60,9 +60,10 @@ def read(folder: Path, n_samples: int) -> Sorted:
     for place in places:
         for name, reader in _READERS.items():
             if (place / name).is_file():
-                samples, clusters, labels, names = reader(place)
+                told = reader(place)
                 version = _version(place) or _version(folder)
-                return replace(_checked(place, samples, clusters, labels, version, n_samples), names=names)
+                made = _checked(place, told.samples, told.clusters, told.labels, version, n_samples)
+                return replace(made, names=told.names, notes=_notes(told, made))
         for pattern, of_library in LIBRARY_FILES.items():
             if paths := sorted(place.glob(pattern)):
                 spikes = of_library(paths[0])
@@ -76,38 +77,48 @@ def read(folder: Path, n_samples: int) -> Sorted:
     )
 
 
-_Read = tuple[np.ndarray, np.ndarray, dict[int, str], dict[int, str]]
-"""Samples and units of the spikes, labels and names of the units."""
+class _Read(NamedTuple):
+    """Samples and units of the spikes, labels and names of the units; what of the tables is not used."""
+
+    samples: np.ndarray
+    clusters: np.ndarray
+    labels: dict[int, str]
+    names: dict[int, str]
+    notes: tuple[str, ...] = ()
+    person: tuple[str, dict[int, str]] | None = None  # the last table of labels that says something: name, labels
+
+
+def _notes(told: _Read, made: Sorted) -> tuple[str, ...]:
+    """What of the tables is not used; among it labels of units none of which has a spike."""
+    if told.person is None or not told.person[1]:
+        return told.notes
+    name, labels = told.person
+    used = np.unique(made.clusters)
+    if np.isin(used, list(labels)).any():
+        return told.notes
+    units, named = (", ".join(map(str, sorted(some)[:3])) for some in (used.tolist(), labels))
+    return (*told.notes, f"{name} labels none of the units: they are {units}, …, it names {named}, …")
 
 
 def _phy(folder: Path) -> _Read:
     name = "spike_clusters.npy" if (folder / "spike_clusters.npy").is_file() else "spike_templates.npy"
     labels: dict[int, str] = {}
+    notes: list[str] = []
+    person = None
     for table, columns in _LABELS.items():
-        for suffix, separator in ((".tsv", "\t"), (".csv", None)):
+        for suffix in (".tsv", ".csv"):
             if (folder / f"{table}{suffix}").is_file():
-                told = _labels(folder / f"{table}{suffix}", columns, separator)
-                labels |= {number: one for number, one in told.items() if one != UNSORTED or number not in labels}
+                told, own = label_tables.read(folder / f"{table}{suffix}", columns)
+                judged = {unit: one for unit, one in told.items() if one.lower() != label_tables.UNSORTED}
+                labels |= {unit: one for unit, one in told.items() if unit in judged or unit not in labels}
+                notes += own
+                person = (f"{table}{suffix}", judged) if judged else person
     names: dict[int, str] = {}
     if (folder / SI_NAMES).is_file():
-        names = _labels(folder / SI_NAMES, ("si_unit_id",), "\t", 64)
+        names, own = label_tables.read(folder / SI_NAMES, ("si_unit_id",), 64)
         names = {number: name for number, name in names.items() if name != str(number)}
-    return _load(folder / "spike_times.npy"), _load(folder / name), labels, names
-
-
-def _labels(path: Path, columns: tuple[str, ...], separator: str | None, longest: int = 16) -> dict[int, str]:
-    """cluster -> label of a table of phy or Kilosort; older ones are called csv and separated by tabs all the same."""
-    labels: dict[int, str] = {}
-    with path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
-        first = file.readline()
-        file.seek(0)
-        for row in csv.DictReader(file, delimiter=separator or ("\t" if "\t" in first else ",")):
-            number = re.sub(r"\.0+$", "", (row.get("cluster_id") or row.get("id") or "").strip())
-            told = [text for name in columns if (text := (row.get(name) or "").strip())]
-            label = next((text for text in told if text != UNSORTED), told[0] if told else "")
-            if label and number.isdecimal():
-                labels[int(number)] = label[:longest]
-    return labels
+        notes += own
+    return _Read(_load(folder / "spike_times.npy"), _load(folder / name), labels, names, tuple(notes), person)
 
 
 def _numpy_folder(folder: Path) -> _Read:
@@ -120,7 +131,7 @@ def _numpy_folder(folder: Path) -> _Read:
     ids = info.get("unit_ids")
     units = _unit_ids(folder, ids, spikes["unit_index"])
     names = library_files.names_of(library_files.numbers_of(ids), ids) if isinstance(ids, list) else {}
-    return spikes["sample_index"], units, _properties(folder, ids), names
+    return _Read(spikes["sample_index"], units, _properties(folder, ids), names)
 
 
 def _properties(folder: Path, ids: object) -> dict[int, str]:
@@ -129,10 +140,8 @@ def _properties(folder: Path, ids: object) -> dict[int, str]:
         path = folder / "properties" / f"{name}.npy"
         if path.is_file() and isinstance(ids, list):
             values = _load(path)
-            numbers = _unit_ids(folder, ids, np.arange(len(ids))).tolist()
-            if len(values) == len(numbers):
-                pairs = zip(numbers, values.tolist(), strict=True)
-                return {number: str(value)[:16] for number, value in pairs if str(value).strip()}
+            if labels := library_files.labels_of(library_files.numbers_of(ids), values.tolist()):
+                return labels
     return {}
 
 
@@ -150,10 +159,10 @@ def _npz(folder: Path, name: str = "sorting_cached.npz") -> _Read:
     numbers = library_files.numbers_of(ids)
     is_plain = units.dtype.kind in "iuf" and [float(id_) for id_ in ids] == numbers.tolist()
     if is_plain or (units.dtype.kind in "if" and -1 in ids):  # spikes of no unit
-        return samples, units, {}, {}
+        return _Read(samples, units, {}, {})
     order = np.argsort(np.array(ids), kind="stable")
     place = order[np.searchsorted(np.array(ids), units, sorter=order)]
-    return samples, numbers[place], {}, library_files.names_of(numbers, ids)
+    return _Read(samples, numbers[place], {}, library_files.names_of(numbers, ids))
 
 
 LIBRARY_FILES = {
@@ -197,7 +206,12 @@ def _checked(
         flat = values.reshape(-1) if values.ndim == 2 and 1 in values.shape else values
         if flat.ndim != 1 or flat.dtype.kind not in "iuf":
             raise _unfit(folder, f"its spike {name} are no list of numbers")
+        if flat.dtype.kind == "f" and not (finite := np.isfinite(flat)).all():
+            row = int(np.argmin(finite))
+            raise _unfit(folder, f"its spike {name} are not all numbers: row {row} (from 0) is {flat[row]}")
         whole = flat.astype(np.int64, copy=False)
+        if flat.dtype == np.uint32 and name == "clusters" and np.any(flat == NO_UNIT):
+            whole[flat == NO_UNIT] = -1
         if flat.dtype.kind == "f" and not np.array_equal(flat, whole):
             raise _unfit(folder, f"its spike {name} are not whole numbers")
         columns.append(whole)
@@ -206,7 +220,8 @@ def _checked(
         raise _unfit(folder, f"it has times of {len(samples)} spikes and clusters of {len(clusters)}")
     if not len(samples):
         raise _unfit(folder, "it found no spike")
-    kept: np.ndarray | slice = slice(0, len(samples))
+    n_rows = len(samples)
+    kept: np.ndarray | slice = slice(0, n_rows)
     n_dropped = 0
     if samples.min() < 0 or samples.max() >= n_samples or clusters.min() == -1:
         is_inside = (samples >= 0) & (samples < n_samples)
@@ -225,7 +240,7 @@ def _checked(
         order = np.argsort(samples, kind="stable")
         samples, clusters = samples[order], clusters[order]
         kept = order if isinstance(kept, slice) else kept[order]
-    return Sorted(samples, clusters, labels, version, kept, folder, n_dropped)
+    return Sorted(samples, clusters, labels, version, kept, folder, n_dropped, n_rows=n_rows)
 
 
 def _load(path: Path) -> np.ndarray:

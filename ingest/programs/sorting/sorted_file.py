@@ -18,6 +18,8 @@ _UUID = re.compile(r"\.[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}(?=\.)")
 _JOINED = re.compile(r"_tcat\.imec\d*\.ap\.")
 _WORKING = ("temp_wh", "proc", "whitened")
 """Files that sorters make for themselves, longer than what they sorted."""
+FEWEST_SPIKES, FASTEST_UNITS = 300, 40.0
+"""As many spikes show whether they are in samples; half of the units do not fire faster (Hz) over a recording."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,22 @@ def recordings_of(told: SortedFile, recordings: Sequence[Item], notes: list[str]
             "ingest what was sorted as the raw recording of the probe, or sort the whole recording",
         )
     return chosen
+
+
+def refuse_ms(source: Path, samples: np.ndarray, clusters: np.ndarray, recordings: Sequence[Item]) -> None:
+    """Refuse times in ms where samples are expected: only so they span the recording, and units fire as units do."""
+    rate = recordings[0].sampling_rate
+    seconds = sum(item.n_samples for item in recordings) / rate
+    span = float(samples[-1] - samples[0])
+    if len(samples) < FEWEST_SPIKES or not np.isclose(span / 1e3, seconds, rtol=0.1) or rate < 5e3:
+        return
+    middle = float(np.median(np.unique(clusters, return_counts=True)[1])) / (span / rate)
+    if middle > FASTEST_UNITS:
+        raise NeurojointError(
+            f"the spike times of {source} would span {span / rate:,.4g} s of the {seconds:,.1f} s of the recording as "
+            f"samples, with units of {middle:,.0f} Hz, and all of it as ms",
+            "write spike_times.npy in samples",
+        )
 
 
 def in_order(path: str) -> list[tuple[int, str]]:
