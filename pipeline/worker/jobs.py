@@ -55,6 +55,7 @@ class TableJobs:
         self.name: str = self.jobs.full_table_name
         self.key: tuple[str, ...] = tuple(self.jobs.primary_key)
         self.names_written = [self.table.full_table_name, *(part().full_table_name for part in registry.parts(table))]
+        self.parents = self.table.parents(primary=True)
         self.is_careful = False  # a worker has died at one of the claimed jobs: which one shows when each is by itself
         self.upstream: list[TableJobs] | None = None
         self.me = heartbeat.this_process()

@@ -141,7 +141,8 @@ class Loop:
         """Whether filling the queue is worth it now that nothing can be claimed."""
         least, most = (0.02, 1.0) if self.once else (0.1, IDLE_FILL_SECONDS)
         since, cost = self.board.since_pass, self.board.pass_seconds
-        return since > max(most, 10 * cost) or (self.board.is_changed and since > max(least, 2 * cost))
+        after_change = 0.0 if self.board.is_alone(self.slot) else 2 * cost  # nobody is held up, and all would wait
+        return since > max(most, 10 * cost) or (self.board.is_changed and since > max(least, after_change))
 
     def _fill(self) -> Pass | None:
         began, finished = time.time(), self.board.finished()

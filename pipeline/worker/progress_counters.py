@@ -45,6 +45,10 @@ class Board:
         number = self._current[slot]
         return None if number == NOTHING else self.labels[number]
 
+    def is_alone(self, slot: int) -> bool:
+        """Whether no other worker is at a table."""
+        return all(number == NOTHING for other, number in enumerate(self._current) if other != slot)
+
     def done(self, slot: int | None = None) -> dict[str, int]:
         """Table label -> keys computed, by one worker or by all."""
         return self._sum(self._done, slot)

@@ -12,7 +12,7 @@ import logging
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import datajoint as dj
 
@@ -22,6 +22,7 @@ from pipeline.worker import heartbeat, locks
 from pipeline.worker.jobs import CLAIMABLE, TableJobs
 
 _LONG_FILLING_SECONDS = 60
+_LOOK_SECONDS = 0.5  # for which it is believed which tables have jobs, as long as there are some
 
 logger = logging.getLogger(__name__)
 
@@ -53,6 +54,14 @@ class Pass:
         return not self.pending and not self.running
 
 
+class _Look(NamedTuple):
+    """What there is to be done at a table."""
+
+    has_jobs: bool
+    has_errors: bool  # jobs that failed
+    has_keys: bool  # rows in each of the tables whose keys its own is made of; else it can have none
+
+
 class Queue:
     """The job tables of some tables, in dependency order, on one connection.
 
@@ -68,6 +77,8 @@ class Queue:
         self._not_alive: set[tuple[str, int]] = set()
         self._refused_since: float | None = None
         self._has_scheduled = False
+        self._ready: list[int] = []  # the tables that had jobs when last looked at, the most urgent first
+        self._looked = 0.0
         depths: dict[str, int] = {}
         for number, table_jobs in enumerate(self.jobs):
             above = table_jobs.table.ancestors()
@@ -90,13 +101,18 @@ class Queue:
             if not is_mine:
                 return None
             done = Pass()
-            self._recover(done)
-            for table_jobs in self.jobs:
-                _note(done.removed, table_jobs.label, table_jobs.remove_unneeded())
+            self._ready = []
+            looks = self._look_at_all()
+            self._recover(done, looks)
+            for table_jobs, look in zip(self.jobs, looks, strict=True):
+                if look.has_jobs:
+                    _note(done.removed, table_jobs.label, table_jobs.remove_unneeded())
                 if table_jobs.upstream is not None:
-                    table_jobs.hold_back()
+                    if look.has_jobs:
+                        table_jobs.hold_back()
                     _note(done.outdated, table_jobs.label, table_jobs.delete_outdated())
-                _note(done.queued, table_jobs.label, table_jobs.add_new())
+                if look.has_keys:
+                    _note(done.queued, table_jobs.label, table_jobs.add_new())
             for table_jobs, status, host, pid, n_jobs in self._counts():
                 if status == "pending":
                     _note(done.pending, table_jobs.label, n_jobs)
@@ -116,14 +132,44 @@ class Queue:
         The table's jobs and the reserved keys in the order to compute them in, or None where nothing can be claimed.
         Jobs that another process is about to reserve are passed over, not waited for.
         """
-        ready = self.connection.query(
-            "SELECT " + ", ".join(f"EXISTS (SELECT 1 FROM {job.name} WHERE {CLAIMABLE})" for job in self.jobs)
-        ).fetchone()
-        for number in self._by_urgency:
-            table_jobs = self.jobs[number]
-            if ready[number] and (keys := table_jobs.claim((limits or {}).get(table_jobs.label, 1))):
+        if time.monotonic() - self._looked < _LOOK_SECONDS and (claimed := self._claim_one(limits or {})):
+            return claimed
+        self._look()
+        return self._claim_one(limits or {})
+
+    def _claim_one(self, limits: dict[str, int]) -> tuple[TableJobs, list[dict[str, Any]]] | None:
+        """Reserve jobs of the first table that had some; tables that have no more are forgotten."""
+        while self._ready:
+            table_jobs = self.jobs[self._ready[0]]
+            limit = limits.get(table_jobs.label, 1)
+            keys = table_jobs.claim(limit)
+            if len(keys) < limit:
+                del self._ready[0]
+            if keys:
                 return table_jobs, keys
         return None
+
+    def _look(self) -> None:
+        """Find out which tables have jobs."""
+        has_jobs = self.connection.query(
+            "SELECT " + ", ".join(f"EXISTS (SELECT 1 FROM {job.name} WHERE {CLAIMABLE})" for job in self.jobs)
+        ).fetchone()
+        self._ready = [number for number in self._by_urgency if has_jobs[number]]
+        self._looked = time.monotonic()
+
+    def _look_at_all(self) -> list[_Look]:
+        """What there is to be done at each table, so that a filling passes over those at which there is nothing."""
+        parents = sorted({name for job in self.jobs for name in job.parents})
+        asked = [f"FROM {job.name}" for job in self.jobs]
+        asked += [f"FROM {job.name} WHERE status = 'error'" for job in self.jobs]
+        asked += [f"FROM {name}" for name in parents]
+        found = self.connection.query("SELECT " + ", ".join(f"EXISTS (SELECT 1 {what})" for what in asked)).fetchone()
+        n_tables = len(self.jobs)
+        with_rows = {name for name, has_rows in zip(parents, found[2 * n_tables :], strict=True) if has_rows}
+        return [
+            _Look(bool(found[number]), bool(found[n_tables + number]), with_rows.issuperset(job.parents))
+            for number, job in enumerate(self.jobs)
+        ]
 
     def _counts(self) -> Iterator[tuple[TableJobs, str, str, int, int]]:
         sql = " UNION ALL ".join(
@@ -134,7 +180,7 @@ class Queue:
         for number, *rest in self.connection.query(sql).fetchall():
             yield self.jobs[number], *rest
 
-    def _recover(self, done: Pass) -> None:
+    def _recover(self, done: Pass, looks: Sequence[_Look]) -> None:
         """Free the jobs of workers that are dead, and those that an interruption or a disk that was away made fail.
 
         The latter at once where somebody has just started a worker: that is when disks are back.
@@ -149,9 +195,10 @@ class Queue:
         # Before others get their keys: what the dead have not committed would hold them up.
         heartbeat.end_sessions_of_dead(self.connection)
         locks.free_from_dead(self.connection)
-        for job in self.jobs:
+        for job, look in zip(self.jobs, looks, strict=True):
             n_jobs = sum(job.take_from_dead(host, pid) for host, pid in examined.dead)
-            n_jobs += job.give_back_interrupted() + job.give_back_away(at_once=not self._has_scheduled)
+            if look.has_errors:
+                n_jobs += job.give_back_interrupted() + job.give_back_away(at_once=not self._has_scheduled)
             _note(done.recovered, job.label, n_jobs)
         self._has_scheduled = True
         heartbeat.bury(self.connection)
