@@ -172,14 +172,32 @@ def remembered(
     known = vars(connection).get("memory")
     if known is None:
         return ask()
+    answer = recalled(connection, question, about)
+    return remember(connection, question, about, ask, most) if answer is None else answer
+
+
+def remember(
+    connection: dj.Connection, question: str, about: Any, ask: Callable[[], _T], most: int = _REMEMBERED
+) -> _T | None:
+    """Let `remembered` know in a worker what `ask` returns, e.g. of rows that it has just written."""
+    known = vars(connection).get("memory")
+    if known is None:
+        return None
     answers = known.setdefault(question, {})
-    if about in answers:
-        answers[about] = answers.pop(about)  # the latest are last
-        return answers[about]
+    answers.pop(about, None)
     answer = answers[about] = ask()
     if len(answers) > most:
         del answers[next(iter(answers))]
     return answer
+
+
+def recalled(connection: dj.Connection, question: str, about: Any) -> Any:
+    """What `remembered` would return without asking; None where it does not know."""
+    answers = vars(connection).get("memory", {}).get(question, {})
+    if about not in answers:
+        return None
+    answers[about] = answers.pop(about)  # the latest are last
+    return answers[about]
 
 
 @contextlib.contextmanager

@@ -15,12 +15,11 @@ from pipeline.analysis import encoder, protocols, reaction_times, stream_checks,
 from pipeline.database import registry
 from pipeline.database.bulk import fetch_columns, insert_many, to_numpy
 from pipeline.database.prepared import Prepared
-from pipeline.database.together import remembered
 from pipeline.errors import InvalidData, NeurojointError
 from pipeline.paradigms import outcomes
 from pipeline.provenance import fingerprints
 from pipeline.schemas import acquisition, selection
-from pipeline.schemas.inputs import files, wheel_trace
+from pipeline.schemas.inputs import files, wheel_trace, written_trials
 from pipeline.schemas.inputs.from_files import FromFiles, OfTask
 from pipeline.settings import settings
 
@@ -81,10 +80,7 @@ def conventional_trials(key: Mapping[str, Any]) -> dict[str, np.ndarray]:
     task = paradigms.named(row["paradigm"]) if row["paradigm"] else None
     if task is not None:
         return outcomes.conventional(_trials_of(row) | TrialSet.fetch_other_columns(_key_of(row)), task)
-    about = (*_key_of(row).values(), row["trials_fingerprint"])
-    return dict(
-        remembered(registry.connection(), "trials", about, lambda: outcomes.conventional(_trials_of(row), None))
-    )
+    return outcomes.conventional(written_trials.of_task(row, lambda: _trials_of(row)), None)
 
 
 def fetch_trials(
@@ -227,9 +223,10 @@ class TrialSet(OfTask, dj.Imported):
             checks += _described(columns | trials.other_values, task)
         n_trials = len(next(iter(columns.values())))
         checks += trial_checks.check_refused(trials.refused, n_trials)
+        fingerprint = self._fingerprint_of(key)
         self.insert1(
             key
-            | self._fingerprint_of(key)
+            | fingerprint
             | {
                 "n_trials": n_trials,
                 "trials_start": _at(columns.get("intervals_0"), 0),
@@ -256,6 +253,7 @@ class TrialSet(OfTask, dj.Imported):
             }
             for name, values in trials.other_values.items()
         )
+        written_trials.keep(key | fingerprint, columns)
 
 
 @schema

@@ -20,6 +20,7 @@ from pipeline.database.bulk import fetch_columns, json_column, to_numpy
 from pipeline.database.together import once, remembered
 from pipeline.paradigms import outcomes
 from pipeline.provenance import fingerprints
+from pipeline.schemas.inputs import written_trials
 
 acquisition = registry.tables_of("acquisition")
 behavior = registry.tables_of("behavior")
@@ -147,18 +148,27 @@ def _sessions_of(key: dict) -> list[PastSession]:
 def _with_trials(key: dict, table: pa.Table, order: str) -> list[PastSession]:
     """The sessions of an animal with their trials; `table`: what is known of each, in their order."""
     names = behavior.TrialSet.primary_key
-    present = json_column(table, "columns_present")
-    columns = sorted({name for item in present for name in item})
-    trials = fetch_columns(behavior.TrialSet.Trial & key, *columns, order_by=f"{order}, trial_id") if columns else None
-    arrays = to_numpy(trials) if columns else {}
-    ends = np.cumsum(table["n_trials"].to_numpy())
+    rows, present = table.to_pylist(), json_column(table, "columns_present")
+    trials = written_trials.of_tasks(rows) or _read_trials(key, table, present, order)
     return [
         PastSession(
             key={name: row[name] for name in names},
             facts={name: row[name] for name in (*_FACTS, *_OF_TRIALS)},
-            trials=_by_description(row, {name: arrays[name][end - row["n_trials"] : end] for name in has}),
+            trials=_by_description(row, {name: columns[name] for name in has}),
         )
-        for row, has, end in zip(table.to_pylist(), present, ends, strict=True)
+        for row, has, columns in zip(rows, present, trials, strict=True)
+    ]
+
+
+def _read_trials(key: dict, table: pa.Table, present: list[list[str]], order: str) -> list[dict[str, np.ndarray]]:
+    """The trials of each session of an animal, from one query."""
+    names = sorted({name for item in present for name in item})
+    trials = fetch_columns(behavior.TrialSet.Trial & key, *names, order_by=f"{order}, trial_id") if names else None
+    arrays = {} if trials is None else to_numpy(trials)
+    ends = np.cumsum(table["n_trials"].to_numpy())
+    starts = ends - table["n_trials"].to_numpy()
+    return [
+        {name: arrays[name][start:end] for name in has} for has, start, end in zip(present, starts, ends, strict=True)
     ]
 
 
