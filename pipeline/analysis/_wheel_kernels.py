@@ -59,10 +59,13 @@ def reversals(velocity, first, last):
 def moving_spans(times, values, period, n_samples, window, threshold, even, filled):
     """First and last sample of each run of windows in which the resampled trace varies by more than the threshold.
 
-    A window starts at each sample and ends, at the latest, at the last. The maximum of a window is the larger of a
-    suffix maximum of the block of `window` samples that it starts in and a prefix maximum of the next block (van Herk;
-    Gil and Werman): the cost does not depend on `window`. Only stretches in which the samples of the encoder vary by
-    more than the threshold are resampled: `even` is written there, block by block, and `filled` says which.
+    A window starts at each sample and ends, at the latest, at the last. Blocks of `window` samples are cut into pieces:
+    all windows that start in one piece have the pieces between it and the next block's in common. Where these vary by
+    more than the threshold, all of the windows move; where not even all pieces that they touch do, none does. In the
+    other pieces the maximum of a window is the largest of a suffix maximum of the piece that it starts in, the maximum
+    of those in common, and a prefix maximum of the piece that it ends in (van Herk; Gil and Werman): the cost does not
+    depend on `window`. Only stretches in which the samples of the encoder vary by more than the threshold are
+    resampled: `even` is written there, block by block, and `filled` says which.
     """
     n_blocks = (n_samples + window - 1) // window
     left = np.empty(n_blocks + 2, np.int64)  # the encoder's sample at or before the start of each block
@@ -80,45 +83,77 @@ def moving_spans(times, values, period, n_samples, window, threshold, even, fill
         for i in range(left[b], min(left[b + 1] + 1, last + 1) + 1):
             high[b] = max(high[b], values[i])
             low[b] = min(low[b], values[i])
-    suffix_high = np.empty(window)
-    suffix_low = np.empty(window)
+    n_pieces = 8
+    while window % n_pieces:
+        n_pieces -= 1
+    size = window // n_pieces
+    highest = np.empty(2 * n_pieces)  # of the pieces of a block and of the next
+    lowest = np.empty(2 * n_pieces)
+    known = -1  # the block whose pieces are the second half of these
+    suffix_high = np.empty(size)
+    suffix_low = np.empty(size)
     firsts = []
     lasts = []
     is_moving = False
     for b in range(n_blocks):
-        start = b * window
-        end = min(start + window, n_samples)
         if max(high[b], high[b + 1]) - min(low[b], low[b + 1]) <= threshold:
             if is_moving:
-                lasts.append(start)
+                lasts.append(b * window)
                 is_moving = False
             continue
         fill_block(times, values, period, n_samples, window, left, even, filled, b)
         fill_block(times, values, period, n_samples, window, left, even, filled, b + 1)
-        running_high = -np.inf
-        running_low = np.inf
-        for i in range(end - 1, start - 1, -1):
-            running_high = even[i] if even[i] > running_high else running_high
-            running_low = even[i] if even[i] < running_low else running_low
-            suffix_high[i - start] = running_high
-            suffix_low[i - start] = running_low
-        running_high = -np.inf
-        running_low = np.inf
-        for i in range(start, end):
-            entering = i + window - 1
-            if i > start and entering < n_samples:
-                running_high = even[entering] if even[entering] > running_high else running_high
-                running_low = even[entering] if even[entering] < running_low else running_low
-            highest = suffix_high[i - start] if suffix_high[i - start] > running_high else running_high
-            lowest = suffix_low[i - start] if suffix_low[i - start] < running_low else running_low
-            now = highest - lowest > threshold
-            if i == n_samples - 1:
-                now = False  # a movement that the trace cuts off ends at the last sample
-            if now and not is_moving:
-                firsts.append(i)
-            elif is_moving and not now:
-                lasts.append(i)
-            is_moving = now
+        if known == b:
+            highest[:n_pieces] = highest[n_pieces:]
+            lowest[:n_pieces] = lowest[n_pieces:]
+        else:
+            extremes(even, n_samples, b * window, size, highest[:n_pieces], lowest[:n_pieces])
+        extremes(even, n_samples, (b + 1) * window, size, highest[n_pieces:], lowest[n_pieces:])
+        known = b + 1
+        for piece in range(n_pieces):
+            start = b * window + piece * size
+            end = min(start + size, n_samples)
+            if start >= end:
+                break
+            common_high = -np.inf
+            common_low = np.inf
+            for other in range(piece + 1, piece + n_pieces):
+                common_high = highest[other] if highest[other] > common_high else common_high
+                common_low = lowest[other] if lowest[other] < common_low else common_low
+            top = max(common_high, max(highest[piece], highest[piece + n_pieces]))
+            bottom = min(common_low, min(lowest[piece], lowest[piece + n_pieces]))
+            if top - bottom <= threshold:
+                if is_moving:
+                    lasts.append(start)
+                    is_moving = False
+                continue
+            if common_high - common_low > threshold and end < n_samples:
+                if not is_moving:
+                    firsts.append(start)
+                    is_moving = True
+                continue
+            running_high = common_high
+            running_low = common_low
+            for i in range(end - 1, start - 1, -1):
+                running_high = even[i] if even[i] > running_high else running_high
+                running_low = even[i] if even[i] < running_low else running_low
+                suffix_high[i - start] = running_high
+                suffix_low[i - start] = running_low
+            running_high = -np.inf
+            running_low = np.inf
+            for i in range(start, end):
+                entering = i + window - 1
+                if i > start and entering < n_samples:
+                    running_high = even[entering] if even[entering] > running_high else running_high
+                    running_low = even[entering] if even[entering] < running_low else running_low
+                now = max(suffix_high[i - start], running_high) - min(suffix_low[i - start], running_low) > threshold
+                if i == n_samples - 1:
+                    now = False  # a movement that the trace cuts off ends at the last sample
+                if now and not is_moving:
+                    firsts.append(i)
+                elif is_moving and not now:
+                    lasts.append(i)
+                is_moving = now
     if is_moving:
         lasts.append(n_samples - 1)
     out = np.empty((2, len(firsts)), np.int64)
@@ -126,6 +161,19 @@ def moving_spans(times, values, period, n_samples, window, threshold, even, fill
         out[0, m] = firsts[m]
         out[1, m] = lasts[m]
     return out, left
+
+
+@njit
+def extremes(even, n_samples, begin, size, highest, lowest):
+    """Write the largest and the smallest sample of each piece of a block that begins there."""
+    for piece in range(highest.size):
+        high = -np.inf
+        low = np.inf
+        for i in range(begin + piece * size, min(begin + (piece + 1) * size, n_samples)):
+            high = even[i] if even[i] > high else high
+            low = even[i] if even[i] < low else low
+        highest[piece] = high
+        lowest[piece] = low
 
 
 @njit

@@ -4,6 +4,7 @@ The detector is the one that IBL publishes with its `_ibl_wheelMoves` datasets (
 described in the docstring of `movements`), written again.
 """
 
+import threading
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -31,6 +32,10 @@ __all__ = [
 _SMOOTHING = np.exp(-0.5 * ((np.arange(10) - 4.5) / 1.8) ** 2)
 _SMOOTHING /= _SMOOTHING.sum()
 """Weights of the detector's velocity: a Gaussian of 10 samples, standard deviation 1.8 samples."""
+
+_LARGEST_KEPT = 8_000_000
+"""Samples of a trace, more than two hours, for which memory is kept."""
+_spaces = threading.local()
 
 
 @dataclass(frozen=True)
@@ -197,7 +202,7 @@ def movements(
     if n_samples < 2:
         return Movements(*(np.empty(0) for _ in range(6)))
     window = max(round(rules.time_window * rules.sampling_rate), 1)
-    even, filled = np.empty(n_samples), np.zeros(n_samples // window + 2, dtype=np.bool_)
+    even, filled = _space(n_samples), np.zeros(n_samples // window + 2, dtype=np.bool_)
     axis = (timestamps, position, period, n_samples, window)
     # Positions are whole ticks: a range of exactly the threshold must not exceed it by rounding, whatever the unit.
     spans, left = kernels.moving_spans(*axis, rules.position_threshold * tick * (1 + 1e-9), even, filled)
@@ -333,6 +338,16 @@ def total_distance(position: ArrayLike) -> float:
     """
     position = np.asarray(position, dtype=float)
     return float(np.abs(np.diff(position)).sum()) if position.size else float("nan")
+
+
+def _space(n_samples: int) -> NDArray:
+    """Memory for a trace, the same for all of this thread: to get new memory takes as long as finding the movements."""
+    if n_samples > _LARGEST_KEPT:
+        return np.empty(n_samples)
+    space = getattr(_spaces, "space", None)
+    if space is None or space.size < n_samples:
+        space = _spaces.space = np.empty(n_samples)
+    return space[:n_samples]
 
 
 def _movement_spans(

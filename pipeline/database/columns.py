@@ -55,7 +55,7 @@ def to_arrow(table: dj.Table, columns: pa.Table | Mapping[str, Any]) -> pa.Table
         if kind is None:
             raise dj.DataJointError(f"`{name}` has the codec <{attribute.codec.name}>: use insert()")
         if is_scalar(given[name]):
-            column = pc.take(_column(name, attribute, [given[name]], kind), np.zeros(n_rows, np.int64))
+            column = pa.repeat(_column(name, attribute, [given[name]], kind)[0], n_rows)
         else:
             column = _column(name, attribute, given[name], kind)
         if column.null_count and not attribute.nullable and attribute.default is None:

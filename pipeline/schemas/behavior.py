@@ -592,5 +592,9 @@ _GABOR_COLUMNS = ("start", "stop", "position", "contrast", "phase")
 
 def _at(values: np.ndarray | None, index: int) -> float | None:
     """The first (0) or last (-1) value that is not NaN; None where there is none."""
-    known = [] if values is None else values[~np.isnan(values)]
+    if values is None or not len(values):
+        return None
+    if not np.isnan(values[index]):
+        return float(values[index])
+    known = values[~np.isnan(values)]
     return float(known[index]) if len(known) else None
