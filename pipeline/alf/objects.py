@@ -317,7 +317,8 @@ def _checked(piece: _Piece) -> np.ndarray:
     column, values = piece.column, piece.values
     if values.dtype.kind not in "bfiu" or values.ndim != 1:
         raise _wrong(piece, "value_range", f"values of type {values.dtype} where numbers are expected")
-    if column in alf.WHEEL and values.dtype.kind == "f":  # a sample without a number is left out, as one without a time
+    if column in alf.WHEEL and values.dtype.kind == "f" and np.isinf(values).any():
+        # a sample without a number is left out, as one without a time
         values = np.where(np.isinf(values), np.array(np.nan, values.dtype), values)
         piece = piece._replace(values=values)
     known = ~np.isnan(values) if values.dtype.kind == "f" else np.ones(len(values), bool)

@@ -46,6 +46,12 @@ def n_trials(trials: Trials) -> int:
     return shapes.pop()[0] if shapes else 0
 
 
+def zero_without(contrast: ArrayLike) -> np.ndarray:
+    """The contrast on one side, 0 where there is no stimulus (NaN)."""
+    values = np.asarray(contrast, dtype=np.float64)
+    return np.where(np.isnan(values), 0.0, values)
+
+
 def signed_contrast(contrast_left: ArrayLike, contrast_right: ArrayLike) -> np.ndarray:
     """Contrast in percent, right positive; NaN on a side (no stimulus there) counts as 0.
 
@@ -61,8 +67,7 @@ def signed_contrast(contrast_left: ArrayLike, contrast_right: ArrayLike) -> np.n
     >>> signed_contrast([1.0, np.nan, 0.0625, np.nan], [np.nan, 0.125, np.nan, 0.0])
     array([-100.  ,   12.5 ,   -6.25,    0.  ])
     """
-    left = np.nan_to_num(np.asarray(contrast_left, dtype=np.float64), nan=0.0)
-    right = np.nan_to_num(np.asarray(contrast_right, dtype=np.float64), nan=0.0)
+    left, right = zero_without(contrast_left), zero_without(contrast_right)
     return np.round((right - left) * 100, 4) + 0.0  # + 0.0 turns -0.0 into 0.0
 
 
@@ -78,7 +83,7 @@ def stimulus_side(contrast_left: ArrayLike, contrast_right: ArrayLike) -> np.nda
     """
     left = np.asarray(contrast_left, dtype=np.float64)
     right = np.asarray(contrast_right, dtype=np.float64)
-    side = np.sign(np.nan_to_num(right) - np.nan_to_num(left))
+    side = np.sign(zero_without(right) - zero_without(left))
     blank = side == 0
     given_right, given_left = np.isfinite(right), np.isfinite(left)
     return np.where(blank, np.where(given_right == given_left, np.nan, np.where(given_right, 1.0, -1.0)), side)
@@ -169,6 +174,8 @@ def trial_correct(trials: Trials) -> np.ndarray | None:
     The two agree on every trial of the real sessions that the tests read, 0 % contrast included.
     """
     by_feedback = correct_by_feedback(trials["feedback_type"]) if "feedback_type" in trials else None
+    if by_feedback is not None and not np.isnan(by_feedback).any():
+        return by_feedback
     if not {"choice", "contrast_left", "contrast_right"} <= trials.keys():
         return by_feedback
     by_side = correct_by_side(trials["choice"], trials["contrast_left"], trials["contrast_right"])

@@ -28,6 +28,7 @@ from pipeline.analysis.conventions import (
     responded,
     stimulus_side,
     trial_correct,
+    zero_without,
 )
 from pipeline.analysis.protocols import BLOCKED, NOT_TRAINING, OTHER
 
@@ -159,7 +160,7 @@ def _rewarded_no_go(trials: Trials, task_kind: str) -> Checked:
     """Where the stimulus is on one side, the tasks with choices reward no animal that does not respond."""
     if not _has_sides(trials) or not {"choice", "feedback_type"} <= trials.keys() or task_kind in NOT_TRAINING:
         return trials, None
-    sided = np.nan_to_num(trials["contrast_left"]) != np.nan_to_num(trials["contrast_right"])
+    sided = zero_without(trials["contrast_left"]) != zero_without(trials["contrast_right"])
     rewarded = np.asarray(trials["feedback_type"]) == FEEDBACK_CORRECT
     wrong = int(np.sum(sided & rewarded & (np.asarray(trials["choice"]) == CHOICE_NONE)))
     if not wrong:
@@ -284,7 +285,7 @@ def _reward(trials: Trials, task_kind: str) -> Checked:
 def _both_sides(trials: Trials, task_kind: str) -> Checked:
     if not _has_sides(trials):
         return trials, None
-    both = (np.nan_to_num(trials["contrast_left"]) > 0) & (np.nan_to_num(trials["contrast_right"]) > 0)
+    both = (zero_without(trials["contrast_left"]) > 0) & (zero_without(trials["contrast_right"]) > 0)
     if not both.any():
         return trials, passed("both_sides")
     detail = f"a stimulus on both sides in {int(both.sum())} trials; their contrast is right minus left"
@@ -301,7 +302,7 @@ def _unscored(trials: Trials, task_kind: str) -> Checked:
         return trials, passed("unscored")
     where = ""
     if _has_sides(trials):
-        zero = (np.nan_to_num(trials["contrast_left"]) == 0) & (np.nan_to_num(trials["contrast_right"]) == 0)
+        zero = (zero_without(trials["contrast_left"]) == 0) & (zero_without(trials["contrast_right"]) == 0)
         where = f", {int((unknown & zero).sum())} of them at zero contrast"
     detail = f"nothing says whether {int(unknown.sum())} responses{where} were correct; performance leaves them out"
     return trials, Finding("unscored", "WARNING", int(unknown.sum()), detail)
@@ -311,7 +312,7 @@ def _sides_at_zero(trials: Trials, task_kind: str) -> Checked:
     """At zero contrast the rewarded side is drawn like any other."""
     if not _has_sides(trials) or task_kind not in ("training", "biased", "ephys"):
         return trials, None
-    contrast = np.abs(np.nan_to_num(trials["contrast_left"])) + np.abs(np.nan_to_num(trials["contrast_right"]))
+    contrast = np.abs(zero_without(trials["contrast_left"])) + np.abs(zero_without(trials["contrast_right"]))
     side = stimulus_side(trials["contrast_left"], trials["contrast_right"])[contrast == 0]
     side = side[np.isfinite(side)]
     if side.size < 3 * FEWEST:

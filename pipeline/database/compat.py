@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import logging
 import re
 from collections.abc import Callable, Mapping
@@ -15,6 +16,7 @@ def apply(every_table: Callable[[], list[Any]]) -> None:
     """Install every patch; harmless when called again. `every_table` gives all tables, with their parts."""
     _every_table[0] = every_table
     _cache_visible_attributes()
+    _cache_table_names()
     _fetch_rows_with_one_decoder_per_column()
     _keep_declaring_transaction_alive()
     _take_double_quotes_for_text()
@@ -43,6 +45,14 @@ def _cache_visible_attributes() -> None:
 
     attributes.cached = True  # type: ignore[attr-defined]
     Heading.attributes = property(attributes)
+
+
+def _cache_table_names() -> None:
+    """The name of a table is made from that of its class by regular expressions, dozens of times for each insert."""
+    from datajoint import user_tables
+
+    if not hasattr(user_tables.from_camel_case, "cache_info"):
+        user_tables.from_camel_case = functools.cache(user_tables.from_camel_case)
 
 
 def _fetch_rows_with_one_decoder_per_column() -> None:

@@ -48,7 +48,7 @@ DISK_HANGS = 74  # EX_IOERR: it waited for a disk that does not answer
 BATCH_SECONDS = 0.5  # of work that a worker claims at once: few round trips, and nobody waits long for the last batch
 LARGEST_BATCH = 50
 QUICK_SECONDS = 0.03  # a key that takes no longer is computed in one transaction with others
-TOGETHER_SECONDS = 0.25  # of work in such a transaction: what a kill costs at most
+TOGETHER_SECONDS = 0.5  # of work in such a transaction: what a kill costs at most
 _ALONE = 5  # claims of a table that are computed key by key after one that could not be computed together
 FILL_SECONDS = 1.0  # between two fillings of the queue while there is work; longer where a filling takes long
 IDLE_FILL_SECONDS = 5.0  # the same while there is none
@@ -120,7 +120,7 @@ class Loop:
         with contextlib.suppress(Interrupted):
             while not self._is_over():
                 with self._watching_connection():
-                    if self.board.since_pass > max(FILL_SECONDS, 20 * self.board.pass_seconds):
+                    if self.board.since_pass > max(FILL_SECONDS, 40 * self.board.pass_seconds):
                         self._fill()
                     if claimed := self.queue.claim(self._limits()):
                         pause = 0.01

@@ -30,6 +30,14 @@ def test_headings_still_rebuild_their_attributes_at_each_access(database):
     assert without_patches(f"{make}; print(h.attributes is h.attributes)") == "False"
 
 
+def test_names_of_tables_are_still_made_at_each_access():
+    """Patched, the name of a class is converted once."""
+    source = "from datajoint import user_tables; print(hasattr(user_tables.from_camel_case, 'cache_info'))"
+    assert without_patches(source) == "False"
+    assert lab.Lab.table_name == "lab"
+    assert hasattr(dj.user_tables.from_camel_case, "cache_info")
+
+
 def test_rows_are_still_decoded_value_by_value(database):
     """Patched, `to_dicts` gives the same rows; unpatched, its source looks the decoder up within the row."""
     lab.Lab.insert([{"lab": "a", "address": "x"}, {"lab": "b", "address": "y"}])
