@@ -169,26 +169,25 @@ def remembered(
     `about` must determine the answer, e.g. hold the fingerprint of what it is made from: it outlives transactions. The
     latest answers stay in memory, at most so many.
     """
-    known = vars(connection).get("memory")
-    if known is None:
+    if "memory" not in vars(connection):
         return ask()
-    answer = recalled(connection, question, about)
-    return remember(connection, question, about, ask, most) if answer is None else answer
+    if recalled(connection, question, about) is None:
+        remember(connection, question, about, ask, most)
+    return recalled(connection, question, about)
 
 
 def remember(
-    connection: dj.Connection, question: str, about: Any, ask: Callable[[], _T], most: int = _REMEMBERED
-) -> _T | None:
+    connection: dj.Connection, question: str, about: Any, ask: Callable[[], Any], most: int = _REMEMBERED
+) -> None:
     """Let `remembered` know in a worker what `ask` returns, e.g. of rows that it has just written."""
     known = vars(connection).get("memory")
     if known is None:
-        return None
+        return
     answers = known.setdefault(question, {})
     answers.pop(about, None)
-    answer = answers[about] = ask()
+    answers[about] = ask()
     if len(answers) > most:
         del answers[next(iter(answers))]
-    return answer
 
 
 def recalled(connection: dj.Connection, question: str, about: Any) -> Any:
