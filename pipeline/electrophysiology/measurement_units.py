@@ -78,6 +78,11 @@ def spike_times(
         if ratio > 300 and len(times) >= 300 and step > 0.5 * 1000 / rate:
             return Verdict(wrong=f"{note}: expected are s")
         return Verdict(note=note)
+    if recorded and len(times) >= 300 and first > 1.01 * recorded.duration + 1:
+        return Verdict(
+            note=f"the spikes lie between {first:,.1f} and {last:,.1f} s, the recording beside them is "
+            f"{recorded.duration:,.1f} s long: is it theirs, and are they from session start?"
+        )
     return Verdict()
 
 
@@ -88,6 +93,8 @@ def amplitudes(values: np.ndarray) -> Verdict:
         return Verdict(wrong="no value is a finite number") if len(values) else Verdict()
     if (middle := float(np.median(np.abs(some)))) > LARGEST_AMPLITUDE:
         return Verdict(wrong=f"the median amplitude is {middle:.4g}: expected are V")
+    if not some.any():
+        return Verdict(wrong="all amplitudes are 0")
     if 0 < middle < SMALLEST_AMPLITUDE:
         return Verdict(wrong=f"the median amplitude is {middle:.4g}, less than 0.1 uV: expected are V")
     negative, positive = float((some < 0).mean()), float((some > 0).mean())
@@ -151,13 +158,23 @@ def places(values: np.ndarray, reference: np.ndarray | None = None) -> Verdict:
         return Verdict(wrong=f"{what}: expected are um")
     if reference is None or len(reference) != len(values):
         return depths(values[:, 1])
-    known = np.isfinite(reference)
-    if known.sum() >= 3 and np.ptp(reference[known]) > SMALLEST_SPAN:
-        across, along = (float(np.ptp(np.asarray(values[known, i], np.float64) - reference[known])) for i in (0, 1))
-        if across <= SMALLEST_SPAN < along:
-            what = "the places along the shank by the recording are in their first column"
-            return Verdict(wrong=f"{what}: expected are places across and along the shank")
+    if axes := exchanged(values, reference):
+        return Verdict(wrong=axes)
     return depths(values[:, 1], reference)
+
+
+def exchanged(values: np.ndarray, reference: np.ndarray) -> str:
+    """Why places (n, 2) are known to be along and across the shank; empty where they are not."""
+    if values.ndim != 2 or values.shape[1] < 2 or len(reference) != len(values):
+        return ""
+    known = np.isfinite(reference)
+    if known.sum() < 3 or np.ptp(reference[known]) <= SMALLEST_SPAN:
+        return ""
+    across, along = (float(np.ptp(np.asarray(values[known, i], np.float64) - reference[known])) for i in (0, 1))
+    if not across <= SMALLEST_SPAN < along:
+        return ""
+    what = "the places along the shank by the recording are in their first column"
+    return f"{what}: expected are places across and along the shank"
 
 
 def waveforms(values: np.ndarray, amps: np.ndarray | None = None) -> Verdict:
@@ -168,8 +185,10 @@ def waveforms(values: np.ndarray, amps: np.ndarray | None = None) -> Verdict:
     values : (k, n_samples, n_channels).
     amps : (k,) mean amplitude of each row, V, NaN where it is not known.
     """
-    if values.ndim != 3 or 0 in values.shape:
+    if 0 in values.shape:
         return Verdict()
+    if values.ndim != 3:
+        return Verdict(wrong=f"an array of shape {values.shape} where (units, samples, channels) are expected")
     if values.dtype.kind in "iu":
         return Verdict(wrong=f"they are whole numbers ({values.dtype}) in a step that no file states: expected are V")
     rows = np.unique(np.linspace(0, len(values) - 1, min(len(values), 200)).astype(int))

@@ -34,7 +34,8 @@ NEEDED = ("spikes.times", "spikes.clusters")
 
 _COUNTS = ("spike_count", "num_spikes", "n_spikes")  # columns of metrics that say how many spikes a unit has
 _NUMBERS = ("spikes.amps", "clusters.amps", "spikes.depths", "clusters.depths", "clusters.peakToTrough",
-            "channels.localCoordinates", "clusters.waveforms", "templates.waveforms")  # fmt: skip
+            "channels.localCoordinates", "channels.shanks", "clusters.shanks", "clusters.waveforms",
+            "templates.waveforms")  # fmt: skip
 _MOST_DIRECT = 1 << 22  # ids up to which spikes are counted in an array
 _SOME = 20_000  # spikes of which the depths are compared with those of their units
 
@@ -159,9 +160,13 @@ def _check_measurements(
             files.judge(name, measurement_units.amplitudes(files[name]))
     _check_amplitudes(files, row_ids)
     if "channels.localCoordinates" in files:
-        raw = files.numbers("channels.rawInd")
+        raw, places = files.numbers("channels.rawInd"), files["channels.localCoordinates"]
         on_map = None if raw is None or channel_map is None else indices.axial_of(raw, channel_map)
-        files.judge("channels.localCoordinates", measurement_units.places(files["channels.localCoordinates"], on_map))
+        verdict = measurement_units.places(places, on_map)
+        if raw is None and channel_map is not None:  # then the channels are those of the recording, in its order
+            axes = measurement_units.exchanged(places, np.asarray(channel_map["axial"], np.float64))
+            verdict = measurement_units.Verdict(wrong=axes) if axes else verdict
+        files.judge("channels.localCoordinates", verdict)
     if "clusters.depths" in files:
         files.judge("clusters.depths", measurement_units.depths(files["clusters.depths"], _depths_of_channels(files)))
     if "spikes.depths" in files:
@@ -260,6 +265,12 @@ def _named(files: Files) -> tuple[np.ndarray | None, np.ndarray | None]:
     if table is None or isinstance(table, np.ndarray):
         return None, None
     if "cluster_id" not in table.column_names:
+        if len(table.column_names) == 1 and any(mark in table.column_names[0] for mark in ";,\t"):
+            what = f"its only column is {table.column_names[0][:60]!r}"
+            files.refuse(
+                "clusters.metrics", "value_range", f"{what}: expected are commas between columns, tabs in a tsv"
+            )
+            return None, None
         if table.num_rows == files.rows("clusters"):
             return np.arange(table.num_rows), None
         files.refuse("clusters.metrics", "unequal_length", "no column cluster_id says which unit a row is of")
@@ -292,7 +303,11 @@ def _as_numbers(column: Any) -> np.ndarray | None:
             return None
         values = [int(value) for value in values]
     is_large = any(isinstance(value, int) and value >= 1 << 31 for value in values)
-    return None if is_large else np.asarray(values) if values else np.empty(0, np.int64)
+    if is_large:
+        return None
+    if any(value is None for value in values):  # a row without a number, which is refused by its row
+        values = [np.nan if value is None else value for value in values]
+    return np.asarray(values) if values else np.empty(0, np.int64)
 
 
 def _count(clusters: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:

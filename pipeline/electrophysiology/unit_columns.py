@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from pipeline.electrophysiology.sorting_files import Sorting
 
 _LABELS = ("ks2_label", "KSLabel", "sorter_label", "group", "quality")
+_NO_LABEL = ("", "nan", "none", "null", "<na>")  # as programs write that there is none
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _SORTER_NUMBERS = ("sorter_cluster_id", "original_cluster_id")
 _NAMES = ("unit_name", "si_unit_id", "unit_id", "original_cluster_id", "sorter_cluster_id", "cluster_id")
 """Columns of metrics that hold names of units; the first that holds text that is no number counts."""
@@ -131,9 +134,27 @@ def _uuids(files: Files, ids: np.ndarray, row_ids: np.ndarray | None) -> list[st
         files.refuse("clusters.uuids", "unequal_length", detail)
         return [None] * len(ids)
     name = "uuids" if "uuids" in table.column_names else table.column_names[-1]
-    by_id = dict(zip(row_ids.tolist(), table[name].to_pylist(), strict=True))
-    texts = (str(by_id.get(value) or "") for value in ids.tolist())
-    return [text.lower() if len(text) == 36 else None for text in texts]
+    texts = [str(value or "").strip().lower() for value in table[name].to_pylist()]
+    if wrong := _no_uuids(texts):
+        files.refuse("clusters.uuids", "value_range", wrong)
+        return [None] * len(ids)
+    by_id = dict(zip(row_ids.tolist(), texts, strict=True))
+    return [by_id.get(value) or None for value in ids.tolist()]
+
+
+def _no_uuids(texts: list[str]) -> str:
+    """Why texts cannot be the uuids of units, each of one; empty where they can. Units may be without.
+
+    >>> _no_uuids(["", "8f81ad37-a9ea-4406-9de4-46531d83374b", "8f81ad37"])
+    "row 2 (from 0) is '8f81ad37', which is no uuid"
+    """
+    row_of: dict[str, int] = {}
+    for row, text in enumerate(texts):
+        if text and not _UUID.fullmatch(text):
+            return f"row {row} (from 0) is {text[:40]!r}, which is no uuid"
+        if text and row_of.setdefault(text, row) != row:
+            return f"rows {row_of[text]} and {row} (from 0) have one uuid, {text}"
+    return ""
 
 
 def _labels(files: Files, ids: np.ndarray, metrics: np.ndarray | None) -> list[str | None]:
@@ -142,8 +163,8 @@ def _labels(files: Files, ids: np.ndarray, metrics: np.ndarray | None) -> list[s
     if name is None or metrics is None:
         return [None] * len(ids)
     by_id = dict(zip(metrics.tolist(), table[name].to_pylist(), strict=True))
-    labels = [by_id.get(value) for value in ids.tolist()]
-    return [str(label)[:16] if label is not None and label == label else None for label in labels]
+    labels = [str(by_id.get(value, "")).strip()[:16] for value in ids.tolist()]
+    return [label if label.lower() not in _NO_LABEL else None for label in labels]
 
 
 def _sorter_numbers(

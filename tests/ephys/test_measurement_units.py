@@ -251,3 +251,44 @@ def test_widths_with_the_other_sign_are_turned():
     assert turned.factor == -1 and "sign was turned" in turned.note
     assert mu.widths(-widths / 1e3, widths).factor == -1e3
     assert mu.widths(np.array([-0.3, 0.5, -0.4, np.nan]), widths).factor == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "said"),
+    [
+        ("spikes.amps", lambda values: 0 * values, "all amplitudes are 0"),
+        ("clusters.shanks", lambda _: np.array(list("ABCDE")), "type <U1 where numbers"),
+        ("channels.shanks", lambda _: np.array(["s0"] * trees.N_CHANNELS), "type <U2 where numbers"),
+        ("clusters.waveforms", lambda _: np.full((5, 82), 1e-5), "shape (5, 82) where (units, samples, channels)"),
+        ("channels.localCoordinates", lambda values: values[:, ::-1], "in their first column"),
+        ("clusters.metrics", lambda _: "cluster_id,ks2_label\n0,good\n,mua\n2,good\n3,mua\n4,good\n", "row 1 (from"),
+        ("clusters.metrics", lambda _: "cluster_id;ks2_label\n" + "3;good\n" * 5, "only column is"),
+        ("clusters.uuids", lambda _: "uuids\n" + "x" * 36 + "\n" + "\"\"\n" * 4, "row 0 (from 0) is 'xxx"),
+        ("clusters.uuids", lambda _: "uuids\n" + "8f81ad37-a9ea-4406-9de4-46531d83374b\n" * 5, "rows 0 and 1 (from"),
+    ],
+)  # fmt: skip
+def test_what_says_nothing_is_refused_and_costs_no_other_file(tmp_path, name, change, said):
+    """Places without rawInd are those of the recording's channels in their order."""
+    files = trees.sorting(1)
+    files[name] = change(files.get(name))
+    folder = trees.write(tmp_path, files)
+    there = {"lateral": [16.0] * 12, "axial": [20.0 * row for row in range(12)], "shank": [0] * 12}
+    recorded = Recorded(30_000.0, 60.0, 1_800_000, "a map")
+    found = sorting.examine({path.name.rpartition(".")[0]: path for path in folder.iterdir()}, recorded, there)
+    ((attribute, _, detail),) = found.refused
+    assert attribute == name and said in detail and len(found.clusters["cluster_id"]) == 5
+
+
+def test_labels_that_say_that_there_is_none_are_none(tmp_path):
+    table = "cluster_id,ks2_label\n0,\n1,good\n2,NaN\n3,nan\n4,None\n"
+    folder = trees.write(tmp_path, trees.sorting(1) | {"clusters.metrics": table})
+    found = sorting.examine({path.name.rpartition(".")[0]: path for path in folder.iterdir()})
+    assert found.clusters["sorter_label"] == [None, "good", None, None, None]
+
+
+def test_spikes_after_the_end_of_the_recording_are_a_doubt():
+    files = trees.sorting(1)
+    times, units = files["spikes.times"], files["spikes.clusters"]
+    recorded = Recorded(30_000.0, 60.0, 1_800_000)
+    assert "between 300.0 and 360.0 s" in mu.spike_times(times + 300, units, None, recorded).note
+    assert not mu.spike_times(times + 5, units, None, recorded).note

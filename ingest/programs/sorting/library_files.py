@@ -19,6 +19,8 @@ CODECS = frozenset({"blosc", "zstd", "zlib", "gzip", "lz4", "lzma", "bz2", "delt
 UNIT_NAMES = ("unit_name", "unit_id", "original_cluster_id", "cluster_id")
 """Columns of a table of units that hold their names; the first that is there counts."""
 LABELS = ("quality", "curated_label", "label", "KSLabel", "ks_label", "group")
+NO_LABEL = ("", "nan", "none", "null", "<na>")
+"""As programs write that a unit has no label."""
 _PER_FILE = 1000  # numbers of units of each further file of WaveClus begin so much later
 
 
@@ -175,8 +177,8 @@ def labels_of(numbers: np.ndarray, values: list[Any]) -> dict[int, str]:
     """
     if len(values) != len(numbers):
         return {}
-    pairs = zip(numbers.tolist(), values, strict=True)
-    return {n: str(one)[:16] for n, one in pairs if one is not None and one == one and str(one).strip()}
+    pairs = [(number, str(one).strip()) for number, one in zip(numbers.tolist(), values, strict=True)]
+    return {number: label[:16] for number, label in pairs if label.lower() not in NO_LABEL}
 
 
 def _check_codecs(array: Path) -> None:
