@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.alf.clocks import wrong_clock
 from pipeline.alf.reader import load
 from pipeline.analysis.clocks import Alignment, Clock, align, level_changes, line_changes, match_pulses, two_levels
 from pipeline.electrophysiology import raw_formats
@@ -22,6 +23,8 @@ GOOD, ENOUGH = 0.1e-3, 1e-3
 """Largest residual of an alignment that passes, and that is a warning, s."""
 SWING = 0.5
 """Smallest difference of the two levels of an analog line, V."""
+FARTHEST_RATE = 30.0
+"""Tolerated factor between the rate of a timestamps file and that of its recording: LF has 1 sample for 12 of AP."""
 _SECONDS = 10.0  # of a recording that are read at once
 _PROBED, _N_PROBED = 0.5, 20  # length (s) and number of the pieces by which an analog line is judged
 _SPIKEGLX = re.compile(r"(?P<run>.*)_g(?P<gate>\d+)_t(?P<trigger>\d+|cat)\.(?P<device>[a-z]+\d*)(?:\.[a-z]+)?\.c?bin$")
@@ -188,9 +191,14 @@ def from_file(path: Path, sampling_rate: float) -> Clock:
         table = np.asarray(load(path, path.name), np.float64)
     except (InvalidData, ValueError, TypeError) as error:
         raise NeurojointError(f"{path} cannot be read ({error})", "synchronise again, or move it away") from None
-    if table.ndim != 2 or table.shape[1] != 2 or len(table) < 2 or not (np.diff(table, axis=0) > 0).all():
-        raise NeurojointError(f"{path} holds no ascending samples and times", "synchronise again, or move it away")
+    if wrong := wrong_clock(table):
+        what = f"{path} holds no ascending samples and times ({wrong})"
+        raise NeurojointError(what, "synchronise again, or move it away")
     samples, times = table.T
+    rate = float((samples[-1] - samples[0]) / (times[-1] - times[0]))
+    if not sampling_rate / FARTHEST_RATE < rate < sampling_rate * FARTHEST_RATE:
+        what = f"{path} has {rate:,.6g} samples a second, but its recording {sampling_rate:,.6g}"
+        raise NeurojointError(what, "its columns are samples (from 0) and times in s: write it again, or move it away")
     far = 1000 * sampling_rate
     ends = [(samples[0] - far, times[0] - 1000.0), (samples[-1] + far, times[-1] + 1000.0)]
     whole = np.vstack([ends[:1], table, ends[1:]])
@@ -225,11 +233,14 @@ def from_own_times(streams: Sequence[Stream], told: Mapping[str, tuple[np.ndarra
 
 
 def timestamps_path(recording: Path) -> Path:
-    """Where the timestamps of a recording lie.
+    """Where the timestamps of a recording lie: under the name of the device, or of its file where such a one is there.
 
     >>> timestamps_path(Path("r_g0_t0.imec0.ap.cbin")).name
     'r_g0_t0.imec0.timestamps.npy'
     """
+    own = recording.with_name(f"{recording.name.rpartition('.')[0]}.timestamps.npy")
+    if not recording.stem.endswith(".lf") and own.is_file():  # those of a probe count the samples of its AP
+        return own
     return recording.with_name(f"{recording.name.rsplit('.', 2)[0]}.timestamps.npy")
 
 

@@ -223,6 +223,35 @@ def test_timestamps_beside_a_recording_go_first(database, tmp_path):
         clocks.from_file(beside, 30_000.0)
 
 
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        ([[0, 213.0], [240_000, 8213.0]], "30 samples a second, but its recording 30,000"),
+        ([[0.213, 0], [8.213, 240_000]], "but its recording 30,000"),
+        ([[0, 1.0], [30_000, 2.0], [60_000, 1.5]], r"row 2 \(from 0\): the time 1.5 is not after 2"),
+        ([[0, 1.0], [30_000, np.nan]], "not a finite number"),
+    ],
+)
+def test_timestamps_in_other_units_are_refused(tmp_path, table, said):
+    """In ms, or with the columns exchanged; the file of a probe may count samples of the AP beside its LF."""
+    path = tmp_path / "r_g0_t0.imec0.timestamps.npy"
+    np.save(path, np.array(table))
+    with pytest.raises(NeurojointError, match=said):
+        clocks.from_file(path, 30_000.0)
+    np.save(path, np.array([[0, 1.0], [30_000, 2.0]]))
+    assert clocks.from_file(path, 2500.0).convert([15_000.0]).tolist() == [1.5]
+
+
+def test_timestamps_may_have_the_name_of_the_file_of_the_probe(tmp_path):
+    lf, ap = (tmp_path / f"r_g0_t0.imec0.{band}.cbin" for band in ("lf", "ap"))
+    of_probe = tmp_path / "r_g0_t0.imec0.timestamps.npy"
+    assert clocks.timestamps_path(ap) == clocks.timestamps_path(lf) == of_probe
+    for name in ("r_g0_t0.imec0.ap.timestamps.npy", "r_g0_t0.imec0.lf.timestamps.npy"):
+        np.save(tmp_path / name, np.array([[0, 1.0], [30_000, 2.0]]))
+    assert clocks.timestamps_path(ap).name == "r_g0_t0.imec0.ap.timestamps.npy"
+    assert clocks.timestamps_path(lf) == of_probe
+
+
 def test_pieces_follow_each_other():
     """Two gates: the second begins where the NIDQ had counted to; each probe goes with the NIDQ of its gate."""
     rate = 10_000.0
