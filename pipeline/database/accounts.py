@@ -75,7 +75,7 @@ def _written_by(role: str) -> list[type[dj.Table]]:
 def _written_names(role: str) -> list[str]:
     names = [table.full_table_name for table in _written_by(role)]
     if role in ("worker", "manager"):
-        names += [table().jobs.full_table_name for table in registry.populated_tables()]
+        names += [registry.jobs_name(table) for table in registry.populated_tables()]
     return names
 
 

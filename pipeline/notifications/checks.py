@@ -304,7 +304,7 @@ def job_failed(here: Moment) -> int:
     failed = []
     since = _last_told("job_failed", here) or here.utc - LOOK_BACK
     for table in registry.populated_tables():
-        jobs = table().jobs & "status = 'error'" & f"completed_time >= '{since}'"
+        jobs = registry.jobs_of(table) & "status = 'error'" & f"completed_time >= '{since}'"
         if "lab" in jobs.heading.names:
             n = len(jobs & {"lab": here.lab})
             if n:

@@ -281,7 +281,7 @@ class Rekeying:
         """Delete what the queue holds of the old key: the next refresh enters what is to be done."""
         for place in places(self.root):
             if issubclass(place.table, dj.Imported | dj.Computed):
-                jobs = place.table().jobs
+                jobs = registry.jobs_of(place.table)
                 for role in place.roles:
                     if set(role) <= set(jobs.primary_key):
                         condition, values = self._role_is(role, self.old, jobs.connection.adapter.quote_identifier)
