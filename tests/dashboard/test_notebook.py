@@ -110,10 +110,11 @@ def test_a_round_can_be_typed_in_before_the_programs_of_the_site_and_while_data_
 
 
 def open_form(page, name):
-    """Open a form by keyboard; its first field has the focus."""
+    """Open a form by keyboard; its first field has the focus. One that was used before may still be open."""
     summary = page.locator("summary", has_text=name).first
     summary.focus()
-    page.keyboard.press("Enter")
+    if not summary.evaluate("name => name.parentNode.open"):
+        page.keyboard.press("Enter")
     page.wait_for_selector(f"details[open] form[aria-label='{name}']")
     page.keyboard.press("Tab")
     return page.locator(f"form[aria-label='{name}']")

@@ -174,10 +174,11 @@ def test_workers_show_that_they_live_and_what_they_do(bench, monkeypatch):
     assert not task.Worker()
 
 
-def test_killing_a_worker_again_and_again_changes_nothing(bench, statuses):
+@pytest.mark.parametrize("n_sessions", [20, pytest.param(60, marks=pytest.mark.soak)])
+def test_killing_a_worker_again_and_again_changes_nothing(bench, statuses, n_sessions):
     """kill -9 of one of four workers after every few keys: the same tables as those of one undisturbed worker."""
     bench.behave(seconds=0.05)
-    toys.add_sessions(mice=6, sessions=60)
+    toys.add_sessions(mice=6, sessions=n_sessions)
     kills = 0
 
     def kill(thread):
