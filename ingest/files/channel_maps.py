@@ -148,10 +148,11 @@ def contacts(path: Path) -> dict[int, tuple[int, float, float]] | None:
         return None
     sites: dict[int, tuple[int, float, float]] = {}
     shanks: dict[str, int] = {}
-    for probe in content.get("probes", ()) if isinstance(content, dict) else ():
+    probes = content.get("probes") if isinstance(content, dict) else None
+    for probe in probes if isinstance(probes, list) else ():
         try:
             sites |= _contacts_of(probe, shanks)
-        except (KeyError, TypeError, ValueError):
+        except (LookupError, TypeError, ValueError, AttributeError, OverflowError):
             return None
     return sites or None
 
@@ -159,6 +160,8 @@ def contacts(path: Path) -> dict[int, tuple[int, float, float]] | None:
 def _contacts_of(probe: dict[str, Any], shanks: dict[str, int]) -> dict[int, tuple[int, float, float]]:
     factor = {"um": 1.0, "mm": 1e3, "m": 1e6}[probe["si_units"]]
     places = factor * np.asarray(probe["contact_positions"], np.float64)
+    if not np.isfinite(places).all():
+        raise ValueError("a place is not a finite number")
     names = probe.get("shank_ids") or [""] * len(places)
     columns = probe.get("device_channel_indices") or range(len(places))
     return {

@@ -145,3 +145,22 @@ def test_a_probe_file_gives_the_places(tmp_path):
     content["probes"][0]["si_units"] = "furlong"
     (tmp_path / "a.probe.json").write_text(json.dumps(content))
     assert channel_maps.beside(tmp_path / "a_g0_t0.imec0.ap.bin", meta) is None
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"probes": 3}, {"probes": [3]}, {"probes": None}, [], 4, {"probes": [{}]},
+        {"probes": [{"si_units": "um", "contact_positions": [1, 2]}]},
+        {"probes": [{"si_units": "um", "contact_positions": 7}]},
+        {"probes": [{"si_units": "um", "contact_positions": [[0]]}]},
+        {"probes": [{"si_units": ["um"], "contact_positions": []}]},
+        {"probes": [{"si_units": "um", "contact_positions": [[0, float("nan")]]}]},
+        {"probes": [{"si_units": "um", "contact_positions": [[0, 1]], "device_channel_indices": [float("inf")]}]},
+        {"probes": [{"si_units": "um", "contact_positions": [[0, 1]], "shank_ids": 5}]},
+    ],
+)  # fmt: skip
+def test_a_probe_file_of_other_content_gives_no_places(tmp_path, content):
+    """It must not end the registration of the other files and sessions."""
+    (tmp_path / "a.probe.json").write_text(json.dumps(content))
+    assert channel_maps.contacts(tmp_path / "a.probe.json") is None
