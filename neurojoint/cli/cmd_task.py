@@ -42,7 +42,9 @@ def task_graph(session: str) -> None:
         states = {row["task_name"]: row["status"] for row in timeline.tasks(key)}
         planned = submit.planned_of(key)
         if planned is None:
-            raise click.ClickException(f"no lab server has reported {session}: see neurojoint agent")
+            raise click.ClickException(
+                f"no lab server has reported {session}: give its folder, or start `neurojoint agent`"
+            )
         lines = drawn(planned, states)
     for line in lines or ["no task kind has anything to do in this session"]:
         click.echo(line)
