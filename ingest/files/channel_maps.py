@@ -123,11 +123,8 @@ def of_description(path: Path, told: Description) -> ChannelMap | None:
 def _by_probe_file(
     path: Path, columns: list[int], acquired: list[int], gains: Sequence[float] | np.ndarray
 ) -> ChannelMap | None:
-    named = path.with_name(f"{re.sub(r'[.](c?bin|meta|dat|rh[ds]|ns[1-6]|plx|rec|nwb|h5)$', '', path.name)}.probe.json")
-    files = [named] if named.is_file() else sorted(path.parent.glob("*.probe.json"))
-    if len(files) != 1:
-        return None
-    places = contacts(files[0])
+    file = probe_file(path)
+    places = None if file is None else contacts(file)
     if places is None or not set(columns) <= places.keys():
         return None
     sites = [places[column] for column in columns]
@@ -138,6 +135,13 @@ def _by_probe_file(
         [shank for shank, _, _ in sites],
         [float(gains[i]) for i in columns],
     )
+
+
+def probe_file(path: Path) -> Path | None:
+    """The probe file of a recording."""
+    named = path.with_name(f"{re.sub(r'[.](c?bin|meta|dat|rh[ds]|ns[1-6]|plx|rec|nwb|h5)$', '', path.name)}.probe.json")
+    files = [named] if named.is_file() else sorted(path.parent.glob("*.probe.json"))
+    return files[0] if len(files) == 1 else None
 
 
 def contacts(path: Path) -> dict[int, tuple[int, float, float]] | None:

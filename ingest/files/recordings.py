@@ -111,6 +111,17 @@ def examine(root: Path, report: Report, beside: Mapping[str, File], known: Known
                 where = printable(f"{report.folder.path}/{raw.path}")
                 report.problems.append(Problem(where, error.reason, printable(error.detail)[:1000]))
         report.recordings.append(one)
+        if one.probe_label and (wrong := _wrong_probe_file(path, file)) and wrong not in report.problems:
+            report.problems.append(wrong)
+
+
+def _wrong_probe_file(path: Path, file: Found) -> Problem | None:
+    """The probe file of a recording, where it gives no places."""
+    beside = channel_maps.probe_file(path)
+    if beside is None or channel_maps.contacts(beside) is not None:
+        return None
+    detail = "it holds no contacts with finite places in um, mm or m, as probeinterface writes them: it is not used"
+    return Problem(printable(f"{file.file_path.rpartition('/')[0]}/{beside.name}"), "unreadable_file", detail)
 
 
 def md5_and_sha1(path: Path) -> tuple[str, str]:

@@ -54,6 +54,20 @@ def open_array(path: Path | str, name: str = "") -> np.ndarray:
     return values[:, 0] if values.ndim == 2 and values.shape[1] == 1 else values
 
 
+def load_metrics(path: Path | str, name: str = "") -> Any:
+    """The content of `clusters.metrics`; its column of unit numbers is `cluster_id`, also where it was `Cluster_ID`.
+
+    Raises
+    ------
+    InvalidData : as `pipeline.alf.reader.load`.
+    """
+    table = load(path, name or Path(path).name)
+    if isinstance(table, np.ndarray) or "cluster_id" in table.column_names:
+        return table
+    alike = [column for column in table.column_names if column.strip().casefold().replace(" ", "_") == "cluster_id"]
+    return table.rename_columns({alike[0]: "cluster_id"}) if len(alike) == 1 else table
+
+
 class Files:
     """The files of a clustering that are still thought good, and those that are refused."""
 
@@ -65,8 +79,12 @@ class Files:
         self.notes: list[str] = []
         for name, path in paths.items():
             try:
-                is_array = str(path).endswith(".npy")
-                self.content[name] = open_array(path, name) if is_array else load(path, Path(path).name)
+                if str(path).endswith(".npy"):
+                    self.content[name] = open_array(path, name)
+                elif name == "clusters.metrics":
+                    self.content[name] = load_metrics(path)
+                else:
+                    self.content[name] = load(path, Path(path).name)
             except InvalidData as error:
                 self.refused.append(Refused(name, error.reason, error.detail))
 

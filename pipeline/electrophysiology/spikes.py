@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.alf.reader import load
 from pipeline.analysis import spikes as grouping
 from pipeline.database import registry
 from pipeline.electrophysiology import array_cache, clusterings, unit_rows
 from pipeline.electrophysiology.reading import BY_ROW_FROM_ONE, Reading
 from pipeline.electrophysiology.sorting import open_array, unit_of_rows
+from pipeline.electrophysiology.sorting_files import load_metrics
 from pipeline.errors import InvalidData, NotFoundError, UserError
 
 ephys = registry.tables_of("ephys")
@@ -352,7 +352,7 @@ def _rows_of_units(row: Mapping[str, Any], source: str, n_rows: int) -> tuple[np
         best = pairs[order][last]
         return best // n_rows, best % n_rows
     metrics = attributes(row, ["clusters.metrics"]).get("clusters.metrics")
-    table = None if metrics is None else load(metrics, metrics.name)
+    table = None if metrics is None else load_metrics(metrics)
     ids = unit_of_rows(_rows_rule(row, n_rows, table), n_rows, table)
     order = np.argsort(ids)
     used = np.isin(ids[order], _grouped(row).cluster_ids)

@@ -108,11 +108,12 @@ def test_what_is_refused_is_refused_for_every_reader(database, tmp_path):
         ephys.spikes(KEY)
 
 
-def test_ids_with_gaps(database, tmp_path):
+@pytest.mark.parametrize("heading", ["cluster_id", "Cluster_ID", " cluster id "])
+def test_ids_with_gaps(database, tmp_path, heading):
     """Rows of clusters are units by their number where that fits, else by the cluster_id of the metrics."""
     ids = [3, 40, 41, 500, 1203]
     files = trees.sorting(ids=ids) | {
-        "clusters.metrics": "cluster_id,ks2_label\n" + "".join(f"{id_},good\n" for id_ in ids),
+        "clusters.metrics": f"{heading},ks2_label\n" + "".join(f"{id_},good\n" for id_ in ids),
         "clusters.uuids": "uuids\n" + "".join(f"{i:08d}-0000-4000-8000-000000000000\n" for i in range(5)),
     }
     trees.write(tmp_path, files)

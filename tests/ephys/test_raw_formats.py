@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 import ingest
-from ingest.files import channel_maps
+from ingest.files import channel_maps, inspect_session
+from ingest.files.scan import SessionKey
 from pipeline import acquisition, data, ephys
 from pipeline.analysis.clocks import Clock
 from pipeline.electrophysiology import raw_formats
@@ -215,6 +216,18 @@ def test_inputs_of_a_converter_are_no_probe(tmp_path):
     told = raw_formats.describe(path, "raw_ephys_data/x/continuous/NI/continuous.dat")
     assert told.band == "nidq" and told.probe is None
     np.testing.assert_allclose(told.volts_per_bit, 10 / 32767, rtol=1e-4)
+
+
+def test_a_probe_file_that_gives_no_places_is_named(tmp_path):
+    """The places are then those of the recording itself, or none: somebody has to know."""
+    folder = tmp_path / trees.SESSION / "raw_ephys_data/probe00"
+    write_blackrock(folder / "datafile001.ns6")
+    (folder / "datafile001.probe.json").write_text('{"probes": [{}]}')
+    key = SessionKey("lab", "mouse", "2024-05-01", 1)
+    report = inspect_session.examine(tmp_path, key, trees.SESSION, {})
+    (problem,) = report.problems
+    assert problem.path.endswith("probe00/datafile001.probe.json") and "not used" in problem.detail
+    assert len(report.recordings) == 1 and report.recordings[0].channel_map is None
 
 
 @pytest.mark.slow
