@@ -33,7 +33,7 @@ from pipeline.alf.dataset_types import REFERENCES, dataset_type
 from pipeline.alf.objects import ARRAY_FORMATS, Assembled, Content, assemble
 from pipeline.alf.reader import HEADER, load, npy_header
 from pipeline.alf.reasons import refuse
-from pipeline.electrophysiology import raw_formats
+from pipeline.electrophysiology import raw_formats, wiring
 from pipeline.errors import InvalidData
 
 IN_MEMORY = 8 << 20  # byte; larger files are streamed
@@ -248,7 +248,9 @@ def checked(path: Path, name: alf.AlfName, rel_path: str, content: bytes | None,
     if extension == "pqt":
         _check_parquet(path, content, rel_path)
     elif extension in ("json", "yaml", "yml") and content is not None and size <= JSON_CHECKED:
-        load(content, rel_path)
+        parsed = load(content, rel_path)
+        if rel_path.endswith(".wiring.json") and (fault := wiring.fault(parsed)):
+            raise refuse(rel_path, "value_range", fault)
     elif extension == "jsonable" and content is not None:
         try:
             load(content[content.rstrip().rfind(b"\n") + 1 :] or content, rel_path)

@@ -111,16 +111,24 @@ def examine(root: Path, report: Report, beside: Mapping[str, File], known: Known
                 where = printable(f"{report.folder.path}/{raw.path}")
                 report.problems.append(Problem(where, error.reason, printable(error.detail)[:1000]))
         report.recordings.append(one)
-        if one.probe_label and (wrong := _wrong_probe_file(path, file)) and wrong not in report.problems:
+        if one.probe_label and (wrong := _wrong_probe_file(path, file, one)) and wrong not in report.problems:
             report.problems.append(wrong)
 
 
-def _wrong_probe_file(path: Path, file: Found) -> Problem | None:
-    """The probe file of a recording, where it gives no places."""
+def _wrong_probe_file(path: Path, file: Found, one: Recording) -> Problem | None:
+    """The probe file of a recording, where it gives no places or not those of all channels."""
     beside = channel_maps.probe_file(path)
-    if beside is None or channel_maps.contacts(beside) is not None:
+    if beside is None:
         return None
-    detail = "it holds no contacts with finite places in um, mm or m, as probeinterface writes them: it is not used"
+    places = channel_maps.contacts(beside)
+    if places is None:
+        detail = "it holds no contacts with finite places in um, mm or m, as probeinterface writes them: it is not used"
+    elif one.channel_map is None or (
+        raw_formats.format_of(file.rel_path) and not set(one.channel_map.channels) <= places.keys()
+    ):
+        detail = f"it has no contact for some of the channels that {path.name} records: it is not used"
+    else:
+        return None
     return Problem(printable(f"{file.file_path.rpartition('/')[0]}/{beside.name}"), "unreadable_file", detail)
 
 

@@ -6,11 +6,15 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 _LARGEST = 1 << 20  # byte
 _UUID = re.compile(r"\.[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
-_PIN, _INPUT = re.compile(r"[Pp](\d+)\.(\d+)"), re.compile(r"[Aa][Ii](\d+)")
 WORD = 16  # lines of a digital word
+_KINDS = {
+    "SYNC_WIRING_DIGITAL": (re.compile(r"[Pp](\d{1,2})\.([0-7])"), False),
+    "SYNC_WIRING_ANALOG": (re.compile(r"[Aa][Ii](\d{1,2})"), True),
+}
 
 
 def line_names(recording: Path, n_words: int = 1) -> dict[int, str]:
@@ -32,18 +36,47 @@ def line_names(recording: Path, n_words: int = 1) -> dict[int, str]:
             told = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             continue
-        if not isinstance(told, dict):
-            continue
-        kinds = (("SYNC_WIRING_DIGITAL", _PIN, 0), ("SYNC_WIRING_ANALOG", _INPUT, WORD * n_words))
-        for name, pattern, first in kinds:
-            pins = told.get(name)
-            for pin, device in pins.items() if isinstance(pins, dict) else ():
-                numbers = pattern.fullmatch(str(pin).strip())
-                if numbers and isinstance(device, str) and device.strip():
-                    *port, bit = map(int, numbers.groups())
-                    names[first + 8 * sum(port) + bit] = device.strip()
+        names = {line: device for line, _, device in _connected(told, n_words) if line is not None and device}
         break
     return names
+
+
+def fault(told: Any) -> str:
+    """What is wrong with the content of a wiring file; empty where nothing is. What is right in it counts all the same.
+
+    >>> fault({"SYNC_WIRING_DIGITAL": {"P0.3": "left_camera", "P0.4": ""}, "SYNC_WIRING_ANALOG": {"AI0": "bpod"}})
+    ''
+    >>> fault({"SYNC_WIRING_DIGITAL": {"P0.8": "left_camera"}})
+    'P0.8 is no line: pins are P<port>.<bit 0-7>, inputs AI<number>'
+    """
+    if not isinstance(told, dict) or not set(told) & set(_KINDS):
+        return f"it has neither {' nor '.join(_KINDS)}"
+    pin_of: dict[str, str] = {}
+    for line, pin, device in _connected(told, 1):
+        if line is None:
+            return f"{pin} is no line: pins are P<port>.<bit 0-7>, inputs AI<number>"
+        if device is None:
+            return f"what is connected to {pin} is no text"
+        if device and pin_of.setdefault(device, pin) != pin:
+            return f"{device} is connected to both {pin_of[device]} and {pin}"
+    return ""
+
+
+def _connected(told: Any, n_words: int) -> Iterator[tuple[int | None, str, str | None]]:
+    """Each pin of a wiring file: its line, its name, and what is connected; None where it is no line or no text."""
+    for name, (pattern, is_analog) in _KINDS.items():
+        pins = told.get(name) if isinstance(told, dict) else None
+        if pins is not None and not isinstance(pins, dict):
+            yield None, name, None
+            continue
+        for pin, device in (pins or {}).items():
+            numbers = pattern.fullmatch(str(pin).strip())
+            line = None
+            if numbers:
+                *port, number = map(int, numbers.groups())
+                line = number + (WORD * n_words if is_analog else 8 * port[0])
+            text = "" if device is None else device.strip() if isinstance(device, str) else None
+            yield line, str(pin)[:40], text
 
 
 def _candidates(recording: Path) -> Iterator[Path]:

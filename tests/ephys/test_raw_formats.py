@@ -218,11 +218,16 @@ def test_inputs_of_a_converter_are_no_probe(tmp_path):
     np.testing.assert_allclose(told.volts_per_bit, 10 / 32767, rtol=1e-4)
 
 
-def test_a_probe_file_that_gives_no_places_is_named(tmp_path):
+@pytest.mark.parametrize(
+    "content",
+    ['{"probes": [{}]}',
+     '{"probes": [{"si_units": "um", "contact_positions": [[0, 0]], "device_channel_indices": [0]}]}'],
+)  # fmt: skip
+def test_a_probe_file_that_gives_no_places_is_named(tmp_path, content):
     """The places are then those of the recording itself, or none: somebody has to know."""
     folder = tmp_path / trees.SESSION / "raw_ephys_data/probe00"
     write_blackrock(folder / "datafile001.ns6")
-    (folder / "datafile001.probe.json").write_text('{"probes": [{}]}')
+    (folder / "datafile001.probe.json").write_text(content)
     key = SessionKey("lab", "mouse", "2024-05-01", 1)
     report = inspect_session.examine(tmp_path, key, trees.SESSION, {})
     (problem,) = report.problems
