@@ -200,10 +200,10 @@ def judge(
         Fewer mice than folds, values that are not known, or one training time for all.
     """
     names = sorted(features, key=str)
-    table = np.column_stack([np.asarray(features[name], float) for name in names])
     days = np.asarray(training_time, float)
     if len(days) < 2 * N_FOLDS:
-        raise ValueError(f"{len(days)} mice are too few: {N_FOLDS} folds need at least {2 * N_FOLDS}")
+        raise ValueError(f"{len(days)} trained mice are too few: {N_FOLDS} folds need at least {2 * N_FOLDS}")
+    table = np.column_stack([np.asarray(features[name], float) for name in names])
     if not np.isfinite(table).all() or not np.isfinite(days).all():
         raise ValueError("values are missing: leave out those mice")
     edges = quartile_edges(days)

@@ -68,6 +68,8 @@ def test_one_feature_alone_and_too_few_mice():
     assert alone.importance.shape == (1, 10) and alone.names == ["perf_delta1"]
     with pytest.raises(ValueError, match="too few"):
         training_time.judge({"x": np.arange(19.0)}, np.arange(19.0))
+    with pytest.raises(ValueError, match="0 trained mice are too few"):
+        training_time.judge({}, np.empty(0))
     with pytest.raises(ValueError, match="hardly differ"):
         training_time.judge({"x": np.arange(40.0)}, np.full(40, 7.0))
     with pytest.raises(ValueError, match="missing"):
