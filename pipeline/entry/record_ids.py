@@ -15,7 +15,7 @@ TABLES = frozenset(
     {
         "action.Weighing", "action.WaterAdministration", "action.WaterRestriction", "action.Surgery", "subject.Cull",
         "subject.GenotypeTest", "subject.Implant", "histology.Trajectory", "histology.AlignedChannel",
-        "histology.ChannelLocation.Channel",
+        "histology.ChannelLocation.Channel", "imaging.RoiSet.Roi",
     }
 )  # fmt: skip
 """Tables whose rows other programs know by such a uuid, and whose keys people can change."""

@@ -30,7 +30,7 @@ def test_headings_still_rebuild_their_attributes_at_each_access(database):
     assert without_patches(f"{make}; print(h.attributes is h.attributes)") == "False"
 
 
-def test_names_of_tables_are_still_made_at_each_access():
+def test_names_of_tables_are_still_made_at_each_access(database):
     """Patched, the name of a class is converted once."""
     source = "from datajoint import user_tables; print(hasattr(user_tables.from_camel_case, 'cache_info'))"
     assert without_patches(source) == "False"

@@ -13,6 +13,7 @@ import ingest
 from neurojoint.cli import main
 from one_bridge import ONE, query
 from pipeline import acquisition, data, imaging, worker
+from pipeline.entry import renaming
 from pipeline.provenance import staleness
 from pipeline.queries.imaging import find_rois
 from tests.one_bridge.serving import serving
@@ -177,6 +178,22 @@ def test_regions_of_interest_are_rows_that_can_be_searched(root, capsys):
     assert done.exit_code == 0 and "FOV_03  1 ROI: VISp 1" in done.output, done.output
     done = CliRunner().invoke(main, ["find", "rois", "--region", "VIS", "--csv"])
     assert len(done.output.splitlines()) == 3
+
+
+def test_regions_of_interest_keep_their_ids_when_the_animal_is_renamed(root, tmp_path):
+    with_rois(root)
+    with serving(imaging.FieldOfView().connection, root, tmp_path) as served:
+        http = served.session("mia")
+
+        def listed() -> list[tuple[str, str, int]]:
+            rows = http.get(f"{served.url}/rois?limit=100", timeout=30).json()["results"]
+            return sorted((row["id"], row["field_of_view"], row["number"]) for row in rows)
+
+        before = listed()
+        renaming.rename_subject("simlab", "mouse1", "mouse7").apply()
+        assert len(before) == 8 and listed() == before
+        one_roi = http.get(f"{served.url}/rois/{before[0][0]}", timeout=30).json()
+        assert (one_roi["id"], one_roi["number"]) == (before[0][0], before[0][2])
 
 
 def test_files_of_rois_that_are_not_as_they_should_be(root):
