@@ -6,8 +6,12 @@ import difflib
 import functools
 import logging
 import re
+import struct
+import zlib
 from collections.abc import Callable, Mapping
 from typing import Any
+
+import numpy as np
 
 from pipeline.database.string_literals import single_quoted
 
@@ -18,6 +22,7 @@ def apply(every_table: Callable[[], list[Any]]) -> None:
     _cache_visible_attributes()
     _cache_table_names()
     _fetch_rows_with_one_decoder_per_column()
+    _read_arrays_in_one_step()
     _keep_declaring_transaction_alive()
     _take_double_quotes_for_text()
     _refuse_unknown_names_in_restrictions()
@@ -85,6 +90,35 @@ def _fetch_rows_with_one_decoder_per_column() -> None:
     to_dicts.__doc__ = QueryExpression.to_dicts.__doc__
     QueryExpression.to_dicts = to_dicts
     QueryExpression.__iter__ = lambda self: rows(self, False)
+
+
+def _read_arrays_in_one_step() -> None:
+    """A blob that holds one vector of numbers is taken apart value by value, which takes twice as long as its bytes."""
+    from datajoint import blob
+
+    original = blob.Blob.unpack
+    if hasattr(original, "by_parts"):
+        return
+    numeric = {number: known["dtype"] for number, known in blob.deserialize_lookup.items()
+               if known["dtype"] is not None and known["dtype"].kind in "fiu"}  # fmt: skip
+    vector = struct.Struct("<4scQQII")  # format, kind, dimensions, length, type, whether it is complex
+
+    def unpack(self, packed):
+        content = memoryview(packed).cast("B")
+        if content[:6] == b"ZL123\0" and len(content) > 14:
+            (size,) = struct.unpack_from("<Q", content, 6)
+            content = zlib.decompress(content[14:], bufsize=min(max(size, 1), 1 << 26))
+            packed = content if len(content) == size else packed  # else the original says what is wrong
+        if len(content) > vector.size and not blob.use_32bit_dims:
+            form, kind, dimensions, length, number, is_complex = vector.unpack_from(content)
+            dtype = numeric.get(number) if (form, kind, dimensions, is_complex) == (b"mYm\0", b"A", 1, 0) else None
+            is_one = self._squeeze and length == 1  # and becomes a scalar
+            if dtype is not None and not is_one and len(content) == vector.size + length * dtype.itemsize:
+                return np.frombuffer(content, dtype, length, vector.size)
+        return original(self, packed)
+
+    unpack.by_parts = original  # type: ignore[attr-defined]
+    blob.Blob.unpack = unpack
 
 
 def _keep_declaring_transaction_alive() -> None:
