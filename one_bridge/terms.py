@@ -41,12 +41,14 @@ def online() -> dj.Table:
 
 
 def projects_of_sessions() -> dj.expression.QueryExpression:
-    """The sessions that belong to projects, with their names in order, between commas, as `joined_projects`."""
+    """The sessions that belong to projects, with the names in order, between commas, as `joined_projects`, and how many
+    they are as `n_projects`.
+    """
     if acquisition.Session().connection.adapter.backend == "postgresql":
         joined = "STRING_AGG(project, ',' ORDER BY project)"
     else:
         joined = "GROUP_CONCAT(project ORDER BY project SEPARATOR ',')"
-    return dj.U(*SESSION_KEY).aggr(acquisition.SessionProject(), joined_projects=joined)
+    return dj.U(*SESSION_KEY).aggr(acquisition.SessionProject(), joined_projects=joined, n_projects="COUNT(*)")
 
 
 def visible(reading: Reading) -> dj.Table:

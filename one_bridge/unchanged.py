@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Callable, Hashable, Mapping
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
 import datajoint as dj
 
+State = tuple[str, str]
+"""A snapshot of PostgreSQL (the transactions whose rows are seen), and when the server was started."""
 _T = TypeVar("_T")
-_B = TypeVar("_B")
+_B = TypeVar("_B", bound="Basis")
 _STATE = "SELECT pg_current_snapshot()::text, pg_postmaster_start_time()::text"
 _PLAIN = (str, int, float, bool, type(None), datetime.date, UUID)
 LARGEST = 32  # answers
@@ -37,6 +39,13 @@ class Answers:
         return self._answers[question]
 
 
+class Basis(Protocol):
+    """What answers are made from: rows of the database in memory."""
+
+    def follow(self, since: State) -> State | None:
+        """Take over what was committed since a state; the state that is reached, or None if it cannot."""
+
+
 class Unchanged:
     """Keeps answers while PostgreSQL says that every statement would see the same rows as before.
 
@@ -51,13 +60,13 @@ class Unchanged:
 
     def __init__(self, connection: dj.Connection) -> None:
         self._connection = connection
-        self._state: Any = None
+        self._state: State | None = None
         self._answers = Answers()
-        self._basis: Any = None
+        self._basis: tuple[Any, State] | None = None  # and the state that it has reached
 
     def get(self, question: Hashable | None, make: Callable[[], _T]) -> _T:
         """The answer to a question, made again if it is not known to be the same; None: a question not to be kept."""
-        return make() if question is None or not self._is_followed() else self._answers.get(question, make)
+        return make() if question is None or self._followed() is None else self._answers.get(question, make)
 
     def get_from(
         self,
@@ -67,29 +76,38 @@ class Unchanged:
         make: Callable[[], _T],
     ) -> _T:
         """As `get`; from the second question on, which shows that questions come faster than changes, an answer is made
-        from a basis that is kept beside the answers.
+        from a basis, which is kept and follows what is committed for as long as it can.
         """
-        if question is None or not self._is_followed():
+        if question is None or (state := self._followed()) is None:
             return make()
 
         def answer() -> _T:
-            if not len(self._answers):
-                return make()
-            if self._basis is None:
-                self._basis = make_basis()
-            return of_basis(self._basis)
+            basis = self._current_basis(state, make_basis)
+            return make() if basis is None else of_basis(basis)
 
         return self._answers.get(question, answer)
 
-    def _is_followed(self) -> bool:
-        """Whether answers can be kept now; forgets those that may have changed."""
+    def _current_basis(self, state: State, make_basis: Callable[[], _B]) -> _B | None:
+        """The basis in a state, or a later one; None before there is one, and where it cannot follow."""
+        if self._basis is None:
+            if len(self._answers):
+                self._basis = make_basis(), state
+        elif self._basis[1] != state:
+            basis, since = self._basis
+            self._basis = None
+            if (reached := basis.follow(since)) is not None:
+                self._basis = basis, reached
+        return self._basis and self._basis[0]
+
+    def _followed(self) -> State | None:
+        """The state of now, None if answers cannot be kept; forgets those that may have changed."""
         if self._connection.adapter.backend != "postgresql" or self._connection.in_transaction:
-            return False
+            return None
         state = self._connection.query(_STATE).fetchone()
         if state != self._state:
-            self._answers, self._basis = Answers(), None
+            self._answers = Answers()
             self._state = state
-        return True
+        return state
 
 
 def question(*parts: Any) -> Hashable | None:

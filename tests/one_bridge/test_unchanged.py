@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import datetime
+import random
+import uuid
+from collections.abc import Iterator
 from uuid import UUID
 
 import datajoint as dj
@@ -115,12 +118,80 @@ def test_sessions_in_memory_are_those_of_the_database(database, tmp_path_factory
             assert held.search(terms, one._reading) == stated == one.search(**terms), terms
 
 
+@pytest.fixture
+def made(monkeypatch) -> list:
+    """One item for each time that the sessions are read into memory."""
+    times: list = []
+    monkeypatch.setattr("one_bridge.api.SessionsInMemory", lambda *given: times.append(1) or SessionsInMemory(*given))
+    return times
+
+
 @pytest.mark.parametrize("server", ["postgresql"], indirect=True)
-def test_sessions_are_read_into_memory_for_the_second_question_of_a_row_of_them(one, monkeypatch):
-    made = []
-    monkeypatch.setattr("one_bridge.api.SessionsInMemory", lambda *given: made.append(1) or SessionsInMemory(*given))
+def test_sessions_are_read_into_memory_for_the_second_question_of_a_row_of_them(one, made):
     assert len(one.search(number=1)) == 1 and not made
     assert not one.search(number=2) and not one.search(number=3) and len(made) == 1
     enter_session(2)
     assert len(one.search(number=2)) == 1 and len(made) == 1
-    assert not one.search(number=3) and len(one.search(number=[1, 2])) == 2 and len(made) == 2
+    assert not one.search(number=3) and len(one.search(number=[1, 2])) == 2 and len(made) == 1
+
+
+def _statements(rng: random.Random) -> Iterator[tuple[str, bool]]:
+    """Statements of any program that change sessions and their projects in every way, and whether rows go away."""
+    session, member = acquisition.Session().full_table_name, acquisition.SessionProject().full_table_name
+    keys = acquisition.Session().keys()
+    members = acquisition.SessionProject().to_dicts()
+
+    def where(row: dict) -> str:
+        return " AND ".join(f"{name} = '{value}'" for name, value in row.items())
+
+    if keys:
+        key = rng.choice(keys)
+        yield f"UPDATE {session} SET task_protocol = '{rng.choice(PROTOCOLS)}' WHERE {where(key)}", False
+        yield f"UPDATE {session} SET session_narrative = 'x' WHERE {where(key)}", False
+        yield f"UPDATE {session} SET eid = '{uuid.UUID(int=rng.getrandbits(128), version=4)}' WHERE {where(key)}", True
+        yield f"UPDATE {session} SET session_number = {rng.randint(100, 30000)} WHERE {where(key)}", False
+        yield (f"DELETE FROM {member} WHERE {where(key)}; INSERT INTO {member} (lab, subject, session_date, "
+               f"session_number, project) SELECT lab, subject, session_date, session_number, project FROM {session}, "
+               f"{lab.Project().full_table_name} WHERE {where(key)} LIMIT {rng.randint(1, 2)}"), False  # fmt: skip
+        if rng.random() < 0.2:
+            yield f"DELETE FROM {member} WHERE {where(key)}; DELETE FROM {session} WHERE {where(key)}", True
+    if members:
+        yield f"DELETE FROM {member} WHERE {where(rng.choice(members))}", True
+    day, number = rng.choice(("2024-05-05", "2024-05-06", "2024-05-07")), rng.randint(100, 30000)
+    yield (f"INSERT INTO {session} (lab, subject, session_date, session_number, eid) SELECT lab, subject, '{day}', "
+           f"{number}, '{uuid.UUID(int=rng.getrandbits(128), version=4)}' FROM "
+           f"{subject.Subject().full_table_name} ORDER BY random() LIMIT 1"), False  # fmt: skip
+    yield (
+        f"UPDATE {subject.Subject().full_table_name} SET subject = 'm{rng.getrandbits(32)}' WHERE subject LIKE 'm%'",
+        False,
+    )
+    yield f"UPDATE {data.Tag().full_table_name} SET tag_description = 'x'", False
+
+
+PROTOCOLS = ("", "training", "ephysChoice")
+
+
+@pytest.mark.parametrize("server", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.soak)])
+def test_what_another_program_changes_is_taken_over(one, made, seed):
+    rng = random.Random(seed)
+    other = raw_connection(dj.conn().address)
+    other.autocommit = True
+    lab.Project.insert({"project": name} for name in ("ibl", "brainwide"))
+    subject.Subject.insert1({"lab": "lab1", "subject": "KS014", "subject_uuid": str(UUID(int=9, version=4))})
+    for number in range(2, 8):
+        enter_session(number)
+    questions = ({}, {"projects": "ibl"}, {"projects": ""}, {"projects": "ibl,brain"}, {"subject": "m"}, {"number": 1},
+                 {"date_range": ["2024-05-06", None]}, {"task_protocol": "train"})  # fmt: skip
+    gone = 0
+    for _ in range(60 if seed == 1 else 2000):
+        one.search()
+        one.search(number=0)
+        statement, can_go = rng.choice(list(_statements(rng)))
+        with other.cursor() as cursor:
+            cursor.execute(statement)
+        gone += can_go
+        for terms in rng.sample(questions, len(questions)):
+            assert one.search(**terms) == uuids(query.eids(query.sessions(terms, one._reading))), (statement, terms)
+    other.close()
+    assert len(made) <= 1 + gone
