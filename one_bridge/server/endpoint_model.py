@@ -32,6 +32,7 @@ class Field:
     required : in a POST.
     write : may be set by clients.
     detail : only in single records, not in lists.
+    inside : only where the record stands inside one of another endpoint, whose `Nested` names the field.
     getter : makes the value from the row; `needs` are the columns that it looks at.
     sql : what filters compare, for a backend, where that is not the column.
     restrict : from one value and the backend to what the filter means, where that is more than comparing the column.
@@ -51,6 +52,7 @@ class Field:
     required: bool = False
     write: bool = True
     detail: bool = False
+    inside: bool = False
     getter: Callable[[Mapping[str, Any]], Any] | None = None
     needs: tuple[str, ...] = ()
     sql: Callable[[str], str] | None = None

@@ -102,7 +102,7 @@ def _paths(endpoint: Endpoint) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def _record(endpoint: Endpoint) -> dict[str, Any]:
-    properties = {field.name: _property(field) for field in endpoint.fields}
+    properties = {field.name: _property(field) for field in endpoint.fields if not field.inside}
     names = {"type": "array", "items": {"type": "string"}}
     properties |= {
         item.name: {"type": "string", "readOnly": True}

@@ -170,7 +170,7 @@ class _Parts:
             return one.name in names if names else (detail or not one.detail) and not one.name.startswith("_")
 
         self.endpoint = endpoint
-        self.fields = [field for field in endpoint.fields if is_wanted(field)]
+        self.fields = [field for field in endpoint.fields if is_wanted(field) and (names or not field.inside)]
         self.many = [item for item in endpoint.many if is_wanted(item) or item.name.startswith("_")]
         self.nested = [item for item in endpoint.nested if is_wanted(item)]
 

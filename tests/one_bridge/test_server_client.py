@@ -49,6 +49,18 @@ def test_search_terms_and_details(one):
     assert details[1]["projects"] == ["alpha", "beta"]
 
 
+def test_a_dataset_without_a_copy_has_no_address_and_is_not_there(one):
+    """The client takes `data_url` of a record before it looks at the copies; Alyx gives it inside sessions only."""
+    one.load_cache()
+    (there,) = one.alyx.rest("datasets", "list", session=str(SECOND.eid))
+    (absent,) = one.alyx.rest("datasets", "list", session=str(THIRD.eid))
+    assert "data_url" not in there and "data_url" not in absent and absent["file_records"] == []
+    assert Path(one._download_dataset(there)).is_file()
+    assert one._download_dataset(absent) is None
+    assert not one._cache.datasets.loc[(slice(None), uuid.UUID(absent["id"])), "exists"].any()
+    assert one.alyx.rest("sessions", "read", SECOND.eid)["data_dataset_session_related"][0]["data_url"]
+
+
 def test_lists_mean_or(one):
     """Against Alyx the same calls find nothing, or end in an error 400."""
     assert len(one.search(subject=["KS014", "ZM_1"])) == 3
