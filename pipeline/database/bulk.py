@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
 from pipeline.database.columns import arrow_type, from_python, is_scalar, to_arrow
+from pipeline.database.copy_format import binary_rows
 from pipeline.database.together import batch_of
 
 _ROWS_PER_BATCH = 200_000
@@ -279,18 +280,20 @@ def _raise_translated(connection: dj.Connection, error: Exception, statement: st
 def _copy_in(table: dj.Table, rows: pa.Table, on_duplicate: str) -> None:
     quote = table.connection.adapter.quote_identifier
     names = ", ".join(quote(name) for name in rows.column_names)
-    buffer = io.BytesIO()
-    pa_csv.write_csv(rows, buffer, pa_csv.WriteOptions(include_header=False))
-    buffer.seek(0)
+    buffer, form = binary_rows(table, rows), "binary"
+    if buffer is None:
+        buffer, form = io.BytesIO(), "csv"
+        pa_csv.write_csv(rows, buffer, pa_csv.WriteOptions(include_header=False))
+        buffer.seek(0)
     with table.connection._conn.cursor() as cursor:
         if on_duplicate == "error":
-            cursor.copy_expert(f"COPY {table.full_table_name} ({names}) FROM STDIN (FORMAT csv)", buffer)
+            cursor.copy_expert(f"COPY {table.full_table_name} ({names}) FROM STDIN (FORMAT {form})", buffer)
             return
         cursor.execute("DROP TABLE IF EXISTS _incoming")
         cursor.execute(
             f"CREATE TEMP TABLE _incoming ON COMMIT DROP AS SELECT {names} FROM {table.full_table_name} LIMIT 0"
         )
-        cursor.copy_expert(f"COPY _incoming ({names}) FROM STDIN (FORMAT csv)", buffer)
+        cursor.copy_expert(f"COPY _incoming ({names}) FROM STDIN (FORMAT {form})", buffer)
         key = ", ".join(quote(name) for name in table.primary_key)
         rest = [quote(name) for name in rows.column_names if name not in table.primary_key]
         action = "NOTHING"

@@ -13,6 +13,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from pipeline import acquisition, behavior, data, ephys_analysis, lab, subject
+from pipeline.database import bulk
 from pipeline.database.bulk import fetch_columns, insert_many, json_column, to_numpy
 from pipeline.database.prepared import Prepared
 from pipeline.worker import transactions
@@ -235,3 +236,27 @@ def test_nan_is_null_in_whatever_it_comes(session):
     ):  # fmt: skip
         insert_many(acquisition.Session, sessions(session, [10 * number, 10 * number + 1], start_delay=values))
     assert len(acquisition.Session & "start_delay IS NULL") == 1 + 7
+
+
+@pytest.mark.parametrize("n_rows", [1, 25_000])
+def test_rows_in_binary_are_those_in_text(session, database, monkeypatch, n_rows):
+    """Text of all lengths, empty and not, dates, numbers and NULL; also more rows than are made ready at once."""
+    if database.adapter.backend != "postgresql":
+        pytest.skip("MySQL takes no COPY")
+    numbers = np.arange(2, n_rows + 2, dtype=np.int16)
+    texts = ["", "é\t\\N\"',\n", "x" * 128, " "]
+    columns = sessions(session, numbers.tolist()) | {
+        "session_date": [datetime.date(1969 + n % 90, 1 + n % 12, 1 + n % 28) for n in numbers.tolist()],
+        "rig": [texts[n % 4] for n in numbers.tolist()],
+        "start_delay": np.where(numbers % 3 == 0, np.nan, numbers / 7 - 100),
+    }
+    written = []
+    for is_text in (False, True):
+        if is_text:
+            monkeypatch.setattr(bulk, "binary_rows", lambda *_: None)
+        insert_many(acquisition.Session, columns)
+        new = acquisition.Session & "session_number > 1"
+        written.append(fetch_columns(new, *new.heading.names[:5], "rig", "start_delay", order_by="eid"))
+        new.delete_quick()
+    assert written[0].num_rows == n_rows
+    assert written[0] == written[1]
