@@ -7,6 +7,7 @@ frame belongs to which light is said by `wavelength` and `name` in the ALF objec
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -53,7 +54,7 @@ class Trace:
     times: NDArray
     values: NDArray
 
-    @property
+    @functools.cached_property
     def sampling_rate(self) -> float:
         """One over the median interval, Hz; NaN below two samples."""
         return float(1 / np.median(np.diff(self.times))) if self.times.size > 1 else float("nan")
@@ -201,9 +202,15 @@ def notes(recording: Recording) -> list[str]:
         said.append(f"{np.median(rates):.3g} frames a second under each light: the times are perhaps not in seconds")
     missing = [trace.site for trace in recording.traces if not np.isfinite(trace.values).all()]
     said += [f"{site} has samples without a value" for site in dict.fromkeys(missing)]
-    flat = [trace.site for trace in recording.traces if trace.values.size > 10 and np.nanstd(trace.values) == 0]
+    flat = [trace.site for trace in recording.traces if trace.values.size > 10 and _is_flat(trace.values)]
     said += [f"{site} does not change" for site in dict.fromkeys(flat)]
     return said
+
+
+def _is_flat(values: NDArray) -> bool:
+    """Whether all values that there are are the same; there is at least one."""
+    seen = values[np.isfinite(values)]
+    return seen.size > 0 and bool((seen == seen[0]).all())
 
 
 def aligned(

@@ -11,6 +11,7 @@ from pipeline.analysis.criteria import RULE_SETS, RuleSet
 from pipeline.database import registry
 from pipeline.database.bulk import insert_many
 from pipeline.database.interactive import ByChoice
+from pipeline.database.prepared import Prepared
 from pipeline.errors import UserError
 from pipeline.schemas import behavior, lab, subject  # noqa: F401 - parents of foreign keys
 from pipeline.schemas.inputs import subject_history, training_features
@@ -148,6 +149,9 @@ class TrainingCriteria(dj.Lookup):
     ]
 
 
+_RULES = Prepared(lambda: TrainingCriteria.proj("rules"))
+
+
 class _ByRules(ByChoice):
     """A join takes the rows of the criteria in use (setting `criteria`), unless a restriction says which."""
 
@@ -231,10 +235,12 @@ class SubjectTraining(_ByRules, subject_history.PerSubject, dj.Computed):
         """Key and fingerprint of every animal and rule set (of `key`) that should have a row now."""
         key = key or {}
         animal = {name: value for name, value in key.items() if not name.startswith("criteria")}
-        return subject_history.times_lookup(super().current_fingerprints(animal), TrainingCriteria & key, "rules")
+        chosen = _RULES.rows({name: key[name] for name in TrainingCriteria.primary_key if name in key})
+        return subject_history.times_lookup(super().current_fingerprints(animal), TrainingCriteria, chosen, "rules")
 
     def make(self, key):
-        rules = RuleSet.from_json(json.dumps((TrainingCriteria & key).fetch1("rules")))
+        chosen = _RULES.rows({name: key[name] for name in TrainingCriteria.primary_key})
+        rules = RuleSet.from_json(json.dumps(chosen[0]["rules"]))
         course = training.evaluate([session.record(rules.no_go) for session in subject_history.sessions_of(key)], rules)
         self.insert1(
             key

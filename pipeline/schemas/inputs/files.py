@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 import weakref
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -47,6 +48,7 @@ __all__ = [
     "open_recording",
     "path_of",
     "read_attribute",
+    "read_content",
     "read_object",
     "read_trials",
 ]
@@ -196,6 +198,12 @@ def read_attribute(key: Mapping[str, Any], alf_object: str, attribute: str, coll
     ------
     InvalidData : the session has no such file, it is in quarantine, or it is not as it was registered.
     """
+    content = read_content(key, alf_object, attribute, collection)
+    return content if isinstance(content, np.ndarray | list | dict) else content.to_pandas()
+
+
+def read_content(key: Mapping[str, Any], alf_object: str, attribute: str, collection: str | None = None) -> Any:
+    """The same as `pipeline.alf.reader.load` gives it: a table as a `pyarrow.Table`."""
     row = _object_row(key, alf_object, (attribute,), collection)
     if attribute in row["refused"] and attribute not in row["accepted"]:
         reason = row["refused"][attribute]
@@ -207,8 +215,7 @@ def read_attribute(key: Mapping[str, Any], alf_object: str, attribute: str, coll
             and dataset["path"] is not None
         ):
             _check_unchanged(dataset)
-            content = load(dataset["path"], dataset["rel_path"])
-            return content if isinstance(content, np.ndarray | list | dict) else content.to_pandas()
+            return load(dataset["path"], dataset["rel_path"])
     raise InvalidData(
         _session_path(key),
         "missing",
@@ -375,10 +382,10 @@ def _with_paths(rows: list[dict[str, Any]], raw_hashes: Mapping[str, str] | None
     for row in rows:
         root = roots.get(row["repository"])
         same = row["record_hash"] in (row["dataset_hash"], raw_hashes.get(row["dataset_id"]))
-        is_here = root is not None and same and not disks.is_cut_off(root, row["file_path"])
-        row["root"], row["path"] = root, root / row["file_path"] if root is not None and is_here else None
-        if root is not None and is_here:
-            disks.use(root)
+        here = root if root is not None and same and not disks.is_cut_off(root, row["file_path"]) else None
+        row["root"], row["path"] = root, None if here is None else here / row["file_path"]
+        if here is not None:
+            disks.use(here)
         before = chosen.get(row["rel_path"])
         if before is None or _n_beside(row["path"]) > _n_beside(before["path"]):
             chosen[row["rel_path"]] = row
@@ -405,10 +412,10 @@ def _fetch_remote(rows: list[dict[str, Any]], chosen: dict[str, dict[str, Any]],
         and row["record_hash"] in (row["dataset_hash"], raw_hashes.get(row["dataset_id"]))
     ]
     for dataset_id, path in (remote_files.fetch(wanted) if wanted else {}).items():
-        stat = path.stat()
+        found = path.stat()
         absent[dataset_id] |= {
-            "root": remote_files.cache_root(), "path": path, "record_size": stat.st_size,
-            "modified_ns": stat.st_mtime_ns,
+            "root": remote_files.cache_root(), "path": path, "record_size": found.st_size,
+            "modified_ns": found.st_mtime_ns,
         }  # fmt: skip
 
 
@@ -443,18 +450,20 @@ def _check_unchanged(one: Mapping[str, Any], inside: dict[str, bool] | None = No
     inside = {} if inside is None else inside
     path = one["path"]
     try:
-        place = os.fspath(path if path.is_symlink() else path.parent)
+        found = path.lstat()
+        is_link = stat.S_ISLNK(found.st_mode)
+        place = os.fspath(path if is_link else path.parent)
         if place not in inside:
             root = os.path.realpath(one["root"])
             inside[place] = os.path.commonpath([root, os.path.realpath(place)]) == root
         if not inside[place]:
             raise refuse(str(path), "symlink_outside", "it leads out of the data root")
-        stat = path.stat()
+        found = path.stat() if is_link else found
     except FileNotFoundError:
         raise refuse(str(path), "vanished", "the file is gone since it was registered") from None
     except PermissionError:
         raise refuse(str(path), "permission_denied", "this account may not read it") from None
-    if (stat.st_size, stat.st_mtime_ns) != (one["record_size"], one["modified_ns"]):
+    if (found.st_size, found.st_mtime_ns) != (one["record_size"], one["modified_ns"]):
         raise refuse(str(path), "changed", "the file has changed since it was registered")
 
 

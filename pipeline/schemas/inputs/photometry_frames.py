@@ -6,14 +6,15 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
-import pandas as pd
+import pyarrow as pa
 
 from pipeline.alf.reasons import refuse
 from pipeline.analysis import photometry
 from pipeline.database import registry
+from pipeline.database.prepared import Prepared
 from pipeline.errors import InvalidData
 from pipeline.schemas.inputs import series
-from pipeline.schemas.inputs.files import read_attribute
+from pipeline.schemas.inputs.files import read_content
 
 acquisition = registry.tables_of("acquisition")
 data = registry.tables_of("data")
@@ -25,6 +26,8 @@ OBJECTS = {SIGNAL: ("signal", "times", "timestamps"), LOCATIONS: ("locations",),
 _SITE = ("roi", "index", "site", "region", "name")
 _REGION = ("brain_region", "brainregion", "location", "target", "acronym")
 _FIBRE = ("fiber", "fibre", "insertion")
+
+_FOUND = Prepared(lambda: data.AlfObject.proj("accepted_columns"))
 
 
 class Place(NamedTuple):
@@ -46,19 +49,19 @@ def read(key: Mapping[str, Any]) -> tuple[photometry.Recording, dict[str, Place]
         There is neither, or it cannot be used; the message says why.
     """
     session = {name: key[name] for name in acquisition.Session.primary_key}
-    rows = (data.AlfObject & session & [{"object_name": name} for name in OBJECTS]).to_dicts()
+    rows = _FOUND.rows(session | {"object_name": tuple(OBJECTS)})
     has = {(row["object_name"], name) for row in rows for name in row["accepted_columns"].split(",") if name}
     places = _places(key) if (LOCATIONS, "locations") in has else {}
     if (SIGNAL, "signal") not in has:
-        return _taken_apart(f"{RAW}.raw", _columns(read_attribute(key, RAW, "raw"))), places
-    signal = read_attribute(key, SIGNAL, "signal")
+        return _taken_apart(f"{RAW}.raw", _columns(read_content(key, RAW, "raw"))), places
+    signal = read_content(key, SIGNAL, "signal")
     if not isinstance(signal, np.ndarray):
         return _taken_apart(f"{SIGNAL}.signal", _columns(signal)), places
     values = signal.reshape(len(signal), -1)
     clock = next((name for name in ("times", "timestamps") if (SIGNAL, name) in has), None)
     if clock is None:
         raise refuse(f"{SIGNAL}.signal", "missing", "the signal has no times: add photometry.times", "times")
-    times = np.asarray(read_attribute(key, SIGNAL, clock))
+    times = np.asarray(read_content(key, SIGNAL, clock))
     if clock == "timestamps":
         times = series.read_times(key, SIGNAL, len(values))
     if times.size != len(values):
@@ -108,15 +111,25 @@ def _taken_apart(name: str, columns: Mapping[str, Any]) -> photometry.Recording:
 
 
 def _columns(content: Any) -> dict[str, np.ndarray]:
-    if not isinstance(content, pd.DataFrame):
+    """The columns of a table; text as objects, None where it is missing."""
+    if not isinstance(content, pa.Table):
         raise InvalidData(SIGNAL, "unreadable_file", "a table is expected", "write it as .pqt or .csv")
-    frame = content if isinstance(content.index, pd.RangeIndex) else content.reset_index()
-    return {str(name): frame[name].to_numpy() for name in frame.columns}
+    return {name: _values(content[name]) for name in content.column_names}
+
+
+def _values(column: pa.ChunkedArray) -> np.ndarray:
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
+        return column.to_numpy()
+    coded = column.combine_chunks().dictionary_encode()  # few texts, each many times
+    texts = np.array([*coded.dictionary.to_pylist(), None], object)
+    return texts[coded.indices.fill_null(texts.size - 1).to_numpy()]
 
 
 def _places(key: Mapping[str, Any]) -> dict[str, Place]:
     columns = {
-        name.strip().lower(): values for name, values in _columns(read_attribute(key, LOCATIONS, "locations")).items()
+        name.strip().lower(): values for name, values in _columns(read_content(key, LOCATIONS, "locations")).items()
     }
     site = next((columns[name] for name in _SITE if name in columns), None)
     if site is None:

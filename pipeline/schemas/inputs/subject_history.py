@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +18,7 @@ from pipeline.analysis.training import SessionRecord
 from pipeline.analysis.trial_checks import UNUSABLE
 from pipeline.database import registry
 from pipeline.database.bulk import fetch_columns, json_column, to_numpy
+from pipeline.database.prepared import Prepared
 from pipeline.database.together import once, remembered
 from pipeline.paradigms import outcomes
 from pipeline.provenance import fingerprints
@@ -57,9 +59,8 @@ class PerSubject:
     def current_fingerprints(self, key: dict | None = None) -> pa.Table:
         """Key and fingerprint of every animal (of `key`) that should have a row now."""
         names = behavior.TrialSet.primary_key
-        sessions = _facts() * behavior.TrialSet.proj("trials_fingerprint") & (key or {})
         parts = [*names[2:], "trials_fingerprint", *_FACTS]
-        return fingerprints.combine(fetch_columns(sessions, *names[:2], *parts), names[:2], parts)
+        return fingerprints.combine(_SESSIONS.columns(key or {}), names[:2], parts)
 
     def _fingerprint_of(self, key: dict) -> dict[str, str]:
         """The fingerprint column of the row that `make` is about to insert."""
@@ -134,22 +135,17 @@ def sessions_of(key: dict) -> list[PastSession]:
 
 
 def _sessions_of(key: dict) -> list[PastSession]:
-    names = behavior.TrialSet.primary_key
-    order = ", ".join(names[2:])
-    table = fetch_columns(
-        (_facts() * behavior.TrialSet.proj(*_OF_TRIALS, "trials_fingerprint")) & key,
-        *names, *_FACTS, *_OF_TRIALS, "trials_fingerprint", order_by=order,
-    )  # fmt: skip
+    table = _SESSIONS.columns(key)
     about = tuple(zip(*table.to_pydict().values(), strict=True))
     connection = registry.connection()
-    return remembered(connection, "sessions of", about, lambda: _with_trials(key, table, order), _ANIMALS)
+    return remembered(connection, "sessions of", about, lambda: _with_trials(key, table), _ANIMALS)
 
 
-def _with_trials(key: dict, table: pa.Table, order: str) -> list[PastSession]:
+def _with_trials(key: dict, table: pa.Table) -> list[PastSession]:
     """The sessions of an animal with their trials; `table`: what is known of each, in their order."""
     names = behavior.TrialSet.primary_key
     rows, present = table.to_pylist(), json_column(table, "columns_present")
-    trials = written_trials.of_tasks(rows) or _read_trials(key, table, present, order)
+    trials = written_trials.of_tasks(rows) or _read_trials(key, table, present)
     return [
         PastSession(
             key={name: row[name] for name in names},
@@ -160,10 +156,10 @@ def _with_trials(key: dict, table: pa.Table, order: str) -> list[PastSession]:
     ]
 
 
-def _read_trials(key: dict, table: pa.Table, present: list[list[str]], order: str) -> list[dict[str, np.ndarray]]:
+def _read_trials(key: dict, table: pa.Table, present: list[list[str]]) -> list[dict[str, np.ndarray]]:
     """The trials of each session of an animal, from one query."""
     names = sorted({name for item in present for name in item})
-    trials = fetch_columns(behavior.TrialSet.Trial & key, *names, order_by=f"{order}, trial_id") if names else None
+    trials = fetch_columns(behavior.TrialSet.Trial & key, *names, order_by=f"{_ORDER}, trial_id") if names else None
     arrays = {} if trials is None else to_numpy(trials)
     ends = np.cumsum(table["n_trials"].to_numpy())
     starts = ends - table["n_trials"].to_numpy()
@@ -186,14 +182,17 @@ def _by_description(row: dict[str, Any], trials: dict[str, np.ndarray]) -> dict[
     return outcomes.conventional(trials | behavior.TrialSet.fetch_other_columns(key), task)
 
 
+_ORDER = "session_date, session_number, task_collection"
+_SESSIONS = Prepared(lambda: _facts() * behavior.TrialSet.proj(*_OF_TRIALS, "trials_fingerprint"), order_by=_ORDER)
+
+
 def _facts() -> dj.expression.QueryExpression:
     """What of session and task goes into the summaries."""
     return acquisition.Session.proj(*_FACTS[:-1]) * acquisition.SessionTask.proj(_FACTS[-1])
 
 
-def times_lookup(table: pa.Table, lookup: dj.expression.QueryExpression, text: str) -> pa.Table:
-    """Each row of fingerprints with each row of a lookup table, whose column `text` goes into the fingerprint."""
-    rows = lookup.to_dicts()
+def times_lookup(table: pa.Table, lookup: type[dj.Table], rows: Sequence[Mapping[str, Any]], text: str) -> pa.Table:
+    """Each row of fingerprints with each of some rows of a lookup table, whose column `text` goes into it."""
     key = [name for name in table.column_names if name != "fingerprint"]
     pairs = [
         {name: value for name, value in row.items() if name in lookup.primary_key}

@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from pipeline.database import registry
-from pipeline.database.bulk import to_numpy
-from pipeline.database.columns import to_arrow
+from pipeline.database.columns import arrow_type
 from pipeline.database.together import recalled, remember, remembered
 
 behavior = registry.tables_of("behavior")
@@ -27,13 +27,18 @@ def keep(row: Mapping[str, Any], columns: Mapping[str, np.ndarray]) -> None:
     row : key and fingerprint of the row of TrialSet; the fingerprint determines the trials.
     columns : the columns that the task has.
     """
-    remember(
-        registry.connection(),
-        "trials",
-        _about(row),
-        lambda: to_numpy(to_arrow(behavior.TrialSet.Trial(), columns)),
-        _MOST,
-    )
+    heading = behavior.TrialSet.Trial().heading
+
+    def stored() -> Columns:
+        return {name: _as_stored(values, arrow_type(heading[name])) for name, values in columns.items()}
+
+    remember(registry.connection(), "trials", _about(row), stored, _MOST)
+
+
+def _as_stored(values: np.ndarray, kind: pa.DataType) -> np.ndarray:
+    """A copy in the type that `to_numpy` gives: that of the column, and of float64 where NULL stands among others."""
+    has_gaps = values.dtype.kind == "f" and not pa.types.is_floating(kind) and np.isnan(values).any()
+    return values.astype(np.float64 if has_gaps else kind.to_pandas_dtype())
 
 
 def of_task(row: Mapping[str, Any], read: Callable[[], Columns]) -> Columns:
