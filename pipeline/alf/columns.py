@@ -40,6 +40,11 @@ class Column:
     ordered: bool = False
     tolerance: float = 0.0
 
+    @property
+    def has_rules(self) -> bool:
+        """Whether some numbers are no values of the column."""
+        return self.kind == "int" or (self.values, self.low, self.high) != (None, None, None)
+
 
 def _time(name: str, attribute: str, text: str, index: int | None = None) -> Column:
     return Column(name, attribute, "s", text, index, ordered=True)

@@ -135,11 +135,12 @@ def npy_header(start: bytes, name: str, size: int | None = None) -> NpyHeader:
 
 def _read(path: Path, name: str) -> bytes:
     try:
-        size = path.stat().st_size
-        limit = LARGEST_ARRAY if name.endswith((".npy", ".pqt")) else LARGEST_TEXT
-        if size > limit:
-            raise refuse(name, "unreadable_file", f"{size} bytes, and no more than {limit} are read at once")
-        return path.read_bytes()
+        with path.open("rb", buffering=0) as file:
+            size = os.fstat(file.fileno()).st_size
+            limit = LARGEST_ARRAY if name.endswith((".npy", ".pqt")) else LARGEST_TEXT
+            if size > limit:
+                raise refuse(name, "unreadable_file", f"{size} bytes, and no more than {limit} are read at once")
+            return file.read()
     except FileNotFoundError:
         raise refuse(name, "vanished", "the file is not there any more") from None
     except PermissionError as error:

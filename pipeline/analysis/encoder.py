@@ -110,8 +110,10 @@ def in_radians(position: ArrayLike, timestamps: ArrayLike, unit: str | None = No
         raise UnknownUnit("the positions differ by whole ticks in none of the known units")
     name, tick = proven or (unit or "rad", float("nan"))
     tick *= 2 * np.pi / TURN[name]
-    unwrapped, n_wraps = _without_wraps(_to_radians(position, name), tick)
-    steady, n_resets = _without_resets(unwrapped, timestamps)
+    steady, n_wraps, n_resets = _to_radians(position, name), 0, 0
+    if steady.size > 1 and np.abs(np.diff(steady)).max() > np.pi:
+        steady, n_wraps = _without_wraps(steady, tick)
+        steady, n_resets = _without_resets(steady, timestamps)
     assumed = name == "ticks" and unit is None and turn is None
     return WheelPosition(steady, name, tick, n_wraps, n_resets, assumed)
 
@@ -311,8 +313,6 @@ def _without_wraps(position: NDArray, tick: float) -> tuple[NDArray, int]:
     """The trace (rad) without the steps by which a counter, or an angle, begins again; and how many there were."""
     steps = np.diff(position)
     large = np.abs(steps) > np.pi
-    if not large.any():
-        return position, 0
     usual = np.abs(steps[~large]).max(initial=0.0)
     spread = np.ptp(position)
     periods = [2 * np.pi, *((counter * tick for counter in _COUNTERS) if np.isfinite(tick) else ())]
