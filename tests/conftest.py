@@ -27,7 +27,8 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # of a shell's background
 REAL_DATA = Path(__file__).parents[2] / "shared" / "realdata" / "alf"
 
 
-hypothesis.settings.register_profile("repeatable", derandomize=True)
+# A busy computer takes a second for what takes a millisecond: how long an example took says nothing of the program.
+hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=None)
 
 
 def pytest_configure(config: pytest.Config) -> None:
