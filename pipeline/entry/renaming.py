@@ -67,9 +67,16 @@ class Change:
         return self._rekeying().preview()
 
     def conflicts(self) -> list[str]:
-        """What stands in the way, in words with what to do; empty where nothing does."""
+        """What stands in the way, in words with what to do; empty where nothing does.
+
+        Rows that hang on a row that is named are not: what is done about that decides about them.
+        """
         conflicts = []
-        for label, keys in self._rekeying().conflicts().items():
+        named: dict[tuple[str, ...], set[tuple[Any, ...]]] = {}  # the values of keys, by the names of these
+        for label, clashing in self._rekeying().conflicts().items():
+            keys = [key for key in clashing if not _hangs_on(key, named)]
+            for key in keys:
+                named.setdefault(tuple(key), set()).add(tuple(key.values()))
             for key in keys[:10]:
                 where = ", ".join(f"{name} {value}" for name, value in key.items() if name not in SUBJECT)
                 remedy = "correct or delete one of them first"
@@ -442,6 +449,13 @@ def session_key(path: str) -> dict[str, Any]:
     except ValueError:
         raise UserError(f"{match[3]} is no date", "write it as YYYY-MM-DD") from None
     return dict(zip(SESSION, (match[1], match[2], day, int(match[4])), strict=True))
+
+
+def _hangs_on(key: Mapping[str, Any], named: Mapping[tuple[str, ...], set[tuple[Any, ...]]]) -> bool:
+    """Whether a key contains one of those that are named."""
+    return any(
+        key.keys() >= set(names) and tuple(key[name] for name in names) in known for names, known in named.items()
+    )
 
 
 def path_of(key: Mapping[str, Any]) -> str:

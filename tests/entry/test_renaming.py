@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
@@ -137,12 +138,14 @@ def test_merged_animals_have_the_sessions_of_both_and_can_be_parted_again(databa
 
 
 def test_two_sessions_of_one_day_stand_in_the_way_of_a_merge(database, tmp_path):
-    for name in ("m1", "m2"):
-        write(tmp_path, f"mylab/Subjects/{name}/2020-01-01/001")
+    for name, reward in (("m1", 1.5), ("m2", 3.0)):
+        write(tmp_path, f"mylab/Subjects/{name}/2020-01-01/001", rewardVolume=np.full(6, reward))
     ingest(tmp_path)
+    worker.drain([behavior.TrialSet])
     before = everything()
     change = renaming.merge_subjects("mylab", "m1", "mylab", "m2")
-    assert any("neurojoint session move mylab/Subjects/m1/2020-01-01/001" in line for line in change.conflicts())
+    (line,) = change.conflicts()
+    assert "neurojoint session move mylab/Subjects/m1/2020-01-01/001" in line, "and no line for each of its trials"
     with pytest.raises(NeurojointError, match="both have a row"):
         change.apply()
     assert everything() == before
