@@ -100,7 +100,8 @@ def _postgresql(connection: dj.Connection, prefix: str, name: str, role: str, pa
         if exists and not own and schema == personal.schema_name(name, prefix):
             yield f"REVOKE CREATE ON SCHEMA {place} FROM {quoted}", ()
         yield f"GRANT USAGE ON SCHEMA {place} TO {quoted}", ()
-        rights = "SELECT, REFERENCES" if own else "SELECT"
+        # PostgreSQL tells of keys only who may do more than read; who has no schema can refer to nothing
+        rights = "SELECT, REFERENCES"
         yield f"GRANT {rights} ON ALL TABLES IN SCHEMA {place} TO {quoted}", ()
         yield f"ALTER DEFAULT PRIVILEGES IN SCHEMA {place} GRANT {rights} ON TABLES TO {quoted}", ()
     for table in _written_names(role):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
 import datajoint as dj
 import pytest
@@ -62,27 +63,33 @@ def account(database, server, request):
 
 
 def _attempt(database: dj.Connection, statement: str) -> str:
-    """Empty, or why the account may not; on PostgreSQL as that role, on MariaDB signed in with its password."""
+    """Empty, or why the account may not."""
+    try:
+        _rows(database, statement)
+    except Exception as error:
+        return str(error)
+    return ""
+
+
+def _rows(database: dj.Connection, statement: str) -> Sequence[tuple]:
+    """What the account gets; on PostgreSQL as that role, on MariaDB signed in with its password."""
     if database.adapter.backend == "postgresql":
         database.query("BEGIN")
         try:
             database.query("SET LOCAL ROLE ada")
-            database.query(statement)
-        except Exception as error:
-            return str(error)
+            cursor = database.query(statement)
+            return cursor.fetchall() if cursor.description else ()
         finally:
             database.query("ROLLBACK")
-        return ""
     address = dataclasses.replace(database.address, user="ada", password=SecretStr(PASSWORD))
     raw = connection.raw_connection(address)
     try:
-        raw.cursor().execute(statement)
-    except Exception as error:
-        return str(error)
+        cursor = raw.cursor()
+        cursor.execute(statement.replace("%%", "%"))
+        return cursor.fetchall()
     finally:
         raw.rollback()
         raw.close()
-    return ""
 
 
 @pytest.mark.parametrize("account", accounts.ROLES, indirect=True)
@@ -92,6 +99,17 @@ def test_each_role_may_do_what_it_is_for_and_nothing_else(account, database):
     assert {what for what, refusal in outcome.items() if not refusal} == MAY[role]
     refused = [refusal for refusal in outcome.values() if refusal]
     assert all("denied" in text or "nsufficient privileges" in text for text in refused), refused
+
+
+@pytest.mark.parametrize("account", accounts.ROLES, indirect=True)
+def test_each_role_sees_the_keys_of_tables(account, database):
+    """DataJoint asks the database for them: an account to which it does not tell them cannot even connect."""
+    adapter, table = database.adapter, behavior.TrialSet
+    for asked in (
+        adapter.get_primary_key_sql(table.database, table.table_name),
+        adapter.load_foreign_keys_sql(adapter.quote_string(table.database), "'~%%'"),
+    ):
+        assert len(_rows(database, asked)) >= len(table.primary_key)
 
 
 @pytest.mark.parametrize("account", ["scientist"], indirect=True)
