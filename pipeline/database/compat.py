@@ -27,6 +27,7 @@ def apply(every_table: Callable[[], list[Any]]) -> None:
     _take_double_quotes_for_text()
     _refuse_unknown_names_in_restrictions()
     _load_dependencies_once_for_all_job_tables()
+    _resolve_types_once()
     _know_headings_in_cascades()
     logging.getLogger("datajoint").setLevel(logging.WARNING)
 
@@ -119,6 +120,27 @@ def _read_arrays_in_one_step() -> None:
 
     unpack.by_parts = original  # type: ignore[attr-defined]
     blob.Blob.unpack = unpack
+
+
+def _resolve_types_once() -> None:
+    """DataJoint resolves the name of a type, e.g. `<blob>`, again for each value that it reads or writes."""
+    from datajoint import codecs
+
+    original = codecs.resolve_dtype
+    if getattr(original, "patched", False):
+        return
+    kept: dict[tuple[str, str | None], Any] = {}
+
+    def resolve_dtype(dtype, seen=None, store_name=None):
+        if seen is not None:
+            return original(dtype, seen, store_name)
+        if (dtype, store_name) not in kept:
+            kept[dtype, store_name] = original(dtype, store_name=store_name)
+        final, chain, store = kept[dtype, store_name]
+        return final, list(chain), store
+
+    resolve_dtype.patched = True  # type: ignore[attr-defined]
+    codecs.resolve_dtype = resolve_dtype
 
 
 def _keep_declaring_transaction_alive() -> None:

@@ -55,6 +55,17 @@ def test_rows_are_still_decoded_value_by_value(database):
     assert without_patches(source) == "True"
 
 
+def test_names_of_types_are_still_resolved_for_each_value(database):
+    """Patched, the same codecs are found without a search; a caller may change the list that it gets."""
+    from datajoint import codecs
+
+    first, second = (codecs.resolve_dtype("<blob>") for _ in range(2))
+    assert first[1] == second[1] and first[1][0] is second[1][0] and first[1] is not second[1]
+    assert codecs.resolve_dtype("<blob>", store_name="cold")[2] == "cold" and first[2] is None
+    source = "from datajoint import codecs; print(hasattr(codecs.resolve_dtype, 'cache_info'))"
+    assert without_patches(source) == "False"
+
+
 @pytest.mark.parametrize("server", ["postgresql"], indirect=True)
 def test_an_enum_that_exists_does_not_abort_the_transaction(database):
     from datajoint.adapters.postgres import PostgreSQLAdapter
