@@ -14,6 +14,7 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
 from pipeline.errors import NeurojointError, causes
+from pipeline.processes import without_main
 
 Run = Callable[[Callable[..., Any], Iterable[tuple]], Iterator[Any]]
 """Calls a function with each tuple of arguments and yields the results in any order."""
@@ -98,7 +99,10 @@ def _run_in_pool(pool: ProcessPoolExecutor, function: Any, tasks: Iterable[tuple
     running: set[Future] = set()
     while True:
         for task in tasks:
-            with _without_interrupt():  # a process that is being started is not yet one that `_kill` knows
+            with (
+                _without_interrupt(),
+                without_main(function),
+            ):  # a process that is being started is not yet one that `_kill` knows
                 running.add(pool.submit(function, *task))
             if len(running) >= ahead:
                 break

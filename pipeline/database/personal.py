@@ -34,13 +34,8 @@ class PersonalSchema(dj.Schema):
         NeurojointError : other tables depend on one of them.
         """
         for table in tables:
-            dependents = [name for name in table().descendants() if name != table.full_table_name]
-            others = [
-                name
-                for name in dependents
-                if not dj.FreeTable(self.connection, name).table_name.startswith(f"{table.table_name}__")
-            ]
-            if others:
+            own = {table.table_name, *_parts(self.connection, self.database, table.table_name)}
+            if others := _dependents(self.connection, self.database, table.table_name, own):
                 raise NeurojointError(f"{', '.join(others)} depends on {table.__name__}", "drop that table first")
             _drop(self.connection, self.database, table.table_name)
             self.connection.dependencies.clear()
@@ -138,10 +133,20 @@ def _check_same(connection: dj.Connection, database: str, table: type[dj.Table])
 
 def _check_nothing_depends(connection: dj.Connection, database: str, moving: set[str]) -> None:
     """Raise where a table that does not move depends on one that does."""
-    for name in moving:
-        for other in dj.FreeTable(connection, _full(connection, database, name)).descendants():
-            if dj.FreeTable(connection, other).table_name not in moving:
-                raise ConflictError(f"{other} depends on {name}", "drop it first, or graft it too")
+    for name in sorted(moving):
+        if others := _dependents(connection, database, name, moving):
+            raise ConflictError(f"{', '.join(others)} depends on {name}", "drop it first, or graft it too")
+
+
+def _dependents(connection: dj.Connection, database: str, name: str, besides: set[str]) -> list[str]:
+    """Tables that refer to one of a schema, also from schemas that nobody has opened here; without those of the schema
+    that are named `besides`."""
+    dj.Schema(database, connection=connection, create_schema=False, create_tables=False)  # the graph has it then
+    graph = connection.dependencies
+    graph.clear()
+    graph.load_all_downstream()
+    left_out = {_full(connection, database, item) for item in besides}
+    return [other for other in graph.descendants(_full(connection, database, name)) if other not in left_out]
 
 
 def _columns(connection: dj.Connection, database: str, name: str) -> dict[str, tuple]:
@@ -171,11 +176,13 @@ def _copy(connection: dj.Connection, database: str, table: type[dj.Table]) -> No
 
 def _drop(connection: dj.Connection, database: str, name: str) -> None:
     """Drop a table with its parts and jobs."""
-    listed = _listed(connection, database)
-    parts = [item for item in listed if item.startswith(f"{name}__")]
-    jobs = [item for item in listed if item == f"~~{name.lstrip('_')}"]
-    for item in (*reversed(parts), *jobs, name):
+    jobs = [item for item in _listed(connection, database) if item == f"~~{name.lstrip('_')}"]
+    for item in (*reversed(_parts(connection, database, name)), *jobs, name):
         dj.FreeTable(connection, _full(connection, database, item)).drop_quick()
+
+
+def _parts(connection: dj.Connection, database: str, name: str) -> list[str]:
+    return [item for item in _listed(connection, database) if item.startswith(f"{name}__")]
 
 
 def _listed(connection: dj.Connection, database: str) -> list[str]:

@@ -323,9 +323,10 @@ def _without_type_warnings() -> Iterator[None]:
 
 def declare_jobs(table: type[dj.Table]) -> None:
     """Declare the job table of a populated table, if it is not yet."""
-    jobs = jobs_of(table)
-    if not jobs.is_declared:
-        jobs.declare()
+    with _without_type_warnings():  # also of `jobs`, which declares it where it can
+        jobs = jobs_of(table)
+        if not jobs.is_declared:
+            jobs.declare()
 
 
 def _declare_jobs_of(masters: Iterator[type[dj.Table]]) -> None:

@@ -22,6 +22,7 @@ from pipeline.database import free_space, registry
 from pipeline.database.address import Address
 from pipeline.database.connection import raw_connection
 from pipeline.errors import DatabaseUnavailable, NeurojointError, is_connection_error
+from pipeline.processes import without_main
 from pipeline.schemas import task
 from pipeline.worker import heartbeat, process
 from pipeline.worker.compute import GRACE_SECONDS
@@ -212,7 +213,7 @@ class _Supervisor:
             worker.process = _context.Process(
                 target=process.main, args=(self.assignment, self.board, worker.slot, sender)
             )
-            with _deaf_to_interrupts():
+            with _deaf_to_interrupts(), without_main(self.assignment.open_tables):
                 worker.process.start()
             sender.close()
 
@@ -331,7 +332,7 @@ def _start_forkserver() -> None:
 
     _context.set_forkserver_preload(["pipeline.worker.process", *(f"pipeline.schemas.{name}" for name in SCHEMAS)])
     resource_tracker.ensure_running()
-    with _deaf_to_interrupts():
+    with _deaf_to_interrupts(), without_main():
         forkserver.ensure_running()
 
 

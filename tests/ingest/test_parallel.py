@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import textwrap
 
 PROGRAM = """
 import os, signal, sys
@@ -35,3 +36,18 @@ def test_ctrl_c_waits_until_a_process_that_is_being_started_is_known(tmp_path):
         [sys.executable, str(tmp_path / "program.py")], capture_output=True, text=True, timeout=60, check=False
     )
     assert (done.stdout, done.stderr) == ("started\nstopped\n", "")
+
+
+def test_a_script_without_a_main_guard_does_not_begin_again_in_each_process(tmp_path):
+    """Whoever has not written Python for several processes before leaves the guard out."""
+    program = """
+        from ingest import parallel
+        print("begun")
+        with parallel.workers(2) as run:
+            print(sorted(run(abs, [(-1,), (-2,)])))
+    """
+    (tmp_path / "program.py").write_text(textwrap.dedent(program))
+    done = subprocess.run(
+        [sys.executable, str(tmp_path / "program.py")], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.stdout, done.stderr) == ("begun\n[1, 2]\n", "")
