@@ -132,5 +132,6 @@ async def database_environment(name: str, role: str) -> dict[str, str]:
         "NEUROJOINT_DATABASE_URL": url,
         "NEUROJOINT_DATABASE_PASSWORD": password,
         "NEUROJOINT_PREFIX": own.prefix,
+        "DJ_IGNORE_CONFIG_FILE": "true",  # also where a notebook imports DataJoint first, which warns else
     }
     return environment | ({"NEUROJOINT_DATA_ROOT": str(own.data_root)} if own.data_root else {})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import shutil
 import sys
@@ -13,7 +14,8 @@ from typing import Any
 import neurojoint
 import pipeline
 from pipeline.database import registry
-from pipeline.errors import UserError
+from pipeline.errors import NeurojointError, UserError, explain
+from pipeline.settings import CONFIG_VARIABLE, config_file, settings
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 
@@ -77,8 +79,42 @@ def prepare_notebooks(folder: Path | None) -> Path:
     return folder
 
 
+def begin_kernel(names: dict[str, Any]) -> None:
+    """Give a notebook that opens what the shell knows by name; without a database, say so."""
+    import datajoint as dj
+
+    try:
+        names.update(namespace())
+    except NeurojointError as error:
+        names.update(nj=neurojoint, dj=dj)
+        print(f"not connected: {explain(error)}")
+
+
+def kernel_environment(home: Path) -> dict[str, str]:
+    """Write the kernel that connects when it starts, below `home`; returns what leads JupyterLab and its kernels to it.
+
+    A kernel runs in the folder of its notebook, where no `neurojoint.toml` is.
+    """
+    folder = home / "jupyter"
+    kernel = {
+        "argv": [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}",
+                 "--IPKernelApp.exec_lines=from neurojoint.scientists import begin_kernel; begin_kernel(globals())"],
+        "display_name": "Python 3 (neurojoint)", "language": "python", "metadata": {"debugger": True},
+    }  # fmt: skip
+    place = folder / "kernels" / "python3"  # before the one of the same name that ipykernel brings
+    place.mkdir(parents=True, exist_ok=True)
+    (place / "kernel.json").write_text(json.dumps(kernel, indent=1), encoding="utf-8")
+    file = config_file()
+    others = os.environ.get("JUPYTER_PATH")
+    return {
+        "JUPYTER_PATH": os.pathsep.join([str(folder), *([others] if others else [])]),
+        "NEUROJOINT_HOME": str(home),
+        "DJ_IGNORE_CONFIG_FILE": "true",  # also where a notebook imports DataJoint first, which warns else
+    } | ({CONFIG_VARIABLE: str(file.absolute())} if file else {})
+
+
 def open_jupyter(folder: Path | None, port: int, browser: bool) -> None:
-    """Become JupyterLab, on 127.0.0.1; a kernel connects when a notebook calls `nj.connect()`.
+    """Become JupyterLab, on 127.0.0.1, whose notebooks are connected and know the names of the shell.
 
     Raises
     ------
@@ -87,6 +123,7 @@ def open_jupyter(folder: Path | None, port: int, browser: bool) -> None:
     if importlib.util.find_spec("jupyterlab") is None:
         raise UserError("JupyterLab is not installed", "pip install 'neurojoint[notebook]'")
     place = prepare_notebooks(folder)
+    os.environ.update(kernel_environment(settings().home))
     command = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={place}", "--ServerApp.ip=127.0.0.1",
                f"--ServerApp.port={port}"]  # fmt: skip
     os.execv(command[0], [*command, *([] if browser else ["--no-browser"])])  # noqa: S606 (a list, no shell)

@@ -21,6 +21,8 @@ from pipeline.errors import InvalidSettings
 logger = logging.getLogger(__name__)
 
 CONFIG_NAME = "neurojoint.toml"
+CONFIG_VARIABLE = "NEUROJOINT_CONFIG_FILE"
+"""Names the file of settings for a process that runs in another folder, such as the kernel of a notebook."""
 LONGEST_SCHEMA_NAME = len("behavior_analysis")
 LONGEST_DATABASE_SCHEMA = 30  # characters; longer ones give constraint names that MySQL refuses
 
@@ -301,7 +303,11 @@ def default_home() -> Path:
 
 
 def config_file() -> Path | None:
-    """The `neurojoint.toml` in force: in the current folder, else in the home; None where there is neither."""
+    """The file of settings in force: the one that `NEUROJOINT_CONFIG_FILE` names, else `neurojoint.toml` in the current
+    folder, else in the home; None where there is none.
+    """
+    if named := os.environ.get(CONFIG_VARIABLE):
+        return Path(named).expanduser()
     home = Path(os.environ.get("NEUROJOINT_HOME") or default_home()).expanduser()
     for folder in (Path.cwd(), home):
         with contextlib.suppress(PermissionError):
