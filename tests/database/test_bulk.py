@@ -238,7 +238,7 @@ def test_nan_is_null_in_whatever_it_comes(session):
     assert len(acquisition.Session & "start_delay IS NULL") == 1 + 7
 
 
-@pytest.mark.parametrize("n_rows", [1, 25_000])
+@pytest.mark.parametrize("n_rows", [6_000, 25_000])
 def test_rows_in_binary_are_those_in_text(session, database, monkeypatch, n_rows):
     """Text of all lengths, empty and not, dates, numbers and NULL; also more rows than are made ready at once."""
     if database.adapter.backend != "postgresql":
