@@ -57,6 +57,7 @@ _ONLINE = {"file_state": "online"}
 _OBJECTS = Prepared(lambda: data.AlfObject.proj(...))
 _COPIES = Prepared(lambda: _copies(), order_by="rel_path, repository")
 _REPOSITORIES = Prepared(lambda: data.Repository.proj(...))
+_SMALL = 4 << 20  # byte
 _INGEST = "run `neurojoint ingest` on the folder that holds it"
 
 
@@ -120,7 +121,7 @@ def read_object(
                 f"{_session_path(key)}/{dataset['rel_path']}", "missing", "no copy is online here", _INGEST
             )
         _check_unchanged(dataset, inside)
-        contents[dataset["rel_path"]] = dataset["path"]
+        contents[dataset["rel_path"]] = _small(dataset) if with_other else dataset["path"]
     assembled = assemble(row["object_name"], contents)
     refused = {name: why for name, why in (row["refused"] | assembled.refused).items() if name not in assembled.values}
     values = {name: array for name, array in assembled.values.items() if name in wanted}
@@ -139,7 +140,7 @@ def read_object(
         row["object_collection"],
         [dataset["path"] for dataset in datasets],
         assembled.dropped,
-        _other_values(datasets, assembled) if with_other else {},
+        _other_values(datasets, contents, assembled) if with_other else {},
     )
 
 
@@ -155,7 +156,17 @@ def read_trials(key: Mapping[str, Any]) -> AlfData:
     return remembered(registry.connection(), "trial files", about, lambda: read_object(key, "trials", with_other=True))
 
 
-def _other_values(datasets: list[dict[str, Any]], assembled: Assembled) -> dict[str, np.ndarray]:
+def _small(dataset: Mapping[str, Any]) -> Path | bytes:
+    """The bytes of a file that is looked at twice, for its shape and for its values; its path where they are many."""
+    if dataset["record_size"] <= _SMALL:
+        with contextlib.suppress(OSError):  # the reader says what is wrong with it
+            return dataset["path"].read_bytes()
+    return dataset["path"]
+
+
+def _other_values(
+    datasets: list[dict[str, Any]], contents: Mapping[str, Path | bytes], assembled: Assembled
+) -> dict[str, np.ndarray]:
     """Attribute -> values, of those that no column stands for and that have a row for each row of the columns."""
     values: dict[str, np.ndarray] = {}
     n_rows = len(next(iter(assembled.values.values()), ()))
@@ -163,7 +174,7 @@ def _other_values(datasets: list[dict[str, Any]], assembled: Assembled) -> dict[
         is_one = dataset["rel_path"].endswith(".npy")
         if not assembled.other or (is_one and dataset["alf_attribute"] not in assembled.other):
             continue
-        content = load(dataset["path"], dataset["rel_path"])
+        content = load(contents[dataset["rel_path"]], dataset["rel_path"])
         if isinstance(content, np.ndarray):
             given = {dataset["alf_attribute"]: content}
         elif isinstance(content, list | dict):
