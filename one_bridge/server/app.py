@@ -393,7 +393,9 @@ class Bridge:
         request.state.account = account
         if account is not None and account.labs and request.method not in ("GET", "HEAD"):
             permissions.check_door(request.url.path)
-        return self.gate.admit(account, role)
+        admitted = self.gate.admit(account, role)
+        values.printable(request.scope["path"])  # identifiers of all kinds come to the database from here
+        return admitted
 
     def _threaded(self, answer: Callable[[Request], Response]) -> Callable:
         async def handler(request: Request) -> Response:

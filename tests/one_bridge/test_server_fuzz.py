@@ -352,8 +352,11 @@ def test_a_character_that_no_database_holds_is_an_error_of_the_request(served):
     """In the parts of addresses and bodies that no table of fields describes."""
     session = served.session("ada")
     for path in ("/cache.zip?tag=a%00", "/cache/info/a%00b", "/data/a%00", "/water-requirement/a%00",
-                 "/sessions/a%00/nwb", "/check-protected?path=a%00&filenames=b"):  # fmt: skip
+                 "/sessions/a%00/nwb", "/check-protected?path=a%00&filenames=b", "/tasks/a%00", "/tasks/a%00/log",
+                 "/tasks/graph/a%00", "/sessions/a%00/timeline", "/sessions/a%00", "/subjects/a%00"):  # fmt: skip
         assert 400 <= session.get(served.url + path, timeout=30).status_code < 500, path
+    for path in ("/tasks/a%00/hold", "/tasks/a%00/finish", "/tasks/a%00/heartbeat"):
+        assert 400 <= session.post(served.url + path, json={"token": "a"}, timeout=30).status_code < 500, path
     for field in ("path", "hostname", "name", "labs", "created_by"):
         body = {"path": "KS014/2020-01-01/001", "filenames": ["alf/_ibl_trials.choice.npy"], field: "a\0"}
         assert 400 <= session.post(f"{served.url}/register-file", json=body, timeout=30).status_code < 500, field
