@@ -105,7 +105,7 @@ def _read_arrays_in_one_step() -> None:
     vector = struct.Struct("<4scQQII")  # format, kind, dimensions, length, type, whether it is complex
 
     def unpack(self, packed):
-        content = memoryview(packed).cast("B")
+        content: Any = memoryview(packed).cast("B")
         if content[:6] == b"ZL123\0" and len(content) > 14:
             (size,) = struct.unpack_from("<Q", content, 6)
             content = zlib.decompress(content[14:], bufsize=min(max(size, 1), 1 << 26))

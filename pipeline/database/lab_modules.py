@@ -12,6 +12,7 @@ import datetime
 import functools
 import importlib
 import importlib.metadata
+import re
 import sys
 import traceback
 from dataclasses import dataclass
@@ -27,6 +28,9 @@ from pipeline.errors import NeurojointError, NotFoundError, is_connection_error
 from pipeline.settings import settings
 
 ENTRY_POINTS = "neurojoint.modules"
+_PLAIN_TYPE = re.compile(
+    r"(var)?char\(\d+\)|double( precision)?|real|float|(small|big)?int(eger)?(\(\d+\))?|boolean|date(?![\w(])|jsonb?"
+)
 
 
 @dataclass(frozen=True)
@@ -187,22 +191,50 @@ def _in_a_line(error: BaseException) -> str:
 
 
 def _check_columns(name: str) -> None:
-    """Raise where a table has other columns than its definition."""
+    """Raise where a table has other columns than its definition, or columns of other types."""
     for master in registry.tables(name):
         for table in (master, *registry.parts(master)):
-            one = table()
-            if not one.is_declared:
+            if not table().is_declared:
                 raise NeurojointError(f"{table.__qualname__} has no table yet", "run `neurojoint db upgrade`")
-            _, _, columns, *_ = prepare_declare(table.definition, one.declaration_context, one.connection.adapter)
-            defined = {sql.split()[0].strip('"`') for sql in columns}
-            actual = set(one.heading.names)
-            if defined != actual:
-                parts = [f"lacks {', '.join(sorted(defined - actual))}"] if defined - actual else []
-                parts += [f"has {', '.join(sorted(actual - defined))} too"] if actual - defined else []
+            if wrong := misfits(table):
                 raise NeurojointError(
-                    f"the definition of {table.__qualname__} no longer fits its table, which {' and '.join(parts)}",
+                    f"the definition of {table.__qualname__} no longer fits its table, which {' and '.join(wrong)}",
                     f"add a migration to {_migrations(name)} (docs/modules.md), then run `neurojoint db upgrade`",
                 )
+
+
+def misfits(table: type[dj.Table]) -> list[str]:
+    """In words, what the table in the database has otherwise than its definition.
+
+    Types are compared where both are plain: of enums and codecs the database says too little.
+    """
+    one = table()
+    heading = one.heading
+    _, _, columns, *_ = prepare_declare(table.definition, one.declaration_context, one.connection.adapter)
+    defined = {(parts := sql.split(maxsplit=1))[0].strip('"`'): parts[1] for sql in columns}
+    there = set(heading.names)
+    wrong = [f"lacks {', '.join(sorted(defined.keys() - there))}"] if defined.keys() - there else []
+    wrong += [f"has {', '.join(sorted(there - defined.keys()))} too"] if there - defined.keys() else []
+    for name in (name for name in heading.names if name in defined):
+        wanted, found = _plain_type(defined[name]), _plain_type(heading[name].type)
+        if wanted and found and wanted != found:
+            wrong.append(f"has {name} as {found}, not {wanted}")
+        elif heading[name].nullable == ("NOT NULL" in defined[name].partition("COMMENT")[0]):
+            wrong.append(f"{'allows' if heading[name].nullable else 'forbids'} {name} to be null")
+    return wrong
+
+
+def _plain_type(sql: str) -> str:
+    """The type that a declaration begins with; empty where it is not plain.
+
+    >>> _plain_type("int(11) NOT NULL"), _plain_type("varchar(32) NOT NULL DEFAULT ''"), _plain_type("<blob>")
+    ('int', 'varchar(32)', '')
+    """
+    match = _PLAIN_TYPE.match(sql.lower())
+    if match is None:
+        return ""
+    words = re.sub(r"(int)\(\d+\)", r"\1", match[0])  # MySQL's width, which is for display only
+    return "int" if words == "integer" else words
 
 
 def _shipped(name: str, connection: dj.Connection) -> list[migrate.Migration]:

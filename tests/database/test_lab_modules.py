@@ -93,6 +93,13 @@ def fill(tones) -> None:
     tones.Tone.insert([{"lab": "a", "tone_id": n, "tone_frequency": 1000 * 2**n} for n in range(3)])
 
 
+def as_in_a_new_process() -> None:
+    for name in ("tones", "octaves"):
+        registry.forget(f"auditory.{name}")
+        del sys.modules[f"auditory.{name}"]
+    del sys.modules["auditory"]
+
+
 def test_modules_are_bound_in_order_of_dependency_and_populated(package, database):
     again(database)
     assert registry.modules_of_labs() == ["auditory.tones", "auditory.octaves"], "what is imported comes first"
@@ -119,10 +126,7 @@ def test_a_broken_module_is_named_and_costs_nothing_else(package, database):
 def test_a_definition_that_no_longer_fits_is_left_out_until_it_is_migrated(package, database):
     again(database)
     fill(pipeline.module("auditory.tones"))
-    for name in ("tones", "octaves"):
-        registry.forget(f"auditory.{name}")
-        del sys.modules[f"auditory.{name}"]
-    del sys.modules["auditory"]  # as in a new process
+    as_in_a_new_process()
     (package / "tones.py").write_text(TONES.replace("# Hz\n", "# Hz\n    tone_level=null : float64  # dB SPL\n"))
     again(database)
     problems = {failure.module: failure.problem for failure in lab_modules.failures()}
@@ -145,6 +149,29 @@ def test_a_definition_that_no_longer_fits_is_left_out_until_it_is_migrated(packa
     assert "tone_level" in tones.Tone.heading.names and len(tones.Tone()) == 3
     again(database, create=False)
     assert [failure.module for failure in lab_modules.failures()] == ["auditory.broken"]
+
+
+@pytest.mark.parametrize(
+    ("definition", "words"),
+    [
+        ("tone_frequency : varchar(20)  # a note", "tone_frequency as double"),
+        ("tone_frequency=null : float64  # Hz", "forbids tone_frequency to be null"),
+        ("tone_frequency : float32  # Hz", "not "),
+    ],
+)
+def test_a_column_of_another_type_is_named(package, database, definition, words):
+    again(database)
+    as_in_a_new_process()
+    (package / "tones.py").write_text(TONES.replace("tone_frequency : float64  # Hz", definition))
+    again(database)
+    (problem,) = (failure.problem for failure in lab_modules.failures() if failure.module == "auditory.tones")
+    assert words in problem and "tone_frequency" in problem and "migration" in problem
+
+
+def test_the_programs_own_tables_fit_their_definitions(database):
+    tables = [part for master in registry.tables() for part in (master, *registry.parts(master))]
+    assert len(tables) > 200
+    assert {registry.label(table): wrong for table in tables if (wrong := lab_modules.misfits(table))} == {}
 
 
 def test_names_of_schemas_are_checked():
