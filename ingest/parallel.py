@@ -99,10 +99,8 @@ def _run_in_pool(pool: ProcessPoolExecutor, function: Any, tasks: Iterable[tuple
     running: set[Future] = set()
     while True:
         for task in tasks:
-            with (
-                _without_interrupt(),
-                without_main(function),
-            ):  # a process that is being started is not yet one that `_kill` knows
+            # without an interrupt: a process that is being started is not yet one that `_kill` knows
+            with _without_interrupt(), without_main(function):
                 running.add(pool.submit(function, *task))
             if len(running) >= ahead:
                 break

@@ -69,12 +69,12 @@ class Change:
     def conflicts(self) -> list[str]:
         """What stands in the way, in words with what to do; empty where nothing does.
 
-        Rows that hang on a row that is named are not: what is done about that decides about them.
+        Rows that depend on a row that is named are left out: what is done about that row decides about them.
         """
         conflicts = []
         named: dict[tuple[str, ...], set[tuple[Any, ...]]] = {}  # the values of keys, by the names of these
         for label, clashing in self._rekeying().conflicts().items():
-            keys = [key for key in clashing if not _hangs_on(key, named)]
+            keys = [key for key in clashing if not _depends_on(key, named)]
             for key in keys:
                 named.setdefault(tuple(key), set()).add(tuple(key.values()))
             for key in keys[:10]:
@@ -451,8 +451,8 @@ def session_key(path: str) -> dict[str, Any]:
     return dict(zip(SESSION, (match[1], match[2], day, int(match[4])), strict=True))
 
 
-def _hangs_on(key: Mapping[str, Any], named: Mapping[tuple[str, ...], set[tuple[Any, ...]]]) -> bool:
-    """Whether a key contains one of those that are named."""
+def _depends_on(key: Mapping[str, Any], named: Mapping[tuple[str, ...], set[tuple[Any, ...]]]) -> bool:
+    """Whether a row depends on one that is named: its key contains that of the other."""
     return any(
         key.keys() >= set(names) and tuple(key[name] for name in names) in known for names, known in named.items()
     )
