@@ -6,6 +6,7 @@ import click
 
 import pipeline
 from neurojoint.cli.group import main
+from neurojoint.command import STOPPED
 from pipeline import worker
 from pipeline.notifications.companion import notifying
 from pipeline.worker.display import Progress, describe
@@ -41,4 +42,4 @@ def work(
         summary = worker.work(once, processes, chosen, max_seconds, watch=progress.watch, tell=progress.tell)
     click.echo(describe(summary))
     if summary.stopped_by is not None:
-        raise SystemExit(128 + summary.stopped_by)
+        raise SystemExit(STOPPED)
