@@ -16,6 +16,8 @@ from pipeline.errors import InvalidData
 from pipeline.schemas import data
 
 _TABLES = ("pqt", "csv", "tsv", "ssv", "htsv", "mat")
+_KEPT = "    kept as a column of the lab's own: behavior.fetch_trials returns it once the workers have read it"
+_NOTHING_LIKE = "    no known type has a similar name: a module of the lab can read it (docs/modules.md)"
 _LARGEST_TABLE = 64 << 20  # byte; larger ones are not opened only to name their columns
 
 
@@ -73,10 +75,13 @@ def report(unknown: Iterable[Unknown]) -> str:
         lines.append(f"{item.name}: {files} in {sessions}" + (f", {item.shape}" if item.shape else ""))
         if item.example:
             lines.append(f"    e.g. {item.example}")
-        lines += [f"    perhaps {name}: {DATASET_TYPES[name].description}" for name in item.suggestions]
+        hints = [f"    perhaps {name}: {DATASET_TYPES[name].description}" for name in item.suggestions]
+        if item.name.startswith("trials."):
+            hints.append(_KEPT)
+        lines += hints or [_NOTHING_LIKE]
     if not lines:
         return "every file is of a known dataset type"
-    return "\n".join(["not understood, and not in the tables (it stays readable through ONE):", *lines])
+    return "\n".join(["not understood (it stays readable through ONE):", *lines])
 
 
 def _of_files(base: Path, name: tuple[str, str, str], rows: list[dict[str, Any]]) -> Unknown:

@@ -66,5 +66,6 @@ def test_what_is_not_understood_is_listed_with_its_shape_and_a_suggestion(databa
     assert "trials.contrast_left.npy: 1 file in 1 session, shape (6,) of float64" in said
     assert "perhaps trials.contrastLeft: stimulus on the left" in said
     assert "widefield.signal.npy: 1 file in 1 session, shape (100, 4) of float64" in said
-    assert "trials.myOwnColumn: a column in 1 session" in said
+    assert "no known type has a similar name" in said.partition("widefield.signal.npy")[2].partition("trials.")[0]
+    assert "trials.myOwnColumn: a column in 1 session\n    kept as a column of the lab's own" in said
     assert "choice" not in said.partition("not understood")[2].replace("trials.choice", "")
