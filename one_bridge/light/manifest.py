@@ -106,12 +106,18 @@ def matches(rel_path: str, pattern: str) -> bool:
     (True, True)
     >>> matches("alf/spikes.times.npy", "*.npy"), matches("alf/trials.choice.npy", "trials.cho")
     (True, False)
+
+    With or without the namespace, as in the calls of old:
+
+    >>> name = "alf/_ibl_trials.choice.npy"
+    >>> [matches(name, asked) for asked in ("_ibl_trials.choice", "_ibl_trials", "_ibl_trials.*")]
+    [True, True, True]
     """
     name = rel_path.rpartition("/")[2]
     plain = re.sub(r"^_[a-z0-9]+_", "", name)
     if any(fnmatch.fnmatchcase(item, pattern) for item in (rel_path, name, plain)):
         return True
-    return plain.startswith(f"{pattern}.")
+    return any(item.startswith(f"{pattern}.") for item in (name, plain))
 
 
 def safe(path: str) -> str:

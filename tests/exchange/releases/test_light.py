@@ -139,6 +139,10 @@ def test_the_old_calls_load_from_a_web_server_and_from_a_zip_on_one(released, tm
             (session,) = one.search(["trials", "spikes.times"], subject="m1")
             assert one.load_dataset(session, "trials.choice").tolist() == [0, 1, 2, 3, 4]
             assert one.load_object(session, "trials").choice.tolist() == [0, 1, 2, 3, 4]
+            for asked in ("_ibl_trials.*", "_ibl_trials.choice", "_ibl_trials"):  # as scripts of that time have it
+                assert session in one.search([asked])
+            assert one.load_dataset(session, "_ibl_trials.choice").tolist() == [0, 1, 2, 3, 4]
+            assert one.load_object(session, "_ibl_trials").choice.tolist() == [0, 1, 2, 3, 4]
             assert "alf/big.x.npy" in one.list(session)
             with pytest.raises(AmbiguousError, match="probe00"):
                 one.load_object(session, "spikes")
