@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,8 @@ from pipeline.settings import settings
 
 DAILY = {"performance_easy", "reaction_time", "n_trials"}
 """Columns of a file of daily summaries that are needed, beside subject, training_day and training_time."""
+_MORE_DAILY = ("disp_norm", "moves_time", *training_time.LATE[:3])
+_NAMES = {"subject", "training_time", "training_day"}
 
 
 @dataclass
@@ -29,12 +31,14 @@ class Table:
     published : the same with those that are taken up to the day on which the mouse was trained.
     training_time : (n,) days of training before that day.
     left_out : mice that lack a feature.
+    unused : feature, or column of a file, -> why it is none of `features`.
     """
 
     features: dict[str, np.ndarray]
     published: dict[str, np.ndarray]
     training_time: np.ndarray
     left_out: int = 0
+    unused: dict[str, str] = field(default_factory=dict)
 
 
 def from_tables(restriction: Any = True) -> Table:
@@ -75,19 +79,22 @@ def from_file(path: Path) -> Table:
         features = {name: rows[name].to_numpy(float) for name in training_time.FEATURES if name in rows}
         if not features:
             raise UserError(f"{path} has no feature", f"features are {', '.join(training_time.FEATURES)}")
-        return _complete(features, {}, rows["training_time"].to_numpy(float))
+        return _complete(features, {}, rows["training_time"].to_numpy(float), rows.columns)
     subjects, index = np.unique(rows["subject"].astype(str), return_inverse=True)
-    daily = {name: rows[name].to_numpy(float) for name in (*DAILY, "disp_norm", "moves_time", *training_time.LATE[:3]) if name in rows}  # noqa: E501  # fmt: skip
+    daily = {name: rows[name].to_numpy(float) for name in (*DAILY, *_MORE_DAILY) if name in rows}
     features = training_time.first_days(index, rows["training_day"].to_numpy(), daily)
     first = rows.sort_values("training_day").groupby(index).first()
     for name in training_time.FEATURES:
         if name not in features and name in rows:
             features[name] = first[name].to_numpy(float)
-    return _complete(features, {}, first["training_time"].reindex(range(len(subjects))).to_numpy(float))
+    days = first["training_time"].reindex(range(len(subjects))).to_numpy(float)
+    return _complete(features, {}, days, set(rows.columns) - DAILY - set(_MORE_DAILY))
 
 
-def _complete(features: Mapping[str, np.ndarray], late: Mapping[str, np.ndarray], days: np.ndarray) -> Table:
-    """The trained mice that have all features that are known of most."""
+def _complete(
+    features: Mapping[str, np.ndarray], late: Mapping[str, np.ndarray], days: np.ndarray, columns: Iterable[str] = ()
+) -> Table:
+    """The trained mice that have all features that are known of most; `columns`: those that a file has."""
     trained = np.isfinite(days)
     mine = {name: np.asarray(values, float)[trained] for name, values in features.items()}
     required = ("perf_delta1",) if "perf_delta1" in mine else tuple(list(mine)[:1])
@@ -99,6 +106,8 @@ def _complete(features: Mapping[str, np.ndarray], late: Mapping[str, np.ndarray]
         {name: published[name][known] for name in names},
         days[trained][known],
         int(trained.sum() - known.sum()),
+        dict.fromkeys(sorted(set(columns) - set(training_time.FEATURES) - _NAMES), "no feature is called so")
+        | {name: "known of too few mice, or the same in all" for name in mine if name not in names},
     )
 
 
@@ -134,7 +143,9 @@ def report(table: Table, judged: Mapping[str, training_time.Judgement]) -> str:
     known = training_time.PUBLISHED
     lines = [
         f"{len(table.training_time)} trained mice ({table.left_out} left out, since a feature is not known), "
-        f"{len(table.features)} features; published: {known['mice']} mice, 20 features",
+        f"{len(table.features)} feature{'s' * (len(table.features) != 1)}; "
+        f"published: {known['mice']} mice, 20 features",
+        *(f"not used: {name} ({why})" for name, why in table.unused.items()),
         "",
         f"{'model':<46}{'F1':>8}{'permuted':>11}{'published':>11}",
     ]

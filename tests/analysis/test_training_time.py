@@ -106,17 +106,18 @@ def test_a_lab_is_told_of_mice_that_are_not_trained_yet():
 
 def test_the_command_reads_days_and_features(tmp_path):
     features, time = simulated(40)
-    lines = ["subject,training_day,training_time,performance_easy,reaction_time,n_trials,sex"]
+    lines = ["subject,training_day,training_time,performance_easy,reaction_time,n_trials,sex,cage"]
     for mouse in range(40):
         for day in range(1, 6):
             gain = 0.5 + (0.02 * features["perf_delta1"][mouse] + 0.05) * (day - 1)
-            lines.append(f"m{mouse},{day},{time[mouse]:.0f},{gain:.4f},{1 / day:.3f},{100 * day},{'FM'[mouse % 2]}")
+            lines.append(f"m{mouse},{day},{time[mouse]:.0f},{gain:.4f},{1 / day:.3f},{100 * day},{'FM'[mouse % 2]},7")
     file = tmp_path / "days.csv"
     file.write_text("\n".join(lines))
     words = ["predict", "--features", str(file), "--shuffles", "1", "--trees", "4"]
     first = CliRunner().invoke(main, [*words, "--out", str(tmp_path / "out")])
     assert first.exit_code == 0, first.output
     assert "40 trained mice" in first.output and "0.466" in first.output and "leak-free" in first.output
+    assert "not used: cage (no feature is called so)" in first.output and "not used: subject" not in first.output
     assert len(list((tmp_path / "out").glob("*.html"))) == 4
     second = CliRunner().invoke(main, words)
     assert first.output.startswith(second.output.rstrip()), "to the digit"
