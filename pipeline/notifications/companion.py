@@ -27,10 +27,15 @@ def notifying(say: Callable[[str], None] = lambda _: None, again_s: float = AGAI
 
     def watch() -> None:
         while not over.is_set():
-            child = subprocess.Popen(
-                [sys.executable, "-c", PROGRAM, "notify", "--until-input-ends"],
-                stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True,
-            )  # fmt: skip
+            try:
+                child = subprocess.Popen(
+                    [sys.executable, "-c", PROGRAM, "notify", "--until-input-ends"],
+                    stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True,
+                )  # fmt: skip
+            except OSError as error:  # no memory, no more processes, or the program is being upgraded
+                say(f"the checks of animals and messages cannot start ({error}): trying again")
+                over.wait(again_s)
+                continue
             while child.poll() is None and not over.wait(0.2):
                 pass
             if over.is_set():
