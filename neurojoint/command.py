@@ -8,7 +8,7 @@ import signal
 import sys
 import time
 
-STOPPED = 130
+STOPPED = 130  # as in `neurojoint.cli.group`, which is not loaded yet when an interrupt can come
 _WORDS = "neurojoint: stopped: run the same command again to continue"
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import click
 
 import pipeline
-from neurojoint.cli.group import main
-from neurojoint.command import STOPPED
+from neurojoint.cli.group import STOPPED, main
 from pipeline import worker
 from pipeline.notifications.companion import notifying
 from pipeline.worker.display import Progress, describe

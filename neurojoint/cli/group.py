@@ -14,6 +14,9 @@ from neurojoint.cli.commands import COMMANDS
 from pipeline.alf import disks
 from pipeline.errors import explain
 
+STOPPED = 130
+"""Exit code of a command that Ctrl-C or SIGTERM ended."""
+
 
 class ExplainedGroup(click.Group):
     """Commands in sections, each imported when it is run, whose errors are one line that says what to do.
@@ -55,7 +58,7 @@ class ExplainedGroup(click.Group):
                 raise
 
             click.echo(f"neurojoint: {explain(error)}", err=True)
-            stopped = 130 if isinstance(error, KeyboardInterrupt) else 1
+            stopped = STOPPED if isinstance(error, KeyboardInterrupt) else 1
             ctx.exit(getattr(error, "exit_code", stopped))
 
 
