@@ -34,7 +34,7 @@ def namespace() -> dict[str, Any]:
 
 
 def erd(*tables: Any, above: int = 1, below: int = 1) -> Any:
-    """A diagram of tables or schemas with what hangs on them.
+    """A diagram of tables or schemas with their dependent tables.
 
     Parameters
     ----------

@@ -200,7 +200,7 @@ def _tables(tables: list[TableStatus]) -> Component:
         ]
         for table in tables
     ]
-    words = "Stale rows were made from files that have changed since: `neurojoint refresh` shows what hangs on them."
+    words = "Stale rows were made from files that have changed since: `neurojoint refresh` shows their dependent rows."
     stale = [html.P(words, className="nj-hint")] if any(table.stale for table in tables) else []
     return html.Div([shell.table(heads + ["Per minute", "Left"] * is_busy, rows, numbers=range(3, 9)), *stale])
 

@@ -28,7 +28,7 @@ def preview(query: dj.Table, keep_master: bool = False) -> dict[str, int]:
 
 
 def delete(query: dj.Table, reason: str, user: str = "", keep_master: bool = False) -> dict[str, int]:
-    """Delete the rows of `query` and all that hangs on them, in one transaction (the open one if there is one).
+    """Delete the rows of `query` and all dependent rows, in one transaction (the open one if there is one).
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ def delete(query: dj.Table, reason: str, user: str = "", keep_master: bool = Fal
 
 
 def goes_alone(rows: dj.Table, keep_master: bool = False) -> bool:
-    """Whether nothing hangs on the rows of a table: then DataJoint need not read which tables depend on which."""
+    """Whether a table has no dependent tables: then DataJoint need not read which tables depend on which."""
     return (keep_master or not isinstance(rows, dj.Part)) and not has_dependent_rows(rows)
 
 

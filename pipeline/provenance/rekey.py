@@ -1,4 +1,4 @@
-"""Rows that get another primary key: an animal or a session is renamed, moved or merged with all that hangs on it.
+"""Rows that get another primary key: an animal or a session is renamed, moved or merged with all dependent rows.
 
 Foreign keys of a database cannot be switched off by an ordinary account, and updates that cascade fail where two
 foreign keys share columns. So rows are copied from the top under the new key, and the old ones deleted from below; it

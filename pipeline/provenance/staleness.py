@@ -1,8 +1,8 @@
-"""Rows whose files or sessions have changed since they were computed: find them, show what hangs on them, delete them.
+"""Rows whose files or sessions have changed since they were computed: find them, show their dependent rows, delete them.
 
 A table takes part by a class attribute `fingerprint`, the name of the column that says what a row was made from, and a
 method `current_fingerprints()` that says what it would be made from now. Tables that are also `rolling` are brought up
-to date by the workers; the others wait for `neurojoint refresh`, since what hangs on them may be much.
+to date by the workers; the others wait for `neurojoint refresh`, since their dependent rows may be many.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ class Stale:
 
     @property
     def n_rows(self) -> int:
-        """Stale rows, without what hangs on them."""
+        """Stale rows, without their dependent rows."""
         return sum(map(len, self.keys.values()))
 
 
 def find(tables: Sequence[type[dj.Table]] | None = None) -> Stale:
-    """The stale rows of all tables that do not bring themselves up to date, and what hangs on them.
+    """The stale rows of all tables that do not bring themselves up to date, and their dependent rows.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ def find(tables: Sequence[type[dj.Table]] | None = None) -> Stale:
 
 
 def refresh(tables: Sequence[type[dj.Table]] | None = None) -> dict[str, int]:
-    """Delete the stale rows and what hangs on them in one transaction; the workers compute them again.
+    """Delete the stale rows and their dependent rows in one transaction; the workers compute them again.
 
     Returns
     -------
@@ -100,7 +100,7 @@ def delete_quietly(table: type[dj.Table], keys: Sequence[dict[str, Any]]) -> int
     query = table()
     parts = registry.parts(table)
     own = {query.full_table_name, *(part().full_table_name for part in parts)}
-    if not set(query.descendants()) <= own:  # something hangs on the summary: DataJoint's cascade finds what
+    if not set(query.descendants()) <= own:  # rows depend on the summary: DataJoint's cascade finds them
         for chunk in _chunks(keys):
             delete.delete(table & chunk, "sums up what has changed since")
         return len(keys)

@@ -1,4 +1,4 @@
-"""Deleting takes the selected rows and what hangs on them, whatever the restriction, and leaves an audit row."""
+"""Deleting takes the selected rows and their dependent rows, whatever the restriction, and leaves an audit row."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def sessions(database: dj.Connection) -> list[dict]:
 
 
 def test_rows_and_their_descendants_go_and_no_others(sessions):
-    """The animal's summary goes as a whole, since a part of it hangs on the session; other sessions stay."""
+    """The animal's summary goes as a whole, since a part of it depends on the session; other sessions stay."""
     expected = {
         "behavior.TrialSet": 1,
         "behavior.TrialSet.Trial": 2,

@@ -148,7 +148,7 @@ def test_no_trials_no_spikes(database, tmp_path):
 
 
 def test_files_that_change_end_as_a_fresh_database(database, tmp_path):
-    """Spikes replaced, a revision added, a sorter deleted: what hangs on them is made again, no more is left."""
+    """Spikes replaced, a revision added, a sorter deleted: dependent rows are made again, no more is left."""
     trees.write(tmp_path, trees.sorting())
     trees.write(tmp_path, trees.sorting(1), "alf/probe00/pykilosort")
     trees.trials(tmp_path)

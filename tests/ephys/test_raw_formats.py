@@ -30,7 +30,7 @@ RATE = 20_000.0
 
 
 def compute() -> None:
-    """Compute what hangs on recordings."""
+    """Compute the tables that depend on recordings."""
     ephys.SessionClock.populate()
     ephys.RecordingSignal.populate()
 

@@ -25,7 +25,7 @@ def run(*words: str, code: int = 0) -> str:
 
 @pytest.fixture
 def ids(database) -> dict[str, str]:
-    """A video that was compressed by an older version, and what hangs on it."""
+    """A video that was compressed by an older version, and its dependent rows."""
     insert_many(lab.Lab, {"lab": ["a"]})
     insert_many(subject.Subject, {"lab": ["a"], "subject": ["m"], "subject_uuid": [str(uuid.uuid4())]})
     acquisition.Session.insert1(KEY | {"eid": str(uuid.uuid4()), "start_time": "2024-01-02 10:00:00"})

@@ -1,4 +1,4 @@
-"""Refresh deletes what is stale and what hangs on it, and nothing else; the tables end as from a fresh start."""
+"""Refresh deletes stale rows and their dependent rows, and nothing else; the tables end as from a fresh start."""
 
 from __future__ import annotations
 
