@@ -1,6 +1,7 @@
 """Runs brainbox (ibllib) in an environment of its own, since it cannot share the project's; arrays go through files."""
 
 import argparse
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -22,7 +23,8 @@ given = {name: np.load(f"{folder}/{name}.npy") for name in sys.argv[2:]}
 
 def add_option(parser: argparse.ArgumentParser) -> None:
     """The option that names the python that can import brainbox."""
-    parser.add_argument("--ibllib-python", default=sys.executable, help="python that can import brainbox")
+    own = os.environ.get("NEUROJOINT_IBLLIB_PYTHON", sys.executable)
+    parser.add_argument("--ibllib-python", default=own, help="python that can import brainbox")
 
 
 def check(python: str, script: str) -> None:
