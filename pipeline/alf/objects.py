@@ -7,16 +7,16 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipeline import paradigms
 from pipeline.alf import clocks
 from pipeline.alf import columns as alf
 from pipeline.alf.aliases import heading, meaning, object_of
 from pipeline.alf.columns import Column
 from pipeline.alf.dataset_types import describe
+from pipeline.alf.pieces import Piece, array_of, check, decode, last_revisions, n_digits, pieces_of, refuse_piece
 from pipeline.alf.reader import HEADER, load, npy_header
 from pipeline.alf.reasons import refuse
 from pipeline.analysis.time_order import in_order
@@ -84,14 +84,14 @@ def assemble(alf_object: str, contents: Mapping[str, Content]) -> Assembled:
     """
     result = Assembled()
     pieces, lengths = _read_all(alf_object, contents, result)
-    pieces = _last_revisions(pieces)
+    pieces = last_revisions(pieces)
     n_rows, pieces = _equal_lengths(pieces, lengths, result)
     pieces = _interpolate(pieces, n_rows, result)
     _check_clocks(alf_object, contents, n_rows, result)
-    accepted: dict[str, list[tuple[_Piece, np.ndarray]]] = defaultdict(list)
+    accepted: dict[str, list[tuple[Piece, np.ndarray]]] = defaultdict(list)
     for piece in pieces:
         try:
-            accepted[piece.column.name].append((piece, _checked(piece)))
+            accepted[piece.column.name].append((piece, check(piece)))
         except InvalidData as error:
             result.refusals.append(error)
             result.refused[piece.column.name] = error.reason
@@ -108,21 +108,11 @@ def assemble(alf_object: str, contents: Mapping[str, Content]) -> Assembled:
     return result
 
 
-class _Piece(NamedTuple):
-    """One column as one file gives it."""
-
-    column: Column
-    path: str
-    attribute: str  # as the file names it
-    revision: str
-    values: np.ndarray
-
-
 def _read_all(
     alf_object: str, contents: Mapping[str, Content], result: Assembled
-) -> tuple[list[_Piece], dict[tuple[str, str], int]]:
+) -> tuple[list[Piece], dict[tuple[str, str], int]]:
     """The pieces of the known columns; and (path, attribute) -> number of rows of the other attributes."""
-    pieces: list[_Piece] = []
+    pieces: list[Piece] = []
     lengths: dict[tuple[str, str], int] = {}
     by_attribute = alf.columns_by_attribute(alf_object)
     for path in sorted(contents):
@@ -134,8 +124,8 @@ def _read_all(
         as_columns = by_attribute.get(attribute, ()) if name.extension in ARRAY_FORMATS else ()
         try:
             if as_columns:
-                split = _split(as_columns, _loaded(contents[path], path), path, attribute, place[1])
-                pieces += [piece._replace(values=_decoded(piece, codes)) for piece in split] if codes else split
+                split = pieces_of(as_columns, _loaded(contents[path], path), path, attribute, place[1])
+                pieces += [piece._replace(values=decode(piece, codes)) for piece in split] if codes else split
             elif by_attribute and name.attribute == "table" and name.extension in ARRAY_FORMATS[1:]:
                 _split_table(alf_object, _loaded(contents[path], path), path, place[1], by_attribute, pieces, lengths)
             else:
@@ -152,54 +142,22 @@ def _read_all(
     return pieces, lengths
 
 
-def _split(
-    columns: tuple[Column, ...], content: np.ndarray | pa.Table, path: str, attribute: str, revision: str
-) -> list[_Piece]:
-    """The columns of one attribute; a two-dimensional one has a column for each index."""
-    if not isinstance(content, np.ndarray):
-        arrays = [_from_arrow(content[i]) for i in range(content.num_columns)]
-        content = arrays[0] if len(arrays) == 1 else np.column_stack(arrays) if arrays else np.empty((0, 0))
-    is_table_name = any(attribute == f"{column.attribute}_{column.index}" for column in columns)
-    width = 1 if is_table_name or columns[0].index is None else len(columns)
-    if content.ndim == 2 and content.shape[1] == 1 and width == 1:
-        content = content[:, 0]
-    if content.ndim == 2 and content.shape[1] == 2 and attribute == "timestamps":
-        return [_Piece(columns[0], path, attribute, revision, content)]  # points between which is interpolated
-    if content.ndim != (1 if width == 1 else 2) or (width > 1 and content.shape[1] != width):
-        wanted = "(n,)" if width == 1 else f"(n, {width})"
-        raise refuse(path, "unequal_length", f"shape {content.shape} where {wanted} is expected", attribute)
-    if width == 1:
-        return [_Piece(columns[0], path, attribute, revision, content)]
-    return [_Piece(column, path, attribute, revision, content[:, column.index]) for column in columns]
-
-
 def _split_table(
     alf_object: str,
     table: pa.Table,
     path: str,
     revision: str,
     by_attribute: Mapping[str, tuple[Column, ...]],
-    pieces: list[_Piece],
+    pieces: list[Piece],
     lengths: dict[tuple[str, str], int],
 ) -> None:
     for name in table.column_names:
         attribute = heading(alf_object, name)
         columns = by_attribute.get(attribute, ())
         if len(columns) == 1:
-            pieces.append(_Piece(columns[0], path, attribute, revision, _from_arrow(table[name])))
+            pieces.append(Piece(columns[0], path, attribute, revision, array_of(table[name])))
         else:
             lengths[path, name] = table.num_rows
-
-
-def _from_arrow(column: pa.ChunkedArray) -> np.ndarray:
-    """A column as an array; null is NaN, what is neither number nor bool stays an array of objects."""
-    import pyarrow as pa
-
-    if pa.types.is_boolean(column.type) and column.null_count:
-        column = column.cast(pa.int8())
-    if pa.types.is_decimal(column.type):
-        column = column.cast(pa.float64())
-    return column.to_numpy()
 
 
 def _shape(content: Content, path: str) -> tuple[int, ...]:
@@ -219,39 +177,9 @@ def _shape(content: Content, path: str) -> tuple[int, ...]:
         raise refuse(path, "permission_denied", "permission denied") from None
 
 
-def _decoded(piece: _Piece, codes: Mapping[float, float]) -> np.ndarray:
-    """The values of a layout that codes them in its own way, by the convention; NaN stays.
-
-    Raises
-    ------
-    InvalidData
-        A value is none of the codes of the layout.
-    """
-    values = piece.values
-    if values.dtype.kind not in "bfiu":
-        return values  # refused later, with the others of a wrong type
-    values = values.astype(np.float64)
-    decoded = np.full(values.shape, np.nan)
-    for code, means in codes.items():
-        decoded[values == code] = means
-    unknown = np.flatnonzero(np.isnan(decoded) & ~np.isnan(values))
-    if unknown.size:
-        listed = ", ".join(f"{code:g}" for code in codes)
-        detail = f"row {unknown[0]} (from 0) is {values[unknown[0]]:g}, the codes of this layout are {listed}"
-        raise _wrong(piece, "value_range", detail)
-    return decoded
-
-
-def _last_revisions(pieces: list[_Piece]) -> list[_Piece]:
-    last: dict[str, str] = {}
-    for piece in pieces:
-        last[piece.column.name] = max(piece.revision, last.get(piece.column.name, ""))
-    return [piece for piece in pieces if piece.revision == last[piece.column.name]]
-
-
 def _equal_lengths(
-    pieces: list[_Piece], lengths: Mapping[tuple[str, str], int], result: Assembled
-) -> tuple[int | None, list[_Piece]]:
+    pieces: list[Piece], lengths: Mapping[tuple[str, str], int], result: Assembled
+) -> tuple[int | None, list[Piece]]:
     """How many rows the object has, and the pieces that have as many; the others are refused.
 
     The known columns decide; where there is none, the other attributes do.
@@ -282,13 +210,13 @@ def _equal_lengths(
     return n_rows, kept
 
 
-def _interpolate(pieces: list[_Piece], n_rows: int | None, result: Assembled) -> list[_Piece]:
+def _interpolate(pieces: list[Piece], n_rows: int | None, result: Assembled) -> list[Piece]:
     """Times of all samples where the file holds pairs (sample, time); a clock that cannot be used is refused."""
     kept = []
     for piece in pieces:
         if piece.values.ndim == 2 and n_rows is not None and piece.values.dtype.kind in "fiu":
             if wrong := clocks.wrong_clock(piece.values, n_rows):
-                result.refusals.append(_wrong(piece, "wrong_clock", wrong))
+                result.refusals.append(refuse_piece(piece, "wrong_clock", wrong))
                 result.refused[piece.column.name] = "wrong_clock"
                 continue
             piece = piece._replace(values=clocks.times_of_samples(piece.values, n_rows))
@@ -312,61 +240,12 @@ def _check_clocks(alf_object: str, contents: Mapping[str, Content], n_rows: int 
             result.other = [name for name in result.other if name != "timestamps"]
 
 
-def _checked(piece: _Piece) -> np.ndarray:
-    """The values in the type of the column, if they keep its rules."""
-    column, values = piece.column, piece.values
-    if values.dtype.kind not in "bfiu" or values.ndim != 1:
-        raise _wrong(piece, "value_range", f"values of type {values.dtype} where numbers are expected")
-    is_finite = values.dtype.kind != "f" or bool(np.isfinite(values).all())
-    if column in alf.WHEEL and not is_finite:
-        # a sample without a number is left out, as one without a time
-        values = np.where(np.isinf(values), np.array(np.nan, values.dtype), values)
-        piece = piece._replace(values=values)
-    known = np.ones(len(values), bool) if is_finite else ~np.isnan(values)
-    if not is_finite or column.has_rules:
-        _check_values(piece, known)
-    if column.ordered and not column.tolerance:
-        times = values if is_finite else values[known]
-        backwards = np.flatnonzero(times[1:] < times[:-1])
-        if backwards.size:
-            row, before = np.flatnonzero(known)[backwards[0] + 1], times[backwards[0]]
-            detail = f"row {row} (from 0) is {values[row]:.10g} after {before:.10g}"
-            raise _wrong(piece, "time_backwards", detail + (f", and {backwards.size - 1} more" * (backwards.size > 1)))
-    if column.kind == "float" or not known.all():
-        return np.array(values, np.float64)
-    return np.array(values, np.int64 if column.kind == "int" else np.bool_)
-
-
-def _check_values(piece: _Piece, known: np.ndarray) -> None:
-    column, values = piece.column, piece.values
-    bad = np.isinf(values) if values.dtype.kind == "f" else np.zeros(len(values), bool)
-    rule = "a finite number"
-    if column.values is not None:
-        allowed = sorted({*column.values, *(paradigms.choice_codes() if column.name == "choice" else ())})
-        bad |= known & ~np.isin(values, allowed)
-        rule = "one of " + ", ".join(f"{value:g}" for value in allowed)
-    elif column.kind == "int":
-        with np.errstate(invalid="ignore"):
-            bad |= known & ((np.abs(values.astype(np.float64)) >= 2**31) | (values != np.trunc(values)))
-        rule = "a whole number below 2^31"
-    with np.errstate(invalid="ignore"):
-        if column.low is not None and (low := known & (values < column.low)).any():
-            bad, rule = bad | low, f"not below {column.low:g}"
-        if column.high is not None and (high := known & (values > column.high)).any():
-            bad, rule = bad | high, f"not above {column.high:g}"
-    if bad.any():
-        row = int(np.flatnonzero(bad)[0])
-        detail = f"row {row} (from 0) is {values[row]:g}, expected is {rule}"
-        more = int(bad.sum()) - 1
-        raise _wrong(piece, "value_range", detail + (f"; and {more} more rows" if more else ""))
-
-
-def _put(name: str, candidates: list[tuple[_Piece, np.ndarray]], result: Assembled) -> None:
+def _put(name: str, candidates: list[tuple[Piece, np.ndarray]], result: Assembled) -> None:
     """Keep the column, in its finest type, if all files that give it agree as far as their types can tell."""
-    candidates = sorted(candidates, key=lambda one: -_digits(one[0]))
+    candidates = sorted(candidates, key=lambda one: -n_digits(one[0]))
     first = candidates[0][1]
     for piece, values in candidates[1:]:
-        coarse = piece.values.dtype if _digits(piece) < 15 else np.float64
+        coarse = piece.values.dtype if n_digits(piece) < 15 else np.float64
         differs = ~((values.astype(coarse) == first.astype(coarse)) | (np.isnan(values) & np.isnan(first)))
         if differs.any():
             row = int(np.flatnonzero(differs)[0])
@@ -376,11 +255,6 @@ def _put(name: str, candidates: list[tuple[_Piece, np.ndarray]], result: Assembl
             result.refused[name] = "duplicate_column"
             return
     result.values[name] = first
-
-
-def _digits(piece: _Piece) -> int:
-    """How many decimal digits the type of the values in the file holds; 15 or more where it loses none."""
-    return np.finfo(piece.values.dtype).precision if piece.values.dtype.kind == "f" else 15
 
 
 def _drop_out_of_order(alf_object: str, accepted: Mapping[str, list[Any]], result: Assembled) -> None:
@@ -424,10 +298,6 @@ def _check_intervals(alf_object: str, accepted: Mapping[str, list[Any]], result:
                 result.refusals += [refuse(path, "time_backwards", detail, name) for path in sorted(paths)]
                 result.refused[name] = "time_backwards"
                 del result.values[name]
-
-
-def _wrong(piece: _Piece, reason: str, detail: str) -> InvalidData:
-    return refuse(piece.path, reason, detail, piece.column.name)
 
 
 def _merged(refusals: list[InvalidData]) -> list[InvalidData]:
