@@ -16,7 +16,7 @@ from pipeline.analysis.clocks import Clock
 from pipeline.electrophysiology import clocks
 from pipeline.errors import InvalidData, NeurojointError
 from pipeline.schemas import data, ephys
-from pipeline.schemas.inputs import files
+from pipeline.schemas.inputs import local_copies
 
 NAMESPACE = "spikeglx"
 """As the acquisition's own sync objects are called: `_spikeglx_sync.times`."""
@@ -57,7 +57,7 @@ def write(session: Path | str) -> Written:
         chosen = {"dataset_id": row["dataset_id"]}
         recording = ((ephys.Recording & chosen).proj("n_samples", "band") * data.Dataset.proj("rel_path")).fetch1()
         try:
-            file = files.path_of(session_key, recording["rel_path"])
+            file = local_copies.path_of(session_key, recording["rel_path"])
         except InvalidData:  # it is elsewhere
             continue
         if not file.is_relative_to(base):

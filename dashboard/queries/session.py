@@ -33,7 +33,7 @@ from pipeline.schemas import (
     task,
     task_analysis,
 )
-from pipeline.schemas.inputs import files, wheel_trace
+from pipeline.schemas.inputs import local_copies, wheel_trace
 from pipeline.tasks import by_people
 from pipeline.tasks.queue import Queue
 
@@ -294,7 +294,7 @@ def file(dataset_id: str, public: bool) -> File | None:
     if public and policy.hidden(rows, policy.current().embargoed) == []:
         return None
     path = rows[0]["rel_path"]
-    paths = files.paths_of(rows[0], {path: rows[0]["dataset_hash"]})
+    paths = local_copies.paths_of(rows[0], {path: rows[0]["dataset_hash"]})
     return File(paths[path], path.rpartition("/")[2])
 
 

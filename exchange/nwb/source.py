@@ -22,7 +22,7 @@ from pipeline.schemas import acquisition as acquisition_schema
 from pipeline.schemas import data as data_schema
 from pipeline.schemas import lab as lab_schema
 from pipeline.schemas import subject as subject_schema
-from pipeline.schemas.inputs import files
+from pipeline.schemas.inputs import local_copies
 
 RECORDINGS = (".cbin", ".bin")
 VIDEOS = (".mp4", ".avi", ".mkv", ".mov")
@@ -267,9 +267,9 @@ def _files(session: dict[str, Any], datasets: list[dict[str, Any]]) -> list[File
         path, problem = None, ""
         try:
             if row["extension"].endswith(("cbin", "bin")):
-                path = files.path_of(session, row["rel_path"])
+                path = local_copies.path_of(session, row["rel_path"])
             else:
-                path = files.paths_of(session, {row["rel_path"]: row["dataset_hash"]})[row["rel_path"]]
+                path = local_copies.paths_of(session, {row["rel_path"]: row["dataset_hash"]})[row["rel_path"]]
         except InvalidData as error:
             problem = f"{error.detail}: {error.remedy}"
         listed.append(

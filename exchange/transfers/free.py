@@ -271,7 +271,7 @@ def _mark_freed(repository: str, one: Candidate) -> bool:
 
 @contextlib.contextmanager
 def _exclusive(path: Path) -> Iterator[int]:
-    """A file that nobody reads (see `pipeline.schemas.inputs.files.shared_lock`), open and locked.
+    """A file that nobody reads (see `pipeline.schemas.inputs.local_copies.shared_lock`), open and locked.
 
     Raises
     ------

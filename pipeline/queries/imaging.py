@@ -19,7 +19,8 @@ from pipeline.database.bulk import fetch_columns
 from pipeline.errors import InvalidData, NotFoundError, UserError
 from pipeline.queries.search import DEFAULT_RULES, Names, Regions, listed, sessions_that_fit
 from pipeline.schemas import imaging
-from pipeline.schemas.inputs.files import load, path_of
+from pipeline.schemas.inputs.files import load
+from pipeline.schemas.inputs.local_copies import path_of
 
 acquisition = registry.tables_of("acquisition")
 data = registry.tables_of("data")

@@ -16,7 +16,7 @@ from pipeline.electrophysiology import peths as peth_store
 from pipeline.errors import InvalidData, UserError
 from pipeline.schemas import acquisition, data, selection
 from pipeline.schemas.inputs import events as event_series
-from pipeline.schemas.inputs import files, series
+from pipeline.schemas.inputs import files, local_copies, series
 
 LIKELY = 0.9
 """Positions of a feature with a smaller likelihood are not known."""
@@ -83,7 +83,7 @@ def list_signals(key: Mapping[str, Any]) -> list[str]:
             continue
         if row["extension"] in ("npy", "pqt", "parquet"):
             with contextlib.suppress(InvalidData, OSError, ValueError):
-                names += _columns(files.path_of(key, row["rel_path"]), name)
+                names += _columns(local_copies.path_of(key, row["rel_path"]), name)
     return list(dict.fromkeys(names))
 
 

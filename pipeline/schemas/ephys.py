@@ -15,7 +15,7 @@ from pipeline.electrophysiology import clocks, clusterings, sorting
 from pipeline.electrophysiology.spikes import attributes, grouped, spikes, templates
 from pipeline.provenance import fingerprints
 from pipeline.schemas import acquisition, data, subject  # noqa: F401 - parents of foreign keys
-from pipeline.schemas.inputs import files, session_streams
+from pipeline.schemas.inputs import files, local_copies, session_streams
 from pipeline.schemas.inputs.recordings import channel_map, clock, raw_snippet, sync_events
 
 __all__ = ["clock", "grouped", "raw_snippet", "spikes", "sync_events", "templates"]
@@ -417,8 +417,8 @@ class Clustering(dj.Manual):
 
     @staticmethod
     def paths_of(row: Mapping[str, Any], hashes: Mapping[str, str]) -> dict[str, Path]:
-        """The files of a clustering on this computer; see `inputs.files.paths_of`."""
-        return files.paths_of(row, hashes)
+        """The files of a clustering on this computer; see `inputs.local_copies.paths_of`."""
+        return local_copies.paths_of(row, hashes)
 
 
 @schema

@@ -11,7 +11,7 @@ from pipeline.database import registry
 from pipeline.database.bulk import insert_many
 from pipeline.errors import InvalidData
 from pipeline.schemas import acquisition, data
-from pipeline.schemas.inputs import files, series
+from pipeline.schemas.inputs import files, local_copies, series
 from pipeline.schemas.inputs.from_files import FromFiles
 
 schema = registry.schema(__name__)
@@ -262,7 +262,7 @@ def _kinds(key: dict) -> Any:
         "rel_path"
     )
     if len(paths) and str(paths[0]).endswith((".csv", ".tsv", ".ssv")):
-        return files.path_of(key, str(paths[0])).read_text(encoding="utf-8", errors="replace")
+        return local_copies.path_of(key, str(paths[0])).read_text(encoding="utf-8", errors="replace")
     return _read(key, "wheelMoves", "type")
 
 

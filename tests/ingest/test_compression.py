@@ -22,7 +22,7 @@ from ingest.files import recordings
 from pipeline.alf import identity
 from pipeline.errors import AmbiguousError, InvalidData, NeurojointError
 from pipeline.schemas import acquisition, data, ephys
-from pipeline.schemas.inputs import files
+from pipeline.schemas.inputs import files, local_copies
 from pipeline.settings import settings
 from tests.ingest.tree import ingest, rows, write
 
@@ -115,7 +115,7 @@ def test_a_recording_is_the_same_dataset_with_the_same_samples_before_and_after(
             assert recording.path.suffix == ".cbin" and np.array_equal(recording[:], expected)
             assert np.array_equal(recording.volts[:100], volts)
     for form in ("bin", "cbin"):
-        assert files.path_of(KEY, f"{REL}.{form}") == raw.with_suffix(".cbin")
+        assert local_copies.path_of(KEY, f"{REL}.{form}") == raw.with_suffix(".cbin")
     row = ephys.Compression.fetch1()
     assert (row["raw_hash"], row["compressed_hash"]) == (before["dataset_hash"], after["dataset_hash"])
     assert row["compression_ratio"] == raw.stat().st_size / after["file_size"] > 1

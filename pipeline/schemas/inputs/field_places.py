@@ -13,7 +13,7 @@ from pipeline.alf import identity
 from pipeline.alf.reasons import refuse
 from pipeline.analysis.coordinates import LARGEST
 from pipeline.database import registry
-from pipeline.schemas.inputs import files
+from pipeline.schemas.inputs import files, local_copies
 
 acquisition = registry.tables_of("acquisition")
 data = registry.tables_of("data")
@@ -86,7 +86,7 @@ def _of_settings(session: Mapping[str, Any], name: str) -> Place | None:
     if not number.isdecimal() or not rows:
         return None
     path = rows[0]["rel_path"]
-    settings = files.load(files.path_of(session, path), path)
+    settings = files.load(local_copies.path_of(session, path), path)
     fields = settings.get("FOV") if isinstance(settings, dict) else None
     if not isinstance(fields, list) or int(number) >= len(fields) or not isinstance(fields[int(number)], dict):
         return None

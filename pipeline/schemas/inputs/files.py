@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import stat
 import weakref
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -12,30 +11,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import cbin
-import datajoint as dj
 import numpy as np
 
-from pipeline.alf import disks
-from pipeline.alf.aliases import heading, meaning, names_of
-from pipeline.alf.columns import compressed_form, raw_form
+from pipeline.alf.aliases import heading, meaning
 from pipeline.alf.objects import Assembled, assemble
 from pipeline.alf.reader import load
-from pipeline.alf.reasons import REASONS, refuse
+from pipeline.alf.reasons import REASONS
 from pipeline.database import registry
 from pipeline.database.prepared import Prepared
-from pipeline.database.together import once, remembered
+from pipeline.database.together import remembered
 from pipeline.electrophysiology import raw_formats
 from pipeline.errors import AmbiguousError, InvalidData
-from pipeline.schemas.inputs import remote_files
+from pipeline.schemas.inputs import local_copies
 
 acquisition = registry.tables_of("acquisition")
 data = registry.tables_of("data")
 ephys = registry.tables_of("ephys")
-
-try:
-    import fcntl
-except ModuleNotFoundError:  # Windows: no such locks
-    fcntl = None  # type: ignore[assignment]
 
 if TYPE_CHECKING:
     from cbin import Recording
@@ -46,19 +37,14 @@ __all__ = [
     "assemble",
     "load",
     "open_recording",
-    "path_of",
     "read_attribute",
     "read_content",
     "read_object",
     "read_trials",
 ]
 
-_ONLINE = {"file_state": "online"}
 _OBJECTS = Prepared(lambda: data.AlfObject.proj(...))
-_COPIES = Prepared(lambda: _copies(), order_by="rel_path, repository")
-_REPOSITORIES = Prepared(lambda: data.Repository.proj(...))
 _SMALL = 4 << 20  # byte
-_INGEST = "run `neurojoint ingest` on the folder that holds it"
 
 
 @dataclass
@@ -111,16 +97,19 @@ def read_object(
         registered, or there is no copy of it here.
     """
     row = _object_row(key, alf_object, required, collection or key.get("task_collection"))
-    datasets = _datasets(key, row)
+    datasets = local_copies.of_object(key, row)
     contents: dict[str, Any] = {}
     wanted = set(row["accepted"])
     inside: dict[str, bool] = {}
     for dataset in datasets:
         if dataset["path"] is None:  # without it the object would be read with fewer columns than it has
             raise InvalidData(
-                f"{_session_path(key)}/{dataset['rel_path']}", "missing", "no copy is online here", _INGEST
+                f"{local_copies.session_path(key)}/{dataset['rel_path']}",
+                "missing",
+                "no copy is online here",
+                local_copies.INGEST,
             )
-        _check_unchanged(dataset, inside)
+        local_copies.check_unchanged(dataset, inside)
         contents[dataset["rel_path"]] = _small(dataset) if with_other else dataset["path"]
     assembled = assemble(row["object_name"], contents)
     refused = {name: why for name, why in (row["refused"] | assembled.refused).items() if name not in assembled.values}
@@ -130,7 +119,9 @@ def read_object(
             reason = refused.get(name)
             detail = f"the column {name} is " + (f"in quarantine ({REASONS[reason][0]})" if reason else "not there")
             remedy = REASONS[reason][1] if reason else "add its file, then run `neurojoint ingest`"
-            raise InvalidData(_session_path(key), reason or "missing", f"{row['object_name']}: {detail}", remedy, name)
+            raise InvalidData(
+                local_copies.session_path(key), reason or "missing", f"{row['object_name']}: {detail}", remedy, name
+            )
     return AlfData(
         values,
         assembled.other,
@@ -152,7 +143,7 @@ def read_trials(key: Mapping[str, Any]) -> AlfData:
     InvalidData : as `read_object`.
     """
     row = _object_row(key, "trials", (), key["task_collection"])
-    about = (*_session_of(key).values(), row["object_collection"], row["object_fingerprint"])
+    about = (*local_copies.session_of(key).values(), row["object_collection"], row["object_fingerprint"])
     return remembered(registry.connection(), "trial files", about, lambda: read_object(key, "trials", with_other=True))
 
 
@@ -219,69 +210,20 @@ def read_content(key: Mapping[str, Any], alf_object: str, attribute: str, collec
     if attribute in row["refused"] and attribute not in row["accepted"]:
         reason = row["refused"][attribute]
         detail = f"{alf_object}.{attribute} is in quarantine ({REASONS[reason][0]})"
-        raise InvalidData(_session_path(key), reason, detail, REASONS[reason][1], attribute)
-    for dataset in _datasets(key, row):
+        raise InvalidData(local_copies.session_path(key), reason, detail, REASONS[reason][1], attribute)
+    for dataset in local_copies.of_object(key, row):
         if (
             meaning(dataset["alf_object"], dataset["alf_attribute"]).attribute == attribute
             and dataset["path"] is not None
         ):
-            _check_unchanged(dataset)
+            local_copies.check_unchanged(dataset)
             return load(dataset["path"], dataset["rel_path"])
     raise InvalidData(
-        _session_path(key),
+        local_copies.session_path(key),
         "missing",
         f"{alf_object}.{attribute} is not online here",
         "ingest the folder that holds it",
     )
-
-
-def path_of(key: Mapping[str, Any], rel_path: str) -> Path:
-    """The file of a dataset on this computer; of a raw recording the form that it has now, compressed or not.
-
-    Raises
-    ------
-    InvalidData : there is no copy here.
-    """
-    session = _session_of(key)
-    raw = raw_form(rel_path)
-    forms = {rel_path, raw, compressed_form(raw)}
-    rows = (data.Dataset & session & [{"rel_path": form} for form in sorted(forms)]).proj(
-        "dataset_hash", "rel_path"
-    ) * (data.FileRecord & _ONLINE).proj("file_path", "record_hash", "record_size", "modified_ns")
-    datasets = rows.to_dicts()
-    for with_path in _with_paths(datasets, _raw_hashes(datasets)):
-        if with_path["path"] is not None:
-            return with_path["path"]
-    raise InvalidData(f"{_session_path(key)}/{rel_path}", "missing", "no copy is online here", _INGEST)
-
-
-def paths_of(key: Mapping[str, Any], hashes: Mapping[str, str]) -> dict[str, Path]:
-    """The files of some datasets of a session on this computer, each with the content that is asked for.
-
-    Parameters
-    ----------
-    key : primary key of the session (other entries are ignored).
-    hashes : path below the session -> md5 of the content.
-
-    Raises
-    ------
-    InvalidData : no copy of a file is here, or it is not as it was registered.
-    """
-    if not hashes:
-        return {}
-    session = _session_of(key)
-    chosen = (data.Dataset & session & [{"rel_path": path} for path in sorted(hashes)]).proj("rel_path", "dataset_hash")
-    records = (data.FileRecord & _ONLINE).proj("file_path", "record_hash", "record_size", "modified_ns")
-    by_path = {
-        with_path["rel_path"]: with_path
-        for with_path in _with_paths((chosen * records).to_dicts(order_by="rel_path, repository"))
-    }
-    for path, md5 in hashes.items():
-        one = by_path.get(path)
-        if one is None or one["path"] is None or one["record_hash"] != md5:
-            raise InvalidData(f"{_session_path(key)}/{path}", "missing", "no copy is online here", _INGEST)
-        _check_unchanged(one)
-    return {path: by_path[path]["path"] for path in hashes}
 
 
 def open_recording(key: Mapping[str, Any], band: str = "ap", probe: str | None = None) -> Recording:
@@ -304,19 +246,23 @@ def open_recording(key: Mapping[str, Any], band: str = "ap", probe: str | None =
     if label is not None and "dataset_id" not in key:
         chosen["probe_label"] = label
     datasets = (data.Dataset & session & {"default_dataset": True}).proj("rel_path", "dataset_hash")
-    records = (data.FileRecord & _ONLINE).proj("file_path", "record_hash", "record_size", "modified_ns")
+    records = (data.FileRecord & local_copies.ONLINE).proj("file_path", "record_hash", "record_size", "modified_ns")
     rows = ((ephys.Recording & chosen).proj() * datasets * records).to_dicts(order_by="rel_path, repository")
-    candidates = [with_path for with_path in _with_paths(rows, _raw_hashes(rows)) if with_path["path"] is not None]
+    candidates = [
+        with_path
+        for with_path in local_copies.with_paths(rows, local_copies.hashes_of_raw(rows))
+        if with_path["path"] is not None
+    ]
     what = f"recording {key['dataset_id']}" if "dataset_id" in key else f"{band} recording of {label or 'any probe'}"
-    where = _session_path(key) if len(session) == len(acquisition.Session.primary_key) else what
+    where = local_copies.session_path(key) if len(session) == len(acquisition.Session.primary_key) else what
     if not candidates:
-        raise InvalidData(where, "missing", f"no {what} is online here", _INGEST)
+        raise InvalidData(where, "missing", f"no {what} is online here", local_copies.INGEST)
     if len(candidates) > 1:
         names = ", ".join(item["rel_path"] for item in candidates)
         raise AmbiguousError(f"several recordings of {where} fit: {names}", "name the probe, or the dataset_id")
-    lock = shared_lock(candidates[0]["path"])
+    lock = local_copies.shared_lock(candidates[0]["path"])
     try:
-        _check_unchanged(candidates[0])
+        local_copies.check_unchanged(candidates[0])
         if raw_formats.format_of(candidates[0]["rel_path"]):
             recording = raw_formats.open_raw(candidates[0]["path"], candidates[0]["rel_path"])
         else:
@@ -328,28 +274,11 @@ def open_recording(key: Mapping[str, Any], band: str = "ap", probe: str | None =
     return recording
 
 
-def shared_lock(path: Path) -> int:
-    """Open a file that is going to be read for long, so that `neurojoint free` leaves it alone; close what is returned.
-
-    Raises
-    ------
-    InvalidData : the file is gone since it was registered.
-    """
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        raise refuse(str(path), "vanished", "the file is gone since it was registered") from None
-    if fcntl is not None:
-        with contextlib.suppress(OSError):  # a file system without locks
-            fcntl.flock(descriptor, fcntl.LOCK_SH)
-    return descriptor
-
-
 def _object_row(
     key: Mapping[str, Any], alf_object: str, required: Iterable[str], collection: str | None = None
 ) -> dict[str, Any]:
     """The row of data.AlfObject to read: the one with all that is required, in `alf` if possible."""
-    chosen = _session_of(key)
+    chosen = local_copies.session_of(key)
     if collection is not None:
         chosen["object_collection"] = collection
     if "*" in alf_object:
@@ -368,115 +297,7 @@ def _object_row(
         ),
     )
     if not rows:
-        raise InvalidData(_session_path(key), "missing", f"the session has no {alf_object}", _INGEST)
+        raise InvalidData(
+            local_copies.session_path(key), "missing", f"the session has no {alf_object}", local_copies.INGEST
+        )
     return rows[0]
-
-
-def _datasets(key: Mapping[str, Any], row: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The default, online datasets of the object, each with its path here (None where it has none)."""
-    wanted = {"collection": row["object_collection"], "alf_object": names_of(row["object_name"])}
-    return _with_paths(_COPIES.rows(_session_of(key) | wanted))
-
-
-def _raw_hashes(rows: list[dict[str, Any]]) -> dict[str, str]:
-    """Dataset -> md5 of the raw file, for recordings that are compressed; a copy elsewhere may still be raw."""
-    ids = [{"dataset_id": row["dataset_id"]} for row in rows if row["rel_path"].endswith(".cbin")]
-    hashes = (ephys.Compression & ids & "raw_hash <> ''").proj("raw_hash").to_dicts() if ids else []
-    return {row["dataset_id"]: row["raw_hash"] for row in hashes}
-
-
-def _with_paths(rows: list[dict[str, Any]], raw_hashes: Mapping[str, str] | None = None) -> list[dict[str, Any]]:
-    """One row a dataset, with `path`: a copy that has the registered content and is on this computer, else None."""
-    raw_hashes = raw_hashes or {}
-    roots = _local_roots()
-    chosen: dict[str, dict[str, Any]] = {}
-    for row in rows:
-        root = roots.get(row["repository"])
-        same = row["record_hash"] in (row["dataset_hash"], raw_hashes.get(row["dataset_id"]))
-        here = root if root is not None and same and not disks.is_cut_off(root, row["file_path"]) else None
-        row["root"], row["path"] = root, None if here is None else here / row["file_path"]
-        if here is not None:
-            disks.use(here)
-        before = chosen.get(row["rel_path"])
-        if before is None or _n_beside(row["path"]) > _n_beside(before["path"]):
-            chosen[row["rel_path"]] = row
-    _fetch_remote(rows, chosen, raw_hashes)
-    return list(chosen.values())
-
-
-def _n_beside(path: Path | None) -> int:
-    """How complete a copy is: -1 where there is none here; of a recording, how many of its header files are with it."""
-    if path is None:
-        return -1
-    if not path.name.endswith((".cbin", ".bin")):
-        return 0
-    return sum(path.with_suffix(ending).is_file() for ending in (".meta", ".ch"))
-
-
-def _fetch_remote(rows: list[dict[str, Any]], chosen: dict[str, dict[str, Any]], raw_hashes: Mapping[str, str]) -> None:
-    """Give the rows without a file here one from the cache of what is online elsewhere."""
-    absent = {row["dataset_id"]: row for row in chosen.values() if row["path"] is None}
-    wanted = [
-        row
-        for row in rows
-        if row["dataset_id"] in absent
-        and row["record_hash"] in (row["dataset_hash"], raw_hashes.get(row["dataset_id"]))
-    ]
-    for dataset_id, path in (remote_files.fetch(wanted) if wanted else {}).items():
-        found = path.stat()
-        absent[dataset_id] |= {
-            "root": remote_files.cache_root(), "path": path, "record_size": found.st_size,
-            "modified_ns": found.st_mtime_ns,
-        }  # fmt: skip
-
-
-def _local_roots() -> dict[str, Path]:
-    return once(registry.connection(), "local roots", None, _ask_for_local_roots)
-
-
-def _ask_for_local_roots() -> dict[str, Path]:
-    rows = _REPOSITORIES.rows({"repository_kind": "local"})
-    roots = {row["repository"]: Path(row["repository_root"]) for row in rows}
-    return {name: root for name, root in roots.items() if disks.is_there(root)}
-
-
-def _session_of(key: Mapping[str, Any]) -> dict[str, Any]:
-    """The primary key of the session."""
-    return {name: key[name] for name in acquisition.Session.primary_key}
-
-
-def _copies() -> dj.expression.QueryExpression:
-    """The online copies of the default datasets."""
-    datasets = data.Dataset & {"default_dataset": True}
-    records = (data.FileRecord & _ONLINE).proj("file_path", "record_hash", "record_size", "modified_ns")
-    names = ("collection", "rel_path", "alf_object", "alf_attribute", "dataset_hash")
-    return datasets.proj(*acquisition.Session.primary_key, *names) * records
-
-
-def _check_unchanged(one: Mapping[str, Any], inside: dict[str, bool] | None = None) -> None:
-    """Refuse a file that is not as it was registered; `inside` says of folders that were looked at whether they are.
-
-    A folder is inside where no symbolic link of its path leads out of the data root.
-    """
-    inside = {} if inside is None else inside
-    path = one["path"]
-    try:
-        found = path.lstat()
-        is_link = stat.S_ISLNK(found.st_mode)
-        place = os.fspath(path if is_link else path.parent)
-        if place not in inside:
-            root = os.path.realpath(one["root"])
-            inside[place] = os.path.commonpath([root, os.path.realpath(place)]) == root
-        if not inside[place]:
-            raise refuse(str(path), "symlink_outside", "it leads out of the data root")
-        found = path.stat() if is_link else found
-    except FileNotFoundError:
-        raise refuse(str(path), "vanished", "the file is gone since it was registered") from None
-    except PermissionError:
-        raise refuse(str(path), "permission_denied", "this account may not read it") from None
-    if (found.st_size, found.st_mtime_ns) != (one["record_size"], one["modified_ns"]):
-        raise refuse(str(path), "changed", "the file has changed since it was registered")
-
-
-def _session_path(key: Mapping[str, Any]) -> str:
-    return f"{key['lab']}/Subjects/{key['subject']}/{key['session_date']}/{key['session_number']:03d}"

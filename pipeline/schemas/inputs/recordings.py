@@ -13,7 +13,7 @@ from pipeline.database.bulk import fetch_columns
 from pipeline.electrophysiology import clocks, clusterings
 from pipeline.electrophysiology.clusterings import parsed
 from pipeline.errors import InvalidData, NeurojointError
-from pipeline.schemas.inputs import files
+from pipeline.schemas.inputs import files, local_copies
 
 acquisition = registry.tables_of("acquisition")
 data = registry.tables_of("data")
@@ -57,7 +57,7 @@ def clock(recording: Mapping[str, Any]) -> Clock:
     if not matching:
         raise NeurojointError(f"there is no recording {chosen['dataset_id']}", "run `neurojoint ingest`")
     try:
-        beside = clocks.timestamps_path(files.path_of(matching[0], matching[0]["rel_path"]))
+        beside = clocks.timestamps_path(local_copies.path_of(matching[0], matching[0]["rel_path"]))
     except InvalidData:
         return Clock.uniform(matching[0]["sampling_rate"])
     rate = matching[0]["sampling_rate"]

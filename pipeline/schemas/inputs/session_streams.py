@@ -16,7 +16,7 @@ from pipeline.database import registry
 from pipeline.electrophysiology import clocks, raw_formats, wiring
 from pipeline.electrophysiology.clocks import Changes, Stream, StreamClock
 from pipeline.errors import InvalidData
-from pipeline.schemas.inputs import files
+from pipeline.schemas.inputs import files, local_copies
 
 BESIDE = (".timestamps.npy", "/timestamps.npy", "/sample_numbers.npy", "/states.npy", "/channel_states.npy",
           "Camera.times.npy", ".wiring.json", ".nev")  # fmt: skip
@@ -51,7 +51,7 @@ def read(session: Mapping[str, Any]) -> tuple[Found, dict[str, Changes]]:
     with_ap = {row["label"] for row in rows if row["band"] == "ap"}
     for row in rows:
         try:
-            path = files.path_of(key, row["rel_path"])
+            path = local_copies.path_of(key, row["rel_path"])
         except InvalidData:  # its file is elsewhere
             continue
         stream = Stream(
