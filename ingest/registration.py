@@ -32,7 +32,7 @@ from pipeline.alf.columns import raw_form
 from pipeline.alf.reasons import refuse
 from pipeline.database import free_space
 from pipeline.database.bulk import fetch_columns
-from pipeline.entry.renaming import Former
+from pipeline.entry.former_names import Former
 from pipeline.errors import NeurojointError
 from pipeline.schemas import data, lab
 from pipeline.settings import settings

@@ -21,8 +21,8 @@ from typing import Any
 from ingest.files.scan import Problem, SessionKey, printable
 from ingest.files.session_metadata import Facts
 from pipeline.entry.fields import Field
+from pipeline.entry.former_names import Former
 from pipeline.entry.parse import is_blank, names, parse, zone_of
-from pipeline.entry.renaming import Former
 from pipeline.entry.tables import entry_of, field_of
 from pipeline.errors import NeurojointError
 

@@ -12,7 +12,7 @@ from ingest.rows.layouts import registered_places
 from ingest.rows.sessions import SESSION, keys_of, session_key
 from pipeline.alf import identity
 from pipeline.database.bulk import fetch_columns
-from pipeline.entry.renaming import Former
+from pipeline.entry.former_names import Former
 from pipeline.schemas import data, subject
 
 SHARE = 0.9

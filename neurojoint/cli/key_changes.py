@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import pipeline
-from pipeline.entry import renaming
+from pipeline.entry import key_changes as changes
+from pipeline.entry import key_forms
 from pipeline.schemas import identity
 
 if TYPE_CHECKING:
-    from pipeline.entry.renaming import Change
+    from pipeline.entry.key_changes import Change
 
 
 def confirmed(command: Any) -> Any:
@@ -22,7 +23,7 @@ def confirmed(command: Any) -> Any:
 
 def carry_out(change: Change, yes: bool, dry_run: bool) -> None:
     """Show what a change would do, ask, do it, and say how to take it back."""
-    before, after = renaming.path_of(change.before), renaming.path_of(change.after)
+    before, after = key_forms.path_of(change.before), key_forms.path_of(change.after)
     click.echo(f"{change.kind}: {before} becomes {after}")
     for label, count in change.preview().items():
         click.echo(f"  {count:>9,} {label}")
@@ -42,7 +43,7 @@ def undo(change_id: str) -> None:
     """Take a change back, and say what was changed."""
     pipeline.connect()
 
-    counts = renaming.undo(change_id)
+    counts = changes.undo(change_id)
     click.echo(f"undone: {sum(counts.values()):,} rows have their former key")
 
 
@@ -53,7 +54,7 @@ def list_changes(kind: str) -> None:
     rows = identity.KeyChange().to_dicts(order_by="key_change_time DESC")
     rows = [row for row in rows if row["key_change_kind"].startswith(kind)]
     for row in rows:
-        before, after = (renaming.path_of(renaming.from_json(row[name])) for name in ("key_before", "key_after"))
+        before, after = (key_forms.path_of(key_forms.from_json(row[name])) for name in ("key_before", "key_after"))
         mark = " (undone)" if row["undone_time"] else ""
         when = f"{row['key_change_time']:%Y-%m-%d %H:%M}"
         click.echo(f"{row['key_change_id']}  {when} UTC  {row['key_change_user']}  {row['key_change_kind']}: "

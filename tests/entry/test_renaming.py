@@ -14,7 +14,7 @@ from neurojoint.cli import main
 from pipeline import worker
 from pipeline.database import registry
 from pipeline.database.bulk import fetch_columns
-from pipeline.entry import renaming
+from pipeline.entry import key_changes, renaming
 from pipeline.errors import NeurojointError
 from pipeline.schemas import acquisition, action, audit, behavior, data, identity, lab, subject
 from tests.ingest.tree import ingest, write
@@ -88,11 +88,11 @@ def test_a_rename_changes_the_name_everywhere_and_nothing_else(simulated):
 
     worker.drain(registry.populated_tables())
     assert everything() == renamed(before, first, (first[0], "new-name")), "nothing has to be computed again"
-    renaming.undo(change_id)
+    key_changes.undo(change_id)
     assert everything() == before
     assert not identity.FormerSubject() and not identity.RecordId()
     with pytest.raises(NeurojointError, match="undone before"):
-        renaming.undo(change_id)
+        key_changes.undo(change_id)
 
 
 @pytest.mark.slow
@@ -108,7 +108,7 @@ def test_an_animal_moves_to_another_lab_with_its_rooms(simulated):
     expected["lab.LabLocation"] = everything()["lab.LabLocation"]
     assert everything() == expected
     assert (lab.LabLocation & {"lab": "other"}).fetch1("location") == "rig1"
-    renaming.undo(change_id)
+    key_changes.undo(change_id)
     assert everything() | {"lab.LabLocation": []} == before | {"lab.LabLocation": []}
 
 
@@ -132,7 +132,7 @@ def test_merged_animals_have_the_sessions_of_both_and_can_be_parted_again(databa
     worker.drain(registry.populated_tables())
     assert len(behavior.TrialSet & {"subject": "m2"}) == 3
 
-    renaming.undo(change_id)
+    key_changes.undo(change_id)
     worker.drain(registry.populated_tables())
     assert everything() == before
 
@@ -168,7 +168,7 @@ def test_a_moved_session_takes_its_water_along(database, tmp_path):
     assert action.WaterAdministration.fetch1("subject", "water_volume") == ("m2", 0.9)
     assert acquisition.SessionWater.fetch1("subject") == "m2"
     assert len(data.Dataset & {"subject": "m2", "session_date": "2020-01-01"}) == 4
-    renaming.undo(change_id)
+    key_changes.undo(change_id)
     again = everything()
     assert again.pop("data.SessionScan") != before.pop("data.SessionScan")  # the folder is read again
     assert again == before
@@ -186,7 +186,7 @@ def test_merged_sessions_have_the_files_of_both(database, tmp_path):
     path = "mylab/Subjects/m1/2020-01-01/00"
     change_id = renaming.merge_sessions(f"{path}2", f"{path}1").apply()
     assert len(data.Dataset & {"session_number": 1}) == 4 and len(acquisition.Session()) == 1
-    renaming.undo(change_id)
+    key_changes.undo(change_id)
     assert len(data.Dataset & {"session_number": 2}) == 1 and len(acquisition.Session()) == 2
 
 
@@ -199,7 +199,7 @@ def test_merged_sessions_have_the_files_of_both(database, tmp_path):
         (lambda: renaming.merge_subjects("mylab", "m1", "mylab", "m1"), "itself"),
         (lambda: renaming.move_subject("mylab", "m1", "nolab"), "no lab nolab"),
         (lambda: renaming.move_session("m1", "m2"), "LAB/Subjects/SUBJECT"),
-        (lambda: renaming.undo("x"), "no change x"),
+        (lambda: key_changes.undo("x"), "no change x"),
     ],
 )
 def test_what_cannot_be_done_says_why_and_what_to_do(database, tmp_path, call, said):
