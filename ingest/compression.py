@@ -18,10 +18,10 @@ from cbin import Busy, CbinError, DiskFull, disk
 from cbin.format import header_path
 from cbin.spikeglx import read_meta
 
-from ingest import registration
 from ingest.files.recordings import md5_and_sha1
 from ingest.files.report import Report
 from ingest.files.scan import SessionKey
+from ingest.one_session import register_session
 from ingest.rows.recordings import SESSION
 from ingest.rows.repository import existing, repository_of
 from pipeline.alf.columns import compressed_form, raw_form
@@ -267,7 +267,7 @@ class _Work:
             return report
 
         inside = {path[len(one.folder) + 1 :]: facts for path, facts in (known or {}).items()}
-        registration.register_session(self.repository, self.base, one.session, one.folder, inside, [step])
+        register_session(self.repository, self.base, one.session, one.folder, inside, [step])
 
     def find(self, one: Item) -> Item | None:
         """The same recording as it is registered now; None where it is in quarantine or gone."""

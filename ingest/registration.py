@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import datajoint as dj
 
-from ingest.files import away, scan
+from ingest import folder_states
 from ingest.files import inspect_session as examining
-from ingest.files.report import Report
+from ingest.files import scan
+from ingest.files.report import Report, Step
 from ingest.files.scan import Folder, Problem, SessionKey
 from ingest.metadata import files as metadata_files
 from ingest.parallel import Run, was_interrupted, workers
@@ -23,18 +24,15 @@ from ingest.rows.metadata_rows import MetadataRows, check_eids
 from ingest.rows.quarantine import Entry, Quarantine
 from ingest.rows.registrar import Registrar
 from ingest.rows.renamed import RenamedFolders, under_current_keys
-from ingest.rows.repository import begin_run, enter_run, existing, repository_of
-from ingest.rows.sessions import SESSION, after_death
+from ingest.rows.repository import begin_run, existing, repository_of
+from ingest.rows.sessions import after_death
 from ingest.rows.sources import Sources
 from ingest.rows.writing import Writer
-from pipeline.alf import dates, identity
-from pipeline.alf.columns import raw_form
-from pipeline.alf.reasons import refuse
 from pipeline.database import free_space
-from pipeline.database.bulk import fetch_columns
+from pipeline.entry import zones as time_zones
 from pipeline.entry.former_names import Former
 from pipeline.errors import NeurojointError
-from pipeline.schemas import data, lab
+from pipeline.schemas import data
 from pipeline.settings import settings
 
 SESSIONS_PER_TASK = 16
@@ -46,14 +44,7 @@ FILES_PER_SUBJECT = 1_000
 """What is assumed of a tree that was never looked at."""
 BYTES_PER_FILE = 1 << 20
 """Reading so much costs more than opening a file."""
-SECONDS_OF_PATIENCE = 600.0
-"""How long a session that was compressed waits for its turn while another registration runs."""
-RETRY = ""
-"""Signature of a folder that has to be looked at again."""
 
-Step = Callable[[Report, Path], Report]
-"""A later step (compression, extraction) between examining a session folder and writing its rows: it may replace files
-of the report by others, and tell so in `Report.changes`."""
 Progress = Callable[[str, int, int], None]
 """Called with the phase (`look`, `read`), how much of it is done and how much there is: subjects, files."""
 
@@ -153,16 +144,16 @@ def register(
     ):
         decided, decided_lab = layouts.decided(name)
         lab = lab or (decided_lab if layout in (None, decided) else None)
-        tree = _within(scan.layout(base, lab, layout or decided), scope)
+        tree = folder_states.within(scan.layout(base, lab, layout or decided), scope)
         layouts.check_lab(base, tree)
-        known = _scans(name)
+        known = folder_states.scans(name)
         n_files = sum(value[1] for value in known.values()) if known else len(tree.subjects) * FILES_PER_SUBJECT
-        folders, problems = _look(base, tree, scope, run(n_files, FEW_TO_LOOK_AT), tell)
+        folders, problems = folder_states.look(base, tree, scope, run(n_files, FEW_TO_LOOK_AT), tell)
         former = Former()
         folders, twice = under_current_keys(folders, former)
         problems += twice
         folders, problems = layouts.with_registered_places(name, base, known, folders, problems, scope)
-        folders, undated = _dated(folders, known)
+        folders, undated = folder_states.dated(folders, known)
         problems += undated
         if not folders and not problems and not known:
             raise NeurojointError(
@@ -174,7 +165,7 @@ def register(
                 layouts.decide(name, tree, lab)
         _bring_up(
             writer, name, base, scope, known, folders, problems, run, tell, accept_missing, steps,
-            [Path(item) for item in metadata], lab or _only_lab(tree), summary, former,
+            [Path(item) for item in metadata], lab or folder_states.only_lab(tree), summary, former,
         )  # fmt: skip
         if not dry_run:
             data.IngestRun.update1({"run_id": writer.run_id, "run_end": writer.now})
@@ -191,71 +182,6 @@ def _obeying_ctrl_c() -> Iterator[None]:
         if was_interrupted(error):
             raise KeyboardInterrupt from error
         raise
-
-
-def register_session(
-    repository: str,
-    base: Path,
-    key: SessionKey,
-    path: str,
-    known: examining.Known | None = None,
-    steps: Sequence[Step] = (),
-    required: Collection[str] = (),
-) -> None:
-    """Bring the tables up to one folder of a session that is in the tables, without a look at the others.
-
-    All rows are written in one transaction, and for no other session than this one.
-
-    Parameters
-    ----------
-    repository, base : str, Path
-        Name of a repository, and where it is.
-    key, path : SessionKey, str
-        The session and its folder below `base`.
-    known : Known, optional
-        What the caller knows of its files, beyond what is registered (see `ingest.files.report.Known`).
-    steps : sequence of Step
-        What happens to the report of the session between reading and writing.
-    required : collection of str
-        Paths of files below the session folder: if one of them is refused, nothing is written.
-
-    Raises
-    ------
-    InvalidData
-        A required file is refused; its reason and detail say why.
-    NeurojointError
-        The folder is not there, the session is not in the tables, or another registration of the repository did not
-        end in time.
-    """
-    if not (base / path).is_dir():
-        raise NeurojointError(f"{base / path} is not there", "check that its disk is mounted")
-    writer = Writer(dj.conn(), dry_run=False)
-    with repository_lock(writer.connection, settings().prefix, repository, patience=SECONDS_OF_PATIENCE):
-        registrar = Registrar(writer, repository, Quarantine(writer, repository))
-        if key not in registrar.sessions.known:
-            raise NeurojointError(f"there is no session {'/'.join(map(str, key))} in the tables", "register it first")
-        there = registrar.known_files([key], {key: path})[key]
-        zone = _time_zones().get(key.lab, "UTC")
-        report = examining.examine(base, key, path, {**there, **(known or {})}, zone, Former().names(key))
-        for step in steps:
-            report = step(report, base)
-        _require(report, required)
-        with writer.connection.transaction:
-            enter_run(writer, repository, base, base / path)
-            registrar.write(reports=[report])
-            data.IngestRun.update1({"run_id": writer.run_id, "run_end": writer.now})
-
-
-def _require(report: Report, required: Collection[str]) -> None:
-    """Raise for the first file that is not among the accepted ones of a report."""
-    accepted = {raw_form(file.file_path) for file in report.files}
-    for name in required:
-        path = f"{report.folder.path}/{name}"
-        if raw_form(path) not in accepted:
-            why = next((problem for problem in report.problems if problem.path == path), None)
-            if why is None:
-                raise refuse(name, "not_alf", "the registration passes over files of this name")
-            raise refuse(name, why.reason, why.detail, why.column)
 
 
 @contextlib.contextmanager
@@ -282,10 +208,12 @@ def _bring_up(
     former: Former,
 ) -> None:  # fmt: skip
     """Compare what is there with what is known, and write the difference."""
-    changed = _changed(folders, known, _time_zones())
+    changed = folder_states.changed(folders, known, time_zones.of_labs())
     quarantine = Quarantine(writer, repository)
-    gone = _gone(known, folders, problems, scope, repository, writer.connection) if known else {}
-    held = _withhold(repository, base, known, folders, changed, gone, problems, scope, accept_missing, writer.dry_run)
+    gone = folder_states.missing(known, folders, problems, scope, repository, writer.connection) if known else {}
+    held = folder_states.withhold(
+        repository, base, known, folders, changed, gone, problems, scope, accept_missing, writer.dry_run
+    )
     changed = [item for item in changed if item.key not in held.sessions]
     gone = {key: path for key, path in gone.items() if key not in held.sessions}
     summary.withheld, summary.files_withheld = len(held.sessions), held.n_files
@@ -296,7 +224,7 @@ def _bring_up(
             problems += aggregates.register(writer, repository, base)
             writer.flush_changes()
     if changed or gone or metadata or _zones_differ(writer, repository):
-        zones = _time_zones()
+        zones = time_zones.of_labs()
         sources = Sources(writer, repository)
         metadata, waiting = _with_other_zones(metadata, base, sources, default_lab, zones)
         problems += waiting
@@ -309,9 +237,9 @@ def _bring_up(
             summary.metadata_rows += written.animals()
             summary.metadata_rows += registrar.sessions.apply_metadata(told)
             writer.flush_changes()
-        zones = _time_zones() | {r["lab"]: r["time_zone"] for r in told.rows["labs"] if r.get("time_zone")}
+        zones = time_zones.of_labs() | {r["lab"]: r["time_zone"] for r in told.rows["labs"] if r.get("time_zone")}
         # times in settings are read again where the time zone is another
-        changed = [item for item in _changed(folders, known, zones) if item.key not in held.sessions]
+        changed = [item for item in folder_states.changed(folders, known, zones) if item.key not in held.sessions]
         renamed = RenamedFolders(repository, base, known.keys() - folders.keys(), folders)
         n_files = sum(item.n_files for item in changed)
         tasks = _tasks(base, registrar, changed, zones, former)
@@ -349,7 +277,7 @@ def _bring_up(
 
 def _zones_differ(writer: Writer, repository: str) -> bool:
     """Whether a metadata file was read in another time zone than its lab has now."""
-    return bool(Sources(writer, repository).under_other_zones(_time_zones()))
+    return bool(Sources(writer, repository).under_other_zones(time_zones.of_labs()))
 
 
 def _with_other_zones(
@@ -391,49 +319,6 @@ def _settle(quarantine: Quarantine, problems: list[Problem], told: metadata_file
     quarantine.see_again(covered)
 
 
-def _look(
-    base: Path, tree: scan.Layout, scope: str, run: Run, tell: Progress
-) -> tuple[dict[SessionKey, Folder], list[Problem]]:
-    """All session folders as they are now, and what lies at wrong places."""
-    by_key: dict[SessionKey, Folder] = {}
-    problems = list(tree.problems)
-    tasks = ((base, *subject) for subject in tree.subjects)
-    total = len(tree.subjects)
-    for done, (folders, wrong) in enumerate(run(scan.scan_subject, tasks), start=1):
-        for one in folders:
-            if one.key in by_key:
-                detail = f"{by_key[one.key].path} is the same session"
-                wrong.append(Problem(one.path, "bad_session_path", detail))
-            else:
-                by_key[one.key] = one
-        problems += wrong
-        tell("looking at subjects", done, total)
-    if scope:
-        by_key = {key: one for key, one in by_key.items() if f"{one.path}/".startswith(f"{scope}/")}
-        problems = [problem for problem in problems if f"{problem.path}/".startswith(f"{scope}/")]
-    return dict(sorted(by_key.items())), problems
-
-
-def _dated(
-    folders: Mapping[SessionKey, Folder], known: Container[SessionKey]
-) -> tuple[dict[SessionKey, Folder], list[Problem]]:
-    """Without new sessions on days that have not come, or before there were computers: what is known stays."""
-    wrong = {key: why for key in folders if key not in known and (why := dates.why_not_a_session(key.date))}
-    problems = [Problem(folders[key].path, "bad_session_path", why) for key, why in wrong.items()]
-    return {key: one for key, one in folders.items() if key not in wrong}, problems
-
-
-def _changed(
-    folders: Mapping[SessionKey, Folder], known: Mapping[SessionKey, tuple[str, int]], zones: Mapping[str, str]
-) -> list[Folder]:
-    """The folders that are not as they were registered, or whose times were read in another time zone."""
-    return [
-        folder
-        for key, folder in folders.items()
-        if known.get(key, (RETRY, 0))[0] != scan.in_time_zone(folder.signature, zones.get(key.lab, "UTC"))
-    ]
-
-
 def _tasks(
     base: Path, registrar: Registrar, changed: list[Folder], zones: Mapping[str, str], former: Former
 ) -> Iterator[tuple[Path, list]]:
@@ -463,92 +348,5 @@ def _batches(results: Iterator[list[Report]]) -> Iterator[list[Report]]:
         yield batch
 
 
-def _scans(repository: str) -> dict[SessionKey, tuple[str, int]]:
-    """Signature and number of files of each session as it was registered in this repository."""
-    rows = fetch_columns(data.SessionScan & {"repository": repository}, *SESSION, "scan_signature", "scanned_files")
-    columns = [rows[name].to_pylist() for name in rows.column_names]
-    return {
-        SessionKey(lab_name, subject, day.isoformat(), number): (signature, n_files)
-        for lab_name, subject, day, number, signature, n_files in zip(*columns, strict=True)
-    }
-
-
-def _gone(
-    known: Mapping[SessionKey, tuple[str, int]], folders: Mapping[SessionKey, Folder], problems: list[Problem],
-    scope: str, repository: str, connection: dj.Connection,
-) -> dict[SessionKey, str]:  # fmt: skip
-    """The registered sessions of which nothing is there any more, with their folders; not those in folders that cannot
-    be read."""
-    missing = [key for key, (_, n_files) in known.items() if n_files and key not in folders]
-    if not missing:
-        return {}
-    hidden = tuple(f"{problem.path}/" for problem in problems if problem.reason in ("permission_denied", "read_error"))
-    gone = {}
-    for start in range(0, len(missing), 200):
-        some = missing[start : start + 200]
-        keys = [dict(zip(SESSION, key, strict=True)) for key in some]
-        files = (data.Dataset & keys).proj(*SESSION, "rel_path") * (data.FileRecord & {"repository": repository})
-        rows = fetch_columns(files, *SESSION, "rel_path", "file_path").to_pylist()
-        paths: dict[tuple[Any, ...], dict[str, Any]] = {
-            (row["lab"], row["subject"], str(row["session_date"]), row["session_number"]): row for row in rows
-        }
-        for key in some:
-            row = paths.get(tuple(key))
-            if row is None:
-                gone[key] = identity.session_path(*key)
-            elif not row["file_path"].startswith(hidden) and (not scope or row["file_path"].startswith(f"{scope}/")):
-                gone[key] = "/".join(row["file_path"].split("/")[: -len(row["rel_path"].split("/"))])
-    return gone
-
-
-def _withhold(
-    repository: str, base: Path, known: Mapping[SessionKey, tuple[str, int]], folders: Mapping[SessionKey, Folder],
-    changed: list[Folder], gone: Mapping[SessionKey, str], problems: list[Problem], scope: str, accept_missing: bool,
-    dry_run: bool,
-) -> away.Withheld:  # fmt: skip
-    """Which sessions are left as they are, since their files are more likely away than deleted."""
-    query = data.MountPoint & {"repository": repository}
-    were = query.to_arrays("mount_path").tolist()
-    absent = away.absent(base, were)
-    if not dry_run:
-        subjects = {item.path.rpartition("/")[0].rpartition("/")[0] for item in folders.values()}
-        new = sorted(set(away.mounts(base, subjects)) - set(were))
-        data.MountPoint.insert({"repository": repository, "mount_path": path} for path in new if len(path) <= 255)
-        if accept_missing and absent:
-            (query & [{"mount_path": path} for path in absent]).delete_quick()
-    if accept_missing:
-        return away.Withheld()
-    losses = [away.Loss(key, path, known[key][1], known[key][1]) for key, path in gone.items()]
-    for item in changed:
-        before = known.get(item.key, ("", 0))[1]
-        if item.n_files < before:
-            losses.append(away.Loss(item.key, item.path, before, before - item.n_files))
-    if not losses:
-        return away.Withheld()
-    looked_for = {key: n for key, (_, n) in known.items() if not scope or key in folders or key in gone}
-    return away.withhold(looked_for, losses, problems, absent, base)
-
-
 def _transaction(writer: Writer) -> contextlib.AbstractContextManager[Any]:
     return contextlib.nullcontext() if writer.dry_run else writer.connection.transaction
-
-
-def _time_zones() -> dict[str, str]:
-    return {row["lab"]: row["time_zone"] for row in fetch_columns(lab.Lab, "lab", "time_zone").to_pylist()}
-
-
-def _within(tree: scan.Layout, scope: str) -> scan.Layout:
-    """The subject folders that hold, or lie in, the folder `scope` below the root."""
-    if not scope:
-        return tree
-    related = [
-        (name, path)
-        for name, path in tree.subjects
-        if f"{path}/".startswith(f"{scope}/") or f"{scope}/".startswith(f"{path}/")
-    ]
-    return scan.Layout(related, tree.problems)
-
-
-def _only_lab(tree: scan.Layout) -> str | None:
-    labs = {name for name, _ in tree.subjects}
-    return labs.pop() if len(labs) == 1 else None

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ingest import registration
+from ingest.one_session import register_session
 from ingest.programs.sorting.sessions import session_of
 from ingest.rows.repository import existing
 from pipeline.analysis.clocks import Clock
@@ -72,7 +72,7 @@ def write(session: Path | str) -> Written:
             if any(line["line_name"] for line in lines):
                 _save_names(made, file.parent / f"_{NAMESPACE}_syncLines.table.csv", lines)
     if made.files:
-        registration.register_session(repository, base, key, path, {})
+        register_session(repository, base, key, path, {})
     return made
 
 

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from ingest import registration
 from ingest.files.scan import SessionKey
+from ingest.one_session import register_session
 from ingest.rows import layouts
 from one_bridge import file_locations, parquet_metadata
 from one_bridge.matching import by_ids, literal
@@ -124,5 +124,5 @@ def mend(files: Mapping[str, Path]) -> int:
         folders: dict[SessionKey, str] = defaultdict(str, layouts.registered_places(repository, sorted(sessions)))
         for key in sorted(sessions):
             if folders[key] and any(path.is_relative_to(root / folders[key]) for path in files.values()):
-                registration.register_session(repository, root, key, folders[key])
+                register_session(repository, root, key, folders[key])
     return n_changed

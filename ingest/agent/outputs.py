@@ -11,9 +11,9 @@ from typing import Any
 
 import datajoint as dj
 
-from ingest import registration
 from ingest.files import copying
 from ingest.files.scan import SessionKey
+from ingest.one_session import register_session
 from ingest.rows import layouts
 from ingest.rows.announced import Announced, announce
 from ingest.rows.repository import repository_of
@@ -142,7 +142,7 @@ class Outputs:
         for item in here:
             if item["uploaded"]:
                 self._settle(row["task_uuid"], base / place, item)
-        registration.register_session(repository, base, key, place, required=[item["path"] for item in here])
+        register_session(repository, base, key, place, required=[item["path"] for item in here])
 
     def note_doubts(self, row: Mapping[str, Any], outputs: Sequence[Mapping[str, Any]], user: str) -> None:
         """Outputs of which the task says that nothing proves them have the QC WARNING, unless it is worse."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from ingest.files.channel_maps import ChannelMap
@@ -120,6 +121,11 @@ class Report:
     clusterings: list[Clustering] = field(default_factory=list)
     changes: list[tuple[str, str, str, str, str]] = field(default_factory=list)
     """For data.Change, beyond what registration sees itself: action, path, detail, old hash, new hash."""
+
+
+Step = Callable[[Report, Path], Report]
+"""A later step (compression, extraction) between examining a session folder and writing its rows: it may replace files
+of the report by others, and tell so in `Report.changes`."""
 
 
 def default_versions(files: list[tuple[str, str]]) -> set[tuple[str, str]]:

@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ingest import registration
 from ingest.files.scan import SessionKey
+from ingest.one_session import register_session
 from ingest.rows import aggregates
 from ingest.rows.announced import Announced, announce
 from ingest.rows.writing import Writer
@@ -93,9 +93,7 @@ class Registration:
         """Bring the tables up to the folder; nothing is written if one of the files is refused."""
         with self.database.working():
             try:
-                registration.register_session(
-                    place.repository, place.root, _session_key(key), place.path, required=names
-                )
+                register_session(place.repository, place.root, _session_key(key), place.path, required=names)
             except InvalidData as error:
                 raise BadInput(
                     "filenames", f"{error.path} is refused: {error.detail}. Remedy: {error.remedy}."

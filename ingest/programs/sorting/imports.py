@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
-from ingest import registration
+from ingest.one_session import register_session
 from ingest.programs.sorting import (
     alf_files,
     channels,
@@ -164,7 +164,7 @@ def _import_several(source: Path, session: Path | None, dry_run: bool, tell: Tel
             raise
     if any(made.folder is not None for made in done):
         (tell or _silent)(f"{source}: registering")
-        registration.register_session(repository, base, key, path, {})
+        register_session(repository, base, key, path, {})
     return done
 
 
@@ -236,7 +236,7 @@ class _Import:
             shutil.rmtree(unfinished, ignore_errors=True)
             raise
         self.tell(f"{self.source}: registering {made.folder.relative_to(self.base / self.path)}")
-        registration.register_session(self.repository, self.base, self.session, self.path, {})
+        register_session(self.repository, self.base, self.session, self.path, {})
         return made
 
     def arrays(

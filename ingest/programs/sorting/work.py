@@ -14,7 +14,7 @@ import cbin
 import datajoint as dj
 import numpy as np
 
-from ingest import registration
+from ingest.one_session import register_session
 from ingest.programs.sorting import alf_files, job, one_recording, process, results
 from ingest.programs.sorting.job import Job
 from ingest.programs.sorting.runs import Item, Run, below, geometry, items, session_times
@@ -191,7 +191,7 @@ class _Work:
     def finish(self, one: Item, run: Run, final: Path) -> None:
         """Register the files through the one path, then say that it is done."""
         self.tell(f"{one.path}: registering {final.relative_to(self.base / one.folder)}")
-        registration.register_session(self.repository, self.base, one.session, one.folder, {})
+        register_session(self.repository, self.base, one.session, one.folder, {})
         folder = final.relative_to(self.base / one.folder).as_posix()
         says = json.loads((final / alf_files.SAYS).read_text(encoding="utf-8"))
         version = f"{says['version']}: " if says.get("version") else ""
