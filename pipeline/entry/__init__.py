@@ -14,15 +14,16 @@ if TYPE_CHECKING:
     from pipeline.entry.removal import remove, write_list, write_lists
     from pipeline.entry.reversal import undo
     from pipeline.entry.tables import entry_of, field_of
-    from pipeline.entry.writer import ConflictingEntry, InvalidEntry, RowError, Written, write
+    from pipeline.entry.writer import write
+    from pipeline.entry.written import ConflictingEntry, InvalidEntry, RowError, Written
 
 _WHERE = {
-    "ConflictingEntry": "writer",
+    "ConflictingEntry": "written",
     "Field": "fields",
-    "InvalidEntry": "writer",
-    "RowError": "writer",
+    "InvalidEntry": "written",
+    "RowError": "written",
     "TableEntry": "fields",
-    "Written": "writer",
+    "Written": "written",
     "entry_of": "tables",
     "field_of": "tables",
     "remove": "removal",

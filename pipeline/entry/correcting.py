@@ -16,7 +16,8 @@ from pipeline.entry.fields import TableEntry
 from pipeline.entry.parse import parse
 from pipeline.entry.removal import remove
 from pipeline.entry.tables import TABLES, class_of, entry_of
-from pipeline.entry.writer import InvalidEntry, RowError, Written, transaction, write
+from pipeline.entry.writer import transaction, write
+from pipeline.entry.written import InvalidEntry, RowError, Written
 from pipeline.errors import NotFoundError
 from pipeline.provenance import rekey
 

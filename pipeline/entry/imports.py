@@ -7,7 +7,8 @@ from pathlib import Path
 
 from pipeline.entry import spreadsheets
 from pipeline.entry.tables import TABLES, entry_of
-from pipeline.entry.writer import InvalidEntry, Written, write
+from pipeline.entry.writer import write
+from pipeline.entry.written import InvalidEntry, Written
 from pipeline.errors import UserError
 
 KINDS = {

@@ -13,7 +13,8 @@ from pipeline.entry import audit, followers
 from pipeline.entry.audit import Edit, Origin
 from pipeline.entry.reading import rows_by_key
 from pipeline.entry.tables import TABLES, class_of, entry_of
-from pipeline.entry.writer import InvalidEntry, OnError, RowError, Written, transaction, write
+from pipeline.entry.writer import OnError, transaction, write
+from pipeline.entry.written import InvalidEntry, RowError, Written
 from pipeline.provenance.delete import delete, goes_alone, integrity
 
 

@@ -12,7 +12,8 @@ import datajoint as dj
 from pipeline.entry.reading import rows_by_key
 from pipeline.entry.removal import remove
 from pipeline.entry.tables import TABLES, class_of, entry_of
-from pipeline.entry.writer import Written, transaction, write
+from pipeline.entry.writer import transaction, write
+from pipeline.entry.written import Written
 from pipeline.errors import ConflictError, NotFoundError
 from pipeline.provenance.delete import preview
 from pipeline.schemas import audit

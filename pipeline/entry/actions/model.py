@@ -17,7 +17,8 @@ from pipeline.entry.removal import remove
 from pipeline.entry.reversal import undo as undo_batch
 from pipeline.entry.tables import TABLES, class_of, field_of
 from pipeline.entry.writer import Action as WriteAction
-from pipeline.entry.writer import InvalidEntry, RowError, Written, transaction, write
+from pipeline.entry.writer import transaction, write
+from pipeline.entry.written import InvalidEntry, RowError, Written
 from pipeline.errors import NotFoundError, UserError
 from pipeline.schemas import audit
 
