@@ -9,7 +9,8 @@ import plotly.graph_objects as go
 
 from dashboard.figures import style
 from dashboard.figures.build import axis, figure, upright
-from pipeline.analysis.training_time import FEATURES, N_CLASSES, Judgement, quartile_edges
+from pipeline.analysis.early_training import FEATURES
+from pipeline.analysis.training_time import N_CLASSES, Judgement, quartile_edges
 
 _QUARTILES = [str(number) for number in range(1, N_CLASSES + 1)]
 

@@ -18,7 +18,7 @@ from dashboard.pages._mouse_tasks import sections as task_sections
 from dashboard.pages._stores import ShownMouse
 from dashboard.queries import mouse as queries
 from dashboard.site import Component, NotFound, Page, Site, Viewer
-from pipeline.analysis import training_time
+from pipeline.analysis import training_forecast
 from pipeline.web import versioned_cache
 
 PAGE = Page("mouse", "Mouse", refresh=False)
@@ -259,7 +259,7 @@ def _forecast(mouse: queries.Mouse) -> str:
     if not told or told["true_quartile"] is not None:
         return ""
     chances = [told[f"quartile_{number}"] for number in range(1, 5)]
-    return training_time.sentence(chances, told["forecast_edges"], told["forecast_mice"], told["forecast_f1"])
+    return training_forecast.sentence(chances, told["forecast_edges"], told["forecast_mice"], told["forecast_f1"])
 
 
 def _age(row: Mapping[str, Any], today: datetime.date, is_hidden: bool = False) -> str | None:

@@ -1,4 +1,4 @@
-"""How long a mouse will take to be trained, told from its first days: the features, the model, and how well it does.
+"""How long a mouse will take to be trained, told from its first days: the model, and how well it does.
 
 The method is that of a published figure: a random forest predicts the quartile of the training time from 20 features
 of the first five days, judged by 10-fold cross-validation. `judge` does it as published; with `leak_free` the limits of
@@ -8,7 +8,7 @@ model has not seen.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -16,38 +16,10 @@ from typing import Any
 
 import numpy as np
 
-N_DAYS = 5
 N_FOLDS = 10
 N_SHUFFLES = 100
 N_TREES = 100
 N_CLASSES = 4
-
-FEATURES: dict[str, str] = {
-    "age_start": "Age",
-    "air_pressure_mb": "Air pressure",
-    "delta_variance": "Steadiness of improvement",
-    "disp_norm": "Turning in one direction",
-    "food": "Protein in the food",
-    "light": "Inverted light cycle",
-    "moves_time": "Wheel movement",
-    "perf_delta1": "Task performance change",
-    "perf_init": "Initial performance",
-    "relative_humidity": "Humidity",
-    "RT_delta1": "Reaction time change",
-    "RT_init": "Initial reaction time",
-    "sex": "Sex",
-    "temperature_c": "Temperature",
-    "trials_delta1": "Trial count change",
-    "trials_init": "Initial trial count",
-    "trials_sum": "Trials in five days",
-    "weekend_water": "Weekend water",
-    "weight_loss": "Weight loss",
-    "weight_start": "Initial weight",
-}
-"""Name -> what axes call it, in alphabetical order, in which the model sees them."""
-
-LATE = ("temperature_c", "air_pressure_mb", "relative_humidity", "weekend_water")
-"""As published these are taken up to the day on which the mouse was trained, which nobody knows after five days."""
 
 PUBLISHED: dict[str, Any] = {
     "mice": 116,
@@ -118,47 +90,6 @@ def quartiles(training_time: np.ndarray, edges: np.ndarray) -> np.ndarray:
     array([1, 1, 2, 3, 4])
     """
     return np.searchsorted(edges, np.asarray(training_time, float), side="left") + 1
-
-
-def first_days(
-    mouse: np.ndarray, day: np.ndarray, values: Mapping[str, np.ndarray], n_days: int = N_DAYS
-) -> dict[str, np.ndarray]:
-    """The features that come from the first days of training.
-
-    Parameters
-    ----------
-    mouse : ndarray
-        (n,) index of the mouse of each day, from 0.
-    day : ndarray
-        (n,) day of training, from 1.
-    values : mapping
-        Arrays (n,): `performance_easy` (0-1), `reaction_time` (s, where the contrast is at least 0.5), `n_trials`,
-        and, where known, `disp_norm` (net over whole path of the wheel, 0-1), `moves_time` (path of the wheel over the
-        duration of the session, rad/s), `temperature_c`, `air_pressure_mb`, `relative_humidity`.
-
-    Returns
-    -------
-    dict
-        Feature -> array (n_mice,); NaN where a day is missing.
-    """
-    n_mice = int(mouse.max()) + 1 if len(mouse) else 0
-    grid = {}
-    keep = (day >= 1) & (day <= n_days)
-    for name, column in values.items():
-        table = np.full((n_mice, n_days), np.nan)
-        table[mouse[keep], day[keep].astype(int) - 1] = np.asarray(column, float)[keep]
-        grid[name] = table
-    features = {}
-    for prefix, name in (("perf", "performance_easy"), ("RT", "reaction_time"), ("trials", "n_trials")):
-        features[f"{prefix}_init"] = grid[name][:, 0]
-        features[f"{prefix}_delta1"] = grid[name][:, -1] - grid[name][:, 0]
-    features["trials_sum"] = grid["n_trials"].sum(axis=1)
-    features["delta_variance"] = np.sign(np.diff(grid["performance_easy"], axis=1)).mean(axis=1)
-    for name in ("disp_norm", "moves_time"):
-        features[name] = _mean(grid[name]) if name in grid else np.full(n_mice, np.nan)
-    for name in ("temperature_c", "air_pressure_mb", "relative_humidity"):
-        features[name] = _median(grid[name]) if name in grid else np.full(n_mice, np.nan)
-    return features
 
 
 def judge(
@@ -255,119 +186,6 @@ def forecast(
     return _probabilities(_fitted(table, classes, seed, n_trees), others)
 
 
-FEWEST_MICE = 40
-"""Below so many trained mice a forecast is not worth its name."""
-
-
-@dataclass
-class LabForecast:
-    """What is told of the mice of one lab.
-
-    Attributes
-    ----------
-    names, n_mice, edges : features and number of the trained mice, limits between their quartiles (days).
-    mice : (m,) indices of the mice of whom something is told.
-    probabilities : (m, 4) of each quartile; of trained mice by models that have not seen them.
-    quartiles : (m,) the true ones; 0 of mice that are not trained.
-    f1, chance : cross-validated, with true and with permuted quartiles; None with too few mice.
-    """
-
-    names: list[str]
-    n_mice: int
-    edges: np.ndarray
-    mice: np.ndarray
-    probabilities: np.ndarray
-    quartiles: np.ndarray
-    f1: float | None = None
-    chance: float | None = None
-
-
-def forecast_lab(
-    features: Mapping[str, np.ndarray], training_time: np.ndarray, *, seed: int = 0, n_trees: int = N_TREES
-) -> LabForecast:
-    """Tell the quartile of every mouse of a lab from its trained mice.
-
-    Parameters
-    ----------
-    features : mapping
-        Name -> (n,), of the first five days; NaN where it is not known.
-    training_time : ndarray
-        (n,) training days before the mouse was trained; NaN of those that are not.
-
-    Returns
-    -------
-    LabForecast
-        Without mice where fewer than 20 are trained, or where their times hardly differ.
-    """
-    days = np.asarray(training_time, float)
-    trained = np.isfinite(days)
-    chosen = usable({name: values[trained] for name, values in features.items()}) if trained.any() else []
-    known = np.all([np.isfinite(features[name]) for name in chosen], axis=0) if chosen else np.zeros(len(days), bool)
-    train, others = np.flatnonzero(known & trained), np.flatnonzero(known & ~trained)
-    empty = LabForecast([], len(train), np.empty(0), np.empty(0, int), np.empty((0, N_CLASSES)), np.empty(0, int))
-    if len(train) < 2 * N_FOLDS or len(np.unique(quartile_edges(days[train]))) < N_CLASSES - 1:
-        return empty
-    table = {name: np.asarray(features[name], float) for name in chosen}
-    judged = judge(
-        {name: values[train] for name, values in table.items()}, days[train],
-        seed=seed, leak_free=True, n_shuffles=3, n_repeats=0, n_trees=n_trees,
-    )  # fmt: skip
-    told = np.empty((0, N_CLASSES))
-    if len(others):
-        told = forecast(
-            {name: values[train] for name, values in table.items()}, days[train],
-            {name: values[others] for name, values in table.items()}, seed=seed, n_trees=n_trees,
-        )  # fmt: skip
-    return LabForecast(
-        chosen, len(train), judged.edges, np.concatenate([train, others]),
-        np.concatenate([judged.probabilities, told]), np.concatenate([judged.classes, np.zeros(len(others), int)]),
-        judged.f1, float(judged.shuffled_f1.mean()),
-    )  # fmt: skip
-
-
-def sentence(probabilities: Sequence[float], edges: Sequence[float], n_mice: int, f1: float | None) -> str:
-    """What a page says of one mouse.
-
-    Examples
-    --------
-    >>> print(sentence([0.6, 0.2, 0.1, 0.1], [9.75, 15.5, 24], 116, 0.47))  # doctest: +NORMALIZE_WHITESPACE
-    Probably among the fastest quarter: up to 9 days of training until trained (60 %). In cross-validation 47 % of 116
-    trained mice of the lab were told right; chance is 25 %.
-    >>> sentence([0.2, 0.6, 0.1, 0.1], [9.75, 15.5, 24], 116, 0.47)[:71]
-    'Probably among the second quarter: 10 to 15 days of training until trai'
-    """
-    best = int(np.argmax(probabilities))
-    last = [int(np.floor(edge)) for edge in edges]  # whole days, and the limit belongs to the faster quarter
-    bounds = [f"up to {last[0]}", f"{last[0] + 1} to {last[1]}", f"{last[1] + 1} to {last[2]}", f"more than {last[2]}"]
-    which = ("fastest", "second", "third", "slowest")[best]
-    said = f"Probably among the {which} quarter: {bounds[best]} days of training until trained"
-    said += f" ({100 * probabilities[best]:.0f} %)."
-    said += f" In cross-validation {100 * (f1 or 0):.0f} % of {n_mice} trained mice of the lab were told right; "
-    said += "chance is 25 %."
-    if n_mice < FEWEST_MICE:
-        said += " So few mice make this a guess."
-    return said
-
-
-def usable(features: Mapping[str, np.ndarray], required: Sequence[str] = ("perf_delta1",)) -> list[str]:
-    """The features that a model can use: those that are known of at least nine in ten mice that have the required ones,
-    and that differ between them.
-
-    Examples
-    --------
-    >>> usable({"perf_delta1": np.array([0.1, 0.2]), "sex": np.array([np.nan, 1]), "light": np.array([1.0, 1])})
-    ['perf_delta1']
-    """
-    base = np.all([np.isfinite(features[name]) for name in required], axis=0)
-    names = []
-    for name in sorted(features):
-        values = np.asarray(features[name], float)[base]
-        known = values[np.isfinite(values)]
-        if len(values) and len(known) >= 0.9 * len(values) and len(np.unique(known)) > 1:
-            names.append(name)
-    return names
-
-
 def _cross_validate(
     table: np.ndarray, days: np.ndarray, classes: np.ndarray, seed: int, leak_free: bool, n_trees: int,
     order: np.ndarray, n_repeats: int,
@@ -432,16 +250,3 @@ def _probabilities(model: Any, table: np.ndarray) -> np.ndarray:
     probabilities = np.zeros((len(table), N_CLASSES))
     probabilities[:, np.asarray(model.classes_, int) - 1] = model.predict_proba(table)
     return probabilities
-
-
-def _mean(table: np.ndarray) -> np.ndarray:
-    known = np.isfinite(table)
-    total = np.where(known, table, 0).sum(axis=1)
-    return np.divide(total, known.sum(axis=1), out=np.full(len(table), np.nan), where=known.any(axis=1))
-
-
-def _median(table: np.ndarray) -> np.ndarray:
-    medians = np.full(len(table), np.nan)
-    rows = np.isfinite(table).any(axis=1)
-    medians[rows] = np.nanmedian(table[rows], axis=1)
-    return medians

@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipeline.analysis import training_time
+from pipeline.analysis import early_training, training_time
 from pipeline.errors import UserError
 from pipeline.schemas.inputs import training_features
 from pipeline.settings import settings
 
 DAILY = {"performance_easy", "reaction_time", "n_trials"}
 """Columns of a file of daily summaries that are needed, beside subject, training_day and training_time."""
-_MORE_DAILY = ("disp_norm", "moves_time", *training_time.LATE[:3])
+_MORE_DAILY = ("disp_norm", "moves_time", *early_training.LATE[:3])
 _NAMES = {"subject", "training_time", "training_day"}
 
 
@@ -65,7 +65,7 @@ def from_file(path: Path) -> Table:
     needed = {"subject", "training_time"} | (DAILY if "training_day" in rows else set())
     if lacking := sorted(needed - set(rows.columns)):
         raise UserError(f"{path} has no column {', '.join(lacking)}", "see docs/releases.md for its columns")
-    names = [name for name in (*training_time.FEATURES, *DAILY, "training_time") if name in rows]
+    names = [name for name in (*early_training.FEATURES, *DAILY, "training_time") if name in rows]
     for name in names:
         rows[name] = rows[name].map({"F": 1, "M": 0}) if rows[name].isin(["F", "M"]).any() else rows[name]
         numbers = pd.to_numeric(rows[name], errors="coerce")
@@ -76,15 +76,15 @@ def from_file(path: Path) -> Table:
     if "performance_easy" in rows and rows["performance_easy"].max() > 1:
         raise UserError(f"{path}: performance_easy is above 1", "write it as a fraction, 0-1")
     if "training_day" not in rows:
-        features = {name: rows[name].to_numpy(float) for name in training_time.FEATURES if name in rows}
+        features = {name: rows[name].to_numpy(float) for name in early_training.FEATURES if name in rows}
         if not features:
-            raise UserError(f"{path} has no feature", f"features are {', '.join(training_time.FEATURES)}")
+            raise UserError(f"{path} has no feature", f"features are {', '.join(early_training.FEATURES)}")
         return _complete(features, {}, rows["training_time"].to_numpy(float), rows.columns)
     subjects, index = np.unique(rows["subject"].astype(str), return_inverse=True)
     daily = {name: rows[name].to_numpy(float) for name in (*DAILY, *_MORE_DAILY) if name in rows}
-    features = training_time.first_days(index, rows["training_day"].to_numpy(), daily)
+    features = early_training.first_days(index, rows["training_day"].to_numpy(), daily)
     first = rows.sort_values("training_day").groupby(index).first()
-    for name in training_time.FEATURES:
+    for name in early_training.FEATURES:
         if name not in features and name in rows:
             features[name] = first[name].to_numpy(float)
     days = first["training_time"].reindex(range(len(subjects))).to_numpy(float)
@@ -98,7 +98,7 @@ def _complete(
     trained = np.isfinite(days)
     mine = {name: np.asarray(values, float)[trained] for name, values in features.items()}
     required = ("perf_delta1",) if "perf_delta1" in mine else tuple(list(mine)[:1])
-    names = training_time.usable(mine, required) if trained.any() else []
+    names = early_training.usable(mine, required) if trained.any() else []
     published = {name: np.asarray(late[name], float)[trained] if name in late else mine[name] for name in names}
     known = np.all([np.isfinite(mine[name]) & np.isfinite(published[name]) for name in names], axis=0) if names else np.zeros(int(trained.sum()), bool)  # noqa: E501  # fmt: skip
     return Table(
@@ -106,7 +106,7 @@ def _complete(
         {name: published[name][known] for name in names},
         days[trained][known],
         int(trained.sum() - known.sum()),
-        dict.fromkeys(sorted(set(columns) - set(training_time.FEATURES) - _NAMES), "no feature is called so")
+        dict.fromkeys(sorted(set(columns) - set(early_training.FEATURES) - _NAMES), "no feature is called so")
         | {name: "known of too few mice, or the same in all" for name in mine if name not in names},
     )
 
@@ -167,5 +167,5 @@ def report(table: Table, judged: Mapping[str, training_time.Judgement]) -> str:
         feature = first.names[index]
         values = "".join(f"{judged[name].importance[index].mean():>16.4f}" for name in names)
         beside = {"perf_delta1": "0.0750", "age_start": "0.0034"}.get(feature, "0.0000")
-        lines.append(f"{training_time.FEATURES.get(feature, feature):<30}{values}{beside:>16}")
+        lines.append(f"{early_training.FEATURES.get(feature, feature):<30}{values}{beside:>16}")
     return "\n".join(lines)

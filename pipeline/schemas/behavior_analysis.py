@@ -6,7 +6,7 @@ import datajoint as dj
 import numpy as np
 import pyarrow as pa
 
-from pipeline.analysis import daily, performance, psychometrics, training, training_time
+from pipeline.analysis import daily, performance, psychometrics, training, training_forecast
 from pipeline.analysis.criteria import RULE_SETS, RuleSet
 from pipeline.database import registry
 from pipeline.database.bulk import insert_many
@@ -401,7 +401,7 @@ class TrainingTimeForecast(dj.Computed):
 
     def make(self, key):
         mice = training_features.mice(key)
-        said = training_time.forecast_lab(mice.features, mice.days_to_trained)
+        said = training_forecast.forecast_lab(mice.features, mice.days_to_trained)
         fingerprint = self.current_fingerprints(key)["fingerprint"][0].as_py()
         self.insert1(
             key

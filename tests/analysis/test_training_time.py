@@ -76,34 +76,6 @@ def test_one_feature_alone_and_too_few_mice():
         training_time.judge({"x": np.full(40, np.nan)}, np.arange(40.0))
 
 
-def test_features_of_the_first_days():
-    day = np.array([1, 2, 3, 4, 5, 6, 1, 2])
-    mouse = np.array([0] * 6 + [1] * 2)
-    values = {
-        "performance_easy": np.array([0.5, 0.6, 0.55, 0.7, 0.8, 0.9, 0.5, 0.4]),
-        "reaction_time": np.array([1, 1, 1, 1, 0.4, 9, 2, 2.0]),
-        "n_trials": np.array([100, 200, 300, 400, 500, 900, 50, 60.0]),
-        "disp_norm": np.array([0.1, np.nan, 0.3, np.nan, np.nan, 9, np.nan, np.nan]),
-    }
-    result = training_time.first_days(mouse, day, values)
-    assert result["perf_delta1"][0] == pytest.approx(0.3) and np.isnan(result["perf_delta1"][1])
-    assert (result["trials_sum"][0], result["trials_delta1"][0], result["trials_init"][1]) == (1500, 400, 50)
-    assert result["delta_variance"][0] == 0.5 and result["disp_norm"][0] == pytest.approx(0.2)
-    assert result["RT_delta1"][0] == pytest.approx(-0.6) and np.isnan(result["disp_norm"][1])
-
-
-def test_a_lab_is_told_of_mice_that_are_not_trained_yet():
-    features, days = simulated(60)
-    days = days.astype(float)
-    days[50:] = np.nan
-    told = training_time.forecast_lab(features, days, n_trees=12)
-    assert told.n_mice == 50 and len(told.mice) == 60 and told.f1 > 0.5
-    assert np.allclose(told.probabilities.sum(axis=1), 1) and (told.quartiles[50:] == 0).all()
-    few = training_time.forecast_lab({name: v[:12] for name, v in features.items()}, days[:12])
-    assert few.n_mice == 12 and len(few.mice) == 0 and few.f1 is None
-    assert "guess" in training_time.sentence([0.1, 0.2, 0.3, 0.4], [5, 8, 13], 21, 0.4)
-
-
 def test_the_command_reads_days_and_features(tmp_path):
     features, time = simulated(40)
     lines = ["subject,training_day,training_time,performance_easy,reaction_time,n_trials,sex,cage"]

@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.analysis import training_time
+from pipeline.analysis import early_training
 from pipeline.database import registry
 from pipeline.database.bulk import fetch_columns, json_column
 from pipeline.provenance import fingerprints
@@ -35,7 +35,7 @@ class Mice:
     ----------
     keys : lab and subject of each.
     features : name -> (n,); what is not known is NaN. Everything is of the first five days.
-    late : the features of `training_time.LATE` as published: up to the day on which the mouse was trained.
+    late : the features of `early_training.LATE` as published: up to the day on which the mouse was trained.
     days_to_trained : (n,) days of training before it was trained; NaN of those that are not.
     """
 
@@ -52,9 +52,9 @@ def mice(restriction: Any = True) -> Mice:
         *_MOUSE, "session_date", "training_day", "day_performance_easy", "day_trials",
         "day_response_time_easy",
     )  # fmt: skip
-    days = days[days.groupby(_MOUSE)["training_day"].transform("max") >= training_time.N_DAYS] if len(days) else days
+    days = days[days.groupby(_MOUSE)["training_day"].transform("max") >= early_training.N_DAYS] if len(days) else days
     if not len(days):
-        return Mice([], {name: np.empty(0) for name in training_time.FEATURES}, {}, np.empty(0))
+        return Mice([], {name: np.empty(0) for name in early_training.FEATURES}, {}, np.empty(0))
     days = days.drop_duplicates([*_MOUSE, "training_day"])
     days = days.merge(_of_sessions(restriction), on=[*_MOUSE, "session_date"], how="left")
     about = _about(restriction).merge(_first_dates(days), on=_MOUSE)
@@ -62,14 +62,14 @@ def mice(restriction: Any = True) -> Mice:
     trained = _trained(restriction)
     about["days_to_trained"] = [trained.get(pair, (np.nan, None))[0] for pair in index]
     about["trained_date"] = [trained.get(pair, (np.nan, None))[1] for pair in index]
-    early = days[days["training_day"] <= training_time.N_DAYS]
+    early = days[days["training_day"] <= early_training.N_DAYS]
     names = {
         "performance_easy": "day_performance_easy",
         "n_trials": "day_trials",
         "reaction_time": "day_response_time_easy",
         **{name: name for name in ("disp_norm", "moves_time", "temperature_c", "air_pressure_mb", "relative_humidity")},
     }
-    features = training_time.first_days(
+    features = early_training.first_days(
         index.get_indexer(pd.MultiIndex.from_frame(early[_MOUSE])),
         early["training_day"].to_numpy(),
         {name: early[column].to_numpy(float) for name, column in names.items()},
@@ -80,7 +80,7 @@ def mice(restriction: Any = True) -> Mice:
     late = {"weekend_water": _citric(about, about["trained_date"].fillna(about["fifth_date"]), restriction)}
     upto = days.merge(about[[*_MOUSE, "trained_date"]], on=_MOUSE)
     upto = upto[upto["trained_date"].isna() | (upto["session_date"] <= upto["trained_date"])]
-    for name in training_time.LATE[:3]:
+    for name in early_training.LATE[:3]:
         late[name] = upto.groupby(_MOUSE)[name].median().reindex(index).to_numpy(float)
     keys = [dict(zip(_MOUSE, pair, strict=True)) for pair in index]
     return Mice(keys, features, late, about["days_to_trained"].to_numpy(float))
@@ -117,7 +117,7 @@ def _about(restriction: Any) -> pd.DataFrame:
 
 def _first_dates(days: pd.DataFrame) -> pd.DataFrame:
     first = days[days["training_day"] == 1].set_index(_MOUSE)["session_date"].rename("first_date")
-    fifth = days[days["training_day"] == training_time.N_DAYS].set_index(_MOUSE)["session_date"].rename("fifth_date")
+    fifth = days[days["training_day"] == early_training.N_DAYS].set_index(_MOUSE)["session_date"].rename("fifth_date")
     return pd.concat([first, fifth], axis=1).reset_index()
 
 
