@@ -11,7 +11,7 @@ import datajoint as dj
 from ingest.files import away, scan
 from ingest.files.scan import Folder, Problem, SessionKey
 from ingest.parallel import Run
-from ingest.rows.sessions import SESSION
+from ingest.rows.session_keys import SESSION
 from pipeline.alf import dates, identity
 from pipeline.database.bulk import fetch_columns
 from pipeline.schemas import data

@@ -12,7 +12,7 @@ from exchange.transfers.protocol import Backend, Found, Stat
 from exchange.transfers.repositories import repository as repository_named
 from ingest.files.scan import SessionKey, ignored_file, ignored_folder
 from ingest.rows.announced import Announced, announce
-from ingest.rows.sessions import keys_of
+from ingest.rows.session_keys import keys_of
 from ingest.rows.writing import Writer
 from pipeline.alf import columns, identity
 from pipeline.database.bulk import fetch_columns, insert_many

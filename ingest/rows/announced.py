@@ -9,7 +9,7 @@ from ingest.files.inspect_session import too_long
 from ingest.files.report import without_revision
 from ingest.files.scan import SessionKey
 from ingest.rows.registrar import DATASET
-from ingest.rows.sessions import keys_of
+from ingest.rows.session_keys import keys_of
 from ingest.rows.writing import Writer
 from pipeline.alf import columns, identity
 from pipeline.alf.columns import raw_form

@@ -9,7 +9,7 @@ from ingest.files.report import Clustering
 from ingest.files.scan import SessionKey
 from ingest.rows import insertions as insertion_rows
 from ingest.rows.insertions import Insertion
-from ingest.rows.sessions import SESSION, fetch_for, session_key
+from ingest.rows.session_keys import SESSION, fetch_for, session_key
 from ingest.rows.writing import Writer
 from pipeline.electrophysiology import clusterings
 from pipeline.schemas import ephys

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ingest.files.scan import SessionKey
-from ingest.rows.sessions import SESSION, fetch_for, session_key
+from ingest.rows.session_keys import SESSION, fetch_for, session_key
 from ingest.rows.writing import Writer
 from pipeline.alf import identity
 from pipeline.schemas import imaging

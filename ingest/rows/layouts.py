@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ingest.files import scan
 from ingest.files.scan import Folder, Layout, Problem, SessionKey
-from ingest.rows.sessions import SESSION, keys_of, session_key
+from ingest.rows.session_keys import SESSION, keys_of, session_key
 from pipeline.database.bulk import fetch_columns
 from pipeline.errors import NeurojointError
 from pipeline.schemas import data, lab, subject

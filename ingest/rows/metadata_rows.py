@@ -9,7 +9,8 @@ from typing import Any
 
 from ingest.files.scan import SessionKey
 from ingest.metadata.files import Metadata, without_eid
-from ingest.rows.sessions import SESSION, SessionRows, fetch_for, session_key
+from ingest.rows.session_keys import SESSION, fetch_for, session_key
+from ingest.rows.sessions import SessionRows
 from ingest.rows.sources import Fact, Sources, Statement, key_text
 from ingest.rows.writing import Writer
 from pipeline import entry

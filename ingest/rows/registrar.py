@@ -15,7 +15,8 @@ from ingest.rows import clusterings, fields_of_view, other_roots
 from ingest.rows import recordings as recording_rows
 from ingest.rows.quarantine import Quarantine
 from ingest.rows.recordings import Registered
-from ingest.rows.sessions import SESSION, SessionRows, fetch_for, keys_of, session_key
+from ingest.rows.session_keys import SESSION, fetch_for, keys_of, session_key
+from ingest.rows.sessions import SessionRows
 from ingest.rows.sources import Sources
 from ingest.rows.writing import Writer
 from pipeline.alf import identity

@@ -9,7 +9,7 @@ from pathlib import Path
 from ingest.files.report import Report
 from ingest.files.scan import Folder, Problem, SessionKey
 from ingest.rows.layouts import registered_places
-from ingest.rows.sessions import SESSION, keys_of, session_key
+from ingest.rows.session_keys import SESSION, keys_of, session_key
 from pipeline.alf import identity
 from pipeline.database.bulk import fetch_columns
 from pipeline.entry.former_names import Former

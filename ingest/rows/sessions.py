@@ -8,23 +8,26 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-import datajoint as dj
-
 from ingest.files.report import Report
 from ingest.files.scan import Problem, SessionKey
-from ingest.files.session_metadata import DESCRIPTION, SETTINGS, Facts
+from ingest.files.session_metadata import Facts
 from ingest.metadata.files import Metadata
+from ingest.rows.session_keys import SESSION, fetch_for, primary_key, session_key
+from ingest.rows.session_statements import (
+    FACTS,
+    differences,
+    facts_are_new,
+    said_columns,
+    said_values,
+    statements_of,
+    tells,
+)
 from ingest.rows.sources import FOLDER, Fact, Sources, Statement, key_text
 from ingest.rows.writing import Writer
 from pipeline import entry
 from pipeline.alf import identity
 from pipeline.database.bulk import fetch_columns
 from pipeline.schemas import acquisition, action, lab, subject
-
-SESSION = ("lab", "subject", "session_date", "session_number")
-FACTS = ("eid", "start_time", "end_time", "task_protocol", "rig", "start_delay", "location", "session_narrative")
-"""Columns of acquisition.Session that sources fill."""
-
 
 _LISTS = (
     (acquisition.SessionUser, "users"),
@@ -47,7 +50,7 @@ class SessionRows:
     def write(self, reports: Sequence[Report], datasets: Mapping[SessionKey, Mapping[str, dict]]) -> None:
         """Write the sessions of a batch; `datasets` are those that were registered before."""
         rows, changed, sets, unlinked = [], [], [], []
-        telling = {report.folder.path: report for report in reports if _tells(report)}
+        telling = {report.folder.path: report for report in reports if tells(report)}
         before = self.sources.before(telling)
         told_before = self._told([report.folder.key for report in reports])
         new: list[tuple[SessionKey, Facts]] = []
@@ -68,16 +71,16 @@ class SessionRows:
                 continue
             known = {}
             if report.folder.path in telling:
-                statement = said.get(("acquisition.Session", key_text(_key(key))))
+                statement = said.get(("acquisition.Session", key_text(primary_key(key))))
                 if statement is not None:
                     old = told.over(Facts(**statement.values))
-                    known = _differences(old, facts)
+                    known = differences(old, facts)
                     unlinked.append((key, old, facts))
                 else:
-                    again = _facts_are_new(report, datasets.get(key, {}))
+                    again = facts_are_new(report, datasets.get(key, {}))
                     known = {n: v for n in FACTS if (v := getattr(facts, n)) is not None}
                     known = {n: v for n, v in known.items() if again or not self.known[key][n]}
-            changed += self._change_session(key, {n: v for n, v in known.items() if n not in _given(told)})
+            changed += self._change_session(key, {n: v for n, v in known.items() if n not in said_columns(told)})
         names = (*SESSION, *FACTS)
         self._lookups(sets)
         self._writer.put(acquisition.Session, names, rows, "skip")
@@ -86,7 +89,7 @@ class SessionRows:
         self._unlink(unlinked)
         if not self._writer.dry_run:  # in which they do not exist
             self._enter_told(new)
-        now = {path: _statements(report) for path, report in telling.items()}
+        now = {path: statements_of(report) for path, report in telling.items()}
         gone = self.sources.replace({path: before.get(path, {}) for path in telling}, now)
         self._take_back(gone.values())
         self._actions(telling, before, datasets)
@@ -106,7 +109,7 @@ class SessionRows:
             file = metadata.session_files[key]
             if file in now:
                 zone = metadata.zones.get(key.lab, "UTC") if facts.start_time or facts.end_time else ""
-                one = Statement("acquisition.Session", _key(key), _values(facts), 1, zone)
+                one = Statement("acquisition.Session", primary_key(key), said_values(facts), 1, zone)
                 now[file][one.fact] = one
         before = {
             file: {fact: one for fact, one in said.items() if one.table == "acquisition.Session"}
@@ -121,10 +124,10 @@ class SessionRows:
         for key in keys:
             by_folder = folders.get(key, Facts())
             facts, previous = told.get(key, Facts()), old.get(key)
-            known = _given(facts)
+            known = said_columns(facts)
             if previous is not None:
                 merged = previous.over(by_folder), facts.over(by_folder)
-                known = _differences(*merged) | known
+                known = differences(*merged) | known
                 unlinked.append((key, *merged))
             stored = dict(self.known[key])
             if self._change_session(key, known, note=False):
@@ -138,7 +141,7 @@ class SessionRows:
         """Enter what metadata files say of sessions that have just been registered."""
         changed = []
         for key, told in new:
-            given = {name: value for name, value in _given(told).items() if name != "eid"}
+            given = {name: value for name, value in said_columns(told).items() if name != "eid"}
             if given:
                 changed.append((key, given))
                 self.known[key] = self.known[key] | given
@@ -149,7 +152,7 @@ class SessionRows:
         """Change sessions as metadata files say; what cannot be is a problem of the file, and stays as it was."""
         if not changed:
             return 0
-        rows = [_key(key) | values for key, values in changed]
+        rows = [primary_key(key) | values for key, values in changed]
         written = entry.write(
             "acquisition.Session", rows, action="update", on_error="skip_value", create_missing=True,
             dry_run=self._writer.dry_run, **self._origin(),
@@ -174,12 +177,12 @@ class SessionRows:
             lists = [(key, getattr(facts, name)) for key, facts in sets if getattr(facts, name)]
             if lists:
                 written = entry.write_lists(
-                    label, column, [(_key(key), names) for key, names in lists], create_missing=True,
+                    label, column, [(primary_key(key), names) for key, names in lists], create_missing=True,
                     on_error="skip_row", dry_run=self._writer.dry_run, **self._origin(),
                 )  # fmt: skip
                 self._note_errors(written.errors, [key for key, names in lists for _ in names])
             unsaid = [
-                _key(key) | {column: item}
+                primary_key(key) | {column: item}
                 for key, old, now in changes
                 for item in getattr(old, name)
                 if item not in getattr(now, name)
@@ -222,7 +225,7 @@ class SessionRows:
 
     def _said_of(self, table: str, keys: Sequence[SessionKey], restriction: str) -> dict[SessionKey, Facts]:
         """The facts that files of one kind say of sessions; of several files the first by name counts."""
-        by_key = self.sources.of_rows(table, [_key(key) for key in keys], restriction)
+        by_key = self.sources.of_rows(table, [primary_key(key) for key in keys], restriction)
         result = {}
         for statements in by_key.values():
             merged = Facts()
@@ -316,9 +319,9 @@ class SessionRows:
         linked = self._water_times([r.folder.key for r in telling.values() if r.facts.water])
         for path, report in telling.items():
             key, facts, said = report.folder.key, report.facts, before.get(path, {})
-            if not said and key in datasets and not _facts_are_new(report, datasets.get(key, {})):
+            if not said and key in datasets and not facts_are_new(report, datasets.get(key, {})):
                 continue  # registered before it was kept which file says what
-            is_new = {fact for fact, one in _statements(report).items() if said.get(fact) != one}
+            is_new = {fact for fact, one in statements_of(report).items() if said.get(fact) != one}
             animal = {"lab": key.lab, "subject": key.subject}
             for when, weight, user in facts.weighings:
                 if ("action.Weighing", key_text(animal | {"weighing_time": when})) in is_new:
@@ -373,68 +376,3 @@ def after_death(sessions: Iterable[SessionKey]) -> list[Problem]:
                 )
                 problems.append(Problem(identity.session_path(*key), "after_death", detail))
     return list({problem.path: problem for problem in problems}.values())
-
-
-def session_key(row: Mapping[str, Any]) -> SessionKey:
-    """The session that a row belongs to."""
-    return SessionKey(row["lab"], row["subject"], str(row["session_date"]), row["session_number"])
-
-
-def keys_of(sessions: Sequence[SessionKey]) -> list[dict[str, Any]]:
-    """Restriction to some sessions."""
-    return [dict(zip(SESSION, key, strict=True)) for key in sessions]
-
-
-def fetch_for(table: type[dj.Table], sessions: Sequence[SessionKey], names: Sequence[str]) -> list[dict[str, Any]]:
-    """Rows of these sessions as dicts."""
-    return fetch_columns(table & keys_of(sessions), *names).to_pylist() if sessions else []
-
-
-def _key(key: SessionKey) -> dict[str, Any]:
-    """The primary key of a session."""
-    return dict(zip(SESSION, (key.lab, key.subject, datetime.date.fromisoformat(key.date), key.number), strict=True))
-
-
-def _tells(report: Report) -> bool:
-    """Whether a folder has files that tell of the session."""
-    return any(file.rel_path.endswith((DESCRIPTION, SETTINGS)) for file in report.files)
-
-
-def _values(facts: Facts) -> dict[str, Any]:
-    """Facts of a session as columns and lists, without what is not said."""
-    return {name: value for name, value in vars(facts).items() if value and name not in ("weighings", "water", "tasks")}
-
-
-def _differences(old: Facts, now: Facts) -> dict[str, Any]:
-    """The columns of a session that are said otherwise than before."""
-    return {n: getattr(now, n) for n in FACTS if n != "eid" and getattr(old, n) != getattr(now, n)}
-
-
-def _statements(report: Report) -> dict[Fact, Statement]:
-    """What the files of a session folder say."""
-    key, facts = report.folder.key, report.facts
-    animal = {"lab": key.lab, "subject": key.subject}
-    session = _key(key)
-    said = [Statement("acquisition.Session", session, _values(facts))]
-    for when, weight, user in facts.weighings:
-        values: dict[str, Any] = {"weight": weight} | ({"weighing_user": user} if user else {})
-        said.append(Statement("action.Weighing", animal | {"weighing_time": when}, values))
-    for when, volume, kind, user in facts.water:
-        values = {"water_volume": volume, "water_type": kind} | ({"water_user": user} if user else {})
-        given = animal | {"administration_time": when}
-        said.append(Statement("action.WaterAdministration", given, values))
-        said.append(Statement("acquisition.SessionWater", given, {name: session[name] for name in SESSION[2:]}))
-    return {value.fact: value for value in said}
-
-
-def _given(told: Facts) -> dict[str, Any]:
-    return {name: value for name in FACTS if (value := getattr(told, name)) is not None}
-
-
-def _facts_are_new(report: Report, there: Mapping[str, Mapping[str, Any]]) -> bool:
-    """Whether a file that tells of the session is new, or replaced since it was last read."""
-    return any(
-        file.rel_path.endswith((DESCRIPTION, SETTINGS))
-        and (file.rel_path not in there or there[file.rel_path]["dataset_hash"] != file.md5)
-        for file in report.files
-    )
