@@ -11,15 +11,23 @@ import pyarrow as pa
 from pipeline import paradigms
 from pipeline.alf import columns as alf
 from pipeline.alf.reasons import refuse
-from pipeline.analysis import encoder, protocols, reaction_times, stream_checks, trial_checks, wheel, wheel_direction
+from pipeline.analysis import (
+    encoder,
+    protocols,
+    reaction_times,
+    stream_checks,
+    stream_columns,
+    trial_checks,
+    wheel,
+    wheel_direction,
+)
 from pipeline.database import registry
 from pipeline.database.bulk import fetch_columns, insert_many, to_numpy
-from pipeline.database.prepared import Prepared
 from pipeline.errors import InvalidData, NeurojointError
 from pipeline.paradigms import outcomes
 from pipeline.provenance import fingerprints
-from pipeline.schemas import acquisition, selection
-from pipeline.schemas.inputs import files, wheel_trace, written_trials
+from pipeline.schemas import acquisition, selection  # noqa: F401 - parents of foreign keys
+from pipeline.schemas.inputs import chosen_task, described_tasks, files, wheel_trace, written_trials
 from pipeline.schemas.inputs.from_files import FromFiles, OfTask
 from pipeline.settings import settings
 
@@ -34,27 +42,7 @@ def task_of(key: Mapping[str, Any]) -> dict[str, Any]:
     ------
     NeurojointError : parts of the key are missing, or the session has no trials in the tables; the message says which.
     """
-    return _key_of(_task_row(key))
-
-
-def _task_row(key: Mapping[str, Any]) -> dict[str, Any]:
-    """What is known of the task that `task_of` finds: its key, kind, columns and description."""
-    names = acquisition.Session.primary_key
-    missing = [name for name in names if name not in key]
-    wanted = {name: key[name] for name in TrialSet.primary_key if name in key}
-    tasks = _TASKS.rows(wanted)
-    if missing and len(tasks) != 1:
-        raise NeurojointError(
-            f"{len(tasks)} sessions with trials fit: the key lacks {', '.join(missing)}",
-            "name one session by lab, subject, session_date and session_number; `pipeline.session(eid)` gives its key",
-        )
-    if not tasks:
-        named = "/".join(str(wanted[name]) for name in TrialSet.primary_key if name in wanted)
-        raise NeurojointError(
-            f"{named} has no trials in the tables", "see `behavior.TrialSet` for the sessions that do"
-        )
-    order = sorted(tasks, key=lambda row: (row["task_kind"] in protocols.NOT_TRAINING, row["task_collection"]))
-    return order[0]
+    return chosen_task.key_of(chosen_task.row_of(key))
 
 
 def kind_of(key: Mapping[str, Any]) -> str:
@@ -64,7 +52,7 @@ def kind_of(key: Mapping[str, Any]) -> str:
     ------
     NeurojointError : as `task_of`.
     """
-    return _task_row(key)["task_kind"]
+    return chosen_task.row_of(key)["task_kind"]
 
 
 def conventional_trials(key: Mapping[str, Any]) -> dict[str, np.ndarray]:
@@ -76,11 +64,13 @@ def conventional_trials(key: Mapping[str, Any]) -> dict[str, np.ndarray]:
     ------
     NeurojointError : as `fetch_trials`; or the task's description is known no more.
     """
-    row = _task_row(key)
+    row = chosen_task.row_of(key)
     task = paradigms.named(row["paradigm"]) if row["paradigm"] else None
     if task is not None:
-        return outcomes.conventional(_trials_of(row) | TrialSet.fetch_other_columns(_key_of(row)), task)
-    return outcomes.conventional(written_trials.of_task(row, lambda: _trials_of(row)), None)
+        return outcomes.conventional(
+            chosen_task.trials_of(row) | TrialSet.fetch_other_columns(chosen_task.key_of(row)), task
+        )
+    return outcomes.conventional(written_trials.of_task(row, lambda: chosen_task.trials_of(row)), None)
 
 
 def fetch_trials(
@@ -99,30 +89,14 @@ def fetch_trials(
     ------
     NeurojointError : the key does not name one session, or the session has no trials in the tables.
     """
-    row = _task_row(key)
-    chosen, trials = _key_of(row), _trials_of(row)
+    row = chosen_task.row_of(key)
+    chosen, trials = chosen_task.key_of(row), chosen_task.trials_of(row)
     if other_columns or condition is not None:
         trials |= TrialSet.fetch_other_columns(chosen)
     if condition is not None:
         selected = selection.TrialCondition.read(condition).holds(trials)
         trials = {name: values[selected] for name, values in trials.items()}
     return trials
-
-
-def _key_of(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: row[name] for name in TrialSet.primary_key}
-
-
-def _trials_of(row: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """The columns of `Trial` that the task has."""
-    present = row["columns_present"]
-    trials = to_numpy(_TRIALS.columns(_key_of(row))) if present else {}
-    return {name: trials[name] for name in present}
-
-
-_TASKS = Prepared(lambda: TrialSet.proj("task_kind", "columns_present", "paradigm", "trials_fingerprint"))
-_TRIALS = Prepared(lambda: TrialSet.Trial.proj(...), order_by="trial_id")
-_PROTOCOLS = Prepared(lambda: acquisition.SessionTask.proj("protocol") * acquisition.Session.proj("task_protocol"))
 
 
 @schema
@@ -182,45 +156,25 @@ class TrialSet(OfTask, dj.Imported):
 
     def current_fingerprints(self, key: dict | None = None) -> pa.Table:
         """Key and fingerprint of every task (of `key`); where the lab describes it, with the description."""
-        table = super().current_fingerprints(key)
-        if not paradigms.described():
-            return table
-        names = self.primary_key
-        facts = acquisition.SessionTask.proj("protocol") * acquisition.Session.proj("task_protocol") & {
-            name: value for name, value in (key or {}).items() if name in names
-        }
-        rows = fetch_columns(facts, *names, "protocol", "task_protocol").to_pylist()
-        digests = {tuple(row[name] for name in names): _digest(row) for row in rows}
-        keys = zip(*(table[name].to_pylist() for name in names), strict=True)
-        told = [
-            fingerprints.extend(one, digest) if (digest := digests.get(place)) else one
-            for one, place in zip(table["fingerprint"].to_pylist(), keys, strict=True)
-        ]
-        return table.set_column(table.column_names.index("fingerprint"), "fingerprint", pa.array(told, pa.string()))
+        return described_tasks.with_descriptions(super().current_fingerprints(key), key or {})
 
     def _extended(self, fingerprint, key):
         if not paradigms.described():
             return fingerprint
-        digest = _digest(self._facts_of(key))
+        digest = described_tasks.digest(described_tasks.facts_of(key))
         return fingerprints.extend(fingerprint, digest) if digest else fingerprint
-
-    @staticmethod
-    def _facts_of(key: dict[str, Any]) -> dict[str, Any]:
-        """What session and task say of the protocol."""
-        task = {name: key[name] for name in TrialSet.primary_key}
-        return _PROTOCOLS.rows(task)[0]
 
     def make(self, key):
         trials = files.read_trials(key)
-        facts = self._facts_of(key)
+        facts = described_tasks.facts_of(key)
         protocol = protocols.of_task(facts["task_protocol"], facts["protocol"], key["task_collection"])
         task = paradigms.of_protocol(protocol)
-        kind = _kind(protocol, task)
+        kind = described_tasks.kind_of(protocol, task)
         if task is None or task.is_built_in:
             columns, checks = trial_checks.check_trials(trials.values, kind)
         else:
             columns, checks = trial_checks.check_times(trials.values)
-            checks += _described(columns | trials.other_values, task)
+            checks += described_tasks.findings(columns | trials.other_values, task)
         n_trials = len(next(iter(columns.values())))
         checks += trial_checks.check_refused(trials.refused, n_trials)
         fingerprint = self._fingerprint_of(key)
@@ -229,8 +183,8 @@ class TrialSet(OfTask, dj.Imported):
             | fingerprint
             | {
                 "n_trials": n_trials,
-                "trials_start": _at(columns.get("intervals_0"), 0),
-                "trials_end": _at(columns.get("intervals_1"), -1),
+                "trials_start": stream_columns.known_end(columns.get("intervals_0"), 0),
+                "trials_end": stream_columns.known_end(columns.get("intervals_1"), -1),
                 "trials_complete": columns.keys() >= alf.COMPLETE_TRIALS,
                 "columns_present": list(columns),
                 "columns_absent": trials.absent,
@@ -341,28 +295,17 @@ class WheelMoveSet(OfTask, dj.Imported):
         self.insert1(
             key
             | self._fingerprint_of(key)
+            | stream_columns.wheel_trace(turned.position, times)
             | {
                 "n_moves": len(moves),
                 "n_direction_changes": len(moves.direction_changes),
                 "wheel_unit": turned.unit,
-                "wheel_start": _at(times, 0),
-                "wheel_end": _at(times, -1),
-                "wheel_displacement": wheel.total_displacement(turned.position),
-                "wheel_distance": wheel.total_distance(turned.position),
                 "wheel_dropped": dropped,
                 "wheel_qc": "WARNING" if notes and outcome == "PASS" else outcome,
                 "wheel_notes": "; ".join(notes)[:1000],
             }
         )
-        columns = {
-            "move_id": np.arange(len(moves)),
-            "move_onset": moves.onsets,
-            "move_offset": moves.offsets,
-            "move_amplitude": moves.peak_amplitude,
-            "peak_velocity": moves.peak_velocity,
-            "peak_velocity_time": moves.peak_velocity_times,
-        }
-        insert_many(self.Move, key | columns)
+        insert_many(self.Move, key | stream_columns.moves(moves))
 
 
 @schema
@@ -385,19 +328,8 @@ class Lick(FromFiles, dj.Imported):
     def make(self, key):
         licks = files.read_object(key, "licks", required=("times",))
         times, notes = stream_checks.lick_times(licks.values["times"])
-        intervals = np.diff(times)
-        within_bout = intervals[intervals < 1]
-        self.insert1(
-            key
-            | self._fingerprint_of(key)
-            | {
-                "n_licks": len(times),
-                "first_lick": _at(times, 0),
-                "last_lick": _at(times, -1),
-                "lick_interval": float(np.median(within_bout)) if within_bout.size else None,
-                "lick_notes": stream_checks.joined(notes, 500),
-            }
-        )
+        row = stream_columns.licks(times) | {"lick_notes": stream_checks.joined(notes, 500)}
+        self.insert1(key | self._fingerprint_of(key) | row)
 
 
 @schema
@@ -434,16 +366,7 @@ class Camera(FromFiles, dj.Imported):
 
     def _frames(self, key, name):
         times, notes = stream_checks.frame_times(files.read_object(key, name, required=self.needs).values["times"])
-        intervals = np.diff(times[np.isfinite(times)])
-        usual = float(np.median(intervals)) if intervals.size else 0.0
-        return {
-            "n_frames": len(times),
-            "frame_rate": 1 / usual if usual else None,
-            "first_frame": _at(times, 0),
-            "last_frame": _at(times, -1),
-            "longest_gap": float(intervals.max()) if intervals.size else None,
-            "camera_notes": stream_checks.joined(notes, 500),
-        }
+        return stream_columns.frames(times) | {"camera_notes": stream_checks.joined(notes, 500)}
 
 
 @schema
@@ -482,18 +405,8 @@ class Pupil(FromFiles, dj.Imported):
                 continue
             except ValueError as error:
                 raise refuse(f"{name}.features", "value_range", str(error)) from error
-            seen = diameter[np.isfinite(diameter)]
-            self.View.insert1(
-                key
-                | {
-                    "pupil_camera": name.removesuffix("Camera"),
-                    "n_pupil_samples": len(diameter),
-                    "pupil_diameter": float(np.median(seen)) if seen.size else None,
-                    "pupil_diameter_sd": float(np.std(seen)) if seen.size else None,
-                    "pupil_missing": 1 - seen.size / diameter.size if diameter.size else None,
-                    "pupil_notes": stream_checks.joined(notes, 500),
-                }
-            )
+            row = {"pupil_camera": name.removesuffix("Camera"), "pupil_notes": stream_checks.joined(notes, 500)}
+            self.View.insert1(key | row | stream_columns.pupil(diameter))
 
     @staticmethod
     def _n_frames(key: dict[str, Any], name: str) -> int | None:
@@ -566,35 +479,4 @@ class PassiveTrialSet(FromFiles, dj.Imported):
         insert_many(self.PassiveTrial, key | {"passive_trial_id": np.arange(table.num_rows)} | columns)
 
 
-def _kind(protocol: str, task: paradigms.TaskDescription | None) -> str:
-    """The kind of a protocol; of a task that the lab describes, `passive` or `other`."""
-    if task is None or task.is_built_in:
-        return protocols.kind(protocol)
-    return "passive" if task.design == "passive" else protocols.OTHER
-
-
-def _digest(row: Mapping[str, Any]) -> str:
-    """The hash of the lab's description of a task; empty where it does not describe it."""
-    protocol = protocols.of_task(row["task_protocol"], row["protocol"], row["task_collection"])
-    task = paradigms.of_protocol(protocol)
-    return "" if task is None or task.is_built_in else task.digest
-
-
-def _described(trials: dict[str, np.ndarray], task: paradigms.TaskDescription) -> list[trial_checks.Finding]:
-    """What the trials lack that their description names."""
-    notes = outcomes.read_outcomes(trials, task).notes
-    size = len(next(iter(trials.values()), ()))
-    return [trial_checks.Finding("description", "WARNING", size, note) for note in notes]
-
-
 _GABOR_COLUMNS = ("start", "stop", "position", "contrast", "phase")
-
-
-def _at(values: np.ndarray | None, index: int) -> float | None:
-    """The first (0) or last (-1) value that is not NaN; None where there is none."""
-    if values is None or not len(values):
-        return None
-    if not np.isnan(values[index]):
-        return float(values[index])
-    known = values[~np.isnan(values)]
-    return float(known[index]) if len(known) else None

@@ -8,7 +8,7 @@ import pytest
 import ingest
 from pipeline import behavior, behavior_analysis
 from pipeline.database import together
-from pipeline.schemas.inputs import subject_history, written_trials
+from pipeline.schemas.inputs import chosen_task, subject_history, written_trials
 
 pytestmark = pytest.mark.slow
 
@@ -34,11 +34,11 @@ def folder(database, tmp_path):
 def test_what_is_kept_is_what_the_database_gives(database, folder):
     with together.memory(database):
         behavior.TrialSet.populate()
-        rows = [behavior._task_row(row) for row in behavior.TrialSet.to_dicts()]
+        rows = [chosen_task.row_of(row) for row in behavior.TrialSet.to_dicts()]
         kept = written_trials.of_tasks(rows)
         assert kept is not None and len(kept) == 2
         for row, trials in zip(rows, kept, strict=True):
-            stored = behavior._trials_of(row)
+            stored = chosen_task.trials_of(row)
             assert {"choice", "included", "contrast_right", "response_times"} <= stored.keys() == trials.keys()
             for name, values in stored.items():
                 assert trials[name].dtype == values.dtype, name
