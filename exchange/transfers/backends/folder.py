@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import errno
 import os
 import shutil
@@ -16,8 +15,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
-from exchange.transfers.backends import reading
-from exchange.transfers.backends.reading import CHUNK, SMALL
+from exchange.transfers.backends import copying, reading
 from exchange.transfers.protocol import Found, Job, Outcome, Place, Progress, Stat, Unavailable, inside
 from exchange.transfers.throttle import Throttle
 from pipeline.alf import disks
@@ -111,7 +109,7 @@ class Folder:
             errors: list[Exception | None] = []
             for job, temporary in some:
                 try:
-                    _copy(str(job.local), temporary, job.size, count, throttle)
+                    copying.copy(str(job.local), temporary, job.size, count, throttle)
                     errors.append(None)
                 except Exception as error:
                     _remove(temporary)
@@ -157,7 +155,7 @@ class Folder:
         throttle = Throttle(self.place.bandwidth)
         for job in jobs:
             try:
-                _copy(str(self.local(job.path)), str(job.local), job.size, progress, throttle)
+                copying.copy(str(self.local(job.path)), str(job.local), job.size, progress, throttle)
                 yield job, None
             except Exception as error:
                 yield job, error
@@ -201,7 +199,7 @@ class Folder:
         """Put files on the disk, then give them their names: a folder that is new gets its name as a whole."""
         if not group:
             return
-        _sync_file_system(self.root / INCOMING)
+        copying.sync_file_system(self.root / INCOMING)
         by_folder: dict[tuple[str, str], list[tuple[Job, str]]] = {}
         for job, temporary in group:
             key = job.path.rpartition("/")[0], temporary.rpartition("/")[0]
@@ -225,11 +223,11 @@ class Folder:
                     _remove(temporary)
                     yield job, error
         if len(touched) > 1:
-            _sync_file_system(self.root)  # once for all folders: each alone would wait for the disk
+            copying.sync_file_system(self.root)  # once for all folders: each alone would wait for the disk
         else:
             for folder in touched:
-                _sync_folder(self.root / folder)
-                _sync_folder((self.root / folder).parent)
+                copying.sync_folder(self.root / folder)
+                copying.sync_folder((self.root / folder).parent)
 
     def _rename_folder(self, temporary: Path, folder: str, n_files: int) -> bool:
         """Make a folder of the repository: of that with the new files, where there is none; whether that was so."""
@@ -280,55 +278,6 @@ def _names(incoming: Path, group: Sequence[Job]) -> tuple[list[tuple[Job, str]],
     return named, errors
 
 
-def _copy(source: str, target: str, size: int, progress: Progress, throttle: Throttle) -> None:
-    """Copy content and time of change. The kernel does it where it can; nothing is synchronised here."""
-    reading = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        writing = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o664)
-        try:
-            if size <= SMALL:
-                copied = 0
-                while block := os.read(reading, size + 1):  # a much larger buffer would take longer than the copy
-                    _write_all(writing, block)
-                    copied += len(block)
-                    throttle(len(block))
-                    if copied == size:
-                        break  # whole; what somebody appends meanwhile, the copy's hash tells
-                progress(copied)
-            else:
-                _copy_large(reading, writing, progress, throttle)
-            stat = os.fstat(reading)
-            os.utime(writing, ns=(stat.st_atime_ns, stat.st_mtime_ns))
-        finally:
-            os.close(writing)
-    finally:
-        os.close(reading)
-
-
-def _copy_large(reading: int, writing: int, progress: Progress, throttle: Throttle) -> None:
-    """Copy block by block; each goes to the disk while the next is copied, and is then forgotten by the kernel."""
-    by_kernel = hasattr(os, "copy_file_range")
-    while True:
-        if by_kernel:
-            try:
-                count = os.copy_file_range(reading, writing, CHUNK * 4)
-            except OSError as error:
-                if error.errno not in (errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP):
-                    raise
-                by_kernel = False
-                continue
-        else:
-            block = os.read(reading, CHUNK)
-            count = len(block)
-            _write_all(writing, block)
-        if not count:
-            return
-        if hasattr(os, "posix_fadvise"):
-            os.posix_fadvise(writing, 0, 0, os.POSIX_FADV_DONTNEED)
-        progress(count)
-        throttle(count)
-
-
 def _groups(jobs: Iterable[Job]) -> Iterator[list[Job]]:
     group: list[Job] = []
     n_bytes = 0
@@ -365,38 +314,6 @@ def _one_at_a_time(progress: Progress) -> Progress:
             progress(n_bytes)
 
     return count
-
-
-def _write_all(fd: int, block: bytes) -> None:
-    view = memoryview(block)
-    while view:
-        view = view[os.write(fd, view) :]
-
-
-def _sync_file_system(folder: Path) -> None:
-    """Put on the disk what was written to the file system of a folder."""
-    fd = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        syncfs = getattr(_libc(), "syncfs", None)
-        if syncfs is None:
-            os.sync()
-        elif syncfs(fd):
-            code = ctypes.get_errno()
-            raise OSError(code, os.strerror(code), str(folder))
-    finally:
-        os.close(fd)
-
-
-def _libc() -> ctypes.CDLL:
-    return ctypes.CDLL(None, use_errno=True)
-
-
-def _sync_folder(folder: Path) -> None:
-    fd = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 def _remove(path: str) -> None:

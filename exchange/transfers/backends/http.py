@@ -12,7 +12,7 @@ from typing import Any
 import requests
 
 from exchange.transfers.backends import streams
-from exchange.transfers.backends.folder import CHUNK
+from exchange.transfers.backends.reading import CHUNK
 from exchange.transfers.protocol import CannotDo, Found, Job, Outcome, Place, Progress, Stat, Unavailable, inside
 from exchange.transfers.throttle import Throttle
 

@@ -20,7 +20,8 @@ from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
 
 from exchange.transfers.backends import streams
-from exchange.transfers.backends.folder import CHUNK, INCOMING
+from exchange.transfers.backends.folder import INCOMING
+from exchange.transfers.backends.reading import CHUNK
 from exchange.transfers.protocol import Found, Job, Outcome, Place, Progress, SourceChanged, Stat, Unavailable, inside
 from exchange.transfers.throttle import Throttle, throttled
 from pipeline.errors import NeurojointError

@@ -14,7 +14,8 @@ import paramiko
 from paramiko.sftp import CMD_EXTENDED
 
 from exchange.transfers.backends import streams
-from exchange.transfers.backends.folder import CHUNK, INCOMING, MARKER
+from exchange.transfers.backends.folder import INCOMING, MARKER
+from exchange.transfers.backends.reading import CHUNK
 from exchange.transfers.backends.ssh import KEY_CHANGED
 from exchange.transfers.protocol import Found, Job, Outcome, Place, Progress, Stat, Unavailable, inside
 from exchange.transfers.throttle import Throttle, throttled

@@ -205,18 +205,18 @@ def test_a_network_that_is_cut_inside_a_file_leaves_no_part_under_its_name(kind,
 
 
 def test_a_folder_that_somebody_makes_meanwhile_gets_the_files_one_by_one(tmp_path, monkeypatch):
-    from exchange.transfers.backends import folder
+    from exchange.transfers.backends import copying
 
     backend = open_backend(Place("f", "local", str(tmp_path / "f"), token="t"))
     backend.mark("t")
-    sync = folder._sync_file_system
+    sync = copying.sync_file_system
 
     def made(path: Path) -> None:
         (tmp_path / "f" / SESSION).mkdir(parents=True, exist_ok=True)
         (tmp_path / "f" / SESSION / "theirs.x.npy").write_bytes(b"theirs")
         sync(path)
 
-    monkeypatch.setattr(folder, "_sync_file_system", made)
+    monkeypatch.setattr(copying, "sync_file_system", made)
     jobs = [job(tmp_path, f"{place}/x.y{n}.npy", b"%d" % n) for n in range(5) for place in (SESSION, f"{SESSION}/alf")]
     assert [error for _, error in backend.send([*jobs, jobs[0]], nothing)] == [None] * 11
     by_name = dict(backend.read([item.path for item in jobs], nothing))
