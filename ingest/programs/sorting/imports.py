@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +18,9 @@ import pyarrow.parquet as pq
 from ingest.one_session import register_session
 from ingest.programs.sorting import (
     alf_files,
-    channels,
     curation,
     foreign,
+    imported_arrays,
     measures,
     results,
     runs,
@@ -249,8 +249,8 @@ class _Import:
         if beside.templates is not None:
             arrays["spikes.templates"] = np.asarray(beside.templates).astype(np.int32)
         there = runs.geometry(self.recordings[0].dataset_id) if self.recordings else None
-        beside = _in_um(beside, there, notes)
-        positions, raw, shanks = _channels(beside, there, notes)
+        beside = imported_arrays.in_um(beside, there, notes)
+        positions, raw, shanks = imported_arrays.of_channels(beside, there, notes)
         if positions is not None:
             arrays["channels.localCoordinates"] = positions
         if raw is not None:
@@ -269,12 +269,12 @@ class _Import:
         measured = self.measured(result, beside, clusters, positions, raw, there, notes)
         by_templates = None
         if beside.best is not None and beside.templates is not None:
-            by_templates = _commonest(clusters, beside.templates, beside.best, len(counts))
+            by_templates = imported_arrays.commonest(clusters, beside.templates, beside.best, len(counts))
         if measured is not None and (doubt := measures.doubt(measured, by_templates, positions)):
             notes.append(doubt)
             measured = None
         if measured is not None:
-            arrays |= _measured_arrays(measured, beside, clusters, counts)
+            arrays |= imported_arrays.from_waveforms(measured, beside, clusters, counts)
         elif by_templates is not None:
             arrays["clusters.channels"] = by_templates
         if "clusters.depths" not in arrays and positions is not None and "clusters.channels" in arrays:
@@ -339,73 +339,6 @@ class _Import:
                 lambda first, last: recording[first:last][:, raw] * gains, one.n_samples, one.sampling_rate, positions,
                 result.samples, clusters,
             )  # fmt: skip
-
-
-def _measured_arrays(
-    measured: measures.Waveforms, beside: Beside, clusters: np.ndarray, counts: np.ndarray
-) -> dict[str, np.ndarray]:
-    """Arrays from mean waveforms; amplitudes of spikes vary about that of their unit as the sorter's amplitudes do."""
-    arrays = {
-        "clusters.waveforms": measured.waveforms, "clusters.waveformsChannels": measured.channels,
-        "clusters.channels": measured.channels[:, 0], "clusters.peakToTrough": measured.peak_to_trough,
-        "clusters.amps": measured.amplitudes,
-    }  # fmt: skip
-    if beside.amplitudes is not None:
-        own = np.abs(np.asarray(beside.amplitudes, np.float64))  # SpikeInterface writes those of troughs below 0
-        some = measured.spikes[np.isfinite(own[measured.spikes])]
-        n = np.bincount(clusters[some], minlength=len(counts))
-        mean = np.bincount(clusters[some], own[some], len(counts)) / np.maximum(n, 1)
-        scale = np.divide(measured.amplitudes, mean, out=np.full(len(counts), np.nan), where=mean > 0)
-        arrays["spikes.amps"] = own * scale[clusters]
-    return arrays
-
-
-def _in_um(beside: Beside, there: dict[str, list] | None, notes: list[str]) -> Beside:
-    """The same with places and depths in um, where they are in mm by the map of the recording."""
-    if there is None or beside.positions is None:
-        return beside
-    positions = np.asarray(beside.positions, np.float64)
-    as_stated, in_mm = (channels.columns_of(beside.channels, positions * factor, there).raw for factor in (1, 1e3))
-    if as_stated is not None or in_mm is None:
-        return beside
-    notes.append("the places of the sorter's channels are in mm, as the map of the recording shows")
-    depths = None if beside.depths is None else beside.depths * 1e3
-    return replace(beside, positions=positions * 1e3, depths=depths)
-
-
-def _channels(
-    beside: Beside, there: dict[str, list] | None, notes: list[str]
-) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]:
-    """Places (um), columns of the raw file and shanks of the sorter's channels; the map of the recording goes first."""
-    positions = None if beside.positions is None else np.asarray(beside.positions, np.float64)
-    if there is None:
-        return positions, beside.channels, beside.shanks
-    raw, note = channels.columns_of(beside.channels, positions, there)
-    if note:
-        notes.append(note)
-    if raw is None:
-        return positions, None, beside.shanks
-    places = np.column_stack([there["lateral"], there["axial"]]).astype(np.float64)
-    return places[raw], raw, np.asarray(there["shank"], np.int64)[raw]
-
-
-def _commonest(units: np.ndarray, templates: np.ndarray, values: np.ndarray, n_units: int) -> np.ndarray:
-    """The value that most spikes of each unit have, by the value of their templates."""
-    n_templates, n_values = len(values), int(values.max()) + 1
-    codes = units.astype(np.int64) * n_templates + templates
-    if n_units * n_templates <= 1 << 24:
-        counts = np.bincount(codes)
-        pairs = np.flatnonzero(counts)
-        counts = counts[pairs]
-    else:
-        pairs, counts = np.unique(codes, return_counts=True)
-    of, template = np.divmod(pairs, n_templates)
-    both, place = np.unique(of.astype(np.int64) * n_values + values[template], return_inverse=True)
-    of, value = np.divmod(both, n_values)
-    order = np.lexsort((np.bincount(place, counts), of))
-    commonest = np.zeros(n_units, np.int64)
-    commonest[of[order]] = value[order]
-    return commonest
 
 
 def _changes(before: Path, result: Sorted) -> dict[str, Any]:
