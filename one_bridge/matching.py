@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import datetime
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 from uuid import UUID
@@ -43,6 +43,10 @@ class Reading:
     style: Style = "one"
     wildcards: bool = True
     tag: str | None = None
+
+
+Term = Callable[[Any, Reading, Mapping[str, Any]], Iterable[Any]]
+"""From a value, how to read it, and all terms to restrictions, all of which hold."""
 
 
 class Comparison(str):

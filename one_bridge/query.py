@@ -13,7 +13,7 @@ import datajoint as dj
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from one_bridge.matching import InvalidQuery, Reading, by_ids, one_of, vocabulary
+from one_bridge.matching import InvalidQuery, Reading, Term, by_ids, one_of, vocabulary
 from one_bridge.terms import (
     CHANNEL_TERMS,
     DATASET_TERMS,
@@ -22,7 +22,6 @@ from one_bridge.terms import (
     ROI_TERMS,
     SESSION_KEY,
     SESSION_TERMS,
-    Term,
     online,
     paths_of_datasets,
     projects_of_sessions,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import datajoint as dj
@@ -14,6 +14,7 @@ from one_bridge.matching import (
     Comparison,
     InvalidQuery,
     Reading,
+    Term,
     by_ids,
     matching,
     one_of,
@@ -22,17 +23,13 @@ from one_bridge.matching import (
     values_of,
     vocabulary,
 )
-from pipeline import atlas
+from one_bridge.region_terms import fields_in, insertions_with_channels, sessions_in, terms_by_region
 from pipeline.database.bulk import fetch_columns
 from pipeline.database.registry import bind
 from pipeline.entry.tables.imaging import PROVENANCES
-from pipeline.errors import NeurojointError
 from pipeline.schemas import acquisition, data, lab, subject
 
 SESSION_KEY = ("lab", "subject", "session_date", "session_number")
-
-Term = Callable[[Any, Reading, Mapping[str, Any]], Iterable[Any]]
-"""From a value, how to read it, and all terms to restrictions, all of which hold."""
 
 
 def online() -> dj.Table:
@@ -211,49 +208,6 @@ def _performance(comparison: str) -> Term:
     return term
 
 
-def _regions(place: Callable[[list[int]], Any]) -> dict[str, Term]:
-    """Terms for what lies in brain regions, or anything within them, by acronym, id or part of the name in the Allen
-    atlas; `place` restricts to such regions.
-    """
-
-    def term(ids: Callable[[list[Any]], list[int]]) -> Term:
-        def restrictions(value: Any, reading: Reading, _: Any) -> Iterable[Any]:
-            try:
-                regions = ids(values_of(value, reading))
-            except NeurojointError as error:
-                raise InvalidQuery(error.message, error.remedy) from None
-            return [place(regions) if regions else []]
-
-        return restrictions
-
-    return {
-        "atlas_acronym": term(lambda values: atlas.region_ids(map(str, values))),
-        "atlas_id": term(_numbered),
-        "atlas_name": term(lambda values: [item for text in values for item in atlas.region_ids_named(str(text))]),
-    }
-
-
-def _numbered(values: list[Any]) -> list[int]:
-    if not all(re.fullmatch(r"-?\d{1,18}", str(item).strip(), re.ASCII) for item in values):
-        raise InvalidQuery(f"{values!r} are no ids of brain regions", "ids are those of the Allen atlas, e.g. 549")
-    return atlas.region_ids(map(str, values))
-
-
-def _with_channels(regions: list[int]) -> list[dj.expression.QueryExpression]:
-    """Insertions with a channel in a region, as files or a program state it."""
-    stated = bind("histology").AlignedChannel & one_of("region_id", regions)
-    from pipeline.queries.search import insertions_in  # start-up time
-
-    choices = [insertions_in(regions)]
-    return [*choices, stated.proj()] if stated else choices
-
-
-def _sessions_in(regions: list[int]) -> list[dj.expression.QueryExpression]:
-    """Sessions with an insertion or a field of view in a region."""
-    fields = _fields_in(regions)
-    return [*_with_channels(regions), *([fields] if fields else [])]
-
-
 def _probe(column: str) -> Term:
     def term(value: Any, reading: Reading, _: Any) -> Iterable[Any]:
         present = [row for row in fetch_columns(dj.U(column) & bind("ephys").Probe, column)[column].to_pylist() if row]
@@ -277,10 +231,6 @@ def _provenance_of_fields(value: Any, reading: Reading, _: Any) -> Iterable[Any]
     wanted = [PROVENANCES.get(str(item).casefold(), str(item).casefold()) for item in values_of(value, reading)]
     places = bind("imaging").FieldLocation & {"default_location": True}
     return [(places & one_of("fov_provenance", wanted)).proj()]
-
-
-def _fields_in(regions: list[int]) -> dj.expression.QueryExpression:
-    return bind("imaging").located_in(regions).proj()
 
 
 def _label(value: Any, reading: Reading, _: Any) -> Iterable[Any]:
@@ -363,7 +313,7 @@ SESSION_TERMS: dict[str, Term] = {
     "session": _ids,
     "id": _ids,
     "eid": _ids,
-    **_regions(_sessions_in),
+    **terms_by_region(sessions_in),
 }
 """What sessions can be searched by: term -> what it means."""
 
@@ -374,7 +324,7 @@ INSERTION_TERMS: dict[str, Term] = {
     "dataset": _partial_dataset,
     "insertion_qc": _qc_of("insertion_qc"),
     "pid": lambda value, reading, _: [by_ids("pid", values_of(value, reading))],
-    **_regions(_with_channels),
+    **terms_by_region(insertions_with_channels),
 }
 """What insertions can be searched by, besides the terms of their sessions."""
 
@@ -383,14 +333,14 @@ FIELD_TERMS: dict[str, Term] = {
     "imaging_type": _of_fields("imaging_type"),
     "stack": lambda value, reading, _: [by_ids("stack_id", values_of(value, reading))],
     "provenance": _provenance_of_fields,
-    **_regions(_fields_in),
+    **terms_by_region(fields_in),
 }
 """What fields of view can be searched by, besides the terms of their sessions."""
 
-CHANNEL_TERMS: dict[str, Term] = _regions(lambda regions: one_of("region_id", regions))
+CHANNEL_TERMS: dict[str, Term] = terms_by_region(lambda regions: one_of("region_id", regions))
 """What channels can be searched by, besides the terms of their insertions."""
 
-ROI_TERMS: dict[str, Term] = _regions(lambda regions: one_of("region_id", regions))
+ROI_TERMS: dict[str, Term] = terms_by_region(lambda regions: one_of("region_id", regions))
 """What regions of interest can be searched by, besides the terms of their fields of view."""
 
 DATASET_TERMS: dict[str, Term] = {
