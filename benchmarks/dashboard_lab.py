@@ -210,6 +210,7 @@ def _write_datasets(write: _Writer, sessions: list[dict]) -> None:
 
 def _write_analyses(write: _Writer, plans: list[Plan], lives: list[dict]) -> None:
     """What the workers compute, from what `simulate` returned."""
+    from pipeline.analysis import behavior_columns
     from pipeline.schemas import acquisition, action, behavior, behavior_analysis
 
     def rows(name: str) -> list[dict]:
@@ -239,7 +240,7 @@ def _write_analyses(write: _Writer, plans: list[Plan], lives: list[dict]) -> Non
             if course.sessions:
                 key = _key(plan) | {"criteria": name, "criteria_version": versions[name]}
                 training.append(key | {"training_fingerprint": current[tuple(key.values())]} | _course_row(course))
-                statuses += [key | behavior_analysis._status_row(session) for session in course.sessions]
+                statuses += [key | behavior_columns.of_status(session) for session in course.sessions]
     write(behavior_analysis.SubjectTraining, training)
     write(behavior_analysis.SessionTrainingStatus, statuses)
     current = _fingerprints(behavior_analysis.BehaviorHistory())

@@ -86,8 +86,7 @@ def make_plans(n_mice: int, n_sessions: int, labs: Sequence[str], today: datetim
 
 def simulate(plan: Plan) -> dict[str, Any]:
     """The life of one mouse, as columns of the tables without the animal's key."""
-    from pipeline.analysis import criteria, daily, performance, psychometrics, records, training
-    from pipeline.schemas import behavior_analysis
+    from pipeline.analysis import behavior_columns, criteria, daily, performance, psychometrics, records, training
 
     rng = np.random.default_rng([1, plan.index])
     by_hand: dict[str, list] = {"weighings": [], "water": [], "restrictions": [], "subjects": []}
@@ -111,7 +110,7 @@ def simulate(plan: Plan) -> dict[str, Any]:
             "n_trials": row.pop("n_trials"), "trials_start": trials["intervals_0"][0],
             "trials_end": trials["intervals_1"][-1], "columns_present": list(trials),
         })  # fmt: skip
-        life["performance"].append(key | behavior_analysis._as_lists(row))
+        life["performance"].append(key | behavior_columns.as_lists(row))
         blocks = performance.blocks(trials)
         fitted.append((key, blocks))
         problems += [(block["contrasts"], block["contrast_n"], block["contrast_n_right"]) for block in blocks.values()]
@@ -122,7 +121,7 @@ def simulate(plan: Plan) -> dict[str, Any]:
         own = {p: fits[place + i] for i, p in enumerate(blocks)}
         place += len(blocks)
         life["fits"].append(key | {"n_blocks": len(blocks), "bias_shift": psychometrics.block_bias_shift(own)})
-        life["blocks"] += [key | behavior_analysis._block_row(p, block, own[p]) for p, block in blocks.items()]
+        life["blocks"] += [key | behavior_columns.of_block(p, block, own[p]) for p, block in blocks.items()]
     past = [
         records.session_record(
             s.trials, s.start_time.date(), s.number, s.protocol, s.on_ephys_rig, float(s.delay), task_collection="alf"

@@ -6,7 +6,7 @@ import datajoint as dj
 import numpy as np
 import pyarrow as pa
 
-from pipeline.analysis import daily, performance, psychometrics, training, training_forecast
+from pipeline.analysis import behavior_columns, daily, performance, psychometrics, training, training_forecast
 from pipeline.analysis.criteria import RULE_SETS, RuleSet
 from pipeline.database import registry
 from pipeline.database.bulk import insert_many
@@ -53,7 +53,7 @@ class SessionPerformance(dj.Computed):
     def make(self, key):
         row = performance.session_performance(behavior.conventional_trials(key))
         row.pop("n_trials")  # is in TrialSet
-        self.insert1(key | _as_lists(row))
+        self.insert1(key | behavior_columns.as_lists(row))
 
 
 @schema
@@ -105,27 +105,9 @@ class PsychometricFit(dj.Computed):
         shift = psychometrics.block_bias_shift({p: fits[i] for i, p in enumerate(blocks)})
         self.insert1(key | {"n_blocks": len(blocks), "bias_shift": shift})
         self.Block.insert(
-            key | _block_row(probability, block, fits[i]) for i, (probability, block) in enumerate(blocks.items())
+            key | behavior_columns.of_block(probability, block, fits[i])
+            for i, (probability, block) in enumerate(blocks.items())
         )
-
-
-def _block_row(probability: float, block: dict, fit: psychometrics.Fit) -> dict:
-    names = psychometrics.PARAMETERS
-    return {
-        "block": round(100 * probability),
-        "block_probability_left": probability,
-        "block_n_trials": block["n_trials"],
-        "block_contrasts": block["contrasts"].tolist(),
-        "block_n": block["contrast_n"].tolist(),
-        "block_n_right": block["contrast_n_right"].tolist(),
-        "at_bound": list(psychometrics.bound_names(fit.at_bound)),
-        "identifiable": fit.identifiable,
-        "log_likelihood": fit.log_likelihood,
-    } | _as_lists(
-        {f"block_response_time{end}": block[f"contrast_response_time{end}"] for end in ("", "_low", "_high")}
-        | dict(zip(names, fit.parameters, strict=True))
-        | {f"{name}_error": error for name, error in zip(names, fit.standard_errors, strict=True)}
-    )
 
 
 @schema
@@ -256,7 +238,7 @@ class SubjectTraining(_ByRules, subject_history.PerSubject, dj.Computed):
             }
         )
         self.SessionTrainingStatus.insert(
-            key | _status_row(session) | {"session_status_rank": rules.rank(session.status)}
+            key | behavior_columns.of_status(session) | {"session_status_rank": rules.rank(session.status)}
             for session in course.sessions
         )
         self.Reached.insert(
@@ -272,22 +254,6 @@ class SubjectTraining(_ByRules, subject_history.PerSubject, dj.Computed):
 
 
 SessionTrainingStatus = SubjectTraining.SessionTrainingStatus
-
-
-def _status_row(session: training.SessionStatus) -> dict:
-    fit = session.pooled_fit
-    row = {
-        "session_date": session.session_date,
-        "session_number": session.session_number,
-        "task_collection": session.task_collection,
-        "session_status": session.status,
-        "session_level": session.level or "",
-        "status_training_day": session.training_day,
-    }
-    if fit is None:
-        return row | dict.fromkeys(f"window_{name}" for name in ("sessions", *psychometrics.PARAMETERS))
-    parameters = {f"window_{name}": getattr(fit, name) for name in psychometrics.PARAMETERS}
-    return row | {"window_sessions": fit.n_sessions} | _as_lists(parameters)
 
 
 @schema
@@ -340,21 +306,7 @@ class BehaviorHistory(subject_history.PerSubject, dj.Computed):
                 "last_training_date": trained[-1] if trained else None,
             }
         )
-        columns = {
-            "session_date": days.dates,
-            "day_sessions": days.n_sessions,
-            "day_trials": days.n_trials,
-            "day_minutes": days.minutes,
-            "day_performance": days.performance,
-            "day_performance_easy": days.performance_easy,
-            "day_response_time": days.response_time,
-            "day_response_time_easy": days.response_time_easy,
-            "day_reaction_time": days.reaction_time,
-            "day_reaction_time_easy": days.reaction_time_easy,
-            "training_day": days.training_day,
-            "training_week": days.training_week,
-        }
-        insert_many(self.DailySummary, key | columns)
+        insert_many(self.DailySummary, key | behavior_columns.of_days(days))
 
 
 DailySummary = BehaviorHistory.DailySummary
@@ -420,15 +372,3 @@ class TrainingTimeForecast(dj.Computed):
             | {"true_quartile": int(true) or None}
             for mouse, row, true in zip(said.mice, said.probabilities, said.quartiles, strict=True)
         )
-
-
-def _as_lists(row: dict) -> dict:
-    """The row with lists for arrays, and None for NaN, which neither JSON nor a number column has."""
-
-    def clean(value):
-        value = value.tolist() if hasattr(value, "tolist") else value
-        if isinstance(value, list):
-            return [clean(item) for item in value]
-        return None if value != value else value
-
-    return {name: clean(value) for name, value in row.items()}
