@@ -188,6 +188,17 @@ def side_names(sides: np.ndarray) -> list[str | None]:
     return [("left", None, "right")[side + 1] for side in sides.tolist()]
 
 
+def taken(values: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """The values at some rows, NaN at -1."""
+    return np.append(np.asarray(values, np.float64), np.nan)[rows]
+
+
+def region_counts(regions: np.ndarray, name: str) -> dict[str, np.ndarray]:
+    """How often each region occurs, as columns."""
+    ids, counts = np.unique(regions[np.isfinite(regions)].astype(np.int64), return_counts=True)
+    return {"region_id": ids, name: counts}
+
+
 def _regions(values: Any) -> np.ndarray:
     values = _column(values)
     known = ~np.isnan(values)

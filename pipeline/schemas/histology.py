@@ -16,8 +16,8 @@ from pipeline.database import registry
 from pipeline.database.bulk import fetch_columns, insert_many, to_numpy
 from pipeline.electrophysiology import channel_locations
 from pipeline.provenance import fingerprints
-from pipeline.schemas import acquisition, data, ephys
-from pipeline.schemas.inputs import files, recordings
+from pipeline.schemas import acquisition, ephys
+from pipeline.schemas.inputs import channel_files, recordings
 
 schema = registry.schema(__name__)
 
@@ -219,33 +219,29 @@ class ChannelLocation(dj.Imported):
     @property
     def key_source(self):
         """Insertions with files that say where channels are."""
-        objects = _location_objects() & _SAYS_WHERE
-        insertions = dj.U(*acquisition.Session.primary_key, "probe_label") & objects.proj(probe_label=_probe_label())
+        objects = channel_files.objects() & channel_files.SAYS_WHERE
+        insertions = dj.U(*acquisition.Session.primary_key, "probe_label") & objects.proj(
+            probe_label=channel_files.probe_label()
+        )
         return ephys.ProbeInsertion.proj().restrict(insertions, semantic_check=False)
 
     def current_fingerprints(self, key: dict | None = None) -> pa.Table:
         """Key and fingerprint of every insertion (of `key`) that should have a row now."""
         names = ephys.ProbeInsertion.primary_key
         parts = ["object_collection", "object_name", "object_fingerprint"]
-        objects = fetch_columns((_location_objects() & _session(key)).proj(*parts[2:], probe_label=_probe_label()))
+        objects = fetch_columns(
+            (channel_files.objects() & channel_files.session_of(key)).proj(
+                *parts[2:], probe_label=channel_files.probe_label()
+            )
+        )
         there = fetch_columns(self.key_source & (key or {}), *names)
-        defaults = fetch_columns(_defaults() & (key or {}), *names, "clustering_collection")
+        defaults = fetch_columns(channel_files.default_collections() & (key or {}), *names, "clustering_collection")
         rows = objects.join(there, names, join_type="inner").join(defaults, names, join_type="left outer")
         return fingerprints.combine(rows, names, [*parts, "clustering_collection"])
 
     def make(self, key):
-        sources = self._sources(key)
-        source = sources[0]
-        contents = {
-            name: _read(key, source, name) for name in source["accepted"] if name in channel_locations.ATTRIBUTES
-        }
-        if source["object_name"] != "channels":  # what electrodeSites leaves out is that of the channels, if as many
-            beside = next((item for item in sources if item["object_name"] == "channels"), None)
-            for name in (channel_locations.GEOMETRY, channel_locations.RAW):
-                if beside and name in beside["accepted"] and name not in contents:
-                    values = _read(key, beside, name)
-                    if len(values) == len(next(iter(contents.values()))):
-                        contents[name] = values
+        sources = channel_files.sources_of(key)
+        source, contents = sources[0], channel_files.contents(key, sources)
         try:
             located = channel_locations.assemble(contents, recordings.channel_map(key))
         except ValueError as error:
@@ -266,28 +262,7 @@ class ChannelLocation(dj.Imported):
             }
         )
         insert_many(self.Channel, key | located.columns())
-        insert_many(self.Region, key | _counts(located.regions, "region_channels"))
-
-    @staticmethod
-    def _sources(key: dict[str, Any]) -> list[dict[str, Any]]:
-        """The rows of data.AlfObject of an insertion that hold channels, the one to read first."""
-        default = (_defaults() & key).to_arrays("clustering_collection")
-        own = f"alf/{key['probe_label']}"
-        rows = [
-            row | {"accepted": [name for name in row["accepted_columns"].split(",") if name]}
-            for row in (_location_objects() & _session(key)).to_dicts()
-            if f"{row['object_collection']}/".startswith(f"{own}/")
-        ]
-        return sorted(
-            rows,
-            key=lambda row: (
-                not {channel_locations.REGIONS, channel_locations.PLACES} & set(row["accepted"]),
-                channel_locations.OBJECTS.index(row["object_name"]),
-                row["object_collection"] not in default,
-                row["object_collection"] != own,
-                row["object_collection"],
-            ),
-        )
+        insert_many(self.Region, key | channel_locations.region_counts(located.regions, "region_channels"))
 
 
 @schema
@@ -327,12 +302,15 @@ class ClusterLocation(dj.Computed):
         clusters = to_numpy(fetch_columns(ephys.ClusterSet.Cluster & key, "cluster_id", "cluster_channel"))
         channels = fetch_columns(ChannelLocation.Channel & key, order_by="channel")
         there = to_numpy(channels.drop_columns(["channel_hemisphere"]))
-        rows = self._rows_of_channels(key, clusters["cluster_channel"], there)
+        rows = channel_files.rows_of_channels(key, clusters["cluster_channel"], there)
         has_channel = rows >= 0
         columns: dict[str, Any] = {
             "cluster_id": clusters["cluster_id"],
-            "region_id": _taken(there["region_id"], rows),
-            **{f"cluster_{name}": _taken(there[f"channel_{name}"], rows) for name in ("ml", "ap", "dv")},
+            "region_id": channel_locations.taken(there["region_id"], rows),
+            **{
+                f"cluster_{name}": channel_locations.taken(there[f"channel_{name}"], rows)
+                for name in ("ml", "ap", "dv")
+            },
             "cluster_hemisphere": [
                 channels["channel_hemisphere"][row].as_py() if row >= 0 else None for row in rows.tolist()
             ],
@@ -345,28 +323,7 @@ class ClusterLocation(dj.Computed):
             }
         )
         insert_many(self.Cluster, key | columns)
-        insert_many(self.Region, key | _counts(columns["region_id"], "region_clusters"))
-
-    @staticmethod
-    def _rows_of_channels(key: dict[str, Any], wanted: np.ndarray, there: dict[str, np.ndarray]) -> np.ndarray:
-        """Rows of the channels with places at which the clusters' channels are; -1 where there is none."""
-        collection = (ephys.Clustering & key).fetch1("clustering_collection")
-        same = (ChannelLocation & key & {"locations_object": "channels", "locations_collection": collection}).proj()
-        own = data.AlfObject & _session(key) & {"object_collection": collection, "object_name": "channels"}
-        rows = np.arange(len(there["channel"]))
-        if not same and own:
-            accepted = own.fetch1("accepted_columns").split(",")
-            read = {
-                name: files.read_attribute(key, "channels", name, collection)
-                for name in (channel_locations.RAW, channel_locations.GEOMETRY)
-                if name in accepted
-            }
-            if read:
-                read = channel_locations.as_read(read, recordings.channel_map(key))
-                rows = channel_locations.match(read, there, len(next(iter(read.values()))))
-        wanted = np.where(np.isnan(wanted), -1, wanted).astype(np.int64)
-        inside = (wanted >= 0) & (wanted < len(rows))
-        return np.where(inside, rows[np.where(inside, wanted, 0)] if len(rows) else -1, -1)
+        insert_many(self.Region, key | channel_locations.region_counts(columns["region_id"], "region_clusters"))
 
 
 @schema
@@ -402,49 +359,3 @@ class ClusterVoxel(dj.Computed):
 
 VOXEL_SIZE = 25  # um
 _CLUSTER_PLACE = ("cluster_ml", "cluster_ap", "cluster_dv")
-
-_SAYS_WHERE = [
-    f"accepted_columns LIKE '%%,{name},%%'" for name in (channel_locations.REGIONS, channel_locations.PLACES)
-]
-
-
-def _location_objects() -> dj.Table:
-    """The ALF objects of channels of any probe."""
-    return (
-        data.AlfObject
-        & [{"object_name": name} for name in channel_locations.OBJECTS]
-        & "object_collection LIKE 'alf/%%'"
-    )
-
-
-def _probe_label() -> str:
-    """SQL for the label of the insertion: the second folder of the collection."""
-    if data.AlfObject().connection.adapter.backend == "postgresql":
-        return "SPLIT_PART(object_collection, '/', 2)"
-    return "SUBSTRING_INDEX(SUBSTRING_INDEX(object_collection, '/', 2), '/', -1)"
-
-
-def _defaults() -> dj.expression.QueryExpression:
-    """The collection of the default clustering of each insertion."""
-    default = (ephys.Clustering & {"default_clustering": True}).proj("clustering_collection")
-    return dj.U(*ephys.ProbeInsertion.primary_key, "clustering_collection") & default
-
-
-def _session(key: dict | None) -> dict[str, Any]:
-    return {name: value for name, value in (key or {}).items() if name in acquisition.Session.primary_key}
-
-
-def _read(key: dict[str, Any], source: dict[str, Any], attribute: str) -> np.ndarray:
-    content = files.read_attribute(key, source["object_name"], attribute, source["object_collection"])
-    return content if isinstance(content, np.ndarray) else np.asarray(content)
-
-
-def _taken(values: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """The values at some rows, NaN at -1."""
-    return np.append(np.asarray(values, np.float64), np.nan)[rows]
-
-
-def _counts(regions: np.ndarray, name: str) -> dict[str, np.ndarray]:
-    """How often each region occurs, as columns."""
-    ids, counts = np.unique(regions[np.isfinite(regions)].astype(np.int64), return_counts=True)
-    return {"region_id": ids, name: counts}
