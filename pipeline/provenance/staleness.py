@@ -1,4 +1,4 @@
-"""Rows whose files or sessions have changed since they were computed: find them, show their dependent rows, delete them.
+"""Rows whose files or sessions have changed since they were computed: find, show with dependent rows, and delete them.
 
 A table takes part by a class attribute `fingerprint`, the name of the column that says what a row was made from, and a
 method `current_fingerprints()` that says what it would be made from now. Tables that are also `rolling` are brought up

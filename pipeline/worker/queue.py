@@ -87,7 +87,7 @@ class Queue:
                 table_jobs.upstream = [other for other in self.jobs[:number] if other.leads_to(table_jobs)]
                 before += table_jobs.upstream
             depths[table_jobs.label] = max((depths[other.label] + 1 for other in before), default=0)
-        # Tables that depend on others come first, so that animals are complete one by one; else in the order of the modules.
+        # Tables that depend on others come first: animals are complete one by one; else in the order of the modules.
         self._by_urgency = sorted(range(len(self.jobs)), key=lambda number: -depths[self.jobs[number].label])
 
     def schedule(self) -> Pass | None:

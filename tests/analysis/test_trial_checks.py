@@ -70,7 +70,9 @@ def test_other_codes_and_clocks_give_the_same_trials(seed, coding, scale):
     alone, unknown = repaired(form), check_trials(form)[0]
     for name in trials:
         np.testing.assert_allclose(checked[name], trials[name], rtol=1e-12)
-        np.testing.assert_array_equal(alone[name], unknown[name], "what is repaired does not depend on the other checks")
+        np.testing.assert_array_equal(
+            alone[name], unknown[name], "what is repaired does not depend on the other checks"
+        )
     expected = performance.session_performance(trials)["performance"]
     assert performance.session_performance(checked)["performance"] == expected
 
