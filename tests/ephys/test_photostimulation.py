@@ -9,8 +9,7 @@ import pytest
 from click.testing import CliRunner
 from plotly.utils import PlotlyJSONEncoder
 
-from dashboard.pages import _cell_details, _session_groups
-from dashboard.pages import insertion as insertion_page
+from dashboard.pages import _cell_details, _insertion_units, _session_groups
 from dashboard.queries import insertion as insertions
 from dashboard.queries import session as sessions
 from neurojoint.cli import main
@@ -180,8 +179,8 @@ def test_kinds_of_units_on_the_site_and_in_find(files):
 def pages_show_them():
     """Of the insertion, of a cell and of the session."""
     probe = insertions.insertion(PROBE)
-    assert dict(insertion_page._kinds(probe)) == {"Fast-spiking": "3", "Regular-spiking": "2", "Follow light": "1"}
-    table = json.dumps(insertion_page._comparisons(probe), cls=PlotlyJSONEncoder)
+    assert dict(_insertion_units.kinds(probe)) == {"Fast-spiking": "3", "Regular-spiking": "2", "Follow light": "1"}
+    table = json.dumps(_insertion_units.comparisons(probe), cls=PlotlyJSONEncoder)
     assert "contrast_left != missing" in table and "20 and 20" in table and " of 5" in table
     assert "reward" not in table, "which compares the animal only"
     words = json.dumps(_cell_details.comparisons(probe.kinds, 2), cls=PlotlyJSONEncoder)
