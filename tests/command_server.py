@@ -11,7 +11,11 @@ import importlib
 import json
 import os
 import pkgutil
+import signal
 import sys
+import traceback
+
+SIGNALS = {signal.SIGINT, signal.SIGTERM}
 
 
 def serve() -> None:
@@ -29,14 +33,17 @@ def serve() -> None:
     print("ready", flush=True)
     for line in sys.stdin:
         asked = json.loads(line)
+        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         number = os.fork()
         if not number:
             _run(asked)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         print(number, flush=True)
         print(os.waitstatus_to_exitcode(os.waitpid(number, 0)[1]), flush=True)
 
 
 def _run(asked: dict) -> None:
+    """Run a command in this fork. Signals that came before wait until it begins, however long the fork takes."""
     from neurojoint import command
 
     os.setsid()
@@ -45,7 +52,15 @@ def _run(asked: dict) -> None:
         os.dup2(descriptor, target)
     os.environ.update(asked["environment"])
     sys.argv = ["neurojoint", *asked["command"]]
-    command.run()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+        command.run()
+    except KeyboardInterrupt as error:
+        if any(frame.filename == command.__file__ for frame in traceback.extract_tb(error.__traceback__)):
+            raise  # the command let it out
+        print("stopped before the command began", file=sys.stderr, flush=True)
+        os._exit(command.STOPPED)
 
 
 if __name__ == "__main__":
