@@ -40,19 +40,20 @@ def pytest_configure(config: pytest.Config) -> None:
         hypothesis.settings.load_profile("repeatable")
 
 
-BROWSER = {"served", "browser", "chromium"}
+NOT_QUICK = {"server", "served", "browser", "chromium"}
+"""Fixtures that start a database, a site or a browser."""
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The quick part (`-m "not slow"`) needs one database and no browser, and leaves out what `soak` marks.
+    """The quick part (`-m "not slow"`) needs no database and no browser, and leaves out what `soak` marks.
 
     What no database can change (`one_database`) is tested on the second one at length only.
     """
     for item in items:
         parameters = getattr(item, "callspec", None)
         is_second = parameters is not None and parameters.params.get("server") == "mysql"
-        if is_second or BROWSER & set(getattr(item, "fixturenames", ())) or item.get_closest_marker("soak"):
+        if NOT_QUICK & set(getattr(item, "fixturenames", ())) or item.get_closest_marker("soak"):
             item.add_marker(pytest.mark.slow)
         if is_second and item.get_closest_marker("one_database"):
             item.add_marker(pytest.mark.soak)

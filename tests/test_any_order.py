@@ -22,6 +22,8 @@ from pipeline.provenance import staleness
 from pipeline.settings import override, settings
 from tests.conftest import empty_tables
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -17,6 +17,8 @@ from pipeline.database import registry
 from pipeline.database.bulk import fetch_columns, to_numpy
 from tests import snapshot
 
+pytestmark = pytest.mark.slow
+
 RULES = {"criteria": "ibl_pipeline_2021"}
 
 

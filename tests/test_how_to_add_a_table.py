@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 SOURCES = Path(__file__).parents[1]
 PAGE = SOURCES / "docs" / "how-to" / "add-a-table.md"
 ROOMS = ("neurojoint", "pipeline", "ingest", "one_bridge", "dashboard", "exchange", "compression", "docs", "tests")

@@ -6,6 +6,10 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 PACKAGES = {"neurojoint", "pipeline", "ingest", "one_bridge", "dashboard", "exchange", "cbin"}
 SOURCES = ("neurojoint", "pipeline", "ingest", "one_bridge", "dashboard", "exchange", "compression")
@@ -28,6 +32,7 @@ def imports_in_functions(path: Path) -> Iterator[tuple[str, str]]:
         yield f"{path.relative_to(ROOT)}:{number}", lines[number - 1]
 
 
+@pytest.mark.slow
 def test_few_imports_are_within_functions_and_each_says_why():
     """Each is marked by `# start-up time`; modules that import each other in a circle want a seam instead."""
     places = [

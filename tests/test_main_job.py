@@ -15,6 +15,8 @@ from pipeline.database import registry
 from pipeline.database.bulk import fetch_columns, to_numpy
 from tests import snapshot
 
+pytestmark = pytest.mark.slow
+
 KS014 = {"lab": "ibl_KS014", "subject": "KS014"}
 RULES = {"criteria": "ibl_pipeline_2021"}
 

@@ -25,6 +25,7 @@ def users(tmp_path: Path) -> Users:
     return accounts(tmp_path / "users.sqlite")
 
 
+@pytest.mark.slow
 def test_the_file_holds_no_secret_and_is_for_its_owner_only(users):
     token = users.issue_token("mia")
     users._store().execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -42,6 +43,7 @@ def test_a_file_that_others_may_read_is_refused(users):
         Users(users.path).list()
 
 
+@pytest.mark.slow
 def test_passwords(users):
     assert users.by_password("mia", PASSWORD).role == "member"
     assert users.by_password("mia", PASSWORD + "x") is None

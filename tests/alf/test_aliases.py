@@ -61,6 +61,7 @@ def written(values: np.ndarray, form: str, attribute: str) -> tuple[str, bytes]:
     return "npy", npy(values[:, None] if form == "column" and values.ndim == 1 else values)
 
 
+@pytest.mark.slow
 @given(
     layout=st.sampled_from([aliases.STEINMETZ, aliases.SIGNALS, ""]),
     namespace=st.sampled_from(["", "_ns_", "_ibl_"]),

@@ -137,6 +137,7 @@ BOMB = b"a: &a [x,x,x,x,x,x,x,x,x,x]\n" + b"".join(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", [BOMB, b"&a [*a]", b"a: &a {b: *a}", b"{" * 3000, b"[" * 3000])
 def test_a_description_whose_references_have_no_end(text):
     with pytest.raises(InvalidData, match=r"references stand for more|nested too deeply"):
@@ -168,6 +169,7 @@ def test_an_excel_file_that_unpacks_into_gigabytes(monkeypatch, tmp_path):
         spreadsheets.read(path)
 
 
+@pytest.mark.slow
 def test_an_excel_file_with_a_cell_in_its_last_corner(tmp_path):
     """What lies between is not made, and what is there is read."""
     far = b'<row r="200000"><c r="XFD200000"><v>1</v></c></row></sheetData>'

@@ -68,6 +68,7 @@ def rule_sets(draw):
     )
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(rule_sets())
 def test_any_rule_set_goes_through_json_unchanged(rules):
@@ -79,6 +80,7 @@ def test_any_rule_set_goes_through_json_unchanged(rules):
     assert RuleSet.from_json(json.dumps(json.loads(text), indent=2)) == rules
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(rule_sets())
 def test_any_valid_rule_set_can_be_evaluated(rules):

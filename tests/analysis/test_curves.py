@@ -8,6 +8,7 @@ import pytest
 from pipeline.analysis import curves, psychometrics
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("function", curves.FUNCTIONS)
 @pytest.mark.parametrize("width", [0.8, -0.8])
 def test_known_parameters_are_found_again(function, width):

@@ -113,6 +113,7 @@ def test_known_parameters_are_recovered(bias, threshold, lapse_low, lapse_high, 
     assert fitted.identifiable
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(problems(), boxes, st.integers(0, 2**32 - 1))
 def test_no_point_of_the_box_is_better_than_the_fit(problem, box, seed):

@@ -92,6 +92,7 @@ def test_medians_are_those_of_numpy(drawn):
             assert np.isnan(lower) and np.isnan(upper)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("n", "level"), [(5, 0.68), (12, 0.68), (37, 0.68), (200, 0.68), (12, 0.95), (200, 0.95)])
 def test_the_interval_covers_the_median_as_often_as_it_says(n, level):
     """The published label says 68 % and the bars show something else."""

@@ -307,6 +307,7 @@ def test_the_order_in_which_records_come_does_not_matter(seed, length, rules):
     assert told(evaluate(shuffled, rules)) == told(evaluate(records, rules))
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=25)
 @given(st.integers(0, 10**6), st.integers(2, 30), st.data(), st.sampled_from([IBL_PIPELINE_2021, IBLLIB_4]))
 def test_later_sessions_never_change_earlier_ones(seed, length, data, rules):
@@ -323,6 +324,7 @@ def test_later_sessions_never_change_earlier_ones(seed, length, data, rules):
     assert latched == sorted(latched)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=15)
 @given(st.integers(0, 10**6), st.integers(3, 25))
 def test_windows_hold_the_last_three_sessions(seed, length):

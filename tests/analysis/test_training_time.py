@@ -12,6 +12,8 @@ from sklearn.model_selection import KFold
 from neurojoint.cli import main
 from pipeline.analysis import training_time
 
+pytestmark = pytest.mark.slow
+
 
 def simulated(n: int = 100, seed: int = 3) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """Mice whose training time follows from how much their performance changed; weight and age say nothing."""

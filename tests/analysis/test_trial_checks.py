@@ -48,6 +48,7 @@ def test_a_sound_session_passes_unchanged(seed, kind):
     assert all(np.array_equal(checked[name], trials[name], equal_nan=True) for name in trials)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=60)
 @given(
     seed=st.integers(0, 10_000),
@@ -157,6 +158,7 @@ def test_the_prior_is_read_as_its_protocol_means_it(kind, prior, expected, flagg
         assert np.isfinite(read).sum() == 2, "but for the first and the last, the block of no trial is known"
 
 
+@pytest.mark.slow
 @given(st.integers(0, 10_000), st.sampled_from([np.float16, "tenths", "whole"]))
 def test_times_that_are_too_coarse_for_responses_are_flagged(seed, kind):
     trials = session(seed)
@@ -169,6 +171,7 @@ def test_times_that_are_too_coarse_for_responses_are_flagged(seed, kind):
     assert "response_times" in collected["resolution"].detail
 
 
+@pytest.mark.slow
 @given(st.integers(0, 10_000), st.sampled_from(["choice", "probability_left", "contrast"]), st.integers(1, 200))
 def test_trials_of_which_something_is_missing_are_counted(seed, what, count):
     trials = {name: np.array(values, float) for name, values in session(seed).items()}

@@ -52,6 +52,7 @@ def conditions() -> st.SearchStrategy[tuple[str, tuple[np.ndarray, np.ndarray]]]
     )
 
 
+@pytest.mark.slow
 @given(conditions())
 def test_a_condition_means_what_numpy_says(case):
     text, (true, _) = case

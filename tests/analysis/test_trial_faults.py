@@ -24,6 +24,7 @@ def is_time(name: str) -> bool:
     return name.endswith("_times") or name.startswith("intervals_")
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=60)
 @given(which=st.sampled_from(sorted(SESSIONS)), data=st.data())
 def test_random_forms_of_one_truth_give_the_same_trials(which, data):

@@ -190,6 +190,7 @@ def test_spikes_below_the_threshold_are_estimated(missing):
     assert metrics["amp_median"][0] == pytest.approx(np.median(amps), rel=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not REAL.exists(), reason="real recordings are not here")
 def test_metrics_of_a_real_recording_equal_their_definition():
     """289 clusters without amplitudes or depths; a sample of them against the reference."""

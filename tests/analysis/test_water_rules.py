@@ -16,6 +16,8 @@ from hypothesis import strategies as st
 
 from pipeline.analysis.water import Growth, water_days
 
+pytestmark = pytest.mark.slow
+
 DAY = datetime.timedelta(days=1)
 BORN = datetime.date(2025, 10, 1)
 FIRST = datetime.date(2026, 1, 5)
@@ -90,6 +92,7 @@ def date(day: int | None) -> np.datetime64:
     return np.datetime64("NaT", "D") if day is None else np.datetime64(FIRST + day * DAY)
 
 
+@pytest.mark.slow
 @given(animals())
 @settings(deadline=None)
 def test_each_day_is_as_the_rules_say(animal):

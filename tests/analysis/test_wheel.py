@@ -51,6 +51,7 @@ def test_finds_what_the_published_detector_finds_in_real_traces(date, tick):
     np.testing.assert_allclose(moves.peak_amplitude, expected["peak_amplitudes"], rtol=0, atol=1e-9)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=40)
 @given(st.data())
 def test_recovers_simulated_minimum_jerk_movements(data):
@@ -118,6 +119,7 @@ def by_definition(position, timestamps, tick, rules):
     return trace, onsets, offsets
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=60)
 @given(st.integers(0, 2**31), st.integers(2, 400), st.sampled_from([0.001, 0.02, 0.1]), st.floats(0.2, 0.8))
 def test_the_one_pass_equals_the_definition(seed, n, gap, tendency):

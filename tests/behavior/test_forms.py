@@ -32,6 +32,7 @@ NO_READING = (None, "nan", "", [], [None], "no answer", True, {}, [1.0, 2.0], fl
 FAILED = (0.0, -999, [-999.0], "1e9", 103513.8)
 
 
+@pytest.mark.slow
 @given(
     values=st.lists(st.floats(15, 40).map(lambda value: round(value, 3)), min_size=1, max_size=12),
     data=st.data(),

@@ -111,6 +111,7 @@ def check_photometry() -> None:
         photometry.TraceSet.fetch_signal(key | {"session_number": 1}, "VTA")
 
 
+@pytest.mark.slow
 @given(data=st.data())
 def test_frames_taken_apart_are_the_same_in_every_form(data):
     """Order of columns and lights, a device's bits or names and wavelengths, and bad stamps do not change a trace."""
@@ -163,6 +164,7 @@ def test_what_cannot_be_photometry_says_so():
     assert any("exactly one light" in note for note in analysis.notes(dark))
 
 
+@pytest.mark.slow
 @given(data=st.data())
 def test_periods_are_the_same_in_every_form(data):
     names = data.draw(st.lists(st.sampled_from(PERIOD_NAMES), min_size=1, unique=True))

@@ -14,6 +14,8 @@ from pipeline.database.bulk import insert_many
 from pipeline.queries import training_time
 from pipeline.schemas import action, behavior_analysis, lab, subject
 
+pytestmark = pytest.mark.slow
+
 DAYS = 8
 
 

@@ -25,6 +25,7 @@ def opened(request, tmp_path_factory):
         yield recording, np.fromfile(raw, np.int16).reshape(-1, CHANNELS)
 
 
+@pytest.mark.slow
 def test_dask_blocks_end_with_chunks(opened):
     pytest.importorskip("dask.array", reason="pip install 'dask[array]'")
     recording, samples = opened

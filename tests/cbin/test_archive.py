@@ -20,6 +20,8 @@ from cbin.synthetic import write_recording
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("numcodecs", reason="pip install numcodecs pcodec")
 pytest.importorskip("pcodec", reason="pip install numcodecs pcodec")
 

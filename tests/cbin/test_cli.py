@@ -228,6 +228,7 @@ def test_the_commands_of_mtscomp(raw, command, tmp_path):
     assert "sound" in command("check", tmp_path / "z.cbin").stdout
 
 
+@pytest.mark.slow
 def test_bench_measures_against_mtscomp(raw, command, tmp_path):
     pytest.importorskip("pcodec", reason="pip install numcodecs pcodec")
     options = ["--seconds", "0.5", "--repeats", "1", "--folder", tmp_path]

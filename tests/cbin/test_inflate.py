@@ -13,6 +13,8 @@ from cbin.deflate16 import DEFAULT, FAST, SMALL, compress16
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+pytestmark = pytest.mark.slow
+
 LEVELS = [*range(10)]
 STRATEGIES = [zlib.Z_DEFAULT_STRATEGY, zlib.Z_FILTERED, zlib.Z_HUFFMAN_ONLY, zlib.Z_RLE, zlib.Z_FIXED]
 KINDS = ["noise", "differences", "silence", "text", "steps"]

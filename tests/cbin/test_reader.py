@@ -11,6 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from signals import neural, write_raw
 
+pytestmark = pytest.mark.slow
+
 SAMPLES = neural(433, 6)
 
 

@@ -166,6 +166,7 @@ def test_the_header_is_what_mtscomp_writes(tmp_path):
     assert ours == theirs
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("layout", ["compat", "access", "auto"])
 def test_neural_signals_of_many_blocks_survive_every_effort(tmp_path, layout, seed):
@@ -211,6 +212,7 @@ def test_any_zlib_inflates_what_the_encoder_writes(pieces, effort):
     assert len(stream) <= samples.nbytes + 5 * (samples.size // 32767 + samples.size // BLOCK + 2) + 16
 
 
+@pytest.mark.slow
 @settings(quick, max_examples=100)
 @given(
     samples=recordings(INTEGERS),

@@ -6,6 +6,8 @@ import pytest
 
 from tests.dashboard.browser import PASSWORD, Visit, barriers
 
+pytestmark = pytest.mark.slow
+
 
 def test_navigation_holds_the_overview(visit):
     seen = visit("/app/")

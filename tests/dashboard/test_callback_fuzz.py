@@ -18,6 +18,8 @@ from pipeline.web.threads import Database
 from tests.one_bridge.remote import SESSIONS
 from tests.one_bridge.trees import build
 
+pytestmark = pytest.mark.slow
+
 UPDATE = f"{links.BASE}/_dash-update-component"
 SHOWN: dict[str, object] = {
     "lab": "simlab",

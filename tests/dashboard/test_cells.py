@@ -11,6 +11,8 @@ from tests.dashboard.lab import NO_TIMES
 from tests.dashboard.test_insertion import at as insertion_at
 from tests.dashboard.test_insertion import drawn, names
 
+pytestmark = pytest.mark.slow
+
 
 def at(served, query: str = "", which: int = probes.FULL, probe: str = "probe00") -> str:
     return insertion_at(served, which, probe).replace("/insertion/", "/cells/") + query

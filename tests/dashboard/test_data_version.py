@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import datetime
 
+import pytest
+
 from dashboard import data_version
 from pipeline.database import registry
+
+pytestmark = pytest.mark.slow
 
 
 def test_a_row_of_any_table_changes_the_version(database):

@@ -12,6 +12,8 @@ import pytest
 from dashboard import links
 from tests.dashboard import lab
 
+pytestmark = pytest.mark.slow
+
 LONG = links.mouse(lab.LAB, lab.LONG)
 
 

@@ -8,6 +8,8 @@ from tests.dashboard import probes
 from tests.dashboard.browser import LAB, looks
 from tests.dashboard.lab import LONG
 
+pytestmark = pytest.mark.slow
+
 
 def at(served, which: int = probes.FULL, probe: str = "probe00", query: str = "") -> str:
     return probes.address(served.root, LAB, LONG, which, probe=probe) + query

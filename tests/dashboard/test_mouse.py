@@ -11,6 +11,8 @@ from dashboard import links
 from tests.dashboard import lab
 from tests.dashboard.browser import Visit, looks
 
+pytestmark = pytest.mark.slow
+
 MICE = "fast_001", "slow_002", "never_003", "side_biased_004"
 LONG = links.mouse(lab.LAB, lab.LONG)
 OVER_DAYS = ["water", "performance", "trials", "heatmap", "fits"]

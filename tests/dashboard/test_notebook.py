@@ -16,6 +16,8 @@ from tests.dashboard import browser as site
 from tests.dashboard import console
 from tests.dashboard.notebook_lab import LAB, ROLES, ROUND_LAB
 
+pytestmark = pytest.mark.slow
+
 DAY, HOUR = datetime.timedelta(days=1), datetime.timedelta(hours=1)
 PAGES = ("round", "colony", "calendar", "inbox", "admin", "admin?table=action.Weighing", f"notebook/{LAB}/M001")
 

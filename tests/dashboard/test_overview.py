@@ -13,6 +13,8 @@ from dashboard import links
 from tests.dashboard import lab
 from tests.dashboard.browser import Visit, looks
 
+pytestmark = pytest.mark.slow
+
 LIVING = {"fast_001", "slow_002", "never_003", "side_biased_004", lab.ONE_SESSION, lab.NO_TIMES, lab.NO_SESSION}
 
 

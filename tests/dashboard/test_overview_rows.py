@@ -22,6 +22,8 @@ from pipeline.web.threads import Database
 from tests.dashboard import browser as windows
 from tests.one_bridge.serving import accounts
 
+pytestmark = pytest.mark.slow
+
 NOW = datetime.datetime(2026, 3, 20, 22)  # UTC: evening in Berlin, still 20 March
 TODAY = datetime.date(2026, 3, 20)
 RULES = {"criteria": "ibl_pipeline_2021"}

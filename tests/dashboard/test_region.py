@@ -7,6 +7,8 @@ import pytest
 from tests.dashboard.browser import looks
 from tests.dashboard.lab import LONG
 
+pytestmark = pytest.mark.slow
+
 
 def numbers(seen, acronym: str) -> list[int]:
     """Units, those that pass and insertions of a region in the tree."""

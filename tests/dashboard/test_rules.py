@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from tests.dashboard.browser import ROLES
+
+pytestmark = pytest.mark.slow
 
 ADMIN = next(name for name, role in ROLES.items() if role == "admin")
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.dashboard.browser import looks
+
+pytestmark = pytest.mark.slow
 
 
 def test_copies_are_shown_by_lab_and_repository(visit):

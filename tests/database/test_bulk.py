@@ -18,6 +18,8 @@ from pipeline.database.bulk import fetch_columns, insert_many, json_column, to_n
 from pipeline.database.prepared import Prepared
 from pipeline.worker import transactions
 
+pytestmark = pytest.mark.slow
+
 EID = "00000000-0000-4000-8000-%012d"
 
 

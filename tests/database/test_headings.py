@@ -11,6 +11,8 @@ from datajoint.heading import Heading
 from pipeline import behavior
 from pipeline.database import headings, registry
 
+pytestmark = pytest.mark.slow
+
 
 def known(heading: Heading) -> tuple[Any, ...]:
     attributes = {

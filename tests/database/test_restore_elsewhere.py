@@ -16,6 +16,8 @@ import pytest
 from pipeline.database import embedded
 from tests.ingest.tree import write
 
+pytestmark = pytest.mark.slow
+
 PAGE = Path(__file__).parents[2] / "docs/how-to/lost-disk.md"
 COMMAND = "from neurojoint.command import run; run()"
 SHOW = """

@@ -18,7 +18,7 @@ from tests.entry.lab_of_mice import LAB, NOW, do
 M1 = {"lab": LAB, "subject": "m1"}
 DAY = datetime.timedelta(days=1)
 
-pytestmark = pytest.mark.parametrize("server", ["postgresql"], indirect=True)
+pytestmark = [pytest.mark.slow, pytest.mark.parametrize("server", ["postgresql"], indirect=True)]
 
 
 @pytest.fixture

@@ -13,6 +13,8 @@ from pipeline.entry.tables import TABLES
 from pipeline.schemas import acquisition, action, data
 from tests.ingest.tree import write
 
+pytestmark = pytest.mark.slow
+
 BY = {"user": "ada", "source": "test"}
 MOUSE = {"lab": "mylab", "subject": "m1"}
 SOON = datetime.datetime.now(datetime.UTC).replace(tzinfo=None, microsecond=0)

@@ -13,7 +13,7 @@ from pipeline.schemas import subject
 from pipeline.schemas.inputs import water_history
 from tests.entry.lab_of_mice import BY, LAB, NOW, do
 
-pytestmark = pytest.mark.parametrize("server", ["postgresql"], indirect=True)
+pytestmark = [pytest.mark.slow, pytest.mark.parametrize("server", ["postgresql"], indirect=True)]
 BORN = datetime.datetime(2025, 12, 1, 9)
 WEEK = datetime.timedelta(weeks=1)
 OFFSETS = (-2, -1, 0, 1, 2)  # g, of five animals of a line

@@ -13,7 +13,7 @@ from pipeline.errors import UserError
 from pipeline.schemas import action, lab, subject
 from tests.entry.lab_of_mice import LAB
 
-pytestmark = pytest.mark.parametrize("server", ["postgresql"], indirect=True)
+pytestmark = [pytest.mark.slow, pytest.mark.parametrize("server", ["postgresql"], indirect=True)]
 
 
 def test_weights_from_excel_and_csv_with_headings_of_people(lab_in_transaction, tmp_path):

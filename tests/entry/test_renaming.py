@@ -19,6 +19,8 @@ from pipeline.errors import NeurojointError
 from pipeline.schemas import acquisition, action, audit, behavior, data, identity, lab, subject
 from tests.ingest.tree import ingest, write
 
+pytestmark = pytest.mark.slow
+
 RECORDS = {
     "data.Change",
     "data.IngestRun",

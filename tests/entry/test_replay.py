@@ -15,6 +15,8 @@ from tests.conftest import empty_tables
 from tests.entry import lab_of_mice
 from tests.entry.lab_of_mice import BY, NOW, do
 
+pytestmark = pytest.mark.slow
+
 DAY = datetime.timedelta(days=1)
 
 

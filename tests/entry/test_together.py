@@ -14,6 +14,8 @@ from pipeline.web.threads import Database
 from tests.entry import lab_of_mice
 from tests.entry.lab_of_mice import LAB, NOW
 
+pytestmark = pytest.mark.slow
+
 PEOPLE, EACH = 20, 3
 
 

@@ -14,6 +14,8 @@ from pipeline.errors import ConflictError, NotFoundError
 from pipeline.schemas import acquisition, action, audit, data, lab, subject
 from tests.ingest.tree import write
 
+pytestmark = pytest.mark.slow
+
 ANIMAL = {"lab": "mylab", "subject": "m1"}
 BY = {"user": "ada", "source": "test"}
 TIME = datetime.datetime(2023, 7, 3, 11)

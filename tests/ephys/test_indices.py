@@ -159,6 +159,7 @@ def test_shanks_by_other_numbers_give_way_to_the_header(tmp_path):
     assert "numbers the shanks otherwise" in examined.reading.notes[0]
 
 
+@pytest.mark.slow
 @given(st.integers(1, 30), st.data())
 def test_units_that_all_have_spikes_are_told_from_one(n, data):
     """Whatever units have no spikes: with the last row named and none called 0, they count from 1."""

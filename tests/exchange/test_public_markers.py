@@ -29,6 +29,8 @@ from pipeline.schemas import subject
 from pipeline.web.accounts import Users
 from pipeline.web.threads import Database
 
+pytestmark = pytest.mark.slow
+
 UPDATE = f"{links.BASE}/_dash-update-component"
 MARK = re.compile(r"mrk([0-9]{4})x")
 LEAST = 12  # characters that a column must hold to get a mark

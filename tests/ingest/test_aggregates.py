@@ -12,7 +12,7 @@ import pytest
 from pipeline.schemas import data
 from tests.ingest.tree import ingest, rows, write
 
-pytestmark = pytest.mark.one_database
+pytestmark = [pytest.mark.slow, pytest.mark.one_database]
 
 SESSION = "mylab/Subjects/m1/2020-01-01/001"
 MOUSE = "aggregates/Subjects/mylab/m1"

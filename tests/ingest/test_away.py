@@ -13,7 +13,7 @@ from ingest.commands.register import report
 from pipeline.schemas import data
 from tests.ingest.tree import ingest, write
 
-pytestmark = pytest.mark.one_database
+pytestmark = [pytest.mark.slow, pytest.mark.one_database]
 
 
 def missing() -> int:

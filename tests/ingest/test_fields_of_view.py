@@ -18,6 +18,8 @@ from pipeline.provenance import staleness
 from pipeline.queries.imaging import find_rois
 from tests.one_bridge.serving import serving
 
+pytestmark = pytest.mark.slow
+
 VISP, VISL, CA1 = 385, 409, 382
 SESSION = "simlab/Subjects/mouse1/2024-05-06/001"
 PIXELS = np.array([[VISP, -VISP, VISL], [0, VISP, 123456789]])

@@ -12,6 +12,8 @@ from pipeline.schemas import behavior, data
 from pipeline.schemas.inputs import files, series
 from tests.ingest.tree import ingest, rows, write
 
+pytestmark = pytest.mark.slow
+
 SESSION = "mylab/Subjects/m1/2020-01-01/001"
 KEY = {"lab": "mylab", "subject": "m1", "session_date": "2020-01-01", "session_number": 1}
 

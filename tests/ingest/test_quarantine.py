@@ -10,6 +10,8 @@ from pipeline.alf.reasons import REASONS
 from pipeline.schemas import acquisition, data
 from tests.ingest.tree import ingest, rows, write
 
+pytestmark = pytest.mark.slow
+
 SESSION = "mylab/Subjects/m1/2020-01-01/001"
 
 

@@ -25,6 +25,8 @@ from pipeline.schemas.inputs import files
 from pipeline.settings import settings
 from tests.ingest.tree import content, ingest, rows, write
 
+pytestmark = pytest.mark.slow
+
 SESSION = "mylab/Subjects/m1/2020-01-01/001"
 KEY = {"lab": "mylab", "subject": "m1", "session_date": datetime.date(2020, 1, 1), "session_number": 1}
 

@@ -8,7 +8,7 @@ from pipeline.errors import NeurojointError
 from pipeline.schemas import acquisition, data, lab, subject
 from tests.ingest.tree import ingest, write
 
-pytestmark = pytest.mark.one_database
+pytestmark = [pytest.mark.slow, pytest.mark.one_database]
 
 
 def test_a_new_folder_does_not_change_the_layout_of_a_root(database, tmp_path):

@@ -13,6 +13,8 @@ from pipeline import worker
 from pipeline.schemas import session_events
 from tests.ingest.tree import ingest, rows, write
 
+pytestmark = pytest.mark.slow
+
 SESSION = "mylab/Subjects/m1/2020-01-01/001"
 TABLES = [
     session_events.PassiveReplay, session_events.SparseNoise, session_events.SpontaneousActivity,

@@ -59,6 +59,7 @@ def _digest(root):
     return {p.relative_to(root).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
 
 
+@pytest.mark.slow
 def test_same_arguments_same_bytes(tmp_path):
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
         write_lab(tmp_path / name, n_mice=2, n_sessions=8, seed=seed)
@@ -67,6 +68,7 @@ def test_same_arguments_same_bytes(tmp_path):
     assert a != c
 
 
+@pytest.mark.slow
 def test_behaviour_does_not_depend_on_what_is_written(tmp_path):
     """Without wheels, and with trials in another form, the mice do the same."""
     truths: list[list[dict]] = []
@@ -79,6 +81,7 @@ def test_behaviour_does_not_depend_on_what_is_written(tmp_path):
     assert not list((tmp_path / "b").rglob("*wheel*"))
 
 
+@pytest.mark.slow
 def test_every_file_of_a_session_has_a_valid_alf_name_and_path(lab):
     root, truth, _ = lab
     files = [p for p in (root / "simlab").rglob("*") if p.is_file()]
@@ -119,6 +122,7 @@ def test_revision_differs_from_the_first_extraction(lab):
         assert not np.array_equal(old, new, equal_nan=True)
 
 
+@pytest.mark.slow
 def test_generating_parameters_are_recovered_by_counting(lab):
     """Pooled over sessions, right choices differ from their generating probability as a sum of coin tosses does."""
     z = []
@@ -171,6 +175,7 @@ def test_learned_mice_master_what_moves_them_on(lab):
         assert session["blocks"]["0.5"]["threshold"] < 20
 
 
+@pytest.mark.slow
 def test_the_published_rules_find_the_fast_mouse_trained(lab):
     """trained_1a, trained_1b before the first biased session, then ready4ephysrig; the other kinds stay in training."""
     _, truth, _ = lab
@@ -298,6 +303,7 @@ def test_wheel_truth_is_beside_the_data(lab):
         assert {"GCaMP", "Isosbestic"} <= set(table["name"])
 
 
+@pytest.mark.slow
 def test_a_mouse_that_never_learns_leaves_after_forty_sessions(tmp_path):
     write_lab(tmp_path, n_mice=3, n_sessions=40, wheel=False, form="table")
     subjects = pd.read_csv(tmp_path / "subjects.csv").set_index("subject")
@@ -315,6 +321,7 @@ def test_bad_arguments_are_refused_with_a_remedy(tmp_path):
         write_lab(tmp_path / "y", n_mice=1, n_sessions=1)
 
 
+@pytest.mark.slow
 def test_many_tiny_sessions_are_valid_and_do_not_depend_on_the_workers(tmp_path):
     for name, workers in (("one", 1), ("two", 2)):
         write_many(tmp_path / name, n_sessions=90, files_per_session=23, workers=workers)

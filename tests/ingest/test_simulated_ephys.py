@@ -55,6 +55,7 @@ units = st.builds(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(unit=units, seed=st.integers(0, 2**31))
 def test_number_of_spikes_is_the_stated_one_and_gaps_are_silent(unit, seed):
@@ -256,6 +257,7 @@ def test_files_are_alf_and_hold_the_arrays(tmp_path, insertion):
     assert (folder / "clusters.uuids.csv").read_text().split() == ["uuids", *insertion.uuids]
 
 
+@pytest.mark.slow
 def test_raw_samples_hold_the_waveforms_at_the_spikes(tmp_path):
     """The average around the spikes of a unit is its waveform, to the error that the noise leaves."""
     units = [Unit(depth=100, rate=20, amplitude=150, amplitude_sd=0.01), Unit(depth=280, rate=15, amplitude=90)]
@@ -288,6 +290,7 @@ def test_a_recording_may_begin_anywhere(tmp_path):
     assert parts[0][:, :-1].min() < -20
 
 
+@pytest.mark.slow
 def test_lf_band_has_its_rhythm_in_the_hippocampus(tmp_path, insertion):
     path = write_recording(tmp_path, insertion, seconds=4.0, band="lf", probe="probe01")
     assert path.name.endswith(".imec1.lf.bin")
@@ -330,6 +333,7 @@ def test_damage_is_one_file_of_the_insertion(tmp_path, kind):
     assert not lab_damage.marker(folders[1]).exists()
 
 
+@pytest.mark.slow
 def test_a_lab_has_probes_in_its_first_ephys_sessions(tmp_path):
     """Two in the first with raw samples, one in the next; mice and trials are those of a lab without probes."""
     with_probes = json.loads(write_lab(tmp_path / "a", 1, 20, wheel=False, ephys=2, n_units=5).read_text())

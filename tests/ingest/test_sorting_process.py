@@ -17,6 +17,8 @@ from pipeline.errors import InvalidSettings
 from pipeline.settings import load
 from tests.ingest.sorters import TOY, are_gone, wait_for
 
+pytestmark = pytest.mark.slow
+
 
 def a_job(tmp_path: Path, **changes: object) -> job.Job:
     given = dict.fromkeys(("channels", "positions", "shanks", "uv_per_bit"), [])

@@ -16,6 +16,8 @@ from ingest.simulate.ephys import Unit, simulate_insertion, write_recording
 from pipeline.settings import override
 from tests.ingest.sorters import SESSION, runs
 
+pytestmark = pytest.mark.slow
+
 HOW = (
     "no SpikeInterface (docs/sorting.md): python -m venv /tmp/si && "
     "/tmp/si/bin/pip install 'spikeinterface>=0.105' numba scikit-learn hdbscan && "

@@ -16,6 +16,8 @@ from pipeline.schemas import acquisition, action, data, lab, subject
 from tests.conftest import empty_tables
 from tests.ingest.tree import ingest, rows, write
 
+pytestmark = pytest.mark.slow
+
 SESSION = "tzlab/Subjects/night/2024-01-10/001"
 WEIGHINGS = "lab,subject,weighing_time,weight\ntzlab,night,2024-01-09T21:00:00,22\n"
 WATER = "lab,subject,administration_time,volume,water_type\ntzlab,night,2024-01-09T21:{minute}:00,1.0,Water\n"

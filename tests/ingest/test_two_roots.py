@@ -15,7 +15,7 @@ from tests.conftest import empty_tables
 from tests.ingest.tree import ingest, rows, write
 
 SESSION = "lab/Subjects/m1/2020-01-01/001"
-pytestmark = pytest.mark.one_database
+pytestmark = [pytest.mark.slow, pytest.mark.one_database]
 KEY = {"lab": "lab", "subject": "m1", "session_date": "2020-01-01", "session_number": 1}
 CONTRASTS = {"contrastLeft": None, "contrastRight": None}
 CHOICES = {"choice": None, "feedbackType": None}

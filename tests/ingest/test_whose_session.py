@@ -13,7 +13,7 @@ from pipeline.entry import renaming
 from pipeline.schemas import acquisition, action, data, subject
 from tests.ingest.tree import ingest, rows, write
 
-pytestmark = pytest.mark.one_database
+pytestmark = [pytest.mark.slow, pytest.mark.one_database]
 
 M1 = "mylab/Subjects/m1/2020-01-01/001"
 M2 = "mylab/Subjects/m2/2020-01-01/001"

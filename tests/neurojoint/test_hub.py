@@ -21,6 +21,8 @@ import requests
 from pipeline import settings
 from pipeline.web import accounts
 
+pytestmark = pytest.mark.slow
+
 hub = pytest.importorskip("neurojoint.hub", reason="pip install 'neurojoint[hub]'")
 
 PASSWORD = "correct horse battery"

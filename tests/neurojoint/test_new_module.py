@@ -12,6 +12,8 @@ import pytest
 from neurojoint.new_module import create
 from pipeline.errors import UserError
 
+pytestmark = pytest.mark.slow
+
 
 def test_the_package_passes_its_own_test(tmp_path: Path):
     made = create("speed", tmp_path)

@@ -25,7 +25,7 @@ from tests.entry.lab_of_mice import BY, LAB, NOW, do
 
 DAY, HOUR = datetime.timedelta(days=1), datetime.timedelta(hours=1)
 M1 = {"lab": LAB, "subject": "m1"}
-pytestmark = pytest.mark.parametrize("server", ["postgresql"], indirect=True)
+pytestmark = [pytest.mark.slow, pytest.mark.parametrize("server", ["postgresql"], indirect=True)]
 
 
 class Box:

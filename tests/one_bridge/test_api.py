@@ -20,6 +20,8 @@ from tests.conftest import empty_tables
 from tests.one_bridge.drawn import equal, outcome, trees
 from tests.one_bridge.trees import File, Session, build, dataset_id, locate, over_sessions
 
+pytestmark = pytest.mark.slow
+
 SEARCHES = (
     {}, {"subject": "KS014"}, {"subject": "^KS014$"}, {"subj": ["KS0145", "Mouse"]}, {"subject": "ks.014"},
     {"lab": "lab"}, {"laboratory": "simlab"}, {"date": "2020-01-01"}, {"date_range": ["2020-01-01", None]},

@@ -21,6 +21,8 @@ from pipeline.errors import NeurojointError
 from pipeline.schemas import acquisition, data
 from tests.one_bridge.trees import File, Session, build, dataset_id
 
+pytestmark = pytest.mark.slow
+
 FILES = [
     File("alf/_ibl_trials.choice.npy", np.ones(3), "PASS", default=False),
     File("alf/#2021-01-01#/_ibl_trials.choice.npy", np.zeros(3), "WARNING"),

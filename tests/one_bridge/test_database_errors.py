@@ -24,6 +24,8 @@ from pipeline.web import threads
 from tests.one_bridge.remote import FIRST, SESSIONS
 from tests.one_bridge.trees import build, dataset_id, locate, over_sessions
 
+pytestmark = pytest.mark.slow
+
 SECRET = "nobodymayread"
 PATH = f"/srv/{SECRET}/users.sqlite"
 STATES = (  # SQLSTATE of each class of errors that a driver knows, and of what a server in trouble says

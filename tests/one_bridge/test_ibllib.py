@@ -21,6 +21,8 @@ from pipeline.schemas import acquisition
 from tests.histology.trees import probe
 from tests.ingest import tree
 
+pytestmark = pytest.mark.slow
+
 PROGRAM = Path(__file__).with_name("programs") / "in_ibllib.py"
 VARIABLE = "NEUROJOINT_IBLLIB_PYTHON"
 OF_ALYX = {"get_subject_training_status", "SpikeSortingLoader(pid)", "EphysSessionLoader"}

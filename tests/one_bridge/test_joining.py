@@ -13,7 +13,7 @@ from pipeline import acquisition, settings
 from pipeline.database import migrate, registry
 from pipeline.errors import NeurojointError
 
-pytestmark = pytest.mark.one_database
+pytestmark = [pytest.mark.slow, pytest.mark.one_database]
 
 START = """
 import sys

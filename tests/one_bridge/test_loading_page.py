@@ -16,6 +16,8 @@ from tests.one_bridge.remote import FIRST
 from tests.one_bridge.serving import PASSWORD, Served
 from tests.one_bridge.trees import dataset_id, locate
 
+pytestmark = pytest.mark.slow
+
 TAG = "2024_Q1_Lab_et_al"
 TAGGED = ("alf/probe00/spikes.times.npy", "alf/probe00/spikes.clusters.npy", "alf/_ibl_trials.feedbackType.npy")
 

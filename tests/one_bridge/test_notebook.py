@@ -12,6 +12,8 @@ from nbclient import NotebookClient
 from ingest.simulate import write_lab
 from tests.histology.trees import populate, probe
 
+pytestmark = pytest.mark.slow
+
 NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "02_one.ipynb"
 
 

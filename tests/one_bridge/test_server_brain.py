@@ -13,6 +13,8 @@ from tests.one_bridge.remote import FIRST
 from tests.one_bridge.serving import PASSWORD
 from tests.one_bridge.trees import locate, over_sessions
 
+pytestmark = pytest.mark.slow
+
 
 def test_places_in_the_brain(one, database):
     """Insertions by region, tracks and channels, as brainbox asks for them."""

@@ -24,6 +24,8 @@ from tests.one_bridge.remote import FIRST, SECOND, SESSIONS, THIRD
 from tests.one_bridge.serving import PASSWORD
 from tests.one_bridge.trees import dataset_id
 
+pytestmark = pytest.mark.slow
+
 
 def test_configured_client_needs_no_password(served, tmp_path):
     client_config.configure(served.url, "mia", served.token(), tmp_path / "own", make_default=True)

@@ -14,6 +14,8 @@ from pipeline.schemas import data
 from tests.one_bridge.remote import FIRST
 from tests.one_bridge.trees import dataset_id
 
+pytestmark = pytest.mark.slow
+
 PATH = "alf/probe00/spikes.times.npy"
 KEY = {"dataset_id": str(dataset_id(FIRST, PATH))}
 

@@ -14,6 +14,8 @@ from tests.one_bridge.remote import FIRST, SECOND
 from tests.one_bridge.serving import PASSWORD
 from tests.one_bridge.trees import dataset_id
 
+pytestmark = pytest.mark.slow
+
 TRACK = {"x": -1200.0, "y": -2000.0, "z": -300.0, "depth": 4000.0, "theta": 15, "phi": 180}
 
 

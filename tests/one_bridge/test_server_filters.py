@@ -18,6 +18,8 @@ from pipeline.database.bulk import insert_many
 from pipeline.schemas import acquisition, action, data, ephys, histology, lab
 from tests.one_bridge.trees import File, Session, build, dataset_id, keys, locate
 
+pytestmark = pytest.mark.slow
+
 DAY = "2020-01-02"
 SESSIONS = [
     Session(

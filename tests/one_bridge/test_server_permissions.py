@@ -9,6 +9,8 @@ from pipeline.schemas import data
 from tests.one_bridge.remote import FIRST
 from tests.one_bridge.trees import dataset_id
 
+pytestmark = pytest.mark.slow
+
 LEVEL = {None: -1, "public": 0, "member": 1, "manager": 2, "admin": 3}
 PEOPLE = {"nobody": None, "pat": "public", "mia": "member", "max": "manager", "ada": "admin"}
 OF_MEMBERS = (

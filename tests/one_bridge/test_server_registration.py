@@ -18,6 +18,8 @@ from pipeline.schemas import acquisition, data, lab, subject
 from tests.ingest.tree import rows
 from tests.one_bridge.serving import Served
 
+pytestmark = pytest.mark.slow
+
 DAY = "2024-12-10"
 FOLDER = f"S/{DAY}/001"
 

@@ -5,6 +5,10 @@ from __future__ import annotations
 
 import uuid
 
+import pytest
+
+pytestmark = pytest.mark.slow
+
 
 def test_what_cannot_be_set_is_refused_by_name(served):
     """And a record that was read may be sent back whole, as programs do."""

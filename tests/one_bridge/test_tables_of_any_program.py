@@ -18,6 +18,8 @@ from one_bridge import ONE
 from pipeline.schemas import acquisition, data
 from tests.one_bridge.remote import client
 
+pytestmark = pytest.mark.slow
+
 FOLDER = "simlab/Subjects/m1/2020-01-01/001/alf"
 TABLE = {"choice": [1.0, -1.0], "feedbackType": [1.0, -1.0], "intervals_0": [0.0, 1.0], "intervals_1": [1.0, 2.0]}
 

@@ -78,6 +78,7 @@ def test_choices_words_and_columns_bound_what_is_taken():
         parse(Field("number", kind="int"), 32768, small)
 
 
+@pytest.mark.slow
 @given(st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(), st.lists, max_leaves=5),
        st.sampled_from(sorted(values._PARSERS)))  # fmt: skip
 def test_no_value_costs_more_than_its_own_error(sent, kind):

@@ -10,7 +10,7 @@ from pipeline.errors import InvalidData, NotFoundError
 from pipeline.queries.imaging import FieldData, field_data
 from tests.one_bridge.trees import File, Session, build, keys
 
-pytestmark = pytest.mark.one_database
+pytestmark = [pytest.mark.slow, pytest.mark.one_database]
 RANDOM = np.random.default_rng(0)
 N_FRAMES, N_CELLS = 40, 3
 FLUORESCENCE = RANDOM.random((N_FRAMES, N_CELLS)).astype(np.float32)

@@ -16,6 +16,8 @@ from pipeline.tasks import states
 from pipeline.tasks.queue import Capability, LeaseLost, New, Outcome, Queue
 from tests.tasks.conftest import Clock, new
 
+pytestmark = pytest.mark.slow
+
 DONE, FAILED = Outcome("Complete", elapsed=1.5, version="2"), Outcome("Errored", "program", "it broke")
 
 

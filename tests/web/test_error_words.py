@@ -72,6 +72,7 @@ def site(tmp_path, monkeypatch):
         yield Site(None, users, chosen, public=True)
 
 
+@pytest.mark.slow
 @kinds([HIDDEN[0], HIDDEN[2], HIDDEN[5], HIDDEN[7], OF_MEMBERS[0]])
 @pytest.mark.parametrize("name", ["", "mia"])
 def test_every_page_and_callback_of_the_site_keeps_the_text_to_itself(site, error, name, monkeypatch):

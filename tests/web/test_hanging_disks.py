@@ -24,6 +24,8 @@ from pipeline.web.hanging_disks import WithoutHangingDisks, widen
 from pipeline.web.request_limits import server_options
 from tests.hanging_disk import hanging_disk
 
+pytestmark = pytest.mark.slow
+
 THREADS = 2
 
 

@@ -5,8 +5,12 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
 from pipeline.policy import secret
 from pipeline.web.accounts import Users
+
+pytestmark = pytest.mark.slow
 
 N, HOMES = 4, 5
 START = """

@@ -15,6 +15,7 @@ def _prepare(store: sqlite3.Connection) -> None:
     store.executescript("CREATE TABLE IF NOT EXISTS entry (number INTEGER)")
 
 
+@pytest.mark.slow
 def test_those_who_open_a_new_file_together_all_write(tmp_path: Path):
     for attempt in range(30):
         path, barrier = tmp_path / f"{attempt}.sqlite", threading.Barrier(6)

@@ -20,6 +20,8 @@ from pipeline.worker.compute import Stop, compute_together
 from pipeline.worker.queue import Queue
 from tests.worker import toys
 
+pytestmark = pytest.mark.slow
+
 _OBJECTS = Prepared(lambda: data.AlfObject.proj("object_fingerprint"))
 _SAMPLES = Prepared(lambda: toys.Reading.Sample.proj("sample"), order_by="sample_id")
 
@@ -179,6 +181,7 @@ def test_workers_compute_quick_keys_together(bench, monkeypatch, prepared, statu
     assert registry.label(type(calls[0][0].table)) == "toys.Reading"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/thread-self/schedstat").exists(), reason="the system does not say who waits")
 def test_a_busy_computer_does_not_make_keys_slow():
     """What is computed together must not depend on who else is at work; what waits for a disk is not quick."""

@@ -15,6 +15,7 @@ from exchange.nwb import forms
 KINDS = st.sampled_from(["<f8", ">f4", "<i8", "|i1", "|b1", "<u4", "<U5"])
 
 
+@pytest.mark.slow
 @given(st.data())
 def test_an_npy_file_is_made_again(tmp_path_factory, data) -> None:
     kind = data.draw(KINDS)

@@ -16,6 +16,7 @@ from tests.exchange.transfers.lab import add_repository, build, copies, want
 UTC = datetime.UTC
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("zone", ["Europe/London", "America/New_York", "Australia/Lord_Howe", "Asia/Kathmandu", "UTC"])
 @pytest.mark.parametrize("times", [("02:00", "05:00"), ("22:30", "06:00"), ("01:30", "02:30")])
 def test_every_minute_of_a_year_is_where_the_local_clock_says(zone, times):

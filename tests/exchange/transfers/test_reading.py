@@ -44,6 +44,7 @@ def no_queue() -> None:
     return None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["together", "no queue", "no direct reads", "one block of memory", "half taken"])
 def test_files_of_all_sizes_are_found_as_they_are(files, monkeypatch, how):
     if how == "no queue":
