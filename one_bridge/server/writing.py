@@ -24,6 +24,7 @@ from pipeline.entry.correcting import correct, correctable
 from pipeline.entry.parse import is_blank, parse
 from pipeline.entry.policy import Person, person_of
 from pipeline.entry.tables import TABLES
+from pipeline.provenance.delete import going
 from pipeline.web.accounts import Account
 from pipeline.web.threads import Database
 
@@ -279,13 +280,15 @@ class Writer:
                 write.write_list(many, key, wanted)
 
     def _refuse_protected(self, rows: dj.Table) -> None:
-        """Refuse to delete what protected datasets depend on."""
+        """Refuse to delete protected datasets, what belongs to them, and what would take them along."""
         tag = table("data.Tag") & {"tag_protected": True}
-        protected = table("data.Dataset") & (table("data.DatasetTag") & tag.proj()).proj()
+        tagged = table("data.DatasetTag") & tag.proj()
         if "tag" in rows.primary_key:
             blocking = table("data.DatasetTag") & (tag & rows.proj()).proj()
-        elif shared := [name for name in rows.primary_key if name in protected.heading.names]:
-            blocking = protected & rows.proj(*shared)
+        elif "dataset_id" in rows.primary_key:
+            blocking = tagged & rows.proj()
+        elif (datasets := going(rows, table("data.Dataset"))) is not None:
+            blocking = tagged & datasets.proj()
         else:
             return
         if self.database.count(blocking):

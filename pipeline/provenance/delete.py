@@ -27,6 +27,15 @@ def preview(query: dj.Table, keep_master: bool = False) -> dict[str, int]:
     return {_people_name(name): count for name, count in counts.items() if count}
 
 
+def going(query: dj.Table, table: type[dj.Table]) -> dj.Table | None:
+    """The rows of a table that would go with the rows of `query`; None where none can."""
+    rows = _by_keys(query)
+    if rows is None or goes_alone(rows):
+        return None
+    name = table().full_table_name
+    return next((part for part in dj.Diagram.cascade(rows) if part.full_table_name == name), None)
+
+
 def delete(query: dj.Table, reason: str, user: str = "", keep_master: bool = False) -> dict[str, int]:
     """Delete the rows of `query` and all dependent rows, in one transaction (the open one if there is one).
 

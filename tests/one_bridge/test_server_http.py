@@ -162,6 +162,32 @@ def test_protected_datasets_are_not_deleted(served):
     assert admin.delete(f"{served.url}/sessions/{SECOND.eid}", timeout=120).status_code == 204
 
 
+def test_what_takes_no_protected_dataset_along_can_be_deleted(served):
+    """Water, weights and probes of the mouse and session whose dataset is protected; copies of that dataset stay."""
+    dataset = str(dataset_id(FIRST, "alf/spikes.times.npy"))
+    data.Tag.insert1({"tag": "paper", "tag_protected": True})
+    data.DatasetTag.insert1({"dataset_id": dataset, "tag": "paper"})
+    insert_many(lab.LabLocation, {"lab": ["simlab"] * 2, "location": ["used", "spare"]})
+    acquisition.Session.update1((acquisition.Session & {"eid": str(FIRST.eid)}).keys()[0] | {"location": "used"})
+    data.DatasetType.insert1({"dataset_type": "zzz.times"})
+    data.Dataset.update1({"dataset_id": dataset, "dataset_type": "zzz.times"})
+    admin = served.session("ada")
+    mouse = {"subject": "KS014", "date_time": "2020-01-01T10:00:00"}
+    bodies = {
+        "water-administrations": mouse | {"water_administered": 1},
+        "weighings": mouse | {"weight": 20},
+        "insertions": {"session": str(FIRST.eid), "name": "probe00"},
+    }
+    for name, body in bodies.items():
+        made = admin.post(f"{served.url}/{name}", json=body, timeout=30).json()
+        assert admin.delete(f"{served.url}/{name}/{made['id']}", timeout=120).status_code == 204, name
+    copy = admin.get(f"{served.url}/files?dataset={dataset}", timeout=30).json()["results"][0]
+    refused = (f"files/{copy['id']}", "dataset-types/zzz.times", "locations/used")
+    for path, status in [*((path, 403) for path in refused), ("locations/spare", 204)]:
+        assert admin.delete(f"{served.url}/{path}", timeout=120).status_code == status, path
+    assert data.Dataset & {"dataset_id": dataset}
+
+
 def test_registration_checks_what_the_client_says(served):
     (served.root / SECOND.path / "alf" / "spikes.clusters.npy").write_bytes(b"not what it seems")
     body = {"path": "KS014/2020-01-02/001", "labs": "simlab", "filenames": ["alf/spikes.clusters.npy"]}
