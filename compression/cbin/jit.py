@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
+from typing import Any
 
 import numba
 from llvmlite import ir
@@ -10,7 +12,7 @@ from numba.core import types
 from numba.extending import intrinsic
 
 
-def kernel(function=None, **options):
+def kernel(function: Callable[..., Any] | None = None, **options: Any) -> Callable[..., Any]:
     """Compile with `nogil=True` and keep the machine code on disk.
 
     Numba keeps it beside the source, or in the user's cache folder when the place of installation is read-only; when
@@ -19,10 +21,12 @@ def kernel(function=None, **options):
     if function is None:
         return functools.partial(kernel, **options)
     options = {"nogil": True, "boundscheck": False, **options}
+    compiled: Callable[..., Any]
     try:
-        return numba.njit(cache=True, **options)(function)
+        compiled = numba.njit(cache=True, **options)(function)
     except RuntimeError:
-        return numba.njit(**options)(function)
+        compiled = numba.njit(**options)(function)
+    return compiled
 
 
 @intrinsic
@@ -64,7 +68,7 @@ def pick(typing_context, condition, yes, no):
     return yes(types.boolean, yes, no), generate
 
 
-def _at(context, builder, signature, arguments, act):
+def _at(context: Any, builder: Any, signature: Any, arguments: Any, act: Callable[[Any], Any]) -> Any:
     array = context.make_array(signature.args[0])(context, builder, arguments[0])
     pointer = builder.gep(array.data, [arguments[1]])
     return act(builder.bitcast(pointer, ir.IntType(64).as_pointer()))

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numba as nb
 import numpy as np
 from numpy.typing import NDArray
+
+from .jit import kernel
 
 SYNC_1HZ, SYNC_60HZ = 64, 8  # bits of the sync word that toggle once and 60 times a second
 
@@ -213,7 +214,7 @@ def _unit(rng: np.random.Generator, n_channels: int, sample_rate: float) -> tupl
     return int(first), waveform.astype(np.float32), float(min(rng.lognormal(1.2, 0.9), 60))
 
 
-@nb.njit(nogil=True, cache=True)
+@kernel
 def _one_pole(x: NDArray[Any], pole: NDArray[Any], state: NDArray[Any]) -> None:
     """Low-pass every column in place, scaled to unit variance for white input of unit variance."""
     for t in range(x.shape[0]):
@@ -222,7 +223,7 @@ def _one_pole(x: NDArray[Any], pole: NDArray[Any], state: NDArray[Any]) -> None:
             x[t, c] = state[c]
 
 
-@nb.njit(nogil=True, cache=True)
+@kernel
 def _band_and_quantise(
     x: NDArray[Any],
     noise: NDArray[Any],

@@ -6,6 +6,8 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.analysis._jit import njit
+
 WHOLE = (0.0, 0.0, 1.0, 1.0)
 REGIONS: dict[str, tuple[float, float, float, float]] = {
     "left": (0.25, 0.35, 0.35, 0.35), "right": (0.25, 0.35, 0.35, 0.35), "body": (0.25, 0.25, 0.5, 0.5),
@@ -48,7 +50,7 @@ _PIECE = 1 << 16
 """Pixels whose differences are added up in 32 bits, which compilers do 16 at a time."""
 
 
-@numba.njit(cache=True, parallel=True)
+@njit(parallel=True)
 def _energy(frames: np.ndarray, before: np.ndarray) -> np.ndarray:
     n_frames, n_pixels = frames.shape
     energies = np.empty(n_frames)

@@ -73,7 +73,7 @@ def test_kernels_work_where_nothing_can_be_cached(tmp_path):
     code = f"""
         import sys
         sys.path.insert(0, {str(package.parent)!r})
-        import numpy as np, zlib, cbin.jit
+        import numpy as np, zlib, cbin.jit, cbin.synthetic
         assert cbin.__file__.startswith({str(package)!r}), cbin.__file__
 
         @cbin.jit.kernel
